@@ -1,0 +1,310 @@
+//! The command line. Its help is written to teach.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Keeps GitHub repositories as a policy declares them: in seconds when something changes, and on every sweep.
+///
+/// Begin with `beadle demo` (a simulated GitHub, nothing to set up), then write a beadle.toml (`beadle example`), look
+/// at `beadle plan`, and run `beadle serve`. A new organisation starts in mode `observe`: Beadle plans, and writes
+/// nothing until you say so.
+#[derive(Debug, Parser)]
+#[command(
+    name = "beadle",
+    version,
+    max_term_width = 100,
+    after_help = "\
+Exit codes: 0 fine, 1 an error; plan: 2 changes are pending; apply: 2 the guard holds something."
+)]
+pub(crate) struct Cli {
+    /// The configuration file.
+    #[arg(
+        long,
+        short,
+        global = true,
+        env = "BEADLE_CONFIG",
+        default_value = "beadle.toml",
+        value_name = "FILE"
+    )]
+    pub(crate) config: PathBuf,
+    /// When to use colour. NO_COLOR is honoured.
+    #[arg(long, global = true, value_enum, default_value = "auto", value_name = "WHEN")]
+    pub(crate) color: Color,
+    /// What to log, as `error`, `warn`, `info`, `debug`, or per module `beadle_engine=debug`.
+    #[arg(long, global = true, env = "BEADLE_LOG", value_name = "FILTER")]
+    pub(crate) log: Option<String>,
+    /// How to log.
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value = "text",
+        env = "BEADLE_LOG_FORMAT",
+        value_name = "FORMAT"
+    )]
+    pub(crate) log_format: LogFormat,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Color {
+    Auto,
+    Always,
+    Never,
+}
+
+impl Color {
+    /// Whether standard output gets colour.
+    pub(crate) fn resolve(self) -> bool {
+        match self {
+            Self::Always => true,
+            Self::Never => false,
+            Self::Auto => {
+                let choice = anstream::AutoStream::choice(&std::io::stdout());
+                choice != anstream::ColorChoice::Never
+            }
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Show what would be changed; change nothing
+    ///
+    /// Reads every repository (or those named) and the policy, and prints what differs, with the policy line that asks
+    /// for it and the risk of every change. Exit code: 0 nothing to do, 2 changes are pending, 1 an error.
+    Plan(PlanArgs),
+    /// Make it so: plan, ask, write, print each result
+    ///
+    /// Modes and the guard's limits hold here too. On a terminal it asks before it writes; elsewhere it needs --yes when
+    /// something would be removed, weakened or exposed. Exit code: 0 as declared now, 2 something is held, 1 something
+    /// failed.
+    Apply(ApplyArgs),
+    /// Check configuration and policy, without any network
+    Check {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Run the service: take webhooks, reconcile, sweep
+    Serve,
+    /// Say what is missing: permissions, events, clock, store, a signed delivery to itself
+    Doctor,
+    /// Write nothing to an organisation or repository for a while
+    ///
+    /// Webhooks are still taken, and worked off after the pause.
+    Pause {
+        #[command(flatten)]
+        scope: Scope,
+        /// How long, as `2h` or `30m`.
+        #[arg(long = "for", value_parser = duration, value_name = "TIME")]
+        time: Duration,
+    },
+    /// End a pause
+    Resume {
+        #[command(flatten)]
+        scope: Scope,
+    },
+    /// List the changes that the guard holds
+    Holds {
+        /// As JSON, one a line.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Let a held change pass, by the digest that `plan`, `apply` and `holds` show
+    Approve {
+        /// The digests.
+        #[arg(required = true, value_name = "DIGEST")]
+        digests: Vec<String>,
+    },
+    /// Print the JSON Schema of the policy's files, for editors
+    Schema {
+        /// Which file.
+        #[arg(value_enum, default_value = "settings")]
+        file: SchemaFile,
+    },
+    /// List webhook deliveries, newest first
+    Deliveries(ListArgs),
+    /// List the keys that wait, are worked on, or are parked
+    Queue {
+        /// As JSON, one a line.
+        #[arg(long)]
+        json: bool,
+        /// At most so many.
+        #[arg(long, default_value_t = 100)]
+        limit: u32,
+        /// Make this key due again, also when it is parked (as `repository:acme:1296269`).
+        #[arg(long, value_name = "KEY")]
+        retry: Option<String>,
+    },
+    /// Print the journal: what was written, held, refused, and why
+    ///
+    /// Pruning deletes old entries; export them before with `beadle journal --format ndjson --since 7d`.
+    Journal(JournalArgs),
+    /// Print a commented beadle.toml to begin with
+    Example,
+    /// Print completions for a shell
+    Completions {
+        /// The shell.
+        #[arg(value_enum)]
+        shell: clap_complete::Shell,
+    },
+    /// Run a simulated GitHub
+    #[cfg(feature = "sim")]
+    Sim(SimArgs),
+    /// See it work: a simulated GitHub of 40 repositories, drift, and its repair
+    #[cfg(feature = "sim")]
+    Demo,
+}
+
+impl Command {
+    /// Whether it runs until it is stopped.
+    pub(crate) fn is_service(&self) -> bool {
+        match self {
+            Self::Serve => true,
+            #[cfg(feature = "sim")]
+            Self::Sim(_) => true,
+            _ => false,
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Selection {
+    /// Only this organisation.
+    #[arg(long, value_name = "ORG")]
+    pub(crate) org: Option<String>,
+    /// Only this repository; may be given more than once.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) repo: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+    /// For pull requests and job summaries.
+    Markdown,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PlanArgs {
+    #[command(flatten)]
+    pub(crate) selection: Selection,
+    /// How to print it.
+    #[arg(long, value_enum, default_value = "text")]
+    pub(crate) format: Format,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ApplyArgs {
+    #[command(flatten)]
+    pub(crate) selection: Selection,
+    /// Do not ask.
+    #[arg(long)]
+    pub(crate) yes: bool,
+}
+
+#[derive(Debug, Args)]
+#[group(required = true)]
+pub(crate) struct Scope {
+    /// A whole organisation.
+    #[arg(long, value_name = "ORG")]
+    pub(crate) org: Option<String>,
+    /// One repository, as `acme/widgets`.
+    #[arg(long, value_name = "OWNER/NAME")]
+    pub(crate) repo: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SchemaFile {
+    /// settings.yml
+    Settings,
+    /// suborgs/*.yml
+    Suborg,
+    /// repos/*.yml
+    Repo,
+    /// deployment-settings.yml
+    Deployment,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ListArgs {
+    /// Only what came in this time, as `2h` or `7d`.
+    #[arg(long, value_parser = duration, value_name = "TIME")]
+    pub(crate) since: Option<Duration>,
+    /// Only what marked this key.
+    #[arg(long, value_name = "KEY")]
+    pub(crate) key: Option<String>,
+    /// At most so many.
+    #[arg(long, default_value_t = 50)]
+    pub(crate) limit: u32,
+    /// As JSON, one a line.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Print the body of this delivery.
+    #[arg(long, value_name = "ID", conflicts_with_all = ["since", "key"])]
+    pub(crate) body: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum JournalFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Ndjson,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct JournalArgs {
+    /// How to print it.
+    #[arg(long, value_enum, default_value = "text")]
+    pub(crate) format: JournalFormat,
+    /// Only what happened in this time, as `2h` or `7d`.
+    #[arg(long, value_parser = duration, value_name = "TIME")]
+    pub(crate) since: Option<Duration>,
+    /// Only of this key.
+    #[arg(long, value_name = "KEY")]
+    pub(crate) key: Option<String>,
+    /// Only entries after this number.
+    #[arg(long, default_value_t = 0, value_name = "SEQ")]
+    pub(crate) after: u64,
+}
+
+#[cfg(feature = "sim")]
+#[derive(Debug, Args)]
+pub(crate) struct SimArgs {
+    /// Where the simulated GitHub listens.
+    #[arg(long, default_value = "127.0.0.1:7070", value_name = "ADDR")]
+    pub(crate) github: std::net::SocketAddr,
+    /// The state to begin with, a JSON file.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) state: Option<PathBuf>,
+    /// Every answer takes so long.
+    #[arg(long, default_value_t = 0, value_name = "MS")]
+    pub(crate) latency: u64,
+    /// What stands for the minute of the rate limits; the hour is sixty of it.
+    #[arg(long, default_value_t = 60, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) window: u64,
+}
+
+/// A time as `90s`, `2h`, `1h 30m`, `7d`.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("`{text}` is no length of time: write 90s, 30m, 2h or 7d");
+    if let Some(days) = text.strip_suffix('d').and_then(|days| days.trim().parse::<u64>().ok()) {
+        return Ok(Duration::from_secs(days * 24 * 3600));
+    }
+    let parsed: jiff::SignedDuration = text.parse().map_err(|_| wrong())?;
+    Duration::try_from(parsed).map_err(|_| wrong())
+}

@@ -1,0 +1,178 @@
+//! `beadle apply`.
+
+use std::io::{IsTerminal as _, Write as _};
+use std::sync::Arc;
+
+use anyhow::bail;
+use beadle_engine::apply::Gate;
+use beadle_engine::{Clock, Key, Outcome, Report, Risks, StepResult, Store, apply};
+
+use crate::cli::ApplyArgs;
+use crate::commands::plan::{Writable, plan};
+use crate::commands::{FAILED, FINE, PENDING};
+use crate::config::Config;
+use crate::printer::{Printer, Tone};
+use crate::render::{self, OrgPlan};
+use crate::wiring::{self, Org};
+
+/// What became of everything.
+#[derive(Default)]
+struct Tally {
+    written: usize,
+    held: usize,
+    withheld: usize,
+    failed: usize,
+    unknown: usize,
+}
+
+impl Tally {
+    fn count(&mut self, report: &Report) {
+        self.written += report.count(|result| *result == StepResult::Written);
+        self.held += report.count(|result| matches!(result, StepResult::Held { .. }));
+        self.withheld += report.count(|result| *result == StepResult::Withheld);
+        self.failed += report.count(|result| {
+            matches!(result, StepResult::Failed(_) | StepResult::NotReached | StepResult::Blocked)
+        });
+        self.unknown += report.unknowns.len();
+    }
+}
+
+pub(crate) async fn run(config: &Config, args: &ApplyArgs, printer: &Printer) -> anyhow::Result<u8> {
+    let clock = Clock::system();
+    let store = wiring::store(config)?;
+    let mut tally = Tally::default();
+    for file in config.orgs(args.selection.org.as_deref())? {
+        let org = Org::open(config, file, &clock)?;
+        let (shown, plans) = plan(&org, &args.selection).await?;
+        printer.line(render::text(printer, &shown));
+        if shown.short.is_some() || shown.unmatched.iter().any(|_| !args.selection.repo.is_empty()) {
+            tally.unknown += 1;
+        }
+        if !shown.plans.iter().any(|(_, plan)| !plan.changes.is_empty()) {
+            tally.unknown += shown.plans.iter().map(|(_, plan)| plan.unknowns.len()).sum::<usize>();
+            continue;
+        }
+        if writes(&shown) && !args.yes && !agreed(&shown, printer)? {
+            printer.note("nothing was written");
+            return Ok(PENDING);
+        }
+        let keys = shown.plans.iter().map(|(key, _)| key);
+        for (key, plan) in keys.zip(&plans) {
+            match write(&org, key, plan, &store, &clock, printer).await {
+                Ok(report) => tally.count(&report),
+                Err(error) => {
+                    printer.error(&format!("{}: {error:#}", plan.subject));
+                    tally.failed += 1;
+                }
+            }
+        }
+    }
+    summary(&tally, printer);
+    Ok(if tally.failed > 0 || tally.unknown > 0 {
+        FAILED
+    } else if tally.held > 0 || tally.withheld > 0 {
+        PENDING
+    } else {
+        FINE
+    })
+}
+
+/// Whether the modes let anything be written.
+fn writes(plan: &OrgPlan) -> bool {
+    plan.plans.iter().flat_map(|(_, plan)| &plan.changes).any(|change| change.mode.allows(&change.risks()))
+}
+
+/// Asks on a terminal. Elsewhere only what neither removes, weakens nor exposes goes on without `--yes`.
+fn agreed(plan: &OrgPlan, printer: &Printer) -> anyhow::Result<bool> {
+    let mut risks = Risks::default();
+    for change in plan.plans.iter().flat_map(|(_, plan)| &plan.changes) {
+        if change.mode.allows(&change.risks()) {
+            risks.merge(&change.risks());
+        }
+    }
+    if std::io::stdin().is_terminal() && std::io::stderr().is_terminal() {
+        let _ = write!(std::io::stderr(), "Write this to {}? [y/N] ", plan.org); // the answer decides, not the question
+        let mut answer = String::new();
+        std::io::stdin().read_line(&mut answer)?;
+        return Ok(matches!(answer.trim(), "y" | "Y" | "yes"));
+    }
+    if risks.is_guarded() {
+        bail!(
+            "this would remove {}, weaken {} and expose {}; look at it, then say --yes",
+            risks.removes,
+            risks.weakens,
+            risks.exposes
+        );
+    }
+    printer.note("not on a terminal, and nothing is removed, weakened or exposed: going on");
+    Ok(true)
+}
+
+async fn write(
+    org: &Org<'_>,
+    key: &Key,
+    plan: &Writable,
+    store: &Arc<dyn Store>,
+    clock: &Clock,
+    printer: &Printer,
+) -> anyhow::Result<Report> {
+    let mut gate = Gate {
+        store: store.clone(),
+        clock: clock.clone(),
+        lease: None,
+        limits: org.file.limits(),
+        generation: org.policy.current().generation.clone(),
+    };
+    let nothing = |_: usize, _: &StepResult| {};
+    if plan.changes.is_empty() {
+        return Ok(apply(key, plan, &org.writer(), &gate, &nothing).await?);
+    }
+    // A service may be at work on the same store: one works on a repository at a time.
+    let Some(claim) = store.claim_key(key, clock.now()).await? else {
+        bail!("the service is working on it, or it is parked; see `beadle queue`");
+    };
+    gate.lease = Some(claim.lease.clone());
+    let told = |at: usize, result: &StepResult| {
+        let step = beadle_engine::Step { change: plan.changes[at].describe(), outcome: result.clone() };
+        printer.line(render::step(printer, &plan.subject, &step));
+    };
+    let writer = org.writer();
+    let written = tokio::select! {
+        written = apply(key, plan, &writer, &gate, &told) => written,
+        never = heartbeat(store, &claim.lease, clock) => never,
+    };
+    let outcome = match &written {
+        Ok(report) if report.failure.is_none() => Outcome::Done,
+        _ => Outcome::Retry("`beadle apply` did not get through".into()),
+    };
+    store.finish(&claim.lease, outcome, clock.now()).await?;
+    Ok(written?)
+}
+
+/// Keeps the claim for as long as the writes take.
+async fn heartbeat(
+    store: &Arc<dyn Store>,
+    lease: &beadle_engine::Lease,
+    clock: &Clock,
+) -> Result<Report, beadle_engine::Failure> {
+    loop {
+        clock.sleep(store.timing().lease / 3).await;
+        if store.renew(lease, clock.now()).await?.is_none() {
+            let text = "somebody else took this repository over";
+            return Err(beadle_engine::Failure::new(beadle_engine::Class::Conflict, text));
+        }
+    }
+}
+
+fn summary(tally: &Tally, printer: &Printer) {
+    let mut parts = vec![printer.paint(Tone::Good, format!("{} written", tally.written))];
+    let graver = [
+        (tally.withheld, Tone::Notice, "withheld by modes"),
+        (tally.held, Tone::Danger, "held by the guard"),
+        (tally.failed, Tone::Danger, "failed"),
+        (tally.unknown, Tone::Danger, "unknown"),
+    ];
+    let graver = graver.into_iter().filter(|(count, ..)| *count > 0);
+    parts.extend(graver.map(|(count, tone, what)| printer.paint(tone, format!("{count} {what}"))));
+    printer.line(parts.join(", "));
+}

@@ -1,0 +1,59 @@
+//! `beadle holds` and `beadle approve`.
+
+use beadle_engine::{Clock, Entry, EntryKind};
+use serde_json::json;
+
+use crate::commands::{FAILED, FINE, ago, operator};
+use crate::config::Config;
+use crate::printer::{Printer, Tone};
+use crate::{render, wiring};
+
+pub(crate) async fn holds(config: &Config, as_json: bool, printer: &Printer) -> anyhow::Result<u8> {
+    let now = Clock::system().now();
+    let holds = wiring::store(config)?.holds().await?;
+    if holds.is_empty() && !as_json {
+        printer.line("nothing is held");
+    }
+    for hold in holds {
+        if as_json {
+            printer.line(serde_json::to_string(&hold)?);
+            continue;
+        }
+        let head = printer.paint(Tone::Heading, format!("{}  {}", hold.digest, hold.subject));
+        let state = match &hold.approved_by {
+            Some(by) => format!("approved by {by}, not written yet"),
+            None => hold.why.clone(),
+        };
+        printer.line(format!("{head}  held for {}: {state}", ago(hold.since, now)));
+        for line in render::change_lines(printer, &hold.change) {
+            printer.line(line);
+        }
+    }
+    Ok(FINE)
+}
+
+pub(crate) async fn approve(config: &Config, digests: &[String], printer: &Printer) -> anyhow::Result<u8> {
+    let clock = Clock::system();
+    let store = wiring::store(config)?;
+    let by = operator();
+    let mut code = FINE;
+    for digest in digests {
+        if let Some(hold) = store.approve(digest, &by, clock.now()).await? {
+            let entry = Entry {
+                seq: 0,
+                at: clock.now(),
+                kind: EntryKind::Operator,
+                key: hold.key.to_string(),
+                subject: hold.subject.clone(),
+                intent: None,
+                detail: json!({ "approved": digest, "by": by }),
+            };
+            store.journal(None, vec![entry], clock.now()).await?;
+            printer.line(format!("{digest}: approved; {} is due now", hold.subject));
+        } else {
+            printer.error(&format!("nothing with the digest `{digest}` is held; see `beadle holds`"));
+            code = FAILED;
+        }
+    }
+    Ok(code)
+}

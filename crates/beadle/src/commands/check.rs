@@ -1,0 +1,65 @@
+//! `beadle check`: configuration and policy, without any network.
+
+use std::path::Path;
+
+use beadle_repositories::{Policy, PolicyError, Severity};
+use serde_json::json;
+
+use crate::commands::{FAILED, FINE};
+use crate::config::Config;
+use crate::printer::{Printer, Tone};
+
+pub(crate) fn run(path: &Path, as_json: bool, printer: &Printer) -> anyhow::Result<u8> {
+    let config = Config::load(path)?;
+    let mut failed = false;
+    let mut found = Vec::new();
+    for org in &config.file.org {
+        let folder = config.base.join(&org.policy);
+        let (problems, sources, generation) = match Policy::load(&folder, &org.policy_repository) {
+            Ok(policy) => (policy.remarks, policy.sources, Some(policy.generation)),
+            Err(PolicyError::Invalid { problems, sources }) => (problems, sources, None),
+            Err(error) => {
+                failed = true;
+                if as_json {
+                    found.push(
+                        json!({ "organisation": org.name, "accepted": false, "error": error.to_string() }),
+                    );
+                } else {
+                    printer.error(&error.to_string());
+                }
+                continue;
+            }
+        };
+        failed |= generation.is_none();
+        if as_json {
+            let accepted = generation.is_some();
+            found.push(json!({ "organisation": org.name, "accepted": accepted, "generation": generation, "problems": problems }));
+            continue;
+        }
+        for problem in &problems {
+            printer.line(problem.render(sources.get(&*problem.asked.file).map(String::as_str)));
+        }
+        let count = |severity| problems.iter().filter(|problem| problem.severity == severity).count();
+        let said = format!(
+            "{} errors, {} keys not carried out, {} warnings",
+            count(Severity::Error),
+            count(Severity::NotYet),
+            count(Severity::Warning)
+        );
+        match generation {
+            Some(generation) => {
+                let fine = printer.paint(Tone::Good, format!("policy {generation} is accepted"));
+                printer.line(format!("{}: {fine}: {said}", org.name));
+            }
+            None => printer.line(format!(
+                "{}: {}: {said}",
+                org.name,
+                printer.paint(Tone::Danger, "policy is not accepted")
+            )),
+        }
+    }
+    if as_json {
+        printer.line(serde_json::to_string_pretty(&found)?);
+    }
+    Ok(if failed { FAILED } else { FINE })
+}

@@ -1,0 +1,141 @@
+//! What happens in the demo.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use beadle_engine::{Clock, Time};
+use beadle_sim::Sim;
+use serde_json::{Value, json};
+
+use super::organisation::{name, violations_of};
+use super::service::Service;
+use super::{Proof, beadle_quietly, said};
+
+/// A repair that takes longer did not happen.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Things that people do, one by one.
+pub(super) async fn one_by_one(sim: &Sim, proof: &mut Proof<'_>) -> anyhow::Result<()> {
+    let client = reqwest::Client::new();
+    let token = sim.token();
+    said(proof.printer, "somebody creates the repository `service-new`; it is empty, it has no branch yet");
+    let created = client
+        .post(format!("{}/orgs/acme/repos", sim.url()))
+        .header("authorization", format!("Bearer {token}"))
+        .header("content-type", "application/json")
+        .body(json!({ "name": "service-new", "visibility": "private" }).to_string())
+        .send()
+        .await?;
+    created.error_for_status().context("the simulated GitHub did not create it")?;
+    repaired(sim, "service-new", "settings, teams and the protection of `main` are there", proof).await;
+
+    said(proof.printer, "somebody lets `service-20` be merged without an approval");
+    let weaker = json!({ "protection": { "main": { "required_pull_request_reviews": null, "enforce_admins": false } } });
+    change(sim, &client, "service-20", weaker).await?;
+    repaired(sim, "service-20", "its branch protection is as declared again", proof).await;
+
+    said(proof.printer, "somebody gives the team `contractors` admin rights on `service-21`");
+    change(sim, &client, "service-21", json!({ "teams": { "contractors": "admin" } })).await?;
+    repaired(sim, "service-21", "the team is gone from it", proof).await;
+
+    said(proof.printer, "somebody makes `service-22` public");
+    change(sim, &client, "service-22", json!({ "visibility": "public", "private": false })).await?;
+    repaired(sim, "service-22", "it is private again", proof).await;
+    Ok(())
+}
+
+/// Many changes at once; the service dies while it repairs them.
+pub(super) async fn burst(
+    sim: &Sim,
+    service: &mut Service,
+    folder: &Path,
+    proof: &mut Proof<'_>,
+) -> anyhow::Result<()> {
+    let client = reqwest::Client::new();
+    let names: Vec<String> = (16..40).map(name).collect();
+    let mut repositories = json!({});
+    for name in &names {
+        repositories[name] = json!({ "teams": { "contractors": "admin" }, "protection": { "main": { "enforce_admins": false } } });
+    }
+    let before = stored(folder).await?;
+    patch(sim, &client, json!({ "orgs": { "acme": { "repos": repositories } } })).await?;
+    // Three webhooks a repository: protection changed, team added, and the same to those that listen for `team_add`.
+    let wanted = before + 3 * names.len();
+    let clock = Clock::system();
+    let patience = clock.now() + PATIENCE;
+    let mut have = before;
+    while have < wanted && clock.now() < patience {
+        have = stored(folder).await?;
+    }
+    let wrong = |state: &Value| {
+        let repositories = &state["orgs"]["acme"]["repos"];
+        names.iter().filter(|name| !violations_of(name, &repositories[name.as_str()]).is_empty()).count()
+    };
+    // In the middle: some are repaired, some are being worked on, some wait.
+    while wrong(&sim.state()) > names.len() * 3 / 4 && clock.now() < patience {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    service.kill().await?;
+    let left = wrong(&sim.state());
+    said(
+        proof.printer,
+        &format!(
+            "{} webhooks were acknowledged; at the kill {left} of 24 repositories were not repaired yet",
+            have - before
+        ),
+    );
+    proof.show(
+        have >= wanted,
+        "every webhook that was acknowledged is in the inbox",
+        &format!("{have} of {wanted}"),
+    );
+    let started = clock.now();
+    service.again().await?;
+    let patience = clock.now() + PATIENCE;
+    while wrong(&sim.state()) > 0 && clock.now() < patience {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let left = wrong(&sim.state());
+    let what = format!(
+        "started again, it went on by itself: all 24 are repaired after {}",
+        seconds(started, clock.now())
+    );
+    proof.show(left == 0, &what, &format!("{left} are not"));
+    Ok(())
+}
+
+/// How many deliveries are in the inbox, as an operator sees it.
+async fn stored(folder: &Path) -> anyhow::Result<usize> {
+    let listed = beadle_quietly(folder, &["deliveries", "--json", "--limit", "100000"]).await?;
+    Ok(listed.lines().filter(|line| line.starts_with('{')).count())
+}
+
+async fn change(sim: &Sim, client: &reqwest::Client, name: &str, change: Value) -> anyhow::Result<()> {
+    patch(sim, client, json!({ "orgs": { "acme": { "repos": { name: change } } } })).await
+}
+
+async fn patch(sim: &Sim, client: &reqwest::Client, patch: Value) -> anyhow::Result<()> {
+    let url = format!("{}/_sim/state?webhooks=true", sim.url());
+    client.patch(url).body(patch.to_string()).send().await?.error_for_status()?;
+    Ok(())
+}
+
+async fn repaired(sim: &Sim, name: &str, what: &str, proof: &mut Proof<'_>) {
+    let clock = Clock::system();
+    let started = clock.now();
+    let mut wrong = Vec::new();
+    while clock.now() < started + PATIENCE {
+        wrong = violations_of(name, &sim.state()["orgs"]["acme"]["repos"][name]);
+        if wrong.is_empty() {
+            let what = format!("{what}, {} after the event", seconds(started, clock.now()));
+            return proof.show(true, &what, "");
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    proof.show(false, what, &wrong.join("; "));
+}
+
+fn seconds(from: Time, to: Time) -> String {
+    format!("{:.2} s", to.since(from).as_secs_f64())
+}

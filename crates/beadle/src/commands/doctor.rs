@@ -1,0 +1,175 @@
+//! `beadle doctor`: what is missing, and what to do about it.
+
+use std::time::Duration;
+
+use beadle_engine::Clock;
+use secrecy::ExposeSecret as _;
+use serde_json::{Value, json};
+
+use crate::commands::{FAILED, FINE};
+use crate::config::Config;
+use crate::printer::{Printer, Tone};
+use crate::wiring::{self, Org};
+
+/// What each aspect needs of the App: permission and level.
+const PERMISSIONS: &[(&str, &str, &str)] = &[
+    ("settings", "administration", "write"),
+    ("topics", "administration", "write"),
+    ("teams", "administration", "write"),
+    ("teams", "members", "read"),
+    ("collaborators", "administration", "write"),
+    ("protection", "administration", "write"),
+];
+/// The events without which drift waits for a sweep.
+const EVENTS: &[&str] =
+    &["repository", "branch_protection_rule", "team", "team_add", "member", "public", "create", "push"];
+/// How far clocks may differ: tokens are refused beyond.
+const SKEW: i64 = 30;
+
+struct Doctor<'a> {
+    printer: &'a Printer,
+    found: bool,
+}
+
+impl Doctor<'_> {
+    fn fine(&self, text: &str) {
+        self.printer.line(format!("{}  {text}", self.printer.paint(Tone::Good, "ok  ")));
+    }
+
+    fn note(&self, text: &str) {
+        self.printer.line(format!("{}  {text}", self.printer.paint(Tone::Notice, "note")));
+    }
+
+    fn wrong(&mut self, text: &str) {
+        self.found = true;
+        self.printer.line(format!("{}  {text}", self.printer.paint(Tone::Danger, "FAIL")));
+    }
+
+    fn judge(&mut self, result: anyhow::Result<String>) {
+        match result {
+            Ok(text) => self.fine(&text),
+            Err(error) => self.wrong(&format!("{error:#}")),
+        }
+    }
+}
+
+pub(crate) async fn run(config: &Config, printer: &Printer) -> anyhow::Result<u8> {
+    let clock = Clock::system();
+    let mut doctor = Doctor { printer, found: false };
+    doctor.judge(store(config).await);
+    for file in &config.file.org {
+        match Org::open(config, file, &clock) {
+            Ok(org) => {
+                let generation = &org.policy.current().generation;
+                doctor.fine(&format!("{}: policy {generation} is accepted, mode {}", file.name, file.mode));
+                github(&mut doctor, &org).await;
+            }
+            Err(error) => doctor.wrong(&format!("{}: {error:#}", file.name)),
+        }
+    }
+    match wiring::senders(config) {
+        Ok(senders) => {
+            for sender in senders {
+                match sender.secrets.first() {
+                    Some(secret) => {
+                        doctor.judge(deliver(config, &sender, secret.expose_secret(), &clock).await);
+                    }
+                    None => doctor.note(&format!(
+                        "{}: no webhook secret; only sweeps will see changes",
+                        sender.instance
+                    )),
+                }
+            }
+        }
+        Err(error) => doctor.wrong(&format!("{error:#}")),
+    }
+    Ok(if doctor.found { FAILED } else { FINE })
+}
+
+async fn store(config: &Config) -> anyhow::Result<String> {
+    wiring::store(config)?.ready().await?;
+    Ok(format!("the store {} takes writes", config.database().display()))
+}
+
+async fn github(doctor: &mut Doctor<'_>, org: &Org<'_>) {
+    let name = &org.file.name;
+    match org.reader.organisation_and_clock().await {
+        Ok((_, Some(ahead))) if ahead.abs() > SKEW => {
+            doctor
+                .wrong(&format!("{name}: this machine's clock is {} s off GitHub's; set it by NTP", -ahead));
+        }
+        Ok(_) => doctor.fine(&format!("{name}: GitHub answers, and the clocks agree")),
+        Err(failure) => {
+            return doctor.wrong(&format!("{name}: {failure}; check `api`, and the App or token"));
+        }
+    }
+    match org.reader.app().await {
+        Ok(Some(installation)) => app(doctor, name, &installation),
+        Ok(None) => {
+            doctor.note(&format!("{name}: a token is used; its permissions and events cannot be read"));
+        }
+        Err(failure) => doctor.wrong(&format!("{name}: {failure}")),
+    }
+}
+
+fn app(doctor: &mut Doctor<'_>, name: &str, installation: &Value) {
+    let level = |level: &str| match level {
+        "read" => 1,
+        "write" => 2,
+        "admin" => 3,
+        _ => 0,
+    };
+    for (aspect, permission, needed) in PERMISSIONS {
+        let has = installation["permissions"][*permission].as_str().unwrap_or("none");
+        if level(has) >= level(needed) {
+            doctor.fine(&format!("{name}: {aspect}: the App has {permission}: {has}"));
+        } else {
+            doctor.wrong(&format!("{name}: {aspect} needs {permission}: {needed}, and the App has {has}; grant it in the App's settings"));
+        }
+    }
+    let events = installation["events"].as_array().cloned().unwrap_or_default();
+    let missing: Vec<&str> = EVENTS.iter().copied().filter(|event| !events.contains(&json!(event))).collect();
+    if missing.is_empty() {
+        doctor.fine(&format!("{name}: the App is subscribed to every event that helps"));
+    } else {
+        doctor
+            .note(&format!("{name}: not subscribed to {}; that drift waits for a sweep", missing.join(", ")));
+    }
+    if installation["repository_selection"] == "selected" {
+        doctor.note(&format!(
+            "{name}: the App is installed on selected repositories only; new ones are not seen"
+        ));
+    }
+}
+
+/// A signed ping to the running service.
+async fn deliver(
+    config: &Config,
+    sender: &beadle_hooks::github::Sender,
+    secret: &str,
+    clock: &Clock,
+) -> anyhow::Result<String> {
+    let name = &sender.instance;
+    let url = format!("http://{}/hooks/github", config.file.server.listen);
+    let body = json!({ "zen": "beadle doctor", "organization": { "login": sender.login } }).to_string();
+    let signature = beadle_hooks::github::sign(secret, body.as_bytes());
+    let client = reqwest::Client::builder().timeout(Duration::from_secs(5)).build()?;
+    let answered = client
+        .post(&url)
+        .header("content-type", "application/json")
+        .header("x-github-event", "ping")
+        .header("x-github-delivery", format!("doctor-{}", clock.now().0))
+        .header("x-hub-signature-256", signature)
+        .body(body)
+        .send()
+        .await;
+    match answered {
+        Ok(answer) if answer.status().as_u16() == 202 => {
+            Ok(format!("{name}: a signed delivery to {url} was stored"))
+        }
+        Ok(answer) => anyhow::bail!("{name}: a signed delivery to {url} was answered {}", answer.status()),
+        Err(error) => {
+            anyhow::bail!("{name}: nothing takes deliveries at {url} ({error}); is `beadle serve` running?")
+        }
+    }
+}

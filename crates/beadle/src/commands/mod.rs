@@ -1,0 +1,92 @@
+//! One file a command.
+
+mod apply;
+mod approve;
+mod check;
+mod deliveries;
+#[cfg(feature = "sim")]
+mod demo;
+mod doctor;
+mod journal;
+mod pause;
+mod plan;
+mod queue;
+mod serve;
+#[cfg(feature = "sim")]
+mod sim;
+
+use beadle_engine::Time;
+use beadle_repositories::{FileKind, schema};
+use clap::CommandFactory as _;
+
+use crate::cli::{Cli, Command, SchemaFile};
+use crate::config::{Config, EXAMPLE};
+use crate::printer::Printer;
+
+/// Nothing is left to do.
+pub(crate) const FINE: u8 = 0;
+/// It did not work.
+pub(crate) const FAILED: u8 = 1;
+/// Changes are pending, or held.
+pub(crate) const PENDING: u8 = 2;
+
+/// Runs a command and gives the exit code.
+pub(crate) async fn run(cli: Cli, printer: &Printer) -> anyhow::Result<u8> {
+    let config = || Config::load(&cli.config);
+    match cli.command {
+        Command::Plan(args) => plan::run(&config()?, &args, printer).await,
+        Command::Apply(args) => apply::run(&config()?, &args, printer).await,
+        Command::Check { json } => check::run(&cli.config, json, printer),
+        Command::Serve => serve::run(&config()?).await,
+        Command::Doctor => doctor::run(&config()?, printer).await,
+        Command::Pause { scope, time } => pause::pause(&config()?, &scope, time, printer).await,
+        Command::Resume { scope } => pause::resume(&config()?, &scope, printer).await,
+        Command::Holds { json } => approve::holds(&config()?, json, printer).await,
+        Command::Approve { digests } => approve::approve(&config()?, &digests, printer).await,
+        Command::Schema { file } => {
+            let kind = match file {
+                SchemaFile::Settings => FileKind::Settings,
+                SchemaFile::Suborg => FileKind::Suborg,
+                SchemaFile::Repo => FileKind::Repo,
+                SchemaFile::Deployment => FileKind::Deployment,
+            };
+            printer.line(serde_json::to_string_pretty(&schema(kind))?);
+            Ok(FINE)
+        }
+        Command::Deliveries(args) => deliveries::run(&config()?, &args, printer).await,
+        Command::Queue { json, limit, retry } => queue::run(&config()?, json, limit, retry, printer).await,
+        Command::Journal(args) => journal::run(&config()?, &args, printer).await,
+        Command::Example => {
+            printer.line(EXAMPLE.trim_end());
+            Ok(FINE)
+        }
+        Command::Completions { shell } => {
+            let mut text = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "beadle", &mut text);
+            printer.line(String::from_utf8_lossy(&text).trim_end());
+            Ok(FINE)
+        }
+        #[cfg(feature = "sim")]
+        Command::Sim(args) => sim::run(&args, printer).await,
+        #[cfg(feature = "sim")]
+        Command::Demo => demo::run(printer).await,
+    }
+}
+
+/// How long ago, for people.
+fn ago(then: Time, now: Time) -> String {
+    let seconds = now.since(then).as_secs();
+    match seconds {
+        0..60 => format!("{seconds} s"),
+        60..3600 => format!("{} min", seconds / 60),
+        3600..172_800 => format!("{} h", seconds / 3600),
+        _ => format!("{} days", seconds / 86_400),
+    }
+}
+
+/// Who runs this command, for the journal.
+#[expect(clippy::disallowed_methods, reason = "the operator's name is read here only")]
+fn operator() -> String {
+    let name = ["SUDO_USER", "USER", "USERNAME"].into_iter().find_map(|name| std::env::var(name).ok());
+    name.unwrap_or_else(|| "an operator".into())
+}

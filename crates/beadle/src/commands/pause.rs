@@ -1,0 +1,83 @@
+//! `beadle pause` and `beadle resume`.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use beadle_engine::{Clock, Entry, EntryKind, Store};
+use serde_json::{Value, json};
+
+use crate::cli::Scope;
+use crate::commands::{FAILED, FINE, operator};
+use crate::config::Config;
+use crate::printer::Printer;
+use crate::wiring::{self, Org};
+
+pub(crate) async fn pause(
+    config: &Config,
+    scope: &Scope,
+    time: Duration,
+    printer: &Printer,
+) -> anyhow::Result<u8> {
+    let clock = Clock::system();
+    let store = wiring::store(config)?;
+    let (scope, name) = resolve(config, scope, &clock).await?;
+    let until = clock.now() + time;
+    store.pause(&scope, until).await?;
+    note(
+        store.as_ref(),
+        &clock,
+        &scope,
+        &name,
+        json!({ "paused_until": until.to_string(), "by": operator() }),
+    )
+    .await?;
+    printer.line(format!("{name} is paused until {until}; webhooks are kept"));
+    Ok(FINE)
+}
+
+pub(crate) async fn resume(config: &Config, scope: &Scope, printer: &Printer) -> anyhow::Result<u8> {
+    let clock = Clock::system();
+    let store = wiring::store(config)?;
+    let (scope, name) = resolve(config, scope, &clock).await?;
+    if !store.resume(&scope).await? {
+        printer.error(&format!("{name} is not paused"));
+        return Ok(FAILED);
+    }
+    note(store.as_ref(), &clock, &scope, &name, json!({ "resumed": true, "by": operator() })).await?;
+    printer.line(format!("{name} goes on"));
+    Ok(FINE)
+}
+
+async fn note(
+    store: &dyn Store,
+    clock: &Clock,
+    scope: &str,
+    name: &str,
+    detail: Value,
+) -> anyhow::Result<()> {
+    let at = clock.now();
+    let (key, subject) = (scope.to_owned(), name.to_owned());
+    let entry = Entry { seq: 0, at, kind: EntryKind::Operator, key, subject, intent: None, detail };
+    store.journal(None, vec![entry], at).await?;
+    Ok(())
+}
+
+/// The scope as the queue knows it, and its name for people. A repository's id is asked of GitHub.
+async fn resolve(config: &Config, scope: &Scope, clock: &Clock) -> anyhow::Result<(String, String)> {
+    let repository = match (&scope.org, &scope.repo) {
+        (Some(org), None) => {
+            let org = config.orgs(Some(org))?;
+            return Ok((org[0].name.clone(), org[0].name.clone()));
+        }
+        (org, Some(repo)) if repo.contains('/') && org.is_none() => repo.clone(),
+        (Some(org), Some(repo)) if !repo.contains('/') => format!("{org}/{repo}"),
+        _ => bail!("say --org ORG, or --repo OWNER/NAME"),
+    };
+    let (owner, name) = repository.split_once('/').context("say --repo OWNER/NAME")?;
+    let orgs = config.orgs(Some(owner))?;
+    let org = Org::open(config, orgs[0], clock)?;
+    let index = org.reader.index().await?;
+    let row = index.iter().find(|row| row.name.eq_ignore_ascii_case(name));
+    let row = row.with_context(|| format!("there is no repository {repository}"))?;
+    Ok((format!("repository:{}:{}", org.file.name, row.id), repository))
+}

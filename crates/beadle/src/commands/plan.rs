@@ -1,0 +1,48 @@
+//! `beadle plan`.
+
+use beadle_engine::Clock;
+use beadle_repositories::Step;
+
+use crate::cli::{Format, PlanArgs, Selection};
+use crate::commands::{FINE, PENDING};
+use crate::config::Config;
+use crate::printer::Printer;
+use crate::progress::Progress;
+use crate::render::{self, OrgPlan};
+use crate::wiring::Org;
+
+pub(crate) async fn run(config: &Config, args: &PlanArgs, printer: &Printer) -> anyhow::Result<u8> {
+    let clock = Clock::system();
+    let mut plans = Vec::new();
+    for file in config.orgs(args.selection.org.as_deref())? {
+        let org = Org::open(config, file, &clock)?;
+        plans.push(plan(&org, &args.selection).await?.0);
+    }
+    match args.format {
+        Format::Json => printer.line(serde_json::to_string_pretty(&render::json(&plans))?),
+        Format::Text => plans.iter().for_each(|plan| printer.line(render::text(printer, plan))),
+        Format::Markdown => plans.iter().for_each(|plan| printer.line(render::markdown(plan).trim_end())),
+    }
+    Ok(if plans.iter().any(OrgPlan::is_pending) { PENDING } else { FINE })
+}
+
+/// A plan as it can be written.
+pub(crate) type Writable = beadle_engine::Plan<Box<dyn Step>>;
+
+/// Plans one organisation: for printing, and for writing.
+pub(crate) async fn plan(org: &Org<'_>, selection: &Selection) -> anyhow::Result<(OrgPlan, Vec<Writable>)> {
+    let name = &org.file.name;
+    let progress = Progress::new(&format!("reading {name}"));
+    let planned =
+        org.planner().organisation(name, &selection.repo, &|done, total| progress.at(done, total)).await;
+    progress.end();
+    let planned = planned?;
+    let shown = OrgPlan {
+        org: name.clone(),
+        mode: org.file.mode,
+        plans: planned.plans.iter().map(|(key, plan)| (key.clone(), plan.describe())).collect(),
+        short: planned.short,
+        unmatched: planned.unmatched,
+    };
+    Ok((shown, planned.plans.into_iter().map(|(_, plan)| plan).collect()))
+}

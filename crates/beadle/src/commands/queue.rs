@@ -1,0 +1,72 @@
+//! `beadle queue`.
+
+use beadle_engine::{Clock, Key, Lane, Mark, Row, Time};
+use serde_json::json;
+
+use crate::commands::{FINE, ago};
+use crate::config::Config;
+use crate::printer::{Printer, Tone};
+use crate::wiring;
+
+pub(crate) async fn run(
+    config: &Config,
+    as_json: bool,
+    limit: u32,
+    retry: Option<String>,
+    printer: &Printer,
+) -> anyhow::Result<u8> {
+    let store = wiring::store(config)?;
+    let now = Clock::system().now();
+    if let Some(key) = retry {
+        let key: Key = key.parse()?;
+        store.mark(vec![Mark::new(key.clone(), Lane::Manual)], now).await?;
+        printer.line(format!("{key} is due now"));
+        return Ok(FINE);
+    }
+    let rows = store.rows(limit).await?;
+    if as_json {
+        let shown = rows.iter().map(serde_json::to_string);
+        shown.collect::<Result<Vec<_>, _>>()?.iter().for_each(|row| printer.line(row));
+        return Ok(FINE);
+    }
+    for row in &rows {
+        printer.line(format!("{:9} {:44} {}", state(row, now, printer), row.key, detail(row, now)));
+    }
+    for pause in store.pauses(now).await? {
+        printer.line(format!("paused    {:44} until {}", pause.scope, pause.until));
+    }
+    let depth = store.depth(now).await?;
+    let held = store.holds().await?.len();
+    let due: Vec<String> = Lane::ALL.iter().map(|lane| format!("{} {lane}", depth.lane(*lane))).collect();
+    let total = json!({ "leased": depth.leased, "parked": depth.parked, "held": held });
+    printer.line(format!(
+        "{} due, {} being worked on, {} parked, {} changes held",
+        due.join(", "),
+        total["leased"],
+        total["parked"],
+        total["held"]
+    ));
+    Ok(FINE)
+}
+
+fn state(row: &Row, now: Time, printer: &Printer) -> String {
+    match (&row.parked, row.lease_until) {
+        (Some(parked), _) => printer.paint(Tone::Danger, format!("{:9}", parked.reason.as_str())),
+        (None, Some(until)) if until > now => printer.paint(Tone::Good, "running  "),
+        _ => format!("{:9}", row.lane.as_str()),
+    }
+}
+
+fn detail(row: &Row, now: Time) -> String {
+    if let Some(parked) = &row.parked {
+        return format!("for {}: {}", ago(parked.since, now), parked.why);
+    }
+    let mut text = format!("due for {}", ago(row.first_dirty, now));
+    if let Some(due) = row.due_at().filter(|due| *due > now) {
+        text = format!("{text}, not before {due}");
+    }
+    if let Some(why) = &row.last_error {
+        text = format!("{text}; try {}: {why}", row.attempts);
+    }
+    text
+}

@@ -1,0 +1,233 @@
+//! The file's own shape. Unknown keys are errors, with the nearest right one.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use beadle_engine::Mode;
+use serde::Deserialize;
+
+/// A length of time as `90s`, `2h`, `7d`.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct Span(Duration);
+
+impl TryFrom<String> for Span {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        crate::cli::duration(&text).map(Self)
+    }
+}
+
+impl From<Span> for Duration {
+    fn from(span: Span) -> Self {
+        span.0
+    }
+}
+
+/// The whole file.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct File {
+    #[serde(default)]
+    pub(crate) store: StoreFile,
+    #[serde(default)]
+    pub(crate) server: ServerFile,
+    #[serde(default)]
+    pub(crate) retention: RetentionFile,
+    #[serde(default)]
+    pub(crate) worker: WorkerFile,
+    #[serde(default)]
+    pub(crate) org: Vec<OrgFile>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct StoreFile {
+    pub(crate) path: PathBuf,
+    /// Mebibytes; beyond, deliveries are answered 503 as on a full disk.
+    pub(crate) max_mib: Option<u64>,
+}
+
+impl Default for StoreFile {
+    fn default() -> Self {
+        Self { path: "beadle.db".into(), max_mib: None }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct ServerFile {
+    pub(crate) listen: SocketAddr,
+    pub(crate) operator: SocketAddr,
+    pub(crate) operator_token: Option<String>,
+    /// Mebibytes of all bodies being received at once.
+    pub(crate) in_flight_mib: u64,
+}
+
+impl Default for ServerFile {
+    fn default() -> Self {
+        Self {
+            listen: ([127, 0, 0, 1], 8080).into(),
+            operator: ([127, 0, 0, 1], 8081).into(),
+            operator_token: None,
+            in_flight_mib: 128,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct RetentionFile {
+    pub(crate) bodies: Span,
+    pub(crate) ids: Span,
+    pub(crate) journal: Span,
+}
+
+impl Default for RetentionFile {
+    fn default() -> Self {
+        Self { bodies: days(8), ids: days(30), journal: days(400) }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct WorkerFile {
+    pub(crate) concurrency: usize,
+    /// How long a claim holds without a sign of life.
+    pub(crate) lease: Span,
+}
+
+impl Default for WorkerFile {
+    fn default() -> Self {
+        Self { concurrency: 64, lease: Span(Duration::from_secs(60)) }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct OrgFile {
+    pub(crate) name: String,
+    #[serde(default = "github")]
+    pub(crate) api: String,
+    pub(crate) app: Option<AppFile>,
+    pub(crate) token: Option<String>,
+    #[serde(default)]
+    pub(crate) webhook_secrets: Vec<String>,
+    pub(crate) policy: PathBuf,
+    #[serde(default = "admin")]
+    pub(crate) policy_repository: String,
+    #[serde(default)]
+    pub(crate) mode: Mode,
+    #[serde(default)]
+    pub(crate) modes: BTreeMap<String, Mode>,
+    #[serde(default)]
+    pub(crate) guard: GuardFile,
+    #[serde(default)]
+    pub(crate) budget: BudgetFile,
+    #[serde(default = "daily")]
+    pub(crate) sweep_every: Span,
+}
+
+fn github() -> String {
+    "https://api.github.com".into()
+}
+
+/// As the incumbent calls it.
+fn admin() -> String {
+    "admin".into()
+}
+
+fn daily() -> Span {
+    days(1)
+}
+
+fn days(n: u64) -> Span {
+    Span(Duration::from_secs(n * 24 * 3600))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AppFile {
+    pub(crate) id: u64,
+    pub(crate) key: String,
+    pub(crate) installation: Option<u64>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct GuardFile {
+    pub(crate) window: Option<Span>,
+    pub(crate) removes: Option<u32>,
+    pub(crate) weakens: Option<u32>,
+    pub(crate) exposes: Option<u32>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct BudgetFile {
+    /// Requests at once.
+    pub(crate) concurrency: usize,
+    /// Percent of each budget that only events and operators may use.
+    pub(crate) reserve: u64,
+    /// What GitHub's minute is; shorter only before a simulator.
+    pub(crate) minute: Span,
+}
+
+impl Default for BudgetFile {
+    fn default() -> Self {
+        Self { concurrency: 32, reserve: 20, minute: Span(Duration::from_secs(60)) }
+    }
+}
+
+/// Parses the text of `path`.
+pub(crate) fn parse(path: &Path, text: &str) -> anyhow::Result<File> {
+    toml::from_str(text).map_err(|error: toml::de::Error| {
+        let (line, column) = error.span().map_or((1, 1), |span| place(text, span.start));
+        let mut said = format!("error: {}\n  --> {}:{line}:{column}\n", error.message(), path.display());
+        if let Some(excerpt) = text.lines().nth(line - 1) {
+            let gutter = line.to_string().len();
+            let caret = " ".repeat(column - 1);
+            let _ = write!(said, "{:gutter$} |\n{line} | {excerpt}\n{:gutter$} | {caret}^", "", "");
+        }
+        if let Some(near) = nearest_field(error.message()) {
+            let _ = write!(said, "\n  help: did you mean `{near}`?");
+        }
+        anyhow::anyhow!(said)
+    })
+}
+
+fn place(text: &str, at: usize) -> (usize, usize) {
+    let before = &text[..at.min(text.len())];
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().map_or(0, |last| last.chars().count()) + 1;
+    (line, column)
+}
+
+/// serde says: unknown field `a`, expected one of `b`, `c`.
+fn nearest_field(message: &str) -> Option<&str> {
+    let mut quoted = message.strip_prefix("unknown field ")?.split('`').skip(1).step_by(2);
+    let wrong = quoted.next()?;
+    beadle_repositories::policy::nearest(wrong, quoted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_example_is_a_configuration() {
+        let file = parse(Path::new("beadle.toml"), crate::config::EXAMPLE).unwrap();
+        assert_eq!(file.org.len(), 1);
+        assert_eq!(file.org[0].mode, Mode::Observe, "a new organisation observes");
+    }
+
+    #[test]
+    fn a_misspelt_key_is_named_with_its_line_and_the_right_one() {
+        let text = "[[org]]\nname = \"acme\"\npolicy = \"p\"\nmod = \"enforce\"\n";
+        let error = parse(Path::new("beadle.toml"), text).unwrap_err().to_string();
+        assert!(error.contains("beadle.toml:4:1") && error.contains("did you mean `mode`"), "{error}");
+    }
+}

@@ -1,0 +1,135 @@
+//! `beadle.toml`: read, checked, and turned into what the rest works with.
+
+mod example;
+mod file;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use beadle_engine::{Limits, Mode};
+use beadle_repositories::Modes;
+use beadle_secrets::{Reference, SecretString};
+
+pub(crate) use example::EXAMPLE;
+pub(crate) use file::{File, OrgFile as Org, RetentionFile, Span};
+
+use file::OrgFile;
+
+/// The whole configuration.
+#[derive(Debug)]
+pub(crate) struct Config {
+    /// Relative paths begin here: at the file itself.
+    pub(crate) base: PathBuf,
+    pub(crate) file: File,
+}
+
+impl Config {
+    /// Reads the file. Secrets are not read yet.
+    pub(crate) fn load(path: &Path) -> anyhow::Result<Self> {
+        let text = std::fs::read_to_string(path).with_context(|| {
+            format!("cannot read {} (print one to begin with: `beadle example`)", path.display())
+        })?;
+        let file = file::parse(path, &text)?;
+        let base = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let config = Self { base: base.to_owned(), file };
+        config.validate(path)?;
+        Ok(config)
+    }
+
+    fn validate(&self, path: &Path) -> anyhow::Result<()> {
+        let file = path.display();
+        if self.file.org.is_empty() {
+            bail!("{file}: there is no [[org]]; name at least one organisation");
+        }
+        for (at, org) in self.file.org.iter().enumerate() {
+            let again = self.file.org[..at].iter().any(|other| other.name.eq_ignore_ascii_case(&org.name));
+            if again {
+                bail!("{file}: the organisation {} is there twice", org.name);
+            }
+            if org.name.is_empty() || org.name.contains([':', '/']) {
+                bail!("{file}: `{}` is no organisation's login", org.name);
+            }
+            match (&org.app, &org.token) {
+                (None, None) => bail!("{file}: {}: give `app` or `token`", org.name),
+                (Some(_), Some(_)) => bail!("{file}: {}: give `app` or `token`, not both", org.name),
+                _ => {}
+            }
+            if org.webhook_secrets.len() > 2 {
+                bail!("{file}: {}: at most two webhook secrets are valid at once", org.name);
+            }
+            for aspect in org.modes.keys() {
+                let known = beadle_repositories::aspects::ALL.iter().map(|aspect| aspect.name());
+                if !known.clone().any(|name| name == aspect) {
+                    let near = beadle_repositories::policy::nearest(aspect, known);
+                    let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+                    bail!("{file}: {}: [org.modes] has no aspect `{aspect}`{hint}", org.name);
+                }
+            }
+            let mut references: Vec<&String> = org.webhook_secrets.iter().collect();
+            references.extend(&org.token);
+            references.extend(org.app.iter().map(|app| &app.key));
+            for reference in references {
+                reference.parse::<Reference>().with_context(|| format!("{file}: {}", org.name))?;
+            }
+        }
+        if Duration::from(self.file.retention.ids) < Duration::from_secs(8 * 24 * 3600) {
+            bail!(
+                "{file}: retention.ids has to be 8d at least: GitHub may deliver an event again for 7 days"
+            );
+        }
+        let operator = self.file.server.operator;
+        if !operator.ip().is_loopback() && self.file.server.operator_token.is_none() {
+            bail!(
+                "{file}: server.operator listens on {operator}; beyond loopback it needs server.operator_token"
+            );
+        }
+        Ok(())
+    }
+
+    /// The organisations, or the one that was asked for.
+    pub(crate) fn orgs(&self, wanted: Option<&str>) -> anyhow::Result<Vec<&OrgFile>> {
+        let Some(wanted) = wanted else { return Ok(self.file.org.iter().collect()) };
+        let found: Vec<_> =
+            self.file.org.iter().filter(|org| org.name.eq_ignore_ascii_case(wanted)).collect();
+        if found.is_empty() {
+            let near = beadle_repositories::policy::nearest(
+                wanted,
+                self.file.org.iter().map(|org| org.name.as_str()),
+            );
+            let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+            bail!("the configuration has no organisation `{wanted}`{hint}");
+        }
+        Ok(found)
+    }
+
+    /// The value of a secret.
+    pub(crate) fn secret(&self, reference: &str, what: &str) -> anyhow::Result<SecretString> {
+        let reference: Reference = reference.parse().with_context(|| what.to_owned())?;
+        reference.read(&self.base).with_context(|| what.to_owned())
+    }
+
+    /// Where the database is.
+    pub(crate) fn database(&self) -> PathBuf {
+        self.base.join(&self.file.store.path)
+    }
+}
+
+impl OrgFile {
+    /// The guard's limits.
+    pub(crate) fn limits(&self) -> Limits {
+        let (default, guard) = (Limits::default(), &self.guard);
+        Limits {
+            window: guard.window.map_or(default.window, Duration::from),
+            removes: guard.removes.unwrap_or(default.removes),
+            weakens: guard.weakens.unwrap_or(default.weakens),
+            exposes: guard.exposes.unwrap_or(default.exposes),
+        }
+    }
+
+    /// How far each aspect may go.
+    pub(crate) fn modes(&self) -> Modes {
+        let modes: std::collections::BTreeMap<String, Mode> = self.modes.clone();
+        Modes { organisation: self.mode, aspects: modes }
+    }
+}

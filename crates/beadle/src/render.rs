@@ -1,0 +1,317 @@
+//! Plans for people: grouped by repository, read like a review, unmistakable without colour.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use beadle_engine::{Change, Field, Key, Mode, Plan, Risk, Risks, Step, StepResult};
+use serde_json::{Value, json};
+
+use crate::printer::{Printer, Tone};
+
+/// The plans of one organisation, without the means to write them.
+pub(crate) struct OrgPlan {
+    pub(crate) org: String,
+    pub(crate) mode: Mode,
+    pub(crate) plans: Vec<(Key, Plan<()>)>,
+    pub(crate) short: Option<String>,
+    pub(crate) unmatched: Vec<String>,
+}
+
+impl OrgPlan {
+    /// Whether anything is to be done, or is not known.
+    pub(crate) fn is_pending(&self) -> bool {
+        self.short.is_some()
+            || self.plans.iter().any(|(_, plan)| !plan.changes.is_empty() || !plan.unknowns.is_empty())
+    }
+}
+
+fn sign(risk: Risk) -> &'static str {
+    match risk {
+        Risk::Adds => "+",
+        Risk::Changes => "~",
+        Risk::Weakens => "!",
+        Risk::Exposes => "!!",
+        Risk::Removes => "-",
+    }
+}
+
+fn tone(risk: Risk) -> Tone {
+    match risk {
+        Risk::Adds => Tone::Good,
+        Risk::Changes => Tone::Notice,
+        Risk::Weakens | Risk::Exposes | Risk::Removes => Tone::Danger,
+    }
+}
+
+fn value(value: &Value) -> String {
+    match value {
+        Value::Null => "none".into(),
+        Value::String(text) if text.is_empty() => "\"\"".into(),
+        Value::String(text) => text.clone(),
+        Value::Array(items) if items.is_empty() => "nobody".into(),
+        Value::Array(items) => items.iter().map(self::value).collect::<Vec<_>>().join(", "),
+        other => other.to_string(),
+    }
+}
+
+fn difference(change: &Change<()>, field: &Field) -> String {
+    let what = if change.what.is_empty() { String::new() } else { format!("{}: ", change.what) };
+    match (field.risk, &field.before, &field.after) {
+        (Risk::Adds, Value::Null, Value::Bool(true)) => format!("{what}{}", field.name),
+        (_, Value::Null, after) => format!("{what}{}: {}", field.name, value(after)),
+        (Risk::Removes, before, Value::Null) => format!("{what}{}: {} → gone", field.name, value(before)),
+        (_, before, after) => format!("{what}{}: {} → {}", field.name, value(before), value(after)),
+    }
+}
+
+/// One line a value, for people.
+pub(crate) fn change_lines(printer: &Printer, change: &Change<()>) -> Vec<String> {
+    let lines = change.fields.iter().map(|field| {
+        let label = format!("{:>2} {:7}", sign(field.risk), field.risk);
+        let asked = field.asked.as_ref().map(|asked| format!("  [{asked}]")).unwrap_or_default();
+        format!(
+            "  {} {:13} {}{}",
+            printer.paint(tone(field.risk), label),
+            change.aspect,
+            difference(change, field),
+            printer.paint(Tone::Faint, asked)
+        )
+    });
+    lines.collect()
+}
+
+/// What became of a change, in a word, with why.
+pub(crate) fn outcome(printer: &Printer, result: &StepResult) -> String {
+    match result {
+        StepResult::Written => printer.paint(Tone::Good, "written"),
+        StepResult::Withheld => printer.paint(Tone::Notice, "withheld by the mode"),
+        StepResult::Held { digest, why } => {
+            let text = format!("held: {why}; let it pass with `beadle approve {digest}`");
+            printer.paint(Tone::Danger, text)
+        }
+        StepResult::Blocked => printer.paint(Tone::Notice, "waits for a change that was not written"),
+        StepResult::NotReached => printer.paint(Tone::Notice, "not reached"),
+        StepResult::Failed(why) => printer.paint(Tone::Danger, format!("failed: {why}")),
+    }
+}
+
+/// A whole plan, for people.
+pub(crate) fn text(printer: &Printer, plan: &OrgPlan) -> String {
+    let mut text = String::new();
+    for (_, repository) in &plan.plans {
+        if repository.changes.is_empty() && repository.unknowns.is_empty() {
+            continue;
+        }
+        let _ = writeln!(text, "{}", printer.paint(Tone::Heading, &repository.subject));
+        for change in &repository.changes {
+            for line in change_lines(printer, change) {
+                let _ = writeln!(text, "{line}");
+            }
+        }
+        for unknown in &repository.unknowns {
+            let label = printer.paint(Tone::Danger, " ? unknown");
+            let _ = writeln!(text, "  {label} {:13} {}", unknown.aspect, unknown.why);
+        }
+        text.push('\n');
+    }
+    for what in &plan.unmatched {
+        let _ = writeln!(text, "{} {what}", printer.paint(Tone::Notice, "note:"));
+    }
+    if let Some(short) = &plan.short {
+        let said = format!("the list of repositories is incomplete: {short}");
+        let _ = writeln!(text, "{} {said}", printer.paint(Tone::Danger, "unknown:"));
+    }
+    text + &summary(printer, plan)
+}
+
+/// One line over a whole plan.
+pub(crate) fn summary(printer: &Printer, plan: &OrgPlan) -> String {
+    let mut risks = Risks::default();
+    let mut skipped: BTreeMap<&str, usize> = BTreeMap::new();
+    let (mut changes, mut touched, mut unknown) = (0, 0, 0);
+    for (_, repository) in &plan.plans {
+        risks.merge(&repository.risks());
+        changes += repository.changes.len();
+        touched += usize::from(!repository.changes.is_empty());
+        unknown += repository.unknowns.len();
+        if let Some(why) = &repository.skipped {
+            *skipped.entry(why).or_default() += 1;
+        }
+    }
+    let head = printer.paint(Tone::Heading, format!("{} ({})", plan.org, plan.mode));
+    let mut text = if changes == 0 {
+        format!("{head}: nothing to change in {} repositories", plan.plans.len())
+    } else {
+        let counts = Risk::ALL.into_iter().filter(|risk| risks.count(*risk) > 0);
+        let counts: Vec<String> = counts.map(|risk| format!("{} {risk}", risks.count(risk))).collect();
+        format!(
+            "{head}: {changes} changes in {touched} of {} repositories: {}",
+            plan.plans.len(),
+            counts.join(", ")
+        )
+    };
+    if unknown > 0 {
+        let _ = write!(text, "; {}", printer.paint(Tone::Danger, format!("{unknown} unknown")));
+    }
+    for (why, count) in skipped {
+        let _ = write!(text, "; {count} skipped ({why})");
+    }
+    text
+}
+
+/// For programs.
+pub(crate) fn json(plans: &[OrgPlan]) -> Value {
+    let organisations: Vec<Value> = plans
+        .iter()
+        .map(|plan| {
+            let repositories: Vec<Value> = plan
+                .plans
+                .iter()
+                .map(|(key, repository)| {
+                    let changes = repository.changes.iter().map(|change| {
+                        let mut shown = json!(change);
+                        shown["digest"] = json!(change.digest(key));
+                        shown["risks"] = json!(change.risks());
+                        shown
+                    });
+                    json!({
+                        "key": key, "name": repository.subject, "changes": changes.collect::<Vec<_>>(),
+                        "unknowns": repository.unknowns, "skipped": repository.skipped,
+                    })
+                })
+                .collect();
+            json!({
+                "organisation": plan.org, "mode": plan.mode, "pending": plan.is_pending(), "incomplete": plan.short,
+                "unmatched": plan.unmatched, "repositories": repositories,
+            })
+        })
+        .collect();
+    json!({ "organisations": organisations })
+}
+
+/// For pull requests and job summaries.
+pub(crate) fn markdown(plan: &OrgPlan) -> String {
+    let cell = |text: &str| text.replace('|', "\\|").replace('\n', " ");
+    let printer = Printer::new(crate::cli::Color::Never);
+    let mut text = format!("## {}\n\n{}\n", plan.org, summary(&printer, plan));
+    for (_, repository) in &plan.plans {
+        if repository.changes.is_empty() && repository.unknowns.is_empty() {
+            continue;
+        }
+        let _ = writeln!(
+            text,
+            "\n### {}\n\n| risk | aspect | change | asked by |\n|---|---|---|---|",
+            repository.subject
+        );
+        for change in &repository.changes {
+            for field in &change.fields {
+                let asked = field.asked.as_ref().map(|asked| format!("`{asked}`")).unwrap_or_default();
+                let risk = if field.risk.is_guarded() {
+                    format!("**{}**", field.risk)
+                } else {
+                    field.risk.to_string()
+                };
+                let _ = writeln!(
+                    text,
+                    "| {risk} | {} | {} | {asked} |",
+                    change.aspect,
+                    cell(&difference(change, field))
+                );
+            }
+        }
+        for unknown in &repository.unknowns {
+            let _ = writeln!(text, "| **unknown** | {} | {} | |", unknown.aspect, cell(&unknown.why));
+        }
+    }
+    for what in &plan.unmatched {
+        let _ = writeln!(text, "\n> {what}");
+    }
+    if let Some(short) = &plan.short {
+        let _ = writeln!(text, "\n> **The list of repositories is incomplete:** {short}");
+    }
+    text
+}
+
+/// One line a step that became something.
+pub(crate) fn step(printer: &Printer, subject: &str, step: &Step) -> String {
+    let what: Vec<String> = step.change.fields.iter().map(|field| difference(&step.change, field)).collect();
+    format!("{subject}  {}  {}  {}", step.change.aspect, what.join("; "), outcome(printer, &step.outcome))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use beadle_engine::{Asked, Unknown};
+
+    use super::*;
+
+    fn plan() -> OrgPlan {
+        let asked = Some(Asked { file: Arc::from("settings.yml"), line: 4 });
+        let field = |name: &str, before, after, risk| Field {
+            name: name.into(),
+            before,
+            after,
+            asked: asked.clone(),
+            risk,
+        };
+        let change = |aspect: &str, what: &str, fields| Change {
+            aspect: aspect.into(),
+            what: what.into(),
+            fields,
+            mode: Mode::Observe,
+            after: Vec::new(),
+            write: (),
+        };
+        let mut drifted = Plan::new("acme/widgets");
+        drifted.changes = vec![
+            change(
+                "settings",
+                "",
+                vec![field("visibility", json!("private"), json!("public"), Risk::Exposes)],
+            ),
+            change("teams", "team a", vec![field("permission", Value::Null, json!("push"), Risk::Adds)]),
+            change("teams", "team z", vec![field("permission", json!("admin"), Value::Null, Risk::Removes)]),
+        ];
+        drifted.unknowns = vec![Unknown {
+            aspect: "topics".into(),
+            why: "the list came back short".into(),
+            transient: true,
+        }];
+        let mut archived = Plan::new("acme/old");
+        archived.skipped = Some("archived".into());
+        OrgPlan {
+            org: "acme".into(),
+            mode: Mode::Observe,
+            plans: vec![
+                (Key::new("repository", "acme", 1), drifted),
+                (Key::new("repository", "acme", 2), archived),
+            ],
+            short: None,
+            unmatched: vec!["repos/gone.yml: there is no repository `gone`".into()],
+        }
+    }
+
+    #[test]
+    fn a_plan_reads_like_a_review_without_colour() {
+        let expected = "\
+acme/widgets
+  !! exposes settings      visibility: private → public  [settings.yml:4]
+   + adds    teams         team a: permission: push  [settings.yml:4]
+   - removes teams         team z: permission: admin → gone  [settings.yml:4]
+   ? unknown topics        the list came back short
+
+note: repos/gone.yml: there is no repository `gone`
+acme (observe): 3 changes in 1 of 2 repositories: 1 adds, 1 exposes, 1 removes; 1 unknown; 1 skipped (archived)";
+        assert_eq!(text(&Printer::plain(), &plan()), expected);
+    }
+
+    #[test]
+    fn a_plan_as_markdown_marks_what_is_grave() {
+        let text = markdown(&plan());
+        assert!(
+            text.contains("| **exposes** | settings | visibility: private → public | `settings.yml:4` |"),
+            "{text}"
+        );
+    }
+}

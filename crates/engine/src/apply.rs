@@ -1,0 +1,272 @@
+//! From a plan to its writes: modes, the guard, the lease, the journal, in this order, before every write.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use serde::Serialize;
+use serde_json::json;
+
+use crate::clock::Clock;
+use crate::failure::{Class, Failure};
+use crate::guard::{Hold, Limits, Verdict};
+use crate::journal::{Entry, EntryKind};
+use crate::key::Key;
+use crate::plan::{Change, Plan, Risk, Unknown};
+use crate::queue::Lease;
+use crate::store::Store;
+
+/// Reads both sides and says what has to be written. What implements it holds no means to write.
+#[async_trait]
+pub trait Planner: Send + Sync + 'static {
+    /// How a change of this planner is written.
+    type Write: Send + Sync + 'static;
+    /// Plans one key. `hint` is the vendor's faster name for it, to be checked against the key.
+    async fn plan(&self, key: &Key, hint: Option<&str>) -> Result<Plan<Self::Write>, Failure>;
+    /// The policy's generation that plans are made by now.
+    fn generation(&self) -> String;
+}
+
+/// Writes changes.
+#[async_trait]
+pub trait Writer<W>: Send + Sync + 'static {
+    /// Resolves again what the key is called now, before a run's first write.
+    async fn open(&self, key: &Key, plan: &Plan<W>) -> Result<Box<dyn Session<W>>, Failure>;
+}
+
+/// The writes of one run, addressed to what [`Writer::open`] found.
+#[async_trait]
+pub trait Session<W>: Send + Sync {
+    /// Writes one change. Writing it twice does no harm.
+    async fn write(&self, change: &Change<W>) -> Result<(), Failure>;
+}
+
+/// What stands between a plan and its writes.
+#[derive(Clone)]
+pub struct Gate {
+    /// Where the window, the holds and the journal are.
+    pub store: Arc<dyn Store>,
+    /// Time.
+    pub clock: Clock,
+    /// The right to work on the key; `None` for an operator's command on a store that no service uses.
+    pub lease: Option<Lease>,
+    /// The window's limits.
+    pub limits: Limits,
+    /// The policy's generation that the plan was made by.
+    pub generation: String,
+}
+
+/// What became of one change.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "result", content = "why")]
+pub enum StepResult {
+    /// It was written.
+    Written,
+    /// The mode does not allow it.
+    Withheld,
+    /// The guard stopped it: the digest to approve, and why.
+    Held {
+        /// By this it is approved.
+        digest: String,
+        /// Which limit stopped it.
+        why: String,
+    },
+    /// A change that it depends on was not written.
+    Blocked,
+    /// The run ended before it.
+    NotReached,
+    /// The write failed.
+    Failed(String),
+}
+
+/// One change of a plan, and what became of it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Step {
+    /// The change.
+    pub change: Change<()>,
+    /// What became of it.
+    pub outcome: StepResult,
+}
+
+/// What became of a plan.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Report {
+    /// The thing's name for people.
+    pub subject: String,
+    /// Every change, in order.
+    pub steps: Vec<Step>,
+    /// What could not be read or resolved.
+    pub unknowns: Vec<Unknown>,
+    /// Why nothing was planned at all.
+    pub skipped: Option<String>,
+    /// The failure that the run as a whole reports, if one step failed: the one that asks for the longest patience.
+    #[serde(skip)]
+    pub failure: Option<Failure>,
+}
+
+impl Report {
+    /// How many steps came out like this.
+    pub fn count(&self, wanted: impl Fn(&StepResult) -> bool) -> usize {
+        self.steps.iter().filter(|step| wanted(&step.outcome)).count()
+    }
+
+    /// Whether the key is as declared now.
+    pub fn is_as_declared(&self) -> bool {
+        self.unknowns.is_empty() && self.steps.iter().all(|step| step.outcome == StepResult::Written)
+    }
+}
+
+/// Applies a plan as far as modes and guard allow. One failing change stops only what depends on it; a used-up budget,
+/// a conflict or a lost lease ends the run. `told` hears of each step as it is known.
+pub async fn apply<W: Send + Sync + 'static>(
+    key: &Key,
+    plan: &Plan<W>,
+    writer: &dyn Writer<W>,
+    gate: &Gate,
+    told: &(dyn Fn(usize, &StepResult) + Send + Sync),
+) -> Result<Report, Failure> {
+    let mut results = judge(key, plan, gate).await?;
+    for (at, result) in results.iter().enumerate() {
+        if let Some(result) = result {
+            told(at, result);
+        }
+    }
+    let mut failure: Option<Failure> = None;
+    let mut session = None;
+    for (at, change) in plan.changes.iter().enumerate() {
+        if results[at].is_some() {
+            continue;
+        }
+        let result = if failure.as_ref().is_some_and(ends_run) {
+            StepResult::NotReached
+        } else if change.after.iter().any(|before| results[*before] != Some(StepResult::Written)) {
+            StepResult::Blocked
+        } else {
+            if session.is_none() {
+                session = Some(writer.open(key, plan).await?);
+            }
+            let Some(session) = &session else { continue };
+            match write(key, plan, change, session.as_ref(), gate).await {
+                Ok(()) => StepResult::Written,
+                Err(error) => {
+                    let text = error.text.clone();
+                    failure = Some(graver(failure, error));
+                    StepResult::Failed(text)
+                }
+            }
+        };
+        told(at, &result);
+        results[at] = Some(result);
+    }
+    let steps = plan.changes.iter().zip(results);
+    Ok(Report {
+        subject: plan.subject.clone(),
+        steps: steps
+            .map(|(change, result)| Step {
+                change: change.describe(),
+                outcome: result.unwrap_or(StepResult::NotReached),
+            })
+            .collect(),
+        unknowns: plan.unknowns.clone(),
+        skipped: plan.skipped.clone(),
+        failure,
+    })
+}
+
+/// Decides, for the whole plan before its first write, what modes and guard let pass: `None` may be written.
+async fn judge<W>(key: &Key, plan: &Plan<W>, gate: &Gate) -> Result<Vec<Option<StepResult>>, Failure> {
+    let mut results: Vec<Option<StepResult>> = Vec::with_capacity(plan.changes.len());
+    let now = gate.clock.now();
+    let mut asked = Vec::new();
+    let mut places = Vec::new();
+    for (at, change) in plan.changes.iter().enumerate() {
+        let risks = change.risks();
+        // A removal on a doubt never leaves the plan, whatever planned it.
+        let doubtful =
+            risks.count(Risk::Removes) > 0 && plan.unknowns.iter().any(|u| u.aspect == change.aspect);
+        let allowed = change.mode.allows(&risks) && !doubtful;
+        results.push((!allowed).then_some(StepResult::Withheld));
+        if allowed && risks.is_guarded() {
+            places.push(at);
+            asked.push(Hold {
+                digest: change.digest(key),
+                key: key.clone(),
+                subject: plan.subject.clone(),
+                since: now,
+                why: String::new(),
+                approved_by: None,
+                generation: gate.generation.clone(),
+                change: change.describe(),
+            });
+        }
+    }
+    if asked.is_empty() {
+        return Ok(results);
+    }
+    let digests: Vec<_> = asked.iter().map(|hold| hold.digest.clone()).collect();
+    let verdicts = gate.store.reserve(gate.lease.as_ref(), &gate.limits, asked, now).await?;
+    let verdicts = verdicts.ok_or_else(lease_lost)?;
+    for ((at, digest), verdict) in places.into_iter().zip(digests).zip(verdicts) {
+        if let Verdict::Hold(why) = verdict {
+            results[at] = Some(StepResult::Held { digest, why });
+        }
+    }
+    Ok(results)
+}
+
+async fn write<W: Send + Sync + 'static>(
+    key: &Key,
+    plan: &Plan<W>,
+    change: &Change<W>,
+    session: &dyn Session<W>,
+    gate: &Gate,
+) -> Result<(), Failure> {
+    let detail =
+        serde_json::to_value(change.describe()).map_err(|error| Failure::new(Class::Fatal, error))?;
+    let entry = |kind, intent, detail| Entry {
+        seq: 0,
+        at: gate.clock.now(),
+        kind,
+        key: key.to_string(),
+        subject: plan.subject.clone(),
+        intent,
+        detail,
+    };
+    fail::fail_point!("before-intent", |_| std::process::abort());
+    // The fenced write of the intent is also the check of the lease before the vendor is touched.
+    let intent = vec![entry(EntryKind::Intent, None, detail)];
+    let intent =
+        gate.store.journal(gate.lease.as_ref(), intent, gate.clock.now()).await?.ok_or_else(lease_lost)?[0];
+    fail::fail_point!("between-intent-and-write", |_| std::process::abort());
+    let written = session.write(change).await;
+    fail::fail_point!("between-write-and-result", |_| std::process::abort());
+    let detail = match &written {
+        Ok(()) => json!({ "written": true }),
+        Err(failure) => json!({ "written": false, "why": failure.text }),
+    };
+    let result = vec![entry(EntryKind::Result, Some(intent), detail)];
+    gate.store.journal(None, result, gate.clock.now()).await?;
+    written
+}
+
+fn lease_lost() -> Failure {
+    Failure::new(Class::Conflict, "another worker took this key over; this run wrote nothing more")
+}
+
+fn ends_run(failure: &Failure) -> bool {
+    matches!(failure.class, Class::RateLimited { .. } | Class::Conflict)
+}
+
+/// Of two failures, the one whose treatment covers the other.
+fn graver(first: Option<Failure>, second: Failure) -> Failure {
+    let weight = |failure: &Failure| match failure.class {
+        Class::Rejected => 0,
+        Class::Retry => 1,
+        Class::Conflict => 2,
+        Class::RateLimited { .. } => 3,
+        Class::Fatal => 4,
+    };
+    match first {
+        Some(first) if weight(&first) >= weight(&second) => first,
+        _ => second,
+    }
+}

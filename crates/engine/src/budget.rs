@@ -1,0 +1,220 @@
+//! What is left of a vendor's rate limits, per credential.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::clock::Time;
+use crate::key::Lane;
+
+tokio::task_local! {
+    /// The lane of the work that the current task does; it decides whether the reserve may be used. It travels beside
+    /// the reconciler, not through it, so that no reconciler can behave differently by it.
+    static LANE: Lane;
+}
+
+/// Runs `work` with its calls booked under `lane`.
+pub async fn in_lane<F: Future>(lane: Lane, work: F) -> F::Output {
+    LANE.scope(lane, work).await
+}
+
+/// The lane that the current task works in; operators' commands have none set and count as manual.
+pub fn current_lane() -> Lane {
+    LANE.try_with(|lane| *lane).unwrap_or(Lane::Manual)
+}
+
+/// Which of a vendor's accounts a call is booked on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Resource {
+    /// Calls (GitHub: REST).
+    Core,
+    /// Points of GraphQL queries.
+    GraphQl,
+    /// Points in a minute, over all calls.
+    Secondary,
+}
+
+impl Resource {
+    /// As printed, and in metrics' labels.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Core => "core",
+            Self::GraphQl => "graphql",
+            Self::Secondary => "secondary",
+        }
+    }
+}
+
+/// One account, as the vendor reported it last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Account {
+    /// The whole of a period.
+    pub limit: u64,
+    /// What is left of it.
+    pub remaining: u64,
+    /// When the period ends.
+    pub reset: Time,
+}
+
+/// Why a call has to wait.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the {} budget of {credential} is used up until {until}{}", resource.as_str(),
+    if *spares_events { " (its reserve is kept for events)" } else { "" })]
+pub struct Wait {
+    /// Whose budget.
+    pub credential: String,
+    /// Which account.
+    pub resource: Resource,
+    /// When calls may go on.
+    pub until: Time,
+    /// Whether event and manual work may use the reserve meanwhile.
+    pub spares_events: bool,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    accounts: HashMap<Resource, Account>,
+    blocked: HashMap<Resource, Time>,
+    /// When a blocked account is blocked again right after, the wait grows.
+    strikes: HashMap<Resource, u32>,
+}
+
+/// The budget of one credential, shared by all who use it.
+#[derive(Clone, Debug)]
+pub struct Budgets {
+    credential: Arc<str>,
+    /// The share that only event and manual work may use, in percent.
+    reserve: u64,
+    state: Arc<Mutex<State>>,
+}
+
+impl Budgets {
+    /// A budget for `credential` (a name for people, never the secret), of which `reserve` percent are kept.
+    pub fn new(credential: &str, reserve: u64) -> Self {
+        Self { credential: credential.into(), reserve, state: Arc::default() }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Asks to make a call that costs about `cost`, and books it until the vendor's own figures come.
+    pub fn admit(&self, resource: Resource, cost: u64, lane: Lane, now: Time) -> Result<(), Wait> {
+        let mut state = self.state();
+        let wait = |resource, until, spares_events| Wait {
+            credential: self.credential.to_string(),
+            resource,
+            until,
+            spares_events,
+        };
+        for blocked in [Resource::Secondary, resource] {
+            if let Some(&until) = state.blocked.get(&blocked)
+                && until > now
+            {
+                return Err(wait(blocked, until, false));
+            }
+        }
+        let Some(account) = state.accounts.get_mut(&resource) else { return Ok(()) };
+        if account.reset <= now {
+            return Ok(()); // a new period has begun; its figures come with the answer
+        }
+        let kept = if lane == Lane::Sweep { account.limit * self.reserve / 100 } else { 0 };
+        if account.remaining < kept + cost {
+            return Err(wait(resource, account.reset, lane == Lane::Sweep && account.remaining >= cost));
+        }
+        account.remaining -= cost;
+        Ok(())
+    }
+
+    /// Takes over what the vendor reported. Answers overtake each other, so within a period the lowest figure counts.
+    pub fn report(&self, resource: Resource, reported: Account) {
+        let mut state = self.state();
+        let account = state.accounts.entry(resource).or_insert(reported);
+        if reported.reset > account.reset {
+            *account = reported;
+        } else if reported.reset == account.reset {
+            account.limit = reported.limit;
+            account.remaining = account.remaining.min(reported.remaining);
+        }
+    }
+
+    /// The vendor refused a call: nothing more of `resource` until `until`, or for a minute and longer each time where
+    /// the vendor named no time.
+    pub fn refuse(&self, resource: Resource, until: Option<Time>, now: Time) -> Time {
+        let mut state = self.state();
+        let strikes = state.strikes.entry(resource).or_insert(0);
+        *strikes = (*strikes + 1).min(6);
+        let until = until.unwrap_or(now + Duration::from_secs(60 << (*strikes - 1)));
+        let blocked = state.blocked.entry(resource).or_insert(until);
+        *blocked = (*blocked).max(until);
+        *blocked
+    }
+
+    /// A call went through.
+    pub fn went_through(&self, resource: Resource) {
+        self.state().strikes.remove(&resource);
+    }
+
+    /// Every account known, for operators.
+    pub fn accounts(&self) -> Vec<(Resource, Account)> {
+        let mut accounts: Vec<_> =
+            self.state().accounts.iter().map(|(resource, account)| (*resource, *account)).collect();
+        accounts.sort_by_key(|(resource, _)| *resource);
+        accounts
+    }
+
+    /// The credential's name for people.
+    pub fn credential(&self) -> &str {
+        &self.credential
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: Time = Time(3_600_000);
+
+    fn low() -> Budgets {
+        let budgets = Budgets::new("app", 20);
+        budgets.report(Resource::Core, Account { limit: 100, remaining: 21, reset: HOUR });
+        budgets
+    }
+
+    #[test]
+    fn sweeps_leave_the_reserve_to_events() {
+        let budgets = low();
+        assert_eq!(budgets.admit(Resource::Core, 1, Lane::Sweep, Time(0)), Ok(()));
+        let wait = budgets.admit(Resource::Core, 1, Lane::Sweep, Time(0)).unwrap_err();
+        assert_eq!((wait.until, wait.spares_events), (HOUR, true));
+        for _ in 0..20 {
+            assert_eq!(budgets.admit(Resource::Core, 1, Lane::Event, Time(0)), Ok(()));
+        }
+        let wait = budgets.admit(Resource::Core, 1, Lane::Event, Time(0)).unwrap_err();
+        assert_eq!((wait.until, wait.spares_events), (HOUR, false));
+        assert_eq!(budgets.admit(Resource::Core, 1, Lane::Sweep, HOUR), Ok(()), "the reset ends the wait");
+    }
+
+    #[test]
+    fn an_older_answer_does_not_raise_what_is_left() {
+        let budgets = low();
+        budgets.report(Resource::Core, Account { limit: 100, remaining: 90, reset: HOUR });
+        assert_eq!(budgets.accounts()[0].1.remaining, 21);
+        budgets.report(Resource::Core, Account { limit: 100, remaining: 90, reset: Time(7_200_000) });
+        assert_eq!(budgets.accounts()[0].1.remaining, 90);
+    }
+
+    #[test]
+    fn a_secondary_limit_stops_everything_and_grows_where_no_time_was_named() {
+        let budgets = low();
+        assert_eq!(budgets.refuse(Resource::Secondary, None, Time(0)), Time(60_000));
+        assert!(budgets.admit(Resource::GraphQl, 1, Lane::Event, Time(59_999)).is_err());
+        assert!(budgets.admit(Resource::GraphQl, 1, Lane::Event, Time(60_000)).is_ok());
+        assert_eq!(budgets.refuse(Resource::Secondary, None, Time(60_000)), Time(180_000));
+        budgets.went_through(Resource::Secondary);
+        assert_eq!(budgets.refuse(Resource::Secondary, None, Time(180_000)), Time(240_000));
+    }
+}

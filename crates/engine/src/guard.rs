@@ -1,0 +1,100 @@
+//! The guard: at most so many removals, weakenings and exposures in a window; what passes the limit is held.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Time;
+use crate::key::Key;
+use crate::plan::{Change, Risk, Risks};
+
+/// The most that may be written in a window, over all keys and processes of one instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// The window's length.
+    pub window: Duration,
+    /// Removals.
+    pub removes: u32,
+    /// Weakenings.
+    pub weakens: u32,
+    /// Exposures.
+    pub exposes: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { window: Duration::from_secs(3600), removes: 50, weakens: 25, exposes: 10 }
+    }
+}
+
+impl Limits {
+    /// The limit of one risk; `None` where there is none.
+    pub fn of(&self, risk: Risk) -> Option<u32> {
+        match risk {
+            Risk::Removes => Some(self.removes),
+            Risk::Weakens => Some(self.weakens),
+            Risk::Exposes => Some(self.exposes),
+            Risk::Adds | Risk::Changes => None,
+        }
+    }
+
+    /// The first limit that `more` would pass when `used` is spent already, with the limit's number.
+    pub fn passed_by(&self, used: &Risks, more: &Risks) -> Option<(Risk, u32)> {
+        Risk::ALL.into_iter().find_map(|risk| {
+            let limit = self.of(risk)?;
+            let passes = more.count(risk) > 0 && used.count(risk).saturating_add(more.count(risk)) > limit;
+            passes.then_some((risk, limit))
+        })
+    }
+}
+
+/// What the guard says about one change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It may be written.
+    Pass,
+    /// It may not, until an operator approves its digest or the policy changes.
+    Hold(String),
+}
+
+/// A change that the guard stopped. It stays stopped until an operator approves it, or the policy's generation that
+/// asked for it is replaced.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Hold {
+    /// The change's short name: [`Change::digest`].
+    pub digest: String,
+    /// The key.
+    pub key: Key,
+    /// The thing's name for people.
+    pub subject: String,
+    /// Since when.
+    pub since: Time,
+    /// Which limit stopped it.
+    pub why: String,
+    /// Who let it pass, if somebody did.
+    pub approved_by: Option<String>,
+    /// The policy's generation that asked for it.
+    pub generation: String,
+    /// What is held.
+    pub change: Change<()>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_is_passed_only_by_what_it_counts() {
+        let limits = Limits { removes: 2, weakens: 0, ..Limits::default() };
+        let mut used = Risks::default();
+        used.add(Risk::Removes, 2);
+        let mut more = Risks::default();
+        more.add(Risk::Adds, 1000);
+        assert_eq!(limits.passed_by(&used, &more), None, "adding is never stopped, however full the window");
+        more.add(Risk::Removes, 1);
+        assert_eq!(limits.passed_by(&used, &more), Some((Risk::Removes, 2)));
+        let mut weakens = Risks::default();
+        weakens.add(Risk::Weakens, 1);
+        assert_eq!(limits.passed_by(&Risks::default(), &weakens), Some((Risk::Weakens, 0)));
+    }
+}

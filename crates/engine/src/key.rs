@@ -1,0 +1,148 @@
+//! What a run works on, and how urgently.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// `kind:instance:id`, opaque to the engine. The id is the vendor's immutable one.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Key(String);
+
+/// Why a text is not a key.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("`{0}` is not a key: write kind:instance:id, for example repository:acme:1296269")]
+pub struct KeyError(String);
+
+impl Key {
+    /// A key from its parts. `kind` and `instance` hold no colon.
+    pub fn new(kind: &str, instance: &str, id: impl fmt::Display) -> Self {
+        debug_assert!(!kind.contains(':') && !instance.contains(':'));
+        Self(format!("{kind}:{instance}:{id}"))
+    }
+
+    fn part(&self, n: usize) -> &str {
+        self.0.splitn(3, ':').nth(n).unwrap_or_default()
+    }
+
+    /// `repository`, `organisation`, `target-group`, ...
+    pub fn kind(&self) -> &str {
+        self.part(0)
+    }
+
+    /// The configured instance it belongs to, such as the name of an organisation.
+    pub fn instance(&self) -> &str {
+        self.part(1)
+    }
+
+    /// The vendor's immutable id.
+    pub fn id(&self) -> &str {
+        self.part(2)
+    }
+
+    /// The whole key.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for Key {
+    type Err = KeyError;
+    fn from_str(text: &str) -> Result<Self, KeyError> {
+        let mut parts = text.splitn(3, ':');
+        let whole = (0..3).all(|_| parts.next().is_some_and(|part| !part.is_empty()));
+        if whole { Ok(Self(text.to_owned())) } else { Err(KeyError(text.to_owned())) }
+    }
+}
+
+impl TryFrom<String> for Key {
+    type Error = KeyError;
+    fn try_from(text: String) -> Result<Self, KeyError> {
+        text.parse()
+    }
+}
+
+impl From<Key> for String {
+    fn from(key: Key) -> Self {
+        key.0
+    }
+}
+
+/// Why a key is due; an earlier one overtakes a later one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Lane {
+    /// A webhook said that something changed.
+    Event,
+    /// An operator asked.
+    Manual,
+    /// A schedule came round.
+    Sweep,
+}
+
+impl Lane {
+    /// Every lane, most urgent first.
+    pub const ALL: [Self; 3] = [Self::Event, Self::Manual, Self::Sweep];
+
+    /// As stored and printed.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Event => "event",
+            Self::Manual => "manual",
+            Self::Sweep => "sweep",
+        }
+    }
+
+    /// How many milliseconds later than an event a key of this lane is ranked. A sweep key that has waited this much
+    /// longer than an event goes first, so that no key starves.
+    pub fn handicap(self) -> i64 {
+        match self {
+            Self::Event => 0,
+            Self::Manual => 30_000,
+            Self::Sweep => 600_000,
+        }
+    }
+}
+
+impl fmt::Display for Lane {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Lane {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::ALL
+            .into_iter()
+            .find(|lane| lane.as_str() == text)
+            .ok_or_else(|| format!("`{text}` is not a lane: event, manual or sweep"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_has_three_parts_and_the_id_may_hold_colons() {
+        let key: Key = "check:acme:12:34".parse().unwrap();
+        assert_eq!((key.kind(), key.instance(), key.id()), ("check", "acme", "12:34"));
+        for bad in ["", "a", "a:b", "a::c", ":b:c", "a:b:"] {
+            assert!(bad.parse::<Key>().is_err(), "{bad} was taken");
+        }
+    }
+
+    #[test]
+    fn lanes_are_ordered_by_urgency() {
+        assert!(Lane::Event < Lane::Manual && Lane::Manual < Lane::Sweep);
+        assert!(Lane::ALL.is_sorted_by_key(|lane| lane.handicap()));
+    }
+}

@@ -1,0 +1,35 @@
+//! Deliveries, keys, lanes, leases, plans, risks, the guard, budgets and the journal.
+//!
+//! The engine knows no vendor, no SQL and no HTTP. An event only marks a [`Key`] as due; the [`Worker`] claims due
+//! keys from a [`Store`] and hands them to a [`Reconcile`]r, which plans, passes the [`guard`] and applies.
+
+pub mod apply;
+pub mod backoff;
+pub mod budget;
+pub mod clock;
+pub mod delivery;
+pub mod failure;
+pub mod guard;
+pub mod journal;
+pub mod key;
+pub mod mode;
+pub mod plan;
+pub mod queue;
+pub mod store;
+#[cfg(feature = "testing")]
+pub mod testing;
+pub mod worker;
+
+pub use apply::{Gate, Planner, Report, Session, Step, StepResult, Writer, apply};
+pub use budget::{Account, Budgets, Resource, Wait};
+pub use clock::{Clock, Time};
+pub use delivery::{Accepted, Delivery, Mark};
+pub use failure::{Class, Failure};
+pub use guard::{Hold, Limits, Verdict};
+pub use journal::{Entry, EntryKind};
+pub use key::{Key, KeyError, Lane};
+pub use mode::Mode;
+pub use plan::{Asked, Change, Field, Plan, Risk, Risks, Unknown};
+pub use queue::{Claim, Lease, Outcome, ParkReason, Parked, Row, Timing};
+pub use store::{DeliveryRow, Depth, Listing, Pause, Retention, Store, StoreError};
+pub use worker::{Reconcile, Reconciler, Run, Worker, WorkerCounts, WorkerSettings};

@@ -1,0 +1,454 @@
+//! The queue's protocol, as pure functions over one row a key. A store loads a row, calls one of these, and writes it
+//! back in the same transaction; so every store keeps the same promises.
+//!
+//! Two clocks hold a key back: `run_at` is debounce and error backoff, which a new mark may pull forward;
+//! `not_before` is a vendor's rate-limit hold, which it may not (unless the hold spares event work).
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::backoff::backoff;
+use crate::clock::Time;
+use crate::delivery::Mark;
+use crate::key::{Key, Lane};
+
+/// Why a key was set aside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ParkReason {
+    /// It failed too often. A new event revives it; a sweep gives it a single try.
+    Failed,
+    /// Two writers fight over it. An operator revives it.
+    Contested,
+    /// An operator or the guard set it aside. An operator revives it.
+    Held,
+}
+
+impl ParkReason {
+    /// As stored and printed.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Failed => "failed",
+            Self::Contested => "contested",
+            Self::Held => "held",
+        }
+    }
+}
+
+/// A key set aside, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Parked {
+    /// The kind of park.
+    pub reason: ParkReason,
+    /// What happened, for the operator.
+    pub why: String,
+    /// Since when.
+    pub since: Time,
+}
+
+/// One key of the queue. `wanted > done` means that it is due.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Row {
+    /// What is worked on.
+    pub key: Key,
+    /// The most urgent lane among the marks not yet worked off.
+    pub lane: Lane,
+    /// Raised by every mark.
+    pub wanted: u64,
+    /// The marks that a completed run covers.
+    pub done: u64,
+    /// The marks that the run under way covers.
+    pub claimed: u64,
+    /// Not before this: debounce and error backoff.
+    pub run_at: Time,
+    /// Not before this: a vendor's hold.
+    pub not_before: Time,
+    /// Whether event and manual marks may ignore `not_before`.
+    pub spares_events: bool,
+    /// When it became due.
+    pub first_dirty: Time,
+    /// Claims since the last success, counted when they begin.
+    pub attempts: u32,
+    /// Raised by every claim; a finisher with an older one is late.
+    pub epoch: u64,
+    /// Until when the current claim holds, if there is one.
+    pub lease_until: Option<Time>,
+    /// Set aside.
+    pub parked: Option<Parked>,
+    /// The vendor's faster name for it.
+    pub hint: Option<String>,
+    /// What went wrong last.
+    pub last_error: Option<String>,
+}
+
+/// The right to work on a key, until `until` and as long as nobody claimed it after.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lease {
+    /// The key.
+    pub key: Key,
+    /// The claim's epoch.
+    pub epoch: u64,
+    /// When it ends, unless renewed.
+    pub until: Time,
+}
+
+/// A key claimed for a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// The right to work on it.
+    pub lease: Lease,
+    /// Why it is due. For budgets and the journal only; it never reaches a planner.
+    pub lane: Lane,
+    /// Which try this is, from 1.
+    pub attempt: u32,
+    /// The vendor's faster name for it.
+    pub hint: Option<String>,
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Nothing is left to do.
+    Done,
+    /// It failed, and may succeed later.
+    Retry(String),
+    /// A budget is used up.
+    RateLimited {
+        /// Until when.
+        until: Time,
+        /// Whether event and manual work may go on meanwhile.
+        spares_events: bool,
+        /// Which budget.
+        why: String,
+    },
+    /// It is not to be tried again by itself.
+    Park(ParkReason, String),
+    /// The worker stops: somebody else may take it at once.
+    HandBack,
+}
+
+/// How long the queue waits for what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timing {
+    /// How long an event waits for more of its kind.
+    pub debounce: Duration,
+    /// The most that a busy key is made to wait, from its first mark.
+    pub ceiling: Duration,
+    /// How long a lease holds without a heartbeat.
+    pub lease: Duration,
+    /// The first wait after a failure.
+    pub backoff: Duration,
+    /// The longest wait after a failure.
+    pub backoff_cap: Duration,
+    /// How many claims without success park a key.
+    pub max_attempts: u32,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            debounce: Duration::from_millis(100),
+            ceiling: Duration::from_secs(5),
+            lease: Duration::from_secs(60),
+            backoff: Duration::from_secs(2),
+            backoff_cap: Duration::from_secs(900),
+            max_attempts: 8,
+        }
+    }
+}
+
+impl Row {
+    /// A key that nobody has marked yet.
+    pub fn new(key: Key) -> Self {
+        Self {
+            key,
+            lane: Lane::Sweep,
+            wanted: 0,
+            done: 0,
+            claimed: 0,
+            run_at: Time(0),
+            not_before: Time(0),
+            spares_events: false,
+            first_dirty: Time(0),
+            attempts: 0,
+            epoch: 0,
+            lease_until: None,
+            parked: None,
+            hint: None,
+            last_error: None,
+        }
+    }
+
+    /// Whether a mark is not yet worked off.
+    pub fn is_pending(&self) -> bool {
+        self.wanted > self.done
+    }
+
+    /// When it can be claimed, if nothing else happens; `None` when nothing is to be done.
+    pub fn due_at(&self) -> Option<Time> {
+        if !self.is_pending() || self.parked.is_some() {
+            return None;
+        }
+        let held = if self.spares_events && self.lane < Lane::Sweep { Time(0) } else { self.not_before };
+        let leased = self.lease_until.unwrap_or(Time(0));
+        Some(self.run_at.max(held).max(leased))
+    }
+
+    /// Its place among the keys that are due: smaller goes first. An old sweep key overtakes a young event key at
+    /// last, so that no key starves.
+    pub fn rank(&self) -> i64 {
+        self.first_dirty.0.saturating_add(self.lane.handicap())
+    }
+
+    /// Makes it due.
+    pub fn mark(&mut self, mark: &Mark, now: Time, timing: &Timing) {
+        let running = self.lease_until.is_some();
+        // Marks that the run under way covers are as good as worked off: what comes now is a new wait.
+        let settled = if running { self.wanted <= self.claimed } else { !self.is_pending() };
+        self.wanted += 1;
+        self.lane = if settled { mark.lane } else { self.lane.min(mark.lane) };
+        if settled {
+            self.first_dirty = now;
+        }
+        let waits = if mark.lane == Lane::Event { timing.debounce } else { Duration::ZERO };
+        let latest = self.first_dirty + timing.ceiling;
+        let at = (now + waits).min(latest.max(now));
+        if settled || mark.lane < Lane::Sweep {
+            // An event pulls an error backoff forward; a sweep waits for it.
+            self.run_at = at;
+        }
+        if let Some(parked) = &self.parked
+            && (parked.reason == ParkReason::Failed || mark.lane == Lane::Manual)
+        {
+            let sweep = mark.lane == Lane::Sweep;
+            self.attempts = if sweep { timing.max_attempts.saturating_sub(1) } else { 0 };
+            self.parked = None;
+            self.run_at = at;
+        }
+        if mark.hint.is_some() {
+            self.hint.clone_from(&mark.hint);
+        }
+    }
+
+    /// Claims it, when it is due. A key that was claimed too often without success (its run may kill the process) is
+    /// parked instead.
+    pub fn claim(&mut self, now: Time, timing: &Timing) -> Option<Claim> {
+        if self.due_at().is_none_or(|due| due > now) {
+            return None;
+        }
+        if self.attempts >= timing.max_attempts {
+            let why = self.last_error.take().unwrap_or_else(|| {
+                "every run of it ended without a result; look in the log for what stopped the process".into()
+            });
+            self.lease_until = None;
+            self.park(ParkReason::Failed, why, now);
+            return None;
+        }
+        let until = now + timing.lease;
+        self.claimed = self.wanted;
+        self.attempts += 1;
+        self.epoch += 1;
+        self.lease_until = Some(until);
+        Some(Claim {
+            lease: Lease { key: self.key.clone(), epoch: self.epoch, until },
+            lane: self.lane,
+            attempt: self.attempts,
+            hint: self.hint.clone(),
+        })
+    }
+
+    /// Whether `lease` still holds at `now`.
+    pub fn holds(&self, lease: &Lease, now: Time) -> bool {
+        self.epoch == lease.epoch && self.lease_until.is_some_and(|until| until > now)
+    }
+
+    /// Renews a lease. A lease that ran out is renewed too, as long as nobody claimed the key meanwhile.
+    pub fn renew(&mut self, lease: &Lease, now: Time, timing: &Timing) -> Option<Time> {
+        if self.epoch != lease.epoch || self.lease_until.is_none() {
+            return None;
+        }
+        let until = now + timing.lease;
+        self.lease_until = Some(until);
+        Some(until)
+    }
+
+    /// Ends a run. A late finisher (somebody else claimed the key meanwhile) changes nothing and gets `false`.
+    pub fn finish(&mut self, lease: &Lease, outcome: Outcome, now: Time, timing: &Timing) -> bool {
+        if self.epoch != lease.epoch || self.lease_until.is_none() {
+            return false;
+        }
+        self.lease_until = None;
+        let marked_meanwhile = self.wanted > self.claimed;
+        match outcome {
+            Outcome::Done => {
+                self.done = self.claimed;
+                self.attempts = 0;
+                self.last_error = None;
+            }
+            Outcome::HandBack => {
+                self.attempts = self.attempts.saturating_sub(1);
+                self.run_at = now;
+            }
+            Outcome::RateLimited { until, spares_events, why } => {
+                self.attempts = self.attempts.saturating_sub(1);
+                self.not_before = until;
+                self.spares_events = spares_events;
+                self.last_error = Some(why);
+            }
+            Outcome::Retry(why) => {
+                self.last_error = Some(why.clone());
+                if marked_meanwhile {
+                    // The new mark deserves its own tries.
+                    self.attempts = 0;
+                } else if self.attempts >= timing.max_attempts {
+                    self.park(ParkReason::Failed, why, now);
+                } else {
+                    self.run_at = now + backoff(self.attempts, timing.backoff, timing.backoff_cap);
+                }
+            }
+            Outcome::Park(reason, why) => {
+                self.last_error = Some(why.clone());
+                if reason == ParkReason::Failed && marked_meanwhile {
+                    self.attempts = 0;
+                } else {
+                    self.park(reason, why, now);
+                }
+            }
+        }
+        true
+    }
+
+    /// Sets it aside.
+    pub fn park(&mut self, reason: ParkReason, why: String, now: Time) {
+        self.parked = Some(Parked { reason, why, since: now });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const T: Timing = Timing {
+        debounce: Duration::from_millis(100),
+        ceiling: Duration::from_secs(5),
+        lease: Duration::from_secs(60),
+        backoff: Duration::from_secs(2),
+        backoff_cap: Duration::from_secs(60),
+        max_attempts: 3,
+    };
+
+    fn row() -> Row {
+        Row::new(Key::new("repository", "acme", 1))
+    }
+
+    fn mark(lane: Lane) -> Mark {
+        Mark::new(Key::new("repository", "acme", 1), lane)
+    }
+
+    #[test]
+    fn marking_during_a_run_causes_exactly_one_more() {
+        let mut row = row();
+        row.mark(&mark(Lane::Event), Time(0), &T);
+        let claim = row.claim(Time(100), &T).unwrap();
+        for at in 101..110 {
+            row.mark(&mark(Lane::Event), Time(at), &T);
+        }
+        assert!(row.finish(&claim.lease, Outcome::Done, Time(200), &T));
+        let again = row.claim(Time(300), &T).expect("one more run");
+        assert!(row.finish(&again.lease, Outcome::Done, Time(400), &T));
+        assert_eq!(row.due_at(), None, "and no other");
+    }
+
+    #[test]
+    fn a_busy_key_waits_no_longer_than_the_ceiling() {
+        let mut row = row();
+        for at in (0..20_000).step_by(50) {
+            row.mark(&mark(Lane::Event), Time(at), &T);
+            if row.due_at().unwrap() <= Time(at) {
+                assert!(at <= 5_000, "claimable only at {at}");
+                return;
+            }
+        }
+        panic!("never claimable");
+    }
+
+    #[test]
+    fn an_event_raises_a_queued_sweep_and_a_sweep_never_lowers_an_event() {
+        let mut row = row();
+        row.mark(&mark(Lane::Sweep), Time(0), &T);
+        let slow = row.rank();
+        row.mark(&mark(Lane::Event), Time(10), &T);
+        assert!(row.rank() < slow);
+        row.mark(&mark(Lane::Sweep), Time(20), &T);
+        assert_eq!(row.lane, Lane::Event);
+    }
+
+    #[test]
+    fn a_mark_pulls_backoff_forward_but_not_a_vendors_hold() {
+        let mut row = row();
+        row.mark(&mark(Lane::Sweep), Time(0), &T);
+        let claim = row.claim(Time(0), &T).unwrap();
+        row.finish(&claim.lease, Outcome::Retry("503".into()), Time(0), &T);
+        assert!(row.due_at().unwrap() >= Time(1000));
+        row.mark(&mark(Lane::Event), Time(10), &T);
+        assert_eq!(row.due_at(), Some(Time(110)));
+        let claim = row.claim(Time(110), &T).unwrap();
+        let held = Outcome::RateLimited { until: Time(90_000), spares_events: false, why: "primary".into() };
+        row.finish(&claim.lease, held, Time(120), &T);
+        row.mark(&mark(Lane::Event), Time(130), &T);
+        assert_eq!(row.due_at(), Some(Time(90_000)));
+    }
+
+    #[test]
+    fn a_hold_of_the_reserve_spares_events() {
+        let mut row = row();
+        row.mark(&mark(Lane::Sweep), Time(0), &T);
+        let claim = row.claim(Time(0), &T).unwrap();
+        let held = Outcome::RateLimited { until: Time(90_000), spares_events: true, why: "reserve".into() };
+        row.finish(&claim.lease, held, Time(1), &T);
+        assert_eq!(row.due_at(), Some(Time(90_000)));
+        row.mark(&mark(Lane::Event), Time(10), &T);
+        assert_eq!(row.due_at(), Some(Time(110)));
+        assert_eq!(row.attempts, 0, "waiting for a budget is no failure");
+    }
+
+    #[test]
+    fn runs_that_never_return_are_counted_and_parked() {
+        let mut row = row();
+        row.mark(&mark(Lane::Event), Time(0), &T);
+        let mut now = Time(1_000);
+        for _ in 0..3 {
+            row.claim(now, &T).expect("claimed");
+            now = now + T.lease;
+        }
+        assert_eq!(row.claim(now, &T), None);
+        assert_eq!(row.parked.as_ref().unwrap().reason, ParkReason::Failed);
+        row.mark(&mark(Lane::Event), now, &T);
+        assert!(row.claim(now + T.debounce, &T).is_some(), "a new event revives it");
+    }
+
+    #[test]
+    fn a_late_finisher_changes_nothing() {
+        let mut row = row();
+        row.mark(&mark(Lane::Event), Time(0), &T);
+        let late = row.claim(Time(100), &T).unwrap();
+        let current = row.claim(Time(100) + T.lease, &T).unwrap();
+        let before = row.clone();
+        assert!(!row.finish(&late.lease, Outcome::Done, Time(70_000), &T));
+        assert_eq!(row, before);
+        assert!(row.finish(&current.lease, Outcome::Done, Time(70_001), &T));
+    }
+
+    #[test]
+    fn only_an_operator_revives_a_held_key() {
+        let mut row = row();
+        row.mark(&mark(Lane::Event), Time(0), &T);
+        let claim = row.claim(Time(100), &T).unwrap();
+        row.finish(&claim.lease, Outcome::Park(ParkReason::Held, "asked".into()), Time(101), &T);
+        row.mark(&mark(Lane::Event), Time(200), &T);
+        assert_eq!(row.due_at(), None);
+        row.mark(&mark(Lane::Manual), Time(300), &T);
+        assert!(row.due_at().is_some());
+    }
+}

@@ -1,0 +1,294 @@
+//! The trait's own test suite: every store has to pass it. Each check gets a store with nothing in it.
+
+#![expect(clippy::unwrap_used, reason = "a check that cannot go on has failed")]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::clock::Time;
+use crate::delivery::{Accepted, Delivery, Mark};
+use crate::guard::{Hold, Limits, Verdict};
+use crate::journal::{Entry, EntryKind};
+use crate::key::{Key, Lane};
+use crate::mode::Mode;
+use crate::plan::{Change, Field, Risk};
+use crate::queue::{Outcome, ParkReason};
+use crate::store::{Listing, Retention, Store};
+
+type Shared = Arc<dyn Store>;
+
+/// Later than every debounce.
+const LATER: Time = Time(1_000_000);
+
+fn key(n: u64) -> Key {
+    Key::new("repository", "acme", n)
+}
+
+fn delivery(id: &str, at: Time) -> Delivery {
+    Delivery {
+        source: "github".into(),
+        id: id.into(),
+        event: "repository.created".into(),
+        instance: "acme".into(),
+        received: at,
+        body: br#"{"action":"created"}"#.to_vec(),
+    }
+}
+
+fn hold(n: u64, digest: &str, risk: Risk, generation: &str) -> Hold {
+    let field = Field { name: "x".into(), before: json!(true), after: json!(null), asked: None, risk };
+    let (aspect, what, mode) = ("teams".to_owned(), "team a".to_owned(), Mode::Enforce);
+    Hold {
+        digest: digest.into(),
+        key: key(n),
+        subject: "acme/widgets".into(),
+        since: Time(0),
+        why: String::new(),
+        approved_by: None,
+        generation: generation.into(),
+        change: Change { aspect, what, fields: vec![field], mode, after: Vec::new(), write: () },
+    }
+}
+
+fn entry(kind: EntryKind, at: Time, intent: Option<u64>) -> Entry {
+    Entry {
+        seq: 0,
+        at,
+        kind,
+        key: key(1).to_string(),
+        subject: "acme/widgets".into(),
+        intent,
+        detail: json!({"n": 1}),
+    }
+}
+
+fn all() -> Listing {
+    Listing { limit: 1000, ..Listing::default() }
+}
+
+/// Runs every check, each on a store that `open` makes.
+pub async fn suite(open: impl AsyncFn() -> Shared) {
+    a_delivery_is_kept_once_and_marks_once(open().await).await;
+    a_claimed_key_is_nobody_elses(open().await).await;
+    urgent_lanes_go_first_and_raise_what_is_queued(open().await).await;
+    a_mark_during_a_run_causes_one_more(open().await).await;
+    a_lost_lease_changes_nothing(open().await).await;
+    an_operators_claim_waits_for_nobody_and_takes_from_nobody(open().await).await;
+    a_pause_holds_back_and_keeps(open().await).await;
+    the_window_lets_through_its_limit_and_holds_the_rest(open().await).await;
+    an_approval_passes_once_and_a_generation_forgets(open().await).await;
+    an_intent_needs_the_lease_and_stays_open_without_a_result(open().await).await;
+    a_park_is_seen_and_retried(open().await).await;
+    pruning_keeps_ids_longer_than_bodies(open().await).await;
+    notes_are_kept(open().await).await;
+}
+
+async fn a_delivery_is_kept_once_and_marks_once(store: Shared) {
+    let marks = vec![Mark { key: key(1), lane: Lane::Event, hint: Some("R_1".into()) }];
+    assert_eq!(store.accept(delivery("a", Time(5)), marks.clone()).await, Ok(Accepted::Stored));
+    let claim = store.claim(10, LATER).await.unwrap().remove(0);
+    assert_eq!(claim.hint.as_deref(), Some("R_1"));
+    assert!(store.finish(&claim.lease, Outcome::Done, LATER).await.unwrap());
+    assert_eq!(store.accept(delivery("a", LATER), marks).await, Ok(Accepted::Duplicate));
+    assert!(
+        store.claim(10, LATER + Duration::from_secs(60)).await.unwrap().is_empty(),
+        "a repetition marks nothing"
+    );
+    let listed = store.deliveries(all()).await.unwrap();
+    assert_eq!(listed.len(), 1);
+    assert_eq!((listed[0].received, &listed[0].keys), (Time(5), &vec![key(1)]));
+    assert_eq!(store.body("github", "a").await.unwrap().as_deref(), Some(&br#"{"action":"created"}"#[..]));
+    assert_eq!(store.body("github", "b").await.unwrap(), None);
+}
+
+async fn a_claimed_key_is_nobody_elses(store: Shared) {
+    store.mark((0..5).map(|n| Mark::new(key(n), Lane::Event)).collect(), Time(0)).await.unwrap();
+    let (one, other) = tokio::join!(store.claim(3, LATER), store.claim(5, LATER));
+    let mut keys: Vec<Key> =
+        one.unwrap().into_iter().chain(other.unwrap()).map(|claim| claim.lease.key).collect();
+    keys.sort();
+    assert_eq!(keys, (0..5).map(key).collect::<Vec<_>>());
+    assert!(store.claim(5, LATER).await.unwrap().is_empty());
+    let lease = store.timing().lease;
+    assert_eq!(store.next_due().await.unwrap(), Some(LATER + lease), "nothing before the leases end");
+    assert_eq!(
+        store.claim(9, LATER + lease).await.unwrap().len(),
+        5,
+        "a lease that ran out is claimed again"
+    );
+}
+
+async fn urgent_lanes_go_first_and_raise_what_is_queued(store: Shared) {
+    store.mark(vec![Mark::new(key(1), Lane::Sweep)], Time(0)).await.unwrap();
+    store.mark(vec![Mark::new(key(2), Lane::Sweep)], Time(1)).await.unwrap();
+    store.mark(vec![Mark::new(key(3), Lane::Event)], Time(2)).await.unwrap();
+    store.mark(vec![Mark::new(key(2), Lane::Event)], Time(3)).await.unwrap();
+    let claims = store.claim(10, LATER).await.unwrap();
+    let order: Vec<Key> = claims.iter().map(|claim| claim.lease.key.clone()).collect();
+    assert_eq!(order, [key(2), key(3), key(1)], "what waited longest goes first within a lane");
+}
+
+async fn a_mark_during_a_run_causes_one_more(store: Shared) {
+    store.mark(vec![Mark::new(key(1), Lane::Event)], Time(0)).await.unwrap();
+    let claim = store.claim(1, LATER).await.unwrap().remove(0);
+    for n in 0..3 {
+        store.mark(vec![Mark::new(key(1), Lane::Event)], LATER + Duration::from_millis(n)).await.unwrap();
+    }
+    let now = LATER + Duration::from_secs(10);
+    assert!(store.finish(&claim.lease, Outcome::Done, now).await.unwrap());
+    let again = store.claim(5, now).await.unwrap();
+    assert_eq!(again.len(), 1);
+    assert!(store.finish(&again[0].lease, Outcome::Done, now).await.unwrap());
+    assert_eq!(store.next_due().await.unwrap(), None);
+}
+
+async fn a_lost_lease_changes_nothing(store: Shared) {
+    store.mark(vec![Mark::new(key(1), Lane::Event)], Time(0)).await.unwrap();
+    let late = store.claim(1, LATER).await.unwrap().remove(0);
+    let now = LATER + store.timing().lease;
+    let current = store.claim(1, now).await.unwrap().remove(0);
+    assert!(!store.finish(&late.lease, Outcome::Done, now).await.unwrap());
+    assert_eq!(store.renew(&late.lease, now).await.unwrap(), None);
+    let limits = Limits::default();
+    let asked = vec![hold(1, "d", Risk::Removes, "g")];
+    assert_eq!(store.reserve(Some(&late.lease), &limits, asked, now).await.unwrap(), None);
+    assert!(store.renew(&current.lease, now).await.unwrap().is_some());
+    assert!(store.finish(&current.lease, Outcome::Done, now).await.unwrap());
+}
+
+async fn an_operators_claim_waits_for_nobody_and_takes_from_nobody(store: Shared) {
+    let claim = store.claim_key(&key(1), Time(0)).await.unwrap().expect("an unknown key can be claimed");
+    assert_eq!(store.claim_key(&key(1), Time(1)).await.unwrap(), None);
+    assert!(store.finish(&claim.lease, Outcome::Done, Time(2)).await.unwrap());
+    assert_eq!(store.next_due().await.unwrap(), None, "the refused claim left no mark");
+}
+
+async fn a_pause_holds_back_and_keeps(store: Shared) {
+    store.mark(vec![Mark::new(key(1), Lane::Event), Mark::new(key(2), Lane::Event)], Time(0)).await.unwrap();
+    let until = LATER + Duration::from_secs(60);
+    store.pause("acme", until).await.unwrap();
+    assert!(store.claim(5, LATER).await.unwrap().is_empty());
+    assert!(store.resume("acme").await.unwrap());
+    assert!(!store.resume("acme").await.unwrap());
+    store.pause(key(1).as_str(), until).await.unwrap();
+    assert_eq!(store.pauses(LATER).await.unwrap().len(), 1);
+    assert_eq!(store.claim(5, LATER).await.unwrap().len(), 1);
+    assert_eq!(store.claim(5, until).await.unwrap()[0].lease.key, key(1), "a pause ends by itself");
+    assert!(store.pauses(until).await.unwrap().is_empty());
+}
+
+async fn the_window_lets_through_its_limit_and_holds_the_rest(store: Shared) {
+    let limits = Limits { removes: 3, ..Limits::default() };
+    let asked = |from: u64| {
+        (from..from + 4).map(|n| hold(n, &format!("d{n}"), Risk::Removes, "g")).collect::<Vec<_>>()
+    };
+    let verdicts = store.reserve(None, &limits, asked(0), LATER).await.unwrap().unwrap();
+    assert_eq!(verdicts.iter().filter(|verdict| **verdict == Verdict::Pass).count(), 3);
+    assert!(matches!(&verdicts[3], Verdict::Hold(why) if !why.is_empty()));
+    let held = store.holds().await.unwrap();
+    assert_eq!(held.len(), 1);
+    assert_eq!(held[0].digest, "d3");
+    // Another key, another process, the same window.
+    let more =
+        store.reserve(None, &limits, asked(10), LATER + Duration::from_secs(1)).await.unwrap().unwrap();
+    assert!(more.iter().all(|verdict| *verdict != Verdict::Pass));
+    // The window moves on, and what is held stays held.
+    let next = LATER + limits.window + Duration::from_secs(1);
+    let again =
+        store.reserve(None, &limits, vec![hold(3, "d3", Risk::Removes, "g")], next).await.unwrap().unwrap();
+    assert!(matches!(again[0], Verdict::Hold(_)), "a hold does not drain away by itself");
+    let fresh = store.reserve(None, &limits, asked(20), next).await.unwrap().unwrap();
+    assert_eq!(fresh.iter().filter(|verdict| **verdict == Verdict::Pass).count(), 3);
+    let other =
+        store.reserve(None, &limits, vec![hold(40, "w", Risk::Weakens, "g")], LATER).await.unwrap().unwrap();
+    assert_eq!(other, [Verdict::Pass], "each risk has its own limit");
+}
+
+async fn an_approval_passes_once_and_a_generation_forgets(store: Shared) {
+    let limits = Limits { removes: 0, ..Limits::default() };
+    let ask = |n: u64, digest: &str| vec![hold(n, digest, Risk::Removes, "g1")];
+    store.reserve(None, &limits, ask(1, "a"), LATER).await.unwrap();
+    store.reserve(None, &limits, ask(2, "b"), LATER).await.unwrap();
+    assert_eq!(store.approve("unknown", "ann", LATER).await.unwrap(), None);
+    let approved = store.approve("a", "ann", LATER).await.unwrap().unwrap();
+    assert_eq!(approved.approved_by.as_deref(), Some("ann"));
+    assert_eq!(store.claim(5, LATER).await.unwrap()[0].lease.key, key(1), "an approval makes its key due");
+    assert_eq!(store.reserve(None, &limits, ask(1, "a"), LATER).await.unwrap().unwrap(), [Verdict::Pass]);
+    let second = store.reserve(None, &limits, ask(1, "a"), LATER).await.unwrap().unwrap();
+    assert!(matches!(second[0], Verdict::Hold(_)), "an approval is for one time");
+    assert_eq!(store.forget_holds("other", "g2").await.unwrap(), 0);
+    assert_eq!(store.forget_holds("acme", "g1").await.unwrap(), 0, "holds of the generation in force stay");
+    assert_eq!(store.forget_holds("acme", "g2").await.unwrap(), 2);
+    assert!(store.holds().await.unwrap().is_empty());
+}
+
+async fn an_intent_needs_the_lease_and_stays_open_without_a_result(store: Shared) {
+    store.mark(vec![Mark::new(key(1), Lane::Event)], Time(0)).await.unwrap();
+    let lease = store.claim(1, LATER).await.unwrap().remove(0).lease;
+    let intent = vec![entry(EntryKind::Intent, LATER, None)];
+    let written = store.journal(Some(&lease), intent.clone(), LATER).await.unwrap().unwrap();
+    let late = LATER + store.timing().lease;
+    assert_eq!(
+        store.journal(Some(&lease), intent, late).await.unwrap(),
+        None,
+        "no intent after the lease ran out"
+    );
+    assert_eq!(store.open_intents().await.unwrap().len(), 1);
+    let result = vec![entry(EntryKind::Result, late, Some(written[0]))];
+    store.journal(None, result, late).await.unwrap().expect("a result needs no lease");
+    assert!(store.open_intents().await.unwrap().is_empty());
+    let listed = store.entries(all()).await.unwrap();
+    assert_eq!(listed.len(), 2);
+    assert_eq!(listed[1].intent, Some(listed[0].seq));
+    let after = store.entries(Listing { after: listed[0].seq, ..all() }).await.unwrap();
+    assert_eq!(after, listed[1..]);
+    let since = store.entries(Listing { since: Some(late), ..all() }).await.unwrap();
+    assert_eq!(since, listed[1..]);
+    assert!(store.entries(Listing { key: Some("-".into()), ..all() }).await.unwrap().is_empty());
+}
+
+async fn a_park_is_seen_and_retried(store: Shared) {
+    store.mark(vec![Mark::new(key(1), Lane::Event)], Time(0)).await.unwrap();
+    let lease = store.claim(1, LATER).await.unwrap().remove(0).lease;
+    let parked = Outcome::Park(ParkReason::Failed, "403".into());
+    assert!(store.finish(&lease, parked, LATER).await.unwrap());
+    let row = store.row(&key(1)).await.unwrap().unwrap();
+    assert_eq!(row.parked.as_ref().map(|parked| parked.why.as_str()), Some("403"));
+    assert_eq!(store.rows(10).await.unwrap(), [row]);
+    let depth = store.depth(LATER).await.unwrap();
+    assert_eq!((depth.parked, depth.leased, depth.lane(Lane::Event)), (1, 0, 0));
+    assert!(store.claim(1, LATER + Duration::from_secs(99_999)).await.unwrap().is_empty());
+    store.mark(vec![Mark::new(key(1), Lane::Manual)], LATER).await.unwrap();
+    assert_eq!(store.claim(1, LATER).await.unwrap().len(), 1);
+    assert_eq!(store.depth(LATER).await.unwrap().leased, 1);
+}
+
+async fn pruning_keeps_ids_longer_than_bodies(store: Shared) {
+    for n in 0..10 {
+        store.accept(delivery(&format!("d{n}"), Time(n * 100)), Vec::new()).await.unwrap();
+        store.journal(None, vec![entry(EntryKind::Run, Time(n * 100), None)], Time(n)).await.unwrap();
+    }
+    let retention =
+        Retention { bodies_before: Time(700), ids_before: Time(300), journal_before: Time(500), batch: 2 };
+    let mut calls = 0;
+    while store.prune(retention).await.unwrap() > 0 {
+        calls += 1;
+    }
+    assert!(calls >= 3, "in batches: {calls}");
+    let ids: Vec<String> = store.deliveries(all()).await.unwrap().into_iter().map(|row| row.id).collect();
+    assert_eq!(ids, ["d9", "d8", "d7", "d6", "d5", "d4", "d3"]);
+    assert_eq!(store.body("github", "d6").await.unwrap(), None);
+    assert!(store.body("github", "d7").await.unwrap().is_some());
+    assert_eq!(store.accept(delivery("d4", LATER), Vec::new()).await.unwrap(), Accepted::Duplicate);
+    assert_eq!(store.entries(all()).await.unwrap().len(), 5);
+}
+
+async fn notes_are_kept(store: Shared) {
+    assert_eq!(store.get("a").await.unwrap(), None);
+    store.put("a", "1").await.unwrap();
+    store.put("a", "2").await.unwrap();
+    assert_eq!(store.get("a").await.unwrap().as_deref(), Some("2"));
+    store.ready().await.unwrap();
+}

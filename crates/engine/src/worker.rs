@@ -1,0 +1,319 @@
+//! The worker loop: claims blocks of due keys, runs each with a heartbeat, and ends each run in the store.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures::FutureExt as _;
+use serde_json::json;
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::apply::{Gate, Planner, Report, StepResult, Writer, apply};
+use crate::budget::in_lane;
+use crate::clock::{Clock, Time};
+use crate::failure::{Class, Failure};
+use crate::guard::Limits;
+use crate::journal::{Entry, EntryKind};
+use crate::queue::{Claim, Outcome, ParkReason};
+use crate::store::{Store, StoreError};
+
+/// A claimed key, as a reconciler gets it. Why it is due is not in it.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// The right to work on the key.
+    pub lease: crate::queue::Lease,
+    /// The vendor's faster name for it.
+    pub hint: Option<String>,
+}
+
+/// Makes a key as declared.
+#[async_trait]
+pub trait Reconcile: Send + Sync + 'static {
+    /// Runs once. An error is a run that could not plan at all.
+    async fn reconcile(&self, run: &Run) -> Result<Report, Failure>;
+}
+
+/// A planner and a writer, with what stands between them.
+pub struct Reconciler<P: Planner, W: Writer<P::Write>> {
+    /// Reads and plans.
+    pub planner: P,
+    /// Writes.
+    pub writer: W,
+    /// Where the window, the holds and the journal are.
+    pub store: Arc<dyn Store>,
+    /// Time.
+    pub clock: Clock,
+    /// The window's limits.
+    pub limits: Limits,
+}
+
+#[async_trait]
+impl<P: Planner, W: Writer<P::Write>> Reconcile for Reconciler<P, W> {
+    async fn reconcile(&self, run: &Run) -> Result<Report, Failure> {
+        let key = &run.lease.key;
+        let generation = self.planner.generation();
+        let plan = self.planner.plan(key, run.hint.as_deref()).await?;
+        fail::fail_point!("between-claim-and-write", |_| std::process::abort());
+        let gate = Gate {
+            store: self.store.clone(),
+            clock: self.clock.clone(),
+            lease: Some(run.lease.clone()),
+            limits: self.limits,
+            generation,
+        };
+        let report = apply(key, &plan, &self.writer, &gate, &|_, _| {}).await?;
+        let noteworthy = !report.steps.is_empty() || !report.unknowns.is_empty();
+        if noteworthy {
+            let count = |wanted: fn(&StepResult) -> bool| report.count(wanted);
+            let entry = Entry {
+                seq: 0,
+                at: self.clock.now(),
+                kind: EntryKind::Run,
+                key: key.to_string(),
+                subject: report.subject.clone(),
+                intent: None,
+                detail: json!({
+                    "changes": report.steps.len(),
+                    "written": count(|result| *result == StepResult::Written),
+                    "held": count(|result| matches!(result, StepResult::Held { .. })),
+                    "withheld": count(|result| *result == StepResult::Withheld),
+                    "failed": count(|result| matches!(result, StepResult::Failed(_))),
+                    "unknown": report.unknowns,
+                }),
+            };
+            self.store.journal(None, vec![entry], self.clock.now()).await?;
+        }
+        Ok(report)
+    }
+}
+
+/// How a worker works.
+#[derive(Clone, Copy, Debug)]
+pub struct WorkerSettings {
+    /// Keys worked on at once. They are claimed in blocks, so that reads can be batched.
+    pub concurrency: usize,
+    /// The longest sleep between two looks at the queue (another process may have marked something).
+    pub poll: Duration,
+    /// A run that takes longer is cut off.
+    pub run_limit: Duration,
+    /// How often what the vendor refuses is tried before the key is parked.
+    pub rejected_attempts: u32,
+}
+
+impl Default for WorkerSettings {
+    fn default() -> Self {
+        Self {
+            concurrency: 64,
+            poll: Duration::from_secs(1),
+            run_limit: Duration::from_secs(300),
+            rejected_attempts: 3,
+        }
+    }
+}
+
+/// Counts for metrics.
+#[derive(Debug, Default)]
+pub struct WorkerCounts {
+    /// Runs that left their key as declared, or held by mode or guard only.
+    pub done: AtomicU64,
+    /// Runs to be tried again.
+    pub retried: AtomicU64,
+    /// Runs that wait for a budget.
+    pub limited: AtomicU64,
+    /// Keys parked.
+    pub parked: AtomicU64,
+    /// Changes written.
+    pub written: AtomicU64,
+    /// Changes held by the guard.
+    pub held: AtomicU64,
+}
+
+/// Claims keys and runs their reconcilers until told to stop.
+pub struct Worker {
+    /// The queue.
+    pub store: Arc<dyn Store>,
+    /// Time.
+    pub clock: Clock,
+    /// By kind of key.
+    pub reconcilers: HashMap<&'static str, Arc<dyn Reconcile>>,
+    /// How it works.
+    pub settings: WorkerSettings,
+    /// Rung when a key was marked in this process.
+    pub bell: Arc<Notify>,
+    /// What it did.
+    pub counts: Arc<WorkerCounts>,
+}
+
+impl Worker {
+    /// Works until `stop`; then begins nothing new, gives runs `grace` to end, and hands back the rest.
+    pub async fn run(self: Arc<Self>, stop: CancellationToken, grace: Duration) {
+        let mut running = JoinSet::new();
+        let cut = CancellationToken::new();
+        while !stop.is_cancelled() {
+            while running.try_join_next().is_some() {}
+            let free = self.settings.concurrency.saturating_sub(running.len());
+            let claims = match self.claim(free).await {
+                Ok(claims) => claims,
+                Err(error) => {
+                    tracing::error!(%error, "could not claim; trying again");
+                    Vec::new()
+                }
+            };
+            let got = claims.len();
+            for claim in claims {
+                let (worker, cut) = (self.clone(), cut.clone());
+                running.spawn(async move { worker.work(claim, cut).await });
+            }
+            if got > 0 && got == free {
+                // Full: go on as soon as one ends.
+                tokio::select! {
+                    () = stop.cancelled() => {}
+                    _ = running.join_next() => {}
+                }
+                continue;
+            }
+            let sleep = match self.store.next_due().await {
+                Ok(Some(due)) if got > 0 || due > self.clock.now() => {
+                    due.since(self.clock.now()).max(Duration::from_millis(1)).min(self.settings.poll)
+                }
+                // Due, yet not claimed: paused. Nothing but a bell or the poll changes that.
+                _ => self.settings.poll,
+            };
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = self.bell.notified() => {}
+                Some(_) = running.join_next(), if !running.is_empty() => {}
+                () = self.clock.sleep(sleep) => {}
+            }
+        }
+        let drained = async { while running.join_next().await.is_some() {} };
+        if tokio::time::timeout(grace, drained).await.is_err() {
+            cut.cancel();
+            while running.join_next().await.is_some() {}
+        }
+    }
+
+    async fn claim(&self, free: usize) -> Result<Vec<Claim>, StoreError> {
+        if free == 0 {
+            return Ok(Vec::new());
+        }
+        self.store.claim(free, self.clock.now()).await
+    }
+
+    /// One run, from claim to finish.
+    pub async fn work(&self, claim: Claim, cut: CancellationToken) {
+        let lease = claim.lease.clone();
+        let attempt = claim.attempt;
+        let (outcome, report) = tokio::select! {
+            ended = self.reconcile(claim) => ended,
+            () = self.heartbeat(&lease) => {
+                tracing::warn!(key = %lease.key, "another worker took this key over");
+                return;
+            }
+            () = cut.cancelled() => (Outcome::HandBack, None),
+        };
+        if let Some(report) = &report {
+            let written = report.count(|result| *result == StepResult::Written) as u64;
+            let held = report.count(|result| matches!(result, StepResult::Held { .. })) as u64;
+            self.counts.written.fetch_add(written, Ordering::Relaxed);
+            self.counts.held.fetch_add(held, Ordering::Relaxed);
+            if written > 0 {
+                tracing::info!(key = %lease.key, subject = report.subject, written, held, "repaired");
+            }
+        }
+        self.end(lease, outcome, attempt).await;
+    }
+
+    async fn reconcile(&self, claim: Claim) -> (Outcome, Option<Report>) {
+        let key = claim.lease.key.clone();
+        let Some(reconciler) = self.reconcilers.get(key.kind()) else {
+            let why = format!("this configuration has nothing that reconciles a {}", key.kind());
+            return (Outcome::Park(ParkReason::Failed, why), None);
+        };
+        let run = Run { lease: claim.lease, hint: claim.hint };
+        let work = std::panic::AssertUnwindSafe(reconciler.reconcile(&run)).catch_unwind();
+        let limited = tokio::time::timeout(self.settings.run_limit, in_lane(claim.lane, work));
+        match limited.await {
+            Err(_) => {
+                let why = format!(
+                    "the run took longer than {} s and was cut off",
+                    self.settings.run_limit.as_secs()
+                );
+                (Outcome::Retry(why), None)
+            }
+            Ok(Err(_)) => (Outcome::Retry("the run panicked; the log says where".into()), None),
+            Ok(Ok(Err(failure))) => (self.outcome(&failure, claim.attempt), None),
+            Ok(Ok(Ok(report))) => {
+                let failure = report.failure.clone().or_else(|| doubt(&report));
+                let outcome = failure.map_or(Outcome::Done, |failure| self.outcome(&failure, claim.attempt));
+                (outcome, Some(report))
+            }
+        }
+    }
+
+    fn outcome(&self, failure: &Failure, attempt: u32) -> Outcome {
+        let why = failure.text.clone();
+        match failure.class {
+            Class::RateLimited { until, spares_events } => Outcome::RateLimited { until, spares_events, why },
+            Class::Rejected if attempt >= self.settings.rejected_attempts => {
+                Outcome::Park(ParkReason::Failed, why)
+            }
+            Class::Retry | Class::Conflict | Class::Rejected => Outcome::Retry(why),
+            Class::Fatal => Outcome::Park(ParkReason::Failed, why),
+        }
+    }
+
+    async fn end(&self, lease: crate::queue::Lease, outcome: Outcome, attempt: u32) {
+        let counter = match &outcome {
+            Outcome::Done => &self.counts.done,
+            Outcome::Retry(_) | Outcome::HandBack => &self.counts.retried,
+            Outcome::RateLimited { .. } => &self.counts.limited,
+            Outcome::Park(..) => &self.counts.parked,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+        match &outcome {
+            Outcome::Retry(why) => tracing::warn!(key = %lease.key, attempt, why, "will be tried again"),
+            Outcome::Park(reason, why) => {
+                tracing::error!(key = %lease.key, reason = reason.as_str(), why, "set aside");
+            }
+            Outcome::RateLimited { until, why, .. } => {
+                tracing::warn!(key = %lease.key, %until, why, "waits for a budget");
+            }
+            Outcome::Done | Outcome::HandBack => {}
+        }
+        // A finish that cannot be stored is not lost work: the lease runs out and the key is observed again.
+        for wait in [0, 100, 1000] {
+            self.clock.sleep(Duration::from_millis(wait)).await;
+            match self.store.finish(&lease, outcome.clone(), self.clock.now()).await {
+                Ok(_) => return,
+                Err(error) => tracing::error!(key = %lease.key, %error, "could not end a run; trying again"),
+            }
+        }
+    }
+
+    /// Renews the lease; returns when it is lost.
+    async fn heartbeat(&self, lease: &crate::queue::Lease) {
+        let every = self.store.timing().lease / 3;
+        let mut until: Time = lease.until;
+        loop {
+            self.clock.sleep(every).await;
+            match self.store.renew(lease, self.clock.now()).await {
+                Ok(Some(renewed)) => until = renewed,
+                Err(_) if self.clock.now() < until => {}
+                Ok(None) | Err(_) => return,
+            }
+        }
+    }
+}
+
+/// What could not be read or resolved is a failure of the run, however much of the rest was written.
+fn doubt(report: &Report) -> Option<Failure> {
+    let transient = report.unknowns.iter().find(|unknown| unknown.transient);
+    let unknown = transient.or(report.unknowns.first())?;
+    let class = if unknown.transient { Class::Retry } else { Class::Rejected };
+    Some(Failure::new(class, format!("{} is unknown: {}", unknown.aspect, unknown.why)))
+}

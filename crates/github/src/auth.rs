@@ -1,0 +1,170 @@
+//! Who asks: a GitHub App's installation, or a token.
+//!
+//! <https://docs.github.com/apps/creating-github-apps/authenticating-with-a-github-app>
+
+use std::time::Duration;
+
+use beadle_engine::{Clock, Resource, Time};
+use beadle_transport::{Client, Method, Request, TransportError};
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use serde_json::json;
+use tokio::sync::Mutex;
+
+/// A token is renewed when it has less than this left.
+const MARGIN: Duration = Duration::from_secs(300);
+/// GitHub takes a JWT's `iat` only from the past; clocks differ.
+const BACK: i64 = 60;
+/// GitHub takes JWTs of at most ten minutes.
+const LIFE: i64 = 540;
+
+/// Why a credential cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum CredentialError {
+    /// The private key is not one.
+    #[error("the App's private key is not an RSA key in PEM form: {0}")]
+    Key(String),
+}
+
+/// How to prove who we are.
+pub enum Credential {
+    /// A personal or fine-grained token.
+    Token(SecretString),
+    /// A GitHub App.
+    App {
+        /// Its id.
+        id: u64,
+        /// Its private key.
+        key: EncodingKey,
+        /// The installation, where it is given; else it is looked up by the organisation's name.
+        installation: Option<u64>,
+    },
+}
+
+impl Credential {
+    /// An App from its private key in PEM form.
+    pub fn app(id: u64, pem: &SecretString, installation: Option<u64>) -> Result<Self, CredentialError> {
+        let key = EncodingKey::from_rsa_pem(pem.expose_secret().as_bytes());
+        let key = key.map_err(|error| CredentialError::Key(error.to_string()))?;
+        Ok(Self::App { id, key, installation })
+    }
+}
+
+struct Token {
+    authorization: SecretString,
+    expires: Time,
+}
+
+/// Tokens of one organisation's credential.
+pub(crate) struct Auth {
+    credential: Credential,
+    organisation: String,
+    clock: Clock,
+    token: Mutex<Option<Token>>,
+    installation: Mutex<Option<u64>>,
+}
+
+#[derive(Deserialize)]
+struct Minted {
+    token: SecretText,
+    expires_at: jiff::Timestamp,
+}
+
+/// A secret in an answer; it goes from the body straight into a type that is not printed.
+#[derive(Deserialize)]
+#[serde(transparent)]
+struct SecretText(String);
+
+#[derive(Deserialize)]
+struct Installation {
+    id: u64,
+}
+
+impl Auth {
+    pub(crate) fn new(credential: Credential, organisation: &str, clock: Clock) -> Self {
+        Self {
+            credential,
+            organisation: organisation.to_owned(),
+            clock,
+            token: Mutex::default(),
+            installation: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn is_app(&self) -> bool {
+        matches!(self.credential, Credential::App { .. })
+    }
+
+    /// The header for a call in the organisation's name.
+    pub(crate) async fn authorization(&self, client: &Client) -> Result<SecretString, TransportError> {
+        let Credential::App { installation, .. } = &self.credential else {
+            let Credential::Token(token) = &self.credential else {
+                unreachable!("a credential is an App or a token")
+            };
+            return Ok(bearer(token.expose_secret()));
+        };
+        // The lock is held while a token is made, so that it is made once however many ask.
+        let mut slot = self.token.lock().await;
+        if let Some(token) = slot.as_ref().filter(|token| token.expires > self.clock.now() + MARGIN) {
+            return Ok(token.authorization.clone());
+        }
+        let installation = match installation {
+            Some(installation) => *installation,
+            None => self.find_installation(client).await?,
+        };
+        let path = format!("app/installations/{installation}/access_tokens");
+        let request = self.as_app(Method::POST, path, Some(json!({})))?;
+        let minted: Minted = client.send(&request).await?.json()?;
+        let token = Token {
+            authorization: bearer(&minted.token.0),
+            expires: Time(minted.expires_at.as_millisecond()),
+        };
+        Ok(slot.insert(token).authorization.clone())
+    }
+
+    /// The vendor did not take it: the next call gets a new one.
+    pub(crate) async fn forget(&self, refused: &SecretString) -> bool {
+        let mut slot = self.token.lock().await;
+        let same = |token: &Token| token.authorization.expose_secret() == refused.expose_secret();
+        if slot.as_ref().is_some_and(same) {
+            *slot = None;
+        }
+        self.is_app()
+    }
+
+    async fn find_installation(&self, client: &Client) -> Result<u64, TransportError> {
+        let mut known = self.installation.lock().await;
+        if let Some(id) = *known {
+            return Ok(id);
+        }
+        let request = self.as_app(Method::GET, format!("orgs/{}/installation", self.organisation), None)?;
+        let found: Installation = client.send(&request).await?.json()?;
+        Ok(*known.insert(found.id))
+    }
+
+    /// A request in the App's own name.
+    pub(crate) fn as_app(
+        &self,
+        method: Method,
+        path: String,
+        body: Option<serde_json::Value>,
+    ) -> Result<Request, TransportError> {
+        let Credential::App { id, key, .. } = &self.credential else {
+            let why = "only an App can ask for this, and the configuration gives a token".to_owned();
+            return Err(TransportError::Nonsense { request: path, why });
+        };
+        let now = self.clock.now().seconds();
+        let claims = json!({ "iat": now - BACK, "exp": now + LIFE, "iss": id.to_string() });
+        let jwt = jsonwebtoken::encode(&Header::new(Algorithm::RS256), &claims, key)
+            .map_err(|error| TransportError::Nonsense { request: path.clone(), why: error.to_string() })?;
+        Ok(Request {
+            writes: false, // asking again for a token does no harm
+            ..crate::api::request(method, path, body, Resource::Core, bearer(&jwt))
+        })
+    }
+}
+
+fn bearer(token: &str) -> SecretString {
+    SecretString::from(format!("Bearer {token}"))
+}

@@ -1,0 +1,172 @@
+//! The GraphQL documents, and how many things they ask for at once.
+//!
+//! Cost: the connections asked for, divided by 100. With everything asked for, 40 repositories cost about 11 points.
+
+use crate::repository::Asks;
+
+/// Repositories in one query. GitHub cuts queries off after 10 s; a batch that is cut is halved.
+pub(crate) const BATCH: usize = 40;
+
+const SETTINGS: &str = "
+    __typename id databaseId name owner { login } isArchived isFork isPrivate visibility description homepageUrl
+    hasIssuesEnabled hasProjectsEnabled hasWikiEnabled hasDiscussionsEnabled isTemplate defaultBranchRef { name }
+    squashMergeAllowed mergeCommitAllowed rebaseMergeAllowed autoMergeAllowed deleteBranchOnMerge allowUpdateBranch
+    squashMergeCommitTitle squashMergeCommitMessage mergeCommitTitle mergeCommitMessage forkingAllowed
+    webCommitSignoffRequired";
+
+const TOPICS: &str = "
+    repositoryTopics(first: 20) { totalCount pageInfo { hasNextPage endCursor } nodes { topic { name } } }";
+
+const COLLABORATORS: &str = "
+    collaborators(affiliation: DIRECT, first: 30) {
+        totalCount pageInfo { hasNextPage endCursor } edges { permission node { login } }
+    }";
+
+const RULE: &str = "
+    id pattern allowsDeletions allowsForcePushes blocksCreations dismissesStaleReviews isAdminEnforced
+    lockAllowsFetchAndMerge lockBranch requireLastPushApproval requiredApprovingReviewCount
+    requiredDeploymentEnvironments requiresApprovingReviews requiresCodeOwnerReviews requiresCommitSignatures
+    requiresConversationResolution requiresDeployments requiresLinearHistory requiresStatusChecks
+    requiresStrictStatusChecks restrictsPushes restrictsReviewDismissals
+    requiredStatusChecks { context app { id databaseId slug } }
+    pushAllowances(first: 10) { ...pushes }
+    reviewDismissalAllowances(first: 10) { ...dismissals }
+    bypassPullRequestAllowances(first: 10) { ...bypassPulls }
+    bypassForcePushAllowances(first: 10) { ...bypassForce }";
+
+const ACTOR: &str =
+    "actor { __typename ... on App { id slug } ... on Team { id slug } ... on User { id login } }";
+
+/// The fragments of a rule's four lists; the connections have the same shape and different types.
+fn allowance_fragments() -> String {
+    let page = format!("{{ totalCount pageInfo {{ hasNextPage endCursor }} nodes {{ {ACTOR} }} }}");
+    format!(
+        "fragment pushes on PushAllowanceConnection {page}
+         fragment dismissals on ReviewDismissalAllowanceConnection {page}
+         fragment bypassPulls on BypassPullRequestAllowanceConnection {page}
+         fragment bypassForce on BypassForcePushAllowanceConnection {page}"
+    )
+}
+
+fn repository_fragment(asks: Asks) -> String {
+    let topics = if asks.topics { TOPICS } else { "" };
+    let collaborators = if asks.collaborators { COLLABORATORS } else { "" };
+    let protection = if asks.protection {
+        format!(
+            "branchProtectionRules(first: 5) {{
+                totalCount pageInfo {{ hasNextPage endCursor }} nodes {{ {RULE} }}
+            }}"
+        )
+    } else {
+        String::new()
+    };
+    let fragments = if asks.protection { allowance_fragments() } else { String::new() };
+    format!(
+        "fragment repository on Repository {{ {SETTINGS} {topics} {collaborators} {protection} }} {fragments}"
+    )
+}
+
+/// Repositories by id.
+pub(crate) fn by_ids(asks: Asks) -> String {
+    format!("query ($ids: [ID!]!) {{ nodes(ids: $ids) {{ ...repository }} }} {}", repository_fragment(asks))
+}
+
+/// One page of an organisation's repositories, oldest first: an order that nothing done meanwhile changes.
+pub(crate) fn listing(asks: Asks) -> String {
+    format!(
+        "query ($org: String!, $first: Int!, $after: String) {{
+            organization(login: $org) {{
+                repositories(first: $first, after: $after, orderBy: {{field: CREATED_AT, direction: ASC}}) {{
+                    totalCount pageInfo {{ hasNextPage endCursor }} nodes {{ ...repository }}
+                }}
+            }}
+        }} {}",
+        repository_fragment(asks)
+    )
+}
+
+/// One page of ids of an organisation's repositories.
+pub(crate) const INDEX: &str = "query ($org: String!, $after: String) {
+    organization(login: $org) {
+        repositories(first: 100, after: $after, orderBy: {field: CREATED_AT, direction: ASC}) {
+            totalCount pageInfo { hasNextPage endCursor } nodes { id databaseId name isArchived isFork }
+        }
+    }
+}";
+
+/// What a repository is called now, and whose it is.
+pub(crate) const NAME: &str =
+    "query ($id: ID!) { node(id: $id) { __typename ... on Repository { databaseId name owner { login } } } }";
+
+/// Further topics.
+pub(crate) const MORE_TOPICS: &str = "query ($id: ID!, $after: String) { node(id: $id) { ... on Repository {
+    page: repositoryTopics(first: 100, after: $after) {
+        totalCount pageInfo { hasNextPage endCursor } nodes { topic { name } }
+    } } } }";
+
+/// Further collaborators.
+pub(crate) const MORE_COLLABORATORS: &str =
+    "query ($id: ID!, $after: String) { node(id: $id) { ... on Repository {
+    page: collaborators(affiliation: DIRECT, first: 100, after: $after) {
+        totalCount pageInfo { hasNextPage endCursor } edges { permission node { login } }
+    } } } }";
+
+/// Further rules.
+pub(crate) fn more_rules() -> String {
+    format!(
+        "query ($id: ID!, $after: String) {{ node(id: $id) {{ ... on Repository {{
+            page: branchProtectionRules(first: 50, after: $after) {{
+                totalCount pageInfo {{ hasNextPage endCursor }} nodes {{ {RULE} }}
+            }} }} }} }} {}",
+        allowance_fragments()
+    )
+}
+
+/// Further actors of one of a rule's lists.
+pub(crate) fn more_actors(list: &str) -> String {
+    format!(
+        "query ($id: ID!, $after: String) {{ node(id: $id) {{ ... on BranchProtectionRule {{
+            page: {list}(first: 100, after: $after) {{
+                totalCount pageInfo {{ hasNextPage endCursor }} nodes {{ {ACTOR} }}
+            }} }} }} }}"
+    )
+}
+
+/// The teams of an organisation, each with the first of its repositories.
+pub(crate) const TEAMS: &str = "query ($org: String!, $after: String) {
+    organization(login: $org) {
+        teams(first: 100, after: $after, orderBy: {field: NAME, direction: ASC}) {
+            totalCount pageInfo { hasNextPage endCursor }
+            nodes {
+                slug
+                repositories(first: 100, orderBy: {field: CREATED_AT, direction: ASC}) {
+                    totalCount pageInfo { hasNextPage endCursor } edges { permission node { databaseId } }
+                }
+            }
+        }
+    }
+}";
+
+/// Further repositories of one team.
+pub(crate) const TEAM_REPOSITORIES: &str = "query ($org: String!, $slug: String!, $after: String) {
+    organization(login: $org) {
+        team(slug: $slug) {
+            repositories(first: 100, after: $after, orderBy: {field: CREATED_AT, direction: ASC}) {
+                totalCount pageInfo { hasNextPage endCursor } edges { permission node { databaseId } }
+            }
+        }
+    }
+}";
+
+/// The mutations.
+pub(crate) const CREATE_RULE: &str = "mutation ($input: CreateBranchProtectionRuleInput!) {
+    createBranchProtectionRule(input: $input) { branchProtectionRule { id } }
+}";
+/// Changes in place what the input names.
+pub(crate) const UPDATE_RULE: &str = "mutation ($input: UpdateBranchProtectionRuleInput!) {
+    updateBranchProtectionRule(input: $input) { branchProtectionRule { id } }
+}";
+/// Takes a rule away.
+pub(crate) const DELETE_RULE: &str = "mutation ($input: DeleteBranchProtectionRuleInput!) {
+    deleteBranchProtectionRule(input: $input) { clientMutationId }
+}";

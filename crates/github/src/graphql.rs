@@ -1,0 +1,90 @@
+//! GraphQL answers: partial errors belong to their own path, used-up budgets come with status 200.
+//!
+//! <https://docs.github.com/graphql/overview/rate-limits-and-query-limits-for-the-graphql-api>
+
+use beadle_engine::{Class, Failure, Resource};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::api::Api;
+
+#[derive(Debug, Deserialize)]
+struct Envelope {
+    data: Option<Value>,
+    #[serde(default)]
+    errors: Vec<GraphQlError>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct GraphQlError {
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    pub(crate) message: String,
+    #[serde(default)]
+    pub(crate) path: Vec<Value>,
+}
+
+/// What a query gave, and what it could not.
+pub(crate) struct Partial {
+    pub(crate) data: Value,
+    pub(crate) errors: Vec<GraphQlError>,
+}
+
+impl Partial {
+    /// The error below `path` (a prefix), if there is one.
+    pub(crate) fn error_at(&self, path: &[Value]) -> Option<&GraphQlError> {
+        self.errors.iter().find(|error| error.path.starts_with(path))
+    }
+
+    /// All or nothing.
+    pub(crate) fn whole(self, doing: &str) -> Result<Value, Failure> {
+        match self.errors.first() {
+            None => Ok(self.data),
+            Some(error) => Err(error.failure(doing)),
+        }
+    }
+}
+
+impl GraphQlError {
+    pub(crate) fn failure(&self, doing: &str) -> Failure {
+        let class = match self.kind.as_deref() {
+            Some("NOT_FOUND" | "FORBIDDEN" | "UNPROCESSABLE" | "INSUFFICIENT_SCOPES") => Class::Rejected,
+            Some("STALE_DATA") => Class::Conflict,
+            _ if self.message.contains("Resource not accessible") => Class::Rejected,
+            _ => Class::Retry,
+        };
+        Failure::new(class, format!("{doing}: {}", self.message))
+    }
+
+    pub(crate) fn is_not_found(&self) -> bool {
+        self.kind.as_deref() == Some("NOT_FOUND")
+    }
+}
+
+/// Runs a document. A mutation's errors are never partial.
+pub(crate) async fn run(
+    api: &Api,
+    doing: &str,
+    document: &str,
+    variables: Value,
+    writes: bool,
+) -> Result<Partial, Failure> {
+    let body = json!({ "query": document, "variables": variables });
+    let answer = api.post_graphql(body, writes).await.map_err(|error| Failure::from(error).during(doing))?;
+    let envelope: Envelope = answer.json().map_err(|error| Failure::from(error).during(doing))?;
+    let limited = envelope.errors.iter().find(|error| error.kind.as_deref() == Some("RATE_LIMITED"));
+    if let Some(limited) = limited {
+        let now = api.clock().now();
+        let reset = api.budgets().accounts().into_iter().find(|(resource, _)| *resource == Resource::GraphQl);
+        let until = api.budgets().refuse(Resource::GraphQl, reset.map(|(_, account)| account.reset), now);
+        let class = Class::RateLimited { until, spares_events: false };
+        return Err(Failure::new(class, format!("{doing}: {}", limited.message)));
+    }
+    match envelope.data {
+        Some(data) if !data.is_null() => Ok(Partial { data, errors: envelope.errors }),
+        _ => Err(envelope.errors.first().map_or_else(
+            || Failure::new(Class::Retry, format!("{doing}: the answer has neither data nor errors")),
+            |error| error.failure(doing),
+        )),
+    }
+}

@@ -1,0 +1,390 @@
+//! Reads are batched under the reconcilers: the asks of the same moment go into one query over many ids, and an error
+//! in the answer belongs to its own repository.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use beadle_engine::budget::{current_lane, in_lane};
+use beadle_engine::{Class, Failure, Lane};
+use futures::future::join_all;
+use serde_json::{Map, Value, json};
+use tokio::sync::oneshot;
+
+use crate::api::Api;
+use crate::documents::{self, BATCH};
+use crate::graphql::{Partial, run};
+use crate::read::{invitations, rest_settings};
+use crate::repository::{
+    Actor, ActorKind, Allowances, Asks, Collaborator, Part, Repository, Rule, StatusCheck, Visibility,
+};
+use crate::teams::{complete, next, of_repository, snapshot};
+
+/// How long the first ask waits for others.
+const GATHER: Duration = Duration::from_millis(5);
+/// From so many repositories on, teams are read by organisation, unless that is known to take more calls.
+const MANY: usize = 20;
+
+type Reply = oneshot::Sender<Result<Option<Repository>, Failure>>;
+
+#[derive(Default)]
+struct Pending {
+    asks: Vec<(String, Reply)>,
+    lane: Option<Lane>,
+    snapshot_calls: usize,
+}
+
+/// Gathers asks for repositories.
+pub struct Loader {
+    api: Api,
+    asks: Mutex<Asks>,
+    pending: Mutex<Pending>,
+}
+
+impl Loader {
+    pub(crate) fn new(api: Api, asks: Asks) -> Arc<Self> {
+        Arc::new(Self { api, asks: Mutex::new(asks), pending: Mutex::default() })
+    }
+
+    pub(crate) fn asks(&self) -> Asks {
+        *self.asks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn ask_for(&self, asks: Asks) {
+        *self.asks.lock().unwrap_or_else(PoisonError::into_inner) = asks;
+    }
+
+    pub(crate) async fn load(self: &Arc<Self>, node_id: &str) -> Result<Option<Repository>, Failure> {
+        let (reply, answer) = oneshot::channel();
+        let first = {
+            let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+            pending.asks.push((node_id.to_owned(), reply));
+            let lane = current_lane();
+            pending.lane = Some(pending.lane.map_or(lane, |other| other.min(lane)));
+            pending.asks.len() == 1
+        };
+        if first {
+            let loader = self.clone();
+            tokio::spawn(async move {
+                loader.api.clock().sleep(GATHER).await;
+                let (asks, lane) = {
+                    let mut pending = loader.pending.lock().unwrap_or_else(PoisonError::into_inner);
+                    (std::mem::take(&mut pending.asks), pending.lane.take())
+                };
+                // The batch travels in the most urgent lane of those who asked.
+                in_lane(lane.unwrap_or(Lane::Manual), loader.answer(asks)).await;
+            });
+        }
+        let lost = |_| Err(Failure::new(Class::Retry, "the batched read was given up"));
+        answer.await.unwrap_or_else(lost)
+    }
+
+    async fn answer(&self, asks: Vec<(String, Reply)>) {
+        let mut ids: Vec<String> = asks.iter().map(|(id, _)| id.clone()).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        let chunks = join_all(ids.chunks(BATCH).map(|chunk| self.by_ids(chunk))).await;
+        let mut results: HashMap<String, Result<Option<Repository>, Failure>> =
+            chunks.into_iter().flatten().collect();
+        let mut found: Vec<Repository> =
+            results.values_mut().filter_map(|result| result.as_mut().ok().and_then(Option::take)).collect();
+        if let Err(failure) = self.complete(&mut found).await {
+            for (_, reply) in asks {
+                let _ = reply.send(Err(failure.clone())); // who gave up waiting needs no answer
+            }
+            return;
+        }
+        let mut found: HashMap<String, Repository> =
+            found.into_iter().map(|repository| (repository.node_id.clone(), repository)).collect();
+        for (id, reply) in asks {
+            let result = match results.get(&id) {
+                Some(Err(failure)) => Err(failure.clone()),
+                // Two may ask for one; a node is answered under the id that it says it has.
+                _ => Ok(found.get(&id).cloned()),
+            };
+            let _ = reply.send(result);
+        }
+        found.clear();
+    }
+
+    async fn by_ids(&self, ids: &[String]) -> Vec<(String, Result<Option<Repository>, Failure>)> {
+        const DOING: &str = "reading repositories";
+        let asks = self.asks();
+        let document = documents::by_ids(asks);
+        let answer = match run(&self.api, DOING, &document, json!({ "ids": ids }), false).await {
+            Ok(answer) => answer,
+            // A batch that fails as a whole is halved, so that one poisonous repository does not take the rest along.
+            Err(failure) if ids.len() > 1 && !matches!(failure.class, Class::RateLimited { .. }) => {
+                let (left, right) = ids.split_at(ids.len() / 2);
+                let mut results = Box::pin(self.by_ids(left)).await;
+                results.extend(Box::pin(self.by_ids(right)).await);
+                return results;
+            }
+            Err(failure) => return ids.iter().map(|id| (id.clone(), Err(failure.clone()))).collect(),
+        };
+        let mut results = Vec::with_capacity(ids.len());
+        for (at, id) in ids.iter().enumerate() {
+            let node = &answer.data["nodes"][at];
+            let path = [json!("nodes"), json!(at)];
+            let result = match answer.error_at(&path) {
+                Some(error) if error.is_not_found() && node.is_null() => Ok(None),
+                _ if node.is_object() && node["__typename"] != "Repository" => Ok(None),
+                _ => assemble(&self.api, node, asks, &answer, &path).await.map(Some),
+            };
+            results.push((id.clone(), result));
+        }
+        results
+    }
+
+    /// Adds what is not read by GraphQL.
+    pub(crate) async fn complete(&self, repositories: &mut [Repository]) -> Result<(), Failure> {
+        let asks = self.asks();
+        if asks.teams {
+            self.read_teams(repositories).await?;
+        }
+        join_all(repositories.iter_mut().map(|repository| self.read_rest(repository, asks))).await;
+        Ok(())
+    }
+
+    async fn read_teams(&self, repositories: &mut [Repository]) -> Result<(), Failure> {
+        let known = self.pending.lock().unwrap_or_else(PoisonError::into_inner).snapshot_calls;
+        if repositories.len() >= MANY.max(known) {
+            let taken = snapshot(&self.api).await;
+            if let Ok(taken) = &taken {
+                self.pending.lock().unwrap_or_else(PoisonError::into_inner).snapshot_calls = taken.calls;
+            }
+            for repository in repositories {
+                repository.teams_have_age = true;
+                repository.teams = Some(match &taken {
+                    Ok(snapshot) => Ok(snapshot.of(repository.id)),
+                    Err(failure) => Err(unless_limited(failure)?),
+                });
+            }
+            return Ok(());
+        }
+        let reads = repositories
+            .iter()
+            .map(|repository| of_repository(&self.api, &repository.owner, &repository.name));
+        let reads = join_all(reads).await;
+        for (repository, teams) in repositories.iter_mut().zip(reads) {
+            repository.teams = Some(match teams {
+                Ok(teams) => Ok(teams),
+                Err(failure) => Err(unless_limited(&failure)?),
+            });
+        }
+        Ok(())
+    }
+
+    async fn read_rest(&self, repository: &mut Repository, asks: Asks) {
+        let (owner, name) = (repository.owner.clone(), repository.name.clone());
+        if asks.collaborators {
+            let read = invitations(&self.api, &owner, &name).await;
+            repository.invitations = Some(read.map_err(|failure| failure.text));
+        }
+        // GraphQL knows no default branch of an empty repository; REST says what it will be.
+        let nameless = asks.protection && repository.default_branch.is_none() && !repository.archived;
+        if asks.rest_settings || nameless {
+            let read = rest_settings(&self.api, &owner, &name).await;
+            if let Ok(settings) = &read {
+                repository.default_branch = settings["default_branch"].as_str().map(str::to_owned);
+            }
+            repository.rest_settings = Some(read.map_err(|failure| failure.text));
+        }
+    }
+}
+
+/// A failed part is unknown; a used-up budget is a reason to come back later.
+fn unless_limited(failure: &Failure) -> Result<String, Failure> {
+    match failure.class {
+        Class::RateLimited { .. } => Err(failure.clone()),
+        _ => Ok(failure.text.clone()),
+    }
+}
+
+/// A repository from its node, with every list read to its end.
+pub(crate) async fn assemble(
+    api: &Api,
+    node: &Value,
+    asks: Asks,
+    answer: &Partial,
+    path: &[Value],
+) -> Result<Repository, Failure> {
+    const DOING: &str = "reading a repository";
+    let error_of = |part: &str| {
+        let mut path = path.to_vec();
+        path.push(json!(part));
+        answer.error_at(&path).map(|error| error.message.clone())
+    };
+    let (Some(id), Some(node_id), Some(name)) =
+        (node["databaseId"].as_u64(), node["id"].as_str(), node["name"].as_str())
+    else {
+        let error = answer.error_at(path).map(|error| error.failure(DOING));
+        return Err(
+            error.unwrap_or_else(|| Failure::new(Class::Retry, format!("{DOING}: the answer lacks its id")))
+        );
+    };
+    let visibility: Visibility = node["visibility"]
+        .as_str()
+        .unwrap_or_default()
+        .parse()
+        .map_err(|error| Failure::new(Class::Retry, format!("{DOING} {name}: {error}")))?;
+    let default_branch = node["defaultBranchRef"]["name"].as_str().map(str::to_owned);
+    let mut repository = Repository {
+        id,
+        node_id: node_id.to_owned(),
+        name: name.to_owned(),
+        owner: node["owner"]["login"].as_str().unwrap_or_default().to_owned(),
+        archived: node["isArchived"].as_bool().unwrap_or(false),
+        fork: node["isFork"].as_bool().unwrap_or(false),
+        visibility,
+        settings: settings(node, visibility, default_branch.as_deref()),
+        rest_settings: None,
+        default_branch,
+        topics: None,
+        teams: None,
+        teams_have_age: false,
+        collaborators: None,
+        invitations: None,
+        protection: None,
+    };
+    if asks.topics {
+        let read = async {
+            let rows =
+                rows(api, node_id, &node["repositoryTopics"], documents::MORE_TOPICS, "topics").await?;
+            Ok(rows.iter().filter_map(|row| row["topic"]["name"].as_str().map(str::to_owned)).collect())
+        };
+        repository.topics = Some(part(error_of("repositoryTopics"), read).await?);
+    }
+    if asks.collaborators {
+        let read = async {
+            let rows =
+                rows(api, node_id, &node["collaborators"], documents::MORE_COLLABORATORS, "collaborators")
+                    .await?;
+            Ok(rows.iter().filter_map(collaborator).collect())
+        };
+        repository.collaborators = Some(part(error_of("collaborators"), read).await?);
+    }
+    if asks.protection {
+        let read = async {
+            let more = documents::more_rules();
+            let rows = rows(api, node_id, &node["branchProtectionRules"], &more, "branch protection").await?;
+            let mut rules = Vec::with_capacity(rows.len());
+            for row in &rows {
+                rules.push(rule(api, row).await?);
+            }
+            Ok(rules)
+        };
+        repository.protection = Some(part(error_of("branchProtectionRules"), read).await?);
+    }
+    Ok(repository)
+}
+
+async fn part<T>(
+    error: Option<String>,
+    read: impl Future<Output = Result<T, Failure>>,
+) -> Result<Part<T>, Failure> {
+    if let Some(error) = error {
+        return Ok(Err(error));
+    }
+    match read.await {
+        Ok(read) => Ok(Ok(read)),
+        Err(failure) => unless_limited(&failure).map(Err),
+    }
+}
+
+/// Every row of a connection, page by page, checked against its `totalCount`.
+async fn rows(api: &Api, owner: &str, first: &Value, more: &str, what: &str) -> Result<Vec<Value>, Failure> {
+    let doing = format!("reading {what}");
+    let mut rows = Vec::new();
+    let mut page = first.clone();
+    loop {
+        let list = if page["edges"].is_array() { &page["edges"] } else { &page["nodes"] };
+        rows.extend(list.as_array().into_iter().flatten().cloned());
+        let Some(after) = next(&page).map_err(|failure| failure.during(&doing))? else { break };
+        let variables = json!({ "id": owner, "after": after });
+        let mut data = run(api, &doing, more, variables, false).await?.whole(&doing)?;
+        page = data["node"]["page"].take();
+    }
+    complete(&doing, rows.len(), &page)?;
+    Ok(rows)
+}
+
+fn collaborator(edge: &Value) -> Option<Collaborator> {
+    let login = edge["node"]["login"].as_str()?.to_owned();
+    Some(Collaborator { login, permission: edge["permission"].as_str()?.to_owned().into() })
+}
+
+async fn rule(api: &Api, node: &Value) -> Result<Rule, Failure> {
+    let id = node["id"].as_str().unwrap_or_default();
+    let actors = async |list: &str| {
+        let rows = rows(api, id, &node[list], &documents::more_actors(list), list).await?;
+        Ok::<_, Failure>(rows.iter().filter_map(|row| actor(&row["actor"])).collect::<Vec<_>>())
+    };
+    let fields = node.as_object().into_iter().flatten();
+    let fields = fields.filter(|(_, value)| value.is_boolean() || value.is_number());
+    let checks = node["requiredStatusChecks"].as_array().into_iter().flatten();
+    let environments = node["requiredDeploymentEnvironments"].as_array().into_iter().flatten();
+    Ok(Rule {
+        id: id.to_owned(),
+        pattern: node["pattern"].as_str().unwrap_or_default().to_owned(),
+        fields: fields.map(|(name, value)| (name.clone(), value.clone())).collect(),
+        checks: checks
+            .map(|check| StatusCheck {
+                context: check["context"].as_str().unwrap_or_default().to_owned(),
+                app_id: check["app"]["databaseId"].as_i64(),
+                app_node: check["app"]["id"].as_str().map(str::to_owned),
+            })
+            .collect(),
+        environments: environments.filter_map(|name| name.as_str().map(str::to_owned)).collect(),
+        allowances: Allowances {
+            push: actors("pushAllowances").await?,
+            dismissal: actors("reviewDismissalAllowances").await?,
+            bypass_pull_request: actors("bypassPullRequestAllowances").await?,
+            bypass_force_push: actors("bypassForcePushAllowances").await?,
+        },
+    })
+}
+
+fn actor(node: &Value) -> Option<Actor> {
+    let (kind, name) = match node["__typename"].as_str()? {
+        "App" => (ActorKind::App, &node["slug"]),
+        "Team" => (ActorKind::Team, &node["slug"]),
+        "User" => (ActorKind::User, &node["login"]),
+        _ => return None,
+    };
+    Some(Actor { kind, name: name.as_str()?.to_owned(), id: node["id"].as_str().map(str::to_owned) })
+}
+
+/// GraphQL's names of what the body of `PATCH /repos/{owner}/{repo}` calls otherwise.
+const NAMES: &[(&str, &str)] = &[
+    ("name", "name"),
+    ("description", "description"),
+    ("homepage", "homepageUrl"),
+    ("private", "isPrivate"),
+    ("archived", "isArchived"),
+    ("has_issues", "hasIssuesEnabled"),
+    ("has_projects", "hasProjectsEnabled"),
+    ("has_wiki", "hasWikiEnabled"),
+    ("has_discussions", "hasDiscussionsEnabled"),
+    ("is_template", "isTemplate"),
+    ("allow_squash_merge", "squashMergeAllowed"),
+    ("allow_merge_commit", "mergeCommitAllowed"),
+    ("allow_rebase_merge", "rebaseMergeAllowed"),
+    ("allow_auto_merge", "autoMergeAllowed"),
+    ("delete_branch_on_merge", "deleteBranchOnMerge"),
+    ("allow_update_branch", "allowUpdateBranch"),
+    ("squash_merge_commit_title", "squashMergeCommitTitle"),
+    ("squash_merge_commit_message", "squashMergeCommitMessage"),
+    ("merge_commit_title", "mergeCommitTitle"),
+    ("merge_commit_message", "mergeCommitMessage"),
+    ("allow_forking", "forkingAllowed"),
+    ("web_commit_signoff_required", "webCommitSignoffRequired"),
+];
+
+fn settings(node: &Value, visibility: Visibility, default_branch: Option<&str>) -> Map<String, Value> {
+    let mut settings: Map<String, Value> =
+        NAMES.iter().map(|(rest, graphql)| ((*rest).to_owned(), node[graphql].clone())).collect();
+    settings.insert("visibility".into(), json!(visibility.as_str()));
+    settings.insert("default_branch".into(), json!(default_branch));
+    settings
+}

@@ -1,0 +1,344 @@
+//! Everything that can be asked without changing anything.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use beadle_engine::{Budgets, Class, Clock, Failure};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use crate::api::{Api, segment};
+use crate::documents;
+use crate::graphql::run;
+use crate::loader::{Loader, assemble};
+use crate::repository::{Actor, ActorKind, Asks, Invitation, Permission, Repository};
+use crate::teams::{TeamPermission, complete, next, of_repository};
+
+/// A whole organisation's repositories.
+pub struct Listing {
+    /// What was read.
+    pub repositories: Vec<Repository>,
+    /// How many the organisation has, as it says itself.
+    pub total: u64,
+    /// Why the list is short, if it is.
+    pub short: Option<String>,
+}
+
+/// One row of the light listing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IndexRow {
+    /// The immutable id.
+    pub id: u64,
+    /// GraphQL's id.
+    pub node_id: String,
+    /// Its name.
+    pub name: String,
+}
+
+/// Reads. It has no method that writes.
+#[derive(Clone)]
+pub struct Reader {
+    api: Api,
+    loader: Arc<Loader>,
+    /// The node of every repository that was read: a writer finds it again by that.
+    nodes: Arc<Mutex<HashMap<u64, String>>>,
+}
+
+#[derive(Deserialize)]
+struct InvitationRow {
+    id: u64,
+    invitee: Option<Login>,
+    permissions: String,
+    #[serde(default)]
+    expired: bool,
+}
+
+#[derive(Deserialize)]
+struct Login {
+    login: String,
+}
+
+impl Reader {
+    /// A reader of what `asks` names.
+    pub fn new(api: Api, asks: Asks) -> Self {
+        let loader = Loader::new(api.clone(), asks);
+        Self { api, loader, nodes: Arc::default() }
+    }
+
+    /// From now on reads `asks`.
+    pub fn ask_for(&self, asks: Asks) {
+        self.loader.ask_for(asks);
+    }
+
+    /// The node of a repository that was read before.
+    pub fn node_of(&self, id: u64) -> Option<String> {
+        self.nodes.lock().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()
+    }
+
+    fn remember(&self, repository: &Repository) {
+        let mut nodes = self.nodes.lock().unwrap_or_else(PoisonError::into_inner);
+        nodes.insert(repository.id, repository.node_id.clone());
+    }
+
+    /// The organisation's login.
+    pub fn organisation(&self) -> &str {
+        self.api.organisation()
+    }
+
+    /// Time.
+    pub fn clock(&self) -> &Clock {
+        self.api.clock()
+    }
+
+    /// The budget that calls are booked on.
+    pub fn budgets(&self) -> &Budgets {
+        self.api.budgets()
+    }
+
+    /// One repository by its ids; reads of the same moment go into one query. `None`: there is no such repository, or
+    /// the node is another one.
+    pub async fn repository(&self, id: u64, node_id: &str) -> Result<Option<Repository>, Failure> {
+        let found = self.loader.load(node_id).await?;
+        let found = found.filter(|repository| repository.id == id);
+        if let Some(repository) = &found {
+            self.remember(repository);
+        }
+        Ok(found)
+    }
+
+    /// All repositories. A short list is no error: it says so.
+    pub async fn repositories(
+        &self,
+        progress: &(dyn Fn(u64, u64) + Send + Sync),
+    ) -> Result<Listing, Failure> {
+        const DOING: &str = "listing the organisation's repositories";
+        let asks = self.loader.asks();
+        let document = documents::listing(asks);
+        let mut listing = Listing { repositories: Vec::new(), total: 0, short: None };
+        let mut after = Value::Null;
+        let mut first = documents::BATCH;
+        let mut seen = 0;
+        loop {
+            let variables = json!({ "org": self.api.organisation(), "first": first, "after": after });
+            let answer = match run(&self.api, DOING, &document, variables, false).await {
+                // GitHub cuts a query off after 10 s: ask for less.
+                Err(failure) if failure.class == Class::Retry && first > 5 => {
+                    first /= 2;
+                    continue;
+                }
+                answer => answer?,
+            };
+            let page = &answer.data["organization"]["repositories"];
+            if !page.is_object() {
+                return Err(answer.errors.first().map_or_else(
+                    || {
+                        Failure::new(
+                            Class::Rejected,
+                            format!("{DOING}: there is no organisation {}", self.organisation()),
+                        )
+                    },
+                    |error| error.failure(DOING),
+                ));
+            }
+            listing.total = page["totalCount"].as_u64().unwrap_or(u64::MAX);
+            for (at, node) in page["nodes"].as_array().into_iter().flatten().enumerate() {
+                let path = [json!("organization"), json!("repositories"), json!("nodes"), json!(at)];
+                match assemble(&self.api, node, asks, &answer, &path).await {
+                    Ok(repository) => {
+                        seen += 1;
+                        self.remember(&repository);
+                        listing.repositories.push(repository);
+                    }
+                    Err(failure) => listing.short = Some(failure.text),
+                }
+            }
+            progress(seen, listing.total);
+            match next(page)? {
+                Some(cursor) => after = cursor,
+                None => break,
+            }
+        }
+        if seen < listing.total && listing.short.is_none() {
+            listing.short = Some(format!("the list came back short ({seen} of {})", listing.total));
+        }
+        self.loader.complete(&mut listing.repositories).await?;
+        Ok(listing)
+    }
+
+    /// The ids and names of all repositories: the light listing.
+    pub async fn index(&self) -> Result<Vec<IndexRow>, Failure> {
+        const DOING: &str = "listing the organisation's repositories";
+        let mut rows = Vec::new();
+        let mut after = Value::Null;
+        loop {
+            let variables = json!({ "org": self.organisation(), "after": after });
+            let data = run(&self.api, DOING, documents::INDEX, variables, false).await?.whole(DOING)?;
+            let page = &data["organization"]["repositories"];
+            for node in page["nodes"].as_array().into_iter().flatten() {
+                let (Some(id), Some(node_id)) = (node["databaseId"].as_u64(), node["id"].as_str()) else {
+                    continue;
+                };
+                let name = node["name"].as_str().unwrap_or_default().to_owned();
+                rows.push(IndexRow { id, node_id: node_id.to_owned(), name });
+            }
+            if let Some(cursor) = next(page)? {
+                after = cursor;
+            } else {
+                complete(DOING, rows.len(), page)?;
+                return Ok(rows);
+            }
+        }
+    }
+
+    /// What a repository is called now: its id, owner and name. `None` when it is gone.
+    pub async fn name_of(&self, node_id: &str) -> Result<Option<(u64, String, String)>, Failure> {
+        name_of(&self.api, node_id).await
+    }
+
+    /// The teams of one repository, now.
+    pub async fn teams(&self, owner: &str, name: &str) -> Result<Vec<TeamPermission>, Failure> {
+        of_repository(&self.api, owner, name).await
+    }
+
+    /// A team's role on one repository, custom roles by their own name; `None` when it has none.
+    pub async fn team_role(
+        &self,
+        slug: &str,
+        owner: &str,
+        name: &str,
+    ) -> Result<Option<Permission>, Failure> {
+        let path = format!(
+            "orgs/{}/teams/{}/repos/{}/{}",
+            segment(self.organisation()),
+            segment(slug),
+            segment(owner),
+            segment(name)
+        );
+        match self.api.get_accepting(&path, "application/vnd.github.v3.repository+json").await {
+            Ok(answer) => {
+                let repository: Value = answer.json().map_err(Failure::from)?;
+                Ok(repository["role_name"].as_str().map(|role| role.to_owned().into()))
+            }
+            Err(error) if error.status() == Some(404) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Resolves actors to node ids. `Err` in a place: that one does not exist.
+    pub async fn resolve(&self, actors: &[Actor]) -> Result<Vec<Result<String, String>>, Failure> {
+        const DOING: &str = "resolving names";
+        let mut found: Vec<Option<Result<String, String>>> = vec![None; actors.len()];
+        let mut parts = String::new();
+        let mut variables = Map::from_iter([("org".to_owned(), json!(self.organisation()))]);
+        let mut declared = String::from("$org: String!");
+        for (at, actor) in actors.iter().enumerate() {
+            let part = match actor.kind {
+                ActorKind::App => continue,
+                ActorKind::Team => {
+                    format!("a{at}: organization(login: $org) {{ team(slug: $n{at}) {{ id }} }} ")
+                }
+                ActorKind::User => format!("a{at}: user(login: $n{at}) {{ id }} "),
+            };
+            parts += &part;
+            let _ = write!(declared, ", $n{at}: String!");
+            variables.insert(format!("n{at}"), json!(actor.name));
+        }
+        if !parts.is_empty() {
+            let unused = if parts.contains("$org") { "" } else { "organization(login: $org) { id } " };
+            let document = format!("query ({declared}) {{ {parts}{unused}}}");
+            let answer = run(&self.api, DOING, &document, variables.into(), false).await?;
+            for (at, actor) in actors.iter().enumerate().filter(|(_, actor)| actor.kind != ActorKind::App) {
+                let place = &answer.data[format!("a{at}")];
+                let id = if actor.kind == ActorKind::Team { &place["team"]["id"] } else { &place["id"] };
+                let error = answer.error_at(&[json!(format!("a{at}"))]);
+                found[at] = Some(match (id.as_str(), error) {
+                    (Some(id), _) => Ok(id.to_owned()),
+                    (None, Some(error)) if !error.is_not_found() => return Err(error.failure(DOING)),
+                    _ => Err(missing(actor, self.organisation())),
+                });
+            }
+        }
+        for (at, actor) in actors.iter().enumerate().filter(|(_, actor)| actor.kind == ActorKind::App) {
+            let answer = self.api.get(&format!("apps/{}", segment(&actor.name))).await;
+            found[at] = Some(match answer {
+                Ok(answer) => {
+                    let app: Value = answer.json().map_err(Failure::from)?;
+                    app["node_id"]
+                        .as_str()
+                        .map(str::to_owned)
+                        .ok_or_else(|| missing(actor, self.organisation()))
+                }
+                Err(error) if error.status() == Some(404) => Err(missing(actor, self.organisation())),
+                Err(error) => return Err(error.into()),
+            });
+        }
+        Ok(found
+            .into_iter()
+            .zip(actors)
+            .map(|(id, actor)| id.unwrap_or_else(|| Err(missing(actor, ""))))
+            .collect())
+    }
+
+    /// What the App may do and hears of: its permissions and events. `None` for a token.
+    pub async fn app(&self) -> Result<Option<Value>, Failure> {
+        if !self.api.is_app() {
+            return Ok(None);
+        }
+        let path = format!("orgs/{}/installation", segment(self.organisation()));
+        let installation: Value = self.api.get_as_app(&path).await?.json().map_err(Failure::from)?;
+        Ok(Some(installation))
+    }
+
+    /// Whether the organisation can be seen at all, and GitHub's clock beside ours, in seconds.
+    pub async fn organisation_and_clock(&self) -> Result<(Value, Option<i64>), Failure> {
+        let answer = self.api.get(&format!("orgs/{}", segment(self.organisation()))).await?;
+        let date = answer.headers.get("date").and_then(|date| date.to_str().ok());
+        let date = date.and_then(|date| jiff::fmt::rfc2822::parse(date).ok());
+        let ahead = date.map(|date| date.timestamp().as_second() - self.clock().now().seconds());
+        Ok((answer.json().map_err(Failure::from)?, ahead))
+    }
+}
+
+fn missing(actor: &Actor, organisation: &str) -> String {
+    match actor.kind {
+        ActorKind::Team => format!("there is no team `{}` in {organisation}", actor.name),
+        ActorKind::User => format!("there is no user `{}`", actor.name),
+        ActorKind::App => format!("there is no GitHub App `{}`", actor.name),
+    }
+}
+
+/// What a repository is called now. Shared with the writer, which asks before its first write.
+pub(crate) async fn name_of(api: &Api, node_id: &str) -> Result<Option<(u64, String, String)>, Failure> {
+    const DOING: &str = "looking up what the repository is called now";
+    let answer = run(api, DOING, documents::NAME, json!({ "id": node_id }), false).await?;
+    let node = &answer.data["node"];
+    let owner = node["owner"]["login"].as_str();
+    let (Some(id), Some(owner), Some(name)) = (node["databaseId"].as_u64(), owner, node["name"].as_str())
+    else {
+        return match answer.errors.first() {
+            Some(error) if !error.is_not_found() => Err(error.failure(DOING)),
+            _ => Ok(None),
+        };
+    };
+    Ok(Some((id, owner.to_owned(), name.to_owned())))
+}
+
+/// Invitations that were not accepted yet: only REST shows them, one repository a call.
+pub(crate) async fn invitations(api: &Api, owner: &str, name: &str) -> Result<Vec<Invitation>, Failure> {
+    let path = format!("repos/{}/{}/invitations?per_page=100", segment(owner), segment(name));
+    let rows: Vec<InvitationRow> = api.list(&path).await?;
+    let invitation = |row: InvitationRow| Invitation {
+        id: row.id,
+        login: row.invitee.map(|invitee| invitee.login),
+        permission: row.permissions.into(),
+        expired: row.expired,
+    };
+    Ok(rows.into_iter().map(invitation).collect())
+}
+
+/// The settings that only REST shows.
+pub(crate) async fn rest_settings(api: &Api, owner: &str, name: &str) -> Result<Map<String, Value>, Failure> {
+    let answer = api.get(&format!("repos/{}/{}", segment(owner), segment(name))).await?;
+    answer.json().map_err(Failure::from)
+}

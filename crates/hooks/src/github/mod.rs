@@ -1,0 +1,121 @@
+//! GitHub's webhooks, of an App or of an organisation.
+//!
+//! <https://docs.github.com/webhooks/using-webhooks/validating-webhook-deliveries> and
+//! <https://docs.github.com/webhooks/webhook-events-and-payloads>
+
+mod keys;
+mod payload;
+mod signature;
+
+use beadle_engine::{Delivery, Mark, Time};
+use secrecy::SecretString;
+
+pub use payload::ContentType;
+pub use signature::sign;
+
+/// An organisation that may send webhooks.
+#[derive(Clone, Debug)]
+pub struct Sender {
+    /// Its name in keys and in the configuration.
+    pub instance: String,
+    /// Its login on GitHub; compared without case.
+    pub login: String,
+    /// The App that the organisation uses, where it uses one.
+    pub app_id: Option<u64>,
+    /// The secrets that are valid now: one, or two while one is replaced.
+    pub secrets: Vec<SecretString>,
+}
+
+/// The headers that matter. None of them is signed, so none is trusted for more than a name.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Headers<'a> {
+    /// `X-Hub-Signature-256`.
+    pub signature: Option<&'a str>,
+    /// `X-GitHub-Event`.
+    pub event: Option<&'a str>,
+    /// `X-GitHub-Delivery`: the same when it is sent again.
+    pub delivery: Option<&'a str>,
+    /// `Content-Type`.
+    pub content_type: Option<&'a str>,
+    /// `X-GitHub-Hook-Installation-Target-Type`.
+    pub target_type: Option<&'a str>,
+    /// `X-GitHub-Hook-Installation-Target-ID`.
+    pub target_id: Option<&'a str>,
+}
+
+/// Why a request is not taken.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// 415.
+    #[error("send application/json or application/x-www-form-urlencoded, not {0}")]
+    MediaType(String),
+    /// 401.
+    #[error(
+        "X-Hub-Signature-256 is missing: set a secret on the webhook (X-Hub-Signature alone is SHA-1, and not taken)"
+    )]
+    Unsigned,
+    /// 401.
+    #[error("the signature does not match the body under any configured secret")]
+    BadSignature,
+    /// 400.
+    #[error("the header {0} is missing")]
+    Header(&'static str),
+    /// 400.
+    #[error("the body is not what its content type says: {0}")]
+    Body(String),
+    /// 403.
+    #[error("{0} is not configured here, or not with the secret that signed this")]
+    NotConfigured(String),
+}
+
+/// A verified request: what to store, and what it makes due.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verified {
+    /// What to store.
+    pub delivery: Delivery,
+    /// What it makes due.
+    pub marks: Vec<Mark>,
+}
+
+/// Verifies a request over its raw bytes, then reads from it what names the keys.
+pub fn receive(
+    senders: &[Sender],
+    headers: Headers<'_>,
+    body: Vec<u8>,
+    now: Time,
+) -> Result<Verified, Refusal> {
+    let content_type = ContentType::parse(headers.content_type.unwrap_or_default())?;
+    let signature = headers.signature.ok_or(Refusal::Unsigned)?;
+    let signers = signature::signers(senders, signature, &body)?;
+    let event = headers.event.filter(|event| !event.is_empty()).ok_or(Refusal::Header("X-GitHub-Event"))?;
+    let id = headers.delivery.filter(|id| !id.is_empty()).ok_or(Refusal::Header("X-GitHub-Delivery"))?;
+    let json = content_type.json(&body)?;
+    let payload = payload::Payload::read(&json)?;
+
+    if let (Some("integration"), Some(app)) = (headers.target_type, headers.target_id)
+        && !signers.iter().any(|sender| sender.app_id.is_some_and(|id| id.to_string() == app))
+    {
+        return Err(Refusal::NotConfigured(format!("the App {app}")));
+    }
+    let (instance, marks) = match payload.login() {
+        // A ping of an App belongs to no organisation.
+        None => ("-", Vec::new()),
+        Some(login) => {
+            let sender = signers.iter().find(|sender| sender.login.eq_ignore_ascii_case(login));
+            let sender = sender.ok_or_else(|| Refusal::NotConfigured(format!("the organisation {login}")))?;
+            (sender.instance.as_str(), keys::marks(event, &payload, &sender.instance))
+        }
+    };
+    let event =
+        payload.action.as_ref().map_or_else(|| event.to_owned(), |action| format!("{event}.{action}"));
+    let json = if content_type == ContentType::Json { None } else { Some(json.into_owned()) };
+    let delivery = Delivery {
+        source: "github".into(),
+        id: id.to_owned(),
+        event,
+        instance: instance.to_owned(),
+        received: now,
+        body: json.unwrap_or(body),
+    };
+    Ok(Verified { delivery, marks })
+}

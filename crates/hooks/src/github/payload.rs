@@ -1,0 +1,93 @@
+//! The few parts of a payload that name keys. Everything else is skipped without being built.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+
+use super::Refusal;
+
+/// How a webhook is encoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ContentType {
+    /// The JSON itself.
+    Json,
+    /// A form with the JSON in `payload`.
+    Form,
+}
+
+impl ContentType {
+    /// From the header's value, parameters aside.
+    pub fn parse(header: &str) -> Result<Self, Refusal> {
+        let essence = header.split(';').next().unwrap_or_default().trim();
+        if essence.eq_ignore_ascii_case("application/json") {
+            Ok(Self::Json)
+        } else if essence.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+            Ok(Self::Form)
+        } else {
+            Err(Refusal::MediaType(if essence.is_empty() { "nothing".into() } else { essence.into() }))
+        }
+    }
+
+    /// The JSON in a body.
+    pub(super) fn json(self, body: &[u8]) -> Result<Cow<'_, [u8]>, Refusal> {
+        match self {
+            Self::Json => Ok(Cow::Borrowed(body)),
+            Self::Form => form_urlencoded::parse(body)
+                .find(|(name, _)| name == "payload")
+                .map(|(_, json)| Cow::Owned(json.into_owned().into_bytes()))
+                .ok_or_else(|| Refusal::Body("the form has no field `payload`".into())),
+        }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Account<'a> {
+    #[serde(borrow)]
+    pub(super) login: Option<Cow<'a, str>>,
+    pub(super) id: Option<u64>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Repository<'a> {
+    pub(super) id: Option<u64>,
+    #[serde(borrow)]
+    pub(super) node_id: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    pub(super) owner: Option<Account<'a>>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Installation<'a> {
+    #[serde(borrow)]
+    pub(super) account: Option<Account<'a>>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Payload<'a> {
+    #[serde(borrow)]
+    pub(super) action: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    pub(super) repository: Option<Repository<'a>>,
+    #[serde(borrow)]
+    pub(super) organization: Option<Account<'a>>,
+    #[serde(borrow)]
+    pub(super) installation: Option<Installation<'a>>,
+    #[serde(borrow)]
+    pub(super) repositories_added: Option<Vec<Repository<'a>>>,
+    #[serde(borrow)]
+    pub(super) ref_type: Option<Cow<'a, str>>,
+    pub(super) created: Option<bool>,
+}
+
+impl<'a> Payload<'a> {
+    pub(super) fn read(json: &'a [u8]) -> Result<Self, Refusal> {
+        serde_json::from_slice(json).map_err(|error| Refusal::Body(error.to_string()))
+    }
+
+    /// Whose event it is.
+    pub(super) fn login(&self) -> Option<&str> {
+        let owner = self.repository.as_ref().and_then(|repository| repository.owner.as_ref());
+        let installed = self.installation.as_ref().and_then(|installation| installation.account.as_ref());
+        [self.organization.as_ref(), owner, installed].into_iter().flatten().find_map(|a| a.login.as_deref())
+    }
+}

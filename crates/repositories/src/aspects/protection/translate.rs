@@ -1,0 +1,261 @@
+//! From the body of the REST PUT, in which policies are written, to the fields of GraphQL's rules.
+//!
+//! <https://docs.github.com/rest/branches/branch-protection#update-branch-protection>
+//!
+//! A key that the policy does not name is left as it is.
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use beadle_engine::Asked;
+use beadle_github::{Actor, ActorKind, Allowances, StatusCheck};
+use serde_json::{Value, json};
+
+use crate::policy::{Kind, Node};
+
+/// A flag or number of a rule.
+pub(super) struct Flag {
+    /// Its key in the policy.
+    pub(super) rest: &'static str,
+    /// Its name in GraphQL, in rules and inputs alike.
+    pub(super) graphql: &'static str,
+    /// Whether more of it is stricter.
+    pub(super) strict: bool,
+}
+
+const fn flag(rest: &'static str, graphql: &'static str, strict: bool) -> Flag {
+    Flag { rest, graphql, strict }
+}
+
+const REVIEWS: &str = "required_pull_request_reviews";
+const CHECKS: &str = "required_status_checks";
+
+/// Every flag and number.
+pub(super) const FLAGS: &[Flag] = &[
+    flag(CHECKS, "requiresStatusChecks", true),
+    flag("required_status_checks.strict", "requiresStrictStatusChecks", true),
+    flag("enforce_admins", "isAdminEnforced", true),
+    flag(REVIEWS, "requiresApprovingReviews", true),
+    flag("required_approving_review_count", "requiredApprovingReviewCount", true),
+    flag("dismiss_stale_reviews", "dismissesStaleReviews", true),
+    flag("require_code_owner_reviews", "requiresCodeOwnerReviews", true),
+    flag("require_last_push_approval", "requireLastPushApproval", true),
+    flag("dismissal_restrictions", "restrictsReviewDismissals", true),
+    flag("restrictions", "restrictsPushes", true),
+    flag("required_linear_history", "requiresLinearHistory", true),
+    flag("allow_force_pushes", "allowsForcePushes", false),
+    flag("allow_deletions", "allowsDeletions", false),
+    flag("block_creations", "blocksCreations", true),
+    flag("required_conversation_resolution", "requiresConversationResolution", true),
+    flag("required_signatures", "requiresCommitSignatures", true),
+    flag("lock_branch", "lockBranch", true),
+    flag("allow_fork_syncing", "lockAllowsFetchAndMerge", false),
+    flag("required_deployment_environments", "requiresDeployments", true),
+];
+
+/// The flags that are keys of the protection itself.
+const OWN: &[&str] = &[
+    "enforce_admins",
+    "required_linear_history",
+    "allow_force_pushes",
+    "allow_deletions",
+    "block_creations",
+    "required_conversation_resolution",
+    "required_signatures",
+    "lock_branch",
+    "allow_fork_syncing",
+];
+
+/// The flags and numbers that are keys of the reviews.
+const OF_REVIEWS: &[&str] = &[
+    "required_approving_review_count",
+    "dismiss_stale_reviews",
+    "require_code_owner_reviews",
+    "require_last_push_approval",
+];
+
+/// A list of actors.
+pub(super) struct List {
+    /// Its key in the policy.
+    pub(super) rest: &'static str,
+    /// Its name in the mutations' inputs.
+    pub(super) graphql: &'static str,
+    /// Where it is in an observed rule.
+    pub(super) seen: fn(&Allowances) -> &[Actor],
+}
+
+/// Every list of actors.
+pub(super) const LISTS: &[List] = &[
+    List { rest: "restrictions", graphql: "pushActorIds", seen: |allowances| &allowances.push },
+    List {
+        rest: "dismissal_restrictions",
+        graphql: "reviewDismissalActorIds",
+        seen: |allowances| &allowances.dismissal,
+    },
+    List {
+        rest: "bypass_pull_request_allowances",
+        graphql: "bypassPullRequestActorIds",
+        seen: |allowances| &allowances.bypass_pull_request,
+    },
+    List {
+        rest: "force_push_allowances",
+        graphql: "bypassForcePushActorIds",
+        seen: |allowances| &allowances.bypass_force_push,
+    },
+];
+
+/// What a policy asks of a rule, by GraphQL's names.
+#[derive(Debug, Default)]
+pub(super) struct Wanted {
+    pub(super) fields: BTreeMap<&'static str, (Value, Asked)>,
+    pub(super) checks: Option<(Vec<StatusCheck>, Asked)>,
+    pub(super) environments: Option<(Vec<String>, Asked)>,
+    pub(super) lists: BTreeMap<&'static str, (Vec<Actor>, Asked)>,
+}
+
+impl Wanted {
+    pub(super) fn read(protection: &Node) -> Self {
+        let mut wanted = Self::default();
+        for key in OWN {
+            if let Some(node) = protection.get(key) {
+                wanted.set(key, json!(node.bool().unwrap_or(false)), node);
+            }
+        }
+        if let Some(node) = protection.get(CHECKS) {
+            wanted.set(CHECKS, json!(!node.is_null()), node);
+            wanted.read_checks(node);
+        }
+        if let Some(node) = protection.get(REVIEWS) {
+            wanted.set(REVIEWS, json!(!node.is_null()), node);
+            wanted.read_reviews(node);
+        }
+        if let Some(node) = protection.get("restrictions") {
+            wanted.set("restrictions", json!(!node.is_null()), node);
+            wanted.list("restrictions", node);
+        }
+        if let Some(node) = protection.get("force_push_allowances") {
+            wanted.list("force_push_allowances", node);
+        }
+        if let Some(node) = protection.get("required_deployment_environments") {
+            let names = node.texts();
+            wanted.set("required_deployment_environments", json!(!names.is_empty()), node);
+            wanted.environments = Some((names, node.asked.clone()));
+        }
+        wanted
+    }
+
+    fn set(&mut self, rest: &str, value: Value, node: &Node) {
+        if let Some(flag) = FLAGS.iter().find(|flag| flag.rest == rest) {
+            self.fields.insert(flag.graphql, (value, node.asked.clone()));
+        }
+    }
+
+    fn list(&mut self, rest: &str, node: &Node) {
+        let Some(list) = LISTS.iter().find(|list| list.rest == rest) else { return };
+        let mut actors = Vec::new();
+        for (key, kind) in [("users", ActorKind::User), ("teams", ActorKind::Team), ("apps", ActorKind::App)]
+        {
+            let names = node.get(key).map(Node::texts).unwrap_or_default();
+            actors.extend(names.into_iter().map(|name| Actor { kind, name, id: None }));
+        }
+        self.lists.insert(list.graphql, (actors, node.asked.clone()));
+    }
+
+    fn read_checks(&mut self, node: &Node) {
+        if let Some(strict) = node.get("strict") {
+            self.set("required_status_checks.strict", strict.json(), strict);
+        }
+        let (contexts, checks) = (node.get("contexts"), node.get("checks"));
+        let Some(first) = checks.or(contexts) else { return };
+        let mut all: Vec<StatusCheck> = Vec::new();
+        for check in checks.map(Node::items).unwrap_or_default() {
+            let Some(context) = check.get("context").and_then(Node::text) else { continue };
+            let app_id = check.get("app_id").and_then(Node::int).filter(|id| *id > 0);
+            all.push(StatusCheck { context: context.to_owned(), app_id, app_node: None });
+        }
+        for context in contexts.map(Node::texts).unwrap_or_default() {
+            // `checks` says more about a check that both name.
+            if !all.iter().any(|check| check.context == context) {
+                all.push(StatusCheck { context, app_id: None, app_node: None });
+            }
+        }
+        self.checks = Some((all, first.asked.clone()));
+    }
+
+    fn read_reviews(&mut self, node: &Node) {
+        for key in OF_REVIEWS {
+            if let Some(value) = node.get(key) {
+                self.set(key, value.json(), value);
+            }
+        }
+        if let Some(dismissal) = node.get("dismissal_restrictions") {
+            // As in REST: an empty block lets everybody with write access dismiss.
+            let restricts = matches!(&dismissal.kind, Kind::Map(entries) if !entries.is_empty());
+            self.set("dismissal_restrictions", json!(restricts), dismissal);
+            self.list("dismissal_restrictions", dismissal);
+        }
+        if let Some(bypass) = node.get("bypass_pull_request_allowances") {
+            self.list("bypass_pull_request_allowances", bypass);
+        }
+    }
+}
+
+/// Whether a value is at least as strict as before.
+pub(super) fn better(seen: &Value, wanted: &Value, strict: bool) -> bool {
+    let number = |value: &Value| value.as_i64().or(value.as_bool().map(i64::from)).unwrap_or(0);
+    if strict { number(wanted) >= number(seen) } else { number(wanted) <= number(seen) }
+}
+
+/// An App's node id in the form that needs no look-up.
+///
+/// <https://docs.github.com/graphql/guides/migrating-graphql-global-node-ids>
+pub(super) fn app_node(id: i64) -> String {
+    STANDARD.encode(format!("03:App{id}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_key_of_the_shape_reaches_a_field() {
+        let node = Node::parse(
+            "f.yml",
+            "required_status_checks: {strict: true, contexts: [a], checks: [{context: b, app_id: 7}]}
+enforce_admins: true
+required_pull_request_reviews:
+  dismissal_restrictions: {users: [u]}
+  dismiss_stale_reviews: true
+  require_code_owner_reviews: true
+  required_approving_review_count: 2
+  require_last_push_approval: true
+  bypass_pull_request_allowances: {apps: [bot]}
+restrictions: {teams: [t]}
+required_linear_history: true
+allow_force_pushes: false
+force_push_allowances: {users: [u]}
+allow_deletions: false
+block_creations: true
+required_conversation_resolution: true
+required_signatures: true
+lock_branch: false
+allow_fork_syncing: false
+required_deployment_environments: [production]
+",
+        )
+        .unwrap();
+        let wanted = Wanted::read(&node);
+        let fields: Vec<&str> = wanted.fields.keys().copied().collect();
+        let mut all: Vec<&str> = FLAGS.iter().map(|flag| flag.graphql).collect();
+        all.sort_unstable();
+        assert_eq!(fields, all);
+        assert_eq!(wanted.lists.len(), LISTS.len());
+        assert_eq!(wanted.checks.unwrap().0.len(), 2);
+    }
+
+    #[test]
+    fn the_computed_node_id_is_the_one_of_github_actions() {
+        assert_eq!(app_node(15368), "MDM6QXBwMTUzNjg=");
+    }
+}

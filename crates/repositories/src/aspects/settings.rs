@@ -1,0 +1,222 @@
+//! Every key of the body of `PATCH /repos/{owner}/{repo}`, in a safe order.
+//!
+//! <https://docs.github.com/rest/repos/repos#update-a-repository>
+
+use async_trait::async_trait;
+use beadle_engine::{Asked, Failure, Field, Risk};
+use beadle_github::Visibility;
+use serde_json::{Map, Value, json};
+
+use super::{Aspect, Context, Sheet, Stage, Step, Target, field};
+use crate::policy::Want;
+
+/// What `true` or a value does to others, where it is more than a change.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Direction {
+    /// Neither value is stricter.
+    Plain,
+    /// `true` is stricter.
+    Protects,
+    /// `true` lets more people do or see something.
+    Opens,
+}
+
+use Direction::{Opens, Plain, Protects};
+
+/// Every key, what its direction is, and whether only REST shows it.
+const KEYS: &[(&str, Direction, bool)] = &[
+    ("name", Plain, false),
+    ("description", Plain, false),
+    ("homepage", Plain, false),
+    ("private", Plain, false),
+    ("visibility", Plain, false),
+    ("has_issues", Plain, false),
+    ("has_projects", Plain, false),
+    ("has_wiki", Plain, false),
+    ("has_discussions", Plain, false),
+    ("has_pull_requests", Plain, true),
+    ("pull_request_creation_policy", Plain, true),
+    ("is_template", Plain, false),
+    ("default_branch", Plain, false),
+    ("allow_squash_merge", Plain, false),
+    ("allow_merge_commit", Plain, false),
+    ("allow_rebase_merge", Plain, false),
+    ("allow_auto_merge", Plain, false),
+    ("delete_branch_on_merge", Plain, false),
+    ("allow_update_branch", Plain, false),
+    ("use_squash_pr_title_as_default", Plain, true),
+    ("squash_merge_commit_title", Plain, false),
+    ("squash_merge_commit_message", Plain, false),
+    ("merge_commit_title", Plain, false),
+    ("merge_commit_message", Plain, false),
+    ("archived", Plain, false),
+    ("allow_forking", Opens, false),
+    ("web_commit_signoff_required", Protects, false),
+    ("security_and_analysis", Protects, true),
+];
+
+/// Whether `key` is a setting.
+pub(crate) fn is_setting(key: &str) -> bool {
+    KEYS.iter().any(|(name, ..)| *name == key)
+}
+
+/// Whether only REST shows it.
+pub(crate) fn is_rest_only(key: &str) -> bool {
+    KEYS.iter().any(|(name, _, rest_only)| *name == key && *rest_only)
+}
+
+/// The repository's own settings.
+pub struct Settings;
+
+struct Patch(Map<String, Value>);
+
+#[async_trait]
+impl Step for Patch {
+    async fn write(&self, to: &Target) -> Result<(), Failure> {
+        to.named.update(Value::Object(self.0.clone())).await
+    }
+}
+
+#[async_trait]
+impl Aspect for Settings {
+    fn name(&self) -> &'static str {
+        "settings"
+    }
+
+    fn owns(&self, section: &str) -> bool {
+        section == "repository"
+    }
+
+    async fn plan(&self, context: &Context<'_>, sheet: &mut Sheet) -> Result<(), Failure> {
+        let mut plain = Differences::default();
+        let wants = &context.desired.settings;
+        let has_visibility = wants.iter().any(|want| want.key == "visibility");
+        for want in wants {
+            let Some(seen) = seen(context, want, sheet) else { continue };
+            match want.key.as_str() {
+                "private" if has_visibility => {}
+                "private" | "visibility" => visibility(context, want, sheet),
+                "archived" if seen != want.value => archived(want, seen, sheet),
+                "name" if seen != want.value => {
+                    let fields =
+                        vec![field("name", seen, want.value.clone(), Some(&want.asked), Risk::Changes)];
+                    sheet.change_at(Stage::Rename, "", fields, patch("name", want.value.clone()));
+                }
+                // An empty repository gets its default branch with its first push.
+                "default_branch" if seen.is_null() => {}
+                "security_and_analysis" => security(want, &seen, sheet),
+                _ if same(&seen, &want.value) => {}
+                key => {
+                    let risk = risk(key, &seen, &want.value);
+                    let fields = vec![field(key, seen, want.value.clone(), Some(&want.asked), risk)];
+                    if risk.is_guarded() {
+                        // What the guard may hold goes alone, so that nothing else waits for it.
+                        sheet.change("", fields, patch(key, want.value.clone()));
+                    } else {
+                        plain.fields.extend(fields);
+                        plain.body.insert(key.to_owned(), want.value.clone());
+                    }
+                }
+            }
+        }
+        if !plain.fields.is_empty() {
+            sheet.change("", plain.fields, Patch(plain.body));
+        }
+        Ok(())
+    }
+}
+
+#[derive(Default)]
+struct Differences {
+    fields: Vec<Field>,
+    body: Map<String, Value>,
+}
+
+/// The observed value of a setting; `None` where it is unknown, which is written on the sheet.
+fn seen(context: &Context<'_>, want: &Want, sheet: &mut Sheet) -> Option<Value> {
+    let key = want.key.as_str();
+    if !is_rest_only(key) {
+        return Some(context.repository.settings.get(key).cloned().unwrap_or(Value::Null));
+    }
+    let why = match &context.repository.rest_settings {
+        Some(Ok(settings)) => match settings.get(key) {
+            Some(value) => return Some(value.clone()),
+            None => format!(
+                "GitHub does not show `{key}` of this repository; the App may lack administration: read"
+            ),
+        },
+        Some(Err(why)) => why.clone(),
+        None => format!("`{key}` was not read"),
+    };
+    sheet.unreadable(why);
+    None
+}
+
+fn patch(key: &str, value: Value) -> Patch {
+    Patch(Map::from_iter([(key.to_owned(), value)]))
+}
+
+/// GitHub shows an empty text as none.
+fn same(seen: &Value, wanted: &Value) -> bool {
+    let empty = |value: &Value| value.is_null() || value == "";
+    seen == wanted || (empty(seen) && empty(wanted))
+}
+
+fn risk(key: &str, seen: &Value, wanted: &Value) -> Risk {
+    let direction = KEYS.iter().find(|(name, ..)| *name == key).map_or(Plain, |(_, direction, _)| *direction);
+    match (direction, wanted.as_bool()) {
+        (Opens, Some(true)) => Risk::Exposes,
+        (Protects, Some(false)) => Risk::Weakens,
+        _ if key == "pull_request_creation_policy" && wanted == "all" => Risk::Exposes,
+        _ if seen.is_null() => Risk::Adds,
+        _ => Risk::Changes,
+    }
+}
+
+fn visibility(context: &Context<'_>, want: &Want, sheet: &mut Sheet) {
+    let seen = context.repository.visibility;
+    let wanted = match want.value.as_bool() {
+        // `private: true` is satisfied by an internal repository too, as GitHub sees it.
+        Some(true) if seen != Visibility::Public => return,
+        Some(true) => Visibility::Private,
+        Some(false) => Visibility::Public,
+        None => match want.value.as_str().unwrap_or_default().parse() {
+            Ok(wanted) => wanted,
+            Err(why) => return sheet.unresolved(why),
+        },
+    };
+    if seen == wanted {
+        return;
+    }
+    let (stage, risk) =
+        if wanted > seen { (Stage::Widen, Risk::Exposes) } else { (Stage::Narrow, Risk::Changes) };
+    let (before, after) = (json!(seen.as_str()), json!(wanted.as_str()));
+    let fields = vec![field("visibility", before, after.clone(), Some(&want.asked), risk)];
+    sheet.change_at(stage, "", fields, patch("visibility", after));
+}
+
+fn archived(want: &Want, seen: Value, sheet: &mut Sheet) {
+    // Archived, nobody can write any more; unarchived, all who could can again.
+    let (stage, risk) =
+        if want.value == json!(true) { (Stage::Close, Risk::Removes) } else { (Stage::Open, Risk::Exposes) };
+    let fields = vec![field("archived", seen, want.value.clone(), Some(&want.asked), risk)];
+    sheet.change_at(stage, "", fields, patch("archived", want.value.clone()));
+}
+
+fn security(want: &Want, seen: &Value, sheet: &mut Sheet) {
+    for (feature, wanted) in want.value.as_object().into_iter().flatten() {
+        let (before, after) = (&seen[feature]["status"], &wanted["status"]);
+        if before == after || after.is_null() {
+            continue;
+        }
+        let risk = if after == "disabled" { Risk::Weakens } else { Risk::Changes };
+        let name = format!("security_and_analysis.{feature}");
+        let asked: &Asked = &want.asked;
+        let fields = vec![field(&name, before.clone(), after.clone(), Some(asked), risk)];
+        sheet.change(
+            feature.clone(),
+            fields,
+            patch("security_and_analysis", json!({ feature: { "status": after } })),
+        );
+    }
+}

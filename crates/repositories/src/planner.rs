@@ -1,0 +1,233 @@
+//! From a policy and a repository to a plan.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use async_trait::async_trait;
+use beadle_engine::{Class, Failure, Key, Mode, Plan, Planner, Unknown};
+use beadle_github::{Reader, Repository};
+
+use crate::aspects::{self, Aspect, Context, Draft, Sheet, Stage, Step};
+use crate::policy::{Policy, Target, Verdict};
+
+/// The generation of the policy that is in force. A new one is put in place while work goes on.
+#[derive(Clone, Debug)]
+pub struct PolicyHandle(Arc<RwLock<Arc<Policy>>>);
+
+impl PolicyHandle {
+    /// Starts with `policy`.
+    pub fn new(policy: Policy) -> Self {
+        Self(Arc::new(RwLock::new(Arc::new(policy))))
+    }
+
+    /// The generation in force.
+    pub fn current(&self) -> Arc<Policy> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Puts another generation in force.
+    pub fn replace(&self, policy: Policy) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(policy);
+    }
+}
+
+/// How far each aspect may go.
+#[derive(Clone, Debug, Default)]
+pub struct Modes {
+    /// The organisation's.
+    pub organisation: Mode,
+    /// Of single aspects, where they are more careful.
+    pub aspects: BTreeMap<String, Mode>,
+}
+
+impl Modes {
+    fn of(&self, aspect: &str) -> Mode {
+        let own = self.aspects.get(aspect).copied().unwrap_or(Mode::Enforce);
+        own.min(self.organisation)
+    }
+}
+
+/// Plans repositories of one organisation. It holds a reader, and nothing that writes.
+pub struct RepositoryPlanner {
+    reader: Reader,
+    policy: PolicyHandle,
+    modes: Modes,
+}
+
+/// The plans of a whole organisation.
+pub struct OrganisationPlan {
+    /// One a repository.
+    pub plans: Vec<(Key, Plan<Box<dyn Step>>)>,
+    /// Why the list of repositories is short, if it is.
+    pub short: Option<String>,
+    /// What in the policy reaches nothing.
+    pub unmatched: Vec<String>,
+}
+
+impl RepositoryPlanner {
+    /// A planner.
+    pub fn new(reader: Reader, policy: PolicyHandle, modes: Modes) -> Self {
+        Self { reader, policy, modes }
+    }
+
+    /// What reads for it.
+    pub fn reader(&self) -> &Reader {
+        &self.reader
+    }
+
+    /// Plans every repository, or those with one of `names`.
+    pub async fn organisation(
+        &self,
+        instance: &str,
+        names: &[String],
+        progress: &(dyn Fn(u64, u64) + Send + Sync),
+    ) -> Result<OrganisationPlan, Failure> {
+        let policy = self.policy.current();
+        self.reader.ask_for(policy.asks());
+        let mut plan = OrganisationPlan { plans: Vec::new(), short: None, unmatched: Vec::new() };
+        let mut repositories = Vec::new();
+        if names.is_empty() {
+            let listing = self.reader.repositories(progress).await?;
+            plan.short = listing.short;
+            repositories = listing.repositories;
+            let all: Vec<&str> = repositories.iter().map(|repository| repository.name.as_str()).collect();
+            if plan.short.is_none() {
+                plan.unmatched = policy.unmatched(&all);
+            }
+        } else {
+            let index = self.reader.index().await?;
+            let mut found = Vec::new();
+            for name in names {
+                match index.iter().find(|row| row.name.eq_ignore_ascii_case(name)) {
+                    Some(row) => found.push(row),
+                    None => plan.unmatched.push(format!("there is no repository `{name}` in {instance}")),
+                }
+            }
+            let reads = found.iter().map(|row| self.reader.repository(row.id, &row.node_id));
+            for read in futures::future::join_all(reads).await {
+                repositories.extend(read?);
+            }
+        }
+        let keys = repositories.iter().map(|repository| Key::new("repository", instance, repository.id));
+        let keys: Vec<Key> = keys.collect();
+        for (key, repository) in keys.into_iter().zip(&repositories) {
+            plan.plans.push((key, self.repository(&policy, repository).await?));
+        }
+        plan.plans.sort_by(|(_, one), (_, other)| one.subject.cmp(&other.subject));
+        Ok(plan)
+    }
+
+    /// Plans one repository as it was observed.
+    pub async fn repository(
+        &self,
+        policy: &Policy,
+        seen: &Repository,
+    ) -> Result<Plan<Box<dyn Step>>, Failure> {
+        let mut plan = Plan::new(seen.full_name());
+        if !seen.owner.eq_ignore_ascii_case(self.reader.organisation()) {
+            plan.skipped = Some(format!("it belongs to {} now", seen.owner));
+            return Ok(plan);
+        }
+        let target = match policy.resolve(seen) {
+            Verdict::Skipped(why) => {
+                plan.skipped = Some(why);
+                return Ok(plan);
+            }
+            Verdict::Reached(target) => target,
+        };
+        let desired = policy.desired(&target, seen);
+        let context = Context { reader: &self.reader, desired: &desired, repository: seen };
+        let mut drafts: Vec<Draft> = Vec::new();
+        for aspect in aspects::ALL {
+            let mode = self.modes.of(aspect.name());
+            let (own, unknowns) = self.aspect(*aspect, &context, &target).await?;
+            drafts.extend(own.into_iter().map(|mut draft| {
+                aspect.name().clone_into(&mut draft.change.aspect);
+                draft.change.mode = mode;
+                draft
+            }));
+            plan.unknowns.extend(unknowns);
+        }
+        plan.changes = in_order(drafts);
+        Ok(plan)
+    }
+
+    /// One aspect's changes and unknowns. A failure in one aspect does not stop the others.
+    async fn aspect(
+        &self,
+        aspect: &dyn Aspect,
+        context: &Context<'_>,
+        target: &Target,
+    ) -> Result<(Vec<Draft>, Vec<Unknown>), Failure> {
+        let unknown = |why: String, transient| Unknown { aspect: aspect.name().to_owned(), why, transient };
+        if let Some((_, why)) = target.doubtful.iter().find(|(section, _)| aspect.owns(section)) {
+            return Ok((Vec::new(), vec![unknown(why.clone(), false)]));
+        }
+        let mut sheet = Sheet::default();
+        match aspect.plan(context, &mut sheet).await {
+            Ok(()) => {
+                let unknowns = sheet.doubts.into_iter().map(|(why, transient)| unknown(why, transient));
+                Ok((sheet.drafts, unknowns.collect()))
+            }
+            Err(failure) if matches!(failure.class, Class::RateLimited { .. } | Class::Fatal) => Err(failure),
+            Err(failure) => Ok((Vec::new(), vec![unknown(failure.text, failure.class == Class::Retry)])),
+        }
+    }
+}
+
+/// Orders changes by stage and says what depends on what.
+fn in_order(mut drafts: Vec<Draft>) -> Vec<beadle_engine::Change<Box<dyn Step>>> {
+    drafts.sort_by_key(|draft| draft.stage);
+    let stages: Vec<Stage> = drafts.iter().map(|draft| draft.stage).collect();
+    let mut changes = Vec::with_capacity(drafts.len());
+    for (at, draft) in drafts.into_iter().enumerate() {
+        let mut change = draft.change;
+        change.after = match draft.stage {
+            // Nothing can be written to an archived repository, and nothing after it is archived again; and more may
+            // see it only once everything else is as declared.
+            Stage::Widen | Stage::Close => (0..at).filter(|before| stages[*before] < draft.stage).collect(),
+            _ => (0..at)
+                .filter(|before| stages[*before] == Stage::Open && draft.stage != Stage::Open)
+                .collect(),
+        };
+        changes.push(change);
+    }
+    changes
+}
+
+#[async_trait]
+impl Planner for RepositoryPlanner {
+    type Write = Box<dyn Step>;
+
+    async fn plan(&self, key: &Key, hint: Option<&str>) -> Result<Plan<Box<dyn Step>>, Failure> {
+        let id: u64 = key
+            .id()
+            .parse()
+            .map_err(|_| Failure::new(Class::Fatal, format!("`{key}` has no repository's id")))?;
+        let policy = self.policy.current();
+        self.reader.ask_for(policy.asks());
+        let mut seen = match hint {
+            Some(node_id) => self.reader.repository(id, node_id).await?,
+            None => None,
+        };
+        if seen.is_none() {
+            // No hint, or a wrong one: the listing knows the node of every id.
+            let index = self.reader.index().await?;
+            if let Some(row) = index.iter().find(|row| row.id == id).filter(|row| Some(&*row.node_id) != hint)
+            {
+                seen = self.reader.repository(id, &row.node_id).await?;
+            }
+        }
+        if let Some(seen) = seen {
+            self.repository(&policy, &seen).await
+        } else {
+            let mut plan = Plan::new(format!("{}/#{id}", self.reader.organisation()));
+            plan.skipped = Some("it is gone, or the App may not see it".into());
+            Ok(plan)
+        }
+    }
+
+    fn generation(&self) -> String {
+        self.policy.current().generation.clone()
+    }
+}

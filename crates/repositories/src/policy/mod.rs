@@ -1,0 +1,18 @@
+//! The policy: the incumbent's files, checked, layered, and resolved for one repository.
+
+mod desired;
+mod files;
+mod keys;
+mod merge;
+mod node;
+mod problem;
+mod schema;
+mod shape;
+mod targeting;
+
+pub use desired::{BranchWant, CollaboratorWant, Desired, Listed, TeamWant, Want};
+pub use files::{Layer, LayerKind, Policy, PolicyError};
+pub use node::{Kind, Node};
+pub use problem::{Problem, Severity, nearest};
+pub use schema::{FileKind, schema};
+pub use targeting::{Target, Verdict};

@@ -1,0 +1,253 @@
+//! YAML as a tree in which every value knows its line.
+
+use std::fmt;
+use std::sync::Arc;
+
+use beadle_engine::Asked;
+use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Value, json};
+use serde_saphyr::Spanned;
+
+use super::problem::Problem;
+
+/// A value and where it stands.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Node {
+    /// Which file and line ask for it.
+    pub asked: Asked,
+    /// The column, from 1.
+    pub column: u32,
+    /// What it is.
+    pub kind: Kind,
+}
+
+/// What a node is.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Kind {
+    /// `null`, or nothing.
+    Null,
+    /// `true` or `false`; YAML 1.1's `yes` and `on` are texts.
+    Bool(bool),
+    /// A whole number.
+    Int(i64),
+    /// Another number.
+    Float(f64),
+    /// A text.
+    Text(String),
+    /// A list.
+    List(Vec<Node>),
+    /// Keys and values in their order; the key has a line of its own.
+    Map(Vec<(Node, Node)>),
+}
+
+impl Node {
+    /// Reads one document. Duplicate keys, alias bombs and the like are refused.
+    pub fn parse(file: &str, text: &str) -> Result<Self, Problem> {
+        let name: Arc<str> = file.into();
+        if text.trim().is_empty() {
+            let asked = Asked { file: name, line: 1 };
+            return Ok(Self { asked, column: 1, kind: Kind::Null });
+        }
+        let options = serde_saphyr::options! {
+            duplicate_keys: serde_saphyr::DuplicateKeyPolicy::Error,
+            strict_booleans: true,
+            with_snippet: false,
+        };
+        let parsed = serde_saphyr::from_str_with_options::<Spanned<Raw>>(text, options);
+        parsed.map(|raw| place(raw, &name)).map_err(|error| {
+            let place = error.location().map_or((1, 1), |place| (small(place.line()), small(place.column())));
+            let text = error.without_snippet().to_string();
+            let message = text.lines().next().unwrap_or_default().to_owned();
+            Problem::error(Asked { file: name, line: place.0.max(1) }, place.1.max(1), message)
+        })
+    }
+
+    /// A text.
+    pub fn text(&self) -> Option<&str> {
+        if let Kind::Text(text) = &self.kind { Some(text) } else { None }
+    }
+
+    /// A truth value.
+    pub fn bool(&self) -> Option<bool> {
+        if let Kind::Bool(value) = self.kind { Some(value) } else { None }
+    }
+
+    /// A whole number.
+    pub fn int(&self) -> Option<i64> {
+        if let Kind::Int(value) = self.kind { Some(value) } else { None }
+    }
+
+    /// Nothing.
+    pub fn is_null(&self) -> bool {
+        self.kind == Kind::Null
+    }
+
+    /// The items of a list; none where it is no list.
+    pub fn items(&self) -> &[Node] {
+        if let Kind::List(items) = &self.kind { items } else { &[] }
+    }
+
+    /// The entries of a map; none where it is no map.
+    pub fn entries(&self) -> &[(Node, Node)] {
+        if let Kind::Map(entries) = &self.kind { entries } else { &[] }
+    }
+
+    /// The value of a key.
+    pub fn get(&self, key: &str) -> Option<&Node> {
+        self.entries().iter().find(|(name, _)| name.text() == Some(key)).map(|(_, value)| value)
+    }
+
+    /// The texts of a list of texts.
+    pub fn texts(&self) -> Vec<String> {
+        self.items().iter().filter_map(|item| item.text().map(str::to_owned)).collect()
+    }
+
+    /// As JSON, without the lines.
+    pub fn json(&self) -> Value {
+        match &self.kind {
+            Kind::Null => Value::Null,
+            Kind::Bool(value) => json!(value),
+            Kind::Int(value) => json!(value),
+            Kind::Float(value) => json!(value),
+            Kind::Text(value) => json!(value),
+            Kind::List(items) => items.iter().map(Node::json).collect(),
+            Kind::Map(entries) => {
+                let entries =
+                    entries.iter().filter_map(|(key, value)| Some((key.text()?.to_owned(), value.json())));
+                Value::Object(entries.collect::<Map<_, _>>())
+            }
+        }
+    }
+
+    /// What it is, for messages.
+    pub fn what(&self) -> &'static str {
+        match self.kind {
+            Kind::Null => "nothing",
+            Kind::Bool(_) => "true or false",
+            Kind::Int(_) => "a whole number",
+            Kind::Float(_) => "a number",
+            Kind::Text(_) => "a text",
+            Kind::List(_) => "a list",
+            Kind::Map(_) => "a block of keys",
+        }
+    }
+}
+
+fn small(n: u64) -> u32 {
+    u32::try_from(n).unwrap_or(u32::MAX)
+}
+
+enum Raw {
+    Null,
+    Bool(bool),
+    Int(i64),
+    Float(f64),
+    Text(String),
+    List(Vec<Spanned<Raw>>),
+    Map(Vec<(Spanned<Raw>, Spanned<Raw>)>),
+}
+
+fn place(raw: Spanned<Raw>, file: &Arc<str>) -> Node {
+    let asked = Asked { file: file.clone(), line: small(raw.referenced.line()) };
+    let kind = match raw.value {
+        Raw::Null => Kind::Null,
+        Raw::Bool(value) => Kind::Bool(value),
+        Raw::Int(value) => Kind::Int(value),
+        Raw::Float(value) => Kind::Float(value),
+        Raw::Text(value) => Kind::Text(value),
+        Raw::List(items) => Kind::List(items.into_iter().map(|item| place(item, file)).collect()),
+        Raw::Map(entries) => Kind::Map(
+            entries.into_iter().map(|(key, value)| (place(key, file), place(value, file))).collect(),
+        ),
+    };
+    Node { asked, column: small(raw.referenced.column()), kind }
+}
+
+impl<'de> Deserialize<'de> for Raw {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(RawVisitor)
+    }
+}
+
+struct RawVisitor;
+
+impl<'de> Visitor<'de> for RawVisitor {
+    type Value = Raw;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a YAML value")
+    }
+    fn visit_unit<E>(self) -> Result<Raw, E> {
+        Ok(Raw::Null)
+    }
+    fn visit_none<E>(self) -> Result<Raw, E> {
+        Ok(Raw::Null)
+    }
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Raw, D::Error> {
+        Raw::deserialize(deserializer)
+    }
+    fn visit_bool<E>(self, value: bool) -> Result<Raw, E> {
+        Ok(Raw::Bool(value))
+    }
+    fn visit_i64<E>(self, value: i64) -> Result<Raw, E> {
+        Ok(Raw::Int(value))
+    }
+    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Raw, E> {
+        i64::try_from(value).map(Raw::Int).map_err(|_| E::custom("the number is too large"))
+    }
+    fn visit_f64<E>(self, value: f64) -> Result<Raw, E> {
+        Ok(Raw::Float(value))
+    }
+    fn visit_str<E>(self, value: &str) -> Result<Raw, E> {
+        Ok(Raw::Text(value.to_owned()))
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Raw, A::Error> {
+        let mut items = Vec::new();
+        while let Some(item) = list.next_element()? {
+            items.push(item);
+        }
+        Ok(Raw::List(items))
+    }
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Raw, A::Error> {
+        let mut entries = Vec::new();
+        while let Some(entry) = map.next_entry()? {
+            entries.push(entry);
+        }
+        Ok(Raw::Map(entries))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_value_knows_its_line() {
+        let node = Node::parse(
+            "settings.yml",
+            "repository:\n  has_wiki: false\n\nteams:\n  - name: a\n    permission: yes\n",
+        )
+        .unwrap();
+        let wiki = node.get("repository").unwrap().get("has_wiki").unwrap();
+        assert_eq!((wiki.asked.line, wiki.column, wiki.bool()), (2, 13, Some(false)));
+        let team = &node.get("teams").unwrap().items()[0];
+        assert_eq!(team.get("permission").unwrap().text(), Some("yes"), "YAML 1.1's booleans are texts");
+        assert_eq!(team.get("permission").unwrap().asked.line, 6);
+    }
+
+    #[test]
+    fn a_duplicate_key_names_its_line() {
+        let problem = Node::parse("f.yml", "a: 1\nb: 2\na: 3\n").unwrap_err();
+        assert_eq!(problem.asked.line, 3, "{problem:?}");
+    }
+
+    #[test]
+    fn an_alias_bomb_is_refused() {
+        let mut text = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x]\n");
+        for n in 1..12 {
+            let item = format!("*a{}", n - 1);
+            text = format!("{text}a{n}: &a{n} [{}]\n", vec![item; 9].join(", "));
+        }
+        assert!(Node::parse("f.yml", &text).is_err());
+    }
+}

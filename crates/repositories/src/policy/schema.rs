@@ -1,0 +1,72 @@
+//! JSON Schema for editors, from the same description that the check uses.
+
+use serde_json::{Map, Value, json};
+
+use super::keys::{DEPLOYMENT, REPO, SETTINGS, SUBORG};
+use super::shape::{Key, Shape, Status};
+
+/// Which file a schema is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileKind {
+    /// `settings.yml`.
+    Settings,
+    /// `suborgs/*.yml`.
+    Suborg,
+    /// `repos/*.yml`.
+    Repo,
+    /// `deployment-settings.yml`.
+    Deployment,
+}
+
+impl FileKind {
+    pub(super) fn keys(self) -> &'static [Key] {
+        match self {
+            Self::Settings => SETTINGS,
+            Self::Suborg => SUBORG,
+            Self::Repo => REPO,
+            Self::Deployment => DEPLOYMENT,
+        }
+    }
+}
+
+/// The JSON Schema (draft 2020-12) of one kind of file.
+pub fn schema(kind: FileKind) -> Value {
+    let mut schema = map(kind.keys());
+    schema["$schema"] = json!("https://json-schema.org/draft/2020-12/schema");
+    schema["title"] = json!(match kind {
+        FileKind::Settings => "settings.yml",
+        FileKind::Suborg => "suborgs/*.yml",
+        FileKind::Repo => "repos/*.yml",
+        FileKind::Deployment => "deployment-settings.yml",
+    });
+    schema
+}
+
+fn map(keys: &[Key]) -> Value {
+    let properties: Map<String, Value> =
+        keys.iter().map(|key| (key.name.to_owned(), property(key))).collect();
+    json!({ "type": "object", "properties": properties, "additionalProperties": false })
+}
+
+fn property(key: &Key) -> Value {
+    let mut schema = of(&key.shape);
+    schema["description"] = match key.status {
+        Status::Carried => json!(key.doc),
+        Status::Not(why) => json!(format!("{} Not carried out: {why}.", key.doc)),
+    };
+    schema
+}
+
+fn of(shape: &Shape) -> Value {
+    match shape {
+        Shape::Bool => json!({ "type": "boolean" }),
+        Shape::Int(least, most) => json!({ "type": "integer", "minimum": least, "maximum": most }),
+        Shape::Text => json!({ "type": "string" }),
+        Shape::OneOf(texts) => json!({ "enum": texts }),
+        Shape::List(items) => json!({ "type": "array", "items": of(items) }),
+        Shape::Map(keys) => map(keys),
+        Shape::OrNull(shape) => json!({ "anyOf": [of(shape), { "type": "null" }] }),
+        Shape::Either(one, other) => json!({ "anyOf": [of(one), of(other)] }),
+        Shape::Any => json!({}),
+    }
+}

@@ -1,0 +1,163 @@
+//! What a policy file may hold, as data: the check, the nearest right key and the JSON Schema all come from it.
+
+use super::node::{Kind, Node};
+use super::problem::{Problem, Severity, nearest};
+
+/// What a value has to be.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Shape {
+    Bool,
+    /// A whole number in a range.
+    Int(i64, i64),
+    Text,
+    /// One of these texts.
+    OneOf(&'static [&'static str]),
+    List(&'static Shape),
+    Map(&'static [Key]),
+    /// `null` too, where it means something.
+    OrNull(&'static Shape),
+    /// Either of two.
+    Either(&'static Shape, &'static Shape),
+    /// Anything: nothing of it is carried out.
+    Any,
+}
+
+/// A key of a map.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Key {
+    pub(crate) name: &'static str,
+    pub(crate) shape: Shape,
+    pub(crate) status: Status,
+    /// What it says, for editors.
+    pub(crate) doc: &'static str,
+}
+
+/// Whether this version carries a key out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Status {
+    Carried,
+    /// Not, and why.
+    Not(&'static str),
+}
+
+pub(crate) const fn key(name: &'static str, shape: Shape, doc: &'static str) -> Key {
+    Key { name, shape, status: Status::Carried, doc }
+}
+
+pub(crate) const fn later(name: &'static str, doc: &'static str) -> Key {
+    Key { name, shape: Shape::Any, status: Status::Not("this version does not carry it out yet"), doc }
+}
+
+pub(crate) const fn never(name: &'static str, why: &'static str) -> Key {
+    Key { name, shape: Shape::Any, status: Status::Not(why), doc: why }
+}
+
+impl Shape {
+    fn expectation(&self) -> String {
+        match self {
+            Self::Bool => "true or false".into(),
+            Self::Int(least, most) => format!("a whole number from {least} to {most}"),
+            Self::Text => "a text".into(),
+            Self::OneOf(texts) => format!("one of {}", texts.join(", ")),
+            Self::List(_) => "a list".into(),
+            Self::Map(_) => "a block of keys".into(),
+            Self::OrNull(shape) => format!("{}, or null", shape.expectation()),
+            Self::Either(one, other) => format!("{}, or {}", one.expectation(), other.expectation()),
+            Self::Any => "anything".into(),
+        }
+    }
+
+    /// Whether a value is of this kind on the outside.
+    fn fits(&self, node: &Node) -> bool {
+        match (self, &node.kind) {
+            (Self::Bool, Kind::Bool(_))
+            | (Self::Text, Kind::Text(_))
+            | (Self::List(_), Kind::List(_))
+            | (Self::Map(_), Kind::Map(_))
+            | (Self::Any, _) => true,
+            (Self::Int(least, most), Kind::Int(n)) => (least..=most).contains(&n),
+            (Self::OneOf(texts), Kind::Text(text)) => texts.contains(&text.as_str()),
+            (Self::OrNull(shape), _) => node.is_null() || shape.fits(node),
+            (Self::Either(one, other), _) => one.fits(node) || other.fits(node),
+            _ => false,
+        }
+    }
+
+    /// Checks a value and everything in it.
+    pub(crate) fn check(&self, path: &str, node: &Node, problems: &mut Vec<Problem>) {
+        if !self.fits(node) {
+            let problem = Problem::error(
+                node.asked.clone(),
+                node.column,
+                format!("`{path}` has to be {}, and is {}", self.expectation(), described(node)),
+            );
+            problems.push(match (self.texts(), node.text()) {
+                (Some(texts), Some(text)) => match nearest(text, texts.iter().copied()) {
+                    Some(near) => problem.hint(format!("did you mean `{near}`?")),
+                    None => problem,
+                },
+                (None, Some("yes" | "no" | "on" | "off")) => {
+                    problem.hint("YAML 1.2 has only `true` and `false`")
+                }
+                _ => problem,
+            });
+            return;
+        }
+        match self {
+            Self::List(shape) => {
+                for (at, item) in node.items().iter().enumerate() {
+                    shape.check(&format!("{path}[{at}]"), item, problems);
+                }
+            }
+            Self::Map(keys) => check_keys(keys, path, node, problems),
+            Self::OrNull(shape) if !node.is_null() => shape.check(path, node, problems),
+            Self::Either(one, other) => {
+                let shape = if one.fits(node) { one } else { other };
+                shape.check(path, node, problems);
+            }
+            _ => {}
+        }
+    }
+
+    fn texts(&self) -> Option<&'static [&'static str]> {
+        match self {
+            Self::OneOf(texts) => Some(texts),
+            Self::OrNull(shape) => shape.texts(),
+            _ => None,
+        }
+    }
+}
+
+fn check_keys(keys: &'static [Key], path: &str, node: &Node, problems: &mut Vec<Problem>) {
+    for (name, value) in node.entries() {
+        let text = name.text().map_or_else(|| name.json().to_string(), str::to_owned);
+        let full = if path.is_empty() { text.clone() } else { format!("{path}.{text}") };
+        let Some(key) = keys.iter().find(|key| key.name == text) else {
+            let problem =
+                Problem::error(name.asked.clone(), name.column, format!("there is no key `{full}`"));
+            problems.push(if let Some(near) = nearest(&text, keys.iter().map(|key| key.name)) {
+                problem.hint(format!("did you mean `{near}`?"))
+            } else {
+                let known: Vec<&str> = keys.iter().map(|key| key.name).collect();
+                problem.hint(format!("known here: {}", known.join(", ")))
+            });
+            continue;
+        };
+        match key.status {
+            Status::Carried => key.shape.check(&full, value, problems),
+            Status::Not(why) => {
+                let problem = Problem::error(name.asked.clone(), name.column, format!("`{full}`: {why}"));
+                problems.push(problem.severity(Severity::NotYet));
+            }
+        }
+    }
+}
+
+fn described(node: &Node) -> String {
+    match &node.kind {
+        Kind::Text(text) => format!("the text `{text}`"),
+        Kind::Int(n) => n.to_string(),
+        Kind::Bool(value) => value.to_string(),
+        _ => node.what().to_owned(),
+    }
+}

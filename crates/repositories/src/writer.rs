@@ -1,0 +1,46 @@
+//! Writes a plan's changes to the repository that it was made for.
+
+use async_trait::async_trait;
+use beadle_engine::apply::{Session, Writer as Writes};
+use beadle_engine::{Change, Class, Failure, Key, Plan};
+use beadle_github::{Reader, Writer};
+
+use crate::aspects::{Step, Target};
+
+/// Writes to repositories of one organisation.
+pub struct RepositoryWriter {
+    writer: Writer,
+    reader: Reader,
+}
+
+impl RepositoryWriter {
+    /// A writer; the reader finds the repository again before the first write.
+    pub fn new(writer: Writer, reader: Reader) -> Self {
+        Self { writer, reader }
+    }
+}
+
+struct Open(Target);
+
+#[async_trait]
+impl Session<Box<dyn Step>> for Open {
+    async fn write(&self, change: &Change<Box<dyn Step>>) -> Result<(), Failure> {
+        change.write.write(&self.0).await
+    }
+}
+
+#[async_trait]
+impl Writes<Box<dyn Step>> for RepositoryWriter {
+    async fn open(
+        &self,
+        key: &Key,
+        plan: &Plan<Box<dyn Step>>,
+    ) -> Result<Box<dyn Session<Box<dyn Step>>>, Failure> {
+        let fatal = |why: &str| Failure::new(Class::Fatal, format!("{}: {why}", plan.subject));
+        let id: u64 = key.id().parse().map_err(|_| fatal("its key has no repository's id"))?;
+        let node_id =
+            self.reader.node_of(id).ok_or_else(|| fatal("it was not read before it was to be written"))?;
+        let named = self.writer.named(id, &node_id).await?;
+        Ok(Box::new(Open(Target { named, writer: self.writer.clone() })))
+    }
+}

@@ -1,0 +1,218 @@
+//! `POST /hooks/github`: verify, store, answer. An answer of 2xx means that the delivery is on disk.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use beadle_engine::{Accepted, Clock, Entry, EntryKind, Store};
+use beadle_hooks::github::{self, Headers, Refusal, Sender};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http_body_util::BodyExt;
+use serde_json::json;
+use tokio::sync::Notify;
+
+use crate::inflight::InFlight;
+use crate::metrics::Metrics;
+
+/// What the intake takes.
+#[derive(Clone, Copy, Debug)]
+pub struct IntakeLimits {
+    /// The largest body. GitHub sends up to 25 MB.
+    pub body: u64,
+    /// All bodies that are being received or stored at once.
+    pub in_flight: u64,
+    /// How long a sender may take for its body.
+    pub slow: Duration,
+    /// How long a request waits for room.
+    pub patience: Duration,
+}
+
+impl Default for IntakeLimits {
+    fn default() -> Self {
+        Self {
+            body: 25 * 1024 * 1024,
+            in_flight: 128 * 1024 * 1024,
+            slow: Duration::from_secs(9),
+            patience: Duration::from_secs(5),
+        }
+    }
+}
+
+/// The public side.
+pub struct Intake {
+    senders: Vec<Sender>,
+    store: Arc<dyn Store>,
+    clock: Clock,
+    bell: Arc<Notify>,
+    metrics: Arc<Metrics>,
+    limits: IntakeLimits,
+    room: InFlight,
+    /// Who was refused as not configured, so that each is written to the journal once.
+    refused: Mutex<HashSet<String>>,
+}
+
+impl Intake {
+    /// An intake that takes webhooks of `senders` and rings `bell` for each that made something due.
+    pub fn new(
+        senders: Vec<Sender>,
+        store: Arc<dyn Store>,
+        clock: Clock,
+        bell: Arc<Notify>,
+        metrics: Arc<Metrics>,
+        limits: IntakeLimits,
+    ) -> Self {
+        let room = InFlight::new(limits.in_flight);
+        Self { senders, store, clock, bell, metrics, limits, room, refused: Mutex::default() }
+    }
+
+    /// The public listener's routes.
+    pub fn router(self: Arc<Self>) -> axum::Router {
+        axum::Router::new()
+            .route("/hooks/github", post(github))
+            .route("/healthz", get(async || "ok\n"))
+            .with_state(self)
+    }
+
+    async fn receive(&self, headers: &HeaderMap, body: Body) -> Result<Accepted, Problem> {
+        let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+        let declared = match text("content-length") {
+            Some(length) => length.parse::<u64>().map_err(|_| {
+                Problem::Refused(StatusCode::BAD_REQUEST, "Content-Length is no number".into())
+            })?,
+            None => self.limits.body,
+        };
+        if declared > self.limits.body {
+            return Err(self.too_large());
+        }
+        // Before the body is read: what is refused for its headers costs nothing.
+        github::ContentType::parse(text("content-type").unwrap_or_default())?;
+        if !headers.contains_key("x-hub-signature-256") {
+            return Err(Refusal::Unsigned.into());
+        }
+        let _room = self.room.take(declared, self.limits.patience).await.ok_or(Problem::Busy)?;
+        let read = self.read(body, declared);
+        let body = tokio::time::timeout(self.limits.slow, read).await.map_err(|_| {
+            Problem::Refused(StatusCode::REQUEST_TIMEOUT, "the body took too long to arrive".into())
+        })??;
+        let headers = Headers {
+            signature: text("x-hub-signature-256"),
+            event: text("x-github-event"),
+            delivery: text("x-github-delivery"),
+            content_type: text("content-type"),
+            target_type: text("x-github-hook-installation-target-type"),
+            target_id: text("x-github-hook-installation-target-id"),
+        };
+        let verified = github::receive(&self.senders, headers, body, self.clock.now())?;
+        let marked = !verified.marks.is_empty();
+        let accepted = self.store.accept(verified.delivery, verified.marks).await.map_err(|error| {
+            tracing::error!(%error, "a delivery was not stored and was answered 503");
+            Problem::NotStored
+        })?;
+        if marked && accepted == Accepted::Stored {
+            self.bell.notify_one();
+        }
+        Ok(accepted)
+    }
+
+    async fn read(&self, mut body: Body, declared: u64) -> Result<Vec<u8>, Problem> {
+        let size = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
+        // A sender may declare much and send little: what it declares is not allocated ahead.
+        let mut bytes = Vec::with_capacity(size(declared.min(64 * 1024)));
+        while let Some(frame) = body.frame().await {
+            let cut = |_| Problem::Refused(StatusCode::BAD_REQUEST, "the body was cut off".into());
+            if let Ok(data) = frame.map_err(cut)?.into_data() {
+                if bytes.len() + data.len() > size(self.limits.body) {
+                    return Err(self.too_large());
+                }
+                bytes.extend_from_slice(&data);
+            }
+        }
+        Ok(bytes)
+    }
+
+    fn too_large(&self) -> Problem {
+        let why = format!("a body may have {} bytes", self.limits.body);
+        Problem::Refused(StatusCode::PAYLOAD_TOO_LARGE, why)
+    }
+
+    /// Who is not configured is remembered, so that an operator can see whose webhooks come to nobody.
+    async fn remember(&self, who: &str) {
+        let new = self.refused.lock().unwrap_or_else(PoisonError::into_inner).insert(who.to_owned());
+        if !new {
+            return;
+        }
+        tracing::warn!(who, "a webhook with a valid signature is for nobody configured here");
+        let entry = Entry {
+            seq: 0,
+            at: self.clock.now(),
+            kind: EntryKind::Refused,
+            key: "-".into(),
+            subject: who.to_owned(),
+            intent: None,
+            detail: json!({ "status": 403 }),
+        };
+        if let Err(error) = self.store.journal(None, vec![entry], self.clock.now()).await {
+            tracing::error!(%error, "could not write a refusal to the journal");
+        }
+    }
+}
+
+/// Why a request is not answered 2xx.
+enum Problem {
+    Refused(StatusCode, String),
+    NotConfigured(String, String),
+    Busy,
+    NotStored,
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        let why = refusal.to_string();
+        let status = match refusal {
+            Refusal::NotConfigured(who) => return Self::NotConfigured(who, why),
+            Refusal::MediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Refusal::Unsigned | Refusal::BadSignature => StatusCode::UNAUTHORIZED,
+            Refusal::Header(_) | Refusal::Body(_) => StatusCode::BAD_REQUEST,
+        };
+        Self::Refused(status, why)
+    }
+}
+
+async fn github(State(intake): State<Arc<Intake>>, headers: HeaderMap, body: Body) -> Response {
+    let started = intake.clock.now();
+    let response = match intake.receive(&headers, body).await {
+        Ok(Accepted::Stored) => answer(StatusCode::ACCEPTED, "stored"),
+        Ok(Accepted::Duplicate) => answer(StatusCode::OK, "already stored"),
+        Err(Problem::Refused(status, why)) => {
+            let mut response = answer(status, &why);
+            if matches!(status, StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT) {
+                // The rest of the body is not read, so the connection cannot go on.
+                response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            response
+        }
+        Err(Problem::NotConfigured(who, why)) => {
+            intake.remember(&who).await;
+            answer(StatusCode::FORBIDDEN, &why)
+        }
+        Err(Problem::Busy) => later("too many bodies are being received"),
+        Err(Problem::NotStored) => later("the delivery could not be stored"),
+    };
+    intake.metrics.delivery(response.status(), intake.clock.now().since(started));
+    response
+}
+
+fn answer(status: StatusCode, result: &str) -> Response {
+    (status, Json(json!({ "result": result }))).into_response()
+}
+
+fn later(why: &str) -> Response {
+    let mut response = answer(StatusCode::SERVICE_UNAVAILABLE, why);
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("30"));
+    response
+}

@@ -1,0 +1,12 @@
+//! HTTP: the public listener (webhooks, `/healthz`) and the operator listener (`/readyz`, `/metrics`).
+
+pub mod inflight;
+pub mod intake;
+pub mod listener;
+pub mod metrics;
+pub mod operator;
+
+pub use intake::{Intake, IntakeLimits};
+pub use listener::serve;
+pub use metrics::Metrics;
+pub use operator::Operator;

@@ -1,0 +1,139 @@
+//! What Prometheus scrapes.
+
+use std::time::Duration;
+
+use beadle_engine::{Budgets, Depth, Lane, Time, WorkerCounts};
+use http::StatusCode;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::Registry;
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Status {
+    status: u16,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct InLane {
+    lane: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Outcome {
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct AccountOf {
+    credential: String,
+    resource: &'static str,
+}
+
+/// Every metric of the process.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    deliveries: Family<Status, Counter>,
+    answered: Histogram,
+    due: Family<InLane, Gauge>,
+    leased: Gauge,
+    parked: Gauge,
+    held: Gauge,
+    oldest: Gauge,
+    runs: Family<Outcome, Gauge>,
+    remaining: Family<AccountOf, Gauge>,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let metrics = Self {
+            registry: Registry::with_prefix("beadle"),
+            deliveries: Family::default(),
+            answered: Histogram::new(exponential_buckets(0.001, 2.0, 14)),
+            due: Family::default(),
+            leased: Gauge::default(),
+            parked: Gauge::default(),
+            held: Gauge::default(),
+            oldest: Gauge::default(),
+            runs: Family::default(),
+            remaining: Family::default(),
+        };
+        metrics.registered()
+    }
+}
+
+impl Metrics {
+    fn registered(mut self) -> Self {
+        let registry = &mut self.registry;
+        registry.register(
+            "deliveries",
+            "Webhook requests by the status they were answered with",
+            self.deliveries.clone(),
+        );
+        registry.register(
+            "delivery_seconds",
+            "Time from a webhook's head to its answer",
+            self.answered.clone(),
+        );
+        registry.register("keys_due", "Keys that wait, by lane", self.due.clone());
+        registry.register("keys_leased", "Keys that are being worked on", self.leased.clone());
+        registry.register("keys_parked", "Keys set aside", self.parked.clone());
+        registry.register("changes_held", "Changes that the guard holds", self.held.clone());
+        registry.register("oldest_due_seconds", "Age of the oldest key that waits", self.oldest.clone());
+        registry.register("runs", "What this process did since it started", self.runs.clone());
+        registry.register("budget_remaining", "What a vendor's rate limit leaves", self.remaining.clone());
+        self
+    }
+
+    /// Counts one webhook request.
+    pub fn delivery(&self, status: StatusCode, took: Duration) {
+        self.deliveries.get_or_create(&Status { status: status.as_u16() }).inc();
+        self.answered.observe(took.as_secs_f64());
+    }
+
+    /// The text that is scraped.
+    pub fn scrape(
+        &self,
+        depth: &Depth,
+        held: usize,
+        now: Time,
+        counts: &WorkerCounts,
+        budgets: &[Budgets],
+    ) -> Result<String, std::fmt::Error> {
+        let gauge = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+        for lane in Lane::ALL {
+            self.due.get_or_create(&InLane { lane: lane.as_str() }).set(gauge(depth.lane(lane)));
+        }
+        self.leased.set(gauge(depth.leased));
+        self.parked.set(gauge(depth.parked));
+        self.held.set(gauge(held as u64));
+        let age = depth.oldest.map_or(0, |oldest| now.since(oldest).as_secs());
+        self.oldest.set(gauge(age));
+        let runs = [
+            ("done", &counts.done),
+            ("retried", &counts.retried),
+            ("rate_limited", &counts.limited),
+            ("parked", &counts.parked),
+            ("changes_written", &counts.written),
+            ("changes_held", &counts.held),
+        ];
+        for (outcome, count) in runs {
+            let n = count.load(std::sync::atomic::Ordering::Relaxed);
+            self.runs.get_or_create(&Outcome { outcome }).set(gauge(n));
+        }
+        for budget in budgets {
+            for (resource, account) in budget.accounts() {
+                let label =
+                    AccountOf { credential: budget.credential().to_owned(), resource: resource.as_str() };
+                self.remaining.get_or_create(&label).set(gauge(account.remaining));
+            }
+        }
+        let mut text = String::new();
+        encode(&mut text, &self.registry)?;
+        Ok(text)
+    }
+}

@@ -1,0 +1,136 @@
+//! Sends webhooks, once each, and keeps the log of deliveries that an App can read and redeliver from.
+//!
+//! <https://docs.github.com/webhooks/using-webhooks/handling-failed-webhook-deliveries>
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use hmac::{Hmac, KeyInit, Mac};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use sha2::Sha256;
+
+use crate::events::Event;
+use crate::limits::instant;
+use crate::server::Shared;
+
+/// Where webhooks go.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Hook {
+    /// The address.
+    pub url: String,
+    /// The secret that they are signed with.
+    pub secret: String,
+    /// Sent as an organisation's webhook, not as an App's.
+    #[serde(default)]
+    pub organisation: bool,
+}
+
+/// One delivery in the log.
+#[derive(Clone, Debug)]
+pub(crate) struct Logged {
+    pub(crate) id: u64,
+    guid: String,
+    event: &'static str,
+    body: String,
+    repository_id: Option<u64>,
+    delivered_at: String,
+    redelivery: bool,
+    duration: f64,
+    status_code: u16,
+}
+
+impl Logged {
+    /// A row of `GET /app/hook/deliveries`.
+    pub(crate) fn row(&self) -> Value {
+        let payload: Value = serde_json::from_str(&self.body).unwrap_or_default();
+        json!({
+            "id": self.id, "guid": self.guid, "delivered_at": self.delivered_at, "redelivery": self.redelivery,
+            "duration": self.duration, "status": if (200..300).contains(&self.status_code) { "OK" } else { "Invalid HTTP Response" },
+            "status_code": self.status_code, "event": self.event, "action": payload["action"],
+            "installation_id": payload["installation"]["id"], "repository_id": self.repository_id,
+            "throttled_at": null,
+        })
+    }
+
+    /// The whole of it.
+    pub(crate) fn whole(&self) -> Value {
+        let mut whole = self.row();
+        whole["url"] = json!("");
+        whole["request"] = json!({ "headers": {}, "payload": serde_json::from_str::<Value>(&self.body).unwrap_or_default() });
+        whole["response"] = json!({ "headers": {}, "payload": "" });
+        whole
+    }
+}
+
+fn guid() -> String {
+    let bits: u128 = rand::random();
+    let hex = format!("{bits:032x}");
+    format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
+}
+
+/// Sends events in the background.
+pub(crate) fn send(shared: &Arc<Shared>, events: Vec<Event>) {
+    for event in events {
+        let Some(hook) = shared.hook() else { return };
+        if event.organisation_only && !hook.organisation {
+            continue;
+        }
+        let logged = Logged {
+            id: shared.next_delivery(),
+            guid: guid(),
+            event: event.name,
+            body: event.payload.to_string(),
+            repository_id: event.repository_id,
+            delivered_at: crate::world::now(),
+            redelivery: false,
+            duration: 0.0,
+            status_code: 0,
+        };
+        tokio::spawn(attempt(shared.clone(), hook, logged));
+    }
+}
+
+/// Sends a logged delivery again, under its old guid. `false` when there is none.
+pub(crate) fn again(shared: &Arc<Shared>, id: u64) -> bool {
+    let (Some(hook), Some(old)) = (shared.hook(), shared.logged(id)) else { return false };
+    let delivered_at = crate::world::now();
+    let logged = Logged { id: shared.next_delivery(), redelivery: true, delivered_at, ..old };
+    tokio::spawn(attempt(shared.clone(), hook, logged));
+    true
+}
+
+/// GitHub's signature of a body.
+pub fn signature(secret: &str, body: &[u8]) -> String {
+    let mut text = String::from("sha256=");
+    if let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret.as_bytes()) {
+        mac.update(body);
+        for byte in mac.finalize().into_bytes() {
+            let _ = write!(text, "{byte:02x}");
+        }
+    }
+    text
+}
+
+async fn attempt(shared: Arc<Shared>, hook: Hook, mut logged: Logged) {
+    let started = instant();
+    let (kind, target) = if hook.organisation { ("organization", 1) } else { ("integration", crate::APP_ID) };
+    let request = shared
+        .http
+        .post(&hook.url)
+        .timeout(std::time::Duration::from_secs(10)) // as GitHub
+        .header("content-type", "application/json")
+        .header("user-agent", "GitHub-Hookshot/sim")
+        .header("x-github-event", logged.event)
+        .header("x-github-delivery", &logged.guid)
+        .header("x-github-hook-id", "1")
+        .header("x-github-hook-installation-target-type", kind)
+        .header("x-github-hook-installation-target-id", target.to_string())
+        .header("x-hub-signature-256", signature(&hook.secret, logged.body.as_bytes()))
+        .body(logged.body.clone());
+    // GitHub logs a delivery that got no answer with 502, and does not try again.
+    logged.status_code = request.send().await.map_or(502, |response| response.status().as_u16());
+    logged.duration = started.elapsed().as_secs_f64();
+    shared.log(logged);
+}

@@ -1,0 +1,234 @@
+//! Which webhooks a change causes, and their payloads. As on GitHub, most settings have none.
+
+use serde_json::{Value, json};
+
+use crate::shapes;
+use crate::world::World;
+
+/// A webhook to be sent.
+#[derive(Clone, Debug)]
+pub(crate) struct Event {
+    pub(crate) name: &'static str,
+    pub(crate) payload: Value,
+    pub(crate) repository_id: Option<u64>,
+    /// Apps do not hear of it; an organisation's webhook does.
+    pub(crate) organisation_only: bool,
+}
+
+struct Told<'a> {
+    world: &'a World,
+    org: &'a str,
+    sender: &'a str,
+    events: Vec<Event>,
+}
+
+impl Told<'_> {
+    fn add(&mut self, name: &'static str, action: Option<&str>, repository: &Value, more: &Value) {
+        let mut payload = json!({
+            "repository": shapes::repository(self.world, self.org, repository, true),
+            "organization": organisation(self.world, self.org),
+            "sender": shapes::user(self.world, self.sender),
+        });
+        if let Some(org) = self.world.org(self.org) {
+            payload["installation"] =
+                json!({ "id": shapes::installation_id(org), "node_id": "MDIzOkludGVncmF0aW9u" });
+        }
+        if let Some(action) = action {
+            payload["action"] = json!(action);
+        }
+        for (key, value) in more.as_object().into_iter().flatten() {
+            payload[key] = value.clone();
+        }
+        let organisation_only = name == "repository" && action == Some("deleted");
+        self.events.push(Event {
+            name,
+            payload,
+            repository_id: repository["id"].as_u64(),
+            organisation_only,
+        });
+    }
+}
+
+fn organisation(world: &World, login: &str) -> Value {
+    let Some(org) = world.org(login) else { return Value::Null };
+    let whole = shapes::organisation(world, org);
+    let keys = [
+        "login",
+        "id",
+        "node_id",
+        "url",
+        "repos_url",
+        "events_url",
+        "hooks_url",
+        "issues_url",
+        "members_url",
+        "public_members_url",
+        "avatar_url",
+        "description",
+    ];
+    keys.iter().map(|key| ((*key).to_owned(), whole[*key].clone())).collect()
+}
+
+/// The webhooks of a repository's change.
+pub(crate) fn of_change(
+    world: &World,
+    org: &str,
+    before: Option<&Value>,
+    after: Option<&Value>,
+    sender: &str,
+) -> Vec<Event> {
+    let mut told = Told { world, org, sender, events: Vec::new() };
+    match (before, after) {
+        (None, Some(after)) => told.add("repository", Some("created"), after, &json!({})),
+        (Some(before), None) => told.add("repository", Some("deleted"), before, &json!({})),
+        (Some(before), Some(after)) if before != after => {
+            settings(&mut told, before, after);
+            teams(&mut told, before, after);
+            members(&mut told, before, after);
+            rules(&mut told, before, after);
+            branches(&mut told, before, after);
+        }
+        _ => {}
+    }
+    told.events
+}
+
+fn settings(told: &mut Told<'_>, before: &Value, after: &Value) {
+    let changed = |key: &str| before[key] != after[key];
+    if changed("name") {
+        let changes = json!({ "changes": { "repository": { "name": { "from": before["name"] } } } });
+        told.add("repository", Some("renamed"), after, &changes);
+    }
+    if changed("visibility") {
+        let public = after["visibility"] == "public";
+        told.add("repository", Some(if public { "publicized" } else { "privatized" }), after, &json!({}));
+        if public {
+            told.add("public", None, after, &json!({}));
+        }
+    }
+    if changed("archived") {
+        let action = if after["archived"] == json!(true) { "archived" } else { "unarchived" };
+        told.add("repository", Some(action), after, &json!({}));
+    }
+    let mut changes = json!({});
+    for key in ["description", "homepage", "default_branch", "topics"] {
+        if changed(key) {
+            changes[key] = json!({ "from": before[key] });
+        }
+    }
+    if changes != json!({}) {
+        told.add("repository", Some("edited"), after, &json!({ "changes": changes }));
+    }
+}
+
+/// The keys whose values differ: key, before, after.
+fn differences<'a>(
+    before: &'a Value,
+    after: &'a Value,
+) -> Vec<(&'a str, Option<&'a Value>, Option<&'a Value>)> {
+    let keys = before.as_object().into_iter().chain(after.as_object()).flatten().map(|(key, _)| key.as_str());
+    let mut keys: Vec<&str> = keys.collect();
+    keys.sort_unstable();
+    keys.dedup();
+    let pairs = keys.into_iter().map(|key| (key, before.get(key), after.get(key)));
+    pairs.filter(|(_, before, after)| before != after).collect()
+}
+
+fn teams(told: &mut Told<'_>, before: &Value, after: &Value) {
+    for (slug, old, new) in differences(&before["teams"], &after["teams"]) {
+        let Some(team) = told.world.team(told.org, slug) else { continue };
+        let permission = new.or(old).and_then(Value::as_str).unwrap_or("pull");
+        let team = json!({ "team": shapes::team(told.world, told.org, team, Some(permission)) });
+        match (old, new) {
+            (None, _) => {
+                told.add("team", Some("added_to_repository"), after, &team);
+                told.add("team_add", None, after, &team);
+            }
+            (_, None) => told.add("team", Some("removed_from_repository"), after, &team),
+            _ => {
+                let mut more = team;
+                more["changes"] = json!({ "repository": { "permissions": { "from": {} } } });
+                told.add("team", Some("edited"), after, &more);
+            }
+        }
+    }
+}
+
+fn members(told: &mut Told<'_>, before: &Value, after: &Value) {
+    for (login, old, new) in differences(&before["collaborators"], &after["collaborators"]) {
+        let member = json!({ "member": shapes::user(told.world, login) });
+        let action = match (old, new) {
+            (None, _) => "added",
+            (_, None) => "removed",
+            _ => "edited",
+        };
+        told.add("member", Some(action), after, &member);
+    }
+}
+
+fn rules(told: &mut Told<'_>, before: &Value, after: &Value) {
+    for (pattern, old, new) in differences(&before["protection"], &after["protection"]) {
+        let rule = rule(after, pattern, new.or(old).unwrap_or(&Value::Null));
+        match (old, new) {
+            (None, _) => told.add("branch_protection_rule", Some("created"), after, &json!({ "rule": rule })),
+            (_, None) => told.add("branch_protection_rule", Some("deleted"), after, &json!({ "rule": rule })),
+            _ => told.add(
+                "branch_protection_rule",
+                Some("edited"),
+                after,
+                &json!({ "rule": rule, "changes": {} }),
+            ),
+        }
+    }
+}
+
+fn rule(repository: &Value, pattern: &str, rule: &Value) -> Value {
+    let level = |on: bool| if on { "everyone" } else { "off" };
+    let reviews = &rule["required_pull_request_reviews"];
+    let on = |key: &str| rule[key].as_bool().unwrap_or(false);
+    json!({
+        "id": rule["id"], "repository_id": repository["id"], "name": pattern,
+        "created_at": "2026-01-01T00:00:00Z", "updated_at": "2026-01-01T00:00:00Z",
+        "pull_request_reviews_enforcement_level": level(reviews.is_object()),
+        "required_approving_review_count": reviews["required_approving_review_count"].as_i64().unwrap_or(0),
+        "dismiss_stale_reviews_on_push": reviews["dismiss_stale_reviews"].as_bool().unwrap_or(false),
+        "require_code_owner_review": reviews["require_code_owner_reviews"].as_bool().unwrap_or(false),
+        "require_last_push_approval": reviews["require_last_push_approval"].as_bool().unwrap_or(false),
+        "authorized_dismissal_actors_only": reviews["dismissal_restrictions"].is_object(),
+        "ignore_approvals_from_contributors": false,
+        "required_status_checks": rule["required_status_checks"]["checks"].as_array().into_iter().flatten()
+            .map(|check| check["context"].clone()).collect::<Vec<_>>(),
+        "required_status_checks_enforcement_level": level(rule["required_status_checks"].is_object()),
+        "strict_required_status_checks_policy": rule["required_status_checks"]["strict"].as_bool().unwrap_or(false),
+        "signature_requirement_enforcement_level": level(on("required_signatures")),
+        "linear_history_requirement_enforcement_level": level(on("required_linear_history")),
+        "admin_enforced": on("enforce_admins"),
+        "allow_force_pushes_enforcement_level": level(on("allow_force_pushes")),
+        "allow_deletions_enforcement_level": level(on("allow_deletions")),
+        "merge_queue_enforcement_level": "off",
+        "required_deployments_enforcement_level": level(rule["required_deployment_environments"].is_array()),
+        "required_conversation_resolution_level": level(on("required_conversation_resolution")),
+        "authorized_actors_only": rule["restrictions"].is_object(),
+        "authorized_actor_names": [],
+    })
+}
+
+fn branches(told: &mut Told<'_>, before: &Value, after: &Value) {
+    for (name, old, new) in differences(&before["branches"], &after["branches"]) {
+        if old.is_none() && new.is_some() {
+            let (zero, head) = ("0".repeat(40), "1".repeat(40));
+            let more = json!({
+                "ref": format!("refs/heads/{name}"), "before": zero, "after": head,
+                "created": true, "deleted": false, "forced": false, "base_ref": null,
+                "compare": "https://github.com/", "commits": [], "head_commit": null,
+                "pusher": { "name": told.sender },
+            });
+            told.add("push", None, after, &more);
+            let more = json!({
+                "ref": name, "ref_type": "branch", "master_branch": after["default_branch"], "description": null,
+                "pusher_type": "user",
+            });
+            told.add("create", None, after, &more);
+        }
+    }
+}

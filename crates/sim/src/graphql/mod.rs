@@ -1,0 +1,222 @@
+//! GraphQL: a small executor over the state. It is held to GitHub's published schema by the contract tests.
+
+mod connection;
+mod cost;
+mod mutate;
+mod resolve;
+
+use std::collections::BTreeMap;
+
+use graphql_parser::query::{
+    Definition, Document, Field, FragmentDefinition, OperationDefinition, Selection, SelectionSet,
+    TypeCondition, Value as Ast,
+};
+use serde_json::{Map, Value, json};
+
+use crate::world::World;
+use resolve::{Object, Resolved, resolve};
+
+type Text = String;
+
+/// A parsed request.
+pub(crate) struct Request<'a> {
+    document: Document<'a, Text>,
+    variables: Map<String, Value>,
+}
+
+/// What a request came to.
+pub(crate) struct Outcome {
+    pub(crate) body: Value,
+    pub(crate) cost: u64,
+    /// The names of the fields at the root, for the log of calls.
+    pub(crate) operation: String,
+    pub(crate) is_mutation: bool,
+}
+
+/// An error with the place that it belongs to.
+pub(crate) struct Problem {
+    pub(crate) kind: &'static str,
+    pub(crate) message: String,
+}
+
+struct Run<'a> {
+    fragments: BTreeMap<&'a str, &'a FragmentDefinition<'a, Text>>,
+    variables: &'a Map<String, Value>,
+    errors: Vec<Value>,
+}
+
+/// Runs one request body.
+pub(crate) fn run(world: &mut World, body: &Value, sender: &str) -> Outcome {
+    let failed = |message: String| Outcome {
+        body: json!({ "errors": [{ "message": message }] }),
+        cost: 1,
+        operation: "unparsed".into(),
+        is_mutation: false,
+    };
+    let Some(text) = body["query"].as_str() else {
+        return failed("A query attribute must be specified".into());
+    };
+    let document = match graphql_parser::parse_query::<Text>(text) {
+        Ok(document) => document,
+        Err(error) => return failed(format!("Parse error: {error}")),
+    };
+    let request = Request { document, variables: body["variables"].as_object().cloned().unwrap_or_default() };
+    let operation = request.document.definitions.iter().find_map(|definition| match definition {
+        Definition::Operation(OperationDefinition::Query(query)) => Some((&query.selection_set, false)),
+        Definition::Operation(OperationDefinition::SelectionSet(set)) => Some((set, false)),
+        Definition::Operation(OperationDefinition::Mutation(mutation)) => {
+            Some((&mutation.selection_set, true))
+        }
+        _ => None,
+    });
+    let Some((selection, is_mutation)) = operation else { return failed("No operation to run".into()) };
+    let mut run =
+        Run { fragments: fragments(&request.document), variables: &request.variables, errors: Vec::new() };
+    let (cost, nodes) = cost::cost(&run, selection);
+    if nodes > cost::MOST_NODES {
+        return failed(format!(
+            "This query requests up to {nodes} possible nodes which exceeds the maximum limit of 500,000"
+        ));
+    }
+    let mut data = Map::new();
+    if is_mutation {
+        for field in run.fields(selection, "Mutation") {
+            let input = run.arguments(field).remove("input").unwrap_or(Value::Null);
+            let key = response_key(field).to_owned();
+            match mutate::mutate(world, &field.name, &input, sender) {
+                Ok(payload) => {
+                    let value = run.object(world, &payload, &field.selection_set, &[json!(key)]);
+                    data.insert(key, value);
+                }
+                Err(problem) => {
+                    run.errors.push(located(&problem, &[json!(key)]));
+                    data.insert(key, Value::Null);
+                }
+            }
+        }
+    } else if let Value::Object(found) = run.object(world, &Object::Query, selection, &[]) {
+        data = found;
+    }
+    if data.contains_key("rateLimit") {
+        data.insert("rateLimit".into(), json!({ "cost": cost }));
+    }
+    let operation =
+        run.fields(selection, "Query").iter().map(|field| field.name.clone()).collect::<Vec<_>>().join(",");
+    let mut body = json!({ "data": data });
+    if !run.errors.is_empty() {
+        body["errors"] = json!(run.errors);
+    }
+    Outcome { body, cost, operation, is_mutation }
+}
+
+fn fragments<'a>(document: &'a Document<'a, Text>) -> BTreeMap<&'a str, &'a FragmentDefinition<'a, Text>> {
+    let fragments = document.definitions.iter().filter_map(|definition| match definition {
+        Definition::Fragment(fragment) => Some((fragment.name.as_str(), fragment)),
+        Definition::Operation(_) => None,
+    });
+    fragments.collect()
+}
+
+fn response_key<'a>(field: &'a Field<'_, Text>) -> &'a str {
+    field.alias.as_deref().unwrap_or(&field.name)
+}
+
+fn located(problem: &Problem, path: &[Value]) -> Value {
+    json!({ "type": problem.kind, "path": path, "message": problem.message, "locations": [{ "line": 1, "column": 1 }] })
+}
+
+impl<'a> Run<'a> {
+    /// The fields of a selection that hold for a type, fragments spread.
+    fn fields(&self, selection: &'a SelectionSet<'a, Text>, type_name: &str) -> Vec<&'a Field<'a, Text>> {
+        let mut fields = Vec::new();
+        for item in &selection.items {
+            match item {
+                Selection::Field(field) => fields.push(field),
+                Selection::InlineFragment(fragment) => {
+                    let holds =
+                        fragment.type_condition.as_ref().is_none_or(|TypeCondition::On(on)| on == type_name);
+                    if holds {
+                        fields.extend(self.fields(&fragment.selection_set, type_name));
+                    }
+                }
+                Selection::FragmentSpread(spread) => {
+                    let Some(fragment) = self.fragments.get(spread.fragment_name.as_str()) else { continue };
+                    let TypeCondition::On(on) = &fragment.type_condition;
+                    if on == type_name {
+                        fields.extend(self.fields(&fragment.selection_set, type_name));
+                    }
+                }
+            }
+        }
+        fields
+    }
+
+    fn arguments(&self, field: &Field<'_, Text>) -> Map<String, Value> {
+        field.arguments.iter().map(|(name, value)| (name.clone(), self.value(value))).collect()
+    }
+
+    fn value(&self, ast: &Ast<'_, Text>) -> Value {
+        match ast {
+            Ast::Variable(name) => self.variables.get(name).cloned().unwrap_or(Value::Null),
+            Ast::Int(number) => json!(number.as_i64()),
+            Ast::Float(number) => json!(number),
+            Ast::String(text) | Ast::Enum(text) => json!(text),
+            Ast::Boolean(value) => json!(value),
+            Ast::Null => Value::Null,
+            Ast::List(items) => items.iter().map(|item| self.value(item)).collect(),
+            Ast::Object(fields) => {
+                fields.iter().map(|(name, value)| (name.clone(), self.value(value))).collect()
+            }
+        }
+    }
+
+    fn object(
+        &mut self,
+        world: &World,
+        object: &Object,
+        selection: &'a SelectionSet<'a, Text>,
+        path: &[Value],
+    ) -> Value {
+        let type_name = object.type_name();
+        let mut shown = Map::new();
+        for field in self.fields(selection, type_name) {
+            let key = response_key(field).to_owned();
+            if field.name == "__typename" {
+                shown.insert(key, json!(type_name));
+                continue;
+            }
+            let mut path = path.to_vec();
+            path.push(json!(key));
+            let resolved = resolve(world, object, &field.name, &self.arguments(field));
+            let value = self.shown(world, resolved, field, &path);
+            shown.insert(key, value);
+        }
+        Value::Object(shown)
+    }
+
+    fn shown(
+        &mut self,
+        world: &World,
+        resolved: Resolved,
+        field: &'a Field<'a, Text>,
+        path: &[Value],
+    ) -> Value {
+        match resolved {
+            Resolved::Value(value) => value,
+            Resolved::Object(object) => self.object(world, &object, &field.selection_set, path),
+            Resolved::List(items) => {
+                let mut shown = Vec::with_capacity(items.len());
+                for (at, item) in items.into_iter().enumerate() {
+                    let mut path = path.to_vec();
+                    path.push(json!(at));
+                    shown.push(self.shown(world, item, field, &path));
+                }
+                Value::Array(shown)
+            }
+            Resolved::Problem(problem) => {
+                self.errors.push(located(&problem, path));
+                Value::Null
+            }
+        }
+    }
+}

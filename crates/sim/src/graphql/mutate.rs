@@ -1,0 +1,98 @@
+//! The mutations of branch protection rules.
+
+use serde_json::{Map, Value, json};
+
+use super::Problem;
+use super::resolve::{Object, find_rule};
+use crate::ids::Node;
+use crate::protection;
+use crate::world::World;
+
+pub(super) fn mutate(world: &mut World, name: &str, input: &Value, sender: &str) -> Result<Object, Problem> {
+    let unprocessable = |message: String| Problem { kind: "UNPROCESSABLE", message };
+    let fields = input.as_object().cloned().unwrap_or_default();
+    match name {
+        "createBranchProtectionRule" => {
+            let (repository, org, name) =
+                repository(world, input["repositoryId"].as_str().unwrap_or_default())?;
+            let pattern = input["pattern"].as_str().unwrap_or_default().to_owned();
+            let known = world
+                .repository(&org, &name)
+                .is_some_and(|found| found["protection"].get(&pattern).is_some());
+            if known {
+                return Err(unprocessable(format!("Name already protected: {pattern}")));
+            }
+            let id = world.fresh_id();
+            let mut rule = protection::empty(id);
+            protection::apply_input(world, &mut rule, &fields).map_err(unprocessable)?;
+            world.edit(&org, &name, sender, |repository| repository["protection"][&pattern] = rule);
+            Ok(payload("CreateBranchProtectionRulePayload", repository, pattern))
+        }
+        "updateBranchProtectionRule" => {
+            let (repository, pattern) = rule(world, input)?;
+            let (org, name) = writable(world, repository)?;
+            let found = world.repository(&org, &name).map(|found| found["protection"][&pattern].clone());
+            let mut changed = found.unwrap_or(Value::Null);
+            protection::apply_input(world, &mut changed, &fields).map_err(unprocessable)?;
+            let renamed = input["pattern"].as_str().unwrap_or(&pattern).to_owned();
+            world.edit(&org, &name, sender, |repository| {
+                if let Some(rules) = repository["protection"].as_object_mut() {
+                    rules.remove(&pattern);
+                    rules.insert(renamed.clone(), changed);
+                }
+            });
+            Ok(payload("UpdateBranchProtectionRulePayload", repository, renamed))
+        }
+        "deleteBranchProtectionRule" => {
+            let (repository, pattern) = rule(world, input)?;
+            let (org, name) = writable(world, repository)?;
+            world.edit(&org, &name, sender, |repository| {
+                repository["protection"]
+                    .as_object_mut()
+                    .and_then(|rules: &mut Map<String, Value>| rules.remove(&pattern))
+            });
+            Ok(Object::Plain("DeleteBranchProtectionRulePayload", json!({ "clientMutationId": null })))
+        }
+        _ => Err(Problem {
+            kind: "undefinedField",
+            message: format!("Field '{name}' doesn't exist on type 'Mutation'"),
+        }),
+    }
+}
+
+fn payload(name: &'static str, repository: u64, pattern: String) -> Object {
+    Object::Payload(name, Box::new(Object::Rule { repository, pattern }))
+}
+
+fn not_found(id: &str) -> Problem {
+    Problem {
+        kind: "NOT_FOUND",
+        message: format!("Could not resolve to a node with the global id of '{id}'"),
+    }
+}
+
+fn repository(world: &World, node: &str) -> Result<(u64, String, String), Problem> {
+    let Some(Node::Repository(id)) = Node::decode(node) else { return Err(not_found(node)) };
+    if world.by_id(id).is_none() {
+        return Err(not_found(node));
+    }
+    let (org, name) = writable(world, id)?;
+    Ok((id, org, name))
+}
+
+fn writable(world: &World, id: u64) -> Result<(String, String), Problem> {
+    let (org, repository) = world.by_id(id).ok_or_else(|| not_found(&id.to_string()))?;
+    if repository["archived"] == json!(true) {
+        let message = "Repository was archived so is read-only.".into();
+        return Err(Problem { kind: "FORBIDDEN", message });
+    }
+    Ok((org.to_owned(), repository["name"].as_str().unwrap_or_default().to_owned()))
+}
+
+fn rule(world: &World, input: &Value) -> Result<(u64, String), Problem> {
+    let node = input["branchProtectionRuleId"].as_str().unwrap_or_default();
+    match Node::decode(node) {
+        Some(Node::Rule(id)) => find_rule(world, id).ok_or_else(|| not_found(node)),
+        _ => Err(not_found(node)),
+    }
+}

@@ -1,0 +1,154 @@
+//! Rate limits, counted and enforced as documented: primary by the hour, secondary by the minute, requests at once.
+//!
+//! <https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api>
+
+use std::collections::{HashMap, VecDeque};
+use std::time::{Duration, Instant};
+
+use crate::rest::Reply;
+
+/// The documented limits. The minute can be shortened, and the hour with it.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// What stands for a minute.
+    pub minute: Duration,
+    /// REST calls in an hour.
+    pub core: u64,
+    /// GraphQL points in an hour.
+    pub graphql: u64,
+    /// REST points in a minute.
+    pub rest_points: u64,
+    /// GraphQL points in a minute.
+    pub graphql_points: u64,
+    /// Requests at once.
+    pub concurrent: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            minute: Duration::from_secs(60),
+            core: 5_000,
+            graphql: 5_000,
+            rest_points: 900,
+            graphql_points: 2_000,
+            concurrent: 100,
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Account {
+    used: u64,
+    resets: Instant,
+}
+
+#[derive(Debug, Default)]
+struct Minute(VecDeque<(Instant, u64)>);
+
+impl Minute {
+    fn spent(&mut self, now: Instant, window: Duration) -> u64 {
+        while self.0.front().is_some_and(|(at, _)| now.duration_since(*at) >= window) {
+            self.0.pop_front();
+        }
+        self.0.iter().map(|(_, points)| points).sum()
+    }
+}
+
+/// Accounts by token.
+#[derive(Debug)]
+pub(crate) struct Accounts {
+    limits: Limits,
+    hours: HashMap<(String, &'static str), Account>,
+    minutes: HashMap<(String, &'static str), Minute>,
+    pub(crate) at_once: usize,
+}
+
+/// Time, where the simulator measures it.
+#[expect(clippy::disallowed_methods, reason = "a simulated vendor has a clock of its own")]
+pub(crate) fn instant() -> Instant {
+    Instant::now()
+}
+
+impl Accounts {
+    pub(crate) fn new(limits: Limits) -> Self {
+        Self { limits, hours: HashMap::new(), minutes: HashMap::new(), at_once: 0 }
+    }
+
+    fn limit(&self, resource: &str) -> (u64, u64) {
+        if resource == "graphql" {
+            (self.limits.graphql, self.limits.graphql_points)
+        } else {
+            (self.limits.core, self.limits.rest_points)
+        }
+    }
+
+    fn account(&mut self, token: &str, resource: &'static str) -> &mut Account {
+        let now = instant();
+        let hour = self.limits.minute * 60;
+        let account = self
+            .hours
+            .entry((token.to_owned(), resource))
+            .or_insert_with(|| Account { used: 0, resets: now + hour });
+        if account.resets <= now {
+            *account = Account { used: 0, resets: now + hour };
+        }
+        account
+    }
+
+    /// Whether a call may be made; else what is answered.
+    pub(crate) fn admit(
+        &mut self,
+        token: &str,
+        resource: &'static str,
+        points: u64,
+    ) -> Result<(), Box<Reply>> {
+        let (whole, minute) = self.limit(resource);
+        if self.at_once > self.limits.concurrent {
+            return Err(Box::new(secondary(60)));
+        }
+        let window = self.limits.minute;
+        let spent = self.minutes.entry((token.to_owned(), resource)).or_default().spent(instant(), window);
+        if spent + points > minute {
+            return Err(Box::new(secondary(window.as_secs().max(1))));
+        }
+        if self.account(token, resource).used >= whole {
+            let mut reply = Reply::message(403, "API rate limit exceeded for installation.");
+            reply.headers = self.headers(token, resource);
+            return Err(Box::new(reply));
+        }
+        Ok(())
+    }
+
+    /// Books a call that was made.
+    pub(crate) fn book(&mut self, token: &str, resource: &'static str, cost: u64, points: u64) {
+        self.account(token, resource).used += cost;
+        let minute = self.minutes.entry((token.to_owned(), resource)).or_default();
+        minute.0.push_back((instant(), points));
+    }
+
+    /// What `x-ratelimit-*` say.
+    pub(crate) fn headers(&mut self, token: &str, resource: &'static str) -> Vec<(&'static str, String)> {
+        let (limit, _) = self.limit(resource);
+        let account = self.account(token, resource);
+        let (used, left) = (account.used, account.resets.saturating_duration_since(instant()));
+        let now = jiff::Timestamp::now().as_second();
+        let reset = now + i64::try_from(left.as_secs()).unwrap_or(0) + 1;
+        vec![
+            ("x-ratelimit-limit", limit.to_string()),
+            ("x-ratelimit-remaining", limit.saturating_sub(used).to_string()),
+            ("x-ratelimit-used", used.to_string()),
+            ("x-ratelimit-reset", reset.to_string()),
+            ("x-ratelimit-resource", resource.to_owned()),
+        ]
+    }
+}
+
+fn secondary(seconds: u64) -> Reply {
+    let mut reply = Reply::message(
+        403,
+        "You have exceeded a secondary rate limit. Please wait a few minutes before you try again.",
+    );
+    reply.headers.push(("retry-after", seconds.to_string()));
+    reply
+}

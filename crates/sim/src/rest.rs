@@ -1,0 +1,463 @@
+//! The REST API, as far as Beadle and the incumbent use it.
+//!
+//! <https://docs.github.com/rest>
+
+use http::Method;
+use serde_json::{Value, json};
+
+use crate::world::{World, new_repository, now};
+use crate::{protection, shapes};
+
+/// A call as it came in.
+pub(crate) struct Call<'a> {
+    pub(crate) method: &'a Method,
+    /// Percent-decoded segments of the path.
+    pub(crate) path: Vec<&'a str>,
+    pub(crate) query: &'a [(String, String)],
+    pub(crate) body: &'a Value,
+    /// Who calls.
+    pub(crate) sender: &'a str,
+    pub(crate) accept: &'a str,
+}
+
+/// What is answered.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) body: Option<Value>,
+    pub(crate) headers: Vec<(&'static str, String)>,
+}
+
+impl Reply {
+    pub(crate) fn json(status: u16, body: Value) -> Self {
+        Self { status, body: Some(body), headers: Vec::new() }
+    }
+
+    fn empty(status: u16) -> Self {
+        Self { status, body: None, headers: Vec::new() }
+    }
+
+    pub(crate) fn message(status: u16, message: &str) -> Self {
+        let documentation = "https://docs.github.com/rest";
+        Self::json(
+            status,
+            json!({ "message": message, "documentation_url": documentation, "status": status.to_string() }),
+        )
+    }
+
+    pub(crate) fn not_found() -> Self {
+        Self::message(404, "Not Found")
+    }
+
+    fn invalid(message: &str) -> Self {
+        let documentation = "https://docs.github.com/rest";
+        Self::json(422, json!({ "message": message, "documentation_url": documentation, "errors": [] }))
+    }
+}
+
+/// Answers a call.
+pub(crate) fn answer(world: &mut World, call: &Call<'_>) -> Reply {
+    let method = call.method.as_str();
+    match (method, call.path.as_slice()) {
+        ("GET", ["users", login]) => match world.user(login).and_then(|user| user["login"].as_str()) {
+            Some(login) => Reply::json(200, shapes::public_user(world, login)),
+            None => Reply::not_found(),
+        },
+        ("GET", ["apps", slug]) => match world.app(slug) {
+            Some(app) => Reply::json(200, shapes::app(world, app)),
+            None => Reply::not_found(),
+        },
+        ("GET", ["repositories", id]) => match id.parse().ok().and_then(|id| world.by_id(id)) {
+            Some((org, repository)) => Reply::json(200, shapes::repository(world, org, repository, true)),
+            None => Reply::not_found(),
+        },
+        (_, ["orgs", org, rest @ ..]) => {
+            match world.org(org).and_then(|org| org["login"].as_str()).map(str::to_owned) {
+                Some(org) => organisation(world, call, &org, rest),
+                None => Reply::not_found(),
+            }
+        }
+        (_, ["repos", org, name, rest @ ..]) => {
+            let found = world.repository(org, name).and_then(|repository| repository["name"].as_str());
+            match found.map(str::to_owned) {
+                Some(name) => repository(world, call, org, &name, rest),
+                None => Reply::not_found(),
+            }
+        }
+        _ => Reply::not_found(),
+    }
+}
+
+/// One page of a list, with its `Link`.
+fn page(call: &Call<'_>, rows: Vec<Value>) -> Reply {
+    let number = |name: &str, or: usize| {
+        let value = call.query.iter().find(|(other, _)| other == name);
+        value.and_then(|(_, value)| value.parse().ok()).unwrap_or(or).max(1)
+    };
+    let (size, page) = (number("per_page", 30).min(100), number("page", 1));
+    let total = rows.len();
+    let rows: Vec<Value> = rows.into_iter().skip((page - 1) * size).take(size).collect();
+    let mut reply = Reply::json(200, Value::Array(rows));
+    if page * size < total {
+        reply.headers.push(("x-sim-next-page", (page + 1).to_string()));
+    }
+    reply
+}
+
+fn organisation(world: &mut World, call: &Call<'_>, org: &str, rest: &[&str]) -> Reply {
+    let known = |world: &World| world.org(org).cloned().unwrap_or(Value::Null);
+    match (call.method.as_str(), rest) {
+        ("GET", []) => Reply::json(200, shapes::organisation(world, &known(world))),
+        ("GET", ["repos"]) => {
+            let rows =
+                world.repositories(org).into_iter().map(|row| shapes::repository(world, org, row, false));
+            page(call, rows.collect())
+        }
+        ("POST", ["repos"]) => create(world, call, org),
+        ("GET", ["teams"]) => {
+            let org_value = known(world);
+            let teams = org_value["teams"].as_object().into_iter().flatten();
+            page(call, teams.map(|(_, team)| shapes::team(world, org, team, None)).collect())
+        }
+        (_, ["teams", slug, rest @ ..]) => match world.team(org, slug).and_then(|team| team["slug"].as_str())
+        {
+            Some(slug) => {
+                let slug = slug.to_owned();
+                team(world, call, org, &slug, rest)
+            }
+            None => Reply::not_found(),
+        },
+        _ => Reply::not_found(),
+    }
+}
+
+fn create(world: &mut World, call: &Call<'_>, org: &str) -> Reply {
+    let Some(name) = call.body["name"].as_str().filter(|name| !name.is_empty()) else {
+        return Reply::invalid("Repository creation failed.");
+    };
+    if world.repository(org, name).is_some() {
+        return Reply::invalid("Repository creation failed: name already exists on this account");
+    }
+    let id = world.fresh_id();
+    let mut repository = new_repository(id, name, &now());
+    set(&mut repository, call.body);
+    if call.body["auto_init"] == json!(true) {
+        repository["branches"]["main"] = json!({});
+    }
+    world.insert_repository(org, &repository, call.sender);
+    Reply::json(201, shapes::repository(world, org, &repository, true))
+}
+
+fn team(world: &mut World, call: &Call<'_>, org: &str, slug: &str, rest: &[&str]) -> Reply {
+    match (call.method.as_str(), rest) {
+        ("GET", ["repos"]) => {
+            let rows = world.repositories(org).into_iter().filter(|row| row["teams"].get(slug).is_some());
+            let rows = rows.map(|row| {
+                let mut shown = shapes::repository(world, org, row, false);
+                shown["role_name"] = row["teams"][slug].clone();
+                shown
+            });
+            page(call, rows.collect())
+        }
+        (method, ["repos", owner, name]) if owner.eq_ignore_ascii_case(org) => {
+            let Some(found) = world.repository(org, name) else { return Reply::not_found() };
+            let held = found["teams"].get(slug).cloned();
+            match method {
+                "GET" => match held {
+                    Some(_) if !call.accept.contains("repository+json") => Reply::empty(204),
+                    Some(role) => {
+                        let mut shown = shapes::repository(world, org, found, true);
+                        shown["role_name"] = role;
+                        Reply::json(200, shown)
+                    }
+                    None => Reply::not_found(),
+                },
+                "PUT" => {
+                    let permission = call.body["permission"].as_str().unwrap_or("push");
+                    let custom = world.org(org).map(|org| org["custom_roles"].clone()).unwrap_or_default();
+                    let known = ["pull", "triage", "push", "maintain", "admin"].contains(&permission)
+                        || custom.as_array().is_some_and(|roles| roles.contains(&json!(permission)));
+                    if !known {
+                        return Reply::invalid(
+                            "Validation Failed: permission is not a role of this organization",
+                        );
+                    }
+                    if let Some(refusal) = read_only(found) {
+                        return refusal;
+                    }
+                    let (slug, permission) = (slug.to_owned(), permission.to_owned());
+                    world.edit(org, name, call.sender, |found| found["teams"][slug] = json!(permission));
+                    Reply::empty(204)
+                }
+                "DELETE" => {
+                    if let Some(refusal) = read_only(found) {
+                        return refusal;
+                    }
+                    world.edit(org, name, call.sender, |found| {
+                        found["teams"].as_object_mut().and_then(|teams| teams.remove(slug))
+                    });
+                    Reply::empty(204)
+                }
+                _ => Reply::not_found(),
+            }
+        }
+        _ => Reply::not_found(),
+    }
+}
+
+fn read_only(repository: &Value) -> Option<Reply> {
+    (repository["archived"] == json!(true))
+        .then(|| Reply::message(403, "Repository was archived so is read-only."))
+}
+
+/// Sets the keys that GitHub knows; it ignores others.
+fn set(repository: &mut Value, body: &Value) {
+    const NOT_SETTABLE: &[&str] =
+        &["id", "created_at", "branches", "protection", "teams", "collaborators", "invitations"];
+    for (key, value) in body.as_object().into_iter().flatten() {
+        if key == "security_and_analysis" {
+            for (feature, status) in value.as_object().into_iter().flatten() {
+                repository[key][feature] = status.clone();
+            }
+        } else if !NOT_SETTABLE.contains(&key.as_str()) && repository.get(key).is_some() {
+            repository[key] = value.clone();
+        }
+    }
+    match (body["visibility"].as_str(), body["private"].as_bool()) {
+        (Some(visibility), _) => repository["private"] = json!(visibility != "public"),
+        (None, Some(true)) => repository["visibility"] = json!("private"),
+        (None, Some(false)) => repository["visibility"] = json!("public"),
+        (None, None) => {}
+    }
+}
+
+fn repository(world: &mut World, call: &Call<'_>, org: &str, name: &str, rest: &[&str]) -> Reply {
+    let Some(found) = world.repository(org, name).cloned() else { return Reply::not_found() };
+    let method = call.method.as_str();
+    let writes = method != "GET";
+    let unarchives = method == "PATCH" && rest.is_empty() && call.body["archived"] == json!(false);
+    if writes
+        && !unarchives
+        && !(method == "DELETE" && rest.is_empty())
+        && let Some(refusal) = read_only(&found)
+    {
+        return refusal;
+    }
+    match (method, rest) {
+        ("GET", []) => Reply::json(200, shapes::repository(world, org, &found, true)),
+        ("PATCH", []) => update(world, call, org, &found),
+        ("DELETE", []) => {
+            world.remove_repository(org, name, call.sender);
+            Reply::empty(204)
+        }
+        ("GET", ["topics"]) => Reply::json(200, json!({ "names": found["topics"] })),
+        ("PUT", ["topics"]) => {
+            let names = call.body["names"].as_array().cloned().unwrap_or_default();
+            let fine = |name: &Value| {
+                name.as_str().is_some_and(|name| {
+                    name.len() <= 50
+                        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
+                })
+            };
+            if names.len() > 20 || !names.iter().all(fine) {
+                return Reply::invalid(
+                    "Validation Failed: topics are at most 20, of lower case, digits and hyphens",
+                );
+            }
+            world.edit(org, name, call.sender, |found| found["topics"] = json!(names));
+            Reply::json(200, json!({ "names": names }))
+        }
+        ("GET", ["teams"]) => {
+            let teams = found["teams"].as_object().into_iter().flatten();
+            let rows = teams.filter_map(|(slug, permission)| {
+                let team = world.team(org, slug)?;
+                Some(shapes::team(world, org, team, permission.as_str()))
+            });
+            page(call, rows.collect())
+        }
+        (_, ["collaborators", ..]) => collaborators(world, call, org, &found, &rest[1..]),
+        (_, ["invitations", ..]) => invitations(world, call, org, &found, &rest[1..]),
+        (_, ["branches", ..]) => branches(world, call, org, &found, &rest[1..]),
+        ("GET", ["contents", path @ ..]) => match found["contents"].get(path.join("/")) {
+            Some(text) => {
+                use base64::Engine as _;
+                let text = text.as_str().unwrap_or_default();
+                let path = path.join("/");
+                let file = path.rsplit('/').next().unwrap_or_default();
+                let url = format!("https://api.github.com/repos/{org}/{name}/contents/{path}");
+                Reply::json(
+                    200,
+                    json!({
+                        "type": "file", "encoding": "base64", "size": text.len(), "name": file, "path": path,
+                        "content": base64::engine::general_purpose::STANDARD.encode(text), "sha": "0".repeat(40),
+                        "url": url, "git_url": url, "html_url": url, "download_url": url,
+                        "_links": { "self": url, "git": url, "html": url },
+                    }),
+                )
+            }
+            None => Reply::not_found(),
+        },
+        _ => Reply::not_found(),
+    }
+}
+
+fn update(world: &mut World, call: &Call<'_>, org: &str, found: &Value) -> Reply {
+    let name = found["name"].as_str().unwrap_or_default();
+    if let Some(visibility) = call.body["visibility"].as_str()
+        && !["private", "internal", "public"].contains(&visibility)
+    {
+        return Reply::invalid("Validation Failed: visibility");
+    }
+    if let Some(branch) = call.body["default_branch"].as_str()
+        && found["branches"].get(branch).is_none()
+    {
+        return Reply::invalid(&format!("Validation Failed: The branch {branch} was not found."));
+    }
+    let mut changed = found.clone();
+    set(&mut changed, call.body);
+    let merges = ["allow_squash_merge", "allow_merge_commit", "allow_rebase_merge"];
+    if merges.iter().all(|method| changed[*method] == json!(false)) {
+        return Reply::invalid("Sorry, you need to allow at least one merge strategy. (no_merge_method)");
+    }
+    let wanted = changed["name"].as_str().unwrap_or_default().to_owned();
+    if !wanted.eq_ignore_ascii_case(name) && world.repository(org, &wanted).is_some() {
+        return Reply::invalid("Validation Failed: name already exists on this account");
+    }
+    world.edit(org, name, call.sender, |found| *found = changed.clone());
+    Reply::json(200, shapes::repository(world, org, &changed, true))
+}
+
+fn collaborators(world: &mut World, call: &Call<'_>, org: &str, found: &Value, rest: &[&str]) -> Reply {
+    let name = found["name"].as_str().unwrap_or_default();
+    match (call.method.as_str(), rest) {
+        ("GET", []) => {
+            let people = found["collaborators"].as_object().into_iter().flatten();
+            let rows = people.map(|(login, role)| {
+                let mut shown = shapes::user(world, login);
+                let invitation_word = match role.as_str().unwrap_or_default() {
+                    "pull" => "read",
+                    "push" => "write",
+                    other => other,
+                };
+                shown["role_name"] = json!(invitation_word);
+                shown
+            });
+            page(call, rows.collect())
+        }
+        ("PUT", [login]) => {
+            let Some(login) = world.user(login).and_then(|user| user["login"].as_str()).map(str::to_owned)
+            else {
+                return Reply::not_found();
+            };
+            let permission = call.body["permission"].as_str().unwrap_or("push").to_owned();
+            let members = world.org(org).map(|org| org["members"].clone()).unwrap_or_default();
+            let is_member = members.as_array().is_some_and(|members| members.contains(&json!(login)));
+            if is_member || found["collaborators"].get(&login).is_some() {
+                world.edit(org, name, call.sender, |found| found["collaborators"][login] = json!(permission));
+                return Reply::empty(204);
+            }
+            let words = match permission.as_str() {
+                "pull" => "read",
+                "push" => "write",
+                other => other,
+            };
+            let id = world.fresh_id();
+            let invitation = json!({ "id": id, "login": login, "permissions": words, "created_at": now() });
+            world.edit(org, name, call.sender, |found| {
+                if let Some(all) = found["invitations"].as_array_mut() {
+                    all.retain(|other| other["login"] != json!(login));
+                    all.push(invitation.clone());
+                }
+            });
+            Reply::json(201, shapes::invitation(world, org, found, &invitation))
+        }
+        ("DELETE", [login]) => {
+            world.edit(org, name, call.sender, |found| {
+                let people = found["collaborators"].as_object_mut()?;
+                let key = people.keys().find(|other| other.eq_ignore_ascii_case(login))?.clone();
+                people.remove(&key)
+            });
+            Reply::empty(204)
+        }
+        _ => Reply::not_found(),
+    }
+}
+
+fn invitations(world: &mut World, call: &Call<'_>, org: &str, found: &Value, rest: &[&str]) -> Reply {
+    let name = found["name"].as_str().unwrap_or_default();
+    let all = found["invitations"].as_array().cloned().unwrap_or_default();
+    let place = |id: &str| all.iter().position(|invitation| invitation["id"] == id);
+    match (call.method.as_str(), rest) {
+        ("GET", []) => page(
+            call,
+            all.iter().map(|invitation| shapes::invitation(world, org, found, invitation)).collect(),
+        ),
+        ("PATCH", [id]) => match place(id) {
+            Some(at) => {
+                let permissions = call.body["permissions"].clone();
+                world.edit(org, name, call.sender, |found| {
+                    found["invitations"][at]["permissions"] = permissions.clone();
+                });
+                let mut changed = all[at].clone();
+                changed["permissions"] = permissions;
+                Reply::json(200, shapes::invitation(world, org, found, &changed))
+            }
+            None => Reply::not_found(),
+        },
+        ("DELETE", [id]) => match place(id) {
+            Some(at) => {
+                world.edit(org, name, call.sender, |found| {
+                    found["invitations"].as_array_mut().map(|invitations| invitations.remove(at))
+                });
+                Reply::empty(204)
+            }
+            None => Reply::not_found(),
+        },
+        _ => Reply::not_found(),
+    }
+}
+
+fn branches(world: &mut World, call: &Call<'_>, org: &str, found: &Value, rest: &[&str]) -> Reply {
+    let name = found["name"].as_str().unwrap_or_default();
+    let method = call.method.as_str();
+    if let ("GET", []) = (method, rest) {
+        let branches = found["branches"].as_object().into_iter().flatten();
+        let rows = branches.map(|(branch, _)| {
+            let url = format!("https://api.github.com/repos/{org}/{name}/commits/{branch}");
+            let protected = found["protection"].get(branch).is_some();
+            json!({ "name": branch, "commit": { "sha": "1".repeat(40), "url": url }, "protected": protected })
+        });
+        return page(call, rows.collect());
+    }
+    let [branch, "protection"] = rest else { return Reply::not_found() };
+    let branch = (*branch).to_owned();
+    if found["branches"].get(&branch).is_none() {
+        return Reply::message(404, "Branch not found");
+    }
+    let url = format!("https://api.github.com/repos/{org}/{name}/branches/{branch}/protection");
+    let rule = found["protection"].get(&branch);
+    match method {
+        "GET" => match rule {
+            Some(rule) => Reply::json(200, protection::to_rest(rule, &url)),
+            None => Reply::message(404, "Branch not protected"),
+        },
+        "PUT" => {
+            let id = rule.and_then(|rule| rule["id"].as_u64()).unwrap_or_else(|| world.fresh_id());
+            match protection::from_rest(id, call.body) {
+                Ok(rule) => {
+                    let shown = protection::to_rest(&rule, &url);
+                    world.edit(org, name, call.sender, |found| found["protection"][branch] = rule);
+                    Reply::json(200, shown)
+                }
+                Err(message) => Reply::invalid(&format!("Invalid request.\n\n{message}")),
+            }
+        }
+        "DELETE" => {
+            world.edit(org, name, call.sender, |found| {
+                found["protection"].as_object_mut().and_then(|rules| rules.remove(&branch))
+            });
+            Reply::empty(204)
+        }
+        _ => Reply::not_found(),
+    }
+}

@@ -1,0 +1,385 @@
+//! HTTP: authentication, limits, faults, ETags and the log of calls around the API; and the control below `/_sim`.
+
+use std::collections::HashSet;
+use std::fmt::Write as _;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::response::Response;
+use http::{HeaderMap, Method, StatusCode, Uri, header};
+use jsonwebtoken::{Algorithm, DecodingKey, Validation};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use crate::control;
+use crate::deliver::{self, Hook, Logged};
+use crate::faults::{Faults, shorten};
+use crate::graphql;
+use crate::limits::{Accounts, Limits, instant};
+use crate::rest::{self, Call, Reply};
+use crate::shapes;
+use crate::world::World;
+
+/// One line of the log of calls.
+#[derive(Clone, Debug)]
+pub(crate) struct Logline {
+    pub(crate) line: Value,
+}
+
+/// Everything that the handlers share.
+pub(crate) struct Shared {
+    pub(crate) world: Mutex<World>,
+    pub(crate) accounts: Mutex<Accounts>,
+    pub(crate) faults: Mutex<Faults>,
+    pub(crate) calls: Mutex<Vec<Logline>>,
+    pub(crate) tokens: Mutex<HashSet<String>>,
+    hook: Mutex<Option<Hook>>,
+    deliveries: Mutex<Vec<Logged>>,
+    next: AtomicU64,
+    pub(crate) latency: Mutex<Duration>,
+    /// Calls are logged with their bodies, for the contract tests.
+    pub(crate) record: bool,
+    pub(crate) http: reqwest::Client,
+    pub(crate) app_key: crate::keys::AppKey,
+    pub(crate) limits: Limits,
+}
+
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Shared {
+    pub(crate) fn new(limits: Limits, record: bool, app_key: crate::keys::AppKey) -> Self {
+        Self {
+            world: Mutex::new(World::new()),
+            accounts: Mutex::new(Accounts::new(limits)),
+            faults: Mutex::default(),
+            calls: Mutex::default(),
+            tokens: Mutex::default(),
+            hook: Mutex::default(),
+            deliveries: Mutex::default(),
+            next: AtomicU64::new(1),
+            latency: Mutex::new(Duration::ZERO),
+            record,
+            http: reqwest::Client::new(),
+            app_key,
+            limits,
+        }
+    }
+
+    pub(crate) fn hook(&self) -> Option<Hook> {
+        lock(&self.hook).clone()
+    }
+
+    pub(crate) fn set_hook(&self, hook: Option<Hook>) {
+        *lock(&self.hook) = hook;
+    }
+
+    pub(crate) fn next_delivery(&self) -> u64 {
+        self.next.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(crate) fn log(&self, logged: Logged) {
+        lock(&self.deliveries).push(logged);
+    }
+
+    pub(crate) fn logged(&self, id: u64) -> Option<Logged> {
+        lock(&self.deliveries).iter().find(|logged| logged.id == id).cloned()
+    }
+
+    pub(crate) fn mint(&self, prefix: &str) -> String {
+        let bits: u128 = rand::random();
+        let token = format!("{prefix}{bits:032x}");
+        lock(&self.tokens).insert(token.clone());
+        token
+    }
+
+    /// Tells webhooks what changed since the last time.
+    pub(crate) fn flush(self: &Arc<Self>, tell: bool) {
+        let events = std::mem::take(&mut lock(&self.world).outbox);
+        if tell {
+            deliver::send(self, events);
+        }
+    }
+}
+
+/// Who calls.
+enum Caller {
+    Token(String),
+    App,
+}
+
+pub(crate) fn router(shared: Arc<Shared>) -> axum::Router {
+    let limit = axum::extract::DefaultBodyLimit::max(256 * 1024 * 1024);
+    axum::Router::new().fallback(handle).layer(limit).with_state(shared)
+}
+
+async fn handle(
+    State(shared): State<Arc<Shared>>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let path = uri.path();
+    if let Some(path) = path.strip_prefix("/_sim/") {
+        return control::answer(&shared, &method, path, uri.query().unwrap_or_default(), &body);
+    }
+    let started = instant();
+    lock(&shared.accounts).at_once += 1;
+    let response = api(&shared, &method, &uri, &headers, &body, started).await;
+    lock(&shared.accounts).at_once -= 1;
+    response
+}
+
+async fn api(
+    shared: &Arc<Shared>,
+    method: &Method,
+    uri: &Uri,
+    headers: &HeaderMap,
+    body: &Bytes,
+    started: std::time::Instant,
+) -> Response {
+    let path = uri.path().strip_prefix("/api/v3").unwrap_or(uri.path());
+    let is_graphql = path == "/graphql" || path == "/api/graphql";
+    let text = String::from_utf8_lossy(body);
+    let latency = *lock(&shared.latency);
+    let fault = lock(&shared.faults).strike(method.as_str(), path, &text);
+    let delay = latency + Duration::from_millis(fault.as_ref().map_or(0, |fault| fault.delay_ms));
+    if !delay.is_zero() {
+        tokio::time::sleep(delay).await;
+    }
+    let request: Value = serde_json::from_slice(body).unwrap_or(Value::Null);
+    let mut log = json!({ "method": method.as_str(), "path": path, "query": uri.query(), "cost": 0 });
+    let early = fault.as_ref().and_then(|fault| {
+        let mut reply = Reply::message(fault.status?, "injected fault");
+        reply.body = fault.body.clone().or(reply.body);
+        reply.headers.extend(fault.retry_after.map(|seconds| ("retry-after", seconds.to_string())));
+        Some(reply)
+    });
+    log["fault"] = json!(fault.is_some());
+    let mut reply = match early {
+        Some(reply) => reply,
+        None => authorised(shared, method, uri, path, headers, &request, is_graphql, &mut log),
+    };
+    shared.flush(true);
+    if let (Some(field), Some(body)) =
+        (fault.as_ref().and_then(|fault| fault.shorten.as_ref()), &mut reply.body)
+    {
+        shorten(body, field);
+    }
+    log["status"] = json!(reply.status);
+    if shared.record {
+        log["request"] = request;
+        log["answer"] = reply.body.clone().unwrap_or(Value::Null);
+    }
+    log["ms"] = json!(started.elapsed().as_secs_f64() * 1000.0);
+    let response = respond(&reply, headers, uri, fault.as_ref());
+    if response.status() == StatusCode::NOT_MODIFIED {
+        log["status"] = json!(304);
+    }
+    lock(&shared.calls).push(Logline { line: log });
+    response
+}
+
+#[expect(clippy::too_many_arguments, reason = "one request, taken apart")]
+fn authorised(
+    shared: &Arc<Shared>,
+    method: &Method,
+    uri: &Uri,
+    path: &str,
+    headers: &HeaderMap,
+    request: &Value,
+    is_graphql: bool,
+    log: &mut Value,
+) -> Reply {
+    let caller = match caller(shared, headers) {
+        Ok(caller) => caller,
+        Err(reply) => return *reply,
+    };
+    let Caller::Token(token) = caller else { return as_app(shared, method, path, uri, request) };
+    let resource = if is_graphql { "graphql" } else { "core" };
+    let text = request["query"].as_str().unwrap_or_default();
+    let writes = if is_graphql { text.trim_start().starts_with("mutation") } else { method != Method::GET };
+    let points = if writes { 5 } else { 1 };
+    if let Err(reply) = lock(&shared.accounts).admit(&token, resource, points) {
+        return *reply;
+    }
+    let sender = "beadle-app";
+    let (mut reply, cost) = if is_graphql {
+        let outcome = graphql::run(&mut lock(&shared.world), request, sender);
+        log["operation"] = json!(outcome.operation);
+        log["mutation"] = json!(outcome.is_mutation);
+        (Reply::json(200, outcome.body), outcome.cost)
+    } else {
+        let decoded: Vec<String> = path
+            .split('/')
+            .filter(|segment| !segment.is_empty())
+            .map(|segment| percent_encoding::percent_decode_str(segment).decode_utf8_lossy().into_owned())
+            .collect();
+        let query: Vec<(String, String)> =
+            form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()).into_owned().collect();
+        let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+        let call = Call {
+            method,
+            path: decoded.iter().map(String::as_str).collect(),
+            query: &query,
+            body: request,
+            sender,
+            accept,
+        };
+        (rest::answer(&mut lock(&shared.world), &call), 1)
+    };
+    log["cost"] = json!(cost);
+    log["writes"] = json!(writes);
+    let mut accounts = lock(&shared.accounts);
+    accounts.book(&token, resource, cost, points);
+    reply.headers.extend(accounts.headers(&token, resource));
+    reply
+}
+
+fn caller(shared: &Shared, headers: &HeaderMap) -> Result<Caller, Box<Reply>> {
+    let bad = || Box::new(Reply::message(401, "Bad credentials"));
+    let authorization =
+        headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let (_, token) = authorization.split_once(' ').ok_or_else(bad)?;
+    if lock(&shared.tokens).contains(token) {
+        return Ok(Caller::Token(token.to_owned()));
+    }
+    let mut validation = Validation::new(Algorithm::RS256);
+    validation.set_required_spec_claims(&["exp", "iss"]);
+    validation.leeway = 0;
+    let key = DecodingKey::from_rsa_der(&shared.app_key.public);
+    let claims = jsonwebtoken::decode::<Value>(token, &key, &validation).map_err(|_| bad())?.claims;
+    let now = jiff::Timestamp::now().as_second();
+    let (iat, exp) = (claims["iat"].as_i64().unwrap_or(i64::MAX), claims["exp"].as_i64().unwrap_or(i64::MAX));
+    let issuer =
+        claims["iss"].as_str().map(str::to_owned).or(claims["iss"].as_u64().map(|id| id.to_string()));
+    if iat > now || exp - now > 600 || issuer.as_deref() != Some(&crate::APP_ID.to_string()) {
+        return Err(bad());
+    }
+    Ok(Caller::App)
+}
+
+/// Calls in the App's own name.
+fn as_app(shared: &Arc<Shared>, method: &Method, path: &str, uri: &Uri, body: &Value) -> Reply {
+    let world = lock(&shared.world);
+    let app = world
+        .app(crate::APP_SLUG)
+        .cloned()
+        .unwrap_or_else(|| json!({ "id": crate::APP_ID, "slug": crate::APP_SLUG }));
+    let segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
+    match (method.as_str(), segments.as_slice()) {
+        ("GET", ["app"]) => Reply::json(200, shapes::app(&world, &app)),
+        ("GET", ["app", "installations"]) => {
+            let orgs = world.doc["orgs"].as_object().into_iter().flatten();
+            Reply::json(200, orgs.map(|(_, org)| shapes::installation(&world, org, &app)).collect())
+        }
+        ("GET", ["orgs", org, "installation"]) => match world.org(org) {
+            Some(org) => Reply::json(200, shapes::installation(&world, org, &app)),
+            None => Reply::not_found(),
+        },
+        ("POST", ["app", "installations", id, "access_tokens"]) => {
+            let mut orgs = world.doc["orgs"].as_object().into_iter().flatten();
+            if !orgs.any(|(_, org)| shapes::installation_id(org).to_string() == *id) {
+                return Reply::not_found();
+            }
+            let expires = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(1);
+            let token = shared.mint("ghs_");
+            Reply::json(
+                201,
+                json!({
+                    "token": token, "expires_at": format!("{expires:.0}"), "permissions": shapes::permissions(),
+                    "repository_selection": "all",
+                }),
+            )
+        }
+        ("GET", ["app", "hook", "deliveries"]) => {
+            let failed = uri.query().is_some_and(|query| query.contains("status=failure"));
+            let deliveries = lock(&shared.deliveries);
+            let rows = deliveries.iter().rev().map(Logged::row);
+            let rows = rows.filter(|row| !failed || row["status"] != "OK");
+            Reply::json(200, rows.take(100).collect())
+        }
+        ("GET", ["app", "hook", "deliveries", id]) => {
+            match id.parse().ok().and_then(|id| shared.logged(id)) {
+                Some(logged) => Reply::json(200, logged.whole()),
+                None => Reply::not_found(),
+            }
+        }
+        ("POST", ["app", "hook", "deliveries", id, "attempts"]) => {
+            if id.parse().is_ok_and(|id| deliver::again(shared, id)) {
+                Reply::json(202, json!({}))
+            } else {
+                Reply::not_found()
+            }
+        }
+        _ => {
+            let _ = body;
+            Reply::message(403, "Resource not accessible by integration")
+        }
+    }
+}
+
+/// `ETag = SHA-256(Accept ":" Authorization ":" Cookie ":" body)`: it depends on the token.
+fn etag(headers: &HeaderMap, body: &str) -> String {
+    let value = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let text = format!(
+        "{}:{}:{}:{body}",
+        value(header::ACCEPT),
+        value(header::AUTHORIZATION),
+        value(header::COOKIE)
+    );
+    Sha256::digest(text.as_bytes()).iter().fold(String::from("\""), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    }) + "\""
+}
+
+fn respond(reply: &Reply, headers: &HeaderMap, uri: &Uri, fault: Option<&crate::Fault>) -> Response {
+    let mut response = Response::builder().status(reply.status);
+    let text = reply.body.as_ref().map(Value::to_string).unwrap_or_default();
+    for (name, value) in &reply.headers {
+        if *name == "x-sim-next-page" {
+            let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
+            response = response.header(header::LINK, next_link(host, uri, value));
+        } else {
+            response = response.header(*name, value);
+        }
+    }
+    if reply.status == 200 {
+        let tag = etag(headers, &text);
+        if headers.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok()) == Some(&tag) {
+            let unchanged = Response::builder().status(StatusCode::NOT_MODIFIED).header(header::ETAG, tag);
+            return unchanged.body(Body::empty()).unwrap_or_default();
+        }
+        response = response.header(header::ETAG, tag);
+    }
+    let broken = || Err::<Bytes, _>(std::io::Error::other("injected fault"));
+    let body = match fault {
+        Some(fault) if fault.reset => Body::from_stream(futures::stream::iter([broken()])),
+        Some(fault) if fault.truncate => {
+            let half = Bytes::from(text[..text.len() / 2].to_owned());
+            Body::from_stream(futures::stream::iter([Ok(half), broken()]))
+        }
+        _ => Body::from(text),
+    };
+    if reply.body.is_some() {
+        response = response.header(header::CONTENT_TYPE, "application/json; charset=utf-8");
+    }
+    response.body(body).unwrap_or_default()
+}
+
+fn next_link(host: &str, uri: &Uri, page: &str) -> String {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    for (name, value) in form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()) {
+        if name != "page" {
+            query.append_pair(&name, &value);
+        }
+    }
+    query.append_pair("page", page);
+    format!("<http://{host}{}?{}>; rel=\"next\"", uri.path(), query.finish())
+}

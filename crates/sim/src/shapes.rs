@@ -1,0 +1,263 @@
+//! The objects of the state as REST shows them, with every field that GitHub's description requires.
+
+use serde_json::{Value, json};
+
+use crate::ids::Node;
+use crate::world::World;
+
+/// Fields of the state that are lists of their own in REST.
+const OWN: &[&str] = &["branches", "protection", "teams", "collaborators", "invitations", "contents"];
+const URLS: &[&str] = &[
+    "archive_url",
+    "assignees_url",
+    "blobs_url",
+    "branches_url",
+    "collaborators_url",
+    "comments_url",
+    "commits_url",
+    "compare_url",
+    "contents_url",
+    "contributors_url",
+    "deployments_url",
+    "downloads_url",
+    "events_url",
+    "forks_url",
+    "git_commits_url",
+    "git_refs_url",
+    "git_tags_url",
+    "hooks_url",
+    "issue_comment_url",
+    "issue_events_url",
+    "issues_url",
+    "keys_url",
+    "labels_url",
+    "languages_url",
+    "merges_url",
+    "milestones_url",
+    "notifications_url",
+    "pulls_url",
+    "releases_url",
+    "stargazers_url",
+    "statuses_url",
+    "subscribers_url",
+    "subscription_url",
+    "tags_url",
+    "teams_url",
+    "trees_url",
+];
+/// Fields that rows of lists lack.
+const FULL_ONLY: &[&str] = &[
+    "allow_squash_merge",
+    "allow_merge_commit",
+    "allow_rebase_merge",
+    "allow_auto_merge",
+    "delete_branch_on_merge",
+    "allow_update_branch",
+    "use_squash_pr_title_as_default",
+    "squash_merge_commit_title",
+    "squash_merge_commit_message",
+    "merge_commit_title",
+    "merge_commit_message",
+    "has_pull_requests",
+    "pull_request_creation_policy",
+];
+
+/// A repository; a row of a list lacks the merge settings.
+pub(crate) fn repository(world: &World, org: &str, repository: &Value, full: bool) -> Value {
+    let name = repository["name"].as_str().unwrap_or_default();
+    let id = repository["id"].as_u64().unwrap_or_default();
+    let api = format!("https://api.github.com/repos/{org}/{name}");
+    let web = format!("https://github.com/{org}/{name}");
+    let mut shown = json!({
+        "node_id": Node::Repository(id).encode(),
+        "full_name": format!("{org}/{name}"),
+        "owner": organisation_as_owner(world, org),
+        "url": api,
+        "html_url": web,
+        "clone_url": format!("{web}.git"),
+        "git_url": format!("git://github.com/{org}/{name}.git"),
+        "ssh_url": format!("git@github.com:{org}/{name}.git"),
+        "svn_url": web,
+        "mirror_url": null,
+        "language": null,
+        "license": null,
+        "forks": 0, "forks_count": 0, "open_issues": 0, "open_issues_count": 0, "size": 0,
+        "stargazers_count": 0, "watchers": 0, "watchers_count": 0, "network_count": 0, "subscribers_count": 0,
+        "has_pages": false,
+        "has_downloads": true,
+        "pushed_at": repository["created_at"],
+        "updated_at": repository["created_at"],
+    });
+    for url in URLS {
+        let part = url.trim_end_matches("_url");
+        shown[*url] = json!(format!("{api}/{part}"));
+    }
+    for (key, value) in repository.as_object().into_iter().flatten() {
+        let hidden = OWN.contains(&key.as_str()) || (!full && FULL_ONLY.contains(&key.as_str()));
+        if !hidden {
+            shown[key] = value.clone();
+        }
+    }
+    shown
+}
+
+pub(crate) fn organisation_as_owner(world: &World, login: &str) -> Value {
+    let id = world.org(login).and_then(|org| org["id"].as_u64()).unwrap_or_default();
+    account(login, id, &Node::Organisation(id).encode(), "Organization")
+}
+
+/// A person. Whoever is in no list still has an account.
+pub(crate) fn user(world: &World, login: &str) -> Value {
+    let known = world.user(login);
+    let id = known.and_then(|user| user["id"].as_u64()).unwrap_or(1);
+    let login = known.and_then(|user| user["login"].as_str()).unwrap_or(login);
+    account(login, id, &Node::User(id).encode(), "User")
+}
+
+fn account(login: &str, id: u64, node_id: &str, kind: &str) -> Value {
+    let api = format!("https://api.github.com/users/{login}");
+    json!({
+        "login": login, "id": id, "node_id": node_id, "type": kind, "site_admin": false, "gravatar_id": "",
+        "avatar_url": format!("https://avatars.githubusercontent.com/u/{id}"),
+        "html_url": format!("https://github.com/{login}"),
+        "url": api,
+        "events_url": format!("{api}/events{{/privacy}}"),
+        "followers_url": format!("{api}/followers"),
+        "following_url": format!("{api}/following{{/other_user}}"),
+        "gists_url": format!("{api}/gists{{/gist_id}}"),
+        "organizations_url": format!("{api}/orgs"),
+        "received_events_url": format!("{api}/received_events"),
+        "repos_url": format!("{api}/repos"),
+        "starred_url": format!("{api}/starred{{/owner}}{{/repo}}"),
+        "subscriptions_url": format!("{api}/subscriptions"),
+    })
+}
+
+pub(crate) fn public_user(world: &World, login: &str) -> Value {
+    let mut shown = user(world, login);
+    for key in ["bio", "blog", "company", "email", "hireable", "location", "name"] {
+        shown[key] = Value::Null;
+    }
+    for key in ["followers", "following", "public_gists", "public_repos"] {
+        shown[key] = json!(0);
+    }
+    shown["created_at"] = json!("2020-01-01T00:00:00Z");
+    shown["updated_at"] = json!("2020-01-01T00:00:00Z");
+    shown["user_view_type"] = json!("public");
+    shown
+}
+
+/// A team; with a permission where it is shown for a repository.
+pub(crate) fn team(world: &World, org: &str, team: &Value, permission: Option<&str>) -> Value {
+    let slug = team["slug"].as_str().unwrap_or_default();
+    let id = team["id"].as_u64().unwrap_or_default();
+    let org_id = world.org(org).and_then(|org| org["id"].as_u64()).unwrap_or_default();
+    let api = format!("https://api.github.com/organizations/{org_id}/team/{id}");
+    json!({
+        "id": id,
+        "node_id": Node::Team(id).encode(),
+        "slug": slug,
+        "name": team["name"],
+        "description": team["description"],
+        "privacy": "closed",
+        "notification_setting": "notifications_enabled",
+        "permission": permission.unwrap_or("pull"),
+        "type": "organization",
+        "organization_id": org_id,
+        "url": api,
+        "html_url": format!("https://github.com/orgs/{org}/teams/{slug}"),
+        "members_url": format!("{api}/members{{/member}}"),
+        "repositories_url": format!("{api}/repos"),
+        "parent": null,
+    })
+}
+
+pub(crate) fn invitation(world: &World, org: &str, of: &Value, invitation: &Value) -> Value {
+    let id = invitation["id"].as_u64().unwrap_or_default();
+    let name = of["name"].as_str().unwrap_or_default();
+    let invitee = invitation["login"].as_str().map(|login| user(world, login));
+    json!({
+        "id": id,
+        "node_id": format!("RI_kgDO{id:08}"),
+        "repository": repository(world, org, of, false),
+        "invitee": invitee,
+        "inviter": user(world, "octocat"),
+        "permissions": invitation["permissions"],
+        "created_at": invitation["created_at"].as_str().unwrap_or("2026-01-01T00:00:00Z"),
+        "expired": invitation["expired"].as_bool().unwrap_or(false),
+        "url": format!("https://api.github.com/user/repository_invitations/{id}"),
+        "html_url": format!("https://github.com/{org}/{name}/invitations"),
+    })
+}
+
+pub(crate) fn organisation(world: &World, org: &Value) -> Value {
+    let login = org["login"].as_str().unwrap_or_default();
+    let api = format!("https://api.github.com/orgs/{login}");
+    let id = org["id"].as_u64().unwrap_or_default();
+    json!({
+        "login": login, "id": id, "node_id": Node::Organisation(id).encode(), "type": "Organization",
+        "url": api,
+        "repos_url": format!("{api}/repos"), "events_url": format!("{api}/events"),
+        "hooks_url": format!("{api}/hooks"), "issues_url": format!("{api}/issues"),
+        "members_url": format!("{api}/members{{/member}}"),
+        "public_members_url": format!("{api}/public_members{{/member}}"),
+        "avatar_url": format!("https://avatars.githubusercontent.com/u/{id}"),
+        "html_url": format!("https://github.com/{login}"),
+        "description": null, "has_organization_projects": true, "has_repository_projects": true,
+        "public_repos": world.repositories(login).iter().filter(|r| r["visibility"] == "public").count(),
+        "public_gists": 0, "followers": 0, "following": 0,
+        "created_at": "2020-01-01T00:00:00Z", "updated_at": "2020-01-01T00:00:00Z", "archived_at": null,
+    })
+}
+
+/// What an App may do, and hears of.
+pub(crate) fn permissions() -> Value {
+    json!({ "administration": "write", "contents": "read", "metadata": "read", "members": "read" })
+}
+
+pub(crate) const EVENTS: &[&str] = &[
+    "branch_protection_rule",
+    "create",
+    "label",
+    "member",
+    "public",
+    "push",
+    "repository",
+    "repository_ruleset",
+    "team",
+    "team_add",
+];
+
+pub(crate) fn app(world: &World, app: &Value) -> Value {
+    let id = app["id"].as_u64().unwrap_or_default();
+    let slug = app["slug"].as_str().unwrap_or_default();
+    json!({
+        "id": id, "slug": slug, "node_id": Node::App(id).encode(), "name": slug, "description": null,
+        "owner": user(world, "octocat"),
+        "external_url": format!("https://{slug}.example.com"), "html_url": format!("https://github.com/apps/{slug}"),
+        "created_at": "2020-01-01T00:00:00Z", "updated_at": "2020-01-01T00:00:00Z",
+        "permissions": permissions(), "events": EVENTS,
+    })
+}
+
+pub(crate) fn installation(world: &World, org: &Value, app: &Value) -> Value {
+    let login = org["login"].as_str().unwrap_or_default();
+    let id = installation_id(org);
+    json!({
+        "id": id, "app_id": app["id"], "app_slug": app["slug"], "client_id": "Iv1.0000000000000000",
+        "target_id": org["id"], "target_type": "Organization",
+        "account": organisation_as_owner(world, login),
+        "single_file_name": null, "repository_selection": "all",
+        "access_tokens_url": format!("https://api.github.com/app/installations/{id}/access_tokens"),
+        "repositories_url": "https://api.github.com/installation/repositories",
+        "html_url": format!("https://github.com/organizations/{login}/settings/installations/{id}"),
+        "events": EVENTS, "permissions": permissions(),
+        "created_at": "2020-01-01T00:00:00Z", "updated_at": "2020-01-01T00:00:00Z",
+        "suspended_by": null, "suspended_at": null,
+    })
+}
+
+/// Every organisation has one installation.
+pub(crate) fn installation_id(org: &Value) -> u64 {
+    org["id"].as_u64().unwrap_or_default() + 40_000_000
+}

@@ -1,0 +1,307 @@
+//! The state: one JSON document in GitHub's REST shapes, with the few look-ups that everything needs.
+
+use std::collections::HashMap;
+
+use serde_json::{Map, Value, json};
+
+use crate::events::{self, Event};
+use crate::ids::Node;
+
+/// The simulated GitHub's state.
+#[derive(Debug)]
+pub(crate) struct World {
+    pub(crate) doc: Value,
+    /// Repository id → organisation and name.
+    index: HashMap<u64, (String, String)>,
+    next_id: u64,
+    /// What changed and is to be told to webhooks.
+    pub(crate) outbox: Vec<Event>,
+}
+
+/// The keys of a new repository, in the shapes of REST.
+pub(crate) fn new_repository(id: u64, name: &str, created_at: &str) -> Value {
+    json!({
+        "id": id,
+        "name": name,
+        "description": null,
+        "homepage": null,
+        "visibility": "private",
+        "private": true,
+        "fork": false,
+        "archived": false,
+        "disabled": false,
+        "is_template": false,
+        "default_branch": "main",
+        "created_at": created_at,
+        "has_issues": true,
+        "has_projects": true,
+        "has_wiki": true,
+        "has_discussions": false,
+        "has_pull_requests": true,
+        "pull_request_creation_policy": "all",
+        "allow_squash_merge": true,
+        "allow_merge_commit": true,
+        "allow_rebase_merge": true,
+        "allow_auto_merge": false,
+        "delete_branch_on_merge": false,
+        "allow_update_branch": false,
+        "use_squash_pr_title_as_default": false,
+        "squash_merge_commit_title": "COMMIT_OR_PR_TITLE",
+        "squash_merge_commit_message": "COMMIT_MESSAGES",
+        "merge_commit_title": "MERGE_MESSAGE",
+        "merge_commit_message": "PR_TITLE",
+        "allow_forking": false,
+        "web_commit_signoff_required": false,
+        "security_and_analysis": {
+            "advanced_security": { "status": "disabled" },
+            "code_security": { "status": "disabled" },
+            "secret_scanning": { "status": "disabled" },
+            "secret_scanning_push_protection": { "status": "disabled" },
+            "secret_scanning_non_provider_patterns": { "status": "disabled" },
+            "secret_scanning_ai_detection": { "status": "disabled" },
+        },
+        "topics": [],
+        "branches": {},
+        "protection": {},
+        "teams": {},
+        "collaborators": {},
+        "invitations": [],
+        "contents": {},
+    })
+}
+
+impl World {
+    /// A GitHub with nothing in it.
+    pub(crate) fn new() -> Self {
+        Self::from(json!({ "orgs": {}, "users": {}, "apps": {} }))
+    }
+
+    pub(crate) fn from(doc: Value) -> Self {
+        let mut world = Self { doc, index: HashMap::new(), next_id: 1_000, outbox: Vec::new() };
+        world.complete();
+        world
+    }
+
+    /// Fills in what a state document may leave out, and finds everything again.
+    pub(crate) fn complete(&mut self) {
+        for part in ["orgs", "users", "apps"] {
+            if !self.doc[part].is_object() {
+                self.doc[part] = json!({});
+            }
+        }
+        self.next_id = self.next_id.max(largest_id(&self.doc));
+        let mut next = self.next_id;
+        let mut fresh = || {
+            next += 1;
+            next
+        };
+        let now = now();
+        for (login, org) in entries_mut(&mut self.doc["orgs"]) {
+            default(org, "login", json!(login));
+            default(org, "id", json!(null));
+            if org["id"].is_null() {
+                org["id"] = json!(fresh());
+            }
+            default(org, "members", json!([]));
+            default(org, "custom_roles", json!([]));
+            for part in ["teams", "repos"] {
+                default(org, part, json!({}));
+            }
+            for (slug, team) in entries_mut(&mut org["teams"]) {
+                default(team, "slug", json!(slug));
+                default(team, "name", json!(slug));
+                if team["id"].is_null() {
+                    team["id"] = json!(fresh());
+                }
+            }
+            for (name, repository) in entries_mut(&mut org["repos"]) {
+                let id = repository["id"].as_u64().unwrap_or_else(&mut fresh);
+                let Value::Object(defaults) = new_repository(id, name, &now) else { continue };
+                let given = repository.as_object().cloned().unwrap_or_default();
+                let mut whole = defaults;
+                // One of the two is enough in a document.
+                if let Some(visibility) = given.get("visibility") {
+                    whole.insert("private".into(), json!(visibility != "public"));
+                } else if given.get("private") == Some(&json!(false)) {
+                    whole.insert("visibility".into(), json!("public"));
+                }
+                whole.extend(given);
+                whole.insert("id".into(), json!(id));
+                whole.insert("name".into(), json!(name));
+                *repository = Value::Object(whole);
+                for (_, rule) in entries_mut(&mut repository["protection"]) {
+                    crate::protection::complete(rule, &mut fresh);
+                }
+            }
+        }
+        for part in ["users", "apps"] {
+            for (name, entry) in entries_mut(&mut self.doc[part]) {
+                if entry["id"].is_null() {
+                    entry["id"] = json!(fresh());
+                }
+                default(entry, if part == "users" { "login" } else { "slug" }, json!(name));
+            }
+        }
+        self.next_id = next;
+        self.reindex();
+    }
+
+    pub(crate) fn reindex(&mut self) {
+        self.index.clear();
+        let orgs = self.doc["orgs"].as_object().into_iter().flatten();
+        for (login, org) in orgs {
+            for (name, repository) in org["repos"].as_object().into_iter().flatten() {
+                if let Some(id) = repository["id"].as_u64() {
+                    self.index.insert(id, (login.clone(), name.clone()));
+                }
+            }
+        }
+    }
+
+    pub(crate) fn fresh_id(&mut self) -> u64 {
+        self.next_id += 1;
+        self.next_id
+    }
+
+    /// An organisation by its login, without case.
+    pub(crate) fn org(&self, login: &str) -> Option<&Value> {
+        find(&self.doc["orgs"], login)
+    }
+
+    pub(crate) fn org_mut(&mut self, login: &str) -> Option<&mut Value> {
+        find_mut(&mut self.doc["orgs"], login)
+    }
+
+    pub(crate) fn repository(&self, org: &str, name: &str) -> Option<&Value> {
+        find(&self.org(org)?["repos"], name)
+    }
+
+    pub(crate) fn by_id(&self, id: u64) -> Option<(&str, &Value)> {
+        let (org, name) = self.index.get(&id)?;
+        Some((org, self.repository(org, name)?))
+    }
+
+    /// Every repository of an organisation, oldest first.
+    pub(crate) fn repositories(&self, org: &str) -> Vec<&Value> {
+        let repositories = self.org(org).and_then(|org| org["repos"].as_object()).into_iter().flatten();
+        let mut repositories: Vec<&Value> = repositories.map(|(_, repository)| repository).collect();
+        repositories.sort_by_cached_key(|repository| {
+            (repository["created_at"].as_str().unwrap_or_default().to_owned(), repository["id"].as_u64())
+        });
+        repositories
+    }
+
+    pub(crate) fn team(&self, org: &str, slug: &str) -> Option<&Value> {
+        find(&self.org(org)?["teams"], slug)
+    }
+
+    pub(crate) fn user(&self, login: &str) -> Option<&Value> {
+        find(&self.doc["users"], login)
+    }
+
+    pub(crate) fn app(&self, slug: &str) -> Option<&Value> {
+        find(&self.doc["apps"], slug)
+    }
+
+    /// What an actor's node id names, as a branch rule keeps it: the list, and the name in it.
+    pub(crate) fn actor(&self, node: &str) -> Option<(&'static str, String)> {
+        let by_id = |map: &Value, id: u64, name: &str| {
+            let mut entries = map.as_object()?.values();
+            entries.find(|entry| entry["id"].as_u64() == Some(id))?[name].as_str().map(str::to_owned)
+        };
+        match Node::decode(node)? {
+            Node::User(id) => Some(("users", by_id(&self.doc["users"], id, "login")?)),
+            Node::App(id) => Some(("apps", by_id(&self.doc["apps"], id, "slug")?)),
+            Node::Team(id) => {
+                let mut orgs = self.doc["orgs"].as_object()?.values();
+                Some(("teams", orgs.find_map(|org| by_id(&org["teams"], id, "slug"))?))
+            }
+            _ => None,
+        }
+    }
+
+    /// Changes a repository, and notes what webhooks have to be told.
+    pub(crate) fn edit<T>(
+        &mut self,
+        org: &str,
+        name: &str,
+        sender: &str,
+        edit: impl FnOnce(&mut Value) -> T,
+    ) -> Option<T> {
+        let before = self.repository(org, name)?.clone();
+        let repositories = &mut self.org_mut(org)?["repos"];
+        let repository = find_mut(repositories, name)?;
+        let result = edit(repository);
+        let after = repository.clone();
+        let (old, new) = (before["name"].clone(), after["name"].clone());
+        if old != new
+            && let (Some(map), Some(old), Some(new)) =
+                (repositories.as_object_mut(), old.as_str(), new.as_str())
+        {
+            map.remove(old);
+            map.insert(new.to_owned(), after.clone());
+            self.reindex();
+        }
+        let told = events::of_change(self, org, Some(&before), Some(&after), sender);
+        self.outbox.extend(told);
+        Some(result)
+    }
+
+    pub(crate) fn insert_repository(&mut self, org: &str, repository: &Value, sender: &str) -> Option<()> {
+        let name = repository["name"].as_str()?.to_owned();
+        self.org_mut(org)?["repos"].as_object_mut()?.insert(name, repository.clone());
+        self.complete();
+        let told = events::of_change(self, org, None, Some(repository), sender);
+        self.outbox.extend(told);
+        Some(())
+    }
+
+    pub(crate) fn remove_repository(&mut self, org: &str, name: &str, sender: &str) -> Option<()> {
+        let before = self.repository(org, name)?.clone();
+        let key = before["name"].as_str()?.to_owned();
+        self.org_mut(org)?["repos"].as_object_mut()?.remove(&key);
+        self.reindex();
+        let told = events::of_change(self, org, Some(&before), None, sender);
+        self.outbox.extend(told);
+        Some(())
+    }
+}
+
+/// A moment as GitHub writes it.
+pub(crate) fn now() -> String {
+    format!("{:.0}", jiff::Timestamp::now())
+}
+
+fn largest_id(value: &Value) -> u64 {
+    match value {
+        Value::Object(map) => {
+            let own = map.get("id").and_then(Value::as_u64).unwrap_or(0);
+            map.values().map(largest_id).max().unwrap_or(0).max(own)
+        }
+        Value::Array(items) => items.iter().map(largest_id).max().unwrap_or(0),
+        _ => 0,
+    }
+}
+
+fn default(object: &mut Value, key: &str, value: Value) {
+    if let Some(map) = object.as_object_mut() {
+        map.entry(key).or_insert(value);
+    }
+}
+
+fn entries_mut(value: &mut Value) -> impl Iterator<Item = (&String, &mut Value)> {
+    value.as_object_mut().into_iter().flatten()
+}
+
+/// By name, without case, as GitHub compares names.
+pub(crate) fn find<'a>(map: &'a Value, name: &str) -> Option<&'a Value> {
+    let map: &Map<String, Value> = map.as_object()?;
+    map.get(name)
+        .or_else(|| map.iter().find(|(other, _)| other.eq_ignore_ascii_case(name)).map(|(_, value)| value))
+}
+
+pub(crate) fn find_mut<'a>(map: &'a mut Value, name: &str) -> Option<&'a mut Value> {
+    let map = map.as_object_mut()?;
+    let key = map.keys().find(|other| other.eq_ignore_ascii_case(name))?.clone();
+    map.get_mut(&key)
+}

@@ -1,0 +1,101 @@
+//! The guard's window and its holds.
+
+use beadle_engine::{Hold, Limits, Risk, Risks, Time, Verdict};
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::rows::damaged;
+
+/// Books each change that fits, in order; records a hold for each that does not.
+pub(crate) fn reserve(
+    connection: &Connection,
+    limits: &Limits,
+    asked: &[Hold],
+    now: Time,
+) -> rusqlite::Result<Vec<Verdict>> {
+    let mut verdicts = Vec::with_capacity(asked.len());
+    for hold in asked {
+        let instance = hold.key.instance();
+        let known = find(connection, &hold.digest)?;
+        if let Some(known) = known {
+            if let Some(by) = &known.approved_by {
+                tracing::info!(digest = known.digest, by, "an approved change passes the guard");
+                connection.execute("DELETE FROM hold WHERE digest = ?1", [&known.digest])?;
+                verdicts.push(Verdict::Pass);
+            } else {
+                verdicts.push(Verdict::Hold(known.why));
+            }
+            continue;
+        }
+        let used = used(connection, instance, now - limits.window)?;
+        let risks = hold.change.risks();
+        if let Some((risk, limit)) = limits.passed_by(&used, &risks) {
+            let why = format!(
+                "it would pass the limit: what {risk} may be written {limit} times in {} min, and {} are spent",
+                limits.window.as_secs() / 60,
+                used.count(risk)
+            );
+            save(connection, &Hold { why: why.clone(), ..hold.clone() })?;
+            verdicts.push(Verdict::Hold(why));
+        } else {
+            connection
+                .prepare_cached("INSERT INTO guard_window VALUES (?1, ?2, ?3, ?4, ?5)")?
+                .execute(params![now.0, instance, risks.weakens, risks.exposes, risks.removes])?;
+            verdicts.push(Verdict::Pass);
+        }
+    }
+    Ok(verdicts)
+}
+
+fn used(connection: &Connection, instance: &str, since: Time) -> rusqlite::Result<Risks> {
+    let mut used = Risks::default();
+    let sql = "SELECT COALESCE(SUM(weakens), 0), COALESCE(SUM(exposes), 0), COALESCE(SUM(removes), 0)
+               FROM guard_window WHERE instance = ?1 AND at > ?2";
+    connection.prepare_cached(sql)?.query_row(params![instance, since.0], |row| {
+        used.add(Risk::Weakens, row.get(0)?);
+        used.add(Risk::Exposes, row.get(1)?);
+        used.add(Risk::Removes, row.get(2)?);
+        Ok(())
+    })?;
+    Ok(used)
+}
+
+fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Hold> {
+    let text: String = row.get(0)?;
+    serde_json::from_str(&text).map_err(|error| damaged(0, error))
+}
+
+fn find(connection: &Connection, digest: &str) -> rusqlite::Result<Option<Hold>> {
+    connection.prepare_cached("SELECT hold FROM hold WHERE digest = ?1")?.query_row([digest], read).optional()
+}
+
+fn save(connection: &Connection, hold: &Hold) -> rusqlite::Result<()> {
+    let text =
+        serde_json::to_string(hold).map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
+    connection
+        .prepare_cached("INSERT OR REPLACE INTO hold VALUES (?1, ?2, ?3, ?4, ?5)")?
+        .execute(params![hold.digest, hold.key.instance(), hold.since.0, hold.approved_by.is_some(), text])?;
+    Ok(())
+}
+
+pub(crate) fn list(connection: &Connection) -> rusqlite::Result<Vec<Hold>> {
+    connection.prepare_cached("SELECT hold FROM hold ORDER BY since, digest")?.query_map([], read)?.collect()
+}
+
+pub(crate) fn approve(connection: &Connection, digest: &str, by: &str) -> rusqlite::Result<Option<Hold>> {
+    let Some(mut hold) = find(connection, digest)? else { return Ok(None) };
+    hold.approved_by = Some(by.to_owned());
+    save(connection, &hold)?;
+    Ok(Some(hold))
+}
+
+pub(crate) fn forget(connection: &Connection, instance: &str, generation: &str) -> rusqlite::Result<u64> {
+    let stale: Vec<String> = list(connection)?
+        .into_iter()
+        .filter(|hold| hold.key.instance() == instance && hold.generation != generation)
+        .map(|hold| hold.digest)
+        .collect();
+    for digest in &stale {
+        connection.execute("DELETE FROM hold WHERE digest = ?1", [digest])?;
+    }
+    Ok(stale.len() as u64)
+}

@@ -1,0 +1,105 @@
+//! The journal, the list of deliveries, and retention.
+
+use beadle_engine::journal::{Entry, EntryKind};
+use beadle_engine::{DeliveryRow, Listing, Retention, Time};
+use rusqlite::{Connection, params};
+
+use crate::rows::damaged;
+
+pub(crate) fn append(connection: &Connection, entries: &[Entry]) -> rusqlite::Result<Vec<u64>> {
+    let mut statement = connection.prepare_cached(
+        "INSERT INTO journal (at, kind, key, subject, intent, detail) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    )?;
+    let mut numbers = Vec::with_capacity(entries.len());
+    for entry in entries {
+        let detail = entry.detail.to_string();
+        statement.execute(params![
+            entry.at.0,
+            entry.kind.as_str(),
+            entry.key,
+            entry.subject,
+            entry.intent,
+            detail
+        ])?;
+        numbers.push(u64::try_from(connection.last_insert_rowid()).unwrap_or_default());
+    }
+    Ok(numbers)
+}
+
+const COLUMNS: &str = "seq, at, kind, key, subject, intent, detail";
+
+fn read_entry(row: &rusqlite::Row<'_>) -> rusqlite::Result<Entry> {
+    let (kind, detail): (String, String) = (row.get(2)?, row.get(6)?);
+    let kind: EntryKind = serde_json::from_value(kind.into()).map_err(|error| damaged(2, error))?;
+    Ok(Entry {
+        seq: row.get(0)?,
+        at: Time(row.get(1)?),
+        kind,
+        key: row.get(3)?,
+        subject: row.get(4)?,
+        intent: row.get(5)?,
+        detail: serde_json::from_str(&detail).map_err(|error| damaged(6, error))?,
+    })
+}
+
+pub(crate) fn entries(connection: &Connection, listing: &Listing) -> rusqlite::Result<Vec<Entry>> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM journal WHERE seq > ?1 AND at >= ?2 AND (?3 IS NULL OR key = ?3) ORDER BY seq LIMIT ?4"
+    );
+    let since = listing.since.unwrap_or(Time(i64::MIN)).0;
+    connection
+        .prepare_cached(&sql)?
+        .query_map(params![listing.after, since, listing.key, listing.limit], read_entry)?
+        .collect()
+}
+
+pub(crate) fn open_intents(connection: &Connection) -> rusqlite::Result<Vec<Entry>> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM journal AS intent WHERE kind = 'intent'
+         AND NOT EXISTS (SELECT 1 FROM journal AS result WHERE result.intent = intent.seq) ORDER BY seq"
+    );
+    connection.prepare_cached(&sql)?.query_map([], read_entry)?.collect()
+}
+
+pub(crate) fn deliveries(connection: &Connection, listing: &Listing) -> rusqlite::Result<Vec<DeliveryRow>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT source, id, event, instance, received, keys FROM inbox
+         WHERE received >= ?1 AND (?2 IS NULL OR instr(keys, '\"' || ?2 || '\"') > 0)
+         ORDER BY n DESC LIMIT ?3 OFFSET ?4",
+    )?;
+    let since = listing.since.unwrap_or(Time(i64::MIN)).0;
+    let rows = statement.query_map(params![since, listing.key, listing.limit, listing.after], |row| {
+        let keys: String = row.get(5)?;
+        Ok(DeliveryRow {
+            source: row.get(0)?,
+            id: row.get(1)?,
+            event: row.get(2)?,
+            instance: row.get(3)?,
+            received: Time(row.get(4)?),
+            keys: serde_json::from_str(&keys).map_err(|error| damaged(5, error))?,
+        })
+    })?;
+    rows.collect()
+}
+
+pub(crate) fn prune(connection: &Connection, retention: &Retention) -> rusqlite::Result<u64> {
+    let batch = retention.batch;
+    let bodies = connection.execute(
+        "UPDATE inbox SET body = NULL WHERE n IN
+             (SELECT n FROM inbox WHERE received < ?1 AND body IS NOT NULL LIMIT ?2)",
+        params![retention.bodies_before.0, batch],
+    )?;
+    let ids = connection.execute(
+        "DELETE FROM inbox WHERE n IN (SELECT n FROM inbox WHERE received < ?1 LIMIT ?2)",
+        params![retention.ids_before.0, batch],
+    )?;
+    let journal = connection.execute(
+        "DELETE FROM journal WHERE seq IN (SELECT seq FROM journal WHERE at < ?1 LIMIT ?2)",
+        params![retention.journal_before.0, batch],
+    )?;
+    let window = connection.execute(
+        "DELETE FROM guard_window WHERE rowid IN (SELECT rowid FROM guard_window WHERE at < ?1 LIMIT ?2)",
+        params![retention.journal_before.0, batch],
+    )?;
+    Ok((bodies + ids + journal + window) as u64)
+}

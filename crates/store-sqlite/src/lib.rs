@@ -1,0 +1,136 @@
+//! The engine's storage on an embedded SQLite: one file, write-ahead log, `synchronous=FULL`, one writer thread with
+//! group commit. Several processes may open the same file; they wait for each other up to the busy time-out.
+
+mod bodies;
+mod guard;
+mod journal;
+mod queue;
+mod rows;
+mod schema;
+mod store;
+mod writer;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use beadle_engine::{StoreError, Timing};
+use rusqlite::{Connection, OpenFlags};
+
+use writer::{Writer, explain};
+
+/// How a file is opened.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// How long to wait for another process that writes.
+    pub busy: Duration,
+    /// The most bytes that the file may grow to; beyond, writes fail as on a full disk. `None` for no limit.
+    pub max_bytes: Option<u64>,
+    /// The timing of the queue.
+    pub timing: Timing,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { busy: Duration::from_secs(10), max_bytes: None, timing: Timing::default() }
+    }
+}
+
+/// A store in one file.
+pub struct SqliteStore {
+    writer: Writer,
+    reader: Arc<Mutex<Connection>>,
+    inline: bool,
+    timing: Timing,
+    path: PathBuf,
+}
+
+impl SqliteStore {
+    /// Opens or creates the file, and brings it to this version.
+    pub fn open(path: &Path, settings: Settings) -> Result<Self, StoreError> {
+        Self::open_as(path, settings, false)
+    }
+
+    /// Opens it so that every call runs on the caller's thread: for tests in simulated time, where a wait for another
+    /// thread would let the clock run on.
+    pub fn open_inline(path: &Path, settings: Settings) -> Result<Self, StoreError> {
+        Self::open_as(path, settings, true)
+    }
+
+    fn open_as(path: &Path, settings: Settings, inline: bool) -> Result<Self, StoreError> {
+        const DOING: &str = "opening the database";
+        let failed = |error: rusqlite::Error| match explain(DOING, &error) {
+            StoreError::Unavailable { doing, why } => {
+                StoreError::Unavailable { doing, why: format!("{}: {why}", path.display()) }
+            }
+            other @ StoreError::Corrupt { .. } => other,
+        };
+        create_private(path).map_err(|error| StoreError::Unavailable {
+            doing: DOING,
+            why: format!("{}: {error}", path.display()),
+        })?;
+        let mut connection = connect(path, &settings).map_err(failed)?;
+        schema::migrate(&mut connection)
+            .map_err(failed)?
+            .map_err(|why| StoreError::Corrupt { doing: DOING, why: format!("{}: {why}", path.display()) })?;
+        let reader = connect(path, &settings).map_err(failed)?;
+        let writer = if inline {
+            Writer::Inline(Mutex::new(connection))
+        } else {
+            Writer::start(connection, path, &settings).map_err(failed)?
+        };
+        let reader = Arc::new(Mutex::new(reader));
+        Ok(Self { writer, reader, inline, timing: settings.timing, path: path.to_owned() })
+    }
+
+    /// Where the file is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Runs `read` on the reading connection.
+    async fn read<T, F>(&self, doing: &'static str, read: F) -> Result<T, StoreError>
+    where
+        F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+        T: Send + 'static,
+    {
+        let reader = self.reader.clone();
+        let run = move || {
+            let connection = reader.lock().unwrap_or_else(PoisonError::into_inner);
+            read(&connection).map_err(|error| explain(doing, &error))
+        };
+        if self.inline {
+            return run();
+        }
+        let joined = tokio::task::spawn_blocking(run).await;
+        joined.unwrap_or_else(|error| Err(StoreError::Unavailable { doing, why: error.to_string() }))
+    }
+}
+
+/// Bodies of webhooks name people and private repositories: the file is its owner's alone.
+fn create_private(path: &Path) -> std::io::Result<()> {
+    if path.exists() {
+        return Ok(());
+    }
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).map(drop)
+}
+
+fn connect(path: &Path, settings: &Settings) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(settings.busy)?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+    connection.pragma_update(None, "cache_size", -8_000)?; // KiB
+    if let Some(bytes) = settings.max_bytes {
+        let page: u64 = connection.pragma_query_value(None, "page_size", |row| row.get(0))?;
+        connection.pragma_update(None, "max_page_count", (bytes / page).max(1))?;
+    }
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(connection)
+}

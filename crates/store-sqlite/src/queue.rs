@@ -1,0 +1,166 @@
+//! The inbox and the queue: the engine's row protocol inside SQLite's transactions.
+
+use beadle_engine::{Claim, Delivery, Depth, Key, Lane, Lease, Mark, Outcome, Pause, Row, Time, Timing};
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::rows::{COLUMNS, load, read, save};
+
+pub(crate) fn insert(
+    connection: &Connection,
+    delivery: &Delivery,
+    body: &[u8],
+    keys: &str,
+) -> rusqlite::Result<bool> {
+    let mut statement = connection.prepare_cached(
+        "INSERT INTO inbox (source, id, event, instance, received, keys, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+         ON CONFLICT (source, id) DO NOTHING",
+    )?;
+    let new = statement.execute(params![
+        delivery.source,
+        delivery.id,
+        delivery.event,
+        delivery.instance,
+        delivery.received.0,
+        keys,
+        body
+    ])?;
+    Ok(new > 0)
+}
+
+pub(crate) fn mark(
+    connection: &Connection,
+    marks: &[Mark],
+    now: Time,
+    timing: &Timing,
+) -> rusqlite::Result<()> {
+    for mark in marks {
+        let mut row = load(connection, &mark.key)?.unwrap_or_else(|| Row::new(mark.key.clone()));
+        row.mark(mark, now, timing);
+        save(connection, &row)?;
+    }
+    Ok(())
+}
+
+pub(crate) fn claim(
+    connection: &Connection,
+    limit: usize,
+    now: Time,
+    timing: &Timing,
+) -> rusqlite::Result<Vec<Claim>> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM work INDEXED BY work_rank WHERE due IS NOT NULL AND due <= ?1 AND NOT EXISTS
+             (SELECT 1 FROM pause WHERE until > ?1 AND scope IN (work.key, work.instance))
+         ORDER BY rank LIMIT ?2"
+    );
+    let mut statement = connection.prepare_cached(&sql)?;
+    let due: Vec<Row> = statement.query_map(params![now.0, limit], read)?.collect::<rusqlite::Result<_>>()?;
+    let mut claims = Vec::with_capacity(due.len());
+    for mut row in due {
+        claims.extend(row.claim(now, timing));
+        save(connection, &row)?;
+    }
+    Ok(claims)
+}
+
+/// Under a claim of somebody else nothing is changed.
+pub(crate) fn claim_key(
+    connection: &Connection,
+    key: &Key,
+    now: Time,
+    timing: &Timing,
+) -> rusqlite::Result<Option<Claim>> {
+    let mut row = load(connection, key)?.unwrap_or_else(|| Row::new(key.clone()));
+    row.mark(&Mark::new(key.clone(), Lane::Manual), now, timing);
+    let claim = row.claim(now, timing);
+    if claim.is_some() {
+        save(connection, &row)?;
+    }
+    Ok(claim)
+}
+
+pub(crate) fn renew(
+    connection: &Connection,
+    lease: &Lease,
+    now: Time,
+    timing: &Timing,
+) -> rusqlite::Result<Option<Time>> {
+    let Some(mut row) = load(connection, &lease.key)? else { return Ok(None) };
+    let until = row.renew(lease, now, timing);
+    if until.is_some() {
+        save(connection, &row)?;
+    }
+    Ok(until)
+}
+
+pub(crate) fn finish(
+    connection: &Connection,
+    lease: &Lease,
+    outcome: &Outcome,
+    now: Time,
+    timing: &Timing,
+) -> rusqlite::Result<bool> {
+    let Some(mut row) = load(connection, &lease.key)? else { return Ok(false) };
+    let finished = row.finish(lease, outcome.clone(), now, timing);
+    if finished {
+        save(connection, &row)?;
+    }
+    Ok(finished)
+}
+
+/// Whether `lease` (if there is one) still holds.
+pub(crate) fn holds(connection: &Connection, lease: Option<&Lease>, now: Time) -> rusqlite::Result<bool> {
+    match lease {
+        None => Ok(true),
+        Some(lease) => Ok(load(connection, &lease.key)?.is_some_and(|row| row.holds(lease, now))),
+    }
+}
+
+pub(crate) fn next_due(connection: &Connection) -> rusqlite::Result<Option<Time>> {
+    let sql = "SELECT MIN(due) FROM work WHERE due IS NOT NULL";
+    Ok(connection.prepare_cached(sql)?.query_row([], |row| row.get::<_, Option<i64>>(0))?.map(Time))
+}
+
+pub(crate) fn list(connection: &Connection, limit: u32) -> rusqlite::Result<Vec<Row>> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM work WHERE due IS NOT NULL OR parked IS NOT NULL OR lease_until IS NOT NULL
+         ORDER BY parked IS NULL, rank LIMIT ?1"
+    );
+    connection.prepare_cached(&sql)?.query_map([limit], read)?.collect()
+}
+
+pub(crate) fn depth(connection: &Connection, now: Time) -> rusqlite::Result<Depth> {
+    let mut depth = Depth::default();
+    let mut statement = connection.prepare_cached(
+        "SELECT lane, COUNT(*), MIN(first_dirty) FROM work
+         WHERE due IS NOT NULL AND (lease_until IS NULL OR lease_until <= ?1) GROUP BY lane",
+    )?;
+    let mut groups = statement.query([now.0])?;
+    while let Some(group) = groups.next()? {
+        let lane: String = group.get(0)?;
+        let lane: Lane = lane.parse().map_err(|error| crate::rows::damaged(0, error))?;
+        depth.due[lane as usize] = group.get(1)?;
+        let oldest = group.get::<_, Option<i64>>(2)?.map(Time);
+        depth.oldest = depth.oldest.into_iter().chain(oldest).min();
+    }
+    depth.leased =
+        connection
+            .query_row("SELECT COUNT(*) FROM work WHERE lease_until > ?1", [now.0], |row| row.get(0))?;
+    depth.parked =
+        connection.query_row("SELECT COUNT(*) FROM work WHERE parked IS NOT NULL", [], |row| row.get(0))?;
+    Ok(depth)
+}
+
+pub(crate) fn pauses(connection: &Connection, now: Time) -> rusqlite::Result<Vec<Pause>> {
+    let mut statement =
+        connection.prepare_cached("SELECT scope, until FROM pause WHERE until > ?1 ORDER BY scope")?;
+    statement.query_map([now.0], |row| Ok(Pause { scope: row.get(0)?, until: Time(row.get(1)?) }))?.collect()
+}
+
+pub(crate) fn row(connection: &Connection, key: &Key) -> rusqlite::Result<Option<Row>> {
+    load(connection, key)
+}
+
+pub(crate) fn body(connection: &Connection, source: &str, id: &str) -> rusqlite::Result<Option<Vec<u8>>> {
+    let sql = "SELECT body FROM inbox WHERE source = ?1 AND id = ?2";
+    Ok(connection.prepare_cached(sql)?.query_row([source, id], |row| row.get(0)).optional()?.flatten())
+}

@@ -1,0 +1,87 @@
+//! Rows of the queue, from and to SQL.
+
+use beadle_engine::{Key, Row, Time};
+use rusqlite::types::{FromSqlError, Type};
+use rusqlite::{Connection, OptionalExtension, named_params};
+
+/// Columns of `work` in the order that [`read`] takes them.
+pub(crate) const COLUMNS: &str = "key, lane, wanted, done, claimed, run_at, not_before, spares_events, first_dirty, \
+     attempts, epoch, lease_until, parked, hint, last_error";
+
+/// A text of ours that does not parse.
+pub(crate) fn damaged(column: usize, why: impl std::fmt::Display) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(
+        column,
+        Type::Text,
+        FromSqlError::Other(why.to_string().into()).into(),
+    )
+}
+
+pub(crate) fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
+    let key: String = row.get(0)?;
+    let lane: String = row.get(1)?;
+    let parked: Option<String> = row.get(12)?;
+    Ok(Row {
+        key: key.parse::<Key>().map_err(|error| damaged(0, error))?,
+        lane: lane.parse().map_err(|error| damaged(1, error))?,
+        wanted: row.get(2)?,
+        done: row.get(3)?,
+        claimed: row.get(4)?,
+        run_at: Time(row.get(5)?),
+        not_before: Time(row.get(6)?),
+        spares_events: row.get(7)?,
+        first_dirty: Time(row.get(8)?),
+        attempts: row.get(9)?,
+        epoch: row.get(10)?,
+        lease_until: row.get::<_, Option<i64>>(11)?.map(Time),
+        parked: parked
+            .map(|text| serde_json::from_str(&text))
+            .transpose()
+            .map_err(|error| damaged(12, error))?,
+        hint: row.get(13)?,
+        last_error: row.get(14)?,
+    })
+}
+
+pub(crate) fn load(connection: &Connection, key: &Key) -> rusqlite::Result<Option<Row>> {
+    let sql = format!("SELECT {COLUMNS} FROM work WHERE key = ?1");
+    connection.prepare_cached(&sql)?.query_row([key.as_str()], read).optional()
+}
+
+pub(crate) fn save(connection: &Connection, row: &Row) -> rusqlite::Result<()> {
+    let parked = row.parked.as_ref().map(serde_json::to_string).transpose();
+    let parked = parked.map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
+    let mut statement = connection.prepare_cached(
+        "INSERT INTO work (key, instance, lane, wanted, done, claimed, run_at, not_before, spares_events, first_dirty,
+             attempts, epoch, lease_until, parked, hint, last_error, due, rank)
+         VALUES (:key, :instance, :lane, :wanted, :done, :claimed, :run_at, :not_before, :spares_events, :first_dirty,
+             :attempts, :epoch, :lease_until, :parked, :hint, :last_error, :due, :rank)
+         ON CONFLICT (key) DO UPDATE SET lane = excluded.lane, wanted = excluded.wanted, done = excluded.done,
+             claimed = excluded.claimed, run_at = excluded.run_at, not_before = excluded.not_before,
+             spares_events = excluded.spares_events, first_dirty = excluded.first_dirty,
+             attempts = excluded.attempts, epoch = excluded.epoch, lease_until = excluded.lease_until,
+             parked = excluded.parked, hint = excluded.hint, last_error = excluded.last_error, due = excluded.due,
+             rank = excluded.rank",
+    )?;
+    statement.execute(named_params! {
+        ":key": row.key.as_str(),
+        ":instance": row.key.instance(),
+        ":lane": row.lane.as_str(),
+        ":wanted": row.wanted,
+        ":done": row.done,
+        ":claimed": row.claimed,
+        ":run_at": row.run_at.0,
+        ":not_before": row.not_before.0,
+        ":spares_events": row.spares_events,
+        ":first_dirty": row.first_dirty.0,
+        ":attempts": row.attempts,
+        ":epoch": row.epoch,
+        ":lease_until": row.lease_until.map(|time| time.0),
+        ":parked": parked,
+        ":hint": row.hint,
+        ":last_error": row.last_error,
+        ":due": row.due_at().map(|time| time.0),
+        ":rank": row.rank(),
+    })?;
+    Ok(())
+}

@@ -1,0 +1,100 @@
+//! The tables, and how a file of an older version becomes one of this.
+
+use rusqlite::Connection;
+
+/// Each migration brings the file from its index to the next version; none is ever changed after it was released.
+const MIGRATIONS: &[&str] = &["
+CREATE TABLE inbox (
+    n        INTEGER PRIMARY KEY,
+    source   TEXT NOT NULL,
+    id       TEXT NOT NULL,
+    event    TEXT NOT NULL,
+    instance TEXT NOT NULL,
+    received INTEGER NOT NULL,
+    keys     TEXT NOT NULL,
+    body     BLOB,
+    UNIQUE (source, id)
+) STRICT;
+CREATE INDEX inbox_received ON inbox (received);
+
+CREATE TABLE work (
+    key           TEXT PRIMARY KEY,
+    instance      TEXT NOT NULL,
+    lane          TEXT NOT NULL,
+    wanted        INTEGER NOT NULL,
+    done          INTEGER NOT NULL,
+    claimed       INTEGER NOT NULL,
+    run_at        INTEGER NOT NULL,
+    not_before    INTEGER NOT NULL,
+    spares_events INTEGER NOT NULL,
+    first_dirty   INTEGER NOT NULL,
+    attempts      INTEGER NOT NULL,
+    epoch         INTEGER NOT NULL,
+    lease_until   INTEGER,
+    parked        TEXT,
+    hint          TEXT,
+    last_error    TEXT,
+    due           INTEGER, -- NULL: nothing to do
+    rank          INTEGER NOT NULL
+) STRICT;
+CREATE INDEX work_rank ON work (rank, due) WHERE due IS NOT NULL;
+CREATE INDEX work_due ON work (due) WHERE due IS NOT NULL;
+
+CREATE TABLE journal (
+    seq     INTEGER PRIMARY KEY AUTOINCREMENT,
+    at      INTEGER NOT NULL,
+    kind    TEXT NOT NULL,
+    key     TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    intent  INTEGER,
+    detail  TEXT NOT NULL
+) STRICT;
+CREATE INDEX journal_key ON journal (key, seq);
+CREATE INDEX journal_at ON journal (at);
+CREATE INDEX journal_intent ON journal (intent) WHERE intent IS NOT NULL;
+CREATE INDEX journal_open ON journal (seq) WHERE kind = 'intent';
+
+CREATE TABLE guard_window (
+    at       INTEGER NOT NULL,
+    instance TEXT NOT NULL,
+    weakens  INTEGER NOT NULL,
+    exposes  INTEGER NOT NULL,
+    removes  INTEGER NOT NULL
+) STRICT;
+CREATE INDEX guard_window_at ON guard_window (instance, at);
+
+CREATE TABLE hold (
+    digest   TEXT PRIMARY KEY,
+    instance TEXT NOT NULL,
+    since    INTEGER NOT NULL,
+    approved INTEGER NOT NULL,
+    hold     TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE pause (scope TEXT PRIMARY KEY, until INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE note (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
+"];
+
+/// Brings the file to this version, in one transaction.
+pub(crate) fn migrate(connection: &mut Connection) -> rusqlite::Result<Result<(), String>> {
+    let current = |connection: &Connection| {
+        connection.pragma_query_value(None, "user_version", |row| row.get::<_, usize>(0))
+    };
+    if current(connection)? == MIGRATIONS.len() {
+        return Ok(Ok(()));
+    }
+    let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    let version = current(&transaction)?;
+    let Some(pending) = MIGRATIONS.get(version..) else {
+        return Ok(Err(format!(
+            "it has version {version}, and this Beadle knows up to {}",
+            MIGRATIONS.len()
+        )));
+    };
+    for migration in pending {
+        transaction.execute_batch(migration)?;
+    }
+    transaction.pragma_update(None, "user_version", MIGRATIONS.len())?;
+    transaction.commit()?;
+    Ok(Ok(()))
+}

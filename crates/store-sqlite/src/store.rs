@@ -1,0 +1,234 @@
+//! The engine's storage trait, call by call: what is read, what is written in one transaction.
+
+use async_trait::async_trait;
+use beadle_engine::{
+    Accepted, Claim, Delivery, DeliveryRow, Depth, Entry, Hold, Key, Lane, Lease, Limits, Listing, Mark,
+    Outcome, Pause, Retention, Row, Store, StoreError, Time, Timing, Verdict,
+};
+use rusqlite::{OptionalExtension, params};
+
+use crate::{SqliteStore, bodies, guard, journal, queue};
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn accept(&self, mut delivery: Delivery, marks: Vec<Mark>) -> Result<Accepted, StoreError> {
+        const DOING: &str = "storing a delivery";
+        // The work that needs no lock is done before the one writer is asked.
+        let unavailable = |why: String| StoreError::Unavailable { doing: DOING, why };
+        let body = bodies::compress(&delivery.body).map_err(|error| unavailable(error.to_string()))?;
+        delivery.body = Vec::new();
+        let keys: Vec<&Key> = marks.iter().map(|mark| &mark.key).collect();
+        let keys = serde_json::to_string(&keys).map_err(|error| unavailable(error.to_string()))?;
+        let timing = self.timing;
+        self.writer
+            .write(DOING, move |connection| {
+                if !queue::insert(connection, &delivery, &body, &keys)? {
+                    return Ok(Accepted::Duplicate);
+                }
+                queue::mark(connection, &marks, delivery.received, &timing)?;
+                Ok(Accepted::Stored)
+            })
+            .await
+    }
+
+    async fn mark(&self, marks: Vec<Mark>, now: Time) -> Result<(), StoreError> {
+        let timing = self.timing;
+        self.writer
+            .write("marking keys as due", move |connection| queue::mark(connection, &marks, now, &timing))
+            .await
+    }
+
+    async fn claim(&self, limit: usize, now: Time) -> Result<Vec<Claim>, StoreError> {
+        let timing = self.timing;
+        // Most looks find nothing: they must not cost a transaction.
+        let due = self.read("looking for due keys", queue::next_due).await?;
+        if due.is_none_or(|due| due > now) {
+            return Ok(Vec::new());
+        }
+        self.writer
+            .write("claiming keys", move |connection| queue::claim(connection, limit, now, &timing))
+            .await
+    }
+
+    async fn claim_key(&self, key: &Key, now: Time) -> Result<Option<Claim>, StoreError> {
+        let (key, timing) = (key.clone(), self.timing);
+        self.writer
+            .write("claiming a key", move |connection| queue::claim_key(connection, &key, now, &timing))
+            .await
+    }
+
+    async fn renew(&self, lease: &Lease, now: Time) -> Result<Option<Time>, StoreError> {
+        let (lease, timing) = (lease.clone(), self.timing);
+        self.writer
+            .write("renewing a lease", move |connection| queue::renew(connection, &lease, now, &timing))
+            .await
+    }
+
+    async fn finish(&self, lease: &Lease, outcome: Outcome, now: Time) -> Result<bool, StoreError> {
+        let (lease, timing) = (lease.clone(), self.timing);
+        self.writer
+            .write("ending a run", move |connection| {
+                queue::finish(connection, &lease, &outcome, now, &timing)
+            })
+            .await
+    }
+
+    async fn next_due(&self) -> Result<Option<Time>, StoreError> {
+        self.read("looking for due keys", queue::next_due).await
+    }
+
+    fn timing(&self) -> &Timing {
+        &self.timing
+    }
+
+    async fn reserve(
+        &self,
+        lease: Option<&Lease>,
+        limits: &Limits,
+        asked: Vec<Hold>,
+        now: Time,
+    ) -> Result<Option<Vec<Verdict>>, StoreError> {
+        let (lease, limits) = (lease.cloned(), *limits);
+        self.writer
+            .write("asking the guard", move |connection| {
+                if !queue::holds(connection, lease.as_ref(), now)? {
+                    return Ok(None);
+                }
+                guard::reserve(connection, &limits, &asked, now).map(Some)
+            })
+            .await
+    }
+
+    async fn holds(&self) -> Result<Vec<Hold>, StoreError> {
+        self.read("listing what is held", guard::list).await
+    }
+
+    async fn approve(&self, digest: &str, by: &str, now: Time) -> Result<Option<Hold>, StoreError> {
+        let (digest, by, timing) = (digest.to_owned(), by.to_owned(), self.timing);
+        self.writer
+            .write("approving a change", move |connection| {
+                let hold = guard::approve(connection, &digest, &by)?;
+                if let Some(hold) = &hold {
+                    queue::mark(connection, &[Mark::new(hold.key.clone(), Lane::Manual)], now, &timing)?;
+                }
+                Ok(hold)
+            })
+            .await
+    }
+
+    async fn forget_holds(&self, instance: &str, generation: &str) -> Result<u64, StoreError> {
+        let (instance, generation) = (instance.to_owned(), generation.to_owned());
+        self.writer
+            .write("forgetting old holds", move |connection| {
+                guard::forget(connection, &instance, &generation)
+            })
+            .await
+    }
+
+    async fn journal(
+        &self,
+        lease: Option<&Lease>,
+        entries: Vec<Entry>,
+        now: Time,
+    ) -> Result<Option<Vec<u64>>, StoreError> {
+        let lease = lease.cloned();
+        self.writer
+            .write("writing the journal", move |connection| {
+                if !queue::holds(connection, lease.as_ref(), now)? {
+                    return Ok(None);
+                }
+                journal::append(connection, &entries).map(Some)
+            })
+            .await
+    }
+
+    async fn entries(&self, listing: Listing) -> Result<Vec<Entry>, StoreError> {
+        self.read("reading the journal", move |connection| journal::entries(connection, &listing)).await
+    }
+
+    async fn open_intents(&self) -> Result<Vec<Entry>, StoreError> {
+        self.read("looking for interrupted writes", journal::open_intents).await
+    }
+
+    async fn pause(&self, scope: &str, until: Time) -> Result<(), StoreError> {
+        let scope = scope.to_owned();
+        self.writer
+            .write("pausing", move |connection| {
+                connection
+                    .execute("INSERT OR REPLACE INTO pause VALUES (?1, ?2)", params![scope, until.0])
+                    .map(drop)
+            })
+            .await
+    }
+
+    async fn resume(&self, scope: &str) -> Result<bool, StoreError> {
+        let scope = scope.to_owned();
+        self.writer
+            .write("resuming", move |connection| {
+                connection.execute("DELETE FROM pause WHERE scope = ?1", [&scope]).map(|gone| gone > 0)
+            })
+            .await
+    }
+
+    async fn pauses(&self, now: Time) -> Result<Vec<Pause>, StoreError> {
+        self.read("listing pauses", move |connection| queue::pauses(connection, now)).await
+    }
+
+    async fn rows(&self, limit: u32) -> Result<Vec<Row>, StoreError> {
+        self.read("listing the queue", move |connection| queue::list(connection, limit)).await
+    }
+
+    async fn row(&self, key: &Key) -> Result<Option<Row>, StoreError> {
+        let key = key.clone();
+        self.read("reading a key", move |connection| queue::row(connection, &key)).await
+    }
+
+    async fn depth(&self, now: Time) -> Result<Depth, StoreError> {
+        self.read("measuring the queue", move |connection| queue::depth(connection, now)).await
+    }
+
+    async fn deliveries(&self, listing: Listing) -> Result<Vec<DeliveryRow>, StoreError> {
+        self.read("listing deliveries", move |connection| journal::deliveries(connection, &listing)).await
+    }
+
+    async fn body(&self, source: &str, id: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        const DOING: &str = "reading a delivery";
+        let (source, id) = (source.to_owned(), id.to_owned());
+        let body = self.read(DOING, move |connection| queue::body(connection, &source, &id)).await?;
+        body.map(|body| bodies::decompress(&body))
+            .transpose()
+            .map_err(|error| StoreError::Corrupt { doing: DOING, why: error.to_string() })
+    }
+
+    async fn get(&self, name: &str) -> Result<Option<String>, StoreError> {
+        let name = name.to_owned();
+        self.read("reading a note", move |connection| {
+            connection
+                .prepare_cached("SELECT value FROM note WHERE name = ?1")?
+                .query_row([name], |row| row.get(0))
+                .optional()
+        })
+        .await
+    }
+
+    async fn put(&self, name: &str, value: &str) -> Result<(), StoreError> {
+        let (name, value) = (name.to_owned(), value.to_owned());
+        self.writer
+            .write("writing a note", move |connection| {
+                connection.execute("INSERT OR REPLACE INTO note VALUES (?1, ?2)", [&name, &value]).map(drop)
+            })
+            .await
+    }
+
+    async fn prune(&self, retention: Retention) -> Result<u64, StoreError> {
+        self.writer.write("pruning", move |connection| journal::prune(connection, &retention)).await
+    }
+
+    async fn ready(&self) -> Result<(), StoreError> {
+        self.writer
+            .write("checking the store", move |connection| {
+                connection.execute("INSERT OR REPLACE INTO note VALUES ('ready', '')", []).map(drop)
+            })
+            .await
+    }
+}

@@ -1,0 +1,167 @@
+//! One thread writes. What is asked while a commit is under way goes into the next one together (group commit), so a
+//! commit's sync is shared by all who wait for it.
+
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use beadle_engine::StoreError;
+use rusqlite::{Connection, ErrorCode, TransactionBehavior};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::Settings;
+
+/// The most requests in one commit.
+const GROUP: usize = 512;
+
+/// Where writes run: on their own thread, or (in simulated time) on the caller's.
+pub(crate) enum Writer {
+    Thread(mpsc::Sender<Box<dyn Work>>),
+    Inline(Mutex<Connection>),
+}
+
+/// One write request of a group.
+pub(crate) trait Work: Send {
+    /// Runs inside the group's transaction; may be run again when the group had to be undone.
+    fn run(&mut self, connection: &Connection) -> rusqlite::Result<()>;
+    /// Tells the caller, after the commit.
+    fn settle(self: Box<Self>, committed: Result<(), &rusqlite::Error>);
+}
+
+struct Job<F, T> {
+    doing: &'static str,
+    write: F,
+    output: Option<T>,
+    reply: oneshot::Sender<Result<T, StoreError>>,
+}
+
+impl<F, T> Work for Job<F, T>
+where
+    F: FnMut(&Connection) -> rusqlite::Result<T> + Send,
+    T: Send,
+{
+    fn run(&mut self, connection: &Connection) -> rusqlite::Result<()> {
+        self.output = Some((self.write)(connection)?);
+        Ok(())
+    }
+
+    fn settle(self: Box<Self>, committed: Result<(), &rusqlite::Error>) {
+        let result = match (committed, self.output) {
+            (Ok(()), Some(output)) => Ok(output),
+            (Err(error), _) => Err(explain(self.doing, error)),
+            (Ok(()), None) => Err(gone(self.doing)),
+        };
+        let _ = self.reply.send(result); // nobody waits any more: the write stands all the same
+    }
+}
+
+impl Writer {
+    /// Starts the writer's thread, and the one that checkpoints.
+    pub(crate) fn start(connection: Connection, path: &Path, settings: &Settings) -> rusqlite::Result<Self> {
+        let (sender, receiver) = mpsc::channel(4 * GROUP);
+        let checkpoints = crate::connect(path, settings)?;
+        let (stop, stopped) = std::sync::mpsc::channel::<()>();
+        spawn("beadle-checkpoint", move || checkpoint(&checkpoints, &stopped));
+        spawn("beadle-writer", move || {
+            write_groups(&connection, receiver);
+            drop(stop);
+        });
+        Ok(Self::Thread(sender))
+    }
+
+    /// Runs `write` in a transaction and returns when it is durable. `write` may run twice.
+    pub(crate) async fn write<T, F>(&self, doing: &'static str, mut write: F) -> Result<T, StoreError>
+    where
+        F: FnMut(&Connection) -> rusqlite::Result<T> + Send + 'static,
+        T: Send + 'static,
+    {
+        match self {
+            Self::Thread(sender) => {
+                let (reply, answer) = oneshot::channel();
+                let job = Box::new(Job { doing, write, output: None, reply });
+                sender.send(job).await.map_err(|_| gone(doing))?;
+                answer.await.map_err(|_| gone(doing))?
+            }
+            Self::Inline(connection) => {
+                let mut connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut in_transaction = || {
+                    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+                    let output = write(&transaction)?;
+                    transaction.commit()?;
+                    Ok(output)
+                };
+                in_transaction().map_err(|error| explain(doing, &error))
+            }
+        }
+    }
+}
+
+fn spawn(name: &str, run: impl FnOnce() + Send + 'static) {
+    let spawned = std::thread::Builder::new().name(name.into()).spawn(run);
+    spawned.expect("the system has no thread left; there is nothing to go on with");
+}
+
+fn write_groups(connection: &Connection, mut requests: mpsc::Receiver<Box<dyn Work>>) {
+    let mut group: Vec<Box<dyn Work>> = Vec::with_capacity(GROUP);
+    while requests.blocking_recv_many(&mut group, GROUP) > 0 {
+        match commit(connection, &mut group) {
+            Ok(()) => group.drain(..).for_each(|work| work.settle(Ok(()))),
+            // One of the group failed, or its commit did. Each for itself, the failure hits only whom it belongs to.
+            Err(_) => {
+                for work in group.drain(..) {
+                    let mut alone = [work];
+                    let committed = commit(connection, &mut alone);
+                    let [work] = alone;
+                    work.settle(committed.as_ref().copied());
+                }
+            }
+        }
+    }
+}
+
+fn commit(connection: &Connection, group: &mut [Box<dyn Work>]) -> rusqlite::Result<()> {
+    // Dropping the transaction undoes it.
+    let transaction = rusqlite::Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
+    for work in group {
+        work.run(&transaction)?;
+    }
+    fail::fail_point!("before-commit", |_| std::process::abort());
+    transaction.commit()?;
+    fail::fail_point!("after-commit", |_| std::process::abort());
+    Ok(())
+}
+
+/// Moves the write-ahead log into the file, apart from the commits, until `stopped` hangs up.
+fn checkpoint(connection: &Connection, stopped: &std::sync::mpsc::Receiver<()>) {
+    use std::sync::mpsc::RecvTimeoutError;
+    while stopped.recv_timeout(Duration::from_millis(500)) == Err(RecvTimeoutError::Timeout) {
+        let moved = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.get::<_, i64>(1));
+        // A log that passive checkpoints let grow (readers were always in the way) is cut in a quiet moment.
+        let moved = match moved {
+            Ok(pages) if pages > 16_384 => {
+                connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(1))
+            }
+            moved => moved,
+        };
+        if let Err(error) = moved {
+            tracing::warn!(%error, "could not move the write-ahead log into the database file; trying again");
+        }
+    }
+}
+
+fn gone(doing: &'static str) -> StoreError {
+    StoreError::Unavailable { doing, why: "the writer has stopped".into() }
+}
+
+/// Says what SQLite's error means here.
+pub(crate) fn explain(doing: &'static str, error: &rusqlite::Error) -> StoreError {
+    let corrupt = match error {
+        rusqlite::Error::SqliteFailure(failure, _) => {
+            matches!(failure.code, ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
+        }
+        rusqlite::Error::FromSqlConversionFailure(..) | rusqlite::Error::InvalidColumnType(..) => true,
+        _ => false,
+    };
+    let why = error.to_string();
+    if corrupt { StoreError::Corrupt { doing, why } } else { StoreError::Unavailable { doing, why } }
+}

@@ -1,0 +1,98 @@
+//! A store that cannot write says so, keeps nothing of it, and goes on when it can again.
+
+use std::sync::Arc;
+
+use beadle_engine::{Accepted, Delivery, Key, Lane, Listing, Mark, Store, StoreError, Time};
+use beadle_store_sqlite::{Settings, SqliteStore};
+
+fn delivery(id: &str, size: usize) -> Delivery {
+    // Bytes that do not compress.
+    let mut seed = 1u32;
+    let body = std::iter::repeat_with(|| {
+        seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        seed.to_be_bytes()[0]
+    });
+    Delivery {
+        source: "github".into(),
+        id: id.into(),
+        event: "ping".into(),
+        instance: "-".into(),
+        received: Time(1),
+        body: body.take(size).collect(),
+    }
+}
+
+fn marks() -> Vec<Mark> {
+    vec![Mark::new(Key::new("repository", "acme", 1), Lane::Event)]
+}
+
+#[tokio::test]
+async fn a_full_disk_keeps_nothing_half_done() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = Settings { max_bytes: Some(512 * 1024), ..Settings::default() };
+    let store = SqliteStore::open(&folder.path().join("b.db"), settings).unwrap();
+    let mut stored = 0;
+    let error = loop {
+        match store.accept(delivery(&format!("d{stored}"), 32 * 1024), Vec::new()).await {
+            Ok(accepted) => assert_eq!(accepted, Accepted::Stored),
+            Err(error) => break error,
+        }
+        stored += 1;
+        assert!(stored < 1000, "the limit does not hold");
+    };
+    assert!(matches!(error, StoreError::Unavailable { .. }), "{error}");
+    let listing = Listing { limit: 1000, ..Listing::default() };
+    assert_eq!(store.deliveries(listing.clone()).await.unwrap().len(), stored);
+    // What fits is stored although others of its group do not fit.
+    let store = Arc::new(store);
+    let (large, small) = tokio::join!(
+        store.accept(delivery("large", 200 * 1024), marks()),
+        store.accept(delivery("small", 10), Vec::new())
+    );
+    assert!(large.is_err());
+    assert_eq!(small, Ok(Accepted::Stored));
+    assert_eq!(store.deliveries(listing).await.unwrap().len(), stored + 1);
+    assert_eq!(store.next_due().await.unwrap(), None, "a delivery that was not stored marked nothing");
+}
+
+#[tokio::test]
+async fn two_processes_on_one_file_wait_for_each_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("b.db");
+    let one = Arc::new(SqliteStore::open(&path, Settings::default()).unwrap());
+    let other = Arc::new(SqliteStore::open(&path, Settings::default()).unwrap());
+    let write = |store: Arc<SqliteStore>, name: &'static str| async move {
+        for n in 0..100 {
+            store.accept(delivery(&format!("{name}{n}"), 100), marks()).await.unwrap();
+        }
+    };
+    tokio::join!(write(one.clone(), "a"), write(other.clone(), "b"));
+    let listing = Listing { limit: 1000, ..Listing::default() };
+    assert_eq!(other.deliveries(listing).await.unwrap().len(), 200);
+}
+
+#[tokio::test]
+async fn a_file_of_a_later_version_or_of_another_kind_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("b.db");
+    drop(SqliteStore::open(&path, Settings::default()).unwrap());
+    let connection = rusqlite::Connection::open(&path).unwrap();
+    connection.pragma_update(None, "user_version", 999).unwrap();
+    drop(connection);
+    let error = SqliteStore::open(&path, Settings::default()).err().unwrap();
+    assert!(matches!(error, StoreError::Corrupt { .. }) && error.to_string().contains("999"), "{error}");
+    let path = folder.path().join("text.db");
+    std::fs::write(&path, "this is no database, whatever its name says").unwrap();
+    let error = SqliteStore::open(&path, Settings::default()).err().unwrap();
+    assert!(matches!(error, StoreError::Corrupt { .. }), "{error}");
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn the_file_is_its_owners_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("b.db");
+    drop(SqliteStore::open(&path, Settings::default()).unwrap());
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+}

@@ -1,0 +1,8 @@
+//! The engine's promises, on a real SQLite.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod faults;
+mod model;
+mod suite;
+mod worker;

@@ -1,0 +1,29 @@
+//! The trait's own suite, with the writer's thread and inline.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use beadle_engine::Store;
+use beadle_store_sqlite::{Settings, SqliteStore};
+
+#[tokio::test]
+async fn with_the_writers_thread() {
+    let folder = tempfile::tempdir().unwrap();
+    let n = AtomicU32::new(0);
+    beadle_engine::testing::suite(async || {
+        let path = folder.path().join(format!("{}.db", n.fetch_add(1, Ordering::Relaxed)));
+        Arc::new(SqliteStore::open(&path, Settings::default()).unwrap()) as Arc<dyn Store>
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn inline() {
+    let folder = tempfile::tempdir().unwrap();
+    let n = AtomicU32::new(0);
+    beadle_engine::testing::suite(async || {
+        let path = folder.path().join(format!("{}.db", n.fetch_add(1, Ordering::Relaxed)));
+        Arc::new(SqliteStore::open_inline(&path, Settings::default()).unwrap()) as Arc<dyn Store>
+    })
+    .await;
+}

@@ -1,0 +1,347 @@
+//! The worker loop in simulated time on an inline store. A kill drops all tasks and opens the store again.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use beadle_engine::budget::current_lane;
+use beadle_engine::worker::{Reconcile, Run};
+use beadle_engine::{
+    Class, Clock, Failure, Key, Lane, Mark, ParkReason, Report, Store, Time, Worker, WorkerSettings,
+};
+use beadle_store_sqlite::{Settings, SqliteStore};
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use tokio_util::sync::CancellationToken;
+
+/// How a key's runs go.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Nature {
+    Fine,
+    /// Fails so many times, then is fine.
+    Flaky(u32),
+    Poisonous,
+    Panics,
+    Rejected,
+}
+
+/// The outside: what each key should be and is.
+#[derive(Default)]
+struct Outside {
+    wanted: BTreeMap<Key, u64>,
+    made: BTreeMap<Key, u64>,
+    running: BTreeMap<Key, u32>,
+    runs: Vec<(Time, Key, Lane)>,
+    natures: BTreeMap<Key, Nature>,
+}
+
+struct Reconciler {
+    outside: Arc<Mutex<Outside>>,
+    clock: Clock,
+    takes: Duration,
+}
+
+/// Takes back the sign that a key is being worked on, also when its task is dropped.
+struct Working(Arc<Mutex<Outside>>, Key);
+
+impl Drop for Working {
+    fn drop(&mut self) {
+        if let Some(running) =
+            self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).running.get_mut(&self.1)
+        {
+            *running -= 1;
+        }
+    }
+}
+
+#[async_trait]
+impl Reconcile for Reconciler {
+    async fn reconcile(&self, run: &Run) -> Result<Report, Failure> {
+        let key = run.lease.key.clone();
+        let (wanted, nature) = {
+            let mut outside = self.outside.lock().unwrap();
+            let running = outside.running.entry(key.clone()).or_default();
+            *running += 1;
+            assert_eq!(*running, 1, "{key} is worked on twice");
+            outside.runs.push((self.clock.now(), key.clone(), current_lane()));
+            let nature = outside.natures.get(&key).copied().unwrap_or(Nature::Fine);
+            if let Nature::Flaky(n) = nature {
+                let next = if n <= 1 { Nature::Fine } else { Nature::Flaky(n - 1) };
+                outside.natures.insert(key.clone(), next);
+            }
+            (outside.wanted.get(&key).copied().unwrap_or(0), nature)
+        };
+        let _working = Working(self.outside.clone(), key.clone());
+        self.clock.sleep(self.takes).await;
+        match nature {
+            Nature::Fine => {}
+            Nature::Flaky(_) | Nature::Poisonous => return Err(Failure::new(Class::Retry, "503")),
+            Nature::Panics => panic!("as asked"),
+            Nature::Rejected => return Err(Failure::new(Class::Rejected, "403 of teams")),
+        }
+        self.outside.lock().unwrap().made.insert(key.clone(), wanted);
+        Ok(Report { subject: key.to_string(), steps: vec![], unknowns: vec![], skipped: None, failure: None })
+    }
+}
+
+struct World {
+    path: PathBuf,
+    clock: Clock,
+    outside: Arc<Mutex<Outside>>,
+    store: Arc<dyn Store>,
+    settings: WorkerSettings,
+    takes: Duration,
+    running: Option<(tokio::task::JoinHandle<()>, CancellationToken)>,
+}
+
+impl World {
+    fn new(folder: &Path) -> Self {
+        let path = folder.join("b.db");
+        let store = Arc::new(SqliteStore::open_inline(&path, Settings::default()).unwrap());
+        Self {
+            path,
+            clock: Clock::simulated(Time(1_700_000_000_000)),
+            outside: Arc::default(),
+            store,
+            settings: WorkerSettings { concurrency: 4, ..WorkerSettings::default() },
+            takes: Duration::from_millis(200),
+            running: None,
+        }
+    }
+
+    fn start(&mut self) {
+        let reconciler =
+            Reconciler { outside: self.outside.clone(), clock: self.clock.clone(), takes: self.takes };
+        let reconcilers = HashMap::from([("repository", Arc::new(reconciler) as Arc<dyn Reconcile>)]);
+        let worker = Arc::new(Worker {
+            store: self.store.clone(),
+            clock: self.clock.clone(),
+            reconcilers,
+            settings: self.settings,
+            bell: Arc::default(),
+            counts: Arc::default(),
+        });
+        let stop = CancellationToken::new();
+        self.running = Some((tokio::spawn(worker.run(stop.clone(), Duration::from_secs(5))), stop));
+    }
+
+    /// Drops all tasks, and opens the store again.
+    async fn kill(&mut self) {
+        if let Some((task, _)) = self.running.take() {
+            task.abort();
+            let _ = task.await; // it was cancelled, as asked
+        }
+        self.store = Arc::new(SqliteStore::open_inline(&self.path, Settings::default()).unwrap());
+    }
+
+    async fn stop(&mut self) {
+        if let Some((task, stop)) = self.running.take() {
+            stop.cancel();
+            task.await.unwrap();
+        }
+    }
+
+    async fn mark(&self, n: u64, lane: Lane) {
+        let key = key(n);
+        *self.outside.lock().unwrap().wanted.entry(key.clone()).or_default() += 1;
+        self.store.mark(vec![Mark::new(key, lane)], self.clock.now()).await.unwrap();
+    }
+
+    fn nature(&self, n: u64, nature: Nature) {
+        self.outside.lock().unwrap().natures.insert(key(n), nature);
+    }
+
+    fn equal(&self) -> bool {
+        let outside = self.outside.lock().unwrap();
+        outside.wanted.iter().all(|(key, wanted)| outside.made.get(key) == Some(wanted))
+    }
+
+    fn runs(&self, n: u64) -> usize {
+        self.outside.lock().unwrap().runs.iter().filter(|(_, other, _)| *other == key(n)).count()
+    }
+
+    async fn pass(&self, seconds: u64) {
+        self.clock.sleep(Duration::from_secs(seconds)).await;
+    }
+}
+
+fn key(n: u64) -> Key {
+    Key::new("repository", "acme", n)
+}
+
+#[tokio::test(start_paused = true)]
+async fn whatever_happens_every_mark_is_followed_by_a_run() {
+    for seed in 0..40 {
+        let folder = tempfile::tempdir().unwrap();
+        let mut world = World::new(folder.path());
+        let mut random = StdRng::seed_from_u64(seed);
+        world.start();
+        for _ in 0..60 {
+            match random.random_range(0..10) {
+                0..6 => {
+                    let lane = Lane::ALL[random.random_range(0..3)];
+                    world.mark(random.random_range(0..6), lane).await;
+                }
+                6 => {
+                    world.kill().await;
+                    world.start();
+                }
+                7 => {
+                    world.stop().await;
+                    world.start();
+                }
+                8 => world.clock.jump(random.random_range(-30_000..30_000)),
+                _ => world.nature(random.random_range(0..6), Nature::Flaky(random.random_range(1..4))),
+            }
+            world.clock.sleep(Duration::from_millis(random.random_range(0..2000))).await;
+        }
+        for _ in 0..200 {
+            if world.equal() {
+                break;
+            }
+            world.pass(10).await;
+        }
+        assert!(world.equal(), "seed {seed}: {:?}", world.store.rows(100).await.unwrap());
+        world.stop().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_marks_become_one_run_and_a_mark_during_a_run_one_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut world = World::new(folder.path());
+    world.takes = Duration::from_secs(3);
+    world.start();
+    for _ in 0..50 {
+        world.mark(1, Lane::Event).await;
+    }
+    world.pass(2).await;
+    assert_eq!(world.runs(1), 1);
+    for _ in 0..50 {
+        world.mark(1, Lane::Event).await;
+    }
+    world.pass(60).await;
+    assert_eq!(world.runs(1), 2);
+    assert!(world.equal());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_poisonous_key_delays_no_other_and_is_parked_where_it_is_seen() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut world = World::new(folder.path());
+    world.nature(1, Nature::Poisonous);
+    world.nature(2, Nature::Panics);
+    world.nature(3, Nature::Rejected);
+    world.start();
+    for n in 1..20 {
+        world.mark(n, Lane::Event).await;
+    }
+    world.pass(5).await;
+    let made = world.outside.lock().unwrap().made.len();
+    assert_eq!(made, 16, "the others are done");
+    world.pass(7200).await;
+    for (n, attempts) in [(1, 8), (2, 8), (3, 3)] {
+        let row = world.store.row(&key(n)).await.unwrap().unwrap();
+        assert_eq!(row.parked.as_ref().map(|parked| parked.reason), Some(ParkReason::Failed), "{row:?}");
+        assert_eq!(world.runs(n), attempts, "key {n}");
+    }
+    world.nature(1, Nature::Fine);
+    world.mark(1, Lane::Event).await;
+    world.pass(5).await;
+    assert_eq!(world.outside.lock().unwrap().made.get(&key(1)), Some(&2), "a new event revives it");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_kills_its_process_is_parked_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut world = World::new(folder.path());
+    world.takes = Duration::from_secs(10);
+    world.mark(1, Lane::Event).await;
+    for _ in 0..20 {
+        world.start();
+        world.pass(1).await; // it is being worked on
+        world.kill().await;
+        world.pass(61).await; // its lease runs out
+    }
+    assert_eq!(world.runs(1), 8);
+    let row = world.store.row(&key(1)).await.unwrap().unwrap();
+    assert_eq!(row.parked.map(|parked| parked.reason), Some(ParkReason::Failed));
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_overtake_a_sweep_that_is_under_way_also_for_a_key_that_was_queued() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut world = World::new(folder.path());
+    world.takes = Duration::from_secs(1);
+    world.start();
+    for n in 0..200 {
+        world.mark(n, Lane::Sweep).await;
+    }
+    world.pass(3).await;
+    world.mark(190, Lane::Event).await;
+    world.mark(1000, Lane::Event).await;
+    world.pass(4).await;
+    let runs = world.outside.lock().unwrap().runs.clone();
+    for n in [190, 1000] {
+        let run = runs.iter().find(|(_, other, _)| *other == key(n));
+        assert_eq!(run.map(|(_, _, lane)| *lane), Some(Lane::Event), "key {n} was not run in time");
+    }
+    world.pass(120).await;
+    assert!(world.equal(), "the sweep goes on");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sweep_is_not_starved_by_events_that_never_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut world = World::new(folder.path());
+    world.settings.concurrency = 1;
+    world.takes = Duration::from_millis(900);
+    world.start();
+    world.mark(999, Lane::Sweep).await;
+    for n in 0..1200 {
+        world.mark(n % 40, Lane::Event).await;
+        world.pass(1).await;
+    }
+    assert!(world.runs(999) >= 1, "twenty minutes of events kept the sweep out");
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_processes_never_work_on_one_key_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut one = World::new(folder.path());
+    let mut other = World::new(folder.path());
+    other.clock = one.clock.clone();
+    other.outside = one.outside.clone(); // it asserts that a key is worked on once
+    one.takes = Duration::from_secs(100); // longer than a lease: the heartbeat has to keep it
+    other.takes = one.takes;
+    one.start();
+    other.start();
+    for n in 0..8 {
+        one.mark(n, Lane::Event).await;
+    }
+    for _ in 0..30 {
+        one.pass(10).await;
+        one.mark(3, Lane::Event).await;
+    }
+    one.pass(400).await;
+    assert!(one.equal());
+    one.stop().await;
+    other.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_hands_back_what_does_not_end_in_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut world = World::new(folder.path());
+    world.takes = Duration::from_secs(60);
+    world.start();
+    world.mark(1, Lane::Event).await;
+    world.pass(2).await;
+    world.stop().await;
+    let row = world.store.row(&key(1)).await.unwrap().unwrap();
+    assert_eq!(row.lease_until, None);
+    assert!(row.due_at().unwrap() <= world.clock.now(), "somebody else may take it at once");
+    assert_eq!(row.attempts, 0, "it did not fail");
+}

@@ -1,0 +1,299 @@
+//! The client: one origin, one credential's budget.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use beadle_engine::budget::current_lane;
+use beadle_engine::{Budgets, Class, Clock, Resource, Time};
+use bytes::BytesMut;
+use http::{HeaderMap, Method, header};
+use rand::RngExt;
+use reqwest::Url;
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
+use tokio::sync::Semaphore;
+
+use crate::answer::{self, Answer};
+use crate::error::TransportError;
+use crate::pace::Pace;
+
+/// Redirects followed for one read.
+const REDIRECTS: usize = 3;
+/// A larger answer is not taken.
+const LARGEST: usize = 64 * 1024 * 1024;
+/// How often a read that failed is tried again at once.
+const READ_RETRIES: u32 = 2;
+
+/// How a client behaves.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Requests at once. GitHub takes 100 in all; others may use the same credential.
+    pub concurrency: usize,
+    /// How long one request may take.
+    pub deadline: Duration,
+    /// The window of the secondary limits.
+    pub window: Duration,
+    /// Points of REST requests in a window.
+    pub rest_points: u32,
+    /// Points of GraphQL requests in a window.
+    pub graphql_points: u32,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            concurrency: 32,
+            deadline: Duration::from_secs(30),
+            window: Duration::from_secs(60),
+            rest_points: 900,
+            graphql_points: 2000,
+        }
+    }
+}
+
+/// One request to the client's origin.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The method.
+    pub method: Method,
+    /// A path below the base address, percent-encoded, with its query; or a whole address that the vendor gave.
+    pub path: String,
+    /// `Accept`.
+    pub accept: &'static str,
+    /// `Authorization`.
+    pub authorization: Option<SecretString>,
+    /// Further headers.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Option<Value>,
+    /// The account it is booked on.
+    pub resource: Resource,
+    /// Whether it changes anything (a GraphQL query is a POST that does not).
+    pub writes: bool,
+}
+
+/// An HTTP client for one origin and one credential.
+#[derive(Clone)]
+pub struct Client {
+    http: reqwest::Client,
+    base: Arc<Url>,
+    budgets: Budgets,
+    clock: Clock,
+    settings: Settings,
+    slots: Arc<Semaphore>,
+    rest: Arc<Pace>,
+    graphql: Arc<Pace>,
+}
+
+impl Client {
+    /// A client for everything below `base`, such as `https://api.github.com/`.
+    pub fn new(base: &str, budgets: Budgets, clock: Clock, settings: Settings) -> Result<Self, String> {
+        let mut base = Url::parse(base).map_err(|error| format!("`{base}` is no address: {error}"))?;
+        if !matches!(base.scheme(), "https" | "http") || base.host_str().is_none() {
+            return Err(format!("`{base}` is no address of a web server"));
+        }
+        if !base.path().ends_with('/') {
+            base.set_path(&format!("{}/", base.path()));
+        }
+        let http = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .user_agent(concat!("beadle/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(Duration::from_secs(10))
+            .build()
+            .map_err(|error| format!("no HTTP client could be made: {error}"))?;
+        Ok(Self {
+            http,
+            base: Arc::new(base),
+            budgets,
+            clock,
+            slots: Arc::new(Semaphore::new(settings.concurrency)),
+            rest: Arc::new(Pace::new(settings.window, settings.rest_points)),
+            graphql: Arc::new(Pace::new(settings.window, settings.graphql_points)),
+            settings,
+        })
+    }
+
+    /// The budget that its requests are booked on.
+    pub fn budgets(&self) -> &Budgets {
+        &self.budgets
+    }
+
+    /// Time.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Sends a request. Reads are tried again at once when the network or the vendor failed, and are redirected within
+    /// the origin; writes are neither.
+    pub async fn send(&self, request: &Request) -> Result<Answer, TransportError> {
+        let mut tries = 0;
+        loop {
+            match self.follow(request).await {
+                Err(error) if !request.writes && error.class() == Class::Retry && tries < READ_RETRIES => {
+                    tries += 1;
+                    let wait = rand::rng().random_range(0.5..1.0) * f64::from(tries);
+                    tracing::debug!(%error, tries, "a read failed; trying again");
+                    self.clock.sleep(Duration::from_secs_f64(wait)).await;
+                }
+                result => return result,
+            }
+        }
+    }
+
+    async fn follow(&self, request: &Request) -> Result<Answer, TransportError> {
+        let label = label(request);
+        let mut target = self.target(&label, &request.path)?;
+        for _ in 0..REDIRECTS {
+            let answer = self.once(request, &label, &target).await?;
+            if !(300..400).contains(&answer.status) {
+                return Ok(answer);
+            }
+            let location = answer.headers.get(header::LOCATION).and_then(|location| location.to_str().ok());
+            let moved = TransportError::Status {
+                request: label.clone(),
+                status: answer.status,
+                message: format!("it has moved to {}", location.unwrap_or("nowhere")),
+            };
+            if request.writes {
+                return Err(moved);
+            }
+            target = self.target(&label, location.ok_or(moved)?)?;
+        }
+        Err(TransportError::Nonsense { request: label, why: format!("more than {REDIRECTS} redirects") })
+    }
+
+    fn target(&self, label: &str, path: &str) -> Result<Url, TransportError> {
+        let target = if path.contains("://") {
+            Url::parse(path)
+        } else {
+            self.base.join(path.trim_start_matches('/'))
+        };
+        match target {
+            Ok(target) if target.origin() == self.base.origin() => Ok(target),
+            _ => Err(TransportError::ForeignOrigin { request: label.to_owned(), target: path.to_owned() }),
+        }
+    }
+
+    async fn once(&self, request: &Request, label: &str, target: &Url) -> Result<Answer, TransportError> {
+        let lane = current_lane();
+        let (pace, points) = match request.resource {
+            Resource::GraphQl => (&self.graphql, if request.writes { 5 } else { 1 }),
+            _ => (&self.rest, if request.writes { 5 } else { 1 }),
+        };
+        pace.take(points, lane, &self.clock).await;
+        let network = |why: String| TransportError::Network { request: label.to_owned(), why };
+        let slot = self.slots.acquire().await.map_err(|error| network(error.to_string()))?;
+        self.budgets.admit(request.resource, 1, lane, self.clock.now())?;
+        let mut builder = self.http.request(request.method.clone(), target.clone());
+        builder = builder.header(header::ACCEPT, request.accept).headers(request.headers.clone());
+        if let Some(authorization) = &request.authorization {
+            builder = builder.header(header::AUTHORIZATION, authorization.expose_secret());
+        }
+        if let Some(body) = &request.body {
+            builder = builder.header(header::CONTENT_TYPE, "application/json").body(body.to_string());
+        }
+        let exchange = async {
+            let mut response = builder.send().await.map_err(|error| network(causes(&error)))?;
+            let status = response.status().as_u16();
+            let headers = std::mem::take(response.headers_mut());
+            let mut body = BytesMut::new();
+            while let Some(chunk) = response.chunk().await.map_err(|error| network(causes(&error)))? {
+                if body.len() + chunk.len() > LARGEST {
+                    return Err(network(format!("the answer has more than {LARGEST} bytes")));
+                }
+                body.extend_from_slice(&chunk);
+            }
+            Ok((status, headers, body.freeze()))
+        };
+        let answered = tokio::time::timeout(self.settings.deadline, exchange).await;
+        drop(slot);
+        let (status, headers, body) = answered
+            .map_err(|_| network(format!("no answer within {} s", self.settings.deadline.as_secs())))??;
+        let now = self.clock.now();
+        if let Some((resource, account)) = answer::account(&headers, now) {
+            self.budgets.report(resource, account);
+        }
+        let answer = Answer { request: label.to_owned(), status, headers, body };
+        if (200..400).contains(&status) {
+            self.budgets.went_through(request.resource);
+            self.budgets.went_through(Resource::Secondary);
+            return Ok(answer);
+        }
+        Err(self.refused(request.resource, answer, now))
+    }
+
+    /// What an answer that is no success means.
+    fn refused(&self, resource: Resource, answer: Answer, now: Time) -> TransportError {
+        let message = message(&answer.body);
+        let retry_after = answer::number(&answer.headers, "retry-after").map(|s| now + seconds(s));
+        let used_up = answer::number(&answer.headers, "x-ratelimit-remaining") == Some(0);
+        let reset = answer::number(&answer.headers, "x-ratelimit-reset")
+            .map(|reset| answer::on_our_clock(reset, &answer.headers, now));
+        let limited = match answer.status {
+            429 => true,
+            403 => used_up || retry_after.is_some() || message.to_lowercase().contains("rate limit"),
+            // A server that asks for patience is left alone too.
+            503 => retry_after.is_some(),
+            _ => false,
+        };
+        if !limited {
+            return TransportError::Status { request: answer.request, status: answer.status, message };
+        }
+        let primary = used_up && retry_after.is_none();
+        let resource = if primary { resource } else { Resource::Secondary };
+        let named = retry_after.or(if primary { reset } else { None });
+        let until = self.budgets.refuse(resource, named, now);
+        TransportError::Limited { request: answer.request, resource, until }
+    }
+}
+
+fn seconds(seconds: i64) -> Duration {
+    Duration::from_secs(u64::try_from(seconds).unwrap_or(0).min(24 * 3600))
+}
+
+fn label(request: &Request) -> String {
+    // Queries may hold names of people; the path is enough to find the call.
+    let path = request.path.split('?').next().unwrap_or_default();
+    format!(
+        "{} {}{}",
+        request.method,
+        if path.starts_with('/') || path.contains("://") { "" } else { "/" },
+        path
+    )
+}
+
+/// What the vendor said, in one short line.
+fn message(body: &[u8]) -> String {
+    let said = serde_json::from_slice::<Value>(body).ok();
+    let mut text = match &said {
+        Some(said) => {
+            let mut text = said["message"].as_str().unwrap_or_default().to_owned();
+            for error in said["errors"].as_array().into_iter().flatten() {
+                let detail = error["message"]
+                    .as_str()
+                    .or(error.as_str())
+                    .map_or_else(|| error.to_string(), str::to_owned);
+                text = format!("{text}; {detail}");
+            }
+            text
+        }
+        None => String::from_utf8_lossy(&body[..body.len().min(300)]).into_owned(),
+    };
+    text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    if let Some((at, _)) = text.char_indices().nth(300) {
+        text.truncate(at);
+        text.push('…');
+    }
+    text
+}
+
+/// An error with what caused it: reqwest's own text stops at the surface.
+fn causes(error: &reqwest::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}

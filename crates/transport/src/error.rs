@@ -1,0 +1,86 @@
+//! What can go wrong between us and a vendor.
+
+use beadle_engine::{Class, Failure, Resource, Time, Wait};
+
+/// A request that did not succeed, and what to do about it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TransportError {
+    /// Our own account of the budget says no; nothing was sent.
+    #[error(transparent)]
+    Budget(#[from] Wait),
+    /// The vendor said no.
+    #[error("{request}: refused until {until} by the {} limit", resource.as_str())]
+    Limited {
+        /// Method and path.
+        request: String,
+        /// Which limit.
+        resource: Resource,
+        /// When it takes calls again.
+        until: Time,
+    },
+    /// No answer, or not a whole one.
+    #[error("{request}: {why}")]
+    Network {
+        /// Method and path.
+        request: String,
+        /// What happened.
+        why: String,
+    },
+    /// An answer that is no success.
+    #[error("{request}: {status} {message}")]
+    Status {
+        /// Method and path.
+        request: String,
+        /// The status.
+        status: u16,
+        /// What the vendor said, shortened.
+        message: String,
+    },
+    /// An answer of success that is not what it should be.
+    #[error("{request}: the answer makes no sense: {why}")]
+    Nonsense {
+        /// Method and path.
+        request: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A link or redirect to somewhere else than the configured origin.
+    #[error("{request}: not followed to {target}, which is not the configured origin")]
+    ForeignOrigin {
+        /// Method and path.
+        request: String,
+        /// Where it would have led.
+        target: String,
+    },
+}
+
+impl TransportError {
+    /// What to do about it.
+    pub fn class(&self) -> Class {
+        match self {
+            Self::Budget(wait) => Class::RateLimited { until: wait.until, spares_events: wait.spares_events },
+            Self::Limited { until, .. } => Class::RateLimited { until: *until, spares_events: false },
+            Self::Network { .. } | Self::Nonsense { .. } => Class::Retry,
+            Self::Status { status, .. } => match status {
+                409 | 412 | 301 | 302 | 307 | 308 => Class::Conflict,
+                408 | 425 | 500.. => Class::Retry,
+                _ => Class::Rejected,
+            },
+            Self::ForeignOrigin { .. } => Class::Rejected,
+        }
+    }
+
+    /// The answer's status, if there was one.
+    pub fn status(&self) -> Option<u16> {
+        match self {
+            Self::Status { status, .. } => Some(*status),
+            _ => None,
+        }
+    }
+}
+
+impl From<TransportError> for Failure {
+    fn from(error: TransportError) -> Self {
+        Self::new(error.class(), error)
+    }
+}

@@ -1,0 +1,11 @@
+//! One HTTP client under every vendor: budgets, pacing, deadlines, retry classes, origins.
+
+mod answer;
+mod client;
+mod error;
+mod pace;
+
+pub use answer::Answer;
+pub use client::{Client, Request, Settings};
+pub use error::TransportError;
+pub use http::Method;

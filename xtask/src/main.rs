@@ -1,0 +1,81 @@
+//! Developer commands: `cargo xtask test`, `ci`, `bench`, `tools`.
+
+mod run;
+mod tools;
+
+use clap::{Parser, Subcommand};
+
+use run::{cargo, step};
+
+/// Developer commands of Beadle.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run every test, without root and without release builds
+    Test {
+        /// Passed to `cargo test`, as the name of a test.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+    /// What a change has to pass beside the tests: formatting, lints, docs, dependencies, the demo
+    Ci,
+    /// Measure: `plan` (calls, points, memory), `intake` (deliveries a second); both where none is named
+    Bench {
+        /// Which.
+        #[arg(value_parser = ["plan", "intake"])]
+        which: Option<String>,
+    },
+    /// Fetch what the tests need, at pinned versions
+    Tools,
+}
+
+fn main() -> anyhow::Result<()> {
+    match Cli::parse().command {
+        Command::Test { args } => test(&args),
+        Command::Ci => ci(),
+        Command::Bench { which } => bench(which.as_deref()),
+        Command::Tools => tools::fetch(),
+    }
+}
+
+fn test(args: &[String]) -> anyhow::Result<()> {
+    tools::fetch()?;
+    step("tests");
+    let mut command = vec!["test", "--workspace", "--features", "beadle/failpoints"];
+    command.extend(args.iter().map(String::as_str));
+    cargo(&command, &[])
+}
+
+fn ci() -> anyhow::Result<()> {
+    step("formatting");
+    cargo(&["fmt", "--all", "--check"], &[])?;
+    step("lints");
+    let features = ["--workspace", "--all-targets", "--features", "beadle/failpoints"];
+    cargo(&[&["clippy"], &features[..], &["--", "--deny", "warnings"]].concat(), &[])?;
+    step("the build for deployments, without the simulator");
+    cargo(&["clippy", "--package", "beadle", "--no-default-features", "--", "--deny", "warnings"], &[])?;
+    step("docs");
+    let deny = [("RUSTDOCFLAGS", "--deny warnings")];
+    cargo(&["doc", "--workspace", "--no-deps", "--document-private-items"], &deny)?;
+    step("dependencies");
+    tools::cargo_deny()?;
+    step("the demo");
+    cargo(&["run", "--release", "--", "demo"], &[])
+}
+
+fn bench(which: Option<&str>) -> anyhow::Result<()> {
+    cargo(&["build", "--release", "--package", "beadle", "--package", "beadle-bench"], &[])?;
+    for name in ["plan", "intake"] {
+        if which.is_none_or(|which| which == name) {
+            step(&format!("bench {name}"));
+            cargo(&["run", "--release", "--package", "beadle-bench", "--", name], &[])?;
+        }
+    }
+    Ok(())
+}

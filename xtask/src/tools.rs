@@ -1,0 +1,62 @@
+//! What the tests need beside the workspace, at pinned versions, below `target/tools`.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context as _, bail};
+
+use crate::run::{root, run, step};
+
+/// GitHub's published descriptions: package, version, and the files of it that the tests read.
+const NPM: &[(&str, &str, &[&str])] = &[
+    ("@octokit/openapi", "23.0.2", &["package/generated/api.github.com.json", "package/generated/ghec.json"]),
+    ("@octokit/graphql-schema", "15.26.1", &["package/schema.graphql"]),
+    ("@octokit/webhooks-examples", "7.6.1", &["package/api.github.com/index.json"]),
+];
+const CARGO_DENY: &str = "0.20.2";
+
+fn folder() -> PathBuf {
+    root().join("target/tools")
+}
+
+/// Fetches the descriptions that the contract tests hold requests and answers to.
+pub(crate) fn fetch() -> anyhow::Result<()> {
+    for (package, version, files) in NPM {
+        let name = package.rsplit('/').next().unwrap_or(package);
+        let target = folder().join(name);
+        let marker = target.join(".version");
+        if std::fs::read_to_string(&marker).is_ok_and(|found| found == *version) {
+            continue;
+        }
+        step(&format!("fetching {package} {version}"));
+        if Command::new("npm").arg("--version").output().is_err() {
+            bail!("npm is not installed, and the contract tests need {package}: install Node.js with npm");
+        }
+        let _ = std::fs::remove_dir_all(&target); // an older version, if there is one
+        std::fs::create_dir_all(&target)?;
+        let wanted = format!("{package}@{version}");
+        run(Command::new("npm").args(["pack", "--silent", "--pack-destination"]).arg(&target).arg(&wanted))?;
+        let archives = std::fs::read_dir(&target)?.filter_map(|entry| Some(entry.ok()?.path()));
+        let archive =
+            archives.into_iter().find(|path| path.extension().is_some_and(|ending| ending == "tgz"));
+        let archive = archive.with_context(|| format!("npm pack {wanted} left no archive"))?;
+        run(Command::new("tar").arg("-xzf").arg(&archive).arg("-C").arg(&target).args(*files))?;
+        std::fs::remove_file(archive)?;
+        std::fs::write(marker, version)?;
+    }
+    Ok(())
+}
+
+/// Checks licences, sources and doubled dependencies.
+pub(crate) fn cargo_deny() -> anyhow::Result<()> {
+    let bin = folder().join("bin/cargo-deny");
+    let installed = Command::new(&bin).arg("--version").output();
+    let current = installed.is_ok_and(|output| String::from_utf8_lossy(&output.stdout).contains(CARGO_DENY));
+    if !current {
+        run(Command::new(env!("CARGO"))
+            .args(["install", "cargo-deny", "--locked", "--force", "--version", CARGO_DENY, "--root"])
+            .arg(folder())
+            .current_dir(root()))?;
+    }
+    run(Command::new(bin).args(["check", "bans", "licenses", "sources"]).current_dir(root()))
+}

@@ -129,6 +129,11 @@ impl Sim {
         self.shared.set_hook(Some(hook));
     }
 
+    /// The log of calls, as `GET /_sim/calls` gives it.
+    pub fn calls(&self) -> Vec<Value> {
+        server::lock(&self.shared.calls).iter().map(|call| call.line.clone()).collect()
+    }
+
     /// The state as it is.
     pub fn state(&self) -> Value {
         server::lock(&self.shared.world).doc.clone()

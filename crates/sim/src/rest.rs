@@ -386,7 +386,7 @@ fn collaborators(world: &mut World, call: &Call<'_>, org: &str, found: &Value, r
 fn invitations(world: &mut World, call: &Call<'_>, org: &str, found: &Value, rest: &[&str]) -> Reply {
     let name = found["name"].as_str().unwrap_or_default();
     let all = found["invitations"].as_array().cloned().unwrap_or_default();
-    let place = |id: &str| all.iter().position(|invitation| invitation["id"] == id);
+    let place = |id: &str| all.iter().position(|invitation| invitation["id"].as_u64() == id.parse().ok());
     match (call.method.as_str(), rest) {
         ("GET", []) => page(
             call,

@@ -61,18 +61,21 @@ impl Aspect for Protection {
             }
             None => return Ok(()),
         };
+        // The branch that the policy makes the default one, else the one that is.
+        let wanted = context.desired.settings.iter().find(|want| want.key == "default_branch");
+        let default = wanted.and_then(|want| want.value.as_str()).or(context.repository.default_branch.as_deref());
         for (at, branch) in context.desired.branches.iter().enumerate() {
-            let Some(pattern) = branch.pattern.as_ref().or(context.repository.default_branch.as_ref()) else {
+            let Some(pattern) = branch.pattern.as_deref().or(default) else {
                 sheet.unreadable("GitHub does not say what the default branch is called");
                 continue;
             };
             // A rule that names the branch says more than one for `default`.
-            let named = |other: &crate::policy::BranchWant| other.pattern.as_ref() == Some(pattern);
+            let named = |other: &crate::policy::BranchWant| other.pattern.as_deref() == Some(pattern);
             let repeated = context.desired.branches.iter().skip(at + 1).any(named);
             if branch.pattern.is_none() && context.desired.branches.iter().any(named) || repeated {
                 continue;
             }
-            let rule = rules.iter().find(|rule| rule.pattern == *pattern);
+            let rule = rules.iter().find(|rule| rule.pattern == pattern);
             let what = format!("rule {pattern}");
             match (&branch.protection, rule) {
                 (None, None) => {}

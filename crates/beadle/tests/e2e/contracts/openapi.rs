@@ -1,0 +1,135 @@
+//! REST: paths, parameters, bodies and answers, against `@octokit/openapi`.
+
+use std::collections::HashMap;
+use std::sync::{LazyLock, Mutex};
+
+use jsonschema::{Registry, Validator};
+use serde_json::{Map, Value, json};
+
+/// One description: github.com's, or Enterprise Cloud's, which knows more (internal visibility).
+struct Description {
+    document: Value,
+    registry: Registry<'static>,
+    validators: Mutex<HashMap<String, &'static Validator>>,
+}
+
+const URI: &str = "https://description.test/root";
+
+static DESCRIPTIONS: [LazyLock<Description>; 2] =
+    [LazyLock::new(|| load("api.github.com.json")), LazyLock::new(|| load("ghec.json"))];
+
+fn load(name: &str) -> Description {
+    let path = super::tool(&format!("openapi/package/generated/{name}"));
+    let text = std::fs::read_to_string(path).unwrap();
+    let mut document: Value = serde_json::from_str(&text).unwrap();
+    modern(&mut document);
+    let schemas = json!({ "components": document["components"] });
+    let registry = Registry::new().add(URI, schemas).unwrap().prepare().unwrap();
+    Description { document, registry, validators: Mutex::default() }
+}
+
+/// OpenAPI 3.0 says `nullable` where JSON Schema says `null`.
+fn modern(value: &mut Value) {
+    match value {
+        Value::Object(map) => {
+            if let Some(reference) = map.get_mut("$ref")
+                && let Some(local) = reference.as_str().and_then(|text| text.strip_prefix('#'))
+            {
+                *reference = json!(format!("{URI}#{local}"));
+            }
+            map.values_mut().for_each(modern);
+            if map.remove("nullable") == Some(Value::Bool(true)) {
+                let whole = std::mem::take(map);
+                *map = Map::from_iter([("anyOf".to_owned(), json!([whole, { "type": "null" }]))]);
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(modern),
+        _ => {}
+    }
+}
+
+/// What is wrong with a call; nothing where either description allows it.
+pub(super) fn check(call: &Value) -> Vec<String> {
+    let first = DESCRIPTIONS[0].check(call);
+    if first.is_empty() {
+        return first;
+    }
+    // Which visibility and which permissions there are differs by product.
+    if DESCRIPTIONS[1].check(call).is_empty() { Vec::new() } else { first }
+}
+
+impl Description {
+    fn check(&self, call: &Value) -> Vec<String> {
+        let path = call["path"].as_str().unwrap_or_default();
+        let method = call["method"].as_str().unwrap_or_default().to_lowercase();
+        let Some((template, operation)) = self.operation(path, &method) else {
+            return vec!["there is no such operation".into()];
+        };
+        let mut problems = Vec::new();
+        let parameters: Vec<String> =
+            operation["parameters"].as_array().into_iter().flatten().map(|parameter| self.name_of(parameter)).collect();
+        for pair in call["query"].as_str().unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
+            let name = pair.split('=').next().unwrap_or_default();
+            if !parameters.iter().any(|known| known == name) {
+                problems.push(format!("{template} has no parameter `{name}`"));
+            }
+        }
+        let body = &operation["requestBody"]["content"]["application/json"]["schema"];
+        if !body.is_null() && !call["request"].is_null() {
+            problems.extend(self.validate(body, &call["request"], "the request"));
+        }
+        let status = call["status"].as_u64().unwrap_or(0);
+        let response = &operation["responses"][status.to_string()];
+        let general = matches!(status, 304 | 401 | 403 | 404 | 422 | 429 | 500..);
+        if response.is_null() && !general {
+            problems.push(format!("{template} never answers {status}"));
+        } else if (200..300).contains(&status) {
+            let response = self.deref(response);
+            let schema = &response["content"]["application/json"]["schema"];
+            if schema.is_null() {
+                if !call["answer"].is_null() && response.get("content").is_none() {
+                    problems.push(format!("{template} answers {status} without a body"));
+                }
+            } else {
+                problems.extend(self.validate(schema, &call["answer"], "the answer"));
+            }
+        }
+        problems
+    }
+
+    fn operation(&self, path: &str, method: &str) -> Option<(&str, &Value)> {
+        let segments: Vec<&str> = path.trim_matches('/').split('/').collect();
+        let paths = self.document["paths"].as_object()?;
+        let mut matching: Vec<(&String, &Value)> = paths
+            .iter()
+            .filter(|(template, _)| {
+                let wanted: Vec<&str> = template.trim_matches('/').split('/').collect();
+                let same = |(wanted, got): (&&str, &&str)| wanted.starts_with('{') || wanted == got;
+                wanted.len() == segments.len() && wanted.iter().zip(&segments).all(same)
+            })
+            .collect();
+        matching.sort_by_key(|(template, _)| template.matches('{').count());
+        matching.into_iter().find_map(|(template, operations)| Some((template.as_str(), operations.get(method)?)))
+    }
+
+    fn deref<'a>(&'a self, value: &'a Value) -> &'a Value {
+        match value["$ref"].as_str().and_then(|reference| reference.split_once('#')) {
+            Some((_, pointer)) => self.deref(self.document.pointer(pointer).unwrap_or(&Value::Null)),
+            None => value,
+        }
+    }
+
+    fn name_of(&self, parameter: &Value) -> String {
+        self.deref(parameter)["name"].as_str().unwrap_or_default().to_owned()
+    }
+
+    fn validate(&self, schema: &Value, value: &Value, what: &str) -> Vec<String> {
+        let mut validators = self.validators.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let validator = validators.entry(schema.to_string()).or_insert_with(|| {
+            let built = jsonschema::options().with_registry(&self.registry).build(schema);
+            Box::leak(Box::new(built.unwrap_or_else(|error| panic!("the description has a bad schema: {error}"))))
+        });
+        let errors = validator.iter_errors(value);
+        errors.take(3).map(|error| format!("{what} at `{}`: {error}", error.instance_path())).collect()
+    }
+}

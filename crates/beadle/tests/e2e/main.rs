@@ -1,0 +1,19 @@
+//! The real binary before the simulated GitHub. Every call that a test makes is held to GitHub's published
+//! descriptions when its world ends.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![cfg(feature = "sim")]
+
+mod contracts;
+mod world;
+
+mod faults;
+mod guard;
+mod identity;
+mod intake;
+mod kill;
+mod mutation;
+mod observe;
+mod policy;
+mod repair;
+mod scale;
+mod webhooks;

@@ -1,0 +1,318 @@
+//! One mutation at a time of every field that the aspects cover, behind Beadle's back. The table is generated from the
+//! state document: a new field is in it, or in the list of those that are not covered, with the reason.
+
+use serde_json::{Value, json};
+
+use crate::world::{World, acme};
+
+const SETTINGS: &str = "
+repository:
+  description: Makes widgets
+  homepage: https://widgets.example.com
+  visibility: internal
+  has_issues: true
+  has_projects: false
+  has_wiki: false
+  has_discussions: true
+  has_pull_requests: true
+  pull_request_creation_policy: collaborators_only
+  is_template: false
+  default_branch: main
+  allow_squash_merge: true
+  allow_merge_commit: true
+  allow_rebase_merge: false
+  allow_auto_merge: true
+  delete_branch_on_merge: true
+  allow_update_branch: true
+  use_squash_pr_title_as_default: false
+  squash_merge_commit_title: PR_TITLE
+  squash_merge_commit_message: PR_BODY
+  merge_commit_title: PR_TITLE
+  merge_commit_message: PR_BODY
+  allow_forking: false
+  web_commit_signoff_required: true
+  security_and_analysis:
+    advanced_security: { status: enabled }
+    code_security: { status: enabled }
+    secret_scanning: { status: enabled }
+    secret_scanning_push_protection: { status: enabled }
+    secret_scanning_ai_detection: { status: disabled }
+    secret_scanning_non_provider_patterns: { status: enabled }
+  topics: [widgets, rust]
+teams:
+  - { name: platform, permission: admin }
+  - { name: engineering, permission: push }
+  - { name: security, permission: security-reader }
+collaborators:
+  - { username: ann, permission: maintain }
+  - { username: dan, permission: triage }
+branches:
+  - name: default
+    protection:
+      required_status_checks:
+        strict: true
+        checks: [{ context: build, app_id: 15368 }, { context: lint }]
+      enforce_admins: true
+      required_pull_request_reviews:
+        dismissal_restrictions: { users: [ann], teams: [platform], apps: [ci] }
+        dismiss_stale_reviews: true
+        require_code_owner_reviews: true
+        required_approving_review_count: 2
+        require_last_push_approval: true
+        bypass_pull_request_allowances: { users: [bob], teams: [security], apps: [deployer] }
+      restrictions: { users: [ann], teams: [platform], apps: [deployer] }
+      required_linear_history: true
+      allow_force_pushes: false
+      force_push_allowances: { users: [cyd], teams: [platform], apps: [ci] }
+      allow_deletions: false
+      block_creations: true
+      required_conversation_resolution: true
+      required_signatures: true
+      lock_branch: false
+      allow_fork_syncing: false
+      required_deployment_environments: [production]
+";
+
+/// What no aspect covers, and why.
+const NOT_COVERED: &[(&str, &str)] = &[
+    ("/id", "identity"),
+    ("/name", "a rename is no drift: the policy does not name it"),
+    ("/private", "it follows visibility, which is in the table"),
+    ("/fork", "a fact"),
+    ("/disabled", "GitHub's own"),
+    ("/created_at", "a fact"),
+    ("/archived", "an archived repository is left alone, which has its own test"),
+    ("/branches", "git's"),
+    ("/contents", "git's"),
+    ("/protection/main/id", "identity"),
+    ("/invitations/0/id", "identity"),
+    ("/invitations/0/created_at", "a fact"),
+];
+
+/// Texts that have to be one of a few: another one of them.
+fn other_text(path: &str, text: &str) -> String {
+    let sets: &[&[&str]] = &[
+        &["private", "internal", "public"],
+        &["all", "collaborators_only"],
+        &["PR_BODY", "COMMIT_MESSAGES", "BLANK"],
+        &["PR_TITLE", "COMMIT_OR_PR_TITLE"],
+        &["enabled", "disabled"],
+        &["pull", "triage", "push", "maintain", "admin"],
+        &["read", "triage", "write", "maintain", "admin"],
+    ];
+    match path {
+        "/default_branch" => return "develop".into(),
+        "/merge_commit_title" => return "MERGE_MESSAGE".into(),
+        "/merge_commit_message" => return "BLANK".into(),
+        "/teams/security" => return "pull".into(),
+        "/invitations/0/login" => return "eve".into(),
+        path if path.contains("/users/") => return "eve".into(),
+        path if path.contains("/protection") && path.contains("/teams/") => return "contractors".into(),
+        path if path.contains("/apps/") => return "beadle-app".into(),
+        _ => {}
+    }
+    let set = sets.iter().find(|set| set.contains(&text));
+    let other = set.and_then(|set| set.iter().find(|other| **other != text));
+    other.map_or_else(|| format!("{text}-changed"), ToString::to_string)
+}
+
+/// Every way to change one thing below `value`: the path, and the document after it.
+fn mutations(document: &Value, path: &str, value: &Value, found: &mut Vec<(String, Value)>) {
+    if NOT_COVERED.iter().any(|(not, _)| *not == path) {
+        return;
+    }
+    let mut with = |suffix: &str, new: Value| {
+        let mut changed = document.clone();
+        *changed.pointer_mut(path).unwrap() = new;
+        found.push((format!("{path}{suffix}"), changed));
+    };
+    match value {
+        Value::Bool(on) => with("", json!(!on)),
+        Value::Number(number) => with("", json!(number.as_i64().unwrap() + 1)),
+        Value::String(text) => with("", json!(other_text(path, text))),
+        Value::Null if path.ends_with("/app_id") => with(" set", json!(777)),
+        Value::Null => with(" set", json!("somebody's")),
+        Value::Array(items) => {
+            with(" emptied", json!([]));
+            let mut more = items.clone();
+            more.push(match items.first() {
+                Some(Value::String(_)) if path.ends_with("/users") => json!("dan"),
+                Some(Value::String(_)) if path.ends_with("/teams") => json!("contractors"),
+                Some(Value::String(_)) if path.ends_with("/apps") => json!("beadle-app"),
+                Some(check) if path.ends_with("/checks") => {
+                    json!({ "context": "more", "app_id": check["app_id"] })
+                }
+                Some(invitation) if path == "/invitations" => {
+                    let _ = invitation;
+                    json!({ "id": 9_999_999, "login": "eve", "permissions": "admin", "created_at": "2026-01-01T00:00:00Z" })
+                }
+                _ => json!("more"),
+            });
+            with(" and one more", json!(more));
+        }
+        Value::Object(map) => {
+            // What may be absent as a whole.
+            if path.starts_with("/protection/main/required") || path.ends_with("restrictions") || path == "/protection" {
+                with(" gone", if path == "/protection" { json!({}) } else { Value::Null });
+            }
+            if path == "/teams" || path == "/collaborators" {
+                let mut more = map.clone();
+                more.insert(if path == "/teams" { "contractors" } else { "cyd" }.into(), json!("admin"));
+                with(" and one more", json!(more));
+                for name in map.keys() {
+                    let mut fewer = map.clone();
+                    fewer.remove(name);
+                    with(&format!(" without {name}"), json!(fewer));
+                }
+            }
+        }
+    }
+    let children: Vec<(String, Value)> = match value {
+        Value::Object(map) => map.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
+        Value::Array(items) => items.iter().enumerate().map(|(at, value)| (at.to_string(), value.clone())).collect(),
+        _ => Vec::new(),
+    };
+    for (key, child) in children {
+        let escaped = key.replace('~', "~0").replace('/', "~1");
+        mutations(document, &format!("{path}/{escaped}"), &child, found);
+    }
+}
+
+/// What two documents have to agree on: ids and times of what is made anew aside, and lists of actors in any order.
+fn comparable(document: &Value) -> Value {
+    fn clean(path: &str, value: &mut Value) {
+        match value {
+            Value::Object(map) => {
+                if path.starts_with("/protection") || path.starts_with("/invitations") {
+                    map.remove("id");
+                    map.remove("created_at");
+                    map.retain(|key, value| !(key == "expired" && *value == Value::Bool(false)));
+                }
+                map.iter_mut().for_each(|(key, value)| clean(&format!("{path}/{key}"), value));
+            }
+            Value::Array(items) => {
+                items.iter_mut().for_each(|item| clean(path, item));
+                items.sort_by_key(ToString::to_string);
+            }
+            _ => {}
+        }
+    }
+    let mut document = document.clone();
+    clean("", &mut document);
+    document
+}
+
+async fn world() -> World {
+    let mut state = acme(json!({ "widgets": { "branches": { "main": {}, "develop": {} } } }));
+    state["orgs"]["acme"]["custom_roles"] = json!(["security-reader"]);
+    let mut world = World::new(state).await;
+    world.org_lines = "[org.guard]\nremoves = 100000\nweakens = 100000\nexposes = 100000\n".into();
+    world.policy("settings.yml", SETTINGS);
+    world
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_field_is_found_and_mended_and_the_plan_after_is_empty() {
+    let world = world().await;
+    world.beadle(&["apply", "--yes"]).await.expect(0);
+    world.beadle(&["plan"]).await.expect(0);
+    let declared = world.repository("widgets");
+    let mut table = Vec::new();
+    mutations(&declared, "", &declared, &mut table);
+    assert!(table.len() > 90, "the table has shrunk: {}", table.len());
+    let mut wrong = Vec::new();
+    for (what, mutated) in &table {
+        put(&world, mutated).await;
+        let seen = world.repository("widgets");
+        if comparable(&seen) == comparable(&declared) {
+            wrong.push(format!("{what}: the simulator does not keep this mutation"));
+            continue;
+        }
+        let plan = world.beadle(&["plan"]).await;
+        if plan.code != 2 {
+            wrong.push(format!("{what}: not found ({}): {} {}", plan.code, plan.out, plan.err));
+            put(&world, &declared).await;
+            continue;
+        }
+        let applied = world.beadle(&["apply", "--yes"]).await;
+        if applied.code != 0 {
+            wrong.push(format!("{what}: not mended ({}): {} {}", applied.code, applied.out, applied.err));
+        }
+        let after = world.repository("widgets");
+        if comparable(&after) != comparable(&declared) {
+            let (after, declared) = (comparable(&after), comparable(&declared));
+            let keys = declared.as_object().unwrap().keys().filter(|key| after[*key] != declared[*key]);
+            let differ: Vec<String> = keys.map(|key| format!("{key}: {} and not {}", after[key], declared[key])).collect();
+            wrong.push(format!("{what}: mended otherwise: {}", differ.join("; ")));
+        }
+        let again = world.beadle(&["plan"]).await;
+        if again.code != 0 {
+            wrong.push(format!("{what}: the plan after is not empty: {}", again.out));
+        }
+        put(&world, &declared).await;
+    }
+    assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), table.len(), wrong.join("\n"));
+}
+
+/// Puts a repository's whole document in place.
+async fn put(world: &World, document: &Value) {
+    let mut state = world.sim.state();
+    state["orgs"]["acme"]["repos"]["widgets"] = document.clone();
+    let url = format!("{}/_sim/state", world.sim.url());
+    assert!(world.http.put(url).body(state.to_string()).send().await.unwrap().status().is_success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_beyond_the_first_page_counts() {
+    let people: Vec<String> = (0..31).map(|n| format!("person{n:02}")).collect();
+    let teams: Vec<String> = (0..101).map(|n| format!("team{n:03}")).collect();
+    let mut state = acme(json!({ "widgets": { "branches": { "main": {} } } }));
+    for person in &people {
+        state["users"][person] = json!({});
+        state["orgs"]["acme"]["members"].as_array_mut().unwrap().push(json!(person));
+    }
+    for team in &teams {
+        state["orgs"]["acme"]["teams"][team] = json!({});
+    }
+    let mut policy = String::from("teams:\n");
+    teams.iter().for_each(|team| policy += &format!("  - {{ name: {team}, permission: push }}\n"));
+    policy += "collaborators:\n";
+    people.iter().for_each(|person| policy += &format!("  - {{ username: {person}, permission: push }}\n"));
+    policy += "branches:\n";
+    (0..6).for_each(|n| policy += &format!("  - {{ name: release/{n}, protection: {{ enforce_admins: true }} }}\n"));
+    policy += "  - name: bypass\n    protection:\n      required_pull_request_reviews:\n        bypass_pull_request_allowances:\n          users: [";
+    policy += &people[..12].join(", ");
+    policy += "]\n";
+    let mut world = World::new(state).await;
+    world.org_lines = "[org.budget]\nminute = \"1s\"\n".into();
+    world.policy("settings.yml", &policy);
+    // The table is about completeness, not about limits: a few hundred writes in a row.
+    world.http.delete(format!("{}/_sim/limits", world.sim.url())).send().await.unwrap();
+    let mut whole = world.repository("widgets");
+    let all = |names: &[String]| names.iter().map(|name| (name.clone(), json!("push"))).collect::<serde_json::Map<_, _>>();
+    whole["teams"] = json!(all(&teams));
+    whole["collaborators"] = json!(all(&people));
+    for n in 0..6 {
+        whole["protection"][format!("release/{n}")] = json!({ "enforce_admins": true });
+    }
+    let reviews = json!({ "required_approving_review_count": 1, "bypass_pull_request_allowances": { "users": people[..12] } });
+    whole["protection"]["bypass"] = json!({ "required_pull_request_reviews": reviews });
+    put(&world, &whole).await;
+    world.beadle(&["plan"]).await.expect(0);
+    for (patch, what) in [
+        (json!({ "teams": { "team100": "admin" } }), "team team100"),
+        (json!({ "collaborators": { "person30": "admin" } }), "collaborator person30"),
+        (json!({ "protection": { "release/5": { "enforce_admins": false } } }), "rule release/5"),
+        (
+            json!({ "protection": { "bypass": { "required_pull_request_reviews": {
+                "bypass_pull_request_allowances": { "users": people[..13] } } } } }),
+            "bypass_pull_request_allowances",
+        ),
+    ] {
+        world.patch(json!({ "widgets": patch }), false).await;
+        let plan = world.beadle(&["plan"]).await.expect(2);
+        assert!(plan.out.contains(what) && plan.out.contains("1 changes in 1"), "{what}: {}", plan.out);
+        world.beadle(&["apply", "--yes"]).await.expect(0);
+        world.beadle(&["plan"]).await.expect(0);
+    }
+}

@@ -1,0 +1,97 @@
+//! `plan`, and everything in `observe`, writes nothing under any input. The types are why; here it is counted.
+
+use serde_json::json;
+
+use crate::repair::{POLICY, declared, is_declared};
+use crate::world::{World, acme};
+
+fn drifted() -> serde_json::Value {
+    json!({
+        "widgets": { "visibility": "public", "teams": { "contractors": "admin" }, "branches": { "main": {} } },
+        "empty": {},
+        "archived": { "archived": true, "has_wiki": true },
+        "gadgets": declared(),
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_writes_nothing() {
+    let world = World::new(acme(drifted())).await;
+    world.policy("settings.yml", POLICY);
+    for args in [
+        &["plan"][..],
+        &["plan", "--repo", "widgets"],
+        &["plan", "--format", "json"],
+        &["plan", "--format", "markdown", "--org", "ACME"],
+    ] {
+        world.beadle(args).await.expect(2);
+    }
+    world.fault(json!({ "path": "/graphql", "contains": "nodes", "shorten": "collaborators" })).await;
+    world.beadle(&["plan"]).await.expect(2);
+    assert_eq!(world.writes(), Vec::<serde_json::Value>::new());
+    let plan = world.beadle(&["plan", "--format", "json"]).await.json();
+    assert_eq!(plan["organisations"][0]["pending"], json!(true));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_organisation_observes() {
+    let mut world = World::new(acme(drifted())).await;
+    world.mode = "observe";
+    world.policy("settings.yml", POLICY);
+    let applied = world.beadle(&["apply", "--yes"]).await.expect(2);
+    assert!(applied.out.contains("withheld by modes"), "{}", applied.out);
+    let serving = world.serve().await;
+    world.connect();
+    world.patch(json!({ "gadgets": { "teams": { "contractors": "admin" } } }), true).await;
+    tokio::time::sleep(std::time::Duration::from_secs(4)).await;
+    assert_eq!(world.writes(), Vec::<serde_json::Value>::new());
+    let journal = world.beadle(&["journal"]).await.expect(0);
+    assert!(journal.out.contains("withheld"), "what would have been done is in the journal: {}", journal.out);
+    assert_eq!(serving.stop().await, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn add_only_never_removes_weakens_or_exposes() {
+    let mut world = World::new(acme(json!({ "widgets": {
+        "visibility": "private", "branches": { "main": {} }, "topics": ["old"],
+        "teams": { "contractors": "admin", "engineering": "admin" },
+        "protection": { "main": { "enforce_admins": true, "allow_deletions": false } },
+    } })))
+    .await;
+    world.mode = "add-only";
+    let loose = POLICY
+        .replace("visibility: private", "visibility: public")
+        .replace("enforce_admins: true", "enforce_admins: false\n      allow_deletions: true");
+    world.policy("settings.yml", &loose);
+    world.beadle(&["apply", "--yes"]).await.expect(2);
+    let after = world.repository("widgets");
+    assert_eq!(after["visibility"], "private");
+    assert_eq!(after["topics"], json!(["managed", "old"]));
+    assert_eq!(after["teams"], json!({ "contractors": "admin", "engineering": "admin", "platform": "admin" }));
+    assert_eq!(after["protection"]["main"]["enforce_admins"], json!(true));
+    assert_eq!(after["protection"]["main"]["allow_deletions"], json!(false));
+    assert_eq!(after["has_wiki"], json!(false), "what only changes is written");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_aspect_may_be_more_careful_than_its_organisation() {
+    let mut world = World::new(acme(drifted())).await;
+    world.org_lines = "[org.modes]\nteams = \"observe\"\n".into();
+    world.policy("settings.yml", POLICY);
+    world.beadle(&["apply", "--yes"]).await.expect(2);
+    let after = world.repository("widgets");
+    assert_eq!(after["teams"], json!({ "contractors": "admin" }));
+    assert_eq!(after["visibility"], "private");
+    assert!(!is_declared(&after));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_nobody_can_be_asked_what_is_grave_needs_yes() {
+    let world = World::new(acme(drifted())).await;
+    world.policy("settings.yml", POLICY);
+    let refused = world.beadle(&["apply"]).await.expect(1);
+    assert!(refused.err.contains("--yes") && refused.err.contains("remove 1"), "{}", refused.err);
+    assert_eq!(world.writes(), Vec::<serde_json::Value>::new());
+    world.beadle(&["apply", "--yes"]).await.expect(0);
+    world.beadle(&["apply"]).await.expect(0);
+}

@@ -1,0 +1,141 @@
+//! What a policy may say, and what is said of it.
+
+use serde_json::json;
+
+use crate::repair::declared;
+use crate::world::{World, acme};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mistakes_are_named_with_file_line_key_and_the_nearest_right_one() {
+    let world = World::new(acme(json!({}))).await;
+    world.policy("settings.yml", "repository:\n  has_wikki: false\n  has_issues: yes\n  visibility: privat\n");
+    let checked = world.beadle(&["check"]).await.expect(1);
+    for said in [
+        "settings.yml:2:3",
+        "there is no key `repository.has_wikki`",
+        "did you mean `has_wiki`?",
+        "settings.yml:3:15",
+        "only `true` and `false`",
+        "settings.yml:4:15",
+        "did you mean `private`?",
+        "2 |   has_wikki: false",
+    ] {
+        assert!(checked.out.contains(said), "{said}: {}", checked.out);
+    }
+    world.policy("settings.yml", "teams:\n  - name: a\n    name: b\n    permission: pull\n");
+    let checked = world.beadle(&["check"]).await.expect(1);
+    assert!(checked.out.contains("settings.yml:3"), "{}", checked.out);
+    world.policy("settings.yml", "teams:\n  - permission: pull\n");
+    assert!(world.beadle(&["check"]).await.expect(1).out.contains("needs `name`"));
+    world.policy("settings.yml", "repository: [");
+    assert!(world.beadle(&["check"]).await.expect(1).out.contains("settings.yml:1"));
+    assert_eq!(world.sim.calls().len(), 0, "a check asks nobody");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_carried_out_is_said_and_the_rest_is() {
+    let world = World::new(acme(json!({ "widgets": { "branches": { "main": {} } } }))).await;
+    let text = "repository:\n  has_wiki: false\n  force_create: true\nlabels:\n  - name: bug\nrulesets: []\n";
+    world.policy("settings.yml", text);
+    world.policy("deployment-settings.yml", "restrictedRepos: [admin]\nconfigvalidators:\n  - plugin: x\n");
+    let checked = world.beadle(&["check", "--json"]).await.expect(0).json();
+    let problems = checked[0]["problems"].as_array().unwrap();
+    let lines: Vec<(String, u64)> = problems
+        .iter()
+        .filter(|problem| problem["severity"] == "not-yet")
+        .map(|problem| {
+            let asked = &problem["asked"];
+            (asked["file"].as_str().unwrap().to_owned(), asked["line"].as_u64().unwrap())
+        })
+        .collect();
+    for (file, line) in [("settings.yml", 3), ("settings.yml", 4), ("settings.yml", 6), ("deployment-settings.yml", 2)] {
+        assert!(lines.contains(&(file.to_owned(), line)), "{file}:{line} in {lines:?}");
+    }
+    world.beadle(&["apply", "--yes"]).await.expect(0);
+    assert_eq!(world.repository("widgets")["has_wiki"], json!(false));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn layers_merge_and_selectors_that_reach_nothing_are_said() {
+    let state = acme(json!({
+        "web-shop": { "branches": { "main": {} }, "teams": { "platform": "pull" } },
+        "api": { "branches": { "main": {} } },
+        "old": { "archived": true, "has_wiki": true },
+        ".github": { "has_wiki": true },
+        "admin": { "has_wiki": true },
+        "secret": { "has_wiki": true },
+        "shop-ghsa-1234-5678-9abc": { "has_wiki": true, "fork": true },
+    }));
+    let world = World::new(state).await;
+    world.policy("settings.yml", "repository:\n  has_wiki: false\n  topics: [base]\nteams:\n  - { name: platform, permission: pull }\n");
+    world.policy("suborgs/web.yml", "suborgrepos: ['web-*', 'nothing-*']\nrepository:\n  topics: [web]\n");
+    world.policy("repos/web-shop.yml", "repository:\n  has_wiki: true\n  description: The shop\n");
+    world.policy("repos/gone.yml", "repository:\n  has_wiki: true\n");
+    world.policy("deployment-settings.yml", "restrictedRepos:\n  exclude: ['sec*']\n");
+    let plan = world.beadle(&["plan"]).await.expect(2);
+    assert!(plan.out.contains("there is no repository `gone`"), "{}", plan.out);
+    assert!(plan.out.contains("`nothing-*` matches no repository"), "{}", plan.out);
+    assert!(plan.out.contains("1 skipped (archived)"), "{}", plan.out);
+    world.beadle(&["apply", "--yes"]).await.expect(0);
+    let shop = world.repository("web-shop");
+    assert_eq!((&shop["has_wiki"], &shop["description"]), (&json!(true), &json!("The shop")));
+    assert_eq!(shop["topics"], json!(["base", "web"]));
+    assert_eq!(world.repository("api")["has_wiki"], json!(false));
+    for left in [".github", "admin", "secret", "old", "shop-ghsa-1234-5678-9abc"] {
+        assert_eq!(world.repository(left)["has_wiki"], json!(true), "{left} was touched");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn unarchiving_is_for_one_repository_alone_and_comes_first() {
+    let mut repository = declared();
+    repository["archived"] = json!(true);
+    repository["has_wiki"] = json!(true);
+    let world = World::new(acme(json!({ "widgets": repository }))).await;
+    world.policy("settings.yml", "repository:\n  archived: false\n");
+    let checked = world.beadle(&["check"]).await.expect(1);
+    assert!(checked.out.contains("settings.yml:2") && checked.out.contains("repos/NAME.yml"), "{}", checked.out);
+    world.policy("settings.yml", "repository:\n  has_wiki: false\n");
+    world.beadle(&["plan"]).await.expect(0);
+    world.policy("repos/widgets.yml", "repository:\n  archived: false\n");
+    world.beadle(&["apply", "--yes"]).await.expect(0);
+    let after = world.repository("widgets");
+    assert_eq!((&after["archived"], &after["has_wiki"]), (&json!(false), &json!(false)));
+    world.policy("repos/widgets.yml", "repository:\n  archived: true\n  has_wiki: true\n");
+    world.beadle(&["apply", "--yes"]).await.expect(0);
+    let after = world.repository("widgets");
+    assert_eq!((&after["archived"], &after["has_wiki"]), (&json!(true), &json!(true)), "archived last");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_suborg_by_team_reaches_and_one_by_property_leaves_its_sections_alone() {
+    let world = World::new(acme(json!({
+        "widgets": { "teams": { "security": "pull" }, "branches": { "main": {} } },
+        "gadgets": { "branches": { "main": {} } },
+    })))
+    .await;
+    world.policy("settings.yml", "repository:\n  has_wiki: false\n");
+    world.policy("suborgs/audited.yml", "suborgteams: [security]\nrepository:\n  topics: [audited]\n");
+    world.beadle(&["apply", "--yes"]).await.expect(0);
+    assert_eq!(world.repository("widgets")["topics"], json!(["audited"]));
+    assert_eq!(world.repository("gadgets")["topics"], json!([]));
+    world.policy("suborgs/byprop.yml", "suborgproperties:\n  - tier: one\nteams:\n  - { name: platform, permission: pull }\n");
+    let plan = world.beadle(&["plan"]).await.expect(2);
+    assert!(plan.out.contains("? unknown teams"), "{}", plan.out);
+    assert!(!plan.out.contains("removes"), "{}", plan.out);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_schema_takes_what_the_check_takes() {
+    let world = World::new(acme(json!({}))).await;
+    let schema = world.beadle(&["schema"]).await.expect(0).json();
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    assert!(validator.is_valid(&json!({ "repository": { "has_wiki": false, "topics": ["a"] }, "labels": 1 })));
+    assert!(!validator.is_valid(&json!({ "repository": { "has_wikki": false } })));
+    for file in ["suborg", "repo", "deployment"] {
+        jsonschema::validator_for(&world.beadle(&["schema", file]).await.expect(0).json()).unwrap();
+    }
+    for shell in ["bash", "zsh", "fish"] {
+        assert!(world.beadle(&["completions", shell]).await.expect(0).out.contains("beadle"));
+    }
+}

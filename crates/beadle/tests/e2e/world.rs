@@ -1,0 +1,259 @@
+//! A simulated GitHub, a folder with configuration and policy, and the real binary.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+
+use beadle_sim::{Hook, Settings, Sim, signature};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// Waiting longer than this means that it does not happen.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+pub(crate) struct World {
+    pub(crate) sim: Sim,
+    pub(crate) folder: TempDir,
+    pub(crate) secret: String,
+    pub(crate) ports: [u16; 2],
+    pub(crate) http: reqwest::Client,
+    /// Lines of `[[org]]` beyond the usual.
+    pub(crate) org_lines: String,
+    /// Lines before `[[org]]`.
+    pub(crate) lines: String,
+    pub(crate) mode: &'static str,
+    /// Calls that are on purpose not as GitHub describes them are not checked.
+    pub(crate) checked: bool,
+}
+
+/// What a run of the binary gave.
+#[derive(Debug)]
+pub(crate) struct Ran {
+    pub(crate) code: i32,
+    pub(crate) out: String,
+    pub(crate) err: String,
+}
+
+impl Ran {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    #[track_caller]
+    pub(crate) fn expect(self, code: i32) -> Self {
+        assert_eq!(self.code, code, "{}\n{}", self.out, self.err);
+        self
+    }
+}
+
+impl World {
+    pub(crate) async fn new(state: Value) -> Self {
+        Self::with(state, Settings { record: true, ..Settings::default() }).await
+    }
+
+    pub(crate) async fn with(state: Value, settings: Settings) -> Self {
+        let sim = Sim::start(([127, 0, 0, 1], 0).into(), Settings { state: Some(state), ..settings }).await.unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(folder.path().join("policy/repos")).unwrap();
+        std::fs::create_dir_all(folder.path().join("policy/suborgs")).unwrap();
+        std::fs::write(folder.path().join("app.pem"), sim.app_pem()).unwrap();
+        let secret = format!("{:032x}", rand::random::<u128>());
+        std::fs::write(folder.path().join("webhook.secret"), &secret).unwrap();
+        let listeners: Vec<_> = (0..2).map(|_| std::net::TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+        let ports = [0, 1].map(|n: usize| listeners[n].local_addr().unwrap().port());
+        Self {
+            sim,
+            folder,
+            secret,
+            ports,
+            http: reqwest::Client::new(),
+            org_lines: String::new(),
+            lines: String::new(),
+            mode: "enforce",
+            checked: true,
+        }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub(crate) fn policy(&self, file: &str, text: &str) -> &Self {
+        std::fs::write(self.path().join("policy").join(file), text).unwrap();
+        self
+    }
+
+    pub(crate) fn config(&self) -> PathBuf {
+        let path = self.path().join("beadle.toml");
+        let [listen, operator] = self.ports;
+        let text = format!(
+            "[server]\nlisten = \"127.0.0.1:{listen}\"\noperator = \"127.0.0.1:{operator}\"\n{}\n\
+             [[org]]\nname = \"acme\"\napi = \"{}\"\napp = {{ id = {}, key = \"file:app.pem\" }}\n\
+             webhook_secrets = [\"file:webhook.secret\"]\npolicy = \"policy\"\nmode = \"{}\"\n{}\n",
+            self.lines,
+            self.sim.url(),
+            beadle_sim::APP_ID,
+            self.mode,
+            self.org_lines
+        );
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+
+    pub(crate) fn command(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_beadle"));
+        command.arg("--config").arg(self.config()).stdin(Stdio::null());
+        command
+    }
+
+    /// Runs the binary; the simulator goes on answering meanwhile.
+    pub(crate) async fn beadle(&self, args: &[&str]) -> Ran {
+        let mut command = self.command();
+        command.args(args);
+        let output: Output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+        Ran {
+            code: output.status.code().unwrap_or(-1),
+            out: String::from_utf8(output.stdout).unwrap(),
+            err: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
+    /// Starts `serve` and waits until it takes deliveries.
+    pub(crate) async fn serve(&self) -> Serving {
+        self.serve_with(&[]).await
+    }
+
+    pub(crate) async fn serve_with(&self, env: &[(&str, &str)]) -> Serving {
+        let log = std::fs::OpenOptions::new().create(true).append(true).open(self.path().join("serve.log")).unwrap();
+        let mut command = self.command();
+        command.arg("serve").envs(env.iter().copied()).stderr(log).stdout(Stdio::null());
+        let serving = Serving { child: command.spawn().unwrap(), log: self.path().join("serve.log") };
+        let url = format!("http://127.0.0.1:{}/readyz", self.ports[1]);
+        for _ in 0..400 {
+            if self.http.get(&url).send().await.is_ok_and(|answer| answer.status().is_success()) {
+                return serving;
+            }
+            tokio::time::sleep(Duration::from_millis(25)).await;
+        }
+        panic!("the service did not start:\n{}", serving.log());
+    }
+
+    pub(crate) fn hook_url(&self) -> String {
+        format!("http://127.0.0.1:{}/hooks/github", self.ports[0])
+    }
+
+    /// The simulator's webhooks come to the service from now on.
+    pub(crate) fn connect(&self) {
+        self.sim.send_webhooks_to(Hook { url: self.hook_url(), secret: self.secret.clone(), organisation: false });
+    }
+
+    /// A signed delivery, ready to be changed and sent.
+    pub(crate) fn delivery(&self, id: &str, event: &str, body: &[u8]) -> reqwest::RequestBuilder {
+        self.http
+            .post(self.hook_url())
+            .header("content-type", "application/json")
+            .header("x-github-event", event)
+            .header("x-github-delivery", id)
+            .header("x-hub-signature-256", signature(&self.secret, body))
+            .body(body.to_vec())
+    }
+
+    /// Changes the state behind everybody's back: a merge patch below the repositories.
+    pub(crate) async fn patch(&self, repositories: Value, webhooks: bool) {
+        let url = format!("{}/_sim/state?webhooks={webhooks}", self.sim.url());
+        let patch = json!({ "orgs": { "acme": { "repos": repositories } } });
+        let answer = self.http.patch(url).body(patch.to_string()).send().await.unwrap();
+        assert!(answer.status().is_success());
+    }
+
+    pub(crate) async fn fault(&self, fault: Value) {
+        let url = format!("{}/_sim/faults", self.sim.url());
+        let answer = self.http.post(url).body(fault.to_string()).send().await.unwrap();
+        assert!(answer.status().is_success(), "{}", answer.text().await.unwrap());
+    }
+
+    pub(crate) async fn no_faults(&self) {
+        self.http.delete(format!("{}/_sim/faults", self.sim.url())).send().await.unwrap();
+    }
+
+    pub(crate) fn repository(&self, name: &str) -> Value {
+        self.sim.state()["orgs"]["acme"]["repos"][name].clone()
+    }
+
+    /// The calls that wrote something.
+    pub(crate) fn writes(&self) -> Vec<Value> {
+        self.sim.calls().into_iter().filter(|call| call["writes"] == Value::Bool(true)).collect()
+    }
+
+    /// Waits until something holds of a repository.
+    pub(crate) async fn until(&self, name: &str, what: &str, holds: impl Fn(&Value) -> bool) {
+        let attempts = PATIENCE.as_millis() / 20;
+        for _ in 0..attempts {
+            if holds(&self.repository(name)) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let log = std::fs::read_to_string(self.path().join("serve.log")).unwrap_or_default();
+        panic!("{name}: {what} did not come true: {:#}\n{log}", self.repository(name));
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if self.checked && !std::thread::panicking() {
+            super::contracts::check(&self.sim.calls());
+        }
+    }
+}
+
+/// `beadle serve`, running; killed when it is dropped.
+pub(crate) struct Serving {
+    pub(crate) child: Child,
+    log: PathBuf,
+}
+
+impl Serving {
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// SIGKILL.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// SIGTERM, and the exit code.
+    pub(crate) async fn stop(mut self) -> Option<i32> {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        for _ in 0..1000 {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status.code();
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("the service did not stop:\n{}", self.log());
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let _ = self.child.kill(); // it may have ended by itself
+        let _ = self.child.wait();
+    }
+}
+
+/// An organisation with teams, people and Apps, and these repositories.
+pub(crate) fn acme(repositories: Value) -> Value {
+    json!({
+        "orgs": { "acme": {
+            "members": ["ann", "bob", "cyd"],
+            "teams": { "platform": {}, "engineering": {}, "security": {}, "contractors": {} },
+            "repos": repositories,
+        } },
+        "users": { "octocat": {}, "ann": {}, "bob": {}, "cyd": {}, "dan": {}, "eve": {} },
+        "apps": { "beadle-app": { "id": beadle_sim::APP_ID }, "ci": { "id": 15368 }, "deployer": { "id": 777 } },
+    })
+}

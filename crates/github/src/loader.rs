@@ -142,8 +142,8 @@ impl Loader {
         if asks.teams {
             self.read_teams(repositories).await?;
         }
-        join_all(repositories.iter_mut().map(|repository| self.read_rest(repository, asks))).await;
-        Ok(())
+        let reads = repositories.iter_mut().map(|repository| self.read_rest(repository, asks));
+        join_all(reads).await.into_iter().collect()
     }
 
     async fn read_teams(&self, repositories: &mut [Repository]) -> Result<(), Failure> {
@@ -175,21 +175,21 @@ impl Loader {
         Ok(())
     }
 
-    async fn read_rest(&self, repository: &mut Repository, asks: Asks) {
+    async fn read_rest(&self, repository: &mut Repository, asks: Asks) -> Result<(), Failure> {
         let (owner, name) = (repository.owner.clone(), repository.name.clone());
         if asks.collaborators {
-            let read = invitations(&self.api, &owner, &name).await;
-            repository.invitations = Some(read.map_err(|failure| failure.text));
+            repository.invitations = Some(part(None, invitations(&self.api, &owner, &name)).await?);
         }
         // GraphQL knows no default branch of an empty repository; REST says what it will be.
         let nameless = asks.protection && repository.default_branch.is_none() && !repository.archived;
         if asks.rest_settings || nameless {
-            let read = rest_settings(&self.api, &owner, &name).await;
+            let read = part(None, rest_settings(&self.api, &owner, &name)).await?;
             if let Ok(settings) = &read {
                 repository.default_branch = settings["default_branch"].as_str().map(str::to_owned);
             }
-            repository.rest_settings = Some(read.map_err(|failure| failure.text));
+            repository.rest_settings = Some(read);
         }
+        Ok(())
     }
 }
 

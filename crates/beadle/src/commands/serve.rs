@@ -35,12 +35,14 @@ pub(crate) async fn run(config: &Config) -> anyhow::Result<u8> {
     let senders = wiring::senders(config)?;
     for org in &orgs {
         say_remarks(org);
-        store.forget_holds(&org.file.name, &org.policy.current().generation).await?;
         if org.file.webhook_secrets.is_empty() {
             tracing::warn!(organisation = org.file.name, "no webhook secret: only sweeps will see changes");
         }
     }
-    look_at_interrupted_writes(&store, &clock).await?;
+    if let Err(error) = look_back(&store, &clock, &orgs).await {
+        // The service starts all the same: it answers 503, and goes on when the store does.
+        tracing::error!(error = format!("{error:#}"), "the store takes no writes");
+    }
 
     let stop = CancellationToken::new();
     let bell = Arc::new(Notify::new());
@@ -140,9 +142,12 @@ fn say_remarks(org: &Org<'_>) {
     tracing::info!(organisation = org.file.name, mode = %org.file.mode, generation = policy.generation, "policy in force");
 }
 
-/// What a kill cut off between intent and result is observed again.
-async fn look_at_interrupted_writes(store: &Arc<dyn Store>, clock: &Clock) -> anyhow::Result<()> {
+/// What a kill cut off between intent and result is observed again; holds of an older policy are forgotten.
+async fn look_back(store: &Arc<dyn Store>, clock: &Clock, orgs: &[Org<'_>]) -> anyhow::Result<()> {
     let now = clock.now();
+    for org in orgs {
+        store.forget_holds(&org.file.name, &org.policy.current().generation).await?;
+    }
     for intent in store.open_intents().await? {
         tracing::warn!(subject = intent.subject, "a write was cut off; it is observed again");
         let detail =

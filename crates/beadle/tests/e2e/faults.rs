@@ -1,1 +1,160 @@
-//! Later in this change.
+//! GitHub failing: nothing is removed on a doubt, one failure stops only what depends on it, and limits are honoured.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::repair::{POLICY, declared, is_declared};
+use crate::world::{World, acme};
+
+async fn drifted() -> World {
+    let mut repository = declared();
+    repository["teams"]["contractors"] = json!("admin");
+    repository["has_wiki"] = json!(true);
+    let world = World::new(acme(json!({ "widgets": repository }))).await;
+    world.policy("settings.yml", POLICY);
+    world
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_short_list_is_unknown_and_removes_nothing() {
+    let mut people = declared();
+    people["collaborators"] = json!({ "ann": "admin", "bob": "push" });
+    people["topics"] = json!(["managed", "other"]);
+    let world = World::new(acme(json!({ "widgets": people }))).await;
+    let policy = format!("{POLICY}collaborators:\n  - {{ username: ann, permission: admin }}\n");
+    world.policy("settings.yml", &policy);
+    for (field, aspect) in [
+        ("collaborators", "collaborators"),
+        ("repositoryTopics", "topics"),
+        ("branchProtectionRules", "protection"),
+    ] {
+        world.fault(json!({ "path": "/graphql", "shorten": field })).await;
+        let plan = world.beadle(&["plan"]).await.expect(2);
+        assert!(plan.out.contains(&format!("? unknown {aspect}")), "{field}: {}", plan.out);
+        assert!(plan.out.contains("came back short"), "{field}: {}", plan.out);
+        let aspects: Vec<&str> = plan.out.lines().filter(|line| line.contains(" removes ")).collect();
+        assert!(!aspects.iter().any(|line| line.contains(aspect)), "{field}: {aspects:?}");
+        world.no_faults().await;
+    }
+    // The list of repositories itself.
+    world
+        .fault(json!({ "path": "/graphql", "contains": "repositories(first", "shorten": "repositories" }))
+        .await;
+    let applied = world.beadle(&["apply", "--yes"]).await.expect(1);
+    assert!(applied.out.contains("the list of repositories is incomplete"), "{}", applied.out);
+    assert_eq!(world.writes(), Vec::<Value>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reads_that_fail_are_tried_again_and_then_said() {
+    let world = drifted().await;
+    world
+        .fault(json!({ "path": "/graphql", "status": 502, "count": 2, "body": "<html>Bad Gateway</html>" }))
+        .await;
+    world.beadle(&["plan"]).await.expect(2);
+    for fault in [
+        json!({ "path": "/graphql", "status": 500 }),
+        json!({ "path": "/graphql", "reset": true }),
+        json!({ "path": "/graphql", "truncate": true }),
+        json!({ "path": "/graphql", "status": 200, "body": { "data": null } }),
+        json!({ "path": "/graphql", "status": 200, "body": [1, 2, 3] }),
+        json!({ "path": "/graphql", "status": 200, "body": { "data": { "organization": null },
+            "errors": [{ "type": "FORBIDDEN", "message": "Resource not accessible by integration", "path": ["organization"] }] } }),
+        json!({ "path": "/access_tokens", "status": 401 }),
+    ] {
+        world.fault(fault.clone()).await;
+        let plan = world.beadle(&["plan"]).await;
+        assert_eq!(plan.code, 1, "{fault}: {plan:?}");
+        assert!(plan.err.starts_with("error: "), "{fault}: {}", plan.err);
+        world.no_faults().await;
+    }
+    assert_eq!(world.writes(), Vec::<Value>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_aspect_that_cannot_be_read_or_written_does_not_stop_the_others() {
+    let world = drifted().await;
+    let forbidden = json!({ "message": "Resource not accessible by integration" });
+    world.fault(json!({ "method": "DELETE", "path": "/teams/", "status": 403, "body": forbidden })).await;
+    let applied = world.beadle(&["apply", "--yes"]).await.expect(1);
+    assert!(applied.out.contains("403") && applied.out.contains("1 written, 1 failed"), "{}", applied.out);
+    assert_eq!(world.repository("widgets")["has_wiki"], json!(false));
+    world.no_faults().await;
+    world.patch(json!({ "widgets": { "has_wiki": true } }), false).await;
+    world.fault(json!({ "path": "/repos/acme/widgets/teams", "status": 500 })).await;
+    let applied = world.beadle(&["apply", "--yes"]).await.expect(1);
+    assert!(applied.out.contains("? unknown teams"), "{}", applied.out);
+    assert_eq!(world.repository("widgets")["has_wiki"], json!(false));
+    assert!(world.repository("widgets")["teams"].get("contractors").is_some(), "nothing of it is removed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_refused_for_good_is_parked_where_an_operator_sees_it() {
+    let world = drifted().await;
+    let forbidden = json!({ "message": "Resource not accessible by integration" });
+    world.fault(json!({ "method": "DELETE", "path": "/teams/", "status": 403, "body": forbidden })).await;
+    let _serving = world.serve().await;
+    let started = Instant::now();
+    let key = loop {
+        let queue = world.beadle(&["queue", "--json"]).await.expect(0);
+        let rows: Vec<Value> = queue.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        if let Some(row) = rows.iter().find(|row| row["parked"].is_object()) {
+            assert!(row["parked"]["why"].as_str().unwrap().contains("not accessible"), "{row}");
+            break row["key"].as_str().unwrap().to_owned();
+        }
+        assert!(started.elapsed() < Duration::from_secs(40), "{}", queue.out);
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    };
+    world.no_faults().await;
+    world.beadle(&["queue", "--retry", &key]).await.expect(0);
+    world.until("widgets", "repair", is_declared).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secondary_limit_is_waited_for_as_long_as_github_says() {
+    let world = drifted().await;
+    let message = json!({ "message": "You have exceeded a secondary rate limit." });
+    world
+        .fault(json!({ "method": "DELETE", "path": "/teams/", "status": 403, "retry_after": 3, "body": message, "count": 1 }))
+        .await;
+    let started = Instant::now();
+    let _serving = world.serve().await;
+    world.until("widgets", "repair", is_declared).await;
+    let calls = world.sim.calls();
+    let refused = calls.iter().position(|call| call["status"] == 403).unwrap();
+    let next = calls.get(refused + 1).map(|call| call["path"].clone());
+    assert!(started.elapsed() >= Duration::from_secs(3), "it did not wait; next was {next:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_used_up_budget_stops_before_it_is_refused() {
+    let limits = beadle_sim::Limits { core: 60, graphql: 60, ..beadle_sim::Limits::default() };
+    let settings = beadle_sim::Settings { record: true, limits, ..beadle_sim::Settings::default() };
+    let mut repositories = json!({});
+    for n in 0..40 {
+        let mut repository = declared();
+        repository["teams"]["contractors"] = json!("admin");
+        repositories[format!("r{n:02}")] = repository;
+    }
+    let world = World::with(acme(repositories), settings).await;
+    world.policy("settings.yml", POLICY);
+    let serving = world.serve().await;
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    let refused =
+        world.sim.calls().iter().filter(|call| call["status"] == 403 || call["status"] == 429).count();
+    assert_eq!(refused, 0, "GitHub had to refuse calls");
+    let queue = world.beadle(&["queue"]).await.expect(0);
+    assert!(queue.out.contains("not before"), "the rest waits for the reset: {}", queue.out);
+    assert!(world.writes().len() <= 48, "the reserve is for events: {}", world.writes().len());
+    assert_eq!(serving.stop().await, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_foreign_redirect_is_not_followed_with_our_token() {
+    let world = drifted().await;
+    world.policy("settings.yml", "repository:\n  has_pull_requests: true\n");
+    world.fault(json!({ "method": "GET", "path": "/repos/acme/widgets", "status": 301, "body": { "url": "http://elsewhere.test/" } })).await;
+    let plan = world.beadle(&["plan"]).await.expect(2);
+    assert!(plan.out.contains("? unknown settings"), "{}", plan.out);
+}

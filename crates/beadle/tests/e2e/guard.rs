@@ -1,1 +1,110 @@
-//! Later in this change.
+//! The guard: at most the window's limit is written, the rest of every plan goes on, and what is held waits for somebody.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::repair::{POLICY, declared, is_declared};
+use crate::world::{World, acme};
+
+/// Thirty repositories, each with a team too many and a wiki too many.
+fn drifted() -> Value {
+    let mut repositories = json!({});
+    for n in 0..30 {
+        let mut repository = declared();
+        repository["teams"]["contractors"] = json!("admin");
+        repository["has_wiki"] = json!(true);
+        repositories[format!("r{n:02}")] = repository;
+    }
+    repositories
+}
+
+async fn world() -> World {
+    let mut world = World::new(acme(drifted())).await;
+    world.org_lines = "[org.guard]\nremoves = 10\n".into();
+    world.policy("settings.yml", POLICY);
+    world
+}
+
+fn count(world: &World, holds: impl Fn(&Value) -> bool) -> usize {
+    let state = world.sim.state();
+    state["orgs"]["acme"]["repos"]
+        .as_object()
+        .unwrap()
+        .values()
+        .filter(|repository| holds(repository))
+        .count()
+}
+
+fn with_team(repository: &Value) -> bool {
+    repository["teams"].get("contractors").is_some()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn apply_writes_the_limit_and_holds_the_rest_until_it_is_approved() {
+    let world = world().await;
+    let applied = world.beadle(&["apply", "--yes"]).await.expect(2);
+    assert!(applied.out.contains("20 held by the guard"), "{}", applied.out);
+    assert_eq!(count(&world, with_team), 20);
+    assert_eq!(
+        count(&world, |repository| repository["has_wiki"] == json!(true)),
+        0,
+        "the rest of the plan goes on"
+    );
+    world.beadle(&["apply", "--yes"]).await.expect(2);
+    assert_eq!(count(&world, with_team), 20, "asking again lets nothing more through");
+    let holds = world.beadle(&["holds", "--json"]).await.expect(0);
+    let digests: Vec<String> = holds
+        .out
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["digest"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(digests.len(), 20);
+    world.beadle(&["approve", &digests[0], &digests[1]]).await.expect(0);
+    world.beadle(&["approve", "nothing"]).await.expect(1);
+    world.beadle(&["apply", "--yes"]).await.expect(2);
+    assert_eq!(count(&world, with_team), 18, "the approved ones, and no other");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_service_holds_too_and_an_approval_makes_it_go_on() {
+    let world = world().await;
+    let serving = world.serve().await;
+    for _ in 0..500 {
+        if count(&world, |repository| repository["has_wiki"] == json!(true)) == 0 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(count(&world, with_team), 20);
+    let metrics = format!("http://127.0.0.1:{}/metrics", world.ports[1]);
+    let metrics = world.http.get(metrics).send().await.unwrap().text().await.unwrap();
+    assert!(metrics.contains("beadle_changes_held 20"), "{metrics}");
+    let holds = world.beadle(&["holds", "--json"]).await.expect(0);
+    let hold: Value = serde_json::from_str(holds.out.lines().next().unwrap()).unwrap();
+    let name = hold["subject"].as_str().unwrap().trim_start_matches("acme/").to_owned();
+    world.beadle(&["approve", hold["digest"].as_str().unwrap()]).await.expect(0);
+    world.until(&name, "the approved removal", is_declared).await;
+    assert_eq!(count(&world, with_team), 19);
+    assert_eq!(serving.stop().await, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_team_list_gone_wrong_and_an_emptied_file_wipe_out_nothing() {
+    let mut repositories = json!({});
+    for n in 0..30 {
+        repositories[format!("r{n:02}")] = declared();
+    }
+    let mut world = World::new(acme(repositories)).await;
+    world.org_lines = "[org.guard]\nremoves = 5\n".into();
+    world.policy("settings.yml", "teams:\n  - { name: platform, permission: admin }\n");
+    let applied = world.beadle(&["apply", "--yes"]).await.expect(2);
+    assert!(applied.out.contains("25 held"), "{}", applied.out);
+    assert_eq!(count(&world, |repository| repository["teams"].get("engineering").is_none()), 5);
+    world.policy("settings.yml", "");
+    let before = world.writes().len();
+    let emptied = world.beadle(&["apply", "--yes"]).await.expect(1);
+    assert!(emptied.err.contains("asks for nothing"), "{}", emptied.err);
+    assert_eq!(world.writes().len(), before);
+}

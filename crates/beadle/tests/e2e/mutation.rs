@@ -106,6 +106,7 @@ fn other_text(path: &str, text: &str) -> String {
         "/merge_commit_message" => return "BLANK".into(),
         "/teams/security" => return "pull".into(),
         "/invitations/0/login" => return "eve".into(),
+        "/invitations/0/permissions" => return "read".into(),
         path if path.contains("/users/") => return "eve".into(),
         path if path.contains("/protection") && path.contains("/teams/") => return "contractors".into(),
         path if path.contains("/apps/") => return "beadle-app".into(),
@@ -152,7 +153,8 @@ fn mutations(document: &Value, path: &str, value: &Value, found: &mut Vec<(Strin
         }
         Value::Object(map) => {
             // What may be absent as a whole.
-            if path.starts_with("/protection/main/required") || path.ends_with("restrictions") || path == "/protection" {
+            let part = path.starts_with("/protection/main/required") && !path.contains("/checks");
+            if part || path.ends_with("restrictions") || path == "/protection" {
                 with(" gone", if path == "/protection" { json!({}) } else { Value::Null });
             }
             if path == "/teams" || path == "/collaborators" {
@@ -169,7 +171,9 @@ fn mutations(document: &Value, path: &str, value: &Value, found: &mut Vec<(Strin
     }
     let children: Vec<(String, Value)> = match value {
         Value::Object(map) => map.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
-        Value::Array(items) => items.iter().enumerate().map(|(at, value)| (at.to_string(), value.clone())).collect(),
+        Value::Array(items) => {
+            items.iter().enumerate().map(|(at, value)| (at.to_string(), value.clone())).collect()
+        }
         _ => Vec::new(),
     };
     for (key, child) in children {
@@ -242,7 +246,8 @@ async fn every_field_is_found_and_mended_and_the_plan_after_is_empty() {
         if comparable(&after) != comparable(&declared) {
             let (after, declared) = (comparable(&after), comparable(&declared));
             let keys = declared.as_object().unwrap().keys().filter(|key| after[*key] != declared[*key]);
-            let differ: Vec<String> = keys.map(|key| format!("{key}: {} and not {}", after[key], declared[key])).collect();
+            let differ: Vec<String> =
+                keys.map(|key| format!("{key}: {} and not {}", after[key], declared[key])).collect();
             wrong.push(format!("{what}: mended otherwise: {}", differ.join("; ")));
         }
         let again = world.beadle(&["plan"]).await;
@@ -279,7 +284,9 @@ async fn what_is_beyond_the_first_page_counts() {
     policy += "collaborators:\n";
     people.iter().for_each(|person| policy += &format!("  - {{ username: {person}, permission: push }}\n"));
     policy += "branches:\n";
-    (0..6).for_each(|n| policy += &format!("  - {{ name: release/{n}, protection: {{ enforce_admins: true }} }}\n"));
+    (0..6).for_each(|n| {
+        policy += &format!("  - {{ name: release/{n}, protection: {{ enforce_admins: true }} }}\n")
+    });
     policy += "  - name: bypass\n    protection:\n      required_pull_request_reviews:\n        bypass_pull_request_allowances:\n          users: [";
     policy += &people[..12].join(", ");
     policy += "]\n";
@@ -289,7 +296,9 @@ async fn what_is_beyond_the_first_page_counts() {
     // The table is about completeness, not about limits: a few hundred writes in a row.
     world.http.delete(format!("{}/_sim/limits", world.sim.url())).send().await.unwrap();
     let mut whole = world.repository("widgets");
-    let all = |names: &[String]| names.iter().map(|name| (name.clone(), json!("push"))).collect::<serde_json::Map<_, _>>();
+    let all = |names: &[String]| {
+        names.iter().map(|name| (name.clone(), json!("push"))).collect::<serde_json::Map<_, _>>()
+    };
     whole["teams"] = json!(all(&teams));
     whole["collaborators"] = json!(all(&people));
     for n in 0..6 {

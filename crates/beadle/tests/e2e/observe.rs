@@ -67,7 +67,10 @@ async fn add_only_never_removes_weakens_or_exposes() {
     let after = world.repository("widgets");
     assert_eq!(after["visibility"], "private");
     assert_eq!(after["topics"], json!(["managed", "old"]));
-    assert_eq!(after["teams"], json!({ "contractors": "admin", "engineering": "admin", "platform": "admin" }));
+    assert_eq!(
+        after["teams"],
+        json!({ "contractors": "admin", "engineering": "admin", "platform": "admin" })
+    );
     assert_eq!(after["protection"]["main"]["enforce_admins"], json!(true));
     assert_eq!(after["protection"]["main"]["allow_deletions"], json!(false));
     assert_eq!(after["has_wiki"], json!(false), "what only changes is written");

@@ -8,7 +8,8 @@ use crate::world::{World, acme};
 #[tokio::test(flavor = "multi_thread")]
 async fn mistakes_are_named_with_file_line_key_and_the_nearest_right_one() {
     let world = World::new(acme(json!({}))).await;
-    world.policy("settings.yml", "repository:\n  has_wikki: false\n  has_issues: yes\n  visibility: privat\n");
+    world
+        .policy("settings.yml", "repository:\n  has_wikki: false\n  has_issues: yes\n  visibility: privat\n");
     let checked = world.beadle(&["check"]).await.expect(1);
     for said in [
         "settings.yml:2:3",
@@ -48,7 +49,9 @@ async fn what_is_not_carried_out_is_said_and_the_rest_is() {
             (asked["file"].as_str().unwrap().to_owned(), asked["line"].as_u64().unwrap())
         })
         .collect();
-    for (file, line) in [("settings.yml", 3), ("settings.yml", 4), ("settings.yml", 6), ("deployment-settings.yml", 2)] {
+    for (file, line) in
+        [("settings.yml", 3), ("settings.yml", 4), ("settings.yml", 6), ("deployment-settings.yml", 2)]
+    {
         assert!(lines.contains(&(file.to_owned(), line)), "{file}:{line} in {lines:?}");
     }
     world.beadle(&["apply", "--yes"]).await.expect(0);
@@ -94,7 +97,11 @@ async fn unarchiving_is_for_one_repository_alone_and_comes_first() {
     let world = World::new(acme(json!({ "widgets": repository }))).await;
     world.policy("settings.yml", "repository:\n  archived: false\n");
     let checked = world.beadle(&["check"]).await.expect(1);
-    assert!(checked.out.contains("settings.yml:2") && checked.out.contains("repos/NAME.yml"), "{}", checked.out);
+    assert!(
+        checked.out.contains("settings.yml:2") && checked.out.contains("repos/NAME.yml"),
+        "{}",
+        checked.out
+    );
     world.policy("settings.yml", "repository:\n  has_wiki: false\n");
     world.beadle(&["plan"]).await.expect(0);
     world.policy("repos/widgets.yml", "repository:\n  archived: false\n");
@@ -119,7 +126,10 @@ async fn a_suborg_by_team_reaches_and_one_by_property_leaves_its_sections_alone(
     world.beadle(&["apply", "--yes"]).await.expect(0);
     assert_eq!(world.repository("widgets")["topics"], json!(["audited"]));
     assert_eq!(world.repository("gadgets")["topics"], json!([]));
-    world.policy("suborgs/byprop.yml", "suborgproperties:\n  - tier: one\nteams:\n  - { name: platform, permission: pull }\n");
+    world.policy(
+        "suborgs/byprop.yml",
+        "suborgproperties:\n  - tier: one\nteams:\n  - { name: platform, permission: pull }\n",
+    );
     let plan = world.beadle(&["plan"]).await.expect(2);
     assert!(plan.out.contains("? unknown teams"), "{}", plan.out);
     assert!(!plan.out.contains("removes"), "{}", plan.out);
@@ -130,7 +140,9 @@ async fn the_schema_takes_what_the_check_takes() {
     let world = World::new(acme(json!({}))).await;
     let schema = world.beadle(&["schema"]).await.expect(0).json();
     let validator = jsonschema::validator_for(&schema).unwrap();
-    assert!(validator.is_valid(&json!({ "repository": { "has_wiki": false, "topics": ["a"] }, "labels": 1 })));
+    assert!(
+        validator.is_valid(&json!({ "repository": { "has_wiki": false, "topics": ["a"] }, "labels": 1 }))
+    );
     assert!(!validator.is_valid(&json!({ "repository": { "has_wikki": false } })));
     for file in ["suborg", "repo", "deployment"] {
         jsonschema::validator_for(&world.beadle(&["schema", file]).await.expect(0).json()).unwrap();

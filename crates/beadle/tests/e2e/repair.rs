@@ -40,12 +40,14 @@ pub(crate) fn is_declared(repository: &serde_json::Value) -> bool {
         && repository["topics"] == json!(["managed"])
         && repository["teams"] == json!({ "platform": "admin", "engineering": "push" })
         && repository["protection"]["main"]["enforce_admins"] == json!(true)
-        && repository["protection"]["main"]["required_pull_request_reviews"]["required_approving_review_count"] == 1
+        && repository["protection"]["main"]["required_pull_request_reviews"]["required_approving_review_count"]
+            == 1
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_empty_repository_is_compliant_soon_after_its_webhook() {
-    let settings = beadle_sim::Settings { record: true, latency: Duration::from_millis(100), ..Default::default() };
+    let settings =
+        beadle_sim::Settings { record: true, latency: Duration::from_millis(100), ..Default::default() };
     let world = World::with(acme(json!({ "old": declared() })), settings).await;
     world.policy("settings.yml", POLICY);
     let serving = world.serve().await;
@@ -133,7 +135,11 @@ async fn doctor_sees_a_running_service_and_what_is_missing() {
     assert!(sick.out.contains("is `beadle serve` running?"), "{}", sick.out);
     let _serving = world.serve().await;
     let well = world.beadle(&["doctor"]).await.expect(0);
-    assert!(well.out.contains("a signed delivery") && well.out.contains("administration: write"), "{}", well.out);
+    assert!(
+        well.out.contains("a signed delivery") && well.out.contains("administration: write"),
+        "{}",
+        well.out
+    );
     let metrics = format!("http://127.0.0.1:{}/metrics", world.ports[1]);
     let metrics = world.http.get(metrics).send().await.unwrap().text().await.unwrap();
     assert!(metrics.contains("beadle_deliveries_total{status=\"202\"} 1"), "{metrics}");
@@ -148,7 +154,9 @@ async fn a_token_and_an_enterprise_servers_paths_do_as_well() {
     std::fs::write(world.path().join("token"), world.sim.token()).unwrap();
     let text = std::fs::read_to_string(&config).unwrap();
     let app = text.lines().find(|line| line.starts_with("app =")).unwrap();
-    let text = text.replace(app, "token = \"file:token\"").replace(&world.sim.url(), &format!("{}/api/v3", world.sim.url()));
+    let text = text
+        .replace(app, "token = \"file:token\"")
+        .replace(&world.sim.url(), &format!("{}/api/v3", world.sim.url()));
     let other = world.path().join("ghes.toml");
     std::fs::write(&other, text).unwrap();
     let run = |args: &'static [&'static str]| {

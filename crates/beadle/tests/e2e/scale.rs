@@ -1,1 +1,70 @@
-//! Later in this change.
+//! An unchanged organisation of 1,000 repositories: few calls, no writes, little memory.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::repair::{POLICY, declared};
+use crate::world::{World, acme};
+
+const REPOSITORIES: usize = 1000;
+
+async fn thousand() -> World {
+    let mut repositories = json!({});
+    for n in 0..REPOSITORIES {
+        repositories[format!("r{n:04}")] = declared();
+    }
+    let limits = beadle_sim::Limits { minute: Duration::from_secs(1), ..beadle_sim::Limits::default() };
+    let settings = beadle_sim::Settings { limits, ..beadle_sim::Settings::default() };
+    let mut world = World::with(acme(repositories), settings).await;
+    world.org_lines = "[org.budget]\nminute = \"1s\"\n".into();
+    world.checked = false; // the calls are those of the other tests; their bodies would fill the memory
+    world
+}
+
+/// Runs `plan` and gives its peak of memory in MiB, where the system tells.
+async fn plan(world: &World) -> Option<u64> {
+    let mut command = world.command();
+    command.arg("plan").stdout(std::process::Stdio::null());
+    tokio::task::spawn_blocking(move || {
+        let mut child = command.spawn().unwrap();
+        let mut peak = None;
+        let status = loop {
+            if let Ok(text) = std::fs::read_to_string(format!("/proc/{}/status", child.id())) {
+                let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+                peak = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok()).or(peak);
+            }
+            if let Some(status) = child.try_wait().unwrap() {
+                break status;
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        };
+        assert_eq!(status.code(), Some(0), "nothing is to be done");
+        peak.map(|kib| kib / 1024)
+    })
+    .await
+    .unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_of_a_thousand_takes_a_tenth_of_a_call_each() {
+    let world = thousand().await;
+    world.policy("settings.yml", POLICY);
+    let peak = plan(&world).await;
+    let calls = world.sim.calls().len();
+    assert!(calls <= REPOSITORIES / 10, "{calls} calls");
+    assert_eq!(world.writes(), Vec::<Value>::new());
+    assert!(peak.is_none_or(|mib| mib < 150), "{peak:?} MiB");
+    eprintln!("{calls} calls, {peak:?} MiB at most");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_collaborators_one_more_call_each() {
+    let world = thousand().await;
+    world.policy("settings.yml", &format!("{POLICY}collaborators: []\n"));
+    let peak = plan(&world).await;
+    let calls = world.sim.calls().len();
+    assert!(calls <= REPOSITORIES * 11 / 10, "{calls} calls");
+    assert_eq!(world.writes(), Vec::<Value>::new());
+    assert!(peak.is_none_or(|mib| mib < 150), "{peak:?} MiB");
+}

@@ -52,7 +52,9 @@ impl World {
     }
 
     pub(crate) async fn with(state: Value, settings: Settings) -> Self {
-        let sim = Sim::start(([127, 0, 0, 1], 0).into(), Settings { state: Some(state), ..settings }).await.unwrap();
+        let sim = Sim::start(([127, 0, 0, 1], 0).into(), Settings { state: Some(state), ..settings })
+            .await
+            .unwrap();
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir_all(folder.path().join("policy/repos")).unwrap();
         std::fs::create_dir_all(folder.path().join("policy/suborgs")).unwrap();
@@ -120,14 +122,7 @@ impl World {
 
     /// Starts `serve` and waits until it takes deliveries.
     pub(crate) async fn serve(&self) -> Serving {
-        self.serve_with(&[]).await
-    }
-
-    pub(crate) async fn serve_with(&self, env: &[(&str, &str)]) -> Serving {
-        let log = std::fs::OpenOptions::new().create(true).append(true).open(self.path().join("serve.log")).unwrap();
-        let mut command = self.command();
-        command.arg("serve").envs(env.iter().copied()).stderr(log).stdout(Stdio::null());
-        let serving = Serving { child: command.spawn().unwrap(), log: self.path().join("serve.log") };
+        let serving = self.spawn(&[]);
         let url = format!("http://127.0.0.1:{}/readyz", self.ports[1]);
         for _ in 0..400 {
             if self.http.get(&url).send().await.is_ok_and(|answer| answer.status().is_success()) {
@@ -138,13 +133,29 @@ impl World {
         panic!("the service did not start:\n{}", serving.log());
     }
 
+    /// Starts `serve`, and does not wait.
+    pub(crate) fn spawn(&self, env: &[(&str, &str)]) -> Serving {
+        let log = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.path().join("serve.log"))
+            .unwrap();
+        let mut command = self.command();
+        command.arg("serve").envs(env.iter().copied()).stderr(log).stdout(Stdio::null());
+        Serving { child: command.spawn().unwrap(), log: self.path().join("serve.log") }
+    }
+
     pub(crate) fn hook_url(&self) -> String {
         format!("http://127.0.0.1:{}/hooks/github", self.ports[0])
     }
 
     /// The simulator's webhooks come to the service from now on.
     pub(crate) fn connect(&self) {
-        self.sim.send_webhooks_to(Hook { url: self.hook_url(), secret: self.secret.clone(), organisation: false });
+        self.sim.send_webhooks_to(Hook {
+            url: self.hook_url(),
+            secret: self.secret.clone(),
+            organisation: false,
+        });
     }
 
     /// A signed delivery, ready to be changed and sent.

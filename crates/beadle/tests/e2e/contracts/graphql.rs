@@ -35,7 +35,9 @@ fn parsed(text: &str) -> Parsed {
 }
 
 pub(super) fn check(call: &Value) -> Vec<String> {
-    let Some(text) = call["request"]["query"].as_str() else { return vec!["the request has no query".into()] };
+    let Some(text) = call["request"]["query"].as_str() else {
+        return vec!["the request has no query".into()];
+    };
     let parsed = parsed(text);
     let document = match &*parsed {
         Ok(document) => document,
@@ -161,7 +163,8 @@ impl Walk<'_> {
 
     fn value(&mut self, ty: &Type, selection: &SelectionSet, value: &Value, path: &mut Vec<Value>) {
         if value.is_null() {
-            let excused = self.failed.iter().any(|failed| path.starts_with(failed) || failed.starts_with(path));
+            let excused =
+                self.failed.iter().any(|failed| path.starts_with(failed) || failed.starts_with(path));
             if ty.is_non_null() && !excused {
                 self.problems.push(format!("{path:?} may not be null"));
             }

@@ -66,8 +66,12 @@ impl Description {
             return vec!["there is no such operation".into()];
         };
         let mut problems = Vec::new();
-        let parameters: Vec<String> =
-            operation["parameters"].as_array().into_iter().flatten().map(|parameter| self.name_of(parameter)).collect();
+        let parameters: Vec<String> = operation["parameters"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|parameter| self.name_of(parameter))
+            .collect();
         for pair in call["query"].as_str().unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
             let name = pair.split('=').next().unwrap_or_default();
             if !parameters.iter().any(|known| known == name) {
@@ -109,7 +113,9 @@ impl Description {
             })
             .collect();
         matching.sort_by_key(|(template, _)| template.matches('{').count());
-        matching.into_iter().find_map(|(template, operations)| Some((template.as_str(), operations.get(method)?)))
+        matching
+            .into_iter()
+            .find_map(|(template, operations)| Some((template.as_str(), operations.get(method)?)))
     }
 
     fn deref<'a>(&'a self, value: &'a Value) -> &'a Value {
@@ -127,7 +133,9 @@ impl Description {
         let mut validators = self.validators.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let validator = validators.entry(schema.to_string()).or_insert_with(|| {
             let built = jsonschema::options().with_registry(&self.registry).build(schema);
-            Box::leak(Box::new(built.unwrap_or_else(|error| panic!("the description has a bad schema: {error}"))))
+            Box::leak(Box::new(
+                built.unwrap_or_else(|error| panic!("the description has a bad schema: {error}")),
+            ))
         });
         let errors = validator.iter_errors(value);
         errors.take(3).map(|error| format!("{what} at `{}`: {error}", error.instance_path())).collect()

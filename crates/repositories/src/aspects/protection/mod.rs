@@ -63,7 +63,8 @@ impl Aspect for Protection {
         };
         // The branch that the policy makes the default one, else the one that is.
         let wanted = context.desired.settings.iter().find(|want| want.key == "default_branch");
-        let default = wanted.and_then(|want| want.value.as_str()).or(context.repository.default_branch.as_deref());
+        let default =
+            wanted.and_then(|want| want.value.as_str()).or(context.repository.default_branch.as_deref());
         for (at, branch) in context.desired.branches.iter().enumerate() {
             let Some(pattern) = branch.pattern.as_deref().or(default) else {
                 sheet.unreadable("GitHub does not say what the default branch is called");

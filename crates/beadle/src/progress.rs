@@ -5,23 +5,26 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::printer::Printer;
+
 /// Shows how far something is.
 pub(crate) struct Progress {
     bar: Option<ProgressBar>,
     what: String,
+    printer: Printer,
     /// The last tenth that was said.
     said: AtomicU64,
 }
 
 impl Progress {
-    pub(crate) fn new(what: &str) -> Self {
+    pub(crate) fn new(what: &str, printer: &Printer) -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
             let style = ProgressStyle::with_template("{msg} [{bar:30}] {pos}/{len}");
             ProgressBar::new(0)
                 .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
                 .with_message(what.to_owned())
         });
-        Self { bar, what: what.to_owned(), said: AtomicU64::new(0) }
+        Self { bar, what: what.to_owned(), printer: *printer, said: AtomicU64::new(0) }
     }
 
     pub(crate) fn at(&self, done: u64, total: u64) {
@@ -33,7 +36,7 @@ impl Progress {
         // Short work says nothing.
         let tenth = if total < 200 { 0 } else { done * 10 / total };
         if self.said.fetch_max(tenth, Ordering::Relaxed) < tenth {
-            tracing::warn!("{}: {done} of {total}", self.what);
+            self.printer.note(format!("{}: {done} of {total}", self.what));
         }
     }
 

@@ -43,7 +43,7 @@ pub(crate) async fn run(config: &Config, args: &ApplyArgs, printer: &Printer) ->
     let mut tally = Tally::default();
     for file in config.orgs(args.selection.org.as_deref())? {
         let org = Org::open(config, file, &clock)?;
-        let (shown, plans) = plan(&org, &args.selection).await?;
+        let (shown, plans) = plan(&org, &args.selection, printer).await?;
         printer.line(render::text(printer, &shown));
         if shown.short.is_some() || shown.unmatched.iter().any(|_| !args.selection.repo.is_empty()) {
             tally.unknown += 1;

@@ -16,7 +16,7 @@ pub(crate) async fn run(config: &Config, args: &PlanArgs, printer: &Printer) -> 
     let mut plans = Vec::new();
     for file in config.orgs(args.selection.org.as_deref())? {
         let org = Org::open(config, file, &clock)?;
-        plans.push(plan(&org, &args.selection).await?.0);
+        plans.push(plan(&org, &args.selection, printer).await?.0);
     }
     match args.format {
         Format::Json => printer.line(serde_json::to_string_pretty(&render::json(&plans))?),
@@ -30,9 +30,13 @@ pub(crate) async fn run(config: &Config, args: &PlanArgs, printer: &Printer) -> 
 pub(crate) type Writable = beadle_engine::Plan<Box<dyn Step>>;
 
 /// Plans one organisation: for printing, and for writing.
-pub(crate) async fn plan(org: &Org<'_>, selection: &Selection) -> anyhow::Result<(OrgPlan, Vec<Writable>)> {
+pub(crate) async fn plan(
+    org: &Org<'_>,
+    selection: &Selection,
+    printer: &Printer,
+) -> anyhow::Result<(OrgPlan, Vec<Writable>)> {
     let name = &org.file.name;
-    let progress = Progress::new(&format!("reading {name}"));
+    let progress = Progress::new(&format!("reading {name}"), printer);
     let planned =
         org.planner().organisation(name, &selection.repo, &|done, total| progress.at(done, total)).await;
     progress.end();

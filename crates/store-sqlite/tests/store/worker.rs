@@ -297,7 +297,7 @@ async fn a_sweep_is_not_starved_by_events_that_never_end() {
     let folder = tempfile::tempdir().unwrap();
     let mut world = World::new(folder.path());
     world.settings.concurrency = 1;
-    world.takes = Duration::from_millis(900);
+    world.takes = Duration::from_millis(1500);
     world.start();
     world.mark(999, Lane::Sweep).await;
     for n in 0..1200 {

@@ -1,0 +1,63 @@
+//! A folder with a configuration and a policy, and the release binary in it.
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use anyhow::Context as _;
+use beadle_sim::Sim;
+use tempfile::TempDir;
+
+/// What a user would have.
+pub(crate) struct Folder {
+    pub(crate) folder: TempDir,
+    pub(crate) ports: [u16; 2],
+    program: PathBuf,
+}
+
+/// Ports that nobody uses.
+pub(crate) fn free_ports() -> anyhow::Result<[u16; 2]> {
+    let (one, other) =
+        (std::net::TcpListener::bind("127.0.0.1:0")?, std::net::TcpListener::bind("127.0.0.1:0")?);
+    Ok([one.local_addr()?.port(), other.local_addr()?.port()])
+}
+
+impl Folder {
+    pub(crate) fn new(sim: &Sim, policy: &str, secret: &str, minute: &str) -> anyhow::Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let ports = free_ports()?;
+        let path = folder.path();
+        std::fs::create_dir(path.join("policy"))?;
+        std::fs::write(path.join("policy/settings.yml"), policy)?;
+        std::fs::write(path.join("app.pem"), sim.app_pem())?;
+        std::fs::write(path.join("webhook.secret"), secret)?;
+        let config = format!(
+            "[server]\nlisten = \"127.0.0.1:{}\"\noperator = \"127.0.0.1:{}\"\n[[org]]\nname = \"acme\"\napi = \"{}\"\n\
+             app = {{ id = {}, key = \"file:app.pem\" }}\nwebhook_secrets = [\"file:webhook.secret\"]\n\
+             policy = \"policy\"\n[org.budget]\nminute = \"{minute}\"\n",
+            ports[0],
+            ports[1],
+            sim.url(),
+            beadle_sim::APP_ID
+        );
+        std::fs::write(path.join("beadle.toml"), config)?;
+        let own = std::env::current_exe()?;
+        let program = own.with_file_name("beadle");
+        anyhow::ensure!(program.exists(), "{} is not built; run `cargo xtask bench`", program.display());
+        Ok(Self { folder, ports, program })
+    }
+
+    /// The binary with this configuration.
+    pub(crate) fn beadle(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(&self.program);
+        command.arg("--config").arg(self.folder.path().join("beadle.toml")).args(args);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command
+    }
+}
+
+/// The peak of a process' memory in MiB, where the system tells.
+pub(crate) fn peak(pid: u32) -> anyhow::Result<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no VmHWM")?;
+    Ok(line.trim().trim_end_matches(" kB").parse::<u64>()? / 1024)
+}

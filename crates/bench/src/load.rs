@@ -1,0 +1,109 @@
+//! The load: so many connections, each sending as soon as it was answered. Plain HTTP/1.1 by hand, so that the sender
+//! takes as little of the two cores as it can.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+/// What came of it.
+pub(crate) struct Measured {
+    /// Answers a second.
+    pub(crate) rate: f64,
+    /// Answer times in ms, sorted.
+    times: Vec<f64>,
+}
+
+impl Measured {
+    /// The answer time that so many percent stay below, in ms.
+    pub(crate) fn percentile(&self, percent: usize) -> f64 {
+        self.times.get(self.times.len().saturating_sub(1) * percent / 100).copied().unwrap_or(0.0)
+    }
+}
+
+/// How to load.
+pub(crate) struct Load<'a> {
+    /// Where.
+    pub(crate) port: u16,
+    /// What is sent.
+    pub(crate) body: &'a str,
+    /// Its signature.
+    pub(crate) tag: &'a str,
+    /// How the ids begin; an id that was sent before is only recognised.
+    pub(crate) ids: &'a str,
+    /// From how many connections.
+    pub(crate) connections: usize,
+    /// For how long.
+    pub(crate) time: Duration,
+}
+
+/// Sends the same body again and again under new ids.
+pub(crate) async fn run(load: &Load<'_>) -> anyhow::Result<Measured> {
+    let started = now();
+    let until = started + load.time;
+    let senders = (0..load.connections).map(|n| {
+        let (port, body, tag, ids) =
+            (load.port, load.body.to_owned(), load.tag.to_owned(), format!("{}-{n}", load.ids));
+        tokio::spawn(async move { sender(port, &ids, &body, &tag, until).await })
+    });
+    let mut times = Vec::new();
+    for sender in futures::future::join_all(senders.collect::<Vec<_>>()).await {
+        times.extend(sender??);
+    }
+    let seconds = started.elapsed().as_secs_f64();
+    times.sort_by(f64::total_cmp);
+    let count = u32::try_from(times.len())?;
+    Ok(Measured { rate: f64::from(count) / seconds, times })
+}
+
+async fn sender(port: u16, ids: &str, body: &str, tag: &str, until: Instant) -> anyhow::Result<Vec<f64>> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
+    stream.set_nodelay(true)?;
+    let mut times = Vec::new();
+    let mut buffer = vec![0; 4096];
+    let mut round = 0;
+    while now() < until {
+        let request = format!(
+            "POST /hooks/github HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
+             x-github-event: repository\r\nx-github-delivery: {ids}-{round}\r\nx-hub-signature-256: {tag}\r\n\
+             content-length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        let started = now();
+        stream.write_all(request.as_bytes()).await?;
+        read_answer(&mut stream, &mut buffer).await?;
+        times.push(started.elapsed().as_secs_f64() * 1000.0);
+        round += 1;
+    }
+    Ok(times)
+}
+
+/// Reads one answer, which has to be 2xx.
+async fn read_answer(stream: &mut TcpStream, buffer: &mut [u8]) -> anyhow::Result<()> {
+    let mut have = 0;
+    loop {
+        let read = stream.read(&mut buffer[have..]).await?;
+        if read == 0 {
+            bail!("the connection was closed");
+        }
+        have += read;
+        let text = std::str::from_utf8(&buffer[..have])?;
+        let Some((head, rest)) = text.split_once("\r\n\r\n") else { continue };
+        if !head.starts_with("HTTP/1.1 2") {
+            bail!("answered {text}");
+        }
+        let length = head
+            .lines()
+            .find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ").map(str::to_owned));
+        let length: usize = length.context("no content-length")?.trim().parse()?;
+        if rest.len() >= length {
+            return Ok(());
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
+fn now() -> Instant {
+    Instant::now()
+}

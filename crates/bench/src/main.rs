@@ -1,0 +1,20 @@
+//! Measurements, side by side in one run. `cargo xtask bench` builds the release binary that they run.
+#![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
+
+mod bare;
+mod folder;
+mod intake;
+mod load;
+mod plan;
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    match args.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        ["plan"] => plan::run().await,
+        ["intake"] => intake::run().await,
+        // A child process of `intake`: the secret comes on standard input.
+        ["bare", port] => bare::run(port.parse()?).await,
+        _ => anyhow::bail!("say `plan` or `intake`"),
+    }
+}

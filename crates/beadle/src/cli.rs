@@ -126,6 +126,15 @@ pub(crate) enum Command {
         #[arg(required = true, value_name = "DIGEST")]
         digests: Vec<String>,
     },
+    /// Give a file in repos/ to the repository that has its name now
+    ///
+    /// A file belongs to the repository that it was first seen with. When that one was deleted and made again, or another
+    /// took its name, the file waits until you say that it is meant.
+    Adopt {
+        /// The repository, as `acme/widgets`.
+        #[arg(value_name = "OWNER/NAME")]
+        repository: String,
+    },
     /// Print the JSON Schema of the policy's files, for editors
     Schema {
         /// Which file.

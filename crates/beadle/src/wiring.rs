@@ -1,12 +1,13 @@
 //! Puts the parts together as the configuration says.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use async_trait::async_trait;
 use beadle_engine::worker::{Reconcile, Run};
-use beadle_engine::{Budgets, Clock, Failure, Reconciler, Report, Store, Timing};
+use beadle_engine::{Budgets, Class, Clock, Failure, Reconciler, Report, Store, Timing};
 use beadle_github::{Api, Credential, Endpoint, Reader, Writer};
 use beadle_hooks::github::Sender;
 use beadle_repositories::{Policy, PolicyHandle, RepositoryPlanner, RepositoryWriter, Sweep};
@@ -47,8 +48,13 @@ impl<'a> Org<'a> {
         Ok(Self { file, policy: PolicyHandle::new(policy), api, reader })
     }
 
-    pub(crate) fn planner(&self) -> RepositoryPlanner {
-        RepositoryPlanner::new(self.reader.clone(), self.policy.clone(), self.file.modes())
+    /// What plans its repositories; with a store it remembers which file in repos/ belongs to which repository.
+    pub(crate) fn planner(&self, store: Option<&Arc<dyn Store>>) -> RepositoryPlanner {
+        let planner = RepositoryPlanner::new(self.reader.clone(), self.policy.clone(), self.file.modes());
+        match store {
+            Some(store) => planner.remembering(store.clone()),
+            None => planner,
+        }
     }
 
     pub(crate) fn writer(&self) -> RepositoryWriter {
@@ -58,7 +64,7 @@ impl<'a> Org<'a> {
     /// What reconciles its repositories, and its sweeps.
     fn reconcilers(&self, store: &Arc<dyn Store>, clock: &Clock) -> (Arc<dyn Reconcile>, Arc<dyn Reconcile>) {
         let repositories = Reconciler {
-            planner: self.planner(),
+            planner: self.planner(Some(store)),
             writer: self.writer(),
             store: store.clone(),
             clock: clock.clone(),
@@ -100,34 +106,64 @@ pub(crate) fn senders(config: &Config) -> anyhow::Result<Vec<Sender>> {
     Ok(senders)
 }
 
-/// Hands a key to the reconciler of its organisation.
-struct ByInstance(HashMap<String, Arc<dyn Reconcile>>);
+/// Hands a key to the reconciler of its organisation. An organisation that cannot be opened yet (its policy is not
+/// accepted, a secret is missing) waits, and keeps no other waiting.
+#[derive(Clone)]
+pub(crate) struct ByInstance {
+    known: Arc<RwLock<HashMap<String, Arc<dyn Reconcile>>>>,
+    clock: Clock,
+}
+
+/// How long a key of an organisation that is not open waits.
+const NOT_OPEN: Duration = Duration::from_secs(30);
+
+impl ByInstance {
+    fn new(clock: &Clock) -> Self {
+        Self { known: Arc::default(), clock: clock.clone() }
+    }
+
+    fn add(&self, instance: &str, reconciler: Arc<dyn Reconcile>) {
+        self.known.write().unwrap_or_else(PoisonError::into_inner).insert(instance.to_owned(), reconciler);
+    }
+}
 
 #[async_trait]
 impl Reconcile for ByInstance {
     async fn reconcile(&self, run: &Run) -> Result<Report, Failure> {
         let instance = run.lease.key.instance();
-        if let Some(reconciler) = self.0.get(instance) {
-            reconciler.reconcile(run).await
-        } else {
-            let text = format!("the organisation {instance} is no longer in the configuration");
-            Err(Failure::new(beadle_engine::Class::Rejected, text))
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner).get(instance).cloned();
+        match known {
+            Some(reconciler) => reconciler.reconcile(run).await,
+            None => {
+                let until = self.clock.now() + NOT_OPEN;
+                let text =
+                    format!("the organisation {instance} is not configured, or not ready; the log says why");
+                Err(Failure::new(Class::RateLimited { until, spares_events: false }, text))
+            }
         }
     }
 }
 
-/// What reconciles each kind of key.
-pub(crate) fn reconcilers(
-    orgs: &[Org<'_>],
-    store: &Arc<dyn Store>,
-    clock: &Clock,
-) -> HashMap<&'static str, Arc<dyn Reconcile>> {
-    let (mut repositories, mut sweeps) = (HashMap::new(), HashMap::new());
-    for org in orgs {
-        let (repository, sweep) = org.reconcilers(store, clock);
-        repositories.insert(org.file.name.clone(), repository);
-        sweeps.insert(org.file.name.clone(), sweep);
+/// What reconciles each kind of key, organisation by organisation.
+pub(crate) struct Reconcilers {
+    repositories: ByInstance,
+    sweeps: ByInstance,
+}
+
+impl Reconcilers {
+    pub(crate) fn new(clock: &Clock) -> Self {
+        Self { repositories: ByInstance::new(clock), sweeps: ByInstance::new(clock) }
     }
-    let by_instance = |reconcilers| Arc::new(ByInstance(reconcilers)) as Arc<dyn Reconcile>;
-    HashMap::from([("repository", by_instance(repositories)), ("organisation", by_instance(sweeps))])
+
+    /// From now on this organisation's keys are worked on.
+    pub(crate) fn add(&self, org: &Org<'_>, store: &Arc<dyn Store>, clock: &Clock) {
+        let (repository, sweep) = org.reconcilers(store, clock);
+        self.repositories.add(&org.file.name, repository);
+        self.sweeps.add(&org.file.name, sweep);
+    }
+
+    pub(crate) fn by_kind(&self) -> HashMap<&'static str, Arc<dyn Reconcile>> {
+        let shared = |by_instance: &ByInstance| Arc::new(by_instance.clone()) as Arc<dyn Reconcile>;
+        HashMap::from([("repository", shared(&self.repositories)), ("organisation", shared(&self.sweeps))])
+    }
 }

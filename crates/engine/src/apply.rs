@@ -109,6 +109,15 @@ impl Report {
         self.steps.iter().filter(|step| wanted(&step.outcome)).count()
     }
 
+    /// The failure of the run as a whole: a step's, or that something could not be read or resolved.
+    pub fn verdict(&self) -> Option<Failure> {
+        self.failure.clone().or_else(|| {
+            let unknown = self.unknowns.iter().find(|unknown| unknown.transient).or(self.unknowns.first())?;
+            let class = if unknown.transient { Class::Retry } else { Class::Rejected };
+            Some(Failure::new(class, format!("{} is unknown: {}", unknown.aspect, unknown.why)))
+        })
+    }
+
     /// Whether the key is as declared now.
     pub fn is_as_declared(&self) -> bool {
         self.unknowns.is_empty() && self.steps.iter().all(|step| step.outcome == StepResult::Written)
@@ -124,6 +133,7 @@ pub async fn apply<W: Send + Sync + 'static>(
     gate: &Gate,
     told: &(dyn Fn(usize, &StepResult) + Send + Sync),
 ) -> Result<Report, Failure> {
+    forget_what_is_mended(key, plan, gate).await?;
     let mut results = judge(key, plan, gate).await?;
     for (at, result) in results.iter().enumerate() {
         if let Some(result) = result {
@@ -170,6 +180,23 @@ pub async fn apply<W: Send + Sync + 'static>(
         skipped: plan.skipped.clone(),
         failure,
     })
+}
+
+/// A hold whose change is no longer planned is over, and so is its approval; where an aspect is unknown, nothing is.
+async fn forget_what_is_mended<W>(key: &Key, plan: &Plan<W>, gate: &Gate) -> Result<(), Failure> {
+    let held = gate.store.holds_of(key).await?;
+    if held.is_empty() {
+        return Ok(());
+    }
+    let planned: Vec<String> = plan.changes.iter().map(|change| change.digest(key)).collect();
+    let unknown = |aspect: &str| plan.unknowns.iter().any(|unknown| unknown.aspect == aspect);
+    let over =
+        held.into_iter().filter(|hold| !planned.contains(&hold.digest) && !unknown(&hold.change.aspect));
+    let over: Vec<String> = over.map(|hold| hold.digest).collect();
+    if !over.is_empty() {
+        gate.store.release(over).await?;
+    }
+    Ok(())
 }
 
 /// Decides, for the whole plan before its first write, what modes and guard let pass: `None` may be written.
@@ -245,6 +272,10 @@ async fn write<W: Send + Sync + 'static>(
     };
     let result = vec![entry(EntryKind::Result, Some(intent), detail)];
     gate.store.journal(None, result, gate.clock.now()).await?;
+    if written.is_ok() && change.risks().is_guarded() {
+        // If somebody approved it, that was for this one time.
+        gate.store.release(vec![change.digest(key)]).await?;
+    }
     written
 }
 

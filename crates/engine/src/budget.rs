@@ -55,8 +55,10 @@ pub struct Account {
     pub limit: u64,
     /// What is left of it.
     pub remaining: u64,
-    /// When the period ends.
+    /// When the period ends, on our clock.
     pub reset: Time,
+    /// When it ends on the vendor's clock, in seconds: this tells periods apart, however late an answer comes.
+    pub period: i64,
 }
 
 /// Why a call has to wait.
@@ -133,9 +135,9 @@ impl Budgets {
     pub fn report(&self, resource: Resource, reported: Account) {
         let mut state = self.state();
         let account = state.accounts.entry(resource).or_insert(reported);
-        if reported.reset > account.reset {
+        if reported.period > account.period {
             *account = reported;
-        } else if reported.reset == account.reset {
+        } else if reported.period == account.period {
             account.limit = reported.limit;
             account.remaining = account.remaining.min(reported.remaining);
         }
@@ -145,9 +147,15 @@ impl Budgets {
     /// the vendor named no time.
     pub fn refuse(&self, resource: Resource, until: Option<Time>, now: Time) -> Time {
         let mut state = self.state();
-        let strikes = state.strikes.entry(resource).or_insert(0);
-        *strikes = (*strikes + 1).min(6);
-        let until = until.unwrap_or(now + Duration::from_secs(60 << (*strikes - 1)));
+        // Many calls were under way when the vendor said no: that is one refusal.
+        if state.blocked.get(&resource).is_none_or(|blocked| *blocked <= now) {
+            let strikes = state.strikes.entry(resource).or_insert(0);
+            *strikes = (*strikes + 1).min(6);
+        }
+        let strikes = state.strikes.get(&resource).copied().unwrap_or(1);
+        let until = until.unwrap_or(now + Duration::from_secs(60 << (strikes - 1)));
+        // A time that is past already would be no wait at all.
+        let until = until.max(now + Duration::from_secs(1));
         let blocked = state.blocked.entry(resource).or_insert(until);
         *blocked = (*blocked).max(until);
         *blocked
@@ -180,7 +188,7 @@ mod tests {
 
     fn low() -> Budgets {
         let budgets = Budgets::new("app", 20);
-        budgets.report(Resource::Core, Account { limit: 100, remaining: 21, reset: HOUR });
+        budgets.report(Resource::Core, Account { limit: 100, remaining: 21, reset: HOUR, period: 1 });
         budgets
     }
 
@@ -201,9 +209,10 @@ mod tests {
     #[test]
     fn an_older_answer_does_not_raise_what_is_left() {
         let budgets = low();
-        budgets.report(Resource::Core, Account { limit: 100, remaining: 90, reset: HOUR });
+        budgets.report(Resource::Core, Account { limit: 100, remaining: 90, reset: HOUR, period: 1 });
         assert_eq!(budgets.accounts()[0].1.remaining, 21);
-        budgets.report(Resource::Core, Account { limit: 100, remaining: 90, reset: Time(7_200_000) });
+        budgets
+            .report(Resource::Core, Account { limit: 100, remaining: 90, reset: Time(7_200_000), period: 2 });
         assert_eq!(budgets.accounts()[0].1.remaining, 90);
     }
 

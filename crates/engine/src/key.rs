@@ -99,16 +99,6 @@ impl Lane {
             Self::Sweep => "sweep",
         }
     }
-
-    /// How many milliseconds later than an event a key of this lane is ranked. A sweep key that has waited this much
-    /// longer than an event goes first, so that no key starves.
-    pub fn handicap(self) -> i64 {
-        match self {
-            Self::Event => 0,
-            Self::Manual => 30_000,
-            Self::Sweep => 600_000,
-        }
-    }
 }
 
 impl fmt::Display for Lane {
@@ -143,6 +133,5 @@ mod tests {
     #[test]
     fn lanes_are_ordered_by_urgency() {
         assert!(Lane::Event < Lane::Manual && Lane::Manual < Lane::Sweep);
-        assert!(Lane::ALL.is_sorted_by_key(|lane| lane.handicap()));
     }
 }

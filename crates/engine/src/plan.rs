@@ -227,6 +227,25 @@ impl<W> Plan<W> {
         Self { subject: subject.into(), changes: Vec::new(), unknowns: Vec::new(), skipped: None }
     }
 
+    /// Keeps the changes for which `keep` holds, without those that depend on one that goes.
+    pub fn retain(&mut self, keep: impl Fn(&Change<W>) -> bool) {
+        let mut places: Vec<Option<usize>> = Vec::with_capacity(self.changes.len());
+        let mut kept = Vec::new();
+        for mut change in self.changes.drain(..) {
+            let after: Option<Vec<usize>> = change.after.iter().map(|before| places[*before]).collect();
+            let stays = keep(&change);
+            match after {
+                Some(after) if stays => {
+                    change.after = after;
+                    places.push(Some(kept.len()));
+                    kept.push(change);
+                }
+                _ => places.push(None),
+            }
+        }
+        self.changes = kept;
+    }
+
     /// The risks of all its changes.
     pub fn risks(&self) -> Risks {
         let mut risks = Risks::default();

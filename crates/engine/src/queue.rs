@@ -158,6 +158,15 @@ impl Default for Timing {
     }
 }
 
+/// No vendor's hold is longer.
+pub const LONGEST_HOLD: Duration = Duration::from_secs(24 * 3600);
+
+/// How many of `limit` keys are claimed by age alone: an eighth.
+pub fn oldest_share(limit: usize, now: Time) -> usize {
+    // A claim of a single key has no eighth: every eighth such claim has.
+    limit / 8 + usize::from(limit < 8 && now.0.rem_euclid(8) == 0)
+}
+
 impl Row {
     /// A key that nobody has marked yet.
     pub fn new(key: Key) -> Self {
@@ -195,10 +204,18 @@ impl Row {
         Some(self.run_at.max(held).max(leased))
     }
 
-    /// Its place among the keys that are due: smaller goes first. An old sweep key overtakes a young event key at
-    /// last, so that no key starves.
+    /// Its place among the keys that are due: smaller goes first. Lanes go strictly before each other; so that no key
+    /// starves, a store gives a share of every claim to whoever waited longest ([`oldest_share`]).
     pub fn rank(&self) -> i64 {
-        self.first_dirty.0.saturating_add(self.lane.handicap())
+        const LANE: i64 = 1_000_000_000_000_000; // beyond every time in milliseconds
+        self.lane as i64 * LANE + self.first_dirty.0
+    }
+
+    /// Takes back waits that only a clock that was ahead can have written.
+    pub fn clamp(&mut self, now: Time, timing: &Timing) {
+        self.run_at = self.run_at.min(now + timing.backoff_cap);
+        self.not_before = self.not_before.min(now + LONGEST_HOLD);
+        self.lease_until = self.lease_until.map(|until| until.min(now + timing.lease));
     }
 
     /// Makes it due.

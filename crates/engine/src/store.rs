@@ -124,7 +124,8 @@ pub trait Store: Send + Sync + 'static {
     /// The timing that rows are kept by.
     fn timing(&self) -> &Timing;
 
-    /// Asks for room in the window for each change, in their order, and books what gets it. Under a lease that no
+    /// Asks for room in the window for each change, in their order, and books what gets it; what was booked in this
+    /// window already is not booked again, and what was approved passes until it is released. Under a lease that no
     /// longer holds nothing is booked and `None` returned. What is refused is recorded as a hold.
     async fn reserve(
         &self,
@@ -135,6 +136,10 @@ pub trait Store: Send + Sync + 'static {
     ) -> Result<Option<Vec<Verdict>>, StoreError>;
     /// The changes held now.
     async fn holds(&self) -> Result<Vec<Hold>, StoreError>;
+    /// The changes of one key that are held now.
+    async fn holds_of(&self, key: &Key) -> Result<Vec<Hold>, StoreError>;
+    /// Forgets holds: their changes were written, or are no longer asked for.
+    async fn release(&self, digests: Vec<String>) -> Result<(), StoreError>;
     /// Lets a held change pass and makes its key due; `None` for an unknown digest.
     async fn approve(&self, digest: &str, by: &str, now: Time) -> Result<Option<Hold>, StoreError>;
     /// Forgets holds of other generations of this instance. Returns how many.

@@ -201,6 +201,8 @@ async fn the_window_lets_through_its_limit_and_holds_the_rest(store: Shared) {
     assert!(matches!(again[0], Verdict::Hold(_)), "a hold does not drain away by itself");
     let fresh = store.reserve(None, &limits, asked(20), next).await.unwrap().unwrap();
     assert_eq!(fresh.iter().filter(|verdict| **verdict == Verdict::Pass).count(), 3);
+    let tried_again = store.reserve(None, &limits, asked(20), next).await.unwrap().unwrap();
+    assert_eq!(tried_again, fresh, "what is tried again in the window is booked once");
     let other =
         store.reserve(None, &limits, vec![hold(40, "w", Risk::Weakens, "g")], LATER).await.unwrap().unwrap();
     assert_eq!(other, [Verdict::Pass], "each risk has its own limit");
@@ -216,6 +218,14 @@ async fn an_approval_passes_once_and_a_generation_forgets(store: Shared) {
     assert_eq!(approved.approved_by.as_deref(), Some("ann"));
     assert_eq!(store.claim(5, LATER).await.unwrap()[0].lease.key, key(1), "an approval makes its key due");
     assert_eq!(store.reserve(None, &limits, ask(1, "a"), LATER).await.unwrap().unwrap(), [Verdict::Pass]);
+    assert_eq!(
+        store.reserve(None, &limits, ask(1, "a"), LATER).await.unwrap().unwrap(),
+        [Verdict::Pass],
+        "a write that failed needs no second approval"
+    );
+    assert_eq!(store.holds_of(&key(1)).await.unwrap().len(), 1);
+    store.release(vec!["a".into()]).await.unwrap();
+    assert!(store.holds_of(&key(1)).await.unwrap().is_empty());
     let second = store.reserve(None, &limits, ask(1, "a"), LATER).await.unwrap().unwrap();
     assert!(matches!(second[0], Verdict::Hold(_)), "an approval is for one time");
     assert_eq!(store.forget_holds("other", "g2").await.unwrap(), 0);

@@ -248,7 +248,7 @@ impl Worker {
             Ok(Err(_)) => (Outcome::Retry("the run panicked; the log says where".into()), None),
             Ok(Ok(Err(failure))) => (self.outcome(&failure, claim.attempt), None),
             Ok(Ok(Ok(report))) => {
-                let failure = report.failure.clone().or_else(|| doubt(&report));
+                let failure = report.verdict();
                 let outcome = failure.map_or(Outcome::Done, |failure| self.outcome(&failure, claim.attempt));
                 (outcome, Some(report))
             }
@@ -308,12 +308,4 @@ impl Worker {
             }
         }
     }
-}
-
-/// What could not be read or resolved is a failure of the run, however much of the rest was written.
-fn doubt(report: &Report) -> Option<Failure> {
-    let transient = report.unknowns.iter().find(|unknown| unknown.transient);
-    let unknown = transient.or(report.unknowns.first())?;
-    let class = if unknown.transient { Class::Retry } else { Class::Rejected };
-    Some(Failure::new(class, format!("{} is unknown: {}", unknown.aspect, unknown.why)))
 }

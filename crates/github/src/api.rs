@@ -173,6 +173,7 @@ pub(crate) fn request(
         headers,
         body,
         resource,
+        counted: true,
         writes: true,
     }
 }

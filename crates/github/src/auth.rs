@@ -113,9 +113,14 @@ impl Auth {
             Some(installation) => *installation,
             None => self.find_installation(client).await?,
         };
-        let path = format!("app/installations/{installation}/access_tokens");
-        let request = self.as_app(Method::POST, path, Some(json!({})))?;
-        let minted: Minted = client.send(&request).await?.json()?;
+        let minted = match self.mint(client, installation).await {
+            // The App was uninstalled and installed again: it has another installation now.
+            Err(error) if error.status() == Some(404) && self.installation.lock().await.take().is_some() => {
+                let installation = self.find_installation(client).await?;
+                self.mint(client, installation).await?
+            }
+            minted => minted?,
+        };
         let token = Token {
             authorization: bearer(&minted.token.0),
             expires: Time(minted.expires_at.as_millisecond()),
@@ -131,6 +136,12 @@ impl Auth {
             *slot = None;
         }
         self.is_app()
+    }
+
+    async fn mint(&self, client: &Client, installation: u64) -> Result<Minted, TransportError> {
+        let path = format!("app/installations/{installation}/access_tokens");
+        let request = self.as_app(Method::POST, path, Some(json!({})))?;
+        client.send(&request).await?.json()
     }
 
     async fn find_installation(&self, client: &Client) -> Result<u64, TransportError> {
@@ -159,6 +170,7 @@ impl Auth {
         let jwt = jsonwebtoken::encode(&Header::new(Algorithm::RS256), &claims, key)
             .map_err(|error| TransportError::Nonsense { request: path.clone(), why: error.to_string() })?;
         Ok(Request {
+            counted: false,
             writes: false, // asking again for a token does no harm
             ..crate::api::request(method, path, body, Resource::Core, bearer(&jwt))
         })

@@ -19,7 +19,7 @@ const TOPICS: &str = "
 
 const COLLABORATORS: &str = "
     collaborators(affiliation: DIRECT, first: 30) {
-        totalCount pageInfo { hasNextPage endCursor } edges { permission node { login } }
+        totalCount pageInfo { hasNextPage endCursor } edges { permissionSources { permission roleName source { __typename } } node { login } }
     }";
 
 const RULE: &str = "
@@ -98,6 +98,9 @@ pub(crate) const INDEX: &str = "query ($org: String!, $after: String) {
 pub(crate) const NAME: &str =
     "query ($id: ID!) { node(id: $id) { __typename ... on Repository { databaseId name owner { login } } } }";
 
+/// Whether a branch exists.
+pub(crate) const BRANCH: &str = "query ($id: ID!, $name: String!) { node(id: $id) { ... on Repository { ref(qualifiedName: $name) { name } } } }";
+
 /// Further topics.
 pub(crate) const MORE_TOPICS: &str = "query ($id: ID!, $after: String) { node(id: $id) { ... on Repository {
     page: repositoryTopics(first: 100, after: $after) {
@@ -108,7 +111,8 @@ pub(crate) const MORE_TOPICS: &str = "query ($id: ID!, $after: String) { node(id
 pub(crate) const MORE_COLLABORATORS: &str =
     "query ($id: ID!, $after: String) { node(id: $id) { ... on Repository {
     page: collaborators(affiliation: DIRECT, first: 100, after: $after) {
-        totalCount pageInfo { hasNextPage endCursor } edges { permission node { login } }
+        totalCount pageInfo { hasNextPage endCursor }
+        edges { permissionSources { permission roleName source { __typename } } node { login } }
     } } } }";
 
 /// Further rules.

@@ -3,6 +3,7 @@
 //! <https://docs.github.com/graphql/overview/rate-limits-and-query-limits-for-the-graphql-api>
 
 use beadle_engine::{Class, Failure, Resource};
+use beadle_transport::Answer;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -11,6 +12,8 @@ use crate::api::Api;
 #[derive(Debug, Deserialize)]
 struct Envelope {
     data: Option<Value>,
+    /// A secondary limit may come with status 200 and nothing but this.
+    message: Option<String>,
     #[serde(default)]
     errors: Vec<GraphQlError>,
 }
@@ -61,6 +64,30 @@ impl GraphQlError {
     }
 }
 
+/// A batch that came to nothing.
+pub(crate) struct Unanswered {
+    pub(crate) failure: Failure,
+    /// GitHub gave up on it: less at once may do.
+    pub(crate) too_much: bool,
+}
+
+/// Runs a query over many things, and tells whether they were too many.
+pub(crate) async fn run_batch(
+    api: &Api,
+    doing: &str,
+    document: &str,
+    variables: Value,
+) -> Result<Partial, Unanswered> {
+    let body = json!({ "query": document, "variables": variables });
+    match api.post_graphql(body, false).await {
+        Ok(answer) => read(api, doing, &answer).map_err(|failure| Unanswered { failure, too_much: false }),
+        Err(error) => {
+            let too_much = matches!(error.status(), Some(502 | 504));
+            Err(Unanswered { failure: Failure::from(error).during(doing), too_much })
+        }
+    }
+}
+
 /// Runs a document. A mutation's errors are never partial.
 pub(crate) async fn run(
     api: &Api,
@@ -71,8 +98,24 @@ pub(crate) async fn run(
 ) -> Result<Partial, Failure> {
     let body = json!({ "query": document, "variables": variables });
     let answer = api.post_graphql(body, writes).await.map_err(|error| Failure::from(error).during(doing))?;
+    read(api, doing, &answer)
+}
+
+fn read(api: &Api, doing: &str, answer: &Answer) -> Result<Partial, Failure> {
     let envelope: Envelope = answer.json().map_err(|error| Failure::from(error).during(doing))?;
-    let limited = envelope.errors.iter().find(|error| error.kind.as_deref() == Some("RATE_LIMITED"));
+    let limited = envelope
+        .errors
+        .iter()
+        .find(|error| matches!(error.kind.as_deref(), Some("RATE_LIMITED" | "RATE_LIMIT")));
+    let secondary = envelope.message.as_ref().filter(|message| message.to_lowercase().contains("rate limit"));
+    if let Some(message) = secondary {
+        let after = answer.headers.get("retry-after").and_then(|after| after.to_str().ok()?.parse().ok());
+        let now = api.clock().now();
+        let named = after.map(|seconds: u64| now + std::time::Duration::from_secs(seconds.min(24 * 3600)));
+        let until = api.budgets().refuse(Resource::Secondary, named, now);
+        let class = Class::RateLimited { until, spares_events: false };
+        return Err(Failure::new(class, format!("{doing}: {message}")));
+    }
     if let Some(limited) = limited {
         let now = api.clock().now();
         let reset = api.budgets().accounts().into_iter().find(|(resource, _)| *resource == Resource::GraphQl);

@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 
 use crate::api::Api;
 use crate::documents::{self, BATCH};
-use crate::graphql::{Partial, run};
+use crate::graphql::{Partial, run, run_batch};
 use crate::read::{invitations, rest_settings};
 use crate::repository::{
     Actor, ActorKind, Allowances, Asks, Collaborator, Part, Repository, Rule, StatusCheck, Visibility,
@@ -111,16 +111,18 @@ impl Loader {
         const DOING: &str = "reading repositories";
         let asks = self.asks();
         let document = documents::by_ids(asks);
-        let answer = match run(&self.api, DOING, &document, json!({ "ids": ids }), false).await {
+        let answer = match run_batch(&self.api, DOING, &document, json!({ "ids": ids })).await {
             Ok(answer) => answer,
-            // A batch that fails as a whole is halved, so that one poisonous repository does not take the rest along.
-            Err(failure) if ids.len() > 1 && !matches!(failure.class, Class::RateLimited { .. }) => {
+            // One poisonous repository does not take the rest along.
+            Err(unanswered) if ids.len() > 1 && unanswered.too_much => {
                 let (left, right) = ids.split_at(ids.len() / 2);
                 let mut results = Box::pin(self.by_ids(left)).await;
                 results.extend(Box::pin(self.by_ids(right)).await);
                 return results;
             }
-            Err(failure) => return ids.iter().map(|id| (id.clone(), Err(failure.clone()))).collect(),
+            Err(unanswered) => {
+                return ids.iter().map(|id| (id.clone(), Err(unanswered.failure.clone()))).collect();
+            }
         };
         let mut results = Vec::with_capacity(ids.len());
         for (at, id) in ids.iter().enumerate() {
@@ -309,17 +311,32 @@ async fn rows(api: &Api, owner: &str, first: &Value, more: &str, what: &str) -> 
     Ok(rows)
 }
 
+/// What was granted on the repository itself: what a team, the organisation or ownership gives besides is no business of
+/// the list of collaborators.
 fn collaborator(edge: &Value) -> Option<Collaborator> {
     let login = edge["node"]["login"].as_str()?.to_owned();
-    Some(Collaborator { login, permission: edge["permission"].as_str()?.to_owned().into() })
+    let mut sources = edge["permissionSources"].as_array()?.iter();
+    let own = sources.find(|source| source["source"]["__typename"] == "Repository")?;
+    let role = own["roleName"].as_str().or(own["permission"].as_str())?;
+    Some(Collaborator { login, permission: role.to_owned().into() })
 }
 
 async fn rule(api: &Api, node: &Value) -> Result<Rule, Failure> {
     let id = node["id"].as_str().unwrap_or_default();
-    let actors = async |list: &str| {
+    let mut hidden = Vec::new();
+    let mut allowances = Allowances::default();
+    for (list, actors) in [
+        ("pushAllowances", &mut allowances.push),
+        ("reviewDismissalAllowances", &mut allowances.dismissal),
+        ("bypassPullRequestAllowances", &mut allowances.bypass_pull_request),
+        ("bypassForcePushAllowances", &mut allowances.bypass_force_push),
+    ] {
         let rows = rows(api, id, &node[list], &documents::more_actors(list), list).await?;
-        Ok::<_, Failure>(rows.iter().filter_map(|row| actor(&row["actor"])).collect::<Vec<_>>())
-    };
+        *actors = rows.iter().filter_map(|row| actor(&row["actor"])).collect();
+        if actors.len() < rows.len() {
+            hidden.push(list.to_owned());
+        }
+    }
     let fields = node.as_object().into_iter().flatten();
     let fields = fields.filter(|(_, value)| value.is_boolean() || value.is_number());
     let checks = node["requiredStatusChecks"].as_array().into_iter().flatten();
@@ -336,12 +353,8 @@ async fn rule(api: &Api, node: &Value) -> Result<Rule, Failure> {
             })
             .collect(),
         environments: environments.filter_map(|name| name.as_str().map(str::to_owned)).collect(),
-        allowances: Allowances {
-            push: actors("pushAllowances").await?,
-            dismissal: actors("reviewDismissalAllowances").await?,
-            bypass_pull_request: actors("bypassPullRequestAllowances").await?,
-            bypass_force_push: actors("bypassForcePushAllowances").await?,
-        },
+        allowances,
+        hidden,
     })
 }
 

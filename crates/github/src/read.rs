@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use crate::api::{Api, segment};
 use crate::documents;
-use crate::graphql::run;
+use crate::graphql::{run, run_batch};
 use crate::loader::{Loader, assemble};
 use crate::repository::{Actor, ActorKind, Asks, Invitation, Permission, Repository};
 use crate::teams::{TeamPermission, complete, next, of_repository};
@@ -96,11 +96,10 @@ impl Reader {
         self.api.budgets()
     }
 
-    /// One repository by its ids; reads of the same moment go into one query. `None`: there is no such repository, or
-    /// the node is another one.
-    pub async fn repository(&self, id: u64, node_id: &str) -> Result<Option<Repository>, Failure> {
+    /// One repository by its node; reads of the same moment go into one query. `None`: there is none. Whether it is the
+    /// one that was meant, its id tells.
+    pub async fn repository(&self, node_id: &str) -> Result<Option<Repository>, Failure> {
         let found = self.loader.load(node_id).await?;
-        let found = found.filter(|repository| repository.id == id);
         if let Some(repository) = &found {
             self.remember(repository);
         }
@@ -121,13 +120,13 @@ impl Reader {
         let mut seen = 0;
         loop {
             let variables = json!({ "org": self.api.organisation(), "first": first, "after": after });
-            let answer = match run(&self.api, DOING, &document, variables, false).await {
+            let answer = match run_batch(&self.api, DOING, &document, variables).await {
                 // GitHub cuts a query off after 10 s: ask for less.
-                Err(failure) if failure.class == Class::Retry && first > 5 => {
+                Err(unanswered) if unanswered.too_much && first > 5 => {
                     first /= 2;
                     continue;
                 }
-                answer => answer?,
+                answer => answer.map_err(|unanswered| unanswered.failure)?,
             };
             let page = &answer.data["organization"]["repositories"];
             if !page.is_object() {
@@ -194,6 +193,14 @@ impl Reader {
     /// What a repository is called now: its id, owner and name. `None` when it is gone.
     pub async fn name_of(&self, node_id: &str) -> Result<Option<(u64, String, String)>, Failure> {
         name_of(&self.api, node_id).await
+    }
+
+    /// Whether a repository has a branch.
+    pub async fn branch_exists(&self, node_id: &str, branch: &str) -> Result<bool, Failure> {
+        const DOING: &str = "looking for a branch";
+        let variables = json!({ "id": node_id, "name": format!("refs/heads/{branch}") });
+        let data = run(&self.api, DOING, documents::BRANCH, variables, false).await?.whole(DOING)?;
+        Ok(data["node"]["ref"].is_object())
     }
 
     /// The teams of one repository, now.

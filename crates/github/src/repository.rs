@@ -236,6 +236,8 @@ pub struct Rule {
     pub environments: Vec<String>,
     /// Its actors.
     pub allowances: Allowances,
+    /// The lists, by their connection's name, of which GitHub does not show everybody.
+    pub hidden: Vec<String>,
 }
 
 /// A repository as it was observed.
@@ -283,10 +285,10 @@ impl Repository {
 
     /// A private fork that GitHub made for a security advisory. It is left alone.
     pub fn is_advisory_fork(&self) -> bool {
+        const ALPHABET: &str = "23456789cfghjmpqrvwx";
         let Some((_, suffix)) = self.name.rsplit_once("-ghsa-") else { return false };
         let groups: Vec<&str> = suffix.split('-').collect();
-        self.visibility == Visibility::Private
-            && groups.len() == 3
-            && groups.iter().all(|group| group.len() == 4)
+        let group = |group: &&str| group.len() == 4 && group.chars().all(|letter| ALPHABET.contains(letter));
+        self.fork && self.visibility == Visibility::Private && groups.len() == 3 && groups.iter().all(group)
     }
 }

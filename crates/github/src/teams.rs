@@ -38,6 +38,8 @@ impl Snapshot {
 struct Row {
     slug: String,
     permission: String,
+    /// How the team came to it: only what was granted on the repository itself can be taken from it.
+    access_source: Option<String>,
 }
 
 /// The teams of one repository, now.
@@ -48,10 +50,9 @@ pub(crate) async fn of_repository(
 ) -> Result<Vec<TeamPermission>, Failure> {
     let path = format!("repos/{}/{}/teams?per_page=100", segment(owner), segment(name));
     let rows: Vec<Row> = api.list(&path).await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| TeamPermission { slug: row.slug, permission: row.permission.into() })
-        .collect())
+    let direct =
+        rows.into_iter().filter(|row| row.access_source.as_deref().is_none_or(|source| source == "direct"));
+    Ok(direct.map(|row| TeamPermission { slug: row.slug, permission: row.permission.into() }).collect())
 }
 
 /// The teams of all repositories.

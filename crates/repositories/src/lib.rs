@@ -1,6 +1,7 @@
 //! The reconciler of repositories: policy, targeting, aspects.
 
 pub mod aspects;
+pub mod overrides;
 pub mod planner;
 pub mod policy;
 pub mod sweep;

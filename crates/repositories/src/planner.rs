@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use async_trait::async_trait;
-use beadle_engine::{Class, Failure, Key, Mode, Plan, Planner, Unknown};
+use beadle_engine::{Class, Failure, Key, Mode, Plan, Planner, Store, Unknown};
 use beadle_github::{Reader, Repository};
 
 use crate::aspects::{self, Aspect, Context, Draft, Sheet, Stage, Step};
+use crate::overrides::Overrides;
 use crate::policy::{Policy, Target, Verdict};
 
 /// The generation of the policy that is in force. A new one is put in place while work goes on.
@@ -52,6 +53,7 @@ pub struct RepositoryPlanner {
     reader: Reader,
     policy: PolicyHandle,
     modes: Modes,
+    overrides: Option<Overrides>,
 }
 
 /// The plans of a whole organisation.
@@ -67,7 +69,14 @@ pub struct OrganisationPlan {
 impl RepositoryPlanner {
     /// A planner.
     pub fn new(reader: Reader, policy: PolicyHandle, modes: Modes) -> Self {
-        Self { reader, policy, modes }
+        Self { reader, policy, modes, overrides: None }
+    }
+
+    /// Remembers in `store` which repository each file in repos/ was first seen with.
+    #[must_use]
+    pub fn remembering(mut self, store: Arc<dyn Store>) -> Self {
+        self.overrides = Some(Overrides::new(store, self.reader.organisation()));
+        self
     }
 
     /// What reads for it.
@@ -103,7 +112,7 @@ impl RepositoryPlanner {
                     None => plan.unmatched.push(format!("there is no repository `{name}` in {instance}")),
                 }
             }
-            let reads = found.iter().map(|row| self.reader.repository(row.id, &row.node_id));
+            let reads = found.iter().map(|row| self.reader.repository(&row.node_id));
             for read in futures::future::join_all(reads).await {
                 repositories.extend(read?);
             }
@@ -128,13 +137,16 @@ impl RepositoryPlanner {
             plan.skipped = Some(format!("it belongs to {} now", seen.owner));
             return Ok(plan);
         }
-        let target = match policy.resolve(seen) {
+        let mut target = match policy.resolve(seen) {
             Verdict::Skipped(why) => {
                 plan.skipped = Some(why);
                 return Ok(plan);
             }
             Verdict::Reached(target) => target,
         };
+        if let Some(overrides) = &self.overrides {
+            target.doubtful.extend(overrides.doubts(policy, seen).await?);
+        }
         let desired = policy.desired(&target, seen);
         let context = Context { reader: &self.reader, desired: &desired, repository: seen };
         let mut drafts: Vec<Draft> = Vec::new();
@@ -207,23 +219,25 @@ impl Planner for RepositoryPlanner {
         let policy = self.policy.current();
         self.reader.ask_for(policy.asks());
         let mut seen = match hint {
-            Some(node_id) => self.reader.repository(id, node_id).await?,
+            Some(node_id) => self.reader.repository(node_id).await?,
             None => None,
         };
-        if seen.is_none() {
-            // No hint, or a wrong one: the listing knows the node of every id.
+        let misled = seen.as_ref().is_some_and(|repository| repository.id != id);
+        if misled || hint.is_none() {
+            // The listing knows the node of every id.
             let index = self.reader.index().await?;
-            if let Some(row) = index.iter().find(|row| row.id == id).filter(|row| Some(&*row.node_id) != hint)
-            {
-                seen = self.reader.repository(id, &row.node_id).await?;
-            }
+            seen = match index.iter().find(|row| row.id == id) {
+                Some(row) => self.reader.repository(&row.node_id).await?,
+                None => None,
+            };
         }
-        if let Some(seen) = seen {
-            self.repository(&policy, &seen).await
-        } else {
-            let mut plan = Plan::new(format!("{}/#{id}", self.reader.organisation()));
-            plan.skipped = Some("it is gone, or the App may not see it".into());
-            Ok(plan)
+        match seen.filter(|repository| repository.id == id) {
+            Some(seen) => self.repository(&policy, &seen).await,
+            None => {
+                let mut plan = Plan::new(format!("{}/#{id}", self.reader.organisation()));
+                plan.skipped = Some("it is gone, or the App may not see it".into());
+                Ok(plan)
+            }
         }
     }
 

@@ -8,9 +8,18 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 /// Semaphores count up to a machine word's permits; kibibytes are fine enough.
 const GRAIN: u64 = 1024;
 
-/// Room for bodies.
+/// What most webhooks are smaller than.
+const SMALL: u64 = 1024 * 1024;
+
+/// Room for bodies. Small ones have a quarter of their own, so that large ones cannot keep them out.
 #[derive(Clone, Debug)]
 pub struct InFlight {
+    small: Pool,
+    large: Pool,
+}
+
+#[derive(Clone, Debug)]
+struct Pool {
     room: Arc<Semaphore>,
     whole: u32,
 }
@@ -22,14 +31,18 @@ pub struct Taken(#[expect(dead_code, reason = "held for its drop")] OwnedSemapho
 impl InFlight {
     /// Room for `bytes`.
     pub fn new(bytes: u64) -> Self {
-        let whole = grains(bytes);
-        Self { room: Arc::new(Semaphore::new(whole as usize)), whole }
+        let pool = |bytes| {
+            let whole = grains(bytes);
+            Pool { room: Arc::new(Semaphore::new(whole as usize)), whole }
+        };
+        Self { small: pool(bytes / 4), large: pool(bytes - bytes / 4) }
     }
 
     /// Waits up to `patience` for room for a body of `bytes`.
     pub async fn take(&self, bytes: u64, patience: Duration) -> Option<Taken> {
-        let wanted = grains(bytes).min(self.whole);
-        let room = self.room.clone().acquire_many_owned(wanted);
+        let pool = if bytes <= SMALL { &self.small } else { &self.large };
+        let wanted = grains(bytes).min(pool.whole);
+        let room = pool.room.clone().acquire_many_owned(wanted);
         tokio::time::timeout(patience, room).await.ok()?.ok().map(Taken)
     }
 }

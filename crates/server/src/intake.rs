@@ -28,6 +28,8 @@ pub struct IntakeLimits {
     pub in_flight: u64,
     /// How long a sender may take for its body.
     pub slow: Duration,
+    /// How long a sender may send nothing: its room is for others.
+    pub silence: Duration,
     /// How long a request waits for room.
     pub patience: Duration,
 }
@@ -38,6 +40,7 @@ impl Default for IntakeLimits {
             body: 25 * 1024 * 1024,
             in_flight: 128 * 1024 * 1024,
             slow: Duration::from_secs(9),
+            silence: Duration::from_secs(3),
             patience: Duration::from_secs(5),
         }
     }
@@ -123,7 +126,10 @@ impl Intake {
         let size = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
         // A sender may declare much and send little: what it declares is not allocated ahead.
         let mut bytes = Vec::with_capacity(size(declared.min(64 * 1024)));
-        while let Some(frame) = body.frame().await {
+        let silent = |_| Problem::Refused(StatusCode::REQUEST_TIMEOUT, "the sender fell silent".into());
+        while let Some(frame) =
+            tokio::time::timeout(self.limits.silence, body.frame()).await.map_err(silent)?
+        {
             let cut = |_| Problem::Refused(StatusCode::BAD_REQUEST, "the body was cut off".into());
             if let Ok(data) = frame.map_err(cut)?.into_data() {
                 if bytes.len() + data.len() > size(self.limits.body) {

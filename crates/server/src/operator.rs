@@ -42,7 +42,13 @@ impl Operator {
     }
 }
 
-async fn ready(State(operator): State<Arc<Operator>>) -> Response {
+const UNAUTHORISED: (StatusCode, &str) =
+    (StatusCode::UNAUTHORIZED, "show the operator token as a bearer token\n");
+
+async fn ready(State(operator): State<Arc<Operator>>, headers: HeaderMap) -> Response {
+    if !operator.admits(&headers) {
+        return UNAUTHORISED.into_response();
+    }
     match operator.store.ready().await {
         Ok(()) => "ready\n".into_response(),
         Err(error) => (StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")).into_response(),
@@ -51,7 +57,7 @@ async fn ready(State(operator): State<Arc<Operator>>) -> Response {
 
 async fn metrics(State(operator): State<Arc<Operator>>, headers: HeaderMap) -> Response {
     if !operator.admits(&headers) {
-        return (StatusCode::UNAUTHORIZED, "show the operator token as a bearer token\n").into_response();
+        return UNAUTHORISED.into_response();
     }
     let now = operator.clock.now();
     let figures = async { Ok((operator.store.depth(now).await?, operator.store.holds().await?.len())) };

@@ -267,14 +267,7 @@ fn repository(world: &mut World, call: &Call<'_>, org: &str, name: &str, rest: &
             world.edit(org, name, call.sender, |found| found["topics"] = json!(names));
             Reply::json(200, json!({ "names": names }))
         }
-        ("GET", ["teams"]) => {
-            let teams = found["teams"].as_object().into_iter().flatten();
-            let rows = teams.filter_map(|(slug, permission)| {
-                let team = world.team(org, slug)?;
-                Some(shapes::team(world, org, team, permission.as_str()))
-            });
-            page(call, rows.collect())
-        }
+        ("GET", ["teams"]) => page(call, teams_of(world, org, &found)),
         (_, ["collaborators", ..]) => collaborators(world, call, org, &found, &rest[1..]),
         (_, ["invitations", ..]) => invitations(world, call, org, &found, &rest[1..]),
         (_, ["branches", ..]) => branches(world, call, org, &found, &rest[1..]),
@@ -301,6 +294,20 @@ fn repository(world: &mut World, call: &Call<'_>, org: &str, name: &str, rest: &
     }
 }
 
+/// The teams with access: what was granted here, and what roles over the whole organisation give.
+fn teams_of(world: &World, org: &str, found: &Value) -> Vec<Value> {
+    let all = world.org(org).map(|org| org["teams"].clone()).unwrap_or_default();
+    let teams = all.as_object().into_iter().flatten();
+    let rows = teams.filter_map(|(slug, team)| {
+        let direct = found["teams"][slug].as_str();
+        let permission = direct.or(team["organization_role"].as_str())?;
+        let mut row = shapes::team(world, org, team, Some(permission));
+        row["access_source"] = json!(if direct.is_some() { "direct" } else { "organization" });
+        Some(row)
+    });
+    rows.collect()
+}
+
 fn update(world: &mut World, call: &Call<'_>, org: &str, found: &Value) -> Reply {
     let name = found["name"].as_str().unwrap_or_default();
     if let Some(visibility) = call.body["visibility"].as_str()
@@ -313,8 +320,31 @@ fn update(world: &mut World, call: &Call<'_>, org: &str, found: &Value) -> Reply
     {
         return Reply::invalid(&format!("Validation Failed: The branch {branch} was not found."));
     }
+    for key in ["description", "homepage"] {
+        if call.body[key].as_str().is_some_and(|text| text.chars().any(char::is_control)) {
+            return Reply::invalid(&format!("Validation Failed: {key} control characters are not allowed"));
+        }
+    }
+    if call.body["allow_forking"].is_boolean() && found["visibility"] == "public" {
+        return Reply::invalid(
+            "Validation Failed: allow_forking can only be changed on private repositories",
+        );
+    }
     let mut changed = found.clone();
     set(&mut changed, call.body);
+    for (stem, method) in
+        [("squash_merge_commit", "allow_squash_merge"), ("merge_commit", "allow_merge_commit")]
+    {
+        let has = |part: &str| call.body.get(format!("{stem}_{part}")).is_some();
+        if has("message") && !has("title") {
+            return Reply::invalid(&format!(
+                "Validation Failed: {stem}_title is required with {stem}_message"
+            ));
+        }
+        if has("title") && changed[method] == json!(false) {
+            return Reply::invalid("Validation Failed: the merge method is not enabled (no_merge_strategy)");
+        }
+    }
     let merges = ["allow_squash_merge", "allow_merge_commit", "allow_rebase_merge"];
     if merges.iter().all(|method| changed[*method] == json!(false)) {
         return Reply::invalid("Sorry, you need to allow at least one merge strategy. (no_merge_method)");

@@ -15,18 +15,25 @@ pub(crate) fn reserve(
     let mut verdicts = Vec::with_capacity(asked.len());
     for hold in asked {
         let instance = hold.key.instance();
-        let known = find(connection, &hold.digest)?;
-        if let Some(known) = known {
-            if let Some(by) = &known.approved_by {
-                tracing::info!(digest = known.digest, by, "an approved change passes the guard");
-                connection.execute("DELETE FROM hold WHERE digest = ?1", [&known.digest])?;
+        let since = now - limits.window;
+        match find(connection, &hold.digest)? {
+            // It stays until it was written, so that a write that fails needs no second approval.
+            Some(known) if known.approved_by.is_some() => {
                 verdicts.push(Verdict::Pass);
-            } else {
-                verdicts.push(Verdict::Hold(known.why));
+                continue;
             }
-            continue;
+            Some(known) => {
+                verdicts.push(Verdict::Hold(known.why));
+                continue;
+            }
+            // What was booked in this window, and is tried again, is booked once.
+            None if booked(connection, &hold.digest, since)? => {
+                verdicts.push(Verdict::Pass);
+                continue;
+            }
+            None => {}
         }
-        let used = used(connection, instance, now - limits.window)?;
+        let used = used(connection, instance, since)?;
         let risks = hold.change.risks();
         if let Some((risk, limit)) = limits.passed_by(&used, &risks) {
             let why = format!(
@@ -37,13 +44,18 @@ pub(crate) fn reserve(
             save(connection, &Hold { why: why.clone(), ..hold.clone() })?;
             verdicts.push(Verdict::Hold(why));
         } else {
-            connection
-                .prepare_cached("INSERT INTO guard_window VALUES (?1, ?2, ?3, ?4, ?5)")?
-                .execute(params![now.0, instance, risks.weakens, risks.exposes, risks.removes])?;
+            connection.prepare_cached("INSERT INTO guard_window VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?.execute(
+                params![now.0, instance, hold.digest, risks.weakens, risks.exposes, risks.removes],
+            )?;
             verdicts.push(Verdict::Pass);
         }
     }
     Ok(verdicts)
+}
+
+fn booked(connection: &Connection, digest: &str, since: Time) -> rusqlite::Result<bool> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM guard_window WHERE digest = ?1 AND at > ?2)";
+    connection.prepare_cached(sql)?.query_row(params![digest, since.0], |row| row.get(0))
 }
 
 fn used(connection: &Connection, instance: &str, since: Time) -> rusqlite::Result<Risks> {
@@ -71,14 +83,32 @@ fn find(connection: &Connection, digest: &str) -> rusqlite::Result<Option<Hold>>
 fn save(connection: &Connection, hold: &Hold) -> rusqlite::Result<()> {
     let text =
         serde_json::to_string(hold).map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
-    connection
-        .prepare_cached("INSERT OR REPLACE INTO hold VALUES (?1, ?2, ?3, ?4, ?5)")?
-        .execute(params![hold.digest, hold.key.instance(), hold.since.0, hold.approved_by.is_some(), text])?;
+    connection.prepare_cached("INSERT OR REPLACE INTO hold VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?.execute(
+        params![
+            hold.digest,
+            hold.key.instance(),
+            hold.key.as_str(),
+            hold.since.0,
+            hold.approved_by.is_some(),
+            text
+        ],
+    )?;
     Ok(())
 }
 
 pub(crate) fn list(connection: &Connection) -> rusqlite::Result<Vec<Hold>> {
     connection.prepare_cached("SELECT hold FROM hold ORDER BY since, digest")?.query_map([], read)?.collect()
+}
+
+pub(crate) fn of_key(connection: &Connection, key: &str) -> rusqlite::Result<Vec<Hold>> {
+    connection.prepare_cached("SELECT hold FROM hold WHERE key = ?1")?.query_map([key], read)?.collect()
+}
+
+pub(crate) fn release(connection: &Connection, digests: &[String]) -> rusqlite::Result<()> {
+    for digest in digests {
+        connection.execute("DELETE FROM hold WHERE digest = ?1", [digest])?;
+    }
+    Ok(())
 }
 
 pub(crate) fn approve(connection: &Connection, digest: &str, by: &str) -> rusqlite::Result<Option<Hold>> {
@@ -94,8 +124,6 @@ pub(crate) fn forget(connection: &Connection, instance: &str, generation: &str) 
         .filter(|hold| hold.key.instance() == instance && hold.generation != generation)
         .map(|hold| hold.digest)
         .collect();
-    for digest in &stale {
-        connection.execute("DELETE FROM hold WHERE digest = ?1", [digest])?;
-    }
+    release(connection, &stale)?;
     Ok(stale.len() as u64)
 }

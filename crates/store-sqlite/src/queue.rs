@@ -1,5 +1,6 @@
 //! The inbox and the queue: the engine's row protocol inside SQLite's transactions.
 
+use beadle_engine::queue::{LONGEST_HOLD, oldest_share};
 use beadle_engine::{Claim, Delivery, Depth, Key, Lane, Lease, Mark, Outcome, Pause, Row, Time, Timing};
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -47,19 +48,50 @@ pub(crate) fn claim(
     now: Time,
     timing: &Timing,
 ) -> rusqlite::Result<Vec<Claim>> {
-    let sql = format!(
-        "SELECT {COLUMNS} FROM work INDEXED BY work_rank WHERE due IS NOT NULL AND due <= ?1 AND NOT EXISTS
-             (SELECT 1 FROM pause WHERE until > ?1 AND scope IN (work.key, work.instance))
-         ORDER BY rank LIMIT ?2"
-    );
-    let mut statement = connection.prepare_cached(&sql)?;
-    let due: Vec<Row> = statement.query_map(params![now.0, limit], read)?.collect::<rusqlite::Result<_>>()?;
+    clamp(connection, now, timing)?;
+    let share = oldest_share(limit, now);
+    let mut due = select(connection, "work_age", "first_dirty", share, now)?;
+    for row in select(connection, "work_rank", "rank", limit, now)? {
+        if due.len() < limit && !due.iter().any(|other| other.key == row.key) {
+            due.push(row);
+        }
+    }
+    due.sort_by_key(Row::rank);
     let mut claims = Vec::with_capacity(due.len());
     for mut row in due {
         claims.extend(row.claim(now, timing));
         save(connection, &row)?;
     }
     Ok(claims)
+}
+
+/// Keys that are due and not paused, in an order.
+fn select(
+    connection: &Connection,
+    index: &str,
+    order: &str,
+    limit: usize,
+    now: Time,
+) -> rusqlite::Result<Vec<Row>> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM work INDEXED BY {index} WHERE due IS NOT NULL AND due <= ?1 AND NOT EXISTS
+             (SELECT 1 FROM pause WHERE until > ?1 AND scope IN (work.key, work.instance))
+         ORDER BY {order} LIMIT ?2"
+    );
+    connection.prepare_cached(&sql)?.query_map(params![now.0, limit], read)?.collect()
+}
+
+/// Rows that a clock that was ahead put far into the future come back.
+fn clamp(connection: &Connection, now: Time, timing: &Timing) -> rusqlite::Result<()> {
+    let sql = format!("SELECT {COLUMNS} FROM work INDEXED BY work_due WHERE due > ?1");
+    let far = now + LONGEST_HOLD;
+    let rows: Vec<Row> =
+        connection.prepare_cached(&sql)?.query_map([far.0], read)?.collect::<rusqlite::Result<_>>()?;
+    for mut row in rows {
+        row.clamp(now, timing);
+        save(connection, &row)?;
+    }
+    Ok(())
 }
 
 /// Under a claim of somebody else nothing is changed.

@@ -16,6 +16,7 @@ CREATE TABLE inbox (
     UNIQUE (source, id)
 ) STRICT;
 CREATE INDEX inbox_received ON inbox (received);
+CREATE INDEX inbox_bodies ON inbox (received) WHERE body IS NOT NULL;
 
 CREATE TABLE work (
     key           TEXT PRIMARY KEY,
@@ -38,6 +39,7 @@ CREATE TABLE work (
     rank          INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX work_rank ON work (rank, due) WHERE due IS NOT NULL;
+CREATE INDEX work_age ON work (first_dirty, due) WHERE due IS NOT NULL;
 CREATE INDEX work_due ON work (due) WHERE due IS NOT NULL;
 
 CREATE TABLE journal (
@@ -57,19 +59,24 @@ CREATE INDEX journal_open ON journal (seq) WHERE kind = 'intent';
 CREATE TABLE guard_window (
     at       INTEGER NOT NULL,
     instance TEXT NOT NULL,
+    digest   TEXT NOT NULL,
     weakens  INTEGER NOT NULL,
     exposes  INTEGER NOT NULL,
     removes  INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX guard_window_at ON guard_window (instance, at);
+CREATE INDEX guard_window_digest ON guard_window (digest);
 
 CREATE TABLE hold (
     digest   TEXT PRIMARY KEY,
     instance TEXT NOT NULL,
+    key      TEXT NOT NULL,
     since    INTEGER NOT NULL,
     approved INTEGER NOT NULL,
     hold     TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
+
+CREATE INDEX hold_key ON hold (key);
 
 CREATE TABLE pause (scope TEXT PRIMARY KEY, until INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE note (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;

@@ -103,6 +103,15 @@ impl Store for SqliteStore {
         self.read("listing what is held", guard::list).await
     }
 
+    async fn holds_of(&self, key: &Key) -> Result<Vec<Hold>, StoreError> {
+        let key = key.clone();
+        self.read("listing what is held", move |connection| guard::of_key(connection, key.as_str())).await
+    }
+
+    async fn release(&self, digests: Vec<String>) -> Result<(), StoreError> {
+        self.writer.write("releasing holds", move |connection| guard::release(connection, &digests)).await
+    }
+
     async fn approve(&self, digest: &str, by: &str, now: Time) -> Result<Option<Hold>, StoreError> {
         let (digest, by, timing) = (digest.to_owned(), by.to_owned(), self.timing);
         self.writer

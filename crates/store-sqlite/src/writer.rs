@@ -60,6 +60,8 @@ impl Writer {
     pub(crate) fn start(connection: Connection, path: &Path, settings: &Settings) -> rusqlite::Result<Self> {
         let (sender, receiver) = mpsc::channel(4 * GROUP);
         let checkpoints = crate::connect(path, settings)?;
+        // A checkpoint that has to wait comes again soon; meanwhile it must not keep the writer out.
+        checkpoints.busy_timeout(Duration::from_millis(100))?;
         let (stop, stopped) = std::sync::mpsc::channel::<()>();
         spawn("beadle-checkpoint", move || checkpoint(&checkpoints, &stopped));
         spawn("beadle-writer", move || {
@@ -106,7 +108,9 @@ fn write_groups(connection: &Connection, mut requests: mpsc::Receiver<Box<dyn Wo
     while requests.blocking_recv_many(&mut group, GROUP) > 0 {
         match commit(connection, &mut group) {
             Ok(()) => group.drain(..).for_each(|work| work.settle(Ok(()))),
-            // One of the group failed, or its commit did. Each for itself, the failure hits only whom it belongs to.
+            // The file cannot be written now, whoever asks: trying each alone would wait as often.
+            Err(error) if is_for_all(&error) => group.drain(..).for_each(|work| work.settle(Err(&error))),
+            // One of the group failed. Each for itself, the failure hits only whom it belongs to.
             Err(_) => {
                 for work in group.drain(..) {
                     let mut alone = [work];
@@ -117,6 +121,13 @@ fn write_groups(connection: &Connection, mut requests: mpsc::Receiver<Box<dyn Wo
             }
         }
     }
+}
+
+fn is_for_all(error: &rusqlite::Error) -> bool {
+    use ErrorCode::{CannotOpen, DatabaseBusy, DatabaseLocked, ReadOnly, SystemIoFailure};
+    error.sqlite_error_code().is_some_and(|code| {
+        matches!(code, CannotOpen | DatabaseBusy | DatabaseLocked | ReadOnly | SystemIoFailure)
+    })
 }
 
 fn commit(connection: &Connection, group: &mut [Box<dyn Work>]) -> rusqlite::Result<()> {

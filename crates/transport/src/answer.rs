@@ -69,8 +69,8 @@ pub(crate) fn account(headers: &HeaderMap, now: Time) -> Option<(Resource, Accou
     let account = Account {
         limit: figure("x-ratelimit-limit")?,
         remaining: figure("x-ratelimit-remaining")?,
-        // Rounded to its period's second, so that answers of one period agree.
-        reset: Time(on_our_clock(number(headers, "x-ratelimit-reset")?, headers, now).0 / 1000 * 1000),
+        reset: on_our_clock(number(headers, "x-ratelimit-reset")?, headers, now),
+        period: number(headers, "x-ratelimit-reset")?,
     };
     Some((resource, account))
 }

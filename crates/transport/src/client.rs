@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use beadle_engine::budget::current_lane;
-use beadle_engine::{Budgets, Class, Clock, Resource, Time};
+use beadle_engine::{Budgets, Class, Clock, Resource, Time, Wait};
 use bytes::BytesMut;
 use http::{HeaderMap, Method, header};
 use rand::RngExt;
@@ -69,6 +69,8 @@ pub struct Request {
     pub body: Option<Value>,
     /// The account it is booked on.
     pub resource: Resource,
+    /// Whether its answer tells of this credential's budget; an App's own calls have another.
+    pub counted: bool,
     /// Whether it changes anything (a GraphQL query is a POST that does not).
     pub writes: bool,
 }
@@ -181,7 +183,13 @@ impl Client {
             Resource::GraphQl => (&self.graphql, if request.writes { 5 } else { 1 }),
             _ => (&self.rest, if request.writes { 5 } else { 1 }),
         };
-        pace.take(points, lane, &self.clock).await;
+        self.budgets.admit(request.resource, 0, lane, self.clock.now())?;
+        pace.take(points, lane, &self.clock).await.map_err(|until| Wait {
+            credential: self.budgets.credential().to_owned(),
+            resource: Resource::Secondary,
+            until,
+            spares_events: true,
+        })?;
         let network = |why: String| TransportError::Network { request: label.to_owned(), why };
         let slot = self.slots.acquire().await.map_err(|error| network(error.to_string()))?;
         self.budgets.admit(request.resource, 1, lane, self.clock.now())?;
@@ -211,7 +219,7 @@ impl Client {
         let (status, headers, body) = answered
             .map_err(|_| network(format!("no answer within {} s", self.settings.deadline.as_secs())))??;
         let now = self.clock.now();
-        if let Some((resource, account)) = answer::account(&headers, now) {
+        if let Some((resource, account)) = answer::account(&headers, now).filter(|_| request.counted) {
             self.budgets.report(resource, account);
         }
         let answer = Answer { request: label.to_owned(), status, headers, body };

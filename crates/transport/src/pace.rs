@@ -8,6 +8,9 @@ use std::time::Duration;
 
 use beadle_engine::{Clock, Lane, Time};
 
+/// How long a sweep waits in its place.
+const PATIENCE: Duration = Duration::from_secs(2);
+
 /// Lets through so many points in each sliding window.
 #[derive(Debug)]
 pub(crate) struct Pace {
@@ -21,16 +24,23 @@ impl Pace {
         Self { window, points, spent: Mutex::default() }
     }
 
-    /// Waits until `points` fit. Sweeps leave a fifth of the window to others.
-    pub(crate) async fn take(&self, points: u32, lane: Lane, clock: &Clock) {
+    /// Waits until `points` fit. A sweep that would have to wait long gets the time instead, so that it keeps nobody's
+    /// place; and it leaves a fifth of the window to others.
+    pub(crate) async fn take(&self, points: u32, lane: Lane, clock: &Clock) -> Result<(), Time> {
         while let Some(at) = self.try_take(points, lane, clock.now()) {
+            if lane == Lane::Sweep && at.since(clock.now()) > PATIENCE {
+                return Err(at);
+            }
             clock.sleep_until(at).await;
         }
+        Ok(())
     }
 
     /// Takes them, or says when to ask again.
     fn try_take(&self, points: u32, lane: Lane, now: Time) -> Option<Time> {
         let mut spent = self.spent.lock().unwrap_or_else(PoisonError::into_inner);
+        // After a clock was set back, what was spent later than now was spent now.
+        spent.iter_mut().for_each(|(at, _)| *at = (*at).min(now));
         while spent.front().is_some_and(|(at, _)| *at + self.window <= now) {
             spent.pop_front();
         }

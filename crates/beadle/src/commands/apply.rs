@@ -4,8 +4,8 @@ use std::io::{IsTerminal as _, Write as _};
 use std::sync::Arc;
 
 use anyhow::bail;
-use beadle_engine::apply::Gate;
-use beadle_engine::{Clock, Key, Outcome, Report, Risks, StepResult, Store, apply};
+use beadle_engine::apply::{Gate, Planner as _};
+use beadle_engine::{Class, Clock, Failure, Key, Outcome, Report, Risks, StepResult, Store, apply};
 
 use crate::cli::ApplyArgs;
 use crate::commands::plan::{Writable, plan};
@@ -43,7 +43,7 @@ pub(crate) async fn run(config: &Config, args: &ApplyArgs, printer: &Printer) ->
     let mut tally = Tally::default();
     for file in config.orgs(args.selection.org.as_deref())? {
         let org = Org::open(config, file, &clock)?;
-        let (shown, plans) = plan(&org, &args.selection, printer).await?;
+        let (shown, plans) = plan(&org, &args.selection, Some(&store), printer).await?;
         printer.line(render::text(printer, &shown));
         if shown.short.is_some() || shown.unmatched.iter().any(|_| !args.selection.repo.is_empty()) {
             tally.unknown += 1;
@@ -123,30 +123,65 @@ async fn write(
         limits: org.file.limits(),
         generation: org.policy.current().generation.clone(),
     };
-    let nothing = |_: usize, _: &StepResult| {};
     if plan.changes.is_empty() {
-        return Ok(apply(key, plan, &org.writer(), &gate, &nothing).await?);
+        return Ok(apply(key, plan, &org.writer(), &gate, &|_, _| {}).await?);
+    }
+    let now = clock.now();
+    let paused = store
+        .pauses(now)
+        .await?
+        .into_iter()
+        .find(|pause| pause.scope == key.as_str() || pause.scope == key.instance());
+    if let Some(pause) = paused {
+        bail!("{} is paused until {}", pause.scope, pause.until);
     }
     // A service may be at work on the same store: one works on a repository at a time.
     let Some(claim) = store.claim_key(key, clock.now()).await? else {
         bail!("the service is working on it, or it is parked; see `beadle queue`");
     };
     gate.lease = Some(claim.lease.clone());
+    let written = tokio::select! {
+        written = write_agreed(org, key, plan, &gate, printer) => written,
+        never = heartbeat(store, &claim.lease, clock) => never,
+    };
+    let failure = match &written {
+        Ok((report, all)) => {
+            report.verdict().map(|failure| failure.text).or((!all).then(|| CHANGED.to_owned()))
+        }
+        Err(failure) => Some(failure.text.clone()),
+    };
+    let outcome = failure.map_or(Outcome::Done, Outcome::Retry);
+    store.finish(&claim.lease, outcome, clock.now()).await?;
+    Ok(written?.0)
+}
+
+const CHANGED: &str =
+    "it changed since it was shown; what is new was not written, look at `beadle plan` again";
+
+/// Plans again under the claim: what changed since the plan was shown is not written unseen, and what was marked since
+/// then is looked at. Gives the report, and whether all of the new plan had been shown.
+async fn write_agreed(
+    org: &Org<'_>,
+    key: &Key,
+    shown: &Writable,
+    gate: &Gate,
+    printer: &Printer,
+) -> Result<(Report, bool), Failure> {
+    let id = key.id().parse().ok();
+    let hint = id.and_then(|id| org.reader.node_of(id));
+    let mut plan = org.planner(Some(&gate.store)).plan(key, hint.as_deref()).await?;
+    let agreed: Vec<String> = shown.changes.iter().map(|change| change.digest(key)).collect();
+    let all = plan.changes.iter().all(|change| agreed.contains(&change.digest(key)));
+    if !all {
+        printer.error(&format!("{}: {CHANGED}", plan.subject));
+        plan.retain(|change| agreed.contains(&change.digest(key)));
+    }
     let told = |at: usize, result: &StepResult| {
         let step = beadle_engine::Step { change: plan.changes[at].describe(), outcome: result.clone() };
         printer.line(render::step(printer, &plan.subject, &step));
     };
-    let writer = org.writer();
-    let written = tokio::select! {
-        written = apply(key, plan, &writer, &gate, &told) => written,
-        never = heartbeat(store, &claim.lease, clock) => never,
-    };
-    let outcome = match &written {
-        Ok(report) if report.failure.is_none() => Outcome::Done,
-        _ => Outcome::Retry("`beadle apply` did not get through".into()),
-    };
-    store.finish(&claim.lease, outcome, clock.now()).await?;
-    Ok(written?)
+    let report = apply(key, &plan, &org.writer(), gate, &told).await?;
+    Ok((report, all))
 }
 
 /// Keeps the claim for as long as the writes take.
@@ -154,12 +189,12 @@ async fn heartbeat(
     store: &Arc<dyn Store>,
     lease: &beadle_engine::Lease,
     clock: &Clock,
-) -> Result<Report, beadle_engine::Failure> {
+) -> Result<(Report, bool), Failure> {
     loop {
         clock.sleep(store.timing().lease / 3).await;
         if store.renew(lease, clock.now()).await?.is_none() {
             let text = "somebody else took this repository over";
-            return Err(beadle_engine::Failure::new(beadle_engine::Class::Conflict, text));
+            return Err(Failure::new(Class::Conflict, text));
         }
     }
 }

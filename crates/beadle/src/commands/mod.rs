@@ -1,5 +1,6 @@
 //! One file a command.
 
+mod adopt;
 mod apply;
 mod approve;
 mod check;
@@ -43,6 +44,7 @@ pub(crate) async fn run(cli: Cli, printer: &Printer) -> anyhow::Result<u8> {
         Command::Resume { scope } => pause::resume(&config()?, &scope, printer).await,
         Command::Holds { json } => approve::holds(&config()?, json, printer).await,
         Command::Approve { digests } => approve::approve(&config()?, &digests, printer).await,
+        Command::Adopt { repository } => adopt::run(&config()?, &repository, printer).await,
         Command::Schema { file } => {
             let kind = match file {
                 SchemaFile::Settings => FileKind::Settings,

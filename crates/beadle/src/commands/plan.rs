@@ -1,29 +1,40 @@
 //! `beadle plan`.
 
-use beadle_engine::Clock;
+use std::sync::Arc;
+
+use beadle_engine::{Clock, Store};
 use beadle_repositories::Step;
 
 use crate::cli::{Format, PlanArgs, Selection};
-use crate::commands::{FINE, PENDING};
+use crate::commands::{FAILED, FINE, PENDING};
 use crate::config::Config;
 use crate::printer::Printer;
 use crate::progress::Progress;
 use crate::render::{self, OrgPlan};
-use crate::wiring::Org;
+use crate::wiring::{self, Org};
 
 pub(crate) async fn run(config: &Config, args: &PlanArgs, printer: &Printer) -> anyhow::Result<u8> {
     let clock = Clock::system();
+    // A plan makes no file: it remembers where there is something to remember in.
+    let store = config.database().exists().then(|| wiring::store(config)).transpose()?;
     let mut plans = Vec::new();
     for file in config.orgs(args.selection.org.as_deref())? {
         let org = Org::open(config, file, &clock)?;
-        plans.push(plan(&org, &args.selection, printer).await?.0);
+        plans.push(plan(&org, &args.selection, store.as_ref(), printer).await?.0);
     }
     match args.format {
         Format::Json => printer.line(serde_json::to_string_pretty(&render::json(&plans))?),
         Format::Text => plans.iter().for_each(|plan| printer.line(render::text(printer, plan))),
         Format::Markdown => plans.iter().for_each(|plan| printer.line(render::markdown(plan).trim_end())),
     }
-    Ok(if plans.iter().any(OrgPlan::is_pending) { PENDING } else { FINE })
+    let misnamed = !args.selection.repo.is_empty() && plans.iter().any(|plan| !plan.unmatched.is_empty());
+    Ok(if misnamed {
+        FAILED
+    } else if plans.iter().any(OrgPlan::is_pending) {
+        PENDING
+    } else {
+        FINE
+    })
 }
 
 /// A plan as it can be written.
@@ -33,12 +44,13 @@ pub(crate) type Writable = beadle_engine::Plan<Box<dyn Step>>;
 pub(crate) async fn plan(
     org: &Org<'_>,
     selection: &Selection,
+    store: Option<&Arc<dyn Store>>,
     printer: &Printer,
 ) -> anyhow::Result<(OrgPlan, Vec<Writable>)> {
     let name = &org.file.name;
     let progress = Progress::new(&format!("reading {name}"), printer);
     let planned =
-        org.planner().organisation(name, &selection.repo, &|done, total| progress.at(done, total)).await;
+        org.planner(store).organisation(name, &selection.repo, &|done, total| progress.at(done, total)).await;
     progress.end();
     let planned = planned?;
     let shown = OrgPlan {

@@ -17,7 +17,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::commands::FINE;
 use crate::config::{Config, RetentionFile, Span};
-use crate::wiring::{self, Org};
+use crate::wiring::{self, Org, Reconcilers};
 
 /// What runs get to end by themselves when the service stops.
 const GRACE: Duration = Duration::from_secs(20);
@@ -30,19 +30,15 @@ const BATCH: u32 = 2000;
 pub(crate) async fn run(config: &Config) -> anyhow::Result<u8> {
     let clock = Clock::system();
     let store = wiring::store(config)?;
-    let orgs: Vec<Org<'_>> =
-        config.file.org.iter().map(|org| Org::open(config, org, &clock)).collect::<anyhow::Result<_>>()?;
     let senders = wiring::senders(config)?;
-    for org in &orgs {
-        say_remarks(org);
-        if org.file.webhook_secrets.is_empty() {
-            tracing::warn!(organisation = org.file.name, "no webhook secret: only sweeps will see changes");
-        }
+    for org in config.file.org.iter().filter(|org| org.webhook_secrets.is_empty()) {
+        tracing::warn!(organisation = org.name, "no webhook secret: only sweeps will see changes");
     }
-    if let Err(error) = look_back(&store, &clock, &orgs).await {
+    if let Err(error) = look_back(&store, &clock).await {
         // The service starts all the same: it answers 503, and goes on when the store does.
         tracing::error!(error = format!("{error:#}"), "the store takes no writes");
     }
+    let reconcilers = Reconcilers::new(&clock);
 
     let stop = CancellationToken::new();
     let bell = Arc::new(Notify::new());
@@ -57,7 +53,7 @@ pub(crate) async fn run(config: &Config) -> anyhow::Result<u8> {
     let worker = Arc::new(Worker {
         store: store.clone(),
         clock: clock.clone(),
-        reconcilers: wiring::reconcilers(&orgs, &store, &clock),
+        reconcilers: reconcilers.by_kind(),
         settings: WorkerSettings {
             concurrency: config.file.worker.concurrency.max(1),
             ..WorkerSettings::default()
@@ -70,12 +66,16 @@ pub(crate) async fn run(config: &Config) -> anyhow::Result<u8> {
     let intake =
         Arc::new(Intake::new(senders, store.clone(), clock.clone(), bell.clone(), metrics.clone(), limits));
     let token = config.file.server.operator_token.as_ref();
+    let mut orgs: Vec<Watched<'_>> = config.file.org.iter().map(Watched::new).collect();
+    for org in &mut orgs {
+        org.open(config, &store, &clock, &reconcilers);
+    }
     let operator = Arc::new(Operator {
         store: store.clone(),
         clock: clock.clone(),
         metrics,
         counts: worker.counts.clone(),
-        budgets: orgs.iter().map(|org| org.api.budgets().clone()).collect(),
+        budgets: orgs.iter().filter_map(|org| Some(org.open.as_ref()?.api.budgets().clone())).collect(),
         token: token.map(|reference| config.secret(reference, "the operator token")).transpose()?,
     });
     tracing::info!(listen = %public.local_addr()?, operator = %private.local_addr()?, "serving");
@@ -89,12 +89,14 @@ pub(crate) async fn run(config: &Config) -> anyhow::Result<u8> {
 
     let chores = async {
         loop {
-            for org in &orgs {
-                if let Err(error) = chores(config, org, &store, &clock, &bell).await {
+            for org in &mut orgs {
+                org.open(config, &store, &clock, &reconcilers);
+                if let Err(error) = org.look(config, &store, &clock, &bell).await {
+                    let error = format!("{error:#}");
                     tracing::error!(
                         organisation = org.file.name,
-                        error = format!("{error:#}"),
-                        "a chore failed; trying again"
+                        error,
+                        "could not look after it; trying again"
                     );
                 }
             }
@@ -142,12 +144,9 @@ fn say_remarks(org: &Org<'_>) {
     tracing::info!(organisation = org.file.name, mode = %org.file.mode, generation = policy.generation, "policy in force");
 }
 
-/// What a kill cut off between intent and result is observed again; holds of an older policy are forgotten.
-async fn look_back(store: &Arc<dyn Store>, clock: &Clock, orgs: &[Org<'_>]) -> anyhow::Result<()> {
+/// What a kill cut off between intent and result is observed again.
+async fn look_back(store: &Arc<dyn Store>, clock: &Clock) -> anyhow::Result<()> {
     let now = clock.now();
-    for org in orgs {
-        store.forget_holds(&org.file.name, &org.policy.current().generation).await?;
-    }
     for intent in store.open_intents().await? {
         tracing::warn!(subject = intent.subject, "a write was cut off; it is observed again");
         let detail =
@@ -168,52 +167,101 @@ async fn look_back(store: &Arc<dyn Store>, clock: &Clock, orgs: &[Org<'_>]) -> a
     Ok(())
 }
 
-/// Takes over a new generation of the policy, and starts a sweep when it is time or the policy changed.
-async fn chores(
-    config: &Config,
-    org: &Org<'_>,
-    store: &Arc<dyn Store>,
-    clock: &Clock,
-    bell: &Notify,
-) -> anyhow::Result<()> {
-    let name = &org.file.name;
-    let folder = config.base.join(&org.file.policy);
-    let current = org.policy.current();
-    let home = org.file.policy_repository.clone();
-    let changed = match tokio::task::spawn_blocking(move || Policy::load(&folder, &home)).await? {
-        Ok(policy) if policy.generation != current.generation => {
-            org.policy.replace(policy);
-            say_remarks(org);
-            store.forget_holds(name, &org.policy.current().generation).await?;
-            true
+/// An organisation, as the service looks after it.
+struct Watched<'a> {
+    file: &'a crate::config::Org,
+    open: Option<Org<'a>>,
+    /// What was wrong when it was looked at last: said once, not every time.
+    said: String,
+    /// A generation that was seen once. A folder that is being written to looks different the next time.
+    candidate: Option<String>,
+}
+
+impl<'a> Watched<'a> {
+    fn new(file: &'a crate::config::Org) -> Self {
+        Self { file, open: None, said: String::new(), candidate: None }
+    }
+
+    fn say(&mut self, error: &str, then: &str) {
+        if self.said != error {
+            error.clone_into(&mut self.said);
+            tracing::error!(organisation = self.file.name, "{then}:\n{error}");
         }
-        Ok(_) => false,
-        Err(error) => {
-            // The last accepted generation stays in force; said once a generation, not every ten seconds.
-            let noted = format!("policy-error:{name}");
-            let text = error.to_string();
-            if store.get(&noted).await?.as_deref() != Some(&text) {
-                store.put(&noted, &text).await?;
-                tracing::error!(
-                    organisation = name,
-                    "the policy is not accepted, {} stays in force:\n{text}",
-                    current.generation
-                );
+    }
+
+    /// Opens it, if it is not open and can be.
+    fn open(&mut self, config: &Config, store: &Arc<dyn Store>, clock: &Clock, reconcilers: &Reconcilers) {
+        if self.open.is_some() {
+            return;
+        }
+        match Org::open(config, self.file, clock) {
+            Ok(org) => {
+                say_remarks(&org);
+                reconcilers.add(&org, store, clock);
+                self.open = Some(org);
             }
-            false
+            Err(error) => {
+                self.say(&format!("{error:#}"), "it is not worked on until this is mended; webhooks are kept")
+            }
         }
-    };
-    let noted = format!("sweep:{name}");
-    let last = store.get(&noted).await?.and_then(|text| text.parse().ok()).map_or(Time(0), Time);
-    let now = clock.now();
-    if changed || last + org.file.sweep_every.into() <= now {
+    }
+
+    /// Takes over a new generation of the policy, and starts a sweep when it is time, or of a generation not swept yet.
+    async fn look(
+        &mut self,
+        config: &Config,
+        store: &Arc<dyn Store>,
+        clock: &Clock,
+        bell: &Notify,
+    ) -> anyhow::Result<()> {
+        let Some(org) = &self.open else { return Ok(()) };
+        let folder = config.base.join(&self.file.policy);
+        let current = org.policy.current().generation.clone();
+        let home = self.file.policy_repository.clone();
+        match tokio::task::spawn_blocking(move || Policy::load(&folder, &home)).await? {
+            Ok(policy) if policy.generation == current => self.candidate = None,
+            Ok(policy) if self.candidate.as_ref() == Some(&policy.generation) => {
+                org.policy.replace(policy);
+                say_remarks(org);
+                self.candidate = None;
+            }
+            Ok(policy) => self.candidate = Some(policy.generation),
+            Err(error) => {
+                let then = format!("the policy is not accepted, {current} stays in force");
+                self.say(&error.to_string(), &then);
+            }
+        }
+        let Some(org) = &self.open else { return Ok(()) };
+        self.sweep(org, store, clock, bell).await
+    }
+
+    async fn sweep(
+        &self,
+        org: &Org<'_>,
+        store: &Arc<dyn Store>,
+        clock: &Clock,
+        bell: &Notify,
+    ) -> anyhow::Result<()> {
+        let name = &self.file.name;
+        let noted = format!("sweep:{name}");
+        let last = store.get(&noted).await?.unwrap_or_default();
+        let (last, swept) = last.split_once(' ').unwrap_or_default();
+        let last = Time(last.parse().unwrap_or(0));
+        let now = clock.now();
+        let generation = org.policy.current().generation.clone();
+        // A time in the future was noted by a clock that was ahead.
+        let due = last + self.file.sweep_every.into() <= now || last > now;
+        if !due && swept == generation {
+            return Ok(());
+        }
+        store.forget_holds(name, &generation).await?;
         let (organisation, _) = org.reader.organisation_and_clock().await.map_err(anyhow::Error::new)?;
         let id = organisation["id"].as_u64().context("GitHub did not say the organisation's id")?;
         store.mark(vec![Mark::new(Key::new("organisation", name, id), Lane::Sweep)], now).await?;
-        store.put(&noted, &now.0.to_string()).await?;
+        store.put(&noted, &format!("{} {generation}", now.0)).await?;
         bell.notify_one();
+        Ok(())
     }
-    Ok(())
 }
 
 async fn prune(store: Arc<dyn Store>, clock: Clock, kept: RetentionFile, stop: CancellationToken) {

@@ -186,13 +186,23 @@ impl Default for BudgetFile {
 pub(crate) fn parse(path: &Path, text: &str) -> anyhow::Result<File> {
     toml::from_str(text).map_err(|error: toml::de::Error| {
         let (line, column) = error.span().map_or((1, 1), |span| place(text, span.start));
-        let mut said = format!("error: {}\n  --> {}:{line}:{column}\n", error.message(), path.display());
-        if let Some(excerpt) = text.lines().nth(line - 1) {
+        let excerpt = text.lines().nth(line - 1).unwrap_or_default();
+        // Whoever wrote a secret in place of its reference must not find it in a log.
+        let secret = ["token", "tokn", "secret", "key", "ghp_", "ghs_"]
+            .iter()
+            .any(|word| excerpt.to_lowercase().contains(word));
+        let message = if secret {
+            "this line is not right; it may hold a secret, so it is not shown"
+        } else {
+            error.message()
+        };
+        let mut said = format!("error: {message}\n  --> {}:{line}:{column}\n", path.display());
+        if !secret {
             let gutter = line.to_string().len();
             let caret = " ".repeat(column - 1);
             let _ = write!(said, "{:gutter$} |\n{line} | {excerpt}\n{:gutter$} | {caret}^", "", "");
         }
-        if let Some(near) = nearest_field(error.message()) {
+        if let Some(near) = nearest_field(error.message()).filter(|_| !secret) {
             let _ = write!(said, "\n  help: did you mean `{near}`?");
         }
         anyhow::anyhow!(said)
@@ -222,6 +232,15 @@ mod tests {
         let file = parse(Path::new("beadle.toml"), crate::config::EXAMPLE).unwrap();
         assert_eq!(file.org.len(), 1);
         assert_eq!(file.org[0].mode, Mode::Observe, "a new organisation observes");
+    }
+
+    #[test]
+    fn a_secret_in_a_wrong_place_is_not_echoed() {
+        for line in ["token = ghp_verysecret", "webhook_secrets = \"verysecret\"", "tokn = \"verysecret\""] {
+            let text = format!("[[org]]\nname = \"acme\"\npolicy = \"p\"\n{line}\n");
+            let error = parse(Path::new("beadle.toml"), &text).unwrap_err().to_string();
+            assert!(error.contains("beadle.toml:4") && !error.contains("verysecret"), "{error}");
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@
 mod contracts;
 mod world;
 
+mod careful;
 mod faults;
 mod guard;
 mod identity;

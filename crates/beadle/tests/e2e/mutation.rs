@@ -51,7 +51,7 @@ branches:
     protection:
       required_status_checks:
         strict: true
-        checks: [{ context: build, app_id: 15368 }, { context: lint }]
+        checks: [{ context: build, app_id: 15368 }, { context: lint, app_id: -1 }]
       enforce_admins: true
       required_pull_request_reviews:
         dismissal_restrictions: { users: [ann], teams: [platform], apps: [ci] }

@@ -67,7 +67,7 @@ async fn layers_merge_and_selectors_that_reach_nothing_are_said() {
         ".github": { "has_wiki": true },
         "admin": { "has_wiki": true },
         "secret": { "has_wiki": true },
-        "shop-ghsa-1234-5678-9abc": { "has_wiki": true, "fork": true },
+        "shop-ghsa-2345-6789-cfgh": { "has_wiki": true, "fork": true },
     }));
     let world = World::new(state).await;
     world.policy("settings.yml", "repository:\n  has_wiki: false\n  topics: [base]\nteams:\n  - { name: platform, permission: pull }\n");
@@ -84,7 +84,7 @@ async fn layers_merge_and_selectors_that_reach_nothing_are_said() {
     assert_eq!((&shop["has_wiki"], &shop["description"]), (&json!(true), &json!("The shop")));
     assert_eq!(shop["topics"], json!(["base", "web"]));
     assert_eq!(world.repository("api")["has_wiki"], json!(false));
-    for left in [".github", "admin", "secret", "old", "shop-ghsa-1234-5678-9abc"] {
+    for left in [".github", "admin", "secret", "old", "shop-ghsa-2345-6789-cfgh"] {
         assert_eq!(world.repository(left)["has_wiki"], json!(true), "{left} was touched");
     }
 }

@@ -99,16 +99,8 @@ fn present(want: &CollaboratorWant, seen: &[Collaborator], pending: &[Invitation
         |expired| Write::Put { login: want.login.clone(), permission: want.permission.clone(), expired };
     let what = format!("collaborator {}", want.login);
     if let Some(found) = seen.iter().find(|found| found.login.eq_ignore_ascii_case(&want.login)) {
-        // A custom role shows as the one that it is based on, so it cannot be compared here.
-        if found.permission != want.permission && want.permission.rank().is_some() {
+        if found.permission != want.permission {
             sheet.change(what, change(&found.permission), put(None));
-        } else if want.permission.rank().is_none() {
-            sheet.unresolved(format!(
-                "whether {} has the custom role `{}` cannot be read ({})",
-                want.login,
-                want.permission.as_str(),
-                want.asked
-            ));
         }
         return;
     }
@@ -118,6 +110,8 @@ fn present(want: &CollaboratorWant, seen: &[Collaborator], pending: &[Invitation
     let add = || vec![field("permission", Value::Null, after.clone(), Some(&want.asked), Risk::Adds)];
     match pending.iter().find(invited) {
         Some(invitation) if invitation.expired => sheet.change(what, add(), put(Some(invitation.id))),
+        // An invitation shows the role that a custom one is based on: it is compared when it was accepted.
+        Some(_) if want.permission.rank().is_none() => {}
         Some(invitation) if invitation.permission != want.permission => {
             let write = Write::Change { invitation: invitation.id, permission: want.permission.clone() };
             sheet.change(format!("invitation of {}", want.login), change(&invitation.permission), write);

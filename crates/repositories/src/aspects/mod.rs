@@ -70,6 +70,8 @@ pub enum Stage {
     Body,
     /// More can see it: last, so that it is protected before.
     Widen,
+    /// Security features.
+    Security,
     /// Another name.
     Rename,
     /// Archiving: nothing else can be written after.

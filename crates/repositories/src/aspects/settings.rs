@@ -90,11 +90,9 @@ impl Aspect for Settings {
     async fn plan(&self, context: &Context<'_>, sheet: &mut Sheet) -> Result<(), Failure> {
         let mut plain = Differences::default();
         let wants = &context.desired.settings;
-        let has_visibility = wants.iter().any(|want| want.key == "visibility");
         for want in wants {
             let Some(seen) = seen(context, want, sheet) else { continue };
             match want.key.as_str() {
-                "private" if has_visibility => {}
                 "private" | "visibility" => visibility(context, want, sheet),
                 "archived" if seen != want.value => archived(want, seen, sheet),
                 "name" if seen != want.value => {
@@ -103,18 +101,31 @@ impl Aspect for Settings {
                     sheet.change_at(Stage::Rename, "", fields, patch("name", want.value.clone()));
                 }
                 // An empty repository gets its default branch with its first push.
-                "default_branch" if seen.is_null() => {}
-                "security_and_analysis" => security(want, &seen, sheet),
+                "default_branch" if seen.is_null() || seen == want.value => {}
+                "default_branch" => default_branch(context, want, seen, sheet).await?,
+                // Of a public repository everybody may make a fork.
+                "allow_forking" if context.repository.visibility == Visibility::Public => {}
+                key if off(context, key) => {}
+                "security_and_analysis" => security(context, want, &seen, sheet),
                 _ if same(&seen, &want.value) => {}
                 key => {
                     let risk = risk(key, &seen, &want.value);
                     let fields = vec![field(key, seen, want.value.clone(), Some(&want.asked), risk)];
-                    if risk.is_guarded() {
-                        // What the guard may hold goes alone, so that nothing else waits for it.
+                    if risk.is_guarded() || ALONE.contains(&key) {
+                        // What the guard may hold, or the organisation refuse, goes alone: nothing else waits for it.
                         sheet.change("", fields, patch(key, want.value.clone()));
                     } else {
                         plain.fields.extend(fields);
                         plain.body.insert(key.to_owned(), want.value.clone());
+                        // GitHub takes a message only with its title.
+                        if let Some(title) = key.strip_suffix("_message").map(|stem| format!("{stem}_title"))
+                        {
+                            let live =
+                                context.repository.settings.get(&title).cloned().unwrap_or(Value::Null);
+                            let wanted =
+                                wants.iter().find(|want| want.key == title).map(|want| want.value.clone());
+                            plain.body.insert(title, wanted.unwrap_or(live));
+                        }
                     }
                 }
             }
@@ -124,6 +135,36 @@ impl Aspect for Settings {
         }
         Ok(())
     }
+}
+
+/// What an organisation may forbid.
+const ALONE: &[&str] = &["allow_forking", "has_projects"];
+
+/// Whether a setting is of a way to merge that is, or is to be, turned off: GitHub refuses it then.
+fn off(context: &Context<'_>, key: &str) -> bool {
+    let method = match key {
+        "squash_merge_commit_title" | "squash_merge_commit_message" => "allow_squash_merge",
+        "merge_commit_title" | "merge_commit_message" => "allow_merge_commit",
+        _ => return false,
+    };
+    let wanted = context.desired.settings.iter().find(|want| want.key == method).map(|want| &want.value);
+    wanted.or(context.repository.settings.get(method)) == Some(&json!(false))
+}
+
+async fn default_branch(
+    context: &Context<'_>,
+    want: &Want,
+    seen: Value,
+    sheet: &mut Sheet,
+) -> Result<(), Failure> {
+    let branch = want.value.as_str().unwrap_or_default();
+    if !context.reader.branch_exists(&context.repository.node_id, branch).await? {
+        sheet.unresolved(format!("there is no branch `{branch}` to be the default one ({})", want.asked));
+        return Ok(());
+    }
+    let fields = vec![field("default_branch", seen, want.value.clone(), Some(&want.asked), Risk::Changes)];
+    sheet.change("", fields, patch("default_branch", want.value.clone()));
+    Ok(())
 }
 
 #[derive(Default)]
@@ -189,7 +230,7 @@ fn visibility(context: &Context<'_>, want: &Want, sheet: &mut Sheet) {
         return;
     }
     let (stage, risk) =
-        if wanted > seen { (Stage::Widen, Risk::Exposes) } else { (Stage::Narrow, Risk::Changes) };
+        if wanted > seen { (Stage::Widen, Risk::Exposes) } else { (Stage::Narrow, Risk::Removes) };
     let (before, after) = (json!(seen.as_str()), json!(wanted.as_str()));
     let fields = vec![field("visibility", before, after.clone(), Some(&want.asked), risk)];
     sheet.change_at(stage, "", fields, patch("visibility", after));
@@ -203,20 +244,30 @@ fn archived(want: &Want, seen: Value, sheet: &mut Sheet) {
     sheet.change_at(stage, "", fields, patch("archived", want.value.clone()));
 }
 
-fn security(want: &Want, seen: &Value, sheet: &mut Sheet) {
+fn security(context: &Context<'_>, want: &Want, seen: &Value, sheet: &mut Sheet) {
     for (feature, wanted) in want.value.as_object().into_iter().flatten() {
         let (before, after) = (&seen[feature]["status"], &wanted["status"]);
         if before == after || after.is_null() {
+            continue;
+        }
+        if before.is_null() {
+            // On public repositories it is always on, and not shown.
+            let always =
+                feature == "advanced_security" && context.repository.visibility == Visibility::Public;
+            if !always && after != "disabled" {
+                let place = &want.asked;
+                sheet.unresolved(format!(
+                    "this repository has no `{feature}` to turn on; it may need a licence ({place})"
+                ));
+            }
             continue;
         }
         let risk = if after == "disabled" { Risk::Weakens } else { Risk::Changes };
         let name = format!("security_and_analysis.{feature}");
         let asked: &Asked = &want.asked;
         let fields = vec![field(&name, before.clone(), after.clone(), Some(asked), risk)];
-        sheet.change(
-            feature.clone(),
-            fields,
-            patch("security_and_analysis", json!({ feature: { "status": after } })),
-        );
+        let body = patch("security_and_analysis", json!({ feature: { "status": after } }));
+        // Some are to be had only once everybody can see it; and nothing waits for them.
+        sheet.change_at(Stage::Security, feature.clone(), fields, body);
     }
 }

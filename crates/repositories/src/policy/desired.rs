@@ -2,11 +2,11 @@
 
 use beadle_engine::Asked;
 use beadle_github::{Permission, Repository};
-use globset::GlobBuilder;
 use serde_json::Value;
 
 use super::files::Policy;
 use super::node::Node;
+use super::pattern::Pattern;
 use super::targeting::Target;
 
 /// One setting.
@@ -122,16 +122,36 @@ impl Policy {
     }
 }
 
+/// How narrow the layer of a file is.
+fn rank(asked: &Asked) -> u8 {
+    match asked.file.split_once('/').map(|(folder, _)| folder) {
+        Some("repos") => 2,
+        Some("suborgs") => 1,
+        _ => 0,
+    }
+}
+
 fn settings(node: &Node) -> Vec<Want> {
     let wants = node.entries().iter().filter_map(|(key, value)| {
         let key = key.text()?;
         crate::aspects::settings::is_setting(key).then(|| Want {
             key: key.to_owned(),
-            value: value.json(),
+            value: match value.text() {
+                // A folded text ends with a line end that GitHub does not take.
+                Some(text) => Value::from(text.trim_end()),
+                None => value.json(),
+            },
             asked: value.asked.clone(),
         })
     });
-    wants.collect()
+    let mut wants: Vec<Want> = wants.collect();
+    let place = |key: &str| wants.iter().position(|want| want.key == key);
+    if let (Some(private), Some(visibility)) = (place("private"), place("visibility")) {
+        // They say one thing: the narrower layer's word counts.
+        let narrower = rank(&wants[private].asked) > rank(&wants[visibility].asked);
+        wants.remove(if narrower { visibility } else { private });
+    }
+    wants
 }
 
 /// The entries of a list of access that hold for this repository.
@@ -142,10 +162,8 @@ fn access<T>(
     make: impl Fn(String, Permission, Asked) -> T,
 ) -> Vec<T> {
     let matches = |globs: &Node| {
-        globs.texts().iter().any(|glob| {
-            let built = GlobBuilder::new(glob).case_insensitive(true).build();
-            built.is_ok_and(|glob| glob.compile_matcher().is_match(&repository.name))
-        })
+        // The check refused what is no glob.
+        globs.texts().iter().any(|glob| Pattern::glob(glob).is_ok_and(|glob| glob.is_match(&repository.name)))
     };
     let wants = list.items().iter().filter_map(|item| {
         let name = item.get(who)?.text()?.to_owned();

@@ -5,10 +5,11 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use beadle_github::Asks;
-use globset::{GlobBuilder, GlobMatcher};
 use sha2::{Digest, Sha256};
 
+use super::merge::same_name;
 use super::node::{Kind, Node};
+use super::pattern::{Pattern, patterns};
 use super::problem::{Problem, Severity};
 use super::schema::FileKind;
 use super::shape::Shape;
@@ -20,8 +21,8 @@ pub enum LayerKind {
     Organisation,
     /// The repositories that a suborg's selectors match.
     Suborg {
-        /// Globs on names, with their text.
-        globs: Vec<(String, GlobMatcher)>,
+        /// Globs on names.
+        globs: Vec<Pattern>,
         /// Slugs of teams.
         teams: Vec<String>,
         /// It has selectors that this version cannot evaluate.
@@ -49,10 +50,10 @@ pub struct Policy {
     pub generation: String,
     /// From wide to narrow.
     pub layers: Vec<Layer>,
-    /// Repositories that are left alone, by glob.
-    pub excluded: Vec<(String, GlobMatcher)>,
-    /// If not empty: only these, by glob.
-    pub included: Vec<(String, GlobMatcher)>,
+    /// Repositories that are left alone, by pattern.
+    pub excluded: Vec<Pattern>,
+    /// If not empty: only these, by pattern.
+    pub included: Vec<Pattern>,
     /// The repository that the policy itself lives in; left alone unless a file names it.
     pub home: String,
     /// Lists whose unlisted entries stay.
@@ -122,6 +123,16 @@ impl Policy {
             remarks: Vec::new(),
             sources: BTreeMap::new(),
         };
+        for (file, other) in sources.keys().zip(sources.keys().skip(1)) {
+            if stem(file).eq_ignore_ascii_case(stem(other)) {
+                let asked = beadle_engine::Asked { file: other.as_str().into(), line: 1 };
+                problems.push(Problem::error(
+                    asked,
+                    1,
+                    format!("{file} says something of the same; keep one of them"),
+                ));
+            }
+        }
         for (file, text) in &sources {
             hash.update(format!("{file}\0{}\0{text}", text.len()));
             match Node::parse(file, text) {
@@ -159,8 +170,9 @@ impl Policy {
             _ => FileKind::Repo,
         };
         if root.is_null() && kind != FileKind::Deployment {
-            let text = "the file is empty; what an emptied file would take away stays, until it is deleted";
-            problems.push(Problem::error(root.asked.clone(), 1, text).severity(Severity::Warning));
+            // What an emptied file would take away is not meant.
+            let problem = Problem::error(root.asked.clone(), 1, "the file is empty");
+            problems.push(problem.hint("delete it, if nothing shall be asked for any more"));
             return;
         }
         Shape::Map(kind.keys()).check("", &root, problems);
@@ -168,12 +180,15 @@ impl Policy {
         let layer = match kind {
             FileKind::Deployment => return self.restrict(&root, problems),
             FileKind::Settings => {
-                self.additive = root.get("additive_plugins").map(Node::texts).unwrap_or_default();
-                self.disabled = root.get("disable_plugins").map(Node::texts).unwrap_or_default();
+                self.additive = plugins(&root, "additive_plugins");
+                self.disabled = plugins(&root, "disable_plugins");
                 LayerKind::Organisation
             }
             FileKind::Suborg => LayerKind::Suborg {
-                globs: root.get("suborgrepos").map(|node| globs(node, problems)).unwrap_or_default(),
+                globs: root
+                    .get("suborgrepos")
+                    .map(|node| patterns(node, Pattern::glob, problems))
+                    .unwrap_or_default(),
                 teams: root.get("suborgteams").map(Node::texts).unwrap_or_default(),
                 unresolved: root.get("suborgproperties").is_some(),
             },
@@ -185,12 +200,16 @@ impl Policy {
     fn restrict(&mut self, root: &Node, problems: &mut Vec<Problem>) {
         let Some(restricted) = root.get("restrictedRepos") else { return };
         match &restricted.kind {
-            Kind::List(_) => self.excluded = globs(restricted, problems),
+            Kind::List(_) => self.excluded = patterns(restricted, Pattern::glob_or_regex, problems),
             Kind::Map(_) => {
-                self.included =
-                    restricted.get("include").map(|node| globs(node, problems)).unwrap_or_default();
-                self.excluded =
-                    restricted.get("exclude").map(|node| globs(node, problems)).unwrap_or_default();
+                self.included = restricted
+                    .get("include")
+                    .map(|node| patterns(node, Pattern::glob_or_regex, problems))
+                    .unwrap_or_default();
+                self.excluded = restricted
+                    .get("exclude")
+                    .map(|node| patterns(node, Pattern::glob_or_regex, problems))
+                    .unwrap_or_default();
             }
             _ => {}
         }
@@ -220,6 +239,13 @@ impl Policy {
     }
 }
 
+/// The names in a list of plugins, which may be texts or blocks with a `target`. Wherever it is meant for, a section is
+/// then left alone, or its list is additive: the careful reading.
+fn plugins(root: &Node, key: &str) -> Vec<String> {
+    let items = root.get(key).map(Node::items).unwrap_or_default();
+    items.iter().filter_map(|item| item.get("plugin").unwrap_or(item).text().map(str::to_owned)).collect()
+}
+
 /// What entries of lists cannot do without.
 const REQUIRED: &[(&str, &[&str])] = &[
     ("teams", &["name", "permission"]),
@@ -227,9 +253,32 @@ const REQUIRED: &[(&str, &[&str])] = &[
     ("branches", &["name", "protection"]),
 ];
 
+/// A file's name without its ending.
+fn stem(file: &str) -> &str {
+    file.rsplit_once('.').map_or(file, |(stem, _)| stem)
+}
+
 /// What a shape cannot say.
 fn check_layer(kind: FileKind, root: &Node, problems: &mut Vec<Problem>) {
     let single = kind == FileKind::Repo;
+    for (list, identity) in [("teams", "name"), ("collaborators", "username"), ("branches", "name")] {
+        let items = root.get(list).map(Node::items).unwrap_or_default();
+        for (at, item) in items.iter().enumerate() {
+            for key in ["include", "exclude"] {
+                item.get(key).map(|node| patterns(node, Pattern::glob, problems));
+            }
+            let same = |other: &Node| match (other.get(identity), item.get(identity)) {
+                (Some(one), Some(two)) => same_name(list, one, two),
+                _ => false,
+            };
+            // Entries for different repositories may name one team twice.
+            let everywhere = |node: &Node| node.get("include").is_none() && node.get("exclude").is_none();
+            if items[..at].iter().any(|other| same(other) && everywhere(other) && everywhere(item)) {
+                let text = format!("`{list}` has this entry twice");
+                problems.push(Problem::error(item.asked.clone(), item.column, text));
+            }
+        }
+    }
     for (list, keys) in REQUIRED {
         for item in root.get(list).map(Node::items).unwrap_or_default() {
             for key in *keys {
@@ -241,6 +290,14 @@ fn check_layer(kind: FileKind, root: &Node, problems: &mut Vec<Problem>) {
         }
     }
     let Some(repository) = root.get("repository") else { return };
+    for key in ["description", "homepage"] {
+        if let Some(value) = repository.get(key)
+            && value.text().is_some_and(|text| text.trim_end().chars().any(char::is_control))
+        {
+            let text = format!("`repository.{key}`: GitHub takes one line, without control characters");
+            problems.push(Problem::error(value.asked.clone(), value.column, text));
+        }
+    }
     let mut refuse = |key: &str, value: &Node, why: &str| {
         problems.push(Problem::error(
             value.asked.clone(),
@@ -267,22 +324,6 @@ fn check_layer(kind: FileKind, root: &Node, problems: &mut Vec<Problem>) {
             refuse("private", private, "it contradicts `visibility`");
         }
     }
-}
-
-/// Globs on names, compared without case.
-fn globs(node: &Node, problems: &mut Vec<Problem>) -> Vec<(String, GlobMatcher)> {
-    let mut globs = Vec::new();
-    for item in node.items() {
-        let Some(text) = item.text() else { continue };
-        match GlobBuilder::new(text).case_insensitive(true).literal_separator(false).build() {
-            Ok(glob) => globs.push((text.to_owned(), glob.compile_matcher())),
-            Err(error) => {
-                let text = format!("`{text}` is no glob: {}", error.kind());
-                problems.push(Problem::error(item.asked.clone(), item.column, text));
-            }
-        }
-    }
-    globs
 }
 
 fn read_folder(folder: &Path) -> Result<BTreeMap<String, String>, PolicyError> {

@@ -161,6 +161,35 @@ const TEAMS: Shape =
 const COLLABORATORS: Shape =
     Shape::List(&Shape::Map(&[key("username", Shape::Text, "The login."), PERMISSION, INCLUDE, EXCLUDE]));
 
+/// The incumbent's names of sections, and `topics`, which it has not.
+const PLUGIN: Shape = Shape::OneOf(&[
+    "repository",
+    "topics",
+    "teams",
+    "collaborators",
+    "branches",
+    "labels",
+    "milestones",
+    "custom_properties",
+    "autolinks",
+    "validator",
+    "rulesets",
+    "environments",
+    "variables",
+    "archive",
+]);
+const PLUGINS: Shape = Shape::List(&Shape::Either(
+    &PLUGIN,
+    &Shape::Map(&[
+        key("plugin", PLUGIN, "The section."),
+        key(
+            "target",
+            Shape::OneOf(&["self", "children", "all"]),
+            "Which layers it is for; here it holds for all.",
+        ),
+    ]),
+));
+
 macro_rules! layer {
     ($($own:expr),* $(,)?) => {
         &[
@@ -187,16 +216,8 @@ macro_rules! layer {
 
 /// `settings.yml`.
 pub(crate) const SETTINGS: &[Key] = layer![
-    key(
-        "additive_plugins",
-        Shape::List(&Shape::OneOf(&["teams", "collaborators", "topics", "branches"])),
-        "Lists whose unlisted entries stay.",
-    ),
-    key(
-        "disable_plugins",
-        Shape::List(&Shape::OneOf(&["repository", "topics", "teams", "collaborators", "branches"])),
-        "Sections that are left alone.",
-    ),
+    key("additive_plugins", PLUGINS, "Lists whose unlisted entries stay.",),
+    key("disable_plugins", PLUGINS, "Sections that are left alone.",),
     later("ruleset_scope", "Where rulesets apply."),
     later("centralized_ruleset_bypass_actors", "Who may bypass rulesets."),
     later("app_installations", "Apps and their repositories."),
@@ -205,6 +226,8 @@ pub(crate) const SETTINGS: &[Key] = layer![
 
 /// `suborgs/*.yml`.
 pub(crate) const SUBORG: &[Key] = layer![
+    later("disable_plugins", "Sections that are left alone; carried out in settings.yml."),
+    later("additive_plugins", "Lists whose unlisted entries stay; carried out in settings.yml."),
     key("suborgrepos", TEXTS, "Repositories of this group, by glob."),
     key("suborgteams", TEXTS, "Repositories of this group, by a team that has access."),
     Key {
@@ -218,7 +241,10 @@ pub(crate) const SUBORG: &[Key] = layer![
 ];
 
 /// `repos/*.yml`.
-pub(crate) const REPO: &[Key] = layer![];
+pub(crate) const REPO: &[Key] = layer![
+    later("disable_plugins", "Sections that are left alone; carried out in settings.yml."),
+    later("additive_plugins", "Lists whose unlisted entries stay; carried out in settings.yml."),
+];
 
 const RESTRICTED: Shape = Shape::Either(
     &TEXTS,

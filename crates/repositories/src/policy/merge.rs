@@ -8,9 +8,13 @@ const IDENTITIES: &[&str] = &["name", "username", "actor_id", "login", "type", "
 
 /// `over` laid over `under`.
 pub(crate) fn merge(under: &Node, over: &Node) -> Node {
+    merge_value("", under, over)
+}
+
+fn merge_value(key: &str, under: &Node, over: &Node) -> Node {
     let kind = match (&under.kind, &over.kind) {
         (Kind::Map(under), Kind::Map(over)) => Kind::Map(merge_maps(under, over)),
-        (Kind::List(under), Kind::List(over)) => Kind::List(merge_lists(under, over)),
+        (Kind::List(under), Kind::List(over)) => Kind::List(merge_lists(key, under, over)),
         _ => return over.clone(),
     };
     Node { kind, ..over.clone() }
@@ -21,7 +25,7 @@ fn merge_maps(under: &[(Node, Node)], over: &[(Node, Node)]) -> Vec<(Node, Node)
     for (key, value) in over {
         match merged.iter_mut().find(|(name, _)| name.kind == key.kind) {
             Some((name, old)) => {
-                *old = merge(old, value);
+                *old = merge_value(key.text().unwrap_or_default(), old, value);
                 *name = key.clone();
             }
             None => merged.push((key.clone(), value.clone())),
@@ -30,23 +34,31 @@ fn merge_maps(under: &[(Node, Node)], over: &[(Node, Node)]) -> Vec<(Node, Node)
     merged
 }
 
-fn merge_lists(under: &[Node], over: &[Node]) -> Vec<Node> {
+fn merge_lists(key: &str, under: &[Node], over: &[Node]) -> Vec<Node> {
     let mut merged = under.to_vec();
     for item in over {
-        match merged.iter_mut().find(|other| same(other, item)) {
-            Some(other) => *other = merge(other, item),
+        match merged.iter_mut().find(|other| same(key, other, item)) {
+            Some(other) => *other = merge_value(key, other, item),
             None => merged.push(item.clone()),
         }
     }
     merged
 }
 
-fn same(one: &Node, other: &Node) -> bool {
+fn same(key: &str, one: &Node, other: &Node) -> bool {
     if let (Kind::Map(_), Kind::Map(_)) = (&one.kind, &other.kind) {
         let identity = IDENTITIES.iter().find_map(|key| Some((one.get(key)?, other.get(key)?)));
-        return identity.is_some_and(|(one, other)| one.kind == other.kind);
+        return identity.is_some_and(|(one, other)| same_name(key, one, other));
     }
     one.kind == other.kind
+}
+
+/// Whether two names in the list `key` are one thing. Branches and checks differ by case; teams and people do not.
+pub(crate) fn same_name(key: &str, one: &Node, other: &Node) -> bool {
+    match (one.text(), other.text()) {
+        (Some(one), Some(other)) if !matches!(key, "branches" | "checks") => one.eq_ignore_ascii_case(other),
+        _ => one.kind == other.kind,
+    }
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ mod files;
 mod keys;
 mod merge;
 mod node;
+mod pattern;
 mod problem;
 mod schema;
 mod shape;
@@ -12,6 +13,7 @@ mod targeting;
 
 pub use desired::{BranchWant, CollaboratorWant, Desired, Listed, TeamWant, Want};
 pub use files::{Layer, LayerKind, Policy, PolicyError};
+pub(crate) use merge::merge;
 pub use node::{Kind, Node};
 pub use problem::{Problem, Severity, nearest};
 pub use schema::{FileKind, schema};

@@ -6,8 +6,8 @@ use super::files::{Layer, LayerKind, Policy};
 use super::merge::merge;
 use super::node::Node;
 
-/// GitHub's own repository for an organisation's defaults; left alone unless a file names it.
-const DEFAULTS: &str = ".github";
+/// GitHub's repository for an organisation's defaults, and the incumbent's own; left alone unless a file names them.
+const LEFT_OUT: &[&str] = &[".github", "safe-settings"];
 
 /// What a policy says to one repository.
 #[derive(Clone, Debug)]
@@ -31,17 +31,18 @@ impl Policy {
     /// What the policy says to `repository`.
     pub fn resolve(&self, repository: &Repository) -> Verdict {
         let name = repository.name.as_str();
-        let named = self.layers.iter().find(|layer| names(layer, name));
-        if named.is_none() && (name.eq_ignore_ascii_case(DEFAULTS) || name.eq_ignore_ascii_case(&self.home)) {
+        let named = self.file_of(name);
+        let own = LEFT_OUT.iter().copied().chain([self.home.as_str()]);
+        if named.is_none() && own.into_iter().any(|own| name.eq_ignore_ascii_case(own)) {
             return Verdict::Skipped("left out unless a file in repos/ names it".into());
         }
         if repository.is_advisory_fork() && named.is_none() {
             return Verdict::Skipped("a private fork of a security advisory".into());
         }
-        if let Some((glob, _)) = self.excluded.iter().find(|(_, glob)| glob.is_match(name)) {
-            return Verdict::Skipped(format!("restrictedRepos excludes `{glob}`"));
+        if let Some(pattern) = self.excluded.iter().find(|pattern| pattern.is_match(name)) {
+            return Verdict::Skipped(format!("restrictedRepos excludes `{}`", pattern.text()));
         }
-        if !self.included.is_empty() && !self.included.iter().any(|(_, glob)| glob.is_match(name)) {
+        if !self.included.is_empty() && !self.included.iter().any(|pattern| pattern.is_match(name)) {
             return Verdict::Skipped("restrictedRepos does not include it".into());
         }
         let mut target = Target { root: None, doubtful: Vec::new() };
@@ -69,6 +70,11 @@ impl Policy {
         Verdict::Reached(target)
     }
 
+    /// The file in repos/ for the repository of this name.
+    pub fn file_of(&self, name: &str) -> Option<&Layer> {
+        self.layers.iter().find(|layer| names(layer, name))
+    }
+
     /// Files and selectors that reach none of these names, each with what to say about it.
     pub fn unmatched(&self, names: &[&str]) -> Vec<String> {
         let mut unmatched = Vec::new();
@@ -76,12 +82,13 @@ impl Policy {
             match &layer.kind {
                 LayerKind::Organisation => {}
                 LayerKind::Repository(file) => {
-                    if !names.iter().any(|name| name.eq_ignore_ascii_case(file)) {
+                    if !names.iter().any(|name| self::names(layer, name)) {
                         unmatched.push(format!("{}: there is no repository `{file}`", layer.file));
                     }
                 }
                 LayerKind::Suborg { globs, .. } => {
-                    for (text, glob) in globs {
+                    for glob in globs {
+                        let text = glob.text();
                         if !names.iter().any(|name| glob.is_match(name)) {
                             unmatched
                                 .push(format!("{}: suborgrepos `{text}` matches no repository", layer.file));
@@ -90,7 +97,8 @@ impl Policy {
                 }
             }
         }
-        for (text, glob) in self.excluded.iter().chain(&self.included) {
+        for glob in self.excluded.iter().chain(&self.included) {
+            let text = glob.text();
             if !names.iter().any(|name| glob.is_match(name)) {
                 unmatched.push(format!("restrictedRepos `{text}` matches no repository"));
             }
@@ -99,8 +107,11 @@ impl Policy {
     }
 }
 
+/// Whether a file in repos/ is about the repository of this name: by the file's name, or by the name that it gives.
 fn names(layer: &Layer, name: &str) -> bool {
-    matches!(&layer.kind, LayerKind::Repository(file) if file.eq_ignore_ascii_case(name))
+    let LayerKind::Repository(file) = &layer.kind else { return false };
+    let given = layer.root.get("repository").and_then(|repository| repository.get("name")?.text());
+    file.eq_ignore_ascii_case(name) || given.is_some_and(|given| given.eq_ignore_ascii_case(name))
 }
 
 /// Whether a layer reaches a repository; `Err` where it cannot be known.
@@ -109,7 +120,7 @@ fn reaches(layer: &Layer, repository: &Repository) -> Result<bool, String> {
         LayerKind::Organisation => Ok(true),
         LayerKind::Repository(_) => Ok(names(layer, &repository.name)),
         LayerKind::Suborg { globs, teams, unresolved } => {
-            if globs.iter().any(|(_, glob)| glob.is_match(&repository.name)) {
+            if globs.iter().any(|glob| glob.is_match(&repository.name)) {
                 return Ok(true);
             }
             if !teams.is_empty() {

@@ -20,11 +20,13 @@ pub(super) struct Edge {
     pub(super) type_name: &'static str,
     pub(super) node: Object,
     pub(super) permission: Option<String>,
+    /// Where the permission comes from: type, role.
+    pub(super) sources: Vec<(&'static str, String)>,
 }
 
 impl Edge {
     pub(super) fn plain(node: Object) -> Self {
-        Self { type_name: "Edge", node, permission: None }
+        Self { type_name: "Edge", node, permission: None, sources: Vec::new() }
     }
 }
 

@@ -108,6 +108,26 @@ pub(super) fn resolve(
         Object::Edge(edge) => match field {
             "node" => Resolved::Object(edge.node.clone()),
             "permission" => Resolved::Value(json!(edge.permission)),
+            "permissionSources" => {
+                let sources = edge.sources.iter().map(|(from, role)| {
+                    let source = json!({ "__typename": from });
+                    let permission = match role.as_str() {
+                        "admin" => "ADMIN",
+                        "push" | "maintain" => "WRITE",
+                        _ => "READ",
+                    };
+                    let name = match role.as_str() {
+                        "pull" => "read",
+                        "push" => "write",
+                        other => other,
+                    };
+                    Resolved::Object(Object::Plain(
+                        "PermissionSource",
+                        json!({ "permission": permission, "roleName": name, "source": source }),
+                    ))
+                });
+                Resolved::List(sources.collect())
+            }
             "cursor" => Resolved::Value(json!("cursor")),
             _ => Resolved::unknown(edge.type_name, field),
         },
@@ -249,6 +269,16 @@ fn permission(text: &str) -> String {
     }
 }
 
+/// What was granted on the repository; and for owners of the organisation, what that gives besides.
+fn sources(world: &World, org: &str, login: &str, role: &Value) -> Vec<(&'static str, String)> {
+    let mut sources = vec![("Repository", role.as_str().unwrap_or_default().to_owned())];
+    let owners = world.org(org).map(|org| org["owners"].clone()).unwrap_or_default();
+    if owners.as_array().is_some_and(|owners| owners.contains(&json!(login))) {
+        sources.insert(0, ("Organization", "admin".into()));
+    }
+    sources
+}
+
 fn team(world: &World, org: &str, slug: &str, field: &str, arguments: &Map<String, Value>) -> Resolved {
     let team = world.team(org, slug).unwrap_or(&Value::Null);
     match field {
@@ -260,7 +290,8 @@ fn team(world: &World, org: &str, slug: &str, field: &str, arguments: &Map<Strin
             let repositories = world.repositories(org).into_iter().filter_map(|repository| {
                 let permission = permission(repository["teams"][slug].as_str()?);
                 let node = Object::Repository(repository["id"].as_u64()?);
-                Some(Edge { type_name: "TeamRepositoryEdge", node, permission: Some(permission) })
+                let sources = Vec::new();
+                Some(Edge { type_name: "TeamRepositoryEdge", node, permission: Some(permission), sources })
             });
             page("TeamRepositoryConnection", repositories.collect(), arguments)
         }
@@ -319,6 +350,13 @@ fn repository(world: &World, id: u64, field: &str, arguments: &Map<String, Value
                 None => Resolved::Value(Value::Null),
             }
         }
+        "ref" => {
+            let name = text(arguments, "qualifiedName").trim_start_matches("refs/heads/");
+            match repository["branches"].get(name) {
+                Some(_) => Resolved::Object(Object::Plain("Ref", json!({ "name": name }))),
+                None => Resolved::Value(Value::Null),
+            }
+        }
         "repositoryTopics" => {
             let topics = repository["topics"].as_array().into_iter().flatten();
             let topics =
@@ -331,6 +369,7 @@ fn repository(world: &World, id: u64, field: &str, arguments: &Map<String, Value
                 type_name: "RepositoryCollaboratorEdge",
                 node: Object::User(login.clone()),
                 permission: Some(permission(role.as_str().unwrap_or_default())),
+                sources: sources(world, org, login, role),
             });
             page("RepositoryCollaboratorConnection", people.collect(), arguments)
         }

@@ -3,15 +3,19 @@
 //!
 //! <https://docs.github.com/graphql/reference/mutations#updatebranchprotectionrule>
 
+mod differences;
 mod translate;
 
 use async_trait::async_trait;
 use beadle_engine::{Asked, Failure, Field, Risk};
-use beadle_github::{Actor, Allowances, Rule, StatusCheck};
+use beadle_github::Rule;
+use globset::GlobBuilder;
 use serde_json::{Map, Value, json};
 
-use self::translate::{FLAGS, LISTS, Wanted, app_node, better};
+use self::differences::{Difference, differences};
+use self::translate::Wanted;
 use super::{Aspect, Context, Sheet, Step, Target, field};
+use crate::policy::{BranchWant, Node, merge};
 
 /// The repository's branch protection rules.
 pub struct Protection;
@@ -33,10 +37,11 @@ impl Step for Write {
     }
 }
 
-/// A field of a rule, with what it puts into the mutation's input.
-struct Difference {
-    field: Field,
-    input: Vec<(&'static str, Value)>,
+/// What is asked of one pattern, all layers and `default` laid over each other.
+struct Pattern<'a> {
+    pattern: &'a str,
+    protection: Option<Node>,
+    asked: &'a Asked,
 }
 
 #[async_trait]
@@ -61,33 +66,18 @@ impl Aspect for Protection {
             }
             None => return Ok(()),
         };
-        // The branch that the policy makes the default one, else the one that is.
-        let wanted = context.desired.settings.iter().find(|want| want.key == "default_branch");
-        let default =
-            wanted.and_then(|want| want.value.as_str()).or(context.repository.default_branch.as_deref());
-        for (at, branch) in context.desired.branches.iter().enumerate() {
-            let Some(pattern) = branch.pattern.as_deref().or(default) else {
-                sheet.unreadable("GitHub does not say what the default branch is called");
-                continue;
-            };
-            // A rule that names the branch says more than one for `default`.
-            let named = |other: &crate::policy::BranchWant| other.pattern.as_deref() == Some(pattern);
-            let repeated = context.desired.branches.iter().skip(at + 1).any(named);
-            if branch.pattern.is_none() && context.desired.branches.iter().any(named) || repeated {
-                continue;
-            }
-            let rule = rules.iter().find(|rule| rule.pattern == pattern);
-            let what = format!("rule {pattern}");
-            match (&branch.protection, rule) {
+        let default = default_branch(context).await?;
+        for wanted in patterns(&context.desired.branches, default.as_deref(), sheet) {
+            let rule = rules.iter().find(|rule| rule.pattern == wanted.pattern);
+            match (&wanted.protection, rule) {
                 (None, None) => {}
                 (None, Some(rule)) => {
                     let fields =
-                        vec![field("rule", json!(true), Value::Null, Some(&branch.asked), Risk::Weakens)];
-                    sheet.change(what, fields, Write::Delete(rule.id.clone()));
+                        vec![field("rule", json!(true), Value::Null, Some(wanted.asked), Risk::Weakens)];
+                    sheet.change(format!("rule {}", rule.pattern), fields, Write::Delete(rule.id.clone()));
                 }
                 (Some(protection), rule) => {
-                    let wanted = Wanted::read(protection);
-                    plan_rule(context, &what, pattern, &wanted, rule, &branch.asked, sheet).await?;
+                    plan_rule(context, &wanted, &Wanted::read(protection), rules, rule, sheet).await?;
                 }
             }
         }
@@ -95,38 +85,86 @@ impl Aspect for Protection {
     }
 }
 
+/// What `default` stands for: the branch that the policy makes the default one, where it exists; else the one that is.
+async fn default_branch(context: &Context<'_>) -> Result<Option<String>, Failure> {
+    let repository = context.repository;
+    let wanted = context.desired.settings.iter().find(|want| want.key == "default_branch");
+    let wanted = wanted
+        .and_then(|want| want.value.as_str())
+        .filter(|want| repository.default_branch.as_deref() != Some(want));
+    match wanted {
+        Some(wanted) if context.reader.branch_exists(&repository.node_id, wanted).await? => {
+            Ok(Some(wanted.to_owned()))
+        }
+        _ => Ok(repository.default_branch.clone()),
+    }
+}
+
+/// The patterns that are asked for. What is said of a branch by its name is laid over what is said of `default`.
+fn patterns<'a>(branches: &'a [BranchWant], default: Option<&'a str>, sheet: &mut Sheet) -> Vec<Pattern<'a>> {
+    let mut patterns: Vec<Pattern<'a>> = Vec::new();
+    let (of_default, named): (Vec<_>, Vec<_>) = branches.iter().partition(|branch| branch.pattern.is_none());
+    for branch in of_default.into_iter().chain(named) {
+        let Some(pattern) = branch.pattern.as_deref().or(default) else {
+            sheet.unreadable("GitHub does not say what the default branch is called");
+            continue;
+        };
+        match patterns.iter_mut().find(|other| other.pattern == pattern) {
+            Some(other) => {
+                other.protection = match (&other.protection, &branch.protection) {
+                    (Some(under), Some(over)) => Some(merge(under, over)),
+                    (_, over) => over.clone(),
+                };
+                other.asked = &branch.asked;
+            }
+            None => {
+                patterns.push(Pattern {
+                    pattern,
+                    protection: branch.protection.clone(),
+                    asked: &branch.asked,
+                });
+            }
+        }
+    }
+    patterns
+}
+
 async fn plan_rule(
     context: &Context<'_>,
-    what: &str,
-    pattern: &str,
+    pattern: &Pattern<'_>,
     wanted: &Wanted,
+    rules: &[Rule],
     rule: Option<&Rule>,
-    asked: &Asked,
     sheet: &mut Sheet,
 ) -> Result<(), Failure> {
-    let mut differences = Vec::new();
-    flags(wanted, rule, &mut differences);
-    checks(wanted, rule, &mut differences);
-    environments(wanted, rule, &mut differences);
-    if let Err(why) = actors(context, wanted, rule, &mut differences).await? {
-        // The rule is still kept, without the list that names somebody unknown.
-        sheet.unresolved(why);
+    let what = format!("rule {}", pattern.pattern);
+    let (found, doubts) = differences(context, wanted, rule).await?;
+    for (why, transient) in doubts {
+        // The rule is still kept, without the list that is in doubt.
+        if transient { sheet.unreadable(why) } else { sheet.unresolved(why) }
     }
     let Some(rule) = rule else {
         let mut input = Map::from_iter([
             ("repositoryId".to_owned(), json!(context.repository.node_id)),
-            ("pattern".to_owned(), json!(pattern)),
+            ("pattern".to_owned(), json!(pattern.pattern)),
         ]);
-        let mut fields = vec![field("rule", Value::Null, json!(pattern), Some(asked), Risk::Adds)];
-        for difference in differences {
+        let shadowed = rules.iter().find(|rule| shadows(pattern.pattern, &rule.pattern));
+        let (before, risk) = match shadowed {
+            // Only one rule applies to a branch, and an exact name goes before a pattern.
+            Some(shadowed) => (json!(format!("protected by {}", shadowed.pattern)), Risk::Weakens),
+            None => (Value::Null, Risk::Adds),
+        };
+        let mut fields = vec![field("rule", before, json!(pattern.pattern), Some(pattern.asked), risk)];
+        for difference in found {
             input.extend(difference.input.into_iter().map(|(name, value)| (name.to_owned(), value)));
-            fields.push(Field { before: Value::Null, risk: Risk::Adds, ..difference.field });
+            let added = difference.fields.into_iter();
+            fields.extend(added.map(|field| Field { before: Value::Null, risk: Risk::Adds, ..field }));
         }
         sheet.change(what, fields, Write::Create(Value::Object(input)));
         return Ok(());
     };
     // What the guard may hold goes apart, so that nothing else waits for it.
-    let (guarded, plain): (Vec<_>, Vec<_>) = differences.into_iter().partition(|d| d.field.risk.is_guarded());
+    let (guarded, plain): (Vec<_>, Vec<_>) = found.into_iter().partition(Difference::is_guarded);
     for part in [plain, guarded] {
         if part.is_empty() {
             continue;
@@ -135,143 +173,15 @@ async fn plan_rule(
         let mut fields = Vec::new();
         for difference in part {
             input.extend(difference.input.into_iter().map(|(name, value)| (name.to_owned(), value)));
-            fields.push(difference.field);
+            fields.extend(difference.fields);
         }
-        sheet.change(what, fields, Write::Update(Value::Object(input)));
+        sheet.change(what.clone(), fields, Write::Update(Value::Object(input)));
     }
     Ok(())
 }
 
-fn flags(wanted: &Wanted, rule: Option<&Rule>, differences: &mut Vec<Difference>) {
-    for flag in FLAGS {
-        let Some((value, asked)) = wanted.fields.get(flag.graphql) else { continue };
-        let seen =
-            rule.map_or(Value::Null, |rule| rule.fields.get(flag.graphql).cloned().unwrap_or(Value::Null));
-        if seen == *value {
-            continue;
-        }
-        let risk = if better(&seen, value, flag.strict) { Risk::Changes } else { Risk::Weakens };
-        differences.push(Difference {
-            field: field(flag.rest, seen, value.clone(), Some(asked), risk),
-            input: vec![(flag.graphql, value.clone())],
-        });
-    }
-}
-
-fn checks(wanted: &Wanted, rule: Option<&Rule>, differences: &mut Vec<Difference>) {
-    let Some((checks, asked)) = &wanted.checks else { return };
-    let seen = rule.map(|rule| rule.checks.clone()).unwrap_or_default();
-    let label = |check: &StatusCheck| match check.app_id {
-        Some(app) => format!("{} (app {app})", check.context),
-        None => check.context.clone(),
-    };
-    let sorted = |checks: &[StatusCheck]| {
-        let mut labels: Vec<String> = checks.iter().map(label).collect();
-        labels.sort();
-        labels.dedup();
-        labels
-    };
-    let (before, after) = (sorted(&seen), sorted(checks));
-    if before == after {
-        return;
-    }
-    // Every check that was required still is, from the same source: then nothing is weaker.
-    let kept = seen.iter().all(|old| {
-        checks
-            .iter()
-            .any(|new| new.context == old.context && (old.app_id.is_none() || old.app_id == new.app_id))
-    });
-    let input: Vec<Value> = checks
-        .iter()
-        .map(|check| {
-            let known =
-                seen.iter().find(|old| old.app_id == check.app_id).and_then(|old| old.app_node.clone());
-            let app = check.app_id.map(|id| known.unwrap_or_else(|| app_node(id)));
-            json!({ "context": check.context, "appId": app.unwrap_or_else(|| "any".into()) })
-        })
-        .collect();
-    let risk = if kept { Risk::Changes } else { Risk::Weakens };
-    differences.push(Difference {
-        field: field("required_status_checks.checks", json!(before), json!(after), Some(asked), risk),
-        input: vec![("requiredStatusChecks", json!(input))],
-    });
-}
-
-fn environments(wanted: &Wanted, rule: Option<&Rule>, differences: &mut Vec<Difference>) {
-    let Some((environments, asked)) = &wanted.environments else { return };
-    let sorted = |names: &[String]| {
-        let mut names = names.to_vec();
-        names.sort();
-        names
-    };
-    let before = sorted(&rule.map(|rule| rule.environments.clone()).unwrap_or_default());
-    let after = sorted(environments);
-    if before == after {
-        return;
-    }
-    let kept = before.iter().all(|name| after.contains(name));
-    let risk = if kept { Risk::Changes } else { Risk::Weakens };
-    differences.push(Difference {
-        field: field("required_deployment_environments", json!(before), json!(after), Some(asked), risk),
-        input: vec![("requiredDeploymentEnvironments", json!(after))],
-    });
-}
-
-/// The four lists of actors. `Err` names somebody who does not exist; the other lists are planned all the same.
-async fn actors(
-    context: &Context<'_>,
-    wanted: &Wanted,
-    rule: Option<&Rule>,
-    differences: &mut Vec<Difference>,
-) -> Result<Result<(), String>, Failure> {
-    let none = Allowances::default();
-    let allowances = rule.map_or(&none, |rule| &rule.allowances);
-    let mut doubt = Ok(());
-    for list in LISTS {
-        let Some((actors, asked)) = wanted.lists.get(list.graphql) else { continue };
-        let seen = (list.seen)(allowances);
-        let (before, after) = (labels(seen), labels(actors));
-        if before == after {
-            continue;
-        }
-        let mut ids = Vec::with_capacity(actors.len());
-        let mut unknown = Vec::new();
-        for actor in actors {
-            let known = seen.iter().find(|other| same(actor, other)).and_then(|other| other.id.clone());
-            match known {
-                Some(id) => ids.push(id),
-                None => unknown.push(actor.clone()),
-            }
-        }
-        if !unknown.is_empty() {
-            let resolved: Result<Vec<String>, String> =
-                context.reader.resolve(&unknown).await?.into_iter().collect();
-            match resolved {
-                Ok(resolved) => ids.extend(resolved),
-                Err(why) => {
-                    doubt = Err(format!("{why} ({asked}); this list stays as it is"));
-                    continue;
-                }
-            }
-        }
-        let more = after.iter().any(|actor| !before.contains(actor));
-        let risk = if more { Risk::Weakens } else { Risk::Changes };
-        differences.push(Difference {
-            field: field(list.rest, json!(before), json!(after), Some(asked), risk),
-            input: vec![(list.graphql, json!(ids))],
-        });
-    }
-    Ok(doubt)
-}
-
-fn same(one: &Actor, other: &Actor) -> bool {
-    one.kind == other.kind && one.name.eq_ignore_ascii_case(&other.name)
-}
-
-fn labels(actors: &[Actor]) -> Vec<String> {
-    let mut labels: Vec<String> =
-        actors.iter().map(|actor| format!("{:?} {}", actor.kind, actor.name).to_lowercase()).collect();
-    labels.sort();
-    labels.dedup();
-    labels
+/// Whether a new rule for `name` takes the place of an existing rule for `pattern`.
+fn shadows(name: &str, pattern: &str) -> bool {
+    let glob = GlobBuilder::new(pattern).literal_separator(true).build();
+    name != pattern && glob.is_ok_and(|glob| glob.compile_matcher().is_match(name))
 }

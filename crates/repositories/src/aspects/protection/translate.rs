@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use beadle_engine::Asked;
-use beadle_github::{Actor, ActorKind, Allowances, StatusCheck};
+use beadle_github::{Actor, ActorKind, Allowances};
 use serde_json::{Value, json};
 
 use crate::policy::{Kind, Node};
@@ -81,35 +81,72 @@ pub(super) struct List {
     pub(super) rest: &'static str,
     /// Its name in the mutations' inputs.
     pub(super) graphql: &'static str,
+    /// The name of its connection in a rule.
+    pub(super) connection: &'static str,
+    /// The flag without which the list does not count.
+    pub(super) flag: Option<&'static str>,
     /// Where it is in an observed rule.
     pub(super) seen: fn(&Allowances) -> &[Actor],
 }
 
 /// Every list of actors.
 pub(super) const LISTS: &[List] = &[
-    List { rest: "restrictions", graphql: "pushActorIds", seen: |allowances| &allowances.push },
+    List {
+        rest: "restrictions",
+        graphql: "pushActorIds",
+        connection: "pushAllowances",
+        flag: Some("restrictsPushes"),
+        seen: |allowances| &allowances.push,
+    },
     List {
         rest: "dismissal_restrictions",
         graphql: "reviewDismissalActorIds",
+        connection: "reviewDismissalAllowances",
+        flag: Some("restrictsReviewDismissals"),
         seen: |allowances| &allowances.dismissal,
     },
     List {
         rest: "bypass_pull_request_allowances",
         graphql: "bypassPullRequestActorIds",
+        connection: "bypassPullRequestAllowances",
+        flag: None,
         seen: |allowances| &allowances.bypass_pull_request,
     },
     List {
         rest: "force_push_allowances",
         graphql: "bypassForcePushActorIds",
+        connection: "bypassForcePushAllowances",
+        flag: None,
         seen: |allowances| &allowances.bypass_force_push,
     },
 ];
+
+/// Who has to report a check.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Binding {
+    /// The policy does not say: whoever it is now stays, and for a new check GitHub takes who reported it last.
+    Unsaid,
+    /// Anybody.
+    Any,
+    /// This App.
+    App(i64),
+}
+
+/// A check that a policy requires.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct WantedCheck {
+    pub(super) context: String,
+    pub(super) binding: Binding,
+}
+
+/// The incumbent's word for checks that are kept elsewhere: the live ones stay.
+const EXTERNALLY_DEFINED: &str = "{{EXTERNALLY_DEFINED}}";
 
 /// What a policy asks of a rule, by GraphQL's names.
 #[derive(Debug, Default)]
 pub(super) struct Wanted {
     pub(super) fields: BTreeMap<&'static str, (Value, Asked)>,
-    pub(super) checks: Option<(Vec<StatusCheck>, Asked)>,
+    pub(super) checks: Option<(Vec<WantedCheck>, Asked)>,
     pub(super) environments: Option<(Vec<String>, Asked)>,
     pub(super) lists: BTreeMap<&'static str, (Vec<Actor>, Asked)>,
 }
@@ -168,17 +205,24 @@ impl Wanted {
         }
         let (contexts, checks) = (node.get("contexts"), node.get("checks"));
         let Some(first) = checks.or(contexts) else { return };
-        let mut all: Vec<StatusCheck> = Vec::new();
+        let mut all: Vec<WantedCheck> = Vec::new();
         for check in checks.map(Node::items).unwrap_or_default() {
             let Some(context) = check.get("context").and_then(Node::text) else { continue };
-            let app_id = check.get("app_id").and_then(Node::int).filter(|id| *id > 0);
-            all.push(StatusCheck { context: context.to_owned(), app_id, app_node: None });
+            let binding = match check.get("app_id").and_then(Node::int) {
+                None => Binding::Unsaid,
+                Some(..=0) => Binding::Any,
+                Some(app) => Binding::App(app),
+            };
+            all.push(WantedCheck { context: context.to_owned(), binding });
         }
         for context in contexts.map(Node::texts).unwrap_or_default() {
             // `checks` says more about a check that both name.
             if !all.iter().any(|check| check.context == context) {
-                all.push(StatusCheck { context, app_id: None, app_node: None });
+                all.push(WantedCheck { context, binding: Binding::Unsaid });
             }
+        }
+        if all.iter().any(|check| check.context == EXTERNALLY_DEFINED) {
+            return;
         }
         self.checks = Some((all, first.asked.clone()));
     }

@@ -1,0 +1,244 @@
+//! What must not happen by the way: half-written restrictions, exclusions that are read otherwise than they were written,
+//! checks that lose their source, names that mean another repository.
+
+use serde_json::{Value, json};
+
+use crate::world::{World, acme};
+
+async fn world(repository: Value, policy: &str) -> World {
+    let world = World::new(acme(json!({ "widgets": repository }))).await;
+    world.policy("settings.yml", policy);
+    world
+}
+
+/// Applies, and the plan after is empty.
+async fn settles(world: &World) {
+    world.beadle(&["apply", "--yes"]).await.expect(0);
+    world.beadle(&["plan"]).await.expect(0);
+}
+
+fn main_rule(world: &World) -> Value {
+    world.repository("widgets")["protection"]["main"].clone()
+}
+
+const RESTRICTED: &str = "branches:
+  - name: main
+    protection: { restrictions: { teams: [platform] } }
+";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restriction_and_who_is_excepted_are_written_together_or_not_at_all() {
+    let mut world =
+        world(json!({ "branches": { "main": {} }, "protection": { "main": {} } }), RESTRICTED).await;
+    world.mode = "add-only";
+    settles(&world).await;
+    assert_eq!(main_rule(&world)["restrictions"], json!({ "users": [], "teams": ["platform"], "apps": [] }));
+    // Lifting it weakens: withheld as a whole, and nobody is locked out meanwhile.
+    world.policy("settings.yml", "branches:\n  - { name: main, protection: { restrictions: null } }\n");
+    world.beadle(&["apply", "--yes"]).await.expect(2);
+    assert_eq!(main_rule(&world)["restrictions"], json!({ "users": [], "teams": ["platform"], "apps": [] }));
+    world.mode = "enforce";
+    settles(&world).await;
+    assert_eq!(main_rule(&world)["restrictions"], json!(null));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn checks_keep_their_source_unless_the_policy_names_one() {
+    let live = json!({ "main": { "required_status_checks": { "strict": false, "checks": [
+        { "context": "build", "app_id": 15368 }, { "context": "lint", "app_id": null } ] } } });
+    let repository = json!({ "branches": { "main": {} }, "protection": live });
+    let checks = |text: &str| {
+        format!(
+            "branches:\n  - name: main\n    protection: {{ required_status_checks: {{ strict: false, {text} }} }}\n"
+        )
+    };
+    let world = world(repository, &checks("contexts: [build, lint]")).await;
+    world.beadle(&["plan"]).await.expect(0);
+    world.policy("settings.yml", &checks("contexts: [build, lint, new]"));
+    settles(&world).await;
+    let after = main_rule(&world)["required_status_checks"]["checks"].clone();
+    assert_eq!(after[0], json!({ "context": "build", "app_id": 15368 }), "{after}");
+    world.policy("settings.yml", &checks("contexts: ['{{EXTERNALLY_DEFINED}}']"));
+    world.beadle(&["plan"]).await.expect(0);
+    world.policy(
+        "settings.yml",
+        &checks("checks: [{ context: build, app_id: -1 }, { context: lint }, { context: new }]"),
+    );
+    let plan = world.beadle(&["plan"]).await.expect(2);
+    assert!(plan.out.contains("! weakens"), "any source is weaker than one: {}", plan.out);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_default_branch_is_the_one_that_is_until_the_wanted_one_exists() {
+    let policy = "repository:\n  default_branch: main\nbranches:\n  - { name: default, protection: { enforce_admins: true } }\n";
+    let world = world(json!({ "default_branch": "master", "branches": { "master": {} } }), policy).await;
+    let applied = world.beadle(&["apply", "--yes"]).await.expect(1);
+    assert!(applied.out.contains("there is no branch `main`"), "{}", applied.out);
+    assert_eq!(world.repository("widgets")["protection"]["master"]["enforce_admins"], json!(true));
+    assert!(world.repository("widgets")["protection"].get("main").is_none());
+    world.patch(json!({ "widgets": { "branches": { "main": {} } } }), false).await;
+    settles(&world).await;
+    assert_eq!(world.repository("widgets")["default_branch"], "main");
+    assert_eq!(world.repository("widgets")["protection"]["main"]["enforce_admins"], json!(true));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_said_of_a_branch_by_name_is_laid_over_default() {
+    let policy = "branches:
+  - name: default
+    protection: { required_pull_request_reviews: { required_approving_review_count: 2 } }
+";
+    let world = world(json!({ "branches": { "main": {} } }), policy).await;
+    world
+        .policy("repos/widgets.yml", "branches:\n  - { name: main, protection: { enforce_admins: true } }\n");
+    settles(&world).await;
+    assert_eq!(main_rule(&world)["enforce_admins"], json!(true));
+    assert_eq!(main_rule(&world)["required_pull_request_reviews"]["required_approving_review_count"], 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_rule_that_takes_the_place_of_a_pattern_is_no_mere_addition() {
+    let repository = json!({ "branches": { "main": {} }, "protection": { "*": { "enforce_admins": true } } });
+    let mut world =
+        world(repository, "branches:\n  - { name: main, protection: { required_linear_history: true } }\n")
+            .await;
+    world.mode = "add-only";
+    let plan = world.beadle(&["plan"]).await.expect(2);
+    assert!(plan.out.contains("! weakens") && plan.out.contains("protected by *"), "{}", plan.out);
+    world.beadle(&["apply", "--yes"]).await.expect(2);
+    assert!(world.repository("widgets")["protection"].get("main").is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn settings_that_github_takes_only_together_or_not_at_all() {
+    let policy = "repository:
+  description: >
+    Makes widgets
+  allow_squash_merge: true
+  squash_merge_commit_message: BLANK
+  allow_merge_commit: false
+  merge_commit_title: PR_TITLE
+  merge_commit_message: BLANK
+  allow_forking: true
+  visibility: public
+";
+    let world = world(json!({ "visibility": "public", "branches": { "main": {} } }), policy).await;
+    settles(&world).await;
+    let after = world.repository("widgets");
+    assert_eq!(
+        (&after["description"], &after["squash_merge_commit_message"]),
+        (&json!("Makes widgets"), &json!("BLANK"))
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_narrower_of_private_and_visibility_counts_and_leaving_the_public_is_a_removal() {
+    let world = world(
+        json!({ "visibility": "public", "branches": { "main": {} } }),
+        "repository:\n  visibility: private\n",
+    )
+    .await;
+    let plan = world.beadle(&["plan"]).await.expect(2);
+    assert!(plan.out.contains("- removes settings"), "{}", plan.out);
+    world.policy("repos/widgets.yml", "repository:\n  private: false\n");
+    world.beadle(&["plan"]).await.expect(0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_team_an_owner_or_a_role_over_everything_gives_is_left_alone() {
+    let mut state = acme(json!({ "widgets": {
+        "branches": { "main": {} }, "collaborators": { "ann": "pull" }, "teams": { "platform": "admin" } } }));
+    state["orgs"]["acme"]["owners"] = json!(["ann"]);
+    state["orgs"]["acme"]["teams"]["security"] = json!({ "organization_role": "pull" });
+    let world = World::new(state).await;
+    world.policy(
+        "settings.yml",
+        "teams:\n  - { name: platform, permission: admin }\ncollaborators:\n  - { username: ann, permission: pull }\n",
+    );
+    world.beadle(&["plan"]).await.expect(0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn exclusions_that_are_regular_expressions_exclude() {
+    let state = acme(json!({
+        "secret": { "has_wiki": true }, "shop-test-2": { "has_wiki": true }, "shop": { "has_wiki": true } }));
+    let world = World::new(state).await;
+    world.policy("settings.yml", "repository:\n  has_wiki: false\n");
+    world.policy("deployment-settings.yml", "restrictedRepos:\n  exclude: ['^secret$', '.*-test']\n");
+    world.beadle(&["apply", "--yes"]).await.expect(0);
+    let wikis = ["secret", "shop-test-2", "shop"].map(|name| world.repository(name)["has_wiki"].clone());
+    assert_eq!(wikis, [json!(true), json!(true), json!(false)]);
+    world.policy("deployment-settings.yml", "restrictedRepos:\n  exclude: ['^secret(']\n");
+    assert!(world.beadle(&["check"]).await.expect(1).out.contains("is no regular expression"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn entries_that_contradict_or_select_nothing_are_refused() {
+    let world =
+        world(json!({}), "teams:\n  - { name: a, permission: pull }\n  - { name: A, permission: push }\n")
+            .await;
+    let checked = world.beadle(&["check"]).await.expect(1);
+    assert!(checked.out.contains("settings.yml:3") && checked.out.contains("twice"), "{}", checked.out);
+    world.policy("settings.yml", "teams:\n  - { name: a, permission: pull, include: ['web-[ab'] }\n");
+    assert!(world.beadle(&["check"]).await.expect(1).out.contains("is no glob"));
+    world.policy("settings.yml", "repository: { has_wiki: false }\n");
+    world.policy("repos/widgets.yml", "\n");
+    assert!(world.beadle(&["check"]).await.expect(1).out.contains("the file is empty"));
+    world.policy("repos/widgets.yml", "repository: { has_wiki: true }\n");
+    world.policy("repos/widgets.yaml", "repository: { has_wiki: false }\n");
+    assert!(world.beadle(&["check"]).await.expect(1).out.contains("keep one of them"));
+    world.beadle(&["plan", "--repo", "typo"]).await.expect(1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_belongs_to_the_repository_that_it_was_first_seen_with() {
+    let vault = json!({ "id": 4001, "visibility": "private", "branches": { "main": {} }, "teams": { "security": "admin" } });
+    let world = World::new(acme(json!({ "vault": vault }))).await;
+    world.policy(
+        "settings.yml",
+        "repository:\n  visibility: private\nteams:\n  - { name: platform, permission: pull }\n",
+    );
+    world.policy(
+        "repos/vault.yml",
+        "teams:\n  - { name: security, permission: admin }\nrepository:\n  visibility: public\n",
+    );
+    world.beadle(&["apply", "--yes"]).await.expect(0);
+    let vault = world.repository("vault");
+    // Renamed: the file no longer reaches it by name, and nothing of it is loosened or taken away.
+    world.patch(json!({ "vault": null, "vault2": vault }), false).await;
+    let renamed = world.beadle(&["plan"]).await.expect(2);
+    assert!(
+        renamed.out.contains("was this repository's before it was renamed to acme/vault2"),
+        "{}",
+        renamed.out
+    );
+    assert!(!renamed.out.contains("removes") && !renamed.out.contains("exposes"), "{}", renamed.out);
+    // Another one under the old name does not become public because of a file that was not for it.
+    world
+        .patch(json!({ "vault": { "id": 4002, "visibility": "private", "branches": { "main": {} } } }), false)
+        .await;
+    let applied = world.beadle(&["apply", "--yes"]).await.expect(1);
+    assert!(applied.out.contains("belongs to repository 4001"), "{}", applied.out);
+    assert_eq!(world.repository("vault")["visibility"], "private");
+    world.beadle(&["adopt", "acme/vault"]).await.expect(0);
+    world.beadle(&["apply", "--yes", "--repo", "vault"]).await.expect(0);
+    assert_eq!(world.repository("vault")["visibility"], "public");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_changed_since_the_plan_was_shown_is_not_written_unseen() {
+    let policy = "repository:\n  has_wiki: false\n  topics: [managed]\n";
+    let world =
+        world(json!({ "branches": { "main": {} }, "has_wiki": true, "topics": ["managed"] }), policy).await;
+    // The second read, under the claim, comes late; meanwhile somebody adds a topic.
+    world.fault(json!({ "path": "/graphql", "contains": "nodes(ids", "delay_ms": 4000, "count": 1 })).await;
+    let applied = async { world.beadle(&["apply", "--yes"]).await };
+    let meanwhile = async {
+        tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+        world.patch(json!({ "widgets": { "topics": ["managed", "theirs"] } }), false).await;
+    };
+    let (applied, ()) = tokio::join!(applied, meanwhile);
+    assert!(applied.err.contains("changed since it was shown"), "{applied:?}");
+    assert_eq!(world.repository("widgets")["topics"], json!(["managed", "theirs"]));
+    assert_eq!(world.repository("widgets")["has_wiki"], json!(false), "what was shown is written");
+}

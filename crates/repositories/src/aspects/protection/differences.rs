@@ -1,0 +1,252 @@
+//! How a rule differs from what is asked for. What belongs together (a restriction and who is excepted from it) is one
+//! difference, so that it is written together or not at all.
+
+use std::collections::BTreeMap;
+
+use beadle_engine::{Asked, Failure, Field, Risk};
+use beadle_github::{Actor, Allowances, Rule, StatusCheck};
+use serde_json::{Value, json};
+
+use super::translate::{Binding, FLAGS, LISTS, List, Wanted, WantedCheck, app_node, better};
+use crate::aspects::{Context, field};
+
+/// Values that are written together.
+pub(super) struct Difference {
+    /// What differs.
+    pub(super) fields: Vec<Field>,
+    /// What it puts into the mutation's input.
+    pub(super) input: Vec<(&'static str, Value)>,
+}
+
+impl Difference {
+    /// Whether the guard has to look.
+    pub(super) fn is_guarded(&self) -> bool {
+        self.fields.iter().any(|field| field.risk.is_guarded())
+    }
+}
+
+/// A list that could not be planned, and whether that may pass by itself.
+pub(super) type Doubt = (String, bool);
+
+/// Everything that differs, and what is in doubt.
+pub(super) async fn differences(
+    context: &Context<'_>,
+    wanted: &Wanted,
+    rule: Option<&Rule>,
+) -> Result<(Vec<Difference>, Vec<Doubt>), Failure> {
+    let (mut found, mut doubts) = (Vec::new(), Vec::new());
+    flags(wanted, rule, &mut found);
+    checks(wanted, rule, &mut found);
+    environments(wanted, rule, &mut found);
+    let none = Allowances::default();
+    let allowances = rule.map_or(&none, |rule| &rule.allowances);
+    for list in LISTS {
+        let hidden = rule.is_some_and(|rule| rule.hidden.iter().any(|name| name == list.connection));
+        if hidden && wanted.lists.contains_key(list.graphql) {
+            let text = format!(
+                "GitHub does not show everybody in `{}` of the rule; the list stays as it is",
+                list.rest
+            );
+            doubts.push((text, true));
+            continue;
+        }
+        match actors(context, wanted, rule, list, (list.seen)(allowances)).await? {
+            Ok(difference) => found.extend(difference),
+            Err(why) => doubts.push((why, false)),
+        }
+    }
+    Ok((found, doubts))
+}
+
+fn seen_flag(rule: Option<&Rule>, graphql: &str) -> Value {
+    rule.and_then(|rule| rule.fields.get(graphql).cloned()).unwrap_or(Value::Null)
+}
+
+fn flags(wanted: &Wanted, rule: Option<&Rule>, found: &mut Vec<Difference>) {
+    for flag in FLAGS {
+        // A flag with a list is written with its list.
+        if LISTS.iter().any(|list| list.flag == Some(flag.graphql)) {
+            continue;
+        }
+        let Some((value, asked)) = wanted.fields.get(flag.graphql) else { continue };
+        let seen = seen_flag(rule, flag.graphql);
+        if seen == *value {
+            continue;
+        }
+        let risk = if better(&seen, value, flag.strict) { Risk::Changes } else { Risk::Weakens };
+        found.push(Difference {
+            fields: vec![field(flag.rest, seen, value.clone(), Some(asked), risk)],
+            input: vec![(flag.graphql, value.clone())],
+        });
+    }
+}
+
+fn checks(wanted: &Wanted, rule: Option<&Rule>, found: &mut Vec<Difference>) {
+    let Some((checks, asked)) = &wanted.checks else { return };
+    let seen = rule.map(|rule| rule.checks.clone()).unwrap_or_default();
+    let live = |check: &WantedCheck| seen.iter().find(|live| live.context == check.context);
+    let same = |check: &WantedCheck, live: &StatusCheck| match check.binding {
+        Binding::Unsaid => true,
+        Binding::Any => live.app_id.is_none(),
+        Binding::App(app) => live.app_id == Some(app),
+    };
+    let satisfied = |check: &WantedCheck| live(check).is_some_and(|live| same(check, live));
+    let listed = |live: &&StatusCheck| checks.iter().any(|check| check.context == live.context);
+    if checks.iter().all(satisfied) && seen.iter().all(|live| listed(&live)) {
+        return;
+    }
+    // Every check that was required still is, from the same source: then nothing is weaker.
+    let kept = seen.iter().all(|old| {
+        checks.iter().any(|new| {
+            let stricter = old.app_id.is_none() && new.binding != Binding::Any;
+            new.context == old.context && (same(new, old) || stricter)
+        })
+    });
+    let input: Vec<Value> = checks
+        .iter()
+        .map(|check| {
+            let app = match (check.binding, live(check)) {
+                (Binding::App(id), _) => Some(known_node(&seen, id).unwrap_or_else(|| app_node(id))),
+                (Binding::Unsaid, Some(StatusCheck { app_id: Some(id), .. })) => {
+                    Some(known_node(&seen, *id).unwrap_or_else(|| app_node(*id)))
+                }
+                (Binding::Any, _) | (Binding::Unsaid, Some(_)) => Some("any".into()),
+                // GitHub takes the App that reported it last.
+                (Binding::Unsaid, None) => None,
+            };
+            match app {
+                Some(app) => json!({ "context": check.context, "appId": app }),
+                None => json!({ "context": check.context }),
+            }
+        })
+        .collect();
+    let before = sorted(seen.iter().map(|check| label(&check.context, check.app_id)));
+    let after = sorted(checks.iter().map(|check| match check.binding {
+        Binding::App(app) => label(&check.context, Some(app)),
+        Binding::Any => label(&check.context, None),
+        Binding::Unsaid => label(&check.context, live(check).and_then(|live| live.app_id)),
+    }));
+    let risk = if kept { Risk::Changes } else { Risk::Weakens };
+    found.push(Difference {
+        fields: vec![field("required_status_checks.checks", json!(before), json!(after), Some(asked), risk)],
+        input: vec![("requiredStatusChecks", json!(input))],
+    });
+}
+
+fn known_node(seen: &[StatusCheck], app: i64) -> Option<String> {
+    seen.iter().find(|check| check.app_id == Some(app)).and_then(|check| check.app_node.clone())
+}
+
+fn label(context: &str, app: Option<i64>) -> String {
+    app.map_or_else(|| context.to_owned(), |app| format!("{context} (app {app})"))
+}
+
+fn sorted(names: impl Iterator<Item = String>) -> Vec<String> {
+    let mut names: Vec<String> = names.collect();
+    names.sort();
+    names.dedup();
+    names
+}
+
+fn environments(wanted: &Wanted, rule: Option<&Rule>, found: &mut Vec<Difference>) {
+    let Some((environments, asked)) = &wanted.environments else { return };
+    let before = sorted(rule.map(|rule| rule.environments.clone()).unwrap_or_default().into_iter());
+    let after = sorted(environments.iter().cloned());
+    if before == after {
+        return;
+    }
+    let kept = before.iter().all(|name| after.contains(name));
+    let risk = if kept { Risk::Changes } else { Risk::Weakens };
+    found.push(Difference {
+        fields: vec![field(
+            "required_deployment_environments",
+            json!(before),
+            json!(after),
+            Some(asked),
+            risk,
+        )],
+        input: vec![("requiredDeploymentEnvironments", json!(after))],
+    });
+}
+
+/// One list of actors, with the flag that makes it count. `Err` names somebody who does not exist.
+async fn actors(
+    context: &Context<'_>,
+    wanted: &Wanted,
+    rule: Option<&Rule>,
+    list: &List,
+    seen: &[Actor],
+) -> Result<Result<Option<Difference>, String>, Failure> {
+    let mut difference = Difference { fields: Vec::new(), input: Vec::new() };
+    let mut turned_on = false;
+    if let Some(flag) = list.flag
+        && let Some((value, asked)) = wanted.fields.get(flag)
+    {
+        let before = seen_flag(rule, flag);
+        let on = value == &json!(true);
+        if before != *value {
+            turned_on = on;
+            let risk = if on { Risk::Changes } else { Risk::Weakens };
+            let unless_new = !(rule.is_none() && !on);
+            if unless_new {
+                difference.fields.push(field(list.rest, before, value.clone(), Some(asked), risk));
+                difference.input.push((flag, value.clone()));
+            }
+        }
+        if !on {
+            // Without the restriction nobody is excepted from it: the list is not looked at.
+            return Ok(Ok((!difference.fields.is_empty()).then_some(difference)));
+        }
+    }
+    let Some((actors, asked)) = wanted.lists.get(list.graphql) else { return Ok(Ok(None)) };
+    let (before, after) = (labels(seen), labels(actors));
+    if before != after {
+        let ids = match ids(context, actors, seen, asked).await? {
+            Ok(ids) => ids,
+            Err(why) => return Ok(Err(why)),
+        };
+        let more = after.iter().any(|actor| !before.contains(actor));
+        let risk = if more && !turned_on { Risk::Weakens } else { Risk::Changes };
+        let name = format!("{} to", list.rest);
+        let name = if list.flag.is_some() { name.as_str() } else { list.rest };
+        difference.fields.push(field(name, json!(before), json!(after), Some(asked), risk));
+        difference.input.push((list.graphql, json!(ids)));
+    }
+    Ok(Ok((!difference.fields.is_empty()).then_some(difference)))
+}
+
+/// The node ids of actors: those that are there already are known, the others are looked up.
+async fn ids(
+    context: &Context<'_>,
+    actors: &[Actor],
+    seen: &[Actor],
+    asked: &Asked,
+) -> Result<Result<Vec<String>, String>, Failure> {
+    let same =
+        |one: &Actor, other: &Actor| one.kind == other.kind && one.name.eq_ignore_ascii_case(&other.name);
+    let known: BTreeMap<usize, String> = actors
+        .iter()
+        .enumerate()
+        .filter_map(|(at, actor)| Some((at, seen.iter().find(|other| same(actor, other))?.id.clone()?)))
+        .collect();
+    let unknown: Vec<Actor> = actors
+        .iter()
+        .enumerate()
+        .filter(|(at, _)| !known.contains_key(at))
+        .map(|(_, actor)| actor.clone())
+        .collect();
+    let mut ids: Vec<String> = known.into_values().collect();
+    if !unknown.is_empty() {
+        let resolved: Result<Vec<String>, String> =
+            context.reader.resolve(&unknown).await?.into_iter().collect();
+        match resolved {
+            Ok(resolved) => ids.extend(resolved),
+            Err(why) => return Ok(Err(format!("{why} ({asked}); this list stays as it is"))),
+        }
+    }
+    Ok(Ok(ids))
+}
+
+fn labels(actors: &[Actor]) -> Vec<String> {
+    sorted(actors.iter().map(|actor| format!("{:?} {}", actor.kind, actor.name).to_lowercase()))
+}

@@ -1,0 +1,88 @@
+//! Names of repositories by glob or regular expression, compared without case.
+
+use globset::{GlobBuilder, GlobMatcher};
+use regex::{Regex, RegexBuilder};
+
+use super::node::Node;
+use super::problem::Problem;
+
+/// A glob, or a regular expression, with its text.
+#[derive(Clone, Debug)]
+pub struct Pattern {
+    text: String,
+    matcher: Matcher,
+}
+
+#[derive(Clone, Debug)]
+enum Matcher {
+    Glob(GlobMatcher),
+    Regex(Regex),
+}
+
+/// Only a regular expression has these.
+const MARKS: &[&str] = &["^", "$", ".*", ".+", "\\", "(", "|", "]+"];
+
+impl Pattern {
+    /// A glob.
+    pub fn glob(text: &str) -> Result<Self, String> {
+        let glob = GlobBuilder::new(text).case_insensitive(true).literal_separator(false).build();
+        let glob = glob.map_err(|error| format!("`{text}` is no glob: {}", error.kind()))?;
+        Ok(Self { text: text.to_owned(), matcher: Matcher::Glob(glob.compile_matcher()) })
+    }
+
+    /// A glob, or (where it can be nothing else) a regular expression that may match anywhere, as the incumbent takes
+    /// both in `restrictedRepos`.
+    pub fn glob_or_regex(text: &str) -> Result<Self, String> {
+        if !MARKS.iter().any(|mark| text.contains(mark)) {
+            return Self::glob(text);
+        }
+        let regex = RegexBuilder::new(text).case_insensitive(true).size_limit(1 << 20).build();
+        let regex = regex.map_err(|_| format!("`{text}` is no regular expression"))?;
+        Ok(Self { text: text.to_owned(), matcher: Matcher::Regex(regex) })
+    }
+
+    /// Whether a name matches.
+    pub fn is_match(&self, name: &str) -> bool {
+        match &self.matcher {
+            Matcher::Glob(glob) => glob.is_match(name),
+            Matcher::Regex(regex) => regex.is_match(name),
+        }
+    }
+
+    /// As it was written.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+}
+
+/// The patterns of a list; what is none is a problem.
+pub(crate) fn patterns(
+    list: &Node,
+    make: fn(&str) -> Result<Pattern, String>,
+    problems: &mut Vec<Problem>,
+) -> Vec<Pattern> {
+    let mut patterns = Vec::new();
+    for item in list.items() {
+        match item.text().map(make) {
+            Some(Ok(pattern)) => patterns.push(pattern),
+            Some(Err(why)) => problems.push(Problem::error(item.asked.clone(), item.column, why)),
+            None => {}
+        }
+    }
+    patterns
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_can_only_be_a_regular_expression_is_one() {
+        let matches = |pattern: &str, name: &str| Pattern::glob_or_regex(pattern).unwrap().is_match(name);
+        assert!(matches("^admin$", "admin") && !matches("^admin$", "administration"));
+        assert!(matches(".*-test", "shop-test-2"), "anywhere, as the incumbent");
+        assert!(matches("web-*", "WEB-shop") && !matches("web-*", "my-web-shop"), "a glob is a whole name");
+        assert!(matches("admin", "Admin") && !matches("admin", "admin-tools"));
+        assert!(Pattern::glob_or_regex("^(").is_err());
+    }
+}

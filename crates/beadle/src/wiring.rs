@@ -132,15 +132,12 @@ impl Reconcile for ByInstance {
     async fn reconcile(&self, run: &Run) -> Result<Report, Failure> {
         let instance = run.lease.key.instance();
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner).get(instance).cloned();
-        match known {
-            Some(reconciler) => reconciler.reconcile(run).await,
-            None => {
-                let until = self.clock.now() + NOT_OPEN;
-                let text =
-                    format!("the organisation {instance} is not configured, or not ready; the log says why");
-                Err(Failure::new(Class::RateLimited { until, spares_events: false }, text))
-            }
+        if let Some(reconciler) = known {
+            return reconciler.reconcile(run).await;
         }
+        let until = self.clock.now() + NOT_OPEN;
+        let text = format!("the organisation {instance} is not configured, or not ready; the log says why");
+        Err(Failure::new(Class::RateLimited { until, spares_events: false }, text))
     }
 }
 

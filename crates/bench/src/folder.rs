@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 /// What a user would have.
 pub(crate) struct Folder {
-    pub(crate) folder: TempDir,
+    pub(crate) path: TempDir,
     pub(crate) ports: [u16; 2],
     program: PathBuf,
 }
@@ -43,13 +43,13 @@ impl Folder {
         let own = std::env::current_exe()?;
         let program = own.with_file_name("beadle");
         anyhow::ensure!(program.exists(), "{} is not built; run `cargo xtask bench`", program.display());
-        Ok(Self { folder, ports, program })
+        Ok(Self { path: folder, ports, program })
     }
 
     /// The binary with this configuration.
     pub(crate) fn beadle(&self, args: &[&str]) -> Command {
         let mut command = Command::new(&self.program);
-        command.arg("--config").arg(self.folder.path().join("beadle.toml")).args(args);
+        command.arg("--config").arg(self.path.path().join("beadle.toml")).args(args);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         command
     }

@@ -1,5 +1,5 @@
 //! What the engine needs kept. SQLite, DynamoDB and PostgreSQL are implementations of one trait, and the suite in
-//! [`crate::testing`] holds them to it.
+//! the module `testing` (feature `testing`) holds them to it.
 
 use async_trait::async_trait;
 use serde::Serialize;

@@ -231,14 +231,12 @@ impl Planner for RepositoryPlanner {
                 None => None,
             };
         }
-        match seen.filter(|repository| repository.id == id) {
-            Some(seen) => self.repository(&policy, &seen).await,
-            None => {
-                let mut plan = Plan::new(format!("{}/#{id}", self.reader.organisation()));
-                plan.skipped = Some("it is gone, or the App may not see it".into());
-                Ok(plan)
-            }
+        if let Some(seen) = seen.filter(|repository| repository.id == id) {
+            return self.repository(&policy, &seen).await;
         }
+        let mut plan = Plan::new(format!("{}/#{id}", self.reader.organisation()));
+        plan.skipped = Some("it is gone, or the App may not see it".into());
+        Ok(plan)
     }
 
     fn generation(&self) -> String {

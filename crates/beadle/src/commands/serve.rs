@@ -201,7 +201,10 @@ impl<'a> Watched<'a> {
                 self.open = Some(org);
             }
             Err(error) => {
-                self.say(&format!("{error:#}"), "it is not worked on until this is mended; webhooks are kept")
+                self.say(
+                    &format!("{error:#}"),
+                    "it is not worked on until this is mended; webhooks are kept",
+                );
             }
         }
     }

@@ -1,6 +1,8 @@
 //! The real binary before the simulated GitHub. Every call that a test makes is held to GitHub's published
 //! descriptions when its world ends.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::disallowed_methods, reason = "the real binary runs in real time")]
+#![expect(clippy::format_push_string, reason = "policies are put together line by line")]
 #![cfg(feature = "sim")]
 
 mod contracts;

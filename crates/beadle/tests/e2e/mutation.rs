@@ -195,7 +195,9 @@ fn comparable(document: &Value) -> Value {
                 map.iter_mut().for_each(|(key, value)| clean(&format!("{path}/{key}"), value));
             }
             Value::Array(items) => {
-                items.iter_mut().for_each(|item| clean(path, item));
+                for item in items.iter_mut() {
+                    clean(path, item);
+                }
                 items.sort_by_key(ToString::to_string);
             }
             _ => {}
@@ -280,13 +282,17 @@ async fn what_is_beyond_the_first_page_counts() {
         state["orgs"]["acme"]["teams"][team] = json!({});
     }
     let mut policy = String::from("teams:\n");
-    teams.iter().for_each(|team| policy += &format!("  - {{ name: {team}, permission: push }}\n"));
+    for team in &teams {
+        policy += &format!("  - {{ name: {team}, permission: push }}\n");
+    }
     policy += "collaborators:\n";
-    people.iter().for_each(|person| policy += &format!("  - {{ username: {person}, permission: push }}\n"));
+    for person in &people {
+        policy += &format!("  - {{ username: {person}, permission: push }}\n");
+    }
     policy += "branches:\n";
-    (0..6).for_each(|n| {
-        policy += &format!("  - {{ name: release/{n}, protection: {{ enforce_admins: true }} }}\n")
-    });
+    for n in 0..6 {
+        policy += &format!("  - {{ name: release/{n}, protection: {{ enforce_admins: true }} }}\n");
+    }
     policy += "  - name: bypass\n    protection:\n      required_pull_request_reviews:\n        bypass_pull_request_allowances:\n          users: [";
     policy += &people[..12].join(", ");
     policy += "]\n";

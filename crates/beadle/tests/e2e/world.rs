@@ -257,6 +257,7 @@ impl Drop for Serving {
 }
 
 /// An organisation with teams, people and Apps, and these repositories.
+#[expect(clippy::needless_pass_by_value, reason = "it is written in place, every time")]
 pub(crate) fn acme(repositories: Value) -> Value {
     json!({
         "orgs": { "acme": {

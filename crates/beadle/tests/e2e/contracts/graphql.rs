@@ -118,6 +118,10 @@ fn leaf(ty: &ExtendedType, value: &Value, at: &str, problems: &mut Vec<String>) 
     }
 }
 
+fn is(actual: &str, on: &str) -> bool {
+    actual == on || SCHEMA.is_subtype(on, actual)
+}
+
 struct Walk<'a> {
     document: &'a ExecutableDocument,
     failed: Vec<Vec<Value>>,
@@ -140,7 +144,7 @@ impl Walk<'_> {
                 }
                 Selection::InlineFragment(fragment) => {
                     let on = fragment.type_condition.as_ref().map_or(actual.as_str(), |on| on.as_str());
-                    if self.is(&actual, on) {
+                    if is(&actual, on) {
                         self.object(&fragment.selection_set, value, path);
                     }
                 }
@@ -149,16 +153,12 @@ impl Walk<'_> {
                     // Without a type name in the answer, what the fragment asks for tells.
                     let on = fragment.type_condition().as_str();
                     let present = value.as_object().is_some_and(|map| !map.is_empty());
-                    if self.is(&actual, on) || (value.get("__typename").is_none() && present) {
+                    if is(&actual, on) || (value.get("__typename").is_none() && present) {
                         self.object(&fragment.selection_set.clone(), value, path);
                     }
                 }
             }
         }
-    }
-
-    fn is(&self, actual: &str, on: &str) -> bool {
-        actual == on || SCHEMA.is_subtype(on, actual)
     }
 
     fn value(&mut self, ty: &Type, selection: &SelectionSet, value: &Value, path: &mut Vec<Value>) {

@@ -187,8 +187,8 @@ async fn actors(
         if before != *value {
             turned_on = on;
             let risk = if on { Risk::Changes } else { Risk::Weakens };
-            let unless_new = !(rule.is_none() && !on);
-            if unless_new {
+            // A new rule restricts nobody by itself.
+            if on || rule.is_some() {
                 difference.fields.push(field(list.rest, before, value.clone(), Some(asked), risk));
                 difference.input.push((flag, value.clone()));
             }

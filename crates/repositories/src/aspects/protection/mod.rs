@@ -38,7 +38,7 @@ impl Step for Write {
 }
 
 /// What is asked of one pattern, all layers and `default` laid over each other.
-struct Pattern<'a> {
+struct Asks<'a> {
     pattern: &'a str,
     protection: Option<Node>,
     asked: &'a Asked,
@@ -101,8 +101,8 @@ async fn default_branch(context: &Context<'_>) -> Result<Option<String>, Failure
 }
 
 /// The patterns that are asked for. What is said of a branch by its name is laid over what is said of `default`.
-fn patterns<'a>(branches: &'a [BranchWant], default: Option<&'a str>, sheet: &mut Sheet) -> Vec<Pattern<'a>> {
-    let mut patterns: Vec<Pattern<'a>> = Vec::new();
+fn patterns<'a>(branches: &'a [BranchWant], default: Option<&'a str>, sheet: &mut Sheet) -> Vec<Asks<'a>> {
+    let mut patterns: Vec<Asks<'a>> = Vec::new();
     let (of_default, named): (Vec<_>, Vec<_>) = branches.iter().partition(|branch| branch.pattern.is_none());
     for branch in of_default.into_iter().chain(named) {
         let Some(pattern) = branch.pattern.as_deref().or(default) else {
@@ -118,11 +118,7 @@ fn patterns<'a>(branches: &'a [BranchWant], default: Option<&'a str>, sheet: &mu
                 other.asked = &branch.asked;
             }
             None => {
-                patterns.push(Pattern {
-                    pattern,
-                    protection: branch.protection.clone(),
-                    asked: &branch.asked,
-                });
+                patterns.push(Asks { pattern, protection: branch.protection.clone(), asked: &branch.asked });
             }
         }
     }
@@ -131,13 +127,13 @@ fn patterns<'a>(branches: &'a [BranchWant], default: Option<&'a str>, sheet: &mu
 
 async fn plan_rule(
     context: &Context<'_>,
-    pattern: &Pattern<'_>,
+    asks: &Asks<'_>,
     wanted: &Wanted,
     rules: &[Rule],
     rule: Option<&Rule>,
     sheet: &mut Sheet,
 ) -> Result<(), Failure> {
-    let what = format!("rule {}", pattern.pattern);
+    let what = format!("rule {}", asks.pattern);
     let (found, doubts) = differences(context, wanted, rule).await?;
     for (why, transient) in doubts {
         // The rule is still kept, without the list that is in doubt.
@@ -146,15 +142,15 @@ async fn plan_rule(
     let Some(rule) = rule else {
         let mut input = Map::from_iter([
             ("repositoryId".to_owned(), json!(context.repository.node_id)),
-            ("pattern".to_owned(), json!(pattern.pattern)),
+            ("pattern".to_owned(), json!(asks.pattern)),
         ]);
-        let shadowed = rules.iter().find(|rule| shadows(pattern.pattern, &rule.pattern));
+        let shadowed = rules.iter().find(|rule| shadows(asks.pattern, &rule.pattern));
         let (before, risk) = match shadowed {
             // Only one rule applies to a branch, and an exact name goes before a pattern.
             Some(shadowed) => (json!(format!("protected by {}", shadowed.pattern)), Risk::Weakens),
             None => (Value::Null, Risk::Adds),
         };
-        let mut fields = vec![field("rule", before, json!(pattern.pattern), Some(pattern.asked), risk)];
+        let mut fields = vec![field("rule", before, json!(asks.pattern), Some(asks.asked), risk)];
         for difference in found {
             input.extend(difference.input.into_iter().map(|(name, value)| (name.to_owned(), value)));
             let added = difference.fields.into_iter();

@@ -1,6 +1,7 @@
 //! One organisation's way to GitHub: address, credential, headers.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use beadle_engine::{Budgets, Clock, Resource};
 use beadle_transport::{Answer, Client, Method, Request, TransportError};
@@ -11,6 +12,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::auth::{Auth, Credential};
+use crate::documents;
 
 /// GitHub's versioned media type.
 const ACCEPT: &str = "application/vnd.github+json";
@@ -46,6 +48,8 @@ pub struct Api {
     auth: Arc<Auth>,
     graphql: Arc<str>,
     organisation: Arc<str>,
+    /// GraphQL fields that this server turned out not to know: an older Enterprise Server.
+    lacking: Arc<Mutex<BTreeSet<String>>>,
 }
 
 impl Api {
@@ -65,7 +69,24 @@ impl Api {
             auth,
             graphql: endpoint.graphql.as_str().into(),
             organisation: organisation.into(),
+            lacking: Arc::default(),
         })
+    }
+
+    /// A document without the fields that this server does not know.
+    pub(crate) fn without_lacking(&self, document: &str) -> String {
+        let lacking = self.lacking.lock().unwrap_or_else(PoisonError::into_inner);
+        lacking.iter().fold(document.to_owned(), |document, field| documents::without(&document, field))
+    }
+
+    /// This server does not know a field. `false` when it cannot be done without, or was left out already.
+    pub(crate) fn lacks(&self, field: &str) -> bool {
+        let new = documents::OPTIONAL.contains(&field)
+            && self.lacking.lock().unwrap_or_else(PoisonError::into_inner).insert(field.to_owned());
+        if new {
+            tracing::warn!(field, "this GitHub does not know a field; what depends on it is unknown");
+        }
+        new
     }
 
     /// The organisation's login.

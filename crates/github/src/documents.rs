@@ -7,6 +7,32 @@ use crate::repository::Asks;
 /// Repositories in one query. GitHub cuts queries off after 10 s; a batch that is cut is halved.
 pub(crate) const BATCH: usize = 40;
 
+/// Fields that came to Enterprise Server one version after the other. One unknown field fails a whole query, so a field
+/// that turns out to be unknown is left out, and what it would have said is unknown.
+pub(crate) const OPTIONAL: &[&str] = &[
+    "hasDiscussionsEnabled",
+    "allowUpdateBranch",
+    "squashMergeCommitTitle",
+    "squashMergeCommitMessage",
+    "mergeCommitTitle",
+    "mergeCommitMessage",
+    "forkingAllowed",
+    "webCommitSignoffRequired",
+    "roleName",
+    "requireLastPushApproval",
+    "lockBranch",
+    "lockAllowsFetchAndMerge",
+    "blocksCreations",
+    "requiresDeployments",
+    "requiredDeploymentEnvironments",
+];
+
+/// A document without a field (of those, none has arguments or a selection).
+pub(crate) fn without(document: &str, field: &str) -> String {
+    let words = document.split_inclusive(char::is_whitespace);
+    words.filter(|word| word.trim_end() != field).collect()
+}
+
 const SETTINGS: &str = "
     __typename id databaseId name owner { login } isArchived isFork isPrivate visibility description homepageUrl
     hasIssuesEnabled hasProjectsEnabled hasWikiEnabled hasDiscussionsEnabled isTemplate defaultBranchRef { name }
@@ -174,3 +200,19 @@ pub(crate) const UPDATE_RULE: &str = "mutation ($input: UpdateBranchProtectionRu
 pub(crate) const DELETE_RULE: &str = "mutation ($input: DeleteBranchProtectionRuleInput!) {
     deleteBranchProtectionRule(input: $input) { clientMutationId }
 }";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_optional_field_can_be_left_out() {
+        let asks =
+            Asks { topics: true, teams: true, collaborators: true, protection: true, rest_settings: true };
+        let whole = format!("{} {}", by_ids(asks), more_rules());
+        for field in OPTIONAL {
+            assert!(whole.split_whitespace().any(|word| word == *field), "{field} is not asked for");
+            assert!(!without(&whole, field).contains(field), "{field} is still there");
+        }
+    }
+}

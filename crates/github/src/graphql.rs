@@ -78,8 +78,9 @@ pub(crate) async fn run_batch(
     document: &str,
     variables: Value,
 ) -> Result<Partial, Unanswered> {
-    let body = json!({ "query": document, "variables": variables });
+    let body = json!({ "query": api.without_lacking(document), "variables": variables });
     match api.post_graphql(body, false).await {
+        Ok(answer) if lacks_more(api, &answer) => Box::pin(run_batch(api, doing, document, variables)).await,
         Ok(answer) => read(api, doing, &answer).map_err(|failure| Unanswered { failure, too_much: false }),
         Err(error) => {
             let too_much = matches!(error.status(), Some(502 | 504));
@@ -96,9 +97,27 @@ pub(crate) async fn run(
     variables: Value,
     writes: bool,
 ) -> Result<Partial, Failure> {
-    let body = json!({ "query": document, "variables": variables });
+    let body = json!({ "query": api.without_lacking(document), "variables": variables });
     let answer = api.post_graphql(body, writes).await.map_err(|error| Failure::from(error).during(doing))?;
+    if !writes && lacks_more(api, &answer) {
+        return Box::pin(run(api, doing, document, variables, writes)).await;
+    }
     read(api, doing, &answer)
+}
+
+/// Whether the server did not know a field that can be left out, and was not left out before.
+fn lacks_more(api: &Api, answer: &Answer) -> bool {
+    let Ok(envelope) = answer.json::<Envelope>() else { return false };
+    if envelope.data.is_some_and(|data| !data.is_null()) {
+        return false;
+    }
+    let unknown = |error: &GraphQlError| {
+        let field = error.message.strip_prefix("Field '")?.split('\'').next()?;
+        error.message.contains("doesn't exist on type").then(|| field.to_owned())
+    };
+    let fields: Vec<String> = envelope.errors.iter().filter_map(unknown).collect();
+    // Every one of them is noted, so that the next try leaves them all out.
+    fields.iter().fold(false, |more, field| api.lacks(field) || more)
 }
 
 fn read(api: &Api, doing: &str, answer: &Answer) -> Result<Partial, Failure> {

@@ -395,8 +395,10 @@ const NAMES: &[(&str, &str)] = &[
 ];
 
 fn settings(node: &Value, visibility: Visibility, default_branch: Option<&str>) -> Map<String, Value> {
-    let mut settings: Map<String, Value> =
-        NAMES.iter().map(|(rest, graphql)| ((*rest).to_owned(), node[graphql].clone())).collect();
+    let mut settings: Map<String, Value> = NAMES
+        .iter()
+        .filter_map(|(rest, graphql)| Some(((*rest).to_owned(), node.get(graphql)?.clone())))
+        .collect();
     settings.insert("visibility".into(), json!(visibility.as_str()));
     settings.insert("default_branch".into(), json!(default_branch));
     settings

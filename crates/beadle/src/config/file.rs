@@ -216,9 +216,14 @@ fn place(text: &str, at: usize) -> (usize, usize) {
     (line, column)
 }
 
-/// serde says: unknown field `a`, expected one of `b`, `c`.
+/// serde says: unknown field (or variant) `a`, expected one of `b`, `c`.
 fn nearest_field(message: &str) -> Option<&str> {
-    let mut quoted = message.strip_prefix("unknown field ")?.split('`').skip(1).step_by(2);
+    let mut quoted = message
+        .strip_prefix("unknown field ")
+        .or(message.strip_prefix("unknown variant "))?
+        .split('`')
+        .skip(1)
+        .step_by(2);
     let wrong = quoted.next()?;
     beadle_repositories::policy::nearest(wrong, quoted)
 }

@@ -158,3 +158,22 @@ async fn a_foreign_redirect_is_not_followed_with_our_token() {
     let plan = world.beadle(&["plan"]).await.expect(2);
     assert!(plan.out.contains("? unknown settings"), "{}", plan.out);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_older_server_is_asked_for_less_and_the_rest_is_done() {
+    let mut state = acme(
+        json!({ "widgets": { "has_wiki": true, "branches": { "main": {} }, "protection": { "main": {} } } }),
+    );
+    state["lacks"] = json!(["webCommitSignoffRequired", "lockBranch", "roleName"]);
+    let world = World::new(state).await;
+    let policy = "repository: { has_wiki: false, web_commit_signoff_required: true }
+branches: [{ name: main, protection: { enforce_admins: true, lock_branch: false } }]
+";
+    world.policy("settings.yml", policy);
+    let applied = world.beadle(&["apply", "--yes"]).await.expect(1);
+    for key in ["web_commit_signoff_required", "lock_branch"] {
+        assert!(applied.out.contains(&format!("this GitHub does not show `{key}`")), "{}", applied.out);
+    }
+    assert_eq!(world.repository("widgets")["has_wiki"], json!(false));
+    assert_eq!(world.repository("widgets")["protection"]["main"]["enforce_admins"], json!(true));
+}

@@ -58,7 +58,7 @@ pub enum Refusal {
     #[error("the signature does not match the body under any configured secret")]
     BadSignature,
     /// 400.
-    #[error("the header {0} is missing")]
+    #[error("the header {0} is missing, or is none of GitHub's")]
     Header(&'static str),
     /// 400.
     #[error("the body is not what its content type says: {0}")]
@@ -77,6 +77,11 @@ pub struct Verified {
     pub marks: Vec<Mark>,
 }
 
+/// GitHub's events are words and its ids UUIDs; nothing much longer is kept.
+fn is_name(text: &str) -> bool {
+    (1..=128).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
 /// Verifies a request over its raw bytes, then reads from it what names the keys.
 pub fn receive(
     senders: &[Sender],
@@ -87,8 +92,8 @@ pub fn receive(
     let content_type = ContentType::parse(headers.content_type.unwrap_or_default())?;
     let signature = headers.signature.ok_or(Refusal::Unsigned)?;
     let signers = signature::signers(senders, signature, &body)?;
-    let event = headers.event.filter(|event| !event.is_empty()).ok_or(Refusal::Header("X-GitHub-Event"))?;
-    let id = headers.delivery.filter(|id| !id.is_empty()).ok_or(Refusal::Header("X-GitHub-Delivery"))?;
+    let event = headers.event.filter(|event| is_name(event)).ok_or(Refusal::Header("X-GitHub-Event"))?;
+    let id = headers.delivery.filter(|id| is_name(id)).ok_or(Refusal::Header("X-GitHub-Delivery"))?;
     let json = content_type.json(&body)?;
     let payload = payload::Payload::read(&json)?;
 

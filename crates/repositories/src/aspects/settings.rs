@@ -177,7 +177,11 @@ struct Differences {
 fn seen(context: &Context<'_>, want: &Want, sheet: &mut Sheet) -> Option<Value> {
     let key = want.key.as_str();
     if !is_rest_only(key) {
-        return Some(context.repository.settings.get(key).cloned().unwrap_or(Value::Null));
+        let seen = context.repository.settings.get(key).cloned();
+        if seen.is_none() {
+            sheet.unresolved(format!("this GitHub does not show `{key}` ({})", want.asked));
+        }
+        return seen;
     }
     let why = match &context.repository.rest_settings {
         Some(Ok(settings)) => match settings.get(key) {

@@ -353,3 +353,43 @@ fn read_folder(folder: &Path) -> Result<BTreeMap<String, String>, PolicyError> {
     }
     Ok(sources)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn load(text: &str) -> Result<Policy, PolicyError> {
+        let sources = BTreeMap::from([("settings.yml".to_owned(), text.to_owned())]);
+        Policy::from_sources(sources, "admin", Path::new("policy"))
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_accepted_or_refused_with_its_place(text in "[ -~\n]{0,200}") {
+            if let Err(PolicyError::Invalid { problems, sources }) = load(&text) {
+                for problem in problems {
+                    prop_assert!(problem.asked.line >= 1);
+                    let _ = problem.render(sources.get("settings.yml").map(String::as_str)); // it must not panic
+                }
+            }
+        }
+
+        #[test]
+        fn any_change_of_a_good_policy_is_accepted_or_refused(at in 0usize..400, with in "[ -~\n]{0,6}") {
+            const GOOD: &str = "repository: { has_wiki: false, topics: [a] }\nteams:\n  - name: a\n    permission: pull\n\
+                branches:\n  - name: default\n    protection:\n      required_status_checks: { strict: true, contexts: [x] }\n";
+            let at = at % GOOD.len();
+            let text = format!("{}{with}{}", &GOOD[..at], &GOOD[at..]);
+            let _ = load(&text); // it must not panic
+        }
+    }
+
+    #[test]
+    fn the_generation_is_a_name_of_the_content() {
+        let one = load("repository: { has_wiki: false }").unwrap().generation;
+        assert_eq!(one, load("repository: { has_wiki: false }").unwrap().generation);
+        assert_ne!(one, load("repository: { has_wiki: true }").unwrap().generation);
+    }
+}

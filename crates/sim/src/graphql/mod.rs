@@ -78,6 +78,9 @@ pub(crate) fn run(world: &mut World, body: &Value, sender: &str) -> Outcome {
             "This query requests up to {nodes} possible nodes which exceeds the maximum limit of 500,000"
         ));
     }
+    if let Some(problem) = lacking(world, text) {
+        return failed(problem);
+    }
     let mut data = Map::new();
     if is_mutation {
         for field in run.fields(selection, "Mutation") {
@@ -107,6 +110,13 @@ pub(crate) fn run(world: &mut World, body: &Value, sender: &str) -> Outcome {
         body["errors"] = json!(run.errors);
     }
     Outcome { body, cost, operation, is_mutation }
+}
+
+/// An older Enterprise Server does not know every field (`lacks` in the state), and refuses the whole query.
+fn lacking(world: &World, text: &str) -> Option<String> {
+    let lacks = world.doc["lacks"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let mut asked = lacks.into_iter().filter(|field| text.split_whitespace().any(|word| word == *field));
+    asked.next().map(|field| format!("Field '{field}' doesn't exist on type 'Repository'"))
 }
 
 fn fragments<'a>(document: &'a Document<'a, Text>) -> BTreeMap<&'a str, &'a FragmentDefinition<'a, Text>> {

@@ -35,7 +35,7 @@ pub(super) async fn differences(
     rule: Option<&Rule>,
 ) -> Result<(Vec<Difference>, Vec<Doubt>), Failure> {
     let (mut found, mut doubts) = (Vec::new(), Vec::new());
-    flags(wanted, rule, &mut found);
+    flags(wanted, rule, &mut found, &mut doubts);
     checks(wanted, rule, &mut found);
     environments(wanted, rule, &mut found);
     let none = Allowances::default();
@@ -62,13 +62,19 @@ fn seen_flag(rule: Option<&Rule>, graphql: &str) -> Value {
     rule.and_then(|rule| rule.fields.get(graphql).cloned()).unwrap_or(Value::Null)
 }
 
-fn flags(wanted: &Wanted, rule: Option<&Rule>, found: &mut Vec<Difference>) {
+fn flags(wanted: &Wanted, rule: Option<&Rule>, found: &mut Vec<Difference>, doubts: &mut Vec<Doubt>) {
     for flag in FLAGS {
         // A flag with a list is written with its list.
         if LISTS.iter().any(|list| list.flag == Some(flag.graphql)) {
             continue;
         }
         let Some((value, asked)) = wanted.fields.get(flag.graphql) else { continue };
+        // A count is absent where no reviews are required.
+        let shown = |rule: &Rule| rule.fields.contains_key(flag.graphql) || flag.rest.ends_with("count");
+        if !rule.is_none_or(shown) {
+            doubts.push((format!("this GitHub does not show `{}` ({asked})", flag.rest), false));
+            continue;
+        }
         let seen = seen_flag(rule, flag.graphql);
         if seen == *value {
             continue;

@@ -120,7 +120,7 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Let a held change pass, by the digest that `plan`, `apply` and `holds` show
+    /// Let a held change pass, by the digest that `apply` and `holds` show
     Approve {
         /// The digests.
         #[arg(required = true, value_name = "DIGEST")]

@@ -40,6 +40,10 @@ fn main() -> ExitCode {
         Err(error) => Err(error.into()),
     };
     match result {
+        Ok(_) if printer.has_lost() => {
+            printer.error("a part of the output could not be written");
+            ExitCode::from(commands::FAILED)
+        }
         Ok(code) => ExitCode::from(code),
         Err(error) => {
             printer.error(&format!("{error:#}"));

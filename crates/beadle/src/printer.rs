@@ -2,10 +2,14 @@
 
 use std::fmt::Display;
 use std::io::Write as _;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use owo_colors::{OwoColorize, Style};
 
 use crate::cli::Color;
+
+/// Whether something could not be printed: on a full disk, most likely.
+static LOST: AtomicBool = AtomicBool::new(false);
 
 /// Owns the output.
 #[derive(Clone, Copy, Debug)]
@@ -37,8 +41,19 @@ impl Printer {
 
     /// A result.
     pub(crate) fn line(&self, text: impl Display) {
-        // A reader that has seen enough closed the pipe: there is nobody to tell.
-        let _ = writeln!(std::io::stdout().lock(), "{text}");
+        let mut out = std::io::stdout().lock();
+        match writeln!(out, "{text}").and_then(|()| out.flush()) {
+            // A reader that has seen enough closed the pipe: there is nobody to tell.
+            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+                LOST.store(true, Ordering::Relaxed);
+            }
+            _ => {}
+        }
+    }
+
+    /// Whether a part of the result could not be printed.
+    pub(crate) fn has_lost(&self) -> bool {
+        LOST.load(Ordering::Relaxed)
     }
 
     /// Something beside the result.

@@ -128,16 +128,16 @@ pub(crate) fn text(printer: &Printer, plan: &OrgPlan) -> String {
 pub(crate) fn summary(printer: &Printer, plan: &OrgPlan) -> String {
     let mut risks = Risks::default();
     let mut skipped: BTreeMap<&str, usize> = BTreeMap::new();
-    let (mut changes, mut touched, mut unknown) = (0, 0, 0);
+    let (mut touched, mut unknown) = (0, 0);
     for (_, repository) in &plan.plans {
         risks.merge(&repository.risks());
-        changes += repository.changes.len();
         touched += usize::from(!repository.changes.is_empty());
         unknown += repository.unknowns.len();
         if let Some(why) = &repository.skipped {
             *skipped.entry(why).or_default() += 1;
         }
     }
+    let changes = risks.total();
     let head = printer.paint(Tone::Heading, format!("{} ({})", plan.org, plan.mode));
     let mut text = if changes == 0 {
         format!("{head}: nothing to change in {} repositories", plan.plans.len())
@@ -275,6 +275,7 @@ mod tests {
         ];
         drifted.unknowns = vec![Unknown {
             aspect: "topics".into(),
+            part: None,
             why: "the list came back short".into(),
             transient: true,
         }];

@@ -111,6 +111,7 @@ pub(crate) fn senders(config: &Config) -> anyhow::Result<Vec<Sender>> {
 #[derive(Clone)]
 pub(crate) struct ByInstance {
     known: Arc<RwLock<HashMap<String, Arc<dyn Reconcile>>>>,
+    configured: Arc<[String]>,
     clock: Clock,
 }
 
@@ -118,8 +119,8 @@ pub(crate) struct ByInstance {
 const NOT_OPEN: Duration = Duration::from_secs(30);
 
 impl ByInstance {
-    fn new(clock: &Clock) -> Self {
-        Self { known: Arc::default(), clock: clock.clone() }
+    fn new(configured: &Arc<[String]>, clock: &Clock) -> Self {
+        Self { known: Arc::default(), configured: configured.clone(), clock: clock.clone() }
     }
 
     fn add(&self, instance: &str, reconciler: Arc<dyn Reconcile>) {
@@ -135,8 +136,12 @@ impl Reconcile for ByInstance {
         if let Some(reconciler) = known {
             return reconciler.reconcile(run).await;
         }
+        if !self.configured.iter().any(|name| name == instance) {
+            let text = format!("the organisation {instance} is no longer in the configuration");
+            return Err(Failure::new(Class::Rejected, text));
+        }
         let until = self.clock.now() + NOT_OPEN;
-        let text = format!("the organisation {instance} is not configured, or not ready; the log says why");
+        let text = format!("the organisation {instance} is not ready; the log says why");
         Err(Failure::new(Class::RateLimited { until, spares_events: false }, text))
     }
 }
@@ -148,8 +153,12 @@ pub(crate) struct Reconcilers {
 }
 
 impl Reconcilers {
-    pub(crate) fn new(clock: &Clock) -> Self {
-        Self { repositories: ByInstance::new(clock), sweeps: ByInstance::new(clock) }
+    pub(crate) fn new(config: &Config, clock: &Clock) -> Self {
+        let configured: Arc<[String]> = config.file.org.iter().map(|org| org.name.clone()).collect();
+        Self {
+            repositories: ByInstance::new(&configured, clock),
+            sweeps: ByInstance::new(&configured, clock),
+        }
     }
 
     /// From now on this organisation's keys are worked on.

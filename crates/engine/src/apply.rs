@@ -109,6 +109,17 @@ impl Report {
         self.steps.iter().filter(|step| wanted(&step.outcome)).count()
     }
 
+    /// Of a plan of which nothing is to be written.
+    pub fn of_nothing<W>(plan: &Plan<W>) -> Self {
+        Self {
+            subject: plan.subject.clone(),
+            steps: Vec::new(),
+            unknowns: plan.unknowns.clone(),
+            skipped: plan.skipped.clone(),
+            failure: None,
+        }
+    }
+
     /// The failure of the run as a whole: a step's, or that something could not be read or resolved.
     pub fn verdict(&self) -> Option<Failure> {
         self.failure.clone().or_else(|| {
@@ -133,7 +144,6 @@ pub async fn apply<W: Send + Sync + 'static>(
     gate: &Gate,
     told: &(dyn Fn(usize, &StepResult) + Send + Sync),
 ) -> Result<Report, Failure> {
-    forget_what_is_mended(key, plan, gate).await?;
     let mut results = judge(key, plan, gate).await?;
     for (at, result) in results.iter().enumerate() {
         if let Some(result) = result {
@@ -183,7 +193,7 @@ pub async fn apply<W: Send + Sync + 'static>(
 }
 
 /// A hold whose change is no longer planned is over, and so is its approval; where an aspect is unknown, nothing is.
-async fn forget_what_is_mended<W>(key: &Key, plan: &Plan<W>, gate: &Gate) -> Result<(), Failure> {
+pub async fn forget_what_is_mended<W>(key: &Key, plan: &Plan<W>, gate: &Gate) -> Result<(), Failure> {
     let held = gate.store.holds_of(key).await?;
     if held.is_empty() {
         return Ok(());
@@ -208,8 +218,8 @@ async fn judge<W>(key: &Key, plan: &Plan<W>, gate: &Gate) -> Result<Vec<Option<S
     for (at, change) in plan.changes.iter().enumerate() {
         let risks = change.risks();
         // A removal on a doubt never leaves the plan, whatever planned it.
-        let doubtful =
-            risks.count(Risk::Removes) > 0 && plan.unknowns.iter().any(|u| u.aspect == change.aspect);
+        let doubtful = risks.count(Risk::Removes) > 0
+            && plan.unknowns.iter().any(|u| u.aspect == change.aspect && u.part.is_none());
         let allowed = change.mode.allows(&risks) && !doubtful;
         results.push((!allowed).then_some(StepResult::Withheld));
         if allowed && risks.is_guarded() {

@@ -197,11 +197,13 @@ impl<W> Change<W> {
     }
 }
 
-/// An aspect that could not be read or resolved. Nothing of it is removed.
+/// An aspect, or a part of it, that could not be read or resolved. Nothing of it is removed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unknown {
     /// The aspect.
     pub aspect: String,
+    /// Only this part of it, such as one setting; `None` for the whole.
+    pub part: Option<String>,
     /// What could not be read or resolved, and what to do.
     pub why: String,
     /// Whether it may be known at the next try, without anybody's help.

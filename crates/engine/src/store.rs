@@ -138,7 +138,7 @@ pub trait Store: Send + Sync + 'static {
     async fn holds(&self) -> Result<Vec<Hold>, StoreError>;
     /// The changes of one key that are held now.
     async fn holds_of(&self, key: &Key) -> Result<Vec<Hold>, StoreError>;
-    /// Forgets holds: their changes were written, or are no longer asked for.
+    /// Forgets holds: their changes were written, or are no longer asked for. The same change is booked anew next time.
     async fn release(&self, digests: Vec<String>) -> Result<(), StoreError>;
     /// Lets a held change pass and makes its key due; `None` for an unknown digest.
     async fn approve(&self, digest: &str, by: &str, now: Time) -> Result<Option<Hold>, StoreError>;

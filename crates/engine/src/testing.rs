@@ -203,6 +203,13 @@ async fn the_window_lets_through_its_limit_and_holds_the_rest(store: Shared) {
     assert_eq!(fresh.iter().filter(|verdict| **verdict == Verdict::Pass).count(), 3);
     let tried_again = store.reserve(None, &limits, asked(20), next).await.unwrap().unwrap();
     assert_eq!(tried_again, fresh, "what is tried again in the window is booked once");
+    store.release(vec!["d20".into()]).await.unwrap();
+    let fought =
+        store.reserve(None, &limits, vec![hold(20, "d20", Risk::Removes, "g")], next).await.unwrap().unwrap();
+    assert!(
+        matches!(fought[0], Verdict::Hold(_)),
+        "what was written, and is to be written again, is booked again"
+    );
     let other =
         store.reserve(None, &limits, vec![hold(40, "w", Risk::Weakens, "g")], LATER).await.unwrap().unwrap();
     assert_eq!(other, [Verdict::Pass], "each risk has its own limit");

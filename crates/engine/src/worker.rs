@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::apply::{Gate, Planner, Report, StepResult, Writer, apply};
+use crate::apply::{Gate, Planner, Report, StepResult, Writer, apply, forget_what_is_mended};
 use crate::budget::in_lane;
 use crate::clock::{Clock, Time};
 use crate::failure::{Class, Failure};
@@ -65,6 +65,7 @@ impl<P: Planner, W: Writer<P::Write>> Reconcile for Reconciler<P, W> {
             limits: self.limits,
             generation,
         };
+        forget_what_is_mended(key, &plan, &gate).await?;
         let report = apply(key, &plan, &self.writer, &gate, &|_, _| {}).await?;
         let noteworthy = !report.steps.is_empty() || !report.unknowns.is_empty();
         if noteworthy {
@@ -221,6 +222,9 @@ impl Worker {
             let held = report.count(|result| matches!(result, StepResult::Held { .. })) as u64;
             self.counts.written.fetch_add(written, Ordering::Relaxed);
             self.counts.held.fetch_add(held, Ordering::Relaxed);
+            if held > 0 {
+                tracing::warn!(key = %lease.key, subject = report.subject, held, "the guard holds changes; see `beadle holds`");
+            }
             if written > 0 {
                 tracing::info!(key = %lease.key, subject = report.subject, written, held, "repaired");
             }

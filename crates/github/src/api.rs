@@ -79,6 +79,10 @@ impl Api {
         lacking.iter().fold(document.to_owned(), |document, field| documents::without(&document, field))
     }
 
+    pub(crate) fn is_lacking(&self, field: &str) -> bool {
+        self.lacking.lock().unwrap_or_else(PoisonError::into_inner).contains(field)
+    }
+
     /// This server does not know a field. `false` when it cannot be done without, or was left out already.
     pub(crate) fn lacks(&self, field: &str) -> bool {
         let new = documents::OPTIONAL.contains(&field)

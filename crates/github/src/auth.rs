@@ -150,7 +150,23 @@ impl Auth {
             return Ok(id);
         }
         let request = self.as_app(Method::GET, format!("orgs/{}/installation", self.organisation), None)?;
-        let found: Installation = client.send(&request).await?.json()?;
+        let found = client.send(&request).await.map_err(|error| match error {
+            TransportError::Status { request, status: 404, .. } => {
+                let message = format!(
+                    "the App is not installed on {}, or there is no such organisation",
+                    self.organisation
+                );
+                TransportError::Status { request, status: 404, message }
+            }
+            TransportError::Status { request, status: 401, message } => {
+                let message = format!(
+                    "{message}; does the private key belong to this App's id, and is the clock right?"
+                );
+                TransportError::Status { request, status: 401, message }
+            }
+            error => error,
+        })?;
+        let found: Installation = found.json()?;
         Ok(*known.insert(found.id))
     }
 

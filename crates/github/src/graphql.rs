@@ -81,9 +81,13 @@ pub(crate) async fn run_batch(
     let body = json!({ "query": api.without_lacking(document), "variables": variables });
     match api.post_graphql(body, false).await {
         Ok(answer) if lacks_more(api, &answer) => Box::pin(run_batch(api, doing, document, variables)).await,
-        Ok(answer) => read(api, doing, &answer).map_err(|failure| Unanswered { failure, too_much: false }),
+        Ok(answer) => read(api, doing, &answer).map_err(|failure| {
+            // GitHub reports its own time-out with status 200 and an error without a type.
+            let too_much = failure.class == Class::Retry;
+            Unanswered { failure, too_much }
+        }),
         Err(error) => {
-            let too_much = matches!(error.status(), Some(502 | 504));
+            let too_much = matches!(error.status(), Some(502 | 504)) || error.is_timeout();
             Err(Unanswered { failure: Failure::from(error).during(doing), too_much })
         }
     }
@@ -117,7 +121,7 @@ fn lacks_more(api: &Api, answer: &Answer) -> bool {
     };
     let fields: Vec<String> = envelope.errors.iter().filter_map(unknown).collect();
     // Every one of them is noted, so that the next try leaves them all out.
-    fields.iter().fold(false, |more, field| api.lacks(field) || more)
+    fields.iter().filter(|field| api.lacks(field)).count() > 0
 }
 
 fn read(api: &Api, doing: &str, answer: &Answer) -> Result<Partial, Failure> {

@@ -18,7 +18,7 @@ use crate::read::{invitations, rest_settings};
 use crate::repository::{
     Actor, ActorKind, Allowances, Asks, Collaborator, Part, Repository, Rule, StatusCheck, Visibility,
 };
-use crate::teams::{complete, next, of_repository, snapshot};
+use crate::teams::{Snapshot, complete, next, of_repository, snapshot};
 
 /// How long the first ask waits for others.
 const GATHER: Duration = Duration::from_millis(5);
@@ -88,11 +88,11 @@ impl Loader {
             chunks.into_iter().flatten().collect();
         let mut found: Vec<Repository> =
             results.values_mut().filter_map(|result| result.as_mut().ok().and_then(Option::take)).collect();
-        if let Err(failure) = self.complete(&mut found).await {
-            for (_, reply) in asks {
-                let _ = reply.send(Err(failure.clone())); // who gave up waiting needs no answer
+        let failures = self.complete(&mut found).await;
+        for (repository, failure) in found.iter().zip(failures) {
+            if let Some(failure) = failure {
+                results.insert(repository.node_id.clone(), Err(failure));
             }
-            return;
         }
         let mut found: HashMap<String, Repository> =
             found.into_iter().map(|repository| (repository.node_id.clone(), repository)).collect();
@@ -138,47 +138,35 @@ impl Loader {
         results
     }
 
-    /// Adds what is not read by GraphQL.
-    pub(crate) async fn complete(&self, repositories: &mut [Repository]) -> Result<(), Failure> {
+    /// Adds what is not read by GraphQL. Gives, for each, why it has to come back later, if it has to.
+    pub(crate) async fn complete(&self, repositories: &mut [Repository]) -> Vec<Option<Failure>> {
         let asks = self.asks();
-        if asks.teams {
-            self.read_teams(repositories).await?;
+        let known = self.pending.lock().unwrap_or_else(PoisonError::into_inner).snapshot_calls;
+        let many = asks.teams && repositories.len() >= MANY.max(known);
+        let taken = if many { Some(snapshot(&self.api).await) } else { None };
+        if let Some(Ok(taken)) = &taken {
+            self.pending.lock().unwrap_or_else(PoisonError::into_inner).snapshot_calls = taken.calls;
         }
-        let reads = repositories.iter_mut().map(|repository| self.read_rest(repository, asks));
-        join_all(reads).await.into_iter().collect()
+        let reads =
+            repositories.iter_mut().map(|repository| self.read_rest(repository, asks, taken.as_ref()));
+        join_all(reads).await.into_iter().map(Result::err).collect()
     }
 
-    async fn read_teams(&self, repositories: &mut [Repository]) -> Result<(), Failure> {
-        let known = self.pending.lock().unwrap_or_else(PoisonError::into_inner).snapshot_calls;
-        if repositories.len() >= MANY.max(known) {
-            let taken = snapshot(&self.api).await;
-            if let Ok(taken) = &taken {
-                self.pending.lock().unwrap_or_else(PoisonError::into_inner).snapshot_calls = taken.calls;
-            }
-            for repository in repositories {
-                repository.teams_have_age = true;
-                repository.teams = Some(match &taken {
-                    Ok(snapshot) => Ok(snapshot.of(repository.id)),
-                    Err(failure) => Err(unless_limited(failure)?),
-                });
-            }
-            return Ok(());
-        }
-        let reads = repositories
-            .iter()
-            .map(|repository| of_repository(&self.api, &repository.owner, &repository.name));
-        let reads = join_all(reads).await;
-        for (repository, teams) in repositories.iter_mut().zip(reads) {
-            repository.teams = Some(match teams {
-                Ok(teams) => Ok(teams),
-                Err(failure) => Err(unless_limited(&failure)?),
+    async fn read_rest(
+        &self,
+        repository: &mut Repository,
+        asks: Asks,
+        taken: Option<&Result<Snapshot, Failure>>,
+    ) -> Result<(), Failure> {
+        let (owner, name) = (repository.owner.clone(), repository.name.clone());
+        if asks.teams {
+            repository.teams_have_age = taken.is_some();
+            repository.teams = Some(match taken {
+                Some(Ok(snapshot)) => Ok(snapshot.of(repository.id)),
+                Some(Err(failure)) => Err(unless_limited(failure)?),
+                None => part(None, of_repository(&self.api, &owner, &name)).await?,
             });
         }
-        Ok(())
-    }
-
-    async fn read_rest(&self, repository: &mut Repository, asks: Asks) -> Result<(), Failure> {
-        let (owner, name) = (repository.owner.clone(), repository.name.clone());
         if asks.collaborators {
             repository.invitations = Some(part(None, invitations(&self.api, &owner, &name)).await?);
         }

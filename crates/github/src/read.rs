@@ -161,7 +161,11 @@ impl Reader {
         if seen < listing.total && listing.short.is_none() {
             listing.short = Some(format!("the list came back short ({seen} of {})", listing.total));
         }
-        self.loader.complete(&mut listing.repositories).await?;
+        if let Some(failure) =
+            self.loader.complete(&mut listing.repositories).await.into_iter().flatten().next()
+        {
+            return Err(failure);
+        }
         Ok(listing)
     }
 
@@ -193,6 +197,11 @@ impl Reader {
     /// What a repository is called now: its id, owner and name. `None` when it is gone.
     pub async fn name_of(&self, node_id: &str) -> Result<Option<(u64, String, String)>, Failure> {
         name_of(&self.api, node_id).await
+    }
+
+    /// Whether this server turned out not to know a GraphQL field.
+    pub fn lacks(&self, field: &str) -> bool {
+        self.api.is_lacking(field)
     }
 
     /// Whether a repository has a branch.

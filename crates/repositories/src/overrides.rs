@@ -28,37 +28,44 @@ impl Overrides {
         format!("override-of:{}:{id}", self.organisation)
     }
 
-    /// The sections whose files belong to another repository, or were this one's under another name, each with why.
-    pub(crate) async fn doubts(
+    /// How the files in repos/ stand to a repository.
+    pub(crate) async fn of<'a>(
         &self,
-        policy: &Policy,
+        policy: &'a Policy,
         seen: &Repository,
-    ) -> Result<Vec<(String, String)>, StoreError> {
+    ) -> Result<Standing<'a>, StoreError> {
         let full = seen.full_name();
+        let id = seen.id.to_string();
         if let Some(layer) = policy.file_of(&seen.name) {
-            let id = seen.id.to_string();
-            return match self.store.get(&self.of_file(layer)).await? {
-                Some(owner) if owner == id => Ok(Vec::new()),
-                None => {
-                    self.adopt(layer, seen.id).await?;
-                    Ok(Vec::new())
-                }
-                Some(owner) => {
-                    let file = &layer.file;
-                    let why = format!("{file} belongs to repository {owner}, which had this name before");
-                    Ok(sections(layer, &format!("{why}; if it is for {full} now, say `beadle adopt {full}`")))
-                }
+            let Some(owner) = self.store.get(&self.of_file(layer)).await? else {
+                self.adopt(layer, seen.id).await?;
+                return Ok(Standing::default());
             };
+            if owner == id {
+                return Ok(Standing::default());
+            }
+            let file = &layer.file;
+            let why = format!("{file} belongs to repository {owner}, which had this name before");
+            let why = format!("{why}; if it is for {full} now, say `beadle adopt {full}`");
+            return Ok(Standing { doubtful: sections(layer, &why), own: None });
         }
-        let Some(file) = self.store.get(&self.of_repository(seen.id)).await? else { return Ok(Vec::new()) };
-        // A file that is gone from the policy asks for nothing any more, on purpose.
-        let layer = policy.layers.iter().find(|layer| layer.file == file);
-        Ok(layer.map_or_else(Vec::new, |layer| {
-            sections(
-                layer,
-                &format!("{file} was this repository's before it was renamed to {full}; rename the file too"),
-            )
-        }))
+        let Some(file) = self.store.get(&self.of_repository(seen.id)).await? else {
+            return Ok(Standing::default());
+        };
+        // A file that is gone from the policy, or was given to another repository, asks nothing of this one.
+        let Some(layer) = policy.layers.iter().find(|layer| layer.file == file) else {
+            return Ok(Standing::default());
+        };
+        if self.store.get(&self.of_file(layer)).await?.as_ref() != Some(&id) {
+            return Ok(Standing::default());
+        }
+        if layer.given_name().is_some_and(|given| given.eq_ignore_ascii_case(&seen.name)) {
+            // The file itself gave it this name.
+            return Ok(Standing { doubtful: Vec::new(), own: Some(layer) });
+        }
+        let why =
+            format!("{file} was this repository's before it was renamed to {full}; rename the file too");
+        Ok(Standing { doubtful: sections(layer, &why), own: None })
     }
 
     /// Gives a file to a repository.
@@ -66,6 +73,15 @@ impl Overrides {
         self.store.put(&self.of_file(layer), &id.to_string()).await?;
         self.store.put(&self.of_repository(id), &layer.file).await
     }
+}
+
+/// How the files in repos/ stand to a repository.
+#[derive(Default)]
+pub(crate) struct Standing<'a> {
+    /// Sections whose files belong to another repository, or were this one's under another name, each with why.
+    pub(crate) doubtful: Vec<(String, String)>,
+    /// The file that is this repository's although it is called otherwise.
+    pub(crate) own: Option<&'a Layer>,
 }
 
 fn sections(layer: &Layer, why: &str) -> Vec<(String, String)> {

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use async_trait::async_trait;
-use beadle_engine::{Class, Failure, Key, Mode, Plan, Planner, Store, Unknown};
+use beadle_engine::{Class, Failure, Key, Mode, Plan, Planner, Risk, Store, Unknown};
 use beadle_github::{Reader, Repository};
 
 use crate::aspects::{self, Aspect, Context, Draft, Sheet, Stage, Step};
-use crate::overrides::Overrides;
+use crate::overrides::{Overrides, Standing};
 use crate::policy::{Policy, Target, Verdict};
 
 /// The generation of the policy that is in force. A new one is put in place while work goes on.
@@ -107,7 +107,8 @@ impl RepositoryPlanner {
             let index = self.reader.index().await?;
             let mut found = Vec::new();
             for name in names {
-                match index.iter().find(|row| row.name.eq_ignore_ascii_case(name)) {
+                let bare = name.strip_prefix(&format!("{instance}/")).unwrap_or(name);
+                match index.iter().find(|row| row.name.eq_ignore_ascii_case(bare)) {
                     Some(row) => found.push(row),
                     None => plan.unmatched.push(format!("there is no repository `{name}` in {instance}")),
                 }
@@ -137,16 +138,18 @@ impl RepositoryPlanner {
             plan.skipped = Some(format!("it belongs to {} now", seen.owner));
             return Ok(plan);
         }
-        let mut target = match policy.resolve(seen) {
+        let standing = match &self.overrides {
+            Some(overrides) => overrides.of(policy, seen).await?,
+            None => Standing::default(),
+        };
+        let mut target = match policy.resolve(seen, standing.own) {
             Verdict::Skipped(why) => {
                 plan.skipped = Some(why);
                 return Ok(plan);
             }
             Verdict::Reached(target) => target,
         };
-        if let Some(overrides) = &self.overrides {
-            target.doubtful.extend(overrides.doubts(policy, seen).await?);
-        }
+        target.doubtful.extend(standing.doubtful);
         let desired = policy.desired(&target, seen);
         let context = Context { reader: &self.reader, desired: &desired, repository: seen };
         let mut drafts: Vec<Draft> = Vec::new();
@@ -171,14 +174,24 @@ impl RepositoryPlanner {
         context: &Context<'_>,
         target: &Target,
     ) -> Result<(Vec<Draft>, Vec<Unknown>), Failure> {
-        let unknown = |why: String, transient| Unknown { aspect: aspect.name().to_owned(), why, transient };
+        let name = aspect.name().to_owned();
+        let unknown =
+            |why: String, transient| Unknown { aspect: aspect.name().to_owned(), part: None, why, transient };
         if let Some((_, why)) = target.doubtful.iter().find(|(section, _)| aspect.owns(section)) {
             return Ok((Vec::new(), vec![unknown(why.clone(), false)]));
         }
         let mut sheet = Sheet::default();
         match aspect.plan(context, &mut sheet).await {
             Ok(()) => {
-                let unknowns = sheet.doubts.into_iter().map(|(why, transient)| unknown(why, transient));
+                if sheet.doubts.iter().any(|doubt| doubt.part.is_none()) {
+                    sheet.drafts.retain(|draft| draft.change.risks().count(Risk::Removes) == 0);
+                }
+                let unknowns = sheet.doubts.into_iter().map(|doubt| Unknown {
+                    aspect: name.clone(),
+                    part: doubt.part,
+                    why: doubt.why,
+                    transient: doubt.transient,
+                });
                 Ok((sheet.drafts, unknowns.collect()))
             }
             Err(failure) if matches!(failure.class, Class::RateLimited { .. } | Class::Fatal) => Err(failure),

@@ -9,7 +9,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 const GRAIN: u64 = 1024;
 
 /// What most webhooks are smaller than.
-const SMALL: u64 = 1024 * 1024;
+const SMALL: u64 = 64 * 1024;
 
 /// Room for bodies. Small ones have a quarter of their own, so that large ones cannot keep them out.
 #[derive(Clone, Debug)]

@@ -9,7 +9,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use beadle_engine::{Accepted, Clock, Entry, EntryKind, Store};
+use beadle_engine::{Accepted, Clock, Entry, EntryKind, Store, Time};
 use beadle_hooks::github::{self, Headers, Refusal, Sender};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use http_body_util::BodyExt;
@@ -57,6 +57,8 @@ pub struct Intake {
     room: InFlight,
     /// Who was refused as not configured, so that each is written to the journal once.
     refused: Mutex<HashSet<String>>,
+    /// When a bad signature was last said.
+    said: Mutex<Option<Time>>,
 }
 
 impl Intake {
@@ -70,7 +72,17 @@ impl Intake {
         limits: IntakeLimits,
     ) -> Self {
         let room = InFlight::new(limits.in_flight);
-        Self { senders, store, clock, bell, metrics, limits, room, refused: Mutex::default() }
+        Self {
+            senders,
+            store,
+            clock,
+            bell,
+            metrics,
+            limits,
+            room,
+            refused: Mutex::default(),
+            said: Mutex::default(),
+        }
     }
 
     /// The public listener's routes.
@@ -146,6 +158,16 @@ impl Intake {
         Problem::Refused(StatusCode::PAYLOAD_TOO_LARGE, why)
     }
 
+    /// A wrong secret is the likeliest mistake of a new webhook; it is said, and not for every request.
+    fn say_bad_signature(&self, why: &str) {
+        let now = self.clock.now();
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        if said.is_none_or(|said| now.since(said) > Duration::from_secs(60)) {
+            *said = Some(now);
+            tracing::warn!(why, "a webhook was refused; is its secret the configured one?");
+        }
+    }
+
     /// Who is not configured is remembered, so that an operator can see whose webhooks come to nobody.
     async fn remember(&self, who: &str) {
         let new = self.refused.lock().unwrap_or_else(PoisonError::into_inner).insert(who.to_owned());
@@ -195,6 +217,9 @@ async fn github(State(intake): State<Arc<Intake>>, headers: HeaderMap, body: Bod
         Ok(Accepted::Stored) => answer(StatusCode::ACCEPTED, "stored"),
         Ok(Accepted::Duplicate) => answer(StatusCode::OK, "already stored"),
         Err(Problem::Refused(status, why)) => {
+            if status == StatusCode::UNAUTHORIZED {
+                intake.say_bad_signature(&why);
+            }
             let mut response = answer(status, &why);
             if matches!(status, StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT) {
                 // The rest of the body is not read, so the connection cannot go on.

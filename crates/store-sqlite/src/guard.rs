@@ -44,9 +44,16 @@ pub(crate) fn reserve(
             save(connection, &Hold { why: why.clone(), ..hold.clone() })?;
             verdicts.push(Verdict::Hold(why));
         } else {
-            connection.prepare_cached("INSERT INTO guard_window VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?.execute(
-                params![now.0, instance, hold.digest, risks.weakens, risks.exposes, risks.removes],
-            )?;
+            connection
+                .prepare_cached("INSERT INTO guard_window VALUES (?1, ?2, ?3, 0, ?4, ?5, ?6)")?
+                .execute(params![
+                    now.0,
+                    instance,
+                    hold.digest,
+                    risks.weakens,
+                    risks.exposes,
+                    risks.removes
+                ])?;
             verdicts.push(Verdict::Pass);
         }
     }
@@ -54,7 +61,7 @@ pub(crate) fn reserve(
 }
 
 fn booked(connection: &Connection, digest: &str, since: Time) -> rusqlite::Result<bool> {
-    let sql = "SELECT EXISTS (SELECT 1 FROM guard_window WHERE digest = ?1 AND at > ?2)";
+    let sql = "SELECT EXISTS (SELECT 1 FROM guard_window WHERE digest = ?1 AND written = 0 AND at > ?2)";
     connection.prepare_cached(sql)?.query_row(params![digest, since.0], |row| row.get(0))
 }
 
@@ -107,6 +114,7 @@ pub(crate) fn of_key(connection: &Connection, key: &str) -> rusqlite::Result<Vec
 pub(crate) fn release(connection: &Connection, digests: &[String]) -> rusqlite::Result<()> {
     for digest in digests {
         connection.execute("DELETE FROM hold WHERE digest = ?1", [digest])?;
+        connection.execute("UPDATE guard_window SET written = 1 WHERE digest = ?1", [digest])?;
     }
     Ok(())
 }

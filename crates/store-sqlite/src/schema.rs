@@ -60,6 +60,7 @@ CREATE TABLE guard_window (
     at       INTEGER NOT NULL,
     instance TEXT NOT NULL,
     digest   TEXT NOT NULL,
+    written  INTEGER NOT NULL, -- 0: it was booked, and may be tried again without another booking
     weakens  INTEGER NOT NULL,
     exposes  INTEGER NOT NULL,
     removes  INTEGER NOT NULL

@@ -183,7 +183,9 @@ impl Client {
             Resource::GraphQl => (&self.graphql, if request.writes { 5 } else { 1 }),
             _ => (&self.rest, if request.writes { 5 } else { 1 }),
         };
-        self.budgets.admit(request.resource, 0, lane, self.clock.now())?;
+        if request.counted {
+            self.budgets.admit(request.resource, 0, lane, self.clock.now())?;
+        }
         pace.take(points, lane, &self.clock).await.map_err(|until| Wait {
             credential: self.budgets.credential().to_owned(),
             resource: Resource::Secondary,
@@ -192,7 +194,9 @@ impl Client {
         })?;
         let network = |why: String| TransportError::Network { request: label.to_owned(), why };
         let slot = self.slots.acquire().await.map_err(|error| network(error.to_string()))?;
-        self.budgets.admit(request.resource, 1, lane, self.clock.now())?;
+        if request.counted {
+            self.budgets.admit(request.resource, 1, lane, self.clock.now())?;
+        }
         let mut builder = self.http.request(request.method.clone(), target.clone());
         builder = builder.header(header::ACCEPT, request.accept).headers(request.headers.clone());
         if let Some(authorization) = &request.authorization {
@@ -216,8 +220,10 @@ impl Client {
         };
         let answered = tokio::time::timeout(self.settings.deadline, exchange).await;
         drop(slot);
-        let (status, headers, body) = answered
-            .map_err(|_| network(format!("no answer within {} s", self.settings.deadline.as_secs())))??;
+        let (status, headers, body) = answered.map_err(|_| TransportError::Timeout {
+            request: label.to_owned(),
+            seconds: self.settings.deadline.as_secs(),
+        })??;
         let now = self.clock.now();
         if let Some((resource, account)) = answer::account(&headers, now).filter(|_| request.counted) {
             self.budgets.report(resource, account);

@@ -26,6 +26,14 @@ pub enum TransportError {
         /// What happened.
         why: String,
     },
+    /// No answer within the deadline.
+    #[error("{request}: no answer within {seconds} s")]
+    Timeout {
+        /// Method and path.
+        request: String,
+        /// The deadline.
+        seconds: u64,
+    },
     /// An answer that is no success.
     #[error("{request}: {status} {message}")]
     Status {
@@ -60,7 +68,7 @@ impl TransportError {
         match self {
             Self::Budget(wait) => Class::RateLimited { until: wait.until, spares_events: wait.spares_events },
             Self::Limited { until, .. } => Class::RateLimited { until: *until, spares_events: false },
-            Self::Network { .. } | Self::Nonsense { .. } => Class::Retry,
+            Self::Network { .. } | Self::Timeout { .. } | Self::Nonsense { .. } => Class::Retry,
             Self::Status { status, .. } => match status {
                 409 | 412 | 301 | 302 | 307 | 308 => Class::Conflict,
                 408 | 425 | 500.. => Class::Retry,
@@ -68,6 +76,11 @@ impl TransportError {
             },
             Self::ForeignOrigin { .. } => Class::Rejected,
         }
+    }
+
+    /// Whether our own deadline passed.
+    pub fn is_timeout(&self) -> bool {
+        matches!(self, Self::Timeout { .. })
     }
 
     /// The answer's status, if there was one.

@@ -4,7 +4,7 @@ use std::io::{IsTerminal as _, Write as _};
 use std::sync::Arc;
 
 use anyhow::bail;
-use beadle_engine::apply::{Gate, Planner as _};
+use beadle_engine::apply::{Gate, Planner as _, forget_what_is_mended};
 use beadle_engine::{Class, Clock, Failure, Key, Outcome, Report, Risks, StepResult, Store, apply};
 
 use crate::cli::ApplyArgs;
@@ -124,7 +124,7 @@ async fn write(
         generation: org.policy.current().generation.clone(),
     };
     if plan.changes.is_empty() {
-        return Ok(apply(key, plan, &org.writer(), &gate, &|_, _| {}).await?);
+        return Ok(Report::of_nothing(plan));
     }
     let now = clock.now();
     let paused = store
@@ -171,6 +171,7 @@ async fn write_agreed(
     let hint = id.and_then(|id| org.reader.node_of(id));
     let mut plan = org.planner(Some(&gate.store)).plan(key, hint.as_deref()).await?;
     let agreed: Vec<String> = shown.changes.iter().map(|change| change.digest(key)).collect();
+    forget_what_is_mended(key, &plan, gate).await?;
     let all = plan.changes.iter().all(|change| agreed.contains(&change.digest(key)));
     if !all {
         printer.error(&format!("{}: {CHANGED}", plan.subject));

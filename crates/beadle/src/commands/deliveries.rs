@@ -19,7 +19,11 @@ pub(crate) async fn run(config: &Config, args: &ListArgs, printer: &Printer) -> 
     }
     let since = args.since.map(|since| Clock::system().now() - since);
     let listing = Listing { after: 0, since, key: args.key.clone(), limit: args.limit };
-    for row in store.deliveries(listing).await? {
+    let rows = store.deliveries(listing).await?;
+    if rows.is_empty() && !args.json {
+        printer.line("no deliveries");
+    }
+    for row in rows {
         if args.json {
             printer.line(serde_json::to_string(&row)?);
             continue;

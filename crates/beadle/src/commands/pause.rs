@@ -12,12 +12,18 @@ use crate::config::Config;
 use crate::printer::Printer;
 use crate::wiring::{self, Org};
 
+/// A pause that is forgotten ends.
+const LONGEST: Duration = Duration::from_secs(30 * 24 * 3600);
+
 pub(crate) async fn pause(
     config: &Config,
     scope: &Scope,
     time: Duration,
     printer: &Printer,
 ) -> anyhow::Result<u8> {
+    if time.is_zero() || time > LONGEST {
+        bail!("a pause lasts from 1s to 30d");
+    }
     let clock = Clock::system();
     let store = wiring::store(config)?;
     let (scope, name) = resolve(config, scope, &clock).await?;

@@ -38,7 +38,7 @@ pub(crate) async fn run(config: &Config) -> anyhow::Result<u8> {
         // The service starts all the same: it answers 503, and goes on when the store does.
         tracing::error!(error = format!("{error:#}"), "the store takes no writes");
     }
-    let reconcilers = Reconcilers::new(&clock);
+    let reconcilers = Reconcilers::new(config, &clock);
 
     let stop = CancellationToken::new();
     let bell = Arc::new(Notify::new());
@@ -222,7 +222,10 @@ impl<'a> Watched<'a> {
         let current = org.policy.current().generation.clone();
         let home = self.file.policy_repository.clone();
         match tokio::task::spawn_blocking(move || Policy::load(&folder, &home)).await? {
-            Ok(policy) if policy.generation == current => self.candidate = None,
+            Ok(policy) if policy.generation == current => {
+                self.candidate = None;
+                self.said.clear();
+            }
             Ok(policy) if self.candidate.as_ref() == Some(&policy.generation) => {
                 org.policy.replace(policy);
                 say_remarks(org);

@@ -78,6 +78,23 @@ impl Config {
                 "{file}: retention.ids has to be 8d at least: GitHub may deliver an event again for 7 days"
             );
         }
+        for org in &self.file.org {
+            if org.budget.reserve > 90 {
+                bail!("{file}: {}: budget.reserve is in percent, 90 at most", org.name);
+            }
+            if org.limits().window < Duration::from_secs(60) {
+                bail!("{file}: {}: guard.window has to be 60s at least", org.name);
+            }
+            if org.budget.concurrency == 0 || org.budget.concurrency > 90 {
+                bail!("{file}: {}: budget.concurrency has to be from 1 to 90", org.name);
+            }
+        }
+        if self.file.worker.concurrency == 0 {
+            bail!("{file}: worker.concurrency has to be 1 at least");
+        }
+        if self.file.server.listen == self.file.server.operator {
+            bail!("{file}: server.listen and server.operator are the same address");
+        }
         let operator = self.file.server.operator;
         if !operator.ip().is_loopback() && self.file.server.operator_token.is_none() {
             bail!(

@@ -242,3 +242,47 @@ async fn what_changed_since_the_plan_was_shown_is_not_written_unseen() {
     assert_eq!(world.repository("widgets")["topics"], json!(["managed", "theirs"]));
     assert_eq!(world.repository("widgets")["has_wiki"], json!(false), "what was shown is written");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_doubt_about_one_setting_does_not_keep_a_leak_open() {
+    let policy = "repository:\n  visibility: private\n  default_branch: main\n";
+    let world = world(
+        json!({ "visibility": "public", "default_branch": "master", "branches": { "master": {} } }),
+        policy,
+    )
+    .await;
+    world.beadle(&["apply", "--yes"]).await.expect(1);
+    assert_eq!(world.repository("widgets")["visibility"], "private");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_gives_a_name_follows_its_own_repository_alone() {
+    let gadgets = json!({ "id": 4102, "branches": { "main": {} }, "teams": { "contractors": "admin" } });
+    let widgets = json!({ "id": 4101, "branches": { "main": {} } });
+    let world = World::new(acme(json!({ "gadgets": gadgets, "widgets": widgets }))).await;
+    world.policy(
+        "repos/widgets.yml",
+        "repository: { name: gizmos }\nteams:\n  - { name: platform, permission: pull }\n",
+    );
+    world.beadle(&["apply", "--yes"]).await.expect(0);
+    assert_eq!(world.repository("gizmos")["teams"], json!({ "platform": "pull" }));
+    assert_eq!(world.repository("gadgets")["teams"], json!({ "contractors": "admin" }));
+    world.patch(json!({ "gizmos": { "teams": { "contractors": "admin" } } }), false).await;
+    world.beadle(&["apply", "--yes"]).await.expect(0);
+    assert_eq!(world.repository("gizmos")["teams"], json!({ "platform": "pull" }), "it is still the file's");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fight_over_one_thing_is_counted_every_time() {
+    let mut world =
+        world(json!({ "branches": { "main": {} } }), "teams:\n  - { name: platform, permission: pull }\n")
+            .await;
+    world.org_lines = "[org.guard]\nremoves = 2\n".into();
+    let mut codes = Vec::new();
+    for _ in 0..4 {
+        world.patch(json!({ "widgets": { "teams": { "contractors": "admin" } } }), false).await;
+        codes.push(world.beadle(&["apply", "--yes"]).await.code);
+    }
+    assert_eq!(codes, [0, 0, 2, 2], "the third time it is held");
+    assert!(world.repository("widgets")["teams"].get("contractors").is_some());
+}

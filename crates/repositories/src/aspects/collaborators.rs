@@ -74,7 +74,7 @@ impl Aspect for Collaborators {
             _ => return Ok(()),
         };
         for want in &wanted.items {
-            present(want, seen, pending, sheet);
+            present(context, want, seen, pending, sheet);
         }
         if wanted.exclusive {
             absent(wanted, seen, pending, sheet);
@@ -83,7 +83,13 @@ impl Aspect for Collaborators {
     }
 }
 
-fn present(want: &CollaboratorWant, seen: &[Collaborator], pending: &[Invitation], sheet: &mut Sheet) {
+fn present(
+    context: &Context<'_>,
+    want: &CollaboratorWant,
+    seen: &[Collaborator],
+    pending: &[Invitation],
+    sheet: &mut Sheet,
+) {
     let after = json!(want.permission.as_str());
     let change = |before: &Permission| {
         let before_text = json!(before.as_str());
@@ -99,7 +105,10 @@ fn present(want: &CollaboratorWant, seen: &[Collaborator], pending: &[Invitation
         |expired| Write::Put { login: want.login.clone(), permission: want.permission.clone(), expired };
     let what = format!("collaborator {}", want.login);
     if let Some(found) = seen.iter().find(|found| found.login.eq_ignore_ascii_case(&want.login)) {
-        if found.permission != want.permission {
+        let coarse = matches!(want.permission.rank(), None | Some(1 | 3)) && context.reader.lacks("roleName");
+        if found.permission != want.permission && coarse {
+            sheet.part_unresolved(&want.login, format!("this GitHub does not show roles ({})", want.asked));
+        } else if found.permission != want.permission {
             sheet.change(what, change(&found.permission), put(None));
         }
         return;

@@ -91,8 +91,18 @@ pub struct Draft {
 pub struct Sheet {
     /// What differs.
     pub drafts: Vec<Draft>,
-    /// What could not be read or resolved, and whether that may pass by itself.
-    pub doubts: Vec<(String, bool)>,
+    /// What could not be read or resolved.
+    pub doubts: Vec<Doubt>,
+}
+
+/// Something that could not be read or resolved.
+pub struct Doubt {
+    /// The part of the aspect that it is about; `None` for the whole.
+    pub part: Option<String>,
+    /// What, and what to do.
+    pub why: String,
+    /// Whether it may pass by itself.
+    pub transient: bool,
 }
 
 impl Sheet {
@@ -116,12 +126,17 @@ impl Sheet {
 
     /// Something could not be read now.
     pub fn unreadable(&mut self, why: impl Into<String>) {
-        self.doubts.push((why.into(), true));
+        self.doubts.push(Doubt { part: None, why: why.into(), transient: true });
     }
 
     /// Something does not exist; somebody has to mend the policy or the organisation.
     pub fn unresolved(&mut self, why: impl Into<String>) {
-        self.doubts.push((why.into(), false));
+        self.doubts.push(Doubt { part: None, why: why.into(), transient: false });
+    }
+
+    /// The same of one part; the rest of the aspect goes on, removals too.
+    pub fn part_unresolved(&mut self, part: &str, why: impl Into<String>) {
+        self.doubts.push(Doubt { part: Some(part.to_owned()), why: why.into(), transient: false });
     }
 }
 

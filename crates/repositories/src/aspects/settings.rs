@@ -159,7 +159,10 @@ async fn default_branch(
 ) -> Result<(), Failure> {
     let branch = want.value.as_str().unwrap_or_default();
     if !context.reader.branch_exists(&context.repository.node_id, branch).await? {
-        sheet.unresolved(format!("there is no branch `{branch}` to be the default one ({})", want.asked));
+        sheet.part_unresolved(
+            "default_branch",
+            format!("there is no branch `{branch}` to be the default one ({})", want.asked),
+        );
         return Ok(());
     }
     let fields = vec![field("default_branch", seen, want.value.clone(), Some(&want.asked), Risk::Changes)];
@@ -179,7 +182,7 @@ fn seen(context: &Context<'_>, want: &Want, sheet: &mut Sheet) -> Option<Value> 
     if !is_rest_only(key) {
         let seen = context.repository.settings.get(key).cloned();
         if seen.is_none() {
-            sheet.unresolved(format!("this GitHub does not show `{key}` ({})", want.asked));
+            sheet.part_unresolved(key, format!("this GitHub does not show `{key}` ({})", want.asked));
         }
         return seen;
     }
@@ -260,9 +263,10 @@ fn security(context: &Context<'_>, want: &Want, seen: &Value, sheet: &mut Sheet)
                 feature == "advanced_security" && context.repository.visibility == Visibility::Public;
             if !always && after != "disabled" {
                 let place = &want.asked;
-                sheet.unresolved(format!(
-                    "this repository has no `{feature}` to turn on; it may need a licence ({place})"
-                ));
+                sheet.part_unresolved(
+                    feature,
+                    format!("this repository has no `{feature}` to turn on; it may need a licence ({place})"),
+                );
             }
             continue;
         }

@@ -123,7 +123,7 @@ impl Policy {
 }
 
 /// How narrow the layer of a file is.
-fn rank(asked: &Asked) -> u8 {
+pub(crate) fn rank(asked: &Asked) -> u8 {
     match asked.file.split_once('/').map(|(folder, _)| folder) {
         Some("repos") => 2,
         Some("suborgs") => 1,

@@ -123,13 +123,14 @@ impl Policy {
             remarks: Vec::new(),
             sources: BTreeMap::new(),
         };
-        for (file, other) in sources.keys().zip(sources.keys().skip(1)) {
-            if stem(file).eq_ignore_ascii_case(stem(other)) {
-                let asked = beadle_engine::Asked { file: other.as_str().into(), line: 1 };
+        let mut stems: BTreeMap<String, &str> = BTreeMap::new();
+        for file in sources.keys() {
+            if let Some(other) = stems.insert(stem(file).to_lowercase(), file) {
+                let asked = beadle_engine::Asked { file: file.as_str().into(), line: 1 };
                 problems.push(Problem::error(
                     asked,
                     1,
-                    format!("{file} says something of the same; keep one of them"),
+                    format!("{other} says something of the same; keep one of them"),
                 ));
             }
         }

@@ -11,6 +11,7 @@ mod schema;
 mod shape;
 mod targeting;
 
+pub(crate) use desired::rank;
 pub use desired::{BranchWant, CollaboratorWant, Desired, Listed, TeamWant, Want};
 pub use files::{Layer, LayerKind, Policy, PolicyError};
 pub(crate) use merge::merge;

@@ -57,7 +57,12 @@ impl Node {
         parsed.map(|raw| place(raw, &name)).map_err(|error| {
             let place = error.location().map_or((1, 1), |place| (small(place.line()), small(place.column())));
             let text = error.without_snippet().to_string();
-            let message = text.lines().next().unwrap_or_default().to_owned();
+            // The place is said apart, and the library's options are nobody's business.
+            let message = text.lines().next().unwrap_or_default();
+            let message = [" at line ", ", set DuplicateKeyPolicy", "; use from_"]
+                .iter()
+                .fold(message, |message, cut| message.split(cut).next().unwrap_or(message))
+                .to_owned();
             Problem::error(Asked { file: name, line: place.0.max(1) }, place.1.max(1), message)
         })
     }

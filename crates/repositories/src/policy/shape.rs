@@ -86,10 +86,11 @@ impl Shape {
     /// Checks a value and everything in it.
     pub(crate) fn check(&self, path: &str, node: &Node, problems: &mut Vec<Problem>) {
         if !self.fits(node) {
+            let what = if path.is_empty() { "the file".to_owned() } else { format!("`{path}`") };
             let problem = Problem::error(
                 node.asked.clone(),
                 node.column,
-                format!("`{path}` has to be {}, and is {}", self.expectation(), described(node)),
+                format!("{what} has to be {}, and is {}", self.expectation(), described(node)),
             );
             problems.push(match (self.texts(), node.text()) {
                 (Some(texts), Some(text)) => match nearest(text, texts.iter().copied()) {

@@ -28,10 +28,11 @@ pub struct Target {
 }
 
 impl Policy {
-    /// What the policy says to `repository`.
-    pub fn resolve(&self, repository: &Repository) -> Verdict {
+    /// What the policy says to `repository`. `own` is a file that is this repository's although it has another name now.
+    pub fn resolve(&self, repository: &Repository, own: Option<&Layer>) -> Verdict {
         let name = repository.name.as_str();
-        let named = self.file_of(name);
+        let named = self.file_of(name).or(own);
+        let is_own = |layer: &Layer| own.is_some_and(|own| own.file == layer.file);
         let own = LEFT_OUT.iter().copied().chain([self.home.as_str()]);
         if named.is_none() && own.into_iter().any(|own| name.eq_ignore_ascii_case(own)) {
             return Verdict::Skipped("left out unless a file in repos/ names it".into());
@@ -47,7 +48,7 @@ impl Policy {
         }
         let mut target = Target { root: None, doubtful: Vec::new() };
         for layer in &self.layers {
-            match reaches(layer, repository) {
+            match if is_own(layer) { Ok(true) } else { reaches(layer, repository) } {
                 Ok(true) => {
                     target.root = Some(match &target.root {
                         None => layer.root.clone(),
@@ -82,7 +83,10 @@ impl Policy {
             match &layer.kind {
                 LayerKind::Organisation => {}
                 LayerKind::Repository(file) => {
-                    if !names.iter().any(|name| self::names(layer, name)) {
+                    let given = layer.given_name().unwrap_or(file);
+                    let is_its =
+                        |name: &&str| name.eq_ignore_ascii_case(file) || name.eq_ignore_ascii_case(given);
+                    if !names.iter().any(is_its) {
                         unmatched.push(format!("{}: there is no repository `{file}`", layer.file));
                     }
                 }
@@ -107,11 +111,16 @@ impl Policy {
     }
 }
 
-/// Whether a file in repos/ is about the repository of this name: by the file's name, or by the name that it gives.
+/// Whether a file in repos/ is called like this repository.
 fn names(layer: &Layer, name: &str) -> bool {
-    let LayerKind::Repository(file) = &layer.kind else { return false };
-    let given = layer.root.get("repository").and_then(|repository| repository.get("name")?.text());
-    file.eq_ignore_ascii_case(name) || given.is_some_and(|given| given.eq_ignore_ascii_case(name))
+    matches!(&layer.kind, LayerKind::Repository(file) if file.eq_ignore_ascii_case(name))
+}
+
+impl Layer {
+    /// The name that a file in repos/ gives its repository.
+    pub fn given_name(&self) -> Option<&str> {
+        self.root.get("repository")?.get("name")?.text()
+    }
 }
 
 /// Whether a layer reaches a repository; `Err` where it cannot be known.

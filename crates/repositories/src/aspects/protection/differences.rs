@@ -35,19 +35,23 @@ pub(super) async fn differences(
     rule: Option<&Rule>,
 ) -> Result<(Vec<Difference>, Vec<Doubt>), Failure> {
     let (mut found, mut doubts) = (Vec::new(), Vec::new());
-    flags(wanted, rule, &mut found, &mut doubts);
+    flags(context, wanted, rule, &mut found, &mut doubts);
     checks(wanted, rule, &mut found);
-    environments(wanted, rule, &mut found);
+    if !context.reader.lacks("requiredDeploymentEnvironments") {
+        environments(wanted, rule, &mut found);
+    }
     let none = Allowances::default();
     let allowances = rule.map_or(&none, |rule| &rule.allowances);
     for list in LISTS {
         let hidden = rule.is_some_and(|rule| rule.hidden.iter().any(|name| name == list.connection));
-        if hidden && wanted.lists.contains_key(list.graphql) {
+        let off =
+            list.flag.is_some_and(|flag| wanted.fields.get(flag).is_some_and(|(on, _)| on == &json!(false)));
+        if hidden && !off && wanted.lists.contains_key(list.graphql) {
             let text = format!(
                 "GitHub does not show everybody in `{}` of the rule; the list stays as it is",
                 list.rest
             );
-            doubts.push((text, true));
+            doubts.push((text, false));
             continue;
         }
         match actors(context, wanted, rule, list, (list.seen)(allowances)).await? {
@@ -62,17 +66,21 @@ fn seen_flag(rule: Option<&Rule>, graphql: &str) -> Value {
     rule.and_then(|rule| rule.fields.get(graphql).cloned()).unwrap_or(Value::Null)
 }
 
-fn flags(wanted: &Wanted, rule: Option<&Rule>, found: &mut Vec<Difference>, doubts: &mut Vec<Doubt>) {
+fn flags(
+    context: &Context<'_>,
+    wanted: &Wanted,
+    rule: Option<&Rule>,
+    found: &mut Vec<Difference>,
+    doubts: &mut Vec<Doubt>,
+) {
     for flag in FLAGS {
         // A flag with a list is written with its list.
         if LISTS.iter().any(|list| list.flag == Some(flag.graphql)) {
             continue;
         }
         let Some((value, asked)) = wanted.fields.get(flag.graphql) else { continue };
-        // A count is absent where no reviews are required.
-        let shown = |rule: &Rule| rule.fields.contains_key(flag.graphql) || flag.rest.ends_with("count");
-        if !rule.is_none_or(shown) {
-            doubts.push((format!("this GitHub does not show `{}` ({asked})", flag.rest), false));
+        if context.reader.lacks(flag.graphql) {
+            doubts.push((format!("this GitHub does not know `{}` ({asked})", flag.rest), false));
             continue;
         }
         let seen = seen_flag(rule, flag.graphql);

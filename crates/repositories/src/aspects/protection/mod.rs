@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 use self::differences::{Difference, differences};
 use self::translate::Wanted;
 use super::{Aspect, Context, Sheet, Step, Target, field};
-use crate::policy::{BranchWant, Node, merge};
+use crate::policy::{BranchWant, Node, merge, rank};
 
 /// The repository's branch protection rules.
 pub struct Protection;
@@ -66,8 +66,8 @@ impl Aspect for Protection {
             }
             None => return Ok(()),
         };
-        let default = default_branch(context).await?;
-        for wanted in patterns(&context.desired.branches, default.as_deref(), sheet) {
+        let defaults = default_branches(context).await?;
+        for wanted in patterns(&context.desired.branches, &defaults, sheet) {
             let rule = rules.iter().find(|rule| rule.pattern == wanted.pattern);
             match (&wanted.protection, rule) {
                 (None, None) => {}
@@ -85,40 +85,46 @@ impl Aspect for Protection {
     }
 }
 
-/// What `default` stands for: the branch that the policy makes the default one, where it exists; else the one that is.
-async fn default_branch(context: &Context<'_>) -> Result<Option<String>, Failure> {
+/// What `default` stands for: the branch that is the default one; and until then also the one that the policy makes it,
+/// where it exists.
+async fn default_branches(context: &Context<'_>) -> Result<Vec<String>, Failure> {
     let repository = context.repository;
+    let mut branches: Vec<String> = repository.default_branch.iter().cloned().collect();
     let wanted = context.desired.settings.iter().find(|want| want.key == "default_branch");
-    let wanted = wanted
-        .and_then(|want| want.value.as_str())
-        .filter(|want| repository.default_branch.as_deref() != Some(want));
-    match wanted {
-        Some(wanted) if context.reader.branch_exists(&repository.node_id, wanted).await? => {
-            Ok(Some(wanted.to_owned()))
-        }
-        _ => Ok(repository.default_branch.clone()),
+    if let Some(wanted) = wanted.and_then(|want| want.value.as_str())
+        && !branches.iter().any(|branch| branch == wanted)
+        && context.reader.branch_exists(&repository.node_id, wanted).await?
+    {
+        branches.push(wanted.to_owned());
     }
+    Ok(branches)
 }
 
-/// The patterns that are asked for. What is said of a branch by its name is laid over what is said of `default`.
-fn patterns<'a>(branches: &'a [BranchWant], default: Option<&'a str>, sheet: &mut Sheet) -> Vec<Asks<'a>> {
+/// The patterns that are asked for. The narrower layer is laid over the wider one, and of one layer what is said of a
+/// branch by its name over what is said of `default`.
+fn patterns<'a>(branches: &'a [BranchWant], defaults: &'a [String], sheet: &mut Sheet) -> Vec<Asks<'a>> {
     let mut patterns: Vec<Asks<'a>> = Vec::new();
-    let (of_default, named): (Vec<_>, Vec<_>) = branches.iter().partition(|branch| branch.pattern.is_none());
-    for branch in of_default.into_iter().chain(named) {
-        let Some(pattern) = branch.pattern.as_deref().or(default) else {
-            sheet.unreadable("GitHub does not say what the default branch is called");
-            continue;
+    let mut ordered: Vec<&BranchWant> = branches.iter().collect();
+    ordered.sort_by_key(|branch| (rank(&branch.asked), branch.pattern.is_some()));
+    for branch in ordered {
+        let names: Vec<&str> = match &branch.pattern {
+            Some(pattern) => vec![pattern],
+            None => defaults.iter().map(String::as_str).collect(),
         };
-        match patterns.iter_mut().find(|other| other.pattern == pattern) {
-            Some(other) => {
-                other.protection = match (&other.protection, &branch.protection) {
-                    (Some(under), Some(over)) => Some(merge(under, over)),
-                    (_, over) => over.clone(),
-                };
-                other.asked = &branch.asked;
-            }
-            None => {
-                patterns.push(Asks { pattern, protection: branch.protection.clone(), asked: &branch.asked });
+        if names.is_empty() {
+            sheet.unreadable("GitHub does not say what the default branch is called");
+        }
+        for pattern in names {
+            let (protection, asked) = (branch.protection.clone(), &branch.asked);
+            match patterns.iter_mut().find(|other| other.pattern == pattern) {
+                Some(other) => {
+                    other.protection = match (&other.protection, protection) {
+                        (Some(under), Some(over)) => Some(merge(under, &over)),
+                        (_, over) => over,
+                    };
+                    other.asked = asked;
+                }
+                None => patterns.push(Asks { pattern, protection, asked }),
             }
         }
     }
@@ -145,15 +151,19 @@ async fn plan_rule(
             ("pattern".to_owned(), json!(asks.pattern)),
         ]);
         let shadowed = rules.iter().find(|rule| shadows(asks.pattern, &rule.pattern));
-        let (before, risk) = match shadowed {
-            // Only one rule applies to a branch, and an exact name goes before a pattern.
-            Some(shadowed) => (json!(format!("protected by {}", shadowed.pattern)), Risk::Weakens),
-            None => (Value::Null, Risk::Adds),
+        // Only one rule applies to a branch, and an exact name goes before a pattern.
+        let rule = match shadowed {
+            Some(shadowed) => {
+                let before = json!(format!("protected by {}", shadowed.pattern));
+                field("new rule", before, json!("a rule of its own"), Some(asks.asked), Risk::Weakens)
+            }
+            None => field("new rule", Value::Null, json!(true), Some(asks.asked), Risk::Adds),
         };
-        let mut fields = vec![field("rule", before, json!(asks.pattern), Some(asks.asked), risk)];
+        let mut fields = vec![rule];
         for difference in found {
             input.extend(difference.input.into_iter().map(|(name, value)| (name.to_owned(), value)));
-            let added = difference.fields.into_iter();
+            // What is off is off in a new rule by itself.
+            let added = difference.fields.into_iter().filter(|field| field.after != json!(false));
             fields.extend(added.map(|field| Field { before: Value::Null, risk: Risk::Adds, ..field }));
         }
         sheet.change(what, fields, Write::Create(Value::Object(input)));

@@ -94,7 +94,7 @@ impl Loader {
                 results.insert(repository.node_id.clone(), Err(failure));
             }
         }
-        let mut found: HashMap<String, Repository> =
+        let found: HashMap<String, Repository> =
             found.into_iter().map(|repository| (repository.node_id.clone(), repository)).collect();
         for (id, reply) in asks {
             let result = match results.get(&id) {
@@ -102,9 +102,8 @@ impl Loader {
                 // Two may ask for one; a node is answered under the id that it says it has.
                 _ => Ok(found.get(&id).cloned()),
             };
-            let _ = reply.send(result);
+            let _ = reply.send(result); // who gave up waiting needs no answer
         }
-        found.clear();
     }
 
     async fn by_ids(&self, ids: &[String]) -> Vec<(String, Result<Option<Repository>, Failure>)> {

@@ -19,6 +19,8 @@ pub struct Fault {
     pub status: Option<u16>,
     /// With this `Retry-After`, in seconds.
     pub retry_after: Option<u64>,
+    /// With this `Location`.
+    pub location: Option<String>,
     /// With this body in place of the answer.
     pub body: Option<Value>,
     /// Answers later by so many milliseconds.

@@ -158,6 +158,7 @@ async fn api(
         let mut reply = Reply::message(fault.status?, "injected fault");
         reply.body = fault.body.clone().or(reply.body);
         reply.headers.extend(fault.retry_after.map(|seconds| ("retry-after", seconds.to_string())));
+        reply.headers.extend(fault.location.clone().map(|location| ("location", location)));
         Some(reply)
     });
     log["fault"] = json!(fault.is_some());

@@ -231,10 +231,11 @@ async fn what_changed_since_the_plan_was_shown_is_not_written_unseen() {
     let world =
         world(json!({ "branches": { "main": {} }, "has_wiki": true, "topics": ["managed"] }), policy).await;
     // The second read, under the claim, comes late; meanwhile somebody adds a topic.
-    world.fault(json!({ "path": "/graphql", "contains": "nodes(ids", "delay_ms": 4000, "count": 1 })).await;
+    world.fault(json!({ "path": "/graphql", "contains": "nodes(ids", "delay_ms": 6000, "count": 1 })).await;
     let applied = async { world.beadle(&["apply", "--yes"]).await };
     let meanwhile = async {
-        tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+        // The plan that is shown was read: the next call is the read under the claim.
+        world.until_called("/graphql", 1).await;
         world.patch(json!({ "widgets": { "topics": ["managed", "theirs"] } }), false).await;
     };
     let (applied, ()) = tokio::join!(applied, meanwhile);

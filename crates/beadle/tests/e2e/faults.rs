@@ -151,12 +151,30 @@ async fn a_used_up_budget_stops_before_it_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_foreign_redirect_is_not_followed_with_our_token() {
+async fn redirects_are_followed_within_the_origin_alone() {
     let world = drifted().await;
     world.policy("settings.yml", "repository:\n  has_pull_requests: true\n");
-    world.fault(json!({ "method": "GET", "path": "/repos/acme/widgets", "status": 301, "body": { "url": "http://elsewhere.test/" } })).await;
+    let other = World::new(acme(json!({}))).await;
+    let foreign = format!("{}/repos/acme/widgets", other.sim.url());
+    world.fault(json!({ "path": "/repos/acme/widgets", "status": 301, "location": foreign })).await;
     let plan = world.beadle(&["plan"]).await.expect(2);
-    assert!(plan.out.contains("? unknown settings"), "{}", plan.out);
+    assert!(plan.out.contains("which is not the configured origin"), "{}", plan.out);
+    assert_eq!(other.sim.calls(), Vec::<Value>::new(), "our token went elsewhere");
+    world.no_faults().await;
+    let id = world.repository("widgets")["id"].clone();
+    let moved = format!("{}/repositories/{id}", world.sim.url());
+    world.fault(json!({ "path": "/repos/acme/widgets", "status": 301, "location": moved, "count": 1 })).await;
+    world.beadle(&["plan"]).await.expect(0);
+    // A write is not repeated elsewhere: what moved is read again.
+    let mut world = world;
+    world.checked = false; // `GET /repositories/ID` is where GitHub redirects to, and in no description
+    world.patch(json!({ "widgets": { "has_pull_requests": false } }), false).await;
+    world
+        .fault(json!({ "method": "PATCH", "path": "/repos/acme/widgets", "status": 307, "location": moved }))
+        .await;
+    let applied = world.beadle(&["apply", "--yes"]).await.expect(1);
+    assert!(applied.out.contains("it has moved to"), "{}", applied.out);
+    assert_eq!(world.repository("widgets")["has_pull_requests"], json!(false));
 }
 
 #[tokio::test(flavor = "multi_thread")]

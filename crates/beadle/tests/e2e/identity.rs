@@ -12,10 +12,11 @@ const LOOKUP: &str = "... on Repository { databaseId name owner { login } }";
 
 /// Applies, and changes the state between the plan and the first write.
 async fn apply_and_meanwhile(world: &World, meanwhile: impl AsyncFn()) -> Ran {
-    world.fault(json!({ "path": "/graphql", "contains": LOOKUP, "delay_ms": 4000, "count": 1 })).await;
+    world.fault(json!({ "path": "/graphql", "contains": LOOKUP, "delay_ms": 6000, "count": 1 })).await;
     let applied = async { world.beadle(&["apply", "--yes"]).await };
     let changed = async {
-        tokio::time::sleep(Duration::from_secs(2)).await;
+        // Both reads of the repository are over: the next call is the look-up.
+        world.until_called("/teams", 2).await;
         meanwhile().await;
     };
     tokio::join!(applied, changed).0

@@ -151,3 +151,19 @@ async fn the_schema_takes_what_the_check_takes() {
         assert!(world.beadle(&["completions", shell]).await.expect(0).out.contains("beadle"));
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_examples_are_accepted_whole() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples");
+    let world = World::new(acme(json!({}))).await;
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_beadle"));
+    command.args(["--config", &format!("{folder}/beadle.toml"), "check", "--json"]);
+    let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+    let checked: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(checked[0]["problems"], json!([]), "{checked}");
+    let printed = world.beadle(&["example"]).await.expect(0);
+    assert_eq!(
+        printed.out.trim_end(),
+        std::fs::read_to_string(format!("{folder}/beadle.toml")).unwrap().trim_end()
+    );
+}

@@ -196,6 +196,20 @@ impl World {
         self.sim.calls().into_iter().filter(|call| call["writes"] == Value::Bool(true)).collect()
     }
 
+    /// Waits until so many calls to paths that end like this were answered, and a moment longer.
+    pub(crate) async fn until_called(&self, ending: &str, times: usize) {
+        for _ in 0..1000 {
+            let calls = self.sim.calls();
+            let is_one = |call: &&Value| call["path"].as_str().is_some_and(|path| path.ends_with(ending));
+            if calls.iter().filter(is_one).count() >= times {
+                tokio::time::sleep(Duration::from_millis(700)).await;
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("{ending} was not called {times} times");
+    }
+
     /// Waits until something holds of a repository.
     pub(crate) async fn until(&self, name: &str, what: &str, holds: impl Fn(&Value) -> bool) {
         let attempts = PATIENCE.as_millis() / 20;

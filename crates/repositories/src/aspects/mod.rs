@@ -134,7 +134,12 @@ impl Sheet {
         self.doubts.push(Doubt { part: None, why: why.into(), transient: false });
     }
 
-    /// The same of one part; the rest of the aspect goes on, removals too.
+    /// One part could not be read now; the rest of the aspect goes on, removals too.
+    pub fn part_unreadable(&mut self, part: &str, why: impl Into<String>) {
+        self.doubts.push(Doubt { part: Some(part.to_owned()), why: why.into(), transient: true });
+    }
+
+    /// The same of something that does not exist.
     pub fn part_unresolved(&mut self, part: &str, why: impl Into<String>) {
         self.doubts.push(Doubt { part: Some(part.to_owned()), why: why.into(), transient: false });
     }

@@ -196,7 +196,7 @@ fn seen(context: &Context<'_>, want: &Want, sheet: &mut Sheet) -> Option<Value> 
         Some(Err(why)) => why.clone(),
         None => format!("`{key}` was not read"),
     };
-    sheet.unreadable(why);
+    sheet.part_unreadable(key, why);
     None
 }
 

@@ -304,9 +304,12 @@ async fn a_sweep_is_not_starved_by_events_that_never_end() {
     world.settings.concurrency = 1;
     world.takes = Duration::from_millis(1500);
     world.start();
-    world.mark(999, Lane::Sweep).await;
     for n in 0..1200 {
         world.mark(n % 40, Lane::Event).await;
+        if n == 100 {
+            // By now more events wait than can be worked off.
+            world.mark(999, Lane::Sweep).await;
+        }
         world.pass(1).await;
     }
     assert!(world.runs(999) >= 1, "twenty minutes of events kept the sweep out");

@@ -128,11 +128,6 @@ impl Report {
             Some(Failure::new(class, format!("{} is unknown: {}", unknown.aspect, unknown.why)))
         })
     }
-
-    /// Whether the key is as declared now.
-    pub fn is_as_declared(&self) -> bool {
-        self.unknowns.is_empty() && self.steps.iter().all(|step| step.outcome == StepResult::Written)
-    }
 }
 
 /// Applies a plan as far as modes and guard allow. One failing change stops only what depends on it; a used-up budget,

@@ -15,10 +15,6 @@ pub enum EntryKind {
     Result,
     /// A run ended: how many changes, what is unknown, what is held.
     Run,
-    /// The guard stopped a change.
-    Held,
-    /// A key was set aside.
-    Parked,
     /// An operator did something: paused, resumed, approved.
     Operator,
     /// A webhook was refused, by whom it claimed to be from.
@@ -32,8 +28,6 @@ impl EntryKind {
             Self::Intent => "intent",
             Self::Result => "result",
             Self::Run => "run",
-            Self::Held => "held",
-            Self::Parked => "parked",
             Self::Operator => "operator",
             Self::Refused => "refused",
         }

@@ -194,11 +194,6 @@ impl Reader {
         }
     }
 
-    /// What a repository is called now: its id, owner and name. `None` when it is gone.
-    pub async fn name_of(&self, node_id: &str) -> Result<Option<(u64, String, String)>, Failure> {
-        name_of(&self.api, node_id).await
-    }
-
     /// Whether this server turned out not to know a GraphQL field.
     pub fn lacks(&self, field: &str) -> bool {
         self.api.is_lacking(field)

@@ -10,7 +10,7 @@ mod schema;
 mod store;
 mod writer;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -42,7 +42,6 @@ pub struct SqliteStore {
     reader: Arc<Mutex<Connection>>,
     inline: bool,
     timing: Timing,
-    path: PathBuf,
 }
 
 impl SqliteStore {
@@ -80,12 +79,7 @@ impl SqliteStore {
             Writer::start(connection, path, &settings).map_err(failed)?
         };
         let reader = Arc::new(Mutex::new(reader));
-        Ok(Self { writer, reader, inline, timing: settings.timing, path: path.to_owned() })
-    }
-
-    /// Where the file is.
-    pub fn path(&self) -> &Path {
-        &self.path
+        Ok(Self { writer, reader, inline, timing: settings.timing })
     }
 
     /// Runs `read` on the reading connection.

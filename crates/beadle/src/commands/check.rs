@@ -40,12 +40,8 @@ pub(crate) fn run(path: &Path, as_json: bool, printer: &Printer) -> anyhow::Resu
             printer.line(problem.render(sources.get(&*problem.asked.file).map(String::as_str)));
         }
         let count = |severity| problems.iter().filter(|problem| problem.severity == severity).count();
-        let said = format!(
-            "{} errors, {} keys not carried out, {} warnings",
-            count(Severity::Error),
-            count(Severity::NotYet),
-            count(Severity::Warning)
-        );
+        let said =
+            format!("{} errors, {} keys not carried out", count(Severity::Error), count(Severity::NotYet));
         match generation {
             Some(generation) => {
                 let fine = printer.paint(Tone::Good, format!("policy {generation} is accepted"));

@@ -13,8 +13,6 @@ pub enum Severity {
     Error,
     /// The key is understood, and this version does not carry it out.
     NotYet,
-    /// Something to look at.
-    Warning,
 }
 
 /// One finding.
@@ -57,7 +55,6 @@ impl Problem {
         let word = match self.severity {
             Severity::Error => "error",
             Severity::NotYet => "not carried out",
-            Severity::Warning => "warning",
         };
         let line = self.asked.line;
         let mut text =

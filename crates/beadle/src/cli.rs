@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use beadle_repositories::Shard;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Keeps GitHub repositories as a policy declares them: in seconds when something changes, and on every sweep.
@@ -195,6 +196,9 @@ pub(crate) struct Selection {
     /// Only this repository; may be given more than once.
     #[arg(long, value_name = "NAME")]
     pub(crate) repo: Vec<String>,
+    /// Only this share of the repositories, as `1/4`; the organisation itself belongs to the first.
+    #[arg(long, value_name = "I/N", default_value_t, hide_default_value = true, conflicts_with = "repo")]
+    pub(crate) shard: Shard,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -242,8 +246,12 @@ pub(crate) enum SchemaFile {
     Settings,
     /// suborgs/*.yml
     Suborg,
+    /// layers/*.yml
+    Layer,
     /// repos/*.yml
     Repo,
+    /// tests/*.yml
+    Test,
     /// deployment-settings.yml
     Deployment,
 }

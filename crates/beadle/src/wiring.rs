@@ -10,7 +10,7 @@ use beadle_engine::worker::{Reconcile, Run};
 use beadle_engine::{Budgets, Class, Clock, Failure, Reconciler, Report, Store, Timing};
 use beadle_github::{Api, Credential, Endpoint, Reader, Writer};
 use beadle_hooks::github::Sender;
-use beadle_repositories::{Policy, PolicyHandle, RepositoryPlanner, RepositoryWriter, Sweep};
+use beadle_repositories::{Policy, PolicyHandle, RepositoryPlanner, RepositoryWriter, Secrets, Sweep};
 use beadle_store_sqlite::{Settings as StoreSettings, SqliteStore};
 
 use crate::config::Config;
@@ -21,11 +21,18 @@ pub(crate) struct Org<'a> {
     pub(crate) policy: PolicyHandle,
     pub(crate) api: Api,
     pub(crate) reader: Reader,
+    /// What the policy may name.
+    secrets: Secrets,
 }
 
 impl<'a> Org<'a> {
     /// Reads its policy and secrets, and makes its way to GitHub. Nothing is asked of the network yet.
-    pub(crate) fn open(config: &Config, file: &'a crate::config::Org, clock: &Clock) -> anyhow::Result<Self> {
+    pub(crate) fn open(
+        config: &Config,
+        file: &'a crate::config::Org,
+        clock: &Clock,
+        store: Option<&Arc<dyn Store>>,
+    ) -> anyhow::Result<Self> {
         let policy = Policy::load(&config.base.join(&file.policy), &file.policy_repository)?;
         let what = format!("the credential of {}", file.name);
         let credential = match (&file.app, &file.token) {
@@ -44,13 +51,23 @@ impl<'a> Org<'a> {
         let budgets = Budgets::new(&file.name, file.budget.reserve.min(90));
         let api = Api::new(&Endpoint::new(&file.api), &file.name, credential, budgets, clock, settings)
             .map_err(anyhow::Error::msg)?;
+        let api = match store {
+            Some(store) => api.keeping(store.clone()),
+            None => api,
+        };
         let reader = Reader::new(api.clone(), policy.asks());
-        Ok(Self { file, policy: PolicyHandle::new(policy), api, reader })
+        let mut secrets = Secrets::new();
+        for (name, reference) in &file.secrets {
+            let what = format!("the secret `{name}` of {}", file.name);
+            secrets.insert(name.clone(), config.secret(reference, &what)?);
+        }
+        Ok(Self { file, policy: PolicyHandle::new(policy), api, reader, secrets })
     }
 
     /// What plans its repositories; with a store it remembers which file in repos/ belongs to which repository.
     pub(crate) fn planner(&self, store: Option<&Arc<dyn Store>>) -> RepositoryPlanner {
-        let planner = RepositoryPlanner::new(self.reader.clone(), self.policy.clone(), self.file.modes());
+        let planner = RepositoryPlanner::new(self.reader.clone(), self.policy.clone(), self.file.modes())
+            .lending(self.secrets.clone());
         match store {
             Some(store) => planner.remembering(store.clone()),
             None => planner,

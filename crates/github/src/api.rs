@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use beadle_engine::{Budgets, Clock, Resource};
+use beadle_engine::{Budgets, Clock, Resource, Store};
 use beadle_transport::{Answer, Client, Method, Request, TransportError};
 use http::{HeaderMap, HeaderValue};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -12,10 +12,10 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::auth::{Auth, Credential};
-use crate::documents;
+use crate::{conditional, documents};
 
 /// GitHub's versioned media type.
-const ACCEPT: &str = "application/vnd.github+json";
+pub(crate) const ACCEPT: &str = "application/vnd.github+json";
 /// <https://docs.github.com/rest/about-the-rest-api/api-versions>
 const VERSION: HeaderValue = HeaderValue::from_static("2022-11-28");
 /// More pages than any list has; a list that goes on for ever is cut and counts as short.
@@ -50,6 +50,8 @@ pub struct Api {
     organisation: Arc<str>,
     /// GraphQL fields that this server turned out not to know: an older Enterprise Server.
     lacking: Arc<Mutex<BTreeSet<String>>>,
+    /// Where answers are kept, so that what did not change is not sent again.
+    kept: Option<Arc<dyn Store>>,
 }
 
 impl Api {
@@ -70,7 +72,19 @@ impl Api {
             graphql: endpoint.graphql.as_str().into(),
             organisation: organisation.into(),
             lacking: Arc::default(),
+            kept: None,
         })
+    }
+
+    /// Keeps answers in `store` between runs.
+    #[must_use]
+    pub fn keeping(mut self, store: Arc<dyn Store>) -> Self {
+        self.kept = Some(store);
+        self
+    }
+
+    pub(crate) fn kept(&self) -> Option<&Arc<dyn Store>> {
+        self.kept.as_ref()
     }
 
     /// A document without the fields that this server does not know.
@@ -121,7 +135,21 @@ impl Api {
         path: &str,
         accept: &'static str,
     ) -> Result<Answer, TransportError> {
-        self.call(Method::GET, path, None, Resource::Core, accept, false).await
+        self.call(Call { accept, ..Call::read(path) }).await.map(|(answer, _)| answer)
+    }
+
+    /// A read with the tag that `tag` gives for the token in use; and that token.
+    pub(crate) async fn get_if_changed(
+        &self,
+        path: &str,
+        tag: &Tag<'_>,
+    ) -> Result<(Answer, SecretString), TransportError> {
+        self.call(Call { tag: Some(tag), ..Call::read(path) }).await
+    }
+
+    /// A read that costs nothing while nothing changed.
+    pub(crate) async fn read(&self, path: &str) -> Result<Answer, TransportError> {
+        conditional::read(self, path).await
     }
 
     /// Every row of a list, page by page.
@@ -130,7 +158,7 @@ impl Api {
         let mut next = Some(path.to_owned());
         for _ in 0..MOST_PAGES {
             let Some(path) = next else { return Ok(rows) };
-            let answer = self.get(&path).await?;
+            let answer = self.read(&path).await?;
             rows.extend(answer.json::<Vec<T>>()?);
             next = answer.next().map(str::to_owned);
         }
@@ -148,36 +176,68 @@ impl Api {
         path: &str,
         body: Option<Value>,
     ) -> Result<Answer, TransportError> {
-        self.call(method, path, body, Resource::Core, ACCEPT, true).await
+        let call = Call { method, body, writes: true, ..Call::read(path) };
+        self.call(call).await.map(|(answer, _)| answer)
     }
 
     pub(crate) async fn post_graphql(&self, body: Value, writes: bool) -> Result<Answer, TransportError> {
-        self.call(Method::POST, &self.graphql, Some(body), Resource::GraphQl, ACCEPT, writes).await
+        let call = Call {
+            method: Method::POST,
+            body: Some(body),
+            resource: Resource::GraphQl,
+            writes,
+            ..Call::read(&self.graphql)
+        };
+        self.call(call).await.map(|(answer, _)| answer)
     }
 
-    async fn call(
-        &self,
-        method: Method,
-        path: &str,
-        body: Option<Value>,
-        resource: Resource,
-        accept: &'static str,
-        writes: bool,
-    ) -> Result<Answer, TransportError> {
+    async fn call(&self, call: Call<'_>) -> Result<(Answer, SecretString), TransportError> {
         let mut again = true;
         loop {
             let authorization = self.auth.authorization(&self.client).await?;
-            let request =
-                request(method.clone(), path.to_owned(), body.clone(), resource, authorization.clone());
-            match self.client.send(&Request { writes, accept, ..request }).await {
+            let (method, path) = (call.method.clone(), call.path.to_owned());
+            let mut request = request(method, path, call.body.clone(), call.resource, authorization.clone());
+            if let Some(tag) = call.tag.and_then(|tag| HeaderValue::from_str(&tag(&authorization)?).ok()) {
+                request.headers.insert(http::header::IF_NONE_MATCH, tag);
+            }
+            match self.client.send(&Request { writes: call.writes, accept: call.accept, ..request }).await {
                 // The token may have been revoked early: once more with a new one.
                 Err(error)
                     if error.status() == Some(401) && again && self.auth.forget(&authorization).await =>
                 {
                     again = false;
                 }
-                result => return result,
+                result => return result.map(|answer| (answer, authorization)),
             }
+        }
+    }
+}
+
+/// What is known already, for the token that is used.
+pub(crate) type Tag<'a> = dyn Fn(&SecretString) -> Option<String> + Send + Sync + 'a;
+
+/// A call in the installation's name.
+struct Call<'a> {
+    method: Method,
+    path: &'a str,
+    body: Option<Value>,
+    resource: Resource,
+    accept: &'static str,
+    writes: bool,
+    /// Asks only whether it changed.
+    tag: Option<&'a Tag<'a>>,
+}
+
+impl<'a> Call<'a> {
+    fn read(path: &'a str) -> Self {
+        Self {
+            method: Method::GET,
+            path,
+            body: None,
+            resource: Resource::Core,
+            accept: ACCEPT,
+            writes: false,
+            tag: None,
         }
     }
 }
@@ -203,8 +263,8 @@ pub(crate) fn request(
     }
 }
 
-/// One segment of a path.
-pub(crate) fn segment(text: &str) -> impl std::fmt::Display + '_ {
+/// One segment of a path, percent-encoded.
+pub fn segment(text: &str) -> impl std::fmt::Display + '_ {
     const KEPT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
     utf8_percent_encode(text, KEPT)
 }

@@ -18,6 +18,7 @@ pub(crate) const OPTIONAL: &[&str] = &[
     "mergeCommitMessage",
     "forkingAllowed",
     "webCommitSignoffRequired",
+    "hasVulnerabilityAlertsEnabled",
     "roleName",
     "requireLastPushApproval",
     "lockBranch",
@@ -38,10 +39,13 @@ const SETTINGS: &str = "
     hasIssuesEnabled hasProjectsEnabled hasWikiEnabled hasDiscussionsEnabled isTemplate defaultBranchRef { name }
     squashMergeAllowed mergeCommitAllowed rebaseMergeAllowed autoMergeAllowed deleteBranchOnMerge allowUpdateBranch
     squashMergeCommitTitle squashMergeCommitMessage mergeCommitTitle mergeCommitMessage forkingAllowed
-    webCommitSignoffRequired";
+    webCommitSignoffRequired hasVulnerabilityAlertsEnabled createdAt";
 
 const TOPICS: &str = "
     repositoryTopics(first: 20) { totalCount pageInfo { hasNextPage endCursor } nodes { topic { name } } }";
+
+const LABELS: &str = "
+    labels(first: 50) { totalCount pageInfo { hasNextPage endCursor } nodes { name color description } }";
 
 const COLLABORATORS: &str = "
     collaborators(affiliation: DIRECT, first: 30) {
@@ -74,7 +78,64 @@ fn allowance_fragments() -> String {
     )
 }
 
+/// A pattern that a text has to match; the five types have the same fields.
+const PATTERN: &str = "{ name negate operator pattern }";
+
+/// A ruleset, with what GraphQL knows of its rules.
+fn ruleset() -> String {
+    format!(
+        "databaseId id name target enforcement updatedAt conditions {{ refName {{ include exclude }} }}
+        rules(first: 20) {{ totalCount pageInfo {{ hasNextPage endCursor }} nodes {{ type parameters {{ {} }} }} }}
+        bypassActors(first: 10) {{ totalCount pageInfo {{ hasNextPage endCursor }} nodes {{ {BYPASS} }} }}",
+        parameters()
+    )
+}
+
+const BYPASS: &str = "bypassMode deployKey enterpriseOwner organizationAdmin repositoryRoleDatabaseId
+    actor { __typename ... on App { databaseId } ... on Team { databaseId } }";
+
+fn parameters() -> String {
+    format!(
+        "__typename
+        ... on UpdateParameters {{ updateAllowsFetchAndMerge }}
+        ... on MergeQueueParameters {{
+            checkResponseTimeoutMinutes groupingStrategy maxEntriesToBuild maxEntriesToMerge mergeMethod minEntriesToMerge
+            minEntriesToMergeWaitMinutes
+        }}
+        ... on RequiredDeploymentsParameters {{ requiredDeploymentEnvironments }}
+        ... on PullRequestParameters {{
+            allowedMergeMethods dismissStaleReviewsOnPush requireCodeOwnerReview requireLastPushApproval
+            requiredApprovingReviewCount requiredReviewThreadResolution
+        }}
+        ... on RequiredStatusChecksParameters {{
+            doNotEnforceOnCreate strictRequiredStatusChecksPolicy requiredStatusChecks {{ context integrationId }}
+        }}
+        ... on CommitMessagePatternParameters {PATTERN}
+        ... on CommitAuthorEmailPatternParameters {PATTERN}
+        ... on CommitterEmailPatternParameters {PATTERN}
+        ... on BranchNamePatternParameters {PATTERN}
+        ... on TagNamePatternParameters {PATTERN}
+        ... on WorkflowsParameters {{ doNotEnforceOnCreate workflows {{ path ref repositoryId sha }} }}
+        ... on CodeScanningParameters {{ codeScanningTools {{ alertsThreshold securityAlertsThreshold tool }} }}
+        ... on FilePathRestrictionParameters {{ restrictedFilePaths }}
+        ... on MaxFilePathLengthParameters {{ maxFilePathLength }}
+        ... on FileExtensionRestrictionParameters {{ restrictedFileExtensions }}
+        ... on MaxFileSizeParameters {{ maxFileSize }}"
+    )
+}
+
 fn repository_fragment(asks: Asks) -> String {
+    let labels = if asks.labels { LABELS } else { "" };
+    let rulesets = if asks.rulesets {
+        format!(
+            "rulesets(first: 5, includeParents: false) {{
+                totalCount pageInfo {{ hasNextPage endCursor }} nodes {{ {} }}
+            }}",
+            ruleset()
+        )
+    } else {
+        String::new()
+    };
     let topics = if asks.topics { TOPICS } else { "" };
     let collaborators = if asks.collaborators { COLLABORATORS } else { "" };
     let protection = if asks.protection {
@@ -88,7 +149,9 @@ fn repository_fragment(asks: Asks) -> String {
     };
     let fragments = if asks.protection { allowance_fragments() } else { String::new() };
     format!(
-        "fragment repository on Repository {{ {SETTINGS} {topics} {collaborators} {protection} }} {fragments}"
+        "fragment repository on Repository {{
+            {SETTINGS} {topics} {labels} {collaborators} {protection} {rulesets}
+        }} {fragments}"
     )
 }
 
@@ -115,7 +178,7 @@ pub(crate) fn listing(asks: Asks) -> String {
 pub(crate) const INDEX: &str = "query ($org: String!, $after: String) {
     organization(login: $org) {
         repositories(first: 100, after: $after, orderBy: {field: CREATED_AT, direction: ASC}) {
-            totalCount pageInfo { hasNextPage endCursor } nodes { id databaseId name isArchived isFork }
+            totalCount pageInfo { hasNextPage endCursor } nodes { id databaseId name isArchived visibility }
         }
     }
 }";
@@ -132,6 +195,44 @@ pub(crate) const MORE_TOPICS: &str = "query ($id: ID!, $after: String) { node(id
     page: repositoryTopics(first: 100, after: $after) {
         totalCount pageInfo { hasNextPage endCursor } nodes { topic { name } }
     } } } }";
+
+/// Further labels.
+pub(crate) const MORE_LABELS: &str = "query ($id: ID!, $after: String) { node(id: $id) { ... on Repository {
+    page: labels(first: 100, after: $after) {
+        totalCount pageInfo { hasNextPage endCursor } nodes { name color description }
+    } } } }";
+
+/// Further rulesets.
+pub(crate) fn more_rulesets() -> String {
+    format!(
+        "query ($id: ID!, $after: String) {{ node(id: $id) {{ ... on Repository {{
+            page: rulesets(first: 25, after: $after, includeParents: false) {{
+                totalCount pageInfo {{ hasNextPage endCursor }} nodes {{ {} }}
+            }} }} }} }}",
+        ruleset()
+    )
+}
+
+/// Further rules of a ruleset.
+pub(crate) fn more_ruleset_rules() -> String {
+    format!(
+        "query ($id: ID!, $after: String) {{ node(id: $id) {{ ... on RepositoryRuleset {{
+            page: rules(first: 100, after: $after) {{
+                totalCount pageInfo {{ hasNextPage endCursor }} nodes {{ type parameters {{ {} }} }}
+            }} }} }} }}",
+        parameters()
+    )
+}
+
+/// Further bypass actors of a ruleset.
+pub(crate) fn more_bypass_actors() -> String {
+    format!(
+        "query ($id: ID!, $after: String) {{ node(id: $id) {{ ... on RepositoryRuleset {{
+            page: bypassActors(first: 100, after: $after) {{
+                totalCount pageInfo {{ hasNextPage endCursor }} nodes {{ {BYPASS} }}
+            }} }} }} }}"
+    )
+}
 
 /// Further collaborators.
 pub(crate) const MORE_COLLABORATORS: &str =
@@ -207,8 +308,7 @@ mod tests {
 
     #[test]
     fn every_optional_field_can_be_left_out() {
-        let asks =
-            Asks { topics: true, teams: true, collaborators: true, protection: true, rest_settings: true };
+        let asks = Asks { collaborators: true, protection: true, ..Asks::default() };
         let whole = format!("{} {}", by_ids(asks), more_rules());
         for field in OPTIONAL {
             assert!(whole.split_whitespace().any(|word| word == *field), "{field} is not asked for");

@@ -5,21 +5,26 @@
 
 mod api;
 mod auth;
+mod conditional;
 mod documents;
 mod graphql;
 mod loader;
+mod properties;
 mod read;
 mod repository;
+mod rulesets;
 mod teams;
 mod write;
 
-pub use api::{Api, Endpoint};
+pub use api::{Api, Endpoint, segment};
 pub use auth::{Credential, CredentialError};
+pub use beadle_transport::Method;
 pub use loader::Loader;
 pub use read::{IndexRow, Listing, Reader};
 pub use repository::{
-    Actor, ActorKind, Allowances, Asks, Collaborator, Invitation, Part, Permission, Repository, Rule,
+    Actor, ActorKind, Allowances, Asks, Collaborator, Invitation, Label, Part, Permission, Repository, Rule,
     StatusCheck, Visibility,
 };
+pub use rulesets::Ruleset;
 pub use teams::TeamPermission;
 pub use write::{Named, Writer};

@@ -14,10 +14,12 @@ use tokio::sync::oneshot;
 use crate::api::Api;
 use crate::documents::{self, BATCH};
 use crate::graphql::{Partial, run, run_batch};
+use crate::properties::{self, Properties};
 use crate::read::{invitations, rest_settings};
 use crate::repository::{
-    Actor, ActorKind, Allowances, Asks, Collaborator, Part, Repository, Rule, StatusCheck, Visibility,
+    Actor, ActorKind, Allowances, Asks, Collaborator, Label, Part, Repository, Rule, StatusCheck, Visibility,
 };
+use crate::rulesets::Ruleset;
 use crate::teams::{Snapshot, complete, next, of_repository, snapshot};
 
 /// How long the first ask waits for others.
@@ -31,7 +33,20 @@ type Reply = oneshot::Sender<Result<Option<Repository>, Failure>>;
 struct Pending {
     asks: Vec<(String, Reply)>,
     lane: Option<Lane>,
-    snapshot_calls: usize,
+    known: Known,
+}
+
+/// How many calls it takes to read something by organisation, as far as that is known.
+#[derive(Clone, Copy, Default)]
+struct Known {
+    teams: usize,
+    properties: usize,
+}
+
+/// What was read by organisation, for many repositories at once.
+struct Bulk {
+    teams: Option<Result<Snapshot, Failure>>,
+    properties: Option<Result<Properties, Failure>>,
 }
 
 /// Gathers asks for repositories.
@@ -140,30 +155,44 @@ impl Loader {
     /// Adds what is not read by GraphQL. Gives, for each, why it has to come back later, if it has to.
     pub(crate) async fn complete(&self, repositories: &mut [Repository]) -> Vec<Option<Failure>> {
         let asks = self.asks();
-        let known = self.pending.lock().unwrap_or_else(PoisonError::into_inner).snapshot_calls;
-        let many = asks.teams && repositories.len() >= MANY.max(known);
-        let taken = if many { Some(snapshot(&self.api).await) } else { None };
-        if let Some(Ok(taken)) = &taken {
-            self.pending.lock().unwrap_or_else(PoisonError::into_inner).snapshot_calls = taken.calls;
+        let known = self.known();
+        let many = |calls: usize| repositories.len() >= MANY.max(calls);
+        let teams = if asks.teams && many(known.teams) { Some(snapshot(&self.api).await) } else { None };
+        let properties = asks.properties && many(known.properties);
+        let properties = if properties { Some(properties::of_organisation(&self.api).await) } else { None };
+        {
+            let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(Ok(taken)) = &teams {
+                pending.known.teams = taken.calls;
+            }
+            if let Some(Ok(taken)) = &properties {
+                pending.known.properties = taken.calls;
+            }
         }
-        let reads =
-            repositories.iter_mut().map(|repository| self.read_rest(repository, asks, taken.as_ref()));
+        let bulk = Bulk { teams, properties };
+        let reads = repositories.iter_mut().map(|repository| self.read_rest(repository, asks, &bulk));
         join_all(reads).await.into_iter().map(Result::err).collect()
     }
 
-    async fn read_rest(
-        &self,
-        repository: &mut Repository,
-        asks: Asks,
-        taken: Option<&Result<Snapshot, Failure>>,
-    ) -> Result<(), Failure> {
+    fn known(&self) -> Known {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner).known
+    }
+
+    async fn read_rest(&self, repository: &mut Repository, asks: Asks, bulk: &Bulk) -> Result<(), Failure> {
         let (owner, name) = (repository.owner.clone(), repository.name.clone());
         if asks.teams {
-            repository.teams_have_age = taken.is_some();
-            repository.teams = Some(match taken {
+            repository.teams_have_age = bulk.teams.is_some();
+            repository.teams = Some(match &bulk.teams {
                 Some(Ok(snapshot)) => Ok(snapshot.of(repository.id)),
                 Some(Err(failure)) => Err(unless_limited(failure)?),
                 None => part(None, of_repository(&self.api, &owner, &name)).await?,
+            });
+        }
+        if asks.properties {
+            repository.properties = Some(match &bulk.properties {
+                Some(Ok(all)) => Ok(all.of(repository.id)),
+                Some(Err(failure)) => Err(unless_limited(failure)?),
+                None => part(None, properties::of_repository(&self.api, &owner, &name)).await?,
             });
         }
         if asks.collaborators {
@@ -235,6 +264,11 @@ pub(crate) async fn assemble(
         collaborators: None,
         invitations: None,
         protection: None,
+        created_at: node["createdAt"].as_str().unwrap_or_default().to_owned(),
+        vulnerability_alerts: node["hasVulnerabilityAlertsEnabled"].as_bool(),
+        labels: None,
+        rulesets: None,
+        properties: None,
     };
     if asks.topics {
         let read = async {
@@ -243,6 +277,25 @@ pub(crate) async fn assemble(
             Ok(rows.iter().filter_map(|row| row["topic"]["name"].as_str().map(str::to_owned)).collect())
         };
         repository.topics = Some(part(error_of("repositoryTopics"), read).await?);
+    }
+    if asks.labels {
+        let read = async {
+            let rows = rows(api, node_id, &node["labels"], documents::MORE_LABELS, "labels").await?;
+            Ok(rows.iter().filter_map(label).collect())
+        };
+        repository.labels = Some(part(error_of("labels"), read).await?);
+    }
+    if asks.rulesets {
+        let read = async {
+            let more = documents::more_rulesets();
+            let rows = rows(api, node_id, &node["rulesets"], &more, "rulesets").await?;
+            let mut rulesets = Vec::with_capacity(rows.len());
+            for row in &rows {
+                rulesets.push(ruleset(api, row).await?);
+            }
+            Ok(rulesets)
+        };
+        repository.rulesets = Some(part(error_of("rulesets"), read).await?);
     }
     if asks.collaborators {
         let read = async {
@@ -266,6 +319,24 @@ pub(crate) async fn assemble(
         repository.protection = Some(part(error_of("branchProtectionRules"), read).await?);
     }
     Ok(repository)
+}
+
+fn label(row: &Value) -> Option<Label> {
+    Some(Label {
+        name: row["name"].as_str()?.to_owned(),
+        color: row["color"].as_str()?.to_owned(),
+        description: row["description"].as_str().map(str::to_owned),
+    })
+}
+
+async fn ruleset(api: &Api, node: &Value) -> Result<Ruleset, Failure> {
+    let id = node["id"].as_str().unwrap_or_default();
+    let rules =
+        rows(api, id, &node["rules"], &documents::more_ruleset_rules(), "the rules of a ruleset").await?;
+    let more = documents::more_bypass_actors();
+    let actors = rows(api, id, &node["bypassActors"], &more, "who may bypass a ruleset").await?;
+    crate::rulesets::ruleset(node, &rules, &actors)
+        .ok_or_else(|| Failure::new(Class::Retry, "reading rulesets: one of them has no id or no name"))
 }
 
 async fn part<T>(

@@ -12,7 +12,8 @@ use crate::api::{Api, segment};
 use crate::documents;
 use crate::graphql::{run, run_batch};
 use crate::loader::{Loader, assemble};
-use crate::repository::{Actor, ActorKind, Asks, Invitation, Permission, Repository};
+use crate::repository::{Actor, ActorKind, Asks, Invitation, Permission, Repository, Visibility};
+use crate::rulesets::Ruleset;
 use crate::teams::{TeamPermission, complete, next, of_repository};
 
 /// A whole organisation's repositories.
@@ -34,6 +35,10 @@ pub struct IndexRow {
     pub node_id: String,
     /// Its name.
     pub name: String,
+    /// It is read-only.
+    pub archived: bool,
+    /// Who can see it.
+    pub visibility: Option<Visibility>,
 }
 
 /// Reads. It has no method that writes.
@@ -43,6 +48,8 @@ pub struct Reader {
     loader: Arc<Loader>,
     /// The node of every repository that was read: a writer finds it again by that.
     nodes: Arc<Mutex<HashMap<u64, String>>>,
+    /// When each ruleset was changed last, as far as it was seen.
+    rulesets: Arc<Mutex<HashMap<u64, String>>>,
 }
 
 #[derive(Deserialize)]
@@ -63,7 +70,7 @@ impl Reader {
     /// A reader of what `asks` names.
     pub fn new(api: Api, asks: Asks) -> Self {
         let loader = Loader::new(api.clone(), asks);
-        Self { api, loader, nodes: Arc::default() }
+        Self { api, loader, nodes: Arc::default(), rulesets: Arc::default() }
     }
 
     /// From now on reads `asks`.
@@ -183,7 +190,13 @@ impl Reader {
                     continue;
                 };
                 let name = node["name"].as_str().unwrap_or_default().to_owned();
-                rows.push(IndexRow { id, node_id: node_id.to_owned(), name });
+                rows.push(IndexRow {
+                    id,
+                    node_id: node_id.to_owned(),
+                    name,
+                    archived: node["isArchived"].as_bool().unwrap_or(false),
+                    visibility: node["visibility"].as_str().and_then(|visibility| visibility.parse().ok()),
+                });
             }
             if let Some(cursor) = next(page)? {
                 after = cursor;
@@ -205,6 +218,41 @@ impl Reader {
         let variables = json!({ "id": node_id, "name": format!("refs/heads/{branch}") });
         let data = run(&self.api, DOING, documents::BRANCH, variables, false).await?.whole(DOING)?;
         Ok(data["node"]["ref"].is_object())
+    }
+
+    /// What REST shows at `path` below a repository; `None` where there is nothing. A read costs nothing while nothing
+    /// changed.
+    pub async fn below(&self, repository: &Repository, path: &str) -> Result<Option<Value>, Failure> {
+        match self.api.read(&below(repository, path)).await {
+            Ok(answer) if answer.body.is_empty() => Ok(Some(Value::Null)),
+            Ok(answer) => answer.json().map(Some).map_err(Failure::from),
+            Err(error) if error.status() == Some(404) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Every row of a list below a repository.
+    pub async fn list_below(&self, repository: &Repository, path: &str) -> Result<Vec<Value>, Failure> {
+        self.api.list(&below(repository, path)).await.map_err(Failure::from)
+    }
+
+    /// What REST shows at `path` below the organisation.
+    pub async fn of_organisation(&self, path: &str) -> Result<Value, Failure> {
+        let path = format!("orgs/{}/{path}", segment(self.organisation()));
+        self.api.read(&path).await?.json().map_err(Failure::from)
+    }
+
+    /// Every row of a list below the organisation.
+    pub async fn list_of_organisation(&self, path: &str) -> Result<Vec<Value>, Failure> {
+        self.api.list(&format!("orgs/{}/{path}", segment(self.organisation()))).await.map_err(Failure::from)
+    }
+
+    /// Whether a ruleset was changed since it was seen last. GraphQL does not show all of it: such a one has to be read
+    /// by REST.
+    pub fn has_changed(&self, ruleset: &Ruleset) -> bool {
+        let mut seen = self.rulesets.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = seen.insert(ruleset.id, ruleset.updated_at.clone());
+        before.is_some_and(|before| before != ruleset.updated_at)
     }
 
     /// The teams of one repository, now.
@@ -311,6 +359,10 @@ impl Reader {
     }
 }
 
+fn below(repository: &Repository, path: &str) -> String {
+    format!("repos/{}/{}/{path}", segment(&repository.owner), segment(&repository.name))
+}
+
 fn missing(actor: &Actor, organisation: &str) -> String {
     match actor.kind {
         ActorKind::Team => format!("there is no team `{}` in {organisation}", actor.name),
@@ -350,6 +402,6 @@ pub(crate) async fn invitations(api: &Api, owner: &str, name: &str) -> Result<Ve
 
 /// The settings that only REST shows.
 pub(crate) async fn rest_settings(api: &Api, owner: &str, name: &str) -> Result<Map<String, Value>, Failure> {
-    let answer = api.get(&format!("repos/{}/{}", segment(owner), segment(name))).await?;
+    let answer = api.read(&format!("repos/{}/{}", segment(owner), segment(name))).await?;
     answer.json().map_err(Failure::from)
 }

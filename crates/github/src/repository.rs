@@ -1,10 +1,13 @@
 //! A repository as it was observed, in the terms of the REST API (which the policy uses too).
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+
+use crate::rulesets::Ruleset;
 
 /// A part that was read to its end, or why it is unknown.
 pub type Part<T> = Result<T, String>;
@@ -22,6 +25,12 @@ pub struct Asks {
     pub protection: bool,
     /// Settings that only the REST API shows.
     pub rest_settings: bool,
+    /// Labels.
+    pub labels: bool,
+    /// Rulesets of its own.
+    pub rulesets: bool,
+    /// Values of custom properties.
+    pub properties: bool,
 }
 
 impl Asks {
@@ -34,6 +43,9 @@ impl Asks {
             collaborators: self.collaborators || other.collaborators,
             protection: self.protection || other.protection,
             rest_settings: self.rest_settings || other.rest_settings,
+            labels: self.labels || other.labels,
+            rulesets: self.rulesets || other.rulesets,
+            properties: self.properties || other.properties,
         }
     }
 }
@@ -240,6 +252,17 @@ pub struct Rule {
     pub hidden: Vec<String>,
 }
 
+/// A label.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Label {
+    /// Its name; compared without case.
+    pub name: String,
+    /// Six hexadecimal digits.
+    pub color: String,
+    /// What it is for.
+    pub description: Option<String>,
+}
+
 /// A repository as it was observed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Repository {
@@ -275,6 +298,16 @@ pub struct Repository {
     pub invitations: Option<Part<Vec<Invitation>>>,
     /// Branch protection rules.
     pub protection: Option<Part<Vec<Rule>>>,
+    /// When it was made, as GitHub writes it.
+    pub created_at: String,
+    /// Dependabot alerts; `None` where this GitHub does not say.
+    pub vulnerability_alerts: Option<bool>,
+    /// Labels.
+    pub labels: Option<Part<Vec<Label>>>,
+    /// Rulesets of its own.
+    pub rulesets: Option<Part<Vec<Ruleset>>>,
+    /// Values of custom properties: a text, or a list of texts.
+    pub properties: Option<Part<BTreeMap<String, Value>>>,
 }
 
 impl Repository {

@@ -65,6 +65,17 @@ impl Writer {
         self.mutate("deleting a branch protection rule", documents::DELETE_RULE, input).await
     }
 
+    /// Writes at `path` below the organisation.
+    pub async fn to_organisation(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> Result<(), Failure> {
+        let path = format!("orgs/{}/{path}", segment(self.api.organisation()));
+        self.api.write(method, &path, body).await.map(drop).map_err(Failure::from)
+    }
+
     async fn mutate(&self, doing: &str, document: &str, input: Value) -> Result<(), Failure> {
         run(&self.api, doing, document, json!({ "input": input }), true).await?.whole(doing).map(drop)
     }
@@ -78,6 +89,11 @@ impl Named {
 
     async fn write(&self, method: Method, path: &str, body: Option<Value>) -> Result<(), Failure> {
         self.api.write(method, path, body).await.map(drop).map_err(Failure::from)
+    }
+
+    /// Writes at `path` below the repository.
+    pub async fn send(&self, method: Method, path: &str, body: Option<Value>) -> Result<(), Failure> {
+        self.write(method, &format!("repos/{}/{path}", self.path()), body).await
     }
 
     /// `PATCH /repos/{owner}/{repo}`.

@@ -1,14 +1,23 @@
 //! The reconciler of repositories: policy, targeting, aspects.
 
 pub mod aspects;
+mod organisation;
 pub mod overrides;
 pub mod planner;
 pub mod policy;
+pub mod shard;
 pub mod sweep;
 pub mod writer;
 
-pub use aspects::Step;
+pub use aspects::{Secrets, Step};
+
+/// The name of every aspect, of repositories and of the organisation.
+pub fn aspect_names() -> impl Iterator<Item = &'static str> + Clone {
+    let own = organisation::ALL.iter().map(|aspect| aspect.name());
+    aspects::ALL.iter().map(|aspect| aspect.name()).chain(own)
+}
 pub use planner::{Modes, OrganisationPlan, PolicyHandle, RepositoryPlanner};
-pub use policy::{FileKind, Policy, PolicyError, Problem, Severity, schema};
+pub use policy::{FileKind, Policy, PolicyError, Problem, Severity, schema, test_schema};
+pub use shard::Shard;
 pub use sweep::Sweep;
 pub use writer::RepositoryWriter;

@@ -4,12 +4,18 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use async_trait::async_trait;
-use beadle_engine::{Class, Failure, Key, Mode, Plan, Planner, Risk, Store, Unknown};
+use beadle_engine::{Class, Failure, Key, Mode, Plan, Planner, Store, Unknown};
 use beadle_github::{Reader, Repository};
+use futures::{StreamExt as _, TryStreamExt as _};
 
-use crate::aspects::{self, Aspect, Context, Draft, Sheet, Stage, Step};
+use crate::aspects::{self, Aspect, Context, Draft, Secrets, Sheet, Stage, Step};
+use crate::organisation;
 use crate::overrides::{Overrides, Standing};
-use crate::policy::{Policy, Target, Verdict};
+use crate::policy::{LayerKind, Policy, Target, Verdict};
+use crate::shard::Shard;
+
+/// Repositories planned at once. The transport bounds the requests.
+const AT_ONCE: usize = 64;
 
 /// The generation of the policy that is in force. A new one is put in place while work goes on.
 #[derive(Clone, Debug)]
@@ -54,6 +60,7 @@ pub struct RepositoryPlanner {
     policy: PolicyHandle,
     modes: Modes,
     overrides: Option<Overrides>,
+    secrets: Secrets,
 }
 
 /// The plans of a whole organisation.
@@ -69,7 +76,14 @@ pub struct OrganisationPlan {
 impl RepositoryPlanner {
     /// A planner.
     pub fn new(reader: Reader, policy: PolicyHandle, modes: Modes) -> Self {
-        Self { reader, policy, modes, overrides: None }
+        Self { reader, policy, modes, overrides: None, secrets: Secrets::new() }
+    }
+
+    /// Lets the policy name these secrets.
+    #[must_use]
+    pub fn lending(mut self, secrets: Secrets) -> Self {
+        self.secrets = secrets;
+        self
     }
 
     /// Remembers in `store` which repository each file in repos/ was first seen with.
@@ -84,18 +98,25 @@ impl RepositoryPlanner {
         &self.reader
     }
 
-    /// Plans every repository, or those with one of `names`.
+    /// Plans the organisation and every repository of `shard`, or only the repositories with one of `names`.
     pub async fn organisation(
         &self,
         instance: &str,
         names: &[String],
+        shard: Shard,
         progress: &(dyn Fn(u64, u64) + Send + Sync),
     ) -> Result<OrganisationPlan, Failure> {
         let policy = self.policy.current();
         self.reader.ask_for(policy.asks());
         let mut plan = OrganisationPlan { plans: Vec::new(), short: None, unmatched: Vec::new() };
         let mut repositories = Vec::new();
+        let mut own = None;
         if names.is_empty() {
+            if shard.is_first() {
+                let (organisation, _) = self.reader.organisation_and_clock().await?;
+                let id = organisation["id"].as_u64().unwrap_or_default();
+                own = Some((Key::new("organisation", instance, id), self.of_organisation(&policy).await?));
+            }
             let listing = self.reader.repositories(progress).await?;
             plan.short = listing.short;
             repositories = listing.repositories;
@@ -103,6 +124,7 @@ impl RepositoryPlanner {
             if plan.short.is_none() {
                 plan.unmatched = policy.unmatched(&all);
             }
+            repositories.retain(|repository| shard.holds(repository.id));
         } else {
             let index = self.reader.index().await?;
             let mut found = Vec::new();
@@ -118,13 +140,33 @@ impl RepositoryPlanner {
                 repositories.extend(read?);
             }
         }
-        let keys = repositories.iter().map(|repository| Key::new("repository", instance, repository.id));
-        let keys: Vec<Key> = keys.collect();
-        for (key, repository) in keys.into_iter().zip(&repositories) {
-            plan.plans.push((key, self.repository(&policy, repository).await?));
-        }
+        let policy = &policy;
+        let plans = repositories.iter().map(|repository| async move {
+            let key = Key::new("repository", instance, repository.id);
+            Ok::<_, Failure>((key, self.repository(policy, repository).await?))
+        });
+        // Some aspects read more, one repository at a time.
+        plan.plans = futures::stream::iter(plans).buffered(AT_ONCE).try_collect().await?;
         plan.plans.sort_by(|(_, one), (_, other)| one.subject.cmp(&other.subject));
+        plan.plans.splice(0..0, own);
         Ok(plan)
+    }
+
+    /// Plans the organisation itself.
+    async fn of_organisation(&self, policy: &Policy) -> Result<Plan<Box<dyn Step>>, Failure> {
+        let context = organisation::Context::new(&self.reader);
+        let settings = policy.layers.iter().find(|layer| matches!(layer.kind, LayerKind::Organisation));
+        let mut sections = Vec::new();
+        for aspect in organisation::ALL {
+            let section = aspect.section();
+            let node = settings.and_then(|layer| layer.root.get(section)).filter(|node| !node.is_null());
+            if let Some(node) = node.filter(|_| !policy.disabled.iter().any(|other| other == section)) {
+                let exclusive = settings.and_then(|layer| layer.words.get(section)).copied().unwrap_or(true);
+                let section = organisation::Section { node, exclusive };
+                sections.push((*aspect, section, self.modes.of(aspect.name())));
+            }
+        }
+        organisation::plan(&context, &sections).await
     }
 
     /// Plans one repository as it was observed.
@@ -151,7 +193,8 @@ impl RepositoryPlanner {
         };
         target.doubtful.extend(standing.doubtful);
         let desired = policy.desired(&target, seen);
-        let context = Context { reader: &self.reader, desired: &desired, repository: seen };
+        let context =
+            Context { reader: &self.reader, desired: &desired, repository: seen, secrets: &self.secrets };
         let mut drafts: Vec<Draft> = Vec::new();
         for aspect in aspects::ALL {
             let mode = self.modes.of(aspect.name());
@@ -175,28 +218,22 @@ impl RepositoryPlanner {
         target: &Target,
     ) -> Result<(Vec<Draft>, Vec<Unknown>), Failure> {
         let name = aspect.name().to_owned();
-        let unknown =
-            |why: String, transient| Unknown { aspect: aspect.name().to_owned(), part: None, why, transient };
         if let Some((_, why)) = target.doubtful.iter().find(|(section, _)| aspect.owns(section)) {
-            return Ok((Vec::new(), vec![unknown(why.clone(), false)]));
+            let unknown = Unknown { aspect: name, part: None, why: why.clone(), transient: false };
+            return Ok((Vec::new(), vec![unknown]));
         }
         let mut sheet = Sheet::default();
-        match aspect.plan(context, &mut sheet).await {
-            Ok(()) => {
-                if sheet.doubts.iter().any(|doubt| doubt.part.is_none()) {
-                    sheet.drafts.retain(|draft| draft.change.risks().count(Risk::Removes) == 0);
-                }
-                let unknowns = sheet.doubts.into_iter().map(|doubt| Unknown {
-                    aspect: name.clone(),
-                    part: doubt.part,
-                    why: doubt.why,
-                    transient: doubt.transient,
-                });
-                Ok((sheet.drafts, unknowns.collect()))
-            }
-            Err(failure) if matches!(failure.class, Class::RateLimited { .. } | Class::Fatal) => Err(failure),
-            Err(failure) => Ok((Vec::new(), vec![unknown(failure.text, failure.class == Class::Retry)])),
+        if let Err(failure) = aspect.plan(context, &mut sheet).await {
+            sheet = Sheet::failed(failure)?;
         }
+        sheet.settle();
+        let unknowns = sheet.doubts.into_iter().map(|doubt| Unknown {
+            aspect: name.clone(),
+            part: doubt.part,
+            why: doubt.why,
+            transient: doubt.transient,
+        });
+        Ok((sheet.drafts, unknowns.collect()))
     }
 }
 
@@ -231,6 +268,9 @@ impl Planner for RepositoryPlanner {
             .map_err(|_| Failure::new(Class::Fatal, format!("`{key}` has no repository's id")))?;
         let policy = self.policy.current();
         self.reader.ask_for(policy.asks());
+        if key.kind() == "organisation" {
+            return self.of_organisation(&policy).await;
+        }
         let mut seen = match hint {
             Some(node_id) => self.reader.repository(node_id).await?,
             None => None,

@@ -36,11 +36,15 @@ impl Writes<Box<dyn Step>> for RepositoryWriter {
         key: &Key,
         plan: &Plan<Box<dyn Step>>,
     ) -> Result<Box<dyn Session<Box<dyn Step>>>, Failure> {
+        let target = |named| Target { named, writer: self.writer.clone(), reader: self.reader.clone() };
+        if key.kind() == "organisation" {
+            return Ok(Box::new(Open(target(None))));
+        }
         let fatal = |why: &str| Failure::new(Class::Fatal, format!("{}: {why}", plan.subject));
         let id: u64 = key.id().parse().map_err(|_| fatal("its key has no repository's id"))?;
         let node_id =
             self.reader.node_of(id).ok_or_else(|| fatal("it was not read before it was to be written"))?;
         let named = self.writer.named(id, &node_id).await?;
-        Ok(Box::new(Open(Target { named, writer: self.writer.clone() })))
+        Ok(Box::new(Open(target(Some(named)))))
     }
 }

@@ -44,6 +44,10 @@ pub(crate) fn answer(
             lock(&shared.calls).clear();
             Ok(None)
         }
+        ("PUT", "limits") => parsed().map(|limits| {
+            lock(&shared.accounts).spend(&limits);
+            None
+        }),
         ("DELETE", "limits") => {
             *lock(&shared.accounts) = Accounts::new(shared.limits);
             Ok(None)

@@ -25,10 +25,12 @@ struct Told<'a> {
 impl Told<'_> {
     fn add(&mut self, name: &'static str, action: Option<&str>, repository: &Value, more: &Value) {
         let mut payload = json!({
-            "repository": shapes::repository(self.world, self.org, repository, true),
             "organization": organisation(self.world, self.org),
-            "sender": shapes::user(self.world, self.sender),
+            "sender": shapes::sender(self.world, self.sender),
         });
+        if repository.is_object() {
+            payload["repository"] = shapes::repository(self.world, self.org, repository, true);
+        }
         if let Some(org) = self.world.org(self.org) {
             payload["installation"] =
                 json!({ "id": shapes::installation_id(org), "node_id": "MDIzOkludGVncmF0aW9u" });
@@ -86,6 +88,9 @@ pub(crate) fn of_change(
             teams(&mut told, before, after);
             members(&mut told, before, after);
             rules(&mut told, before, after);
+            rulesets(&mut told, before, after);
+            labels(&mut told, before, after);
+            properties(&mut told, before, after);
             branches(&mut told, before, after);
         }
         _ => {}
@@ -118,6 +123,84 @@ fn settings(told: &mut Told<'_>, before: &Value, after: &Value) {
     }
     if changes != json!({}) {
         told.add("repository", Some("edited"), after, &json!({ "changes": changes }));
+    }
+}
+
+fn action(old: Option<&Value>, new: Option<&Value>) -> &'static str {
+    match (old, new) {
+        (None, _) => "created",
+        (_, None) => "deleted",
+        _ => "edited",
+    }
+}
+
+fn ruleset(name: &str, source_type: &str, source: &str, ruleset: &Value) -> Value {
+    let mut shown = json!({
+        "name": name, "source_type": source_type, "source": source, "node_id": format!("RRS_lACq{}", ruleset["id"]),
+        "_links": { "self": { "href": "https://api.github.com/" }, "html": { "href": "https://github.com/" } },
+    });
+    for (key, value) in ruleset.as_object().into_iter().flatten() {
+        shown[key] = value.clone();
+    }
+    shown
+}
+
+fn rulesets(told: &mut Told<'_>, before: &Value, after: &Value) {
+    for (name, old, new) in differences(&before["rulesets"], &after["rulesets"]) {
+        let source = format!("{}/{}", told.org, after["name"].as_str().unwrap_or_default());
+        let shown = ruleset(name, "Repository", &source, new.or(old).unwrap_or(&Value::Null));
+        told.add(
+            "repository_ruleset",
+            Some(action(old, new)),
+            after,
+            &json!({ "repository_ruleset": shown }),
+        );
+    }
+}
+
+/// The webhooks of an organisation's changed rulesets. They name no repository.
+pub(crate) fn of_rulesets(
+    world: &World,
+    org: &str,
+    before: &serde_json::Map<String, Value>,
+    after: &serde_json::Map<String, Value>,
+    sender: &str,
+) -> Vec<Event> {
+    let (before, after) = (Value::Object(before.clone()), Value::Object(after.clone()));
+    let mut told = Told { world, org, sender, events: Vec::new() };
+    for (name, old, new) in differences(&before, &after) {
+        let shown = ruleset(name, "Organization", org, new.or(old).unwrap_or(&Value::Null));
+        told.add(
+            "repository_ruleset",
+            Some(action(old, new)),
+            &Value::Null,
+            &json!({ "repository_ruleset": shown }),
+        );
+    }
+    told.events
+}
+
+fn labels(told: &mut Told<'_>, before: &Value, after: &Value) {
+    for (name, old, new) in differences(&before["labels"], &after["labels"]) {
+        let label = new.or(old).unwrap_or(&Value::Null);
+        let id = label["id"].as_u64().unwrap_or_default();
+        let shown = json!({
+            "id": id, "node_id": format!("LA_kwDO{id:08}"), "name": name, "color": label["color"],
+            "description": label["description"], "default": false, "url": "https://api.github.com/",
+        });
+        told.add("label", Some(action(old, new)), after, &json!({ "label": shown }));
+    }
+}
+
+fn properties(told: &mut Told<'_>, before: &Value, after: &Value) {
+    let (old, new) = (&before["properties"], &after["properties"]);
+    if old != new {
+        let list = |values: &Value| {
+            let values = values.as_object().into_iter().flatten();
+            values.map(|(name, value)| json!({ "property_name": name, "value": value })).collect::<Vec<_>>()
+        };
+        let more = json!({ "new_property_values": list(new), "old_property_values": list(old) });
+        told.add("custom_property_values", Some("updated"), after, &more);
     }
 }
 

@@ -12,6 +12,7 @@ pub(crate) enum Node {
     User(u64),
     App(u64),
     Rule(u64),
+    Ruleset(u64),
 }
 
 impl Node {
@@ -24,6 +25,7 @@ impl Node {
             Self::Team(id) => ("T", id),
             Self::User(id) => ("U", id),
             Self::Rule(id) => ("BPR", id),
+            Self::Ruleset(id) => ("RRS", id),
         };
         format!("{prefix}_kgDO{id:08}")
     }
@@ -37,6 +39,7 @@ impl Node {
                 "T" => Some(Self::Team(id)),
                 "U" => Some(Self::User(id)),
                 "BPR" => Some(Self::Rule(id)),
+                "RRS" => Some(Self::Ruleset(id)),
                 _ => None,
             };
         }

@@ -13,12 +13,15 @@
 //! | `GET app.pem` | the App's private key, made at the start |
 //! | `PUT`, `DELETE hook` | a [`Hook`]: where webhooks go |
 //! | `PUT latency` | `{"ms": 100}` |
+//! | `PUT limits` | `{"core": 4900, "graphql": 0}`: so much is spent of every account that was used |
 //! | `DELETE limits` | all rate limits begin anew |
 //!
 //! The state's shape: `orgs.<login>` holds `members`, `custom_roles`, `teams.<slug>` and `repos.<name>`; a repository is
 //! GitHub's REST object with, beside it, `branches.<name>`, `protection.<pattern>` (the body of the REST PUT),
-//! `teams.<slug>` and `collaborators.<login>` (a permission each), `invitations`, `contents.<path>`. `users.<login>` and
-//! `apps.<slug>` are who exists. What a document leaves out gets GitHub's defaults.
+//! `teams.<slug>` and `collaborators.<login>` (a permission each), `invitations`, `contents.<path>`, `labels.<name>`,
+//! `autolinks.<prefix>`, `rulesets.<name>`, `actions`, `hooks.<url>`, `properties`, `code_scanning` and the other
+//! security switches, `workflows.<file>` (`run_name`, `inputs`) and their `runs`. An organisation has `rulesets` and
+//! `security_configurations` of its own. `users.<login>` and `apps.<slug>` are who exists. What a document leaves out gets GitHub's defaults.
 
 mod control;
 mod deliver;

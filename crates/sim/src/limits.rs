@@ -5,6 +5,8 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
+use serde_json::{Value, json};
+
 use crate::rest::Reply;
 
 /// The documented limits. The minute can be shortened, and the hour with it.
@@ -125,6 +127,27 @@ impl Accounts {
         self.account(token, resource).used += cost;
         let minute = self.minutes.entry((token.to_owned(), resource)).or_default();
         minute.0.push_back((instant(), points));
+    }
+
+    /// Spends of every account that was used, so that a test begins with little left: `{"core": 4900, "graphql": 0}`.
+    pub(crate) fn spend(&mut self, spent: &Value) {
+        for ((_, resource), account) in &mut self.hours {
+            account.used += spent[*resource].as_u64().unwrap_or(0);
+        }
+    }
+
+    /// The answer of `GET /rate_limit`, which costs nothing.
+    pub(crate) fn overview(&mut self, token: &str) -> Value {
+        let mut of = |resource: &'static str| {
+            let headers = self.headers(token, resource);
+            let number = |name: &str| {
+                let value = headers.iter().find(|(other, _)| other.ends_with(name));
+                json!(value.and_then(|(_, value)| value.parse::<u64>().ok()))
+            };
+            json!({ "limit": number("-limit"), "remaining": number("-remaining"), "used": number("-used"), "reset": number("-reset") })
+        };
+        let (core, graphql) = (of("core"), of("graphql"));
+        json!({ "resources": { "core": core, "graphql": graphql, "search": core }, "rate": core })
     }
 
     /// What `x-ratelimit-*` say.

@@ -206,11 +206,15 @@ fn authorised(
     let text = request["query"].as_str().unwrap_or_default();
     let writes = if is_graphql { text.trim_start().starts_with("mutation") } else { method != Method::GET };
     let points = if writes { 5 } else { 1 };
-    if let Err(reply) = lock(&shared.accounts).admit(&token, resource, points) {
+    if path != "/rate_limit"
+        && let Err(reply) = lock(&shared.accounts).admit(&token, resource, points)
+    {
         return *reply;
     }
     let sender = "beadle-app";
-    let (mut reply, cost) = if is_graphql {
+    let (mut reply, cost) = if path == "/rate_limit" {
+        (Reply::json(200, lock(&shared.accounts).overview(&token)), 0)
+    } else if is_graphql {
         let outcome = graphql::run(&mut lock(&shared.world), request, sender);
         log["operation"] = json!(outcome.operation);
         log["mutation"] = json!(outcome.is_mutation);
@@ -234,6 +238,8 @@ fn authorised(
         };
         (rest::answer(&mut lock(&shared.world), &call), 1)
     };
+    // An answer that did not change is free of the primary limit, and counts for the minute's.
+    let cost = if is_unchanged(&reply, headers) || path == "/rate_limit" { 0 } else { cost };
     log["cost"] = json!(cost);
     log["writes"] = json!(writes);
     let mut accounts = lock(&shared.accounts);
@@ -299,11 +305,25 @@ fn as_app(shared: &Arc<Shared>, method: &Method, path: &str, uri: &Uri, body: &V
             )
         }
         ("GET", ["app", "hook", "deliveries"]) => {
-            let failed = uri.query().is_some_and(|query| query.contains("status=failure"));
+            let query: std::collections::HashMap<String, String> =
+                form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()).into_owned().collect();
+            let failed = query.get("status").is_some_and(|status| status == "failure");
+            let before =
+                query.get("cursor").and_then(|cursor| cursor.trim_start_matches("v1_").parse::<u64>().ok());
+            let size = query.get("per_page").and_then(|size| size.parse().ok()).unwrap_or(30).min(100);
             let deliveries = lock(&shared.deliveries);
-            let rows = deliveries.iter().rev().map(Logged::row);
-            let rows = rows.filter(|row| !failed || row["status"] != "OK");
-            Reply::json(200, rows.take(100).collect())
+            let rows =
+                deliveries.iter().rev().filter(|logged| before.is_none_or(|before| logged.id < before));
+            let rows: Vec<Value> =
+                rows.map(Logged::row).filter(|row| !failed || row["status"] != "OK").collect();
+            let page: Vec<Value> = rows.iter().take(size).cloned().collect();
+            let mut reply = Reply::json(200, json!(page));
+            if rows.len() > page.len()
+                && let Some(last) = page.last()
+            {
+                reply.headers.push(("x-sim-next-cursor", format!("v1_{}", last["id"])));
+            }
+            reply
         }
         ("GET", ["app", "hook", "deliveries", id]) => {
             match id.parse().ok().and_then(|id| shared.logged(id)) {
@@ -340,21 +360,32 @@ fn etag(headers: &HeaderMap, body: &str) -> String {
     }) + "\""
 }
 
+fn is_unchanged(reply: &Reply, headers: &HeaderMap) -> bool {
+    let known = headers.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());
+    reply.status == 200
+        && known.is_some_and(|known| {
+            known == etag(headers, &reply.body.as_ref().map(Value::to_string).unwrap_or_default())
+        })
+}
+
 fn respond(reply: &Reply, headers: &HeaderMap, uri: &Uri, fault: Option<&crate::Fault>) -> Response {
     let mut response = Response::builder().status(reply.status);
     let text = reply.body.as_ref().map(Value::to_string).unwrap_or_default();
     for (name, value) in &reply.headers {
-        if *name == "x-sim-next-page" {
+        if let Some(parameter) = name.strip_prefix("x-sim-next-") {
             let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
-            response = response.header(header::LINK, next_link(host, uri, value));
+            response = response.header(header::LINK, next_link(host, uri, parameter, value));
         } else {
             response = response.header(*name, value);
         }
     }
     if reply.status == 200 {
         let tag = etag(headers, &text);
-        if headers.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok()) == Some(&tag) {
+        if is_unchanged(reply, headers) {
             let unchanged = Response::builder().status(StatusCode::NOT_MODIFIED).header(header::ETAG, tag);
+            let unchanged = reply.headers.iter().fold(unchanged, |unchanged, (name, value)| {
+                if name.starts_with("x-ratelimit") { unchanged.header(*name, value) } else { unchanged }
+            });
             return unchanged.body(Body::empty()).unwrap_or_default();
         }
         response = response.header(header::ETAG, tag);
@@ -374,13 +405,13 @@ fn respond(reply: &Reply, headers: &HeaderMap, uri: &Uri, fault: Option<&crate::
     response.body(body).unwrap_or_default()
 }
 
-fn next_link(host: &str, uri: &Uri, page: &str) -> String {
+fn next_link(host: &str, uri: &Uri, parameter: &str, value: &str) -> String {
     let mut query = form_urlencoded::Serializer::new(String::new());
     for (name, value) in form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()) {
-        if name != "page" {
+        if name != parameter {
             query.append_pair(&name, &value);
         }
     }
-    query.append_pair("page", page);
+    query.append_pair(parameter, value);
     format!("<http://{host}{}?{}>; rel=\"next\"", uri.path(), query.finish())
 }

@@ -6,7 +6,26 @@ use crate::ids::Node;
 use crate::world::World;
 
 /// Fields of the state that are lists of their own in REST.
-const OWN: &[&str] = &["branches", "protection", "teams", "collaborators", "invitations", "contents"];
+pub(crate) const OWN: &[&str] = &[
+    "branches",
+    "protection",
+    "teams",
+    "collaborators",
+    "invitations",
+    "contents",
+    "labels",
+    "autolinks",
+    "rulesets",
+    "actions",
+    "vulnerability_alerts",
+    "automated_security_fixes",
+    "private_vulnerability_reporting",
+    "code_scanning",
+    "hooks",
+    "properties",
+    "workflows",
+    "runs",
+];
 const URLS: &[&str] = &[
     "archive_url",
     "assignees_url",
@@ -114,6 +133,14 @@ pub(crate) fn user(world: &World, login: &str) -> Value {
     account(login, id, &Node::User(id).encode(), "User")
 }
 
+/// Who did something: an App acts as its bot.
+pub(crate) fn sender(world: &World, login: &str) -> Value {
+    match world.app(login).and_then(|app| app["id"].as_u64()) {
+        Some(id) => account(&format!("{login}[bot]"), id + 900_000, &format!("BOT_kgDO{id:08}"), "Bot"),
+        None => user(world, login),
+    }
+}
+
 fn account(login: &str, id: u64, node_id: &str, kind: &str) -> Value {
     let api = format!("https://api.github.com/users/{login}");
     json!({
@@ -212,18 +239,27 @@ pub(crate) fn organisation(world: &World, org: &Value) -> Value {
 
 /// What an App may do, and hears of.
 pub(crate) fn permissions() -> Value {
-    json!({ "administration": "write", "contents": "read", "metadata": "read", "members": "read" })
+    json!({
+        "actions": "write", "administration": "write", "contents": "read", "issues": "write", "metadata": "read",
+        "members": "read", "organization_administration": "write", "repository_hooks": "write",
+        "security_events": "write", "vulnerability_alerts": "write", "organization_custom_properties": "read",
+    })
 }
 
 pub(crate) const EVENTS: &[&str] = &[
+    "branch_protection_configuration",
     "branch_protection_rule",
     "create",
+    "custom_property_values",
     "label",
     "member",
+    "membership",
+    "organization",
     "public",
     "push",
     "repository",
     "repository_ruleset",
+    "security_and_analysis",
     "team",
     "team_add",
 ];

@@ -20,7 +20,7 @@ pub(crate) struct World {
 
 /// The keys of a new repository, in the shapes of REST.
 pub(crate) fn new_repository(id: u64, name: &str, created_at: &str) -> Value {
-    json!({
+    let mut repository = json!({
         "id": id,
         "name": name,
         "description": null,
@@ -60,6 +60,16 @@ pub(crate) fn new_repository(id: u64, name: &str, created_at: &str) -> Value {
             "secret_scanning_non_provider_patterns": { "status": "disabled" },
             "secret_scanning_ai_detection": { "status": "disabled" },
         },
+    });
+    for (key, value) in lists().as_object().into_iter().flatten() {
+        repository[key] = value.clone();
+    }
+    repository
+}
+
+/// What a repository has beside its settings.
+fn lists() -> Value {
+    json!({
         "topics": [],
         "branches": {},
         "protection": {},
@@ -67,6 +77,22 @@ pub(crate) fn new_repository(id: u64, name: &str, created_at: &str) -> Value {
         "collaborators": {},
         "invitations": [],
         "contents": {},
+        "labels": {},
+        "autolinks": {},
+        "rulesets": {},
+        "actions": {
+            "enabled": true, "allowed_actions": "all", "sha_pinning_required": false,
+            "github_owned_allowed": true, "verified_allowed": false, "patterns_allowed": [],
+            "default_workflow_permissions": "read", "can_approve_pull_request_reviews": false,
+        },
+        "vulnerability_alerts": false,
+        "automated_security_fixes": false,
+        "private_vulnerability_reporting": false,
+        "code_scanning": { "state": "not-configured", "languages": [], "query_suite": "default" },
+        "hooks": {},
+        "properties": {},
+        "workflows": {},
+        "runs": [],
     })
 }
 
@@ -104,8 +130,13 @@ impl World {
             }
             default(org, "members", json!([]));
             default(org, "custom_roles", json!([]));
-            for part in ["teams", "repos"] {
+            for part in ["teams", "repos", "rulesets", "security_configurations"] {
                 default(org, part, json!({}));
+            }
+            for part in ["rulesets", "security_configurations"] {
+                for (_, entry) in entries_mut(&mut org[part]) {
+                    identify(entry, &mut fresh);
+                }
             }
             for (slug, team) in entries_mut(&mut org["teams"]) {
                 default(team, "slug", json!(slug));
@@ -129,6 +160,11 @@ impl World {
                 whole.insert("id".into(), json!(id));
                 whole.insert("name".into(), json!(name));
                 *repository = Value::Object(whole);
+                for part in ["labels", "autolinks", "rulesets", "hooks"] {
+                    for (_, entry) in entries_mut(&mut repository[part]) {
+                        identify(entry, &mut fresh);
+                    }
+                }
                 for (_, rule) in entries_mut(&mut repository["protection"]) {
                     crate::protection::complete(rule, &mut fresh);
                 }
@@ -264,6 +300,13 @@ impl World {
         let told = events::of_change(self, org, Some(&before), None, sender);
         self.outbox.extend(told);
         Some(())
+    }
+}
+
+/// Gives an entry of a list its id.
+fn identify(entry: &mut Value, fresh: &mut impl FnMut() -> u64) {
+    if entry["id"].is_null() {
+        entry["id"] = json!(fresh());
     }
 }
 

@@ -13,7 +13,7 @@ use crate::TransportError;
 pub struct Answer {
     /// Method and path, for messages.
     pub request: String,
-    /// The status: 2xx.
+    /// The status: 2xx, or 304 to a conditional read.
     pub status: u16,
     /// The headers.
     pub headers: HeaderMap,

@@ -148,7 +148,7 @@ impl Client {
         let mut target = self.target(&label, &request.path)?;
         for _ in 0..REDIRECTS {
             let answer = self.once(request, &label, &target).await?;
-            if !(300..400).contains(&answer.status) {
+            if !(300..400).contains(&answer.status) || answer.status == 304 {
                 return Ok(answer);
             }
             let location = answer.headers.get(header::LOCATION).and_then(|location| location.to_str().ok());

@@ -42,7 +42,7 @@ pub(crate) async fn run(config: &Config, args: &ApplyArgs, printer: &Printer) ->
     let store = wiring::store(config)?;
     let mut tally = Tally::default();
     for file in config.orgs(args.selection.org.as_deref())? {
-        let org = Org::open(config, file, &clock)?;
+        let org = Org::open(config, file, &clock, Some(&store))?;
         let (shown, plans) = plan(&org, &args.selection, Some(&store), printer).await?;
         printer.line(render::text(printer, &shown));
         if shown.short.is_some() || shown.unmatched.iter().any(|_| !args.selection.repo.is_empty()) {

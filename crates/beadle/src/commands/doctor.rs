@@ -58,7 +58,7 @@ pub(crate) async fn run(config: &Config, printer: &Printer) -> anyhow::Result<u8
     let mut doctor = Doctor { printer, found: false };
     doctor.judge(store(config).await);
     for file in &config.file.org {
-        match Org::open(config, file, &clock) {
+        match Org::open(config, file, &clock, None) {
             Ok(org) => {
                 let generation = &org.policy.current().generation;
                 doctor.fine(&format!("{}: policy {generation} is accepted, mode {}", file.name, file.mode));

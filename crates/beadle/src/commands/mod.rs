@@ -17,7 +17,7 @@ mod serve;
 mod sim;
 
 use beadle_engine::Time;
-use beadle_repositories::{FileKind, schema};
+use beadle_repositories::{FileKind, schema, test_schema};
 use clap::CommandFactory as _;
 
 use crate::cli::{Cli, Command, SchemaFile};
@@ -46,13 +46,15 @@ pub(crate) async fn run(cli: Cli, printer: &Printer) -> anyhow::Result<u8> {
         Command::Approve { digests } => approve::approve(&config()?, &digests, printer).await,
         Command::Adopt { repository } => adopt::run(&config()?, &repository, printer).await,
         Command::Schema { file } => {
-            let kind = match file {
-                SchemaFile::Settings => FileKind::Settings,
-                SchemaFile::Suborg => FileKind::Suborg,
-                SchemaFile::Repo => FileKind::Repo,
-                SchemaFile::Deployment => FileKind::Deployment,
+            let schema = match file {
+                SchemaFile::Settings => schema(FileKind::Settings),
+                SchemaFile::Suborg => schema(FileKind::Suborg),
+                SchemaFile::Layer => schema(FileKind::Layer),
+                SchemaFile::Repo => schema(FileKind::Repo),
+                SchemaFile::Deployment => schema(FileKind::Deployment),
+                SchemaFile::Test => test_schema(),
             };
-            printer.line(serde_json::to_string_pretty(&schema(kind))?);
+            printer.line(serde_json::to_string_pretty(&schema)?);
             Ok(FINE)
         }
         Command::Deliveries(args) => deliveries::run(&config()?, &args, printer).await,

@@ -19,7 +19,7 @@ pub(crate) async fn run(config: &Config, args: &PlanArgs, printer: &Printer) -> 
     let store = config.database().exists().then(|| wiring::store(config)).transpose()?;
     let mut plans = Vec::new();
     for file in config.orgs(args.selection.org.as_deref())? {
-        let org = Org::open(config, file, &clock)?;
+        let org = Org::open(config, file, &clock, store.as_ref())?;
         plans.push(plan(&org, &args.selection, store.as_ref(), printer).await?.0);
     }
     match args.format {
@@ -49,8 +49,10 @@ pub(crate) async fn plan(
 ) -> anyhow::Result<(OrgPlan, Vec<Writable>)> {
     let name = &org.file.name;
     let progress = Progress::new(&format!("reading {name}"), printer);
-    let planned =
-        org.planner(store).organisation(name, &selection.repo, &|done, total| progress.at(done, total)).await;
+    let planned = org
+        .planner(store)
+        .organisation(name, &selection.repo, selection.shard, &|done, total| progress.at(done, total))
+        .await;
     progress.end();
     let planned = planned?;
     let shown = OrgPlan {

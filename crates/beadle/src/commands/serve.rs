@@ -194,7 +194,7 @@ impl<'a> Watched<'a> {
         if self.open.is_some() {
             return;
         }
-        match Org::open(config, self.file, clock) {
+        match Org::open(config, self.file, clock, Some(store)) {
             Ok(org) => {
                 say_remarks(&org);
                 reconcilers.add(&org, store, clock);

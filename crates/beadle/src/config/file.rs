@@ -123,6 +123,9 @@ pub(crate) struct OrgFile {
     pub(crate) mode: Mode,
     #[serde(default)]
     pub(crate) modes: BTreeMap<String, Mode>,
+    /// Secrets that the policy may name, by the name that it uses.
+    #[serde(default)]
+    pub(crate) secrets: BTreeMap<String, String>,
     #[serde(default)]
     pub(crate) guard: GuardFile,
     #[serde(default)]

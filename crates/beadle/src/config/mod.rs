@@ -59,7 +59,7 @@ impl Config {
                 bail!("{file}: {}: at most two webhook secrets are valid at once", org.name);
             }
             for aspect in org.modes.keys() {
-                let known = beadle_repositories::aspects::ALL.iter().map(|aspect| aspect.name());
+                let known = beadle_repositories::aspect_names();
                 if !known.clone().any(|name| name == aspect) {
                     let near = beadle_repositories::policy::nearest(aspect, known);
                     let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
@@ -68,6 +68,7 @@ impl Config {
             }
             let mut references: Vec<&String> = org.webhook_secrets.iter().collect();
             references.extend(&org.token);
+            references.extend(org.secrets.values());
             references.extend(org.app.iter().map(|app| &app.key));
             for reference in references {
                 reference.parse::<Reference>().with_context(|| format!("{file}: {}", org.name))?;

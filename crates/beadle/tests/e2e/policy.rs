@@ -36,7 +36,8 @@ async fn mistakes_are_named_with_file_line_key_and_the_nearest_right_one() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_carried_out_is_said_and_the_rest_is() {
     let world = World::new(acme(json!({ "widgets": { "branches": { "main": {} } } }))).await;
-    let text = "repository:\n  has_wiki: false\n  force_create: true\nlabels:\n  - name: bug\nrulesets: []\n";
+    let text =
+        "repository:\n  has_wiki: false\n  force_create: true\nmilestones:\n  - title: one\nvariables: []\n";
     world.policy("settings.yml", text);
     world.policy("deployment-settings.yml", "restrictedRepos: [admin]\nconfigvalidators:\n  - plugin: x\n");
     let checked = world.beadle(&["check", "--json"]).await.expect(0).json();
@@ -115,10 +116,10 @@ async fn unarchiving_is_for_one_repository_alone_and_comes_first() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_suborg_by_team_reaches_and_one_by_property_leaves_its_sections_alone() {
+async fn a_suborg_reaches_by_team_and_by_property_and_on_doubt_its_sections_are_left_alone() {
     let world = World::new(acme(json!({
         "widgets": { "teams": { "security": "pull" }, "branches": { "main": {} } },
-        "gadgets": { "branches": { "main": {} } },
+        "gadgets": { "branches": { "main": {} }, "properties": { "Tier": "one" } },
     })))
     .await;
     world.policy("settings.yml", "repository:\n  has_wiki: false\n");
@@ -131,8 +132,12 @@ async fn a_suborg_by_team_reaches_and_one_by_property_leaves_its_sections_alone(
         "suborgproperties:\n  - tier: one\nteams:\n  - { name: platform, permission: pull }\n",
     );
     let plan = world.beadle(&["plan"]).await.expect(2);
+    assert!(plan.out.contains("acme/gadgets\n   + adds    teams         team platform"), "{}", plan.out);
+    assert!(!plan.out.contains("acme/widgets"), "{}", plan.out);
+    world.fault(json!({ "path": "/properties/values", "status": 500 })).await;
+    let plan = world.beadle(&["plan"]).await.expect(2);
     assert!(plan.out.contains("? unknown teams"), "{}", plan.out);
-    assert!(!plan.out.contains("removes"), "{}", plan.out);
+    assert!(!plan.out.contains("removes") && !plan.out.contains("adds"), "{}", plan.out);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -141,10 +146,10 @@ async fn the_schema_takes_what_the_check_takes() {
     let schema = world.beadle(&["schema"]).await.expect(0).json();
     let validator = jsonschema::validator_for(&schema).unwrap();
     assert!(
-        validator.is_valid(&json!({ "repository": { "has_wiki": false, "topics": ["a"] }, "labels": 1 }))
+        validator.is_valid(&json!({ "repository": { "has_wiki": false, "topics": ["a"] }, "milestones": 1 }))
     );
     assert!(!validator.is_valid(&json!({ "repository": { "has_wikki": false } })));
-    for file in ["suborg", "repo", "deployment"] {
+    for file in ["suborg", "layer", "repo", "deployment", "test"] {
         jsonschema::validator_for(&world.beadle(&["schema", file]).await.expect(0).json()).unwrap();
     }
     for shell in ["bash", "zsh", "fish"] {

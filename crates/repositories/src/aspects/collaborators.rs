@@ -39,15 +39,15 @@ impl Step for Write {
         match self {
             Self::Put { login, permission, expired } => {
                 if let Some(invitation) = expired {
-                    to.named.withdraw_invitation(*invitation).await?;
+                    to.named()?.withdraw_invitation(*invitation).await?;
                 }
-                to.named.put_collaborator(login, permission).await
+                to.named()?.put_collaborator(login, permission).await
             }
-            Self::Remove { login } => to.named.remove_collaborator(login).await,
+            Self::Remove { login } => to.named()?.remove_collaborator(login).await,
             Self::Change { invitation, permission } => {
-                to.named.change_invitation(*invitation, permission).await
+                to.named()?.change_invitation(*invitation, permission).await
             }
-            Self::Withdraw { invitation } => to.named.withdraw_invitation(*invitation).await,
+            Self::Withdraw { invitation } => to.named()?.withdraw_invitation(*invitation).await,
         }
     }
 }

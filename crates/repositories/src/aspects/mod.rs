@@ -1,15 +1,25 @@
 //! The aspects of a repository: one file each. An aspect says how desired and observed differ, and how a change is
 //! written. Adding one is its file and a line in [`ALL`].
 
+pub mod actions;
+pub mod autolinks;
 pub mod collaborators;
+pub mod labels;
+pub mod properties;
 pub mod protection;
+pub mod rulesets;
+pub mod security;
 pub mod settings;
 pub mod teams;
 pub mod topics;
+pub mod webhooks;
+
+use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use beadle_engine::{Asked, Change, Failure, Field, Mode, Risk};
-use beadle_github::{Named, Reader, Repository, Writer};
+use beadle_engine::{Asked, Change, Class, Failure, Field, Mode, Risk};
+use beadle_github::{Method, Named, Reader, Repository, Writer};
+use secrecy::SecretString;
 use serde_json::Value;
 
 use crate::policy::Desired;
@@ -21,6 +31,13 @@ pub const ALL: &[&dyn Aspect] = &[
     &teams::Teams,
     &collaborators::Collaborators,
     &protection::Protection,
+    &rulesets::Rulesets,
+    &labels::Labels,
+    &autolinks::Autolinks,
+    &properties::Properties,
+    &actions::Actions,
+    &security::Security,
+    &webhooks::Webhooks,
 ];
 
 /// One facet of a repository.
@@ -42,7 +59,12 @@ pub struct Context<'a> {
     pub desired: &'a Desired,
     /// What is there.
     pub repository: &'a Repository,
+    /// What the configuration lets the policy name.
+    pub secrets: &'a Secrets,
 }
+
+/// Secrets that a policy may name, by the name that the configuration gives them.
+pub type Secrets = BTreeMap<String, SecretString>;
 
 /// How a change is written.
 #[async_trait]
@@ -53,10 +75,35 @@ pub trait Step: Send + Sync + 'static {
 
 /// What a step writes to.
 pub struct Target {
-    /// The repository by its present name.
-    pub named: Named,
-    /// What is addressed by node ids.
-    pub writer: Writer,
+    /// The repository by its present name; `None`: the organisation.
+    pub(crate) named: Option<Named>,
+    /// What is addressed by node ids, or below the organisation.
+    pub(crate) writer: Writer,
+    /// Finds again what was made in the same run.
+    pub(crate) reader: Reader,
+}
+
+impl Target {
+    /// The repository.
+    pub fn named(&self) -> Result<&Named, Failure> {
+        self.named.as_ref().ok_or_else(|| Failure::new(Class::Fatal, "this change is one of a repository"))
+    }
+
+    /// Writes at `path` below the repository, or the organisation.
+    pub async fn send(&self, method: Method, path: &str, body: Option<Value>) -> Result<(), Failure> {
+        match &self.named {
+            Some(named) => named.send(method, path, body).await,
+            None => self.writer.to_organisation(method, path, body).await,
+        }
+    }
+
+    /// The id of the code security configuration of this name.
+    pub(crate) async fn configuration(&self, name: &str) -> Result<u64, Failure> {
+        let all = self.reader.list_of_organisation("code-security/configurations?per_page=100").await?;
+        let found = all.iter().find(|known| known["name"] == name);
+        let missing = || Failure::new(Class::Conflict, format!("there is no configuration `{name}` yet"));
+        found.and_then(|found| found["id"].as_u64()).ok_or_else(missing)
+    }
 }
 
 /// When in a run a change is written.
@@ -106,6 +153,22 @@ pub struct Doubt {
 }
 
 impl Sheet {
+    /// Of an aspect that failed: unknown as a whole. What ends the whole run is given back.
+    pub(crate) fn failed(failure: Failure) -> Result<Self, Failure> {
+        if matches!(failure.class, Class::RateLimited { .. } | Class::Fatal) {
+            return Err(failure);
+        }
+        let doubt = Doubt { part: None, why: failure.text, transient: failure.class == Class::Retry };
+        Ok(Self { drafts: Vec::new(), doubts: vec![doubt] })
+    }
+
+    /// Nothing is removed while the aspect as a whole is in doubt.
+    pub(crate) fn settle(&mut self) {
+        if self.doubts.iter().any(|doubt| doubt.part.is_none()) {
+            self.drafts.retain(|draft| draft.change.risks().count(Risk::Removes) == 0);
+        }
+    }
+
     /// Adds a change in the body of the run.
     pub fn change(&mut self, what: impl Into<String>, fields: Vec<Field>, step: impl Step) {
         self.change_at(Stage::Body, what, fields, step);

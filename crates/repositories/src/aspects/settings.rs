@@ -73,7 +73,7 @@ struct Patch(Map<String, Value>);
 #[async_trait]
 impl Step for Patch {
     async fn write(&self, to: &Target) -> Result<(), Failure> {
-        to.named.update(Value::Object(self.0.clone())).await
+        to.named()?.update(Value::Object(self.0.clone())).await
     }
 }
 

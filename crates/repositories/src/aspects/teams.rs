@@ -22,8 +22,8 @@ enum Write {
 impl Step for Write {
     async fn write(&self, to: &Target) -> Result<(), Failure> {
         match self {
-            Self::Put { slug, permission } => to.named.put_team(slug, permission).await,
-            Self::Remove { slug } => to.named.remove_team(slug).await,
+            Self::Put { slug, permission } => to.named()?.put_team(slug, permission).await,
+            Self::Remove { slug } => to.named()?.remove_team(slug).await,
         }
     }
 }

@@ -18,7 +18,7 @@ struct Replace(Vec<String>);
 #[async_trait]
 impl Step for Replace {
     async fn write(&self, to: &Target) -> Result<(), Failure> {
-        to.named.replace_topics(&self.0).await
+        to.named()?.replace_topics(&self.0).await
     }
 }
 

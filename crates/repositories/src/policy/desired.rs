@@ -1,5 +1,7 @@
 //! What a policy asks of one repository, typed: parsed once, here.
 
+use std::collections::BTreeMap;
+
 use beadle_engine::Asked;
 use beadle_github::{Permission, Repository};
 use serde_json::Value;
@@ -62,6 +64,8 @@ pub struct BranchWant {
     pub protection: Option<Node>,
     /// Who asks.
     pub asked: Asked,
+    /// The rank of the layer that does.
+    pub rank: i64,
 }
 
 /// What is asked of one repository. `None`: nothing is asked, and nothing is looked at.
@@ -77,7 +81,31 @@ pub struct Desired {
     pub collaborators: Option<Listed<CollaboratorWant>>,
     /// Branch protection rules. What is not listed stays.
     pub branches: Vec<BranchWant>,
+    /// Security features as the incumbent writes them: `repository.security`.
+    pub security: Option<Node>,
+    /// The sections that their aspects read themselves, by name.
+    pub sections: BTreeMap<&'static str, Section>,
 }
+
+/// A section of the policy.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Section {
+    /// What it says.
+    pub node: Node,
+    /// What is not listed has to go.
+    pub exclusive: bool,
+}
+
+impl Section {
+    /// Its entries: a list, or what a block lists below `include`.
+    pub fn items(&self) -> &[Node] {
+        self.node.get("include").unwrap_or(&self.node).items()
+    }
+}
+
+/// The sections that aspects read themselves.
+const SECTIONS: &[&str] =
+    &["labels", "autolinks", "rulesets", "custom_properties", "actions", "security", "webhooks"];
 
 impl Policy {
     /// What `target` asks of `repository`.
@@ -87,10 +115,10 @@ impl Policy {
             let disabled = self.disabled.iter().any(|other| other == name);
             root.get(name).filter(|node| !disabled && !node.is_null())
         };
-        let exclusive = |name: &str| !self.additive.iter().any(|other| other == name);
+        let exclusive = |name: &str| target.words.get(name).copied().unwrap_or(true);
         let mut desired = Desired::default();
         if let Some(settings) = section("repository") {
-            desired.settings = self::settings(settings);
+            desired.settings = self::settings(settings, target);
             let topics =
                 settings.get("topics").filter(|_| !self.disabled.iter().any(|other| other == "topics"));
             desired.topics = topics.map(|topics| Listed {
@@ -117,21 +145,19 @@ impl Policy {
                 asked,
             }),
         });
-        desired.branches = section("branches").map(branches).unwrap_or_default();
+        desired.security = section("repository").and_then(|node| node.get("security")).cloned();
+        for name in SECTIONS {
+            if let Some(node) = section(name) {
+                let section = Section { node: node.clone(), exclusive: exclusive(name) };
+                desired.sections.insert(name, section);
+            }
+        }
+        desired.branches = section("branches").map(|list| branches(list, target)).unwrap_or_default();
         desired
     }
 }
 
-/// How narrow the layer of a file is.
-pub(crate) fn rank(asked: &Asked) -> u8 {
-    match asked.file.split_once('/').map(|(folder, _)| folder) {
-        Some("repos") => 2,
-        Some("suborgs") => 1,
-        _ => 0,
-    }
-}
-
-fn settings(node: &Node) -> Vec<Want> {
+fn settings(node: &Node, target: &Target) -> Vec<Want> {
     let wants = node.entries().iter().filter_map(|(key, value)| {
         let key = key.text()?;
         crate::aspects::settings::is_setting(key).then(|| Want {
@@ -148,7 +174,7 @@ fn settings(node: &Node) -> Vec<Want> {
     let place = |key: &str| wants.iter().position(|want| want.key == key);
     if let (Some(private), Some(visibility)) = (place("private"), place("visibility")) {
         // They say one thing: the narrower layer's word counts.
-        let narrower = rank(&wants[private].asked) > rank(&wants[visibility].asked);
+        let narrower = target.rank(&wants[private].asked) > target.rank(&wants[visibility].asked);
         wants.remove(if narrower { visibility } else { private });
     }
     wants
@@ -178,7 +204,7 @@ fn access<T>(
     wants.collect()
 }
 
-fn branches(list: &Node) -> Vec<BranchWant> {
+fn branches(list: &Node, target: &Target) -> Vec<BranchWant> {
     let wants = list.items().iter().filter_map(|item| {
         let name = item.get("name")?;
         let protection = item.get("protection")?;
@@ -187,6 +213,7 @@ fn branches(list: &Node) -> Vec<BranchWant> {
             protection: (!protection.is_null() && !protection.entries().is_empty())
                 .then(|| protection.clone()),
             asked: name.asked.clone(),
+            rank: target.rank(&name.asked),
         })
     });
     wants.collect()

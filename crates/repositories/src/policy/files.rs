@@ -1,4 +1,4 @@
-//! A policy's folder: `settings.yml`, `suborgs/*.yml`, `repos/*.yml`, `deployment-settings.yml`.
+//! A policy's folder: `settings.yml`, `suborgs/*.yml`, `layers/*.yml`, `repos/*.yml`, `deployment-settings.yml`.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -7,41 +7,14 @@ use std::path::{Path, PathBuf};
 use beadle_github::Asks;
 use sha2::{Digest, Sha256};
 
-use super::merge::same_name;
+use super::checks::check_layer;
+use super::layers::{Layer, LayerKind, conflicts};
 use super::node::{Kind, Node};
 use super::pattern::{Pattern, patterns};
 use super::problem::{Problem, Severity};
 use super::schema::FileKind;
+use super::selector::Selector;
 use super::shape::Shape;
-
-/// What a layer reaches.
-#[derive(Clone, Debug)]
-pub enum LayerKind {
-    /// Every repository.
-    Organisation,
-    /// The repositories that a suborg's selectors match.
-    Suborg {
-        /// Globs on names.
-        globs: Vec<Pattern>,
-        /// Slugs of teams.
-        teams: Vec<String>,
-        /// It has selectors that this version cannot evaluate.
-        unresolved: bool,
-    },
-    /// One repository, by the file's name.
-    Repository(String),
-}
-
-/// One file of settings.
-#[derive(Clone, Debug)]
-pub struct Layer {
-    /// Relative to the policy's folder.
-    pub file: String,
-    /// What it reaches.
-    pub kind: LayerKind,
-    /// What it says.
-    pub root: Node,
-}
 
 /// One accepted generation of a policy.
 #[derive(Clone, Debug)]
@@ -56,8 +29,6 @@ pub struct Policy {
     pub included: Vec<Pattern>,
     /// The repository that the policy itself lives in; left alone unless a file names it.
     pub home: String,
-    /// Lists whose unlisted entries stay.
-    pub additive: Vec<String>,
     /// Sections that are left alone.
     pub disabled: Vec<String>,
     /// What it asks for that is not carried out, and what is worth a look. Never an error.
@@ -78,7 +49,7 @@ pub enum PolicyError {
         why: std::io::Error,
     },
     /// There is no policy in the folder.
-    #[error("{}: no settings.yml, suborgs/ or repos/ here; a policy that asks for nothing is not taken", .0.display())]
+    #[error("{}: no settings.yml, suborgs/, layers/ or repos/ here; a policy that asks for nothing is not taken", .0.display())]
     Empty(PathBuf),
     /// Something in it is wrong.
     #[error("{}", render(problems, sources))]
@@ -118,7 +89,6 @@ impl Policy {
             excluded: Vec::new(),
             included: Vec::new(),
             home: home.to_owned(),
-            additive: Vec::new(),
             disabled: Vec::new(),
             remarks: Vec::new(),
             sources: BTreeMap::new(),
@@ -137,7 +107,7 @@ impl Policy {
         for (file, text) in &sources {
             hash.update(format!("{file}\0{}\0{text}", text.len()));
             match Node::parse(file, text) {
-                Ok(root) => policy.add(file, root, &mut problems),
+                Ok(root) => policy.add(file, &root, &mut problems),
                 Err(problem) => problems.push(problem),
             }
         }
@@ -147,11 +117,11 @@ impl Policy {
         if policy.layers.is_empty() {
             return Err(PolicyError::Empty(folder.to_owned()));
         }
-        policy.layers.sort_by_key(|layer| match layer.kind {
-            LayerKind::Organisation => 0,
-            LayerKind::Suborg { .. } => 1,
-            LayerKind::Repository(_) => 2,
-        });
+        policy.layers.sort_by_key(|layer| layer.rank);
+        problems.extend(policy.certain_conflicts());
+        if problems.iter().any(|problem| problem.severity == Severity::Error) {
+            return Err(PolicyError::Invalid { problems, sources });
+        }
         policy.generation = hash.finalize().iter().take(6).fold(String::new(), |mut text, byte| {
             let _ = write!(text, "{byte:02x}");
             text
@@ -161,13 +131,14 @@ impl Policy {
         Ok(policy)
     }
 
-    fn add(&mut self, file: &str, root: Node, problems: &mut Vec<Problem>) {
+    fn add(&mut self, file: &str, root: &Node, problems: &mut Vec<Problem>) {
         let (folder, name) = file.rsplit_once('/').unwrap_or(("", file));
         let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
         let kind = match folder {
             "" if stem == "settings" => FileKind::Settings,
             "" => FileKind::Deployment,
             "suborgs" => FileKind::Suborg,
+            "layers" => FileKind::Layer,
             _ => FileKind::Repo,
         };
         if root.is_null() && kind != FileKind::Deployment {
@@ -176,26 +147,30 @@ impl Policy {
             problems.push(problem.hint("delete it, if nothing shall be asked for any more"));
             return;
         }
-        Shape::Map(kind.keys()).check("", &root, problems);
-        check_layer(kind, &root, problems);
-        let layer = match kind {
-            FileKind::Deployment => return self.restrict(&root, problems),
-            FileKind::Settings => {
-                self.additive = plugins(&root, "additive_plugins");
-                self.disabled = plugins(&root, "disable_plugins");
-                LayerKind::Organisation
+        Shape::Map(kind.keys()).check("", root, problems);
+        check_layer(kind, root, problems);
+        match kind {
+            FileKind::Deployment => return self.restrict(root, problems),
+            FileKind::Settings => self.disabled = super::layers::plugins(root, "disable_plugins"),
+            _ => {}
+        }
+        self.layers.push(Layer::read(kind, file, stem, root, problems));
+    }
+
+    /// Layers that reach every repository, with the same rank, and say different things.
+    fn certain_conflicts(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        let everywhere: Vec<&Layer> = self.layers.iter().filter(|layer| layer.reaches_all()).collect();
+        for (at, layer) in everywhere.iter().enumerate() {
+            for other in everywhere[..at].iter().filter(|other| other.rank == layer.rank) {
+                for (path, one, two) in conflicts(&other.root, &layer.root) {
+                    let text = format!("{one} says something else of `{path}`");
+                    let problem = Problem::error(two, 1, text);
+                    problems.push(problem.hint("give one of the two files a higher `rank`"));
+                }
             }
-            FileKind::Suborg => LayerKind::Suborg {
-                globs: root
-                    .get("suborgrepos")
-                    .map(|node| patterns(node, Pattern::glob, problems))
-                    .unwrap_or_default(),
-                teams: root.get("suborgteams").map(Node::texts).unwrap_or_default(),
-                unresolved: root.get("suborgproperties").is_some(),
-            },
-            FileKind::Repo => LayerKind::Repository(stem.to_owned()),
-        };
-        self.layers.push(Layer { file: file.to_owned(), kind: layer, root });
+        }
+        problems
     }
 
     fn restrict(&mut self, root: &Node, problems: &mut Vec<Problem>) {
@@ -220,137 +195,75 @@ impl Policy {
     pub fn asks(&self) -> Asks {
         let mut asks = Asks::default();
         for layer in &self.layers {
-            let has =
-                |key: &str| layer.root.get(key).is_some() && !self.disabled.iter().any(|other| other == key);
-            let repository = layer.root.get("repository").filter(|_| has("repository"));
-            let selects_by_team = matches!(&layer.kind, LayerKind::Suborg { teams, .. } if !teams.is_empty());
+            let has = |key: &str| {
+                let disabled = self.disabled.iter().any(|other| other == key);
+                !disabled && layer.roots().any(|root| root.get(key).is_some())
+            };
+            let repository =
+                || layer.roots().filter_map(|root| root.get("repository")).filter(|_| has("repository"));
+            let selects = |asks: fn(&Selector) -> bool| layer.selectors().any(asks);
+            let by_team = matches!(&layer.kind, LayerKind::Suborg { teams, .. } if !teams.is_empty());
+            let rest_only = |node: &Node| {
+                let keys = node.entries().iter().filter_map(|(key, _)| key.text());
+                keys.into_iter().any(crate::aspects::settings::is_rest_only)
+            };
             asks = asks.union(Asks {
-                topics: repository.is_some_and(|node| node.get("topics").is_some()),
-                teams: has("teams") || selects_by_team,
+                topics: repository().any(|node| node.get("topics").is_some())
+                    || selects(Selector::asks_for_topics),
+                teams: has("teams") || by_team || selects(Selector::asks_for_teams),
                 collaborators: has("collaborators"),
                 protection: has("branches"),
-                rest_settings: repository.is_some_and(|node| {
-                    node.entries()
-                        .iter()
-                        .any(|(key, _)| crate::aspects::settings::is_rest_only(key.text().unwrap_or("")))
-                }),
+                rest_settings: repository().any(rest_only),
+                labels: has("labels"),
+                // Those of settings.yml are the organisation's.
+                rulesets: has("rulesets") && !matches!(layer.kind, LayerKind::Organisation),
+                properties: has("custom_properties") || selects(Selector::asks_for_properties),
             });
         }
         asks
     }
 }
 
-/// The names in a list of plugins, which may be texts or blocks with a `target`. Wherever it is meant for, a section is
-/// then left alone, or its list is additive: the careful reading.
-fn plugins(root: &Node, key: &str) -> Vec<String> {
-    let items = root.get(key).map(Node::items).unwrap_or_default();
-    items.iter().filter_map(|item| item.get("plugin").unwrap_or(item).text().map(str::to_owned)).collect()
-}
-
-/// What entries of lists cannot do without.
-const REQUIRED: &[(&str, &[&str])] = &[
-    ("teams", &["name", "permission"]),
-    ("collaborators", &["username", "permission"]),
-    ("branches", &["name", "protection"]),
-];
-
 /// A file's name without its ending.
 fn stem(file: &str) -> &str {
     file.rsplit_once('.').map_or(file, |(stem, _)| stem)
 }
 
-/// What a shape cannot say.
-fn check_layer(kind: FileKind, root: &Node, problems: &mut Vec<Problem>) {
-    let single = kind == FileKind::Repo;
-    for (list, identity) in [("teams", "name"), ("collaborators", "username"), ("branches", "name")] {
-        let items = root.get(list).map(Node::items).unwrap_or_default();
-        for (at, item) in items.iter().enumerate() {
-            for key in ["include", "exclude"] {
-                item.get(key).map(|node| patterns(node, Pattern::glob, problems));
-            }
-            let same = |other: &Node| match (other.get(identity), item.get(identity)) {
-                (Some(one), Some(two)) => same_name(list, one, two),
-                _ => false,
-            };
-            // Entries for different repositories may name one team twice.
-            let everywhere = |node: &Node| node.get("include").is_none() && node.get("exclude").is_none();
-            if items[..at].iter().any(|other| same(other) && everywhere(other) && everywhere(item)) {
-                let text = format!("`{list}` has this entry twice");
-                problems.push(Problem::error(item.asked.clone(), item.column, text));
-            }
-        }
+fn read_folder(folder: &Path) -> Result<BTreeMap<String, String>, PolicyError> {
+    let why = |why| PolicyError::Unreadable { path: folder.to_owned(), why };
+    std::fs::read_dir(folder).map_err(why)?;
+    let mut sources = read_part(folder, "", &["settings", "deployment-settings"])?;
+    for part in ["suborgs", "layers", "repos"] {
+        sources.extend(read_part(folder, part, &[])?);
     }
-    for (list, keys) in REQUIRED {
-        for item in root.get(list).map(Node::items).unwrap_or_default() {
-            for key in *keys {
-                if item.get(key).is_none() {
-                    let text = format!("an entry of `{list}` needs `{key}`");
-                    problems.push(Problem::error(item.asked.clone(), item.column, text));
-                }
-            }
-        }
-    }
-    let Some(repository) = root.get("repository") else { return };
-    for key in ["description", "homepage"] {
-        if let Some(value) = repository.get(key)
-            && value.text().is_some_and(|text| text.trim_end().chars().any(char::is_control))
-        {
-            let text = format!("`repository.{key}`: GitHub takes one line, without control characters");
-            problems.push(Problem::error(value.asked.clone(), value.column, text));
-        }
-    }
-    let mut refuse = |key: &str, value: &Node, why: &str| {
-        problems.push(Problem::error(
-            value.asked.clone(),
-            value.column,
-            format!("`repository.{key}`: {why}"),
-        ));
-    };
-    if let Some(value) = repository.get("archived").filter(|value| !single && value.bool() == Some(false)) {
-        refuse(
-            "archived",
-            value,
-            "`false` for a whole layer would unarchive every repository; say it in repos/NAME.yml",
-        );
-    }
-    if let Some(value) = repository.get("name").filter(|_| !single) {
-        refuse("name", value, "a whole layer cannot have one name; say it in repos/NAME.yml");
-    }
-    if let (Some(private), Some(visibility)) = (repository.get("private"), repository.get("visibility")) {
-        let says_private = visibility.text() == Some("private");
-        if private
-            .bool()
-            .is_some_and(|private| private != says_private && visibility.text() != Some("internal"))
-        {
-            refuse("private", private, "it contradicts `visibility`");
-        }
-    }
+    Ok(sources)
 }
 
-fn read_folder(folder: &Path) -> Result<BTreeMap<String, String>, PolicyError> {
+/// The texts of the YAML files in a part of the folder; of those `wanted`, where any are named.
+pub(super) fn read_part(
+    folder: &Path,
+    part: &str,
+    wanted: &[&str],
+) -> Result<BTreeMap<String, String>, PolicyError> {
     let unreadable = |path: &Path| {
         let path = path.to_owned();
         move |why| PolicyError::Unreadable { path, why }
     };
     let mut sources = BTreeMap::new();
-    std::fs::read_dir(folder).map_err(unreadable(folder))?;
-    for (part, wanted) in [("", &["settings", "deployment-settings"][..]), ("suborgs", &[]), ("repos", &[])] {
-        let path = folder.join(part);
-        let entries = match std::fs::read_dir(&path) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
-            entries => entries.map_err(unreadable(&path))?,
-        };
-        for entry in entries {
-            let path = entry.map_err(unreadable(&path))?.path();
-            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
-            let Some((stem, "yml" | "yaml")) = name.rsplit_once('.') else { continue };
-            if !wanted.is_empty() && !wanted.contains(&stem) {
-                continue;
-            }
-            let text = std::fs::read_to_string(&path).map_err(unreadable(&path))?;
-            let file = if part.is_empty() { name } else { format!("{part}/{name}") };
-            sources.insert(file, text);
+    let path = folder.join(part);
+    let entries = match std::fs::read_dir(&path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(sources),
+        entries => entries.map_err(unreadable(&path))?,
+    };
+    for entry in entries {
+        let path = entry.map_err(unreadable(&path))?.path();
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
+        let Some((stem, "yml" | "yaml")) = name.rsplit_once('.') else { continue };
+        if !wanted.is_empty() && !wanted.contains(&stem) {
+            continue;
         }
+        let text = std::fs::read_to_string(&path).map_err(unreadable(&path))?;
+        sources.insert(if part.is_empty() { name } else { format!("{part}/{name}") }, text);
     }
     Ok(sources)
 }

@@ -4,7 +4,13 @@
 use super::node::{Kind, Node};
 
 /// By these keys items of a list are the same thing, in this order.
-const IDENTITIES: &[&str] = &["name", "username", "actor_id", "login", "type", "key_prefix", "context"];
+const IDENTITIES: &[&str] =
+    &["name", "username", "actor_id", "login", "type", "key_prefix", "context", "url"];
+
+/// What an item of a list is called, where it has a name.
+pub(super) fn identity(item: &Node) -> Option<&Node> {
+    IDENTITIES.iter().find_map(|key| item.get(key))
+}
 
 /// `over` laid over `under`.
 pub(crate) fn merge(under: &Node, over: &Node) -> Node {

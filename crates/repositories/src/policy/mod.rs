@@ -1,21 +1,31 @@
 //! The policy: the incumbent's files, checked, layered, and resolved for one repository.
 
+mod checks;
 mod desired;
+mod explain;
 mod files;
 mod keys;
+mod layers;
+mod leaves;
 mod merge;
 mod node;
 mod pattern;
 mod problem;
 mod schema;
+mod selector;
 mod shape;
 mod targeting;
+mod tests;
 
-pub(crate) use desired::rank;
-pub use desired::{BranchWant, CollaboratorWant, Desired, Listed, TeamWant, Want};
-pub use files::{Layer, LayerKind, Policy, PolicyError};
+pub use desired::{BranchWant, CollaboratorWant, Desired, Listed, Section, TeamWant, Want};
+pub use explain::{Explained, Overridden, explain};
+pub use files::{Policy, PolicyError};
+pub use layers::{Layer, LayerKind};
 pub(crate) use merge::merge;
 pub use node::{Kind, Node};
+pub(crate) use pattern::Pattern;
 pub use problem::{Problem, Severity, nearest};
-pub use schema::{FileKind, schema};
-pub use targeting::{Target, Verdict};
+pub use schema::{FileKind, schema, test_schema};
+pub use selector::Selector;
+pub use targeting::{Reached, Target, Verdict};
+pub use tests::Tested;

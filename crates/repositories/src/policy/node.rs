@@ -102,6 +102,25 @@ impl Node {
         self.entries().iter().find(|(name, _)| name.text() == Some(key)).map(|(_, value)| value)
     }
 
+    /// The same block without some of its keys.
+    #[must_use]
+    pub fn without(&self, keys: &[&str]) -> Self {
+        let Kind::Map(entries) = &self.kind else { return self.clone() };
+        let kept = entries.iter().filter(|(name, _)| name.text().is_none_or(|name| !keys.contains(&name)));
+        Self { kind: Kind::Map(kept.cloned().collect()), ..self.clone() }
+    }
+
+    /// The same block with another value for a key that it has.
+    #[must_use]
+    pub fn with(&self, key: &str, value: &Self) -> Self {
+        let Kind::Map(entries) = &self.kind else { return self.clone() };
+        let entries = entries.iter().map(|(name, old)| {
+            let value = if name.text() == Some(key) { value } else { old };
+            (name.clone(), value.clone())
+        });
+        Self { kind: Kind::Map(entries.collect()), ..self.clone() }
+    }
+
     /// The texts of a list of texts.
     pub fn texts(&self) -> Vec<String> {
         self.items().iter().filter_map(|item| item.text().map(str::to_owned)).collect()

@@ -33,9 +33,11 @@ impl Pattern {
     /// A glob, or (where it can be nothing else) a regular expression that may match anywhere, as the incumbent takes
     /// both in `restrictedRepos`.
     pub fn glob_or_regex(text: &str) -> Result<Self, String> {
-        if !MARKS.iter().any(|mark| text.contains(mark)) {
-            return Self::glob(text);
-        }
+        if MARKS.iter().any(|mark| text.contains(mark)) { Self::regex(text) } else { Self::glob(text) }
+    }
+
+    /// A regular expression that may match anywhere.
+    pub fn regex(text: &str) -> Result<Self, String> {
         let regex = RegexBuilder::new(text).case_insensitive(true).size_limit(1 << 20).build();
         let regex = regex.map_err(|_| format!("`{text}` is no regular expression"))?;
         Ok(Self { text: text.to_owned(), matcher: Matcher::Regex(regex) })

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::keys::{DEPLOYMENT, REPO, SETTINGS, SUBORG};
+use super::keys::{DEPLOYMENT, LAYER, REPO, SETTINGS, SUBORG, TEST};
 use super::shape::{Key, Shape, Status};
 
 /// Which file a schema is for.
@@ -12,6 +12,8 @@ pub enum FileKind {
     Settings,
     /// `suborgs/*.yml`.
     Suborg,
+    /// `layers/*.yml`.
+    Layer,
     /// `repos/*.yml`.
     Repo,
     /// `deployment-settings.yml`.
@@ -23,6 +25,7 @@ impl FileKind {
         match self {
             Self::Settings => SETTINGS,
             Self::Suborg => SUBORG,
+            Self::Layer => LAYER,
             Self::Repo => REPO,
             Self::Deployment => DEPLOYMENT,
         }
@@ -36,9 +39,18 @@ pub fn schema(kind: FileKind) -> Value {
     schema["title"] = json!(match kind {
         FileKind::Settings => "settings.yml",
         FileKind::Suborg => "suborgs/*.yml",
+        FileKind::Layer => "layers/*.yml",
         FileKind::Repo => "repos/*.yml",
         FileKind::Deployment => "deployment-settings.yml",
     });
+    schema
+}
+
+/// The JSON Schema of a file of tests.
+pub fn test_schema() -> Value {
+    let mut schema = json!({ "type": "array", "items": of(&TEST) });
+    schema["$schema"] = json!("https://json-schema.org/draft/2020-12/schema");
+    schema["title"] = json!("tests/*.yml");
     schema
 }
 
@@ -67,6 +79,10 @@ fn of(shape: &Shape) -> Value {
         Shape::Map(keys) => map(keys),
         Shape::OrNull(shape) => json!({ "anyOf": [of(shape), { "type": "null" }] }),
         Shape::Either(one, other) => json!({ "anyOf": [of(one), of(other)] }),
+        Shape::Color => json!({ "type": "string", "pattern": "^#?[0-9a-fA-F]{6}$" }),
+        Shape::Regex => json!({ "type": "string", "format": "regex" }),
+        Shape::Scalar => json!({ "type": ["string", "number", "boolean"] }),
+        Shape::Free => json!({ "type": "object" }),
         Shape::Any => json!({}),
     }
 }

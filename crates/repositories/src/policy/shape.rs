@@ -1,6 +1,7 @@
 //! What a policy file may hold, as data: the check, the nearest right key and the JSON Schema all come from it.
 
 use super::node::{Kind, Node};
+use super::pattern::Pattern;
 use super::problem::{Problem, Severity, nearest};
 
 /// What a value has to be.
@@ -18,6 +19,14 @@ pub(crate) enum Shape {
     OrNull(&'static Shape),
     /// Either of two.
     Either(&'static Shape, &'static Shape),
+    /// Six hexadecimal digits, with or without `#`.
+    Color,
+    /// A regular expression.
+    Regex,
+    /// A text, a number, true or false.
+    Scalar,
+    /// A block whose keys are checked elsewhere.
+    Free,
     /// Anything: nothing of it is carried out.
     Any,
 }
@@ -60,9 +69,12 @@ impl Shape {
             Self::Text => "a text".into(),
             Self::OneOf(texts) => format!("one of {}", texts.join(", ")),
             Self::List(_) => "a list".into(),
-            Self::Map(_) => "a block of keys".into(),
+            Self::Map(_) | Self::Free => "a block of keys".into(),
             Self::OrNull(shape) => format!("{}, or null", shape.expectation()),
             Self::Either(one, other) => format!("{}, or {}", one.expectation(), other.expectation()),
+            Self::Color => "six hexadecimal digits".into(),
+            Self::Regex => "a regular expression".into(),
+            Self::Scalar => "a text, a number, true or false".into(),
             Self::Any => "anything".into(),
         }
     }
@@ -73,8 +85,14 @@ impl Shape {
             (Self::Bool, Kind::Bool(_))
             | (Self::Text, Kind::Text(_))
             | (Self::List(_), Kind::List(_))
-            | (Self::Map(_), Kind::Map(_))
+            | (Self::Map(_) | Self::Free, Kind::Map(_))
+            | (Self::Scalar, Kind::Text(_) | Kind::Int(_) | Kind::Float(_) | Kind::Bool(_))
             | (Self::Any, _) => true,
+            (Self::Color, Kind::Text(text)) => {
+                let digits = text.strip_prefix('#').unwrap_or(text);
+                digits.len() == 6 && digits.bytes().all(|digit| digit.is_ascii_hexdigit())
+            }
+            (Self::Regex, Kind::Text(text)) => Pattern::regex(text).is_ok(),
             (Self::Int(least, most), Kind::Int(n)) => (least..=most).contains(&n),
             (Self::OneOf(texts), Kind::Text(text)) => texts.contains(&text.as_str()),
             (Self::OrNull(shape), _) => node.is_null() || shape.fits(node),
@@ -97,6 +115,9 @@ impl Shape {
                     Some(near) => problem.hint(format!("did you mean `{near}`?")),
                     None => problem,
                 },
+                (None, None) if matches!(self, Self::Color | Self::Text | Self::OrNull(Self::Text)) => {
+                    problem.hint("put it in quotes")
+                }
                 (None, Some("yes" | "no" | "on" | "off")) => {
                     problem.hint("YAML 1.2 has only `true` and `false`")
                 }

@@ -1,10 +1,15 @@
 //! Which layers reach a repository, and which repositories are left alone.
 
+use std::collections::BTreeMap;
+
+use beadle_engine::Asked;
 use beadle_github::Repository;
 
-use super::files::{Layer, LayerKind, Policy};
+use super::files::Policy;
+use super::layers::{Layer, LayerKind, conflicts};
 use super::merge::merge;
 use super::node::Node;
+use super::pattern::Pattern;
 
 /// GitHub's repository for an organisation's defaults, and the incumbent's own; left alone unless a file names them.
 const LEFT_OUT: &[&str] = &[".github", "safe-settings"];
@@ -23,9 +28,28 @@ pub enum Verdict {
 pub struct Target {
     /// What is asked for.
     pub root: Option<Node>,
-    /// Sections of layers of which it is not known whether they reach it, and why. Nothing of them is touched.
+    /// Sections of layers of which it is not known whether they reach it, or that contradict each other, and why. Nothing
+    /// of them is touched.
     pub doubtful: Vec<(String, String)>,
+    /// The layers that reach it, lowest first.
+    pub layers: Vec<Reached>,
+    /// Lists that say themselves whether they are exclusive; the highest layer's word.
+    pub words: BTreeMap<String, bool>,
 }
+
+/// A layer that reaches a repository.
+#[derive(Clone, Debug)]
+pub struct Reached {
+    /// Its file.
+    pub file: String,
+    /// Its rank.
+    pub rank: i64,
+    /// What it says to this repository.
+    pub root: Node,
+}
+
+/// What `settings.yml` says of the organisation, and not of its repositories.
+const OF_ORGANISATION: &[&str] = &["rulesets", "code_security_configurations"];
 
 impl Policy {
     /// What the policy says to `repository`. `own` is a file that is this repository's although it has another name now.
@@ -46,20 +70,13 @@ impl Policy {
         if !self.included.is_empty() && !self.included.iter().any(|pattern| pattern.is_match(name)) {
             return Verdict::Skipped("restrictedRepos does not include it".into());
         }
-        let mut target = Target { root: None, doubtful: Vec::new() };
+        let mut target =
+            Target { root: None, doubtful: Vec::new(), layers: Vec::new(), words: BTreeMap::new() };
         for layer in &self.layers {
             match if is_own(layer) { Ok(true) } else { reaches(layer, repository) } {
-                Ok(true) => {
-                    target.root = Some(match &target.root {
-                        None => layer.root.clone(),
-                        Some(root) => merge(root, &layer.root),
-                    });
-                }
+                Ok(true) => target.lay(layer, repository),
                 Ok(false) => {}
-                Err(why) => {
-                    let sections = layer.root.entries().iter().filter_map(|(key, _)| key.text());
-                    target.doubtful.extend(sections.map(|section| (section.to_owned(), why.clone())));
-                }
+                Err(why) => target.doubt(layer, &why),
             }
         }
         if repository.archived {
@@ -81,7 +98,7 @@ impl Policy {
         let mut unmatched = Vec::new();
         for layer in &self.layers {
             match &layer.kind {
-                LayerKind::Organisation => {}
+                LayerKind::Organisation | LayerKind::Selected(_) => {}
                 LayerKind::Repository(file) => {
                     let given = layer.given_name().unwrap_or(file);
                     let is_its =
@@ -91,15 +108,21 @@ impl Policy {
                     }
                 }
                 LayerKind::Suborg { globs, .. } => {
-                    for glob in globs {
-                        let text = glob.text();
-                        if !names.iter().any(|name| glob.is_match(name)) {
-                            unmatched
-                                .push(format!("{}: suborgrepos `{text}` matches no repository", layer.file));
-                        }
-                    }
+                    let none = |glob: &&Pattern| !names.iter().any(|name| glob.is_match(name));
+                    unmatched.extend(globs.iter().filter(none).map(|glob| {
+                        format!("{}: suborgrepos `{}` matches no repository", layer.file, glob.text())
+                    }));
                 }
             }
+        }
+        for layer in &self.layers {
+            let globs = layer.selectors().flat_map(|selector| &selector.names);
+            let none = |glob: &&Pattern| !names.iter().any(|name| glob.is_match(name));
+            unmatched.extend(
+                globs
+                    .filter(none)
+                    .map(|glob| format!("{}: the name `{}` matches no repository", layer.file, glob.text())),
+            );
         }
         for glob in self.excluded.iter().chain(&self.included) {
             let text = glob.text();
@@ -111,16 +134,55 @@ impl Policy {
     }
 }
 
+impl Target {
+    /// Lays a layer over what is there.
+    fn lay(&mut self, layer: &Layer, repository: &Repository) {
+        let mut root = match &layer.kind {
+            LayerKind::Organisation => layer.root.without(OF_ORGANISATION),
+            _ => layer.root.clone(),
+        };
+        self.words.extend(layer.words.clone());
+        for case in &layer.cases {
+            match case.choice.is_match(repository) {
+                Ok(true) => {
+                    root = merge(&root, &case.root);
+                    self.words.extend(case.words.clone());
+                    break;
+                }
+                Ok(false) => {}
+                Err(why) => return self.doubt(layer, &format!("{}: {why}", layer.file)),
+            }
+        }
+        for other in self.layers.iter().filter(|other| other.rank == layer.rank) {
+            for (path, one, two) in conflicts(&other.root, &root) {
+                let section = path.split(['.', '[']).next().unwrap_or_default().to_owned();
+                let why =
+                    format!("{one} and {two} say different things of `{path}`; give one file a higher rank");
+                self.doubtful.push((section, why));
+            }
+        }
+        self.root = Some(match &self.root {
+            None => root.clone(),
+            Some(under) => merge(under, &root),
+        });
+        self.layers.push(Reached { file: layer.file.clone(), rank: layer.rank, root });
+    }
+
+    /// Nothing of a layer's sections is touched.
+    fn doubt(&mut self, layer: &Layer, why: &str) {
+        let sections = layer.roots().flat_map(Node::entries).filter_map(|(key, _)| key.text());
+        self.doubtful.extend(sections.map(|section| (section.to_owned(), why.to_owned())));
+    }
+
+    /// The rank of the layer that a line belongs to.
+    pub(crate) fn rank(&self, asked: &Asked) -> i64 {
+        self.layers.iter().find(|layer| layer.file == *asked.file).map_or(0, |layer| layer.rank)
+    }
+}
+
 /// Whether a file in repos/ is called like this repository.
 fn names(layer: &Layer, name: &str) -> bool {
     matches!(&layer.kind, LayerKind::Repository(file) if file.eq_ignore_ascii_case(name))
-}
-
-impl Layer {
-    /// The name that a file in repos/ gives its repository.
-    pub fn given_name(&self) -> Option<&str> {
-        self.root.get("repository")?.get("name")?.text()
-    }
 }
 
 /// Whether a layer reaches a repository; `Err` where it cannot be known.
@@ -128,7 +190,10 @@ fn reaches(layer: &Layer, repository: &Repository) -> Result<bool, String> {
     match &layer.kind {
         LayerKind::Organisation => Ok(true),
         LayerKind::Repository(_) => Ok(names(layer, &repository.name)),
-        LayerKind::Suborg { globs, teams, unresolved } => {
+        LayerKind::Selected(choice) => {
+            choice.is_match(repository).map_err(|why| format!("{}: {why}", layer.file))
+        }
+        LayerKind::Suborg { globs, teams, properties } => {
             if globs.iter().any(|glob| glob.is_match(&repository.name)) {
                 return Ok(true);
             }
@@ -147,8 +212,10 @@ fn reaches(layer: &Layer, repository: &Repository) -> Result<bool, String> {
                     None => return Err(format!("{}: the repository's teams were not read", layer.file)),
                 }
             }
-            if *unresolved {
-                return Err(format!("{}: suborgproperties cannot be evaluated by this version", layer.file));
+            for property in properties {
+                if property.is_match(repository).map_err(|why| format!("{}: {why}", layer.file))? {
+                    return Ok(true);
+                }
             }
             Ok(false)
         }

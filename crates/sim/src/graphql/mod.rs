@@ -4,6 +4,7 @@ mod connection;
 mod cost;
 mod mutate;
 mod resolve;
+mod rulesets;
 
 use std::collections::BTreeMap;
 

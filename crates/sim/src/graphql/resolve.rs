@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::Problem;
 use super::connection::{Connection, Edge, page};
+use super::{Problem, rulesets};
 use crate::ids::Node;
 use crate::protection;
 use crate::world::World;
@@ -25,6 +25,10 @@ pub(super) enum Object {
         pattern: String,
     },
     Topic(String),
+    Ruleset {
+        repository: u64,
+        name: String,
+    },
     Connection(Box<Connection>),
     Edge(Box<Edge>),
     /// An allowance of a rule: its type and its actor.
@@ -65,6 +69,7 @@ impl Object {
             Self::App(_) => "App",
             Self::Rule { .. } => "BranchProtectionRule",
             Self::Topic(_) => "RepositoryTopic",
+            Self::Ruleset { .. } => "RepositoryRuleset",
             Self::Connection(connection) => connection.type_name(),
             Self::Edge(edge) => edge.type_name,
             Self::Allowance(name, _) | Self::Payload(name, _) | Self::Plain(name, _) => name,
@@ -100,6 +105,7 @@ pub(super) fn resolve(
             _ => Resolved::unknown("App", field),
         },
         Object::Rule { repository, pattern } => rule(world, *repository, pattern, field, arguments),
+        Object::Ruleset { repository, name } => rulesets::ruleset(world, *repository, name, field, arguments),
         Object::Topic(name) => match field {
             "topic" => Resolved::Object(Object::Plain("Topic", json!({ "name": name }))),
             _ => Resolved::unknown("RepositoryTopic", field),
@@ -202,6 +208,7 @@ fn node(world: &World, id: &str) -> Resolved {
         Some(Node::Rule(id)) => {
             find_rule(world, id).map(|(repository, pattern)| Object::Rule { repository, pattern })
         }
+        Some(Node::Ruleset(id)) => find_ruleset(world, id),
         Some(Node::Organisation(id)) => {
             let mut orgs = world.doc["orgs"].as_object().into_iter().flatten();
             orgs.find(|(_, org)| org["id"].as_u64() == Some(id))
@@ -223,6 +230,16 @@ pub(super) fn find_rule(world: &World, id: u64) -> Option<(u64, String)> {
         let mut rules = repository["protection"].as_object()?.iter();
         let (pattern, _) = rules.find(|(_, rule)| rule["id"].as_u64() == Some(id))?;
         Some((repository["id"].as_u64()?, pattern.clone()))
+    })
+}
+
+fn find_ruleset(world: &World, id: u64) -> Option<Object> {
+    let orgs = world.doc["orgs"].as_object()?.values();
+    let mut repositories = orgs.filter_map(|org| org["repos"].as_object()).flat_map(Map::values);
+    repositories.find_map(|found| {
+        let mut rulesets = found["rulesets"].as_object()?.iter();
+        let (name, _) = rulesets.find(|(_, ruleset)| ruleset["id"].as_u64() == Some(id))?;
+        Some(Object::Ruleset { repository: found["id"].as_u64()?, name: name.clone() })
     })
 }
 
@@ -326,6 +343,7 @@ const FIELDS: &[(&str, &str)] = &[
     ("forkingAllowed", "allow_forking"),
     ("webCommitSignoffRequired", "web_commit_signoff_required"),
     ("createdAt", "created_at"),
+    ("hasVulnerabilityAlertsEnabled", "vulnerability_alerts"),
 ];
 
 fn repository(world: &World, id: u64, field: &str, arguments: &Map<String, Value>) -> Resolved {
@@ -362,6 +380,21 @@ fn repository(world: &World, id: u64, field: &str, arguments: &Map<String, Value
             let topics =
                 topics.filter_map(|topic| Some(Edge::plain(Object::Topic(topic.as_str()?.to_owned()))));
             page("RepositoryTopicConnection", topics.collect(), arguments)
+        }
+        "labels" => {
+            let labels = repository["labels"].as_object().into_iter().flatten();
+            let labels = labels.map(|(name, label)| {
+                let color = label["color"].as_str().unwrap_or("ededed");
+                let shown = json!({ "name": name, "color": color, "description": label["description"] });
+                Edge::plain(Object::Plain("Label", shown))
+            });
+            page("LabelConnection", labels.collect(), arguments)
+        }
+        "rulesets" => {
+            let rulesets = repository["rulesets"].as_object().into_iter().flatten();
+            let rulesets =
+                rulesets.map(|(name, _)| Edge::plain(Object::Ruleset { repository: id, name: name.clone() }));
+            page("RepositoryRulesetConnection", rulesets.collect(), arguments)
         }
         "collaborators" => {
             let people = repository["collaborators"].as_object().into_iter().flatten();

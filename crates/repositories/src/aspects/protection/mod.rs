@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 use self::differences::{Difference, differences};
 use self::translate::Wanted;
 use super::{Aspect, Context, Sheet, Step, Target, field};
-use crate::policy::{BranchWant, Node, merge, rank};
+use crate::policy::{BranchWant, Node, merge};
 
 /// The repository's branch protection rules.
 pub struct Protection;
@@ -105,7 +105,7 @@ async fn default_branches(context: &Context<'_>) -> Result<Vec<String>, Failure>
 fn patterns<'a>(branches: &'a [BranchWant], defaults: &'a [String], sheet: &mut Sheet) -> Vec<Asks<'a>> {
     let mut patterns: Vec<Asks<'a>> = Vec::new();
     let mut ordered: Vec<&BranchWant> = branches.iter().collect();
-    ordered.sort_by_key(|branch| (rank(&branch.asked), branch.pattern.is_some()));
+    ordered.sort_by_key(|branch| (branch.rank, branch.pattern.is_some()));
     for branch in ordered {
         let names: Vec<&str> = match &branch.pattern {
             Some(pattern) => vec![pattern],

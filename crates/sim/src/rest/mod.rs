@@ -2,6 +2,16 @@
 //!
 //! <https://docs.github.com/rest>
 
+mod actions;
+mod autolinks;
+mod configurations;
+mod hooks;
+mod labels;
+mod people;
+mod properties;
+mod rulesets;
+mod security;
+
 use http::Method;
 use serde_json::{Value, json};
 
@@ -33,7 +43,7 @@ impl Reply {
         Self { status, body: Some(body), headers: Vec::new() }
     }
 
-    fn empty(status: u16) -> Self {
+    pub(crate) fn empty(status: u16) -> Self {
         Self { status, body: None, headers: Vec::new() }
     }
 
@@ -88,6 +98,11 @@ pub(crate) fn answer(world: &mut World, call: &Call<'_>) -> Reply {
     }
 }
 
+/// Whether an entry of a list has this id.
+fn has_id(entry: &Value, id: &str) -> bool {
+    entry["id"].as_u64().is_some_and(|known| Some(known) == id.parse().ok())
+}
+
 /// One page of a list, with its `Link`.
 fn page(call: &Call<'_>, rows: Vec<Value>) -> Reply {
     let number = |name: &str, or: usize| {
@@ -114,6 +129,9 @@ fn organisation(world: &mut World, call: &Call<'_>, org: &str, rest: &[&str]) ->
             page(call, rows.collect())
         }
         ("POST", ["repos"]) => create(world, call, org),
+        (_, ["rulesets", rest @ ..]) => rulesets::of_organisation(world, call, org, rest),
+        (_, ["properties", "values"]) => properties::of_organisation(world, call, org),
+        (_, ["code-security", "configurations", rest @ ..]) => configurations::answer(world, call, org, rest),
         ("GET", ["teams"]) => {
             let org_value = known(world);
             let teams = org_value["teams"].as_object().into_iter().flatten();
@@ -212,14 +230,16 @@ fn read_only(repository: &Value) -> Option<Reply> {
 
 /// Sets the keys that GitHub knows; it ignores others.
 fn set(repository: &mut Value, body: &Value) {
-    const NOT_SETTABLE: &[&str] =
-        &["id", "created_at", "branches", "protection", "teams", "collaborators", "invitations"];
+    const NOT_SETTABLE: &[&str] = &["id", "created_at"];
     for (key, value) in body.as_object().into_iter().flatten() {
         if key == "security_and_analysis" {
             for (feature, status) in value.as_object().into_iter().flatten() {
                 repository[key][feature] = status.clone();
             }
-        } else if !NOT_SETTABLE.contains(&key.as_str()) && repository.get(key).is_some() {
+        } else if !NOT_SETTABLE.contains(&key.as_str())
+            && !shapes::OWN.contains(&key.as_str())
+            && repository.get(key).is_some()
+        {
             repository[key] = value.clone();
         }
     }
@@ -268,8 +288,19 @@ fn repository(world: &mut World, call: &Call<'_>, org: &str, name: &str, rest: &
             Reply::json(200, json!({ "names": names }))
         }
         ("GET", ["teams"]) => page(call, teams_of(world, org, &found)),
-        (_, ["collaborators", ..]) => collaborators(world, call, org, &found, &rest[1..]),
-        (_, ["invitations", ..]) => invitations(world, call, org, &found, &rest[1..]),
+        (_, ["collaborators", rest @ ..]) => people::collaborators(world, call, org, &found, rest),
+        (_, ["invitations", rest @ ..]) => people::invitations(world, call, org, &found, rest),
+        (_, ["labels", rest @ ..]) => labels::answer(world, call, org, &found, rest),
+        (_, ["autolinks", rest @ ..]) => autolinks::answer(world, call, org, &found, rest),
+        (_, ["rulesets", rest @ ..]) => rulesets::of_repository(world, call, org, &found, rest),
+        (_, ["actions", rest @ ..]) => actions::answer(world, call, org, &found, rest),
+        (_, ["hooks", rest @ ..]) => hooks::answer(world, call, org, &found, rest),
+        (_, ["properties", "values"]) => properties::of_repository(world, call, org, &found),
+        (
+            _,
+            ["vulnerability-alerts" | "automated-security-fixes" | "private-vulnerability-reporting"]
+            | ["code-scanning", "default-setup"],
+        ) => security::answer(world, call, org, &found, rest[0]),
         (_, ["branches", ..]) => branches(world, call, org, &found, &rest[1..]),
         ("GET", ["contents", path @ ..]) => match found["contents"].get(path.join("/")) {
             Some(text) => {
@@ -355,96 +386,6 @@ fn update(world: &mut World, call: &Call<'_>, org: &str, found: &Value) -> Reply
     }
     world.edit(org, name, call.sender, |found| *found = changed.clone());
     Reply::json(200, shapes::repository(world, org, &changed, true))
-}
-
-fn collaborators(world: &mut World, call: &Call<'_>, org: &str, found: &Value, rest: &[&str]) -> Reply {
-    let name = found["name"].as_str().unwrap_or_default();
-    match (call.method.as_str(), rest) {
-        ("GET", []) => {
-            let people = found["collaborators"].as_object().into_iter().flatten();
-            let rows = people.map(|(login, role)| {
-                let mut shown = shapes::user(world, login);
-                let invitation_word = match role.as_str().unwrap_or_default() {
-                    "pull" => "read",
-                    "push" => "write",
-                    other => other,
-                };
-                shown["role_name"] = json!(invitation_word);
-                shown
-            });
-            page(call, rows.collect())
-        }
-        ("PUT", [login]) => {
-            let Some(login) = world.user(login).and_then(|user| user["login"].as_str()).map(str::to_owned)
-            else {
-                return Reply::not_found();
-            };
-            let permission = call.body["permission"].as_str().unwrap_or("push").to_owned();
-            let members = world.org(org).map(|org| org["members"].clone()).unwrap_or_default();
-            let is_member = members.as_array().is_some_and(|members| members.contains(&json!(login)));
-            if is_member || found["collaborators"].get(&login).is_some() {
-                world.edit(org, name, call.sender, |found| found["collaborators"][login] = json!(permission));
-                return Reply::empty(204);
-            }
-            let words = match permission.as_str() {
-                "pull" => "read",
-                "push" => "write",
-                other => other,
-            };
-            let id = world.fresh_id();
-            let invitation = json!({ "id": id, "login": login, "permissions": words, "created_at": now() });
-            world.edit(org, name, call.sender, |found| {
-                if let Some(all) = found["invitations"].as_array_mut() {
-                    all.retain(|other| other["login"] != json!(login));
-                    all.push(invitation.clone());
-                }
-            });
-            Reply::json(201, shapes::invitation(world, org, found, &invitation))
-        }
-        ("DELETE", [login]) => {
-            world.edit(org, name, call.sender, |found| {
-                let people = found["collaborators"].as_object_mut()?;
-                let key = people.keys().find(|other| other.eq_ignore_ascii_case(login))?.clone();
-                people.remove(&key)
-            });
-            Reply::empty(204)
-        }
-        _ => Reply::not_found(),
-    }
-}
-
-fn invitations(world: &mut World, call: &Call<'_>, org: &str, found: &Value, rest: &[&str]) -> Reply {
-    let name = found["name"].as_str().unwrap_or_default();
-    let all = found["invitations"].as_array().cloned().unwrap_or_default();
-    let place = |id: &str| all.iter().position(|invitation| invitation["id"].as_u64() == id.parse().ok());
-    match (call.method.as_str(), rest) {
-        ("GET", []) => page(
-            call,
-            all.iter().map(|invitation| shapes::invitation(world, org, found, invitation)).collect(),
-        ),
-        ("PATCH", [id]) => match place(id) {
-            Some(at) => {
-                let permissions = call.body["permissions"].clone();
-                world.edit(org, name, call.sender, |found| {
-                    found["invitations"][at]["permissions"] = permissions.clone();
-                });
-                let mut changed = all[at].clone();
-                changed["permissions"] = permissions;
-                Reply::json(200, shapes::invitation(world, org, found, &changed))
-            }
-            None => Reply::not_found(),
-        },
-        ("DELETE", [id]) => match place(id) {
-            Some(at) => {
-                world.edit(org, name, call.sender, |found| {
-                    found["invitations"].as_array_mut().map(|invitations| invitations.remove(at))
-                });
-                Reply::empty(204)
-            }
-            None => Reply::not_found(),
-        },
-        _ => Reply::not_found(),
-    }
 }
 
 fn branches(world: &mut World, call: &Call<'_>, org: &str, found: &Value, rest: &[&str]) -> Reply {

@@ -1,0 +1,60 @@
+//! Values of custom properties: of one repository, or of all at once.
+//!
+//! <https://docs.github.com/rest/orgs/custom-properties>
+
+use std::collections::{BTreeMap, HashMap};
+
+use beadle_engine::Failure;
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::api::{Api, segment};
+
+/// Of every repository.
+pub(crate) struct Properties {
+    by_repository: HashMap<u64, BTreeMap<String, Value>>,
+    /// About how many calls it took.
+    pub(crate) calls: usize,
+}
+
+impl Properties {
+    pub(crate) fn of(&self, repository: u64) -> BTreeMap<String, Value> {
+        self.by_repository.get(&repository).cloned().unwrap_or_default()
+    }
+}
+
+#[derive(Deserialize)]
+struct Row {
+    repository_id: u64,
+    properties: Vec<Property>,
+}
+
+#[derive(Deserialize)]
+struct Property {
+    property_name: String,
+    value: Value,
+}
+
+fn values(properties: Vec<Property>) -> BTreeMap<String, Value> {
+    let set = properties.into_iter().filter(|property| !property.value.is_null());
+    set.map(|property| (property.property_name, property.value)).collect()
+}
+
+/// Of every repository of the organisation.
+pub(crate) async fn of_organisation(api: &Api) -> Result<Properties, Failure> {
+    let path = format!("orgs/{}/properties/values?per_page=100", segment(api.organisation()));
+    let rows: Vec<Row> = api.list(&path).await?;
+    let calls = rows.len() / 100 + 1;
+    let by_repository = rows.into_iter().map(|row| (row.repository_id, values(row.properties))).collect();
+    Ok(Properties { by_repository, calls })
+}
+
+/// Of one repository.
+pub(crate) async fn of_repository(
+    api: &Api,
+    owner: &str,
+    name: &str,
+) -> Result<BTreeMap<String, Value>, Failure> {
+    let path = format!("repos/{}/{}/properties/values", segment(owner), segment(name));
+    Ok(values(api.list(&path).await?))
+}

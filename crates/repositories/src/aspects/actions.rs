@@ -1,0 +1,161 @@
+//! Actions: whether they run, which may, and what their token may do.
+//!
+//! <https://docs.github.com/rest/actions/permissions#get-github-actions-permissions-for-a-repository>
+
+use async_trait::async_trait;
+use beadle_engine::{Failure, Field, Risk};
+use beadle_github::Method;
+use serde_json::{Map, Value, json};
+
+use super::{Aspect, Context, Sheet, Step, Target, field};
+use crate::policy::Node;
+
+/// The repository's Actions permissions.
+pub struct Actions;
+
+/// The keys of each place, as GitHub and the policy call them.
+const PERMISSIONS: &[&str] = &["enabled", "allowed_actions", "sha_pinning_required"];
+const SELECTED: &[&str] = &["github_owned_allowed", "verified_allowed", "patterns_allowed"];
+const WORKFLOW: &[&str] = &["default_workflow_permissions", "can_approve_pull_request_reviews"];
+
+/// What is put where, one after the other: the list of selected actions can be set only once they are `selected`.
+struct Put(Vec<(&'static str, Value)>);
+
+#[async_trait]
+impl Step for Put {
+    async fn write(&self, to: &Target) -> Result<(), Failure> {
+        for (path, body) in &self.0 {
+            to.named()?.send(Method::PUT, path, Some(body.clone())).await?;
+        }
+        Ok(())
+    }
+}
+
+fn wants<'a>(node: &'a Node, keys: &[&str]) -> Vec<(&'a str, &'a Node)> {
+    let entries = node.entries().iter().filter_map(|(key, value)| Some((key.text()?, value)));
+    entries.filter(|(key, _)| keys.contains(key)).collect()
+}
+
+fn sorted(value: &Value) -> Value {
+    match value {
+        Value::Array(items) => {
+            let mut items = items.clone();
+            items.sort_by_key(ToString::to_string);
+            Value::Array(items)
+        }
+        other => other.clone(),
+    }
+}
+
+/// From the narrowest to the widest.
+const ALLOWED: &[&str] = &["local_only", "selected", "all"];
+
+fn risk(key: &str, before: &Value, after: &Value) -> Risk {
+    let place = |value: &Value| ALLOWED.iter().position(|known| value == known);
+    let wider = match key {
+        "allowed_actions" => place(before) < place(after),
+        "patterns_allowed" => {
+            let known = before.as_array().cloned().unwrap_or_default();
+            after.as_array().into_iter().flatten().any(|pattern| !known.contains(pattern))
+        }
+        "default_workflow_permissions" => after == "write",
+        "sha_pinning_required" => after == false,
+        _ => after == true,
+    };
+    if wider { Risk::Weakens } else { Risk::Changes }
+}
+
+fn differences(wanted: &[(&str, &Node)], seen: &Value) -> Vec<Field> {
+    let differ = wanted.iter().filter_map(|(key, node)| {
+        let (before, after) = (sorted(&seen[*key]), sorted(&node.json()));
+        let risk = risk(key, &before, &after);
+        (before != after).then(|| field(key, before, after, Some(&node.asked), risk))
+    });
+    differ.collect()
+}
+
+/// The whole body: what is wanted, and what is there where nothing is.
+fn body(keys: &[&str], wanted: &[(&str, &Node)], seen: &Value) -> Value {
+    let mut body = Map::new();
+    for key in keys {
+        let want = wanted.iter().find(|(name, _)| name == key).map(|(_, node)| node.json());
+        if let Some(value) = want.or_else(|| seen.get(*key).cloned()) {
+            body.insert((*key).to_owned(), value);
+        }
+    }
+    Value::Object(body)
+}
+
+#[async_trait]
+impl Aspect for Actions {
+    fn name(&self) -> &'static str {
+        "actions"
+    }
+
+    fn owns(&self, section: &str) -> bool {
+        section == "actions"
+    }
+
+    async fn plan(&self, context: &Context<'_>, sheet: &mut Sheet) -> Result<(), Failure> {
+        let Some(section) = context.desired.sections.get("actions") else { return Ok(()) };
+        let read = async |path: &str| {
+            Ok::<_, Failure>(context.reader.below(context.repository, path).await?.unwrap_or(Value::Null))
+        };
+        let (permissions, selected) = (wants(&section.node, PERMISSIONS), wants(&section.node, SELECTED));
+        if !permissions.is_empty() || !selected.is_empty() {
+            let seen = read("actions/permissions").await?;
+            let after = |key: &str| {
+                let want = permissions.iter().find(|(name, _)| *name == key).map(|(_, node)| node.json());
+                want.unwrap_or_else(|| seen[key].clone())
+            };
+            if after("enabled") == json!(false) {
+                // What is allowed says nothing, and is refused, while nothing runs.
+                let off: Vec<_> = permissions.iter().filter(|(key, _)| *key == "enabled").copied().collect();
+                let fields = differences(&off, &seen);
+                if !fields.is_empty() {
+                    sheet.change("", fields, Put(vec![("actions/permissions", json!({ "enabled": false }))]));
+                }
+            } else {
+                let listed = seen["enabled"] == json!(true) && seen["allowed_actions"] == "selected";
+                let list = if listed && !selected.is_empty() {
+                    read("actions/permissions/selected-actions").await?
+                } else {
+                    Value::Null
+                };
+                let mut fields = differences(&permissions, &seen);
+                let mut puts = Vec::new();
+                if !fields.is_empty() {
+                    puts.push(("actions/permissions", body(PERMISSIONS, &permissions, &seen)));
+                }
+                if after("allowed_actions") == "selected" {
+                    let more = differences(&selected, &list);
+                    if !more.is_empty() {
+                        puts.push(("actions/permissions/selected-actions", body(SELECTED, &selected, &list)));
+                        fields.extend(more);
+                    }
+                } else if let Some((_, node)) = selected.first() {
+                    sheet.part_unresolved(
+                        "selected",
+                        format!(
+                            "which actions are selected counts only with `allowed_actions: selected` ({})",
+                            node.asked
+                        ),
+                    );
+                }
+                if !fields.is_empty() {
+                    sheet.change("", fields, Put(puts));
+                }
+            }
+        }
+        let workflow = wants(&section.node, WORKFLOW);
+        if !workflow.is_empty() {
+            let seen = read("actions/permissions/workflow").await?;
+            let fields = differences(&workflow, &seen);
+            if !fields.is_empty() {
+                let put = ("actions/permissions/workflow", body(WORKFLOW, &workflow, &seen));
+                sheet.change("workflow token", fields, Put(vec![put]));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,86 @@
+//! Autolinks. GitHub has no way to change one: it is taken away and made again.
+//!
+//! <https://docs.github.com/rest/repos/autolinks>
+
+use async_trait::async_trait;
+use beadle_engine::{Failure, Risk};
+use beadle_github::Method;
+use serde_json::{Value, json};
+
+use super::{Aspect, Context, Sheet, Step, Target, field};
+use crate::policy::Node;
+
+/// The repository's autolinks.
+pub struct Autolinks;
+
+enum Write {
+    Create(Value),
+    Replace { id: u64, body: Value },
+    Delete { id: u64 },
+}
+
+#[async_trait]
+impl Step for Write {
+    async fn write(&self, to: &Target) -> Result<(), Failure> {
+        let named = to.named()?;
+        match self {
+            Self::Create(body) => named.send(Method::POST, "autolinks", Some(body.clone())).await,
+            Self::Delete { id } => named.send(Method::DELETE, &format!("autolinks/{id}"), None).await,
+            Self::Replace { id, body } => {
+                named.send(Method::DELETE, &format!("autolinks/{id}"), None).await?;
+                named.send(Method::POST, "autolinks", Some(body.clone())).await
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Aspect for Autolinks {
+    fn name(&self) -> &'static str {
+        "autolinks"
+    }
+
+    fn owns(&self, section: &str) -> bool {
+        section == "autolinks"
+    }
+
+    async fn plan(&self, context: &Context<'_>, sheet: &mut Sheet) -> Result<(), Failure> {
+        let Some(section) = context.desired.sections.get("autolinks") else { return Ok(()) };
+        let seen = context.reader.list_below(context.repository, "autolinks").await?;
+        let prefix = |link: &Value| link["key_prefix"].as_str().unwrap_or_default().to_owned();
+        for want in section.items() {
+            let text = |key: &str| want.get(key).and_then(Node::text).unwrap_or_default();
+            let (key, template) = (text("key_prefix"), text("url_template"));
+            let alphanumeric = want.get("is_alphanumeric").and_then(Node::bool).unwrap_or(true);
+            let body =
+                json!({ "key_prefix": key, "url_template": template, "is_alphanumeric": alphanumeric });
+            let asked = Some(&want.asked);
+            let what = format!("autolink {key}");
+            let Some(found) = seen.iter().find(|link| prefix(link) == key) else {
+                let fields = vec![field("url_template", Value::Null, json!(template), asked, Risk::Adds)];
+                sheet.change(what, fields, Write::Create(body));
+                continue;
+            };
+            let fields: Vec<_> = ["url_template", "is_alphanumeric"]
+                .into_iter()
+                .filter(|name| found[*name] != body[*name])
+                .map(|name| field(name, found[name].clone(), body[name].clone(), asked, Risk::Changes))
+                .collect();
+            if let (false, Some(id)) = (fields.is_empty(), found["id"].as_u64()) {
+                sheet.change(what, fields, Write::Replace { id, body });
+            }
+        }
+        let listed = |key: &str| {
+            section.items().iter().any(|want| want.get("key_prefix").and_then(Node::text) == Some(key))
+        };
+        for link in seen.iter().filter(|link| section.exclusive && !listed(&prefix(link))) {
+            let asked = Some(&section.node.asked);
+            let fields =
+                vec![field("url_template", link["url_template"].clone(), Value::Null, asked, Risk::Removes)];
+            if let Some(id) = link["id"].as_u64() {
+                sheet.change(format!("autolink {}", prefix(link)), fields, Write::Delete { id });
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,89 @@
+//! Values of custom properties.
+//!
+//! <https://docs.github.com/rest/repos/custom-properties>
+
+use async_trait::async_trait;
+use beadle_engine::{Failure, Risk};
+use beadle_github::Method;
+use serde_json::{Value, json};
+
+use super::{Aspect, Context, Sheet, Step, Target, field};
+use crate::policy::Node;
+
+/// The repository's custom properties.
+pub struct Properties;
+
+struct Set(Vec<Value>);
+
+#[async_trait]
+impl Step for Set {
+    async fn write(&self, to: &Target) -> Result<(), Failure> {
+        to.named()?.send(Method::PATCH, "properties/values", Some(json!({ "properties": self.0 }))).await
+    }
+}
+
+/// Texts are compared as they are; GitHub gives lists in any order, and everything else as text.
+fn comparable(value: &Value) -> Value {
+    match value {
+        Value::Array(items) => {
+            let mut items: Vec<Value> = items.iter().map(comparable).collect();
+            items.sort_by_key(ToString::to_string);
+            json!(items)
+        }
+        Value::Bool(_) | Value::Number(_) => json!(value.to_string()),
+        other => other.clone(),
+    }
+}
+
+#[async_trait]
+impl Aspect for Properties {
+    fn name(&self) -> &'static str {
+        "custom_properties"
+    }
+
+    fn owns(&self, section: &str) -> bool {
+        section == "custom_properties"
+    }
+
+    async fn plan(&self, context: &Context<'_>, sheet: &mut Sheet) -> Result<(), Failure> {
+        let Some(section) = context.desired.sections.get("custom_properties") else { return Ok(()) };
+        let seen = match &context.repository.properties {
+            Some(Ok(seen)) => seen,
+            Some(Err(why)) => {
+                sheet.unreadable(why.clone());
+                return Ok(());
+            }
+            None => return Ok(()),
+        };
+        let name = |want: &Node| {
+            let name = want.get("name").or_else(|| want.get("property_name"))?;
+            name.text().map(str::to_owned)
+        };
+        let wants = || section.items().iter().filter_map(|want| Some((name(want)?, want)));
+        let find = |name: &str| seen.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
+        for (name, want) in wants() {
+            let known = find(&name);
+            let before = known.map_or(Value::Null, |(_, value)| value.clone());
+            let after = comparable(&want.get("value").map_or(Value::Null, Node::json));
+            if comparable(&before) == after {
+                continue;
+            }
+            let risk = match (before.is_null(), after.is_null()) {
+                (true, _) => Risk::Adds,
+                (_, true) => Risk::Removes,
+                _ => Risk::Changes,
+            };
+            let name = known.map_or(name, |(known, _)| known.clone());
+            let set = json!({ "property_name": name, "value": after });
+            sheet.change("", vec![field(&name, before, after, Some(&want.asked), risk)], Set(vec![set]));
+        }
+        for (known, value) in seen.iter().filter(|_| section.exclusive) {
+            if !wants().any(|(name, _)| name.eq_ignore_ascii_case(known)) {
+                let asked = Some(&section.node.asked);
+                let fields = vec![field(known, value.clone(), Value::Null, asked, Risk::Removes)];
+                sheet.change("", fields, Set(vec![json!({ "property_name": known, "value": null })]));
+            }
+        }
+        Ok(())
+    }
+}

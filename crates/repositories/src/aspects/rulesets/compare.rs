@@ -1,0 +1,375 @@
+//! How a ruleset differs from what is asked for, and the whole body that makes it so. A PUT replaces everything, so the
+//! body is built from what REST shows, and what nobody here knows is carried through.
+//!
+//! <https://docs.github.com/rest/repos/rules#update-a-repository-ruleset>
+
+use beadle_engine::{Asked, Field, Risk};
+use serde_json::{Map, Value, json};
+
+use crate::aspects::field;
+use crate::policy::Node;
+
+/// What a body may hold.
+const BODY: &[&str] = &["name", "target", "enforcement", "bypass_actors", "conditions", "rules"];
+/// The incumbent's word for checks that are kept elsewhere: the live ones stay.
+const EXTERNALLY_DEFINED: &str = "{{EXTERNALLY_DEFINED}}";
+/// Types of rules that GraphQL does not show. One that the policy does not name is carried through.
+const REST_ONLY: &[&str] = &["copilot_code_review", "license_compliance_scanning"];
+
+/// A part of a ruleset that is written as one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Part {
+    Top(&'static str),
+    Condition(String),
+    Rule(String),
+}
+
+/// A part that differs.
+pub(crate) struct Difference {
+    part: Part,
+    /// What to show.
+    pub(crate) fields: Vec<Field>,
+    /// The part as it shall be; `None` where it is to go.
+    after: Option<Value>,
+}
+
+impl Difference {
+    /// Whether the guard has to look.
+    pub(crate) fn is_guarded(&self) -> bool {
+        self.fields.iter().any(|field| field.risk.is_guarded())
+    }
+}
+
+fn list(value: &Value) -> &[Value] {
+    value.as_array().map(Vec::as_slice).unwrap_or_default()
+}
+
+/// What an entry of a list is called, where its entries have names.
+fn identity(value: &Value) -> Option<&Value> {
+    ["context", "path", "tool", "reviewer"].into_iter().find_map(|key| value.get(key))
+}
+
+/// `wanted` laid over `seen`: what is not wanted explicitly stays; lists are as wanted, in the order in which they are.
+fn overlay(wanted: &Value, seen: &Value) -> Value {
+    match (wanted, seen) {
+        (Value::Object(wanted), Value::Object(seen)) => {
+            let mut merged = seen.clone();
+            for (key, value) in wanted {
+                let under = seen.get(key).unwrap_or(&Value::Null);
+                merged.insert(key.clone(), overlay(value, under));
+            }
+            Value::Object(merged)
+        }
+        (Value::Array(wanted), seen) => {
+            let seen = list(seen);
+            if wanted.iter().any(|item| item["context"] == EXTERNALLY_DEFINED) {
+                return json!(seen);
+            }
+            let same = |one: &Value, other: &Value| match (identity(one), identity(other)) {
+                (Some(one), Some(other)) => one == other,
+                _ => one == other,
+            };
+            let kept = seen.iter().enumerate().filter_map(|(at, old)| {
+                if seen[..at].contains(old) {
+                    return None;
+                }
+                let want = wanted.iter().find(|want| same(want, old))?;
+                Some(overlay(want, old))
+            });
+            let new = wanted.iter().filter(|want| !seen.iter().any(|old| same(want, old)));
+            kept.chain(new.cloned()).collect()
+        }
+        _ => wanted.clone(),
+    }
+}
+
+/// An actor as it is compared: some kinds have no id, and one is shown for them all the same.
+fn actor(value: &Value) -> Value {
+    let kind = value["actor_type"].as_str().unwrap_or_default();
+    let id = match kind {
+        "OrganizationAdmin" => json!(1),
+        "DeployKey" | "EnterpriseOwner" => Value::Null,
+        _ => value["actor_id"].clone(),
+    };
+    let mode = value["bypass_mode"].as_str().unwrap_or("always");
+    json!({ "actor_type": kind, "actor_id": id, "bypass_mode": mode })
+}
+
+fn label(actor: &Value) -> Value {
+    let id = if actor["actor_id"].is_null() { String::new() } else { format!(" {}", actor["actor_id"]) };
+    let text = |key: &str| actor[key].as_str().unwrap_or_default().to_owned();
+    json!(format!("{}{id} ({})", text("actor_type"), text("bypass_mode")))
+}
+
+/// Whether `after` is at least as strict, of one parameter of a rule.
+fn stricter(key: &str, before: &Value, after: &Value) -> bool {
+    const LAX: &[&str] = &["update_allows_fetch_and_merge", "do_not_enforce_on_create"];
+    let kept = |few: &Value, many: &Value| list(few).iter().all(|item| list(many).contains(item));
+    match (before, after) {
+        (_, Value::Bool(on)) if LAX.contains(&key) => !on,
+        (_, Value::Bool(on)) => *on && key != "negate",
+        (Value::Number(before), Value::Number(after)) => {
+            let more = after.as_f64() >= before.as_f64();
+            if key.starts_with("max_") { !more || before == after } else { more && !key.contains("minutes") }
+        }
+        (_, Value::Array(_)) if key == "allowed_merge_methods" => kept(after, before),
+        (_, Value::Array(_)) => kept(before, after),
+        // Nothing was said before: whatever is asked for now is more.
+        (Value::Null, _) => true,
+        // Of two patterns nobody here knows which one lets more through.
+        _ => false,
+    }
+}
+
+fn strength(enforcement: &Value) -> u8 {
+    match enforcement.as_str() {
+        Some("active") => 2,
+        Some("evaluate") => 1,
+        _ => 0,
+    }
+}
+
+fn risk(stricter: bool) -> Risk {
+    if stricter { Risk::Changes } else { Risk::Weakens }
+}
+
+/// Every part in which `seen` (the shape of a REST answer) differs from what is asked for.
+pub(crate) fn differences(wanted: &Node, seen: &Value) -> Vec<Difference> {
+    let mut found = Vec::new();
+    for (key, node) in wanted.entries() {
+        match key.text().unwrap_or_default() {
+            "target" if seen["target"] != node.json() => {
+                found.push(top("target", seen, node, Risk::Weakens));
+            }
+            "enforcement" if seen["enforcement"] != node.json() => {
+                let stricter = strength(&node.json()) >= strength(&seen["enforcement"]);
+                found.push(top("enforcement", seen, node, risk(stricter)));
+            }
+            "bypass_actors" => found.extend(actors(seen, node)),
+            "conditions" => found.extend(conditions(seen, node)),
+            "rules" => found.extend(rules(seen, node)),
+            _ => {}
+        }
+    }
+    found
+}
+
+fn top(key: &'static str, seen: &Value, node: &Node, risk: Risk) -> Difference {
+    let after = node.json();
+    let fields = vec![field(key, seen[key].clone(), after.clone(), Some(&node.asked), risk)];
+    Difference { part: Part::Top(key), fields, after: Some(after) }
+}
+
+fn actors(seen: &Value, node: &Node) -> Option<Difference> {
+    let sorted = |value: &Value| {
+        let mut actors: Vec<Value> = list(value).iter().map(actor).collect();
+        actors.sort_by_key(ToString::to_string);
+        actors
+    };
+    let (before, after) = (sorted(&seen["bypass_actors"]), sorted(&node.json()));
+    if before == after {
+        return None;
+    }
+    // Whoever may bypass now could before, and no more widely.
+    let known = |actor: &Value| {
+        before.iter().any(|old| {
+            let same = old["actor_type"] == actor["actor_type"] && old["actor_id"] == actor["actor_id"];
+            same && (old["bypass_mode"] == actor["bypass_mode"] || old["bypass_mode"] == "always")
+        })
+    };
+    let labels = |actors: &[Value]| actors.iter().map(label).collect::<Value>();
+    let risk = risk(after.iter().all(known));
+    let fields = vec![field("bypass_actors", labels(&before), labels(&after), Some(&node.asked), risk)];
+    Some(Difference { part: Part::Top("bypass_actors"), fields, after: Some(json!(after)) })
+}
+
+fn conditions(seen: &Value, node: &Node) -> Vec<Difference> {
+    let mut found = Vec::new();
+    for (name, condition) in node.entries() {
+        let name = name.text().unwrap_or_default();
+        let before = &seen["conditions"][name];
+        let after = overlay(&condition.json(), before);
+        let set = |value: &Value| {
+            let mut value = value.clone();
+            for items in
+                value.as_object_mut().into_iter().flatten().filter_map(|(_, items)| items.as_array_mut())
+            {
+                items.sort_by_key(ToString::to_string);
+            }
+            value
+        };
+        if set(&after) == set(before) {
+            continue;
+        }
+        let within = |few: &Value, many: &Value| list(few).iter().all(|item| list(many).contains(item));
+        let wider =
+            within(&before["include"], &after["include"]) && within(&after["exclude"], &before["exclude"]);
+        let fields = ["include", "exclude", "protected", "repository_ids"].into_iter().filter_map(|key| {
+            let differs = set(&before[key]) != set(&after[key]) && before[key] != after[key];
+            let asked = condition.get(key).map_or(&condition.asked, |node| &node.asked);
+            let name = format!("conditions.{name}.{key}");
+            differs.then(|| field(&name, before[key].clone(), after[key].clone(), Some(asked), risk(wider)))
+        });
+        let fields: Vec<Field> = fields.collect();
+        found.push(Difference { part: Part::Condition(name.to_owned()), fields, after: Some(after) });
+    }
+    found
+}
+
+fn rules(seen: &Value, node: &Node) -> Vec<Difference> {
+    let mut found = Vec::new();
+    let kind = |rule: &Value| rule["type"].as_str().unwrap_or_default().to_owned();
+    let wants: Vec<(Value, &Asked)> = node.items().iter().map(|item| (item.json(), &item.asked)).collect();
+    for (want, asked) in &wants {
+        let name = kind(want);
+        let part = Part::Rule(name.clone());
+        let Some(old) = list(&seen["rules"]).iter().find(|rule| kind(rule) == name) else {
+            let mut want = want.clone();
+            without_external(&mut want);
+            let shown = want.get("parameters").cloned().unwrap_or(json!(true));
+            let fields = vec![field(&format!("rules.{name}"), Value::Null, shown, Some(asked), Risk::Adds)];
+            found.push(Difference { part, fields, after: Some(want) });
+            continue;
+        };
+        let after = overlay(want, old);
+        let parameters = want["parameters"].as_object().into_iter().flatten();
+        let fields = parameters.filter_map(|(key, _)| {
+            let (before, after) = (&old["parameters"][key], &after["parameters"][key]);
+            let asked = node.items().iter().find(|item| item.get("type").and_then(Node::text) == Some(&name));
+            let asked = asked.and_then(|item| item.get("parameters")?.get(key)).map(|node| &node.asked);
+            let risk = risk(stricter(key, before, after));
+            let name = format!("rules.{name}.{key}");
+            (before != after).then(|| field(&name, before.clone(), after.clone(), asked, risk))
+        });
+        let fields: Vec<Field> = fields.collect();
+        if !fields.is_empty() {
+            found.push(Difference { part, fields, after: Some(after) });
+        }
+    }
+    for old in list(&seen["rules"]) {
+        let name = kind(old);
+        if !wants.iter().any(|(want, _)| kind(want) == name)
+            && !REST_ONLY.contains(&name.as_str())
+            && is_known(&name)
+        {
+            let before = old.get("parameters").cloned().unwrap_or(json!(true));
+            let fields =
+                vec![field(&format!("rules.{name}"), before, Value::Null, Some(&node.asked), Risk::Weakens)];
+            found.push(Difference { part: Part::Rule(name), fields, after: None });
+        }
+    }
+    found
+}
+
+fn is_known(kind: &str) -> bool {
+    super::KINDS.iter().any(|(known, _)| *known == kind)
+}
+
+fn without_external(rule: &mut Value) {
+    let checks = rule.pointer_mut("/parameters/required_status_checks").and_then(Value::as_array_mut);
+    if let Some(checks) = checks {
+        checks.retain(|check| check["context"] != EXTERNALLY_DEFINED);
+    }
+}
+
+/// The whole body for a PUT: what is there, with these parts as they shall be.
+pub(crate) fn body<'a>(seen: &Value, parts: impl Iterator<Item = &'a Difference>) -> Value {
+    let kept = BODY.iter().filter_map(|key| Some(((*key).to_owned(), seen.get(*key)?.clone())));
+    let mut body: Map<String, Value> = kept.collect();
+    for difference in parts {
+        let after = difference.after.clone();
+        match &difference.part {
+            Part::Top(key) => {
+                body.insert((*key).to_owned(), after.unwrap_or_default());
+            }
+            Part::Condition(name) => {
+                let conditions = body.entry("conditions").or_insert_with(|| json!({}));
+                if conditions.is_null() {
+                    *conditions = json!({});
+                }
+                conditions[name] = after.unwrap_or_default();
+            }
+            Part::Rule(name) => {
+                let rules = body.entry("rules").or_insert_with(|| json!([]));
+                let Some(rules) = rules.as_array_mut() else { continue };
+                let place = rules.iter().position(|rule| rule["type"] == json!(name));
+                match (place, after) {
+                    (Some(at), Some(after)) => rules[at] = after,
+                    (Some(at), None) => {
+                        rules.remove(at);
+                    }
+                    (None, Some(after)) => rules.push(after),
+                    (None, None) => {}
+                }
+            }
+        }
+    }
+    Value::Object(body)
+}
+
+/// The body of a new ruleset.
+pub(crate) fn new_body(wanted: &Node) -> Value {
+    let mut body = wanted.json();
+    for (key, default) in [("target", "branch"), ("enforcement", "active")] {
+        if body[key].is_null() {
+            body[key] = json!(default);
+        }
+    }
+    if let Some(actors) = body["bypass_actors"].as_array_mut() {
+        for entry in actors.iter_mut() {
+            *entry = actor(entry);
+        }
+    }
+    for rule in body["rules"].as_array_mut().into_iter().flatten() {
+        without_external(rule);
+    }
+    body
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wanted(text: &str) -> Node {
+        Node::parse("settings.yml", text).unwrap()
+    }
+
+    #[test]
+    fn an_unknown_type_of_rule_is_carried_through_a_put() {
+        let seen = json!({ "id": 1, "name": "main", "enforcement": "active", "rules": [
+            { "type": "deletion" }, { "type": "of_tomorrow", "parameters": { "x": 1 } }, { "type": "copilot_code_review" },
+        ] });
+        let found = differences(&wanted("name: main\nrules: [{type: non_fast_forward}]"), &seen);
+        let risks: Vec<Risk> = found.iter().flat_map(|part| &part.fields).map(|field| field.risk).collect();
+        assert_eq!(risks, [Risk::Adds, Risk::Weakens], "a rule is added, and the one of deletions goes");
+        let body = body(&seen, found.iter());
+        let kinds: Vec<&str> = list(&body["rules"]).iter().filter_map(|rule| rule["type"].as_str()).collect();
+        assert_eq!(kinds, ["of_tomorrow", "copilot_code_review", "non_fast_forward"]);
+        assert!(body.get("id").is_none());
+    }
+
+    #[test]
+    fn what_is_not_named_stays_and_lists_have_no_order() {
+        let seen = json!({ "rules": [{ "type": "required_status_checks", "parameters": {
+            "strict_required_status_checks_policy": true,
+            "required_status_checks": [{ "context": "b", "integration_id": 7 }, { "context": "a" }],
+        } }] });
+        let same = "rules: [{type: required_status_checks, parameters: {required_status_checks: [{context: a}, {context: b}]}}]";
+        assert!(differences(&wanted(same), &seen).is_empty());
+        let external = "rules: [{type: required_status_checks, parameters: {required_status_checks: [{context: '{{EXTERNALLY_DEFINED}}'}]}}]";
+        assert!(differences(&wanted(external), &seen).is_empty());
+        let fewer =
+            "rules: [{type: required_status_checks, parameters: {required_status_checks: [{context: a}]}}]";
+        assert!(differences(&wanted(fewer), &seen)[0].is_guarded(), "a check less is weaker");
+    }
+
+    #[test]
+    fn a_wider_bypass_is_weaker_and_a_narrower_one_is_not() {
+        let seen = json!({ "bypass_actors": [{ "actor_type": "Team", "actor_id": 1, "bypass_mode": "pull_request" }] });
+        let always = "bypass_actors: [{actor_type: Team, actor_id: 1, bypass_mode: always}]";
+        assert!(differences(&wanted(always), &seen)[0].is_guarded());
+        assert!(!differences(&wanted("bypass_actors: []"), &seen)[0].is_guarded());
+        let same = json!({ "bypass_actors": [{ "actor_type": "OrganizationAdmin", "actor_id": 1, "bypass_mode": "always" }] });
+        assert!(differences(&wanted("bypass_actors: [{actor_type: OrganizationAdmin}]"), &same).is_empty());
+    }
+}

@@ -1,0 +1,175 @@
+//! The repository's own rulesets, by name. Those of the organisation are the organisation's (`crate::organisation`).
+//!
+//! <https://docs.github.com/rest/repos/rules>
+
+pub(crate) mod compare;
+
+use async_trait::async_trait;
+use beadle_engine::{Failure, Field, Risk};
+use beadle_github::{Method, Ruleset};
+use serde_json::{Value, json};
+
+use self::compare::Difference;
+use super::{Aspect, Context, Sheet, Step, Target, field};
+use crate::policy::Node;
+
+/// The repository's rulesets.
+pub struct Rulesets;
+
+/// Every type of rule, with its parameters.
+pub(crate) const KINDS: &[(&str, &[&str])] = &[
+    ("creation", &[]),
+    ("update", &["update_allows_fetch_and_merge"]),
+    ("deletion", &[]),
+    ("required_linear_history", &[]),
+    (
+        "merge_queue",
+        &[
+            "check_response_timeout_minutes",
+            "grouping_strategy",
+            "max_entries_to_build",
+            "max_entries_to_merge",
+            "merge_method",
+            "min_entries_to_merge",
+            "min_entries_to_merge_wait_minutes",
+        ],
+    ),
+    ("required_deployments", &["required_deployment_environments"]),
+    ("required_signatures", &[]),
+    (
+        "pull_request",
+        &[
+            "allowed_merge_methods",
+            "dismiss_stale_reviews_on_push",
+            "dismissal_restriction",
+            "require_code_owner_review",
+            "require_last_push_approval",
+            "required_approving_review_count",
+            "required_review_thread_resolution",
+            "required_reviewers",
+        ],
+    ),
+    (
+        "required_status_checks",
+        &["do_not_enforce_on_create", "required_status_checks", "strict_required_status_checks_policy"],
+    ),
+    ("non_fast_forward", &[]),
+    ("commit_message_pattern", PATTERN),
+    ("commit_author_email_pattern", PATTERN),
+    ("committer_email_pattern", PATTERN),
+    ("branch_name_pattern", PATTERN),
+    ("tag_name_pattern", PATTERN),
+    ("workflows", &["do_not_enforce_on_create", "workflows"]),
+    ("code_scanning", &["code_scanning_tools"]),
+    ("copilot_code_review", &["review_draft_pull_requests", "review_on_push"]),
+    ("license_compliance_scanning", &[]),
+    ("file_path_restriction", &["restricted_file_paths"]),
+    ("max_file_path_length", &["max_file_path_length"]),
+    ("file_extension_restriction", &["restricted_file_extensions"]),
+    ("max_file_size", &["max_file_size"]),
+];
+const PATTERN: &[&str] = &["name", "negate", "operator", "pattern"];
+
+enum Write {
+    Create(Value),
+    Replace { id: u64, body: Value },
+    Delete { id: u64 },
+}
+
+#[async_trait]
+impl Step for Write {
+    async fn write(&self, to: &Target) -> Result<(), Failure> {
+        match self {
+            Self::Create(body) => to.send(Method::POST, "rulesets", Some(body.clone())).await,
+            Self::Replace { id, body } => {
+                to.send(Method::PUT, &format!("rulesets/{id}"), Some(body.clone())).await
+            }
+            Self::Delete { id } => to.send(Method::DELETE, &format!("rulesets/{id}"), None).await,
+        }
+    }
+}
+
+#[async_trait]
+impl Aspect for Rulesets {
+    fn name(&self) -> &'static str {
+        "rulesets"
+    }
+
+    fn owns(&self, section: &str) -> bool {
+        section == "rulesets"
+    }
+
+    async fn plan(&self, context: &Context<'_>, sheet: &mut Sheet) -> Result<(), Failure> {
+        let Some(section) = context.desired.sections.get("rulesets") else { return Ok(()) };
+        let seen = match &context.repository.rulesets {
+            Some(Ok(seen)) => seen,
+            Some(Err(why)) => {
+                sheet.unreadable(why.clone());
+                return Ok(());
+            }
+            None => return Ok(()),
+        };
+        for want in section.items() {
+            let Some(name) = want.get("name").and_then(Node::text) else { continue };
+            let Some(found) = seen.iter().find(|ruleset| ruleset.name == name) else {
+                create(want, name, sheet);
+                continue;
+            };
+            if is_as_wanted(context, want, found) {
+                continue;
+            }
+            // What is concluded, and the body of a PUT, come from REST, which shows everything.
+            let whole = context.reader.below(context.repository, &format!("rulesets/{}", found.id)).await?;
+            match whole {
+                Some(whole) => change(want, name, &whole, sheet),
+                None => sheet.part_unreadable(name, "the ruleset went while it was read"),
+            }
+        }
+        let listed = |name: &str| {
+            section.items().iter().any(|want| want.get("name").and_then(Node::text) == Some(name))
+        };
+        for ruleset in seen.iter().filter(|ruleset| section.exclusive && !listed(&ruleset.name)) {
+            remove(&ruleset.name, ruleset.id, &section.node, sheet);
+        }
+        Ok(())
+    }
+}
+
+/// Whether GraphQL shows all of it, and as it shall be.
+fn is_as_wanted(context: &Context<'_>, want: &Node, found: &Ruleset) -> bool {
+    let changed = context.reader.has_changed(found);
+    !changed && !found.is_veiled && compare::differences(want, &found.body).is_empty()
+}
+
+/// Adds a ruleset.
+pub(crate) fn create(want: &Node, name: &str, sheet: &mut Sheet) {
+    let rules = want.get("rules").map(Node::items).unwrap_or_default();
+    let kinds: Vec<&str> = rules.iter().filter_map(|rule| rule.get("type")?.text()).collect();
+    let fields = vec![field("new ruleset", Value::Null, json!(kinds), Some(&want.asked), Risk::Adds)];
+    sheet.change(format!("ruleset {name}"), fields, Write::Create(compare::new_body(want)));
+}
+
+/// Changes a ruleset that is not as wanted. What the guard may hold goes apart, so that nothing else waits for it.
+pub(crate) fn change(want: &Node, name: &str, seen: &Value, sheet: &mut Sheet) {
+    let Some(id) = seen["id"].as_u64() else { return };
+    let differences = compare::differences(want, seen);
+    let (guarded, plain): (Vec<Difference>, Vec<Difference>) =
+        differences.into_iter().partition(Difference::is_guarded);
+    let fields =
+        |parts: &[Difference]| parts.iter().flat_map(|part| part.fields.clone()).collect::<Vec<Field>>();
+    let what = format!("ruleset {name}");
+    if !plain.is_empty() {
+        let body = compare::body(seen, plain.iter());
+        sheet.change(what.clone(), fields(&plain), Write::Replace { id, body });
+    }
+    if !guarded.is_empty() {
+        let body = compare::body(seen, plain.iter().chain(&guarded));
+        sheet.change(what, fields(&guarded), Write::Replace { id, body });
+    }
+}
+
+/// Takes away a ruleset that is not listed.
+pub(crate) fn remove(name: &str, id: u64, list: &Node, sheet: &mut Sheet) {
+    let fields = vec![field("ruleset", json!(true), Value::Null, Some(&list.asked), Risk::Removes)];
+    sheet.change(format!("ruleset {name}"), fields, Write::Delete { id });
+}

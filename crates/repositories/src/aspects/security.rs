@@ -1,0 +1,152 @@
+//! Security features, repository by repository: GitHub's organisation-wide "enable for all" cannot be read back. Secret
+//! scanning and push protection are settings (`repository.security_and_analysis`).
+//!
+//! <https://docs.github.com/rest/repos/repos#enable-vulnerability-alerts>,
+//! <https://docs.github.com/rest/code-scanning/code-scanning#get-a-code-scanning-default-setup-configuration>
+
+use async_trait::async_trait;
+use beadle_engine::{Class, Failure, Risk};
+use beadle_github::{Method, Visibility};
+use serde_json::{Map, Value, json};
+
+use super::{Aspect, Context, Sheet, Stage, Step, Target, field};
+use crate::policy::Node;
+
+/// The repository's security features.
+pub struct Security;
+
+struct Write {
+    method: Method,
+    path: &'static str,
+    body: Option<Value>,
+}
+
+#[async_trait]
+impl Step for Write {
+    async fn write(&self, to: &Target) -> Result<(), Failure> {
+        to.named()?.send(self.method.clone(), self.path, self.body.clone()).await
+    }
+}
+
+/// The switches: the policy's key, the incumbent's, and the path.
+const SWITCHES: &[(&str, &str, &str)] = &[
+    ("dependabot_alerts", "enableVulnerabilityAlerts", "vulnerability-alerts"),
+    ("dependabot_security_updates", "enableAutomatedSecurityFixes", "automated-security-fixes"),
+    ("private_vulnerability_reporting", "", "private-vulnerability-reporting"),
+];
+
+#[async_trait]
+impl Aspect for Security {
+    fn name(&self) -> &'static str {
+        "security"
+    }
+
+    fn owns(&self, section: &str) -> bool {
+        matches!(section, "security" | "repository")
+    }
+
+    async fn plan(&self, context: &Context<'_>, sheet: &mut Sheet) -> Result<(), Failure> {
+        let own = context.desired.sections.get("security").map(|section| &section.node);
+        let incumbent = context.desired.security.as_ref();
+        for (key, old, path) in SWITCHES {
+            let want =
+                own.and_then(|node| node.get(key)).or_else(|| incumbent.and_then(|node| node.get(old)));
+            let Some((want, wanted)) = want.and_then(|node| Some((node, node.bool()?))) else { continue };
+            let seen = match known(context, key, path).await {
+                Ok(Some(seen)) => seen,
+                // It is for public repositories only.
+                Ok(None) => continue,
+                Err(failure) => {
+                    doubt(sheet, key, &failure)?;
+                    continue;
+                }
+            };
+            if seen != wanted {
+                let (method, risk) =
+                    if wanted { (Method::PUT, Risk::Changes) } else { (Method::DELETE, Risk::Weakens) };
+                let fields = vec![field(key, json!(seen), json!(wanted), Some(&want.asked), risk)];
+                sheet.change_at(Stage::Security, "", fields, Write { method, path, body: None });
+            }
+        }
+        if let Some(want) = own.and_then(|node| node.get("code_scanning_default_setup")) {
+            code_scanning(context, want, sheet).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether a feature is on; `None` where the repository cannot have it.
+async fn known(context: &Context<'_>, key: &str, path: &str) -> Result<Option<bool>, Failure> {
+    let repository = context.repository;
+    if key == "dependabot_alerts"
+        && let Some(on) = repository.vulnerability_alerts
+    {
+        return Ok(Some(on));
+    }
+    if key == "private_vulnerability_reporting" && repository.visibility != Visibility::Public {
+        return Ok(None);
+    }
+    let seen = context.reader.below(repository, path).await?;
+    Ok(Some(match seen {
+        // Alerts answer with nothing where they are on, and 404 where they are not.
+        Some(Value::Null) => true,
+        Some(seen) => seen["enabled"] == json!(true),
+        None => false,
+    }))
+}
+
+/// What is refused (a missing licence or permission) is a doubt of this feature alone.
+fn doubt(sheet: &mut Sheet, part: &str, failure: &Failure) -> Result<(), Failure> {
+    match failure.class {
+        Class::RateLimited { .. } | Class::Fatal => return Err(failure.clone()),
+        Class::Retry => sheet.part_unreadable(part, failure.text.clone()),
+        Class::Rejected | Class::Conflict => sheet.part_unresolved(part, failure.text.clone()),
+    }
+    Ok(())
+}
+
+async fn code_scanning(context: &Context<'_>, want: &Node, sheet: &mut Sheet) -> Result<(), Failure> {
+    const PART: &str = "code_scanning_default_setup";
+    const PATH: &str = "code-scanning/default-setup";
+    let seen = match context.reader.below(context.repository, PATH).await {
+        Ok(Some(seen)) => seen,
+        Ok(None) => {
+            sheet.part_unresolved(PART, format!("this repository has no default setup ({})", want.asked));
+            return Ok(());
+        }
+        Err(failure) => return doubt(sheet, PART, &failure),
+    };
+    let off = want.get("state").and_then(Node::text) == Some("not-configured");
+    let mut wanted = want.json();
+    if wanted["state"].is_null() {
+        wanted["state"] = json!("configured");
+    }
+    let (mut fields, mut body) = (Vec::new(), Map::new());
+    for (key, after) in wanted.as_object().into_iter().flatten() {
+        if off && key != "state" {
+            continue;
+        }
+        let set = |value: &Value| {
+            let mut items: Vec<String> =
+                value.as_array().into_iter().flatten().map(ToString::to_string).collect();
+            items.sort();
+            items
+        };
+        let same = if after.is_array() { set(&seen[key]) == set(after) } else { seen[key] == *after };
+        body.insert(key.clone(), after.clone());
+        if !same {
+            let fewer = set(&seen[key]).iter().any(|language| !set(after).contains(language));
+            let weaker = *after == "not-configured"
+                || (key == "query_suite" && *after == "default" && seen[key] == "extended")
+                || (key == "languages" && fewer);
+            let risk = if weaker { Risk::Weakens } else { Risk::Changes };
+            let asked = want.get(key).map_or(&want.asked, |node| &node.asked);
+            fields.push(field(&format!("{PART}.{key}"), seen[key].clone(), after.clone(), Some(asked), risk));
+        }
+    }
+    if !fields.is_empty() {
+        let write = Write { method: Method::PATCH, path: PATH, body: Some(Value::Object(body)) };
+        sheet.change_at(Stage::Security, "", fields, write);
+    }
+    Ok(())
+}

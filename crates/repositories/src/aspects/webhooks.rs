@@ -1,0 +1,205 @@
+//! Webhooks of the repository, by their address. A secret is written and never read back: GitHub tells only whether there
+//! is one, so it is written where there is none.
+//!
+//! <https://docs.github.com/rest/repos/webhooks>
+
+use std::collections::BTreeSet;
+
+use async_trait::async_trait;
+use beadle_engine::{Failure, Field, Risk};
+use beadle_github::Method;
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Map, Value, json};
+
+use super::{Aspect, Context, Sheet, Step, Target, field};
+use crate::policy::Node;
+
+/// The repository's webhooks.
+pub struct Webhooks;
+
+enum Write {
+    Create {
+        body: Value,
+        secret: Option<SecretString>,
+    },
+    /// Events and whether it is active: a PATCH without `config` leaves the secret where it is.
+    Update {
+        id: u64,
+        body: Value,
+    },
+    Configure {
+        id: u64,
+        body: Value,
+        secret: Option<SecretString>,
+    },
+    Delete {
+        id: u64,
+    },
+}
+
+fn with(mut config: Value, secret: Option<&SecretString>) -> Value {
+    if let Some(secret) = secret {
+        config["secret"] = json!(secret.expose_secret());
+    }
+    config
+}
+
+#[async_trait]
+impl Step for Write {
+    async fn write(&self, to: &Target) -> Result<(), Failure> {
+        let named = to.named()?;
+        match self {
+            Self::Create { body, secret } => {
+                let mut body = body.clone();
+                body["config"] = with(body["config"].clone(), secret.as_ref());
+                named.send(Method::POST, "hooks", Some(body)).await
+            }
+            Self::Update { id, body } => {
+                named.send(Method::PATCH, &format!("hooks/{id}"), Some(body.clone())).await
+            }
+            Self::Configure { id, body, secret } => {
+                let body = with(body.clone(), secret.as_ref());
+                named.send(Method::PATCH, &format!("hooks/{id}/config"), Some(body)).await
+            }
+            Self::Delete { id } => named.send(Method::DELETE, &format!("hooks/{id}"), None).await,
+        }
+    }
+}
+
+struct Want<'a> {
+    node: &'a Node,
+    url: &'a str,
+    events: BTreeSet<String>,
+    active: bool,
+    content_type: &'a str,
+    insecure: bool,
+    secret: Option<&'a Node>,
+}
+
+impl<'a> Want<'a> {
+    fn read(node: &'a Node) -> Option<Self> {
+        Some(Self {
+            node,
+            url: node.get("url")?.text()?,
+            events: node.get("events").map_or_else(|| vec!["push".into()], Node::texts).into_iter().collect(),
+            active: node.get("active").and_then(Node::bool).unwrap_or(true),
+            content_type: node.get("content_type").and_then(Node::text).unwrap_or("json"),
+            insecure: node.get("insecure_ssl").and_then(Node::bool).unwrap_or(false),
+            secret: node.get("secret"),
+        })
+    }
+
+    fn config(&self) -> Value {
+        json!({
+            "url": self.url, "content_type": self.content_type,
+            "insecure_ssl": if self.insecure { "1" } else { "0" },
+        })
+    }
+}
+
+#[async_trait]
+impl Aspect for Webhooks {
+    fn name(&self) -> &'static str {
+        "webhooks"
+    }
+
+    fn owns(&self, section: &str) -> bool {
+        section == "webhooks"
+    }
+
+    async fn plan(&self, context: &Context<'_>, sheet: &mut Sheet) -> Result<(), Failure> {
+        let Some(section) = context.desired.sections.get("webhooks") else { return Ok(()) };
+        let seen = context.reader.list_below(context.repository, "hooks?per_page=100").await?;
+        let wants: Vec<Want<'_>> = section.items().iter().filter_map(Want::read).collect();
+        let url = |hook: &Value| hook["config"]["url"].as_str().unwrap_or_default().to_owned();
+        for want in &wants {
+            let named = want.secret.and_then(Node::text);
+            let secret = named.and_then(|name| context.secrets.get(name)).cloned();
+            if let (Some(name), None) = (named, &secret) {
+                let asked = &want.node.asked;
+                let why = format!("the configuration declares no secret `{name}` for the policy ({asked})");
+                sheet.part_unresolved(want.url, why);
+                continue;
+            }
+            match seen.iter().find(|hook| url(hook) == want.url) {
+                Some(found) => change(want, found, secret, sheet),
+                None => create(want, secret, sheet),
+            }
+        }
+        for hook in
+            seen.iter().filter(|hook| section.exclusive && !wants.iter().any(|want| want.url == url(hook)))
+        {
+            let fields = vec![field(
+                "events",
+                hook["events"].clone(),
+                Value::Null,
+                Some(&section.node.asked),
+                Risk::Removes,
+            )];
+            if let Some(id) = hook["id"].as_u64() {
+                sheet.change(format!("webhook {}", url(hook)), fields, Write::Delete { id });
+            }
+        }
+        Ok(())
+    }
+}
+
+fn create(want: &Want<'_>, secret: Option<SecretString>, sheet: &mut Sheet) {
+    let body =
+        json!({ "name": "web", "active": want.active, "events": want.events, "config": want.config() });
+    let fields = vec![field("events", Value::Null, json!(want.events), Some(&want.node.asked), Risk::Adds)];
+    sheet.change(format!("webhook {}", want.url), fields, Write::Create { body, secret });
+}
+
+fn change(want: &Want<'_>, found: &Value, secret: Option<SecretString>, sheet: &mut Sheet) {
+    let Some(id) = found["id"].as_u64() else { return };
+    let asked = |key: &str| Some(want.node.get(key).map_or(&want.node.asked, |node| &node.asked));
+    let what = format!("webhook {}", want.url);
+    let (mut fields, mut body) = (Vec::new(), Map::new());
+    let events: BTreeSet<String> = found["events"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|event| event.as_str().map(str::to_owned))
+        .collect();
+    if events != want.events {
+        fields.push(field("events", json!(events), json!(want.events), asked("events"), Risk::Changes));
+        body.insert("events".into(), json!(want.events));
+    }
+    if found["active"] != json!(want.active) {
+        fields.push(field(
+            "active",
+            found["active"].clone(),
+            json!(want.active),
+            asked("active"),
+            Risk::Changes,
+        ));
+        body.insert("active".into(), json!(want.active));
+    }
+    if !fields.is_empty() {
+        sheet.change(what.clone(), fields, Write::Update { id, body: Value::Object(body) });
+    }
+    let config = &found["config"];
+    let mut fields: Vec<Field> = Vec::new();
+    if config["content_type"] != want.content_type {
+        let (before, after) = (config["content_type"].clone(), json!(want.content_type));
+        fields.push(field("content_type", before, after, asked("content_type"), Risk::Changes));
+    }
+    let insecure = config["insecure_ssl"] == "1" || config["insecure_ssl"] == json!(1);
+    if insecure != want.insecure {
+        let risk = if want.insecure { Risk::Weakens } else { Risk::Changes };
+        fields.push(field(
+            "insecure_ssl",
+            json!(insecure),
+            json!(want.insecure),
+            asked("insecure_ssl"),
+            risk,
+        ));
+    }
+    if secret.is_some() && config["secret"].is_null() {
+        fields.push(field("secret", json!("none"), json!("set"), asked("secret"), Risk::Changes));
+    }
+    if !fields.is_empty() {
+        sheet.change(what, fields, Write::Configure { id, body: want.config(), secret });
+    }
+}

@@ -1,0 +1,200 @@
+//! Code security configurations: what a security feature is set to for many repositories at once, which repositories
+//! have it, and what new ones get. They stand in for GitHub's "enable for all", which cannot be read back.
+//!
+//! <https://docs.github.com/rest/code-security/configurations>
+
+use std::collections::BTreeSet;
+
+use async_trait::async_trait;
+use beadle_engine::{Failure, Risk};
+use beadle_github::{IndexRow, Method, Visibility};
+use serde_json::{Map, Value, json};
+
+use super::{Aspect, Context, Section};
+use crate::aspects::{Sheet, Stage, Step, Target, field};
+use crate::policy::Node;
+
+pub(crate) struct Configurations;
+
+const PATH: &str = "code-security/configurations";
+/// Keys of the policy that are no keys of GitHub's body.
+const OWN: &[&str] = &["default_for_new_repos", "attach_to"];
+/// Repositories that are attached in one call.
+const BATCH: usize = 250;
+
+enum Write {
+    Create(Value),
+    Update { id: u64, body: Value },
+    Default { id: Id, value: String },
+    Attach { id: Id, repositories: Vec<u64> },
+}
+
+/// A configuration that may be made in the same run is found by its name again.
+#[derive(Clone)]
+enum Id {
+    Known(u64),
+    Named(String),
+}
+
+#[async_trait]
+impl Step for Write {
+    async fn write(&self, to: &Target) -> Result<(), Failure> {
+        match self {
+            Self::Create(body) => to.send(Method::POST, PATH, Some(body.clone())).await,
+            Self::Update { id, body } => {
+                to.send(Method::PATCH, &format!("{PATH}/{id}"), Some(body.clone())).await
+            }
+            Self::Default { id, value } => {
+                let id = find(to, id).await?;
+                let body = json!({ "default_for_new_repos": value });
+                to.send(Method::PUT, &format!("{PATH}/{id}/defaults"), Some(body)).await
+            }
+            Self::Attach { id, repositories } => {
+                let id = find(to, id).await?;
+                let body = json!({ "scope": "selected", "selected_repository_ids": repositories });
+                to.send(Method::POST, &format!("{PATH}/{id}/attach"), Some(body)).await
+            }
+        }
+    }
+}
+
+async fn find(to: &Target, id: &Id) -> Result<u64, Failure> {
+    match id {
+        Id::Known(id) => Ok(*id),
+        Id::Named(name) => to.configuration(name).await,
+    }
+}
+
+#[async_trait]
+impl Aspect for Configurations {
+    fn name(&self) -> &'static str {
+        "code_security_configurations"
+    }
+
+    fn section(&self) -> &'static str {
+        "code_security_configurations"
+    }
+
+    async fn plan(
+        &self,
+        context: &Context<'_>,
+        section: &Section<'_>,
+        sheet: &mut Sheet,
+    ) -> Result<(), Failure> {
+        let all = context.reader.list_of_organisation(&format!("{PATH}?per_page=100")).await?;
+        let defaults = context.reader.of_organisation(&format!("{PATH}/defaults")).await?;
+        for want in section.node.items() {
+            let Some(name) = want.get("name").and_then(Node::text) else { continue };
+            let found =
+                all.iter().find(|known| known["name"] == name && known["target_type"] == "organization");
+            if let Some(found) = found {
+                change(want, name, found, sheet);
+            } else {
+                create(want, name, sheet);
+            }
+            let id = found.and_then(|found| found["id"].as_u64()).map(Id::Known);
+            let id = id.unwrap_or_else(|| Id::Named(name.to_owned()));
+            if let Some(node) = want.get("default_for_new_repos") {
+                default(&id, node, name, &defaults, sheet);
+            }
+            if let Some(node) = want.get("attach_to") {
+                attach(context, &id, node, name, sheet).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn body(want: &Node) -> Map<String, Value> {
+    let entries = want.entries().iter().filter_map(|(key, value)| Some((key.text()?, value)));
+    let entries = entries.filter(|(key, _)| !OWN.contains(key));
+    entries.map(|(key, value)| (key.to_owned(), value.json())).collect()
+}
+
+fn create(want: &Node, name: &str, sheet: &mut Sheet) {
+    let mut body = body(want);
+    body.entry("description").or_insert_with(|| json!(name)); // GitHub wants one
+    let fields = vec![field("new configuration", Value::Null, json!(true), Some(&want.asked), Risk::Adds)];
+    sheet.change(format!("configuration {name}"), fields, Write::Create(Value::Object(body)));
+}
+
+fn change(want: &Node, name: &str, found: &Value, sheet: &mut Sheet) {
+    let Some(id) = found["id"].as_u64() else { return };
+    for guarded in [false, true] {
+        let (mut fields, mut changed) = (Vec::new(), Map::new());
+        for (key, after) in body(want) {
+            let before = &found[&key];
+            let off = |value: &Value| *value == "disabled" || *value == "unenforced";
+            let risk = if off(&after) && !off(before) { Risk::Weakens } else { Risk::Changes };
+            if *before != after && risk.is_guarded() == guarded {
+                let asked = want.get(&key).map(|node| &node.asked);
+                fields.push(field(&key, before.clone(), after.clone(), asked, risk));
+                changed.insert(key, after);
+            }
+        }
+        if !fields.is_empty() {
+            let write = Write::Update { id, body: Value::Object(changed) };
+            sheet.change(format!("configuration {name}"), fields, write);
+        }
+    }
+}
+
+fn default(id: &Id, node: &Node, name: &str, defaults: &Value, sheet: &mut Sheet) {
+    let row = defaults.as_array().into_iter().flatten().find(|row| row["configuration"]["name"] == name);
+    let before = row.map_or(json!("none"), |row| row["default_for_new_repos"].clone());
+    let after = node.json();
+    if before == after {
+        return;
+    }
+    // New repositories that got it would no longer.
+    let risk = if before == "none" || after == "all" { Risk::Changes } else { Risk::Weakens };
+    let fields = vec![field("default_for_new_repos", before, after.clone(), Some(&node.asked), risk)];
+    let value = after.as_str().unwrap_or("none").to_owned();
+    sheet.change_at(
+        Stage::Security,
+        format!("configuration {name}"),
+        fields,
+        Write::Default { id: id.clone(), value },
+    );
+}
+
+fn belongs(scope: &str, row: &IndexRow) -> bool {
+    match scope {
+        "public" => row.visibility == Some(Visibility::Public),
+        "private_or_internal" => row.visibility != Some(Visibility::Public),
+        _ => true,
+    }
+}
+
+async fn attach(
+    context: &Context<'_>,
+    id: &Id,
+    node: &Node,
+    name: &str,
+    sheet: &mut Sheet,
+) -> Result<(), Failure> {
+    let scope = node.text().unwrap_or("all");
+    let attached: BTreeSet<u64> = match id {
+        Id::Named(_) => BTreeSet::new(),
+        Id::Known(id) => {
+            let rows = context
+                .reader
+                .list_of_organisation(&format!("{PATH}/{id}/repositories?per_page=100"))
+                .await?;
+            let on = |row: &Value| !matches!(row["status"].as_str(), Some("detached" | "removed" | "failed"));
+            rows.iter().filter(|row| on(row)).filter_map(|row| row["repository"]["id"].as_u64()).collect()
+        }
+    };
+    let index = context.index().await?;
+    let missing =
+        index.iter().filter(|row| !row.archived && belongs(scope, row) && !attached.contains(&row.id));
+    let missing: Vec<&IndexRow> = missing.collect();
+    for batch in missing.chunks(BATCH) {
+        let names: Vec<&str> = batch.iter().map(|row| row.name.as_str()).collect();
+        let fields = vec![field("attached to", Value::Null, json!(names), Some(&node.asked), Risk::Adds)];
+        let repositories = batch.iter().map(|row| row.id).collect();
+        let write = Write::Attach { id: id.clone(), repositories };
+        sheet.change_at(Stage::Security, format!("configuration {name}"), fields, write);
+    }
+    Ok(())
+}

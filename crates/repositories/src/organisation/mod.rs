@@ -1,0 +1,82 @@
+//! What a policy says of the organisation itself: its rulesets, and its code security configurations. One file each.
+
+mod configurations;
+mod rulesets;
+
+use async_trait::async_trait;
+use beadle_engine::{Failure, Mode, Plan, Unknown};
+use beadle_github::{IndexRow, Reader};
+use tokio::sync::OnceCell;
+
+use crate::aspects::{Sheet, Step};
+use crate::policy::Node;
+
+/// Every aspect of an organisation.
+pub(crate) const ALL: &[&dyn Aspect] = &[&rulesets::Rulesets, &configurations::Configurations];
+
+/// One facet of an organisation.
+#[async_trait]
+pub(crate) trait Aspect: Send + Sync {
+    /// Its name in plans and modes.
+    fn name(&self) -> &'static str;
+    /// Its section of `settings.yml`.
+    fn section(&self) -> &'static str;
+    /// Writes on the sheet what differs.
+    async fn plan(
+        &self,
+        context: &Context<'_>,
+        section: &Section<'_>,
+        sheet: &mut Sheet,
+    ) -> Result<(), Failure>;
+}
+
+/// What is asked for.
+pub(crate) struct Section<'a> {
+    pub(crate) node: &'a Node,
+    /// What is not listed has to go.
+    pub(crate) exclusive: bool,
+}
+
+/// What an aspect plans with.
+pub(crate) struct Context<'a> {
+    pub(crate) reader: &'a Reader,
+    index: OnceCell<Vec<IndexRow>>,
+}
+
+impl<'a> Context<'a> {
+    pub(crate) fn new(reader: &'a Reader) -> Self {
+        Self { reader, index: OnceCell::new() }
+    }
+
+    /// Every repository, read once.
+    pub(crate) async fn index(&self) -> Result<&[IndexRow], Failure> {
+        self.index.get_or_try_init(|| self.reader.index()).await.map(Vec::as_slice)
+    }
+}
+
+/// Plans the organisation.
+pub(crate) async fn plan(
+    context: &Context<'_>,
+    sections: &[(&dyn Aspect, Section<'_>, Mode)],
+) -> Result<Plan<Box<dyn Step>>, Failure> {
+    let mut plan = Plan::new(context.reader.organisation().to_owned());
+    for (aspect, section, mode) in sections {
+        let mut sheet = Sheet::default();
+        if let Err(failure) = aspect.plan(context, section, &mut sheet).await {
+            sheet = Sheet::failed(failure)?;
+        }
+        sheet.settle();
+        for mut draft in sheet.drafts {
+            aspect.name().clone_into(&mut draft.change.aspect);
+            draft.change.mode = *mode;
+            plan.changes.push(draft.change);
+        }
+        plan.unknowns.extend(sheet.doubts.into_iter().map(|doubt| Unknown {
+            aspect: aspect.name().to_owned(),
+            part: doubt.part,
+            why: doubt.why,
+            transient: doubt.transient,
+        }));
+    }
+    Ok(plan)
+}

@@ -1,0 +1,57 @@
+//! Rulesets of the organisation. There are few, and REST shows all of them.
+//!
+//! <https://docs.github.com/rest/orgs/rules>
+
+use async_trait::async_trait;
+use beadle_engine::Failure;
+use serde_json::Value;
+
+use super::{Aspect, Context, Section};
+use crate::aspects::Sheet;
+use crate::aspects::rulesets::{change, create, remove};
+use crate::policy::Node;
+
+pub(crate) struct Rulesets;
+
+#[async_trait]
+impl Aspect for Rulesets {
+    fn name(&self) -> &'static str {
+        "organisation_rulesets"
+    }
+
+    fn section(&self) -> &'static str {
+        "rulesets"
+    }
+
+    async fn plan(
+        &self,
+        context: &Context<'_>,
+        section: &Section<'_>,
+        sheet: &mut Sheet,
+    ) -> Result<(), Failure> {
+        let rows = context.reader.list_of_organisation("rulesets?per_page=100").await?;
+        // What an enterprise sets is not the organisation's to change.
+        let own: Vec<&Value> = rows.iter().filter(|row| row["source_type"] == "Organization").collect();
+        for want in section.node.items() {
+            let Some(name) = want.get("name").and_then(Node::text) else { continue };
+            match own.iter().find(|row| row["name"] == name) {
+                Some(row) => {
+                    let whole = context.reader.of_organisation(&format!("rulesets/{}", row["id"])).await?;
+                    change(want, name, &whole, sheet);
+                }
+                None => create(want, name, sheet),
+            }
+        }
+        let wants = section.node.items();
+        let listed =
+            |name: &str| wants.iter().any(|want| want.get("name").and_then(Node::text) == Some(name));
+        for row in own.into_iter().filter(|_| section.exclusive) {
+            if let (Some(name), Some(id)) = (row["name"].as_str(), row["id"].as_u64())
+                && !listed(name)
+            {
+                remove(name, id, section.node, sheet);
+            }
+        }
+        Ok(())
+    }
+}

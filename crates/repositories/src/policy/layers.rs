@@ -1,0 +1,238 @@
+//! A layer: one file of settings, whom it is for, and its rank. A higher rank wins over a lower one.
+
+use std::collections::BTreeMap;
+
+use beadle_engine::Asked;
+use serde_json::Value;
+
+use super::leaves::leaves;
+use super::node::{Kind, Node};
+use super::pattern::{Pattern, patterns};
+use super::problem::Problem;
+use super::schema::FileKind;
+use super::selector::{Selector, incumbent};
+
+/// What a layer reaches.
+#[derive(Clone, Debug)]
+pub enum LayerKind {
+    /// Every repository.
+    Organisation,
+    /// The repositories that any of a suborg's selectors matches.
+    Suborg {
+        /// Globs on names.
+        globs: Vec<Pattern>,
+        /// Slugs of teams.
+        teams: Vec<String>,
+        /// Custom properties.
+        properties: Vec<Selector>,
+    },
+    /// The repositories that are selected and not excepted.
+    Selected(Choice),
+    /// One repository, by the file's name.
+    Repository(String),
+}
+
+/// `select:` and `except:`.
+#[derive(Clone, Debug, Default)]
+pub struct Choice {
+    /// Whom it is for.
+    pub select: Selector,
+    /// Whom it is not for all the same.
+    pub except: Option<Selector>,
+}
+
+/// One of a layer's `first_match`.
+#[derive(Clone, Debug)]
+pub struct Case {
+    /// Whom it is for.
+    pub choice: Choice,
+    /// What it says.
+    pub root: Node,
+    /// See [`Layer::words`].
+    pub words: BTreeMap<String, bool>,
+}
+
+/// One file of settings.
+#[derive(Clone, Debug)]
+pub struct Layer {
+    /// Relative to the policy's folder.
+    pub file: String,
+    /// What it reaches.
+    pub kind: LayerKind,
+    /// Its place: settings.yml is 0, repos/ are 1000.
+    pub rank: i64,
+    /// What it says.
+    pub root: Node,
+    /// Of these the first that matches says something too.
+    pub cases: Vec<Case>,
+    /// Lists of which it says itself that they are exclusive (`true`) or additive.
+    pub words: BTreeMap<String, bool>,
+}
+
+/// The ranks of what has none of its own.
+const SUBORG: i64 = 100;
+const REPOSITORY: i64 = 1000;
+
+/// Lists that may say whether they are exclusive.
+const LISTS: &[&str] =
+    &["teams", "collaborators", "labels", "autolinks", "rulesets", "custom_properties", "webhooks"];
+
+/// The names in a list of plugins, which may be texts or blocks with a `target`. Wherever it is meant for, a section is
+/// then left alone, or its list is additive: the careful reading.
+pub(super) fn plugins(root: &Node, key: &str) -> Vec<String> {
+    let items = root.get(key).map(Node::items).unwrap_or_default();
+    items.iter().filter_map(|item| item.get("plugin").unwrap_or(item).text().map(str::to_owned)).collect()
+}
+
+/// Takes the words `exclusive` and `additive` out of a block of sections, and notes them.
+fn plain(root: &Node) -> (Node, BTreeMap<String, bool>) {
+    let mut words: BTreeMap<String, bool> =
+        plugins(root, "additive_plugins").into_iter().map(|name| (name, false)).collect();
+    let mut root = root.clone();
+    for section in LISTS {
+        let Some(node) = root.get(section) else { continue };
+        let (said, list) = match (node.get("exclusive"), node.get("additive")) {
+            (Some(list), _) => (Some(true), list),
+            (_, Some(list)) => (Some(false), list),
+            _ => (None, node.get("include").unwrap_or(node)),
+        };
+        words.extend(said.map(|said| ((*section).to_owned(), said)));
+        let list = list.clone();
+        let new = match node.get("exclude").cloned() {
+            // What is kept by pattern stays beside the list.
+            Some(exclude) => block(node, &[("include", list), ("exclude", exclude)]),
+            None if *section == "labels" => block(node, &[("include", list)]),
+            None => list,
+        };
+        root = root.with(section, &new);
+    }
+    let topics = root.get("repository").and_then(|repository| repository.get("topics"));
+    let said = topics.and_then(|topics| {
+        let said = [("exclusive", true), ("additive", false)];
+        said.into_iter().find_map(|(word, exclusive)| Some((exclusive, topics.get(word)?.clone())))
+    });
+    if let (Some((exclusive, list)), Some(repository)) = (said, root.get("repository").cloned()) {
+        words.insert("topics".into(), exclusive);
+        root = root.with("repository", &repository.with("topics", &list));
+    }
+    (root, words)
+}
+
+fn block(at: &Node, entries: &[(&str, Node)]) -> Node {
+    let key = |name: &str| Node { kind: Kind::Text(name.to_owned()), ..at.clone() };
+    Node {
+        kind: Kind::Map(entries.iter().map(|(name, value)| (key(name), value.clone())).collect()),
+        ..at.clone()
+    }
+}
+
+fn choice(node: &Node, problems: &mut Vec<Problem>) -> Choice {
+    Choice {
+        select: node.get("select").map(|node| Selector::read(node, problems)).unwrap_or_default(),
+        except: node.get("except").map(|node| Selector::read(node, problems)),
+    }
+}
+
+impl Choice {
+    /// Whether a repository is meant; `Err` where that cannot be known.
+    pub fn is_match(&self, repository: &beadle_github::Repository) -> Result<bool, String> {
+        if !self.select.is_match(repository)? {
+            return Ok(false);
+        }
+        Ok(match &self.except {
+            Some(except) => !except.is_match(repository)?,
+            None => true,
+        })
+    }
+
+    fn selectors(&self) -> impl Iterator<Item = &Selector> {
+        std::iter::once(&self.select).chain(&self.except)
+    }
+}
+
+impl Layer {
+    /// Reads a file that was checked already.
+    pub(super) fn read(
+        kind: FileKind,
+        file: &str,
+        stem: &str,
+        root: &Node,
+        problems: &mut Vec<Problem>,
+    ) -> Self {
+        let rank = root.get("rank").and_then(Node::int).unwrap_or(SUBORG);
+        let (kind, rank) = match kind {
+            FileKind::Suborg => {
+                let globs = root.get("suborgrepos").map(|node| patterns(node, Pattern::glob, problems));
+                let suborg = LayerKind::Suborg {
+                    globs: globs.unwrap_or_default(),
+                    teams: root.get("suborgteams").map(Node::texts).unwrap_or_default(),
+                    properties: root.get("suborgproperties").map(incumbent).unwrap_or_default(),
+                };
+                (suborg, rank)
+            }
+            FileKind::Layer => (LayerKind::Selected(choice(root, problems)), rank),
+            FileKind::Repo => (LayerKind::Repository(stem.to_owned()), REPOSITORY),
+            FileKind::Settings | FileKind::Deployment => (LayerKind::Organisation, 0),
+        };
+        let mut cases = Vec::new();
+        for case in root.get("first_match").map(Node::items).unwrap_or_default() {
+            let (plain, words) = plain(&case.without(&["select", "except"]));
+            cases.push(Case { choice: choice(case, problems), root: plain, words });
+        }
+        let (root, words) = plain(&root.without(&["rank", "select", "except", "first_match"]));
+        Self { file: file.to_owned(), kind, rank, root, cases, words }
+    }
+
+    /// Whether it is for every repository.
+    pub(super) fn reaches_all(&self) -> bool {
+        match &self.kind {
+            LayerKind::Organisation => true,
+            LayerKind::Selected(choice) => choice.except.is_none() && choice.select.is_empty(),
+            LayerKind::Suborg { .. } | LayerKind::Repository(_) => false,
+        }
+    }
+
+    /// Everything that it may say.
+    pub(super) fn roots(&self) -> impl Iterator<Item = &Node> {
+        std::iter::once(&self.root).chain(self.cases.iter().map(|case| &case.root))
+    }
+
+    /// Every selector in it.
+    pub(super) fn selectors(&self) -> impl Iterator<Item = &Selector> {
+        let own: Vec<&Selector> = match &self.kind {
+            LayerKind::Selected(choice) => choice.selectors().collect(),
+            LayerKind::Suborg { properties, .. } => properties.iter().collect(),
+            LayerKind::Organisation | LayerKind::Repository(_) => Vec::new(),
+        };
+        own.into_iter().chain(self.cases.iter().flat_map(|case| case.choice.selectors()))
+    }
+
+    /// The name that a file in repos/ gives its repository.
+    pub fn given_name(&self) -> Option<&str> {
+        self.root.get("repository")?.get("name")?.text()
+    }
+}
+
+/// Where two blocks of one rank say different things: the path, and both lines.
+pub(super) fn conflicts(one: &Node, other: &Node) -> Vec<(String, Asked, Asked)> {
+    let (one, other) = (leaves(one), leaves(other));
+    let mut found = Vec::new();
+    for leaf in &one {
+        for against in &other {
+            let same = leaf.path == against.path && leaf.value != against.value;
+            // Null takes away what the other one fills.
+            let taken = |null: &Value, path: &str, inner: &str| {
+                null.is_null()
+                    && inner.len() > path.len()
+                    && inner.starts_with(path)
+                    && inner[path.len()..].starts_with('.')
+            };
+            let gone = taken(&leaf.value, &leaf.path, &against.path)
+                || taken(&against.value, &against.path, &leaf.path);
+            if same || gone {
+                found.push((leaf.path.clone(), leaf.asked.clone(), against.asked.clone()));
+            }
+        }
+    }
+    found
+}

@@ -1,0 +1,129 @@
+//! Tests of a policy, in its own folder: a repository like this has to resolve to that. `beadle check` runs them.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use beadle_github::{Repository, TeamPermission, Visibility};
+use serde_json::{Map, Value};
+
+use super::files::{Policy, PolicyError};
+use super::keys::TEST;
+use super::leaves::leaves;
+use super::node::Node;
+use super::problem::Problem;
+use super::shape::Shape;
+use super::targeting::Verdict;
+
+/// What the tests of a policy came to.
+#[derive(Debug, Default)]
+pub struct Tested {
+    /// How many there are.
+    pub count: usize,
+    /// What did not come out as expected, and what is wrong with the tests themselves.
+    pub problems: Vec<Problem>,
+    /// The texts of the files, for excerpts.
+    pub sources: BTreeMap<String, String>,
+}
+
+impl Policy {
+    /// Runs the tests in `tests/*.yml` of the policy's folder.
+    pub fn test(&self, folder: &Path) -> Result<Tested, PolicyError> {
+        let mut tested =
+            Tested { sources: super::files::read_part(folder, "tests", &[])?, ..Tested::default() };
+        let sources = std::mem::take(&mut tested.sources);
+        for (file, text) in &sources {
+            match Node::parse(file, text) {
+                Ok(root) => {
+                    let before = tested.problems.len();
+                    Shape::List(&TEST).check("", &root, &mut tested.problems);
+                    if tested.problems.len() == before {
+                        root.items().iter().for_each(|test| self.test_one(test, &mut tested));
+                    }
+                }
+                Err(problem) => tested.problems.push(problem),
+            }
+        }
+        tested.sources = sources;
+        Ok(tested)
+    }
+
+    fn test_one(&self, test: &Node, tested: &mut Tested) {
+        tested.count += 1;
+        let name = test.get("name").and_then(Node::text).unwrap_or("a test");
+        let mut fail = |node: &Node, text: String| {
+            tested.problems.push(Problem::error(node.asked.clone(), node.column, format!("{name}: {text}")));
+        };
+        let Some(given) = test.get("repository") else {
+            return fail(test, "it names no `repository`".into());
+        };
+        let repository = repository(given);
+        let target = match self.resolve(&repository, None) {
+            Verdict::Skipped(why) => {
+                if test.get("skipped").and_then(Node::bool) != Some(true) {
+                    fail(given, format!("the repository is left alone: {why}"));
+                }
+                return;
+            }
+            Verdict::Reached(target) => target,
+        };
+        if test.get("skipped").and_then(Node::bool) == Some(true) {
+            return fail(given, "the repository is not left alone".into());
+        }
+        for (section, why) in &target.doubtful {
+            fail(given, format!("`{section}` is in doubt: {why}"));
+        }
+        let got = target.root.as_ref().map(leaves).unwrap_or_default();
+        for want in test.get("expect").map(leaves).unwrap_or_default() {
+            let place = Node { asked: want.asked.clone(), column: 1, ..test.clone() };
+            match got.iter().find(|leaf| leaf.path.eq_ignore_ascii_case(&want.path)) {
+                None => fail(&place, format!("`{}` is not asked for", want.path)),
+                Some(leaf) if leaf.value != want.value => fail(
+                    &place,
+                    format!("`{}` is {}, and not {} ({})", want.path, leaf.value, want.value, leaf.asked),
+                ),
+                Some(_) => {}
+            }
+        }
+        for path in test.get("absent").map(Node::items).unwrap_or_default() {
+            let text = path.text().unwrap_or_default();
+            if let Some(leaf) = got.iter().find(|leaf| leaf.path.starts_with(text)) {
+                fail(path, format!("`{}` is asked for ({})", leaf.path, leaf.asked));
+            }
+        }
+    }
+}
+
+fn repository(given: &Node) -> Repository {
+    let text = |key: &str| given.get(key).and_then(Node::text);
+    let bool = |key: &str| given.get(key).and_then(Node::bool).unwrap_or(false);
+    let texts = |key: &str| given.get(key).map(Node::texts).unwrap_or_default();
+    let properties = given.get("properties").map(Node::entries).unwrap_or_default();
+    let properties =
+        properties.iter().filter_map(|(key, value)| Some((key.text()?.to_owned(), value.json())));
+    Repository {
+        id: 1,
+        node_id: "test".into(),
+        name: text("name").unwrap_or_default().to_owned(),
+        owner: String::new(),
+        archived: bool("archived"),
+        fork: bool("fork"),
+        visibility: text("visibility").and_then(|text| text.parse().ok()).unwrap_or(Visibility::Private),
+        settings: Map::new(),
+        rest_settings: None,
+        default_branch: Some(text("default_branch").unwrap_or("main").to_owned()),
+        topics: Some(Ok(texts("topics"))),
+        teams: Some(Ok(texts("teams")
+            .into_iter()
+            .map(|slug| TeamPermission { slug, permission: "push".to_owned().into() })
+            .collect())),
+        teams_have_age: false,
+        collaborators: None,
+        invitations: None,
+        protection: None,
+        created_at: text("created_at").unwrap_or("2000-01-01").to_owned(),
+        vulnerability_alerts: None,
+        labels: None,
+        rulesets: None,
+        properties: Some(Ok(properties.collect::<BTreeMap<String, Value>>())),
+    }
+}

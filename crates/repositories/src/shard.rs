@@ -1,0 +1,94 @@
+//! A stable share of an organisation's repositories.
+
+use std::fmt;
+use std::str::FromStr;
+
+use sha2::{Digest, Sha256};
+
+/// Share `index` (from 1) of `of`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shard {
+    index: u64,
+    of: u64,
+}
+
+impl Default for Shard {
+    fn default() -> Self {
+        Self { index: 1, of: 1 }
+    }
+}
+
+impl Shard {
+    /// How many shares there are.
+    pub fn of(self) -> u64 {
+        self.of
+    }
+
+    /// Whether what belongs to no repository is done here.
+    pub fn is_first(self) -> bool {
+        self.index == 1
+    }
+
+    /// Whether a repository belongs to this share. By a hash of its id: whatever comes or goes moves no other.
+    pub fn holds(self, repository: u64) -> bool {
+        let hash = Sha256::digest(repository.to_string());
+        let number = hash.iter().take(8).fold(0, |number: u64, byte| number << 8 | u64::from(*byte));
+        number % self.of == self.index - 1
+    }
+}
+
+impl fmt::Display for Shard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.index, self.of)
+    }
+}
+
+impl FromStr for Shard {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parsed =
+            text.split_once('/').and_then(|(index, of)| Some((index.parse().ok()?, of.parse().ok()?)));
+        match parsed {
+            Some((index, of)) if 1 <= index && index <= of => Ok(Self { index, of }),
+            _ => Err(format!("`{text}` is no shard: write i/n, from 1/4 to 4/4")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn for_every_number_of_shards_each_repository_is_in_exactly_one() {
+        for of in 1..=64 {
+            let mut sizes = vec![0u32; usize::try_from(of).unwrap()];
+            for repository in (0..2000).map(|n| n * 7919 + 1_296_269) {
+                let holders: Vec<u64> =
+                    (1..=of).filter(|index| Shard { index: *index, of }.holds(repository)).collect();
+                assert_eq!(holders.len(), 1, "{repository} of {of}");
+                sizes[usize::try_from(holders[0] - 1).unwrap()] += 1;
+            }
+            let fair = 2000 / u32::try_from(of).unwrap();
+            assert!(sizes.iter().all(|size| *size > fair / 3 && *size < fair * 3 + 3), "{of}: {sizes:?}");
+        }
+    }
+
+    #[test]
+    fn the_share_of_an_id_is_the_same_for_ever() {
+        // Another hash would move every repository at the next release.
+        let shares: Vec<u64> = [1u64, 2, 3, 1_296_269]
+            .iter()
+            .map(|id| (1..=8).find(|index| Shard { index: *index, of: 8 }.holds(*id)).unwrap())
+            .collect();
+        assert_eq!(shares, [2, 7, 4, 7]);
+    }
+
+    #[test]
+    fn a_shard_is_written_as_a_fraction() {
+        assert_eq!("3/4".parse::<Shard>().unwrap().to_string(), "3/4");
+        for bad in ["", "0/4", "5/4", "1", "a/b", "1/0"] {
+            assert!(bad.parse::<Shard>().is_err(), "{bad} was taken");
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! Actions: what may run, what its token may do, and workflows dispatched by hand.
+//!
+//! <https://docs.github.com/rest/actions/permissions>, <https://docs.github.com/rest/actions/workflows>
+
+use serde_json::{Value, json};
+
+use super::{Call, Reply};
+use crate::shapes;
+use crate::world::{World, now};
+
+const PERMISSIONS: &[&str] = &["enabled", "allowed_actions", "sha_pinning_required"];
+const SELECTED: &[&str] = &["github_owned_allowed", "verified_allowed", "patterns_allowed"];
+const WORKFLOW: &[&str] = &["default_workflow_permissions", "can_approve_pull_request_reviews"];
+
+/// Answers below `/repos/{owner}/{repo}/actions`.
+pub(super) fn answer(world: &mut World, call: &Call<'_>, org: &str, found: &Value, rest: &[&str]) -> Reply {
+    let name = found["name"].as_str().unwrap_or_default();
+    let actions = &found["actions"];
+    let show =
+        |keys: &[&str]| keys.iter().map(|key| ((*key).to_owned(), actions[*key].clone())).collect::<Value>();
+    let mut put = |keys: &[&str]| {
+        world.edit(org, name, call.sender, |found| {
+            for key in keys {
+                if let Some(value) = call.body.get(*key) {
+                    found["actions"][*key] = value.clone();
+                }
+            }
+        });
+        Reply::empty(204)
+    };
+    match (call.method.as_str(), rest) {
+        ("GET", ["permissions"]) => {
+            let mut shown = show(PERMISSIONS);
+            if actions["enabled"] != json!(true) {
+                // What is allowed says nothing while nothing may run.
+                shown = json!({ "enabled": false });
+            }
+            Reply::json(200, shown)
+        }
+        ("PUT", ["permissions"]) => {
+            if call.body["enabled"].is_boolean() {
+                put(PERMISSIONS)
+            } else {
+                Reply::invalid("enabled is needed")
+            }
+        }
+        (_, ["permissions", "selected-actions"]) if actions["allowed_actions"] != "selected" => {
+            Reply::message(409, "Conflict: allowed_actions is not `selected`")
+        }
+        ("GET", ["permissions", "selected-actions"]) => Reply::json(200, show(SELECTED)),
+        ("PUT", ["permissions", "selected-actions"]) => put(SELECTED),
+        ("GET", ["permissions", "workflow"]) => Reply::json(200, show(WORKFLOW)),
+        ("PUT", ["permissions", "workflow"]) => put(WORKFLOW),
+        ("POST", ["workflows", file, "dispatches"]) => dispatch(world, call, org, found, file),
+        ("GET", ["workflows", file, "runs"]) => {
+            let runs = found["runs"].as_array().into_iter().flatten().rev();
+            let runs: Vec<Value> = runs
+                .filter(|run| run["workflow"] == json!(file))
+                .map(|run| shown(world, org, found, run))
+                .collect();
+            Reply::json(200, json!({ "total_count": runs.len(), "workflow_runs": runs }))
+        }
+        _ => Reply::not_found(),
+    }
+}
+
+fn dispatch(world: &mut World, call: &Call<'_>, org: &str, found: &Value, file: &str) -> Reply {
+    let name = found["name"].as_str().unwrap_or_default();
+    let Some(workflow) = found["workflows"].get(file) else { return Reply::not_found() };
+    let branch = call.body["ref"].as_str().unwrap_or_default().trim_start_matches("refs/heads/");
+    if found["branches"].get(branch).is_none() {
+        return Reply::invalid(&format!("No ref found for: {branch}"));
+    }
+    let mut title = workflow["run_name"].as_str().unwrap_or(file).to_owned();
+    for (input, value) in call.body["inputs"].as_object().into_iter().flatten() {
+        let known = workflow["inputs"].as_array().is_none_or(|inputs| inputs.contains(&json!(input)));
+        if !known {
+            return Reply::invalid(&format!("Unexpected inputs provided: [\"{input}\"]"));
+        }
+        let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        title = title.replace(&format!("${{{{ inputs.{input} }}}}"), &value);
+    }
+    let id = world.fresh_id();
+    let run = json!({
+        "id": id, "workflow": file, "display_title": title, "inputs": call.body["inputs"], "ref": branch,
+        "created_at": now(),
+    });
+    world.edit(org, name, call.sender, |found| found["runs"].as_array_mut().map(|runs| runs.push(run)));
+    if call.body["return_run_details"] != json!(true) || workflow["returns_details"] == json!(false) {
+        return Reply::empty(204);
+    }
+    let url = format!("https://api.github.com/repos/{org}/{name}/actions/runs/{id}");
+    let html = format!("https://github.com/{org}/{name}/actions/runs/{id}");
+    Reply::json(200, json!({ "workflow_run_id": id, "run_url": url, "html_url": html }))
+}
+
+fn shown(world: &World, org: &str, found: &Value, run: &Value) -> Value {
+    let name = found["name"].as_str().unwrap_or_default();
+    let url = format!("https://api.github.com/repos/{org}/{name}/actions/runs/{}", run["id"]);
+    let repository = shapes::repository(world, org, found, false);
+    let mut shown = json!({
+        "id": run["id"], "node_id": format!("WFR_{}", run["id"]), "name": run["workflow"], "head_branch": run["ref"],
+        "run_number": 1, "display_title": run["display_title"], "event": "workflow_dispatch", "status": "queued",
+        "conclusion": null, "head_sha": "1".repeat(40), "workflow_id": 1,
+        "path": format!(".github/workflows/{}", run["workflow"].as_str().unwrap_or_default()),
+        "created_at": run["created_at"], "updated_at": run["created_at"], "head_commit": null,
+        "html_url": format!("https://github.com/{org}/{name}/actions/runs/{}", run["id"]), "pull_requests": [],
+        "repository": repository.clone(), "head_repository": repository, "url": url,
+    });
+    for part in ["jobs", "logs", "check_suite", "cancel", "rerun", "artifacts", "workflow"] {
+        shown[format!("{part}_url")] = json!(format!("{url}/{part}"));
+    }
+    shown
+}

@@ -1,0 +1,166 @@
+//! Code security configurations of an organisation, and which repositories they are attached to.
+//!
+//! <https://docs.github.com/rest/code-security/configurations>
+
+use serde_json::{Value, json};
+
+use super::{Call, Reply, has_id, page};
+use crate::shapes;
+use crate::world::World;
+
+/// Kept beside what GitHub shows.
+const OWN: &[&str] = &["default_for_new_repos", "repositories"];
+
+fn shown(org: &str, name: &str, configuration: &Value) -> Value {
+    let id = configuration["id"].as_u64().unwrap_or_default();
+    let api = format!("https://api.github.com/orgs/{org}/code-security/configurations/{id}");
+    let mut shown = json!({
+        "name": name, "target_type": "organization", "description": "", "enforcement": "enforced",
+        "advanced_security": "disabled",
+        "dependency_graph": "enabled", "dependabot_alerts": "disabled", "dependabot_security_updates": "disabled",
+        "code_scanning_default_setup": "disabled", "secret_scanning": "disabled",
+        "secret_scanning_push_protection": "disabled", "private_vulnerability_reporting": "disabled",
+        "url": api, "html_url": format!("https://github.com/organizations/{org}/settings/security_products/configurations/edit/{id}"),
+        "created_at": "2026-01-01T00:00:00Z", "updated_at": "2026-01-01T00:00:00Z",
+    });
+    for (key, value) in configuration.as_object().into_iter().flatten() {
+        if !OWN.contains(&key.as_str()) {
+            shown[key] = value.clone();
+        }
+    }
+    shown
+}
+
+/// Answers below `/orgs/{org}/code-security/configurations`.
+pub(super) fn answer(world: &mut World, call: &Call<'_>, org: &str, rest: &[&str]) -> Reply {
+    let known = world.org(org).map(|org| org["security_configurations"].clone()).unwrap_or_default();
+    let all = || known.as_object().into_iter().flatten();
+    let place = |id: &str| all().find(|(_, configuration)| has_id(configuration, id));
+    match (call.method.as_str(), rest) {
+        ("GET", []) => {
+            Reply::json(200, all().map(|(name, configuration)| shown(org, name, configuration)).collect())
+        }
+        ("POST", []) => {
+            let Some(name) = call.body["name"].as_str() else { return Reply::invalid("name is needed") };
+            if known.get(name).is_some() {
+                return Reply::invalid("Validation Failed: name already exists");
+            }
+            let mut new = json!({ "id": world.fresh_id() });
+            set(&mut new, call.body);
+            keep(world, org, name, Some(new.clone()));
+            Reply::json(201, shown(org, name, &new))
+        }
+        ("GET", ["defaults"]) => {
+            let default = |configuration: &Value| {
+                configuration["default_for_new_repos"]
+                    .as_str()
+                    .filter(|value| *value != "none")
+                    .map(str::to_owned)
+            };
+            let rows = all().filter_map(|(name, configuration)| {
+                let value = default(configuration)?;
+                Some(json!({ "default_for_new_repos": value, "configuration": shown(org, name, configuration) }))
+            });
+            Reply::json(200, rows.collect())
+        }
+        (method, [id, rest @ ..]) => match place(id) {
+            Some((name, configuration)) => {
+                let (name, configuration) = (name.clone(), configuration.clone());
+                one(world, call, org, (&name, configuration), method, rest)
+            }
+            None => Reply::not_found(),
+        },
+        _ => Reply::not_found(),
+    }
+}
+
+fn one(
+    world: &mut World,
+    call: &Call<'_>,
+    org: &str,
+    (name, mut configuration): (&str, Value),
+    method: &str,
+    rest: &[&str],
+) -> Reply {
+    match (method, rest) {
+        ("GET", []) => Reply::json(200, shown(org, name, &configuration)),
+        ("PATCH", []) => {
+            set(&mut configuration, call.body);
+            let new = call.body["name"].as_str().unwrap_or(name).to_owned();
+            keep(world, org, name, None);
+            keep(world, org, &new, Some(configuration.clone()));
+            Reply::json(200, shown(org, &new, &configuration))
+        }
+        ("DELETE", []) => {
+            keep(world, org, name, None);
+            Reply::empty(204)
+        }
+        ("PUT", ["defaults"]) => {
+            let value = call.body["default_for_new_repos"].clone();
+            configuration["default_for_new_repos"] = value.clone();
+            let shown = shown(org, name, &configuration);
+            keep(world, org, name, Some(configuration));
+            Reply::json(200, json!({ "default_for_new_repos": value, "configuration": shown }))
+        }
+        ("GET", ["repositories"]) => {
+            let ids = configuration["repositories"].as_array().cloned().unwrap_or_default();
+            let found = ids.iter().filter_map(|id| world.by_id(id.as_u64()?));
+            let rows = found.map(|(org, found)| {
+                json!({ "status": "enforced", "repository": shapes::repository(world, org, found, false) })
+            });
+            page(call, rows.collect())
+        }
+        ("POST", ["attach"]) => {
+            let ids = attached(world, call, org);
+            let others: Vec<String> = world
+                .org(org)
+                .and_then(|org| org["security_configurations"].as_object())
+                .into_iter()
+                .flatten()
+                .map(|(name, _)| name.clone())
+                .collect();
+            if let Some(all) = world.org_mut(org).map(|org| &mut org["security_configurations"]) {
+                for other in others {
+                    let list = all[&other]["repositories"].as_array().cloned().unwrap_or_default();
+                    let mut list: Vec<Value> = list.into_iter().filter(|id| !ids.contains(id)).collect();
+                    if other == name {
+                        list.extend(ids.iter().cloned());
+                    }
+                    all[&other]["repositories"] = json!(list);
+                }
+            }
+            Reply::json(202, json!({}))
+        }
+        _ => Reply::not_found(),
+    }
+}
+
+/// The repositories that a scope means.
+fn attached(world: &World, call: &Call<'_>, org: &str) -> Vec<Value> {
+    let scope = call.body["scope"].as_str().unwrap_or_default();
+    if scope == "selected" {
+        return call.body["selected_repository_ids"].as_array().cloned().unwrap_or_default();
+    }
+    let all = world.repositories(org).into_iter().filter(|found| match scope {
+        "public" => found["visibility"] == "public",
+        "private_or_internal" => found["visibility"] != "public",
+        _ => true,
+    });
+    all.map(|found| found["id"].clone()).collect()
+}
+
+fn set(configuration: &mut Value, body: &Value) {
+    for (key, value) in body.as_object().into_iter().flatten().filter(|(key, _)| *key != "name") {
+        configuration[key] = value.clone();
+    }
+}
+
+fn keep(world: &mut World, org: &str, name: &str, configuration: Option<Value>) {
+    let Some(all) = world.org_mut(org).and_then(|org| org["security_configurations"].as_object_mut()) else {
+        return;
+    };
+    match configuration {
+        Some(configuration) => all.insert(name.to_owned(), configuration),
+        None => all.remove(name),
+    };
+}

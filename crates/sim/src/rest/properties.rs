@@ -1,0 +1,50 @@
+//! Values of custom properties.
+//!
+//! <https://docs.github.com/rest/orgs/custom-properties>
+
+use serde_json::{Value, json};
+
+use super::{Call, Reply, page};
+use crate::world::World;
+
+fn values(found: &Value) -> Vec<Value> {
+    let properties = found["properties"].as_object().into_iter().flatten();
+    properties.map(|(name, value)| json!({ "property_name": name, "value": value })).collect()
+}
+
+/// Answers `/repos/{owner}/{repo}/properties/values`.
+pub(super) fn of_repository(world: &mut World, call: &Call<'_>, org: &str, found: &Value) -> Reply {
+    match call.method.as_str() {
+        "GET" => Reply::json(200, json!(values(found))),
+        "PATCH" => {
+            let name = found["name"].as_str().unwrap_or_default();
+            world.edit(org, name, call.sender, |found| {
+                for property in call.body["properties"].as_array().into_iter().flatten() {
+                    let Some(name) = property["property_name"].as_str() else { continue };
+                    if property["value"].is_null() {
+                        found["properties"].as_object_mut().and_then(|known| known.remove(name));
+                    } else {
+                        found["properties"][name] = property["value"].clone();
+                    }
+                }
+            });
+            Reply::empty(204)
+        }
+        _ => Reply::not_found(),
+    }
+}
+
+/// Answers `/orgs/{org}/properties/values`.
+pub(super) fn of_organisation(world: &World, call: &Call<'_>, org: &str) -> Reply {
+    if call.method.as_str() != "GET" {
+        return Reply::not_found();
+    }
+    let rows = world.repositories(org).into_iter().map(|found| {
+        let name = found["name"].as_str().unwrap_or_default();
+        json!({
+            "repository_id": found["id"], "repository_name": name,
+            "repository_full_name": format!("{org}/{name}"), "properties": values(found),
+        })
+    });
+    page(call, rows.collect())
+}

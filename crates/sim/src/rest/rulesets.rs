@@ -1,0 +1,148 @@
+//! Rulesets of repositories and organisations. A PUT replaces what it names, and every list whole.
+//!
+//! <https://docs.github.com/rest/repos/rules>, <https://docs.github.com/rest/orgs/rules>
+
+use serde_json::{Map, Value, json};
+
+use super::{Call, Reply, has_id, page};
+use crate::events;
+use crate::world::{World, now};
+
+/// What a body may set.
+const BODY: &[&str] = &["name", "target", "enforcement", "bypass_actors", "conditions", "rules"];
+/// At most so many in one place.
+const MOST: usize = 75;
+
+fn shown(source_type: &str, source: &str, name: &str, ruleset: &Value, whole: bool) -> Value {
+    let mut shown = json!({
+        "id": ruleset["id"], "name": name, "target": ruleset["target"].as_str().unwrap_or("branch"),
+        "source_type": source_type, "source": source, "enforcement": ruleset["enforcement"].as_str().unwrap_or("active"),
+        "node_id": format!("RRS_lACq{}", ruleset["id"]),
+        "created_at": "2026-01-01T00:00:00Z", "updated_at": ruleset["updated_at"].as_str().unwrap_or("2026-01-01T00:00:00Z"),
+    });
+    if whole {
+        for (key, absent) in [("bypass_actors", json!([])), ("conditions", json!({})), ("rules", json!([]))] {
+            let value = &ruleset[key];
+            shown[key] = if value.is_null() { absent } else { value.clone() };
+        }
+    }
+    shown
+}
+
+/// What is wrong with a body.
+fn wrong(body: &Value, others: &Map<String, Value>, id: Option<&Value>) -> Option<Reply> {
+    let name = body["name"].as_str();
+    if id.is_none() && (name.is_none() || body["enforcement"].as_str().is_none()) {
+        return Some(Reply::invalid("Validation Failed: name and enforcement are needed"));
+    }
+    if others.iter().any(|(other, ruleset)| Some(other.as_str()) == name && Some(&ruleset["id"]) != id) {
+        return Some(Reply::invalid("Validation Failed: Name must be unique"));
+    }
+    if id.is_none() && others.len() >= MOST {
+        return Some(Reply::invalid("Validation Failed: at most 75 rulesets"));
+    }
+    let rules = body["rules"].as_array().into_iter().flatten();
+    let mut types: Vec<&str> = rules.filter_map(|rule| rule["type"].as_str()).collect();
+    let count = types.len();
+    types.sort_unstable();
+    types.dedup();
+    (types.len() < count).then(|| Reply::invalid("Validation Failed: a rule is there twice"))
+}
+
+/// What a call does to a map of rulesets: the new map, and the answer.
+fn change(
+    rulesets: &Map<String, Value>,
+    call: &Call<'_>,
+    rest: &[&str],
+    source: (&str, &str),
+    fresh: u64,
+) -> (Option<Map<String, Value>>, Reply) {
+    let place = |id: &str| rulesets.iter().find(|(_, ruleset)| has_id(ruleset, id));
+    match (call.method.as_str(), rest) {
+        ("GET", []) => {
+            let rows = rulesets.iter().map(|(name, ruleset)| shown(source.0, source.1, name, ruleset, false));
+            (None, page(call, rows.collect()))
+        }
+        ("GET", [id]) => match place(id) {
+            Some((name, ruleset)) => (None, Reply::json(200, shown(source.0, source.1, name, ruleset, true))),
+            None => (None, Reply::not_found()),
+        },
+        ("POST", []) => {
+            if let Some(refusal) = wrong(call.body, rulesets, None) {
+                return (None, refusal);
+            }
+            let name = call.body["name"].as_str().unwrap_or_default().to_owned();
+            let mut new = json!({ "id": fresh, "updated_at": now() });
+            for key in BODY.iter().filter(|key| **key != "name") {
+                if let Some(value) = call.body.get(*key) {
+                    new[*key] = value.clone();
+                }
+            }
+            let mut all = rulesets.clone();
+            let reply = Reply::json(201, shown(source.0, source.1, &name, &new, true));
+            all.insert(name, new);
+            (Some(all), reply)
+        }
+        ("PUT", [id]) => {
+            let Some((name, old)) = place(id) else { return (None, Reply::not_found()) };
+            if let Some(refusal) = wrong(call.body, rulesets, Some(&old["id"])) {
+                return (None, refusal);
+            }
+            let mut changed = old.clone();
+            for key in BODY.iter().filter(|key| **key != "name") {
+                if let Some(value) = call.body.get(*key) {
+                    changed[*key] = value.clone();
+                }
+            }
+            changed["updated_at"] = json!(now());
+            let new = call.body["name"].as_str().unwrap_or(name).to_owned();
+            let mut all = rulesets.clone();
+            all.remove(name);
+            let reply = Reply::json(200, shown(source.0, source.1, &new, &changed, true));
+            all.insert(new, changed);
+            (Some(all), reply)
+        }
+        ("DELETE", [id]) => match place(id) {
+            Some((name, _)) => {
+                let mut all = rulesets.clone();
+                all.remove(name);
+                (Some(all), Reply::empty(204))
+            }
+            None => (None, Reply::not_found()),
+        },
+        _ => (None, Reply::not_found()),
+    }
+}
+
+/// Answers below `/repos/{owner}/{repo}/rulesets`; the organisation's own are not among them.
+pub(super) fn of_repository(
+    world: &mut World,
+    call: &Call<'_>,
+    org: &str,
+    found: &Value,
+    rest: &[&str],
+) -> Reply {
+    let name = found["name"].as_str().unwrap_or_default();
+    let known = found["rulesets"].as_object().cloned().unwrap_or_default();
+    let fresh = world.fresh_id();
+    let (changed, reply) = change(&known, call, rest, ("Repository", &format!("{org}/{name}")), fresh);
+    if let Some(changed) = changed {
+        world.edit(org, name, call.sender, |found| found["rulesets"] = Value::Object(changed));
+    }
+    reply
+}
+
+/// Answers below `/orgs/{org}/rulesets`.
+pub(super) fn of_organisation(world: &mut World, call: &Call<'_>, org: &str, rest: &[&str]) -> Reply {
+    let known = world.org(org).and_then(|org| org["rulesets"].as_object()).cloned().unwrap_or_default();
+    let fresh = world.fresh_id();
+    let (changed, reply) = change(&known, call, rest, ("Organization", org), fresh);
+    if let Some(changed) = changed {
+        let told = events::of_rulesets(world, org, &known, &changed, call.sender);
+        if let Some(org) = world.org_mut(org) {
+            org["rulesets"] = Value::Object(changed);
+        }
+        world.outbox.extend(told);
+    }
+    reply
+}

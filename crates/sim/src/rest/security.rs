@@ -1,0 +1,79 @@
+//! What a repository's security features are set to, one by one.
+//!
+//! <https://docs.github.com/rest/repos/repos#check-if-dependabot-security-updates-are-enabled-for-a-repository>,
+//! <https://docs.github.com/rest/code-scanning/code-scanning#update-a-code-scanning-default-setup-configuration>
+
+use serde_json::{Value, json};
+
+use super::{Call, Reply};
+use crate::world::World;
+
+/// Answers the four places.
+pub(super) fn answer(world: &mut World, call: &Call<'_>, org: &str, found: &Value, part: &str) -> Reply {
+    let name = found["name"].as_str().unwrap_or_default();
+    let key = match part {
+        "vulnerability-alerts" => "vulnerability_alerts",
+        "automated-security-fixes" => "automated_security_fixes",
+        "private-vulnerability-reporting" => "private_vulnerability_reporting",
+        _ => return code_scanning(world, call, org, found),
+    };
+    let on = found[key] == json!(true);
+    match call.method.as_str() {
+        "GET" if key == "vulnerability_alerts" => {
+            if on {
+                Reply::empty(204)
+            } else {
+                Reply::not_found()
+            }
+        }
+        "GET" if key == "automated_security_fixes" => {
+            Reply::json(200, json!({ "enabled": on, "paused": false }))
+        }
+        "GET" => Reply::json(200, json!({ "enabled": on })),
+        "PUT" | "DELETE" => {
+            let wanted = call.method.as_str() == "PUT";
+            if key == "automated_security_fixes" && wanted && found["vulnerability_alerts"] != json!(true) {
+                return Reply::invalid("Vulnerability alerts must be enabled to configure security updates.");
+            }
+            if key == "private_vulnerability_reporting" && found["visibility"] != "public" {
+                return Reply::invalid("Private vulnerability reporting is for public repositories.");
+            }
+            world.edit(org, name, call.sender, |found| {
+                found[key] = json!(wanted);
+                if key == "vulnerability_alerts" && !wanted {
+                    found["automated_security_fixes"] = json!(false);
+                }
+            });
+            Reply::empty(204)
+        }
+        _ => Reply::not_found(),
+    }
+}
+
+fn code_scanning(world: &mut World, call: &Call<'_>, org: &str, found: &Value) -> Reply {
+    let name = found["name"].as_str().unwrap_or_default();
+    let setup = &found["code_scanning"];
+    match call.method.as_str() {
+        "GET" => {
+            let mut shown = setup.clone();
+            if setup["state"] != "configured" {
+                shown = json!({ "state": setup["state"], "languages": [], "query_suite": "default" });
+            }
+            Reply::json(200, shown)
+        }
+        "PATCH" => {
+            let known = ["state", "query_suite", "languages", "runner_type", "runner_label", "threat_model"];
+            world.edit(org, name, call.sender, |found| {
+                for key in known {
+                    if let Some(value) = call.body.get(key) {
+                        found["code_scanning"][key] = value.clone();
+                    }
+                }
+            });
+            let id = world.fresh_id();
+            let url = format!("https://api.github.com/repos/{org}/{name}/actions/runs/{id}");
+            Reply::json(202, json!({ "run_id": id, "run_url": url }))
+        }
+        _ => Reply::not_found(),
+    }
+}

@@ -90,7 +90,29 @@ pub(crate) enum Command {
     /// something would be removed, weakened or exposed. Exit code: 0 as declared now, 2 something is held, 1 something
     /// failed.
     Apply(ApplyArgs),
-    /// Check configuration and policy, without any network
+    /// Make it so over all repositories, or a share of them, without asking; for CI jobs
+    ///
+    /// Ends in one summary. Where there is no store, the guard's limits (and GitHub's) are divided by the number of
+    /// shards, and what was held passes with --approve. Exit code: 0 as declared now, 2 something is held, 1 something
+    /// failed, is unknown, or the list of repositories came back short.
+    Sweep(SweepArgs),
+    /// Add up the plans of all shards, before any of them writes
+    ///
+    /// Reads what `beadle plan --format json` printed. Exit code: 0 within the guard's limits, 2 over them, 1 a plan is
+    /// incomplete.
+    Total(TotalArgs),
+    /// Say what a repository is asked for, by which line, and what that overrode
+    Explain(ExplainArgs),
+    /// Say what is left of GitHub's limits; asking costs nothing
+    Budget {
+        /// Only this organisation.
+        #[arg(long, value_name = "ORG")]
+        org: Option<String>,
+        /// As JSON, one organisation a line.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Check configuration and policy, and run the policy's tests, without any network
     Check {
         /// As JSON.
         #[arg(long)]
@@ -227,6 +249,54 @@ pub(crate) struct ApplyArgs {
     /// Do not ask.
     #[arg(long)]
     pub(crate) yes: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SweepArgs {
+    /// Only this organisation.
+    #[arg(long, value_name = "ORG")]
+    pub(crate) org: Option<String>,
+    /// Only this repository; may be given more than once.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) repo: Vec<String>,
+    /// Only this share of the repositories, as `1/4`.
+    #[arg(long, value_name = "I/N", default_value_t, hide_default_value = true, conflicts_with = "repo")]
+    pub(crate) shard: Shard,
+    /// Keep nothing: no journal, no window, no holds beyond this run.
+    #[arg(long)]
+    pub(crate) without_store: bool,
+    /// Let this change pass the guard, by its digest; may be given more than once.
+    #[arg(long, value_name = "DIGEST", value_delimiter = ',')]
+    pub(crate) approve: Vec<String>,
+    /// Append a summary in Markdown to this file.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) summary: Option<PathBuf>,
+    /// The summary as JSON, one organisation a line.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TotalArgs {
+    /// The plans.
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) plans: Vec<PathBuf>,
+    /// Do not count this change, by its digest; may be given more than once.
+    #[arg(long, value_name = "DIGEST", value_delimiter = ',')]
+    pub(crate) approve: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExplainArgs {
+    /// The repository, as `acme/widgets`.
+    #[arg(value_name = "OWNER/NAME")]
+    pub(crate) repository: String,
+    /// Only what begins so, such as `teams` or `repository.has_wiki`.
+    #[arg(value_name = "KEY")]
+    pub(crate) key: Option<String>,
+    /// As JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

@@ -7,6 +7,7 @@ mod logging;
 mod printer;
 mod progress;
 mod render;
+mod sharing;
 mod wiring;
 
 use std::process::ExitCode;

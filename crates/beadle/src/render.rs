@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use beadle_engine::{Change, Field, Key, Mode, Plan, Risk, Risks, Step, StepResult};
+use beadle_engine::{Change, Field, Key, Mode, Plan, Report, Risk, Risks, Step, StepResult};
 use serde_json::{Value, json};
 
 use crate::printer::{Printer, Tone};
@@ -228,6 +228,27 @@ pub(crate) fn markdown(plan: &OrgPlan) -> String {
     }
     if let Some(short) = &plan.short {
         let _ = writeln!(text, "\n> **The list of repositories is incomplete:** {short}");
+    }
+    text
+}
+
+/// What became of every change, for job summaries.
+pub(crate) fn outcomes_as_markdown(reports: &[Report]) -> String {
+    let printer = Printer::new(crate::cli::Color::Never);
+    let cell = |text: &str| text.replace('|', "\\|").replace('\n', " ");
+    let mut text = String::new();
+    for report in reports.iter().filter(|report| !report.steps.is_empty() || !report.unknowns.is_empty()) {
+        let _ = writeln!(text, "\n### {}\n\n| aspect | change | result |\n|---|---|---|", report.subject);
+        for step in &report.steps {
+            let what: Vec<String> =
+                step.change.fields.iter().map(|field| difference(&step.change, field)).collect();
+            let result = outcome(&printer, &step.outcome);
+            let _ =
+                writeln!(text, "| {} | {} | {} |", step.change.aspect, cell(&what.join("; ")), cell(&result));
+        }
+        for unknown in &report.unknowns {
+            let _ = writeln!(text, "| {} | {} | **unknown** |", unknown.aspect, cell(&unknown.why));
+        }
     }
     text
 }

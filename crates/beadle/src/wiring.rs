@@ -7,13 +7,18 @@ use std::time::Duration;
 use anyhow::Context as _;
 use async_trait::async_trait;
 use beadle_engine::worker::{Reconcile, Run};
-use beadle_engine::{Budgets, Class, Clock, Failure, Reconciler, Report, Store, Timing};
+use beadle_engine::{Budgets, Class, Clock, Failure, Reconciler, Report, Store, Timing, WritePace};
 use beadle_github::{Api, Credential, Endpoint, Reader, Writer};
-use beadle_hooks::github::Sender;
-use beadle_repositories::{Policy, PolicyHandle, RepositoryPlanner, RepositoryWriter, Secrets, Sweep};
+use beadle_hooks::github::{Dispatched, Known, Sender};
+use beadle_repositories::{
+    Dispatch, Policy, PolicyHandle, RepositoryPlanner, RepositoryWriter, Secrets, Sweep,
+};
 use beadle_store_sqlite::{Settings as StoreSettings, SqliteStore};
 
 use crate::config::Config;
+
+/// GitHub takes 100 requests at once, of everybody who uses a credential.
+const MOST_AT_ONCE: usize = 90;
 
 /// One organisation, ready to work.
 pub(crate) struct Org<'a> {
@@ -21,8 +26,27 @@ pub(crate) struct Org<'a> {
     pub(crate) policy: PolicyHandle,
     pub(crate) api: Api,
     pub(crate) reader: Reader,
+    /// The turns of its bulk writes.
+    pub(crate) pace: WritePace,
     /// What the policy may name.
     secrets: Secrets,
+}
+
+/// How an organisation is opened.
+#[derive(Clone, Copy)]
+pub(crate) struct Opening<'a> {
+    /// Keeps answers between runs.
+    pub(crate) store: Option<&'a Arc<dyn Store>>,
+    /// Waits for a used-up budget: for commands.
+    pub(crate) patient: bool,
+    /// Into how many parts the budget is divided, where processes cannot tell each other what they spend.
+    pub(crate) parts: u64,
+}
+
+impl Default for Opening<'_> {
+    fn default() -> Self {
+        Self { store: None, patient: false, parts: 1 }
+    }
 }
 
 impl<'a> Org<'a> {
@@ -31,7 +55,7 @@ impl<'a> Org<'a> {
         config: &Config,
         file: &'a crate::config::Org,
         clock: &Clock,
-        store: Option<&Arc<dyn Store>>,
+        opening: Opening<'_>,
     ) -> anyhow::Result<Self> {
         let policy = Policy::load(&config.base.join(&file.policy), &file.policy_repository)?;
         let what = format!("the credential of {}", file.name);
@@ -43,15 +67,21 @@ impl<'a> Org<'a> {
             (None, Some(token)) => Credential::Token(config.secret(token, &what)?),
             (None, None) => anyhow::bail!("{what}: none is configured"),
         };
+        let whole = beadle_transport::Settings::default();
+        let part = |points: u32| points / u32::try_from(opening.parts).unwrap_or(u32::MAX).max(1);
+        let share = MOST_AT_ONCE / usize::try_from(opening.parts).unwrap_or(usize::MAX).max(1);
         let settings = beadle_transport::Settings {
-            concurrency: file.budget.concurrency.max(1),
+            concurrency: file.budget.concurrency.min(share).max(1),
             window: file.budget.minute.into(),
-            ..beadle_transport::Settings::default()
+            rest_points: part(whole.rest_points).max(5),
+            graphql_points: part(whole.graphql_points).max(5),
+            patient: opening.patient,
+            ..whole
         };
-        let budgets = Budgets::new(&file.name, file.budget.reserve.min(90));
+        let budgets = Budgets::new(&file.name, file.budget.reserve.min(90)).divided(opening.parts);
         let api = Api::new(&Endpoint::new(&file.api), &file.name, credential, budgets, clock, settings)
             .map_err(anyhow::Error::msg)?;
-        let api = match store {
+        let api = match opening.store {
             Some(store) => api.keeping(store.clone()),
             None => api,
         };
@@ -61,7 +91,15 @@ impl<'a> Org<'a> {
             let what = format!("the secret `{name}` of {}", file.name);
             secrets.insert(name.clone(), config.secret(reference, &what)?);
         }
-        Ok(Self { file, policy: PolicyHandle::new(policy), api, reader, secrets })
+        let every = file.budget.write_every() * u32::try_from(opening.parts).unwrap_or(u32::MAX);
+        Ok(Self {
+            file,
+            policy: PolicyHandle::new(policy),
+            api,
+            reader,
+            pace: WritePace::new(every),
+            secrets,
+        })
     }
 
     /// What plans its repositories; with a store it remembers which file in repos/ belongs to which repository.
@@ -79,13 +117,14 @@ impl<'a> Org<'a> {
     }
 
     /// What reconciles its repositories, and its sweeps.
-    fn reconcilers(&self, store: &Arc<dyn Store>, clock: &Clock) -> (Arc<dyn Reconcile>, Arc<dyn Reconcile>) {
+    fn reconcilers(&self, store: &Arc<dyn Store>, clock: &Clock) -> [Arc<dyn Reconcile>; 3] {
         let repositories = Reconciler {
             planner: self.planner(Some(store)),
             writer: self.writer(),
             store: store.clone(),
             clock: clock.clone(),
             limits: self.file.limits(),
+            pace: self.pace.clone(),
         };
         let sweep = Sweep {
             reader: self.reader.clone(),
@@ -93,7 +132,14 @@ impl<'a> Org<'a> {
             clock: clock.clone(),
             policy: self.policy.clone(),
         };
-        (Arc::new(repositories), Arc::new(sweep))
+        let dispatch = Dispatch {
+            reader: self.reader.clone(),
+            writer: Writer::new(self.api.clone()),
+            store: store.clone(),
+            clock: clock.clone(),
+            rules: self.file.dispatch.iter().map(crate::config::Dispatch::rule).collect(),
+        };
+        [Arc::new(repositories), Arc::new(sweep), Arc::new(dispatch)]
     }
 }
 
@@ -107,8 +153,14 @@ pub(crate) fn store(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
     Ok(Arc::new(SqliteStore::open(&config.database(), settings)?))
 }
 
+/// The events for which an organisation's workflows are dispatched.
+pub(crate) fn dispatched(org: &crate::config::Org) -> Vec<Dispatched> {
+    let rules = org.dispatch.iter();
+    rules.map(|rule| Dispatched { name: rule.name.clone(), event: rule.on.clone() }).collect()
+}
+
 /// Who may send webhooks.
-pub(crate) fn senders(config: &Config) -> anyhow::Result<Vec<Sender>> {
+pub(crate) fn senders(config: &Config, known: &HashMap<&str, Known>) -> anyhow::Result<Vec<Sender>> {
     let mut senders = Vec::new();
     for org in &config.file.org {
         let what = format!("the webhook secret of {}", org.name);
@@ -118,6 +170,8 @@ pub(crate) fn senders(config: &Config) -> anyhow::Result<Vec<Sender>> {
             login: org.name.clone(),
             app_id: org.app.as_ref().map(|app| app.id),
             secrets: secrets.collect::<anyhow::Result<_>>()?,
+            known: known.get(org.name.as_str()).cloned().unwrap_or_default(),
+            dispatches: dispatched(org),
         });
     }
     Ok(senders)
@@ -167,6 +221,7 @@ impl Reconcile for ByInstance {
 pub(crate) struct Reconcilers {
     repositories: ByInstance,
     sweeps: ByInstance,
+    dispatches: ByInstance,
 }
 
 impl Reconcilers {
@@ -175,18 +230,25 @@ impl Reconcilers {
         Self {
             repositories: ByInstance::new(&configured, clock),
             sweeps: ByInstance::new(&configured, clock),
+            dispatches: ByInstance::new(&configured, clock),
         }
     }
 
     /// From now on this organisation's keys are worked on.
     pub(crate) fn add(&self, org: &Org<'_>, store: &Arc<dyn Store>, clock: &Clock) {
-        let (repository, sweep) = org.reconcilers(store, clock);
+        let [repository, sweep, dispatch] = org.reconcilers(store, clock);
         self.repositories.add(&org.file.name, repository);
         self.sweeps.add(&org.file.name, sweep);
+        self.dispatches.add(&org.file.name, dispatch);
     }
 
     pub(crate) fn by_kind(&self) -> HashMap<&'static str, Arc<dyn Reconcile>> {
         let shared = |by_instance: &ByInstance| Arc::new(by_instance.clone()) as Arc<dyn Reconcile>;
-        HashMap::from([("repository", shared(&self.repositories)), ("organisation", shared(&self.sweeps))])
+        HashMap::from([
+            ("repository", shared(&self.repositories)),
+            ("organisation", shared(&self.repositories)),
+            ("sweep", shared(&self.sweeps)),
+            ("dispatch", shared(&self.dispatches)),
+        ])
     }
 }

@@ -1,19 +1,23 @@
 //! From a plan to its writes: modes, the guard, the lease, the journal, in this order, before every write.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::Serialize;
 use serde_json::json;
 
+use crate::budget::current_lane;
 use crate::clock::Clock;
 use crate::failure::{Class, Failure};
 use crate::guard::{Hold, Limits, Verdict};
 use crate::journal::{Entry, EntryKind};
 use crate::key::Key;
+use crate::pace::WritePace;
 use crate::plan::{Change, Plan, Risk, Unknown};
 use crate::queue::Lease;
-use crate::store::Store;
+use crate::store::{Listing, Store};
 
 /// Reads both sides and says what has to be written. What implements it holds no means to write.
 #[async_trait]
@@ -51,6 +55,8 @@ pub struct Gate {
     pub lease: Option<Lease>,
     /// The window's limits.
     pub limits: Limits,
+    /// The turns of bulk writes.
+    pub pace: WritePace,
     /// The policy's generation that the plan was made by.
     pub generation: String,
 }
@@ -145,6 +151,12 @@ pub async fn apply<W: Send + Sync + 'static>(
             told(at, result);
         }
     }
+    let lane = current_lane();
+    let writes = results.iter().filter(|result| result.is_none()).count();
+    gate.pace.book(key, writes, lane, gate.clock.now()).map_err(|until| {
+        let text = "it waits for its turn among the bulk writes";
+        Failure::new(Class::RateLimited { until, spares_events: true }, text)
+    })?;
     let mut failure: Option<Failure> = None;
     let mut session = None;
     for (at, change) in plan.changes.iter().enumerate() {
@@ -160,6 +172,7 @@ pub async fn apply<W: Send + Sync + 'static>(
                 session = Some(writer.open(key, plan).await?);
             }
             let Some(session) = &session else { continue };
+            gate.pace.turn(lane, &gate.clock).await;
             match write(key, plan, change, session.as_ref(), gate).await {
                 Ok(()) => StepResult::Written,
                 Err(error) => {
@@ -208,6 +221,7 @@ pub async fn forget_what_is_mended<W>(key: &Key, plan: &Plan<W>, gate: &Gate) ->
 async fn judge<W>(key: &Key, plan: &Plan<W>, gate: &Gate) -> Result<Vec<Option<StepResult>>, Failure> {
     let mut results: Vec<Option<StepResult>> = Vec::with_capacity(plan.changes.len());
     let now = gate.clock.now();
+    let contested = contested(key, plan, gate).await?;
     let mut asked = Vec::new();
     let mut places = Vec::new();
     for (at, change) in plan.changes.iter().enumerate() {
@@ -217,14 +231,15 @@ async fn judge<W>(key: &Key, plan: &Plan<W>, gate: &Gate) -> Result<Vec<Option<S
             && plan.unknowns.iter().any(|u| u.aspect == change.aspect && u.part.is_none());
         let allowed = change.mode.allows(&risks) && !doubtful;
         results.push((!allowed).then_some(StepResult::Withheld));
-        if allowed && risks.is_guarded() {
+        let fought_over = contested.get(change.aspect.as_str());
+        if allowed && (risks.is_guarded() || fought_over.is_some()) {
             places.push(at);
             asked.push(Hold {
                 digest: change.digest(key),
                 key: key.clone(),
                 subject: plan.subject.clone(),
                 since: now,
-                why: String::new(),
+                why: fought_over.cloned().unwrap_or_default(),
                 approved_by: None,
                 generation: gate.generation.clone(),
                 change: change.describe(),
@@ -243,6 +258,49 @@ async fn judge<W>(key: &Key, plan: &Plan<W>, gate: &Gate) -> Result<Vec<Option<S
         }
     }
     Ok(results)
+}
+
+/// How far back repeated repairs are counted.
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// The aspects of which a planned change was made too often already: somebody else writes it too. Each with what to say.
+async fn contested<'a, W>(
+    key: &Key,
+    plan: &'a Plan<W>,
+    gate: &Gate,
+) -> Result<HashMap<&'a str, String>, Failure> {
+    let mut found = HashMap::new();
+    if plan.changes.is_empty() || gate.limits.repeats == 0 {
+        return Ok(found);
+    }
+    let since = Some(gate.clock.now() - HOUR);
+    let listing = Listing { after: 0, since, key: Some(key.to_string()), limit: u32::MAX };
+    let entries = gate.store.entries(listing).await?;
+    let failed: HashSet<u64> = entries
+        .iter()
+        .filter(|entry| entry.kind == EntryKind::Result && entry.detail["written"] == json!(false))
+        .filter_map(|entry| entry.intent)
+        .collect();
+    let mut made: HashMap<String, u32> = HashMap::new();
+    for entry in
+        entries.iter().filter(|entry| entry.kind == EntryKind::Intent && !failed.contains(&entry.seq))
+    {
+        if let Ok(change) = serde_json::from_value::<Change<()>>(entry.detail.clone()) {
+            *made.entry(change.digest(key)).or_default() += 1;
+        }
+    }
+    for change in &plan.changes {
+        let times = made.get(&change.digest(key)).copied().unwrap_or(0);
+        if times >= gate.limits.repeats {
+            let why = format!(
+                "contested: the same change was made {times} times within an hour and is undone each time; find who else \
+                 writes it (`beadle journal --key {key}`)"
+            );
+            tracing::warn!(%key, aspect = change.aspect, times, "contested: somebody else writes it too; it is left alone");
+            found.insert(change.aspect.as_str(), why);
+        }
+    }
+    Ok(found)
 }
 
 async fn write<W: Send + Sync + 'static>(

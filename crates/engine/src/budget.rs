@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::clock::Time;
 use crate::key::Lane;
@@ -26,7 +26,7 @@ pub fn current_lane() -> Lane {
 }
 
 /// Which of a vendor's accounts a call is booked on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Resource {
     /// Calls (GitHub: REST).
@@ -49,7 +49,7 @@ impl Resource {
 }
 
 /// One account, as the vendor reported it last.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Account {
     /// The whole of a period.
     pub limit: u64,
@@ -82,6 +82,8 @@ struct State {
     blocked: HashMap<Resource, Time>,
     /// When a blocked account is blocked again right after, the wait grows.
     strikes: HashMap<Resource, u32>,
+    /// What this process spent itself in the period that is told by its end.
+    own: HashMap<Resource, (i64, u64)>,
 }
 
 /// The budget of one credential, shared by all who use it.
@@ -90,13 +92,22 @@ pub struct Budgets {
     credential: Arc<str>,
     /// The share that only event and manual work may use, in percent.
     reserve: u64,
+    /// Into how many parts the accounts are divided between processes that cannot tell each other what they spend.
+    parts: u64,
     state: Arc<Mutex<State>>,
 }
 
 impl Budgets {
     /// A budget for `credential` (a name for people, never the secret), of which `reserve` percent are kept.
     pub fn new(credential: &str, reserve: u64) -> Self {
-        Self { credential: credential.into(), reserve, state: Arc::default() }
+        Self { credential: credential.into(), reserve, parts: 1, state: Arc::default() }
+    }
+
+    /// The same, of which this process may use one of `parts`.
+    #[must_use]
+    pub fn divided(mut self, parts: u64) -> Self {
+        self.parts = parts.max(1);
+        self
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -119,7 +130,8 @@ impl Budgets {
                 return Err(wait(blocked, until, false));
             }
         }
-        let Some(account) = state.accounts.get_mut(&resource) else { return Ok(()) };
+        let State { accounts, own, .. } = &mut *state;
+        let Some(account) = accounts.get_mut(&resource) else { return Ok(()) };
         if account.reset <= now {
             return Ok(()); // a new period has begun; its figures come with the answer
         }
@@ -127,6 +139,15 @@ impl Budgets {
         if account.remaining < kept + cost {
             return Err(wait(resource, account.reset, lane == Lane::Sweep && account.remaining >= cost));
         }
+        let (period, spent) = own.entry(resource).or_insert((account.period, 0));
+        if *period != account.period {
+            (*period, *spent) = (account.period, 0);
+        }
+        let part = account.limit.saturating_sub(kept) / self.parts;
+        if self.parts > 1 && *spent + cost > part {
+            return Err(wait(resource, account.reset, false));
+        }
+        *spent += cost;
         account.remaining -= cost;
         Ok(())
     }
@@ -159,6 +180,18 @@ impl Budgets {
         let blocked = state.blocked.entry(resource).or_insert(until);
         *blocked = (*blocked).max(until);
         *blocked
+    }
+
+    /// What is refused until when, as far as it is known here.
+    pub fn refusals(&self) -> Vec<(Resource, Time)> {
+        self.state().blocked.iter().map(|(resource, until)| (*resource, *until)).collect()
+    }
+
+    /// Another process was refused.
+    pub fn heard_of_refusal(&self, resource: Resource, until: Time) {
+        let mut state = self.state();
+        let blocked = state.blocked.entry(resource).or_insert(until);
+        *blocked = (*blocked).max(until);
     }
 
     /// A call went through.
@@ -204,6 +237,19 @@ mod tests {
         let wait = budgets.admit(Resource::Core, 1, Lane::Event, Time(0)).unwrap_err();
         assert_eq!((wait.until, wait.spares_events), (HOUR, false));
         assert_eq!(budgets.admit(Resource::Core, 1, Lane::Sweep, HOUR), Ok(()), "the reset ends the wait");
+    }
+
+    #[test]
+    fn a_process_that_cannot_hear_of_the_others_uses_its_part() {
+        let budgets = Budgets::new("app", 20).divided(4);
+        budgets.report(Resource::Core, Account { limit: 100, remaining: 100, reset: HOUR, period: 1 });
+        for _ in 0..20 {
+            assert_eq!(budgets.admit(Resource::Core, 1, Lane::Sweep, Time(0)), Ok(()));
+        }
+        assert!(
+            budgets.admit(Resource::Core, 1, Lane::Sweep, Time(0)).is_err(),
+            "80 for sweeps, in four parts"
+        );
     }
 
     #[test]

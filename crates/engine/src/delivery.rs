@@ -14,6 +14,8 @@ pub struct Delivery {
     pub id: String,
     /// The sender's name for the event, such as `repository.created`.
     pub event: String,
+    /// Who caused it, as the sender says. For the journal only.
+    pub actor: Option<String>,
     /// The configured instance it belongs to; `-` where it names none.
     pub instance: String,
     /// When it was received.

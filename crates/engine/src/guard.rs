@@ -19,11 +19,13 @@ pub struct Limits {
     pub weakens: u32,
     /// Exposures.
     pub exposes: u32,
+    /// How often one and the same change is made in an hour; then its aspect is contested. Zero: as often as it comes.
+    pub repeats: u32,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { window: Duration::from_secs(3600), removes: 50, weakens: 25, exposes: 10 }
+        Self { window: Duration::from_secs(3600), removes: 50, weakens: 25, exposes: 10, repeats: 5 }
     }
 }
 
@@ -69,7 +71,7 @@ pub struct Hold {
     pub subject: String,
     /// Since when.
     pub since: Time,
-    /// Which limit stopped it.
+    /// What stopped it. One that is given when room is asked for is held for that, unless it was approved.
     pub why: String,
     /// Who let it pass, if somebody did.
     pub approved_by: Option<String>,

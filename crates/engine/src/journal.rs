@@ -19,6 +19,12 @@ pub enum EntryKind {
     Operator,
     /// A webhook was refused, by whom it claimed to be from.
     Refused,
+    /// A sweep ended: how many were checked, drifted, repaired, held, failed, unknown.
+    Sweep,
+    /// Missed deliveries were looked for, and what became of them.
+    Recovery,
+    /// A workflow was to be dispatched.
+    Dispatch,
 }
 
 impl EntryKind {
@@ -30,6 +36,9 @@ impl EntryKind {
             Self::Run => "run",
             Self::Operator => "operator",
             Self::Refused => "refused",
+            Self::Sweep => "sweep",
+            Self::Recovery => "recovery",
+            Self::Dispatch => "dispatch",
         }
     }
 }

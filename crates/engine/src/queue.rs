@@ -19,8 +19,6 @@ use crate::key::{Key, Lane};
 pub enum ParkReason {
     /// It failed too often. A new event revives it; a sweep gives it a single try.
     Failed,
-    /// Two writers fight over it. An operator revives it.
-    Contested,
     /// An operator or the guard set it aside. An operator revives it.
     Held,
 }
@@ -30,7 +28,6 @@ impl ParkReason {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Failed => "failed",
-            Self::Contested => "contested",
             Self::Held => "held",
         }
     }
@@ -102,6 +99,8 @@ pub struct Claim {
     pub lane: Lane,
     /// Which try this is, from 1.
     pub attempt: u32,
+    /// Since when it is due. For the journal only.
+    pub since: Time,
     /// The vendor's faster name for it.
     pub hint: Option<String>,
 }
@@ -271,6 +270,7 @@ impl Row {
             lease: Lease { key: self.key.clone(), epoch: self.epoch, until },
             lane: self.lane,
             attempt: self.attempts,
+            since: self.first_dirty,
             hint: self.hint.clone(),
         })
     }

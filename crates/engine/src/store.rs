@@ -41,6 +41,8 @@ pub struct DeliveryRow {
     pub id: String,
     /// The event.
     pub event: String,
+    /// Who caused it, as the sender says.
+    pub actor: Option<String>,
     /// The configured instance.
     pub instance: String,
     /// When it came.
@@ -177,6 +179,10 @@ pub trait Store: Send + Sync + 'static {
 
     /// A small value by name: a cursor, a remembered pair, a count.
     async fn get(&self, name: &str) -> Result<Option<String>, StoreError>;
+    /// Every small value whose name begins so, by name.
+    async fn notes(&self, prefix: &str) -> Result<Vec<(String, String)>, StoreError>;
+    /// Forgets a small value.
+    async fn forget(&self, name: &str) -> Result<(), StoreError>;
     /// Sets a small value.
     async fn put(&self, name: &str, value: &str) -> Result<(), StoreError>;
     /// Deletes what is older than the retention allows, at most a batch. Returns how many rows went.

@@ -30,6 +30,7 @@ fn delivery(id: &str, at: Time) -> Delivery {
     Delivery {
         source: "github".into(),
         id: id.into(),
+        actor: None,
         event: "repository.created".into(),
         instance: "acme".into(),
         received: at,
@@ -82,6 +83,7 @@ pub async fn suite(open: impl AsyncFn() -> Shared) {
     an_intent_needs_the_lease_and_stays_open_without_a_result(open().await).await;
     a_park_is_seen_and_retried(open().await).await;
     pruning_keeps_ids_longer_than_bodies(open().await).await;
+    what_is_contested_is_held_until_it_is_approved(open().await).await;
     notes_are_kept(open().await).await;
 }
 
@@ -302,7 +304,23 @@ async fn pruning_keeps_ids_longer_than_bodies(store: Shared) {
     assert_eq!(store.entries(all()).await.unwrap().len(), 5);
 }
 
+async fn what_is_contested_is_held_until_it_is_approved(store: Shared) {
+    let fought = Hold { why: "contested".into(), ..hold(1, "c1", Risk::Changes, "g1") };
+    let limits = Limits::default();
+    let ask = || store.reserve(None, &limits, vec![fought.clone()], Time(0));
+    assert_eq!(ask().await.unwrap().unwrap(), [Verdict::Hold("contested".into())]);
+    assert_eq!(store.holds().await.unwrap().len(), 1);
+    store.approve(&fought.digest, "ann", Time(0)).await.unwrap().unwrap();
+    assert_eq!(ask().await.unwrap().unwrap(), [Verdict::Pass]);
+}
+
 async fn notes_are_kept(store: Shared) {
+    for name in ["b:1", "b:2", "b:é", "b", "c:1"] {
+        store.put(name, "x").await.unwrap();
+    }
+    store.forget("b:2").await.unwrap();
+    let names: Vec<String> = store.notes("b:").await.unwrap().into_iter().map(|(name, _)| name).collect();
+    assert_eq!(names, ["b:1", "b:é"]);
     assert_eq!(store.get("a").await.unwrap(), None);
     store.put("a", "1").await.unwrap();
     store.put("a", "2").await.unwrap();

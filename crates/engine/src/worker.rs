@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::FutureExt as _;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -18,8 +18,9 @@ use crate::clock::{Clock, Time};
 use crate::failure::{Class, Failure};
 use crate::guard::Limits;
 use crate::journal::{Entry, EntryKind};
+use crate::pace::WritePace;
 use crate::queue::{Claim, Outcome, ParkReason};
-use crate::store::{Store, StoreError};
+use crate::store::{DeliveryRow, Listing, Store, StoreError};
 
 /// A claimed key, as a reconciler gets it. Why it is due is not in it.
 #[derive(Clone, Debug)]
@@ -28,6 +29,8 @@ pub struct Run {
     pub lease: crate::queue::Lease,
     /// The vendor's faster name for it.
     pub hint: Option<String>,
+    /// Since when it is due: what came in since then may have caused what is found. For the journal only.
+    pub since: Time,
 }
 
 /// Makes a key as declared.
@@ -49,6 +52,8 @@ pub struct Reconciler<P: Planner, W: Writer<P::Write>> {
     pub clock: Clock,
     /// The window's limits.
     pub limits: Limits,
+    /// The turns of bulk writes.
+    pub pace: WritePace,
 }
 
 #[async_trait]
@@ -63,6 +68,7 @@ impl<P: Planner, W: Writer<P::Write>> Reconcile for Reconciler<P, W> {
             clock: self.clock.clone(),
             lease: Some(run.lease.clone()),
             limits: self.limits,
+            pace: self.pace.clone(),
             generation,
         };
         forget_what_is_mended(key, &plan, &gate).await?;
@@ -84,11 +90,30 @@ impl<P: Planner, W: Writer<P::Write>> Reconcile for Reconciler<P, W> {
                     "withheld": count(|result| *result == StepResult::Withheld),
                     "failed": count(|result| matches!(result, StepResult::Failed(_))),
                     "unknown": report.unknowns,
+                    "after": causes(self.store.as_ref(), run).await,
                 }),
             };
             self.store.journal(None, vec![entry], self.clock.now()).await?;
         }
         Ok(report)
+    }
+}
+
+/// The deliveries that made a key due: event, who caused it, id. What was found may be their doing.
+async fn causes(store: &dyn Store, run: &Run) -> Vec<Value> {
+    const MOST: u32 = 5;
+    let key = Some(run.lease.key.to_string());
+    let listing = Listing { after: 0, since: Some(run.since), key, limit: MOST };
+    match store.deliveries(listing).await {
+        Ok(rows) => {
+            let shown =
+                |row: &DeliveryRow| json!({ "event": row.event, "by": row.actor, "delivery": row.id });
+            rows.iter().map(shown).collect()
+        }
+        Err(error) => {
+            tracing::debug!(%error, "what caused it could not be read");
+            Vec::new()
+        }
     }
 }
 
@@ -238,7 +263,7 @@ impl Worker {
             let why = format!("this configuration has nothing that reconciles a {}", key.kind());
             return (Outcome::Park(ParkReason::Failed, why), None);
         };
-        let run = Run { lease: claim.lease, hint: claim.hint };
+        let run = Run { lease: claim.lease, hint: claim.hint, since: claim.since };
         let work = std::panic::AssertUnwindSafe(reconciler.reconcile(&run)).catch_unwind();
         let limited = tokio::time::timeout(self.settings.run_limit, in_lane(claim.lane, work));
         match limited.await {

@@ -122,6 +122,11 @@ impl Api {
         self.client.budgets()
     }
 
+    /// The client below, for those who share its budget.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
     pub(crate) fn is_app(&self) -> bool {
         self.auth.is_app()
     }
@@ -168,6 +173,11 @@ impl Api {
     /// A call in the App's own name.
     pub(crate) async fn get_as_app(&self, path: &str) -> Result<Answer, TransportError> {
         self.client.send(&self.auth.as_app(Method::GET, path.to_owned(), None)?).await
+    }
+
+    /// A write in the App's own name.
+    pub(crate) async fn post_as_app(&self, path: &str) -> Result<Answer, TransportError> {
+        self.client.send(&self.auth.as_app(Method::POST, path.to_owned(), None)?).await
     }
 
     pub(crate) async fn write(

@@ -81,11 +81,16 @@ pub(crate) async fn run_batch(
     let body = json!({ "query": api.without_lacking(document), "variables": variables });
     match api.post_graphql(body, false).await {
         Ok(answer) if lacks_more(api, &answer) => Box::pin(run_batch(api, doing, document, variables)).await,
-        Ok(answer) => read(api, doing, &answer).map_err(|failure| {
-            // GitHub reports its own time-out with status 200 and an error without a type.
-            let too_much = failure.class == Class::Retry;
-            Unanswered { failure, too_much }
-        }),
+        Ok(answer) => match read(api, doing, &answer) {
+            Err(failure) if waited(api, &failure).await => {
+                Box::pin(run_batch(api, doing, document, variables)).await
+            }
+            read => read.map_err(|failure| {
+                // GitHub reports its own time-out with status 200 and an error without a type.
+                let too_much = failure.class == Class::Retry;
+                Unanswered { failure, too_much }
+            }),
+        },
         Err(error) => {
             let too_much = matches!(error.status(), Some(502 | 504)) || error.is_timeout();
             Err(Unanswered { failure: Failure::from(error).during(doing), too_much })
@@ -106,7 +111,23 @@ pub(crate) async fn run(
     if !writes && lacks_more(api, &answer) {
         return Box::pin(run(api, doing, document, variables, writes)).await;
     }
-    read(api, doing, &answer)
+    match read(api, doing, &answer) {
+        Err(failure) if waited(api, &failure).await => {
+            Box::pin(run(api, doing, document, variables, writes)).await
+        }
+        read => read,
+    }
+}
+
+/// A command waits for a used-up budget, which GraphQL may report with status 200. Whether it did.
+async fn waited(api: &Api, failure: &Failure) -> bool {
+    let Class::RateLimited { until, .. } = failure.class else { return false };
+    if !api.client().is_patient() {
+        return false;
+    }
+    tracing::warn!(%failure, %until, "waiting for the budget; it goes on by itself");
+    api.clock().sleep_until(until).await;
+    true
 }
 
 /// Whether the server did not know a field that can be left out, and was not left out before.

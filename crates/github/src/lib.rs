@@ -20,7 +20,7 @@ pub use api::{Api, Endpoint, segment};
 pub use auth::{Credential, CredentialError};
 pub use beadle_transport::Method;
 pub use loader::Loader;
-pub use read::{IndexRow, Listing, Reader};
+pub use read::{DeliveryRow, IndexRow, Listing, Reader};
 pub use repository::{
     Actor, ActorKind, Allowances, Asks, Collaborator, Invitation, Label, Part, Permission, Repository, Rule,
     StatusCheck, Visibility,

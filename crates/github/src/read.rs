@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use beadle_engine::{Budgets, Class, Clock, Failure};
+use beadle_engine::{Budgets, Class, Clock, Failure, Time};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -50,6 +50,27 @@ pub struct Reader {
     nodes: Arc<Mutex<HashMap<u64, String>>>,
     /// When each ruleset was changed last, as far as it was seen.
     rulesets: Arc<Mutex<HashMap<u64, String>>>,
+}
+
+/// A row of the log of webhook deliveries.
+#[derive(Clone, Debug, Deserialize)]
+pub struct DeliveryRow {
+    /// This attempt's id.
+    pub id: u64,
+    /// The delivery's: the same when it is sent again.
+    pub guid: String,
+    /// When, as GitHub writes it.
+    pub delivered_at: String,
+    /// How it was answered.
+    pub status_code: u16,
+    /// The event.
+    pub event: String,
+    /// Its action.
+    pub action: Option<String>,
+    /// Whose event it is.
+    pub installation_id: Option<u64>,
+    /// What it is about.
+    pub repository_id: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -347,6 +368,44 @@ impl Reader {
         let path = format!("orgs/{}/installation", segment(self.organisation()));
         let installation: Value = self.api.get_as_app(&path).await?.json().map_err(Failure::from)?;
         Ok(Some(installation))
+    }
+
+    /// What is left of the limits. It costs nothing.
+    pub async fn rate_limit(&self) -> Result<Value, Failure> {
+        self.api.get("rate_limit").await?.json().map_err(Failure::from)
+    }
+
+    /// The App's name in addresses: it acts as `NAME[bot]`. `None` for a token.
+    pub async fn app_slug(&self) -> Result<Option<String>, Failure> {
+        let installation = self.app().await?;
+        Ok(installation.and_then(|installation| installation["app_slug"].as_str().map(str::to_owned)))
+    }
+
+    /// One page of the log of the App's webhook deliveries, newest first, and where the next page is.
+    pub async fn deliveries(
+        &self,
+        page: Option<&str>,
+    ) -> Result<(Vec<DeliveryRow>, Option<String>), Failure> {
+        let answer = self.api.get_as_app(page.unwrap_or("app/hook/deliveries?per_page=100")).await?;
+        let next = answer.next().map(str::to_owned);
+        Ok((answer.json().map_err(Failure::from)?, next))
+    }
+
+    /// The runs of a workflow that were dispatched since a moment, newest first: the first hundred.
+    pub async fn dispatched(
+        &self,
+        repository: &str,
+        workflow: &str,
+        since: Time,
+    ) -> Result<Vec<Value>, Failure> {
+        let path = format!(
+            "repos/{}/{}/actions/workflows/{}/runs?event=workflow_dispatch&per_page=100&created=%3E%3D{since}",
+            segment(self.organisation()),
+            segment(repository),
+            segment(workflow)
+        );
+        let mut runs: Value = self.api.get(&path).await?.json().map_err(Failure::from)?;
+        Ok(runs["workflow_runs"].as_array_mut().map(std::mem::take).unwrap_or_default())
     }
 
     /// Whether the organisation can be seen at all, and GitHub's clock beside ours, in seconds.

@@ -65,6 +65,32 @@ impl Writer {
         self.mutate("deleting a branch protection rule", documents::DELETE_RULE, input).await
     }
 
+    /// Has GitHub send a webhook delivery again.
+    pub async fn redeliver(&self, id: u64) -> Result<(), Failure> {
+        let path = format!("app/hook/deliveries/{id}/attempts");
+        self.api.post_as_app(&path).await.map(drop).map_err(Failure::from)
+    }
+
+    /// Dispatches a workflow. Gives the run's id, where GitHub says it.
+    pub async fn dispatch(
+        &self,
+        repository: &str,
+        workflow: &str,
+        reference: &str,
+        inputs: &Value,
+    ) -> Result<Option<u64>, Failure> {
+        let path = format!(
+            "repos/{}/{}/actions/workflows/{}/dispatches",
+            segment(self.api.organisation()),
+            segment(repository),
+            segment(workflow)
+        );
+        let body = json!({ "ref": reference, "inputs": inputs, "return_run_details": true });
+        let answer = self.api.write(Method::POST, &path, Some(body)).await?;
+        // An older GitHub answers with nothing.
+        Ok(answer.json::<Value>().ok().and_then(|run| run["workflow_run_id"].as_u64()))
+    }
+
     /// Writes at `path` below the organisation.
     pub async fn to_organisation(
         &self,

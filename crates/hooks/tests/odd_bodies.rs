@@ -1,7 +1,7 @@
 //! Whatever is sent: no panic, and nothing passes that was not signed.
 
 use beadle_engine::Time;
-use beadle_hooks::github::{Headers, Refusal, Sender, receive, sign};
+use beadle_hooks::github::{Headers, Known, Refusal, Sender, receive, sign};
 use proptest::prelude::*;
 
 fn senders() -> Vec<Sender> {
@@ -11,6 +11,8 @@ fn senders() -> Vec<Sender> {
         login: instance.into(),
         app_id: None,
         secrets,
+        known: Known::default(),
+        dispatches: Vec::new(),
     };
     vec![sender("acme", vec![secret("first"), secret("second")]), sender("umbrella", vec![secret("third")])]
 }
@@ -85,4 +87,71 @@ proptest! {
         let received = receive(&senders(), headers(&tag, "application/json"), body, Time(0));
         prop_assert_eq!(received.unwrap_err(), Refusal::BadSignature);
     }
+}
+
+/// The keys that a signed event marks, as texts with their lanes.
+fn marked(sender: &Sender, event: &str, body: &str) -> Vec<String> {
+    let tag = sign("first", body.as_bytes());
+    let headers = Headers { event: Some(event), ..headers(&tag, "application/json") };
+    let received = receive(std::slice::from_ref(sender), headers, body.as_bytes().to_vec(), Time(0)).unwrap();
+    received.marks.iter().map(|mark| format!("{} {}", mark.lane, mark.key)).collect()
+}
+
+const IN_ACME: &str =
+    r#""organization":{"login":"acme","id":3},"repository":{"id":7,"default_branch":"main"}"#;
+
+#[test]
+fn a_branch_matters_where_it_is_the_default_or_the_policy_names_it() {
+    let sender = senders().remove(0);
+    sender.known.watch(["develop".to_owned()].into());
+    let push = |branch: &str, what: &str| {
+        marked(&sender, "push", &format!(r#"{{{IN_ACME},"ref":"refs/heads/{branch}",{what}}}"#))
+    };
+    assert_eq!(push("main", r#""created":true"#), ["event repository:acme:7"]);
+    assert_eq!(push("develop", r#""deleted":true"#), ["event repository:acme:7"]);
+    assert!(push("feature", r#""created":true"#).is_empty());
+    assert!(push("main", r#""created":false"#).is_empty(), "commits change no setting");
+    let create = |branch: &str| {
+        marked(&sender, "create", &format!(r#"{{{IN_ACME},"ref":"{branch}","ref_type":"branch"}}"#))
+    };
+    assert_eq!(create("develop").len(), 1);
+    assert!(create("feature").is_empty());
+}
+
+#[test]
+fn bots_count_and_our_own_writes_wait() {
+    let sender = senders().remove(0);
+    sender.known.set_own("beadle-app[bot]".into());
+    let by =
+        |login: &str| marked(&sender, "label", &format!(r#"{{{IN_ACME},"sender":{{"login":"{login}"}}}}"#));
+    assert_eq!(by("dependabot[bot]"), ["event repository:acme:7"]);
+    assert_eq!(by("beadle-app[bot]"), ["sweep repository:acme:7"]);
+}
+
+#[test]
+fn what_reaches_every_repository_is_a_sweep_and_an_organisations_ruleset_is_its_own() {
+    let sender = senders().remove(0);
+    let organisation = r#""organization":{"login":"acme","id":3}"#;
+    for (event, action, wanted) in [
+        ("team", "edited", "event sweep:acme:3"),
+        ("organization", "renamed", "event sweep:acme:3"),
+        ("organization", "member_removed", "sweep sweep:acme:3"),
+        ("repository_ruleset", "edited", "event organisation:acme:3"),
+    ] {
+        assert_eq!(marked(&sender, event, &format!(r#"{{{organisation},"action":"{action}"}}"#)), [wanted]);
+    }
+    assert!(marked(&sender, "membership", &format!(r#"{{{organisation},"action":"added"}}"#)).is_empty());
+}
+
+#[test]
+fn a_dispatch_is_a_task_of_its_own_for_each_delivery() {
+    use beadle_hooks::github::Dispatched;
+    let mut sender = senders().remove(0);
+    sender.dispatches = vec![Dispatched { name: "police".into(), event: "repository.created".into() }];
+    let body = |action: &str| format!(r#"{{{IN_ACME},"action":"{action}"}}"#);
+    assert_eq!(
+        marked(&sender, "repository", &body("created")),
+        ["event repository:acme:7", "event dispatch:acme:id/police"]
+    );
+    assert_eq!(marked(&sender, "repository", &body("edited")).len(), 1);
 }

@@ -1,10 +1,12 @@
 //! The reconciler of repositories: policy, targeting, aspects.
 
 pub mod aspects;
+pub mod dispatch;
 mod organisation;
 pub mod overrides;
 pub mod planner;
 pub mod policy;
+pub mod recovery;
 pub mod shard;
 pub mod sweep;
 pub mod writer;
@@ -16,8 +18,10 @@ pub fn aspect_names() -> impl Iterator<Item = &'static str> + Clone {
     let own = organisation::ALL.iter().map(|aspect| aspect.name());
     aspects::ALL.iter().map(|aspect| aspect.name()).chain(own)
 }
+pub use dispatch::{Dispatch, DispatchRule};
 pub use planner::{Modes, OrganisationPlan, PolicyHandle, RepositoryPlanner};
 pub use policy::{FileKind, Policy, PolicyError, Problem, Severity, schema, test_schema};
+pub use recovery::Recovery;
 pub use shard::Shard;
 pub use sweep::Sweep;
 pub use writer::RepositoryWriter;

@@ -7,11 +7,12 @@ use async_trait::async_trait;
 use beadle_engine::{Class, Failure, Key, Mode, Plan, Planner, Store, Unknown};
 use beadle_github::{Reader, Repository};
 use futures::{StreamExt as _, TryStreamExt as _};
+use serde::Serialize;
 
 use crate::aspects::{self, Aspect, Context, Draft, Secrets, Sheet, Stage, Step};
 use crate::organisation;
 use crate::overrides::{Overrides, Standing};
-use crate::policy::{LayerKind, Policy, Target, Verdict};
+use crate::policy::{Explained, LayerKind, Policy, Target, Verdict, explain};
 use crate::shard::Shard;
 
 /// Repositories planned at once. The transport bounds the requests.
@@ -61,6 +62,21 @@ pub struct RepositoryPlanner {
     modes: Modes,
     overrides: Option<Overrides>,
     secrets: Secrets,
+}
+
+/// Why a repository is asked for what.
+#[derive(Debug, Default, Serialize)]
+pub struct Explanation {
+    /// `owner/name`.
+    pub repository: String,
+    /// Why it is left alone, if it is.
+    pub skipped: Option<String>,
+    /// The files that reach it, lowest first, each with its rank.
+    pub layers: Vec<(String, i64)>,
+    /// Sections that are in doubt, and why.
+    pub doubtful: Vec<(String, String)>,
+    /// Every value.
+    pub values: Vec<Explained>,
 }
 
 /// The plans of a whole organisation.
@@ -150,6 +166,31 @@ impl RepositoryPlanner {
         plan.plans.sort_by(|(_, one), (_, other)| one.subject.cmp(&other.subject));
         plan.plans.splice(0..0, own);
         Ok(plan)
+    }
+
+    /// Why the repository of this name is asked for what, below `key`. `None`: there is none.
+    pub async fn explain(&self, name: &str, key: &str) -> Result<Option<Explanation>, Failure> {
+        let policy = self.policy.current();
+        self.reader.ask_for(policy.asks());
+        let index = self.reader.index().await?;
+        let Some(row) = index.iter().find(|row| row.name.eq_ignore_ascii_case(name)) else { return Ok(None) };
+        let Some(seen) = self.reader.repository(&row.node_id).await? else { return Ok(None) };
+        let standing = match &self.overrides {
+            Some(overrides) => overrides.of(&policy, &seen).await?,
+            None => Standing::default(),
+        };
+        let mut explanation = Explanation { repository: seen.full_name(), ..Explanation::default() };
+        match policy.resolve(&seen, standing.own) {
+            Verdict::Skipped(why) => explanation.skipped = Some(why),
+            Verdict::Reached(target) => {
+                explanation.layers =
+                    target.layers.iter().map(|layer| (layer.file.clone(), layer.rank)).collect();
+                explanation.values = explain(&target, key);
+                explanation.doubtful = target.doubtful;
+                explanation.doubtful.extend(standing.doubtful);
+            }
+        }
+        Ok(Some(explanation))
     }
 
     /// Plans the organisation itself.

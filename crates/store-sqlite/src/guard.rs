@@ -26,6 +26,11 @@ pub(crate) fn reserve(
                 verdicts.push(Verdict::Hold(known.why));
                 continue;
             }
+            None if !hold.why.is_empty() => {
+                save(connection, hold)?;
+                verdicts.push(Verdict::Hold(hold.why.clone()));
+                continue;
+            }
             // What was booked in this window, and is tried again, is booked once.
             None if booked(connection, &hold.digest, since)? => {
                 verdicts.push(Verdict::Pass);

@@ -63,7 +63,7 @@ pub(crate) fn open_intents(connection: &Connection) -> rusqlite::Result<Vec<Entr
 
 pub(crate) fn deliveries(connection: &Connection, listing: &Listing) -> rusqlite::Result<Vec<DeliveryRow>> {
     let mut statement = connection.prepare_cached(
-        "SELECT source, id, event, instance, received, keys FROM inbox
+        "SELECT source, id, event, instance, received, keys, actor FROM inbox
          WHERE received >= ?1 AND (?2 IS NULL OR instr(keys, '\"' || ?2 || '\"') > 0)
          ORDER BY n DESC LIMIT ?3 OFFSET ?4",
     )?;
@@ -74,6 +74,7 @@ pub(crate) fn deliveries(connection: &Connection, listing: &Listing) -> rusqlite
             source: row.get(0)?,
             id: row.get(1)?,
             event: row.get(2)?,
+            actor: row.get(6)?,
             instance: row.get(3)?,
             received: Time(row.get(4)?),
             keys: serde_json::from_str(&keys).map_err(|error| damaged(5, error))?,

@@ -13,13 +13,15 @@ pub(crate) fn insert(
     keys: &str,
 ) -> rusqlite::Result<bool> {
     let mut statement = connection.prepare_cached(
-        "INSERT INTO inbox (source, id, event, instance, received, keys, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+        "INSERT INTO inbox (source, id, event, actor, instance, received, keys, body)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
          ON CONFLICT (source, id) DO NOTHING",
     )?;
     let new = statement.execute(params![
         delivery.source,
         delivery.id,
         delivery.event,
+        delivery.actor,
         delivery.instance,
         delivery.received.0,
         keys,

@@ -9,6 +9,7 @@ CREATE TABLE inbox (
     source   TEXT NOT NULL,
     id       TEXT NOT NULL,
     event    TEXT NOT NULL,
+    actor    TEXT,
     instance TEXT NOT NULL,
     received INTEGER NOT NULL,
     keys     TEXT NOT NULL,

@@ -220,6 +220,27 @@ impl Store for SqliteStore {
         .await
     }
 
+    async fn notes(&self, prefix: &str) -> Result<Vec<(String, String)>, StoreError> {
+        let prefix = prefix.to_owned();
+        self.read("reading notes", move |connection| {
+            // Bytes go before each other as the index has them; nothing in a name is greater than U+10FFFF.
+            let sql =
+                "SELECT name, value FROM note WHERE name >= ?1 AND name < ?1 || char(1114111) ORDER BY name";
+            let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
+            connection.prepare_cached(sql)?.query_map([prefix], row)?.collect()
+        })
+        .await
+    }
+
+    async fn forget(&self, name: &str) -> Result<(), StoreError> {
+        let name = name.to_owned();
+        self.writer
+            .write("forgetting a note", move |connection| {
+                connection.execute("DELETE FROM note WHERE name = ?1", [&name]).map(drop)
+            })
+            .await
+    }
+
     async fn put(&self, name: &str, value: &str) -> Result<(), StoreError> {
         let (name, value) = (name.to_owned(), value.to_owned());
         self.writer

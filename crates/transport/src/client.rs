@@ -37,6 +37,8 @@ pub struct Settings {
     pub rest_points: u32,
     /// Points of GraphQL requests in a window.
     pub graphql_points: u32,
+    /// Waits for the end of a used-up budget, instead of reporting it: for commands, that have no queue to wait in.
+    pub patient: bool,
 }
 
 impl Default for Settings {
@@ -48,6 +50,7 @@ impl Default for Settings {
             // GitHub takes 900 and 2,000; it counts at its own end, where requests arrive less evenly than they were sent.
             rest_points: 800,
             graphql_points: 1800,
+            patient: false,
         }
     }
 }
@@ -121,6 +124,22 @@ impl Client {
         &self.budgets
     }
 
+    /// Points of REST and GraphQL requests that were spent in the window.
+    pub fn spent(&self, now: Time) -> (u32, u32) {
+        (self.rest.own(now), self.graphql.own(now))
+    }
+
+    /// So many processes use the credential, and the others have spent so much in the window.
+    pub fn share(&self, processes: u32, others: (u32, u32)) {
+        self.rest.share(processes, others.0);
+        self.graphql.share(processes, others.1);
+    }
+
+    /// Whether it waits for a used-up budget.
+    pub fn is_patient(&self) -> bool {
+        self.settings.patient
+    }
+
     /// Time.
     pub fn clock(&self) -> &Clock {
         &self.clock
@@ -137,6 +156,14 @@ impl Client {
                     let wait = rand::rng().random_range(0.5..1.0) * f64::from(tries);
                     tracing::debug!(%error, tries, "a read failed; trying again");
                     self.clock.sleep(Duration::from_secs_f64(wait)).await;
+                }
+                // What was refused for a budget was not carried out: it may be asked for again, also where it writes.
+                Err(error) if self.settings.patient && error.limited_until().is_some() => {
+                    let until = error.limited_until().unwrap_or_default();
+                    tracing::warn!(%error, %until, "waiting for the budget; it goes on by itself");
+                    // Not all at the same moment.
+                    let later = Duration::from_millis(rand::rng().random_range(0..500));
+                    self.clock.sleep_until(until + later).await;
                 }
                 result => return result,
             }

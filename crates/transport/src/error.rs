@@ -83,6 +83,15 @@ impl TransportError {
         matches!(self, Self::Timeout { .. })
     }
 
+    /// Until when it was refused for a budget.
+    pub fn limited_until(&self) -> Option<Time> {
+        match self {
+            Self::Limited { until, .. } => Some(*until),
+            Self::Budget(wait) => Some(wait.until),
+            _ => None,
+        }
+    }
+
     /// The answer's status, if there was one.
     pub fn status(&self) -> Option<u16> {
         match self {

@@ -4,8 +4,10 @@ mod answer;
 mod client;
 mod error;
 mod pace;
+pub mod sharing;
 
 pub use answer::Answer;
 pub use client::{Client, Request, Settings};
 pub use error::TransportError;
 pub use http::Method;
+pub use sharing::Sharing;

@@ -3,7 +3,7 @@
 //! <https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api#about-secondary-rate-limits>
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use beadle_engine::{Clock, Lane, Time};
@@ -16,12 +16,38 @@ const PATIENCE: Duration = Duration::from_secs(2);
 pub(crate) struct Pace {
     window: Duration,
     points: u32,
-    spent: Mutex<VecDeque<(Time, u32)>>,
+    spent: Mutex<Spent>,
+}
+
+#[derive(Debug)]
+struct Spent {
+    own: VecDeque<(Time, u32)>,
+    /// Among so many processes the points are divided.
+    processes: u32,
+    /// What the others have spent in the window, as they said last.
+    others: u32,
 }
 
 impl Pace {
     pub(crate) fn new(window: Duration, points: u32) -> Self {
-        Self { window, points, spent: Mutex::default() }
+        let spent = Spent { own: VecDeque::new(), processes: 1, others: 0 };
+        Self { window, points, spent: Mutex::new(spent) }
+    }
+
+    fn spent(&self) -> MutexGuard<'_, Spent> {
+        self.spent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What this process has spent in the window.
+    pub(crate) fn own(&self, now: Time) -> u32 {
+        let spent = self.spent();
+        spent.own.iter().filter(|(at, _)| *at + self.window > now).map(|(_, points)| points).sum()
+    }
+
+    /// So many processes use the credential, and the others have spent so much in the window.
+    pub(crate) fn share(&self, processes: u32, others: u32) {
+        let mut spent = self.spent();
+        (spent.processes, spent.others) = (processes.max(1), others);
     }
 
     /// Waits until `points` fit. A sweep that would have to wait long gets the time instead, so that it keeps nobody's
@@ -38,20 +64,29 @@ impl Pace {
 
     /// Takes them, or says when to ask again.
     fn try_take(&self, points: u32, lane: Lane, now: Time) -> Option<Time> {
-        let mut spent = self.spent.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut spent = self.spent();
+        let Spent { own, processes, others } = &mut *spent;
         // After a clock was set back, what was spent later than now was spent now.
-        spent.iter_mut().for_each(|(at, _)| *at = (*at).min(now));
-        while spent.front().is_some_and(|(at, _)| *at + self.window <= now) {
-            spent.pop_front();
+        for (at, _) in own.iter_mut() {
+            *at = (*at).min(now);
         }
-        let limit = if lane == Lane::Sweep { self.points / 5 * 4 } else { self.points };
-        let total: u32 = spent.iter().map(|(_, points)| points).sum();
-        if total + points <= limit || spent.is_empty() {
-            spent.push_back((now, points));
+        while own.front().is_some_and(|(at, _)| *at + self.window <= now) {
+            own.pop_front();
+        }
+        let all = if lane == Lane::Sweep { self.points / 5 * 4 } else { self.points };
+        // Its part; and less where another process had more before this one came.
+        let limit = (all / *processes).min(all.saturating_sub(*others));
+        let total: u32 = own.iter().map(|(_, points)| points).sum();
+        if total + points <= limit || (own.is_empty() && *processes == 1) {
+            own.push_back((now, points));
             return None;
         }
+        if own.is_empty() {
+            // The others have spent it all: until some of that is over.
+            return Some(now + self.window / 10);
+        }
         let mut excess = (total + points).saturating_sub(limit);
-        let frees = spent.iter().find(|(_, points)| {
+        let frees = own.iter().find(|(_, points)| {
             excess = excess.saturating_sub(*points);
             excess == 0
         });
@@ -62,6 +97,21 @@ impl Pace {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn processes_divide_the_window_and_heed_what_was_spent_before() {
+        let pace = Pace::new(Duration::from_secs(60), 10);
+        pace.share(2, 8);
+        assert_eq!(pace.try_take(1, Lane::Event, Time(0)), None);
+        assert_eq!(pace.try_take(1, Lane::Event, Time(1)), None);
+        assert_eq!(pace.try_take(1, Lane::Event, Time(2)), Some(Time(60_000)), "eight and two are ten");
+        pace.share(2, 0);
+        for n in 3..6 {
+            assert_eq!(pace.try_take(1, Lane::Event, Time(n)), None);
+        }
+        assert_eq!(pace.try_take(1, Lane::Event, Time(7)), Some(Time(60_000)), "a half is five");
+        assert_eq!(pace.own(Time(7)), 5);
+    }
 
     #[test]
     fn a_window_is_never_overspent_and_sweeps_leave_room() {

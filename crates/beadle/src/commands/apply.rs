@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::bail;
 use beadle_engine::apply::{Gate, Planner as _, forget_what_is_mended};
-use beadle_engine::{Class, Clock, Failure, Key, Outcome, Report, Risks, StepResult, Store, apply};
+use beadle_engine::{Class, Clock, Failure, Key, Limits, Outcome, Report, Risks, StepResult, Store, apply};
 
 use crate::cli::ApplyArgs;
 use crate::commands::plan::{Writable, plan};
@@ -13,7 +13,7 @@ use crate::commands::{FAILED, FINE, PENDING};
 use crate::config::Config;
 use crate::printer::{Printer, Tone};
 use crate::render::{self, OrgPlan};
-use crate::wiring::{self, Org};
+use crate::wiring::{self, Opening, Org};
 
 /// What became of everything.
 #[derive(Default)]
@@ -42,7 +42,7 @@ pub(crate) async fn run(config: &Config, args: &ApplyArgs, printer: &Printer) ->
     let store = wiring::store(config)?;
     let mut tally = Tally::default();
     for file in config.orgs(args.selection.org.as_deref())? {
-        let org = Org::open(config, file, &clock, Some(&store))?;
+        let org = Org::open(config, file, &clock, Opening { store: Some(&store), patient: true, parts: 1 })?;
         let (shown, plans) = plan(&org, &args.selection, Some(&store), printer).await?;
         printer.line(render::text(printer, &shown));
         if shown.short.is_some() || shown.unmatched.iter().any(|_| !args.selection.repo.is_empty()) {
@@ -56,9 +56,10 @@ pub(crate) async fn run(config: &Config, args: &ApplyArgs, printer: &Printer) ->
             printer.note("nothing was written");
             return Ok(PENDING);
         }
+        let hand = Hand { org: &org, store: &store, clock: &clock, limits: file.limits(), printer };
         let keys = shown.plans.iter().map(|(key, _)| key);
         for (key, plan) in keys.zip(&plans) {
-            match write(&org, key, plan, &store, &clock, printer).await {
+            match write(&hand, key, plan).await {
                 Ok(report) => tally.count(&report),
                 Err(error) => {
                     printer.error(&format!("{}: {error:#}", plan.subject));
@@ -108,19 +109,24 @@ fn agreed(plan: &OrgPlan, printer: &Printer) -> anyhow::Result<bool> {
     Ok(true)
 }
 
-async fn write(
-    org: &Org<'_>,
-    key: &Key,
-    plan: &Writable,
-    store: &Arc<dyn Store>,
-    clock: &Clock,
-    printer: &Printer,
-) -> anyhow::Result<Report> {
+/// What writes a plan that was agreed to.
+pub(super) struct Hand<'a> {
+    pub(super) org: &'a Org<'a>,
+    pub(super) store: &'a Arc<dyn Store>,
+    pub(super) clock: &'a Clock,
+    pub(super) limits: Limits,
+    pub(super) printer: &'a Printer,
+}
+
+/// Writes one plan.
+pub(super) async fn write(hand: &Hand<'_>, key: &Key, plan: &Writable) -> anyhow::Result<Report> {
+    let Hand { org, store, clock, limits, printer } = hand;
     let mut gate = Gate {
-        store: store.clone(),
-        clock: clock.clone(),
+        store: Arc::clone(store),
+        clock: Clock::clone(clock),
         lease: None,
-        limits: org.file.limits(),
+        limits: *limits,
+        pace: org.pace.clone(),
         generation: org.policy.current().generation.clone(),
     };
     if plan.changes.is_empty() {

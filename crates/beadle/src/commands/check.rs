@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use beadle_repositories::policy::Tested;
 use beadle_repositories::{Policy, PolicyError, Severity};
 use serde_json::json;
 
@@ -15,8 +16,8 @@ pub(crate) fn run(path: &Path, as_json: bool, printer: &Printer) -> anyhow::Resu
     let mut found = Vec::new();
     for org in &config.file.org {
         let folder = config.base.join(&org.policy);
-        let (problems, sources, generation) = match Policy::load(&folder, &org.policy_repository) {
-            Ok(policy) => (policy.remarks, policy.sources, Some(policy.generation)),
+        let (mut problems, mut sources, policy) = match Policy::load(&folder, &org.policy_repository) {
+            Ok(policy) => (policy.remarks.clone(), policy.sources.clone(), Some(policy)),
             Err(PolicyError::Invalid { problems, sources }) => (problems, sources, None),
             Err(error) => {
                 failed = true;
@@ -30,10 +31,18 @@ pub(crate) fn run(path: &Path, as_json: bool, printer: &Printer) -> anyhow::Resu
                 continue;
             }
         };
+        let generation = policy.as_ref().map(|policy| policy.generation.clone());
         failed |= generation.is_none();
+        let tested = match &policy {
+            Some(policy) => policy.test(&folder)?,
+            None => Tested::default(),
+        };
+        failed |= !tested.problems.is_empty();
+        problems.extend(tested.problems);
+        sources.extend(tested.sources);
         if as_json {
             let accepted = generation.is_some();
-            found.push(json!({ "organisation": org.name, "accepted": accepted, "generation": generation, "problems": problems }));
+            found.push(json!({ "organisation": org.name, "accepted": accepted, "generation": generation, "problems": problems, "tests": tested.count }));
             continue;
         }
         for problem in &problems {
@@ -45,7 +54,11 @@ pub(crate) fn run(path: &Path, as_json: bool, printer: &Printer) -> anyhow::Resu
         match generation {
             Some(generation) => {
                 let fine = printer.paint(Tone::Good, format!("policy {generation} is accepted"));
-                printer.line(format!("{}: {fine}: {said}", org.name));
+                let tests = match tested.count {
+                    0 => String::new(),
+                    count => format!(", {count} tests"),
+                };
+                printer.line(format!("{}: {fine}: {said}{tests}", org.name));
             }
             None => printer.line(format!(
                 "{}: {}: {said}",

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::commands::{FAILED, FINE};
 use crate::config::Config;
 use crate::printer::{Printer, Tone};
-use crate::wiring::{self, Org};
+use crate::wiring::{self, Opening, Org};
 
 /// What each aspect needs of the App: permission and level.
 const PERMISSIONS: &[(&str, &str, &str)] = &[
@@ -58,7 +58,7 @@ pub(crate) async fn run(config: &Config, printer: &Printer) -> anyhow::Result<u8
     let mut doctor = Doctor { printer, found: false };
     doctor.judge(store(config).await);
     for file in &config.file.org {
-        match Org::open(config, file, &clock, None) {
+        match Org::open(config, file, &clock, Opening::default()) {
             Ok(org) => {
                 let generation = &org.policy.current().generation;
                 doctor.fine(&format!("{}: policy {generation} is accepted, mode {}", file.name, file.mode));
@@ -67,7 +67,7 @@ pub(crate) async fn run(config: &Config, printer: &Printer) -> anyhow::Result<u8
             Err(error) => doctor.wrong(&format!("{}: {error:#}", file.name)),
         }
     }
-    match wiring::senders(config) {
+    match wiring::senders(config, &std::collections::HashMap::new()) {
         Ok(senders) => {
             for sender in senders {
                 match sender.secrets.first() {

@@ -3,11 +3,13 @@
 mod adopt;
 mod apply;
 mod approve;
+mod budget;
 mod check;
 mod deliveries;
 #[cfg(feature = "sim")]
 mod demo;
 mod doctor;
+mod explain;
 mod journal;
 mod pause;
 mod plan;
@@ -15,6 +17,8 @@ mod queue;
 mod serve;
 #[cfg(feature = "sim")]
 mod sim;
+mod sweep;
+mod total;
 
 use beadle_engine::Time;
 use beadle_repositories::{FileKind, schema, test_schema};
@@ -37,6 +41,10 @@ pub(crate) async fn run(cli: Cli, printer: &Printer) -> anyhow::Result<u8> {
     match cli.command {
         Command::Plan(args) => plan::run(&config()?, &args, printer).await,
         Command::Apply(args) => apply::run(&config()?, &args, printer).await,
+        Command::Sweep(args) => Box::pin(sweep::run(&config()?, &args, printer)).await,
+        Command::Total(args) => total::run(&config()?, &args, printer),
+        Command::Explain(args) => explain::run(&config()?, &args, printer).await,
+        Command::Budget { org, json } => budget::run(&config()?, org.as_deref(), json, printer).await,
         Command::Check { json } => check::run(&cli.config, json, printer),
         Command::Serve => serve::run(&config()?).await,
         Command::Doctor => doctor::run(&config()?, printer).await,

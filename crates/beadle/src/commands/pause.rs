@@ -10,7 +10,7 @@ use crate::cli::Scope;
 use crate::commands::{FAILED, FINE, operator};
 use crate::config::Config;
 use crate::printer::Printer;
-use crate::wiring::{self, Org};
+use crate::wiring::{self, Opening, Org};
 
 /// A pause that is forgotten ends.
 const LONGEST: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -81,7 +81,7 @@ async fn resolve(config: &Config, scope: &Scope, clock: &Clock) -> anyhow::Resul
     };
     let (owner, name) = repository.split_once('/').context("say --repo OWNER/NAME")?;
     let orgs = config.orgs(Some(owner))?;
-    let org = Org::open(config, orgs[0], clock, None)?;
+    let org = Org::open(config, orgs[0], clock, Opening::default())?;
     let index = org.reader.index().await?;
     let row = index.iter().find(|row| row.name.eq_ignore_ascii_case(name));
     let row = row.with_context(|| format!("there is no repository {repository}"))?;

@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::printer::Printer;
 use crate::progress::Progress;
 use crate::render::{self, OrgPlan};
-use crate::wiring::{self, Org};
+use crate::wiring::{self, Opening, Org};
 
 pub(crate) async fn run(config: &Config, args: &PlanArgs, printer: &Printer) -> anyhow::Result<u8> {
     let clock = Clock::system();
@@ -19,7 +19,8 @@ pub(crate) async fn run(config: &Config, args: &PlanArgs, printer: &Printer) -> 
     let store = config.database().exists().then(|| wiring::store(config)).transpose()?;
     let mut plans = Vec::new();
     for file in config.orgs(args.selection.org.as_deref())? {
-        let org = Org::open(config, file, &clock, store.as_ref())?;
+        let org =
+            Org::open(config, file, &clock, Opening { store: store.as_ref(), patient: true, parts: 1 })?;
         plans.push(plan(&org, &args.selection, store.as_ref(), printer).await?.0);
     }
     match args.format {

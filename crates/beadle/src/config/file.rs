@@ -6,7 +6,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use beadle_engine::Mode;
+use beadle_engine::{Mode, Time};
+use beadle_repositories::DispatchRule;
 use serde::Deserialize;
 
 /// A length of time as `90s`, `2h`, `7d`.
@@ -37,6 +38,8 @@ pub(crate) struct File {
     pub(crate) server: ServerFile,
     #[serde(default)]
     pub(crate) retention: RetentionFile,
+    #[serde(default)]
+    pub(crate) recovery: RecoveryFile,
     #[serde(default)]
     pub(crate) worker: WorkerFile,
     #[serde(default)]
@@ -92,6 +95,19 @@ impl Default for RetentionFile {
     }
 }
 
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct RecoveryFile {
+    /// How often missed webhooks are looked for.
+    pub(crate) every: Span,
+}
+
+impl Default for RecoveryFile {
+    fn default() -> Self {
+        Self { every: Span(Duration::from_secs(900)) }
+    }
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct WorkerFile {
@@ -131,7 +147,58 @@ pub(crate) struct OrgFile {
     #[serde(default)]
     pub(crate) budget: BudgetFile,
     #[serde(default = "daily")]
-    pub(crate) sweep_every: Span,
+    sweep_every: Span,
+    /// Cron, in UTC; it takes the place of `sweep_every`.
+    pub(crate) schedule: Option<String>,
+    #[serde(default)]
+    pub(crate) dispatch: Vec<DispatchFile>,
+}
+
+impl OrgFile {
+    /// When the sweep after the one at `last` is.
+    pub(crate) fn next_sweep(&self, last: Time) -> Option<Time> {
+        let Some(schedule) = &self.schedule else { return Some(last + self.sweep_every.into()) };
+        // It was checked at the start.
+        let schedule: croner::Cron = schedule.parse().ok()?;
+        let last = jiff::Timestamp::from_millisecond(last.0).ok()?.to_zoned(jiff::tz::TimeZone::UTC);
+        let next = schedule.find_next_occurrence(&last, false).ok()?;
+        Some(Time(next.timestamp().as_millisecond()))
+    }
+}
+
+/// A workflow that is dispatched for a webhook.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DispatchFile {
+    pub(crate) name: String,
+    /// The event, such as `repository.created`.
+    pub(crate) on: String,
+    when: Option<String>,
+    /// Where the workflow is: a repository of the organisation.
+    repository: String,
+    workflow: String,
+    #[serde(rename = "ref")]
+    reference: String,
+    #[serde(default)]
+    inputs: BTreeMap<String, String>,
+    token_input: Option<String>,
+    #[serde(default)]
+    mode: Mode,
+}
+
+impl DispatchFile {
+    pub(crate) fn rule(&self) -> DispatchRule {
+        DispatchRule {
+            name: self.name.clone(),
+            when: self.when.clone(),
+            repository: self.repository.clone(),
+            workflow: self.workflow.clone(),
+            reference: self.reference.clone(),
+            inputs: self.inputs.clone(),
+            token_input: self.token_input.clone(),
+            mode: self.mode,
+        }
+    }
 }
 
 fn github() -> String {
@@ -166,6 +233,8 @@ pub(crate) struct GuardFile {
     pub(crate) removes: Option<u32>,
     pub(crate) weakens: Option<u32>,
     pub(crate) exposes: Option<u32>,
+    /// How often one and the same change is made in an hour.
+    pub(crate) repeats: Option<u32>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -177,11 +246,19 @@ pub(crate) struct BudgetFile {
     pub(crate) reserve: u64,
     /// What GitHub's minute is; shorter only before a simulator.
     pub(crate) minute: Span,
+    /// Bulk writes are so far apart; a sixtieth of the minute if not said.
+    write_every: Option<Span>,
+}
+
+impl BudgetFile {
+    pub(crate) fn write_every(&self) -> Duration {
+        self.write_every.map_or(self.minute.0 / 60, |every| every.0)
+    }
 }
 
 impl Default for BudgetFile {
     fn default() -> Self {
-        Self { concurrency: 32, reserve: 20, minute: Span(Duration::from_secs(60)) }
+        Self { concurrency: 32, reserve: 20, minute: Span(Duration::from_secs(60)), write_every: None }
     }
 }
 

@@ -12,7 +12,7 @@ use beadle_repositories::Modes;
 use beadle_secrets::{Reference, SecretString};
 
 pub(crate) use example::EXAMPLE;
-pub(crate) use file::{File, OrgFile as Org, RetentionFile, Span};
+pub(crate) use file::{DispatchFile as Dispatch, File, OrgFile as Org, RetentionFile, Span};
 
 use file::OrgFile;
 
@@ -90,6 +90,26 @@ impl Config {
                 bail!("{file}: {}: budget.concurrency has to be from 1 to 90", org.name);
             }
         }
+        for org in &self.file.org {
+            if let Some(schedule) = &org.schedule
+                && let Err(error) = schedule.parse::<croner::Cron>()
+            {
+                bail!(
+                    "{file}: {}: schedule `{schedule}`: {error}; write it like `0 3 * * *` (UTC)",
+                    org.name
+                );
+            }
+            for (at, rule) in org.dispatch.iter().enumerate() {
+                let what = format!("{file}: {}: dispatch `{}`", org.name, rule.name);
+                if rule.name.is_empty() || rule.name.contains('/') {
+                    bail!("{what}: a name is not empty and has no `/`");
+                }
+                if org.dispatch[..at].iter().any(|other| other.name == rule.name) {
+                    bail!("{what} is there twice");
+                }
+                rule.rule().check().map_err(|why| anyhow::anyhow!("{what}: {why}"))?;
+            }
+        }
         if self.file.worker.concurrency == 0 {
             bail!("{file}: worker.concurrency has to be 1 at least");
         }
@@ -142,6 +162,7 @@ impl OrgFile {
             removes: guard.removes.unwrap_or(default.removes),
             weakens: guard.weakens.unwrap_or(default.weakens),
             exposes: guard.exposes.unwrap_or(default.exposes),
+            repeats: guard.repeats.unwrap_or(default.repeats),
         }
     }
 

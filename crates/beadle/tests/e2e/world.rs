@@ -87,6 +87,15 @@ impl World {
 
     pub(crate) fn config(&self) -> PathBuf {
         let path = self.path().join("beadle.toml");
+        // What a test is about is seldom how far apart bulk writes are.
+        let quick = "write_every = \"0s\"\n";
+        let org_lines = if self.org_lines.contains("write_every") {
+            self.org_lines.clone()
+        } else if self.org_lines.contains("[org.budget]\n") {
+            self.org_lines.replace("[org.budget]\n", &format!("[org.budget]\n{quick}"))
+        } else {
+            format!("{}\n[org.budget]\n{quick}", self.org_lines)
+        };
         let [listen, operator] = self.ports;
         let text = format!(
             "[server]\nlisten = \"127.0.0.1:{listen}\"\noperator = \"127.0.0.1:{operator}\"\n{}\n\
@@ -96,7 +105,7 @@ impl World {
             self.sim.url(),
             beadle_sim::APP_ID,
             self.mode,
-            self.org_lines
+            org_lines
         );
         std::fs::write(&path, text).unwrap();
         path

@@ -4,12 +4,14 @@
 //! <https://docs.github.com/webhooks/webhook-events-and-payloads>
 
 mod keys;
+mod known;
 mod payload;
 mod signature;
 
 use beadle_engine::{Delivery, Mark, Time};
 use secrecy::SecretString;
 
+pub use known::Known;
 pub use payload::ContentType;
 pub use signature::sign;
 
@@ -24,6 +26,29 @@ pub struct Sender {
     pub app_id: Option<u64>,
     /// The secrets that are valid now: one, or two while one is replaced.
     pub secrets: Vec<SecretString>,
+    /// What else is known of it.
+    pub known: Known,
+    /// Events for which a workflow is dispatched.
+    pub dispatches: Vec<Dispatched>,
+}
+
+/// An event for which a workflow is dispatched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dispatched {
+    /// The rule's name.
+    pub name: String,
+    /// The event, with its action (`repository.created`) or without, for every action.
+    pub event: String,
+}
+
+impl Dispatched {
+    /// Whether it is for this event.
+    pub fn is_for(&self, event: &str, action: Option<&str>) -> bool {
+        match self.event.split_once('.') {
+            Some((wanted, of)) => wanted == event && action == Some(of),
+            None => self.event == event,
+        }
+    }
 }
 
 /// The headers that matter. None of them is signed, so none is trusted for more than a name.
@@ -108,16 +133,18 @@ pub fn receive(
         Some(login) => {
             let sender = signers.iter().find(|sender| sender.login.eq_ignore_ascii_case(login));
             let sender = sender.ok_or_else(|| Refusal::NotConfigured(format!("the organisation {login}")))?;
-            (sender.instance.as_str(), keys::marks(event, &payload, &sender.instance))
+            (sender.instance.as_str(), keys::marks(event, id, &payload, sender))
         }
     };
     let event =
         payload.action.as_ref().map_or_else(|| event.to_owned(), |action| format!("{event}.{action}"));
+    let actor = payload.actor().map(str::to_owned);
     let json = if content_type == ContentType::Json { None } else { Some(json.into_owned()) };
     let delivery = Delivery {
         source: "github".into(),
         id: id.to_owned(),
         event,
+        actor,
         instance: instance.to_owned(),
         received: now,
         body: json.unwrap_or(body),

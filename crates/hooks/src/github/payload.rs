@@ -54,6 +54,8 @@ pub(super) struct Repository<'a> {
     pub(super) node_id: Option<Cow<'a, str>>,
     #[serde(borrow)]
     pub(super) owner: Option<Account<'a>>,
+    #[serde(borrow)]
+    pub(super) default_branch: Option<Cow<'a, str>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -76,12 +78,22 @@ pub(super) struct Payload<'a> {
     pub(super) repositories_added: Option<Vec<Repository<'a>>>,
     #[serde(borrow)]
     pub(super) ref_type: Option<Cow<'a, str>>,
+    #[serde(borrow, rename = "ref")]
+    pub(super) reference: Option<Cow<'a, str>>,
     pub(super) created: Option<bool>,
+    pub(super) deleted: Option<bool>,
+    #[serde(borrow)]
+    sender: Option<Account<'a>>,
 }
 
 impl<'a> Payload<'a> {
     pub(super) fn read(json: &'a [u8]) -> Result<Self, Refusal> {
         serde_json::from_slice(json).map_err(|error| Refusal::Body(error.to_string()))
+    }
+
+    /// Who caused it.
+    pub(super) fn actor(&self) -> Option<&str> {
+        self.sender.as_ref()?.login.as_deref()
     }
 
     /// Whose event it is.

@@ -1,6 +1,6 @@
 //! A policy's folder: `settings.yml`, `suborgs/*.yml`, `layers/*.yml`, `repos/*.yml`, `deployment-settings.yml`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -189,6 +189,19 @@ impl Policy {
             }
             _ => {}
         }
+    }
+
+    /// The branches that it names: what comes or goes of them matters.
+    pub fn branches(&self) -> BTreeSet<String> {
+        let mut branches = BTreeSet::new();
+        for root in self.layers.iter().flat_map(Layer::roots) {
+            let named = root.get("branches").map(Node::items).unwrap_or_default();
+            branches.extend(named.iter().filter_map(|branch| branch.get("name")?.text().map(str::to_owned)));
+            let default =
+                root.get("repository").and_then(|repository| repository.get("default_branch")?.text());
+            branches.extend(default.map(str::to_owned));
+        }
+        branches
     }
 
     /// What has to be read for it, over all layers.

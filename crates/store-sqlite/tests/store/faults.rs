@@ -15,6 +15,7 @@ fn delivery(id: &str, size: usize) -> Delivery {
     Delivery {
         source: "github".into(),
         id: id.into(),
+        actor: None,
         event: "ping".into(),
         instance: "-".into(),
         received: Time(1),

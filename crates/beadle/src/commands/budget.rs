@@ -1,0 +1,64 @@
+//! `beadle budget`: what is left of GitHub's limits. Asking costs nothing.
+
+use beadle_engine::{Clock, Time};
+use serde_json::{Value, json};
+
+use crate::commands::{FINE, ago};
+use crate::config::Config;
+use crate::printer::{Printer, Tone};
+use crate::wiring::{self, Opening, Org};
+
+pub(crate) async fn run(
+    config: &Config,
+    org: Option<&str>,
+    as_json: bool,
+    printer: &Printer,
+) -> anyhow::Result<u8> {
+    let clock = Clock::system();
+    let store = config.database().exists().then(|| wiring::store(config)).transpose()?;
+    for file in config.orgs(org)? {
+        let org = Org::open(config, file, &clock, Opening::default())?;
+        let limits = org.reader.rate_limit().await?;
+        let mut processes = Vec::new();
+        if let Some(store) = &store {
+            for (_, said) in store.notes(&format!("process:{}:", file.name)).await? {
+                processes.extend(serde_json::from_str::<Value>(&said).ok());
+            }
+        }
+        if as_json {
+            let shown = json!({
+                "organisation": file.name, "reserve_percent": file.budget.reserve,
+                "resources": limits["resources"], "processes": processes,
+            });
+            printer.line(serde_json::to_string(&shown)?);
+            continue;
+        }
+        printer.line(printer.paint(Tone::Heading, &file.name));
+        for resource in ["core", "graphql"] {
+            printer.line(account(resource, &limits["resources"][resource], file.budget.reserve, &clock));
+        }
+        for said in &processes {
+            let at = Time(said["at"].as_i64().unwrap_or(0));
+            printer.line(format!(
+                "  a process that was heard of {} ago has spent {} REST and {} GraphQL points of this minute",
+                ago(at, clock.now()),
+                said["rest"],
+                said["graphql"]
+            ));
+        }
+    }
+    Ok(FINE)
+}
+
+fn account(name: &str, account: &Value, reserve: u64, clock: &Clock) -> String {
+    let figure = |key: &str| account[key].as_u64().unwrap_or(0);
+    let (limit, remaining) = (figure("limit"), figure("remaining"));
+    let kept = limit * reserve / 100;
+    let reset = Time::from_seconds(account["reset"].as_i64().unwrap_or(0));
+    let minutes = reset.since(clock.now()).as_secs().div_ceil(60);
+    format!(
+        "  {name:8} {remaining} of {limit} left, {} of it for sweeps ({reserve} % are kept for events and operators); \
+         anew in {minutes} min",
+        remaining.saturating_sub(kept)
+    )
+}

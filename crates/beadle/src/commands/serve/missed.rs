@@ -1,0 +1,48 @@
+//! Looks for missed webhooks, App by App.
+
+use std::collections::BTreeMap;
+
+use beadle_github::Writer;
+use beadle_repositories::Recovery;
+use beadle_repositories::recovery::Installed;
+
+use super::watched::{Means, Watched};
+use crate::wiring::dispatched;
+
+/// Recovers the missed deliveries of every App whose organisations are open.
+pub(super) async fn recover(orgs: &[Watched<'_>], means: &Means<'_>) -> anyhow::Result<()> {
+    let mut apps: BTreeMap<u64, Vec<&Watched<'_>>> = BTreeMap::new();
+    for org in orgs {
+        if let Some(app) = org.file.app.as_ref().filter(|_| org.open.is_some()) {
+            apps.entry(app.id).or_default().push(org);
+        }
+    }
+    for (app, orgs) in apps {
+        let mut installed = Vec::new();
+        for org in orgs.iter().filter_map(|org| org.open.as_ref()) {
+            let Some(installation) = org.reader.app().await.map_err(anyhow::Error::new)? else { continue };
+            let ids = (installation["id"].as_u64(), installation["target_id"].as_u64());
+            let (Some(id), Some(organisation)) = ids else { continue };
+            installed.push(Installed {
+                instance: org.file.name.clone(),
+                installation: id,
+                organisation,
+                dispatches: dispatched(org.file),
+            });
+        }
+        let Some(org) = orgs.iter().find_map(|org| org.open.as_ref()) else { continue };
+        let recovery = Recovery {
+            reader: org.reader.clone(),
+            writer: Writer::new(org.api.clone()),
+            store: means.store.clone(),
+            clock: means.clock.clone(),
+            app,
+            installed,
+        };
+        let recovered = recovery.recover().await.map_err(anyhow::Error::new)?;
+        if recovered.marked > 0 || recovered.beyond {
+            means.bell.notify_one();
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,163 @@
+//! An organisation, as the service looks after it: its policy, its sweeps, who shares its budget.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use beadle_engine::{Clock, Key, Lane, Mark, Store, Time};
+use beadle_hooks::github::Known;
+use beadle_repositories::{Policy, sweep};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Config;
+use crate::sharing::Shared;
+use crate::wiring::{Opening, Org, Reconcilers};
+
+/// What every organisation is looked after with.
+pub(super) struct Means<'a> {
+    pub(super) config: &'a Config,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) clock: Clock,
+    pub(super) bell: Arc<Notify>,
+    pub(super) reconcilers: Reconcilers,
+    pub(super) stop: CancellationToken,
+}
+
+/// An organisation, as the service looks after it.
+pub(super) struct Watched<'a> {
+    pub(super) file: &'a crate::config::Org,
+    pub(super) open: Option<Org<'a>>,
+    /// What the intake has to know of it.
+    known: Known,
+    /// Whether it is known who we are.
+    named: bool,
+    shared: Option<Shared>,
+    /// What was wrong when it was looked at last: said once, not every time.
+    said: String,
+    /// A generation that was seen once. A folder that is being written to looks different the next time.
+    candidate: Option<String>,
+}
+
+impl<'a> Watched<'a> {
+    pub(super) fn new(file: &'a crate::config::Org, known: Known) -> Self {
+        Self { file, open: None, known, named: false, shared: None, said: String::new(), candidate: None }
+    }
+
+    fn say(&mut self, error: &str, then: &str) {
+        if self.said != error {
+            error.clone_into(&mut self.said);
+            tracing::error!(organisation = self.file.name, "{then}:\n{error}");
+        }
+    }
+
+    /// Opens it, if it is not open and can be.
+    pub(super) async fn open(&mut self, means: &Means<'_>) {
+        if self.open.is_some() {
+            return;
+        }
+        let opening = Opening { store: Some(&means.store), ..Opening::default() };
+        match Org::open(means.config, self.file, &means.clock, opening) {
+            Ok(org) => {
+                self.take_over(&org);
+                // Before its first call: how much the others have spent.
+                self.shared = Some(Shared::begin(&org, &means.store, &means.stop).await);
+                means.reconcilers.add(&org, &means.store, &means.clock);
+                self.open = Some(org);
+            }
+            Err(error) => {
+                self.say(
+                    &format!("{error:#}"),
+                    "it is not worked on until this is mended; webhooks are kept",
+                );
+            }
+        }
+    }
+
+    /// A generation of the policy is in force.
+    fn take_over(&self, org: &Org<'_>) {
+        let policy = org.policy.current();
+        self.known.watch(policy.branches());
+        for remark in &policy.remarks {
+            tracing::warn!(organisation = self.file.name, at = %remark.asked, "{}", remark.message);
+        }
+        tracing::info!(organisation = self.file.name, mode = %self.file.mode, generation = policy.generation, "policy in force");
+    }
+
+    /// Takes over a new generation of the policy, starts a sweep when it is time, or of a generation not swept yet, and
+    /// sums up one that ended.
+    pub(super) async fn look(&mut self, means: &Means<'_>) -> anyhow::Result<()> {
+        let Some(org) = &self.open else { return Ok(()) };
+        let folder = means.config.base.join(&self.file.policy);
+        let current = org.policy.current().generation.clone();
+        let home = self.file.policy_repository.clone();
+        match tokio::task::spawn_blocking(move || Policy::load(&folder, &home)).await? {
+            Ok(policy) if policy.generation == current => {
+                self.candidate = None;
+                self.said.clear();
+            }
+            Ok(policy) if self.candidate.as_ref() == Some(&policy.generation) => {
+                org.policy.replace(policy);
+                self.take_over(org);
+                self.candidate = None;
+            }
+            Ok(policy) => self.candidate = Some(policy.generation),
+            Err(error) => {
+                let then = format!("the policy is not accepted, {current} stays in force");
+                self.say(&error.to_string(), &then);
+            }
+        }
+        let Some(org) = &self.open else { return Ok(()) };
+        if !self.named {
+            if let Some(slug) = org.reader.app_slug().await.map_err(anyhow::Error::new)? {
+                self.known.set_own(format!("{slug}[bot]"));
+            }
+            self.named = true;
+        }
+        self.sweep(org, means).await?;
+        let now = means.clock.now();
+        if let Some(summary) = sweep::summarise(means.store.as_ref(), &self.file.name, now).await? {
+            let sweep::Summary { checked, drifted, repaired, held, failed, unknown } = summary;
+            tracing::info!(
+                organisation = self.file.name,
+                checked,
+                drifted,
+                repaired,
+                held,
+                failed,
+                unknown,
+                "a sweep has ended"
+            );
+        }
+        Ok(())
+    }
+
+    async fn sweep(&self, org: &Org<'_>, means: &Means<'_>) -> anyhow::Result<()> {
+        let name = &self.file.name;
+        let noted = format!("sweep:{name}");
+        let last = means.store.get(&noted).await?.unwrap_or_default();
+        let (last, swept) = last.split_once(' ').unwrap_or_default();
+        let last = Time(last.parse().unwrap_or(0));
+        let now = means.clock.now();
+        let generation = org.policy.current().generation.clone();
+        // A time in the future was noted by a clock that was ahead.
+        let due = self.file.next_sweep(last).is_some_and(|next| next <= now) || last > now;
+        if !due && swept == generation {
+            return Ok(());
+        }
+        means.store.forget_holds(name, &generation).await?;
+        let (organisation, _) = org.reader.organisation_and_clock().await.map_err(anyhow::Error::new)?;
+        let id = organisation["id"].as_u64().context("GitHub did not say the organisation's id")?;
+        means.store.mark(vec![Mark::new(Key::new("sweep", name, id), Lane::Sweep)], now).await?;
+        means.store.put(&noted, &format!("{} {generation}", now.0)).await?;
+        means.bell.notify_one();
+        Ok(())
+    }
+
+    /// The service stops: its part of the budget is for others.
+    pub(super) async fn leave(&mut self) {
+        if let Some(shared) = self.shared.take() {
+            shared.end(Duration::from_secs(1)).await;
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! A process among those that use a credential, for as long as it does.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use beadle_engine::{Store, WritePace};
+use beadle_transport::{Sharing, sharing};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::wiring::Org;
+
+/// Tells others what this process spends, until it is ended or dropped.
+pub(crate) struct Shared {
+    task: JoinHandle<()>,
+    stop: CancellationToken,
+}
+
+struct One {
+    sharing: Sharing,
+    store: Arc<dyn Store>,
+    pace: WritePace,
+    organisation: String,
+}
+
+impl One {
+    async fn look(&mut self) {
+        match self.sharing.look(self.store.as_ref()).await {
+            Ok(processes) => self.pace.share(processes),
+            Err(error) => {
+                tracing::debug!(organisation = self.organisation, %error, "what others spend is not known");
+            }
+        }
+    }
+}
+
+impl Shared {
+    /// Looks at the others once, and goes on in the background.
+    pub(crate) async fn begin(org: &Org<'_>, store: &Arc<dyn Store>, stop: &CancellationToken) -> Self {
+        let process = format!("{:016x}", rand::random::<u64>());
+        let mut one = One {
+            sharing: Sharing::new(org.api.client().clone(), &process),
+            store: store.clone(),
+            pace: org.pace.clone(),
+            organisation: org.file.name.clone(),
+        };
+        one.look().await;
+        let minute: Duration = org.file.budget.minute.into();
+        let every = sharing::LOOK.min(minute / 20).max(Duration::from_millis(20));
+        let (clock, stop) = (org.api.clock().clone(), stop.child_token());
+        let stopped = stop.clone();
+        let task = tokio::spawn(async move {
+            loop {
+                tokio::select! {
+                    () = stopped.cancelled() => break,
+                    () = clock.sleep(every) => one.look().await,
+                }
+            }
+            if let Err(error) = one.sharing.leave(one.store.as_ref()).await {
+                tracing::debug!(%error, "the others will notice by themselves that this process is gone");
+            }
+        });
+        Self { task, stop }
+    }
+
+    /// Leaves the whole budget to the others.
+    pub(crate) async fn end(mut self, patience: Duration) {
+        self.stop.cancel();
+        if tokio::time::timeout(patience, &mut self.task).await.is_err() {
+            self.task.abort();
+        }
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}

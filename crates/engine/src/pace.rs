@@ -1,0 +1,132 @@
+//! Bulk writes, one after the other: a sweep that finds much to write takes its turn, so that the vendor is not pressed and
+//! nothing waits in a worker's place. What an event asks for is written at once.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::clock::{Clock, Time};
+use crate::key::{Key, Lane};
+
+/// How long a run waits for its turn in its place.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// A turn that was not taken by then is forgotten.
+const FORGOTTEN: Duration = Duration::from_secs(3600);
+
+#[derive(Debug, Default)]
+struct State {
+    /// The first moment that nobody has booked.
+    next: Time,
+    /// When the last bulk write was made.
+    last: Time,
+    /// Whose turn is when.
+    booked: HashMap<Key, Time>,
+    /// How many processes write with the same credential.
+    sharing: u32,
+}
+
+/// The turns of one credential's bulk writes.
+#[derive(Clone, Debug)]
+pub struct WritePace {
+    every: Duration,
+    state: Arc<Mutex<State>>,
+}
+
+impl WritePace {
+    /// One write in each `every`; zero for as fast as they come.
+    pub fn new(every: Duration) -> Self {
+        Self { every, state: Arc::default() }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// So many processes share the turns.
+    pub fn share(&self, processes: u32) {
+        self.state().sharing = processes;
+    }
+
+    fn step(&self, state: &State) -> Duration {
+        self.every * state.sharing.max(1)
+    }
+
+    /// Books the turns that a run of `key` needs for its writes. `Err`: come back then, the turn is kept.
+    pub fn book(&self, key: &Key, writes: usize, lane: Lane, now: Time) -> Result<(), Time> {
+        if lane == Lane::Event || writes == 0 || self.every.is_zero() {
+            return Ok(());
+        }
+        let mut state = self.state();
+        state.booked.retain(|_, at| *at + FORGOTTEN > now);
+        if let Some(&at) = state.booked.get(key) {
+            if at > now {
+                return Err(at);
+            }
+            state.booked.remove(key);
+            return Ok(());
+        }
+        // After a clock was set back, nothing is booked further ahead than it can be.
+        let at = state.next.max(now);
+        let writes = u32::try_from(writes).unwrap_or(u32::MAX);
+        state.next = at + self.step(&state).saturating_mul(writes);
+        if at.since(now) <= PATIENCE || lane == Lane::Manual {
+            return Ok(());
+        }
+        state.booked.insert(key.clone(), at);
+        Err(at)
+    }
+
+    /// Waits until the next bulk write may be made.
+    pub async fn turn(&self, lane: Lane, clock: &Clock) {
+        if lane == Lane::Event || self.every.is_zero() {
+            return;
+        }
+        let at = {
+            let mut state = self.state();
+            let step = self.step(&state);
+            let now = clock.now();
+            let at = if state.last > now + FORGOTTEN { now } else { (state.last + step).max(now) };
+            state.last = at;
+            at
+        };
+        clock.sleep_until(at).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(n: u32) -> Key {
+        Key::new("repository", "acme", n)
+    }
+
+    #[test]
+    fn a_turn_is_kept_until_it_comes() {
+        let pace = WritePace::new(Duration::from_secs(1));
+        assert_eq!(pace.book(&key(1), 10, Lane::Sweep, Time(0)), Ok(()));
+        assert_eq!(pace.book(&key(2), 5, Lane::Sweep, Time(0)), Err(Time(10_000)));
+        assert_eq!(pace.book(&key(3), 5, Lane::Sweep, Time(0)), Err(Time(15_000)));
+        assert_eq!(pace.book(&key(2), 5, Lane::Sweep, Time(9_000)), Err(Time(10_000)), "asked too early");
+        assert_eq!(pace.book(&key(2), 5, Lane::Sweep, Time(10_000)), Ok(()));
+        assert_eq!(pace.book(&key(4), 1, Lane::Event, Time(10_000)), Ok(()), "an event waits for nobody");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn bulk_writes_are_a_second_apart_and_events_are_not() {
+        let clock = Clock::simulated(Time(1_000_000));
+        let pace = WritePace::new(Duration::from_secs(1));
+        let start = clock.now();
+        for _ in 0..4 {
+            pace.turn(Lane::Sweep, &clock).await;
+        }
+        assert_eq!(clock.now().since(start), Duration::from_secs(3));
+        for _ in 0..100 {
+            pace.turn(Lane::Event, &clock).await;
+        }
+        assert_eq!(clock.now().since(start), Duration::from_secs(3));
+        pace.share(2);
+        pace.turn(Lane::Sweep, &clock).await;
+        assert_eq!(clock.now().since(start), Duration::from_secs(5), "two processes take turns");
+    }
+}

@@ -1,0 +1,289 @@
+//! Dispatching an organisation's own workflow for one repository: one task for each delivery, never coalesced.
+//!
+//! <https://docs.github.com/rest/actions/workflows#create-a-workflow-dispatch-event>
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use beadle_engine::worker::{Reconcile, Run};
+use beadle_engine::{Class, Clock, Entry, EntryKind, Failure, Listing, Mode, Report, Store, Time};
+use beadle_github::{Reader, Writer};
+use minijinja::{Environment, UndefinedBehavior};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+/// How long a run may take to be seen among a workflow's runs.
+const SEEN: Duration = Duration::from_secs(20);
+
+/// When a workflow is dispatched, and how.
+#[derive(Clone, Debug)]
+pub struct DispatchRule {
+    /// Its name in keys and in the journal.
+    pub name: String,
+    /// Whether the payload is one to dispatch for: an expression, such as `not repository.private`.
+    pub when: Option<String>,
+    /// The repository of the workflow.
+    pub repository: String,
+    /// Its file.
+    pub workflow: String,
+    /// The branch or tag to run it on.
+    pub reference: String,
+    /// Inputs, as templates over the payload.
+    pub inputs: BTreeMap<String, String>,
+    /// The input that gets a token; the workflow's `run-name` carries it, so that a run is found again.
+    pub token_input: Option<String>,
+    /// Whether it is dispatched at all.
+    pub mode: Mode,
+}
+
+impl DispatchRule {
+    /// What is wrong with its templates, if anything is.
+    pub fn check(&self) -> Result<(), String> {
+        let environment = environment();
+        for (input, template) in &self.inputs {
+            environment.template_from_str(template).map_err(|error| format!("inputs.{input}: {error:#}"))?;
+        }
+        if let Some(when) = &self.when {
+            environment.compile_expression(when).map_err(|error| format!("when: {error:#}"))?;
+        }
+        Ok(())
+    }
+
+    fn is_for(&self, payload: &Value) -> Result<bool, String> {
+        let Some(when) = &self.when else { return Ok(true) };
+        let environment = environment();
+        let expression = environment.compile_expression(when).map_err(|error| format!("when: {error:#}"))?;
+        Ok(expression
+            .eval(minijinja::Value::from(minijinja::value::Serde(payload)))
+            .map_err(|error| format!("when: {error:#}"))?
+            .is_true())
+    }
+
+    fn inputs(&self, payload: &Value, token: &str) -> Result<Value, String> {
+        let environment = environment();
+        let payload = minijinja::Value::from(minijinja::value::Serde(payload));
+        let mut inputs = json!({});
+        for (input, template) in &self.inputs {
+            let rendered = environment.render_str(template, payload.clone());
+            inputs[input] = json!(rendered.map_err(|error| format!("inputs.{input}: {error:#}"))?);
+        }
+        if let Some(input) = &self.token_input {
+            inputs[input] = json!(token);
+        }
+        Ok(inputs)
+    }
+}
+
+fn environment<'a>() -> Environment<'a> {
+    let mut environment = Environment::new();
+    // A name that the payload does not have is a mistake, and not an empty text.
+    environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    environment
+}
+
+/// Reconciles `dispatch` keys.
+pub struct Dispatch {
+    /// Looks for runs.
+    pub reader: Reader,
+    /// Dispatches.
+    pub writer: Writer,
+    /// The inbox and the journal.
+    pub store: Arc<dyn Store>,
+    /// Time.
+    pub clock: Clock,
+    /// The rules.
+    pub rules: Vec<DispatchRule>,
+}
+
+/// A dispatch that may have got through.
+struct Uncertain {
+    intent: u64,
+    at: Time,
+}
+
+#[async_trait]
+impl Reconcile for Dispatch {
+    async fn reconcile(&self, run: &Run) -> Result<Report, Failure> {
+        let key = &run.lease.key;
+        let fatal = |text: String| Failure::new(Class::Fatal, text);
+        let (delivery, name) =
+            key.id().rsplit_once('/').ok_or_else(|| fatal(format!("`{key}` names no rule")))?;
+        let Some(rule) = self.rules.iter().find(|rule| rule.name == name) else {
+            return Ok(report(format!("the configuration has no dispatch `{name}` any more")));
+        };
+        let Some(body) = self.store.body("github", delivery).await? else {
+            return Ok(report("the delivery is no longer kept".into()));
+        };
+        let payload: Value = serde_json::from_slice(&body).map_err(|error| fatal(error.to_string()))?;
+        if !rule.is_for(&payload).map_err(fatal)? {
+            return Ok(report("`when` does not hold".into()));
+        }
+        let token = token(key.as_str());
+        let inputs = rule.inputs(&payload, &token).map_err(fatal)?;
+        let what = json!({
+            "workflow": rule.workflow, "repository": rule.repository, "ref": rule.reference, "inputs": inputs,
+        });
+        if rule.mode == Mode::Observe {
+            self.journal(run, None, json!({ "would_dispatch": what })).await?;
+            return Ok(report("its mode is observe".into()));
+        }
+        let again = match self.before(run).await? {
+            Before::Never => None,
+            Before::Done => return Ok(report("it was dispatched already".into())),
+            Before::Uncertain(uncertain) => {
+                if let Some(found) = self.find(rule, &token, &uncertain).await? {
+                    let detail = json!({ "dispatched": true, "run": found, "why": "found by its run name" });
+                    self.journal(run, Some(uncertain.intent), detail).await?;
+                    return Ok(report(String::new()));
+                }
+                Some(if rule.token_input.is_some() {
+                    "the answer was lost and no run carries its token: sent again"
+                } else {
+                    "the answer was lost and the workflow's run-name carries no token: sent again"
+                })
+            }
+        };
+        self.send(run, rule, &inputs, what, again).await
+    }
+}
+
+enum Before {
+    Never,
+    Done,
+    Uncertain(Uncertain),
+}
+
+impl Dispatch {
+    /// What became of earlier tries, by the journal.
+    async fn before(&self, run: &Run) -> Result<Before, Failure> {
+        let key = Some(run.lease.key.to_string());
+        let entries = self.store.entries(Listing { after: 0, since: None, key, limit: 1000 }).await?;
+        let outcome = |intent: &Entry| {
+            let results = entries.iter().filter(|entry| entry.intent == Some(intent.seq));
+            results.map(|result| result.detail["dispatched"].clone()).next_back().unwrap_or(Value::Null)
+        };
+        let mut before = Before::Never;
+        for intent in entries.iter().filter(|entry| entry.kind == EntryKind::Intent) {
+            match outcome(intent) {
+                Value::Bool(true) => return Ok(Before::Done),
+                Value::Bool(false) => {}
+                _ => before = Before::Uncertain(Uncertain { intent: intent.seq, at: intent.at }),
+            }
+        }
+        Ok(before)
+    }
+
+    /// The run of an earlier try, by the token in its name.
+    async fn find(
+        &self,
+        rule: &DispatchRule,
+        token: &str,
+        tried: &Uncertain,
+    ) -> Result<Option<u64>, Failure> {
+        if rule.token_input.is_none() {
+            return Ok(None);
+        }
+        // A run is not seen at once.
+        self.clock.sleep_until(tried.at + SEEN).await;
+        // Clocks differ by a little.
+        let since = tried.at - Duration::from_secs(60);
+        let runs = self.reader.dispatched(&rule.repository, &rule.workflow, since).await?;
+        let carries = |run: &&Value| run["display_title"].as_str().is_some_and(|title| title.contains(token));
+        Ok(runs.iter().find(carries).and_then(|run| run["id"].as_u64()))
+    }
+
+    async fn send(
+        &self,
+        run: &Run,
+        rule: &DispatchRule,
+        inputs: &Value,
+        what: Value,
+        again: Option<&str>,
+    ) -> Result<Report, Failure> {
+        let mut entry = self.entry(run, EntryKind::Intent, None, what);
+        if let Some(again) = again {
+            entry.detail["again"] = json!(again);
+        }
+        let now = self.clock.now();
+        let intent = self.store.journal(Some(&run.lease), vec![entry], now).await?;
+        let Some(intent) = intent.and_then(|numbers| numbers.first().copied()) else {
+            return Err(Failure::new(
+                Class::Conflict,
+                "another worker took this over; nothing was dispatched",
+            ));
+        };
+        fail::fail_point!("between-intent-and-dispatch", |_| std::process::abort());
+        let sent = self.writer.dispatch(&rule.repository, &rule.workflow, &rule.reference, inputs).await;
+        fail::fail_point!("between-dispatch-and-result", |_| std::process::abort());
+        let detail = match &sent {
+            Ok(id) => json!({ "dispatched": true, "run": id }),
+            // Nobody knows whether it got through.
+            Err(failure) if failure.class == Class::Retry => {
+                json!({ "dispatched": "unknown", "why": failure.text })
+            }
+            Err(failure) => json!({ "dispatched": false, "why": failure.text }),
+        };
+        self.journal(run, Some(intent), detail).await?;
+        sent?;
+        tracing::info!(key = %run.lease.key, workflow = rule.workflow, "dispatched");
+        Ok(report(String::new()))
+    }
+
+    fn entry(&self, run: &Run, kind: EntryKind, intent: Option<u64>, detail: Value) -> Entry {
+        let key = run.lease.key.to_string();
+        Entry { seq: 0, at: self.clock.now(), kind, subject: key.clone(), key, intent, detail }
+    }
+
+    async fn journal(&self, run: &Run, intent: Option<u64>, detail: Value) -> Result<(), Failure> {
+        let kind = if intent.is_some() { EntryKind::Result } else { EntryKind::Dispatch };
+        let entry = self.entry(run, kind, intent, detail);
+        self.store.journal(None, vec![entry], self.clock.now()).await?;
+        Ok(())
+    }
+}
+
+fn token(key: &str) -> String {
+    Sha256::digest(key).iter().take(6).fold(String::from("beadle-"), |text, byte| format!("{text}{byte:02x}"))
+}
+
+fn report(skipped: String) -> Report {
+    Report {
+        subject: String::new(),
+        steps: Vec::new(),
+        unknowns: Vec::new(),
+        skipped: (!skipped.is_empty()).then_some(skipped),
+        failure: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rule(when: Option<&str>, input: &str) -> DispatchRule {
+        DispatchRule {
+            name: "police".into(),
+            when: when.map(str::to_owned),
+            repository: "cop".into(),
+            workflow: "police.yml".into(),
+            reference: "master".into(),
+            inputs: [("repo-to-police".to_owned(), input.to_owned())].into(),
+            token_input: None,
+            mode: Mode::Enforce,
+        }
+    }
+
+    #[test]
+    fn inputs_are_templates_and_a_missing_name_is_an_error() {
+        let payload = json!({ "repository": { "name": "widgets", "private": true } });
+        let inputs = rule(None, "{{ repository.name }}").inputs(&payload, "").unwrap();
+        assert_eq!(inputs, json!({ "repo-to-police": "widgets" }));
+        assert!(rule(None, "{{ repository.nmae }}").inputs(&payload, "").is_err());
+        assert!(rule(Some("repository.private"), "x").is_for(&payload).unwrap());
+        assert!(!rule(Some("repository.name == 'gadgets'"), "x").is_for(&payload).unwrap());
+        assert!(rule(Some("repository."), "x").check().is_err());
+        assert!(rule(None, "{{ repository").check().is_err());
+    }
+}

@@ -1,0 +1,84 @@
+//! Processes that use one credential tell each other, through the store, what they spend and what they were refused. Two
+//! service processes, or the shards of a sweep, stay under one limit together.
+
+use std::time::Duration;
+
+use beadle_engine::{Account, Resource, Store, StoreError, Time};
+use serde::{Deserialize, Serialize};
+
+use crate::Client;
+
+/// How often a process looks at what the others say.
+pub const LOOK: Duration = Duration::from_secs(1);
+/// A process that said nothing for so long is gone.
+const GONE: Duration = Duration::from_secs(15);
+/// So often a process says something, also when nothing changed.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(5);
+
+/// What a process says.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Said {
+    at: Time,
+    accounts: Vec<(Resource, Account)>,
+    refusals: Vec<(Resource, Time)>,
+    /// Points spent in the window.
+    rest: u32,
+    graphql: u32,
+}
+
+/// One process among those that use a credential.
+pub struct Sharing {
+    client: Client,
+    /// Names its note; it is no secret, and new with every process.
+    name: String,
+    prefix: String,
+    said: Said,
+}
+
+impl Sharing {
+    /// For a client, in a process that is called `process` among the others.
+    pub fn new(client: Client, process: &str) -> Self {
+        let prefix = format!("process:{}:", client.budgets().credential());
+        Self { client, name: format!("{prefix}{process}"), prefix, said: Said::default() }
+    }
+
+    /// Says what this process spent, and heeds what the others did. Gives how many processes there are.
+    pub async fn look(&mut self, store: &dyn Store) -> Result<u32, StoreError> {
+        let now = self.client.clock().now();
+        let (rest, graphql) = self.client.spent(now);
+        let budgets = self.client.budgets();
+        let refusals = budgets.refusals().into_iter().filter(|(_, until)| *until > now).collect();
+        let new = Said { at: self.said.at, accounts: budgets.accounts(), refusals, rest, graphql };
+        if new != self.said || self.said.at + SIGN_OF_LIFE <= now || self.said.at > now {
+            self.said = Said { at: now, ..new };
+            let text = serde_json::to_string(&self.said).unwrap_or_default();
+            store.put(&self.name, &text).await?;
+        }
+        let (mut processes, mut others) = (1, (0, 0));
+        for (name, text) in store.notes(&self.prefix).await? {
+            let Ok(said) = serde_json::from_str::<Said>(&text) else { continue };
+            if name == self.name {
+                continue;
+            }
+            if said.at + GONE <= now {
+                store.forget(&name).await?;
+                continue;
+            }
+            processes += 1;
+            others = (others.0 + said.rest, others.1 + said.graphql);
+            for (resource, account) in said.accounts {
+                self.client.budgets().report(resource, account);
+            }
+            for (resource, until) in said.refusals {
+                self.client.budgets().heard_of_refusal(resource, until);
+            }
+        }
+        self.client.share(processes, others);
+        Ok(processes)
+    }
+
+    /// This process uses the credential no longer.
+    pub async fn leave(&self, store: &dyn Store) -> Result<(), StoreError> {
+        store.forget(&self.name).await
+    }
+}

@@ -10,6 +10,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::wiring::Org;
 
+/// A process that ends waits no longer for the store.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// Tells others what this process spends, until it is ended or dropped.
 pub(crate) struct Shared {
     task: JoinHandle<()>,
@@ -63,10 +66,22 @@ impl Shared {
         Self { task, stop }
     }
 
+    /// Of a command, which shares where there is a store.
+    pub(crate) async fn where_stored(org: &Org<'_>, store: Option<&Arc<dyn Store>>) -> Option<Self> {
+        Some(Self::begin(org, store?, &CancellationToken::new()).await)
+    }
+
+    /// A command ends.
+    pub(crate) async fn end_all(shared: impl IntoIterator<Item = Self>) {
+        for one in shared {
+            one.end().await;
+        }
+    }
+
     /// Leaves the whole budget to the others.
-    pub(crate) async fn end(mut self, patience: Duration) {
+    pub(crate) async fn end(mut self) {
         self.stop.cancel();
-        if tokio::time::timeout(patience, &mut self.task).await.is_err() {
+        if tokio::time::timeout(PATIENCE, &mut self.task).await.is_err() {
             self.task.abort();
         }
     }

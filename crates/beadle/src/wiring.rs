@@ -73,8 +73,8 @@ impl<'a> Org<'a> {
         let settings = beadle_transport::Settings {
             concurrency: file.budget.concurrency.min(share).max(1),
             window: file.budget.minute.into(),
-            rest_points: part(whole.rest_points).max(5),
-            graphql_points: part(whole.graphql_points).max(5),
+            rest_points: part(file.budget.rest_points).max(5),
+            graphql_points: part(file.budget.graphql_points).max(5),
             patient: opening.patient,
             ..whole
         };

@@ -165,10 +165,11 @@ impl Recovery {
     }
 
     async fn say(&self, recovered: &Recovered, since: Time, now: Time) -> Result<(), Failure> {
-        if *recovered == Recovered::default() {
+        let Recovered { marked, redelivered, known, given_up, beyond } = *recovered;
+        // What is known was made good before, or only its answer was lost.
+        if marked + redelivered + given_up == 0 && !beyond {
             return Ok(());
         }
-        let Recovered { marked, redelivered, known, given_up, beyond } = *recovered;
         tracing::warn!(app = self.app, %since, marked, redelivered, known, given_up, beyond, "webhooks were missed");
         let entry = Entry {
             seq: 0,

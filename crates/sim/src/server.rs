@@ -202,18 +202,20 @@ fn authorised(
         Err(reply) => return *reply,
     };
     let Caller::Token(token) = caller else { return as_app(shared, method, path, uri, request) };
+    // Limits are an installation's, whatever token it uses.
+    let account = if token.starts_with("ghs_") { "installation" } else { token.as_str() }.to_owned();
     let resource = if is_graphql { "graphql" } else { "core" };
     let text = request["query"].as_str().unwrap_or_default();
     let writes = if is_graphql { text.trim_start().starts_with("mutation") } else { method != Method::GET };
     let points = if writes { 5 } else { 1 };
     if path != "/rate_limit"
-        && let Err(reply) = lock(&shared.accounts).admit(&token, resource, points)
+        && let Err(reply) = lock(&shared.accounts).admit(&account, resource, points)
     {
         return *reply;
     }
     let sender = "beadle-app";
     let (mut reply, cost) = if path == "/rate_limit" {
-        (Reply::json(200, lock(&shared.accounts).overview(&token)), 0)
+        (Reply::json(200, lock(&shared.accounts).overview(&account)), 0)
     } else if is_graphql {
         let outcome = graphql::run(&mut lock(&shared.world), request, sender);
         log["operation"] = json!(outcome.operation);
@@ -243,8 +245,8 @@ fn authorised(
     log["cost"] = json!(cost);
     log["writes"] = json!(writes);
     let mut accounts = lock(&shared.accounts);
-    accounts.book(&token, resource, cost, points);
-    reply.headers.extend(accounts.headers(&token, resource));
+    accounts.book(&account, resource, cost, points);
+    reply.headers.extend(accounts.headers(&account, resource));
     reply
 }
 

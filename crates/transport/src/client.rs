@@ -135,6 +135,11 @@ impl Client {
         self.graphql.share(processes, others.1);
     }
 
+    /// The window of the secondary limits.
+    pub fn window(&self) -> Duration {
+        self.settings.window
+    }
+
     /// Whether it waits for a used-up budget.
     pub fn is_patient(&self) -> bool {
         self.settings.patient
@@ -213,14 +218,19 @@ impl Client {
         if request.counted {
             self.budgets.admit(request.resource, 0, lane, self.clock.now())?;
         }
-        pace.take(points, lane, &self.clock).await.map_err(|until| Wait {
-            credential: self.budgets.credential().to_owned(),
-            resource: Resource::Secondary,
-            until,
-            spares_events: true,
-        })?;
         let network = |why: String| TransportError::Network { request: label.to_owned(), why };
-        let slot = self.slots.acquire().await.map_err(|error| network(error.to_string()))?;
+        // The points are taken when the request is sent, and nobody waits for them in a slot.
+        let slot = loop {
+            let slot = self.slots.acquire().await.map_err(|error| network(error.to_string()))?;
+            let Some(at) = pace.try_take(points, lane, self.clock.now()) else { break slot };
+            drop(slot);
+            pace.wait(at, lane, &self.clock).await.map_err(|until| Wait {
+                credential: self.budgets.credential().to_owned(),
+                resource: Resource::Secondary,
+                until,
+                spares_events: true,
+            })?;
+        };
         if request.counted {
             self.budgets.admit(request.resource, 1, lane, self.clock.now())?;
         }

@@ -50,20 +50,18 @@ impl Pace {
         (spent.processes, spent.others) = (processes.max(1), others);
     }
 
-    /// Waits until `points` fit. A sweep that would have to wait long gets the time instead, so that it keeps nobody's
-    /// place; and it leaves a fifth of the window to others.
-    pub(crate) async fn take(&self, points: u32, lane: Lane, clock: &Clock) -> Result<(), Time> {
-        while let Some(at) = self.try_take(points, lane, clock.now()) {
-            if lane == Lane::Sweep && at.since(clock.now()) > PATIENCE {
-                return Err(at);
-            }
-            clock.sleep_until(at).await;
+    /// Waits until it may be asked again. A sweep that would have to wait long gets the time instead, so that it keeps
+    /// nobody's place.
+    pub(crate) async fn wait(&self, at: Time, lane: Lane, clock: &Clock) -> Result<(), Time> {
+        if lane == Lane::Sweep && at.since(clock.now()) > PATIENCE {
+            return Err(at);
         }
+        clock.sleep_until(at).await;
         Ok(())
     }
 
-    /// Takes them, or says when to ask again.
-    fn try_take(&self, points: u32, lane: Lane, now: Time) -> Option<Time> {
+    /// Takes so many points, or says when to ask again. A sweep leaves a fifth of the window to others.
+    pub(crate) fn try_take(&self, points: u32, lane: Lane, now: Time) -> Option<Time> {
         let mut spent = self.spent();
         let Spent { own, processes, others } = &mut *spent;
         // After a clock was set back, what was spent later than now was spent now.

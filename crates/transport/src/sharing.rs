@@ -24,6 +24,8 @@ struct Said {
     /// Points spent in the window.
     rest: u32,
     graphql: u32,
+    /// It has ended; what it spent counts until the window is over.
+    ended: bool,
 }
 
 /// One process among those that use a credential.
@@ -33,13 +35,15 @@ pub struct Sharing {
     name: String,
     prefix: String,
     said: Said,
+    /// Nobody can have seen this process yet: another may be beginning at the same moment.
+    new: bool,
 }
 
 impl Sharing {
     /// For a client, in a process that is called `process` among the others.
     pub fn new(client: Client, process: &str) -> Self {
         let prefix = format!("process:{}:", client.budgets().credential());
-        Self { client, name: format!("{prefix}{process}"), prefix, said: Said::default() }
+        Self { client, name: format!("{prefix}{process}"), prefix, said: Said::default(), new: true }
     }
 
     /// Says what this process spent, and heeds what the others did. Gives how many processes there are.
@@ -48,7 +52,8 @@ impl Sharing {
         let (rest, graphql) = self.client.spent(now);
         let budgets = self.client.budgets();
         let refusals = budgets.refusals().into_iter().filter(|(_, until)| *until > now).collect();
-        let new = Said { at: self.said.at, accounts: budgets.accounts(), refusals, rest, graphql };
+        let accounts = budgets.accounts();
+        let new = Said { at: self.said.at, accounts, refusals, rest, graphql, ended: false };
         if new != self.said || self.said.at + SIGN_OF_LIFE <= now || self.said.at > now {
             self.said = Said { at: now, ..new };
             let text = serde_json::to_string(&self.said).unwrap_or_default();
@@ -60,11 +65,11 @@ impl Sharing {
             if name == self.name {
                 continue;
             }
-            if said.at + GONE <= now {
+            if said.at + GONE <= now && said.at + self.client.window() <= now {
                 store.forget(&name).await?;
                 continue;
             }
-            processes += 1;
+            processes += u32::from(!said.ended && said.at + GONE > now);
             others = (others.0 + said.rest, others.1 + said.graphql);
             for (resource, account) in said.accounts {
                 self.client.budgets().report(resource, account);
@@ -73,12 +78,17 @@ impl Sharing {
                 self.client.budgets().heard_of_refusal(resource, until);
             }
         }
+        // Until the next look there may be one more.
+        let processes = processes + u32::from(std::mem::take(&mut self.new));
         self.client.share(processes, others);
         Ok(processes)
     }
 
     /// This process uses the credential no longer.
-    pub async fn leave(&self, store: &dyn Store) -> Result<(), StoreError> {
-        store.forget(&self.name).await
+    pub async fn leave(&mut self, store: &dyn Store) -> Result<(), StoreError> {
+        let now = self.client.clock().now();
+        let (rest, graphql) = self.client.spent(now);
+        let said = Said { at: now, rest, graphql, ended: true, ..std::mem::take(&mut self.said) };
+        store.put(&self.name, &serde_json::to_string(&said).unwrap_or_default()).await
     }
 }

@@ -13,6 +13,7 @@ use crate::commands::{FAILED, FINE, PENDING};
 use crate::config::Config;
 use crate::printer::{Printer, Tone};
 use crate::render::{self, OrgPlan};
+use crate::sharing::Shared;
 use crate::wiring::{self, Opening, Org};
 
 /// What became of everything.
@@ -40,10 +41,25 @@ impl Tally {
 pub(crate) async fn run(config: &Config, args: &ApplyArgs, printer: &Printer) -> anyhow::Result<u8> {
     let clock = Clock::system();
     let store = wiring::store(config)?;
+    let mut shared = Vec::new();
+    let code = all(config, args, &store, &clock, &mut shared, printer).await;
+    Shared::end_all(shared).await;
+    code
+}
+
+async fn all(
+    config: &Config,
+    args: &ApplyArgs,
+    store: &Arc<dyn Store>,
+    clock: &Clock,
+    shared: &mut Vec<Shared>,
+    printer: &Printer,
+) -> anyhow::Result<u8> {
     let mut tally = Tally::default();
     for file in config.orgs(args.selection.org.as_deref())? {
-        let org = Org::open(config, file, &clock, Opening { store: Some(&store), patient: true, parts: 1 })?;
-        let (shown, plans) = plan(&org, &args.selection, Some(&store), printer).await?;
+        let org = Org::open(config, file, clock, Opening { store: Some(store), patient: true, parts: 1 })?;
+        shared.extend(Shared::where_stored(&org, Some(store)).await);
+        let (shown, plans) = plan(&org, &args.selection, Some(store), printer).await?;
         printer.line(render::text(printer, &shown));
         if shown.short.is_some() || shown.unmatched.iter().any(|_| !args.selection.repo.is_empty()) {
             tally.unknown += 1;
@@ -56,7 +72,7 @@ pub(crate) async fn run(config: &Config, args: &ApplyArgs, printer: &Printer) ->
             printer.note("nothing was written");
             return Ok(PENDING);
         }
-        let hand = Hand { org: &org, store: &store, clock: &clock, limits: file.limits(), printer };
+        let hand = Hand { org: &org, store, clock, limits: file.limits(), printer };
         let keys = shown.plans.iter().map(|(key, _)| key);
         for (key, plan) in keys.zip(&plans) {
             match write(&hand, key, plan).await {

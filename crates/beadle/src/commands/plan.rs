@@ -11,6 +11,7 @@ use crate::config::Config;
 use crate::printer::Printer;
 use crate::progress::Progress;
 use crate::render::{self, OrgPlan};
+use crate::sharing::Shared;
 use crate::wiring::{self, Opening, Org};
 
 pub(crate) async fn run(config: &Config, args: &PlanArgs, printer: &Printer) -> anyhow::Result<u8> {
@@ -21,7 +22,10 @@ pub(crate) async fn run(config: &Config, args: &PlanArgs, printer: &Printer) -> 
     for file in config.orgs(args.selection.org.as_deref())? {
         let org =
             Org::open(config, file, &clock, Opening { store: store.as_ref(), patient: true, parts: 1 })?;
-        plans.push(plan(&org, &args.selection, store.as_ref(), printer).await?.0);
+        let shared = Shared::where_stored(&org, store.as_ref()).await;
+        let planned = plan(&org, &args.selection, store.as_ref(), printer).await;
+        Shared::end_all(shared).await;
+        plans.push(planned?.0);
     }
     match args.format {
         Format::Json => printer.line(serde_json::to_string_pretty(&render::json(&plans))?),

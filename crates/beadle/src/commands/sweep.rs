@@ -12,7 +12,6 @@ use beadle_engine::{Clock, Hold, Lane, Limits, Mode, Report, StepResult, Store};
 use beadle_repositories::sweep::Summary;
 use beadle_store_sqlite::{Settings as StoreSettings, SqliteStore};
 use serde_json::json;
-use tokio_util::sync::CancellationToken;
 
 use crate::cli::{Selection, SweepArgs};
 use crate::commands::apply::{Hand, write};
@@ -42,14 +41,13 @@ async fn sweep(config: &Config, args: &SweepArgs, printer: &Printer) -> anyhow::
         None => wiring::store(config)?,
     };
     let parts = if args.without_store { args.shard.of() } else { 1 };
-    let stop = CancellationToken::new();
     let mut code = FINE;
     for file in config.orgs(args.org.as_deref())? {
         let opening = Opening { store: Some(&store), patient: true, parts };
         let org = Org::open(config, file, &clock, opening)?;
-        let shared = Shared::begin(&org, &store, &stop).await;
+        let shared = Shared::where_stored(&org, Some(&store)).await;
         let swept = one(&org, args, &store, &clock, printer).await;
-        shared.end(Duration::from_secs(1)).await;
+        Shared::end_all(shared).await;
         let (summary, shown, reports) = swept?;
         tell(&org, args, &summary, printer)?;
         if let Some(path) = &args.summary {

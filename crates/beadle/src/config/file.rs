@@ -246,6 +246,10 @@ pub(crate) struct BudgetFile {
     pub(crate) reserve: u64,
     /// What GitHub's minute is; shorter only before a simulator.
     pub(crate) minute: Span,
+    /// Points of REST requests in a minute; GitHub takes 900.
+    pub(crate) rest_points: u32,
+    /// Points of GraphQL requests in a minute; GitHub takes 2,000.
+    pub(crate) graphql_points: u32,
     /// Bulk writes are so far apart; a sixtieth of the minute if not said.
     write_every: Option<Span>,
 }
@@ -258,7 +262,14 @@ impl BudgetFile {
 
 impl Default for BudgetFile {
     fn default() -> Self {
-        Self { concurrency: 32, reserve: 20, minute: Span(Duration::from_secs(60)), write_every: None }
+        Self {
+            concurrency: 32,
+            reserve: 20,
+            minute: Span(Duration::from_secs(60)),
+            rest_points: 800,
+            graphql_points: 1800,
+            write_every: None,
+        }
     }
 }
 

@@ -370,11 +370,10 @@ async fn world() -> World {
     let mut state = acme(json!({ "widgets": { "branches": { "main": {}, "develop": {} } } }));
     state["orgs"]["acme"]["custom_roles"] = json!(["security-reader"]);
     state["orgs"]["acme"]["teams"]["platform"]["id"] = json!(501);
-    let mut world = World::new(state).await;
+    let mut world = World::unlimited(state).await;
     std::fs::write(world.path().join("ci.secret"), format!("{:032x}", rand::random::<u128>())).unwrap();
-    world.org_lines = "[org.guard]\nremoves = 100000\nweakens = 100000\nexposes = 100000\n\
-                       [org.secrets]\nci_hook = \"file:ci.secret\"\n"
-        .into();
+    world.org_lines += "[org.guard]\nremoves = 100000\nweakens = 100000\nexposes = 100000\n\
+                       [org.secrets]\nci_hook = \"file:ci.secret\"\n";
     world.policy("settings.yml", SETTINGS);
     world.policy("repos/widgets.yml", RULESETS);
     world
@@ -463,8 +462,7 @@ async fn what_is_beyond_the_first_page_counts() {
     policy += "  - name: bypass\n    protection:\n      required_pull_request_reviews:\n        bypass_pull_request_allowances:\n          users: [";
     policy += &people[..12].join(", ");
     policy += "]\n";
-    let mut world = World::new(state).await;
-    world.org_lines = "[org.budget]\nminute = \"1s\"\n".into();
+    let world = World::unlimited(state).await;
     world.policy("settings.yml", &policy);
     // The table is about completeness, not about limits: a few hundred writes in a row.
     world.http.delete(format!("{}/_sim/limits", world.sim.url())).send().await.unwrap();

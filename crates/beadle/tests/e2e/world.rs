@@ -51,6 +51,21 @@ impl World {
         Self::with(state, Settings { record: true, ..Settings::default() }).await
     }
 
+    /// Without GitHub's limits: what is not about them does more than they allow.
+    pub(crate) async fn unlimited(state: Value) -> Self {
+        let most = 1_000_000_000;
+        let limits = beadle_sim::Limits {
+            core: most,
+            graphql: most,
+            rest_points: most,
+            graphql_points: most,
+            ..beadle_sim::Limits::default()
+        };
+        let mut world = Self::with(state, Settings { record: true, limits, ..Settings::default() }).await;
+        world.org_lines = "[org.budget]\nrest_points = 1000000000\ngraphql_points = 1000000000\n".into();
+        world
+    }
+
     pub(crate) async fn with(state: Value, settings: Settings) -> Self {
         let sim = Sim::start(([127, 0, 0, 1], 0).into(), Settings { state: Some(state), ..settings })
             .await

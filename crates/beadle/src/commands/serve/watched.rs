@@ -1,7 +1,6 @@
 //! An organisation, as the service looks after it: its policy, its sweeps, who shares its budget.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Context as _;
 use beadle_engine::{Clock, Key, Lane, Mark, Store, Time};
@@ -157,7 +156,7 @@ impl<'a> Watched<'a> {
     /// The service stops: its part of the budget is for others.
     pub(super) async fn leave(&mut self) {
         if let Some(shared) = self.shared.take() {
-            shared.end(Duration::from_secs(1)).await;
+            shared.end().await;
         }
     }
 }

@@ -1,0 +1,179 @@
+//! A workflow of the organisation's own is dispatched for a webhook: once for each, also when answers are lost.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::world::{Serving, World, acme};
+
+fn state(workflow: &Value) -> Value {
+    acme(json!({ "cop": { "branches": { "master": {} }, "workflows": { "police.yml": workflow } } }))
+}
+
+fn rule(more: &str) -> String {
+    format!(
+        "[[org.dispatch]]\nname = \"police\"\non = \"repository.created\"\nrepository = \"cop\"\nworkflow = \"police.yml\"\n\
+         ref = \"master\"\nmode = \"enforce\"\n{more}\n[org.dispatch.inputs]\nrepo-to-police = \"{{{{ repository.name }}}}\"\n"
+    )
+}
+
+async fn world(workflow: Value, more: &str) -> World {
+    let mut world = World::new(state(&workflow)).await;
+    world.mode = "observe"; // it runs beside reconciliation, or without it
+    world.org_lines = rule(more);
+    world.policy("settings.yml", "repository: { has_wiki: false }\n");
+    world
+}
+
+async fn create(world: &World, name: &str) {
+    let created = world
+        .http
+        .post(format!("{}/orgs/acme/repos", world.sim.url()))
+        .header("authorization", format!("Bearer {}", world.sim.token()))
+        .body(json!({ "name": name }).to_string())
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(created.status(), 201);
+}
+
+fn runs(world: &World) -> Vec<Value> {
+    world.repository("cop")["runs"].as_array().unwrap().clone()
+}
+
+async fn until_run(world: &World, serving: &Serving, count: usize) {
+    for _ in 0..2000 {
+        if runs(world).len() >= count {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("no run: {}\n{}", json!(runs(world)), serving.log());
+}
+
+async fn journal(world: &World) -> Vec<Value> {
+    let printed = world.beadle(&["journal", "--format", "ndjson"]).await.expect(0);
+    printed.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+async fn settled(world: &World) {
+    for _ in 0..500 {
+        let queue = world.beadle(&["queue"]).await.expect(0);
+        if !queue.out.contains("dispatch:") {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("it does not come to rest");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_repository_dispatches_the_workflow_once_with_its_name() {
+    let world = world(json!({}), "when = \"repository.name != 'sandbox'\"").await;
+    let serving = world.serve().await;
+    world.connect();
+    create(&world, "sandbox").await;
+    create(&world, "widgets").await;
+    create(&world, "gadgets").await;
+    until_run(&world, &serving, 2).await;
+    settled(&world).await;
+    let inputs: Vec<Value> = runs(&world).iter().map(|run| run["inputs"]["repo-to-police"].clone()).collect();
+    assert!(inputs.len() == 2 && inputs.contains(&json!("widgets")) && inputs.contains(&json!("gadgets")));
+    let journal = journal(&world).await;
+    let done = journal
+        .iter()
+        .filter(|entry| entry["detail"]["dispatched"] == json!(true) && entry["detail"]["run"].is_u64());
+    assert_eq!(done.count(), 2, "{journal:#?}");
+    assert_eq!(serving.stop().await, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_older_server_answers_with_nothing_and_observe_only_says_so() {
+    let mut world = world(json!({ "returns_details": false }), "").await;
+    let serving = world.serve().await;
+    world.connect();
+    create(&world, "widgets").await;
+    until_run(&world, &serving, 1).await;
+    settled(&world).await;
+    assert_eq!(serving.stop().await, Some(0));
+    world.org_lines = world.org_lines.replace("\"enforce\"", "\"observe\"");
+    let _serving = world.serve().await;
+    create(&world, "gadgets").await;
+    for _ in 0..200 {
+        if journal(&world)
+            .await
+            .iter()
+            .any(|entry| entry["detail"]["would_dispatch"]["workflow"] == "police.yml")
+        {
+            assert_eq!(runs(&world).len(), 1);
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("it is not said what would have been dispatched");
+}
+
+const TOKEN: &str = "token_input = \"beadle-token\"";
+
+fn named() -> Value {
+    json!({ "run_name": "police ${{ inputs.repo-to-police }} ${{ inputs.beadle-token }}" })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_lost_answer_the_run_is_found_by_its_token() {
+    let world = world(named(), TOKEN).await;
+    let serving = world.serve().await;
+    world.connect();
+    world.fault(json!({ "method": "POST", "path": "/dispatches", "reset": true, "count": 1 })).await;
+    create(&world, "widgets").await;
+    until_run(&world, &serving, 1).await;
+    settled(&world).await;
+    assert_eq!(runs(&world).len(), 1, "it was sent twice: {}", serving.log());
+    let journal = journal(&world).await;
+    let found = journal.iter().any(|entry| entry["detail"]["why"] == "found by its run name");
+    assert!(found, "{journal:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_token_it_is_sent_again_and_the_journal_says_so() {
+    let world = world(json!({}), "").await;
+    let serving = world.serve().await;
+    world.connect();
+    world.fault(json!({ "method": "POST", "path": "/dispatches", "status": 502, "count": 1 })).await;
+    create(&world, "widgets").await;
+    until_run(&world, &serving, 1).await;
+    settled(&world).await;
+    let journal = journal(&world).await;
+    let again = journal.iter().find_map(|entry| entry["detail"]["again"].as_str());
+    assert!(again.is_some_and(|why| why.contains("carries no token")), "{journal:#?}");
+}
+
+#[cfg(feature = "failpoints")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kill_between_the_dispatch_and_its_record_dispatches_once() {
+    let mut world = world(named(), TOKEN).await;
+    world.lines = "[worker]\nlease = \"1s\"\n".into();
+    let mut serving = world.spawn(&[("FAILPOINTS", "between-dispatch-and-result=return")]);
+    for _ in 0..400 {
+        let url = format!("http://127.0.0.1:{}/readyz", world.ports[1]);
+        if world.http.get(&url).send().await.is_ok_and(|answer| answer.status().is_success()) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+    world.connect();
+    create(&world, "widgets").await;
+    until_run(&world, &serving, 1).await;
+    serving.child.wait().unwrap();
+    let serving = world.serve().await;
+    settled(&world).await;
+    assert_eq!(runs(&world).len(), 1, "{}", serving.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mistake_in_a_template_is_said_before_anything_runs() {
+    let mut world = world(json!({}), "").await;
+    world.org_lines = world.org_lines.replace("{{ repository.name }}", "{{ repository.name");
+    let refused = world.beadle(&["check"]).await.expect(1);
+    assert!(refused.err.contains("dispatch `police`: inputs.repo-to-police"), "{}", refused.err);
+}

@@ -1,0 +1,102 @@
+//! Webhooks that nobody took are looked up in the App's log and made good: once in effect, and said.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::repair::{POLICY, declared, is_declared};
+use crate::world::{World, acme};
+
+async fn journal(world: &World, kind: &str) -> Vec<Value> {
+    let printed = world.beadle(&["journal", "--format", "ndjson"]).await.expect(0);
+    let entries = printed.out.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    entries.filter(|entry| entry["kind"] == kind).collect()
+}
+
+fn note(world: &World, name: &str, value: &str) {
+    let database = world.path().join("beadle.db");
+    let sql = format!("INSERT OR REPLACE INTO note VALUES ('{name}', '{value}')");
+    let connection = rusqlite::Connection::open(&database).unwrap();
+    connection.execute(&sql, []).unwrap();
+}
+
+async fn until_declared(world: &World, names: &[&str]) {
+    for name in names {
+        world.until(name, "repair", is_declared).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_failed_while_the_service_was_away_is_made_good() {
+    let mut repositories = json!({});
+    for name in ["one", "two", "three"] {
+        repositories[name] = declared();
+    }
+    let mut state = acme(repositories);
+    state["orgs"]["acme"]["repos"]["cop"] =
+        json!({ "branches": { "master": {} }, "workflows": { "police.yml": {} }, "archived": false });
+    let mut world = World::new(state).await;
+    world.org_lines =
+        "[[org.dispatch]]\nname = \"police\"\non = \"repository.created\"\nrepository = \"cop\"\n\
+        workflow = \"police.yml\"\nref = \"master\"\nmode = \"enforce\"\n[org.dispatch.inputs]\n\
+        repo = \"{{ repository.name }}\"\n"
+            .into();
+    world.policy("settings.yml", POLICY);
+    let serving = world.serve().await;
+    world.connect();
+    world.until("cop", "repair", |cop| cop["has_wiki"] == json!(false)).await;
+    tokio::time::sleep(Duration::from_millis(1500)).await; // the first look for missed webhooks is over
+    assert_eq!(serving.stop().await, Some(0));
+
+    // Nobody listens: GitHub notes each failure, and does not try again.
+    let team = json!({ "teams": { "contractors": "admin" } });
+    world
+        .patch(json!({ "one": team, "two": { "protection": { "main": { "enforce_admins": false } } } }), true)
+        .await;
+    world.patch(json!({ "fresh": { "branches": { "main": {} } } }), true).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+
+    let serving = world.serve().await;
+    until_declared(&world, &["one", "two"]).await;
+    for _ in 0..500 {
+        if !world.repository("cop")["runs"].as_array().unwrap().is_empty() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let runs = world.repository("cop")["runs"].clone();
+    assert_eq!(runs.as_array().unwrap().len(), 1, "the dispatch needed its payload again: {}", serving.log());
+    assert_eq!(runs[0]["inputs"]["repo"], "fresh");
+    let recovered = journal(&world, "recovery").await;
+    let detail = &recovered.last().unwrap()["detail"]["recovered"];
+    assert!(detail["marked"].as_u64().unwrap() >= 3 && detail["redelivered"] == 1, "{recovered:#?}");
+    // A late repetition of one that was made good changes nothing.
+    let listed = world.beadle(&["deliveries", "--json", "--limit", "1000"]).await.expect(0);
+    let row = listed.out.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let row = row.into_iter().find(|row| row["event"] == "team.added_to_repository").unwrap();
+    let id = row["id"].as_str().unwrap();
+    let body = json!({ "organization": { "login": "acme" } }).to_string();
+    assert_eq!(world.delivery(id, "team", body.as_bytes()).send().await.unwrap().status(), 200);
+    assert_eq!(serving.stop().await, Some(0));
+    // Looked for again: nothing is left.
+    let before = journal(&world, "recovery").await.len();
+    let _serving = world.serve().await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(journal(&world, "recovery").await.len(), before, "it was recovered once");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_log_no_longer_reaches_is_said_and_swept() {
+    let world = World::new(acme(json!({ "one": declared() }))).await;
+    world.policy("settings.yml", POLICY);
+    let serving = world.serve().await;
+    tokio::time::sleep(Duration::from_millis(2500)).await;
+    assert_eq!(serving.stop().await, Some(0));
+    world.patch(json!({ "one": { "has_wiki": true } }), false).await;
+    // It was away for five days.
+    note(&world, &format!("recovered:{}", beadle_sim::APP_ID), "1000");
+    let _serving = world.serve().await;
+    until_declared(&world, &["one"]).await;
+    let recovered = journal(&world, "recovery").await;
+    assert_eq!(recovered[0]["detail"]["recovered"]["beyond"], json!(true), "{recovered:#?}");
+}

@@ -1,0 +1,222 @@
+//! Sweeps: by shard, on schedule, under a used-up budget, with one summary; and what two writers fight over.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use beadle_sim::{Limits, Settings};
+use serde_json::{Value, json};
+
+use crate::repair::{POLICY, declared, is_declared};
+use crate::world::{World, acme};
+
+fn many(count: usize, drift: bool) -> Value {
+    let mut repositories = json!({});
+    for n in 0..count {
+        let mut repository = declared();
+        if drift {
+            repository["teams"]["contractors"] = json!("admin");
+        }
+        repositories[format!("r{n:03}")] = repository;
+    }
+    repositories
+}
+
+fn all_declared(world: &World) -> bool {
+    let state = world.sim.state();
+    state["orgs"]["acme"]["repos"].as_object().unwrap().values().all(is_declared)
+}
+
+fn refused(world: &World) -> usize {
+    world.sim.calls().iter().filter(|call| call["status"] == 403 || call["status"] == 429).count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_shards_of_a_plan_are_everything_once() {
+    let world = World::new(acme(many(40, true))).await;
+    world.policy("settings.yml", POLICY);
+    let mut seen = BTreeSet::new();
+    for index in 1..=3 {
+        let shard = format!("{index}/3");
+        let plan = world.beadle(&["plan", "--shard", &shard, "--format", "json"]).await.expect(2).json();
+        for repository in plan["organisations"][0]["repositories"].as_array().unwrap() {
+            let key = repository["key"].as_str().unwrap().to_owned();
+            assert!(seen.insert(key), "{repository} is in two shards");
+        }
+    }
+    assert_eq!(seen.len(), 41, "the organisation, and every repository");
+    world.beadle(&["plan", "--shard", "4/3"]).await.expect(1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sweep_ends_in_one_summary_and_its_shards_in_everything_declared() {
+    let mut world = World::new(acme(many(20, true))).await;
+    world.org_lines = "[org.guard]\nremoves = 12\n".into();
+    world.policy("settings.yml", POLICY);
+    world.fault(json!({ "method": "DELETE", "path": "repos/acme/r003", "status": 403 })).await;
+    let summary = world.path().join("summary.md");
+    let swept = world.beadle(&["sweep", "--json", "--summary", summary.to_str().unwrap()]).await.expect(1);
+    let told: Value = serde_json::from_str(swept.out.lines().last().unwrap()).unwrap();
+    let expected =
+        json!({ "checked": 21, "drifted": 20, "repaired": 11, "held": 8, "failed": 1, "unknown": 0 });
+    assert_eq!(told["summary"], expected, "{}", swept.out);
+    let markdown = std::fs::read_to_string(summary).unwrap();
+    assert!(markdown.contains("| checked | drifted | repaired | held | failed | unknown |"), "{markdown}");
+    assert!(markdown.contains("held: it would pass the limit"), "{markdown}");
+    world.no_faults().await;
+    world.org_lines = String::new();
+    for shard in ["1/3", "2/3", "3/3"] {
+        world.patch(json!({}), false).await;
+        let swept = world.beadle(&["sweep", "--shard", shard, "--without-store"]).await.expect(0);
+        assert!(swept.out.contains(&format!("shard {shard}")), "{}", swept.out);
+    }
+    assert!(all_declared(&world));
+    let calls = world.writes().len();
+    world.beadle(&["sweep"]).await.expect(0);
+    assert_eq!(world.writes().len(), calls, "a second run writes nothing");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_short_listing_is_an_incomplete_sweep() {
+    let mut world = World::new(acme(many(4, false))).await;
+    world.policy("settings.yml", POLICY);
+    world
+        .fault(
+            json!({ "path": "/graphql", "contains": "rganization(login: $org)", "shorten": "repositories" }),
+        )
+        .await;
+    let swept = world.beadle(&["sweep"]).await.expect(1);
+    assert!(swept.err.contains("the list came back short (3 of 4)"), "{} {}", swept.out, swept.err);
+    world.no_faults().await;
+    world.fault(json!({ "path": "/graphql", "contains": "rganization(login: $org)", "shorten": "repositories", "count": 1 })).await;
+    world.beadle(&["sweep"]).await.expect(0);
+    world.checked = false; // a list without an entry that it counts is not as described
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_services_sweep_is_summed_up_in_the_journal_and_drift_names_who_caused_it() {
+    let world = World::new(acme(many(3, true))).await;
+    world.policy("settings.yml", POLICY);
+    let _serving = world.serve().await;
+    world.connect();
+    for _ in 0..1500 {
+        let journal = world.beadle(&["journal", "--format", "ndjson"]).await.expect(0);
+        if let Some(line) = journal.out.lines().find(|line| line.contains("\"kind\":\"sweep\"")) {
+            let entry: Value = serde_json::from_str(line).unwrap();
+            let summary = &entry["detail"]["summary"];
+            assert_eq!((&summary["checked"], &summary["repaired"]), (&json!(3), &json!(3)), "{entry}");
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(all_declared(&world));
+    world.patch(json!({ "r001": { "teams": { "contractors": "admin" } } }), true).await;
+    world.until("r001", "repair", is_declared).await;
+    for _ in 0..200 {
+        let journal = world.beadle(&["journal", "--format", "ndjson"]).await.expect(0);
+        if journal.out.contains("\"by\":\"octocat\"") {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("who caused the drift is not in the journal");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_two_writers_fight_over_is_left_contested() {
+    let mut world = World::new(acme(json!({ "widgets": declared() }))).await;
+    world.org_lines = "[org.guard]\nrepeats = 3\n".into();
+    world.policy("settings.yml", POLICY);
+    let _serving = world.serve().await;
+    world.connect();
+    for _ in 0..3 {
+        world.patch(json!({ "widgets": { "teams": { "contractors": "admin" } } }), true).await;
+        world.until("widgets", "repair", is_declared).await;
+        tokio::time::sleep(Duration::from_millis(400)).await;
+    }
+    world.patch(json!({ "widgets": { "teams": { "contractors": "admin" }, "has_wiki": true } }), true).await;
+    world
+        .until("widgets", "repair of what nobody fights over", |found| found["has_wiki"] == json!(false))
+        .await;
+    assert_eq!(world.repository("widgets")["teams"]["contractors"], "admin", "it is left alone");
+    let holds = world.beadle(&["holds", "--json"]).await.expect(0);
+    assert!(holds.out.contains("contested: the same change was made 3 times"), "{}", holds.out);
+    let hold: Value = serde_json::from_str(holds.out.lines().next().unwrap()).unwrap();
+    world.beadle(&["approve", hold["digest"].as_str().unwrap()]).await.expect(0);
+    world.until("widgets", "repair after an approval", is_declared).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bulk_writes_are_apart_and_an_events_are_not() {
+    let mut world = World::new(acme(many(3, true))).await;
+    world.org_lines = "[org.budget]\nwrite_every = \"1s\"\n".into();
+    world.policy("settings.yml", POLICY);
+    let started = Instant::now();
+    world.beadle(&["sweep"]).await.expect(0);
+    assert!(started.elapsed() >= Duration::from_secs(2), "three writes are two seconds apart at least");
+    let _serving = world.serve().await;
+    world.connect();
+    world.until_called("/graphql", 4).await;
+    let started = Instant::now();
+    let mut worse = declared();
+    worse["teams"] = json!({});
+    worse["protection"] = json!({});
+    world.patch(json!({ "fresh": { "branches": { "main": {} } } }), true).await;
+    world.until("fresh", "repair", is_declared).await;
+    let writes = world.writes().len();
+    assert!(
+        writes >= 8 && started.elapsed() < Duration::from_secs(20),
+        "{writes} writes burst for a new repository"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_waits_for_the_reset_and_goes_on() {
+    let minute = Duration::from_millis(150); // an hour is 9 s
+    let limits = Limits { minute, core: 60, graphql: 200, ..Limits::default() };
+    let settings = Settings { record: true, limits, ..Settings::default() };
+    let mut world = World::with(acme(many(30, false)), settings).await;
+    world.org_lines = "[org.budget]\nminute = \"1s\"\n".into();
+    world.policy("settings.yml", &format!("{POLICY}autolinks: []\nactions: {{ enabled: true }}\n"));
+    // 60 calls are needed, and sweeps may use 48 of the 60 in an hour.
+    let swept = world.beadle(&["sweep"]).await.expect(0);
+    assert!(swept.err.contains("waiting for the budget"), "{}", swept.err);
+    assert!(swept.out.contains("31 checked, 0 drifted"), "{}", swept.out);
+    assert_eq!(refused(&world), 0, "GitHub had to refuse calls");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_shards_in_two_processes_stay_under_the_limits_of_one_credential() {
+    for without_store in [false, true] {
+        let minute = Duration::from_secs(2);
+        let limits = Limits { minute, rest_points: 90, ..Limits::default() };
+        let settings = Settings { record: true, limits, ..Settings::default() };
+        let mut world = World::with(acme(many(60, false)), settings).await;
+        world.org_lines = "[org.budget]\nminute = \"2s\"\nrest_points = 80\n".into();
+        world.policy("settings.yml", &format!("{POLICY}autolinks: []\nactions: {{ enabled: true }}\n"));
+        world.beadle(&["queue"]).await.expect(0); // the store is made
+        let run = |shard: &'static str| {
+            let mut command = world.command();
+            command.args(["sweep", "--shard", shard]);
+            if without_store {
+                command.arg("--without-store");
+            }
+            tokio::task::spawn_blocking(move || command.output().unwrap())
+        };
+        let (one, two) = tokio::join!(run("1/2"), run("2/2"));
+        for output in [one.unwrap(), two.unwrap()] {
+            let err = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert_eq!(output.status.code(), Some(0), "{err}");
+        }
+        assert_eq!(refused(&world), 0, "GitHub had to refuse calls (without a store: {without_store})");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn budget_tells_what_is_left_and_costs_nothing() {
+    let world = World::new(acme(many(1, false))).await;
+    world.policy("settings.yml", POLICY);
+    let told = world.beadle(&["budget"]).await.expect(0);
+    assert!(told.out.contains("core     5000 of 5000 left, 4000 of it for sweeps"), "{}", told.out);
+    let told = world.beadle(&["budget", "--json"]).await.expect(0).json();
+    assert_eq!(told["resources"]["graphql"]["remaining"], 5000, "{told}");
+}

@@ -1,0 +1,177 @@
+//! Layers with selectors, ranks and first_match; what a list says of itself; explain; the policy's own tests.
+
+use serde_json::{Value, json};
+
+use crate::world::{World, acme};
+
+/// The cop's either-or: database, else test, else.
+const LEADS: &str = "
+rank: 200
+select: { name: ['*'] }
+except: { name: 'legacy-*' }
+first_match:
+  - select: { name: '*database*' }
+    teams: { additive: [{ name: platform, permission: admin }, { name: engineering, permission: push }] }
+  - select: { name: '*test*' }
+    teams: { additive: [{ name: engineering, permission: push }, { name: security, permission: admin }] }
+  - teams: { additive: [{ name: engineering, permission: admin }] }
+";
+
+async fn organisation() -> World {
+    let world = World::new(acme(json!({
+        "orders-database": { "branches": { "main": {} }, "teams": { "contractors": "pull" } },
+        "test-database": { "branches": { "main": {} } },
+        "load-test": { "branches": { "main": {} } },
+        "shop": { "branches": { "main": {} }, "topics": ["web"], "properties": { "tier": "gold" } },
+        "legacy-shop": { "branches": { "main": {} } },
+    })))
+    .await;
+    world.policy("settings.yml", "repository: { has_wiki: false }\n");
+    std::fs::create_dir_all(world.path().join("policy/layers")).unwrap();
+    std::fs::create_dir_all(world.path().join("policy/tests")).unwrap();
+    world
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_that_matches_holds_and_an_additive_list_removes_nobody() {
+    let world = organisation().await;
+    world.policy("layers/leads.yml", LEADS);
+    world.beadle(&["apply", "--yes"]).await.expect(0);
+    let teams = |name: &str| world.repository(name)["teams"].clone();
+    let wanted = json!({ "contractors": "pull", "platform": "admin", "engineering": "push" });
+    assert_eq!(teams("orders-database"), wanted, "who is not listed stays");
+    assert_eq!(
+        teams("test-database"),
+        json!({ "platform": "admin", "engineering": "push" }),
+        "database first"
+    );
+    assert_eq!(teams("load-test"), json!({ "engineering": "push", "security": "admin" }));
+    assert_eq!(teams("shop"), json!({ "engineering": "admin" }));
+    assert_eq!(teams("legacy-shop"), json!({}), "excepted");
+    world.beadle(&["plan"]).await.expect(0);
+    // The highest layer's word on the list counts.
+    world.policy(
+        "repos/orders-database.yml",
+        "teams: { exclusive: [{ name: platform, permission: pull }] }\n",
+    );
+    let plan = world.beadle(&["plan"]).await.expect(2);
+    assert!(plan.out.contains("team contractors: permission: pull → gone"), "{}", plan.out);
+    assert!(plan.out.contains("team platform: permission: admin → pull"), "{}", plan.out);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_selector_selects() {
+    let world = organisation().await;
+    let cases = [
+        ("topic: web", vec!["shop"]),
+        ("property: { tier: [silver, gold] }", vec!["shop"]),
+        ("property: { tier: bronze }", vec![]),
+        ("visibility: private, name: '*-database'", vec!["orders-database", "test-database"]),
+        ("visibility: public", vec![]),
+        ("fork: true", vec![]),
+        ("team: contractors", vec!["orders-database"]),
+        ("created_after: 2999-01-01", vec![]),
+        ("created_before: 2999-01-01, fork: false, name: shop", vec!["shop"]),
+    ];
+    for (select, wanted) in cases {
+        world.policy(
+            "layers/one.yml",
+            &format!("select: {{ {select} }}\nrepository: {{ has_issues: false }}\n"),
+        );
+        let plan = world.beadle(&["plan", "--format", "json"]).await.json();
+        let repositories = plan["organisations"][0]["repositories"].as_array().unwrap();
+        let reached = repositories.iter().filter(|repository| repository.to_string().contains("has_issues"));
+        let mut reached: Vec<&str> = reached
+            .map(|repository| repository["name"].as_str().unwrap().trim_start_matches("acme/"))
+            .collect();
+        reached.sort_unstable();
+        assert_eq!(reached, wanted, "{select}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_higher_rank_wins_and_two_of_one_rank_that_disagree_are_an_error_with_both_lines() {
+    let world = organisation().await;
+    world.policy("layers/low.yml", "rank: 10\nrepository:\n  has_issues: false\n");
+    world.policy("layers/high.yml", "rank: 20\nrepository:\n  has_issues: true\n");
+    world.beadle(&["apply", "--yes"]).await.expect(0);
+    assert_eq!(world.repository("shop")["has_issues"], json!(true));
+    // Both reach everything: it is seen without asking anybody.
+    world.policy("layers/high.yml", "rank: 10\nrepository:\n  has_issues: true\n");
+    let checked = world.beadle(&["check"]).await.expect(1);
+    assert!(
+        checked.out.contains("layers/high.yml:3") && checked.out.contains("layers/low.yml:3"),
+        "{}",
+        checked.out
+    );
+    // They meet at one repository only.
+    world.policy("layers/low.yml", "rank: 10\nselect: { topic: web }\nrepository:\n  has_issues: false\n");
+    world.policy("layers/high.yml", "rank: 10\nselect: { name: s* }\nrepository:\n  has_issues: true\n");
+    let plan = world.beadle(&["plan"]).await.expect(2);
+    let said = "layers/high.yml:4 and layers/low.yml:4 say different things of `repository.has_issues`";
+    assert!(plan.out.contains(said), "{}", plan.out);
+    assert!(!plan.out.contains("changes settings"), "nothing of it is touched: {}", plan.out);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn explain_names_every_value_its_line_and_what_it_overrode() {
+    let world = organisation().await;
+    world.policy("layers/leads.yml", LEADS);
+    world.policy("repos/shop.yml", "repository: { has_wiki: true }\n");
+    let explained = world.beadle(&["explain", "acme/shop"]).await.expect(0);
+    for line in [
+        "reached by layers/leads.yml (rank 200)",
+        "repository.has_wiki            true  [repos/shop.yml:1]",
+        "overrode false  [settings.yml:1]",
+        "teams[engineering].permission  admin  [layers/leads.yml:10]",
+    ] {
+        assert!(explained.out.contains(line), "{line}\n{}", explained.out);
+    }
+    let only = world.beadle(&["explain", "acme/shop", "teams", "--json"]).await.expect(0).json();
+    assert!(
+        only["values"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|value| value["path"].as_str().unwrap().starts_with("teams"))
+    );
+    world.beadle(&["explain", "acme/nothing"]).await.expect(1);
+    world.policy("deployment-settings.yml", "restrictedRepos: [shop]\n");
+    let left = world.beadle(&["explain", "acme/shop"]).await.expect(0);
+    assert!(left.out.contains("left alone"), "{}", left.out);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_policys_own_tests_are_run_by_check() {
+    let world = organisation().await;
+    world.policy("layers/leads.yml", LEADS);
+    let tests = "
+- name: a database has the platform as its admin
+  repository: { name: orders-database, topics: [x], visibility: internal }
+  expect:
+    repository: { has_wiki: false }
+    teams: [{ name: platform, permission: admin }]
+  absent: ['teams[security]']
+- name: legacy has no teams
+  repository: { name: legacy-shop }
+  absent: [teams]
+- name: archived ones are left alone
+  repository: { name: old, archived: true }
+  skipped: true
+";
+    world.policy("tests/leads.yml", tests);
+    let checked = world.beadle(&["check"]).await.expect(0);
+    assert!(checked.out.contains("3 tests"), "{}", checked.out);
+    world.policy(
+        "tests/leads.yml",
+        &tests.replace("platform, permission: admin", "platform, permission: pull"),
+    );
+    let checked = world.beadle(&["check"]).await.expect(1);
+    assert!(checked.out.contains("tests/leads.yml:6"), "{}", checked.out);
+    assert!(checked.out.contains("is \"admin\", and not \"pull\" (layers/leads.yml:7)"), "{}", checked.out);
+    world.policy("tests/leads.yml", "- { name: x, repositori: {} }\n");
+    assert!(world.beadle(&["check"]).await.expect(1).out.contains("did you mean `repository`?"));
+    let as_json: Value = world.beadle(&["check", "--json"]).await.expect(1).json();
+    assert_eq!(as_json[0]["accepted"], json!(true), "a failing test is no reason to refuse the policy");
+    assert_eq!(world.sim.calls().len(), 0, "a check asks nobody");
+}

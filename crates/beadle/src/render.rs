@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use beadle_engine::{Change, Field, Key, Mode, Plan, Report, Risk, Risks, Step, StepResult};
+use beadle_repositories::Shard;
 use serde_json::{Value, json};
 
 use crate::printer::{Printer, Tone};
@@ -160,7 +161,7 @@ pub(crate) fn summary(printer: &Printer, plan: &OrgPlan) -> String {
 }
 
 /// For programs.
-pub(crate) fn json(plans: &[OrgPlan]) -> Value {
+pub(crate) fn json(plans: &[OrgPlan], shard: Shard) -> Value {
     let organisations: Vec<Value> = plans
         .iter()
         .map(|plan| {
@@ -186,7 +187,7 @@ pub(crate) fn json(plans: &[OrgPlan]) -> Value {
             })
         })
         .collect();
-    json!({ "organisations": organisations })
+    json!({ "shard": shard.to_string(), "organisations": organisations })
 }
 
 /// For pull requests and job summaries.

@@ -9,13 +9,13 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::budget::current_lane;
-use crate::clock::Clock;
+use crate::clock::{Clock, Time};
 use crate::failure::{Class, Failure};
 use crate::guard::{Hold, Limits, Verdict};
 use crate::journal::{Entry, EntryKind};
-use crate::key::Key;
+use crate::key::{Key, Lane};
 use crate::pace::WritePace;
-use crate::plan::{Change, Plan, Risk, Unknown};
+use crate::plan::{Change, Field, Plan, Risk, Unknown};
 use crate::queue::Lease;
 use crate::store::{Listing, Store};
 
@@ -57,6 +57,8 @@ pub struct Gate {
     pub limits: Limits,
     /// The turns of bulk writes.
     pub pace: WritePace,
+    /// Waits for its turn in its place: for commands, that have no queue to wait in.
+    pub patient: bool,
     /// The policy's generation that the plan was made by.
     pub generation: String,
 }
@@ -145,7 +147,7 @@ pub async fn apply<W: Send + Sync + 'static>(
     gate: &Gate,
     told: &(dyn Fn(usize, &StepResult) + Send + Sync),
 ) -> Result<Report, Failure> {
-    let mut results = judge(key, plan, gate).await?;
+    let (mut results, asked) = judge(key, plan, gate).await?;
     for (at, result) in results.iter().enumerate() {
         if let Some(result) = result {
             told(at, result);
@@ -153,10 +155,13 @@ pub async fn apply<W: Send + Sync + 'static>(
     }
     let lane = current_lane();
     let writes = results.iter().filter(|result| result.is_none()).count();
-    gate.pace.book(key, writes, lane, gate.clock.now()).map_err(|until| {
-        let text = "it waits for its turn among the bulk writes";
-        Failure::new(Class::RateLimited { until, spares_events: true }, text)
-    })?;
+    while let Err(until) = gate.pace.book(key, writes, lane, gate.clock.now()) {
+        if !gate.patient {
+            return Err(turn(until));
+        }
+        gate.clock.sleep_until(until).await;
+    }
+    let begun = gate.clock.now();
     let mut failure: Option<Failure> = None;
     let mut session = None;
     for (at, change) in plan.changes.iter().enumerate() {
@@ -173,7 +178,15 @@ pub async fn apply<W: Send + Sync + 'static>(
             }
             let Some(session) = &session else { continue };
             gate.pace.turn(lane, &gate.clock).await;
-            match write(key, plan, change, session.as_ref(), gate).await {
+            let now = gate.clock.now();
+            if !gate.patient && lane != Lane::Event && now.since(begun) > LONGEST {
+                // The rest has its turn after the others; it is planned anew then.
+                failure = Some(graver(failure, turn(now)));
+                told(at, &StepResult::NotReached);
+                results[at] = Some(StepResult::NotReached);
+                continue;
+            }
+            match write(key, plan, change, session.as_ref(), gate, asked.contains(&at)).await {
                 Ok(()) => StepResult::Written,
                 Err(error) => {
                     let text = error.text.clone();
@@ -185,6 +198,7 @@ pub async fn apply<W: Send + Sync + 'static>(
         told(at, &result);
         results[at] = Some(result);
     }
+    gate.pace.settle(gate.clock.now());
     let steps = plan.changes.iter().zip(results);
     Ok(Report {
         subject: plan.subject.clone(),
@@ -200,6 +214,14 @@ pub async fn apply<W: Send + Sync + 'static>(
     })
 }
 
+/// How long a run makes bulk writes before it lets others have their turns.
+const LONGEST: Duration = Duration::from_secs(120);
+
+fn turn(until: Time) -> Failure {
+    let text = "it waits for its turn among the bulk writes";
+    Failure::new(Class::RateLimited { until, spares_events: true }, text)
+}
+
 /// A hold whose change is no longer planned is over, and so is its approval; where an aspect is unknown, nothing is.
 pub async fn forget_what_is_mended<W>(key: &Key, plan: &Plan<W>, gate: &Gate) -> Result<(), Failure> {
     let held = gate.store.holds_of(key).await?;
@@ -208,8 +230,11 @@ pub async fn forget_what_is_mended<W>(key: &Key, plan: &Plan<W>, gate: &Gate) ->
     }
     let planned: Vec<String> = plan.changes.iter().map(|change| change.digest(key)).collect();
     let unknown = |aspect: &str| plan.unknowns.iter().any(|unknown| unknown.aspect == aspect);
-    let over =
-        held.into_iter().filter(|hold| !planned.contains(&hold.digest) && !unknown(&hold.change.aspect));
+    // What is contested stays so until somebody approves it, or another generation asks for something else.
+    let stays = |hold: &Hold| hold.contested && hold.approved_by.is_none();
+    let over = held
+        .into_iter()
+        .filter(|hold| !planned.contains(&hold.digest) && !unknown(&hold.change.aspect) && !stays(hold));
     let over: Vec<String> = over.map(|hold| hold.digest).collect();
     if !over.is_empty() {
         gate.store.release(over).await?;
@@ -218,7 +243,12 @@ pub async fn forget_what_is_mended<W>(key: &Key, plan: &Plan<W>, gate: &Gate) ->
 }
 
 /// Decides, for the whole plan before its first write, what modes and guard let pass: `None` may be written.
-async fn judge<W>(key: &Key, plan: &Plan<W>, gate: &Gate) -> Result<Vec<Option<StepResult>>, Failure> {
+/// And which changes the guard was asked for.
+async fn judge<W>(
+    key: &Key,
+    plan: &Plan<W>,
+    gate: &Gate,
+) -> Result<(Vec<Option<StepResult>>, HashSet<usize>), Failure> {
     let mut results: Vec<Option<StepResult>> = Vec::with_capacity(plan.changes.len());
     let now = gate.clock.now();
     let contested = contested(key, plan, gate).await?;
@@ -240,14 +270,16 @@ async fn judge<W>(key: &Key, plan: &Plan<W>, gate: &Gate) -> Result<Vec<Option<S
                 subject: plan.subject.clone(),
                 since: now,
                 why: fought_over.cloned().unwrap_or_default(),
+                contested: fought_over.is_some(),
                 approved_by: None,
                 generation: gate.generation.clone(),
                 change: change.describe(),
             });
         }
     }
+    let guarded: HashSet<usize> = places.iter().copied().collect();
     if asked.is_empty() {
-        return Ok(results);
+        return Ok((results, guarded));
     }
     let digests: Vec<_> = asked.iter().map(|hold| hold.digest.clone()).collect();
     let verdicts = gate.store.reserve(gate.lease.as_ref(), &gate.limits, asked, now).await?;
@@ -257,7 +289,7 @@ async fn judge<W>(key: &Key, plan: &Plan<W>, gate: &Gate) -> Result<Vec<Option<S
             results[at] = Some(StepResult::Held { digest, why });
         }
     }
-    Ok(results)
+    Ok((results, guarded))
 }
 
 /// How far back repeated repairs are counted.
@@ -273,6 +305,13 @@ async fn contested<'a, W>(
     if plan.changes.is_empty() || gate.limits.repeats == 0 {
         return Ok(found);
     }
+    // What was contested before stays so, whoever has the upper hand.
+    for hold in gate.store.holds_of(key).await?.into_iter().filter(|hold| hold.contested) {
+        let planned = plan.changes.iter().find(|change| change.aspect == hold.change.aspect);
+        if let (None, Some(change)) = (&hold.approved_by, planned) {
+            found.insert(change.aspect.as_str(), hold.why);
+        }
+    }
     let since = Some(gate.clock.now() - HOUR);
     let listing = Listing { after: 0, since, key: Some(key.to_string()), limit: u32::MAX };
     let entries = gate.store.entries(listing).await?;
@@ -281,17 +320,23 @@ async fn contested<'a, W>(
         .filter(|entry| entry.kind == EntryKind::Result && entry.detail["written"] == json!(false))
         .filter_map(|entry| entry.intent)
         .collect();
-    let mut made: HashMap<String, u32> = HashMap::new();
-    for entry in
-        entries.iter().filter(|entry| entry.kind == EntryKind::Intent && !failed.contains(&entry.seq))
-    {
+    let mut made: HashMap<(String, String, String, String), u32> = HashMap::new();
+    let counts = |entry: &&Entry| {
+        entry.kind == EntryKind::Intent
+            && !failed.contains(&entry.seq)
+            && entry.detail["generation"] == json!(gate.generation)
+    };
+    for entry in entries.iter().filter(counts) {
         if let Ok(change) = serde_json::from_value::<Change<()>>(entry.detail.clone()) {
-            *made.entry(change.digest(key)).or_default() += 1;
+            for field in &change.fields {
+                *made.entry(effect(&change, field)).or_default() += 1;
+            }
         }
     }
     for change in &plan.changes {
-        let times = made.get(&change.digest(key)).copied().unwrap_or(0);
-        if times >= gate.limits.repeats {
+        let times = change.fields.iter().filter_map(|field| made.get(&effect(change, field)).copied()).max();
+        let times = times.unwrap_or(0);
+        if times >= gate.limits.repeats && !found.contains_key(change.aspect.as_str()) {
             let why = format!(
                 "contested: the same change was made {times} times within an hour and is undone each time; find who else \
                  writes it (`beadle journal --key {key}`)"
@@ -303,15 +348,22 @@ async fn contested<'a, W>(
     Ok(found)
 }
 
+/// What a field of a change comes to, whatever it was before.
+fn effect<W>(change: &Change<W>, field: &Field) -> (String, String, String, String) {
+    (change.aspect.clone(), change.what.clone(), field.name.clone(), field.after.to_string())
+}
+
 async fn write<W: Send + Sync + 'static>(
     key: &Key,
     plan: &Plan<W>,
     change: &Change<W>,
     session: &dyn Session<W>,
     gate: &Gate,
+    asked: bool,
 ) -> Result<(), Failure> {
-    let detail =
+    let mut detail =
         serde_json::to_value(change.describe()).map_err(|error| Failure::new(Class::Fatal, error))?;
+    detail["generation"] = json!(gate.generation);
     let entry = |kind, intent, detail| Entry {
         seq: 0,
         at: gate.clock.now(),
@@ -335,7 +387,7 @@ async fn write<W: Send + Sync + 'static>(
     };
     let result = vec![entry(EntryKind::Result, Some(intent), detail)];
     gate.store.journal(None, result, gate.clock.now()).await?;
-    if written.is_ok() && change.risks().is_guarded() {
+    if written.is_ok() && asked {
         // If somebody approved it, that was for this one time.
         gate.store.release(vec![change.digest(key)]).await?;
     }

@@ -73,6 +73,9 @@ pub struct Hold {
     pub since: Time,
     /// What stopped it. One that is given when room is asked for is held for that, unless it was approved.
     pub why: String,
+    /// Two writers fight over its aspect.
+    #[serde(default)]
+    pub contested: bool,
     /// Who let it pass, if somebody did.
     pub approved_by: Option<String>,
     /// The policy's generation that asked for it.

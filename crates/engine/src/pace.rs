@@ -53,10 +53,11 @@ impl WritePace {
 
     /// Books the turns that a run of `key` needs for its writes. `Err`: come back then, the turn is kept.
     pub fn book(&self, key: &Key, writes: usize, lane: Lane, now: Time) -> Result<(), Time> {
+        let mut state = self.state();
         if lane == Lane::Event || writes == 0 || self.every.is_zero() {
+            state.booked.remove(key);
             return Ok(());
         }
-        let mut state = self.state();
         state.booked.retain(|_, at| *at + FORGOTTEN > now);
         if let Some(&at) = state.booked.get(key) {
             if at > now {
@@ -74,6 +75,14 @@ impl WritePace {
         }
         state.booked.insert(key.clone(), at);
         Err(at)
+    }
+
+    /// A run has ended. What it booked and did not use is for the next.
+    pub fn settle(&self, now: Time) {
+        let mut state = self.state();
+        if state.booked.is_empty() {
+            state.next = (state.last + self.step(&state)).max(now);
+        }
     }
 
     /// Waits until the next bulk write may be made.
@@ -110,6 +119,17 @@ mod tests {
         assert_eq!(pace.book(&key(2), 5, Lane::Sweep, Time(9_000)), Err(Time(10_000)), "asked too early");
         assert_eq!(pace.book(&key(2), 5, Lane::Sweep, Time(10_000)), Ok(()));
         assert_eq!(pace.book(&key(4), 1, Lane::Event, Time(10_000)), Ok(()), "an event waits for nobody");
+        assert_eq!(
+            pace.book(&key(3), 1, Lane::Event, Time(10_000)),
+            Ok(()),
+            "nor does one whose turn was booked"
+        );
+        pace.settle(Time(10_000));
+        assert_eq!(
+            pace.book(&key(5), 1, Lane::Sweep, Time(10_000)),
+            Ok(()),
+            "what nobody used is free again"
+        );
     }
 
     #[tokio::test(start_paused = true)]

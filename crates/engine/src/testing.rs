@@ -47,6 +47,7 @@ fn hold(n: u64, digest: &str, risk: Risk, generation: &str) -> Hold {
         subject: "acme/widgets".into(),
         since: Time(0),
         why: String::new(),
+        contested: false,
         approved_by: None,
         generation: generation.into(),
         change: Change { aspect, what, fields: vec![field], mode, after: Vec::new(), write: () },

@@ -69,6 +69,7 @@ impl<P: Planner, W: Writer<P::Write>> Reconcile for Reconciler<P, W> {
             lease: Some(run.lease.clone()),
             limits: self.limits,
             pace: self.pace.clone(),
+            patient: false,
             generation,
         };
         forget_what_is_mended(key, &plan, &gate).await?;

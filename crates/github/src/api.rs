@@ -18,6 +18,8 @@ use crate::{conditional, documents};
 pub(crate) const ACCEPT: &str = "application/vnd.github+json";
 /// <https://docs.github.com/rest/about-the-rest-api/api-versions>
 const VERSION: HeaderValue = HeaderValue::from_static("2022-11-28");
+/// The rows of a page that is full.
+const WHOLE_PAGE: usize = 100;
 /// More pages than any list has; a list that goes on for ever is cut and counts as short.
 const MOST_PAGES: usize = 1000;
 
@@ -159,12 +161,27 @@ impl Api {
 
     /// Every row of a list, page by page.
     pub(crate) async fn list<T: DeserializeOwned>(&self, path: &str) -> Result<Vec<T>, TransportError> {
+        self.pages(path, true).await
+    }
+
+    /// The same, which is not kept between runs.
+    pub(crate) async fn list_anew<T: DeserializeOwned>(&self, path: &str) -> Result<Vec<T>, TransportError> {
+        self.pages(path, false).await
+    }
+
+    async fn pages<T: DeserializeOwned>(&self, path: &str, kept: bool) -> Result<Vec<T>, TransportError> {
         let mut rows = Vec::new();
         let mut next = Some(path.to_owned());
         for _ in 0..MOST_PAGES {
             let Some(path) = next else { return Ok(rows) };
-            let answer = self.read(&path).await?;
-            rows.extend(answer.json::<Vec<T>>()?);
+            let mut answer = if kept { self.read(&path).await? } else { self.get(&path).await? };
+            let mut page: Vec<T> = answer.json()?;
+            if kept && page.len() == WHOLE_PAGE && answer.next().is_none() {
+                // Whether another page follows is not in the body: one that did not change may have one now.
+                answer = self.get(&path).await?;
+                page = answer.json()?;
+            }
+            rows.extend(page);
             next = answer.next().map(str::to_owned);
         }
         Err(TransportError::Nonsense { request: path.to_owned(), why: "the list has no end".into() })

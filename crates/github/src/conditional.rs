@@ -79,8 +79,9 @@ pub(crate) async fn read(api: &Api, path: &str) -> Result<Answer, TransportError
         && let Some(kept) = kept
     {
         let mut answer = Answer { status: 200, body: Bytes::from(kept.body), ..answer };
+        // Where GitHub says it again, that counts.
         if let Some(link) = kept.link.and_then(|link| HeaderValue::from_str(&link).ok()) {
-            answer.headers.insert(header::LINK, link);
+            answer.headers.entry(header::LINK).or_insert(link);
         }
         return Ok(answer);
     }

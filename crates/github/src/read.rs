@@ -257,6 +257,11 @@ impl Reader {
         self.api.list(&below(repository, path)).await.map_err(Failure::from)
     }
 
+    /// The same, which is not kept between runs.
+    pub async fn list_anew_below(&self, repository: &Repository, path: &str) -> Result<Vec<Value>, Failure> {
+        self.api.list_anew(&below(repository, path)).await.map_err(Failure::from)
+    }
+
     /// What REST shows at `path` below the organisation.
     pub async fn of_organisation(&self, path: &str) -> Result<Value, Failure> {
         let path = format!("orgs/{}/{path}", segment(self.organisation()));

@@ -51,7 +51,12 @@ fn lower(value: &Value) -> Value {
 fn rule(row: &Value) -> Option<Value> {
     let kind = row["type"].as_str()?.to_lowercase();
     let mut rule = json!({ "type": kind });
-    let parameters = snake(&row["parameters"]);
+    let mut parameters = snake(&row["parameters"]);
+    if let Some(methods) = parameters.get_mut("allowed_merge_methods").and_then(Value::as_array_mut) {
+        for method in methods {
+            *method = lower(method);
+        }
+    }
     if parameters.as_object().is_some_and(|parameters| !parameters.is_empty()) {
         rule["parameters"] = parameters;
     }

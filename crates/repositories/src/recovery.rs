@@ -6,7 +6,9 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use beadle_engine::{Accepted, Clock, Delivery, Entry, EntryKind, Failure, Key, Lane, Mark, Store, Time};
+use beadle_engine::{
+    Accepted, Class, Clock, Delivery, Entry, EntryKind, Failure, Key, Lane, Mark, Store, Time,
+};
 use beadle_github::{DeliveryRow, Reader, Writer};
 use beadle_hooks::github::Dispatched;
 use serde::Serialize;
@@ -103,10 +105,15 @@ impl Recovery {
                     recovered.given_up += 1;
                     sweeps.insert(&of.instance);
                 }
-                _ => {
-                    self.writer.redeliver(newest.id).await?;
-                    recovered.redelivered += 1;
-                }
+                _ => match self.writer.redeliver(newest.id).await {
+                    Ok(()) => recovered.redelivered += 1,
+                    // It may have left the log meanwhile.
+                    Err(failure) if failure.class == Class::Rejected => {
+                        recovered.given_up += 1;
+                        sweeps.insert(&of.instance);
+                    }
+                    Err(failure) => return Err(failure),
+                },
             }
         }
         if recovered.beyond {

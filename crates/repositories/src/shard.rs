@@ -24,6 +24,17 @@ impl Shard {
         self.of
     }
 
+    /// Its part of a limit; what does not divide belongs to the first shards.
+    pub fn part(self, limit: u32) -> u32 {
+        let part = u64::from(limit) / self.of + u64::from(self.index <= u64::from(limit) % self.of);
+        u32::try_from(part).unwrap_or(limit)
+    }
+
+    /// Which one it is, from 1.
+    pub fn index(self) -> u64 {
+        self.index
+    }
+
     /// Whether what belongs to no repository is done here.
     pub fn is_first(self) -> bool {
         self.index == 1

@@ -1,5 +1,6 @@
 //! A sweep: the organisation and every repository of it made due, and what became of them.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -103,7 +104,10 @@ pub async fn summarise(store: &dyn Store, instance: &str, now: Time) -> Result<O
     let is_its = |row: &Row| {
         row.key.instance() == instance && matches!(row.key.kind(), "repository" | "organisation" | "sweep")
     };
-    let waits = |row: &&Row| is_its(row) && row.parked.is_none() && row.lane == Lane::Sweep;
+    // What was marked after that is not of this sweep.
+    let waits = |row: &&Row| {
+        is_its(row) && row.parked.is_none() && row.lane == Lane::Sweep && row.first_dirty <= begun.at
+    };
     if rows.iter().any(|row| waits(&row)) {
         return Ok(None);
     }
@@ -111,22 +115,26 @@ pub async fn summarise(store: &dyn Store, instance: &str, now: Time) -> Result<O
     let parked =
         rows.iter().filter(|row| is_its(row) && row.parked.as_ref().is_some_and(|p| p.since >= begun.at));
     summary.failed += parked.count() as u64;
+    let mut last_runs: HashMap<String, Entry> = HashMap::new();
     let mut after = 0;
     loop {
         let listing = Listing { after, since: Some(begun.at), key: None, limit: PAGE };
         let entries = store.entries(listing).await?;
         let Some(last) = entries.last() else { break };
         after = last.seq;
-        let runs = entries.iter().filter(|entry| entry.kind == EntryKind::Run);
-        for run in runs.filter(|run| run.key.parse::<Key>().is_ok_and(|key| key.instance() == instance)) {
-            let some = |what: &str| u64::from(run.detail[what].as_u64().is_some_and(|count| count > 0));
-            summary.drifted += some("changes");
-            summary.repaired += some("written");
-            summary.held += some("held");
-            summary.failed += some("failed");
-            summary.unknown +=
-                u64::from(run.detail["unknown"].as_array().is_some_and(|list| !list.is_empty()));
+        let of_instance = |key: &str| key.parse::<Key>().is_ok_and(|key| key.instance() == instance);
+        for run in entries.into_iter().filter(|entry| entry.kind == EntryKind::Run && of_instance(&entry.key))
+        {
+            last_runs.insert(run.key.clone(), run);
         }
+    }
+    for run in last_runs.values() {
+        let some = |what: &str| u64::from(run.detail[what].as_u64().is_some_and(|count| count > 0));
+        summary.drifted += some("changes");
+        summary.repaired += some("written");
+        summary.held += some("held");
+        summary.failed += some("failed");
+        summary.unknown += u64::from(run.detail["unknown"].as_array().is_some_and(|list| !list.is_empty()));
     }
     let entry = Entry {
         seq: 0,

@@ -1,6 +1,6 @@
 //! The operator listener: `/readyz`, `/metrics`. On loopback unless the configuration says otherwise.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -22,8 +22,8 @@ pub struct Operator {
     pub metrics: Arc<Metrics>,
     /// What the worker did.
     pub counts: Arc<WorkerCounts>,
-    /// The credentials' budgets.
-    pub budgets: Vec<Budgets>,
+    /// The credentials' budgets, of organisations that are open by now.
+    pub budgets: Arc<RwLock<Vec<Budgets>>>,
     /// The bearer token that callers must show; required wherever the listener is not on loopback.
     pub token: Option<SecretString>,
 }
@@ -68,7 +68,8 @@ async fn metrics(State(operator): State<Arc<Operator>>, headers: HeaderMap) -> R
             return (StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")).into_response();
         }
     };
-    match operator.metrics.scrape(&depth, held, now, &operator.counts, &operator.budgets) {
+    let budgets = operator.budgets.read().unwrap_or_else(PoisonError::into_inner).clone();
+    match operator.metrics.scrape(&depth, held, now, &operator.counts, &budgets) {
         Ok(text) => {
             ([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text)
                 .into_response()

@@ -32,7 +32,7 @@ pub(crate) fn reserve(
                 continue;
             }
             // What was booked in this window, and is tried again, is booked once.
-            None if booked(connection, &hold.digest, since)? => {
+            None if booked(connection, &hold.digest, since, now)? => {
                 verdicts.push(Verdict::Pass);
                 continue;
             }
@@ -65,9 +65,10 @@ pub(crate) fn reserve(
     Ok(verdicts)
 }
 
-fn booked(connection: &Connection, digest: &str, since: Time) -> rusqlite::Result<bool> {
-    let sql = "SELECT EXISTS (SELECT 1 FROM guard_window WHERE digest = ?1 AND written = 0 AND at > ?2)";
-    connection.prepare_cached(sql)?.query_row(params![digest, since.0], |row| row.get(0))
+/// Whether room was booked in this window and not used yet; it counts from now on, when it is used.
+fn booked(connection: &Connection, digest: &str, since: Time, now: Time) -> rusqlite::Result<bool> {
+    let sql = "UPDATE guard_window SET at = max(at, ?3) WHERE digest = ?1 AND written = 0 AND at > ?2";
+    Ok(connection.prepare_cached(sql)?.execute(params![digest, since.0, now.0])? > 0)
 }
 
 fn used(connection: &Connection, instance: &str, since: Time) -> rusqlite::Result<Risks> {

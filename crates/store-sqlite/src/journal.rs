@@ -43,13 +43,18 @@ fn read_entry(row: &rusqlite::Row<'_>) -> rusqlite::Result<Entry> {
 }
 
 pub(crate) fn entries(connection: &Connection, listing: &Listing) -> rusqlite::Result<Vec<Entry>> {
-    let sql = format!(
-        "SELECT {COLUMNS} FROM journal WHERE seq > ?1 AND at >= ?2 AND (?3 IS NULL OR key = ?3) ORDER BY seq LIMIT ?4"
-    );
+    // Two texts: one that may or may not have a key would look at the whole table.
+    let of_key = if listing.key.is_some() { "key = ?3 AND" } else { "?3 IS NULL AND" };
+    let sql =
+        format!("SELECT {COLUMNS} FROM journal WHERE {of_key} seq > ?1 AND at >= ?2 ORDER BY seq LIMIT ?4");
     let since = listing.since.unwrap_or(Time(i64::MIN)).0;
+    // Entries are numbered in their order, give or take a clock: the first one of the time is where to begin.
+    let first = "SELECT min(seq) FROM journal WHERE at >= ?1";
+    let first: Option<u64> = connection.prepare_cached(first)?.query_row([since], |row| row.get(0))?;
+    let after = listing.after.max(first.unwrap_or(0).saturating_sub(1));
     connection
         .prepare_cached(&sql)?
-        .query_map(params![listing.after, since, listing.key, listing.limit], read_entry)?
+        .query_map(params![after, since, listing.key, listing.limit], read_entry)?
         .collect()
 }
 
@@ -63,9 +68,9 @@ pub(crate) fn open_intents(connection: &Connection) -> rusqlite::Result<Vec<Entr
 
 pub(crate) fn deliveries(connection: &Connection, listing: &Listing) -> rusqlite::Result<Vec<DeliveryRow>> {
     let mut statement = connection.prepare_cached(
-        "SELECT source, id, event, instance, received, keys, actor FROM inbox
+        "SELECT source, id, event, instance, received, keys, actor FROM inbox INDEXED BY inbox_received
          WHERE received >= ?1 AND (?2 IS NULL OR instr(keys, '\"' || ?2 || '\"') > 0)
-         ORDER BY n DESC LIMIT ?3 OFFSET ?4",
+         ORDER BY received DESC, n DESC LIMIT ?3 OFFSET ?4",
     )?;
     let since = listing.since.unwrap_or(Time(i64::MIN)).0;
     let rows = statement.query_map(params![since, listing.key, listing.limit, listing.after], |row| {

@@ -271,11 +271,11 @@ impl Client {
             self.budgets.went_through(Resource::Secondary);
             return Ok(answer);
         }
-        Err(self.refused(request.resource, answer, now))
+        Err(self.refused(request.resource, request.writes, answer, now))
     }
 
     /// What an answer that is no success means.
-    fn refused(&self, resource: Resource, answer: Answer, now: Time) -> TransportError {
+    fn refused(&self, resource: Resource, writes: bool, answer: Answer, now: Time) -> TransportError {
         let message = message(&answer.body);
         let retry_after = answer::number(&answer.headers, "retry-after").map(|s| now + seconds(s));
         let used_up = answer::number(&answer.headers, "x-ratelimit-remaining") == Some(0);
@@ -284,8 +284,8 @@ impl Client {
         let limited = match answer.status {
             429 => true,
             403 => used_up || retry_after.is_some() || message.to_lowercase().contains("rate limit"),
-            // A server that asks for patience is left alone too.
-            503 => retry_after.is_some(),
+            // A server that asks for patience is left alone too; whether it did what it was asked nobody knows.
+            503 => retry_after.is_some() && !writes,
             _ => false,
         };
         if !limited {

@@ -73,13 +73,13 @@ impl Pace {
         }
         let all = if lane == Lane::Sweep { self.points / 5 * 4 } else { self.points };
         // Its part; and less where another process had more before this one came.
-        let limit = (all / *processes).min(all.saturating_sub(*others));
+        let limit = (all / *processes).max(points).min(all.saturating_sub(*others));
         let total: u32 = own.iter().map(|(_, points)| points).sum();
         if total + points <= limit || (own.is_empty() && *processes == 1) {
             own.push_back((now, points));
             return None;
         }
-        if own.is_empty() {
+        if points > limit || own.is_empty() {
             // The others have spent it all: until some of that is over.
             return Some(now + self.window / 10);
         }
@@ -88,7 +88,8 @@ impl Pace {
             excess = excess.saturating_sub(*points);
             excess == 0
         });
-        frees.map(|(at, _)| (*at + self.window).max(now + Duration::from_millis(1)))
+        let frees = frees.map_or(now, |(at, _)| *at + self.window);
+        Some(frees.max(now + Duration::from_millis(1)))
     }
 }
 
@@ -103,6 +104,8 @@ mod tests {
         assert_eq!(pace.try_take(1, Lane::Event, Time(0)), None);
         assert_eq!(pace.try_take(1, Lane::Event, Time(1)), None);
         assert_eq!(pace.try_take(1, Lane::Event, Time(2)), Some(Time(60_000)), "eight and two are ten");
+        pace.share(2, 10);
+        assert_eq!(pace.try_take(5, Lane::Event, Time(2)), Some(Time(6_002)), "nothing is left");
         pace.share(2, 0);
         for n in 3..6 {
             assert_eq!(pace.try_take(1, Lane::Event, Time(n)), None);

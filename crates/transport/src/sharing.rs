@@ -10,10 +10,10 @@ use crate::Client;
 
 /// How often a process looks at what the others say.
 pub const LOOK: Duration = Duration::from_secs(1);
-/// A process that said nothing for so long is gone.
-const GONE: Duration = Duration::from_secs(15);
-/// So often a process says something, also when nothing changed.
-const SIGN_OF_LIFE: Duration = Duration::from_secs(5);
+/// A process that said nothing for a quarter of the window is gone.
+const GONE: u32 = 4;
+/// So many times in a window a process says something, also when nothing changed.
+const SIGNS_OF_LIFE: u32 = 12;
 
 /// What a process says.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -50,11 +50,11 @@ impl Sharing {
     pub async fn look(&mut self, store: &dyn Store) -> Result<u32, StoreError> {
         let now = self.client.clock().now();
         let (rest, graphql) = self.client.spent(now);
-        let budgets = self.client.budgets();
+        let (budgets, window) = (self.client.budgets(), self.client.window());
         let refusals = budgets.refusals().into_iter().filter(|(_, until)| *until > now).collect();
         let accounts = budgets.accounts();
         let new = Said { at: self.said.at, accounts, refusals, rest, graphql, ended: false };
-        if new != self.said || self.said.at + SIGN_OF_LIFE <= now || self.said.at > now {
+        if new != self.said || self.said.at + window / SIGNS_OF_LIFE <= now || self.said.at > now {
             self.said = Said { at: now, ..new };
             let text = serde_json::to_string(&self.said).unwrap_or_default();
             store.put(&self.name, &text).await?;
@@ -65,11 +65,12 @@ impl Sharing {
             if name == self.name {
                 continue;
             }
-            if said.at + GONE <= now && said.at + self.client.window() <= now {
+            // A clock that was ahead may have written it.
+            if said.at + window <= now || said.at > now + window {
                 store.forget(&name).await?;
                 continue;
             }
-            processes += u32::from(!said.ended && said.at + GONE > now);
+            processes += u32::from(!said.ended && said.at + window / GONE > now);
             others = (others.0 + said.rest, others.1 + said.graphql);
             for (resource, account) in said.accounts {
                 self.client.budgets().report(resource, account);

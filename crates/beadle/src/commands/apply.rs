@@ -143,6 +143,7 @@ pub(super) async fn write(hand: &Hand<'_>, key: &Key, plan: &Writable) -> anyhow
         lease: None,
         limits: *limits,
         pace: org.pace.clone(),
+        patient: true,
         generation: org.policy.current().generation.clone(),
     };
     if plan.changes.is_empty() {

@@ -18,17 +18,20 @@ pub(crate) async fn run(config: &Config, args: &PlanArgs, printer: &Printer) -> 
     let clock = Clock::system();
     // A plan makes no file: it remembers where there is something to remember in.
     let store = config.database().exists().then(|| wiring::store(config)).transpose()?;
+    // Without a store the shards cannot tell each other what they spend.
+    let parts = if store.is_none() { args.selection.shard.of() } else { 1 };
     let mut plans = Vec::new();
     for file in config.orgs(args.selection.org.as_deref())? {
-        let org =
-            Org::open(config, file, &clock, Opening { store: store.as_ref(), patient: true, parts: 1 })?;
+        let org = Org::open(config, file, &clock, Opening { store: store.as_ref(), patient: true, parts })?;
         let shared = Shared::where_stored(&org, store.as_ref()).await;
         let planned = plan(&org, &args.selection, store.as_ref(), printer).await;
         Shared::end_all(shared).await;
         plans.push(planned?.0);
     }
     match args.format {
-        Format::Json => printer.line(serde_json::to_string_pretty(&render::json(&plans))?),
+        Format::Json => {
+            printer.line(serde_json::to_string_pretty(&render::json(&plans, args.selection.shard))?);
+        }
         Format::Text => plans.iter().for_each(|plan| printer.line(render::text(printer, plan))),
         Format::Markdown => plans.iter().for_each(|plan| printer.line(render::markdown(plan).trim_end())),
     }

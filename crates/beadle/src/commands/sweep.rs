@@ -81,11 +81,10 @@ async fn one(
     let mut limits = org.file.limits();
     if args.without_store {
         // The shards cannot tell each other what they wrote.
-        let part = |limit: u32| limit / u32::try_from(args.shard.of()).unwrap_or(u32::MAX);
         limits = Limits {
-            removes: part(limits.removes),
-            weakens: part(limits.weakens),
-            exposes: part(limits.exposes),
+            removes: args.shard.part(limits.removes),
+            weakens: args.shard.part(limits.weakens),
+            exposes: args.shard.part(limits.exposes),
             ..limits
         };
     }
@@ -130,6 +129,7 @@ async fn approve(
                 subject: plan.subject.clone(),
                 since: clock.now(),
                 why: "approved on the command line".into(),
+                contested: false,
                 approved_by: None,
                 generation: org.policy.current().generation.clone(),
                 change: change.describe(),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::Context as _;
 use beadle_engine::{Mode, Risk, Risks};
+use beadle_repositories::Shard;
 use serde::Deserialize;
 
 use crate::cli::TotalArgs;
@@ -14,6 +15,7 @@ use crate::printer::{Printer, Tone};
 /// What `beadle plan --format json` prints, as far as it is added up.
 #[derive(Deserialize)]
 struct Plans {
+    shard: String,
     organisations: Vec<Organisation>,
 }
 
@@ -49,11 +51,14 @@ struct Total {
 
 pub(crate) fn run(config: &Config, args: &TotalArgs, printer: &Printer) -> anyhow::Result<u8> {
     let mut totals: BTreeMap<String, Total> = BTreeMap::new();
+    let mut shards: Vec<Shard> = Vec::new();
     for path in &args.plans {
         let text =
             std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
         let plans: Plans = serde_json::from_str(&text)
             .with_context(|| format!("{} is not what `beadle plan --format json` prints", path.display()))?;
+        let shard = plans.shard.parse::<Shard>().map_err(anyhow::Error::msg);
+        shards.push(shard.with_context(|| format!("{}", path.display()))?);
         for organisation in plans.organisations {
             let total = totals.entry(organisation.name).or_default();
             total.incomplete.extend(organisation.incomplete);
@@ -71,6 +76,13 @@ pub(crate) fn run(config: &Config, args: &TotalArgs, printer: &Printer) -> anyho
                 }
             }
         }
+    }
+    shards.sort_by_key(|shard| shard.index());
+    let of = shards.first().map_or(1, |shard| shard.of());
+    let whole = shards.iter().map(|shard| (shard.index(), shard.of())).eq((1..=of).map(|index| (index, of)));
+    if !whole {
+        let given: Vec<String> = shards.iter().map(ToString::to_string).collect();
+        anyhow::bail!("every shard has to be there once, and there are: {}", given.join(", "));
     }
     let mut code = FINE;
     for (name, total) in &totals {

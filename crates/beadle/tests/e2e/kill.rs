@@ -32,12 +32,18 @@ async fn nothing_answered_2xx_is_lost_over_twenty_kills() {
     for n in 0..CONNECTIONS {
         repositories[format!("r{n:02}")] = declared();
     }
-    let limits =
-        Limits { minute: Duration::from_secs(1), core: 1_000_000, graphql: 1_000_000, ..Limits::default() };
+    let limits = Limits {
+        minute: Duration::from_secs(1),
+        core: 1_000_000_000,
+        graphql: 1_000_000_000,
+        rest_points: 1_000_000_000,
+        graphql_points: 1_000_000_000,
+        ..Limits::default()
+    };
     let mut world = World::with(acme(repositories), Settings { limits, ..Settings::default() }).await;
     world.lines = "[worker]\nlease = \"1s\"\n".into();
     world.org_lines =
-        "[org.budget]\nminute = \"1s\"\n[org.guard]\nrepeats = 0\nremoves = 1000000\nweakens = 1000000\n"
+        "[org.budget]\nminute = \"1s\"\nrest_points = 1000000000\ngraphql_points = 1000000000\n[org.guard]\nrepeats = 0\nremoves = 1000000\nweakens = 1000000\n"
             .into();
     world.policy("settings.yml", POLICY);
     world.checked = false; // the calls are those of the other tests

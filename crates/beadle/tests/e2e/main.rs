@@ -8,7 +8,9 @@
 mod contracts;
 mod world;
 
+mod action;
 mod careful;
+mod cop;
 mod dispatch;
 mod faults;
 mod guard;

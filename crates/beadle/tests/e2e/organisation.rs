@@ -121,7 +121,7 @@ async fn world() -> World {
         "old": { "archived": true },
     })))
     .await;
-    world.org_lines += "[org.guard]\nremoves = 100000\nweakens = 100000\nexposes = 100000\n";
+    world.org_lines += "[org.guard]\nrepeats = 0\nremoves = 100000\nweakens = 100000\nexposes = 100000\n";
     world.policy("settings.yml", SETTINGS);
     world
 }

@@ -10,6 +10,7 @@ use beadle_engine::{Failure, Field, Risk};
 use beadle_github::Method;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
 
 use super::{Aspect, Context, Sheet, Step, Target, field};
 use crate::policy::Node;
@@ -109,7 +110,8 @@ impl Aspect for Webhooks {
 
     async fn plan(&self, context: &Context<'_>, sheet: &mut Sheet) -> Result<(), Failure> {
         let Some(section) = context.desired.sections.get("webhooks") else { return Ok(()) };
-        let seen = context.reader.list_below(context.repository, "hooks?per_page=100").await?;
+        // Not kept between runs: addresses may hold secrets.
+        let seen = context.reader.list_anew_below(context.repository, "hooks?per_page=100").await?;
         let wants: Vec<Want<'_>> = section.items().iter().filter_map(Want::read).collect();
         let url = |hook: &Value| hook["config"]["url"].as_str().unwrap_or_default().to_owned();
         for want in &wants {
@@ -118,7 +120,7 @@ impl Aspect for Webhooks {
             if let (Some(name), None) = (named, &secret) {
                 let asked = &want.node.asked;
                 let why = format!("the configuration declares no secret `{name}` for the policy ({asked})");
-                sheet.part_unresolved(want.url, why);
+                sheet.part_unresolved(&shown(want.url), why);
                 continue;
             }
             match seen.iter().find(|hook| url(hook) == want.url) {
@@ -137,24 +139,42 @@ impl Aspect for Webhooks {
                 Risk::Removes,
             )];
             if let Some(id) = hook["id"].as_u64() {
-                sheet.change(format!("webhook {}", url(hook)), fields, Write::Delete { id });
+                sheet.change(format!("webhook {}", shown(&url(hook))), fields, Write::Delete { id });
             }
         }
         Ok(())
     }
 }
 
+/// An address without what may be secret in it; what is left out is told apart by its hash.
+fn shown(url: &str) -> String {
+    let (rest, query) = url.split_once('?').map_or((url, None), |(rest, query)| (rest, Some(query)));
+    let (scheme, place) = rest.split_once("://").unwrap_or(("", rest));
+    let host = place.split('/').next().unwrap_or_default();
+    let (user, place) = match host.rsplit_once('@') {
+        Some((user, _)) => (Some(user), &place[user.len() + 1..]),
+        None => (None, place),
+    };
+    let hidden = [user, query].into_iter().flatten().collect::<Vec<_>>().join("?");
+    if hidden.is_empty() {
+        return url.to_owned();
+    }
+    let hash =
+        Sha256::digest(&hidden).iter().take(3).fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
+    format!("{scheme}://{place} (and what is not shown, {hash})")
+}
+
 fn create(want: &Want<'_>, secret: Option<SecretString>, sheet: &mut Sheet) {
     let body =
         json!({ "name": "web", "active": want.active, "events": want.events, "config": want.config() });
     let fields = vec![field("events", Value::Null, json!(want.events), Some(&want.node.asked), Risk::Adds)];
-    sheet.change(format!("webhook {}", want.url), fields, Write::Create { body, secret });
+    sheet.change(format!("webhook {}", shown(want.url)), fields, Write::Create { body, secret });
 }
 
 fn change(want: &Want<'_>, found: &Value, secret: Option<SecretString>, sheet: &mut Sheet) {
     let Some(id) = found["id"].as_u64() else { return };
     let asked = |key: &str| Some(want.node.get(key).map_or(&want.node.asked, |node| &node.asked));
-    let what = format!("webhook {}", want.url);
+    let what = format!("webhook {}", shown(want.url));
     let (mut fields, mut body) = (Vec::new(), Map::new());
     let events: BTreeSet<String> = found["events"]
         .as_array()
@@ -201,5 +221,19 @@ fn change(want: &Want<'_>, found: &Value, secret: Option<SecretString>, sheet: &
     }
     if !fields.is_empty() {
         sheet.change(what, fields, Write::Configure { id, body: want.config(), secret });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::shown;
+
+    #[test]
+    fn an_address_is_shown_without_what_may_be_secret() {
+        assert_eq!(shown("https://ci.example.com/hook"), "https://ci.example.com/hook");
+        for secret in ["https://ci.example.com/hook?token=abc", "https://me:abc@ci.example.com/hook"] {
+            let shown = shown(secret);
+            assert!(shown.starts_with("https://ci.example.com/hook (") && !shown.contains("abc"), "{shown}");
+        }
     }
 }

@@ -52,6 +52,7 @@ pub(crate) async fn run(config: &Config) -> anyhow::Result<u8> {
         clock: clock.clone(),
         bell: bell.clone(),
         reconcilers: Reconcilers::new(config, &clock),
+        budgets: Arc::default(),
         stop: stop.clone(),
     };
     let listen = config.file.server.listen;
@@ -87,7 +88,7 @@ pub(crate) async fn run(config: &Config) -> anyhow::Result<u8> {
         clock: clock.clone(),
         metrics,
         counts: worker.counts.clone(),
-        budgets: orgs.iter().filter_map(|org| Some(org.open.as_ref()?.api.budgets().clone())).collect(),
+        budgets: means.budgets.clone(),
         token: token.map(|reference| config.secret(reference, "the operator token")).transpose()?,
     });
     tracing::info!(listen = %public.local_addr()?, operator = %private.local_addr()?, "serving");
@@ -128,11 +129,13 @@ pub(crate) async fn run(config: &Config) -> anyhow::Result<u8> {
         signal = ended() => tracing::info!(signal, "stopping: what runs may end, nothing new begins"),
     }
     stop.cancel();
-    for org in &mut orgs {
-        org.leave().await;
-    }
     tokio::select! {
-        () = tasks.wait() => tracing::info!("stopped"),
+        () = tasks.wait() => {
+            for org in &mut orgs {
+                org.leave().await;
+            }
+            tracing::info!("stopped");
+        }
         _ = ended() => tracing::warn!("stopped at once; what was running is observed again at the next start"),
     }
     Ok(FINE)

@@ -1,9 +1,9 @@
 //! An organisation, as the service looks after it: its policy, its sweeps, who shares its budget.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use anyhow::Context as _;
-use beadle_engine::{Clock, Key, Lane, Mark, Store, Time};
+use beadle_engine::{Budgets, Clock, Key, Lane, Mark, Store, Time};
 use beadle_hooks::github::Known;
 use beadle_repositories::{Policy, sweep};
 use tokio::sync::Notify;
@@ -20,6 +20,8 @@ pub(super) struct Means<'a> {
     pub(super) clock: Clock,
     pub(super) bell: Arc<Notify>,
     pub(super) reconcilers: Reconcilers,
+    /// For the metrics.
+    pub(super) budgets: Arc<RwLock<Vec<Budgets>>>,
     pub(super) stop: CancellationToken,
 }
 
@@ -61,6 +63,9 @@ impl<'a> Watched<'a> {
                 self.take_over(&org);
                 // Before its first call: how much the others have spent.
                 self.shared = Some(Shared::begin(&org, &means.store, &means.stop).await);
+                let mut budgets = means.budgets.write().unwrap_or_else(PoisonError::into_inner);
+                budgets.push(org.api.budgets().clone());
+                drop(budgets);
                 means.reconcilers.add(&org, &means.store, &means.clock);
                 self.open = Some(org);
             }

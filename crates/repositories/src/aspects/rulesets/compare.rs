@@ -202,10 +202,18 @@ fn conditions(seen: &Value, node: &Node) -> Vec<Difference> {
             continue;
         }
         let within = |few: &Value, many: &Value| list(few).iter().all(|item| list(many).contains(item));
-        let wider =
-            within(&before["include"], &after["include"]) && within(&after["exclude"], &before["exclude"]);
-        let fields = ["include", "exclude", "protected", "repository_ids"].into_iter().filter_map(|key| {
-            let differs = set(&before[key]) != set(&after[key]) && before[key] != after[key];
+        let wider = within(&before["include"], &after["include"])
+            && within(&after["exclude"], &before["exclude"])
+            && within(&before["repository_ids"], &after["repository_ids"])
+            && before["protected"] == after["protected"];
+        let keys = after.as_object().into_iter().flatten().map(|(key, _)| key.as_str());
+        let sorted = |value: &Value| {
+            let mut items = list(value).to_vec();
+            items.sort_by_key(ToString::to_string);
+            if items.is_empty() { value.clone() } else { json!(items) }
+        };
+        let fields = keys.filter_map(|key| {
+            let differs = sorted(&before[key]) != sorted(&after[key]);
             let asked = condition.get(key).map_or(&condition.asked, |node| &node.asked);
             let name = format!("conditions.{name}.{key}");
             differs.then(|| field(&name, before[key].clone(), after[key].clone(), Some(asked), risk(wider)))

@@ -1,0 +1,158 @@
+//! The GitHub Action: the nightly workflow's own command lines, run as the workflow runs them, before the simulator.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde_json::{Value, json};
+
+use crate::repair::{POLICY, declared, is_declared};
+use crate::world::{Ran, World, acme};
+
+fn deploy(file: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/github-action").join(file)
+}
+
+fn workflow() -> Value {
+    let text = std::fs::read_to_string(deploy("nightly.yml")).unwrap();
+    serde_saphyr::from_str(&text).unwrap()
+}
+
+/// The script of the step of this name.
+fn script(job: &str, step: &str) -> String {
+    let workflow = workflow();
+    let steps = workflow["jobs"][job]["steps"].as_array().unwrap().clone();
+    steps.iter().find(|found| found["name"] == step).unwrap()["run"].as_str().unwrap().to_owned()
+}
+
+/// Runs a step's script as a runner does.
+async fn step(world: &World, job: &str, name: &str, env: &[(&str, &str)]) -> Ran {
+    let binary = Path::new(env!("CARGO_BIN_EXE_beadle"));
+    let path = format!("{}:{}", binary.parent().unwrap().display(), std::env::var("PATH").unwrap());
+    let shards = workflow()["env"]["SHARDS"].to_string();
+    let summary = world.path().join("summary.md");
+    std::fs::write(&summary, "").unwrap();
+    world.config();
+    let mut command = Command::new("bash");
+    command
+        .args(["--noprofile", "--norc", "-eo", "pipefail", "-c", &script(job, name)])
+        .current_dir(world.path())
+        .stdin(Stdio::null())
+        .env("PATH", path)
+        .env("BEADLE_CONFIG", "beadle.toml")
+        .env("SHARDS", shards)
+        .env("APPROVE", "")
+        .env("GITHUB_STEP_SUMMARY", &summary)
+        .envs(env.iter().copied());
+    let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+    Ran {
+        code: output.status.code().unwrap_or(-1),
+        out: String::from_utf8(output.stdout).unwrap() + &std::fs::read_to_string(&summary).unwrap(),
+        err: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+async fn plans(world: &World) {
+    for shard in ["1", "2", "3", "4"] {
+        step(world, "plan", "Plan", &[("SHARD", shard)]).await.expect(0);
+    }
+}
+
+async fn organisation(repositories: Value) -> World {
+    let world = World::new(acme(repositories)).await;
+    world.policy("settings.yml", POLICY);
+    world
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_night_plans_totals_and_sweeps_every_shard() {
+    let mut repositories = json!({});
+    for n in 0..12 {
+        repositories[format!("r{n:02}")] = declared();
+        repositories[format!("r{n:02}")]["has_wiki"] = json!(true);
+    }
+    repositories["r03"]["teams"]["contractors"] = json!("admin");
+    let world = organisation(repositories).await;
+    plans(&world).await;
+    assert_eq!(world.writes(), Vec::<Value>::new(), "a plan writes nothing");
+    step(&world, "total", "Total", &[]).await.expect(0);
+    for shard in ["1", "2", "3", "4"] {
+        let swept = step(&world, "sweep", "Sweep", &[("SHARD", shard)]).await.expect(0);
+        assert!(swept.out.contains(&format!("## acme, shard {shard}/4")), "{}", swept.out);
+    }
+    let state = world.sim.state();
+    assert!(state["orgs"]["acme"]["repos"].as_object().unwrap().values().all(is_declared));
+    let writes = world.writes().len();
+    world.patch(json!({ "r05": { "has_wiki": true } }), false).await;
+    step(&world, "one", "Sweep", &[("REPOSITORY", "r05")]).await.expect(0);
+    assert_eq!(world.writes().len(), writes + 1);
+    step(&world, "one", "Sweep", &[("REPOSITORY", "nothing")]).await.expect(1);
+}
+
+/// Three hundred permissions of teams that a list gone wrong would remove.
+fn three_hundred() -> Value {
+    let mut repositories = json!({});
+    for n in 0..100 {
+        let mut repository = declared();
+        repository["teams"] =
+            json!({ "contractors": "push", "security": "pull", "engineering": "push", "platform": "admin" });
+        repositories[format!("r{n:03}")] = repository;
+    }
+    repositories
+}
+
+const GONE_WRONG: &str = "teams:\n  - { name: platform, permission: admin }\n";
+
+fn removed(world: &World) -> usize {
+    world.writes().iter().filter(|call| call["method"] == "DELETE").count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_team_list_gone_wrong_ends_at_the_total_and_without_it_at_the_limit() {
+    for policy in [GONE_WRONG, "teams: []\n"] {
+        let world = World::unlimited(acme(three_hundred())).await;
+        world.policy("settings.yml", policy);
+        plans(&world).await;
+        let total = step(&world, "total", "Total", &[]).await.expect(2);
+        assert!(total.out.contains("over the limit: what removes may be written 50 times"), "{}", total.out);
+        assert_eq!(world.writes(), Vec::<Value>::new(), "with the planning job nothing at all is written");
+        // Somebody leaves the planning job out.
+        for shard in ["1", "2", "3", "4"] {
+            let swept = step(&world, "sweep", "Sweep", &[("SHARD", shard)]).await.expect(2);
+            assert!(swept.out.contains("held: it would pass the limit"), "{}", swept.out);
+        }
+        assert!((1..=50).contains(&removed(&world)), "{}", removed(&world));
+        // What was looked at passes, by its digest.
+        let plan = world.beadle(&["plan", "--shard", "1/4", "--format", "json"]).await.expect(2).json();
+        let repositories = plan["organisations"][0]["repositories"].as_array().unwrap();
+        let digests = repositories.iter().flat_map(|repository| repository["changes"].as_array().unwrap());
+        let digests: Vec<&str> = digests.map(|change| change["digest"].as_str().unwrap()).collect();
+        let before = removed(&world);
+        let env = [("SHARD", "1"), ("APPROVE", &digests.join(","))];
+        step(&world, "sweep", "Sweep", &env).await.expect(0);
+        assert_eq!(removed(&world), before + digests.len());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_the_service_at_most_the_windows_limit_is_written() {
+    let world = World::unlimited(acme(three_hundred())).await;
+    world.policy("settings.yml", GONE_WRONG);
+    let _serving = world.serve().await;
+    for _ in 0..1000 {
+        let journal = world.beadle(&["journal", "--format", "ndjson"]).await.expect(0);
+        if journal.out.contains("\"kind\":\"sweep\"") {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    assert_eq!(removed(&world), 50);
+    let held = world.beadle(&["holds", "--json"]).await.expect(0);
+    assert_eq!(held.out.lines().count(), 250, "and the rest is held and shown");
+}
+
+#[test]
+fn the_configuration_beside_the_workflow_is_one() {
+    let text = std::fs::read_to_string(deploy("beadle.toml")).unwrap();
+    let configuration: toml::Table = text.parse().unwrap();
+    assert!(configuration.contains_key("org"));
+}

@@ -2,6 +2,7 @@
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
 mod bare;
+mod calls;
 mod folder;
 mod intake;
 mod load;
@@ -12,9 +13,10 @@ async fn main() -> anyhow::Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     match args.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["plan"] => plan::run().await,
+        ["calls"] => calls::run().await,
         ["intake"] => intake::run().await,
         // A child process of `intake`: the secret comes on standard input.
         ["bare", port] => bare::run(port.parse()?).await,
-        _ => anyhow::bail!("say `plan` or `intake`"),
+        _ => anyhow::bail!("say `plan`, `calls` or `intake`"),
     }
 }

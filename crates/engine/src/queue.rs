@@ -234,6 +234,10 @@ impl Row {
             // An event pulls an error backoff forward; a sweep waits for it.
             self.run_at = at;
         }
+        if mark.lane < Lane::Sweep {
+            // It deserves tries of its own, also where those before it were used up but not yet noticed.
+            self.attempts = 0;
+        }
         if let Some(parked) = &self.parked
             && (parked.reason == ParkReason::Failed || mark.lane == Lane::Manual)
         {

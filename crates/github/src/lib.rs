@@ -19,8 +19,8 @@ mod write;
 pub use api::{Api, Endpoint, segment};
 pub use auth::{Credential, CredentialError};
 pub use beadle_transport::Method;
-pub use loader::Loader;
-pub use read::{DeliveryRow, IndexRow, Listing, Reader};
+pub use loader::{Bulk, Loader};
+pub use read::{Cursor, DeliveryRow, IndexRow, Page, Reader};
 pub use repository::{
     Actor, ActorKind, Allowances, Asks, Collaborator, Invitation, Label, Part, Permission, Repository, Rule,
     StatusCheck, Visibility,

@@ -44,7 +44,7 @@ struct Known {
 }
 
 /// What was read by organisation, for many repositories at once.
-struct Bulk {
+pub struct Bulk {
     teams: Option<Result<Snapshot, Failure>>,
     properties: Option<Result<Properties, Failure>>,
 }
@@ -103,7 +103,8 @@ impl Loader {
             chunks.into_iter().flatten().collect();
         let mut found: Vec<Repository> =
             results.values_mut().filter_map(|result| result.as_mut().ok().and_then(Option::take)).collect();
-        let failures = self.complete(&mut found).await;
+        let bulk = self.bulk(found.len()).await;
+        let failures = self.complete(&mut found, &bulk).await;
         for (repository, failure) in found.iter().zip(failures) {
             if let Some(failure) = failure {
                 results.insert(repository.node_id.clone(), Err(failure));
@@ -152,25 +153,31 @@ impl Loader {
         results
     }
 
-    /// Adds what is not read by GraphQL. Gives, for each, why it has to come back later, if it has to.
-    pub(crate) async fn complete(&self, repositories: &mut [Repository]) -> Vec<Option<Failure>> {
-        let asks = self.asks();
-        let known = self.known();
-        let many = |calls: usize| repositories.len() >= MANY.max(calls);
+    /// What is read by organisation rather than one by one, for so many repositories.
+    pub(crate) async fn bulk(&self, repositories: usize) -> Bulk {
+        let (asks, known) = (self.asks(), self.known());
+        let many = |calls: usize| repositories >= MANY.max(calls);
         let teams = if asks.teams && many(known.teams) { Some(snapshot(&self.api).await) } else { None };
         let properties = asks.properties && many(known.properties);
         let properties = if properties { Some(properties::of_organisation(&self.api).await) } else { None };
-        {
-            let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(Ok(taken)) = &teams {
-                pending.known.teams = taken.calls;
-            }
-            if let Some(Ok(taken)) = &properties {
-                pending.known.properties = taken.calls;
-            }
+        let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(Ok(taken)) = &teams {
+            pending.known.teams = taken.calls;
         }
-        let bulk = Bulk { teams, properties };
-        let reads = repositories.iter_mut().map(|repository| self.read_rest(repository, asks, &bulk));
+        if let Some(Ok(taken)) = &properties {
+            pending.known.properties = taken.calls;
+        }
+        Bulk { teams, properties }
+    }
+
+    /// Adds what is not read by GraphQL. Gives, for each, why it has to come back later, if it has to.
+    pub(crate) async fn complete(
+        &self,
+        repositories: &mut [Repository],
+        bulk: &Bulk,
+    ) -> Vec<Option<Failure>> {
+        let asks = self.asks();
+        let reads = repositories.iter_mut().map(|repository| self.read_rest(repository, asks, bulk));
         join_all(reads).await.into_iter().map(Result::err).collect()
     }
 
@@ -190,7 +197,7 @@ impl Loader {
         }
         if asks.properties {
             repository.properties = Some(match &bulk.properties {
-                Some(Ok(all)) => Ok(all.of(repository.id)),
+                Some(Ok(all)) => all.of(repository.id),
                 Some(Err(failure)) => Err(unless_limited(failure)?),
                 None => part(None, properties::of_repository(&self.api, &owner, &name)).await?,
             });

@@ -18,8 +18,10 @@ pub(crate) struct Properties {
 }
 
 impl Properties {
-    pub(crate) fn of(&self, repository: u64) -> BTreeMap<String, Value> {
-        self.by_repository.get(&repository).cloned().unwrap_or_default()
+    /// Of a repository; one that is not in the list is unknown, and not without properties.
+    pub(crate) fn of(&self, repository: u64) -> Result<BTreeMap<String, Value>, String> {
+        let found = self.by_repository.get(&repository).cloned();
+        found.ok_or_else(|| "the list of all properties does not have this repository".to_owned())
     }
 }
 

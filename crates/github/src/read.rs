@@ -11,19 +11,35 @@ use serde_json::{Map, Value, json};
 use crate::api::{Api, segment};
 use crate::documents;
 use crate::graphql::{run, run_batch};
-use crate::loader::{Loader, assemble};
+use crate::loader::{Bulk, Loader, assemble};
 use crate::repository::{Actor, ActorKind, Asks, Invitation, Permission, Repository, Visibility};
 use crate::rulesets::Ruleset;
 use crate::teams::{TeamPermission, complete, next, of_repository};
 
-/// A whole organisation's repositories.
-pub struct Listing {
+/// One page of an organisation's repositories.
+pub struct Page {
     /// What was read.
     pub repositories: Vec<Repository>,
     /// How many the organisation has, as it says itself.
     pub total: u64,
-    /// Why the list is short, if it is.
+    /// Why something is missing, if it is. A short page is no error: it says so.
     pub short: Option<String>,
+    /// Where the next one is.
+    pub next: Option<Cursor>,
+}
+
+/// Where a page of repositories begins.
+#[derive(Clone, Debug)]
+pub struct Cursor {
+    after: Value,
+    /// How many at once: less, where GitHub could not do so many.
+    first: usize,
+}
+
+impl Default for Cursor {
+    fn default() -> Self {
+        Self { after: Value::Null, first: documents::BATCH }
+    }
 }
 
 /// One row of the light listing.
@@ -134,67 +150,56 @@ impl Reader {
         Ok(found)
     }
 
-    /// All repositories. A short list is no error: it says so.
-    pub async fn repositories(
-        &self,
-        progress: &(dyn Fn(u64, u64) + Send + Sync),
-    ) -> Result<Listing, Failure> {
+    /// What is read by organisation rather than one by one, for about so many repositories.
+    pub async fn bulk(&self, repositories: usize) -> Bulk {
+        self.loader.bulk(repositories).await
+    }
+
+    /// One page of the organisation's repositories, with what GraphQL shows of them.
+    pub async fn page(&self, cursor: &Cursor) -> Result<Page, Failure> {
         const DOING: &str = "listing the organisation's repositories";
         let asks = self.loader.asks();
         let document = documents::listing(asks);
-        let mut listing = Listing { repositories: Vec::new(), total: 0, short: None };
-        let mut after = Value::Null;
-        let mut first = documents::BATCH;
-        let mut seen = 0;
-        loop {
-            let variables = json!({ "org": self.api.organisation(), "first": first, "after": after });
-            let answer = match run_batch(&self.api, DOING, &document, variables).await {
+        let mut first = cursor.first;
+        let answer = loop {
+            let variables = json!({ "org": self.organisation(), "first": first, "after": cursor.after });
+            match run_batch(&self.api, DOING, &document, variables).await {
                 // GitHub cuts a query off after 10 s: ask for less.
-                Err(unanswered) if unanswered.too_much && first > 5 => {
-                    first /= 2;
-                    continue;
-                }
-                answer => answer.map_err(|unanswered| unanswered.failure)?,
+                Err(unanswered) if unanswered.too_much && first > 5 => first /= 2,
+                answer => break answer.map_err(|unanswered| unanswered.failure)?,
+            }
+        };
+        let page = &answer.data["organization"]["repositories"];
+        if !page.is_object() {
+            let nobody = || {
+                let text = format!("{DOING}: there is no organisation {}", self.organisation());
+                Failure::new(Class::Rejected, text)
             };
-            let page = &answer.data["organization"]["repositories"];
-            if !page.is_object() {
-                return Err(answer.errors.first().map_or_else(
-                    || {
-                        Failure::new(
-                            Class::Rejected,
-                            format!("{DOING}: there is no organisation {}", self.organisation()),
-                        )
-                    },
-                    |error| error.failure(DOING),
-                ));
-            }
-            listing.total = page["totalCount"].as_u64().unwrap_or(u64::MAX);
-            for (at, node) in page["nodes"].as_array().into_iter().flatten().enumerate() {
-                let path = [json!("organization"), json!("repositories"), json!("nodes"), json!(at)];
-                match assemble(&self.api, node, asks, &answer, &path).await {
-                    Ok(repository) => {
-                        seen += 1;
-                        self.remember(&repository);
-                        listing.repositories.push(repository);
-                    }
-                    Err(failure) => listing.short = Some(failure.text),
+            return Err(answer.errors.first().map_or_else(nobody, |error| error.failure(DOING)));
+        }
+        let mut found = Page {
+            repositories: Vec::new(),
+            total: page["totalCount"].as_u64().unwrap_or(u64::MAX),
+            short: None,
+            next: next(page)?.map(|after| Cursor { after, first }),
+        };
+        for (at, node) in page["nodes"].as_array().into_iter().flatten().enumerate() {
+            let path = [json!("organization"), json!("repositories"), json!("nodes"), json!(at)];
+            match assemble(&self.api, node, asks, &answer, &path).await {
+                Ok(repository) => {
+                    self.remember(&repository);
+                    found.repositories.push(repository);
                 }
-            }
-            progress(seen, listing.total);
-            match next(page)? {
-                Some(cursor) => after = cursor,
-                None => break,
+                Err(failure) => found.short = Some(failure.text),
             }
         }
-        if seen < listing.total && listing.short.is_none() {
-            listing.short = Some(format!("the list came back short ({seen} of {})", listing.total));
-        }
-        if let Some(failure) =
-            self.loader.complete(&mut listing.repositories).await.into_iter().flatten().next()
-        {
-            return Err(failure);
-        }
-        Ok(listing)
+        Ok(found)
+    }
+
+    /// Adds what GraphQL does not show.
+    pub async fn complete(&self, repositories: &mut [Repository], bulk: &Bulk) -> Result<(), Failure> {
+        let failures = self.loader.complete(repositories, bulk).await;
+        failures.into_iter().flatten().next().map_or(Ok(()), Err)
     }
 
     /// The ids and names of all repositories: the light listing.
@@ -396,21 +401,27 @@ impl Reader {
         Ok((answer.json().map_err(Failure::from)?, next))
     }
 
-    /// The runs of a workflow that were dispatched since a moment, newest first: the first hundred.
+    /// The runs of a workflow that were dispatched since a moment, newest first.
     pub async fn dispatched(
         &self,
         repository: &str,
         workflow: &str,
         since: Time,
     ) -> Result<Vec<Value>, Failure> {
-        let path = format!(
+        let mut next = Some(format!(
             "repos/{}/{}/actions/workflows/{}/runs?event=workflow_dispatch&per_page=100&created=%3E%3D{since}",
             segment(self.organisation()),
             segment(repository),
             segment(workflow)
-        );
-        let mut runs: Value = self.api.get(&path).await?.json().map_err(Failure::from)?;
-        Ok(runs["workflow_runs"].as_array_mut().map(std::mem::take).unwrap_or_default())
+        ));
+        let mut runs = Vec::new();
+        while let Some(path) = next {
+            let answer = self.api.get(&path).await?;
+            let mut page: Value = answer.json().map_err(Failure::from)?;
+            runs.extend(page["workflow_runs"].as_array_mut().map(std::mem::take).unwrap_or_default());
+            next = answer.next().map(str::to_owned);
+        }
+        Ok(runs)
     }
 
     /// Whether the organisation can be seen at all, and GitHub's clock beside ours, in seconds.

@@ -28,7 +28,7 @@ pub struct DispatchRule {
     pub repository: String,
     /// Its file.
     pub workflow: String,
-    /// The branch or tag to run it on.
+    /// The branch or tag to run it on; a template too.
     pub reference: String,
     /// Inputs, as templates over the payload.
     pub inputs: BTreeMap<String, String>,
@@ -42,6 +42,7 @@ impl DispatchRule {
     /// What is wrong with its templates, if anything is.
     pub fn check(&self) -> Result<(), String> {
         let environment = environment();
+        environment.template_from_str(&self.reference).map_err(|error| format!("ref: {error:#}"))?;
         for (input, template) in &self.inputs {
             environment.template_from_str(template).map_err(|error| format!("inputs.{input}: {error:#}"))?;
         }
@@ -59,6 +60,11 @@ impl DispatchRule {
             .eval(minijinja::Value::from(minijinja::value::Serde(payload)))
             .map_err(|error| format!("when: {error:#}"))?
             .is_true())
+    }
+
+    fn reference(&self, payload: &Value) -> Result<String, String> {
+        let payload = minijinja::Value::from(minijinja::value::Serde(payload));
+        environment().render_str(&self.reference, payload).map_err(|error| format!("ref: {error:#}"))
     }
 
     fn inputs(&self, payload: &Value, token: &str) -> Result<Value, String> {
@@ -122,8 +128,9 @@ impl Reconcile for Dispatch {
         }
         let token = token(key.as_str());
         let inputs = rule.inputs(&payload, &token).map_err(fatal)?;
+        let reference = rule.reference(&payload).map_err(fatal)?;
         let what = json!({
-            "workflow": rule.workflow, "repository": rule.repository, "ref": rule.reference, "inputs": inputs,
+            "workflow": rule.workflow, "repository": rule.repository, "ref": reference, "inputs": inputs,
         });
         if rule.mode == Mode::Observe {
             self.journal(run, None, json!({ "would_dispatch": what })).await?;
@@ -145,7 +152,7 @@ impl Reconcile for Dispatch {
                 })
             }
         };
-        self.send(run, rule, &inputs, what, again).await
+        self.send(run, rule, (&reference, &inputs), what, again).await
     }
 }
 
@@ -169,6 +176,8 @@ impl Dispatch {
             match outcome(intent) {
                 Value::Bool(true) => return Ok(Before::Done),
                 Value::Bool(false) => {}
+                // The first of several: the run that is looked for may be of any of them.
+                _ if matches!(before, Before::Uncertain(_)) => {}
                 _ => before = Before::Uncertain(Uncertain { intent: intent.seq, at: intent.at }),
             }
         }
@@ -186,7 +195,7 @@ impl Dispatch {
             return Ok(None);
         }
         // A run is not seen at once.
-        self.clock.sleep_until(tried.at + SEEN).await;
+        self.clock.sleep(SEEN).await;
         // Clocks differ by a little.
         let since = tried.at - Duration::from_secs(60);
         let runs = self.reader.dispatched(&rule.repository, &rule.workflow, since).await?;
@@ -198,7 +207,7 @@ impl Dispatch {
         &self,
         run: &Run,
         rule: &DispatchRule,
-        inputs: &Value,
+        (reference, inputs): (&str, &Value),
         what: Value,
         again: Option<&str>,
     ) -> Result<Report, Failure> {
@@ -215,7 +224,7 @@ impl Dispatch {
             ));
         };
         fail::fail_point!("between-intent-and-dispatch", |_| std::process::abort());
-        let sent = self.writer.dispatch(&rule.repository, &rule.workflow, &rule.reference, inputs).await;
+        let sent = self.writer.dispatch(&rule.repository, &rule.workflow, reference, inputs).await;
         fail::fail_point!("between-dispatch-and-result", |_| std::process::abort());
         let detail = match &sent {
             Ok(id) => json!({ "dispatched": true, "run": id }),

@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use async_trait::async_trait;
 use beadle_engine::{Class, Failure, Key, Mode, Plan, Planner, Store, Unknown};
-use beadle_github::{Reader, Repository};
+use beadle_github::{Cursor, Reader, Repository};
 use futures::{StreamExt as _, TryStreamExt as _};
 use serde::Serialize;
 
@@ -125,7 +125,6 @@ impl RepositoryPlanner {
         let policy = self.policy.current();
         self.reader.ask_for(policy.asks());
         let mut plan = OrganisationPlan { plans: Vec::new(), short: None, unmatched: Vec::new() };
-        let mut repositories = Vec::new();
         let mut own = None;
         if names.is_empty() {
             if shard.is_first() {
@@ -133,14 +132,7 @@ impl RepositoryPlanner {
                 let id = organisation["id"].as_u64().unwrap_or_default();
                 own = Some((Key::new("organisation", instance, id), self.of_organisation(&policy).await?));
             }
-            let listing = self.reader.repositories(progress).await?;
-            plan.short = listing.short;
-            repositories = listing.repositories;
-            let all: Vec<&str> = repositories.iter().map(|repository| repository.name.as_str()).collect();
-            if plan.short.is_none() {
-                plan.unmatched = policy.unmatched(&all);
-            }
-            repositories.retain(|repository| shard.holds(repository.id));
+            self.all(&policy, instance, shard, progress, &mut plan).await?;
         } else {
             let index = self.reader.index().await?;
             let mut found = Vec::new();
@@ -153,19 +145,72 @@ impl RepositoryPlanner {
             }
             let reads = found.iter().map(|row| self.reader.repository(&row.node_id));
             for read in futures::future::join_all(reads).await {
-                repositories.extend(read?);
+                let Some(repository) = read? else { continue };
+                plan.plans.push(self.keyed(&policy, instance, &repository).await?);
             }
         }
-        let policy = &policy;
-        let plans = repositories.iter().map(|repository| async move {
-            let key = Key::new("repository", instance, repository.id);
-            Ok::<_, Failure>((key, self.repository(policy, repository).await?))
-        });
-        // Some aspects read more, one repository at a time.
-        plan.plans = futures::stream::iter(plans).buffered(AT_ONCE).try_collect().await?;
         plan.plans.sort_by(|(_, one), (_, other)| one.subject.cmp(&other.subject));
         plan.plans.splice(0..0, own);
         Ok(plan)
+    }
+
+    /// Plans all repositories of a shard, page by page, so that never all of them are held at once. While one page is
+    /// planned, the next one is read.
+    async fn all(
+        &self,
+        policy: &Policy,
+        instance: &str,
+        shard: Shard,
+        progress: &(dyn Fn(u64, u64) + Send + Sync),
+        plan: &mut OrganisationPlan,
+    ) -> Result<(), Failure> {
+        let mut page = self.reader.page(&Cursor::default()).await?;
+        let total = page.total;
+        let bulk = self.reader.bulk(usize::try_from(total / shard.of()).unwrap_or(usize::MAX)).await;
+        let mut names = Vec::new();
+        loop {
+            plan.short = plan.short.take().or(page.short);
+            names.extend(page.repositories.iter().map(|repository| repository.name.clone()));
+            progress(names.len() as u64, total);
+            let mut own = page.repositories;
+            own.retain(|repository| shard.holds(repository.id));
+            let planned = async {
+                self.reader.complete(&mut own, &bulk).await?;
+                let plans = own.iter().map(|repository| self.keyed(policy, instance, repository));
+                // Some aspects read more, one repository at a time.
+                futures::stream::iter(plans).buffered(AT_ONCE).try_collect::<Vec<_>>().await
+            };
+            let next = async {
+                match &page.next {
+                    Some(cursor) => self.reader.page(cursor).await.map(Some),
+                    None => Ok(None),
+                }
+            };
+            let (planned, next) = futures::join!(planned, next);
+            plan.plans.extend(planned?);
+            match next? {
+                Some(next) => page = next,
+                None => break,
+            }
+        }
+        if (names.len() as u64) < total && plan.short.is_none() {
+            plan.short = Some(format!("the list came back short ({} of {total})", names.len()));
+        }
+        if plan.short.is_none() && shard.of() == 1 {
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            plan.unmatched = policy.unmatched(&names);
+        }
+        Ok(())
+    }
+
+    async fn keyed(
+        &self,
+        policy: &Policy,
+        instance: &str,
+        repository: &Repository,
+    ) -> Result<(Key, Plan<Box<dyn Step>>), Failure> {
+        let key = Key::new("repository", instance, repository.id);
+        Ok((key, self.repository(policy, repository).await?))
     }
 
     /// Why the repository of this name is asked for what, below `key`. `None`: there is none.
@@ -185,7 +230,7 @@ impl RepositoryPlanner {
             Verdict::Reached(target) => {
                 explanation.layers =
                     target.layers.iter().map(|layer| (layer.file.clone(), layer.rank)).collect();
-                explanation.values = explain(&target, key);
+                explanation.values = explain(&policy, &target, &seen, key);
                 explanation.doubtful = target.doubtful;
                 explanation.doubtful.extend(standing.doubtful);
             }
@@ -202,7 +247,10 @@ impl RepositoryPlanner {
             let section = aspect.section();
             let node = settings.and_then(|layer| layer.root.get(section)).filter(|node| !node.is_null());
             if let Some(node) = node.filter(|_| !policy.disabled.iter().any(|other| other == section)) {
-                let exclusive = settings.and_then(|layer| layer.words.get(section)).copied().unwrap_or(true);
+                let exclusive = settings.is_none_or(|layer| {
+                    let additive = layer.additive.iter().any(|name| name == section);
+                    layer.words.get(section).map_or(!additive, |word| word.exclusive)
+                });
                 let section = organisation::Section { node, exclusive };
                 sections.push((*aspect, section, self.modes.of(aspect.name())));
             }

@@ -11,15 +11,15 @@ use beadle_engine::{
 };
 use beadle_github::{DeliveryRow, Reader, Writer};
 use beadle_hooks::github::Dispatched;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 /// GitHub keeps deliveries for three days (an Enterprise Server for seven).
 const KEPT: Duration = Duration::from_secs(3 * 24 * 3600);
 /// Rows may come late, and what is just being delivered is looked at the next time.
 const OVERLAP: Duration = Duration::from_secs(300);
-/// A delivery that failed so often is not asked for again: the sweep covers it.
-const MOST_ATTEMPTS: usize = 5;
+/// A delivery that was asked for so often is not asked for again: the sweep covers it.
+const MOST_TRIES: u32 = 5;
 /// More pages than three days of webhooks are.
 const MOST_PAGES: usize = 2000;
 
@@ -33,6 +33,14 @@ pub struct Installed {
     pub organisation: u64,
     /// Events of which the payload is needed.
     pub dispatches: Vec<Dispatched>,
+}
+
+/// What is remembered of an organisation between two looks.
+#[derive(Debug, Serialize, Deserialize)]
+struct Note {
+    until: Time,
+    /// How often each delivery was asked for again.
+    tries: BTreeMap<String, u32>,
 }
 
 /// What was done about missed deliveries.
@@ -75,60 +83,98 @@ impl Recovery {
     /// Looks through the log since the last time. The first time there is nothing to recover: the first sweep covers all.
     pub async fn recover(&self) -> Result<Recovered, Failure> {
         let now = self.clock.now();
-        let note = format!("recovered:{}", self.app);
-        let last = self.store.get(&note).await?.and_then(|last| last.parse().ok()).map(Time);
         let mut recovered = Recovered::default();
-        let Some(last) = last.filter(|last| *last <= now) else {
-            self.store.put(&note, &now.0.to_string()).await?;
-            return Ok(recovered);
-        };
-        recovered.beyond = last + KEPT < now;
-        let failed = self.failed(last.max(now - KEPT)).await?;
-        let mut sweeps: HashSet<&str> = HashSet::new();
-        for attempts in failed.values() {
-            let Some(newest) = attempts.first() else { continue };
-            let of = self.installed.iter().find(|of| Some(of.installation) == newest.installation_id);
-            let Some(of) = of else { continue };
-            if self.store.body("github", &newest.guid).await?.is_some() {
-                recovered.known += 1;
-                continue;
+        let mut looked: Vec<(&Installed, Note)> = Vec::new();
+        for of in &self.installed {
+            let note = self.store.get(&self.note(of)).await?;
+            match note
+                .and_then(|note| serde_json::from_str::<Note>(&note).ok())
+                .filter(|note| note.until <= now)
+            {
+                Some(note) => looked.push((of, note)),
+                None => self.keep(of, &Note { until: now, tries: BTreeMap::new() }).await?,
             }
-            let needs_payload =
-                of.dispatches.iter().any(|rule| rule.is_for(&newest.event, newest.action.as_deref()));
-            match newest.repository_id {
-                Some(repository) if !needs_payload => {
-                    if self.mark(of, newest, repository, now).await? == Accepted::Stored {
-                        recovered.marked += 1;
-                    }
-                }
-                _ if attempts.len() >= MOST_ATTEMPTS => {
+        }
+        let Some(since) = looked.iter().map(|(_, note)| note.until).min() else { return Ok(recovered) };
+        let (failed, whole) = self.failed(since.max(now - KEPT)).await?;
+        let mut sweeps: HashSet<&str> = HashSet::new();
+        for (of, note) in &mut looked {
+            if note.until + KEPT < now || !whole {
+                recovered.beyond = true;
+                sweeps.insert(&of.instance);
+            }
+            for attempts in failed.values() {
+                let Some(newest) = attempts.first() else { continue };
+                if newest.installation_id == Some(of.installation)
+                    && !self.make_good(of, newest, note, &mut recovered).await?
+                {
                     recovered.given_up += 1;
                     sweeps.insert(&of.instance);
                 }
-                _ => match self.writer.redeliver(newest.id).await {
-                    Ok(()) => recovered.redelivered += 1,
-                    // It may have left the log meanwhile.
-                    Err(failure) if failure.class == Class::Rejected => {
-                        recovered.given_up += 1;
-                        sweeps.insert(&of.instance);
-                    }
-                    Err(failure) => return Err(failure),
-                },
             }
-        }
-        if recovered.beyond {
-            sweeps.extend(self.installed.iter().map(|of| of.instance.as_str()));
+            note.tries.retain(|guid, _| failed.contains_key(guid));
         }
         let swept = self.installed.iter().filter(|of| sweeps.contains(of.instance.as_str()));
         let marks = swept.map(|of| Mark::new(Key::new("sweep", &of.instance, of.organisation), Lane::Sweep));
         self.store.mark(marks.collect(), now).await?;
-        self.say(&recovered, last, now).await?;
-        self.store.put(&note, &(now - OVERLAP).0.to_string()).await?;
+        self.say(&recovered, since, now).await?;
+        for (of, note) in &looked {
+            // What was asked for again is looked at again.
+            let until = if note.tries.is_empty() { now - OVERLAP } else { note.until };
+            self.keep(of, &Note { until, tries: note.tries.clone() }).await?;
+        }
         Ok(recovered)
     }
 
-    /// The deliveries since then that nobody took: by their id, every attempt, newest first.
-    async fn failed(&self, since: Time) -> Result<BTreeMap<String, Vec<DeliveryRow>>, Failure> {
+    /// Makes one delivery good. `false`: it was given up.
+    async fn make_good(
+        &self,
+        of: &Installed,
+        newest: &DeliveryRow,
+        note: &mut Note,
+        recovered: &mut Recovered,
+    ) -> Result<bool, Failure> {
+        if self.store.body("github", &newest.guid).await?.is_some() {
+            recovered.known += 1;
+            return Ok(true);
+        }
+        let needs_payload =
+            of.dispatches.iter().any(|rule| rule.is_for(&newest.event, newest.action.as_deref()));
+        if let Some(repository) = newest.repository_id.filter(|_| !needs_payload) {
+            if self.mark(of, newest, repository, self.clock.now()).await? == Accepted::Stored {
+                recovered.marked += 1;
+            }
+            return Ok(true);
+        }
+        let tries = note.tries.entry(newest.guid.clone()).or_default();
+        *tries += 1;
+        match *tries {
+            // It was given up before.
+            tries if tries > MOST_TRIES + 1 => return Ok(true),
+            tries if tries > MOST_TRIES => return Ok(false),
+            _ => {}
+        }
+        match self.writer.redeliver(newest.id).await {
+            Ok(()) => recovered.redelivered += 1,
+            // It may have left the log meanwhile.
+            Err(failure) if failure.class == Class::Rejected => return Ok(false),
+            Err(failure) => return Err(failure),
+        }
+        Ok(true)
+    }
+
+    fn note(&self, of: &Installed) -> String {
+        format!("recovered:{}:{}", self.app, of.instance)
+    }
+
+    async fn keep(&self, of: &Installed, note: &Note) -> Result<(), Failure> {
+        Ok(self.store.put(&self.note(of), &json!(note).to_string()).await?)
+    }
+
+    /// The deliveries since then that nobody took: by their id, every attempt, newest first. And whether the log was read
+    /// to that moment.
+    async fn failed(&self, since: Time) -> Result<(BTreeMap<String, Vec<DeliveryRow>>, bool), Failure> {
+        let mut whole = false;
         let mut attempts: HashMap<String, Vec<DeliveryRow>> = HashMap::new();
         let mut page: Option<String> = None;
         for _ in 0..MOST_PAGES {
@@ -139,12 +185,13 @@ impl Recovery {
                 attempts.entry(row.guid.clone()).or_default().push(row);
             }
             if is_last {
+                whole = true;
                 break;
             }
             page = next;
         }
         let taken = |rows: &[DeliveryRow]| rows.iter().any(|row| (200..300).contains(&row.status_code));
-        Ok(attempts.into_iter().filter(|(_, rows)| !taken(rows)).collect())
+        Ok((attempts.into_iter().filter(|(_, rows)| !taken(rows)).collect(), whole))
     }
 
     /// Keeps the delivery by its id, without its payload, so that a late repetition of it changes nothing; and marks its

@@ -67,6 +67,9 @@ impl Reconcile for Sweep {
         let index = self.reader.index().await?;
         let now = self.clock.now();
         let begun = Begun { at: now, repositories: index.len() as u64 };
+        if self.store.get(&note(instance)).await?.is_some() {
+            tracing::warn!(instance, "the sweep before has not ended; its repositories are part of this one");
+        }
         self.store.put(&note(instance), &json!(begun).to_string()).await?;
         let own = Mark::new(Key::new("organisation", instance, run.lease.key.id()), Lane::Sweep);
         let repositories = index.iter().map(|row| Mark {

@@ -70,8 +70,9 @@ impl TransportError {
             Self::Limited { until, .. } => Class::RateLimited { until: *until, spares_events: false },
             Self::Network { .. } | Self::Timeout { .. } | Self::Nonsense { .. } => Class::Retry,
             Self::Status { status, .. } => match status {
-                409 | 412 | 301 | 302 | 307 | 308 => Class::Conflict,
-                408 | 425 | 500.. => Class::Retry,
+                301 | 302 | 307 | 308 => Class::Conflict,
+                // Busy with what was asked before, or changed meanwhile: this one thing is tried again.
+                408 | 409 | 412 | 425 | 500.. => Class::Retry,
                 _ => Class::Rejected,
             },
             Self::ForeignOrigin { .. } => Class::Rejected,

@@ -94,7 +94,8 @@ async fn what_the_log_no_longer_reaches_is_said_and_swept() {
     assert_eq!(serving.stop().await, Some(0));
     world.patch(json!({ "one": { "has_wiki": true } }), false).await;
     // It was away for five days.
-    note(&world, &format!("recovered:{}", beadle_sim::APP_ID), "1000");
+    let name = format!("recovered:{}:acme", beadle_sim::APP_ID);
+    note(&world, &name, "{\"until\":1000,\"tries\":{}}");
     let _serving = world.serve().await;
     until_declared(&world, &["one"]).await;
     let recovered = journal(&world, "recovery").await;

@@ -69,7 +69,9 @@ fn differences(wanted: &[(&str, &Node)], seen: &Value) -> Vec<Field> {
     let differ = wanted.iter().filter_map(|(key, node)| {
         let (before, after) = (sorted(&seen[*key]), sorted(&node.json()));
         let risk = risk(key, &before, &after);
-        (before != after).then(|| field(key, before, after, Some(&node.asked), risk))
+        // An older server does not show what it does not know; it is as if it were off.
+        let same = before == after || (before.is_null() && after == false);
+        (!same).then(|| field(key, before, after, Some(&node.asked), risk))
     });
     differ.collect()
 }
@@ -128,7 +130,13 @@ impl Aspect for Actions {
                     puts.push(("actions/permissions", body(PERMISSIONS, &permissions, &seen)));
                 }
                 if after("allowed_actions") == "selected" {
-                    let more = differences(&selected, &list);
+                    let mut more = differences(&selected, &list);
+                    if list.is_null() && seen["allowed_actions"] == "all" {
+                        // Everything was allowed before: a list is narrower, whatever is in it.
+                        for field in &mut more {
+                            field.risk = Risk::Changes;
+                        }
+                    }
                     if !more.is_empty() {
                         puts.push(("actions/permissions/selected-actions", body(SELECTED, &selected, &list)));
                         fields.extend(more);

@@ -15,8 +15,15 @@ pub struct Autolinks;
 
 enum Write {
     Create(Value),
-    Replace { id: u64, body: Value },
-    Delete { id: u64 },
+    /// With the body that is there now, to be put back if the new one is refused.
+    Replace {
+        id: u64,
+        body: Value,
+        before: Value,
+    },
+    Delete {
+        id: u64,
+    },
 }
 
 #[async_trait]
@@ -26,9 +33,14 @@ impl Step for Write {
         match self {
             Self::Create(body) => named.send(Method::POST, "autolinks", Some(body.clone())).await,
             Self::Delete { id } => named.send(Method::DELETE, &format!("autolinks/{id}"), None).await,
-            Self::Replace { id, body } => {
+            Self::Replace { id, body, before } => {
                 named.send(Method::DELETE, &format!("autolinks/{id}"), None).await?;
-                named.send(Method::POST, "autolinks", Some(body.clone())).await
+                let made = named.send(Method::POST, "autolinks", Some(body.clone())).await;
+                if made.is_err() {
+                    // If that fails too, the next run makes it.
+                    let _ = named.send(Method::POST, "autolinks", Some(before.clone())).await;
+                }
+                made
             }
         }
     }
@@ -63,11 +75,14 @@ impl Aspect for Autolinks {
             };
             let fields: Vec<_> = ["url_template", "is_alphanumeric"]
                 .into_iter()
-                .filter(|name| found[*name] != body[*name])
+                .filter(|name| !found[*name].is_null() && found[*name] != body[*name])
                 .map(|name| field(name, found[name].clone(), body[name].clone(), asked, Risk::Changes))
                 .collect();
             if let (false, Some(id)) = (fields.is_empty(), found["id"].as_u64()) {
-                sheet.change(what, fields, Write::Replace { id, body });
+                let before = json!({
+                    "key_prefix": key, "url_template": found["url_template"], "is_alphanumeric": found["is_alphanumeric"],
+                });
+                sheet.change(what, fields, Write::Replace { id, body, before });
             }
         }
         let listed = |key: &str| {

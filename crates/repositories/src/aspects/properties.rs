@@ -65,7 +65,8 @@ impl Aspect for Properties {
             let known = find(&name);
             let before = known.map_or(Value::Null, |(_, value)| value.clone());
             let after = comparable(&want.get("value").map_or(Value::Null, Node::json));
-            if comparable(&before) == after {
+            let nothing = |value: &Value| value.is_null() || *value == "" || *value == json!([]);
+            if comparable(&before) == after || (nothing(&before) && nothing(&after)) {
                 continue;
             }
             let risk = match (before.is_null(), after.is_null()) {

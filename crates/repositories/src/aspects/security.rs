@@ -49,8 +49,9 @@ impl Aspect for Security {
         let own = context.desired.sections.get("security").map(|section| &section.node);
         let incumbent = context.desired.security.as_ref();
         for (key, old, path) in SWITCHES {
+            // What is left of the incumbent's words is of a higher layer.
             let want =
-                own.and_then(|node| node.get(key)).or_else(|| incumbent.and_then(|node| node.get(old)));
+                incumbent.and_then(|node| node.get(old)).or_else(|| own.and_then(|node| node.get(key)));
             let Some((want, wanted)) = want.and_then(|node| Some((node, node.bool()?))) else { continue };
             let seen = match known(context, key, path).await {
                 Ok(Some(seen)) => seen,
@@ -138,7 +139,8 @@ async fn code_scanning(context: &Context<'_>, want: &Node, sheet: &mut Sheet) ->
             let fewer = set(&seen[key]).iter().any(|language| !set(after).contains(language));
             let weaker = *after == "not-configured"
                 || (key == "query_suite" && *after == "default" && seen[key] == "extended")
-                || (key == "languages" && fewer);
+                || (key == "languages" && fewer)
+                || (key == "threat_model" && *after == "remote" && seen[key] == "remote_and_local");
             let risk = if weaker { Risk::Weakens } else { Risk::Changes };
             let asked = want.get(key).map_or(&want.asked, |node| &node.asked);
             fields.push(field(&format!("{PART}.{key}"), seen[key].clone(), after.clone(), Some(asked), risk));

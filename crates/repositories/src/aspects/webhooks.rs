@@ -128,9 +128,12 @@ impl Aspect for Webhooks {
                 None => create(want, secret, sheet),
             }
         }
-        for hook in
-            seen.iter().filter(|hook| section.exclusive && !wants.iter().any(|want| want.url == url(hook)))
-        {
+        // One hook of an address is the listed one; others of the same address are not.
+        let is_listed = |at: usize| {
+            let own = url(&seen[at]);
+            wants.iter().any(|want| want.url == own) && !seen[..at].iter().any(|before| url(before) == own)
+        };
+        for (_, hook) in seen.iter().enumerate().filter(|(at, _)| section.exclusive && !is_listed(*at)) {
             let fields = vec![field(
                 "events",
                 hook["events"].clone(),

@@ -98,7 +98,7 @@ impl Aspect for Configurations {
                 default(&id, node, name, &defaults, sheet);
             }
             if let Some(node) = want.get("attach_to") {
-                attach(context, &id, node, name, sheet).await?;
+                attach(context, &id, node, (name, &all), sheet).await?;
             }
         }
         Ok(())
@@ -124,8 +124,7 @@ fn change(want: &Node, name: &str, found: &Value, sheet: &mut Sheet) {
         let (mut fields, mut changed) = (Vec::new(), Map::new());
         for (key, after) in body(want) {
             let before = &found[&key];
-            let off = |value: &Value| *value == "disabled" || *value == "unenforced";
-            let risk = if off(&after) && !off(before) { Risk::Weakens } else { Risk::Changes };
+            let risk = if strength(&after) < strength(before) { Risk::Weakens } else { Risk::Changes };
             if *before != after && risk.is_guarded() == guarded {
                 let asked = want.get(&key).map(|node| &node.asked);
                 fields.push(field(&key, before.clone(), after.clone(), asked, risk));
@@ -136,6 +135,16 @@ fn change(want: &Node, name: &str, found: &Value, sheet: &mut Sheet) {
             let write = Write::Update { id, body: Value::Object(changed) };
             sheet.change(format!("configuration {name}"), fields, write);
         }
+    }
+}
+
+/// How much a value protects.
+fn strength(value: &Value) -> u8 {
+    match value.as_str() {
+        Some("enabled" | "enforced") => 3,
+        Some("code_security" | "secret_protection") => 2,
+        Some("not_set") => 1,
+        _ => 0,
     }
 }
 
@@ -161,7 +170,7 @@ fn default(id: &Id, node: &Node, name: &str, defaults: &Value, sheet: &mut Sheet
 fn belongs(scope: &str, row: &IndexRow) -> bool {
     match scope {
         "public" => row.visibility == Some(Visibility::Public),
-        "private_or_internal" => row.visibility != Some(Visibility::Public),
+        "private_or_internal" => row.visibility.is_some_and(|visibility| visibility != Visibility::Public),
         _ => true,
     }
 }
@@ -170,31 +179,49 @@ async fn attach(
     context: &Context<'_>,
     id: &Id,
     node: &Node,
-    name: &str,
+    (name, all): (&str, &[Value]),
     sheet: &mut Sheet,
 ) -> Result<(), Failure> {
     let scope = node.text().unwrap_or("all");
-    let attached: BTreeSet<u64> = match id {
-        Id::Named(_) => BTreeSet::new(),
-        Id::Known(id) => {
-            let rows = context
-                .reader
-                .list_of_organisation(&format!("{PATH}/{id}/repositories?per_page=100"))
-                .await?;
-            let on = |row: &Value| !matches!(row["status"].as_str(), Some("detached" | "removed" | "failed"));
-            rows.iter().filter(|row| on(row)).filter_map(|row| row["repository"]["id"].as_u64()).collect()
+    let known = if let Id::Known(id) = id { Some(*id) } else { None };
+    let mut attached = BTreeSet::new();
+    let mut elsewhere = BTreeSet::new();
+    for other in all.iter().filter_map(|other| other["id"].as_u64()) {
+        let path = format!("{PATH}/{other}/repositories?per_page=100");
+        for row in context.reader.list_of_organisation(&path).await? {
+            let Some(repository) = row["repository"]["id"].as_u64() else { continue };
+            match row["status"].as_str() {
+                Some("detached" | "removed" | "removed_by_enterprise") => {}
+                Some("failed") if known == Some(other) => {
+                    let name = row["repository"]["name"].as_str().unwrap_or_default();
+                    let why =
+                        format!("the configuration could not be attached to {name}; it may need a licence");
+                    sheet.part_unresolved(name, why);
+                    // It is not tried again and again.
+                    attached.insert(repository);
+                }
+                _ if known == Some(other) => {
+                    attached.insert(repository);
+                }
+                _ => {
+                    elsewhere.insert(repository);
+                }
+            }
         }
-    };
+    }
     let index = context.index().await?;
-    let missing =
-        index.iter().filter(|row| !row.archived && belongs(scope, row) && !attached.contains(&row.id));
-    let missing: Vec<&IndexRow> = missing.collect();
-    for batch in missing.chunks(BATCH) {
-        let names: Vec<&str> = batch.iter().map(|row| row.name.as_str()).collect();
-        let fields = vec![field("attached to", Value::Null, json!(names), Some(&node.asked), Risk::Adds)];
-        let repositories = batch.iter().map(|row| row.id).collect();
-        let write = Write::Attach { id: id.clone(), repositories };
-        sheet.change_at(Stage::Security, format!("configuration {name}"), fields, write);
+    let missing = |row: &&IndexRow| !row.archived && belongs(scope, row) && !attached.contains(&row.id);
+    // Whoever has another configuration loses it, which may be the stricter one.
+    let (taken, new): (Vec<&IndexRow>, Vec<&IndexRow>) =
+        index.iter().filter(missing).partition(|row| elsewhere.contains(&row.id));
+    for (rows, risk) in [(new, Risk::Adds), (taken, Risk::Weakens)] {
+        for batch in rows.chunks(BATCH) {
+            let names: Vec<&str> = batch.iter().map(|row| row.name.as_str()).collect();
+            let fields = vec![field("attached to", Value::Null, json!(names), Some(&node.asked), risk)];
+            let repositories = batch.iter().map(|row| row.id).collect();
+            let write = Write::Attach { id: id.clone(), repositories };
+            sheet.change_at(Stage::Security, format!("configuration {name}"), fields, write);
+        }
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! What a shape cannot say about a file: entries that are there twice, or lack what they need, and what contradicts.
 
 use super::merge::same_name;
-use super::node::Node;
+use super::node::{Kind, Node};
 use super::pattern::{Pattern, patterns};
 use super::problem::{Problem, nearest};
 use super::schema::FileKind;
@@ -39,6 +39,61 @@ fn entries<'a>(root: &'a Node, section: &str) -> &'a [Node] {
     list.unwrap_or(node).items()
 }
 
+/// A list that is a block says one thing of itself, and has what it says it of.
+fn check_words(root: &Node, problems: &mut Vec<Problem>) {
+    let topics = root.get("repository").and_then(|repository| repository.get("topics"));
+    let lists = NAMED.iter().filter_map(|(list, _)| root.get(list)).chain(topics);
+    for node in lists.filter(|node| matches!(node.kind, Kind::Map(_))) {
+        let said =
+            ["exclusive", "additive", "include"].into_iter().filter(|key| node.get(key).is_some()).count();
+        if said != 1 {
+            let text = "a list that is a block has one of `exclusive`, `additive` and `include`";
+            problems.push(Problem::error(node.asked.clone(), node.column, text));
+        }
+    }
+}
+
+/// A selector that selects by nothing would select everything.
+fn check_choice(root: &Node, problems: &mut Vec<Problem>) {
+    for node in ["select", "except"].into_iter().filter_map(|key| root.get(key)) {
+        let empty = |node: &Node| matches!(&node.kind, Kind::List(items) if items.is_empty());
+        let values = node.entries().iter().flat_map(|(_, value)| {
+            std::iter::once(value).chain(value.entries().iter().map(|(_, value)| value))
+        });
+        if node.entries().is_empty() || values.into_iter().any(empty) {
+            let problem =
+                Problem::error(node.asked.clone(), node.column, "an empty selector would select everything");
+            problems.push(problem.hint("leave it out, if it is for every repository"));
+        }
+    }
+}
+
+fn check_autolinks(root: &Node, problems: &mut Vec<Problem>) {
+    for link in entries(root, "autolinks") {
+        if let Some(template) = link.get("url_template")
+            && template.text().is_some_and(|text| !text.contains("<num>"))
+        {
+            let text = "`url_template` has to hold `<num>`, where the rest of the reference goes";
+            problems.push(Problem::error(template.asked.clone(), template.column, text));
+        }
+    }
+}
+
+/// A repository has one configuration: two that claim it would take it from each other.
+fn check_configurations(root: &Node, problems: &mut Vec<Problem>) {
+    let claims =
+        entries(root, "code_security_configurations").iter().filter_map(|item| item.get("attach_to"));
+    let mut before: Vec<&str> = Vec::new();
+    for claim in claims {
+        let Some(scope) = claim.text() else { continue };
+        if before.iter().any(|other| *other == scope || *other == "all" || scope == "all") {
+            let text = "another configuration is attached to (some of) these repositories already";
+            problems.push(Problem::error(claim.asked.clone(), claim.column, text));
+        }
+        before.push(scope);
+    }
+}
+
 /// Rules of rulesets have parameters by their type.
 fn check_rulesets(root: &Node, problems: &mut Vec<Problem>) {
     for ruleset in entries(root, "rulesets") {
@@ -68,6 +123,16 @@ pub(super) fn check_layer(kind: FileKind, root: &Node, problems: &mut Vec<Proble
         check_layer(kind, case, problems);
     }
     check_rulesets(root, problems);
+    check_words(root, problems);
+    check_choice(root, problems);
+    check_autolinks(root, problems);
+    check_configurations(root, problems);
+    for property in entries(root, "custom_properties") {
+        if property.get("name").is_none() && property.get("property_name").is_none() {
+            let text = "an entry of `custom_properties` needs `name`";
+            problems.push(Problem::error(property.asked.clone(), property.column, text));
+        }
+    }
     for (list, identity) in NAMED {
         let items = entries(root, list);
         for (at, item) in items.iter().enumerate() {

@@ -7,7 +7,7 @@ use beadle_github::{Permission, Repository};
 use serde_json::Value;
 
 use super::files::Policy;
-use super::node::Node;
+use super::node::{Kind, Node};
 use super::pattern::Pattern;
 use super::targeting::Target;
 
@@ -103,6 +103,12 @@ impl Section {
     }
 }
 
+/// What the incumbent calls otherwise than the section `security`.
+const SAME: &[(&str, &str)] = &[
+    ("enableVulnerabilityAlerts", "dependabot_alerts"),
+    ("enableAutomatedSecurityFixes", "dependabot_security_updates"),
+];
+
 /// The sections that aspects read themselves.
 const SECTIONS: &[&str] =
     &["labels", "autolinks", "rulesets", "custom_properties", "actions", "security", "webhooks"];
@@ -115,7 +121,7 @@ impl Policy {
             let disabled = self.disabled.iter().any(|other| other == name);
             root.get(name).filter(|node| !disabled && !node.is_null())
         };
-        let exclusive = |name: &str| target.words.get(name).copied().unwrap_or(true);
+        let exclusive = |name: &str| target.words.get(name).is_none_or(|word| word.exclusive);
         let mut desired = Desired::default();
         if let Some(settings) = section("repository") {
             desired.settings = self::settings(settings, target);
@@ -146,6 +152,16 @@ impl Policy {
             }),
         });
         desired.security = section("repository").and_then(|node| node.get("security")).cloned();
+        if let (Some(old), Some(new)) = (&desired.security, section("security")) {
+            // They say the same things: of each the higher layer's word counts.
+            let higher = |(key, value): &(Node, Node)| {
+                let same = SAME.iter().find(|(incumbent, _)| key.text() == Some(*incumbent));
+                let other = same.and_then(|(_, own)| new.get(own));
+                other.is_none_or(|other| target.rank(&value.asked) > target.rank(&other.asked))
+            };
+            let kept = old.entries().iter().filter(|entry| higher(entry)).cloned().collect();
+            desired.security = Some(Node { kind: Kind::Map(kept), ..old.clone() });
+        }
         for name in SECTIONS {
             if let Some(node) = section(name) {
                 let section = Section { node: node.clone(), exclusive: exclusive(name) };
@@ -180,6 +196,29 @@ fn settings(node: &Node, target: &Target) -> Vec<Want> {
     wants
 }
 
+impl Policy {
+    /// What `target` says, without what does not hold for `repository`: disabled sections, and entries for others.
+    pub(crate) fn asked(&self, target: &Target, repository: &Repository) -> Option<Node> {
+        let disabled: Vec<&str> = self.disabled.iter().map(String::as_str).collect();
+        let mut root = target.root.as_ref()?.without(&disabled);
+        for list in ["teams", "collaborators"] {
+            let Some(node) = root.get(list).cloned() else { continue };
+            let items = node.items().iter().filter(|item| holds(item, repository)).cloned().collect();
+            root = root.with(list, &Node { kind: Kind::List(items), ..node });
+        }
+        Some(root)
+    }
+}
+
+/// Whether an entry of a list is for this repository.
+fn holds(item: &Node, repository: &Repository) -> bool {
+    let matches = |globs: &Node| {
+        // The check refused what is no glob.
+        globs.texts().iter().any(|glob| Pattern::glob(glob).is_ok_and(|glob| glob.is_match(&repository.name)))
+    };
+    item.get("include").is_none_or(matches) && !item.get("exclude").is_some_and(matches)
+}
+
 /// The entries of a list of access that hold for this repository.
 fn access<T>(
     list: &Node,
@@ -187,15 +226,9 @@ fn access<T>(
     repository: &Repository,
     make: impl Fn(String, Permission, Asked) -> T,
 ) -> Vec<T> {
-    let matches = |globs: &Node| {
-        // The check refused what is no glob.
-        globs.texts().iter().any(|glob| Pattern::glob(glob).is_ok_and(|glob| glob.is_match(&repository.name)))
-    };
     let wants = list.items().iter().filter_map(|item| {
         let name = item.get(who)?.text()?.to_owned();
-        if item.get("include").is_some_and(|globs| !matches(globs))
-            || item.get("exclude").is_some_and(matches)
-        {
+        if !holds(item, repository) {
             return None;
         }
         let permission = item.get("permission").and_then(Node::text).unwrap_or("push").to_owned().into();

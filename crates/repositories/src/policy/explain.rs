@@ -1,8 +1,10 @@
 //! Why a repository is asked for what: every value, the line that set it, and what it overrode.
 
+use beadle_github::Repository;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::files::Policy;
 use super::leaves::leaves;
 use super::targeting::Target;
 
@@ -29,8 +31,8 @@ pub struct Overridden {
 }
 
 /// Every value of a target whose path begins with `key`.
-pub fn explain(target: &Target, key: &str) -> Vec<Explained> {
-    let Some(root) = &target.root else { return Vec::new() };
+pub fn explain(policy: &Policy, target: &Target, repository: &Repository, key: &str) -> Vec<Explained> {
+    let Some(root) = &policy.asked(target, repository) else { return Vec::new() };
     let layers: Vec<_> = target.layers.iter().rev().map(|layer| leaves(&layer.root)).collect();
     let mut found = Vec::new();
     for leaf in leaves(root).into_iter().filter(|leaf| leaf.path.starts_with(key)) {

@@ -8,7 +8,7 @@ use beadle_github::Asks;
 use sha2::{Digest, Sha256};
 
 use super::checks::check_layer;
-use super::layers::{Layer, LayerKind, conflicts};
+use super::layers::{Layer, LayerKind, conflicts, contradictions};
 use super::node::{Kind, Node};
 use super::pattern::{Pattern, patterns};
 use super::problem::{Problem, Severity};
@@ -163,7 +163,8 @@ impl Policy {
         let everywhere: Vec<&Layer> = self.layers.iter().filter(|layer| layer.reaches_all()).collect();
         for (at, layer) in everywhere.iter().enumerate() {
             for other in everywhere[..at].iter().filter(|other| other.rank == layer.rank) {
-                for (path, one, two) in conflicts(&other.root, &layer.root) {
+                let words = contradictions(&other.words, &layer.words);
+                for (path, one, two) in conflicts(&other.root, &layer.root).into_iter().chain(words) {
                     let text = format!("{one} says something else of `{path}`");
                     let problem = Problem::error(two, 1, text);
                     problems.push(problem.hint("give one of the two files a higher `rank`"));

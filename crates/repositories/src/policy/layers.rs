@@ -49,8 +49,20 @@ pub struct Case {
     /// What it says.
     pub root: Node,
     /// See [`Layer::words`].
-    pub words: BTreeMap<String, bool>,
+    pub words: Words,
 }
+
+/// What a list says of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Word {
+    /// What it does not list has to go.
+    pub exclusive: bool,
+    /// The line that says it.
+    pub asked: Asked,
+}
+
+/// What lists say of themselves, by section.
+pub type Words = BTreeMap<String, Word>;
 
 /// One file of settings.
 #[derive(Clone, Debug)]
@@ -65,8 +77,10 @@ pub struct Layer {
     pub root: Node,
     /// Of these the first that matches says something too.
     pub cases: Vec<Case>,
-    /// Lists of which it says itself that they are exclusive (`true`) or additive.
-    pub words: BTreeMap<String, bool>,
+    /// Lists of which it says itself whether they are exclusive.
+    pub words: Words,
+    /// Lists that `additive_plugins` names.
+    pub additive: Vec<String>,
 }
 
 /// The ranks of what has none of its own.
@@ -84,20 +98,28 @@ pub(super) fn plugins(root: &Node, key: &str) -> Vec<String> {
     items.iter().filter_map(|item| item.get("plugin").unwrap_or(item).text().map(str::to_owned)).collect()
 }
 
+/// What a list says of itself, and the list.
+fn said(node: &Node) -> (Option<Word>, Node) {
+    for (key, exclusive) in [("exclusive", true), ("additive", false)] {
+        if let Some(list) = node.get(key) {
+            let word = Word { exclusive, asked: list.asked.clone() };
+            return (Some(word), list.clone());
+        }
+    }
+    (None, node.get("include").unwrap_or(node).clone())
+}
+
 /// Takes the words `exclusive` and `additive` out of a block of sections, and notes them.
-fn plain(root: &Node) -> (Node, BTreeMap<String, bool>) {
-    let mut words: BTreeMap<String, bool> =
-        plugins(root, "additive_plugins").into_iter().map(|name| (name, false)).collect();
+fn plain(root: &Node) -> (Node, Words) {
+    let mut words = Words::new();
     let mut root = root.clone();
     for section in LISTS {
         let Some(node) = root.get(section) else { continue };
-        let (said, list) = match (node.get("exclusive"), node.get("additive")) {
-            (Some(list), _) => (Some(true), list),
-            (_, Some(list)) => (Some(false), list),
-            _ => (None, node.get("include").unwrap_or(node)),
-        };
-        words.extend(said.map(|said| ((*section).to_owned(), said)));
-        let list = list.clone();
+        let (word, mut list) = said(node);
+        words.extend(word.map(|word| ((*section).to_owned(), word)));
+        if *section == "custom_properties" {
+            list = one_name(&list);
+        }
         let new = match node.get("exclude").cloned() {
             // What is kept by pattern stays beside the list.
             Some(exclude) => block(node, &[("include", list), ("exclude", exclude)]),
@@ -106,16 +128,32 @@ fn plain(root: &Node) -> (Node, BTreeMap<String, bool>) {
         };
         root = root.with(section, &new);
     }
-    let topics = root.get("repository").and_then(|repository| repository.get("topics"));
-    let said = topics.and_then(|topics| {
-        let said = [("exclusive", true), ("additive", false)];
-        said.into_iter().find_map(|(word, exclusive)| Some((exclusive, topics.get(word)?.clone())))
-    });
-    if let (Some((exclusive, list)), Some(repository)) = (said, root.get("repository").cloned()) {
-        words.insert("topics".into(), exclusive);
+    let repository = root.get("repository").cloned();
+    if let Some((repository, topics)) =
+        repository.and_then(|node| Some((node.clone(), node.get("topics")?.clone())))
+    {
+        let (word, list) = said(&topics);
+        words.extend(word.map(|word| ("topics".to_owned(), word)));
         root = root.with("repository", &repository.with("topics", &list));
     }
     (root, words)
+}
+
+/// `property_name` is another word for `name`: entries are matched by one.
+fn one_name(list: &Node) -> Node {
+    let entry = |item: &Node| {
+        let entries = item.entries().iter().map(|(key, value)| {
+            let is_other = key.text() == Some("property_name");
+            let key =
+                if is_other { Node { kind: Kind::Text("name".into()), ..key.clone() } } else { key.clone() };
+            (key, value.clone())
+        });
+        Node { kind: Kind::Map(entries.collect()), ..item.clone() }
+    };
+    match &list.kind {
+        Kind::List(items) => Node { kind: Kind::List(items.iter().map(entry).collect()), ..list.clone() },
+        _ => list.clone(),
+    }
 }
 
 fn block(at: &Node, entries: &[(&str, Node)]) -> Node {
@@ -180,7 +218,8 @@ impl Layer {
             cases.push(Case { choice: choice(case, problems), root: plain, words });
         }
         let (root, words) = plain(&root.without(&["rank", "select", "except", "first_match"]));
-        Self { file: file.to_owned(), kind, rank, root, cases, words }
+        let additive = plugins(&root, "additive_plugins");
+        Self { file: file.to_owned(), kind, rank, root, cases, words, additive }
     }
 
     /// Whether it is for every repository.
@@ -213,13 +252,26 @@ impl Layer {
     }
 }
 
+/// Where two layers of one rank say different things of whether a list is exclusive.
+pub(super) fn contradictions(one: &Words, other: &Words) -> Vec<(String, Asked, Asked)> {
+    let both = one.iter().filter_map(|(section, word)| Some((section, word, other.get(section)?)));
+    let differ = both.filter(|(_, word, against)| word.exclusive != against.exclusive);
+    differ
+        .map(|(section, word, against)| (section.clone(), word.asked.clone(), against.asked.clone()))
+        .collect()
+}
+
 /// Where two blocks of one rank say different things: the path, and both lines.
 pub(super) fn conflicts(one: &Node, other: &Node) -> Vec<(String, Asked, Asked)> {
     let (one, other) = (leaves(one), leaves(other));
     let mut found = Vec::new();
     for leaf in &one {
         for against in &other {
-            let same = leaf.path == against.path && leaf.value != against.value;
+            // Names of branches and checks differ by case; others do not.
+            let exact = leaf.path.starts_with("branches") || leaf.path.contains("checks");
+            let meets =
+                if exact { leaf.path == against.path } else { leaf.path.eq_ignore_ascii_case(&against.path) };
+            let same = meets && leaf.value != against.value;
             // Null takes away what the other one fills.
             let taken = |null: &Value, path: &str, inner: &str| {
                 null.is_null()

@@ -62,7 +62,9 @@ fn same(key: &str, one: &Node, other: &Node) -> bool {
 /// Whether two names in the list `key` are one thing. Branches and checks differ by case; teams and people do not.
 pub(crate) fn same_name(key: &str, one: &Node, other: &Node) -> bool {
     match (one.text(), other.text()) {
-        (Some(one), Some(other)) if !matches!(key, "branches" | "checks") => one.eq_ignore_ascii_case(other),
+        (Some(one), Some(other)) if !matches!(key, "branches" | "checks" | "required_status_checks") => {
+            one.eq_ignore_ascii_case(other)
+        }
         _ => one.kind == other.kind,
     }
 }

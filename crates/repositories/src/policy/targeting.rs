@@ -1,12 +1,10 @@
 //! Which layers reach a repository, and which repositories are left alone.
 
-use std::collections::BTreeMap;
-
 use beadle_engine::Asked;
 use beadle_github::Repository;
 
 use super::files::Policy;
-use super::layers::{Layer, LayerKind, conflicts};
+use super::layers::{Layer, LayerKind, Word, Words, conflicts, contradictions};
 use super::merge::merge;
 use super::node::Node;
 use super::pattern::Pattern;
@@ -34,7 +32,7 @@ pub struct Target {
     /// The layers that reach it, lowest first.
     pub layers: Vec<Reached>,
     /// Lists that say themselves whether they are exclusive; the highest layer's word.
-    pub words: BTreeMap<String, bool>,
+    pub words: Words,
 }
 
 /// A layer that reaches a repository.
@@ -46,6 +44,8 @@ pub struct Reached {
     pub rank: i64,
     /// What it says to this repository.
     pub root: Node,
+    /// What its lists say of themselves.
+    words: Words,
 }
 
 /// What `settings.yml` says of the organisation, and not of its repositories.
@@ -70,8 +70,7 @@ impl Policy {
         if !self.included.is_empty() && !self.included.iter().any(|pattern| pattern.is_match(name)) {
             return Verdict::Skipped("restrictedRepos does not include it".into());
         }
-        let mut target =
-            Target { root: None, doubtful: Vec::new(), layers: Vec::new(), words: BTreeMap::new() };
+        let mut target = Target { root: None, doubtful: Vec::new(), layers: Vec::new(), words: Words::new() };
         for layer in &self.layers {
             match if is_own(layer) { Ok(true) } else { reaches(layer, repository) } {
                 Ok(true) => target.lay(layer, repository),
@@ -141,12 +140,19 @@ impl Target {
             LayerKind::Organisation => layer.root.without(OF_ORGANISATION),
             _ => layer.root.clone(),
         };
-        self.words.extend(layer.words.clone());
+        let mut words = Words::new();
+        for name in &layer.additive {
+            words.insert(name.clone(), Word { exclusive: false, asked: layer.root.asked.clone() });
+        }
+        let of_organisation = |section: &String| {
+            matches!(layer.kind, LayerKind::Organisation) && OF_ORGANISATION.contains(&section.as_str())
+        };
+        words.extend(layer.words.clone().into_iter().filter(|(section, _)| !of_organisation(section)));
         for case in &layer.cases {
             match case.choice.is_match(repository) {
                 Ok(true) => {
                     root = merge(&root, &case.root);
-                    self.words.extend(case.words.clone());
+                    words.extend(case.words.clone());
                     break;
                 }
                 Ok(false) => {}
@@ -154,8 +160,10 @@ impl Target {
             }
         }
         for other in self.layers.iter().filter(|other| other.rank == layer.rank) {
-            for (path, one, two) in conflicts(&other.root, &root) {
-                let section = path.split(['.', '[']).next().unwrap_or_default().to_owned();
+            let said = contradictions(&other.words, &words);
+            for (path, one, two) in conflicts(&other.root, &root).into_iter().chain(said) {
+                let section = if path == "topics" { "repository" } else { path.as_str() };
+                let section = section.split(['.', '[']).next().unwrap_or_default().to_owned();
                 let why =
                     format!("{one} and {two} say different things of `{path}`; give one file a higher rank");
                 self.doubtful.push((section, why));
@@ -165,13 +173,19 @@ impl Target {
             None => root.clone(),
             Some(under) => merge(under, &root),
         });
-        self.layers.push(Reached { file: layer.file.clone(), rank: layer.rank, root });
+        self.words.extend(words.clone());
+        self.layers.push(Reached { file: layer.file.clone(), rank: layer.rank, root, words });
     }
 
     /// Nothing of a layer's sections is touched.
     fn doubt(&mut self, layer: &Layer, why: &str) {
         let sections = layer.roots().flat_map(Node::entries).filter_map(|(key, _)| key.text());
-        self.doubtful.extend(sections.map(|section| (section.to_owned(), why.to_owned())));
+        // Also where it only says that a list is additive.
+        let words = layer.words.keys().chain(layer.cases.iter().flat_map(|case| case.words.keys()));
+        let said =
+            words.chain(&layer.additive).map(|name| if name == "topics" { "repository" } else { name });
+        let all = sections.chain(said).map(|section| (section.to_owned(), why.to_owned()));
+        self.doubtful.extend(all);
     }
 
     /// The rank of the layer that a line belongs to.

@@ -72,7 +72,11 @@ impl Policy {
         for (section, why) in &target.doubtful {
             fail(given, format!("`{section}` is in doubt: {why}"));
         }
-        let got = target.root.as_ref().map(leaves).unwrap_or_default();
+        let tests = ["expect", "absent", "skipped"].into_iter().any(|key| test.get(key).is_some());
+        if !tests {
+            fail(test, "it expects nothing: say `expect`, `absent` or `skipped`".into());
+        }
+        let got = self.asked(&target, &repository).as_ref().map(leaves).unwrap_or_default();
         for want in test.get("expect").map(leaves).unwrap_or_default() {
             let place = Node { asked: want.asked.clone(), column: 1, ..test.clone() };
             match got.iter().find(|leaf| leaf.path.eq_ignore_ascii_case(&want.path)) {
@@ -86,7 +90,9 @@ impl Policy {
         }
         for path in test.get("absent").map(Node::items).unwrap_or_default() {
             let text = path.text().unwrap_or_default();
-            if let Some(leaf) = got.iter().find(|leaf| leaf.path.starts_with(text)) {
+            if let Some(leaf) =
+                got.iter().find(|leaf| leaf.path.to_lowercase().starts_with(&text.to_lowercase()))
+            {
                 fail(path, format!("`{}` is asked for ({})", leaf.path, leaf.asked));
             }
         }

@@ -46,6 +46,24 @@ fn wrong(body: &Value, others: &Map<String, Value>, id: Option<&Value>) -> Optio
     let count = types.len();
     types.sort_unstable();
     types.dedup();
+    let demanded = |rule: &Value| match rule["type"].as_str() {
+        Some("pull_request") => [
+            "dismiss_stale_reviews_on_push",
+            "require_code_owner_review",
+            "require_last_push_approval",
+            "required_approving_review_count",
+            "required_review_thread_resolution",
+        ]
+        .iter()
+        .all(|key| !rule["parameters"][*key].is_null()),
+        Some("required_status_checks") => ["required_status_checks", "strict_required_status_checks_policy"]
+            .iter()
+            .all(|key| !rule["parameters"][*key].is_null()),
+        _ => true,
+    };
+    if !body["rules"].as_array().into_iter().flatten().all(demanded) {
+        return Some(Reply::invalid("Validation Failed: a rule lacks parameters"));
+    }
     (types.len() < count).then(|| Reply::invalid("Validation Failed: a rule is there twice"))
 }
 
@@ -88,7 +106,9 @@ fn change(
             if let Some(refusal) = wrong(call.body, rulesets, Some(&old["id"])) {
                 return (None, refusal);
             }
-            let mut changed = old.clone();
+            // What the body leaves out is gone.
+            let mut changed =
+                json!({ "id": old["id"], "target": old["target"], "enforcement": old["enforcement"] });
             for key in BODY.iter().filter(|key| **key != "name") {
                 if let Some(value) = call.body.get(*key) {
                     changed[*key] = value.clone();

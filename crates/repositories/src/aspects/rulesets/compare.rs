@@ -46,7 +46,7 @@ fn list(value: &Value) -> &[Value] {
 
 /// What an entry of a list is called, where its entries have names.
 fn identity(value: &Value) -> Option<&Value> {
-    ["context", "path", "tool", "reviewer"].into_iter().find_map(|key| value.get(key))
+    ["context", "path", "tool", "reviewer", "name"].into_iter().find_map(|key| value.get(key))
 }
 
 /// `wanted` laid over `seen`: what is not wanted explicitly stays; lists are as wanted, in the order in which they are.
@@ -63,7 +63,11 @@ fn overlay(wanted: &Value, seen: &Value) -> Value {
         (Value::Array(wanted), seen) => {
             let seen = list(seen);
             if wanted.iter().any(|item| item["context"] == EXTERNALLY_DEFINED) {
-                return json!(seen);
+                // The live ones stay, and what is named beside them is there too.
+                let missing = wanted.iter().filter(|want| want["context"] != EXTERNALLY_DEFINED);
+                let missing =
+                    missing.filter(|want| !seen.iter().any(|old| old["context"] == want["context"]));
+                return seen.iter().chain(missing).cloned().collect();
             }
             let same = |one: &Value, other: &Value| match (identity(one), identity(other)) {
                 (Some(one), Some(other)) => one == other,
@@ -93,6 +97,15 @@ fn actor(value: &Value) -> Value {
     };
     let mode = value["bypass_mode"].as_str().unwrap_or("always");
     json!({ "actor_type": kind, "actor_id": id, "bypass_mode": mode })
+}
+
+/// How widely a mode lets somebody bypass.
+fn width(mode: &Value) -> u8 {
+    match mode.as_str() {
+        Some("exempt") => 2,
+        Some("always") => 1,
+        _ => 0,
+    }
 }
 
 fn label(actor: &Value) -> Value {
@@ -174,7 +187,7 @@ fn actors(seen: &Value, node: &Node) -> Option<Difference> {
     let known = |actor: &Value| {
         before.iter().any(|old| {
             let same = old["actor_type"] == actor["actor_type"] && old["actor_id"] == actor["actor_id"];
-            same && (old["bypass_mode"] == actor["bypass_mode"] || old["bypass_mode"] == "always")
+            same && width(&old["bypass_mode"]) >= width(&actor["bypass_mode"])
         })
     };
     let labels = |actors: &[Value]| actors.iter().map(label).collect::<Value>();
@@ -233,7 +246,7 @@ fn rules(seen: &Value, node: &Node) -> Vec<Difference> {
         let part = Part::Rule(name.clone());
         let Some(old) = list(&seen["rules"]).iter().find(|rule| kind(rule) == name) else {
             let mut want = want.clone();
-            without_external(&mut want);
+            complete(&mut want);
             let shown = want.get("parameters").cloned().unwrap_or(json!(true));
             let fields = vec![field(&format!("rules.{name}"), Value::Null, shown, Some(asked), Risk::Adds)];
             found.push(Difference { part, fields, after: Some(want) });
@@ -273,7 +286,27 @@ fn is_known(kind: &str) -> bool {
     super::KINDS.iter().any(|(known, _)| *known == kind)
 }
 
-fn without_external(rule: &mut Value) {
+/// A new rule as REST takes it: with every parameter that it demands, and no words for what is kept elsewhere.
+fn complete(rule: &mut Value) {
+    let demanded = match rule["type"].as_str() {
+        Some("pull_request") => json!({
+            "dismiss_stale_reviews_on_push": false, "require_code_owner_review": false,
+            "require_last_push_approval": false, "required_approving_review_count": 0,
+            "required_review_thread_resolution": false,
+        }),
+        Some("required_status_checks") => {
+            json!({ "required_status_checks": [], "strict_required_status_checks_policy": false })
+        }
+        _ => Value::Null,
+    };
+    for (key, value) in demanded.as_object().into_iter().flatten() {
+        if rule["parameters"][key].is_null() {
+            rule["parameters"][key] = value.clone();
+        }
+    }
+    if let Some(rule) = rule.as_object_mut() {
+        rule.retain(|_, value| !value.is_null());
+    }
     let checks = rule.pointer_mut("/parameters/required_status_checks").and_then(Value::as_array_mut);
     if let Some(checks) = checks {
         checks.retain(|check| check["context"] != EXTERNALLY_DEFINED);
@@ -294,6 +327,12 @@ pub(crate) fn body<'a>(seen: &Value, parts: impl Iterator<Item = &'a Difference>
                 let conditions = body.entry("conditions").or_insert_with(|| json!({}));
                 if conditions.is_null() {
                     *conditions = json!({});
+                }
+                if let (true, Some(conditions)) =
+                    (name.starts_with("repository_"), conditions.as_object_mut())
+                {
+                    // Repositories are selected in one way.
+                    conditions.retain(|other, _| !other.starts_with("repository_"));
                 }
                 conditions[name] = after.unwrap_or_default();
             }
@@ -329,7 +368,10 @@ pub(crate) fn new_body(wanted: &Node) -> Value {
         }
     }
     for rule in body["rules"].as_array_mut().into_iter().flatten() {
-        without_external(rule);
+        complete(rule);
+    }
+    if let Some(map) = body.as_object_mut() {
+        map.retain(|_, value| !value.is_null());
     }
     body
 }

@@ -1,0 +1,181 @@
+//! What keeping a whole organisation costs: calls, REST units, GraphQL points, time at 100 ms a call, memory; cold and warm,
+//! with 1,000 repositories and with 10,000, side by side.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use beadle_sim::{Limits, Settings, Sim};
+use serde_json::{Value, json};
+
+use crate::folder::{Folder, peak};
+
+/// A typical policy, without what only REST shows.
+const POLICY: &str = "
+repository: { visibility: private, has_wiki: false, delete_branch_on_merge: true, topics: [managed] }
+teams:
+  - { name: platform, permission: admin }
+  - { name: engineering, permission: push }
+labels:
+  - { name: bug, color: d73a4a, description: It does not work }
+  - { name: security, color: ee0701, description: Tell nobody }
+branches:
+  - name: default
+    protection: { required_pull_request_reviews: { required_approving_review_count: 1 }, enforce_admins: true }
+";
+
+/// A repository ruleset for everybody.
+const RULESET: &str = "
+rulesets:
+  - name: main
+    target: branch
+    enforcement: active
+    conditions: { ref_name: { include: ['~DEFAULT_BRANCH'], exclude: [] } }
+    rules: [{ type: deletion }, { type: non_fast_forward }]
+";
+
+/// What only REST shows, one repository a call.
+const REST_ONLY: &str = "
+collaborators: [{ username: ann, permission: push }]
+autolinks: [{ key_prefix: T-, url_template: 'https://tickets.example.com/T-<num>', is_alphanumeric: false }]
+";
+
+fn organisation(repositories: usize) -> Value {
+    let mut all = json!({});
+    for n in 0..repositories {
+        all[format!("r{n:05}")] = json!({
+            "visibility": "private", "has_wiki": false, "delete_branch_on_merge": true, "topics": ["managed"],
+            "created_at": format!("2024-01-01T{:02}:{:02}:{:02}Z", n / 3600, n / 60 % 60, n % 60),
+            "branches": { "main": {} }, "teams": { "platform": "admin", "engineering": "push" },
+            "labels": {
+                "bug": { "color": "d73a4a", "description": "It does not work" },
+                "security": { "color": "ee0701", "description": "Tell nobody" },
+            },
+            "protection": { "main": { "enforce_admins": true,
+                "required_pull_request_reviews": { "required_approving_review_count": 1 } } },
+            "rulesets": { "main": { "target": "branch", "enforcement": "active",
+                "conditions": { "ref_name": { "include": ["~DEFAULT_BRANCH"], "exclude": [] } },
+                "rules": [{ "type": "deletion" }, { "type": "non_fast_forward" }] } },
+            "collaborators": { "ann": "push" },
+            "autolinks": { "T-": { "url_template": "https://tickets.example.com/T-<num>", "is_alphanumeric": false } },
+        });
+    }
+    json!({
+        "orgs": { "acme": { "members": ["ann"], "teams": { "platform": {}, "engineering": {} }, "repos": all } },
+        "users": { "ann": {} },
+        "apps": { "beadle-app": { "id": beadle_sim::APP_ID } },
+    })
+}
+
+pub(crate) async fn run() -> anyhow::Result<()> {
+    println!("an unchanged organisation, typical policy, 100 ms a call, GitHub's documented limits\n");
+    println!(
+        "{:52} {:>7} {:>8} {:>9} {:>9} {:>7} {:>6} {:>6}",
+        "", "calls", "a repo", "REST/repo", "pts/repo", "s", "MiB", "writes"
+    );
+    let small = thousand().await?;
+    let large = ten_thousand().await?;
+    println!();
+    println!(
+        "10,000 in place of 1,000: {:.1} times the calls, {:.2} times the memory",
+        large.0 / small.0,
+        large.1 / small.1
+    );
+    Ok(())
+}
+
+async fn start(repositories: usize, minute: u64) -> anyhow::Result<(Sim, Folder)> {
+    let limits =
+        Limits { minute: Duration::from_secs(minute), core: 15_000, graphql: 10_000, ..Limits::default() };
+    let settings = Settings {
+        limits,
+        state: Some(organisation(repositories)),
+        latency: Duration::from_millis(100),
+        ..Settings::default()
+    };
+    let sim = Sim::start(([127, 0, 0, 1], 0).into(), settings).await?;
+    let folder = Folder::new(&sim, POLICY, "unused", &format!("{minute}s"))?;
+    std::fs::create_dir(folder.path.path().join("policy/layers"))?;
+    std::fs::write(folder.path.path().join("policy/layers/everybody.yml"), RULESET)?;
+    Ok((sim, folder))
+}
+
+fn with_rest(folder: &Folder) -> anyhow::Result<()> {
+    Ok(std::fs::write(folder.path.path().join("policy/settings.yml"), format!("{POLICY}{REST_ONLY}"))?)
+}
+
+/// Without and with REST-only aspects, under the documented limits. Gives the warm calls and the peak of memory.
+async fn thousand() -> anyhow::Result<(f64, f64)> {
+    let (sim, folder) = start(1_000, 60).await?;
+    measure(&sim, &folder, 1_000, "without REST-only aspects").await?;
+    with_rest(&folder)?;
+    let cold = measure(&sim, &folder, 1_000, "with autolinks and a collaborator, cold").await?;
+    // Another hour, another token: the tags of what is kept are computed anew.
+    reqwest::Client::new().delete(format!("{}/_sim/tokens", sim.url())).send().await?;
+    let warm = measure(&sim, &folder, 1_000, "the same, warm, with another token").await?;
+    Ok((warm.0, warm.1.max(cold.1)))
+}
+
+/// Ten times as many. A minute is six seconds here, so that it is measured in minutes; calls and memory are the same.
+async fn ten_thousand() -> anyhow::Result<(f64, f64)> {
+    let (sim, folder) = start(10_000, 6).await?;
+    with_rest(&folder)?;
+    let cold = measure(&sim, &folder, 10_000, "the same, cold (minutes of 6 s)").await?;
+    let warm = measure(&sim, &folder, 10_000, "the same, warm (minutes of 6 s)").await?;
+    Ok((warm.0, warm.1.max(cold.1)))
+}
+
+async fn measure(sim: &Sim, folder: &Folder, repositories: usize, what: &str) -> anyhow::Result<(f64, f64)> {
+    // Each measurement has a minute and an hour of its own.
+    let client = reqwest::Client::new();
+    for part in ["calls", "limits"] {
+        client.delete(format!("{}/_sim/{part}", sim.url())).send().await?;
+    }
+    let notes = folder.path.path().join("beadle.db");
+    if notes.exists() {
+        forget_processes(&notes)?;
+    }
+    let mut child = folder.beadle(&["sweep"]).spawn()?;
+    let started = now();
+    let mut most = 0;
+    let status = loop {
+        most = most.max(peak(child.id()).unwrap_or(0));
+        if let Some(status) = child.try_wait()? {
+            break status;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    };
+    let took = started.elapsed().as_secs_f64();
+    anyhow::ensure!(status.code() == Some(0), "the sweep found something to do, or failed: {status}");
+    let calls = sim.calls();
+    let sum = |graphql: bool| -> f64 {
+        let of =
+            |call: &&Value| call["path"].as_str().is_some_and(|path| path.ends_with("/graphql")) == graphql;
+        let total: u64 = calls.iter().filter(of).filter_map(|call| call["cost"].as_u64()).sum();
+        f64::from(u32::try_from(total).unwrap_or(u32::MAX))
+    };
+    let refused = calls.iter().filter(|call| call["status"] == 403 || call["status"] == 429).count();
+    anyhow::ensure!(refused == 0, "GitHub had to refuse {refused} calls");
+    let writes = calls.iter().filter(|call| call["writes"] == Value::Bool(true)).count();
+    let count = f64::from(u32::try_from(calls.len())?);
+    let whole = f64::from(u32::try_from(repositories)?);
+    let name = format!("{repositories}: {what}");
+    println!(
+        "{name:52} {count:>7} {:>8.3} {:>9.3} {:>9.3} {took:>7.1} {most:>6} {writes:>6}",
+        count / whole,
+        sum(false) / whole,
+        sum(true) / whole
+    );
+    Ok((count, f64::from(u32::try_from(most)?)))
+}
+
+/// The processes of the measurement before spent points of a minute that was begun anew.
+fn forget_processes(store: &std::path::Path) -> anyhow::Result<()> {
+    let connection = rusqlite::Connection::open(store).context("the store cannot be opened")?;
+    connection.execute("DELETE FROM note WHERE name LIKE 'process:%'", [])?;
+    Ok(())
+}
+
+#[expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
+fn now() -> Instant {
+    Instant::now()
+}

@@ -22,7 +22,17 @@ pub(crate) fn free_ports() -> anyhow::Result<[u16; 2]> {
 }
 
 impl Folder {
+    /// In mode observe.
     pub(crate) fn new(sim: &Sim, policy: &str, secret: &str, minute: &str) -> anyhow::Result<Self> {
+        Self::with(sim, policy, secret, minute, "observe")
+    }
+
+    /// In mode enforce.
+    pub(crate) fn enforcing(sim: &Sim, policy: &str, secret: &str, minute: &str) -> anyhow::Result<Self> {
+        Self::with(sim, policy, secret, minute, "enforce")
+    }
+
+    fn with(sim: &Sim, policy: &str, secret: &str, minute: &str, mode: &str) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
         let ports = free_ports()?;
         let path = folder.path();
@@ -33,7 +43,7 @@ impl Folder {
         let config = format!(
             "[server]\nlisten = \"127.0.0.1:{}\"\noperator = \"127.0.0.1:{}\"\n[[org]]\nname = \"acme\"\napi = \"{}\"\n\
              app = {{ id = {}, key = \"file:app.pem\" }}\nwebhook_secrets = [\"file:webhook.secret\"]\n\
-             policy = \"policy\"\n[org.budget]\nminute = \"{minute}\"\n",
+             policy = \"policy\"\nmode = \"{mode}\"\n[org.guard]\nremoves = 100000\n[org.budget]\nminute = \"{minute}\"\n",
             ports[0],
             ports[1],
             sim.url(),

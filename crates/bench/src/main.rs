@@ -2,6 +2,7 @@
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
 mod bare;
+mod burst;
 mod calls;
 mod folder;
 mod intake;
@@ -14,9 +15,10 @@ async fn main() -> anyhow::Result<()> {
     match args.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["plan"] => plan::run().await,
         ["calls"] => calls::run().await,
+        ["burst"] => burst::run().await,
         ["intake"] => intake::run().await,
         // A child process of `intake`: the secret comes on standard input.
         ["bare", port] => bare::run(port.parse()?).await,
-        _ => anyhow::bail!("say `plan`, `calls` or `intake`"),
+        _ => anyhow::bail!("say `plan`, `calls`, `burst` or `intake`"),
     }
 }

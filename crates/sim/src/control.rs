@@ -48,6 +48,7 @@ pub(crate) fn answer(
             lock(&shared.accounts).spend(&limits);
             None
         }),
+        ("GET", "deliveries") => Ok(Some(shared.delivered())),
         ("DELETE", "limits") => {
             *lock(&shared.accounts) = Accounts::new(shared.limits);
             Ok(None)

@@ -13,6 +13,7 @@
 //! | `GET app.pem` | the App's private key, made at the start |
 //! | `PUT`, `DELETE hook` | a [`Hook`]: where webhooks go |
 //! | `PUT latency` | `{"ms": 100}` |
+//! | `GET deliveries` | every webhook that was sent, and how it was answered |
 //! | `PUT limits` | `{"core": 4900, "graphql": 0}`: so much is spent of every account that was used |
 //! | `DELETE limits` | all rate limits begin anew |
 //!

@@ -86,6 +86,11 @@ impl Shared {
         lock(&self.deliveries).push(logged);
     }
 
+    /// Every delivery so far.
+    pub(crate) fn delivered(&self) -> Value {
+        lock(&self.deliveries).iter().map(Logged::row).collect()
+    }
+
     pub(crate) fn logged(&self, id: u64) -> Option<Logged> {
         lock(&self.deliveries).iter().find(|logged| logged.id == id).cloned()
     }

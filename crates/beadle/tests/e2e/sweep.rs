@@ -220,3 +220,82 @@ async fn budget_tells_what_is_left_and_costs_nothing() {
     let told = world.beadle(&["budget", "--json"]).await.expect(0).json();
     assert_eq!(told["resources"]["graphql"]["remaining"], 5000, "{told}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_used_up_budget_holds_the_sweep_back_and_no_event_and_the_sweep_ends_after_the_reset() {
+    let minute = Duration::from_millis(500); // an hour is 30 s
+    let limits = Limits { minute, core: 100, graphql: 100, rest_points: 9000, ..Limits::default() };
+    let settings = Settings { record: true, limits, ..Settings::default() };
+    let mut world = World::with(acme(many(40, true)), settings).await;
+    world.org_lines = "[org.budget]\nminute = \"1s\"\n".into();
+    world.policy("settings.yml", POLICY);
+    let serving = world.serve().await;
+    world.connect();
+    let waits = async || world.beadle(&["queue"]).await.expect(0).out.contains("not before");
+    for _ in 0..200 {
+        if waits().await {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(!all_declared(&world), "the budget was enough for everything");
+    world.patch(json!({ "fresh": { "branches": { "main": {} } } }), true).await;
+    world.until("fresh", "repair on the reserve", is_declared).await;
+    assert!(!all_declared(&world), "the event waited for the sweep");
+    for _ in 0..1200 {
+        if all_declared(&world) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(all_declared(&world), "{}", serving.log());
+    assert_eq!(refused(&world), 0, "GitHub had to refuse calls");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_burst_of_five_hundred_with_a_kill_in_the_middle_loses_none() {
+    let mut world = World::unlimited(acme(many(500, false))).await;
+    world.lines = "[worker]\nlease = \"1s\"\n[recovery]\nevery = \"1s\"\n".into();
+    world.org_lines += "[org.guard]\nremoves = 100000\n";
+    world.checked = false; // the calls are those of the other tests; their bodies would fill the memory
+    world.policy("settings.yml", POLICY);
+    let serving = world.serve().await;
+    world.connect();
+    for _ in 0..600 {
+        let journal = world.beadle(&["journal", "--format", "ndjson"]).await.expect(0);
+        if journal.out.contains("\"kind\":\"sweep\"") {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let mut drift = json!({});
+    for n in 0..500 {
+        drift[format!("r{n:03}")] = json!({ "teams": { "contractors": "admin" } });
+    }
+    world.patch(drift, true).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    serving.kill();
+    // What was sent meanwhile got no answer, and GitHub does not send it again.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let serving = world.serve().await;
+    for _ in 0..3000 {
+        if all_declared(&world) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let queue = world.beadle(&["queue"]).await.out;
+    assert!(all_declared(&world), "{queue}\n{}", serving.log());
+    let url = format!("{}/_sim/deliveries", world.sim.url());
+    let sent = world.http.get(url).send().await.unwrap().text().await.unwrap();
+    let sent: Vec<Value> = serde_json::from_str(&sent).unwrap();
+    let listed = world.beadle(&["deliveries", "--json", "--limit", "100000"]).await.expect(0);
+    let stored: BTreeSet<String> = listed
+        .out
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["id"].as_str().unwrap().to_owned())
+        .collect();
+    for row in sent.iter().filter(|row| row["event"] == "team_add" || row["status"] == "OK") {
+        assert!(stored.contains(row["guid"].as_str().unwrap()), "{row} is not in the inbox");
+    }
+}

@@ -63,6 +63,8 @@ fn ci() -> anyhow::Result<()> {
     step("docs");
     let deny = [("RUSTDOCFLAGS", "--deny warnings")];
     cargo(&["doc", "--workspace", "--no-deps", "--document-private-items"], &deny)?;
+    step("workflows");
+    tools::workflows()?;
     step("dependencies");
     tools::cargo_deny()?;
     step("the demo");

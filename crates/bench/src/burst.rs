@@ -34,7 +34,7 @@ pub(crate) async fn run() -> anyhow::Result<()> {
     sim.send_webhooks_to(Hook { url, secret, organisation: false });
     let mut drift = json!({});
     for n in 0..REPOSITORIES {
-        drift[format!("r{n:03}")] = json!({ "topics": [], "has_wiki": true });
+        drift[format!("r{n:03}")] = json!({ "topics": [] });
     }
     let patch = json!({ "orgs": { "acme": { "repos": drift } } });
     let started = now();
@@ -61,7 +61,7 @@ pub(crate) async fn run() -> anyhow::Result<()> {
     anyhow::ensure!(reconciled, "not every repository was repaired in {took:.0} s");
     println!(
         "{REPOSITORIES} repositories changed at once: {own} webhooks sent, {} not answered; the slowest answer took {:.3} s, the \
-         median {:.3} s; all repaired after {took:.1} s (2 writes each, 100 ms a call, GitHub's limits)",
+         median {:.3} s; all repaired after {took:.1} s (a write each, 100 ms a call, GitHub's limits)",
         rows.len() - own,
         answered.last().copied().unwrap_or(0.0),
         answered.get(own / 2).copied().unwrap_or(0.0)

@@ -243,6 +243,7 @@ pub(crate) fn permissions() -> Value {
         "actions": "write", "administration": "write", "contents": "read", "issues": "write", "metadata": "read",
         "members": "read", "organization_administration": "write", "repository_hooks": "write",
         "security_events": "write", "vulnerability_alerts": "write", "organization_custom_properties": "read",
+        "repository_custom_properties": "write",
     })
 }
 

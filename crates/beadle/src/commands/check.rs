@@ -2,13 +2,27 @@
 
 use std::path::Path;
 
-use beadle_repositories::policy::Tested;
+use beadle_repositories::policy::{Node, Problem, Tested};
 use beadle_repositories::{Policy, PolicyError, Severity};
 use serde_json::json;
 
 use crate::commands::{FAILED, FINE};
 use crate::config::Config;
 use crate::printer::{Printer, Tone};
+
+/// Secrets that the policy names and the configuration does not declare.
+fn undeclared(policy: &Policy, org: &crate::config::Org) -> Vec<Problem> {
+    let unknown = policy
+        .secrets()
+        .into_iter()
+        .filter(|secret| secret.text().is_some_and(|name| !org.secrets.contains_key(name)));
+    let problem = |secret: &Node| {
+        let name = secret.text().unwrap_or_default();
+        let text = format!("the configuration declares no secret `{name}` for the policy");
+        Problem::error(secret.asked.clone(), secret.column, text).hint("declare it in [org.secrets]")
+    };
+    unknown.map(problem).collect()
+}
 
 pub(crate) fn run(path: &Path, as_json: bool, printer: &Printer) -> anyhow::Result<u8> {
     let config = Config::load(path)?;
@@ -37,6 +51,10 @@ pub(crate) fn run(path: &Path, as_json: bool, printer: &Printer) -> anyhow::Resu
             Some(policy) => policy.test(&folder)?,
             None => Tested::default(),
         };
+        if let Some(policy) = &policy {
+            problems.extend(undeclared(policy, org));
+        }
+        failed |= problems.iter().any(|problem| problem.severity == Severity::Error);
         failed |= !tested.problems.is_empty();
         problems.extend(tested.problems);
         sources.extend(tested.sources);

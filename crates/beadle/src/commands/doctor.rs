@@ -11,18 +11,43 @@ use crate::config::Config;
 use crate::printer::{Printer, Tone};
 use crate::wiring::{self, Opening, Org};
 
-/// What each aspect needs of the App: permission and level.
+/// What each section of a policy needs of the App: permission and level.
 const PERMISSIONS: &[(&str, &str, &str)] = &[
-    ("settings", "administration", "write"),
-    ("topics", "administration", "write"),
+    ("repository", "administration", "write"),
     ("teams", "administration", "write"),
     ("teams", "members", "read"),
     ("collaborators", "administration", "write"),
-    ("protection", "administration", "write"),
+    ("branches", "administration", "write"),
+    ("labels", "issues", "write"),
+    ("autolinks", "administration", "write"),
+    ("rulesets", "administration", "write"),
+    ("rulesets", "organization_administration", "write"),
+    ("custom_properties", "repository_custom_properties", "write"),
+    ("custom_properties", "organization_custom_properties", "read"),
+    ("actions", "administration", "write"),
+    ("security", "administration", "write"),
+    ("webhooks", "repository_hooks", "write"),
+    ("code_security_configurations", "organization_administration", "write"),
 ];
+/// What a dispatch needs.
+const DISPATCH: (&str, &str) = ("actions", "write");
 /// The events without which drift waits for a sweep.
-const EVENTS: &[&str] =
-    &["repository", "branch_protection_rule", "team", "team_add", "member", "public", "create", "push"];
+const EVENTS: &[&str] = &[
+    "repository",
+    "branch_protection_rule",
+    "branch_protection_configuration",
+    "repository_ruleset",
+    "team",
+    "team_add",
+    "member",
+    "organization",
+    "public",
+    "create",
+    "push",
+    "label",
+    "custom_property_values",
+    "security_and_analysis",
+];
 /// How far clocks may differ: tokens are refused beyond.
 const SKEW: i64 = 30;
 
@@ -104,7 +129,7 @@ async fn github(doctor: &mut Doctor<'_>, org: &Org<'_>) {
         }
     }
     match org.reader.app().await {
-        Ok(Some(installation)) => app(doctor, name, &installation),
+        Ok(Some(installation)) => app(doctor, org, &installation),
         Ok(None) => {
             doctor.note(&format!("{name}: a token is used; its permissions and events cannot be read"));
         }
@@ -112,15 +137,20 @@ async fn github(doctor: &mut Doctor<'_>, org: &Org<'_>) {
     }
 }
 
-fn app(doctor: &mut Doctor<'_>, name: &str, installation: &Value) {
+fn app(doctor: &mut Doctor<'_>, org: &Org<'_>, installation: &Value) {
+    let name = &org.file.name;
+    let policy = org.policy.current();
+    let sections = policy.sections();
     let level = |level: &str| match level {
         "read" => 1,
         "write" => 2,
         "admin" => 3,
         _ => 0,
     };
-    for (aspect, permission, needed) in PERMISSIONS {
-        let has = installation["permissions"][*permission].as_str().unwrap_or("none");
+    let needs = PERMISSIONS.iter().copied().filter(|(section, ..)| sections.contains(section));
+    let dispatch = (!org.file.dispatch.is_empty()).then_some(("dispatch", DISPATCH.0, DISPATCH.1));
+    for (aspect, permission, needed) in needs.chain(dispatch) {
+        let has = installation["permissions"][permission].as_str().unwrap_or("none");
         if level(has) >= level(needed) {
             doctor.fine(&format!("{name}: {aspect}: the App has {permission}: {has}"));
         } else {

@@ -205,6 +205,18 @@ impl Policy {
         branches
     }
 
+    /// The names of secrets in it.
+    pub fn secrets(&self) -> Vec<&Node> {
+        let hooks = self.layers.iter().flat_map(Layer::roots).filter_map(|root| root.get("webhooks"));
+        hooks.flat_map(Node::items).filter_map(|hook| hook.get("secret")).collect()
+    }
+
+    /// The sections that it has, over all layers.
+    pub fn sections(&self) -> BTreeSet<&str> {
+        let entries = self.layers.iter().flat_map(Layer::roots).flat_map(Node::entries);
+        entries.filter_map(|(key, _)| key.text()).collect()
+    }
+
     /// What has to be read for it, over all layers.
     pub fn asks(&self) -> Asks {
         let mut asks = Asks::default();

@@ -7,18 +7,16 @@ mod calls;
 mod folder;
 mod intake;
 mod load;
-mod plan;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     match args.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-        ["plan"] => plan::run().await,
         ["calls"] => calls::run().await,
         ["burst"] => burst::run().await,
         ["intake"] => intake::run().await,
         // A child process of `intake`: the secret comes on standard input.
         ["bare", port] => bare::run(port.parse()?).await,
-        _ => anyhow::bail!("say `plan`, `calls`, `burst` or `intake`"),
+        _ => anyhow::bail!("say `calls`, `burst` or `intake`"),
     }
 }

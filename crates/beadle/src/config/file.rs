@@ -266,7 +266,7 @@ impl Default for BudgetFile {
             concurrency: 32,
             reserve: 20,
             minute: Span(Duration::from_secs(60)),
-            rest_points: 800,
+            rest_points: 850,
             graphql_points: 1800,
             write_every: None,
         }

@@ -174,7 +174,8 @@ pub async fn apply<W: Send + Sync + 'static>(
             StepResult::Blocked
         } else {
             if session.is_none() {
-                session = Some(writer.open(key, plan).await?);
+                let opened = writer.open(key, plan).await;
+                session = Some(opened.inspect_err(|_| gate.pace.settle(gate.clock.now()))?);
             }
             let Some(session) = &session else { continue };
             gate.pace.turn(lane, &gate.clock).await;

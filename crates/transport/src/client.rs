@@ -1,6 +1,6 @@
 //! The client: one origin, one credential's budget.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use beadle_engine::budget::current_lane;
@@ -89,6 +89,8 @@ pub struct Client {
     slots: Arc<Semaphore>,
     rest: Arc<Pace>,
     graphql: Arc<Pace>,
+    /// The end of a budget that was said to be waited for.
+    said: Arc<Mutex<Time>>,
 }
 
 impl Client {
@@ -116,6 +118,7 @@ impl Client {
             rest: Arc::new(Pace::new(settings.window, settings.rest_points)),
             graphql: Arc::new(Pace::new(settings.window, settings.graphql_points)),
             settings,
+            said: Arc::default(),
         })
     }
 
@@ -165,13 +168,22 @@ impl Client {
                 // What was refused for a budget was not carried out: it may be asked for again, also where it writes.
                 Err(error) if self.settings.patient && error.limited_until().is_some() => {
                     let until = error.limited_until().unwrap_or_default();
-                    tracing::warn!(%error, %until, "waiting for the budget; it goes on by itself");
+                    self.say_waiting(&error, until);
                     // Not all at the same moment.
                     let later = Duration::from_millis(rand::rng().random_range(0..500));
                     self.clock.sleep_until(until + later).await;
                 }
                 result => return result,
             }
+        }
+    }
+
+    /// Says it once for all the requests that wait for the same end.
+    fn say_waiting(&self, error: &TransportError, until: Time) {
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        if until.since(*said) > Duration::from_secs(1) {
+            *said = until;
+            tracing::warn!(%error, %until, "waiting for the budget; it goes on by itself");
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::io::{IsTerminal as _, Write as _};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::bail;
 use beadle_engine::apply::{Gate, Planner as _, forget_what_is_mended};
@@ -15,6 +16,13 @@ use crate::printer::{Printer, Tone};
 use crate::render::{self, OrgPlan};
 use crate::sharing::Shared;
 use crate::wiring::{self, Opening, Org};
+
+/// What a write takes of a minute's points.
+///
+/// <https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api#calculating-points-for-the-secondary-rate-limit>
+const WRITE_POINTS: u32 = 5;
+/// A time that is announced.
+const WORTH_SAYING: Duration = Duration::from_secs(20);
 
 /// What became of everything.
 #[derive(Default)]
@@ -72,6 +80,7 @@ async fn all(
             printer.note("nothing was written");
             return Ok(PENDING);
         }
+        announce(&org, &plans, printer);
         let hand = Hand { org: &org, store, clock, limits: file.limits(), printer };
         let keys = shown.plans.iter().map(|(key, _)| key);
         for (key, plan) in keys.zip(&plans) {
@@ -92,6 +101,19 @@ async fn all(
     } else {
         FINE
     })
+}
+
+/// Says how long the writes take, where that is long: one has to wait for the other.
+pub(super) fn announce(org: &Org<'_>, plans: &[Writable], printer: &Printer) {
+    let changes = plans.iter().flat_map(|plan| &plan.changes);
+    let writes = changes.filter(|change| change.mode.allows(&change.risks())).count();
+    let budget = &org.file.budget;
+    let of_points = Duration::from(budget.minute) * WRITE_POINTS / budget.rest_points.max(1);
+    let time = budget.write_every().max(of_points) * u32::try_from(writes).unwrap_or(u32::MAX);
+    if time >= WORTH_SAYING {
+        let minutes = time.as_secs().div_ceil(60);
+        printer.note(format!("{}: {writes} writes, one after the other: about {minutes} min", org.file.name));
+    }
 }
 
 /// Whether the modes let anything be written.
@@ -160,7 +182,11 @@ pub(super) async fn write(hand: &Hand<'_>, key: &Key, plan: &Writable) -> anyhow
     }
     // A service may be at work on the same store: one works on a repository at a time.
     let Some(claim) = store.claim_key(key, clock.now()).await? else {
-        bail!("the service is working on it, or it is parked; see `beadle queue`");
+        bail!(
+            "the service or another command is working on it (one that was killed, for {} s more at most), \
+             or it is parked; see `beadle queue`",
+            store.timing().lease.as_secs()
+        );
     };
     gate.lease = Some(claim.lease.clone());
     let written = tokio::select! {

@@ -1,5 +1,6 @@
 //! `beadle check`: configuration and policy, without any network.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use beadle_repositories::policy::{Node, Problem, Tested};
@@ -22,6 +23,25 @@ fn undeclared(policy: &Policy, org: &crate::config::Org) -> Vec<Problem> {
         Problem::error(secret.asked.clone(), secret.column, text).hint("declare it in [org.secrets]")
     };
     unknown.map(problem).collect()
+}
+
+/// YAML files of the folder that are no part of a policy: a folder's name that was mistyped turns a layer off unseen.
+fn unread(folder: &Path, read: &BTreeMap<String, String>) -> Vec<String> {
+    let mut found = BTreeSet::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(inside) = folders.pop() {
+        let Ok(entries) = std::fs::read_dir(&inside) else { continue };
+        for entry in entries.flatten().filter(|entry| !entry.file_name().to_string_lossy().starts_with('.')) {
+            let path = entry.path();
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                folders.push(path);
+            } else if path.extension().is_some_and(|ending| ending == "yml" || ending == "yaml") {
+                let name = path.strip_prefix(folder).unwrap_or(&path).to_string_lossy().replace('\\', "/");
+                found.extend((!read.contains_key(&name)).then_some(name));
+            }
+        }
+    }
+    found.into_iter().collect()
 }
 
 pub(crate) fn run(path: &Path, as_json: bool, printer: &Printer) -> anyhow::Result<u8> {
@@ -58,20 +78,33 @@ pub(crate) fn run(path: &Path, as_json: bool, printer: &Printer) -> anyhow::Resu
         failed |= !tested.problems.is_empty();
         problems.extend(tested.problems);
         sources.extend(tested.sources);
+        let unread = unread(&folder, &sources);
         if as_json {
             let accepted = generation.is_some();
-            found.push(json!({ "organisation": org.name, "accepted": accepted, "generation": generation, "problems": problems, "tests": tested.count }));
+            found.push(json!({ "organisation": org.name, "accepted": accepted, "generation": generation, "problems": problems, "tests": tested.count, "not_read": unread }));
             continue;
         }
         for problem in &problems {
             printer.line(problem.render(sources.get(&*problem.asked.file).map(String::as_str)));
+        }
+        for file in unread {
+            printer.note(format!(
+                "{}: not read: {file}; a policy is settings.yml, and files directly in layers/, suborgs/, repos/ and tests/",
+                org.name
+            ));
         }
         let count = |severity| problems.iter().filter(|problem| problem.severity == severity).count();
         let said =
             format!("{} errors, {} keys not carried out", count(Severity::Error), count(Severity::NotYet));
         match generation {
             Some(generation) => {
-                let fine = printer.paint(Tone::Good, format!("policy {generation} is accepted"));
+                let fine = if count(Severity::Error) == 0 {
+                    printer.paint(Tone::Good, format!("policy {generation} is accepted"))
+                } else {
+                    let text =
+                        format!("policy {generation} can be read, and is not as its tests or secrets say");
+                    printer.paint(Tone::Danger, text)
+                };
                 let tests = match tested.count {
                     0 => String::new(),
                     count => format!(", {count} tests"),

@@ -14,7 +14,7 @@ use beadle_store_sqlite::{Settings as StoreSettings, SqliteStore};
 use serde_json::json;
 
 use crate::cli::{Selection, SweepArgs};
-use crate::commands::apply::{Hand, write};
+use crate::commands::apply::{Hand, announce, write};
 use crate::commands::plan::{Writable, plan};
 use crate::commands::{FAILED, FINE, PENDING, operator};
 use crate::config::Config;
@@ -88,7 +88,11 @@ async fn one(
             ..limits
         };
     }
+    for digest in missing(&shown, &args.approve) {
+        printer.note(format!("{}: no change here has the digest `{digest}`", org.file.name));
+    }
     approve(org, &shown, &args.approve, &limits, store, clock).await?;
+    announce(org, &plans, printer);
     let hand = Hand { org, store, clock, limits, printer };
     let mut summary = Summary { checked: shown.plans.len() as u64, ..Summary::default() };
     if !args.repo.is_empty() && !shown.unmatched.is_empty() {
@@ -110,6 +114,16 @@ async fn one(
         }
     }
     Ok((summary, shown, reports))
+}
+
+/// Digests that belong to nothing in this plan: to another shard, or mistyped.
+fn missing<'a>(shown: &OrgPlan, digests: &'a [String]) -> Vec<&'a String> {
+    let planned: Vec<String> = shown
+        .plans
+        .iter()
+        .flat_map(|(key, plan)| plan.changes.iter().map(|change| change.digest(key)))
+        .collect();
+    digests.iter().filter(|digest| !planned.contains(digest)).collect()
 }
 
 /// Lets through what was looked at before, by its digest.

@@ -146,9 +146,9 @@ pub(crate) struct OrgFile {
     pub(crate) guard: GuardFile,
     #[serde(default)]
     pub(crate) budget: BudgetFile,
-    #[serde(default = "daily")]
-    sweep_every: Span,
-    /// Cron, in UTC; it takes the place of `sweep_every`.
+    /// A day where neither this nor `schedule` is given.
+    pub(crate) sweep_every: Option<Span>,
+    /// Cron, in UTC.
     pub(crate) schedule: Option<String>,
     #[serde(default)]
     pub(crate) dispatch: Vec<DispatchFile>,
@@ -157,7 +157,9 @@ pub(crate) struct OrgFile {
 impl OrgFile {
     /// When the sweep after the one at `last` is.
     pub(crate) fn next_sweep(&self, last: Time) -> Option<Time> {
-        let Some(schedule) = &self.schedule else { return Some(last + self.sweep_every.into()) };
+        let Some(schedule) = &self.schedule else {
+            return Some(last + self.sweep_every.unwrap_or(days(1)).into());
+        };
         // It was checked at the start.
         let schedule: croner::Cron = schedule.parse().ok()?;
         let last = jiff::Timestamp::from_millisecond(last.0).ok()?.to_zoned(jiff::tz::TimeZone::UTC);
@@ -175,7 +177,7 @@ pub(crate) struct DispatchFile {
     pub(crate) on: String,
     when: Option<String>,
     /// Where the workflow is: a repository of the organisation.
-    repository: String,
+    pub(crate) repository: String,
     workflow: String,
     #[serde(rename = "ref")]
     reference: String,
@@ -208,10 +210,6 @@ fn github() -> String {
 /// As the incumbent calls it.
 fn admin() -> String {
     "admin".into()
-}
-
-fn daily() -> Span {
-    days(1)
 }
 
 fn days(n: u64) -> Span {

@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use beadle_engine::{Limits, Mode};
+use beadle_hooks::github::{EVENTS, REPOSITORY_ACTIONS};
 use beadle_repositories::Modes;
+use beadle_repositories::policy::nearest;
 use beadle_secrets::{Reference, SecretString};
 
 pub(crate) use example::EXAMPLE;
@@ -61,7 +63,7 @@ impl Config {
             for aspect in org.modes.keys() {
                 let known = beadle_repositories::aspect_names();
                 if !known.clone().any(|name| name == aspect) {
-                    let near = beadle_repositories::policy::nearest(aspect, known);
+                    let near = nearest(aspect, known);
                     let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
                     bail!("{file}: {}: [org.modes] has no aspect `{aspect}`{hint}", org.name);
                 }
@@ -91,6 +93,9 @@ impl Config {
             }
         }
         for org in &self.file.org {
+            if org.schedule.is_some() && org.sweep_every.is_some() {
+                bail!("{file}: {}: say `schedule` or `sweep_every`, and not both", org.name);
+            }
             if let Some(schedule) = &org.schedule
                 && let Err(error) = schedule.parse::<croner::Cron>()
             {
@@ -106,6 +111,23 @@ impl Config {
                 }
                 if org.dispatch[..at].iter().any(|other| other.name == rule.name) {
                     bail!("{what} is there twice");
+                }
+                if rule.repository.contains('/') {
+                    bail!(
+                        "{what}: repository `{}` is a name of this organisation, without `/`",
+                        rule.repository
+                    );
+                }
+                let (event, action) = rule.on.split_once('.').unwrap_or((&rule.on, ""));
+                // An event that is new at GitHub passes; one that looks like another is a slip.
+                for (word, known) in [(event, EVENTS), (action, REPOSITORY_ACTIONS)] {
+                    let concerns = !word.is_empty() && (word == event || event == "repository");
+                    if concerns
+                        && !known.contains(&word)
+                        && let Some(near) = nearest(word, known.iter().copied())
+                    {
+                        bail!("{what}: on = `{}`: `{word}` is unknown; did you mean `{near}`?", rule.on);
+                    }
                 }
                 rule.rule().check().map_err(|why| anyhow::anyhow!("{what}: {why}"))?;
             }
@@ -131,10 +153,7 @@ impl Config {
         let found: Vec<_> =
             self.file.org.iter().filter(|org| org.name.eq_ignore_ascii_case(wanted)).collect();
         if found.is_empty() {
-            let near = beadle_repositories::policy::nearest(
-                wanted,
-                self.file.org.iter().map(|org| org.name.as_str()),
-            );
+            let near = nearest(wanted, self.file.org.iter().map(|org| org.name.as_str()));
             let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
             bail!("the configuration has no organisation `{wanted}`{hint}");
         }

@@ -171,9 +171,22 @@ async fn a_kill_between_the_dispatch_and_its_record_dispatches_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_mistake_in_a_template_is_said_before_anything_runs() {
+async fn a_mistake_in_a_rule_is_said_before_anything_runs() {
     let mut world = world(json!({}), "").await;
-    world.org_lines = world.org_lines.replace("{{ repository.name }}", "{{ repository.name");
+    let good = world.org_lines.clone();
+    for (right, wrong, said) in [
+        ("{{ repository.name }}", "{{ repository.name", "dispatch `police`: inputs.repo-to-police"),
+        ("repository.created", "repositry.created", "`repositry` is unknown; did you mean `repository`?"),
+        ("repository.created", "repository.creatd", "`creatd` is unknown; did you mean `created`?"),
+        ("\"cop\"", "\"acme/cop\"", "repository `acme/cop` is a name of this organisation, without `/`"),
+    ] {
+        world.org_lines = good.replace(right, wrong);
+        let refused = world.beadle(&["check"]).await.expect(1);
+        assert!(refused.err.contains(said), "{}", refused.err);
+    }
+    world.org_lines = good.replace("repository.created", "some_newer_kind_of_event");
+    world.beadle(&["check"]).await.expect(0);
+    world.org_lines = format!("sweep_every = \"1h\"\nschedule = \"0 3 * * *\"\n{good}");
     let refused = world.beadle(&["check"]).await.expect(1);
-    assert!(refused.err.contains("dispatch `police`: inputs.repo-to-police"), "{}", refused.err);
+    assert!(refused.err.contains("say `schedule` or `sweep_every`, and not both"), "{}", refused.err);
 }

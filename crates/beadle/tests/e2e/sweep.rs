@@ -223,7 +223,7 @@ async fn budget_tells_what_is_left_and_costs_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_used_up_budget_holds_the_sweep_back_and_no_event_and_the_sweep_ends_after_the_reset() {
-    let minute = Duration::from_millis(500); // an hour is 30 s
+    let minute = Duration::from_millis(1500); // an hour is 90 s
     let limits = Limits { minute, core: 100, graphql: 100, rest_points: 9000, ..Limits::default() };
     let settings = Settings { record: true, limits, ..Settings::default() };
     let mut world = World::with(acme(many(40, true)), settings).await;
@@ -242,7 +242,7 @@ async fn a_used_up_budget_holds_the_sweep_back_and_no_event_and_the_sweep_ends_a
     world.patch(json!({ "fresh": { "branches": { "main": {} } } }), true).await;
     world.until("fresh", "repair on the reserve", is_declared).await;
     assert!(!all_declared(&world), "the event waited for the sweep");
-    for _ in 0..1200 {
+    for _ in 0..3000 {
         if all_declared(&world) {
             break;
         }
@@ -298,4 +298,42 @@ async fn a_burst_of_five_hundred_with_a_kill_in_the_middle_loses_none() {
     for row in sent.iter().filter(|row| row["event"] == "team_add" || row["status"] == "OK") {
         assert!(stored.contains(row["guid"].as_str().unwrap()), "{row} is not in the inbox");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_did_not_change_costs_nothing_also_with_another_token_and_what_did_is_seen() {
+    let mut repositories = many(10, false);
+    for (_, repository) in repositories.as_object_mut().unwrap() {
+        repository["autolinks"] =
+            json!({ "T-": { "url_template": "https://t/<num>", "is_alphanumeric": true } });
+    }
+    let world = World::new(acme(repositories)).await;
+    world.policy(
+        "settings.yml",
+        &format!("{POLICY}autolinks: [{{ key_prefix: T-, url_template: 'https://t/<num>' }}]\n"),
+    );
+    world.beadle(&["sweep"]).await.expect(0);
+    let delete = |part: &str| world.http.delete(format!("{}/_sim/{part}", world.sim.url())).send();
+    let units = || -> u64 {
+        let calls = world.sim.calls();
+        let links = calls.iter().filter(|call| call["path"].as_str().unwrap().ends_with("/autolinks"));
+        links.map(|call| call["cost"].as_u64().unwrap()).sum()
+    };
+    assert_eq!(units(), 10, "at first everything is read");
+    for part in ["calls", "tokens"] {
+        delete(part).await.unwrap();
+    }
+    world.beadle(&["sweep"]).await.expect(0);
+    assert_eq!(units(), 0, "the tags were not computed anew for the new token");
+    world
+        .patch(json!({ "r003": { "autolinks": { "T-": { "url_template": "https://evil/<num>" } } } }), false)
+        .await;
+    delete("calls").await.unwrap();
+    let swept = world.beadle(&["sweep"]).await.expect(0);
+    assert!(
+        swept.out.contains("autolink T-: url_template: https://evil/<num> → https://t/<num>"),
+        "{}",
+        swept.out
+    );
+    assert_eq!(world.repository("r003")["autolinks"]["T-"]["url_template"], "https://t/<num>");
 }

@@ -171,7 +171,17 @@ async fn a_policys_own_tests_are_run_by_check() {
     assert!(checked.out.contains("is \"admin\", and not \"pull\" (layers/leads.yml:7)"), "{}", checked.out);
     world.policy("tests/leads.yml", "- { name: x, repositori: {} }\n");
     assert!(world.beadle(&["check"]).await.expect(1).out.contains("did you mean `repository`?"));
+    let mistyped = "- { name: x, repository: { name: y }, absent: ['temas[security]'] }\n";
+    world.policy("tests/leads.yml", mistyped);
+    let checked = world.beadle(&["check"]).await.expect(1);
+    assert!(checked.out.contains("no section `temas`; did you mean `teams`?"), "{}", checked.out);
+    assert!(!checked.out.contains("is accepted"), "{}", checked.out);
     let as_json: Value = world.beadle(&["check", "--json"]).await.expect(1).json();
     assert_eq!(as_json[0]["accepted"], json!(true), "a failing test is no reason to refuse the policy");
+    world.policy("tests/leads.yml", tests);
+    std::fs::create_dir(world.path().join("policy/layer")).unwrap();
+    world.policy("layer/leads.yml", LEADS);
+    let checked = world.beadle(&["check"]).await.expect(0);
+    assert!(checked.err.contains("not read: layer/leads.yml"), "a folder's name mistyped: {}", checked.err);
     assert_eq!(world.sim.calls().len(), 0, "a check asks nobody");
 }

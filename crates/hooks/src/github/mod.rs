@@ -3,6 +3,7 @@
 //! <https://docs.github.com/webhooks/using-webhooks/validating-webhook-deliveries> and
 //! <https://docs.github.com/webhooks/webhook-events-and-payloads>
 
+mod events;
 mod keys;
 mod known;
 mod payload;
@@ -11,6 +12,7 @@ mod signature;
 use beadle_engine::{Delivery, Mark, Time};
 use secrecy::SecretString;
 
+pub use events::{EVENTS, REPOSITORY_ACTIONS};
 pub use known::Known;
 pub use payload::ContentType;
 pub use signature::sign;

@@ -7,10 +7,10 @@ use beadle_github::{Repository, TeamPermission, Visibility};
 use serde_json::{Map, Value};
 
 use super::files::{Policy, PolicyError};
-use super::keys::TEST;
+use super::keys::{SETTINGS, TEST};
 use super::leaves::leaves;
 use super::node::Node;
-use super::problem::Problem;
+use super::problem::{Problem, nearest};
 use super::shape::Shape;
 use super::targeting::Verdict;
 
@@ -90,6 +90,13 @@ impl Policy {
         }
         for path in test.get("absent").map(Node::items).unwrap_or_default() {
             let text = path.text().unwrap_or_default();
+            // What nobody can ask for is always absent.
+            let section = text.split(['.', '[']).next().unwrap_or_default();
+            if !SETTINGS.iter().any(|key| key.name == section) {
+                let near = nearest(section, SETTINGS.iter().map(|key| key.name));
+                let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+                fail(path, format!("a policy has no section `{section}`{hint}"));
+            }
             if let Some(leaf) =
                 got.iter().find(|leaf| leaf.path.to_lowercase().starts_with(&text.to_lowercase()))
             {

@@ -26,6 +26,8 @@ use watched::{Means, Watched};
 const GRACE: Duration = Duration::from_secs(20);
 /// How often policies are looked at for a new generation, and sweeps for their time.
 const LOOK: Duration = Duration::from_secs(10);
+/// How soon missed webhooks are looked for again after that failed.
+const AGAIN: Duration = Duration::from_secs(60);
 /// How often is pruned, and how many rows a batch.
 const PRUNE: Duration = Duration::from_secs(600);
 const BATCH: u32 = 2000;
@@ -115,11 +117,13 @@ pub(crate) async fn run(config: &Config) -> anyhow::Result<u8> {
                 }
             }
             if recover_at <= clock.now() {
+                let mut wait: Duration = config.file.recovery.every.into();
                 if let Err(error) = missed::recover(&orgs, &means).await {
                     let error = format!("{error:#}");
                     tracing::error!(error, "could not look for missed webhooks; trying again");
+                    wait = wait.min(AGAIN);
                 }
-                recover_at = clock.now() + config.file.recovery.every.into();
+                recover_at = clock.now() + wait;
             }
             clock.sleep(LOOK).await;
         }

@@ -24,6 +24,11 @@ impl OrgPlan {
         self.short.is_some()
             || self.plans.iter().any(|(_, plan)| !plan.changes.is_empty() || !plan.unknowns.is_empty())
     }
+
+    /// How many repositories it is about; the organisation has a plan of its own beside theirs.
+    pub(crate) fn repositories(&self) -> usize {
+        self.plans.iter().filter(|(key, _)| key.kind() == "repository").count()
+    }
 }
 
 fn sign(risk: Risk) -> &'static str {
@@ -130,9 +135,14 @@ pub(crate) fn summary(printer: &Printer, plan: &OrgPlan) -> String {
     let mut risks = Risks::default();
     let mut skipped: BTreeMap<&str, usize> = BTreeMap::new();
     let (mut touched, mut unknown) = (0, 0);
-    for (_, repository) in &plan.plans {
+    let mut itself = "";
+    for (key, repository) in &plan.plans {
         risks.merge(&repository.risks());
-        touched += usize::from(!repository.changes.is_empty());
+        match repository.changes.is_empty() {
+            true => {}
+            false if key.kind() == "organisation" => itself = " and in the organisation itself",
+            false => touched += 1,
+        }
         unknown += repository.unknowns.len();
         if let Some(why) = &repository.skipped {
             *skipped.entry(why).or_default() += 1;
@@ -141,13 +151,13 @@ pub(crate) fn summary(printer: &Printer, plan: &OrgPlan) -> String {
     let changes = risks.total();
     let head = printer.paint(Tone::Heading, format!("{} ({})", plan.org, plan.mode));
     let mut text = if changes == 0 {
-        format!("{head}: nothing to change in {} repositories", plan.plans.len())
+        format!("{head}: nothing to change in {} repositories", plan.repositories())
     } else {
         let counts = Risk::ALL.into_iter().filter(|risk| risks.count(*risk) > 0);
         let counts: Vec<String> = counts.map(|risk| format!("{} {risk}", risks.count(risk))).collect();
         format!(
-            "{head}: {changes} changes in {touched} of {} repositories: {}",
-            plan.plans.len(),
+            "{head}: {changes} changes in {touched} of {} repositories{itself}: {}",
+            plan.repositories(),
             counts.join(", ")
         )
     };

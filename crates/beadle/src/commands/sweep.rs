@@ -94,7 +94,7 @@ async fn one(
     approve(org, &shown, &args.approve, &limits, store, clock).await?;
     announce(org, &plans, printer);
     let hand = Hand { org, store, clock, limits, printer };
-    let mut summary = Summary { checked: shown.plans.len() as u64, ..Summary::default() };
+    let mut summary = Summary { checked: shown.repositories() as u64, ..Summary::default() };
     if !args.repo.is_empty() && !shown.unmatched.is_empty() {
         shown.unmatched.iter().for_each(|what| printer.error(what));
         summary.failed += 1;

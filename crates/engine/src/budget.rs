@@ -152,6 +152,19 @@ impl Budgets {
         Ok(())
     }
 
+    /// What was booked for a call that cost nothing is free again: an answer that did not change is not counted. The
+    /// vendor's own figure is to be reported after that.
+    pub fn give_back(&self, resource: Resource, cost: u64) {
+        let State { accounts, own, .. } = &mut *self.state();
+        let Some(account) = accounts.get_mut(&resource) else { return };
+        account.remaining = (account.remaining + cost).min(account.limit);
+        if let Some((period, spent)) = own.get_mut(&resource)
+            && *period == account.period
+        {
+            *spent = spent.saturating_sub(cost);
+        }
+    }
+
     /// Takes over what the vendor reported. Answers overtake each other, so within a period the lowest figure counts.
     pub fn report(&self, resource: Resource, reported: Account) {
         let mut state = self.state();
@@ -250,6 +263,21 @@ mod tests {
             budgets.admit(Resource::Core, 1, Lane::Sweep, Time(0)).is_err(),
             "80 for sweeps, in four parts"
         );
+    }
+
+    #[test]
+    fn what_cost_nothing_is_free_again_and_never_more_than_the_vendor_says() {
+        let said = Account { limit: 100, remaining: 21, reset: HOUR, period: 1 };
+        for budgets in [low(), low().divided(4)] {
+            for _ in 0..1000 {
+                assert_eq!(budgets.admit(Resource::Core, 1, Lane::Sweep, Time(0)), Ok(()));
+                budgets.give_back(Resource::Core, 1);
+                budgets.report(Resource::Core, said);
+            }
+            budgets.give_back(Resource::Core, 50);
+            budgets.report(Resource::Core, said);
+            assert_eq!(budgets.accounts()[0].1.remaining, 21);
+        }
     }
 
     #[test]

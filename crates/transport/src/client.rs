@@ -274,6 +274,9 @@ impl Client {
             seconds: self.settings.deadline.as_secs(),
         })??;
         let now = self.clock.now();
+        if request.counted && status == 304 {
+            self.budgets.give_back(request.resource, 1);
+        }
         if let Some((resource, account)) = answer::account(&headers, now).filter(|_| request.counted) {
             self.budgets.report(resource, account);
         }

@@ -307,7 +307,10 @@ async fn what_did_not_change_costs_nothing_also_with_another_token_and_what_did_
         repository["autolinks"] =
             json!({ "T-": { "url_template": "https://t/<num>", "is_alphanumeric": true } });
     }
-    let world = World::new(acme(repositories)).await;
+    // Not enough to read everything twice within the hour.
+    let limits = Limits { core: 40, ..Limits::default() };
+    let settings = Settings { record: true, limits, ..Settings::default() };
+    let world = World::with(acme(repositories), settings).await;
     world.policy(
         "settings.yml",
         &format!("{POLICY}autolinks: [{{ key_prefix: T-, url_template: 'https://t/<num>' }}]\n"),
@@ -328,7 +331,9 @@ async fn what_did_not_change_costs_nothing_also_with_another_token_and_what_did_
     world
         .patch(json!({ "r003": { "autolinks": { "T-": { "url_template": "https://evil/<num>" } } } }), false)
         .await;
-    delete("calls").await.unwrap();
+    for part in ["calls", "limits"] {
+        delete(part).await.unwrap();
+    }
     let swept = world.beadle(&["sweep"]).await.expect(0);
     assert!(
         swept.out.contains("autolink T-: url_template: https://evil/<num> → https://t/<num>"),

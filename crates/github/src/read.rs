@@ -64,7 +64,7 @@ pub struct Reader {
     loader: Arc<Loader>,
     /// The node of every repository that was read: a writer finds it again by that.
     nodes: Arc<Mutex<HashMap<u64, String>>>,
-    /// When each ruleset was changed last, as far as it was seen.
+    /// When each ruleset was changed last, as it was first seen or settled.
     rulesets: Arc<Mutex<HashMap<u64, String>>>,
 }
 
@@ -278,12 +278,17 @@ impl Reader {
         self.api.list(&format!("orgs/{}/{path}", segment(self.organisation()))).await.map_err(Failure::from)
     }
 
-    /// Whether a ruleset was changed since it was seen last. GraphQL does not show all of it: such a one has to be read
-    /// by REST.
+    /// Whether a ruleset was changed since it was first seen or last settled. GraphQL does not show all of it: such a one
+    /// has to be read by REST, until that shows it as it shall be.
     pub fn has_changed(&self, ruleset: &Ruleset) -> bool {
         let mut seen = self.rulesets.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = seen.insert(ruleset.id, ruleset.updated_at.clone());
-        before.is_some_and(|before| before != ruleset.updated_at)
+        *seen.entry(ruleset.id).or_insert_with(|| ruleset.updated_at.clone()) != ruleset.updated_at
+    }
+
+    /// REST showed the ruleset as it shall be.
+    pub fn settle(&self, ruleset: &Ruleset) {
+        let mut seen = self.rulesets.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.insert(ruleset.id, ruleset.updated_at.clone());
     }
 
     /// The teams of one repository, now.

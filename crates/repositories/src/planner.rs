@@ -127,7 +127,8 @@ impl RepositoryPlanner {
         let mut plan = OrganisationPlan { plans: Vec::new(), short: None, unmatched: Vec::new() };
         let mut own = None;
         if names.is_empty() {
-            if shard.is_first() {
+            // What nobody asks anything of takes no call.
+            if shard.is_first() && !self.sections_of_organisation(&policy).is_empty() {
                 let (organisation, _) = self.reader.organisation_and_clock().await?;
                 let id = organisation["id"].as_u64().unwrap_or_default();
                 own = Some((Key::new("organisation", instance, id), self.of_organisation(&policy).await?));
@@ -241,6 +242,11 @@ impl RepositoryPlanner {
     /// Plans the organisation itself.
     async fn of_organisation(&self, policy: &Policy) -> Result<Plan<Box<dyn Step>>, Failure> {
         let context = organisation::Context::new(&self.reader);
+        organisation::plan(&context, &self.sections_of_organisation(policy)).await
+    }
+
+    /// What is asked of the organisation itself.
+    fn sections_of_organisation<'a>(&self, policy: &'a Policy) -> Vec<organisation::Wanted<'a>> {
         let settings = policy.layers.iter().find(|layer| matches!(layer.kind, LayerKind::Organisation));
         let mut sections = Vec::new();
         for aspect in organisation::ALL {
@@ -255,7 +261,7 @@ impl RepositoryPlanner {
                 sections.push((*aspect, section, self.modes.of(aspect.name())));
             }
         }
-        organisation::plan(&context, &sections).await
+        sections
     }
 
     /// Plans one repository as it was observed.

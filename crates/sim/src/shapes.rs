@@ -298,3 +298,12 @@ pub(crate) fn installation(world: &World, org: &Value, app: &Value) -> Value {
 pub(crate) fn installation_id(org: &Value) -> u64 {
     org["id"].as_u64().unwrap_or_default() + 40_000_000
 }
+
+/// A permission as roles and invitations call it.
+pub(crate) fn role_name(permission: &str) -> &str {
+    match permission {
+        "pull" => "read",
+        "push" => "write",
+        other => other,
+    }
+}

@@ -203,3 +203,55 @@ async fn private_reports_are_for_public_repositories() {
     world.patch(json!({ "gadgets": { "private_vulnerability_reporting": false } }), false).await;
     world.beadle(&["plan"]).await.expect(2);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ruleset_that_changed_is_read_whole_until_that_came_through() {
+    let ruleset = json!({ "target": "branch", "enforcement": "active", "rules": [{ "type": "deletion" }] });
+    let world = World::new(acme(json!({ "shop": { "rulesets": { "main": ruleset } } }))).await;
+    let wanted = "layers/rulesets.yml";
+    std::fs::create_dir(world.path().join("policy/layers")).unwrap();
+    world.policy(
+        wanted,
+        "rank: 1\nselect: { name: ['*'] }\nrulesets:\n\
+         - { name: main, target: branch, enforcement: active, rules: [{ type: deletion }] }\n",
+    );
+    let serving = world.serve().await;
+    world.connect();
+    for _ in 0..500 {
+        let journal = world.beadle(&["journal", "--format", "ndjson"]).await.expect(0);
+        if journal.out.contains("\"kind\":\"sweep\"") {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    let whole = |status: u64| {
+        let calls = world.sim.calls();
+        let whole = |call: &&Value| {
+            let path = call["path"].as_str().unwrap();
+            path.contains("/shop/rulesets/") && call["method"] == "GET" && call["status"] == status
+        };
+        calls.iter().filter(whole).count()
+    };
+    assert_eq!((whole(200), whole(500)), (0, 0), "GraphQL shows all of it: {}", serving.log());
+    // Every try of the first run fails.
+    world.fault(json!({ "path": "/shop/rulesets/", "status": 500, "count": 3 })).await;
+    let rules = json!([{ "type": "deletion" }, { "type": "copilot_code_review" }]);
+    world.patch(json!({ "shop": { "rulesets": { "main": { "rules": rules, "updated_at": "2030-01-01T00:00:00Z" } } } }), true).await;
+    for _ in 0..1000 {
+        if whole(200) > 0 {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    assert_eq!((whole(200), whole(500)), (1, 3), "{}", serving.log());
+    let before = world.sim.calls().len();
+    world.patch(json!({ "shop": { "has_wiki": false } }), true).await;
+    for _ in 0..500 {
+        if world.sim.calls().len() > before {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    assert_eq!(whole(200), 1, "it is settled");
+}

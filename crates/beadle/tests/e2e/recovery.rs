@@ -41,6 +41,11 @@ async fn what_failed_while_the_service_was_away_is_made_good() {
         workflow = \"police.yml\"\nref = \"master\"\nmode = \"enforce\"\n[org.dispatch.inputs]\n\
         repo = \"{{ repository.name }}\"\n"
             .into();
+    // An organisation whose App GitHub does not know keeps no other from being looked after.
+    world.lines = format!(
+        "[[org]]\nname = \"ghost\"\napi = \"{}\"\napp = {{ id = 1, key = \"file:app.pem\" }}\npolicy = \"policy\"\n",
+        world.sim.url()
+    );
     world.policy("settings.yml", POLICY);
     let serving = world.serve().await;
     world.connect();

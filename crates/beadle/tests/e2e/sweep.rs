@@ -342,3 +342,26 @@ async fn what_did_not_change_costs_nothing_also_with_another_token_and_what_did_
     );
     assert_eq!(world.repository("r003")["autolinks"]["T-"]["url_template"], "https://t/<num>");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_that_was_full_and_did_not_change_may_have_another_behind_it() {
+    let names: Vec<String> = (0..100).map(|n| format!("guest{n:03}")).collect();
+    let invited = |at: usize, login: &str| json!({ "id": 1000 + at, "login": login, "permissions": "write", "created_at": "2026-01-01T00:00:00Z" });
+    let mut invitations: Vec<Value> =
+        names.iter().enumerate().map(|(at, login)| invited(at, login)).collect();
+    let mut state = acme(json!({ "shop": { "invitations": invitations } }));
+    for name in &names {
+        state["users"][name] = json!({});
+    }
+    let world = World::new(state).await;
+    let rows: Vec<String> =
+        names.iter().map(|name| format!("- {{ username: {name}, permission: push }}")).collect();
+    world.policy("settings.yml", &format!("collaborators:\n{}\n", rows.join("\n")));
+    let first = world.beadle(&["sweep"]).await.expect(0);
+    assert!(first.out.contains("0 drifted"), "{}", first.out);
+    invitations.push(invited(100, "eve"));
+    world.patch(json!({ "shop": { "invitations": invitations } }), false).await;
+    world.beadle(&["sweep"]).await.expect(0);
+    let left = world.repository("shop")["invitations"].as_array().unwrap().len();
+    assert_eq!(left, 100, "the second page was not read");
+}

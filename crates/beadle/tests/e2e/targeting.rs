@@ -60,6 +60,36 @@ async fn the_first_that_matches_holds_and_an_additive_list_removes_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn every_list_takes_away_only_where_it_is_exclusive() {
+    let lists =
+        ["teams", "collaborators", "labels", "autolinks", "custom_properties", "webhooks", "rulesets"];
+    let world = World::new(acme(json!({ "shop": {
+        "branches": { "main": {} }, "teams": { "contractors": "pull" }, "collaborators": { "dan": "push" },
+        "labels": { "bug": { "color": "d73a4a" } }, "autolinks": { "T-": { "url_template": "https://t/<num>" } },
+        "properties": { "tier": "gold" },
+        "hooks": { "https://ci.example.com/": { "events": ["push"], "config": { "content_type": "json" } } },
+        "rulesets": { "main": { "target": "branch", "enforcement": "active", "rules": [{ "type": "deletion" }] } },
+    } })))
+    .await;
+    std::fs::create_dir_all(world.path().join("policy/layers")).unwrap();
+    let policy = |word: &str| {
+        let lists: Vec<String> = lists.iter().map(|list| format!("{list}: {{ {word}: [] }}")).collect();
+        format!("rank: 1\nselect: {{ name: ['*'] }}\n{}\n", lists.join("\n"))
+    };
+    world.policy("layers/all.yml", &policy("additive"));
+    let planned = world.beadle(&["plan"]).await.expect(0);
+    assert!(planned.out.contains("nothing to change"), "{}", planned.out);
+    world.policy("layers/all.yml", &policy("exclusive"));
+    let plan = world.beadle(&["plan", "--format", "json"]).await.expect(2).json();
+    let changes = plan["organisations"][0]["repositories"][0]["changes"].as_array().unwrap();
+    let mut aspects: Vec<&str> = changes.iter().map(|change| change["aspect"].as_str().unwrap()).collect();
+    aspects.sort_unstable();
+    let mut wanted = lists;
+    wanted.sort_unstable();
+    assert_eq!(aspects, wanted, "{plan:#}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn every_selector_selects() {
     let world = organisation().await;
     let cases = [

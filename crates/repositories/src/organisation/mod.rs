@@ -37,6 +37,9 @@ pub(crate) struct Section<'a> {
     pub(crate) exclusive: bool,
 }
 
+/// An aspect, what is asked of it, and how far it may go.
+pub(crate) type Wanted<'a> = (&'static dyn Aspect, Section<'a>, Mode);
+
 /// What an aspect plans with.
 pub(crate) struct Context<'a> {
     pub(crate) reader: &'a Reader,
@@ -57,7 +60,7 @@ impl<'a> Context<'a> {
 /// Plans the organisation.
 pub(crate) async fn plan(
     context: &Context<'_>,
-    sections: &[(&dyn Aspect, Section<'_>, Mode)],
+    sections: &[Wanted<'_>],
 ) -> Result<Plan<Box<dyn Step>>, Failure> {
     let mut plan = Plan::new(context.reader.organisation().to_owned());
     for (aspect, section, mode) in sections {

@@ -6,6 +6,7 @@ use super::connection::{Connection, Edge, page};
 use super::{Problem, rulesets};
 use crate::ids::Node;
 use crate::protection;
+use crate::shapes;
 use crate::world::World;
 
 /// A thing with fields.
@@ -122,11 +123,7 @@ pub(super) fn resolve(
                         "push" | "maintain" => "WRITE",
                         _ => "READ",
                     };
-                    let name = match role.as_str() {
-                        "pull" => "read",
-                        "push" => "write",
-                        other => other,
-                    };
+                    let name = shapes::role_name(role);
                     Resolved::Object(Object::Plain(
                         "PermissionSource",
                         json!({ "permission": permission, "roleName": name, "source": source }),

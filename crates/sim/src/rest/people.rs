@@ -19,12 +19,7 @@ pub(super) fn collaborators(
             let people = found["collaborators"].as_object().into_iter().flatten();
             let rows = people.map(|(login, role)| {
                 let mut shown = shapes::user(world, login);
-                let invitation_word = match role.as_str().unwrap_or_default() {
-                    "pull" => "read",
-                    "push" => "write",
-                    other => other,
-                };
-                shown["role_name"] = json!(invitation_word);
+                shown["role_name"] = json!(shapes::role_name(role.as_str().unwrap_or_default()));
                 shown
             });
             page(call, rows.collect())
@@ -41,11 +36,7 @@ pub(super) fn collaborators(
                 world.edit(org, name, call.sender, |found| found["collaborators"][login] = json!(permission));
                 return Reply::empty(204);
             }
-            let words = match permission.as_str() {
-                "pull" => "read",
-                "push" => "write",
-                other => other,
-            };
+            let words = shapes::role_name(&permission);
             let id = world.fresh_id();
             let invitation = json!({ "id": id, "login": login, "permissions": words, "created_at": now() });
             world.edit(org, name, call.sender, |found| {

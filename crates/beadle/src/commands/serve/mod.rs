@@ -118,9 +118,7 @@ pub(crate) async fn run(config: &Config) -> anyhow::Result<u8> {
             }
             if recover_at <= clock.now() {
                 let mut wait: Duration = config.file.recovery.every.into();
-                if let Err(error) = missed::recover(&orgs, &means).await {
-                    let error = format!("{error:#}");
-                    tracing::error!(error, "could not look for missed webhooks; trying again");
+                if !missed::recover(&orgs, &means).await {
                     wait = wait.min(AGAIN);
                 }
                 recover_at = clock.now() + wait;

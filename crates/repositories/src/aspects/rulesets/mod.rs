@@ -121,7 +121,8 @@ impl Aspect for Rulesets {
             // What is concluded, and the body of a PUT, come from REST, which shows everything.
             let whole = context.reader.below(context.repository, &format!("rulesets/{}", found.id)).await?;
             match whole {
-                Some(whole) => change(want, name, &whole, sheet),
+                Some(whole) if change(want, name, &whole, sheet) => {}
+                Some(_) => context.reader.settle(found),
                 None => sheet.part_unreadable(name, "the ruleset went while it was read"),
             }
         }
@@ -149,9 +150,10 @@ pub(crate) fn create(want: &Node, name: &str, sheet: &mut Sheet) {
     sheet.change(format!("ruleset {name}"), fields, Write::Create(compare::new_body(want)));
 }
 
-/// Changes a ruleset that is not as wanted. What the guard may hold goes apart, so that nothing else waits for it.
-pub(crate) fn change(want: &Node, name: &str, seen: &Value, sheet: &mut Sheet) {
-    let Some(id) = seen["id"].as_u64() else { return };
+/// Changes a ruleset that is not as wanted, and tells whether it is one. What the guard may hold goes apart, so that
+/// nothing else waits for it.
+pub(crate) fn change(want: &Node, name: &str, seen: &Value, sheet: &mut Sheet) -> bool {
+    let Some(id) = seen["id"].as_u64() else { return false };
     let differences = compare::differences(want, seen);
     let (guarded, plain): (Vec<Difference>, Vec<Difference>) =
         differences.into_iter().partition(Difference::is_guarded);
@@ -166,6 +168,7 @@ pub(crate) fn change(want: &Node, name: &str, seen: &Value, sheet: &mut Sheet) {
         let body = compare::body(seen, plain.iter().chain(&guarded));
         sheet.change(what, fields(&guarded), Write::Replace { id, body });
     }
+    !plain.is_empty() || !guarded.is_empty()
 }
 
 /// Takes away a ruleset that is not listed.

@@ -6,6 +6,7 @@
 mod api;
 mod auth;
 mod conditional;
+mod connection;
 mod documents;
 mod graphql;
 mod loader;

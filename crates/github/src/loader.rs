@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 use tokio::sync::oneshot;
 
 use crate::api::Api;
+use crate::connection::{Tally, entries, next};
 use crate::documents::{self, BATCH};
 use crate::graphql::{Partial, run, run_batch};
 use crate::properties::{self, Properties};
@@ -20,7 +21,7 @@ use crate::repository::{
     Actor, ActorKind, Allowances, Asks, Collaborator, Label, Part, Repository, Rule, StatusCheck, Visibility,
 };
 use crate::rulesets::Ruleset;
-use crate::teams::{Snapshot, complete, next, of_repository, snapshot};
+use crate::teams::{Snapshot, of_repository, snapshot};
 
 /// How long the first ask waits for others.
 const GATHER: Duration = Duration::from_millis(5);
@@ -157,7 +158,9 @@ impl Loader {
     pub(crate) async fn bulk(&self, repositories: usize) -> Bulk {
         let (asks, known) = (self.asks(), self.known());
         let many = |calls: usize| repositories >= MANY.max(calls);
-        let teams = if asks.teams && many(known.teams) { Some(snapshot(&self.api).await) } else { None };
+        // Lists that would not keep still are no snapshot: each repository is asked for its own.
+        let teams =
+            if asks.teams && many(known.teams) { snapshot(&self.api).await.transpose() } else { None };
         let properties = asks.properties && many(known.properties);
         let properties = if properties { Some(properties::of_organisation(&self.api).await) } else { None };
         let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
@@ -364,15 +367,16 @@ async fn rows(api: &Api, owner: &str, first: &Value, more: &str, what: &str) -> 
     let doing = format!("reading {what}");
     let mut rows = Vec::new();
     let mut page = first.clone();
+    let mut tally = Tally::default();
     loop {
-        let list = if page["edges"].is_array() { &page["edges"] } else { &page["nodes"] };
-        rows.extend(list.as_array().into_iter().flatten().cloned());
+        tally.page(&page);
+        rows.extend_from_slice(entries(&page));
         let Some(after) = next(&page).map_err(|failure| failure.during(&doing))? else { break };
         let variables = json!({ "id": owner, "after": after });
         let mut data = run(api, &doing, more, variables, false).await?.whole(&doing)?;
         page = data["node"]["page"].take();
     }
-    complete(&doing, rows.len(), &page)?;
+    tally.complete(&doing)?;
     Ok(rows)
 }
 

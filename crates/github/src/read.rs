@@ -9,12 +9,13 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::api::{Api, segment};
+use crate::connection::{Tally, entries, next};
 use crate::documents;
 use crate::graphql::{run, run_batch};
 use crate::loader::{Bulk, Loader, assemble};
 use crate::repository::{Actor, ActorKind, Asks, Invitation, Permission, Repository, Visibility};
 use crate::rulesets::Ruleset;
-use crate::teams::{TeamPermission, complete, next, of_repository};
+use crate::teams::{TeamPermission, of_repository};
 
 /// One page of an organisation's repositories.
 pub struct Page {
@@ -206,12 +207,14 @@ impl Reader {
     pub async fn index(&self) -> Result<Vec<IndexRow>, Failure> {
         const DOING: &str = "listing the organisation's repositories";
         let mut rows = Vec::new();
+        let mut tally = Tally::default();
         let mut after = Value::Null;
         loop {
             let variables = json!({ "org": self.organisation(), "after": after });
             let data = run(&self.api, DOING, documents::INDEX, variables, false).await?.whole(DOING)?;
             let page = &data["organization"]["repositories"];
-            for node in page["nodes"].as_array().into_iter().flatten() {
+            tally.page(page);
+            for node in entries(page) {
                 let (Some(id), Some(node_id)) = (node["databaseId"].as_u64(), node["id"].as_str()) else {
                     continue;
                 };
@@ -227,7 +230,7 @@ impl Reader {
             if let Some(cursor) = next(page)? {
                 after = cursor;
             } else {
-                complete(DOING, rows.len(), page)?;
+                tally.complete(DOING)?;
                 return Ok(rows);
             }
         }

@@ -3,11 +3,12 @@
 
 use std::collections::HashMap;
 
-use beadle_engine::{Class, Failure};
+use beadle_engine::Failure;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::api::{Api, segment};
+use crate::connection::{Tally, entries, next};
 use crate::documents;
 use crate::graphql::run;
 use crate::repository::Permission;
@@ -55,38 +56,43 @@ pub(crate) async fn of_repository(
     Ok(direct.map(|row| TeamPermission { slug: row.slug, permission: row.permission.into() }).collect())
 }
 
-/// The teams of all repositories.
-pub(crate) async fn snapshot(api: &Api) -> Result<Snapshot, Failure> {
+/// The teams of all repositories. `None`: they would not keep still while they were read.
+pub(crate) async fn snapshot(api: &Api) -> Result<Option<Snapshot>, Failure> {
     const DOING: &str = "reading the organisation's teams";
     let mut snapshot = Snapshot { by_repository: HashMap::new(), calls: 0 };
     let mut after = Value::Null;
-    let mut seen = 0;
+    let mut tally = Tally::default();
     loop {
         let variables = json!({ "org": api.organisation(), "after": after });
         let data = run(api, DOING, documents::TEAMS, variables, false).await?.whole(DOING)?;
         snapshot.calls += 1;
         let teams = &data["organization"]["teams"];
-        for team in teams["nodes"].as_array().into_iter().flatten() {
-            seen += 1;
-            read_team(api, team, &mut snapshot).await?;
+        tally.page(teams);
+        for team in entries(teams) {
+            if !read_team(api, team, &mut snapshot).await? {
+                return Ok(None);
+            }
         }
         if let Some(cursor) = next(teams)? {
             after = cursor;
+        } else if tally.moved {
+            return Ok(None);
         } else {
-            complete(DOING, seen, teams)?;
-            return Ok(snapshot);
+            tally.complete(DOING)?;
+            return Ok(Some(snapshot));
         }
     }
 }
 
-async fn read_team(api: &Api, team: &Value, snapshot: &mut Snapshot) -> Result<(), Failure> {
+/// `false`: the list changed while it was read.
+async fn read_team(api: &Api, team: &Value, snapshot: &mut Snapshot) -> Result<bool, Failure> {
     let slug = team["slug"].as_str().unwrap_or_default();
     let doing = format!("reading the repositories of team {slug}");
     let mut page = team["repositories"].clone();
-    let mut seen = 0;
+    let mut tally = Tally::default();
     loop {
-        for edge in page["edges"].as_array().into_iter().flatten() {
-            seen += 1;
+        tally.page(&page);
+        for edge in entries(&page) {
             // A repository that we may not see is no repository of ours.
             let Some(id) = edge["node"]["databaseId"].as_u64() else { continue };
             let permission = edge["permission"].as_str().unwrap_or_default().to_owned().into();
@@ -103,25 +109,9 @@ async fn read_team(api: &Api, team: &Value, snapshot: &mut Snapshot) -> Result<(
         snapshot.calls += 1;
         page = data["organization"]["team"]["repositories"].take();
     }
-    complete(&doing, seen, &page)
-}
-
-/// The cursor of a connection's next page.
-pub(crate) fn next(connection: &Value) -> Result<Option<Value>, Failure> {
-    let info = &connection["pageInfo"];
-    match (info["hasNextPage"].as_bool(), &info["endCursor"]) {
-        (Some(false), _) => Ok(None),
-        (Some(true), cursor) if cursor.is_string() => Ok(Some(cursor.clone())),
-        _ => Err(Failure::new(Class::Retry, "a page of the answer does not say whether another follows")),
+    if tally.moved {
+        return Ok(false);
     }
-}
-
-/// A list that is shorter than its `totalCount` is unknown.
-pub(crate) fn complete(doing: &str, seen: usize, connection: &Value) -> Result<(), Failure> {
-    let total = connection["totalCount"].as_u64().unwrap_or(u64::MAX);
-    if seen as u64 >= total {
-        return Ok(());
-    }
-    let text = format!("{doing}: the list came back short ({seen} of {total})");
-    Err(Failure::new(Class::Retry, text))
+    tally.complete(&doing)?;
+    Ok(true)
 }

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::ids::Node;
-use crate::world::World;
+use crate::github::ids::Node;
+use crate::github::world::World;
 
 /// Fields of the state that are lists of their own in REST.
 pub(crate) const OWN: &[&str] = &[

@@ -14,14 +14,14 @@ use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::control;
-use crate::deliver::{self, Hook, Logged};
-use crate::faults::{Faults, shorten};
-use crate::graphql;
-use crate::limits::{Accounts, Limits, instant};
-use crate::rest::{self, Call, Reply};
-use crate::shapes;
-use crate::world::World;
+use crate::github::control;
+use crate::github::deliver::{self, Hook, Logged};
+use crate::github::faults::{Faults, shorten};
+use crate::github::graphql;
+use crate::github::limits::{Accounts, Limits, instant};
+use crate::github::rest::{self, Call, Reply};
+use crate::github::shapes;
+use crate::github::world::World;
 
 /// One line of the log of calls.
 #[derive(Clone, Debug)]
@@ -43,7 +43,7 @@ pub(crate) struct Shared {
     /// Calls are logged with their bodies, for the contract tests.
     pub(crate) record: bool,
     pub(crate) http: reqwest::Client,
-    pub(crate) app_key: crate::keys::AppKey,
+    pub(crate) app_key: crate::github::keys::AppKey,
     pub(crate) limits: Limits,
 }
 
@@ -52,7 +52,7 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Shared {
-    pub(crate) fn new(limits: Limits, record: bool, app_key: crate::keys::AppKey) -> Self {
+    pub(crate) fn new(limits: Limits, record: bool, app_key: crate::github::keys::AppKey) -> Self {
         Self {
             world: Mutex::new(World::new()),
             accounts: Mutex::new(Accounts::new(limits)),
@@ -272,7 +272,7 @@ fn caller(shared: &Shared, headers: &HeaderMap) -> Result<Caller, Box<Reply>> {
     let (iat, exp) = (claims["iat"].as_i64().unwrap_or(i64::MAX), claims["exp"].as_i64().unwrap_or(i64::MAX));
     let issuer =
         claims["iss"].as_str().map(str::to_owned).or(claims["iss"].as_u64().map(|id| id.to_string()));
-    if iat > now || exp - now > 600 || issuer.as_deref() != Some(&crate::APP_ID.to_string()) {
+    if iat > now || exp - now > 600 || issuer.as_deref() != Some(&crate::github::APP_ID.to_string()) {
         return Err(bad());
     }
     Ok(Caller::App)
@@ -282,9 +282,9 @@ fn caller(shared: &Shared, headers: &HeaderMap) -> Result<Caller, Box<Reply>> {
 fn as_app(shared: &Arc<Shared>, method: &Method, path: &str, uri: &Uri, body: &Value) -> Reply {
     let world = lock(&shared.world);
     let app = world
-        .app(crate::APP_SLUG)
+        .app(crate::github::APP_SLUG)
         .cloned()
-        .unwrap_or_else(|| json!({ "id": crate::APP_ID, "slug": crate::APP_SLUG }));
+        .unwrap_or_else(|| json!({ "id": crate::github::APP_ID, "slug": crate::github::APP_SLUG }));
     let segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
     match (method.as_str(), segments.as_slice()) {
         ("GET", ["app"]) => Reply::json(200, shapes::app(&world, &app)),
@@ -375,7 +375,7 @@ fn is_unchanged(reply: &Reply, headers: &HeaderMap) -> bool {
         })
 }
 
-fn respond(reply: &Reply, headers: &HeaderMap, uri: &Uri, fault: Option<&crate::Fault>) -> Response {
+fn respond(reply: &Reply, headers: &HeaderMap, uri: &Uri, fault: Option<&crate::github::Fault>) -> Response {
     let mut response = Response::builder().status(reply.status);
     let text = reply.body.as_ref().map(Value::to_string).unwrap_or_default();
     for (name, value) in &reply.headers {

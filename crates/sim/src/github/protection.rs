@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::world::World;
+use crate::github::world::World;
 
 /// GraphQL's flags that are plain keys of the REST body.
 pub(crate) const FLAGS: &[(&str, &str)] = &[
@@ -186,8 +186,8 @@ fn apply_checks(world: &World, rule: &mut Value, input: &Map<String, Value>) -> 
         for check in list {
             let app = match check["appId"].as_str() {
                 None | Some("any") => Value::Null,
-                Some(node) => match crate::ids::Node::decode(node) {
-                    Some(crate::ids::Node::App(id)) if known_app(world, id) => json!(id),
+                Some(node) => match crate::github::ids::Node::decode(node) {
+                    Some(crate::github::ids::Node::App(id)) if known_app(world, id) => json!(id),
                     _ => return Err(format!("Could not resolve to an App with the id of '{node}'")),
                 },
             };

@@ -16,8 +16,8 @@ pub(crate) struct AppKey {
 }
 
 impl AppKey {
-    pub(crate) fn generate() -> Result<Self, crate::SimError> {
-        let failed = |_| crate::SimError::Key;
+    pub(crate) fn generate() -> Result<Self, crate::github::SimError> {
+        let failed = |_| crate::github::SimError::Key;
         let pair = KeyPair::generate(KeySize::Rsa2048).map_err(failed)?;
         let der: Pkcs8V1Der<'_> = pair.as_der().map_err(failed)?;
         let text = STANDARD.encode(der.as_ref());

@@ -7,12 +7,12 @@ use axum::response::Response;
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::deliver::Hook;
-use crate::events;
-use crate::faults::Fault;
-use crate::limits::Accounts;
-use crate::server::{Shared, lock};
-use crate::world::World;
+use crate::github::deliver::Hook;
+use crate::github::events;
+use crate::github::faults::Fault;
+use crate::github::limits::Accounts;
+use crate::github::server::{Shared, lock};
+use crate::github::world::World;
 
 /// Answers a call of the control.
 pub(crate) fn answer(

@@ -15,8 +15,8 @@ mod security;
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::world::{World, new_repository, now};
-use crate::{protection, shapes};
+use crate::github::world::{World, new_repository, now};
+use crate::github::{protection, shapes};
 
 /// A call as it came in.
 pub(crate) struct Call<'a> {

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value, json};
 
-use crate::events::{self, Event};
-use crate::ids::Node;
+use crate::github::events::{self, Event};
+use crate::github::ids::Node;
 
 /// The simulated GitHub's state.
 #[derive(Debug)]
@@ -166,7 +166,7 @@ impl World {
                     }
                 }
                 for (_, rule) in entries_mut(&mut repository["protection"]) {
-                    crate::protection::complete(rule, &mut fresh);
+                    crate::github::protection::complete(rule, &mut fresh);
                 }
             }
         }

@@ -4,10 +4,10 @@ use serde_json::{Map, Value, json};
 
 use super::connection::{Connection, Edge, page};
 use super::{Problem, rulesets};
-use crate::ids::Node;
-use crate::protection;
-use crate::shapes;
-use crate::world::World;
+use crate::github::ids::Node;
+use crate::github::protection;
+use crate::github::shapes;
+use crate::github::world::World;
 
 /// A thing with fields.
 #[derive(Clone, Debug)]

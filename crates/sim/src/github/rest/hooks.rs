@@ -5,7 +5,7 @@
 use serde_json::{Value, json};
 
 use super::{Call, Reply, has_id, page};
-use crate::world::World;
+use crate::github::world::World;
 
 fn shown(org: &str, name: &str, hook: &Value) -> Value {
     let id = hook["id"].as_u64().unwrap_or_default();

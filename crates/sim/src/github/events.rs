@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::shapes;
-use crate::world::World;
+use crate::github::shapes;
+use crate::github::world::World;
 
 /// A webhook to be sent.
 #[derive(Clone, Debug)]

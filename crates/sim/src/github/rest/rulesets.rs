@@ -5,8 +5,8 @@
 use serde_json::{Map, Value, json};
 
 use super::{Call, Reply, has_id, page};
-use crate::events;
-use crate::world::{World, now};
+use crate::github::events;
+use crate::github::world::{World, now};
 
 /// What a body may set.
 const BODY: &[&str] = &["name", "target", "enforcement", "bypass_actors", "conditions", "rules"];

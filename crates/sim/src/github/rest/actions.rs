@@ -5,8 +5,8 @@
 use serde_json::{Value, json};
 
 use super::{Call, Reply};
-use crate::shapes;
-use crate::world::{World, now};
+use crate::github::shapes;
+use crate::github::world::{World, now};
 
 const PERMISSIONS: &[&str] = &["enabled", "allowed_actions", "sha_pinning_required"];
 const SELECTED: &[&str] = &["github_owned_allowed", "verified_allowed", "patterns_allowed"];

@@ -5,7 +5,7 @@
 use serde_json::{Value, json};
 
 use super::{Call, Reply, page};
-use crate::world::{World, find};
+use crate::github::world::{World, find};
 
 fn shown(org: &str, repository: &str, name: &str, label: &Value) -> Value {
     let id = label["id"].as_u64().unwrap_or_default();

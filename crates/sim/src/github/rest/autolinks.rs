@@ -5,7 +5,7 @@
 use serde_json::{Value, json};
 
 use super::{Call, Reply, has_id};
-use crate::world::World;
+use crate::github::world::World;
 
 fn shown(prefix: &str, link: &Value) -> Value {
     json!({

@@ -4,8 +4,8 @@ use serde_json::{Map, Value, json};
 
 use super::connection::{Edge, page};
 use super::resolve::{Object, Resolved};
-use crate::ids::Node;
-use crate::world::World;
+use crate::github::ids::Node;
+use crate::github::world::World;
 
 /// Types of rules, and the types of their parameters where GraphQL has any.
 const TYPES: &[(&str, Option<&str>)] = &[

@@ -10,9 +10,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::Sha256;
 
-use crate::events::Event;
-use crate::limits::instant;
-use crate::server::Shared;
+use crate::github::events::Event;
+use crate::github::limits::instant;
+use crate::github::server::Shared;
 
 /// Where webhooks go.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -83,7 +83,7 @@ pub(crate) fn send(shared: &Arc<Shared>, events: Vec<Event>) {
             event: event.name,
             body: event.payload.to_string(),
             repository_id: event.repository_id,
-            delivered_at: crate::world::now(),
+            delivered_at: crate::github::world::now(),
             redelivery: false,
             duration: 0.0,
             status_code: 0,
@@ -95,7 +95,7 @@ pub(crate) fn send(shared: &Arc<Shared>, events: Vec<Event>) {
 /// Sends a logged delivery again, under its old guid. `false` when there is none.
 pub(crate) fn again(shared: &Arc<Shared>, id: u64) -> bool {
     let (Some(hook), Some(old)) = (shared.hook(), shared.logged(id)) else { return false };
-    let delivered_at = crate::world::now();
+    let delivered_at = crate::github::world::now();
     let logged = Logged { id: shared.next_delivery(), redelivery: true, delivered_at, ..old };
     tokio::spawn(attempt(shared.clone(), hook, logged));
     true
@@ -115,7 +115,8 @@ pub fn signature(secret: &str, body: &[u8]) -> String {
 
 async fn attempt(shared: Arc<Shared>, hook: Hook, mut logged: Logged) {
     let started = instant();
-    let (kind, target) = if hook.organisation { ("organization", 1) } else { ("integration", crate::APP_ID) };
+    let (kind, target) =
+        if hook.organisation { ("organization", 1) } else { ("integration", crate::github::APP_ID) };
     let request = shared
         .http
         .post(&hook.url)

@@ -5,7 +5,7 @@
 use serde_json::{Value, json};
 
 use super::{Call, Reply, page};
-use crate::world::World;
+use crate::github::world::World;
 
 fn values(found: &Value) -> Vec<Value> {
     let properties = found["properties"].as_object().into_iter().flatten();

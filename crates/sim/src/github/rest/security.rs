@@ -6,7 +6,7 @@
 use serde_json::{Value, json};
 
 use super::{Call, Reply};
-use crate::world::World;
+use crate::github::world::World;
 
 /// Answers the four places.
 pub(super) fn answer(world: &mut World, call: &Call<'_>, org: &str, found: &Value, part: &str) -> Reply {

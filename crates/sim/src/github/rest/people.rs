@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::{Call, Reply, page};
-use crate::shapes;
-use crate::world::{World, now};
+use crate::github::shapes;
+use crate::github::world::{World, now};
 
 pub(super) fn collaborators(
     world: &mut World,

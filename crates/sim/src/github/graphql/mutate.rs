@@ -4,9 +4,9 @@ use serde_json::{Map, Value, json};
 
 use super::Problem;
 use super::resolve::{Object, find_rule};
-use crate::ids::Node;
-use crate::protection;
-use crate::world::World;
+use crate::github::ids::Node;
+use crate::github::protection;
+use crate::github::world::World;
 
 pub(super) fn mutate(world: &mut World, name: &str, input: &Value, sender: &str) -> Result<Object, Problem> {
     let unprocessable = |message: String| Problem { kind: "UNPROCESSABLE", message };

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::rest::Reply;
+use crate::github::rest::Reply;
 
 /// The documented limits. The minute can be shortened, and the hour with it.
 #[derive(Clone, Copy, Debug)]

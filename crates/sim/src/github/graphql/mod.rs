@@ -14,7 +14,7 @@ use graphql_parser::query::{
 };
 use serde_json::{Map, Value, json};
 
-use crate::world::World;
+use crate::github::world::World;
 use resolve::{Object, Resolved, resolve};
 
 type Text = String;

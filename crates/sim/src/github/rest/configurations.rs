@@ -5,8 +5,8 @@
 use serde_json::{Value, json};
 
 use super::{Call, Reply, has_id, page};
-use crate::shapes;
-use crate::world::World;
+use crate::github::shapes;
+use crate::github::world::World;
 
 /// Kept beside what GitHub shows.
 const OWN: &[&str] = &["default_for_new_repos", "repositories"];

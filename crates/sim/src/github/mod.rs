@@ -1,0 +1,151 @@
+//! A simulated GitHub: REST (also below `/api/v3`), GraphQL (also at
+//! `/api/graphql`), an App with installation tokens, rate limits, token-bound ETags, signed webhooks and their log.
+//! Its answers are held to GitHub's published descriptions by the contract tests.
+//!
+//! Control, below `/_sim/`:
+//!
+//! | call | what it does |
+//! |---|---|
+//! | `GET`, `PUT`, `PATCH state?webhooks=true` | the whole state as JSON; PATCH is a JSON merge patch; with `webhooks=true` the changes are told to the webhook |
+//! | `GET`, `DELETE calls` | the log of API calls: method, path, operation, status, cost, ms |
+//! | `POST`, `DELETE faults` | a [`Fault`] |
+//! | `POST`, `DELETE tokens` | makes a personal token; takes all tokens back |
+//! | `GET app.pem` | the App's private key, made at the start |
+//! | `PUT`, `DELETE hook` | a [`Hook`]: where webhooks go |
+//! | `PUT latency` | `{"ms": 100}` |
+//! | `GET deliveries` | every webhook that was sent, and how it was answered |
+//! | `PUT limits` | `{"core": 4900, "graphql": 0}`: so much is spent of every account that was used |
+//! | `DELETE limits` | all rate limits begin anew |
+//!
+//! The state's shape: `orgs.<login>` holds `members`, `custom_roles`, `teams.<slug>` and `repos.<name>`; a repository is
+//! GitHub's REST object with, beside it, `branches.<name>`, `protection.<pattern>` (the body of the REST PUT),
+//! `teams.<slug>` and `collaborators.<login>` (a permission each), `invitations`, `contents.<path>`, `labels.<name>`,
+//! `autolinks.<prefix>`, `rulesets.<name>`, `actions`, `hooks.<url>`, `properties`, `code_scanning` and the other
+//! security switches, `workflows.<file>` (`run_name`, `inputs`) and their `runs`. An organisation has `rulesets` and
+//! `security_configurations` of its own. `users.<login>` and `apps.<slug>` are who exists. What a document leaves out gets GitHub's defaults.
+
+mod control;
+mod deliver;
+mod events;
+mod faults;
+mod graphql;
+mod ids;
+mod keys;
+mod limits;
+mod protection;
+mod rest;
+mod server;
+mod shapes;
+mod world;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use serde_json::Value;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+pub use deliver::{Hook, signature};
+pub use faults::Fault;
+pub use limits::Limits;
+
+/// The id of the simulated App.
+pub const APP_ID: u64 = 12_345;
+/// Its slug.
+pub const APP_SLUG: &str = "beadle-app";
+
+/// Why the simulator does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum SimError {
+    /// The App's key could not be made.
+    #[error("an RSA key could not be made")]
+    Key,
+    /// The address is taken, or not ours.
+    #[error("cannot listen on {addr}: {why}")]
+    Listen {
+        /// The address.
+        addr: SocketAddr,
+        /// What the system said.
+        why: std::io::Error,
+    },
+}
+
+/// How a simulator starts.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// The limits that it enforces.
+    pub limits: Limits,
+    /// The state that it begins with.
+    pub state: Option<Value>,
+    /// Every answer takes this long.
+    pub latency: std::time::Duration,
+    /// Logs calls with their bodies.
+    pub record: bool,
+}
+
+/// A running simulator. It ends when this is dropped.
+pub struct Sim {
+    addr: SocketAddr,
+    shared: Arc<server::Shared>,
+    stop: CancellationToken,
+}
+
+impl Sim {
+    /// Starts on `addr`; port 0 takes any that is free.
+    pub async fn start(addr: SocketAddr, settings: Settings) -> Result<Self, SimError> {
+        let listener = TcpListener::bind(addr).await.map_err(|why| SimError::Listen { addr, why })?;
+        let addr = listener.local_addr().map_err(|why| SimError::Listen { addr, why })?;
+        let key = keys::AppKey::generate()?;
+        let shared = Arc::new(server::Shared::new(settings.limits, settings.record, key));
+        *server::lock(&shared.latency) = settings.latency;
+        if let Some(state) = settings.state {
+            *server::lock(&shared.world) = world::World::from(state);
+        }
+        let stop = CancellationToken::new();
+        let router = server::router(shared.clone());
+        let stopped = stop.clone();
+        tokio::spawn(async move {
+            let ended = axum::serve(listener, router).with_graceful_shutdown(stopped.cancelled_owned()).await;
+            if let Err(error) = ended {
+                tracing::error!(%error, "the simulator ended");
+            }
+        });
+        Ok(Self { addr, shared, stop })
+    }
+
+    /// Where it listens.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.addr)
+    }
+
+    /// A personal token that it takes.
+    pub fn token(&self) -> String {
+        self.shared.mint("ghp_")
+    }
+
+    /// The App's private key.
+    pub fn app_pem(&self) -> &str {
+        &self.shared.app_key.pem
+    }
+
+    /// Where webhooks go from now on.
+    pub fn send_webhooks_to(&self, hook: Hook) {
+        self.shared.set_hook(Some(hook));
+    }
+
+    /// The log of calls, as `GET /_sim/calls` gives it.
+    pub fn calls(&self) -> Vec<Value> {
+        server::lock(&self.shared.calls).iter().map(|call| call.line.clone()).collect()
+    }
+
+    /// The state as it is.
+    pub fn state(&self) -> Value {
+        server::lock(&self.shared.world).doc.clone()
+    }
+}
+
+impl Drop for Sim {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use beadle_engine::{Budgets, Clock, Resource, Store};
-use beadle_transport::{Answer, Client, Method, Request, TransportError};
+use beadle_transport::{Answer, Body, Client, Method, Request, TransportError};
 use http::{HeaderMap, HeaderValue};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use secrecy::SecretString;
@@ -283,7 +283,7 @@ pub(crate) fn request(
         accept: ACCEPT,
         authorization: Some(authorization),
         headers,
-        body,
+        body: body.as_ref().map(Body::json),
         resource,
         counted: true,
         writes: true,

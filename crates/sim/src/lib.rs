@@ -1,6 +1,12 @@
 //! Simulated vendors for the demo, the tests and the benchmarks. Each has its state as JSON, its limits, faults on demand
 //! and a log of calls, below `/_sim/` of its own address.
 
+mod desk;
+mod faults;
 pub mod github;
+mod keys;
+pub mod okta;
+pub mod scim;
 
-pub use github::{APP_ID, APP_SLUG, Fault, Hook, Limits, Settings, Sim, SimError, signature};
+pub use faults::Fault;
+pub use github::{APP_ID, APP_SLUG, Hook, Limits, Settings, Sim, SimError, signature};

@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 use beadle_engine::{Account, Resource, Time};
 
 use crate::TransportError;
+use crate::client::Figures;
 
 /// A successful answer.
 #[derive(Clone, Debug)]
@@ -30,10 +31,10 @@ impl Answer {
         })
     }
 
-    /// The address of the next page, from `Link` (RFC 8288).
+    /// The address of the next page, from `Link` (RFC 8288), which may be one header or several.
     pub fn next(&self) -> Option<&str> {
-        let links = self.headers.get("link")?.to_str().ok()?;
-        links.split(',').find_map(|link| {
+        let links = self.headers.get_all("link").iter().filter_map(|link| link.to_str().ok());
+        links.flat_map(|links| links.split(',')).find_map(|link| {
             let (target, parameters) = link.split_once(';')?;
             let next = parameters.split(';').any(|parameter| parameter.trim() == "rel=\"next\"");
             next.then(|| target.trim().trim_start_matches('<').trim_end_matches('>'))
@@ -58,19 +59,28 @@ pub(crate) fn on_our_clock(seconds: i64, headers: &HeaderMap, now: Time) -> Time
     Time(now.0 + ahead.max(0) + 1000)
 }
 
-/// The account that `x-ratelimit-*` reports.
-pub(crate) fn account(headers: &HeaderMap, now: Time) -> Option<(Resource, Account)> {
+/// One of the figures that tell of the vendor's limits.
+pub(crate) fn figure(headers: &HeaderMap, figures: Figures, what: &str) -> Option<i64> {
+    number(headers, &format!("{}-{what}", figures.prefix))
+}
+
+/// The account that the vendor's figures report.
+pub(crate) fn account(headers: &HeaderMap, figures: Figures, now: Time) -> Option<(Resource, Account)> {
     let resource = match headers.get("x-ratelimit-resource").and_then(|resource| resource.to_str().ok()) {
         Some("core") | None => Resource::Core,
         Some("graphql") => Resource::GraphQl,
         Some(_) => return None,
     };
-    let figure = |name| number(headers, name).and_then(|n| u64::try_from(n).ok());
+    let amount = |what| figure(headers, figures, what).and_then(|n| u64::try_from(n).ok());
+    let period = figure(headers, figures, "reset")?;
+    // What is not ours of the vendor's limit is as good as spent.
+    let whole = amount("limit").filter(|limit| *limit > 0)?;
+    let limit = whole * figures.share / 100;
     let account = Account {
-        limit: figure("x-ratelimit-limit")?,
-        remaining: figure("x-ratelimit-remaining")?,
-        reset: on_our_clock(number(headers, "x-ratelimit-reset")?, headers, now),
-        period: number(headers, "x-ratelimit-reset")?,
+        limit,
+        remaining: amount("remaining")?.saturating_sub(whole - limit),
+        reset: on_our_clock(period, headers, now),
+        period,
     };
     Some((resource, account))
 }
@@ -93,9 +103,20 @@ mod tests {
             ("x-ratelimit-reset", "7260"),
         ]);
         let now = Time::from_seconds(3600);
-        let (resource, account) = account(&headers, now).unwrap();
+        let (resource, account) = account(&headers, Figures::GITHUB, now).unwrap();
         assert_eq!(resource, Resource::Core);
         assert_eq!(account.reset, Time::from_seconds(3600 + 60 + 1));
+    }
+
+    #[test]
+    fn of_okta_s_figures_a_half_is_ours() {
+        let headers = headers(&[
+            ("x-rate-limit-limit", "600"),
+            ("x-rate-limit-remaining", "400"),
+            ("x-rate-limit-reset", "60"),
+        ]);
+        let (_, account) = account(&headers, Figures::OKTA, Time::from_seconds(0)).unwrap();
+        assert_eq!((account.limit, account.remaining), (300, 100));
     }
 
     #[test]

@@ -21,6 +21,8 @@ use crate::pace::Pace;
 const REDIRECTS: usize = 3;
 /// A larger answer is not taken.
 const LARGEST: usize = 64 * 1024 * 1024;
+/// How long is waited where too many requests were under way at once.
+const AT_ONCE: Duration = Duration::from_secs(5);
 /// How often a read that failed is tried again at once.
 const READ_RETRIES: u32 = 2;
 
@@ -39,6 +41,50 @@ pub struct Settings {
     pub graphql_points: u32,
     /// Waits for the end of a used-up budget, instead of reporting it: for commands, that have no queue to wait in.
     pub patient: bool,
+    /// What the vendor calls its limits.
+    pub figures: Figures,
+}
+
+/// How a vendor's headers tell of its limits: `<prefix>-limit`, `-remaining` and `-reset`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Figures {
+    /// What the headers' names begin with.
+    pub prefix: &'static str,
+    /// How much of what they say this credential may use, in percent.
+    pub share: u64,
+}
+
+impl Figures {
+    /// GitHub's.
+    pub const GITHUB: Self = Self { prefix: "x-ratelimit", share: 100 };
+    /// Okta's, of which one token may use a half.
+    ///
+    /// <https://developer.okta.com/docs/reference/rl-best-practices/>
+    pub const OKTA: Self = Self { prefix: "x-rate-limit", share: 50 };
+}
+
+/// What is sent.
+#[derive(Clone, Debug)]
+pub struct Body {
+    content_type: &'static str,
+    text: String,
+}
+
+impl Body {
+    /// `application/json`.
+    pub fn json(value: &Value) -> Self {
+        Self { content_type: "application/json", text: value.to_string() }
+    }
+
+    /// `application/scim+json` (RFC 7644, 3.1).
+    pub fn scim(value: &Value) -> Self {
+        Self { content_type: "application/scim+json", text: value.to_string() }
+    }
+
+    /// `application/x-www-form-urlencoded`.
+    pub fn form(encoded: String) -> Self {
+        Self { content_type: "application/x-www-form-urlencoded", text: encoded }
+    }
 }
 
 impl Default for Settings {
@@ -51,6 +97,7 @@ impl Default for Settings {
             rest_points: 850,
             graphql_points: 1800,
             patient: false,
+            figures: Figures::GITHUB,
         }
     }
 }
@@ -69,7 +116,7 @@ pub struct Request {
     /// Further headers.
     pub headers: HeaderMap,
     /// The body.
-    pub body: Option<Value>,
+    pub body: Option<Body>,
     /// The account it is booked on.
     pub resource: Resource,
     /// Whether its answer tells of this credential's budget; an App's own calls have another.
@@ -252,7 +299,7 @@ impl Client {
             builder = builder.header(header::AUTHORIZATION, authorization.expose_secret());
         }
         if let Some(body) = &request.body {
-            builder = builder.header(header::CONTENT_TYPE, "application/json").body(body.to_string());
+            builder = builder.header(header::CONTENT_TYPE, body.content_type).body(body.text.clone());
         }
         let exchange = async {
             let mut response = builder.send().await.map_err(|error| network(causes(&error)))?;
@@ -277,7 +324,9 @@ impl Client {
         if request.counted && status == 304 {
             self.budgets.give_back(request.resource, 1);
         }
-        if let Some((resource, account)) = answer::account(&headers, now).filter(|_| request.counted) {
+        if let Some((resource, account)) =
+            answer::account(&headers, self.settings.figures, now).filter(|_| request.counted)
+        {
             self.budgets.report(resource, account);
         }
         let answer = Answer { request: label.to_owned(), status, headers, body };
@@ -293,9 +342,11 @@ impl Client {
     fn refused(&self, resource: Resource, writes: bool, answer: Answer, now: Time) -> TransportError {
         let message = message(&answer.body);
         let retry_after = answer::number(&answer.headers, "retry-after").map(|s| now + seconds(s));
-        let used_up = answer::number(&answer.headers, "x-ratelimit-remaining") == Some(0);
-        let reset = answer::number(&answer.headers, "x-ratelimit-reset")
-            .map(|reset| answer::on_our_clock(reset, &answer.headers, now));
+        let figure = |what| answer::figure(&answer.headers, self.settings.figures, what);
+        let used_up = figure("remaining") == Some(0);
+        let reset = figure("reset").map(|reset| answer::on_our_clock(reset, &answer.headers, now));
+        // Okta says so of too many requests at once: there is nothing to wait for but their end.
+        let at_once = used_up && figure("limit") == Some(0);
         let limited = match answer.status {
             429 => true,
             403 => used_up || retry_after.is_some() || message.to_lowercase().contains("rate limit"),
@@ -306,9 +357,10 @@ impl Client {
         if !limited {
             return TransportError::Status { request: answer.request, status: answer.status, message };
         }
-        let primary = used_up && retry_after.is_none();
+        let primary = used_up && retry_after.is_none() && !at_once;
         let resource = if primary { resource } else { Resource::Secondary };
-        let named = retry_after.or(if primary { reset } else { None });
+        let soon = at_once.then(|| now + AT_ONCE);
+        let named = retry_after.or(if primary { reset } else { soon });
         let until = self.budgets.refuse(resource, named, now);
         TransportError::Limited { request: answer.request, resource, until }
     }
@@ -334,7 +386,13 @@ fn message(body: &[u8]) -> String {
     let said = serde_json::from_slice::<Value>(body).ok();
     let mut text = match &said {
         Some(said) => {
-            let mut text = said["message"].as_str().unwrap_or_default().to_owned();
+            // GitHub's word for it, Okta's, SCIM's, OAuth's.
+            let words = ["message", "errorSummary", "detail", "error_description", "error"];
+            let word = words.iter().find_map(|word| said[word].as_str());
+            let mut text = word.unwrap_or_default().to_owned();
+            for cause in said["errorCauses"].as_array().into_iter().flatten() {
+                text = format!("{text}; {}", cause["errorSummary"].as_str().unwrap_or_default());
+            }
             for error in said["errors"].as_array().into_iter().flatten() {
                 let detail = error["message"]
                     .as_str()

@@ -7,7 +7,7 @@ mod pace;
 pub mod sharing;
 
 pub use answer::Answer;
-pub use client::{Client, Request, Settings};
+pub use client::{Body, Client, Figures, Request, Settings};
 pub use error::TransportError;
 pub use http::Method;
 pub use sharing::Sharing;

@@ -7,9 +7,9 @@ use axum::response::Response;
 use http::Method;
 use serde_json::{Value, json};
 
+use crate::faults::Fault;
 use crate::github::deliver::Hook;
 use crate::github::events;
-use crate::github::faults::Fault;
 use crate::github::limits::Accounts;
 use crate::github::server::{Shared, lock};
 use crate::github::world::World;

@@ -27,10 +27,8 @@
 mod control;
 mod deliver;
 mod events;
-mod faults;
 mod graphql;
 mod ids;
-mod keys;
 mod limits;
 mod protection;
 mod rest;
@@ -46,7 +44,6 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 pub use deliver::{Hook, signature};
-pub use faults::Fault;
 pub use limits::Limits;
 
 /// The id of the simulated App.
@@ -95,7 +92,7 @@ impl Sim {
     pub async fn start(addr: SocketAddr, settings: Settings) -> Result<Self, SimError> {
         let listener = TcpListener::bind(addr).await.map_err(|why| SimError::Listen { addr, why })?;
         let addr = listener.local_addr().map_err(|why| SimError::Listen { addr, why })?;
-        let key = keys::AppKey::generate()?;
+        let key = crate::keys::AppKey::generate()?;
         let shared = Arc::new(server::Shared::new(settings.limits, settings.record, key));
         *server::lock(&shared.latency) = settings.latency;
         if let Some(state) = settings.state {

@@ -14,9 +14,9 @@ use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use crate::faults::{Faults, shorten};
 use crate::github::control;
 use crate::github::deliver::{self, Hook, Logged};
-use crate::github::faults::{Faults, shorten};
 use crate::github::graphql;
 use crate::github::limits::{Accounts, Limits, instant};
 use crate::github::rest::{self, Call, Reply};
@@ -43,7 +43,7 @@ pub(crate) struct Shared {
     /// Calls are logged with their bodies, for the contract tests.
     pub(crate) record: bool,
     pub(crate) http: reqwest::Client,
-    pub(crate) app_key: crate::github::keys::AppKey,
+    pub(crate) app_key: crate::keys::AppKey,
     pub(crate) limits: Limits,
 }
 
@@ -52,7 +52,7 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Shared {
-    pub(crate) fn new(limits: Limits, record: bool, app_key: crate::github::keys::AppKey) -> Self {
+    pub(crate) fn new(limits: Limits, record: bool, app_key: crate::keys::AppKey) -> Self {
         Self {
             world: Mutex::new(World::new()),
             accounts: Mutex::new(Accounts::new(limits)),
@@ -375,7 +375,7 @@ fn is_unchanged(reply: &Reply, headers: &HeaderMap) -> bool {
         })
 }
 
-fn respond(reply: &Reply, headers: &HeaderMap, uri: &Uri, fault: Option<&crate::github::Fault>) -> Response {
+fn respond(reply: &Reply, headers: &HeaderMap, uri: &Uri, fault: Option<&crate::Fault>) -> Response {
     let mut response = Response::builder().status(reply.status);
     let text = reply.body.as_ref().map(Value::to_string).unwrap_or_default();
     for (name, value) in &reply.headers {

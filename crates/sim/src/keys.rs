@@ -1,4 +1,4 @@
-//! The App's key, made anew at every start.
+//! A key pair of an App or a service app, made anew at every start.
 
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
 use aws_lc_rs::rsa::{KeyPair, KeySize};
@@ -16,8 +16,8 @@ pub(crate) struct AppKey {
 }
 
 impl AppKey {
-    pub(crate) fn generate() -> Result<Self, crate::github::SimError> {
-        let failed = |_| crate::github::SimError::Key;
+    pub(crate) fn generate() -> Result<Self, crate::SimError> {
+        let failed = |_| crate::SimError::Key;
         let pair = KeyPair::generate(KeySize::Rsa2048).map_err(failed)?;
         let der: Pkcs8V1Der<'_> = pair.as_der().map_err(failed)?;
         let text = STANDARD.encode(der.as_ref());

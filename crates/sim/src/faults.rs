@@ -31,6 +31,12 @@ pub struct Fault {
     pub truncate: bool,
     /// Leaves out the last entry of every list below this GraphQL field; `totalCount` stays.
     pub shorten: Option<String>,
+    /// Leaves out the last entry of a plain list (Okta), or of `Resources` (SCIM); what counts them stays.
+    pub short: bool,
+    /// Gives a list without entries.
+    pub empty: bool,
+    /// The page says that no other follows.
+    pub last: bool,
     /// So many times; `None` for ever.
     pub count: Option<u32>,
     /// With this probability; `None` always.

@@ -1,0 +1,208 @@
+//! Okta's event hooks.
+//!
+//! <https://developer.okta.com/docs/concepts/event-hooks/>
+
+mod event;
+mod secret;
+
+use beadle_engine::{Delivery, Mark, Time};
+use secrecy::SecretString;
+use serde::Deserialize;
+
+pub use event::{Event, TYPES};
+
+/// A header that a sender has to send, and the values that are valid now: one, or two while one is replaced.
+#[derive(Clone, Debug)]
+pub struct Proof {
+    /// The header's name.
+    pub header: String,
+    /// Its values.
+    pub values: Vec<SecretString>,
+}
+
+/// A directory that may send events.
+#[derive(Clone, Debug)]
+pub struct Sender {
+    /// Its name in keys and in the configuration.
+    pub instance: String,
+    /// What it has to send, all of it. Where there is nothing, nobody is taken for it.
+    pub proofs: Vec<Proof>,
+}
+
+/// Why a request is not taken.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// 401.
+    #[error("the header with the hook's secret is missing or is not what is configured")]
+    Unproved,
+    /// 400.
+    #[error("the body is no delivery of an event hook: {0}")]
+    Body(String),
+}
+
+/// A verified request: what to store, and what it makes due.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verified {
+    /// Every event in it, to be stored first: an event that is known already, from another delivery or from the System
+    /// Log, makes nothing due.
+    pub events: Vec<(Delivery, Vec<Mark>)>,
+    /// The delivery itself, to be stored last: when it is there, everything is.
+    pub delivery: Delivery,
+}
+
+/// What deliveries are stored as coming from.
+pub const SOURCE: &str = "okta";
+/// What their events are stored as coming from. A delivery's id and an event's are different things.
+pub const EVENTS: &str = "okta-event";
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Envelope {
+    event_id: String,
+    data: Data,
+}
+
+#[derive(Deserialize)]
+struct Data {
+    events: Vec<Event>,
+}
+
+/// Okta's ids are short words; nothing else becomes part of a key.
+fn is_id(text: &str) -> bool {
+    (1..=64).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+}
+
+/// The sender that proved to be one. `header` gives a header's value.
+pub fn sender<'a>(
+    senders: &'a [Sender],
+    header: &dyn Fn(&str) -> Option<&'a [u8]>,
+) -> Result<&'a Sender, Refusal> {
+    // Every one is tried, so that how long it takes says nothing about which.
+    let proved = |sender: &&Sender| secret::all_shown(&sender.proofs, header);
+    let found: Vec<&Sender> = senders.iter().filter(proved).collect();
+    found.first().copied().ok_or(Refusal::Unproved)
+}
+
+/// Reads a delivery of a sender that proved to be one.
+pub fn receive(sender: &Sender, body: Vec<u8>, now: Time) -> Result<Verified, Refusal> {
+    let envelope: Envelope =
+        serde_json::from_slice(&body).map_err(|error| Refusal::Body(error.to_string()))?;
+    if !is_id(&envelope.event_id) {
+        return Err(Refusal::Body("its eventId is missing or is none of Okta's".into()));
+    }
+    let mut events = Vec::new();
+    for event in envelope.data.events {
+        events.push(event.stored(&sender.instance, now).ok_or_else(|| {
+            Refusal::Body(format!("`{}` is no uuid of an event", event.uuid.escape_debug()))
+        })?);
+    }
+    let delivery = Delivery {
+        source: SOURCE.into(),
+        id: envelope.event_id,
+        event: match events.as_slice() {
+            [(one, _)] => one.event.clone(),
+            several => format!("{} events", several.len()),
+        },
+        actor: None,
+        instance: sender.instance.clone(),
+        received: now,
+        body,
+    };
+    Ok(Verified { events, delivery })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn corp() -> Vec<Sender> {
+        let proof = |header: &str, values: &[&str]| Proof {
+            header: header.into(),
+            values: values.iter().map(|value| SecretString::from(*value)).collect(),
+        };
+        vec![
+            Sender { instance: "none".into(), proofs: Vec::new() },
+            Sender {
+                instance: "corp".into(),
+                proofs: vec![proof("authorization", &["old", "new"]), proof("x-api-key", &["key"])],
+            },
+        ]
+    }
+
+    fn body(events: &Value) -> Vec<u8> {
+        json!({ "eventType": "com.okta.event_hook", "eventId": "b5a188b9-5ece-4636-b041-482ffda96311",
+                "data": { "events": events } })
+        .to_string()
+        .into_bytes()
+    }
+
+    fn event(uuid: &str, kind: &str, result: &str) -> Value {
+        json!({ "uuid": uuid, "eventType": kind, "outcome": { "result": result }, "actor": { "alternateId": "admin@acme.example" },
+                "target": [
+                    { "type": "UserGroup", "id": "00g1", "alternateId": "unknown", "displayName": "AWS_Ops" },
+                    { "type": "User", "id": "00u1", "alternateId": "ann@acme.example", "displayName": "Ann" } ] })
+    }
+
+    #[test]
+    fn both_headers_are_needed_and_two_values_may_be_valid() {
+        let senders = corp();
+        let with = |pairs: &'static [(&str, &str)]| {
+            let header = |name: &str| {
+                pairs.iter().find(|(header, _)| *header == name).map(|(_, value)| value.as_bytes())
+            };
+            sender(&senders, &header).map(|sender| sender.instance.clone())
+        };
+        for taken in [
+            [("authorization", "old"), ("x-api-key", "key")],
+            [("authorization", "new"), ("x-api-key", "key")],
+        ] {
+            assert_eq!(with(Box::leak(Box::new(taken))), Ok("corp".into()));
+        }
+        let refused: [&'static [(&str, &str)]; 5] = [
+            &[],
+            &[("authorization", "old")],
+            &[("x-api-key", "key")],
+            &[("authorization", "older"), ("x-api-key", "key")],
+            &[("authorization", ""), ("x-api-key", "")],
+        ];
+        for refused in refused {
+            assert_eq!(with(refused), Err(Refusal::Unproved), "{refused:?}");
+        }
+    }
+
+    #[test]
+    fn targets_are_picked_by_type_and_what_failed_marks_nothing() {
+        let kinds = [
+            ("group.user_membership.add", "SUCCESS", vec!["group:corp:00g1"]),
+            ("group.user_membership.remove", "SUCCESS", vec!["group:corp:00g1"]),
+            ("group.user_membership.add", "FAILURE", vec![]),
+            ("group.profile.update", "SUCCESS", vec!["group:corp:00g1"]),
+            ("group.lifecycle.delete", "SUCCESS", vec!["group:corp:00g1"]),
+            ("user.lifecycle.suspend", "SUCCESS", vec!["user:corp:00u1"]),
+            ("application.user_membership.add", "SUCCESS", vec!["user:corp:00u1"]),
+            ("user.session.start", "SUCCESS", vec![]),
+        ];
+        for (kind, result, expected) in kinds {
+            let verified = receive(&corp()[1], body(&json!([event("u1", kind, result)])), Time(0)).unwrap();
+            let keys: Vec<String> = verified.events[0].1.iter().map(|mark| mark.key.to_string()).collect();
+            assert_eq!(keys, expected, "{kind} {result}");
+            assert_eq!(verified.events[0].0.actor.as_deref(), Some("admin@acme.example"));
+        }
+    }
+
+    #[test]
+    fn what_is_no_delivery_is_refused_whole() {
+        let odd = |body: Vec<u8>| receive(&corp()[1], body, Time(0)).is_err();
+        assert!(odd(b"{}".to_vec()) && odd(b"".to_vec()) && odd(b"[]".to_vec()));
+        assert!(odd(br#"{"eventId":"a","data":{}}"#.to_vec()));
+        assert!(odd(br#"{"eventId":"a:b","data":{"events":[]}}"#.to_vec()));
+        let mut cut = body(&json!([event("u1", "group.user_membership.add", "SUCCESS")]));
+        cut.truncate(cut.len() - 3);
+        assert!(odd(cut));
+        assert!(odd(body(&json!([event("", "group.user_membership.add", "SUCCESS")]))));
+        assert!(!odd(body(&json!([]))), "an empty delivery is one");
+    }
+}

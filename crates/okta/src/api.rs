@@ -1,0 +1,167 @@
+//! Calls. Okta limits each family of addresses by itself, so each has a budget of its own.
+
+use std::sync::Arc;
+
+use beadle_engine::{Budgets, Clock, Failure, Resource};
+use beadle_transport::{Answer, Client, Figures, Method, Request, Settings, TransportError};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::de::DeserializeOwned;
+
+use crate::auth::{Auth, Credential};
+use crate::model::{Group, User};
+
+/// Members and users in one read, as Okta recommends.
+const PAGE: usize = 200;
+/// More pages than a directory has; a list without an end is no list.
+const MOST_PAGES: usize = 10_000;
+
+/// One directory.
+#[derive(Clone)]
+pub struct Okta {
+    name: Arc<str>,
+    auth: Arc<Auth>,
+    groups: Client,
+    users: Client,
+    logs: Client,
+}
+
+impl Okta {
+    /// The directory at `url`, such as `https://acme.okta.com`. `name` is what it is called here.
+    pub fn new(
+        url: &str,
+        name: &str,
+        credential: Credential,
+        reserve: u64,
+        clock: &Clock,
+        settings: &Settings,
+    ) -> Result<Self, String> {
+        let settings = Settings { figures: Figures::OKTA, ..settings.clone() };
+        let client = |family: &str| {
+            let budgets = Budgets::new(&format!("{name} {family}"), reserve);
+            Client::new(url, budgets, clock.clone(), settings.clone())
+        };
+        Ok(Self {
+            name: name.into(),
+            auth: Arc::new(Auth::new(credential, url, clock.clone())),
+            groups: client("groups")?,
+            users: client("users")?,
+            logs: client("logs")?,
+        })
+    }
+
+    /// What it is called here.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its budgets, for operators.
+    pub fn budgets(&self) -> impl Iterator<Item = &Budgets> {
+        [&self.groups, &self.users, &self.logs].into_iter().map(Client::budgets)
+    }
+
+    /// All groups, without their counts.
+    pub async fn groups(&self) -> Result<Vec<Group>, Failure> {
+        self.list(&self.groups, &format!("api/v1/groups?limit={PAGE}")).await
+    }
+
+    /// One group with the count of its members; `None` where there is none.
+    pub async fn group(&self, id: &str) -> Result<Option<Group>, Failure> {
+        let filter = encoded(&format!("id eq \"{}\"", id.replace(['"', '\\'], "")));
+        let path = format!("api/v1/groups?filter={filter}&expand=stats&limit=2");
+        let found: Vec<Group> = self.list(&self.groups, &path).await?;
+        Ok(found.into_iter().find(|group| group.id == id))
+    }
+
+    /// Groups whose members changed after a moment, as Okta wrote it.
+    pub async fn groups_changed_since(&self, moment: &str) -> Result<Vec<Group>, Failure> {
+        let filter = encoded(&format!("lastMembershipUpdated gt \"{moment}\""));
+        self.list(&self.groups, &format!("api/v1/groups?filter={filter}&limit={PAGE}")).await
+    }
+
+    /// A group's members, whatever their status. `None` where there is no such group.
+    pub async fn members(&self, group: &str) -> Result<Option<Vec<User>>, Failure> {
+        let path = format!("api/v1/groups/{}/users?limit={PAGE}", encoded(group));
+        match self.pages(&self.groups, &path).await {
+            Ok(users) => Ok(Some(users)),
+            Err(error) if error.status() == Some(404) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// A user; `None` where there is none (any more).
+    pub async fn user(&self, id: &str) -> Result<Option<User>, Failure> {
+        match self.get(&self.users, &format!("api/v1/users/{}", encoded(id))).await {
+            Ok(answer) => Ok(Some(answer.json()?)),
+            Err(error) if error.status() == Some(404) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The groups of a user; nothing where there is no such user.
+    pub async fn groups_of(&self, user: &str) -> Result<Vec<Group>, Failure> {
+        let path = format!("api/v1/users/{}/groups?limit={PAGE}", encoded(user));
+        match self.pages(&self.users, &path).await {
+            Ok(groups) => Ok(groups),
+            Err(error) if error.status() == Some(404) => Ok(Vec::new()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    pub(crate) async fn logs(&self, path: &str) -> Result<Answer, Failure> {
+        Ok(self.get(&self.logs, path).await?)
+    }
+
+    async fn list<T: DeserializeOwned>(&self, client: &Client, path: &str) -> Result<Vec<T>, Failure> {
+        Ok(self.pages(client, path).await?)
+    }
+
+    /// Every row of a list. Each page is held to name the next one, until one does not.
+    async fn pages<T: DeserializeOwned>(
+        &self,
+        client: &Client,
+        path: &str,
+    ) -> Result<Vec<T>, TransportError> {
+        let mut rows: Vec<T> = Vec::new();
+        let mut next = Some(path.to_owned());
+        for _ in 0..MOST_PAGES {
+            let Some(path) = next else { return Ok(rows) };
+            let answer = self.get(client, &path).await?;
+            rows.extend(answer.json::<Vec<T>>()?);
+            next = answer.next().map(str::to_owned);
+        }
+        Err(TransportError::Nonsense { request: path.to_owned(), why: "the list has no end".into() })
+    }
+
+    async fn get(&self, client: &Client, path: &str) -> Result<Answer, TransportError> {
+        let mut again = true;
+        loop {
+            let authorization = self.auth.authorization(client).await?;
+            let request = Request {
+                method: Method::GET,
+                path: path.to_owned(),
+                accept: "application/json",
+                authorization: Some(authorization.clone()),
+                headers: http::HeaderMap::new(),
+                body: None,
+                resource: Resource::Core,
+                counted: true,
+                writes: false,
+            };
+            match client.send(&request).await {
+                // The token may have been revoked early: once more with a new one.
+                Err(error)
+                    if error.status() == Some(401) && again && self.auth.forget(&authorization).await =>
+                {
+                    again = false;
+                }
+                result => return result,
+            }
+        }
+    }
+}
+
+/// Percent-encoded for a path or a query.
+fn encoded(text: &str) -> String {
+    const KEPT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+    utf8_percent_encode(text, KEPT).to_string()
+}

@@ -1,0 +1,150 @@
+//! Who asks: an OAuth service app that signs its own assertions, or an API token.
+//!
+//! <https://developer.okta.com/docs/guides/implement-oauth-for-okta-serviceapp/main/>
+
+use std::time::Duration;
+
+use beadle_engine::{Clock, Resource, Time};
+use beadle_transport::{Body, Client, Method, Request, TransportError};
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use serde_json::json;
+use tokio::sync::Mutex;
+
+/// A token is renewed when it has less than this left.
+const MARGIN: Duration = Duration::from_secs(300);
+/// Okta takes assertions of at most an hour.
+const LIFE: i64 = 300;
+/// Where tokens are made, below the organisation's address.
+const TOKEN: &str = "oauth2/v1/token";
+
+/// Why a credential cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum CredentialError {
+    /// The private key is not one.
+    #[error("the service app's private key is not an RSA key in PEM form: {0}")]
+    Key(String),
+}
+
+/// How to prove who we are.
+pub enum Credential {
+    /// An API token (`SSWS`).
+    Token(SecretString),
+    /// An OAuth service app.
+    App {
+        /// Its client id.
+        client: String,
+        /// The id of its public key, where it has several.
+        key_id: Option<String>,
+        /// Its private key.
+        key: EncodingKey,
+        /// What it asks for, such as `okta.groups.read`.
+        scopes: Vec<String>,
+    },
+}
+
+impl Credential {
+    /// A service app from its private key in PEM form.
+    pub fn app(
+        client: &str,
+        key_id: Option<String>,
+        pem: &SecretString,
+        scopes: Vec<String>,
+    ) -> Result<Self, CredentialError> {
+        let key = EncodingKey::from_rsa_pem(pem.expose_secret().as_bytes());
+        let key = key.map_err(|error| CredentialError::Key(error.to_string()))?;
+        Ok(Self::App { client: client.to_owned(), key_id, key, scopes })
+    }
+}
+
+struct Token {
+    authorization: SecretString,
+    expires: Time,
+}
+
+/// Tokens of one directory's credential.
+pub(crate) struct Auth {
+    credential: Credential,
+    base: String,
+    clock: Clock,
+    token: Mutex<Option<Token>>,
+}
+
+#[derive(Deserialize)]
+struct Minted {
+    access_token: String,
+    expires_in: u64,
+}
+
+impl Auth {
+    pub(crate) fn new(credential: Credential, base: &str, clock: Clock) -> Self {
+        Self { credential, base: base.trim_end_matches('/').to_owned(), clock, token: Mutex::default() }
+    }
+
+    /// The header for a call.
+    pub(crate) async fn authorization(&self, client: &Client) -> Result<SecretString, TransportError> {
+        let Credential::App { client: id, key_id, key, scopes } = &self.credential else {
+            let Credential::Token(token) = &self.credential else {
+                unreachable!("a credential is an app or a token")
+            };
+            return Ok(SecretString::from(format!("SSWS {}", token.expose_secret())));
+        };
+        // The lock is held while a token is made, so that it is made once however many ask.
+        let mut slot = self.token.lock().await;
+        if let Some(token) = slot.as_ref().filter(|token| token.expires > self.clock.now() + MARGIN) {
+            return Ok(token.authorization.clone());
+        }
+        let assertion = self.assertion(id, key_id.clone(), key)?;
+        let form = form_urlencoded::Serializer::new(String::new())
+            .append_pair("grant_type", "client_credentials")
+            .append_pair("scope", &scopes.join(" "))
+            .append_pair("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer")
+            .append_pair("client_assertion", &assertion)
+            .finish();
+        let request = Request {
+            method: Method::POST,
+            path: TOKEN.into(),
+            accept: "application/json",
+            authorization: None,
+            headers: http::HeaderMap::new(),
+            body: Some(Body::form(form)),
+            resource: Resource::Core,
+            counted: false,
+            writes: false, // asking again for a token does no harm
+        };
+        let now = self.clock.now();
+        let minted: Minted = client.send(&request).await?.json()?;
+        let token = Token {
+            authorization: SecretString::from(format!("Bearer {}", minted.access_token)),
+            expires: now + Duration::from_secs(minted.expires_in),
+        };
+        Ok(slot.insert(token).authorization.clone())
+    }
+
+    /// Okta did not take it: the next call gets a new one, where there are new ones.
+    pub(crate) async fn forget(&self, refused: &SecretString) -> bool {
+        let mut slot = self.token.lock().await;
+        let same = |token: &Token| token.authorization.expose_secret() == refused.expose_secret();
+        if slot.as_ref().is_some_and(same) {
+            *slot = None;
+        }
+        matches!(self.credential, Credential::App { .. })
+    }
+
+    fn assertion(
+        &self,
+        client: &str,
+        key_id: Option<String>,
+        key: &EncodingKey,
+    ) -> Result<String, TransportError> {
+        let now = self.clock.now().seconds();
+        let claims = json!({
+            "aud": format!("{}/{TOKEN}", self.base), "iss": client, "sub": client,
+            "iat": now, "exp": now + LIFE, "jti": format!("{:032x}", rand::random::<u128>()),
+        });
+        let header = Header { kid: key_id, ..Header::new(Algorithm::RS256) };
+        jsonwebtoken::encode(&header, &claims, key)
+            .map_err(|error| TransportError::Nonsense { request: TOKEN.into(), why: error.to_string() })
+    }
+}

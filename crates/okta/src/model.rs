@@ -1,0 +1,145 @@
+//! Groups and users, as Okta shows them. What Beadle does not use is left out.
+
+use std::fmt;
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+/// A group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Group {
+    /// Its id, which stays when it is renamed.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Its description.
+    pub description: Option<String>,
+    /// How many members it has, where that was asked for.
+    pub count: Option<u64>,
+    /// When its members changed last, as Okta writes it.
+    pub members_changed: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct GroupProfile {
+    name: String,
+    description: Option<String>,
+}
+
+impl<'de> Deserialize<'de> for Group {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Shape {
+            id: String,
+            profile: GroupProfile,
+            last_membership_updated: Option<String>,
+            #[serde(default, rename = "_embedded")]
+            embedded: Value,
+        }
+        let shape = Shape::deserialize(from)?;
+        Ok(Self {
+            id: shape.id,
+            name: shape.profile.name,
+            description: shape.profile.description.filter(|text| !text.is_empty()),
+            count: shape.embedded["stats"]["usersCount"].as_u64(),
+            members_changed: shape.last_membership_updated,
+        })
+    }
+}
+
+/// How it stands with a user. Of these, only the last two mean that access should go.
+///
+/// <https://developer.okta.com/docs/api/openapi/okta-management/management/tag/User/>
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(from = "String")]
+pub enum Status {
+    /// Made, and not activated.
+    Staged,
+    /// Activated, and the user has not answered yet.
+    Provisioned,
+    /// In use.
+    Active,
+    /// The password is being reset.
+    Recovery,
+    /// Too many wrong passwords.
+    LockedOut,
+    /// The password is too old.
+    PasswordExpired,
+    /// Stopped by an administrator.
+    Suspended,
+    /// Deactivated.
+    Deprovisioned,
+    /// One that Okta had not got when this was written. It is no reason to take anything away.
+    Other(String),
+}
+
+/// Names as Okta writes them.
+const NAMES: [(Status, &str); 8] = [
+    (Status::Staged, "STAGED"),
+    (Status::Provisioned, "PROVISIONED"),
+    (Status::Active, "ACTIVE"),
+    (Status::Recovery, "RECOVERY"),
+    (Status::LockedOut, "LOCKED_OUT"),
+    (Status::PasswordExpired, "PASSWORD_EXPIRED"),
+    (Status::Suspended, "SUSPENDED"),
+    (Status::Deprovisioned, "DEPROVISIONED"),
+];
+
+impl Status {
+    /// Every status that is known.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        NAMES.iter().map(|(_, name)| *name)
+    }
+
+    /// As Okta writes it.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Other(name) => name,
+            known => NAMES.iter().find(|(status, _)| status == known).map_or("", |(_, name)| name),
+        }
+    }
+}
+
+impl From<String> for Status {
+    fn from(text: String) -> Self {
+        let known = NAMES.iter().find(|(_, name)| *name == text).map(|(status, _)| status.clone());
+        known.unwrap_or(Self::Other(text))
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What a user is called. Okta lets organisations add to it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Profile {
+    /// What the user signs in with.
+    pub login: String,
+    /// The first address.
+    pub email: Option<String>,
+    /// Given name.
+    pub first_name: Option<String>,
+    /// Family name.
+    pub last_name: Option<String>,
+    /// As the user wants to be called.
+    pub display_name: Option<String>,
+    /// Everything else.
+    #[serde(flatten)]
+    pub other: Map<String, Value>,
+}
+
+/// A user.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct User {
+    /// Its id, which stays when the login changes.
+    pub id: String,
+    /// How it stands with it.
+    pub status: Status,
+    /// What it is called.
+    pub profile: Profile,
+}

@@ -1,0 +1,138 @@
+//! Groups and users (RFC 7643, 4). Attribute names are compared as the RFC writes them; what Beadle does not use is left out.
+
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+#[derive(Clone, Debug, Default, Deserialize)]
+struct Meta {
+    version: Option<String>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct Member {
+    value: String,
+}
+
+/// A group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Group {
+    /// Its id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// The id that its owner gave it.
+    pub external_id: Option<String>,
+    /// The ids of its members, where the server shows them; each once.
+    pub members: Vec<String>,
+    /// Its `ETag`, where the server offers one.
+    pub version: Option<String>,
+}
+
+impl<'de> Deserialize<'de> for Group {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Shape {
+            id: String,
+            display_name: String,
+            external_id: Option<String>,
+            members: Option<Vec<Member>>,
+            meta: Option<Meta>,
+        }
+        let shape = Shape::deserialize(from)?;
+        let mut members: Vec<String> =
+            shape.members.into_iter().flatten().map(|member| member.value).collect();
+        members.sort();
+        members.dedup();
+        Ok(Self {
+            id: shape.id,
+            name: shape.display_name,
+            external_id: shape.external_id.filter(|id| !id.is_empty()),
+            members,
+            version: shape.meta.unwrap_or_default().version,
+        })
+    }
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// A user.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct User {
+    /// Its id.
+    pub id: String,
+    /// What it signs in with.
+    pub user_name: String,
+    /// The id that its owner gave it.
+    pub external_id: Option<String>,
+    /// Whether it may sign in.
+    #[serde(default = "yes")]
+    pub active: bool,
+    /// Everything else.
+    #[serde(flatten)]
+    pub other: Map<String, Value>,
+}
+
+/// A user as it is made, or brought up to date.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewUser {
+    /// What it signs in with.
+    pub user_name: String,
+    /// The id that its owner gave it.
+    pub external_id: String,
+    /// Given name.
+    pub given: String,
+    /// Family name.
+    pub family: String,
+    /// The name that is shown.
+    pub display: String,
+    /// The first address.
+    pub email: Option<String>,
+}
+
+impl NewUser {
+    /// The whole resource, active.
+    pub(crate) fn body(&self) -> Value {
+        let mut body = json!({
+            "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"],
+            "externalId": self.external_id, "userName": self.user_name, "active": true,
+            "name": { "givenName": self.given, "familyName": self.family, "formatted": self.display },
+            "displayName": self.display,
+        });
+        if let Some(email) = &self.email {
+            body["emails"] = json!([{ "value": email, "type": "work", "primary": true }]);
+        }
+        body
+    }
+
+    /// The fields of `seen` that differ, with what they are and what they are to be.
+    pub fn differences(&self, seen: &User) -> Vec<(&'static str, Value, Value)> {
+        let other = |pointer: &str| {
+            let mut parts = pointer.split('/');
+            let first = parts.next().and_then(|part| seen.other.get(part));
+            parts.try_fold(first?, |value, part| value.get(part))
+        };
+        let primary = || {
+            let emails = seen.other.get("emails")?.as_array()?;
+            let first = emails.iter().find(|email| email["primary"] == true).or(emails.first())?;
+            Some(&first["value"])
+        };
+        let null = Value::Null;
+        let mut pairs = vec![
+            ("userName", json!(seen.user_name), json!(self.user_name)),
+            ("externalId", json!(seen.external_id), json!(self.external_id)),
+            ("active", json!(seen.active), json!(true)),
+            ("name.givenName", other("name/givenName").unwrap_or(&null).clone(), json!(self.given)),
+            ("name.familyName", other("name/familyName").unwrap_or(&null).clone(), json!(self.family)),
+            ("displayName", other("displayName").unwrap_or(&null).clone(), json!(self.display)),
+        ];
+        if let Some(email) = &self.email {
+            pairs.push(("emails", primary().unwrap_or(&null).clone(), json!(email)));
+        }
+        pairs.retain(|(_, before, after)| before != after);
+        pairs
+    }
+}

@@ -1,0 +1,181 @@
+//! Everything that changes something. Doing it twice does no harm.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use beadle_engine::Failure;
+use beadle_transport::{Method, TransportError};
+use serde_json::{Value, json};
+
+use crate::api::{Api, encoded};
+use crate::dialect::Removal;
+use crate::filter::Filter;
+use crate::model::{Group, NewUser, User};
+
+const PATCH_OP: &str = "urn:ietf:params:scim:api:messages:2.0:PatchOp";
+/// A group that was just made may not be found for a moment.
+const PATIENCE: [Duration; 4] = [
+    Duration::from_millis(100),
+    Duration::from_millis(300),
+    Duration::from_millis(900),
+    Duration::from_millis(2700),
+];
+
+/// Writes to a server.
+#[derive(Clone)]
+pub struct Writer {
+    api: Api,
+    /// Groups that were made here: the server may not find them for a moment.
+    fresh: Arc<Mutex<HashSet<String>>>,
+}
+
+/// A member that the server does not take, alone, with what it said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// The user's id.
+    pub member: String,
+    /// What the server said.
+    pub why: String,
+}
+
+impl Writer {
+    /// A writer to this server.
+    pub fn new(api: Api) -> Self {
+        Self { api, fresh: Arc::default() }
+    }
+
+    /// Makes a group. The server may say that there is one of this name or id: then `None`.
+    pub async fn create_group(&self, name: &str, external_id: &str) -> Result<Option<Group>, Failure> {
+        let body = json!({
+            "schemas": ["urn:ietf:params:scim:schemas:core:2.0:Group"],
+            "displayName": name, "externalId": external_id, "members": [],
+        });
+        match self.api.write(Method::POST, "Groups", Some(&body), None).await {
+            Ok(answer) => {
+                let group: Group = answer.json()?;
+                self.fresh.lock().unwrap_or_else(PoisonError::into_inner).insert(group.id.clone());
+                Ok(Some(group))
+            }
+            Err(error) if error.status() == Some(409) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Gives a group another name, in place.
+    pub async fn rename_group(&self, group: &str, name: &str) -> Result<(), Failure> {
+        let operations = [json!({ "op": "replace", "path": "displayName", "value": name })];
+        Ok(self.patch("Groups", group, &operations).await?)
+    }
+
+    /// Deletes a group; one that is gone is no failure.
+    pub async fn delete_group(&self, group: &str) -> Result<(), Failure> {
+        gone(self.api.write(Method::DELETE, &format!("Groups/{}", encoded(group)), None, None).await)
+    }
+
+    /// Adds members: at most as many as one request may change. Whom the server does not take is told apart from the
+    /// others, who are added.
+    pub async fn add_members(&self, group: &str, members: &[String]) -> Result<Vec<Refused>, Failure> {
+        let operations = |members: &[String]| {
+            let values: Vec<Value> = members.iter().map(|id| json!({ "value": id })).collect();
+            vec![json!({ "op": "add", "path": "members", "value": values })]
+        };
+        self.change_members(group, members, &operations).await
+    }
+
+    /// Takes members out: at most as many as one request may change.
+    pub async fn remove_members(&self, group: &str, members: &[String]) -> Result<Vec<Refused>, Failure> {
+        let removal = self.api.dialect().removal;
+        let operations = |members: &[String]| match removal {
+            Removal::Array => {
+                let values: Vec<Value> = members.iter().map(|id| json!({ "value": id })).collect();
+                vec![json!({ "op": "remove", "path": "members", "value": values })]
+            }
+            Removal::Path => members
+                .iter()
+                .map(|id| json!({ "op": "remove", "path": format!("members[{}]", Filter::eq("value", id)) }))
+                .collect(),
+        };
+        self.change_members(group, members, &operations).await
+    }
+
+    /// One request, and where the server refuses it, its halves, until it is known who is refused.
+    async fn change_members(
+        &self,
+        group: &str,
+        members: &[String],
+        operations: &(dyn Fn(&[String]) -> Vec<Value> + Send + Sync),
+    ) -> Result<Vec<Refused>, Failure> {
+        let mut refused = Vec::new();
+        let mut waiting = vec![members];
+        while let Some(part) = waiting.pop() {
+            if part.is_empty() {
+                continue;
+            }
+            match self.patch("Groups", group, &operations(part)).await {
+                Ok(()) => {}
+                Err(error) if !is_about_its_content(&error) => return Err(error.into()),
+                Err(error) if part.len() == 1 => {
+                    refused.push(Refused { member: part[0].clone(), why: error.to_string() });
+                }
+                Err(_) => {
+                    let (left, right) = part.split_at(part.len() / 2);
+                    waiting.extend([right, left]);
+                }
+            }
+        }
+        Ok(refused)
+    }
+
+    /// Makes a user. The server may say that there is one of this name or id: then `None`.
+    pub async fn create_user(&self, user: &NewUser) -> Result<Option<User>, Failure> {
+        match self.api.write(Method::POST, "Users", Some(&user.body()), None).await {
+            Ok(answer) => Ok(Some(answer.json()?)),
+            Err(error) if error.status() == Some(409) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Gives a user these values; what else the user has stays.
+    pub async fn update_user(&self, id: &str, values: &[(&str, Value)]) -> Result<(), Failure> {
+        let operation = |(path, value): &(&str, Value)| {
+            let value = match *path {
+                "emails" => json!([{ "value": value, "type": "work", "primary": true }]),
+                _ => value.clone(),
+            };
+            json!({ "op": "replace", "path": path, "value": value })
+        };
+        let operations: Vec<Value> = values.iter().map(operation).collect();
+        Ok(self.patch("Users", id, &operations).await?)
+    }
+
+    async fn patch(&self, resource: &str, id: &str, operations: &[Value]) -> Result<(), TransportError> {
+        let path = format!("{resource}/{}", encoded(id));
+        let body = json!({ "schemas": [PATCH_OP], "Operations": operations });
+        let is_fresh = self.fresh.lock().unwrap_or_else(PoisonError::into_inner).contains(id);
+        let mut waits = if is_fresh { PATIENCE.iter() } else { [].iter() };
+        loop {
+            match self.api.write(Method::PATCH, &path, Some(&body), None).await {
+                Err(error) if error.status() == Some(404) => match waits.next() {
+                    Some(wait) => self.api.clock().sleep(*wait).await,
+                    None => return Err(error),
+                },
+                // 200 with the resource, or 204.
+                result => return result.map(|_| ()),
+            }
+        }
+    }
+}
+
+/// Whether another content may be taken: it is not about who asks, how often, or what for.
+fn is_about_its_content(error: &TransportError) -> bool {
+    matches!(error.status(), Some(400 | 404 | 409 | 422))
+}
+
+fn gone(answer: Result<beadle_transport::Answer, TransportError>) -> Result<(), Failure> {
+    match answer {
+        Ok(_) => Ok(()),
+        Err(error) if error.status() == Some(404) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}

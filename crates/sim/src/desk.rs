@@ -1,0 +1,347 @@
+//! What the simulated directory and the simulated SCIM server share: a state, tokens, faults, a log of calls, and the
+//! control of them below `/_sim/`.
+
+use std::collections::HashSet;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::response::Response;
+use http::{HeaderMap, Method, Uri};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::SimError;
+use crate::faults::{Fault, Faults};
+
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A call, taken apart.
+pub(crate) struct Call<'a> {
+    pub(crate) method: &'a str,
+    /// Below the base, without empty segments, percent-decoded.
+    pub(crate) path: Vec<String>,
+    /// Decoded; a name without `=` has an empty value.
+    pub(crate) query: Vec<(String, String)>,
+    pub(crate) headers: &'a HeaderMap,
+    pub(crate) body: Value,
+    pub(crate) raw: &'a [u8],
+}
+
+impl Call<'_> {
+    pub(crate) fn query(&self, name: &str) -> Option<&str> {
+        self.query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    }
+
+    pub(crate) fn segments(&self) -> Vec<&str> {
+        self.path.iter().map(String::as_str).collect()
+    }
+}
+
+/// An answer.
+#[derive(Clone, Debug)]
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(&'static str, String)>,
+    pub(crate) body: Option<Value>,
+}
+
+impl Reply {
+    pub(crate) fn json(status: u16, body: Value) -> Self {
+        Self { status, headers: Vec::new(), body: Some(body) }
+    }
+
+    pub(crate) fn nothing(status: u16) -> Self {
+        Self { status, headers: Vec::new(), body: None }
+    }
+}
+
+/// A vendor, on top of its state.
+pub(crate) trait Vendor: Send + Sync + 'static {
+    /// Answers a call.
+    fn answer(&self, desk: &Desk, call: &Call<'_>) -> Reply;
+    /// An answer that fails in the vendor's own form.
+    fn error(&self, status: u16, text: &str) -> Reply;
+    /// Fills in what a state leaves out.
+    fn complete(&self, state: &mut Value);
+    /// Somebody changed the state behind everybody's back.
+    fn changed(self: Arc<Self>, desk: &Arc<Desk>, before: &Value);
+    /// Controls of its own. `None`: there is none of this name.
+    fn control(
+        self: Arc<Self>,
+        desk: &Arc<Desk>,
+        method: &str,
+        path: &str,
+        body: &[u8],
+    ) -> Option<Result<Value, String>>;
+}
+
+/// The state and what happens to it.
+#[derive(Default)]
+pub(crate) struct Desk {
+    pub(crate) state: Mutex<Value>,
+    pub(crate) tokens: Mutex<HashSet<String>>,
+    faults: Mutex<Faults>,
+    calls: Mutex<Vec<Value>>,
+    latency: Mutex<Duration>,
+    record: bool,
+}
+
+/// A running simulation. It ends when this is dropped.
+pub(crate) struct Running<V> {
+    pub(crate) addr: SocketAddr,
+    pub(crate) desk: Arc<Desk>,
+    pub(crate) vendor: Arc<V>,
+    stop: CancellationToken,
+}
+
+impl<V> Drop for Running<V> {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+struct Both<V> {
+    desk: Arc<Desk>,
+    vendor: Arc<V>,
+}
+
+impl<V> Clone for Both<V> {
+    fn clone(&self) -> Self {
+        Self { desk: self.desk.clone(), vendor: self.vendor.clone() }
+    }
+}
+
+impl<V: Vendor> Running<V> {
+    pub(crate) async fn start(
+        addr: SocketAddr,
+        vendor: V,
+        state: Option<Value>,
+        latency: Duration,
+        record: bool,
+    ) -> Result<Self, SimError> {
+        let listener = TcpListener::bind(addr).await.map_err(|why| SimError::Listen { addr, why })?;
+        let addr = listener.local_addr().map_err(|why| SimError::Listen { addr, why })?;
+        let mut state = state.unwrap_or_else(|| json!({}));
+        vendor.complete(&mut state);
+        let desk = Desk { state: Mutex::new(state), latency: Mutex::new(latency), record, ..Desk::default() };
+        let (desk, vendor, stop) = (Arc::new(desk), Arc::new(vendor), CancellationToken::new());
+        let limit = axum::extract::DefaultBodyLimit::max(256 * 1024 * 1024);
+        let both = Both { desk: desk.clone(), vendor: vendor.clone() };
+        let router = axum::Router::new().fallback(handle::<V>).layer(limit).with_state(both);
+        let stopped = stop.clone();
+        tokio::spawn(async move {
+            let ended = axum::serve(listener, router).with_graceful_shutdown(stopped.cancelled_owned()).await;
+            if let Err(error) = ended {
+                tracing::error!(%error, "the simulator ended");
+            }
+        });
+        Ok(Self { addr, desk, vendor, stop })
+    }
+
+    /// A JSON merge patch of the state, told to whoever listens.
+    pub(crate) fn patch(&self, patch: &Value) {
+        change(&self.desk, &self.vendor, |state| merge(state, patch));
+    }
+}
+
+impl Desk {
+    pub(crate) fn mint(&self) -> String {
+        let token = format!("{:032x}", rand::random::<u128>());
+        lock(&self.tokens).insert(token.clone());
+        token
+    }
+
+    pub(crate) fn calls(&self) -> Vec<Value> {
+        lock(&self.calls).clone()
+    }
+
+    pub(crate) fn forget_calls(&self) {
+        lock(&self.calls).clear();
+    }
+
+    pub(crate) fn fault(&self, fault: Fault) {
+        lock(&self.faults).add(fault);
+    }
+
+    pub(crate) fn no_faults(&self) {
+        lock(&self.faults).clear();
+    }
+}
+
+fn change<V: Vendor>(desk: &Arc<Desk>, vendor: &Arc<V>, how: impl FnOnce(&mut Value)) {
+    let before = {
+        let mut state = lock(&desk.state);
+        let before = state.clone();
+        how(&mut state);
+        vendor.complete(&mut state);
+        before
+    };
+    vendor.clone().changed(desk, &before);
+}
+
+/// RFC 7396.
+pub(crate) fn merge(target: &mut Value, patch: &Value) {
+    let Value::Object(changes) = patch else {
+        *target = patch.clone();
+        return;
+    };
+    if !target.is_object() {
+        *target = json!({});
+    }
+    let Some(map) = target.as_object_mut() else { return };
+    for (key, value) in changes {
+        if value.is_null() {
+            map.remove(key);
+        } else {
+            merge(map.entry(key.clone()).or_insert(Value::Null), value);
+        }
+    }
+}
+
+async fn handle<V: Vendor>(
+    State(Both { desk, vendor }): State<Both<V>>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    if let Some(path) = uri.path().strip_prefix("/_sim/") {
+        return control(&desk, &vendor, method.as_str(), path, &body);
+    }
+    let text = String::from_utf8_lossy(&body);
+    let whole = uri.path_and_query().map_or_else(|| uri.path().to_owned(), ToString::to_string);
+    let fault = lock(&desk.faults).strike(method.as_str(), &whole, &text);
+    let delay =
+        *lock(&desk.latency) + Duration::from_millis(fault.as_ref().map_or(0, |fault| fault.delay_ms));
+    if !delay.is_zero() {
+        tokio::time::sleep(delay).await;
+    }
+    let decode = |part: &str| percent_encoding::percent_decode_str(part).decode_utf8_lossy().into_owned();
+    let path = uri.path().split('/').filter(|segment| !segment.is_empty()).map(decode).collect();
+    let query = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()).into_owned().collect();
+    let parsed = serde_json::from_slice(&body).unwrap_or(Value::Null);
+    let call = Call { method: method.as_str(), path, query, headers: &headers, body: parsed, raw: &body };
+    let early = fault.as_ref().and_then(|fault| {
+        let mut reply = vendor.error(fault.status?, "injected fault");
+        reply.body = fault.body.clone().or(reply.body);
+        reply.headers.extend(fault.retry_after.map(|seconds| ("retry-after", seconds.to_string())));
+        Some(reply)
+    });
+    let mut reply = early.unwrap_or_else(|| vendor.answer(&desk, &call));
+    if let Some(fault) = &fault {
+        spoil(&mut reply, fault);
+    }
+    let mut line = json!({ "method": call.method, "path": uri.path(), "query": uri.query(), "status": reply.status,
+                           "fault": fault.is_some() });
+    if desk.record {
+        line["request"] = call.body;
+        line["answer"] = reply.body.clone().unwrap_or_default();
+    }
+    lock(&desk.calls).push(line);
+    respond(reply, fault.as_ref())
+}
+
+/// What a fault does to an answer that was made.
+fn spoil(reply: &mut Reply, fault: &Fault) {
+    if let Some(body) = &mut reply.body {
+        let list = if body.is_array() { Some(&mut *body) } else { body.get_mut("Resources") };
+        if let Some(list) = list.and_then(Value::as_array_mut) {
+            if fault.short {
+                list.pop();
+            }
+            if fault.empty {
+                list.clear();
+            }
+        }
+        if fault.last || fault.empty {
+            body.as_object_mut().map(|body| body.remove("nextCursor"));
+        }
+        if fault.empty && body["totalResults"].is_u64() {
+            body["totalResults"] = json!(0);
+        }
+    }
+    if fault.last || fault.empty {
+        reply.headers.retain(|(name, value)| *name != "link" || !value.contains("next"));
+    }
+}
+
+fn respond(reply: Reply, fault: Option<&Fault>) -> Response {
+    let mut response = Response::builder().status(reply.status);
+    for (name, value) in &reply.headers {
+        response = response.header(*name, value);
+    }
+    let text = reply.body.map(|body| body.to_string()).unwrap_or_default();
+    if !text.is_empty() {
+        response = response.header("content-type", "application/json");
+    }
+    if let Some(fault) = fault.filter(|fault| fault.reset || fault.truncate) {
+        // The connection breaks before the answer, or in the middle of it.
+        let part = if fault.truncate { text.as_bytes()[..text.len() / 2].to_vec() } else { Vec::new() };
+        let broken = std::io::Error::other("injected");
+        let stream = futures::stream::iter([Ok(Bytes::from(part)), Err(broken)]);
+        return response.body(Body::from_stream(stream)).unwrap_or_default();
+    }
+    response.body(Body::from(text)).unwrap_or_default()
+}
+
+fn control<V: Vendor>(desk: &Arc<Desk>, vendor: &Arc<V>, method: &str, path: &str, body: &[u8]) -> Response {
+    let parsed = || serde_json::from_slice::<Value>(body).map_err(|error| error.to_string());
+    let result = match (method, path) {
+        ("GET", "state") => Ok(lock(&desk.state).clone()),
+        ("PUT", "state") => parsed().map(|new| {
+            change(desk, vendor, |state| *state = new);
+            Value::Null
+        }),
+        ("PATCH", "state") => parsed().map(|patch| {
+            change(desk, vendor, |state| merge(state, &patch));
+            Value::Null
+        }),
+        ("GET", "calls") => Ok(Value::Array(desk.calls())),
+        ("DELETE", "calls") => {
+            desk.forget_calls();
+            Ok(Value::Null)
+        }
+        ("POST", "faults") => serde_json::from_slice(body).map_err(|error| error.to_string()).map(|fault| {
+            desk.fault(fault);
+            Value::Null
+        }),
+        ("DELETE", "faults") => {
+            desk.no_faults();
+            Ok(Value::Null)
+        }
+        ("POST", "tokens") => Ok(json!({ "token": desk.mint() })),
+        ("DELETE", "tokens") => {
+            lock(&desk.tokens).clear();
+            Ok(Value::Null)
+        }
+        ("PUT", "latency") => parsed().map(|value| {
+            *lock(&desk.latency) = Duration::from_millis(value["ms"].as_u64().unwrap_or(0));
+            Value::Null
+        }),
+        _ => vendor
+            .clone()
+            .control(desk, method, path, body)
+            .unwrap_or_else(|| Err(format!("{method} /_sim/{path} is no control of this simulator"))),
+    };
+    let reply = match result {
+        Ok(Value::Null) => Reply::nothing(204),
+        Ok(value) => Reply::json(200, value),
+        Err(why) => Reply::json(400, json!({ "message": why })),
+    };
+    respond(reply, None)
+}
+
+/// Now, as vendors write it.
+pub(crate) fn now() -> String {
+    format!("{:.3}", jiff::Timestamp::now())
+}

@@ -1,0 +1,205 @@
+//! The API: what Beadle reads of it, and OAuth.
+//!
+//! <https://developer.okta.com/docs/api/openapi/okta-management/management/tag/Group/>
+
+use jsonwebtoken::{Algorithm, DecodingKey, Validation};
+use serde_json::{Value, json};
+
+use crate::desk::{Call, Desk, Reply, lock};
+use crate::okta::Okta;
+
+/// An error in Okta's shape.
+pub(super) fn error(status: u16, text: &str) -> Reply {
+    let (code, summary) = match status {
+        401 => ("E0000011", "Invalid token provided".to_owned()),
+        403 => ("E0000006", "You do not have permission to perform the requested action".to_owned()),
+        404 => ("E0000007", format!("Not found: Resource not found: {text}")),
+        429 => ("E0000047", "API call exceeded rate limit due to too many requests.".to_owned()),
+        400 => ("E0000001", format!("Api validation failed: {text}")),
+        _ => ("E0000009", format!("Internal Server Error: {text}")),
+    };
+    let id = format!("oae{:016x}", rand::random::<u64>());
+    let body = json!({ "errorCode": code, "errorSummary": summary, "errorLink": code, "errorId": id, "errorCauses": [] });
+    Reply::json(status, body)
+}
+
+pub(super) fn answer(okta: &Okta, desk: &Desk, call: &Call<'_>) -> Reply {
+    let segments = call.segments();
+    if let ("POST", ["oauth2", "v1", "token"]) = (call.method, segments.as_slice()) {
+        return token(okta, desk, call);
+    }
+    let authorization = call.header("authorization");
+    let token = authorization.strip_prefix("SSWS ").or(authorization.strip_prefix("Bearer "));
+    if !token.is_some_and(|token| lock(&desk.tokens).contains(token)) {
+        return error(401, "");
+    }
+    let family = match segments.as_slice() {
+        ["api", "v1", "groups", ..] => "groups",
+        ["api", "v1", "users", ..] => "users",
+        _ => "logs",
+    };
+    let (headers, admitted) = okta.admit(family);
+    let mut reply = if admitted { read(okta, desk, call, &segments) } else { error(429, "") };
+    reply.headers.extend(headers);
+    reply
+}
+
+fn token(okta: &Okta, desk: &Desk, call: &Call<'_>) -> Reply {
+    let form: Vec<(String, String)> = form_urlencoded::parse(call.raw).into_owned().collect();
+    let field = |name: &str| {
+        form.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str()).unwrap_or_default()
+    };
+    let refuse = |why: &str| Reply::json(400, json!({ "error": "invalid_client", "error_description": why }));
+    if field("grant_type") != "client_credentials" {
+        return refuse("the grant type has to be client_credentials");
+    }
+    if field("client_assertion_type") != "urn:ietf:params:oauth:client-assertion-type:jwt-bearer" {
+        return refuse("the client has to authenticate by private_key_jwt");
+    }
+    let key = DecodingKey::from_rsa_der(&okta.key.public);
+    let mut validation = Validation::new(Algorithm::RS256);
+    validation.set_audience(&[format!("{}/oauth2/v1/token", lock(&okta.base))]);
+    validation.set_required_spec_claims(&["exp", "aud", "iss", "sub"]);
+    match jsonwebtoken::decode::<Value>(field("client_assertion"), &key, &validation) {
+        Ok(claims) if claims.claims["sub"] == "beadle" && claims.claims["iss"] == "beadle" => {}
+        Ok(_) => return refuse("there is no such client"),
+        Err(error) => return refuse(&error.to_string()),
+    }
+    let body = json!({ "token_type": "Bearer", "expires_in": 3600, "access_token": desk.mint(), "scope": field("scope") });
+    Reply::json(200, body)
+}
+
+fn read(okta: &Okta, desk: &Desk, call: &Call<'_>, segments: &[&str]) -> Reply {
+    let state = lock(&desk.state);
+    let base = lock(&okta.base).clone();
+    let (users, groups) = (&state["users"], &state["groups"]);
+    match (call.method, segments) {
+        ("GET", ["api", "v1", "groups"]) => match wanted(call) {
+            Ok(wanted) => {
+                let with_stats = call.query("expand") == Some("stats");
+                let rows = groups
+                    .as_object()
+                    .into_iter()
+                    .flatten()
+                    .map(|(_, group)| group)
+                    .filter(|group| wanted(group));
+                let rows: Vec<Value> = rows.map(|group| shown(group, with_stats)).collect();
+                page(&base, call, rows, 10_000, 10_000)
+            }
+            Err(why) => error(400, &why),
+        },
+        ("GET", ["api", "v1", "groups", id]) => match groups.get(*id) {
+            Some(group) => Reply::json(200, shown(group, false)),
+            None => error(404, &format!("{id} (UserGroup)")),
+        },
+        ("GET", ["api", "v1", "groups", id, "users"]) => match groups.get(*id) {
+            Some(group) => {
+                let ids = group["members"].as_object().into_iter().flatten().map(|(id, _)| id);
+                let rows = ids.filter_map(|id| users.get(id)).cloned().collect();
+                page(&base, call, rows, 1000, 1000)
+            }
+            None => error(404, &format!("{id} (UserGroup)")),
+        },
+        ("GET", ["api", "v1", "users", id]) => match users.get(*id) {
+            Some(user) => Reply::json(200, user.clone()),
+            None => error(404, &format!("{id} (User)")),
+        },
+        ("GET", ["api", "v1", "users", id, "groups"]) => match users.get(*id) {
+            Some(_) => {
+                let is_in = |group: &&Value| group["members"].get(*id).is_some();
+                let all = groups.as_object().into_iter().flatten().map(|(_, group)| group);
+                page(&base, call, all.filter(is_in).map(|group| shown(group, false)).collect(), 200, 200)
+            }
+            None => error(404, &format!("{id} (User)")),
+        },
+        ("GET", ["api", "v1", "logs"]) => logs(&base, call, &state["log"]),
+        (method, _) => error(404, &format!("{method} {}", call.path.join("/"))),
+    }
+}
+
+/// A group as it is shown: its members are read elsewhere.
+fn shown(group: &Value, with_stats: bool) -> Value {
+    let mut shown = group.clone();
+    if let Some(shown) = shown.as_object_mut() {
+        shown.remove("members");
+    }
+    if with_stats {
+        let count = group["members"].as_object().map_or(0, serde_json::Map::len);
+        shown["_embedded"] = json!({ "stats": { "usersCount": count, "appsCount": 0, "groupPushMappingsCount": 0, "hasAdminPrivilege": false } });
+    }
+    shown
+}
+
+/// Whether a group is asked for.
+type Wanted = Box<dyn Fn(&Value) -> bool>;
+
+/// `filter=id eq "..."`, `lastMembershipUpdated gt "..."`.
+fn wanted(call: &Call<'_>) -> Result<Wanted, String> {
+    let Some(filter) = call.query("filter").or(call.query("search")) else { return Ok(Box::new(|_| true)) };
+    let parts: Vec<&str> = filter.splitn(3, ' ').collect();
+    let [attribute, operator, value] = parts.as_slice() else { return Err(format!("filter {filter}")) };
+    let value: String = serde_json::from_str(value).map_err(|_| format!("filter {filter}"))?;
+    match (*attribute, *operator) {
+        ("id", "eq") => Ok(Box::new(move |group| group["id"] == value.as_str())),
+        ("lastMembershipUpdated", "gt") => Ok(Box::new(move |group| {
+            group["lastMembershipUpdated"].as_str().is_some_and(|at| at > value.as_str())
+        })),
+        _ => Err(format!("filter {filter}")),
+    }
+}
+
+/// A page, with `Link` as Okta sends it: one header a link.
+fn page(base: &str, call: &Call<'_>, rows: Vec<Value>, default: usize, most: usize) -> Reply {
+    let limit = match call.query("limit").map(str::parse::<usize>) {
+        None => default,
+        Some(Ok(limit)) if (1..=most).contains(&limit) => limit,
+        Some(_) => return error(400, "limit"),
+    };
+    // The cursor is the last id that was shown: what goes or comes before it moves nothing.
+    let after = call.query("after").unwrap_or_default();
+    let mut rest: Vec<Value> =
+        rows.into_iter().filter(|row| row["id"].as_str().unwrap_or_default() > after).collect();
+    rest.sort_by(|one, other| one["id"].as_str().cmp(&other["id"].as_str()));
+    let more = rest.len() > limit;
+    rest.truncate(limit);
+    let path = format!("{base}/{}", call.path.join("/"));
+    let others = call.query.iter().filter(|(name, _)| name != "after");
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    query.extend_pairs(others);
+    let own = query.finish();
+    let mut headers = vec![("link", format!("<{path}?{own}>; rel=\"self\""))];
+    if more {
+        let last = rest.last().and_then(|row| row["id"].as_str()).unwrap_or_default();
+        headers.push(("link", format!("<{path}?after={last}&{own}>; rel=\"next\"")));
+    }
+    Reply { status: 200, headers, body: Some(Value::Array(rest)) }
+}
+
+fn logs(base: &str, call: &Call<'_>, log: &Value) -> Reply {
+    let limit = call.query("limit").and_then(|limit| limit.parse().ok()).unwrap_or(100usize);
+    if limit > 1000 {
+        return error(400, "limit");
+    }
+    let since = call.query("since").unwrap_or_default();
+    let wanted: Vec<&str> = call.query("filter").unwrap_or_default().split('"').skip(1).step_by(2).collect();
+    let at: usize = call.query("after").and_then(|after| after.parse().ok()).unwrap_or(0);
+    let log = log.as_array().map_or(&[][..], Vec::as_slice);
+    let mut end = at;
+    let mut rows = Vec::new();
+    for event in log.iter().skip(at) {
+        if rows.len() == limit {
+            break;
+        }
+        end += 1;
+        let is_late = event["published"].as_str().unwrap_or_default() >= since;
+        if is_late && (wanted.is_empty() || wanted.contains(&event["eventType"].as_str().unwrap_or_default()))
+        {
+            rows.push(event.clone());
+        }
+    }
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    query.extend_pairs(call.query.iter().filter(|(name, _)| name != "after"));
+    // A poll has a next page for ever.
+    let next = format!("<{base}/api/v1/logs?{}&after={end}>; rel=\"next\"", query.finish());
+    Reply { status: 200, headers: vec![("link", next)], body: Some(Value::Array(rows)) }
+}

@@ -1,0 +1,322 @@
+//! The API.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Map, Value, json};
+
+use super::{Scim, filter};
+use crate::desk::{Call, Desk, Reply, lock, now};
+
+const ERROR: &str = "urn:ietf:params:scim:api:messages:2.0:Error";
+const LIST: &str = "urn:ietf:params:scim:api:messages:2.0:ListResponse";
+/// The most that one page, or one request, may have.
+const MOST: usize = 100;
+
+/// An error in AWS' shape: both `schema` and `schemas`, a status in words, and no `scimType`.
+pub(super) fn error(status: u16, text: &str) -> Reply {
+    let id = format!("{:032x}", rand::random::<u128>());
+    let body = json!({
+        "schema": [ERROR], "schemas": [ERROR], "status": status.to_string(), "detail": text,
+        "exceptionRequestId": id, "timeStamp": now(),
+    });
+    Reply::json(status, body)
+}
+
+pub(super) fn answer(scim: &Scim, desk: &Desk, call: &Call<'_>) -> Reply {
+    let segments = call.segments();
+    let Some(at) = segments.windows(2).position(|pair| pair == ["scim", "v2"]) else {
+        return error(403, "Forbidden");
+    };
+    let token = call.header("authorization").strip_prefix("Bearer ");
+    if !token.is_some_and(|token| lock(&desk.tokens).contains(token)) {
+        return error(401, "Session token not found or invalid");
+    }
+    let state = &mut *lock(&desk.state);
+    match (call.method, &segments[at + 2..]) {
+        ("GET", ["ServiceProviderConfig"]) => Reply::json(200, config()),
+        ("GET", [kind @ ("Users" | "Groups")]) => list(scim, state, call, kind),
+        ("POST", [kind @ ("Users" | "Groups")]) => create(scim, state, call, kind),
+        (method, [kind @ ("Users" | "Groups"), id]) => one(scim, state, call, method, kind, id),
+        _ => error(404, "Resource not found"),
+    }
+}
+
+fn config() -> Value {
+    let supported = |supported: bool| json!({ "supported": supported });
+    json!({
+        "schemas": ["urn:ietf:params:scim:schemas:core:2.0:ServiceProviderConfig"],
+        "documentationUri": "https://docs.aws.amazon.com/singlesignon/latest/userguide/manage-your-identity-source-idp.html",
+        "patch": supported(true), "etag": supported(false), "sort": supported(false), "changePassword": supported(false),
+        "bulk": { "supported": false, "maxOperations": 1, "maxPayloadSize": 1_048_576 },
+        "filter": { "supported": true, "maxResults": 100 },
+        "authenticationSchemes": [{ "name": "OAuth Bearer Token", "type": "oauthbearertoken", "primary": true }],
+    })
+}
+
+fn collection(kind: &str) -> &'static str {
+    if kind == "Users" { "users" } else { "groups" }
+}
+
+/// What is shown of a resource; a group always with nobody in it.
+fn shown(kind: &str, resource: &Value) -> Value {
+    let mut shown = resource.clone();
+    let (schema, name) = if kind == "Users" { ("User", "User") } else { ("Group", "Group") };
+    shown["schemas"] = json!([format!("urn:ietf:params:scim:schemas:core:2.0:{schema}")]);
+    shown["meta"] = json!({ "resourceType": name, "created": "2026-01-01T00:00:00Z", "lastModified": "2026-01-01T00:00:00Z" });
+    if kind == "Groups" {
+        shown["members"] = json!([]);
+    }
+    shown
+}
+
+fn list(scim: &Scim, state: &Value, call: &Call<'_>, kind: &str) -> Reply {
+    for unsupported in ["startIndex", "attributes", "excludedAttributes", "sortBy"] {
+        if call.query(unsupported).is_some() {
+            return error(400, &format!("{unsupported} is not supported"));
+        }
+    }
+    let count = match call.query("count").map(str::parse::<usize>) {
+        None => MOST,
+        Some(Ok(count)) if (1..=MOST).contains(&count) => count,
+        Some(_) => return error(400, "count has to be from 1 to 100"),
+    };
+    let pairs = match call.query("filter").map(|text| (text, filter::parse(text))) {
+        None => Vec::new(),
+        Some((_, Some(pairs))) => pairs,
+        Some((text, None)) => return error(400, &format!("filter is not supported: {text}")),
+    };
+    let mut rows: Vec<Value> = Vec::new();
+    for (id, resource) in state[collection(kind)].as_object().into_iter().flatten() {
+        let mut fits = true;
+        for (attribute, value) in &pairs {
+            match is(state, kind, id, resource, attribute, value) {
+                Some(is) => fits &= is,
+                None => return error(400, &format!("filter on {attribute} is not supported")),
+            }
+        }
+        if fits && !scim.is_hidden(id) {
+            rows.push(shown(kind, resource));
+        }
+    }
+    let total = rows.len();
+    // Without the parameter there is no paging, as it was before there was any.
+    let Some(cursor) = call.query("cursor") else {
+        rows.truncate(count);
+        let body = json!({ "schemas": [LIST], "totalResults": total, "itemsPerPage": rows.len(), "startIndex": 1, "Resources": rows });
+        return Reply::json(200, body);
+    };
+    let after = if cursor.is_empty() {
+        String::new()
+    } else {
+        let decoded = STANDARD.decode(cursor).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+        match decoded.and_then(|text| text.strip_prefix("?>after:").map(str::to_owned)) {
+            Some(after) => after,
+            None => return error(400, "the cursor is not valid"),
+        }
+    };
+    rows.retain(|row| row["id"].as_str().unwrap_or_default() > after.as_str());
+    let count = if scim.short_pages { count.div_ceil(3) } else { count };
+    let more = rows.len() > count;
+    rows.truncate(count);
+    let mut body = json!({ "schemas": [LIST], "itemsPerPage": rows.len(), "Resources": rows });
+    if more {
+        let last = body["Resources"][count - 1]["id"].as_str().unwrap_or_default();
+        // With characters that have to be encoded.
+        body["nextCursor"] = json!(STANDARD.encode(format!("?>after:{last}")));
+    }
+    Reply::json(200, body)
+}
+
+/// Whether a resource has this value; `None` where that cannot be asked.
+fn is(state: &Value, kind: &str, id: &str, resource: &Value, attribute: &str, value: &str) -> Option<bool> {
+    let text = |name: &str| resource[name].as_str().unwrap_or_default();
+    Some(match (kind, attribute.to_ascii_lowercase().as_str()) {
+        ("Users", "username") => text("userName").eq_ignore_ascii_case(value),
+        ("Groups", "displayname") => text("displayName").eq_ignore_ascii_case(value),
+        (_, "externalid") => text("externalId") == value,
+        ("Users", "groups.value") => state["groups"][value]["members"].get(id).is_some(),
+        ("Groups", "members.value" | "member") => resource["members"].get(value).is_some(),
+        ("Groups", "id") => id == value,
+        _ => return None,
+    })
+}
+
+/// The field on which another resource has the same value.
+fn taken(state: &Value, kind: &str, id: Option<&str>, resource: &Value) -> Option<&'static str> {
+    let name = if kind == "Users" { "userName" } else { "displayName" };
+    let others = state[collection(kind)].as_object().into_iter().flatten();
+    for (_, other) in others.filter(|(other, _)| Some(other.as_str()) != id) {
+        let same = |field: &str| match (other[field].as_str(), resource[field].as_str()) {
+            (Some(one), Some(two)) => one.eq_ignore_ascii_case(two),
+            _ => false,
+        };
+        if same(name) {
+            return Some(name);
+        }
+        if same("externalId") {
+            return Some("externalId");
+        }
+    }
+    None
+}
+
+fn create(scim: &Scim, state: &mut Value, call: &Call<'_>, kind: &str) -> Reply {
+    let mut resource = call.body.clone();
+    if !resource.is_object() {
+        return error(400, "the body is no resource");
+    }
+    let needed: &[&str] =
+        if kind == "Users" { &["userName", "displayName", "name"] } else { &["displayName"] };
+    if let Some(missing) = needed.iter().find(|name| resource[**name].is_null()) {
+        return error(400, &format!("{missing} is missing"));
+    }
+    if let Some(field) = taken(state, kind, None, &resource) {
+        return error(409, &format!("Duplicate: {field}"));
+    }
+    let id = format!("{:032x}", rand::random::<u128>());
+    let id = format!("{}-{}-{}-{}-{}", &id[..8], &id[8..12], &id[12..16], &id[16..20], &id[20..]);
+    if kind == "Groups" {
+        let mut members = Map::new();
+        for member in call.body["members"].as_array().into_iter().flatten() {
+            match member["value"].as_str().filter(|id| state["users"].get(*id).is_some()) {
+                Some(user) => members.insert(user.to_owned(), json!(true)),
+                None => return error(400, "a member is no user"),
+            };
+        }
+        resource["members"] = Value::Object(members);
+    } else if resource["active"].is_null() {
+        resource["active"] = json!(true);
+    }
+    resource["id"] = json!(id);
+    state[collection(kind)][&id] = resource.clone();
+    scim.hide(&id);
+    Reply::json(201, shown(kind, &resource))
+}
+
+fn one(scim: &Scim, state: &mut Value, call: &Call<'_>, method: &str, kind: &str, id: &str) -> Reply {
+    let list = collection(kind);
+    if state[list].get(id).is_none() || scim.is_hidden(id) {
+        return error(404, &format!("{id} was not found"));
+    }
+    match (method, kind) {
+        ("GET", _) => Reply::json(200, shown(kind, &state[list][id])),
+        ("DELETE", _) => {
+            if let Some(all) = state[list].as_object_mut() {
+                all.remove(id);
+            }
+            if kind == "Users" {
+                for (_, group) in state["groups"].as_object_mut().into_iter().flatten() {
+                    group["members"].as_object_mut().map(|members| members.remove(id));
+                }
+            }
+            Reply::nothing(204)
+        }
+        ("PUT", "Users") => {
+            let mut new = call.body.clone();
+            new["id"] = json!(id);
+            if let Some(field) = taken(state, kind, Some(id), &new) {
+                return error(409, &format!("Duplicate: {field}"));
+            }
+            state[list][id] = new;
+            Reply::json(200, shown(kind, &state[list][id]))
+        }
+        ("PATCH", _) => {
+            let mut new = state[list][id].clone();
+            let patched = if kind == "Users" {
+                patch_user(&mut new, &call.body)
+            } else {
+                patch_group(&mut new, &call.body, &state["users"])
+            };
+            if let Err(why) = patched {
+                return error(400, &why);
+            }
+            if let Some(field) = taken(state, kind, Some(id), &new) {
+                return error(409, &format!("Duplicate: {field}"));
+            }
+            state[list][id] = new;
+            if kind == "Users" {
+                Reply::json(200, shown(kind, &state[list][id]))
+            } else {
+                Reply::nothing(204)
+            }
+        }
+        _ => error(405, "the method is not supported"),
+    }
+}
+
+fn operations(body: &Value) -> Result<&Vec<Value>, String> {
+    body["Operations"].as_array().ok_or_else(|| "Operations is missing".to_owned())
+}
+
+fn patch_user(user: &mut Value, body: &Value) -> Result<(), String> {
+    for operation in operations(body)? {
+        let op = operation["op"].as_str().unwrap_or_default().to_ascii_lowercase();
+        let value = operation["value"].clone();
+        match (op.as_str(), operation["path"].as_str()) {
+            ("add" | "replace", Some(path)) => {
+                let mut place = &mut *user;
+                for part in path.split('.') {
+                    place = &mut place[part];
+                }
+                *place = value;
+            }
+            ("add" | "replace", None) if value.is_object() => {
+                for (name, value) in value.as_object().into_iter().flatten() {
+                    user[name] = value.clone();
+                }
+            }
+            ("remove", Some(path)) => {
+                user.as_object_mut().map(|user| user.remove(path));
+            }
+            _ => return Err(format!("operation {op} is not supported")),
+        }
+    }
+    Ok(())
+}
+
+/// `displayName`, `externalId` and `members`; at most 100 members a request, never all of them at once.
+fn patch_group(group: &mut Value, body: &Value, users: &Value) -> Result<(), String> {
+    let mut changed = 0;
+    for operation in operations(body)? {
+        let op = operation["op"].as_str().unwrap_or_default().to_ascii_lowercase();
+        let value = &operation["value"];
+        match (op.as_str(), operation["path"].as_str()) {
+            ("replace" | "add", Some(path @ ("displayName" | "externalId"))) if value.is_string() => {
+                group[path] = value.clone();
+            }
+            ("replace", None) if value.is_object() => {
+                for (name, value) in value.as_object().into_iter().flatten() {
+                    if !["displayName", "externalId", "id"].contains(&name.as_str()) {
+                        return Err(format!("{name} cannot be replaced"));
+                    }
+                    if name != "id" {
+                        group[name] = value.clone();
+                    }
+                }
+            }
+            (op @ ("add" | "remove"), Some("members")) => {
+                let members = value.as_array().ok_or("members without a list of them")?;
+                if members.is_empty() {
+                    return Err("members without a list of them".into());
+                }
+                changed += members.len();
+                for member in members {
+                    let id = member["value"].as_str().unwrap_or_default();
+                    if users.get(id).is_none() {
+                        return Err(format!("the member {id} is no user"));
+                    }
+                    if op == "add" {
+                        group["members"][id] = json!(true);
+                    } else {
+                        group["members"].as_object_mut().map(|members| members.remove(id));
+                    }
+                }
+            }
+            (op, path) => return Err(format!("{op} of {} is not supported", path.unwrap_or("everything"))),
+        }
+    }
+    if changed > MOST {
+        return Err(format!("{changed} members are more than the {MOST} that one request may change"));
+    }
+    Ok(())
+}

@@ -3,6 +3,7 @@
 mod cli;
 mod commands;
 mod config;
+mod directory;
 mod logging;
 mod printer;
 mod progress;

@@ -293,6 +293,7 @@ mod tests {
             fields,
             mode: Mode::Observe,
             after: Vec::new(),
+            stop: None,
             write: (),
         };
         let mut drifted = Plan::new("acme/widgets");

@@ -16,6 +16,7 @@ use beadle_repositories::{
 use beadle_store_sqlite::{Settings as StoreSettings, SqliteStore};
 
 use crate::config::Config;
+use crate::directory::{Directories, Target};
 
 /// GitHub takes 100 requests at once, of everybody who uses a credential.
 const MOST_AT_ONCE: usize = 90;
@@ -177,8 +178,8 @@ pub(crate) fn senders(config: &Config, known: &HashMap<&str, Known>) -> anyhow::
     Ok(senders)
 }
 
-/// Hands a key to the reconciler of its organisation. An organisation that cannot be opened yet (its policy is not
-/// accepted, a secret is missing) waits, and keeps no other waiting.
+/// Hands a key to the reconciler of its organisation, directory or target. One that cannot be opened yet (its policy is
+/// not accepted, a secret is missing, it is not what it is said to be) waits, and keeps no other waiting.
 #[derive(Clone)]
 pub(crate) struct ByInstance {
     known: Arc<RwLock<HashMap<String, Arc<dyn Reconcile>>>>,
@@ -208,11 +209,11 @@ impl Reconcile for ByInstance {
             return reconciler.reconcile(run).await;
         }
         if !self.configured.iter().any(|name| name == instance) {
-            let text = format!("the organisation {instance} is no longer in the configuration");
+            let text = format!("{instance} is no longer in the configuration");
             return Err(Failure::new(Class::Rejected, text));
         }
         let until = self.clock.now() + NOT_OPEN;
-        let text = format!("the organisation {instance} is not ready; the log says why");
+        let text = format!("{instance} is not ready; the log says why");
         Err(Failure::new(Class::RateLimited { until, spares_events: false }, text))
     }
 }
@@ -222,12 +223,20 @@ pub(crate) struct Reconcilers {
     repositories: ByInstance,
     sweeps: ByInstance,
     dispatches: ByInstance,
+    groups: ByInstance,
+    markers: ByInstance,
 }
 
 impl Reconcilers {
     pub(crate) fn new(config: &Config, clock: &Clock) -> Self {
-        let configured: Arc<[String]> = config.file.org.iter().map(|org| org.name.clone()).collect();
+        let file = &config.file;
+        let orgs = file.org.iter().map(|org| &org.name);
+        let directories = file.okta.iter().map(|okta| &okta.name);
+        let targets = file.target.iter().map(|target| &target.name);
+        let configured: Arc<[String]> = orgs.chain(directories).chain(targets).cloned().collect();
         Self {
+            groups: ByInstance::new(&configured, clock),
+            markers: ByInstance::new(&configured, clock),
             repositories: ByInstance::new(&configured, clock),
             sweeps: ByInstance::new(&configured, clock),
             dispatches: ByInstance::new(&configured, clock),
@@ -242,6 +251,23 @@ impl Reconcilers {
         self.dispatches.add(&org.file.name, dispatch);
     }
 
+    /// From now on this target's groups are worked on.
+    pub(crate) fn add_target(&self, target: &Target<'_>, store: &Arc<dyn Store>, clock: &Clock) {
+        self.groups.add(&target.file.name, Arc::new(target.reconciler(store, clock)));
+    }
+
+    /// From now on this directory's events and sweeps are worked on.
+    pub(crate) fn add_directory(
+        &self,
+        name: &str,
+        of: &Directories<'_>,
+        store: &Arc<dyn Store>,
+        clock: &Clock,
+    ) {
+        self.markers.add(name, Arc::new(of.marker(name, store, clock)));
+        self.sweeps.add(name, Arc::new(of.sweep(name, store, clock)));
+    }
+
     pub(crate) fn by_kind(&self) -> HashMap<&'static str, Arc<dyn Reconcile>> {
         let shared = |by_instance: &ByInstance| Arc::new(by_instance.clone()) as Arc<dyn Reconcile>;
         HashMap::from([
@@ -249,6 +275,9 @@ impl Reconcilers {
             ("organisation", shared(&self.repositories)),
             ("sweep", shared(&self.sweeps)),
             ("dispatch", shared(&self.dispatches)),
+            (beadle_groups::mark::KIND, shared(&self.groups)),
+            ("group", shared(&self.markers)),
+            ("user", shared(&self.markers)),
         ])
     }
 }

@@ -263,14 +263,15 @@ async fn judge<W>(
         let allowed = change.mode.allows(&risks) && !doubtful;
         results.push((!allowed).then_some(StepResult::Withheld));
         let fought_over = contested.get(change.aspect.as_str());
-        if allowed && (risks.is_guarded() || fought_over.is_some()) {
+        let stop = fought_over.or(change.stop.as_ref());
+        if allowed && (risks.is_guarded() || stop.is_some()) {
             places.push(at);
             asked.push(Hold {
                 digest: change.digest(key),
                 key: key.clone(),
                 subject: plan.subject.clone(),
                 since: now,
-                why: fought_over.cloned().unwrap_or_default(),
+                why: stop.cloned().unwrap_or_default(),
                 contested: fought_over.is_some(),
                 approved_by: None,
                 generation: gate.generation.clone(),

@@ -157,6 +157,9 @@ pub struct Change<W> {
     pub mode: Mode,
     /// Positions, in the plan, of changes that have to be written before this one may be.
     pub after: Vec<usize>,
+    /// Why somebody has to approve it, whatever room the window has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop: Option<String>,
     /// How it is written.
     pub write: W,
 }
@@ -192,6 +195,7 @@ impl<W> Change<W> {
             fields: self.fields.clone(),
             mode: self.mode,
             after: self.after.clone(),
+            stop: self.stop.clone(),
             write: (),
         }
     }

@@ -50,7 +50,7 @@ fn hold(n: u64, digest: &str, risk: Risk, generation: &str) -> Hold {
         contested: false,
         approved_by: None,
         generation: generation.into(),
-        change: Change { aspect, what, fields: vec![field], mode, after: Vec::new(), write: () },
+        change: Change { aspect, what, fields: vec![field], mode, after: Vec::new(), stop: None, write: () },
     }
 }
 

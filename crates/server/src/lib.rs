@@ -6,7 +6,7 @@ pub mod listener;
 pub mod metrics;
 pub mod operator;
 
-pub use intake::{Intake, IntakeLimits};
+pub use intake::{Intake, IntakeLimits, Senders};
 pub use listener::serve;
 pub use metrics::Metrics;
 pub use operator::Operator;

@@ -33,6 +33,11 @@ struct AccountOf {
     resource: &'static str,
 }
 
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Target {
+    target: String,
+}
+
 /// Every metric of the process.
 #[derive(Debug)]
 pub struct Metrics {
@@ -46,6 +51,7 @@ pub struct Metrics {
     oldest: Gauge,
     runs: Family<Outcome, Gauge>,
     remaining: Family<AccountOf, Gauge>,
+    token_days: Family<Target, Gauge>,
 }
 
 impl Default for Metrics {
@@ -61,6 +67,7 @@ impl Default for Metrics {
             oldest: Gauge::default(),
             runs: Family::default(),
             remaining: Family::default(),
+            token_days: Family::default(),
         };
         metrics.registered()
     }
@@ -86,6 +93,7 @@ impl Metrics {
         registry.register("oldest_due_seconds", "Age of the oldest key that waits", self.oldest.clone());
         registry.register("runs", "What this process did since it started", self.runs.clone());
         registry.register("budget_remaining", "What a vendor's rate limit leaves", self.remaining.clone());
+        registry.register("token_days_left", "Days until a target's token ends", self.token_days.clone());
         self
     }
 
@@ -93,6 +101,11 @@ impl Metrics {
     pub fn delivery(&self, status: StatusCode, took: Duration) {
         self.deliveries.get_or_create(&Status { status: status.as_u16() }).inc();
         self.answered.observe(took.as_secs_f64());
+    }
+
+    /// A target's token ends in so many days.
+    pub fn token_days(&self, target: &str, days: i64) {
+        self.token_days.get_or_create(&Target { target: target.to_owned() }).set(days);
     }
 
     /// The text that is scraped.

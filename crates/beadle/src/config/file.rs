@@ -6,14 +6,22 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use beadle_engine::{Mode, Time};
+use beadle_engine::{Limits, Mode, Time};
 use beadle_repositories::DispatchRule;
 use serde::Deserialize;
+
+use super::directory::{GroupsFile, OktaFile, TargetFile};
 
 /// A length of time as `90s`, `2h`, `7d`.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(try_from = "String")]
 pub(crate) struct Span(Duration);
+
+impl Span {
+    pub(super) fn of(time: Duration) -> Self {
+        Self(time)
+    }
+}
 
 impl TryFrom<String> for Span {
     type Error = String;
@@ -44,6 +52,12 @@ pub(crate) struct File {
     pub(crate) worker: WorkerFile,
     #[serde(default)]
     pub(crate) org: Vec<OrgFile>,
+    #[serde(default)]
+    pub(crate) okta: Vec<OktaFile>,
+    #[serde(default)]
+    pub(crate) target: Vec<TargetFile>,
+    #[serde(default)]
+    pub(crate) groups: Vec<GroupsFile>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -155,16 +169,42 @@ pub(crate) struct OrgFile {
 }
 
 impl OrgFile {
+    pub(crate) fn schedule(&self) -> Schedule<'_> {
+        Schedule { every: self.sweep_every, cron: self.schedule.as_deref() }
+    }
+}
+
+/// When sweeps are.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Schedule<'a> {
+    /// A day where neither this nor `cron` is given.
+    pub(super) every: Option<Span>,
+    /// In UTC.
+    pub(super) cron: Option<&'a str>,
+}
+
+impl Schedule<'_> {
     /// When the sweep after the one at `last` is.
-    pub(crate) fn next_sweep(&self, last: Time) -> Option<Time> {
-        let Some(schedule) = &self.schedule else {
-            return Some(last + self.sweep_every.unwrap_or(days(1)).into());
+    pub(crate) fn next(&self, last: Time) -> Option<Time> {
+        let Some(schedule) = self.cron else {
+            return Some(last + self.every.unwrap_or(days(1)).into());
         };
         // It was checked at the start.
         let schedule: croner::Cron = schedule.parse().ok()?;
         let last = jiff::Timestamp::from_millisecond(last.0).ok()?.to_zoned(jiff::tz::TimeZone::UTC);
         let next = schedule.find_next_occurrence(&last, false).ok()?;
         Some(Time(next.timestamp().as_millisecond()))
+    }
+
+    pub(super) fn check(&self) -> Result<(), String> {
+        match (self.cron, self.every) {
+            (Some(_), Some(_)) => Err("say `schedule` or `sweep_every`, and not both".into()),
+            (Some(cron), None) => match cron.parse::<croner::Cron>() {
+                Ok(_) => Ok(()),
+                Err(error) => Err(format!("schedule `{cron}`: {error}; write it like `0 3 * * *` (UTC)")),
+            },
+            (None, _) => Ok(()),
+        }
     }
 }
 
@@ -212,7 +252,7 @@ fn admin() -> String {
     "admin".into()
 }
 
-fn days(n: u64) -> Span {
+pub(super) fn days(n: u64) -> Span {
     Span(Duration::from_secs(n * 24 * 3600))
 }
 
@@ -233,6 +273,20 @@ pub(crate) struct GuardFile {
     pub(crate) exposes: Option<u32>,
     /// How often one and the same change is made in an hour.
     pub(crate) repeats: Option<u32>,
+}
+
+impl GuardFile {
+    /// The guard's limits.
+    pub(crate) fn limits(&self) -> Limits {
+        let default = Limits::default();
+        Limits {
+            window: self.window.map_or(default.window, Duration::from),
+            removes: self.removes.unwrap_or(default.removes),
+            weakens: self.weakens.unwrap_or(default.weakens),
+            exposes: self.exposes.unwrap_or(default.exposes),
+            repeats: self.repeats.unwrap_or(default.repeats),
+        }
+    }
 }
 
 #[derive(Debug, Deserialize)]

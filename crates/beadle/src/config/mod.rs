@@ -1,5 +1,6 @@
 //! `beadle.toml`: read, checked, and turned into what the rest works with.
 
+mod directory;
 mod example;
 mod file;
 
@@ -8,11 +9,13 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use beadle_engine::{Limits, Mode};
+use beadle_groups::Mappings;
 use beadle_hooks::github::{EVENTS, REPOSITORY_ACTIONS};
 use beadle_repositories::Modes;
 use beadle_repositories::policy::nearest;
 use beadle_secrets::{Reference, SecretString};
 
+pub(crate) use directory::{OktaFile as Okta, SCOPES, TargetFile as Target};
 pub(crate) use example::EXAMPLE;
 pub(crate) use file::{DispatchFile as Dispatch, File, OrgFile as Org, RetentionFile, Span};
 
@@ -24,6 +27,8 @@ pub(crate) struct Config {
     /// Relative paths begin here: at the file itself.
     pub(crate) base: PathBuf,
     pub(crate) file: File,
+    /// Which groups go where.
+    pub(crate) mappings: Mappings,
 }
 
 impl Config {
@@ -34,15 +39,19 @@ impl Config {
         })?;
         let file = file::parse(path, &text)?;
         let base = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let config = Self { base: base.to_owned(), file };
+        directory::validate(&file, &path.display().to_string())?;
+        let mappings = directory::mappings(&file, path, &text)?;
+        let config = Self { base: base.to_owned(), file, mappings };
         config.validate(path)?;
         Ok(config)
     }
 
     fn validate(&self, path: &Path) -> anyhow::Result<()> {
         let file = path.display();
-        if self.file.org.is_empty() {
-            bail!("{file}: there is no [[org]]; name at least one organisation");
+        if self.file.org.is_empty() && self.file.groups.is_empty() {
+            bail!(
+                "{file}: there is no [[org]] and no [[groups]]; name at least one organisation, or groups of a directory"
+            );
         }
         for (at, org) in self.file.org.iter().enumerate() {
             let again = self.file.org[..at].iter().any(|other| other.name.eq_ignore_ascii_case(&org.name));
@@ -93,17 +102,7 @@ impl Config {
             }
         }
         for org in &self.file.org {
-            if org.schedule.is_some() && org.sweep_every.is_some() {
-                bail!("{file}: {}: say `schedule` or `sweep_every`, and not both", org.name);
-            }
-            if let Some(schedule) = &org.schedule
-                && let Err(error) = schedule.parse::<croner::Cron>()
-            {
-                bail!(
-                    "{file}: {}: schedule `{schedule}`: {error}; write it like `0 3 * * *` (UTC)",
-                    org.name
-                );
-            }
+            org.schedule().check().map_err(|why| anyhow::anyhow!("{file}: {}: {why}", org.name))?;
             for (at, rule) in org.dispatch.iter().enumerate() {
                 let what = format!("{file}: {}: dispatch `{}`", org.name, rule.name);
                 if rule.name.is_empty() || rule.name.contains('/') {
@@ -175,14 +174,7 @@ impl Config {
 impl OrgFile {
     /// The guard's limits.
     pub(crate) fn limits(&self) -> Limits {
-        let (default, guard) = (Limits::default(), &self.guard);
-        Limits {
-            window: guard.window.map_or(default.window, Duration::from),
-            removes: guard.removes.unwrap_or(default.removes),
-            weakens: guard.weakens.unwrap_or(default.weakens),
-            exposes: guard.exposes.unwrap_or(default.exposes),
-            repeats: guard.repeats.unwrap_or(default.repeats),
-        }
+        self.guard.limits()
     }
 
     /// How far each aspect may go.

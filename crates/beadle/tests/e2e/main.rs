@@ -11,6 +11,7 @@ mod world;
 mod action;
 mod careful;
 mod cop;
+mod directory;
 mod dispatch;
 mod faults;
 mod guard;

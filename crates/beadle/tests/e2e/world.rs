@@ -159,14 +159,9 @@ impl World {
 
     /// Starts `serve`, and does not wait.
     pub(crate) fn spawn(&self, env: &[(&str, &str)]) -> Serving {
-        let log = std::fs::OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(self.path().join("serve.log"))
-            .unwrap();
         let mut command = self.command();
-        command.arg("serve").envs(env.iter().copied()).stderr(log).stdout(Stdio::null());
-        Serving { child: command.spawn().unwrap(), log: self.path().join("serve.log") }
+        command.envs(env.iter().copied());
+        Serving::start(command, self.path())
     }
 
     pub(crate) fn hook_url(&self) -> String {
@@ -263,6 +258,14 @@ pub(crate) struct Serving {
 }
 
 impl Serving {
+    /// Starts `serve`, and does not wait. Its log is in the folder.
+    pub(crate) fn start(mut command: Command, folder: &Path) -> Self {
+        let path = folder.join("serve.log");
+        let log = std::fs::OpenOptions::new().create(true).append(true).open(&path).unwrap();
+        command.arg("serve").stderr(log).stdout(Stdio::null());
+        Self { child: command.spawn().unwrap(), log: path }
+    }
+
     pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }

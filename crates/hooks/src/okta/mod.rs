@@ -74,9 +74,9 @@ fn is_id(text: &str) -> bool {
 }
 
 /// The sender that proved to be one. `header` gives a header's value.
-pub fn sender<'a>(
+pub fn sender<'a, 'h>(
     senders: &'a [Sender],
-    header: &dyn Fn(&str) -> Option<&'a [u8]>,
+    header: &dyn Fn(&str) -> Option<&'h [u8]>,
 ) -> Result<&'a Sender, Refusal> {
     // Every one is tried, so that how long it takes says nothing about which.
     let proved = |sender: &&Sender| secret::all_shown(&sender.proofs, header);

@@ -182,6 +182,7 @@ impl Sheet {
             fields,
             mode: Mode::Observe,
             after: Vec::new(),
+            stop: None,
             write: Box::new(step) as Box<dyn Step>,
         };
         self.drafts.push(Draft { change, stage });

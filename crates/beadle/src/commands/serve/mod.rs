@@ -1,5 +1,6 @@
 //! `beadle serve`: the listeners, the worker, sweeps, retention, and new generations of policies.
 
+mod directory;
 mod missed;
 mod watched;
 
@@ -10,7 +11,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use beadle_engine::{Clock, Entry, EntryKind, Key, Lane, Mark, Retention, Store, Worker, WorkerSettings};
 use beadle_hooks::github::Known;
-use beadle_server::{Intake, IntakeLimits, Metrics, Operator, serve};
+use beadle_server::{Intake, IntakeLimits, Metrics, Operator, Senders, serve};
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
@@ -19,6 +20,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::commands::FINE;
 use crate::config::{Config, RetentionFile, Span};
+use crate::directory::Directories;
 use crate::wiring::{self, Reconcilers};
 use watched::{Means, Watched};
 
@@ -37,9 +39,17 @@ pub(crate) async fn run(config: &Config) -> anyhow::Result<u8> {
     let store = wiring::store(config)?;
     let known: HashMap<&str, Known> =
         config.file.org.iter().map(|org| (org.name.as_str(), Known::default())).collect();
-    let senders = wiring::senders(config, &known)?;
+    let senders =
+        Senders { github: wiring::senders(config, &known)?, okta: crate::directory::senders(config)? };
+    let directories = Directories::open(config, &clock, false)?;
     for org in config.file.org.iter().filter(|org| org.webhook_secrets.is_empty()) {
         tracing::warn!(organisation = org.name, "no webhook secret: only sweeps will see changes");
+    }
+    for okta in config.file.okta.iter().filter(|okta| okta.hook_secrets.is_empty()) {
+        tracing::warn!(
+            directory = okta.name,
+            "no secret of an event hook: only the System Log and sweeps will see changes"
+        );
     }
     if let Err(error) = look_back(&store, &clock).await {
         // The service starts all the same: it answers 503, and goes on when the store does.
@@ -88,7 +98,7 @@ pub(crate) async fn run(config: &Config) -> anyhow::Result<u8> {
     let operator = Arc::new(Operator {
         store: store.clone(),
         clock: clock.clone(),
-        metrics,
+        metrics: metrics.clone(),
         counts: worker.counts.clone(),
         budgets: means.budgets.clone(),
         token: token.map(|reference| config.secret(reference, "the operator token")).transpose()?,
@@ -102,9 +112,11 @@ pub(crate) async fn run(config: &Config) -> anyhow::Result<u8> {
     tasks.spawn(prune(store.clone(), clock.clone(), config.file.retention, stop.clone()));
     tasks.close();
 
+    let mut looked_after = directory::LookedAfter::new(&directories, &metrics);
     let chores = async {
         let mut recover_at = clock.now();
         loop {
+            looked_after.look(&means).await;
             for org in &mut orgs {
                 org.open(&means).await;
                 if let Err(error) = org.look(&means).await {
@@ -123,7 +135,7 @@ pub(crate) async fn run(config: &Config) -> anyhow::Result<u8> {
                 }
                 recover_at = clock.now() + wait;
             }
-            clock.sleep(LOOK).await;
+            clock.sleep(looked_after.pause().min(LOOK)).await;
         }
     };
     tokio::select! {

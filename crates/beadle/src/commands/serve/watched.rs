@@ -145,7 +145,7 @@ impl<'a> Watched<'a> {
         let now = means.clock.now();
         let generation = org.policy.current().generation.clone();
         // A time in the future was noted by a clock that was ahead.
-        let due = self.file.next_sweep(last).is_some_and(|next| next <= now) || last > now;
+        let due = self.file.schedule().next(last).is_some_and(|next| next <= now) || last > now;
         if !due && swept == generation {
             return Ok(());
         }

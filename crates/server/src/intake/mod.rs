@@ -1,4 +1,7 @@
-//! `POST /hooks/github`: verify, store, answer. An answer of 2xx means that the delivery is on disk.
+//! The public side: verify, store, answer. An answer of 2xx means that the delivery is on disk.
+
+mod github;
+mod okta;
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -6,17 +9,15 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use beadle_engine::{Accepted, Clock, Entry, EntryKind, Store, Time};
-use beadle_hooks::github::{self, Headers, Refusal, Sender};
+use beadle_engine::{Accepted, Clock, Entry, EntryKind, Store, StoreError, Time};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use http_body_util::BodyExt;
 use serde_json::json;
 use tokio::sync::Notify;
 
-use crate::inflight::InFlight;
+use crate::inflight::{InFlight, Taken};
 use crate::metrics::Metrics;
 
 /// What the intake takes.
@@ -46,9 +47,18 @@ impl Default for IntakeLimits {
     }
 }
 
+/// Who may send what.
+#[derive(Default)]
+pub struct Senders {
+    /// Organisations of GitHub.
+    pub github: Vec<beadle_hooks::github::Sender>,
+    /// Directories of Okta.
+    pub okta: Vec<beadle_hooks::okta::Sender>,
+}
+
 /// The public side.
 pub struct Intake {
-    senders: Vec<Sender>,
+    senders: Senders,
     store: Arc<dyn Store>,
     clock: Clock,
     bell: Arc<Notify>,
@@ -64,7 +74,7 @@ pub struct Intake {
 impl Intake {
     /// An intake that takes webhooks of `senders` and rings `bell` for each that made something due.
     pub fn new(
-        senders: Vec<Sender>,
+        senders: Senders,
         store: Arc<dyn Store>,
         clock: Clock,
         bell: Arc<Notify>,
@@ -88,50 +98,31 @@ impl Intake {
     /// The public listener's routes.
     pub fn router(self: Arc<Self>) -> axum::Router {
         axum::Router::new()
-            .route("/hooks/github", post(github))
+            .route("/hooks/github", post(github::deliver))
+            .route("/hooks/okta", get(okta::verify).post(okta::deliver))
             .route("/healthz", get(async || "ok\n"))
             .with_state(self)
     }
 
-    async fn receive(&self, headers: &HeaderMap, body: Body) -> Result<Accepted, Problem> {
-        let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-        let declared = match text("content-length") {
+    /// How long the body is, as the sender declares it; too long a one is refused before it is read.
+    fn declared(&self, headers: &HeaderMap) -> Result<u64, Problem> {
+        let declared = match header(headers, "content-length") {
             Some(length) => length.parse::<u64>().map_err(|_| {
                 Problem::Refused(StatusCode::BAD_REQUEST, "Content-Length is no number".into())
             })?,
             None => self.limits.body,
         };
-        if declared > self.limits.body {
-            return Err(self.too_large());
-        }
-        // Before the body is read: what is refused for its headers costs nothing.
-        github::ContentType::parse(text("content-type").unwrap_or_default())?;
-        if !headers.contains_key("x-hub-signature-256") {
-            return Err(Refusal::Unsigned.into());
-        }
-        let _room = self.room.take(declared, self.limits.patience).await.ok_or(Problem::Busy)?;
-        let read = self.read(body, declared);
-        let body = tokio::time::timeout(self.limits.slow, read).await.map_err(|_| {
+        if declared > self.limits.body { Err(self.too_large()) } else { Ok(declared) }
+    }
+
+    /// The body, once there is room for it.
+    async fn body(&self, body: Body, declared: u64, patience: Duration) -> Result<(Vec<u8>, Taken), Problem> {
+        let room = self.room.take(declared, patience).await.ok_or(Problem::Busy)?;
+        let read = tokio::time::timeout(self.limits.slow, self.read(body, declared)).await;
+        let body = read.map_err(|_| {
             Problem::Refused(StatusCode::REQUEST_TIMEOUT, "the body took too long to arrive".into())
         })??;
-        let headers = Headers {
-            signature: text("x-hub-signature-256"),
-            event: text("x-github-event"),
-            delivery: text("x-github-delivery"),
-            content_type: text("content-type"),
-            target_type: text("x-github-hook-installation-target-type"),
-            target_id: text("x-github-hook-installation-target-id"),
-        };
-        let verified = github::receive(&self.senders, headers, body, self.clock.now())?;
-        let marked = !verified.marks.is_empty();
-        let accepted = self.store.accept(verified.delivery, verified.marks).await.map_err(|error| {
-            tracing::error!(%error, "a delivery was not stored and was answered 503");
-            Problem::NotStored
-        })?;
-        if marked && accepted == Accepted::Stored {
-            self.bell.notify_one();
-        }
-        Ok(accepted)
+        Ok((body, room))
     }
 
     async fn read(&self, mut body: Body, declared: u64) -> Result<Vec<u8>, Problem> {
@@ -198,44 +189,44 @@ enum Problem {
     NotStored,
 }
 
-impl From<Refusal> for Problem {
-    fn from(refusal: Refusal) -> Self {
-        let why = refusal.to_string();
-        let status = match refusal {
-            Refusal::NotConfigured(who) => return Self::NotConfigured(who, why),
-            Refusal::MediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Refusal::Unsigned | Refusal::BadSignature => StatusCode::UNAUTHORIZED,
-            Refusal::Header(_) | Refusal::Body(_) => StatusCode::BAD_REQUEST,
-        };
-        Self::Refused(status, why)
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        tracing::error!(%error, "a delivery was not stored and was answered 503");
+        Self::NotStored
     }
 }
 
-async fn github(State(intake): State<Arc<Intake>>, headers: HeaderMap, body: Body) -> Response {
-    let started = intake.clock.now();
-    let response = match intake.receive(&headers, body).await {
-        Ok(Accepted::Stored) => answer(StatusCode::ACCEPTED, "stored"),
-        Ok(Accepted::Duplicate) => answer(StatusCode::OK, "already stored"),
-        Err(Problem::Refused(status, why)) => {
-            if status == StatusCode::UNAUTHORIZED {
-                intake.say_bad_signature(&why);
+impl Intake {
+    /// The answer to a delivery.
+    async fn respond(&self, received: Result<Accepted, Problem>, started: Time) -> Response {
+        let response = match received {
+            Ok(Accepted::Stored) => answer(StatusCode::ACCEPTED, "stored"),
+            Ok(Accepted::Duplicate) => answer(StatusCode::OK, "already stored"),
+            Err(Problem::Refused(status, why)) => {
+                if status == StatusCode::UNAUTHORIZED {
+                    self.say_bad_signature(&why);
+                }
+                let mut response = answer(status, &why);
+                if matches!(status, StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT) {
+                    // The rest of the body is not read, so the connection cannot go on.
+                    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+                }
+                response
             }
-            let mut response = answer(status, &why);
-            if matches!(status, StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT) {
-                // The rest of the body is not read, so the connection cannot go on.
-                response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            Err(Problem::NotConfigured(who, why)) => {
+                self.remember(&who).await;
+                answer(StatusCode::FORBIDDEN, &why)
             }
-            response
-        }
-        Err(Problem::NotConfigured(who, why)) => {
-            intake.remember(&who).await;
-            answer(StatusCode::FORBIDDEN, &why)
-        }
-        Err(Problem::Busy) => later("too many bodies are being received"),
-        Err(Problem::NotStored) => later("the delivery could not be stored"),
-    };
-    intake.metrics.delivery(response.status(), intake.clock.now().since(started));
-    response
+            Err(Problem::Busy) => later("too many bodies are being received"),
+            Err(Problem::NotStored) => later("the delivery could not be stored"),
+        };
+        self.metrics.delivery(response.status(), self.clock.now().since(started));
+        response
+    }
+}
+
+fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
 }
 
 fn answer(status: StatusCode, result: &str) -> Response {

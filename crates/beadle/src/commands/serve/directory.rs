@@ -1,0 +1,172 @@
+//! Directories and targets, as the service looks after them: probes, sweeps, and what hooks lost.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use beadle_engine::{Key, Lane, Mark, Time};
+use beadle_server::Metrics;
+
+use super::watched::Means;
+use crate::config::Okta as OktaFile;
+use crate::directory::{Directories, catchup};
+
+/// From so many days before its end on a token is warned of.
+const DAYS: i64 = 30;
+/// How often it is.
+const SAY: Duration = Duration::from_secs(24 * 3600);
+/// How soon a target that did not agree, or was not there, is asked again.
+const AGAIN: Duration = Duration::from_secs(30);
+
+/// What is looked after, and when next.
+pub(super) struct LookedAfter<'a> {
+    directories: &'a Directories<'a>,
+    metrics: &'a Arc<Metrics>,
+    /// Targets that turned out to be what the configuration calls them.
+    agreed: BTreeSet<String>,
+    /// When each thing is done next.
+    due: BTreeMap<String, Time>,
+    /// What was wrong when it was looked at last: said once, not every time.
+    said: BTreeMap<String, String>,
+    begun: bool,
+}
+
+impl<'a> LookedAfter<'a> {
+    pub(super) fn new(directories: &'a Directories<'a>, metrics: &'a Arc<Metrics>) -> Self {
+        Self {
+            directories,
+            metrics,
+            agreed: BTreeSet::new(),
+            due: BTreeMap::new(),
+            said: BTreeMap::new(),
+            begun: false,
+        }
+    }
+
+    /// How long until something may be due.
+    pub(super) fn pause(&self) -> Duration {
+        let oktas = self.directories.okta.iter().map(|(file, _)| Duration::from(file.log_every));
+        oktas.min().unwrap_or(Duration::MAX).max(Duration::from_millis(100))
+    }
+
+    fn is_due(&mut self, what: &str, every: Duration, now: Time) -> bool {
+        let next = self.due.entry(what.to_owned()).or_insert(now);
+        // One that is far ahead was set by a clock that was.
+        if *next > now && next.since(now) <= every {
+            return false;
+        }
+        *next = now + every;
+        true
+    }
+
+    fn say(&mut self, what: &str, result: anyhow::Result<()>) {
+        match result {
+            Ok(()) => {
+                self.said.remove(what);
+            }
+            Err(error) => {
+                let text = format!("{error:#}");
+                if self.said.get(what) != Some(&text) {
+                    tracing::error!("{what}: {text}; trying again");
+                    self.said.insert(what.to_owned(), text);
+                }
+            }
+        }
+    }
+
+    /// Does what is due.
+    pub(super) async fn look(&mut self, means: &Means<'_>) {
+        if !self.begun {
+            self.begun = true;
+            means.budgets.write().unwrap_or_else(PoisonError::into_inner).extend(self.directories.budgets());
+            for (file, _) in &self.directories.okta {
+                means.reconcilers.add_directory(&file.name, self.directories, &means.store, &means.clock);
+            }
+        }
+        let now = means.clock.now();
+        for (name, target) in &self.directories.targets {
+            let what = format!("target {name}");
+            if !self.agreed.contains(name) && self.is_due(&what, AGAIN, now) {
+                let agreed = target.agree().await;
+                if agreed.is_ok() {
+                    self.agreed.insert(name.clone());
+                    means.reconcilers.add_target(target, &means.store, &means.clock);
+                }
+                self.say(&what, agreed);
+            }
+            if let Some(days) = target.token_days(&means.clock) {
+                self.metrics.token_days(name, days);
+                if days <= DAYS && self.is_due(&format!("token {name}"), SAY, now) {
+                    tracing::warn!(
+                        target = name,
+                        days,
+                        "the token of this target ends soon; make another, and configure it"
+                    );
+                }
+            }
+        }
+        for (file, okta) in &self.directories.okta {
+            let catchup = catchup(okta, &means.store, &means.clock);
+            let what = format!("the sweep of {}", file.name);
+            let swept = self.sweep(file, means).await;
+            self.say(&what, swept);
+            let what = format!("the System Log of {}", file.name);
+            if self.is_due(&what, file.log_every.into(), now) {
+                let caught = catchup.read_on().await.map_err(anyhow::Error::new);
+                if let Ok(caught) = &caught {
+                    if caught.missed > 0 {
+                        tracing::info!(
+                            directory = file.name,
+                            events = caught.missed,
+                            "events that no hook had brought"
+                        );
+                        means.bell.notify_one();
+                    }
+                    if caught.beyond {
+                        tracing::warn!(
+                            directory = file.name,
+                            "the System Log no longer reaches back to the last look; a sweep covers it"
+                        );
+                        let swept = mark_sweep(&file.name, means, now).await;
+                        self.say(&what, swept);
+                    }
+                }
+                self.say(&what, caught.map(|_| ()));
+            }
+            let what = format!("changed groups of {}", file.name);
+            if self.is_due(&what, file.changes_every.into(), now) {
+                let probed = catchup.probe().await.map_err(anyhow::Error::new);
+                if probed.as_ref().is_ok_and(|changed| *changed > 0) {
+                    means.bell.notify_one();
+                }
+                self.say(&what, probed.map(|_| ()));
+            }
+        }
+    }
+
+    /// Starts a sweep when it is time, or of mappings that were not swept yet.
+    async fn sweep(&self, file: &OktaFile, means: &Means<'_>) -> anyhow::Result<()> {
+        let noted = format!("sweep:{}", file.name);
+        let last = means.store.get(&noted).await?.unwrap_or_default();
+        let (last, swept) = last.split_once(' ').unwrap_or_default();
+        let last = Time(last.parse().unwrap_or(0));
+        let now = means.clock.now();
+        let generation = &means.config.mappings.generation;
+        let due = file.schedule().next(last).is_some_and(|next| next <= now) || last > now;
+        if !due && swept == generation {
+            return Ok(());
+        }
+        for target in self.directories.targets.keys() {
+            means.store.forget_holds(target, generation).await?;
+        }
+        mark_sweep(&file.name, means, now).await?;
+        means.store.put(&noted, &format!("{} {generation}", now.0)).await?;
+        Ok(())
+    }
+}
+
+async fn mark_sweep(directory: &str, means: &Means<'_>, now: Time) -> anyhow::Result<()> {
+    means.store.mark(vec![Mark::new(Key::new("sweep", directory, "groups"), Lane::Sweep)], now).await?;
+    means.bell.notify_one();
+    Ok(())
+}

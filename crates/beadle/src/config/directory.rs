@@ -1,0 +1,373 @@
+//! The file's other half: directories, targets, and which groups go from one to the other.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use beadle_engine::{Asked, Limits, Mode};
+use beadle_groups::mapping::{
+    Case, Naming, OnDelete, OnMissingGroup, OnMissingUser, OnRename, Pattern, Users, replacements,
+};
+use beadle_groups::{GroupLimits, Mapping, Mappings};
+use beadle_okta::Status;
+use beadle_repositories::policy::nearest;
+use beadle_scim::{Dialect, Members, Paging, Removal};
+use beadle_secrets::Reference;
+use serde::Deserialize;
+
+use super::file::{File, GuardFile, Schedule, Span};
+
+/// What Beadle asks of Okta.
+pub(crate) const SCOPES: [&str; 3] = ["okta.groups.read", "okta.users.read", "okta.logs.read"];
+
+/// An Okta organisation.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct OktaFile {
+    pub(crate) name: String,
+    pub(crate) url: String,
+    pub(crate) token: Option<String>,
+    pub(crate) app: Option<OktaAppFile>,
+    /// Values of the hook's header that are valid now.
+    #[serde(default)]
+    pub(crate) hook_secrets: Vec<String>,
+    #[serde(default = "authorization")]
+    pub(crate) hook_header: String,
+    /// A second header that has to be there too, such as an API key.
+    pub(crate) hook_key: Option<HookKeyFile>,
+    /// Statuses of those whose access should go.
+    #[serde(default = "leaving")]
+    pub(crate) leaving: Vec<String>,
+    pub(crate) sweep_every: Option<Span>,
+    pub(crate) schedule: Option<String>,
+    /// How often the System Log is read for what hooks lost.
+    #[serde(default = "minute")]
+    pub(crate) log_every: Span,
+    /// How often groups are looked for whose members changed.
+    #[serde(default = "minutes")]
+    pub(crate) changes_every: Span,
+    /// Percent of each budget that only events and operators may use.
+    #[serde(default = "reserve")]
+    pub(crate) reserve: u64,
+    #[serde(default = "concurrency")]
+    pub(crate) concurrency: usize,
+}
+
+impl OktaFile {
+    pub(crate) fn schedule(&self) -> Schedule<'_> {
+        Schedule { every: self.sweep_every, cron: self.schedule.as_deref() }
+    }
+
+    pub(crate) fn leaving(&self) -> Vec<Status> {
+        self.leaving.iter().cloned().map(Status::from).collect()
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct OktaAppFile {
+    pub(crate) client_id: String,
+    pub(crate) key: String,
+    pub(crate) key_id: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct HookKeyFile {
+    pub(crate) header: String,
+    pub(crate) secrets: Vec<String>,
+}
+
+fn authorization() -> String {
+    "authorization".into()
+}
+
+fn leaving() -> Vec<String> {
+    vec!["SUSPENDED".into(), "DEPROVISIONED".into()]
+}
+
+fn minute() -> Span {
+    Span::of(Duration::from_secs(60))
+}
+
+fn minutes() -> Span {
+    Span::of(Duration::from_secs(300))
+}
+
+fn reserve() -> u64 {
+    20
+}
+
+fn concurrency() -> usize {
+    10
+}
+
+/// Where groups are made so.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TargetFile {
+    pub(crate) name: String,
+    pub(crate) scim: ScimFile,
+    #[serde(default)]
+    pub(crate) guard: GuardFile,
+    #[serde(default)]
+    pub(crate) group_guard: GroupGuardFile,
+    #[serde(default)]
+    pub(crate) budget: TargetBudgetFile,
+}
+
+impl TargetFile {
+    pub(crate) fn limits(&self) -> Limits {
+        self.guard.limits()
+    }
+}
+
+/// A SCIM 2.0 server.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ScimFile {
+    pub(crate) url: String,
+    pub(crate) token: String,
+    dialect: String,
+    paging: Option<Paging>,
+    members: Option<Members>,
+    removal: Option<Removal>,
+    page: Option<usize>,
+    changes: Option<usize>,
+    attributes: Option<bool>,
+    /// The last day of the token, as `2027-03-01`.
+    pub(crate) token_ends: Option<jiff::civil::Date>,
+}
+
+impl ScimFile {
+    pub(crate) fn dialect(&self) -> Result<Dialect, String> {
+        let base = Dialect::named(&self.dialect).ok_or_else(|| {
+            let near = nearest(&self.dialect, Dialect::NAMES.into_iter());
+            let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+            format!("there is no dialect `{}`, only {}{hint}", self.dialect, Dialect::NAMES.join(" and "))
+        })?;
+        Ok(Dialect {
+            paging: self.paging.unwrap_or(base.paging),
+            members: self.members.unwrap_or(base.members),
+            removal: self.removal.unwrap_or(base.removal),
+            page: self.page.unwrap_or(base.page).max(1),
+            changes: self.changes.unwrap_or(base.changes).max(1),
+            attributes: self.attributes.unwrap_or(base.attributes),
+        })
+    }
+}
+
+/// How many may leave one group at once.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct GroupGuardFile {
+    large: usize,
+    percent: usize,
+    count: usize,
+    leavers: usize,
+}
+
+impl Default for GroupGuardFile {
+    fn default() -> Self {
+        let GroupLimits { large, percent, count, leavers } = GroupLimits::default();
+        Self { large, percent, count, leavers }
+    }
+}
+
+impl GroupGuardFile {
+    pub(crate) fn limits(&self) -> GroupLimits {
+        GroupLimits { large: self.large, percent: self.percent, count: self.count, leavers: self.leavers }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct TargetBudgetFile {
+    /// Requests at once.
+    pub(crate) concurrency: usize,
+    /// Requests in a minute, of which a write counts as five.
+    pub(crate) points: u32,
+    /// Bulk writes are so far apart.
+    pub(crate) write_every: Span,
+}
+
+impl Default for TargetBudgetFile {
+    fn default() -> Self {
+        // AWS publishes no rate; 429 was seen at about 40,000 calls in 15 s.
+        Self { concurrency: 10, points: 20_000, write_every: Span::of(Duration::from_millis(50)) }
+    }
+}
+
+/// Which groups of a directory make which groups of a target.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct GroupsFile {
+    source: toml::Spanned<String>,
+    target: String,
+    include: Vec<String>,
+    #[serde(default)]
+    exclude: Vec<String>,
+    strip_prefix: Option<String>,
+    strip_suffix: Option<String>,
+    #[serde(default)]
+    replace: Vec<(String, String)>,
+    case: Option<Case>,
+    prefix: Option<String>,
+    into: Option<String>,
+    #[serde(default)]
+    mode: Mode,
+    #[serde(default)]
+    on_missing_group: OnMissingGroup,
+    #[serde(default)]
+    on_missing_user: OnMissingUser,
+    #[serde(default)]
+    users: Users,
+    #[serde(default)]
+    on_rename: OnRename,
+    #[serde(default)]
+    on_delete: OnDelete,
+    #[serde(default)]
+    adopt: bool,
+    #[serde(default)]
+    protected: Vec<String>,
+}
+
+impl GroupsFile {
+    /// The line that begins it, from 1.
+    fn line(&self, text: &str) -> u32 {
+        let before = &text[..self.source.span().start.min(text.len())];
+        u32::try_from(before.matches('\n').count() + 1).unwrap_or(u32::MAX)
+    }
+
+    fn mapping(&self, file: &Arc<str>, text: &str) -> anyhow::Result<Mapping> {
+        let patterns = |list: &[String]| -> anyhow::Result<Vec<Pattern>> {
+            list.iter().map(|text| Ok(text.parse::<Pattern>()?)).collect()
+        };
+        let naming = Naming {
+            strip_prefix: self.strip_prefix.clone(),
+            strip_suffix: self.strip_suffix.clone(),
+            case: self.case,
+            prefix: self.prefix.clone(),
+            replace: replacements(&self.replace)?,
+        };
+        Ok(Mapping {
+            source: self.source.get_ref().clone(),
+            target: self.target.clone(),
+            include: patterns(&self.include)?,
+            exclude: patterns(&self.exclude)?,
+            naming,
+            into: self.into.clone(),
+            mode: self.mode,
+            on_missing_group: self.on_missing_group,
+            on_missing_user: self.on_missing_user,
+            users: self.users,
+            on_rename: self.on_rename,
+            on_delete: self.on_delete,
+            adopt: self.adopt,
+            protected: patterns(&self.protected)?,
+            asked: Some(Asked { file: file.clone(), line: self.line(text) }),
+        })
+    }
+}
+
+/// The mappings of a file with this text.
+pub(super) fn mappings(file: &File, path: &Path, text: &str) -> anyhow::Result<Mappings> {
+    let name = path
+        .file_name()
+        .map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned());
+    let short: Arc<str> = name.into();
+    let mut all = Vec::new();
+    for groups in &file.groups {
+        let place = || format!("{}:{}: [[groups]]", path.display(), groups.line(text));
+        let known = |what: &str, name: &str, names: Vec<&str>| -> anyhow::Result<()> {
+            if names.contains(&name) {
+                return Ok(());
+            }
+            let near = nearest(name, names.into_iter());
+            let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+            bail!("{}: there is no {what} `{name}`{hint}", place())
+        };
+        known(
+            "[[okta]]",
+            groups.source.get_ref(),
+            file.okta.iter().map(|okta| okta.name.as_str()).collect(),
+        )?;
+        known("[[target]]", &groups.target, file.target.iter().map(|target| target.name.as_str()).collect())?;
+        if groups.into.as_deref() == Some("") {
+            bail!("{}: `into` is empty", place());
+        }
+        all.push(groups.mapping(&short, text).with_context(place)?);
+    }
+    Ok(Mappings::new(all))
+}
+
+/// What can be seen to be wrong without any network.
+pub(super) fn validate(file: &File, path: &str) -> anyhow::Result<()> {
+    let mut names: BTreeMap<String, &str> = BTreeMap::new();
+    let orgs = file.org.iter().map(|org| (&org.name, "[[org]]"));
+    let oktas = file.okta.iter().map(|okta| (&okta.name, "[[okta]]"));
+    let targets = file.target.iter().map(|target| (&target.name, "[[target]]"));
+    for (name, what) in orgs.chain(oktas).chain(targets) {
+        if let Some(other) = names.insert(name.to_lowercase(), what) {
+            bail!("{path}: {what} {name}: {other} has this name already; keys are told apart by it");
+        }
+        if name.is_empty() || name.contains([':', '/', ' ']) {
+            bail!("{path}: {what}: `{name}` is no name: it has no `:`, `/` or blank");
+        }
+    }
+    let references = |what: String, list: Vec<&String>| -> anyhow::Result<()> {
+        list.into_iter().try_for_each(|reference| {
+            reference.parse::<Reference>().map(|_| ()).with_context(|| format!("{path}: {what}"))
+        })
+    };
+    for okta in &file.okta {
+        let what = format!("okta {}", okta.name);
+        match (&okta.app, &okta.token) {
+            (None, None) => bail!("{path}: {what}: give `app` or `token`"),
+            (Some(_), Some(_)) => bail!("{path}: {what}: give `app` or `token`, not both"),
+            _ => {}
+        }
+        if okta.name == "into" {
+            bail!("{path}: {what}: `into` is the name of unions; choose another");
+        }
+        let lists = [Some(&okta.hook_secrets), okta.hook_key.as_ref().map(|key| &key.secrets)];
+        for list in lists.into_iter().flatten() {
+            if list.len() > 2 {
+                bail!("{path}: {what}: at most two values are valid at once");
+            }
+        }
+        if okta.hook_key.as_ref().is_some_and(|key| key.secrets.is_empty()) {
+            bail!("{path}: {what}: hook_key has no secrets; nobody could send it");
+        }
+        for status in &okta.leaving {
+            if !Status::names().any(|known| known == status) {
+                let near = nearest(status, Status::names());
+                let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+                bail!("{path}: {what}: leaving: Okta has no status `{status}`{hint}");
+            }
+        }
+        okta.schedule().check().map_err(|why| anyhow::anyhow!("{path}: {what}: {why}"))?;
+        if okta.reserve > 90 {
+            bail!("{path}: {what}: reserve is in percent, 90 at most");
+        }
+        let mut all: Vec<&String> = okta.hook_secrets.iter().collect();
+        all.extend(okta.hook_key.iter().flat_map(|key| &key.secrets));
+        all.extend(&okta.token);
+        all.extend(okta.app.iter().map(|app| &app.key));
+        references(what, all)?;
+    }
+    for target in &file.target {
+        let what = format!("target {}", target.name);
+        target.scim.dialect().map_err(|why| anyhow::anyhow!("{path}: {what}: {why}"))?;
+        references(what.clone(), vec![&target.scim.token])?;
+        if target.group_guard.percent > 100 {
+            bail!("{path}: {what}: group_guard.percent is at most 100");
+        }
+        if target.limits().window < Duration::from_secs(60) {
+            bail!("{path}: {what}: guard.window has to be 60s at least");
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,238 @@
+//! Puts the other half together: directories, targets, and what reconciles their groups.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, RwLock};
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use beadle_engine::{Budgets, Clock, Limits, Reconciler, Store, WritePace};
+use beadle_groups::catchup::Catchup;
+use beadle_groups::sources::{OktaSource, Source};
+use beadle_groups::targets::{ScimReader, ScimWriter, TargetReader, TargetWriter};
+use beadle_groups::{Directory, GroupLimits, GroupPlanner, GroupSweep, GroupWriter, Mappings, Marker};
+use beadle_hooks::okta::{Proof, Sender};
+use beadle_okta::{Credential, Okta};
+use beadle_repositories::policy::nearest;
+use beadle_scim::{Api, Finding, Reader, Writer};
+use beadle_transport::Settings;
+
+use crate::config::{self, Config, SCOPES};
+
+/// A target, ready to work.
+pub(crate) struct Target<'a> {
+    pub(crate) file: &'a config::Target,
+    /// Its groups, and the directories that they come from.
+    pub(crate) directory: Directory,
+    pub(crate) limits: Limits,
+    pub(crate) pace: WritePace,
+    group_limits: GroupLimits,
+    writer: Arc<dyn TargetWriter>,
+    scim: Reader,
+    budgets: Budgets,
+}
+
+/// Everything of this half.
+pub(crate) struct Directories<'a> {
+    pub(crate) okta: Vec<(&'a config::Okta, Okta)>,
+    pub(crate) targets: BTreeMap<String, Target<'a>>,
+}
+
+impl<'a> Directories<'a> {
+    /// Reads the secrets, and makes the ways to directories and targets. Nothing is asked of the network yet.
+    pub(crate) fn open(config: &'a Config, clock: &Clock, patient: bool) -> anyhow::Result<Self> {
+        let mut okta = Vec::new();
+        let mut sources: HashMap<String, Arc<dyn Source>> = HashMap::new();
+        for file in &config.file.okta {
+            let api = open_okta(config, file, clock, patient)?;
+            sources.insert(file.name.clone(), Arc::new(OktaSource::new(api.clone(), file.leaving())));
+            okta.push((file, api));
+        }
+        let mappings = Arc::new(RwLock::new(Arc::new(config.mappings.clone())));
+        let mut targets = BTreeMap::new();
+        for file in &config.file.target {
+            let target = open_target(config, file, clock, patient, &sources, &mappings)?;
+            targets.insert(file.name.clone(), target);
+        }
+        Ok(Self { okta, targets })
+    }
+
+    /// The targets, or the one that was asked for.
+    pub(crate) fn wanted(&self, name: Option<&str>) -> anyhow::Result<Vec<&Target<'a>>> {
+        let Some(name) = name else { return Ok(self.targets.values().collect()) };
+        match self.targets.get(name) {
+            Some(target) => Ok(vec![target]),
+            None => {
+                let near = nearest(name, self.targets.keys().map(String::as_str));
+                let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+                bail!("the configuration has no target `{name}`{hint}")
+            }
+        }
+    }
+
+    /// The budgets of everything, for operators.
+    pub(crate) fn budgets(&self) -> Vec<Budgets> {
+        let okta = self.okta.iter().flat_map(|(_, okta)| okta.budgets().cloned());
+        okta.chain(self.targets.values().map(|target| target.budgets.clone())).collect()
+    }
+
+    fn of_source(&self, source: &str) -> HashMap<String, Directory> {
+        let its = self.targets.values().filter(|target| {
+            target.directory.mappings().targets(source).contains(&target.file.name.as_str())
+        });
+        its.map(|target| (target.file.name.clone(), target.directory.clone())).collect()
+    }
+
+    /// What marks groups for a directory's events.
+    pub(crate) fn marker(&self, source: &str, store: &Arc<dyn Store>, clock: &Clock) -> Marker {
+        Marker {
+            source: source.to_owned(),
+            directories: self.of_source(source),
+            store: store.clone(),
+            clock: clock.clone(),
+        }
+    }
+
+    /// What sweeps a directory.
+    pub(crate) fn sweep(&self, source: &str, store: &Arc<dyn Store>, clock: &Clock) -> GroupSweep {
+        GroupSweep {
+            source: source.to_owned(),
+            directories: self.of_source(source),
+            store: store.clone(),
+            clock: clock.clone(),
+        }
+    }
+}
+
+impl Target<'_> {
+    pub(crate) fn planner(&self, store: Option<&Arc<dyn Store>>, clock: &Clock) -> GroupPlanner {
+        GroupPlanner::new(self.directory.clone(), self.group_limits, clock.clone(), store.cloned())
+    }
+
+    pub(crate) fn writer(&self, store: Option<&Arc<dyn Store>>, clock: &Clock) -> GroupWriter {
+        GroupWriter::new(self.writer.clone(), &self.file.name, clock.clone(), store.cloned())
+    }
+
+    pub(crate) fn reconciler(
+        &self,
+        store: &Arc<dyn Store>,
+        clock: &Clock,
+    ) -> Reconciler<GroupPlanner, GroupWriter> {
+        Reconciler {
+            planner: self.planner(Some(store), clock),
+            writer: self.writer(Some(store), clock),
+            store: store.clone(),
+            clock: clock.clone(),
+            limits: self.limits,
+            pace: self.pace.clone(),
+        }
+    }
+
+    /// Holds the dialect to what the server says and does.
+    pub(crate) async fn probe(&self) -> anyhow::Result<Vec<Finding>> {
+        Ok(self.scim.probe().await?)
+    }
+
+    /// A server that contradicts the configuration is not written to.
+    pub(crate) async fn agree(&self) -> anyhow::Result<()> {
+        for finding in self.probe().await.with_context(|| format!("target {}", self.file.name))? {
+            if let Finding::Contradiction(why) = finding {
+                bail!("target {}: {why}", self.file.name);
+            }
+        }
+        Ok(())
+    }
+
+    /// How many days its token has left, where that is known.
+    pub(crate) fn token_days(&self, clock: &Clock) -> Option<i64> {
+        let ends = self.file.scim.token_ends?.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp();
+        Some((ends.as_second() - clock.now().seconds()).div_euclid(24 * 3600))
+    }
+}
+
+/// Reads a directory's log.
+pub(crate) fn catchup(okta: &Okta, store: &Arc<dyn Store>, clock: &Clock) -> Catchup {
+    Catchup { okta: okta.clone(), store: store.clone(), clock: clock.clone() }
+}
+
+fn open_okta(config: &Config, file: &config::Okta, clock: &Clock, patient: bool) -> anyhow::Result<Okta> {
+    let what = format!("the credential of {}", file.name);
+    let credential = match (&file.app, &file.token) {
+        (Some(app), _) => {
+            let key = config.secret(&app.key, &what)?;
+            let scopes = SCOPES.map(str::to_owned).to_vec();
+            Credential::app(&app.client_id, app.key_id.clone(), &key, scopes).context(what)?
+        }
+        (None, Some(token)) => Credential::Token(config.secret(token, &what)?),
+        (None, None) => bail!("{what}: none is configured"),
+    };
+    let settings = Settings {
+        concurrency: file.concurrency.max(1),
+        // Okta tells its limits in every answer, and has no other.
+        rest_points: u32::MAX,
+        patient,
+        ..Settings::default()
+    };
+    Okta::new(&file.url, &file.name, credential, file.reserve, clock, &settings).map_err(anyhow::Error::msg)
+}
+
+fn open_target<'a>(
+    config: &Config,
+    file: &'a config::Target,
+    clock: &Clock,
+    patient: bool,
+    sources: &HashMap<String, Arc<dyn Source>>,
+    mappings: &Arc<RwLock<Arc<Mappings>>>,
+) -> anyhow::Result<Target<'a>> {
+    let what = format!("the token of {}", file.name);
+    let token = config.secret(&file.scim.token, &what)?;
+    let dialect = file.scim.dialect().map_err(anyhow::Error::msg)?;
+    let budgets = Budgets::new(&file.name, 0);
+    let settings = Settings {
+        concurrency: file.budget.concurrency.max(1),
+        rest_points: file.budget.points.max(5),
+        patient,
+        ..Settings::default()
+    };
+    let api = Api::new(&file.scim.url, &token, dialect, budgets.clone(), clock, settings);
+    let api = api.map_err(anyhow::Error::msg)?;
+    let scim = Reader::new(api.clone());
+    let reader: Arc<dyn TargetReader> = Arc::new(ScimReader::new(scim.clone()));
+    let every: Duration = file.budget.write_every.into();
+    Ok(Target {
+        file,
+        directory: Directory {
+            sources: sources.clone(),
+            target: reader,
+            name: file.name.clone(),
+            mappings: mappings.clone(),
+        },
+        limits: file.limits(),
+        pace: WritePace::new(every),
+        group_limits: file.group_guard.limits(),
+        writer: Arc::new(ScimWriter::new(Writer::new(api), scim.clone())),
+        scim,
+        budgets,
+    })
+}
+
+/// Who may send events.
+pub(crate) fn senders(config: &Config) -> anyhow::Result<Vec<Sender>> {
+    let mut senders = Vec::new();
+    for file in &config.file.okta {
+        let what = format!("the hook's secret of {}", file.name);
+        let proof = |header: &str, references: &[String]| -> anyhow::Result<Proof> {
+            let values = references.iter().map(|reference| config.secret(reference, &what));
+            Ok(Proof { header: header.to_lowercase(), values: values.collect::<anyhow::Result<_>>()? })
+        };
+        let mut proofs = Vec::new();
+        // Without the first there is none, whatever else is sent.
+        if !file.hook_secrets.is_empty() {
+            proofs.push(proof(&file.hook_header, &file.hook_secrets)?);
+            if let Some(key) = &file.hook_key {
+                proofs.push(proof(&key.header, &key.secrets)?);
+            }
+        }
+        senders.push(Sender { instance: file.name.clone(), proofs });
+    }
+    Ok(senders)
+}

@@ -1,0 +1,4 @@
+//! The real binary between a simulated Okta and a simulated AWS IAM Identity Center.
+
+mod limits;
+mod world;

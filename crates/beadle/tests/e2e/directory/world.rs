@@ -1,0 +1,223 @@
+//! A simulated directory, a simulated target, a folder with a configuration, and the real binary.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+use beadle_sim::{okta, scim};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::world::{Ran, Serving};
+
+/// Waiting longer than this means that it does not happen.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+pub(crate) struct World {
+    pub(crate) okta: okta::OktaSim,
+    pub(crate) aws: scim::ScimSim,
+    folder: TempDir,
+    pub(crate) secret: String,
+    pub(crate) key: String,
+    ports: [u16; 2],
+    pub(crate) http: reqwest::Client,
+    /// Lines of `[[okta]]` beyond the usual.
+    pub(crate) okta_lines: String,
+    /// Lines of `[[target]]` beyond the usual.
+    pub(crate) target_lines: String,
+    /// Everything of `[[groups]]` after source and target.
+    pub(crate) groups: String,
+    /// Lines before everything.
+    pub(crate) lines: String,
+}
+
+/// People of a directory: `00u<n>`, with the login `p<n>@acme.example`.
+pub(crate) fn people(count: usize) -> Value {
+    let mut users = json!({});
+    for n in 0..count {
+        users[format!("00u{n:05}")] = json!({ "profile": { "login": login(n) } });
+    }
+    users
+}
+
+pub(crate) fn login(n: usize) -> String {
+    format!("p{n}@acme.example")
+}
+
+/// The same people as accounts of a target.
+pub(crate) fn accounts(count: usize) -> Value {
+    let mut users = json!({});
+    for n in 0..count {
+        users[format!("a{n:05}")] = json!({
+            "userName": login(n), "externalId": format!("00u{n:05}"), "displayName": login(n),
+            "name": { "givenName": format!("p{n}"), "familyName": "Example" },
+        });
+    }
+    users
+}
+
+/// `members` of a group of the directory.
+pub(crate) fn of(members: impl IntoIterator<Item = usize>) -> Value {
+    members.into_iter().map(|n| (format!("00u{n:05}"), json!(true))).collect::<serde_json::Map<_, _>>().into()
+}
+
+/// `members` of a group of the target.
+pub(crate) fn held(members: impl IntoIterator<Item = usize>) -> Value {
+    members.into_iter().map(|n| (format!("a{n:05}"), json!(true))).collect::<serde_json::Map<_, _>>().into()
+}
+
+/// A directory of so many people and these groups, and a target that has the people.
+pub(crate) fn state(count: usize, groups: &Value) -> [Value; 2] {
+    [json!({ "users": people(count), "groups": groups }), json!({ "users": accounts(count) })]
+}
+
+impl World {
+    pub(crate) async fn new(states: [Value; 2]) -> Self {
+        let aws = scim::Settings { record: true, ..scim::Settings::default() };
+        Self::with(
+            states,
+            okta::Settings { record: true, limit: 1_000_000, ..okta::Settings::default() },
+            aws,
+        )
+        .await
+    }
+
+    pub(crate) async fn with(states: [Value; 2], okta: okta::Settings, aws: scim::Settings) -> Self {
+        let [directory, target] = states;
+        let any = ([127, 0, 0, 1], 0).into();
+        let okta =
+            okta::OktaSim::start(any, okta::Settings { state: Some(directory), ..okta }).await.unwrap();
+        let aws = scim::ScimSim::start(any, scim::Settings { state: Some(target), ..aws }).await.unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let secret = format!("{:032x}", rand::random::<u128>());
+        let key = format!("{:032x}", rand::random::<u128>());
+        let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+        write("okta.token", &okta.token());
+        write("okta.pem", okta.app_pem());
+        write("aws.token", &aws.token());
+        write("hook.secret", &secret);
+        write("hook.key", &key);
+        let listeners: Vec<_> = (0..2).map(|_| std::net::TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+        let ports = [0, 1].map(|n: usize| listeners[n].local_addr().unwrap().port());
+        Self {
+            okta,
+            aws,
+            folder,
+            secret,
+            key,
+            ports,
+            http: reqwest::Client::new(),
+            okta_lines: String::new(),
+            target_lines: String::new(),
+            groups: "include = [\"AWS_*\"]\nstrip_prefix = \"AWS_\"\nmode = \"enforce\"\non_missing_group = \"create\"\n".into(),
+            lines: String::new(),
+        }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub(crate) fn config(&self) -> PathBuf {
+        let path = self.path().join("beadle.toml");
+        let [listen, operator] = self.ports;
+        let text = format!(
+            "[server]\nlisten = \"127.0.0.1:{listen}\"\noperator = \"127.0.0.1:{operator}\"\n{}\n\
+             [[okta]]\nname = \"corp\"\nurl = \"{}\"\ntoken = \"file:okta.token\"\n\
+             hook_secrets = [\"file:hook.secret\"]\nhook_key = {{ header = \"X-Api-Key\", secrets = [\"file:hook.key\"] }}\n{}\n\
+             [[target]]\nname = \"aws\"\n\
+             scim = {{ url = \"{}\", token = \"file:aws.token\", dialect = \"aws-identity-center\" }}\n{}\n\
+             [[groups]]\nsource = \"corp\"\ntarget = \"aws\"\n{}\n",
+            self.lines,
+            self.okta.url(),
+            self.okta_lines,
+            self.aws.url(),
+            self.target_lines,
+            self.groups,
+        );
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+
+    pub(crate) fn command(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_beadle"));
+        command.arg("--config").arg(self.config()).stdin(Stdio::null());
+        command
+    }
+
+    /// Runs the binary; the simulations go on answering meanwhile.
+    pub(crate) async fn beadle(&self, args: &[&str]) -> Ran {
+        let mut command = self.command();
+        command.args(args);
+        let output: Output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+        Ran {
+            code: output.status.code().unwrap_or(-1),
+            out: String::from_utf8(output.stdout).unwrap(),
+            err: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
+    /// Starts `serve` and waits until it takes deliveries.
+    pub(crate) async fn serve(&self) -> Serving {
+        let serving = Serving::start(self.command(), self.path());
+        let url = format!("http://127.0.0.1:{}/readyz", self.ports[1]);
+        for _ in 0..400 {
+            if self.http.get(&url).send().await.is_ok_and(|answer| answer.status().is_success()) {
+                return serving;
+            }
+            tokio::time::sleep(Duration::from_millis(25)).await;
+        }
+        panic!("the service did not start:\n{}", serving.log());
+    }
+
+    pub(crate) fn hook_url(&self) -> String {
+        format!("http://127.0.0.1:{}/hooks/okta", self.ports[0])
+    }
+
+    /// The headers that prove who sends.
+    pub(crate) fn headers(&self) -> [(String, String); 2] {
+        [("authorization".into(), self.secret.clone()), ("x-api-key".into(), self.key.clone())]
+    }
+
+    /// The directory's events come to the service from now on.
+    pub(crate) fn connect(&self, hook: okta::Hook) {
+        let headers = self.headers().into_iter().collect();
+        self.okta.send_events_to(Some(okta::Hook { url: self.hook_url(), headers, ..hook }));
+    }
+
+    /// Who is in a group of the target, by login, by the group's name. `None`: there is no such group.
+    pub(crate) fn members(&self, name: &str) -> Option<BTreeSet<String>> {
+        let state = self.aws.state();
+        let groups = state["groups"].as_object().unwrap();
+        let group = groups.values().find(|group| group["displayName"] == name)?;
+        let login = |id: &String| state["users"][id]["userName"].as_str().unwrap().to_owned();
+        Some(group["members"].as_object().unwrap().keys().map(login).collect())
+    }
+
+    /// Waits until a group of the target holds exactly these people.
+    #[track_caller]
+    pub(crate) fn until_holds(
+        &self,
+        name: &str,
+        members: impl IntoIterator<Item = usize>,
+    ) -> impl Future<Output = ()> {
+        let wanted: BTreeSet<String> = members.into_iter().map(login).collect();
+        let place = std::panic::Location::caller();
+        async move {
+            for _ in 0..PATIENCE.as_millis() / 20 {
+                if self.members(name).as_ref() == Some(&wanted) {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            let log = std::fs::read_to_string(self.path().join("serve.log")).unwrap_or_default();
+            panic!("{place}: {name} holds {:?}, not {wanted:?}\n{log}", self.members(name));
+        }
+    }
+
+    /// Calls to the target that wrote something.
+    pub(crate) fn writes(&self) -> Vec<Value> {
+        self.aws.calls().into_iter().filter(|call| call["method"] != "GET").collect()
+    }
+}

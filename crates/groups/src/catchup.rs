@@ -1,0 +1,106 @@
+//! What hooks lost: the System Log, read on from where it was left, and groups whose members changed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use beadle_engine::{Accepted, Class, Clock, Failure, Key, Lane, Mark, Store, Time};
+use beadle_okta::{Okta, Since};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+/// Events may be recorded late: after a break the log is read from a little before.
+const OVERLAP: Duration = Duration::from_secs(300);
+/// Okta keeps its log for so long.
+const KEPT: Duration = Duration::from_secs(90 * 24 * 3600);
+/// Pages in one look; the rest is read at the next.
+const MOST_PAGES: usize = 100;
+
+/// Where the log was left.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Note {
+    cursor: Option<String>,
+    until: Time,
+}
+
+/// Reads one directory's log.
+pub struct Catchup {
+    /// The directory.
+    pub okta: Okta,
+    /// The inbox.
+    pub store: Arc<dyn Store>,
+    /// Time.
+    pub clock: Clock,
+}
+
+/// What was found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Caught {
+    /// Events that no hook had brought.
+    pub missed: u64,
+    /// The log did not reach back far enough: a sweep has to cover it.
+    pub beyond: bool,
+}
+
+impl Catchup {
+    /// Reads on. The first time there is nothing to catch up with: the first sweep covers all.
+    pub async fn read_on(&self) -> Result<Caught, Failure> {
+        let name = format!("log:{}", self.okta.name());
+        let now = self.clock.now();
+        let mut caught = Caught::default();
+        let note = self.store.get(&name).await?.and_then(|text| serde_json::from_str::<Note>(&text).ok());
+        let mut note = note.unwrap_or(Note { cursor: None, until: now });
+        caught.beyond = note.until + KEPT < now;
+        for _ in 0..MOST_PAGES {
+            let since = match &note.cursor {
+                Some(cursor) => Since::Cursor(cursor.clone()),
+                None => Since::Time(note.until - OVERLAP),
+            };
+            let page = match self.okta.events(&since).await {
+                // A cursor that is no longer taken, or leads elsewhere: from the time where it was left.
+                Err(failure) if failure.class == Class::Rejected && note.cursor.is_some() => {
+                    note.cursor = None;
+                    continue;
+                }
+                page => page?,
+            };
+            for event in &page.events {
+                let Some((delivery, marks)) = event.stored(self.okta.name(), now) else { continue };
+                let marked = !marks.is_empty();
+                if self.store.accept(delivery, marks).await? == Accepted::Stored && marked {
+                    caught.missed += 1;
+                }
+            }
+            // Only now: what was read before a kill is read again, and known.
+            note = Note { cursor: page.next.or(note.cursor), until: now };
+            self.store.put(&name, &json!(note).to_string()).await?;
+            if !page.is_full {
+                break;
+            }
+        }
+        Ok(caught)
+    }
+
+    /// Marks the groups whose members changed since the last look: a cheap look between sweeps.
+    pub async fn probe(&self) -> Result<usize, Failure> {
+        let name = format!("changed:{}", self.okta.name());
+        let now = self.clock.now();
+        let Some(since) = self.store.get(&name).await? else {
+            self.store.put(&name, &(now - OVERLAP).to_string()).await?;
+            return Ok(0);
+        };
+        let changed = self.okta.groups_changed_since(&since).await?;
+        let marks: Vec<Mark> = changed
+            .iter()
+            .map(|group| Mark::new(Key::new("group", self.okta.name(), &group.id), Lane::Sweep))
+            .collect();
+        if !marks.is_empty() {
+            self.store.mark(marks, now).await?;
+        }
+        // The directory's own clock, so that ours may be wrong.
+        let latest = changed.iter().filter_map(|group| group.members_changed.as_deref()).max();
+        if let Some(latest) = latest {
+            self.store.put(&name, latest).await?;
+        }
+        Ok(changed.len())
+    }
+}

@@ -1,0 +1,86 @@
+//! What a group is called at the target.
+
+use regex::Regex;
+use serde::{Deserialize, Serialize, Serializer};
+
+use super::MappingError;
+
+/// Letters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Case {
+    /// All small.
+    Lower,
+    /// All capital.
+    Upper,
+}
+
+/// A regular expression, and what takes the place of what fits (`$1` is a group of it).
+pub type Replacement = (Regex, String);
+
+/// Reads replacements.
+pub fn replacements(pairs: &[(String, String)]) -> Result<Vec<Replacement>, MappingError> {
+    let read = |(from, with): &(String, String)| match Regex::new(from) {
+        Ok(regex) => Ok((regex, with.clone())),
+        Err(error) => Err(MappingError::Replace { text: from.clone(), why: error.to_string() }),
+    };
+    pairs.iter().map(read).collect()
+}
+
+fn text<S: Serializer>(list: &[Replacement], to: S) -> Result<S::Ok, S::Error> {
+    to.collect_seq(list.iter().map(|(from, with)| (from.as_str(), with)))
+}
+
+/// How a name is made of another, in this order.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Naming {
+    /// Taken off the front, where it is there.
+    pub strip_prefix: Option<String>,
+    /// Taken off the end, where it is there.
+    pub strip_suffix: Option<String>,
+    /// What fits is replaced.
+    #[serde(serialize_with = "text")]
+    pub replace: Vec<Replacement>,
+    /// Letters.
+    pub case: Option<Case>,
+    /// Put before it.
+    pub prefix: Option<String>,
+}
+
+impl Naming {
+    /// The name at the target.
+    pub fn of(&self, name: &str) -> String {
+        let strip = |text: &'_ Option<String>| text.clone().unwrap_or_default();
+        let name = name.strip_prefix(&strip(&self.strip_prefix)).unwrap_or(name);
+        let name = name.strip_suffix(&strip(&self.strip_suffix)).unwrap_or(name);
+        let mut name = name.to_owned();
+        for (from, with) in &self.replace {
+            name = from.replace_all(&name, with.as_str()).into_owned();
+        }
+        match self.case {
+            Some(Case::Lower) => name = name.to_lowercase(),
+            Some(Case::Upper) => name = name.to_uppercase(),
+            None => {}
+        }
+        format!("{}{name}", self.prefix.as_deref().unwrap_or_default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_made_of_another() {
+        let naming = Naming {
+            strip_prefix: Some("AWS_".into()),
+            case: Some(Case::Lower),
+            prefix: Some("sso-".into()),
+            replace: replacements(&[("[ _]+".into(), "-".into())]).unwrap(),
+            ..Naming::default()
+        };
+        assert_eq!(naming.of("AWS_Data Base_Admins"), "sso-data-base-admins");
+        assert_eq!(naming.of("Ops"), "sso-ops", "what is not there is not taken off");
+        assert_eq!(Naming::default().of("AWS_Ops"), "AWS_Ops");
+    }
+}

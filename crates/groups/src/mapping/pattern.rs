@@ -1,0 +1,78 @@
+//! Which groups are meant: a glob (`AWS_*`), a regular expression (`/^AWS_/`), or an id (`id:00g...`).
+
+use std::fmt;
+use std::str::FromStr;
+
+use globset::{Glob, GlobMatcher};
+use regex::Regex;
+use serde::{Serialize, Serializer};
+
+use super::MappingError;
+
+#[derive(Clone, Debug)]
+enum Kind {
+    Glob(GlobMatcher),
+    Regex(Regex),
+    Id(String),
+}
+
+/// A pattern.
+#[derive(Clone, Debug)]
+pub struct Pattern {
+    text: String,
+    kind: Kind,
+}
+
+impl Pattern {
+    /// Whether it means a group.
+    pub fn is_for(&self, id: &str, name: &str) -> bool {
+        match &self.kind {
+            Kind::Glob(glob) => glob.is_match(name),
+            Kind::Regex(regex) => regex.is_match(name),
+            Kind::Id(wanted) => wanted == id,
+        }
+    }
+}
+
+impl FromStr for Pattern {
+    type Err = MappingError;
+    fn from_str(text: &str) -> Result<Self, MappingError> {
+        let wrong = |why: String| MappingError::Pattern { text: text.to_owned(), why };
+        let kind = if let Some(id) = text.strip_prefix("id:") {
+            Kind::Id(id.to_owned())
+        } else if let Some(inner) = text.strip_prefix('/').and_then(|text| text.strip_suffix('/')) {
+            Kind::Regex(Regex::new(inner).map_err(|error| wrong(error.to_string()))?)
+        } else if text.is_empty() {
+            return Err(wrong("it is empty".into()));
+        } else {
+            Kind::Glob(Glob::new(text).map_err(|error| wrong(error.to_string()))?.compile_matcher())
+        };
+        Ok(Self { text: text.to_owned(), kind })
+    }
+}
+
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl Serialize for Pattern {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&self.text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_group_is_meant_by_glob_by_expression_or_by_id() {
+        let is = |pattern: &str, name: &str| pattern.parse::<Pattern>().unwrap().is_for("00g1", name);
+        assert!(is("AWS_*", "AWS_Ops") && !is("AWS_*", "My AWS_Ops") && is("*", "any/thing"));
+        assert!(is("/Ops$/", "AWS_Ops") && !is("/^Ops$/", "AWS_Ops"));
+        assert!(is("id:00g1", "x") && !is("id:00g2", "x"));
+        assert!("/(/".parse::<Pattern>().is_err() && "[".parse::<Pattern>().is_err());
+    }
+}

@@ -1,0 +1,110 @@
+//! What a group or a person of a directory makes due: a hook knows neither names nor mappings.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use beadle_engine::worker::{Reconcile, Run};
+use beadle_engine::{Class, Clock, Failure, Key, Lane, Mark, Report, Store};
+
+use crate::mapping::Slot;
+use crate::pairs::Pairs;
+use crate::planner::Directory;
+use crate::sources::SourceGroup;
+
+/// The kind of key of a group of a target.
+pub const KIND: &str = "target-group";
+
+/// Reconciles `group` and `user` keys of one directory: they only mark others.
+pub struct Marker {
+    /// The directory.
+    pub source: String,
+    /// Its targets.
+    pub directories: HashMap<String, Directory>,
+    /// Where keys are marked.
+    pub store: Arc<dyn Store>,
+    /// Time.
+    pub clock: Clock,
+}
+
+#[async_trait]
+impl Reconcile for Marker {
+    async fn reconcile(&self, run: &Run) -> Result<Report, Failure> {
+        let key = &run.lease.key;
+        let keys = match key.kind() {
+            "user" => self.of_person(key.id()).await?,
+            _ => self.of_group(key.id()).await?,
+        };
+        let marks: Vec<Mark> = keys.into_iter().map(|key| Mark::new(key, Lane::Event)).collect();
+        if !marks.is_empty() {
+            self.store.mark(marks, self.clock.now()).await?;
+        }
+        Ok(Report {
+            subject: key.to_string(),
+            steps: Vec::new(),
+            unknowns: Vec::new(),
+            skipped: None,
+            failure: None,
+        })
+    }
+}
+
+impl Marker {
+    fn source(&self) -> Result<&Arc<dyn crate::sources::Source>, Failure> {
+        let any = self.directories.values().next();
+        any.ok_or_else(|| {
+            Failure::new(Class::Rejected, format!("no mapping takes groups of {}", self.source))
+        })?
+        .source(&self.source)
+    }
+
+    async fn of_group(&self, id: &str) -> Result<BTreeSet<Key>, Failure> {
+        if self.directories.is_empty() {
+            return Ok(BTreeSet::new());
+        }
+        let group = self.source()?.group(id).await?;
+        self.of_found(id, group.as_ref()).await
+    }
+
+    /// What it is part of now, and what it was part of.
+    async fn of_found(&self, id: &str, group: Option<&SourceGroup>) -> Result<BTreeSet<Key>, Failure> {
+        let mut keys = BTreeSet::new();
+        let own = format!("{}/{id}", self.source);
+        for (name, directory) in &self.directories {
+            if let Some(group) = group {
+                for (target, slot) in directory.mappings().slots(&self.source, id, &group.name) {
+                    if target == *name {
+                        keys.insert(Key::new(KIND, name, slot));
+                    }
+                }
+            }
+            for (slot, pair) in Pairs(Some(self.store.clone())).all(name).await? {
+                if pair.sources.contains(&own) {
+                    keys.insert(Key::new(KIND, name, slot));
+                }
+            }
+        }
+        Ok(keys)
+    }
+
+    /// The groups that the person is in, and those that the targets have the person in.
+    async fn of_person(&self, id: &str) -> Result<BTreeSet<Key>, Failure> {
+        let mut keys = BTreeSet::new();
+        if self.directories.is_empty() {
+            return Ok(keys);
+        }
+        for group in self.source()?.groups_of(id).await? {
+            keys.extend(self.of_found(&group.id, Some(&group)).await?);
+        }
+        for (name, directory) in &self.directories {
+            let has: BTreeSet<String> = directory.target.groups_of(id).await?.into_iter().collect();
+            if has.is_empty() {
+                continue;
+            }
+            let pairs: Vec<(Slot, _)> = Pairs(Some(self.store.clone())).all(name).await?;
+            let its = pairs.into_iter().filter(|(_, pair)| has.contains(&pair.group));
+            keys.extend(its.map(|(slot, _)| Key::new(KIND, name, slot)));
+        }
+        Ok(keys)
+    }
+}

@@ -1,0 +1,60 @@
+//! Which group of a target is ours: remembered, so that a rename on one side is a rename on the other.
+
+use std::sync::Arc;
+
+use beadle_engine::{Failure, Store};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::mapping::Slot;
+
+/// What is remembered of a group.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Pair {
+    /// The target's id of it.
+    pub(crate) group: String,
+    /// What it is called, as we gave it.
+    pub(crate) name: String,
+    /// What its source is called, so that its mapping is known when the source is gone.
+    pub(crate) from: String,
+    /// The groups of directories that it is made of, as `source/id`.
+    pub(crate) sources: Vec<String>,
+}
+
+/// All that is remembered. Without a store, nothing is.
+#[derive(Clone, Default)]
+pub(crate) struct Pairs(pub(crate) Option<Arc<dyn Store>>);
+
+fn note(target: &str, slot: &str) -> String {
+    format!("pair:{target}:{slot}")
+}
+
+impl Pairs {
+    pub(crate) async fn of(&self, target: &str, slot: &Slot) -> Result<Option<Pair>, Failure> {
+        let Some(store) = &self.0 else { return Ok(None) };
+        let text = store.get(&note(target, &slot.to_string())).await?;
+        Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
+    }
+
+    pub(crate) async fn keep(&self, target: &str, slot: &Slot, pair: &Pair) -> Result<(), Failure> {
+        let Some(store) = &self.0 else { return Ok(()) };
+        Ok(store.put(&note(target, &slot.to_string()), &json!(pair).to_string()).await?)
+    }
+
+    pub(crate) async fn forget(&self, target: &str, slot: &Slot) -> Result<(), Failure> {
+        let Some(store) = &self.0 else { return Ok(()) };
+        Ok(store.forget(&note(target, &slot.to_string())).await?)
+    }
+
+    /// Everything that is remembered of a target.
+    pub(crate) async fn all(&self, target: &str) -> Result<Vec<(Slot, Pair)>, Failure> {
+        let Some(store) = &self.0 else { return Ok(Vec::new()) };
+        let prefix = note(target, "");
+        let notes = store.notes(&prefix).await?;
+        let read = |(name, text): (String, String)| {
+            let slot = name.strip_prefix(&prefix)?.parse().ok()?;
+            Some((slot, serde_json::from_str(&text).ok()?))
+        };
+        Ok(notes.into_iter().filter_map(read).collect())
+    }
+}

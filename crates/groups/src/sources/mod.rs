@@ -1,0 +1,55 @@
+//! Where it is declared who is in a group.
+
+mod okta;
+
+use async_trait::async_trait;
+use beadle_engine::Failure;
+
+pub use okta::OktaSource;
+
+/// A group of a directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceGroup {
+    /// Its id, which stays.
+    pub id: String,
+    /// Its name, which may change.
+    pub name: String,
+    /// How many members the directory says it has.
+    pub count: Option<u64>,
+}
+
+/// A person.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Person {
+    /// The directory's id of them, which stays.
+    pub id: String,
+    /// What they sign in with.
+    pub login: String,
+    /// Their address.
+    pub email: Option<String>,
+    /// Given name.
+    pub given: String,
+    /// Family name.
+    pub family: String,
+    /// As they want to be called.
+    pub display: String,
+    /// Their access should go.
+    pub is_leaving: bool,
+    /// How it stands with them, in the directory's word.
+    pub status: String,
+}
+
+/// A directory.
+#[async_trait]
+pub trait Source: Send + Sync + 'static {
+    /// All groups.
+    async fn groups(&self) -> Result<Vec<SourceGroup>, Failure>;
+    /// One group, with its count; `None` where there is none.
+    async fn group(&self, id: &str) -> Result<Option<SourceGroup>, Failure>;
+    /// Everybody in a group, complete or not at all.
+    async fn members(&self, group: &SourceGroup) -> Result<Vec<Person>, Failure>;
+    /// One person, asked for alone; `None` where there is none.
+    async fn person(&self, id: &str) -> Result<Option<Person>, Failure>;
+    /// The groups that a person is in.
+    async fn groups_of(&self, person: &str) -> Result<Vec<SourceGroup>, Failure>;
+}

@@ -1,0 +1,80 @@
+//! Okta's groups.
+
+use async_trait::async_trait;
+use beadle_engine::{Class, Failure};
+use beadle_okta::{Group, Okta, Status, User};
+
+use super::{Person, Source, SourceGroup};
+
+/// Groups of an Okta organisation.
+#[derive(Clone)]
+pub struct OktaSource {
+    okta: Okta,
+    leaving: Vec<Status>,
+}
+
+impl OktaSource {
+    /// `leaving`: the statuses of those whose access should go.
+    pub fn new(okta: Okta, leaving: Vec<Status>) -> Self {
+        Self { okta, leaving }
+    }
+
+    /// What it reads.
+    pub fn okta(&self) -> &Okta {
+        &self.okta
+    }
+
+    fn person(&self, user: User) -> Person {
+        let profile = user.profile;
+        let given = profile.first_name.unwrap_or_default();
+        let family = profile.last_name.unwrap_or_default();
+        let display = profile.display_name.unwrap_or_else(|| format!("{given} {family}").trim().to_owned());
+        Person {
+            is_leaving: self.leaving.contains(&user.status),
+            status: user.status.to_string(),
+            id: user.id,
+            email: profile.email,
+            display: if display.is_empty() { profile.login.clone() } else { display },
+            login: profile.login,
+            given,
+            family,
+        }
+    }
+}
+
+fn group(group: Group) -> SourceGroup {
+    SourceGroup { id: group.id, name: group.name, count: group.count }
+}
+
+#[async_trait]
+impl Source for OktaSource {
+    async fn groups(&self) -> Result<Vec<SourceGroup>, Failure> {
+        Ok(self.okta.groups().await?.into_iter().map(group).collect())
+    }
+
+    async fn group(&self, id: &str) -> Result<Option<SourceGroup>, Failure> {
+        Ok(self.okta.group(id).await?.map(group))
+    }
+
+    async fn members(&self, group: &SourceGroup) -> Result<Vec<Person>, Failure> {
+        let unknown = |why: String| Failure::new(Class::Retry, format!("group {}: {why}", group.name));
+        let users = self.okta.members(&group.id).await?;
+        let users = users.ok_or_else(|| unknown("it went away while it was read".into()))?;
+        let count = group.count.ok_or_else(|| unknown("Okta did not say how many members it has".into()))?;
+        if (users.len() as u64) < count {
+            return Err(unknown(format!(
+                "the list of its members came back short ({} of {count})",
+                users.len()
+            )));
+        }
+        Ok(users.into_iter().map(|user| OktaSource::person(self, user)).collect())
+    }
+
+    async fn person(&self, id: &str) -> Result<Option<Person>, Failure> {
+        Ok(self.okta.user(id).await?.map(|user| OktaSource::person(self, user)))
+    }
+
+    async fn groups_of(&self, person: &str) -> Result<Vec<SourceGroup>, Failure> {
+        Ok(self.okta.groups_of(person).await?.into_iter().map(group).collect())
+    }
+}

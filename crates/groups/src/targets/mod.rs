@@ -1,0 +1,99 @@
+//! Where groups are made so.
+
+mod scim;
+
+use async_trait::async_trait;
+use beadle_engine::Failure;
+
+use crate::sources::Person;
+
+pub use self::scim::{ScimReader, ScimWriter};
+
+/// A group of a target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TargetGroup {
+    /// Its id, which stays.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// The id that its owner gave it.
+    pub external_id: Option<String>,
+}
+
+/// A user of a target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// Its id, which stays.
+    pub id: String,
+    /// What it is called, where the target shows it.
+    pub name: Option<String>,
+    /// The person that it is, by the directory's id, where the target shows it.
+    pub person: Option<String>,
+    /// Its address, where the target shows it.
+    pub email: Option<String>,
+}
+
+impl Account {
+    /// Its name for people.
+    pub fn label(&self) -> &str {
+        self.name.as_deref().unwrap_or(&self.id)
+    }
+}
+
+/// Whether a person has an account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// This one.
+    Account(Account),
+    /// None.
+    Missing,
+    /// One that looks like it and belongs to somebody else, or may: it is not taken for it.
+    Another(String),
+}
+
+/// Reads a target.
+#[async_trait]
+pub trait TargetReader: Send + Sync + 'static {
+    /// The group of this id; `None` where there is none.
+    async fn group(&self, id: &str) -> Result<Option<TargetGroup>, Failure>;
+    /// The group of this name; `None` where there is none.
+    async fn group_named(&self, name: &str) -> Result<Option<TargetGroup>, Failure>;
+    /// What a group is called, as far as that is known from the last look at all of them.
+    fn known_name(&self, id: &str) -> Option<String>;
+    /// Looks at all groups anew.
+    async fn look(&self) -> Result<usize, Failure>;
+    /// Everybody in a group, complete or not at all; `None` where there is no such group.
+    async fn members(&self, id: &str) -> Result<Option<Vec<Account>>, Failure>;
+    /// The account of each of these people.
+    async fn find(&self, people: &[Person]) -> Vec<Result<Found, Failure>>;
+    /// The ids of the groups that a person is in.
+    async fn groups_of(&self, person: &str) -> Result<Vec<String>, Failure>;
+    /// The most members that one request may change.
+    fn changes_at_once(&self) -> usize;
+}
+
+/// An account that a target does not take, alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// Its id.
+    pub account: String,
+    /// What the target said.
+    pub why: String,
+}
+
+/// Writes to a target. Doing it twice does no harm.
+#[async_trait]
+pub trait TargetWriter: Send + Sync + 'static {
+    /// Makes a group, or finds the one that was made before with this id of its owner.
+    async fn create(&self, name: &str, external_id: &str) -> Result<TargetGroup, Failure>;
+    /// Gives it another name, in place.
+    async fn rename(&self, group: &str, name: &str) -> Result<(), Failure>;
+    /// Adds members.
+    async fn add(&self, group: &str, accounts: &[String]) -> Result<Vec<Refused>, Failure>;
+    /// Takes members out.
+    async fn remove(&self, group: &str, accounts: &[String]) -> Result<Vec<Refused>, Failure>;
+    /// Deletes it.
+    async fn delete(&self, group: &str) -> Result<(), Failure>;
+    /// Makes an account, or brings it up to date, for a person.
+    async fn provision(&self, person: &Person) -> Result<Account, Failure>;
+}

@@ -1,0 +1,266 @@
+//! Groups of a SCIM 2.0 server.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use beadle_engine::{Class, Failure};
+use beadle_scim::{Group, NewUser, Reader, User, Writer};
+
+use super::{Account, Found, Refused, TargetGroup, TargetReader, TargetWriter};
+use crate::sources::Person;
+
+/// From so many people on who are looked for at once, all users are read: a page of them costs as much as one of them.
+const MANY: usize = 20;
+
+/// What was seen before. It saves questions, and nobody is taken out of a group because of it.
+#[derive(Default)]
+struct Seen {
+    /// Names by group id.
+    names: HashMap<String, String>,
+    /// Accounts by the id of the person.
+    people: HashMap<String, Account>,
+    /// People by the id of the account.
+    accounts: HashMap<String, Account>,
+    /// How many users there are, when all were read.
+    users: usize,
+}
+
+/// Reads a SCIM server's groups.
+pub struct ScimReader {
+    scim: Reader,
+    seen: Mutex<Seen>,
+}
+
+fn email(user: &User) -> Option<String> {
+    let emails = user.other.get("emails")?.as_array()?;
+    let first = emails.iter().find(|email| email["primary"] == true).or(emails.first())?;
+    first["value"].as_str().map(str::to_owned)
+}
+
+fn account(user: User) -> Account {
+    let email = email(&user);
+    let person = user.external_id.filter(|id| !id.is_empty());
+    Account { id: user.id, name: Some(user.user_name), person, email }
+}
+
+fn target(group: Group) -> TargetGroup {
+    TargetGroup { id: group.id, name: group.name, external_id: group.external_id }
+}
+
+impl ScimReader {
+    /// A reader of this server's groups.
+    pub fn new(scim: Reader) -> Self {
+        Self { scim, seen: Mutex::default() }
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn remember(&self, account: &Account) {
+        let mut seen = self.seen();
+        if let Some(person) = &account.person {
+            seen.people.insert(person.clone(), account.clone());
+        }
+        seen.accounts.insert(account.id.clone(), account.clone());
+    }
+
+    async fn all_users(&self) -> Result<(), Failure> {
+        let users = self.scim.users().await?;
+        self.seen().users = users.len();
+        for user in users {
+            self.remember(&account(user));
+        }
+        Ok(())
+    }
+
+    async fn find_one(&self, person: &Person) -> Result<Found, Failure> {
+        if let Some(known) = self.seen().people.get(&person.id).cloned() {
+            return Ok(Found::Account(known));
+        }
+        if let Some(user) = self.scim.user_with_external_id(&person.id).await? {
+            let found = account(user);
+            self.remember(&found);
+            return Ok(Found::Account(found));
+        }
+        match self.scim.user_named(&person.login).await?.map(account) {
+            // It carries nobody's id, or carried none yet: the name is who it is.
+            Some(found) if found.person.is_none() => {
+                self.remember(&found);
+                Ok(Found::Account(found))
+            }
+            Some(found) => Ok(Found::Another(format!(
+                "the user {} of the target has the externalId {}, and {} is {} in the directory: another person; mend the \
+                 externalId at the target, or the login",
+                found.label(),
+                found.person.as_deref().unwrap_or_default(),
+                person.login,
+                person.id
+            ))),
+            None => Ok(Found::Missing),
+        }
+    }
+}
+
+#[async_trait]
+impl TargetReader for ScimReader {
+    async fn group(&self, id: &str) -> Result<Option<TargetGroup>, Failure> {
+        Ok(self.scim.group(id).await?.map(target))
+    }
+
+    async fn group_named(&self, name: &str) -> Result<Option<TargetGroup>, Failure> {
+        Ok(self.scim.group_named(name).await?.map(target))
+    }
+
+    fn known_name(&self, id: &str) -> Option<String> {
+        self.seen().names.get(id).cloned()
+    }
+
+    async fn look(&self) -> Result<usize, Failure> {
+        let groups = self.scim.groups().await?;
+        let count = groups.len();
+        self.seen().names = groups.into_iter().map(|group| (group.id, group.name)).collect();
+        Ok(count)
+    }
+
+    async fn members(&self, id: &str) -> Result<Option<Vec<Account>>, Failure> {
+        let Some(members) = self.scim.members(id).await? else { return Ok(None) };
+        // AWS finds nobody in a group that there is not.
+        if members.is_empty() && self.scim.group(id).await?.is_none() {
+            return Ok(None);
+        }
+        let bare = members.iter().filter(|member| member.user.is_none());
+        let strange = bare.filter(|member| !self.seen().accounts.contains_key(&member.id)).count();
+        if strange > 0 {
+            self.all_users().await?;
+        }
+        let mut accounts = Vec::with_capacity(members.len());
+        for member in members {
+            let found = match member.user {
+                Some(user) => {
+                    let found = account(user);
+                    self.remember(&found);
+                    found
+                }
+                None => self.seen().accounts.get(&member.id).cloned().unwrap_or(Account {
+                    id: member.id,
+                    name: None,
+                    person: None,
+                    email: None,
+                }),
+            };
+            accounts.push(found);
+        }
+        Ok(Some(accounts))
+    }
+
+    async fn find(&self, people: &[Person]) -> Vec<Result<Found, Failure>> {
+        let strange = people.iter().filter(|person| !self.seen().people.contains_key(&person.id)).count();
+        if strange >= MANY.max(self.seen().users / 100)
+            && let Err(failure) = self.all_users().await
+        {
+            return people.iter().map(|_| Err(failure.clone())).collect();
+        }
+        let mut found = Vec::with_capacity(people.len());
+        for person in people {
+            found.push(self.find_one(person).await);
+        }
+        found
+    }
+
+    async fn groups_of(&self, person: &str) -> Result<Vec<String>, Failure> {
+        let Some(user) = self.scim.user_with_external_id(person).await? else { return Ok(Vec::new()) };
+        Ok(self.scim.groups_of(&user.id).await?.into_iter().map(|group| group.id).collect())
+    }
+
+    fn changes_at_once(&self) -> usize {
+        self.scim.dialect().changes
+    }
+}
+
+/// Writes a SCIM server's groups.
+pub struct ScimWriter {
+    scim: Writer,
+    reader: Reader,
+}
+
+impl ScimWriter {
+    /// A writer of this server's groups.
+    pub fn new(scim: Writer, reader: Reader) -> Self {
+        Self { scim, reader }
+    }
+}
+
+fn refused(list: Vec<beadle_scim::Refused>) -> Vec<Refused> {
+    list.into_iter().map(|one| Refused { account: one.member, why: one.why }).collect()
+}
+
+#[async_trait]
+impl TargetWriter for ScimWriter {
+    async fn create(&self, name: &str, external_id: &str) -> Result<TargetGroup, Failure> {
+        if let Some(made) = self.scim.create_group(name, external_id).await? {
+            return Ok(target(made));
+        }
+        // There is one of this name, or with this id: the echo of what we made before, or somebody else's.
+        match self.reader.group_named(name).await? {
+            Some(found) if found.external_id.as_deref() == Some(external_id) => Ok(target(found)),
+            Some(_) => {
+                let text = format!(
+                    "the target has a group {name} that is not ours; rename one of them, or say adopt = true"
+                );
+                Err(Failure::new(Class::Rejected, text))
+            }
+            None => {
+                let text =
+                    format!("the target says that {name} is there, and does not show it; trying again");
+                Err(Failure::new(Class::Retry, text))
+            }
+        }
+    }
+
+    async fn rename(&self, group: &str, name: &str) -> Result<(), Failure> {
+        self.scim.rename_group(group, name).await
+    }
+
+    async fn add(&self, group: &str, accounts: &[String]) -> Result<Vec<Refused>, Failure> {
+        Ok(refused(self.scim.add_members(group, accounts).await?))
+    }
+
+    async fn remove(&self, group: &str, accounts: &[String]) -> Result<Vec<Refused>, Failure> {
+        Ok(refused(self.scim.remove_members(group, accounts).await?))
+    }
+
+    async fn delete(&self, group: &str) -> Result<(), Failure> {
+        self.scim.delete_group(group).await
+    }
+
+    async fn provision(&self, person: &Person) -> Result<Account, Failure> {
+        let user = NewUser {
+            user_name: person.login.clone(),
+            external_id: person.id.clone(),
+            given: person.given.clone(),
+            family: person.family.clone(),
+            display: person.display.clone(),
+            email: person.email.clone(),
+        };
+        if let Some(made) = self.scim.create_user(&user).await? {
+            return Ok(account(made));
+        }
+        let found = match self.reader.user_with_external_id(&person.id).await? {
+            Some(found) => Some(found),
+            None => self.reader.user_named(&person.login).await?,
+        };
+        let found = found.filter(|found| found.external_id.as_ref().is_none_or(|id| *id == person.id));
+        let Some(found) = found else {
+            let text = format!("the target has a user {} that is another person", person.login);
+            return Err(Failure::new(Class::Rejected, text));
+        };
+        let values: Vec<_> =
+            user.differences(&found).into_iter().map(|(name, _, after)| (name, after)).collect();
+        if !values.is_empty() {
+            self.scim.update_user(&found.id, &values).await?;
+        }
+        Ok(account(found))
+    }
+}

@@ -1,0 +1,160 @@
+//! The writes of one group.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use beadle_engine::apply::Session;
+use beadle_engine::{Change, Class, Clock, Failure, Key, Plan, Store, Writer};
+use tokio::sync::Mutex;
+
+use crate::mapping::Slot;
+use crate::pairs::{Pair, Pairs};
+use crate::planner::{What, Write};
+use crate::targets::{Refused, TargetWriter};
+
+/// Nobody is taken out because of what was read longer ago.
+const OLDEST: Duration = Duration::from_secs(120);
+
+/// Writes the groups of one target.
+#[derive(Clone)]
+pub struct GroupWriter {
+    target: Arc<dyn TargetWriter>,
+    name: String,
+    clock: Clock,
+    pairs: Pairs,
+}
+
+impl GroupWriter {
+    /// A writer that remembers in `store` which groups are ours.
+    pub fn new(
+        target: Arc<dyn TargetWriter>,
+        name: &str,
+        clock: Clock,
+        store: Option<Arc<dyn Store>>,
+    ) -> Self {
+        Self { target, name: name.to_owned(), clock, pairs: Pairs(store) }
+    }
+}
+
+struct Run {
+    writer: GroupWriter,
+    slot: Slot,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    pair: Option<Pair>,
+    /// Accounts that were made in this run, by person.
+    made: HashMap<String, String>,
+}
+
+#[async_trait]
+impl Writer<Write> for GroupWriter {
+    async fn open(&self, key: &Key, _: &Plan<Write>) -> Result<Box<dyn Session<Write>>, Failure> {
+        let slot: Slot = key.id().parse().map_err(|why: String| Failure::new(Class::Rejected, why))?;
+        let pair = self.pairs.of(&self.name, &slot).await?;
+        let state = Mutex::new(State { pair, made: HashMap::new() });
+        Ok(Box::new(Run { writer: self.clone(), slot, state }))
+    }
+}
+
+#[async_trait]
+impl Session<Write> for Run {
+    async fn write(&self, change: &Change<Write>) -> Result<(), Failure> {
+        let Write { facts, what } = &change.write;
+        let target = &self.writer.target;
+        let mut state = self.state.lock().await;
+        let pair = |group: String| Pair {
+            group,
+            name: facts.name.clone(),
+            from: facts.from.clone(),
+            sources: facts.sources.clone(),
+        };
+        match what {
+            What::Create => {
+                let made = target.create(&facts.name, &facts.external_id).await?;
+                self.keep(&mut state, pair(made.id)).await
+            }
+            What::Adopt(group) => self.keep(&mut state, pair(group.clone())).await,
+            What::Rename => {
+                let mut known = ours(&state)?;
+                target.rename(&known.group, &facts.name).await?;
+                known.name.clone_from(&facts.name);
+                known.from.clone_from(&facts.from);
+                self.keep(&mut state, known).await
+            }
+            What::Provision(person) => {
+                let made = target.provision(person).await?;
+                state.made.insert(person.id.clone(), made.id);
+                Ok(())
+            }
+            What::Add { accounts, people } => {
+                let mut known = ours(&state)?;
+                let made = people.iter().filter_map(|person| state.made.get(person));
+                let accounts: Vec<String> = accounts.iter().chain(made).cloned().collect();
+                let refused = target.add(&known.group, &accounts).await?;
+                let before = known.sources.len();
+                known.sources.extend(facts.sources.iter().cloned());
+                known.sources.sort();
+                known.sources.dedup();
+                if known.sources.len() != before {
+                    self.keep(&mut state, known).await?;
+                }
+                taken("add", &refused)
+            }
+            What::Remove { accounts, read } => {
+                if self.writer.clock.now().since(*read) > OLDEST {
+                    let text = "what was read is too old to take anybody out; reading it again";
+                    return Err(Failure::new(Class::Conflict, text));
+                }
+                let mut known = ours(&state)?;
+                let refused = target.remove(&known.group, accounts).await?;
+                if known.sources != facts.sources {
+                    known.sources.clone_from(&facts.sources);
+                    self.keep(&mut state, known).await?;
+                }
+                taken("remove", &refused)
+            }
+            What::Delete => {
+                let known = ours(&state)?;
+                target.delete(&known.group).await?;
+                state.pair = None;
+                self.writer.pairs.forget(&self.writer.name, &self.slot).await
+            }
+        }
+    }
+}
+
+impl Run {
+    async fn keep(&self, state: &mut State, pair: Pair) -> Result<(), Failure> {
+        self.writer.pairs.keep(&self.writer.name, &self.slot, &pair).await?;
+        state.pair = Some(pair);
+        Ok(())
+    }
+}
+
+fn ours(state: &State) -> Result<Pair, Failure> {
+    let none = || {
+        Failure::new(
+            Class::Conflict,
+            "which group of the target is meant is no longer known; reading it again",
+        )
+    };
+    state.pair.clone().ok_or_else(none)
+}
+
+/// Whom the target does not take is told one by one; the others were.
+fn taken(what: &str, refused: &[Refused]) -> Result<(), Failure> {
+    let Some(first) = refused.first() else { return Ok(()) };
+    let text = match refused.len() {
+        1 => format!("the target does not let us {what} {}: {}", first.account, first.why),
+        more => format!(
+            "the target does not let us {what} {more} accounts, the first {}: {}",
+            first.account, first.why
+        ),
+    };
+    Err(Failure::new(Class::Rejected, text))
+}

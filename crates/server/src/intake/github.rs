@@ -1,0 +1,57 @@
+//! `POST /hooks/github`.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::Response;
+use beadle_engine::Accepted;
+use beadle_hooks::github::{self, ContentType, Headers, Refusal};
+use http::{HeaderMap, StatusCode};
+
+use super::{Intake, Problem, header};
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        let why = refusal.to_string();
+        let status = match refusal {
+            Refusal::NotConfigured(who) => return Self::NotConfigured(who, why),
+            Refusal::MediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Refusal::Unsigned | Refusal::BadSignature => StatusCode::UNAUTHORIZED,
+            Refusal::Header(_) | Refusal::Body(_) => StatusCode::BAD_REQUEST,
+        };
+        Self::Refused(status, why)
+    }
+}
+
+pub(super) async fn deliver(State(intake): State<Arc<Intake>>, headers: HeaderMap, body: Body) -> Response {
+    let started = intake.clock.now();
+    let received = receive(&intake, &headers, body).await;
+    intake.respond(received, started).await
+}
+
+async fn receive(intake: &Intake, headers: &HeaderMap, body: Body) -> Result<Accepted, Problem> {
+    let text = |name: &str| header(headers, name);
+    let declared = intake.declared(headers)?;
+    // Before the body is read: what is refused for its headers costs nothing.
+    ContentType::parse(text("content-type").unwrap_or_default())?;
+    if !headers.contains_key("x-hub-signature-256") {
+        return Err(Refusal::Unsigned.into());
+    }
+    let (body, _room) = intake.body(body, declared, intake.limits.patience).await?;
+    let headers = Headers {
+        signature: text("x-hub-signature-256"),
+        event: text("x-github-event"),
+        delivery: text("x-github-delivery"),
+        content_type: text("content-type"),
+        target_type: text("x-github-hook-installation-target-type"),
+        target_id: text("x-github-hook-installation-target-id"),
+    };
+    let verified = github::receive(&intake.senders.github, headers, body, intake.clock.now())?;
+    let marked = !verified.marks.is_empty();
+    let accepted = intake.store.accept(verified.delivery, verified.marks).await?;
+    if marked && accepted == Accepted::Stored {
+        intake.bell.notify_one();
+    }
+    Ok(accepted)
+}

@@ -1,0 +1,72 @@
+//! `/hooks/okta`: `GET` is Okta's verification of the address, `POST` a delivery.
+//!
+//! <https://developer.okta.com/docs/guides/event-hook-implementation/>
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use beadle_engine::Accepted;
+use beadle_hooks::okta::{self, Refusal};
+use futures::future::try_join_all;
+use http::{HeaderMap, StatusCode};
+use serde_json::json;
+
+use super::{Intake, Problem, answer, header};
+
+/// Okta waits three seconds for an answer, and sends what got none only once more.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// No challenge of Okta's is longer.
+const LONGEST: usize = 1024;
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        let status = match refusal {
+            Refusal::Unproved => StatusCode::UNAUTHORIZED,
+            Refusal::Body(_) => StatusCode::BAD_REQUEST,
+        };
+        Self::Refused(status, refusal.to_string())
+    }
+}
+
+/// Okta asks before it sends anything, and proves nothing: the answer is what it said itself.
+pub(super) async fn verify(headers: HeaderMap) -> Response {
+    match header(&headers, "x-okta-verification-challenge") {
+        Some(challenge) if challenge.len() <= LONGEST => {
+            Json(json!({ "verification": challenge })).into_response()
+        }
+        _ => {
+            answer(StatusCode::BAD_REQUEST, "x-okta-verification-challenge is missing; deliveries are POSTed")
+        }
+    }
+}
+
+pub(super) async fn deliver(State(intake): State<Arc<Intake>>, headers: HeaderMap, body: Body) -> Response {
+    let started = intake.clock.now();
+    let received = receive(&intake, &headers, body).await;
+    intake.respond(received, started).await
+}
+
+async fn receive(intake: &Intake, headers: &HeaderMap, body: Body) -> Result<Accepted, Problem> {
+    let declared = intake.declared(headers)?;
+    let value = |name: &str| headers.get(name).map(http::HeaderValue::as_bytes);
+    // Before the body is read: who proves nothing costs nothing.
+    let sender = okta::sender(&intake.senders.okta, &value)?;
+    let (body, _room) = intake.body(body, declared, PATIENCE).await?;
+    let verified = okta::receive(sender, body, intake.clock.now())?;
+    // The events first: where the process ends between, Okta sends the delivery again, and what is known stays so.
+    let events = verified.events.into_iter().map(|(event, marks)| async move {
+        let marked = !marks.is_empty();
+        let accepted = intake.store.accept(event, marks).await?;
+        Ok::<bool, Problem>(marked && accepted == Accepted::Stored)
+    });
+    let marked = try_join_all(events).await?.contains(&true);
+    let accepted = intake.store.accept(verified.delivery, Vec::new()).await?;
+    if marked {
+        intake.bell.notify_one();
+    }
+    Ok(accepted)
+}

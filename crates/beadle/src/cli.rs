@@ -6,9 +6,10 @@ use std::time::Duration;
 use beadle_repositories::Shard;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-/// Keeps GitHub repositories as a policy declares them: in seconds when something changes, and on every sweep.
+/// Keeps GitHub repositories as a policy declares them, and access groups as a directory does: in seconds when something
+/// changes, and on every sweep.
 ///
-/// Begin with `beadle demo` (a simulated GitHub, nothing to set up), then write a beadle.toml (`beadle example`), look
+/// Begin with `beadle demo` (simulated vendors, nothing to set up), then write a beadle.toml (`beadle example`), look
 /// at `beadle plan`, and run `beadle serve`. A new organisation starts in mode `observe`: Beadle plans, and writes
 /// nothing until you say so.
 #[derive(Debug, Parser)]
@@ -81,8 +82,8 @@ pub(crate) enum LogFormat {
 pub(crate) enum Command {
     /// Show what would be changed; change nothing
     ///
-    /// Reads every repository (or those named) and the policy, and prints what differs, with the policy line that asks
-    /// for it and the risk of every change. Exit code: 0 nothing to do, 2 changes are pending, 1 an error.
+    /// Reads every repository and group (or those named) and what is declared of them, and prints what differs, with the
+    /// line that asks for it and the risk of every change. Exit code: 0 nothing to do, 2 changes are pending, 1 an error.
     Plan(PlanArgs),
     /// Make it so: plan, ask, write, print each result
     ///
@@ -90,11 +91,11 @@ pub(crate) enum Command {
     /// something would be removed, weakened or exposed. Exit code: 0 as declared now, 2 something is held, 1 something
     /// failed.
     Apply(ApplyArgs),
-    /// Make it so over all repositories, or a share of them, without asking; for CI jobs
+    /// Make it so over all repositories and groups, or a share of them, without asking; for CI jobs
     ///
     /// Ends in one summary. Where there is no store, the guard's limits (and GitHub's) are divided by the number of
     /// shards, and what was held passes with --approve. Exit code: 0 as declared now, 2 something is held, 1 something
-    /// failed, is unknown, or the list of repositories came back short.
+    /// failed, is unknown, or a list came back short.
     Sweep(SweepArgs),
     /// Add up the plans of all shards, before any of them writes
     ///
@@ -218,9 +219,38 @@ pub(crate) struct Selection {
     /// Only this repository; may be given more than once.
     #[arg(long, value_name = "NAME")]
     pub(crate) repo: Vec<String>,
-    /// Only this share of the repositories, as `1/4`; the organisation itself belongs to the first.
-    #[arg(long, value_name = "I/N", default_value_t, hide_default_value = true, conflicts_with = "repo")]
+    /// Only the groups of this target.
+    #[arg(long, value_name = "TARGET", conflicts_with_all = ["org", "repo"])]
+    pub(crate) target: Option<String>,
+    /// Only this group, by its name at the directory or at the target; may be given more than once.
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["org", "repo"])]
+    pub(crate) group: Vec<String>,
+    /// Only this share of the repositories, as `1/4`; the organisation itself and all groups belong to the first.
+    #[arg(
+        long,
+        value_name = "I/N",
+        default_value_t,
+        hide_default_value = true,
+        conflicts_with_all = ["repo", "group"]
+    )]
     pub(crate) shard: Shard,
+}
+
+impl Selection {
+    /// Whether repositories are meant.
+    pub(crate) fn repositories(&self) -> bool {
+        self.target.is_none() && self.group.is_empty()
+    }
+
+    /// Whether groups are meant.
+    pub(crate) fn groups(&self) -> bool {
+        self.org.is_none() && self.repo.is_empty() && self.shard.is_first()
+    }
+
+    /// Whether single things were asked for by name.
+    pub(crate) fn is_by_name(&self) -> bool {
+        !self.repo.is_empty() || !self.group.is_empty()
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -253,15 +283,8 @@ pub(crate) struct ApplyArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct SweepArgs {
-    /// Only this organisation.
-    #[arg(long, value_name = "ORG")]
-    pub(crate) org: Option<String>,
-    /// Only this repository; may be given more than once.
-    #[arg(long, value_name = "NAME")]
-    pub(crate) repo: Vec<String>,
-    /// Only this share of the repositories, as `1/4`.
-    #[arg(long, value_name = "I/N", default_value_t, hide_default_value = true, conflicts_with = "repo")]
-    pub(crate) shard: Shard,
+    #[command(flatten)]
+    pub(crate) selection: Selection,
     /// Keep nothing: no journal, no window, no holds beyond this run.
     #[arg(long)]
     pub(crate) without_store: bool,

@@ -59,14 +59,12 @@ impl<'a> Directories<'a> {
     /// The targets, or the one that was asked for.
     pub(crate) fn wanted(&self, name: Option<&str>) -> anyhow::Result<Vec<&Target<'a>>> {
         let Some(name) = name else { return Ok(self.targets.values().collect()) };
-        match self.targets.get(name) {
-            Some(target) => Ok(vec![target]),
-            None => {
-                let near = nearest(name, self.targets.keys().map(String::as_str));
-                let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
-                bail!("the configuration has no target `{name}`{hint}")
-            }
+        if let Some(target) = self.targets.get(name) {
+            return Ok(vec![target]);
         }
+        let near = nearest(name, self.targets.keys().map(String::as_str));
+        let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+        bail!("the configuration has no target `{name}`{hint}")
     }
 
     /// The budgets of everything, for operators.

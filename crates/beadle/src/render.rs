@@ -9,25 +9,52 @@ use serde_json::{Value, json};
 
 use crate::printer::{Printer, Tone};
 
-/// The plans of one organisation, without the means to write them.
-pub(crate) struct OrgPlan {
-    pub(crate) org: String,
-    pub(crate) mode: Mode,
+/// What a plan is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Half {
+    /// An organisation's repositories, in this mode at most.
+    Repositories(Mode),
+    /// A target's groups; each mapping has a mode of its own.
+    Groups,
+}
+
+impl Half {
+    /// What it is about.
+    pub(crate) fn noun(self) -> &'static str {
+        match self {
+            Self::Repositories(_) => "repositories",
+            Self::Groups => "groups",
+        }
+    }
+}
+
+/// The plans of one organisation or target, without the means to write them.
+pub(crate) struct WholePlan {
+    pub(crate) of: String,
+    pub(crate) half: Half,
     pub(crate) plans: Vec<(Key, Plan<()>)>,
     pub(crate) short: Option<String>,
     pub(crate) unmatched: Vec<String>,
 }
 
-impl OrgPlan {
+impl WholePlan {
     /// Whether anything is to be done, or is not known.
     pub(crate) fn is_pending(&self) -> bool {
         self.short.is_some()
             || self.plans.iter().any(|(_, plan)| !plan.changes.is_empty() || !plan.unknowns.is_empty())
     }
 
-    /// How many repositories it is about; the organisation has a plan of its own beside theirs.
-    pub(crate) fn repositories(&self) -> usize {
-        self.plans.iter().filter(|(key, _)| key.kind() == "repository").count()
+    /// How many repositories or groups it is about; the organisation has a plan of its own beside theirs.
+    pub(crate) fn count(&self) -> usize {
+        self.plans.iter().filter(|(key, _)| key.kind() != "organisation").count()
+    }
+
+    /// What is printed above it.
+    fn head(&self) -> String {
+        match self.half {
+            Half::Repositories(mode) => format!("{} ({mode})", self.of),
+            Half::Groups => self.of.clone(),
+        }
     }
 }
 
@@ -102,7 +129,7 @@ pub(crate) fn outcome(printer: &Printer, result: &StepResult) -> String {
 }
 
 /// A whole plan, for people.
-pub(crate) fn text(printer: &Printer, plan: &OrgPlan) -> String {
+pub(crate) fn text(printer: &Printer, plan: &WholePlan) -> String {
     let mut text = String::new();
     for (_, repository) in &plan.plans {
         if repository.changes.is_empty() && repository.unknowns.is_empty() {
@@ -124,14 +151,14 @@ pub(crate) fn text(printer: &Printer, plan: &OrgPlan) -> String {
         let _ = writeln!(text, "{} {what}", printer.paint(Tone::Notice, "note:"));
     }
     if let Some(short) = &plan.short {
-        let said = format!("the list of repositories is incomplete: {short}");
+        let said = format!("the list of {} is incomplete: {short}", plan.half.noun());
         let _ = writeln!(text, "{} {said}", printer.paint(Tone::Danger, "unknown:"));
     }
     text + &summary(printer, plan)
 }
 
 /// One line over a whole plan.
-pub(crate) fn summary(printer: &Printer, plan: &OrgPlan) -> String {
+pub(crate) fn summary(printer: &Printer, plan: &WholePlan) -> String {
     let mut risks = Risks::default();
     let mut skipped: BTreeMap<&str, usize> = BTreeMap::new();
     let (mut touched, mut unknown) = (0, 0);
@@ -149,15 +176,16 @@ pub(crate) fn summary(printer: &Printer, plan: &OrgPlan) -> String {
         }
     }
     let changes = risks.total();
-    let head = printer.paint(Tone::Heading, format!("{} ({})", plan.org, plan.mode));
+    let head = printer.paint(Tone::Heading, plan.head());
+    let noun = plan.half.noun();
     let mut text = if changes == 0 {
-        format!("{head}: nothing to change in {} repositories", plan.repositories())
+        format!("{head}: nothing to change in {} {noun}", plan.count())
     } else {
         let counts = Risk::ALL.into_iter().filter(|risk| risks.count(*risk) > 0);
         let counts: Vec<String> = counts.map(|risk| format!("{} {risk}", risks.count(risk))).collect();
         format!(
-            "{head}: {changes} changes in {touched} of {} repositories{itself}: {}",
-            plan.repositories(),
+            "{head}: {changes} changes in {touched} of {} {noun}{itself}: {}",
+            plan.count(),
             counts.join(", ")
         )
     };
@@ -171,40 +199,48 @@ pub(crate) fn summary(printer: &Printer, plan: &OrgPlan) -> String {
 }
 
 /// For programs.
-pub(crate) fn json(plans: &[OrgPlan], shard: Shard) -> Value {
-    let organisations: Vec<Value> = plans
-        .iter()
-        .map(|plan| {
-            let repositories: Vec<Value> = plan
-                .plans
-                .iter()
-                .map(|(key, repository)| {
-                    let changes = repository.changes.iter().map(|change| {
-                        let mut shown = json!(change);
-                        shown["digest"] = json!(change.digest(key));
-                        shown["risks"] = json!(change.risks());
-                        shown
-                    });
-                    json!({
-                        "key": key, "name": repository.subject, "changes": changes.collect::<Vec<_>>(),
-                        "unknowns": repository.unknowns, "skipped": repository.skipped,
-                    })
-                })
-                .collect();
-            json!({
-                "organisation": plan.org, "mode": plan.mode, "pending": plan.is_pending(), "incomplete": plan.short,
-                "unmatched": plan.unmatched, "repositories": repositories,
-            })
-        })
-        .collect();
-    json!({ "shard": shard.to_string(), "organisations": organisations })
+pub(crate) fn json(plans: &[WholePlan], shard: Shard) -> Value {
+    let mut organisations = Vec::new();
+    let mut targets = Vec::new();
+    for plan in plans {
+        let each: Vec<Value> = plan.plans.iter().map(|(key, plan)| one(key, plan)).collect();
+        let mut shown =
+            json!({ "pending": plan.is_pending(), "incomplete": plan.short, "unmatched": plan.unmatched });
+        match plan.half {
+            Half::Repositories(mode) => {
+                shown["organisation"] = json!(plan.of);
+                shown["mode"] = json!(mode);
+                shown["repositories"] = Value::Array(each);
+                organisations.push(shown);
+            }
+            Half::Groups => {
+                shown["target"] = json!(plan.of);
+                shown["groups"] = Value::Array(each);
+                targets.push(shown);
+            }
+        }
+    }
+    json!({ "shard": shard.to_string(), "organisations": organisations, "targets": targets })
+}
+
+fn one(key: &Key, plan: &Plan<()>) -> Value {
+    let changes = plan.changes.iter().map(|change| {
+        let mut shown = json!(change);
+        shown["digest"] = json!(change.digest(key));
+        shown["risks"] = json!(change.risks());
+        shown
+    });
+    json!({
+        "key": key, "name": plan.subject, "changes": changes.collect::<Vec<_>>(),
+        "unknowns": plan.unknowns, "skipped": plan.skipped,
+    })
 }
 
 /// For pull requests and job summaries.
-pub(crate) fn markdown(plan: &OrgPlan) -> String {
+pub(crate) fn markdown(plan: &WholePlan) -> String {
     let cell = |text: &str| text.replace('|', "\\|").replace('\n', " ");
     let printer = Printer::new(crate::cli::Color::Never);
-    let mut text = format!("## {}\n\n{}\n", plan.org, summary(&printer, plan));
+    let mut text = format!("## {}\n\n{}\n", plan.of, summary(&printer, plan));
     for (_, repository) in &plan.plans {
         if repository.changes.is_empty() && repository.unknowns.is_empty() {
             continue;
@@ -238,7 +274,7 @@ pub(crate) fn markdown(plan: &OrgPlan) -> String {
         let _ = writeln!(text, "\n> {what}");
     }
     if let Some(short) = &plan.short {
-        let _ = writeln!(text, "\n> **The list of repositories is incomplete:** {short}");
+        let _ = writeln!(text, "\n> **The list of {} is incomplete:** {short}", plan.half.noun());
     }
     text
 }
@@ -278,7 +314,7 @@ mod tests {
 
     use super::*;
 
-    fn plan() -> OrgPlan {
+    fn plan() -> WholePlan {
         let asked = Some(Asked { file: Arc::from("settings.yml"), line: 4 });
         let field = |name: &str, before, after, risk| Field {
             name: name.into(),
@@ -314,9 +350,9 @@ mod tests {
         }];
         let mut archived = Plan::new("acme/old");
         archived.skipped = Some("archived".into());
-        OrgPlan {
-            org: "acme".into(),
-            mode: Mode::Observe,
+        WholePlan {
+            of: "acme".into(),
+            half: Half::Repositories(Mode::Observe),
             plans: vec![
                 (Key::new("repository", "acme", 1), drifted),
                 (Key::new("repository", "acme", 2), archived),

@@ -223,7 +223,7 @@ impl Api {
         loop {
             let authorization = self.auth.authorization(&self.client).await?;
             let (method, path) = (call.method.clone(), call.path.to_owned());
-            let mut request = request(method, path, call.body.clone(), call.resource, authorization.clone());
+            let mut request = request(method, path, call.body.as_ref(), call.resource, authorization.clone());
             if let Some(tag) = call.tag.and_then(|tag| HeaderValue::from_str(&tag(&authorization)?).ok()) {
                 request.headers.insert(http::header::IF_NONE_MATCH, tag);
             }
@@ -272,7 +272,7 @@ impl<'a> Call<'a> {
 pub(crate) fn request(
     method: Method,
     path: String,
-    body: Option<Value>,
+    body: Option<&Value>,
     resource: Resource,
     authorization: SecretString,
 ) -> Request {
@@ -283,7 +283,7 @@ pub(crate) fn request(
         accept: ACCEPT,
         authorization: Some(authorization),
         headers,
-        body: body.as_ref().map(Body::json),
+        body: body.map(Body::json),
         resource,
         counted: true,
         writes: true,

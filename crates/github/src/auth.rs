@@ -188,7 +188,7 @@ impl Auth {
         Ok(Request {
             counted: false,
             writes: false, // asking again for a token does no harm
-            ..crate::api::request(method, path, body, Resource::Core, bearer(&jwt))
+            ..crate::api::request(method, path, body.as_ref(), Resource::Core, bearer(&jwt))
         })
     }
 }

@@ -1,12 +1,13 @@
 //! A sweep of a directory: every group that a mapping names, and every one that is remembered, made due.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use beadle_engine::worker::{Reconcile, Run};
 use beadle_engine::{Clock, Failure, Key, Lane, Mark, Report, Store};
 
+use crate::mapping::Slot;
 use crate::mark::KIND;
 use crate::pairs::Pairs;
 use crate::planner::Directory;
@@ -26,28 +27,53 @@ pub struct GroupSweep {
     pub clock: Clock,
 }
 
-/// The keys of everything that a directory's groups make at one target: as mapped now, and as remembered.
-pub async fn keys(
+/// A key, and everything that its group may be called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Named {
+    /// The key.
+    pub key: Key,
+    /// The group's names: at the directory, at the target.
+    pub names: BTreeSet<String>,
+}
+
+impl Named {
+    /// Whether this is what somebody calls it.
+    pub fn is_called(&self, name: &str) -> bool {
+        self.key.as_str() == name || self.names.iter().any(|own| own.eq_ignore_ascii_case(name))
+    }
+}
+
+/// Everything that a directory's groups make at one target: as mapped now, and as remembered.
+pub async fn named(
     source: &str,
     directory: &Directory,
     store: Option<&Arc<dyn Store>>,
-) -> Result<BTreeSet<Key>, Failure> {
-    let mut keys = BTreeSet::new();
+) -> Result<Vec<Named>, Failure> {
+    let mut found: BTreeMap<Key, BTreeSet<String>> = BTreeMap::new();
     let mappings = directory.mappings();
     for group in directory.source(source)?.groups().await? {
         for (target, slot) in mappings.slots(source, &group.id, &group.name) {
-            if target == directory.name {
-                keys.insert(Key::new(KIND, &target, slot));
+            if target != directory.name {
+                continue;
             }
+            let names = found.entry(Key::new(KIND, &target, &slot)).or_default();
+            names.insert(group.name.clone());
+            names.insert(match &slot {
+                Slot::Union(into) => into.clone(),
+                Slot::One { .. } => mappings
+                    .one(&target, source, &group.id, &group.name)
+                    .map(|mapping| mapping.naming.of(&group.name))
+                    .unwrap_or_default(),
+            });
         }
     }
     let of = format!("{source}/");
     for (slot, pair) in Pairs(store.cloned()).all(&directory.name).await? {
         if pair.sources.iter().any(|one| one.starts_with(&of)) {
-            keys.insert(Key::new(KIND, &directory.name, slot));
+            found.entry(Key::new(KIND, &directory.name, slot)).or_default().insert(pair.name);
         }
     }
-    Ok(keys)
+    Ok(found.into_iter().map(|(key, names)| Named { key, names }).collect())
 }
 
 #[async_trait]
@@ -57,8 +83,8 @@ impl Reconcile for GroupSweep {
         for directory in self.directories.values() {
             // Names at the target are looked at once for all of them.
             directory.target.look().await?;
-            let keys = keys(&self.source, directory, Some(&self.store)).await?;
-            marks.extend(keys.into_iter().map(|key| Mark::new(key, Lane::Sweep)));
+            let found = named(&self.source, directory, Some(&self.store)).await?;
+            marks.extend(found.into_iter().map(|one| Mark::new(one.key, Lane::Sweep)));
         }
         let now = self.clock.now();
         for batch in marks.chunks(BATCH) {

@@ -5,15 +5,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::bail;
-use beadle_engine::apply::{Gate, Planner as _, forget_what_is_mended};
-use beadle_engine::{Class, Clock, Failure, Key, Limits, Outcome, Report, Risks, StepResult, Store, apply};
+use beadle_engine::apply::{Gate, Planner, Writer, forget_what_is_mended};
+use beadle_engine::{
+    Class, Clock, Failure, Key, Limits, Outcome, Plan, Report, Risks, StepResult, Store, WritePace, apply,
+};
+use beadle_groups::{GroupPlanner, GroupWriter};
+use beadle_repositories::{RepositoryPlanner, RepositoryWriter};
 
 use crate::cli::ApplyArgs;
-use crate::commands::plan::{Writable, plan};
+use crate::commands::plan::{Writable, plan, plan_groups};
 use crate::commands::{FAILED, FINE, PENDING};
 use crate::config::Config;
+use crate::directory::{Directories, Target};
 use crate::printer::{Printer, Tone};
-use crate::render::{self, OrgPlan};
+use crate::render::{self, WholePlan};
 use crate::sharing::Shared;
 use crate::wiring::{self, Opening, Org};
 
@@ -64,32 +69,27 @@ async fn all(
     printer: &Printer,
 ) -> anyhow::Result<u8> {
     let mut tally = Tally::default();
-    for file in config.orgs(args.selection.org.as_deref())? {
-        let org = Org::open(config, file, clock, Opening { store: Some(store), patient: true, parts: 1 })?;
-        shared.extend(Shared::where_stored(&org, Some(store)).await);
-        let (shown, plans) = plan(&org, &args.selection, Some(store), printer).await?;
-        printer.line(render::text(printer, &shown));
-        if shown.short.is_some() || shown.unmatched.iter().any(|_| !args.selection.repo.is_empty()) {
-            tally.unknown += 1;
+    let selection = &args.selection;
+    if selection.repositories() {
+        for file in config.orgs(selection.org.as_deref())? {
+            let org =
+                Org::open(config, file, clock, Opening { store: Some(store), patient: true, parts: 1 })?;
+            shared.extend(Shared::where_stored(&org, Some(store)).await);
+            let (shown, plans) = plan(&org, selection, Some(store), printer).await?;
+            let say = || announce(&org, &plans, printer);
+            let hand = Hand::of_org(&org, store, clock, printer);
+            if !make_so(&hand, args, &shown, &plans, &say, &mut tally).await? {
+                return Ok(PENDING);
+            }
         }
-        if !shown.plans.iter().any(|(_, plan)| !plan.changes.is_empty()) {
-            tally.unknown += shown.plans.iter().map(|(_, plan)| plan.unknowns.len()).sum::<usize>();
-            continue;
-        }
-        if writes(&shown) && !args.yes && !agreed(&shown, printer)? {
-            printer.note("nothing was written");
-            return Ok(PENDING);
-        }
-        announce(&org, &plans, printer);
-        let hand = Hand { org: &org, store, clock, limits: file.limits(), printer };
-        let keys = shown.plans.iter().map(|(key, _)| key);
-        for (key, plan) in keys.zip(&plans) {
-            match write(&hand, key, plan).await {
-                Ok(report) => tally.count(&report),
-                Err(error) => {
-                    printer.error(&format!("{}: {error:#}", plan.subject));
-                    tally.failed += 1;
-                }
+    }
+    if selection.groups() {
+        let directories = Directories::open(config, clock, true)?;
+        for target in directories.wanted(selection.target.as_deref())? {
+            let (shown, plans) = plan_groups(target, selection, Some(store), clock, printer).await?;
+            let hand = Hand::of_target(target, store, clock, printer);
+            if !make_so(&hand, args, &shown, &plans, &|| {}, &mut tally).await? {
+                return Ok(PENDING);
             }
         }
     }
@@ -101,6 +101,42 @@ async fn all(
     } else {
         FINE
     })
+}
+
+/// Shows, asks, writes. `false`: nobody agreed.
+async fn make_so<P: Planner, W: Writer<P::Write>>(
+    hand: &Hand<'_, P, W>,
+    args: &ApplyArgs,
+    shown: &WholePlan,
+    plans: &[Plan<P::Write>],
+    say: &dyn Fn(),
+    tally: &mut Tally,
+) -> anyhow::Result<bool> {
+    let printer = hand.printer;
+    printer.line(render::text(printer, shown));
+    if shown.short.is_some() || shown.unmatched.iter().any(|_| args.selection.is_by_name()) {
+        tally.unknown += 1;
+    }
+    if !shown.plans.iter().any(|(_, plan)| !plan.changes.is_empty()) {
+        tally.unknown += shown.plans.iter().map(|(_, plan)| plan.unknowns.len()).sum::<usize>();
+        return Ok(true);
+    }
+    if writes(shown) && !args.yes && !agreed(shown, printer)? {
+        printer.note("nothing was written");
+        return Ok(false);
+    }
+    say();
+    let keys = shown.plans.iter().map(|(key, _)| key);
+    for (key, plan) in keys.zip(plans) {
+        match write(hand, key, plan).await {
+            Ok(report) => tally.count(&report),
+            Err(error) => {
+                printer.error(&format!("{}: {error:#}", plan.subject));
+                tally.failed += 1;
+            }
+        }
+    }
+    Ok(true)
 }
 
 /// Says how long the writes take, where that is long: one has to wait for the other.
@@ -117,12 +153,12 @@ pub(super) fn announce(org: &Org<'_>, plans: &[Writable], printer: &Printer) {
 }
 
 /// Whether the modes let anything be written.
-fn writes(plan: &OrgPlan) -> bool {
+fn writes(plan: &WholePlan) -> bool {
     plan.plans.iter().flat_map(|(_, plan)| &plan.changes).any(|change| change.mode.allows(&change.risks()))
 }
 
 /// Asks on a terminal. Elsewhere only what neither removes, weakens nor exposes goes on without `--yes`.
-fn agreed(plan: &OrgPlan, printer: &Printer) -> anyhow::Result<bool> {
+fn agreed(plan: &WholePlan, printer: &Printer) -> anyhow::Result<bool> {
     let mut risks = Risks::default();
     for change in plan.plans.iter().flat_map(|(_, plan)| &plan.changes) {
         if change.mode.allows(&change.risks()) {
@@ -130,7 +166,7 @@ fn agreed(plan: &OrgPlan, printer: &Printer) -> anyhow::Result<bool> {
         }
     }
     if std::io::stdin().is_terminal() && std::io::stderr().is_terminal() {
-        let _ = write!(std::io::stderr(), "Write this to {}? [y/N] ", plan.org); // the answer decides, not the question
+        let _ = write!(std::io::stderr(), "Write this to {}? [y/N] ", plan.of); // the answer decides, not the question
         let mut answer = String::new();
         std::io::stdin().read_line(&mut answer)?;
         return Ok(matches!(answer.trim(), "y" | "Y" | "yes"));
@@ -147,26 +183,77 @@ fn agreed(plan: &OrgPlan, printer: &Printer) -> anyhow::Result<bool> {
     Ok(true)
 }
 
-/// What writes a plan that was agreed to.
-pub(super) struct Hand<'a> {
-    pub(super) org: &'a Org<'a>,
+/// Gives a key's hint.
+type Hint<'a> = Box<dyn Fn(&Key) -> Option<String> + Send + Sync + 'a>;
+
+/// What writes plans that were agreed to.
+pub(super) struct Hand<'a, P, W> {
+    pub(super) planner: P,
+    writer: W,
+    /// The vendor's faster name for a key.
+    hint: Hint<'a>,
+    pace: WritePace,
+    pub(super) limits: Limits,
     pub(super) store: &'a Arc<dyn Store>,
     pub(super) clock: &'a Clock,
-    pub(super) limits: Limits,
-    pub(super) printer: &'a Printer,
+    printer: &'a Printer,
+}
+
+impl<'a> Hand<'a, RepositoryPlanner, RepositoryWriter> {
+    pub(super) fn of_org(
+        org: &'a Org<'_>,
+        store: &'a Arc<dyn Store>,
+        clock: &'a Clock,
+        printer: &'a Printer,
+    ) -> Self {
+        Self {
+            planner: org.planner(Some(store)),
+            writer: org.writer(),
+            hint: Box::new(|key| org.reader.node_of(key.id().parse().ok()?)),
+            pace: org.pace.clone(),
+            limits: org.file.limits(),
+            store,
+            clock,
+            printer,
+        }
+    }
+}
+
+impl<'a> Hand<'a, GroupPlanner, GroupWriter> {
+    pub(super) fn of_target(
+        target: &'a Target<'_>,
+        store: &'a Arc<dyn Store>,
+        clock: &'a Clock,
+        printer: &'a Printer,
+    ) -> Self {
+        Self {
+            planner: target.planner(Some(store), clock),
+            writer: target.writer(Some(store), clock),
+            hint: Box::new(|_| None),
+            pace: target.pace.clone(),
+            limits: target.limits,
+            store,
+            clock,
+            printer,
+        }
+    }
 }
 
 /// Writes one plan.
-pub(super) async fn write(hand: &Hand<'_>, key: &Key, plan: &Writable) -> anyhow::Result<Report> {
-    let Hand { org, store, clock, limits, printer } = hand;
+pub(super) async fn write<P: Planner, W: Writer<P::Write>>(
+    hand: &Hand<'_, P, W>,
+    key: &Key,
+    plan: &Plan<P::Write>,
+) -> anyhow::Result<Report> {
+    let Hand { store, clock, .. } = hand;
     let mut gate = Gate {
         store: Arc::clone(store),
         clock: Clock::clone(clock),
         lease: None,
-        limits: *limits,
-        pace: org.pace.clone(),
+        limits: hand.limits,
+        pace: hand.pace.clone(),
         patient: true,
-        generation: org.policy.current().generation.clone(),
+        generation: hand.planner.generation(),
     };
     if plan.changes.is_empty() {
         return Ok(Report::of_nothing(plan));
@@ -180,7 +267,7 @@ pub(super) async fn write(hand: &Hand<'_>, key: &Key, plan: &Writable) -> anyhow
     if let Some(pause) = paused {
         bail!("{} is paused until {}", pause.scope, pause.until);
     }
-    // A service may be at work on the same store: one works on a repository at a time.
+    // A service may be at work on the same store: one works on a key at a time.
     let Some(claim) = store.claim_key(key, clock.now()).await? else {
         bail!(
             "the service or another command is working on it (one that was killed, for {} s more at most), \
@@ -190,7 +277,7 @@ pub(super) async fn write(hand: &Hand<'_>, key: &Key, plan: &Writable) -> anyhow
     };
     gate.lease = Some(claim.lease.clone());
     let written = tokio::select! {
-        written = write_agreed(org, key, plan, &gate, printer) => written,
+        written = write_agreed(hand, key, plan, &gate) => written,
         never = heartbeat(store, &claim.lease, clock) => never,
     };
     let failure = match &written {
@@ -209,16 +296,14 @@ const CHANGED: &str =
 
 /// Plans again under the claim: what changed since the plan was shown is not written unseen, and what was marked since
 /// then is looked at. Gives the report, and whether all of the new plan had been shown.
-async fn write_agreed(
-    org: &Org<'_>,
+async fn write_agreed<P: Planner, W: Writer<P::Write>>(
+    hand: &Hand<'_, P, W>,
     key: &Key,
-    shown: &Writable,
+    shown: &Plan<P::Write>,
     gate: &Gate,
-    printer: &Printer,
 ) -> Result<(Report, bool), Failure> {
-    let id = key.id().parse().ok();
-    let hint = id.and_then(|id| org.reader.node_of(id));
-    let mut plan = org.planner(Some(&gate.store)).plan(key, hint.as_deref()).await?;
+    let printer = hand.printer;
+    let mut plan = hand.planner.plan(key, (hand.hint)(key).as_deref()).await?;
     let agreed: Vec<String> = shown.changes.iter().map(|change| change.digest(key)).collect();
     forget_what_is_mended(key, &plan, gate).await?;
     let all = plan.changes.iter().all(|change| agreed.contains(&change.digest(key)));
@@ -230,7 +315,7 @@ async fn write_agreed(
         let step = beadle_engine::Step { change: plan.changes[at].describe(), outcome: result.clone() };
         printer.line(render::step(printer, &plan.subject, &step));
     };
-    let report = apply(key, &plan, &org.writer(), gate, &told).await?;
+    let report = apply(key, &plan, &hand.writer, gate, &told).await?;
     Ok((report, all))
 }
 
@@ -243,7 +328,7 @@ async fn heartbeat(
     loop {
         clock.sleep(store.timing().lease / 3).await;
         if store.renew(lease, clock.now()).await?.is_none() {
-            let text = "somebody else took this repository over";
+            let text = "somebody else took it over";
             return Err(Failure::new(Class::Conflict, text));
         }
     }

@@ -2,51 +2,71 @@
 
 use std::sync::Arc;
 
-use beadle_engine::{Clock, Store};
+use anyhow::Context as _;
+use beadle_engine::{Clock, Planner as _, Store};
+use beadle_groups::Write as GroupWrite;
+use beadle_groups::sweep::named;
 use beadle_repositories::Step;
+use futures::{StreamExt as _, TryStreamExt as _};
 
 use crate::cli::{Format, PlanArgs, Selection};
 use crate::commands::{FAILED, FINE, PENDING};
 use crate::config::Config;
+use crate::directory::{Directories, Target};
 use crate::printer::Printer;
 use crate::progress::Progress;
-use crate::render::{self, OrgPlan};
+use crate::render::{self, Half, WholePlan};
 use crate::sharing::Shared;
 use crate::wiring::{self, Opening, Org};
+
+/// Groups planned at once.
+const AT_ONCE: usize = 8;
 
 pub(crate) async fn run(config: &Config, args: &PlanArgs, printer: &Printer) -> anyhow::Result<u8> {
     let clock = Clock::system();
     // A plan makes no file: it remembers where there is something to remember in.
     let store = config.database().exists().then(|| wiring::store(config)).transpose()?;
+    let selection = &args.selection;
     // Without a store the shards cannot tell each other what they spend.
-    let parts = if store.is_none() { args.selection.shard.of() } else { 1 };
+    let parts = if store.is_none() { selection.shard.of() } else { 1 };
     let mut plans = Vec::new();
-    for file in config.orgs(args.selection.org.as_deref())? {
-        let org = Org::open(config, file, &clock, Opening { store: store.as_ref(), patient: true, parts })?;
-        let shared = Shared::where_stored(&org, store.as_ref()).await;
-        let planned = plan(&org, &args.selection, store.as_ref(), printer).await;
-        Shared::end_all(shared).await;
-        plans.push(planned?.0);
+    if selection.repositories() {
+        for file in config.orgs(selection.org.as_deref())? {
+            let opening = Opening { store: store.as_ref(), patient: true, parts };
+            let org = Org::open(config, file, &clock, opening)?;
+            let shared = Shared::where_stored(&org, store.as_ref()).await;
+            let planned = plan(&org, selection, store.as_ref(), printer).await;
+            Shared::end_all(shared).await;
+            plans.push(planned?.0);
+        }
+    }
+    if selection.groups() {
+        let directories = Directories::open(config, &clock, true)?;
+        for target in directories.wanted(selection.target.as_deref())? {
+            plans.push(plan_groups(target, selection, store.as_ref(), &clock, printer).await?.0);
+        }
     }
     match args.format {
         Format::Json => {
-            printer.line(serde_json::to_string_pretty(&render::json(&plans, args.selection.shard))?);
+            printer.line(serde_json::to_string_pretty(&render::json(&plans, selection.shard))?);
         }
         Format::Text => plans.iter().for_each(|plan| printer.line(render::text(printer, plan))),
         Format::Markdown => plans.iter().for_each(|plan| printer.line(render::markdown(plan).trim_end())),
     }
-    let misnamed = !args.selection.repo.is_empty() && plans.iter().any(|plan| !plan.unmatched.is_empty());
+    let misnamed = selection.is_by_name() && plans.iter().any(|plan| !plan.unmatched.is_empty());
     Ok(if misnamed {
         FAILED
-    } else if plans.iter().any(OrgPlan::is_pending) {
+    } else if plans.iter().any(WholePlan::is_pending) {
         PENDING
     } else {
         FINE
     })
 }
 
-/// A plan as it can be written.
+/// A plan of a repository as it can be written.
 pub(crate) type Writable = beadle_engine::Plan<Box<dyn Step>>;
+/// A plan of a group as it can be written.
+pub(crate) type WritableGroup = beadle_engine::Plan<GroupWrite>;
 
 /// Plans one organisation: for printing, and for writing.
 pub(crate) async fn plan(
@@ -54,7 +74,7 @@ pub(crate) async fn plan(
     selection: &Selection,
     store: Option<&Arc<dyn Store>>,
     printer: &Printer,
-) -> anyhow::Result<(OrgPlan, Vec<Writable>)> {
+) -> anyhow::Result<(WholePlan, Vec<Writable>)> {
     let name = &org.file.name;
     let progress = Progress::new(&format!("reading {name}"), printer);
     let planned = org
@@ -63,12 +83,70 @@ pub(crate) async fn plan(
         .await;
     progress.end();
     let planned = planned?;
-    let shown = OrgPlan {
-        org: name.clone(),
-        mode: org.file.mode,
+    let shown = WholePlan {
+        of: name.clone(),
+        half: Half::Repositories(org.file.mode),
         plans: planned.plans.iter().map(|(key, plan)| (key.clone(), plan.describe())).collect(),
         short: planned.short,
         unmatched: planned.unmatched,
     };
     Ok((shown, planned.plans.into_iter().map(|(_, plan)| plan).collect()))
+}
+
+/// Plans the groups of one target: for printing, and for writing.
+pub(crate) async fn plan_groups(
+    target: &Target<'_>,
+    selection: &Selection,
+    store: Option<&Arc<dyn Store>>,
+    clock: &Clock,
+    printer: &Printer,
+) -> anyhow::Result<(WholePlan, Vec<WritableGroup>)> {
+    let name = &target.file.name;
+    let what = || format!("reading {name}");
+    target.agree().await?;
+    let progress = Progress::new(&what(), printer);
+    let planned = async {
+        target.directory.target.look().await?;
+        let mut found = Vec::new();
+        for source in target.directory.sources.keys() {
+            found.extend(named(source, &target.directory, store).await?);
+        }
+        let wanted = |name: &String| found.iter().any(|one| one.is_called(name));
+        let unmatched: Vec<String> = selection
+            .group
+            .iter()
+            .filter(|name| !wanted(name))
+            .map(|name| format!("no mapping to {} names a group `{name}`", target.file.name))
+            .collect();
+        let all = selection.group.is_empty();
+        found.retain(|one| all || selection.group.iter().any(|name| one.is_called(name)));
+        // A union of several directories is one key.
+        found.sort_by(|one, other| one.key.cmp(&other.key));
+        found.dedup_by(|one, other| one.key == other.key);
+        let planner = target.planner(store, clock);
+        let total = found.len() as u64;
+        let mut done = 0;
+        let plans = found.iter().map(|one| {
+            let planner = planner.clone();
+            async move { Ok::<_, anyhow::Error>((one.key.clone(), planner.plan(&one.key, None).await?)) }
+        });
+        let plans = futures::stream::iter(plans).buffered(AT_ONCE).inspect_ok(|_| {
+            done += 1;
+            progress.at(done, total);
+        });
+        let mut plans: Vec<_> = plans.try_collect().await?;
+        plans.sort_by(|(_, one), (_, other)| one.subject.cmp(&other.subject));
+        Ok::<_, anyhow::Error>((plans, unmatched))
+    };
+    let planned = planned.await;
+    progress.end();
+    let (plans, unmatched) = planned.with_context(what)?;
+    let shown = WholePlan {
+        of: name.clone(),
+        half: Half::Groups,
+        plans: plans.iter().map(|(key, plan)| (key.clone(), plan.describe())).collect(),
+        short: None,
+        unmatched,
+    };
+    Ok((shown, plans.into_iter().map(|(_, plan)| plan).collect()))
 }

@@ -7,19 +7,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use beadle_engine::apply::{Planner, Writer};
 use beadle_engine::budget::in_lane;
-use beadle_engine::{Clock, Hold, Lane, Limits, Mode, Report, StepResult, Store};
+use beadle_engine::{Clock, Hold, Lane, Limits, Mode, Plan, Report, StepResult, Store};
 use beadle_repositories::sweep::Summary;
 use beadle_store_sqlite::{Settings as StoreSettings, SqliteStore};
 use serde_json::json;
 
-use crate::cli::{Selection, SweepArgs};
+use crate::cli::SweepArgs;
 use crate::commands::apply::{Hand, announce, write};
-use crate::commands::plan::{Writable, plan};
+use crate::commands::plan::{plan, plan_groups};
 use crate::commands::{FAILED, FINE, PENDING, operator};
 use crate::config::Config;
+use crate::directory::Directories;
 use crate::printer::{Printer, Tone};
-use crate::render::{self, OrgPlan};
+use crate::render::{self, Half, WholePlan};
 use crate::sharing::Shared;
 use crate::wiring::{self, Opening, Org};
 
@@ -40,27 +42,50 @@ async fn sweep(config: &Config, args: &SweepArgs, printer: &Printer) -> anyhow::
         }
         None => wiring::store(config)?,
     };
-    let parts = if args.without_store { args.shard.of() } else { 1 };
+    let selection = &args.selection;
+    let parts = if args.without_store { selection.shard.of() } else { 1 };
     let mut code = FINE;
-    for file in config.orgs(args.org.as_deref())? {
-        let opening = Opening { store: Some(&store), patient: true, parts };
-        let org = Org::open(config, file, &clock, opening)?;
-        let shared = Shared::where_stored(&org, Some(&store)).await;
-        let swept = one(&org, args, &store, &clock, printer).await;
-        Shared::end_all(shared).await;
-        let (summary, shown, reports) = swept?;
-        tell(&org, args, &summary, printer)?;
-        if let Some(path) = &args.summary {
-            append(path, &markdown(&org, args, &summary, &shown, &reports))?;
+    if selection.repositories() {
+        for file in config.orgs(selection.org.as_deref())? {
+            let opening = Opening { store: Some(&store), patient: true, parts };
+            let org = Org::open(config, file, &clock, opening)?;
+            let shared = Shared::where_stored(&org, Some(&store)).await;
+            let swept = one(&org, args, &store, &clock, printer).await;
+            Shared::end_all(shared).await;
+            code = end(args, &swept?, code, printer)?;
         }
-        code = match (&shown.short, summary) {
-            (Some(_), _) => FAILED,
-            (None, Summary { failed, unknown, .. }) if failed + unknown > 0 => FAILED,
-            (None, Summary { held, .. }) if held > 0 && code == FINE => PENDING,
-            _ => code,
-        };
+    }
+    if selection.groups() {
+        let directories = Directories::open(config, &clock, true)?;
+        for target in directories.wanted(selection.target.as_deref())? {
+            let (shown, plans) = plan_groups(target, selection, Some(&store), &clock, printer).await?;
+            let hand = Hand::of_target(target, &store, &clock, printer);
+            let swept = make_so(hand, args, shown, &plans, &|| {}, printer).await?;
+            code = end(args, &swept, code, printer)?;
+        }
     }
     Ok(code)
+}
+
+/// What became of one organisation or target.
+struct Swept {
+    summary: Summary,
+    shown: WholePlan,
+    reports: Vec<Report>,
+}
+
+/// Tells it, and gives the exit code so far.
+fn end(args: &SweepArgs, swept: &Swept, code: u8, printer: &Printer) -> anyhow::Result<u8> {
+    tell(args, swept, printer)?;
+    if let Some(path) = &args.summary {
+        append(path, &markdown(args, swept))?;
+    }
+    Ok(match (&swept.shown.short, swept.summary) {
+        (Some(_), _) => FAILED,
+        (None, Summary { failed, unknown, .. }) if failed + unknown > 0 => FAILED,
+        (None, Summary { held, .. }) if held > 0 && code == FINE => PENDING,
+        _ => code,
+    })
 }
 
 async fn one(
@@ -69,39 +94,49 @@ async fn one(
     store: &Arc<dyn Store>,
     clock: &Clock,
     printer: &Printer,
-) -> anyhow::Result<(Summary, OrgPlan, Vec<Report>)> {
-    let selection = Selection { org: None, repo: args.repo.clone(), shard: args.shard };
-    let (mut shown, mut plans) = plan(org, &selection, Some(store), printer).await?;
+) -> anyhow::Result<Swept> {
+    let (mut shown, mut plans) = plan(org, &args.selection, Some(store), printer).await?;
     for _ in 1..TRIES {
         let Some(short) = &shown.short else { break };
         printer.note(format!("{}: {short}; reading it again", org.file.name));
         clock.sleep(Duration::from_secs(2)).await;
-        (shown, plans) = plan(org, &selection, Some(store), printer).await?;
+        (shown, plans) = plan(org, &args.selection, Some(store), printer).await?;
     }
-    let mut limits = org.file.limits();
+    let hand = Hand::of_org(org, store, clock, printer);
+    let say = || announce(org, &plans, printer);
+    make_so(hand, args, shown, &plans, &say, printer).await
+}
+
+async fn make_so<P: Planner, W: Writer<P::Write>>(
+    mut hand: Hand<'_, P, W>,
+    args: &SweepArgs,
+    shown: WholePlan,
+    plans: &[Plan<P::Write>],
+    say: &(dyn Fn() + Sync),
+    printer: &Printer,
+) -> anyhow::Result<Swept> {
     if args.without_store {
         // The shards cannot tell each other what they wrote.
-        limits = Limits {
-            removes: args.shard.part(limits.removes),
-            weakens: args.shard.part(limits.weakens),
-            exposes: args.shard.part(limits.exposes),
+        let (shard, limits) = (args.selection.shard, hand.limits);
+        hand.limits = Limits {
+            removes: shard.part(limits.removes),
+            weakens: shard.part(limits.weakens),
+            exposes: shard.part(limits.exposes),
             ..limits
         };
     }
     for digest in missing(&shown, &args.approve) {
-        printer.note(format!("{}: no change here has the digest `{digest}`", org.file.name));
+        printer.note(format!("{}: no change here has the digest `{digest}`", shown.of));
     }
-    approve(org, &shown, &args.approve, &limits, store, clock).await?;
-    announce(org, &plans, printer);
-    let hand = Hand { org, store, clock, limits, printer };
-    let mut summary = Summary { checked: shown.repositories() as u64, ..Summary::default() };
-    if !args.repo.is_empty() && !shown.unmatched.is_empty() {
+    approve(&hand, &shown, &args.approve).await?;
+    say();
+    let mut summary = Summary { checked: shown.count() as u64, ..Summary::default() };
+    if args.selection.is_by_name() && !shown.unmatched.is_empty() {
         shown.unmatched.iter().for_each(|what| printer.error(what));
         summary.failed += 1;
     }
     let mut reports = Vec::new();
-    let keys = shown.plans.iter().map(|(key, _)| key);
-    for (key, plan) in keys.zip(&plans) {
+    for ((key, _), plan) in shown.plans.iter().zip(plans) {
         match write(&hand, key, plan).await {
             Ok(report) => {
                 count(&mut summary, plan, &report);
@@ -113,11 +148,11 @@ async fn one(
             }
         }
     }
-    Ok((summary, shown, reports))
+    Ok(Swept { summary, shown, reports })
 }
 
 /// Digests that belong to nothing in this plan: to another shard, or mistyped.
-fn missing<'a>(shown: &OrgPlan, digests: &'a [String]) -> Vec<&'a String> {
+fn missing<'a>(shown: &WholePlan, digests: &'a [String]) -> Vec<&'a String> {
     let planned: Vec<String> = shown
         .plans
         .iter()
@@ -127,14 +162,12 @@ fn missing<'a>(shown: &OrgPlan, digests: &'a [String]) -> Vec<&'a String> {
 }
 
 /// Lets through what was looked at before, by its digest.
-async fn approve(
-    org: &Org<'_>,
-    shown: &OrgPlan,
+async fn approve<P: Planner, W: Writer<P::Write>>(
+    hand: &Hand<'_, P, W>,
+    shown: &WholePlan,
     digests: &[String],
-    limits: &Limits,
-    store: &Arc<dyn Store>,
-    clock: &Clock,
 ) -> anyhow::Result<()> {
+    let Hand { store, clock, .. } = hand;
     for (key, plan) in &shown.plans {
         for change in plan.changes.iter().filter(|change| digests.contains(&change.digest(key))) {
             let hold = Hold {
@@ -145,17 +178,17 @@ async fn approve(
                 why: "approved on the command line".into(),
                 contested: false,
                 approved_by: None,
-                generation: org.policy.current().generation.clone(),
+                generation: hand.planner.generation(),
                 change: change.describe(),
             };
-            store.reserve(None, limits, vec![hold], clock.now()).await?;
+            store.reserve(None, &hand.limits, vec![hold], clock.now()).await?;
             store.approve(&change.digest(key), &operator(), clock.now()).await?;
         }
     }
     Ok(())
 }
 
-fn count(summary: &mut Summary, plan: &Writable, report: &Report) {
+fn count<W>(summary: &mut Summary, plan: &Plan<W>, report: &Report) {
     let any = |wanted: fn(&StepResult) -> bool| u64::from(report.count(wanted) > 0);
     summary.drifted += u64::from(!plan.changes.is_empty());
     summary.repaired += any(|result| *result == StepResult::Written);
@@ -177,43 +210,44 @@ fn counts(summary: &Summary) -> [(&'static str, u64); 6] {
     ]
 }
 
-fn tell(org: &Org<'_>, args: &SweepArgs, summary: &Summary, printer: &Printer) -> anyhow::Result<()> {
-    let name = &org.file.name;
+fn tell(args: &SweepArgs, swept: &Swept, printer: &Printer) -> anyhow::Result<()> {
+    let Swept { summary, shown, .. } = swept;
+    let (name, shard) = (&shown.of, args.selection.shard);
+    let (kind, head, mode) = match shown.half {
+        Half::Repositories(mode) => ("organisation", format!("{name} ({mode}), shard {shard}"), Some(mode)),
+        Half::Groups => ("target", name.clone(), None),
+    };
     if args.json {
-        let shown = json!({ "organisation": name, "shard": args.shard.to_string(), "summary": summary });
-        printer.line(serde_json::to_string(&shown)?);
+        let mut line = json!({ "shard": shard.to_string(), "summary": summary });
+        line[kind] = json!(name);
+        printer.line(serde_json::to_string(&line)?);
         return Ok(());
     }
     let counts: Vec<String> = counts(summary).iter().map(|(what, n)| format!("{n} {what}")).collect();
-    let head = printer.paint(Tone::Heading, format!("{name} ({}), shard {}", org.file.mode, args.shard));
-    printer.line(format!("{head}: {}", counts.join(", ")));
-    if org.file.mode == Mode::Observe && summary.drifted > 0 {
+    printer.line(format!("{}: {}", printer.paint(Tone::Heading, head), counts.join(", ")));
+    if mode == Some(Mode::Observe) && summary.drifted > 0 {
         printer.note(format!("{name} is in mode observe: nothing was written"));
     }
     Ok(())
 }
 
 /// For a job's summary.
-fn markdown(
-    org: &Org<'_>,
-    args: &SweepArgs,
-    summary: &Summary,
-    shown: &OrgPlan,
-    reports: &[Report],
-) -> String {
+fn markdown(args: &SweepArgs, swept: &Swept) -> String {
+    let Swept { summary, shown, reports } = swept;
     let counts = counts(summary);
     let names: Vec<&str> = counts.iter().map(|(what, _)| *what).collect();
     let numbers: Vec<String> = counts.iter().map(|(_, n)| n.to_string()).collect();
     let mut text = format!(
         "## {}, shard {}\n\n| {} |\n|{}\n| {} |\n",
-        org.file.name,
-        args.shard,
+        shown.of,
+        args.selection.shard,
         names.join(" | "),
         "---|".repeat(names.len()),
         numbers.join(" | ")
     );
     if let Some(short) = &shown.short {
-        let _ = writeln!(text, "\n> **The list of repositories is incomplete:** {short}");
+        let noun = shown.half.noun();
+        let _ = writeln!(text, "\n> **The list of {noun} is incomplete:** {short}");
     }
     text + &render::outcomes_as_markdown(reports)
 }

@@ -144,7 +144,7 @@ pub(crate) struct ScimFile {
 impl ScimFile {
     pub(crate) fn dialect(&self) -> Result<Dialect, String> {
         let base = Dialect::named(&self.dialect).ok_or_else(|| {
-            let near = nearest(&self.dialect, Dialect::NAMES.into_iter());
+            let near = nearest(&self.dialect, Dialect::NAMES);
             let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
             format!("there is no dialect `{}`, only {}{hint}", self.dialect, Dialect::NAMES.join(" and "))
         })?;
@@ -285,7 +285,7 @@ pub(super) fn mappings(file: &File, path: &Path, text: &str) -> anyhow::Result<M
             if names.contains(&name) {
                 return Ok(());
             }
-            let near = nearest(name, names.into_iter());
+            let near = nearest(name, names);
             let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
             bail!("{}: there is no {what} `{name}`{hint}", place())
         };

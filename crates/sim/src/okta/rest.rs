@@ -77,14 +77,8 @@ fn read(okta: &Okta, desk: &Desk, call: &Call<'_>, segments: &[&str]) -> Reply {
         ("GET", ["api", "v1", "groups"]) => match wanted(call) {
             Ok(wanted) => {
                 let with_stats = call.query("expand") == Some("stats");
-                let rows = groups
-                    .as_object()
-                    .into_iter()
-                    .flatten()
-                    .map(|(_, group)| group)
-                    .filter(|group| wanted(group));
-                let rows: Vec<Value> = rows.map(|group| shown(group, with_stats)).collect();
-                page(&base, call, rows, 10_000, 10_000)
+                let rows = every(groups).filter(|group| wanted(group));
+                page(&base, call, rows, 10_000, |group| shown(group, with_stats))
             }
             Err(why) => error(400, &why),
         },
@@ -95,8 +89,7 @@ fn read(okta: &Okta, desk: &Desk, call: &Call<'_>, segments: &[&str]) -> Reply {
         ("GET", ["api", "v1", "groups", id, "users"]) => match groups.get(*id) {
             Some(group) => {
                 let ids = group["members"].as_object().into_iter().flatten().map(|(id, _)| id);
-                let rows = ids.filter_map(|id| users.get(id)).cloned().collect();
-                page(&base, call, rows, 1000, 1000)
+                page(&base, call, ids.filter_map(|id| users.get(id)), 1000, Value::clone)
             }
             None => error(404, &format!("{id} (UserGroup)")),
         },
@@ -106,15 +99,18 @@ fn read(okta: &Okta, desk: &Desk, call: &Call<'_>, segments: &[&str]) -> Reply {
         },
         ("GET", ["api", "v1", "users", id, "groups"]) => match users.get(*id) {
             Some(_) => {
-                let is_in = |group: &&Value| group["members"].get(*id).is_some();
-                let all = groups.as_object().into_iter().flatten().map(|(_, group)| group);
-                page(&base, call, all.filter(is_in).map(|group| shown(group, false)).collect(), 200, 200)
+                let rows = every(groups).filter(|group| group["members"].get(*id).is_some());
+                page(&base, call, rows, 200, |group| shown(group, false))
             }
             None => error(404, &format!("{id} (User)")),
         },
         ("GET", ["api", "v1", "logs"]) => logs(&base, call, &state["log"]),
         (method, _) => error(404, &format!("{method} {}", call.path.join("/"))),
     }
+}
+
+fn every(list: &Value) -> impl Iterator<Item = &Value> {
+    list.as_object().into_iter().flatten().map(|(_, one)| one)
 }
 
 /// A group as it is shown: its members are read elsewhere.
@@ -148,20 +144,25 @@ fn wanted(call: &Call<'_>) -> Result<Wanted, String> {
     }
 }
 
-/// A page, with `Link` as Okta sends it: one header a link.
-fn page(base: &str, call: &Call<'_>, rows: Vec<Value>, default: usize, most: usize) -> Reply {
+/// A page, with `Link` as Okta sends it: one header a link. The rows come in the order of their ids.
+fn page<'a>(
+    base: &str,
+    call: &Call<'_>,
+    rows: impl Iterator<Item = &'a Value>,
+    most: usize,
+    show: impl Fn(&Value) -> Value,
+) -> Reply {
     let limit = match call.query("limit").map(str::parse::<usize>) {
-        None => default,
+        None => most,
         Some(Ok(limit)) if (1..=most).contains(&limit) => limit,
         Some(_) => return error(400, "limit"),
     };
     // The cursor is the last id that was shown: what goes or comes before it moves nothing.
     let after = call.query("after").unwrap_or_default();
-    let mut rest: Vec<Value> =
-        rows.into_iter().filter(|row| row["id"].as_str().unwrap_or_default() > after).collect();
-    rest.sort_by(|one, other| one["id"].as_str().cmp(&other["id"].as_str()));
-    let more = rest.len() > limit;
-    rest.truncate(limit);
+    let mut rest =
+        rows.skip_while(|row| !after.is_empty() && row["id"].as_str().unwrap_or_default() <= after);
+    let shown: Vec<Value> = rest.by_ref().take(limit).map(show).collect();
+    let more = rest.next().is_some();
     let path = format!("{base}/{}", call.path.join("/"));
     let others = call.query.iter().filter(|(name, _)| name != "after");
     let mut query = form_urlencoded::Serializer::new(String::new());
@@ -169,10 +170,10 @@ fn page(base: &str, call: &Call<'_>, rows: Vec<Value>, default: usize, most: usi
     let own = query.finish();
     let mut headers = vec![("link", format!("<{path}?{own}>; rel=\"self\""))];
     if more {
-        let last = rest.last().and_then(|row| row["id"].as_str()).unwrap_or_default();
+        let last = shown.last().and_then(|row| row["id"].as_str()).unwrap_or_default();
         headers.push(("link", format!("<{path}?after={last}&{own}>; rel=\"next\"")));
     }
-    Reply { status: 200, headers, body: Some(Value::Array(rest)) }
+    Reply { status: 200, headers, body: Some(Value::Array(shown)) }
 }
 
 fn logs(base: &str, call: &Call<'_>, log: &Value) -> Reply {

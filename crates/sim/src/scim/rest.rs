@@ -85,8 +85,24 @@ fn list(scim: &Scim, state: &Value, call: &Call<'_>, kind: &str) -> Reply {
         Some((_, Some(pairs))) => pairs,
         Some((text, None)) => return error(400, &format!("filter is not supported: {text}")),
     };
+    // Without the parameter there is no paging, as it was before there was any.
+    let after = match call.query("cursor") {
+        None | Some("") => String::new(),
+        Some(cursor) => {
+            let decoded = STANDARD.decode(cursor).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+            match decoded.and_then(|text| text.strip_prefix("?>after:").map(str::to_owned)) {
+                Some(after) => after,
+                None => return error(400, "the cursor is not valid"),
+            }
+        }
+    };
+    let count = if scim.short_pages { count.div_ceil(3) } else { count };
     let mut rows: Vec<Value> = Vec::new();
+    let mut more = false;
     for (id, resource) in state[collection(kind)].as_object().into_iter().flatten() {
+        if *id <= after && !after.is_empty() {
+            continue;
+        }
         let mut fits = true;
         for (attribute, value) in &pairs {
             match is(state, kind, id, resource, attribute, value) {
@@ -94,32 +110,20 @@ fn list(scim: &Scim, state: &Value, call: &Call<'_>, kind: &str) -> Reply {
                 None => return error(400, &format!("filter on {attribute} is not supported")),
             }
         }
-        if fits && !scim.is_hidden(id) {
-            rows.push(shown(kind, resource));
+        if !fits || scim.is_hidden(id) {
+            continue;
         }
+        if rows.len() == count {
+            more = true;
+            break;
+        }
+        rows.push(shown(kind, resource));
     }
-    let total = rows.len();
-    // Without the parameter there is no paging, as it was before there was any.
-    let Some(cursor) = call.query("cursor") else {
-        rows.truncate(count);
-        let body = json!({ "schemas": [LIST], "totalResults": total, "itemsPerPage": rows.len(), "startIndex": 1, "Resources": rows });
-        return Reply::json(200, body);
-    };
-    let after = if cursor.is_empty() {
-        String::new()
-    } else {
-        let decoded = STANDARD.decode(cursor).ok().and_then(|bytes| String::from_utf8(bytes).ok());
-        match decoded.and_then(|text| text.strip_prefix("?>after:").map(str::to_owned)) {
-            Some(after) => after,
-            None => return error(400, "the cursor is not valid"),
-        }
-    };
-    rows.retain(|row| row["id"].as_str().unwrap_or_default() > after.as_str());
-    let count = if scim.short_pages { count.div_ceil(3) } else { count };
-    let more = rows.len() > count;
-    rows.truncate(count);
     let mut body = json!({ "schemas": [LIST], "itemsPerPage": rows.len(), "Resources": rows });
-    if more {
+    if call.query("cursor").is_none() {
+        body["totalResults"] = body["itemsPerPage"].clone();
+        body["startIndex"] = json!(1);
+    } else if more {
         let last = body["Resources"][count - 1]["id"].as_str().unwrap_or_default();
         // With characters that have to be encoded.
         body["nextCursor"] = json!(STANDARD.encode(format!("?>after:{last}")));

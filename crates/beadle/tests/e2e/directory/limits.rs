@@ -1,9 +1,16 @@
 //! What the old connector could not do, each by name.
 
-use beadle_sim::okta::Hook;
-use serde_json::json;
+use std::time::Duration;
 
-use super::world::{World, of, state};
+use beadle_sim::okta::Hook;
+use beadle_sim::{Fault, okta, scim};
+use serde_json::{Value, json};
+
+use super::world::{World, accounts, held, login, of, people, state};
+
+fn groups(members: &Value) -> Value {
+    json!({ "00g1": { "profile": { "name": "AWS_Ops" }, "members": members } })
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_prefix_is_one_line_and_the_old_one_works() {
@@ -13,11 +20,212 @@ async fn a_prefix_is_one_line_and_the_old_one_works() {
     });
     let world = World::new(state(5, &groups)).await;
     let _serving = world.serve().await;
-    world.connect(Hook::default());
+    world.connect(&Hook::default());
     world.until_holds("Ops", 0..3).await;
     assert_eq!(world.members("Everyone"), None);
     world.okta.patch(&json!({ "groups": { "00g1": { "members": of([4]) } } }));
     world.until_holds("Ops", [0, 1, 2, 4]).await;
     world.okta.patch(&json!({ "groups": { "00g1": { "members": { "00u00001": null } } } }));
     world.until_holds("Ops", [0, 2, 4]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rename_is_one_in_place() {
+    let world = World::new(state(3, &groups(&of(0..2)))).await;
+    let _serving = world.serve().await;
+    world.connect(&Hook::default());
+    world.until_holds("Ops", 0..2).await;
+    let ids = |world: &World| -> Vec<String> {
+        world.aws.state()["groups"].as_object().unwrap().keys().cloned().collect()
+    };
+    let before = ids(&world);
+    world.okta.patch(&json!({ "groups": { "00g1": { "profile": { "name": "AWS_Operations" } } } }));
+    world.until_holds("Operations", 0..2).await;
+    assert_eq!(ids(&world), before, "it is another group");
+    world.okta.patch(&json!({ "groups": { "00g1": { "members": of([2]) } } }));
+    world.until_holds("Operations", 0..3).await;
+    // Renamed out of the mapping: nobody leaves because of that, and nothing follows it there.
+    world.okta.patch(
+        &json!({ "groups": { "00g1": { "profile": { "name": "Other" }, "members": { "00u00000": null } } } }),
+    );
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    world.until_holds("Operations", 0..3).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_in_the_wrong_order_end_in_the_state_of_the_directory() {
+    let world = World::new(state(3, &groups(&of(0..2)))).await;
+    let _serving = world.serve().await;
+    world.connect(&Hook { held: true, ..Hook::default() });
+    world.until_holds("Ops", 0..2).await;
+    // In, out and in again; and another out: told backwards.
+    world.okta.patch(&json!({ "groups": { "00g1": { "members": of([2]) } } }));
+    world.okta.patch(&json!({ "groups": { "00g1": { "members": { "00u00002": null } } } }));
+    world.okta.patch(&json!({ "groups": { "00g1": { "members": of([2]) } } }));
+    world.okta.patch(&json!({ "groups": { "00g1": { "members": { "00u00000": null } } } }));
+    world.okta.deliver(Some(vec![3, 1, 2, 0]));
+    world.until_holds("Ops", 1..3).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    world.until_holds("Ops", 1..3).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delivery_that_comes_twice_is_stored_once_and_an_event_that_comes_in_another_too() {
+    let world = World::new(state(3, &groups(&of(0..2)))).await;
+    let _serving = world.serve().await;
+    world.connect(&Hook { repeats: 2, ..Hook::default() });
+    world.until_holds("Ops", 0..2).await;
+    world.aws.forget_calls();
+    world.okta.patch(&json!({ "groups": { "00g1": { "members": of([2]) } } }));
+    world.until_holds("Ops", 0..3).await;
+    for _ in 0..200 {
+        if world.okta.deliveries().len() == 3 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let statuses: Vec<Value> = world.okta.deliveries().iter().map(|row| row["status"].clone()).collect();
+    assert_eq!(statuses, [202, 200, 200], "stored, and known twice");
+    // The same event by itself, in a delivery with another id.
+    let event = world.okta.state()["log"].as_array().unwrap().last().unwrap().clone();
+    let body = json!({ "eventId": "another-delivery", "data": { "events": [event] } });
+    let mut request = world.http.post(world.hook_url()).body(body.to_string());
+    for (name, value) in world.headers() {
+        request = request.header(name, value);
+    }
+    assert_eq!(request.send().await.unwrap().status(), 202);
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(world.writes().len(), 1, "{:?}", world.writes());
+    let listed = world.beadle(&["deliveries", "--json"]).await.expect(0).out;
+    assert_eq!(listed.lines().filter(|line| line.contains("\"okta-event\"")).count(), 1, "{listed}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_amalgamated_delivery_of_five_hundred_events_marks_every_key() {
+    let mut groups = json!({});
+    for n in 0..20 {
+        groups[format!("00g{n:02}")] = json!({ "profile": { "name": format!("AWS_G{n}") } });
+    }
+    let world = World::new(state(25, &groups)).await;
+    let _serving = world.serve().await;
+    world.connect(&Hook { together: 500, shuffled: true, ..Hook::default() });
+    for n in 0..20 {
+        world.until_holds(&format!("G{n}"), 0..0).await;
+    }
+    let mut patch = json!({});
+    for n in 0..20 {
+        patch[format!("00g{n:02}")] = json!({ "members": of(0..25) });
+    }
+    world.aws.forget_calls();
+    world.okta.patch(&json!({ "groups": patch }));
+    for n in 0..20 {
+        world.until_holds(&format!("G{n}"), 0..25).await;
+    }
+    let rows = world.okta.deliveries();
+    assert_eq!(
+        (rows.len(), rows[0]["events"].clone(), rows[0]["status"].clone()),
+        (1, json!(500), json!(202))
+    );
+    assert_eq!(world.writes().len(), 20, "25 events of a group are one write");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn three_seconds_are_enough_however_slow_the_target_is() {
+    let aws = scim::Settings { latency: Duration::from_secs(4), ..scim::Settings::default() };
+    let world = World::with(state(3, &groups(&of(0..2))), okta::Settings::default(), aws).await;
+    let _serving = world.serve().await;
+    world.connect(&Hook::default());
+    world.okta.patch(&json!({ "groups": { "00g1": { "members": of([2]) } } }));
+    for _ in 0..200 {
+        if !world.okta.deliveries().is_empty() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(world.okta.deliveries()[0]["status"], 202);
+    assert_eq!(world.members("Ops"), None, "it was answered before anything was done");
+    world.until_holds("Ops", 0..3).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn twenty_five_thousand_users_and_two_thousand_groups_are_read_to_their_end() {
+    const PEOPLE: usize = 25_000;
+    let mut groups = json!({});
+    for n in 0..2000 {
+        groups[format!("00g{n:05}")] = json!({ "profile": { "name": format!("Group {n}") } });
+    }
+    groups["00gzz"] = json!({ "profile": { "name": "AWS_All" }, "members": of(0..PEOPLE) });
+    let mut target = json!({});
+    for n in 0..2000 {
+        target[format!("b{n:05}")] = json!({ "displayName": format!("Other {n}") });
+    }
+    // It is last in every list, and one of it is to come.
+    target["z"] = json!({ "displayName": "All", "externalId": "00gzz", "members": held(0..PEOPLE - 1) });
+    let states = [
+        json!({ "users": people(PEOPLE), "groups": groups }),
+        json!({ "users": accounts(PEOPLE), "groups": target }),
+    ];
+    let okta = okta::Settings { limit: 1_000_000, ..okta::Settings::default() };
+    let world =
+        World::with(states, okta, scim::Settings { short_pages: true, ..scim::Settings::default() }).await;
+    let plan = world.beadle(&["plan", "--format", "json"]).await.expect(2).json();
+    let changes = plan["targets"][0]["groups"][0]["changes"].as_array().unwrap().clone();
+    let names: Vec<&str> = changes
+        .iter()
+        .flat_map(|change| change["fields"].as_array().unwrap())
+        .map(|field| field["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(names, ["displayName", &login(PEOPLE - 1)], "{changes:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn users_and_groups_themselves_are_made_where_that_is_said() {
+    let states =
+        [json!({ "users": people(4), "groups": groups(&of(0..4)) }), json!({ "users": accounts(2) })];
+    let mut world = World::new(states).await;
+    world.groups += "users = \"provision\"\n";
+    let _serving = world.serve().await;
+    world.connect(&Hook::default());
+    world.until_holds("Ops", 0..4).await;
+    let users = world.aws.state()["users"].clone();
+    let made =
+        users.as_object().unwrap().values().find(|user| user["externalId"] == "00u00003").unwrap().clone();
+    assert_eq!((&made["userName"], &made["active"]), (&json!(login(3)), &json!(true)), "{made}");
+    assert_eq!(made["emails"][0]["value"], login(3));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_that_is_not_there_yet_is_waited_for_and_keeps_nobody_waiting() {
+    let states =
+        [json!({ "users": people(4), "groups": groups(&of(0..4)) }), json!({ "users": accounts(3) })];
+    let world = World::new(states).await;
+    let _serving = world.serve().await;
+    world.connect(&Hook::default());
+    world.until_holds("Ops", 0..3).await;
+    // Whoever provisions users makes this one now, and Okta says so.
+    world.aws.patch(&json!({ "users": { "a00003": accounts(4)["a00003"].clone() } }));
+    let event = json!({ "uuid": "provisioned-1", "eventType": "application.user_membership.add",
+        "outcome": { "result": "SUCCESS" }, "target": [{ "type": "AppInstance", "id": "0oa1" }, { "type": "User", "id": "00u00003" }] });
+    let body = json!({ "eventId": "provisioned", "data": { "events": [event] } });
+    let mut request = world.http.post(world.hook_url()).body(body.to_string());
+    for (name, value) in world.headers() {
+        request = request.header(name, value);
+    }
+    assert_eq!(request.send().await.unwrap().status(), 202);
+    world.until_holds("Ops", 0..4).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_create_whose_answer_was_lost_is_not_made_twice() {
+    let world = World::new(state(3, &groups(&of(0..3)))).await;
+    world.aws.fault(Fault {
+        method: Some("POST".into()),
+        path: "/Groups".into(),
+        reset: true,
+        count: Some(1),
+        ..Fault::default()
+    });
+    let _serving = world.serve().await;
+    world.until_holds("Ops", 0..3).await;
+    assert_eq!(world.aws.state()["groups"].as_object().unwrap().len(), 1);
 }

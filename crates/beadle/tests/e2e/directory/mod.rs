@@ -1,4 +1,5 @@
 //! The real binary between a simulated Okta and a simulated AWS IAM Identity Center.
 
+mod doubt;
 mod limits;
 mod world;

@@ -30,6 +30,8 @@ pub(crate) struct World {
     pub(crate) groups: String,
     /// Lines before everything.
     pub(crate) lines: String,
+    /// The target's dialect, and what is otherwise in it.
+    pub(crate) dialect: String,
 }
 
 /// People of a directory: `00u<n>`, with the login `p<n>@acme.example`.
@@ -112,6 +114,7 @@ impl World {
             target_lines: String::new(),
             groups: "include = [\"AWS_*\"]\nstrip_prefix = \"AWS_\"\nmode = \"enforce\"\non_missing_group = \"create\"\n".into(),
             lines: String::new(),
+            dialect: "\"aws-identity-center\"".into(),
         }
     }
 
@@ -127,12 +130,13 @@ impl World {
              [[okta]]\nname = \"corp\"\nurl = \"{}\"\ntoken = \"file:okta.token\"\n\
              hook_secrets = [\"file:hook.secret\"]\nhook_key = {{ header = \"X-Api-Key\", secrets = [\"file:hook.key\"] }}\n{}\n\
              [[target]]\nname = \"aws\"\n\
-             scim = {{ url = \"{}\", token = \"file:aws.token\", dialect = \"aws-identity-center\" }}\n{}\n\
+             scim = {{ url = \"{}\", token = \"file:aws.token\", dialect = {} }}\n{}\n\
              [[groups]]\nsource = \"corp\"\ntarget = \"aws\"\n{}\n",
             self.lines,
             self.okta.url(),
             self.okta_lines,
             self.aws.url(),
+            self.dialect,
             self.target_lines,
             self.groups,
         );
@@ -181,9 +185,9 @@ impl World {
     }
 
     /// The directory's events come to the service from now on.
-    pub(crate) fn connect(&self, hook: okta::Hook) {
+    pub(crate) fn connect(&self, hook: &okta::Hook) {
         let headers = self.headers().into_iter().collect();
-        self.okta.send_events_to(Some(okta::Hook { url: self.hook_url(), headers, ..hook }));
+        self.okta.send_events_to(Some(okta::Hook { url: self.hook_url(), headers, ..hook.clone() }));
     }
 
     /// Who is in a group of the target, by login, by the group's name. `None`: there is no such group.

@@ -1,0 +1,256 @@
+//! Nobody is removed on a doubt: what is empty, short, cut off, somebody else's, or no longer declared.
+
+use std::time::Duration;
+
+use beadle_sim::okta::Hook;
+use beadle_sim::{Fault, okta, scim};
+use serde_json::{Value, json};
+
+use super::world::{World, accounts, held, of, people};
+
+/// A directory whose two groups of 30 are as declared at the target, but for one who has to go.
+async fn settled() -> World {
+    let groups = json!({
+        "00g1": { "profile": { "name": "AWS_Ops" }, "members": of(0..300) },
+        "00g2": { "profile": { "name": "AWS_Dev" }, "members": of(0..30) },
+    });
+    let target = json!({
+        "t1": { "displayName": "Ops", "externalId": "00g1", "members": held(0..300) },
+        "t2": { "displayName": "Dev", "externalId": "00g2", "members": held(0..30) },
+    });
+    let states = [
+        json!({ "users": people(300), "groups": groups }),
+        json!({ "users": accounts(300), "groups": target }),
+    ];
+    let world = World::new(states).await;
+    world.beadle(&["sweep"]).await.expect(0);
+    assert!(world.writes().is_empty(), "{:?}", world.writes());
+    world
+}
+
+/// Removals that were planned, by name.
+fn removals(plan: &Value) -> Vec<String> {
+    let groups = plan["targets"][0]["groups"].as_array().unwrap();
+    let changes = groups.iter().flat_map(|group| group["changes"].as_array().unwrap());
+    let fields = changes.flat_map(|change| change["fields"].as_array().unwrap());
+    fields
+        .filter(|field| field["risk"] == "removes")
+        .map(|field| field["name"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+/// Nobody leaves in a sweep, and it says why.
+async fn nobody_leaves(world: &World, why: &str, code: i32) {
+    let swept = world.beadle(&["sweep"]).await.expect(code);
+    let plan = world.beadle(&["plan"]).await;
+    let said = format!("{}{}{}{}", swept.out, swept.err, plan.out, plan.err);
+    assert!(said.contains(why), "`{why}` is not said:\n{said}");
+    assert_eq!(world.members("Ops").unwrap().len(), 300, "somebody left");
+    assert_eq!(world.members("Dev").unwrap().len(), 30, "somebody left");
+}
+
+fn strike(fault: Fault) -> Fault {
+    Fault { path: "/users?".into(), ..fault }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_list() {
+    let world = settled().await;
+    world.okta.fault(strike(Fault { empty: true, ..Fault::default() }));
+    nobody_leaves(&world, "came back short (0 of 300)", 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_short_page_and_one_that_says_that_it_is_the_last() {
+    let world = settled().await;
+    world.okta.fault(strike(Fault { short: true, ..Fault::default() }));
+    nobody_leaves(&world, "came back short", 1).await;
+    world.okta.no_faults();
+    world.okta.fault(strike(Fault { last: true, ..Fault::default() }));
+    nobody_leaves(&world, "came back short (200 of 300)", 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_error_in_the_middle_of_a_list_and_an_answer_that_is_cut_off() {
+    let world = settled().await;
+    world.okta.fault(Fault { path: "after=".into(), status: Some(500), ..Fault::default() });
+    nobody_leaves(&world, "500", 1).await;
+    world.okta.no_faults();
+    world.okta.fault(strike(Fault { truncate: true, ..Fault::default() }));
+    nobody_leaves(&world, "unknown", 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_listing_of_the_target_that_fails() {
+    let world = settled().await;
+    world.okta.patch(&json!({ "groups": { "00g1": { "members": { "00u00000": null } } } }));
+    world.aws.fault(Fault { path: "groups.value".into(), status: Some(500), ..Fault::default() });
+    nobody_leaves(&world, "500", 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_lost_its_scope() {
+    let world = settled().await;
+    world.okta.fault(strike(Fault { status: Some(403), ..Fault::default() }));
+    nobody_leaves(&world, "You do not have permission", 1).await;
+    world.okta.no_faults();
+    world.okta.fault(Fault { path: "/groups".into(), status: Some(401), ..Fault::default() });
+    nobody_leaves(&world, "Invalid token", 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_swapped_for_another() {
+    let mut world = settled().await;
+    // Another directory, in which nobody knows these groups; and one group has a name that is mapped.
+    let any = ([127, 0, 0, 1], 0).into();
+    let groups = json!({ "00gx": { "profile": { "name": "AWS_Ops" }, "members": {} } });
+    let settings = okta::Settings { state: Some(json!({ "groups": groups })), ..okta::Settings::default() };
+    world.okta = okta::OktaSim::start(any, settings).await.unwrap();
+    std::fs::write(world.path().join("okta.token"), world.okta.token()).unwrap();
+    nobody_leaves(&world, "its source is gone", 1).await;
+    nobody_leaves(&world, "that Beadle did not make", 1).await;
+    // And where the mapping says to delete or to empty: it waits for somebody.
+    for word in ["delete", "empty"] {
+        world.groups += &format!("on_delete = \"{word}\"\n");
+        nobody_leaves(&world, "is gone (on_delete)", 1).await;
+        world.groups = world.groups.replace(&format!("on_delete = \"{word}\"\n"), "");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_target_swapped_for_another() {
+    let mut world = settled().await;
+    let any = ([127, 0, 0, 1], 0).into();
+    let state = json!({ "users": accounts(300), "groups": {
+        "x1": { "displayName": "Ops", "members": held(0..300) }, "x2": { "displayName": "Dev", "members": held(0..30) } } });
+    let settings = scim::Settings { state: Some(state), record: true, ..scim::Settings::default() };
+    world.aws = scim::ScimSim::start(any, settings).await.unwrap();
+    std::fs::write(world.path().join("aws.token"), world.aws.token()).unwrap();
+    world.okta.patch(&json!({ "groups": { "00g1": { "members": { "00u00000": null } } } }));
+    nobody_leaves(&world, "that Beadle did not make", 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_dialect() {
+    let mut world = settled().await;
+    world.okta.patch(&json!({ "groups": { "00g1": { "members": { "00u00000": null } } } }));
+    // Pages by index are refused by this server; and where it is asked by cursor, it shows nobody in a group.
+    for (dialect, why) in [
+        ("\"rfc7644\"", "startIndex"),
+        ("\"rfc7644\", paging = \"cursor\", attributes = false", "say members = \"users\""),
+    ] {
+        world.dialect = dialect.into();
+        world.aws.forget_calls();
+        let swept = world.beadle(&["sweep"]).await.expect(1);
+        assert!(swept.err.contains(why), "{}", swept.err);
+        assert!(world.writes().is_empty());
+    }
+    assert_eq!(world.members("Ops").unwrap().len(), 300);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mapping_that_vanished_from_the_file() {
+    let mut world = settled().await;
+    world.okta.patch(&json!({ "groups": { "00g1": { "members": { "00u00000": null } } } }));
+    world.groups = world.groups.replace("AWS_*", "Other_*");
+    nobody_leaves(&world, "no mapping names it any more", 0).await;
+    // And the service, with its hooks.
+    let _serving = world.serve().await;
+    world.connect(&Hook::default());
+    world.okta.patch(&json!({ "groups": { "00g1": { "members": { "00u00001": null } } } }));
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(world.members("Ops").unwrap().len(), 300);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_that_became_empty_and_more_than_a_quarter_wait_for_somebody() {
+    let world = settled().await;
+    let members: serde_json::Map<String, Value> =
+        (0..30).map(|n| (format!("00u{n:05}"), Value::Null)).collect();
+    world.okta.patch(&json!({ "groups": { "00g2": { "members": members } } }));
+    nobody_leaves(&world, "the source is empty", 2).await;
+    world.okta.patch(&json!({ "groups": { "00g2": { "members": of(0..20) } } }));
+    nobody_leaves(&world, "10 of 30 members would leave, more than 25 %", 2).await;
+    // Somebody looks at it, and approves.
+    let held = world.beadle(&["holds", "--json"]).await.expect(0).out;
+    let digest = serde_json::from_str::<Value>(held.lines().next().unwrap()).unwrap()["digest"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    world.beadle(&["approve", &digest]).await.expect(0);
+    world.beadle(&["sweep"]).await.expect(0);
+    world.until_holds("Dev", 0..20).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hold_does_not_keep_those_who_are_confirmed_to_leave() {
+    let world = settled().await;
+    let mut users = json!({});
+    for n in 0..3 {
+        users[format!("00u{n:05}")] = json!({ "status": if n == 0 { "SUSPENDED" } else { "DEPROVISIONED" } });
+    }
+    let members: serde_json::Map<String, Value> =
+        (3..15).map(|n| (format!("00u{n:05}"), Value::Null)).collect();
+    world.okta.patch(&json!({ "users": users, "groups": { "00g2": { "members": members } } }));
+    let swept = world.beadle(&["sweep"]).await.expect(2);
+    assert!(swept.out.contains("15 of 30 members would leave"), "{}", swept.out);
+    world.until_holds("Dev", 3..30).await;
+    world.until_holds("Ops", 3..300).await;
+    let plan = world.beadle(&["plan", "--group", "AWS_Dev", "--format", "json"]).await.expect(2).json();
+    assert_eq!(removals(&plan).len(), 12);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_the_statuses_only_two_mean_that_access_should_go() {
+    let world = settled().await;
+    let statuses = ["LOCKED_OUT", "PASSWORD_EXPIRED", "RECOVERY", "PROVISIONED", "STAGED", "BRAND_NEW"];
+    let mut users = json!({});
+    for (n, status) in statuses.iter().enumerate() {
+        users[format!("00u{n:05}")] = json!({ "status": status });
+    }
+    users["00u00020"] = json!({ "status": "SUSPENDED" });
+    world.okta.patch(&json!({ "users": users }));
+    let plan = world.beadle(&["plan", "--group", "Dev", "--format", "json"]).await.expect(2).json();
+    assert_eq!(removals(&plan), ["p20@acme.example"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_window_holds_what_no_single_group_would() {
+    let mut world = settled().await;
+    world.target_lines = "guard = { removes = 40 }\n".into();
+    let gone = |range: std::ops::Range<usize>| -> serde_json::Map<String, Value> {
+        range.map(|n| (format!("00u{n:05}"), Value::Null)).collect()
+    };
+    world.okta.patch(
+        &json!({ "groups": { "00g1": { "members": gone(0..38) }, "00g2": { "members": gone(0..5) } } }),
+    );
+    let swept = world.beadle(&["sweep"]).await.expect(2);
+    assert!(swept.out.contains("limit"), "{}", swept.out);
+    let left = 330 - world.members("Ops").unwrap().len() - world.members("Dev").unwrap().len();
+    assert!((1..=40).contains(&left), "{left} left");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_mail_with_another_id_is_another_person() {
+    let world = settled().await;
+    // Somebody at the target has the login of one who is to come, and is known by another id.
+    world.aws.patch(&json!({ "users": { "a00290": { "externalId": "00u-somebody-else" } } }));
+    let swept = world.beadle(&["sweep"]).await.expect(1);
+    assert!(swept.out.contains("unknown") || swept.err.contains("unknown"), "{}{}", swept.out, swept.err);
+    let plan = world.beadle(&["plan"]).await.expect(2);
+    assert!(plan.out.contains("another person"), "{}", plan.out);
+    assert_eq!(world.members("Ops").unwrap().len(), 300, "whoever may be meant stays");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_mapping_observes() {
+    let mut world = settled().await;
+    world.groups = world.groups.replace("mode = \"enforce\"\n", "");
+    world.okta.patch(&json!({ "groups": { "00g1": { "members": { "00u00000": null } } } }));
+    let _serving = world.serve().await;
+    world.connect(&Hook::default());
+    world.okta.patch(&json!({ "groups": { "00g1": { "members": { "00u00001": null } } } }));
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(world.writes().is_empty());
+    assert_eq!(removals(&world.beadle(&["plan", "--format", "json"]).await.expect(2).json()).len(), 2);
+}

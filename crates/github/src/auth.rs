@@ -140,7 +140,7 @@ impl Auth {
 
     async fn mint(&self, client: &Client, installation: u64) -> Result<Minted, TransportError> {
         let path = format!("app/installations/{installation}/access_tokens");
-        let request = self.as_app(Method::POST, path, Some(json!({})))?;
+        let request = self.as_app(Method::POST, path, Some(&json!({})))?;
         client.send(&request).await?.json()
     }
 
@@ -175,7 +175,7 @@ impl Auth {
         &self,
         method: Method,
         path: String,
-        body: Option<serde_json::Value>,
+        body: Option<&serde_json::Value>,
     ) -> Result<Request, TransportError> {
         let Credential::App { id, key, .. } = &self.credential else {
             let why = "only an App can ask for this, and the configuration gives a token".to_owned();
@@ -188,7 +188,7 @@ impl Auth {
         Ok(Request {
             counted: false,
             writes: false, // asking again for a token does no harm
-            ..crate::api::request(method, path, body.as_ref(), Resource::Core, bearer(&jwt))
+            ..crate::api::request(method, path, body, Resource::Core, bearer(&jwt))
         })
     }
 }

@@ -125,9 +125,11 @@ impl World {
     pub(crate) fn config(&self) -> PathBuf {
         let path = self.path().join("beadle.toml");
         let [listen, operator] = self.ports;
+        let credential =
+            if self.okta_lines.contains("app = ") { "" } else { "token = \"file:okta.token\"\n" };
         let text = format!(
             "[server]\nlisten = \"127.0.0.1:{listen}\"\noperator = \"127.0.0.1:{operator}\"\n{}\n\
-             [[okta]]\nname = \"corp\"\nurl = \"{}\"\ntoken = \"file:okta.token\"\n\
+             [[okta]]\nname = \"corp\"\nurl = \"{}\"\n{credential}\
              hook_secrets = [\"file:hook.secret\"]\nhook_key = {{ header = \"X-Api-Key\", secrets = [\"file:hook.key\"] }}\n{}\n\
              [[target]]\nname = \"aws\"\n\
              scim = {{ url = \"{}\", token = \"file:aws.token\", dialect = {} }}\n{}\n\

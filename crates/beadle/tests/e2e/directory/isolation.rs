@@ -1,0 +1,195 @@
+//! One bad group stops no other; and one group may go to many, and many to one.
+
+use std::time::Duration;
+
+use beadle_sim::okta::Hook;
+use beadle_sim::{Fault, okta, scim};
+use serde_json::{Value, json};
+
+use super::world::{World, accounts, of, people, state};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_poisoned_group_among_five_hundred_is_parked_and_the_others_converge() {
+    const GROUPS: usize = 500;
+    let mut groups = json!({});
+    for n in 0..GROUPS {
+        groups[format!("00g{n:04}")] =
+            json!({ "profile": { "name": format!("AWS_G{n}") }, "members": of([n % 20, 20 + n % 7]) });
+    }
+    // One knows a person whom the target does not have, and one whom it does not take.
+    groups["00g0007"]["members"]["00u00040"] = json!(true);
+    groups["00g0008"]["members"]["00u00030"] = json!(true);
+    let states = [json!({ "users": people(41), "groups": groups }), json!({ "users": accounts(40) })];
+    let okta = okta::Settings { limit: 1_000_000, ..okta::Settings::default() };
+    let mut world = World::with(states, okta, scim::Settings::default()).await;
+    world.groups += "on_missing_user = \"error\"\n";
+    world.target_lines = "budget = { write_every = \"0s\", points = 1000000 }\n".into();
+    world.aws.fault(Fault {
+        method: Some("PATCH".into()),
+        contains: "a00030".into(),
+        status: Some(400),
+        ..Fault::default()
+    });
+    let serving = world.serve().await;
+    for n in 0..GROUPS {
+        world.until_holds(&format!("G{n}"), [n % 20, 20 + n % 7]).await;
+    }
+    let mut parked = String::new();
+    for _ in 0..600 {
+        parked = world.beadle(&["queue"]).await.expect(0).out;
+        if parked.contains("2 parked") {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert!(
+        parked.contains("target-group:aws:corp/00g0007") && parked.contains("p40@acme.example"),
+        "{parked}"
+    );
+    assert!(
+        parked.contains("target-group:aws:corp/00g0008") && parked.contains("a00030"),
+        "{parked}\n{}",
+        serving.log()
+    );
+    assert!(parked.contains("0 event, 0 manual, 0 sweep due"), "{parked}");
+    // A new event revives it, once what was wrong is mended.
+    world.aws.no_faults();
+    world.connect(&Hook::default());
+    world.okta.patch(&json!({ "groups": { "00g0008": { "members": of([31]) } } }));
+    world.until_holds("G8", [8, 21, 30, 31]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn several_groups_make_one_and_each_of_them_its_own_beside() {
+    let groups = json!({
+        "00g1": { "profile": { "name": "AWS_Ops" }, "members": of(0..10) },
+        "00g2": { "profile": { "name": "AWS_Dev" }, "members": of(8..20) },
+    });
+    let mut world = World::new(state(21, &groups)).await;
+    world.groups += "\n[[groups]]\nsource = \"corp\"\ntarget = \"aws\"\ninclude = [\"AWS_Ops\", \"/^AWS_D/\"]\n\
+                     into = \"Engineers\"\nmode = \"enforce\"\non_missing_group = \"create\"\n";
+    let serving = world.serve().await;
+    world.connect(&Hook::default());
+    world.until_holds("Ops", 0..10).await;
+    world.until_holds("Dev", 8..20).await;
+    world.until_holds("Engineers", 0..20).await;
+    // Who is in both stays while in one of them.
+    world.okta.patch(&json!({ "groups": { "00g1": { "members": { "00u00008": null, "00u00000": null } } } }));
+    world.until_holds("Engineers", 1..20).await;
+    world.until_holds("Ops", [1, 2, 3, 4, 5, 6, 7, 9]).await;
+    // A source that no mapping names any more takes nobody along.
+    assert_eq!(serving.stop().await, Some(0));
+    world.groups = world.groups.replace(", \"/^AWS_D/\"", "");
+    let swept = world.beadle(&["sweep"]).await.expect(2);
+    assert!(
+        swept.out.contains("corp/00g2 was a source of it, and no mapping names it any more"),
+        "{}",
+        swept.out
+    );
+    world.until_holds("Engineers", 1..20).await;
+    let held = world.beadle(&["holds", "--json"]).await.expect(0).out;
+    let hold: Value = serde_json::from_str(held.lines().next().unwrap()).unwrap();
+    world.beadle(&["approve", hold["digest"].as_str().unwrap()]).await.expect(0);
+    world.beadle(&["sweep"]).await.expect(0);
+    world.until_holds("Engineers", [1, 2, 3, 4, 5, 6, 7, 9]).await;
+    world.beadle(&["plan"]).await.expect(0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_of_the_right_name_is_taken_over_only_where_that_is_said() {
+    let groups = json!({ "00g1": { "profile": { "name": "AWS_Ops" }, "members": of(0..3) } });
+    let mut world = World::new(state(3, &groups)).await;
+    world.aws.patch(&json!({ "groups": { "t1": { "displayName": "Ops", "members": {} } } }));
+    let plan = world.beadle(&["plan"]).await.expect(2).out;
+    assert!(plan.contains("that Beadle did not make; say adopt = true"), "{plan}");
+    world.beadle(&["sweep"]).await.expect(1);
+    world.until_holds("Ops", 0..0).await;
+    world.groups += "adopt = true\n";
+    world.beadle(&["sweep"]).await.expect(0);
+    world.until_holds("Ops", 0..3).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_that_is_gone_is_kept_and_said_unless_the_mapping_says_otherwise() {
+    let groups = json!({ "00g1": { "profile": { "name": "AWS_Ops" }, "members": of(0..3) } });
+    let mut world = World::new(state(3, &groups)).await;
+    world.beadle(&["sweep"]).await.expect(0);
+    world.okta.patch(&json!({ "groups": { "00g1": null } }));
+    let plan = world.beadle(&["plan"]).await.expect(0).out;
+    assert!(
+        plan.contains("1 skipped (its source is gone; it is kept as it is (on_delete = keep))"),
+        "{plan}"
+    );
+    world.groups += "on_delete = \"delete\"\n";
+    let swept = world.beadle(&["sweep"]).await.expect(2).out;
+    let digest = swept.split("`beadle approve ").nth(1).unwrap().split('`').next().unwrap().to_owned();
+    world.until_holds("Ops", 0..3).await;
+    world.beadle(&["approve", &digest]).await.expect(0);
+    world.beadle(&["sweep"]).await.expect(0);
+    assert_eq!(world.members("Ops"), None);
+    world.beadle(&["plan"]).await.expect(0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_hooks_lost_is_found_in_the_log_once_and_after_a_stop_too() {
+    let groups = json!({ "00g1": { "profile": { "name": "AWS_Ops" }, "members": of(0..3) } });
+    let mut world = World::new(state(9, &groups)).await;
+    world.okta_lines = "log_every = \"1s\"\n".into();
+    let serving = world.serve().await;
+    world.connect(&Hook { loss: 1.0, ..Hook::default() });
+    world.until_holds("Ops", 0..3).await;
+    tokio::time::sleep(Duration::from_millis(1200)).await;
+    world.okta.patch(&json!({ "groups": { "00g1": { "members": of([3]) } } }));
+    world.until_holds("Ops", 0..4).await;
+    assert_eq!(serving.stop().await, Some(0));
+    // The hook is answered by nobody, and the service comes back.
+    world.okta.patch(&json!({ "groups": { "00g1": { "members": of([4]) } } }));
+    let log = std::fs::read_to_string(world.path().join("serve.log")).unwrap();
+    assert!(log.contains("events that no hook had brought"), "{log}");
+    world.aws.forget_calls();
+    let _serving = world.serve().await;
+    world.until_holds("Ops", 0..5).await;
+    tokio::time::sleep(Duration::from_millis(2500)).await;
+    assert_eq!(world.writes().len(), 1, "{:?}", world.writes());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_app_signs_for_itself_and_a_hook_without_its_secret_is_refused() {
+    let groups = json!({ "00g1": { "profile": { "name": "AWS_Ops" }, "members": of(0..3) } });
+    let mut world = World::new(state(3, &groups)).await;
+    world.okta_lines = "app = { client_id = \"beadle\", key = \"file:okta.pem\" }\n".into();
+    let _serving = world.serve().await;
+    world.until_holds("Ops", 0..3).await;
+    let challenge = world
+        .http
+        .get(world.hook_url())
+        .header("x-okta-verification-challenge", "a\"b")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(challenge.json_value().await, json!({ "verification": "a\"b" }));
+    assert_eq!(world.http.get(world.hook_url()).send().await.unwrap().status(), 400);
+    let post = |headers: Vec<(String, String)>, body: &'static str| {
+        let request = headers
+            .into_iter()
+            .fold(world.http.post(world.hook_url()), |request, (name, value)| request.header(name, value));
+        async move { request.body(body).send().await.unwrap().status().as_u16() }
+    };
+    let both = world.headers().to_vec();
+    let whole = r#"{"eventId":"e1","data":{"events":[]}}"#;
+    assert_eq!(post(both.clone(), whole).await, 202);
+    assert_eq!(post(both.clone(), whole).await, 200);
+    assert_eq!(post(both[..1].to_vec(), whole).await, 401);
+    assert_eq!(post(vec![("authorization".into(), "wrong".into()), both[1].clone()], whole).await, 401);
+    assert_eq!(post(both.clone(), "{").await, 400);
+}
+
+trait JsonValue {
+    async fn json_value(self) -> Value;
+}
+
+impl JsonValue for reqwest::Response {
+    async fn json_value(self) -> Value {
+        serde_json::from_str(&self.text().await.unwrap()).unwrap()
+    }
+}

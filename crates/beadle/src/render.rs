@@ -90,7 +90,9 @@ fn value(value: &Value) -> String {
 fn difference(change: &Change<()>, field: &Field) -> String {
     let what = if change.what.is_empty() { String::new() } else { format!("{}: ", change.what) };
     match (field.risk, &field.before, &field.after) {
-        (Risk::Adds, Value::Null, Value::Bool(true)) => format!("{what}{}", field.name),
+        (Risk::Adds, Value::Null, Value::Bool(true)) | (Risk::Removes, Value::Bool(true), Value::Null) => {
+            format!("{what}{}", field.name)
+        }
         (_, Value::Null, after) => format!("{what}{}: {}", field.name, value(after)),
         (Risk::Removes, before, Value::Null) => format!("{what}{}: {} → gone", field.name, value(before)),
         (_, before, after) => format!("{what}{}: {} → {}", field.name, value(before), value(after)),

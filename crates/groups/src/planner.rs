@@ -409,8 +409,8 @@ impl GroupPlanner {
         let first: Vec<usize> = seen.first.into_iter().collect();
         let member = |name: &str, risk: Risk| {
             let (before, after) = match risk {
-                Risk::Removes => (json!("member"), Value::Null),
-                _ => (Value::Null, json!("member")),
+                Risk::Removes => (json!(true), Value::Null),
+                _ => (Value::Null, json!(true)),
             };
             Field { name: name.to_owned(), before, after, asked: asked.clone(), risk }
         };
@@ -530,7 +530,7 @@ impl GroupPlanner {
                 for part in members.chunks(self.directory.target.changes_at_once().max(1)) {
                     let field = |account: &Account| Field {
                         name: account.label().to_owned(),
-                        before: json!("member"),
+                        before: json!(true),
                         after: Value::Null,
                         asked: mapping.asked.clone(),
                         risk: Risk::Removes,

@@ -58,6 +58,16 @@ impl Hooks {
     pub(crate) fn delivered(&self) -> Vec<Value> {
         lock(&self.log).clone()
     }
+
+    pub(crate) async fn verify(&self) -> bool {
+        let Some(url) = lock(&self.hook).as_ref().map(|(hook, _)| hook.url.clone()) else { return false };
+        let challenge = format!("{:032x}", rand::random::<u128>());
+        let request = self.http.get(url).header("x-okta-verification-challenge", &challenge);
+        let Ok(answer) = request.timeout(Duration::from_secs(3)).send().await else { return false };
+        let is_fine = answer.status() == 200;
+        let said: Value = serde_json::from_str(&answer.text().await.unwrap_or_default()).unwrap_or_default();
+        is_fine && said["verification"] == challenge
+    }
 }
 
 impl Okta {

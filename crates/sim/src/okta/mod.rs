@@ -6,7 +6,6 @@
 //! | call | what it does |
 //! |---|---|
 //! | `PUT`, `DELETE hook` | a [`Hook`]: where events go, and what happens to them |
-//! | `POST verify` | asks the hook's address for Okta's verification: `{"verified": true}` |
 //! | `GET deliveries` | every delivery, and how it was answered |
 //! | `POST deliver` | sends what was held, in the order given: `{"order": [2, 0]}`, else as it happened |
 //! | `GET key.pem` | a private key that the service app `beadle` signs with, as `{"pem": ...}` |
@@ -134,6 +133,13 @@ impl OktaSim {
     /// Where events go from now on.
     pub fn send_events_to(&self, hook: Option<Hook>) {
         self.0.vendor.hook.set(hook);
+    }
+
+    /// Asks the hook's address for the one-time verification: whether it answered with what it was asked.
+    ///
+    /// <https://developer.okta.com/docs/concepts/event-hooks/#one-time-verification-request>
+    pub async fn verify(&self) -> bool {
+        self.0.vendor.hook.verify().await
     }
 
     /// Sends what was held, in the order given.

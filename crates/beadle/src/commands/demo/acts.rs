@@ -136,6 +136,6 @@ async fn repaired(sim: &Sim, name: &str, what: &str, proof: &mut Proof<'_>) {
     proof.show(false, what, &wrong.join("; "));
 }
 
-fn seconds(from: Time, to: Time) -> String {
+pub(super) fn seconds(from: Time, to: Time) -> String {
     format!("{:.2} s", to.since(from).as_secs_f64())
 }

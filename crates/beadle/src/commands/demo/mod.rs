@@ -1,7 +1,8 @@
-//! `beadle demo`: the main job for real, before a simulated GitHub. Everything that it claims it reads back from the
-//! simulator's state.
+//! `beadle demo`: the main job for real, before simulated vendors. Everything that it claims it reads back from their
+//! state.
 
 mod acts;
+mod directory;
 mod organisation;
 mod service;
 
@@ -57,15 +58,20 @@ pub(crate) async fn run(printer: &Printer) -> anyhow::Result<u8> {
 
     title(printer, "`beadle serve` runs, and things happen: each is a signed webhook, repaired in moments");
     let mut service = Service::start(folder.path(), ports).await?;
-    sim.send_webhooks_to(beadle_sim::Hook { url: service.hook(), secret, organisation: false });
+    sim.send_webhooks_to(beadle_sim::Hook { url: service.hook("github"), secret, organisation: false });
     acts::one_by_one(&sim, &mut proof).await?;
 
     title(printer, "A burst of 24 changes, and the service is killed (SIGKILL) in the middle of it");
     acts::burst(&sim, &mut service, folder.path(), &mut proof).await?;
     service.stop().await;
 
+    directory::act(printer, &mut proof).await?;
+
     title(printer, if proof.failed { "Something above was not repaired" } else { "All of it was verified" });
-    said(printer, "Next: `beadle example > beadle.toml`, a policy folder, `beadle plan`.");
+    said(
+        printer,
+        "Next: `beadle example > beadle.toml`, a policy folder or mappings of groups, `beadle plan`.",
+    );
     Ok(if proof.failed { FAILED } else { FINE })
 }
 

@@ -48,9 +48,9 @@ impl Service {
         bail!("the service did not start:\n{log}")
     }
 
-    /// Where webhooks go.
-    pub(super) fn hook(&self) -> String {
-        format!("http://127.0.0.1:{}/hooks/github", self.ports[0])
+    /// Where a vendor's webhooks go.
+    pub(super) fn hook(&self, vendor: &str) -> String {
+        format!("http://127.0.0.1:{}/hooks/{vendor}", self.ports[0])
     }
 
     /// SIGKILL: nothing is tidied up.

@@ -25,10 +25,10 @@ enum Command {
     },
     /// What a change has to pass beside the tests: formatting, lints, docs, dependencies, the demo
     Ci,
-    /// Measure: `calls` (calls, points, memory), `burst` (500 events at once), `intake` (deliveries a second); all where none is named
+    /// Measure: `calls` (calls, points, memory), `burst` (500 events at once), `directory` (calls to the target), `intake` (deliveries a second); all where none is named
     Bench {
         /// Which.
-        #[arg(value_parser = ["calls", "burst", "intake"])]
+        #[arg(value_parser = ["calls", "burst", "directory", "intake"])]
         which: Option<String>,
     },
     /// Fetch what the tests need, at pinned versions
@@ -73,7 +73,7 @@ fn ci() -> anyhow::Result<()> {
 
 fn bench(which: Option<&str>) -> anyhow::Result<()> {
     cargo(&["build", "--release", "--package", "beadle", "--package", "beadle-bench"], &[])?;
-    for name in ["calls", "burst", "intake"] {
+    for name in ["calls", "burst", "directory", "intake"] {
         if which.is_none_or(|which| which == name) {
             step(&format!("bench {name}"));
             cargo(&["run", "--release", "--package", "beadle-bench", "--", name], &[])?;

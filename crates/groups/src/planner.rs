@@ -44,8 +44,13 @@ pub struct Write {
 pub(crate) enum What {
     /// Makes the group.
     Create,
-    /// Takes over a group that is there, by its id.
-    Adopt(String),
+    /// Takes over a group that is there.
+    Adopt {
+        /// Its id.
+        group: String,
+        /// Its name.
+        name: String,
+    },
     /// Gives it another name.
     Rename,
     /// Makes an account for a person.
@@ -108,8 +113,8 @@ struct Desired<'a> {
     mapping: &'a Mapping,
     facts: Arc<Facts>,
     is_protected: bool,
-    /// Everybody in the sources, whatever their status.
-    listed: usize,
+    /// How many each source listed, whatever their status: by directory and group.
+    listed: Vec<(&'a str, String, usize)>,
     people: BTreeMap<String, Person>,
 }
 
@@ -165,9 +170,15 @@ impl GroupPlanner {
                 return Ok(plan);
             }
         };
-        let seen = self.observed(&desired, slot, pair.as_ref(), &mut plan).await?;
+        let seen = self.observed(&desired, pair.as_ref(), &mut plan).await?;
         let Some(seen) = seen else { return Ok(plan) };
-        let difference = self.compare(&desired, &seen, &mut plan).await?;
+        let mut difference = self.compare(&desired, &seen, &mut plan).await?;
+        if !difference.go.is_empty()
+            && let Some(why) = self.listed_less(&desired).await?
+        {
+            difference.go.clear();
+            plan.unknowns.push(Unknown { aspect: MEMBERS.into(), part: None, why, transient: true });
+        }
         self.changes(&desired, &seen, difference, read, &mut plan).await?;
         Ok(plan)
     }
@@ -212,10 +223,10 @@ impl GroupPlanner {
         groups: &[(&'a Mapping, SourceGroup)],
     ) -> Result<Desired<'a>, Failure> {
         let mut people = BTreeMap::new();
-        let mut listed = 0;
+        let mut listed = Vec::with_capacity(groups.len());
         for (mapping, group) in groups {
             let members = self.directory.source(&mapping.source)?.members(group).await?;
-            listed += members.len();
+            listed.push((mapping.source.as_str(), group.id.clone(), members.len()));
             people.extend(members.into_iter().map(|person| (person.id.clone(), person)));
         }
         people.retain(|_, person| !person.is_leaving);
@@ -241,7 +252,6 @@ impl GroupPlanner {
     async fn observed(
         &self,
         desired: &Desired<'_>,
-        slot: &Slot,
         pair: Option<&Pair>,
         plan: &mut Plan<Write>,
     ) -> Result<Option<Seen>, Failure> {
@@ -262,9 +272,15 @@ impl GroupPlanner {
             let vanished = pair.sources.iter().filter(is_gone).cloned().collect();
             return Ok(Some(Seen { members, first: None, vanished }));
         }
-        match self.directory.target.group_named(&desired.facts.name).await? {
+        // What was made before and is not remembered, because a kill came between, may have been renamed since.
+        let target = &self.directory.target;
+        let found = match target.group_owned_as(&desired.facts.external_id).await? {
+            Some(ours) => Some(ours),
+            None => target.group_named(&desired.facts.name).await?,
+        };
+        match found {
             Some(found) => {
-                let is_ours = found.external_id.as_deref() == Some(owned_as(slot).as_str());
+                let is_ours = found.external_id.as_ref() == Some(&desired.facts.external_id);
                 if !is_ours && !desired.mapping.adopt {
                     let why = format!(
                         "the target has a group {} that Beadle did not make; say adopt = true in the mapping, or rename one",
@@ -274,8 +290,15 @@ impl GroupPlanner {
                     return Ok(None);
                 }
                 let Some(Some(members)) = self.read(&found.id, plan).await? else { return Ok(None) };
-                plan.changes.push(desired.change("take over", "", Risk::Adds, What::Adopt(found.id)));
-                Ok(Some(Seen { members, first: Some(plan.changes.len() - 1), vanished: Vec::new() }))
+                let first = plan.changes.len();
+                let adopt = What::Adopt { group: found.id, name: found.name.clone() };
+                plan.changes.push(desired.change("take over", "", Risk::Adds, adopt));
+                if found.name != desired.facts.name {
+                    let mut rename = desired.change("rename", &found.name, Risk::Changes, What::Rename);
+                    rename.after = vec![first];
+                    plan.changes.push(rename);
+                }
+                Ok(Some(Seen { members, first: Some(first), vanished: Vec::new() }))
             }
             None => match desired.mapping.on_missing_group {
                 OnMissingGroup::Create => {
@@ -386,6 +409,21 @@ impl GroupPlanner {
         Ok(difference)
     }
 
+    /// Why a list may have been short all the same, asked before anybody leaves: one that somebody joined while it was
+    /// counted and read would hide that it lacks another.
+    async fn listed_less(&self, desired: &Desired<'_>) -> Result<Option<String>, Failure> {
+        for (source, id, listed) in &desired.listed {
+            let group = self.directory.source(source)?.group(id).await?;
+            let count = group.and_then(|group| group.count);
+            if count.is_none_or(|count| count > *listed as u64) {
+                return Ok(Some(format!(
+                    "{source}/{id} changed while it was read; nobody is removed before it was read again"
+                )));
+            }
+        }
+        Ok(None)
+    }
+
     /// Adds before removes, in the fewest requests.
     async fn changes(
         &self,
@@ -445,11 +483,12 @@ impl GroupPlanner {
             plan.changes.push(change("add", fields, after, What::Add { accounts: Vec::new(), people }));
         }
         let (leaving, members) = (difference.go.len(), seen.members.len());
+        let listed = desired.listed.iter().map(|(.., listed)| listed).sum();
         let stop = match seen.vanished.as_slice() {
             [first, ..] if leaving > 0 => {
                 Some(format!("{first} was a source of it, and no mapping names it any more"))
             }
-            _ => self.limits.stops(leaving, members, desired.listed, desired.is_protected),
+            _ => self.limits.stops(leaving, members, listed, desired.is_protected),
         };
         let (sure, rest) = match &stop {
             Some(_) => self.confirmed(desired.mapping, difference.go).await?,

@@ -67,18 +67,18 @@ impl Session<Write> for Run {
         let Write { facts, what } = &change.write;
         let target = &self.writer.target;
         let mut state = self.state.lock().await;
-        let pair = |group: String| Pair {
+        let pair = |group: String, name: String| Pair {
             group,
-            name: facts.name.clone(),
+            name,
             from: facts.from.clone(),
             sources: facts.sources.clone(),
         };
         match what {
             What::Create => {
                 let made = target.create(&facts.name, &facts.external_id).await?;
-                self.keep(&mut state, pair(made.id)).await
+                self.keep(&mut state, pair(made.id, made.name)).await
             }
-            What::Adopt(group) => self.keep(&mut state, pair(group.clone())).await,
+            What::Adopt { group, name } => self.keep(&mut state, pair(group.clone(), name.clone())).await,
             What::Rename => {
                 let mut known = ours(&state)?;
                 target.rename(&known.group, &facts.name).await?;

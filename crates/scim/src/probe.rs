@@ -56,6 +56,9 @@ impl Reader {
             let text = format!("the server says that it has no paging by {word}; say paging = \"{other}\"");
             findings.push(Finding::Contradiction(text));
         }
+        if findings.iter().any(|finding| matches!(finding, Finding::Contradiction(_))) {
+            return Ok(findings);
+        }
         // What a server says of itself is not always so: what it does counts.
         let groups = self.groups().await?;
         findings.push(Finding::Fine(format!("{} groups are listed by {word}", groups.len())));

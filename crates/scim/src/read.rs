@@ -42,6 +42,17 @@ impl Reader {
         only(found.into_iter().filter(|group| group.name.eq_ignore_ascii_case(name)), "group", name)
     }
 
+    /// The group that its owner gave this id. Where the server does not let groups be asked for by it, none is known.
+    pub async fn group_with_external_id(&self, id: &str) -> Result<Option<Group>, Failure> {
+        let filter = Filter::eq("externalId", id);
+        let found: Vec<Group> = match self.api.list("Groups", Some(&filter), Some("members")).await {
+            Ok(found) => found,
+            Err(error) if error.status() == Some(400) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        only(found.into_iter().filter(|group| group.external_id.as_deref() == Some(id)), "group", id)
+    }
+
     /// All users.
     pub async fn users(&self) -> Result<Vec<User>, Failure> {
         Ok(self.api.list("Users", None, None).await?)

@@ -3,7 +3,8 @@
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
@@ -12,6 +13,7 @@ use axum::response::Response;
 use http::{HeaderMap, Method, Uri};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::SimError;
@@ -122,6 +124,16 @@ impl<V> Clone for Both<V> {
 }
 
 impl<V: Vendor> Running<V> {
+    /// Answers a request without any network, for tests in simulated time. `None`: the connection breaks.
+    pub(crate) async fn exchange(&self, request: http::Request<Bytes>) -> Option<(u16, HeaderMap, Bytes)> {
+        let (head, body) = request.into_parts();
+        let both = Both { desk: self.desk.clone(), vendor: self.vendor.clone() };
+        let response = handle::<V>(State(both), head.method, head.uri, head.headers, body).await;
+        let (head, body) = response.into_parts();
+        let body = axum::body::to_bytes(body, usize::MAX).await.ok()?;
+        Some((head.status.as_u16(), head.headers, body))
+    }
+
     pub(crate) async fn start(
         addr: SocketAddr,
         vendor: V,
@@ -146,6 +158,14 @@ impl<V: Vendor> Running<V> {
             }
         });
         Ok(Self { addr, desk, vendor, stop })
+    }
+
+    /// Another state; the calls and faults so far are forgotten.
+    pub(crate) fn replace(&self, mut state: Value) {
+        self.vendor.complete(&mut state);
+        *lock(&self.desk.state) = state;
+        self.desk.no_faults();
+        self.desk.forget_calls();
     }
 
     /// A JSON merge patch of the state, told to whoever listens.
@@ -238,11 +258,16 @@ async fn handle<V: Vendor>(
         Some(reply)
     });
     let mut reply = early.unwrap_or_else(|| vendor.answer(&desk, &call));
+    let mut spoiled = false;
     if let Some(fault) = &fault {
+        let whole = reply.body.clone();
         spoil(&mut reply, fault);
+        spoiled = fault.truncate || fault.reset || reply.body != whole;
     }
-    let mut line = json!({ "method": call.method, "path": uri.path(), "query": uri.query(), "status": reply.status,
-                           "fault": fault.is_some() });
+    let at = NEXT.fetch_add(1, Ordering::Relaxed);
+    let ms = u64::try_from(BEGUN.get_or_init(Instant::now).elapsed().as_millis()).unwrap_or(u64::MAX);
+    let mut line = json!({ "at": at, "ms": ms, "method": call.method, "path": uri.path(), "query": uri.query(), "status": reply.status,
+                           "fault": fault.is_some(), "spoiled": spoiled });
     if desk.record {
         line["request"] = call.body;
         line["answer"] = reply.body.clone().unwrap_or_default();
@@ -340,6 +365,11 @@ fn control<V: Vendor>(desk: &Arc<Desk>, vendor: &Arc<V>, method: &str, path: &st
     };
     respond(reply, None)
 }
+
+/// The order of calls, over all simulations of a process.
+static NEXT: AtomicU64 = AtomicU64::new(0);
+/// When the first of them came; in simulated time where a test runs in it.
+static BEGUN: OnceLock<Instant> = OnceLock::new();
 
 /// Now, as vendors write it.
 pub(crate) fn now() -> String {

@@ -3,11 +3,11 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use beadle_engine::backoff::backoff;
 use beadle_engine::budget::current_lane;
 use beadle_engine::{Budgets, Class, Clock, Resource, Time, Wait};
-use bytes::BytesMut;
-use http::{HeaderMap, Method, header};
-use rand::RngExt;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, header};
 use reqwest::Url;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
@@ -16,18 +16,21 @@ use tokio::sync::Semaphore;
 use crate::answer::{self, Answer};
 use crate::error::TransportError;
 use crate::pace::Pace;
+use crate::wire::{Network, Wire};
 
 /// Redirects followed for one read.
 const REDIRECTS: usize = 3;
-/// A larger answer is not taken.
-const LARGEST: usize = 64 * 1024 * 1024;
 /// How long is waited where too many requests were under way at once.
 const AT_ONCE: Duration = Duration::from_secs(5);
+/// How soon a read that failed is tried again.
+const AGAIN: Duration = Duration::from_secs(1);
+/// Over how long those who wait for the same moment are spread.
+const NEARLY: Duration = Duration::from_millis(500);
 /// How often a read that failed is tried again at once.
 const READ_RETRIES: u32 = 2;
 
 /// How a client behaves.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Settings {
     /// Requests at once. GitHub takes 100 in all; others may use the same credential.
     pub concurrency: usize,
@@ -43,6 +46,8 @@ pub struct Settings {
     pub patient: bool,
     /// What the vendor calls its limits.
     pub figures: Figures,
+    /// What carries requests; the network where nothing is given.
+    pub wire: Option<Arc<dyn Wire>>,
 }
 
 /// How a vendor's headers tell of its limits: `<prefix>-limit`, `-remaining` and `-reset`.
@@ -98,6 +103,7 @@ impl Default for Settings {
             graphql_points: 1800,
             patient: false,
             figures: Figures::GITHUB,
+            wire: None,
         }
     }
 }
@@ -128,7 +134,7 @@ pub struct Request {
 /// An HTTP client for one origin and one credential.
 #[derive(Clone)]
 pub struct Client {
-    http: reqwest::Client,
+    wire: Arc<dyn Wire>,
     base: Arc<Url>,
     budgets: Budgets,
     clock: Clock,
@@ -150,14 +156,11 @@ impl Client {
         if !base.path().ends_with('/') {
             base.set_path(&format!("{}/", base.path()));
         }
-        let http = reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .user_agent(concat!("beadle/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(Duration::from_secs(10))
-            .build()
-            .map_err(|error| format!("no HTTP client could be made: {error}"))?;
         Ok(Self {
-            http,
+            wire: match &settings.wire {
+                Some(wire) => wire.clone(),
+                None => Arc::new(Network::new()?),
+            },
             base: Arc::new(base),
             budgets,
             clock,
@@ -208,16 +211,15 @@ impl Client {
             match self.follow(request).await {
                 Err(error) if !request.writes && error.class() == Class::Retry && tries < READ_RETRIES => {
                     tries += 1;
-                    let wait = rand::rng().random_range(0.5..1.0) * f64::from(tries);
                     tracing::debug!(%error, tries, "a read failed; trying again");
-                    self.clock.sleep(Duration::from_secs_f64(wait)).await;
+                    self.clock.sleep(backoff(&request.path, tries, AGAIN, AGAIN * 4)).await;
                 }
                 // What was refused for a budget was not carried out: it may be asked for again, also where it writes.
                 Err(error) if self.settings.patient && error.limited_until().is_some() => {
                     let until = error.limited_until().unwrap_or_default();
                     self.say_waiting(&error, until);
                     // Not all at the same moment.
-                    let later = Duration::from_millis(rand::rng().random_range(0..500));
+                    let later = backoff(&request.path, 1, NEARLY, NEARLY);
                     self.clock.sleep_until(until + later).await;
                 }
                 result => return result,
@@ -293,27 +295,8 @@ impl Client {
         if request.counted {
             self.budgets.admit(request.resource, 1, lane, self.clock.now())?;
         }
-        let mut builder = self.http.request(request.method.clone(), target.clone());
-        builder = builder.header(header::ACCEPT, request.accept).headers(request.headers.clone());
-        if let Some(authorization) = &request.authorization {
-            builder = builder.header(header::AUTHORIZATION, authorization.expose_secret());
-        }
-        if let Some(body) = &request.body {
-            builder = builder.header(header::CONTENT_TYPE, body.content_type).body(body.text.clone());
-        }
-        let exchange = async {
-            let mut response = builder.send().await.map_err(|error| network(causes(&error)))?;
-            let status = response.status().as_u16();
-            let headers = std::mem::take(response.headers_mut());
-            let mut body = BytesMut::new();
-            while let Some(chunk) = response.chunk().await.map_err(|error| network(causes(&error)))? {
-                if body.len() + chunk.len() > LARGEST {
-                    return Err(network(format!("the answer has more than {LARGEST} bytes")));
-                }
-                body.extend_from_slice(&chunk);
-            }
-            Ok((status, headers, body.freeze()))
-        };
+        let sent = outgoing(request, target).map_err(|error| network(error.to_string()))?;
+        let exchange = async { self.wire.exchange(sent).await.map_err(network) };
         let answered = tokio::time::timeout(self.settings.deadline, exchange).await;
         drop(slot);
         let (status, headers, body) = answered.map_err(|_| TransportError::Timeout {
@@ -366,6 +349,21 @@ impl Client {
     }
 }
 
+fn outgoing(request: &Request, target: &Url) -> Result<http::Request<Bytes>, http::Error> {
+    let mut builder = http::Request::builder().method(&request.method).uri(target.as_str());
+    if let Some(headers) = builder.headers_mut() {
+        headers.extend(request.headers.clone());
+    }
+    builder = builder.header(header::ACCEPT, request.accept);
+    if let Some(authorization) = &request.authorization {
+        let mut value = HeaderValue::from_str(authorization.expose_secret())?;
+        value.set_sensitive(true);
+        builder = builder.header(header::AUTHORIZATION, value);
+    }
+    let Some(body) = &request.body else { return builder.body(Bytes::new()) };
+    builder.header(header::CONTENT_TYPE, body.content_type).body(Bytes::from(body.text.clone()))
+}
+
 fn seconds(seconds: i64) -> Duration {
     Duration::from_secs(u64::try_from(seconds).unwrap_or(0).min(24 * 3600))
 }
@@ -408,17 +406,6 @@ fn message(body: &[u8]) -> String {
     if let Some((at, _)) = text.char_indices().nth(300) {
         text.truncate(at);
         text.push('…');
-    }
-    text
-}
-
-/// An error with what caused it: reqwest's own text stops at the surface.
-fn causes(error: &reqwest::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
     }
     text
 }

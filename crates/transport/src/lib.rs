@@ -5,9 +5,11 @@ mod client;
 mod error;
 mod pace;
 pub mod sharing;
+mod wire;
 
 pub use answer::Answer;
 pub use client::{Body, Client, Figures, Request, Settings};
 pub use error::TransportError;
 pub use http::Method;
 pub use sharing::Sharing;
+pub use wire::{Exchanged, Wire};

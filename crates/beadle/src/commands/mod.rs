@@ -8,6 +8,7 @@ mod check;
 mod deliveries;
 #[cfg(feature = "sim")]
 mod demo;
+mod directory;
 mod doctor;
 mod explain;
 mod journal;
@@ -24,7 +25,7 @@ use beadle_engine::Time;
 use beadle_repositories::{FileKind, schema, test_schema};
 use clap::CommandFactory as _;
 
-use crate::cli::{Cli, Command, SchemaFile};
+use crate::cli::{Cli, Command, DirectoryCommand, SchemaFile};
 use crate::config::{Config, EXAMPLE};
 use crate::printer::Printer;
 
@@ -48,6 +49,7 @@ pub(crate) async fn run(cli: Cli, printer: &Printer) -> anyhow::Result<u8> {
         Command::Check { json } => check::run(&cli.config, json, printer),
         Command::Serve => serve::run(&config()?).await,
         Command::Doctor => doctor::run(&config()?, printer).await,
+        Command::Directory(DirectoryCommand::Probe) => directory::probe(&config()?, printer).await,
         Command::Pause { scope, time } => pause::pause(&config()?, &scope, time, printer).await,
         Command::Resume { scope } => pause::resume(&config()?, &scope, printer).await,
         Command::Holds { json } => approve::holds(&config()?, json, printer).await,

@@ -58,6 +58,9 @@ pub trait TargetReader: Send + Sync + 'static {
     async fn group(&self, id: &str) -> Result<Option<TargetGroup>, Failure>;
     /// The group of this name; `None` where there is none.
     async fn group_named(&self, name: &str) -> Result<Option<TargetGroup>, Failure>;
+    /// The group that was made with this id of its owner, whatever it is called; `None` where there is none, or where it
+    /// cannot be told.
+    async fn group_owned_as(&self, external_id: &str) -> Result<Option<TargetGroup>, Failure>;
     /// What a group is called, as far as that is known from the last look at all of them.
     fn known_name(&self, id: &str) -> Option<String>;
     /// Looks at all groups anew.

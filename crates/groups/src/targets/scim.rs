@@ -113,6 +113,10 @@ impl TargetReader for ScimReader {
         Ok(self.scim.group_named(name).await?.map(target))
     }
 
+    async fn group_owned_as(&self, external_id: &str) -> Result<Option<TargetGroup>, Failure> {
+        Ok(self.scim.group_with_external_id(external_id).await?.map(target))
+    }
+
     fn known_name(&self, id: &str) -> Option<String> {
         self.seen().names.get(id).cloned()
     }
@@ -202,7 +206,10 @@ impl TargetWriter for ScimWriter {
         if let Some(made) = self.scim.create_group(name, external_id).await? {
             return Ok(target(made));
         }
-        // There is one of this name, or with this id: the echo of what we made before, or somebody else's.
+        // There is one with this id, the echo of what we made before; or one of this name, somebody else's.
+        if let Some(found) = self.reader.group_with_external_id(external_id).await? {
+            return Ok(target(found));
+        }
         match self.reader.group_named(name).await? {
             Some(found) if found.external_id.as_deref() == Some(external_id) => Ok(target(found)),
             Some(_) => {

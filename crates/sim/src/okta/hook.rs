@@ -59,6 +59,10 @@ impl Hooks {
         lock(&self.log).clone()
     }
 
+    pub(crate) fn take_held(&self) -> Vec<Value> {
+        std::mem::take(&mut *lock(&self.held))
+    }
+
     pub(crate) async fn verify(&self) -> bool {
         let Some(url) = lock(&self.hook).as_ref().map(|(hook, _)| hook.url.clone()) else { return false };
         let challenge = format!("{:032x}", rand::random::<u128>());
@@ -96,7 +100,7 @@ impl Okta {
 
     /// Sends what was held.
     pub(crate) fn deliver(self: Arc<Self>, order: Option<Vec<usize>>) {
-        let held = std::mem::take(&mut *lock(&self.hook.held));
+        let held = self.hook.take_held();
         let Some(hook) = lock(&self.hook.hook).as_ref().map(|(hook, _)| hook.clone()) else { return };
         let order = order.unwrap_or_else(|| (0..held.len()).collect());
         let chosen: Vec<Value> = order.iter().filter_map(|at| held.get(*at).cloned()).collect();

@@ -22,6 +22,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use bytes::Bytes;
 use serde_json::{Value, json};
 
 use crate::desk::{Call, Desk, Reply, Running, Vendor, lock};
@@ -100,6 +101,16 @@ impl OktaSim {
         &self.0.vendor.key.pem
     }
 
+    /// Answers a request without any network, for tests in simulated time. `None`: the connection breaks.
+    pub async fn exchange(&self, request: http::Request<Bytes>) -> Option<(u16, http::HeaderMap, Bytes)> {
+        self.0.exchange(request).await
+    }
+
+    /// Puts another state in place, and tells nobody.
+    pub fn begin_with(&self, state: Value) {
+        self.0.replace(state);
+    }
+
     /// A JSON merge patch of the state, told as events.
     pub fn patch(&self, patch: &Value) {
         self.0.patch(patch);
@@ -145,6 +156,11 @@ impl OktaSim {
     /// Sends what was held, in the order given.
     pub fn deliver(&self, order: Option<Vec<usize>>) {
         self.0.vendor.clone().deliver(order);
+    }
+
+    /// Takes the deliveries that are held: whoever takes them decides what becomes of them.
+    pub fn take_held(&self) -> Vec<Value> {
+        self.0.vendor.hook.take_held()
     }
 
     /// Every delivery, and how it was answered.

@@ -12,6 +12,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use bytes::Bytes;
 use serde_json::{Value, json};
 
 use crate::desk::{Call, Desk, Reply, Running, Vendor, lock};
@@ -73,6 +74,16 @@ impl ScimSim {
     /// A bearer token that it takes.
     pub fn token(&self) -> String {
         self.0.desk.mint()
+    }
+
+    /// Answers a request without any network, for tests in simulated time. `None`: the connection breaks.
+    pub async fn exchange(&self, request: http::Request<Bytes>) -> Option<(u16, http::HeaderMap, Bytes)> {
+        self.0.exchange(request).await
+    }
+
+    /// Puts another state in place, and tells nobody.
+    pub fn begin_with(&self, state: Value) {
+        self.0.replace(state);
     }
 
     /// A JSON merge patch of the state.

@@ -1,6 +1,7 @@
 //! The real binary between a simulated Okta and a simulated AWS IAM Identity Center.
 
 mod doubt;
+mod independent;
 mod isolation;
 mod limits;
 mod world;

@@ -30,6 +30,8 @@ pub(crate) struct World {
     pub(crate) groups: String,
     /// Lines before everything.
     pub(crate) lines: String,
+    /// Another target than the simulated one.
+    pub(crate) scim: Option<String>,
     /// The target's dialect, and what is otherwise in it.
     pub(crate) dialect: String,
 }
@@ -114,6 +116,7 @@ impl World {
             target_lines: String::new(),
             groups: "include = [\"AWS_*\"]\nstrip_prefix = \"AWS_\"\nmode = \"enforce\"\non_missing_group = \"create\"\n".into(),
             lines: String::new(),
+            scim: None,
             dialect: "\"aws-identity-center\"".into(),
         }
     }
@@ -137,7 +140,7 @@ impl World {
             self.lines,
             self.okta.url(),
             self.okta_lines,
-            self.aws.url(),
+            self.scim.clone().unwrap_or_else(|| self.aws.url()),
             self.dialect,
             self.target_lines,
             self.groups,

@@ -1,0 +1,116 @@
+//! `beadle directory probe`: directories and targets, tried before anything is written.
+
+use beadle_engine::{Clock, Failure};
+use beadle_okta::{Okta, Since};
+use beadle_scim::Finding;
+
+use crate::commands::{FAILED, FINE};
+use crate::config::Config;
+use crate::directory::{Directories, Target};
+use crate::printer::{Printer, Tone};
+
+/// From so many days before its end on a token is warned of.
+const DAYS: i64 = 30;
+
+struct Probe<'a> {
+    printer: &'a Printer,
+    clock: Clock,
+    failed: bool,
+}
+
+pub(crate) async fn probe(config: &Config, printer: &Printer) -> anyhow::Result<u8> {
+    let clock = Clock::system();
+    let directories = Directories::open(config, &clock, true)?;
+    let mut probe = Probe { printer, clock, failed: false };
+    for (file, okta) in &directories.okta {
+        printer.line(printer.paint(Tone::Heading, format!("{} ({})", file.name, file.url)));
+        probe.okta(okta).await;
+    }
+    for target in directories.targets.values() {
+        printer
+            .line(printer.paint(Tone::Heading, format!("{} ({})", target.file.name, target.file.scim.url)));
+        probe.target(target).await;
+    }
+    Ok(if probe.failed { FAILED } else { FINE })
+}
+
+impl Probe<'_> {
+    fn fine(&self, text: impl std::fmt::Display) {
+        self.printer.line(format!("  {}      {text}", self.printer.paint(Tone::Good, "fine")));
+    }
+
+    fn unknown(&self, text: impl std::fmt::Display) {
+        self.printer.line(format!("  {}   {text}", self.printer.paint(Tone::Notice, "unknown")));
+    }
+
+    fn wrong(&mut self, text: impl std::fmt::Display) {
+        self.failed = true;
+        self.printer.line(format!("  {} {text}", self.printer.paint(Tone::Danger, "not fine:")));
+    }
+
+    /// What can be read of a directory, each with the scope that it needs.
+    async fn okta(&mut self, okta: &Okta) {
+        let needs = |scope: &str, failure: &Failure| format!("{}; it needs the scope {scope}", failure.text);
+        match okta.groups().await {
+            Ok(groups) => {
+                self.fine(format!("{} groups are read", groups.len()));
+                if let Some(group) = groups.first() {
+                    self.members(okta, &group.id, &group.name).await;
+                }
+            }
+            Err(failure) => self.wrong(needs("okta.groups.read", &failure)),
+        }
+        match okta.events(&Since::Time(self.clock.now())).await {
+            Ok(page) if page.next.is_some() => self.fine("the System Log is read, and says where to read on"),
+            Ok(_) => self.wrong("the System Log does not say where to read on"),
+            Err(failure) => self.wrong(needs("okta.logs.read", &failure)),
+        }
+    }
+
+    async fn members(&mut self, okta: &Okta, id: &str, name: &str) {
+        let count = match okta.group(id).await {
+            Ok(group) => group.and_then(|group| group.count),
+            Err(failure) => return self.wrong(failure),
+        };
+        match (okta.members(id).await, count) {
+            (Err(failure), _) => self.wrong(failure),
+            (Ok(_), None) => self.wrong(format!("Okta does not say how many members {name} has")),
+            (Ok(Some(members)), Some(count)) if members.len() as u64 >= count => {
+                self.fine(format!("the {count} members of {name} are read whole"));
+                if let Some(member) = members.first() {
+                    match okta.groups_of(&member.id).await {
+                        Ok(_) => self.fine("users and their groups are read"),
+                        Err(failure) => {
+                            self.wrong(format!("{}; it needs the scope okta.users.read", failure.text))
+                        }
+                    }
+                }
+            }
+            (Ok(members), Some(count)) => {
+                let read = members.map_or(0, |members| members.len());
+                self.wrong(format!("of {name} {read} of {count} members are read"));
+            }
+        }
+    }
+
+    async fn target(&mut self, target: &Target<'_>) {
+        match target.probe().await {
+            Err(error) => self.wrong(format!("{error:#}")),
+            Ok(findings) => {
+                for finding in findings {
+                    match finding {
+                        Finding::Fine(text) => self.fine(text),
+                        Finding::Unknown(text) => self.unknown(text),
+                        Finding::Contradiction(text) => self.wrong(text),
+                    }
+                }
+            }
+        }
+        match target.token_days(&self.clock) {
+            Some(days) if days <= 0 => self.wrong("its token has ended (token_ends)"),
+            Some(days) if days <= DAYS => self.wrong(format!("its token ends in {days} days; make another")),
+            Some(days) => self.fine(format!("its token has {days} days left")),
+            None => self.unknown("when its token ends; say token_ends"),
+        }
+    }
+}

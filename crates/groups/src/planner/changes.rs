@@ -1,0 +1,120 @@
+//! From who comes and goes to changes: adds before removes, in the fewest requests; and what somebody has to approve.
+
+use beadle_engine::{Change, Failure, Field, Plan, Risk, Time};
+use serde_json::{Value, json};
+
+use super::compare::Difference;
+use super::{Desired, GroupPlanner, MEMBERS, Seen, What, Write};
+use crate::mapping::Mapping;
+use crate::targets::Account;
+
+impl GroupPlanner {
+    /// Adds before removes, in the fewest requests.
+    pub(super) async fn changes(
+        &self,
+        desired: &Desired<'_>,
+        seen: &Seen,
+        difference: Difference,
+        read: Time,
+        plan: &mut Plan<Write>,
+    ) -> Result<(), Failure> {
+        let mode = desired.mapping.mode;
+        let asked = &desired.mapping.asked;
+        let change = |what: &str, fields: Vec<Field>, after: Vec<usize>, write: What| Change {
+            aspect: MEMBERS.into(),
+            what: what.into(),
+            fields,
+            mode,
+            after,
+            stop: None,
+            write: Write { facts: desired.facts.clone(), what: write },
+        };
+        let first: Vec<usize> = seen.first.into_iter().collect();
+        let member = |name: &str, risk: Risk| {
+            let (before, after) = match risk {
+                Risk::Removes => (json!(true), Value::Null),
+                _ => (Value::Null, json!(true)),
+            };
+            Field { name: name.to_owned(), before, after, asked: asked.clone(), risk }
+        };
+        let mut made = Vec::new();
+        for person in &difference.provision {
+            let field = Field {
+                name: person.login.clone(),
+                before: Value::Null,
+                after: json!(person.display),
+                asked: asked.clone(),
+                risk: Risk::Adds,
+            };
+            let write = What::Provision(Box::new(person.clone()));
+            plan.changes.push(change("make the user", vec![field], Vec::new(), write));
+            made.push(plan.changes.len() - 1);
+        }
+        let at_once = self.directory.target.changes_at_once().max(1);
+        for part in difference.come.chunks(at_once) {
+            let fields = part.iter().map(|(person, _)| member(&person.login, Risk::Adds)).collect();
+            let accounts = part.iter().map(|(_, account)| account.id.clone()).collect();
+            plan.changes.push(change(
+                "add",
+                fields,
+                first.clone(),
+                What::Add { accounts, people: Vec::new() },
+            ));
+        }
+        for (part, before) in difference.provision.chunks(at_once).zip(made.chunks(at_once)) {
+            let fields = part.iter().map(|person| member(&person.login, Risk::Adds)).collect();
+            let people = part.iter().map(|person| person.id.clone()).collect();
+            let after = first.iter().chain(before).copied().collect();
+            plan.changes.push(change("add", fields, after, What::Add { accounts: Vec::new(), people }));
+        }
+        let (leaving, members) = (difference.go.len(), seen.members.len());
+        let listed = desired.listed.iter().map(|(.., listed)| listed).sum();
+        let stop = match seen.vanished.as_slice() {
+            [first, ..] if leaving > 0 => {
+                Some(format!("{first} was a source of it, and no mapping names it any more"))
+            }
+            _ => self.limits.stops(leaving, members, listed, desired.is_protected),
+        };
+        let (sure, rest) = match &stop {
+            Some(_) => self.confirmed(desired.mapping, difference.go).await?,
+            None => (difference.go, Vec::new()),
+        };
+        for (what, accounts, stop) in [("remove", sure, None), ("remove", rest, stop)] {
+            for part in accounts.chunks(at_once) {
+                let fields = part.iter().map(|account| member(account.label(), Risk::Removes)).collect();
+                let accounts = part.iter().map(|account| account.id.clone()).collect();
+                let mut change = change(what, fields, first.clone(), What::Remove { accounts, read });
+                change.stop.clone_from(&stop);
+                plan.changes.push(change);
+            }
+        }
+        Ok(())
+    }
+
+    /// Of those who would leave: those of whom the directory, asked for each alone, says that their access should go; as
+    /// many as the ceiling allows. And the others.
+    async fn confirmed(
+        &self,
+        mapping: &Mapping,
+        go: Vec<Account>,
+    ) -> Result<(Vec<Account>, Vec<Account>), Failure> {
+        let source = self.directory.source(&mapping.source)?;
+        let (mut sure, mut rest) = (Vec::new(), Vec::new());
+        let mut asked = 0;
+        for account in go {
+            let person = match &account.person {
+                // Beyond the ceiling nobody is asked about.
+                Some(person) if sure.len() < self.limits.leavers && asked < self.limits.leavers * 5 => {
+                    asked += 1;
+                    source.person(person).await?
+                }
+                _ => None,
+            };
+            match person {
+                Some(person) if person.is_leaving => sure.push(account),
+                _ => rest.push(account),
+            }
+        }
+        Ok((sure, rest))
+    }
+}

@@ -1,0 +1,89 @@
+//! What becomes of a group whose source is gone.
+
+use std::sync::Arc;
+
+use beadle_engine::{Change, Failure, Field, Plan, Risk};
+use serde_json::{Value, json};
+
+use super::{Facts, GROUP, GroupPlanner, MEMBERS, What, Write, named, owned_as};
+use crate::mapping::{Mappings, OnDelete, Slot};
+use crate::pairs::Pair;
+use crate::targets::Account;
+
+impl GroupPlanner {
+    /// The source's group is gone.
+    pub(super) async fn plan_gone(
+        &self,
+        mappings: &Mappings,
+        slot: &Slot,
+        pair: Option<&Pair>,
+    ) -> Result<Plan<Write>, Failure> {
+        let name = pair.map_or_else(|| slot.to_string(), |pair| pair.name.clone());
+        let mut plan = Plan::new(format!("{}/{name}", self.directory.name));
+        let (Some(pair), Slot::One { source, group }) = (pair, slot) else {
+            plan.skipped = Some("the directory has no such group".into());
+            return Ok(plan);
+        };
+        let Some(mapping) = mappings.one(&self.directory.name, source, group, &pair.from) else {
+            plan.skipped =
+                Some("its source is gone, and no mapping names it any more; it is left as it is".into());
+            return Ok(plan);
+        };
+        let facts = Facts {
+            name: pair.name.clone(),
+            from: pair.from.clone(),
+            sources: pair.sources.clone(),
+            external_id: owned_as(slot),
+        };
+        let facts = Arc::new(facts);
+        let stop = Some(format!("the source of {} is gone (on_delete)", pair.name));
+        match mapping.on_delete {
+            OnDelete::Keep => {
+                plan.skipped = Some("its source is gone; it is kept as it is (on_delete = keep)".into());
+            }
+            OnDelete::Empty => {
+                let read = self.clock.now();
+                let Some(Some(members)) = self.read(&pair.group, &mut plan).await? else { return Ok(plan) };
+                for part in members.chunks(self.directory.target.changes_at_once().max(1)) {
+                    let field = |account: &Account| Field {
+                        name: account.label().to_owned(),
+                        before: json!(true),
+                        after: Value::Null,
+                        asked: mapping.asked.clone(),
+                        risk: Risk::Removes,
+                    };
+                    plan.changes.push(Change {
+                        aspect: MEMBERS.into(),
+                        what: "remove".into(),
+                        fields: part.iter().map(field).collect(),
+                        mode: mapping.mode,
+                        after: Vec::new(),
+                        stop: stop.clone(),
+                        write: Write {
+                            facts: facts.clone(),
+                            what: What::Remove {
+                                accounts: part.iter().map(|account| account.id.clone()).collect(),
+                                read,
+                            },
+                        },
+                    });
+                }
+            }
+            OnDelete::Delete => {
+                if self.directory.target.group(&pair.group).await?.is_some() {
+                    let fields = vec![named(&pair.name, "", mapping.asked.as_ref(), Risk::Removes)];
+                    plan.changes.push(Change {
+                        aspect: GROUP.into(),
+                        what: "delete".into(),
+                        fields,
+                        mode: mapping.mode,
+                        after: Vec::new(),
+                        stop,
+                        write: Write { facts, what: What::Delete },
+                    });
+                }
+            }
+        }
+        Ok(plan)
+    }
+}

@@ -1,0 +1,338 @@
+//! From both sides to a plan: who is declared to be in a group, who is, and what has to be written.
+
+mod changes;
+mod compare;
+mod directory;
+mod gone;
+mod write;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use beadle_engine::{Asked, Change, Class, Clock, Failure, Field, Key, Plan, Planner, Risk, Store, Unknown};
+use serde_json::{Value, json};
+
+use crate::guard::GroupLimits;
+use crate::mapping::{Mapping, Mappings, OnMissingGroup, OnRename, Slot};
+use crate::pairs::{Pair, Pairs};
+use crate::sources::{Person, SourceGroup};
+use crate::targets::Account;
+
+pub use directory::Directory;
+pub use write::Write;
+pub(crate) use write::{Facts, What};
+
+/// The aspect of the group itself.
+const GROUP: &str = "group";
+/// The aspect of who is in it.
+const MEMBERS: &str = "members";
+
+/// Plans the groups of one target.
+#[derive(Clone)]
+pub struct GroupPlanner {
+    directory: Directory,
+    limits: GroupLimits,
+    clock: Clock,
+    pub(crate) pairs: Pairs,
+}
+
+/// What a group is declared to be.
+struct Desired<'a> {
+    mapping: &'a Mapping,
+    facts: Arc<Facts>,
+    is_protected: bool,
+    /// How many each source listed, whatever their status: by directory and group.
+    listed: Vec<(&'a str, String, usize)>,
+    people: BTreeMap<String, Person>,
+}
+impl GroupPlanner {
+    /// A planner that remembers in `store` which groups are ours.
+    pub fn new(
+        directory: Directory,
+        limits: GroupLimits,
+        clock: Clock,
+        store: Option<Arc<dyn Store>>,
+    ) -> Self {
+        Self { directory, limits, clock, pairs: Pairs(store) }
+    }
+
+    /// What it plans from.
+    pub fn directory(&self) -> &Directory {
+        &self.directory
+    }
+
+    async fn plan_slot(&self, slot: &Slot) -> Result<Plan<Write>, Failure> {
+        let mappings = self.directory.mappings();
+        let pair = self.pairs.of(&self.directory.name, slot).await?;
+        let groups = match self.sources_of(&mappings, slot).await? {
+            Sources::Groups(groups) => groups,
+            Sources::Gone => return self.plan_gone(&mappings, slot, pair.as_ref()).await,
+        };
+        let subject = format!("{}/{}", self.directory.name, name_of(slot, &groups, pair.as_ref()));
+        let mut plan = Plan::new(subject);
+        let Some((mapping, _)) = groups.first() else {
+            // Whatever became of the mapping: nobody is taken out because nobody says any more who should be in.
+            let what = if pair.is_some() {
+                "no mapping names it any more; it is left as it is"
+            } else {
+                "no mapping names it"
+            };
+            plan.skipped = Some(what.into());
+            return Ok(plan);
+        };
+        let read = self.clock.now();
+        let desired = match self.desired(mapping, slot, &groups).await {
+            Ok(desired) => desired,
+            Err(failure) if matches!(failure.class, Class::RateLimited { .. }) => return Err(failure),
+            Err(failure) => {
+                plan.unknowns.push(unknown(MEMBERS, None, &failure));
+                return Ok(plan);
+            }
+        };
+        let seen = self.observed(&desired, pair.as_ref(), &mut plan).await?;
+        let Some(seen) = seen else { return Ok(plan) };
+        let mut difference = self.compare(&desired, &seen, &mut plan).await?;
+        if !difference.go.is_empty()
+            && let Some(why) = self.listed_less(&desired).await?
+        {
+            difference.go.clear();
+            plan.unknowns.push(Unknown { aspect: MEMBERS.into(), part: None, why, transient: true });
+        }
+        self.changes(&desired, &seen, difference, read, &mut plan).await?;
+        Ok(plan)
+    }
+
+    /// The groups that a slot is made of, each with the mapping that says so.
+    async fn sources_of<'a>(&self, mappings: &'a Mappings, slot: &Slot) -> Result<Sources<'a>, Failure> {
+        match slot {
+            Slot::One { source, group } => {
+                let Some(found) = self.directory.source(source)?.group(group).await? else {
+                    return Ok(Sources::Gone);
+                };
+                let mapping = mappings.one(&self.directory.name, source, &found.id, &found.name);
+                Ok(Sources::Groups(mapping.map(|mapping| (mapping, found)).into_iter().collect()))
+            }
+            Slot::Union(into) => {
+                let mut groups: Vec<(&Mapping, SourceGroup)> = Vec::new();
+                for mapping in mappings.union(&self.directory.name, into) {
+                    let source = self.directory.source(&mapping.source)?;
+                    for found in source.groups().await? {
+                        let known = |(other, group): &(&Mapping, SourceGroup)| {
+                            other.source == mapping.source && group.id == found.id
+                        };
+                        if !mapping.is_for(&found.id, &found.name) || groups.iter().any(known) {
+                            continue;
+                        }
+                        // With its count, which the list does not have.
+                        if let Some(found) = source.group(&found.id).await? {
+                            groups.push((mapping, found));
+                        }
+                    }
+                }
+                Ok(Sources::Groups(groups))
+            }
+        }
+    }
+
+    /// Everybody in all the sources. One that cannot be read whole leaves the whole group unknown.
+    async fn desired<'a>(
+        &self,
+        mapping: &'a Mapping,
+        slot: &Slot,
+        groups: &[(&'a Mapping, SourceGroup)],
+    ) -> Result<Desired<'a>, Failure> {
+        let mut people = BTreeMap::new();
+        let mut listed = Vec::with_capacity(groups.len());
+        for (mapping, group) in groups {
+            let members = self.directory.source(&mapping.source)?.members(group).await?;
+            listed.push((mapping.source.as_str(), group.id.clone(), members.len()));
+            people.extend(members.into_iter().map(|person| (person.id.clone(), person)));
+        }
+        people.retain(|_, person| !person.is_leaving);
+        let facts = Facts {
+            name: name_of(slot, groups, None),
+            from: groups.first().map(|(_, group)| group.name.clone()).unwrap_or_default(),
+            sources: groups
+                .iter()
+                .map(|(mapping, group)| format!("{}/{}", mapping.source, group.id))
+                .collect(),
+            external_id: owned_as(slot),
+        };
+        Ok(Desired {
+            mapping,
+            facts: Arc::new(facts),
+            is_protected: groups.iter().any(|(mapping, group)| mapping.protects(&group.id, &group.name)),
+            listed,
+            people,
+        })
+    }
+
+    /// The target's group, and what has to be written to have it. `None`: there is nothing to compare with.
+    async fn observed(
+        &self,
+        desired: &Desired<'_>,
+        pair: Option<&Pair>,
+        plan: &mut Plan<Write>,
+    ) -> Result<Option<Seen>, Failure> {
+        if let Some(pair) = pair
+            && let Some(members) = self.read(&pair.group, plan).await?
+        {
+            let Some(members) = members else { return Ok(None) };
+            let name = self.directory.target.known_name(&pair.group).unwrap_or_else(|| pair.name.clone());
+            if name != desired.facts.name {
+                let mut change = desired.change("rename", &name, Risk::Changes, What::Rename);
+                if desired.mapping.on_rename == OnRename::Hold {
+                    change.stop =
+                        Some(format!("on_rename = hold: {name} would become {}", desired.facts.name));
+                }
+                plan.changes.push(change);
+            }
+            let is_gone = |source: &&String| !desired.facts.sources.contains(source);
+            let vanished = pair.sources.iter().filter(is_gone).cloned().collect();
+            return Ok(Some(Seen { members, first: None, vanished }));
+        }
+        // What was made before and is not remembered, because a kill came between, may have been renamed since.
+        let target = &self.directory.target;
+        let found = match target.group_owned_as(&desired.facts.external_id).await? {
+            Some(ours) => Some(ours),
+            None => target.group_named(&desired.facts.name).await?,
+        };
+        match found {
+            Some(found) => {
+                let is_ours = found.external_id.as_ref() == Some(&desired.facts.external_id);
+                if !is_ours && !desired.mapping.adopt {
+                    let why = format!(
+                        "the target has a group {} that Beadle did not make; say adopt = true in the mapping, or rename one",
+                        desired.facts.name
+                    );
+                    plan.unknowns.push(Unknown { aspect: GROUP.into(), part: None, why, transient: false });
+                    return Ok(None);
+                }
+                let Some(Some(members)) = self.read(&found.id, plan).await? else { return Ok(None) };
+                let first = plan.changes.len();
+                let adopt = What::Adopt { group: found.id, name: found.name.clone() };
+                plan.changes.push(desired.change("take over", "", Risk::Adds, adopt));
+                if found.name != desired.facts.name {
+                    let mut rename = desired.change("rename", &found.name, Risk::Changes, What::Rename);
+                    rename.after = vec![first];
+                    plan.changes.push(rename);
+                }
+                Ok(Some(Seen { members, first: Some(first), vanished: Vec::new() }))
+            }
+            None => match desired.mapping.on_missing_group {
+                OnMissingGroup::Create => {
+                    plan.changes.push(desired.change("create", "", Risk::Adds, What::Create));
+                    Ok(Some(Seen {
+                        members: Vec::new(),
+                        first: Some(plan.changes.len() - 1),
+                        vanished: Vec::new(),
+                    }))
+                }
+                other => {
+                    let why = format!(
+                        "the target has no group {}; make it, or say on_missing_group = \"create\"",
+                        desired.facts.name
+                    );
+                    let transient = other == OnMissingGroup::Wait;
+                    plan.unknowns.push(Unknown { aspect: GROUP.into(), part: None, why, transient });
+                    Ok(None)
+                }
+            },
+        }
+    }
+
+    /// Who is in the target's group. `None`: it is not there. `Some(None)`: unknown, and said so.
+    async fn read(
+        &self,
+        group: &str,
+        plan: &mut Plan<Write>,
+    ) -> Result<Option<Option<Vec<Account>>>, Failure> {
+        match self.directory.target.members(group).await {
+            Ok(None) => Ok(None),
+            Ok(Some(members)) => Ok(Some(Some(members))),
+            Err(failure) if matches!(failure.class, Class::RateLimited { .. }) => Err(failure),
+            Err(failure) => {
+                plan.unknowns.push(unknown(MEMBERS, None, &failure));
+                Ok(Some(None))
+            }
+        }
+    }
+}
+
+impl Desired<'_> {
+    fn change(&self, what: &str, before: &str, risk: Risk, write: What) -> Change<Write> {
+        Change {
+            aspect: GROUP.into(),
+            what: what.into(),
+            fields: vec![named(before, &self.facts.name, self.mapping.asked.as_ref(), risk)],
+            mode: self.mapping.mode,
+            after: Vec::new(),
+            stop: None,
+            write: Write { facts: self.facts.clone(), what: write },
+        }
+    }
+}
+
+/// Groups of directories, each with the mapping that means it.
+enum Sources<'a> {
+    Groups(Vec<(&'a Mapping, SourceGroup)>),
+    Gone,
+}
+
+/// The target's group.
+struct Seen {
+    members: Vec<Account>,
+    /// The change of the plan that has to be written before anything else of it.
+    first: Option<usize>,
+    /// Sources that it was made of, and is no longer.
+    vanished: Vec<String>,
+}
+
+/// What a group is called at the target.
+fn name_of(slot: &Slot, groups: &[(&Mapping, SourceGroup)], pair: Option<&Pair>) -> String {
+    match (slot, groups, pair) {
+        (Slot::Union(into), ..) => into.clone(),
+        (_, [(mapping, group)], _) => mapping.naming.of(&group.name),
+        (_, _, Some(pair)) => pair.name.clone(),
+        (Slot::One { source, group }, ..) => format!("{source}/{group}"),
+    }
+}
+
+/// What the target is told to know a group by.
+fn owned_as(slot: &Slot) -> String {
+    match slot {
+        Slot::One { group, .. } => group.clone(),
+        Slot::Union(_) => slot.to_string(),
+    }
+}
+
+fn named(before: &str, after: &str, asked: Option<&Asked>, risk: Risk) -> Field {
+    let value = |text: &str| if text.is_empty() { Value::Null } else { json!(text) };
+    Field {
+        name: "displayName".into(),
+        before: value(before),
+        after: value(after),
+        asked: asked.cloned(),
+        risk,
+    }
+}
+
+fn unknown(aspect: &str, part: Option<String>, failure: &Failure) -> Unknown {
+    let transient = failure.class != Class::Rejected;
+    Unknown { aspect: aspect.into(), part, why: failure.text.clone(), transient }
+}
+
+#[async_trait]
+impl Planner for GroupPlanner {
+    type Write = Write;
+
+    async fn plan(&self, key: &Key, _: Option<&str>) -> Result<Plan<Write>, Failure> {
+        let slot: Slot = key.id().parse().map_err(|why: String| Failure::new(Class::Rejected, why))?;
+        self.plan_slot(&slot).await
+    }
+
+    fn generation(&self) -> String {
+        self.directory.mappings().generation.clone()
+    }
+}

@@ -1,0 +1,60 @@
+//! How changes of a group are written: what a plan carries, and cannot do.
+
+use std::sync::Arc;
+
+use beadle_engine::Time;
+
+use crate::sources::Person;
+
+/// What is remembered of a group once something of it was written.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Facts {
+    /// What it is called at the target.
+    pub(crate) name: String,
+    /// What its source is called.
+    pub(crate) from: String,
+    /// The groups that it is made of.
+    pub(crate) sources: Vec<String>,
+    /// What the target is told to know it by.
+    pub(crate) external_id: String,
+}
+
+/// How a change is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Write {
+    pub(crate) facts: Arc<Facts>,
+    pub(crate) what: What,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum What {
+    /// Makes the group.
+    Create,
+    /// Takes over a group that is there.
+    Adopt {
+        /// Its id.
+        group: String,
+        /// Its name.
+        name: String,
+    },
+    /// Gives it another name.
+    Rename,
+    /// Makes an account for a person.
+    Provision(Box<Person>),
+    /// Adds accounts; people who were given theirs just before are named by person.
+    Add {
+        /// The accounts.
+        accounts: Vec<String>,
+        /// People whose account is made before.
+        people: Vec<String>,
+    },
+    /// Takes accounts out.
+    Remove {
+        /// The accounts.
+        accounts: Vec<String>,
+        /// When both sides were read.
+        read: Time,
+    },
+    /// Deletes the group.
+    Delete,
+}

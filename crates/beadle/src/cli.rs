@@ -102,7 +102,7 @@ pub(crate) enum Command {
     /// Reads what `beadle plan --format json` printed. Exit code: 0 within the guard's limits, 2 over them, 1 a plan is
     /// incomplete.
     Total(TotalArgs),
-    /// Say what a repository is asked for, by which line, and what that overrode
+    /// Say what a repository or group is asked for, by which line, and what that overrode
     Explain(ExplainArgs),
     /// Say what is left of GitHub's limits; asking costs nothing
     Budget {
@@ -181,6 +181,9 @@ pub(crate) enum Command {
         /// Make this key due again, also when it is parked (as `repository:acme:1296269`).
         #[arg(long, value_name = "KEY")]
         retry: Option<String>,
+        /// Only this group, by a name that it has or had.
+        #[arg(long, value_name = "NAME")]
+        group: Option<String>,
     },
     /// Print the journal: what was written, held, refused, and why
     ///
@@ -323,8 +326,11 @@ pub(crate) struct TotalArgs {
 #[derive(Debug, Args)]
 pub(crate) struct ExplainArgs {
     /// The repository, as `acme/widgets`.
-    #[arg(value_name = "OWNER/NAME")]
-    pub(crate) repository: String,
+    #[arg(value_name = "OWNER/NAME", required_unless_present = "group", conflicts_with = "group")]
+    pub(crate) repository: Option<String>,
+    /// A group, by its name at the directory or at the target, in place of a repository.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) group: Option<String>,
     /// Only what begins so, such as `teams` or `repository.has_wiki`.
     #[arg(value_name = "KEY")]
     pub(crate) key: Option<String>,
@@ -398,6 +404,9 @@ pub(crate) struct JournalArgs {
     /// Only of this key.
     #[arg(long, value_name = "KEY")]
     pub(crate) key: Option<String>,
+    /// Only of this group, by a name that it has or had.
+    #[arg(long, value_name = "NAME", conflicts_with = "key")]
+    pub(crate) group: Option<String>,
     /// Only entries after this number.
     #[arg(long, default_value_t = 0, value_name = "SEQ")]
     pub(crate) after: u64,

@@ -5,9 +5,10 @@ use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use beadle_engine::{Budgets, Clock, Limits, Reconciler, Store, WritePace};
+use beadle_engine::{Budgets, Clock, Key, Limits, Reconciler, Store, WritePace};
 use beadle_groups::catchup::Catchup;
 use beadle_groups::sources::{OktaSource, Source};
+use beadle_groups::sweep::remembered;
 use beadle_groups::targets::{ScimReader, ScimWriter, TargetReader, TargetWriter};
 use beadle_groups::{Directory, GroupLimits, GroupPlanner, GroupSweep, GroupWriter, Mappings, Marker};
 use beadle_hooks::okta::{Proof, Sender};
@@ -145,6 +146,28 @@ impl Target<'_> {
         let ends = self.file.scim.token_ends?.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp();
         Some((ends.as_second() - clock.now().seconds()).div_euclid(24 * 3600))
     }
+}
+
+/// The keys of the groups that are called so, as far as they are remembered; asking nobody.
+pub(crate) async fn called(config: &Config, store: &Arc<dyn Store>, name: &str) -> anyhow::Result<Vec<Key>> {
+    let mut found = Vec::new();
+    let mut known = Vec::new();
+    for target in &config.file.target {
+        for one in remembered(&target.name, store).await? {
+            if one.is_called(name) {
+                found.push(one.key.clone());
+            }
+            known.extend(one.names);
+        }
+    }
+    if found.is_empty() {
+        let near = nearest(name, known.iter().map(String::as_str));
+        let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+        bail!(
+            "no group `{name}` is remembered{hint}; one that was never written has no name here, only a key"
+        );
+    }
+    Ok(found)
 }
 
 /// Reads a directory's log.

@@ -58,7 +58,7 @@ fn states() -> (Value, Value) {
         groups[format!("00g{group:04}")] =
             json!({ "profile": { "name": format!("AWS_G{group}") }, "members": set(members().map(person)) });
         targets[format!("t{group:04}")] = json!({
-            "displayName": format!("G{group}"), "externalId": format!("00g{group:04}"),
+            "displayName": format!("G{group}"), "externalId": format!("beadle:corp/00g{group:04}"),
             "members": set(members().map(account)),
         });
     }

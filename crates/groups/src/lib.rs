@@ -14,6 +14,6 @@ mod writer;
 pub use guard::GroupLimits;
 pub use mapping::{Mapping, MappingError, Mappings};
 pub use mark::Marker;
-pub use planner::{Directory, GroupPlanner, Write};
+pub use planner::{Directory, Explained, GroupPlanner, Write};
 pub use sweep::GroupSweep;
 pub use writer::GroupWriter;

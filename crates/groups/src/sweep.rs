@@ -9,7 +9,7 @@ use beadle_engine::{Clock, Failure, Key, Lane, Mark, Report, Store};
 
 use crate::mapping::Slot;
 use crate::mark::KIND;
-use crate::pairs::Pairs;
+use crate::pairs::{Pair, Pairs};
 use crate::planner::Directory;
 
 /// Marks in one transaction.
@@ -74,6 +74,16 @@ pub async fn named(
         }
     }
     Ok(found.into_iter().map(|(key, names)| Named { key, names }).collect())
+}
+
+/// The groups of a target that are remembered, by what they are called; without asking anybody.
+pub async fn remembered(target: &str, store: &Arc<dyn Store>) -> Result<Vec<Named>, Failure> {
+    let pairs = Pairs(Some(store.clone())).all(target).await?;
+    let named = |(slot, pair): (Slot, Pair)| Named {
+        key: Key::new(KIND, target, slot),
+        names: BTreeSet::from([pair.name, pair.from]),
+    };
+    Ok(pairs.into_iter().map(named).collect())
 }
 
 #[async_trait]

@@ -361,7 +361,7 @@ impl Stage {
             }
             let id = path.rsplit('/').next().unwrap();
             let Some(target) = state["groups"].get(id) else { continue };
-            let external = target["externalId"].as_str().unwrap();
+            let external = target["externalId"].as_str().unwrap().trim_start_matches("beadle:corp/");
             for operation in call["request"]["Operations"].as_array().into_iter().flatten() {
                 if operation["op"] != "remove" {
                     continue;
@@ -374,7 +374,7 @@ impl Stage {
                     };
                     let is_in =
                         |source: &String| !read.get(source).is_some_and(|reads| reads.iter().any(without));
-                    let sources: Vec<String> = if external.starts_with("into/") {
+                    let sources: Vec<String> = if external.starts_with("beadle:into/") {
                         (0..GROUPS).map(group).collect()
                     } else {
                         vec![external.to_owned()]

@@ -64,12 +64,21 @@ impl Okta {
         self.list(&self.groups, &format!("api/v1/groups?limit={PAGE}")).await
     }
 
-    /// One group with the count of its members; `None` where there is none.
+    /// One group, as it is now; `None` where there is none.
     pub async fn group(&self, id: &str) -> Result<Option<Group>, Failure> {
-        let filter = encoded(&format!("id eq \"{}\"", id.replace(['"', '\\'], "")));
+        match self.get(&self.groups, &format!("api/v1/groups/{}", encoded(id))).await {
+            Ok(answer) => Ok(Some(answer.json()?)),
+            Err(error) if error.status() == Some(404) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// How many members a group has, as Okta's statistics say, which may be a moment behind. `None`: they do not.
+    pub async fn count(&self, group: &str) -> Result<Option<u64>, Failure> {
+        let filter = encoded(&format!("id eq \"{}\"", group.replace(['"', '\\'], "")));
         let path = format!("api/v1/groups?filter={filter}&expand=stats&limit=2");
         let found: Vec<Group> = self.list(&self.groups, &path).await?;
-        Ok(found.into_iter().find(|group| group.id == id))
+        Ok(found.into_iter().find(|found| found.id == group).and_then(|found| found.count))
     }
 
     /// Groups whose members changed after a moment, as Okta wrote it.

@@ -101,6 +101,12 @@ impl Status {
     }
 }
 
+impl Status {
+    fn unsaid() -> Self {
+        Self::Other(String::new())
+    }
+}
+
 impl From<String> for Status {
     fn from(text: String) -> Self {
         let known = NAMES.iter().find(|(_, name)| *name == text).map(|(status, _)| status.clone());
@@ -118,7 +124,8 @@ impl fmt::Display for Status {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Profile {
-    /// What the user signs in with.
+    /// What the user signs in with. Okta describes it as one that may be missing.
+    #[serde(default)]
     pub login: String,
     /// The first address.
     pub email: Option<String>,
@@ -139,6 +146,7 @@ pub struct User {
     /// Its id, which stays when the login changes.
     pub id: String,
     /// How it stands with it.
+    #[serde(default = "Status::unsaid")]
     pub status: Status,
     /// What it is called.
     pub profile: Profile,

@@ -68,8 +68,8 @@ impl Probe<'_> {
     }
 
     async fn members(&mut self, okta: &Okta, id: &str, name: &str) {
-        let count = match okta.group(id).await {
-            Ok(group) => group.and_then(|group| group.count),
+        let count = match okta.count(id).await {
+            Ok(count) => count,
             Err(failure) => return self.wrong(failure),
         };
         match (okta.members(id).await, count) {
@@ -81,7 +81,7 @@ impl Probe<'_> {
                     match okta.groups_of(&member.id).await {
                         Ok(_) => self.fine("users and their groups are read"),
                         Err(failure) => {
-                            self.wrong(format!("{}; it needs the scope okta.users.read", failure.text))
+                            self.wrong(format!("{}; it needs the scope okta.users.read", failure.text));
                         }
                     }
                 }

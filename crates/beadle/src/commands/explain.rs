@@ -2,29 +2,79 @@
 
 use anyhow::Context as _;
 use beadle_engine::{Clock, Store};
+use beadle_groups::sweep::named;
 use beadle_repositories::planner::Explanation;
 use serde_json::{Value, json};
 
 use crate::cli::ExplainArgs;
 use crate::commands::FINE;
 use crate::config::Config;
+use crate::directory::Directories;
 use crate::printer::{Printer, Tone};
 use crate::wiring::{self, Opening, Org};
 
 pub(crate) async fn run(config: &Config, args: &ExplainArgs, printer: &Printer) -> anyhow::Result<u8> {
     let clock = Clock::system();
-    let (owner, name) = args.repository.split_once('/').context("say OWNER/NAME, as acme/widgets")?;
+    if let Some(name) = &args.group {
+        return group(config, name, args.json, &clock, printer).await;
+    }
+    let repository = args.repository.as_deref().unwrap_or_default();
+    let (owner, name) = repository.split_once('/').context("say OWNER/NAME, as acme/widgets")?;
     let store: Option<std::sync::Arc<dyn Store>> =
         config.database().exists().then(|| wiring::store(config)).transpose()?;
     let opening = Opening { store: store.as_ref(), patient: true, parts: 1 };
     let org = Org::open(config, config.orgs(Some(owner))?[0], &clock, opening)?;
     let explained = org.planner(store.as_ref()).explain(name, args.key.as_deref().unwrap_or("")).await?;
-    let explained = explained.with_context(|| format!("there is no repository {}", args.repository))?;
+    let explained = explained.with_context(|| format!("there is no repository {repository}"))?;
     if args.json {
         printer.line(serde_json::to_string_pretty(&json!(explained))?);
         return Ok(FINE);
     }
     tell(&explained, printer);
+    Ok(FINE)
+}
+
+/// What a group is made of, and by which mapping.
+async fn group(
+    config: &Config,
+    name: &str,
+    as_json: bool,
+    clock: &Clock,
+    printer: &Printer,
+) -> anyhow::Result<u8> {
+    let store = config.database().exists().then(|| wiring::store(config)).transpose()?;
+    let directories = Directories::open(config, clock, true)?;
+    let mut any = false;
+    for target in directories.targets.values() {
+        let planner = target.planner(store.as_ref(), clock);
+        for source in target.directory.sources.keys() {
+            let found = named(source, &target.directory, store.as_ref()).await?;
+            for one in found.iter().filter(|one| one.is_called(name)) {
+                any = true;
+                let explained = planner.explain(&one.key).await?;
+                if as_json {
+                    printer.line(serde_json::to_string(&explained)?);
+                    continue;
+                }
+                printer.line(printer.paint(Tone::Heading, &explained.subject));
+                printer.line(format!("  key      {}", explained.key));
+                for (group, by) in &explained.sources {
+                    let place = printer.paint(Tone::Faint, format!("[{by}]"));
+                    printer.line(format!("  made of  {group}  {place}"));
+                }
+                let mapping = explained.mapping.as_ref().and_then(Value::as_object);
+                for (key, value) in mapping.into_iter().flatten().filter(|(_, value)| !value.is_null()) {
+                    printer.line(format!("  {key:16} {}", shown(value)));
+                }
+                let remembered = explained.remembered.as_deref();
+                printer.line(format!(
+                    "  remembered as    {}",
+                    remembered.unwrap_or("nothing: it was never written")
+                ));
+            }
+        }
+    }
+    anyhow::ensure!(any, "no mapping names a group `{name}`, and none is remembered");
     Ok(FINE)
 }
 

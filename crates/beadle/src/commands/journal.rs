@@ -5,6 +5,7 @@ use beadle_engine::{Clock, Entry, EntryKind, Listing};
 use crate::cli::{JournalArgs, JournalFormat};
 use crate::commands::FINE;
 use crate::config::Config;
+use crate::directory::called;
 use crate::printer::{Printer, Tone};
 use crate::wiring;
 
@@ -14,13 +15,19 @@ const PAGE: u32 = 1000;
 pub(crate) async fn run(config: &Config, args: &JournalArgs, printer: &Printer) -> anyhow::Result<u8> {
     let store = wiring::store(config)?;
     let since = args.since.map(|since| Clock::system().now() - since);
+    let keys: Vec<String> = match &args.group {
+        Some(name) => called(config, &store, name).await?.iter().map(ToString::to_string).collect(),
+        None => Vec::new(),
+    };
+    // One key is asked for; of several, what belongs to none is passed over.
+    let key = args.key.clone().or_else(|| keys.first().filter(|_| keys.len() == 1).cloned());
     let mut after = args.after;
     loop {
-        let listing = Listing { after, since, key: args.key.clone(), limit: PAGE };
+        let listing = Listing { after, since, key: key.clone(), limit: PAGE };
         let entries = store.entries(listing).await?;
         let Some(last) = entries.last() else { return Ok(FINE) };
         after = last.seq;
-        for entry in &entries {
+        for entry in entries.iter().filter(|entry| keys.is_empty() || keys.contains(&entry.key)) {
             match args.format {
                 JournalFormat::Ndjson => printer.line(serde_json::to_string(entry)?),
                 JournalFormat::Text => printer.line(text(entry, printer)),

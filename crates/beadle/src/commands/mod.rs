@@ -68,7 +68,10 @@ pub(crate) async fn run(cli: Cli, printer: &Printer) -> anyhow::Result<u8> {
             Ok(FINE)
         }
         Command::Deliveries(args) => deliveries::run(&config()?, &args, printer).await,
-        Command::Queue { json, limit, retry } => queue::run(&config()?, json, limit, retry, printer).await,
+        Command::Queue { json, limit, retry, group } => {
+            let wanted = queue::Wanted { json, limit, retry, group };
+            queue::run(&config()?, wanted, printer).await
+        }
         Command::Journal(args) => journal::run(&config()?, &args, printer).await,
         Command::Example => {
             printer.line(EXAMPLE.trim_end());

@@ -5,32 +5,50 @@ use serde_json::json;
 
 use crate::commands::{FINE, ago};
 use crate::config::Config;
+use crate::directory::called;
 use crate::printer::{Printer, Tone};
 use crate::wiring;
 
-pub(crate) async fn run(
-    config: &Config,
-    as_json: bool,
-    limit: u32,
-    retry: Option<String>,
-    printer: &Printer,
-) -> anyhow::Result<u8> {
+/// What is asked.
+pub(crate) struct Wanted {
+    pub(crate) json: bool,
+    pub(crate) limit: u32,
+    pub(crate) retry: Option<String>,
+    pub(crate) group: Option<String>,
+}
+
+pub(crate) async fn run(config: &Config, wanted: Wanted, printer: &Printer) -> anyhow::Result<u8> {
     let store = wiring::store(config)?;
     let now = Clock::system().now();
-    if let Some(key) = retry {
+    if let Some(key) = wanted.retry {
         let key: Key = key.parse()?;
         store.mark(vec![Mark::new(key.clone(), Lane::Manual)], now).await?;
         printer.line(format!("{key} is due now"));
         return Ok(FINE);
     }
-    let rows = store.rows(limit).await?;
-    if as_json {
+    let rows = match &wanted.group {
+        None => store.rows(wanted.limit).await?,
+        Some(name) => {
+            let mut rows = Vec::new();
+            for key in called(config, &store, name).await? {
+                rows.extend(store.row(&key).await?.filter(|row| row.is_pending() || row.parked.is_some()));
+            }
+            rows
+        }
+    };
+    if wanted.json {
         let shown = rows.iter().map(serde_json::to_string);
         shown.collect::<Result<Vec<_>, _>>()?.iter().for_each(|row| printer.line(row));
         return Ok(FINE);
     }
     for row in &rows {
         printer.line(format!("{:9} {:44} {}", state(row, now, printer), row.key, detail(row, now)));
+    }
+    if wanted.group.is_some() {
+        if rows.is_empty() {
+            printer.note("it does not wait, is not worked on, and is not parked");
+        }
+        return Ok(FINE);
     }
     for pause in store.pauses(now).await? {
         printer.line(format!("paused    {:44} until {}", pause.scope, pause.until));

@@ -92,8 +92,7 @@ impl GroupPlanner {
     /// counted and read would hide that it lacks another.
     pub(super) async fn listed_less(&self, desired: &Desired<'_>) -> Result<Option<String>, Failure> {
         for (source, id, listed) in &desired.listed {
-            let group = self.directory.source(source)?.group(id).await?;
-            let count = group.and_then(|group| group.count);
+            let count = self.directory.source(source)?.count(id).await?;
             if count.is_none_or(|count| count > *listed as u64) {
                 return Ok(Some(format!(
                     "{source}/{id} changed while it was read; nobody is removed before it was read again"

@@ -3,6 +3,7 @@
 mod changes;
 mod compare;
 mod directory;
+mod explain;
 mod gone;
 mod write;
 
@@ -20,6 +21,7 @@ use crate::sources::{Person, SourceGroup};
 use crate::targets::Account;
 
 pub use directory::Directory;
+pub use explain::Explained;
 pub use write::Write;
 pub(crate) use write::{Facts, What};
 
@@ -124,10 +126,7 @@ impl GroupPlanner {
                         if !mapping.is_for(&found.id, &found.name) || groups.iter().any(known) {
                             continue;
                         }
-                        // With its count, which the list does not have.
-                        if let Some(found) = source.group(&found.id).await? {
-                            groups.push((mapping, found));
-                        }
+                        groups.push((mapping, found));
                     }
                 }
                 Ok(Sources::Groups(groups))
@@ -299,12 +298,9 @@ fn name_of(slot: &Slot, groups: &[(&Mapping, SourceGroup)], pair: Option<&Pair>)
     }
 }
 
-/// What the target is told to know a group by.
+/// What the target is told to know a group by. It is ours to see: Okta's own push may tell its own id of the same group.
 fn owned_as(slot: &Slot) -> String {
-    match slot {
-        Slot::One { group, .. } => group.clone(),
-        Slot::Union(_) => slot.to_string(),
-    }
+    format!("beadle:{slot}")
 }
 
 fn named(before: &str, after: &str, asked: Option<&Asked>, risk: Risk) -> Field {

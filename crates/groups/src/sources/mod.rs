@@ -14,8 +14,6 @@ pub struct SourceGroup {
     pub id: String,
     /// Its name, which may change.
     pub name: String,
-    /// How many members the directory says it has.
-    pub count: Option<u64>,
 }
 
 /// A person.
@@ -44,8 +42,10 @@ pub struct Person {
 pub trait Source: Send + Sync + 'static {
     /// All groups.
     async fn groups(&self) -> Result<Vec<SourceGroup>, Failure>;
-    /// One group, with its count; `None` where there is none.
+    /// One group, as it is now; `None` where there is none.
     async fn group(&self, id: &str) -> Result<Option<SourceGroup>, Failure>;
+    /// How many members the directory says a group has; `None` where it does not.
+    async fn count(&self, group: &str) -> Result<Option<u64>, Failure>;
     /// Everybody in a group, complete or not at all.
     async fn members(&self, group: &SourceGroup) -> Result<Vec<Person>, Failure>;
     /// One person, asked for alone; `None` where there is none.

@@ -29,13 +29,14 @@ impl OktaSource {
         let given = profile.first_name.unwrap_or_default();
         let family = profile.last_name.unwrap_or_default();
         let display = profile.display_name.unwrap_or_else(|| format!("{given} {family}").trim().to_owned());
+        let login = if profile.login.is_empty() { user.id.clone() } else { profile.login };
         Person {
             is_leaving: self.leaving.contains(&user.status),
             status: user.status.to_string(),
             id: user.id,
             email: profile.email,
-            display: if display.is_empty() { profile.login.clone() } else { display },
-            login: profile.login,
+            display: if display.is_empty() { login.clone() } else { display },
+            login,
             given,
             family,
         }
@@ -43,7 +44,7 @@ impl OktaSource {
 }
 
 fn group(group: Group) -> SourceGroup {
-    SourceGroup { id: group.id, name: group.name, count: group.count }
+    SourceGroup { id: group.id, name: group.name }
 }
 
 #[async_trait]
@@ -56,11 +57,17 @@ impl Source for OktaSource {
         Ok(self.okta.group(id).await?.map(group))
     }
 
+    async fn count(&self, group: &str) -> Result<Option<u64>, Failure> {
+        self.okta.count(group).await
+    }
+
     async fn members(&self, group: &SourceGroup) -> Result<Vec<Person>, Failure> {
         let unknown = |why: String| Failure::new(Class::Retry, format!("group {}: {why}", group.name));
+        // Counted first: who comes after that makes the list longer, and who goes makes it short, and read again.
+        let count = self.okta.count(&group.id).await?;
+        let count = count.ok_or_else(|| unknown("Okta did not say how many members it has".into()))?;
         let users = self.okta.members(&group.id).await?;
         let users = users.ok_or_else(|| unknown("it went away while it was read".into()))?;
-        let count = group.count.ok_or_else(|| unknown("Okta did not say how many members it has".into()))?;
         if (users.len() as u64) < count {
             return Err(unknown(format!(
                 "the list of its members came back short ({} of {count})",

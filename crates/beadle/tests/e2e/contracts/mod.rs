@@ -1,6 +1,7 @@
-//! GitHub's published descriptions, as `cargo xtask tools` fetches them.
+//! GitHub's published descriptions, as `cargo xtask tools` fetches them; and Okta's, as a table.
 
 mod graphql;
+pub(crate) mod okta;
 mod openapi;
 
 use std::path::PathBuf;

@@ -15,8 +15,8 @@ async fn settled() -> World {
         "00g2": { "profile": { "name": "AWS_Dev" }, "members": of(0..30) },
     });
     let target = json!({
-        "t1": { "displayName": "Ops", "externalId": "00g1", "members": held(0..300) },
-        "t2": { "displayName": "Dev", "externalId": "00g2", "members": held(0..30) },
+        "t1": { "displayName": "Ops", "externalId": "beadle:corp/00g1", "members": held(0..300) },
+        "t2": { "displayName": "Dev", "externalId": "beadle:corp/00g2", "members": held(0..30) },
     });
     let states = [
         json!({ "users": people(300), "groups": groups }),

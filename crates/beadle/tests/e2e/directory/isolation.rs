@@ -20,7 +20,7 @@ async fn a_poisoned_group_among_five_hundred_is_parked_and_the_others_converge()
     groups["00g0007"]["members"]["00u00040"] = json!(true);
     groups["00g0008"]["members"]["00u00030"] = json!(true);
     let states = [json!({ "users": people(41), "groups": groups }), json!({ "users": accounts(40) })];
-    let okta = okta::Settings { limit: 1_000_000, ..okta::Settings::default() };
+    let okta = okta::Settings { record: true, limit: 1_000_000, ..okta::Settings::default() };
     let mut world = World::with(states, okta, scim::Settings::default()).await;
     world.groups += "on_missing_user = \"error\"\n";
     world.target_lines = "budget = { write_every = \"0s\", points = 1000000 }\n".into();
@@ -99,7 +99,10 @@ async fn several_groups_make_one_and_each_of_them_its_own_beside() {
 async fn a_group_of_the_right_name_is_taken_over_only_where_that_is_said() {
     let groups = json!({ "00g1": { "profile": { "name": "AWS_Ops" }, "members": of(0..3) } });
     let mut world = World::new(state(3, &groups)).await;
-    world.aws.patch(&json!({ "groups": { "t1": { "displayName": "Ops", "members": {} } } }));
+    // As Okta's own push would have made it.
+    world
+        .aws
+        .patch(&json!({ "groups": { "t1": { "displayName": "Ops", "externalId": "00g1", "members": {} } } }));
     let plan = world.beadle(&["plan"]).await.expect(2).out;
     assert!(plan.contains("that Beadle did not make; say adopt = true"), "{plan}");
     world.beadle(&["sweep"]).await.expect(1);

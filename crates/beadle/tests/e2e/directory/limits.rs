@@ -160,7 +160,8 @@ async fn twenty_five_thousand_users_and_two_thousand_groups_are_read_to_their_en
         target[format!("b{n:05}")] = json!({ "displayName": format!("Other {n}") });
     }
     // It is last in every list, and one of it is to come.
-    target["z"] = json!({ "displayName": "All", "externalId": "00gzz", "members": held(0..PEOPLE - 1) });
+    target["z"] =
+        json!({ "displayName": "All", "externalId": "beadle:corp/00gzz", "members": held(0..PEOPLE - 1) });
     let states = [
         json!({ "users": people(PEOPLE), "groups": groups }),
         json!({ "users": accounts(PEOPLE), "groups": target }),

@@ -230,3 +230,13 @@ impl World {
         self.aws.calls().into_iter().filter(|call| call["method"] != "GET").collect()
     }
 }
+
+impl Drop for World {
+    fn drop(&mut self) {
+        let calls = self.okta.calls();
+        let recorded = calls.iter().all(|call| call.get("answer").is_some());
+        if recorded && !std::thread::panicking() {
+            crate::contracts::okta::check(&calls);
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! The commands, by the name of a group.
+
+use beadle_sim::{Fault, okta};
+use serde_json::json;
+
+use super::world::{World, of, state};
+
+async fn world() -> World {
+    let groups = json!({
+        "00g1": { "profile": { "name": "AWS_Ops" }, "members": of(0..3) },
+        "00g2": { "profile": { "name": "AWS_Dev" }, "members": of(0..2) },
+    });
+    World::new(state(4, &groups)).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_group_is_planned_written_explained_and_found_by_name() {
+    let world = world().await;
+    let plan = world.beadle(&["plan", "--group", "aws_ops"]).await.expect(2).out;
+    assert!(plan.contains("aws/Ops") && !plan.contains("aws/Dev"), "{plan}");
+    let wrong = world.beadle(&["plan", "--group", "Opps"]).await.expect(1).out;
+    assert!(wrong.contains("no mapping to aws names a group `Opps`"), "{wrong}");
+    world.beadle(&["apply", "--group", "Ops", "--yes"]).await.expect(0);
+    world.until_holds("Ops", 0..3).await;
+    assert_eq!(world.members("Dev"), None);
+    let explained = world.beadle(&["explain", "--group", "Ops"]).await.expect(0).out;
+    for said in ["target-group:aws:corp/00g1", "corp/00g1 (AWS_Ops)", "[beadle.toml:", "AWS_*", "enforce"] {
+        assert!(explained.contains(said), "`{said}` is not in\n{explained}");
+    }
+    let json = world.beadle(&["explain", "--group", "Ops", "--json"]).await.expect(0).json();
+    assert_eq!(json["sources"][0][0], "corp/00g1 (AWS_Ops)");
+    let journal = world.beadle(&["journal", "--group", "Ops", "--format", "ndjson"]).await.expect(0).out;
+    assert!(
+        journal.lines().count() >= 4 && journal.lines().all(|line| line.contains("corp/00g1")),
+        "{journal}"
+    );
+    world.beadle(&["queue", "--group", "AWS_Ops"]).await.expect(0);
+    let wrong = world.beadle(&["queue", "--group", "Opz"]).await.expect(1).err;
+    assert!(wrong.contains("did you mean `Ops`"), "{wrong}");
+    world.beadle(&["sweep", "--json"]).await.expect(0);
+    world.until_holds("Dev", 0..2).await;
+    let swept = world.beadle(&["sweep", "--json"]).await.expect(0).json();
+    assert_eq!(swept["target"], "aws");
+    assert_eq!(swept["summary"]["checked"], 2);
+    assert_eq!(swept["summary"]["drifted"], 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_probe_says_what_is_fine_and_what_is_not() {
+    let mut world = world().await;
+    world.beadle(&["sweep"]).await.expect(0);
+    let said = world.beadle(&["directory", "probe"]).await.expect(0).out;
+    for fine in
+        ["2 groups are read", "are read whole", "the System Log is read", "is read with", "say token_ends"]
+    {
+        assert!(said.contains(fine), "`{fine}` is not in\n{said}");
+    }
+    world.okta.fault(Fault { path: "/logs".into(), status: Some(403), ..Fault::default() });
+    let said = world.beadle(&["directory", "probe"]).await.expect(1).out;
+    assert!(said.contains("it needs the scope okta.logs.read"), "{said}");
+    world.okta.no_faults();
+    std::fs::write(world.path().join("aws.token"), "wrong").unwrap();
+    let said = world.beadle(&["directory", "probe"]).await.expect(1).out;
+    assert!(said.contains("Session token not found or invalid"), "{said}");
+    // A token that ends soon is said.
+    std::fs::write(world.path().join("aws.token"), world.aws.token()).unwrap();
+    world.dialect += ", token_ends = \"2020-01-01\"";
+    let said = world.beadle(&["directory", "probe"]).await.expect(1).out;
+    assert!(said.contains("its token has ended"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_line_of_the_configuration_is_named() {
+    let mut world = world().await;
+    for (lines, why) in [
+        ("include = [\"/(/\"]", "is no pattern"),
+        ("include = [\"AWS_*\"]\nmood = \"enforce\"", "did you mean `mode`"),
+        ("include = [\"AWS_*\"]\non_delete = \"dlete\"", "did you mean `delete`"),
+        (
+            "include = [\"AWS_*\"]\n[[groups]]\nsource = \"crop\"\ntarget = \"aws\"\ninclude = []",
+            "did you mean `corp`",
+        ),
+    ] {
+        world.groups = lines.into();
+        let said = world.beadle(&["check"]).await.expect(1).err;
+        assert!(said.contains(why) && said.contains("beadle.toml:"), "{said}");
+    }
+    world.groups = "include = [\"AWS_*\"]".into();
+    world.dialect = "\"rfc7643\"".into();
+    let said = world.beadle(&["check"]).await.expect(1).err;
+    assert!(said.contains("did you mean `rfc7644`"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn okta_s_limits_are_kept_and_waited_for() {
+    let minute = std::time::Duration::from_secs(3);
+    // Of 20 calls a half is ours, and a fifth of that is kept for events.
+    let okta = okta::Settings { record: true, limit: 20, minute, ..okta::Settings::default() };
+    let mut groups = json!({});
+    for n in 0..12 {
+        groups[format!("00g{n:02}")] =
+            json!({ "profile": { "name": format!("AWS_G{n}") }, "members": of(0..2) });
+    }
+    let world = World::with(state(2, &groups), okta, beadle_sim::scim::Settings::default()).await;
+    let swept = world.beadle(&["sweep"]).await.expect(0);
+    assert!(swept.err.contains("waiting for the budget"), "{}", swept.err);
+    let refused = world.okta.calls().into_iter().filter(|call| call["status"] == 429).count();
+    assert_eq!(refused, 0, "Okta had to refuse calls");
+    world.until_holds("G11", 0..2).await;
+}

@@ -1,0 +1,47 @@
+//! What a group is made of, and why.
+
+use beadle_engine::{Class, Failure, Key};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::{GroupPlanner, Sources, name_of};
+use crate::mapping::Slot;
+
+/// What a group is made of, and by which mapping.
+#[derive(Clone, Debug, Serialize)]
+pub struct Explained {
+    /// Target and name.
+    pub subject: String,
+    /// Its key.
+    pub key: String,
+    /// The directory's groups, each with the line of its mapping.
+    pub sources: Vec<(String, String)>,
+    /// The mapping that decides; `None` where none does.
+    pub mapping: Option<Value>,
+    /// The target's id of it, where something of it was written.
+    pub remembered: Option<String>,
+}
+
+impl GroupPlanner {
+    /// Why a group is what it is. Members are not read.
+    pub async fn explain(&self, key: &Key) -> Result<Explained, Failure> {
+        let slot: Slot = key.id().parse().map_err(|why: String| Failure::new(Class::Rejected, why))?;
+        let mappings = self.directory.mappings();
+        let pair = self.pairs.of(&self.directory.name, &slot).await?;
+        let groups = match self.sources_of(&mappings, &slot).await? {
+            Sources::Groups(groups) => groups,
+            Sources::Gone => Vec::new(),
+        };
+        let sources = groups.iter().map(|(mapping, group)| {
+            let place = mapping.asked.as_ref().map(ToString::to_string).unwrap_or_default();
+            (format!("{}/{} ({})", mapping.source, group.id, group.name), place)
+        });
+        Ok(Explained {
+            subject: format!("{}/{}", self.directory.name, name_of(&slot, &groups, pair.as_ref())),
+            key: key.to_string(),
+            sources: sources.collect(),
+            mapping: groups.first().map(|(mapping, _)| json!(mapping)),
+            remembered: pair.map(|pair| pair.group),
+        })
+    }
+}

@@ -169,6 +169,48 @@ async fn measure(okta: &OktaSim, aws: &ScimSim, folder: &Folder, secret: &str) -
         writes(aws),
         memberships + GROUPS
     );
+    load(okta, aws, folder, secret).await
+}
+
+/// 200 deliveries a second for a minute, each of somebody who joins a group or leaves it again.
+async fn load(okta: &OktaSim, aws: &ScimSim, folder: &Folder, secret: &str) -> anyhow::Result<()> {
+    const EVERY: Duration = Duration::from_millis(50);
+    let url = format!("http://127.0.0.1:{}/hooks/okta", folder.ports[0]);
+    let headers = [("authorization".to_owned(), secret.to_owned())].into();
+    okta.send_events_to(Some(Hook { url, headers, ..Hook::default() }));
+    let before = okta.deliveries().len();
+    let mut every = tokio::time::interval(EVERY);
+    for tick in 0..1200 {
+        every.tick().await;
+        let mut patch = json!({});
+        for n in 0..10 {
+            // Of ten groups in turn; whoever joined in one round leaves in the next.
+            let group = 10 + (tick % 40) * 10 + n;
+            let is_in = if (tick / 40) % 2 == 0 { json!(true) } else { Value::Null };
+            patch[format!("00g{group:04}")] = json!({ "members": { person(PEOPLE - 1 - tick % 40): is_in } });
+        }
+        okta.patch(&json!({ "groups": patch }));
+    }
+    settled(aws, |_| true).await?;
+    let rows = okta.deliveries().split_off(before);
+    let answered: Vec<&Value> = rows.iter().filter(|row| row["status"] == 202).collect();
+    let mut times: Vec<f64> = answered.iter().filter_map(|row| row["ms"].as_f64()).collect();
+    times.sort_by(f64::total_cmp);
+    let (directory, target) = (okta.state(), aws.state());
+    let equal = (0..GROUPS).all(|group| {
+        let count = |state: &Value, id: &str| state["groups"][id]["members"].as_object().map_or(0, Map::len);
+        count(&directory, &format!("00g{group:04}")) == count(&target, &format!("t{group:04}"))
+    });
+    anyhow::ensure!(equal, "not every group is as the directory says");
+    println!();
+    println!(
+        "{} deliveries in a minute: {} answered 202, the slowest after {:.0} ms, the median after {:.1} ms; all groups are equal in \
+         the end",
+        rows.len(),
+        answered.len(),
+        times.last().copied().unwrap_or(0.0),
+        times.get(times.len() / 2).copied().unwrap_or(0.0)
+    );
     Ok(())
 }
 

@@ -66,7 +66,7 @@ impl Folder {
         let config = format!(
             "[server]\nlisten = \"127.0.0.1:{}\"\noperator = \"127.0.0.1:{}\"\n[[okta]]\nname = \"corp\"\nurl = \"{}\"\n\
              token = \"file:okta.token\"\nhook_secrets = [\"file:hook.secret\"]\n[[target]]\nname = \"aws\"\n\
-             scim = {{ url = \"{}\", token = \"file:aws.token\", dialect = \"aws-identity-center\" }}\n\
+             scim = {{ url = \"{}\", token = \"file:aws.token\", dialect = \"aws-identity-center\" }}\nguard = {{ removes = 1000000, repeats = 0 }}\n\
              [[groups]]\nsource = \"corp\"\ntarget = \"aws\"\ninclude = [\"AWS_*\"]\nstrip_prefix = \"AWS_\"\nmode = \"enforce\"\n",
             ports[0],
             ports[1],

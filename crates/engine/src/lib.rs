@@ -17,6 +17,7 @@ pub mod pace;
 pub mod plan;
 pub mod queue;
 pub mod store;
+pub mod sweep;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod worker;

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use beadle_engine::sweep::{self as engine, Summary};
 use beadle_engine::worker::{Reconcile, Run};
-use beadle_engine::{Clock, Failure, Key, Lane, Mark, Report, Store};
+use beadle_engine::{Clock, Failure, Key, Lane, Mark, Report, Store, StoreError, Time};
 
 use crate::mapping::Slot;
 use crate::mark::KIND;
@@ -86,6 +87,21 @@ pub async fn remembered(target: &str, store: &Arc<dyn Store>) -> Result<Vec<Name
     Ok(pairs.into_iter().map(named).collect())
 }
 
+/// Sums up a sweep of a directory whose last group was looked at; `None` while it goes on, or when there is none.
+pub async fn summarise(
+    store: &dyn Store,
+    source: &str,
+    targets: &[&str],
+    now: Time,
+) -> Result<Option<Summary>, StoreError> {
+    let is_its = |key: &Key| match key.kind() {
+        KIND => targets.contains(&key.instance()),
+        "sweep" => key.instance() == source,
+        _ => false,
+    };
+    engine::summarise(store, source, &is_its, now).await
+}
+
 #[async_trait]
 impl Reconcile for GroupSweep {
     async fn reconcile(&self, _: &Run) -> Result<Report, Failure> {
@@ -97,6 +113,12 @@ impl Reconcile for GroupSweep {
             marks.extend(found.into_iter().map(|one| Mark::new(one.key, Lane::Sweep)));
         }
         let now = self.clock.now();
+        if !engine::begin(self.store.as_ref(), &self.source, marks.len(), now).await? {
+            tracing::warn!(
+                directory = self.source,
+                "the sweep before has not ended; its groups are part of this one"
+            );
+        }
         for batch in marks.chunks(BATCH) {
             self.store.mark(batch.to_vec(), now).await?;
         }

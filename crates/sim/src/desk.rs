@@ -201,7 +201,12 @@ impl Desk {
 fn change<V: Vendor>(desk: &Arc<Desk>, vendor: &Arc<V>, how: impl FnOnce(&mut Value)) {
     let before = {
         let mut state = lock(&desk.state);
+        // The log of events only grows, and no change of it is told.
+        let log = state["log"].take();
         let before = state.clone();
+        if !log.is_null() {
+            state["log"] = log;
+        }
         how(&mut state);
         vendor.complete(&mut state);
         before

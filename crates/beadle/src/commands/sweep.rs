@@ -9,8 +9,8 @@ use std::time::Duration;
 use anyhow::Context as _;
 use beadle_engine::apply::{Planner, Writer};
 use beadle_engine::budget::in_lane;
+use beadle_engine::sweep::Summary;
 use beadle_engine::{Clock, Hold, Lane, Limits, Mode, Plan, Report, StepResult, Store};
-use beadle_repositories::sweep::Summary;
 use beadle_store_sqlite::{Settings as StoreSettings, SqliteStore};
 use serde_json::json;
 

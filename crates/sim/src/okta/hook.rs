@@ -132,9 +132,11 @@ impl Okta {
                     request = request.header(name, value);
                 }
                 let request = request.header("content-type", "application/json").body(text.clone());
+                let started = tokio::time::Instant::now();
                 let status = request.send().await.map_or(0, |answer| answer.status().as_u16());
                 lock(&self.hook.log).push(json!({
                     "eventId": delivery["eventId"], "attempt": attempt, "status": status,
+                    "ms": started.elapsed().as_secs_f64() * 1000.0,
                     "events": delivery["data"]["events"].as_array().map_or(0, Vec::len),
                 }));
                 // What the other side refused is not sent again.

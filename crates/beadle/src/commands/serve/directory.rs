@@ -5,9 +5,10 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use beadle_engine::{Key, Lane, Mark, Time};
+use beadle_groups::sweep;
 use beadle_server::Metrics;
 
-use super::watched::Means;
+use super::watched::{Means, say_ended};
 use crate::config::Okta as OktaFile;
 use crate::directory::{Directories, catchup};
 
@@ -110,6 +111,12 @@ impl<'a> LookedAfter<'a> {
             let what = format!("the sweep of {}", file.name);
             let swept = self.sweep(file, means).await;
             self.say(&what, swept);
+            let targets = means.config.mappings.targets(&file.name);
+            match sweep::summarise(means.store.as_ref(), &file.name, &targets, now).await {
+                Ok(Some(summary)) => say_ended(&file.name, &summary),
+                Ok(None) => {}
+                Err(error) => tracing::debug!(%error, "a sweep is summed up at the next look"),
+            }
             let what = format!("the System Log of {}", file.name);
             if self.is_due(&what, file.log_every.into(), now) {
                 let caught = catchup.read_on().await.map_err(anyhow::Error::new);

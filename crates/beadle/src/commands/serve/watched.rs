@@ -3,6 +3,7 @@
 use std::sync::{Arc, PoisonError, RwLock};
 
 use anyhow::Context as _;
+use beadle_engine::sweep::Summary;
 use beadle_engine::{Budgets, Clock, Key, Lane, Mark, Store, Time};
 use beadle_hooks::github::Known;
 use beadle_repositories::{Policy, sweep};
@@ -121,17 +122,7 @@ impl<'a> Watched<'a> {
         self.sweep(org, means).await?;
         let now = means.clock.now();
         if let Some(summary) = sweep::summarise(means.store.as_ref(), &self.file.name, now).await? {
-            let sweep::Summary { checked, drifted, repaired, held, failed, unknown } = summary;
-            tracing::info!(
-                organisation = self.file.name,
-                checked,
-                drifted,
-                repaired,
-                held,
-                failed,
-                unknown,
-                "a sweep has ended"
-            );
+            say_ended(&self.file.name, &summary);
         }
         Ok(())
     }
@@ -164,4 +155,10 @@ impl<'a> Watched<'a> {
             shared.end().await;
         }
     }
+}
+
+/// A sweep has ended.
+pub(super) fn say_ended(of: &str, summary: &Summary) {
+    let Summary { checked, drifted, repaired, held, failed, unknown } = *summary;
+    tracing::info!(of, checked, drifted, repaired, held, failed, unknown, "a sweep has ended");
 }

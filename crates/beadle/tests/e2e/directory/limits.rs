@@ -230,3 +230,56 @@ async fn a_create_whose_answer_was_lost_is_not_made_twice() {
     world.until_holds("Ops", 0..3).await;
     assert_eq!(world.aws.state()["groups"].as_object().unwrap().len(), 1);
 }
+
+/// 200 deliveries a second for a minute, each of somebody who joins or leaves. How long an answer takes is measured by
+/// `cargo xtask bench directory`; here each has to be there.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_load_of_two_hundred_deliveries_a_second_is_taken_and_all_groups_are_equal_in_the_end() {
+    const GROUPS: usize = 20;
+    const PEOPLE: usize = 40;
+    let mut groups = json!({});
+    for n in 0..GROUPS {
+        groups[format!("00g{n:02}")] =
+            json!({ "profile": { "name": format!("AWS_G{n}") }, "members": of(0..20) });
+    }
+    let [directory, target] = state(PEOPLE, &groups);
+    let okta = okta::Settings { limit: 1_000_000_000, ..okta::Settings::default() };
+    let mut world = World::with([directory, target], okta, scim::Settings::default()).await;
+    // Whoever comes and goes so often would be many in an hour.
+    world.target_lines = "budget = { points = 1000000000, write_every = \"0s\" }\n\
+                          guard = { removes = 1000000, repeats = 0 }\ngroup_guard = { percent = 100, count = 1000 }\n"
+        .into();
+    let serving = world.serve().await;
+    world.connect(&Hook::default());
+    for n in 0..GROUPS {
+        world.until_holds(&format!("G{n}"), 0..20).await;
+    }
+    let mut is_in = vec![vec![false; PEOPLE]; GROUPS];
+    for group in &mut is_in {
+        group[..20].fill(true);
+    }
+    let mut every = tokio::time::interval(Duration::from_millis(50));
+    for tick in 0..1200 {
+        every.tick().await;
+        let mut patch = json!({});
+        for n in 0..10 {
+            let (group, person) = ((tick * 7 + n) % GROUPS, (tick * 13 + n * 3) % PEOPLE);
+            let now = !is_in[group][person];
+            is_in[group][person] = now;
+            patch[format!("00g{group:02}")] = json!({ "members": { format!("00u{person:05}"): if now { json!(true) } else { Value::Null } } });
+        }
+        world.okta.patch(&json!({ "groups": patch }));
+    }
+    for (n, group) in is_in.iter().enumerate() {
+        let members = group.iter().enumerate().filter(|(_, is_in)| **is_in).map(|(person, _)| person);
+        world.until_holds(&format!("G{n}"), members).await;
+    }
+    let rows = world.okta.deliveries();
+    let answered = rows.iter().filter(|row| row["status"] == 202).count();
+    assert_eq!(
+        (rows.len(), answered),
+        (12_000, 12_000),
+        "{}",
+        serving.log().lines().last().unwrap_or_default()
+    );
+}

@@ -217,7 +217,9 @@ fn open_target<'a>(
     let api = Api::new(&file.scim.url, &token, dialect, budgets.clone(), clock, settings);
     let api = api.map_err(anyhow::Error::msg)?;
     let scim = Reader::new(api.clone());
-    let reader: Arc<dyn TargetReader> = Arc::new(ScimReader::new(scim.clone()));
+    let reader = ScimReader::new(scim.clone());
+    let writer = Arc::new(ScimWriter::new(Writer::new(api), &reader));
+    let reader: Arc<dyn TargetReader> = Arc::new(reader);
     let every: Duration = file.budget.write_every.into();
     Ok(Target {
         file,
@@ -230,7 +232,7 @@ fn open_target<'a>(
         limits: file.limits(),
         pace: WritePace::new(every),
         group_limits: file.group_guard.limits(),
-        writer: Arc::new(ScimWriter::new(Writer::new(api), scim.clone())),
+        writer,
         scim,
         budgets,
     })

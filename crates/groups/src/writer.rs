@@ -91,6 +91,7 @@ impl Session<Write> for Run {
                 state.made.insert(person.id.clone(), made.id);
                 Ok(())
             }
+            What::Update { account, values } => target.update(account, values).await,
             What::Add { accounts, people } => {
                 let mut known = ours(&state)?;
                 let made = people.iter().filter_map(|person| state.made.get(person));

@@ -154,15 +154,16 @@ impl Stage {
         let settings = Settings { rest_points: u32::MAX, wire: Some(wire), ..Settings::default() };
         let budgets = Budgets::new("aws", 0);
         let api = Api::new(&self.aws.url(), &self.bearer, Dialect::AWS, budgets, &clock, settings).unwrap();
-        let reader = beadle_scim::Reader::new(api.clone());
+        let reader = ScimReader::new(beadle_scim::Reader::new(api.clone()));
+        let writer = Arc::new(ScimWriter::new(beadle_scim::Writer::new(api), &reader));
+        let reader = Arc::new(reader);
         let mappings = Mappings::new(vec![mapping(None), mapping(Some("All"))]);
         let directory = Directory {
             sources: HashMap::from([("corp".to_owned(), source)]),
-            target: Arc::new(ScimReader::new(reader.clone())),
+            target: reader,
             name: "aws".into(),
             mappings: Arc::new(RwLock::new(Arc::new(mappings))),
         };
-        let writer = Arc::new(ScimWriter::new(beadle_scim::Writer::new(api), reader));
         let limits = GroupLimits { percent: 100, count: 100, ..GroupLimits::default() };
         let groups = Reconciler {
             planner: GroupPlanner::new(directory.clone(), limits, clock.clone(), Some(store.clone())),

@@ -76,7 +76,31 @@ pub struct User {
     pub other: Map<String, Value>,
 }
 
-/// A user as it is made, or brought up to date.
+impl User {
+    /// A value of it by the path that a PATCH would take; `emails` is the first address.
+    pub fn value(&self, path: &str) -> Value {
+        match path {
+            "userName" => json!(self.user_name),
+            "externalId" => json!(self.external_id),
+            "active" => json!(self.active),
+            "emails" => {
+                let emails = self.other.get("emails").and_then(Value::as_array);
+                let first = emails.and_then(|emails| {
+                    emails.iter().find(|email| email["primary"] == true).or(emails.first())
+                });
+                first.map_or(Value::Null, |email| email["value"].clone())
+            }
+            path => {
+                let mut parts = path.split('.');
+                let first = parts.next().and_then(|part| self.other.get(part));
+                let found = first.and_then(|first| parts.try_fold(first, |value, part| value.get(part)));
+                found.cloned().unwrap_or_default()
+            }
+        }
+    }
+}
+
+/// A user as it is made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewUser {
     /// What it signs in with.
@@ -106,33 +130,5 @@ impl NewUser {
             body["emails"] = json!([{ "value": email, "type": "work", "primary": true }]);
         }
         body
-    }
-
-    /// The fields of `seen` that differ, with what they are and what they are to be.
-    pub fn differences(&self, seen: &User) -> Vec<(&'static str, Value, Value)> {
-        let other = |pointer: &str| {
-            let mut parts = pointer.split('/');
-            let first = parts.next().and_then(|part| seen.other.get(part));
-            parts.try_fold(first?, |value, part| value.get(part))
-        };
-        let primary = || {
-            let emails = seen.other.get("emails")?.as_array()?;
-            let first = emails.iter().find(|email| email["primary"] == true).or(emails.first())?;
-            Some(&first["value"])
-        };
-        let null = Value::Null;
-        let mut pairs = vec![
-            ("userName", json!(seen.user_name), json!(self.user_name)),
-            ("externalId", json!(seen.external_id), json!(self.external_id)),
-            ("active", json!(seen.active), json!(true)),
-            ("name.givenName", other("name/givenName").unwrap_or(&null).clone(), json!(self.given)),
-            ("name.familyName", other("name/familyName").unwrap_or(&null).clone(), json!(self.family)),
-            ("displayName", other("displayName").unwrap_or(&null).clone(), json!(self.display)),
-        ];
-        if let Some(email) = &self.email {
-            pairs.push(("emails", primary().unwrap_or(&null).clone(), json!(email)));
-        }
-        pairs.retain(|(_, before, after)| before != after);
-        pairs
     }
 }

@@ -50,6 +50,28 @@ impl GroupPlanner {
             plan.changes.push(change("make the user", vec![field], Vec::new(), write));
             made.push(plan.changes.len() - 1);
         }
+        let value = |name: &str, before: &Value, after: &Value, risk: Risk| Field {
+            name: name.to_owned(),
+            before: before.clone(),
+            after: after.clone(),
+            asked: asked.clone(),
+            risk,
+        };
+        for (account, values) in &difference.update {
+            let fields = values.iter().map(|(path, before, after)| value(path, before, after, Risk::Changes));
+            let write = What::Update {
+                account: account.id.clone(),
+                values: values.iter().map(|(path, _, after)| (*path, after.clone())).collect(),
+            };
+            let what = format!("user {}", account.label());
+            plan.changes.push(change(&what, fields.collect(), Vec::new(), write));
+        }
+        for account in &difference.deactivate {
+            let fields = vec![value("active", &json!(true), &json!(false), Risk::Removes)];
+            let write = What::Update { account: account.id.clone(), values: vec![("active", json!(false))] };
+            let what = format!("user {}", account.label());
+            plan.changes.push(change(&what, fields, Vec::new(), write));
+        }
         let at_once = self.directory.target.changes_at_once().max(1);
         for part in difference.come.chunks(at_once) {
             let fields = part.iter().map(|(person, _)| member(&person.login, Risk::Adds)).collect();

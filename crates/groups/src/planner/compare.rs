@@ -3,11 +3,15 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use beadle_engine::{Class, Failure, Plan, Unknown};
+use serde_json::Value;
 
 use super::{Desired, GroupPlanner, MEMBERS, Seen, Write, unknown};
 use crate::mapping::{OnMissingUser, Users};
 use crate::sources::Person;
 use crate::targets::{Account, Found};
+
+/// What differs: the path, what it is, what it is to be.
+type Differs = (&'static str, Value, Value);
 
 /// Who is to come and who to go.
 #[derive(Default)]
@@ -15,6 +19,10 @@ pub(super) struct Difference {
     pub(super) come: Vec<(Person, Account)>,
     pub(super) provision: Vec<Person>,
     pub(super) go: Vec<Account>,
+    /// Accounts that say something else than they have to, with what they are to say.
+    pub(super) update: Vec<(Account, Vec<Differs>)>,
+    /// Accounts of people whose access should go, that may still sign in.
+    pub(super) deactivate: Vec<Account>,
 }
 
 impl GroupPlanner {
@@ -29,10 +37,16 @@ impl GroupPlanner {
             seen.members.iter().filter_map(|account| Some((account.person.as_deref()?, account))).collect();
         let mut stay: HashSet<&str> = HashSet::new();
         let mut strange = Vec::new();
+        let provisions = desired.mapping.users == Users::Provision;
+        let update = |person: &Person, account: &Account| {
+            let values = if provisions { account.differences(person) } else { Vec::new() };
+            (!values.is_empty()).then(|| (account.clone(), values))
+        };
         for person in desired.people.values() {
             match by_person.get(person.id.as_str()) {
                 Some(account) => {
                     stay.insert(&account.id);
+                    difference.update.extend(update(person, account));
                 }
                 None => strange.push(person.clone()),
             }
@@ -48,15 +62,17 @@ impl GroupPlanner {
                 plan.unknowns.push(Unknown { aspect: MEMBERS.into(), part, why, transient });
             };
             match found {
+                // What is known of an account that is looked for may be old; as a member it is seen as it is.
                 Ok(Found::Account(account)) => match seen.members.iter().find(|other| other.id == account.id)
                 {
                     Some(is) => {
                         stay.insert(&is.id);
+                        difference.update.extend(update(&person, is));
                     }
                     None => difference.come.push((person, account)),
                 },
                 Ok(Found::Another(why)) => doubt(&person, why, false),
-                Ok(Found::Missing) if desired.mapping.users == Users::Provision => {
+                Ok(Found::Missing) if provisions => {
                     difference.provision.push(person);
                 }
                 Ok(Found::Missing) => {
@@ -86,6 +102,31 @@ impl GroupPlanner {
             .cloned()
             .collect();
         Ok(difference)
+    }
+
+    /// Of the group's accounts, those of people whose access should go: as the lists say, or as the directory says of
+    /// each who would leave, asked for alone.
+    pub(super) async fn deactivations(
+        &self,
+        desired: &Desired<'_>,
+        seen: &Seen,
+        difference: &mut Difference,
+    ) -> Result<(), Failure> {
+        let source = self.directory.source(&desired.mapping.source)?;
+        let mut asked = 0;
+        for account in seen.members.iter().filter(|account| account.is_active()) {
+            let Some(person) = &account.person else { continue };
+            let mut is_leaving = desired.leaving.contains(person);
+            let goes = difference.go.iter().any(|going| going.id == account.id);
+            if !is_leaving && goes && asked < self.limits.leavers {
+                asked += 1;
+                is_leaving = source.person(person).await?.is_some_and(|person| person.is_leaving);
+            }
+            if is_leaving {
+                difference.deactivate.push(account.clone());
+            }
+        }
+        Ok(())
     }
 
     /// Why a list may have been short all the same, asked before anybody leaves: one that somebody joined while it was

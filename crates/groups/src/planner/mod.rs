@@ -7,7 +7,7 @@ mod explain;
 mod gone;
 mod write;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -15,7 +15,7 @@ use beadle_engine::{Asked, Change, Class, Clock, Failure, Field, Key, Plan, Plan
 use serde_json::{Value, json};
 
 use crate::guard::GroupLimits;
-use crate::mapping::{Mapping, Mappings, OnMissingGroup, OnRename, Slot};
+use crate::mapping::{Mapping, Mappings, OnMissingGroup, OnRename, Slot, Users};
 use crate::pairs::{Pair, Pairs};
 use crate::sources::{Person, SourceGroup};
 use crate::targets::Account;
@@ -47,6 +47,8 @@ struct Desired<'a> {
     /// How many each source listed, whatever their status: by directory and group.
     listed: Vec<(&'a str, String, usize)>,
     people: BTreeMap<String, Person>,
+    /// Those of them whose access should go.
+    leaving: BTreeSet<String>,
 }
 impl GroupPlanner {
     /// A planner that remembers in `store` which groups are ours.
@@ -101,6 +103,9 @@ impl GroupPlanner {
             difference.go.clear();
             plan.unknowns.push(Unknown { aspect: MEMBERS.into(), part: None, why, transient: true });
         }
+        if desired.mapping.users == Users::Provision {
+            self.deactivations(&desired, &seen, &mut difference).await?;
+        }
         self.changes(&desired, &seen, difference, read, &mut plan).await?;
         Ok(plan)
     }
@@ -148,6 +153,8 @@ impl GroupPlanner {
             listed.push((mapping.source.as_str(), group.id.clone(), members.len()));
             people.extend(members.into_iter().map(|person| (person.id.clone(), person)));
         }
+        let leaving =
+            people.values().filter(|person| person.is_leaving).map(|person| person.id.clone()).collect();
         people.retain(|_, person| !person.is_leaving);
         let facts = Facts {
             name: name_of(slot, groups, None),
@@ -164,6 +171,7 @@ impl GroupPlanner {
             is_protected: groups.iter().any(|(mapping, group)| mapping.protects(&group.id, &group.name)),
             listed,
             people,
+            leaving,
         })
     }
 

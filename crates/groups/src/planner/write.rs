@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use beadle_engine::Time;
+use serde_json::Value;
 
 use crate::sources::Person;
 
@@ -41,6 +42,13 @@ pub(crate) enum What {
     Rename,
     /// Makes an account for a person.
     Provision(Box<Person>),
+    /// Gives an account these values.
+    Update {
+        /// The account.
+        account: String,
+        /// By SCIM's paths.
+        values: Vec<(&'static str, Value)>,
+    },
     /// Adds accounts; people who were given theirs just before are named by person.
     Add {
         /// The accounts.

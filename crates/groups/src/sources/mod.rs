@@ -4,6 +4,7 @@ mod okta;
 
 use async_trait::async_trait;
 use beadle_engine::Failure;
+use serde_json::{Value, json};
 
 pub use okta::OktaSource;
 
@@ -35,6 +36,22 @@ pub struct Person {
     pub is_leaving: bool,
     /// How it stands with them, in the directory's word.
     pub status: String,
+}
+
+impl Person {
+    /// What an account of theirs has to say, by SCIM's paths.
+    pub(crate) fn values(&self) -> Vec<(&'static str, Value)> {
+        let mut values = vec![
+            ("userName", json!(self.login)),
+            ("externalId", json!(self.id)),
+            ("active", json!(true)),
+            ("name.givenName", json!(self.given)),
+            ("name.familyName", json!(self.family)),
+            ("displayName", json!(self.display)),
+        ];
+        values.extend(self.email.as_ref().map(|email| ("emails", json!(email))));
+        values
+    }
 }
 
 /// A directory.

@@ -2,8 +2,11 @@
 
 mod scim;
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use beadle_engine::Failure;
+use serde_json::Value;
 
 use crate::sources::Person;
 
@@ -31,9 +34,25 @@ pub struct Account {
     pub person: Option<String>,
     /// Its address, where the target shows it.
     pub email: Option<String>,
+    /// What else it says, by SCIM's paths, where the target shows it.
+    pub values: BTreeMap<&'static str, Value>,
 }
 
 impl Account {
+    /// What differs from what a person's account has to say: path, what it is, what it is to be.
+    pub(crate) fn differences(&self, person: &Person) -> Vec<(&'static str, Value, Value)> {
+        let pairs = person.values().into_iter().filter_map(|(path, after)| {
+            let before = self.values.get(path)?;
+            (*before != after).then(|| (path, before.clone(), after))
+        });
+        pairs.collect()
+    }
+
+    /// Whether the target says that it may sign in.
+    pub(crate) fn is_active(&self) -> bool {
+        self.values.get("active") == Some(&Value::Bool(true))
+    }
+
     /// Its name for people.
     pub fn label(&self) -> &str {
         self.name.as_deref().unwrap_or(&self.id)
@@ -97,6 +116,8 @@ pub trait TargetWriter: Send + Sync + 'static {
     async fn remove(&self, group: &str, accounts: &[String]) -> Result<Vec<Refused>, Failure>;
     /// Deletes it.
     async fn delete(&self, group: &str) -> Result<(), Failure>;
-    /// Makes an account, or brings it up to date, for a person.
+    /// Makes an account for a person, or brings the one that they have up to date.
     async fn provision(&self, person: &Person) -> Result<Account, Failure>;
+    /// Gives an account these values; what else it has stays.
+    async fn update(&self, account: &str, values: &[(&'static str, Value)]) -> Result<(), Failure>;
 }

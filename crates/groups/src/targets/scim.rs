@@ -1,11 +1,12 @@
 //! Groups of a SCIM 2.0 server.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use beadle_engine::{Class, Failure};
-use beadle_scim::{Group, NewUser, Reader, User, Writer};
+use beadle_scim::{Group, Members, NewUser, Reader, User, Writer};
+use serde_json::Value;
 
 use super::{Account, Found, Refused, TargetGroup, TargetReader, TargetWriter};
 use crate::sources::Person;
@@ -29,19 +30,18 @@ struct Seen {
 /// Reads a SCIM server's groups.
 pub struct ScimReader {
     scim: Reader,
-    seen: Mutex<Seen>,
+    seen: Arc<Mutex<Seen>>,
 }
 
-fn email(user: &User) -> Option<String> {
-    let emails = user.other.get("emails")?.as_array()?;
-    let first = emails.iter().find(|email| email["primary"] == true).or(emails.first())?;
-    first["value"].as_str().map(str::to_owned)
-}
+/// What an account says that a person has to say too.
+const VALUES: [&str; 7] =
+    ["userName", "externalId", "active", "name.givenName", "name.familyName", "displayName", "emails"];
 
 fn account(user: User) -> Account {
-    let email = email(&user);
+    let values: BTreeMap<&'static str, Value> = VALUES.iter().map(|path| (*path, user.value(path))).collect();
+    let email = values["emails"].as_str().map(str::to_owned);
     let person = user.external_id.filter(|id| !id.is_empty());
-    Account { id: user.id, name: Some(user.user_name), person, email }
+    Account { id: user.id, name: Some(user.user_name), person, email, values }
 }
 
 fn target(group: Group) -> TargetGroup {
@@ -51,7 +51,7 @@ fn target(group: Group) -> TargetGroup {
 impl ScimReader {
     /// A reader of this server's groups.
     pub fn new(scim: Reader) -> Self {
-        Self { scim, seen: Mutex::default() }
+        Self { scim, seen: Arc::default() }
     }
 
     fn seen(&self) -> MutexGuard<'_, Seen> {
@@ -124,6 +124,10 @@ impl TargetReader for ScimReader {
     async fn look(&self) -> Result<usize, Failure> {
         let groups = self.scim.groups().await?;
         let count = groups.len();
+        if self.scim.dialect().members == Members::Group {
+            // Members are shown by id alone: who they are is read anew, once for all groups.
+            self.seen().accounts.clear();
+        }
         self.seen().names = groups.into_iter().map(|group| (group.id, group.name)).collect();
         Ok(count)
     }
@@ -152,6 +156,7 @@ impl TargetReader for ScimReader {
                     name: None,
                     person: None,
                     email: None,
+                    values: BTreeMap::new(),
                 }),
             };
             accounts.push(found);
@@ -187,12 +192,13 @@ impl TargetReader for ScimReader {
 pub struct ScimWriter {
     scim: Writer,
     reader: Reader,
+    seen: Arc<Mutex<Seen>>,
 }
 
 impl ScimWriter {
     /// A writer of this server's groups.
-    pub fn new(scim: Writer, reader: Reader) -> Self {
-        Self { scim, reader }
+    pub fn new(scim: Writer, reader: &ScimReader) -> Self {
+        Self { scim, reader: reader.scim.clone(), seen: reader.seen.clone() }
     }
 }
 
@@ -263,11 +269,22 @@ impl TargetWriter for ScimWriter {
             let text = format!("the target has a user {} that is another person", person.login);
             return Err(Failure::new(Class::Rejected, text));
         };
+        let found = account(found);
         let values: Vec<_> =
-            user.differences(&found).into_iter().map(|(name, _, after)| (name, after)).collect();
-        if !values.is_empty() {
-            self.scim.update_user(&found.id, &values).await?;
+            found.differences(person).into_iter().map(|(path, _, after)| (path, after)).collect();
+        self.update(&found.id, &values).await?;
+        Ok(found)
+    }
+
+    async fn update(&self, account: &str, values: &[(&'static str, Value)]) -> Result<(), Failure> {
+        if values.is_empty() {
+            return Ok(());
         }
-        Ok(account(found))
+        self.scim.update_user(account, values).await?;
+        // What was known of it is no longer so.
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.accounts.remove(account);
+        seen.people.retain(|_, known| known.id != account);
+        Ok(())
     }
 }

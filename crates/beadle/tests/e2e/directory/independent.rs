@@ -131,7 +131,22 @@ async fn converges(dialect: &str, cursor: bool) {
     world.okta.patch(&json!({ "groups": { "00g1": { "members": of(100..112), "profile": { "name": "AWS_Operations" } } } }));
     let renamed = server.until_holds("Operations", (10..70).chain(100..112)).await;
     assert_eq!(renamed, id, "it is another group");
+    // One is called otherwise now, and one has to go.
+    world.okta.patch(&json!({ "users": { "00u00020": { "profile": { "lastName": "Married" } } } }));
+    world.okta.patch(&json!({ "users": { "00u00021": { "status": "SUSPENDED" } } }));
+    server.until_holds("Operations", (10..21).chain(22..70).chain(100..112)).await;
+    let user = |n: usize| format!("Users?filter=userName%20eq%20%22{}%22", login(n).replace('@', "%40"));
+    for _ in 0..200 {
+        if server.get(&user(20)).await.unwrap()["Resources"][0]["name"]["familyName"] == "Married" {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(server.get(&user(20)).await.unwrap()["Resources"][0]["name"]["familyName"], "Married");
+    assert_eq!(server.get(&user(21)).await.unwrap()["Resources"][0]["active"], json!(false));
     assert_eq!(serving.stop().await, Some(0));
+    // Who joined a group that nothing happened to since is brought up to date by a sweep.
+    world.beadle(&["sweep"]).await.expect(0);
     let plan = world.beadle(&["plan"]).await.expect(0).out;
     assert!(plan.contains("nothing to change in 2 groups"), "{plan}");
     let probed = world.beadle(&["directory", "probe"]).await.expect(0).out;

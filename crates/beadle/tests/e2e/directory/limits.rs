@@ -193,6 +193,32 @@ async fn users_and_groups_themselves_are_made_where_that_is_said() {
         users.as_object().unwrap().values().find(|user| user["externalId"] == "00u00003").unwrap().clone();
     assert_eq!((&made["userName"], &made["active"]), (&json!(login(3)), &json!(true)), "{made}");
     assert_eq!(made["emails"][0]["value"], login(3));
+    // They are kept up to date, and deactivated; never deleted.
+    world.okta.patch(&json!({ "users": { "00u00003": { "profile": { "lastName": "Married" } } } }));
+    let of = |world: &World, n: usize| {
+        let users = world.aws.state()["users"].clone();
+        let id = format!("00u{n:05}");
+        users.as_object().unwrap().values().find(|user| user["externalId"] == id.as_str()).unwrap().clone()
+    };
+    for _ in 0..300 {
+        if of(&world, 3)["name"]["familyName"] == "Married" {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(of(&world, 3)["name"]["familyName"], "Married");
+    world.okta.patch(&json!({ "users": { "00u00003": { "status": "DEPROVISIONED" } } }));
+    world.until_holds("Ops", 0..3).await;
+    for _ in 0..300 {
+        if of(&world, 3)["active"] == json!(false) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(of(&world, 3)["active"], json!(false));
+    world.aws.forget_calls();
+    world.beadle(&["sweep"]).await.expect(0);
+    assert!(world.writes().is_empty(), "{:?}", world.writes());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -17,7 +17,7 @@ use beadle_repositories::policy::nearest;
 use beadle_scim::{Api, Finding, Reader, Writer};
 use beadle_transport::Settings;
 
-use crate::config::{self, Config, SCOPES};
+use crate::config::{self, Config, PUSH_SCOPE, SCOPES};
 
 /// A target, ready to work.
 pub(crate) struct Target<'a> {
@@ -45,7 +45,10 @@ impl<'a> Directories<'a> {
         let mut sources: HashMap<String, Arc<dyn Source>> = HashMap::new();
         for file in &config.file.okta {
             let api = open_okta(config, file, clock, patient)?;
-            sources.insert(file.name.clone(), Arc::new(OktaSource::new(api.clone(), file.leaving())));
+            sources.insert(
+                file.name.clone(),
+                Arc::new(OktaSource::new(api.clone(), file.leaving(), file.push_apps.clone())),
+            );
             okta.push((file, api));
         }
         let mappings = Arc::new(RwLock::new(Arc::new(config.mappings.clone())));
@@ -180,7 +183,8 @@ fn open_okta(config: &Config, file: &config::Okta, clock: &Clock, patient: bool)
     let credential = match (&file.app, &file.token) {
         (Some(app), _) => {
             let key = config.secret(&app.key, &what)?;
-            let scopes = SCOPES.map(str::to_owned).to_vec();
+            let mut scopes = SCOPES.map(str::to_owned).to_vec();
+            scopes.extend((!file.push_apps.is_empty()).then(|| PUSH_SCOPE.to_owned()));
             Credential::app(&app.client_id, app.key_id.clone(), &key, scopes).context(what)?
         }
         (None, Some(token)) => Credential::Token(config.secret(token, &what)?),
@@ -228,6 +232,7 @@ fn open_target<'a>(
             target: reader,
             name: file.name.clone(),
             mappings: mappings.clone(),
+            pushed: Arc::default(),
         },
         limits: file.limits(),
         pace: WritePace::new(every),

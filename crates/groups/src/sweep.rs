@@ -107,8 +107,15 @@ impl Reconcile for GroupSweep {
     async fn reconcile(&self, _: &Run) -> Result<Report, Failure> {
         let mut marks = Vec::new();
         for directory in self.directories.values() {
-            // Names at the target are looked at once for all of them.
+            // Names at the target, and what the directory brings there itself, are looked at once for all of them.
             directory.target.look().await?;
+            if let Err(failure) = directory.look_at_pushes().await {
+                tracing::warn!(
+                    directory = self.source,
+                    why = failure.text,
+                    "whether Okta pushes groups itself is unknown; it needs the scope okta.apps.read"
+                );
+            }
             let found = named(&self.source, directory, Some(&self.store)).await?;
             marks.extend(found.into_iter().map(|one| Mark::new(one.key, Lane::Sweep)));
         }

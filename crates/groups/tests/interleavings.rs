@@ -149,7 +149,7 @@ impl Stage {
         let token = Credential::Token(self.token.clone());
         let okta = Okta::new(&self.okta.url(), "corp", token, 0, &clock, &settings).unwrap();
         let leaving = vec![Status::Suspended, Status::Deprovisioned];
-        let source: Arc<dyn Source> = Arc::new(OktaSource::new(okta.clone(), leaving));
+        let source: Arc<dyn Source> = Arc::new(OktaSource::new(okta.clone(), leaving, Vec::new()));
         let wire = InProcess::new(Vendor::Aws(self.aws.clone()), seed + 1);
         let settings = Settings { rest_points: u32::MAX, wire: Some(wire), ..Settings::default() };
         let budgets = Budgets::new("aws", 0);
@@ -163,6 +163,7 @@ impl Stage {
             target: reader,
             name: "aws".into(),
             mappings: Arc::new(RwLock::new(Arc::new(mappings))),
+            pushed: Arc::default(),
         };
         let limits = GroupLimits { percent: 100, count: 100, ..GroupLimits::default() };
         let groups = Reconciler {

@@ -8,7 +8,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::de::DeserializeOwned;
 
 use crate::auth::{Auth, Credential};
-use crate::model::{Group, User};
+use crate::model::{Group, PushMapping, User};
 
 /// Members and users in one read, as Okta recommends.
 const PAGE: usize = 200;
@@ -23,6 +23,7 @@ pub struct Okta {
     groups: Client,
     users: Client,
     logs: Client,
+    apps: Client,
 }
 
 impl Okta {
@@ -46,6 +47,7 @@ impl Okta {
             groups: client("groups")?,
             users: client("users")?,
             logs: client("logs")?,
+            apps: client("apps")?,
         })
     }
 
@@ -56,7 +58,7 @@ impl Okta {
 
     /// Its budgets, for operators.
     pub fn budgets(&self) -> impl Iterator<Item = &Budgets> {
-        [&self.groups, &self.users, &self.logs].into_iter().map(Client::budgets)
+        [&self.groups, &self.users, &self.logs, &self.apps].into_iter().map(Client::budgets)
     }
 
     /// All groups, without their counts.
@@ -114,6 +116,17 @@ impl Okta {
             Err(error) if error.status() == Some(404) => Ok(Vec::new()),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// The groups that Okta itself pushes into an application: the ids of those with an active mapping.
+    ///
+    /// <https://developer.okta.com/docs/api/openapi/okta-management/management/tag/GroupPushMapping/>
+    pub async fn pushed(&self, app: &str) -> Result<Vec<String>, Failure> {
+        let path = format!("api/v1/apps/{}/group-push/mappings?limit={PAGE}", encoded(app));
+        let mappings: Vec<PushMapping> = self.list(&self.apps, &path).await?;
+        // One that failed is one all the same: it is tried again.
+        let active = mappings.into_iter().filter(|mapping| mapping.status != "INACTIVE");
+        Ok(active.map(|mapping| mapping.source_group_id).collect())
     }
 
     pub(crate) async fn logs(&self, path: &str) -> Result<Answer, Failure> {

@@ -48,6 +48,15 @@ impl<'de> Deserialize<'de> for Group {
     }
 }
 
+/// A group that Okta pushes into an application.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct PushMapping {
+    pub(crate) source_group_id: String,
+    /// `ACTIVE`, `ERROR` or `INACTIVE`.
+    pub(crate) status: String,
+}
+
 /// How it stands with a user. Of these, only the last two mean that access should go.
 ///
 /// <https://developer.okta.com/docs/api/openapi/okta-management/management/tag/User/>

@@ -25,6 +25,7 @@ pub(crate) async fn probe(config: &Config, printer: &Printer) -> anyhow::Result<
     for (file, okta) in &directories.okta {
         printer.line(printer.paint(Tone::Heading, format!("{} ({})", file.name, file.url)));
         probe.okta(okta).await;
+        probe.pushes(okta, &file.push_apps).await;
     }
     for target in directories.targets.values() {
         printer
@@ -64,6 +65,31 @@ impl Probe<'_> {
             Ok(page) if page.next.is_some() => self.fine("the System Log is read, and says where to read on"),
             Ok(_) => self.wrong("the System Log does not say where to read on"),
             Err(failure) => self.wrong(needs("okta.logs.read", &failure)),
+        }
+    }
+
+    /// What Okta pushes itself, into the applications that were named.
+    async fn pushes(&mut self, okta: &Okta, apps: &[String]) {
+        if apps.is_empty() {
+            return self.unknown("whether Okta pushes groups itself; say push_apps");
+        }
+        for app in apps {
+            match okta.pushed(app).await {
+                Ok(pushed) if pushed.is_empty() => self.fine(format!("Okta pushes no groups into {app}")),
+                Ok(pushed) => {
+                    let ids = pushed.join(", ");
+                    self.fine(format!(
+                        "Okta pushes {} groups into {app}, which stay in observe: {ids}",
+                        pushed.len()
+                    ));
+                }
+                Err(failure) => {
+                    self.unknown(format!(
+                        "whether Okta pushes groups into {app}: {}; it needs the scope okta.apps.read",
+                        failure.text
+                    ));
+                }
+            }
         }
     }
 

@@ -107,6 +107,12 @@ pub(crate) async fn plan_groups(
     let progress = Progress::new(&what(), printer);
     let planned = async {
         target.directory.target.look().await?;
+        if let Err(failure) = target.directory.look_at_pushes().await {
+            printer.note(format!(
+                "whether Okta pushes groups itself is unknown ({}); it needs the scope okta.apps.read",
+                failure.text
+            ));
+        }
         let mut found = Vec::new();
         for source in target.directory.sources.keys() {
             found.extend(named(source, &target.directory, store).await?);

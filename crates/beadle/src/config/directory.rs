@@ -22,6 +22,9 @@ use super::file::{File, GuardFile, Schedule, Span};
 /// What Beadle asks of Okta.
 pub(crate) const SCOPES: [&str; 3] = ["okta.groups.read", "okta.users.read", "okta.logs.read"];
 
+/// And where it is to see which groups Okta pushes itself.
+pub(crate) const PUSH_SCOPE: &str = "okta.apps.read";
+
 /// An Okta organisation.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -40,6 +43,9 @@ pub(crate) struct OktaFile {
     /// Statuses of those whose access should go.
     #[serde(default = "leaving")]
     pub(crate) leaving: Vec<String>,
+    /// Ids of applications into which Okta may push groups itself: those groups are only observed.
+    #[serde(default)]
+    pub(crate) push_apps: Vec<String>,
     pub(crate) sweep_every: Option<Span>,
     pub(crate) schedule: Option<String>,
     /// How often the System Log is read for what hooks lost.

@@ -15,7 +15,7 @@ use beadle_repositories::Modes;
 use beadle_repositories::policy::nearest;
 use beadle_secrets::{Reference, SecretString};
 
-pub(crate) use directory::{OktaFile as Okta, SCOPES, TargetFile as Target};
+pub(crate) use directory::{OktaFile as Okta, PUSH_SCOPE, SCOPES, TargetFile as Target};
 pub(crate) use example::EXAMPLE;
 pub(crate) use file::{DispatchFile as Dispatch, File, OrgFile as Org, RetentionFile, Span};
 

@@ -1,6 +1,6 @@
 //! The two sides, and what is declared between them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use beadle_engine::{Class, Failure};
@@ -20,12 +20,31 @@ pub struct Directory {
     pub name: String,
     /// The mappings in force.
     pub mappings: Arc<RwLock<Arc<Mappings>>>,
+    /// The groups that a directory itself brings to a target, as `source/id`, as they were looked at last.
+    pub pushed: Arc<RwLock<BTreeSet<String>>>,
 }
 
 impl Directory {
     /// The mappings in force.
     pub fn mappings(&self) -> Arc<Mappings> {
         self.mappings.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Looks at what directories bring to targets themselves. `Err`: it cannot be told, and what was known stays.
+    pub async fn look_at_pushes(&self) -> Result<usize, Failure> {
+        let mut pushed = BTreeSet::new();
+        for (name, source) in &self.sources {
+            pushed.extend(source.pushed().await?.iter().map(|id| format!("{name}/{id}")));
+        }
+        let count = pushed.len();
+        *self.pushed.write().unwrap_or_else(PoisonError::into_inner) = pushed;
+        Ok(count)
+    }
+
+    /// The first of these groups that a directory brings to a target itself.
+    pub(crate) fn first_pushed<'a>(&self, sources: &'a [String]) -> Option<&'a String> {
+        let pushed = self.pushed.read().unwrap_or_else(PoisonError::into_inner);
+        sources.iter().find(|source| pushed.contains(*source))
     }
 
     pub(crate) fn source(&self, name: &str) -> Result<&Arc<dyn Source>, Failure> {

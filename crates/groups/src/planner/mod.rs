@@ -11,7 +11,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use beadle_engine::{Asked, Change, Class, Clock, Failure, Field, Key, Plan, Planner, Risk, Store, Unknown};
+use beadle_engine::{
+    Asked, Change, Class, Clock, Failure, Field, Key, Mode, Plan, Planner, Risk, Store, Unknown,
+};
 use serde_json::{Value, json};
 
 use crate::guard::GroupLimits;
@@ -107,6 +109,13 @@ impl GroupPlanner {
             self.deactivations(&desired, &seen, &mut difference).await?;
         }
         self.changes(&desired, &seen, difference, read, &mut plan).await?;
+        if let Some(source) = self.directory.first_pushed(&desired.facts.sources) {
+            // Two that write one group fight over it.
+            plan.skipped = Some(format!("the directory pushes {source} itself; it is only observed"));
+            for change in &mut plan.changes {
+                change.mode = Mode::Observe;
+            }
+        }
         Ok(plan)
     }
 

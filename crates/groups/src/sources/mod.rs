@@ -2,6 +2,8 @@
 
 mod okta;
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use beadle_engine::Failure;
 use serde_json::{Value, json};
@@ -65,6 +67,8 @@ pub trait Source: Send + Sync + 'static {
     async fn count(&self, group: &str) -> Result<Option<u64>, Failure>;
     /// Everybody in a group, complete or not at all.
     async fn members(&self, group: &SourceGroup) -> Result<Vec<Person>, Failure>;
+    /// The groups that the directory itself brings to a target, as far as that can be asked. Theirs is the word.
+    async fn pushed(&self) -> Result<BTreeSet<String>, Failure>;
     /// One person, asked for alone; `None` where there is none.
     async fn person(&self, id: &str) -> Result<Option<Person>, Failure>;
     /// The groups that a person is in.

@@ -1,5 +1,7 @@
 //! Okta's groups.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use beadle_engine::{Class, Failure};
 use beadle_okta::{Group, Okta, Status, User};
@@ -11,12 +13,13 @@ use super::{Person, Source, SourceGroup};
 pub struct OktaSource {
     okta: Okta,
     leaving: Vec<Status>,
+    apps: Vec<String>,
 }
 
 impl OktaSource {
-    /// `leaving`: the statuses of those whose access should go.
-    pub fn new(okta: Okta, leaving: Vec<Status>) -> Self {
-        Self { okta, leaving }
+    /// `leaving`: the statuses of those whose access should go. `apps`: applications into which Okta may push groups itself.
+    pub fn new(okta: Okta, leaving: Vec<Status>, apps: Vec<String>) -> Self {
+        Self { okta, leaving, apps }
     }
 
     /// What it reads.
@@ -75,6 +78,14 @@ impl Source for OktaSource {
             )));
         }
         Ok(users.into_iter().map(|user| OktaSource::person(self, user)).collect())
+    }
+
+    async fn pushed(&self) -> Result<BTreeSet<String>, Failure> {
+        let mut pushed = BTreeSet::new();
+        for app in &self.apps {
+            pushed.extend(self.okta.pushed(app).await?);
+        }
+        Ok(pushed)
     }
 
     async fn person(&self, id: &str) -> Result<Option<Person>, Failure> {

@@ -23,6 +23,16 @@ pub(super) fn complete(state: &mut Value) {
             state[list] = json!({});
         }
     }
+    for (_, pushes) in state["pushes"].as_object_mut().into_iter().flatten() {
+        for (id, mapping) in pushes.as_object_mut().into_iter().flatten() {
+            mapping["id"] = json!(id);
+            set(mapping, "status", json!("ACTIVE"));
+            for field in ["created", "lastUpdated"] {
+                // Of these, Okta writes whole seconds.
+                set(mapping, field, json!("2026-01-01T00:00:00Z"));
+            }
+        }
+    }
     if !state["log"].is_array() {
         state["log"] = json!([]);
     }

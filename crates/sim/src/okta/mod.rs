@@ -10,7 +10,8 @@
 //! | `POST deliver` | sends what was held, in the order given: `{"order": [2, 0]}`, else as it happened |
 //! | `GET key.pem` | a private key that the service app `beadle` signs with, as `{"pem": ...}` |
 //!
-//! The state: `users.<id>` (`status`, `profile`), `groups.<id>` (`profile`, and `members.<user id>: true`), `log`. A
+//! The state: `users.<id>` (`status`, `profile`), `groups.<id>` (`profile`, and `members.<user id>: true`),
+//! `pushes.<application>.<id>` (`sourceGroupId`), `log`. A
 //! change of the state is told as the events that Okta records of such a change.
 
 mod events;

@@ -36,6 +36,7 @@ pub(super) fn answer(okta: &Okta, desk: &Desk, call: &Call<'_>) -> Reply {
     let family = match segments.as_slice() {
         ["api", "v1", "groups", ..] => "groups",
         ["api", "v1", "users", ..] => "users",
+        ["api", "v1", "apps", ..] => "apps",
         _ => "logs",
     };
     let (headers, admitted) = okta.admit(family);
@@ -104,6 +105,9 @@ fn read(okta: &Okta, desk: &Desk, call: &Call<'_>, segments: &[&str]) -> Reply {
             }
             None => error(404, &format!("{id} (User)")),
         },
+        ("GET", ["api", "v1", "apps", app, "group-push", "mappings"]) => {
+            page(&base, call, every(&state["pushes"][*app]), 1000, Value::clone)
+        }
         ("GET", ["api", "v1", "logs"]) => logs(&base, call, &state["log"]),
         (method, _) => error(404, &format!("{method} {}", call.path.join("/"))),
     }

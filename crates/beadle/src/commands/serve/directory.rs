@@ -91,6 +91,13 @@ impl<'a> LookedAfter<'a> {
                 let agreed = target.agree().await;
                 if agreed.is_ok() {
                     self.agreed.insert(name.clone());
+                    if let Err(failure) = target.directory.look_at_pushes().await {
+                        tracing::warn!(
+                            target = name,
+                            why = failure.text,
+                            "whether Okta pushes groups itself is unknown; it needs the scope okta.apps.read"
+                        );
+                    }
                     means.reconcilers.add_target(target, &means.store, &means.clock);
                 }
                 self.say(&what, agreed);

@@ -65,6 +65,20 @@ const ENDPOINTS: &[Endpoint] = &[
         ],
         answer: |answer| each(answer, event),
     },
+    Endpoint {
+        method: "GET",
+        path: "api/v1/apps/{id}/group-push/mappings",
+        parameters: &[
+            ("after", any),
+            ("limit", |value| limit(1000)(value)),
+            ("status", |value| ["ACTIVE", "ERROR", "INACTIVE"].contains(&value)),
+        ],
+        answer: |answer| {
+            each(answer, |mapping| {
+                strings(mapping, &["id", "sourceGroupId", "status", "created", "lastUpdated"])
+            })
+        },
+    },
     Endpoint { method: "POST", path: "oauth2/v1/token", parameters: &[], answer: token },
 ];
 

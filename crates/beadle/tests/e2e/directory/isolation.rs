@@ -148,6 +148,36 @@ async fn a_group_that_is_gone_is_kept_and_said_unless_the_mapping_says_otherwise
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_group_that_okta_pushes_itself_is_only_observed() {
+    let groups = json!({
+        "00g1": { "profile": { "name": "AWS_Ops" }, "members": of(0..3) },
+        "00g2": { "profile": { "name": "AWS_Dev" }, "members": of(0..2) },
+    });
+    let [mut directory, target] = state(3, &groups);
+    directory["pushes"] = json!({ "0oa1": { "gPm1": { "sourceGroupId": "00g1" }, "gPm2": { "sourceGroupId": "00g2", "status": "INACTIVE" } } });
+    let mut world = World::new([directory, target]).await;
+    world.okta_lines = "push_apps = [\"0oa1\"]\n".into();
+    let said = world.beadle(&["directory", "probe"]).await.expect(0).out;
+    assert!(said.contains("Okta pushes 1 groups into 0oa1, which stay in observe: 00g1"), "{said}");
+    let plan = world.beadle(&["plan"]).await.expect(2).out;
+    assert!(
+        plan.contains("1 skipped (the directory pushes corp/00g1 itself; it is only observed)"),
+        "{plan}"
+    );
+    let serving = world.serve().await;
+    world.connect(&Hook::default());
+    world.until_holds("Dev", 0..2).await;
+    world.okta.patch(&json!({ "groups": { "00g1": { "members": { "00u00000": null } } } }));
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(world.members("Ops"), None);
+    assert_eq!(serving.stop().await, Some(0));
+    // Without the scope it is unknown, and said.
+    world.okta.fault(Fault { path: "/apps/".into(), status: Some(403), ..Fault::default() });
+    let plan = world.beadle(&["plan"]).await.expect(2);
+    assert!(plan.err.contains("whether Okta pushes groups itself is unknown"), "{}", plan.err);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_hooks_lost_is_found_in_the_log_once_and_after_a_stop_too() {
     let groups = json!({ "00g1": { "profile": { "name": "AWS_Ops" }, "members": of(0..3) } });
     let mut world = World::new(state(9, &groups)).await;

@@ -126,7 +126,7 @@ pub(crate) enum Command {
     /// What directories and targets are, and whether they are what the configuration says
     #[command(subcommand)]
     Directory(DirectoryCommand),
-    /// Write nothing to an organisation or repository for a while
+    /// Write nothing to an organisation, a repository or a target for a while
     ///
     /// Webhooks are still taken, and worked off after the pause.
     Pause {
@@ -348,6 +348,9 @@ pub(crate) struct Scope {
     /// One repository, as `acme/widgets`.
     #[arg(long, value_name = "OWNER/NAME")]
     pub(crate) repo: Option<String>,
+    /// All groups of a target.
+    #[arg(long, value_name = "TARGET", conflicts_with_all = ["org", "repo"])]
+    pub(crate) target: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

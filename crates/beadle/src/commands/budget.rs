@@ -47,6 +47,9 @@ pub(crate) async fn run(
             ));
         }
     }
+    if !as_json && org.is_none() && !config.file.okta.is_empty() {
+        printer.note("Okta tells its limits with every answer, and cannot be asked for them; /metrics has what it said last");
+    }
     Ok(FINE)
 }
 

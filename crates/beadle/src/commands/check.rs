@@ -118,6 +118,18 @@ pub(crate) fn run(path: &Path, as_json: bool, printer: &Printer) -> anyhow::Resu
             )),
         }
     }
+    let mappings = &config.mappings;
+    if !mappings.all.is_empty() {
+        let (count, generation) = (mappings.all.len(), &mappings.generation);
+        if as_json {
+            found.push(json!({ "groups": count, "accepted": true, "generation": generation }));
+        } else {
+            let fine = printer.paint(Tone::Good, format!("mappings {generation} are accepted"));
+            printer.line(format!(
+                "groups: {fine}: {count} of them; `beadle directory probe` tries what they need"
+            ));
+        }
+    }
     if as_json {
         printer.line(serde_json::to_string_pretty(&found)?);
     }

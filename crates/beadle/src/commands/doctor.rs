@@ -92,6 +92,9 @@ pub(crate) async fn run(config: &Config, printer: &Printer) -> anyhow::Result<u8
             Err(error) => doctor.wrong(&format!("{}: {error:#}", file.name)),
         }
     }
+    if !config.file.okta.is_empty() || !config.file.target.is_empty() {
+        doctor.found |= super::directory::probe(config, printer).await? != FINE;
+    }
     match wiring::senders(config, &std::collections::HashMap::new()) {
         Ok(senders) => {
             for sender in senders {

@@ -63,7 +63,7 @@ async fn group(
                     printer.line(format!("  made of  {group}  {place}"));
                 }
                 let mapping = explained.mapping.as_ref().and_then(Value::as_object);
-                for (key, value) in mapping.into_iter().flatten().filter(|(_, value)| !value.is_null()) {
+                for (key, value) in mapping.into_iter().flatten().filter(|(_, value)| is_said(value)) {
                     printer.line(format!("  {key:16} {}", shown(value)));
                 }
                 let remembered = explained.remembered.as_deref();
@@ -76,6 +76,16 @@ async fn group(
     }
     anyhow::ensure!(any, "no mapping names a group `{name}`, and none is remembered");
     Ok(FINE)
+}
+
+/// Whether a value says anything.
+fn is_said(value: &Value) -> bool {
+    match value {
+        Value::Null => false,
+        Value::Array(list) => !list.is_empty(),
+        Value::Object(map) => map.values().any(is_said),
+        _ => true,
+    }
 }
 
 fn tell(explained: &Explanation, printer: &Printer) {

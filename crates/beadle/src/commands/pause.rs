@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use beadle_engine::{Clock, Entry, EntryKind, Store};
+use beadle_repositories::policy::nearest;
 use serde_json::{Value, json};
 
 use crate::cli::Scope;
@@ -70,6 +71,15 @@ async fn note(
 
 /// The scope as the queue knows it, and its name for people. A repository's id is asked of GitHub.
 async fn resolve(config: &Config, scope: &Scope, clock: &Clock) -> anyhow::Result<(String, String)> {
+    if let Some(target) = &scope.target {
+        let known = config.file.target.iter().map(|target| target.name.as_str());
+        if !known.clone().any(|name| name == target) {
+            let near = nearest(target, known);
+            let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+            bail!("the configuration has no target `{target}`{hint}");
+        }
+        return Ok((target.clone(), target.clone()));
+    }
     let repository = match (&scope.org, &scope.repo) {
         (Some(org), None) => {
             let org = config.orgs(Some(org))?;
@@ -77,7 +87,7 @@ async fn resolve(config: &Config, scope: &Scope, clock: &Clock) -> anyhow::Resul
         }
         (org, Some(repo)) if repo.contains('/') && org.is_none() => repo.clone(),
         (Some(org), Some(repo)) if !repo.contains('/') => format!("{org}/{repo}"),
-        _ => bail!("say --org ORG, or --repo OWNER/NAME"),
+        _ => bail!("say --org ORG, --repo OWNER/NAME or --target TARGET"),
     };
     let (owner, name) = repository.split_once('/').context("say --repo OWNER/NAME")?;
     let orgs = config.orgs(Some(owner))?;

@@ -35,15 +35,19 @@ fn text<S: Serializer>(list: &[Replacement], to: S) -> Result<S::Ok, S::Error> {
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Naming {
     /// Taken off the front, where it is there.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub strip_prefix: Option<String>,
     /// Taken off the end, where it is there.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub strip_suffix: Option<String>,
     /// What fits is replaced.
-    #[serde(serialize_with = "text")]
+    #[serde(serialize_with = "text", skip_serializing_if = "Vec::is_empty")]
     pub replace: Vec<Replacement>,
     /// Letters.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub case: Option<Case>,
     /// Put before it.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub prefix: Option<String>,
 }
 

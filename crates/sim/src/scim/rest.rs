@@ -66,6 +66,9 @@ fn shown(kind: &str, resource: &Value) -> Value {
     if kind == "Groups" {
         shown["members"] = json!([]);
     }
+    if let Some(shown) = shown.as_object_mut() {
+        shown.remove("password"); // it is taken, and never shown
+    }
     shown
 }
 

@@ -46,6 +46,24 @@ async fn one_group_is_planned_written_explained_and_found_by_name() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_target_that_is_paused_is_not_written_to() {
+    let world = world().await;
+    world.beadle(&["pause", "--target", "aws", "--for", "1h"]).await.expect(0);
+    let applied = world.beadle(&["apply", "--yes"]).await.expect(1);
+    assert!(applied.err.contains("aws is paused until"), "{}", applied.err);
+    assert!(world.writes().is_empty());
+    world.beadle(&["resume", "--target", "aws"]).await.expect(0);
+    world.beadle(&["apply", "--yes"]).await.expect(0);
+    world.until_holds("Ops", 0..3).await;
+    let wrong = world.beadle(&["pause", "--target", "awss", "--for", "1h"]).await.expect(1);
+    assert!(wrong.err.contains("did you mean `aws`"), "{}", wrong.err);
+    let checked = world.beadle(&["check"]).await.expect(0).out;
+    assert!(checked.contains("are accepted: 1 of them"), "{checked}");
+    let doctor = world.beadle(&["doctor"]).await.expect(0).out;
+    assert!(doctor.contains("the System Log is read"), "{doctor}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_probe_says_what_is_fine_and_what_is_not() {
     let mut world = world().await;
     world.beadle(&["sweep"]).await.expect(0);

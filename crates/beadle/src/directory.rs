@@ -1,7 +1,7 @@
 //! Puts the other half together: directories, targets, and what reconciles their groups.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
@@ -36,6 +36,7 @@ pub(crate) struct Target<'a> {
 pub(crate) struct Directories<'a> {
     pub(crate) okta: Vec<(&'a config::Okta, Okta)>,
     pub(crate) targets: BTreeMap<String, Target<'a>>,
+    mappings: Arc<RwLock<Arc<Mappings>>>,
 }
 
 impl<'a> Directories<'a> {
@@ -57,7 +58,7 @@ impl<'a> Directories<'a> {
             let target = open_target(config, file, clock, patient, &sources, &mappings)?;
             targets.insert(file.name.clone(), target);
         }
-        Ok(Self { okta, targets })
+        Ok(Self { okta, targets, mappings })
     }
 
     /// The targets, or the one that was asked for.
@@ -77,18 +78,26 @@ impl<'a> Directories<'a> {
         okta.chain(self.targets.values().map(|target| target.budgets.clone())).collect()
     }
 
-    fn of_source(&self, source: &str) -> HashMap<String, Directory> {
-        let its = self.targets.values().filter(|target| {
-            target.directory.mappings().targets(source).contains(&target.file.name.as_str())
-        });
-        its.map(|target| (target.file.name.clone(), target.directory.clone())).collect()
+    fn all(&self) -> HashMap<String, Directory> {
+        let targets = self.targets.values();
+        targets.map(|target| (target.file.name.clone(), target.directory.clone())).collect()
+    }
+
+    /// The mappings in force.
+    pub(crate) fn mappings(&self) -> Arc<Mappings> {
+        self.mappings.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// From now on these are.
+    pub(crate) fn take_over(&self, mappings: Mappings) {
+        *self.mappings.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(mappings);
     }
 
     /// What marks groups for a directory's events.
     pub(crate) fn marker(&self, source: &str, store: &Arc<dyn Store>, clock: &Clock) -> Marker {
         Marker {
             source: source.to_owned(),
-            directories: self.of_source(source),
+            directories: self.all(),
             store: store.clone(),
             clock: clock.clone(),
         }
@@ -98,7 +107,7 @@ impl<'a> Directories<'a> {
     pub(crate) fn sweep(&self, source: &str, store: &Arc<dyn Store>, clock: &Clock) -> GroupSweep {
         GroupSweep {
             source: source.to_owned(),
-            directories: self.of_source(source),
+            directories: self.all(),
             store: store.clone(),
             clock: clock.clone(),
         }

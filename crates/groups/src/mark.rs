@@ -97,6 +97,9 @@ impl Marker {
             keys.extend(self.of_found(&group.id, Some(&group)).await?);
         }
         for (name, directory) in &self.directories {
+            if !directory.mappings().targets(&self.source).contains(&name.as_str()) {
+                continue;
+            }
             let has: BTreeSet<String> = directory.target.groups_of(id).await?.into_iter().collect();
             if has.is_empty() {
                 continue;

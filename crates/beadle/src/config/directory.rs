@@ -10,14 +10,14 @@ use beadle_engine::{Asked, Limits, Mode};
 use beadle_groups::mapping::{
     Case, Naming, OnDelete, OnMissingGroup, OnMissingUser, OnRename, Pattern, Users, replacements,
 };
-use beadle_groups::{GroupLimits, Mapping, Mappings};
+use beadle_groups::{GroupLimits, Mapping};
 use beadle_okta::Status;
 use beadle_repositories::policy::nearest;
 use beadle_scim::{Dialect, Members, Paging, Removal};
 use beadle_secrets::Reference;
 use serde::Deserialize;
 
-use super::file::{File, GuardFile, Schedule, Span};
+use super::file::{File, GuardFile, Schedule, Span, parse};
 
 /// What Beadle asks of Okta.
 pub(crate) const SCOPES: [&str; 3] = ["okta.groups.read", "okta.users.read", "okta.logs.read"];
@@ -278,14 +278,35 @@ impl GroupsFile {
     }
 }
 
+/// A file that has nothing but mappings.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MappingsFile {
+    #[serde(default)]
+    groups: Vec<GroupsFile>,
+}
+
+/// The mappings of a file that has nothing else, read anew.
+pub(super) fn read(file: &File, path: &Path) -> anyhow::Result<Vec<Mapping>> {
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("cannot read {} (groups_from)", path.display()))?;
+    let found: MappingsFile = parse(path, &text)?;
+    mappings(file, &found.groups, path, &text)
+}
+
 /// The mappings of a file with this text.
-pub(super) fn mappings(file: &File, path: &Path, text: &str) -> anyhow::Result<Mappings> {
+pub(super) fn mappings(
+    file: &File,
+    groups: &[GroupsFile],
+    path: &Path,
+    text: &str,
+) -> anyhow::Result<Vec<Mapping>> {
     let name = path
         .file_name()
         .map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned());
     let short: Arc<str> = name.into();
     let mut all = Vec::new();
-    for groups in &file.groups {
+    for groups in groups {
         let place = || format!("{}:{}: [[groups]]", path.display(), groups.line(text));
         let known = |what: &str, name: &str, names: Vec<&str>| -> anyhow::Result<()> {
             if names.contains(&name) {
@@ -306,7 +327,7 @@ pub(super) fn mappings(file: &File, path: &Path, text: &str) -> anyhow::Result<M
         }
         all.push(groups.mapping(&short, text).with_context(place)?);
     }
-    Ok(Mappings::new(all))
+    Ok(all)
 }
 
 /// What can be seen to be wrong without any network.

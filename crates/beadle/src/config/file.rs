@@ -9,6 +9,7 @@ use std::time::Duration;
 use beadle_engine::{Limits, Mode, Time};
 use beadle_repositories::DispatchRule;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 use super::directory::{GroupsFile, OktaFile, TargetFile};
 
@@ -58,6 +59,9 @@ pub(crate) struct File {
     pub(crate) target: Vec<TargetFile>,
     #[serde(default)]
     pub(crate) groups: Vec<GroupsFile>,
+    /// Files with nothing but further `[[groups]]`; the service takes changes of them over as it runs.
+    #[serde(default)]
+    pub(crate) groups_from: Vec<PathBuf>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -326,7 +330,7 @@ impl Default for BudgetFile {
 }
 
 /// Parses the text of `path`.
-pub(crate) fn parse(path: &Path, text: &str) -> anyhow::Result<File> {
+pub(crate) fn parse<T: DeserializeOwned>(path: &Path, text: &str) -> anyhow::Result<T> {
     toml::from_str(text).map_err(|error: toml::de::Error| {
         let (line, column) = error.span().map_or((1, 1), |span| place(text, span.start));
         let excerpt = text.lines().nth(line - 1).unwrap_or_default();
@@ -377,7 +381,7 @@ mod tests {
 
     #[test]
     fn the_example_is_a_configuration() {
-        let file = parse(Path::new("beadle.toml"), crate::config::EXAMPLE).unwrap();
+        let file: File = parse(Path::new("beadle.toml"), crate::config::EXAMPLE).unwrap();
         assert_eq!(file.org.len(), 1);
         assert_eq!(file.org[0].mode, Mode::Observe, "a new organisation observes");
     }
@@ -386,7 +390,7 @@ mod tests {
     fn a_secret_in_a_wrong_place_is_not_echoed() {
         for line in ["token = ghp_verysecret", "webhook_secrets = \"verysecret\"", "tokn = \"verysecret\""] {
             let text = format!("[[org]]\nname = \"acme\"\npolicy = \"p\"\n{line}\n");
-            let error = parse(Path::new("beadle.toml"), &text).unwrap_err().to_string();
+            let error = parse::<File>(Path::new("beadle.toml"), &text).unwrap_err().to_string();
             assert!(error.contains("beadle.toml:4") && !error.contains("verysecret"), "{error}");
         }
     }
@@ -394,7 +398,7 @@ mod tests {
     #[test]
     fn a_misspelt_key_is_named_with_its_line_and_the_right_one() {
         let text = "[[org]]\nname = \"acme\"\npolicy = \"p\"\nmod = \"enforce\"\n";
-        let error = parse(Path::new("beadle.toml"), text).unwrap_err().to_string();
+        let error = parse::<File>(Path::new("beadle.toml"), text).unwrap_err().to_string();
         assert!(error.contains("beadle.toml:4:1") && error.contains("did you mean `mode`"), "{error}");
     }
 }

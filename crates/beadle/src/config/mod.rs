@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use beadle_engine::{Limits, Mode};
-use beadle_groups::Mappings;
+use beadle_groups::{Mapping, Mappings};
 use beadle_hooks::github::{EVENTS, REPOSITORY_ACTIONS};
 use beadle_repositories::Modes;
 use beadle_repositories::policy::nearest;
@@ -27,7 +27,9 @@ pub(crate) struct Config {
     /// Relative paths begin here: at the file itself.
     pub(crate) base: PathBuf,
     pub(crate) file: File,
-    /// Which groups go where.
+    /// Mappings of the configuration itself.
+    own: Vec<Mapping>,
+    /// Which groups go where, as it was when the configuration was read.
     pub(crate) mappings: Mappings,
 }
 
@@ -37,18 +39,28 @@ impl Config {
         let text = std::fs::read_to_string(path).with_context(|| {
             format!("cannot read {} (print one to begin with: `beadle example`)", path.display())
         })?;
-        let file = file::parse(path, &text)?;
+        let file: File = file::parse(path, &text)?;
         let base = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         directory::validate(&file, &path.display().to_string())?;
-        let mappings = directory::mappings(&file, path, &text)?;
-        let config = Self { base: base.to_owned(), file, mappings };
+        let own = directory::mappings(&file, &file.groups, path, &text)?;
+        let mut config = Self { base: base.to_owned(), file, own, mappings: Mappings::default() };
+        config.mappings = config.read_mappings()?;
         config.validate(path)?;
         Ok(config)
     }
 
+    /// All mappings, with those of further files as they are now.
+    pub(crate) fn read_mappings(&self) -> anyhow::Result<Mappings> {
+        let mut all = self.own.clone();
+        for path in &self.file.groups_from {
+            all.extend(directory::read(&self.file, &self.base.join(path))?);
+        }
+        Ok(Mappings::new(all))
+    }
+
     fn validate(&self, path: &Path) -> anyhow::Result<()> {
         let file = path.display();
-        if self.file.org.is_empty() && self.file.groups.is_empty() {
+        if self.file.org.is_empty() && self.file.groups.is_empty() && self.file.groups_from.is_empty() {
             bail!(
                 "{file}: there is no [[org]] and no [[groups]]; name at least one organisation, or groups of a directory"
             );

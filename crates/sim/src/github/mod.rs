@@ -8,7 +8,7 @@
 //! |---|---|
 //! | `GET`, `PUT`, `PATCH state?webhooks=true` | the whole state as JSON; PATCH is a JSON merge patch; with `webhooks=true` the changes are told to the webhook |
 //! | `GET`, `DELETE calls` | the log of API calls: method, path, operation, status, cost, ms |
-//! | `POST`, `DELETE faults` | a [`Fault`] |
+//! | `POST`, `DELETE faults` | a [`crate::Fault`] |
 //! | `POST`, `DELETE tokens` | makes a personal token; takes all tokens back |
 //! | `GET app.pem` | the App's private key, made at the start |
 //! | `PUT`, `DELETE hook` | a [`Hook`]: where webhooks go |

@@ -8,8 +8,9 @@ use beadle_engine::{Key, Lane, Mark, Time};
 use beadle_groups::sweep;
 use beadle_server::Metrics;
 
+use super::LOOK;
 use super::watched::{Means, say_ended};
-use crate::config::Okta as OktaFile;
+use crate::config::{Config, Okta as OktaFile};
 use crate::directory::{Directories, catchup};
 
 /// From so many days before its end on a token is warned of.
@@ -30,6 +31,8 @@ pub(super) struct LookedAfter<'a> {
     /// What was wrong when it was looked at last: said once, not every time.
     said: BTreeMap<String, String>,
     begun: bool,
+    /// Mappings that were seen once. A file that is being written to looks different the next time.
+    candidate: Option<String>,
 }
 
 impl<'a> LookedAfter<'a> {
@@ -41,6 +44,7 @@ impl<'a> LookedAfter<'a> {
             due: BTreeMap::new(),
             said: BTreeMap::new(),
             begun: false,
+            candidate: None,
         }
     }
 
@@ -75,6 +79,21 @@ impl<'a> LookedAfter<'a> {
         }
     }
 
+    /// Takes over mappings that two looks in a row see.
+    fn look_at_mappings(&mut self, config: &Config) -> anyhow::Result<()> {
+        let found = config.read_mappings()?;
+        if found.generation == self.directories.mappings().generation {
+            self.candidate = None;
+        } else if self.candidate.as_ref() == Some(&found.generation) {
+            tracing::info!(generation = found.generation, mappings = found.all.len(), "mappings in force");
+            self.directories.take_over(found);
+            self.candidate = None;
+        } else {
+            self.candidate = Some(found.generation);
+        }
+        Ok(())
+    }
+
     /// Does what is due.
     pub(super) async fn look(&mut self, means: &Means<'_>) {
         if !self.begun {
@@ -85,6 +104,10 @@ impl<'a> LookedAfter<'a> {
             }
         }
         let now = means.clock.now();
+        if !means.config.file.groups_from.is_empty() && self.is_due("mappings", LOOK, now) {
+            let looked = self.look_at_mappings(means.config);
+            self.say("mappings are not accepted, those before stay in force", looked);
+        }
         for (name, target) in &self.directories.targets {
             let what = format!("target {name}");
             if !self.agreed.contains(name) && self.is_due(&what, AGAIN, now) {
@@ -118,7 +141,8 @@ impl<'a> LookedAfter<'a> {
             let what = format!("the sweep of {}", file.name);
             let swept = self.sweep(file, means).await;
             self.say(&what, swept);
-            let targets = means.config.mappings.targets(&file.name);
+            let mappings = self.directories.mappings();
+            let targets = mappings.targets(&file.name);
             match sweep::summarise(means.store.as_ref(), &file.name, &targets, now).await {
                 Ok(Some(summary)) => say_ended(&file.name, &summary),
                 Ok(None) => {}
@@ -165,7 +189,8 @@ impl<'a> LookedAfter<'a> {
         let (last, swept) = last.split_once(' ').unwrap_or_default();
         let last = Time(last.parse().unwrap_or(0));
         let now = means.clock.now();
-        let generation = &means.config.mappings.generation;
+        let mappings = self.directories.mappings();
+        let generation = &mappings.generation;
         let due = file.schedule().next(last).is_some_and(|next| next <= now) || last > now;
         if !due && swept == generation {
             return Ok(());

@@ -148,6 +148,40 @@ async fn a_group_that_is_gone_is_kept_and_said_unless_the_mapping_says_otherwise
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn mappings_of_a_file_are_taken_over_and_a_broken_one_changes_nothing() {
+    let groups = json!({
+        "00g1": { "profile": { "name": "AWS_Ops" }, "members": of(0..3) },
+        "00g2": { "profile": { "name": "Team Dev" }, "members": of(0..2) },
+    });
+    let mut world = World::new(state(3, &groups)).await;
+    let file = world.path().join("groups.toml");
+    let mapping = |include: &str| {
+        format!(
+            "[[groups]]\nsource = \"corp\"\ntarget = \"aws\"\ninclude = [\"{include}\"]\nmode = \"enforce\"\non_missing_group = \"create\"\n"
+        )
+    };
+    std::fs::write(&file, mapping("Nothing")).unwrap();
+    world.first = "groups_from = [\"groups.toml\"]\n".into();
+    let serving = world.serve().await;
+    world.until_holds("Ops", 0..3).await;
+    assert_eq!(world.members("Team Dev"), None);
+    std::fs::write(&file, mapping("Team *")).unwrap();
+    world.until_holds("Team Dev", 0..2).await;
+    std::fs::write(&file, "[[groups]]\nsource = \"crop\"\n").unwrap();
+    for _ in 0..400 {
+        if serving.log().contains("those before stay in force") {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let log = serving.log();
+    assert!(log.contains("groups.toml") && log.contains("those before stay in force"), "{log}");
+    world.connect(&Hook::default());
+    world.okta.patch(&json!({ "groups": { "00g2": { "members": of([2]) } } }));
+    world.until_holds("Team Dev", 0..3).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_group_that_okta_pushes_itself_is_only_observed() {
     let groups = json!({
         "00g1": { "profile": { "name": "AWS_Ops" }, "members": of(0..3) },

@@ -30,6 +30,8 @@ pub(crate) struct World {
     pub(crate) groups: String,
     /// Lines before everything.
     pub(crate) lines: String,
+    /// The file's first lines.
+    pub(crate) first: String,
     /// Another target than the simulated one.
     pub(crate) scim: Option<String>,
     /// The target's dialect, and what is otherwise in it.
@@ -116,6 +118,7 @@ impl World {
             target_lines: String::new(),
             groups: "include = [\"AWS_*\"]\nstrip_prefix = \"AWS_\"\nmode = \"enforce\"\non_missing_group = \"create\"\n".into(),
             lines: String::new(),
+            first: String::new(),
             scim: None,
             dialect: "\"aws-identity-center\"".into(),
         }
@@ -131,12 +134,13 @@ impl World {
         let credential =
             if self.okta_lines.contains("app = ") { "" } else { "token = \"file:okta.token\"\n" };
         let text = format!(
-            "[server]\nlisten = \"127.0.0.1:{listen}\"\noperator = \"127.0.0.1:{operator}\"\n{}\n\
+            "{}[server]\nlisten = \"127.0.0.1:{listen}\"\noperator = \"127.0.0.1:{operator}\"\n{}\n\
              [[okta]]\nname = \"corp\"\nurl = \"{}\"\n{credential}\
              hook_secrets = [\"file:hook.secret\"]\nhook_key = {{ header = \"X-Api-Key\", secrets = [\"file:hook.key\"] }}\n{}\n\
              [[target]]\nname = \"aws\"\n\
              scim = {{ url = \"{}\", token = \"file:aws.token\", dialect = {} }}\n{}\n\
              [[groups]]\nsource = \"corp\"\ntarget = \"aws\"\n{}\n",
+            self.first,
             self.lines,
             self.okta.url(),
             self.okta_lines,

@@ -16,6 +16,7 @@ use beadle_okta::{Credential, Okta};
 use beadle_repositories::policy::nearest;
 use beadle_scim::{Api, Finding, Reader, Writer};
 use beadle_transport::Settings;
+use secrecy::ExposeSecret as _;
 
 use crate::config::{self, Config, PUSH_SCOPE, SCOPES};
 
@@ -252,6 +253,13 @@ fn open_target<'a>(
     })
 }
 
+/// Whether what is sent for one could be taken for the other.
+fn share(one: &Sender, other: &Sender) -> bool {
+    let (Some(one), Some(other)) = (one.proofs.first(), other.proofs.first()) else { return false };
+    let mut pairs = one.values.iter().flat_map(|value| other.values.iter().map(move |other| (value, other)));
+    pairs.any(|(value, other)| value.expose_secret() == other.expose_secret())
+}
+
 /// Who may send events.
 pub(crate) fn senders(config: &Config) -> anyhow::Result<Vec<Sender>> {
     let mut senders = Vec::new();
@@ -270,6 +278,15 @@ pub(crate) fn senders(config: &Config) -> anyhow::Result<Vec<Sender>> {
             }
         }
         senders.push(Sender { instance: file.name.clone(), proofs });
+    }
+    for (at, one) in senders.iter().enumerate() {
+        if let Some(other) = senders[..at].iter().find(|other| share(one, other)) {
+            bail!(
+                "the event hooks of {} and {} have a secret in common, and their deliveries could not be told apart; give each its own",
+                other.instance,
+                one.instance
+            );
+        }
     }
     Ok(senders)
 }

@@ -152,7 +152,8 @@ impl Default for Timing {
             lease: Duration::from_secs(60),
             backoff: Duration::from_secs(2),
             backoff_cap: Duration::from_secs(900),
-            max_attempts: 8,
+            // The waits between them are over an hour: a vendor's outage of that length sets nothing aside.
+            max_attempts: 14,
         }
     }
 }

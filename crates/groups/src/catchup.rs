@@ -71,7 +71,8 @@ impl Catchup {
                 }
             }
             // Only now: what was read before a kill is read again, and known.
-            note = Note { cursor: page.next.or(note.cursor), until: now };
+            let until = if page.is_full { note.until } else { now };
+            note = Note { cursor: page.next.or(note.cursor), until };
             self.store.put(&name, &json!(note).to_string()).await?;
             if !page.is_full {
                 break;

@@ -31,13 +31,16 @@ pub struct Marker {
 impl Reconcile for Marker {
     async fn reconcile(&self, run: &Run) -> Result<Report, Failure> {
         let key = &run.lease.key;
-        let keys = match key.kind() {
+        let (keys, broken) = match key.kind() {
             "user" => self.of_person(key.id()).await?,
-            _ => self.of_group(key.id()).await?,
+            _ => (self.of_group(key.id()).await?, None),
         };
         let marks: Vec<Mark> = keys.into_iter().map(|key| Mark::new(key, Lane::Event)).collect();
         if !marks.is_empty() {
             self.store.mark(marks, self.clock.now()).await?;
+        }
+        if let Some(failure) = broken {
+            return Err(failure);
         }
         Ok(Report {
             subject: key.to_string(),
@@ -88,26 +91,31 @@ impl Marker {
     }
 
     /// The groups that the person is in, and those that the targets have the person in.
-    async fn of_person(&self, id: &str) -> Result<BTreeSet<Key>, Failure> {
+    async fn of_person(&self, id: &str) -> Result<(BTreeSet<Key>, Option<Failure>), Failure> {
         let mut keys = BTreeSet::new();
         if self.directories.is_empty() {
-            return Ok(keys);
+            return Ok((keys, None));
         }
         for group in self.source()?.groups_of(id).await? {
             keys.extend(self.of_found(&group.id, Some(&group)).await?);
         }
+        let mut broken = None;
         for (name, directory) in &self.directories {
             if !directory.mappings().targets(&self.source).contains(&name.as_str()) {
                 continue;
             }
-            let has: BTreeSet<String> = directory.target.groups_of(id).await?.into_iter().collect();
-            if has.is_empty() {
-                continue;
-            }
+            let has: BTreeSet<String> = match directory.target.groups_of(id).await {
+                Ok(has) => has.into_iter().collect(),
+                // What is broken keeps nothing from the others.
+                Err(failure) => {
+                    broken = Some(failure);
+                    continue;
+                }
+            };
             let pairs: Vec<(Slot, _)> = Pairs(Some(self.store.clone())).all(name).await?;
             let its = pairs.into_iter().filter(|(_, pair)| has.contains(&pair.group));
             keys.extend(its.map(|(slot, _)| Key::new(KIND, name, slot)));
         }
-        Ok(keys)
+        Ok((keys, broken))
     }
 }

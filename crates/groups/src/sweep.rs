@@ -106,9 +106,17 @@ pub async fn summarise(
 impl Reconcile for GroupSweep {
     async fn reconcile(&self, _: &Run) -> Result<Report, Failure> {
         let mut marks = Vec::new();
-        for directory in self.directories.values() {
+        let mut broken = None;
+        for (name, directory) in &self.directories {
+            if !directory.mappings().targets(&self.source).contains(&name.as_str()) {
+                continue;
+            }
             // Names at the target, and what the directory brings there itself, are looked at once for all of them.
-            directory.target.look().await?;
+            if let Err(failure) = directory.target.look().await {
+                // What is broken keeps nothing from the others.
+                broken = Some(failure);
+                continue;
+            }
             if let Err(failure) = directory.look_at_pushes().await {
                 tracing::warn!(
                     directory = self.source,
@@ -130,6 +138,9 @@ impl Reconcile for GroupSweep {
             self.store.mark(batch.to_vec(), now).await?;
         }
         tracing::info!(directory = self.source, groups = marks.len(), "a sweep has begun");
+        if let Some(failure) = broken {
+            return Err(failure);
+        }
         Ok(Report {
             subject: self.source.clone(),
             steps: Vec::new(),

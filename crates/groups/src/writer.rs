@@ -24,6 +24,7 @@ pub struct GroupWriter {
     name: String,
     clock: Clock,
     pairs: Pairs,
+    adopting: Arc<Mutex<()>>,
 }
 
 impl GroupWriter {
@@ -34,7 +35,7 @@ impl GroupWriter {
         clock: Clock,
         store: Option<Arc<dyn Store>>,
     ) -> Self {
-        Self { target, name: name.to_owned(), clock, pairs: Pairs(store) }
+        Self { target, name: name.to_owned(), clock, pairs: Pairs(store), adopting: Arc::default() }
     }
 }
 
@@ -78,7 +79,22 @@ impl Session<Write> for Run {
                 let made = target.create(&facts.name, &facts.external_id).await?;
                 self.keep(&mut state, pair(made.id, made.name)).await
             }
-            What::Adopt { group, name } => self.keep(&mut state, pair(group.clone(), name.clone())).await,
+            What::Adopt { group, name, replaces } => {
+                // One at a time: two groups of one name would both take it.
+                let _one = self.writer.adopting.lock().await;
+                for (other, known) in self.writer.pairs.all(&self.writer.name).await? {
+                    if other == self.slot || known.group != *group {
+                        continue;
+                    }
+                    if !replaces.contains(&other) {
+                        let text =
+                            format!("{other} took the group {name} over at the same time; reading it again");
+                        return Err(Failure::new(Class::Conflict, text));
+                    }
+                    self.writer.pairs.forget(&self.writer.name, &other).await?;
+                }
+                self.keep(&mut state, pair(group.clone(), name.clone())).await
+            }
             What::Rename => {
                 let mut known = ours(&state)?;
                 target.rename(&known.group, &facts.name).await?;
@@ -106,14 +122,21 @@ impl Session<Write> for Run {
                 }
                 taken("add", &refused)
             }
-            What::Remove { accounts, read } => {
+            What::Remember => {
+                let mut known = ours(&state)?;
+                known.sources.extend(facts.sources.iter().cloned());
+                known.sources.sort();
+                known.sources.dedup();
+                self.keep(&mut state, known).await
+            }
+            What::Remove { accounts, read, settles } => {
                 if self.writer.clock.now().since(*read) > OLDEST {
                     let text = "what was read is too old to take anybody out; reading it again";
                     return Err(Failure::new(Class::Conflict, text));
                 }
                 let mut known = ours(&state)?;
                 let refused = target.remove(&known.group, accounts).await?;
-                if known.sources != facts.sources {
+                if *settles && known.sources != facts.sources {
                     known.sources.clone_from(&facts.sources);
                     self.keep(&mut state, known).await?;
                 }

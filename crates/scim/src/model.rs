@@ -11,6 +11,8 @@ struct Meta {
 #[derive(Clone, Debug, Deserialize)]
 struct Member {
     value: String,
+    #[serde(rename = "type")]
+    kind: Option<String>,
 }
 
 /// A group.
@@ -40,8 +42,14 @@ impl<'de> Deserialize<'de> for Group {
             meta: Option<Meta>,
         }
         let shape = Shape::deserialize(from)?;
-        let mut members: Vec<String> =
-            shape.members.into_iter().flatten().map(|member| member.value).collect();
+        let mut members: Vec<String> = shape
+            .members
+            .into_iter()
+            .flatten()
+            // A group in the group is no person, and nothing is done about it.
+            .filter(|member| member.kind.as_deref() != Some("Group"))
+            .map(|member| member.value)
+            .collect();
         members.sort();
         members.dedup();
         Ok(Self {

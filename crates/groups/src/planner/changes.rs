@@ -1,12 +1,17 @@
 //! From who comes and goes to changes: adds before removes, in the fewest requests; and what somebody has to approve.
 
-use beadle_engine::{Change, Failure, Field, Plan, Risk, Time};
+use beadle_engine::{Change, Class, Failure, Field, Plan, Risk, Time};
 use serde_json::{Value, json};
 
 use super::compare::Difference;
-use super::{Desired, GroupPlanner, MEMBERS, Seen, What, Write};
+use super::{Desired, GroupPlanner, MEMBERS, Seen, USERS, What, Write};
 use crate::mapping::Mapping;
 use crate::targets::Account;
+
+/// What is about a user is no matter of the group's members.
+fn of_user(change: Change<Write>) -> Change<Write> {
+    Change { aspect: USERS.into(), ..change }
+}
 
 impl GroupPlanner {
     /// Adds before removes, in the fewest requests.
@@ -18,7 +23,7 @@ impl GroupPlanner {
         read: Time,
         plan: &mut Plan<Write>,
     ) -> Result<(), Failure> {
-        let mode = desired.mapping.mode;
+        let mode = desired.mode;
         let asked = &desired.mapping.asked;
         let change = |what: &str, fields: Vec<Field>, after: Vec<usize>, write: What| Change {
             aspect: MEMBERS.into(),
@@ -47,7 +52,7 @@ impl GroupPlanner {
                 risk: Risk::Adds,
             };
             let write = What::Provision(Box::new(person.clone()));
-            plan.changes.push(change("make the user", vec![field], Vec::new(), write));
+            plan.changes.push(of_user(change("make the user", vec![field], Vec::new(), write)));
             made.push(plan.changes.len() - 1);
         }
         let value = |name: &str, before: &Value, after: &Value, risk: Risk| Field {
@@ -64,13 +69,13 @@ impl GroupPlanner {
                 values: values.iter().map(|(path, _, after)| (*path, after.clone())).collect(),
             };
             let what = format!("user {}", account.label());
-            plan.changes.push(change(&what, fields.collect(), Vec::new(), write));
+            plan.changes.push(of_user(change(&what, fields.collect(), Vec::new(), write)));
         }
         for account in &difference.deactivate {
             let fields = vec![value("active", &json!(true), &json!(false), Risk::Removes)];
             let write = What::Update { account: account.id.clone(), values: vec![("active", json!(false))] };
             let what = format!("user {}", account.label());
-            plan.changes.push(change(&what, fields, Vec::new(), write));
+            plan.changes.push(of_user(change(&what, fields, Vec::new(), write)));
         }
         let at_once = self.directory.target.changes_at_once().max(1);
         for part in difference.come.chunks(at_once) {
@@ -101,11 +106,14 @@ impl GroupPlanner {
             Some(_) => self.confirmed(desired.mapping, difference.go).await?,
             None => (difference.go, Vec::new()),
         };
-        for (what, accounts, stop) in [("remove", sure, None), ("remove", rest, stop)] {
+        // Which groups it is made of is settled by those removals only that say so.
+        let settles = seen.vanished.is_empty();
+        for (accounts, stop, settles) in [(sure, None, settles), (rest, stop, true)] {
             for part in accounts.chunks(at_once) {
                 let fields = part.iter().map(|account| member(account.label(), Risk::Removes)).collect();
                 let accounts = part.iter().map(|account| account.id.clone()).collect();
-                let mut change = change(what, fields, first.clone(), What::Remove { accounts, read });
+                let write = What::Remove { accounts, read, settles };
+                let mut change = change("remove", fields, first.clone(), write);
                 change.stop.clone_from(&stop);
                 plan.changes.push(change);
             }
@@ -128,7 +136,14 @@ impl GroupPlanner {
                 // Beyond the ceiling nobody is asked about.
                 Some(person) if sure.len() < self.limits.leavers && asked < self.limits.leavers * 5 => {
                     asked += 1;
-                    source.person(person).await?
+                    match source.person(person).await {
+                        Ok(person) => person,
+                        Err(failure) if matches!(failure.class, Class::RateLimited { .. }) => {
+                            return Err(failure);
+                        }
+                        // Who cannot be asked about is one of the others, who wait for somebody.
+                        Err(_) => None,
+                    }
                 }
                 _ => None,
             };

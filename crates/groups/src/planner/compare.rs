@@ -33,9 +33,24 @@ impl GroupPlanner {
         plan: &mut Plan<Write>,
     ) -> Result<Difference, Failure> {
         let mut difference = Difference::default();
-        let by_person: HashMap<&str, &Account> =
-            seen.members.iter().filter_map(|account| Some((account.person.as_deref()?, account))).collect();
+        let mut by_person: HashMap<&str, &Account> = HashMap::new();
         let mut stay: HashSet<&str> = HashSet::new();
+        for account in &seen.members {
+            let Some(person) = account.person.as_deref().and_then(|id| desired.people.get(id)) else {
+                continue;
+            };
+            stay.insert(&account.id);
+            if let Some(other) = by_person.insert(&person.id, account) {
+                let why = format!(
+                    "the target has {} and {} with the externalId {}; leave only one of them",
+                    other.label(),
+                    account.label(),
+                    person.id
+                );
+                let part = Some(person.login.clone());
+                plan.unknowns.push(Unknown { aspect: MEMBERS.into(), part, why, transient: false });
+            }
+        }
         let mut strange = Vec::new();
         let provisions = desired.mapping.users == Users::Provision;
         let update = |person: &Person, account: &Account| {
@@ -44,20 +59,22 @@ impl GroupPlanner {
         };
         for person in desired.people.values() {
             match by_person.get(person.id.as_str()) {
-                Some(account) => {
-                    stay.insert(&account.id);
-                    difference.update.extend(update(person, account));
-                }
+                Some(account) => difference.update.extend(update(person, account)),
                 None => strange.push(person.clone()),
             }
         }
         // Names and addresses of people whose account is not known: whoever has one of them may be that person.
         let mut doubtful: BTreeSet<String> = BTreeSet::new();
+        let mut names = |person: &Person| {
+            doubtful.insert(person.login.to_lowercase());
+            doubtful.extend(person.email.as_ref().map(|email| email.to_lowercase()));
+        };
         let found = if strange.is_empty() { Vec::new() } else { self.directory.target.find(&strange).await };
         for (person, found) in strange.into_iter().zip(found) {
+            if matches!(found, Ok(Found::Another(_) | Found::Missing)) {
+                names(&person);
+            }
             let mut doubt = |person: &Person, why: String, transient: bool| {
-                doubtful.insert(person.login.to_lowercase());
-                doubtful.extend(person.email.as_ref().map(|email| email.to_lowercase()));
                 let part = Some(person.login.clone());
                 plan.unknowns.push(Unknown { aspect: MEMBERS.into(), part, why, transient });
             };
@@ -91,9 +108,12 @@ impl GroupPlanner {
                 Err(failure) => plan.unknowns.push(unknown(MEMBERS, None, &failure)),
             }
         }
+        // Who is in the source and has no account may be one that carries nobody's id, under an older name; and one of
+        // which nothing is shown may be anybody, or a group in the group.
         let may_be = |account: &Account| {
             let known = [account.name.as_ref(), account.email.as_ref()];
-            known.into_iter().flatten().any(|text| doubtful.contains(&text.to_lowercase()))
+            let named = known.into_iter().flatten().any(|text| doubtful.contains(&text.to_lowercase()));
+            named || (account.person.is_none() && (!doubtful.is_empty() || account.name.is_none()))
         };
         difference.go = seen
             .members
@@ -101,6 +121,8 @@ impl GroupPlanner {
             .filter(|account| !stay.contains(account.id.as_str()) && !may_be(account))
             .cloned()
             .collect();
+        // In one order whatever the target's is, so that what was approved is what is planned the next time.
+        difference.go.sort_by(|one, other| one.id.cmp(&other.id));
         Ok(difference)
     }
 
@@ -120,7 +142,14 @@ impl GroupPlanner {
             let goes = difference.go.iter().any(|going| going.id == account.id);
             if !is_leaving && goes && asked < self.limits.leavers {
                 asked += 1;
-                is_leaving = source.person(person).await?.is_some_and(|person| person.is_leaving);
+                is_leaving = match source.person(person).await {
+                    Ok(person) => person.is_some_and(|person| person.is_leaving),
+                    Err(failure) if matches!(failure.class, Class::RateLimited { .. }) => {
+                        return Err(failure);
+                    }
+                    // Nobody is deactivated because it could not be asked.
+                    Err(_) => false,
+                };
             }
             if is_leaving {
                 difference.deactivate.push(account.clone());
@@ -133,7 +162,11 @@ impl GroupPlanner {
     /// counted and read would hide that it lacks another.
     pub(super) async fn listed_less(&self, desired: &Desired<'_>) -> Result<Option<String>, Failure> {
         for (source, id, listed) in &desired.listed {
-            let count = self.directory.source(source)?.count(id).await?;
+            let count = match self.directory.source(source)?.count(id).await {
+                Err(failure) if matches!(failure.class, Class::RateLimited { .. }) => return Err(failure),
+                Err(failure) => return Ok(Some(failure.text)),
+                Ok(count) => count,
+            };
             if count.is_none_or(|count| count > *listed as u64) {
                 return Ok(Some(format!(
                     "{source}/{id} changed while it was read; nobody is removed before it was read again"

@@ -64,6 +64,7 @@ impl GroupPlanner {
                             what: What::Remove {
                                 accounts: part.iter().map(|account| account.id.clone()).collect(),
                                 read,
+                                settles: true,
                             },
                         },
                     });

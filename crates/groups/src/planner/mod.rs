@@ -20,7 +20,7 @@ use crate::guard::GroupLimits;
 use crate::mapping::{Mapping, Mappings, OnMissingGroup, OnRename, Slot, Users};
 use crate::pairs::{Pair, Pairs};
 use crate::sources::{Person, SourceGroup};
-use crate::targets::Account;
+use crate::targets::{Account, TargetGroup};
 
 pub use directory::Directory;
 pub use explain::Explained;
@@ -31,6 +31,8 @@ pub(crate) use write::{Facts, What};
 const GROUP: &str = "group";
 /// The aspect of who is in it.
 const MEMBERS: &str = "members";
+/// The aspect of the accounts of those who are.
+const USERS: &str = "users";
 
 /// Plans the groups of one target.
 #[derive(Clone)]
@@ -44,6 +46,8 @@ pub struct GroupPlanner {
 /// What a group is declared to be.
 struct Desired<'a> {
     mapping: &'a Mapping,
+    /// The most careful one of all mappings that make it.
+    mode: Mode,
     facts: Arc<Facts>,
     is_protected: bool,
     /// How many each source listed, whatever their status: by directory and group.
@@ -96,7 +100,7 @@ impl GroupPlanner {
                 return Ok(plan);
             }
         };
-        let seen = self.observed(&desired, pair.as_ref(), &mut plan).await?;
+        let seen = self.observed(&desired, slot, pair.as_ref(), &mut plan).await?;
         let Some(seen) = seen else { return Ok(plan) };
         let mut difference = self.compare(&desired, &seen, &mut plan).await?;
         if !difference.go.is_empty()
@@ -176,6 +180,7 @@ impl GroupPlanner {
         };
         Ok(Desired {
             mapping,
+            mode: groups.iter().map(|(mapping, _)| mapping.mode).min().unwrap_or_default(),
             facts: Arc::new(facts),
             is_protected: groups.iter().any(|(mapping, group)| mapping.protects(&group.id, &group.name)),
             listed,
@@ -188,6 +193,7 @@ impl GroupPlanner {
     async fn observed(
         &self,
         desired: &Desired<'_>,
+        slot: &Slot,
         pair: Option<&Pair>,
         plan: &mut Plan<Write>,
     ) -> Result<Option<Seen>, Failure> {
@@ -195,6 +201,23 @@ impl GroupPlanner {
             && let Some(members) = self.read(&pair.group, plan).await?
         {
             let Some(members) = members else { return Ok(None) };
+            let all = self.pairs.all(&self.directory.name).await?;
+            if let Some((other, _)) =
+                all.iter().find(|(other, known)| other != slot && known.group == pair.group)
+            {
+                let why = format!(
+                    "{other} is remembered as the same group of the target; give one of them another name"
+                );
+                plan.unknowns.push(Unknown { aspect: GROUP.into(), part: None, why, transient: false });
+                return Ok(None);
+            }
+            let further = desired.facts.sources.iter().filter(|source| !pair.sources.contains(source));
+            let fields: Vec<Field> = further.map(|source| desired.source(source)).collect();
+            if !fields.is_empty() {
+                let mut change = desired.change("remember", "", Risk::Adds, What::Remember);
+                change.fields = fields;
+                plan.changes.push(change);
+            }
             let name = self.directory.target.known_name(&pair.group).unwrap_or_else(|| pair.name.clone());
             if name != desired.facts.name {
                 let mut change = desired.change("rename", &name, Risk::Changes, What::Rename);
@@ -217,6 +240,16 @@ impl GroupPlanner {
         match found {
             Some(found) => {
                 let is_ours = found.external_id.as_ref() == Some(&desired.facts.external_id);
+                let (other, replaces) = self.made_of_others(slot, &found).await?;
+                if let Some(other) = other {
+                    let why = format!(
+                        "the target's group {} is made of {other} already; give one of them another name, or make both one \
+                         with `into`",
+                        found.name
+                    );
+                    plan.unknowns.push(Unknown { aspect: GROUP.into(), part: None, why, transient: false });
+                    return Ok(None);
+                }
                 if !is_ours && !desired.mapping.adopt {
                     let why = format!(
                         "the target has a group {} that Beadle did not make; say adopt = true in the mapping, or rename one",
@@ -227,7 +260,7 @@ impl GroupPlanner {
                 }
                 let Some(Some(members)) = self.read(&found.id, plan).await? else { return Ok(None) };
                 let first = plan.changes.len();
-                let adopt = What::Adopt { group: found.id, name: found.name.clone() };
+                let adopt = What::Adopt { group: found.id, name: found.name.clone(), replaces };
                 plan.changes.push(desired.change("take over", "", Risk::Adds, adopt));
                 if found.name != desired.facts.name {
                     let mut rename = desired.change("rename", &found.name, Risk::Changes, What::Rename);
@@ -258,6 +291,31 @@ impl GroupPlanner {
         }
     }
 
+    /// What else a group of the target is made of, and is still: two would take each other's people out, for ever. And
+    /// what it was made of, and nothing is any more.
+    async fn made_of_others(
+        &self,
+        slot: &Slot,
+        found: &TargetGroup,
+    ) -> Result<(Option<Slot>, Vec<Slot>), Failure> {
+        let told = found.external_id.as_deref().and_then(|id| id.strip_prefix(OWNED)?.parse().ok());
+        let pairs = self.pairs.all(&self.directory.name).await?;
+        let remembered = pairs.into_iter().filter(|(_, pair)| pair.group == found.id).map(|(other, _)| other);
+        let mut others: Vec<Slot> =
+            told.into_iter().chain(remembered).filter(|other| other != slot).collect();
+        others.sort();
+        others.dedup();
+        let mappings = self.directory.mappings();
+        let mut dead = Vec::new();
+        for other in others {
+            match self.sources_of(&mappings, &other).await? {
+                Sources::Groups(groups) if !groups.is_empty() => return Ok((Some(other), dead)),
+                _ => dead.push(other),
+            }
+        }
+        Ok((None, dead))
+    }
+
     /// Who is in the target's group. `None`: it is not there. `Some(None)`: unknown, and said so.
     async fn read(
         &self,
@@ -277,12 +335,22 @@ impl GroupPlanner {
 }
 
 impl Desired<'_> {
+    fn source(&self, source: &str) -> Field {
+        Field {
+            name: "source".into(),
+            before: Value::Null,
+            after: json!(source),
+            asked: self.mapping.asked.clone(),
+            risk: Risk::Adds,
+        }
+    }
+
     fn change(&self, what: &str, before: &str, risk: Risk, write: What) -> Change<Write> {
         Change {
             aspect: GROUP.into(),
             what: what.into(),
             fields: vec![named(before, &self.facts.name, self.mapping.asked.as_ref(), risk)],
-            mode: self.mapping.mode,
+            mode: self.mode,
             after: Vec::new(),
             stop: None,
             write: Write { facts: self.facts.clone(), what: write },
@@ -315,9 +383,12 @@ fn name_of(slot: &Slot, groups: &[(&Mapping, SourceGroup)], pair: Option<&Pair>)
     }
 }
 
+/// What that begins with.
+const OWNED: &str = "beadle:";
+
 /// What the target is told to know a group by. It is ours to see: Okta's own push may tell its own id of the same group.
 fn owned_as(slot: &Slot) -> String {
-    format!("beadle:{slot}")
+    format!("{OWNED}{slot}")
 }
 
 fn named(before: &str, after: &str, asked: Option<&Asked>, risk: Risk) -> Field {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use beadle_engine::Time;
 use serde_json::Value;
 
+use crate::mapping::Slot;
 use crate::sources::Person;
 
 /// What is remembered of a group once something of it was written.
@@ -37,9 +38,13 @@ pub(crate) enum What {
         group: String,
         /// Its name.
         name: String,
+        /// What it was made of, and nothing is any more.
+        replaces: Vec<Slot>,
     },
     /// Gives it another name.
     Rename,
+    /// Remembers further sources of it.
+    Remember,
     /// Makes an account for a person.
     Provision(Box<Person>),
     /// Gives an account these values.
@@ -62,6 +67,8 @@ pub(crate) enum What {
         accounts: Vec<String>,
         /// When both sides were read.
         read: Time,
+        /// Whether the group is made of its sources of now, and no others, once this is written.
+        settles: bool,
     },
     /// Deletes the group.
     Delete,

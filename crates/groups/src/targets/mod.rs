@@ -43,7 +43,7 @@ impl Account {
     pub(crate) fn differences(&self, person: &Person) -> Vec<(&'static str, Value, Value)> {
         let pairs = person.values().into_iter().filter_map(|(path, after)| {
             let before = self.values.get(path)?;
-            (*before != after).then(|| (path, before.clone(), after))
+            (!same(path, before, &after)).then(|| (path, before.clone(), after))
         });
         pairs.collect()
     }
@@ -57,6 +57,17 @@ impl Account {
     pub fn label(&self) -> &str {
         self.name.as_deref().unwrap_or(&self.id)
     }
+}
+
+/// Servers show nothing where there is an empty text, and names in letters of their own.
+fn same(path: &str, one: &Value, other: &Value) -> bool {
+    let text = |value: &Value| match value {
+        Value::Null => Some(String::new()),
+        Value::String(text) if path == "userName" => Some(text.to_lowercase()),
+        Value::String(text) => Some(text.clone()),
+        _ => None,
+    };
+    one == other || text(one).is_some_and(|one| Some(one) == text(other))
 }
 
 /// Whether a person has an account.

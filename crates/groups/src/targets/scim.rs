@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use beadle_engine::{Class, Failure};
-use beadle_scim::{Group, Members, NewUser, Reader, User, Writer};
+use beadle_scim::{Group, NewUser, Reader, User, Writer};
 use serde_json::Value;
 
 use super::{Account, Found, Refused, TargetGroup, TargetReader, TargetWriter};
@@ -60,6 +60,10 @@ impl ScimReader {
 
     fn remember(&self, account: &Account) {
         let mut seen = self.seen();
+        let before = seen.accounts.get(&account.id).and_then(|known| known.person.clone());
+        if let Some(before) = before.filter(|before| account.person.as_ref() != Some(before)) {
+            seen.people.remove(&before);
+        }
         if let Some(person) = &account.person {
             seen.people.insert(person.clone(), account.clone());
         }
@@ -68,7 +72,11 @@ impl ScimReader {
 
     async fn all_users(&self) -> Result<(), Failure> {
         let users = self.scim.users().await?;
-        self.seen().users = users.len();
+        {
+            let mut seen = self.seen();
+            seen.users = users.len();
+            seen.people.clear();
+        }
         for user in users {
             self.remember(&account(user));
         }
@@ -124,10 +132,9 @@ impl TargetReader for ScimReader {
     async fn look(&self) -> Result<usize, Failure> {
         let groups = self.scim.groups().await?;
         let count = groups.len();
-        if self.scim.dialect().members == Members::Group {
-            // Members are shown by id alone: who they are is read anew, once for all groups.
-            self.seen().accounts.clear();
-        }
+        // Who has which account is asked anew.
+        self.seen().people.clear();
+        self.seen().accounts.clear();
         self.seen().names = groups.into_iter().map(|group| (group.id, group.name)).collect();
         Ok(count)
     }
@@ -233,11 +240,19 @@ impl TargetWriter for ScimWriter {
     }
 
     async fn rename(&self, group: &str, name: &str) -> Result<(), Failure> {
-        self.scim.rename_group(group, name).await
+        self.scim.rename_group(group, name).await?;
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.names.insert(group.to_owned(), name.to_owned());
+        Ok(())
     }
 
     async fn add(&self, group: &str, accounts: &[String]) -> Result<Vec<Refused>, Failure> {
-        Ok(refused(self.scim.add_members(group, accounts).await?))
+        let refused = refused(self.scim.add_members(group, accounts).await?);
+        // Whom the target does not know any more has another account, or none.
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.people
+            .retain(|_, known| refused.is_empty() || !refused.iter().any(|one| one.account == known.id));
+        Ok(refused)
     }
 
     async fn remove(&self, group: &str, accounts: &[String]) -> Result<Vec<Refused>, Failure> {

@@ -243,6 +243,39 @@ async fn the_same_mail_with_another_id_is_another_person() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_account_that_carries_nobody_s_id_may_be_one_whose_login_changed() {
+    let world = settled().await;
+    world.aws.patch(&json!({ "users": { "a00290": { "externalId": null } } }));
+    world.beadle(&["sweep"]).await.expect(0);
+    world.okta.patch(&json!({ "users": { "00u00290": { "profile": { "login": "new@acme.example", "email": "new@acme.example" } } } }));
+    nobody_leaves(&world, "the target has no user new@acme.example", 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_accounts_with_one_id_both_stay() {
+    let world = settled().await;
+    world.aws.patch(&json!({ "users": { "a-twin": { "userName": "twin@acme.example", "externalId": "00u00005", "displayName": "Twin" } },
+        "groups": { "t1": { "members": { "a-twin": true } } } }));
+    let swept = world.beadle(&["sweep"]).await.expect(1);
+    let plan = world.beadle(&["plan"]).await.expect(2);
+    assert!(plan.out.contains("leave only one of them"), "{}{}", swept.out, plan.out);
+    assert_eq!(world.members("Ops").unwrap().len(), 301);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_several_mappings_of_a_union_the_most_careful_one_counts() {
+    let mut world = settled().await;
+    world.groups = "include = [\"AWS_Ops\"]\ninto = \"All\"\nmode = \"enforce\"\non_missing_group = \"create\"\n\
+                    [[groups]]\nsource = \"corp\"\ntarget = \"aws\"\ninclude = [\"AWS_Dev\"]\ninto = \"All\"\n"
+        .into();
+    world.beadle(&["sweep"]).await;
+    assert!(world.writes().is_empty(), "{:?}", world.writes());
+    world.groups += "mode = \"enforce\"\n";
+    world.beadle(&["sweep"]).await.expect(0);
+    assert_eq!(world.members("All").unwrap().len(), 300);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_new_mapping_observes() {
     let mut world = settled().await;
     world.groups = world.groups.replace("mode = \"enforce\"\n", "");

@@ -127,6 +127,27 @@ async fn a_group_of_the_right_name_is_taken_over_only_where_that_is_said() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn two_groups_of_one_name_at_the_target_never_share_it() {
+    let groups = json!({
+        "00g1": { "profile": { "name": "AWS_Ops" }, "members": of(0..3) },
+        "00g2": { "profile": { "name": "aws ops" }, "members": of(3..5) },
+    });
+    let mut world = World::new(state(5, &groups)).await;
+    world.groups = "include = [\"AWS_*\", \"aws *\"]\nreplace = [[\"(?i)^aws.\", \"\"]]\ncase = \"lower\"\nmode = \"enforce\"\n\
+                    on_missing_group = \"create\"\nadopt = true\n"
+        .into();
+    for _ in 0..2 {
+        let swept = world.beadle(&["sweep"]).await.expect(1);
+        assert!(swept.out.contains("unknown"), "{}", swept.out);
+        let plan = world.beadle(&["plan"]).await.expect(2).out;
+        assert!(plan.contains("is made of corp/00g"), "{plan}");
+        let held = world.members("ops").unwrap();
+        assert!(held.len() == 3 || held.len() == 2, "{held:?}");
+    }
+    assert_eq!(world.writes().len(), 2, "made, and filled once: {:?}", world.writes());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_group_that_is_gone_is_kept_and_said_unless_the_mapping_says_otherwise() {
     let groups = json!({ "00g1": { "profile": { "name": "AWS_Ops" }, "members": of(0..3) } });
     let mut world = World::new(state(3, &groups)).await;

@@ -44,6 +44,10 @@ async fn a_rename_is_one_in_place() {
     assert_eq!(ids(&world), before, "it is another group");
     world.okta.patch(&json!({ "groups": { "00g1": { "members": of([2]) } } }));
     world.until_holds("Operations", 0..3).await;
+    let renames =
+        world.writes().into_iter().filter(|call| call["request"].to_string().contains("displayName"));
+    let renames: Vec<Value> = renames.filter(|call| call["method"] == "PATCH").collect();
+    assert_eq!(renames.len(), 1, "it is renamed once: {renames:?}");
     // Renamed out of the mapping: nobody leaves because of that, and nothing follows it there.
     world.okta.patch(
         &json!({ "groups": { "00g1": { "profile": { "name": "Other" }, "members": { "00u00000": null } } } }),

@@ -1,5 +1,6 @@
 //! What hooks lost: the System Log, read on from where it was left, and groups whose members changed.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -85,23 +86,39 @@ impl Catchup {
     pub async fn probe(&self) -> Result<usize, Failure> {
         let name = format!("changed:{}", self.okta.name());
         let now = self.clock.now();
-        let Some(since) = self.store.get(&name).await? else {
-            self.store.put(&name, &(now - OVERLAP).to_string()).await?;
-            return Ok(0);
-        };
-        let changed = self.okta.groups_changed_since(&since).await?;
-        let marks: Vec<Mark> = changed
-            .iter()
-            .map(|group| Mark::new(Key::new("group", self.okta.name(), &group.id), Lane::Sweep))
-            .collect();
-        if !marks.is_empty() {
+        let noted = self.store.get(&name).await?.and_then(|text| serde_json::from_str::<Changed>(&text).ok());
+        let before = noted.unwrap_or(Changed { latest: now, seen: BTreeMap::new() });
+        // From a little before: a change may be shown late, or have the time of one that was seen.
+        let changed = self.okta.groups_changed_since(&(before.latest - OVERLAP).to_string()).await?;
+        let mut after = Changed { latest: before.latest, seen: BTreeMap::new() };
+        let mut marks = Vec::new();
+        for group in changed {
+            let at = group.members_changed.unwrap_or_default();
+            if before.seen.get(&group.id) != Some(&at) {
+                marks.push(Mark::new(Key::new("group", self.okta.name(), &group.id), Lane::Sweep));
+            }
+            // The directory's own clock, so that ours may be wrong.
+            if let Ok(time) = at.parse::<jiff::Timestamp>() {
+                after.latest = after.latest.max(Time(time.as_millisecond()));
+            }
+            after.seen.insert(group.id, at);
+        }
+        let count = marks.len();
+        if count > 0 {
             self.store.mark(marks, now).await?;
         }
-        // The directory's own clock, so that ours may be wrong.
-        let latest = changed.iter().filter_map(|group| group.members_changed.as_deref()).max();
-        if let Some(latest) = latest {
-            self.store.put(&name, latest).await?;
+        if after != before {
+            self.store.put(&name, &json!(after).to_string()).await?;
         }
-        Ok(changed.len())
+        Ok(count)
     }
+}
+
+/// What was seen of changed groups.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct Changed {
+    /// When the last of them changed, as the directory says.
+    latest: Time,
+    /// When each of those that were shown last did.
+    seen: BTreeMap<String, String>,
 }

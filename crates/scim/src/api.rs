@@ -2,7 +2,7 @@
 
 use beadle_engine::{Budgets, Clock, Resource};
 use beadle_transport::{Answer, Body, Client, Method, Request, Settings, TransportError};
-use http::{HeaderMap, HeaderValue};
+use http::HeaderMap;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
@@ -64,34 +64,22 @@ impl Api {
     }
 
     pub(crate) async fn get(&self, path: &str) -> Result<Answer, TransportError> {
-        self.send(Method::GET, path, None, None).await
+        self.send(Method::GET, path, None).await
     }
 
-    pub(crate) async fn write(
+    pub(crate) async fn send(
         &self,
         method: Method,
         path: &str,
         body: Option<&Value>,
-        version: Option<&str>,
     ) -> Result<Answer, TransportError> {
-        self.send(method, path, body, version).await
-    }
-
-    async fn send(
-        &self,
-        method: Method,
-        path: &str,
-        body: Option<&Value>,
-        version: Option<&str>,
-    ) -> Result<Answer, TransportError> {
-        let version = version.and_then(|version| HeaderValue::from_str(version).ok());
         let request = Request {
             writes: method != Method::GET,
             method,
             path: path.to_owned(),
             accept: "application/scim+json, application/json",
             authorization: Some(self.authorization.clone()),
-            headers: HeaderMap::from_iter(version.map(|version| (http::header::IF_MATCH, version))),
+            headers: HeaderMap::new(),
             body: body.map(Body::scim),
             resource: Resource::Core,
             counted: true,

@@ -3,11 +3,6 @@
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-#[derive(Clone, Debug, Default, Deserialize)]
-struct Meta {
-    version: Option<String>,
-}
-
 #[derive(Clone, Debug, Deserialize)]
 struct Member {
     value: String,
@@ -26,8 +21,6 @@ pub struct Group {
     pub external_id: Option<String>,
     /// The ids of its members, where the server shows them; each once.
     pub members: Vec<String>,
-    /// Its `ETag`, where the server offers one.
-    pub version: Option<String>,
 }
 
 impl<'de> Deserialize<'de> for Group {
@@ -39,7 +32,6 @@ impl<'de> Deserialize<'de> for Group {
             display_name: String,
             external_id: Option<String>,
             members: Option<Vec<Member>>,
-            meta: Option<Meta>,
         }
         let shape = Shape::deserialize(from)?;
         let mut members: Vec<String> = shape
@@ -57,7 +49,6 @@ impl<'de> Deserialize<'de> for Group {
             name: shape.display_name,
             external_id: shape.external_id.filter(|id| !id.is_empty()),
             members,
-            version: shape.meta.unwrap_or_default().version,
         })
     }
 }

@@ -51,7 +51,7 @@ impl Writer {
             "schemas": ["urn:ietf:params:scim:schemas:core:2.0:Group"],
             "displayName": name, "externalId": external_id, "members": [],
         });
-        match self.api.write(Method::POST, "Groups", Some(&body), None).await {
+        match self.api.send(Method::POST, "Groups", Some(&body)).await {
             Ok(answer) => {
                 let group: Group = answer.json()?;
                 self.fresh.lock().unwrap_or_else(PoisonError::into_inner).insert(group.id.clone());
@@ -70,7 +70,7 @@ impl Writer {
 
     /// Deletes a group; one that is gone is no failure.
     pub async fn delete_group(&self, group: &str) -> Result<(), Failure> {
-        gone(self.api.write(Method::DELETE, &format!("Groups/{}", encoded(group)), None, None).await)
+        gone(self.api.send(Method::DELETE, &format!("Groups/{}", encoded(group)), None).await)
     }
 
     /// Adds members: at most as many as one request may change. Whom the server does not take is told apart from the
@@ -129,7 +129,7 @@ impl Writer {
 
     /// Makes a user. The server may say that there is one of this name or id: then `None`.
     pub async fn create_user(&self, user: &NewUser) -> Result<Option<User>, Failure> {
-        match self.api.write(Method::POST, "Users", Some(&user.body()), None).await {
+        match self.api.send(Method::POST, "Users", Some(&user.body())).await {
             Ok(answer) => Ok(Some(answer.json()?)),
             Err(error) if error.status() == Some(409) => Ok(None),
             Err(error) => Err(error.into()),
@@ -155,7 +155,7 @@ impl Writer {
         let is_fresh = self.fresh.lock().unwrap_or_else(PoisonError::into_inner).contains(id);
         let mut waits = if is_fresh { PATIENCE.iter() } else { [].iter() };
         loop {
-            match self.api.write(Method::PATCH, &path, Some(&body), None).await {
+            match self.api.send(Method::PATCH, &path, Some(&body)).await {
                 Err(error) if error.status() == Some(404) => match waits.next() {
                     Some(wait) => self.api.clock().sleep(*wait).await,
                     None => return Err(error),

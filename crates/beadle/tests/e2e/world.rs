@@ -35,6 +35,17 @@ pub(crate) struct Ran {
 }
 
 impl Ran {
+    /// Runs to its end; the simulations go on answering meanwhile.
+    pub(crate) async fn of(mut command: Command, args: &[&str]) -> Self {
+        command.args(args);
+        let output: Output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+        Self {
+            code: output.status.code().unwrap_or(-1),
+            out: String::from_utf8(output.stdout).unwrap(),
+            err: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
     pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
@@ -134,27 +145,12 @@ impl World {
 
     /// Runs the binary; the simulator goes on answering meanwhile.
     pub(crate) async fn beadle(&self, args: &[&str]) -> Ran {
-        let mut command = self.command();
-        command.args(args);
-        let output: Output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
-        Ran {
-            code: output.status.code().unwrap_or(-1),
-            out: String::from_utf8(output.stdout).unwrap(),
-            err: String::from_utf8(output.stderr).unwrap(),
-        }
+        Ran::of(self.command(), args).await
     }
 
     /// Starts `serve` and waits until it takes deliveries.
     pub(crate) async fn serve(&self) -> Serving {
-        let serving = self.spawn(&[]);
-        let url = format!("http://127.0.0.1:{}/readyz", self.ports[1]);
-        for _ in 0..400 {
-            if self.http.get(&url).send().await.is_ok_and(|answer| answer.status().is_success()) {
-                return serving;
-            }
-            tokio::time::sleep(Duration::from_millis(25)).await;
-        }
-        panic!("the service did not start:\n{}", serving.log());
+        self.spawn(&[]).ready(self.ports[1]).await
     }
 
     /// Starts `serve`, and does not wait.
@@ -264,6 +260,18 @@ impl Serving {
         let log = std::fs::OpenOptions::new().create(true).append(true).open(&path).unwrap();
         command.arg("serve").stderr(log).stdout(Stdio::null());
         Self { child: command.spawn().unwrap(), log: path }
+    }
+
+    /// Waits until it takes deliveries.
+    pub(crate) async fn ready(self, operator: u16) -> Self {
+        let url = format!("http://127.0.0.1:{operator}/readyz");
+        for _ in 0..400 {
+            if reqwest::get(&url).await.is_ok_and(|answer| answer.status().is_success()) {
+                return self;
+            }
+            tokio::time::sleep(Duration::from_millis(25)).await;
+        }
+        panic!("the service did not start:\n{}", self.log());
     }
 
     pub(crate) fn log(&self) -> String {

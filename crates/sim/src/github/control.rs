@@ -7,6 +7,7 @@ use axum::response::Response;
 use http::Method;
 use serde_json::{Value, json};
 
+use crate::desk::merge;
 use crate::faults::Fault;
 use crate::github::deliver::Hook;
 use crate::github::events;
@@ -154,22 +155,4 @@ fn told(world: &mut World, org: &str, name: &str, before: &Value) {
     let some = |value: &Value| if value.is_null() { None } else { Some(value.clone()) };
     let events = events::of_change(world, org, some(before).as_ref(), some(&after).as_ref(), "octocat");
     world.outbox.extend(events);
-}
-
-fn merge(target: &mut Value, patch: &Value) {
-    let Value::Object(changes) = patch else {
-        *target = patch.clone();
-        return;
-    };
-    if !target.is_object() {
-        *target = json!({});
-    }
-    let Some(map) = target.as_object_mut() else { return };
-    for (key, value) in changes {
-        if value.is_null() {
-            map.remove(key);
-        } else {
-            merge(map.entry(key.clone()).or_insert(Value::Null), value);
-        }
-    }
 }

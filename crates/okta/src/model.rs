@@ -3,7 +3,7 @@
 use std::fmt;
 
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 /// A group.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,8 +12,6 @@ pub struct Group {
     pub id: String,
     /// Its name.
     pub name: String,
-    /// Its description.
-    pub description: Option<String>,
     /// How many members it has, where that was asked for.
     pub count: Option<u64>,
     /// When its members changed last, as Okta writes it.
@@ -23,7 +21,6 @@ pub struct Group {
 #[derive(Deserialize)]
 struct GroupProfile {
     name: String,
-    description: Option<String>,
 }
 
 impl<'de> Deserialize<'de> for Group {
@@ -41,7 +38,6 @@ impl<'de> Deserialize<'de> for Group {
         Ok(Self {
             id: shape.id,
             name: shape.profile.name,
-            description: shape.profile.description.filter(|text| !text.is_empty()),
             count: shape.embedded["stats"]["usersCount"].as_u64(),
             members_changed: shape.last_membership_updated,
         })
@@ -129,7 +125,7 @@ impl fmt::Display for Status {
     }
 }
 
-/// What a user is called. Okta lets organisations add to it.
+/// What a user is called.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Profile {
@@ -144,9 +140,6 @@ pub struct Profile {
     pub last_name: Option<String>,
     /// As the user wants to be called.
     pub display_name: Option<String>,
-    /// Everything else.
-    #[serde(flatten)]
-    pub other: Map<String, Value>,
 }
 
 /// A user.

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde_json::Value;
 
-/// A filter, or several joined by `and`.
+/// A filter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Filter(String);
 
@@ -12,12 +12,6 @@ impl Filter {
     /// `attribute eq "value"`.
     pub fn eq(attribute: &str, value: &str) -> Self {
         Self(format!("{attribute} eq {}", Value::from(value)))
-    }
-
-    /// Both.
-    #[must_use]
-    pub fn and(self, other: &Self) -> Self {
-        Self(format!("{} and {other}", self.0))
     }
 }
 
@@ -35,9 +29,5 @@ mod tests {
     fn a_value_cannot_leave_its_quotes() {
         let filter = Filter::eq("displayName", "a\" or id pr or x eq \"\\");
         assert_eq!(filter.to_string(), r#"displayName eq "a\" or id pr or x eq \"\\""#);
-        assert_eq!(
-            Filter::eq("id", "g").and(&Filter::eq("member", "u")).to_string(),
-            r#"id eq "g" and member eq "u""#
-        );
     }
 }

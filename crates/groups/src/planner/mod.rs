@@ -56,6 +56,7 @@ struct Desired<'a> {
     /// Those of them whose access should go.
     leaving: BTreeSet<String>,
 }
+
 impl GroupPlanner {
     /// A planner that remembers in `store` which groups are ours.
     pub fn new(
@@ -65,11 +66,6 @@ impl GroupPlanner {
         store: Option<Arc<dyn Store>>,
     ) -> Self {
         Self { directory, limits, clock, pairs: Pairs(store) }
-    }
-
-    /// What it plans from.
-    pub fn directory(&self) -> &Directory {
-        &self.directory
     }
 
     async fn plan_slot(&self, slot: &Slot) -> Result<Plan<Write>, Failure> {

@@ -47,7 +47,7 @@ fn main() -> anyhow::Result<()> {
 fn test(args: &[String]) -> anyhow::Result<()> {
     tools::fetch()?;
     step("tests");
-    let mut command = vec!["test", "--workspace", "--features", "beadle/failpoints"];
+    let mut command = vec!["test", "--workspace", "--features", "beadle/failpoints,beadle/aws"];
     command.extend(args.iter().map(String::as_str));
     cargo(&command, &[])
 }
@@ -56,7 +56,7 @@ fn ci() -> anyhow::Result<()> {
     step("formatting");
     cargo(&["fmt", "--all", "--check"], &[])?;
     step("lints");
-    let features = ["--workspace", "--all-targets", "--features", "beadle/failpoints"];
+    let features = ["--workspace", "--all-targets", "--features", "beadle/failpoints,beadle/aws"];
     cargo(&[&["clippy"], &features[..], &["--", "--deny", "warnings"]].concat(), &[])?;
     step("the build for deployments, without the simulator");
     cargo(&["clippy", "--package", "beadle", "--no-default-features", "--", "--deny", "warnings"], &[])?;

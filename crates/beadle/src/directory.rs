@@ -9,8 +9,10 @@ use beadle_engine::{Budgets, Clock, Key, Limits, Reconciler, Store, WritePace};
 use beadle_groups::catchup::Catchup;
 use beadle_groups::sources::{OktaSource, Source};
 use beadle_groups::sweep::remembered;
-use beadle_groups::targets::{ScimReader, ScimWriter, TargetReader, TargetWriter};
-use beadle_groups::{Directory, GroupLimits, GroupPlanner, GroupSweep, GroupWriter, Mappings, Marker};
+use beadle_groups::targets::{ScimReader, ScimWriter, TargetReader, TargetWriter, TeamReader, TeamWriter};
+use beadle_groups::{
+    Directory, GroupLimits, GroupPlanner, GroupSweep, GroupWriter, Mappings, Marker, TeamMarker,
+};
 use beadle_hooks::okta::{Proof, Sender};
 use beadle_okta::{Credential, Okta};
 use beadle_repositories::policy::nearest;
@@ -19,6 +21,7 @@ use beadle_transport::Settings;
 use secrecy::ExposeSecret as _;
 
 use crate::config::{self, Config, PUSH_SCOPE, SCOPES};
+use crate::wiring::{Opening, Ways};
 
 /// A target, ready to work.
 pub(crate) struct Target<'a> {
@@ -29,8 +32,13 @@ pub(crate) struct Target<'a> {
     pub(crate) pace: WritePace,
     group_limits: GroupLimits,
     writer: Arc<dyn TargetWriter>,
-    scim: Reader,
-    budgets: Budgets,
+    side: Side,
+}
+
+/// What a target is.
+enum Side {
+    Scim { reader: Box<Reader>, budgets: Budgets },
+    Teams(Arc<TeamReader>),
 }
 
 /// Everything of this half.
@@ -42,11 +50,16 @@ pub(crate) struct Directories<'a> {
 
 impl<'a> Directories<'a> {
     /// Reads the secrets, and makes the ways to directories and targets. Nothing is asked of the network yet.
-    pub(crate) fn open(config: &'a Config, clock: &Clock, patient: bool) -> anyhow::Result<Self> {
+    pub(crate) async fn open(
+        config: &'a Config,
+        clock: &Clock,
+        opening: Opening<'_>,
+        ways: &Ways,
+    ) -> anyhow::Result<Self> {
         let mut okta = Vec::new();
         let mut sources: HashMap<String, Arc<dyn Source>> = HashMap::new();
         for file in &config.file.okta {
-            let api = open_okta(config, file, clock, patient)?;
+            let api = open_okta(config, file, clock, opening.patient)?;
             sources.insert(
                 file.name.clone(),
                 Arc::new(OktaSource::new(api.clone(), file.leaving(), file.push_apps.clone())),
@@ -56,7 +69,27 @@ impl<'a> Directories<'a> {
         let mappings = Arc::new(RwLock::new(Arc::new(config.mappings.clone())));
         let mut targets = BTreeMap::new();
         for file in &config.file.target {
-            let target = open_target(config, file, clock, patient, &sources, &mappings)?;
+            let opened = match (&file.scim, &file.github) {
+                (Some(scim), _) => open_scim(config, file, scim, clock, opening.patient).await?,
+                (None, Some(teams)) => open_teams(config, teams, clock, opening, ways)?,
+                (None, None) => bail!("target {}: give `scim` or `github`", file.name),
+            };
+            let directory = Directory {
+                sources: sources.clone(),
+                target: opened.reader,
+                name: file.name.clone(),
+                mappings: mappings.clone(),
+                pushed: Arc::default(),
+            };
+            let target = Target {
+                file,
+                directory,
+                limits: file.limits(),
+                pace: opened.pace,
+                group_limits: file.group_guard.limits(),
+                writer: opened.writer,
+                side: opened.side,
+            };
             targets.insert(file.name.clone(), target);
         }
         Ok(Self { okta, targets, mappings })
@@ -76,7 +109,12 @@ impl<'a> Directories<'a> {
     /// The budgets of everything, for operators.
     pub(crate) fn budgets(&self) -> Vec<Budgets> {
         let okta = self.okta.iter().flat_map(|(_, okta)| okta.budgets().cloned());
-        okta.chain(self.targets.values().map(|target| target.budgets.clone())).collect()
+        // An organisation's own are told with the organisation.
+        let of_target = |target: &Target<'_>| match &target.side {
+            Side::Scim { budgets, .. } => Some(budgets.clone()),
+            Side::Teams(_) => None,
+        };
+        okta.chain(self.targets.values().filter_map(of_target)).collect()
     }
 
     fn all(&self) -> HashMap<String, Directory> {
@@ -102,6 +140,14 @@ impl<'a> Directories<'a> {
             store: store.clone(),
             clock: clock.clone(),
         }
+    }
+
+    /// What marks groups for events of an organisation's teams; `None` where none of them is a target.
+    pub(crate) fn team_marker(&self, org: &str, store: &Arc<dyn Store>, clock: &Clock) -> Option<TeamMarker> {
+        let is_its = |target: &&Target<'_>| target.file.github.as_ref().is_some_and(|teams| teams.org == org);
+        let targets: Vec<String> =
+            self.targets.values().filter(is_its).map(|target| target.file.name.clone()).collect();
+        (!targets.is_empty()).then(|| TeamMarker { targets, store: store.clone(), clock: clock.clone() })
     }
 
     /// What sweeps a directory.
@@ -141,7 +187,10 @@ impl Target<'_> {
 
     /// Holds the dialect to what the server says and does.
     pub(crate) async fn probe(&self) -> anyhow::Result<Vec<Finding>> {
-        Ok(self.scim.probe().await?)
+        match &self.side {
+            Side::Scim { reader, .. } => Ok(reader.probe().await?),
+            Side::Teams(teams) => Ok(teams.probe().await?),
+        }
     }
 
     /// A server that contradicts the configuration is not written to.
@@ -156,7 +205,7 @@ impl Target<'_> {
 
     /// How many days its token has left, where that is known.
     pub(crate) fn token_days(&self, clock: &Clock) -> Option<i64> {
-        let ends = self.file.scim.token_ends?.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp();
+        let ends = self.file.scim.as_ref()?.token_ends?.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp();
         Some((ends.as_second() - clock.now().seconds()).div_euclid(24 * 3600))
     }
 }
@@ -210,46 +259,89 @@ fn open_okta(config: &Config, file: &config::Okta, clock: &Clock, patient: bool)
     Okta::new(&file.url, &file.name, credential, file.reserve, clock, &settings).map_err(anyhow::Error::msg)
 }
 
-fn open_target<'a>(
+/// A target, opened.
+struct Opened {
+    reader: Arc<dyn TargetReader>,
+    writer: Arc<dyn TargetWriter>,
+    pace: WritePace,
+    side: Side,
+}
+
+async fn open_scim(
     config: &Config,
-    file: &'a config::Target,
+    file: &config::Target,
+    scim: &config::ScimFile,
     clock: &Clock,
     patient: bool,
-    sources: &HashMap<String, Arc<dyn Source>>,
-    mappings: &Arc<RwLock<Arc<Mappings>>>,
-) -> anyhow::Result<Target<'a>> {
+) -> anyhow::Result<Opened> {
     let what = format!("the token of {}", file.name);
-    let token = config.secret(&file.scim.token, &what)?;
-    let dialect = file.scim.dialect().map_err(anyhow::Error::msg)?;
+    let token = config.secret(&scim.token, &what)?;
+    let dialect = scim.dialect().map_err(anyhow::Error::msg)?;
     let budgets = Budgets::new(&file.name, 0);
+    let budget = file.budget.clone().unwrap_or_default();
     let settings = Settings {
-        concurrency: file.budget.concurrency.max(1),
-        rest_points: file.budget.points.max(5),
+        concurrency: budget.concurrency.max(1),
+        rest_points: budget.points.max(5),
         patient,
         ..Settings::default()
     };
-    let api = Api::new(&file.scim.url, &token, dialect, budgets.clone(), clock, settings);
+    let api = Api::new(&scim.url, &token, dialect, budgets.clone(), clock, settings);
     let api = api.map_err(anyhow::Error::msg)?;
-    let scim = Reader::new(api.clone());
-    let reader = ScimReader::new(scim.clone());
-    let writer = Arc::new(ScimWriter::new(Writer::new(api), &reader));
-    let reader: Arc<dyn TargetReader> = Arc::new(reader);
-    let every: Duration = file.budget.write_every.into();
-    Ok(Target {
-        file,
-        directory: Directory {
-            sources: sources.clone(),
-            target: reader,
-            name: file.name.clone(),
-            mappings: mappings.clone(),
-            pushed: Arc::default(),
-        },
-        limits: file.limits(),
+    let reader = Reader::new(api.clone());
+    let groups = match &scim.identity_store {
+        Some(store) => knowing(ScimReader::new(reader.clone()), store, clock).await?,
+        None => ScimReader::new(reader.clone()),
+    };
+    let every: Duration = budget.write_every.into();
+    Ok(Opened {
+        writer: Arc::new(ScimWriter::new(Writer::new(api), &groups)),
+        reader: Arc::new(groups),
         pace: WritePace::new(every),
-        group_limits: file.group_guard.limits(),
-        writer,
-        scim,
-        budgets,
+        side: Side::Scim { reader: Box::new(reader), budgets },
+    })
+}
+
+/// A reader that knows from the identity store who is in a group.
+#[cfg(feature = "aws")]
+async fn knowing(
+    groups: ScimReader,
+    store: &config::IdentityStore,
+    clock: &Clock,
+) -> anyhow::Result<ScimReader> {
+    use beadle_identity_store::IdentityStore;
+    let endpoint = store.endpoint.as_deref();
+    let memberships = IdentityStore::open(&store.id, &store.region, endpoint, clock.clone()).await;
+    Ok(groups.knowing(Arc::new(memberships)))
+}
+
+/// Which this build cannot do.
+#[cfg(not(feature = "aws"))]
+async fn knowing(_: ScimReader, store: &config::IdentityStore, _: &Clock) -> anyhow::Result<ScimReader> {
+    bail!("the identity store {} needs a Beadle built with `--features aws`", store.id)
+}
+
+fn open_teams(
+    config: &Config,
+    teams: &config::TeamsFile,
+    clock: &Clock,
+    opening: Opening<'_>,
+    ways: &Ways,
+) -> anyhow::Result<Opened> {
+    let org = config.orgs(Some(&teams.org))?[0];
+    let (api, pace) = ways.to(config, org, clock, opening)?;
+    let list = teams.users_from.as_ref().map(|path| config.base.join(path));
+    let listed = move || match &list {
+        Some(path) => config::users(path).map_err(|error| format!("{error:#}")),
+        None => Ok(BTreeMap::new()),
+    };
+    // Nothing of repositories is asked here.
+    let reader = beadle_github::Reader::new(api.clone(), beadle_github::Asks::default());
+    let reader = Arc::new(TeamReader::new(reader, teams.ways.clone(), Arc::new(listed)));
+    Ok(Opened {
+        writer: Arc::new(TeamWriter::new(beadle_github::Writer::new(api), reader.clone())),
+        reader: reader.clone(),
+        pace,
+        side: Side::Teams(reader),
     })
 }
 

@@ -1,7 +1,7 @@
 //! Puts the parts together as the configuration says.
 
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -33,32 +33,23 @@ pub(crate) struct Org<'a> {
     secrets: Secrets,
 }
 
-/// How an organisation is opened.
-#[derive(Clone, Copy)]
-pub(crate) struct Opening<'a> {
-    /// Keeps answers between runs.
-    pub(crate) store: Option<&'a Arc<dyn Store>>,
-    /// Waits for a used-up budget: for commands.
-    pub(crate) patient: bool,
-    /// Into how many parts the budget is divided, where processes cannot tell each other what they spend.
-    pub(crate) parts: u64,
-}
+/// The ways to organisations that are in use: whoever needs one shares its budget, and the turns of its bulk writes.
+#[derive(Default)]
+pub(crate) struct Ways(Mutex<HashMap<String, (Api, WritePace)>>);
 
-impl Default for Opening<'_> {
-    fn default() -> Self {
-        Self { store: None, patient: false, parts: 1 }
-    }
-}
-
-impl<'a> Org<'a> {
-    /// Reads its policy and secrets, and makes its way to GitHub. Nothing is asked of the network yet.
-    pub(crate) fn open(
+impl Ways {
+    /// The way to an organisation. Nothing is asked of the network yet.
+    pub(crate) fn to(
+        &self,
         config: &Config,
-        file: &'a crate::config::Org,
+        file: &crate::config::Org,
         clock: &Clock,
         opening: Opening<'_>,
-    ) -> anyhow::Result<Self> {
-        let policy = Policy::load(&config.base.join(&file.policy), &file.policy_repository)?;
+    ) -> anyhow::Result<(Api, WritePace)> {
+        let mut ways = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(way) = ways.get(&file.name) {
+            return Ok(way.clone());
+        }
         let what = format!("the credential of {}", file.name);
         let credential = match (&file.app, &file.token) {
             (Some(app), _) => {
@@ -86,21 +77,53 @@ impl<'a> Org<'a> {
             Some(store) => api.keeping(store.clone()),
             None => api,
         };
+        let every = file.budget.write_every() * u32::try_from(opening.parts).unwrap_or(u32::MAX);
+        let way = (api, WritePace::new(every));
+        ways.insert(file.name.clone(), way.clone());
+        Ok(way)
+    }
+}
+
+/// How an organisation is opened.
+#[derive(Clone, Copy)]
+pub(crate) struct Opening<'a> {
+    /// Keeps answers between runs.
+    pub(crate) store: Option<&'a Arc<dyn Store>>,
+    /// Waits for a used-up budget: for commands.
+    pub(crate) patient: bool,
+    /// Into how many parts the budget is divided, where processes cannot tell each other what they spend.
+    pub(crate) parts: u64,
+}
+
+impl Opening<'_> {
+    /// Of a command that needs no store.
+    pub(crate) const PATIENT: Self = Self { store: None, patient: true, parts: 1 };
+}
+
+impl Default for Opening<'_> {
+    fn default() -> Self {
+        Self { store: None, patient: false, parts: 1 }
+    }
+}
+
+impl<'a> Org<'a> {
+    /// Reads its policy and secrets, and makes its way to GitHub. Nothing is asked of the network yet.
+    pub(crate) fn open(
+        config: &Config,
+        file: &'a crate::config::Org,
+        clock: &Clock,
+        opening: Opening<'_>,
+        ways: &Ways,
+    ) -> anyhow::Result<Self> {
+        let policy = Policy::load(&config.base.join(&file.policy), &file.policy_repository)?;
+        let (api, pace) = ways.to(config, file, clock, opening)?;
         let reader = Reader::new(api.clone(), policy.asks());
         let mut secrets = Secrets::new();
         for (name, reference) in &file.secrets {
             let what = format!("the secret `{name}` of {}", file.name);
             secrets.insert(name.clone(), config.secret(reference, &what)?);
         }
-        let every = file.budget.write_every() * u32::try_from(opening.parts).unwrap_or(u32::MAX);
-        Ok(Self {
-            file,
-            policy: PolicyHandle::new(policy),
-            api,
-            reader,
-            pace: WritePace::new(every),
-            secrets,
-        })
+        Ok(Self { file, policy: PolicyHandle::new(policy), api, reader, pace, secrets })
     }
 
     /// What plans its repositories; with a store it remembers which file in repos/ belongs to which repository.
@@ -173,6 +196,7 @@ pub(crate) fn senders(config: &Config, known: &HashMap<&str, Known>) -> anyhow::
             secrets: secrets.collect::<anyhow::Result<_>>()?,
             known: known.get(org.name.as_str()).cloned().unwrap_or_default(),
             dispatches: dispatched(org),
+            keeps_teams: config.teams_of(&org.name).next().is_some(),
         });
     }
     Ok(senders)
@@ -225,6 +249,7 @@ pub(crate) struct Reconcilers {
     dispatches: ByInstance,
     groups: ByInstance,
     markers: ByInstance,
+    teams: ByInstance,
 }
 
 impl Reconcilers {
@@ -237,6 +262,7 @@ impl Reconcilers {
         Self {
             groups: ByInstance::new(&configured, clock),
             markers: ByInstance::new(&configured, clock),
+            teams: ByInstance::new(&configured, clock),
             repositories: ByInstance::new(&configured, clock),
             sweeps: ByInstance::new(&configured, clock),
             dispatches: ByInstance::new(&configured, clock),
@@ -254,6 +280,13 @@ impl Reconcilers {
     /// From now on this target's groups are worked on.
     pub(crate) fn add_target(&self, target: &Target<'_>, store: &Arc<dyn Store>, clock: &Clock) {
         self.groups.add(&target.file.name, Arc::new(target.reconciler(store, clock)));
+    }
+
+    /// From now on events of this organisation's teams are worked on.
+    pub(crate) fn add_teams(&self, org: &str, of: &Directories<'_>, store: &Arc<dyn Store>, clock: &Clock) {
+        if let Some(marker) = of.team_marker(org, store, clock) {
+            self.teams.add(org, Arc::new(marker));
+        }
     }
 
     /// From now on this directory's events and sweeps are worked on.
@@ -278,6 +311,7 @@ impl Reconcilers {
             (beadle_groups::mark::KIND, shared(&self.groups)),
             ("group", shared(&self.markers)),
             ("user", shared(&self.markers)),
+            ("team", shared(&self.teams)),
         ])
     }
 }

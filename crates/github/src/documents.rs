@@ -289,6 +289,89 @@ pub(crate) const TEAM_REPOSITORIES: &str = "query ($org: String!, $slug: String!
     }
 }";
 
+/// The names of an organisation's teams.
+pub(crate) const TEAM_NAMES: &str = "query ($org: String!, $after: String) {
+    organization(login: $org) {
+        teams(first: 100, after: $after, orderBy: {field: NAME, direction: ASC}) {
+            totalCount pageInfo { hasNextPage endCursor }
+            nodes { databaseId id slug name description childTeams(first: 1) { totalCount } }
+        }
+    }
+}";
+
+/// The teams that somebody is in.
+pub(crate) const TEAMS_OF: &str = "query ($org: String!, $login: String!, $after: String) {
+    organization(login: $org) {
+        teams(first: 100, after: $after, userLogins: [$login]) {
+            totalCount pageInfo { hasNextPage endCursor } nodes { databaseId }
+        }
+    }
+}";
+
+/// Everybody in an organisation.
+pub(crate) const MEMBERS: &str = "query ($org: String!, $after: String) {
+    organization(login: $org) {
+        membersWithRole(first: 100, after: $after) {
+            totalCount pageInfo { hasNextPage endCursor }
+            edges { role node { databaseId id login organizationVerifiedDomainEmails(login: $org) } }
+        }
+    }
+}";
+
+/// Who is linked to whom at the organisation's identity provider.
+pub(crate) const IDENTITIES: &str = "query ($org: String!, $after: String) {
+    organization(login: $org) {
+        samlIdentityProvider {
+            externalIdentities(first: 100, after: $after) {
+                totalCount pageInfo { hasNextPage endCursor }
+                nodes { samlIdentity { nameId username } scimIdentity { username } user { databaseId } }
+            }
+        }
+    }
+}";
+
+/// One team, and those who are in it themselves or are invited: GitHub's default counts those of the teams below it too.
+pub(crate) const TEAM: &str = "query ($org: String!, $slug: String!) {
+    organization(login: $org) {
+        team(slug: $slug) {
+            databaseId id slug name description childTeams(first: 1) { totalCount }
+            members(first: 100, membership: IMMEDIATE) {
+                totalCount pageInfo { hasNextPage endCursor } edges { role node { databaseId id login } }
+            }
+            invitations(first: 100) {
+                totalCount pageInfo { hasNextPage endCursor } nodes { invitee { databaseId id login } }
+            }
+        }
+    }
+}";
+
+/// Further members of a team.
+pub(crate) const TEAM_MEMBERS: &str = "query ($org: String!, $slug: String!, $after: String) {
+    organization(login: $org) {
+        team(slug: $slug) {
+            members(first: 100, after: $after, membership: IMMEDIATE) {
+                totalCount pageInfo { hasNextPage endCursor } edges { role node { databaseId id login } }
+            }
+        }
+    }
+}";
+
+/// Further people who are invited to a team.
+pub(crate) const TEAM_INVITATIONS: &str = "query ($org: String!, $slug: String!, $after: String) {
+    organization(login: $org) {
+        team(slug: $slug) {
+            invitations(first: 100, after: $after) {
+                totalCount pageInfo { hasNextPage endCursor } nodes { invitee { databaseId id login } }
+            }
+        }
+    }
+}";
+
+/// What a team and people are called now.
+pub(crate) const NAMES: &str = "query ($ids: [ID!]!) {
+    nodes(ids: $ids) { __typename ... on Team { databaseId slug } ... on User { databaseId login } }
+}";
+
 /// The mutations.
 pub(crate) const CREATE_RULE: &str = "mutation ($input: CreateBranchProtectionRuleInput!) {
     createBranchProtectionRule(input: $input) { branchProtectionRule { id } }

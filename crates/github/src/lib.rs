@@ -10,10 +10,12 @@ mod connection;
 mod documents;
 mod graphql;
 mod loader;
+mod members;
 mod properties;
 mod read;
 mod repository;
 mod rulesets;
+mod team;
 mod teams;
 mod write;
 
@@ -21,11 +23,13 @@ pub use api::{Api, Endpoint, segment};
 pub use auth::{Credential, CredentialError};
 pub use beadle_transport::Method;
 pub use loader::{Bulk, Loader};
+pub use members::{Identity, Member, Team, TeamMembers};
 pub use read::{Cursor, DeliveryRow, IndexRow, Page, Reader};
 pub use repository::{
     Actor, ActorKind, Allowances, Asks, Collaborator, Invitation, Label, Part, Permission, Repository, Rule,
     StatusCheck, Visibility,
 };
 pub use rulesets::Ruleset;
+pub use team::{NamedTeam, NewTeam};
 pub use teams::TeamPermission;
 pub use write::{Named, Writer};

@@ -126,6 +126,10 @@ impl Reader {
         nodes.insert(repository.id, repository.node_id.clone());
     }
 
+    pub(crate) fn api(&self) -> &Api {
+        &self.api
+    }
+
     /// The organisation's login.
     pub fn organisation(&self) -> &str {
         self.api.organisation()

@@ -32,6 +32,10 @@ impl Writer {
         Self { api }
     }
 
+    pub(crate) fn api(&self) -> &Api {
+        &self.api
+    }
+
     /// Looks up what the repository is called now. It must be the one that was planned for: same id, same owner.
     pub async fn named(&self, id: u64, node_id: &str) -> Result<Named, Failure> {
         let conflict = |text: String| Err(Failure::new(Class::Conflict, text));

@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use beadle_engine::budget::current_lane;
 use beadle_engine::worker::{Reconcile, Run};
 use beadle_engine::{Class, Clock, Failure, Key, Lane, Mark, Report, Store};
 
@@ -42,14 +43,40 @@ impl Reconcile for Marker {
         if let Some(failure) = broken {
             return Err(failure);
         }
-        Ok(Report {
-            subject: key.to_string(),
-            steps: Vec::new(),
-            unknowns: Vec::new(),
-            skipped: None,
-            failure: None,
-        })
+        Ok(marked(key))
     }
+}
+
+/// Reconciles `team` keys of an organisation: they mark the groups that its teams are.
+pub struct TeamMarker {
+    /// The targets that are teams of the organisation.
+    pub targets: Vec<String>,
+    /// Where keys are marked.
+    pub store: Arc<dyn Store>,
+    /// Time.
+    pub clock: Clock,
+}
+
+#[async_trait]
+impl Reconcile for TeamMarker {
+    async fn reconcile(&self, run: &Run) -> Result<Report, Failure> {
+        let key = &run.lease.key;
+        let mut marks = Vec::new();
+        for target in &self.targets {
+            let pairs = Pairs(Some(self.store.clone())).all(target).await?;
+            let its = pairs.into_iter().filter(|(_, pair)| pair.group == key.id());
+            // What we wrote ourselves comes in the lane of sweeps, and goes on in it.
+            marks.extend(its.map(|(slot, _)| Mark::new(Key::new(KIND, target, slot), current_lane())));
+        }
+        if !marks.is_empty() {
+            self.store.mark(marks, self.clock.now()).await?;
+        }
+        Ok(marked(key))
+    }
+}
+
+fn marked(key: &Key) -> Report {
+    Report { subject: key.to_string(), steps: Vec::new(), unknowns: Vec::new(), skipped: None, failure: None }
 }
 
 impl Marker {

@@ -12,7 +12,7 @@ use tokio::sync::Mutex;
 use crate::mapping::Slot;
 use crate::pairs::{Pair, Pairs};
 use crate::planner::{What, Write};
-use crate::targets::{Refused, TargetWriter};
+use crate::targets::{NewGroup, Refused, TargetWriter};
 
 /// Nobody is taken out because of what was read longer ago.
 const OLDEST: Duration = Duration::from_secs(120);
@@ -76,7 +76,14 @@ impl Session<Write> for Run {
         };
         match what {
             What::Create => {
-                let made = target.create(&facts.name, &facts.external_id).await?;
+                let made = target
+                    .create(&NewGroup {
+                        name: &facts.name,
+                        external_id: &facts.external_id,
+                        description: facts.description.as_deref(),
+                        parent: facts.parent.as_deref(),
+                    })
+                    .await?;
                 self.keep(&mut state, pair(made.id, made.name)).await
             }
             What::Adopt { group, name, replaces } => {
@@ -102,17 +109,22 @@ impl Session<Write> for Run {
                 known.from.clone_from(&facts.from);
                 self.keep(&mut state, known).await
             }
+            What::Describe => {
+                let known = ours(&state)?;
+                let description = facts.description.as_deref().unwrap_or_default();
+                target.describe(&known.group, &facts.external_id, description).await
+            }
             What::Provision(person) => {
                 let made = target.provision(person).await?;
                 state.made.insert(person.id.clone(), made.id);
                 Ok(())
             }
             What::Update { account, values } => target.update(account, values).await,
-            What::Add { accounts, people } => {
+            What::Add { accounts, people, role } => {
                 let mut known = ours(&state)?;
                 let made = people.iter().filter_map(|person| state.made.get(person));
                 let accounts: Vec<String> = accounts.iter().chain(made).cloned().collect();
-                let refused = target.add(&known.group, &accounts).await?;
+                let refused = target.add(&known.group, &accounts, *role).await?;
                 let before = known.sources.len();
                 known.sources.extend(facts.sources.iter().cloned());
                 known.sources.sort();

@@ -105,6 +105,9 @@ fn mapping(into: Option<&str>) -> Mapping {
         on_delete: OnDelete::Keep,
         adopt: false,
         protected: Vec::new(),
+        role: None,
+        parent: None,
+        description: None,
         asked: None,
     }
 }

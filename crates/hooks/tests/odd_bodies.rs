@@ -13,6 +13,7 @@ fn senders() -> Vec<Sender> {
         secrets,
         known: Known::default(),
         dispatches: Vec::new(),
+        keeps_teams: false,
     };
     vec![sender("acme", vec![secret("first"), secret("second")]), sender("umbrella", vec![secret("third")])]
 }

@@ -1,8 +1,11 @@
 //! Calls, and lists page by page.
 
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
 use beadle_engine::{Budgets, Clock, Resource};
 use beadle_transport::{Answer, Body, Client, Method, Request, Settings, TransportError};
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue, header};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
@@ -21,6 +24,8 @@ pub struct Api {
     client: Client,
     authorization: SecretString,
     dialect: Dialect,
+    /// The version of each group as it was read last, where the server shows one (RFC 7644, 3.14).
+    versions: Arc<Mutex<HashMap<String, String>>>,
 }
 
 /// RFC 7644, 3.4.2; RFC 9865, 2.
@@ -45,7 +50,24 @@ impl Api {
         settings: Settings,
     ) -> Result<Self, String> {
         let authorization = SecretString::from(format!("Bearer {}", bearer.expose_secret()));
-        Ok(Self { client: Client::new(base, budgets, clock.clone(), settings)?, authorization, dialect })
+        let client = Client::new(base, budgets, clock.clone(), settings)?;
+        Ok(Self { client, authorization, dialect, versions: Arc::default() })
+    }
+
+    /// The version of a group is this one now, or is not known.
+    pub(crate) fn is_version(&self, group: &str, version: Option<String>) {
+        let mut versions = self.versions.lock().unwrap_or_else(PoisonError::into_inner);
+        match version {
+            Some(version) => versions.insert(group.to_owned(), version),
+            None => versions.remove(group),
+        };
+    }
+
+    /// What a write to a group depends on: that it is as it was read.
+    pub(crate) fn as_read(&self, group: &str) -> HeaderMap {
+        let versions = self.versions.lock().unwrap_or_else(PoisonError::into_inner);
+        let version = versions.get(group).and_then(|version| HeaderValue::from_str(version).ok());
+        version.map(|version| (header::IF_MATCH, version)).into_iter().collect()
     }
 
     /// How it is talked to.
@@ -73,13 +95,23 @@ impl Api {
         path: &str,
         body: Option<&Value>,
     ) -> Result<Answer, TransportError> {
+        self.send_if(method, path, body, HeaderMap::new()).await
+    }
+
+    pub(crate) async fn send_if(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+        headers: HeaderMap,
+    ) -> Result<Answer, TransportError> {
         let request = Request {
             writes: method != Method::GET,
             method,
             path: path.to_owned(),
             accept: "application/scim+json, application/json",
             authorization: Some(self.authorization.clone()),
-            headers: HeaderMap::new(),
+            headers,
             body: body.map(Body::scim),
             resource: Resource::Core,
             counted: true,

@@ -21,6 +21,8 @@ pub struct Group {
     pub external_id: Option<String>,
     /// The ids of its members, where the server shows them; each once.
     pub members: Vec<String>,
+    /// Which of its versions this is, where the server tells them apart.
+    pub(crate) version: Option<String>,
 }
 
 impl<'de> Deserialize<'de> for Group {
@@ -32,6 +34,12 @@ impl<'de> Deserialize<'de> for Group {
             display_name: String,
             external_id: Option<String>,
             members: Option<Vec<Member>>,
+            #[serde(default)]
+            meta: Meta,
+        }
+        #[derive(Default, Deserialize)]
+        struct Meta {
+            version: Option<String>,
         }
         let shape = Shape::deserialize(from)?;
         let mut members: Vec<String> = shape
@@ -49,6 +57,7 @@ impl<'de> Deserialize<'de> for Group {
             name: shape.display_name,
             external_id: shape.external_id.filter(|id| !id.is_empty()),
             members,
+            version: shape.meta.version,
         })
     }
 }

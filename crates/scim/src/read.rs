@@ -32,7 +32,9 @@ impl Reader {
 
     /// One group; `None` where there is none.
     pub async fn group(&self, id: &str) -> Result<Option<Group>, Failure> {
-        found(self.api.get(&format!("Groups/{}", encoded(id))).await)
+        let group = found(self.api.get(&format!("Groups/{}", encoded(id))).await)?;
+        self.api.is_version(id, group.as_ref().and_then(|group| group.version.clone()));
+        Ok(group)
     }
 
     /// The group of this name; names are unique, and compared without case.

@@ -155,13 +155,21 @@ impl Writer {
         let is_fresh = self.fresh.lock().unwrap_or_else(PoisonError::into_inner).contains(id);
         let mut waits = if is_fresh { PATIENCE.iter() } else { [].iter() };
         loop {
-            match self.api.send(Method::PATCH, &path, Some(&body)).await {
+            match self.api.send_if(Method::PATCH, &path, Some(&body), self.api.as_read(id)).await {
                 Err(error) if error.status() == Some(404) => match waits.next() {
                     Some(wait) => self.api.clock().sleep(*wait).await,
                     None => return Err(error),
                 },
-                // 200 with the resource, or 204.
-                result => return result.map(|_| ()),
+                // 200 with the resource, or 204; with its version after this, or without.
+                Ok(answer) => {
+                    let version = answer.headers.get("etag").and_then(|tag| tag.to_str().ok());
+                    self.api.is_version(id, version.map(str::to_owned));
+                    return Ok(());
+                }
+                Err(error) => {
+                    self.api.is_version(id, None);
+                    return Err(error);
+                }
             }
         }
     }

@@ -8,12 +8,12 @@ use serde_json::json;
 use crate::commands::{FINE, operator};
 use crate::config::Config;
 use crate::printer::Printer;
-use crate::wiring::{self, Opening, Org};
+use crate::wiring::{self, Opening, Org, Ways};
 
 pub(crate) async fn run(config: &Config, repository: &str, printer: &Printer) -> anyhow::Result<u8> {
     let clock = Clock::system();
     let (owner, name) = repository.split_once('/').context("say the repository as OWNER/NAME")?;
-    let org = Org::open(config, config.orgs(Some(owner))?[0], &clock, Opening::default())?;
+    let org = Org::open(config, config.orgs(Some(owner))?[0], &clock, Opening::default(), &Ways::default())?;
     let policy = org.policy.current();
     let layer =
         policy.file_of(name).with_context(|| format!("the policy has no file in repos/ for {name}"))?;

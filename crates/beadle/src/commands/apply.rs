@@ -20,7 +20,7 @@ use crate::directory::{Directories, Target};
 use crate::printer::{Printer, Tone};
 use crate::render::{self, WholePlan};
 use crate::sharing::Shared;
-use crate::wiring::{self, Opening, Org};
+use crate::wiring::{self, Opening, Org, Ways};
 
 /// What a write takes of a minute's points.
 ///
@@ -70,10 +70,11 @@ async fn all(
 ) -> anyhow::Result<u8> {
     let mut tally = Tally::default();
     let selection = &args.selection;
+    let opening = Opening { store: Some(store), patient: true, parts: 1 };
+    let ways = Ways::default();
     if selection.repositories() {
         for file in config.orgs(selection.org.as_deref())? {
-            let org =
-                Org::open(config, file, clock, Opening { store: Some(store), patient: true, parts: 1 })?;
+            let org = Org::open(config, file, clock, opening, &ways)?;
             shared.extend(Shared::where_stored(&org, Some(store)).await);
             let (shown, plans) = plan(&org, selection, Some(store), printer).await?;
             let say = || announce(&org, &plans, printer);
@@ -84,7 +85,7 @@ async fn all(
         }
     }
     if selection.groups() {
-        let directories = Directories::open(config, clock, true)?;
+        let directories = Directories::open(config, clock, opening, &ways).await?;
         for target in directories.wanted(selection.target.as_deref())? {
             let (shown, plans) = plan_groups(target, selection, Some(store), clock, printer).await?;
             let hand = Hand::of_target(target, store, clock, printer);

@@ -8,6 +8,7 @@ use crate::commands::{FAILED, FINE};
 use crate::config::Config;
 use crate::directory::{Directories, Target};
 use crate::printer::{Printer, Tone};
+use crate::wiring::{Opening, Ways};
 
 /// From so many days before its end on a token is warned of.
 const DAYS: i64 = 30;
@@ -20,7 +21,7 @@ struct Probe<'a> {
 
 pub(crate) async fn probe(config: &Config, printer: &Printer) -> anyhow::Result<u8> {
     let clock = Clock::system();
-    let directories = Directories::open(config, &clock, true)?;
+    let directories = Directories::open(config, &clock, Opening::PATIENT, &Ways::default()).await?;
     let mut probe = Probe { printer, clock, failed: false };
     for (file, okta) in &directories.okta {
         printer.line(printer.paint(Tone::Heading, format!("{} ({})", file.name, file.url)));
@@ -28,8 +29,7 @@ pub(crate) async fn probe(config: &Config, printer: &Printer) -> anyhow::Result<
         probe.pushes(okta, &file.push_apps).await;
     }
     for target in directories.targets.values() {
-        printer
-            .line(printer.paint(Tone::Heading, format!("{} ({})", target.file.name, target.file.scim.url)));
+        printer.line(printer.paint(Tone::Heading, format!("{} ({})", target.file.name, target.file.place())));
         probe.target(target).await;
     }
     Ok(if probe.failed { FAILED } else { FINE })
@@ -136,6 +136,7 @@ impl Probe<'_> {
             Some(days) if days <= 0 => self.wrong("its token has ended (token_ends)"),
             Some(days) if days <= DAYS => self.wrong(format!("its token ends in {days} days; make another")),
             Some(days) => self.fine(format!("its token has {days} days left")),
+            None if target.file.scim.is_none() => {}
             None => self.unknown("when its token ends; say token_ends"),
         }
     }

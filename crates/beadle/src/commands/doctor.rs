@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::commands::{FAILED, FINE};
 use crate::config::Config;
 use crate::printer::{Printer, Tone};
-use crate::wiring::{self, Opening, Org};
+use crate::wiring::{self, Opening, Org, Ways};
 
 /// What each section of a policy needs of the App: permission and level.
 const PERMISSIONS: &[(&str, &str, &str)] = &[
@@ -31,6 +31,9 @@ const PERMISSIONS: &[(&str, &str, &str)] = &[
 ];
 /// What a dispatch needs.
 const DISPATCH: (&str, &str) = ("actions", "write");
+/// What a target of teams needs, and the event beside those of repositories.
+const TEAMS: (&str, &str) = ("members", "write");
+const TEAMS_EVENT: &str = "membership";
 /// The events without which drift waits for a sweep.
 const EVENTS: &[&str] = &[
     "repository",
@@ -83,11 +86,11 @@ pub(crate) async fn run(config: &Config, printer: &Printer) -> anyhow::Result<u8
     let mut doctor = Doctor { printer, found: false };
     doctor.judge(store(config).await);
     for file in &config.file.org {
-        match Org::open(config, file, &clock, Opening::default()) {
+        match Org::open(config, file, &clock, Opening::default(), &Ways::default()) {
             Ok(org) => {
                 let generation = &org.policy.current().generation;
                 doctor.fine(&format!("{}: policy {generation} is accepted, mode {}", file.name, file.mode));
-                github(&mut doctor, &org).await;
+                github(&mut doctor, &org, config.teams_of(&file.name).next().is_some()).await;
             }
             Err(error) => doctor.wrong(&format!("{}: {error:#}", file.name)),
         }
@@ -119,7 +122,7 @@ async fn store(config: &Config) -> anyhow::Result<String> {
     Ok(format!("the store {} takes writes", config.database().display()))
 }
 
-async fn github(doctor: &mut Doctor<'_>, org: &Org<'_>) {
+async fn github(doctor: &mut Doctor<'_>, org: &Org<'_>, keeps_teams: bool) {
     let name = &org.file.name;
     match org.reader.organisation_and_clock().await {
         Ok((_, Some(ahead))) if ahead.abs() > SKEW => {
@@ -132,7 +135,7 @@ async fn github(doctor: &mut Doctor<'_>, org: &Org<'_>) {
         }
     }
     match org.reader.app().await {
-        Ok(Some(installation)) => app(doctor, org, &installation),
+        Ok(Some(installation)) => app(doctor, org, &installation, keeps_teams),
         Ok(None) => {
             doctor.note(&format!("{name}: a token is used; its permissions and events cannot be read"));
         }
@@ -140,7 +143,7 @@ async fn github(doctor: &mut Doctor<'_>, org: &Org<'_>) {
     }
 }
 
-fn app(doctor: &mut Doctor<'_>, org: &Org<'_>, installation: &Value) {
+fn app(doctor: &mut Doctor<'_>, org: &Org<'_>, installation: &Value, keeps_teams: bool) {
     let name = &org.file.name;
     let policy = org.policy.current();
     let sections = policy.sections();
@@ -152,7 +155,8 @@ fn app(doctor: &mut Doctor<'_>, org: &Org<'_>, installation: &Value) {
     };
     let needs = PERMISSIONS.iter().copied().filter(|(section, ..)| sections.contains(section));
     let dispatch = (!org.file.dispatch.is_empty()).then_some(("dispatch", DISPATCH.0, DISPATCH.1));
-    for (aspect, permission, needed) in needs.chain(dispatch) {
+    let teams = keeps_teams.then_some(("groups", TEAMS.0, TEAMS.1));
+    for (aspect, permission, needed) in needs.chain(dispatch).chain(teams) {
         let has = installation["permissions"][permission].as_str().unwrap_or("none");
         if level(has) >= level(needed) {
             doctor.fine(&format!("{name}: {aspect}: the App has {permission}: {has}"));
@@ -161,7 +165,8 @@ fn app(doctor: &mut Doctor<'_>, org: &Org<'_>, installation: &Value) {
         }
     }
     let events = installation["events"].as_array().cloned().unwrap_or_default();
-    let missing: Vec<&str> = EVENTS.iter().copied().filter(|event| !events.contains(&json!(event))).collect();
+    let wanted = EVENTS.iter().copied().chain(keeps_teams.then_some(TEAMS_EVENT));
+    let missing: Vec<&str> = wanted.filter(|event| !events.contains(&json!(event))).collect();
     if missing.is_empty() {
         doctor.fine(&format!("{name}: the App is subscribed to every event that helps"));
     } else {

@@ -11,7 +11,7 @@ use crate::commands::FINE;
 use crate::config::Config;
 use crate::directory::Directories;
 use crate::printer::{Printer, Tone};
-use crate::wiring::{self, Opening, Org};
+use crate::wiring::{self, Opening, Org, Ways};
 
 pub(crate) async fn run(config: &Config, args: &ExplainArgs, printer: &Printer) -> anyhow::Result<u8> {
     let clock = Clock::system();
@@ -23,7 +23,7 @@ pub(crate) async fn run(config: &Config, args: &ExplainArgs, printer: &Printer) 
     let store: Option<std::sync::Arc<dyn Store>> =
         config.database().exists().then(|| wiring::store(config)).transpose()?;
     let opening = Opening { store: store.as_ref(), patient: true, parts: 1 };
-    let org = Org::open(config, config.orgs(Some(owner))?[0], &clock, opening)?;
+    let org = Org::open(config, config.orgs(Some(owner))?[0], &clock, opening, &Ways::default())?;
     let explained = org.planner(store.as_ref()).explain(name, args.key.as_deref().unwrap_or("")).await?;
     let explained = explained.with_context(|| format!("there is no repository {repository}"))?;
     if args.json {
@@ -43,7 +43,8 @@ async fn group(
     printer: &Printer,
 ) -> anyhow::Result<u8> {
     let store = config.database().exists().then(|| wiring::store(config)).transpose()?;
-    let directories = Directories::open(config, clock, true)?;
+    let opening = Opening { store: store.as_ref(), patient: true, parts: 1 };
+    let directories = Directories::open(config, clock, opening, &Ways::default()).await?;
     let mut any = false;
     for target in directories.targets.values() {
         let planner = target.planner(store.as_ref(), clock);

@@ -11,7 +11,7 @@ use crate::cli::Scope;
 use crate::commands::{FAILED, FINE, operator};
 use crate::config::Config;
 use crate::printer::Printer;
-use crate::wiring::{self, Opening, Org};
+use crate::wiring::{self, Opening, Org, Ways};
 
 /// A pause that is forgotten ends.
 const LONGEST: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -91,7 +91,7 @@ async fn resolve(config: &Config, scope: &Scope, clock: &Clock) -> anyhow::Resul
     };
     let (owner, name) = repository.split_once('/').context("say --repo OWNER/NAME")?;
     let orgs = config.orgs(Some(owner))?;
-    let org = Org::open(config, orgs[0], clock, Opening::default())?;
+    let org = Org::open(config, orgs[0], clock, Opening::default(), &Ways::default())?;
     let index = org.reader.index().await?;
     let row = index.iter().find(|row| row.name.eq_ignore_ascii_case(name));
     let row = row.with_context(|| format!("there is no repository {repository}"))?;

@@ -17,7 +17,7 @@ use crate::printer::Printer;
 use crate::progress::Progress;
 use crate::render::{self, Half, WholePlan};
 use crate::sharing::Shared;
-use crate::wiring::{self, Opening, Org};
+use crate::wiring::{self, Opening, Org, Ways};
 
 /// Groups planned at once.
 const AT_ONCE: usize = 8;
@@ -29,11 +29,12 @@ pub(crate) async fn run(config: &Config, args: &PlanArgs, printer: &Printer) -> 
     let selection = &args.selection;
     // Without a store the shards cannot tell each other what they spend.
     let parts = if store.is_none() { selection.shard.of() } else { 1 };
+    let opening = Opening { store: store.as_ref(), patient: true, parts };
+    let ways = Ways::default();
     let mut plans = Vec::new();
     if selection.repositories() {
         for file in config.orgs(selection.org.as_deref())? {
-            let opening = Opening { store: store.as_ref(), patient: true, parts };
-            let org = Org::open(config, file, &clock, opening)?;
+            let org = Org::open(config, file, &clock, opening, &ways)?;
             let shared = Shared::where_stored(&org, store.as_ref()).await;
             let planned = plan(&org, selection, store.as_ref(), printer).await;
             Shared::end_all(shared).await;
@@ -41,7 +42,7 @@ pub(crate) async fn run(config: &Config, args: &PlanArgs, printer: &Printer) -> 
         }
     }
     if selection.groups() {
-        let directories = Directories::open(config, &clock, true)?;
+        let directories = Directories::open(config, &clock, opening, &ways).await?;
         for target in directories.wanted(selection.target.as_deref())? {
             plans.push(plan_groups(target, selection, store.as_ref(), &clock, printer).await?.0);
         }

@@ -23,7 +23,7 @@ use crate::directory::Directories;
 use crate::printer::{Printer, Tone};
 use crate::render::{self, Half, WholePlan};
 use crate::sharing::Shared;
-use crate::wiring::{self, Opening, Org};
+use crate::wiring::{self, Opening, Org, Ways};
 
 /// A listing that comes back short is read again so often.
 const TRIES: u32 = 3;
@@ -44,11 +44,12 @@ async fn sweep(config: &Config, args: &SweepArgs, printer: &Printer) -> anyhow::
     };
     let selection = &args.selection;
     let parts = if args.without_store { selection.shard.of() } else { 1 };
+    let opening = Opening { store: Some(&store), patient: true, parts };
+    let ways = Ways::default();
     let mut code = FINE;
     if selection.repositories() {
         for file in config.orgs(selection.org.as_deref())? {
-            let opening = Opening { store: Some(&store), patient: true, parts };
-            let org = Org::open(config, file, &clock, opening)?;
+            let org = Org::open(config, file, &clock, opening, &ways)?;
             let shared = Shared::where_stored(&org, Some(&store)).await;
             let swept = one(&org, args, &store, &clock, printer).await;
             Shared::end_all(shared).await;
@@ -56,7 +57,7 @@ async fn sweep(config: &Config, args: &SweepArgs, printer: &Printer) -> anyhow::
         }
     }
     if selection.groups() {
-        let directories = Directories::open(config, &clock, true)?;
+        let directories = Directories::open(config, &clock, opening, &ways).await?;
         for target in directories.wanted(selection.target.as_deref())? {
             let (shown, plans) = plan_groups(target, selection, Some(&store), &clock, printer).await?;
             let hand = Hand::of_target(target, &store, &clock, printer);

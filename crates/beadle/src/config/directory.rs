@@ -1,15 +1,16 @@
 //! The file's other half: directories, targets, and which groups go from one to the other.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use beadle_engine::{Asked, Limits, Mode};
 use beadle_groups::mapping::{
-    Case, Naming, OnDelete, OnMissingGroup, OnMissingUser, OnRename, Pattern, Users, replacements,
+    Case, Naming, OnDelete, OnMissingGroup, OnMissingUser, OnRename, Pattern, Role, Users, replacements,
 };
+use beadle_groups::targets::Match;
 use beadle_groups::{GroupLimits, Mapping};
 use beadle_okta::Status;
 use beadle_repositories::policy::nearest;
@@ -17,7 +18,7 @@ use beadle_scim::{Dialect, Members, Paging, Removal};
 use beadle_secrets::Reference;
 use serde::Deserialize;
 
-use super::file::{File, GuardFile, Schedule, Span, parse};
+use super::file::{File, GuardFile, OrgFile, Schedule, Span, parse};
 
 /// What Beadle asks of Okta.
 pub(crate) const SCOPES: [&str; 3] = ["okta.groups.read", "okta.users.read", "okta.logs.read"];
@@ -110,24 +111,72 @@ fn concurrency() -> usize {
     10
 }
 
-/// Where groups are made so.
+/// Where groups are made so: a SCIM 2.0 server, or an organisation's teams.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct TargetFile {
     pub(crate) name: String,
-    pub(crate) scim: ScimFile,
+    pub(crate) scim: Option<ScimFile>,
+    pub(crate) github: Option<TeamsFile>,
     #[serde(default)]
     pub(crate) guard: GuardFile,
     #[serde(default)]
     pub(crate) group_guard: GroupGuardFile,
-    #[serde(default)]
-    pub(crate) budget: TargetBudgetFile,
+    /// Of a SCIM server; an organisation has its own.
+    pub(crate) budget: Option<TargetBudgetFile>,
 }
 
 impl TargetFile {
     pub(crate) fn limits(&self) -> Limits {
         self.guard.limits()
     }
+
+    /// Where it is, for people.
+    pub(crate) fn place(&self) -> String {
+        match (&self.scim, &self.github) {
+            (Some(scim), _) => scim.url.clone(),
+            (None, Some(teams)) => format!("teams of {}", teams.org),
+            (None, None) => String::new(),
+        }
+    }
+}
+
+/// Teams of an organisation that the file names.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TeamsFile {
+    /// The organisation, whose credential and budget are used.
+    pub(crate) org: String,
+    /// How a person's account is found, the surest way first.
+    #[serde(rename = "match")]
+    pub(crate) ways: Vec<Match>,
+    /// A file of `"login, address or id at the directory" = "login at GitHub"`.
+    pub(crate) users_from: Option<PathBuf>,
+}
+
+impl TeamsFile {
+    fn check(&self, orgs: &[OrgFile]) -> Result<(), String> {
+        if !orgs.iter().any(|org| org.name == self.org) {
+            let near = nearest(&self.org, orgs.iter().map(|org| org.name.as_str()));
+            let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+            return Err(format!("there is no [[org]] `{}`{hint}", self.org));
+        }
+        if self.ways.is_empty() {
+            return Err("match is empty; say \"saml\", \"mail\" or \"file\"".into());
+        }
+        match (self.ways.contains(&Match::File), &self.users_from) {
+            (true, None) => Err("match names \"file\"; say which in users_from".into()),
+            (false, Some(_)) => Err("users_from is for match = [\"file\"], which is not said".into()),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Logins at GitHub by login, address or id at the directory.
+pub(crate) fn users(path: &Path) -> anyhow::Result<BTreeMap<String, String>> {
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("cannot read {} (users_from)", path.display()))?;
+    parse(path, &text)
 }
 
 /// A SCIM 2.0 server.
@@ -145,6 +194,19 @@ pub(crate) struct ScimFile {
     attributes: Option<bool>,
     /// The last day of the token, as `2027-03-01`.
     pub(crate) token_ends: Option<jiff::civil::Date>,
+    /// Where it is read who is in a group, in place of SCIM.
+    pub(crate) identity_store: Option<IdentityStoreFile>,
+}
+
+/// AWS' identity store behind the SCIM server.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct IdentityStoreFile {
+    /// Such as `d-1234567890`.
+    pub(crate) id: String,
+    pub(crate) region: String,
+    /// Another place than AWS'.
+    pub(crate) endpoint: Option<String>,
 }
 
 impl ScimFile {
@@ -188,7 +250,7 @@ impl GroupGuardFile {
     }
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct TargetBudgetFile {
     /// Requests at once.
@@ -238,6 +300,9 @@ pub(crate) struct GroupsFile {
     adopt: bool,
     #[serde(default)]
     protected: Vec<String>,
+    role: Option<Role>,
+    parent: Option<String>,
+    description: Option<String>,
 }
 
 impl GroupsFile {
@@ -245,6 +310,29 @@ impl GroupsFile {
     fn line(&self, text: &str) -> u32 {
         let before = &text[..self.source.span().start.min(text.len())];
         u32::try_from(before.matches('\n').count() + 1).unwrap_or(u32::MAX)
+    }
+
+    /// What one kind of target has and another has not.
+    fn check(&self, is_teams: bool) -> Result<(), String> {
+        if is_teams {
+            let provisions = self.users == Users::Provision;
+            return if provisions {
+                Err("users = \"provision\" makes no accounts at GitHub: they are people's own; invite them there".into())
+            } else {
+                Ok(())
+            };
+        }
+        let keys = [
+            ("role", self.role.is_some()),
+            ("parent", self.parent.is_some()),
+            ("description", self.description.is_some()),
+        ];
+        match keys.into_iter().find(|(_, is_said)| *is_said) {
+            Some((key, _)) => {
+                Err(format!("`{key}` is for teams of GitHub; a group of a SCIM server has none"))
+            }
+            None => Ok(()),
+        }
     }
 
     fn mapping(&self, file: &Arc<str>, text: &str) -> anyhow::Result<Mapping> {
@@ -273,6 +361,9 @@ impl GroupsFile {
             on_delete: self.on_delete,
             adopt: self.adopt,
             protected: patterns(&self.protected)?,
+            role: self.role,
+            parent: self.parent.clone(),
+            description: self.description.clone(),
             asked: Some(Asked { file: file.clone(), line: self.line(text) }),
         })
     }
@@ -325,6 +416,8 @@ pub(super) fn mappings(
         if groups.into.as_deref() == Some("") {
             bail!("{}: `into` is empty", place());
         }
+        let is_teams = file.target.iter().any(|one| one.name == groups.target && one.github.is_some());
+        groups.check(is_teams).map_err(|why| anyhow::anyhow!("{}: {why}", place()))?;
         all.push(groups.mapping(&short, text).with_context(place)?);
     }
     Ok(all)
@@ -387,8 +480,27 @@ pub(super) fn validate(file: &File, path: &str) -> anyhow::Result<()> {
     }
     for target in &file.target {
         let what = format!("target {}", target.name);
-        target.scim.dialect().map_err(|why| anyhow::anyhow!("{path}: {what}: {why}"))?;
-        references(what.clone(), vec![&target.scim.token])?;
+        let wrong = |why: String| anyhow::anyhow!("{path}: {what}: {why}");
+        match (&target.scim, &target.github) {
+            (Some(scim), None) => {
+                scim.dialect().map_err(wrong)?;
+                if scim.identity_store.is_some() && cfg!(not(feature = "aws")) {
+                    return Err(wrong("identity_store needs a Beadle built with `--features aws`".into()));
+                }
+                references(what.clone(), vec![&scim.token])?;
+            }
+            (None, Some(teams)) => {
+                teams.check(&file.org).map_err(wrong)?;
+                if target.budget.is_some() {
+                    return Err(wrong(format!(
+                        "its budget is that of [[org]] {}; leave `budget` out",
+                        teams.org
+                    )));
+                }
+            }
+            (None, None) => return Err(wrong("give `scim` or `github`".into())),
+            (Some(_), Some(_)) => return Err(wrong("give `scim` or `github`, not both".into())),
+        }
         if target.group_guard.percent > 100 {
             bail!("{path}: {what}: group_guard.percent is at most 100");
         }

@@ -15,7 +15,10 @@ use beadle_repositories::Modes;
 use beadle_repositories::policy::nearest;
 use beadle_secrets::{Reference, SecretString};
 
-pub(crate) use directory::{OktaFile as Okta, PUSH_SCOPE, SCOPES, TargetFile as Target};
+pub(crate) use directory::{
+    IdentityStoreFile as IdentityStore, OktaFile as Okta, PUSH_SCOPE, SCOPES, ScimFile, TargetFile as Target,
+    TeamsFile, users,
+};
 pub(crate) use example::EXAMPLE;
 pub(crate) use file::{DispatchFile as Dispatch, File, OrgFile as Org, RetentionFile, Span};
 
@@ -45,6 +48,10 @@ impl Config {
         let own = directory::mappings(&file, &file.groups, path, &text)?;
         let mut config = Self { base: base.to_owned(), file, own, mappings: Mappings::default() };
         config.mappings = config.read_mappings()?;
+        for list in config.file.target.iter().filter_map(|target| target.github.as_ref()?.users_from.as_ref())
+        {
+            users(&config.base.join(list))?;
+        }
         config.validate(path)?;
         Ok(config)
     }
@@ -169,6 +176,12 @@ impl Config {
             bail!("the configuration has no organisation `{wanted}`{hint}");
         }
         Ok(found)
+    }
+
+    /// The targets that are teams of an organisation.
+    pub(crate) fn teams_of(&self, org: &str) -> impl Iterator<Item = &Target> {
+        let is_its = move |target: &&Target| target.github.as_ref().is_some_and(|teams| teams.org == org);
+        self.file.target.iter().filter(is_its)
     }
 
     /// The value of a secret.

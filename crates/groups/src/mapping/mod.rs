@@ -96,6 +96,27 @@ pub enum OnDelete {
     Delete,
 }
 
+/// What somebody is in a group, where the target has a difference.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// One of many.
+    #[default]
+    Member,
+    /// One who may change it.
+    Maintainer,
+}
+
+impl Role {
+    /// As it is printed.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Member => "member",
+            Self::Maintainer => "maintainer",
+        }
+    }
+}
+
 /// One mapping.
 #[derive(Clone, Debug, Serialize)]
 pub struct Mapping {
@@ -127,6 +148,12 @@ pub struct Mapping {
     pub adopt: bool,
     /// Groups that few may leave at once, however large they are.
     pub protected: Vec<Pattern>,
+    /// What its people are at the target. Where no mapping of a group says it, roles are left as they are.
+    pub role: Option<Role>,
+    /// The group above those that are made, as the target names it.
+    pub parent: Option<String>,
+    /// What the groups are to say about themselves; `{group}` is the source's name.
+    pub description: Option<String>,
     /// The line that says so.
     #[serde(skip)]
     pub asked: Option<Asked>,
@@ -259,6 +286,9 @@ mod tests {
             on_delete: OnDelete::default(),
             adopt: false,
             protected: Vec::new(),
+            role: None,
+            parent: None,
+            description: None,
             asked: None,
         }
     }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::compare::Difference;
 use super::{Desired, GroupPlanner, MEMBERS, Seen, USERS, What, Write};
-use crate::mapping::Mapping;
+use crate::mapping::Role;
 use crate::targets::Account;
 
 /// What is about a user is no matter of the group's members.
@@ -78,21 +78,45 @@ impl GroupPlanner {
             plan.changes.push(of_user(change(&what, fields, Vec::new(), write)));
         }
         let at_once = self.directory.target.changes_at_once().max(1);
-        for part in difference.come.chunks(at_once) {
-            let fields = part.iter().map(|(person, _)| member(&person.login, Risk::Adds)).collect();
-            let accounts = part.iter().map(|(_, account)| account.id.clone()).collect();
-            plan.changes.push(change(
-                "add",
-                fields,
-                first.clone(),
-                What::Add { accounts, people: Vec::new() },
-            ));
+        for role in [Role::Member, Role::Maintainer] {
+            let come: Vec<_> =
+                difference.come.iter().filter(|(person, _)| desired.role(&person.id) == role).collect();
+            for part in come.chunks(at_once) {
+                let fields = part.iter().map(|(person, _)| member(&person.login, Risk::Adds)).collect();
+                let accounts = part.iter().map(|(_, account)| account.id.clone()).collect();
+                let write = What::Add { accounts, people: Vec::new(), role };
+                let what = if role == Role::Member { "add" } else { "add as maintainers" };
+                plan.changes.push(change(what, fields, first.clone(), write));
+            }
         }
         for (part, before) in difference.provision.chunks(at_once).zip(made.chunks(at_once)) {
             let fields = part.iter().map(|person| member(&person.login, Risk::Adds)).collect();
             let people = part.iter().map(|person| person.id.clone()).collect();
             let after = first.iter().chain(before).copied().collect();
-            plan.changes.push(change("add", fields, after, What::Add { accounts: Vec::new(), people }));
+            plan.changes.push(change(
+                "add",
+                fields,
+                after,
+                What::Add { accounts: Vec::new(), people, role: Role::Member },
+            ));
+        }
+        // Who may do more before who may do less.
+        for (role, risk) in [(Role::Maintainer, Risk::Exposes), (Role::Member, Risk::Removes)] {
+            let others: Vec<_> = difference.roles.iter().filter(|(_, wanted)| *wanted == role).collect();
+            let any = desired.people.keys().any(|person| desired.role(person) == Role::Maintainer);
+            for part in others.chunks(at_once) {
+                let field = |account: &Account| {
+                    let before = account.role.unwrap_or_default().as_str();
+                    value(account.label(), &json!(before), &json!(role.as_str()), risk)
+                };
+                let fields = part.iter().map(|(account, _)| field(account)).collect();
+                let accounts = part.iter().map(|(account, _)| account.id.clone()).collect();
+                let write = What::Add { accounts, people: Vec::new(), role };
+                let mut change = change("change roles", fields, first.clone(), write);
+                change.stop = (role == Role::Member && !any)
+                    .then(|| "the sources name no maintainer any more, and all would be members only".into());
+                plan.changes.push(change);
+            }
         }
         let (leaving, members) = (difference.go.len(), seen.members.len());
         let listed = desired.listed.iter().map(|(.., listed)| listed).sum();
@@ -103,7 +127,7 @@ impl GroupPlanner {
             _ => self.limits.stops(leaving, members, listed, desired.is_protected),
         };
         let (sure, rest) = match &stop {
-            Some(_) => self.confirmed(desired.mapping, difference.go).await?,
+            Some(_) => self.confirmed(desired, difference.go).await?,
             None => (difference.go, Vec::new()),
         };
         // Which groups it is made of is settled by those removals only that say so.
@@ -125,14 +149,14 @@ impl GroupPlanner {
     /// many as the ceiling allows. And the others.
     async fn confirmed(
         &self,
-        mapping: &Mapping,
+        desired: &Desired<'_>,
         go: Vec<Account>,
     ) -> Result<(Vec<Account>, Vec<Account>), Failure> {
-        let source = self.directory.source(&mapping.source)?;
+        let source = self.directory.source(&desired.mapping.source)?;
         let (mut sure, mut rest) = (Vec::new(), Vec::new());
         let mut asked = 0;
         for account in go {
-            let person = match &account.person {
+            let person = match account.person.as_ref().or(account.known_as.first()) {
                 // Beyond the ceiling nobody is asked about.
                 Some(person) if sure.len() < self.limits.leavers && asked < self.limits.leavers * 5 => {
                     asked += 1;

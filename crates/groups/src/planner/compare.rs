@@ -6,7 +6,7 @@ use beadle_engine::{Class, Failure, Plan, Unknown};
 use serde_json::Value;
 
 use super::{Desired, GroupPlanner, MEMBERS, Seen, Write, unknown};
-use crate::mapping::{OnMissingUser, Users};
+use crate::mapping::{OnMissingUser, Role, Users};
 use crate::sources::Person;
 use crate::targets::{Account, Found};
 
@@ -19,6 +19,8 @@ pub(super) struct Difference {
     pub(super) come: Vec<(Person, Account)>,
     pub(super) provision: Vec<Person>,
     pub(super) go: Vec<Account>,
+    /// Accounts that stay, and are to be something else in the group.
+    pub(super) roles: Vec<(Account, Role)>,
     /// Accounts that say something else than they have to, with what they are to say.
     pub(super) update: Vec<(Account, Vec<Differs>)>,
     /// Accounts of people whose access should go, that may still sign in.
@@ -57,9 +59,16 @@ impl GroupPlanner {
             let values = if provisions { account.differences(person) } else { Vec::new() };
             (!values.is_empty()).then(|| (account.clone(), values))
         };
+        let role = |person: &Person, account: &Account| {
+            let wanted = *desired.roles.as_ref()?.get(&person.id)?;
+            account.role.is_some_and(|is| is != wanted).then(|| (account.clone(), wanted))
+        };
         for person in desired.people.values() {
             match by_person.get(person.id.as_str()) {
-                Some(account) => difference.update.extend(update(person, account)),
+                Some(account) => {
+                    difference.update.extend(update(person, account));
+                    difference.roles.extend(role(person, account));
+                }
                 None => strange.push(person.clone()),
             }
         }
@@ -71,7 +80,7 @@ impl GroupPlanner {
         };
         let found = if strange.is_empty() { Vec::new() } else { self.directory.target.find(&strange).await };
         for (person, found) in strange.into_iter().zip(found) {
-            if matches!(found, Ok(Found::Another(_) | Found::Missing)) {
+            if matches!(found, Ok(Found::Another(_) | Found::Missing(_))) {
                 names(&person);
             }
             let mut doubt = |person: &Person, why: String, transient: bool| {
@@ -85,45 +94,70 @@ impl GroupPlanner {
                     Some(is) => {
                         stay.insert(&is.id);
                         difference.update.extend(update(&person, is));
+                        difference.roles.extend(role(&person, is));
                     }
                     None => difference.come.push((person, account)),
                 },
                 Ok(Found::Another(why)) => doubt(&person, why, false),
-                Ok(Found::Missing) if provisions => {
+                Ok(Found::Missing(_)) if provisions => {
                     difference.provision.push(person);
                 }
-                Ok(Found::Missing) => {
-                    let why = format!(
-                        "the target has no user {} (or with the externalId {})",
-                        person.login, person.id
-                    );
-                    match desired.mapping.on_missing_user {
-                        OnMissingUser::Skip => tracing::info!(group = plan.subject, why, "skipped"),
-                        OnMissingUser::Wait => doubt(&person, format!("{why}; it is looked for again"), true),
-                        OnMissingUser::Error => doubt(&person, why, false),
-                    }
-                }
+                Ok(Found::Missing(why)) => match desired.mapping.on_missing_user {
+                    OnMissingUser::Skip => tracing::info!(group = plan.subject, why, "skipped"),
+                    OnMissingUser::Wait => doubt(&person, format!("{why}; it is looked for again"), true),
+                    OnMissingUser::Error => doubt(&person, why, false),
+                },
                 Err(failure) if matches!(failure.class, Class::RateLimited { .. }) => return Err(failure),
                 // Who it is is not known: nobody is taken out while that is so.
                 Err(failure) => plan.unknowns.push(unknown(MEMBERS, None, &failure)),
             }
         }
-        // Who is in the source and has no account may be one that carries nobody's id, under an older name; and one of
-        // which nothing is shown may be anybody, or a group in the group.
-        let may_be = |account: &Account| {
-            let known = [account.name.as_ref(), account.email.as_ref()];
-            let named = known.into_iter().flatten().any(|text| doubtful.contains(&text.to_lowercase()));
-            named || (account.person.is_none() && (!doubtful.is_empty() || account.name.is_none()))
-        };
-        difference.go = seen
-            .members
-            .iter()
-            .filter(|account| !stay.contains(account.id.as_str()) && !may_be(account))
-            .cloned()
-            .collect();
+        let mut asked = 0;
+        for account in seen.members.iter().filter(|account| !stay.contains(account.id.as_str())) {
+            if self.may_go(desired, account, &doubtful, &mut asked).await? {
+                difference.go.push(account.clone());
+            }
+        }
         // In one order whatever the target's is, so that what was approved is what is planned the next time.
         difference.go.sort_by(|one, other| one.id.cmp(&other.id));
         Ok(difference)
+    }
+
+    /// Who is in the source and has no account may be one that carries nobody's id, under an older name; and one of which
+    /// nothing is shown may be anybody, or a group in the group.
+    async fn may_go(
+        &self,
+        desired: &Desired<'_>,
+        account: &Account,
+        doubtful: &BTreeSet<String>,
+        asked: &mut usize,
+    ) -> Result<bool, Failure> {
+        let known = account.name.iter().chain(&account.email).chain(&account.known_as);
+        if known.into_iter().any(|text| doubtful.contains(&text.to_lowercase())) {
+            return Ok(false);
+        }
+        if account.person.is_some() || (doubtful.is_empty() && account.name.is_some()) {
+            return Ok(true);
+        }
+        // The directory knows whom it means by a name, and whether that is one of those who should be in.
+        for name in &account.known_as {
+            for source in desired.sources() {
+                if *asked >= self.limits.leavers * 5 {
+                    return Ok(false);
+                }
+                *asked += 1;
+                match self.directory.source(source)?.person(name).await {
+                    Ok(Some(person)) => return Ok(!desired.people.contains_key(&person.id)),
+                    Ok(None) => {}
+                    Err(failure) if matches!(failure.class, Class::RateLimited { .. }) => {
+                        return Err(failure);
+                    }
+                    // Who cannot be asked about stays.
+                    Err(_) => return Ok(false),
+                }
+            }
+        }
+        Ok(false)
     }
 
     /// Of the group's accounts, those of people whose access should go: as the lists say, or as the directory says of

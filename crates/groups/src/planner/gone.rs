@@ -34,6 +34,8 @@ impl GroupPlanner {
             from: pair.from.clone(),
             sources: pair.sources.clone(),
             external_id: owned_as(slot),
+            description: None,
+            parent: None,
         };
         let facts = Arc::new(facts);
         let stop = Some(format!("the source of {} is gone (on_delete)", pair.name));

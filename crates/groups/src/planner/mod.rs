@@ -17,7 +17,7 @@ use beadle_engine::{
 use serde_json::{Value, json};
 
 use crate::guard::GroupLimits;
-use crate::mapping::{Mapping, Mappings, OnMissingGroup, OnRename, Slot, Users};
+use crate::mapping::{Mapping, Mappings, OnMissingGroup, OnRename, Role, Slot, Users};
 use crate::pairs::{Pair, Pairs};
 use crate::sources::{Person, SourceGroup};
 use crate::targets::{Account, TargetGroup};
@@ -53,6 +53,8 @@ struct Desired<'a> {
     /// How many each source listed, whatever their status: by directory and group.
     listed: Vec<(&'a str, String, usize)>,
     people: BTreeMap<String, Person>,
+    /// What they are in the group, by person; `None`: whatever they are.
+    roles: Option<BTreeMap<String, Role>>,
     /// Those of them whose access should go.
     leaving: BTreeSet<String>,
 }
@@ -98,6 +100,7 @@ impl GroupPlanner {
         };
         let seen = self.observed(&desired, slot, pair.as_ref(), &mut plan).await?;
         let Some(seen) = seen else { return Ok(plan) };
+        let seen_as = seen.group.clone();
         let mut difference = self.compare(&desired, &seen, &mut plan).await?;
         if !difference.go.is_empty()
             && let Some(why) = self.listed_less(&desired).await?
@@ -110,10 +113,22 @@ impl GroupPlanner {
         }
         self.changes(&desired, &seen, difference, read, &mut plan).await?;
         if let Some(source) = self.directory.first_pushed(&desired.facts.sources) {
-            // Two that write one group fight over it.
             plan.skipped = Some(format!("the directory pushes {source} itself; it is only observed"));
-            for change in &mut plan.changes {
-                change.mode = Mode::Observe;
+            observe(&mut plan);
+        } else if let Some(group) = seen_as
+            && !plan.changes.is_empty()
+        {
+            match self.directory.target.kept_by(&group).await {
+                Ok(None) => {}
+                Ok(Some(what)) => {
+                    plan.skipped = Some(format!("{what}; it is only observed"));
+                    observe(&mut plan);
+                }
+                Err(failure) if matches!(failure.class, Class::RateLimited { .. }) => return Err(failure),
+                Err(failure) => {
+                    plan.changes.clear();
+                    plan.unknowns.push(unknown(GROUP, None, &failure));
+                }
             }
         }
         Ok(plan)
@@ -156,11 +171,16 @@ impl GroupPlanner {
         groups: &[(&'a Mapping, SourceGroup)],
     ) -> Result<Desired<'a>, Failure> {
         let mut people = BTreeMap::new();
+        let mut roles: BTreeMap<String, Role> = BTreeMap::new();
         let mut listed = Vec::with_capacity(groups.len());
         for (mapping, group) in groups {
             let members = self.directory.source(&mapping.source)?.members(group).await?;
             listed.push((mapping.source.as_str(), group.id.clone(), members.len()));
-            people.extend(members.into_iter().map(|person| (person.id.clone(), person)));
+            for person in members {
+                let role = roles.entry(person.id.clone()).or_default();
+                *role = (*role).max(mapping.role.unwrap_or_default());
+                people.insert(person.id.clone(), person);
+            }
         }
         let leaving =
             people.values().filter(|person| person.is_leaving).map(|person| person.id.clone()).collect();
@@ -173,7 +193,12 @@ impl GroupPlanner {
                 .map(|(mapping, group)| format!("{}/{}", mapping.source, group.id))
                 .collect(),
             external_id: owned_as(slot),
+            description: groups.iter().find_map(|(mapping, group)| {
+                Some(mapping.description.as_ref()?.replace("{group}", &group.name))
+            }),
+            parent: groups.iter().find_map(|(mapping, _)| mapping.parent.clone()),
         };
+        let says_roles = groups.iter().any(|(mapping, _)| mapping.role.is_some());
         Ok(Desired {
             mapping,
             mode: groups.iter().map(|(mapping, _)| mapping.mode).min().unwrap_or_default(),
@@ -181,6 +206,7 @@ impl GroupPlanner {
             is_protected: groups.iter().any(|(mapping, group)| mapping.protects(&group.id, &group.name)),
             listed,
             people,
+            roles: says_roles.then_some(roles),
             leaving,
         })
     }
@@ -214,7 +240,9 @@ impl GroupPlanner {
                 change.fields = fields;
                 plan.changes.push(change);
             }
-            let name = self.directory.target.known_name(&pair.group).unwrap_or_else(|| pair.name.clone());
+            let known = self.directory.target.known(&pair.group);
+            let name = known.as_ref().map_or_else(|| pair.name.clone(), |known| known.name.clone());
+            describe(desired, known.as_ref(), None, plan);
             if name != desired.facts.name {
                 let mut change = desired.change("rename", &name, Risk::Changes, What::Rename);
                 if desired.mapping.on_rename == OnRename::Hold {
@@ -225,7 +253,7 @@ impl GroupPlanner {
             }
             let is_gone = |source: &&String| !desired.facts.sources.contains(source);
             let vanished = pair.sources.iter().filter(is_gone).cloned().collect();
-            return Ok(Some(Seen { members, first: None, vanished }));
+            return Ok(Some(Seen { group: Some(pair.group.clone()), members, first: None, vanished }));
         }
         // What was made before and is not remembered, because a kill came between, may have been renamed since.
         let target = &self.directory.target;
@@ -256,19 +284,21 @@ impl GroupPlanner {
                 }
                 let Some(Some(members)) = self.read(&found.id, plan).await? else { return Ok(None) };
                 let first = plan.changes.len();
-                let adopt = What::Adopt { group: found.id, name: found.name.clone(), replaces };
+                let adopt = What::Adopt { group: found.id.clone(), name: found.name.clone(), replaces };
                 plan.changes.push(desired.change("take over", "", Risk::Adds, adopt));
                 if found.name != desired.facts.name {
                     let mut rename = desired.change("rename", &found.name, Risk::Changes, What::Rename);
                     rename.after = vec![first];
                     plan.changes.push(rename);
                 }
-                Ok(Some(Seen { members, first: Some(first), vanished: Vec::new() }))
+                describe(desired, Some(&found), Some(first), plan);
+                Ok(Some(Seen { group: Some(found.id), members, first: Some(first), vanished: Vec::new() }))
             }
             None => match desired.mapping.on_missing_group {
                 OnMissingGroup::Create => {
                     plan.changes.push(desired.change("create", "", Risk::Adds, What::Create));
                     Ok(Some(Seen {
+                        group: None,
                         members: Vec::new(),
                         first: Some(plan.changes.len() - 1),
                         vanished: Vec::new(),
@@ -331,6 +361,16 @@ impl GroupPlanner {
 }
 
 impl Desired<'_> {
+    /// The directories that its groups are of.
+    fn sources(&self) -> BTreeSet<&str> {
+        self.listed.iter().map(|(source, ..)| *source).collect()
+    }
+
+    /// What somebody is to be in the group.
+    fn role(&self, person: &str) -> Role {
+        self.roles.as_ref().and_then(|roles| roles.get(person).copied()).unwrap_or_default()
+    }
+
     fn source(&self, source: &str) -> Field {
         Field {
             name: "source".into(),
@@ -360,8 +400,36 @@ enum Sources<'a> {
     Gone,
 }
 
+/// What a group says about itself, where the target has that and a mapping says what.
+fn describe(desired: &Desired<'_>, is: Option<&TargetGroup>, first: Option<usize>, plan: &mut Plan<Write>) {
+    let before = is.and_then(|group| group.description.as_ref());
+    let (Some(before), Some(after)) = (before, &desired.facts.description) else { return };
+    if before == after {
+        return;
+    }
+    let mut change = desired.change("describe", "", Risk::Changes, What::Describe);
+    change.fields = vec![Field {
+        name: "description".into(),
+        before: json!(before),
+        after: json!(after),
+        asked: desired.mapping.asked.clone(),
+        risk: Risk::Changes,
+    }];
+    change.after = first.into_iter().collect();
+    plan.changes.push(change);
+}
+
+/// Two that write one group fight over it.
+fn observe(plan: &mut Plan<Write>) {
+    for change in &mut plan.changes {
+        change.mode = Mode::Observe;
+    }
+}
+
 /// The target's group.
 struct Seen {
+    /// Its id; `None` where it has to be made.
+    group: Option<String>,
     members: Vec<Account>,
     /// The change of the plan that has to be written before anything else of it.
     first: Option<usize>,

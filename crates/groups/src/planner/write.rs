@@ -5,7 +5,7 @@ use std::sync::Arc;
 use beadle_engine::Time;
 use serde_json::Value;
 
-use crate::mapping::Slot;
+use crate::mapping::{Role, Slot};
 use crate::sources::Person;
 
 /// What is remembered of a group once something of it was written.
@@ -19,6 +19,10 @@ pub(crate) struct Facts {
     pub(crate) sources: Vec<String>,
     /// What the target is told to know it by.
     pub(crate) external_id: String,
+    /// What it is to say about itself; `None`: whatever it says.
+    pub(crate) description: Option<String>,
+    /// The group above it, if it is made.
+    pub(crate) parent: Option<String>,
 }
 
 /// How a change is written.
@@ -43,6 +47,8 @@ pub(crate) enum What {
     },
     /// Gives it another name.
     Rename,
+    /// Has it say something else about itself.
+    Describe,
     /// Remembers further sources of it.
     Remember,
     /// Makes an account for a person.
@@ -60,6 +66,8 @@ pub(crate) enum What {
         accounts: Vec<String>,
         /// People whose account is made before.
         people: Vec<String>,
+        /// What they are in the group.
+        role: Role,
     },
     /// Takes accounts out.
     Remove {

@@ -1,5 +1,6 @@
 //! Where groups are made so.
 
+mod github;
 mod scim;
 
 use std::collections::BTreeMap;
@@ -8,9 +9,11 @@ use async_trait::async_trait;
 use beadle_engine::Failure;
 use serde_json::Value;
 
+use crate::mapping::Role;
 use crate::sources::Person;
 
-pub use self::scim::{ScimReader, ScimWriter};
+pub use self::github::{Listed, Match, TeamReader, TeamWriter};
+pub use self::scim::{Memberships, ScimReader, ScimWriter};
 
 /// A group of a target.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +24,21 @@ pub struct TargetGroup {
     pub name: String,
     /// The id that its owner gave it.
     pub external_id: Option<String>,
+    /// What it says about itself, where the target has that.
+    pub description: Option<String>,
+}
+
+/// A group that is to be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NewGroup<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// The id that the target is to know it by.
+    pub external_id: &'a str,
+    /// What it is to say about itself.
+    pub description: Option<&'a str>,
+    /// The group above it, as the target names it.
+    pub parent: Option<&'a str>,
 }
 
 /// A user of a target.
@@ -32,8 +50,12 @@ pub struct Account {
     pub name: Option<String>,
     /// The person that it is, by the directory's id, where the target shows it.
     pub person: Option<String>,
+    /// Names by which the directory may know the person, where the target does not show the directory's id.
+    pub known_as: Vec<String>,
     /// Its address, where the target shows it.
     pub email: Option<String>,
+    /// What it is in the group, where that can be changed.
+    pub role: Option<Role>,
     /// What else it says, by SCIM's paths, where the target shows it.
     pub values: BTreeMap<&'static str, Value>,
 }
@@ -75,8 +97,8 @@ fn same(path: &str, one: &Value, other: &Value) -> bool {
 pub enum Found {
     /// This one.
     Account(Account),
-    /// None.
-    Missing,
+    /// None, as far as this way of looking goes.
+    Missing(String),
     /// One that looks like it and belongs to somebody else, or may: it is not taken for it.
     Another(String),
 }
@@ -91,8 +113,8 @@ pub trait TargetReader: Send + Sync + 'static {
     /// The group that was made with this id of its owner, whatever it is called; `None` where there is none, or where it
     /// cannot be told.
     async fn group_owned_as(&self, external_id: &str) -> Result<Option<TargetGroup>, Failure>;
-    /// What a group is called, as far as that is known from the last look at all of them.
-    fn known_name(&self, id: &str) -> Option<String>;
+    /// A group, as far as it is known from the last look.
+    fn known(&self, id: &str) -> Option<TargetGroup>;
     /// Looks at all groups anew.
     async fn look(&self) -> Result<usize, Failure>;
     /// Everybody in a group, complete or not at all; `None` where there is no such group.
@@ -101,6 +123,8 @@ pub trait TargetReader: Send + Sync + 'static {
     async fn find(&self, people: &[Person]) -> Vec<Result<Found, Failure>>;
     /// The ids of the groups that a person is in.
     async fn groups_of(&self, person: &str) -> Result<Vec<String>, Failure>;
+    /// What keeps the members of a group beside us, as far as the target tells.
+    async fn kept_by(&self, id: &str) -> Result<Option<String>, Failure>;
     /// The most members that one request may change.
     fn changes_at_once(&self) -> usize;
 }
@@ -118,11 +142,13 @@ pub struct Refused {
 #[async_trait]
 pub trait TargetWriter: Send + Sync + 'static {
     /// Makes a group, or finds the one that was made before with this id of its owner.
-    async fn create(&self, name: &str, external_id: &str) -> Result<TargetGroup, Failure>;
+    async fn create(&self, new: &NewGroup<'_>) -> Result<TargetGroup, Failure>;
     /// Gives it another name, in place.
     async fn rename(&self, group: &str, name: &str) -> Result<(), Failure>;
-    /// Adds members.
-    async fn add(&self, group: &str, accounts: &[String]) -> Result<Vec<Refused>, Failure>;
+    /// Has it say something else about itself.
+    async fn describe(&self, group: &str, external_id: &str, description: &str) -> Result<(), Failure>;
+    /// Adds members, or gives them another role.
+    async fn add(&self, group: &str, accounts: &[String], role: Role) -> Result<Vec<Refused>, Failure>;
     /// Takes members out.
     async fn remove(&self, group: &str, accounts: &[String]) -> Result<Vec<Refused>, Failure>;
     /// Deletes it.

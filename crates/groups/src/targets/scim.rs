@@ -5,10 +5,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use beadle_engine::{Class, Failure};
-use beadle_scim::{Group, NewUser, Reader, User, Writer};
+use beadle_scim::{Group, Member, NewUser, Reader, User, Writer};
 use serde_json::Value;
 
-use super::{Account, Found, Refused, TargetGroup, TargetReader, TargetWriter};
+use super::{Account, Found, NewGroup, Refused, TargetGroup, TargetReader, TargetWriter};
+use crate::mapping::Role;
 use crate::sources::Person;
 
 /// From so many people on who are looked for at once, all users are read: a page of them costs as much as one of them.
@@ -27,9 +28,17 @@ struct Seen {
     users: usize,
 }
 
+/// Another way to know who is in a server's groups than asking the server itself.
+#[async_trait]
+pub trait Memberships: Send + Sync + 'static {
+    /// The ids of everybody in a group, complete or not at all; `None` where there is no such group.
+    async fn of(&self, group: &str) -> Result<Option<Vec<String>>, Failure>;
+}
+
 /// Reads a SCIM server's groups.
 pub struct ScimReader {
     scim: Reader,
+    memberships: Option<Arc<dyn Memberships>>,
     seen: Arc<Mutex<Seen>>,
 }
 
@@ -41,17 +50,51 @@ fn account(user: User) -> Account {
     let values: BTreeMap<&'static str, Value> = VALUES.iter().map(|path| (*path, user.value(path))).collect();
     let email = values["emails"].as_str().map(str::to_owned);
     let person = user.external_id.filter(|id| !id.is_empty());
-    Account { id: user.id, name: Some(user.user_name), person, email, values }
+    Account {
+        id: user.id,
+        name: Some(user.user_name),
+        person,
+        known_as: Vec::new(),
+        email,
+        role: None,
+        values,
+    }
 }
 
 fn target(group: Group) -> TargetGroup {
-    TargetGroup { id: group.id, name: group.name, external_id: group.external_id }
+    TargetGroup { id: group.id, name: group.name, external_id: group.external_id, description: None }
 }
 
 impl ScimReader {
     /// A reader of this server's groups.
     pub fn new(scim: Reader) -> Self {
-        Self { scim, seen: Arc::default() }
+        Self { scim, memberships: None, seen: Arc::default() }
+    }
+
+    /// Knows who is in a group from elsewhere.
+    #[must_use]
+    pub fn knowing(mut self, memberships: Arc<dyn Memberships>) -> Self {
+        self.memberships = Some(memberships);
+        self
+    }
+
+    /// Who is in a group; `None` where there is no such group.
+    async fn listed(&self, id: &str) -> Result<Option<Vec<Member>>, Failure> {
+        if let Some(memberships) = &self.memberships {
+            let bare = |ids: Vec<String>| ids.into_iter().map(|id| Member { id, user: None }).collect();
+            let members = memberships.of(id).await?.map(bare);
+            if members.is_none() && self.scim.group(id).await?.is_some() {
+                let text = format!(
+                    "SCIM has the group {id}, and where its members are read it is not known: it is new, or that is the wrong store"
+                );
+                return Err(Failure::new(Class::Retry, text));
+            }
+            return Ok(members);
+        }
+        let Some(members) = self.scim.members(id).await? else { return Ok(None) };
+        // AWS finds nobody in a group that there is not.
+        let is_gone = members.is_empty() && self.scim.group(id).await?.is_none();
+        Ok((!is_gone).then_some(members))
     }
 
     fn seen(&self) -> MutexGuard<'_, Seen> {
@@ -106,7 +149,10 @@ impl ScimReader {
                 person.login,
                 person.id
             ))),
-            None => Ok(Found::Missing),
+            None => Ok(Found::Missing(format!(
+                "the target has no user {} (or with the externalId {})",
+                person.login, person.id
+            ))),
         }
     }
 }
@@ -125,8 +171,9 @@ impl TargetReader for ScimReader {
         Ok(self.scim.group_with_external_id(external_id).await?.map(target))
     }
 
-    fn known_name(&self, id: &str) -> Option<String> {
-        self.seen().names.get(id).cloned()
+    fn known(&self, id: &str) -> Option<TargetGroup> {
+        let name = self.seen().names.get(id).cloned()?;
+        Some(TargetGroup { id: id.to_owned(), name, external_id: None, description: None })
     }
 
     async fn look(&self) -> Result<usize, Failure> {
@@ -140,11 +187,7 @@ impl TargetReader for ScimReader {
     }
 
     async fn members(&self, id: &str) -> Result<Option<Vec<Account>>, Failure> {
-        let Some(members) = self.scim.members(id).await? else { return Ok(None) };
-        // AWS finds nobody in a group that there is not.
-        if members.is_empty() && self.scim.group(id).await?.is_none() {
-            return Ok(None);
-        }
+        let Some(members) = self.listed(id).await? else { return Ok(None) };
         let bare = members.iter().filter(|member| member.user.is_none());
         let strange = bare.filter(|member| !self.seen().accounts.contains_key(&member.id)).count();
         if strange > 0 {
@@ -162,7 +205,9 @@ impl TargetReader for ScimReader {
                     id: member.id,
                     name: None,
                     person: None,
+                    known_as: Vec::new(),
                     email: None,
+                    role: None,
                     values: BTreeMap::new(),
                 }),
             };
@@ -190,6 +235,11 @@ impl TargetReader for ScimReader {
         Ok(self.scim.groups_of(&user.id).await?.into_iter().map(|group| group.id).collect())
     }
 
+    async fn kept_by(&self, _: &str) -> Result<Option<String>, Failure> {
+        // SCIM does not tell who else writes.
+        Ok(None)
+    }
+
     fn changes_at_once(&self) -> usize {
         self.scim.dialect().changes
     }
@@ -215,7 +265,8 @@ fn refused(list: Vec<beadle_scim::Refused>) -> Vec<Refused> {
 
 #[async_trait]
 impl TargetWriter for ScimWriter {
-    async fn create(&self, name: &str, external_id: &str) -> Result<TargetGroup, Failure> {
+    async fn create(&self, new: &NewGroup<'_>) -> Result<TargetGroup, Failure> {
+        let NewGroup { name, external_id, .. } = *new;
         if let Some(made) = self.scim.create_group(name, external_id).await? {
             return Ok(target(made));
         }
@@ -246,7 +297,11 @@ impl TargetWriter for ScimWriter {
         Ok(())
     }
 
-    async fn add(&self, group: &str, accounts: &[String]) -> Result<Vec<Refused>, Failure> {
+    async fn describe(&self, _: &str, _: &str, _: &str) -> Result<(), Failure> {
+        Err(Failure::new(Class::Rejected, "SCIM's groups have no description"))
+    }
+
+    async fn add(&self, group: &str, accounts: &[String], _: Role) -> Result<Vec<Refused>, Failure> {
         let refused = refused(self.scim.add_members(group, accounts).await?);
         // Whom the target does not know any more has another account, or none.
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);

@@ -52,6 +52,10 @@ pub(super) fn marks(event: &str, id: &str, payload: &Payload<'_>, sender: &Sende
         }
         _ => Vec::new(),
     };
+    if sender.keeps_teams && matches!(event, "membership" | "team") {
+        let team = payload.team.as_ref().and_then(|team| team.id);
+        marks.extend(team.map(|id| Mark::new(Key::new("team", instance, id), lane)));
+    }
     for rule in &sender.dispatches {
         if rule.is_for(event, payload.action.as_deref()) {
             let key = Key::new("dispatch", instance, format_args!("{id}/{}", rule.name));

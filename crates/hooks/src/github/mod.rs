@@ -32,6 +32,8 @@ pub struct Sender {
     pub known: Known,
     /// Events for which a workflow is dispatched.
     pub dispatches: Vec<Dispatched>,
+    /// Whether the members of its teams are kept as a directory has them.
+    pub keeps_teams: bool,
 }
 
 /// An event for which a workflow is dispatched.

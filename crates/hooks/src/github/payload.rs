@@ -65,6 +65,11 @@ pub(super) struct Installation<'a> {
 }
 
 #[derive(Debug, Deserialize)]
+pub(super) struct Team {
+    pub(super) id: Option<u64>,
+}
+
+#[derive(Debug, Deserialize)]
 pub(super) struct Payload<'a> {
     #[serde(borrow)]
     pub(super) action: Option<Cow<'a, str>>,
@@ -76,6 +81,7 @@ pub(super) struct Payload<'a> {
     pub(super) installation: Option<Installation<'a>>,
     #[serde(borrow)]
     pub(super) repositories_added: Option<Vec<Repository<'a>>>,
+    pub(super) team: Option<Team>,
     #[serde(borrow)]
     pub(super) ref_type: Option<Cow<'a, str>>,
     #[serde(borrow, rename = "ref")]

@@ -112,6 +112,7 @@ fn replace(world: &mut World, doc: Value) -> bool {
         world.doc["orgs"].as_object().into_iter().flatten().map(|(login, _)| login.clone()).collect();
     for org in orgs {
         note(world, &org, &before["orgs"][&org]["repos"]);
+        world.tell_teams(&org, &before["orgs"][&org]["teams"], "octocat");
     }
     true
 }
@@ -124,11 +125,12 @@ fn patch(world: &mut World, patch: &Value) {
         for (name, _) in part["repos"].as_object().into_iter().flatten() {
             before[name] = world.doc["orgs"][org]["repos"][name].clone();
         }
-        touched.push((org.clone(), before));
+        touched.push((org.clone(), before, world.doc["orgs"][org]["teams"].clone()));
     }
     merge(&mut world.doc, patch);
     world.complete();
-    for (org, before) in touched {
+    for (org, before, teams) in touched {
+        world.tell_teams(&org, &teams, "octocat");
         let names: Vec<String> =
             before.as_object().into_iter().flatten().map(|(name, _)| name.clone()).collect();
         for name in names {

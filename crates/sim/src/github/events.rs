@@ -15,15 +15,15 @@ pub(crate) struct Event {
     pub(crate) organisation_only: bool,
 }
 
-struct Told<'a> {
-    world: &'a World,
-    org: &'a str,
-    sender: &'a str,
-    events: Vec<Event>,
+pub(super) struct Told<'a> {
+    pub(super) world: &'a World,
+    pub(super) org: &'a str,
+    pub(super) sender: &'a str,
+    pub(super) events: Vec<Event>,
 }
 
 impl Told<'_> {
-    fn add(&mut self, name: &'static str, action: Option<&str>, repository: &Value, more: &Value) {
+    pub(super) fn add(&mut self, name: &'static str, action: Option<&str>, repository: &Value, more: &Value) {
         let mut payload = json!({
             "organization": organisation(self.world, self.org),
             "sender": shapes::sender(self.world, self.sender),
@@ -205,7 +205,7 @@ fn properties(told: &mut Told<'_>, before: &Value, after: &Value) {
 }
 
 /// The keys whose values differ: key, before, after.
-fn differences<'a>(
+pub(super) fn differences<'a>(
     before: &'a Value,
     after: &'a Value,
 ) -> Vec<(&'a str, Option<&'a Value>, Option<&'a Value>)> {

@@ -34,6 +34,7 @@ mod protection;
 mod rest;
 mod server;
 mod shapes;
+mod team;
 mod world;
 
 use std::net::SocketAddr;

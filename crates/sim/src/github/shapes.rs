@@ -195,8 +195,27 @@ pub(crate) fn team(world: &World, org: &str, team: &Value, permission: Option<&s
         "html_url": format!("https://github.com/orgs/{org}/teams/{slug}"),
         "members_url": format!("{api}/members{{/member}}"),
         "repositories_url": format!("{api}/repos"),
-        "parent": null,
+        "parent": team["parent"].as_str().and_then(|slug| world.team(org, slug)).map(|above| {
+            let mut above = self::team(world, org, &json!({ "id": above["id"], "slug": above["slug"], "name": above["name"] }), None);
+            // A parent is shown without its own.
+            above.as_object_mut().map(|above| above.remove("parent"));
+            above
+        }),
     })
+}
+
+/// A team, with everything.
+pub(crate) fn whole_team(world: &World, org: &str, team: &Value) -> Value {
+    let mut shown = self::team(world, org, team, None);
+    let slug = team["slug"].as_str().unwrap_or_default();
+    let of =
+        world.repositories(org).iter().filter(|repository| repository["teams"].get(slug).is_some()).count();
+    shown["members_count"] = json!(team["members"].as_object().map_or(0, serde_json::Map::len));
+    shown["repos_count"] = json!(of);
+    shown["created_at"] = json!("2026-01-01T00:00:00Z");
+    shown["updated_at"] = json!("2026-01-01T00:00:00Z");
+    shown["organization"] = world.org(org).map(|org| organisation(world, org)).unwrap_or_default();
+    shown
 }
 
 pub(crate) fn invitation(world: &World, org: &str, of: &Value, invitation: &Value) -> Value {
@@ -241,7 +260,7 @@ pub(crate) fn organisation(world: &World, org: &Value) -> Value {
 pub(crate) fn permissions() -> Value {
     json!({
         "actions": "write", "administration": "write", "contents": "read", "issues": "write", "metadata": "read",
-        "members": "read", "organization_administration": "write", "repository_hooks": "write",
+        "members": "write", "organization_administration": "write", "repository_hooks": "write",
         "security_events": "write", "vulnerability_alerts": "write", "organization_custom_properties": "read",
         "repository_custom_properties": "write",
     })

@@ -129,6 +129,7 @@ impl World {
                 org["id"] = json!(fresh());
             }
             default(org, "members", json!([]));
+            default(org, "owners", json!([]));
             default(org, "custom_roles", json!([]));
             for part in ["teams", "repos", "rulesets", "security_configurations"] {
                 default(org, part, json!({}));
@@ -144,6 +145,10 @@ impl World {
                 if team["id"].is_null() {
                     team["id"] = json!(fresh());
                 }
+                default(team, "description", Value::Null);
+                default(team, "parent", Value::Null);
+                default(team, "members", json!({}));
+                default(team, "invitations", json!([]));
             }
             for (name, repository) in entries_mut(&mut org["repos"]) {
                 let id = repository["id"].as_u64().unwrap_or_else(&mut fresh);

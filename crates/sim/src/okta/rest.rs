@@ -94,7 +94,7 @@ fn read(okta: &Okta, desk: &Desk, call: &Call<'_>, segments: &[&str]) -> Reply {
             }
             None => error(404, &format!("{id} (UserGroup)")),
         },
-        ("GET", ["api", "v1", "users", id]) => match users.get(*id) {
+        ("GET", ["api", "v1", "users", id]) => match users.get(*id).or_else(|| with_login(users, id)) {
             Some(user) => Reply::json(200, user.clone()),
             None => error(404, &format!("{id} (User)")),
         },
@@ -111,6 +111,13 @@ fn read(okta: &Okta, desk: &Desk, call: &Call<'_>, segments: &[&str]) -> Reply {
         ("GET", ["api", "v1", "logs"]) => logs(&base, call, &state["log"]),
         (method, _) => error(404, &format!("{method} {}", call.path.join("/"))),
     }
+}
+
+/// A user is asked for by id or by login.
+fn with_login<'a>(users: &'a Value, login: &str) -> Option<&'a Value> {
+    let is_theirs =
+        |user: &&Value| user["profile"]["login"].as_str().is_some_and(|own| own.eq_ignore_ascii_case(login));
+    every(users).find(is_theirs)
 }
 
 fn every(list: &Value) -> impl Iterator<Item = &Value> {

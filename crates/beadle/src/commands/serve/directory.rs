@@ -102,6 +102,9 @@ impl<'a> LookedAfter<'a> {
             for (file, _) in &self.directories.okta {
                 means.reconcilers.add_directory(&file.name, self.directories, &means.store, &means.clock);
             }
+            for org in &means.config.file.org {
+                means.reconcilers.add_teams(&org.name, self.directories, &means.store, &means.clock);
+            }
         }
         let now = means.clock.now();
         if !means.config.file.groups_from.is_empty() && self.is_due("mappings", LOOK, now) {

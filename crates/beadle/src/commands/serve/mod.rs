@@ -21,7 +21,7 @@ use tokio_util::task::TaskTracker;
 use crate::commands::FINE;
 use crate::config::{Config, RetentionFile, Span};
 use crate::directory::Directories;
-use crate::wiring::{self, Reconcilers};
+use crate::wiring::{self, Opening, Reconcilers, Ways};
 use watched::{Means, Watched};
 
 /// What runs get to end by themselves when the service stops.
@@ -41,7 +41,9 @@ pub(crate) async fn run(config: &Config) -> anyhow::Result<u8> {
         config.file.org.iter().map(|org| (org.name.as_str(), Known::default())).collect();
     let senders =
         Senders { github: wiring::senders(config, &known)?, okta: crate::directory::senders(config)? };
-    let directories = Directories::open(config, &clock, false)?;
+    let ways = Ways::default();
+    let opening = Opening { store: Some(&store), ..Opening::default() };
+    let directories = Directories::open(config, &clock, opening, &ways).await?;
     for org in config.file.org.iter().filter(|org| org.webhook_secrets.is_empty()) {
         tracing::warn!(organisation = org.name, "no webhook secret: only sweeps will see changes");
     }
@@ -60,6 +62,7 @@ pub(crate) async fn run(config: &Config) -> anyhow::Result<u8> {
     let metrics = Arc::new(Metrics::default());
     let means = Means {
         config,
+        ways: &ways,
         store: store.clone(),
         clock: clock.clone(),
         bell: bell.clone(),

@@ -12,11 +12,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::sharing::Shared;
-use crate::wiring::{Opening, Org, Reconcilers};
+use crate::wiring::{Opening, Org, Reconcilers, Ways};
 
 /// What every organisation is looked after with.
 pub(super) struct Means<'a> {
     pub(super) config: &'a Config,
+    pub(super) ways: &'a Ways,
     pub(super) store: Arc<dyn Store>,
     pub(super) clock: Clock,
     pub(super) bell: Arc<Notify>,
@@ -59,7 +60,7 @@ impl<'a> Watched<'a> {
             return;
         }
         let opening = Opening { store: Some(&means.store), ..Opening::default() };
-        match Org::open(means.config, self.file, &means.clock, opening) {
+        match Org::open(means.config, self.file, &means.clock, opening, means.ways) {
             Ok(org) => {
                 self.take_over(&org);
                 // Before its first call: how much the others have spent.

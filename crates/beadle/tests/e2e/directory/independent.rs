@@ -1,15 +1,17 @@
-//! Servers that others wrote: scim2-server, a strict RFC 7644, by index and by cursor; and scim2-tester, a checker, on our own
-//! simulation.
+//! What others wrote: scim2-server, a strict RFC 7644, by index and by cursor; scim2-tester, a checker, on our own simulation;
+//! and moto's Identity Store.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use beadle_scim::{Dialect, Paging};
 use beadle_sim::okta::Hook;
 use serde_json::{Value, json};
 
 use super::world::{World, login, of, people};
+use crate::world::Ran;
 
 fn tool(name: &str) -> PathBuf {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../target/tools/python/bin").join(name);
@@ -164,6 +166,38 @@ async fn a_strict_server_by_cursor() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_somebody_else_changed_since_it_was_read_is_read_again_before_it_is_written() {
+    let world = World::new([json!({}), json!({})]).await;
+    let server = Server::start(&world, true).await;
+    let sides = || {
+        let dialect = Dialect { paging: Paging::Cursor, ..Dialect::named("rfc7644").unwrap() };
+        let budgets = beadle_engine::Budgets::new("scim", 0);
+        let (clock, settings) = (beadle_engine::Clock::system(), beadle_transport::Settings::default());
+        let token = server.token.clone().into();
+        let api = beadle_scim::Api::new(&server.url, &token, dialect, budgets, &clock, settings).unwrap();
+        (beadle_scim::Reader::new(api.clone()), beadle_scim::Writer::new(api))
+    };
+    let ((reader, writer), (_, other)) = (sides(), sides());
+    let mut people = Vec::new();
+    for n in 0..3 {
+        let user = json!({ "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"], "userName": login(n) });
+        server.post("Users", user).await;
+        people.push(reader.user_named(&login(n)).await.unwrap().unwrap().id);
+    }
+    let group = writer.create_group("Ops", "one").await.unwrap().unwrap().id;
+    reader.group(&group).await.unwrap();
+    other.add_members(&group, &people[..1]).await.unwrap();
+    let refused = writer.add_members(&group, &people[1..2]).await.unwrap_err();
+    assert!(refused.text.contains("412"), "{}", refused.text);
+    let read = reader.group(&group).await.unwrap().unwrap();
+    assert_eq!(read.members, people[..1]);
+    // Read again it is written, and after an own write the version of that counts.
+    writer.add_members(&group, &people[1..2]).await.unwrap();
+    writer.add_members(&group, &people[2..]).await.unwrap();
+    assert_eq!(reader.group(&group).await.unwrap().unwrap().members.len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_dialect_that_the_server_contradicts_is_refused() {
     let groups = json!({ "00g1": { "profile": { "name": "AWS_Ops" }, "members": of(0..2) } });
     let mut world = World::new([json!({ "users": people(2), "groups": groups }), json!({})]).await;
@@ -174,4 +208,209 @@ async fn a_dialect_that_the_server_contradicts_is_refused() {
     let swept = world.beadle(&["sweep"]).await.expect(1);
     assert!(swept.err.contains("say paging = \"cursor\""), "{}", swept.err);
     assert!(server.members("Ops").await.is_none());
+}
+
+/// Where AWS, and so our simulation of it, is not as the RFC has it: the check, what it is of, what is said, and why.
+const DEPARTURES: &[(&str, Option<&str>, &str, &str)] = &[
+    (
+        "service_provider_config_endpoint_methods",
+        None,
+        "returned 404 instead of 405",
+        "nothing is said of other methods",
+    ),
+    ("query_all_resource_types", None, "Resource not found", "AWS has no /ResourceTypes"),
+    ("resource_types_endpoint_methods", None, "returned 404 instead of 405", "AWS has no /ResourceTypes"),
+    ("query_all_schemas", None, "Resource not found", "AWS has no /Schemas"),
+    ("schemas_endpoint_methods", None, "returned 404 instead of 405", "AWS has no /Schemas"),
+    (
+        "object_query_with_attributes",
+        Some("User"),
+        "excluded attribute",
+        "attributes and excludedAttributes are unsupported",
+    ),
+    (
+        "object_list_with_attributes",
+        Some("User"),
+        "attributes is not supported",
+        "attributes are unsupported",
+    ),
+    (
+        "object_list_with_attributes",
+        Some("Group"),
+        "attributes is not supported",
+        "attributes are unsupported",
+    ),
+    ("search_with_attributes", Some("User"), "Resource not found", "there is no /.search"),
+    ("search_with_attributes", Some("Group"), "Resource not found", "there is no /.search"),
+    ("object_replacement", Some("Group"), "the method is not supported", "groups have no PUT"),
+    (
+        "check_add_attribute",
+        Some("Group"),
+        "Attribute 'members' was not added",
+        "members always come back empty",
+    ),
+    (
+        "check_remove_attribute",
+        Some("Group"),
+        "remove of externalId is not supported",
+        "only the members' removal is described",
+    ),
+    (
+        "check_remove_attribute",
+        Some("Group"),
+        "members without a list of them",
+        "all members at once cannot be removed",
+    ),
+    (
+        "check_replace_attribute",
+        Some("Group"),
+        "replace of members is not supported",
+        "members cannot be replaced",
+    ),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_checker_finds_our_aws_to_differ_from_the_rfc_where_aws_does_and_nowhere_else() {
+    let world = World::new([json!({}), json!({})]).await;
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/e2e/directory/aws_tester.py");
+    let mut command = tokio::process::Command::new(tool("python"));
+    let url = world.aws.url();
+    let output =
+        command.arg(script).arg(url.trim_end_matches('/')).arg(world.aws.token()).output().await.unwrap();
+    let results: Vec<Value> = serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stderr)));
+    let fine = results.iter().filter(|one| one["status"] == "SUCCESS").count();
+    assert!(fine > 40, "{fine}");
+    let mut seen = BTreeSet::new();
+    for one in results.iter().filter(|one| one["status"] != "SUCCESS") {
+        let is_it = |(check, of, says, _): &(&str, Option<&str>, &str, &str)| {
+            one["check"] == *check
+                && one["of"].as_str() == *of
+                && one["reason"].as_str().unwrap().contains(says)
+        };
+        let known = DEPARTURES.iter().position(is_it);
+        seen.insert(known.unwrap_or_else(|| panic!("this is no departure of AWS: {one}")));
+    }
+    let unseen: Vec<_> =
+        (0..DEPARTURES.len()).filter(|at| !seen.contains(at)).map(|at| DEPARTURES[at]).collect();
+    assert!(unseen.is_empty(), "these are departures no more: {unseen:?}");
+}
+
+/// An Identity Store of moto, in front of which our simulated SCIM has the same ids.
+struct Moto {
+    child: Child,
+    url: String,
+    http: reqwest::Client,
+}
+
+impl Drop for Moto {
+    fn drop(&mut self) {
+        let _ = self.child.kill(); // it may have ended by itself
+        let _ = self.child.wait();
+    }
+}
+
+const STORE: &str = "d-1234567890";
+
+impl Moto {
+    async fn start() -> Self {
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let mut command = Command::new(tool("moto_server"));
+        command.args(["--host", "127.0.0.1", "--port", &port.to_string()]);
+        let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let moto = Self { child, url: format!("http://127.0.0.1:{port}"), http: reqwest::Client::new() };
+        for _ in 0..600 {
+            if moto.http.get(&moto.url).send().await.is_ok() {
+                return moto;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("moto_server does not start");
+    }
+
+    async fn call(&self, operation: &str, mut body: Value) -> Value {
+        body["IdentityStoreId"] = json!(STORE);
+        let scope = "20260101/eu-west-1/identitystore/aws4_request";
+        let request =
+            self.http.post(&self.url).header("x-amz-target", format!("AWSIdentityStore.{operation}"));
+        let request = request
+            .header(
+                "authorization",
+                format!("AWS4-HMAC-SHA256 Credential=any/{scope}, SignedHeaders=host, Signature=0"),
+            )
+            .header("content-type", "application/x-amz-json-1.1")
+            .body(body.to_string());
+        let answer = request.send().await.unwrap();
+        assert!(answer.status().is_success(), "{operation}: {}", answer.text().await.unwrap());
+        serde_json::from_str(&answer.text().await.unwrap()).unwrap_or_default()
+    }
+
+    async fn add(&self, group: &str, user: &str) {
+        self.call("CreateGroupMembership", json!({ "GroupId": group, "MemberId": { "UserId": user } })).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_identity_store_tells_who_is_in_a_group_page_by_page() {
+    const PEOPLE: usize = 230;
+    let moto = Moto::start().await;
+    let group = moto.call("CreateGroup", json!({ "DisplayName": "Ops" })).await["GroupId"].clone();
+    let group = group.as_str().unwrap();
+    let (mut users, mut ids) = (json!({}), Vec::new());
+    for n in 0..PEOPLE {
+        let name = json!({ "GivenName": "P", "FamilyName": "Example" });
+        let user = json!({ "UserName": login(n), "DisplayName": login(n), "Name": name });
+        let id = moto.call("CreateUser", user).await["UserId"].as_str().unwrap().to_owned();
+        users[&id] = json!({
+            "userName": login(n), "externalId": format!("00u{n:05}"), "displayName": login(n),
+            "name": { "givenName": "P", "familyName": "Example" },
+        });
+        ids.push(id);
+    }
+    for id in &ids[..PEOPLE - 10] {
+        moto.add(group, id).await;
+    }
+    // Of those who are in it the source lacks the first three, and has two more.
+    let groups = json!({ "00g1": { "profile": { "name": "AWS_Ops" }, "members": of(3..PEOPLE - 8) } });
+    let target = json!({ "users": users, "groups": { group: { "displayName": "Ops" } } });
+    let mut world = World::new([json!({ "users": people(PEOPLE), "groups": groups }), target]).await;
+    world.groups += "adopt = true\n";
+    let store = |id: &str| {
+        format!(
+            "\"aws-identity-center\", identity_store = {{ id = \"{id}\", region = \"eu-west-1\", endpoint = \"{}\" }}",
+            moto.url
+        )
+    };
+    let run = async |world: &World, args: &[&str]| {
+        let mut command = world.command();
+        let secret = format!("{:032x}", rand::random::<u128>());
+        command.env("AWS_ACCESS_KEY_ID", "any").env("AWS_SECRET_ACCESS_KEY", secret);
+        Ran::of(command, args).await
+    };
+    world.dialect = store(STORE);
+    let plan = run(&world, &["plan"]).await;
+    assert!(plan.out.contains(&format!("remove: {}", login(0))), "{}{}", plan.out, plan.err);
+    assert!(plan.out.contains(&format!("add: {}", login(PEOPLE - 10))), "{}", plan.out);
+    assert!(!plan.out.contains(&login(100)), "{}", plan.out);
+    run(&world, &["apply", "--yes"]).await.expect(0);
+    let writes = world.writes();
+    let operations: Vec<&Value> = writes
+        .iter()
+        .flat_map(|call| call["request"]["Operations"].as_array().into_iter().flatten())
+        .collect();
+    let values = |op: &str| -> usize {
+        let of = operations.iter().filter(|operation| operation["op"] == op);
+        of.map(|operation| operation["value"].as_array().map_or(0, Vec::len)).sum()
+    };
+    assert_eq!((values("add"), values("remove")), (2, 3), "{operations:?}");
+    // A store that is not there is unknown, and takes nobody out: the group is not gone because of it.
+    let before = world.writes().len();
+    world.dialect = store(STORE).replace(&moto.url, "http://127.0.0.1:1");
+    let plan = run(&world, &["apply", "--yes"]).await;
+    assert!(plan.out.contains("the Identity Store's members of"), "{}{}", plan.out, plan.err);
+    assert_eq!(world.writes().len(), before);
+    // Of another store that is there, nothing of the group is known (moto shows it empty): nobody is taken out either.
+    world.dialect = store("d-0000000000");
+    let plan = run(&world, &["plan"]).await;
+    assert!(!plan.out.contains("remove"), "{}{}", plan.out, plan.err);
 }

@@ -5,4 +5,5 @@ mod doubt;
 mod independent;
 mod isolation;
 mod limits;
+mod teams;
 mod world;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use beadle_sim::{okta, scim};
+use beadle_sim::{Sim, okta, scim};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -36,6 +36,10 @@ pub(crate) struct World {
     pub(crate) scim: Option<String>,
     /// The target's dialect, and what is otherwise in it.
     pub(crate) dialect: String,
+    /// A GitHub whose teams are the target instead.
+    pub(crate) github: Option<Sim>,
+    /// How people are found there, and what is otherwise in that target.
+    pub(crate) teams: String,
 }
 
 /// People of a directory: `00u<n>`, with the login `p<n>@acme.example`.
@@ -121,7 +125,30 @@ impl World {
             first: String::new(),
             scim: None,
             dialect: "\"aws-identity-center\"".into(),
+            github: None,
+            teams: "match = [\"saml\"]".into(),
         }
+    }
+
+    /// A directory whose groups are teams of the organisation `acme`.
+    pub(crate) async fn of_teams(directory: Value, acme: Value) -> Self {
+        let mut world = Self::new([directory, json!({})]).await;
+        let any = ([127, 0, 0, 1], 0).into();
+        let users = acme["users"].clone();
+        let state = json!({ "orgs": { "acme": acme["org"] }, "users": users });
+        let settings = beadle_sim::Settings { record: true, state: Some(state), ..Default::default() };
+        let github = Sim::start(any, settings).await.unwrap();
+        let write = |name: &str, text: &str| std::fs::write(world.path().join(name), text).unwrap();
+        write("app.pem", github.app_pem());
+        write("webhook.secret", &world.secret);
+        std::fs::create_dir(world.path().join("policy")).unwrap();
+        write("policy/settings.yml", "");
+        world.github = Some(github);
+        world
+    }
+
+    pub(crate) fn github(&self) -> &Sim {
+        self.github.as_ref().unwrap()
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -133,20 +160,36 @@ impl World {
         let [listen, operator] = self.ports;
         let credential =
             if self.okta_lines.contains("app = ") { "" } else { "token = \"file:okta.token\"\n" };
+        let target = match &self.github {
+            None => format!(
+                "[[target]]\nname = \"aws\"\n\
+                 scim = {{ url = \"{}\", token = \"file:aws.token\", dialect = {} }}\n{}\n\
+                 [[groups]]\nsource = \"corp\"\ntarget = \"aws\"\n",
+                self.scim.clone().unwrap_or_else(|| self.aws.url()),
+                self.dialect,
+                self.target_lines,
+            ),
+            Some(github) => format!(
+                "[[org]]\nname = \"acme\"\napi = \"{}\"\napp = {{ id = {}, key = \"file:app.pem\" }}\n\
+                 webhook_secrets = [\"file:webhook.secret\"]\npolicy = \"policy\"\n\
+                 budget = {{ write_every = \"0s\" }}\n\n\
+                 [[target]]\nname = \"teams\"\ngithub = {{ org = \"acme\", {} }}\n{}\n\
+                 [[groups]]\nsource = \"corp\"\ntarget = \"teams\"\n",
+                github.url(),
+                beadle_sim::APP_ID,
+                self.teams,
+                self.target_lines,
+            ),
+        };
         let text = format!(
             "{}[server]\nlisten = \"127.0.0.1:{listen}\"\noperator = \"127.0.0.1:{operator}\"\n{}\n\
              [[okta]]\nname = \"corp\"\nurl = \"{}\"\n{credential}\
              hook_secrets = [\"file:hook.secret\"]\nhook_key = {{ header = \"X-Api-Key\", secrets = [\"file:hook.key\"] }}\n{}\n\
-             [[target]]\nname = \"aws\"\n\
-             scim = {{ url = \"{}\", token = \"file:aws.token\", dialect = {} }}\n{}\n\
-             [[groups]]\nsource = \"corp\"\ntarget = \"aws\"\n{}\n",
+             {target}{}\n",
             self.first,
             self.lines,
             self.okta.url(),
             self.okta_lines,
-            self.scim.clone().unwrap_or_else(|| self.aws.url()),
-            self.dialect,
-            self.target_lines,
             self.groups,
         );
         std::fs::write(&path, text).unwrap();
@@ -182,6 +225,42 @@ impl World {
     pub(crate) fn connect(&self, hook: &okta::Hook) {
         let headers = self.headers().into_iter().collect();
         self.okta.send_events_to(Some(okta::Hook { url: self.hook_url(), headers, ..hook.clone() }));
+    }
+
+    /// The organisation's events come to the service from now on.
+    pub(crate) fn connect_github(&self) {
+        let url = format!("http://127.0.0.1:{}/hooks/github", self.ports[0]);
+        let secret = self.secret.clone();
+        self.github().send_webhooks_to(beadle_sim::Hook { url, secret, organisation: false });
+    }
+
+    /// Changes the organisation behind everybody's back.
+    pub(crate) async fn patch_github(&self, acme: Value, webhooks: bool) {
+        let url = format!("{}/_sim/state?webhooks={webhooks}", self.github().url());
+        let patch = json!({ "orgs": { "acme": acme } });
+        assert!(self.http.patch(url).body(patch.to_string()).send().await.unwrap().status().is_success());
+    }
+
+    /// Who is in a team, with their roles. `None`: there is no such team.
+    pub(crate) fn team(&self, slug: &str) -> Option<Value> {
+        let state = self.github().state();
+        Some(state["orgs"]["acme"]["teams"].get(slug)?["members"].clone())
+    }
+
+    /// Waits until a team holds exactly these people, in these roles.
+    #[track_caller]
+    pub(crate) fn until_team(&self, slug: &str, members: &Value) -> impl Future<Output = ()> {
+        let (slug, members, place) = (slug.to_owned(), members.clone(), std::panic::Location::caller());
+        async move {
+            for _ in 0..PATIENCE.as_millis() / 20 {
+                if self.team(&slug).as_ref() == Some(&members) {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            let log = std::fs::read_to_string(self.path().join("serve.log")).unwrap_or_default();
+            panic!("{place}: {slug} holds {:?}, not {members}\n{log}", self.team(&slug));
+        }
     }
 
     /// Who is in a group of the target, by login, by the group's name. `None`: there is no such group.
@@ -226,6 +305,9 @@ impl Drop for World {
         let recorded = calls.iter().all(|call| call.get("answer").is_some());
         if recorded && !std::thread::panicking() {
             crate::contracts::okta::check(&calls);
+            if let Some(github) = &self.github {
+                crate::contracts::check(&github.calls());
+            }
         }
     }
 }

@@ -3,6 +3,7 @@
 mod connection;
 mod cost;
 mod mutate;
+mod people;
 mod resolve;
 mod rulesets;
 

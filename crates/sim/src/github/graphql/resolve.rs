@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::connection::{Connection, Edge, page};
-use super::{Problem, rulesets};
+use super::{Problem, people, rulesets};
 use crate::github::ids::Node;
 use crate::github::protection;
 use crate::github::shapes;
@@ -26,6 +26,15 @@ pub(super) enum Object {
         pattern: String,
     },
     Topic(String),
+    /// An organisation's identity provider.
+    Provider(String),
+    /// Who somebody is there.
+    Identity {
+        login: Option<String>,
+        names: Value,
+    },
+    /// Somebody who is invited; without a login, by address.
+    Invitation(Option<String>),
     Ruleset {
         repository: u64,
         name: String,
@@ -70,6 +79,9 @@ impl Object {
             Self::App(_) => "App",
             Self::Rule { .. } => "BranchProtectionRule",
             Self::Topic(_) => "RepositoryTopic",
+            Self::Provider(_) => "OrganizationIdentityProvider",
+            Self::Identity { .. } => "ExternalIdentity",
+            Self::Invitation(_) => "OrganizationInvitation",
             Self::Ruleset { .. } => "RepositoryRuleset",
             Self::Connection(connection) => connection.type_name(),
             Self::Edge(edge) => edge.type_name,
@@ -96,6 +108,7 @@ pub(super) fn resolve(
                 Resolved::Value(json!(Node::User(user["id"].as_u64().unwrap_or(0)).encode()))
             }
             ("databaseId", Some(user)) => Resolved::Value(user["id"].clone()),
+            ("organizationVerifiedDomainEmails", Some(user)) => people::emails(user),
             ("id", None) => Resolved::Value(json!(Node::User(1).encode())),
             _ => Resolved::unknown("User", field),
         },
@@ -107,6 +120,17 @@ pub(super) fn resolve(
         },
         Object::Rule { repository, pattern } => rule(world, *repository, pattern, field, arguments),
         Object::Ruleset { repository, name } => rulesets::ruleset(world, *repository, name, field, arguments),
+        Object::Provider(org) => match field {
+            "externalIdentities" => people::identities(world, org, arguments),
+            _ => Resolved::unknown("OrganizationIdentityProvider", field),
+        },
+        Object::Identity { login, names } => people::identity(world, login.as_deref(), names, field),
+        Object::Invitation(login) => match field {
+            "invitee" => login
+                .clone()
+                .map_or(Resolved::Value(Value::Null), |login| Resolved::Object(Object::User(login))),
+            _ => Resolved::unknown("OrganizationInvitation", field),
+        },
         Object::Topic(name) => match field {
             "topic" => Resolved::Object(Object::Plain("Topic", json!({ "name": name }))),
             _ => Resolved::unknown("RepositoryTopic", field),
@@ -114,7 +138,8 @@ pub(super) fn resolve(
         Object::Connection(connection) => connection.resolve(field),
         Object::Edge(edge) => match field {
             "node" => Resolved::Object(edge.node.clone()),
-            "permission" => Resolved::Value(json!(edge.permission)),
+            // What the list says of the entry; lists of people call it a role.
+            "permission" | "role" => Resolved::Value(json!(edge.permission)),
             "permissionSources" => {
                 let sources = edge.sources.iter().map(|(from, role)| {
                     let source = json!({ "__typename": from });
@@ -150,7 +175,7 @@ pub(super) fn resolve(
     }
 }
 
-fn text<'a>(arguments: &'a Map<String, Value>, name: &str) -> &'a str {
+pub(super) fn text<'a>(arguments: &'a Map<String, Value>, name: &str) -> &'a str {
     arguments.get(name).and_then(Value::as_str).unwrap_or_default()
 }
 
@@ -206,6 +231,20 @@ fn node(world: &World, id: &str) -> Resolved {
             find_rule(world, id).map(|(repository, pattern)| Object::Rule { repository, pattern })
         }
         Some(Node::Ruleset(id)) => find_ruleset(world, id),
+        Some(Node::User(id)) => {
+            let mut users = world.doc["users"].as_object().into_iter().flatten();
+            users
+                .find(|(_, user)| user["id"].as_u64() == Some(id))
+                .map(|(login, _)| Object::User(login.clone()))
+        }
+        Some(Node::Team(id)) => {
+            let mut orgs = world.doc["orgs"].as_object().into_iter().flatten();
+            orgs.find_map(|(org, found)| {
+                let mut teams = found["teams"].as_object()?.iter();
+                let (slug, _) = teams.find(|(_, team)| team["id"].as_u64() == Some(id))?;
+                Some(Object::Team { org: org.clone(), slug: slug.clone() })
+            })
+        }
         Some(Node::Organisation(id)) => {
             let mut orgs = world.doc["orgs"].as_object().into_iter().flatten();
             orgs.find(|(_, org)| org["id"].as_u64() == Some(id))
@@ -262,12 +301,12 @@ fn organisation(world: &World, login: &str, field: &str, arguments: &Map<String,
                 None => Resolved::Value(Value::Null),
             }
         }
-        "teams" => {
-            let teams = org["teams"].as_object().into_iter().flatten();
-            let teams = teams
-                .map(|(slug, _)| Edge::plain(Object::Team { org: login.to_owned(), slug: slug.clone() }));
-            page("TeamConnection", teams.collect(), arguments)
+        "teams" => people::teams(world, login, arguments),
+        "membersWithRole" => people::members(world, login, arguments),
+        "samlIdentityProvider" if org["identities"].is_object() => {
+            Resolved::Object(Object::Provider(login.to_owned()))
         }
+        "samlIdentityProvider" => Resolved::Value(Value::Null),
         _ => Resolved::unknown("Organization", field),
     }
 }
@@ -309,6 +348,10 @@ fn team(world: &World, org: &str, slug: &str, field: &str, arguments: &Map<Strin
             });
             page("TeamRepositoryConnection", repositories.collect(), arguments)
         }
+        "description" => Resolved::Value(team["description"].clone()),
+        "childTeams" => people::below(world, org, slug, arguments),
+        "members" => people::of_team(world, org, slug, arguments),
+        "invitations" => people::invited(team, arguments),
         _ => Resolved::unknown("Team", field),
     }
 }

@@ -11,6 +11,7 @@ mod people;
 mod properties;
 mod rulesets;
 mod security;
+mod teams;
 
 use http::Method;
 use serde_json::{Value, json};
@@ -132,19 +133,7 @@ fn organisation(world: &mut World, call: &Call<'_>, org: &str, rest: &[&str]) ->
         (_, ["rulesets", rest @ ..]) => rulesets::of_organisation(world, call, org, rest),
         (_, ["properties", "values"]) => properties::of_organisation(world, call, org),
         (_, ["code-security", "configurations", rest @ ..]) => configurations::answer(world, call, org, rest),
-        ("GET", ["teams"]) => {
-            let org_value = known(world);
-            let teams = org_value["teams"].as_object().into_iter().flatten();
-            page(call, teams.map(|(_, team)| shapes::team(world, org, team, None)).collect())
-        }
-        (_, ["teams", slug, rest @ ..]) => match world.team(org, slug).and_then(|team| team["slug"].as_str())
-        {
-            Some(slug) => {
-                let slug = slug.to_owned();
-                team(world, call, org, &slug, rest)
-            }
-            None => Reply::not_found(),
-        },
+        (_, ["teams", rest @ ..]) => teams::answer(world, call, org, rest),
         _ => Reply::not_found(),
     }
 }
@@ -164,63 +153,6 @@ fn create(world: &mut World, call: &Call<'_>, org: &str) -> Reply {
     }
     world.insert_repository(org, &repository, call.sender);
     Reply::json(201, shapes::repository(world, org, &repository, true))
-}
-
-fn team(world: &mut World, call: &Call<'_>, org: &str, slug: &str, rest: &[&str]) -> Reply {
-    match (call.method.as_str(), rest) {
-        ("GET", ["repos"]) => {
-            let rows = world.repositories(org).into_iter().filter(|row| row["teams"].get(slug).is_some());
-            let rows = rows.map(|row| {
-                let mut shown = shapes::repository(world, org, row, false);
-                shown["role_name"] = row["teams"][slug].clone();
-                shown
-            });
-            page(call, rows.collect())
-        }
-        (method, ["repos", owner, name]) if owner.eq_ignore_ascii_case(org) => {
-            let Some(found) = world.repository(org, name) else { return Reply::not_found() };
-            let held = found["teams"].get(slug).cloned();
-            match method {
-                "GET" => match held {
-                    Some(_) if !call.accept.contains("repository+json") => Reply::empty(204),
-                    Some(role) => {
-                        let mut shown = shapes::repository(world, org, found, true);
-                        shown["role_name"] = role;
-                        Reply::json(200, shown)
-                    }
-                    None => Reply::not_found(),
-                },
-                "PUT" => {
-                    let permission = call.body["permission"].as_str().unwrap_or("push");
-                    let custom = world.org(org).map(|org| org["custom_roles"].clone()).unwrap_or_default();
-                    let known = ["pull", "triage", "push", "maintain", "admin"].contains(&permission)
-                        || custom.as_array().is_some_and(|roles| roles.contains(&json!(permission)));
-                    if !known {
-                        return Reply::invalid(
-                            "Validation Failed: permission is not a role of this organization",
-                        );
-                    }
-                    if let Some(refusal) = read_only(found) {
-                        return refusal;
-                    }
-                    let (slug, permission) = (slug.to_owned(), permission.to_owned());
-                    world.edit(org, name, call.sender, |found| found["teams"][slug] = json!(permission));
-                    Reply::empty(204)
-                }
-                "DELETE" => {
-                    if let Some(refusal) = read_only(found) {
-                        return refusal;
-                    }
-                    world.edit(org, name, call.sender, |found| {
-                        found["teams"].as_object_mut().and_then(|teams| teams.remove(slug))
-                    });
-                    Reply::empty(204)
-                }
-                _ => Reply::not_found(),
-            }
-        }
-        _ => Reply::not_found(),
-    }
 }
 
 fn read_only(repository: &Value) -> Option<Reply> {

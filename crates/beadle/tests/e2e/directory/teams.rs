@@ -1,0 +1,306 @@
+//! Groups of the directory as teams of a GitHub organisation.
+
+use std::time::Duration;
+
+use beadle_sim::okta::Hook;
+use serde_json::{Value, json};
+
+use super::world::{World, login, of, people};
+
+/// So many people: at the directory, in the organisation, and linked to each other by its identity provider.
+fn acme(count: usize, teams: &Value) -> Value {
+    let (mut users, mut identities) = (json!({}), json!({}));
+    for n in 0..count {
+        users[format!("octo{n}")] = json!({ "id": 5000 + n, "verified_emails": [login(n)] });
+        identities[login(n)] = json!(format!("octo{n}"));
+    }
+    let members: Vec<String> = (0..count).map(|n| format!("octo{n}")).collect();
+    let org = json!({ "id": 77, "members": members, "identities": identities, "teams": teams, "repos": {} });
+    json!({ "org": org, "users": users })
+}
+
+fn hold(members: impl IntoIterator<Item = usize>) -> Value {
+    let members = members.into_iter().map(|n| (format!("octo{n}"), json!("member")));
+    Value::Object(members.collect())
+}
+
+fn directory(count: usize, groups: &Value) -> Value {
+    json!({ "users": people(count), "groups": groups })
+}
+
+async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+    for _ in 0..1200 {
+        if is_so().await {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("{what}: it does not happen");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_is_a_team_that_is_made_and_renamed_and_kept() {
+    let groups = json!({ "00g1": { "profile": { "name": "AWS_Ops" }, "members": of(0..9) } });
+    let mut world = World::of_teams(directory(12, &groups), acme(12, &json!({ "all": { "id": 900 } }))).await;
+    world.groups += "parent = \"all\"\ndescription = \"Whoever is in {group}\"\n";
+    let _serving = world.serve().await;
+    world.connect(&Hook::default());
+    world.connect_github();
+    world.until_team("ops", &hold(0..9)).await;
+    let team = world.github().state()["orgs"]["acme"]["teams"]["ops"].clone();
+    assert_eq!(team["parent"], "all");
+    assert_eq!(team["description"], "Whoever is in AWS_Ops (beadle:corp/00g1)");
+    assert_eq!(team["name"], "Ops");
+    // Somebody joins, somebody leaves, somebody is suspended.
+    world.okta.patch(&json!({ "groups": { "00g1": { "members": { "00u00010": true, "00u00003": null } } } }));
+    world.until_team("ops", &hold([0, 1, 2, 4, 5, 6, 7, 8, 10])).await;
+    world.okta.patch(&json!({ "users": { "00u00004": { "status": "SUSPENDED" } } }));
+    world.until_team("ops", &hold([0, 1, 2, 5, 6, 7, 8, 10])).await;
+    // Somebody else changes the team: it is put right at once.
+    world
+        .patch_github(
+            json!({ "teams": { "ops": { "members": { "octo11": "member", "octo0": null } } } }),
+            true,
+        )
+        .await;
+    world.until_team("ops", &hold([0, 1, 2, 5, 6, 7, 8, 10])).await;
+    // A rename on the left is a rename in place on the right.
+    world.okta.patch(&json!({ "groups": { "00g1": { "profile": { "name": "AWS_Site Reliability" } } } }));
+    world.until_team("site-reliability", &hold([0, 1, 2, 5, 6, 7, 8, 10])).await;
+    let teams = world.github().state()["orgs"]["acme"]["teams"].clone();
+    assert!(teams.get("ops").is_none(), "{teams}");
+    assert_eq!(teams["site-reliability"]["id"], team["id"]);
+    until("the description follows", async || {
+        let team = &world.github().state()["orgs"]["acme"]["teams"]["site-reliability"];
+        team["description"] == "Whoever is in AWS_Site Reliability (beadle:corp/00g1)"
+    })
+    .await;
+    // And what somebody renames there is renamed back.
+    let renamed = json!({ "teams": { "site-reliability": null, "pirates": {
+        "id": team["id"], "name": "Pirates", "parent": "all", "members": hold([0, 1, 2, 5, 6, 7, 8, 10]),
+        "description": "Whoever is in AWS_Site Reliability (beadle:corp/00g1)",
+    } } });
+    world.patch_github(renamed, true).await;
+    world.until_team("site-reliability", &hold([0, 1, 2, 5, 6, 7, 8, 10])).await;
+    assert!(world.team("pirates").is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unchanged_team_costs_one_query_and_a_join_one_write() {
+    let groups = json!({ "00g1": { "profile": { "name": "AWS_Ops" }, "members": of(0..40) } });
+    let mut world = World::of_teams(directory(50, &groups), acme(50, &json!({}))).await;
+    world.okta_lines = "log_every = \"1h\"\nchanges_every = \"1h\"\n".into();
+    let _serving = world.serve().await;
+    world.until_team("ops", &hold(0..40)).await;
+    world.connect(&Hook::default());
+    until("the sweep ends", async || {
+        world.beadle(&["queue"]).await.expect(0).out.contains("0 event, 0 manual, 0 sweep due")
+    })
+    .await;
+    let before = world.github().calls().len();
+    world.okta.patch(&json!({ "groups": { "00g1": { "members": { "00u00045": true } } } }));
+    world.until_team("ops", &hold((0..40).chain([45]))).await;
+    let calls = world.github().calls().split_off(before);
+    let calls: Vec<String> = calls
+        .iter()
+        .filter(|call| call["path"] != "/app/hook/deliveries")
+        .map(|call| format!("{} {} {}", call["method"], call["path"], call["operation"]))
+        .collect();
+    let writes = calls.iter().filter(|call| call.starts_with("\"PUT\"")).count();
+    // The team; what else keeps it, asked before something is written; names as they are now; the write.
+    assert!(writes == 1 && calls.len() <= 6, "{}", calls.join("\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn maintainers_are_who_the_sources_say_and_owners_are_left_alone() {
+    let groups = json!({
+        "00g1": { "profile": { "name": "AWS_Ops" }, "members": of(0..6) },
+        "00g2": { "profile": { "name": "Leads" }, "members": of([1, 2]) },
+    });
+    let mut acme = acme(8, &json!({}));
+    acme["org"]["owners"] = json!(["octo5"]);
+    let mut world = World::of_teams(directory(8, &groups), acme).await;
+    world.groups = "include = [\"AWS_Ops\"]\ninto = \"Ops\"\nmode = \"enforce\"\non_missing_group = \"create\"\n\n\
+                    [[groups]]\nsource = \"corp\"\ntarget = \"teams\"\ninclude = [\"Leads\"]\ninto = \"Ops\"\n\
+                    mode = \"enforce\"\non_missing_group = \"create\"\nrole = \"maintainer\"\n"
+        .into();
+    let _serving = world.serve().await;
+    world.connect(&Hook::default());
+    let mut wanted = hold(0..6);
+    for maintainer in ["octo1", "octo2", "octo5"] {
+        wanted[maintainer] = json!("maintainer");
+    }
+    world.until_team("ops", &wanted).await;
+    // One more, and one less.
+    world.okta.patch(&json!({ "groups": { "00g2": { "members": { "00u00003": true, "00u00001": null } } } }));
+    wanted["octo3"] = json!("maintainer");
+    wanted["octo1"] = json!("member");
+    world.until_team("ops", &wanted).await;
+    // No maintainer at all is a doubt.
+    world.okta.patch(&json!({ "groups": { "00g2": { "members": { "00u00003": null, "00u00002": null } } } }));
+    until("it is held", async || world.beadle(&["holds"]).await.out.contains("name no maintainer any more"))
+        .await;
+    assert_eq!(world.team("ops"), Some(wanted));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_has_no_account_is_said_and_costs_nobody_their_place() {
+    let groups = json!({ "00g1": { "profile": { "name": "AWS_Ops" }, "members": of([0, 1, 2, 3, 6]) } });
+    let teams = json!({ "ops": { "id": 900, "members": hold([0, 1, 2, 3, 4, 5]) } });
+    let mut acme = acme(6, &teams);
+    // Of octo5 nobody knows who it is: it may be the one who is missing. octo4 is somebody else.
+    acme["org"]["identities"].as_object_mut().unwrap().remove(&login(5));
+    let mut world = World::of_teams(directory(8, &groups), acme).await;
+    world.groups += "adopt = true\n";
+    let plan = world.beadle(&["plan", "--group", "AWS_Ops"]).await;
+    assert!(plan.out.contains("no member of acme is known to be p6@acme.example (saml)"), "{}", plan.out);
+    assert!(plan.out.contains("octo4") && !plan.out.contains("octo5"), "{}", plan.out);
+    let _serving = world.serve().await;
+    world.until_team("ops", &hold([0, 1, 2, 3, 5])).await;
+    // The account of the one who was missing turns out to be octo5.
+    world.patch_github(json!({ "identities": { login(6): "octo5" } }), false).await;
+    world.beadle(&["apply", "--yes", "--group", "AWS_Ops"]).await.expect(0);
+    assert_eq!(world.team("ops"), Some(hold([0, 1, 2, 3, 5])));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn people_are_found_by_mail_or_by_a_list_too_and_nobody_is_invited() {
+    let groups = json!({ "00g1": { "profile": { "name": "AWS_Ops" }, "members": of(0..5) } });
+    let mut acme = acme(6, &json!({}));
+    acme["org"]["identities"] = Value::Null;
+    acme["users"]["octo3"]["verified_emails"] = json!([]);
+    acme["org"]["members"].as_array_mut().unwrap().retain(|member| member != "octo4");
+    let mut world = World::of_teams(directory(6, &groups), acme).await;
+    // Without a provider nobody is anybody.
+    let plan = world.beadle(&["plan", "--group", "AWS_Ops"]).await;
+    assert!(plan.err.contains("GitHub shows no SAML identity provider of acme"), "{}{}", plan.out, plan.err);
+    world.teams = "match = [\"mail\", \"file\"], users_from = \"users.toml\"".into();
+    let list = "\"p3@acme.example\" = \"octo3\"\n\"p4@acme.example\" = \"octo4\"\n";
+    std::fs::write(world.path().join("users.toml"), list).unwrap();
+    let applied = world.beadle(&["apply", "--yes", "--group", "AWS_Ops"]).await;
+    assert_eq!(world.team("ops"), Some(hold(0..4)), "{}{}", applied.out, applied.err);
+    assert!(
+        applied
+            .out
+            .contains("p4@acme.example is octo4 at GitHub, who is not in the organisation acme; invite them"),
+        "{}",
+        applied.out
+    );
+    // Invited by somebody, they are in it as far as anybody can do something about it.
+    let invited = json!({ "teams": { "ops": { "invitations": [{ "login": "octo4", "role": "member" }, { "email": "x@acme.example" }] } } });
+    world.patch_github(invited, false).await;
+    world.beadle(&["plan", "--group", "AWS_Ops"]).await.expect(0);
+    // Who is invited and should not be in is not waited for.
+    world.okta.patch(&json!({ "groups": { "00g1": { "members": { "00u00004": null } } } }));
+    world.beadle(&["apply", "--yes", "--group", "AWS_Ops"]).await.expect(0);
+    let left = world.github().state()["orgs"]["acme"]["teams"]["ops"]["invitations"].clone();
+    assert_eq!(left, json!([{ "email": "x@acme.example" }]));
+    // A list that cannot be read takes nobody out.
+    std::fs::write(world.path().join("users.toml"), "\"p3@acme.example\" = 7\n").unwrap();
+    let plan = world.beadle(&["plan", "--group", "AWS_Ops"]).await;
+    assert!(plan.err.contains("users.toml:1"), "{}", plan.err);
+    // One that lost its lines takes nobody out either.
+    std::fs::write(world.path().join("users.toml"), "").unwrap();
+    let plan = world.beadle(&["plan", "--group", "AWS_Ops"]).await;
+    assert!(plan.out.contains("no member of acme is known to be p3@acme.example"), "{}", plan.out);
+    assert!(!plan.out.contains("remove"), "{}", plan.out);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_team_that_github_keeps_itself_is_only_observed() {
+    let groups = json!({ "00g1": { "profile": { "name": "AWS_Ops" }, "members": of(0..3) } });
+    let teams = json!({ "ops": { "id": 900, "members": hold([0, 1]), "external_group": "okta-ops" } });
+    let mut world = World::of_teams(directory(5, &groups), acme(5, &teams)).await;
+    world.groups += "adopt = true\n";
+    let applied = world.beadle(&["apply", "--yes", "--group", "AWS_Ops"]).await;
+    assert!(
+        applied.out.contains(
+            "GitHub itself keeps it as the group okta-ops of the identity provider; it is only observed"
+        ),
+        "{}{}",
+        applied.out,
+        applied.err
+    );
+    assert_eq!(world.team("ops"), Some(hold([0, 1])));
+    let calls = world.github().calls();
+    assert!(calls.iter().all(|call| call["writes"] != true), "{calls:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn those_of_a_team_below_are_not_in_it_and_a_team_with_others_below_is_not_deleted() {
+    let groups = json!({ "00g1": { "profile": { "name": "AWS_Ops" }, "members": of(0..3) } });
+    let teams = json!({
+        "ops": { "id": 900, "members": hold([0, 1]) },
+        "night": { "id": 901, "members": hold([2, 4]), "parent": "ops" },
+    });
+    let mut world = World::of_teams(directory(5, &groups), acme(5, &teams)).await;
+    world.groups += "adopt = true\non_delete = \"delete\"\n";
+    world.beadle(&["apply", "--yes", "--group", "AWS_Ops"]).await.expect(0);
+    assert_eq!(world.team("ops"), Some(hold(0..3)));
+    assert_eq!(world.team("night"), Some(hold([2, 4])));
+    world.okta.patch(&json!({ "groups": { "00g1": null } }));
+    let applied = world.beadle(&["apply", "--yes", "--group", "Ops"]).await;
+    let holds = world.beadle(&["holds", "--json"]).await.out;
+    let held: Value = serde_json::from_str(holds.lines().next().unwrap()).unwrap();
+    let digest = held["digest"].as_str().unwrap_or_else(|| panic!("{holds}{}", applied.out)).to_owned();
+    world.beadle(&["approve", &digest]).await.expect(0);
+    let applied = world.beadle(&["apply", "--yes", "--group", "Ops"]).await;
+    assert!(
+        applied.out.contains("there are teams below Ops, and GitHub would delete them too"),
+        "{}",
+        applied.out
+    );
+    assert!(world.team("ops").is_some() && world.team("night").is_some());
+    world.patch_github(json!({ "teams": { "night": null } }), false).await;
+    world.beadle(&["apply", "--yes", "--group", "Ops"]).await.expect(0);
+    assert!(world.team("ops").is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_comes_back_short_or_broken_takes_nobody_out() {
+    let groups = json!({ "00g1": { "profile": { "name": "AWS_Ops" }, "members": of(0..9) } });
+    let teams = json!({ "ops": { "id": 900, "name": "Ops", "members": hold(0..10) } });
+    let mut world = World::of_teams(directory(12, &groups), acme(12, &teams)).await;
+    world.groups += "adopt = true\n";
+    let fault = async |fault: Value| {
+        let url = format!("{}/_sim/faults", world.github().url());
+        world.http.delete(&url).send().await.unwrap();
+        assert!(world.http.post(&url).body(fault.to_string()).send().await.unwrap().status().is_success());
+    };
+    let broken = [
+        json!({ "contains": "membership: IMMEDIATE", "shorten": "members" }),
+        json!({ "contains": "membersWithRole", "shorten": "membersWithRole" }),
+        json!({ "contains": "externalIdentities", "shorten": "externalIdentities" }),
+        json!({ "contains": "externalIdentities", "body": { "data": { "organization": { "samlIdentityProvider": null } } }, "status": 200 }),
+        json!({ "contains": "membersWithRole", "body": { "data": { "organization": null } }, "status": 200 }),
+        json!({ "contains": "membership: IMMEDIATE", "status": 500 }),
+        json!({ "contains": "membership: IMMEDIATE", "truncate": true }),
+    ];
+    for broken in broken {
+        let mut broken = broken;
+        broken["path"] = json!("/graphql");
+        fault(broken.clone()).await;
+        let ran = world.beadle(&["apply", "--yes", "--group", "AWS_Ops"]).await;
+        assert_ne!(ran.code, 0, "{broken}: {}{}", ran.out, ran.err);
+        assert!(!ran.out.contains("remove"), "{broken}: {}", ran.out);
+        assert_eq!(world.team("ops"), Some(hold(0..10)), "{broken}");
+    }
+    world.http.delete(format!("{}/_sim/faults", world.github().url())).send().await.unwrap();
+    world.beadle(&["apply", "--yes", "--group", "AWS_Ops"]).await.expect(0);
+    assert_eq!(world.team("ops"), Some(hold(0..9)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_team_whose_making_was_cut_off_is_found_again_by_its_description() {
+    let groups = json!({ "00g1": { "profile": { "name": "AWS_Ops" }, "members": of(0..3) } });
+    let made = json!({ "id": 900, "name": "Ops", "description": "Its members (beadle:corp/00g1)" });
+    let world = World::of_teams(directory(5, &groups), acme(5, &json!({ "ops": made }))).await;
+    world.beadle(&["apply", "--yes", "--group", "AWS_Ops"]).await.expect(0);
+    assert_eq!(world.team("ops"), Some(hold(0..3)));
+    // One that only has the name is somebody else's.
+    let state = json!({ "ops": { "id": 900, "name": "Ops", "description": "Ours" } });
+    let world = World::of_teams(directory(5, &groups), acme(5, &state)).await;
+    let applied = world.beadle(&["apply", "--yes", "--group", "AWS_Ops"]).await;
+    assert!(applied.out.contains("that Beadle did not make; say adopt = true"), "{}", applied.out);
+    assert_eq!(world.team("ops"), Some(json!({})));
+}

@@ -1,0 +1,276 @@
+//! Who is in an organisation, by which names its people are known elsewhere, and who is in its teams.
+
+use std::collections::HashMap;
+
+use beadle_engine::{Class, Failure};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::Reader;
+use crate::api::{Api, segment};
+use crate::connection::{Tally, entries, next};
+use crate::documents;
+use crate::graphql::run;
+
+/// A team.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Team {
+    /// The immutable id.
+    pub id: u64,
+    /// GraphQL's id.
+    pub node_id: String,
+    /// How paths name it; a rename changes it.
+    pub slug: String,
+    /// Its name.
+    pub name: String,
+    /// Its description; empty where it has none.
+    pub description: String,
+    /// Whether other teams are below it.
+    pub is_parent: bool,
+}
+
+/// A member of an organisation, or somebody who is invited.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// The immutable id.
+    pub id: u64,
+    /// GraphQL's id.
+    pub node_id: String,
+    /// The login, which may change, and may be somebody else's then.
+    pub login: String,
+    /// Whether the organisation is theirs: they are maintainers of every team that they are in.
+    pub is_owner: bool,
+    /// Addresses of theirs in domains that the organisation has verified.
+    pub emails: Vec<String>,
+}
+
+/// An account that is linked to somebody at the organisation's identity provider.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// The account's id.
+    pub account: u64,
+    /// What the provider calls them, by SAML and by SCIM.
+    pub names: Vec<String>,
+}
+
+/// A team and those who are in it themselves, or are invited; who is in a team below it is not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TeamMembers {
+    /// The team.
+    pub team: Team,
+    /// Each with whether they maintain the team.
+    pub members: Vec<(Member, bool)>,
+    /// Accounts that are invited.
+    pub invited: Vec<Member>,
+}
+
+fn team_of(node: &Value) -> Option<Team> {
+    let text = |key: &str| node[key].as_str().map(str::to_owned);
+    Some(Team {
+        id: node["databaseId"].as_u64()?,
+        node_id: text("id")?,
+        slug: text("slug")?,
+        name: text("name")?,
+        description: text("description").unwrap_or_default(),
+        is_parent: node["childTeams"]["totalCount"].as_u64()? > 0,
+    })
+}
+
+fn member_of(node: &Value, is_owner: bool) -> Option<Member> {
+    let text = |key: &str| node[key].as_str().map(str::to_owned);
+    let emails = node["organizationVerifiedDomainEmails"].as_array().into_iter().flatten();
+    Some(Member {
+        id: node["databaseId"].as_u64()?,
+        node_id: text("id")?,
+        login: text("login")?,
+        is_owner,
+        emails: emails.filter_map(|email| Some(email.as_str()?.to_owned())).collect(),
+    })
+}
+
+fn identity_of(node: &Value) -> Option<Identity> {
+    let account = node["user"]["databaseId"].as_u64()?;
+    let names = [
+        &node["samlIdentity"]["nameId"],
+        &node["samlIdentity"]["username"],
+        &node["scimIdentity"]["username"],
+    ];
+    let mut names: Vec<String> =
+        names.into_iter().filter_map(|name| Some(name.as_str()?.to_owned())).collect();
+    names.dedup();
+    Some(Identity { account, names })
+}
+
+/// Every entry of a list, complete or not at all, from its first page on, which may have been read already. `None`: there is
+/// no such list.
+async fn all(
+    api: &Api,
+    doing: &str,
+    document: &str,
+    mut variables: Value,
+    list: &str,
+    mut first: Option<Value>,
+) -> Result<Option<Vec<Value>>, Failure> {
+    let (mut rows, mut tally) = (Vec::new(), Tally::default());
+    loop {
+        let data = match first.take() {
+            Some(read) => read,
+            None => run(api, doing, document, variables.clone(), false).await?.whole(doing)?,
+        };
+        let page = data.pointer(list).unwrap_or(&Value::Null);
+        if page.is_null() {
+            return Ok(None);
+        }
+        tally.page(page);
+        rows.extend_from_slice(entries(page));
+        match next(page)? {
+            Some(cursor) => variables["after"] = cursor,
+            None if tally.moved => {
+                let text = format!("{doing}: the list changed while it was read");
+                return Err(Failure::new(Class::Retry, text));
+            }
+            None => {
+                tally.complete(doing)?;
+                return Ok(Some(rows));
+            }
+        }
+    }
+}
+
+/// An organisation that is not shown is no empty one.
+fn shown(rows: Option<Vec<Value>>, doing: &str) -> Result<Vec<Value>, Failure> {
+    rows.ok_or_else(|| Failure::new(Class::Retry, format!("{doing}: GitHub does not show the organisation")))
+}
+
+/// An entry that lacks what every one has is nonsense, and the list is unknown.
+fn whole<T>(rows: &[Value], doing: &str, read: impl Fn(&Value) -> Option<T>) -> Result<Vec<T>, Failure> {
+    let read: Option<Vec<T>> = rows.iter().map(read).collect();
+    read.ok_or_else(|| Failure::new(Class::Retry, format!("{doing}: an entry of the list is incomplete")))
+}
+
+impl Reader {
+    /// All teams.
+    pub async fn all_teams(&self) -> Result<Vec<Team>, Failure> {
+        const DOING: &str = "reading the organisation's teams";
+        let variables = json!({ "org": self.organisation(), "after": null });
+        let rows =
+            all(self.api(), DOING, documents::TEAM_NAMES, variables, "/organization/teams", None).await?;
+        whole(&shown(rows, DOING)?, DOING, team_of)
+    }
+
+    /// The ids of the teams that an account is in.
+    pub async fn teams_of(&self, login: &str) -> Result<Vec<u64>, Failure> {
+        let doing = format!("reading the teams of {login}");
+        let variables = json!({ "org": self.organisation(), "login": login, "after": null });
+        let rows =
+            all(self.api(), &doing, documents::TEAMS_OF, variables, "/organization/teams", None).await?;
+        whole(&shown(rows, &doing)?, &doing, |node| node["databaseId"].as_u64())
+    }
+
+    /// Everybody who is in the organisation.
+    pub async fn members(&self) -> Result<Vec<Member>, Failure> {
+        const DOING: &str = "reading the organisation's members";
+        let variables = json!({ "org": self.organisation(), "after": null });
+        let list = "/organization/membersWithRole";
+        let rows = all(self.api(), DOING, documents::MEMBERS, variables, list, None).await?;
+        whole(&shown(rows, DOING)?, DOING, |edge| member_of(&edge["node"], edge["role"] == "ADMIN"))
+    }
+
+    /// Who is linked to whom at the organisation's identity provider. `None`: GitHub shows no provider, because there is none,
+    /// because it is the enterprise's, or because the App may not see it.
+    ///
+    /// <https://docs.github.com/graphql/reference/objects#organizationidentityprovider>
+    pub async fn identities(&self) -> Result<Option<Vec<Identity>>, Failure> {
+        const DOING: &str = "reading the organisation's external identities";
+        let variables = json!({ "org": self.organisation(), "after": null });
+        let list = "/organization/samlIdentityProvider/externalIdentities";
+        let rows = all(self.api(), DOING, documents::IDENTITIES, variables, list, None).await?;
+        // One that is linked to no account yet is nobody's.
+        Ok(rows.map(|rows| rows.iter().filter_map(identity_of).collect()))
+    }
+
+    /// Who is in a team, complete or not at all. `None`: there is no such team.
+    pub async fn team_members(&self, slug: &str) -> Result<Option<TeamMembers>, Failure> {
+        let doing = format!("reading the members of team {slug}");
+        let variables = json!({ "org": self.organisation(), "slug": slug });
+        let data = run(self.api(), &doing, documents::TEAM, variables.clone(), false).await?.whole(&doing)?;
+        let node = &data["organization"]["team"];
+        if node.is_null() {
+            return Ok(None);
+        }
+        let incomplete = || Failure::new(Class::Retry, format!("{doing}: the answer is incomplete"));
+        let team = team_of(node).ok_or_else(incomplete)?;
+        let further =
+            |document, list| all(self.api(), &doing, document, variables.clone(), list, Some(data.clone()));
+        let members =
+            further(documents::TEAM_MEMBERS, "/organization/team/members").await?.ok_or_else(incomplete)?;
+        let members = whole(&members, &doing, |edge| {
+            Some((member_of(&edge["node"], false)?, edge["role"].as_str()? == "MAINTAINER"))
+        })?;
+        let invited =
+            further(documents::TEAM_INVITATIONS, "/organization/team/invitations").await?.unwrap_or_default();
+        // Whoever is invited by address only has no account yet.
+        let invited = invited.iter().filter_map(|node| member_of(&node["invitee"], false)).collect();
+        Ok(Some(TeamMembers { team, members, invited }))
+    }
+
+    /// What else keeps a team's members: the organisation's own team synchronisation, or an enterprise's. `None`: nothing,
+    /// as far as GitHub tells; an App may not ask for the former, and is refused when it writes.
+    ///
+    /// <https://docs.github.com/enterprise-cloud@latest/rest/teams/external-groups> and
+    /// <https://docs.github.com/enterprise-cloud@latest/rest/teams/team-sync>
+    pub async fn kept_by(&self, slug: &str) -> Result<Option<String>, Failure> {
+        #[derive(Deserialize)]
+        struct Groups {
+            #[serde(default)]
+            groups: Vec<Group>,
+        }
+        #[derive(Deserialize)]
+        struct Group {
+            group_name: String,
+        }
+        let team = format!("orgs/{}/teams/{}", segment(self.organisation()), segment(slug));
+        for list in ["external-groups", "team-sync/group-mappings"] {
+            match self.api().get(&format!("{team}/{list}")).await {
+                Ok(answer) => {
+                    let found: Groups = answer.json().map_err(Failure::from)?;
+                    if let Some(group) = found.groups.first() {
+                        return Ok(Some(group.group_name.clone()));
+                    }
+                }
+                // Not every plan has it, and not every credential may ask.
+                Err(error) if matches!(error.status(), Some(400 | 403 | 404 | 422)) => {}
+                Err(error) => return Err(Failure::from(error)),
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// What accounts are called now, by id; and a team, if one is asked for. An id that names somebody else is not in it.
+pub(crate) async fn names(
+    api: &Api,
+    team: Option<&str>,
+    accounts: &[String],
+) -> Result<(Option<(u64, String)>, HashMap<u64, String>), Failure> {
+    const DOING: &str = "looking up what a team and its people are called";
+    let ids: Vec<&str> = team.into_iter().chain(accounts.iter().map(String::as_str)).collect();
+    let data = run(api, DOING, documents::NAMES, json!({ "ids": ids }), false).await?;
+    // What is gone is null, with an error of its own.
+    if let Some(error) = data.errors.iter().find(|error| !error.is_not_found()) {
+        return Err(error.failure(DOING));
+    }
+    let nodes = data.data["nodes"].as_array().cloned().unwrap_or_default();
+    let mut found = (None, HashMap::new());
+    for node in nodes {
+        let Some(id) = node["databaseId"].as_u64() else { continue };
+        match (node["__typename"].as_str(), node["slug"].as_str(), node["login"].as_str()) {
+            (Some("Team"), Some(slug), _) => found.0 = Some((id, slug.to_owned())),
+            (Some("User"), _, Some(login)) => {
+                found.1.insert(id, login.to_owned());
+            }
+            _ => {}
+        }
+    }
+    Ok(found)
+}

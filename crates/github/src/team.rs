@@ -1,0 +1,133 @@
+//! The writes to one team.
+//!
+//! <https://docs.github.com/rest/teams>
+
+use std::collections::HashMap;
+
+use beadle_engine::{Class, Failure};
+use beadle_transport::{Method, TransportError};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::api::{Api, segment};
+use crate::members::{Team, names};
+use crate::write::Writer;
+
+/// A team that is to be made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewTeam<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Its description.
+    pub description: &'a str,
+    /// The id of the team above it.
+    pub parent: Option<u64>,
+}
+
+/// A team and people, by the names that they had when this was made.
+pub struct NamedTeam {
+    api: Api,
+    slug: String,
+    logins: HashMap<u64, String>,
+}
+
+#[derive(Deserialize)]
+struct Made {
+    id: u64,
+    node_id: String,
+    slug: String,
+    name: String,
+    description: Option<String>,
+}
+
+impl Writer {
+    /// `POST /orgs/{org}/teams`: visible to the organisation, as teams below and above others have to be. `None`: there is a
+    /// team of this name.
+    pub async fn create_team(&self, new: &NewTeam<'_>) -> Result<Option<Team>, Failure> {
+        let api = self.api();
+        let mut body = json!({ "name": new.name, "description": new.description, "privacy": "closed" });
+        if let Some(parent) = new.parent {
+            body["parent_team_id"] = json!(parent);
+        }
+        let path = format!("orgs/{}/teams", segment(api.organisation()));
+        match api.write(Method::POST, &path, Some(body)).await {
+            Ok(answer) => {
+                let Made { id, node_id, slug, name, description } = answer.json().map_err(Failure::from)?;
+                let description = description.unwrap_or_default();
+                Ok(Some(Team { id, node_id, slug, name, description, is_parent: false }))
+            }
+            Err(error) if error.status() == Some(422) && error.to_string().contains("unique") => Ok(None),
+            Err(error) => Err(Failure::from(error).during(format!("making the team {}", new.name))),
+        }
+    }
+
+    /// Looks up what a team and people are called now. The team must be the one that was planned for.
+    pub async fn team(&self, team: &Team, accounts: &[String]) -> Result<NamedTeam, Failure> {
+        let (found, logins) = names(self.api(), Some(&team.node_id), accounts).await?;
+        match found {
+            Some((id, slug)) if id == team.id => Ok(NamedTeam { api: self.api().clone(), slug, logins }),
+            _ => {
+                let text = format!("team {} is gone since it was read; nothing was written", team.name);
+                Err(Failure::new(Class::Conflict, text))
+            }
+        }
+    }
+}
+
+impl NamedTeam {
+    async fn send(&self, method: Method, path: &str, body: Option<Value>) -> Result<(), TransportError> {
+        let team = format!("orgs/{}/teams/{}", segment(self.api.organisation()), segment(&self.slug));
+        self.api.write(method, &format!("{team}{path}"), body).await.map(drop)
+    }
+
+    async fn write(&self, method: Method, body: Option<Value>) -> Result<(), Failure> {
+        self.send(method, "", body).await.map_err(Failure::from)
+    }
+
+    /// What is wrong with one person is told, and is no failure of the others.
+    async fn membership(
+        &self,
+        method: Method,
+        login: &str,
+        body: Option<Value>,
+    ) -> Result<Option<String>, Failure> {
+        match self.send(method, &format!("/memberships/{}", segment(login)), body).await {
+            Ok(()) => Ok(None),
+            Err(error) if matches!(error.status(), Some(404 | 422)) => Ok(Some(error.to_string())),
+            Err(error) => Err(Failure::from(error)),
+        }
+    }
+
+    /// What an account is called; `None` where it is gone.
+    pub fn login(&self, account: u64) -> Option<&str> {
+        self.logins.get(&account).map(String::as_str)
+    }
+
+    /// `PATCH /orgs/{org}/teams/{team_slug}`: another name. It changes the slug, and nothing else can be written by this one.
+    pub async fn rename(self, name: &str) -> Result<(), Failure> {
+        self.write(Method::PATCH, Some(json!({ "name": name }))).await
+    }
+
+    /// `PATCH /orgs/{org}/teams/{team_slug}`: another description.
+    pub async fn describe(&self, description: &str) -> Result<(), Failure> {
+        self.write(Method::PATCH, Some(json!({ "description": description }))).await
+    }
+
+    /// `PUT /orgs/{org}/teams/{team_slug}/memberships/{username}`: takes somebody in, or changes their role. Somebody who is
+    /// not in the organisation would be invited to it.
+    /// Gives why GitHub does not take them, if it does not.
+    pub async fn put_member(&self, login: &str, is_maintainer: bool) -> Result<Option<String>, Failure> {
+        let role = if is_maintainer { "maintainer" } else { "member" };
+        self.membership(Method::PUT, login, Some(json!({ "role": role }))).await
+    }
+
+    /// `DELETE /orgs/{org}/teams/{team_slug}/memberships/{username}`: takes somebody out, or withdraws the invitation.
+    pub async fn remove_member(&self, login: &str) -> Result<Option<String>, Failure> {
+        self.membership(Method::DELETE, login, None).await
+    }
+
+    /// `DELETE /orgs/{org}/teams/{team_slug}`: and every team below it.
+    pub async fn delete(self) -> Result<(), Failure> {
+        self.write(Method::DELETE, None).await
+    }
+}

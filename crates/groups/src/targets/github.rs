@@ -1,0 +1,568 @@
+//! Teams of a GitHub organisation.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use beadle_engine::{Class, Failure, Time};
+use beadle_github::{Member, NewTeam, Reader, Team, Writer};
+use beadle_scim::Finding;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{Account, Found, NewGroup, Refused, TargetGroup, TargetReader, TargetWriter};
+use crate::mapping::Role;
+use crate::sources::Person;
+
+/// How long is believed who is in the organisation, and whose account is whose. Nobody is in a team because of it: a
+/// team's members are read each time.
+const BELIEVED: Duration = Duration::from_secs(600);
+/// How long is believed that nothing else keeps a team.
+const KEPT: Duration = Duration::from_secs(3600);
+/// How a description ends by which a team is known to be ours, if a kill came before that was remembered.
+const MARK: &str = " (beadle:";
+
+/// How a person's account is found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Match {
+    /// By what the organisation's identity provider calls them.
+    Saml,
+    /// By an address in a domain that the organisation has verified.
+    Mail,
+    /// By a list.
+    File,
+}
+
+/// Logins at GitHub by login, address or id at the directory; read anew when people are.
+pub type Listed = Arc<dyn Fn() -> Result<BTreeMap<String, String>, String> + Send + Sync>;
+
+/// Whose account is whose.
+#[derive(Default)]
+struct People {
+    /// Accounts by a name of theirs at the directory, by the way in which it is known.
+    named: Vec<(Match, HashMap<String, BTreeSet<u64>>)>,
+    /// The names of an account.
+    names: HashMap<u64, BTreeSet<String>>,
+    owners: BTreeSet<u64>,
+    members: BTreeSet<u64>,
+    /// What the list says of people who are not in the organisation.
+    strangers: HashMap<String, String>,
+}
+
+/// What was seen before.
+#[derive(Default)]
+struct Seen {
+    teams: Option<(Time, HashMap<u64, Team>)>,
+    people: Option<(Time, Arc<People>)>,
+    /// Everybody who was seen, in the organisation or invited.
+    accounts: HashMap<u64, Member>,
+    /// Accounts of people who were looked for.
+    found: HashMap<String, u64>,
+    kept: HashMap<u64, (Time, Option<String>)>,
+}
+
+/// Reads an organisation's teams.
+pub struct TeamReader {
+    github: Reader,
+    matches: Vec<Match>,
+    listed: Listed,
+    seen: Arc<Mutex<Seen>>,
+    loading: tokio::sync::Mutex<()>,
+}
+
+fn id_of(text: &str) -> Result<u64, Failure> {
+    text.parse().map_err(|_| Failure::new(Class::Rejected, format!("`{text}` is no id of GitHub's")))
+}
+
+/// A description, and what it says of whose the team is.
+fn marked(description: &str) -> (&str, Option<String>) {
+    let mark = description.strip_suffix(')').and_then(|text| text.rsplit_once(MARK));
+    mark.map_or((description, None), |(text, slot)| (text, Some(format!("beadle:{slot}"))))
+}
+
+fn described(description: &str, external_id: &str) -> String {
+    format!("{description} ({external_id})")
+}
+
+fn target(team: &Team) -> TargetGroup {
+    let (description, external_id) = marked(&team.description);
+    TargetGroup {
+        id: team.id.to_string(),
+        name: team.name.clone(),
+        external_id,
+        description: Some(description.to_owned()),
+    }
+}
+
+fn lock(seen: &Mutex<Seen>) -> MutexGuard<'_, Seen> {
+    seen.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl TeamReader {
+    /// A reader of this organisation's teams, whose people are found in these ways, the surest first.
+    pub fn new(github: Reader, matches: Vec<Match>, listed: Listed) -> Self {
+        Self { github, matches, listed, seen: Arc::default(), loading: tokio::sync::Mutex::default() }
+    }
+
+    /// What the organisation shows of what this needs.
+    pub async fn probe(&self) -> Result<Vec<Finding>, Failure> {
+        let organisation = self.github.organisation();
+        let mut findings = vec![Finding::Fine(format!("{} teams are read", self.teams_anew().await?.len()))];
+        lock(&self.seen).people = None;
+        match self.people().await {
+            Ok(people) => {
+                let (all, known) = (people.members.len(), people.names.len());
+                let text = format!(
+                    "of the {all} members of {organisation}, {known} are known by a name of the directory"
+                );
+                findings.push(if known == 0 && all > 0 {
+                    Finding::Unknown(format!("{text}; until some are, nobody is taken in or out"))
+                } else {
+                    Finding::Fine(text)
+                });
+            }
+            Err(failure) if failure.class == Class::Rejected => {
+                findings.push(Finding::Contradiction(failure.text));
+            }
+            Err(failure) => return Err(failure),
+        }
+        Ok(findings)
+    }
+
+    fn now(&self) -> Time {
+        self.github.clock().now()
+    }
+
+    fn is_fresh(&self, read: Time, believed: Duration) -> bool {
+        let now = self.now();
+        read <= now && now.since(read) <= believed
+    }
+
+    async fn teams_anew(&self) -> Result<HashMap<u64, Team>, Failure> {
+        let now = self.now();
+        let teams = self.github.all_teams().await?;
+        let teams: HashMap<u64, Team> = teams.into_iter().map(|team| (team.id, team)).collect();
+        lock(&self.seen).teams = Some((now, teams.clone()));
+        Ok(teams)
+    }
+
+    async fn teams(&self) -> Result<HashMap<u64, Team>, Failure> {
+        let known = lock(&self.seen).teams.clone();
+        match known {
+            Some((read, teams)) if self.is_fresh(read, BELIEVED) => Ok(teams),
+            _ => self.teams_anew().await,
+        }
+    }
+
+    /// A team; one that is not known is looked for.
+    async fn team(&self, id: u64) -> Result<Option<Team>, Failure> {
+        if let Some(known) = known(&self.seen, id) {
+            return Ok(Some(known));
+        }
+        Ok(self.teams_anew().await?.remove(&id))
+    }
+
+    /// Who is in the organisation, and whose account is whose.
+    async fn people(&self) -> Result<Arc<People>, Failure> {
+        let _one = self.loading.lock().await;
+        let known = lock(&self.seen).people.clone();
+        if let Some((read, people)) = known
+            && self.is_fresh(read, BELIEVED)
+        {
+            return Ok(people);
+        }
+        let now = self.now();
+        let members = self.github.members().await?;
+        let mut people = People::default();
+        for way in &self.matches {
+            let pairs = match way {
+                Match::Saml => self.linked().await?,
+                Match::Mail => mails(&members),
+                Match::File => self.listed(&members, &mut people.strangers)?,
+            };
+            let mut named: HashMap<String, BTreeSet<u64>> = HashMap::new();
+            for (name, account) in pairs {
+                people.names.entry(account).or_default().insert(name.clone());
+                named.entry(name.to_lowercase()).or_default().insert(account);
+            }
+            people.named.push((*way, named));
+        }
+        let ids = |owners: bool| {
+            let ids = members.iter().filter(|member| member.is_owner || !owners).map(|member| member.id);
+            ids.collect::<BTreeSet<u64>>()
+        };
+        (people.owners, people.members) = (ids(true), ids(false));
+        let people = Arc::new(people);
+        let mut seen = lock(&self.seen);
+        seen.people = Some((now, people.clone()));
+        seen.accounts.extend(members.into_iter().map(|member| (member.id, member)));
+        Ok(people)
+    }
+
+    async fn linked(&self) -> Result<Vec<(String, u64)>, Failure> {
+        let Some(identities) = self.github.identities().await? else {
+            let text = format!(
+                "GitHub shows no SAML identity provider of {}: it is the enterprise's, or there is none, or the App lacks \
+                 `members`; match by \"mail\" or \"file\", or mend that",
+                self.github.organisation()
+            );
+            return Err(Failure::new(Class::Rejected, text));
+        };
+        let pairs =
+            identities.into_iter().flat_map(|one| one.names.into_iter().map(move |name| (name, one.account)));
+        Ok(pairs.collect())
+    }
+
+    fn listed(
+        &self,
+        members: &[Member],
+        strangers: &mut HashMap<String, String>,
+    ) -> Result<Vec<(String, u64)>, Failure> {
+        let listed = (self.listed)().map_err(|why| Failure::new(Class::Rejected, why))?;
+        let ids: HashMap<String, u64> =
+            members.iter().map(|member| (member.login.to_lowercase(), member.id)).collect();
+        let mut pairs = Vec::new();
+        for (name, login) in listed {
+            match ids.get(&login.to_lowercase()) {
+                Some(id) => pairs.push((name, *id)),
+                None => {
+                    strangers.insert(name.to_lowercase(), login);
+                }
+            }
+        }
+        Ok(pairs)
+    }
+
+    fn find_one(&self, people: &People, person: &Person) -> Found {
+        let names: Vec<String> = [Some(&person.login), person.email.as_ref(), Some(&person.id)]
+            .into_iter()
+            .flatten()
+            .map(|name| name.to_lowercase())
+            .collect();
+        for (way, named) in &people.named {
+            let accounts: BTreeSet<u64> =
+                names.iter().filter_map(|name| named.get(name)).flatten().copied().collect();
+            let accounts: Vec<u64> = accounts.into_iter().filter(|id| people.members.contains(id)).collect();
+            match accounts.as_slice() {
+                [] => {}
+                [one] => {
+                    let mut seen = lock(&self.seen);
+                    seen.found.insert(person.id.clone(), *one);
+                    let Some(member) = seen.accounts.get(one) else { continue };
+                    return Found::Account(account(member, people, None));
+                }
+                more => {
+                    let seen = lock(&self.seen);
+                    let logins = more.iter().filter_map(|id| Some(seen.accounts.get(id)?.login.as_str()));
+                    return Found::Another(format!(
+                        "the accounts {} are all {} ({way:?}); leave only one of them",
+                        logins.collect::<Vec<_>>().join(" and "),
+                        person.login
+                    ));
+                }
+            }
+        }
+        let organisation = self.github.organisation();
+        if let Some(login) = names.iter().find_map(|name| people.strangers.get(name)) {
+            let invited = self.invited(login);
+            return invited.map_or_else(
+                || {
+                    Found::Missing(format!(
+                        "{} is {login} at GitHub, who is not in the organisation {organisation}; invite them",
+                        person.login
+                    ))
+                },
+                |member| Found::Account(account(&member, people, None)),
+            );
+        }
+        let ways: Vec<String> =
+            people.named.iter().map(|(way, _)| format!("{way:?}").to_lowercase()).collect();
+        let ways = ways.join(", ");
+        Found::Missing(format!("no member of {organisation} is known to be {} ({ways})", person.login))
+    }
+
+    /// Somebody who is invited to a team that was read.
+    fn invited(&self, login: &str) -> Option<Member> {
+        let seen = lock(&self.seen);
+        seen.accounts.values().find(|member| member.login.eq_ignore_ascii_case(login)).cloned()
+    }
+}
+
+fn mails(members: &[Member]) -> Vec<(String, u64)> {
+    let pairs = members.iter().flat_map(|one| one.emails.iter().map(move |email| (email.clone(), one.id)));
+    pairs.collect()
+}
+
+fn known(seen: &Mutex<Seen>, id: u64) -> Option<Team> {
+    lock(seen).teams.as_ref().and_then(|(_, teams)| teams.get(&id).cloned())
+}
+
+fn account(member: &Member, people: &People, role: Option<Role>) -> Account {
+    let names = people.names.get(&member.id).into_iter().flatten().cloned();
+    Account {
+        id: member.id.to_string(),
+        name: Some(member.login.clone()),
+        person: None,
+        known_as: names.collect(),
+        email: None,
+        // An owner maintains every team, whatever anybody says.
+        role: role.filter(|_| !people.owners.contains(&member.id)),
+        values: BTreeMap::new(),
+    }
+}
+
+#[async_trait]
+impl TargetReader for TeamReader {
+    async fn group(&self, id: &str) -> Result<Option<TargetGroup>, Failure> {
+        Ok(self.teams_anew().await?.get(&id_of(id)?).map(target))
+    }
+
+    async fn group_named(&self, name: &str) -> Result<Option<TargetGroup>, Failure> {
+        let is_it =
+            |team: &&Team| team.name.eq_ignore_ascii_case(name) || team.slug.eq_ignore_ascii_case(name);
+        Ok(self.teams().await?.values().find(is_it).map(target))
+    }
+
+    async fn group_owned_as(&self, external_id: &str) -> Result<Option<TargetGroup>, Failure> {
+        let mut teams: Vec<TargetGroup> = self.teams().await?.values().map(target).collect();
+        teams.retain(|team| team.external_id.as_deref() == Some(external_id));
+        // Anybody who maintains a team can write what its description says.
+        Ok(if teams.len() == 1 { teams.pop() } else { None })
+    }
+
+    fn known(&self, id: &str) -> Option<TargetGroup> {
+        known(&self.seen, id.parse().ok()?).as_ref().map(target)
+    }
+
+    async fn look(&self) -> Result<usize, Failure> {
+        lock(&self.seen).people = None;
+        Ok(self.teams_anew().await?.len())
+    }
+
+    async fn members(&self, id: &str) -> Result<Option<Vec<Account>>, Failure> {
+        let id = id_of(id)?;
+        let Some(mut team) = self.team(id).await? else { return Ok(None) };
+        let mut read = self.github.team_members(&team.slug).await?;
+        if read.as_ref().is_none_or(|read| read.team.id != id) {
+            // It has another name by now, and may have left this one to another team.
+            let Some(now) = self.teams_anew().await?.remove(&id) else { return Ok(None) };
+            team = now;
+            read = self.github.team_members(&team.slug).await?;
+        }
+        let Some(read) = read.filter(|read| read.team.id == id) else {
+            let text = format!("the team {} is renamed while it is read; reading it again", team.name);
+            return Err(Failure::new(Class::Retry, text));
+        };
+        let people = self.people().await?;
+        let mut seen = lock(&self.seen);
+        if let Some((_, teams)) = &mut seen.teams {
+            teams.insert(id, read.team.clone());
+        }
+        let everybody = read.members.iter().map(|(member, _)| member).chain(&read.invited);
+        seen.accounts.extend(everybody.map(|member| (member.id, member.clone())));
+        let roles = |is_maintainer| Some(if is_maintainer { Role::Maintainer } else { Role::Member });
+        let members = read
+            .members
+            .iter()
+            .map(|(member, is_maintainer)| account(member, &people, roles(*is_maintainer)));
+        let invited = read.invited.iter().map(|member| account(member, &people, None));
+        Ok(Some(members.chain(invited).collect()))
+    }
+
+    async fn find(&self, people: &[Person]) -> Vec<Result<Found, Failure>> {
+        match self.people().await {
+            Ok(known) => people.iter().map(|person| Ok(self.find_one(&known, person))).collect(),
+            Err(failure) => people.iter().map(|_| Err(failure.clone())).collect(),
+        }
+    }
+
+    async fn groups_of(&self, person: &str) -> Result<Vec<String>, Failure> {
+        let login = {
+            let seen = lock(&self.seen);
+            let account = seen.found.get(person).and_then(|id| seen.accounts.get(id));
+            account.map(|member| member.login.clone())
+        };
+        let Some(login) = login else { return Ok(Vec::new()) };
+        Ok(self.github.teams_of(&login).await?.iter().map(u64::to_string).collect())
+    }
+
+    async fn kept_by(&self, id: &str) -> Result<Option<String>, Failure> {
+        let id = id_of(id)?;
+        if let Some((read, kept)) = lock(&self.seen).kept.get(&id)
+            && self.is_fresh(*read, KEPT)
+        {
+            return Ok(kept.clone());
+        }
+        let Some(team) = self.team(id).await? else { return Ok(None) };
+        let group = self.github.kept_by(&team.slug).await?;
+        let kept = group
+            .map(|group| format!("GitHub itself keeps it as the group {group} of the identity provider"));
+        lock(&self.seen).kept.insert(id, (self.now(), kept.clone()));
+        Ok(kept)
+    }
+
+    fn changes_at_once(&self) -> usize {
+        // Each is a request, and what they are called now is asked once for so many.
+        50
+    }
+}
+
+/// Writes an organisation's teams.
+pub struct TeamWriter {
+    github: Writer,
+    reader: Arc<TeamReader>,
+}
+
+impl TeamWriter {
+    /// A writer of this organisation's teams.
+    pub fn new(github: Writer, reader: Arc<TeamReader>) -> Self {
+        Self { github, reader }
+    }
+
+    async fn team(&self, id: &str) -> Result<Team, Failure> {
+        let team = self.reader.team(id_of(id)?).await?;
+        team.ok_or_else(|| {
+            Failure::new(Class::Conflict, "the team is gone since it was read; reading it again")
+        })
+    }
+
+    fn accounts(&self, ids: &[String]) -> Result<Vec<Member>, Failure> {
+        let seen = lock(&self.reader.seen);
+        let member = |id: &String| {
+            let unseen =
+                || Failure::new(Class::Conflict, format!("the account {id} was not seen; reading it again"));
+            seen.accounts.get(&id_of(id)?).cloned().ok_or_else(unseen)
+        };
+        ids.iter().map(member).collect()
+    }
+
+    fn remember(&self, team: Team) {
+        if let Some((_, teams)) = &mut lock(&self.reader.seen).teams {
+            teams.insert(team.id, team);
+        }
+    }
+
+    /// Each by the name that they have now. `role`: `None` takes them out.
+    async fn each(&self, group: &str, ids: &[String], role: Option<Role>) -> Result<Vec<Refused>, Failure> {
+        let team = self.team(group).await?;
+        let members = self.accounts(ids)?;
+        let nodes: Vec<String> = members.iter().map(|member| member.node_id.clone()).collect();
+        let named = self.github.team(&team, &nodes).await?;
+        let mut refused = Vec::new();
+        for member in members {
+            let why = match (named.login(member.id), role) {
+                (Some(login), Some(role)) => named.put_member(login, role == Role::Maintainer).await?,
+                (Some(login), None) => named.remove_member(login).await?,
+                (None, Some(_)) => Some("the account is gone".into()),
+                (None, None) => None,
+            };
+            let account = member.login.clone();
+            refused.extend(why.map(|why| Refused { account, why }));
+        }
+        Ok(refused)
+    }
+}
+
+#[async_trait]
+impl TargetWriter for TeamWriter {
+    async fn create(&self, new: &NewGroup<'_>) -> Result<TargetGroup, Failure> {
+        let parent = match new.parent {
+            None => None,
+            Some(slug) => {
+                let teams = self.reader.teams().await?;
+                let parent =
+                    teams.values().find(|team| team.slug.eq_ignore_ascii_case(slug)).map(|team| team.id);
+                Some(parent.ok_or_else(|| {
+                    let text = format!(
+                        "parent: the organisation has no team `{slug}` (the name in its address is meant)"
+                    );
+                    Failure::new(Class::Rejected, text)
+                })?)
+            }
+        };
+        let description = new.description.unwrap_or("Its members are those of the directory's group");
+        let description = described(description, new.external_id);
+        if let Some(made) =
+            self.github.create_team(&NewTeam { name: new.name, description: &description, parent }).await?
+        {
+            let made_target = target(&made);
+            self.remember(made);
+            return Ok(made_target);
+        }
+        self.reader.teams_anew().await?;
+        self.reader.group_owned_as(new.external_id).await?.ok_or_else(|| {
+            let text = format!(
+                "the organisation has a team {} that is not ours; rename one of them, or say adopt = true",
+                new.name
+            );
+            Failure::new(Class::Rejected, text)
+        })
+    }
+
+    async fn rename(&self, group: &str, name: &str) -> Result<(), Failure> {
+        let team = self.team(group).await?;
+        self.github.team(&team, &[]).await?.rename(name).await?;
+        // Its slug is another one too.
+        self.reader.teams_anew().await.map(drop)
+    }
+
+    async fn describe(&self, group: &str, external_id: &str, description: &str) -> Result<(), Failure> {
+        let team = self.team(group).await?;
+        let description = described(description, external_id);
+        self.github.team(&team, &[]).await?.describe(&description).await?;
+        self.remember(Team { description, ..team });
+        Ok(())
+    }
+
+    async fn add(&self, group: &str, accounts: &[String], role: Role) -> Result<Vec<Refused>, Failure> {
+        self.each(group, accounts, Some(role)).await
+    }
+
+    async fn remove(&self, group: &str, accounts: &[String]) -> Result<Vec<Refused>, Failure> {
+        self.each(group, accounts, None).await
+    }
+
+    async fn delete(&self, group: &str) -> Result<(), Failure> {
+        let team = self.team(group).await?;
+        let read = self.reader.github.team_members(&team.slug).await?;
+        if read.is_some_and(|read| read.team.id == team.id && read.team.is_parent) {
+            let text = format!(
+                "there are teams below {}, and GitHub would delete them too; move them first",
+                team.name
+            );
+            return Err(Failure::new(Class::Rejected, text));
+        }
+        self.github.team(&team, &[]).await?.delete().await?;
+        self.reader.teams_anew().await.map(drop)
+    }
+
+    async fn provision(&self, person: &Person) -> Result<Account, Failure> {
+        Err(nobody_makes(&person.login))
+    }
+
+    async fn update(&self, account: &str, _: &[(&'static str, Value)]) -> Result<(), Failure> {
+        Err(nobody_makes(account))
+    }
+}
+
+fn nobody_makes(who: &str) -> Failure {
+    Failure::new(
+        Class::Rejected,
+        format!("an account at GitHub is its owner's; {who} is not made or changed here"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_description_tells_whose_a_team_is() {
+        let text = described("People of AWS (all)", "beadle:corp/00g1");
+        assert_eq!(marked(&text), ("People of AWS (all)", Some("beadle:corp/00g1".into())));
+        assert_eq!(marked("People of AWS (all)"), ("People of AWS (all)", None));
+        assert_eq!(marked(""), ("", None));
+    }
+}

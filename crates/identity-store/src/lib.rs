@@ -1,0 +1,94 @@
+//! Who is in a group of AWS IAM Identity Center, as the Identity Store API tells it: its ids are those of SCIM.
+//!
+//! <https://docs.aws.amazon.com/singlesignon/latest/IdentityStoreAPIReference/welcome.html>
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, Region};
+use aws_sdk_identitystore::Client;
+use aws_sdk_identitystore::error::{DisplayErrorContext, SdkError};
+use aws_sdk_identitystore::operation::list_group_memberships::ListGroupMembershipsError;
+use aws_sdk_identitystore::types::MemberId;
+use beadle_engine::{Class, Clock, Failure};
+use beadle_groups::targets::Memberships;
+
+/// The most that one page has.
+const PAGE: i32 = 100;
+/// AWS names no time when it throttles.
+const PAUSE: Duration = Duration::from_secs(2);
+/// Nobody waits longer for an answer.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// An identity store.
+pub struct IdentityStore {
+    client: Client,
+    id: String,
+    clock: Clock,
+}
+
+impl IdentityStore {
+    /// The identity store of this id (`d-...`), with the credentials that AWS' tools would find: of the environment, a profile,
+    /// a role. Nothing is asked of it yet. `endpoint`: another place than AWS.
+    pub async fn open(id: &str, region: &str, endpoint: Option<&str>, clock: Clock) -> Self {
+        let mut loader = aws_config::defaults(BehaviorVersion::latest())
+            .region(Region::new(region.to_owned()))
+            // The queue tries again, and knows when.
+            .retry_config(RetryConfig::disabled())
+            .timeout_config(TimeoutConfig::builder().operation_timeout(PATIENCE).build());
+        if let Some(endpoint) = endpoint {
+            loader = loader.endpoint_url(endpoint);
+        }
+        Self { client: Client::new(&loader.load().await), id: id.to_owned(), clock }
+    }
+
+    fn failure(&self, group: &str, error: &SdkError<ListGroupMembershipsError>) -> Failure {
+        let text = format!("the Identity Store's members of {group}: {}", DisplayErrorContext(error));
+        let class = match error.as_service_error() {
+            // It comes with status 400.
+            Some(ListGroupMembershipsError::ThrottlingException(_)) => {
+                Class::RateLimited { until: self.clock.now() + PAUSE, spares_events: false }
+            }
+            Some(
+                ListGroupMembershipsError::AccessDeniedException(_)
+                | ListGroupMembershipsError::ValidationException(_),
+            ) => Class::Rejected,
+            _ => Class::Retry,
+        };
+        Failure::new(class, text)
+    }
+}
+
+fn is_gone(error: &SdkError<ListGroupMembershipsError>) -> bool {
+    matches!(error.as_service_error(), Some(ListGroupMembershipsError::ResourceNotFoundException(_)))
+}
+
+#[async_trait]
+impl Memberships for IdentityStore {
+    async fn of(&self, group: &str) -> Result<Option<Vec<String>>, Failure> {
+        let mut members = Vec::new();
+        let mut token = None;
+        loop {
+            let list = self.client.list_group_memberships();
+            let list = list.identity_store_id(&self.id).group_id(group).max_results(PAGE);
+            let page = match list.set_next_token(token).send().await {
+                Ok(page) => page,
+                Err(error) if is_gone(&error) => return Ok(None),
+                Err(error) => return Err(self.failure(group, &error)),
+            };
+            for membership in page.group_memberships {
+                let Some(MemberId::UserId(user)) = membership.member_id else {
+                    let text = format!("a member of {group} is no user; nothing is known of the group then");
+                    return Err(Failure::new(Class::Rejected, text));
+                };
+                members.push(user);
+            }
+            token = page.next_token;
+            if token.is_none() {
+                return Ok(Some(members));
+            }
+        }
+    }
+}

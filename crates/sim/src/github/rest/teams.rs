@@ -1,0 +1,246 @@
+//! Teams: themselves, who is in them, and their repositories.
+//!
+//! <https://docs.github.com/rest/teams>
+
+use serde_json::{Value, json};
+
+use super::{Call, Reply, page, read_only};
+use crate::github::shapes;
+use crate::github::world::World;
+
+pub(super) fn answer(world: &mut World, call: &Call<'_>, org: &str, rest: &[&str]) -> Reply {
+    match (call.method.as_str(), rest) {
+        ("GET", []) => {
+            let teams = world.org(org).map(|org| org["teams"].clone()).unwrap_or_default();
+            let teams = teams.as_object().into_iter().flatten();
+            page(call, teams.map(|(_, team)| shapes::team(world, org, team, None)).collect())
+        }
+        ("POST", []) => create(world, call, org),
+        (_, [slug, rest @ ..]) => match world.team(org, slug).cloned() {
+            Some(found) => team(world, call, org, &found, rest),
+            None => Reply::not_found(),
+        },
+        _ => Reply::not_found(),
+    }
+}
+
+/// How GitHub makes a name an address.
+fn slug_of(name: &str) -> String {
+    let text: String = name
+        .to_lowercase()
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() || c == '_' { c } else { '-' })
+        .collect();
+    let parts: Vec<&str> = text.split('-').filter(|part| !part.is_empty()).collect();
+    parts.join("-")
+}
+
+fn taken() -> Reply {
+    let errors = json!([{ "resource": "Team", "code": "unprocessable", "field": "data", "message": "Name must be unique for this org" }]);
+    let documentation = "https://docs.github.com/rest";
+    Reply::json(
+        422,
+        json!({ "message": "Validation Failed", "documentation_url": documentation, "errors": errors }),
+    )
+}
+
+fn create(world: &mut World, call: &Call<'_>, org: &str) -> Reply {
+    let Some(name) = call.body["name"].as_str().filter(|name| !name.is_empty()) else {
+        return Reply::invalid("Validation Failed: a team has a name");
+    };
+    let slug = slug_of(name);
+    if world.team(org, &slug).is_some() {
+        return taken();
+    }
+    let parent = call.body["parent_team_id"].as_u64();
+    let above = parent.map(|id| by_id(world, org, id));
+    if above == Some(None) {
+        return Reply::invalid("Validation Failed: the parent is no team of this organization");
+    }
+    let id = world.fresh_id();
+    let made = json!({
+        "id": id, "slug": slug, "name": name, "description": call.body["description"], "parent": above.flatten(),
+    });
+    world.edit_teams(org, call.sender, |teams| teams[&slug] = made);
+    let made = world.team(org, &slug).cloned().unwrap_or_default();
+    Reply::json(201, shapes::whole_team(world, org, &made))
+}
+
+fn by_id(world: &World, org: &str, id: u64) -> Option<String> {
+    let teams = world.org(org)?["teams"].as_object()?;
+    teams.iter().find(|(_, team)| team["id"].as_u64() == Some(id)).map(|(slug, _)| slug.clone())
+}
+
+fn team(world: &mut World, call: &Call<'_>, org: &str, found: &Value, rest: &[&str]) -> Reply {
+    let slug = found["slug"].as_str().unwrap_or_default();
+    match (call.method.as_str(), rest) {
+        ("GET", []) => Reply::json(200, shapes::whole_team(world, org, found)),
+        ("PATCH", []) => update(world, call, org, found),
+        ("DELETE", []) => {
+            world.edit_teams(org, call.sender, |teams| remove(teams, slug));
+            Reply::empty(204)
+        }
+        (_, ["memberships", login]) => membership(world, call, org, found, login),
+        ("GET", ["external-groups"]) => match found["external_group"].as_str() {
+            Some(name) => Reply::json(
+                200,
+                json!({ "groups": [
+                { "group_id": 1, "group_name": name, "updated_at": "2026-01-01T00:00:00Z" }
+            ] }),
+            ),
+            None => Reply::json(200, json!({ "groups": [] })),
+        },
+        // An App may not ask for this, whatever its permissions.
+        ("GET", ["team-sync", "group-mappings"]) => {
+            Reply::message(403, "Resource not accessible by integration")
+        }
+        _ => repositories(world, call, org, slug, rest),
+    }
+}
+
+/// A team goes, and every team below it.
+fn remove(teams: &mut Value, slug: &str) {
+    let below: Vec<String> = teams
+        .as_object()
+        .into_iter()
+        .flatten()
+        .filter(|(_, team)| team["parent"] == slug)
+        .map(|(slug, _)| slug.clone())
+        .collect();
+    teams.as_object_mut().map(|teams| teams.remove(slug));
+    for slug in below {
+        remove(teams, &slug);
+    }
+}
+
+fn update(world: &mut World, call: &Call<'_>, org: &str, found: &Value) -> Reply {
+    let slug = found["slug"].as_str().unwrap_or_default().to_owned();
+    let mut team = found.clone();
+    let mut renamed = slug.clone();
+    if let Some(name) = call.body["name"].as_str() {
+        renamed = slug_of(name);
+        if renamed != slug && world.team(org, &renamed).is_some() {
+            return taken();
+        }
+        team["name"] = json!(name);
+        team["slug"] = json!(renamed);
+    }
+    if let Some(description) = call.body.get("description") {
+        team["description"] = description.clone();
+    }
+    world.edit_teams(org, call.sender, |teams| {
+        teams.as_object_mut().map(|teams| teams.remove(&slug));
+        for (_, below) in teams.as_object_mut().into_iter().flatten() {
+            if below["parent"] == json!(slug) {
+                below["parent"] = json!(renamed);
+            }
+        }
+        teams[&renamed] = team.clone();
+    });
+    let team = world.team(org, &renamed).cloned().unwrap_or_default();
+    Reply::json(200, shapes::whole_team(world, org, &team))
+}
+
+fn membership(world: &mut World, call: &Call<'_>, org: &str, found: &Value, login: &str) -> Reply {
+    let slug = found["slug"].as_str().unwrap_or_default();
+    let Some(login) = world.user(login).and_then(|user| user["login"].as_str()).map(str::to_owned) else {
+        return Reply::not_found();
+    };
+    let url = format!("https://api.github.com/organizations/1/team/{}/memberships/{login}", found["id"]);
+    let shown =
+        |role: &str, state: &str| Reply::json(200, json!({ "url": url, "role": role, "state": state }));
+    let managed = found["external_group"].is_string() && call.method != "GET";
+    if managed {
+        return Reply::message(403, "This team is externally managed and cannot be changed here");
+    }
+    match call.method.as_str() {
+        "GET" => match found["members"][&login].as_str() {
+            Some(role) => shown(role, "active"),
+            None => Reply::not_found(),
+        },
+        "PUT" => {
+            let role = call.body["role"].as_str().unwrap_or("member");
+            // Whoever owns the organisation maintains every team.
+            let role = if world.is_owner(org, &login) { "maintainer" } else { role };
+            if world.is_member(org, &login) {
+                world.edit_teams(org, call.sender, |teams| teams[slug]["members"][&login] = json!(role));
+                return shown(role, "active");
+            }
+            let invitation = json!({ "login": login, "role": role });
+            world.edit_teams(org, call.sender, |teams| {
+                if let Some(all) = teams[slug]["invitations"].as_array_mut() {
+                    all.retain(|other| other["login"] != json!(login));
+                    all.push(invitation);
+                }
+            });
+            shown(role, "pending")
+        }
+        "DELETE" => {
+            world.edit_teams(org, call.sender, |teams| {
+                teams[slug]["members"].as_object_mut().map(|members| members.remove(&login));
+                if let Some(all) = teams[slug]["invitations"].as_array_mut() {
+                    all.retain(|other| other["login"] != json!(login));
+                }
+            });
+            Reply::empty(204)
+        }
+        _ => Reply::not_found(),
+    }
+}
+
+fn repositories(world: &mut World, call: &Call<'_>, org: &str, slug: &str, rest: &[&str]) -> Reply {
+    match (call.method.as_str(), rest) {
+        ("GET", ["repos"]) => {
+            let rows = world.repositories(org).into_iter().filter(|row| row["teams"].get(slug).is_some());
+            let rows = rows.map(|row| {
+                let mut shown = shapes::repository(world, org, row, false);
+                shown["role_name"] = row["teams"][slug].clone();
+                shown
+            });
+            page(call, rows.collect())
+        }
+        (method, ["repos", owner, name]) if owner.eq_ignore_ascii_case(org) => {
+            let Some(found) = world.repository(org, name) else { return Reply::not_found() };
+            let held = found["teams"].get(slug).cloned();
+            match method {
+                "GET" => match held {
+                    Some(_) if !call.accept.contains("repository+json") => Reply::empty(204),
+                    Some(role) => {
+                        let mut shown = shapes::repository(world, org, found, true);
+                        shown["role_name"] = role;
+                        Reply::json(200, shown)
+                    }
+                    None => Reply::not_found(),
+                },
+                "PUT" => {
+                    let permission = call.body["permission"].as_str().unwrap_or("push");
+                    let custom = world.org(org).map(|org| org["custom_roles"].clone()).unwrap_or_default();
+                    let known = ["pull", "triage", "push", "maintain", "admin"].contains(&permission)
+                        || custom.as_array().is_some_and(|roles| roles.contains(&json!(permission)));
+                    if !known {
+                        return Reply::invalid(
+                            "Validation Failed: permission is not a role of this organization",
+                        );
+                    }
+                    if let Some(refusal) = read_only(found) {
+                        return refusal;
+                    }
+                    let (slug, permission) = (slug.to_owned(), permission.to_owned());
+                    world.edit(org, name, call.sender, |found| found["teams"][slug] = json!(permission));
+                    Reply::empty(204)
+                }
+                "DELETE" => {
+                    if let Some(refusal) = read_only(found) {
+                        return refusal;
+                    }
+                    world.edit(org, name, call.sender, |found| {
+                        found["teams"].as_object_mut().and_then(|teams| teams.remove(slug))
+                    });
+                    Reply::empty(204)
+                }
+                _ => Reply::not_found(),
+            }
+        }
+        _ => Reply::not_found(),
+    }
+}

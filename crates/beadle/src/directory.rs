@@ -50,7 +50,7 @@ pub(crate) struct Directories<'a> {
 
 impl<'a> Directories<'a> {
     /// Reads the secrets, and makes the ways to directories and targets. Nothing is asked of the network yet.
-    pub(crate) async fn open(
+    pub(crate) fn open(
         config: &'a Config,
         clock: &Clock,
         opening: Opening<'_>,
@@ -70,7 +70,7 @@ impl<'a> Directories<'a> {
         let mut targets = BTreeMap::new();
         for file in &config.file.target {
             let opened = match (&file.scim, &file.github) {
-                (Some(scim), _) => open_scim(config, file, scim, clock, opening.patient).await?,
+                (Some(scim), _) => open_scim(config, file, scim, clock, opening.patient)?,
                 (None, Some(teams)) => open_teams(config, teams, clock, opening, ways)?,
                 (None, None) => bail!("target {}: give `scim` or `github`", file.name),
             };
@@ -267,7 +267,7 @@ struct Opened {
     side: Side,
 }
 
-async fn open_scim(
+fn open_scim(
     config: &Config,
     file: &config::Target,
     scim: &config::ScimFile,
@@ -288,9 +288,11 @@ async fn open_scim(
     let api = Api::new(&scim.url, &token, dialect, budgets.clone(), clock, settings);
     let api = api.map_err(anyhow::Error::msg)?;
     let reader = Reader::new(api.clone());
+    let groups = ScimReader::new(reader.clone());
+    #[cfg(feature = "aws")]
     let groups = match &scim.identity_store {
-        Some(store) => knowing(ScimReader::new(reader.clone()), store, clock).await?,
-        None => ScimReader::new(reader.clone()),
+        Some(store) => groups.knowing(Arc::new(store.open(clock))),
+        None => groups,
     };
     let every: Duration = budget.write_every.into();
     Ok(Opened {
@@ -299,25 +301,6 @@ async fn open_scim(
         pace: WritePace::new(every),
         side: Side::Scim { reader: Box::new(reader), budgets },
     })
-}
-
-/// A reader that knows from the identity store who is in a group.
-#[cfg(feature = "aws")]
-async fn knowing(
-    groups: ScimReader,
-    store: &config::IdentityStore,
-    clock: &Clock,
-) -> anyhow::Result<ScimReader> {
-    use beadle_identity_store::IdentityStore;
-    let endpoint = store.endpoint.as_deref();
-    let memberships = IdentityStore::open(&store.id, &store.region, endpoint, clock.clone()).await;
-    Ok(groups.knowing(Arc::new(memberships)))
-}
-
-/// Which this build cannot do.
-#[cfg(not(feature = "aws"))]
-async fn knowing(_: ScimReader, store: &config::IdentityStore, _: &Clock) -> anyhow::Result<ScimReader> {
-    bail!("the identity store {} needs a Beadle built with `--features aws`", store.id)
 }
 
 fn open_teams(

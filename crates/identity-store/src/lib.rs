@@ -14,6 +14,7 @@ use aws_sdk_identitystore::operation::list_group_memberships::ListGroupMembershi
 use aws_sdk_identitystore::types::MemberId;
 use beadle_engine::{Class, Clock, Failure};
 use beadle_groups::targets::Memberships;
+use tokio::sync::OnceCell;
 
 /// The most that one page has.
 const PAGE: i32 = 100;
@@ -24,24 +25,35 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// An identity store.
 pub struct IdentityStore {
-    client: Client,
     id: String,
+    region: String,
+    /// Another place than AWS.
+    endpoint: Option<String>,
     clock: Clock,
+    client: OnceCell<Client>,
 }
 
 impl IdentityStore {
-    /// The identity store of this id (`d-...`), with the credentials that AWS' tools would find: of the environment, a profile,
-    /// a role. Nothing is asked of it yet. `endpoint`: another place than AWS.
-    pub async fn open(id: &str, region: &str, endpoint: Option<&str>, clock: Clock) -> Self {
-        let mut loader = aws_config::defaults(BehaviorVersion::latest())
-            .region(Region::new(region.to_owned()))
-            // The queue tries again, and knows when.
-            .retry_config(RetryConfig::disabled())
-            .timeout_config(TimeoutConfig::builder().operation_timeout(PATIENCE).build());
-        if let Some(endpoint) = endpoint {
-            loader = loader.endpoint_url(endpoint);
-        }
-        Self { client: Client::new(&loader.load().await), id: id.to_owned(), clock }
+    /// The identity store of this id. Nothing is asked of it yet.
+    pub fn new(id: &str, region: &str, endpoint: Option<&str>, clock: Clock) -> Self {
+        let (id, region, endpoint) = (id.to_owned(), region.to_owned(), endpoint.map(str::to_owned));
+        Self { id, region, endpoint, clock, client: OnceCell::new() }
+    }
+
+    /// With the credentials that AWS' tools would find: of the environment, a profile, a role.
+    async fn client(&self) -> &Client {
+        let open = || async {
+            let mut loader = aws_config::defaults(BehaviorVersion::latest())
+                .region(Region::new(self.region.clone()))
+                // The queue tries again, and knows when.
+                .retry_config(RetryConfig::disabled())
+                .timeout_config(TimeoutConfig::builder().operation_timeout(PATIENCE).build());
+            if let Some(endpoint) = &self.endpoint {
+                loader = loader.endpoint_url(endpoint);
+            }
+            Client::new(&loader.load().await)
+        };
+        self.client.get_or_init(open).await
     }
 
     fn failure(&self, group: &str, error: &SdkError<ListGroupMembershipsError>) -> Failure {
@@ -71,7 +83,7 @@ impl Memberships for IdentityStore {
         let mut members = Vec::new();
         let mut token = None;
         loop {
-            let list = self.client.list_group_memberships();
+            let list = self.client().await.list_group_memberships();
             let list = list.identity_store_id(&self.id).group_id(group).max_results(PAGE);
             let page = match list.set_next_token(token).send().await {
                 Ok(page) => page,

@@ -21,7 +21,7 @@ struct Probe<'a> {
 
 pub(crate) async fn probe(config: &Config, printer: &Printer) -> anyhow::Result<u8> {
     let clock = Clock::system();
-    let directories = Directories::open(config, &clock, Opening::PATIENT, &Ways::default()).await?;
+    let directories = Directories::open(config, &clock, Opening::PATIENT, &Ways::default())?;
     let mut probe = Probe { printer, clock, failed: false };
     for (file, okta) in &directories.okta {
         printer.line(printer.paint(Tone::Heading, format!("{} ({})", file.name, file.url)));

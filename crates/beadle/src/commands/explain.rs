@@ -44,7 +44,7 @@ async fn group(
 ) -> anyhow::Result<u8> {
     let store = config.database().exists().then(|| wiring::store(config)).transpose()?;
     let opening = Opening { store: store.as_ref(), patient: true, parts: 1 };
-    let directories = Directories::open(config, clock, opening, &Ways::default()).await?;
+    let directories = Directories::open(config, clock, opening, &Ways::default())?;
     let mut any = false;
     for target in directories.targets.values() {
         let planner = target.planner(store.as_ref(), clock);

@@ -42,7 +42,7 @@ pub(crate) async fn run(config: &Config, args: &PlanArgs, printer: &Printer) -> 
         }
     }
     if selection.groups() {
-        let directories = Directories::open(config, &clock, opening, &ways).await?;
+        let directories = Directories::open(config, &clock, opening, &ways)?;
         for target in directories.wanted(selection.target.as_deref())? {
             plans.push(plan_groups(target, selection, store.as_ref(), &clock, printer).await?.0);
         }

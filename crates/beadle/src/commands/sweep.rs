@@ -57,7 +57,7 @@ async fn sweep(config: &Config, args: &SweepArgs, printer: &Printer) -> anyhow::
         }
     }
     if selection.groups() {
-        let directories = Directories::open(config, &clock, opening, &ways).await?;
+        let directories = Directories::open(config, &clock, opening, &ways)?;
         for target in directories.wanted(selection.target.as_deref())? {
             let (shown, plans) = plan_groups(target, selection, Some(&store), &clock, printer).await?;
             let hand = Hand::of_target(target, &store, &clock, printer);

@@ -201,12 +201,24 @@ pub(crate) struct ScimFile {
 /// AWS' identity store behind the SCIM server.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(
+    not(feature = "aws"),
+    expect(dead_code, reason = "it is read by AWS' SDK alone, and refused without it")
+)]
 pub(crate) struct IdentityStoreFile {
     /// Such as `d-1234567890`.
     pub(crate) id: String,
     pub(crate) region: String,
     /// Another place than AWS'.
     pub(crate) endpoint: Option<String>,
+}
+
+#[cfg(feature = "aws")]
+impl IdentityStoreFile {
+    pub(crate) fn open(&self, clock: &beadle_engine::Clock) -> beadle_identity_store::IdentityStore {
+        let endpoint = self.endpoint.as_deref();
+        beadle_identity_store::IdentityStore::new(&self.id, &self.region, endpoint, clock.clone())
+    }
 }
 
 impl ScimFile {

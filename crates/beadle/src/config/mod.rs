@@ -16,8 +16,7 @@ use beadle_repositories::policy::nearest;
 use beadle_secrets::{Reference, SecretString};
 
 pub(crate) use directory::{
-    IdentityStoreFile as IdentityStore, OktaFile as Okta, PUSH_SCOPE, SCOPES, ScimFile, TargetFile as Target,
-    TeamsFile, users,
+    OktaFile as Okta, PUSH_SCOPE, SCOPES, ScimFile, TargetFile as Target, TeamsFile, users,
 };
 pub(crate) use example::EXAMPLE;
 pub(crate) use file::{DispatchFile as Dispatch, File, OrgFile as Org, RetentionFile, Span};

@@ -64,6 +64,30 @@ pub(super) fn complete(state: &mut Value) {
         set(&mut group["profile"], "name", json!(id));
         set(&mut group["profile"], "description", Value::Null);
     }
+    apply_rules(state);
+}
+
+/// Has the rules feed groups: `rules.<id>` names `groups`, and the `profile` of those who are to be in them. Who is deactivated
+/// stays in a group that a rule brought them into, and nobody is told.
+///
+/// <https://help.okta.com/oie/en-us/content/topics/users-groups-profiles/usgp-about-group-rules.htm>
+fn apply_rules(state: &mut Value) {
+    for (rule, it) in state["rules"].as_object().cloned().into_iter().flatten() {
+        for group in it["groups"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+            for (id, user) in state["users"].as_object().cloned().into_iter().flatten() {
+                let is_meant = entries(&it["profile"]).all(|(key, value)| user["profile"][key] == *value);
+                let Some(members) = state["groups"][group]["members"].as_object_mut() else { continue };
+                if user["status"] == "DEPROVISIONED" {
+                    continue;
+                }
+                if is_meant {
+                    members.entry(id).or_insert(json!(rule));
+                } else if members.get(&id) == Some(&json!(rule)) {
+                    members.remove(&id);
+                }
+            }
+        }
+    }
 }
 
 /// The events of a change; each is in the log too.

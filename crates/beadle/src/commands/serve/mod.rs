@@ -43,7 +43,7 @@ pub(crate) async fn run(config: &Config) -> anyhow::Result<u8> {
         Senders { github: wiring::senders(config, &known)?, okta: crate::directory::senders(config)? };
     let ways = Ways::default();
     let opening = Opening { store: Some(&store), ..Opening::default() };
-    let directories = Directories::open(config, &clock, opening, &ways).await?;
+    let directories = Directories::open(config, &clock, opening, &ways)?;
     for org in config.file.org.iter().filter(|org| org.webhook_secrets.is_empty()) {
         tracing::warn!(organisation = org.name, "no webhook secret: only sweeps will see changes");
     }

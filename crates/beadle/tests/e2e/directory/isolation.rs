@@ -314,3 +314,27 @@ impl JsonValue for reqwest::Response {
         serde_json::from_str(&self.text().await.unwrap()).unwrap()
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_deactivated_leaves_although_a_rule_keeps_them_in_the_group() {
+    let [mut directory, target] =
+        state(10, &json!({ "00g1": { "profile": { "name": "AWS_Ops" }, "members": of([0]) } }));
+    directory["rules"] = json!({ "0pr1": { "profile": { "title": "Engineer" }, "groups": ["00g1"] } });
+    for n in 1..6 {
+        directory["users"][format!("00u{n:05}")]["profile"]["title"] = json!("Engineer");
+    }
+    let world = World::new([directory, target]).await;
+    let _serving = world.serve().await;
+    world.connect(&Hook::default());
+    world.until_holds("Ops", 0..6).await;
+    // The rule's people come and go with their profile.
+    let title = |title: Value| json!({ "profile": { "title": title } });
+    world
+        .okta
+        .patch(&json!({ "users": { "00u00007": title(json!("Engineer")), "00u00002": title(Value::Null) } }));
+    world.until_holds("Ops", [0, 1, 3, 4, 5, 7]).await;
+    world.okta.patch(&json!({ "users": { "00u00003": { "status": "DEPROVISIONED" } } }));
+    world.until_holds("Ops", [0, 1, 4, 5, 7]).await;
+    let members = world.okta.state()["groups"]["00g1"]["members"].clone();
+    assert!(members.get("00u00003").is_some(), "Okta leaves them in: {members}");
+}

@@ -172,11 +172,23 @@ async fn people_are_found_by_mail_or_by_a_list_too_and_nobody_is_invited() {
     acme["org"]["members"].as_array_mut().unwrap().retain(|member| member != "octo4");
     let mut world = World::of_teams(directory(6, &groups), acme).await;
     // Without a provider nobody is anybody.
+    let probed = world.beadle(&["directory", "probe"]).await.expect(1);
+    assert!(
+        probed.out.contains("teams of acme") && probed.out.contains("match by \"mail\" or \"file\""),
+        "{}",
+        probed.out
+    );
     let plan = world.beadle(&["plan", "--group", "AWS_Ops"]).await;
     assert!(plan.err.contains("GitHub shows no SAML identity provider of acme"), "{}{}", plan.out, plan.err);
     world.teams = "match = [\"mail\", \"file\"], users_from = \"users.toml\"".into();
     let list = "\"p3@acme.example\" = \"octo3\"\n\"p4@acme.example\" = \"octo4\"\n";
     std::fs::write(world.path().join("users.toml"), list).unwrap();
+    let probed = world.beadle(&["directory", "probe"]).await.expect(0);
+    assert!(
+        probed.out.contains("of the 5 members of acme, 5 are known by a name of the directory"),
+        "{}",
+        probed.out
+    );
     let applied = world.beadle(&["apply", "--yes", "--group", "AWS_Ops"]).await;
     assert_eq!(world.team("ops"), Some(hold(0..4)), "{}{}", applied.out, applied.err);
     assert!(
@@ -303,4 +315,32 @@ async fn a_team_whose_making_was_cut_off_is_found_again_by_its_description() {
     let applied = world.beadle(&["apply", "--yes", "--group", "AWS_Ops"]).await;
     assert!(applied.out.contains("that Beadle did not make; say adopt = true"), "{}", applied.out);
     assert_eq!(world.team("ops"), Some(json!({})));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_target_of_teams_does_not_have_is_refused_with_its_place() {
+    let mut world = World::of_teams(json!({}), acme(1, &json!({}))).await;
+    let whole = (world.groups.clone(), world.teams.clone());
+    let check = async |world: &World, says: &str| {
+        let ran = world.beadle(&["plan"]).await.expect(1);
+        assert!(ran.err.contains(says), "{says}: {}", ran.err);
+    };
+    world.groups = format!("{}users = \"provision\"\n", whole.0);
+    check(&world, "makes no accounts at GitHub").await;
+    world.groups.clone_from(&whole.0);
+    world.teams = "match = []".into();
+    check(&world, "target teams: match is empty").await;
+    world.teams = "match = [\"file\"]".into();
+    check(&world, "say which in users_from").await;
+    world.teams = "match = [\"male\"]".into();
+    check(&world, "male").await;
+    world.teams = "match = [\"file\"], users_from = \"nowhere.toml\"".into();
+    check(&world, "nowhere.toml (users_from)").await;
+    world.teams.clone_from(&whole.1);
+    world.target_lines = "budget = { points = 1 }".into();
+    check(&world, "its budget is that of [[org]] acme").await;
+    // And what only such a target has.
+    let mut world = World::new([json!({}), json!({})]).await;
+    world.groups += "role = \"maintainer\"\n";
+    check(&world, "`role` is for teams of GitHub").await;
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use beadle_engine::{Budgets, Clock, Key, Limits, Reconciler, Store, WritePace};
+use beadle_engine::{Budgets, Class, Clock, Key, Limits, Reconciler, Store, WritePace};
 use beadle_groups::catchup::Catchup;
 use beadle_groups::sources::{OktaSource, Source};
 use beadle_groups::sweep::remembered;
@@ -188,9 +188,30 @@ impl Target<'_> {
     /// Holds the dialect to what the server says and does.
     pub(crate) async fn probe(&self) -> anyhow::Result<Vec<Finding>> {
         match &self.side {
-            Side::Scim { reader, .. } => Ok(reader.probe().await?),
+            Side::Scim { reader, .. } => {
+                let mut findings = reader.probe().await?;
+                if self.file.scim.as_ref().is_some_and(|scim| scim.identity_store.is_some()) {
+                    findings.push(self.probe_identity_store(reader).await?);
+                }
+                Ok(findings)
+            }
             Side::Teams(teams) => Ok(teams.probe().await?),
         }
+    }
+
+    /// Whether the identity store tells who is in the first group.
+    async fn probe_identity_store(&self, reader: &Reader) -> anyhow::Result<Finding> {
+        let Some(group) = reader.groups().await?.into_iter().next() else {
+            return Ok(Finding::Unknown("there is no group by which to try the Identity Store".into()));
+        };
+        Ok(match self.directory.target.members(&group.id).await {
+            Ok(members) => {
+                let count = members.map_or(0, |members| members.len());
+                Finding::Fine(format!("the Identity Store shows {count} members of {}", group.name))
+            }
+            Err(failure) if failure.class == Class::Rejected => Finding::Contradiction(failure.text),
+            Err(failure) => return Err(failure.into()),
+        })
     }
 
     /// A server that contradicts the configuration is not written to.

@@ -4,10 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use beadle_engine::{Store, WritePace};
+use beadle_github::Api;
 use beadle_transport::{Sharing, sharing};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::config;
 use crate::wiring::Org;
 
 /// A process that ends waits no longer for the store.
@@ -39,18 +41,23 @@ impl One {
 
 impl Shared {
     /// Looks at the others once, and goes on in the background.
-    pub(crate) async fn begin(org: &Org<'_>, store: &Arc<dyn Store>, stop: &CancellationToken) -> Self {
+    pub(crate) async fn begin(
+        file: &config::Org,
+        (api, pace): (&Api, &WritePace),
+        store: &Arc<dyn Store>,
+        stop: &CancellationToken,
+    ) -> Self {
         let process = format!("{:016x}", rand::random::<u64>());
         let mut one = One {
-            sharing: Sharing::new(org.api.client().clone(), &process),
+            sharing: Sharing::new(api.client().clone(), &process),
             store: store.clone(),
-            pace: org.pace.clone(),
-            organisation: org.file.name.clone(),
+            pace: pace.clone(),
+            organisation: file.name.clone(),
         };
         one.look().await;
-        let minute: Duration = org.file.budget.minute.into();
+        let minute: Duration = file.budget.minute.into();
         let every = sharing::LOOK.min(minute / 20).max(Duration::from_millis(20));
-        let (clock, stop) = (org.api.clock().clone(), stop.child_token());
+        let (clock, stop) = (api.clock().clone(), stop.child_token());
         let stopped = stop.clone();
         let task = tokio::spawn(async move {
             loop {
@@ -68,7 +75,8 @@ impl Shared {
 
     /// Of a command, which shares where there is a store.
     pub(crate) async fn where_stored(org: &Org<'_>, store: Option<&Arc<dyn Store>>) -> Option<Self> {
-        Some(Self::begin(org, store?, &CancellationToken::new()).await)
+        let way = (&org.api, &org.pace);
+        Some(Self::begin(org.file, way, store?, &CancellationToken::new()).await)
     }
 
     /// A command ends.

@@ -14,9 +14,11 @@ use beadle_repositories::{
     Dispatch, Policy, PolicyHandle, RepositoryPlanner, RepositoryWriter, Secrets, Sweep,
 };
 use beadle_store_sqlite::{Settings as StoreSettings, SqliteStore};
+use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::directory::{Directories, Target};
+use crate::sharing::Shared;
 
 /// GitHub takes 100 requests at once, of everybody who uses a credential.
 const MOST_AT_ONCE: usize = 90;
@@ -81,6 +83,22 @@ impl Ways {
         let way = (api, WritePace::new(every));
         ways.insert(file.name.clone(), way.clone());
         Ok(way)
+    }
+}
+
+impl Ways {
+    /// Tells others what is spent on the ways of teams, where there is a store to tell it in.
+    pub(crate) async fn share(&self, config: &Config, store: Option<&Arc<dyn Store>>) -> Vec<Shared> {
+        let mut shared = Vec::new();
+        let Some(store) = store else { return shared };
+        for file in &config.file.org {
+            let way = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&file.name).cloned();
+            if let Some((api, pace)) = way.filter(|_| config.teams_of(&file.name).next().is_some()) {
+                let stop = CancellationToken::new();
+                shared.push(Shared::begin(file, (&api, &pace), store, &stop).await);
+            }
+        }
+        shared
     }
 }
 

@@ -367,9 +367,13 @@ pub(crate) const TEAM_INVITATIONS: &str = "query ($org: String!, $slug: String!,
     }
 }";
 
-/// What a team and people are called now.
-pub(crate) const NAMES: &str = "query ($ids: [ID!]!) {
-    nodes(ids: $ids) { __typename ... on Team { databaseId slug } ... on User { databaseId login } }
+/// What a team and people are called now, and who of them is in the organisation.
+pub(crate) const NAMES: &str = "query ($org: String!, $ids: [ID!]!) {
+    nodes(ids: $ids) {
+        __typename
+        ... on Team { databaseId slug childTeams(first: 1) { totalCount } }
+        ... on User { databaseId login organization(login: $org) { databaseId } }
+    }
 }";
 
 /// The mutations.

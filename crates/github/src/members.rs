@@ -173,7 +173,7 @@ impl Reader {
         let variables = json!({ "org": self.organisation(), "after": null });
         let list = "/organization/membersWithRole";
         let rows = all(self.api(), DOING, documents::MEMBERS, variables, list, None).await?;
-        whole(&shown(rows, DOING)?, DOING, |edge| member_of(&edge["node"], edge["role"] == "ADMIN"))
+        whole(&shown(rows, DOING)?, DOING, |edge| member_of(&edge["node"], edge["role"].as_str()? == "ADMIN"))
     }
 
     /// Who is linked to whom at the organisation's identity provider. `None`: GitHub shows no provider, because there is none,
@@ -247,27 +247,35 @@ impl Reader {
     }
 }
 
-/// What accounts are called now, by id; and a team, if one is asked for. An id that names somebody else is not in it.
-pub(crate) async fn names(
-    api: &Api,
-    team: Option<&str>,
-    accounts: &[String],
-) -> Result<(Option<(u64, String)>, HashMap<u64, String>), Failure> {
+/// What a team and people are called now.
+pub(crate) struct Names {
+    /// The team's id and slug, and whether others are below it; `None` where it is gone.
+    pub(crate) team: Option<(u64, String, bool)>,
+    /// Accounts by id: the login, and whether GitHub shows that they are in the organisation.
+    pub(crate) accounts: HashMap<u64, (String, bool)>,
+}
+
+/// Looks up by GraphQL's ids what a team and people are called now.
+pub(crate) async fn names(api: &Api, team: &str, accounts: &[String]) -> Result<Names, Failure> {
     const DOING: &str = "looking up what a team and its people are called";
-    let ids: Vec<&str> = team.into_iter().chain(accounts.iter().map(String::as_str)).collect();
-    let data = run(api, DOING, documents::NAMES, json!({ "ids": ids }), false).await?;
+    let ids: Vec<&str> = std::iter::once(team).chain(accounts.iter().map(String::as_str)).collect();
+    let variables = json!({ "org": api.organisation(), "ids": ids });
+    let data = run(api, DOING, documents::NAMES, variables, false).await?;
     // What is gone is null, with an error of its own.
     if let Some(error) = data.errors.iter().find(|error| !error.is_not_found()) {
         return Err(error.failure(DOING));
     }
-    let nodes = data.data["nodes"].as_array().cloned().unwrap_or_default();
-    let mut found = (None, HashMap::new());
-    for node in nodes {
+    let mut found = Names { team: None, accounts: HashMap::new() };
+    for node in data.data["nodes"].as_array().into_iter().flatten() {
         let Some(id) = node["databaseId"].as_u64() else { continue };
         match (node["__typename"].as_str(), node["slug"].as_str(), node["login"].as_str()) {
-            (Some("Team"), Some(slug), _) => found.0 = Some((id, slug.to_owned())),
+            (Some("Team"), Some(slug), _) => {
+                let is_parent = node["childTeams"]["totalCount"].as_u64() != Some(0);
+                found.team = Some((id, slug.to_owned(), is_parent));
+            }
             (Some("User"), _, Some(login)) => {
-                found.1.insert(id, login.to_owned());
+                let is_member = node["organization"]["databaseId"].is_u64();
+                found.accounts.insert(id, (login.to_owned(), is_member));
             }
             _ => {}
         }

@@ -28,7 +28,8 @@ pub struct NewTeam<'a> {
 pub struct NamedTeam {
     api: Api,
     slug: String,
-    logins: HashMap<u64, String>,
+    is_parent: bool,
+    accounts: HashMap<u64, (String, bool)>,
 }
 
 #[derive(Deserialize)]
@@ -63,9 +64,11 @@ impl Writer {
 
     /// Looks up what a team and people are called now. The team must be the one that was planned for.
     pub async fn team(&self, team: &Team, accounts: &[String]) -> Result<NamedTeam, Failure> {
-        let (found, logins) = names(self.api(), Some(&team.node_id), accounts).await?;
-        match found {
-            Some((id, slug)) if id == team.id => Ok(NamedTeam { api: self.api().clone(), slug, logins }),
+        let found = names(self.api(), &team.node_id, accounts).await?;
+        match found.team {
+            Some((id, slug, is_parent)) if id == team.id => {
+                Ok(NamedTeam { api: self.api().clone(), slug, is_parent, accounts: found.accounts })
+            }
             _ => {
                 let text = format!("team {} is gone since it was read; nothing was written", team.name);
                 Err(Failure::new(Class::Conflict, text))
@@ -84,23 +87,30 @@ impl NamedTeam {
         self.send(method, "", body).await.map_err(Failure::from)
     }
 
-    /// What is wrong with one person is told, and is no failure of the others.
-    async fn membership(
-        &self,
-        method: Method,
-        login: &str,
-        body: Option<Value>,
-    ) -> Result<Option<String>, Failure> {
-        match self.send(method, &format!("/memberships/{}", segment(login)), body).await {
-            Ok(()) => Ok(None),
-            Err(error) if matches!(error.status(), Some(404 | 422)) => Ok(Some(error.to_string())),
-            Err(error) => Err(Failure::from(error)),
-        }
+    /// Whether other teams are below it.
+    pub fn is_parent(&self) -> bool {
+        self.is_parent
     }
 
     /// What an account is called; `None` where it is gone.
     pub fn login(&self, account: u64) -> Option<&str> {
-        self.logins.get(&account).map(String::as_str)
+        self.accounts.get(&account).map(|(login, _)| login.as_str())
+    }
+
+    /// Whether an account is in the organisation now. Where GraphQL does not show it, REST is asked.
+    ///
+    /// <https://docs.github.com/rest/orgs/members#check-organization-membership-for-a-user>
+    pub async fn is_member(&self, account: u64) -> Result<bool, Failure> {
+        let Some((login, is_member)) = self.accounts.get(&account) else { return Ok(false) };
+        if *is_member {
+            return Ok(true);
+        }
+        let path = format!("orgs/{}/members/{}", segment(self.api.organisation()), segment(login));
+        match self.api.get(&path).await {
+            Ok(answer) => Ok(answer.status == 204),
+            Err(error) if matches!(error.status(), Some(302 | 404)) => Ok(false),
+            Err(error) => Err(Failure::from(error)),
+        }
     }
 
     /// `PATCH /orgs/{org}/teams/{team_slug}`: another name. It changes the slug, and nothing else can be written by this one.
@@ -118,12 +128,22 @@ impl NamedTeam {
     /// Gives why GitHub does not take them, if it does not.
     pub async fn put_member(&self, login: &str, is_maintainer: bool) -> Result<Option<String>, Failure> {
         let role = if is_maintainer { "maintainer" } else { "member" };
-        self.membership(Method::PUT, login, Some(json!({ "role": role }))).await
+        let path = format!("/memberships/{}", segment(login));
+        match self.send(Method::PUT, &path, Some(json!({ "role": role }))).await {
+            Err(error) if matches!(error.status(), Some(404 | 422)) => Ok(Some(error.to_string())),
+            sent => sent.map(|()| None).map_err(Failure::from),
+        }
     }
 
     /// `DELETE /orgs/{org}/teams/{team_slug}/memberships/{username}`: takes somebody out, or withdraws the invitation.
+    /// Gives why GitHub does not, if it does not.
     pub async fn remove_member(&self, login: &str) -> Result<Option<String>, Failure> {
-        self.membership(Method::DELETE, login, None).await
+        match self.send(Method::DELETE, &format!("/memberships/{}", segment(login)), None).await {
+            // Who is not in it is out.
+            Err(error) if error.status() == Some(404) => Ok(None),
+            Err(error) if error.status() == Some(422) => Ok(Some(error.to_string())),
+            sent => sent.map(|()| None).map_err(Failure::from),
+        }
     }
 
     /// `DELETE /orgs/{org}/teams/{team_slug}`: and every team below it.

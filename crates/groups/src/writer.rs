@@ -15,7 +15,7 @@ use crate::planner::{What, Write};
 use crate::targets::{NewGroup, Refused, TargetWriter};
 
 /// Nobody is taken out because of what was read longer ago.
-const OLDEST: Duration = Duration::from_secs(120);
+pub(crate) const OLDEST: Duration = Duration::from_secs(120);
 
 /// Writes the groups of one target.
 #[derive(Clone)]

@@ -9,7 +9,7 @@ use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region};
 use aws_sdk_identitystore::Client;
-use aws_sdk_identitystore::error::{DisplayErrorContext, SdkError};
+use aws_sdk_identitystore::error::SdkError;
 use aws_sdk_identitystore::operation::list_group_memberships::ListGroupMembershipsError;
 use aws_sdk_identitystore::types::MemberId;
 use beadle_engine::{Class, Clock, Failure};
@@ -57,7 +57,7 @@ impl IdentityStore {
     }
 
     fn failure(&self, group: &str, error: &SdkError<ListGroupMembershipsError>) -> Failure {
-        let text = format!("the Identity Store's members of {group}: {}", DisplayErrorContext(error));
+        let text = format!("the Identity Store's members of {group}: {}", because(error));
         let class = match error.as_service_error() {
             // It comes with status 400.
             Some(ListGroupMembershipsError::ThrottlingException(_)) => {
@@ -71,6 +71,12 @@ impl IdentityStore {
         };
         Failure::new(class, text)
     }
+}
+
+/// What went wrong, and below it why.
+fn because(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 fn is_gone(error: &SdkError<ListGroupMembershipsError>) -> bool {

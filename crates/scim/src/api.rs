@@ -24,8 +24,8 @@ pub struct Api {
     client: Client,
     authorization: SecretString,
     dialect: Dialect,
-    /// The version of each group as it was read last, where the server shows one (RFC 7644, 3.14).
-    versions: Arc<Mutex<HashMap<String, String>>>,
+    /// The version of each group as it was read last (RFC 7644, 3.14); `None` while the server does not say that it offers them.
+    versions: Arc<Mutex<Option<HashMap<String, String>>>>,
 }
 
 /// RFC 7644, 3.4.2; RFC 9865, 2.
@@ -54,9 +54,16 @@ impl Api {
         Ok(Self { client, authorization, dialect, versions: Arc::default() })
     }
 
+    /// The server says whether it offers versions.
+    pub(crate) fn offers_versions(&self, offers: bool) {
+        let mut versions = self.versions.lock().unwrap_or_else(PoisonError::into_inner);
+        *versions = offers.then(|| versions.take().unwrap_or_default());
+    }
+
     /// The version of a group is this one now, or is not known.
     pub(crate) fn is_version(&self, group: &str, version: Option<String>) {
         let mut versions = self.versions.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(versions) = versions.as_mut() else { return };
         match version {
             Some(version) => versions.insert(group.to_owned(), version),
             None => versions.remove(group),
@@ -66,7 +73,10 @@ impl Api {
     /// What a write to a group depends on: that it is as it was read.
     pub(crate) fn as_read(&self, group: &str) -> HeaderMap {
         let versions = self.versions.lock().unwrap_or_else(PoisonError::into_inner);
-        let version = versions.get(group).and_then(|version| HeaderValue::from_str(version).ok());
+        let version = versions
+            .as_ref()
+            .and_then(|versions| versions.get(group))
+            .and_then(|version| HeaderValue::from_str(version).ok());
         version.map(|version| (header::IF_MATCH, version)).into_iter().collect()
     }
 

@@ -35,11 +35,7 @@ impl<'de> Deserialize<'de> for Group {
             external_id: Option<String>,
             members: Option<Vec<Member>>,
             #[serde(default)]
-            meta: Meta,
-        }
-        #[derive(Default, Deserialize)]
-        struct Meta {
-            version: Option<String>,
+            meta: Value,
         }
         let shape = Shape::deserialize(from)?;
         let mut members: Vec<String> = shape
@@ -57,7 +53,7 @@ impl<'de> Deserialize<'de> for Group {
             name: shape.display_name,
             external_id: shape.external_id.filter(|id| !id.is_empty()),
             members,
-            version: shape.meta.version,
+            version: shape.meta["version"].as_str().map(str::to_owned),
         })
     }
 }

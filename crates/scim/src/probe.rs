@@ -46,6 +46,7 @@ impl Reader {
                 findings.push(Finding::Contradiction(text));
             }
         }
+        self.api.offers_versions(says["etag"]["supported"] == Value::Bool(true));
         let dialect = self.dialect();
         let pagination = &says["pagination"];
         let (word, other) = match dialect.paging {

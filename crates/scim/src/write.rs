@@ -70,7 +70,8 @@ impl Writer {
 
     /// Deletes a group; one that is gone is no failure.
     pub async fn delete_group(&self, group: &str) -> Result<(), Failure> {
-        gone(self.api.send(Method::DELETE, &format!("Groups/{}", encoded(group)), None).await)
+        let path = format!("Groups/{}", encoded(group));
+        gone(self.api.send_if(Method::DELETE, &path, None, self.api.as_read(group)).await)
     }
 
     /// Adds members: at most as many as one request may change. Whom the server does not take is told apart from the
@@ -167,7 +168,9 @@ impl Writer {
                     return Ok(());
                 }
                 Err(error) => {
-                    self.api.is_version(id, None);
+                    if error.status() == Some(412) {
+                        self.api.is_version(id, None);
+                    }
                     return Err(error);
                 }
             }

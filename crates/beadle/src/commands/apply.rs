@@ -86,6 +86,7 @@ async fn all(
     }
     if selection.groups() {
         let directories = Directories::open(config, clock, opening, &ways)?;
+        shared.extend(ways.share(config, Some(store)).await);
         for target in directories.wanted(selection.target.as_deref())? {
             let (shown, plans) = plan_groups(target, selection, Some(store), clock, printer).await?;
             let hand = Hand::of_target(target, store, clock, printer);

@@ -43,9 +43,17 @@ pub(crate) async fn run(config: &Config, args: &PlanArgs, printer: &Printer) -> 
     }
     if selection.groups() {
         let directories = Directories::open(config, &clock, opening, &ways)?;
-        for target in directories.wanted(selection.target.as_deref())? {
-            plans.push(plan_groups(target, selection, store.as_ref(), &clock, printer).await?.0);
-        }
+        let shared = ways.share(config, store.as_ref()).await;
+        let planned = async {
+            let mut planned = Vec::new();
+            for target in directories.wanted(selection.target.as_deref())? {
+                planned.push(plan_groups(target, selection, store.as_ref(), &clock, printer).await?.0);
+            }
+            anyhow::Ok(planned)
+        };
+        let planned = planned.await;
+        Shared::end_all(shared).await;
+        plans.extend(planned?);
     }
     match args.format {
         Format::Json => {

@@ -58,14 +58,30 @@ async fn sweep(config: &Config, args: &SweepArgs, printer: &Printer) -> anyhow::
     }
     if selection.groups() {
         let directories = Directories::open(config, &clock, opening, &ways)?;
-        for target in directories.wanted(selection.target.as_deref())? {
-            let (shown, plans) = plan_groups(target, selection, Some(&store), &clock, printer).await?;
-            let hand = Hand::of_target(target, &store, &clock, printer);
-            let swept = make_so(hand, args, shown, &plans, &|| {}, printer).await?;
+        let shared = ways.share(config, Some(&store)).await;
+        let swept = groups(&directories, args, &store, &clock, printer).await;
+        Shared::end_all(shared).await;
+        for swept in swept? {
             code = end(args, &swept, code, printer)?;
         }
     }
     Ok(code)
+}
+
+async fn groups(
+    directories: &Directories<'_>,
+    args: &SweepArgs,
+    store: &Arc<dyn Store>,
+    clock: &Clock,
+    printer: &Printer,
+) -> anyhow::Result<Vec<Swept>> {
+    let mut all = Vec::new();
+    for target in directories.wanted(args.selection.target.as_deref())? {
+        let (shown, plans) = plan_groups(target, &args.selection, Some(store), clock, printer).await?;
+        let hand = Hand::of_target(target, store, clock, printer);
+        all.push(make_so(hand, args, shown, &plans, &|| {}, printer).await?);
+    }
+    Ok(all)
 }
 
 /// What became of one organisation or target.

@@ -156,10 +156,16 @@ pub(crate) struct TeamsFile {
 
 impl TeamsFile {
     fn check(&self, orgs: &[OrgFile]) -> Result<(), String> {
-        if !orgs.iter().any(|org| org.name == self.org) {
+        let Some(org) = orgs.iter().find(|org| org.name == self.org) else {
             let near = nearest(&self.org, orgs.iter().map(|org| org.name.as_str()));
             let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
             return Err(format!("there is no [[org]] `{}`{hint}", self.org));
+        };
+        if org.app.is_none() {
+            return Err(format!(
+                "[[org]] {} has a token; whoever owns it would maintain every team that is made: use an App",
+                self.org
+            ));
         }
         if self.ways.is_empty() {
             return Err("match is empty; say \"saml\", \"mail\" or \"file\"".into());
@@ -503,6 +509,16 @@ pub(super) fn validate(file: &File, path: &str) -> anyhow::Result<()> {
             }
             (None, Some(teams)) => {
                 teams.check(&file.org).map_err(wrong)?;
+                let is_its = |other: &&TargetFile| {
+                    other.name != target.name
+                        && other.github.as_ref().is_some_and(|other| other.org == teams.org)
+                };
+                if let Some(other) = file.target.iter().find(is_its) {
+                    return Err(wrong(format!(
+                        "target {} is the teams of {} already; two would take each other's",
+                        other.name, teams.org
+                    )));
+                }
                 if target.budget.is_some() {
                     return Err(wrong(format!(
                         "its budget is that of [[org]] {}; leave `budget` out",

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::compare::Difference;
 use super::{Desired, GroupPlanner, MEMBERS, Seen, USERS, What, Write};
 use crate::mapping::Role;
+use crate::sources::Person;
 use crate::targets::Account;
 
 /// What is about a user is no matter of the group's members.
@@ -79,11 +80,19 @@ impl GroupPlanner {
         }
         let at_once = self.directory.target.changes_at_once().max(1);
         for role in [Role::Member, Role::Maintainer] {
-            let come: Vec<_> =
-                difference.come.iter().filter(|(person, _)| desired.role(&person.id) == role).collect();
+            let come: Vec<_> = difference.come.iter().filter(|(.., wanted)| *wanted == role).collect();
             for part in come.chunks(at_once) {
-                let fields = part.iter().map(|(person, _)| member(&person.login, Risk::Adds)).collect();
-                let accounts = part.iter().map(|(_, account)| account.id.clone()).collect();
+                let label = |person: &Person, account: &Account| match &account.name {
+                    // Whose account it is is not to be seen from what they sign in with.
+                    Some(name) if !name.eq_ignore_ascii_case(&person.login) => {
+                        format!("{} ({name})", person.login)
+                    }
+                    _ => person.login.clone(),
+                };
+                let fields =
+                    part.iter().map(|(person, account, _)| member(&label(person, account), Risk::Adds));
+                let fields = fields.collect();
+                let accounts = part.iter().map(|(_, account, _)| account.id.clone()).collect();
                 let write = What::Add { accounts, people: Vec::new(), role };
                 let what = if role == Role::Member { "add" } else { "add as maintainers" };
                 plan.changes.push(change(what, fields, first.clone(), write));
@@ -103,7 +112,6 @@ impl GroupPlanner {
         // Who may do more before who may do less.
         for (role, risk) in [(Role::Maintainer, Risk::Exposes), (Role::Member, Risk::Removes)] {
             let others: Vec<_> = difference.roles.iter().filter(|(_, wanted)| *wanted == role).collect();
-            let any = desired.people.keys().any(|person| desired.role(person) == Role::Maintainer);
             for part in others.chunks(at_once) {
                 let field = |account: &Account| {
                     let before = account.role.unwrap_or_default().as_str();
@@ -113,8 +121,14 @@ impl GroupPlanner {
                 let accounts = part.iter().map(|(account, _)| account.id.clone()).collect();
                 let write = What::Add { accounts, people: Vec::new(), role };
                 let mut change = change("change roles", fields, first.clone(), write);
-                change.stop = (role == Role::Member && !any)
-                    .then(|| "the sources name no maintainer any more, and all would be members only".into());
+                change.stop = match seen.vanished.as_slice() {
+                    _ if role == Role::Maintainer => None,
+                    [source, ..] => {
+                        Some(format!("{source} was a source of it, and no mapping names it any more"))
+                    }
+                    [] => (!difference.has_maintainer)
+                        .then(|| "nobody would be a maintainer any more, and all members only".into()),
+                };
                 plan.changes.push(change);
             }
         }

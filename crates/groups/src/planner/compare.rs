@@ -1,6 +1,6 @@
 //! Who is to come and who to go.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use beadle_engine::{Class, Failure, Plan, Unknown};
 use serde_json::Value;
@@ -16,22 +16,46 @@ type Differs = (&'static str, Value, Value);
 /// Who is to come and who to go.
 #[derive(Default)]
 pub(super) struct Difference {
-    pub(super) come: Vec<(Person, Account)>,
+    pub(super) come: Vec<(Person, Account, Role)>,
     pub(super) provision: Vec<Person>,
     pub(super) go: Vec<Account>,
     /// Accounts that stay, and are to be something else in the group.
     pub(super) roles: Vec<(Account, Role)>,
+    /// Whether anybody who stays or comes is to be a maintainer.
+    pub(super) has_maintainer: bool,
     /// Accounts that say something else than they have to, with what they are to say.
     pub(super) update: Vec<(Account, Vec<Differs>)>,
     /// Accounts of people whose access should go, that may still sign in.
     pub(super) deactivate: Vec<Account>,
 }
 
+impl Difference {
+    /// Somebody comes; as what, if two people are one account, the one who may do more decides.
+    fn comes(&mut self, person: Person, account: Account, desired: &Desired<'_>) {
+        let role = desired.role(&person.id);
+        match self.come.iter_mut().find(|(_, other, _)| other.id == account.id) {
+            Some((.., known)) => *known = (*known).max(role),
+            None => self.come.push((person, account, role)),
+        }
+    }
+
+    /// Whether somebody loses something.
+    pub(super) fn takes(&self) -> bool {
+        !self.go.is_empty() || self.roles.iter().any(|(_, role)| *role == Role::Member)
+    }
+
+    /// Nobody loses anything.
+    pub(super) fn take_nothing(&mut self) {
+        self.go.clear();
+        self.roles.retain(|(_, role)| *role != Role::Member);
+    }
+}
+
 impl GroupPlanner {
-    pub(super) async fn compare(
+    pub(super) async fn compare<'a>(
         &self,
         desired: &Desired<'_>,
-        seen: &Seen,
+        seen: &'a Seen,
         plan: &mut Plan<Write>,
     ) -> Result<Difference, Failure> {
         let mut difference = Difference::default();
@@ -59,15 +83,17 @@ impl GroupPlanner {
             let values = if provisions { account.differences(person) } else { Vec::new() };
             (!values.is_empty()).then(|| (account.clone(), values))
         };
-        let role = |person: &Person, account: &Account| {
-            let wanted = *desired.roles.as_ref()?.get(&person.id)?;
-            account.role.is_some_and(|is| is != wanted).then(|| (account.clone(), wanted))
+        // Two people may be one account: it is what either of them is to be.
+        let mut wanted: BTreeMap<&str, Role> = BTreeMap::new();
+        let mut role = |person: &Person, account: &'a str| {
+            let role = wanted.entry(account).or_default();
+            *role = (*role).max(desired.role(&person.id));
         };
         for person in desired.people.values() {
             match by_person.get(person.id.as_str()) {
                 Some(account) => {
                     difference.update.extend(update(person, account));
-                    difference.roles.extend(role(person, account));
+                    role(person, &account.id);
                 }
                 None => strange.push(person.clone()),
             }
@@ -78,7 +104,11 @@ impl GroupPlanner {
             doubtful.insert(person.login.to_lowercase());
             doubtful.extend(person.email.as_ref().map(|email| email.to_lowercase()));
         };
-        let found = if strange.is_empty() { Vec::new() } else { self.directory.target.find(&strange).await };
+        let found = if strange.is_empty() {
+            Vec::new()
+        } else {
+            self.directory.target.find(seen.group.as_deref(), &strange).await
+        };
         for (person, found) in strange.into_iter().zip(found) {
             if matches!(found, Ok(Found::Another(_) | Found::Missing(_))) {
                 names(&person);
@@ -94,9 +124,12 @@ impl GroupPlanner {
                     Some(is) => {
                         stay.insert(&is.id);
                         difference.update.extend(update(&person, is));
-                        difference.roles.extend(role(&person, is));
+                        role(&person, &is.id);
                     }
-                    None => difference.come.push((person, account)),
+                    None => match self.is_anothers(desired, &person, &account).await? {
+                        Some(why) => doubt(&person, why, false),
+                        None => difference.comes(person, account, desired),
+                    },
                 },
                 Ok(Found::Another(why)) => doubt(&person, why, false),
                 Ok(Found::Missing(_)) if provisions => {
@@ -118,9 +151,58 @@ impl GroupPlanner {
                 difference.go.push(account.clone());
             }
         }
+        if desired.roles.is_some() {
+            for account in &seen.members {
+                let (Some(is), Some(wanted)) = (account.role, wanted.get(account.id.as_str())) else {
+                    continue;
+                };
+                if is != *wanted {
+                    difference.roles.push((account.clone(), *wanted));
+                }
+            }
+        }
+        difference.has_maintainer = wanted.values().any(|role| *role == Role::Maintainer)
+            || difference.come.iter().any(|(.., role)| *role == Role::Maintainer);
         // In one order whatever the target's is, so that what was approved is what is planned the next time.
         difference.go.sort_by(|one, other| one.id.cmp(&other.id));
         Ok(difference)
+    }
+
+    /// Why an account that was found by somebody's address, and not by what they sign in with, is another's: the directory
+    /// knows somebody who signs in with that.
+    async fn is_anothers(
+        &self,
+        desired: &Desired<'_>,
+        person: &Person,
+        account: &Account,
+    ) -> Result<Option<String>, Failure> {
+        let own = |name: &String| name.eq_ignore_ascii_case(&person.login) || *name == person.id;
+        let Some(address) = person.email.as_ref() else { return Ok(None) };
+        if account.known_as.is_empty() || account.known_as.iter().any(own) {
+            return Ok(None);
+        }
+        for source in desired.sources() {
+            match self.directory.source(source)?.person(address).await {
+                Ok(Some(other)) if other.id != person.id => {
+                    return Ok(Some(format!(
+                        "the account {} is known as {address}, which is the address of {} and the login of somebody else; they \
+                         are not taken for each other",
+                        account.label(),
+                        person.login
+                    )));
+                }
+                Ok(_) => {}
+                Err(failure) if matches!(failure.class, Class::RateLimited { .. }) => return Err(failure),
+                Err(failure) => {
+                    let why = "whose login it is could not be asked";
+                    return Ok(Some(format!(
+                        "the account {} is known as {address}, and {why}: {failure}",
+                        account.label()
+                    )));
+                }
+            }
+        }
+        Ok(None)
     }
 
     /// Who is in the source and has no account may be one that carries nobody's id, under an older name; and one of which

@@ -21,6 +21,7 @@ use crate::mapping::{Mapping, Mappings, OnMissingGroup, OnRename, Role, Slot, Us
 use crate::pairs::{Pair, Pairs};
 use crate::sources::{Person, SourceGroup};
 use crate::targets::{Account, TargetGroup};
+use crate::writer::OLDEST;
 
 pub use directory::Directory;
 pub use explain::Explained;
@@ -101,11 +102,17 @@ impl GroupPlanner {
         let seen = self.observed(&desired, slot, pair.as_ref(), &mut plan).await?;
         let Some(seen) = seen else { return Ok(plan) };
         let seen_as = seen.group.clone();
+        let unknowns = plan.unknowns.len();
         let mut difference = self.compare(&desired, &seen, &mut plan).await?;
-        if !difference.go.is_empty()
+        // Nobody loses anything because of what was known longer ago than the members were read.
+        if difference.takes() && self.directory.target.told_apart_anew(OLDEST).await? {
+            plan.unknowns.truncate(unknowns);
+            difference = self.compare(&desired, &seen, &mut plan).await?;
+        }
+        if difference.takes()
             && let Some(why) = self.listed_less(&desired).await?
         {
-            difference.go.clear();
+            difference.take_nothing();
             plan.unknowns.push(Unknown { aspect: MEMBERS.into(), part: None, why, transient: true });
         }
         if desired.mapping.users == Users::Provision {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use beadle_engine::{Class, Failure, Time};
-use beadle_github::{Member, NewTeam, Reader, Team, Writer};
+use beadle_github::{Member, NamedTeam, NewTeam, Reader, Team, Writer};
 use beadle_scim::Finding;
 use serde::Deserialize;
 use serde_json::Value;
@@ -18,6 +18,10 @@ use crate::sources::Person;
 /// How long is believed who is in the organisation, and whose account is whose. Nobody is in a team because of it: a
 /// team's members are read each time.
 const BELIEVED: Duration = Duration::from_secs(600);
+/// How long teams' names are believed where a team is taken for another by its name.
+const SURE: Duration = Duration::from_secs(60);
+/// From what is read for a batch of writes to the last of them.
+const OLDEST: Duration = Duration::from_secs(60);
 /// How long is believed that nothing else keeps a team.
 const KEPT: Duration = Duration::from_secs(3600);
 /// How a description ends by which a team is known to be ours, if a kill came before that was remembered.
@@ -56,8 +60,10 @@ struct People {
 struct Seen {
     teams: Option<(Time, HashMap<u64, Team>)>,
     people: Option<(Time, Arc<People>)>,
-    /// Everybody who was seen, in the organisation or invited.
+    /// Everybody who was seen, by what GraphQL and people call them. It does not say that they are in the organisation.
     accounts: HashMap<u64, Member>,
+    /// Who was invited to a team when it was read last.
+    invited: HashMap<u64, BTreeSet<u64>>,
     /// Accounts of people who were looked for.
     found: HashMap<String, u64>,
     kept: HashMap<u64, (Time, Option<String>)>,
@@ -80,6 +86,13 @@ fn id_of(text: &str) -> Result<u64, Failure> {
 fn marked(description: &str) -> (&str, Option<String>) {
     let mark = description.strip_suffix(')').and_then(|text| text.rsplit_once(MARK));
     mark.map_or((description, None), |(text, slot)| (text, Some(format!("beadle:{slot}"))))
+}
+
+/// How GitHub makes an address of a name: two names that make one are one.
+fn slug_of(name: &str) -> String {
+    let kept = |c: char| if c.is_alphanumeric() || c == '_' { c } else { '-' };
+    let text: String = name.to_lowercase().chars().map(kept).collect();
+    text.split('-').filter(|part| !part.is_empty()).collect::<Vec<_>>().join("-")
 }
 
 fn described(description: &str, external_id: &str) -> String {
@@ -148,11 +161,24 @@ impl TeamReader {
         Ok(teams)
     }
 
-    async fn teams(&self) -> Result<HashMap<u64, Team>, Failure> {
+    async fn teams(&self, believed: Duration) -> Result<HashMap<u64, Team>, Failure> {
         let known = lock(&self.seen).teams.clone();
         match known {
-            Some((read, teams)) if self.is_fresh(read, BELIEVED) => Ok(teams),
+            Some((read, teams)) if self.is_fresh(read, believed) => Ok(teams),
             _ => self.teams_anew().await,
+        }
+    }
+
+    /// The team that is meant. One that is not there is made, and GitHub says if it is there after all; one that is there may
+    /// have another name by now.
+    async fn one(&self, is_it: impl Fn(&Team) -> bool) -> Result<Option<Team>, Failure> {
+        let find = |teams: HashMap<u64, Team>| {
+            let mut found: Vec<Team> = teams.into_values().filter(&is_it).collect();
+            if found.len() == 1 { found.pop() } else { None }
+        };
+        match find(self.teams(BELIEVED).await?) {
+            Some(_) => Ok(find(self.teams(SURE).await?)),
+            None => Ok(None),
         }
     }
 
@@ -174,13 +200,20 @@ impl TeamReader {
             return Ok(people);
         }
         let now = self.now();
+        // What may be wrong with the list, or with the provider, is known before a page of members is read.
+        let listed = if self.matches.contains(&Match::File) {
+            (self.listed)().map_err(|why| Failure::new(Class::Rejected, why))?
+        } else {
+            BTreeMap::new()
+        };
+        let linked = if self.matches.contains(&Match::Saml) { self.linked().await? } else { Vec::new() };
         let members = self.github.members().await?;
         let mut people = People::default();
         for way in &self.matches {
             let pairs = match way {
-                Match::Saml => self.linked().await?,
+                Match::Saml => linked.clone(),
                 Match::Mail => mails(&members),
-                Match::File => self.listed(&members, &mut people.strangers)?,
+                Match::File => logins(&listed, &members, &mut people.strangers),
             };
             let mut named: HashMap<String, BTreeSet<u64>> = HashMap::new();
             for (name, account) in pairs {
@@ -215,35 +248,17 @@ impl TeamReader {
         Ok(pairs.collect())
     }
 
-    fn listed(
-        &self,
-        members: &[Member],
-        strangers: &mut HashMap<String, String>,
-    ) -> Result<Vec<(String, u64)>, Failure> {
-        let listed = (self.listed)().map_err(|why| Failure::new(Class::Rejected, why))?;
-        let ids: HashMap<String, u64> =
-            members.iter().map(|member| (member.login.to_lowercase(), member.id)).collect();
-        let mut pairs = Vec::new();
-        for (name, login) in listed {
-            match ids.get(&login.to_lowercase()) {
-                Some(id) => pairs.push((name, *id)),
-                None => {
-                    strangers.insert(name.to_lowercase(), login);
-                }
-            }
-        }
-        Ok(pairs)
-    }
-
-    fn find_one(&self, people: &People, person: &Person) -> Found {
-        let names: Vec<String> = [Some(&person.login), person.email.as_ref(), Some(&person.id)]
-            .into_iter()
-            .flatten()
-            .map(|name| name.to_lowercase())
-            .collect();
+    /// `group`: the team that they are looked for, where there is one.
+    fn find_one(&self, people: &People, person: &Person, group: Option<u64>) -> Found {
+        // What somebody signs in with is theirs alone; an address may be another's login.
+        let own = [person.login.to_lowercase(), person.id.to_lowercase()];
+        let address = person.email.iter().map(|email| email.to_lowercase());
         for (way, named) in &people.named {
-            let accounts: BTreeSet<u64> =
-                names.iter().filter_map(|name| named.get(name)).flatten().copied().collect();
+            let known = |name: &String| named.get(name).into_iter().flatten().copied();
+            let mut accounts: BTreeSet<u64> = own.iter().flat_map(known).collect();
+            if accounts.is_empty() {
+                accounts = address.clone().flat_map(|name| known(&name).collect::<Vec<_>>()).collect();
+            }
             let accounts: Vec<u64> = accounts.into_iter().filter(|id| people.members.contains(id)).collect();
             match accounts.as_slice() {
                 [] => {}
@@ -265,17 +280,15 @@ impl TeamReader {
             }
         }
         let organisation = self.github.organisation();
-        if let Some(login) = names.iter().find_map(|name| people.strangers.get(name)) {
-            let invited = self.invited(login);
-            return invited.map_or_else(
-                || {
-                    Found::Missing(format!(
-                        "{} is {login} at GitHub, who is not in the organisation {organisation}; invite them",
-                        person.login
-                    ))
-                },
-                |member| Found::Account(account(&member, people, None)),
-            );
+        let stranger = own.iter().cloned().chain(address).find_map(|name| people.strangers.get(&name));
+        if let Some(login) = stranger {
+            return match group.and_then(|group| self.invited(group, login)) {
+                Some(member) => Found::Account(account(&member, people, None)),
+                None => Found::Missing(format!(
+                    "{} is {login} at GitHub, who is not in the organisation {organisation}; invite them",
+                    person.login
+                )),
+            };
         }
         let ways: Vec<String> =
             people.named.iter().map(|(way, _)| format!("{way:?}").to_lowercase()).collect();
@@ -283,11 +296,32 @@ impl TeamReader {
         Found::Missing(format!("no member of {organisation} is known to be {} ({ways})", person.login))
     }
 
-    /// Somebody who is invited to a team that was read.
-    fn invited(&self, login: &str) -> Option<Member> {
+    /// Somebody who is invited to a team, as it was read last.
+    fn invited(&self, group: u64, login: &str) -> Option<Member> {
         let seen = lock(&self.seen);
-        seen.accounts.values().find(|member| member.login.eq_ignore_ascii_case(login)).cloned()
+        let mut invited = seen.invited.get(&group)?.iter().filter_map(|id| seen.accounts.get(id));
+        invited.find(|member| member.login.eq_ignore_ascii_case(login)).cloned()
     }
+}
+
+/// Accounts by what the list says; and whom it says to be somebody who is not in the organisation.
+fn logins(
+    listed: &BTreeMap<String, String>,
+    members: &[Member],
+    strangers: &mut HashMap<String, String>,
+) -> Vec<(String, u64)> {
+    let ids: HashMap<String, u64> =
+        members.iter().map(|member| (member.login.to_lowercase(), member.id)).collect();
+    let mut pairs = Vec::new();
+    for (name, login) in listed {
+        match ids.get(&login.to_lowercase()) {
+            Some(id) => pairs.push((name.clone(), *id)),
+            None => {
+                strangers.insert(name.to_lowercase(), login.clone());
+            }
+        }
+    }
+    pairs
 }
 
 fn mails(members: &[Member]) -> Vec<(String, u64)> {
@@ -320,16 +354,15 @@ impl TargetReader for TeamReader {
     }
 
     async fn group_named(&self, name: &str) -> Result<Option<TargetGroup>, Failure> {
-        let is_it =
-            |team: &&Team| team.name.eq_ignore_ascii_case(name) || team.slug.eq_ignore_ascii_case(name);
-        Ok(self.teams().await?.values().find(is_it).map(target))
+        let slug = slug_of(name);
+        let is_it = |team: &Team| team.name.eq_ignore_ascii_case(name) || slug_of(&team.name) == slug;
+        Ok(self.one(is_it).await?.as_ref().map(target))
     }
 
     async fn group_owned_as(&self, external_id: &str) -> Result<Option<TargetGroup>, Failure> {
-        let mut teams: Vec<TargetGroup> = self.teams().await?.values().map(target).collect();
-        teams.retain(|team| team.external_id.as_deref() == Some(external_id));
-        // Anybody who maintains a team can write what its description says.
-        Ok(if teams.len() == 1 { teams.pop() } else { None })
+        // Anybody who maintains a team can write what its description says: two that say it are none.
+        let is_it = |team: &Team| marked(&team.description).1.as_deref() == Some(external_id);
+        Ok(self.one(is_it).await?.as_ref().map(target))
     }
 
     fn known(&self, id: &str) -> Option<TargetGroup> {
@@ -362,6 +395,7 @@ impl TargetReader for TeamReader {
         }
         let everybody = read.members.iter().map(|(member, _)| member).chain(&read.invited);
         seen.accounts.extend(everybody.map(|member| (member.id, member.clone())));
+        seen.invited.insert(id, read.invited.iter().map(|member| member.id).collect());
         let roles = |is_maintainer| Some(if is_maintainer { Role::Maintainer } else { Role::Member });
         let members = read
             .members
@@ -371,11 +405,21 @@ impl TargetReader for TeamReader {
         Ok(Some(members.chain(invited).collect()))
     }
 
-    async fn find(&self, people: &[Person]) -> Vec<Result<Found, Failure>> {
+    async fn find(&self, group: Option<&str>, people: &[Person]) -> Vec<Result<Found, Failure>> {
+        let group = group.and_then(|id| id.parse().ok());
         match self.people().await {
-            Ok(known) => people.iter().map(|person| Ok(self.find_one(&known, person))).collect(),
+            Ok(known) => people.iter().map(|person| Ok(self.find_one(&known, person, group))).collect(),
             Err(failure) => people.iter().map(|_| Err(failure.clone())).collect(),
         }
+    }
+
+    async fn told_apart_anew(&self, believed: Duration) -> Result<bool, Failure> {
+        let read = lock(&self.seen).people.as_ref().map(|(read, _)| *read);
+        if read.is_some_and(|read| self.is_fresh(read, believed)) {
+            return Ok(false);
+        }
+        lock(&self.seen).people = None;
+        self.people().await.map(|_| true)
     }
 
     async fn groups_of(&self, person: &str) -> Result<Vec<String>, Failure> {
@@ -405,7 +449,7 @@ impl TargetReader for TeamReader {
 
     fn changes_at_once(&self) -> usize {
         // Each is a request, and what they are called now is asked once for so many.
-        50
+        10
     }
 }
 
@@ -449,11 +493,22 @@ impl TeamWriter {
         let team = self.team(group).await?;
         let members = self.accounts(ids)?;
         let nodes: Vec<String> = members.iter().map(|member| member.node_id.clone()).collect();
+        let read = self.reader.now();
         let named = self.github.team(&team, &nodes).await?;
-        let mut refused = Vec::new();
+        let (mut refused, mut left) = (Vec::new(), Vec::new());
         for member in members {
+            if self.reader.now().since(read) > OLDEST {
+                let text = "what people are called may be another's by now; reading it again";
+                return Err(Failure::new(Class::Conflict, text));
+            }
             let why = match (named.login(member.id), role) {
-                (Some(login), Some(role)) => named.put_member(login, role == Role::Maintainer).await?,
+                (Some(login), Some(role)) if self.may_join(&named, team.id, member.id).await? => {
+                    named.put_member(login, role == Role::Maintainer).await?
+                }
+                (Some(_), Some(_)) => {
+                    left.push(member.login.clone());
+                    None
+                }
                 (Some(login), None) => named.remove_member(login).await?,
                 (None, Some(_)) => Some("the account is gone".into()),
                 (None, None) => None,
@@ -461,7 +516,19 @@ impl TeamWriter {
             let account = member.login.clone();
             refused.extend(why.map(|why| Refused { account, why }));
         }
-        Ok(refused)
+        if left.is_empty() {
+            return Ok(refused);
+        }
+        lock(&self.reader.seen).people = None;
+        let text =
+            format!("{} left the organisation, and would be invited; reading it again", left.join(", "));
+        Err(Failure::new(Class::Conflict, text))
+    }
+
+    /// Nobody is invited to the organisation: whoever joins is in it, or was invited to the team by somebody else.
+    async fn may_join(&self, named: &NamedTeam, team: u64, account: u64) -> Result<bool, Failure> {
+        let is_invited = lock(&self.reader.seen).invited.get(&team).is_some_and(|all| all.contains(&account));
+        Ok(is_invited || named.is_member(account).await?)
     }
 }
 
@@ -471,7 +538,7 @@ impl TargetWriter for TeamWriter {
         let parent = match new.parent {
             None => None,
             Some(slug) => {
-                let teams = self.reader.teams().await?;
+                let teams = self.reader.teams(SURE).await?;
                 let parent =
                     teams.values().find(|team| team.slug.eq_ignore_ascii_case(slug)).map(|team| team.id);
                 Some(parent.ok_or_else(|| {
@@ -526,15 +593,15 @@ impl TargetWriter for TeamWriter {
 
     async fn delete(&self, group: &str) -> Result<(), Failure> {
         let team = self.team(group).await?;
-        let read = self.reader.github.team_members(&team.slug).await?;
-        if read.is_some_and(|read| read.team.id == team.id && read.team.is_parent) {
+        let named = self.github.team(&team, &[]).await?;
+        if named.is_parent() {
             let text = format!(
                 "there are teams below {}, and GitHub would delete them too; move them first",
                 team.name
             );
             return Err(Failure::new(Class::Rejected, text));
         }
-        self.github.team(&team, &[]).await?.delete().await?;
+        named.delete().await?;
         self.reader.teams_anew().await.map(drop)
     }
 
@@ -564,5 +631,11 @@ mod tests {
         assert_eq!(marked(&text), ("People of AWS (all)", Some("beadle:corp/00g1".into())));
         assert_eq!(marked("People of AWS (all)"), ("People of AWS (all)", None));
         assert_eq!(marked(""), ("", None));
+    }
+
+    #[test]
+    fn names_that_make_one_address_are_one() {
+        assert_eq!(slug_of("Site Reliability (EU)"), "site-reliability-eu");
+        assert_eq!(slug_of("site_reliability"), "site_reliability");
     }
 }

@@ -4,6 +4,7 @@ mod github;
 mod scim;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use beadle_engine::Failure;
@@ -119,8 +120,10 @@ pub trait TargetReader: Send + Sync + 'static {
     async fn look(&self) -> Result<usize, Failure>;
     /// Everybody in a group, complete or not at all; `None` where there is no such group.
     async fn members(&self, id: &str) -> Result<Option<Vec<Account>>, Failure>;
-    /// The account of each of these people.
-    async fn find(&self, people: &[Person]) -> Vec<Result<Found, Failure>>;
+    /// The account of each of these people, who are to be in a group (where there is one already).
+    async fn find(&self, group: Option<&str>, people: &[Person]) -> Vec<Result<Found, Failure>>;
+    /// Reads anew by what people are told apart, if that is known from longer ago. Whether it was.
+    async fn told_apart_anew(&self, believed: Duration) -> Result<bool, Failure>;
     /// The ids of the groups that a person is in.
     async fn groups_of(&self, person: &str) -> Result<Vec<String>, Failure>;
     /// What keeps the members of a group beside us, as far as the target tells.

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use beadle_engine::{Class, Failure};
@@ -216,7 +217,7 @@ impl TargetReader for ScimReader {
         Ok(Some(accounts))
     }
 
-    async fn find(&self, people: &[Person]) -> Vec<Result<Found, Failure>> {
+    async fn find(&self, _: Option<&str>, people: &[Person]) -> Vec<Result<Found, Failure>> {
         let strange = people.iter().filter(|person| !self.seen().people.contains_key(&person.id)).count();
         if strange >= MANY.max(self.seen().users / 100)
             && let Err(failure) = self.all_users().await
@@ -228,6 +229,11 @@ impl TargetReader for ScimReader {
             found.push(self.find_one(person).await);
         }
         found
+    }
+
+    async fn told_apart_anew(&self, _: Duration) -> Result<bool, Failure> {
+        // A member is seen with the id of the person.
+        Ok(false)
     }
 
     async fn groups_of(&self, person: &str) -> Result<Vec<String>, Failure> {

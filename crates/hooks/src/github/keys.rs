@@ -48,7 +48,8 @@ pub(super) fn marks(event: &str, id: &str, payload: &Payload<'_>, sender: &Sende
             .collect(),
         // Team names, who is a member, and what an App may see, reach every repository.
         "team" | "installation" | "organization" => {
-            reaches_all(event, payload).and_then(|lane| organisation("sweep", lane)).into_iter().collect()
+            let all = reaches_all(event, payload).filter(|_| !is_own_team(event, payload, lane));
+            all.and_then(|all| organisation("sweep", all.max(lane))).into_iter().collect()
         }
         _ => Vec::new(),
     };
@@ -90,6 +91,11 @@ fn reaches_all(event: &str, payload: &Payload<'_>) -> Option<Lane> {
         ("organization", "member_removed" | "member_added") => Some(Lane::Sweep),
         _ => None,
     }
+}
+
+/// A team that we made ourselves has no repositories yet: nothing is to be looked at because of it.
+fn is_own_team(event: &str, payload: &Payload<'_>, lane: Lane) -> bool {
+    lane == Lane::Sweep && event == "team" && payload.action.as_deref() == Some("created")
 }
 
 fn mark(repository: &Repository<'_>, instance: &str, lane: Lane) -> Option<Mark> {

@@ -64,7 +64,8 @@ impl<'a> Watched<'a> {
             Ok(org) => {
                 self.take_over(&org);
                 // Before its first call: how much the others have spent.
-                self.shared = Some(Shared::begin(&org, &means.store, &means.stop).await);
+                self.shared =
+                    Some(Shared::begin(self.file, (&org.api, &org.pace), &means.store, &means.stop).await);
                 let mut budgets = means.budgets.write().unwrap_or_else(PoisonError::into_inner);
                 budgets.push(org.api.budgets().clone());
                 drop(budgets);

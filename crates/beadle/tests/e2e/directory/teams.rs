@@ -83,10 +83,20 @@ async fn a_group_is_a_team_that_is_made_and_renamed_and_kept() {
     world.patch_github(renamed, true).await;
     world.until_team("site-reliability", &hold([0, 1, 2, 5, 6, 7, 8, 10])).await;
     assert!(world.team("pirates").is_none());
+    // That we made a team is no reason to look at every repository.
+    world
+        .okta
+        .patch(&json!({ "groups": { "00g2": { "profile": { "name": "AWS_Later" }, "members": of([1]) } } }));
+    world.until_team("later", &hold([1])).await;
+    let id = world.github().state()["orgs"]["acme"]["teams"]["later"]["id"].clone();
+    let listed = world.beadle(&["deliveries", "--json"]).await.expect(0).out;
+    let mut made = listed.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let made = made.find(|row| row["event"] == "team.created").unwrap();
+    assert_eq!(made["keys"], json!([format!("team:acme:{id}")]));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_unchanged_team_costs_one_query_and_a_join_one_write() {
+async fn a_join_is_one_write_and_few_reads() {
     let groups = json!({ "00g1": { "profile": { "name": "AWS_Ops" }, "members": of(0..40) } });
     let mut world = World::of_teams(directory(50, &groups), acme(50, &json!({}))).await;
     world.okta_lines = "log_every = \"1h\"\nchanges_every = \"1h\"\n".into();
@@ -138,8 +148,10 @@ async fn maintainers_are_who_the_sources_say_and_owners_are_left_alone() {
     world.until_team("ops", &wanted).await;
     // No maintainer at all is a doubt.
     world.okta.patch(&json!({ "groups": { "00g2": { "members": { "00u00003": null, "00u00002": null } } } }));
-    until("it is held", async || world.beadle(&["holds"]).await.out.contains("name no maintainer any more"))
-        .await;
+    until("it is held", async || {
+        world.beadle(&["holds"]).await.out.contains("nobody would be a maintainer any more")
+    })
+    .await;
     assert_eq!(world.team("ops"), Some(wanted));
 }
 
@@ -339,8 +351,64 @@ async fn what_a_target_of_teams_does_not_have_is_refused_with_its_place() {
     world.teams.clone_from(&whole.1);
     world.target_lines = "budget = { points = 1 }".into();
     check(&world, "its budget is that of [[org]] acme").await;
+    world.target_lines =
+        "\n[[target]]\nname = \"more\"\ngithub = { org = \"acme\", match = [\"mail\"] }".into();
+    check(&world, "is the teams of acme already").await;
     // And what only such a target has.
     let mut world = World::new([json!({}), json!({})]).await;
     world.groups += "role = \"maintainer\"\n";
     check(&world, "`role` is for teams of GitHub").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_left_the_organisation_is_not_invited_back() {
+    let groups = json!({ "00g1": { "profile": { "name": "AWS_Ops" }, "members": of(0..5) } });
+    let mut world = World::of_teams(directory(6, &groups), acme(6, &json!({}))).await;
+    world.teams = "match = [\"file\"], users_from = \"users.toml\"".into();
+    let list = (0..6).map(|n| format!("\"{}\" = \"octo{n}\"\n", login(n))).collect::<String>();
+    std::fs::write(world.path().join("users.toml"), list).unwrap();
+    let serving = world.serve().await;
+    world.connect(&Hook::default());
+    world.connect_github();
+    world.until_team("ops", &hold(0..5)).await;
+    // Okta does not know of it yet, and neither does what was read before.
+    let members: Vec<String> = [0, 1, 2, 4, 5].map(|n| format!("octo{n}")).into();
+    world
+        .patch_github(
+            json!({ "members": members, "teams": { "ops": { "members": { "octo3": null } } } }),
+            true,
+        )
+        .await;
+    until("it is noticed", async || serving.log().contains("octo3 left the organisation")).await;
+    until("it is said", async || {
+        let log = serving.log();
+        log.contains("p3@acme.example is octo3 at GitHub, who is not in the organisation acme; invite them")
+    })
+    .await;
+    let team = world.github().state()["orgs"]["acme"]["teams"]["ops"].clone();
+    assert_eq!((&team["members"], &team["invitations"]), (&hold([0, 1, 2, 4]), &json!([])));
+    let put = |call: &Value| call["method"] == "PUT" && call["path"].as_str().unwrap().ends_with("/octo3");
+    assert_eq!(world.github().calls().iter().filter(|call| put(call)).count(), 1, "the first one");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_that_is_anothers_login_is_not_taken_for_theirs() {
+    let groups = json!({ "00g1": { "profile": { "name": "AWS_Deployers" }, "members": of([0, 1, 7]) } });
+    let mut directory = directory(8, &groups);
+    // A service user that carries its owner's address, and somebody whose address alone is known to GitHub.
+    directory["users"]["00u00007"]["profile"]["email"] = json!(login(5));
+    directory["users"]["00u00001"]["profile"] = json!({ "login": "one", "email": login(1) });
+    let mut acme = acme(7, &json!({ "deployers": { "id": 900, "name": "deployers" } }));
+    acme["org"]["identities"].as_object_mut().unwrap().remove("p7@acme.example");
+    let mut world = World::of_teams(directory, acme).await;
+    // The name makes the same address as the one that is there.
+    world.groups += "adopt = true\ncase = \"upper\"\n";
+    let applied = world.beadle(&["apply", "--yes", "--group", "AWS_Deployers"]).await;
+    assert!(
+        applied.out.contains("the login of somebody else; they are not taken for each other"),
+        "{}",
+        applied.out
+    );
+    assert!(applied.out.contains("add: one (octo1)"), "{}", applied.out);
+    assert_eq!(world.team("deployers"), Some(hold([0, 1])), "{}", applied.out);
 }

@@ -135,7 +135,10 @@ impl World {
         let mut world = Self::new([directory, json!({})]).await;
         let any = ([127, 0, 0, 1], 0).into();
         let users = acme["users"].clone();
-        let state = json!({ "orgs": { "acme": acme["org"] }, "users": users });
+        let state = json!({
+            "orgs": { "acme": acme["org"] }, "users": users,
+            "apps": { "beadle-app": { "id": beadle_sim::APP_ID } },
+        });
         let settings = beadle_sim::Settings { record: true, state: Some(state), ..Default::default() };
         let github = Sim::start(any, settings).await.unwrap();
         let write = |name: &str, text: &str| std::fs::write(world.path().join(name), text).unwrap();

@@ -109,6 +109,12 @@ pub(super) fn resolve(
             }
             ("databaseId", Some(user)) => Resolved::Value(user["id"].clone()),
             ("organizationVerifiedDomainEmails", Some(user)) => people::emails(user),
+            ("organization", _) => match world.org(text(arguments, "login")) {
+                Some(org) if world.is_member(org["login"].as_str().unwrap_or_default(), login) => {
+                    Resolved::Object(Object::Organisation(text(arguments, "login").to_owned()))
+                }
+                _ => Resolved::Value(Value::Null),
+            },
             ("id", None) => Resolved::Value(json!(Node::User(1).encode())),
             _ => Resolved::unknown("User", field),
         },

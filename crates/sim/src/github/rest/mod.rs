@@ -133,6 +133,7 @@ fn organisation(world: &mut World, call: &Call<'_>, org: &str, rest: &[&str]) ->
         (_, ["rulesets", rest @ ..]) => rulesets::of_organisation(world, call, org, rest),
         (_, ["properties", "values"]) => properties::of_organisation(world, call, org),
         (_, ["code-security", "configurations", rest @ ..]) => configurations::answer(world, call, org, rest),
+        ("GET", ["members", login]) if world.is_member(org, login) => Reply::empty(204),
         (_, ["teams", rest @ ..]) => teams::answer(world, call, org, rest),
         _ => Reply::not_found(),
     }

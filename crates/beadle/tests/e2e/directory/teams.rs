@@ -43,7 +43,7 @@ async fn a_group_is_a_team_that_is_made_and_renamed_and_kept() {
     let groups = json!({ "00g1": { "profile": { "name": "AWS_Ops" }, "members": of(0..9) } });
     let mut world = World::of_teams(directory(12, &groups), acme(12, &json!({ "all": { "id": 900 } }))).await;
     world.groups += "parent = \"all\"\ndescription = \"Whoever is in {group}\"\n";
-    let _serving = world.serve().await;
+    let serving = world.serve().await;
     world.connect(&Hook::default());
     world.connect_github();
     world.until_team("ops", &hold(0..9)).await;
@@ -92,7 +92,7 @@ async fn a_group_is_a_team_that_is_made_and_renamed_and_kept() {
     let listed = world.beadle(&["deliveries", "--json"]).await.expect(0).out;
     let mut made = listed.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
     let made = made.find(|row| row["event"] == "team.created").unwrap();
-    assert_eq!(made["keys"], json!([format!("team:acme:{id}")]));
+    assert_eq!(made["keys"], json!([format!("team:acme:{id}")]), "{made}\n{}", serving.log());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -365,8 +365,8 @@ async fn who_left_the_organisation_is_not_invited_back() {
     let groups = json!({ "00g1": { "profile": { "name": "AWS_Ops" }, "members": of(0..5) } });
     let mut world = World::of_teams(directory(6, &groups), acme(6, &json!({}))).await;
     world.teams = "match = [\"file\"], users_from = \"users.toml\"".into();
-    let list = (0..6).map(|n| format!("\"{}\" = \"octo{n}\"\n", login(n))).collect::<String>();
-    std::fs::write(world.path().join("users.toml"), list).unwrap();
+    let list: Vec<String> = (0..6).map(|n| format!("\"{}\" = \"octo{n}\"", login(n))).collect();
+    std::fs::write(world.path().join("users.toml"), list.join("\n")).unwrap();
     let serving = world.serve().await;
     world.connect(&Hook::default());
     world.connect_github();

@@ -145,7 +145,7 @@ impl World {
         write("app.pem", github.app_pem());
         write("webhook.secret", &world.secret);
         std::fs::create_dir(world.path().join("policy")).unwrap();
-        write("policy/settings.yml", "");
+        write("policy/settings.yml", "repository:\n  has_wiki: true\n");
         world.github = Some(github);
         world
     }

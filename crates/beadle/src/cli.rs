@@ -6,6 +6,8 @@ use std::time::Duration;
 use beadle_repositories::Shard;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::place::Place;
+
 /// Keeps GitHub repositories as a policy declares them, and access groups as a directory does: in seconds when something
 /// changes, and on every sweep.
 ///
@@ -31,6 +33,9 @@ pub(crate) struct Cli {
         value_name = "FILE"
     )]
     pub(crate) config: PathBuf,
+    /// Where the state is, in place of `store.path`: a file, or dynamodb://TABLE.
+    #[arg(long, global = true, env = "BEADLE_STORE", value_name = "PLACE")]
+    pub(crate) store: Option<Place>,
     /// When to use colour. NO_COLOR is honoured.
     #[arg(long, global = true, value_enum, default_value = "auto", value_name = "WHEN")]
     pub(crate) color: Color,

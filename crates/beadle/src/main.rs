@@ -5,6 +5,7 @@ mod commands;
 mod config;
 mod directory;
 mod logging;
+mod place;
 mod printer;
 mod progress;
 mod render;

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::directory::{Directories, Target};
+use crate::place::Place;
 use crate::sharing::Shared;
 
 /// GitHub takes 100 requests at once, of everybody who uses a credential.
@@ -186,13 +187,53 @@ impl<'a> Org<'a> {
 }
 
 /// Opens the store.
-pub(crate) fn store(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
-    let settings = StoreSettings {
-        max_bytes: config.file.store.max_mib.map(|mib| mib * 1024 * 1024),
-        timing: Timing { lease: config.file.worker.lease.into(), ..Timing::default() },
-        ..StoreSettings::default()
+pub(crate) async fn store(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
+    let timing = Timing { lease: config.file.worker.lease.into(), ..Timing::default() };
+    match (config.database(), &config.place) {
+        (Some(path), _) => {
+            let settings = StoreSettings {
+                max_bytes: config.file.store.max_mib.map(|mib| mib * 1024 * 1024),
+                timing,
+                ..StoreSettings::default()
+            };
+            Ok(Arc::new(SqliteStore::open(&path, settings)?))
+        }
+        (None, place) => table(config, place, timing).await,
+    }
+}
+
+/// The store, where there is one already: a command that only reads makes no file.
+pub(crate) async fn store_if_there(config: &Config) -> anyhow::Result<Option<Arc<dyn Store>>> {
+    match config.database() {
+        Some(path) if !path.exists() => Ok(None),
+        _ => store(config).await.map(Some),
+    }
+}
+
+#[cfg(feature = "aws")]
+async fn table(config: &Config, place: &Place, timing: Timing) -> anyhow::Result<Arc<dyn Store>> {
+    use beadle_store_dynamodb::{DynamoStore, Settings};
+    let Place::Table { name, region, endpoint } = place else {
+        anyhow::bail!("{place} is no table");
     };
-    Ok(Arc::new(SqliteStore::open(&config.database(), settings)?))
+    let mut loader = aws_config::defaults(aws_config::BehaviorVersion::latest());
+    if let Some(region) = region {
+        loader = loader.region(aws_config::Region::new(region.clone()));
+    }
+    if let Some(endpoint) = endpoint {
+        loader = loader.endpoint_url(endpoint);
+    }
+    let client = aws_sdk_dynamodb::Client::new(&loader.load().await);
+    let kept = config.file.retention;
+    let settings =
+        Settings { timing, bodies: kept.bodies.into(), ids: kept.ids.into(), journal: kept.journal.into() };
+    Ok(Arc::new(DynamoStore::new(client, name, settings)))
+}
+
+#[cfg(not(feature = "aws"))]
+#[expect(clippy::unused_async, reason = "with AWS' SDK it waits for the configuration")]
+async fn table(_: &Config, place: &Place, _: Timing) -> anyhow::Result<Arc<dyn Store>> {
+    anyhow::bail!("{place} needs a Beadle built with `--features aws`")
 }
 
 /// The events for which an organisation's workflows are dispatched.

@@ -20,7 +20,7 @@ pub(crate) async fn run(config: &Config, repository: &str, printer: &Printer) ->
     let index = org.reader.index().await?;
     let row = index.iter().find(|row| row.name.eq_ignore_ascii_case(name));
     let row = row.with_context(|| format!("there is no repository {repository}"))?;
-    let store = wiring::store(config)?;
+    let store = wiring::store(config).await?;
     Overrides::new(store.clone(), &org.file.name).adopt(layer, row.id).await?;
     let key = Key::new("repository", &org.file.name, row.id);
     let entry = Entry {

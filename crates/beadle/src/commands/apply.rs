@@ -53,7 +53,7 @@ impl Tally {
 
 pub(crate) async fn run(config: &Config, args: &ApplyArgs, printer: &Printer) -> anyhow::Result<u8> {
     let clock = Clock::system();
-    let store = wiring::store(config)?;
+    let store = wiring::store(config).await?;
     let mut shared = Vec::new();
     let code = all(config, args, &store, &clock, &mut shared, printer).await;
     Shared::end_all(shared).await;

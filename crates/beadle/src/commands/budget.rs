@@ -15,7 +15,7 @@ pub(crate) async fn run(
     printer: &Printer,
 ) -> anyhow::Result<u8> {
     let clock = Clock::system();
-    let store = config.database().exists().then(|| wiring::store(config)).transpose()?;
+    let store = wiring::store_if_there(config).await?;
     for file in config.orgs(org)? {
         let org = Org::open(config, file, &clock, Opening::default(), &Ways::default())?;
         let limits = org.reader.rate_limit().await?;

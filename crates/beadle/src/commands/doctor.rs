@@ -118,8 +118,8 @@ pub(crate) async fn run(config: &Config, printer: &Printer) -> anyhow::Result<u8
 }
 
 async fn store(config: &Config) -> anyhow::Result<String> {
-    wiring::store(config)?.ready().await?;
-    Ok(format!("the store {} takes writes", config.database().display()))
+    wiring::store(config).await?.ready().await?;
+    Ok(format!("the store {} takes writes", config.place))
 }
 
 async fn github(doctor: &mut Doctor<'_>, org: &Org<'_>, keeps_teams: bool) {

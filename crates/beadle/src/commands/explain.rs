@@ -20,8 +20,7 @@ pub(crate) async fn run(config: &Config, args: &ExplainArgs, printer: &Printer) 
     }
     let repository = args.repository.as_deref().unwrap_or_default();
     let (owner, name) = repository.split_once('/').context("say OWNER/NAME, as acme/widgets")?;
-    let store: Option<std::sync::Arc<dyn Store>> =
-        config.database().exists().then(|| wiring::store(config)).transpose()?;
+    let store: Option<std::sync::Arc<dyn Store>> = wiring::store_if_there(config).await?;
     let opening = Opening { store: store.as_ref(), patient: true, parts: 1 };
     let org = Org::open(config, config.orgs(Some(owner))?[0], &clock, opening, &Ways::default())?;
     let explained = org.planner(store.as_ref()).explain(name, args.key.as_deref().unwrap_or("")).await?;
@@ -42,7 +41,7 @@ async fn group(
     clock: &Clock,
     printer: &Printer,
 ) -> anyhow::Result<u8> {
-    let store = config.database().exists().then(|| wiring::store(config)).transpose()?;
+    let store = wiring::store_if_there(config).await?;
     let opening = Opening { store: store.as_ref(), patient: true, parts: 1 };
     let directories = Directories::open(config, clock, opening, &Ways::default())?;
     let mut any = false;

@@ -38,7 +38,7 @@ pub(crate) const PENDING: u8 = 2;
 
 /// Runs a command and gives the exit code.
 pub(crate) async fn run(cli: Cli, printer: &Printer) -> anyhow::Result<u8> {
-    let config = || Config::load(&cli.config);
+    let config = || Config::load(&cli.config).map(|config| config.stored_at(cli.store.clone()));
     match cli.command {
         Command::Plan(args) => plan::run(&config()?, &args, printer).await,
         Command::Apply(args) => apply::run(&config()?, &args, printer).await,

@@ -26,7 +26,7 @@ pub(crate) async fn pause(
         bail!("a pause lasts from 1s to 30d");
     }
     let clock = Clock::system();
-    let store = wiring::store(config)?;
+    let store = wiring::store(config).await?;
     let (scope, name) = resolve(config, scope, &clock).await?;
     let until = clock.now() + time;
     store.pause(&scope, until).await?;
@@ -44,7 +44,7 @@ pub(crate) async fn pause(
 
 pub(crate) async fn resume(config: &Config, scope: &Scope, printer: &Printer) -> anyhow::Result<u8> {
     let clock = Clock::system();
-    let store = wiring::store(config)?;
+    let store = wiring::store(config).await?;
     let (scope, name) = resolve(config, scope, &clock).await?;
     if !store.resume(&scope).await? {
         printer.error(&format!("{name} is not paused"));

@@ -25,7 +25,7 @@ const AT_ONCE: usize = 8;
 pub(crate) async fn run(config: &Config, args: &PlanArgs, printer: &Printer) -> anyhow::Result<u8> {
     let clock = Clock::system();
     // A plan makes no file: it remembers where there is something to remember in.
-    let store = config.database().exists().then(|| wiring::store(config)).transpose()?;
+    let store = wiring::store_if_there(config).await?;
     let selection = &args.selection;
     // Without a store the shards cannot tell each other what they spend.
     let parts = if store.is_none() { selection.shard.of() } else { 1 };

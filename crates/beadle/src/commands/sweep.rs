@@ -40,7 +40,7 @@ async fn sweep(config: &Config, args: &SweepArgs, printer: &Printer) -> anyhow::
         Some(folder) => {
             Arc::new(SqliteStore::open(&folder.path().join("sweep.db"), StoreSettings::default())?)
         }
-        None => wiring::store(config)?,
+        None => wiring::store(config).await?,
     };
     let selection = &args.selection;
     let parts = if args.without_store { selection.shard.of() } else { 1 };

@@ -67,7 +67,8 @@ pub(crate) struct File {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct StoreFile {
-    pub(crate) path: PathBuf,
+    /// A file, or `dynamodb://TABLE`.
+    pub(crate) path: String,
     /// Mebibytes; beyond, deliveries are answered 503 as on a full disk.
     pub(crate) max_mib: Option<u64>,
 }

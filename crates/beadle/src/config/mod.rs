@@ -7,7 +7,7 @@ mod file;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use beadle_engine::{Limits, Mode};
 use beadle_groups::{Mapping, Mappings};
 use beadle_hooks::github::{EVENTS, REPOSITORY_ACTIONS};
@@ -23,6 +23,8 @@ pub(crate) use file::{DispatchFile as Dispatch, File, OrgFile as Org, RetentionF
 
 use file::OrgFile;
 
+use crate::place::Place;
+
 /// The whole configuration.
 #[derive(Debug)]
 pub(crate) struct Config {
@@ -33,6 +35,8 @@ pub(crate) struct Config {
     own: Vec<Mapping>,
     /// Which groups go where, as it was when the configuration was read.
     pub(crate) mappings: Mappings,
+    /// Where the state is.
+    pub(crate) place: Place,
 }
 
 impl Config {
@@ -45,7 +49,9 @@ impl Config {
         let base = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         directory::validate(&file, &path.display().to_string())?;
         let own = directory::mappings(&file, &file.groups, path, &text)?;
-        let mut config = Self { base: base.to_owned(), file, own, mappings: Mappings::default() };
+        let place = file.store.path.parse();
+        let place = place.map_err(|why: String| anyhow!("{}: store.path: {why}", path.display()))?;
+        let mut config = Self { base: base.to_owned(), file, own, mappings: Mappings::default(), place };
         config.mappings = config.read_mappings()?;
         for list in config.file.target.iter().filter_map(|target| target.github.as_ref()?.users_from.as_ref())
         {
@@ -120,7 +126,7 @@ impl Config {
             }
         }
         for org in &self.file.org {
-            org.schedule().check().map_err(|why| anyhow::anyhow!("{file}: {}: {why}", org.name))?;
+            org.schedule().check().map_err(|why| anyhow!("{file}: {}: {why}", org.name))?;
             for (at, rule) in org.dispatch.iter().enumerate() {
                 let what = format!("{file}: {}: dispatch `{}`", org.name, rule.name);
                 if rule.name.is_empty() || rule.name.contains('/') {
@@ -146,7 +152,7 @@ impl Config {
                         bail!("{what}: on = `{}`: `{word}` is unknown; did you mean `{near}`?", rule.on);
                     }
                 }
-                rule.rule().check().map_err(|why| anyhow::anyhow!("{what}: {why}"))?;
+                rule.rule().check().map_err(|why| anyhow!("{what}: {why}"))?;
             }
         }
         if self.file.worker.concurrency == 0 {
@@ -189,9 +195,25 @@ impl Config {
         reference.read(&self.base).with_context(|| what.to_owned())
     }
 
-    /// Where the database is.
-    pub(crate) fn database(&self) -> PathBuf {
-        self.base.join(&self.file.store.path)
+    /// The state is somewhere else than the file says.
+    pub(crate) fn stored_at(mut self, place: Option<Place>) -> Self {
+        // What the command line names is meant from where it is called.
+        let here = |place| match place {
+            Place::File(path) => Place::File(std::path::absolute(&path).unwrap_or(path)),
+            table @ Place::Table { .. } => table,
+        };
+        if let Some(place) = place {
+            self.place = here(place);
+        }
+        self
+    }
+
+    /// The state's file; `None` where it is a table.
+    pub(crate) fn database(&self) -> Option<PathBuf> {
+        match &self.place {
+            Place::File(path) => Some(self.base.join(path)),
+            Place::Table { .. } => None,
+        }
     }
 }
 

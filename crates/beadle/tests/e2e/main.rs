@@ -13,6 +13,8 @@ mod careful;
 mod cop;
 mod directory;
 mod dispatch;
+#[cfg(feature = "aws")]
+mod dynamodb;
 mod faults;
 mod guard;
 mod identity;

@@ -160,6 +160,12 @@ impl World {
         Serving::start(command, self.path())
     }
 
+    /// The port of the operator listener.
+    #[cfg(feature = "aws")]
+    pub(crate) fn operator(&self) -> u16 {
+        self.ports[1]
+    }
+
     pub(crate) fn hook_url(&self) -> String {
         format!("http://127.0.0.1:{}/hooks/github", self.ports[0])
     }

@@ -36,7 +36,7 @@ const BATCH: u32 = 2000;
 
 pub(crate) async fn run(config: &Config) -> anyhow::Result<u8> {
     let clock = Clock::system();
-    let store = wiring::store(config)?;
+    let store = wiring::store(config).await?;
     let known: HashMap<&str, Known> =
         config.file.org.iter().map(|org| (org.name.as_str(), Known::default())).collect();
     let senders =

@@ -2,6 +2,8 @@
 
 mod commands;
 mod doubt;
+#[cfg(feature = "aws")]
+mod identity_store;
 mod independent;
 mod isolation;
 mod limits;

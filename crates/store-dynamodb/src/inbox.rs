@@ -1,0 +1,301 @@
+//! Deliveries: durable before their keys are marked, and marked all the same when that is interrupted.
+
+use aws_sdk_dynamodb::operation::put_item::PutItemError;
+use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure;
+use beadle_engine::{Accepted, Delivery, DeliveryRow, Key, Listing, Mark, StoreError, Time};
+use futures::future::try_join_all;
+
+use crate::items::{
+    Item, Range, bytes, corrupt, failed, get, get_json, get_number, gone, json, number, padded, shard, text,
+    unavailable,
+};
+use crate::{DynamoStore, SHARDS};
+
+/// An item holds 400 KB, its other attributes among them.
+const PART: usize = 350_000;
+/// How hard bodies are compressed: hardly, as in SQLite.
+const LEVEL: i32 = 1;
+/// Nothing that is sent to us is larger once it is unpacked.
+const LARGEST: usize = 64 * 1024 * 1024;
+/// What was interrupted is finished after this: until then somebody may be about to.
+const INTERRUPTED: std::time::Duration = std::time::Duration::from_secs(60);
+
+fn name(source: &str, id: &str) -> String {
+    format!("delivery#{source}#{id}")
+}
+
+fn part(token: &str, n: usize) -> String {
+    format!("body#{token}#{n:05}")
+}
+
+impl DynamoStore {
+    pub(crate) async fn keep(&self, delivery: Delivery, marks: Vec<Mark>) -> Result<Accepted, StoreError> {
+        const DOING: &str = "storing a delivery";
+        let pk = name(&delivery.source, &delivery.id);
+        if let Some(known) = self.read(DOING, &pk, "head").await? {
+            self.finish(DOING, &pk, &known, delivery.received).await?;
+            return Ok(Accepted::Duplicate);
+        }
+        // Before anything else, so that what is interrupted after the next write is known to be.
+        let pending = Item::from([
+            ("pk".to_owned(), text("pending")),
+            ("sk".to_owned(), text(&pk)),
+            ("at".to_owned(), number(delivery.received.0)),
+        ]);
+        self.put_item(DOING, pending).await?;
+        let token = format!("{:032x}", rand::random::<u128>());
+        let parts = self.put_body(DOING, &pk, &token, &delivery).await?;
+        let keys: Vec<&Key> = marks.iter().map(|mark| &mark.key).collect();
+        let shard = shard(&pk);
+        let mut head = Item::from([
+            ("pk".to_owned(), text(&pk)),
+            ("sk".to_owned(), text("head")),
+            ("source".to_owned(), text(&delivery.source)),
+            ("id".to_owned(), text(&delivery.id)),
+            ("event".to_owned(), text(&delivery.event)),
+            ("instance".to_owned(), text(&delivery.instance)),
+            ("received".to_owned(), number(delivery.received.0)),
+            ("keys".to_owned(), json(DOING, &keys)?),
+            ("token".to_owned(), text(&token)),
+            ("parts".to_owned(), number(parts)),
+            ("gone".to_owned(), gone(delivery.received, self.settings.ids)),
+            ("g".to_owned(), text(format!("delivery#{shard}"))),
+            ("gs".to_owned(), text(padded(delivery.received.0))),
+        ]);
+        if let Some(actor) = &delivery.actor {
+            head.insert("actor".into(), text(actor));
+        }
+        self.put_marks(DOING, &pk, &token, &marks, &mut head).await?;
+        match self.put_head(DOING, head, &token).await? {
+            None => {
+                self.mark_all(DOING, &marks, delivery.received).await?;
+                self.delete(DOING, "pending", &pk).await?;
+                Ok(Accepted::Stored)
+            }
+            // Somebody else stored it at the same moment: it is marked once more, which causes one run more at most.
+            Some(known) => {
+                self.finish(DOING, &pk, &known, delivery.received).await?;
+                Ok(Accepted::Duplicate)
+            }
+        }
+    }
+
+    /// Marks what a delivery names, as it was to be done when it came; and forgets that it was to be.
+    async fn finish(&self, doing: &'static str, pk: &str, head: &Item, now: Time) -> Result<(), StoreError> {
+        if self.read(doing, "pending", pk).await?.is_none() {
+            return Ok(());
+        }
+        let marks = self.marks(doing, pk, head).await?;
+        self.mark_all(doing, &marks, now).await?;
+        self.delete(doing, "pending", pk).await
+    }
+
+    /// Finishes what was interrupted: deliveries that are stored, and whose keys were not all marked. How many there were.
+    pub(crate) async fn finish_interrupted(&self, now: Time) -> Result<u64, StoreError> {
+        const DOING: &str = "finishing interrupted deliveries";
+        let mut count = 0;
+        for pending in self.query(DOING, (false, "pending"), &Range::default(), |_| false).await? {
+            let at: Option<i64> = get_number(&pending, "at");
+            if at.is_some_and(|at| now.since(Time(at)) < INTERRUPTED) {
+                continue;
+            }
+            let Some(pk) = get(&pending, "sk") else { continue };
+            match self.read(DOING, pk, "head").await? {
+                Some(head) => {
+                    self.finish(DOING, pk, &head, now).await?;
+                    count += 1;
+                }
+                // It was never stored, and never answered.
+                None => self.delete(DOING, "pending", pk).await?,
+            }
+        }
+        Ok(count)
+    }
+
+    async fn put_body(
+        &self,
+        doing: &'static str,
+        pk: &str,
+        token: &str,
+        delivery: &Delivery,
+    ) -> Result<usize, StoreError> {
+        let body = zstd::bulk::compress(&delivery.body, LEVEL).map_err(|error| unavailable(doing, &error))?;
+        let puts = body.chunks(PART).enumerate().map(|(n, chunk)| {
+            let mut item = Item::from([
+                ("pk".to_owned(), text(pk)),
+                ("sk".to_owned(), text(part(token, n))),
+                ("bytes".to_owned(), bytes(chunk.to_vec())),
+                ("gone".to_owned(), gone(delivery.received, self.settings.bodies)),
+            ]);
+            if n == 0 {
+                item.insert("g".into(), text(format!("body#{}", shard(pk))));
+                item.insert("gs".into(), text(padded(delivery.received.0)));
+            }
+            self.put_item(doing, item)
+        });
+        let puts: Vec<_> = puts.collect();
+        let parts = puts.len();
+        try_join_all(puts).await?;
+        Ok(parts)
+    }
+
+    /// The marks stand in the delivery itself, or where they are too many in items of their own.
+    async fn put_marks(
+        &self,
+        doing: &'static str,
+        pk: &str,
+        token: &str,
+        marks: &[Mark],
+        head: &mut Item,
+    ) -> Result<(), StoreError> {
+        let all = serde_json::to_string(marks).map_err(|error| unavailable(doing, &error))?;
+        if all.len() < PART / 4 {
+            head.insert("marks".into(), text(all));
+            return Ok(());
+        }
+        // The list of keys would be as long: the marks say it too.
+        head.remove("keys");
+        let parts: Vec<_> = all.as_bytes().chunks(PART).enumerate().collect();
+        head.insert("mark_parts".into(), number(parts.len()));
+        let puts = parts.into_iter().map(|(n, chunk)| {
+            let item = Item::from([
+                ("pk".to_owned(), text(pk)),
+                ("sk".to_owned(), text(format!("marks#{token}#{n:05}"))),
+                ("bytes".to_owned(), bytes(chunk.to_vec())),
+                ("gone".to_owned(), head["gone"].clone()),
+            ]);
+            self.put_item(doing, item)
+        });
+        try_join_all(puts).await.map(drop)
+    }
+
+    async fn marks(&self, doing: &'static str, pk: &str, head: &Item) -> Result<Vec<Mark>, StoreError> {
+        if head.contains_key("marks") {
+            return get_json(doing, head, "marks");
+        }
+        let range = format!("marks#{}#", get(head, "token").unwrap_or_default());
+        let all = self.parts(doing, pk, range).await?;
+        serde_json::from_slice(&all).map_err(|error| corrupt(doing, &error))
+    }
+
+    /// What is in parts, put together.
+    async fn parts(&self, doing: &'static str, pk: &str, prefix: String) -> Result<Vec<u8>, StoreError> {
+        let range = Range { prefix: Some(prefix), ..Range::default() };
+        let items = self.query(doing, (false, pk), &range, |_| false).await?;
+        let parts = items.iter().filter_map(|item| item.get("bytes")?.as_b().ok());
+        Ok(parts.flat_map(|part| part.as_ref().iter().copied()).collect())
+    }
+
+    /// `Some`: there is one of this id.
+    async fn put_head(
+        &self,
+        doing: &'static str,
+        head: Item,
+        token: &str,
+    ) -> Result<Option<Item>, StoreError> {
+        let pk = get(&head, "pk").unwrap_or_default().to_owned();
+        let put = self.client.put_item().table_name(&self.table).set_item(Some(head));
+        let put = put.condition_expression("attribute_not_exists(pk)");
+        let put = put.return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        match put.send().await {
+            Ok(_) => Ok(None),
+            Err(error) => match error.as_service_error() {
+                Some(PutItemError::ConditionalCheckFailedException(refused)) => {
+                    let known = match refused.item() {
+                        Some(item) => Some(item.clone()),
+                        None => self.read(doing, &pk, "head").await?,
+                    };
+                    // It may be our own, sent again after its answer was lost.
+                    Ok(known.filter(|known| get(known, "token") != Some(token)))
+                }
+                _ => Err(failed(doing)(error)),
+            },
+        }
+    }
+
+    pub(crate) async fn list_deliveries(&self, listing: &Listing) -> Result<Vec<DeliveryRow>, StoreError> {
+        const DOING: &str = "listing deliveries";
+        let most =
+            usize::try_from(listing.after).unwrap_or(usize::MAX).saturating_add(listing.limit as usize);
+        let range = Range {
+            after: listing.since.map(|since| padded(since.0.saturating_sub(1))),
+            backwards: true,
+            ..Range::default()
+        };
+        let is_wanted = |item: &Item| {
+            let quoted = listing.key.as_ref().map(|key| format!("\"{key}\""));
+            quoted.is_none_or(|key| get(item, "keys").is_some_and(|keys| keys.contains(&key)))
+        };
+        let (range, is_wanted) = (&range, &is_wanted);
+        let shards = (0..SHARDS).map(|shard| async move {
+            let enough = |items: &[Item]| items.iter().filter(|item| is_wanted(item)).count() >= most;
+            self.query(DOING, (true, &format!("delivery#{shard}")), range, enough).await
+        });
+        let mut found: Vec<Item> = try_join_all(shards).await?.into_iter().flatten().collect();
+        found.retain(is_wanted);
+        found.sort_by(|one, other| get(other, "gs").cmp(&get(one, "gs")));
+        let skip = usize::try_from(listing.after).unwrap_or(usize::MAX);
+        let mut rows = Vec::new();
+        for item in found.iter().skip(skip).take(listing.limit as usize) {
+            let pk = get(item, "pk").unwrap_or_default();
+            let keys = if item.contains_key("keys") {
+                get_json(DOING, item, "keys")?
+            } else {
+                self.marks(DOING, pk, item).await?.into_iter().map(|mark| mark.key).collect()
+            };
+            let word = |name: &str| get(item, name).unwrap_or_default().to_owned();
+            rows.push(DeliveryRow {
+                source: word("source"),
+                id: word("id"),
+                event: word("event"),
+                actor: get(item, "actor").map(str::to_owned),
+                instance: word("instance"),
+                received: Time(get_number(item, "received").unwrap_or(0)),
+                keys,
+            });
+        }
+        Ok(rows)
+    }
+
+    pub(crate) async fn read_body(&self, source: &str, id: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        const DOING: &str = "reading a delivery";
+        let pk = name(source, id);
+        let Some(head) = self.read(DOING, &pk, "head").await? else { return Ok(None) };
+        let token = get(&head, "token").unwrap_or_default();
+        let range = Range { prefix: Some(format!("body#{token}#")), ..Range::default() };
+        let items = self.query(DOING, (false, &pk), &range, |_| false).await?;
+        // Some of it may be gone already: it is kept whole, or not.
+        if items.is_empty() || Some(items.len()) != get_number(&head, "parts") {
+            return Ok(None);
+        }
+        let packed = self.parts(DOING, &pk, format!("body#{token}#")).await?;
+        let body = zstd::bulk::decompress(&packed, LARGEST).map_err(|error| corrupt(DOING, &error))?;
+        Ok(Some(body))
+    }
+
+    /// Deletes bodies and deliveries that are older, at most so many. How many went.
+    pub(crate) async fn prune_inbox(
+        &self,
+        bodies_before: Time,
+        ids_before: Time,
+        batch: usize,
+    ) -> Result<u64, StoreError> {
+        const DOING: &str = "pruning";
+        let mut gone = 0;
+        for (what, before) in [("body", bodies_before), ("delivery", ids_before)] {
+            let mut left = batch;
+            for shard in 0..SHARDS {
+                let range = Range { until: Some(padded(before.0.saturating_sub(1))), ..Range::default() };
+                let part = format!("{what}#{shard}");
+                let items = self.query(DOING, (true, &part), &range, |items| items.len() >= left).await?;
+                for item in items.iter().take(left) {
+                    let (Some(pk), Some(sk)) = (get(item, "pk"), get(item, "sk")) else { continue };
+                    self.delete(DOING, pk, sk).await?;
+                    gone += 1;
+                    left -= 1;
+                }
+            }
+        }
+        Ok(gone)
+    }
+}

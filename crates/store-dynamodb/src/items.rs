@@ -1,0 +1,189 @@
+//! Items: attributes in and out, reads page by page, and what an answer's failure means.
+
+use std::collections::HashMap;
+use std::fmt::Display;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::time::Duration;
+
+use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::primitives::Blob;
+use aws_sdk_dynamodb::types::AttributeValue;
+use beadle_engine::{StoreError, Time};
+use rand::RngExt as _;
+
+use crate::{DynamoStore, SHARDS};
+
+/// An item's attributes.
+pub(crate) type Item = HashMap<String, AttributeValue>;
+
+/// How often a write is tried that others came before.
+pub(crate) const TRIES: u32 = 40;
+
+pub(crate) fn text(value: impl Into<String>) -> AttributeValue {
+    AttributeValue::S(value.into())
+}
+
+pub(crate) fn number(value: impl Display + Copy) -> AttributeValue {
+    AttributeValue::N(value.to_string())
+}
+
+pub(crate) fn bytes(value: Vec<u8>) -> AttributeValue {
+    AttributeValue::B(Blob::new(value))
+}
+
+/// Times and numbers, so that texts are in their order.
+pub(crate) fn padded(value: i64) -> String {
+    format!("{value:020}")
+}
+
+/// The part of an index that something is in.
+pub(crate) fn shard(of: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    of.hash(&mut hasher);
+    hasher.finish() % SHARDS
+}
+
+/// When DynamoDB may delete it, in seconds.
+pub(crate) fn gone(at: Time, kept: Duration) -> AttributeValue {
+    number((at + kept).0.div_euclid(1000))
+}
+
+pub(crate) fn corrupt(doing: &'static str, why: &dyn Display) -> StoreError {
+    StoreError::Corrupt { doing, why: why.to_string() }
+}
+
+pub(crate) fn unavailable(doing: &'static str, error: &dyn std::error::Error) -> StoreError {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    let why = causes.map(ToString::to_string).collect::<Vec<_>>().join(": ");
+    StoreError::Unavailable { doing, why }
+}
+
+pub(crate) fn failed<E, R>(doing: &'static str) -> impl Fn(SdkError<E, R>) -> StoreError
+where
+    SdkError<E, R>: std::error::Error,
+{
+    move |error| unavailable(doing, &error)
+}
+
+/// Waits a little before trying again, longer each time; not as long as the others who came at the same moment.
+pub(crate) async fn pause(attempt: u32) {
+    let most = 4 << attempt.min(6);
+    let wait = rand::rng().random_range(1..=most);
+    tokio::time::sleep(Duration::from_millis(wait)).await;
+}
+
+/// A text of an item.
+pub(crate) fn get<'a>(item: &'a Item, name: &str) -> Option<&'a str> {
+    item.get(name)?.as_s().ok().map(String::as_str)
+}
+
+/// A number of an item.
+pub(crate) fn get_number<T: std::str::FromStr>(item: &Item, name: &str) -> Option<T> {
+    item.get(name)?.as_n().ok()?.parse().ok()
+}
+
+/// What is stored as JSON.
+pub(crate) fn get_json<T: serde::de::DeserializeOwned>(
+    doing: &'static str,
+    item: &Item,
+    name: &str,
+) -> Result<T, StoreError> {
+    let stored = get(item, name).ok_or_else(|| corrupt(doing, &format!("an item lacks `{name}`")))?;
+    serde_json::from_str(stored).map_err(|error| corrupt(doing, &error))
+}
+
+/// As JSON.
+pub(crate) fn json<T: serde::Serialize>(
+    doing: &'static str,
+    value: &T,
+) -> Result<AttributeValue, StoreError> {
+    serde_json::to_string(value).map(text).map_err(|error| unavailable(doing, &error))
+}
+
+/// Which items of a partition.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Range {
+    /// After this one.
+    pub(crate) after: Option<String>,
+    /// At most this one.
+    pub(crate) until: Option<String>,
+    /// Whose name begins so.
+    pub(crate) prefix: Option<String>,
+    /// The last ones first.
+    pub(crate) backwards: bool,
+}
+
+impl DynamoStore {
+    pub(crate) async fn read(
+        &self,
+        doing: &'static str,
+        pk: &str,
+        sk: &str,
+    ) -> Result<Option<Item>, StoreError> {
+        let asked = self.client.get_item().table_name(&self.table).consistent_read(true);
+        let answer = asked.key("pk", text(pk)).key("sk", text(sk)).send().await.map_err(failed(doing))?;
+        Ok(answer.item)
+    }
+
+    pub(crate) async fn put_item(&self, doing: &'static str, item: Item) -> Result<(), StoreError> {
+        let put = self.client.put_item().table_name(&self.table).set_item(Some(item));
+        put.send().await.map(drop).map_err(failed(doing))
+    }
+
+    pub(crate) async fn delete(&self, doing: &'static str, pk: &str, sk: &str) -> Result<(), StoreError> {
+        let asked = self.client.delete_item().table_name(&self.table);
+        asked.key("pk", text(pk)).key("sk", text(sk)).send().await.map(drop).map_err(failed(doing))
+    }
+
+    /// Items of a partition, or of a part of the index, in their order: as many as `enough` says, and perhaps more.
+    pub(crate) async fn query(
+        &self,
+        doing: &'static str,
+        (index, partition): (bool, &str),
+        range: &Range,
+        mut enough: impl FnMut(&[Item]) -> bool,
+    ) -> Result<Vec<Item>, StoreError> {
+        let (pk, sk) = if index { ("g", "gs") } else { ("pk", "sk") };
+        let mut condition = "#p = :p".to_owned();
+        let mut values = HashMap::from([(":p".to_owned(), text(partition))]);
+        match (&range.prefix, &range.after, &range.until) {
+            (Some(prefix), ..) => {
+                condition += " AND begins_with(#s, :x)";
+                values.insert(":x".into(), text(prefix));
+            }
+            (None, Some(after), Some(until)) => {
+                condition += " AND #s BETWEEN :x AND :y";
+                // Nothing is between a text and itself with the smallest letter behind it.
+                values.insert(":x".into(), text(format!("{after}\u{1}")));
+                values.insert(":y".into(), text(until));
+            }
+            (None, Some(after), None) => {
+                condition += " AND #s > :x";
+                values.insert(":x".into(), text(after));
+            }
+            (None, None, Some(until)) => {
+                condition += " AND #s <= :x";
+                values.insert(":x".into(), text(until));
+            }
+            (None, None, None) => {}
+        }
+        let ranged = condition.contains("#s");
+        let mut items: Vec<Item> = Vec::new();
+        let mut from = None;
+        loop {
+            let mut asked = self.client.query().table_name(&self.table).key_condition_expression(&condition);
+            asked = asked.set_expression_attribute_values(Some(values.clone()));
+            asked = asked.expression_attribute_names("#p", pk).scan_index_forward(!range.backwards);
+            if ranged {
+                asked = asked.expression_attribute_names("#s", sk);
+            }
+            asked = if index { asked.index_name("by") } else { asked.consistent_read(true) };
+            let page = asked.set_exclusive_start_key(from).send().await.map_err(failed(doing))?;
+            items.extend(page.items.unwrap_or_default());
+            from = page.last_evaluated_key;
+            if from.is_none() || enough(&items) {
+                return Ok(items);
+            }
+        }
+    }
+}

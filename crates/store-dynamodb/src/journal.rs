@@ -1,0 +1,196 @@
+//! The journal: entries in the order of their numbers, intents that have no result yet.
+
+use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
+use aws_sdk_dynamodb::types::{Delete, Put, ReturnValue, TransactWriteItem};
+use beadle_engine::journal::{Entry, EntryKind};
+use beadle_engine::{Lease, Listing, StoreError, Time};
+use futures::future::try_join_all;
+
+use crate::items::{
+    Item, Range, TRIES, failed, get, get_json, get_number, gone, json, number, pause, text, unavailable,
+};
+use crate::{DynamoStore, SHARDS};
+
+/// Entries in one transaction, which has 100 actions at most: two an entry, and the lease.
+const AT_ONCE: usize = 45;
+
+fn place(seq: u64) -> (String, String) {
+    (format!("journal#{}", seq % SHARDS), sort(seq))
+}
+
+fn sort(seq: u64) -> String {
+    format!("{seq:020}")
+}
+
+/// Which of a transaction's actions was refused by its condition, if one was.
+pub(crate) fn refused(error: &TransactWriteItemsError) -> Option<Vec<usize>> {
+    let TransactWriteItemsError::TransactionCanceledException(canceled) = error else { return None };
+    let reasons = canceled.cancellation_reasons().iter().enumerate();
+    let refused: Vec<usize> =
+        reasons.filter(|(_, one)| one.code() == Some("ConditionalCheckFailed")).map(|(at, _)| at).collect();
+    (!refused.is_empty()).then_some(refused)
+}
+
+/// Whether others were at the same items, or too many came: it may be tried again.
+pub(crate) fn may_try_again(error: &TransactWriteItemsError) -> bool {
+    match error {
+        TransactWriteItemsError::TransactionCanceledException(canceled) => {
+            let codes = canceled.cancellation_reasons().iter().filter_map(|one| one.code());
+            codes.into_iter().any(|code| {
+                matches!(code, "TransactionConflict" | "ThrottlingError" | "ProvisionedThroughputExceeded")
+            })
+        }
+        TransactWriteItemsError::TransactionInProgressException(_) => true,
+        _ => false,
+    }
+}
+
+impl DynamoStore {
+    pub(crate) fn put_action(
+        &self,
+        doing: &'static str,
+        item: Item,
+    ) -> Result<TransactWriteItem, StoreError> {
+        let put = Put::builder().table_name(&self.table).set_item(Some(item)).build();
+        Ok(TransactWriteItem::builder().put(put.map_err(|error| unavailable(doing, &error))?).build())
+    }
+
+    /// Numbers for so many entries: the first of them.
+    async fn numbers(&self, doing: &'static str, count: usize) -> Result<u64, StoreError> {
+        let asked = self.client.update_item().table_name(&self.table);
+        let asked = asked.key("pk", text("counter")).key("sk", text("journal"));
+        let asked = asked.update_expression("ADD n :n").expression_attribute_values(":n", number(count));
+        let answer = asked.return_values(ReturnValue::UpdatedNew).send().await.map_err(failed(doing))?;
+        let last: u64 = answer.attributes.as_ref().and_then(|item| get_number(item, "n")).unwrap_or(0);
+        Ok(last.saturating_sub(count as u64) + 1)
+    }
+
+    pub(crate) async fn append(
+        &self,
+        lease: Option<&Lease>,
+        entries: Vec<Entry>,
+        now: Time,
+    ) -> Result<Option<Vec<u64>>, StoreError> {
+        const DOING: &str = "writing the journal";
+        if entries.is_empty() {
+            return Ok(self.holds_lease(DOING, lease, now).await?.then(Vec::new));
+        }
+        let first = self.numbers(DOING, entries.len()).await?;
+        let numbers: Vec<u64> = (first..).take(entries.len()).collect();
+        let numbered: Vec<Entry> =
+            entries.into_iter().zip(&numbers).map(|(entry, seq)| Entry { seq: *seq, ..entry }).collect();
+        for part in numbered.chunks(AT_ONCE) {
+            if !self.append_some(DOING, lease, part, now).await? {
+                return Ok(None);
+            }
+        }
+        Ok(Some(numbers))
+    }
+
+    async fn append_some(
+        &self,
+        doing: &'static str,
+        lease: Option<&Lease>,
+        entries: &[Entry],
+        now: Time,
+    ) -> Result<bool, StoreError> {
+        let mut actions = Vec::new();
+        if let Some(lease) = lease {
+            actions.push(self.holding(doing, lease, now)?);
+        }
+        for entry in entries {
+            let (pk, sk) = place(entry.seq);
+            let stored = json(doing, entry)?;
+            actions.push(self.put_action(
+                doing,
+                Item::from([
+                    ("pk".to_owned(), text(pk)),
+                    ("sk".to_owned(), text(&sk)),
+                    ("entry".to_owned(), stored.clone()),
+                    ("g".to_owned(), text(format!("journal#{}", entry.key))),
+                    ("gs".to_owned(), text(&sk)),
+                    ("gone".to_owned(), gone(entry.at, self.settings.journal)),
+                ]),
+            )?);
+            if entry.kind == EntryKind::Intent {
+                let open = [("pk", text("intent")), ("sk", text(&sk)), ("entry", stored)];
+                let open = open.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+                actions.push(self.put_action(doing, open)?);
+            }
+            if let Some(intent) = entry.intent {
+                let closed = Delete::builder().table_name(&self.table);
+                let closed = closed.key("pk", text("intent")).key("sk", text(sort(intent))).build();
+                let closed = closed.map_err(|error| unavailable(doing, &error))?;
+                actions.push(TransactWriteItem::builder().delete(closed).build());
+            }
+        }
+        for attempt in 0..TRIES {
+            let sent =
+                self.client.transact_write_items().set_transact_items(Some(actions.clone())).send().await;
+            let Err(error) = sent else { return Ok(true) };
+            let service = error.as_service_error();
+            if service.is_some_and(|error| refused(error).is_some()) {
+                return Ok(false);
+            }
+            if !service.is_some_and(may_try_again) {
+                return Err(failed(doing)(error));
+            }
+            pause(attempt).await;
+        }
+        Err(StoreError::Unavailable { doing, why: "others are at the same items all the time".into() })
+    }
+
+    pub(crate) async fn list_entries(&self, listing: &Listing) -> Result<Vec<Entry>, StoreError> {
+        const DOING: &str = "reading the journal";
+        let most = listing.limit as usize;
+        let range = &Range { after: Some(sort(listing.after)), ..Range::default() };
+        let is_wanted = |entry: &Entry| listing.since.is_none_or(|since| entry.at >= since);
+        let parts = match &listing.key {
+            Some(key) => vec![(true, format!("journal#{key}"))],
+            None => (0..SHARDS).map(|shard| (false, format!("journal#{shard}"))).collect(),
+        };
+        let found = parts.into_iter().map(|(index, part)| async move {
+            let read = |items: &[Item]| -> Result<Vec<Entry>, StoreError> {
+                items.iter().map(|item| get_json(DOING, item, "entry")).collect()
+            };
+            let enough = |items: &[Item]| {
+                read(items).is_ok_and(|entries| entries.iter().filter(|one| is_wanted(one)).count() >= most)
+            };
+            let items = self.query(DOING, (index, &part), range, enough).await?;
+            read(&items)
+        });
+        let mut entries: Vec<Entry> = try_join_all(found).await?.into_iter().flatten().collect();
+        entries.retain(is_wanted);
+        entries.sort_by_key(|entry| entry.seq);
+        entries.truncate(most);
+        Ok(entries)
+    }
+
+    pub(crate) async fn intents(&self) -> Result<Vec<Entry>, StoreError> {
+        const DOING: &str = "looking for interrupted writes";
+        let items = self.query(DOING, (false, "intent"), &Range::default(), |_| false).await?;
+        items.iter().map(|item| get_json(DOING, item, "entry")).collect()
+    }
+
+    /// Deletes entries that are older, at most so many. How many went.
+    pub(crate) async fn prune_journal(&self, before: Time, batch: usize) -> Result<u64, StoreError> {
+        const DOING: &str = "pruning";
+        let mut left = batch;
+        for shard in 0..SHARDS {
+            let part = format!("journal#{shard}");
+            let items =
+                self.query(DOING, (false, &part), &Range::default(), |items| items.len() >= left).await?;
+            for item in items.iter().take(left) {
+                let entry: Entry = get_json(DOING, item, "entry")?;
+                // Entries are numbered in their order, give or take a clock.
+                if entry.at >= before {
+                    break;
+                }
+                let sk = get(item, "sk").unwrap_or_default();
+                self.delete(DOING, &part, sk).await?;
+                left -= 1;
+            }
+        }
+        Ok((batch - left) as u64)
+    }
+}

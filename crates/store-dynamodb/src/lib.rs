@@ -1,0 +1,75 @@
+//! The engine's storage on DynamoDB: one table, one index.
+//!
+//! | what | `pk` | `sk` | in the index as (`g`, `gs`) |
+//! |---|---|---|---|
+//! | a key of the queue | `row#KEY` | `row` | `due#LANE#SHARD`, when; or `parked#SHARD`, since |
+//! | a delivery | `delivery#SOURCE#ID` | `head` | `delivery#SHARD`, when it came |
+//! | its body, in parts | the same | `body#TOKEN#N` | the first one: `body#SHARD`, when it came |
+//! | a delivery whose keys are not all marked yet | `pending` | the delivery's `pk` | |
+//! | an entry of the journal | `journal#SHARD` | its number | `journal#KEY`, its number |
+//! | an intent without a result | `intent` | its number | |
+//! | a hold | `hold` | its digest | `hold#KEY`, its digest |
+//! | an instance's window | `window` | the instance | |
+//! | notes, pauses, counters | `note`, `pause`, `counter` | the name | |
+//!
+//! Every change of an item that others may change is a conditional write: it is read (consistently), changed by the engine's
+//! pure functions, and written only where its version is the one that was read. A write carries a token of its own, so that
+//! one whose answer was lost, and which is tried again, is known to be ours.
+//!
+//! What is assumed: writes to one item are linearizable, and a consistent read sees every write that was answered. The index is
+//! eventually consistent: what it leaves out for a moment is found by the next look, and what it shows too long is read
+//! consistently before it is claimed. Leases are compared with the caller's clock: clocks that differ by more than a lease's
+//! length (60 s) could let two work on one key; every write to a vendor is idempotent, and the lease is checked before it.
+
+mod guard;
+mod inbox;
+mod items;
+mod journal;
+mod notes;
+mod queue;
+mod rows;
+mod store;
+mod table;
+
+use std::time::Duration;
+
+use aws_sdk_dynamodb::Client;
+use beadle_engine::Timing;
+
+/// Into so many parts what would be one hot partition of the index is divided.
+const SHARDS: u64 = 4;
+
+/// How a table is used.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// The timing of the queue.
+    pub timing: Timing,
+    /// How long bodies of deliveries are kept, their ids, and the journal: DynamoDB deletes them by itself after that.
+    pub bodies: Duration,
+    /// See above.
+    pub ids: Duration,
+    /// See above.
+    pub journal: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        const DAY: Duration = Duration::from_secs(24 * 3600);
+        Self { timing: Timing::default(), bodies: 8 * DAY, ids: 30 * DAY, journal: 400 * DAY }
+    }
+}
+
+/// A store in one table.
+#[derive(Clone)]
+pub struct DynamoStore {
+    client: Client,
+    table: String,
+    settings: Settings,
+}
+
+impl DynamoStore {
+    /// A store in this table. Nothing is asked of it yet.
+    pub fn new(client: Client, table: &str, settings: Settings) -> Self {
+        Self { client, table: table.to_owned(), settings }
+    }
+}

@@ -1,0 +1,195 @@
+//! Which keys are due, and who works on them.
+
+use std::cmp::Ordering;
+use std::collections::HashSet;
+
+use beadle_engine::queue::{LONGEST_HOLD, oldest_share};
+use beadle_engine::{Claim, Depth, Key, Lane, Lease, Mark, Outcome, Row, StoreError, Time};
+use futures::future::try_join_all;
+
+use crate::items::{Range, get, padded};
+use crate::rows::{due, of, parked};
+use crate::{DynamoStore, SHARDS};
+
+/// Keys marked at once.
+const AT_ONCE: usize = 16;
+
+/// As keys go; those that came at the same moment by their names.
+fn in_order(one: &Row, other: &Row) -> Ordering {
+    (one.rank(), &one.key).cmp(&(other.rank(), &other.key))
+}
+
+impl DynamoStore {
+    /// Marks keys: one after the other where one is marked twice, the others beside each other.
+    pub(crate) async fn mark_all(
+        &self,
+        doing: &'static str,
+        marks: &[Mark],
+        now: Time,
+    ) -> Result<(), StoreError> {
+        let mut by_key: Vec<(&Key, Vec<&Mark>)> = Vec::new();
+        for mark in marks {
+            match by_key.iter_mut().find(|(key, _)| *key == &mark.key) {
+                Some((_, its)) => its.push(mark),
+                None => by_key.push((&mark.key, vec![mark])),
+            }
+        }
+        let timing = self.settings.timing;
+        for part in by_key.chunks(AT_ONCE) {
+            let marked = part.iter().map(|(key, its)| {
+                self.change(doing, key, move |row| its.iter().for_each(|mark| row.mark(mark, now, &timing)))
+            });
+            try_join_all(marked).await?;
+        }
+        Ok(())
+    }
+
+    /// Rows of the index that are due until `until`, in the order of their times: some of each shard.
+    async fn due_rows(
+        &self,
+        doing: &'static str,
+        lane: Lane,
+        until: Option<Time>,
+        some: usize,
+    ) -> Result<Vec<Row>, StoreError> {
+        let range = Range { until: until.map(|until| padded(until.0)), ..Range::default() };
+        let range = &range;
+        let shards = (0..SHARDS).map(|shard| async move {
+            self.query(doing, (true, &due(lane, shard)), range, |items| items.len() >= some).await
+        });
+        let mut rows = Vec::new();
+        for item in try_join_all(shards).await?.iter().flatten() {
+            rows.push(of(doing, item)?);
+        }
+        Ok(rows)
+    }
+
+    pub(crate) async fn claim_due(&self, limit: usize, now: Time) -> Result<Vec<Claim>, StoreError> {
+        const DOING: &str = "claiming keys";
+        let pauses = self.pauses_at(now).await?;
+        let paused: HashSet<&str> = pauses.iter().map(|pause| pause.scope.as_str()).collect();
+        let mut found: Vec<Row> = Vec::new();
+        for lane in Lane::ALL {
+            // More than are wanted: some may be paused, or be somebody else's by now.
+            let rows = self.due_rows(DOING, lane, Some(now), limit.saturating_mul(2).max(8)).await?;
+            found
+                .extend(rows.into_iter().filter(|row| {
+                    !paused.contains(row.key.as_str()) && !paused.contains(row.key.instance())
+                }));
+        }
+        let mut wanted: Vec<Row> = Vec::with_capacity(limit);
+        found.sort_by_key(|row| row.first_dirty);
+        wanted.extend(found.iter().take(oldest_share(limit, now)).cloned());
+        found.sort_by(in_order);
+        for row in found {
+            if wanted.len() < limit && !wanted.iter().any(|other| other.key == row.key) {
+                wanted.push(row);
+            }
+        }
+        wanted.sort_by(in_order);
+        let timing = self.settings.timing;
+        let mut claims = Vec::with_capacity(wanted.len());
+        for row in wanted {
+            // What the index shows may be old: it is read again, and claimed where it is due all the same.
+            claims.extend(self.change(DOING, &row.key, |row| row.claim(now, &timing)).await?);
+        }
+        Ok(claims)
+    }
+
+    pub(crate) async fn claim_one(&self, key: &Key, now: Time) -> Result<Option<Claim>, StoreError> {
+        let timing = self.settings.timing;
+        self.change("claiming a key", key, |row| {
+            let before = row.clone();
+            row.mark(&Mark::new(key.clone(), Lane::Manual), now, &timing);
+            let claim = row.claim(now, &timing);
+            if claim.is_none() {
+                *row = before;
+            }
+            claim
+        })
+        .await
+    }
+
+    pub(crate) async fn renew_lease(&self, lease: &Lease, now: Time) -> Result<Option<Time>, StoreError> {
+        let timing = self.settings.timing;
+        self.change("renewing a lease", &lease.key, |row| row.renew(lease, now, &timing)).await
+    }
+
+    pub(crate) async fn finish_run(
+        &self,
+        lease: &Lease,
+        outcome: &Outcome,
+        now: Time,
+    ) -> Result<bool, StoreError> {
+        let timing = self.settings.timing;
+        self.change("ending a run", &lease.key, |row| row.finish(lease, outcome.clone(), now, &timing)).await
+    }
+
+    pub(crate) async fn first_due(&self) -> Result<Option<Time>, StoreError> {
+        const DOING: &str = "looking for due keys";
+        let range = &Range::default();
+        let parts = Lane::ALL.iter().flat_map(|lane| (0..SHARDS).map(|shard| due(*lane, shard)));
+        let firsts = parts.map(|part| async move { self.first(DOING, &part, range).await });
+        let firsts = try_join_all(firsts).await?;
+        Ok(firsts.into_iter().flatten().min())
+    }
+
+    async fn first(
+        &self,
+        doing: &'static str,
+        part: &str,
+        range: &Range,
+    ) -> Result<Option<Time>, StoreError> {
+        let items = self.query(doing, (true, part), range, |_| true).await?;
+        let at = items.first().and_then(|item| get(item, "gs")?.parse().ok());
+        Ok(at.map(Time))
+    }
+
+    /// Every row that is pending, leased or parked, parked ones first, then as they go.
+    pub(crate) async fn all_rows(&self, doing: &'static str) -> Result<Vec<Row>, StoreError> {
+        let mut rows = Vec::new();
+        for lane in Lane::ALL {
+            rows.extend(self.due_rows(doing, lane, None, usize::MAX).await?);
+        }
+        for shard in 0..SHARDS {
+            for item in self.query(doing, (true, &parked(shard)), &Range::default(), |_| false).await? {
+                rows.push(of(doing, &item)?);
+            }
+        }
+        rows.sort_by_key(|row| (row.parked.is_none(), row.rank()));
+        Ok(rows)
+    }
+
+    pub(crate) async fn measure(&self, now: Time) -> Result<Depth, StoreError> {
+        let mut depth = Depth::default();
+        for row in self.all_rows("measuring the queue").await? {
+            if row.parked.is_some() {
+                depth.parked += 1;
+            } else if row.lease_until.is_some_and(|until| until > now) {
+                depth.leased += 1;
+            } else {
+                depth.due[row.lane as usize] += 1;
+                depth.oldest = depth.oldest.into_iter().chain([row.first_dirty]).min();
+            }
+        }
+        Ok(depth)
+    }
+
+    /// Rows that a clock that was ahead put far into the future come back. How many.
+    pub(crate) async fn take_back(&self, now: Time) -> Result<u64, StoreError> {
+        const DOING: &str = "looking for keys of a clock that was ahead";
+        let (timing, range) =
+            (self.settings.timing, Range { after: Some(padded((now + LONGEST_HOLD).0)), ..Range::default() });
+        let mut count = 0;
+        for lane in Lane::ALL {
+            for shard in 0..SHARDS {
+                for item in self.query(DOING, (true, &due(lane, shard)), &range, |_| false).await? {
+                    let key = of(DOING, &item)?.key;
+                    self.change(DOING, &key, |row| row.clamp(now, &timing)).await?;
+                    count += 1;
+                }
+            }
+        }
+        Ok(count)
+    }
+}

@@ -1,0 +1,149 @@
+//! A key's row: read, changed by the engine's protocol, and written where nobody else wrote it meanwhile.
+
+use aws_sdk_dynamodb::operation::put_item::PutItemError;
+use aws_sdk_dynamodb::types::{ConditionCheck, ReturnValuesOnConditionCheckFailure, TransactWriteItem};
+use beadle_engine::{Key, Lease, Row, StoreError, Time};
+
+use crate::DynamoStore;
+use crate::items::{
+    Item, TRIES, failed, get, get_json, get_number, json, number, padded, pause, shard, text,
+};
+
+pub(crate) fn name(key: &Key) -> String {
+    format!("row#{key}")
+}
+
+/// The part of the index in which keys of a lane are due.
+pub(crate) fn due(lane: beadle_engine::Lane, shard: u64) -> String {
+    format!("due#{}#{shard}", lane as usize)
+}
+
+/// The part of the index in which keys are set aside.
+pub(crate) fn parked(shard: u64) -> String {
+    format!("parked#{shard}")
+}
+
+/// Where a row is in the index, if it has to be found there.
+fn place(row: &Row) -> Option<(String, String)> {
+    let shard = shard(row.key.as_str());
+    match (&row.parked, row.due_at()) {
+        (Some(set_aside), _) => Some((parked(shard), padded(set_aside.since.0))),
+        (None, Some(at)) => Some((due(row.lane, shard), padded(at.0))),
+        (None, None) => None,
+    }
+}
+
+/// The row in an item.
+pub(crate) fn of(doing: &'static str, item: &Item) -> Result<Row, StoreError> {
+    get_json(doing, item, "row")
+}
+
+impl DynamoStore {
+    /// A key's row and its version; a version of 0: there is none yet.
+    pub(crate) async fn load(
+        &self,
+        doing: &'static str,
+        key: &Key,
+    ) -> Result<(Option<Row>, u64), StoreError> {
+        match self.read(doing, &name(key), "row").await? {
+            Some(item) => Ok((Some(of(doing, &item)?), get_number(&item, "v").unwrap_or(0))),
+            None => Ok((None, 0)),
+        }
+    }
+
+    /// Changes a row, again and again until nobody came between. What `change` gives is given where it left the row as it
+    /// was, or where the row was written.
+    pub(crate) async fn change<T>(
+        &self,
+        doing: &'static str,
+        key: &Key,
+        change: impl Fn(&mut Row) -> T,
+    ) -> Result<T, StoreError> {
+        for attempt in 0..TRIES {
+            let (found, version) = self.load(doing, key).await?;
+            let mut row = found.clone().unwrap_or_else(|| Row::new(key.clone()));
+            let result = change(&mut row);
+            if found.as_ref() == Some(&row) || (found.is_none() && row == Row::new(key.clone())) {
+                return Ok(result);
+            }
+            if self.write(doing, &row, version).await? {
+                return Ok(result);
+            }
+            pause(attempt).await;
+        }
+        let why = format!("{key} is written by others all the time");
+        Err(StoreError::Unavailable { doing, why })
+    }
+
+    /// Writes a row where its version is still this one.
+    async fn write(&self, doing: &'static str, row: &Row, version: u64) -> Result<bool, StoreError> {
+        let token = format!("{:032x}", rand::random::<u128>());
+        let mut item = Item::from([
+            ("pk".to_owned(), text(name(&row.key))),
+            ("sk".to_owned(), text("row")),
+            ("row".to_owned(), json(doing, row)?),
+            ("v".to_owned(), number(version + 1)),
+            ("token".to_owned(), text(&token)),
+            // What a transaction holds a lease against.
+            ("epoch".to_owned(), number(row.epoch)),
+            ("lease".to_owned(), number(row.lease_until.unwrap_or(Time(0)).0)),
+        ]);
+        if let Some((part, at)) = place(row) {
+            item.insert("g".into(), text(part));
+            item.insert("gs".into(), text(at));
+        }
+        let put = self.client.put_item().table_name(&self.table).set_item(Some(item));
+        let put = if version == 0 {
+            put.condition_expression("attribute_not_exists(pk)")
+        } else {
+            put.condition_expression("v = :v").expression_attribute_values(":v", number(version))
+        };
+        let put = put.return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        match put.send().await {
+            Ok(_) => Ok(true),
+            Err(error) => match error.as_service_error() {
+                Some(PutItemError::ConditionalCheckFailedException(refused)) => {
+                    // The answer to our own write may have been lost, and the write been sent again.
+                    let there = match refused.item() {
+                        Some(item) => Some(item.clone()),
+                        None => self.read(doing, &name(&row.key), "row").await?,
+                    };
+                    Ok(there.is_some_and(|item| get(&item, "token") == Some(&token)))
+                }
+                Some(PutItemError::TransactionConflictException(_)) => Ok(false),
+                _ => Err(failed(doing)(error)),
+            },
+        }
+    }
+
+    /// That a lease holds, as a condition of a transaction.
+    pub(crate) fn holding(
+        &self,
+        doing: &'static str,
+        lease: &Lease,
+        now: Time,
+    ) -> Result<TransactWriteItem, StoreError> {
+        let check = ConditionCheck::builder()
+            .table_name(&self.table)
+            .key("pk", text(name(&lease.key)))
+            .key("sk", text("row"))
+            .condition_expression("epoch = :epoch AND lease > :now")
+            .expression_attribute_values(":epoch", number(lease.epoch))
+            .expression_attribute_values(":now", number(now.0))
+            .build()
+            .map_err(|error| crate::items::unavailable(doing, &error))?;
+        Ok(TransactWriteItem::builder().condition_check(check).build())
+    }
+
+    /// Whether a lease holds.
+    pub(crate) async fn holds_lease(
+        &self,
+        doing: &'static str,
+        lease: Option<&Lease>,
+        now: Time,
+    ) -> Result<bool, StoreError> {
+        let Some(lease) = lease else { return Ok(true) };
+        let (row, _) = self.load(doing, &lease.key).await?;
+        Ok(row.is_some_and(|row| row.holds(lease, now)))
+    }
+}

@@ -1,0 +1,151 @@
+//! The engine's storage trait, call by call.
+
+use async_trait::async_trait;
+use beadle_engine::{
+    Accepted, Claim, Delivery, DeliveryRow, Depth, Entry, Hold, Key, Lease, Limits, Listing, Mark, Outcome,
+    Pause, Retention, Row, Store, StoreError, Time, Timing, Verdict,
+};
+
+use crate::DynamoStore;
+
+#[async_trait]
+impl Store for DynamoStore {
+    async fn accept(&self, delivery: Delivery, marks: Vec<Mark>) -> Result<Accepted, StoreError> {
+        self.keep(delivery, marks).await
+    }
+
+    async fn mark(&self, marks: Vec<Mark>, now: Time) -> Result<(), StoreError> {
+        self.mark_all("marking keys as due", &marks, now).await
+    }
+
+    async fn claim(&self, limit: usize, now: Time) -> Result<Vec<Claim>, StoreError> {
+        self.claim_due(limit, now).await
+    }
+
+    async fn claim_key(&self, key: &Key, now: Time) -> Result<Option<Claim>, StoreError> {
+        self.claim_one(key, now).await
+    }
+
+    async fn renew(&self, lease: &Lease, now: Time) -> Result<Option<Time>, StoreError> {
+        self.renew_lease(lease, now).await
+    }
+
+    async fn finish(&self, lease: &Lease, outcome: Outcome, now: Time) -> Result<bool, StoreError> {
+        self.finish_run(lease, &outcome, now).await
+    }
+
+    async fn next_due(&self) -> Result<Option<Time>, StoreError> {
+        self.first_due().await
+    }
+
+    fn timing(&self) -> &Timing {
+        &self.settings.timing
+    }
+
+    async fn reserve(
+        &self,
+        lease: Option<&Lease>,
+        limits: &Limits,
+        asked: Vec<Hold>,
+        now: Time,
+    ) -> Result<Option<Vec<Verdict>>, StoreError> {
+        self.ask(lease, limits, &asked, now).await
+    }
+
+    async fn holds(&self) -> Result<Vec<Hold>, StoreError> {
+        self.list_holds().await
+    }
+
+    async fn holds_of(&self, key: &Key) -> Result<Vec<Hold>, StoreError> {
+        self.holds_of_key(key).await
+    }
+
+    async fn release(&self, digests: Vec<String>) -> Result<(), StoreError> {
+        self.forget_digests(&digests).await
+    }
+
+    async fn approve(&self, digest: &str, by: &str, now: Time) -> Result<Option<Hold>, StoreError> {
+        self.let_pass(digest, by, now).await
+    }
+
+    async fn forget_holds(&self, instance: &str, generation: &str) -> Result<u64, StoreError> {
+        self.forget_generations(instance, generation).await
+    }
+
+    async fn journal(
+        &self,
+        lease: Option<&Lease>,
+        entries: Vec<Entry>,
+        now: Time,
+    ) -> Result<Option<Vec<u64>>, StoreError> {
+        self.append(lease, entries, now).await
+    }
+
+    async fn entries(&self, listing: Listing) -> Result<Vec<Entry>, StoreError> {
+        self.list_entries(&listing).await
+    }
+
+    async fn open_intents(&self) -> Result<Vec<Entry>, StoreError> {
+        self.intents().await
+    }
+
+    async fn pause(&self, scope: &str, until: Time) -> Result<(), StoreError> {
+        self.set_pause(scope, until).await
+    }
+
+    async fn resume(&self, scope: &str) -> Result<bool, StoreError> {
+        self.end_pause(scope).await
+    }
+
+    async fn pauses(&self, now: Time) -> Result<Vec<Pause>, StoreError> {
+        self.pauses_at(now).await
+    }
+
+    async fn rows(&self, limit: u32) -> Result<Vec<Row>, StoreError> {
+        let mut rows = self.all_rows("listing the queue").await?;
+        rows.truncate(limit as usize);
+        Ok(rows)
+    }
+
+    async fn row(&self, key: &Key) -> Result<Option<Row>, StoreError> {
+        Ok(self.load("reading a key", key).await?.0)
+    }
+
+    async fn depth(&self, now: Time) -> Result<Depth, StoreError> {
+        self.measure(now).await
+    }
+
+    async fn deliveries(&self, listing: Listing) -> Result<Vec<DeliveryRow>, StoreError> {
+        self.list_deliveries(&listing).await
+    }
+
+    async fn body(&self, source: &str, id: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        self.read_body(source, id).await
+    }
+
+    async fn get(&self, name: &str) -> Result<Option<String>, StoreError> {
+        self.note(name).await
+    }
+
+    async fn notes(&self, prefix: &str) -> Result<Vec<(String, String)>, StoreError> {
+        self.notes_from(prefix).await
+    }
+
+    async fn forget(&self, name: &str) -> Result<(), StoreError> {
+        self.delete("forgetting a note", "note", name).await
+    }
+
+    async fn put(&self, name: &str, value: &str) -> Result<(), StoreError> {
+        self.set_note(name, value).await
+    }
+
+    async fn prune(&self, retention: Retention) -> Result<u64, StoreError> {
+        let batch = retention.batch as usize;
+        let inbox = self.prune_inbox(retention.bodies_before, retention.ids_before, batch).await?;
+        Ok(inbox + self.prune_journal(retention.journal_before, batch).await?)
+    }
+
+    async fn ready(&self) -> Result<(), StoreError> {
+        self.set_note("ready", "").await
+    }
+}

@@ -1,0 +1,116 @@
+//! Between the store and moto: throttling, conflicts, answers that are lost, and an index that is behind.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::response::{IntoResponse as _, Response};
+use axum::{Router, routing::any};
+use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng as _};
+
+/// How often out of a hundred each happens.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Odds {
+    pub(crate) throttled: u32,
+    pub(crate) conflict: u32,
+    pub(crate) lost: u32,
+    pub(crate) stale: u32,
+}
+
+struct Shared {
+    to: String,
+    odds: Odds,
+    random: Mutex<StdRng>,
+    /// What the index said to a query before.
+    said: Mutex<HashMap<Bytes, Bytes>>,
+    http: reqwest::Client,
+    /// How often each happened.
+    pub(crate) counts: Mutex<HashMap<&'static str, u32>>,
+}
+
+pub(crate) struct Proxy {
+    pub(crate) url: String,
+    shared: Arc<Shared>,
+}
+
+impl Proxy {
+    pub(crate) async fn start(to: &str, odds: Odds, seed: u64) -> Self {
+        let shared = Arc::new(Shared {
+            to: to.to_owned(),
+            odds,
+            random: Mutex::new(StdRng::seed_from_u64(seed)),
+            said: Mutex::default(),
+            http: reqwest::Client::new(),
+            counts: Mutex::default(),
+        });
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let router = Router::new().fallback(any(forward)).with_state(shared.clone());
+        tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        Self { url, shared }
+    }
+
+    pub(crate) fn count(&self, what: &str) -> u32 {
+        self.shared.counts.lock().unwrap().get(what).copied().unwrap_or(0)
+    }
+}
+
+impl Shared {
+    fn happens(&self, what: &'static str, odds: u32) -> bool {
+        let happens = self.random.lock().unwrap().random_range(0..100) < odds;
+        if happens {
+            *self.counts.lock().unwrap().entry(what).or_default() += 1;
+        }
+        happens
+    }
+}
+
+fn refused(status: u16, kind: &str, more: &str) -> Response {
+    let body =
+        format!(r#"{{"__type":"com.amazonaws.dynamodb.v20120810#{kind}","message":"injected"{more}}}"#);
+    let status = axum::http::StatusCode::from_u16(status).unwrap();
+    (status, [("content-type", "application/x-amz-json-1.0")], body).into_response()
+}
+
+async fn forward(State(shared): State<Arc<Shared>>, request: axum::extract::Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
+    let target = parts.headers.get("x-amz-target").and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let operation = target.rsplit('.').next().unwrap_or_default().to_owned();
+    if shared.happens("throttled", shared.odds.throttled) {
+        return refused(400, "ProvisionedThroughputExceededException", "");
+    }
+    if operation == "TransactWriteItems" && shared.happens("conflict", shared.odds.conflict) {
+        return refused(
+            400,
+            "TransactionCanceledException",
+            r#","CancellationReasons":[{"Code":"TransactionConflict","Message":"injected"},{"Code":"None"}]"#,
+        );
+    }
+    if operation == "PutItem" && shared.happens("conflict", shared.odds.conflict) {
+        return refused(400, "TransactionConflictException", "");
+    }
+    let by_index = operation == "Query" && String::from_utf8_lossy(&body).contains("\"IndexName\"");
+    if by_index && shared.happens("stale", shared.odds.stale) {
+        let said = shared.said.lock().unwrap().get(&body).cloned();
+        if let Some(said) = said {
+            return ([("content-type", "application/x-amz-json-1.0")], said).into_response();
+        }
+    }
+    let mut sent = shared.http.post(&shared.to).body(body.clone());
+    for (name, value) in parts.headers.iter().filter(|(name, _)| *name != "host" && *name != "content-length")
+    {
+        sent = sent.header(name, value);
+    }
+    let answer = sent.send().await.unwrap();
+    let (status, answered) = (answer.status(), answer.bytes().await.unwrap());
+    if by_index {
+        shared.said.lock().unwrap().insert(body, answered.clone());
+    }
+    if operation != "Query" && operation != "GetItem" && shared.happens("lost", shared.odds.lost) {
+        return refused(500, "InternalServerError", "");
+    }
+    (status, [("content-type", "application/x-amz-json-1.0")], answered).into_response()
+}

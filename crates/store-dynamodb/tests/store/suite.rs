@@ -1,0 +1,64 @@
+//! The engine's own suite, and what is DynamoDB's alone.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use beadle_engine::{Accepted, Delivery, Key, Lane, Listing, Mark, Store, Time};
+use beadle_store_dynamodb::Settings;
+
+use crate::moto::Moto;
+
+fn delivery(id: &str, body: Vec<u8>) -> Delivery {
+    Delivery {
+        source: "github".into(),
+        id: id.into(),
+        event: "installation_repositories.added".into(),
+        actor: Some("octocat".into()),
+        instance: "acme".into(),
+        received: Time(5),
+        body,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_passes_the_engines_suite() {
+    let moto = Moto::start().await;
+    beadle_engine::testing::suite(async || Arc::new(moto.store(Settings::default()).await) as Arc<dyn Store>)
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_larger_than_an_item_is_kept_in_parts() {
+    let moto = Moto::start().await;
+    let store = moto.store(Settings::default()).await;
+    // It cannot be compressed.
+    let body: Vec<u8> = (0..1_000_000).map(|_| rand::random()).collect();
+    let marks: Vec<Mark> = (0..3000)
+        .map(|n| {
+            let key = Key::new("repository", "acme", n);
+            Mark { key, lane: Lane::Event, hint: Some(format!("R_kgDO{n:08}")) }
+        })
+        .collect();
+    let stored = store.accept(delivery("large", body.clone()), marks[..300].to_vec()).await.unwrap();
+    assert_eq!(stored, Accepted::Stored);
+    assert_eq!(store.body("github", "large").await.unwrap(), Some(body));
+    // Marked one by one in moto that would take minutes: only what is stored of them is looked at.
+    let stored = store.accept(delivery("many", b"{}".to_vec()), marks[..1200].to_vec()).await.unwrap();
+    assert_eq!(stored, Accepted::Stored);
+    let listed = store.deliveries(Listing { limit: 10, ..Listing::default() }).await.unwrap();
+    let many = listed.iter().find(|row| row.id == "many").unwrap();
+    assert_eq!((many.keys.len(), many.actor.as_deref()), (1200, Some("octocat")));
+    assert_eq!(store.depth(Time(10)).await.unwrap().lane(Lane::Event), 1200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_was_ahead_is_taken_back() {
+    let moto = Moto::start().await;
+    let store = moto.store(Settings::default()).await;
+    let ahead = Time(1_000_000_000);
+    store.mark(vec![Mark::new(Key::new("repository", "acme", 1), Lane::Event)], ahead).await.unwrap();
+    assert!(store.claim(5, Time(1000)).await.unwrap().is_empty());
+    assert_eq!(store.pass(Time(1000)).await.unwrap().taken_back, 1);
+    let later = Time(1000) + store.timing().backoff_cap + Duration::from_secs(1);
+    assert_eq!(store.claim(5, later).await.unwrap().len(), 1);
+}

@@ -1,0 +1,128 @@
+//! Marks, and workers on them, while DynamoDB does what it may.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use beadle_engine::{Accepted, Clock, Delivery, Key, Lane, Mark, Outcome, Store, Time, Timing};
+use beadle_store_dynamodb::{DynamoStore, Settings};
+
+use crate::moto::Moto;
+use crate::proxy::{Odds, Proxy};
+
+const ODDS: Odds = Odds { throttled: 4, conflict: 4, lost: 4, stale: 30 };
+const KEYS: u64 = 12;
+const EVENTS: u64 = 120;
+const WORKERS: usize = 3;
+
+/// What runs saw: how often each key was marked when the run began; and whether two were on one key.
+#[derive(Default)]
+struct Seen {
+    running: HashMap<Key, usize>,
+    two_at_once: bool,
+    last: HashMap<Key, u64>,
+}
+
+async fn work(
+    store: DynamoStore,
+    clock: impl Fn() -> Time,
+    marked: Arc<Mutex<HashMap<Key, u64>>>,
+    seen: Arc<Mutex<Seen>>,
+    stop: Arc<AtomicBool>,
+) {
+    while !stop.load(Ordering::Relaxed) {
+        let Ok(claims) = store.claim(2, clock()).await else { continue };
+        for claim in claims {
+            let key = claim.lease.key.clone();
+            {
+                let mut seen = seen.lock().unwrap();
+                let running = seen.running.entry(key.clone()).or_default();
+                *running += 1;
+                seen.two_at_once |= seen.running[&key] > 1;
+                let now = marked.lock().unwrap().get(&key).copied().unwrap_or(0);
+                seen.last.insert(key.clone(), now);
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            *seen.lock().unwrap().running.get_mut(&key).unwrap() -= 1;
+            for _ in 0..20 {
+                if store.finish(&claim.lease, Outcome::Done, clock()).await.is_ok() {
+                    break;
+                }
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_last_mark_is_followed_by_a_run_and_no_key_is_worked_on_twice_at_once() {
+    let moto = Moto::start().await;
+    let settings = Settings {
+        timing: Timing { debounce: Duration::from_millis(1), ..Timing::default() },
+        ..Settings::default()
+    };
+    let direct = moto.store(settings).await;
+    let proxy = Proxy::start(&moto.url, ODDS, 7).await;
+    let store = moto.by(&proxy.url, settings).await;
+    let clock = || Clock::system().now();
+    let (marked, seen) = (Arc::new(Mutex::new(HashMap::new())), Arc::new(Mutex::new(Seen::default())));
+    let stop = Arc::new(AtomicBool::new(false));
+    let workers: Vec<_> = (0..WORKERS)
+        .map(|_| tokio::spawn(work(store.clone(), clock, marked.clone(), seen.clone(), stop.clone())))
+        .collect();
+    let mut stored = 0;
+    for n in 0..EVENTS {
+        let key = Key::new("repository", "acme", n % KEYS);
+        let delivery = Delivery {
+            source: "github".into(),
+            id: format!("d{n}"),
+            event: "push".into(),
+            actor: None,
+            instance: "acme".into(),
+            received: clock(),
+            body: b"{}".to_vec(),
+        };
+        // Whoever is not answered sends it again, and it is kept once.
+        loop {
+            *marked.lock().unwrap().entry(key.clone()).or_insert(0) += 1;
+            let marks = vec![Mark::new(key.clone(), Lane::Event)];
+            match store.accept(delivery.clone(), marks).await {
+                Ok(Accepted::Stored) => {
+                    stored += 1;
+                    break;
+                }
+                Ok(Accepted::Duplicate) => break,
+                Err(_) => {}
+            }
+        }
+    }
+    for _ in 0..600 {
+        let _ = store.pass(clock()).await; // what it cannot do now it does the next time
+        let depth = direct.depth(clock()).await.unwrap();
+        if depth.due == [0; 3] && depth.leased == 0 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    stop.store(true, Ordering::Relaxed);
+    for worker in workers {
+        worker.await.unwrap();
+    }
+    let seen = std::mem::take(&mut *seen.lock().unwrap());
+    assert!(!seen.two_at_once, "two were on one key");
+    let depth = direct.depth(clock()).await.unwrap();
+    assert_eq!((depth.due, depth.leased, depth.parked), ([0; 3], 0, 0));
+    for n in 0..KEYS {
+        let key = Key::new("repository", "acme", n);
+        let row = direct.row(&key).await.unwrap().unwrap();
+        assert_eq!(row.wanted, row.done, "{key}");
+        assert!(seen.last[&key] > 0, "{key} was never worked on");
+    }
+    let listed =
+        direct.deliveries(beadle_engine::Listing { limit: 1000, ..Default::default() }).await.unwrap();
+    assert_eq!(listed.len() as u64, EVENTS, "{stored} were answered as new");
+    for what in ["throttled", "conflict", "lost", "stale"] {
+        assert!(proxy.count(what) > 0, "{what} did not happen");
+    }
+}

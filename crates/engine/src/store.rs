@@ -187,6 +187,9 @@ pub trait Store: Send + Sync + 'static {
     async fn put(&self, name: &str, value: &str) -> Result<(), StoreError>;
     /// Deletes what is older than the retention allows, at most a batch. Returns how many rows went.
     async fn prune(&self, retention: Retention) -> Result<u64, StoreError>;
+    /// Finishes what was interrupted between two writes, where the store cannot do all in one: a delivery that is kept, and
+    /// whose keys were not all marked. Returns how much there was.
+    async fn settle(&self, now: Time) -> Result<u64, StoreError>;
     /// Whether it takes writes.
     async fn ready(&self) -> Result<(), StoreError>;
 }

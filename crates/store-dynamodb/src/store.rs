@@ -145,6 +145,10 @@ impl Store for DynamoStore {
         Ok(inbox + self.prune_journal(retention.journal_before, batch).await?)
     }
 
+    async fn settle(&self, now: Time) -> Result<u64, StoreError> {
+        Ok(self.finish_interrupted(now).await? + self.take_back(now).await?)
+    }
+
     async fn ready(&self) -> Result<(), StoreError> {
         self.set_note("ready", "").await
     }

@@ -1,22 +1,13 @@
-//! The table itself, and the passes that look after it.
+//! The table itself.
 
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection,
     ProjectionType, ScalarAttributeType, TimeToLiveSpecification,
 };
-use beadle_engine::{StoreError, Time};
+use beadle_engine::StoreError;
 
 use crate::DynamoStore;
 use crate::items::{failed, unavailable};
-
-/// What a pass found.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Passed {
-    /// Deliveries whose keys were not all marked, and are now.
-    pub finished: u64,
-    /// Keys that a clock that was ahead had put far into the future.
-    pub taken_back: u64,
-}
 
 impl DynamoStore {
     /// Makes the table: where no template does, for tests and for trying it out.
@@ -48,10 +39,5 @@ impl DynamoStore {
         let expiry = expiry.map_err(|error| unavailable(DOING, &error))?;
         let asked = self.client.update_time_to_live().table_name(&self.table);
         asked.time_to_live_specification(expiry).send().await.map(drop).map_err(failed(DOING))
-    }
-
-    /// Finishes what was interrupted, once in a while.
-    pub async fn pass(&self, now: Time) -> Result<Passed, StoreError> {
-        Ok(Passed { finished: self.finish_interrupted(now).await?, taken_back: self.take_back(now).await? })
     }
 }

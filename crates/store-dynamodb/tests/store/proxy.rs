@@ -1,6 +1,7 @@
 //! Between the store and moto: throttling, conflicts, answers that are lost, and an index that is behind.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use axum::body::Bytes;
@@ -26,8 +27,10 @@ struct Shared {
     /// What the index said to a query before.
     said: Mutex<HashMap<Bytes, Bytes>>,
     http: reqwest::Client,
+    /// So many requests are let through, and no other.
+    left: AtomicU64,
     /// How often each happened.
-    pub(crate) counts: Mutex<HashMap<&'static str, u32>>,
+    counts: Mutex<HashMap<&'static str, u32>>,
 }
 
 pub(crate) struct Proxy {
@@ -37,6 +40,15 @@ pub(crate) struct Proxy {
 
 impl Proxy {
     pub(crate) async fn start(to: &str, odds: Odds, seed: u64) -> Self {
+        Self::with(to, odds, seed, u64::MAX).await
+    }
+
+    /// Lets so many requests through, and then none: as if the process were killed there.
+    pub(crate) async fn closing(to: &str, after: u64) -> Self {
+        Self::with(to, Odds { throttled: 0, conflict: 0, lost: 0, stale: 0 }, 1, after).await
+    }
+
+    async fn with(to: &str, odds: Odds, seed: u64, left: u64) -> Self {
         let shared = Arc::new(Shared {
             to: to.to_owned(),
             odds,
@@ -44,6 +56,7 @@ impl Proxy {
             said: Mutex::default(),
             http: reqwest::Client::new(),
             counts: Mutex::default(),
+            left: AtomicU64::new(left),
         });
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -79,6 +92,10 @@ async fn forward(State(shared): State<Arc<Shared>>, request: axum::extract::Requ
     let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
     let target = parts.headers.get("x-amz-target").and_then(|value| value.to_str().ok()).unwrap_or_default();
     let operation = target.rsplit('.').next().unwrap_or_default().to_owned();
+    let one_less = |left: u64| left.checked_sub(1);
+    if shared.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less).is_err() {
+        return refused(400, "AccessDeniedException", "");
+    }
     if shared.happens("throttled", shared.odds.throttled) {
         return refused(400, "ProvisionedThroughputExceededException", "");
     }

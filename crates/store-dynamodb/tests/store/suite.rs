@@ -7,6 +7,7 @@ use beadle_engine::{Accepted, Delivery, Key, Lane, Listing, Mark, Store, Time};
 use beadle_store_dynamodb::Settings;
 
 use crate::moto::Moto;
+use crate::proxy::Proxy;
 
 fn delivery(id: &str, body: Vec<u8>) -> Delivery {
     Delivery {
@@ -58,7 +59,42 @@ async fn a_clock_that_was_ahead_is_taken_back() {
     let ahead = Time(1_000_000_000);
     store.mark(vec![Mark::new(Key::new("repository", "acme", 1), Lane::Event)], ahead).await.unwrap();
     assert!(store.claim(5, Time(1000)).await.unwrap().is_empty());
-    assert_eq!(store.pass(Time(1000)).await.unwrap().taken_back, 1);
+    assert_eq!(store.settle(Time(1000)).await.unwrap(), 1);
     let later = Time(1000) + store.timing().backoff_cap + Duration::from_secs(1);
     assert_eq!(store.claim(5, later).await.unwrap().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delivery_that_is_cut_off_anywhere_is_all_there_or_not_at_all() {
+    let moto = Moto::start().await;
+    let direct = moto.store(Settings::default()).await;
+    let (mut stored, mut settled) = (0, 0);
+    for cut in 0..12 {
+        let proxy = Proxy::closing(&moto.url, cut).await;
+        let store = moto.by(&proxy.url, Settings::default()).await;
+        let id = format!("d{cut}");
+        let keys = [Key::new("repository", "acme", cut), Key::new("repository", "acme", 100 + cut)];
+        let marks = keys.clone().map(|key| Mark::new(key, Lane::Event)).to_vec();
+        let answered = store.accept(delivery(&id, b"{}".to_vec()), marks.clone()).await;
+        // Whoever was about to mark it may still do so: that is waited for.
+        assert_eq!(direct.settle(Time(6)).await.unwrap(), 0, "{cut}");
+        settled += direct.settle(Time(5) + Duration::from_secs(61)).await.unwrap();
+        let listed = direct.deliveries(Listing { limit: 100, ..Listing::default() }).await.unwrap();
+        let is_there = listed.iter().any(|row| row.id == id);
+        for key in &keys {
+            let row = direct.row(key).await.unwrap();
+            assert_eq!(row.is_some_and(|row| row.is_pending()), is_there, "{cut}: {key}");
+        }
+        assert!(is_there || answered.is_err(), "{cut}: what was answered is there");
+        stored += u32::from(is_there);
+        // Sent again, it is there in any case.
+        direct.accept(delivery(&id, b"{}".to_vec()), marks).await.unwrap();
+        assert!(direct.row(&keys[1]).await.unwrap().is_some_and(|row| row.is_pending()), "{cut}");
+        assert_eq!(
+            direct.settle(Time(5) + Duration::from_secs(61)).await.unwrap(),
+            0,
+            "{cut}: nothing is left"
+        );
+    }
+    assert!((4..12).contains(&stored) && settled >= 3, "{stored} stored, {settled} settled");
 }

@@ -12,9 +12,9 @@ use crate::moto::Moto;
 use crate::proxy::{Odds, Proxy};
 
 const ODDS: Odds = Odds { throttled: 4, conflict: 4, lost: 4, stale: 30 };
-const KEYS: u64 = 12;
-const EVENTS: u64 = 120;
-const WORKERS: usize = 3;
+const KEYS: u64 = 4;
+const EVENTS: u64 = 60;
+const WORKERS: usize = 4;
 
 /// What runs saw: how often each key was marked when the run began; and whether two were on one key.
 #[derive(Default)]
@@ -43,7 +43,7 @@ async fn work(
                 let now = marked.lock().unwrap().get(&key).copied().unwrap_or(0);
                 seen.last.insert(key.clone(), now);
             }
-            tokio::time::sleep(Duration::from_millis(5)).await;
+            tokio::time::sleep(Duration::from_millis(60)).await;
             *seen.lock().unwrap().running.get_mut(&key).unwrap() -= 1;
             for _ in 0..20 {
                 if store.finish(&claim.lease, Outcome::Done, clock()).await.is_ok() {
@@ -59,7 +59,11 @@ async fn work(
 async fn every_last_mark_is_followed_by_a_run_and_no_key_is_worked_on_twice_at_once() {
     let moto = Moto::start().await;
     let settings = Settings {
-        timing: Timing { debounce: Duration::from_millis(1), ..Timing::default() },
+        timing: Timing {
+            debounce: Duration::from_millis(1),
+            lease: Duration::from_secs(10),
+            ..Timing::default()
+        },
         ..Settings::default()
     };
     let direct = moto.store(settings).await;
@@ -98,7 +102,7 @@ async fn every_last_mark_is_followed_by_a_run_and_no_key_is_worked_on_twice_at_o
         }
     }
     for _ in 0..600 {
-        let _ = store.pass(clock()).await; // what it cannot do now it does the next time
+        let _ = store.settle(clock()).await; // what it cannot do now it does the next time
         let depth = direct.depth(clock()).await.unwrap();
         if depth.due == [0; 3] && depth.leased == 0 {
             break;
@@ -125,4 +129,24 @@ async fn every_last_mark_is_followed_by_a_run_and_no_key_is_worked_on_twice_at_o
     for what in ["throttled", "conflict", "lost", "stale"] {
         assert!(proxy.count(what) > 0, "{what} did not happen");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_claim_whose_answer_was_lost_is_known_to_be_ours() {
+    let moto = Moto::start().await;
+    let direct = moto.store(Settings::default()).await;
+    let odds = Odds { throttled: 0, conflict: 0, lost: 40, stale: 0 };
+    let proxy = Proxy::start(&moto.url, odds, 11).await;
+    let store = moto.by(&proxy.url, Settings::default()).await;
+    let mut claimed = 0;
+    for n in 0..30 {
+        let (key, now) = (Key::new("repository", "acme", n), Time(1_000_000));
+        direct.mark(vec![Mark::new(key.clone(), Lane::Event)], Time(0)).await.unwrap();
+        // Whoever is not answered at all says so, and somebody else gets the key when the lease ends.
+        let Ok(claim) = store.claim_key(&key, now).await else { continue };
+        let claim = claim.expect("nobody else is at it");
+        assert_eq!(direct.row(&key).await.unwrap().unwrap().epoch, claim.lease.epoch);
+        claimed += 1;
+    }
+    assert!(claimed > 15 && proxy.count("lost") > 5, "{claimed} of 30, {} lost", proxy.count("lost"));
 }

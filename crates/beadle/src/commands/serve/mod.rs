@@ -30,6 +30,8 @@ const GRACE: Duration = Duration::from_secs(20);
 const LOOK: Duration = Duration::from_secs(10);
 /// How soon missed webhooks are looked for again after that failed.
 const AGAIN: Duration = Duration::from_secs(60);
+/// How often is looked for what was interrupted.
+const SETTLE: Duration = Duration::from_secs(60);
 /// How often is pruned, and how many rows a batch.
 const PRUNE: Duration = Duration::from_secs(600);
 const BATCH: u32 = 2000;
@@ -112,6 +114,7 @@ pub(crate) async fn run(config: &Config) -> anyhow::Result<u8> {
     tasks.spawn(serve(public, intake.router(), stop.clone(), GRACE));
     tasks.spawn(serve(private, operator.router(), stop.clone(), GRACE));
     tasks.spawn(worker.run(stop.clone(), GRACE));
+    tasks.spawn(settle(store.clone(), clock.clone(), bell.clone(), stop.clone()));
     tasks.spawn(prune(store.clone(), clock.clone(), config.file.retention, stop.clone()));
     tasks.close();
 
@@ -200,6 +203,26 @@ async fn look_back(store: &Arc<dyn Store>, clock: &Clock) -> anyhow::Result<()> 
         store.journal(None, vec![result], now).await?;
     }
     Ok(())
+}
+
+/// Finishes what was interrupted, at the start and once in a while.
+async fn settle(store: Arc<dyn Store>, clock: Clock, bell: Arc<Notify>, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        match store.settle(clock.now()).await {
+            Ok(0) => {}
+            Ok(settled) => {
+                tracing::warn!(settled, "what was interrupted was finished");
+                bell.notify_one();
+            }
+            Err(error) => {
+                tracing::error!(%error, "what was interrupted could not be looked for; trying again");
+            }
+        }
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = clock.sleep(SETTLE) => {}
+        }
+    }
 }
 
 async fn prune(store: Arc<dyn Store>, clock: Clock, kept: RetentionFile, stop: CancellationToken) {

@@ -216,7 +216,13 @@ async fn table(config: &Config, place: &Place, timing: Timing) -> anyhow::Result
     let Place::Table { name, region, endpoint } = place else {
         anyhow::bail!("{place} is no table");
     };
-    let mut loader = aws_config::defaults(aws_config::BehaviorVersion::latest());
+    // A connection that nothing comes from any more is given up long before a lease ends.
+    let patience = aws_config::timeout::TimeoutConfig::builder()
+        .operation_attempt_timeout(Duration::from_secs(5))
+        .operation_timeout(Duration::from_secs(15))
+        .build();
+    let loader = aws_config::defaults(aws_config::BehaviorVersion::latest());
+    let mut loader = loader.timeout_config(patience);
     if let Some(region) = region {
         loader = loader.region(aws_config::Region::new(region.clone()));
     }

@@ -240,10 +240,14 @@ impl DynamoStore {
         Ok(holds)
     }
 
-    /// Read consistently: what was approved a moment ago has to be seen.
+    /// The index says which there are, and each is read consistently: what was approved a moment ago has to be seen.
     pub(crate) async fn holds_of_key(&self, key: &Key) -> Result<Vec<Hold>, StoreError> {
-        let holds = self.list_holds().await?;
-        Ok(holds.into_iter().filter(|hold| hold.key == *key).collect())
+        const DOING: &str = "listing what is held";
+        let part = format!("hold#{key}");
+        let items = self.query(DOING, (true, &part), &Range::default(), |_| false).await?;
+        let digests = items.iter().filter_map(|item| crate::items::get(item, "sk"));
+        let holds = try_join_all(digests.map(|digest| self.read(DOING, "hold", digest))).await?;
+        holds.iter().flatten().map(|item| get_json(DOING, item, "hold")).collect()
     }
 
     pub(crate) async fn forget_digests(&self, digests: &[String]) -> Result<(), StoreError> {

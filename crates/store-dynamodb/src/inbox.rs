@@ -1,5 +1,6 @@
 //! Deliveries: durable before their keys are marked, and marked all the same when that is interrupted.
 
+use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure;
 use beadle_engine::{Accepted, Delivery, DeliveryRow, Key, Listing, Mark, StoreError, Time};
@@ -93,23 +94,47 @@ impl DynamoStore {
     /// Finishes what was interrupted: deliveries that are stored, and whose keys were not all marked. How many there were.
     pub(crate) async fn finish_interrupted(&self, now: Time) -> Result<u64, StoreError> {
         const DOING: &str = "finishing interrupted deliveries";
-        let mut count = 0;
+        let (mut count, mut failure) = (0, None);
         for pending in self.query(DOING, (false, "pending"), &Range::default(), |_| false).await? {
-            let at: Option<i64> = get_number(&pending, "at");
-            if at.is_some_and(|at| now.since(Time(at)) < INTERRUPTED) {
+            let Some(at) = get_number(&pending, "at").map(Time) else { continue };
+            if now.since(at) < INTERRUPTED {
                 continue;
             }
-            let Some(pk) = get(&pending, "sk") else { continue };
-            match self.read(DOING, pk, "head").await? {
-                Some(head) => {
-                    self.finish(DOING, pk, &head, now).await?;
-                    count += 1;
-                }
-                // It was never stored, and never answered.
-                None => self.delete(DOING, "pending", pk).await?,
+            match self.finish_one(DOING, &pending, at, now).await {
+                Ok(finished) => count += u64::from(finished),
+                // One that cannot be finished keeps no other.
+                Err(error) => failure = Some(error),
             }
         }
-        Ok(count)
+        failure.map_or(Ok(count), Err)
+    }
+
+    async fn finish_one(
+        &self,
+        doing: &'static str,
+        pending: &Item,
+        at: Time,
+        now: Time,
+    ) -> Result<bool, StoreError> {
+        let Some(pk) = get(pending, "sk") else { return Ok(false) };
+        if let Some(head) = self.read(doing, pk, "head").await? {
+            self.finish(doing, pk, &head, now).await?;
+            return Ok(true);
+        }
+        // It was never stored, and never answered; unless it is just being sent again.
+        let asked = self.client.delete_item().table_name(&self.table);
+        let asked = asked.key("pk", text("pending")).key("sk", text(pk));
+        let asked = asked.condition_expression("#at = :at").expression_attribute_names("#at", "at");
+        match asked.expression_attribute_values(":at", number(at.0)).send().await {
+            Err(error)
+                if error
+                    .as_service_error()
+                    .is_some_and(DeleteItemError::is_conditional_check_failed_exception) =>
+            {
+                Ok(false)
+            }
+            sent => sent.map(|_| false).map_err(failed(doing)),
+        }
     }
 
     async fn put_body(
@@ -285,7 +310,8 @@ impl DynamoStore {
         for (what, before) in [("body", bodies_before), ("delivery", ids_before)] {
             let mut left = batch;
             for shard in 0..SHARDS {
-                let range = Range { until: Some(padded(before.0.saturating_sub(1))), ..Range::default() };
+                let until = Some(padded(before.0.saturating_sub(1)));
+                let range = Range { until, page: Some(left), ..Range::default() };
                 let part = format!("{what}#{shard}");
                 let items = self.query(DOING, (true, &part), &range, |items| items.len() >= left).await?;
                 for item in items.iter().take(left) {

@@ -111,6 +111,8 @@ pub(crate) struct Range {
     pub(crate) prefix: Option<String>,
     /// The last ones first.
     pub(crate) backwards: bool,
+    /// So many in a page, where no more are wanted.
+    pub(crate) page: Option<usize>,
 }
 
 impl DynamoStore {
@@ -174,6 +176,7 @@ impl DynamoStore {
             let mut asked = self.client.query().table_name(&self.table).key_condition_expression(&condition);
             asked = asked.set_expression_attribute_values(Some(values.clone()));
             asked = asked.expression_attribute_names("#p", pk).scan_index_forward(!range.backwards);
+            asked = asked.set_limit(range.page.map(|page| i32::try_from(page.max(1)).unwrap_or(i32::MAX)));
             if ranged {
                 asked = asked.expression_attribute_names("#s", sk);
             }

@@ -14,8 +14,9 @@ use crate::{DynamoStore, SHARDS};
 /// Entries in one transaction, which has 100 actions at most: two an entry, and the lease.
 const AT_ONCE: usize = 45;
 
-fn place(seq: u64) -> (String, String) {
-    (format!("journal#{}", seq % SHARDS), sort(seq))
+/// Where the entries of all keys are, in the index.
+fn part(seq: u64) -> String {
+    format!("journal#{}", seq % SHARDS)
 }
 
 fn sort(seq: u64) -> String {
@@ -99,15 +100,16 @@ impl DynamoStore {
             actions.push(self.holding(doing, lease, now)?);
         }
         for entry in entries {
-            let (pk, sk) = place(entry.seq);
+            let sk = sort(entry.seq);
             let stored = json(doing, entry)?;
             actions.push(self.put_action(
                 doing,
                 Item::from([
-                    ("pk".to_owned(), text(pk)),
+                    // A key's own entries are read consistently: whether something was done already is decided by them.
+                    ("pk".to_owned(), text(format!("journal#{}", entry.key))),
                     ("sk".to_owned(), text(&sk)),
                     ("entry".to_owned(), stored.clone()),
-                    ("g".to_owned(), text(format!("journal#{}", entry.key))),
+                    ("g".to_owned(), text(part(entry.seq))),
                     ("gs".to_owned(), text(&sk)),
                     ("gone".to_owned(), gone(entry.at, self.settings.journal)),
                 ]),
@@ -146,17 +148,17 @@ impl DynamoStore {
         let range = &Range { after: Some(sort(listing.after)), ..Range::default() };
         let is_wanted = |entry: &Entry| listing.since.is_none_or(|since| entry.at >= since);
         let parts = match &listing.key {
-            Some(key) => vec![(true, format!("journal#{key}"))],
-            None => (0..SHARDS).map(|shard| (false, format!("journal#{shard}"))).collect(),
+            Some(key) => vec![(false, format!("journal#{key}"))],
+            None => (0..SHARDS).map(|shard| (true, part(shard))).collect(),
         };
-        let found = parts.into_iter().map(|(index, part)| async move {
+        let found = parts.into_iter().map(|(index, of)| async move {
             let read = |items: &[Item]| -> Result<Vec<Entry>, StoreError> {
                 items.iter().map(|item| get_json(DOING, item, "entry")).collect()
             };
             let enough = |items: &[Item]| {
                 read(items).is_ok_and(|entries| entries.iter().filter(|one| is_wanted(one)).count() >= most)
             };
-            let items = self.query(DOING, (index, &part), range, enough).await?;
+            let items = self.query(DOING, (index, &of), range, enough).await?;
             read(&items)
         });
         let mut entries: Vec<Entry> = try_join_all(found).await?.into_iter().flatten().collect();
@@ -177,17 +179,16 @@ impl DynamoStore {
         const DOING: &str = "pruning";
         let mut left = batch;
         for shard in 0..SHARDS {
-            let part = format!("journal#{shard}");
-            let items =
-                self.query(DOING, (false, &part), &Range::default(), |items| items.len() >= left).await?;
+            let range = Range { page: Some(left), ..Range::default() };
+            let items = self.query(DOING, (true, &part(shard)), &range, |items| items.len() >= left).await?;
             for item in items.iter().take(left) {
                 let entry: Entry = get_json(DOING, item, "entry")?;
                 // Entries are numbered in their order, give or take a clock.
                 if entry.at >= before {
                     break;
                 }
-                let sk = get(item, "sk").unwrap_or_default();
-                self.delete(DOING, &part, sk).await?;
+                let (Some(pk), Some(sk)) = (get(item, "pk"), get(item, "sk")) else { continue };
+                self.delete(DOING, pk, sk).await?;
                 left -= 1;
             }
         }

@@ -6,7 +6,7 @@
 //! | a delivery | `delivery#SOURCE#ID` | `head` | `delivery#SHARD`, when it came |
 //! | its body, in parts | the same | `body#TOKEN#N` | the first one: `body#SHARD`, when it came |
 //! | a delivery whose keys are not all marked yet | `pending` | the delivery's `pk` | |
-//! | an entry of the journal | `journal#SHARD` | its number | `journal#KEY`, its number |
+//! | an entry of the journal | `journal#KEY` | its number | `journal#SHARD`, its number |
 //! | an intent without a result | `intent` | its number | |
 //! | a hold | `hold` | its digest | `hold#KEY`, its digest |
 //! | an instance's window | `window` | the instance | |

@@ -5,9 +5,9 @@ use std::collections::HashSet;
 
 use beadle_engine::queue::{LONGEST_HOLD, oldest_share};
 use beadle_engine::{Claim, Depth, Key, Lane, Lease, Mark, Outcome, Row, StoreError, Time};
-use futures::future::try_join_all;
+use futures::future::{join_all, try_join_all};
 
-use crate::items::{Range, get, padded};
+use crate::items::{Item, Range, get, padded};
 use crate::rows::{due, of, parked};
 use crate::{DynamoStore, SHARDS};
 
@@ -44,21 +44,25 @@ impl DynamoStore {
         Ok(())
     }
 
-    /// Rows of the index that are due until `until`, in the order of their times: some of each shard.
+    /// Rows of the index that are due until `until`, in the order of their times: of each shard as many as are wanted, or all.
     async fn due_rows(
         &self,
         doing: &'static str,
         lane: Lane,
         until: Option<Time>,
-        some: usize,
+        some: Option<usize>,
+        is_wanted: &(dyn Fn(&Item) -> bool + Send + Sync),
     ) -> Result<Vec<Row>, StoreError> {
-        let range = Range { until: until.map(|until| padded(until.0)), ..Range::default() };
-        let range = &range;
+        let until = until.map(|until| padded(until.0));
+        let range = &Range { until, page: some, ..Range::default() };
         let shards = (0..SHARDS).map(|shard| async move {
-            self.query(doing, (true, &due(lane, shard)), range, |items| items.len() >= some).await
+            let enough = |items: &[Item]| {
+                some.is_some_and(|some| items.iter().filter(|item| is_wanted(item)).count() >= some)
+            };
+            self.query(doing, (true, &due(lane, shard)), range, enough).await
         });
         let mut rows = Vec::new();
-        for item in try_join_all(shards).await?.iter().flatten() {
+        for item in try_join_all(shards).await?.iter().flatten().filter(|item| is_wanted(item)) {
             rows.push(of(doing, item)?);
         }
         Ok(rows)
@@ -68,14 +72,16 @@ impl DynamoStore {
         const DOING: &str = "claiming keys";
         let pauses = self.pauses_at(now).await?;
         let paused: HashSet<&str> = pauses.iter().map(|pause| pause.scope.as_str()).collect();
+        // What is paused takes nobody's place, however much of it there is.
+        let is_free = |item: &Item| {
+            let key: Option<Key> = get(item, "pk").and_then(|pk| pk.strip_prefix("row#")?.parse().ok());
+            key.is_none_or(|key| !paused.contains(key.as_str()) && !paused.contains(key.instance()))
+        };
         let mut found: Vec<Row> = Vec::new();
         for lane in Lane::ALL {
-            // More than are wanted: some may be paused, or be somebody else's by now.
-            let rows = self.due_rows(DOING, lane, Some(now), limit.saturating_mul(2).max(8)).await?;
-            found
-                .extend(rows.into_iter().filter(|row| {
-                    !paused.contains(row.key.as_str()) && !paused.contains(row.key.instance())
-                }));
+            // More than are wanted: some may be somebody else's by now.
+            let some = limit.saturating_mul(2).max(8);
+            found.extend(self.due_rows(DOING, lane, Some(now), Some(some), &is_free).await?);
         }
         let mut wanted: Vec<Row> = Vec::with_capacity(limit);
         found.sort_by_key(|row| row.first_dirty);
@@ -88,12 +94,22 @@ impl DynamoStore {
         }
         wanted.sort_by(in_order);
         let timing = self.settings.timing;
-        let mut claims = Vec::with_capacity(wanted.len());
-        for row in wanted {
-            // What the index shows may be old: it is read again, and claimed where it is due all the same.
-            claims.extend(self.change(DOING, &row.key, |row| row.claim(now, &timing)).await?);
+        // What the index shows may be old: it is read again, and claimed where it is due all the same.
+        let (mut claims, mut failure) = (Vec::with_capacity(wanted.len()), None);
+        for part in wanted.chunks(AT_ONCE) {
+            let claimed = part.iter().map(|row| self.change(DOING, &row.key, |row| row.claim(now, &timing)));
+            for claim in join_all(claimed).await {
+                match claim {
+                    Ok(claim) => claims.extend(claim),
+                    Err(error) => failure = Some(error),
+                }
+            }
         }
-        Ok(claims)
+        match failure {
+            // What was claimed is worked on, whatever became of the others.
+            Some(error) if claims.is_empty() => Err(error),
+            _ => Ok(claims),
+        }
     }
 
     pub(crate) async fn claim_one(&self, key: &Key, now: Time) -> Result<Option<Claim>, StoreError> {
@@ -127,7 +143,7 @@ impl DynamoStore {
 
     pub(crate) async fn first_due(&self) -> Result<Option<Time>, StoreError> {
         const DOING: &str = "looking for due keys";
-        let range = &Range::default();
+        let range = &Range { page: Some(1), ..Range::default() };
         let parts = Lane::ALL.iter().flat_map(|lane| (0..SHARDS).map(|shard| due(*lane, shard)));
         let firsts = parts.map(|part| async move { self.first(DOING, &part, range).await });
         let firsts = try_join_all(firsts).await?;
@@ -149,7 +165,7 @@ impl DynamoStore {
     pub(crate) async fn all_rows(&self, doing: &'static str) -> Result<Vec<Row>, StoreError> {
         let mut rows = Vec::new();
         for lane in Lane::ALL {
-            rows.extend(self.due_rows(doing, lane, None, usize::MAX).await?);
+            rows.extend(self.due_rows(doing, lane, None, None, &|_| true).await?);
         }
         for shard in 0..SHARDS {
             for item in self.query(doing, (true, &parked(shard)), &Range::default(), |_| false).await? {

@@ -24,8 +24,8 @@ struct Shared {
     to: String,
     odds: Odds,
     random: Mutex<StdRng>,
-    /// What the index said to a query before.
-    said: Mutex<HashMap<Bytes, Bytes>>,
+    /// What the index said of a part of it before.
+    said: Mutex<HashMap<String, Bytes>>,
     http: reqwest::Client,
     /// So many requests are let through, and no other.
     left: AtomicU64,
@@ -109,10 +109,11 @@ async fn forward(State(shared): State<Arc<Shared>>, request: axum::extract::Requ
     if operation == "PutItem" && shared.happens("conflict", shared.odds.conflict) {
         return refused(400, "TransactionConflictException", "");
     }
-    let by_index = operation == "Query" && String::from_utf8_lossy(&body).contains("\"IndexName\"");
-    if by_index && shared.happens("stale", shared.odds.stale) {
-        let said = shared.said.lock().unwrap().get(&body).cloned();
-        if let Some(said) = said {
+    let query: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
+    let part = query["IndexName"].as_str().and(query["ExpressionAttributeValues"][":p"]["S"].as_str());
+    if let Some(part) = part {
+        let said = shared.said.lock().unwrap().get(part).cloned();
+        if let Some(said) = said.filter(|_| shared.happens("stale", shared.odds.stale)) {
             return ([("content-type", "application/x-amz-json-1.0")], said).into_response();
         }
     }
@@ -123,8 +124,8 @@ async fn forward(State(shared): State<Arc<Shared>>, request: axum::extract::Requ
     }
     let answer = sent.send().await.unwrap();
     let (status, answered) = (answer.status(), answer.bytes().await.unwrap());
-    if by_index {
-        shared.said.lock().unwrap().insert(body, answered.clone());
+    if let Some(part) = part {
+        shared.said.lock().unwrap().insert(part.to_owned(), answered.clone());
     }
     if operation != "Query" && operation != "GetItem" && shared.happens("lost", shared.odds.lost) {
         return refused(500, "InternalServerError", "");

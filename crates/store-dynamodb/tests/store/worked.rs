@@ -61,7 +61,7 @@ async fn every_last_mark_is_followed_by_a_run_and_no_key_is_worked_on_twice_at_o
     let settings = Settings {
         timing: Timing {
             debounce: Duration::from_millis(1),
-            lease: Duration::from_secs(10),
+            lease: Duration::from_secs(20),
             ..Timing::default()
         },
         ..Settings::default()

@@ -199,16 +199,21 @@ impl DynamoStore {
             return get_json(doing, head, "marks");
         }
         let range = format!("marks#{}#", get(head, "token").unwrap_or_default());
-        let all = self.parts(doing, pk, range).await?;
+        let (all, _) = self.parts(doing, pk, range).await?;
         serde_json::from_slice(&all).map_err(|error| corrupt(doing, &error))
     }
 
-    /// What is in parts, put together.
-    async fn parts(&self, doing: &'static str, pk: &str, prefix: String) -> Result<Vec<u8>, StoreError> {
+    /// What is in parts, put together, and in how many.
+    async fn parts(
+        &self,
+        doing: &'static str,
+        pk: &str,
+        prefix: String,
+    ) -> Result<(Vec<u8>, usize), StoreError> {
         let range = Range { prefix: Some(prefix), ..Range::default() };
         let items = self.query(doing, (false, pk), &range, |_| false).await?;
         let parts = items.iter().filter_map(|item| item.get("bytes")?.as_b().ok());
-        Ok(parts.flat_map(|part| part.as_ref().iter().copied()).collect())
+        Ok((parts.flat_map(|part| part.as_ref().iter().copied()).collect(), items.len()))
     }
 
     /// `Some`: there is one of this id.
@@ -287,13 +292,11 @@ impl DynamoStore {
         let pk = name(source, id);
         let Some(head) = self.read(DOING, &pk, "head").await? else { return Ok(None) };
         let token = get(&head, "token").unwrap_or_default();
-        let range = Range { prefix: Some(format!("body#{token}#")), ..Range::default() };
-        let items = self.query(DOING, (false, &pk), &range, |_| false).await?;
+        let (packed, count) = self.parts(DOING, &pk, format!("body#{token}#")).await?;
         // Some of it may be gone already: it is kept whole, or not.
-        if items.is_empty() || Some(items.len()) != get_number(&head, "parts") {
+        if count == 0 || Some(count) != get_number(&head, "parts") {
             return Ok(None);
         }
-        let packed = self.parts(DOING, &pk, format!("body#{token}#")).await?;
         let body = zstd::bulk::decompress(&packed, LARGEST).map_err(|error| corrupt(DOING, &error))?;
         Ok(Some(body))
     }

@@ -105,7 +105,7 @@ pub(crate) fn json<T: serde::Serialize>(
 pub(crate) struct Range {
     /// After this one.
     pub(crate) after: Option<String>,
-    /// At most this one.
+    /// At most this one, where `after` is not said.
     pub(crate) until: Option<String>,
     /// Whose name begins so.
     pub(crate) prefix: Option<String>,
@@ -153,13 +153,7 @@ impl DynamoStore {
                 condition += " AND begins_with(#s, :x)";
                 values.insert(":x".into(), text(prefix));
             }
-            (None, Some(after), Some(until)) => {
-                condition += " AND #s BETWEEN :x AND :y";
-                // Nothing is between a text and itself with the smallest letter behind it.
-                values.insert(":x".into(), text(format!("{after}\u{1}")));
-                values.insert(":y".into(), text(until));
-            }
-            (None, Some(after), None) => {
+            (None, Some(after), _) => {
                 condition += " AND #s > :x";
                 values.insert(":x".into(), text(after));
             }

@@ -153,6 +153,16 @@ impl TeamReader {
         read <= now && now.since(read) <= believed
     }
 
+    /// Forgets whose account is whose, if that is known from longer ago. Whether it is still known.
+    fn believe(&self, believed: Duration) -> bool {
+        let mut seen = lock(&self.seen);
+        let is_known = seen.people.as_ref().is_some_and(|(read, _)| self.is_fresh(*read, believed));
+        if !is_known {
+            seen.people = None;
+        }
+        is_known
+    }
+
     async fn teams_anew(&self) -> Result<HashMap<u64, Team>, Failure> {
         let now = self.now();
         let teams = self.github.all_teams().await?;
@@ -370,8 +380,9 @@ impl TargetReader for TeamReader {
     }
 
     async fn look(&self) -> Result<usize, Failure> {
-        lock(&self.seen).people = None;
-        Ok(self.teams_anew().await?.len())
+        // What a probe read a moment ago is not read again.
+        self.believe(SURE);
+        Ok(self.teams(SURE).await?.len())
     }
 
     async fn members(&self, id: &str) -> Result<Option<Vec<Account>>, Failure> {
@@ -414,11 +425,9 @@ impl TargetReader for TeamReader {
     }
 
     async fn told_apart_anew(&self, believed: Duration) -> Result<bool, Failure> {
-        let read = lock(&self.seen).people.as_ref().map(|(read, _)| *read);
-        if read.is_some_and(|read| self.is_fresh(read, believed)) {
+        if self.believe(believed) {
             return Ok(false);
         }
-        lock(&self.seen).people = None;
         self.people().await.map(|_| true)
     }
 

@@ -167,6 +167,15 @@ async fn whoever_has_no_account_is_said_and_costs_nobody_their_place() {
     let plan = world.beadle(&["plan", "--group", "AWS_Ops"]).await;
     assert!(plan.out.contains("no member of acme is known to be p6@acme.example (saml)"), "{}", plan.out);
     assert!(plan.out.contains("octo4") && !plan.out.contains("octo5"), "{}", plan.out);
+    // Who is in the organisation is read once, whoever needs to know it.
+    let asks = |what: &str| {
+        let calls = world.github().calls();
+        calls
+            .iter()
+            .filter(|call| call["request"]["query"].as_str().is_some_and(|query| query.contains(what)))
+            .count()
+    };
+    assert_eq!((asks("membersWithRole"), asks("externalIdentities")), (1, 1));
     let _serving = world.serve().await;
     world.until_team("ops", &hold([0, 1, 2, 3, 5])).await;
     // The account of the one who was missing turns out to be octo5.

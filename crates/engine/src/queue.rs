@@ -204,6 +204,15 @@ impl Row {
         Some(self.run_at.max(held).max(leased))
     }
 
+    /// When somebody who waits for messages has to be told of it, after it was like `before`: it can be claimed earlier than
+    /// that, or in a more urgent lane. `None`: there is nothing to tell; while it is worked on, its end will.
+    pub fn wakes(&self, before: &Self, now: Time) -> Option<Time> {
+        let at = self.due_at()?;
+        let is_leased = self.lease_until.is_some_and(|until| until > now);
+        let is_news = before.due_at().is_none_or(|was| at < was) || self.lane < before.lane;
+        (is_news && !is_leased).then_some(at)
+    }
+
     /// Its place among the keys that are due: smaller goes first. Lanes go strictly before each other; so that no key
     /// starves, a store gives a share of every claim to whoever waited longest ([`oldest_share`]).
     pub fn rank(&self) -> i64 {
@@ -367,6 +376,36 @@ mod tests {
 
     fn mark(lane: Lane) -> Mark {
         Mark::new(Key::new("repository", "acme", 1), lane)
+    }
+
+    /// When there is something to tell after `change`.
+    fn told(row: &mut Row, now: Time, change: impl FnOnce(&mut Row)) -> Option<Time> {
+        let before = row.clone();
+        change(row);
+        row.wakes(&before, now)
+    }
+
+    #[test]
+    fn what_can_be_claimed_earlier_or_more_urgently_is_told() {
+        let mut row = row();
+        let told_of =
+            |row: &mut Row, lane, at| told(row, Time(at), |row| row.mark(&mark(lane), Time(at), &T));
+        assert_eq!(told_of(&mut row, Lane::Sweep, 1000), Some(Time(1000)));
+        assert_eq!(told_of(&mut row, Lane::Sweep, 2000), None, "it waits already");
+        assert_eq!(told_of(&mut row, Lane::Event, 3000), Some(Time(3100)), "it is more urgent now");
+        assert_eq!(told_of(&mut row, Lane::Event, 3050), None, "it waits a little longer");
+        let mut claim = None;
+        assert_eq!(told(&mut row, Time(4000), |row| claim = row.claim(Time(4000), &T)), None);
+        let lease = claim.expect("it was due").lease;
+        assert_eq!(told_of(&mut row, Lane::Event, 5000), None, "the run's end will tell");
+        let done = |row: &mut Row| assert!(row.finish(&lease, Outcome::Done, Time(6000), &T));
+        assert_eq!(told(&mut row, Time(6000), done), Some(Time(5100)), "it was marked meanwhile");
+        let lease = row.claim(Time(7000), &T).expect("it is due").lease;
+        let retry = |row: &mut Row| assert!(row.finish(&lease, Outcome::Retry("x".into()), Time(8000), &T));
+        assert!(told(&mut row, Time(8000), retry).is_some_and(|at| at > Time(8000)), "after its backoff");
+        let lease = row.claim(Time(20_000), &T).expect("it is due").lease;
+        let done = |row: &mut Row| assert!(row.finish(&lease, Outcome::Done, Time(20_001), &T));
+        assert_eq!(told(&mut row, Time(20_001), done), None, "nothing is left to do");
     }
 
     #[test]

@@ -117,6 +117,8 @@ pub trait Store: Send + Sync + 'static {
     async fn claim(&self, limit: usize, now: Time) -> Result<Vec<Claim>, StoreError>;
     /// Makes one key due for an operator and claims it at once; `None` while somebody else works on it.
     async fn claim_key(&self, key: &Key, now: Time) -> Result<Option<Claim>, StoreError>;
+    /// Claims those of these keys that are due, and no other. Paused keys stay.
+    async fn claim_named(&self, keys: &[Key], now: Time) -> Result<Vec<Claim>, StoreError>;
     /// Renews a lease; `None` when somebody else has the key.
     async fn renew(&self, lease: &Lease, now: Time) -> Result<Option<Time>, StoreError>;
     /// Ends a run; `false` when somebody else has the key.

@@ -78,6 +78,7 @@ pub async fn suite(open: impl AsyncFn() -> Shared) {
     a_mark_during_a_run_causes_one_more(open().await).await;
     a_lost_lease_changes_nothing(open().await).await;
     an_operators_claim_waits_for_nobody_and_takes_from_nobody(open().await).await;
+    a_named_key_is_claimed_when_it_is_due(open().await).await;
     a_pause_holds_back_and_keeps(open().await).await;
     the_window_lets_through_its_limit_and_holds_the_rest(open().await).await;
     an_approval_passes_once_and_a_generation_forgets(open().await).await;
@@ -166,6 +167,22 @@ async fn an_operators_claim_waits_for_nobody_and_takes_from_nobody(store: Shared
     assert_eq!(store.claim_key(&key(1), Time(1)).await.unwrap(), None);
     assert!(store.finish(&claim.lease, Outcome::Done, Time(2)).await.unwrap());
     assert_eq!(store.next_due().await.unwrap(), None, "the refused claim left no mark");
+}
+
+async fn a_named_key_is_claimed_when_it_is_due(store: Shared) {
+    store.mark((0..4).map(|n| Mark::new(key(n), Lane::Sweep)).collect(), LATER).await.unwrap();
+    store.pause(key(3).as_str(), LATER + Duration::from_secs(60)).await.unwrap();
+    let named = [key(1), key(2), key(3), key(9)];
+    assert!(store.claim_named(&named, Time(0)).await.unwrap().is_empty(), "nothing is due yet");
+    let claims = store.claim_named(&named, LATER).await.unwrap();
+    let mut claimed: Vec<Key> = claims.iter().map(|claim| claim.lease.key.clone()).collect();
+    claimed.sort();
+    assert_eq!(claimed, [key(1), key(2)], "neither a paused key nor one that nobody marked");
+    assert!(store.claim_named(&named, LATER).await.unwrap().is_empty(), "they are being worked on");
+    assert!(store.finish(&claims[0].lease, Outcome::Done, LATER).await.unwrap());
+    let again = store.claim_named(std::slice::from_ref(&claims[0].lease.key), LATER).await.unwrap();
+    assert!(again.is_empty(), "what was worked off is not due");
+    assert_eq!(store.claim(9, LATER).await.unwrap().len(), 1, "the others are as they were");
 }
 
 async fn a_pause_holds_back_and_keeps(store: Shared) {

@@ -30,11 +30,15 @@ mod queue;
 mod rows;
 mod store;
 mod table;
+mod wake;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
 use beadle_engine::Timing;
+
+pub use wake::{Due, Wake};
 
 /// Into so many parts what would be one hot partition of the index is divided.
 const SHARDS: u64 = 4;
@@ -65,11 +69,18 @@ pub struct DynamoStore {
     client: Client,
     table: String,
     settings: Settings,
+    wake: Option<Arc<dyn Wake>>,
 }
 
 impl DynamoStore {
     /// A store in this table. Nothing is asked of it yet.
     pub fn new(client: Client, table: &str, settings: Settings) -> Self {
-        Self { client, table: table.to_owned(), settings }
+        Self { client, table: table.to_owned(), settings, wake: None }
+    }
+
+    /// The same store, which tells `wake` of what can be claimed.
+    #[must_use]
+    pub fn telling(self, wake: Arc<dyn Wake>) -> Self {
+        Self { wake: Some(wake), ..self }
     }
 }

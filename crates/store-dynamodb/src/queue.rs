@@ -9,6 +9,7 @@ use futures::future::{join_all, try_join_all};
 
 use crate::items::{Item, Range, get, padded};
 use crate::rows::{due, of, parked};
+use crate::wake::Due;
 use crate::{DynamoStore, SHARDS};
 
 /// Keys marked at once.
@@ -17,6 +18,10 @@ const AT_ONCE: usize = 16;
 /// As keys go; those that came at the same moment by their names.
 fn in_order(one: &Row, other: &Row) -> Ordering {
     (one.rank(), &one.key).cmp(&(other.rank(), &other.key))
+}
+
+fn is_paused(key: &Key, paused: &HashSet<String>) -> bool {
+    paused.contains(key.as_str()) || paused.contains(key.instance())
 }
 
 impl DynamoStore {
@@ -37,9 +42,12 @@ impl DynamoStore {
         let timing = self.settings.timing;
         for part in by_key.chunks(AT_ONCE) {
             let marked = part.iter().map(|(key, its)| {
-                self.change(doing, key, move |row| its.iter().for_each(|mark| row.mark(mark, now, &timing)))
+                let mark = move |row: &mut Row| its.iter().for_each(|mark| row.mark(mark, now, &timing));
+                self.change_from(doing, key, mark)
             });
-            try_join_all(marked).await?;
+            let marked = try_join_all(marked).await?;
+            let due = marked.iter().filter_map(|(_, [before, row])| Due::between(before, row, now));
+            self.tell(due.collect(), now).await;
         }
         Ok(())
     }
@@ -70,12 +78,11 @@ impl DynamoStore {
 
     pub(crate) async fn claim_due(&self, limit: usize, now: Time) -> Result<Vec<Claim>, StoreError> {
         const DOING: &str = "claiming keys";
-        let pauses = self.pauses_at(now).await?;
-        let paused: HashSet<&str> = pauses.iter().map(|pause| pause.scope.as_str()).collect();
+        let paused = self.paused(now).await?;
         // What is paused takes nobody's place, however much of it there is.
         let is_free = |item: &Item| {
             let key: Option<Key> = get(item, "pk").and_then(|pk| pk.strip_prefix("row#")?.parse().ok());
-            key.is_none_or(|key| !paused.contains(key.as_str()) && !paused.contains(key.instance()))
+            key.is_none_or(|key| !is_paused(&key, &paused))
         };
         let mut found: Vec<Row> = Vec::new();
         for lane in Lane::ALL {
@@ -93,11 +100,31 @@ impl DynamoStore {
             }
         }
         wanted.sort_by(in_order);
-        let timing = self.settings.timing;
         // What the index shows may be old: it is read again, and claimed where it is due all the same.
-        let (mut claims, mut failure) = (Vec::with_capacity(wanted.len()), None);
-        for part in wanted.chunks(AT_ONCE) {
-            let claimed = part.iter().map(|row| self.change(DOING, &row.key, |row| row.claim(now, &timing)));
+        let wanted: Vec<&Key> = wanted.iter().map(|row| &row.key).collect();
+        self.claim_all(DOING, &wanted, now).await
+    }
+
+    pub(crate) async fn claim_those(&self, keys: &[Key], now: Time) -> Result<Vec<Claim>, StoreError> {
+        let paused = self.paused(now).await?;
+        let free: Vec<&Key> = keys.iter().filter(|key| !is_paused(key, &paused)).collect();
+        self.claim_all("claiming keys by name", &free, now).await
+    }
+
+    async fn paused(&self, now: Time) -> Result<HashSet<String>, StoreError> {
+        Ok(self.pauses_at(now).await?.into_iter().map(|pause| pause.scope).collect())
+    }
+
+    async fn claim_all(
+        &self,
+        doing: &'static str,
+        keys: &[&Key],
+        now: Time,
+    ) -> Result<Vec<Claim>, StoreError> {
+        let timing = self.settings.timing;
+        let (mut claims, mut failure) = (Vec::with_capacity(keys.len()), None);
+        for part in keys.chunks(AT_ONCE) {
+            let claimed = part.iter().map(|key| self.change(doing, key, |row| row.claim(now, &timing)));
             for claim in join_all(claimed).await {
                 match claim {
                     Ok(claim) => claims.extend(claim),
@@ -138,7 +165,10 @@ impl DynamoStore {
         now: Time,
     ) -> Result<bool, StoreError> {
         let timing = self.settings.timing;
-        self.change("ending a run", &lease.key, |row| row.finish(lease, outcome.clone(), now, &timing)).await
+        let finish = |row: &mut Row| row.finish(lease, outcome.clone(), now, &timing);
+        let (finished, [before, row]) = self.change_from("ending a run", &lease.key, finish).await?;
+        self.tell(Due::between(&before, &row, now).into_iter().collect(), now).await;
+        Ok(finished)
     }
 
     pub(crate) async fn first_due(&self) -> Result<Option<Time>, StoreError> {

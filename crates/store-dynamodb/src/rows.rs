@@ -51,23 +51,31 @@ impl DynamoStore {
         }
     }
 
-    /// Changes a row, again and again until nobody came between. What `change` gives is given where it left the row as it
-    /// was, or where the row was written.
+    /// Changes a row, and tells nobody.
     pub(crate) async fn change<T>(
         &self,
         doing: &'static str,
         key: &Key,
         change: impl Fn(&mut Row) -> T,
     ) -> Result<T, StoreError> {
+        Ok(self.change_from(doing, key, change).await?.0)
+    }
+
+    /// Changes a row, again and again until nobody came between. What `change` gives is given where it left the row as it
+    /// was, or where the row was written; with how the row was and is.
+    pub(crate) async fn change_from<T>(
+        &self,
+        doing: &'static str,
+        key: &Key,
+        change: impl Fn(&mut Row) -> T,
+    ) -> Result<(T, [Row; 2]), StoreError> {
         for attempt in 0..TRIES {
             let (found, version) = self.load(doing, key).await?;
-            let mut row = found.clone().unwrap_or_else(|| Row::new(key.clone()));
+            let before = found.unwrap_or_else(|| Row::new(key.clone()));
+            let mut row = before.clone();
             let result = change(&mut row);
-            if found.as_ref() == Some(&row) || (found.is_none() && row == Row::new(key.clone())) {
-                return Ok(result);
-            }
-            if self.write(doing, &row, version).await? {
-                return Ok(result);
+            if row == before || self.write(doing, &row, version).await? {
+                return Ok((result, [before, row]));
             }
             pause(attempt).await;
         }

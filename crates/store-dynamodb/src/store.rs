@@ -26,6 +26,10 @@ impl Store for DynamoStore {
         self.claim_one(key, now).await
     }
 
+    async fn claim_named(&self, keys: &[Key], now: Time) -> Result<Vec<Claim>, StoreError> {
+        self.claim_those(keys, now).await
+    }
+
     async fn renew(&self, lease: &Lease, now: Time) -> Result<Option<Time>, StoreError> {
         self.renew_lease(lease, now).await
     }

@@ -112,6 +112,30 @@ pub(crate) fn claim_key(
     Ok(claim)
 }
 
+/// Those of the keys that are due and not paused.
+pub(crate) fn claim_named(
+    connection: &Connection,
+    keys: &[Key],
+    now: Time,
+    timing: &Timing,
+) -> rusqlite::Result<Vec<Claim>> {
+    let paused = "SELECT EXISTS (SELECT 1 FROM pause WHERE until > ?1 AND scope IN (?2, ?3))";
+    let mut claims = Vec::new();
+    for key in keys {
+        let scopes = params![now.0, key.as_str(), key.instance()];
+        if connection.prepare_cached(paused)?.query_row(scopes, |row| row.get(0))? {
+            continue;
+        }
+        let Some(mut row) = load(connection, key)? else { continue };
+        let before = row.clone();
+        claims.extend(row.claim(now, timing));
+        if row != before {
+            save(connection, &row)?;
+        }
+    }
+    Ok(claims)
+}
+
 pub(crate) fn renew(
     connection: &Connection,
     lease: &Lease,

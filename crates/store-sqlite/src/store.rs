@@ -57,6 +57,15 @@ impl Store for SqliteStore {
             .await
     }
 
+    async fn claim_named(&self, keys: &[Key], now: Time) -> Result<Vec<Claim>, StoreError> {
+        let (keys, timing) = (keys.to_vec(), self.timing);
+        self.writer
+            .write("claiming keys by name", move |connection| {
+                queue::claim_named(connection, &keys, now, &timing)
+            })
+            .await
+    }
+
     async fn renew(&self, lease: &Lease, now: Time) -> Result<Option<Time>, StoreError> {
         let (lease, timing) = (lease.clone(), self.timing);
         self.writer

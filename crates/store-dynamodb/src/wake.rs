@@ -1,0 +1,66 @@
+//! Who sleeps until a message comes is told of keys that can be claimed earlier than before, or more urgently.
+//!
+//! The row is the truth and a message only wakes: one that is lost is made up for by [`DynamoStore::waiting`].
+
+use async_trait::async_trait;
+use beadle_engine::{Key, Lane, Row, StoreError, Time};
+use futures::future::try_join_all;
+
+use crate::items::{Range, padded};
+use crate::rows::{due, of};
+use crate::{DynamoStore, SHARDS};
+
+/// A key that can be claimed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Due {
+    /// The key.
+    pub key: Key,
+    /// How urgent it is.
+    pub lane: Lane,
+    /// From when on.
+    pub at: Time,
+}
+
+impl Due {
+    /// What there is to tell of a row that was like `before`.
+    pub(crate) fn between(before: &Row, row: &Row, now: Time) -> Option<Self> {
+        let at = row.wakes(before, now)?;
+        Some(Self { key: row.key.clone(), lane: row.lane, at })
+    }
+}
+
+/// Tells those who sleep.
+#[async_trait]
+pub trait Wake: Send + Sync + 'static {
+    /// These can be claimed. It fails for nobody: what was not told is found by whoever looks for what waits.
+    async fn wake(&self, due: Vec<Due>, now: Time);
+}
+
+impl DynamoStore {
+    pub(crate) async fn tell(&self, due: Vec<Due>, now: Time) {
+        if let (Some(wake), false) = (&self.wake, due.is_empty()) {
+            wake.wake(due, now).await;
+        }
+    }
+
+    /// Keys that could be claimed at `until`, of each lane those that waited longest, at most `limit` of a lane.
+    pub async fn waiting(&self, until: Time, limit: usize) -> Result<Vec<Due>, StoreError> {
+        const DOING: &str = "looking for keys that wait";
+        let mut waiting = Vec::new();
+        for lane in Lane::ALL {
+            let range = &Range { until: Some(padded(until.0)), page: Some(limit), ..Range::default() };
+            let shards = (0..SHARDS).map(|shard| async move {
+                self.query(DOING, (true, &due(lane, shard)), range, |items| items.len() >= limit).await
+            });
+            let mut of_lane = Vec::new();
+            for item in try_join_all(shards).await?.iter().flatten() {
+                let row = of(DOING, item)?;
+                of_lane.extend(row.due_at().map(|at| Due { key: row.key, lane, at }));
+            }
+            of_lane.sort_by_key(|due| due.at);
+            of_lane.truncate(limit);
+            waiting.append(&mut of_lane);
+        }
+        Ok(waiting)
+    }
+}

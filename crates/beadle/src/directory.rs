@@ -262,10 +262,10 @@ fn open_okta(config: &Config, file: &config::Okta, clock: &Clock, patient: bool)
     let what = format!("the credential of {}", file.name);
     let credential = match (&file.app, &file.token) {
         (Some(app), _) => {
-            let key = config.secret(&app.key, &what)?;
+            let key = config.signing_key(&app.key, &what)?;
             let mut scopes = SCOPES.map(str::to_owned).to_vec();
             scopes.extend((!file.push_apps.is_empty()).then(|| PUSH_SCOPE.to_owned()));
-            Credential::app(&app.client_id, app.key_id.clone(), &key, scopes).context(what)?
+            Credential::App { client: app.client_id.clone(), key_id: app.key_id.clone(), key, scopes }
         }
         (None, Some(token)) => Credential::Token(config.secret(token, &what)?),
         (None, None) => bail!("{what}: none is configured"),
@@ -362,8 +362,8 @@ pub(crate) fn senders(config: &Config) -> anyhow::Result<Vec<Sender>> {
     for file in &config.file.okta {
         let what = format!("the hook's secret of {}", file.name);
         let proof = |header: &str, references: &[String]| -> anyhow::Result<Proof> {
-            let values = references.iter().map(|reference| config.secret(reference, &what));
-            Ok(Proof { header: header.to_lowercase(), values: values.collect::<anyhow::Result<_>>()? })
+            let values = config.valid_secrets(references, &what)?;
+            Ok(Proof { header: header.to_lowercase(), values })
         };
         let mut proofs = Vec::new();
         // Without the first there is none, whatever else is sent.

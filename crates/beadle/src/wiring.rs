@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
-use anyhow::Context as _;
 use async_trait::async_trait;
 use beadle_engine::worker::{Reconcile, Run};
 use beadle_engine::{Budgets, Class, Clock, Failure, Reconciler, Report, Store, Timing, WritePace};
@@ -56,8 +55,8 @@ impl Ways {
         let what = format!("the credential of {}", file.name);
         let credential = match (&file.app, &file.token) {
             (Some(app), _) => {
-                let key = config.secret(&app.key, &what)?;
-                Credential::app(app.id, &key, app.installation).context(what)?
+                let key = config.signing_key(&app.key, &what)?;
+                Credential::App { id: app.id, key, installation: app.installation }
             }
             (None, Some(token)) => Credential::Token(config.secret(token, &what)?),
             (None, None) => anyhow::bail!("{what}: none is configured"),
@@ -253,12 +252,11 @@ pub(crate) fn senders(config: &Config, known: &HashMap<&str, Known>) -> anyhow::
     let mut senders = Vec::new();
     for org in &config.file.org {
         let what = format!("the webhook secret of {}", org.name);
-        let secrets = org.webhook_secrets.iter().map(|reference| config.secret(reference, &what));
         senders.push(Sender {
             instance: org.name.clone(),
             login: org.name.clone(),
             app_id: org.app.as_ref().map(|app| app.id),
-            secrets: secrets.collect::<anyhow::Result<_>>()?,
+            secrets: config.valid_secrets(&org.webhook_secrets, &what)?,
             known: known.get(org.name.as_str()).cloned().unwrap_or_default(),
             dispatches: dispatched(org),
             keeps_teams: config.teams_of(&org.name).next().is_some(),

@@ -189,12 +189,12 @@ impl Api {
 
     /// A call in the App's own name.
     pub(crate) async fn get_as_app(&self, path: &str) -> Result<Answer, TransportError> {
-        self.client.send(&self.auth.as_app(Method::GET, path.to_owned(), None)?).await
+        self.client.send(&self.auth.as_app(Method::GET, path.to_owned(), None).await?).await
     }
 
     /// A write in the App's own name.
     pub(crate) async fn post_as_app(&self, path: &str) -> Result<Answer, TransportError> {
-        self.client.send(&self.auth.as_app(Method::POST, path.to_owned(), None)?).await
+        self.client.send(&self.auth.as_app(Method::POST, path.to_owned(), None).await?).await
     }
 
     pub(crate) async fn write(

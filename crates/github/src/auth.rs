@@ -5,8 +5,8 @@
 use std::time::Duration;
 
 use beadle_engine::{Clock, Resource, Time};
+use beadle_secrets::{Algorithm, Header, SigningKey};
 use beadle_transport::{Client, Method, Request, TransportError};
-use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::json;
@@ -19,14 +19,6 @@ const BACK: i64 = 60;
 /// GitHub takes JWTs of at most ten minutes.
 const LIFE: i64 = 540;
 
-/// Why a credential cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum CredentialError {
-    /// The private key is not one.
-    #[error("the App's private key is not an RSA key in PEM form: {0}")]
-    Key(String),
-}
-
 /// How to prove who we are.
 pub enum Credential {
     /// A personal or fine-grained token.
@@ -36,19 +28,10 @@ pub enum Credential {
         /// Its id.
         id: u64,
         /// Its private key.
-        key: EncodingKey,
+        key: SigningKey,
         /// The installation, where it is given; else it is looked up by the organisation's name.
         installation: Option<u64>,
     },
-}
-
-impl Credential {
-    /// An App from its private key in PEM form.
-    pub fn app(id: u64, pem: &SecretString, installation: Option<u64>) -> Result<Self, CredentialError> {
-        let key = EncodingKey::from_rsa_pem(pem.expose_secret().as_bytes());
-        let key = key.map_err(|error| CredentialError::Key(error.to_string()))?;
-        Ok(Self::App { id, key, installation })
-    }
 }
 
 struct Token {
@@ -140,7 +123,7 @@ impl Auth {
 
     async fn mint(&self, client: &Client, installation: u64) -> Result<Minted, TransportError> {
         let path = format!("app/installations/{installation}/access_tokens");
-        let request = self.as_app(Method::POST, path, Some(&json!({})))?;
+        let request = self.as_app(Method::POST, path, Some(&json!({}))).await?;
         client.send(&request).await?.json()
     }
 
@@ -149,7 +132,8 @@ impl Auth {
         if let Some(id) = *known {
             return Ok(id);
         }
-        let request = self.as_app(Method::GET, format!("orgs/{}/installation", self.organisation), None)?;
+        let path = format!("orgs/{}/installation", self.organisation);
+        let request = self.as_app(Method::GET, path, None).await?;
         let found = client.send(&request).await.map_err(|error| match error {
             TransportError::Status { request, status: 404, .. } => {
                 let message = format!(
@@ -171,7 +155,7 @@ impl Auth {
     }
 
     /// A request in the App's own name.
-    pub(crate) fn as_app(
+    pub(crate) async fn as_app(
         &self,
         method: Method,
         path: String,
@@ -183,8 +167,9 @@ impl Auth {
         };
         let now = self.clock.now().seconds();
         let claims = json!({ "iat": now - BACK, "exp": now + LIFE, "iss": id.to_string() });
-        let jwt = jsonwebtoken::encode(&Header::new(Algorithm::RS256), &claims, key)
-            .map_err(|error| TransportError::Nonsense { request: path.clone(), why: error.to_string() })?;
+        let jwt = key.sign(&Header::new(Algorithm::RS256), &claims).await;
+        let jwt =
+            jwt.map_err(|error| TransportError::Nonsense { request: path.clone(), why: error.to_string() })?;
         Ok(Request {
             counted: false,
             writes: false, // asking again for a token does no harm

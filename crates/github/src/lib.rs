@@ -20,7 +20,7 @@ mod teams;
 mod write;
 
 pub use api::{Api, Endpoint, segment};
-pub use auth::{Credential, CredentialError};
+pub use auth::Credential;
 pub use beadle_transport::Method;
 pub use loader::{Bulk, Loader};
 pub use members::{Identity, Member, Team, TeamMembers};

@@ -5,8 +5,8 @@
 use std::time::Duration;
 
 use beadle_engine::{Clock, Resource, Time};
+use beadle_secrets::{Algorithm, Header, SigningKey};
 use beadle_transport::{Body, Client, Method, Request, TransportError};
-use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::json;
@@ -19,14 +19,6 @@ const LIFE: i64 = 300;
 /// Where tokens are made, below the organisation's address.
 const TOKEN: &str = "oauth2/v1/token";
 
-/// Why a credential cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum CredentialError {
-    /// The private key is not one.
-    #[error("the service app's private key is not an RSA key in PEM form: {0}")]
-    Key(String),
-}
-
 /// How to prove who we are.
 pub enum Credential {
     /// An API token (`SSWS`).
@@ -38,24 +30,10 @@ pub enum Credential {
         /// The id of its public key, where it has several.
         key_id: Option<String>,
         /// Its private key.
-        key: EncodingKey,
+        key: SigningKey,
         /// What it asks for, such as `okta.groups.read`.
         scopes: Vec<String>,
     },
-}
-
-impl Credential {
-    /// A service app from its private key in PEM form.
-    pub fn app(
-        client: &str,
-        key_id: Option<String>,
-        pem: &SecretString,
-        scopes: Vec<String>,
-    ) -> Result<Self, CredentialError> {
-        let key = EncodingKey::from_rsa_pem(pem.expose_secret().as_bytes());
-        let key = key.map_err(|error| CredentialError::Key(error.to_string()))?;
-        Ok(Self::App { client: client.to_owned(), key_id, key, scopes })
-    }
 }
 
 struct Token {
@@ -95,7 +73,7 @@ impl Auth {
         if let Some(token) = slot.as_ref().filter(|token| token.expires > self.clock.now() + MARGIN) {
             return Ok(token.authorization.clone());
         }
-        let assertion = self.assertion(id, key_id.clone(), key)?;
+        let assertion = self.assertion(id, key_id.clone(), key).await?;
         let form = form_urlencoded::Serializer::new(String::new())
             .append_pair("grant_type", "client_credentials")
             .append_pair("scope", &scopes.join(" "))
@@ -132,11 +110,11 @@ impl Auth {
         matches!(self.credential, Credential::App { .. })
     }
 
-    fn assertion(
+    async fn assertion(
         &self,
         client: &str,
         key_id: Option<String>,
-        key: &EncodingKey,
+        key: &SigningKey,
     ) -> Result<String, TransportError> {
         let now = self.clock.now().seconds();
         let claims = json!({
@@ -144,7 +122,7 @@ impl Auth {
             "iat": now, "exp": now + LIFE, "jti": format!("{:032x}", rand::random::<u128>()),
         });
         let header = Header { kid: key_id, ..Header::new(Algorithm::RS256) };
-        jsonwebtoken::encode(&header, &claims, key)
-            .map_err(|error| TransportError::Nonsense { request: TOKEN.into(), why: error.to_string() })
+        let signed = key.sign(&header, &claims).await;
+        signed.map_err(|error| TransportError::Nonsense { request: TOKEN.into(), why: error.to_string() })
     }
 }

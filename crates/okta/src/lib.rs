@@ -8,6 +8,6 @@ mod log;
 mod model;
 
 pub use api::Okta;
-pub use auth::{Credential, CredentialError};
+pub use auth::Credential;
 pub use log::{LogPage, Since};
 pub use model::{Group, Profile, Status, User};

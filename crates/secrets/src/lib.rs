@@ -1,25 +1,28 @@
-//! References to secrets (`env:NAME`, `file:PATH`), and their values. A value is never printed.
+//! References to secrets (`env:NAME`, `file:PATH`, `aws-secretsmanager:NAME#KEY`, `aws-ssm:NAME`), their values, and
+//! private keys that sign. A value is never printed.
 
-use std::fmt;
-use std::path::PathBuf;
-use std::str::FromStr;
+#[cfg(feature = "aws")]
+mod aws;
+mod keeper;
+mod reference;
+#[cfg(feature = "signing")]
+mod signing;
 
+pub use keeper::Keeper;
+pub use reference::Reference;
 pub use secrecy::{ExposeSecret, SecretString};
+#[cfg(feature = "signing")]
+pub use signing::{Algorithm, Header, SigningError, SigningKey};
 
-/// Where a secret's value is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Reference {
-    /// In an environment variable.
-    Env(String),
-    /// In a file; a line end after the value does not belong to it.
-    File(PathBuf),
-}
+use std::path::PathBuf;
 
 /// Why a secret cannot be had. No text holds a value.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
     /// It is not a reference. The text may be the secret itself, so it is not shown.
-    #[error("a secret is given by reference, `env:NAME` or `file:PATH`, never by its value")]
+    #[error(
+        "a secret is given by reference, never by its value: `env:NAME`, `file:PATH`, `aws-secretsmanager:NAME#KEY` or `aws-ssm:NAME`"
+    )]
     NotAReference,
     /// The variable is not set.
     #[error("the environment variable {0} is not set")]
@@ -35,67 +38,27 @@ pub enum SecretError {
     /// There is nothing in it.
     #[error("{0} is empty")]
     Empty(String),
-}
-
-impl FromStr for Reference {
-    type Err = SecretError;
-    fn from_str(text: &str) -> Result<Self, SecretError> {
-        match text.split_once(':') {
-            Some(("env", name)) if !name.is_empty() => Ok(Self::Env(name.to_owned())),
-            Some(("file", path)) if !path.is_empty() => Ok(Self::File(path.into())),
-            _ => Err(SecretError::NotAReference),
-        }
-    }
-}
-
-impl fmt::Display for Reference {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Env(name) => write!(f, "env:{name}"),
-            Self::File(path) => write!(f, "file:{}", path.display()),
-        }
-    }
-}
-
-impl Reference {
-    /// Reads the value now. Relative files are looked for from `base`.
-    pub fn read(&self, base: &std::path::Path) -> Result<SecretString, SecretError> {
-        let value = match self {
-            #[expect(clippy::disallowed_methods, reason = "this is where the environment's secrets are read")]
-            Self::Env(name) => std::env::var(name).map_err(|_| SecretError::Unset(name.clone()))?,
-            Self::File(path) => {
-                let path = base.join(path);
-                let text = std::fs::read_to_string(&path);
-                text.map_err(|why| SecretError::Unreadable { path: path.clone(), why })?
-            }
-        };
-        let value = value.trim_end_matches(['\r', '\n']);
-        if value.trim().is_empty() {
-            return Err(SecretError::Empty(self.to_string()));
-        }
-        Ok(SecretString::from(value))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_value_in_place_of_a_reference_is_not_echoed() {
-        let error = "ghp_something".parse::<Reference>().unwrap_err();
-        assert!(!error.to_string().contains("ghp_"), "{error}");
-    }
-
-    #[test]
-    fn a_files_line_end_is_not_part_of_the_secret() {
-        let folder = std::env::temp_dir().join(format!("beadle-secrets-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
-        std::fs::write(folder.join("s"), "value with spaces \r\n").unwrap();
-        let secret = "file:s".parse::<Reference>().unwrap().read(&folder).unwrap();
-        assert_eq!(secret.expose_secret(), "value with spaces ");
-        std::fs::write(folder.join("s"), "\n").unwrap();
-        assert!(matches!("file:s".parse::<Reference>().unwrap().read(&folder), Err(SecretError::Empty(_))));
-        std::fs::remove_dir_all(&folder).unwrap();
-    }
+    /// What a template put there is still there.
+    #[error("{0} still has a placeholder in `<` and `>`; put the real value there")]
+    Placeholder(String),
+    /// AWS did not give it.
+    #[error("{reference}: {why}")]
+    NotGiven {
+        /// The reference.
+        reference: String,
+        /// What AWS said, or what is wrong with what it gave.
+        why: String,
+    },
+    /// It was not asked for yet.
+    #[error("{0} was not read yet")]
+    NotRead(String),
+    /// AWS' SDK is not built in.
+    #[error("{0} needs a Beadle built with `--features aws`")]
+    NeedsAws(String),
+    /// A key that signs, and whose value nobody sees.
+    #[error("{0} signs and shows nobody its value; it can only stand where a private key is asked for")]
+    OnlySigns(String),
+    /// It is no private key.
+    #[error("{0} is no RSA private key in PEM form: {1}")]
+    NoPrivateKey(String, String),
 }

@@ -46,7 +46,7 @@ impl DynamoStore {
                 self.change_from(doing, key, mark)
             });
             let marked = try_join_all(marked).await?;
-            let due = marked.iter().filter_map(|(_, [before, row])| Due::between(before, row, now));
+            let due = marked.iter().filter_map(|((), [before, row])| Due::between(before, row, now));
             self.tell(due.collect(), now).await;
         }
         Ok(())

@@ -39,22 +39,28 @@ pub(crate) const PENDING: u8 = 2;
 /// Runs a command and gives the exit code.
 pub(crate) async fn run(cli: Cli, printer: &Printer) -> anyhow::Result<u8> {
     let config = || Config::load(&cli.config).map(|config| config.stored_at(cli.store.clone()));
+    // For what asks vendors: with the secrets that AWS keeps.
+    let armed = async || {
+        let config = config()?;
+        config.fetch_secrets().await;
+        anyhow::Ok(config)
+    };
     match cli.command {
-        Command::Plan(args) => plan::run(&config()?, &args, printer).await,
-        Command::Apply(args) => apply::run(&config()?, &args, printer).await,
-        Command::Sweep(args) => Box::pin(sweep::run(&config()?, &args, printer)).await,
+        Command::Plan(args) => plan::run(&armed().await?, &args, printer).await,
+        Command::Apply(args) => apply::run(&armed().await?, &args, printer).await,
+        Command::Sweep(args) => Box::pin(sweep::run(&armed().await?, &args, printer)).await,
         Command::Total(args) => total::run(&config()?, &args, printer),
-        Command::Explain(args) => explain::run(&config()?, &args, printer).await,
-        Command::Budget { org, json } => budget::run(&config()?, org.as_deref(), json, printer).await,
+        Command::Explain(args) => explain::run(&armed().await?, &args, printer).await,
+        Command::Budget { org, json } => budget::run(&armed().await?, org.as_deref(), json, printer).await,
         Command::Check { json } => check::run(&cli.config, json, printer),
-        Command::Serve => serve::run(&config()?).await,
-        Command::Doctor => doctor::run(&config()?, printer).await,
-        Command::Directory(DirectoryCommand::Probe) => directory::probe(&config()?, printer).await,
+        Command::Serve => serve::run(&armed().await?).await,
+        Command::Doctor => doctor::run(&armed().await?, printer).await,
+        Command::Directory(DirectoryCommand::Probe) => directory::probe(&armed().await?, printer).await,
         Command::Pause { scope, time } => pause::pause(&config()?, &scope, time, printer).await,
         Command::Resume { scope } => pause::resume(&config()?, &scope, printer).await,
         Command::Holds { json } => approve::holds(&config()?, json, printer).await,
         Command::Approve { digests } => approve::approve(&config()?, &digests, printer).await,
-        Command::Adopt { repository } => adopt::run(&config()?, &repository, printer).await,
+        Command::Adopt { repository } => adopt::run(&armed().await?, &repository, printer).await,
         Command::Schema { file } => {
             let schema = match file {
                 SchemaFile::Settings => schema(FileKind::Settings),

@@ -67,6 +67,13 @@ impl OktaFile {
         Schedule { every: self.sweep_every, cron: self.schedule.as_deref() }
     }
 
+    /// Every reference to a secret in it.
+    pub(super) fn references(&self) -> impl Iterator<Item = &String> {
+        let app = self.app.iter().map(|app| &app.key);
+        let key = self.hook_key.iter().flat_map(|key| &key.secrets);
+        self.hook_secrets.iter().chain(key).chain(&self.token).chain(app)
+    }
+
     pub(crate) fn leaving(&self) -> Vec<Status> {
         self.leaving.iter().cloned().map(Status::from).collect()
     }

@@ -13,7 +13,7 @@ use beadle_groups::{Mapping, Mappings};
 use beadle_hooks::github::{EVENTS, REPOSITORY_ACTIONS};
 use beadle_repositories::Modes;
 use beadle_repositories::policy::nearest;
-use beadle_secrets::{Reference, SecretString};
+use beadle_secrets::{Keeper, Reference, SecretString, SigningKey};
 
 pub(crate) use directory::{
     OktaFile as Okta, PUSH_SCOPE, SCOPES, ScimFile, TargetFile as Target, TeamsFile, users,
@@ -21,6 +21,7 @@ pub(crate) use directory::{
 pub(crate) use example::EXAMPLE;
 pub(crate) use file::{DispatchFile as Dispatch, File, OrgFile as Org, RetentionFile, Span};
 
+use directory::OktaFile;
 use file::OrgFile;
 
 use crate::place::Place;
@@ -37,6 +38,7 @@ pub(crate) struct Config {
     pub(crate) mappings: Mappings,
     /// Where the state is.
     pub(crate) place: Place,
+    secrets: Keeper,
 }
 
 impl Config {
@@ -51,7 +53,9 @@ impl Config {
         let own = directory::mappings(&file, &file.groups, path, &text)?;
         let place = file.store.path.parse();
         let place = place.map_err(|why: String| anyhow!("{}: store.path: {why}", path.display()))?;
-        let mut config = Self { base: base.to_owned(), file, own, mappings: Mappings::default(), place };
+        let secrets = Keeper::new(base.to_owned());
+        let mut config =
+            Self { base: base.to_owned(), file, own, mappings: Mappings::default(), place, secrets };
         config.mappings = config.read_mappings()?;
         for list in config.file.target.iter().filter_map(|target| target.github.as_ref()?.users_from.as_ref())
         {
@@ -101,11 +105,7 @@ impl Config {
                     bail!("{file}: {}: [org.modes] has no aspect `{aspect}`{hint}", org.name);
                 }
             }
-            let mut references: Vec<&String> = org.webhook_secrets.iter().collect();
-            references.extend(&org.token);
-            references.extend(org.secrets.values());
-            references.extend(org.app.iter().map(|app| &app.key));
-            for reference in references {
+            for reference in org.references() {
                 reference.parse::<Reference>().with_context(|| format!("{file}: {}", org.name))?;
             }
         }
@@ -189,10 +189,50 @@ impl Config {
         self.file.target.iter().filter(is_its)
     }
 
+    /// Every reference to a secret in it.
+    fn references(&self) -> Vec<Reference> {
+        let orgs = self.file.org.iter().flat_map(OrgFile::references);
+        let oktas = self.file.okta.iter().flat_map(OktaFile::references);
+        let targets = self.file.target.iter().filter_map(|target| Some(&target.scim.as_ref()?.token));
+        let all = orgs.chain(oktas).chain(targets).chain(&self.file.server.operator_token);
+        all.filter_map(|reference| reference.parse().ok()).collect()
+    }
+
+    /// Asks AWS for the secrets that it keeps and has not given yet, all at once.
+    pub(crate) async fn fetch_secrets(&self) {
+        self.secrets.fetch(&self.references()).await;
+    }
+
+    /// Asks AWS for all of them again. Whether one is another than before.
+    #[cfg(feature = "aws")]
+    pub(crate) async fn fetch_secrets_again(&self) -> bool {
+        self.secrets.fetch_again(&self.references()).await
+    }
+
     /// The value of a secret.
     pub(crate) fn secret(&self, reference: &str, what: &str) -> anyhow::Result<SecretString> {
         let reference: Reference = reference.parse().with_context(|| what.to_owned())?;
-        reference.read(&self.base).with_context(|| what.to_owned())
+        self.secrets.current(&reference).with_context(|| what.to_owned())
+    }
+
+    /// The values of secrets that are valid now: while one is replaced, the one before it too.
+    pub(crate) fn valid_secrets(
+        &self,
+        references: &[String],
+        what: &str,
+    ) -> anyhow::Result<Vec<SecretString>> {
+        let mut valid = Vec::new();
+        for reference in references {
+            let reference: Reference = reference.parse().with_context(|| what.to_owned())?;
+            valid.append(&mut self.secrets.valid(&reference).with_context(|| what.to_owned())?);
+        }
+        Ok(valid)
+    }
+
+    /// A private key.
+    pub(crate) fn signing_key(&self, reference: &str, what: &str) -> anyhow::Result<SigningKey> {
+        let reference: Reference = reference.parse().with_context(|| what.to_owned())?;
+        self.secrets.signing_key(&reference).with_context(|| what.to_owned())
     }
 
     /// The state is somewhere else than the file says.
@@ -218,6 +258,12 @@ impl Config {
 }
 
 impl OrgFile {
+    /// Every reference to a secret in it.
+    fn references(&self) -> impl Iterator<Item = &String> {
+        let app = self.app.iter().map(|app| &app.key);
+        self.webhook_secrets.iter().chain(&self.token).chain(self.secrets.values()).chain(app)
+    }
+
     /// The guard's limits.
     pub(crate) fn limits(&self) -> Limits {
         self.guard.limits()

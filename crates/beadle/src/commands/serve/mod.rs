@@ -122,6 +122,8 @@ pub(crate) async fn run(config: &Config) -> anyhow::Result<u8> {
     let chores = async {
         let mut recover_at = clock.now();
         loop {
+            // What AWS did not give before may be there by now.
+            config.fetch_secrets().await;
             looked_after.look(&means).await;
             for org in &mut orgs {
                 org.open(&means).await;

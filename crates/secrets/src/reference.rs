@@ -1,0 +1,89 @@
+//! Where a secret's value is.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use crate::SecretError;
+
+/// Where a secret's value is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Reference {
+    /// In an environment variable.
+    Env(String),
+    /// In a file; a line end after the value does not belong to it.
+    File(PathBuf),
+    /// In AWS Secrets Manager.
+    Manager {
+        /// Its name or ARN.
+        id: String,
+        /// Which text of it, where it holds JSON.
+        json_key: Option<String>,
+    },
+    /// In AWS Systems Manager's Parameter Store.
+    Parameter(String),
+    /// Nowhere: a private key that AWS KMS keeps, and signs with.
+    Kms(String),
+}
+
+impl FromStr for Reference {
+    type Err = SecretError;
+    fn from_str(text: &str) -> Result<Self, SecretError> {
+        let (kind, rest) = text.split_once(':').unwrap_or((text, ""));
+        if rest.is_empty() {
+            return Err(SecretError::NotAReference);
+        }
+        match kind {
+            "env" => Ok(Self::Env(rest.to_owned())),
+            "file" => Ok(Self::File(rest.into())),
+            // Neither a name nor an ARN has `#` in it.
+            "aws-secretsmanager" => match rest.split_once('#') {
+                Some((id, key)) if !id.is_empty() && !key.is_empty() => {
+                    Ok(Self::Manager { id: id.to_owned(), json_key: Some(key.to_owned()) })
+                }
+                Some(_) => Err(SecretError::NotAReference),
+                None => Ok(Self::Manager { id: rest.to_owned(), json_key: None }),
+            },
+            "aws-ssm" => Ok(Self::Parameter(rest.to_owned())),
+            "aws-kms" => Ok(Self::Kms(rest.to_owned())),
+            _ => Err(SecretError::NotAReference),
+        }
+    }
+}
+
+impl fmt::Display for Reference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Env(name) => write!(f, "env:{name}"),
+            Self::File(path) => write!(f, "file:{}", path.display()),
+            Self::Manager { id, json_key: Some(key) } => write!(f, "aws-secretsmanager:{id}#{key}"),
+            Self::Manager { id, json_key: None } => write!(f, "aws-secretsmanager:{id}"),
+            Self::Parameter(name) => write!(f, "aws-ssm:{name}"),
+            Self::Kms(key) => write!(f, "aws-kms:{key}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_in_place_of_a_reference_is_not_echoed() {
+        let error = "ghp_something".parse::<Reference>().unwrap_err();
+        assert!(!error.to_string().contains("ghp_"), "{error}");
+    }
+
+    #[test]
+    fn a_reference_is_printed_as_it_is_written() {
+        let arn = "aws-secretsmanager:arn:aws:secretsmanager:eu-west-1:123456789012:secret:beadle-AbCdEf#key";
+        for text in
+            ["env:A", "file:a/b", arn, "aws-secretsmanager:beadle/github", "aws-ssm:/a/b", "aws-kms:alias/b"]
+        {
+            assert_eq!(text.parse::<Reference>().unwrap().to_string(), text);
+        }
+        for wrong in ["", "env:", "aws-secretsmanager:#key", "aws-secretsmanager:a#", "vault:a"] {
+            assert!(wrong.parse::<Reference>().is_err(), "{wrong}");
+        }
+    }
+}

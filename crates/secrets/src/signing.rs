@@ -1,0 +1,95 @@
+//! Private keys that sign assertions (RS256): here, or in AWS KMS, where nobody sees them.
+
+use std::sync::Arc;
+
+#[cfg(feature = "kms")]
+use futures::FutureExt as _;
+use jsonwebtoken::EncodingKey;
+pub use jsonwebtoken::{Algorithm, Header};
+use secrecy::ExposeSecret as _;
+use serde_json::Value;
+
+use crate::{Keeper, Reference, SecretError};
+
+/// Why nothing was signed.
+#[derive(Debug, thiserror::Error)]
+pub enum SigningError {
+    /// The key cannot.
+    #[error("cannot sign: {0}")]
+    Local(#[from] jsonwebtoken::errors::Error),
+    /// KMS did not.
+    #[error("AWS KMS did not sign: {0}")]
+    Kms(String),
+}
+
+/// A private key that signs.
+#[derive(Clone)]
+pub struct SigningKey(Kind);
+
+#[derive(Clone)]
+enum Kind {
+    /// It is known here.
+    Here(Arc<EncodingKey>),
+    /// AWS KMS has it.
+    #[cfg(feature = "kms")]
+    Kms { client: aws_sdk_kms::Client, key: String },
+}
+
+impl SigningKey {
+    /// Signs claims, as a JSON Web Token.
+    #[cfg_attr(not(feature = "kms"), expect(clippy::unused_async, reason = "with AWS' SDK it may ask AWS"))]
+    pub async fn sign(&self, header: &Header, claims: &Value) -> Result<String, SigningError> {
+        match &self.0 {
+            Kind::Here(key) => Ok(jsonwebtoken::encode(header, claims, key)?),
+            #[cfg(feature = "kms")]
+            // Its future is large and deep, and is in that of every call that may need a token: it is kept apart.
+            Kind::Kms { client, key } => kms(client, key, header, claims).boxed().await,
+        }
+    }
+}
+
+impl Keeper {
+    /// The private key that a reference is for.
+    pub fn signing_key(&self, reference: &Reference) -> Result<SigningKey, SecretError> {
+        #[cfg(not(feature = "kms"))]
+        if matches!(reference, Reference::Kms(_)) {
+            return Err(SecretError::NeedsAws(reference.to_string()));
+        }
+        #[cfg(feature = "kms")]
+        if let Reference::Kms(key) = reference {
+            let aws = self.aws.get().ok_or_else(|| SecretError::NotRead(reference.to_string()))?;
+            return Ok(SigningKey(Kind::Kms { client: aws_sdk_kms::Client::new(aws), key: key.clone() }));
+        }
+        let pem = self.current(reference)?;
+        let key = EncodingKey::from_rsa_pem(pem.expose_secret().as_bytes());
+        let key = key.map_err(|why| SecretError::NoPrivateKey(reference.to_string(), why.to_string()))?;
+        Ok(SigningKey(Kind::Here(Arc::new(key))))
+    }
+}
+
+/// KMS signs a digest: <https://docs.aws.amazon.com/kms/latest/APIReference/API_Sign.html>.
+#[cfg(feature = "kms")]
+async fn kms(
+    client: &aws_sdk_kms::Client,
+    key: &str,
+    header: &Header,
+    claims: &Value,
+) -> Result<String, SigningError> {
+    use aws_sdk_kms::primitives::Blob;
+    use aws_sdk_kms::types::{MessageType, SigningAlgorithmSpec};
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    use sha2::Digest as _;
+
+    let part = |value: Result<Vec<u8>, serde_json::Error>| {
+        let value = value.map_err(|error| SigningError::Kms(error.to_string()))?;
+        Ok::<_, SigningError>(URL_SAFE_NO_PAD.encode(value))
+    };
+    let message = format!("{}.{}", part(serde_json::to_vec(header))?, part(serde_json::to_vec(claims))?);
+    let digest = sha2::Sha256::digest(message.as_bytes()).to_vec();
+    let asked = client.sign().key_id(key).message(Blob::new(digest)).message_type(MessageType::Digest);
+    let answer = asked.signing_algorithm(SigningAlgorithmSpec::RsassaPkcs1V15Sha256).send().await;
+    let answer = answer.map_err(|error| SigningError::Kms(crate::aws::told(&error)))?;
+    let signature = answer.signature().ok_or_else(|| SigningError::Kms("no signature came".into()))?;
+    Ok(format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature.as_ref())))
+}

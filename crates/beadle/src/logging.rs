@@ -5,6 +5,15 @@ use tracing_subscriber::fmt;
 
 use crate::cli::{Cli, LogFormat};
 
+/// Starts logging of a Lambda function: CloudWatch takes JSON apart.
+#[cfg(feature = "aws")]
+pub(crate) fn start_function() {
+    let filter =
+        EnvFilter::builder().with_env_var("BEADLE_LOG").with_default_directive(tracing::Level::INFO.into());
+    let builder = fmt().with_env_filter(filter.from_env_lossy()).with_writer(std::io::stderr);
+    builder.with_target(false).json().flatten_event(true).init();
+}
+
 /// Starts logging. Long-running commands say more than short ones.
 pub(crate) fn start(cli: &Cli) {
     let default = if cli.command.is_service() { "info" } else { "warn" };

@@ -187,9 +187,9 @@ impl<'a> Org<'a> {
 
 /// Opens the store.
 pub(crate) async fn store(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
-    let timing = Timing { lease: config.file.worker.lease.into(), ..Timing::default() };
     match (config.database(), &config.place) {
         (Some(path), _) => {
+            let timing = Timing { lease: config.file.worker.lease.into(), ..Timing::default() };
             let settings = StoreSettings {
                 max_bytes: config.file.store.max_mib.map(|mib| mib * 1024 * 1024),
                 timing,
@@ -197,7 +197,7 @@ pub(crate) async fn store(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
             };
             Ok(Arc::new(SqliteStore::open(&path, settings)?))
         }
-        (None, place) => table(config, place, timing).await,
+        (None, place) => table(config, place).await,
     }
 }
 
@@ -209,9 +209,21 @@ pub(crate) async fn store_if_there(config: &Config) -> anyhow::Result<Option<Arc
     }
 }
 
+/// How a table is used.
 #[cfg(feature = "aws")]
-async fn table(config: &Config, place: &Place, timing: Timing) -> anyhow::Result<Arc<dyn Store>> {
-    use beadle_store_dynamodb::{DynamoStore, Settings};
+pub(crate) fn table_settings(config: &Config) -> beadle_store_dynamodb::Settings {
+    let kept = config.file.retention;
+    beadle_store_dynamodb::Settings {
+        timing: Timing { lease: config.file.worker.lease.into(), ..Timing::default() },
+        bodies: kept.bodies.into(),
+        ids: kept.ids.into(),
+        journal: kept.journal.into(),
+    }
+}
+
+#[cfg(feature = "aws")]
+async fn table(config: &Config, place: &Place) -> anyhow::Result<Arc<dyn Store>> {
+    use beadle_store_dynamodb::DynamoStore;
     let Place::Table { name, region, endpoint } = place else {
         anyhow::bail!("{place} is no table");
     };
@@ -229,15 +241,12 @@ async fn table(config: &Config, place: &Place, timing: Timing) -> anyhow::Result
         loader = loader.endpoint_url(endpoint);
     }
     let client = aws_sdk_dynamodb::Client::new(&loader.load().await);
-    let kept = config.file.retention;
-    let settings =
-        Settings { timing, bodies: kept.bodies.into(), ids: kept.ids.into(), journal: kept.journal.into() };
-    Ok(Arc::new(DynamoStore::new(client, name, settings)))
+    Ok(Arc::new(DynamoStore::new(client, name, table_settings(config))))
 }
 
 #[cfg(not(feature = "aws"))]
 #[expect(clippy::unused_async, reason = "with AWS' SDK it waits for the configuration")]
-async fn table(_: &Config, place: &Place, _: Timing) -> anyhow::Result<Arc<dyn Store>> {
+async fn table(_: &Config, place: &Place) -> anyhow::Result<Arc<dyn Store>> {
     anyhow::bail!("{place} needs a Beadle built with `--features aws`")
 }
 

@@ -4,11 +4,13 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use serde::{Deserialize, Serialize};
+
 /// Shared between those who learn it and the intake.
 #[derive(Clone, Debug, Default)]
 pub struct Known(Arc<RwLock<Facts>>);
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Facts {
     /// Branches that the policy names; the default branch counts always. Until it is known: all.
     branches: Option<BTreeSet<String>>,
@@ -27,6 +29,17 @@ impl Known {
         self.0.write().unwrap_or_else(PoisonError::into_inner).own = Some(login);
     }
 
+    /// All of it, for an intake that is another process.
+    pub fn told(&self) -> String {
+        let facts = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        serde_json::to_string(&*facts).unwrap_or_default()
+    }
+
+    /// What another process told; nothing, where that cannot be read.
+    pub fn learnt(told: &str) -> Self {
+        Self(Arc::new(RwLock::new(serde_json::from_str(told).unwrap_or_default())))
+    }
+
     /// Whether it matters that a branch comes or goes.
     pub(super) fn is_watched(&self, branch: &str, default: Option<&str>) -> bool {
         let facts = self.0.read().unwrap_or_else(PoisonError::into_inner);
@@ -39,5 +52,22 @@ impl Known {
     pub(super) fn is_own(&self, login: Option<&str>) -> bool {
         let facts = self.0.read().unwrap_or_else(PoisonError::into_inner);
         matches!((login, &facts.own), (Some(login), Some(own)) if login.eq_ignore_ascii_case(own))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_told_is_learnt() {
+        let known = Known::default();
+        known.watch(BTreeSet::from(["release".to_owned()]));
+        known.set_own("beadle[bot]".into());
+        let learnt = Known::learnt(&known.told());
+        assert!(learnt.is_own(Some("Beadle[bot]")) && !learnt.is_own(Some("ann")));
+        assert!(learnt.is_watched("release", Some("main")) && !learnt.is_watched("topic", Some("main")));
+        // Of somebody of whom nothing was told yet every branch counts.
+        assert!(Known::learnt("").is_watched("topic", Some("main")));
     }
 }

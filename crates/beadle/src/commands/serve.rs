@@ -1,18 +1,13 @@
 //! `beadle serve`: the listeners, the worker, sweeps, retention, and new generations of policies.
 
-mod directory;
-mod missed;
-mod watched;
-
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use beadle_engine::{Clock, Entry, EntryKind, Key, Lane, Mark, Retention, Store, Worker, WorkerSettings};
+use beadle_engine::{Clock, Retention, Store, Worker, WorkerSettings};
 use beadle_hooks::github::Known;
 use beadle_server::{Intake, IntakeLimits, Metrics, Operator, Senders, serve};
-use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -21,15 +16,11 @@ use tokio_util::task::TaskTracker;
 use crate::commands::FINE;
 use crate::config::{Config, RetentionFile, Span};
 use crate::directory::Directories;
+use crate::watch::{LOOK, Means, Watch, look_back};
 use crate::wiring::{self, Opening, Reconcilers, Ways};
-use watched::{Means, Watched};
 
 /// What runs get to end by themselves when the service stops.
 const GRACE: Duration = Duration::from_secs(20);
-/// How often policies are looked at for a new generation, and sweeps for their time.
-const LOOK: Duration = Duration::from_secs(10);
-/// How soon missed webhooks are looked for again after that failed.
-const AGAIN: Duration = Duration::from_secs(60);
 /// How often is looked for what was interrupted.
 const SETTLE: Duration = Duration::from_secs(60);
 /// How often is pruned, and how many rows a batch.
@@ -55,7 +46,7 @@ pub(crate) async fn run(config: &Config) -> anyhow::Result<u8> {
             "no secret of an event hook: only the System Log and sweeps will see changes"
         );
     }
-    if let Err(error) = look_back(&store, &clock).await {
+    if let Err(error) = look_back(store.as_ref(), clock.now(), clock.now()).await {
         // The service starts all the same: it answers 503, and goes on when the store does.
         tracing::error!(error = format!("{error:#}"), "the store takes no writes");
     }
@@ -95,11 +86,7 @@ pub(crate) async fn run(config: &Config) -> anyhow::Result<u8> {
     let intake =
         Arc::new(Intake::new(senders, store.clone(), clock.clone(), bell.clone(), metrics.clone(), limits));
     let token = config.file.server.operator_token.as_ref();
-    let watched = |org| Watched::new(org, known[org.name.as_str()].clone());
-    let mut orgs: Vec<Watched<'_>> = config.file.org.iter().map(watched).collect();
-    for org in &mut orgs {
-        org.open(&means).await;
-    }
+    let mut watch = Watch::begin(&means, &directories, &metrics, &known).await;
     let operator = Arc::new(Operator {
         store: store.clone(),
         clock: clock.clone(),
@@ -118,32 +105,10 @@ pub(crate) async fn run(config: &Config) -> anyhow::Result<u8> {
     tasks.spawn(prune(store.clone(), clock.clone(), config.file.retention, stop.clone()));
     tasks.close();
 
-    let mut looked_after = directory::LookedAfter::new(&directories, &metrics);
     let chores = async {
-        let mut recover_at = clock.now();
         loop {
-            // What AWS did not give before may be there by now.
-            config.fetch_secrets().await;
-            looked_after.look(&means).await;
-            for org in &mut orgs {
-                org.open(&means).await;
-                if let Err(error) = org.look(&means).await {
-                    let error = format!("{error:#}");
-                    tracing::error!(
-                        organisation = org.file.name,
-                        error,
-                        "could not look after it; trying again"
-                    );
-                }
-            }
-            if recover_at <= clock.now() {
-                let mut wait: Duration = config.file.recovery.every.into();
-                if !missed::recover(&orgs, &means).await {
-                    wait = wait.min(AGAIN);
-                }
-                recover_at = clock.now() + wait;
-            }
-            clock.sleep(looked_after.pause().min(LOOK)).await;
+            watch.look(&means).await;
+            clock.sleep(watch.pause()).await;
         }
     };
     tokio::select! {
@@ -153,9 +118,7 @@ pub(crate) async fn run(config: &Config) -> anyhow::Result<u8> {
     stop.cancel();
     tokio::select! {
         () = tasks.wait() => {
-            for org in &mut orgs {
-                org.leave().await;
-            }
+            watch.leave().await;
             tracing::info!("stopped");
         }
         _ = ended() => tracing::warn!("stopped at once; what was running is observed again at the next start"),
@@ -182,29 +145,6 @@ async fn ended() -> &'static str {
 async fn ended() -> &'static str {
     let _ = tokio::signal::ctrl_c().await; // where signals cannot be awaited, the service ends at once
     "interrupt"
-}
-
-/// What a kill cut off between intent and result is observed again.
-async fn look_back(store: &Arc<dyn Store>, clock: &Clock) -> anyhow::Result<()> {
-    let now = clock.now();
-    for intent in store.open_intents().await? {
-        tracing::warn!(subject = intent.subject, "a write was cut off; it is observed again");
-        let detail =
-            json!({ "written": "unknown", "why": "the process ended before the answer; observed again" });
-        let result = Entry {
-            seq: 0,
-            at: now,
-            kind: EntryKind::Result,
-            intent: Some(intent.seq),
-            detail,
-            ..intent.clone()
-        };
-        if let Ok(key) = intent.key.parse::<Key>() {
-            store.mark(vec![Mark::new(key, Lane::Event)], now).await?;
-        }
-        store.journal(None, vec![result], now).await?;
-    }
-    Ok(())
 }
 
 /// Finishes what was interrupted, at the start and once in a while.

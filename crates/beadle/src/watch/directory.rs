@@ -8,8 +8,7 @@ use beadle_engine::{Key, Lane, Mark, Time};
 use beadle_groups::sweep;
 use beadle_server::Metrics;
 
-use super::LOOK;
-use super::watched::{Means, say_ended};
+use super::{LOOK, Means, say_ended};
 use crate::config::{Config, Okta as OktaFile};
 use crate::directory::{Directories, catchup};
 
@@ -94,8 +93,8 @@ impl<'a> LookedAfter<'a> {
         Ok(())
     }
 
-    /// Does what is due.
-    pub(super) async fn look(&mut self, means: &Means<'_>) {
+    /// From now on what can be worked on is: directories, and targets that are what the configuration calls them.
+    pub(super) async fn prepare(&mut self, means: &Means<'_>) {
         if !self.begun {
             self.begun = true;
             means.budgets.write().unwrap_or_else(PoisonError::into_inner).extend(self.directories.budgets());
@@ -107,10 +106,6 @@ impl<'a> LookedAfter<'a> {
             }
         }
         let now = means.clock.now();
-        if !means.config.file.groups_from.is_empty() && self.is_due("mappings", LOOK, now) {
-            let looked = self.look_at_mappings(means.config);
-            self.say("mappings are not accepted, those before stay in force", looked);
-        }
         for (name, target) in &self.directories.targets {
             let what = format!("target {name}");
             if !self.agreed.contains(name) && self.is_due(&what, AGAIN, now) {
@@ -128,6 +123,18 @@ impl<'a> LookedAfter<'a> {
                 }
                 self.say(&what, agreed);
             }
+        }
+    }
+
+    /// Does what is due.
+    pub(super) async fn look(&mut self, means: &Means<'_>) {
+        self.prepare(means).await;
+        let now = means.clock.now();
+        if !means.config.file.groups_from.is_empty() && self.is_due("mappings", LOOK, now) {
+            let looked = self.look_at_mappings(means.config);
+            self.say("mappings are not accepted, those before stay in force", looked);
+        }
+        for (name, target) in &self.directories.targets {
             if let Some(days) = target.token_days(&means.clock) {
                 self.metrics.token_days(name, days);
                 if days <= DAYS && self.is_due(&format!("token {name}"), SAY, now) {

@@ -7,7 +7,8 @@ use beadle_github::Writer;
 use beadle_repositories::Recovery;
 use beadle_repositories::recovery::Installed;
 
-use super::watched::{Means, Watched};
+use super::Means;
+use super::watched::Watched;
 use crate::wiring::dispatched;
 
 /// Recovers the missed deliveries of every App whose organisations are open. `false`: one of them has to be looked at

@@ -1,31 +1,15 @@
 //! An organisation, as the service looks after it: its policy, its sweeps, who shares its budget.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::PoisonError;
 
 use anyhow::Context as _;
-use beadle_engine::sweep::Summary;
-use beadle_engine::{Budgets, Clock, Key, Lane, Mark, Store, Time};
+use beadle_engine::{Key, Lane, Mark, Time};
 use beadle_hooks::github::Known;
 use beadle_repositories::{Policy, sweep};
-use tokio::sync::Notify;
-use tokio_util::sync::CancellationToken;
 
-use crate::config::Config;
+use super::{Means, say_ended};
 use crate::sharing::Shared;
-use crate::wiring::{Opening, Org, Reconcilers, Ways};
-
-/// What every organisation is looked after with.
-pub(super) struct Means<'a> {
-    pub(super) config: &'a Config,
-    pub(super) ways: &'a Ways,
-    pub(super) store: Arc<dyn Store>,
-    pub(super) clock: Clock,
-    pub(super) bell: Arc<Notify>,
-    pub(super) reconcilers: Reconcilers,
-    /// For the metrics.
-    pub(super) budgets: Arc<RwLock<Vec<Budgets>>>,
-    pub(super) stop: CancellationToken,
-}
+use crate::wiring::{Opening, Org};
 
 /// An organisation, as the service looks after it.
 pub(super) struct Watched<'a> {
@@ -157,10 +141,4 @@ impl<'a> Watched<'a> {
             shared.end().await;
         }
     }
-}
-
-/// A sweep has ended.
-pub(super) fn say_ended(of: &str, summary: &Summary) {
-    let Summary { checked, drifted, repaired, held, failed, unknown } = *summary;
-    tracing::info!(of, checked, drifted, repaired, held, failed, unknown, "a sweep has ended");
 }

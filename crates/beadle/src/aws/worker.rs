@@ -1,0 +1,219 @@
+//! The worker as a Lambda function: what `beadle serve` does beside its intake, woken by messages and by the minute.
+
+use std::collections::HashMap;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use aws_config::SdkConfig;
+use beadle_aws::environment::{Environment, aws};
+use beadle_aws::intake::told_of;
+use beadle_aws::invocation::Invocation;
+use beadle_aws::queues::Queues;
+use beadle_aws::wakes::Woken;
+use beadle_engine::{Clock, Store, Time, Worker, WorkerSettings};
+use beadle_hooks::github::Known;
+use beadle_server::Metrics;
+use beadle_store_dynamodb::{DynamoStore, Wake as _};
+use lambda_runtime::{Error, LambdaEvent, service_fn};
+use serde_json::{Value, json};
+use tokio::sync::{Notify, mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use super::figures::Figures;
+use crate::config::Config;
+use crate::directory::Directories;
+use crate::logging;
+use crate::place::Place;
+use crate::watch::{Means, Watch, look_back};
+use crate::wiring::{self, Opening, Reconcilers, Ways};
+
+/// Secrets that were read longer ago are read again.
+const FRESH: Duration = Duration::from_secs(900);
+/// An intent without a result is older than this where its function has ended: none runs for so long.
+const ENDED: Duration = Duration::from_secs(1200);
+/// A key that could have been worked on for so long is sent for again.
+const WAITED: Duration = Duration::from_secs(60);
+/// Of each lane so many are, in a minute.
+const MOST: usize = 500;
+
+/// An invocation, and where its answer goes.
+struct Call {
+    event: LambdaEvent<Value>,
+    answer: oneshot::Sender<anyhow::Result<Value>>,
+}
+
+/// The function, from its start on.
+pub fn main() -> ExitCode {
+    #[cfg(feature = "failpoints")]
+    let _failpoints = fail::FailScenario::setup();
+    logging::start_function();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let ended = runtime.map_err(anyhow::Error::from).and_then(|runtime| runtime.block_on(run()));
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(error = format!("{error:#}"), "the worker cannot go on");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> anyhow::Result<()> {
+    let environment = Environment::read()?;
+    let table = Place::Table { name: environment.table.clone(), region: None, endpoint: None };
+    let config = Config::load(&environment.config)?.stored_at(Some(table));
+    let aws = aws().await;
+    let (calls, mut called) = mpsc::channel::<Call>(1);
+    let invoked = service_fn(|event: LambdaEvent<Value>| {
+        let calls = calls.clone();
+        async move {
+            let (answer, answered) = oneshot::channel();
+            calls.send(Call { event, answer }).await.map_err(|_| "the worker has ended")?;
+            answered.await?.map_err(|error| Error::from(format!("{error:#}")))
+        }
+    });
+    let served = async {
+        loop {
+            config.fetch_secrets().await;
+            if let Err(error) = Box::pin(serve(&config, &environment, &aws, &mut called)).await {
+                let Some(call) = called.recv().await else { return };
+                // Somebody has to see it: the invocation fails, and the next one tries again.
+                let _ = call.answer.send(Err(error)); // the runtime has gone away with its invocation
+            }
+        }
+    };
+    tokio::select! {
+        ended = lambda_runtime::run(invoked) => ended.map_err(|error| anyhow::anyhow!("{error}")),
+        () = served => Ok(()),
+    }
+}
+
+/// Answers invocations until secrets were replaced: then everything is opened anew.
+async fn serve(
+    config: &Config,
+    environment: &Environment,
+    aws: &SdkConfig,
+    called: &mut mpsc::Receiver<Call>,
+) -> anyhow::Result<()> {
+    let clock = Clock::system();
+    let queues = Queues::new(aws_sdk_sqs::Client::new(aws), environment.queues.clone());
+    let client = aws_sdk_dynamodb::Client::new(aws);
+    let table = DynamoStore::new(client, &environment.table, wiring::table_settings(config));
+    let table = table.telling(Arc::new(queues.clone()));
+    let store: Arc<dyn Store> = Arc::new(table.clone());
+    let known: HashMap<&str, Known> =
+        config.file.org.iter().map(|org| (org.name.as_str(), Known::default())).collect();
+    let ways = Ways::default();
+    let opening = Opening { store: Some(&store), ..Opening::default() };
+    let directories = Directories::open(config, &clock, opening, &ways)?;
+    let stop = CancellationToken::new();
+    let _stopped = stop.clone().drop_guard();
+    let means = Means {
+        config,
+        ways: &ways,
+        store: store.clone(),
+        clock: clock.clone(),
+        bell: Arc::new(Notify::new()),
+        reconcilers: Reconcilers::new(config, &clock),
+        budgets: Arc::default(),
+        stop,
+    };
+    let metrics = Arc::new(Metrics::default());
+    let mut watch = Watch::begin(&means, &directories, &metrics, &known).await;
+    let worker = Arc::new(Worker {
+        store: store.clone(),
+        clock: clock.clone(),
+        reconcilers: means.reconcilers.by_kind(),
+        settings: WorkerSettings {
+            concurrency: config.file.worker.concurrency.max(1),
+            ..WorkerSettings::default()
+        },
+        bell: means.bell.clone(),
+        counts: Arc::default(),
+    });
+    let woken = Woken { worker, store: table, queues, clock: clock.clone() };
+    let mut minute = Minute {
+        woken: &woken,
+        environment,
+        directories: &directories,
+        known: &known,
+        told: HashMap::new(),
+        fresh_until: clock.now() + FRESH,
+    };
+    while let Some(Call { event, answer }) = called.recv().await {
+        let deadline = Time(i64::try_from(event.context.deadline).unwrap_or(i64::MAX));
+        let answered = match Invocation::try_from(event.payload) {
+            Ok(Invocation::Messages(records)) => {
+                watch.prepare(&means).await;
+                Ok(json!(woken.take(&records, deadline).await))
+            }
+            Ok(Invocation::Minute) => minute.pass(&means, &mut watch).await.map(|()| json!({})),
+            Err(unknown) => Err(unknown.into()),
+        };
+        let _ = answer.send(answered); // the runtime has gone away with its invocation
+        if clock.now() >= minute.fresh_until {
+            minute.fresh_until = clock.now() + FRESH;
+            if config.fetch_secrets_again().await {
+                tracing::info!("a secret was replaced: everything is opened anew");
+                watch.leave().await;
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What is done once a minute.
+struct Minute<'a> {
+    woken: &'a Woken,
+    environment: &'a Environment,
+    directories: &'a Directories<'a>,
+    known: &'a HashMap<&'a str, Known>,
+    /// What the intake was told of each organisation.
+    told: HashMap<&'a str, String>,
+    fresh_until: Time,
+}
+
+impl<'a> Minute<'a> {
+    /// Sweeps that are due, what hooks lost, what was interrupted, and a message for every key that waits without one.
+    async fn pass(&mut self, means: &Means<'a>, watch: &mut Watch<'a>) -> anyhow::Result<()> {
+        let store = &self.woken.store;
+        let now = means.clock.now();
+        let settled = store.settle(now).await.context("finishing what was interrupted")?;
+        if settled > 0 {
+            tracing::warn!(settled, "what was interrupted was finished");
+        }
+        look_back(store, now - ENDED, now).await?;
+        watch.look(means).await;
+        for (org, known) in self.known {
+            let told = known.told();
+            if self.told.get(org) != Some(&told) {
+                store.put(&told_of(org), &told).await?;
+                self.told.insert(org, told);
+            }
+        }
+        let now = means.clock.now();
+        let pauses = store.pauses(now).await?;
+        let mut waiting = store.waiting(now, MOST).await?;
+        waiting.retain(|due| {
+            let scopes = [due.key.as_str(), due.key.instance()];
+            !pauses.iter().any(|pause| scopes.contains(&pause.scope.as_str()))
+        });
+        let oldest = waiting.iter().map(|due| now.since(due.at)).max();
+        waiting.retain(|due| now.since(due.at) >= WAITED);
+        if !waiting.is_empty() {
+            tracing::info!(keys = waiting.len(), "keys that waited are sent for again");
+            self.woken.queues.wake(waiting, now).await;
+        }
+        let days = self.directories.targets.values().filter_map(|target| target.token_days(&means.clock));
+        let figures = Figures {
+            oldest_due: oldest.unwrap_or_default().as_secs(),
+            held: store.holds().await?.len(),
+            token_days: days.min(),
+        };
+        figures.tell(&self.environment.table, now);
+        Ok(())
+    }
+}

@@ -1,0 +1,5 @@
+//! The worker as a Lambda function.
+
+fn main() -> std::process::ExitCode {
+    beadle::aws::worker()
+}

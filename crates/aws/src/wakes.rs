@@ -48,9 +48,11 @@ impl Woken {
         let cut = CancellationToken::new();
         let guard = self.cut_at(deadline, &cut);
         // Blocks of what is worked on at once, so that no lease waits for its turn.
-        for block in messages.chunks(self.worker.settings.concurrency.max(1)) {
+        let blocks = messages.chunks(self.worker.settings.concurrency.max(1));
+        for (at, block) in blocks.enumerate() {
             let now = self.clock.now();
-            if now + LAST_BEGIN >= deadline {
+            // The first is begun however little time a function has: else nothing ever would be.
+            if at > 0 && now + LAST_BEGIN >= deadline {
                 let due = block.iter().map(|(_, message)| message.clone());
                 let due = due.map(|Message { key, lane, at }| Due { key, lane, at }).collect();
                 self.queues.wake(due, now).await;

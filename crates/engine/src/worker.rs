@@ -235,6 +235,7 @@ impl Worker {
     pub async fn work(&self, claim: Claim, cut: CancellationToken) {
         let lease = claim.lease.clone();
         let attempt = claim.attempt;
+        tracing::debug!(key = %lease.key, epoch = lease.epoch, lane = %claim.lane, "begins");
         let (outcome, report) = tokio::select! {
             ended = self.reconcile(claim) => ended,
             () = self.heartbeat(&lease) => {
@@ -298,6 +299,7 @@ impl Worker {
     }
 
     async fn end(&self, lease: crate::queue::Lease, outcome: Outcome, attempt: u32) {
+        tracing::debug!(key = %lease.key, epoch = lease.epoch, "ends");
         let counter = match &outcome {
             Outcome::Done => &self.counts.done,
             Outcome::Retry(_) | Outcome::HandBack => &self.counts.retried,

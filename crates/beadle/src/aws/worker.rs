@@ -143,7 +143,7 @@ async fn serve(
         fresh_until: clock.now() + FRESH,
     };
     while let Some(Call { event, answer }) = called.recv().await {
-        let deadline = Time(i64::try_from(event.context.deadline).unwrap_or(i64::MAX));
+        let deadline = deadline(event.context.deadline, clock.now());
         let answered = match Invocation::try_from(event.payload) {
             Ok(Invocation::Messages(records)) => {
                 watch.prepare(&means).await;
@@ -163,6 +163,12 @@ async fn serve(
         }
     }
     Ok(())
+}
+
+/// When the function is ended. `cargo lambda watch` gives how long it has instead.
+fn deadline(given: u64, now: Time) -> Time {
+    let at = Time(i64::try_from(given).unwrap_or(i64::MAX));
+    if at < now { now + Duration::from_millis(given) } else { at }
 }
 
 /// What is done once a minute.

@@ -9,6 +9,8 @@ mod contracts;
 mod world;
 
 mod action;
+#[cfg(feature = "aws")]
+mod aws;
 mod careful;
 mod cop;
 mod directory;

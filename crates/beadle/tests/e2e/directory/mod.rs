@@ -8,4 +8,4 @@ mod independent;
 mod isolation;
 mod limits;
 mod teams;
-mod world;
+pub(crate) mod world;

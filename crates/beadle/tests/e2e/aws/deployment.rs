@@ -1,0 +1,213 @@
+//! A deployment on one machine: the functions' programs, moto, a gateway, queues that are pumped, and both halves' vendors.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
+
+use beadle_emulate::{Function, Gateway, Lambdas, Moto, Pump, Shape, Source};
+use beadle_store_dynamodb::Settings;
+use serde_json::{Value, json};
+use tokio::task::JoinHandle;
+
+use crate::directory::world::World as Directory;
+use crate::world::World;
+
+/// How long a message is hidden after it was received.
+const VISIBILITY: Duration = Duration::from_secs(5);
+
+pub(crate) struct Deployment {
+    pub(crate) github: World,
+    pub(crate) directory: Directory,
+    pub(crate) moto: Moto,
+    pub(crate) lambdas: Arc<Lambdas>,
+    pub(crate) gateway: Gateway,
+    /// The queue, and the one for what was received in vain.
+    pub(crate) event: [String; 2],
+    pub(crate) sweep: [String; 2],
+    /// Where the intake sends to, if it is not the queue.
+    intake_sends_to: Option<String>,
+    config: PathBuf,
+    functions: Vec<Function>,
+    pumps: Vec<Pump>,
+    clock: Option<JoinHandle<()>>,
+}
+
+impl Drop for Deployment {
+    fn drop(&mut self) {
+        if let Some(clock) = &self.clock {
+            clock.abort();
+        }
+    }
+}
+
+/// A function's program: of its package, where packages were built.
+#[expect(clippy::disallowed_methods, reason = "a developer's command says where packages are")]
+fn program(name: &str) -> PathBuf {
+    match std::env::var("BEADLE_PACKAGES") {
+        Ok(folder) => PathBuf::from(folder).join(name).join("bootstrap"),
+        Err(_) => PathBuf::from(env!("CARGO_BIN_EXE_worker")).with_file_name(name),
+    }
+}
+
+impl Deployment {
+    /// Everything but functions.
+    pub(crate) async fn new(github: World, directory: Directory, shape: Shape) -> Self {
+        let moto = Moto::start().await;
+        let read = |path: PathBuf| std::fs::read_to_string(path).unwrap();
+        let of_github = json!({ "app_key": github.sim.app_pem(), "webhook_secret": github.secret });
+        moto.keep_secret("beadle/github", &of_github.to_string()).await;
+        let of_okta = json!({ "hook_secret": directory.secret, "hook_key": directory.key });
+        moto.keep_secret("beadle/okta", &of_okta.to_string()).await;
+        moto.keep_secret("beadle/scim", &directory.aws.token()).await;
+        let token =
+            json!({ "Name": "/beadle/okta", "Value": directory.okta.token(), "Type": "SecureString" });
+        moto.call("ssm", "AmazonSSM.PutParameter", &token).await;
+        let (org, okta) = (read(github.config()), read(directory.config()));
+        let okta = &okta[okta.find("[[okta]]").unwrap()..];
+        let mut text = format!("{org}\n{okta}");
+        for (local, kept) in [
+            ("file:app.pem", "aws-secretsmanager:beadle/github#app_key"),
+            ("file:webhook.secret", "aws-secretsmanager:beadle/github#webhook_secret"),
+            ("file:hook.secret", "aws-secretsmanager:beadle/okta#hook_secret"),
+            ("file:hook.key", "aws-secretsmanager:beadle/okta#hook_key"),
+            ("file:aws.token", "aws-secretsmanager:beadle/scim"),
+            ("file:okta.token", "aws-ssm:/beadle/okta"),
+        ] {
+            text = text.replace(local, kept);
+        }
+        let config = github.path().join("aws.toml");
+        std::fs::write(&config, text).unwrap();
+        moto.table("beadle", Settings::default()).await;
+        let (event, sweep) = (moto.queue("event", VISIBILITY).await, moto.queue("sweep", VISIBILITY).await);
+        let lambdas = Arc::new(Lambdas::start(Duration::from_secs(20)).await);
+        let gateway = Gateway::start(lambdas.clone(), "intake", shape).await;
+        Self {
+            github,
+            directory,
+            moto,
+            lambdas,
+            gateway,
+            event,
+            sweep,
+            intake_sends_to: None,
+            config,
+            functions: Vec::new(),
+            pumps: Vec::new(),
+            clock: None,
+        }
+    }
+
+    /// The intake's messages go to a queue that there is none of.
+    pub(crate) fn losing_messages(mut self) -> Self {
+        self.intake_sends_to = Some(self.event[0].replace("/event", "/nowhere"));
+        self
+    }
+
+    fn command(&self, name: &str) -> Command {
+        let mut command = Command::new(program(name));
+        let queue = match &self.intake_sends_to {
+            Some(queue) if name == "intake" => queue,
+            _ => &self.event[0],
+        };
+        command
+            .envs(self.moto.environment())
+            .env("BEADLE_STORE", "dynamodb://beadle")
+            .env("BEADLE_CONFIG", &self.config)
+            .env("BEADLE_EVENT_QUEUE", queue)
+            .env("BEADLE_SWEEP_QUEUE", &self.sweep[0])
+            .env("BEADLE_LOG", "info,beadle_engine=debug");
+        command
+    }
+
+    /// A command of an operator, who is somewhere else.
+    pub(crate) fn beadle(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_beadle"));
+        command.envs(self.moto.environment()).arg("--config").arg(&self.config);
+        command.args(["--store", "dynamodb://beadle"]);
+        command
+    }
+
+    /// Runs an instance of a function, with more in its environment.
+    pub(crate) fn run(&mut self, name: &str, env: &[(&str, &str)]) -> usize {
+        let mut command = self.command(name);
+        command.envs(env.iter().copied());
+        let log = self.github.path().join(format!("{name}-{}.log", self.functions.len()));
+        self.functions.push(self.lambdas.run(name, command, &log));
+        self.functions.len() - 1
+    }
+
+    pub(crate) fn kill(&mut self, function: usize) {
+        self.functions[function].kill();
+    }
+
+    /// Feeds the worker from both queues, and by the clock.
+    pub(crate) async fn pump(&mut self, concurrency: usize) {
+        let client = aws_sdk_sqs::Client::new(&self.moto.aws().await);
+        let source = |queue: &str, batch, window| Source {
+            queue: queue.to_owned(),
+            function: "worker".into(),
+            batch,
+            window,
+            concurrency,
+        };
+        let event = source(&self.event[0], 10, Duration::ZERO);
+        let sweep = source(&self.sweep[0], 100, Duration::from_secs(1));
+        for source in [event, sweep] {
+            self.pumps.push(Pump::start(client.clone(), self.lambdas.clone(), source));
+        }
+        let lambdas = self.lambdas.clone();
+        self.clock = Some(tokio::spawn(async move {
+            loop {
+                lambdas.invoke("worker", &json!({ "beadle": "minute" })).await;
+                tokio::time::sleep(Duration::from_secs(3)).await;
+            }
+        }));
+    }
+
+    /// Both halves, with one worker.
+    pub(crate) async fn start(mut self) -> Self {
+        self.run("intake", &[]);
+        self.run("worker", &[]);
+        self.pump(1).await;
+        self
+    }
+
+    /// Webhooks and hooks come to the gateway from now on.
+    pub(crate) fn connect(&self) {
+        let url = format!("{}/hooks/github", self.gateway.url);
+        let secret = self.github.secret.clone();
+        self.github.sim.send_webhooks_to(beadle_sim::Hook { url, secret, organisation: false });
+        let headers = self.directory.headers().into_iter().collect();
+        let url = format!("{}/hooks/okta", self.gateway.url);
+        let hook = beadle_sim::okta::Hook { url, headers, ..beadle_sim::okta::Hook::default() };
+        self.directory.okta.send_events_to(Some(hook));
+    }
+
+    /// What the functions logged.
+    pub(crate) fn logs(&self) -> String {
+        self.functions.iter().map(Function::log).collect()
+    }
+
+    /// Waits until something holds of a repository.
+    pub(crate) async fn until(&self, name: &str, what: &str, holds: impl Fn(&Value) -> bool) {
+        for _ in 0..3000 {
+            if holds(&self.github.repository(name)) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let queued = (self.messages(&self.event[0]).await, self.messages(&self.sweep[0]).await);
+        panic!("{name}: {what} did not come true; {queued:?} messages\n{}", self.logs());
+    }
+
+    /// How many messages are in a queue, seen or not.
+    pub(crate) async fn messages(&self, queue: &str) -> u64 {
+        let body = json!({ "QueueUrl": queue, "AttributeNames": ["All"] });
+        let answer = self.moto.call("sqs", "AmazonSQS.GetQueueAttributes", &body).await;
+        let of = |name: &str| answer["Attributes"][name].as_str().unwrap().parse::<u64>().unwrap();
+        of("ApproximateNumberOfMessages")
+            + of("ApproximateNumberOfMessagesNotVisible")
+            + of("ApproximateNumberOfMessagesDelayed")
+    }
+}

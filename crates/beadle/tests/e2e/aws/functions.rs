@@ -1,0 +1,71 @@
+//! What goes in as webhooks and hooks comes out as repaired repositories and equal groups.
+
+use std::time::Duration;
+
+use beadle_emulate::Shape;
+use serde_json::json;
+
+use super::deployment::Deployment;
+use crate::directory::world::{World as Directory, of, state};
+use crate::repair::POLICY;
+use crate::world::{Ran, World, acme};
+
+async fn deployment(shape: Shape) -> Deployment {
+    let mut github = World::new(acme(json!({}))).await;
+    // What a function that was killed had claimed is free again after this.
+    github.lines = "[worker]\nlease = \"3s\"\n".into();
+    github.policy("settings.yml", POLICY);
+    let groups = json!({ "00g1": { "profile": { "name": "AWS_Ops" }, "members": of(0..3) } });
+    let directory = Directory::new(state(5, &groups)).await;
+    Deployment::new(github, directory, shape).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_webhook_and_a_hook_go_in_and_repaired_repositories_and_equal_groups_come_out() {
+    for shape in [Shape::Http, Shape::Rest] {
+        let deployed = deployment(shape).await.start().await;
+        deployed.connect();
+        deployed.github.patch(json!({ "till": { "branches": { "main": {} } } }), true).await;
+        deployed.until("till", "its wiki is off", |till| till["has_wiki"] == json!(false)).await;
+        deployed.directory.until_holds("Ops", 0..3).await;
+        let patch = json!({ "groups": { "00g1": { "members": of(3..4) } } });
+        deployed.directory.okta.patch(&patch);
+        deployed.directory.until_holds("Ops", 0..4).await;
+        // The same delivery once more, as an operator's request of GitHub does it.
+        let body = br#"{"action":"created","repository":{"id":1,"name":"x","owner":{"login":"acme"}},"organization":{"login":"acme"}}"#;
+        let send = |id: &'static str| {
+            let mut request = deployed.github.delivery(id, "repository", body).build().unwrap();
+            *request.url_mut() = format!("{}/hooks/github", deployed.gateway.url).parse().unwrap();
+            deployed.github.http.execute(request)
+        };
+        assert_eq!(send("d-1").await.unwrap().status(), 202);
+        assert_eq!(send("d-1").await.unwrap().status(), 200);
+        for queue in [&deployed.event[1], &deployed.sweep[1]] {
+            assert_eq!(deployed.messages(queue).await, 0, "nothing is in a dead-letter queue");
+        }
+        // An operator sees the same state from elsewhere.
+        let listed = Ran::of(deployed.beadle(), &["deliveries", "--json"]).await.expect(0).out;
+        assert!(listed.contains("repository.created"), "{listed}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_was_not_sent_and_a_worker_that_was_killed_lose_nothing() {
+    let mut deployed = deployment(Shape::Http).await.losing_messages();
+    deployed.run("intake", &[]);
+    let killed = deployed.run("worker", &[("FAILPOINTS", "between-claim-and-write=return")]);
+    deployed.pump(1).await;
+    deployed.connect();
+    deployed.github.patch(json!({ "till": { "branches": { "main": {} } } }), true).await;
+    // It was answered 202, and is found by the look of a minute; what then works on it ends in the middle.
+    for _ in 0..6000 {
+        if deployed.logs().contains("sent for again") {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(deployed.logs().contains("could not be woken"), "{}", deployed.logs());
+    deployed.kill(killed);
+    deployed.run("worker", &[]);
+    deployed.until("till", "its wiki is off", |till| till["has_wiki"] == json!(false)).await;
+}

@@ -1,0 +1,4 @@
+//! The AWS shape: the functions, as they are packaged, behind a gateway and queues.
+
+mod deployment;
+mod functions;

@@ -1,0 +1,29 @@
+//! AWS on one machine, for tests and benchmarks: [`Moto`] for DynamoDB, SQS, Secrets Manager, SSM, KMS and STS, [`Lambdas`] for the
+//! Runtime API that functions run under, and [`Pump`] for what feeds a function from a queue,
+//! and [`Gateway`] for what stands before one.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::disallowed_methods, reason = "real processes run in real time")]
+
+mod gateway;
+mod lambdas;
+mod moto;
+mod pump;
+
+pub use gateway::{Gateway, Shape};
+pub use lambdas::{Function, Invoked, Lambdas};
+pub use moto::Moto;
+pub use pump::{Pump, Source};
+
+use std::path::PathBuf;
+
+/// What `cargo xtask tools` installs from PyPI.
+fn python(program: &str) -> PathBuf {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../target/tools/python/bin").join(program);
+    assert!(path.exists(), "{} is missing: run `cargo xtask tools`", path.display());
+    path
+}
+
+/// A port that nobody listens on.
+fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}

@@ -1,5 +1,6 @@
 //! Developer commands: `cargo xtask test`, `ci`, `bench`, `tools`.
 
+mod package;
 mod run;
 mod tools;
 
@@ -31,6 +32,8 @@ enum Command {
         #[arg(value_parser = ["calls", "burst", "directory", "intake"])]
         which: Option<String>,
     },
+    /// Build the Lambda functions' packages into target/lambda, and say what they weigh
+    Package,
     /// Fetch what the tests need, at pinned versions
     Tools,
 }
@@ -40,6 +43,7 @@ fn main() -> anyhow::Result<()> {
         Command::Test { args } => test(&args),
         Command::Ci => ci(),
         Command::Bench { which } => bench(which.as_deref()),
+        Command::Package => package::build(),
         Command::Tools => tools::fetch(),
     }
 }
@@ -67,6 +71,16 @@ fn ci() -> anyhow::Result<()> {
     tools::workflows()?;
     step("dependencies");
     tools::cargo_deny()?;
+    step("the functions' packages");
+    package::build()?;
+    step("the functions as they are packaged");
+    let packages = package::folder("x86_64").display().to_string();
+    let e2e =
+        ["test", "--workspace", "--features", "beadle/failpoints,beadle/aws", "--test", "e2e", "--", "aws::"];
+    cargo(&e2e, &[("BEADLE_PACKAGES", &packages)])?;
+    step("deployments");
+    tools::deployments()?;
+    tools::sam_build()?;
     step("the demo");
     cargo(&["run", "--release", "--", "demo"], &[])
 }

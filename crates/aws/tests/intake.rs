@@ -44,7 +44,7 @@ impl World {
     fn run(&self) -> Function {
         let mut command = Command::new(env!("CARGO_BIN_EXE_intake"));
         command
-            .envs(self.moto.environment())
+            .envs(self.moto.environment("intake"))
             .env("BEADLE_STORE", "dynamodb://beadle")
             .env("BEADLE_CONFIG", self.folder.path().join("beadle.toml"))
             .env("BEADLE_EVENT_QUEUE", &self.event)

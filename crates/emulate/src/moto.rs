@@ -23,6 +23,8 @@ pub struct Moto {
     pub secret: String,
     tables: AtomicU32,
     http: reqwest::Client,
+    /// A line for each call.
+    calls: tempfile::NamedTempFile,
 }
 
 impl Drop for Moto {
@@ -38,7 +40,8 @@ impl Moto {
         let port = super::free_port();
         let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/single_threaded_moto.py");
         let mut command = Command::new(super::python("python"));
-        command.arg(script).arg(port.to_string());
+        let calls = tempfile::NamedTempFile::new().unwrap();
+        command.arg(script).arg(port.to_string()).arg(calls.path());
         let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         let secret = format!("{:032x}", rand::random::<u128>());
         let moto = Self {
@@ -47,6 +50,7 @@ impl Moto {
             secret,
             tables: AtomicU32::new(0),
             http: reqwest::Client::new(),
+            calls,
         };
         for _ in 0..600 {
             if reqwest::get(&moto.url).await.is_ok() {
@@ -70,10 +74,17 @@ impl Moto {
         loader.endpoint_url(url).load().await
     }
 
-    /// What a process has to have in its environment to find it.
-    pub fn environment(&self) -> [(&'static str, String); 4] {
+    /// What somebody called until now, by the names that policies have for it.
+    pub fn calls_of(&self, who: &str) -> Vec<String> {
+        let text = std::fs::read_to_string(self.calls.path()).unwrap();
+        let calls = text.lines().filter_map(|line| line.strip_prefix(who)?.strip_prefix(' '));
+        calls.map(|call| call.split(' ').next().unwrap_or_default().to_owned()).collect()
+    }
+
+    /// What a process has to have in its environment to find it, as `who`.
+    pub fn environment(&self, who: &str) -> [(&'static str, String); 4] {
         [
-            ("AWS_ACCESS_KEY_ID", "any".into()),
+            ("AWS_ACCESS_KEY_ID", who.into()),
             ("AWS_SECRET_ACCESS_KEY", self.secret.clone()),
             ("AWS_REGION", REGION.into()),
             ("AWS_ENDPOINT_URL", self.url.clone()),

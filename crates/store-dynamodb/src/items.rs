@@ -174,7 +174,7 @@ impl DynamoStore {
             if ranged {
                 asked = asked.expression_attribute_names("#s", sk);
             }
-            asked = if index { asked.index_name("by") } else { asked.consistent_read(true) };
+            asked = if index { asked.index_name("ordered") } else { asked.consistent_read(true) };
             let page = asked.set_exclusive_start_key(from).send().await.map_err(failed(doing))?;
             items.extend(page.items.unwrap_or_default());
             from = page.last_evaluated_key;

@@ -22,7 +22,7 @@ impl DynamoStore {
             built.map_err(|error| unavailable(DOING, &error))
         };
         let index = GlobalSecondaryIndex::builder()
-            .index_name("by")
+            .index_name("ordered")
             .key_schema(key("g", KeyType::Hash)?)
             .key_schema(key("gs", KeyType::Range)?)
             .projection(Projection::builder().projection_type(ProjectionType::All).build())

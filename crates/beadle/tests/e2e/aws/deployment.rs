@@ -16,6 +16,9 @@ use crate::world::World;
 /// How long a message is hidden after it was received.
 const VISIBILITY: Duration = Duration::from_secs(5);
 
+/// How long a function has: one that was killed is noticed after this.
+const LIMIT: Duration = Duration::from_secs(60);
+
 pub(crate) struct Deployment {
     pub(crate) github: World,
     pub(crate) directory: Directory,
@@ -80,7 +83,7 @@ impl Deployment {
         std::fs::write(&config, text).unwrap();
         moto.table("beadle", Settings::default()).await;
         let (event, sweep) = (moto.queue("event", VISIBILITY).await, moto.queue("sweep", VISIBILITY).await);
-        let lambdas = Arc::new(Lambdas::start(Duration::from_secs(20)).await);
+        let lambdas = Arc::new(Lambdas::start(LIMIT).await);
         let gateway = Gateway::start(lambdas.clone(), "intake", shape).await;
         Self {
             github,
@@ -111,7 +114,7 @@ impl Deployment {
             _ => &self.event[0],
         };
         command
-            .envs(self.moto.environment())
+            .envs(self.moto.environment(name))
             .env("BEADLE_STORE", "dynamodb://beadle")
             .env("BEADLE_CONFIG", &self.config)
             .env("BEADLE_EVENT_QUEUE", queue)
@@ -123,7 +126,7 @@ impl Deployment {
     /// A command of an operator, who is somewhere else.
     pub(crate) fn beadle(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_beadle"));
-        command.envs(self.moto.environment()).arg("--config").arg(&self.config);
+        command.envs(self.moto.environment("operator")).arg("--config").arg(&self.config);
         command.args(["--store", "dynamodb://beadle"]);
         command
     }

@@ -6,6 +6,7 @@ use beadle_emulate::Shape;
 use serde_json::json;
 
 use super::deployment::Deployment;
+use super::permissions;
 use crate::directory::world::{World as Directory, of, state};
 use crate::repair::POLICY;
 use crate::world::{Ran, World, acme};
@@ -46,6 +47,8 @@ async fn a_webhook_and_a_hook_go_in_and_repaired_repositories_and_equal_groups_c
         // An operator sees the same state from elsewhere.
         let listed = Ran::of(deployed.beadle(), &["deliveries", "--json"]).await.expect(0).out;
         assert!(listed.contains("repository.created"), "{listed}");
+        permissions::hold(&deployed.moto);
+        permissions::tell(&deployed.moto);
     }
 }
 

@@ -1,0 +1,145 @@
+//! Thousands of events for hundreds of keys, while a sweep is under way.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use beadle_emulate::Shape;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+use super::deployment::Deployment;
+use crate::directory::world::{World as Directory, state};
+use crate::world::{Ran, World, acme};
+
+const KEYS: usize = 300;
+const EVENTS: usize = 5000;
+/// Instances of the intake.
+const INTAKES: usize = 2;
+
+/// A run, as the log tells of it.
+struct Run {
+    lane: String,
+    from: Timestamp,
+    to: Option<Timestamp>,
+}
+
+/// The runs of each key, in the order of their beginnings.
+fn runs(log: &str) -> HashMap<String, Vec<Run>> {
+    let mut lines: Vec<Value> = log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    lines.retain(|line| line["timestamp"].is_string());
+    lines.sort_by_key(|line| line["timestamp"].as_str().unwrap().to_owned());
+    let mut runs: HashMap<String, Vec<Run>> = HashMap::new();
+    for line in lines {
+        let at: Timestamp = line["timestamp"].as_str().unwrap().parse().unwrap();
+        let key = line["key"].as_str().unwrap_or_default().to_owned();
+        match line["message"].as_str() {
+            Some("begins") => {
+                let lane = line["lane"].as_str().unwrap().to_owned();
+                runs.entry(key).or_default().push(Run { lane, from: at, to: None });
+            }
+            Some("ends") => runs.get_mut(&key).unwrap().last_mut().unwrap().to = Some(at),
+            _ => {}
+        }
+    }
+    runs
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn thousands_of_events_are_answered_and_each_keys_last_mark_is_followed_by_a_run() {
+    let repositories: serde_json::Map<String, Value> =
+        (0..KEYS).map(|n| (format!("r{n:03}"), json!({ "branches": { "main": {} } }))).collect();
+    let mut github = World::unlimited(acme(repositories.into())).await;
+    github.mode = "observe";
+    // Thousands of calls, each held to GitHub's description, are what other tests are about.
+    github.checked = false;
+    github.policy("settings.yml", "repository:\n  has_wiki: false\n");
+    let directory = Directory::new(state(1, &json!({}))).await;
+    let mut deployed = Deployment::new(github, directory, Shape::Http).await;
+    for _ in 0..INTAKES {
+        deployed.run("intake", &[]);
+    }
+    for _ in 0..2 {
+        deployed.run("worker", &[]);
+    }
+    deployed.pump(2).await;
+    let ids: Vec<u64> =
+        (0..KEYS).map(|n| deployed.github.repository(&format!("r{n:03}"))["id"].as_u64().unwrap()).collect();
+    // The sweep of a new policy has queued every repository.
+    for _ in 0..3000 {
+        if deployed.messages(&deployed.sweep[0]).await > 50 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let begun = Instant::now();
+    let turns = Arc::new(Semaphore::new(16));
+    let mut sent = JoinSet::new();
+    for n in 0..EVENTS {
+        let id = ids[n % KEYS];
+        let body = json!({
+            "action": "edited", "organization": { "login": "acme" }, "sender": { "login": "ann" },
+            "repository": { "id": id, "name": format!("r{:03}", n % KEYS), "owner": { "login": "acme" } },
+        });
+        let mut request = deployed
+            .github
+            .delivery(&format!("d-{n}"), "repository", body.to_string().as_bytes())
+            .build()
+            .unwrap();
+        *request.url_mut() = format!("{}/hooks/github", deployed.gateway.url).parse().unwrap();
+        let (http, turns) = (deployed.github.http.clone(), turns.clone());
+        sent.spawn(async move {
+            let _turn = turns.acquire_owned().await.unwrap();
+            let at = Timestamp::now();
+            let status = http.execute(request).await.unwrap().status();
+            assert_eq!(status, 202, "d-{n}");
+            (id, at)
+        });
+    }
+    let mut last: HashMap<String, Timestamp> = HashMap::new();
+    while let Some(sent) = sent.join_next().await {
+        let (id, at) = sent.unwrap();
+        let key = format!("repository:acme:{id}");
+        let latest = last.entry(key).or_insert(at);
+        *latest = (*latest).max(at);
+    }
+    let took = begun.elapsed();
+    // Everything is worked off.
+    let mut queue = String::new();
+    for _ in 0..600 {
+        queue = Ran::of(deployed.beadle(), &["queue"]).await.expect(0).out;
+        if queue.contains("0 event, 0 manual, 0 sweep due, 0 being worked on") {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    let all = begun.elapsed();
+    assert!(queue.contains("0 event, 0 manual, 0 sweep due, 0 being worked on"), "{queue}");
+    let log = deployed.logs();
+    let runs = runs(&log);
+    let (mut count, mut last_sweep) = (0, None);
+    for (key, runs) in &runs {
+        count += runs.len();
+        for pair in runs.windows(2) {
+            assert!(pair[0].to.is_some_and(|to| to <= pair[1].from), "{key} was worked on twice at once");
+        }
+        let swept = runs.iter().filter(|run| run.lane == "sweep" && key.starts_with("repository:"));
+        last_sweep = last_sweep.max(swept.map(|run| run.from).max());
+    }
+    for (key, marked) in &last {
+        let run = runs[key].last().unwrap();
+        assert!(run.from >= *marked, "{key} was marked at {marked}, and last run at {}", run.from);
+    }
+    let first_event = runs.values().flatten().filter(|run| run.lane == "event").map(|run| run.from).min();
+    assert!(first_event < last_sweep, "an event is worked on before the sweep is through");
+    for queue in [&deployed.event[1], &deployed.sweep[1]] {
+        assert_eq!(deployed.messages(queue).await, 0, "nothing is in a dead-letter queue");
+    }
+    println!(
+        "{EVENTS} events over {KEYS} keys: answered in {:.1} s, worked off after {:.1} s, {count} runs",
+        took.as_secs_f64(),
+        all.as_secs_f64()
+    );
+}

@@ -1,0 +1,76 @@
+//! What the functions call, and what their roles allow: each call, and little else.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use beadle_emulate::Moto;
+
+/// What AWS does in a function's name, and what is only done where a deployment has it; no test here makes these calls.
+const BESIDE: &[&str] = &[
+    "logs:CreateLogStream",
+    "logs:PutLogEvents",
+    "sqs:ReceiveMessage",
+    "sqs:DeleteMessage",
+    "sqs:GetQueueAttributes",
+    "kms:Decrypt",
+    "kms:Sign",
+];
+/// A reference that the tests use and no template grants: a deployment that uses it adds it.
+const TESTS_ONLY: &str = "ssm:GetParameter";
+
+/// The actions that the SAM template allows a role: of every policy that names it.
+fn allowed(role: &str) -> BTreeSet<String> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/sam/template.yaml");
+    let text = std::fs::read_to_string(path).unwrap();
+    let mut actions = BTreeSet::new();
+    // A resource begins at two spaces; what is deeper belongs to it.
+    let mut resource = String::new();
+    for line in text.lines().chain(["  end:"]) {
+        let begins = line.len() > 2 && line.starts_with("  ") && !line[2..].starts_with([' ', '#']);
+        if begins {
+            let is_its =
+                resource.contains("PolicyDocument:") && resource.contains(&format!("!Ref {role}Role"));
+            if is_its && !resource.contains("Type: AWS::IAM::Role\n") {
+                let words = resource.split(|c: char| !c.is_ascii_alphanumeric() && c != ':');
+                let is_action = |word: &&str| {
+                    ["dynamodb:", "sqs:", "secretsmanager:", "kms:", "logs:"]
+                        .iter()
+                        .any(|service| word.starts_with(service))
+                        && !word.ends_with("ViaService")
+                };
+                actions.extend(words.filter(is_action).map(str::to_owned));
+            }
+            resource.clear();
+        }
+        resource.push_str(line);
+        resource.push('\n');
+    }
+    actions
+}
+
+/// Holds what was called to what is allowed.
+#[track_caller]
+pub(crate) fn hold(moto: &Moto) {
+    for (who, role) in [("intake", "Intake"), ("worker", "Worker")] {
+        let allowed = allowed(role);
+        let called: BTreeSet<String> =
+            moto.calls_of(who).into_iter().filter(|call| call != TESTS_ONLY).collect();
+        assert!(!called.is_empty(), "{who} called something");
+        let denied: Vec<&String> = called.difference(&allowed).collect();
+        assert!(denied.is_empty(), "{who} calls {denied:?}, which its role does not allow: {allowed:?}");
+        let unused: Vec<&String> =
+            allowed.difference(&called).filter(|action| !BESIDE.contains(&action.as_str())).collect();
+        assert!(unused.is_empty(), "the role of {who} allows {unused:?}, which is never called: {called:?}");
+    }
+}
+
+/// What was called how often; docs/aws.md computes costs from it.
+pub(crate) fn tell(moto: &Moto) {
+    for who in ["intake", "worker"] {
+        let mut counts: BTreeMap<String, u32> = BTreeMap::new();
+        for call in moto.calls_of(who) {
+            *counts.entry(call).or_default() += 1;
+        }
+        println!("{who}: {counts:?}");
+    }
+}

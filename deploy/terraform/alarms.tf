@@ -1,0 +1,66 @@
+locals {
+  alarm_actions = var.alarm_topic_arn == null ? [] : [var.alarm_topic_arn]
+  alarms = merge(
+    { for queue, letters in aws_sqs_queue.dead_letters : "${queue}-dead-letters" => {
+      description = "Messages that a worker failed at five times; its log says why"
+      namespace   = "AWS/SQS"
+      metric      = "ApproximateNumberOfMessagesVisible"
+      dimensions  = { QueueName = letters.name }
+      statistic   = "Maximum", period = 60, times = 1, threshold = 0
+      comparison  = "GreaterThanThreshold", missing = "notBreaching"
+    } },
+    { for name, function in { intake = aws_lambda_function.intake, worker = aws_lambda_function.worker } : "${name}-errors" => {
+      description                    = "The ${name} fails; its log says why"
+      namespace                      = "AWS/Lambda"
+      metric                         = "Errors"
+      dimensions                     = { FunctionName = function.function_name }
+      statistic                      = "Sum", period = 300, times = name == "worker" ? 3 : 1, threshold = 0
+      comparison                     = "GreaterThanThreshold", missing = "notBreaching"
+    } },
+    {
+      oldest-due = {
+        description = "A key has been due for long; no figure at all means that no worker looks"
+        namespace   = "Beadle"
+        metric      = "OldestDueSeconds"
+        dimensions  = { Deployment = aws_dynamodb_table.this.name }
+        statistic   = "Maximum", period = 300, times = 1, threshold = var.oldest_due_seconds
+        comparison  = "GreaterThanThreshold", missing = "breaching"
+      }
+      held = {
+        description = "The guard holds changes until somebody approves them; see `beadle holds`"
+        namespace   = "Beadle"
+        metric      = "Held"
+        dimensions  = { Deployment = aws_dynamodb_table.this.name }
+        statistic   = "Maximum", period = 300, times = 1, threshold = 0
+        comparison  = "GreaterThanThreshold", missing = "notBreaching"
+      }
+    },
+    var.directory ? {
+      token = {
+        description = "The token of a SCIM target ends soon; make another one, and put it into the secret"
+        namespace   = "Beadle"
+        metric      = "TokenDays"
+        dimensions  = { Deployment = aws_dynamodb_table.this.name }
+        statistic   = "Minimum", period = 3600, times = 1, threshold = var.token_days
+        comparison  = "LessThanThreshold", missing = "notBreaching"
+      }
+    } : {},
+  )
+}
+
+resource "aws_cloudwatch_metric_alarm" "this" {
+  for_each            = local.alarms
+  alarm_name          = "${var.name}-${each.key}"
+  alarm_description   = each.value.description
+  namespace           = each.value.namespace
+  metric_name         = each.value.metric
+  dimensions          = each.value.dimensions
+  statistic           = each.value.statistic
+  period              = each.value.period
+  evaluation_periods  = each.value.times
+  threshold           = each.value.threshold
+  comparison_operator = each.value.comparison
+  treat_missing_data  = each.value.missing
+  alarm_actions       = local.alarm_actions
+  tags                = var.tags
+}

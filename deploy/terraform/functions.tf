@@ -1,0 +1,105 @@
+locals {
+  environment = {
+    BEADLE_CONFIG      = "/opt/beadle/beadle.toml"
+    BEADLE_STORE       = "dynamodb://${aws_dynamodb_table.this.name}"
+    BEADLE_EVENT_QUEUE = aws_sqs_queue.this["event"].url
+    BEADLE_SWEEP_QUEUE = aws_sqs_queue.this["sweep"].url
+    BEADLE_LOG         = var.log_level
+  }
+}
+
+resource "aws_lambda_function" "intake" {
+  function_name    = "${var.name}-intake"
+  description      = "Verifies webhooks and hooks, stores them, and wakes the worker"
+  role             = aws_iam_role.intake.arn
+  runtime          = "provided.al2023"
+  handler          = "bootstrap"
+  architectures    = [var.architecture]
+  filename         = "${var.packages}/intake/bootstrap.zip"
+  source_code_hash = filebase64sha256("${var.packages}/intake/bootstrap.zip")
+  layers           = [aws_lambda_layer_version.configuration.arn]
+  memory_size      = 256
+  timeout          = 10
+  tags             = var.tags
+
+  environment {
+    variables = local.environment
+  }
+
+  logging_config {
+    log_format = "Text"
+    log_group  = aws_cloudwatch_log_group.this["intake"].name
+  }
+}
+
+resource "aws_lambda_function" "worker" {
+  function_name    = "${var.name}-worker"
+  description      = "Makes what is due as declared"
+  role             = aws_iam_role.worker.arn
+  runtime          = "provided.al2023"
+  handler          = "bootstrap"
+  architectures    = [var.architecture]
+  filename         = "${var.packages}/worker/bootstrap.zip"
+  source_code_hash = filebase64sha256("${var.packages}/worker/bootstrap.zip")
+  layers           = [aws_lambda_layer_version.configuration.arn]
+  memory_size      = var.worker_memory
+  timeout          = 900
+  tags             = var.tags
+
+  environment {
+    variables = local.environment
+  }
+
+  logging_config {
+    log_format = "Text"
+    log_group  = aws_cloudwatch_log_group.this["worker"].name
+  }
+}
+
+resource "aws_lambda_event_source_mapping" "event" {
+  function_name           = aws_lambda_function.worker.arn
+  event_source_arn        = aws_sqs_queue.this["event"].arn
+  batch_size              = 10
+  function_response_types = ["ReportBatchItemFailures"]
+
+  scaling_config {
+    maximum_concurrency = var.worker_concurrency
+  }
+
+  depends_on = [aws_iam_role_policy.worker]
+}
+
+resource "aws_lambda_event_source_mapping" "sweep" {
+  function_name                      = aws_lambda_function.worker.arn
+  event_source_arn                   = aws_sqs_queue.this["sweep"].arn
+  batch_size                         = 100
+  maximum_batching_window_in_seconds = 5
+  function_response_types            = ["ReportBatchItemFailures"]
+
+  scaling_config {
+    maximum_concurrency = var.worker_concurrency
+  }
+
+  depends_on = [aws_iam_role_policy.worker]
+}
+
+# Sweeps, what hooks lost, what was interrupted, and a message for what waits without one.
+resource "aws_scheduler_schedule" "minute" {
+  name                = "${var.name}-minute"
+  schedule_expression = "rate(1 minute)"
+
+  flexible_time_window {
+    mode = "OFF"
+  }
+
+  target {
+    arn      = aws_lambda_function.worker.arn
+    role_arn = aws_iam_role.scheduler.arn
+    input    = jsonencode({ beadle = "minute" })
+
+    # The next minute looks again.
+    retry_policy {
+      maximum_retry_attempts = 0
+    }
+  }
+}

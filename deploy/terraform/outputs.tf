@@ -1,0 +1,28 @@
+locals {
+  url = var.domain_name == null ? aws_apigatewayv2_api.this.api_endpoint : "https://${var.domain_name}"
+}
+
+output "github_webhook_url" {
+  description = "The webhook URL of the GitHub App."
+  value       = var.github ? "${local.url}/hooks/github" : null
+}
+
+output "okta_hook_url" {
+  description = "The URL of Okta's event hook."
+  value       = var.directory ? "${local.url}/hooks/okta" : null
+}
+
+output "secret_arns" {
+  description = "Where keys and tokens go, and the made secrets are."
+  value       = { for name, secret in aws_secretsmanager_secret.this : name => secret.arn }
+}
+
+output "store" {
+  description = "For commands, as in `beadle queue --store ...`."
+  value       = "dynamodb://${aws_dynamodb_table.this.name}?region=${data.aws_region.current.region}"
+}
+
+output "queue_urls" {
+  description = "For `beadle aws doctor`."
+  value       = { for name, queue in aws_sqs_queue.this : name => queue.url }
+}

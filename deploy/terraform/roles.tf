@@ -1,0 +1,163 @@
+data "aws_iam_policy_document" "lambda" {
+  statement {
+    actions = ["sts:AssumeRole"]
+    principals {
+      type        = "Service"
+      identifiers = ["lambda.amazonaws.com"]
+    }
+  }
+}
+
+data "aws_iam_policy_document" "by_scheduler" {
+  statement {
+    actions = ["sts:AssumeRole"]
+    principals {
+      type        = "Service"
+      identifiers = ["scheduler.amazonaws.com"]
+    }
+    condition {
+      test     = "StringEquals"
+      variable = "aws:SourceAccount"
+      values   = [data.aws_caller_identity.current.account_id]
+    }
+  }
+}
+
+resource "aws_iam_role" "intake" {
+  name               = "${var.name}-intake"
+  assume_role_policy = data.aws_iam_policy_document.lambda.json
+  tags               = var.tags
+}
+
+resource "aws_iam_role" "worker" {
+  name               = "${var.name}-worker"
+  assume_role_policy = data.aws_iam_policy_document.lambda.json
+  tags               = var.tags
+}
+
+resource "aws_iam_role" "scheduler" {
+  name               = "${var.name}-scheduler"
+  assume_role_policy = data.aws_iam_policy_document.by_scheduler.json
+  tags               = var.tags
+}
+
+data "aws_iam_policy_document" "intake" {
+  # Its own log.
+  statement {
+    sid       = "Log"
+    actions   = ["logs:CreateLogStream", "logs:PutLogEvents"]
+    resources = ["${aws_cloudwatch_log_group.this["intake"].arn}:*"]
+  }
+  # Deliveries, their bodies, and the rows of the keys that they mark; what was interrupted is looked for in `pending`.
+  statement {
+    sid       = "Table"
+    actions   = ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:DeleteItem", "dynamodb:UpdateItem", "dynamodb:Query"]
+    resources = [aws_dynamodb_table.this.arn]
+  }
+  # Waking the worker.
+  statement {
+    sid       = "Wake"
+    actions   = ["sqs:SendMessage"]
+    resources = [for queue in aws_sqs_queue.this : queue.arn]
+  }
+}
+
+data "aws_iam_policy_document" "worker" {
+  # Its own log.
+  statement {
+    sid       = "Log"
+    actions   = ["logs:CreateLogStream", "logs:PutLogEvents"]
+    resources = ["${aws_cloudwatch_log_group.this["worker"].arn}:*"]
+  }
+  # Rows, journal, holds and notes; ConditionCheckItem is the lease in a transaction.
+  statement {
+    sid = "Table"
+    actions = [
+      "dynamodb:GetItem",
+      "dynamodb:PutItem",
+      "dynamodb:DeleteItem",
+      "dynamodb:UpdateItem",
+      "dynamodb:Query",
+      "dynamodb:ConditionCheckItem",
+    ]
+    resources = [aws_dynamodb_table.this.arn]
+  }
+  # What is due, in the order of its time.
+  statement {
+    sid       = "Index"
+    actions   = ["dynamodb:Query"]
+    resources = ["${aws_dynamodb_table.this.arn}/index/ordered"]
+  }
+  # What a run leaves due, or makes due, wakes another one; the source mapping receives and deletes in its name.
+  statement {
+    sid       = "Queues"
+    actions   = ["sqs:SendMessage", "sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"]
+    resources = [for queue in aws_sqs_queue.this : queue.arn]
+  }
+  # Signing as the App with a key that nobody sees.
+  dynamic "statement" {
+    for_each = var.app_key_kms_arn == null ? [] : [var.app_key_kms_arn]
+    content {
+      sid       = "Sign"
+      actions   = ["kms:Sign"]
+      resources = [statement.value]
+    }
+  }
+}
+
+# What signatures and headers are held against; the worker: private keys and tokens.
+data "aws_iam_policy_document" "secrets" {
+  statement {
+    sid       = "Secrets"
+    actions   = ["secretsmanager:GetSecretValue"]
+    resources = [for secret in aws_secretsmanager_secret.this : secret.arn]
+  }
+  # Secrets under a key of your own, and nothing else under it.
+  dynamic "statement" {
+    for_each = var.secrets_key_arn == null ? [] : [var.secrets_key_arn]
+    content {
+      sid       = "Decrypt"
+      actions   = ["kms:Decrypt"]
+      resources = [statement.value]
+      condition {
+        test     = "StringEquals"
+        variable = "kms:ViaService"
+        values   = ["secretsmanager.${data.aws_region.current.region}.amazonaws.com"]
+      }
+    }
+  }
+}
+
+data "aws_iam_policy_document" "scheduler" {
+  # The look of every minute.
+  statement {
+    sid       = "Invoke"
+    actions   = ["lambda:InvokeFunction"]
+    resources = [aws_lambda_function.worker.arn]
+  }
+}
+
+resource "aws_iam_role_policy" "intake" {
+  name   = "intake"
+  role   = aws_iam_role.intake.id
+  policy = data.aws_iam_policy_document.intake.json
+}
+
+resource "aws_iam_role_policy" "worker" {
+  name   = "worker"
+  role   = aws_iam_role.worker.id
+  policy = data.aws_iam_policy_document.worker.json
+}
+
+resource "aws_iam_role_policy" "scheduler" {
+  name   = "scheduler"
+  role   = aws_iam_role.scheduler.id
+  policy = data.aws_iam_policy_document.scheduler.json
+}
+
+resource "aws_iam_role_policy" "secrets" {
+  for_each = { intake = aws_iam_role.intake.id, worker = aws_iam_role.worker.id }
+  name     = "secrets"
+  role     = each.value
+  policy   = data.aws_iam_policy_document.secrets.json
+}

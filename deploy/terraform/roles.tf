@@ -48,10 +48,10 @@ data "aws_iam_policy_document" "intake" {
     actions   = ["logs:CreateLogStream", "logs:PutLogEvents"]
     resources = ["${aws_cloudwatch_log_group.this["intake"].arn}:*"]
   }
-  # Deliveries, their bodies, and the rows of the keys that they mark; what was interrupted is looked for in `pending`.
+  # Deliveries, their bodies, the rows of the keys that they mark; who is refused, with a number of the journal.
   statement {
     sid       = "Table"
-    actions   = ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:DeleteItem", "dynamodb:UpdateItem", "dynamodb:Query"]
+    actions   = ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:DeleteItem", "dynamodb:UpdateItem"]
     resources = [aws_dynamodb_table.this.arn]
   }
   # Waking the worker.

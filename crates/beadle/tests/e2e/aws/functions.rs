@@ -32,15 +32,21 @@ async fn a_webhook_and_a_hook_go_in_and_repaired_repositories_and_equal_groups_c
         let patch = json!({ "groups": { "00g1": { "members": of(3..4) } } });
         deployed.directory.okta.patch(&patch);
         deployed.directory.until_holds("Ops", 0..4).await;
-        // The same delivery once more, as an operator's request of GitHub does it.
-        let body = br#"{"action":"created","repository":{"id":1,"name":"x","owner":{"login":"acme"}},"organization":{"login":"acme"}}"#;
-        let send = |id: &'static str| {
-            let mut request = deployed.github.delivery(id, "repository", body).build().unwrap();
+        // The same delivery once more, as an operator's request of GitHub does it; and one that is for nobody.
+        let body = |org: &str| {
+            let repository = json!({ "id": 1, "name": "x", "owner": { "login": org } });
+            json!({ "action": "created", "repository": repository, "organization": { "login": org } })
+                .to_string()
+        };
+        let send = |id: &'static str, org: &str| {
+            let mut request =
+                deployed.github.delivery(id, "repository", body(org).as_bytes()).build().unwrap();
             *request.url_mut() = format!("{}/hooks/github", deployed.gateway.url).parse().unwrap();
             deployed.github.http.execute(request)
         };
-        assert_eq!(send("d-1").await.unwrap().status(), 202);
-        assert_eq!(send("d-1").await.unwrap().status(), 200);
+        assert_eq!(send("d-1", "acme").await.unwrap().status(), 202);
+        assert_eq!(send("d-1", "acme").await.unwrap().status(), 200);
+        assert_eq!(send("d-2", "elsewhere").await.unwrap().status(), 403);
         for queue in [&deployed.event[1], &deployed.sweep[1]] {
             assert_eq!(deployed.messages(queue).await, 0, "nothing is in a dead-letter queue");
         }

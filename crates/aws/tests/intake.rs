@@ -1,6 +1,5 @@
 //! The intake's program under the Runtime API, behind gateways, with moto's secrets, table and queues.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-#![expect(clippy::disallowed_methods, reason = "real processes run in real time")]
 
 use std::process::Command;
 use std::sync::Arc;

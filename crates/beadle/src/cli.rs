@@ -196,6 +196,10 @@ pub(crate) enum Command {
     Journal(JournalArgs),
     /// Print a commented beadle.toml to begin with
     Example,
+    /// What is deployed on AWS
+    #[cfg(feature = "aws")]
+    #[command(subcommand)]
+    Aws(AwsCommand),
     /// Print completions for a shell
     Completions {
         /// The shell.
@@ -228,6 +232,29 @@ pub(crate) enum DirectoryCommand {
     ///
     /// Exit code: 0 all is well, 1 something is not, or could not be tried.
     Probe,
+}
+
+#[cfg(feature = "aws")]
+#[derive(Debug, Subcommand)]
+pub(crate) enum AwsCommand {
+    /// Say what is missing: secrets, the table, the queues, a signed delivery through the gateway
+    ///
+    /// The deployment's outputs have what is asked for. Exit code: 0 all is well, 1 something is not.
+    Doctor(AwsDoctorArgs),
+}
+
+#[cfg(feature = "aws")]
+#[derive(Debug, Args)]
+pub(crate) struct AwsDoctorArgs {
+    /// Where webhooks are taken, as `https://api.example` or with `/hooks/github` after it.
+    #[arg(long, value_name = "URL")]
+    pub(crate) url: String,
+    /// The queue of events.
+    #[arg(long, value_name = "URL")]
+    pub(crate) event_queue: String,
+    /// The queue of sweeps.
+    #[arg(long, value_name = "URL")]
+    pub(crate) sweep_queue: String,
 }
 
 #[derive(Debug, Args)]

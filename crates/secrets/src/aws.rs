@@ -151,7 +151,7 @@ mod tests {
     fn a_text_of_json_is_found_in_both_stages() {
         let stages = [r#"{"a":"new","n":1}"#.to_owned(), r#"{"a":"old"}"#.to_owned()];
         let values = texts(&stages, Some("a")).unwrap();
-        assert_eq!(values.iter().map(|value| value.expose_secret()).collect::<Vec<_>>(), ["new", "old"]);
+        assert_eq!(values.iter().map(SecretString::expose_secret).collect::<Vec<_>>(), ["new", "old"]);
         assert!(texts(&stages, Some("b")).unwrap_err().contains("only: a, n"));
         assert!(texts(&stages, Some("n")).unwrap_err().contains("no text"));
         let plain = ["s3cr3t".to_owned(), "{".to_owned()];

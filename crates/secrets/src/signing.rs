@@ -67,7 +67,7 @@ impl Keeper {
     }
 }
 
-/// KMS signs a digest: <https://docs.aws.amazon.com/kms/latest/APIReference/API_Sign.html>.
+/// KMS hashes and signs a message of up to 4 KiB; an assertion has some hundred bytes: <https://docs.aws.amazon.com/kms/latest/APIReference/API_Sign.html>.
 #[cfg(feature = "kms")]
 async fn kms(
     client: &aws_sdk_kms::Client,
@@ -79,15 +79,14 @@ async fn kms(
     use aws_sdk_kms::types::{MessageType, SigningAlgorithmSpec};
     use base64::Engine as _;
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-    use sha2::Digest as _;
 
     let part = |value: Result<Vec<u8>, serde_json::Error>| {
         let value = value.map_err(|error| SigningError::Kms(error.to_string()))?;
         Ok::<_, SigningError>(URL_SAFE_NO_PAD.encode(value))
     };
     let message = format!("{}.{}", part(serde_json::to_vec(header))?, part(serde_json::to_vec(claims))?);
-    let digest = sha2::Sha256::digest(message.as_bytes()).to_vec();
-    let asked = client.sign().key_id(key).message(Blob::new(digest)).message_type(MessageType::Digest);
+    let asked =
+        client.sign().key_id(key).message(Blob::new(message.as_bytes())).message_type(MessageType::Raw);
     let answer = asked.signing_algorithm(SigningAlgorithmSpec::RsassaPkcs1V15Sha256).send().await;
     let answer = answer.map_err(|error| SigningError::Kms(crate::aws::told(&error)))?;
     let signature = answer.signature().ok_or_else(|| SigningError::Kms("no signature came".into()))?;

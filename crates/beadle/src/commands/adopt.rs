@@ -30,7 +30,7 @@ pub(crate) async fn run(config: &Config, repository: &str, printer: &Printer) ->
         key: key.to_string(),
         subject: repository.to_owned(),
         intent: None,
-        detail: json!({ "adopted": layer.file, "by": operator() }),
+        detail: json!({ "adopted": layer.file, "by": operator(config).await }),
     };
     store.journal(None, vec![entry], clock.now()).await?;
     store.mark(vec![Mark { key, lane: Lane::Manual, hint: Some(row.node_id.clone()) }], clock.now()).await?;

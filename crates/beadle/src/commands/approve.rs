@@ -35,7 +35,7 @@ pub(crate) async fn holds(config: &Config, as_json: bool, printer: &Printer) -> 
 pub(crate) async fn approve(config: &Config, digests: &[String], printer: &Printer) -> anyhow::Result<u8> {
     let clock = Clock::system();
     let store = wiring::store(config).await?;
-    let by = operator();
+    let by = operator(config).await;
     let mut code = FINE;
     for digest in digests {
         if let Some(hold) = store.approve(digest, &by, clock.now()).await? {

@@ -54,26 +54,34 @@ const EVENTS: &[&str] = &[
 /// How far clocks may differ: tokens are refused beyond.
 const SKEW: i64 = 30;
 
-struct Doctor<'a> {
+pub(super) struct Doctor<'a> {
     printer: &'a Printer,
     found: bool,
 }
 
-impl Doctor<'_> {
+impl<'a> Doctor<'a> {
+    pub(super) fn new(printer: &'a Printer) -> Self {
+        Self { printer, found: false }
+    }
+
+    pub(super) fn code(&self) -> u8 {
+        if self.found { FAILED } else { FINE }
+    }
+
     fn fine(&self, text: &str) {
         self.printer.line(format!("{}  {text}", self.printer.paint(Tone::Good, "ok  ")));
     }
 
-    fn note(&self, text: &str) {
+    pub(super) fn note(&self, text: &str) {
         self.printer.line(format!("{}  {text}", self.printer.paint(Tone::Notice, "note")));
     }
 
-    fn wrong(&mut self, text: &str) {
+    pub(super) fn wrong(&mut self, text: &str) {
         self.found = true;
         self.printer.line(format!("{}  {text}", self.printer.paint(Tone::Danger, "FAIL")));
     }
 
-    fn judge(&mut self, result: anyhow::Result<String>) {
+    pub(super) fn judge(&mut self, result: anyhow::Result<String>) {
         match result {
             Ok(text) => self.fine(&text),
             Err(error) => self.wrong(&format!("{error:#}")),
@@ -83,7 +91,7 @@ impl Doctor<'_> {
 
 pub(crate) async fn run(config: &Config, printer: &Printer) -> anyhow::Result<u8> {
     let clock = Clock::system();
-    let mut doctor = Doctor { printer, found: false };
+    let mut doctor = Doctor::new(printer);
     doctor.judge(store(config).await);
     for file in &config.file.org {
         match Org::open(config, file, &clock, Opening::default(), &Ways::default()) {
@@ -98,26 +106,28 @@ pub(crate) async fn run(config: &Config, printer: &Printer) -> anyhow::Result<u8
     if !config.file.okta.is_empty() || !config.file.target.is_empty() {
         doctor.found |= super::directory::probe(config, printer).await? != FINE;
     }
-    match wiring::senders(config, &std::collections::HashMap::new()) {
-        Ok(senders) => {
-            for sender in senders {
-                match sender.secrets.first() {
-                    Some(secret) => {
-                        doctor.judge(deliver(config, &sender, secret.expose_secret(), &clock).await);
-                    }
-                    None => doctor.note(&format!(
-                        "{}: no webhook secret; only sweeps will see changes",
-                        sender.instance
-                    )),
-                }
-            }
-        }
-        Err(error) => doctor.wrong(&format!("{error:#}")),
-    }
-    Ok(if doctor.found { FAILED } else { FINE })
+    let url = format!("http://{}", config.file.server.listen);
+    ping(&mut doctor, config, &url, &clock).await;
+    Ok(doctor.code())
 }
 
-async fn store(config: &Config) -> anyhow::Result<String> {
+/// A signed ping for every organisation, to whoever takes webhooks there.
+pub(super) async fn ping(doctor: &mut Doctor<'_>, config: &Config, url: &str, clock: &Clock) {
+    let senders = match wiring::senders(config, &std::collections::HashMap::new()) {
+        Ok(senders) => senders,
+        Err(error) => return doctor.wrong(&format!("{error:#}")),
+    };
+    for sender in senders {
+        match sender.secrets.first() {
+            Some(secret) => doctor.judge(deliver(url, &sender, secret.expose_secret(), clock).await),
+            None => {
+                doctor.note(&format!("{}: no webhook secret; only sweeps will see changes", sender.instance));
+            }
+        }
+    }
+}
+
+pub(super) async fn store(config: &Config) -> anyhow::Result<String> {
     wiring::store(config).await?.ready().await?;
     Ok(format!("the store {} takes writes", config.place))
 }
@@ -182,13 +192,13 @@ fn app(doctor: &mut Doctor<'_>, org: &Org<'_>, installation: &Value, keeps_teams
 
 /// A signed ping to the running service.
 async fn deliver(
-    config: &Config,
+    url: &str,
     sender: &beadle_hooks::github::Sender,
     secret: &str,
     clock: &Clock,
 ) -> anyhow::Result<String> {
     let name = &sender.instance;
-    let url = format!("http://{}/hooks/github", config.file.server.listen);
+    let url = format!("{}/hooks/github", url.trim_end_matches('/'));
     let body = json!({ "zen": "beadle doctor", "organization": { "login": sender.login } }).to_string();
     let signature = beadle_hooks::github::sign(secret, body.as_bytes());
     let client = reqwest::Client::builder().timeout(Duration::from_secs(5)).build()?;

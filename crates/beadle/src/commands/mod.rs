@@ -3,6 +3,8 @@
 mod adopt;
 mod apply;
 mod approve;
+#[cfg(feature = "aws")]
+mod aws;
 mod budget;
 mod check;
 mod deliveries;
@@ -55,6 +57,10 @@ pub(crate) async fn run(cli: Cli, printer: &Printer) -> anyhow::Result<u8> {
         Command::Check { json } => check::run(&cli.config, json, printer),
         Command::Serve => serve::run(&armed().await?).await,
         Command::Doctor => doctor::run(&armed().await?, printer).await,
+        #[cfg(feature = "aws")]
+        Command::Aws(crate::cli::AwsCommand::Doctor(args)) => {
+            aws::doctor(&armed().await?, &args, printer).await
+        }
         Command::Directory(DirectoryCommand::Probe) => directory::probe(&armed().await?, printer).await,
         Command::Pause { scope, time } => pause::pause(&config()?, &scope, time, printer).await,
         Command::Resume { scope } => pause::resume(&config()?, &scope, printer).await,
@@ -107,9 +113,24 @@ fn ago(then: Time, now: Time) -> String {
     }
 }
 
-/// Who runs this command, for the journal.
+/// Who runs this command, for the journal: where the state is a table, whom AWS takes the caller for.
+async fn operator(config: &Config) -> String {
+    let caller = if config.database().is_none() { caller().await } else { None };
+    caller.unwrap_or_else(shell_user)
+}
+
+#[cfg(feature = "aws")]
+use aws::caller;
+
+/// There is no table without AWS' SDK.
+#[cfg(not(feature = "aws"))]
+#[expect(clippy::unused_async, reason = "with AWS' SDK it asks AWS")]
+async fn caller() -> Option<String> {
+    None
+}
+
 #[expect(clippy::disallowed_methods, reason = "the operator's name is read here only")]
-fn operator() -> String {
+fn shell_user() -> String {
     let name = ["SUDO_USER", "USER", "USERNAME"].into_iter().find_map(|name| std::env::var(name).ok());
     name.unwrap_or_else(|| "an operator".into())
 }

@@ -35,7 +35,7 @@ pub(crate) async fn pause(
         &clock,
         &scope,
         &name,
-        json!({ "paused_until": until.to_string(), "by": operator() }),
+        json!({ "paused_until": until.to_string(), "by": operator(config).await }),
     )
     .await?;
     printer.line(format!("{name} is paused until {until}; webhooks are kept"));
@@ -50,7 +50,8 @@ pub(crate) async fn resume(config: &Config, scope: &Scope, printer: &Printer) ->
         printer.error(&format!("{name} is not paused"));
         return Ok(FAILED);
     }
-    note(store.as_ref(), &clock, &scope, &name, json!({ "resumed": true, "by": operator() })).await?;
+    note(store.as_ref(), &clock, &scope, &name, json!({ "resumed": true, "by": operator(config).await }))
+        .await?;
     printer.line(format!("{name} goes on"));
     Ok(FINE)
 }

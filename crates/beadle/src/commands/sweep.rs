@@ -33,6 +33,12 @@ pub(crate) async fn run(config: &Config, args: &SweepArgs, printer: &Printer) ->
     Box::pin(in_lane(Lane::Sweep, sweep(config, args, printer))).await
 }
 
+/// What is asked for, and who lets pass what is approved.
+struct Asked<'a> {
+    args: &'a SweepArgs,
+    by: String,
+}
+
 async fn sweep(config: &Config, args: &SweepArgs, printer: &Printer) -> anyhow::Result<u8> {
     let clock = Clock::system();
     let temporary = if args.without_store { Some(tempfile::tempdir()?) } else { None };
@@ -42,6 +48,8 @@ async fn sweep(config: &Config, args: &SweepArgs, printer: &Printer) -> anyhow::
         }
         None => wiring::store(config).await?,
     };
+    let by = if args.approve.is_empty() { String::new() } else { operator(config).await };
+    let asked = &Asked { args, by };
     let selection = &args.selection;
     let parts = if args.without_store { selection.shard.of() } else { 1 };
     let opening = Opening { store: Some(&store), patient: true, parts };
@@ -51,7 +59,7 @@ async fn sweep(config: &Config, args: &SweepArgs, printer: &Printer) -> anyhow::
         for file in config.orgs(selection.org.as_deref())? {
             let org = Org::open(config, file, &clock, opening, &ways)?;
             let shared = Shared::where_stored(&org, Some(&store)).await;
-            let swept = one(&org, args, &store, &clock, printer).await;
+            let swept = one(&org, asked, &store, &clock, printer).await;
             Shared::end_all(shared).await;
             code = end(args, &swept?, code, printer)?;
         }
@@ -59,7 +67,7 @@ async fn sweep(config: &Config, args: &SweepArgs, printer: &Printer) -> anyhow::
     if selection.groups() {
         let directories = Directories::open(config, &clock, opening, &ways)?;
         let shared = ways.share(config, Some(&store)).await;
-        let swept = groups(&directories, args, &store, &clock, printer).await;
+        let swept = groups(&directories, asked, &store, &clock, printer).await;
         Shared::end_all(shared).await;
         for swept in swept? {
             code = end(args, &swept, code, printer)?;
@@ -70,16 +78,16 @@ async fn sweep(config: &Config, args: &SweepArgs, printer: &Printer) -> anyhow::
 
 async fn groups(
     directories: &Directories<'_>,
-    args: &SweepArgs,
+    asked: &Asked<'_>,
     store: &Arc<dyn Store>,
     clock: &Clock,
     printer: &Printer,
 ) -> anyhow::Result<Vec<Swept>> {
     let mut all = Vec::new();
-    for target in directories.wanted(args.selection.target.as_deref())? {
-        let (shown, plans) = plan_groups(target, &args.selection, Some(store), clock, printer).await?;
+    for target in directories.wanted(asked.args.selection.target.as_deref())? {
+        let (shown, plans) = plan_groups(target, &asked.args.selection, Some(store), clock, printer).await?;
         let hand = Hand::of_target(target, store, clock, printer);
-        all.push(make_so(hand, args, shown, &plans, &|| {}, printer).await?);
+        all.push(make_so(hand, asked, shown, &plans, &|| {}, printer).await?);
     }
     Ok(all)
 }
@@ -107,31 +115,32 @@ fn end(args: &SweepArgs, swept: &Swept, code: u8, printer: &Printer) -> anyhow::
 
 async fn one(
     org: &Org<'_>,
-    args: &SweepArgs,
+    asked: &Asked<'_>,
     store: &Arc<dyn Store>,
     clock: &Clock,
     printer: &Printer,
 ) -> anyhow::Result<Swept> {
-    let (mut shown, mut plans) = plan(org, &args.selection, Some(store), printer).await?;
+    let (mut shown, mut plans) = plan(org, &asked.args.selection, Some(store), printer).await?;
     for _ in 1..TRIES {
         let Some(short) = &shown.short else { break };
         printer.note(format!("{}: {short}; reading it again", org.file.name));
         clock.sleep(Duration::from_secs(2)).await;
-        (shown, plans) = plan(org, &args.selection, Some(store), printer).await?;
+        (shown, plans) = plan(org, &asked.args.selection, Some(store), printer).await?;
     }
     let hand = Hand::of_org(org, store, clock, printer);
     let say = || announce(org, &plans, printer);
-    make_so(hand, args, shown, &plans, &say, printer).await
+    make_so(hand, asked, shown, &plans, &say, printer).await
 }
 
 async fn make_so<P: Planner, W: Writer<P::Write>>(
     mut hand: Hand<'_, P, W>,
-    args: &SweepArgs,
+    asked: &Asked<'_>,
     shown: WholePlan,
     plans: &[Plan<P::Write>],
     say: &(dyn Fn() + Sync),
     printer: &Printer,
 ) -> anyhow::Result<Swept> {
+    let args = asked.args;
     if args.without_store {
         // The shards cannot tell each other what they wrote.
         let (shard, limits) = (args.selection.shard, hand.limits);
@@ -145,7 +154,7 @@ async fn make_so<P: Planner, W: Writer<P::Write>>(
     for digest in missing(&shown, &args.approve) {
         printer.note(format!("{}: no change here has the digest `{digest}`", shown.of));
     }
-    approve(&hand, &shown, &args.approve).await?;
+    approve(&hand, &shown, asked).await?;
     say();
     let mut summary = Summary { checked: shown.count() as u64, ..Summary::default() };
     if args.selection.is_by_name() && !shown.unmatched.is_empty() {
@@ -182,11 +191,11 @@ fn missing<'a>(shown: &WholePlan, digests: &'a [String]) -> Vec<&'a String> {
 async fn approve<P: Planner, W: Writer<P::Write>>(
     hand: &Hand<'_, P, W>,
     shown: &WholePlan,
-    digests: &[String],
+    asked: &Asked<'_>,
 ) -> anyhow::Result<()> {
     let Hand { store, clock, .. } = hand;
     for (key, plan) in &shown.plans {
-        for change in plan.changes.iter().filter(|change| digests.contains(&change.digest(key))) {
+        for change in plan.changes.iter().filter(|change| asked.args.approve.contains(&change.digest(key))) {
             let hold = Hold {
                 digest: change.digest(key),
                 key: key.clone(),
@@ -199,7 +208,7 @@ async fn approve<P: Planner, W: Writer<P::Write>>(
                 change: change.describe(),
             };
             store.reserve(None, &hand.limits, vec![hold], clock.now()).await?;
-            store.approve(&change.digest(key), &operator(), clock.now()).await?;
+            store.approve(&change.digest(key), &asked.by, clock.now()).await?;
         }
     }
     Ok(())

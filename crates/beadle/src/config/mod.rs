@@ -209,6 +209,19 @@ impl Config {
         self.secrets.fetch_again(&self.references()).await
     }
 
+    /// Every reference to a secret, and whether there is a value.
+    #[cfg(feature = "aws")]
+    pub(crate) fn secrets_there(&self) -> Vec<(Reference, Result<(), beadle_secrets::SecretError>)> {
+        let there = |reference: Reference| {
+            let found = match &reference {
+                Reference::Kms(_) => self.secrets.signing_key(&reference).map(drop),
+                _ => self.secrets.current(&reference).map(drop),
+            };
+            (reference, found)
+        };
+        self.references().into_iter().map(there).collect()
+    }
+
     /// The value of a secret.
     pub(crate) fn secret(&self, reference: &str, what: &str) -> anyhow::Result<SecretString> {
         let reference: Reference = reference.parse().with_context(|| what.to_owned())?;

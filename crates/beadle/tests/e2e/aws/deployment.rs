@@ -144,8 +144,8 @@ impl Deployment {
         self.functions[function].kill();
     }
 
-    /// Feeds the worker from both queues, and by the clock.
-    pub(crate) async fn pump(&mut self, concurrency: usize) {
+    /// Feeds the worker from both queues, and by a clock whose minutes are short.
+    pub(crate) async fn pump(&mut self, concurrency: usize, minute: Duration) {
         let client = aws_sdk_sqs::Client::new(&self.moto.aws().await);
         let source = |queue: &str, batch, window| Source {
             queue: queue.to_owned(),
@@ -163,7 +163,7 @@ impl Deployment {
         self.clock = Some(tokio::spawn(async move {
             loop {
                 lambdas.invoke("worker", &json!({ "beadle": "minute" })).await;
-                tokio::time::sleep(Duration::from_secs(3)).await;
+                tokio::time::sleep(minute).await;
             }
         }));
     }
@@ -172,7 +172,7 @@ impl Deployment {
     pub(crate) async fn start(mut self) -> Self {
         self.run("intake", &[]);
         self.run("worker", &[]);
-        self.pump(1).await;
+        self.pump(1, Duration::from_secs(3)).await;
         self
     }
 

@@ -53,6 +53,30 @@ async fn a_webhook_and_a_hook_go_in_and_repaired_repositories_and_equal_groups_c
         // An operator sees the same state from elsewhere.
         let listed = Ran::of(deployed.beadle(), &["deliveries", "--json"]).await.expect(0).out;
         assert!(listed.contains("repository.created"), "{listed}");
+        let args = [
+            "aws",
+            "doctor",
+            "--url",
+            &deployed.gateway.url,
+            "--event-queue",
+            &deployed.event[0],
+            "--sweep-queue",
+        ];
+        let args: Vec<&str> = args.into_iter().chain([deployed.sweep[0].as_str()]).collect();
+        let doctor = Ran::of(deployed.beadle(), &args).await.expect(0).out;
+        for said in ["aws-secretsmanager:beadle/scim is there", "none was given up", "takes writes", "acme: "]
+        {
+            assert!(doctor.contains(said), "{said}: {doctor}");
+        }
+        let nowhere = deployed.event[0].replace("/event", "/nowhere");
+        let args: Vec<&str> =
+            args.iter().map(|arg| if *arg == deployed.event[0] { &nowhere } else { *arg }).collect();
+        let doctor = Ran::of(deployed.beadle(), &args).await.expect(1).out;
+        assert!(doctor.contains("the queue nowhere"), "{doctor}");
+        // Whoever pauses is named as AWS names the caller.
+        Ran::of(deployed.beadle(), &["pause", "--org", "acme", "--for", "1m"]).await.expect(0);
+        let journal = Ran::of(deployed.beadle(), &["journal", "--format", "ndjson"]).await.expect(0).out;
+        assert!(journal.contains("arn:aws:"), "{journal}");
         permissions::hold(&deployed.moto);
         permissions::tell(&deployed.moto);
     }
@@ -63,7 +87,7 @@ async fn a_message_that_was_not_sent_and_a_worker_that_was_killed_lose_nothing()
     let mut deployed = deployment(Shape::Http).await.losing_messages();
     deployed.run("intake", &[]);
     let killed = deployed.run("worker", &[("FAILPOINTS", "between-claim-and-write=return")]);
-    deployed.pump(1).await;
+    deployed.pump(1, Duration::from_secs(3)).await;
     deployed.connect();
     deployed.github.patch(json!({ "till": { "branches": { "main": {} } } }), true).await;
     // It was answered 202, and is found by the look of a minute; what then works on it ends in the middle.

@@ -15,10 +15,9 @@ os.environ.setdefault("AWS_DEFAULT_REGION", "eu-west-1")
 with open(template) as file:
     document = yaml_parse(file.read())
 # Where `sam deploy` puts what `sam build` made.
-document["Globals"]["Function"]["CodeUri"] = "s3://bucket/key"
 for resource in document["Resources"].values():
-    if "ContentUri" in resource.get("Properties", {}):
-        resource["Properties"]["ContentUri"] = "s3://bucket/key"
+    for place in {"CodeUri", "ContentUri"} & set(resource.get("Properties", {})):
+        resource["Properties"][place] = "s3://bucket/key"
 
 
 class NoManagedPolicies:

@@ -8,11 +8,9 @@ use anyhow::bail;
 use crate::run::{root, run, step};
 use crate::tools;
 
-/// A function: its program, its package of the workspace with features, and what its package may weigh, in MB.
-const FUNCTIONS: &[(&str, &[&str], f64)] = &[
-    ("intake", &["--package", "beadle-aws"], 6.0),
-    ("worker", &["--package", "beadle", "--no-default-features", "--features", "aws"], 12.0),
-];
+/// A function: its program, the folder of its crate, whose manifest says how it is built, and what its package may weigh,
+/// in MB.
+const FUNCTIONS: &[(&str, &str, f64)] = &[("intake", "crates/aws", 6.0), ("worker", "crates/beadle", 12.0)];
 
 /// What the functions are built for. The first is what SAM's and Terraform's templates begin with.
 const TARGETS: &[(&str, &str, &[&str])] =
@@ -35,21 +33,15 @@ pub(crate) fn build() -> anyhow::Result<()> {
             );
             continue;
         }
-        for (name, package, most) in FUNCTIONS {
+        for (name, place, most) in FUNCTIONS {
             step(&format!("package {name} for {architecture}"));
             let lambda = folder(architecture);
             // The program itself too, for whoever runs it here.
             for format in ["binary", "zip"] {
                 let mut command = Command::new(env!("CARGO"));
-                command.args(["lambda", "build", "--release", "--bin", name]).args(*package).args(*flags);
-                command.args([
-                    "--config",
-                    "deploy/functions.toml",
-                    "--output-format",
-                    format,
-                    "--lambda-dir",
-                ]);
-                run(command.arg(&lambda).env("PATH", tools::path()?).current_dir(root()))?;
+                command.args(["lambda", "build", "--release", "--bin", name]).args(*flags);
+                command.args(["--output-format", format, "--lambda-dir"]).arg(&lambda);
+                run(command.env("PATH", tools::path()?).current_dir(root().join(place)))?;
             }
             let zip = lambda.join(name).join("bootstrap.zip");
             #[expect(clippy::cast_precision_loss, reason = "megabytes")]

@@ -26,10 +26,10 @@ enum Command {
     },
     /// What a change has to pass beside the tests: formatting, lints, docs, dependencies, the demo
     Ci,
-    /// Measure: `calls` (calls, points, memory), `burst` (500 events at once), `directory` (calls to the target), `intake` (deliveries a second); all where none is named
+    /// Measure: `calls` (calls, points, memory), `burst` (500 events at once), `directory` (calls to the target), `intake` (deliveries a second), `coldstart` (the Lambda function's); all where none is named
     Bench {
         /// Which.
-        #[arg(value_parser = ["calls", "burst", "directory", "intake"])]
+        #[arg(value_parser = ["calls", "burst", "directory", "intake", "coldstart"])]
         which: Option<String>,
     },
     /// Build the Lambda functions' packages into target/lambda, and say what they weigh
@@ -87,8 +87,12 @@ fn ci() -> anyhow::Result<()> {
 
 fn bench(which: Option<&str>) -> anyhow::Result<()> {
     cargo(&["build", "--release", "--package", "beadle", "--package", "beadle-bench"], &[])?;
-    for name in ["calls", "burst", "directory", "intake"] {
+    for name in ["calls", "burst", "directory", "intake", "coldstart"] {
         if which.is_none_or(|which| which == name) {
+            if name == "coldstart" {
+                package::build()?;
+                tools::deploy()?;
+            }
             step(&format!("bench {name}"));
             cargo(&["run", "--release", "--package", "beadle-bench", "--", name], &[])?;
         }

@@ -98,9 +98,14 @@ pub(crate) fn path() -> anyhow::Result<std::ffi::OsString> {
     Ok(std::env::join_paths([folder().join("python/bin")].into_iter().chain(std::env::split_paths(&path)))?)
 }
 
+/// Installs what deployments are checked and built with, and the old handlers' runtime.
+pub(crate) fn deploy() -> anyhow::Result<()> {
+    python("deploy", DEPLOY)
+}
+
 /// Validates, translates and lints the SAM template, and holds the Terraform module to the provider's lists and to it.
 pub(crate) fn deployments() -> anyhow::Result<()> {
-    python("deploy", DEPLOY)?;
+    deploy()?;
     let files: Vec<String> = aws_resources()?
         .iter()
         .map(|kind| format!("package/lib/{}/index.d.ts", kind.trim_start_matches("aws_").replace('_', "-")))
@@ -132,7 +137,7 @@ pub(crate) fn deployments() -> anyhow::Result<()> {
 
 /// Builds the packages as `sam build` does.
 pub(crate) fn sam_build() -> anyhow::Result<()> {
-    python("deploy", DEPLOY)?;
+    deploy()?;
     let mut command = Command::new(folder().join("deploy/bin/sam"));
     command.args(["build", "--template", "deploy/sam/template.yaml", "--build-dir", "target/sam"]);
     run(command.env("SAM_CLI_TELEMETRY", "0").env("PATH", path()?).current_dir(root()))

@@ -4,6 +4,7 @@
 mod bare;
 mod burst;
 mod calls;
+mod coldstart;
 mod directory;
 mod folder;
 mod intake;
@@ -15,10 +16,11 @@ async fn main() -> anyhow::Result<()> {
     match args.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["calls"] => calls::run().await,
         ["directory"] => directory::run().await,
+        ["coldstart"] => coldstart::run().await,
         ["burst"] => burst::run().await,
         ["intake"] => intake::run().await,
         // A child process of `intake`: the secret comes on standard input.
         ["bare", port] => bare::run(port.parse()?).await,
-        _ => anyhow::bail!("say `calls`, `burst`, `directory` or `intake`"),
+        _ => anyhow::bail!("say `calls`, `burst`, `directory`, `intake` or `coldstart`"),
     }
 }

@@ -1,0 +1,211 @@
+//! From a function's start to its first answered webhook, through a local Runtime API: the intake's package, and the
+//! shape of the handlers that it replaces.
+#![expect(clippy::disallowed_methods, reason = "real processes run in real time")]
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, ensure};
+use axum::extract::State;
+use beadle_emulate::{Function, Invoked, Lambdas};
+use http::HeaderMap;
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+
+/// Starts of each, of which the median is told.
+const ROUNDS: usize = 9;
+/// What a function of 256 MB gets of a processor: 1,769 MB are a whole one.
+/// <https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html>
+const SHARE: f64 = 256.0 / 1769.0;
+/// The period in which Lambda gives it.
+const PERIOD: Duration = Duration::from_millis(20);
+
+/// AWS, answering at once: what is measured is the function's side.
+async fn aws(State(secret): State<Arc<str>>, headers: HeaderMap) -> axum::Json<Value> {
+    let target = headers.get("x-amz-target").and_then(|target| target.to_str().ok()).unwrap_or_default();
+    axum::Json(match target.rsplit('.').next() {
+        Some("GetSecretValue") => json!({ "Name": "github", "SecretString": &*secret }),
+        Some("SendMessageBatch") => json!({ "Successful": [], "Failed": [] }),
+        _ => json!({}),
+    })
+}
+
+impl Kind {
+    /// As what it is invoked: `cargo lambda` knows the names of this workspace's programs, and no other.
+    fn function(self) -> &'static str {
+        match self {
+            Self::Intake => "intake",
+            Self::Old => "worker",
+        }
+    }
+}
+
+struct Place {
+    lambdas: Lambdas,
+    aws: String,
+    folder: tempfile::TempDir,
+    event: Value,
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Intake,
+    Old,
+}
+
+impl Place {
+    fn command(&self, kind: Kind) -> anyhow::Result<Command> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let program = |path: PathBuf, how: &str| {
+            ensure!(path.exists(), "{} is missing: run `{how}`", path.display());
+            Ok(Command::new(path))
+        };
+        let mut command = match kind {
+            Kind::Intake => program(root.join("target/lambda/intake/bootstrap"), "cargo xtask package")?,
+            Kind::Old => {
+                let python = root.join("target/tools/deploy/bin/python");
+                let mut command = program(python, "cargo xtask tools")?;
+                command.args(["-m", "awslambdaric", "old_handler.handler"]);
+                command.current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("src"));
+                // It puts the scheme before it by itself.
+                command.env(
+                    "AWS_LAMBDA_RUNTIME_API",
+                    self.lambdas.runtime(Kind::Old.function()).replace("http://", ""),
+                );
+                command.env("PYTHONDONTWRITEBYTECODE", "1").env("DISPATCH_URL", &self.aws);
+                command
+            }
+        };
+        command
+            .env("AWS_ACCESS_KEY_ID", "any")
+            .env("AWS_SECRET_ACCESS_KEY", "any")
+            .env("AWS_REGION", "eu-west-1")
+            .env("AWS_DEFAULT_REGION", "eu-west-1")
+            .env("AWS_ENDPOINT_URL", &self.aws)
+            .env("BEADLE_STORE", "dynamodb://beadle")
+            .env("BEADLE_CONFIG", self.folder.path().join("beadle.toml"))
+            .env("BEADLE_EVENT_QUEUE", format!("{}/event", self.aws))
+            .env("BEADLE_SWEEP_QUEUE", format!("{}/sweep", self.aws));
+        Ok(command)
+    }
+
+    /// One start: how long, and the most memory in KiB.
+    async fn once(&self, kind: Kind, throttled: bool) -> anyhow::Result<(Duration, u64)> {
+        let name = kind.function();
+        let begun = Instant::now();
+        let function = self.lambdas.run(name, self.command(kind)?, &self.folder.path().join(name));
+        let throttle = throttled.then(|| Throttle::start(&function));
+        let answer = match self.lambdas.invoke(name, &self.event).await {
+            Invoked::Answer(answer) => answer,
+            Invoked::Failed(why) => anyhow::bail!("{name} failed: {why}\n{}", function.log()),
+        };
+        let took = begun.elapsed();
+        drop(throttle);
+        ensure!(answer["statusCode"] == 202, "{name} answered {answer}\n{}", function.log());
+        let status = std::fs::read_to_string(format!("/proc/{}/status", function.pid()))?;
+        let most = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let most = most.and_then(|line| line.trim().strip_suffix(" kB")?.parse().ok());
+        Ok((took, most.context("the system does not say how much memory was used")?))
+    }
+
+    async fn median(&self, kind: Kind, throttled: bool) -> anyhow::Result<(Duration, u64)> {
+        let (mut times, mut memory) = (Vec::new(), Vec::new());
+        for _ in 0..ROUNDS {
+            let (time, most) = self.once(kind, throttled).await?;
+            times.push(time);
+            memory.push(most);
+        }
+        times.sort_unstable();
+        memory.sort_unstable();
+        Ok((times[ROUNDS / 2], memory[ROUNDS / 2]))
+    }
+}
+
+/// Lets a process run for its share of each period, as a quota of processor time does.
+struct Throttle(Option<std::thread::JoinHandle<()>>, Arc<std::sync::atomic::AtomicBool>);
+
+impl Throttle {
+    fn start(function: &Function) -> Self {
+        let ended = Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let pid = i32::try_from(function.pid()).ok().and_then(Pid::from_raw);
+        let stop = ended.clone();
+        let thread = std::thread::spawn(move || {
+            let Some(pid) = pid else { return };
+            while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                // A process that has ended takes no signal, and needs none.
+                let _ = kill_process(pid, Signal::CONT);
+                std::thread::sleep(PERIOD.mul_f64(SHARE));
+                let _ = kill_process(pid, Signal::STOP);
+                std::thread::sleep(PERIOD.mul_f64(1.0 - SHARE));
+            }
+            let _ = kill_process(pid, Signal::CONT);
+        });
+        Self(Some(thread), ended)
+    }
+}
+
+impl Drop for Throttle {
+    fn drop(&mut self) {
+        self.1.store(true, std::sync::atomic::Ordering::Relaxed);
+        if let Some(thread) = self.0.take() {
+            let _ = thread.join(); // it does not panic
+        }
+    }
+}
+
+pub(crate) async fn run() -> anyhow::Result<()> {
+    let secret: Arc<str> = format!("{:032x}", rand::random::<u128>()).into();
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let aws_url = format!("http://{}", listener.local_addr()?);
+    let router = axum::Router::new().fallback(aws).with_state(secret.clone());
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    let folder = tempfile::tempdir()?;
+    let file = "[[org]]\nname = \"acme\"\napp = { id = 1, key = \"aws-kms:any\" }\npolicy = \"policy\"\n\
+                webhook_secrets = [\"aws-secretsmanager:github\"]\n";
+    std::fs::write(folder.path().join("beadle.toml"), file)?;
+    let body = json!({
+        "action": "created", "organization": { "login": "acme" },
+        "repository": { "id": 7, "node_id": "R_7", "name": "widgets", "owner": { "login": "acme" } },
+    })
+    .to_string();
+    let event = json!({
+        "version": "2.0", "routeKey": "$default", "rawPath": "/hooks/github", "rawQueryString": "",
+        "headers": {
+            "content-type": "application/json", "x-github-event": "repository", "x-github-delivery": "d-1",
+            "x-hub-signature-256": beadle_hooks::github::sign(&secret, body.as_bytes()),
+        },
+        "requestContext": {
+            "accountId": "1", "apiId": "api", "domainName": "x", "domainPrefix": "x", "requestId": "r", "routeKey": "$default",
+            "stage": "$default", "time": "-", "timeEpoch": 0,
+            "http": { "method": "POST", "path": "/hooks/github", "protocol": "HTTP/1.1", "sourceIp": "192.0.2.1", "userAgent": "x" },
+        },
+        "body": body, "isBase64Encoded": false,
+    });
+    let lambdas = Lambdas::start(Duration::from_secs(60)).await;
+    let place = Place { lambdas, aws: aws_url, folder, event };
+    println!("from a process' start to its first answered webhook, the median of {ROUNDS} starts");
+    for throttled in [false, true] {
+        let how = if throttled { "with a 256 MB function's share" } else { "with a whole processor" };
+        let (intake, memory) = place.median(Kind::Intake, throttled).await?;
+        let (old, old_memory) = place.median(Kind::Old, throttled).await?;
+        #[expect(clippy::cast_precision_loss, reason = "kibibytes")]
+        let share = memory as f64 / old_memory as f64;
+        println!(
+            "{how}: intake {:.0} ms, {:.1} MiB; as the old handlers {:.0} ms, {:.1} MiB; ratios {:.3} of the time, {share:.3} of the memory",
+            intake.as_secs_f64() * 1e3,
+            mib(memory),
+            old.as_secs_f64() * 1e3,
+            mib(old_memory),
+            intake.as_secs_f64() / old.as_secs_f64(),
+        );
+    }
+    Ok(())
+}
+
+#[expect(clippy::cast_precision_loss, reason = "kibibytes")]
+fn mib(kibibytes: u64) -> f64 {
+    kibibytes as f64 / 1024.0
+}

@@ -3,23 +3,26 @@
 #![expect(clippy::disallowed_methods, reason = "real processes run in real time")]
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use axum::extract::State;
-use beadle_emulate::{Function, Invoked, Lambdas};
 use http::HeaderMap;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+
+use crate::runtime::Runtime;
 
 /// Starts of each, of which the median is told.
 const ROUNDS: usize = 9;
 /// What a function of 256 MB gets of a processor: 1,769 MB are a whole one.
 /// <https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html>
 const SHARE: f64 = 256.0 / 1769.0;
+/// Nothing takes longer.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// The period in which Lambda gives it.
 const PERIOD: Duration = Duration::from_millis(20);
 
@@ -33,18 +36,7 @@ async fn aws(State(secret): State<Arc<str>>, headers: HeaderMap) -> axum::Json<V
     })
 }
 
-impl Kind {
-    /// As what it is invoked: `cargo lambda` knows the names of this workspace's programs, and no other.
-    fn function(self) -> &'static str {
-        match self {
-            Self::Intake => "intake",
-            Self::Old => "worker",
-        }
-    }
-}
-
 struct Place {
-    lambdas: Lambdas,
     aws: String,
     folder: tempfile::TempDir,
     event: Value,
@@ -70,11 +62,6 @@ impl Place {
                 let mut command = program(python, "cargo xtask tools")?;
                 command.args(["-m", "awslambdaric", "old_handler.handler"]);
                 command.current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("src"));
-                // It puts the scheme before it by itself.
-                command.env(
-                    "AWS_LAMBDA_RUNTIME_API",
-                    self.lambdas.runtime(Kind::Old.function()).replace("http://", ""),
-                );
                 command.env("PYTHONDONTWRITEBYTECODE", "1").env("DISPATCH_URL", &self.aws);
                 command
             }
@@ -94,18 +81,27 @@ impl Place {
 
     /// One start: how long, and the most memory in KiB.
     async fn once(&self, kind: Kind, throttled: bool) -> anyhow::Result<(Duration, u64)> {
-        let name = kind.function();
+        let runtime = Runtime::start().await?;
+        let mut command = self.command(kind)?;
+        let log = std::fs::File::create(self.folder.path().join("log"))?;
+        command
+            .env("AWS_LAMBDA_RUNTIME_API", &runtime.address)
+            .env("AWS_LAMBDA_FUNCTION_NAME", "any")
+            .env("AWS_LAMBDA_FUNCTION_VERSION", "1")
+            .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256")
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log);
         let begun = Instant::now();
-        let function = self.lambdas.run(name, self.command(kind)?, &self.folder.path().join(name));
+        let function = Process(command.spawn()?);
         let throttle = throttled.then(|| Throttle::start(&function));
-        let answer = match self.lambdas.invoke(name, &self.event).await {
-            Invoked::Answer(answer) => answer,
-            Invoked::Failed(why) => anyhow::bail!("{name} failed: {why}\n{}", function.log()),
-        };
+        let answered = tokio::time::timeout(PATIENCE, runtime.invoke(&self.event)).await;
         let took = begun.elapsed();
         drop(throttle);
-        ensure!(answer["statusCode"] == 202, "{name} answered {answer}\n{}", function.log());
-        let status = std::fs::read_to_string(format!("/proc/{}/status", function.pid()))?;
+        let log = || std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
+        let answer = answered.with_context(log)?.map_err(|why| anyhow::anyhow!("{why}\n{}", log()))?;
+        ensure!(answer["statusCode"] == 202, "{answer}\n{}", log());
+        let status = std::fs::read_to_string(format!("/proc/{}/status", function.0.id()))?;
         let most = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
         let most = most.and_then(|line| line.trim().strip_suffix(" kB")?.parse().ok());
         Ok((took, most.context("the system does not say how much memory was used")?))
@@ -124,13 +120,23 @@ impl Place {
     }
 }
 
+/// Killed when it is dropped.
+struct Process(Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill(); // it may have ended by itself
+        let _ = self.0.wait();
+    }
+}
+
 /// Lets a process run for its share of each period, as a quota of processor time does.
 struct Throttle(Option<std::thread::JoinHandle<()>>, Arc<std::sync::atomic::AtomicBool>);
 
 impl Throttle {
-    fn start(function: &Function) -> Self {
+    fn start(function: &Process) -> Self {
         let ended = Arc::new(std::sync::atomic::AtomicBool::new(false));
-        let pid = i32::try_from(function.pid()).ok().and_then(Pid::from_raw);
+        let pid = i32::try_from(function.0.id()).ok().and_then(Pid::from_raw);
         let stop = ended.clone();
         let thread = std::thread::spawn(move || {
             let Some(pid) = pid else { return };
@@ -184,8 +190,7 @@ pub(crate) async fn run() -> anyhow::Result<()> {
         },
         "body": body, "isBase64Encoded": false,
     });
-    let lambdas = Lambdas::start(Duration::from_secs(60)).await;
-    let place = Place { lambdas, aws: aws_url, folder, event };
+    let place = Place { aws: aws_url, folder, event };
     println!("from a process' start to its first answered webhook, the median of {ROUNDS} starts");
     for throttled in [false, true] {
         let how = if throttled { "with a 256 MB function's share" } else { "with a whole processor" };

@@ -9,6 +9,7 @@ mod directory;
 mod folder;
 mod intake;
 mod load;
+mod runtime;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {

@@ -82,18 +82,11 @@ impl Lambdas {
         panic!("`cargo lambda watch` does not start");
     }
 
-    /// The Runtime API for a function of this name, as `AWS_LAMBDA_RUNTIME_API` says it.
-    pub fn runtime(&self, name: &str) -> String {
-        format!("{}/.rt/{name}", self.url)
-    }
-
-    /// Runs a program as an instance of the function `name`. A Runtime API that it is told of already stays.
+    /// Runs a program as an instance of the function `name`.
     pub fn run(&self, name: &str, mut program: Command, log: &Path) -> Function {
         let file = std::fs::OpenOptions::new().create(true).append(true).open(log).unwrap();
-        if program.get_envs().all(|(variable, _)| variable != "AWS_LAMBDA_RUNTIME_API") {
-            program.env("AWS_LAMBDA_RUNTIME_API", self.runtime(name));
-        }
         program
+            .env("AWS_LAMBDA_RUNTIME_API", format!("{}/.rt/{name}", self.url))
             .env("AWS_LAMBDA_FUNCTION_NAME", name)
             .env("AWS_LAMBDA_FUNCTION_VERSION", "1")
             .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256")

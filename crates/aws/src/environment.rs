@@ -45,6 +45,13 @@ impl Environment {
     }
 }
 
+/// What is logged, where the environment says a level.
+pub fn log_level() -> tracing::Level {
+    #[expect(clippy::disallowed_methods, reason = "this is where a function's environment is read")]
+    let level = std::env::var("BEADLE_LOG").ok();
+    level.and_then(|level| level.parse().ok()).unwrap_or(tracing::Level::INFO)
+}
+
 /// How AWS is asked: as the environment says, and not for long, since somebody waits for the answer.
 pub async fn aws() -> SdkConfig {
     let patience = TimeoutConfig::builder()

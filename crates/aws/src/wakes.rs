@@ -91,8 +91,12 @@ impl Woken {
         let mut running = JoinSet::new();
         self.begin(claims, &mut running, cut);
         // What is worked on, or is due much later, is told of again when that ends.
-        let claims = self.soon_due(&keys).await?;
-        self.begin(claims, &mut running, cut);
+        match self.soon_due(&keys).await {
+            Ok(claims) => self.begin(claims, &mut running, cut),
+            Err(error) => {
+                tracing::warn!(%error, "what becomes due at once is left to the look of the next minute")
+            }
+        }
         while running.join_next().await.is_some() {}
         Ok(())
     }

@@ -205,11 +205,14 @@ impl Row {
     }
 
     /// When somebody who waits for messages has to be told of it, after it was like `before`: it can be claimed earlier than
-    /// that, or in a more urgent lane. `None`: there is nothing to tell; while it is worked on, its end will.
+    /// that, or in a more urgent lane, or a run of it ended and left it due. `None`: there is nothing to tell; while it is
+    /// worked on, its end will.
     pub fn wakes(&self, before: &Self, now: Time) -> Option<Time> {
         let at = self.due_at()?;
         let is_leased = self.lease_until.is_some_and(|until| until > now);
-        let is_news = before.due_at().is_none_or(|was| at < was) || self.lane < before.lane;
+        // Nobody was told of the end of a lease.
+        let was = before.due_at().filter(|_| before.lease_until.is_none());
+        let is_news = was.is_none_or(|was| at < was) || self.lane < before.lane;
         (is_news && !is_leased).then_some(at)
     }
 
@@ -404,8 +407,17 @@ mod tests {
         let retry = |row: &mut Row| assert!(row.finish(&lease, Outcome::Retry("x".into()), Time(8000), &T));
         assert!(told(&mut row, Time(8000), retry).is_some_and(|at| at > Time(8000)), "after its backoff");
         let lease = row.claim(Time(20_000), &T).expect("it is due").lease;
-        let done = |row: &mut Row| assert!(row.finish(&lease, Outcome::Done, Time(20_001), &T));
-        assert_eq!(told(&mut row, Time(20_001), done), None, "nothing is left to do");
+        let until = Time(600_000);
+        let limited = Outcome::RateLimited { until, spares_events: false, why: "x".into() };
+        let wait = |row: &mut Row| assert!(row.finish(&lease, limited, Time(20_001), &T));
+        assert_eq!(
+            told(&mut row, Time(20_001), wait),
+            Some(until),
+            "after its hold, which outlasts the lease"
+        );
+        let lease = row.claim(until, &T).expect("it is due").lease;
+        let done = |row: &mut Row| assert!(row.finish(&lease, Outcome::Done, until, &T));
+        assert_eq!(told(&mut row, until, done), None, "nothing is left to do");
     }
 
     #[test]

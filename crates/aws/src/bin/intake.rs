@@ -1,5 +1,6 @@
 //! The intake as a Lambda function.
 
+use beadle_aws::environment::log_level;
 use beadle_aws::intake::Function;
 use lambda_http::{Error, Request, service_fn};
 

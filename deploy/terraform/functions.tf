@@ -30,6 +30,13 @@ resource "aws_lambda_function" "intake" {
     log_format = "Text"
     log_group  = aws_cloudwatch_log_group.this["intake"].name
   }
+
+  lifecycle {
+    precondition {
+      condition     = var.github || var.directory
+      error_message = "Keep GitHub, a directory, or both: one of the variables has to be true."
+    }
+  }
 }
 
 resource "aws_lambda_function" "worker" {

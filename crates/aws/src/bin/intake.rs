@@ -6,12 +6,8 @@ use lambda_http::{Error, Request, service_fn};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    tracing_subscriber::fmt()
-        .json()
-        .flatten_event(true)
-        .with_target(false)
-        .with_writer(std::io::stderr)
-        .init();
+    let log = tracing_subscriber::fmt().with_max_level(log_level()).with_target(false);
+    log.json().flatten_event(true).with_writer(std::io::stderr).init();
     let function = Function::open().await.inspect_err(|error| tracing::error!(%error, "cannot begin"))?;
     lambda_http::run(service_fn(async |request: Request| Ok::<_, Error>(function.answer(request).await)))
         .await

@@ -94,7 +94,7 @@ impl Woken {
         match self.soon_due(&keys).await {
             Ok(claims) => self.begin(claims, &mut running, cut),
             Err(error) => {
-                tracing::warn!(%error, "what becomes due at once is left to the look of the next minute")
+                tracing::warn!(%error, "what becomes due at once is left to the look of the next minute");
             }
         }
         while running.join_next().await.is_some() {}

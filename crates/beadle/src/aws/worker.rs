@@ -60,12 +60,28 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// Invocations, one after the other.
+struct Calls {
+    /// One that waits until everything is opened anew.
+    next: Option<Call>,
+    more: mpsc::Receiver<Call>,
+}
+
+impl Calls {
+    async fn take(&mut self) -> Option<Call> {
+        match self.next.take() {
+            Some(call) => Some(call),
+            None => self.more.recv().await,
+        }
+    }
+}
+
 async fn run() -> anyhow::Result<()> {
     let environment = Environment::read()?;
     let table = Place::Table { name: environment.table.clone(), region: None, endpoint: None };
     let config = Config::load(&environment.config)?.stored_at(Some(table));
     let aws = aws().await;
-    let (calls, mut called) = mpsc::channel::<Call>(1);
+    let (calls, called) = mpsc::channel::<Call>(1);
     let invoked = service_fn(|event: LambdaEvent<Value>| {
         let calls = calls.clone();
         async move {
@@ -75,10 +91,16 @@ async fn run() -> anyhow::Result<()> {
         }
     });
     let served = async {
+        config.fetch_secrets().await;
+        let mut calls = Calls { next: None, more: called };
         loop {
-            config.fetch_secrets().await;
-            if let Err(error) = Box::pin(serve(&config, &environment, &aws, &mut called)).await {
-                let Some(call) = called.recv().await else { return };
+            if let Err(error) = Box::pin(serve(&config, &environment, &aws, &mut calls)).await {
+                let Some(call) = calls.take().await else { return };
+                // What was wrong with a secret may be mended by now.
+                if config.fetch_secrets_again().await {
+                    calls.next = Some(call);
+                    continue;
+                }
                 // Somebody has to see it: the invocation fails, and the next one tries again.
                 let _ = call.answer.send(Err(error)); // the runtime has gone away with its invocation
             }
@@ -95,7 +117,7 @@ async fn serve(
     config: &Config,
     environment: &Environment,
     aws: &SdkConfig,
-    called: &mut mpsc::Receiver<Call>,
+    calls: &mut Calls,
 ) -> anyhow::Result<()> {
     let clock = Clock::system();
     let queues = Queues::new(aws_sdk_sqs::Client::new(aws), environment.queues.clone());
@@ -134,15 +156,21 @@ async fn serve(
         counts: Arc::default(),
     });
     let woken = Woken { worker, store: table, queues, clock: clock.clone() };
-    let mut minute = Minute {
-        woken: &woken,
-        environment,
-        directories: &directories,
-        known: &known,
-        told: HashMap::new(),
-        fresh_until: clock.now() + FRESH,
-    };
-    while let Some(Call { event, answer }) = called.recv().await {
+    let mut minute =
+        Minute { woken: &woken, environment, directories: &directories, known: &known, told: HashMap::new() };
+    let mut fresh_until = clock.now() + FRESH;
+    while let Some(call) = calls.take().await {
+        // Before the work: once it is answered, the function may be frozen in the middle of asking.
+        if clock.now() >= fresh_until {
+            fresh_until = clock.now() + FRESH;
+            if config.fetch_secrets_again().await {
+                tracing::info!("a secret was replaced: everything is opened anew");
+                watch.leave().await;
+                calls.next = Some(call);
+                return Ok(());
+            }
+        }
+        let Call { event, answer } = call;
         let deadline = deadline(event.context.deadline, clock.now());
         let answered = match Invocation::try_from(event.payload) {
             Ok(Invocation::Messages(records)) => {
@@ -153,14 +181,6 @@ async fn serve(
             Err(unknown) => Err(unknown.into()),
         };
         let _ = answer.send(answered); // the runtime has gone away with its invocation
-        if clock.now() >= minute.fresh_until {
-            minute.fresh_until = clock.now() + FRESH;
-            if config.fetch_secrets_again().await {
-                tracing::info!("a secret was replaced: everything is opened anew");
-                watch.leave().await;
-                return Ok(());
-            }
-        }
     }
     Ok(())
 }
@@ -179,7 +199,6 @@ struct Minute<'a> {
     known: &'a HashMap<&'a str, Known>,
     /// What the intake was told of each organisation.
     told: HashMap<&'a str, String>,
-    fresh_until: Time,
 }
 
 impl<'a> Minute<'a> {

@@ -105,6 +105,7 @@ COUNTERPARTS = {
     "aws_secretsmanager_secret": "AWS::SecretsManager::Secret",
     "aws_lambda_function": "AWS::Lambda::Function",
     "aws_lambda_event_source_mapping": "AWS::Lambda::EventSourceMapping",
+    "aws_lambda_function_event_invoke_config": "AWS::Lambda::EventInvokeConfig",
     "aws_scheduler_schedule": "AWS::Scheduler::Schedule",
     "aws_apigatewayv2_api": "AWS::ApiGatewayV2::Api",
     "aws_apigatewayv2_stage": "AWS::ApiGatewayV2::Stage",
@@ -122,7 +123,7 @@ ELSEWHERE = {
 # How many a `for_each` stands for.
 TIMES = {
     ("aws_sqs_queue", "this"): 2, ("aws_sqs_queue", "dead_letters"): 2, ("aws_cloudwatch_log_group", "this"): 3,
-    ("aws_secretsmanager_secret", "this"): 2, ("aws_cloudwatch_metric_alarm", "this"): 7,
+    ("aws_secretsmanager_secret", "this"): 4, ("aws_cloudwatch_metric_alarm", "this"): 8,
 }
 template = json.loads(translated.read_text())["Resources"]
 ours = Counter()
@@ -185,6 +186,8 @@ for resource in template.values():
     elif resource["Type"] == "AWS::CloudWatch::Alarm":
         said = [properties["MetricName"], properties["Namespace"], properties["AlarmDescription"].removesuffix("fails; its log says why")]
         said = [text for text in said if "intake fails" not in text and not text.startswith("The worker")]
+    elif resource["Type"] == "AWS::SecretsManager::Secret":
+        said = [properties["Description"], f"{properties['Name']['Fn::Sub'].split('/')[1]} = "]
     elif resource["Type"] == "AWS::SQS::Queue" and "RedrivePolicy" in properties:
         said = [f"= {properties['VisibilityTimeout']}", f"maxReceiveCount     = {properties['RedrivePolicy']['maxReceiveCount']}"]
     elif resource["Type"] == "AWS::DynamoDB::Table":

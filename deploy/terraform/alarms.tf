@@ -18,11 +18,19 @@ locals {
       comparison                     = "GreaterThanThreshold", missing = "notBreaching"
     } },
     {
+      gateway-errors = {
+        description = "Webhooks are answered 5xx, as where no secret can be read or the table takes no writes; see the log of the intake"
+        namespace   = "AWS/ApiGateway"
+        metric      = "5xx"
+        dimensions  = { ApiId = aws_apigatewayv2_api.this.id }
+        statistic   = "Sum", period = 300, times = 1, threshold = 0
+        comparison  = "GreaterThanThreshold", missing = "notBreaching"
+      }
       oldest-due = {
         description = "A key has been due for long; no figure at all means that no worker looks"
         namespace   = "Beadle"
         metric      = "OldestDueSeconds"
-        dimensions  = { Deployment = aws_dynamodb_table.this.name }
+        dimensions  = { Deployment = local.table }
         statistic   = "Maximum", period = 300, times = 1, threshold = var.oldest_due_seconds
         comparison  = "GreaterThanThreshold", missing = "breaching"
       }
@@ -30,7 +38,7 @@ locals {
         description = "The guard holds changes until somebody approves them; see `beadle holds`"
         namespace   = "Beadle"
         metric      = "Held"
-        dimensions  = { Deployment = aws_dynamodb_table.this.name }
+        dimensions  = { Deployment = local.table }
         statistic   = "Maximum", period = 300, times = 1, threshold = 0
         comparison  = "GreaterThanThreshold", missing = "notBreaching"
       }
@@ -40,7 +48,7 @@ locals {
         description = "The token of a SCIM target ends soon; make another one, and put it into the secret"
         namespace   = "Beadle"
         metric      = "TokenDays"
-        dimensions  = { Deployment = aws_dynamodb_table.this.name }
+        dimensions  = { Deployment = local.table }
         statistic   = "Minimum", period = 3600, times = 1, threshold = var.token_days
         comparison  = "LessThanThreshold", missing = "notBreaching"
       }

@@ -1,7 +1,7 @@
 locals {
   environment = {
     BEADLE_CONFIG      = "/opt/beadle/beadle.toml"
-    BEADLE_STORE       = "dynamodb://${aws_dynamodb_table.this.name}"
+    BEADLE_STORE       = "dynamodb://${local.table}"
     BEADLE_EVENT_QUEUE = aws_sqs_queue.this["event"].url
     BEADLE_SWEEP_QUEUE = aws_sqs_queue.this["sweep"].url
     BEADLE_LOG         = var.log_level
@@ -61,6 +61,13 @@ resource "aws_lambda_function" "worker" {
     log_format = "Text"
     log_group  = aws_cloudwatch_log_group.this["worker"].name
   }
+}
+
+# A minute that failed is not tried again: the next one is there.
+resource "aws_lambda_function_event_invoke_config" "worker" {
+  function_name                = aws_lambda_function.worker.function_name
+  maximum_retry_attempts       = 0
+  maximum_event_age_in_seconds = 60
 }
 
 resource "aws_lambda_event_source_mapping" "event" {

@@ -1,5 +1,6 @@
 data "aws_caller_identity" "current" {}
 data "aws_region" "current" {}
+data "aws_partition" "current" {}
 
 # beadle.toml and the policy: a new version of this layer is a new generation.
 data "archive_file" "configuration" {
@@ -22,7 +23,13 @@ resource "aws_lambda_layer_version" "configuration" {
   source_code_hash = data.archive_file.configuration.output_base64sha256
 }
 
+locals {
+  table     = var.existing_table == null ? aws_dynamodb_table.this[0].name : var.existing_table
+  table_arn = "arn:${data.aws_partition.current.partition}:dynamodb:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:table/${local.table}"
+}
+
 resource "aws_dynamodb_table" "this" {
+  count                       = var.existing_table == null ? 1 : 0
   name                        = var.name
   billing_mode                = "PAY_PER_REQUEST"
   hash_key                    = "pk"

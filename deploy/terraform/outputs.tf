@@ -19,7 +19,7 @@ output "secret_arns" {
 
 output "store" {
   description = "For commands, as in `beadle queue --store ...`."
-  value       = "dynamodb://${aws_dynamodb_table.this.name}?region=${data.aws_region.current.region}"
+  value       = "dynamodb://${local.table}?region=${data.aws_region.current.region}"
 }
 
 output "queue_urls" {

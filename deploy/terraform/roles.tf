@@ -51,8 +51,8 @@ data "aws_iam_policy_document" "intake" {
   # Deliveries, their bodies, the rows of the keys that they mark; who is refused, with a number of the journal.
   statement {
     sid       = "Table"
-    actions   = ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:DeleteItem", "dynamodb:UpdateItem"]
-    resources = [aws_dynamodb_table.this.arn]
+    actions   = ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"]
+    resources = [local.table_arn]
   }
   # Waking the worker.
   statement {
@@ -80,13 +80,13 @@ data "aws_iam_policy_document" "worker" {
       "dynamodb:Query",
       "dynamodb:ConditionCheckItem",
     ]
-    resources = [aws_dynamodb_table.this.arn]
+    resources = [local.table_arn]
   }
   # What is due, in the order of its time.
   statement {
     sid       = "Index"
     actions   = ["dynamodb:Query"]
-    resources = ["${aws_dynamodb_table.this.arn}/index/ordered"]
+    resources = ["${local.table_arn}/index/ordered"]
   }
   # What a run leaves due, or makes due, wakes another one; the source mapping receives and deletes in its name.
   statement {
@@ -107,10 +107,12 @@ data "aws_iam_policy_document" "worker" {
 
 # What signatures and headers are held against; the worker: private keys and tokens.
 data "aws_iam_policy_document" "secrets" {
+  for_each = { intake = local.hook_secrets, worker = local.vendor_secrets }
+
   statement {
     sid       = "Secrets"
     actions   = ["secretsmanager:GetSecretValue"]
-    resources = [for secret in aws_secretsmanager_secret.this : secret.arn]
+    resources = [for name in keys(each.value) : aws_secretsmanager_secret.this[name].arn]
   }
   # Secrets under a key of your own, and nothing else under it.
   dynamic "statement" {
@@ -159,5 +161,5 @@ resource "aws_iam_role_policy" "secrets" {
   for_each = { intake = aws_iam_role.intake.id, worker = aws_iam_role.worker.id }
   name     = "secrets"
   role     = each.value
-  policy   = data.aws_iam_policy_document.secrets.json
+  policy   = data.aws_iam_policy_document.secrets[each.key].json
 }

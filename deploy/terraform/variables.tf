@@ -58,6 +58,26 @@ variable "secrets_key_arn" {
   }
 }
 
+variable "secrets_recovery_days" {
+  description = "For how many days a deleted secret can be had back, and its name stays taken; 0 for none."
+  type        = number
+  default     = 30
+  validation {
+    condition     = var.secrets_recovery_days == 0 || (var.secrets_recovery_days >= 7 && var.secrets_recovery_days <= 30)
+    error_message = "Secrets Manager keeps deleted secrets for 7 to 30 days, or not at all (0)."
+  }
+}
+
+variable "existing_table" {
+  description = "The name of a table that is there already, such as one that was restored. Null for a new one."
+  type        = string
+  default     = null
+  validation {
+    condition     = var.existing_table == null || can(regex("^[A-Za-z0-9_.-]{3,255}$", var.existing_table))
+    error_message = "A table's name has 3 to 255 letters, digits, hyphens, dots and underscores."
+  }
+}
+
 variable "architecture" {
   description = "What the functions were built for."
   type        = string

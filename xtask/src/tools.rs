@@ -34,6 +34,8 @@ const DEPLOY: &[&str] = &[
 /// The AWS provider's lists of arguments: an interface a resource.
 const PROVIDER: (&str, &str) = ("@cdktf/provider-aws", "21.22.1");
 const CARGO_DENY: &str = "0.20.2";
+/// DynamoDB for what moto is too slow for. A program of its own: its SQLite is another version than ours.
+const DYNOXIDE: (&str, &str, &[&str]) = ("dynoxide-rs", "3.2.0", &["native-sqlite", "http-server", "cli"]);
 
 fn folder() -> PathBuf {
     root().join("target/tools")
@@ -63,7 +65,24 @@ pub(crate) fn fetch() -> anyhow::Result<()> {
     for (package, version, files) in NPM {
         npm(package, version, files)?;
     }
+    cargo(DYNOXIDE.0, DYNOXIDE.1, DYNOXIDE.2)?;
     python("python", PYPI)
+}
+
+/// Builds a program from the crate registry, into `bin`.
+fn cargo(name: &str, version: &str, features: &[&str]) -> anyhow::Result<()> {
+    // What `cargo install` keeps of what it installed.
+    let installed = std::fs::read_to_string(folder().join(".crates.toml")).unwrap_or_default();
+    if installed.contains(&format!("\"{name} {version} ")) {
+        return Ok(());
+    }
+    step(&format!("building {name} {version}"));
+    let mut command = Command::new(env!("CARGO"));
+    command.args(["install", name, "--locked", "--force", "--version", version, "--root"]).arg(folder());
+    if !features.is_empty() {
+        command.args(["--no-default-features", "--features", &features.join(",")]);
+    }
+    run(command.current_dir(root()))
 }
 
 /// Fetches files of a package from npm.
@@ -178,13 +197,6 @@ fn python(environment: &str, packages: &[&str]) -> anyhow::Result<()> {
 /// Checks licences, sources and doubled dependencies.
 pub(crate) fn cargo_deny() -> anyhow::Result<()> {
     let bin = folder().join("bin/cargo-deny");
-    let installed = Command::new(&bin).arg("--version").output();
-    let current = installed.is_ok_and(|output| String::from_utf8_lossy(&output.stdout).contains(CARGO_DENY));
-    if !current {
-        run(Command::new(env!("CARGO"))
-            .args(["install", "cargo-deny", "--locked", "--force", "--version", CARGO_DENY, "--root"])
-            .arg(folder())
-            .current_dir(root()))?;
-    }
+    cargo("cargo-deny", CARGO_DENY, &[])?;
     run(Command::new(bin).args(["check", "bans", "licenses", "sources"]).current_dir(root()))
 }

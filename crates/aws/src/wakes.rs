@@ -86,16 +86,13 @@ impl Woken {
         if let Some(wait) = latest.map(|at| at.since(self.clock.now())).filter(|wait| *wait <= SOON) {
             self.clock.sleep(wait).await;
         }
-        let claims = self.store.claim_named(&keys, self.clock.now()).await?;
+        let tried = self.clock.now();
+        let claims = self.store.claim_named(&keys, tried).await?;
         keys.retain(|key| !claims.iter().any(|claim| claim.lease.key == *key));
         let mut running = JoinSet::new();
         self.begin(claims, &mut running, cut);
-        // What is worked on, or is due much later, is told of again when that ends.
-        match self.soon_due(&keys).await {
-            Ok(claims) => self.begin(claims, &mut running, cut),
-            Err(error) => {
-                tracing::warn!(%error, "what becomes due at once is left to the look of the next minute");
-            }
+        if let Err(error) = self.wait_for(keys, tried, &mut running, cut).await {
+            tracing::warn!(%error, "what becomes due at once is left to the look of the next minute");
         }
         while running.join_next().await.is_some() {}
         Ok(())
@@ -108,19 +105,43 @@ impl Woken {
         }
     }
 
-    /// Claims those of these keys that become due at once by this clock.
-    async fn soon_due(&self, keys: &[Key]) -> Result<Vec<Claim>, StoreError> {
-        let (now, mut soon, mut latest) = (self.clock.now(), Vec::new(), None);
-        for key in keys {
-            let Some(row) = self.store.row(key).await? else { continue };
-            let is_leased = row.lease_until.is_some_and(|until| until > now);
-            if let Some(at) = row.due_at().filter(|at| !is_leased && at.since(now) <= SOON) {
-                soon.push(key.clone());
-                latest = latest.max(Some(at));
+    /// Begins with those of these keys, which could not be claimed at `tried`, that become due at once by this clock; the others are sent for when they are due.
+    /// The end of what is worked on tells of it.
+    async fn wait_for(
+        &self,
+        mut keys: Vec<Key>,
+        mut tried: Time,
+        running: &mut JoinSet<()>,
+        cut: &CancellationToken,
+    ) -> Result<(), StoreError> {
+        let last = tried + SOON;
+        let mut later = Vec::new();
+        while !keys.is_empty() {
+            let now = self.clock.now();
+            let (mut soon, mut latest) = (Vec::new(), now);
+            for key in std::mem::take(&mut keys) {
+                let Some(row) = self.store.row(&key).await? else { continue };
+                let is_leased = row.lease_until.is_some_and(|until| until > now);
+                // One that could be claimed when it was tried is paused, or was somebody else's.
+                let Some(at) = row.due_at().filter(|at| !is_leased && *at > tried) else { continue };
+                if at <= last {
+                    latest = latest.max(at);
+                    soon.push(key);
+                } else {
+                    later.push(Due { key, lane: row.lane, at });
+                }
             }
+            if soon.is_empty() {
+                break;
+            }
+            self.clock.sleep(latest.since(now)).await;
+            tried = self.clock.now();
+            let claims = self.store.claim_named(&soon, tried).await?;
+            soon.retain(|key| !claims.iter().any(|claim| claim.lease.key == *key));
+            keys = soon;
+            self.begin(claims, running, cut);
         }
-        let Some(latest) = latest else { return Ok(Vec::new()) };
-        self.clock.sleep(latest.since(now)).await;
-        self.store.claim_named(&soon, self.clock.now()).await
+        self.queues.wake(later, self.clock.now()).await;
+        Ok(())
     }
 }

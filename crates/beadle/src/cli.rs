@@ -194,6 +194,13 @@ pub(crate) enum Command {
     ///
     /// Pruning deletes old entries; export them before with `beadle journal --format ndjson --since 7d`.
     Journal(JournalArgs),
+    /// Ask the service of this configuration, on this machine, whether it is there; for containers
+    ///
+    /// Exit code: 0 it answers, 1 it does not.
+    Health,
+    /// The state itself
+    #[command(subcommand)]
+    Store(StoreCommand),
     /// Print a commented beadle.toml to begin with
     Example,
     /// What is deployed on AWS
@@ -232,6 +239,20 @@ pub(crate) enum DirectoryCommand {
     ///
     /// Exit code: 0 all is well, 1 something is not, or could not be tried.
     Probe,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum StoreCommand {
+    /// Copy everything that a store keeps into an empty one: keys, deliveries, journal, holds, pauses, what is remembered
+    ///
+    /// Each is a file, or dynamodb://TABLE; a file or table that does not exist is made. Stop Beadle before: what comes
+    /// meanwhile is not copied. Exit code: 0 all is copied, 1 it is not.
+    Copy {
+        /// What is copied; it stays as it is.
+        from: Place,
+        /// An empty store, or one that does not exist yet.
+        to: Place,
+    },
 }
 
 #[cfg(feature = "aws")]

@@ -1,10 +1,10 @@
 //! Puts the other half together: directories, targets, and what reconciles their groups.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use beadle_engine::{Budgets, Class, Clock, Key, Limits, Reconciler, Store, WritePace};
 use beadle_groups::catchup::Catchup;
 use beadle_groups::sources::{OktaSource, Source};
@@ -45,6 +45,8 @@ enum Side {
 pub(crate) struct Directories<'a> {
     pub(crate) okta: Vec<(&'a config::Okta, Okta)>,
     pub(crate) targets: BTreeMap<String, Target<'a>>,
+    /// Targets that could not be opened: no sweep is of them.
+    pub(crate) shut: BTreeSet<&'a str>,
     mappings: Arc<RwLock<Arc<Mappings>>>,
 }
 
@@ -56,10 +58,27 @@ impl<'a> Directories<'a> {
         opening: Opening<'_>,
         ways: &Ways,
     ) -> anyhow::Result<Self> {
-        let mut okta = Vec::new();
+        let (opened, shut) = Self::open_some(config, clock, opening, ways);
+        shut.into_iter().next().map_or(Ok(opened), Err)
+    }
+
+    /// Opens what can be opened, and tells why the rest cannot.
+    pub(crate) fn open_some(
+        config: &'a Config,
+        clock: &Clock,
+        opening: Opening<'_>,
+        ways: &Ways,
+    ) -> (Self, Vec<anyhow::Error>) {
+        let (mut okta, mut shut) = (Vec::new(), Vec::new());
         let mut sources: HashMap<String, Arc<dyn Source>> = HashMap::new();
         for file in &config.file.okta {
-            let api = open_okta(config, file, clock, opening.patient)?;
+            let api = match open_okta(config, file, clock, opening.patient) {
+                Ok(api) => api,
+                Err(error) => {
+                    shut.push(error);
+                    continue;
+                }
+            };
             sources.insert(
                 file.name.clone(),
                 Arc::new(OktaSource::new(api.clone(), file.leaving(), file.push_apps.clone())),
@@ -67,12 +86,20 @@ impl<'a> Directories<'a> {
             okta.push((file, api));
         }
         let mappings = Arc::new(RwLock::new(Arc::new(config.mappings.clone())));
-        let mut targets = BTreeMap::new();
+        let (mut targets, mut without) = (BTreeMap::new(), BTreeSet::new());
         for file in &config.file.target {
             let opened = match (&file.scim, &file.github) {
-                (Some(scim), _) => open_scim(config, file, scim, clock, opening.patient)?,
-                (None, Some(teams)) => open_teams(config, teams, clock, opening, ways)?,
-                (None, None) => bail!("target {}: give `scim` or `github`", file.name),
+                (Some(scim), _) => open_scim(config, file, scim, clock, opening.patient),
+                (None, Some(teams)) => open_teams(config, teams, clock, opening, ways),
+                (None, None) => Err(anyhow!("target {}: give `scim` or `github`", file.name)),
+            };
+            let opened = match opened {
+                Ok(opened) => opened,
+                Err(error) => {
+                    without.insert(file.name.as_str());
+                    shut.push(error);
+                    continue;
+                }
             };
             let directory = Directory {
                 sources: sources.clone(),
@@ -92,7 +119,7 @@ impl<'a> Directories<'a> {
             };
             targets.insert(file.name.clone(), target);
         }
-        Ok(Self { okta, targets, mappings })
+        (Self { okta, targets, shut: without, mappings }, shut)
     }
 
     /// The targets, or the one that was asked for.

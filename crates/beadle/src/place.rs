@@ -20,6 +20,16 @@ pub(crate) enum Place {
     },
 }
 
+impl Place {
+    /// What the command line names is meant from where it is called.
+    pub(crate) fn absolute(self) -> Self {
+        match self {
+            Self::File(path) => Self::File(std::path::absolute(&path).unwrap_or(path)),
+            table @ Self::Table { .. } => table,
+        }
+    }
+}
+
 impl FromStr for Place {
     type Err = String;
 

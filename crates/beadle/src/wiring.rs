@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use beadle_engine::transfer::UNFINISHED;
 use beadle_engine::worker::{Reconcile, Run};
 use beadle_engine::{Budgets, Class, Clock, Failure, Reconciler, Report, Store, Timing, WritePace};
 use beadle_github::{Api, Credential, Endpoint, Reader, Writer};
@@ -187,8 +188,19 @@ impl<'a> Org<'a> {
 
 /// Opens the store.
 pub(crate) async fn store(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
-    match (config.database(), &config.place) {
-        (Some(path), _) => {
+    let store = open(config, &config.place).await?;
+    // Where it cannot be read, whoever uses it says so.
+    if matches!(store.get(UNFINISHED).await, Ok(Some(_))) {
+        anyhow::bail!("a copy into {} did not end: delete it, and copy again", config.place);
+    }
+    Ok(store)
+}
+
+/// Opens what is at a place.
+pub(crate) async fn open(config: &Config, place: &Place) -> anyhow::Result<Arc<dyn Store>> {
+    match place {
+        Place::File(path) => {
+            let path = config.base.join(path);
             let timing = Timing { lease: config.file.worker.lease.into(), ..Timing::default() };
             let settings = StoreSettings {
                 max_bytes: config.file.store.max_mib.map(|mib| mib * 1024 * 1024),
@@ -197,7 +209,7 @@ pub(crate) async fn store(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
             };
             Ok(Arc::new(SqliteStore::open(&path, settings)?))
         }
-        (None, place) => table(config, place).await,
+        table @ Place::Table { .. } => open_table(config, table).await,
     }
 }
 
@@ -222,7 +234,16 @@ pub(crate) fn table_settings(config: &Config) -> beadle_store_dynamodb::Settings
 }
 
 #[cfg(feature = "aws")]
-async fn table(config: &Config, place: &Place) -> anyhow::Result<Arc<dyn Store>> {
+async fn open_table(config: &Config, place: &Place) -> anyhow::Result<Arc<dyn Store>> {
+    Ok(Arc::new(table(config, place).await?))
+}
+
+/// A table.
+#[cfg(feature = "aws")]
+pub(crate) async fn table(
+    config: &Config,
+    place: &Place,
+) -> anyhow::Result<beadle_store_dynamodb::DynamoStore> {
     use beadle_store_dynamodb::DynamoStore;
     let Place::Table { name, region, endpoint } = place else {
         anyhow::bail!("{place} is no table");
@@ -241,12 +262,12 @@ async fn table(config: &Config, place: &Place) -> anyhow::Result<Arc<dyn Store>>
         loader = loader.endpoint_url(endpoint);
     }
     let client = aws_sdk_dynamodb::Client::new(&loader.load().await);
-    Ok(Arc::new(DynamoStore::new(client, name, table_settings(config))))
+    Ok(DynamoStore::new(client, name, table_settings(config)))
 }
 
 #[cfg(not(feature = "aws"))]
 #[expect(clippy::unused_async, reason = "with AWS' SDK it waits for the configuration")]
-async fn table(_: &Config, place: &Place) -> anyhow::Result<Arc<dyn Store>> {
+async fn open_table(_: &Config, place: &Place) -> anyhow::Result<Arc<dyn Store>> {
     anyhow::bail!("{place} needs a Beadle built with `--features aws`")
 }
 
@@ -280,15 +301,14 @@ pub(crate) fn senders(config: &Config, known: &HashMap<&str, Known>) -> anyhow::
 pub(crate) struct ByInstance {
     known: Arc<RwLock<HashMap<String, Arc<dyn Reconcile>>>>,
     configured: Arc<[String]>,
+    /// How long a key waits whose instance is not open.
+    hold: Duration,
     clock: Clock,
 }
 
-/// How long a key of an organisation that is not open waits.
-const NOT_OPEN: Duration = Duration::from_secs(30);
-
 impl ByInstance {
-    fn new(configured: &Arc<[String]>, clock: &Clock) -> Self {
-        Self { known: Arc::default(), configured: configured.clone(), clock: clock.clone() }
+    fn new(configured: &Arc<[String]>, hold: Duration, clock: &Clock) -> Self {
+        Self { known: Arc::default(), configured: configured.clone(), hold, clock: clock.clone() }
     }
 
     fn add(&self, instance: &str, reconciler: Arc<dyn Reconcile>) {
@@ -308,7 +328,7 @@ impl Reconcile for ByInstance {
             let text = format!("{instance} is no longer in the configuration");
             return Err(Failure::new(Class::Rejected, text));
         }
-        let until = self.clock.now() + NOT_OPEN;
+        let until = self.clock.now() + self.hold;
         let text = format!("{instance} is not ready; the log says why");
         Err(Failure::new(Class::RateLimited { until, spares_events: false }, text))
     }
@@ -325,19 +345,20 @@ pub(crate) struct Reconcilers {
 }
 
 impl Reconcilers {
-    pub(crate) fn new(config: &Config, clock: &Clock) -> Self {
+    /// A key whose instance is not open waits for `hold`.
+    pub(crate) fn new(config: &Config, hold: Duration, clock: &Clock) -> Self {
         let file = &config.file;
         let orgs = file.org.iter().map(|org| &org.name);
         let directories = file.okta.iter().map(|okta| &okta.name);
         let targets = file.target.iter().map(|target| &target.name);
         let configured: Arc<[String]> = orgs.chain(directories).chain(targets).cloned().collect();
         Self {
-            groups: ByInstance::new(&configured, clock),
-            markers: ByInstance::new(&configured, clock),
-            teams: ByInstance::new(&configured, clock),
-            repositories: ByInstance::new(&configured, clock),
-            sweeps: ByInstance::new(&configured, clock),
-            dispatches: ByInstance::new(&configured, clock),
+            groups: ByInstance::new(&configured, hold, clock),
+            markers: ByInstance::new(&configured, hold, clock),
+            teams: ByInstance::new(&configured, hold, clock),
+            repositories: ByInstance::new(&configured, hold, clock),
+            sweeps: ByInstance::new(&configured, hold, clock),
+            dispatches: ByInstance::new(&configured, hold, clock),
         }
     }
 

@@ -50,10 +50,9 @@ impl Function {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
 
-    /// SIGKILL.
-    pub fn kill(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
+    /// Whether it ended by itself.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
     }
 
     /// The process.

@@ -1,24 +1,33 @@
-//! AWS on one machine, for tests and benchmarks: [`Moto`] for DynamoDB, SQS, Secrets Manager, SSM, KMS and STS, [`Lambdas`] for the
-//! Runtime API that functions run under, and [`Pump`] for what feeds a function from a queue,
-//! and [`Gateway`] for what stands before one.
+//! AWS on one machine, for tests and benchmarks: [`Moto`] for DynamoDB, SQS, Secrets Manager, SSM, KMS and STS, [`Tables`] for
+//! DynamoDB where that is too slow, [`Proxy`] for what DynamoDB may do and neither does, [`Lambdas`] for the Runtime API that
+//! functions run under, [`Pump`] for what feeds a function from a queue, and [`Gateway`] for what stands before one.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![expect(clippy::missing_panics_doc, reason = "the same")]
 
 mod gateway;
 mod lambdas;
 mod moto;
+mod proxy;
 mod pump;
+mod tables;
 
 pub use gateway::{Gateway, Shape};
 pub use lambdas::{Function, Invoked, Lambdas};
 pub use moto::Moto;
+pub use proxy::{Odds, Proxy};
 pub use pump::{Pump, Source};
+pub use tables::Tables;
 
 use std::path::PathBuf;
 
 /// What `cargo xtask tools` installs from PyPI.
 fn python(program: &str) -> PathBuf {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../target/tools/python/bin").join(program);
+    tool(&format!("python/bin/{program}"))
+}
+
+/// What `cargo xtask tools` installs.
+fn tool(program: &str) -> PathBuf {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../target/tools").join(program);
     assert!(path.exists(), "{} is missing: run `cargo xtask tools`", path.display());
     path
 }

@@ -19,6 +19,8 @@ pub struct Moto {
     child: Child,
     /// Where it listens.
     pub url: String,
+    /// Where tables are: here, or somewhere else.
+    tables_at: String,
     /// The secret of the credentials that are used; moto takes any.
     pub secret: String,
     tables: AtomicU32,
@@ -47,6 +49,7 @@ impl Moto {
         let moto = Self {
             child,
             url: format!("http://127.0.0.1:{port}"),
+            tables_at: format!("http://127.0.0.1:{port}"),
             secret,
             tables: AtomicU32::new(0),
             http: reqwest::Client::new(),
@@ -59,6 +62,13 @@ impl Moto {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         panic!("moto does not start");
+    }
+
+    /// Tables are at this address instead.
+    #[must_use]
+    pub fn with_tables_at(mut self, url: &str) -> Self {
+        url.clone_into(&mut self.tables_at);
+        self
     }
 
     /// How its clients are made.
@@ -82,12 +92,13 @@ impl Moto {
     }
 
     /// What a process has to have in its environment to find it, as `who`.
-    pub fn environment(&self, who: &str) -> [(&'static str, String); 4] {
+    pub fn environment(&self, who: &str) -> [(&'static str, String); 5] {
         [
             ("AWS_ACCESS_KEY_ID", who.into()),
             ("AWS_SECRET_ACCESS_KEY", self.secret.clone()),
             ("AWS_REGION", REGION.into()),
             ("AWS_ENDPOINT_URL", self.url.clone()),
+            ("AWS_ENDPOINT_URL_DYNAMODB", self.tables_at.clone()),
         ]
     }
 
@@ -119,7 +130,8 @@ impl Moto {
 
     /// A store in a new table of this name.
     pub async fn table(&self, name: &str, settings: Settings) -> DynamoStore {
-        let store = DynamoStore::new(aws_sdk_dynamodb::Client::new(&self.aws().await), name, settings);
+        let aws = self.aws_by(&self.tables_at).await;
+        let store = DynamoStore::new(aws_sdk_dynamodb::Client::new(&aws), name, settings);
         store.create_table().await.unwrap();
         store
     }

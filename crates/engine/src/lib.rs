@@ -20,6 +20,7 @@ pub mod store;
 pub mod sweep;
 #[cfg(feature = "testing")]
 pub mod testing;
+pub mod transfer;
 pub mod worker;
 
 pub use apply::{Gate, Planner, Report, Session, Step, StepResult, Writer, apply};
@@ -35,4 +36,5 @@ pub use pace::WritePace;
 pub use plan::{Asked, Change, Field, Plan, Risk, Risks, Unknown};
 pub use queue::{Claim, Lease, Outcome, ParkReason, Parked, Row, Timing};
 pub use store::{DeliveryRow, Depth, Listing, Pause, Retention, Store, StoreError};
+pub use transfer::{Booking, Copied, CopyError, Piece, copy};
 pub use worker::{Reconcile, Reconciler, Run, Worker, WorkerCounts, WorkerSettings};

@@ -10,6 +10,7 @@ use crate::guard::{Hold, Limits, Verdict};
 use crate::journal::Entry;
 use crate::key::{Key, Lane};
 use crate::queue::{Claim, Lease, Outcome, Row, Timing};
+use crate::transfer::{Booking, Piece};
 
 /// Why the store did not do it. Nothing of the call is kept.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
@@ -49,6 +50,21 @@ pub struct DeliveryRow {
     pub received: Time,
     /// The keys it marked.
     pub keys: Vec<Key>,
+}
+
+impl DeliveryRow {
+    /// The delivery itself.
+    pub fn with_body(&self, body: Vec<u8>) -> Delivery {
+        Delivery {
+            source: self.source.clone(),
+            id: self.id.clone(),
+            event: self.event.clone(),
+            actor: self.actor.clone(),
+            instance: self.instance.clone(),
+            received: self.received,
+            body,
+        }
+    }
 }
 
 /// Everything is held back for an instance or a key until a time.
@@ -192,6 +208,10 @@ pub trait Store: Send + Sync + 'static {
     /// Finishes what was interrupted between two writes, where the store cannot do all in one: a delivery that is kept, and
     /// whose keys were not all marked. Returns how much there was.
     async fn settle(&self, now: Time) -> Result<u64, StoreError>;
+    /// What was given in the guard's windows, and may still count, in order.
+    async fn bookings(&self) -> Result<Vec<Booking>, StoreError>;
+    /// Takes over a piece of another store, as it is: see [`crate::transfer`].
+    async fn take(&self, piece: Piece) -> Result<(), StoreError>;
     /// Whether it takes writes.
     async fn ready(&self) -> Result<(), StoreError>;
 }

@@ -16,6 +16,7 @@ use crate::mode::Mode;
 use crate::plan::{Change, Field, Risk};
 use crate::queue::{Outcome, ParkReason};
 use crate::store::{Listing, Retention, Store};
+use crate::transfer::{Copied, CopyError};
 
 type Shared = Arc<dyn Store>;
 
@@ -87,6 +88,7 @@ pub async fn suite(open: impl AsyncFn() -> Shared) {
     pruning_keeps_ids_longer_than_bodies(open().await).await;
     what_is_contested_is_held_until_it_is_approved(open().await).await;
     notes_are_kept(open().await).await;
+    what_is_copied_is_as_it_was(open().await, open().await).await;
 }
 
 async fn a_delivery_is_kept_once_and_marks_once(store: Shared) {
@@ -344,4 +346,52 @@ async fn notes_are_kept(store: Shared) {
     store.put("a", "2").await.unwrap();
     assert_eq!(store.get("a").await.unwrap().as_deref(), Some("2"));
     store.ready().await.unwrap();
+}
+
+async fn what_is_copied_is_as_it_was(from: Shared, to: Shared) {
+    let marks =
+        (0..4).map(|n| Mark { key: key(n), lane: Lane::Event, hint: Some(format!("R_{n}")) }).collect();
+    from.accept(delivery("a", Time(5)), marks).await.unwrap();
+    from.accept(Delivery { actor: Some("ann".into()), ..delivery("b", Time(6)) }, Vec::new()).await.unwrap();
+    let claims = from.claim(3, LATER).await.unwrap();
+    from.finish(&claims[0].lease, Outcome::Done, LATER).await.unwrap();
+    from.finish(&claims[1].lease, Outcome::Park(ParkReason::Failed, "403".into()), LATER).await.unwrap();
+    let numbers =
+        from.journal(None, vec![entry(EntryKind::Intent, Time(7), None)], LATER).await.unwrap().unwrap();
+    let entries =
+        vec![entry(EntryKind::Result, Time(8), Some(numbers[0])), entry(EntryKind::Intent, Time(9), None)];
+    from.journal(None, entries, LATER).await.unwrap();
+    let limits = Limits { removes: 2, ..Limits::default() };
+    let ask = |store: Shared, n: u64| async move {
+        let asked = vec![hold(n, &format!("h{n}"), Risk::Removes, "g1")];
+        store.reserve(None, &limits, asked, LATER).await.unwrap().unwrap().remove(0)
+    };
+    for n in 0..3 {
+        ask(from.clone(), n).await;
+    }
+    from.approve("h2", "ann", LATER).await.unwrap();
+    from.pause("acme", LATER + Duration::from_secs(60)).await.unwrap();
+    let long = "x".repeat(100_000);
+    from.put("cursor", &long).await.unwrap();
+    from.ready().await.unwrap();
+    to.ready().await.unwrap();
+    let copied = crate::transfer::copy(from.as_ref(), to.as_ref(), LATER, &|_, _| {}).await.unwrap();
+    let expected = Copied { keys: 3, deliveries: 2, entries: 3, holds: 1, notes: 1, pauses: 1 };
+    assert_eq!(copied, expected);
+    assert_eq!(to.rows(10).await, from.rows(10).await);
+    assert_eq!(to.deliveries(all()).await, from.deliveries(all()).await);
+    assert_eq!(to.body("github", "a").await, from.body("github", "a").await);
+    assert_eq!(to.entries(all()).await, from.entries(all()).await);
+    assert_eq!(to.open_intents().await, from.open_intents().await);
+    assert_eq!(to.holds().await, from.holds().await);
+    assert_eq!(to.bookings().await, from.bookings().await);
+    assert_eq!(to.pauses(LATER).await, from.pauses(LATER).await);
+    assert_eq!(to.get("cursor").await.unwrap(), Some(long));
+    // It goes on from there: a number after the last one, a window that is as full, a delivery that is known.
+    let next = to.journal(None, vec![entry(EntryKind::Run, Time(9), None)], LATER).await.unwrap().unwrap();
+    assert!(next[0] > numbers[0] + 2, "{next:?}");
+    assert!(matches!(ask(to.clone(), 3).await, Verdict::Hold(_)));
+    assert_eq!(to.accept(delivery("a", LATER), Vec::new()).await, Ok(Accepted::Duplicate));
+    let again = crate::transfer::copy(from.as_ref(), to.as_ref(), LATER, &|_, _| {}).await;
+    assert_eq!(again, Err(CopyError::NotEmpty("keys")), "two states are not mixed");
 }

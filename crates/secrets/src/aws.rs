@@ -93,7 +93,16 @@ async fn secret(client: &aws_sdk_secretsmanager::Client, id: &str) -> Result<Vec
         let binary = || String::from_utf8(value.secret_binary()?.as_ref().to_vec()).ok();
         value.secret_string().map(str::to_owned).or_else(binary)
     };
-    let current = current.map_err(|error| told(&error))?;
+    let current = current.map_err(|error| {
+        let refused = error.as_service_error().filter(|error| error.is_resource_not_found_exception());
+        // A template may make a secret without a value.
+        match refused.and_then(|error| error.meta().message()) {
+            Some(message) if message.contains("staging label") => {
+                "it has no value yet; put one there".to_owned()
+            }
+            _ => told(&error),
+        }
+    })?;
     let current = text(&current).ok_or("it is no text")?;
     // There is none before the first replacement, and without it the current one is valid all the same.
     let previous = previous.ok().as_ref().and_then(text);

@@ -37,15 +37,12 @@ impl Keeper {
         }
     }
 
-    /// Asks AWS for what it keeps of these and has not given yet, all at once. What it does not give is said when it is
-    /// used.
+    /// Asks AWS for what it keeps of these and has not given yet, or gave as a placeholder, all at once. What it does not
+    /// give is said when it is used.
     #[cfg_attr(not(feature = "aws"), expect(clippy::unused_async, reason = "with AWS' SDK it asks AWS"))]
     pub async fn fetch(&self, references: &[Reference]) {
-        let wanted: Vec<Reference> = {
-            let given = self.given.read().unwrap_or_else(PoisonError::into_inner);
-            let missing = |reference: &&Reference| !matches!(given.get(*reference), Some(Ok(_)));
-            references.iter().filter(missing).cloned().collect()
-        };
+        let missing = |reference: &&Reference| self.valid(reference).is_err();
+        let wanted: Vec<Reference> = references.iter().filter(missing).cloned().collect();
         #[cfg(feature = "aws")]
         let asked = self.ask(&wanted).await;
         #[cfg(feature = "aws")]

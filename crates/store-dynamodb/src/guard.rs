@@ -3,9 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 
 use aws_sdk_dynamodb::types::{Put, TransactWriteItem};
-use beadle_engine::{Hold, Key, Lane, Lease, Limits, Mark, Risk, Risks, StoreError, Time, Verdict};
+use beadle_engine::{Booking, Hold, Key, Lane, Lease, Limits, Mark, Risk, Risks, StoreError, Time, Verdict};
 use futures::future::try_join_all;
-use serde::{Deserialize, Serialize};
 
 use crate::DynamoStore;
 use crate::items::{
@@ -16,18 +15,8 @@ use crate::journal::{may_try_again, refused};
 /// Holds in one transaction, beside the window and the lease.
 const AT_ONCE: usize = 90;
 
-/// Room that was given to a change.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Booked {
-    at: Time,
-    written: bool,
-    weakens: u32,
-    exposes: u32,
-    removes: u32,
-}
-
-/// What was given in an instance's window, by digest, in order.
-type Window = Vec<(String, Booked)>;
+/// What was given in an instance's window, in order.
+type Window = Vec<Booking>;
 
 /// What is to be written once everything that was asked is judged.
 #[derive(Default)]
@@ -39,7 +28,7 @@ struct Judged {
 
 fn used(window: &Window, since: Time) -> Risks {
     let mut used = Risks::default();
-    for (_, booked) in window.iter().filter(|(_, booked)| booked.at > since) {
+    for booked in window.iter().filter(|booked| booked.at > since) {
         used.add(Risk::Weakens, booked.weakens);
         used.add(Risk::Exposes, booked.exposes);
         used.add(Risk::Removes, booked.removes);
@@ -68,9 +57,9 @@ fn judge(
         } else if !hold.why.is_empty() {
             judged.held.push((*hold).clone());
             Verdict::Hold(hold.why.clone())
-        } else if let Some((_, booked)) = window
+        } else if let Some(booked) = window
             .iter_mut()
-            .find(|(digest, booked)| *digest == hold.digest && !booked.written && booked.at > since)
+            .find(|booked| booked.digest == hold.digest && !booked.written && booked.at > since)
         {
             // What was booked in this window, and is tried again, is booked once; it counts from when it is used.
             booked.at = booked.at.max(now);
@@ -88,10 +77,15 @@ fn judge(
                 Verdict::Hold(why)
             } else {
                 let Risks { weakens, exposes, removes, .. } = risks;
-                window.push((
-                    hold.digest.clone(),
-                    Booked { at: now, written: false, weakens, exposes, removes },
-                ));
+                window.push(Booking {
+                    instance: hold.key.instance().to_owned(),
+                    digest: hold.digest.clone(),
+                    at: now,
+                    written: false,
+                    weakens,
+                    exposes,
+                    removes,
+                });
                 Verdict::Pass
             }
         };
@@ -100,7 +94,7 @@ fn judge(
     judged
 }
 
-fn hold_item(doing: &'static str, hold: &Hold) -> Result<Item, StoreError> {
+pub(crate) fn hold_item(doing: &'static str, hold: &Hold) -> Result<Item, StoreError> {
     Ok(Item::from([
         ("pk".to_owned(), text("hold")),
         ("sk".to_owned(), text(&hold.digest)),
@@ -198,7 +192,7 @@ impl DynamoStore {
             let mut window = before.clone();
             let judged = judge(&mut window, &known, limits, asked, now);
             // What is long past counts for nothing.
-            window.retain(|(_, booked)| booked.at > now - limits.window * 2);
+            window.retain(|booked| booked.at > now - limits.window * 2);
             let mut actions = Vec::new();
             if let Some(lease) = lease {
                 actions.push(self.holding(doing, lease, now)?);
@@ -274,8 +268,8 @@ impl DynamoStore {
         for attempt in 0..TRIES {
             let (mut window, version) = self.window(doing, instance).await?;
             let mut changed = false;
-            for (_, booked) in
-                window.iter_mut().filter(|(digest, booked)| !booked.written && digests.contains(digest))
+            for booked in
+                window.iter_mut().filter(|booked| !booked.written && digests.contains(&booked.digest))
             {
                 booked.written = true;
                 changed = true;
@@ -296,6 +290,32 @@ impl DynamoStore {
             doing,
             why: format!("the window of {instance} is written all the time"),
         })
+    }
+
+    pub(crate) async fn list_bookings(&self) -> Result<Vec<Booking>, StoreError> {
+        const DOING: &str = "reading the guard's windows";
+        let windows = self.query(DOING, (false, "window"), &Range::default(), |_| false).await?;
+        let windows: Vec<Window> =
+            windows.iter().map(|item| get_json(DOING, item, "window")).collect::<Result<_, _>>()?;
+        Ok(windows.into_iter().flatten().collect())
+    }
+
+    /// What another store had given, where nothing was given here.
+    pub(crate) async fn take_bookings(
+        &self,
+        doing: &'static str,
+        bookings: Vec<Booking>,
+    ) -> Result<(), StoreError> {
+        let mut windows: BTreeMap<String, Window> = BTreeMap::new();
+        for booking in bookings {
+            windows.entry(booking.instance.clone()).or_default().push(booking);
+        }
+        for (instance, window) in windows {
+            let action = self.window_action(doing, &instance, &window, 0)?;
+            let sent = self.client.transact_write_items().transact_items(action).send().await;
+            sent.map_err(failed(doing))?;
+        }
+        Ok(())
     }
 
     pub(crate) async fn let_pass(

@@ -1,9 +1,10 @@
 //! Deliveries: durable before their keys are marked, and marked all the same when that is interrupted.
 
-use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure;
-use beadle_engine::{Accepted, Delivery, DeliveryRow, Key, Listing, Mark, StoreError, Time};
+use beadle_engine::{Accepted, Delivery, DeliveryRow, Key, Lane, Listing, Mark, StoreError, Time};
 use futures::future::try_join_all;
 
 use crate::items::{
@@ -15,11 +16,13 @@ use crate::{DynamoStore, SHARDS};
 /// An item holds 400 KB, its other attributes among them.
 const PART: usize = 350_000;
 /// How hard bodies are compressed: hardly, as in SQLite.
-const LEVEL: i32 = 1;
+pub(crate) const LEVEL: i32 = 1;
 /// Nothing that is sent to us is larger once it is unpacked.
-const LARGEST: usize = 64 * 1024 * 1024;
+pub(crate) const LARGEST: usize = 64 * 1024 * 1024;
 /// What was interrupted is finished after this: until then somebody may be about to.
 const INTERRUPTED: std::time::Duration = std::time::Duration::from_secs(60);
+/// Deliveries whose keys are not all marked yet.
+const UNMARKED: &str = "unmarked";
 
 fn name(source: &str, id: &str) -> String {
     format!("delivery#{source}#{id}")
@@ -29,25 +32,68 @@ fn part(token: &str, n: usize) -> String {
     format!("body#{token}#{n:05}")
 }
 
+fn marks_part(token: &str, n: usize) -> String {
+    format!("marks#{token}#{n:05}")
+}
+
+/// The part of the index in which deliveries are: those whose keys are not all marked yet in one of their own.
+fn place(pk: &str, is_marked: bool) -> String {
+    let what = if is_marked { "delivery" } else { UNMARKED };
+    format!("{what}#{}", shard(pk))
+}
+
 impl DynamoStore {
     pub(crate) async fn keep(&self, delivery: Delivery, marks: Vec<Mark>) -> Result<Accepted, StoreError> {
         const DOING: &str = "storing a delivery";
         let pk = name(&delivery.source, &delivery.id);
-        if let Some(known) = self.read(DOING, &pk, "head").await? {
-            self.finish(DOING, &pk, &known, delivery.received).await?;
-            return Ok(Accepted::Duplicate);
-        }
-        // Before anything else, so that what is interrupted after the next write is known to be.
-        let pending = Item::from([
-            ("pk".to_owned(), text("pending")),
-            ("sk".to_owned(), text(&pk)),
-            ("at".to_owned(), number(delivery.received.0)),
-        ]);
-        self.put_item(DOING, pending).await?;
         let token = format!("{:032x}", rand::random::<u128>());
+        // First what only the head makes known: without it nobody finds it, and it expires.
         let parts = self.put_body(DOING, &pk, &token, &delivery).await?;
+        let head = self.head(DOING, &token, &delivery, parts, &marks, marks.is_empty()).await?;
+        match self.put_head(DOING, head, &token).await? {
+            None => {
+                self.mark_all(DOING, &marks, delivery.received).await?;
+                if !marks.is_empty() {
+                    self.set_marked(DOING, &pk).await?;
+                }
+                Ok(Accepted::Stored)
+            }
+            Some(known) => {
+                self.finish(DOING, &pk, &known, delivery.received).await?;
+                Ok(Accepted::Duplicate)
+            }
+        }
+    }
+
+    /// A delivery of another store. Its keys are not marked.
+    pub(crate) async fn take_delivery(
+        &self,
+        doing: &'static str,
+        row: &DeliveryRow,
+        body: Option<Vec<u8>>,
+    ) -> Result<(), StoreError> {
+        let pk = name(&row.source, &row.id);
+        let token = format!("{:032x}", rand::random::<u128>());
+        let is_there = body.is_some();
+        let delivery = row.with_body(body.unwrap_or_default());
+        let parts = if is_there { self.put_body(doing, &pk, &token, &delivery).await? } else { 0 };
+        let marks: Vec<Mark> = row.keys.iter().map(|key| Mark::new(key.clone(), Lane::Event)).collect();
+        let head = self.head(doing, &token, &delivery, parts, &marks, true).await?;
+        self.put_head(doing, head, &token).await.map(drop)
+    }
+
+    /// A delivery's item; marks that do not fit into it are written.
+    async fn head(
+        &self,
+        doing: &'static str,
+        token: &str,
+        delivery: &Delivery,
+        parts: usize,
+        marks: &[Mark],
+        is_marked: bool,
+    ) -> Result<Item, StoreError> {
+        let pk = name(&delivery.source, &delivery.id);
         let keys: Vec<&Key> = marks.iter().map(|mark| &mark.key).collect();
-        let shard = shard(&pk);
         let mut head = Item::from([
             ("pk".to_owned(), text(&pk)),
             ("sk".to_owned(), text("head")),
@@ -56,85 +102,79 @@ impl DynamoStore {
             ("event".to_owned(), text(&delivery.event)),
             ("instance".to_owned(), text(&delivery.instance)),
             ("received".to_owned(), number(delivery.received.0)),
-            ("keys".to_owned(), json(DOING, &keys)?),
-            ("token".to_owned(), text(&token)),
+            ("keys".to_owned(), json(doing, &keys)?),
+            ("token".to_owned(), text(token)),
             ("parts".to_owned(), number(parts)),
             ("gone".to_owned(), gone(delivery.received, self.settings.ids)),
-            ("g".to_owned(), text(format!("delivery#{shard}"))),
+            ("g".to_owned(), text(place(&pk, is_marked))),
             ("gs".to_owned(), text(padded(delivery.received.0))),
         ]);
         if let Some(actor) = &delivery.actor {
             head.insert("actor".into(), text(actor));
         }
-        self.put_marks(DOING, &pk, &token, &marks, &mut head).await?;
-        match self.put_head(DOING, head, &token).await? {
-            None => {
-                self.mark_all(DOING, &marks, delivery.received).await?;
-                self.delete(DOING, "pending", &pk).await?;
-                Ok(Accepted::Stored)
-            }
-            // Somebody else stored it at the same moment: it is marked once more, which causes one run more at most.
-            Some(known) => {
-                self.finish(DOING, &pk, &known, delivery.received).await?;
-                Ok(Accepted::Duplicate)
-            }
-        }
+        self.put_marks(doing, &pk, token, marks, &mut head).await?;
+        Ok(head)
     }
 
-    /// Marks what a delivery names, as it was to be done when it came; and forgets that it was to be.
-    async fn finish(&self, doing: &'static str, pk: &str, head: &Item, now: Time) -> Result<(), StoreError> {
-        if self.read(doing, "pending", pk).await?.is_none() {
-            return Ok(());
+    /// Marks what a delivery names, where that was interrupted, or is being done at this moment: that causes one run more at
+    /// most. Whether there was anything to do.
+    async fn finish(
+        &self,
+        doing: &'static str,
+        pk: &str,
+        head: &Item,
+        now: Time,
+    ) -> Result<bool, StoreError> {
+        if get(head, "g") == Some(&place(pk, true)) {
+            return Ok(false);
         }
         let marks = self.marks(doing, pk, head).await?;
         self.mark_all(doing, &marks, now).await?;
-        self.delete(doing, "pending", pk).await
+        self.set_marked(doing, pk).await?;
+        Ok(true)
+    }
+
+    /// All keys of a delivery are marked.
+    async fn set_marked(&self, doing: &'static str, pk: &str) -> Result<(), StoreError> {
+        let asked = self.client.update_item().table_name(&self.table);
+        let asked = asked.key("pk", text(pk)).key("sk", text("head")).update_expression("SET g = :g");
+        let asked = asked.expression_attribute_values(":g", text(place(pk, true)));
+        // One that has expired meanwhile is not made again.
+        match asked.condition_expression("attribute_exists(pk)").send().await {
+            Err(error)
+                if error
+                    .as_service_error()
+                    .is_some_and(UpdateItemError::is_conditional_check_failed_exception) =>
+            {
+                Ok(())
+            }
+            sent => sent.map(drop).map_err(failed(doing)),
+        }
     }
 
     /// Finishes what was interrupted: deliveries that are stored, and whose keys were not all marked. How many there were.
     pub(crate) async fn finish_interrupted(&self, now: Time) -> Result<u64, StoreError> {
         const DOING: &str = "finishing interrupted deliveries";
         let (mut count, mut failure) = (0, None);
-        for pending in self.query(DOING, (false, "pending"), &Range::default(), |_| false).await? {
-            let Some(at) = get_number(&pending, "at").map(Time) else { continue };
-            if now.since(at) < INTERRUPTED {
-                continue;
-            }
-            match self.finish_one(DOING, &pending, at, now).await {
-                Ok(finished) => count += u64::from(finished),
-                // One that cannot be finished keeps no other.
-                Err(error) => failure = Some(error),
+        let range = Range { until: Some(padded((now - INTERRUPTED).0)), ..Range::default() };
+        for shard in 0..SHARDS {
+            let part = format!("{UNMARKED}#{shard}");
+            for shown in self.query(DOING, (true, &part), &range, |_| false).await? {
+                let Some(pk) = get(&shown, "pk") else { continue };
+                // The index may be behind.
+                let finished = match self.read(DOING, pk, "head").await {
+                    Ok(Some(head)) => self.finish(DOING, pk, &head, now).await,
+                    Ok(None) => Ok(false),
+                    Err(error) => Err(error),
+                };
+                match finished {
+                    Ok(finished) => count += u64::from(finished),
+                    // One that cannot be finished keeps no other.
+                    Err(error) => failure = Some(error),
+                }
             }
         }
         failure.map_or(Ok(count), Err)
-    }
-
-    async fn finish_one(
-        &self,
-        doing: &'static str,
-        pending: &Item,
-        at: Time,
-        now: Time,
-    ) -> Result<bool, StoreError> {
-        let Some(pk) = get(pending, "sk") else { return Ok(false) };
-        if let Some(head) = self.read(doing, pk, "head").await? {
-            self.finish(doing, pk, &head, now).await?;
-            return Ok(true);
-        }
-        // It was never stored, and never answered; unless it is just being sent again.
-        let asked = self.client.delete_item().table_name(&self.table);
-        let asked = asked.key("pk", text("pending")).key("sk", text(pk));
-        let asked = asked.condition_expression("#at = :at").expression_attribute_names("#at", "at");
-        match asked.expression_attribute_values(":at", number(at.0)).send().await {
-            Err(error)
-                if error
-                    .as_service_error()
-                    .is_some_and(DeleteItemError::is_conditional_check_failed_exception) =>
-            {
-                Ok(false)
-            }
-            sent => sent.map(|_| false).map_err(failed(doing)),
-        }
     }
 
     async fn put_body(
@@ -185,7 +225,7 @@ impl DynamoStore {
         let puts = parts.into_iter().map(|(n, chunk)| {
             let item = Item::from([
                 ("pk".to_owned(), text(pk)),
-                ("sk".to_owned(), text(format!("marks#{token}#{n:05}"))),
+                ("sk".to_owned(), text(marks_part(token, n))),
                 ("bytes".to_owned(), bytes(chunk.to_vec())),
                 ("gone".to_owned(), head["gone"].clone()),
             ]);
@@ -198,8 +238,18 @@ impl DynamoStore {
         if head.contains_key("marks") {
             return get_json(doing, head, "marks");
         }
-        let range = format!("marks#{}#", get(head, "token").unwrap_or_default());
-        let (all, _) = self.parts(doing, pk, range).await?;
+        // By their names, not by a query: the intake may read items, and no more.
+        let (token, count) =
+            (get(head, "token").unwrap_or_default(), get_number(head, "mark_parts").unwrap_or(0));
+        let names = (0..count).map(|n| marks_part(token, n));
+        let parts = names.map(|sk| async move { self.read(doing, pk, &sk).await });
+        let mut all = Vec::new();
+        for part in try_join_all(parts).await? {
+            let part = part.ok_or_else(|| corrupt(doing, &format!("marks of {pk} are missing")))?;
+            all.extend_from_slice(
+                part.get("bytes").and_then(|bytes| bytes.as_b().ok()).map_or(&[], Blob::as_ref),
+            );
+        }
         serde_json::from_slice(&all).map_err(|error| corrupt(doing, &error))
     }
 
@@ -257,13 +307,19 @@ impl DynamoStore {
             quoted.is_none_or(|key| get(item, "keys").is_some_and(|keys| keys.contains(&key)))
         };
         let (range, is_wanted) = (&range, &is_wanted);
-        let shards = (0..SHARDS).map(|shard| async move {
+        let parts =
+            ["delivery", UNMARKED].into_iter().flat_map(|what| (0..SHARDS).map(move |shard| (what, shard)));
+        let parts = parts.map(|(what, shard)| async move {
             let enough = |items: &[Item]| items.iter().filter(|item| is_wanted(item)).count() >= most;
-            self.query(DOING, (true, &format!("delivery#{shard}")), range, enough).await
+            self.query(DOING, (true, &format!("{what}#{shard}")), range, enough).await
         });
-        let mut found: Vec<Item> = try_join_all(shards).await?.into_iter().flatten().collect();
+        let mut found: Vec<Item> = try_join_all(parts).await?.into_iter().flatten().collect();
         found.retain(is_wanted);
-        found.sort_by(|one, other| get(other, "gs").cmp(&get(one, "gs")));
+        found.sort_by(|one, other| {
+            (get(other, "gs"), get(one, "pk")).cmp(&(get(one, "gs"), get(other, "pk")))
+        });
+        // While it is being marked, the index may show it in both parts.
+        found.dedup_by(|one, other| get(one, "pk") == get(other, "pk"));
         let skip = usize::try_from(listing.after).unwrap_or(usize::MAX);
         let mut rows = Vec::new();
         for item in found.iter().skip(skip).take(listing.limit as usize) {

@@ -1,5 +1,7 @@
 //! The journal: entries in the order of their numbers, intents that have no result yet.
 
+use std::collections::BTreeSet;
+
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{Delete, Put, ReturnValue, TransactWriteItem};
 use beadle_engine::journal::{Entry, EntryKind};
@@ -88,6 +90,22 @@ impl DynamoStore {
         Ok(Some(numbers))
     }
 
+    /// Entries of another store, with their numbers: what is written here later comes after them.
+    pub(crate) async fn take_entries(
+        &self,
+        doing: &'static str,
+        entries: &[Entry],
+    ) -> Result<(), StoreError> {
+        let Some(last) = entries.iter().map(|entry| entry.seq).max() else { return Ok(()) };
+        for part in entries.chunks(AT_ONCE) {
+            self.append_some(doing, None, part, Time(0)).await?;
+        }
+        let asked = self.client.update_item().table_name(&self.table);
+        let asked = asked.key("pk", text("counter")).key("sk", text("journal"));
+        let asked = asked.update_expression("SET n = :n").expression_attribute_values(":n", number(last));
+        asked.send().await.map(drop).map_err(failed(doing))
+    }
+
     async fn append_some(
         &self,
         doing: &'static str,
@@ -99,6 +117,8 @@ impl DynamoStore {
         if let Some(lease) = lease {
             actions.push(self.holding(doing, lease, now)?);
         }
+        // A transaction writes no item twice: an intent whose result is here too was never open.
+        let mut closed: BTreeSet<u64> = entries.iter().filter_map(|entry| entry.intent).collect();
         for entry in entries {
             let sk = sort(entry.seq);
             let stored = json(doing, entry)?;
@@ -114,17 +134,17 @@ impl DynamoStore {
                     ("gone".to_owned(), gone(entry.at, self.settings.journal)),
                 ]),
             )?);
-            if entry.kind == EntryKind::Intent {
+            if entry.kind == EntryKind::Intent && !closed.remove(&entry.seq) {
                 let open = [("pk", text("intent")), ("sk", text(&sk)), ("entry", stored)];
                 let open = open.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
                 actions.push(self.put_action(doing, open)?);
             }
-            if let Some(intent) = entry.intent {
-                let closed = Delete::builder().table_name(&self.table);
-                let closed = closed.key("pk", text("intent")).key("sk", text(sort(intent))).build();
-                let closed = closed.map_err(|error| unavailable(doing, &error))?;
-                actions.push(TransactWriteItem::builder().delete(closed).build());
-            }
+        }
+        for intent in closed {
+            let delete = Delete::builder().table_name(&self.table);
+            let delete = delete.key("pk", text("intent")).key("sk", text(sort(intent))).build();
+            let delete = delete.map_err(|error| unavailable(doing, &error))?;
+            actions.push(TransactWriteItem::builder().delete(delete).build());
         }
         for attempt in 0..TRIES {
             let sent =

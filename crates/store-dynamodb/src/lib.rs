@@ -3,9 +3,8 @@
 //! | what | `pk` | `sk` | in the index as (`g`, `gs`) |
 //! |---|---|---|---|
 //! | a key of the queue | `row#KEY` | `row` | `due#LANE#SHARD`, when; or `parked#SHARD`, since |
-//! | a delivery | `delivery#SOURCE#ID` | `head` | `delivery#SHARD`, when it came |
+//! | a delivery | `delivery#SOURCE#ID` | `head` | `delivery#SHARD`, when it came; `unmarked#SHARD` until its keys are marked |
 //! | its body, in parts | the same | `body#TOKEN#N` | the first one: `body#SHARD`, when it came |
-//! | a delivery whose keys are not all marked yet | `pending` | the delivery's `pk` | |
 //! | an entry of the journal | `journal#KEY` | its number | `journal#SHARD`, its number |
 //! | an intent without a result | `intent` | its number | |
 //! | a hold | `hold` | its digest | `hold#KEY`, its digest |

@@ -53,7 +53,7 @@ impl DynamoStore {
     }
 
     /// Rows of the index that are due until `until`, in the order of their times: of each shard as many as are wanted, or all.
-    async fn due_rows(
+    pub(crate) async fn due_rows(
         &self,
         doing: &'static str,
         lane: Lane,
@@ -78,12 +78,7 @@ impl DynamoStore {
 
     pub(crate) async fn claim_due(&self, limit: usize, now: Time) -> Result<Vec<Claim>, StoreError> {
         const DOING: &str = "claiming keys";
-        let paused = self.paused(now).await?;
-        // What is paused takes nobody's place, however much of it there is.
-        let is_free = |item: &Item| {
-            let key: Option<Key> = get(item, "pk").and_then(|pk| pk.strip_prefix("row#")?.parse().ok());
-            key.is_none_or(|key| !is_paused(&key, &paused))
-        };
+        let is_free = self.free(now).await?;
         let mut found: Vec<Row> = Vec::new();
         for lane in Lane::ALL {
             // More than are wanted: some may be somebody else's by now.
@@ -109,6 +104,16 @@ impl DynamoStore {
         let paused = self.paused(now).await?;
         let free: Vec<&Key> = keys.iter().filter(|key| !is_paused(key, &paused)).collect();
         self.claim_all("claiming keys by name", &free, now).await
+    }
+
+    /// What tells items of keys that are not paused from others: what is paused takes nobody's place, however much of it
+    /// there is.
+    pub(crate) async fn free(&self, now: Time) -> Result<impl Fn(&Item) -> bool + use<>, StoreError> {
+        let paused = self.paused(now).await?;
+        Ok(move |item: &Item| {
+            let key: Option<Key> = get(item, "pk").and_then(|pk| pk.strip_prefix("row#")?.parse().ok());
+            key.is_none_or(|key| !is_paused(&key, &paused))
+        })
     }
 
     async fn paused(&self, now: Time) -> Result<HashSet<String>, StoreError> {

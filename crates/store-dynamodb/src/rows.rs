@@ -84,7 +84,12 @@ impl DynamoStore {
     }
 
     /// Writes a row where its version is still this one.
-    async fn write(&self, doing: &'static str, row: &Row, version: u64) -> Result<bool, StoreError> {
+    pub(crate) async fn write(
+        &self,
+        doing: &'static str,
+        row: &Row,
+        version: u64,
+    ) -> Result<bool, StoreError> {
         let token = format!("{:032x}", rand::random::<u128>());
         let mut item = Item::from([
             ("pk".to_owned(), text(name(&row.key))),

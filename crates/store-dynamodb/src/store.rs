@@ -2,11 +2,12 @@
 
 use async_trait::async_trait;
 use beadle_engine::{
-    Accepted, Claim, Delivery, DeliveryRow, Depth, Entry, Hold, Key, Lease, Limits, Listing, Mark, Outcome,
-    Pause, Retention, Row, Store, StoreError, Time, Timing, Verdict,
+    Accepted, Booking, Claim, Delivery, DeliveryRow, Depth, Entry, Hold, Key, Lease, Limits, Listing, Mark,
+    Outcome, Pause, Piece, Retention, Row, Store, StoreError, Time, Timing, Verdict,
 };
 
 use crate::DynamoStore;
+use crate::guard::hold_item;
 
 #[async_trait]
 impl Store for DynamoStore {
@@ -151,6 +152,21 @@ impl Store for DynamoStore {
 
     async fn settle(&self, now: Time) -> Result<u64, StoreError> {
         Ok(self.finish_interrupted(now).await? + self.take_back(now).await?)
+    }
+
+    async fn bookings(&self) -> Result<Vec<Booking>, StoreError> {
+        self.list_bookings().await
+    }
+
+    async fn take(&self, piece: Piece) -> Result<(), StoreError> {
+        const DOING: &str = "taking over what another store kept";
+        match piece {
+            Piece::Row(row) => self.write(DOING, &row, 0).await.map(drop),
+            Piece::Delivery(row, body) => self.take_delivery(DOING, &row, body).await,
+            Piece::Entries(entries) => self.take_entries(DOING, &entries).await,
+            Piece::Hold(hold) => self.put_item(DOING, hold_item(DOING, &hold)?).await,
+            Piece::Bookings(bookings) => self.take_bookings(DOING, bookings).await,
+        }
     }
 
     async fn ready(&self) -> Result<(), StoreError> {

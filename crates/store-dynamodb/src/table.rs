@@ -1,8 +1,11 @@
 //! The table itself.
 
+use std::time::Duration;
+
+use aws_sdk_dynamodb::operation::describe_table::DescribeTableError;
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection,
-    ProjectionType, ScalarAttributeType, TimeToLiveSpecification,
+    ProjectionType, ScalarAttributeType, TableStatus, TimeToLiveSpecification,
 };
 use beadle_engine::StoreError;
 
@@ -10,7 +13,26 @@ use crate::DynamoStore;
 use crate::items::{failed, unavailable};
 
 impl DynamoStore {
-    /// Makes the table: where no template does, for tests and for trying it out.
+    /// Whether the table is there.
+    pub async fn exists(&self) -> Result<bool, StoreError> {
+        Ok(self.state().await?.is_some())
+    }
+
+    async fn state(&self) -> Result<Option<TableStatus>, StoreError> {
+        match self.client.describe_table().table_name(&self.table).send().await {
+            Ok(described) => Ok(described.table.and_then(|table| table.table_status)),
+            Err(error)
+                if error
+                    .as_service_error()
+                    .is_some_and(DescribeTableError::is_resource_not_found_exception) =>
+            {
+                Ok(None)
+            }
+            Err(error) => Err(failed("looking at the table")(error)),
+        }
+    }
+
+    /// Makes the table, where no template does, and waits until it can be used.
     pub async fn create_table(&self) -> Result<(), StoreError> {
         const DOING: &str = "making the table";
         let attribute = |name: &str| {
@@ -35,6 +57,9 @@ impl DynamoStore {
         }
         asked = asked.key_schema(key("pk", KeyType::Hash)?).key_schema(key("sk", KeyType::Range)?);
         asked.send().await.map_err(failed(DOING))?;
+        while self.state().await? == Some(TableStatus::Creating) {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
         let expiry = TimeToLiveSpecification::builder().attribute_name("gone").enabled(true).build();
         let expiry = expiry.map_err(|error| unavailable(DOING, &error))?;
         let asked = self.client.update_time_to_live().table_name(&self.table);

@@ -4,11 +4,8 @@
 
 use async_trait::async_trait;
 use beadle_engine::{Key, Lane, Row, StoreError, Time};
-use futures::future::try_join_all;
 
-use crate::items::{Range, padded};
-use crate::rows::{due, of};
-use crate::{DynamoStore, SHARDS};
+use crate::DynamoStore;
 
 /// A key that can be claimed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,20 +40,15 @@ impl DynamoStore {
         }
     }
 
-    /// Keys that could be claimed at `until`, of each lane those that waited longest, at most `limit` of a lane.
-    pub async fn waiting(&self, until: Time, limit: usize) -> Result<Vec<Due>, StoreError> {
+    /// Keys that can be claimed now and are not paused, of each lane those that waited longest, at most `limit` of a lane.
+    pub async fn waiting(&self, now: Time, limit: usize) -> Result<Vec<Due>, StoreError> {
         const DOING: &str = "looking for keys that wait";
+        let is_free = self.free(now).await?;
         let mut waiting = Vec::new();
         for lane in Lane::ALL {
-            let range = &Range { until: Some(padded(until.0)), page: Some(limit), ..Range::default() };
-            let shards = (0..SHARDS).map(|shard| async move {
-                self.query(DOING, (true, &due(lane, shard)), range, |items| items.len() >= limit).await
-            });
-            let mut of_lane = Vec::new();
-            for item in try_join_all(shards).await?.iter().flatten() {
-                let row = of(DOING, item)?;
-                of_lane.extend(row.due_at().map(|at| Due { key: row.key, lane, at }));
-            }
+            let rows = self.due_rows(DOING, lane, Some(now), Some(limit), &is_free).await?;
+            let due = |row: Row| row.due_at().map(|at| Due { key: row.key, lane, at });
+            let mut of_lane: Vec<Due> = rows.into_iter().filter_map(due).collect();
             of_lane.sort_by_key(|due| due.at);
             of_lane.truncate(limit);
             waiting.append(&mut of_lane);

@@ -1,6 +1,6 @@
 //! The guard's window and its holds.
 
-use beadle_engine::{Hold, Limits, Risk, Risks, Time, Verdict};
+use beadle_engine::{Booking, Hold, Limits, Risk, Risks, Time, Verdict};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::rows::damaged;
@@ -93,7 +93,7 @@ fn find(connection: &Connection, digest: &str) -> rusqlite::Result<Option<Hold>>
     connection.prepare_cached("SELECT hold FROM hold WHERE digest = ?1")?.query_row([digest], read).optional()
 }
 
-fn save(connection: &Connection, hold: &Hold) -> rusqlite::Result<()> {
+pub(crate) fn save(connection: &Connection, hold: &Hold) -> rusqlite::Result<()> {
     let text =
         serde_json::to_string(hold).map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
     connection.prepare_cached("INSERT OR REPLACE INTO hold VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?.execute(
@@ -140,4 +140,34 @@ pub(crate) fn forget(connection: &Connection, instance: &str, generation: &str) 
         .collect();
     release(connection, &stale)?;
     Ok(stale.len() as u64)
+}
+
+/// What was given, in order.
+pub(crate) fn bookings(connection: &Connection) -> rusqlite::Result<Vec<Booking>> {
+    let sql =
+        "SELECT instance, digest, at, written, weakens, exposes, removes FROM guard_window ORDER BY rowid";
+    let booking = |row: &rusqlite::Row<'_>| {
+        Ok(Booking {
+            instance: row.get(0)?,
+            digest: row.get(1)?,
+            at: Time(row.get(2)?),
+            written: row.get(3)?,
+            weakens: row.get(4)?,
+            exposes: row.get(5)?,
+            removes: row.get(6)?,
+        })
+    };
+    connection.prepare_cached(sql)?.query_map([], booking)?.collect()
+}
+
+/// What another store had given.
+pub(crate) fn take(connection: &Connection, bookings: &[Booking]) -> rusqlite::Result<()> {
+    let sql = "INSERT INTO guard_window (instance, digest, at, written, weakens, exposes, removes)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+    let mut statement = connection.prepare_cached(sql)?;
+    for booking in bookings {
+        let Booking { instance, digest, at, written, weakens, exposes, removes } = booking;
+        statement.execute(params![instance, digest, at.0, written, weakens, exposes, removes])?;
+    }
+    Ok(())
 }

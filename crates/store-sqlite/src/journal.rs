@@ -26,6 +26,19 @@ pub(crate) fn append(connection: &Connection, entries: &[Entry]) -> rusqlite::Re
     Ok(numbers)
 }
 
+/// Entries of another store, with their numbers.
+pub(crate) fn take(connection: &Connection, entries: &[Entry]) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare_cached(
+        "INSERT INTO journal (seq, at, kind, key, subject, intent, detail) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    )?;
+    for entry in entries {
+        let (kind, detail) = (entry.kind.as_str(), entry.detail.to_string());
+        let Entry { seq, at, key, subject, intent, .. } = entry;
+        statement.execute(params![seq, at.0, kind, key, subject, intent, detail])?;
+    }
+    Ok(())
+}
+
 const COLUMNS: &str = "seq, at, kind, key, subject, intent, detail";
 
 fn read_entry(row: &rusqlite::Row<'_>) -> rusqlite::Result<Entry> {

@@ -9,7 +9,7 @@ use crate::rows::{COLUMNS, load, read, save};
 pub(crate) fn insert(
     connection: &Connection,
     delivery: &Delivery,
-    body: &[u8],
+    body: Option<&[u8]>,
     keys: &str,
 ) -> rusqlite::Result<bool> {
     let mut statement = connection.prepare_cached(

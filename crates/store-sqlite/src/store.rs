@@ -2,12 +2,12 @@
 
 use async_trait::async_trait;
 use beadle_engine::{
-    Accepted, Claim, Delivery, DeliveryRow, Depth, Entry, Hold, Key, Lane, Lease, Limits, Listing, Mark,
-    Outcome, Pause, Retention, Row, Store, StoreError, Time, Timing, Verdict,
+    Accepted, Booking, Claim, Delivery, DeliveryRow, Depth, Entry, Hold, Key, Lane, Lease, Limits, Listing,
+    Mark, Outcome, Pause, Piece, Retention, Row, Store, StoreError, Time, Timing, Verdict,
 };
 use rusqlite::{OptionalExtension, params};
 
-use crate::{SqliteStore, bodies, guard, journal, queue};
+use crate::{SqliteStore, bodies, guard, journal, queue, rows};
 
 #[async_trait]
 impl Store for SqliteStore {
@@ -22,7 +22,7 @@ impl Store for SqliteStore {
         let timing = self.timing;
         self.writer
             .write(DOING, move |connection| {
-                if !queue::insert(connection, &delivery, &body, &keys)? {
+                if !queue::insert(connection, &delivery, Some(&body), &keys)? {
                     return Ok(Accepted::Duplicate);
                 }
                 queue::mark(connection, &marks, delivery.received, &timing)?;
@@ -266,6 +266,39 @@ impl Store for SqliteStore {
     async fn settle(&self, _: Time) -> Result<u64, StoreError> {
         // A transaction is there whole or not at all.
         Ok(0)
+    }
+
+    async fn bookings(&self) -> Result<Vec<Booking>, StoreError> {
+        self.read("reading the guard's windows", guard::bookings).await
+    }
+
+    async fn take(&self, piece: Piece) -> Result<(), StoreError> {
+        const DOING: &str = "taking over what another store kept";
+        let unavailable = |why: String| StoreError::Unavailable { doing: DOING, why };
+        match piece {
+            Piece::Row(row) => self.writer.write(DOING, move |connection| rows::save(connection, &row)).await,
+            Piece::Delivery(row, body) => {
+                let body = body.map(|body| bodies::compress(&body)).transpose();
+                let body = body.map_err(|error| unavailable(error.to_string()))?;
+                let keys =
+                    serde_json::to_string(&row.keys).map_err(|error| unavailable(error.to_string()))?;
+                let delivery = row.with_body(Vec::new());
+                self.writer
+                    .write(DOING, move |connection| {
+                        queue::insert(connection, &delivery, body.as_deref(), &keys).map(drop)
+                    })
+                    .await
+            }
+            Piece::Entries(entries) => {
+                self.writer.write(DOING, move |connection| journal::take(connection, &entries)).await
+            }
+            Piece::Hold(hold) => {
+                self.writer.write(DOING, move |connection| guard::save(connection, &hold)).await
+            }
+            Piece::Bookings(bookings) => {
+                self.writer.write(DOING, move |connection| guard::take(connection, &bookings)).await
+            }
+        }
     }
 
     async fn ready(&self) -> Result<(), StoreError> {

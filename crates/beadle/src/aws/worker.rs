@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::anyhow;
 use aws_config::SdkConfig;
 use beadle_aws::environment::{Environment, aws};
 use beadle_aws::intake::told_of;
@@ -29,8 +29,13 @@ use crate::place::Place;
 use crate::watch::{Means, Watch, look_back};
 use crate::wiring::{self, Opening, Reconcilers, Ways};
 
-/// Secrets that were read longer ago are read again.
+/// Secrets that were read longer ago are read again; where one is missing, after the shorter time.
 const FRESH: Duration = Duration::from_secs(900);
+const MISSING: Duration = Duration::from_secs(30);
+/// A key whose organisation or directory is not open waits for this long: each time costs a message.
+const NOT_OPEN: Duration = Duration::from_secs(300);
+/// So long before its end a function looks after nothing more.
+const LAST_LOOK: Duration = Duration::from_secs(10);
 /// An intent without a result is older than this where its function has ended: none runs for so long.
 const ENDED: Duration = Duration::from_secs(1200);
 /// A key that could have been worked on for so long is sent for again.
@@ -91,13 +96,13 @@ async fn run() -> anyhow::Result<()> {
         }
     });
     let served = async {
-        config.fetch_secrets().await;
+        config.fetch_vendor_secrets().await;
         let mut calls = Calls { next: None, more: called };
         loop {
             if let Err(error) = Box::pin(serve(&config, &environment, &aws, &mut calls)).await {
                 let Some(call) = calls.take().await else { return };
                 // What was wrong with a secret may be mended by now.
-                if config.fetch_secrets_again().await {
+                if config.fetch_vendor_secrets().await {
                     calls.next = Some(call);
                     continue;
                 }
@@ -129,7 +134,10 @@ async fn serve(
         config.file.org.iter().map(|org| (org.name.as_str(), Known::default())).collect();
     let ways = Ways::default();
     let opening = Opening { store: Some(&store), ..Opening::default() };
-    let directories = Directories::open(config, &clock, opening, &ways)?;
+    let (directories, shut) = Directories::open_some(config, &clock, opening, &ways);
+    for error in &shut {
+        tracing::error!(error = format!("{error:#}"), "it is not worked on until this is mended");
+    }
     let stop = CancellationToken::new();
     let _stopped = stop.clone().drop_guard();
     let means = Means {
@@ -138,7 +146,7 @@ async fn serve(
         store: store.clone(),
         clock: clock.clone(),
         bell: Arc::new(Notify::new()),
-        reconcilers: Reconcilers::new(config, &clock),
+        reconcilers: Reconcilers::new(config, NOT_OPEN, &clock),
         budgets: Arc::default(),
         stop,
     };
@@ -158,12 +166,13 @@ async fn serve(
     let woken = Woken { worker, store: table, queues, clock: clock.clone() };
     let mut minute =
         Minute { woken: &woken, environment, directories: &directories, known: &known, told: HashMap::new() };
-    let mut fresh_until = clock.now() + FRESH;
+    let fresh = |watch: &Watch<'_>| if shut.is_empty() && watch.is_open() { FRESH } else { MISSING };
+    let mut fresh_until = clock.now() + fresh(&watch);
     while let Some(call) = calls.take().await {
         // Before the work: once it is answered, the function may be frozen in the middle of asking.
         if clock.now() >= fresh_until {
-            fresh_until = clock.now() + FRESH;
-            if config.fetch_secrets_again().await {
+            fresh_until = clock.now() + fresh(&watch);
+            if config.fetch_vendor_secrets().await {
                 tracing::info!("a secret was replaced: everything is opened anew");
                 watch.leave().await;
                 calls.next = Some(call);
@@ -177,7 +186,7 @@ async fn serve(
                 watch.prepare(&means).await;
                 Ok(json!(woken.take(&records, deadline).await))
             }
-            Ok(Invocation::Minute) => minute.pass(&means, &mut watch).await.map(|()| json!({})),
+            Ok(Invocation::Minute) => minute.pass(&means, &mut watch, deadline).await.map(|()| json!({})),
             Err(unknown) => Err(unknown.into()),
         };
         let _ = answer.send(answered); // the runtime has gone away with its invocation
@@ -202,37 +211,44 @@ struct Minute<'a> {
 }
 
 impl<'a> Minute<'a> {
-    /// Sweeps that are due, what hooks lost, what was interrupted, and a message for every key that waits without one.
-    async fn pass(&mut self, means: &Means<'a>, watch: &mut Watch<'a>) -> anyhow::Result<()> {
+    /// A message for every key that waits without one, what was interrupted, sweeps that are due, and what hooks lost. What
+    /// fails keeps nothing else from being done: it is logged, and the invocation fails with the first of it.
+    async fn pass(&mut self, means: &Means<'a>, watch: &mut Watch<'a>, deadline: Time) -> anyhow::Result<()> {
         let store = &self.woken.store;
         let now = means.clock.now();
-        let settled = store.settle(now).await.context("finishing what was interrupted")?;
-        if settled > 0 {
-            tracing::warn!(settled, "what was interrupted was finished");
-        }
-        look_back(store, now - ENDED, now).await?;
-        watch.look(means).await;
-        for (org, known) in self.known {
-            let told = known.told();
-            if self.told.get(org) != Some(&told) {
-                store.put(&told_of(org), &told).await?;
-                self.told.insert(org, told);
+        let mut failed = Ok(());
+        let mut note = |what: &'static str, done: anyhow::Result<()>| {
+            if let Err(error) = done {
+                tracing::error!(error = format!("{error:#}"), "{what}");
+                if failed.is_ok() {
+                    failed = Err(error.context(what));
+                }
             }
+        };
+        note("what waits could not be sent for", self.send_again(now).await);
+        note("what was interrupted could not be finished", settle(store, now).await);
+        note("writes that were cut off could not be looked at", look_back(store, now - ENDED, now).await);
+        note("what the intake needs could not be told", self.tell(store).await);
+        let left = deadline.since(means.clock.now()).saturating_sub(LAST_LOOK);
+        tokio::select! {
+            () = watch.look(means) => {}
+            () = means.clock.sleep(left) => note("it took too long", Err(anyhow!("the look ended with its function"))),
         }
-        let now = means.clock.now();
-        let pauses = store.pauses(now).await?;
+        failed
+    }
+
+    /// A message for every key that has waited for long, and the figures.
+    async fn send_again(&self, now: Time) -> anyhow::Result<()> {
+        let store = &self.woken.store;
         let mut waiting = store.waiting(now, MOST).await?;
-        waiting.retain(|due| {
-            let scopes = [due.key.as_str(), due.key.instance()];
-            !pauses.iter().any(|pause| scopes.contains(&pause.scope.as_str()))
-        });
         let oldest = waiting.iter().map(|due| now.since(due.at)).max();
         waiting.retain(|due| now.since(due.at) >= WAITED);
         if !waiting.is_empty() {
             tracing::info!(keys = waiting.len(), "keys that waited are sent for again");
             self.woken.queues.wake(waiting, now).await;
         }
-        let days = self.directories.targets.values().filter_map(|target| target.token_days(&means.clock));
+        let days =
+            self.directories.targets.values().filter_map(|target| target.token_days(&self.woken.clock));
         let figures = Figures {
             oldest_due: oldest.unwrap_or_default().as_secs(),
             held: store.holds().await?.len(),
@@ -241,4 +257,24 @@ impl<'a> Minute<'a> {
         figures.tell(&self.environment.table, now);
         Ok(())
     }
+
+    /// Tells the intake what it has to know of organisations, where that is news.
+    async fn tell(&mut self, store: &dyn Store) -> anyhow::Result<()> {
+        for (org, known) in self.known {
+            let told = known.told();
+            if self.told.get(org) != Some(&told) {
+                store.put(&told_of(org), &told).await?;
+                self.told.insert(org, told);
+            }
+        }
+        Ok(())
+    }
+}
+
+async fn settle(store: &dyn Store, now: Time) -> anyhow::Result<()> {
+    let settled = store.settle(now).await?;
+    if settled > 0 {
+        tracing::warn!(settled, "what was interrupted was finished");
+    }
+    Ok(())
 }

@@ -13,6 +13,7 @@ mod demo;
 mod directory;
 mod doctor;
 mod explain;
+mod health;
 mod journal;
 mod pause;
 mod plan;
@@ -20,6 +21,7 @@ mod queue;
 mod serve;
 #[cfg(feature = "sim")]
 mod sim;
+mod store;
 mod sweep;
 mod total;
 
@@ -27,7 +29,7 @@ use beadle_engine::Time;
 use beadle_repositories::{FileKind, schema, test_schema};
 use clap::CommandFactory as _;
 
-use crate::cli::{Cli, Command, DirectoryCommand, SchemaFile};
+use crate::cli::{Cli, Command, DirectoryCommand, SchemaFile, StoreCommand};
 use crate::config::{Config, EXAMPLE};
 use crate::printer::Printer;
 
@@ -85,6 +87,8 @@ pub(crate) async fn run(cli: Cli, printer: &Printer) -> anyhow::Result<u8> {
             queue::run(&config()?, wanted, printer).await
         }
         Command::Journal(args) => journal::run(&config()?, &args, printer).await,
+        Command::Health => health::run(&config()?, printer).await,
+        Command::Store(StoreCommand::Copy { from, to }) => store::copy(&config()?, from, to, printer).await,
         Command::Example => {
             printer.line(EXAMPLE.trim_end());
             Ok(FINE)

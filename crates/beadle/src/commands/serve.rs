@@ -21,6 +21,8 @@ use crate::wiring::{self, Opening, Reconcilers, Ways};
 
 /// What runs get to end by themselves when the service stops.
 const GRACE: Duration = Duration::from_secs(20);
+/// A key whose organisation or directory is not open waits for this long.
+const NOT_OPEN: Duration = Duration::from_secs(30);
 /// How often is looked for what was interrupted.
 const SETTLE: Duration = Duration::from_secs(60);
 /// How often is pruned, and how many rows a batch.
@@ -59,7 +61,7 @@ pub(crate) async fn run(config: &Config) -> anyhow::Result<u8> {
         store: store.clone(),
         clock: clock.clone(),
         bell: bell.clone(),
-        reconcilers: Reconcilers::new(config, &clock),
+        reconcilers: Reconcilers::new(config, NOT_OPEN, &clock),
         budgets: Arc::default(),
         stop: stop.clone(),
     };
@@ -107,6 +109,8 @@ pub(crate) async fn run(config: &Config) -> anyhow::Result<u8> {
 
     let chores = async {
         loop {
+            // What AWS did not give before may be there by now.
+            config.fetch_secrets().await;
             watch.look(&means).await;
             clock.sleep(watch.pause()).await;
         }

@@ -67,11 +67,15 @@ impl OktaFile {
         Schedule { every: self.sweep_every, cron: self.schedule.as_deref() }
     }
 
-    /// Every reference to a secret in it.
-    pub(super) fn references(&self) -> impl Iterator<Item = &String> {
-        let app = self.app.iter().map(|app| &app.key);
+    /// References to what Okta is asked with.
+    pub(super) fn vendor_references(&self) -> impl Iterator<Item = &String> {
+        self.token.iter().chain(self.app.iter().map(|app| &app.key))
+    }
+
+    /// References to what its hooks prove themselves with.
+    pub(super) fn hook_references(&self) -> impl Iterator<Item = &String> {
         let key = self.hook_key.iter().flat_map(|key| &key.secrets);
-        self.hook_secrets.iter().chain(key).chain(&self.token).chain(app)
+        self.hook_secrets.iter().chain(key)
     }
 
     pub(crate) fn leaving(&self) -> Vec<Status> {

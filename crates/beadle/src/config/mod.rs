@@ -105,7 +105,7 @@ impl Config {
                     bail!("{file}: {}: [org.modes] has no aspect `{aspect}`{hint}", org.name);
                 }
             }
-            for reference in org.references() {
+            for reference in org.webhook_secrets.iter().chain(org.vendor_references()) {
                 reference.parse::<Reference>().with_context(|| format!("{file}: {}", org.name))?;
             }
         }
@@ -189,13 +189,21 @@ impl Config {
         self.file.target.iter().filter(is_its)
     }
 
+    /// References to what vendors are asked with, and what they may be lent.
+    fn vendor_references(&self) -> Vec<Reference> {
+        let orgs = self.file.org.iter().flat_map(OrgFile::vendor_references);
+        let oktas = self.file.okta.iter().flat_map(OktaFile::vendor_references);
+        let targets = self.file.target.iter().filter_map(|target| Some(&target.scim.as_ref()?.token));
+        orgs.chain(oktas).chain(targets).filter_map(|reference| reference.parse().ok()).collect()
+    }
+
     /// Every reference to a secret in it.
     fn references(&self) -> Vec<Reference> {
-        let orgs = self.file.org.iter().flat_map(OrgFile::references);
-        let oktas = self.file.okta.iter().flat_map(OktaFile::references);
-        let targets = self.file.target.iter().filter_map(|target| Some(&target.scim.as_ref()?.token));
-        let all = orgs.chain(oktas).chain(targets).chain(&self.file.server.operator_token);
-        all.filter_map(|reference| reference.parse().ok()).collect()
+        let orgs = self.file.org.iter().flat_map(|org| &org.webhook_secrets);
+        let oktas = self.file.okta.iter().flat_map(OktaFile::hook_references);
+        let asked = orgs.chain(oktas).chain(&self.file.server.operator_token);
+        let asked = asked.filter_map(|reference| reference.parse().ok());
+        self.vendor_references().into_iter().chain(asked).collect()
     }
 
     /// Asks AWS for the secrets that it keeps and has not given yet, all at once.
@@ -203,10 +211,10 @@ impl Config {
         self.secrets.fetch(&self.references()).await;
     }
 
-    /// Asks AWS for all of them again. Whether one is another than before.
+    /// Asks AWS again for all with which vendors are asked. Whether one is another than before.
     #[cfg(feature = "aws")]
-    pub(crate) async fn fetch_secrets_again(&self) -> bool {
-        self.secrets.fetch_again(&self.references()).await
+    pub(crate) async fn fetch_vendor_secrets(&self) -> bool {
+        self.secrets.fetch_again(&self.vendor_references()).await
     }
 
     /// Every reference to a secret, and whether there is a value.
@@ -250,13 +258,8 @@ impl Config {
 
     /// The state is somewhere else than the file says.
     pub(crate) fn stored_at(mut self, place: Option<Place>) -> Self {
-        // What the command line names is meant from where it is called.
-        let here = |place| match place {
-            Place::File(path) => Place::File(std::path::absolute(&path).unwrap_or(path)),
-            table @ Place::Table { .. } => table,
-        };
         if let Some(place) = place {
-            self.place = here(place);
+            self.place = place.absolute();
         }
         self
     }
@@ -271,10 +274,10 @@ impl Config {
 }
 
 impl OrgFile {
-    /// Every reference to a secret in it.
-    fn references(&self) -> impl Iterator<Item = &String> {
+    /// References to what GitHub is asked with, and what policies may name.
+    fn vendor_references(&self) -> impl Iterator<Item = &String> {
         let app = self.app.iter().map(|app| &app.key);
-        self.webhook_secrets.iter().chain(&self.token).chain(self.secrets.values()).chain(app)
+        self.token.iter().chain(self.secrets.values()).chain(app)
     }
 
     /// The guard's limits.

@@ -192,24 +192,30 @@ impl<'a> LookedAfter<'a> {
         }
     }
 
-    /// Starts a sweep when it is time, or of mappings that were not swept yet.
+    /// Starts a sweep when it is time, of mappings that were not swept yet, or for targets that were shut then.
     async fn sweep(&self, file: &OktaFile, means: &Means<'_>) -> anyhow::Result<()> {
         let noted = format!("sweep:{}", file.name);
         let last = means.store.get(&noted).await?.unwrap_or_default();
-        let (last, swept) = last.split_once(' ').unwrap_or_default();
+        // When, of which mappings; then a line for each target that was shut.
+        let mut lines = last.lines();
+        let (last, swept) = lines.next().and_then(|line| line.split_once(' ')).unwrap_or_default();
         let last = Time(last.parse().unwrap_or(0));
+        let shut = &self.directories.shut;
+        let is_whole = lines.all(|target| shut.contains(target));
         let now = means.clock.now();
         let mappings = self.directories.mappings();
         let generation = &mappings.generation;
         let due = file.schedule().next(last).is_some_and(|next| next <= now) || last > now;
-        if !due && swept == generation {
+        if !due && swept == generation && is_whole {
             return Ok(());
         }
         for target in self.directories.targets.keys() {
             means.store.forget_holds(target, generation).await?;
         }
         mark_sweep(&file.name, means, now).await?;
-        means.store.put(&noted, &format!("{} {generation}", now.0)).await?;
+        let at = format!("{} {generation}", now.0);
+        let lines = [at.as_str()].into_iter().chain(shut.iter().copied());
+        means.store.put(&noted, &lines.collect::<Vec<_>>().join("\n")).await?;
         Ok(())
     }
 }

@@ -72,10 +72,14 @@ impl<'a> Watch<'a> {
         }
     }
 
+    /// Whether everything that is configured is open.
+    #[cfg(feature = "aws")]
+    pub(crate) fn is_open(&self) -> bool {
+        self.orgs.iter().all(|org| org.open.is_some())
+    }
+
     /// Does what is due. It fails for nobody: what did not work is said, and done at the next look.
     pub(crate) async fn look(&mut self, means: &Means<'a>) {
-        // What AWS did not give before may be there by now.
-        means.config.fetch_secrets().await;
         self.directories.look(means).await;
         for org in &mut self.orgs {
             org.open(means).await;

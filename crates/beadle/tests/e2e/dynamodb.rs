@@ -1,5 +1,6 @@
 //! The state in a table of DynamoDB, as moto has it.
 
+use std::collections::BTreeSet;
 use std::process::Command;
 use std::time::Duration;
 
@@ -55,4 +56,50 @@ async fn a_service_on_a_table_repairs_what_is_new_and_commands_see_it() {
     wrong.args(["--store", "dynamodb://a b"]);
     let wrong = Ran::of(wrong, &["queue"]).await.expect(1);
     assert!(wrong.err.contains("no name of a table"), "{}", wrong.err);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_state_moves_from_a_file_to_a_table_and_back() {
+    let moto = Moto::start().await;
+    let world = World::new(acme(json!({ "till": { "branches": { "main": {} } } }))).await;
+    world.policy("settings.yml", POLICY);
+    let serving = Serving::start(world.command(), world.path()).ready(world.operator()).await;
+    world.connect();
+    world.patch(json!({ "desk": { "branches": { "main": {} } } }), true).await;
+    world.until("desk", "its wiki is off", |desk| desk["has_wiki"] == json!(false)).await;
+    assert_eq!(serving.stop().await, Some(0));
+    let health = Ran::of(world.command(), &["health"]).await.expect(1);
+    assert!(health.err.contains("nobody answers"), "{}", health.err);
+    Ran::of(world.command(), &["pause", "--org", "acme", "--for", "1h"]).await.expect(0);
+    let asked = ["journal", "deliveries", "queue", "holds"];
+    let asked = asked
+        .map(|what| if what == "journal" { vec![what, "--format", "ndjson"] } else { vec![what, "--json"] });
+    let mut before = Vec::new();
+    for args in &asked {
+        before.push(Ran::of(world.command(), args).await.expect(0).out);
+    }
+    assert!(before[0].contains("intent") && before[1].contains("repository.created"), "{before:?}");
+    let (file, back) = (world.path().join("beadle.db"), world.path().join("back.db"));
+    let (file, back) = (file.to_str().unwrap(), back.to_str().unwrap());
+    let table = format!("dynamodb://beadle?region=eu-west-1&endpoint={}", moto.url);
+    let copied = Ran::of(command(&moto, &world), &["store", "copy", file, &table]).await.expect(0).out;
+    assert!(copied.contains("1 pauses"), "{copied}");
+    Ran::of(command(&moto, &world), &["store", "copy", &table, back]).await.expect(0);
+    for place in [&table, back] {
+        for (args, before) in asked.iter().zip(&before) {
+            let args: Vec<&str> = args.iter().copied().chain(["--store", place]).collect();
+            let mut operator = world.command();
+            operator.env("AWS_ACCESS_KEY_ID", "any").env("AWS_SECRET_ACCESS_KEY", &moto.secret);
+            // What came in the same millisecond has no order.
+            let lines = |text: &str| text.lines().map(str::to_owned).collect::<BTreeSet<_>>();
+            let after = Ran::of(operator, &args).await.expect(0).out;
+            assert_eq!(lines(&after), lines(before), "{place}: {args:?}");
+        }
+    }
+    // Two states are not mixed, and what is not there is not made.
+    let again = Ran::of(command(&moto, &world), &["store", "copy", file, &table]).await.expect(1);
+    assert!(again.err.contains("copy into an empty one"), "{}", again.err);
+    let nothing = world.path().join("none.db");
+    let none = Ran::of(world.command(), &["store", "copy", nothing.to_str().unwrap(), back]).await.expect(1);
+    assert!(none.err.contains("there is no") && !nothing.exists(), "{}", none.err);
 }

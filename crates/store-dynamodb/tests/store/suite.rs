@@ -3,11 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use beadle_emulate::Moto;
+use beadle_emulate::{Moto, Proxy};
 use beadle_engine::{Accepted, Delivery, Key, Lane, Listing, Mark, Store, Time};
 use beadle_store_dynamodb::Settings;
-
-use crate::proxy::Proxy;
 
 fn delivery(id: &str, body: Vec<u8>) -> Delivery {
     Delivery {

@@ -5,11 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use beadle_emulate::Moto;
+use beadle_emulate::{Moto, Odds, Proxy};
 use beadle_engine::{Accepted, Clock, Delivery, Key, Lane, Mark, Outcome, Store, Time, Timing};
 use beadle_store_dynamodb::{DynamoStore, Settings};
-
-use crate::proxy::{Odds, Proxy};
 
 const ODDS: Odds = Odds { throttled: 4, conflict: 4, lost: 4, stale: 30 };
 const KEYS: u64 = 4;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use beadle_emulate::Shape;
+use beadle_emulate::{Moto, Shape, Tables};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
@@ -15,8 +15,8 @@ use crate::directory::world::{World as Directory, state};
 use crate::world::{Ran, World, acme};
 
 const KEYS: usize = 300;
-/// How many, where nobody says otherwise: moto carries some fifteen a second.
-const EVENTS: usize = 1000;
+/// How many, where nobody says otherwise.
+const EVENTS: usize = 5000;
 /// Instances of the intake.
 const INTAKES: usize = 2;
 
@@ -57,7 +57,9 @@ async fn thousands_of_events_are_answered_and_each_keys_last_mark_is_followed_by
     github.checked = false;
     github.policy("settings.yml", "repository:\n  has_wiki: true\n");
     let directory = Directory::new(state(1, &json!({}))).await;
-    let mut deployed = Deployment::new(github, directory, Shape::Http).await;
+    let tables = Tables::start().await;
+    let moto = Moto::start().await.with_tables_at(&tables.url);
+    let mut deployed = Deployment::on(moto, github, directory, Shape::Http).await;
     for _ in 0..INTAKES {
         deployed.run("intake", &[]);
     }

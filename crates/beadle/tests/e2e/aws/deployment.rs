@@ -56,12 +56,16 @@ fn program(name: &str) -> PathBuf {
 impl Deployment {
     /// Everything but functions.
     pub(crate) async fn new(github: World, directory: Directory, shape: Shape) -> Self {
-        let moto = Moto::start().await;
+        Self::on(Moto::start().await, github, directory, shape).await
+    }
+
+    /// The same on a moto whose tables may be elsewhere.
+    pub(crate) async fn on(moto: Moto, github: World, directory: Directory, shape: Shape) -> Self {
         let read = |path: PathBuf| std::fs::read_to_string(path).unwrap();
-        let of_github = json!({ "app_key": github.sim.app_pem(), "webhook_secret": github.secret });
-        moto.keep_secret("beadle/github", &of_github.to_string()).await;
+        moto.keep_secret("beadle/github", github.sim.app_pem()).await;
+        moto.keep_secret("beadle/github-hook", &github.secret).await;
         let of_okta = json!({ "hook_secret": directory.secret, "hook_key": directory.key });
-        moto.keep_secret("beadle/okta", &of_okta.to_string()).await;
+        moto.keep_secret("beadle/directory-hook", &of_okta.to_string()).await;
         moto.keep_secret("beadle/scim", &directory.aws.token()).await;
         let token =
             json!({ "Name": "/beadle/okta", "Value": directory.okta.token(), "Type": "SecureString" });
@@ -70,10 +74,10 @@ impl Deployment {
         let okta = &okta[okta.find("[[okta]]").unwrap()..];
         let mut text = format!("{org}\n{okta}");
         for (local, kept) in [
-            ("file:app.pem", "aws-secretsmanager:beadle/github#app_key"),
-            ("file:webhook.secret", "aws-secretsmanager:beadle/github#webhook_secret"),
-            ("file:hook.secret", "aws-secretsmanager:beadle/okta#hook_secret"),
-            ("file:hook.key", "aws-secretsmanager:beadle/okta#hook_key"),
+            ("file:app.pem", "aws-secretsmanager:beadle/github"),
+            ("file:webhook.secret", "aws-secretsmanager:beadle/github-hook"),
+            ("file:hook.secret", "aws-secretsmanager:beadle/directory-hook#hook_secret"),
+            ("file:hook.key", "aws-secretsmanager:beadle/directory-hook#hook_key"),
             ("file:aws.token", "aws-secretsmanager:beadle/scim"),
             ("file:okta.token", "aws-ssm:/beadle/okta"),
         ] {
@@ -140,8 +144,15 @@ impl Deployment {
         self.functions.len() - 1
     }
 
-    pub(crate) fn kill(&mut self, function: usize) {
-        self.functions[function].kill();
+    /// Waits until a function has ended by itself. What it logged.
+    pub(crate) async fn ended(&mut self, function: usize) -> String {
+        for _ in 0..3000 {
+            if self.functions[function].has_ended() {
+                return self.functions[function].log();
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("it did not end:\n{}", self.logs());
     }
 
     /// Feeds the worker from both queues, and by a clock whose minutes are short.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use beadle_emulate::Shape;
+use beadle_emulate::{Moto, Odds, Proxy, Shape};
 use serde_json::json;
 
 use super::deployment::Deployment;
@@ -11,13 +11,17 @@ use crate::directory::world::{World as Directory, of, state};
 use crate::repair::POLICY;
 use crate::world::{Ran, World, acme};
 
-async fn deployment(shape: Shape) -> Deployment {
+async fn worlds() -> (World, Directory) {
     let mut github = World::new(acme(json!({}))).await;
     // What a function that was killed had claimed is free again after this.
     github.lines = "[worker]\nlease = \"3s\"\n".into();
     github.policy("settings.yml", POLICY);
     let groups = json!({ "00g1": { "profile": { "name": "AWS_Ops" }, "members": of(0..3) } });
-    let directory = Directory::new(state(5, &groups)).await;
+    (github, Directory::new(state(5, &groups)).await)
+}
+
+async fn deployment(shape: Shape) -> Deployment {
+    let (github, directory) = worlds().await;
     Deployment::new(github, directory, shape).await
 }
 
@@ -90,15 +94,55 @@ async fn a_message_that_was_not_sent_and_a_worker_that_was_killed_lose_nothing()
     deployed.pump(1, Duration::from_secs(3)).await;
     deployed.connect();
     deployed.github.patch(json!({ "till": { "branches": { "main": {} } } }), true).await;
-    // It was answered 202, and is found by the look of a minute; what then works on it ends in the middle.
-    for _ in 0..6000 {
-        if deployed.logs().contains("sent for again") {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    assert!(deployed.logs().contains("could not be woken"), "{}", deployed.logs());
-    deployed.kill(killed);
+    // What works on something ends in the middle.
+    let log = deployed.ended(killed).await;
+    let told = |what: &str| log.matches(&format!("\"message\":\"{what}\"")).count();
+    assert!(told("begins") > told("ends"), "{log}");
     deployed.run("worker", &[]);
     deployed.until("till", "its wiki is off", |till| till["has_wiki"] == json!(false)).await;
+    // The webhook was answered 202 without a message, and found by the look of a minute.
+    let logs = deployed.logs();
+    assert!(logs.contains("could not be woken") && logs.contains("sent for again"), "{logs}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_dynamodb_may_do_loses_nothing_either() {
+    let moto = Moto::start().await;
+    let proxy = Proxy::start(&moto.url, Odds { throttled: 3, conflict: 3, lost: 3, stale: 30 }, 5).await;
+    let (github, directory) = worlds().await;
+    let mut github = github;
+    // A webhook that could not be stored was answered 503, and is sent again by GitHub when it is asked to.
+    github.lines += "[recovery]\nevery = \"5s\"\n";
+    let deployed = Deployment::on(moto.with_tables_at(&proxy.url), github, directory, Shape::Http).await;
+    let deployed = deployed.start().await;
+    deployed.connect();
+    let names: Vec<String> = (0..12).map(|n| format!("r{n:02}")).collect();
+    for name in &names {
+        deployed.github.patch(json!({ name: { "branches": { "main": {} } } }), true).await;
+    }
+    let patch = json!({ "groups": { "00g1": { "members": of(3..4) } } });
+    deployed.directory.okta.patch(&patch);
+    for name in &names {
+        deployed.until(name, "its wiki is off", |repository| repository["has_wiki"] == json!(false)).await;
+    }
+    deployed.directory.until_holds("Ops", 0..4).await;
+    for happened in ["throttled", "conflict", "lost", "stale"] {
+        assert!(proxy.count(happened) > 0, "{happened}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_directory_whose_secret_is_missing_stops_nothing_else_and_is_opened_when_it_is_there() {
+    let (github, directory) = worlds().await;
+    let deployed = Deployment::new(github, directory, Shape::Http).await;
+    let token = deployed.directory.aws.token();
+    deployed.moto.replace_secret("beadle/scim", "<MUST BE PROVIDED>").await;
+    let deployed = deployed.start().await;
+    deployed.connect();
+    deployed.github.patch(json!({ "till": { "branches": { "main": {} } } }), true).await;
+    deployed.until("till", "its wiki is off", |till| till["has_wiki"] == json!(false)).await;
+    let logs = deployed.logs();
+    assert!(logs.contains("still has a placeholder") && !logs.contains(&token), "{logs}");
+    deployed.moto.replace_secret("beadle/scim", &token).await;
+    deployed.directory.until_holds("Ops", 0..3).await;
 }

@@ -1,4 +1,4 @@
-//! Between the store and moto: throttling, conflicts, answers that are lost, and an index that is behind.
+//! Between a store and its tables: throttling, conflicts, answers that are lost, and an index that is behind.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,11 +13,15 @@ use rand::{RngExt as _, SeedableRng as _};
 
 /// How often out of a hundred each happens.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Odds {
-    pub(crate) throttled: u32,
-    pub(crate) conflict: u32,
-    pub(crate) lost: u32,
-    pub(crate) stale: u32,
+pub struct Odds {
+    /// A request is turned away, for there are too many.
+    pub throttled: u32,
+    /// A write meets another one.
+    pub conflict: u32,
+    /// What was written is not answered.
+    pub lost: u32,
+    /// The index says what it said before.
+    pub stale: u32,
 }
 
 struct Shared {
@@ -33,18 +37,21 @@ struct Shared {
     counts: Mutex<HashMap<&'static str, u32>>,
 }
 
-pub(crate) struct Proxy {
-    pub(crate) url: String,
+/// A proxy that does what DynamoDB may do, and moto never does.
+pub struct Proxy {
+    /// Where it listens.
+    pub url: String,
     shared: Arc<Shared>,
 }
 
 impl Proxy {
-    pub(crate) async fn start(to: &str, odds: Odds, seed: u64) -> Self {
+    /// In front of what is at `to`.
+    pub async fn start(to: &str, odds: Odds, seed: u64) -> Self {
         Self::with(to, odds, seed, u64::MAX).await
     }
 
     /// Lets so many requests through, and then none: as if the process were killed there.
-    pub(crate) async fn closing(to: &str, after: u64) -> Self {
+    pub async fn closing(to: &str, after: u64) -> Self {
         Self::with(to, Odds { throttled: 0, conflict: 0, lost: 0, stale: 0 }, 1, after).await
     }
 
@@ -65,7 +72,8 @@ impl Proxy {
         Self { url, shared }
     }
 
-    pub(crate) fn count(&self, what: &str) -> u32 {
+    /// How often something happened: `throttled`, `conflict`, `lost` or `stale`.
+    pub fn count(&self, what: &str) -> u32 {
         self.shared.counts.lock().unwrap().get(what).copied().unwrap_or(0)
     }
 }
@@ -96,7 +104,9 @@ async fn forward(State(shared): State<Arc<Shared>>, request: axum::extract::Requ
     if shared.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less).is_err() {
         return refused(400, "AccessDeniedException", "");
     }
-    if shared.happens("throttled", shared.odds.throttled) {
+    // The table itself is made as nothing else is.
+    let is_of_items = !operation.contains("Table") && operation != "UpdateTimeToLive";
+    if is_of_items && shared.happens("throttled", shared.odds.throttled) {
         return refused(400, "ProvisionedThroughputExceededException", "");
     }
     if operation == "TransactWriteItems" && shared.happens("conflict", shared.odds.conflict) {
@@ -127,7 +137,11 @@ async fn forward(State(shared): State<Arc<Shared>>, request: axum::extract::Requ
     if let Some(part) = part {
         shared.said.lock().unwrap().insert(part.to_owned(), answered.clone());
     }
-    if operation != "Query" && operation != "GetItem" && shared.happens("lost", shared.odds.lost) {
+    if is_of_items
+        && operation != "Query"
+        && operation != "GetItem"
+        && shared.happens("lost", shared.odds.lost)
+    {
         return refused(500, "InternalServerError", "");
     }
     (status, [("content-type", "application/x-amz-json-1.0")], answered).into_response()

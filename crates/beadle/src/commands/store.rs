@@ -1,0 +1,55 @@
+//! `beadle store copy`: a state that moves from a file to a table, or back.
+
+use anyhow::{Context as _, bail};
+use beadle_engine::{Clock, Copied};
+
+use crate::commands::FINE;
+use crate::config::Config;
+use crate::place::Place;
+use crate::printer::Printer;
+use crate::progress::Progress;
+use crate::wiring;
+
+pub(crate) async fn copy(config: &Config, from: Place, to: Place, printer: &Printer) -> anyhow::Result<u8> {
+    let (from, to) = (from.absolute(), to.absolute());
+    if let Place::File(path) = &from
+        && !path.exists()
+    {
+        bail!("there is no {from}");
+    }
+    if from == to {
+        bail!("{from} cannot be copied into itself");
+    }
+    let source = wiring::open(config, &from).await.with_context(|| from.to_string())?;
+    make(config, &to).await.with_context(|| to.to_string())?;
+    let target = wiring::open(config, &to).await.with_context(|| to.to_string())?;
+    let progress = Progress::new("copying deliveries", printer);
+    let told = |done, total| progress.at(done, total);
+    let copied = beadle_engine::copy(source.as_ref(), target.as_ref(), Clock::system().now(), &told).await;
+    progress.end();
+    let Copied { keys, deliveries, entries, holds, notes, pauses } =
+        copied.with_context(|| format!("{from} is not copied into {to}"))?;
+    printer.line(format!(
+        "{to} has what {from} has: {keys} keys, {deliveries} deliveries, {entries} journal entries, {holds} held changes, \
+         {pauses} pauses, {notes} notes"
+    ));
+    Ok(FINE)
+}
+
+/// Makes a table, where there is none. A file is made when it is opened.
+#[cfg(feature = "aws")]
+async fn make(config: &Config, place: &Place) -> anyhow::Result<()> {
+    if let Place::Table { .. } = place {
+        let table = wiring::table(config, place).await?;
+        if !table.exists().await? {
+            table.create_table().await?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(not(feature = "aws"))]
+#[expect(clippy::unused_async, reason = "with AWS' SDK it asks AWS")]
+async fn make(_: &Config, _: &Place) -> anyhow::Result<()> {
+    Ok(())
+}

@@ -1,0 +1,36 @@
+//! DynamoDB's tables in dynoxide, for bursts: moto carries some 310 calls a second, one after the other.
+
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+/// A running dynoxide; it ends with this value.
+pub struct Tables {
+    child: Child,
+    /// Where it listens.
+    pub url: String,
+}
+
+impl Drop for Tables {
+    fn drop(&mut self) {
+        let _ = self.child.kill(); // it may have ended by itself
+        let _ = self.child.wait();
+    }
+}
+
+impl Tables {
+    /// Starts it, with nothing in it.
+    pub async fn start() -> Self {
+        let port = super::free_port();
+        let mut command = Command::new(super::tool("bin/dynoxide"));
+        command.args(["serve", "--log", "quiet", "--port", &port.to_string()]);
+        let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let tables = Self { child, url: format!("http://127.0.0.1:{port}") };
+        for _ in 0..600 {
+            if tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok() {
+                return tables;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("dynoxide does not start");
+    }
+}

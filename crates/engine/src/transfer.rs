@@ -1,0 +1,165 @@
+//! Copies what one store keeps to another one, as when a deployment moves from a file to a table.
+
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Time;
+use crate::guard::Hold;
+use crate::journal::Entry;
+use crate::queue::Row;
+use crate::store::{DeliveryRow, Listing, Store, StoreError};
+
+/// Pieces on their way at once.
+const AT_ONCE: usize = 16;
+/// Journal entries in a piece.
+const ENTRIES: u32 = 500;
+/// Stands in a store while it is copied into, and after a copy that did not end.
+pub const UNFINISHED: &str = "copy:unfinished";
+/// What [`Store::ready`] writes is nothing that somebody keeps.
+const READY: &str = "ready";
+
+/// Room that the guard gave to a change.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Booking {
+    /// Whose window it counts in.
+    pub instance: String,
+    /// The change.
+    pub digest: String,
+    /// When it was given, or used.
+    pub at: Time,
+    /// Whether it was used.
+    pub written: bool,
+    /// How much of each risk.
+    pub weakens: u32,
+    /// See above.
+    pub exposes: u32,
+    /// See above.
+    pub removes: u32,
+}
+
+/// A part of what a store keeps, as it is.
+#[derive(Clone, Debug)]
+pub enum Piece {
+    /// A key that is due, worked on, or set aside.
+    Row(Row),
+    /// A delivery, with its body while that is kept. Its keys are not marked: their rows say whether they are due.
+    Delivery(DeliveryRow, Option<Vec<u8>>),
+    /// Journal entries with their numbers, in order.
+    Entries(Vec<Entry>),
+    /// A change that is held, or was approved.
+    Hold(Hold),
+    /// What was given in the guard's windows, in order.
+    Bookings(Vec<Booking>),
+}
+
+/// How much was copied.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Copied {
+    /// Keys.
+    pub keys: u64,
+    /// Deliveries.
+    pub deliveries: u64,
+    /// Journal entries.
+    pub entries: u64,
+    /// Held changes.
+    pub holds: u64,
+    /// Cursors, remembered pairs and the like.
+    pub notes: u64,
+    /// Pauses in force.
+    pub pauses: u64,
+}
+
+/// Why it was not copied, or not to its end.
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+pub enum CopyError {
+    /// Two states are not mixed.
+    #[error("there is something in it already: {0}; copy into an empty one")]
+    NotEmpty(&'static str),
+    /// An earlier copy did not end.
+    #[error("an earlier copy into it did not end; delete it, and begin again")]
+    Unfinished,
+    /// What was copied from is not whole itself.
+    #[error("a copy into what is to be copied did not end; copy from where that came from")]
+    FromUnfinished,
+    /// A store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Copies everything, what protects first: pauses, holds, the guard's windows. Nobody may write to either meanwhile. `told` is
+/// given how many deliveries are done, and of how many.
+pub async fn copy(
+    from: &dyn Store,
+    to: &dyn Store,
+    now: Time,
+    told: &(dyn Fn(u64, u64) + Send + Sync),
+) -> Result<Copied, CopyError> {
+    if from.get(UNFINISHED).await?.is_some() {
+        return Err(CopyError::FromUnfinished);
+    }
+    empty(to, now).await?;
+    to.put(UNFINISHED, "").await?;
+    let mut copied = Copied::default();
+    for pause in from.pauses(now).await? {
+        to.pause(&pause.scope, pause.until).await?;
+        copied.pauses += 1;
+    }
+    for hold in from.holds().await? {
+        to.take(Piece::Hold(hold)).await?;
+        copied.holds += 1;
+    }
+    to.take(Piece::Bookings(from.bookings().await?)).await?;
+    let notes = from.notes("").await?.into_iter().filter(|(name, _)| name != READY);
+    copied.notes = stream::iter(notes)
+        .map(|(name, value)| async move { to.put(&name, &value).await })
+        .buffer_unordered(AT_ONCE)
+        .try_fold(0, async |count, ()| Ok(count + 1))
+        .await?;
+    copied.keys = stream::iter(from.rows(u32::MAX).await?)
+        .map(|row| to.take(Piece::Row(row)))
+        .buffer_unordered(AT_ONCE)
+        .try_fold(0, async |count, ()| Ok(count + 1))
+        .await?;
+    let mut deliveries = from.deliveries(Listing { limit: u32::MAX, ..Listing::default() }).await?;
+    // The oldest first, as they came.
+    deliveries.reverse();
+    let total = deliveries.len() as u64;
+    copied.deliveries = stream::iter(deliveries)
+        .map(|row| async move {
+            let body = from.body(&row.source, &row.id).await?;
+            to.take(Piece::Delivery(row, body)).await
+        })
+        .buffered(AT_ONCE)
+        .try_fold(0, async |count, ()| {
+            told(count + 1, total);
+            Ok(count + 1)
+        })
+        .await?;
+    let mut after = 0;
+    loop {
+        let entries = from.entries(Listing { after, limit: ENTRIES, ..Listing::default() }).await?;
+        let Some(last) = entries.last() else { break };
+        after = last.seq;
+        copied.entries += entries.len() as u64;
+        to.take(Piece::Entries(entries)).await?;
+    }
+    to.forget(UNFINISHED).await?;
+    Ok(copied)
+}
+
+/// Whether there is nothing in a store.
+async fn empty(store: &dyn Store, now: Time) -> Result<(), CopyError> {
+    if store.get(UNFINISHED).await?.is_some() {
+        return Err(CopyError::Unfinished);
+    }
+    let one = || Listing { limit: 1, ..Listing::default() };
+    let there = [
+        (!store.rows(1).await?.is_empty(), "keys"),
+        (!store.deliveries(one()).await?.is_empty(), "deliveries"),
+        (!store.entries(one()).await?.is_empty(), "a journal"),
+        (!store.holds().await?.is_empty(), "held changes"),
+        (!store.pauses(now).await?.is_empty(), "pauses"),
+        (store.notes("").await?.iter().any(|(name, _)| name != READY), "notes"),
+    ];
+    there.iter().find(|(is_there, _)| *is_there).map_or(Ok(()), |(_, what)| Err(CopyError::NotEmpty(what)))
+}

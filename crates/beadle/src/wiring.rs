@@ -408,3 +408,89 @@ impl Reconcilers {
         ])
     }
 }
+
+#[cfg(all(test, feature = "aws"))]
+mod tests {
+    use beadle_aws::senders::SendersFile;
+    use beadle_secrets::{ExposeSecret as _, Keeper};
+
+    use super::*;
+
+    /// The intake on AWS reads the file by itself: it has to see in it who everybody else sees.
+    #[test]
+    fn the_intake_on_aws_knows_the_same_senders() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["a", "b", "c", "d"] {
+            std::fs::write(folder.path().join(name), format!("{name}-{}", rand::random::<u64>())).unwrap();
+        }
+        let text = r#"
+            [[org]]
+            name = "acme"
+            app = { id = 7, key = "env:NONE" }
+            webhook_secrets = ["file:a", "file:b"]
+            policy = "policy"
+            [[org.dispatch]]
+            name = "police"
+            on = "repository.created"
+            repository = "cop"
+            workflow = "police.yml"
+            ref = "main"
+
+            [[org]]
+            name = "bare"
+            token = "env:NONE"
+            policy = "policy"
+
+            [[okta]]
+            name = "corp"
+            url = "https://corp.okta.com"
+            token = "env:NONE"
+            hook_secrets = ["file:c"]
+            hook_header = "X-Hook"
+            hook_key = { header = "X-Key", secrets = ["file:d"] }
+
+            [[okta]]
+            name = "quiet"
+            url = "https://quiet.okta.com"
+            token = "env:NONE"
+
+            [[target]]
+            name = "teams"
+            [target.github]
+            org = "acme"
+            match = ["mail"]
+        "#;
+        let path = folder.path().join("beadle.toml");
+        std::fs::write(&path, text).unwrap();
+        let config = Config::load(&path).unwrap();
+        let file: SendersFile = toml::from_str(text).unwrap();
+        let keeper = Keeper::new(folder.path().to_owned());
+        let (there, missing) = file.senders(&keeper, &HashMap::new());
+        assert!(missing.is_empty());
+        let github = |senders: &[Sender]| -> Vec<_> {
+            let of = |sender: &Sender| {
+                let secrets: Vec<String> =
+                    sender.secrets.iter().map(|secret| secret.expose_secret().to_owned()).collect();
+                let Sender { instance, login, app_id, dispatches, keeps_teams, .. } = sender;
+                format!("{instance} {login} {app_id:?} {secrets:?} {dispatches:?} {keeps_teams}")
+            };
+            senders.iter().map(of).collect()
+        };
+        assert_eq!(github(&there.github), github(&senders(&config, &HashMap::new()).unwrap()));
+        let okta = |senders: &[beadle_hooks::okta::Sender]| -> Vec<_> {
+            let of = |proof: &beadle_hooks::okta::Proof| {
+                let values: Vec<String> =
+                    proof.values.iter().map(|value| value.expose_secret().to_owned()).collect();
+                format!("{}: {values:?}", proof.header)
+            };
+            let of = |sender: &beadle_hooks::okta::Sender| {
+                (sender.instance.clone(), sender.proofs.iter().map(of).collect::<Vec<_>>())
+            };
+            senders.iter().map(of).collect()
+        };
+        assert_eq!(okta(&there.okta), okta(&crate::directory::senders(&config).unwrap()));
+        let mut named: Vec<String> = file.references().iter().map(ToString::to_string).collect();
+        named.sort();
+        assert_eq!(named, ["file:a", "file:b", "file:c", "file:d"]);
+    }
+}

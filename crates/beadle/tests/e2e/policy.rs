@@ -1,6 +1,6 @@
 //! What a policy may say, and what is said of it.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::repair::declared;
 use crate::world::{World, acme};
@@ -157,15 +157,36 @@ async fn the_schema_takes_what_the_check_takes() {
     }
 }
 
+/// That a configuration has no problems, nor its policy.
+async fn accepted(config: &str) {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_beadle"));
+    command.args(["--config", config, "check", "--json"]);
+    let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+    let checked: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"));
+    assert_eq!(checked[0]["problems"], json!([]), "{checked}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_deployments_begin_with_is_accepted() {
+    let deploy = concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy");
+    accepted(&format!("{deploy}/sam/layer/beadle/beadle.toml")).await;
+    let values = std::fs::read_to_string(format!("{deploy}/helm/beadle/values.yaml")).unwrap();
+    let values: Value = serde_saphyr::from_str(&values).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("beadle.toml");
+    std::fs::write(&config, values["config"].as_str().unwrap()).unwrap();
+    std::fs::create_dir(folder.path().join("policy")).unwrap();
+    for (path, text) in values["policy"].as_object().unwrap() {
+        std::fs::write(folder.path().join("policy").join(path), text.as_str().unwrap()).unwrap();
+    }
+    accepted(config.to_str().unwrap()).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_examples_are_accepted_whole() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples");
     let world = World::new(acme(json!({}))).await;
-    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_beadle"));
-    command.args(["--config", &format!("{folder}/beadle.toml"), "check", "--json"]);
-    let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
-    let checked: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(checked[0]["problems"], json!([]), "{checked}");
+    accepted(&format!("{folder}/beadle.toml")).await;
     let printed = world.beadle(&["example"]).await.expect(0);
     assert_eq!(
         printed.out.trim_end(),

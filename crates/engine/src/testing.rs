@@ -86,6 +86,8 @@ pub async fn suite(open: impl AsyncFn() -> Shared) {
     an_intent_needs_the_lease_and_stays_open_without_a_result(open().await).await;
     a_park_is_seen_and_retried(open().await).await;
     pruning_keeps_ids_longer_than_bodies(open().await).await;
+    the_journal_is_read_from_a_time_on_and_page_by_page(open().await).await;
+    what_was_released_is_not_approved(open().await).await;
     what_is_contested_is_held_until_it_is_approved(open().await).await;
     notes_are_kept(open().await).await;
     what_is_copied_is_as_it_was(open().await, open().await).await;
@@ -394,4 +396,35 @@ async fn what_is_copied_is_as_it_was(from: Shared, to: Shared) {
     assert_eq!(to.accept(delivery("a", LATER), Vec::new()).await, Ok(Accepted::Duplicate));
     let again = crate::transfer::copy(from.as_ref(), to.as_ref(), LATER, &|_, _| {}).await;
     assert_eq!(again, Err(CopyError::NotEmpty("keys")), "two states are not mixed");
+}
+
+async fn the_journal_is_read_from_a_time_on_and_page_by_page(store: Shared) {
+    // A clock that was behind wrote one of them.
+    let times = [0, 100, 200, 300, 150, 400, 500];
+    for at in times {
+        store.journal(None, vec![entry(EntryKind::Run, Time(at), None)], Time(at)).await.unwrap();
+    }
+    let since = Some(Time(200));
+    for of in [None, Some(key(1).to_string())] {
+        let mut listing = Listing { since, key: of, limit: 3, ..Listing::default() };
+        let mut read = Vec::new();
+        loop {
+            let page = store.entries(listing.clone()).await.unwrap();
+            let Some(last) = page.last() else { break };
+            assert!(page.len() <= 3);
+            listing.after = last.seq;
+            read.extend(page.iter().map(|entry| entry.at.0));
+        }
+        assert_eq!(read, [200, 300, 400, 500]);
+    }
+}
+
+async fn what_was_released_is_not_approved(store: Shared) {
+    let limits = Limits { removes: 0, ..Limits::default() };
+    let asked = vec![hold(1, "r1", Risk::Removes, "g1")];
+    store.reserve(None, &limits, asked, Time(0)).await.unwrap();
+    assert_eq!(store.holds().await.unwrap().len(), 1);
+    store.release(vec!["r1".into()]).await.unwrap();
+    assert_eq!(store.approve("r1", "ann", Time(0)).await.unwrap(), None);
+    assert!(store.holds().await.unwrap().is_empty());
 }

@@ -2,13 +2,15 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::{Put, TransactWriteItem};
 use beadle_engine::{Booking, Hold, Key, Lane, Lease, Limits, Mark, Risk, Risks, StoreError, Time, Verdict};
 use futures::future::try_join_all;
 
 use crate::DynamoStore;
 use crate::items::{
-    Item, Range, TRIES, failed, get_json, get_number, json, number, pause, text, unavailable,
+    Item, Range, TRIES, corrupt, failed, get_json, get_number, json, number, packed, pause, text,
+    unavailable, unpacked,
 };
 use crate::journal::{may_try_again, refused};
 
@@ -94,6 +96,11 @@ fn judge(
     judged
 }
 
+/// The window in an item.
+fn given(doing: &'static str, item: &Item) -> Result<Window, StoreError> {
+    serde_json::from_str(&unpacked(doing, item, "window")?).map_err(|error| corrupt(doing, &error))
+}
+
 pub(crate) fn hold_item(doing: &'static str, hold: &Hold) -> Result<Item, StoreError> {
     Ok(Item::from([
         ("pk".to_owned(), text("hold")),
@@ -107,7 +114,7 @@ pub(crate) fn hold_item(doing: &'static str, hold: &Hold) -> Result<Item, StoreE
 impl DynamoStore {
     async fn window(&self, doing: &'static str, instance: &str) -> Result<(Window, u64), StoreError> {
         match self.read(doing, "window", instance).await? {
-            Some(item) => Ok((get_json(doing, &item, "window")?, get_number(&item, "v").unwrap_or(0))),
+            Some(item) => Ok((given(doing, &item)?, get_number(&item, "v").unwrap_or(0))),
             None => Ok((Window::new(), 0)),
         }
     }
@@ -119,10 +126,11 @@ impl DynamoStore {
         window: &Window,
         version: u64,
     ) -> Result<TransactWriteItem, StoreError> {
+        let told = serde_json::to_string(window).map_err(|error| unavailable(doing, &error))?;
         let item = Item::from([
             ("pk".to_owned(), text("window")),
             ("sk".to_owned(), text(instance)),
-            ("window".to_owned(), json(doing, window)?),
+            ("window".to_owned(), packed(doing, told)?),
             ("v".to_owned(), number(version + 1)),
         ]);
         let put = Put::builder().table_name(&self.table).set_item(Some(item));
@@ -295,8 +303,7 @@ impl DynamoStore {
     pub(crate) async fn list_bookings(&self) -> Result<Vec<Booking>, StoreError> {
         const DOING: &str = "reading the guard's windows";
         let windows = self.query(DOING, (false, "window"), &Range::default(), |_| false).await?;
-        let windows: Vec<Window> =
-            windows.iter().map(|item| get_json(DOING, item, "window")).collect::<Result<_, _>>()?;
+        let windows: Vec<Window> = windows.iter().map(|item| given(DOING, item)).collect::<Result<_, _>>()?;
         Ok(windows.into_iter().flatten().collect())
     }
 
@@ -328,7 +335,18 @@ impl DynamoStore {
         let Some(item) = self.read(DOING, "hold", digest).await? else { return Ok(None) };
         let mut hold: Hold = get_json(DOING, &item, "hold")?;
         hold.approved_by = Some(by.to_owned());
-        self.put_item(DOING, hold_item(DOING, &hold)?).await?;
+        // One that was released meanwhile is not made again: it would let the same change pass another time.
+        let put = self.client.put_item().table_name(&self.table).set_item(Some(hold_item(DOING, &hold)?));
+        match put.condition_expression("attribute_exists(pk)").send().await {
+            Err(error)
+                if error
+                    .as_service_error()
+                    .is_some_and(PutItemError::is_conditional_check_failed_exception) =>
+            {
+                return Ok(None);
+            }
+            sent => sent.map(drop).map_err(failed(DOING))?,
+        }
         self.mark_all(DOING, &[Mark::new(hold.key.clone(), Lane::Manual)], now).await?;
         Ok(Some(hold))
     }

@@ -8,17 +8,13 @@ use beadle_engine::{Accepted, Delivery, DeliveryRow, Key, Lane, Listing, Mark, S
 use futures::future::try_join_all;
 
 use crate::items::{
-    Item, Range, bytes, corrupt, failed, get, get_json, get_number, gone, json, number, padded, shard, text,
-    unavailable,
+    Item, LARGEST, LEVEL, Range, bytes, corrupt, failed, get, get_json, get_number, gone, json, number,
+    padded, shard, text, unavailable,
 };
 use crate::{DynamoStore, SHARDS};
 
 /// An item holds 400 KB, its other attributes among them.
 const PART: usize = 350_000;
-/// How hard bodies are compressed: hardly, as in SQLite.
-pub(crate) const LEVEL: i32 = 1;
-/// Nothing that is sent to us is larger once it is unpacked.
-pub(crate) const LARGEST: usize = 64 * 1024 * 1024;
 /// What was interrupted is finished after this: until then somebody may be about to.
 const INTERRUPTED: std::time::Duration = std::time::Duration::from_secs(60);
 /// Deliveries whose keys are not all marked yet.

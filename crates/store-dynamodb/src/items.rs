@@ -16,6 +16,13 @@ use crate::{DynamoStore, SHARDS};
 /// An item's attributes.
 pub(crate) type Item = HashMap<String, AttributeValue>;
 
+/// How hard is compressed: hardly, as in SQLite.
+pub(crate) const LEVEL: i32 = 1;
+/// Nothing that is kept is larger once it is unpacked.
+pub(crate) const LARGEST: usize = 64 * 1024 * 1024;
+/// What is longer is compressed.
+const LONG: usize = 4096;
+
 /// How often a write is tried that others came before.
 pub(crate) const TRIES: u32 = 40;
 
@@ -98,6 +105,28 @@ pub(crate) fn json<T: serde::Serialize>(
     value: &T,
 ) -> Result<AttributeValue, StoreError> {
     serde_json::to_string(value).map(text).map_err(|error| unavailable(doing, &error))
+}
+
+/// A text that may be long: compressed, where it is, as an item holds 400 KB.
+pub(crate) fn packed(doing: &'static str, value: String) -> Result<AttributeValue, StoreError> {
+    if value.len() < LONG {
+        return Ok(text(value));
+    }
+    let packed = zstd::bulk::compress(value.as_bytes(), LEVEL);
+    packed.map(bytes).map_err(|error| unavailable(doing, &error))
+}
+
+/// What [`packed`] made.
+pub(crate) fn unpacked(doing: &'static str, item: &Item, name: &str) -> Result<String, StoreError> {
+    match item.get(name) {
+        Some(AttributeValue::S(value)) => Ok(value.clone()),
+        Some(AttributeValue::B(packed)) => {
+            let value = zstd::bulk::decompress(packed.as_ref(), LARGEST);
+            let value = value.map_err(|error| corrupt(doing, &error))?;
+            String::from_utf8(value).map_err(|error| corrupt(doing, &error))
+        }
+        _ => Err(corrupt(doing, &format!("an item lacks `{name}`"))),
+    }
 }
 
 /// Which items of a partition.

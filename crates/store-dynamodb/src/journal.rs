@@ -1,6 +1,7 @@
 //! The journal: entries in the order of their numbers, intents that have no result yet.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{Delete, Put, ReturnValue, TransactWriteItem};
@@ -15,6 +16,9 @@ use crate::{DynamoStore, SHARDS};
 
 /// Entries in one transaction, which has 100 actions at most: two an entry, and the lease.
 const AT_ONCE: usize = 45;
+
+/// Clocks of those who write are closer to each other than this.
+const APART: Duration = Duration::from_secs(600);
 
 /// Where the entries of all keys are, in the index.
 fn part(seq: u64) -> String {
@@ -165,21 +169,31 @@ impl DynamoStore {
     pub(crate) async fn list_entries(&self, listing: &Listing) -> Result<Vec<Entry>, StoreError> {
         const DOING: &str = "reading the journal";
         let most = listing.limit as usize;
-        let range = &Range { after: Some(sort(listing.after)), ..Range::default() };
+        // Since a time: from the end back to it. Entries are numbered in their order, give or take a clock.
+        let since = listing.since.filter(|_| listing.after == 0);
+        let range = &match since {
+            Some(_) => Range { backwards: true, ..Range::default() },
+            None => Range { after: Some(sort(listing.after)), ..Range::default() },
+        };
         let is_wanted = |entry: &Entry| listing.since.is_none_or(|since| entry.at >= since);
+        let entry = |item: &Item| get_json::<Entry>(DOING, item, "entry");
+        let enough = |items: &[Item]| match (since, listing.since) {
+            (Some(since), _) => {
+                items.last().is_some_and(|last| entry(last).is_ok_and(|last| last.at < since - APART))
+            }
+            (None, None) => items.len() >= most,
+            (None, Some(_)) => {
+                items.iter().filter(|item| entry(item).is_ok_and(|one| is_wanted(&one))).count() >= most
+            }
+        };
         let parts = match &listing.key {
             Some(key) => vec![(false, format!("journal#{key}"))],
             None => (0..SHARDS).map(|shard| (true, part(shard))).collect(),
         };
+        let (entry, enough) = (&entry, &enough);
         let found = parts.into_iter().map(|(index, of)| async move {
-            let read = |items: &[Item]| -> Result<Vec<Entry>, StoreError> {
-                items.iter().map(|item| get_json(DOING, item, "entry")).collect()
-            };
-            let enough = |items: &[Item]| {
-                read(items).is_ok_and(|entries| entries.iter().filter(|one| is_wanted(one)).count() >= most)
-            };
             let items = self.query(DOING, (index, &of), range, enough).await?;
-            read(&items)
+            items.iter().map(entry).collect::<Result<Vec<Entry>, StoreError>>()
         });
         let mut entries: Vec<Entry> = try_join_all(found).await?.into_iter().flatten().collect();
         entries.retain(is_wanted);

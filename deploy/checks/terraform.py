@@ -118,7 +118,7 @@ COUNTERPARTS = {
 # secrets, policies are counted by what they allow.
 ELSEWHERE = {
     "aws_apigatewayv2_integration", "aws_apigatewayv2_route", "aws_lambda_permission", "aws_iam_role_policy",
-    "aws_secretsmanager_secret_version",
+    "aws_secretsmanager_secret_version", "aws_iam_role_policy_attachment",
 }
 # How many a `for_each` stands for.
 TIMES = {

@@ -24,12 +24,12 @@ resource "aws_lambda_layer_version" "configuration" {
 }
 
 locals {
-  table     = var.existing_table == null ? aws_dynamodb_table.this[0].name : var.existing_table
+  table     = coalesce(var.existing_table, aws_dynamodb_table.this.name)
   table_arn = "arn:${data.aws_partition.current.partition}:dynamodb:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:table/${local.table}"
 }
 
+# It stays where the functions use another one: deleting it is for whoever looks at what is in it.
 resource "aws_dynamodb_table" "this" {
-  count                       = var.existing_table == null ? 1 : 0
   name                        = var.name
   billing_mode                = "PAY_PER_REQUEST"
   hash_key                    = "pk"

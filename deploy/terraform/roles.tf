@@ -151,6 +151,13 @@ resource "aws_iam_role_policy" "worker" {
   policy = data.aws_iam_policy_document.worker.json
 }
 
+# What else beadle.toml has it read.
+resource "aws_iam_role_policy_attachment" "worker" {
+  for_each   = toset(var.worker_policy_arns)
+  role       = aws_iam_role.worker.name
+  policy_arn = each.value
+}
+
 resource "aws_iam_role_policy" "scheduler" {
   name   = "scheduler"
   role   = aws_iam_role.scheduler.id

@@ -58,6 +58,12 @@ variable "secrets_key_arn" {
   }
 }
 
+variable "worker_policy_arns" {
+  description = "ARNs of policies for what else beadle.toml has the worker read, such as further secrets, or an identity store."
+  type        = list(string)
+  default     = []
+}
+
 variable "secrets_recovery_days" {
   description = "For how many days a deleted secret can be had back, and its name stays taken; 0 for none."
   type        = number
@@ -69,7 +75,7 @@ variable "secrets_recovery_days" {
 }
 
 variable "existing_table" {
-  description = "The name of a table that is there already, such as one that was restored. Null for a new one."
+  description = "The name of a table that the functions use in place of the one that is made here, such as one that was restored."
   type        = string
   default     = null
   validation {

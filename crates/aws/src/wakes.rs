@@ -115,6 +115,8 @@ impl Woken {
         cut: &CancellationToken,
     ) -> Result<(), StoreError> {
         let last = tried + SOON;
+        // Once more also those that could be claimed: somebody may have been at it, or a write have failed.
+        let mut is_again = true;
         let mut later = Vec::new();
         while !keys.is_empty() {
             let now = self.clock.now();
@@ -122,15 +124,18 @@ impl Woken {
             for key in std::mem::take(&mut keys) {
                 let Some(row) = self.store.row(&key).await? else { continue };
                 let is_leased = row.lease_until.is_some_and(|until| until > now);
-                // One that could be claimed when it was tried is paused, or was somebody else's.
-                let Some(at) = row.due_at().filter(|at| !is_leased && *at > tried) else { continue };
+                // One that could be claimed twice is paused.
+                let fits = |at: &Time| !is_leased && (is_again || *at > tried);
+                let Some(at) = row.due_at().filter(fits) else { continue };
                 if at <= last {
                     latest = latest.max(at);
                     soon.push(key);
-                } else {
+                } else if row.attempts == 0 && row.run_at == at {
+                    // A mark put it off, which nobody is told of; of every other wait the end of its run told.
                     later.push(Due { key, lane: row.lane, at });
                 }
             }
+            is_again = false;
             if soon.is_empty() {
                 break;
             }

@@ -45,8 +45,10 @@ enum Side {
 pub(crate) struct Directories<'a> {
     pub(crate) okta: Vec<(&'a config::Okta, Okta)>,
     pub(crate) targets: BTreeMap<String, Target<'a>>,
-    /// Targets that could not be opened: no sweep is of them.
+    /// Targets that could not be opened, or that take groups of a directory that could not be.
     pub(crate) shut: BTreeSet<&'a str>,
+    /// Targets that are teams, with their organisations.
+    teams: Vec<(&'a str, &'a str)>,
     mappings: Arc<RwLock<Arc<Mappings>>>,
 }
 
@@ -69,12 +71,13 @@ impl<'a> Directories<'a> {
         opening: Opening<'_>,
         ways: &Ways,
     ) -> (Self, Vec<anyhow::Error>) {
-        let (mut okta, mut shut) = (Vec::new(), Vec::new());
+        let (mut okta, mut closed, mut shut) = (Vec::new(), Vec::new(), Vec::new());
         let mut sources: HashMap<String, Arc<dyn Source>> = HashMap::new();
         for file in &config.file.okta {
             let api = match open_okta(config, file, clock, opening.patient) {
                 Ok(api) => api,
                 Err(error) => {
+                    closed.push(file.name.as_str());
                     shut.push(error);
                     continue;
                 }
@@ -88,6 +91,13 @@ impl<'a> Directories<'a> {
         let mappings = Arc::new(RwLock::new(Arc::new(config.mappings.clone())));
         let (mut targets, mut without) = (BTreeMap::new(), BTreeSet::new());
         for file in &config.file.target {
+            // What a directory that cannot be asked has in it would be unknown in each of its plans.
+            let feeds = |source: &&str| config.mappings.targets(source).contains(&file.name.as_str());
+            if let Some(source) = closed.iter().copied().find(|source| feeds(source)) {
+                without.insert(file.name.as_str());
+                shut.push(anyhow!("target {} waits for the directory {source}", file.name));
+                continue;
+            }
             let opened = match (&file.scim, &file.github) {
                 (Some(scim), _) => open_scim(config, file, scim, clock, opening.patient),
                 (None, Some(teams)) => open_teams(config, teams, clock, opening, ways),
@@ -119,7 +129,12 @@ impl<'a> Directories<'a> {
             };
             targets.insert(file.name.clone(), target);
         }
-        (Self { okta, targets, shut: without, mappings }, shut)
+        let teams = config
+            .file
+            .target
+            .iter()
+            .filter_map(|file| Some((file.name.as_str(), file.github.as_ref()?.org.as_str())));
+        (Self { okta, targets, shut: without, teams: teams.collect(), mappings }, shut)
     }
 
     /// The targets, or the one that was asked for.
@@ -171,9 +186,8 @@ impl<'a> Directories<'a> {
 
     /// What marks groups for events of an organisation's teams; `None` where none of them is a target.
     pub(crate) fn team_marker(&self, org: &str, store: &Arc<dyn Store>, clock: &Clock) -> Option<TeamMarker> {
-        let is_its = |target: &&Target<'_>| target.file.github.as_ref().is_some_and(|teams| teams.org == org);
-        let targets: Vec<String> =
-            self.targets.values().filter(is_its).map(|target| target.file.name.clone()).collect();
+        let its = self.teams.iter().filter(|(_, of)| *of == org);
+        let targets: Vec<String> = its.map(|(target, _)| (*target).to_owned()).collect();
         (!targets.is_empty()).then(|| TeamMarker { targets, store: store.clone(), clock: clock.clone() })
     }
 

@@ -10,8 +10,10 @@ mod logging;
 mod place;
 mod printer;
 mod progress;
+mod reconcilers;
 mod render;
 mod sharing;
+mod shut;
 mod watch;
 mod wiring;
 

@@ -1,13 +1,11 @@
 //! Puts the parts together as the configuration says.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use async_trait::async_trait;
 use beadle_engine::transfer::UNFINISHED;
-use beadle_engine::worker::{Reconcile, Run};
-use beadle_engine::{Budgets, Class, Clock, Failure, Reconciler, Report, Store, Timing, WritePace};
+use beadle_engine::worker::Reconcile;
+use beadle_engine::{Budgets, Clock, Reconciler, Store, Timing, WritePace};
 use beadle_github::{Api, Credential, Endpoint, Reader, Writer};
 use beadle_hooks::github::{Dispatched, Known, Sender};
 use beadle_repositories::{
@@ -17,7 +15,6 @@ use beadle_store_sqlite::{Settings as StoreSettings, SqliteStore};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
-use crate::directory::{Directories, Target};
 use crate::place::Place;
 use crate::sharing::Shared;
 
@@ -160,7 +157,7 @@ impl<'a> Org<'a> {
     }
 
     /// What reconciles its repositories, and its sweeps.
-    fn reconcilers(&self, store: &Arc<dyn Store>, clock: &Clock) -> [Arc<dyn Reconcile>; 3] {
+    pub(crate) fn reconcilers(&self, store: &Arc<dyn Store>, clock: &Clock) -> [Arc<dyn Reconcile>; 3] {
         let repositories = Reconciler {
             planner: self.planner(Some(store)),
             writer: self.writer(),
@@ -244,7 +241,10 @@ pub(crate) async fn table(
     config: &Config,
     place: &Place,
 ) -> anyhow::Result<beadle_store_dynamodb::DynamoStore> {
+    use std::time::Duration;
+
     use beadle_store_dynamodb::DynamoStore;
+
     let Place::Table { name, region, endpoint } = place else {
         anyhow::bail!("{place} is no table");
     };
@@ -293,120 +293,6 @@ pub(crate) fn senders(config: &Config, known: &HashMap<&str, Known>) -> anyhow::
         });
     }
     Ok(senders)
-}
-
-/// Hands a key to the reconciler of its organisation, directory or target. One that cannot be opened yet (its policy is
-/// not accepted, a secret is missing, it is not what it is said to be) waits, and keeps no other waiting.
-#[derive(Clone)]
-pub(crate) struct ByInstance {
-    known: Arc<RwLock<HashMap<String, Arc<dyn Reconcile>>>>,
-    configured: Arc<[String]>,
-    /// How long a key waits whose instance is not open.
-    hold: Duration,
-    clock: Clock,
-}
-
-impl ByInstance {
-    fn new(configured: &Arc<[String]>, hold: Duration, clock: &Clock) -> Self {
-        Self { known: Arc::default(), configured: configured.clone(), hold, clock: clock.clone() }
-    }
-
-    fn add(&self, instance: &str, reconciler: Arc<dyn Reconcile>) {
-        self.known.write().unwrap_or_else(PoisonError::into_inner).insert(instance.to_owned(), reconciler);
-    }
-}
-
-#[async_trait]
-impl Reconcile for ByInstance {
-    async fn reconcile(&self, run: &Run) -> Result<Report, Failure> {
-        let instance = run.lease.key.instance();
-        let known = self.known.read().unwrap_or_else(PoisonError::into_inner).get(instance).cloned();
-        if let Some(reconciler) = known {
-            return reconciler.reconcile(run).await;
-        }
-        if !self.configured.iter().any(|name| name == instance) {
-            let text = format!("{instance} is no longer in the configuration");
-            return Err(Failure::new(Class::Rejected, text));
-        }
-        let until = self.clock.now() + self.hold;
-        let text = format!("{instance} is not ready; the log says why");
-        Err(Failure::new(Class::RateLimited { until, spares_events: false }, text))
-    }
-}
-
-/// What reconciles each kind of key, organisation by organisation.
-pub(crate) struct Reconcilers {
-    repositories: ByInstance,
-    sweeps: ByInstance,
-    dispatches: ByInstance,
-    groups: ByInstance,
-    markers: ByInstance,
-    teams: ByInstance,
-}
-
-impl Reconcilers {
-    /// A key whose instance is not open waits for `hold`.
-    pub(crate) fn new(config: &Config, hold: Duration, clock: &Clock) -> Self {
-        let file = &config.file;
-        let orgs = file.org.iter().map(|org| &org.name);
-        let directories = file.okta.iter().map(|okta| &okta.name);
-        let targets = file.target.iter().map(|target| &target.name);
-        let configured: Arc<[String]> = orgs.chain(directories).chain(targets).cloned().collect();
-        Self {
-            groups: ByInstance::new(&configured, hold, clock),
-            markers: ByInstance::new(&configured, hold, clock),
-            teams: ByInstance::new(&configured, hold, clock),
-            repositories: ByInstance::new(&configured, hold, clock),
-            sweeps: ByInstance::new(&configured, hold, clock),
-            dispatches: ByInstance::new(&configured, hold, clock),
-        }
-    }
-
-    /// From now on this organisation's keys are worked on.
-    pub(crate) fn add(&self, org: &Org<'_>, store: &Arc<dyn Store>, clock: &Clock) {
-        let [repository, sweep, dispatch] = org.reconcilers(store, clock);
-        self.repositories.add(&org.file.name, repository);
-        self.sweeps.add(&org.file.name, sweep);
-        self.dispatches.add(&org.file.name, dispatch);
-    }
-
-    /// From now on this target's groups are worked on.
-    pub(crate) fn add_target(&self, target: &Target<'_>, store: &Arc<dyn Store>, clock: &Clock) {
-        self.groups.add(&target.file.name, Arc::new(target.reconciler(store, clock)));
-    }
-
-    /// From now on events of this organisation's teams are worked on.
-    pub(crate) fn add_teams(&self, org: &str, of: &Directories<'_>, store: &Arc<dyn Store>, clock: &Clock) {
-        if let Some(marker) = of.team_marker(org, store, clock) {
-            self.teams.add(org, Arc::new(marker));
-        }
-    }
-
-    /// From now on this directory's events and sweeps are worked on.
-    pub(crate) fn add_directory(
-        &self,
-        name: &str,
-        of: &Directories<'_>,
-        store: &Arc<dyn Store>,
-        clock: &Clock,
-    ) {
-        self.markers.add(name, Arc::new(of.marker(name, store, clock)));
-        self.sweeps.add(name, Arc::new(of.sweep(name, store, clock)));
-    }
-
-    pub(crate) fn by_kind(&self) -> HashMap<&'static str, Arc<dyn Reconcile>> {
-        let shared = |by_instance: &ByInstance| Arc::new(by_instance.clone()) as Arc<dyn Reconcile>;
-        HashMap::from([
-            ("repository", shared(&self.repositories)),
-            ("organisation", shared(&self.repositories)),
-            ("sweep", shared(&self.sweeps)),
-            ("dispatch", shared(&self.dispatches)),
-            (beadle_groups::mark::KIND, shared(&self.groups)),
-            ("group", shared(&self.markers)),
-            ("user", shared(&self.markers)),
-            ("team", shared(&self.teams)),
-        ])
-    }
 }
 
 #[cfg(all(test, feature = "aws"))]

@@ -1,5 +1,6 @@
 //! moto, served one request after the other.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -89,6 +90,13 @@ impl Moto {
         let text = std::fs::read_to_string(self.calls.path()).unwrap();
         let calls = text.lines().filter_map(|line| line.strip_prefix(who)?.strip_prefix(' '));
         calls.map(|call| call.split(' ').next().unwrap_or_default().to_owned()).collect()
+    }
+
+    /// The secrets that somebody asked for until now.
+    pub fn secrets_of(&self, who: &str) -> BTreeSet<String> {
+        let text = std::fs::read_to_string(self.calls.path()).unwrap();
+        let asked = format!("{who} secretsmanager:GetSecretValue ");
+        text.lines().filter_map(|line| Some(line.strip_prefix(&asked)?.to_owned())).collect()
     }
 
     /// What a process has to have in its environment to find it, as `who`.

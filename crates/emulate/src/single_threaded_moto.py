@@ -1,6 +1,6 @@
 """Serves moto one request after the other: with threads its conditional writes have two winners now and then.
 
-Writes a line for each call: who called (the id of the access key), and what IAM calls it.
+Writes a line for each call: who called (the id of the access key), what IAM calls it, and of which secret, if of one.
 
 Usage: single_threaded_moto.py PORT CALLS"""
 
@@ -34,16 +34,18 @@ class Recorded:
         if caller and target:
             who, service = caller.groups()
             call = target.rsplit(".", 1)[-1]
-            actions = [ACTIONS.get(call, call)]
-            if call == "TransactWriteItems":
+            actions, of = [ACTIONS.get(call, call)], "-"
+            if call in ("TransactWriteItems", "GetSecretValue"):
                 length = int(environ.get("CONTENT_LENGTH") or 0)
                 body = environ["wsgi.input"].read(length)
                 environ["wsgi.input"] = io.BytesIO(body)
-                items = json.loads(body)["TransactItems"]
+                asked = json.loads(body)
+                of = asked.get("SecretId", "-")
                 parts = {"ConditionCheck": "ConditionCheckItem"}
-                actions = [parts.get(part, f"{part}Item") for item in items for part in item]
+                items = asked.get("TransactItems", [])
+                actions = [parts.get(part, f"{part}Item") for item in items for part in item] or actions
             for action in actions:
-                self.calls.write(f"{who} {service}:{action} {call}\n")
+                self.calls.write(f"{who} {service}:{action} {of}\n")
             self.calls.flush()
         return self.application(environ, start_response)
 

@@ -208,8 +208,8 @@ pub trait Store: Send + Sync + 'static {
     /// Finishes what was interrupted between two writes, where the store cannot do all in one: a delivery that is kept, and
     /// whose keys were not all marked. Returns how much there was.
     async fn settle(&self, now: Time) -> Result<u64, StoreError>;
-    /// What was given in the guard's windows, and may still count, in order.
-    async fn bookings(&self) -> Result<Vec<Booking>, StoreError>;
+    /// What was given in the guard's windows since then, in order.
+    async fn bookings(&self, since: Time) -> Result<Vec<Booking>, StoreError>;
     /// Takes over a piece of another store, as it is: see [`crate::transfer`].
     async fn take(&self, piece: Piece) -> Result<(), StoreError>;
     /// Whether it takes writes.

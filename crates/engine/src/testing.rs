@@ -363,11 +363,13 @@ async fn what_is_copied_is_as_it_was(from: Shared, to: Shared) {
     let entries =
         vec![entry(EntryKind::Result, Time(8), Some(numbers[0])), entry(EntryKind::Intent, Time(9), None)];
     from.journal(None, entries, LATER).await.unwrap();
-    let limits = Limits { removes: 2, ..Limits::default() };
+    let limits = Limits { removes: 2, window: Duration::from_secs(60), ..Limits::default() };
     let ask = |store: Shared, n: u64| async move {
         let asked = vec![hold(n, &format!("h{n}"), Risk::Removes, "g1")];
         store.reserve(None, &limits, asked, LATER).await.unwrap().unwrap().remove(0)
     };
+    // One of long ago.
+    from.reserve(None, &limits, vec![hold(9, "h9", Risk::Removes, "g1")], Time(0)).await.unwrap();
     for n in 0..3 {
         ask(from.clone(), n).await;
     }
@@ -377,7 +379,8 @@ async fn what_is_copied_is_as_it_was(from: Shared, to: Shared) {
     from.put("cursor", &long).await.unwrap();
     from.ready().await.unwrap();
     to.ready().await.unwrap();
-    let copied = crate::transfer::copy(from.as_ref(), to.as_ref(), LATER, &|_, _| {}).await.unwrap();
+    let copied =
+        crate::transfer::copy(from.as_ref(), to.as_ref(), limits.window, LATER, &|_, _| {}).await.unwrap();
     let expected = Copied { keys: 3, deliveries: 2, entries: 3, holds: 1, notes: 1, pauses: 1 };
     assert_eq!(copied, expected);
     assert_eq!(to.rows(10).await, from.rows(10).await);
@@ -386,7 +389,9 @@ async fn what_is_copied_is_as_it_was(from: Shared, to: Shared) {
     assert_eq!(to.entries(all()).await, from.entries(all()).await);
     assert_eq!(to.open_intents().await, from.open_intents().await);
     assert_eq!(to.holds().await, from.holds().await);
-    assert_eq!(to.bookings().await, from.bookings().await);
+    let since = LATER - limits.window;
+    assert_eq!(to.bookings(since).await, from.bookings(since).await);
+    assert_eq!(to.bookings(Time(0)).await.unwrap().len(), 2, "what no longer counts is left where it was");
     assert_eq!(to.pauses(LATER).await, from.pauses(LATER).await);
     assert_eq!(to.get("cursor").await.unwrap(), Some(long));
     // It goes on from there: a number after the last one, a window that is as full, a delivery that is known.
@@ -394,7 +399,7 @@ async fn what_is_copied_is_as_it_was(from: Shared, to: Shared) {
     assert!(next[0] > numbers[0] + 2, "{next:?}");
     assert!(matches!(ask(to.clone(), 3).await, Verdict::Hold(_)));
     assert_eq!(to.accept(delivery("a", LATER), Vec::new()).await, Ok(Accepted::Duplicate));
-    let again = crate::transfer::copy(from.as_ref(), to.as_ref(), LATER, &|_, _| {}).await;
+    let again = crate::transfer::copy(from.as_ref(), to.as_ref(), limits.window, LATER, &|_, _| {}).await;
     assert_eq!(again, Err(CopyError::NotEmpty("keys")), "two states are not mixed");
 }
 

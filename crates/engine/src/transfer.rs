@@ -1,5 +1,7 @@
 //! Copies what one store keeps to another one, as when a deployment moves from a file to a table.
 
+use std::time::Duration;
+
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use serde::{Deserialize, Serialize};
 
@@ -13,6 +15,8 @@ use crate::store::{DeliveryRow, Listing, Store, StoreError};
 const AT_ONCE: usize = 16;
 /// Journal entries in a piece.
 const ENTRIES: u32 = 500;
+/// What is not done after this was interrupted.
+const INTERRUPTED: Duration = Duration::from_secs(120);
 /// Stands in a store while it is copied into, and after a copy that did not end.
 pub const UNFINISHED: &str = "copy:unfinished";
 /// What [`Store::ready`] writes is nothing that somebody keeps.
@@ -86,11 +90,13 @@ pub enum CopyError {
     Store(#[from] StoreError),
 }
 
-/// Copies everything, what protects first: pauses, holds, the guard's windows. Nobody may write to either meanwhile. `told` is
-/// given how many deliveries are done, and of how many.
+/// Copies everything, what protects first: pauses, holds, the guard's windows as far as they reach back. Nobody may write to
+/// either meanwhile; what was interrupted in `from` is finished first. `told` is given how many deliveries are done, and of
+/// how many.
 pub async fn copy(
     from: &dyn Store,
     to: &dyn Store,
+    window: Duration,
     now: Time,
     told: &(dyn Fn(u64, u64) + Send + Sync),
 ) -> Result<Copied, CopyError> {
@@ -98,6 +104,7 @@ pub async fn copy(
         return Err(CopyError::FromUnfinished);
     }
     empty(to, now).await?;
+    from.settle(now + INTERRUPTED).await?;
     to.put(UNFINISHED, "").await?;
     let mut copied = Copied::default();
     for pause in from.pauses(now).await? {
@@ -108,7 +115,7 @@ pub async fn copy(
         to.take(Piece::Hold(hold)).await?;
         copied.holds += 1;
     }
-    to.take(Piece::Bookings(from.bookings().await?)).await?;
+    to.take(Piece::Bookings(from.bookings(now - window).await?)).await?;
     let notes = from.notes("").await?.into_iter().filter(|(name, _)| name != READY);
     copied.notes = stream::iter(notes)
         .map(|(name, value)| async move { to.put(&name, &value).await })

@@ -300,11 +300,11 @@ impl DynamoStore {
         })
     }
 
-    pub(crate) async fn list_bookings(&self) -> Result<Vec<Booking>, StoreError> {
+    pub(crate) async fn list_bookings(&self, since: Time) -> Result<Vec<Booking>, StoreError> {
         const DOING: &str = "reading the guard's windows";
         let windows = self.query(DOING, (false, "window"), &Range::default(), |_| false).await?;
         let windows: Vec<Window> = windows.iter().map(|item| given(DOING, item)).collect::<Result<_, _>>()?;
-        Ok(windows.into_iter().flatten().collect())
+        Ok(windows.into_iter().flatten().filter(|booked| booked.at >= since).collect())
     }
 
     /// What another store had given, where nothing was given here.

@@ -151,11 +151,13 @@ impl Store for DynamoStore {
     }
 
     async fn settle(&self, now: Time) -> Result<u64, StoreError> {
-        Ok(self.finish_interrupted(now).await? + self.take_back(now).await?)
+        // What fails in one keeps the other from nothing.
+        let (finished, taken_back) = (self.finish_interrupted(now).await, self.take_back(now).await);
+        Ok(finished? + taken_back?)
     }
 
-    async fn bookings(&self) -> Result<Vec<Booking>, StoreError> {
-        self.list_bookings().await
+    async fn bookings(&self, since: Time) -> Result<Vec<Booking>, StoreError> {
+        self.list_bookings(since).await
     }
 
     async fn take(&self, piece: Piece) -> Result<(), StoreError> {

@@ -2,37 +2,22 @@
 
 use std::time::Duration;
 
-use aws_sdk_dynamodb::operation::describe_table::DescribeTableError;
+use aws_sdk_dynamodb::operation::create_table::CreateTableError;
 use aws_sdk_dynamodb::types::{
-    AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection,
-    ProjectionType, ScalarAttributeType, TableStatus, TimeToLiveSpecification,
+    AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType,
+    PointInTimeRecoverySpecification, Projection, ProjectionType, ScalarAttributeType, TableStatus,
+    TimeToLiveSpecification, TimeToLiveStatus,
 };
 use beadle_engine::StoreError;
 
 use crate::DynamoStore;
 use crate::items::{failed, unavailable};
 
+/// A table that is not there after so many seconds is not waited for.
+const PATIENCE: u32 = 300;
+
 impl DynamoStore {
-    /// Whether the table is there.
-    pub async fn exists(&self) -> Result<bool, StoreError> {
-        Ok(self.state().await?.is_some())
-    }
-
-    async fn state(&self) -> Result<Option<TableStatus>, StoreError> {
-        match self.client.describe_table().table_name(&self.table).send().await {
-            Ok(described) => Ok(described.table.and_then(|table| table.table_status)),
-            Err(error)
-                if error
-                    .as_service_error()
-                    .is_some_and(DescribeTableError::is_resource_not_found_exception) =>
-            {
-                Ok(None)
-            }
-            Err(error) => Err(failed("looking at the table")(error)),
-        }
-    }
-
-    /// Makes the table, where no template does, and waits until it can be used.
+    /// Makes the table, where there is none, waits until it can be used, and lets its items expire.
     pub async fn create_table(&self) -> Result<(), StoreError> {
         const DOING: &str = "making the table";
         let attribute = |name: &str| {
@@ -56,13 +41,52 @@ impl DynamoStore {
             asked = asked.attribute_definitions(attribute(name)?);
         }
         asked = asked.key_schema(key("pk", KeyType::Hash)?).key_schema(key("sk", KeyType::Range)?);
-        asked.send().await.map_err(failed(DOING))?;
-        while self.state().await? == Some(TableStatus::Creating) {
+        match asked.send().await {
+            Err(error)
+                if !error.as_service_error().is_some_and(CreateTableError::is_resource_in_use_exception) =>
+            {
+                return Err(failed(DOING)(error));
+            }
+            // It is there already, or is being made.
+            _ => {}
+        }
+        self.until_active(DOING).await?;
+        self.expire(DOING).await
+    }
+
+    /// What was just made is not described at once.
+    async fn until_active(&self, doing: &'static str) -> Result<(), StoreError> {
+        for _ in 0..PATIENCE {
+            let described = self.client.describe_table().table_name(&self.table).send().await;
+            let status = described.ok().and_then(|described| described.table?.table_status);
+            if status == Some(TableStatus::Active) {
+                return Ok(());
+            }
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
+        let why = format!("{} is not ready after {PATIENCE} s", self.table);
+        Err(StoreError::Unavailable { doing, why })
+    }
+
+    async fn expire(&self, doing: &'static str) -> Result<(), StoreError> {
+        let asked = self.client.describe_time_to_live().table_name(&self.table);
+        let described = asked.send().await.map_err(failed(doing))?;
+        let status = described.time_to_live_description.and_then(|described| described.time_to_live_status);
+        if matches!(status, Some(TimeToLiveStatus::Enabled | TimeToLiveStatus::Enabling)) {
+            return Ok(());
+        }
         let expiry = TimeToLiveSpecification::builder().attribute_name("gone").enabled(true).build();
-        let expiry = expiry.map_err(|error| unavailable(DOING, &error))?;
+        let expiry = expiry.map_err(|error| unavailable(doing, &error))?;
         let asked = self.client.update_time_to_live().table_name(&self.table);
-        asked.time_to_live_specification(expiry).send().await.map(drop).map_err(failed(DOING))
+        asked.time_to_live_specification(expiry).send().await.map(drop).map_err(failed(doing))
+    }
+
+    /// Lets the table be restored to any moment of the last 35 days.
+    pub async fn protect(&self) -> Result<(), StoreError> {
+        const DOING: &str = "switching on point-in-time recovery";
+        let wanted = PointInTimeRecoverySpecification::builder().point_in_time_recovery_enabled(true).build();
+        let wanted = wanted.map_err(|error| unavailable(DOING, &error))?;
+        let asked = self.client.update_continuous_backups().table_name(&self.table);
+        asked.point_in_time_recovery_specification(wanted).send().await.map(drop).map_err(failed(DOING))
     }
 }

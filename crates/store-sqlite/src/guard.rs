@@ -142,10 +142,11 @@ pub(crate) fn forget(connection: &Connection, instance: &str, generation: &str) 
     Ok(stale.len() as u64)
 }
 
-/// What was given, in order.
-pub(crate) fn bookings(connection: &Connection) -> rusqlite::Result<Vec<Booking>> {
+/// What was given since then, in order.
+pub(crate) fn bookings(connection: &Connection, since: Time) -> rusqlite::Result<Vec<Booking>> {
     let sql =
-        "SELECT instance, digest, at, written, weakens, exposes, removes FROM guard_window ORDER BY rowid";
+        "SELECT instance, digest, at, written, weakens, exposes, removes FROM guard_window WHERE at >= ?1
+               ORDER BY rowid";
     let booking = |row: &rusqlite::Row<'_>| {
         Ok(Booking {
             instance: row.get(0)?,
@@ -157,7 +158,7 @@ pub(crate) fn bookings(connection: &Connection) -> rusqlite::Result<Vec<Booking>
             removes: row.get(6)?,
         })
     };
-    connection.prepare_cached(sql)?.query_map([], booking)?.collect()
+    connection.prepare_cached(sql)?.query_map([since.0], booking)?.collect()
 }
 
 /// What another store had given.

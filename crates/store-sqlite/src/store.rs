@@ -268,8 +268,8 @@ impl Store for SqliteStore {
         Ok(0)
     }
 
-    async fn bookings(&self) -> Result<Vec<Booking>, StoreError> {
-        self.read("reading the guard's windows", guard::bookings).await
+    async fn bookings(&self, since: Time) -> Result<Vec<Booking>, StoreError> {
+        self.read("reading the guard's windows", move |connection| guard::bookings(connection, since)).await
     }
 
     async fn take(&self, piece: Piece) -> Result<(), StoreError> {

@@ -12,6 +12,7 @@ use beadle_aws::intake::told_of;
 use beadle_aws::invocation::Invocation;
 use beadle_aws::queues::Queues;
 use beadle_aws::wakes::Woken;
+use beadle_engine::transfer::UNFINISHED;
 use beadle_engine::{Clock, Store, Time, Worker, WorkerSettings};
 use beadle_hooks::github::Known;
 use beadle_server::Metrics;
@@ -26,14 +27,15 @@ use crate::config::Config;
 use crate::directory::Directories;
 use crate::logging;
 use crate::place::Place;
+use crate::reconcilers::Reconcilers;
 use crate::watch::{Means, Watch, look_back};
-use crate::wiring::{self, Opening, Reconcilers, Ways};
+use crate::wiring::{self, Opening, Ways};
 
 /// Secrets that were read longer ago are read again; where one is missing, after the shorter time.
 const FRESH: Duration = Duration::from_secs(900);
 const MISSING: Duration = Duration::from_secs(30);
-/// A key whose organisation or directory is not open waits for this long: each time costs a message.
-const NOT_OPEN: Duration = Duration::from_secs(300);
+/// A key whose organisation or directory is not open waits for so many leases: each time costs a message.
+const NOT_OPEN: u32 = 5;
 /// So long before its end a function looks after nothing more.
 const LAST_LOOK: Duration = Duration::from_secs(10);
 /// An intent without a result is older than this where its function has ended: none runs for so long.
@@ -130,6 +132,10 @@ async fn serve(
     let table = DynamoStore::new(client, &environment.table, wiring::table_settings(config));
     let table = table.telling(Arc::new(queues.clone()));
     let store: Arc<dyn Store> = Arc::new(table.clone());
+    // Where it cannot be read, whoever uses it says so.
+    if matches!(store.get(UNFINISHED).await, Ok(Some(_))) {
+        anyhow::bail!("a copy into the table {} did not end: delete it, and copy again", environment.table);
+    }
     let known: HashMap<&str, Known> =
         config.file.org.iter().map(|org| (org.name.as_str(), Known::default())).collect();
     let ways = Ways::default();
@@ -146,7 +152,7 @@ async fn serve(
         store: store.clone(),
         clock: clock.clone(),
         bell: Arc::new(Notify::new()),
-        reconcilers: Reconcilers::new(config, NOT_OPEN, &clock),
+        reconcilers: Reconcilers::new(config, Duration::from(config.file.worker.lease) * NOT_OPEN, &clock),
         budgets: Arc::default(),
         stop,
     };
@@ -228,12 +234,13 @@ impl<'a> Minute<'a> {
         note("what waits could not be sent for", self.send_again(now).await);
         note("what was interrupted could not be finished", settle(store, now).await);
         note("writes that were cut off could not be looked at", look_back(store, now - ENDED, now).await);
-        note("what the intake needs could not be told", self.tell(store).await);
         let left = deadline.since(means.clock.now()).saturating_sub(LAST_LOOK);
         tokio::select! {
             () = watch.look(means) => {}
             () = means.clock.sleep(left) => note("it took too long", Err(anyhow!("the look ended with its function"))),
         }
+        // What was looked at a moment ago is known of organisations by now.
+        note("what the intake needs could not be told", self.tell(store).await);
         failed
     }
 

@@ -16,8 +16,9 @@ use tokio_util::task::TaskTracker;
 use crate::commands::FINE;
 use crate::config::{Config, RetentionFile, Span};
 use crate::directory::Directories;
+use crate::reconcilers::Reconcilers;
 use crate::watch::{LOOK, Means, Watch, look_back};
-use crate::wiring::{self, Opening, Reconcilers, Ways};
+use crate::wiring::{self, Opening, Ways};
 
 /// What runs get to end by themselves when the service stops.
 const GRACE: Duration = Duration::from_secs(20);

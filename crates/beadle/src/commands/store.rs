@@ -25,7 +25,8 @@ pub(crate) async fn copy(config: &Config, from: Place, to: Place, printer: &Prin
     let target = wiring::open(config, &to).await.with_context(|| to.to_string())?;
     let progress = Progress::new("copying deliveries", printer);
     let told = |done, total| progress.at(done, total);
-    let copied = beadle_engine::copy(source.as_ref(), target.as_ref(), Clock::system().now(), &told).await;
+    let (window, now) = (config.longest_window() * 2, Clock::system().now());
+    let copied = beadle_engine::copy(source.as_ref(), target.as_ref(), window, now, &told).await;
     progress.end();
     let Copied { keys, deliveries, entries, holds, notes, pauses } =
         copied.with_context(|| format!("{from} is not copied into {to}"))?;
@@ -36,14 +37,13 @@ pub(crate) async fn copy(config: &Config, from: Place, to: Place, printer: &Prin
     Ok(FINE)
 }
 
-/// Makes a table, where there is none. A file is made when it is opened.
+/// Makes a table, where there is none, whose items expire and which can be restored. A file is made when it is opened.
 #[cfg(feature = "aws")]
 async fn make(config: &Config, place: &Place) -> anyhow::Result<()> {
     if let Place::Table { .. } = place {
         let table = wiring::table(config, place).await?;
-        if !table.exists().await? {
-            table.create_table().await?;
-        }
+        table.create_table().await?;
+        table.protect().await?;
     }
     Ok(())
 }

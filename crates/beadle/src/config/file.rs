@@ -11,7 +11,9 @@ use beadle_repositories::DispatchRule;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::directory::{GroupsFile, OktaFile, TargetFile};
+use super::groups::GroupsFile;
+use super::okta::OktaFile;
+use super::target::TargetFile;
 
 /// A length of time as `90s`, `2h`, `7d`.
 #[derive(Clone, Copy, Debug, Deserialize)]

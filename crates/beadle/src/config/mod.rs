@@ -1,9 +1,12 @@
 //! `beadle.toml`: read, checked, and turned into what the rest works with.
 
-mod directory;
 mod example;
 mod file;
+mod groups;
+mod okta;
+mod target;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -15,14 +18,13 @@ use beadle_repositories::Modes;
 use beadle_repositories::policy::nearest;
 use beadle_secrets::{Keeper, Reference, SecretString, SigningKey};
 
-pub(crate) use directory::{
-    OktaFile as Okta, PUSH_SCOPE, SCOPES, ScimFile, TargetFile as Target, TeamsFile, users,
-};
 pub(crate) use example::EXAMPLE;
 pub(crate) use file::{DispatchFile as Dispatch, File, OrgFile as Org, RetentionFile, Span};
+pub(crate) use okta::{OktaFile as Okta, PUSH_SCOPE, SCOPES};
+pub(crate) use target::{ScimFile, TargetFile as Target, TeamsFile, users};
 
-use directory::OktaFile;
 use file::OrgFile;
+use okta::OktaFile;
 
 use crate::place::Place;
 
@@ -49,8 +51,14 @@ impl Config {
         })?;
         let file: File = file::parse(path, &text)?;
         let base = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        directory::validate(&file, &path.display().to_string())?;
-        let own = directory::mappings(&file, &file.groups, path, &text)?;
+        told_apart(&file, &path.display().to_string())?;
+        for okta in &file.okta {
+            okta.check(&path.display().to_string())?;
+        }
+        for target in &file.target {
+            target.check(&file, &path.display().to_string())?;
+        }
+        let own = groups::mappings(&file, &file.groups, path, &text)?;
         let place = file.store.path.parse();
         let place = place.map_err(|why: String| anyhow!("{}: store.path: {why}", path.display()))?;
         let secrets = Keeper::new(base.to_owned());
@@ -69,7 +77,7 @@ impl Config {
     pub(crate) fn read_mappings(&self) -> anyhow::Result<Mappings> {
         let mut all = self.own.clone();
         for path in &self.file.groups_from {
-            all.extend(directory::read(&self.file, &self.base.join(path))?);
+            all.extend(groups::read(&self.file, &self.base.join(path))?);
         }
         Ok(Mappings::new(all))
     }
@@ -256,6 +264,13 @@ impl Config {
         self.secrets.signing_key(&reference).with_context(|| what.to_owned())
     }
 
+    /// The longest time that a guard looks back.
+    pub(crate) fn longest_window(&self) -> Duration {
+        let orgs = self.file.org.iter().map(|org| org.limits().window);
+        let all = orgs.chain(self.file.target.iter().map(|target| target.limits().window));
+        all.max().unwrap_or_else(|| Limits::default().window)
+    }
+
     /// The state is somewhere else than the file says.
     pub(crate) fn stored_at(mut self, place: Option<Place>) -> Self {
         if let Some(place) = place {
@@ -271,6 +286,23 @@ impl Config {
             Place::Table { .. } => None,
         }
     }
+}
+
+/// Names are in keys: no two are the same, whatever they are of.
+fn told_apart(file: &File, path: &str) -> anyhow::Result<()> {
+    let mut names: BTreeMap<String, &str> = BTreeMap::new();
+    let orgs = file.org.iter().map(|org| (&org.name, "[[org]]"));
+    let oktas = file.okta.iter().map(|okta| (&okta.name, "[[okta]]"));
+    let targets = file.target.iter().map(|target| (&target.name, "[[target]]"));
+    for (name, what) in orgs.chain(oktas).chain(targets) {
+        if let Some(other) = names.insert(name.to_lowercase(), what) {
+            bail!("{path}: {what} {name}: {other} has this name already; keys are told apart by it");
+        }
+        if name.is_empty() || name.contains([':', '/', ' ']) {
+            bail!("{path}: {what}: `{name}` is no name: it has no `:`, `/` or blank");
+        }
+    }
+    Ok(())
 }
 
 impl OrgFile {

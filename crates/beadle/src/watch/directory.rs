@@ -11,6 +11,7 @@ use beadle_server::Metrics;
 use super::{LOOK, Means, say_ended};
 use crate::config::{Config, Okta as OktaFile};
 use crate::directory::{Directories, catchup};
+use crate::shut::was_whole;
 
 /// From so many days before its end on a token is warned of.
 const DAYS: i64 = 30;
@@ -196,12 +197,10 @@ impl<'a> LookedAfter<'a> {
     async fn sweep(&self, file: &OktaFile, means: &Means<'_>) -> anyhow::Result<()> {
         let noted = format!("sweep:{}", file.name);
         let last = means.store.get(&noted).await?.unwrap_or_default();
-        // When, of which mappings; then a line for each target that was shut.
-        let mut lines = last.lines();
-        let (last, swept) = lines.next().and_then(|line| line.split_once(' ')).unwrap_or_default();
+        let (last, swept) = last.split_once(' ').unwrap_or_default();
         let last = Time(last.parse().unwrap_or(0));
-        let shut = &self.directories.shut;
-        let is_whole = lines.all(|target| shut.contains(target));
+        let is_shut = |target: &str| self.directories.shut.contains(target);
+        let is_whole = was_whole(means.store.as_ref(), &file.name, last, is_shut).await?;
         let now = means.clock.now();
         let mappings = self.directories.mappings();
         let generation = &mappings.generation;
@@ -213,9 +212,7 @@ impl<'a> LookedAfter<'a> {
             means.store.forget_holds(target, generation).await?;
         }
         mark_sweep(&file.name, means, now).await?;
-        let at = format!("{} {generation}", now.0);
-        let lines = [at.as_str()].into_iter().chain(shut.iter().copied());
-        means.store.put(&noted, &lines.collect::<Vec<_>>().join("\n")).await?;
+        means.store.put(&noted, &format!("{} {generation}", now.0)).await?;
         Ok(())
     }
 }

@@ -18,7 +18,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::directory::Directories;
-use crate::wiring::{Reconcilers, Ways};
+use crate::reconcilers::Reconcilers;
+use crate::wiring::Ways;
 use directory::LookedAfter;
 use watched::Watched;
 

@@ -96,3 +96,21 @@ async fn a_delivery_that_is_cut_off_anywhere_is_all_there_or_not_at_all() {
     }
     assert!((4..12).contains(&stored) && settled >= 3, "{stored} stored, {settled} settled");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_interrupted_is_due_where_it_is_copied_to() {
+    let moto = Moto::start().await;
+    let from = moto.store(Settings::default()).await;
+    // Its body and its head are written, and nothing after them.
+    let proxy = Proxy::closing(&moto.url, 2).await;
+    let cut = moto.by(&proxy.url, Settings::default()).await;
+    let key = Key::new("repository", "acme", 1);
+    let marks = vec![Mark::new(key.clone(), Lane::Event)];
+    assert!(cut.accept(delivery("d", b"{}".to_vec()), marks.clone()).await.is_err());
+    assert_eq!(from.row(&key).await.unwrap(), None);
+    let to = moto.store(Settings::default()).await;
+    let hour = Duration::from_secs(3600);
+    beadle_engine::copy(&from, &to, hour, Time(6), &|_, _| {}).await.unwrap();
+    assert!(to.row(&key).await.unwrap().is_some_and(|row| row.is_pending()));
+    assert_eq!(to.accept(delivery("d", b"{}".to_vec()), marks).await, Ok(Accepted::Duplicate));
+}

@@ -144,6 +144,11 @@ impl Deployment {
         self.functions.len() - 1
     }
 
+    /// Ends the newest function.
+    pub(crate) fn end(&mut self) {
+        drop(self.functions.pop());
+    }
+
     /// Waits until a function has ended by itself. What it logged.
     pub(crate) async fn ended(&mut self, function: usize) -> String {
         for _ in 0..3000 {

@@ -82,6 +82,7 @@ async fn a_webhook_and_a_hook_go_in_and_repaired_repositories_and_equal_groups_c
         let journal = Ran::of(deployed.beadle(), &["journal", "--format", "ndjson"]).await.expect(0).out;
         assert!(journal.contains("arn:aws:"), "{journal}");
         permissions::hold(&deployed.moto);
+        permissions::hold_secrets(&deployed.moto);
         permissions::tell(&deployed.moto);
     }
 }
@@ -145,4 +146,27 @@ async fn a_directory_whose_secret_is_missing_stops_nothing_else_and_is_opened_wh
     assert!(logs.contains("still has a placeholder") && !logs.contains(&token), "{logs}");
     deployed.moto.replace_secret("beadle/scim", &token).await;
     deployed.directory.until_holds("Ops", 0..3).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_comes_to_a_worker_whose_target_is_shut_is_kept_for_it() {
+    let mut deployed = deployment(Shape::Http).await.start().await;
+    deployed.directory.until_holds("Ops", 0..3).await;
+    // Everything was open, and swept; then an instance begins that cannot read the target's token.
+    let token = deployed.directory.aws.token();
+    deployed.moto.replace_secret("beadle/scim", "<MUST BE PROVIDED>").await;
+    deployed.end();
+    deployed.run("worker", &[]);
+    deployed.connect();
+    deployed.directory.okta.patch(&json!({ "groups": { "00g1": { "members": of(3..4) } } }));
+    for _ in 0..3000 {
+        if deployed.logs().contains("cannot be opened yet") {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let logs = deployed.logs();
+    assert!(logs.contains("cannot be opened yet"), "{logs}");
+    deployed.moto.replace_secret("beadle/scim", &token).await;
+    deployed.directory.until_holds("Ops", 0..4).await;
 }

@@ -18,10 +18,14 @@ const BESIDE: &[&str] = &[
 /// A reference that the tests use and no template grants: a deployment that uses it adds it.
 const TESTS_ONLY: &str = "ssm:GetParameter";
 
+fn template() -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/sam/template.yaml");
+    std::fs::read_to_string(path).unwrap()
+}
+
 /// The actions that the SAM template allows a role: of every policy that names it.
 fn allowed(role: &str) -> BTreeSet<String> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/sam/template.yaml");
-    let text = std::fs::read_to_string(path).unwrap();
+    let text = template();
     let mut actions = BTreeSet::new();
     // A resource begins at two spaces; what is deeper belongs to it.
     let mut resource = String::new();
@@ -61,6 +65,24 @@ pub(crate) fn hold(moto: &Moto) {
         let unused: Vec<&String> =
             allowed.difference(&called).filter(|action| !BESIDE.contains(&action.as_str())).collect();
         assert!(unused.is_empty(), "the role of {who} allows {unused:?}, which is never called: {called:?}");
+    }
+}
+
+/// Holds the secrets that were asked for to those that a role may read: what proves a sender, or what vendors are asked with.
+#[track_caller]
+pub(crate) fn hold_secrets(moto: &Moto) {
+    let is_a_hooks = |secret: &&String| secret.ends_with("-hook");
+    let (intake, worker) = (moto.secrets_of("intake"), moto.secrets_of("worker"));
+    assert!(!intake.is_empty() && intake.iter().all(|secret| is_a_hooks(&secret)), "{intake:?}");
+    assert!(!worker.is_empty() && !worker.iter().any(|secret| is_a_hooks(&secret)), "{worker:?}");
+    let template = template();
+    for (role, may) in [("Intake", "Hook"), ("Worker", "")] {
+        for of in ["GitHub", "Directory"] {
+            let policy = format!("  {role}Reads{of}Secret:\n");
+            let policy = template.split_once(&policy).unwrap().1;
+            let granted = policy.lines().find(|line| line.contains("secretsmanager:GetSecretValue")).unwrap();
+            assert!(granted.contains(&format!("!Ref {of}{may}Secret }}")), "{role}: {granted}");
+        }
     }
 }
 

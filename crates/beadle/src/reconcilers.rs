@@ -1,0 +1,146 @@
+//! Who works on a key: by its kind, and by the organisation, directory or target that it is of.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use beadle_engine::worker::{Reconcile, Run};
+use beadle_engine::{Class, Clock, Failure, Report, Store};
+
+use crate::config::Config;
+use crate::directory::{Directories, Target};
+use crate::shut::{Kept, Partial};
+use crate::wiring::Org;
+
+/// Hands a key to the reconciler of its organisation, directory or target. One that cannot be opened yet (its policy is
+/// not accepted, a secret is missing, it is not what it is said to be) waits, and keeps no other waiting.
+#[derive(Clone)]
+pub(crate) struct ByInstance {
+    known: Arc<RwLock<HashMap<String, Arc<dyn Reconcile>>>>,
+    configured: Arc<[String]>,
+    /// How long a key waits whose instance is not open.
+    hold: Duration,
+    clock: Clock,
+}
+
+impl ByInstance {
+    fn new(configured: &Arc<[String]>, hold: Duration, clock: &Clock) -> Self {
+        Self { known: Arc::default(), configured: configured.clone(), hold, clock: clock.clone() }
+    }
+
+    fn add(&self, instance: &str, reconciler: Arc<dyn Reconcile>) {
+        self.known.write().unwrap_or_else(PoisonError::into_inner).insert(instance.to_owned(), reconciler);
+    }
+}
+
+#[async_trait]
+impl Reconcile for ByInstance {
+    async fn reconcile(&self, run: &Run) -> Result<Report, Failure> {
+        let instance = run.lease.key.instance();
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner).get(instance).cloned();
+        if let Some(reconciler) = known {
+            return reconciler.reconcile(run).await;
+        }
+        if !self.configured.iter().any(|name| name == instance) {
+            let text = format!("{instance} is no longer in the configuration");
+            return Err(Failure::new(Class::Rejected, text));
+        }
+        let until = self.clock.now() + self.hold;
+        let text = format!("{instance} is not ready; the log says why");
+        Err(Failure::new(Class::RateLimited { until, spares_events: false }, text))
+    }
+}
+
+/// What reconciles each kind of key, organisation by organisation.
+pub(crate) struct Reconcilers {
+    repositories: ByInstance,
+    sweeps: ByInstance,
+    dispatches: ByInstance,
+    groups: ByInstance,
+    markers: ByInstance,
+    teams: ByInstance,
+}
+
+impl Reconcilers {
+    /// A key whose instance is not open waits for `hold`.
+    pub(crate) fn new(config: &Config, hold: Duration, clock: &Clock) -> Self {
+        let file = &config.file;
+        let orgs = file.org.iter().map(|org| &org.name);
+        let directories = file.okta.iter().map(|okta| &okta.name);
+        let targets = file.target.iter().map(|target| &target.name);
+        let configured: Arc<[String]> = orgs.chain(directories).chain(targets).cloned().collect();
+        Self {
+            groups: ByInstance::new(&configured, hold, clock),
+            markers: ByInstance::new(&configured, hold, clock),
+            teams: ByInstance::new(&configured, hold, clock),
+            repositories: ByInstance::new(&configured, hold, clock),
+            sweeps: ByInstance::new(&configured, hold, clock),
+            dispatches: ByInstance::new(&configured, hold, clock),
+        }
+    }
+
+    /// From now on this organisation's keys are worked on.
+    pub(crate) fn add(&self, org: &Org<'_>, store: &Arc<dyn Store>, clock: &Clock) {
+        let [repository, sweep, dispatch] = org.reconcilers(store, clock);
+        self.repositories.add(&org.file.name, repository);
+        self.sweeps.add(&org.file.name, sweep);
+        self.dispatches.add(&org.file.name, dispatch);
+    }
+
+    /// From now on this target's groups are worked on.
+    pub(crate) fn add_target(&self, target: &Target<'_>, store: &Arc<dyn Store>, clock: &Clock) {
+        self.groups.add(&target.file.name, Arc::new(target.reconciler(store, clock)));
+    }
+
+    /// From now on events of this organisation's teams are worked on.
+    pub(crate) fn add_teams(&self, org: &str, of: &Directories<'_>, store: &Arc<dyn Store>, clock: &Clock) {
+        if let Some(marker) = of.team_marker(org, store, clock) {
+            self.teams.add(org, Arc::new(marker));
+        }
+    }
+
+    /// From now on this directory's events and sweeps are worked on, for the targets that are open.
+    pub(crate) fn add_directory(
+        &self,
+        name: &str,
+        of: &Directories<'_>,
+        store: &Arc<dyn Store>,
+        clock: &Clock,
+    ) {
+        let mut marker: Arc<dyn Reconcile> = Arc::new(of.marker(name, store, clock));
+        let mut sweep: Arc<dyn Reconcile> = Arc::new(of.sweep(name, store, clock));
+        if !of.shut.is_empty() {
+            let shut: Vec<String> = of.shut.iter().map(|target| (*target).to_owned()).collect();
+            marker = Arc::new(Kept {
+                marker,
+                shut: shut.join(", "),
+                hold: self.markers.hold,
+                clock: clock.clone(),
+            });
+            sweep = Arc::new(Partial {
+                sweep,
+                source: name.to_owned(),
+                shut,
+                store: store.clone(),
+                clock: clock.clone(),
+            });
+        }
+        self.markers.add(name, marker);
+        self.sweeps.add(name, sweep);
+    }
+
+    pub(crate) fn by_kind(&self) -> HashMap<&'static str, Arc<dyn Reconcile>> {
+        let shared = |by_instance: &ByInstance| Arc::new(by_instance.clone()) as Arc<dyn Reconcile>;
+        HashMap::from([
+            ("repository", shared(&self.repositories)),
+            ("organisation", shared(&self.repositories)),
+            ("sweep", shared(&self.sweeps)),
+            ("dispatch", shared(&self.dispatches)),
+            (beadle_groups::mark::KIND, shared(&self.groups)),
+            ("group", shared(&self.markers)),
+            ("user", shared(&self.markers)),
+            ("team", shared(&self.teams)),
+        ])
+    }
+}

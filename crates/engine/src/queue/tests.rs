@@ -1,0 +1,160 @@
+//! The queue's protocol, step by step.
+
+use super::*;
+
+const T: Timing = Timing {
+    debounce: Duration::from_millis(100),
+    ceiling: Duration::from_secs(5),
+    lease: Duration::from_secs(60),
+    backoff: Duration::from_secs(2),
+    backoff_cap: Duration::from_secs(60),
+    max_attempts: 3,
+};
+
+fn row() -> Row {
+    Row::new(Key::new("repository", "acme", 1))
+}
+
+fn mark(lane: Lane) -> Mark {
+    Mark::new(Key::new("repository", "acme", 1), lane)
+}
+
+/// When there is something to tell after `change`.
+fn told(row: &mut Row, now: Time, change: impl FnOnce(&mut Row)) -> Option<Time> {
+    let before = row.clone();
+    change(row);
+    row.wakes(&before, now)
+}
+
+#[test]
+fn what_can_be_claimed_earlier_or_more_urgently_is_told() {
+    let mut row = row();
+    let told_of = |row: &mut Row, lane, at| told(row, Time(at), |row| row.mark(&mark(lane), Time(at), &T));
+    assert_eq!(told_of(&mut row, Lane::Sweep, 1000), Some(Time(1000)));
+    assert_eq!(told_of(&mut row, Lane::Sweep, 2000), None, "it waits already");
+    assert_eq!(told_of(&mut row, Lane::Event, 3000), Some(Time(3100)), "it is more urgent now");
+    assert_eq!(told_of(&mut row, Lane::Event, 3050), None, "it waits a little longer");
+    let mut claim = None;
+    assert_eq!(told(&mut row, Time(4000), |row| claim = row.claim(Time(4000), &T)), None);
+    let lease = claim.expect("it was due").lease;
+    assert_eq!(told_of(&mut row, Lane::Event, 5000), None, "the run's end will tell");
+    let done = |row: &mut Row| assert!(row.finish(&lease, Outcome::Done, Time(6000), &T));
+    assert_eq!(told(&mut row, Time(6000), done), Some(Time(5100)), "it was marked meanwhile");
+    let lease = row.claim(Time(7000), &T).expect("it is due").lease;
+    let retry = |row: &mut Row| assert!(row.finish(&lease, Outcome::Retry("x".into()), Time(8000), &T));
+    assert!(told(&mut row, Time(8000), retry).is_some_and(|at| at > Time(8000)), "after its backoff");
+    let lease = row.claim(Time(20_000), &T).expect("it is due").lease;
+    let until = Time(600_000);
+    let limited = Outcome::RateLimited { until, spares_events: false, why: "x".into() };
+    let wait = |row: &mut Row| assert!(row.finish(&lease, limited, Time(20_001), &T));
+    assert_eq!(told(&mut row, Time(20_001), wait), Some(until), "after its hold, which outlasts the lease");
+    let lease = row.claim(until, &T).expect("it is due").lease;
+    let done = |row: &mut Row| assert!(row.finish(&lease, Outcome::Done, until, &T));
+    assert_eq!(told(&mut row, until, done), None, "nothing is left to do");
+}
+
+#[test]
+fn marking_during_a_run_causes_exactly_one_more() {
+    let mut row = row();
+    row.mark(&mark(Lane::Event), Time(0), &T);
+    let claim = row.claim(Time(100), &T).unwrap();
+    for at in 101..110 {
+        row.mark(&mark(Lane::Event), Time(at), &T);
+    }
+    assert!(row.finish(&claim.lease, Outcome::Done, Time(200), &T));
+    let again = row.claim(Time(300), &T).expect("one more run");
+    assert!(row.finish(&again.lease, Outcome::Done, Time(400), &T));
+    assert_eq!(row.due_at(), None, "and no other");
+}
+
+#[test]
+fn a_busy_key_waits_no_longer_than_the_ceiling() {
+    let mut row = row();
+    for at in (0..20_000).step_by(50) {
+        row.mark(&mark(Lane::Event), Time(at), &T);
+        if row.due_at().unwrap() <= Time(at) {
+            assert!(at <= 5_000, "claimable only at {at}");
+            return;
+        }
+    }
+    panic!("never claimable");
+}
+
+#[test]
+fn an_event_raises_a_queued_sweep_and_a_sweep_never_lowers_an_event() {
+    let mut row = row();
+    row.mark(&mark(Lane::Sweep), Time(0), &T);
+    let slow = row.rank();
+    row.mark(&mark(Lane::Event), Time(10), &T);
+    assert!(row.rank() < slow);
+    row.mark(&mark(Lane::Sweep), Time(20), &T);
+    assert_eq!(row.lane, Lane::Event);
+}
+
+#[test]
+fn a_mark_pulls_backoff_forward_but_not_a_vendors_hold() {
+    let mut row = row();
+    row.mark(&mark(Lane::Sweep), Time(0), &T);
+    let claim = row.claim(Time(0), &T).unwrap();
+    row.finish(&claim.lease, Outcome::Retry("503".into()), Time(0), &T);
+    assert!(row.due_at().unwrap() >= Time(1000));
+    row.mark(&mark(Lane::Event), Time(10), &T);
+    assert_eq!(row.due_at(), Some(Time(110)));
+    let claim = row.claim(Time(110), &T).unwrap();
+    let held = Outcome::RateLimited { until: Time(90_000), spares_events: false, why: "primary".into() };
+    row.finish(&claim.lease, held, Time(120), &T);
+    row.mark(&mark(Lane::Event), Time(130), &T);
+    assert_eq!(row.due_at(), Some(Time(90_000)));
+}
+
+#[test]
+fn a_hold_of_the_reserve_spares_events() {
+    let mut row = row();
+    row.mark(&mark(Lane::Sweep), Time(0), &T);
+    let claim = row.claim(Time(0), &T).unwrap();
+    let held = Outcome::RateLimited { until: Time(90_000), spares_events: true, why: "reserve".into() };
+    row.finish(&claim.lease, held, Time(1), &T);
+    assert_eq!(row.due_at(), Some(Time(90_000)));
+    row.mark(&mark(Lane::Event), Time(10), &T);
+    assert_eq!(row.due_at(), Some(Time(110)));
+    assert_eq!(row.attempts, 0, "waiting for a budget is no failure");
+}
+
+#[test]
+fn runs_that_never_return_are_counted_and_parked() {
+    let mut row = row();
+    row.mark(&mark(Lane::Event), Time(0), &T);
+    let mut now = Time(1_000);
+    for _ in 0..3 {
+        row.claim(now, &T).expect("claimed");
+        now = now + T.lease;
+    }
+    assert_eq!(row.claim(now, &T), None);
+    assert_eq!(row.parked.as_ref().unwrap().reason, ParkReason::Failed);
+    row.mark(&mark(Lane::Event), now, &T);
+    assert!(row.claim(now + T.debounce, &T).is_some(), "a new event revives it");
+}
+
+#[test]
+fn a_late_finisher_changes_nothing() {
+    let mut row = row();
+    row.mark(&mark(Lane::Event), Time(0), &T);
+    let late = row.claim(Time(100), &T).unwrap();
+    let current = row.claim(Time(100) + T.lease, &T).unwrap();
+    let before = row.clone();
+    assert!(!row.finish(&late.lease, Outcome::Done, Time(70_000), &T));
+    assert_eq!(row, before);
+    assert!(row.finish(&current.lease, Outcome::Done, Time(70_001), &T));
+}
+
+#[test]
+fn only_an_operator_revives_a_held_key() {
+    let mut row = row();
+    row.mark(&mark(Lane::Event), Time(0), &T);
+    let claim = row.claim(Time(100), &T).unwrap();
+    row.finish(&claim.lease, Outcome::Park(ParkReason::Held, "asked".into()), Time(101), &T);
+    row.mark(&mark(Lane::Event), Time(200), &T);
+    assert_eq!(row.due_at(), None);
+    row.mark(&mark(Lane::Manual), Time(300), &T);
+    assert!(row.due_at().is_some());
+}

@@ -1,0 +1,306 @@
+//! Teams of a GitHub organisation.
+
+mod people;
+mod writer;
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use beadle_engine::{Class, Failure, Time};
+use beadle_github::{Member, Reader, Team};
+use beadle_scim::Finding;
+
+use super::{Account, Found, TargetGroup, TargetReader};
+use crate::mapping::Role;
+use crate::sources::Person;
+
+pub use people::{Listed, Match};
+pub use writer::TeamWriter;
+
+use people::{People, account};
+
+/// How long is believed who is in the organisation, and whose account is whose. Nobody is in a team because of it: a
+/// team's members are read each time.
+const BELIEVED: Duration = Duration::from_secs(600);
+/// How long teams' names are believed where a team is taken for another by its name.
+const SURE: Duration = Duration::from_secs(60);
+/// How long is believed that nothing else keeps a team.
+const KEPT: Duration = Duration::from_secs(3600);
+/// How a description ends by which a team is known to be ours, if a kill came before that was remembered.
+const MARK: &str = " (beadle:";
+
+/// What was seen before.
+#[derive(Default)]
+struct Seen {
+    teams: Option<(Time, HashMap<u64, Team>)>,
+    people: Option<(Time, Arc<People>)>,
+    /// Everybody who was seen, by what GraphQL and people call them. It does not say that they are in the organisation.
+    accounts: HashMap<u64, Member>,
+    /// Who was invited to a team when it was read last.
+    invited: HashMap<u64, BTreeSet<u64>>,
+    /// Accounts of people who were looked for.
+    found: HashMap<String, u64>,
+    kept: HashMap<u64, (Time, Option<String>)>,
+}
+
+/// Reads an organisation's teams.
+pub struct TeamReader {
+    github: Reader,
+    matches: Vec<Match>,
+    listed: Listed,
+    seen: Arc<Mutex<Seen>>,
+    loading: tokio::sync::Mutex<()>,
+}
+
+fn id_of(text: &str) -> Result<u64, Failure> {
+    text.parse().map_err(|_| Failure::new(Class::Rejected, format!("`{text}` is no id of GitHub's")))
+}
+
+/// A description, and what it says of whose the team is.
+fn marked(description: &str) -> (&str, Option<String>) {
+    let mark = description.strip_suffix(')').and_then(|text| text.rsplit_once(MARK));
+    mark.map_or((description, None), |(text, slot)| (text, Some(format!("beadle:{slot}"))))
+}
+
+/// How GitHub makes an address of a name: two names that make one are one.
+fn slug_of(name: &str) -> String {
+    let kept = |c: char| if c.is_alphanumeric() || c == '_' { c } else { '-' };
+    let text: String = name.to_lowercase().chars().map(kept).collect();
+    text.split('-').filter(|part| !part.is_empty()).collect::<Vec<_>>().join("-")
+}
+
+fn described(description: &str, external_id: &str) -> String {
+    format!("{description} ({external_id})")
+}
+
+fn target(team: &Team) -> TargetGroup {
+    let (description, external_id) = marked(&team.description);
+    TargetGroup {
+        id: team.id.to_string(),
+        name: team.name.clone(),
+        external_id,
+        description: Some(description.to_owned()),
+    }
+}
+
+fn lock(seen: &Mutex<Seen>) -> MutexGuard<'_, Seen> {
+    seen.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl TeamReader {
+    /// A reader of this organisation's teams, whose people are found in these ways, the surest first.
+    pub fn new(github: Reader, matches: Vec<Match>, listed: Listed) -> Self {
+        Self { github, matches, listed, seen: Arc::default(), loading: tokio::sync::Mutex::default() }
+    }
+
+    /// What the organisation shows of what this needs.
+    pub async fn probe(&self) -> Result<Vec<Finding>, Failure> {
+        let organisation = self.github.organisation();
+        let mut findings = vec![Finding::Fine(format!("{} teams are read", self.teams_anew().await?.len()))];
+        lock(&self.seen).people = None;
+        match self.people().await {
+            Ok(people) => {
+                let (all, known) = (people.members.len(), people.names.len());
+                let text = format!(
+                    "of the {all} members of {organisation}, {known} are known by a name of the directory"
+                );
+                findings.push(if known == 0 && all > 0 {
+                    Finding::Unknown(format!("{text}; until some are, nobody is taken in or out"))
+                } else {
+                    Finding::Fine(text)
+                });
+            }
+            Err(failure) if failure.class == Class::Rejected => {
+                findings.push(Finding::Contradiction(failure.text));
+            }
+            Err(failure) => return Err(failure),
+        }
+        Ok(findings)
+    }
+
+    fn now(&self) -> Time {
+        self.github.clock().now()
+    }
+
+    fn is_fresh(&self, read: Time, believed: Duration) -> bool {
+        let now = self.now();
+        read <= now && now.since(read) <= believed
+    }
+
+    /// Forgets whose account is whose, if that is known from longer ago. Whether it is still known.
+    fn believe(&self, believed: Duration) -> bool {
+        let mut seen = lock(&self.seen);
+        let is_known = seen.people.as_ref().is_some_and(|(read, _)| self.is_fresh(*read, believed));
+        if !is_known {
+            seen.people = None;
+        }
+        is_known
+    }
+
+    async fn teams_anew(&self) -> Result<HashMap<u64, Team>, Failure> {
+        let now = self.now();
+        let teams = self.github.all_teams().await?;
+        let teams: HashMap<u64, Team> = teams.into_iter().map(|team| (team.id, team)).collect();
+        lock(&self.seen).teams = Some((now, teams.clone()));
+        Ok(teams)
+    }
+
+    async fn teams(&self, believed: Duration) -> Result<HashMap<u64, Team>, Failure> {
+        let known = lock(&self.seen).teams.clone();
+        match known {
+            Some((read, teams)) if self.is_fresh(read, believed) => Ok(teams),
+            _ => self.teams_anew().await,
+        }
+    }
+
+    /// The team that is meant. One that is not there is made, and GitHub says if it is there after all; one that is there may
+    /// have another name by now.
+    async fn one(&self, is_it: impl Fn(&Team) -> bool) -> Result<Option<Team>, Failure> {
+        let find = |teams: HashMap<u64, Team>| {
+            let mut found: Vec<Team> = teams.into_values().filter(&is_it).collect();
+            if found.len() == 1 { found.pop() } else { None }
+        };
+        match find(self.teams(BELIEVED).await?) {
+            Some(_) => Ok(find(self.teams(SURE).await?)),
+            None => Ok(None),
+        }
+    }
+
+    /// A team; one that is not known is looked for.
+    async fn team(&self, id: u64) -> Result<Option<Team>, Failure> {
+        if let Some(known) = known(&self.seen, id) {
+            return Ok(Some(known));
+        }
+        Ok(self.teams_anew().await?.remove(&id))
+    }
+}
+
+fn known(seen: &Mutex<Seen>, id: u64) -> Option<Team> {
+    lock(seen).teams.as_ref().and_then(|(_, teams)| teams.get(&id).cloned())
+}
+
+#[async_trait]
+impl TargetReader for TeamReader {
+    async fn group(&self, id: &str) -> Result<Option<TargetGroup>, Failure> {
+        Ok(self.teams_anew().await?.get(&id_of(id)?).map(target))
+    }
+
+    async fn group_named(&self, name: &str) -> Result<Option<TargetGroup>, Failure> {
+        let slug = slug_of(name);
+        let is_it = |team: &Team| team.name.eq_ignore_ascii_case(name) || slug_of(&team.name) == slug;
+        Ok(self.one(is_it).await?.as_ref().map(target))
+    }
+
+    async fn group_owned_as(&self, external_id: &str) -> Result<Option<TargetGroup>, Failure> {
+        // Anybody who maintains a team can write what its description says: two that say it are none.
+        let is_it = |team: &Team| marked(&team.description).1.as_deref() == Some(external_id);
+        Ok(self.one(is_it).await?.as_ref().map(target))
+    }
+
+    fn known(&self, id: &str) -> Option<TargetGroup> {
+        known(&self.seen, id.parse().ok()?).as_ref().map(target)
+    }
+
+    async fn look(&self) -> Result<usize, Failure> {
+        // What a probe read a moment ago is not read again.
+        self.believe(SURE);
+        Ok(self.teams(SURE).await?.len())
+    }
+
+    async fn members(&self, id: &str) -> Result<Option<Vec<Account>>, Failure> {
+        let id = id_of(id)?;
+        let Some(mut team) = self.team(id).await? else { return Ok(None) };
+        let mut read = self.github.team_members(&team.slug).await?;
+        if read.as_ref().is_none_or(|read| read.team.id != id) {
+            // It has another name by now, and may have left this one to another team.
+            let Some(now) = self.teams_anew().await?.remove(&id) else { return Ok(None) };
+            team = now;
+            read = self.github.team_members(&team.slug).await?;
+        }
+        let Some(read) = read.filter(|read| read.team.id == id) else {
+            let text = format!("the team {} is renamed while it is read; reading it again", team.name);
+            return Err(Failure::new(Class::Retry, text));
+        };
+        let people = self.people().await?;
+        let mut seen = lock(&self.seen);
+        if let Some((_, teams)) = &mut seen.teams {
+            teams.insert(id, read.team.clone());
+        }
+        let everybody = read.members.iter().map(|(member, _)| member).chain(&read.invited);
+        seen.accounts.extend(everybody.map(|member| (member.id, member.clone())));
+        seen.invited.insert(id, read.invited.iter().map(|member| member.id).collect());
+        let roles = |is_maintainer| Some(if is_maintainer { Role::Maintainer } else { Role::Member });
+        let members = read
+            .members
+            .iter()
+            .map(|(member, is_maintainer)| account(member, &people, roles(*is_maintainer)));
+        let invited = read.invited.iter().map(|member| account(member, &people, None));
+        Ok(Some(members.chain(invited).collect()))
+    }
+
+    async fn find(&self, group: Option<&str>, people: &[Person]) -> Vec<Result<Found, Failure>> {
+        let group = group.and_then(|id| id.parse().ok());
+        match self.people().await {
+            Ok(known) => people.iter().map(|person| Ok(self.find_one(&known, person, group))).collect(),
+            Err(failure) => people.iter().map(|_| Err(failure.clone())).collect(),
+        }
+    }
+
+    async fn told_apart_anew(&self, believed: Duration) -> Result<bool, Failure> {
+        if self.believe(believed) {
+            return Ok(false);
+        }
+        self.people().await.map(|_| true)
+    }
+
+    async fn groups_of(&self, person: &str) -> Result<Vec<String>, Failure> {
+        let login = {
+            let seen = lock(&self.seen);
+            let account = seen.found.get(person).and_then(|id| seen.accounts.get(id));
+            account.map(|member| member.login.clone())
+        };
+        let Some(login) = login else { return Ok(Vec::new()) };
+        Ok(self.github.teams_of(&login).await?.iter().map(u64::to_string).collect())
+    }
+
+    async fn kept_by(&self, id: &str) -> Result<Option<String>, Failure> {
+        let id = id_of(id)?;
+        if let Some((read, kept)) = lock(&self.seen).kept.get(&id)
+            && self.is_fresh(*read, KEPT)
+        {
+            return Ok(kept.clone());
+        }
+        let Some(team) = self.team(id).await? else { return Ok(None) };
+        let group = self.github.kept_by(&team.slug).await?;
+        let kept = group
+            .map(|group| format!("GitHub itself keeps it as the group {group} of the identity provider"));
+        lock(&self.seen).kept.insert(id, (self.now(), kept.clone()));
+        Ok(kept)
+    }
+
+    fn changes_at_once(&self) -> usize {
+        // Each is a request, and what they are called now is asked once for so many.
+        10
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_description_tells_whose_a_team_is() {
+        let text = described("People of AWS (all)", "beadle:corp/00g1");
+        assert_eq!(marked(&text), ("People of AWS (all)", Some("beadle:corp/00g1".into())));
+        assert_eq!(marked("People of AWS (all)"), ("People of AWS (all)", None));
+        assert_eq!(marked(""), ("", None));
+    }
+
+    #[test]
+    fn names_that_make_one_address_are_one() {
+        assert_eq!(slug_of("Site Reliability (EU)"), "site-reliability-eu");
+        assert_eq!(slug_of("site_reliability"), "site_reliability");
+    }
+}

@@ -1,0 +1,195 @@
+//! Whose account at GitHub is whose.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use beadle_engine::{Class, Failure};
+use beadle_github::Member;
+use serde::Deserialize;
+
+use super::{BELIEVED, TeamReader, lock};
+use crate::mapping::Role;
+use crate::sources::Person;
+use crate::targets::{Account, Found};
+
+/// How a person's account is found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Match {
+    /// By what the organisation's identity provider calls them.
+    Saml,
+    /// By an address in a domain that the organisation has verified.
+    Mail,
+    /// By a list.
+    File,
+}
+
+/// Logins at GitHub by login, address or id at the directory; read anew when people are.
+pub type Listed = Arc<dyn Fn() -> Result<BTreeMap<String, String>, String> + Send + Sync>;
+
+/// Whose account is whose.
+#[derive(Default)]
+pub(super) struct People {
+    /// Accounts by a name of theirs at the directory, by the way in which it is known.
+    pub(super) named: Vec<(Match, HashMap<String, BTreeSet<u64>>)>,
+    /// The names of an account.
+    pub(super) names: HashMap<u64, BTreeSet<String>>,
+    pub(super) owners: BTreeSet<u64>,
+    pub(super) members: BTreeSet<u64>,
+    /// What the list says of people who are not in the organisation.
+    pub(super) strangers: HashMap<String, String>,
+}
+
+impl TeamReader {
+    /// Who is in the organisation, and whose account is whose.
+    pub(super) async fn people(&self) -> Result<Arc<People>, Failure> {
+        let _one = self.loading.lock().await;
+        let known = lock(&self.seen).people.clone();
+        if let Some((read, people)) = known
+            && self.is_fresh(read, BELIEVED)
+        {
+            return Ok(people);
+        }
+        let now = self.now();
+        // What may be wrong with the list, or with the provider, is known before a page of members is read.
+        let listed = if self.matches.contains(&Match::File) {
+            (self.listed)().map_err(|why| Failure::new(Class::Rejected, why))?
+        } else {
+            BTreeMap::new()
+        };
+        let linked = if self.matches.contains(&Match::Saml) { self.linked().await? } else { Vec::new() };
+        let members = self.github.members().await?;
+        let mut people = People::default();
+        for way in &self.matches {
+            let pairs = match way {
+                Match::Saml => linked.clone(),
+                Match::Mail => mails(&members),
+                Match::File => logins(&listed, &members, &mut people.strangers),
+            };
+            let mut named: HashMap<String, BTreeSet<u64>> = HashMap::new();
+            for (name, account) in pairs {
+                people.names.entry(account).or_default().insert(name.clone());
+                named.entry(name.to_lowercase()).or_default().insert(account);
+            }
+            people.named.push((*way, named));
+        }
+        let ids = |owners: bool| {
+            let ids = members.iter().filter(|member| member.is_owner || !owners).map(|member| member.id);
+            ids.collect::<BTreeSet<u64>>()
+        };
+        (people.owners, people.members) = (ids(true), ids(false));
+        let people = Arc::new(people);
+        let mut seen = lock(&self.seen);
+        seen.people = Some((now, people.clone()));
+        seen.accounts.extend(members.into_iter().map(|member| (member.id, member)));
+        Ok(people)
+    }
+
+    async fn linked(&self) -> Result<Vec<(String, u64)>, Failure> {
+        let Some(identities) = self.github.identities().await? else {
+            let text = format!(
+                "GitHub shows no SAML identity provider of {}: it is the enterprise's, or there is none, or the App lacks \
+                 `members`; match by \"mail\" or \"file\", or mend that",
+                self.github.organisation()
+            );
+            return Err(Failure::new(Class::Rejected, text));
+        };
+        let pairs =
+            identities.into_iter().flat_map(|one| one.names.into_iter().map(move |name| (name, one.account)));
+        Ok(pairs.collect())
+    }
+
+    /// `group`: the team that they are looked for, where there is one.
+    pub(super) fn find_one(&self, people: &People, person: &Person, group: Option<u64>) -> Found {
+        // What somebody signs in with is theirs alone; an address may be another's login.
+        let own = [person.login.to_lowercase(), person.id.to_lowercase()];
+        let address = person.email.iter().map(|email| email.to_lowercase());
+        for (way, named) in &people.named {
+            let known = |name: &String| named.get(name).into_iter().flatten().copied();
+            let mut accounts: BTreeSet<u64> = own.iter().flat_map(known).collect();
+            if accounts.is_empty() {
+                accounts = address.clone().flat_map(|name| known(&name).collect::<Vec<_>>()).collect();
+            }
+            let accounts: Vec<u64> = accounts.into_iter().filter(|id| people.members.contains(id)).collect();
+            match accounts.as_slice() {
+                [] => {}
+                [one] => {
+                    let mut seen = lock(&self.seen);
+                    seen.found.insert(person.id.clone(), *one);
+                    let Some(member) = seen.accounts.get(one) else { continue };
+                    return Found::Account(account(member, people, None));
+                }
+                more => {
+                    let seen = lock(&self.seen);
+                    let logins = more.iter().filter_map(|id| Some(seen.accounts.get(id)?.login.as_str()));
+                    return Found::Another(format!(
+                        "the accounts {} are all {} ({way:?}); leave only one of them",
+                        logins.collect::<Vec<_>>().join(" and "),
+                        person.login
+                    ));
+                }
+            }
+        }
+        let organisation = self.github.organisation();
+        let stranger = own.iter().cloned().chain(address).find_map(|name| people.strangers.get(&name));
+        if let Some(login) = stranger {
+            return match group.and_then(|group| self.invited(group, login)) {
+                Some(member) => Found::Account(account(&member, people, None)),
+                None => Found::Missing(format!(
+                    "{} is {login} at GitHub, who is not in the organisation {organisation}; invite them",
+                    person.login
+                )),
+            };
+        }
+        let ways: Vec<String> =
+            people.named.iter().map(|(way, _)| format!("{way:?}").to_lowercase()).collect();
+        let ways = ways.join(", ");
+        Found::Missing(format!("no member of {organisation} is known to be {} ({ways})", person.login))
+    }
+
+    /// Somebody who is invited to a team, as it was read last.
+    fn invited(&self, group: u64, login: &str) -> Option<Member> {
+        let seen = lock(&self.seen);
+        let mut invited = seen.invited.get(&group)?.iter().filter_map(|id| seen.accounts.get(id));
+        invited.find(|member| member.login.eq_ignore_ascii_case(login)).cloned()
+    }
+}
+
+/// Accounts by what the list says; and whom it says to be somebody who is not in the organisation.
+fn logins(
+    listed: &BTreeMap<String, String>,
+    members: &[Member],
+    strangers: &mut HashMap<String, String>,
+) -> Vec<(String, u64)> {
+    let ids: HashMap<String, u64> =
+        members.iter().map(|member| (member.login.to_lowercase(), member.id)).collect();
+    let mut pairs = Vec::new();
+    for (name, login) in listed {
+        match ids.get(&login.to_lowercase()) {
+            Some(id) => pairs.push((name.clone(), *id)),
+            None => {
+                strangers.insert(name.to_lowercase(), login.clone());
+            }
+        }
+    }
+    pairs
+}
+
+fn mails(members: &[Member]) -> Vec<(String, u64)> {
+    let pairs = members.iter().flat_map(|one| one.emails.iter().map(move |email| (email.clone(), one.id)));
+    pairs.collect()
+}
+
+pub(super) fn account(member: &Member, people: &People, role: Option<Role>) -> Account {
+    let names = people.names.get(&member.id).into_iter().flatten().cloned();
+    Account {
+        id: member.id.to_string(),
+        name: Some(member.login.clone()),
+        person: None,
+        known_as: names.collect(),
+        email: None,
+        // An owner maintains every team, whatever anybody says.
+        role: role.filter(|_| !people.owners.contains(&member.id)),
+        values: BTreeMap::new(),
+    }
+}

@@ -1,0 +1,185 @@
+//! Writes an organisation's teams.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use beadle_engine::{Class, Failure};
+use beadle_github::{Member, NamedTeam, NewTeam, Team, Writer};
+use serde_json::Value;
+
+use super::{SURE, TeamReader, described, id_of, lock, target};
+use crate::mapping::Role;
+use crate::sources::Person;
+use crate::targets::{Account, NewGroup, Refused, TargetGroup, TargetReader as _, TargetWriter};
+
+/// From what is read for a batch of writes to the last of them.
+const OLDEST: Duration = Duration::from_secs(60);
+
+/// Writes an organisation's teams.
+pub struct TeamWriter {
+    github: Writer,
+    reader: Arc<TeamReader>,
+}
+
+impl TeamWriter {
+    /// A writer of this organisation's teams.
+    pub fn new(github: Writer, reader: Arc<TeamReader>) -> Self {
+        Self { github, reader }
+    }
+
+    async fn team(&self, id: &str) -> Result<Team, Failure> {
+        let team = self.reader.team(id_of(id)?).await?;
+        team.ok_or_else(|| {
+            Failure::new(Class::Conflict, "the team is gone since it was read; reading it again")
+        })
+    }
+
+    fn accounts(&self, ids: &[String]) -> Result<Vec<Member>, Failure> {
+        let seen = lock(&self.reader.seen);
+        let member = |id: &String| {
+            let unseen =
+                || Failure::new(Class::Conflict, format!("the account {id} was not seen; reading it again"));
+            seen.accounts.get(&id_of(id)?).cloned().ok_or_else(unseen)
+        };
+        ids.iter().map(member).collect()
+    }
+
+    fn remember(&self, team: Team) {
+        if let Some((_, teams)) = &mut lock(&self.reader.seen).teams {
+            teams.insert(team.id, team);
+        }
+    }
+
+    /// Each by the name that they have now. `role`: `None` takes them out.
+    async fn each(&self, group: &str, ids: &[String], role: Option<Role>) -> Result<Vec<Refused>, Failure> {
+        let team = self.team(group).await?;
+        let members = self.accounts(ids)?;
+        let nodes: Vec<String> = members.iter().map(|member| member.node_id.clone()).collect();
+        let read = self.reader.now();
+        let named = self.github.team(&team, &nodes).await?;
+        let (mut refused, mut left) = (Vec::new(), Vec::new());
+        for member in members {
+            if self.reader.now().since(read) > OLDEST {
+                let text = "what people are called may be another's by now; reading it again";
+                return Err(Failure::new(Class::Conflict, text));
+            }
+            let why = match (named.login(member.id), role) {
+                (Some(login), Some(role)) if self.may_join(&named, team.id, member.id).await? => {
+                    named.put_member(login, role == Role::Maintainer).await?
+                }
+                (Some(_), Some(_)) => {
+                    left.push(member.login.clone());
+                    None
+                }
+                (Some(login), None) => named.remove_member(login).await?,
+                (None, Some(_)) => Some("the account is gone".into()),
+                (None, None) => None,
+            };
+            let account = member.login.clone();
+            refused.extend(why.map(|why| Refused { account, why }));
+        }
+        if left.is_empty() {
+            return Ok(refused);
+        }
+        lock(&self.reader.seen).people = None;
+        let text =
+            format!("{} left the organisation, and would be invited; reading it again", left.join(", "));
+        Err(Failure::new(Class::Conflict, text))
+    }
+
+    /// Nobody is invited to the organisation: whoever joins is in it, or was invited to the team by somebody else.
+    async fn may_join(&self, named: &NamedTeam, team: u64, account: u64) -> Result<bool, Failure> {
+        let is_invited = lock(&self.reader.seen).invited.get(&team).is_some_and(|all| all.contains(&account));
+        Ok(is_invited || named.is_member(account).await?)
+    }
+}
+
+#[async_trait]
+impl TargetWriter for TeamWriter {
+    async fn create(&self, new: &NewGroup<'_>) -> Result<TargetGroup, Failure> {
+        let parent = match new.parent {
+            None => None,
+            Some(slug) => {
+                let teams = self.reader.teams(SURE).await?;
+                let parent =
+                    teams.values().find(|team| team.slug.eq_ignore_ascii_case(slug)).map(|team| team.id);
+                Some(parent.ok_or_else(|| {
+                    let text = format!(
+                        "parent: the organisation has no team `{slug}` (the name in its address is meant)"
+                    );
+                    Failure::new(Class::Rejected, text)
+                })?)
+            }
+        };
+        let description = new.description.unwrap_or("Its members are those of the directory's group");
+        let description = described(description, new.external_id);
+        if let Some(made) =
+            self.github.create_team(&NewTeam { name: new.name, description: &description, parent }).await?
+        {
+            let made_target = target(&made);
+            self.remember(made);
+            return Ok(made_target);
+        }
+        self.reader.teams_anew().await?;
+        self.reader.group_owned_as(new.external_id).await?.ok_or_else(|| {
+            let text = format!(
+                "the organisation has a team {} that is not ours; rename one of them, or say adopt = true",
+                new.name
+            );
+            Failure::new(Class::Rejected, text)
+        })
+    }
+
+    async fn rename(&self, group: &str, name: &str) -> Result<(), Failure> {
+        let team = self.team(group).await?;
+        self.github.team(&team, &[]).await?.rename(name).await?;
+        // Its slug is another one too.
+        self.reader.teams_anew().await.map(drop)
+    }
+
+    async fn describe(&self, group: &str, external_id: &str, description: &str) -> Result<(), Failure> {
+        let team = self.team(group).await?;
+        let description = described(description, external_id);
+        self.github.team(&team, &[]).await?.describe(&description).await?;
+        self.remember(Team { description, ..team });
+        Ok(())
+    }
+
+    async fn add(&self, group: &str, accounts: &[String], role: Role) -> Result<Vec<Refused>, Failure> {
+        self.each(group, accounts, Some(role)).await
+    }
+
+    async fn remove(&self, group: &str, accounts: &[String]) -> Result<Vec<Refused>, Failure> {
+        self.each(group, accounts, None).await
+    }
+
+    async fn delete(&self, group: &str) -> Result<(), Failure> {
+        let team = self.team(group).await?;
+        let named = self.github.team(&team, &[]).await?;
+        if named.is_parent() {
+            let text = format!(
+                "there are teams below {}, and GitHub would delete them too; move them first",
+                team.name
+            );
+            return Err(Failure::new(Class::Rejected, text));
+        }
+        named.delete().await?;
+        self.reader.teams_anew().await.map(drop)
+    }
+
+    async fn provision(&self, person: &Person) -> Result<Account, Failure> {
+        Err(nobody_makes(&person.login))
+    }
+
+    async fn update(&self, account: &str, _: &[(&'static str, Value)]) -> Result<(), Failure> {
+        Err(nobody_makes(account))
+    }
+}
+
+fn nobody_makes(who: &str) -> Failure {
+    Failure::new(
+        Class::Rejected,
+        format!("an account at GitHub is its owner's; {who} is not made or changed here"),
+    )
+}

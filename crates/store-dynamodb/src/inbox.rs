@@ -300,7 +300,8 @@ impl DynamoStore {
         };
         let is_wanted = |item: &Item| {
             let quoted = listing.key.as_ref().map(|key| format!("\"{key}\""));
-            quoted.is_none_or(|key| get(item, "keys").is_some_and(|keys| keys.contains(&key)))
+            // Where the keys are apart they are looked at below.
+            quoted.is_none_or(|key| get(item, "keys").is_none_or(|keys| keys.contains(&key)))
         };
         let (range, is_wanted) = (&range, &is_wanted);
         let parts =
@@ -316,15 +317,20 @@ impl DynamoStore {
         });
         // While it is being marked, the index may show it in both parts.
         found.dedup_by(|one, other| get(one, "pk") == get(other, "pk"));
-        let skip = usize::try_from(listing.after).unwrap_or(usize::MAX);
+        let mut skip = listing.after;
         let mut rows = Vec::new();
-        for item in found.iter().skip(skip).take(listing.limit as usize) {
-            let pk = get(item, "pk").unwrap_or_default();
-            let keys = if item.contains_key("keys") {
-                get_json(DOING, item, "keys")?
-            } else {
-                self.marks(DOING, pk, item).await?.into_iter().map(|mark| mark.key).collect()
-            };
+        for item in &found {
+            if rows.len() >= listing.limit as usize {
+                break;
+            }
+            let keys = self.keys(DOING, item).await?;
+            if listing.key.as_ref().is_some_and(|wanted| !keys.iter().any(|key| key.as_str() == wanted)) {
+                continue;
+            }
+            if skip > 0 {
+                skip -= 1;
+                continue;
+            }
             let word = |name: &str| get(item, name).unwrap_or_default().to_owned();
             rows.push(DeliveryRow {
                 source: word("source"),
@@ -337,6 +343,18 @@ impl DynamoStore {
             });
         }
         Ok(rows)
+    }
+
+    /// The keys that a delivery marked; none, where they were apart and are gone before it.
+    async fn keys(&self, doing: &'static str, head: &Item) -> Result<Vec<Key>, StoreError> {
+        if head.contains_key("keys") {
+            return get_json(doing, head, "keys");
+        }
+        match self.marks(doing, get(head, "pk").unwrap_or_default(), head).await {
+            Ok(marks) => Ok(marks.into_iter().map(|mark| mark.key).collect()),
+            Err(StoreError::Corrupt { .. }) => Ok(Vec::new()),
+            Err(error) => Err(error),
+        }
     }
 
     pub(crate) async fn read_body(&self, source: &str, id: &str) -> Result<Option<Vec<u8>>, StoreError> {

@@ -13,7 +13,7 @@ use beadle_aws::invocation::Invocation;
 use beadle_aws::queues::Queues;
 use beadle_aws::wakes::Woken;
 use beadle_engine::transfer::UNFINISHED;
-use beadle_engine::{Clock, Store, Time, Worker, WorkerSettings};
+use beadle_engine::{Clock, Store, Time};
 use beadle_hooks::github::Known;
 use beadle_server::Metrics;
 use beadle_store_dynamodb::{DynamoStore, Wake as _};
@@ -158,17 +158,7 @@ async fn serve(
     };
     let metrics = Arc::new(Metrics::default());
     let mut watch = Watch::begin(&means, &directories, &metrics, &known).await;
-    let worker = Arc::new(Worker {
-        store: store.clone(),
-        clock: clock.clone(),
-        reconcilers: means.reconcilers.by_kind(),
-        settings: WorkerSettings {
-            concurrency: config.file.worker.concurrency.max(1),
-            ..WorkerSettings::default()
-        },
-        bell: means.bell.clone(),
-        counts: Arc::default(),
-    });
+    let worker = means.worker();
     let woken = Woken { worker, store: table, queues, clock: clock.clone() };
     let mut minute =
         Minute { woken: &woken, environment, directories: &directories, known: &known, told: HashMap::new() };

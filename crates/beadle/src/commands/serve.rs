@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use beadle_engine::{Clock, Retention, Store, Worker, WorkerSettings};
+use beadle_engine::{Clock, Retention, Store};
 use beadle_hooks::github::Known;
 use beadle_server::{Intake, IntakeLimits, Metrics, Operator, Senders, serve};
 use tokio::net::TcpListener;
@@ -73,17 +73,7 @@ pub(crate) async fn run(config: &Config) -> anyhow::Result<u8> {
         .await
         .with_context(|| format!("cannot listen on {operator_address}"))?;
 
-    let worker = Arc::new(Worker {
-        store: store.clone(),
-        clock: clock.clone(),
-        reconcilers: means.reconcilers.by_kind(),
-        settings: WorkerSettings {
-            concurrency: config.file.worker.concurrency.max(1),
-            ..WorkerSettings::default()
-        },
-        bell: bell.clone(),
-        counts: Arc::default(),
-    });
+    let worker = means.worker();
     let limits =
         IntakeLimits { in_flight: config.file.server.in_flight_mib * 1024 * 1024, ..IntakeLimits::default() };
     let intake =

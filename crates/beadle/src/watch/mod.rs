@@ -9,7 +9,7 @@ use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use beadle_engine::sweep::Summary;
-use beadle_engine::{Budgets, Clock, Entry, EntryKind, Key, Lane, Mark, Store, Time};
+use beadle_engine::{Budgets, Clock, Entry, EntryKind, Key, Lane, Mark, Store, Time, Worker, WorkerSettings};
 use beadle_hooks::github::Known;
 use beadle_server::Metrics;
 use serde_json::json;
@@ -39,6 +39,23 @@ pub(crate) struct Means<'a> {
     /// For the metrics.
     pub(crate) budgets: Arc<RwLock<Vec<Budgets>>>,
     pub(crate) stop: CancellationToken,
+}
+
+impl Means<'_> {
+    /// Who works on keys, as many at once as the configuration says.
+    pub(crate) fn worker(&self) -> Arc<Worker> {
+        Arc::new(Worker {
+            store: self.store.clone(),
+            clock: self.clock.clone(),
+            reconcilers: self.reconcilers.by_kind(),
+            settings: WorkerSettings {
+                concurrency: self.config.file.worker.concurrency.max(1),
+                ..WorkerSettings::default()
+            },
+            bell: self.bell.clone(),
+            counts: Arc::default(),
+        })
+    }
 }
 
 /// Everything that is looked after.

@@ -48,6 +48,10 @@ async fn what_is_larger_than_an_item_is_kept_in_parts() {
     let many = listed.iter().find(|row| row.id == "many").unwrap();
     assert_eq!((many.keys.len(), many.actor.as_deref()), (1200, Some("octocat")));
     assert_eq!(store.depth(Time(10)).await.unwrap().lane(Lane::Event), 1200);
+    let of = |n: u64| Listing { key: Some(format!("repository:acme:{n}")), limit: 10, ..Listing::default() };
+    for (n, expected) in [(7, 2), (1100, 1), (2000, 0)] {
+        assert_eq!(store.deliveries(of(n)).await.unwrap().len(), expected, "{n}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

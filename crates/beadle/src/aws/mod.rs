@@ -3,4 +3,5 @@
 mod figures;
 mod worker;
 
+pub(crate) use worker::LOOKED;
 pub use worker::main as worker;

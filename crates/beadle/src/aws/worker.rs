@@ -45,6 +45,9 @@ const WAITED: Duration = Duration::from_secs(60);
 /// Of each lane so many are, in a minute.
 const MOST: usize = 500;
 
+/// The note of when everything was looked after last, for who asks whether a worker is there.
+pub(crate) const LOOKED: &str = "looked";
+
 /// An invocation, and where its answer goes.
 struct Call {
     event: LambdaEvent<Value>,
@@ -231,7 +234,9 @@ impl<'a> Minute<'a> {
         }
         // What was looked at a moment ago is known of organisations by now.
         note("what the intake needs could not be told", self.tell(store).await);
-        failed
+        failed?;
+        store.put(LOOKED, &means.clock.now().0.to_string()).await?;
+        Ok(())
     }
 
     /// A message for every key that has waited for long, and the figures.

@@ -2,10 +2,11 @@
 
 use anyhow::Context as _;
 use aws_sdk_sqs::types::QueueAttributeName;
-use beadle_engine::Clock;
+use beadle_engine::{Clock, Time};
 use serde_json::Value;
 
 use super::doctor::{Doctor, ping, store};
+use crate::aws::LOOKED;
 use crate::cli::AwsDoctorArgs;
 use crate::config::Config;
 use crate::printer::Printer;
@@ -19,6 +20,7 @@ pub(crate) async fn doctor(config: &Config, args: &AwsDoctorArgs, printer: &Prin
         doctor.judge(there);
     }
     doctor.judge(store(config).await);
+    doctor.judge(looks(config, &clock).await);
     doctor.judge(waiting(config, &clock).await);
     let aws = aws_config::load_defaults(aws_config::BehaviorVersion::latest()).await;
     let client = aws_sdk_sqs::Client::new(&aws);
@@ -27,6 +29,20 @@ pub(crate) async fn doctor(config: &Config, args: &AwsDoctorArgs, printer: &Prin
     }
     ping(&mut doctor, config, args.url.trim_end_matches("/hooks/github"), &clock).await;
     Ok(doctor.code())
+}
+
+/// Whether a worker looks after everything each minute: its secrets, its permissions and its schedule are as they should be.
+async fn looks(config: &Config, clock: &Clock) -> anyhow::Result<String> {
+    const LONG: u64 = 300;
+    let looked = wiring::store(config).await?.get(LOOKED).await?;
+    let at = looked.and_then(|at| at.parse().ok()).map(Time);
+    let at = at.context("no worker has looked after everything yet: the log of its function says why")?;
+    let ago = clock.now().since(at).as_secs();
+    anyhow::ensure!(
+        ago < LONG,
+        "no worker has looked after everything for {ago} s: its function's log says why"
+    );
+    Ok(format!("a worker looked after everything {ago} s ago"))
 }
 
 /// What is due for longer than a worker, or the look of a minute, would leave it.

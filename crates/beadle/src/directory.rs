@@ -21,6 +21,7 @@ use beadle_transport::Settings;
 use secrecy::ExposeSecret as _;
 
 use crate::config::{self, Config, PUSH_SCOPE, SCOPES};
+use crate::shut::Shut;
 use crate::wiring::{Opening, Ways};
 
 /// A target, ready to work.
@@ -157,6 +158,12 @@ impl<'a> Directories<'a> {
             Side::Teams(_) => None,
         };
         okta.chain(self.targets.values().filter_map(of_target)).collect()
+    }
+
+    /// Which targets of a directory cannot be opened.
+    pub(crate) fn shut_of(&self, source: &str) -> Shut {
+        let all = self.shut.iter().map(|target| (*target).to_owned()).collect();
+        Shut { source: source.to_owned(), all, mappings: self.mappings.clone() }
     }
 
     fn all(&self) -> HashMap<String, Directory> {

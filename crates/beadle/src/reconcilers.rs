@@ -111,20 +111,9 @@ impl Reconcilers {
         let mut marker: Arc<dyn Reconcile> = Arc::new(of.marker(name, store, clock));
         let mut sweep: Arc<dyn Reconcile> = Arc::new(of.sweep(name, store, clock));
         if !of.shut.is_empty() {
-            let shut: Vec<String> = of.shut.iter().map(|target| (*target).to_owned()).collect();
-            marker = Arc::new(Kept {
-                marker,
-                shut: shut.join(", "),
-                hold: self.markers.hold,
-                clock: clock.clone(),
-            });
-            sweep = Arc::new(Partial {
-                sweep,
-                source: name.to_owned(),
-                shut,
-                store: store.clone(),
-                clock: clock.clone(),
-            });
+            let (shut, hold) = (of.shut_of(name), self.markers.hold);
+            marker = Arc::new(Kept { marker, shut: shut.clone(), hold, clock: clock.clone() });
+            sweep = Arc::new(Partial { sweep, shut, store: store.clone(), clock: clock.clone() });
         }
         self.markers.add(name, marker);
         self.sweeps.add(name, sweep);

@@ -16,7 +16,7 @@ defaults = yaml.safe_load((chart / "values.yaml").read_text())
 sources = {path.name: path.read_text() for path in sorted((chart / "templates").iterdir())}
 engine = HelmTemplateEngine(sources)
 
-IMAGE = {"image": {"repository": "registry.example/beadle"}}
+IMAGE = {"image": {"repository": "registry.example/beadle"}, "policy": {"settings.yml": "repository: {}\n"}}
 SETS = {
     "what a stranger sets": IMAGE,
     "everything": IMAGE | {
@@ -39,7 +39,8 @@ SETS = {
 }
 # What the chart says of values that cannot be.
 REFUSED = {
-    "image.repository": {},
+    "image.repository": {"policy": IMAGE["policy"]},
+    "policy": {"image": IMAGE["image"]},
     "store.dynamodb": IMAGE | {"replicas": 2},
     "ingress.host": IMAGE | {"ingress": {"enabled": True}},
 }

@@ -12,6 +12,11 @@ output "okta_hook_url" {
   value       = var.directory ? "${local.url}/hooks/okta" : null
 }
 
+output "domain_target" {
+  description = "Where the domain's record (CNAME, or an alias) has to lead."
+  value       = one(aws_apigatewayv2_domain_name.this[*].domain_name_configuration[0].target_domain_name)
+}
+
 output "secret_arns" {
   description = "Where keys and tokens go, and the made secrets are."
   value       = { for name, secret in aws_secretsmanager_secret.this : name => secret.arn }

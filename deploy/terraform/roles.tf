@@ -151,11 +151,17 @@ resource "aws_iam_role_policy" "worker" {
   policy = data.aws_iam_policy_document.worker.json
 }
 
-# What else beadle.toml has it read.
+# What else beadle.toml has them read. Counted, as ARNs of what is made with it are not known when it is planned.
+resource "aws_iam_role_policy_attachment" "intake" {
+  count      = length(var.intake_policy_arns)
+  role       = aws_iam_role.intake.name
+  policy_arn = var.intake_policy_arns[count.index]
+}
+
 resource "aws_iam_role_policy_attachment" "worker" {
-  for_each   = toset(var.worker_policy_arns)
+  count      = length(var.worker_policy_arns)
   role       = aws_iam_role.worker.name
-  policy_arn = each.value
+  policy_arn = var.worker_policy_arns[count.index]
 }
 
 resource "aws_iam_role_policy" "scheduler" {

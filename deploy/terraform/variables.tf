@@ -58,6 +58,12 @@ variable "secrets_key_arn" {
   }
 }
 
+variable "intake_policy_arns" {
+  description = "ARNs of policies for what else beadle.toml has the intake read, such as a webhook secret that was there before."
+  type        = list(string)
+  default     = []
+}
+
 variable "worker_policy_arns" {
   description = "ARNs of policies for what else beadle.toml has the worker read, such as further secrets, or an identity store."
   type        = list(string)

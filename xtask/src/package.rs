@@ -25,7 +25,7 @@ pub(crate) fn folder(architecture: &str) -> PathBuf {
 /// Builds every package that the toolchain can build, and says what they weigh.
 #[expect(clippy::print_stdout, reason = "sizes are what it is run for")]
 pub(crate) fn build() -> anyhow::Result<()> {
-    tools::fetch()?;
+    tools::emulators()?;
     for (architecture, target, flags) in TARGETS {
         if !is_installed(target)? {
             println!(

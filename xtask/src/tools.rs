@@ -69,6 +69,11 @@ pub(crate) fn fetch() -> anyhow::Result<()> {
         npm(package, version, files)?;
     }
     cargo(DYNOXIDE.0, DYNOXIDE.1, DYNOXIDE.2)?;
+    emulators()
+}
+
+/// Installs what comes from PyPI: `cargo lambda`, which packages are built with, and what vendors are emulated by.
+pub(crate) fn emulators() -> anyhow::Result<()> {
     python("python", PYPI)
 }
 

@@ -1,5 +1,6 @@
 //! An organisation, as the service looks after it: its policy, its sweeps, who shares its budget.
 
+use std::fmt::Write as _;
 use std::sync::PoisonError;
 
 use anyhow::Context as _;
@@ -121,18 +122,28 @@ impl<'a> Watched<'a> {
         let last = Time(last.parse().unwrap_or(0));
         let now = means.clock.now();
         let generation = org.policy.current().generation.clone();
+        let wanted = self.wanted(&generation);
         // A time in the future was noted by a clock that was ahead.
         let due = self.file.schedule().next(last).is_some_and(|next| next <= now) || last > now;
-        if !due && swept == generation {
+        if !due && swept == wanted {
             return Ok(());
         }
         means.store.forget_holds(name, &generation).await?;
         let (organisation, _) = org.reader.organisation_and_clock().await.map_err(anyhow::Error::new)?;
         let id = organisation["id"].as_u64().context("GitHub did not say the organisation's id")?;
         means.store.mark(vec![Mark::new(Key::new("sweep", name, id), Lane::Sweep)], now).await?;
-        means.store.put(&noted, &format!("{} {generation}", now.0)).await?;
+        means.store.put(&noted, &format!("{} {wanted}", now.0)).await?;
         means.bell.notify_one();
         Ok(())
+    }
+
+    /// What is swept anew when it changes: the policy, and how far it is carried out.
+    fn wanted(&self, generation: &str) -> String {
+        let mut wanted = format!("{generation} {}", self.file.mode);
+        for (aspect, mode) in &self.file.modes {
+            let _ = write!(wanted, " {aspect}={mode}"); // a text takes everything
+        }
+        wanted
     }
 
     /// The service stops: its part of the budget is for others.

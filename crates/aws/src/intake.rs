@@ -9,12 +9,13 @@ use std::time::Duration;
 
 use aws_config::SdkConfig;
 use axum::body::Body as AxumBody;
+use beadle_engine::transfer::UNFINISHED;
 use beadle_engine::{Clock, Store as _, Time};
 use beadle_hooks::github::Known;
 use beadle_secrets::{Keeper, Reference};
 use beadle_server::{Intake, IntakeLimits, Metrics};
 use beadle_store_dynamodb::{DynamoStore, Settings};
-use futures::future::{join, join_all};
+use futures::future::{join_all, join3};
 use http_body_util::BodyExt as _;
 use lambda_http::http::{StatusCode, Uri, header, request};
 use lambda_http::tower::Service as _;
@@ -118,7 +119,12 @@ impl Function {
             let told = self.store.get(&told_of(org)).await.ok().flatten().unwrap_or_default();
             (org.to_owned(), Known::learnt(&told))
         }));
-        let (_, known) = join(self.keeper.fetch_again(&self.references), told).await;
+        let unfinished = self.store.get(UNFINISHED);
+        let (_, known, unfinished) = join3(self.keeper.fetch_again(&self.references), told, unfinished).await;
+        if matches!(unfinished, Ok(Some(_))) {
+            tracing::error!("a copy into the table did not end: nothing is stored in it");
+            return None;
+        }
         let known: HashMap<String, Known> = known.into_iter().collect();
         let (senders, missing) = self.file.senders(&self.keeper, &known);
         for (of, error) in &missing {
@@ -156,7 +162,7 @@ impl Function {
         parts.uri = below(&parts.uri);
         let body = body.to_vec();
         let Some(serving) = self.serving(FRESH).await else {
-            return later("no secret of a sender can be read");
+            return later("no secret of a sender can be read, or the table is not whole; the log says which");
         };
         let response = ask(&serving, &parts, body.clone()).await;
         let is_doubtful =

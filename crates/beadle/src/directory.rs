@@ -5,6 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
+use beadle_engine::worker::Reconcile;
 use beadle_engine::{Budgets, Class, Clock, Key, Limits, Reconciler, Store, WritePace};
 use beadle_groups::catchup::Catchup;
 use beadle_groups::sources::{OktaSource, Source};
@@ -21,7 +22,7 @@ use beadle_transport::Settings;
 use secrecy::ExposeSecret as _;
 
 use crate::config::{self, Config, PUSH_SCOPE, SCOPES};
-use crate::shut::Shut;
+use crate::shut::Partial;
 use crate::wiring::{Opening, Ways};
 
 /// A target, ready to work.
@@ -160,10 +161,22 @@ impl<'a> Directories<'a> {
         okta.chain(self.targets.values().filter_map(of_target)).collect()
     }
 
-    /// Which targets of a directory cannot be opened.
-    pub(crate) fn shut_of(&self, source: &str) -> Shut {
-        let all = self.shut.iter().map(|target| (*target).to_owned()).collect();
-        Shut { source: source.to_owned(), all, mappings: self.mappings.clone() }
+    /// The same for the targets that are open: the others make up for it later.
+    pub(crate) fn partial(
+        &self,
+        source: &str,
+        inner: Arc<dyn Reconcile>,
+        store: &Arc<dyn Store>,
+        clock: &Clock,
+    ) -> Arc<dyn Reconcile> {
+        Arc::new(Partial {
+            inner,
+            source: source.to_owned(),
+            shut: self.shut.iter().map(|target| (*target).to_owned()).collect(),
+            mappings: self.mappings.clone(),
+            store: store.clone(),
+            clock: clock.clone(),
+        })
     }
 
     fn all(&self) -> HashMap<String, Directory> {

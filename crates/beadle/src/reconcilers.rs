@@ -10,7 +10,6 @@ use beadle_engine::{Class, Clock, Failure, Report, Store};
 
 use crate::config::Config;
 use crate::directory::{Directories, Target};
-use crate::shut::{Kept, Partial};
 use crate::wiring::Org;
 
 /// Hands a key to the reconciler of its organisation, directory or target. One that cannot be opened yet (its policy is
@@ -111,9 +110,7 @@ impl Reconcilers {
         let mut marker: Arc<dyn Reconcile> = Arc::new(of.marker(name, store, clock));
         let mut sweep: Arc<dyn Reconcile> = Arc::new(of.sweep(name, store, clock));
         if !of.shut.is_empty() {
-            let (shut, hold) = (of.shut_of(name), self.markers.hold);
-            marker = Arc::new(Kept { marker, shut: shut.clone(), hold, clock: clock.clone() });
-            sweep = Arc::new(Partial { sweep, shut, store: store.clone(), clock: clock.clone() });
+            (marker, sweep) = (of.partial(name, marker, store, clock), of.partial(name, sweep, store, clock));
         }
         self.markers.add(name, marker);
         self.sweeps.add(name, sweep);

@@ -141,6 +141,7 @@ impl Moto {
         let aws = self.aws_by(&self.tables_at).await;
         let store = DynamoStore::new(aws_sdk_dynamodb::Client::new(&aws), name, settings);
         store.create_table().await.unwrap();
+        store.expire().await.unwrap();
         store
     }
 

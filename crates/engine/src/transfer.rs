@@ -1,5 +1,6 @@
 //! Copies what one store keeps to another one, as when a deployment moves from a file to a table.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
@@ -8,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Time;
 use crate::guard::Hold;
 use crate::journal::Entry;
+use crate::key::Key;
 use crate::queue::Row;
 use crate::store::{DeliveryRow, Listing, Store, StoreError};
 
@@ -104,7 +106,7 @@ pub async fn copy(
         return Err(CopyError::FromUnfinished);
     }
     empty(to, now).await?;
-    from.settle(now + INTERRUPTED).await?;
+    let settled = from.settle(now + INTERRUPTED).await?;
     to.put(UNFINISHED, "").await?;
     let mut copied = Copied::default();
     for pause in from.pauses(now).await? {
@@ -122,14 +124,23 @@ pub async fn copy(
         .buffer_unordered(AT_ONCE)
         .try_fold(0, async |count, ()| Ok(count + 1))
         .await?;
-    copied.keys = stream::iter(from.rows(u32::MAX).await?)
+    let mut rows = from.rows(u32::MAX).await?;
+    let mut deliveries = from.deliveries(Listing { limit: u32::MAX, ..Listing::default() }).await?;
+    // The oldest first, as they came.
+    deliveries.reverse();
+    if settled > 0 {
+        // A list of rows may not have those yet that were marked a moment ago.
+        let listed: BTreeSet<Key> = rows.iter().map(|row| row.key.clone()).collect();
+        let named: BTreeSet<&Key> = deliveries.iter().flat_map(|row| &row.keys).collect();
+        for key in named.into_iter().filter(|key| !listed.contains(*key)) {
+            rows.extend(from.row(key).await?.filter(Row::is_pending));
+        }
+    }
+    copied.keys = stream::iter(rows)
         .map(|row| to.take(Piece::Row(row)))
         .buffer_unordered(AT_ONCE)
         .try_fold(0, async |count, ()| Ok(count + 1))
         .await?;
-    let mut deliveries = from.deliveries(Listing { limit: u32::MAX, ..Listing::default() }).await?;
-    // The oldest first, as they came.
-    deliveries.reverse();
     let total = deliveries.len() as u64;
     copied.deliveries = stream::iter(deliveries)
         .map(|row| async move {

@@ -307,7 +307,10 @@ impl DynamoStore {
         let parts =
             ["delivery", UNMARKED].into_iter().flat_map(|what| (0..SHARDS).map(move |shard| (what, shard)));
         let parts = parts.map(|(what, shard)| async move {
-            let enough = |items: &[Item]| items.iter().filter(|item| is_wanted(item)).count() >= most;
+            // Those whose keys are apart may not be wanted after all.
+            let is_sure = |item: &&Item| listing.key.is_none() || item.contains_key("keys");
+            let enough =
+                |items: &[Item]| items.iter().filter(is_sure).filter(|item| is_wanted(item)).count() >= most;
             self.query(DOING, (true, &format!("{what}#{shard}")), range, enough).await
         });
         let mut found: Vec<Item> = try_join_all(parts).await?.into_iter().flatten().collect();

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use aws_sdk_dynamodb::operation::create_table::CreateTableError;
 use aws_sdk_dynamodb::operation::describe_table::DescribeTableError;
+use aws_sdk_dynamodb::operation::update_continuous_backups::UpdateContinuousBackupsError;
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType,
     PointInTimeRecoverySpecification, Projection, ProjectionType, ScalarAttributeType, TableDescription,
@@ -25,7 +25,7 @@ fn is_ours(table: &TableDescription) -> bool {
 }
 
 impl DynamoStore {
-    /// Makes the table, where there is none, waits until it can be used, and lets its items expire.
+    /// Makes the table, where there is none, and waits until it can be used.
     pub async fn create_table(&self) -> Result<(), StoreError> {
         const DOING: &str = "making the table";
         let attribute = |name: &str| {
@@ -43,44 +43,45 @@ impl DynamoStore {
             .projection(Projection::builder().projection_type(ProjectionType::All).build())
             .build()
             .map_err(|error| unavailable(DOING, &error))?;
+        if self.status(DOING).await?.is_some() {
+            return self.until_active(DOING).await;
+        }
         let mut asked = self.client.create_table().table_name(&self.table);
         asked = asked.billing_mode(BillingMode::PayPerRequest).global_secondary_indexes(index);
         for name in ["pk", "sk", "g", "gs"] {
             asked = asked.attribute_definitions(attribute(name)?);
         }
         asked = asked.key_schema(key("pk", KeyType::Hash)?).key_schema(key("sk", KeyType::Range)?);
-        match asked.send().await {
-            Err(error)
-                if !error.as_service_error().is_some_and(CreateTableError::is_resource_in_use_exception) =>
-            {
-                return Err(failed(DOING)(error));
-            }
-            // It is there already, or is being made.
-            _ => {}
-        }
-        self.until_active(DOING).await?;
-        self.expire(DOING).await
+        asked.send().await.map_err(failed(DOING))?;
+        self.until_active(DOING).await
     }
 
-    /// What was just made is not described at once.
+    /// How far the table is; `None`: there is none, or it was only just made.
+    async fn status(&self, doing: &'static str) -> Result<Option<TableStatus>, StoreError> {
+        match self.client.describe_table().table_name(&self.table).send().await {
+            Ok(described) => {
+                let table = described.table.unwrap_or_else(|| TableDescription::builder().build());
+                if !is_ours(&table) {
+                    let why = format!("{} is there, and is no table of Beadle's", self.table);
+                    return Err(StoreError::Unavailable { doing, why });
+                }
+                Ok(table.table_status)
+            }
+            Err(error)
+                if error
+                    .as_service_error()
+                    .is_some_and(DescribeTableError::is_resource_not_found_exception) =>
+            {
+                Ok(None)
+            }
+            Err(error) => Err(failed(doing)(error)),
+        }
+    }
+
     async fn until_active(&self, doing: &'static str) -> Result<(), StoreError> {
         for _ in 0..PATIENCE {
-            match self.client.describe_table().table_name(&self.table).send().await {
-                Ok(described) => {
-                    let table = described.table.unwrap_or_else(|| TableDescription::builder().build());
-                    if !is_ours(&table) {
-                        let why = format!("{} is there, and is no table of Beadle's", self.table);
-                        return Err(StoreError::Unavailable { doing, why });
-                    }
-                    if table.table_status == Some(TableStatus::Active) {
-                        return Ok(());
-                    }
-                }
-                Err(error)
-                    if error
-                        .as_service_error()
-                        .is_some_and(DescribeTableError::is_resource_not_found_exception) => {}
-                Err(error) => return Err(failed(doing)(error)),
+            if self.status(doing).await? == Some(TableStatus::Active) {
+                return Ok(());
             }
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
@@ -88,17 +89,19 @@ impl DynamoStore {
         Err(StoreError::Unavailable { doing, why })
     }
 
-    async fn expire(&self, doing: &'static str) -> Result<(), StoreError> {
+    /// Lets its items expire, where they do not.
+    pub async fn expire(&self) -> Result<(), StoreError> {
+        const DOING: &str = "switching on the expiry of items";
         let asked = self.client.describe_time_to_live().table_name(&self.table);
-        let described = asked.send().await.map_err(failed(doing))?;
+        let described = asked.send().await.map_err(failed(DOING))?;
         let status = described.time_to_live_description.and_then(|described| described.time_to_live_status);
         if matches!(status, Some(TimeToLiveStatus::Enabled | TimeToLiveStatus::Enabling)) {
             return Ok(());
         }
         let expiry = TimeToLiveSpecification::builder().attribute_name("gone").enabled(true).build();
-        let expiry = expiry.map_err(|error| unavailable(doing, &error))?;
+        let expiry = expiry.map_err(|error| unavailable(DOING, &error))?;
         let asked = self.client.update_time_to_live().table_name(&self.table);
-        asked.time_to_live_specification(expiry).send().await.map(drop).map_err(failed(doing))
+        asked.time_to_live_specification(expiry).send().await.map(drop).map_err(failed(DOING))
     }
 
     /// Lets the table be restored to any moment of the last 35 days.
@@ -107,6 +110,22 @@ impl DynamoStore {
         let wanted = PointInTimeRecoverySpecification::builder().point_in_time_recovery_enabled(true).build();
         let wanted = wanted.map_err(|error| unavailable(DOING, &error))?;
         let asked = self.client.update_continuous_backups().table_name(&self.table);
-        asked.point_in_time_recovery_specification(wanted).send().await.map(drop).map_err(failed(DOING))
+        let asked = asked.point_in_time_recovery_specification(wanted);
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            match asked.clone().send().await {
+                // A table that was only just made has no backups yet.
+                Err(error)
+                    if tries < 60
+                        && error.as_service_error().is_some_and(
+                            UpdateContinuousBackupsError::is_continuous_backups_unavailable_exception,
+                        ) =>
+                {
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
+                sent => return sent.map(drop).map_err(failed(DOING)),
+            }
+        }
     }
 }

@@ -163,8 +163,14 @@ async fn serve(
     let mut watch = Watch::begin(&means, &directories, &metrics, &known).await;
     let worker = means.worker();
     let woken = Woken { worker, store: table, queues, clock: clock.clone() };
-    let mut minute =
-        Minute { woken: &woken, environment, directories: &directories, known: &known, told: HashMap::new() };
+    let mut minute = Minute {
+        woken: &woken,
+        environment,
+        directories: &directories,
+        known: &known,
+        is_whole: shut.is_empty(),
+        told: HashMap::new(),
+    };
     let fresh = |watch: &Watch<'_>| if shut.is_empty() && watch.is_open() { FRESH } else { MISSING };
     let mut fresh_until = clock.now() + fresh(&watch);
     while let Some(call) = calls.take().await {
@@ -205,6 +211,8 @@ struct Minute<'a> {
     environment: &'a Environment,
     directories: &'a Directories<'a>,
     known: &'a HashMap<&'a str, Known>,
+    /// Whether every directory and target is open.
+    is_whole: bool,
     /// What the intake was told of each organisation.
     told: HashMap<&'a str, String>,
 }
@@ -235,6 +243,9 @@ impl<'a> Minute<'a> {
         // What was looked at a moment ago is known of organisations by now.
         note("what the intake needs could not be told", self.tell(store).await);
         failed?;
+        if !(self.is_whole && watch.is_open()) {
+            return Ok(());
+        }
         store.put(LOOKED, &means.clock.now().0.to_string()).await?;
         Ok(())
     }

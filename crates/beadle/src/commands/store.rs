@@ -21,7 +21,7 @@ pub(crate) async fn copy(config: &Config, from: Place, to: Place, printer: &Prin
         bail!("{from} cannot be copied into itself");
     }
     let source = wiring::open(config, &from).await.with_context(|| from.to_string())?;
-    make(config, &to).await.with_context(|| to.to_string())?;
+    make(config, &to, printer).await.with_context(|| to.to_string())?;
     let target = wiring::open(config, &to).await.with_context(|| to.to_string())?;
     let progress = Progress::new("copying deliveries", printer);
     let told = |done, total| progress.at(done, total);
@@ -39,17 +39,22 @@ pub(crate) async fn copy(config: &Config, from: Place, to: Place, printer: &Prin
 
 /// Makes a table, where there is none, whose items expire and which can be restored. A file is made when it is opened.
 #[cfg(feature = "aws")]
-async fn make(config: &Config, place: &Place) -> anyhow::Result<()> {
+async fn make(config: &Config, place: &Place, printer: &Printer) -> anyhow::Result<()> {
     if let Place::Table { .. } = place {
         let table = wiring::table(config, place).await?;
         table.create_table().await?;
-        table.protect().await?;
+        // Whoever may only write items copies all the same.
+        for done in [table.expire().await, table.protect().await] {
+            if let Err(error) = done {
+                printer.note(format!("{place}: {error}; do it where tables are made"));
+            }
+        }
     }
     Ok(())
 }
 
 #[cfg(not(feature = "aws"))]
 #[expect(clippy::unused_async, reason = "with AWS' SDK it asks AWS")]
-async fn make(_: &Config, _: &Place) -> anyhow::Result<()> {
+async fn make(_: &Config, _: &Place, _: &Printer) -> anyhow::Result<()> {
     Ok(())
 }

@@ -11,7 +11,7 @@ use beadle_server::Metrics;
 use super::{LOOK, Means, say_ended};
 use crate::config::{Config, Okta as OktaFile};
 use crate::directory::{Directories, catchup};
-use crate::shut::was_whole;
+use crate::shut::is_whole;
 
 /// From so many days before its end on a token is warned of.
 const DAYS: i64 = 30;
@@ -193,14 +193,14 @@ impl<'a> LookedAfter<'a> {
         }
     }
 
-    /// Starts a sweep when it is time, of mappings that were not swept yet, or for targets that were shut then.
+    /// Starts a sweep when it is time, of mappings that were not swept yet, or for targets that missed something.
     async fn sweep(&self, file: &OktaFile, means: &Means<'_>) -> anyhow::Result<()> {
         let noted = format!("sweep:{}", file.name);
         let last = means.store.get(&noted).await?.unwrap_or_default();
         let (last, swept) = last.split_once(' ').unwrap_or_default();
         let last = Time(last.parse().unwrap_or(0));
         let is_shut = |target: &str| self.directories.shut.contains(target);
-        let is_whole = was_whole(means.store.as_ref(), &file.name, last, is_shut).await?;
+        let is_whole = is_whole(means.store.as_ref(), &file.name, last, is_shut).await?;
         let now = means.clock.now();
         let mappings = self.directories.mappings();
         let generation = &mappings.generation;

@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 
 use super::deployment::Deployment;
 use crate::directory::world::{World as Directory, state};
-use crate::world::{Ran, World, acme};
+use crate::world::{World, acme};
 
 const KEYS: usize = 300;
 /// How many, where nobody says otherwise.
@@ -111,16 +111,8 @@ async fn thousands_of_events_are_answered_and_each_keys_last_mark_is_followed_by
     }
     let took = begun.elapsed();
     // Everything is worked off.
-    let mut queue = String::new();
-    for _ in 0..600 {
-        queue = Ran::of(deployed.beadle(), &["queue"]).await.expect(0).out;
-        if queue.contains("0 event, 0 manual, 0 sweep due, 0 being worked on") {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(500)).await;
-    }
+    deployed.until_idle().await;
     let all = begun.elapsed();
-    assert!(queue.contains("0 event, 0 manual, 0 sweep due, 0 being worked on"), "{queue}");
     let log = deployed.logs();
     let runs = runs(&log);
     let (mut count, mut last_sweep) = (0, None);

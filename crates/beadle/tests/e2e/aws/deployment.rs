@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
 use crate::directory::world::World as Directory;
-use crate::world::World;
+use crate::world::{Ran, World};
 
 /// How long a message is hidden after it was received.
 const VISIBILITY: Duration = Duration::from_secs(5);
@@ -218,6 +218,20 @@ impl Deployment {
         }
         let queued = (self.messages(&self.event[0]).await, self.messages(&self.sweep[0]).await);
         panic!("{name}: {what} did not come true; {queued:?} messages\n{}", self.logs());
+    }
+
+    /// Waits until no key is due or worked on.
+    pub(crate) async fn until_idle(&self) {
+        const IDLE: &str = "0 event, 0 manual, 0 sweep due, 0 being worked on";
+        let mut queue = String::new();
+        for _ in 0..600 {
+            queue = Ran::of(self.beadle(), &["queue"]).await.expect(0).out;
+            if queue.contains(IDLE) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+        panic!("{queue}\n{}", self.logs());
     }
 
     /// How many messages are in a queue, seen or not.

@@ -157,7 +157,8 @@ async fn a_directory_whose_secret_is_missing_stops_nothing_else_and_is_opened_wh
 async fn what_a_target_misses_while_it_is_shut_is_made_up_for() {
     let mut deployed = deployment(Shape::Http).await.start().await;
     deployed.directory.until_holds("Ops", 0..3).await;
-    // Everything was open, and swept; then an instance begins that cannot read the target's token.
+    // Everything was open, and swept, and nothing is left to do; then an instance begins that cannot read the target's token.
+    deployed.until_idle().await;
     let token = deployed.directory.aws.token();
     deployed.moto.replace_secret("beadle/scim", "<MUST BE PROVIDED>").await;
     deployed.end();
@@ -165,14 +166,15 @@ async fn what_a_target_misses_while_it_is_shut_is_made_up_for() {
     deployed.connect();
     deployed.directory.okta.patch(&json!({ "groups": { "00g1": { "members": of(3..4) } } }));
     // It is done with there, as far as it can be.
-    let is_done = |logs: &str| logs.lines().any(|line| line.contains(r#""ends","key":"group:corp:00g1""#));
-    for _ in 0..3000 {
+    let is_done = |logs: &str| logs.contains(r#""ends","key":"group:corp:00g1""#);
+    for _ in 0..1500 {
         if is_done(&deployed.logs()) {
             break;
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     assert!(is_done(&deployed.logs()), "{}", deployed.logs());
+    deployed.until_idle().await;
     deployed.moto.replace_secret("beadle/scim", &token).await;
     deployed.directory.until_holds("Ops", 0..4).await;
 }

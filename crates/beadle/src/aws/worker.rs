@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::anyhow;
+use anyhow::{anyhow, ensure};
 use aws_config::SdkConfig;
 use beadle_aws::environment::{Environment, aws};
 use beadle_aws::intake::told_of;
@@ -243,9 +243,8 @@ impl<'a> Minute<'a> {
         // What was looked at a moment ago is known of organisations by now.
         note("what the intake needs could not be told", self.tell(store).await);
         failed?;
-        if !(self.is_whole && watch.is_open()) {
-            return Ok(());
-        }
+        // Everything else was done; and somebody has to see it.
+        ensure!(self.is_whole && watch.is_open(), "not everything can be opened; the log says what, and why");
         store.put(LOOKED, &means.clock.now().0.to_string()).await?;
         Ok(())
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use aws_config::SdkConfig;
 use axum::body::Body as AxumBody;
-use beadle_engine::transfer::UNFINISHED;
+use beadle_engine::transfer::is_unfinished;
 use beadle_engine::{Clock, Store as _, Time};
 use beadle_hooks::github::Known;
 use beadle_secrets::{Keeper, Reference};
@@ -119,9 +119,9 @@ impl Function {
             let told = self.store.get(&told_of(org)).await.ok().flatten().unwrap_or_default();
             (org.to_owned(), Known::learnt(&told))
         }));
-        let unfinished = self.store.get(UNFINISHED);
-        let (_, known, unfinished) = join3(self.keeper.fetch_again(&self.references), told, unfinished).await;
-        if matches!(unfinished, Ok(Some(_))) {
+        let fetched = self.keeper.fetch_again(&self.references);
+        let (_, known, is_unfinished) = join3(fetched, told, is_unfinished(&self.store)).await;
+        if is_unfinished {
             tracing::error!("a copy into the table did not end: nothing is stored in it");
             return None;
         }

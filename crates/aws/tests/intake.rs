@@ -154,3 +154,17 @@ async fn a_secret_is_replaced_without_a_pause_and_a_placeholder_is_said() {
     assert_eq!(world.send(&gateway, &secret(), "d", false).await.0, StatusCode::UNAUTHORIZED);
     assert!(!intake.log().contains(&first) && !intake.log().contains(&second), "no secret is logged");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_stored_in_a_table_whose_copy_did_not_end() {
+    let world = World::new().await;
+    let github = secret();
+    world.moto.keep_secret("github", &github).await;
+    world.store.put("copy:unfinished", "").await.unwrap();
+    let intake = world.run();
+    let gateway = world.gateway(Shape::Http).await;
+    assert_eq!(world.send(&gateway, &github, "a", false).await.0, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(intake.log().contains("did not end"), "{}", intake.log());
+    world.store.forget("copy:unfinished").await.unwrap();
+    assert_eq!(world.send(&gateway, &github, "a", false).await.0, StatusCode::ACCEPTED);
+}

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use beadle_engine::transfer::UNFINISHED;
+use beadle_engine::transfer::is_unfinished;
 use beadle_engine::worker::Reconcile;
 use beadle_engine::{Budgets, Clock, Reconciler, Store, Timing, WritePace};
 use beadle_github::{Api, Credential, Endpoint, Reader, Writer};
@@ -186,8 +186,7 @@ impl<'a> Org<'a> {
 /// Opens the store.
 pub(crate) async fn store(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
     let store = open(config, &config.place).await?;
-    // Where it cannot be read, whoever uses it says so.
-    if matches!(store.get(UNFINISHED).await, Ok(Some(_))) {
+    if is_unfinished(store.as_ref()).await {
         anyhow::bail!("a copy into {} did not end: delete it, and copy again", config.place);
     }
     Ok(store)

@@ -20,7 +20,7 @@ const ENTRIES: u32 = 500;
 /// What is not done after this was interrupted.
 const INTERRUPTED: Duration = Duration::from_secs(120);
 /// Stands in a store while it is copied into, and after a copy that did not end.
-pub const UNFINISHED: &str = "copy:unfinished";
+const UNFINISHED: &str = "copy:unfinished";
 /// What [`Store::ready`] writes is nothing that somebody keeps.
 const READY: &str = "ready";
 
@@ -59,7 +59,7 @@ pub enum Piece {
 }
 
 /// How much was copied.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Copied {
     /// Keys.
     pub keys: u64,
@@ -163,6 +163,11 @@ pub async fn copy(
     }
     to.forget(UNFINISHED).await?;
     Ok(copied)
+}
+
+/// Whether a copy into a store did not end. Where that cannot be read, whoever uses the store says so.
+pub async fn is_unfinished(store: &dyn Store) -> bool {
+    matches!(store.get(UNFINISHED).await, Ok(Some(_)))
 }
 
 /// Whether there is nothing in a store.

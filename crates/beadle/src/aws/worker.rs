@@ -12,7 +12,7 @@ use beadle_aws::intake::told_of;
 use beadle_aws::invocation::Invocation;
 use beadle_aws::queues::Queues;
 use beadle_aws::wakes::Woken;
-use beadle_engine::transfer::UNFINISHED;
+use beadle_engine::transfer::is_unfinished;
 use beadle_engine::{Clock, Store, Time};
 use beadle_hooks::github::Known;
 use beadle_server::Metrics;
@@ -135,8 +135,7 @@ async fn serve(
     let table = DynamoStore::new(client, &environment.table, wiring::table_settings(config));
     let table = table.telling(Arc::new(queues.clone()));
     let store: Arc<dyn Store> = Arc::new(table.clone());
-    // Where it cannot be read, whoever uses it says so.
-    if matches!(store.get(UNFINISHED).await, Ok(Some(_))) {
+    if is_unfinished(store.as_ref()).await {
         anyhow::bail!("a copy into the table {} did not end: delete it, and copy again", environment.table);
     }
     let known: HashMap<&str, Known> =
@@ -163,15 +162,9 @@ async fn serve(
     let mut watch = Watch::begin(&means, &directories, &metrics, &known).await;
     let worker = means.worker();
     let woken = Woken { worker, store: table, queues, clock: clock.clone() };
-    let mut minute = Minute {
-        woken: &woken,
-        environment,
-        directories: &directories,
-        known: &known,
-        is_whole: shut.is_empty(),
-        told: HashMap::new(),
-    };
-    let fresh = |watch: &Watch<'_>| if shut.is_empty() && watch.is_open() { FRESH } else { MISSING };
+    let mut minute =
+        Minute { woken: &woken, environment, directories: &directories, known: &known, told: HashMap::new() };
+    let fresh = |watch: &Watch<'_>| if watch.is_open(config) { FRESH } else { MISSING };
     let mut fresh_until = clock.now() + fresh(&watch);
     while let Some(call) = calls.take().await {
         // Before the work: once it is answered, the function may be frozen in the middle of asking.
@@ -211,8 +204,6 @@ struct Minute<'a> {
     environment: &'a Environment,
     directories: &'a Directories<'a>,
     known: &'a HashMap<&'a str, Known>,
-    /// Whether every directory and target is open.
-    is_whole: bool,
     /// What the intake was told of each organisation.
     told: HashMap<&'a str, String>,
 }
@@ -244,7 +235,7 @@ impl<'a> Minute<'a> {
         note("what the intake needs could not be told", self.tell(store).await);
         failed?;
         // Everything else was done; and somebody has to see it.
-        ensure!(self.is_whole && watch.is_open(), "not everything can be opened; the log says what, and why");
+        ensure!(watch.is_open(means.config), "not everything can be opened; the log says what, and why");
         store.put(LOOKED, &means.clock.now().0.to_string()).await?;
         Ok(())
     }

@@ -48,6 +48,13 @@ impl<'a> LookedAfter<'a> {
         }
     }
 
+    /// Whether every directory and target that is configured is open.
+    #[cfg(feature = "aws")]
+    pub(super) fn are_open(&self, config: &Config) -> bool {
+        let Directories { okta, targets, .. } = self.directories;
+        okta.len() == config.file.okta.len() && targets.len() == config.file.target.len()
+    }
+
     /// How long until something may be due.
     pub(super) fn pause(&self) -> Duration {
         let oktas = self.directories.okta.iter().map(|(file, _)| Duration::from(file.log_every));

@@ -92,8 +92,8 @@ impl<'a> Watch<'a> {
 
     /// Whether everything that is configured is open.
     #[cfg(feature = "aws")]
-    pub(crate) fn is_open(&self) -> bool {
-        self.orgs.iter().all(|org| org.open.is_some())
+    pub(crate) fn is_open(&self, config: &Config) -> bool {
+        self.orgs.iter().all(|org| org.open.is_some()) && self.directories.are_open(config)
     }
 
     /// Does what is due. It fails for nobody: what did not work is said, and done at the next look.

@@ -5,6 +5,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use beadle_emulate::Moto;
+use beadle_engine::Store as _;
 use beadle_store_dynamodb::Settings;
 use serde_json::{Value, json};
 
@@ -108,6 +109,18 @@ async fn a_state_moves_from_a_file_to_a_table_and_back() {
     let theirs = table.replace("//beadle", "//theirs");
     let refused = Ran::of(command(&moto, &world), &["store", "copy", file, &theirs]).await.expect(1);
     assert!(refused.err.contains("no table of Beadle's"), "{}", refused.err);
+    // Nobody works with half of a state.
+    let half = moto.table("half", Settings::default()).await;
+    half.put("copy:unfinished", "").await.unwrap();
+    let half = table.replace("//beadle", "//half");
+    for args in
+        [&["queue", "--store", &half][..], &["store", "copy", file, &half], &["store", "copy", &half, back]]
+    {
+        let mut operator = world.command();
+        operator.env("AWS_ACCESS_KEY_ID", "any").env("AWS_SECRET_ACCESS_KEY", &moto.secret);
+        let refused = Ran::of(operator, args).await.expect(1);
+        assert!(refused.err.contains("did not end"), "{args:?}: {}", refused.err);
+    }
     let nothing = world.path().join("none.db");
     let none = Ran::of(world.command(), &["store", "copy", nothing.to_str().unwrap(), back]).await.expect(1);
     assert!(none.err.contains("there is no") && !nothing.exists(), "{}", none.err);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use beadle_emulate::{Moto, Proxy};
-use beadle_engine::{Accepted, Delivery, Key, Lane, Listing, Mark, Store, Time};
+use beadle_engine::{Accepted, Delivery, Entry, EntryKind, Key, Lane, Listing, Mark, Store, Time};
 use beadle_store_dynamodb::Settings;
 
 fn delivery(id: &str, body: Vec<u8>) -> Delivery {
@@ -117,4 +117,33 @@ async fn what_was_interrupted_is_due_where_it_is_copied_to() {
     beadle_engine::copy(&from, &to, hour, Time(6), &|_, _| {}).await.unwrap();
     assert!(to.row(&key).await.unwrap().is_some_and(|row| row.is_pending()));
     assert_eq!(to.accept(delivery("d", b"{}".to_vec()), marks).await, Ok(Accepted::Duplicate));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_journal_is_read_back_to_a_time_and_no_further() {
+    let moto = Moto::start().await;
+    let store = moto.store(Settings::default()).await;
+    let day = |n: i64| Time(n * 24 * 3600 * 1000);
+    // A page is a megabyte: what is old fills two and more in each part of the index.
+    let long = "x".repeat(200_000);
+    for n in 0..48 {
+        let entry = Entry {
+            seq: 0,
+            at: day(if n < 44 { 0 } else { 3 }),
+            kind: EntryKind::Run,
+            key: format!("repository:acme:{n}"),
+            subject: "acme/widgets".into(),
+            intent: None,
+            detail: serde_json::json!(long),
+        };
+        store.journal(None, vec![entry], day(3)).await.unwrap();
+    }
+    let queries = || moto.calls_of("any").into_iter().filter(|call| call == "dynamodb:Query").count();
+    let before = queries();
+    let listing = Listing { since: Some(day(2)), limit: 10, ..Listing::default() };
+    assert_eq!(store.entries(listing).await.unwrap().len(), 4);
+    assert_eq!(queries() - before, 4, "a page of each part");
+    let before = queries();
+    assert_eq!(store.entries(Listing { limit: 100, ..Listing::default() }).await.unwrap().len(), 48);
+    assert!(queries() - before > 8, "all of it is more pages");
 }

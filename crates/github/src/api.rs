@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use beadle_engine::{Budgets, Clock, Resource, Store};
-use beadle_transport::{Answer, Body, Client, Method, Request, TransportError};
+use beadle_transport::{Answer, Body, Client, Method, Path, Request, TransportError};
 use http::{HeaderMap, HeaderValue};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use secrecy::SecretString;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::auth::{Auth, Credential};
+use crate::connection::Distinct;
 use crate::{conditional, documents};
 
 /// GitHub's versioned media type.
@@ -20,8 +20,6 @@ pub(crate) const ACCEPT: &str = "application/vnd.github+json";
 const VERSION: HeaderValue = HeaderValue::from_static("2022-11-28");
 /// The rows of a page that is full.
 const WHOLE_PAGE: usize = 100;
-/// More pages than any list has; a list that goes on for ever is cut and counts as short.
-const MOST_PAGES: usize = 1000;
 
 /// Where GitHub is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,7 +46,7 @@ impl Endpoint {
 pub struct Api {
     client: Client,
     auth: Arc<Auth>,
-    graphql: Arc<str>,
+    graphql: Path,
     organisation: Arc<str>,
     /// GraphQL fields that this server turned out not to know: an older Enterprise Server.
     lacking: Arc<Mutex<BTreeSet<String>>>,
@@ -71,7 +69,7 @@ impl Api {
         Ok(Self {
             client,
             auth,
-            graphql: endpoint.graphql.as_str().into(),
+            graphql: Path::given(&endpoint.graphql),
             organisation: organisation.into(),
             lacking: Arc::default(),
             kept: None,
@@ -133,13 +131,13 @@ impl Api {
         self.auth.is_app()
     }
 
-    pub(crate) async fn get(&self, path: &str) -> Result<Answer, TransportError> {
+    pub(crate) async fn get(&self, path: &Path) -> Result<Answer, TransportError> {
         self.get_accepting(path, ACCEPT).await
     }
 
     pub(crate) async fn get_accepting(
         &self,
-        path: &str,
+        path: &Path,
         accept: &'static str,
     ) -> Result<Answer, TransportError> {
         self.call(Call { accept, ..Call::read(path) }).await.map(|(answer, _)| answer)
@@ -148,59 +146,62 @@ impl Api {
     /// A read with the tag that `tag` gives for the token in use; and that token.
     pub(crate) async fn get_if_changed(
         &self,
-        path: &str,
+        path: &Path,
         tag: &Tag<'_>,
     ) -> Result<(Answer, SecretString), TransportError> {
         self.call(Call { tag: Some(tag), ..Call::read(path) }).await
     }
 
     /// A read that costs nothing while nothing changed.
-    pub(crate) async fn read(&self, path: &str) -> Result<Answer, TransportError> {
+    pub(crate) async fn read(&self, path: &Path) -> Result<Answer, TransportError> {
         conditional::read(self, path).await
     }
 
     /// Every row of a list, page by page.
-    pub(crate) async fn list<T: DeserializeOwned>(&self, path: &str) -> Result<Vec<T>, TransportError> {
+    pub(crate) async fn list<T: DeserializeOwned>(&self, path: &Path) -> Result<Vec<T>, TransportError> {
         self.pages(path, true).await
     }
 
     /// The same, which is not kept between runs.
-    pub(crate) async fn list_anew<T: DeserializeOwned>(&self, path: &str) -> Result<Vec<T>, TransportError> {
+    pub(crate) async fn list_anew<T: DeserializeOwned>(&self, path: &Path) -> Result<Vec<T>, TransportError> {
         self.pages(path, false).await
     }
 
-    async fn pages<T: DeserializeOwned>(&self, path: &str, kept: bool) -> Result<Vec<T>, TransportError> {
-        let mut rows = Vec::new();
-        let mut next = Some(path.to_owned());
-        for _ in 0..MOST_PAGES {
-            let Some(path) = next else { return Ok(rows) };
+    async fn pages<T: DeserializeOwned>(&self, path: &Path, kept: bool) -> Result<Vec<T>, TransportError> {
+        let (mut rows, mut distinct) = (Vec::new(), Distinct::default());
+        let mut next = Some(path.clone());
+        while let Some(path) = next {
             let mut answer = if kept { self.read(&path).await? } else { self.get(&path).await? };
-            let mut page: Vec<T> = answer.json()?;
+            let mut page: Vec<Value> = answer.json()?;
             if kept && page.len() == WHOLE_PAGE && answer.next().is_none() {
                 // Whether another page follows is not in the body: one that did not change may have one now.
                 answer = self.get(&path).await?;
                 page = answer.json()?;
             }
-            rows.extend(page);
-            next = answer.next().map(str::to_owned);
+            let nonsense = |why: String| TransportError::Nonsense { request: answer.request.clone(), why };
+            distinct.page(&page, answer.next()).map_err(nonsense)?;
+            for row in page {
+                rows.push(serde_json::from_value(row).map_err(|error| nonsense(error.to_string()))?);
+            }
+            next = answer.next().map(Path::given);
         }
-        Err(TransportError::Nonsense { request: path.to_owned(), why: "the list has no end".into() })
+        Ok(rows)
     }
 
     /// A call in the App's own name.
-    pub(crate) async fn get_as_app(&self, path: &str) -> Result<Answer, TransportError> {
-        self.client.send(&self.auth.as_app(Method::GET, path.to_owned(), None).await?).await
+    pub(crate) async fn get_as_app(&self, path: Path) -> Result<Answer, TransportError> {
+        self.client.send(&self.auth.as_app(Method::GET, path, None).await?).await
     }
 
     /// A write in the App's own name.
-    pub(crate) async fn post_as_app(&self, path: &str) -> Result<Answer, TransportError> {
-        self.client.send(&self.auth.as_app(Method::POST, path.to_owned(), None).await?).await
+    pub(crate) async fn post_as_app(&self, path: Path) -> Result<Answer, TransportError> {
+        self.client.send(&self.auth.as_app(Method::POST, path, None).await?).await
     }
 
     pub(crate) async fn write(
         &self,
         method: Method,
-        path: &str,
+        path: &Path,
         body: Option<Value>,
     ) -> Result<Answer, TransportError> {
         let call = Call { method, body, writes: true, ..Call::read(path) };
@@ -222,7 +223,7 @@ impl Api {
         let mut again = true;
         loop {
             let authorization = self.auth.authorization(&self.client).await?;
-            let (method, path) = (call.method.clone(), call.path.to_owned());
+            let (method, path) = (call.method.clone(), call.path.clone());
             let mut request = request(method, path, call.body.as_ref(), call.resource, authorization.clone());
             if let Some(tag) = call.tag.and_then(|tag| HeaderValue::from_str(&tag(&authorization)?).ok()) {
                 request.headers.insert(http::header::IF_NONE_MATCH, tag);
@@ -246,7 +247,7 @@ pub(crate) type Tag<'a> = dyn Fn(&SecretString) -> Option<String> + Send + Sync 
 /// A call in the installation's name.
 struct Call<'a> {
     method: Method,
-    path: &'a str,
+    path: &'a Path,
     body: Option<Value>,
     resource: Resource,
     accept: &'static str,
@@ -256,7 +257,7 @@ struct Call<'a> {
 }
 
 impl<'a> Call<'a> {
-    fn read(path: &'a str) -> Self {
+    fn read(path: &'a Path) -> Self {
         Self {
             method: Method::GET,
             path,
@@ -271,7 +272,7 @@ impl<'a> Call<'a> {
 
 pub(crate) fn request(
     method: Method,
-    path: String,
+    path: Path,
     body: Option<&Value>,
     resource: Resource,
     authorization: SecretString,
@@ -288,12 +289,6 @@ pub(crate) fn request(
         counted: true,
         writes: true,
     }
-}
-
-/// One segment of a path, percent-encoded.
-pub fn segment(text: &str) -> impl std::fmt::Display + '_ {
-    const KEPT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
-    utf8_percent_encode(text, KEPT)
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use beadle_engine::{Clock, Resource, Time};
 use beadle_secrets::{Algorithm, Header, SigningKey};
-use beadle_transport::{Client, Method, Request, TransportError};
+use beadle_transport::{Client, Method, Path, Request, TransportError};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::json;
@@ -122,7 +122,7 @@ impl Auth {
     }
 
     async fn mint(&self, client: &Client, installation: u64) -> Result<Minted, TransportError> {
-        let path = format!("app/installations/{installation}/access_tokens");
+        let path = Path::at("app/installations").id(installation).then("access_tokens");
         let request = self.as_app(Method::POST, path, Some(&json!({}))).await?;
         client.send(&request).await?.json()
     }
@@ -132,7 +132,7 @@ impl Auth {
         if let Some(id) = *known {
             return Ok(id);
         }
-        let path = format!("orgs/{}/installation", self.organisation);
+        let path = Path::at("orgs").value(&self.organisation).then("installation");
         let request = self.as_app(Method::GET, path, None).await?;
         let found = client.send(&request).await.map_err(|error| match error {
             TransportError::Status { request, status: 404, .. } => {
@@ -158,18 +158,18 @@ impl Auth {
     pub(crate) async fn as_app(
         &self,
         method: Method,
-        path: String,
+        path: Path,
         body: Option<&serde_json::Value>,
     ) -> Result<Request, TransportError> {
         let Credential::App { id, key, .. } = &self.credential else {
             let why = "only an App can ask for this, and the configuration gives a token".to_owned();
-            return Err(TransportError::Nonsense { request: path, why });
+            return Err(TransportError::Nonsense { request: path.to_string(), why });
         };
         let now = self.clock.now().seconds();
         let claims = json!({ "iat": now - BACK, "exp": now + LIFE, "iss": id.to_string() });
         let jwt = key.sign(&Header::new(Algorithm::RS256), &claims).await;
         let jwt =
-            jwt.map_err(|error| TransportError::Nonsense { request: path.clone(), why: error.to_string() })?;
+            jwt.map_err(|error| TransportError::Nonsense { request: path.to_string(), why: error.to_string() })?;
         Ok(Request {
             counted: false,
             writes: false, // asking again for a token does no harm

@@ -6,7 +6,7 @@
 
 use std::fmt::Write as _;
 
-use beadle_transport::{Answer, TransportError};
+use beadle_transport::{Answer, Path, TransportError};
 use bytes::Bytes;
 use http::{HeaderValue, header};
 use secrecy::{ExposeSecret, SecretString};
@@ -67,7 +67,7 @@ impl Kept {
 }
 
 /// Reads `path`, and takes what was kept where GitHub says that it did not change.
-pub(crate) async fn read(api: &Api, path: &str) -> Result<Answer, TransportError> {
+pub(crate) async fn read(api: &Api, path: &Path) -> Result<Answer, TransportError> {
     let Some(store) = api.kept() else { return api.get(path).await };
     let name = format!("rest:{}:{path}", api.organisation());
     // A store that cannot be read costs a call, and nothing else.

@@ -1,7 +1,19 @@
-//! GraphQL's lists: page by page, to their end, and counted.
+//! Lists are whole or unknown. The pages of a GraphQL connection and of a REST list are held against what they say of
+//! themselves and against each other.
+
+use std::collections::HashSet;
 
 use beadle_engine::{Class, Failure};
 use serde_json::Value;
+
+/// More pages than any list has.
+const MOST_PAGES: usize = 1000;
+
+/// What a page of a connection holds: its `edges`, or its `nodes`.
+pub(crate) fn entries(connection: &Value) -> &[Value] {
+    let list = connection["edges"].as_array().or_else(|| connection["nodes"].as_array());
+    list.map_or(&[], Vec::as_slice)
+}
 
 /// The cursor of a connection's next page.
 pub(crate) fn next(connection: &Value) -> Result<Option<Value>, Failure> {
@@ -9,17 +21,50 @@ pub(crate) fn next(connection: &Value) -> Result<Option<Value>, Failure> {
     match (info["hasNextPage"].as_bool(), &info["endCursor"]) {
         (Some(false), _) => Ok(None),
         (Some(true), cursor) if cursor.is_string() => Ok(Some(cursor.clone())),
-        _ => Err(Failure::new(Class::Retry, "a page of the answer does not say whether another follows")),
+        _ => Err(retry("a page of the answer does not say whether another follows")),
     }
 }
 
-/// What a page holds: its `edges`, or its `nodes`.
-pub(crate) fn entries(connection: &Value) -> &[Value] {
-    let list = connection["edges"].as_array().or_else(|| connection["nodes"].as_array());
-    list.map_or(&[], Vec::as_slice)
+/// The rows of a list that were read so far. A row that comes twice means that the list changed while it was read, or
+/// that a page was repeated: either way a row may be missing.
+#[derive(Debug, Default)]
+pub(crate) struct Distinct {
+    rows: HashSet<String>,
+    pages: usize,
+    cursors: HashSet<String>,
 }
 
-/// The pages of one list, held against what each of them says the list has.
+impl Distinct {
+    /// Takes a page of rows and the place of the next page. Gives what is wrong with them.
+    pub(crate) fn page<'a>(
+        &mut self,
+        rows: impl IntoIterator<Item = &'a Value>,
+        next: Option<&str>,
+    ) -> Result<(), String> {
+        self.pages += 1;
+        if self.pages > MOST_PAGES {
+            return Err(format!("the list has no end: more than {MOST_PAGES} pages"));
+        }
+        for row in rows {
+            if row.is_null() {
+                return Err("an entry of the list is null".into());
+            }
+            // A node that may not be seen says nothing of which one it is.
+            let hidden = row.get("node").is_some_and(Value::is_null);
+            if !hidden && !self.rows.insert(row.to_string()) {
+                return Err("an entry of the list came twice".into());
+            }
+        }
+        match next {
+            Some(next) if !self.cursors.insert(next.to_owned()) => {
+                Err("the list has no end: a page repeats the place of its next page".into())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The pages of one connection, held against what each of them says the list has.
 ///
 /// An entry that is taken out of an early page moves the ones behind it forward, over the edge of a page that was read
 /// already: they are never shown. The totals tell, because the last page says less than the first.
@@ -29,15 +74,20 @@ pub(crate) struct Tally {
     total: Option<u64>,
     /// The pages do not agree about the total.
     pub(crate) moved: bool,
+    distinct: Distinct,
 }
 
 impl Tally {
-    /// Counts a page.
-    pub(crate) fn page(&mut self, connection: &Value) {
+    /// Takes a page. Gives the cursor of the next one.
+    pub(crate) fn page(&mut self, connection: &Value) -> Result<Option<Value>, Failure> {
+        let next = next(connection)?;
         let total = connection["totalCount"].as_u64().unwrap_or(u64::MAX);
-        self.seen += entries(connection).len() as u64;
+        let rows = entries(connection);
+        self.distinct.page(rows, next.as_ref().and_then(Value::as_str)).map_err(retry)?;
+        self.seen += rows.len() as u64;
         self.moved |= self.total.is_some_and(|before| before != total);
         self.total = self.total.max(Some(total));
+        Ok(next)
     }
 
     /// A list that is shorter than a page of it said is unknown.
@@ -47,6 +97,68 @@ impl Tally {
             return Ok(());
         }
         let why = if self.moved { "changed while it was read" } else { "came back short" };
-        Err(Failure::new(Class::Retry, format!("{doing}: the list {why} ({} of {total})", self.seen)))
+        Err(retry(format!("{doing}: the list {why} ({} of {total})", self.seen)))
+    }
+}
+
+fn retry(text: impl Into<String>) -> Failure {
+    Failure::new(Class::Retry, text.into())
+}
+
+/// Every entry as `read` takes it. One that it cannot take lacks what identifies it, and makes the list unknown.
+pub(crate) fn each<T>(rows: &[Value], doing: &str, read: impl Fn(&Value) -> Option<T>) -> Result<Vec<T>, Failure> {
+    let read: Option<Vec<T>> = rows.iter().map(read).collect();
+    read.ok_or_else(|| retry(format!("{doing}: an entry of the list lacks what identifies it")))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn page(nodes: &Value, total: u64, next: Option<&str>) -> Value {
+        json!({ "totalCount": total, "nodes": nodes,
+            "pageInfo": { "hasNextPage": next.is_some(), "endCursor": next } })
+    }
+
+    fn read(pages: &[Value]) -> Result<(), Failure> {
+        let mut tally = Tally::default();
+        for page in pages {
+            tally.page(page)?;
+        }
+        tally.complete("reading")
+    }
+
+    #[test]
+    fn a_list_is_whole_or_unknown() {
+        let (a, b) = (json!({ "id": "a" }), json!({ "id": "b" }));
+        let first = || page(&json!([a]), 2, Some("1"));
+        assert!(read(&[first(), page(&json!([b]), 2, None)]).is_ok());
+        let cases = [
+            ("a row twice and one missing", vec![first(), page(&json!([a]), 2, None)]),
+            ("a row missing", vec![page(&json!([a]), 2, None)]),
+            ("a null row", vec![first(), page(&json!([null]), 2, None)]),
+            ("page one again", vec![first(), first()]),
+            ("an endless cursor", vec![first(), page(&json!([b]), 2, Some("1"))]),
+            ("no word on a next page", vec![json!({ "totalCount": 1, "nodes": [a] })]),
+        ];
+        for (case, pages) in cases {
+            assert!(read(&pages).is_err(), "{case} is taken for a whole list");
+        }
+    }
+
+    #[test]
+    fn nodes_that_may_not_be_seen_are_no_repetition() {
+        let edge = json!({ "permission": "READ", "node": null });
+        assert!(read(&[page(&json!([edge, edge]), 2, None)]).is_ok());
+    }
+
+    #[test]
+    fn an_entry_without_its_identity_makes_the_list_unknown() {
+        let rows = [json!({ "name": "bug" }), json!({ "color": "red" })];
+        let name = |row: &Value| row["name"].as_str().map(str::to_owned);
+        assert!(each(&rows, "reading labels", name).is_err());
+        assert_eq!(each(&rows[..1], "reading labels", name).unwrap(), ["bug"]);
     }
 }

@@ -49,7 +49,7 @@ const LABELS: &str = "
 
 const COLLABORATORS: &str = "
     collaborators(affiliation: DIRECT, first: 30) {
-        totalCount pageInfo { hasNextPage endCursor } edges { permissionSources { permission roleName source { __typename } } node { login } }
+        totalCount pageInfo { hasNextPage endCursor } edges { permissionSources { permission roleName source { __typename } } node { databaseId login } }
     }";
 
 const RULE: &str = "
@@ -239,7 +239,7 @@ pub(crate) const MORE_COLLABORATORS: &str =
     "query ($id: ID!, $after: String) { node(id: $id) { ... on Repository {
     page: collaborators(affiliation: DIRECT, first: 100, after: $after) {
         totalCount pageInfo { hasNextPage endCursor }
-        edges { permissionSources { permission roleName source { __typename } } node { login } }
+        edges { permissionSources { permission roleName source { __typename } } node { databaseId login } }
     } } } }";
 
 /// Further rules.

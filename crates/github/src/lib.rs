@@ -19,9 +19,9 @@ mod team;
 mod teams;
 mod write;
 
-pub use api::{Api, Endpoint, segment};
+pub use api::{Api, Endpoint};
 pub use auth::Credential;
-pub use beadle_transport::Method;
+pub use beadle_transport::{Method, Path};
 pub use loader::{Bulk, Loader};
 pub use members::{Identity, Member, Team, TeamMembers};
 pub use read::{Cursor, DeliveryRow, IndexRow, Page, Reader};

@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use tokio::sync::oneshot;
 
 use crate::api::Api;
-use crate::connection::{Tally, entries, next};
+use crate::connection::{Tally, each, entries};
 use crate::documents::{self, BATCH};
 use crate::graphql::{Partial, run, run_batch};
 use crate::properties::{self, Properties};
@@ -284,14 +284,14 @@ pub(crate) async fn assemble(
         let read = async {
             let rows =
                 rows(api, node_id, &node["repositoryTopics"], documents::MORE_TOPICS, "topics").await?;
-            Ok(rows.iter().filter_map(|row| row["topic"]["name"].as_str().map(str::to_owned)).collect())
+            each(&rows, DOING, |row| row["topic"]["name"].as_str().map(str::to_owned))
         };
         repository.topics = Some(part(error_of("repositoryTopics"), read).await?);
     }
     if asks.labels {
         let read = async {
             let rows = rows(api, node_id, &node["labels"], documents::MORE_LABELS, "labels").await?;
-            Ok(rows.iter().filter_map(label).collect())
+            each(&rows, DOING, label)
         };
         repository.labels = Some(part(error_of("labels"), read).await?);
     }
@@ -312,7 +312,7 @@ pub(crate) async fn assemble(
             let rows =
                 rows(api, node_id, &node["collaborators"], documents::MORE_COLLABORATORS, "collaborators")
                     .await?;
-            Ok(rows.iter().filter_map(collaborator).collect())
+            Ok(each(&rows, DOING, collaborator)?.into_iter().flatten().collect())
         };
         repository.collaborators = Some(part(error_of("collaborators"), read).await?);
     }
@@ -369,9 +369,9 @@ async fn rows(api: &Api, owner: &str, first: &Value, more: &str, what: &str) -> 
     let mut page = first.clone();
     let mut tally = Tally::default();
     loop {
-        tally.page(&page);
+        let next = tally.page(&page).map_err(|failure| failure.during(&doing))?;
         rows.extend_from_slice(entries(&page));
-        let Some(after) = next(&page).map_err(|failure| failure.during(&doing))? else { break };
+        let Some(after) = next else { break };
         let variables = json!({ "id": owner, "after": after });
         let mut data = run(api, &doing, more, variables, false).await?.whole(&doing)?;
         page = data["node"]["page"].take();
@@ -380,14 +380,17 @@ async fn rows(api: &Api, owner: &str, first: &Value, more: &str, what: &str) -> 
     Ok(rows)
 }
 
-/// What was granted on the repository itself: what a team, the organisation or ownership gives besides is no business of
-/// the list of collaborators.
-fn collaborator(edge: &Value) -> Option<Collaborator> {
+/// What was granted on the repository itself. What a team, the organisation or ownership gives besides is no business of
+/// the list of collaborators: such a one is `Some(None)`.
+fn collaborator(edge: &Value) -> Option<Option<Collaborator>> {
     let login = edge["node"]["login"].as_str()?.to_owned();
+    let id = edge["node"]["databaseId"].as_u64()?;
     let mut sources = edge["permissionSources"].as_array()?.iter();
-    let own = sources.find(|source| source["source"]["__typename"] == "Repository")?;
+    let Some(own) = sources.find(|source| source["source"]["__typename"] == "Repository") else {
+        return Some(None);
+    };
     let role = own["roleName"].as_str().or(own["permission"].as_str())?;
-    Some(Collaborator { login, permission: role.to_owned().into() })
+    Some(Some(Collaborator { id, login, permission: role.to_owned().into() }))
 }
 
 async fn rule(api: &Api, node: &Value) -> Result<Rule, Failure> {

@@ -3,12 +3,13 @@
 use std::collections::HashMap;
 
 use beadle_engine::{Class, Failure};
+use beadle_transport::Path;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::Reader;
-use crate::api::{Api, segment};
-use crate::connection::{Tally, entries, next};
+use crate::api::Api;
+use crate::connection::{Tally, each, entries};
 use crate::documents;
 use crate::graphql::run;
 
@@ -121,9 +122,9 @@ async fn all(
         if page.is_null() {
             return Ok(None);
         }
-        tally.page(page);
+        let next = tally.page(page).map_err(|failure| failure.during(doing))?;
         rows.extend_from_slice(entries(page));
-        match next(page)? {
+        match next {
             Some(cursor) => variables["after"] = cursor,
             None if tally.moved => {
                 let text = format!("{doing}: the list changed while it was read");
@@ -142,12 +143,6 @@ fn shown(rows: Option<Vec<Value>>, doing: &str) -> Result<Vec<Value>, Failure> {
     rows.ok_or_else(|| Failure::new(Class::Retry, format!("{doing}: GitHub does not show the organisation")))
 }
 
-/// An entry that lacks what every one has is nonsense, and the list is unknown.
-fn whole<T>(rows: &[Value], doing: &str, read: impl Fn(&Value) -> Option<T>) -> Result<Vec<T>, Failure> {
-    let read: Option<Vec<T>> = rows.iter().map(read).collect();
-    read.ok_or_else(|| Failure::new(Class::Retry, format!("{doing}: an entry of the list is incomplete")))
-}
-
 impl Reader {
     /// All teams.
     pub async fn all_teams(&self) -> Result<Vec<Team>, Failure> {
@@ -155,7 +150,7 @@ impl Reader {
         let variables = json!({ "org": self.organisation(), "after": null });
         let rows =
             all(self.api(), DOING, documents::TEAM_NAMES, variables, "/organization/teams", None).await?;
-        whole(&shown(rows, DOING)?, DOING, team_of)
+        each(&shown(rows, DOING)?, DOING, team_of)
     }
 
     /// The ids of the teams that an account is in.
@@ -164,7 +159,7 @@ impl Reader {
         let variables = json!({ "org": self.organisation(), "login": login, "after": null });
         let rows =
             all(self.api(), &doing, documents::TEAMS_OF, variables, "/organization/teams", None).await?;
-        whole(&shown(rows, &doing)?, &doing, |node| node["databaseId"].as_u64())
+        each(&shown(rows, &doing)?, &doing, |node| node["databaseId"].as_u64())
     }
 
     /// Everybody who is in the organisation.
@@ -173,7 +168,7 @@ impl Reader {
         let variables = json!({ "org": self.organisation(), "after": null });
         let list = "/organization/membersWithRole";
         let rows = all(self.api(), DOING, documents::MEMBERS, variables, list, None).await?;
-        whole(&shown(rows, DOING)?, DOING, |edge| member_of(&edge["node"], edge["role"].as_str()? == "ADMIN"))
+        each(&shown(rows, DOING)?, DOING, |edge| member_of(&edge["node"], edge["role"].as_str()? == "ADMIN"))
     }
 
     /// Who is linked to whom at the organisation's identity provider. `None`: GitHub shows no provider, because there is none,
@@ -204,7 +199,7 @@ impl Reader {
             |document, list| all(self.api(), &doing, document, variables.clone(), list, Some(data.clone()));
         let members =
             further(documents::TEAM_MEMBERS, "/organization/team/members").await?.ok_or_else(incomplete)?;
-        let members = whole(&members, &doing, |edge| {
+        let members = each(&members, &doing, |edge| {
             Some((member_of(&edge["node"], false)?, edge["role"].as_str()? == "MAINTAINER"))
         })?;
         let invited =
@@ -229,9 +224,9 @@ impl Reader {
         struct Group {
             group_name: String,
         }
-        let team = format!("orgs/{}/teams/{}", segment(self.organisation()), segment(slug));
+        let team = Path::at("orgs").value(self.organisation()).then("teams").value(slug);
         for list in ["external-groups", "team-sync/group-mappings"] {
-            match self.api().get(&format!("{team}/{list}")).await {
+            match self.api().get(&team.clone().then(list)).await {
                 Ok(answer) => {
                     let found: Groups = answer.json().map_err(Failure::from)?;
                     if let Some(group) = found.groups.first() {

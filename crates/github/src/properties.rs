@@ -5,10 +5,11 @@
 use std::collections::{BTreeMap, HashMap};
 
 use beadle_engine::Failure;
+use beadle_transport::Path;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::api::{Api, segment};
+use crate::api::Api;
 
 /// Of every repository.
 pub(crate) struct Properties {
@@ -44,7 +45,7 @@ fn values(properties: Vec<Property>) -> BTreeMap<String, Value> {
 
 /// Of every repository of the organisation.
 pub(crate) async fn of_organisation(api: &Api) -> Result<Properties, Failure> {
-    let path = format!("orgs/{}/properties/values?per_page=100", segment(api.organisation()));
+    let path = Path::at("orgs").value(api.organisation()).then("properties/values?per_page=100");
     let rows: Vec<Row> = api.list(&path).await?;
     let calls = rows.len() / 100 + 1;
     let by_repository = rows.into_iter().map(|row| (row.repository_id, values(row.properties))).collect();
@@ -57,6 +58,6 @@ pub(crate) async fn of_repository(
     owner: &str,
     name: &str,
 ) -> Result<BTreeMap<String, Value>, Failure> {
-    let path = format!("repos/{}/{}/properties/values", segment(owner), segment(name));
+    let path = Path::at("repos").value(owner).value(name).then("properties/values");
     Ok(values(api.list(&path).await?))
 }

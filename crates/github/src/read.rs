@@ -5,10 +5,11 @@ use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use beadle_engine::{Budgets, Class, Clock, Failure, Time};
+use beadle_transport::Path;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::api::{Api, segment};
+use crate::api::Api;
 use crate::connection::{Tally, entries, next};
 use crate::documents;
 use crate::graphql::{run, run_batch};
@@ -217,10 +218,11 @@ impl Reader {
             let variables = json!({ "org": self.organisation(), "after": after });
             let data = run(&self.api, DOING, documents::INDEX, variables, false).await?.whole(DOING)?;
             let page = &data["organization"]["repositories"];
-            tally.page(page);
+            let following = tally.page(page).map_err(|failure| failure.during(DOING))?;
             for node in entries(page) {
                 let (Some(id), Some(node_id)) = (node["databaseId"].as_u64(), node["id"].as_str()) else {
-                    continue;
+                    let text = format!("{DOING}: an entry of the list lacks what identifies it");
+                    return Err(Failure::new(Class::Retry, text));
                 };
                 let name = node["name"].as_str().unwrap_or_default().to_owned();
                 rows.push(IndexRow {
@@ -231,7 +233,7 @@ impl Reader {
                     visibility: node["visibility"].as_str().and_then(|visibility| visibility.parse().ok()),
                 });
             }
-            if let Some(cursor) = next(page)? {
+            if let Some(cursor) = following {
                 after = cursor;
             } else {
                 tally.complete(DOING)?;
@@ -255,7 +257,7 @@ impl Reader {
 
     /// What REST shows at `path` below a repository; `None` where there is nothing. A read costs nothing while nothing
     /// changed.
-    pub async fn below(&self, repository: &Repository, path: &str) -> Result<Option<Value>, Failure> {
+    pub async fn below(&self, repository: &Repository, path: impl Into<Path>) -> Result<Option<Value>, Failure> {
         match self.api.read(&below(repository, path)).await {
             Ok(answer) if answer.body.is_empty() => Ok(Some(Value::Null)),
             Ok(answer) => answer.json().map(Some).map_err(Failure::from),
@@ -265,24 +267,25 @@ impl Reader {
     }
 
     /// Every row of a list below a repository.
-    pub async fn list_below(&self, repository: &Repository, path: &str) -> Result<Vec<Value>, Failure> {
+    pub async fn list_below(&self, repository: &Repository, path: impl Into<Path>) -> Result<Vec<Value>, Failure> {
         self.api.list(&below(repository, path)).await.map_err(Failure::from)
     }
 
     /// The same, which is not kept between runs.
-    pub async fn list_anew_below(&self, repository: &Repository, path: &str) -> Result<Vec<Value>, Failure> {
+    pub async fn list_anew_below(&self, repository: &Repository, path: impl Into<Path>) -> Result<Vec<Value>, Failure> {
         self.api.list_anew(&below(repository, path)).await.map_err(Failure::from)
     }
 
     /// What REST shows at `path` below the organisation.
-    pub async fn of_organisation(&self, path: &str) -> Result<Value, Failure> {
-        let path = format!("orgs/{}/{path}", segment(self.organisation()));
+    pub async fn of_organisation(&self, path: impl Into<Path>) -> Result<Value, Failure> {
+        let path = Path::at("orgs").value(self.organisation()).then(path);
         self.api.read(&path).await?.json().map_err(Failure::from)
     }
 
     /// Every row of a list below the organisation.
-    pub async fn list_of_organisation(&self, path: &str) -> Result<Vec<Value>, Failure> {
-        self.api.list(&format!("orgs/{}/{path}", segment(self.organisation()))).await.map_err(Failure::from)
+    pub async fn list_of_organisation(&self, path: impl Into<Path>) -> Result<Vec<Value>, Failure> {
+        let path = Path::at("orgs").value(self.organisation()).then(path);
+        self.api.list(&path).await.map_err(Failure::from)
     }
 
     /// Whether a ruleset was changed since it was first seen or last settled. GraphQL does not show all of it: such a one
@@ -310,13 +313,8 @@ impl Reader {
         owner: &str,
         name: &str,
     ) -> Result<Option<Permission>, Failure> {
-        let path = format!(
-            "orgs/{}/teams/{}/repos/{}/{}",
-            segment(self.organisation()),
-            segment(slug),
-            segment(owner),
-            segment(name)
-        );
+        let team = Path::at("orgs").value(self.organisation()).then("teams").value(slug);
+        let path = team.then("repos").value(owner).value(name);
         match self.api.get_accepting(&path, "application/vnd.github.v3.repository+json").await {
             Ok(answer) => {
                 let repository: Value = answer.json().map_err(Failure::from)?;
@@ -362,7 +360,7 @@ impl Reader {
             }
         }
         for (at, actor) in actors.iter().enumerate().filter(|(_, actor)| actor.kind == ActorKind::App) {
-            let answer = self.api.get(&format!("apps/{}", segment(&actor.name))).await;
+            let answer = self.api.get(&Path::at("apps").value(&actor.name)).await;
             found[at] = Some(match answer {
                 Ok(answer) => {
                     let app: Value = answer.json().map_err(Failure::from)?;
@@ -387,14 +385,14 @@ impl Reader {
         if !self.api.is_app() {
             return Ok(None);
         }
-        let path = format!("orgs/{}/installation", segment(self.organisation()));
-        let installation: Value = self.api.get_as_app(&path).await?.json().map_err(Failure::from)?;
+        let path = Path::at("orgs").value(self.organisation()).then("installation");
+        let installation: Value = self.api.get_as_app(path).await?.json().map_err(Failure::from)?;
         Ok(Some(installation))
     }
 
     /// What is left of the limits. It costs nothing.
     pub async fn rate_limit(&self) -> Result<Value, Failure> {
-        self.api.get("rate_limit").await?.json().map_err(Failure::from)
+        self.api.get(&Path::at("rate_limit")).await?.json().map_err(Failure::from)
     }
 
     /// The App's name in addresses: it acts as `NAME[bot]`. `None` for a token.
@@ -408,7 +406,7 @@ impl Reader {
         &self,
         page: Option<&str>,
     ) -> Result<(Vec<DeliveryRow>, Option<String>), Failure> {
-        let answer = self.api.get_as_app(page.unwrap_or("app/hook/deliveries?per_page=100")).await?;
+        let answer = self.api.get_as_app(page.map_or_else(|| Path::at("app/hook/deliveries?per_page=100"), Path::given)).await?;
         let next = answer.next().map(str::to_owned);
         Ok((answer.json().map_err(Failure::from)?, next))
     }
@@ -420,25 +418,22 @@ impl Reader {
         workflow: &str,
         since: Time,
     ) -> Result<Vec<Value>, Failure> {
-        let mut next = Some(format!(
-            "repos/{}/{}/actions/workflows/{}/runs?event=workflow_dispatch&per_page=100&created=%3E%3D{since}",
-            segment(self.organisation()),
-            segment(repository),
-            segment(workflow)
-        ));
+        let path = Path::at("repos").value(self.organisation()).value(repository);
+        let path = path.then("actions/workflows").value(workflow).then("runs?event=workflow_dispatch&per_page=100");
+        let mut next = Some(path.query("created", format!(">={since}")));
         let mut runs = Vec::new();
         while let Some(path) = next {
             let answer = self.api.get(&path).await?;
             let mut page: Value = answer.json().map_err(Failure::from)?;
             runs.extend(page["workflow_runs"].as_array_mut().map(std::mem::take).unwrap_or_default());
-            next = answer.next().map(str::to_owned);
+            next = answer.next().map(Path::given);
         }
         Ok(runs)
     }
 
     /// Whether the organisation can be seen at all, and GitHub's clock beside ours, in seconds.
     pub async fn organisation_and_clock(&self) -> Result<(Value, Option<i64>), Failure> {
-        let answer = self.api.get(&format!("orgs/{}", segment(self.organisation()))).await?;
+        let answer = self.api.get(&Path::at("orgs").value(self.organisation())).await?;
         let date = answer.headers.get("date").and_then(|date| date.to_str().ok());
         let date = date.and_then(|date| jiff::fmt::rfc2822::parse(date).ok());
         let ahead = date.map(|date| date.timestamp().as_second() - self.clock().now().seconds());
@@ -446,8 +441,8 @@ impl Reader {
     }
 }
 
-fn below(repository: &Repository, path: &str) -> String {
-    format!("repos/{}/{}/{path}", segment(&repository.owner), segment(&repository.name))
+fn below(repository: &Repository, path: impl Into<Path>) -> Path {
+    Path::at("repos").value(&repository.owner).value(&repository.name).then(path)
 }
 
 fn missing(actor: &Actor, organisation: &str) -> String {
@@ -476,7 +471,7 @@ pub(crate) async fn name_of(api: &Api, node_id: &str) -> Result<Option<(u64, Str
 
 /// Invitations that were not accepted yet: only REST shows them, one repository a call.
 pub(crate) async fn invitations(api: &Api, owner: &str, name: &str) -> Result<Vec<Invitation>, Failure> {
-    let path = format!("repos/{}/{}/invitations?per_page=100", segment(owner), segment(name));
+    let path = Path::at("repos").value(owner).value(name).then("invitations?per_page=100");
     let rows: Vec<InvitationRow> = api.list(&path).await?;
     let invitation = |row: InvitationRow| Invitation {
         id: row.id,
@@ -489,6 +484,6 @@ pub(crate) async fn invitations(api: &Api, owner: &str, name: &str) -> Result<Ve
 
 /// The settings that only REST shows.
 pub(crate) async fn rest_settings(api: &Api, owner: &str, name: &str) -> Result<Map<String, Value>, Failure> {
-    let answer = api.read(&format!("repos/{}/{}", segment(owner), segment(name))).await?;
+    let answer = api.read(&Path::at("repos").value(owner).value(name)).await?;
     answer.json().map_err(Failure::from)
 }

@@ -167,6 +167,8 @@ impl fmt::Display for Permission {
 /// A direct collaborator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Collaborator {
+    /// The account's immutable id.
+    pub id: u64,
     /// Their login.
     pub login: String,
     /// What they may do.

@@ -5,11 +5,11 @@
 use std::collections::HashMap;
 
 use beadle_engine::{Class, Failure};
-use beadle_transport::{Method, TransportError};
+use beadle_transport::{Method, Path, TransportError};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::api::{Api, segment};
+use crate::api::Api;
 use crate::members::{Team, names};
 use crate::write::Writer;
 
@@ -50,7 +50,7 @@ impl Writer {
         if let Some(parent) = new.parent {
             body["parent_team_id"] = json!(parent);
         }
-        let path = format!("orgs/{}/teams", segment(api.organisation()));
+        let path = Path::at("orgs").value(api.organisation()).then("teams");
         match api.write(Method::POST, &path, Some(body)).await {
             Ok(answer) => {
                 let Made { id, node_id, slug, name, description } = answer.json().map_err(Failure::from)?;
@@ -78,13 +78,17 @@ impl Writer {
 }
 
 impl NamedTeam {
-    async fn send(&self, method: Method, path: &str, body: Option<Value>) -> Result<(), TransportError> {
-        let team = format!("orgs/{}/teams/{}", segment(self.api.organisation()), segment(&self.slug));
-        self.api.write(method, &format!("{team}{path}"), body).await.map(drop)
+    async fn send(&self, method: Method, below: Option<Path>, body: Option<Value>) -> Result<(), TransportError> {
+        let team = Path::at("orgs").value(self.api.organisation()).then("teams").value(&self.slug);
+        let path = match below {
+            Some(below) => team.then(below),
+            None => team,
+        };
+        self.api.write(method, &path, body).await.map(drop)
     }
 
     async fn write(&self, method: Method, body: Option<Value>) -> Result<(), Failure> {
-        self.send(method, "", body).await.map_err(Failure::from)
+        self.send(method, None, body).await.map_err(Failure::from)
     }
 
     /// Whether other teams are below it.
@@ -105,7 +109,7 @@ impl NamedTeam {
         if *is_member {
             return Ok(true);
         }
-        let path = format!("orgs/{}/members/{}", segment(self.api.organisation()), segment(login));
+        let path = Path::at("orgs").value(self.api.organisation()).then("members").value(login);
         match self.api.get(&path).await {
             Ok(answer) => Ok(answer.status == 204),
             Err(error) if matches!(error.status(), Some(302 | 404)) => Ok(false),
@@ -128,8 +132,8 @@ impl NamedTeam {
     /// Gives why GitHub does not take them, if it does not.
     pub async fn put_member(&self, login: &str, is_maintainer: bool) -> Result<Option<String>, Failure> {
         let role = if is_maintainer { "maintainer" } else { "member" };
-        let path = format!("/memberships/{}", segment(login));
-        match self.send(Method::PUT, &path, Some(json!({ "role": role }))).await {
+        let path = Path::at("memberships").value(login);
+        match self.send(Method::PUT, Some(path), Some(json!({ "role": role }))).await {
             Err(error) if matches!(error.status(), Some(404 | 422)) => Ok(Some(error.to_string())),
             sent => sent.map(|()| None).map_err(Failure::from),
         }
@@ -138,7 +142,7 @@ impl NamedTeam {
     /// `DELETE /orgs/{org}/teams/{team_slug}/memberships/{username}`: takes somebody out, or withdraws the invitation.
     /// Gives why GitHub does not, if it does not.
     pub async fn remove_member(&self, login: &str) -> Result<Option<String>, Failure> {
-        match self.send(Method::DELETE, &format!("/memberships/{}", segment(login)), None).await {
+        match self.send(Method::DELETE, Some(Path::at("memberships").value(login)), None).await {
             // Who is not in it is out.
             Err(error) if error.status() == Some(404) => Ok(None),
             Err(error) if error.status() == Some(422) => Ok(Some(error.to_string())),

@@ -4,11 +4,12 @@
 use std::collections::HashMap;
 
 use beadle_engine::Failure;
+use beadle_transport::Path;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::api::{Api, segment};
-use crate::connection::{Tally, entries, next};
+use crate::api::Api;
+use crate::connection::{Tally, entries};
 use crate::documents;
 use crate::graphql::run;
 use crate::repository::Permission;
@@ -49,7 +50,7 @@ pub(crate) async fn of_repository(
     owner: &str,
     name: &str,
 ) -> Result<Vec<TeamPermission>, Failure> {
-    let path = format!("repos/{}/{}/teams?per_page=100", segment(owner), segment(name));
+    let path = Path::at("repos").value(owner).value(name).then("teams?per_page=100");
     let rows: Vec<Row> = api.list(&path).await?;
     let direct =
         rows.into_iter().filter(|row| row.access_source.as_deref().is_none_or(|source| source == "direct"));
@@ -67,13 +68,13 @@ pub(crate) async fn snapshot(api: &Api) -> Result<Option<Snapshot>, Failure> {
         let data = run(api, DOING, documents::TEAMS, variables, false).await?.whole(DOING)?;
         snapshot.calls += 1;
         let teams = &data["organization"]["teams"];
-        tally.page(teams);
+        let Ok(next) = tally.page(teams) else { return Ok(None) };
         for team in entries(teams) {
             if !read_team(api, team, &mut snapshot).await? {
                 return Ok(None);
             }
         }
-        if let Some(cursor) = next(teams)? {
+        if let Some(cursor) = next {
             after = cursor;
         } else if tally.moved {
             return Ok(None);
@@ -91,7 +92,7 @@ async fn read_team(api: &Api, team: &Value, snapshot: &mut Snapshot) -> Result<b
     let mut page = team["repositories"].clone();
     let mut tally = Tally::default();
     loop {
-        tally.page(&page);
+        let Ok(next) = tally.page(&page) else { return Ok(false) };
         for edge in entries(&page) {
             // A repository that we may not see is no repository of ours.
             let Some(id) = edge["node"]["databaseId"].as_u64() else { continue };
@@ -102,7 +103,7 @@ async fn read_team(api: &Api, team: &Value, snapshot: &mut Snapshot) -> Result<b
                 .or_default()
                 .push(TeamPermission { slug: slug.to_owned(), permission });
         }
-        let Some(after) = next(&page)? else { break };
+        let Some(after) = next else { break };
         let variables = json!({ "org": api.organisation(), "slug": slug, "after": after });
         let mut data =
             run(api, &doing, documents::TEAM_REPOSITORIES, variables, false).await?.whole(&doing)?;

@@ -3,10 +3,10 @@
 use std::sync::{Mutex, PoisonError};
 
 use beadle_engine::{Class, Failure};
-use beadle_transport::Method;
+use beadle_transport::{Method, Path};
 use serde_json::{Value, json};
 
-use crate::api::{Api, segment};
+use crate::api::Api;
 use crate::documents;
 use crate::graphql::run;
 use crate::read::name_of;
@@ -71,8 +71,8 @@ impl Writer {
 
     /// Has GitHub send a webhook delivery again.
     pub async fn redeliver(&self, id: u64) -> Result<(), Failure> {
-        let path = format!("app/hook/deliveries/{id}/attempts");
-        self.api.post_as_app(&path).await.map(drop).map_err(Failure::from)
+        let path = Path::at("app/hook/deliveries").id(id).then("attempts");
+        self.api.post_as_app(path).await.map(drop).map_err(Failure::from)
     }
 
     /// Dispatches a workflow. Gives the run's id, where GitHub says it.
@@ -83,12 +83,8 @@ impl Writer {
         reference: &str,
         inputs: &Value,
     ) -> Result<Option<u64>, Failure> {
-        let path = format!(
-            "repos/{}/{}/actions/workflows/{}/dispatches",
-            segment(self.api.organisation()),
-            segment(repository),
-            segment(workflow)
-        );
+        let path = Path::at("repos").value(self.api.organisation()).value(repository);
+        let path = path.then("actions/workflows").value(workflow).then("dispatches");
         let body = json!({ "ref": reference, "inputs": inputs, "return_run_details": true });
         let answer = self.api.write(Method::POST, &path, Some(body)).await?;
         // An older GitHub answers with nothing.
@@ -99,10 +95,10 @@ impl Writer {
     pub async fn to_organisation(
         &self,
         method: Method,
-        path: &str,
+        path: impl Into<Path>,
         body: Option<Value>,
     ) -> Result<(), Failure> {
-        let path = format!("orgs/{}/{path}", segment(self.api.organisation()));
+        let path = Path::at("orgs").value(self.api.organisation()).then(path);
         self.api.write(method, &path, body).await.map(drop).map_err(Failure::from)
     }
 
@@ -112,24 +108,29 @@ impl Writer {
 }
 
 impl Named {
-    fn path(&self) -> String {
-        let name = self.name.lock().unwrap_or_else(PoisonError::into_inner);
-        format!("{}/{}", segment(&self.owner), segment(&name))
+    /// `repos/{owner}/{repo}`.
+    fn path(&self) -> Path {
+        Path::at("repos").then(self.full_name())
     }
 
-    async fn write(&self, method: Method, path: &str, body: Option<Value>) -> Result<(), Failure> {
-        self.api.write(method, path, body).await.map(drop).map_err(Failure::from)
+    fn full_name(&self) -> Path {
+        let name = self.name.lock().unwrap_or_else(PoisonError::into_inner);
+        Path::at("").value(&self.owner).value(&name)
+    }
+
+    async fn write(&self, method: Method, path: Path, body: Option<Value>) -> Result<(), Failure> {
+        self.api.write(method, &path, body).await.map(drop).map_err(Failure::from)
     }
 
     /// Writes at `path` below the repository.
-    pub async fn send(&self, method: Method, path: &str, body: Option<Value>) -> Result<(), Failure> {
-        self.write(method, &format!("repos/{}/{path}", self.path()), body).await
+    pub async fn send(&self, method: Method, path: impl Into<Path>, body: Option<Value>) -> Result<(), Failure> {
+        self.write(method, self.path().then(path), body).await
     }
 
     /// `PATCH /repos/{owner}/{repo}`.
     pub async fn update(&self, body: Value) -> Result<(), Failure> {
         let renamed = body["name"].as_str().map(str::to_owned);
-        self.write(Method::PATCH, &format!("repos/{}", self.path()), Some(body)).await?;
+        self.write(Method::PATCH, self.path(), Some(body)).await?;
         if let Some(renamed) = renamed {
             *self.name.lock().unwrap_or_else(PoisonError::into_inner) = renamed;
         }
@@ -138,45 +139,43 @@ impl Named {
 
     /// `PUT /repos/{owner}/{repo}/topics`.
     pub async fn replace_topics(&self, topics: &[String]) -> Result<(), Failure> {
-        self.write(Method::PUT, &format!("repos/{}/topics", self.path()), Some(json!({ "names": topics })))
-            .await
+        self.send(Method::PUT, "topics", Some(json!({ "names": topics }))).await
     }
 
     /// `PUT /orgs/{org}/teams/{team_slug}/repos/{owner}/{repo}`.
     pub async fn put_team(&self, slug: &str, permission: &Permission) -> Result<(), Failure> {
         let body = json!({ "permission": permission.as_str() });
-        self.write(Method::PUT, &self.team(slug), Some(body)).await
+        self.write(Method::PUT, self.team(slug), Some(body)).await
     }
 
     /// `DELETE /orgs/{org}/teams/{team_slug}/repos/{owner}/{repo}`.
     pub async fn remove_team(&self, slug: &str) -> Result<(), Failure> {
-        self.write(Method::DELETE, &self.team(slug), None).await
+        self.write(Method::DELETE, self.team(slug), None).await
     }
 
-    fn team(&self, slug: &str) -> String {
-        format!("orgs/{}/teams/{}/repos/{}", segment(&self.owner), segment(slug), self.path())
+    fn team(&self, slug: &str) -> Path {
+        Path::at("orgs").value(&self.owner).then("teams").value(slug).then("repos").then(self.full_name())
     }
 
     /// `PUT /repos/{owner}/{repo}/collaborators/{username}`: invites, or changes the permission.
     pub async fn put_collaborator(&self, login: &str, permission: &Permission) -> Result<(), Failure> {
-        let path = format!("repos/{}/collaborators/{}", self.path(), segment(login));
-        self.write(Method::PUT, &path, Some(json!({ "permission": permission.as_str() }))).await
+        let path = Path::at("collaborators").value(login);
+        self.send(Method::PUT, path, Some(json!({ "permission": permission.as_str() }))).await
     }
 
     /// `DELETE /repos/{owner}/{repo}/collaborators/{username}`.
     pub async fn remove_collaborator(&self, login: &str) -> Result<(), Failure> {
-        let path = format!("repos/{}/collaborators/{}", self.path(), segment(login));
-        self.write(Method::DELETE, &path, None).await
+        self.send(Method::DELETE, Path::at("collaborators").value(login), None).await
     }
 
     /// `PATCH /repos/{owner}/{repo}/invitations/{invitation_id}`.
     pub async fn change_invitation(&self, id: u64, permission: &Permission) -> Result<(), Failure> {
-        let path = format!("repos/{}/invitations/{id}", self.path());
-        self.write(Method::PATCH, &path, Some(json!({ "permissions": permission.as_invitation() }))).await
+        let path = Path::at("invitations").id(id);
+        self.send(Method::PATCH, path, Some(json!({ "permissions": permission.as_invitation() }))).await
     }
 
     /// `DELETE /repos/{owner}/{repo}/invitations/{invitation_id}`.
     pub async fn withdraw_invitation(&self, id: u64) -> Result<(), Failure> {
-        self.write(Method::DELETE, &format!("repos/{}/invitations/{id}", self.path()), None).await
+        self.send(Method::DELETE, Path::at("invitations").id(id), None).await
     }
 }

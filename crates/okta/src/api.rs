@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use beadle_engine::{Budgets, Clock, Failure, Resource};
-use beadle_transport::{Answer, Client, Figures, Method, Request, Settings, TransportError};
+use beadle_transport::{Answer, Client, Figures, Method, Path, Request, Settings, TransportError};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::de::DeserializeOwned;
 
@@ -160,7 +160,7 @@ impl Okta {
             let authorization = self.auth.authorization(client).await?;
             let request = Request {
                 method: Method::GET,
-                path: path.to_owned(),
+                path: Path::given(path),
                 accept: "application/json",
                 authorization: Some(authorization.clone()),
                 headers: http::HeaderMap::new(),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use beadle_engine::{Clock, Resource, Time};
 use beadle_secrets::{Algorithm, Header, SigningKey};
-use beadle_transport::{Body, Client, Method, Request, TransportError};
+use beadle_transport::{Body, Client, Method, Path, Request, TransportError};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::json;
@@ -82,7 +82,7 @@ impl Auth {
             .finish();
         let request = Request {
             method: Method::POST,
-            path: TOKEN.into(),
+            path: Path::at(TOKEN),
             accept: "application/json",
             authorization: None,
             headers: http::HeaderMap::new(),

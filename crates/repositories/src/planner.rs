@@ -168,12 +168,19 @@ impl RepositoryPlanner {
         let mut page = self.reader.page(&Cursor::default()).await?;
         let total = page.total;
         let bulk = self.reader.bulk(usize::try_from(total / shard.of()).unwrap_or(usize::MAX)).await;
-        let mut names = Vec::new();
+        // A repository that comes twice counts once: another one may be missing for it.
+        let (mut names, mut pages) = (BTreeMap::new(), 0);
         loop {
             plan.short = plan.short.take().or(page.short);
-            names.extend(page.repositories.iter().map(|repository| repository.name.clone()));
-            progress(names.len() as u64, total);
+            let (before, came) = (names.len(), page.repositories.len());
             let mut own = page.repositories;
+            own.retain(|repository| names.insert(repository.id, repository.name.clone()).is_none());
+            pages += 1;
+            if (came > 0 && names.len() == before) || pages > total.saturating_add(1) {
+                // Pages that bring nothing new would be read for ever.
+                page.next = None;
+            }
+            progress(names.len() as u64, total);
             own.retain(|repository| shard.holds(repository.id));
             let planned = async {
                 self.reader.complete(&mut own, &bulk).await?;
@@ -198,7 +205,7 @@ impl RepositoryPlanner {
             plan.short = Some(format!("the list came back short ({} of {total})", names.len()));
         }
         if plan.short.is_none() && shard.of() == 1 {
-            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            let names: Vec<&str> = names.values().map(String::as_str).collect();
             plan.unmatched = policy.unmatched(&names);
         }
         Ok(())

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use beadle_engine::{Budgets, Clock, Resource};
-use beadle_transport::{Answer, Body, Client, Method, Request, Settings, TransportError};
+use beadle_transport::{Answer, Body, Client, Method, Path, Request, Settings, TransportError};
 use http::{HeaderMap, HeaderValue, header};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use secrecy::{ExposeSecret, SecretString};
@@ -118,7 +118,7 @@ impl Api {
         let request = Request {
             writes: method != Method::GET,
             method,
-            path: path.to_owned(),
+            path: Path::given(path),
             accept: "application/scim+json, application/json",
             authorization: Some(self.authorization.clone()),
             headers,

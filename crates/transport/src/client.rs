@@ -16,6 +16,7 @@ use tokio::sync::Semaphore;
 use crate::answer::{self, Answer};
 use crate::error::TransportError;
 use crate::pace::Pace;
+use crate::path::Path;
 use crate::wire::{Network, Wire};
 
 /// Redirects followed for one read.
@@ -113,8 +114,8 @@ impl Default for Settings {
 pub struct Request {
     /// The method.
     pub method: Method,
-    /// A path below the base address, percent-encoded, with its query; or a whole address that the vendor gave.
-    pub path: String,
+    /// A path below the base address, with its query; or a whole address that the vendor gave.
+    pub path: Path,
     /// `Accept`.
     pub accept: &'static str,
     /// `Authorization`.
@@ -212,14 +213,14 @@ impl Client {
                 Err(error) if !request.writes && error.class() == Class::Retry && tries < READ_RETRIES => {
                     tries += 1;
                     tracing::debug!(%error, tries, "a read failed; trying again");
-                    self.clock.sleep(backoff(&request.path, tries, AGAIN, AGAIN * 4)).await;
+                    self.clock.sleep(backoff(&request.path.to_string(), tries, AGAIN, AGAIN * 4)).await;
                 }
                 // What was refused for a budget was not carried out: it may be asked for again, also where it writes.
                 Err(error) if self.settings.patient && error.limited_until().is_some() => {
                     let until = error.limited_until().unwrap_or_default();
                     self.say_waiting(&error, until);
                     // Not all at the same moment.
-                    let later = backoff(&request.path, 1, NEARLY, NEARLY);
+                    let later = backoff(&request.path.to_string(), 1, NEARLY, NEARLY);
                     self.clock.sleep_until(until + later).await;
                 }
                 result => return result,
@@ -253,21 +254,30 @@ impl Client {
             if request.writes {
                 return Err(moved);
             }
-            target = self.target(&label, location.ok_or(moved)?)?;
+            target = self.target(&label, &Path::given(location.ok_or(moved)?))?;
         }
         Err(TransportError::Nonsense { request: label, why: format!("more than {REDIRECTS} redirects") })
     }
 
-    fn target(&self, label: &str, path: &str) -> Result<Url, TransportError> {
-        let target = if path.contains("://") {
-            Url::parse(path)
-        } else {
-            self.base.join(path.trim_start_matches('/'))
-        };
-        match target {
-            Ok(target) if target.origin() == self.base.origin() => Ok(target),
-            _ => Err(TransportError::ForeignOrigin { request: label.to_owned(), target: path.to_owned() }),
+    /// The address of a path. It is the very path that was meant: what a value of it could have changed is refused.
+    fn target(&self, label: &str, path: &Path) -> Result<Url, TransportError> {
+        let unaddressable =
+            |why: String| TransportError::Unaddressable { request: label.to_owned(), why };
+        if let Some(refused) = path.refused() {
+            return Err(unaddressable(refused.to_string()));
         }
+        let text = path.to_string();
+        let whole = path.is_given() && text.contains("://");
+        let target = if whole { Url::parse(&text) } else { self.base.join(text.trim_start_matches('/')) };
+        let target = target
+            .ok()
+            .filter(|target| target.origin() == self.base.origin())
+            .ok_or_else(|| TransportError::ForeignOrigin { request: label.to_owned(), target: text })?;
+        let meant = format!("{}{}", self.base.path(), path.without_query().trim_start_matches('/'));
+        if !path.is_given() && target.path() != meant {
+            return Err(unaddressable(format!("`{meant}` would be sent as `{}`", target.path())));
+        }
+        Ok(target)
     }
 
     async fn once(&self, request: &Request, label: &str, target: &Url) -> Result<Answer, TransportError> {
@@ -370,7 +380,7 @@ fn seconds(seconds: i64) -> Duration {
 
 fn label(request: &Request) -> String {
     // Queries may hold names of people; the path is enough to find the call.
-    let path = request.path.split('?').next().unwrap_or_default();
+    let path = request.path.without_query();
     format!(
         "{} {}{}",
         request.method,

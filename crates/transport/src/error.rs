@@ -52,6 +52,14 @@ pub enum TransportError {
         /// What is wrong with it.
         why: String,
     },
+    /// A value of the path cannot be put into an address. Nothing was sent.
+    #[error("{request}: not sent: {why}")]
+    Unaddressable {
+        /// Method and path.
+        request: String,
+        /// Which value, and why not.
+        why: String,
+    },
     /// A link or redirect to somewhere else than the configured origin.
     #[error("{request}: not followed to {target}, which is not the configured origin")]
     ForeignOrigin {
@@ -75,7 +83,7 @@ impl TransportError {
                 408 | 409 | 412 | 425 | 500.. => Class::Retry,
                 _ => Class::Rejected,
             },
-            Self::ForeignOrigin { .. } => Class::Rejected,
+            Self::Unaddressable { .. } | Self::ForeignOrigin { .. } => Class::Rejected,
         }
     }
 

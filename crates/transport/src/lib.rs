@@ -4,6 +4,7 @@ mod answer;
 mod client;
 mod error;
 mod pace;
+pub mod path;
 pub mod sharing;
 mod wire;
 
@@ -11,5 +12,6 @@ pub use answer::Answer;
 pub use client::{Body, Client, Figures, Request, Settings};
 pub use error::TransportError;
 pub use http::Method;
+pub use path::Path;
 pub use sharing::Sharing;
 pub use wire::{Exchanged, Wire};

@@ -25,7 +25,7 @@ struct Put(Vec<(&'static str, Value)>);
 impl Step for Put {
     async fn write(&self, to: &Target) -> Result<(), Failure> {
         for (path, body) in &self.0 {
-            to.named()?.send(Method::PUT, path, Some(body.clone())).await?;
+            to.named()?.send(Method::PUT, *path, Some(body.clone())).await?;
         }
         Ok(())
     }
@@ -100,7 +100,7 @@ impl Aspect for Actions {
 
     async fn plan(&self, context: &Context<'_>, sheet: &mut Sheet) -> Result<(), Failure> {
         let Some(section) = context.desired.sections.get("actions") else { return Ok(()) };
-        let read = async |path: &str| {
+        let read = async |path: &'static str| {
             Ok::<_, Failure>(context.reader.below(context.repository, path).await?.unwrap_or(Value::Null))
         };
         let (permissions, selected) = (wants(&section.node, PERMISSIONS), wants(&section.node, SELECTED));

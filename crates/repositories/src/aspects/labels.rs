@@ -4,7 +4,7 @@
 
 use async_trait::async_trait;
 use beadle_engine::{Asked, Failure, Risk};
-use beadle_github::{Label, Method, segment};
+use beadle_github::{Label, Method, Path};
 use serde_json::{Map, Value, json};
 
 use super::{Aspect, Context, Sheet, Step, Target, field};
@@ -26,10 +26,10 @@ impl Step for Write {
         match self {
             Self::Create(body) => named.send(Method::POST, "labels", Some(body.clone())).await,
             Self::Update { name, body } => {
-                named.send(Method::PATCH, &format!("labels/{}", segment(name)), Some(body.clone())).await
+                named.send(Method::PATCH, Path::at("labels").value(name), Some(body.clone())).await
             }
             Self::Delete { name } => {
-                named.send(Method::DELETE, &format!("labels/{}", segment(name)), None).await
+                named.send(Method::DELETE, Path::at("labels").value(name), None).await
             }
         }
     }

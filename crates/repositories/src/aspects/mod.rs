@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use beadle_engine::{Asked, Change, Class, Failure, Field, Mode, Risk};
-use beadle_github::{Method, Named, Reader, Repository, Writer};
+use beadle_github::{Method, Named, Path, Reader, Repository, Writer};
 use secrecy::SecretString;
 use serde_json::Value;
 
@@ -90,7 +90,7 @@ impl Target {
     }
 
     /// Writes at `path` below the repository, or the organisation.
-    pub async fn send(&self, method: Method, path: &str, body: Option<Value>) -> Result<(), Failure> {
+    pub async fn send(&self, method: Method, path: impl Into<Path> + Send, body: Option<Value>) -> Result<(), Failure> {
         match &self.named {
             Some(named) => named.send(method, path, body).await,
             None => self.writer.to_organisation(method, path, body).await,

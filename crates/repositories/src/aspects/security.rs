@@ -77,7 +77,7 @@ impl Aspect for Security {
 }
 
 /// Whether a feature is on; `None` where the repository cannot have it.
-async fn known(context: &Context<'_>, key: &str, path: &str) -> Result<Option<bool>, Failure> {
+async fn known(context: &Context<'_>, key: &str, path: &'static str) -> Result<Option<bool>, Failure> {
     let repository = context.repository;
     if key == "dependabot_alerts"
         && let Some(on) = repository.vulnerability_alerts

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use beadle_engine::{Failure, Risk};
-use beadle_github::{IndexRow, Method, Visibility};
+use beadle_github::{IndexRow, Method, Path, Visibility};
 use serde_json::{Map, Value, json};
 
 use super::{Aspect, Context, Section};
@@ -42,17 +42,17 @@ impl Step for Write {
         match self {
             Self::Create(body) => to.send(Method::POST, PATH, Some(body.clone())).await,
             Self::Update { id, body } => {
-                to.send(Method::PATCH, &format!("{PATH}/{id}"), Some(body.clone())).await
+                to.send(Method::PATCH, Path::at(PATH).id(*id), Some(body.clone())).await
             }
             Self::Default { id, value } => {
                 let id = find(to, id).await?;
                 let body = json!({ "default_for_new_repos": value });
-                to.send(Method::PUT, &format!("{PATH}/{id}/defaults"), Some(body)).await
+                to.send(Method::PUT, Path::at(PATH).id(id).then("defaults"), Some(body)).await
             }
             Self::Attach { id, repositories } => {
                 let id = find(to, id).await?;
                 let body = json!({ "scope": "selected", "selected_repository_ids": repositories });
-                to.send(Method::POST, &format!("{PATH}/{id}/attach"), Some(body)).await
+                to.send(Method::POST, Path::at(PATH).id(id).then("attach"), Some(body)).await
             }
         }
     }
@@ -81,8 +81,8 @@ impl Aspect for Configurations {
         section: &Section<'_>,
         sheet: &mut Sheet,
     ) -> Result<(), Failure> {
-        let all = context.reader.list_of_organisation(&format!("{PATH}?per_page=100")).await?;
-        let defaults = context.reader.of_organisation(&format!("{PATH}/defaults")).await?;
+        let all = context.reader.list_of_organisation(Path::at(PATH).query("per_page", 100)).await?;
+        let defaults = context.reader.of_organisation(Path::at(PATH).then("defaults")).await?;
         for want in section.node.items() {
             let Some(name) = want.get("name").and_then(Node::text) else { continue };
             let found =
@@ -187,8 +187,8 @@ async fn attach(
     let mut attached = BTreeSet::new();
     let mut elsewhere = BTreeSet::new();
     for other in all.iter().filter_map(|other| other["id"].as_u64()) {
-        let path = format!("{PATH}/{other}/repositories?per_page=100");
-        for row in context.reader.list_of_organisation(&path).await? {
+        let path = Path::at(PATH).id(other).then("repositories?per_page=100");
+        for row in context.reader.list_of_organisation(path).await? {
             let Some(repository) = row["repository"]["id"].as_u64() else { continue };
             match row["status"].as_str() {
                 Some("detached" | "removed" | "removed_by_enterprise") => {}

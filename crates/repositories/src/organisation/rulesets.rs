@@ -4,6 +4,7 @@
 
 use async_trait::async_trait;
 use beadle_engine::Failure;
+use beadle_github::Path;
 use serde_json::Value;
 
 use super::{Aspect, Context, Section};
@@ -36,7 +37,8 @@ impl Aspect for Rulesets {
             let Some(name) = want.get("name").and_then(Node::text) else { continue };
             match own.iter().find(|row| row["name"] == name) {
                 Some(row) => {
-                    let whole = context.reader.of_organisation(&format!("rulesets/{}", row["id"])).await?;
+                    let Some(id) = row["id"].as_u64() else { continue };
+                    let whole = context.reader.of_organisation(Path::at("rulesets").id(id)).await?;
                     change(want, name, &whole, sheet);
                 }
                 None => create(want, name, sheet),

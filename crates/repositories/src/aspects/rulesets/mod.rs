@@ -6,7 +6,7 @@ pub(crate) mod compare;
 
 use async_trait::async_trait;
 use beadle_engine::{Failure, Field, Risk};
-use beadle_github::{Method, Ruleset};
+use beadle_github::{Method, Path, Ruleset};
 use serde_json::{Value, json};
 
 use self::compare::Difference;
@@ -82,9 +82,9 @@ impl Step for Write {
         match self {
             Self::Create(body) => to.send(Method::POST, "rulesets", Some(body.clone())).await,
             Self::Replace { id, body } => {
-                to.send(Method::PUT, &format!("rulesets/{id}"), Some(body.clone())).await
+                to.send(Method::PUT, Path::at("rulesets").id(*id), Some(body.clone())).await
             }
-            Self::Delete { id } => to.send(Method::DELETE, &format!("rulesets/{id}"), None).await,
+            Self::Delete { id } => to.send(Method::DELETE, Path::at("rulesets").id(*id), None).await,
         }
     }
 }
@@ -119,7 +119,7 @@ impl Aspect for Rulesets {
                 continue;
             }
             // What is concluded, and the body of a PUT, come from REST, which shows everything.
-            let whole = context.reader.below(context.repository, &format!("rulesets/{}", found.id)).await?;
+            let whole = context.reader.below(context.repository, Path::at("rulesets").id(found.id)).await?;
             match whole {
                 Some(whole) if change(want, name, &whole, sheet) => {}
                 Some(_) => context.reader.settle(found),

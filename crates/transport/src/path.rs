@@ -1,0 +1,205 @@
+//! Paths below a vendor's address. A value becomes one whole segment, or the request is refused before it is sent: no
+//! value can change which resource a request names.
+
+use std::fmt;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+
+/// What RFC 3986 (2.3) leaves unencoded.
+const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+/// No resource of any vendor has a longer name.
+const LONGEST: usize = 1024;
+
+/// A path below the client's base address, or an address that the vendor gave.
+///
+/// Its fixed parts are literals of the program; every value goes through [`Path::value`] or [`Path::query`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Path {
+    text: String,
+    /// The vendor gave the whole address, such as the link to the next page.
+    given: bool,
+    refused: Option<Refused>,
+}
+
+/// Why a value cannot be a segment of a path.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// A segment without text is left out by servers: the address of an entry becomes the address of its list.
+    #[error("the name is empty")]
+    Empty,
+    /// Servers and proxies resolve it: the address becomes the one of a resource above.
+    #[error("the name `{0}` stands for another place in an address")]
+    Dots(String),
+    /// Control characters end headers and lines.
+    #[error("the name {0:?} has a control character")]
+    Control(String),
+    /// It is longer than any name of a resource.
+    #[error("the name begins with `{0}` and has more than {LONGEST} bytes")]
+    Long(String),
+}
+
+impl Path {
+    /// A path that begins with a literal.
+    pub fn at(literal: &'static str) -> Self {
+        Self { text: literal.to_owned(), given: false, refused: None }
+    }
+
+    /// An address that the vendor gave, whole or relative: the client follows it only to the configured origin.
+    pub fn given(address: &str) -> Self {
+        Self { text: address.to_owned(), given: true, refused: None }
+    }
+
+    /// Appends a value as one segment.
+    #[must_use]
+    pub fn value(mut self, value: &str) -> Self {
+        if self.refused.is_none() {
+            self.refused = segment(value).err();
+        }
+        self.slash();
+        self.text.extend(utf8_percent_encode(value, UNRESERVED));
+        self
+    }
+
+    /// Appends a numeric id as one segment.
+    #[must_use]
+    pub fn id(mut self, id: u64) -> Self {
+        self.slash();
+        self.text += &id.to_string();
+        self
+    }
+
+    /// Appends what is below.
+    #[must_use]
+    pub fn then(mut self, below: impl Into<Self>) -> Self {
+        let below = below.into();
+        self.slash();
+        self.text += &below.text;
+        self.refused = self.refused.or(below.refused);
+        self
+    }
+
+    /// Appends a parameter of the query.
+    #[must_use]
+    pub fn query(mut self, name: &'static str, value: impl fmt::Display) -> Self {
+        self.text.push(if self.text.contains('?') { '&' } else { '?' });
+        self.text += name;
+        self.text.push('=');
+        self.text.extend(utf8_percent_encode(&value.to_string(), UNRESERVED));
+        self
+    }
+
+    fn slash(&mut self) {
+        if !self.text.is_empty() && !self.text.ends_with('/') {
+            self.text.push('/');
+        }
+    }
+
+    /// The path as it is meant to be sent, without its query.
+    pub fn without_query(&self) -> &str {
+        self.text.split('?').next().unwrap_or_default()
+    }
+
+    /// Whether the vendor gave it.
+    pub(crate) fn is_given(&self) -> bool {
+        self.given
+    }
+
+    /// Why it cannot be sent, if it cannot.
+    pub(crate) fn refused(&self) -> Option<&Refused> {
+        self.refused.as_ref()
+    }
+}
+
+impl From<&'static str> for Path {
+    fn from(literal: &'static str) -> Self {
+        Self::at(literal)
+    }
+}
+
+impl fmt::Display for Path {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// Checks that a value can be one segment of a path, whoever resolves the path on its way.
+///
+/// A server may decode the path more than once, take `\` for `/`, or fold look-alikes of dots and slashes. So a value is
+/// refused where any of these readings has a part that is empty of all but dots.
+pub fn segment(value: &str) -> Result<(), Refused> {
+    if value.is_empty() {
+        return Err(Refused::Empty);
+    }
+    if value.len() > LONGEST {
+        return Err(Refused::Long(value.chars().take(20).collect()));
+    }
+    let mut reading = value.to_owned();
+    loop {
+        if reading.chars().any(char::is_control) {
+            return Err(Refused::Control(value.chars().take(80).collect()));
+        }
+        let folded: String = reading.chars().map(fold).collect();
+        let dots = |part: &str| matches!(part, "." | "..");
+        if folded.trim().is_empty() {
+            return Err(Refused::Empty);
+        }
+        if folded.split(['/', '\\']).any(dots) {
+            return Err(Refused::Dots(value.to_owned()));
+        }
+        let decoded = percent_decode_str(&reading).decode_utf8_lossy().into_owned();
+        if decoded == reading {
+            return Ok(());
+        }
+        reading = decoded;
+    }
+}
+
+/// What Unicode's compatibility forms make of a look-alike of a dot or a slash.
+fn fold(letter: char) -> char {
+    match letter {
+        '\u{2024}' | '\u{fe52}' | '\u{ff0e}' | '\u{3002}' | '\u{ff61}' => '.',
+        '\u{2044}' | '\u{2215}' | '\u{29f8}' | '\u{ff0f}' => '/',
+        '\u{29f5}' | '\u{29f9}' | '\u{fe68}' | '\u{ff3c}' => '\\',
+        letter => letter,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_is_one_segment_or_refused() {
+        let hostile = [
+            "", ".", "..", " ", "%2e", "%2E%2e", "%252e%252e", "..%2f", "a/..", "../a", "a/./b", "..\\a", "\u{ff0e}\u{ff0e}",
+            "\u{2024}.", "..\u{2215}x", "a\nb", "a\0", "%00", "a%0d%0ab", "\u{7f}", "\u{85}",
+        ];
+        for value in hostile {
+            let path = Path::at("repos").value("acme").value("svc").then("labels").value(value);
+            assert!(path.refused().is_some(), "{value:?} is taken: {path}");
+        }
+        let long = "x".repeat(LONGEST + 1);
+        assert!(Path::at("labels").value(&long).refused().is_some());
+        for (value, sent) in [
+            ("a/b", "a%2Fb"),
+            ("a..b", "a..b"),
+            ("...", "..."),
+            ("100%", "100%25"),
+            ("in progress", "in%20progress"),
+            ("Ärger", "%C3%84rger"),
+            ("a?b#c", "a%3Fb%23c"),
+            ("Warten…", "Warten%E2%80%A6"),
+            ("\u{202e}x", "%E2%80%AEx"),
+        ] {
+            let path = Path::at("labels").value(value);
+            assert_eq!((path.to_string(), path.refused()), (format!("labels/{sent}"), None));
+        }
+    }
+
+    #[test]
+    fn one_refused_value_refuses_all_that_is_built_on_it() {
+        let path = Path::at("orgs").value("acme").then(Path::at("teams").value("..")).then("repos").value("x");
+        assert!(path.refused().is_some());
+        assert_eq!(Path::at("runs").query("created", ">=1").query("page", 2).to_string(), "runs?created=%3E%3D1&page=2");
+    }
+}

@@ -11,6 +11,7 @@ mod documents;
 mod graphql;
 mod loader;
 mod members;
+mod names;
 mod properties;
 mod read;
 mod repository;
@@ -21,9 +22,11 @@ mod write;
 
 pub use api::{Api, Endpoint};
 pub use auth::Credential;
+pub use beadle_transport::path::segment;
 pub use beadle_transport::{Method, Path};
 pub use loader::{Bulk, Loader};
 pub use members::{Identity, Member, Team, TeamMembers};
+pub use names::{Missing, Resolved, SelectedBy};
 pub use read::{Cursor, DeliveryRow, IndexRow, Page, Reader};
 pub use repository::{
     Actor, ActorKind, Allowances, Asks, Collaborator, Invitation, Label, Part, Permission, Repository, Rule,

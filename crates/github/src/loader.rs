@@ -15,6 +15,7 @@ use crate::api::Api;
 use crate::connection::{Tally, each, entries};
 use crate::documents::{self, BATCH};
 use crate::graphql::{Partial, run, run_batch};
+use crate::names::{Missing, SelectedBy, missing};
 use crate::properties::{self, Properties};
 use crate::read::{invitations, rest_settings};
 use crate::repository::{
@@ -48,18 +49,20 @@ struct Known {
 pub struct Bulk {
     teams: Option<Result<Snapshot, Failure>>,
     properties: Option<Result<Properties, Failure>>,
+    missing: Arc<Missing>,
 }
 
 /// Gathers asks for repositories.
 pub struct Loader {
     api: Api,
     asks: Mutex<Asks>,
+    selected_by: Mutex<SelectedBy>,
     pending: Mutex<Pending>,
 }
 
 impl Loader {
     pub(crate) fn new(api: Api, asks: Asks) -> Arc<Self> {
-        Arc::new(Self { api, asks: Mutex::new(asks), pending: Mutex::default() })
+        Arc::new(Self { api, asks: Mutex::new(asks), selected_by: Mutex::default(), pending: Mutex::default() })
     }
 
     pub(crate) fn asks(&self) -> Asks {
@@ -68,6 +71,21 @@ impl Loader {
 
     pub(crate) fn ask_for(&self, asks: Asks) {
         *self.asks.lock().unwrap_or_else(PoisonError::into_inner) = asks;
+    }
+
+    pub(crate) fn select_by(&self, selected_by: SelectedBy) {
+        *self.selected_by.lock().unwrap_or_else(PoisonError::into_inner) = selected_by;
+    }
+
+    fn selected_by(&self) -> SelectedBy {
+        self.selected_by.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Reads again, for one repository, what came from a snapshot.
+    pub(crate) async fn refresh(&self, repository: &mut Repository) -> Result<(), Failure> {
+        let bulk = Bulk { teams: None, properties: None, missing: missing(&self.api, &self.selected_by()).await };
+        let Asks { teams, properties, .. } = self.asks();
+        self.read_rest(repository, Asks { teams, properties, ..Asks::default() }, &bulk).await
     }
 
     pub(crate) async fn load(self: &Arc<Self>, node_id: &str) -> Result<Option<Repository>, Failure> {
@@ -159,10 +177,15 @@ impl Loader {
         let (asks, known) = (self.asks(), self.known());
         let many = |calls: usize| repositories >= MANY.max(calls);
         // Lists that would not keep still are no snapshot: each repository is asked for its own.
-        let teams =
-            if asks.teams && many(known.teams) { snapshot(&self.api).await.transpose() } else { None };
-        let properties = asks.properties && many(known.properties);
-        let properties = if properties { Some(properties::of_organisation(&self.api).await) } else { None };
+        let selected_by = self.selected_by();
+        let (teams, properties, missing) = futures::join!(
+            async { if asks.teams && many(known.teams) { snapshot(&self.api).await.transpose() } else { None } },
+            async {
+                let properties = asks.properties && many(known.properties);
+                if properties { Some(properties::of_organisation(&self.api).await) } else { None }
+            },
+            missing(&self.api, &selected_by),
+        );
         let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(Ok(taken)) = &teams {
             pending.known.teams = taken.calls;
@@ -170,7 +193,7 @@ impl Loader {
         if let Some(Ok(taken)) = &properties {
             pending.known.properties = taken.calls;
         }
-        Bulk { teams, properties }
+        Bulk { teams, properties, missing }
     }
 
     /// Adds what is not read by GraphQL. Gives, for each, why it has to come back later, if it has to.
@@ -190,8 +213,9 @@ impl Loader {
 
     async fn read_rest(&self, repository: &mut Repository, asks: Asks, bulk: &Bulk) -> Result<(), Failure> {
         let (owner, name) = (repository.owner.clone(), repository.name.clone());
+        repository.missing = bulk.missing.clone();
+        repository.has_age = bulk.teams.is_some() || bulk.properties.is_some();
         if asks.teams {
-            repository.teams_have_age = bulk.teams.is_some();
             repository.teams = Some(match &bulk.teams {
                 Some(Ok(snapshot)) => Ok(snapshot.of(repository.id)),
                 Some(Err(failure)) => Err(unless_limited(failure)?),
@@ -270,7 +294,8 @@ pub(crate) async fn assemble(
         default_branch,
         topics: None,
         teams: None,
-        teams_have_age: false,
+        has_age: false,
+        missing: Arc::default(),
         collaborators: None,
         invitations: None,
         protection: None,

@@ -1,7 +1,6 @@
 //! Everything that can be asked without changing anything.
 
 use std::collections::HashMap;
-use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use beadle_engine::{Budgets, Class, Clock, Failure, Time};
@@ -10,11 +9,12 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::api::Api;
-use crate::connection::{Tally, entries, next};
+use crate::connection::{Tally, each, entries, next};
 use crate::documents;
 use crate::graphql::{run, run_batch};
 use crate::loader::{Bulk, Loader, assemble};
-use crate::repository::{Actor, ActorKind, Asks, Invitation, Permission, Repository, Visibility};
+use crate::names::SelectedBy;
+use crate::repository::{Asks, Invitation, Permission, Repository, Visibility};
 use crate::rulesets::Ruleset;
 use crate::teams::{TeamPermission, of_repository};
 
@@ -102,6 +102,7 @@ struct InvitationRow {
 
 #[derive(Deserialize)]
 struct Login {
+    id: u64,
     login: String,
 }
 
@@ -115,6 +116,16 @@ impl Reader {
     /// From now on reads `asks`.
     pub fn ask_for(&self, asks: Asks) {
         self.loader.ask_for(asks);
+    }
+
+    /// From now on resolves the names by which layers select repositories, with each batch of reads.
+    pub fn select_by(&self, selected_by: SelectedBy) {
+        self.loader.select_by(selected_by);
+    }
+
+    /// Reads again, by repository, what came from a snapshot of the whole organisation.
+    pub async fn refresh(&self, repository: &mut Repository) -> Result<(), Failure> {
+        self.loader.refresh(repository).await
     }
 
     /// The node of a repository that was read before.
@@ -266,14 +277,24 @@ impl Reader {
         }
     }
 
-    /// Every row of a list below a repository.
-    pub async fn list_below(&self, repository: &Repository, path: impl Into<Path>) -> Result<Vec<Value>, Failure> {
-        self.api.list(&below(repository, path)).await.map_err(Failure::from)
+    /// Every row of a list below a repository. A row without one of the keys of `identity` makes the list unknown.
+    pub async fn list_below(
+        &self,
+        repository: &Repository,
+        path: impl Into<Path>,
+        identity: &[&str],
+    ) -> Result<Vec<Value>, Failure> {
+        identified(self.api.list(&below(repository, path)).await?, identity)
     }
 
     /// The same, which is not kept between runs.
-    pub async fn list_anew_below(&self, repository: &Repository, path: impl Into<Path>) -> Result<Vec<Value>, Failure> {
-        self.api.list_anew(&below(repository, path)).await.map_err(Failure::from)
+    pub async fn list_anew_below(
+        &self,
+        repository: &Repository,
+        path: impl Into<Path>,
+        identity: &[&str],
+    ) -> Result<Vec<Value>, Failure> {
+        identified(self.api.list_anew(&below(repository, path)).await?, identity)
     }
 
     /// What REST shows at `path` below the organisation.
@@ -282,10 +303,14 @@ impl Reader {
         self.api.read(&path).await?.json().map_err(Failure::from)
     }
 
-    /// Every row of a list below the organisation.
-    pub async fn list_of_organisation(&self, path: impl Into<Path>) -> Result<Vec<Value>, Failure> {
+    /// Every row of a list below the organisation. A row without one of the keys of `identity` makes the list unknown.
+    pub async fn list_of_organisation(
+        &self,
+        path: impl Into<Path>,
+        identity: &[&str],
+    ) -> Result<Vec<Value>, Failure> {
         let path = Path::at("orgs").value(self.organisation()).then(path);
-        self.api.list(&path).await.map_err(Failure::from)
+        identified(self.api.list(&path).await?, identity)
     }
 
     /// Whether a ruleset was changed since it was first seen or last settled. GraphQL does not show all of it: such a one
@@ -323,61 +348,6 @@ impl Reader {
             Err(error) if error.status() == Some(404) => Ok(None),
             Err(error) => Err(error.into()),
         }
-    }
-
-    /// Resolves actors to node ids. `Err` in a place: that one does not exist.
-    pub async fn resolve(&self, actors: &[Actor]) -> Result<Vec<Result<String, String>>, Failure> {
-        const DOING: &str = "resolving names";
-        let mut found: Vec<Option<Result<String, String>>> = vec![None; actors.len()];
-        let mut parts = String::new();
-        let mut variables = Map::from_iter([("org".to_owned(), json!(self.organisation()))]);
-        let mut declared = String::from("$org: String!");
-        for (at, actor) in actors.iter().enumerate() {
-            let part = match actor.kind {
-                ActorKind::App => continue,
-                ActorKind::Team => {
-                    format!("a{at}: organization(login: $org) {{ team(slug: $n{at}) {{ id }} }} ")
-                }
-                ActorKind::User => format!("a{at}: user(login: $n{at}) {{ id }} "),
-            };
-            parts += &part;
-            let _ = write!(declared, ", $n{at}: String!");
-            variables.insert(format!("n{at}"), json!(actor.name));
-        }
-        if !parts.is_empty() {
-            let unused = if parts.contains("$org") { "" } else { "organization(login: $org) { id } " };
-            let document = format!("query ({declared}) {{ {parts}{unused}}}");
-            let answer = run(&self.api, DOING, &document, variables.into(), false).await?;
-            for (at, actor) in actors.iter().enumerate().filter(|(_, actor)| actor.kind != ActorKind::App) {
-                let place = &answer.data[format!("a{at}")];
-                let id = if actor.kind == ActorKind::Team { &place["team"]["id"] } else { &place["id"] };
-                let error = answer.error_at(&[json!(format!("a{at}"))]);
-                found[at] = Some(match (id.as_str(), error) {
-                    (Some(id), _) => Ok(id.to_owned()),
-                    (None, Some(error)) if !error.is_not_found() => return Err(error.failure(DOING)),
-                    _ => Err(missing(actor, self.organisation())),
-                });
-            }
-        }
-        for (at, actor) in actors.iter().enumerate().filter(|(_, actor)| actor.kind == ActorKind::App) {
-            let answer = self.api.get(&Path::at("apps").value(&actor.name)).await;
-            found[at] = Some(match answer {
-                Ok(answer) => {
-                    let app: Value = answer.json().map_err(Failure::from)?;
-                    app["node_id"]
-                        .as_str()
-                        .map(str::to_owned)
-                        .ok_or_else(|| missing(actor, self.organisation()))
-                }
-                Err(error) if error.status() == Some(404) => Err(missing(actor, self.organisation())),
-                Err(error) => return Err(error.into()),
-            });
-        }
-        Ok(found
-            .into_iter()
-            .zip(actors)
-            .map(|(id, actor)| id.unwrap_or_else(|| Err(missing(actor, ""))))
-            .collect())
     }
 
     /// What the App may do and hears of: its permissions and events. `None` for a token.
@@ -441,16 +411,14 @@ impl Reader {
     }
 }
 
-fn below(repository: &Repository, path: impl Into<Path>) -> Path {
-    Path::at("repos").value(&repository.owner).value(&repository.name).then(path)
+/// The rows, if each of them has what identifies it.
+fn identified(rows: Vec<Value>, identity: &[&str]) -> Result<Vec<Value>, Failure> {
+    each(&rows, "reading a list", |row| identity.iter().all(|key| !row[*key].is_null()).then_some(()))?;
+    Ok(rows)
 }
 
-fn missing(actor: &Actor, organisation: &str) -> String {
-    match actor.kind {
-        ActorKind::Team => format!("there is no team `{}` in {organisation}", actor.name),
-        ActorKind::User => format!("there is no user `{}`", actor.name),
-        ActorKind::App => format!("there is no GitHub App `{}`", actor.name),
-    }
+fn below(repository: &Repository, path: impl Into<Path>) -> Path {
+    Path::at("repos").value(&repository.owner).value(&repository.name).then(path)
 }
 
 /// What a repository is called now. Shared with the writer, which asks before its first write.
@@ -475,6 +443,7 @@ pub(crate) async fn invitations(api: &Api, owner: &str, name: &str) -> Result<Ve
     let rows: Vec<InvitationRow> = api.list(&path).await?;
     let invitation = |row: InvitationRow| Invitation {
         id: row.id,
+        account: row.invitee.as_ref().map(|invitee| invitee.id),
         login: row.invitee.map(|invitee| invitee.login),
         permission: row.permissions.into(),
         expired: row.expired,

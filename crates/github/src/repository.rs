@@ -180,7 +180,9 @@ pub struct Collaborator {
 pub struct Invitation {
     /// Its id.
     pub id: u64,
-    /// Whom it is for; invitations by mail have no login.
+    /// The immutable id of the account that it is for; invitations by mail have none.
+    pub account: Option<u64>,
+    /// The account's login.
     pub login: Option<String>,
     /// What they will be able to do.
     pub permission: Permission,
@@ -292,8 +294,10 @@ pub struct Repository {
     pub topics: Option<Part<Vec<String>>>,
     /// Teams.
     pub teams: Option<Part<Vec<crate::TeamPermission>>>,
-    /// Its teams come from a snapshot of the whole organisation.
-    pub teams_have_age: bool,
+    /// Its teams and properties come from a snapshot of the whole organisation.
+    pub has_age: bool,
+    /// Names by which layers select and that stand for nothing.
+    pub missing: std::sync::Arc<crate::Missing>,
     /// Direct collaborators.
     pub collaborators: Option<Part<Vec<Collaborator>>>,
     /// Pending invitations.

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use beadle_engine::Failure;
+use beadle_engine::{Class, Failure};
 use beadle_transport::Path;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -17,6 +17,8 @@ use crate::repository::Permission;
 /// A team's permission on a repository.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TeamPermission {
+    /// The team's immutable id.
+    pub id: u64,
     /// The team's slug.
     pub slug: String,
     /// What it may do.
@@ -38,6 +40,7 @@ impl Snapshot {
 
 #[derive(Deserialize)]
 struct Row {
+    id: u64,
     slug: String,
     permission: String,
     /// How the team came to it: only what was granted on the repository itself can be taken from it.
@@ -54,7 +57,7 @@ pub(crate) async fn of_repository(
     let rows: Vec<Row> = api.list(&path).await?;
     let direct =
         rows.into_iter().filter(|row| row.access_source.as_deref().is_none_or(|source| source == "direct"));
-    Ok(direct.map(|row| TeamPermission { slug: row.slug, permission: row.permission.into() }).collect())
+    Ok(direct.map(|row| TeamPermission { id: row.id, slug: row.slug, permission: row.permission.into() }).collect())
 }
 
 /// The teams of all repositories. `None`: they would not keep still while they were read.
@@ -87,7 +90,10 @@ pub(crate) async fn snapshot(api: &Api) -> Result<Option<Snapshot>, Failure> {
 
 /// `false`: the list changed while it was read.
 async fn read_team(api: &Api, team: &Value, snapshot: &mut Snapshot) -> Result<bool, Failure> {
-    let slug = team["slug"].as_str().unwrap_or_default();
+    let (Some(team_id), Some(slug)) = (team["databaseId"].as_u64(), team["slug"].as_str()) else {
+        let text = "reading the organisation's teams: an entry of the list lacks what identifies it";
+        return Err(Failure::new(Class::Retry, text));
+    };
     let doing = format!("reading the repositories of team {slug}");
     let mut page = team["repositories"].clone();
     let mut tally = Tally::default();
@@ -101,7 +107,7 @@ async fn read_team(api: &Api, team: &Value, snapshot: &mut Snapshot) -> Result<b
                 .by_repository
                 .entry(id)
                 .or_default()
-                .push(TeamPermission { slug: slug.to_owned(), permission });
+                .push(TeamPermission { id: team_id, slug: slug.to_owned(), permission });
         }
         let Some(after) = next else { break };
         let variables = json!({ "org": api.organisation(), "slug": slug, "after": after });

@@ -1,9 +1,9 @@
 //! Everything that changes something. Nothing here can be reached from a plan.
 
-use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
-use beadle_engine::{Class, Failure};
-use beadle_transport::{Method, Path};
+use beadle_engine::{Class, Failure, Time};
+use beadle_transport::{Answer, Method, Path};
 use serde_json::{Value, json};
 
 use crate::api::Api;
@@ -18,12 +18,23 @@ pub struct Writer {
     api: Api,
 }
 
-/// The writes to one repository, by the name that it had when this was made.
+/// How long a name counts as the repository's: REST writes go to names, and somebody else may rename it at any time.
+const FRESH: Duration = Duration::from_secs(5);
+
+/// The writes to one repository. Its name is looked up by its id at most [`FRESH`] before each write.
 pub struct Named {
     api: Api,
+    id: u64,
+    node_id: String,
+    known: tokio::sync::Mutex<Known>,
+}
+
+/// What the repository is called, and when that was asked.
+#[derive(Clone)]
+struct Known {
     owner: String,
-    /// A rename by ourselves changes it.
-    name: Mutex<String>,
+    name: String,
+    asked: Time,
 }
 
 impl Writer {
@@ -38,19 +49,9 @@ impl Writer {
 
     /// Looks up what the repository is called now. It must be the one that was planned for: same id, same owner.
     pub async fn named(&self, id: u64, node_id: &str) -> Result<Named, Failure> {
-        let conflict = |text: String| Err(Failure::new(Class::Conflict, text));
-        match name_of(&self.api, node_id).await? {
-            None => conflict(format!("repository {id} is gone since it was read; nothing was written")),
-            Some((found, ..)) if found != id => conflict(format!(
-                "the node of repository {id} is repository {found} now; nothing was written"
-            )),
-            Some((_, owner, name)) if !owner.eq_ignore_ascii_case(self.api.organisation()) => {
-                conflict(format!(
-                    "repository {id} was transferred to {owner}/{name} since it was read; nothing was written"
-                ))
-            }
-            Some((_, owner, name)) => Ok(Named { api: self.api.clone(), owner, name: Mutex::new(name) }),
-        }
+        let known = look_up(&self.api, id, node_id).await?;
+        let known = tokio::sync::Mutex::new(known);
+        Ok(Named { api: self.api.clone(), id, node_id: node_id.to_owned(), known })
     }
 
     /// Makes a branch protection rule.
@@ -107,34 +108,69 @@ impl Writer {
     }
 }
 
-impl Named {
-    /// `repos/{owner}/{repo}`.
+/// What a repository is called now.
+async fn look_up(api: &Api, id: u64, node_id: &str) -> Result<Known, Failure> {
+    let conflict = |text: String| Err(Failure::new(Class::Conflict, text));
+    let asked = api.clock().now();
+    match name_of(api, node_id).await? {
+        None => conflict(format!("repository {id} is gone since it was read; nothing was written")),
+        Some((found, ..)) if found != id => {
+            conflict(format!("the node of repository {id} is repository {found} now; nothing was written"))
+        }
+        Some((_, owner, name)) if !owner.eq_ignore_ascii_case(api.organisation()) => conflict(format!(
+            "repository {id} was transferred to {owner}/{name} since it was read; nothing was written"
+        )),
+        Some((_, owner, name)) => Ok(Known { owner, name, asked }),
+    }
+}
+
+impl Known {
+    /// `{owner}/{repo}`.
     fn path(&self) -> Path {
-        Path::at("repos").then(self.full_name())
+        Path::at("").value(&self.owner).value(&self.name)
+    }
+}
+
+impl Named {
+    /// What the repository is called: asked again where the last answer is not fresh.
+    async fn known(&self) -> Result<Known, Failure> {
+        let mut known = self.known.lock().await;
+        if self.api.clock().now().since(known.asked) >= FRESH {
+            *known = look_up(&self.api, self.id, &self.node_id).await?;
+        }
+        Ok(known.clone())
     }
 
-    fn full_name(&self) -> Path {
-        let name = self.name.lock().unwrap_or_else(PoisonError::into_inner);
-        Path::at("").value(&self.owner).value(&name)
-    }
-
-    async fn write(&self, method: Method, path: Path, body: Option<Value>) -> Result<(), Failure> {
-        self.api.write(method, &path, body).await.map(drop).map_err(Failure::from)
+    async fn write(&self, method: Method, path: Path, body: Option<Value>) -> Result<Answer, Failure> {
+        self.api.write(method, &path, body).await.map_err(Failure::from)
     }
 
     /// Writes at `path` below the repository.
     pub async fn send(&self, method: Method, path: impl Into<Path>, body: Option<Value>) -> Result<(), Failure> {
-        self.write(method, self.path().then(path), body).await
+        let path = Path::at("repos").then(self.known().await?.path()).then(path);
+        self.write(method, path, body).await.map(drop)
     }
 
     /// `PATCH /repos/{owner}/{repo}`.
     pub async fn update(&self, body: Value) -> Result<(), Failure> {
+        let path = Path::at("repos").then(self.known().await?.path());
         let renamed = body["name"].as_str().map(str::to_owned);
-        self.write(Method::PATCH, self.path(), Some(body)).await?;
+        let answer = self.write(Method::PATCH, path, Some(body)).await?;
         if let Some(renamed) = renamed {
-            *self.name.lock().unwrap_or_else(PoisonError::into_inner) = renamed;
+            self.known.lock().await.name = renamed;
         }
-        Ok(())
+        let written = answer.json::<Value>().ok().and_then(|repository| repository["id"].as_u64());
+        match written {
+            Some(other) if other != self.id => {
+                let text = format!(
+                    "GitHub answered for repository {other}, and repository {} was meant: its name was given to another one in \
+                     the same moment; look at both",
+                    self.id
+                );
+                Err(Failure::new(Class::Conflict, text))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// `PUT /repos/{owner}/{repo}/topics`.
@@ -145,16 +181,18 @@ impl Named {
     /// `PUT /orgs/{org}/teams/{team_slug}/repos/{owner}/{repo}`.
     pub async fn put_team(&self, slug: &str, permission: &Permission) -> Result<(), Failure> {
         let body = json!({ "permission": permission.as_str() });
-        self.write(Method::PUT, self.team(slug), Some(body)).await
+        self.write(Method::PUT, self.team(slug).await?, Some(body)).await.map(drop)
     }
 
     /// `DELETE /orgs/{org}/teams/{team_slug}/repos/{owner}/{repo}`.
     pub async fn remove_team(&self, slug: &str) -> Result<(), Failure> {
-        self.write(Method::DELETE, self.team(slug), None).await
+        self.write(Method::DELETE, self.team(slug).await?, None).await.map(drop)
     }
 
-    fn team(&self, slug: &str) -> Path {
-        Path::at("orgs").value(&self.owner).then("teams").value(slug).then("repos").then(self.full_name())
+    async fn team(&self, slug: &str) -> Result<Path, Failure> {
+        let known = self.known().await?;
+        let team = Path::at("orgs").value(&known.owner).then("teams").value(slug);
+        Ok(team.then("repos").then(known.path()))
     }
 
     /// `PUT /repos/{owner}/{repo}/collaborators/{username}`: invites, or changes the permission.

@@ -2,10 +2,12 @@
 
 pub mod aspects;
 pub mod dispatch;
+pub mod names;
 mod organisation;
 pub mod overrides;
 pub mod planner;
 pub mod policy;
+mod reached;
 pub mod recovery;
 pub mod shard;
 pub mod sweep;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use beadle_engine::{Store, StoreError};
 use beadle_github::Repository;
 
-use crate::policy::{Layer, Policy};
+use crate::policy::{Layer, Policy, Standing};
 
 /// Remembers which repository each file belongs to.
 pub struct Overrides {
@@ -47,7 +47,7 @@ impl Overrides {
             let file = &layer.file;
             let why = format!("{file} belongs to repository {owner}, which had this name before");
             let why = format!("{why}; if it is for {full} now, say `beadle adopt {full}`");
-            return Ok(Standing { doubtful: sections(layer, &why), own: None });
+            return Ok(Standing { waits: Some((layer, why)), own: None });
         }
         let Some(file) = self.store.get(&self.of_repository(seen.id)).await? else {
             return Ok(Standing::default());
@@ -61,11 +61,11 @@ impl Overrides {
         }
         if layer.given_name().is_some_and(|given| given.eq_ignore_ascii_case(&seen.name)) {
             // The file itself gave it this name.
-            return Ok(Standing { doubtful: Vec::new(), own: Some(layer) });
+            return Ok(Standing { waits: None, own: Some(layer) });
         }
         let why =
             format!("{file} was this repository's before it was renamed to {full}; rename the file too");
-        Ok(Standing { doubtful: sections(layer, &why), own: None })
+        Ok(Standing { waits: Some((layer, why)), own: None })
     }
 
     /// Gives a file to a repository.
@@ -73,18 +73,4 @@ impl Overrides {
         self.store.put(&self.of_file(layer), &id.to_string()).await?;
         self.store.put(&self.of_repository(id), &layer.file).await
     }
-}
-
-/// How the files in repos/ stand to a repository.
-#[derive(Default)]
-pub(crate) struct Standing<'a> {
-    /// Sections whose files belong to another repository, or were this one's under another name, each with why.
-    pub(crate) doubtful: Vec<(String, String)>,
-    /// The file that is this repository's although it is called otherwise.
-    pub(crate) own: Option<&'a Layer>,
-}
-
-fn sections(layer: &Layer, why: &str) -> Vec<(String, String)> {
-    let sections = layer.root.entries().iter().filter_map(|(key, _)| key.text());
-    sections.map(|section| (section.to_owned(), why.to_owned())).collect()
 }

@@ -4,17 +4,21 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use async_trait::async_trait;
-use beadle_engine::{Class, Failure, Key, Mode, Plan, Planner, Store, Unknown};
+use beadle_engine::{Change, Class, Failure, Key, Mode, Plan, Planner, Store, Unknown};
 use beadle_github::{Cursor, Reader, Repository};
 use futures::{StreamExt as _, TryStreamExt as _};
 use serde::Serialize;
 
 use crate::aspects::{self, Aspect, Context, Draft, Secrets, Sheet, Stage, Step};
 use crate::organisation;
-use crate::overrides::{Overrides, Standing};
-use crate::policy::{Explained, LayerKind, Policy, Target, Verdict, explain};
+use crate::names::Names;
+use crate::overrides::Overrides;
+use crate::policy::{Explained, LayerKind, Policy, Standing, Target, Verdict, explain};
+use crate::reached::{Moves, Reached};
 use crate::shard::Shard;
 
+/// The aspects whose state may come from a snapshot of the organisation.
+const AGED: &[&str] = &["teams", "custom_properties"];
 /// Repositories planned at once. The transport bounds the requests.
 const AT_ONCE: usize = 64;
 
@@ -61,6 +65,8 @@ pub struct RepositoryPlanner {
     policy: PolicyHandle,
     modes: Modes,
     overrides: Option<Overrides>,
+    reached: Option<Reached>,
+    names: Names,
     secrets: Secrets,
 }
 
@@ -92,7 +98,8 @@ pub struct OrganisationPlan {
 impl RepositoryPlanner {
     /// A planner.
     pub fn new(reader: Reader, policy: PolicyHandle, modes: Modes) -> Self {
-        Self { reader, policy, modes, overrides: None, secrets: Secrets::new() }
+        let names = Names::new(None, reader.organisation());
+        Self { reader, policy, modes, overrides: None, reached: None, names, secrets: Secrets::new() }
     }
 
     /// Lets the policy name these secrets.
@@ -102,10 +109,14 @@ impl RepositoryPlanner {
         self
     }
 
-    /// Remembers in `store` which repository each file in repos/ was first seen with.
+    /// Remembers in `store` which repository each file in repos/ was first seen with, which layers reached which repository, and
+    /// what names stood for.
     #[must_use]
     pub fn remembering(mut self, store: Arc<dyn Store>) -> Self {
-        self.overrides = Some(Overrides::new(store, self.reader.organisation()));
+        let organisation = self.reader.organisation();
+        self.overrides = Some(Overrides::new(store.clone(), organisation));
+        self.reached = Some(Reached::new(store.clone(), organisation));
+        self.names = Names::new(Some(store), organisation);
         self
     }
 
@@ -124,6 +135,7 @@ impl RepositoryPlanner {
     ) -> Result<OrganisationPlan, Failure> {
         let policy = self.policy.current();
         self.reader.ask_for(policy.asks());
+        self.reader.select_by(policy.selected_by());
         let mut plan = OrganisationPlan { plans: Vec::new(), short: None, unmatched: Vec::new() };
         let mut own = None;
         if names.is_empty() {
@@ -225,6 +237,7 @@ impl RepositoryPlanner {
     pub async fn explain(&self, name: &str, key: &str) -> Result<Option<Explanation>, Failure> {
         let policy = self.policy.current();
         self.reader.ask_for(policy.asks());
+        self.reader.select_by(policy.selected_by());
         let index = self.reader.index().await?;
         let Some(row) = index.iter().find(|row| row.name.eq_ignore_ascii_case(name)) else { return Ok(None) };
         let Some(seen) = self.reader.repository(&row.node_id).await? else { return Ok(None) };
@@ -233,14 +246,14 @@ impl RepositoryPlanner {
             None => Standing::default(),
         };
         let mut explanation = Explanation { repository: seen.full_name(), ..Explanation::default() };
-        match policy.resolve(&seen, standing.own) {
+        match policy.resolve(&seen, &standing) {
             Verdict::Skipped(why) => explanation.skipped = Some(why),
             Verdict::Reached(target) => {
                 explanation.layers =
                     target.layers.iter().map(|layer| (layer.file.clone(), layer.rank)).collect();
                 explanation.values = explain(&policy, &target, &seen, key);
                 explanation.doubtful = target.doubtful;
-                explanation.doubtful.extend(standing.doubtful);
+                explanation.doubtful.extend(target.waiting);
             }
         }
         Ok(Some(explanation))
@@ -277,39 +290,80 @@ impl RepositoryPlanner {
         policy: &Policy,
         seen: &Repository,
     ) -> Result<Plan<Box<dyn Step>>, Failure> {
+        let (plan, moves) = self.attempt(policy, seen).await?;
+        let counts = |change: &Change<Box<dyn Step>>| {
+            change.risks().is_guarded() || AGED.contains(&change.aspect.as_str())
+        };
+        // A snapshot of the organisation has an age: what decides layers or takes anything away is read again before.
+        let (plan, moves) = if seen.has_age && (moves.is_news() || plan.changes.iter().any(counts)) {
+            let mut fresh = seen.clone();
+            self.reader.refresh(&mut fresh).await?;
+            self.attempt(policy, &fresh).await?
+        } else {
+            (plan, moves)
+        };
+        if let Some(reached) = &self.reached {
+            reached.settle(moves).await?;
+        }
+        Ok(plan)
+    }
+
+    async fn attempt(
+        &self,
+        policy: &Policy,
+        seen: &Repository,
+    ) -> Result<(Plan<Box<dyn Step>>, Moves), Failure> {
         let mut plan = Plan::new(seen.full_name());
         if !seen.owner.eq_ignore_ascii_case(self.reader.organisation()) {
             plan.skipped = Some(format!("it belongs to {} now", seen.owner));
-            return Ok(plan);
+            return Ok((plan, Moves::default()));
         }
         let standing = match &self.overrides {
             Some(overrides) => overrides.of(policy, seen).await?,
             None => Standing::default(),
         };
-        let mut target = match policy.resolve(seen, standing.own) {
+        let target = match policy.resolve(seen, &standing) {
             Verdict::Skipped(why) => {
                 plan.skipped = Some(why);
-                return Ok(plan);
+                return Ok((plan, Moves::default()));
             }
             Verdict::Reached(target) => target,
         };
-        target.doubtful.extend(standing.doubtful);
+        let mut moves = match &self.reached {
+            Some(reached) => reached.moves(policy, &target, seen).await?,
+            None => Moves::default(),
+        };
         let desired = policy.desired(&target, seen);
-        let context =
-            Context { reader: &self.reader, desired: &desired, repository: seen, secrets: &self.secrets };
+        let context = Context {
+            reader: &self.reader,
+            desired: &desired,
+            repository: seen,
+            secrets: &self.secrets,
+            settings_are_written: self.modes.of(aspects::settings::Settings.name()) > Mode::Observe,
+            names: &self.names,
+        };
         let mut drafts: Vec<Draft> = Vec::new();
+        let mut waits = false;
         for aspect in aspects::ALL {
             let mode = self.modes.of(aspect.name());
             let (own, unknowns) = self.aspect(*aspect, &context, &target).await?;
+            let moved = moves.moved.iter().find(|moved| moved.sections.iter().any(|section| aspect.owns(section)));
             drafts.extend(own.into_iter().map(|mut draft| {
                 aspect.name().clone_into(&mut draft.change.aspect);
                 draft.change.mode = mode;
+                if let Some(moved) = moved.filter(|_| draft.change.risks().is_guarded()) {
+                    waits = true;
+                    draft.change.stop.get_or_insert_with(|| moved.why.clone());
+                }
                 draft
             }));
             plan.unknowns.extend(unknowns);
         }
+        if waits {
+            moves.wait();
+        }
         plan.changes = in_order(drafts);
-        Ok(plan)
+        Ok((plan, moves))
     }
 
     /// One aspect's changes and unknowns. A failure in one aspect does not stop the others.
@@ -329,6 +383,10 @@ impl RepositoryPlanner {
             sheet = Sheet::failed(failure)?;
         }
         sheet.settle();
+        let waiting = target.waiting.iter().filter(|(section, _)| aspect.owns(section));
+        for (section, why) in waiting.take(1) {
+            sheet.part_unresolved(section, why.clone());
+        }
         let unknowns = sheet.doubts.into_iter().map(|doubt| Unknown {
             aspect: name.clone(),
             part: doubt.part,
@@ -370,6 +428,7 @@ impl Planner for RepositoryPlanner {
             .map_err(|_| Failure::new(Class::Fatal, format!("`{key}` has no repository's id")))?;
         let policy = self.policy.current();
         self.reader.ask_for(policy.asks());
+        self.reader.select_by(policy.selected_by());
         if key.kind() == "organisation" {
             return self.of_organisation(&policy).await;
         }

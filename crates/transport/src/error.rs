@@ -92,6 +92,11 @@ impl TransportError {
         matches!(self, Self::Timeout { .. })
     }
 
+    /// Whether a value cannot be put into an address: no resource has this name.
+    pub fn is_unaddressable(&self) -> bool {
+        matches!(self, Self::Unaddressable { .. })
+    }
+
     /// Until when it was refused for a budget.
     pub fn limited_until(&self) -> Option<Time> {
         match self {

@@ -58,7 +58,7 @@ impl Aspect for Autolinks {
 
     async fn plan(&self, context: &Context<'_>, sheet: &mut Sheet) -> Result<(), Failure> {
         let Some(section) = context.desired.sections.get("autolinks") else { return Ok(()) };
-        let seen = context.reader.list_below(context.repository, "autolinks").await?;
+        let seen = context.reader.list_below(context.repository, "autolinks", &["id", "key_prefix"]).await?;
         let prefix = |link: &Value| link["key_prefix"].as_str().unwrap_or_default().to_owned();
         for want in section.items() {
             let text = |key: &str| want.get(key).and_then(Node::text).unwrap_or_default();

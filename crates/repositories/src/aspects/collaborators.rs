@@ -2,13 +2,16 @@
 //!
 //! <https://docs.github.com/rest/collaborators>
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use beadle_engine::{Failure, Risk};
-use beadle_github::{Collaborator, Invitation, Permission};
+use beadle_github::{Actor, ActorKind, Collaborator, Invitation, Permission};
 use serde_json::{Value, json};
 
 use super::teams::change_of;
 use super::{Aspect, Context, Sheet, Step, Target, field};
+use crate::names::Named;
 use crate::policy::{CollaboratorWant, Listed};
 
 /// The repository's direct collaborators.
@@ -73,80 +76,165 @@ impl Aspect for Collaborators {
             }
             _ => return Ok(()),
         };
+        let mut paired = BTreeSet::new();
+        let mut missing = Vec::new();
         for want in &wanted.items {
-            present(context, want, seen, pending, sheet);
+            match meant(context, want, seen, pending, sheet).await? {
+                Some((id, found)) => {
+                    paired.insert(id);
+                    present(context, want, found, sheet);
+                }
+                None => missing.push(want),
+            }
         }
+        paired.extend(invite(context, &missing, sheet).await?);
         if wanted.exclusive {
-            absent(wanted, seen, pending, sheet);
+            absent(wanted, &paired, seen, pending, sheet);
         }
         Ok(())
     }
 }
 
-fn present(
+/// What an account has on the repository.
+enum Found<'a> {
+    Access(&'a Collaborator),
+    Invitation(&'a Invitation),
+    /// Its login is somebody else's now: nothing is done for it.
+    Another,
+}
+
+/// The account that an entry means: by its login, or by its id where it was renamed since.
+async fn meant<'a>(
     context: &Context<'_>,
     want: &CollaboratorWant,
-    seen: &[Collaborator],
-    pending: &[Invitation],
+    seen: &'a [Collaborator],
+    pending: &'a [Invitation],
     sheet: &mut Sheet,
-) {
-    let after = json!(want.permission.as_str());
-    let change = |before: &Permission| {
-        let before_text = json!(before.as_str());
-        vec![field(
-            "permission",
-            before_text,
-            after.clone(),
-            Some(&want.asked),
-            change_of(before, &want.permission),
-        )]
-    };
-    let put =
-        |expired| Write::Put { login: want.login.clone(), permission: want.permission.clone(), expired };
-    let what = format!("collaborator {}", want.login);
-    if let Some(found) = seen.iter().find(|found| found.login.eq_ignore_ascii_case(&want.login)) {
-        let coarse = matches!(want.permission.rank(), None | Some(1 | 3)) && context.reader.lacks("roleName");
-        if found.permission != want.permission && coarse {
-            sheet.part_unresolved(&want.login, format!("this GitHub does not show roles ({})", want.asked));
-        } else if found.permission != want.permission {
-            sheet.change(what, change(&found.permission), put(None));
-        }
-        return;
+) -> Result<Option<(u64, Found<'a>)>, Failure> {
+    let access = seen.iter().map(|found| (found.id, found.login.as_str(), Found::Access(found)));
+    let invited = pending.iter().filter_map(|found| {
+        Some((found.account?, found.login.as_deref()?, Found::Invitation(found)))
+    });
+    let mut all: Vec<(u64, &str, Found<'_>)> = access.chain(invited).collect();
+    if let Some(at) = all.iter().position(|(_, login, _)| login.eq_ignore_ascii_case(&want.login)) {
+        let (id, _, found) = all.swap_remove(at);
+        return Ok(Some(match names_another(context, want, id).await? {
+            Some(why) => {
+                sheet.unresolved(why);
+                (id, Found::Another)
+            }
+            None => (id, found),
+        }));
     }
-    let invited = |invitation: &&Invitation| {
-        invitation.login.as_ref().is_some_and(|login| login.eq_ignore_ascii_case(&want.login))
+    let remembered = context.names.remembered(Named::User, &want.login).await?;
+    let Some(at) = all.iter().position(|(id, ..)| Some(*id) == remembered) else { return Ok(None) };
+    let (id, login, found) = all.swap_remove(at);
+    let why = format!("user `{}` is called `{login}` now; change the policy ({})", want.login, want.asked);
+    sheet.part_unresolved(&want.login, why);
+    Ok(Some((id, found)))
+}
+
+/// Why an entry's login is another account's now, if it is.
+async fn names_another(
+    context: &Context<'_>,
+    want: &CollaboratorWant,
+    id: u64,
+) -> Result<Option<String>, Failure> {
+    let names = context.names;
+    let before = names.meant_before(Named::User, &want.login, id).await?;
+    Ok(before.map(|before| format!("{} ({})", names.taken(Named::User, &want.login, before, id), want.asked)))
+}
+
+fn put(login: &str, want: &CollaboratorWant, expired: Option<u64>) -> Write {
+    Write::Put { login: login.to_owned(), permission: want.permission.clone(), expired }
+}
+
+fn present(context: &Context<'_>, want: &CollaboratorWant, found: Found<'_>, sheet: &mut Sheet) {
+    let change = |before: &Permission| {
+        let (before_text, after) = (json!(before.as_str()), json!(want.permission.as_str()));
+        let risk = change_of(before, &want.permission);
+        vec![field("permission", before_text, after, Some(&want.asked), risk)]
     };
-    let add = || vec![field("permission", Value::Null, after.clone(), Some(&want.asked), Risk::Adds)];
-    match pending.iter().find(invited) {
-        Some(invitation) if invitation.expired => sheet.change(what, add(), put(Some(invitation.id))),
+    match found {
+        Found::Another => {}
+        Found::Access(found) if found.permission == want.permission => {}
+        Found::Access(found) => {
+            let coarse =
+                matches!(want.permission.rank(), None | Some(1 | 3)) && context.reader.lacks("roleName");
+            if coarse {
+                sheet
+                    .part_unresolved(&want.login, format!("this GitHub does not show roles ({})", want.asked));
+            } else {
+                let what = format!("collaborator {}", found.login);
+                sheet.change(what, change(&found.permission), put(&found.login, want, None));
+            }
+        }
+        Found::Invitation(invitation) if invitation.expired => {
+            let what = format!("collaborator {}", want.login);
+            sheet.change(what, added(want), put(&want.login, want, Some(invitation.id)));
+        }
         // An invitation shows the role that a custom one is based on: it is compared when it was accepted.
-        Some(_) if want.permission.rank().is_none() => {}
-        Some(invitation) if invitation.permission != want.permission => {
+        Found::Invitation(_) if want.permission.rank().is_none() => {}
+        Found::Invitation(invitation) if invitation.permission != want.permission => {
             let write = Write::Change { invitation: invitation.id, permission: want.permission.clone() };
             sheet.change(format!("invitation of {}", want.login), change(&invitation.permission), write);
         }
-        Some(_) => {}
-        None => sheet.change(what, add(), put(None)),
+        Found::Invitation(_) => {}
     }
+}
+
+fn added(want: &CollaboratorWant) -> Vec<beadle_engine::Field> {
+    let after = json!(want.permission.as_str());
+    vec![field("permission", Value::Null, after, Some(&want.asked), Risk::Adds)]
+}
+
+/// Invites accounts that exist. A login that stands for nobody leaves the whole list in doubt: it may be a typo, or the old
+/// name of somebody who has access. Gives the ids of those who were found.
+async fn invite(
+    context: &Context<'_>,
+    missing: &[&CollaboratorWant],
+    sheet: &mut Sheet,
+) -> Result<Vec<u64>, Failure> {
+    let mut ids = Vec::new();
+    if missing.is_empty() {
+        return Ok(ids);
+    }
+    let actor = |want: &&CollaboratorWant| Actor { kind: ActorKind::User, name: want.login.clone(), id: None };
+    let actors: Vec<Actor> = missing.iter().map(actor).collect();
+    for (want, found) in missing.iter().zip(context.reader.resolve(&actors).await?) {
+        let why = match found {
+            Ok(found) => {
+                ids.push(found.id);
+                names_another(context, want, found.id).await?
+            }
+            Err(why) => Some(format!("{why} ({})", want.asked)),
+        };
+        match why {
+            Some(why) => sheet.unresolved(format!("{why}; no collaborator is removed while this is so")),
+            None => sheet.change(format!("collaborator {}", want.login), added(want), put(&want.login, want, None)),
+        }
+    }
+    Ok(ids)
 }
 
 fn absent(
     wanted: &Listed<CollaboratorWant>,
+    paired: &BTreeSet<u64>,
     seen: &[Collaborator],
     pending: &[Invitation],
     sheet: &mut Sheet,
 ) {
-    let listed = |login: &str| wanted.items.iter().any(|want| want.login.eq_ignore_ascii_case(login));
     let gone = |before: &Permission| {
         vec![field("permission", json!(before.as_str()), Value::Null, Some(&wanted.asked), Risk::Removes)]
     };
-    for found in seen.iter().filter(|found| !listed(&found.login)) {
+    for found in seen.iter().filter(|found| !paired.contains(&found.id)) {
         let write = Write::Remove { login: found.login.clone() };
         sheet.change(format!("collaborator {}", found.login), gone(&found.permission), write);
     }
     for invitation in pending {
         // Whom an invitation by mail is for cannot be told: it is left alone.
-        if let Some(login) = invitation.login.as_ref().filter(|login| !listed(login)) {
+        let account = invitation.account.filter(|account| !paired.contains(account));
+        if let (Some(_), Some(login)) = (account, &invitation.login) {
             let write = Write::Withdraw { invitation: invitation.id };
             sheet.change(format!("invitation of {login}"), gone(&invitation.permission), write);
         }

@@ -4,7 +4,7 @@
 
 use async_trait::async_trait;
 use beadle_engine::{Asked, Failure, Risk};
-use beadle_github::{Label, Method, Path};
+use beadle_github::{Label, Method, Path, segment};
 use serde_json::{Map, Value, json};
 
 use super::{Aspect, Context, Sheet, Step, Target, field};
@@ -81,7 +81,12 @@ impl Aspect for Labels {
         let find = |name: &str| seen.iter().find(|label| label.name.eq_ignore_ascii_case(name));
         for want in &wants {
             match find(want.name).or_else(|| find(want.oldname?)) {
-                Some(found) => change(want, found, sheet),
+                Some(found) => match segment(&found.name) {
+                    Ok(()) => change(want, found, sheet),
+                    Err(why) => {
+                        sheet.part_unresolved(want.name, format!("the label cannot be changed through the API: {why}"));
+                    }
+                },
                 None => create(want, sheet),
             }
         }
@@ -97,6 +102,11 @@ impl Aspect for Labels {
             let is = |name: Option<&str>| name.is_some_and(|name| name.eq_ignore_ascii_case(&label.name));
             let listed = wants.iter().any(|want| is(Some(want.name)) || is(want.oldname));
             if !listed && !kept.iter().any(|pattern| pattern.is_match(&label.name)) {
+                if let Err(why) = segment(&label.name) {
+                    // Its address would be the one of something else.
+                    sheet.part_unresolved(&label.name, format!("the label cannot be deleted through the API: {why}"));
+                    continue;
+                }
                 let asked = Some(&section.node.asked);
                 let fields = vec![field("color", json!(label.color), Value::Null, asked, Risk::Removes)];
                 sheet.change(

@@ -22,6 +22,7 @@ use beadle_github::{Method, Named, Path, Reader, Repository, Writer};
 use secrecy::SecretString;
 use serde_json::Value;
 
+use crate::names::Names;
 use crate::policy::Desired;
 
 /// Every aspect, in the order in which they are planned.
@@ -61,6 +62,10 @@ pub struct Context<'a> {
     pub repository: &'a Repository,
     /// What the configuration lets the policy name.
     pub secrets: &'a Secrets,
+    /// Whether the mode lets settings be written in this run.
+    pub settings_are_written: bool,
+    /// What names of the policy meant before.
+    pub names: &'a Names,
 }
 
 /// Secrets that a policy may name, by the name that the configuration gives them.
@@ -99,7 +104,7 @@ impl Target {
 
     /// The id of the code security configuration of this name.
     pub(crate) async fn configuration(&self, name: &str) -> Result<u64, Failure> {
-        let all = self.reader.list_of_organisation("code-security/configurations?per_page=100").await?;
+        let all = self.reader.list_of_organisation("code-security/configurations?per_page=100", &["id", "name"]).await?;
         let found = all.iter().find(|known| known["name"] == name);
         let missing = || Failure::new(Class::Conflict, format!("there is no configuration `{name}` yet"));
         found.and_then(|found| found["id"].as_u64()).ok_or_else(missing)

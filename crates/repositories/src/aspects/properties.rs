@@ -35,6 +35,32 @@ fn comparable(value: &Value) -> Value {
     }
 }
 
+/// The names among these that the organisation does not define. One may be the old name of a property that is set: the list is
+/// in doubt.
+async fn undefined<'a>(
+    context: &Context<'_>,
+    wants: impl Iterator<Item = (String, &'a Node)>,
+    sheet: &mut Sheet,
+) -> Result<Vec<String>, Failure> {
+    let wants: Vec<(String, &Node)> = wants.collect();
+    if wants.is_empty() {
+        return Ok(Vec::new());
+    }
+    let defined = context.reader.defined_properties().await?;
+    let mut undefined = Vec::new();
+    for (name, want) in wants {
+        if !defined.iter().any(|known| known.eq_ignore_ascii_case(&name)) {
+            let organisation = context.reader.organisation();
+            sheet.unresolved(format!(
+                "{organisation} defines no custom property `{name}` ({}); no value is removed while this is so",
+                want.asked
+            ));
+            undefined.push(name);
+        }
+    }
+    Ok(undefined)
+}
+
 #[async_trait]
 impl Aspect for Properties {
     fn name(&self) -> &'static str {
@@ -61,7 +87,8 @@ impl Aspect for Properties {
         };
         let wants = || section.items().iter().filter_map(|want| Some((name(want)?, want)));
         let find = |name: &str| seen.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
-        for (name, want) in wants() {
+        let undefined = undefined(context, wants().filter(|(name, _)| find(name).is_none()), sheet).await?;
+        for (name, want) in wants().filter(|(name, _)| !undefined.contains(name)) {
             let known = find(&name);
             let before = known.map_or(Value::Null, |(_, value)| value.clone());
             let after = comparable(&want.get("value").map_or(Value::Null, Node::json));

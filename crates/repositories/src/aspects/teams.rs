@@ -2,12 +2,15 @@
 //!
 //! <https://docs.github.com/rest/teams/teams#add-or-update-team-repository-permissions>
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use beadle_engine::{Failure, Risk};
 use beadle_github::{Actor, ActorKind, Permission, TeamPermission};
 use serde_json::{Value, json};
 
 use super::{Aspect, Context, Sheet, Step, Target, field};
+use crate::names::Named;
 use crate::policy::TeamWant;
 
 /// The repository's teams.
@@ -49,25 +52,25 @@ impl Aspect for Teams {
 
     async fn plan(&self, context: &Context<'_>, sheet: &mut Sheet) -> Result<(), Failure> {
         let Some(wanted) = &context.desired.teams else { return Ok(()) };
-        let repository = context.repository;
-        let mut seen = match &repository.teams {
-            Some(Ok(seen)) => seen.clone(),
+        let seen = match &context.repository.teams {
+            Some(Ok(seen)) => seen,
             Some(Err(why)) => {
                 sheet.unreadable(why.clone());
                 return Ok(());
             }
             None => return Ok(()),
         };
-        if repository.teams_have_age && differs(&wanted.items, &seen, wanted.exclusive) {
-            // The snapshot has an age: nothing is changed because of it before this repository was read again.
-            seen = context.reader.teams(&repository.owner, &repository.name).await?;
-        }
-        let mut missing = Vec::new();
+        let (mut missing, mut paired) = (Vec::new(), BTreeSet::new());
         for want in &wanted.items {
-            let Some(found) = find(&seen, &want.slug) else {
+            let Some(found) = meant(context, want, seen, sheet).await? else {
                 missing.push(want);
                 continue;
             };
+            paired.insert(found.id);
+            if let Some(before) = names_another(context, want, found.id).await? {
+                sheet.unresolved(before);
+                continue;
+            }
             if same(context, want, found).await? {
                 continue;
             }
@@ -83,33 +86,43 @@ impl Aspect for Teams {
             sheet.change(format!("team {}", found.slug), fields, write);
         }
         add(context, &missing, sheet).await?;
-        if wanted.exclusive {
-            for team in &seen {
-                if !wanted.items.iter().any(|want| want.slug.eq_ignore_ascii_case(&team.slug)) {
-                    let before = json!(team.permission.as_str());
-                    let fields =
-                        vec![field("permission", before, Value::Null, Some(&wanted.asked), Risk::Removes)];
-                    sheet.change(
-                        format!("team {}", team.slug),
-                        fields,
-                        Write::Remove { slug: team.slug.clone() },
-                    );
-                }
-            }
+        for team in seen.iter().filter(|team| wanted.exclusive && !paired.contains(&team.id)) {
+            let before = json!(team.permission.as_str());
+            let fields = vec![field("permission", before, Value::Null, Some(&wanted.asked), Risk::Removes)];
+            sheet.change(
+                format!("team {}", team.slug),
+                fields,
+                Write::Remove { slug: team.slug.clone() },
+            );
         }
         Ok(())
     }
 }
 
-fn find<'a>(seen: &'a [TeamPermission], slug: &str) -> Option<&'a TeamPermission> {
-    seen.iter().find(|team| team.slug.eq_ignore_ascii_case(slug))
+/// The team that an entry means: by its slug, or by its id where it was renamed since.
+async fn meant<'a>(
+    context: &Context<'_>,
+    want: &TeamWant,
+    seen: &'a [TeamPermission],
+    sheet: &mut Sheet,
+) -> Result<Option<&'a TeamPermission>, Failure> {
+    if let Some(found) = seen.iter().find(|team| team.slug.eq_ignore_ascii_case(&want.slug)) {
+        return Ok(Some(found));
+    }
+    let id = context.names.remembered(Named::Team, &want.slug).await?;
+    let found = seen.iter().find(|team| Some(team.id) == id);
+    if let Some(found) = found {
+        let why = format!("team `{}` is called `{}` now; change the policy ({})", want.slug, found.slug, want.asked);
+        sheet.part_unresolved(&want.slug, why);
+    }
+    Ok(found)
 }
 
-fn differs(wanted: &[TeamWant], seen: &[TeamPermission], exclusive: bool) -> bool {
-    wanted.iter().any(|want| find(seen, &want.slug).is_none_or(|team| team.permission != want.permission))
-        || (exclusive && seen.len() > wanted.len())
-        || (exclusive
-            && seen.iter().any(|team| !wanted.iter().any(|want| want.slug.eq_ignore_ascii_case(&team.slug))))
+/// Why an entry's slug is another team's now, if it is.
+async fn names_another(context: &Context<'_>, want: &TeamWant, id: u64) -> Result<Option<String>, Failure> {
+    let names = context.names;
+    let before = names.meant_before(Named::Team, &want.slug, id).await?;
+    Ok(before.map(|before| format!("{} ({})", names.taken(Named::Team, &want.slug, before, id), want.asked)))
 }
 
 /// GraphQL, and REST's lists, show a custom role as the one that it is based on: whoever asks for one is looked at alone.
@@ -132,18 +145,19 @@ async fn add(context: &Context<'_>, missing: &[&TeamWant], sheet: &mut Sheet) ->
     }
     let actor = |want: &&TeamWant| Actor { kind: ActorKind::Team, name: want.slug.clone(), id: None };
     let actors: Vec<Actor> = missing.iter().map(actor).collect();
-    for (want, id) in missing.iter().zip(context.reader.resolve(&actors).await?) {
-        match id {
-            Ok(_) => {
-                let after = json!(want.permission.as_str());
-                let fields = vec![field("permission", Value::Null, after, Some(&want.asked), Risk::Adds)];
-                let write = Write::Put { slug: want.slug.clone(), permission: want.permission.clone() };
-                sheet.change(format!("team {}", want.slug), fields, write);
-            }
-            Err(why) => {
-                sheet.unresolved(format!("{why} ({}); no team is removed while this is so", want.asked));
-            }
+    for (want, found) in missing.iter().zip(context.reader.resolve(&actors).await?) {
+        let why = match found {
+            Ok(found) => names_another(context, want, found.id).await?,
+            Err(why) => Some(format!("{why} ({})", want.asked)),
+        };
+        if let Some(why) = why {
+            sheet.unresolved(format!("{why}; no team is removed while this is so"));
+            continue;
         }
+        let after = json!(want.permission.as_str());
+        let fields = vec![field("permission", Value::Null, after, Some(&want.asked), Risk::Adds)];
+        let write = Write::Put { slug: want.slug.clone(), permission: want.permission.clone() };
+        sheet.change(format!("team {}", want.slug), fields, write);
     }
     Ok(())
 }

@@ -111,8 +111,12 @@ impl Aspect for Webhooks {
     async fn plan(&self, context: &Context<'_>, sheet: &mut Sheet) -> Result<(), Failure> {
         let Some(section) = context.desired.sections.get("webhooks") else { return Ok(()) };
         // Not kept between runs: addresses may hold secrets.
-        let seen = context.reader.list_anew_below(context.repository, "hooks?per_page=100").await?;
+        let seen = context.reader.list_anew_below(context.repository, "hooks?per_page=100", &["id"]).await?;
         let wants: Vec<Want<'_>> = section.items().iter().filter_map(Want::read).collect();
+        if seen.iter().any(|hook| hook["config"]["url"].as_str().is_none()) {
+            sheet.unreadable("GitHub shows a webhook without its address");
+            return Ok(());
+        }
         let url = |hook: &Value| hook["config"]["url"].as_str().unwrap_or_default().to_owned();
         for want in &wants {
             let named = want.secret.and_then(Node::text);

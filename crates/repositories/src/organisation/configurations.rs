@@ -81,7 +81,7 @@ impl Aspect for Configurations {
         section: &Section<'_>,
         sheet: &mut Sheet,
     ) -> Result<(), Failure> {
-        let all = context.reader.list_of_organisation(Path::at(PATH).query("per_page", 100)).await?;
+        let all = context.reader.list_of_organisation(Path::at(PATH).query("per_page", 100), &["id", "name"]).await?;
         let defaults = context.reader.of_organisation(Path::at(PATH).then("defaults")).await?;
         for want in section.node.items() {
             let Some(name) = want.get("name").and_then(Node::text) else { continue };
@@ -188,7 +188,7 @@ async fn attach(
     let mut elsewhere = BTreeSet::new();
     for other in all.iter().filter_map(|other| other["id"].as_u64()) {
         let path = Path::at(PATH).id(other).then("repositories?per_page=100");
-        for row in context.reader.list_of_organisation(path).await? {
+        for row in context.reader.list_of_organisation(path, &["repository"]).await? {
             let Some(repository) = row["repository"]["id"].as_u64() else { continue };
             match row["status"].as_str() {
                 Some("detached" | "removed" | "removed_by_enterprise") => {}

@@ -30,7 +30,7 @@ impl Aspect for Rulesets {
         section: &Section<'_>,
         sheet: &mut Sheet,
     ) -> Result<(), Failure> {
-        let rows = context.reader.list_of_organisation("rulesets?per_page=100").await?;
+        let rows = context.reader.list_of_organisation("rulesets?per_page=100", &["id", "name"]).await?;
         // What an enterprise sets is not the organisation's to change.
         let own: Vec<&Value> = rows.iter().filter(|row| row["source_type"] == "Organization").collect();
         for want in section.node.items() {

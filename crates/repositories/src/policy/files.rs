@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use beadle_github::Asks;
+use beadle_github::{Asks, SelectedBy};
 use sha2::{Digest, Sha256};
 
 use super::checks::check_layer;
@@ -215,6 +215,25 @@ impl Policy {
     pub fn sections(&self) -> BTreeSet<&str> {
         let entries = self.layers.iter().flat_map(Layer::roots).flat_map(Node::entries);
         entries.filter_map(|(key, _)| key.text()).collect()
+    }
+
+    /// The names by which its layers select repositories.
+    pub fn selected_by(&self) -> SelectedBy {
+        let mut selected_by = SelectedBy::default();
+        for layer in &self.layers {
+            if let LayerKind::Suborg { teams, .. } = &layer.kind {
+                selected_by.teams.extend(teams.iter().cloned());
+            }
+            for selector in layer.selectors() {
+                selected_by.teams.extend(selector.teams().iter().cloned());
+                selected_by.properties.extend(selector.properties().cloned());
+            }
+        }
+        for names in [&mut selected_by.teams, &mut selected_by.properties] {
+            names.sort_unstable();
+            names.dedup();
+        }
+        selected_by
     }
 
     /// What has to be read for it, over all layers.

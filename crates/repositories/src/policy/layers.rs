@@ -1,6 +1,6 @@
 //! A layer: one file of settings, whom it is for, and its rank. A higher rank wins over a lower one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use beadle_engine::Asked;
 use serde_json::Value;
@@ -234,6 +234,14 @@ impl Layer {
     /// Everything that it may say.
     pub(super) fn roots(&self) -> impl Iterator<Item = &Node> {
         std::iter::once(&self.root).chain(self.cases.iter().map(|case| &case.root))
+    }
+
+    /// The sections that it speaks of, also where it only says that a list is additive.
+    pub(crate) fn sections(&self) -> BTreeSet<String> {
+        let sections = self.roots().flat_map(Node::entries).filter_map(|(key, _)| key.text());
+        let words = self.words.keys().chain(self.cases.iter().flat_map(|case| case.words.keys()));
+        let said = words.chain(&self.additive).map(|name| if name == "topics" { "repository" } else { name });
+        sections.chain(said).map(str::to_owned).collect()
     }
 
     /// Every selector in it.

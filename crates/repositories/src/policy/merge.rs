@@ -51,7 +51,8 @@ fn merge_lists(key: &str, under: &[Node], over: &[Node]) -> Vec<Node> {
     merged
 }
 
-fn same(key: &str, one: &Node, other: &Node) -> bool {
+/// Whether two entries of the list `key` are one thing.
+pub(super) fn same(key: &str, one: &Node, other: &Node) -> bool {
     if let (Kind::Map(_), Kind::Map(_)) = (&one.kind, &other.kind) {
         let identity = IDENTITIES.iter().find_map(|key| Some((one.get(key)?, other.get(key)?)));
         return identity.is_some_and(|(one, other)| same_name(key, one, other));

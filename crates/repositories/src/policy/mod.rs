@@ -27,5 +27,5 @@ pub(crate) use pattern::Pattern;
 pub use problem::{Problem, Severity, nearest};
 pub use schema::{FileKind, schema, test_schema};
 pub use selector::Selector;
-pub use targeting::{Reached, Target, Verdict};
+pub use targeting::{Reached, Standing, Target, Verdict};
 pub use tests::Tested;

@@ -103,6 +103,16 @@ impl Selector {
         !self.topics.is_empty()
     }
 
+    /// The teams that it selects by.
+    pub(crate) fn teams(&self) -> &[String] {
+        &self.teams
+    }
+
+    /// The custom properties that it selects by.
+    pub(crate) fn properties(&self) -> impl Iterator<Item = &String> {
+        self.properties.iter().map(|(name, _)| name)
+    }
+
     /// Whether its teams have to be known.
     pub fn asks_for_teams(&self) -> bool {
         !self.teams.is_empty()
@@ -131,6 +141,8 @@ impl Selector {
                 return Ok(false);
             }
         }
+        // A name that stands for nothing may be the old name of what the repository has. It counts only where all else fits.
+        let mut doubt = None;
         if !self.topics.is_empty() {
             let have = known(repository.topics.as_ref(), "topics")?;
             if !self.topics.iter().any(|topic| have.contains(topic)) {
@@ -141,7 +153,10 @@ impl Selector {
             let have = known(repository.teams.as_ref(), "teams")?;
             let has = |team: &String| have.iter().any(|other| other.slug.eq_ignore_ascii_case(team));
             if !self.teams.iter().any(has) {
-                return Ok(false);
+                match self.teams.iter().find_map(|team| repository.missing.team(team)) {
+                    Some(why) => doubt = Some(why),
+                    None => return Ok(false),
+                }
             }
         }
         for (name, wanted) in &self.properties {
@@ -158,10 +173,13 @@ impl Selector {
                 None => false,
             };
             if !fits {
-                return Ok(false);
+                match repository.missing.property(name) {
+                    Some(why) => doubt = Some(why),
+                    None => return Ok(false),
+                }
             }
         }
-        Ok(true)
+        doubt.map_or(Ok(true), |why| Err(why.to_owned()))
     }
 }
 

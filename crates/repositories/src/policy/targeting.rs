@@ -5,8 +5,8 @@ use beadle_github::Repository;
 
 use super::files::Policy;
 use super::layers::{Layer, LayerKind, Word, Words, conflicts, contradictions};
-use super::merge::merge;
-use super::node::Node;
+use super::merge::{merge, same};
+use super::node::{Kind, Node};
 use super::pattern::Pattern;
 
 /// GitHub's repository for an organisation's defaults, and the incumbent's own; left alone unless a file names them.
@@ -31,6 +31,10 @@ pub struct Target {
     pub doubtful: Vec<(String, String)>,
     /// The layers that reach it, lowest first.
     pub layers: Vec<Reached>,
+    /// The files of layers of which it is not known whether they reach it.
+    pub in_doubt: Vec<String>,
+    /// What a file alone says, and that waits: the sections that it speaks of, each with why.
+    pub waiting: Vec<(String, String)>,
     /// Lists that say themselves whether they are exclusive; the highest layer's word.
     pub words: Words,
 }
@@ -42,6 +46,8 @@ pub struct Reached {
     pub file: String,
     /// Its rank.
     pub rank: i64,
+    /// Which of its `first_match` holds.
+    case: Option<usize>,
     /// What it says to this repository.
     pub root: Node,
     /// What its lists say of themselves.
@@ -52,13 +58,16 @@ pub struct Reached {
 const OF_ORGANISATION: &[&str] = &["rulesets", "code_security_configurations"];
 
 impl Policy {
-    /// What the policy says to `repository`. `own` is a file that is this repository's although it has another name now.
-    pub fn resolve(&self, repository: &Repository, own: Option<&Layer>) -> Verdict {
+    /// What the policy says to `repository`, and how the files in repos/ stand to it.
+    pub fn resolve(&self, repository: &Repository, standing: &Standing<'_>) -> Verdict {
         let name = repository.name.as_str();
-        let named = self.file_of(name).or(own);
-        let is_own = |layer: &Layer| own.is_some_and(|own| own.file == layer.file);
+        let waits = standing.waits.as_ref();
+        let is_waiting = |layer: &Layer| waits.is_some_and(|(waiting, _)| waiting.file == layer.file);
+        let named = self.file_of(name).filter(|layer| !is_waiting(layer)).or(standing.own);
+        let is_own = |layer: &Layer| standing.own.is_some_and(|own| own.file == layer.file);
         let own = LEFT_OUT.iter().copied().chain([self.home.as_str()]);
-        if named.is_none() && own.into_iter().any(|own| name.eq_ignore_ascii_case(own)) {
+        let is_left_out = named.is_none() && waits.is_none();
+        if is_left_out && own.into_iter().any(|own| name.eq_ignore_ascii_case(own)) {
             return Verdict::Skipped("left out unless a file in repos/ names it".into());
         }
         if repository.is_advisory_fork() && named.is_none() {
@@ -70,13 +79,23 @@ impl Policy {
         if !self.included.is_empty() && !self.included.iter().any(|pattern| pattern.is_match(name)) {
             return Verdict::Skipped("restrictedRepos does not include it".into());
         }
-        let mut target = Target { root: None, doubtful: Vec::new(), layers: Vec::new(), words: Words::new() };
-        for layer in &self.layers {
+        let mut target = Target {
+            root: None,
+            doubtful: Vec::new(),
+            layers: Vec::new(),
+            in_doubt: Vec::new(),
+            waiting: Vec::new(),
+            words: Words::new(),
+        };
+        for layer in self.layers.iter().filter(|layer| !is_waiting(layer)) {
             match if is_own(layer) { Ok(true) } else { reaches(layer, repository) } {
                 Ok(true) => target.lay(layer, repository),
                 Ok(false) => {}
                 Err(why) => target.doubt(layer, &why),
             }
+        }
+        if let Some((layer, why)) = waits {
+            target.wait_for(layer, why);
         }
         if repository.archived {
             let asked = named.and_then(|layer| layer.root.get("repository")?.get("archived")?.bool());
@@ -141,6 +160,7 @@ impl Target {
             _ => layer.root.clone(),
         };
         let mut words = Words::new();
+        let mut held = None;
         for name in &layer.additive {
             words.insert(name.clone(), Word { exclusive: false, asked: layer.root.asked.clone() });
         }
@@ -148,11 +168,12 @@ impl Target {
             matches!(layer.kind, LayerKind::Organisation) && OF_ORGANISATION.contains(&section.as_str())
         };
         words.extend(layer.words.clone().into_iter().filter(|(section, _)| !of_organisation(section)));
-        for case in &layer.cases {
+        for (at, case) in layer.cases.iter().enumerate() {
             match case.choice.is_match(repository) {
                 Ok(true) => {
                     root = merge(&root, &case.root);
                     words.extend(case.words.clone());
+                    held = Some(at);
                     break;
                 }
                 Ok(false) => {}
@@ -174,24 +195,85 @@ impl Target {
             Some(under) => merge(under, &root),
         });
         self.words.extend(words.clone());
-        self.layers.push(Reached { file: layer.file.clone(), rank: layer.rank, root, words });
+        self.layers.push(Reached { file: layer.file.clone(), rank: layer.rank, case: held, root, words });
+    }
+
+    /// Whether a layer's selection (its file, or `file#n` for its n-th case) holds for the repository.
+    pub(crate) fn holds(&self, selection: &str) -> bool {
+        let (file, case) = match selection.split_once('#') {
+            Some((file, case)) => (file, case.parse::<usize>().ok()),
+            None => (selection, None),
+        };
+        let holds = |layer: &Reached| layer.file == file && (case.is_none() || layer.case == case);
+        self.layers.iter().any(holds)
+    }
+
+    /// Takes out what a file says that belongs to this repository, or not, as nobody knows: the other layers go on, and what
+    /// the file alone says is neither made nor undone.
+    fn wait_for(&mut self, layer: &Layer, why: &str) {
+        if let Some(root) = &self.root {
+            self.root = Some(without_said(root, &layer.root));
+        }
+        for section in layer.sections() {
+            // What is missing in a list may be what the file adds to it.
+            let word = Word { exclusive: false, asked: layer.root.asked.clone() };
+            let topics = (section == "repository" && layer.root.get("repository").is_some_and(|node| node.get("topics").is_some()))
+                .then(|| "topics".to_owned());
+            self.words.extend(topics.map(|topics| (topics, word.clone())));
+            self.words.insert(section.clone(), word);
+            self.waiting.push((section, why.to_owned()));
+        }
     }
 
     /// Nothing of a layer's sections is touched.
     fn doubt(&mut self, layer: &Layer, why: &str) {
-        let sections = layer.roots().flat_map(Node::entries).filter_map(|(key, _)| key.text());
-        // Also where it only says that a list is additive.
-        let words = layer.words.keys().chain(layer.cases.iter().flat_map(|case| case.words.keys()));
-        let said =
-            words.chain(&layer.additive).map(|name| if name == "topics" { "repository" } else { name });
-        let all = sections.chain(said).map(|section| (section.to_owned(), why.to_owned()));
-        self.doubtful.extend(all);
+        self.in_doubt.push(layer.file.clone());
+        self.doubtful.extend(layer.sections().into_iter().map(|section| (section, why.to_owned())));
     }
 
     /// The rank of the layer that a line belongs to.
     pub(crate) fn rank(&self, asked: &Asked) -> i64 {
         self.layers.iter().find(|layer| layer.file == *asked.file).map_or(0, |layer| layer.rank)
     }
+}
+
+/// How the files in repos/ stand to a repository.
+#[derive(Clone, Debug, Default)]
+pub struct Standing<'a> {
+    /// A file that belonged to another repository of this name, or to this one under another name, with why it waits.
+    pub waits: Option<(&'a Layer, String)>,
+    /// The file that is this repository's although it is called otherwise.
+    pub own: Option<&'a Layer>,
+}
+
+/// `root` without the values and the entries of lists that `said` speaks of.
+fn without_said(root: &Node, said: &Node) -> Node {
+    let kind = match (&root.kind, &said.kind) {
+        (Kind::Map(entries), Kind::Map(_)) => {
+            let kept = entries.iter().filter_map(|(key, value)| {
+                let other = key.text().and_then(|key| said.get(key));
+                match (&value.kind, other) {
+                    (_, None) => Some((key.clone(), value.clone())),
+                    (Kind::Map(_), Some(other)) if matches!(other.kind, Kind::Map(_)) => {
+                        Some((key.clone(), without_said(value, other)))
+                    }
+                    (Kind::List(_), Some(other)) if matches!(other.kind, Kind::List(_)) => {
+                        Some((key.clone(), without_entries(key.text().unwrap_or_default(), value, other)))
+                    }
+                    _ => None,
+                }
+            });
+            Kind::Map(kept.collect())
+        }
+        _ => return root.clone(),
+    };
+    Node { kind, ..root.clone() }
+}
+
+/// A list without the entries that `said` has too.
+fn without_entries(list: &str, root: &Node, said: &Node) -> Node {
+    let kept = root.items().iter().filter(|item| !said.items().iter().any(|other| same(list, item, other)));
+    Node { kind: Kind::List(kept.cloned().collect()), ..root.clone() }
 }
 
 /// Whether a file in repos/ is called like this repository.
@@ -211,7 +293,9 @@ fn reaches(layer: &Layer, repository: &Repository) -> Result<bool, String> {
             if globs.iter().any(|glob| glob.is_match(&repository.name)) {
                 return Ok(true);
             }
+            let mut missing = None;
             if !teams.is_empty() {
+                missing = teams.iter().find_map(|team| repository.missing.team(team));
                 match &repository.teams {
                     Some(Ok(have)) => {
                         let has =
@@ -226,12 +310,15 @@ fn reaches(layer: &Layer, repository: &Repository) -> Result<bool, String> {
                     None => return Err(format!("{}: the repository's teams were not read", layer.file)),
                 }
             }
+            let mut doubt = missing.map(str::to_owned);
             for property in properties {
-                if property.is_match(repository).map_err(|why| format!("{}: {why}", layer.file))? {
-                    return Ok(true);
+                match property.is_match(repository) {
+                    Ok(true) => return Ok(true),
+                    Ok(false) => {}
+                    Err(why) => doubt = Some(why),
                 }
             }
-            Ok(false)
+            doubt.map_or(Ok(false), |why| Err(format!("{}: {why}", layer.file)))
         }
     }
 }

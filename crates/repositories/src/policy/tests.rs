@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use beadle_github::{Repository, TeamPermission, Visibility};
 use serde_json::{Map, Value};
@@ -12,7 +13,7 @@ use super::leaves::leaves;
 use super::node::Node;
 use super::problem::{Problem, nearest};
 use super::shape::Shape;
-use super::targeting::Verdict;
+use super::targeting::{Standing, Verdict};
 
 /// What the tests of a policy came to.
 #[derive(Debug, Default)]
@@ -57,7 +58,7 @@ impl Policy {
             return fail(test, "it names no `repository`".into());
         };
         let repository = repository(given);
-        let target = match self.resolve(&repository, None) {
+        let target = match self.resolve(&repository, &Standing::default()) {
             Verdict::Skipped(why) => {
                 if test.get("skipped").and_then(Node::bool) != Some(true) {
                     fail(given, format!("the repository is left alone: {why}"));
@@ -127,9 +128,11 @@ fn repository(given: &Node) -> Repository {
         topics: Some(Ok(texts("topics"))),
         teams: Some(Ok(texts("teams")
             .into_iter()
-            .map(|slug| TeamPermission { slug, permission: "push".to_owned().into() })
+            .zip(1..)
+            .map(|(slug, id)| TeamPermission { id, slug, permission: "push".to_owned().into() })
             .collect())),
-        teams_have_age: false,
+        has_age: false,
+        missing: Arc::default(),
         collaborators: None,
         invitations: None,
         protection: None,

@@ -251,11 +251,15 @@ async fn ids(
         .collect();
     let mut ids: Vec<String> = known.into_values().collect();
     if !unknown.is_empty() {
-        let resolved: Result<Vec<String>, String> =
-            context.reader.resolve(&unknown).await?.into_iter().collect();
-        match resolved {
-            Ok(resolved) => ids.extend(resolved),
-            Err(why) => return Ok(Err(format!("{why} ({asked}); this list stays as it is"))),
+        let mut missing = Vec::new();
+        for found in context.reader.resolve(&unknown).await? {
+            match found {
+                Ok(found) => ids.push(found.node_id),
+                Err(why) => missing.push(why),
+            }
+        }
+        if !missing.is_empty() {
+            return Ok(Err(format!("{} ({asked}); this list stays as it is", missing.join(", "))));
         }
     }
     Ok(Ok(ids))

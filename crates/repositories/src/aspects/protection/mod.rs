@@ -85,8 +85,8 @@ impl Aspect for Protection {
     }
 }
 
-/// What `default` stands for: the branch that is the default one; and until then also the one that the policy makes it,
-/// where it exists.
+/// What `default` stands for: the branch that the policy makes the default one in the same run, where it exists; else the
+/// branch that is the default one. A rule for a branch that is the default one only by drift would stay behind.
 async fn default_branches(context: &Context<'_>) -> Result<Vec<String>, Failure> {
     let repository = context.repository;
     let mut branches: Vec<String> = repository.default_branch.iter().cloned().collect();
@@ -95,6 +95,9 @@ async fn default_branches(context: &Context<'_>) -> Result<Vec<String>, Failure>
         && !branches.iter().any(|branch| branch == wanted)
         && context.reader.branch_exists(&repository.node_id, wanted).await?
     {
+        if context.settings_are_written {
+            branches.clear();
+        }
         branches.push(wanted.to_owned());
     }
     Ok(branches)

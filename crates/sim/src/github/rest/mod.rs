@@ -131,6 +131,7 @@ fn organisation(world: &mut World, call: &Call<'_>, org: &str, rest: &[&str]) ->
         }
         ("POST", ["repos"]) => create(world, call, org),
         (_, ["rulesets", rest @ ..]) => rulesets::of_organisation(world, call, org, rest),
+        (_, ["properties", "schema"]) => properties::schema(world, call, org),
         (_, ["properties", "values"]) => properties::of_organisation(world, call, org),
         (_, ["code-security", "configurations", rest @ ..]) => configurations::answer(world, call, org, rest),
         ("GET", ["members", login]) if world.is_member(org, login) => Reply::empty(204),

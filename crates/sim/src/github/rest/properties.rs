@@ -2,6 +2,8 @@
 //!
 //! <https://docs.github.com/rest/orgs/custom-properties>
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use super::{Call, Reply, page};
@@ -17,6 +19,14 @@ pub(super) fn of_repository(world: &mut World, call: &Call<'_>, org: &str, found
     match call.method.as_str() {
         "GET" => Reply::json(200, json!(values(found))),
         "PATCH" => {
+            let given = world.org(org).is_some_and(|org| org["custom_properties"].is_array());
+            let defined = defined(world, org);
+            for property in call.body["properties"].as_array().into_iter().flatten() {
+                let name = property["property_name"].as_str().unwrap_or_default();
+                if given && !defined.contains(name) {
+                    return Reply::invalid(&format!("Property '{name}' does not exist for '{org}'"));
+                }
+            }
             let name = found["name"].as_str().unwrap_or_default();
             world.edit(org, name, call.sender, |found| {
                 for property in call.body["properties"].as_array().into_iter().flatten() {
@@ -32,6 +42,32 @@ pub(super) fn of_repository(world: &mut World, call: &Call<'_>, org: &str, found
         }
         _ => Reply::not_found(),
     }
+}
+
+/// The names that an organisation defines: those that its `custom_properties` list; and where the state has no such list, those
+/// that any repository has a value of.
+fn defined(world: &World, org: &str) -> BTreeSet<String> {
+    let given = world.org(org).map(|org| org["custom_properties"].clone()).unwrap_or_default();
+    if let Some(names) = given.as_array() {
+        return names.iter().filter_map(Value::as_str).map(str::to_owned).collect();
+    }
+    let repositories = world.repositories(org);
+    let names = repositories.iter().filter_map(|found| found["properties"].as_object()).flat_map(|known| known.keys());
+    names.cloned().collect()
+}
+
+/// Answers `/orgs/{org}/properties/schema`.
+pub(super) fn schema(world: &World, call: &Call<'_>, org: &str) -> Reply {
+    if call.method.as_str() != "GET" {
+        return Reply::not_found();
+    }
+    let rows = defined(world, org).into_iter().map(|name| {
+        json!({
+            "property_name": name, "source_type": "organization", "value_type": "string", "required": false,
+            "default_value": null, "description": null, "allowed_values": null, "values_editable_by": "org_actors",
+        })
+    });
+    Reply::json(200, rows.collect())
 }
 
 /// Answers `/orgs/{org}/properties/values`.

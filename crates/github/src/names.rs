@@ -1,0 +1,198 @@
+//! What names in a policy stand for: logins, slugs of teams and Apps, custom properties. A name is compared only after it
+//! was resolved to an immutable id.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use beadle_engine::Failure;
+use beadle_transport::Path;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use crate::api::Api;
+use crate::graphql::run;
+use crate::read::Reader;
+use crate::repository::{Actor, ActorKind};
+
+/// What a name stands for now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resolved {
+    /// GraphQL's id.
+    pub node_id: String,
+    /// The immutable id.
+    pub id: u64,
+    /// The name as GitHub spells it.
+    pub name: String,
+}
+
+/// The names by which layers of a policy select repositories.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SelectedBy {
+    /// Slugs of teams.
+    pub teams: Vec<String>,
+    /// Custom properties.
+    pub properties: Vec<String>,
+}
+
+impl SelectedBy {
+    fn is_empty(&self) -> bool {
+        self.teams.is_empty() && self.properties.is_empty()
+    }
+}
+
+/// Names by which layers select and that stand for nothing, each in lower case and with why. A layer that selects by one of
+/// them is in doubt for every repository that it does not reach otherwise.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Missing {
+    teams: BTreeMap<String, String>,
+    properties: BTreeMap<String, String>,
+}
+
+impl Missing {
+    /// For tests and tools: these teams and properties do not exist.
+    pub fn new(teams: &[&str], properties: &[&str]) -> Self {
+        let all = |names: &[&str], what: &str| {
+            let entry = |name: &&str| (name.to_lowercase(), format!("there is no {what} `{name}`"));
+            names.iter().map(entry).collect()
+        };
+        Self { teams: all(teams, "team"), properties: all(properties, "custom property") }
+    }
+
+    /// Why a team's slug stands for nothing, if it does.
+    pub fn team(&self, slug: &str) -> Option<&str> {
+        self.teams.get(&slug.to_lowercase()).map(String::as_str)
+    }
+
+    /// Why a custom property's name stands for nothing, if it does.
+    pub fn property(&self, name: &str) -> Option<&str> {
+        self.properties.get(&name.to_lowercase()).map(String::as_str)
+    }
+}
+
+/// Resolves the names by which layers select, now. What could not be asked is as good as missing.
+pub(crate) async fn missing(api: &Api, selected_by: &SelectedBy) -> Arc<Missing> {
+    let mut missing = Missing::default();
+    if selected_by.is_empty() {
+        return Arc::new(missing);
+    }
+    let actor = |slug: &String| Actor { kind: ActorKind::Team, name: slug.clone(), id: None };
+    let teams: Vec<Actor> = selected_by.teams.iter().map(actor).collect();
+    let (teams, properties) = futures::join!(resolve(api, &teams), async {
+        if selected_by.properties.is_empty() { Ok(Vec::new()) } else { defined(api).await }
+    });
+    for (at, slug) in selected_by.teams.iter().enumerate() {
+        let why = match &teams {
+            Ok(teams) => teams.get(at).and_then(|team| team.as_ref().err().cloned()),
+            Err(failure) => Some(failure.text.clone()),
+        };
+        missing.teams.extend(why.map(|why| (slug.to_lowercase(), why)));
+    }
+    for name in &selected_by.properties {
+        let why = match &properties {
+            Ok(defined) if defined.iter().any(|known| known.eq_ignore_ascii_case(name)) => None,
+            Ok(_) => Some(format!("{} defines no custom property `{name}`", api.organisation())),
+            Err(failure) => Some(failure.text.clone()),
+        };
+        missing.properties.extend(why.map(|why| (name.to_lowercase(), why)));
+    }
+    Arc::new(missing)
+}
+
+#[derive(Deserialize)]
+struct Definition {
+    property_name: String,
+}
+
+/// The custom properties that the organisation defines.
+///
+/// <https://docs.github.com/rest/orgs/custom-properties#get-all-custom-properties-for-an-organization>
+async fn defined(api: &Api) -> Result<Vec<String>, Failure> {
+    let path = Path::at("orgs").value(api.organisation()).then("properties/schema");
+    let definitions: Vec<Definition> = api.list(&path).await?;
+    Ok(definitions.into_iter().map(|definition| definition.property_name).collect())
+}
+
+impl Reader {
+    /// Resolves actors. `Err` in a place: that one does not exist.
+    pub async fn resolve(&self, actors: &[Actor]) -> Result<Vec<Result<Resolved, String>>, Failure> {
+        resolve(self.api(), actors).await
+    }
+
+    /// The custom properties that the organisation defines.
+    pub async fn defined_properties(&self) -> Result<Vec<String>, Failure> {
+        defined(self.api()).await
+    }
+}
+
+async fn resolve(api: &Api, actors: &[Actor]) -> Result<Vec<Result<Resolved, String>>, Failure> {
+    const DOING: &str = "resolving names";
+    let mut found: Vec<Option<Result<Resolved, String>>> = vec![None; actors.len()];
+    let mut parts = String::new();
+    let mut variables = Map::from_iter([("org".to_owned(), json!(api.organisation()))]);
+    let mut declared = String::from("$org: String!");
+    for (at, actor) in actors.iter().enumerate() {
+        let part = match actor.kind {
+            ActorKind::App => continue,
+            ActorKind::Team => {
+                format!("a{at}: organization(login: $org) {{ team(slug: $n{at}) {{ id databaseId slug }} }} ")
+            }
+            ActorKind::User => format!("a{at}: user(login: $n{at}) {{ id databaseId login }} "),
+        };
+        parts += &part;
+        let _ = write!(declared, ", $n{at}: String!");
+        variables.insert(format!("n{at}"), json!(actor.name));
+    }
+    if !parts.is_empty() {
+        let unused = if parts.contains("$org") { "" } else { "organization(login: $org) { id } " };
+        let document = format!("query ({declared}) {{ {parts}{unused}}}");
+        let answer = run(api, DOING, &document, variables.into(), false).await?;
+        for (at, actor) in actors.iter().enumerate().filter(|(_, actor)| actor.kind != ActorKind::App) {
+            let place = &answer.data[format!("a{at}")];
+            let (place, name) = match actor.kind {
+                ActorKind::Team => (&place["team"], "slug"),
+                _ => (place, "login"),
+            };
+            let error = answer.error_at(&[json!(format!("a{at}"))]);
+            let name = place[name].as_str().unwrap_or(&actor.name);
+            found[at] = Some(match (place["id"].as_str(), place["databaseId"].as_u64(), error) {
+                (Some(node_id), Some(id), _) => {
+                    Ok(Resolved { node_id: node_id.to_owned(), id, name: name.to_owned() })
+                }
+                (_, _, Some(error)) if !error.is_not_found() => return Err(error.failure(DOING)),
+                _ => Err(no_such(actor, api.organisation())),
+            });
+        }
+    }
+    for (at, actor) in actors.iter().enumerate().filter(|(_, actor)| actor.kind == ActorKind::App) {
+        found[at] = Some(app(api, actor).await?);
+    }
+    let named = found.into_iter().zip(actors);
+    Ok(named.map(|(found, actor)| found.unwrap_or_else(|| Err(no_such(actor, api.organisation())))).collect())
+}
+
+/// An App by its slug.
+///
+/// <https://docs.github.com/rest/apps/apps#get-an-app>
+async fn app(api: &Api, actor: &Actor) -> Result<Result<Resolved, String>, Failure> {
+    let app: Value = match api.get(&Path::at("apps").value(&actor.name)).await {
+        Ok(answer) => answer.json().map_err(Failure::from)?,
+        Err(error) if error.status() == Some(404) || error.is_unaddressable() => Value::Null,
+        Err(error) => return Err(error.into()),
+    };
+    Ok(match (app["node_id"].as_str(), app["id"].as_u64()) {
+        (Some(node_id), Some(id)) => {
+            let name = app["slug"].as_str().unwrap_or(&actor.name).to_owned();
+            Ok(Resolved { node_id: node_id.to_owned(), id, name })
+        }
+        _ => Err(no_such(actor, api.organisation())),
+    })
+}
+
+fn no_such(actor: &Actor, organisation: &str) -> String {
+    match actor.kind {
+        ActorKind::Team => format!("there is no team `{}` in {organisation}", actor.name),
+        ActorKind::User => format!("there is no user `{}`", actor.name),
+        ActorKind::App => format!("there is no GitHub App `{}`", actor.name),
+    }
+}

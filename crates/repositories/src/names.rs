@@ -1,0 +1,85 @@
+//! What each name of a policy meant when it was last resolved. A login or a slug that is renamed is followed by its id; one
+//! that somebody else has taken since gets nothing until an operator confirms it.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use beadle_engine::{Store, StoreError};
+
+/// What a name is the name of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Named {
+    /// A team, by its slug.
+    Team,
+    /// An account, by its login.
+    User,
+}
+
+impl Named {
+    /// As stored and printed.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Team => "team",
+            Self::User => "user",
+        }
+    }
+}
+
+/// Remembers the ids behind the names of one organisation's policy. Without a store nothing is remembered.
+pub struct Names {
+    store: Option<Arc<dyn Store>>,
+    organisation: String,
+    known: Mutex<HashMap<String, u64>>,
+}
+
+impl Names {
+    /// For one organisation.
+    pub fn new(store: Option<Arc<dyn Store>>, organisation: &str) -> Self {
+        Self { store, organisation: organisation.to_lowercase(), known: Mutex::default() }
+    }
+
+    fn note(&self, named: Named, name: &str) -> String {
+        format!("name:{}:{}:{}", self.organisation, named.as_str(), name.to_lowercase())
+    }
+
+    /// The id that a name had, if it is remembered.
+    pub async fn remembered(&self, named: Named, name: &str) -> Result<Option<u64>, StoreError> {
+        let Some(store) = &self.store else { return Ok(None) };
+        let id = store.get(&self.note(named, name)).await?;
+        Ok(id.and_then(|id| id.parse().ok()))
+    }
+
+    /// Whether a name that resolves to `id` now still means the same; remembers it where it is new. Gives the id that it meant before
+    /// where it is another one.
+    pub async fn meant_before(&self, named: Named, name: &str, id: u64) -> Result<Option<u64>, StoreError> {
+        let note = self.note(named, name);
+        if self.known.lock().unwrap_or_else(PoisonError::into_inner).get(&note) == Some(&id) {
+            return Ok(None);
+        }
+        match self.remembered(named, name).await? {
+            Some(before) if before != id => return Ok(Some(before)),
+            Some(_) => {}
+            None => self.confirm(named, name, id).await?,
+        }
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(note, id);
+        Ok(None)
+    }
+
+    /// From now on the name means `id`.
+    pub async fn confirm(&self, named: Named, name: &str, id: u64) -> Result<(), StoreError> {
+        match &self.store {
+            Some(store) => store.put(&self.note(named, name), &id.to_string()).await,
+            None => Ok(()),
+        }
+    }
+
+    /// What to say of a name that somebody else has now.
+    pub fn taken(&self, named: Named, name: &str, before: u64, now: u64) -> String {
+        let what = named.as_str();
+        format!(
+            "{what} `{name}` had the id {before} and is another {what} now, with the id {now}; if this one is meant, run `beadle \
+             adopt {} --{what} {name}`",
+            self.organisation
+        )
+    }
+}

@@ -2,6 +2,7 @@
 
 pub mod aspects;
 pub mod dispatch;
+mod identity;
 mod organisation;
 pub mod overrides;
 pub mod planner;

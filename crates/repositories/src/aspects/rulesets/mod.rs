@@ -3,6 +3,9 @@
 //! <https://docs.github.com/rest/repos/rules>
 
 pub(crate) mod compare;
+mod overlay;
+#[cfg(test)]
+mod tests;
 
 use async_trait::async_trait;
 use beadle_engine::{Failure, Field, Risk};

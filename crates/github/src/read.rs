@@ -67,6 +67,8 @@ pub struct Reader {
     nodes: Arc<Mutex<HashMap<u64, String>>>,
     /// When each ruleset was changed last, as it was first seen or settled.
     rulesets: Arc<Mutex<HashMap<u64, String>>>,
+    /// When each ruleset was changed last that REST showed as it shall be.
+    settled: Arc<Mutex<HashMap<u64, String>>>,
 }
 
 /// A row of the log of webhook deliveries.
@@ -108,7 +110,7 @@ impl Reader {
     /// A reader of what `asks` names.
     pub fn new(api: Api, asks: Asks) -> Self {
         let loader = Loader::new(api.clone(), asks);
-        Self { api, loader, nodes: Arc::default(), rulesets: Arc::default() }
+        Self { api, loader, nodes: Arc::default(), rulesets: Arc::default(), settled: Arc::default() }
     }
 
     /// From now on reads `asks`.
@@ -294,8 +296,17 @@ impl Reader {
 
     /// REST showed the ruleset as it shall be.
     pub fn settle(&self, ruleset: &Ruleset) {
-        let mut seen = self.rulesets.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.insert(ruleset.id, ruleset.updated_at.clone());
+        for seen in [&self.rulesets, &self.settled] {
+            let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+            seen.insert(ruleset.id, ruleset.updated_at.clone());
+        }
+    }
+
+    /// Whether REST showed the ruleset as it shall be since it was changed last. What GraphQL cannot show is known only
+    /// then.
+    pub fn is_settled(&self, ruleset: &Ruleset) -> bool {
+        let settled = self.settled.lock().unwrap_or_else(PoisonError::into_inner);
+        settled.get(&ruleset.id) == Some(&ruleset.updated_at)
     }
 
     /// The teams of one repository, now.

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::compare::{body, differences};
+use super::is_blurred;
 use crate::identity::contradictions;
 use crate::policy::Node;
 
@@ -105,6 +106,16 @@ fn a_default_that_github_leaves_out_is_no_difference() {
     let mut negated = live.clone();
     negated["rules"][1]["parameters"]["negate"] = json!(true);
     assert!(!is_quiet(&wanted, &negated));
+}
+
+#[test]
+fn what_graphql_cannot_tell_apart_is_read_by_rest() {
+    let mode = |mode: &str| json!({ "bypass_actors": [{ "actor_type": "Team", "actor_id": 5, "bypass_mode": mode }] });
+    assert!(is_blurred(&node(&mode("always")), &mode("always")), "it may be `exempt`");
+    assert!(!is_blurred(&node(&mode("pull_request")), &mode("pull_request")));
+    assert!(!is_blurred(&node(&json!({ "name": "main" })), &mode("always")), "nobody asks");
+    let reviewers = ruleset("pull_request", "required_reviewers", &json!([]));
+    assert!(is_blurred(&node(&reviewers), &json!({})));
 }
 
 /// A list's rule and parameter, an entry that is in none of them, and entries that differ in any of their fields.

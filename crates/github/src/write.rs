@@ -136,6 +136,16 @@ impl Named {
         Ok(())
     }
 
+    /// The same of a body without a new name. `Ok` with a text: GitHub refuses what the body holds (422), and may take a part
+    /// of it.
+    pub async fn try_update(&self, body: Value) -> Result<Option<String>, Failure> {
+        match self.api.write(Method::PATCH, &format!("repos/{}", self.path()), Some(body)).await {
+            Ok(_) => Ok(None),
+            Err(error) if error.status() == Some(422) => Ok(Some(error.to_string())),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// `PUT /repos/{owner}/{repo}/topics`.
     pub async fn replace_topics(&self, topics: &[String]) -> Result<(), Failure> {
         self.write(Method::PUT, &format!("repos/{}/topics", self.path()), Some(json!({ "names": topics })))

@@ -100,6 +100,11 @@ pub(crate) fn pair_entries(kind: Option<&Kind>, desired: &[impl Entry], observed
     pair(&identities(kind, desired), &identities(kind, observed), Identity::closeness)
 }
 
+/// Whether every entry says what it is. A list of which that is not so cannot be compared.
+pub(crate) fn all_named(kind: Option<&Kind>, entries: &[impl Entry]) -> bool {
+    entries.iter().all(|entry| matches!(Identity::of(kind, entry), Identity::Fields(_)))
+}
+
 /// Matches the entries of a narrower layer with those of a wider one: only what is certainly the same.
 pub(crate) fn pair_layers(list: &str, over: &[Node], under: &[Node]) -> Pairs {
     let kind = kind(list);

@@ -46,6 +46,14 @@ fn labels_whose_names_differ_in_case_only_are_never_deleted_and_made_again() {
 }
 
 #[test]
+fn an_entry_that_does_not_say_what_it_is_is_told() {
+    assert!(all_named(kind("autolinks"), &[json!({ "key_prefix": "A-" })]));
+    for row in [json!({ "id": 1 }), json!({ "key_prefix": null }), json!(null)] {
+        assert!(!all_named(kind("autolinks"), &[json!({ "key_prefix": "A-" }), row]));
+    }
+}
+
+#[test]
 fn only_what_is_certainly_the_same_is_there_twice() {
     let same = |list: &str, one: &str, other: &str| {
         super::same(list, &Node::parse("a.yml", one).unwrap(), &Node::parse("a.yml", other).unwrap())

@@ -93,14 +93,24 @@ impl Step for Patch {
     }
 }
 
-/// A body in the parts that GitHub can take one without the other. Ways to merge, their titles and their messages hold
-/// each other: one of them stays on, and a message goes with its title.
+/// Ways to merge, their titles and their messages: one way stays on, and a message goes with its title.
+const MERGES: &[&str] = &[
+    "allow_squash_merge",
+    "allow_merge_commit",
+    "allow_rebase_merge",
+    "use_squash_pr_title_as_default",
+    "squash_merge_commit_title",
+    "squash_merge_commit_message",
+    "merge_commit_title",
+    "merge_commit_message",
+];
+
+/// A body in the parts that GitHub can take one without the other.
 fn parts(body: &Map<String, Value>) -> Vec<Map<String, Value>> {
-    let is_merge = |key: &str| key.contains("_merge") || key.starts_with("merge_") || key.contains("squash");
     let mut merges = Map::new();
     let mut parts = Vec::new();
     for (key, value) in body {
-        if is_merge(key) {
+        if MERGES.contains(&key.as_str()) {
             merges.insert(key.clone(), value.clone());
         } else {
             parts.push(Map::from_iter([(key.clone(), value.clone())]));

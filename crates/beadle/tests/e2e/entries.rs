@@ -126,3 +126,22 @@ async fn a_setting_that_github_refuses_takes_no_other_along() {
     assert_eq!(world.repository("widgets")["has_wiki"], json!(false));
     assert_eq!(world.repository("widgets")["web_commit_signoff_required"], json!(false));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_base_role_that_became_a_custom_one_is_found_however_many_repositories_there_are() {
+    for count in [3, 130] {
+        let repository = json!({ "branches": { "main": {} }, "teams": { "platform": "push" } });
+        let repositories: serde_json::Map<String, Value> =
+            (0..count).map(|n| (format!("r{n}"), repository.clone())).collect();
+        let mut state = acme(Value::Object(repositories));
+        state["orgs"]["acme"]["custom_roles"] = json!(["security-reader"]);
+        let world = World::unlimited(state).await;
+        world.policy("settings.yml", "teams: [{ name: platform, permission: push }]\n");
+        world.beadle(&["plan"]).await.expect(0);
+        world.patch(json!({ "r1": { "teams": { "platform": "security-reader" } } }), false).await;
+        let plan = world.beadle(&["plan"]).await.expect(2);
+        assert!(plan.out.contains("team platform"), "of {count}: {}", plan.out);
+        world.beadle(&["apply", "--yes"]).await.expect(0);
+        assert_eq!(world.repository("r1")["teams"]["platform"], "push", "of {count}");
+    }
+}

@@ -60,7 +60,8 @@ impl Aspect for Teams {
         };
         if repository.teams_have_age && differs(&wanted.items, &seen, wanted.exclusive) {
             // The snapshot has an age: nothing is changed because of it before this repository was read again.
-            seen = context.reader.teams(&repository.owner, &repository.name).await?;
+            let now = context.reader.teams(&repository.owner, &repository.name).await?;
+            seen = name_roles(context, &seen, now).await?;
         }
         let mut missing = Vec::new();
         for want in &wanted.items {
@@ -123,6 +124,24 @@ async fn same(context: &Context<'_>, want: &TeamWant, found: &TeamPermission) ->
     let repository = context.repository;
     let role = context.reader.team_role(&found.slug, &repository.owner, &repository.name).await?;
     Ok(role.as_ref().is_some_and(|role| *role == want.permission))
+}
+
+/// What the snapshot named a custom role, and this list shows as another one, is asked for by itself: a list may show the
+/// role that it is based on.
+async fn name_roles(
+    context: &Context<'_>,
+    before: &[TeamPermission],
+    mut now: Vec<TeamPermission>,
+) -> Result<Vec<TeamPermission>, Failure> {
+    let repository = context.repository;
+    for team in &mut now {
+        let custom = find(before, &team.slug).is_some_and(|team| team.permission.rank().is_none());
+        if custom && team.permission.rank().is_some() {
+            let role = context.reader.team_role(&team.slug, &repository.owner, &repository.name).await?;
+            team.permission = role.unwrap_or_else(|| team.permission.clone());
+        }
+    }
+    Ok(now)
 }
 
 /// Adds teams that exist; a slug that resolves to none leaves the whole aspect in doubt.

@@ -220,4 +220,33 @@ mod tests {
         };
         assert_eq!((found(Some("old")), found(Some("")), found(None)), (1, 0, 0));
     }
+
+    proptest::proptest! {
+        #[test]
+        fn any_labels_are_quiet_once_they_are_applied(
+            wanted in proptest::collection::btree_map("[a-d]", proptest::option::of("[a-f]"), 0..5),
+            live in proptest::collection::btree_set("[a-f]", 0..6),
+        ) {
+            let list: Vec<Value> = wanted
+                .iter()
+                .map(|(name, before)| match before {
+                    Some(before) => json!({ "name": name, "oldname": before }),
+                    None => json!({ "name": name }),
+                })
+                .collect();
+            let live: Vec<&str> = live.iter().map(String::as_str).collect();
+            let policy = json!(list).to_string();
+            let (of, left) = matches(&policy, &live);
+            // One to one: nothing is renamed twice, and what is left is nobody's.
+            let mut taken: Vec<&String> = of.iter().flatten().chain(&left).collect();
+            taken.sort();
+            taken.dedup();
+            proptest::prop_assert_eq!(taken.len(), live.len());
+            let names: Vec<&str> = wanted.keys().map(String::as_str).collect();
+            let (of, left) = matches(&policy, &names);
+            proptest::prop_assert!(left.is_empty());
+            let as_named = of.iter().zip(&names).all(|(of, name)| of.as_deref() == Some(*name));
+            proptest::prop_assert!(as_named);
+        }
+    }
 }

@@ -85,6 +85,7 @@ pub(super) fn sorted(names: impl Iterator<Item = String>) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use beadle_github::Allowances;
+    use proptest::prelude::*;
     use serde_json::Map;
 
     use super::*;
@@ -154,5 +155,51 @@ mod tests {
         assert_eq!(risk, Risk::Changes);
         let apps: Vec<&Value> = input.as_array().unwrap().iter().map(|check| &check["appId"]).collect();
         assert_eq!(apps, [&json!(app_node(15368)), &json!("any"), &Value::Null]);
+    }
+
+    /// What GitHub has after the list was written. It binds a check without a source to the App that reported it last.
+    fn written(input: &Value) -> Vec<(String, Option<i64>)> {
+        let bound = |check: &Value| match check["appId"].as_str() {
+            Some("any") => None,
+            Some(node) => (0..10).find(|id| app_node(*id) == node),
+            None => Some(9),
+        };
+        let checks = input.as_array().unwrap().iter();
+        checks.map(|check| (check["context"].as_str().unwrap().to_owned(), bound(check))).collect()
+    }
+
+    fn rule_of(checks: &[(String, Option<i64>)]) -> Rule {
+        live(&checks.iter().map(|(context, app)| (context.as_str(), *app)).collect::<Vec<_>>())
+    }
+
+    proptest! {
+        #[test]
+        fn any_list_is_quiet_once_it_is_written_and_every_change_of_a_check_is_found(
+            wanted in proptest::collection::vec((0u8..3, 0i64..4), 0..6),
+            before in proptest::collection::btree_set((0u8..3, proptest::option::of(1i64..4)), 0..5),
+        ) {
+            let text: Vec<String> = wanted
+                .iter()
+                .map(|(name, app)| match app {
+                    0 => format!("{{ context: c{name}, app_id: null }}"),
+                    app => format!("{{ context: c{name}, app_id: {app} }}"),
+                })
+                .collect();
+            let text = text.join(", ");
+            let before: Vec<_> = before.into_iter().map(|(name, app)| (format!("c{name}"), app)).collect();
+            let after = planned(&text, &rule_of(&before)).map_or(before, |(_, input)| written(&input));
+            prop_assert_eq!(planned(&text, &rule_of(&after)), None);
+            for at in 0..after.len() {
+                let mut fewer = after.clone();
+                fewer.remove(at);
+                prop_assert!(planned(&text, &rule_of(&fewer)).is_some());
+                let mut changed = after.clone();
+                changed[at].1 = Some(8);
+                prop_assert!(planned(&text, &rule_of(&changed)).is_some());
+                let mut more = after.clone();
+                more.push((after[at].0.clone(), Some(8)));
+                prop_assert!(planned(&text, &rule_of(&more)).is_some());
+            }
+        }
     }
 }

@@ -148,7 +148,48 @@ fn lists() -> impl Strategy<Value = (&'static str, &'static str, Vec<Value>, Vec
     ]
 }
 
+/// A bypass actor: a kind, an id where it has one, and a mode.
+fn actor() -> impl Strategy<Value = Value> {
+    let kind =
+        prop_oneof![Just("Team"), Just("RepositoryRole"), Just("OrganizationAdmin"), Just("DeployKey")];
+    let mode = prop_oneof![Just("always"), Just("pull_request"), Just("exempt")];
+    (kind, 1u64..4, mode).prop_map(|(kind, id, mode)| match kind {
+        "Team" | "RepositoryRole" => json!({ "actor_type": kind, "actor_id": id, "bypass_mode": mode }),
+        kind => json!({ "actor_type": kind, "bypass_mode": mode }),
+    })
+}
+
 proptest! {
+    #[test]
+    fn any_bypass_is_quiet_once_it_is_applied_and_every_change_of_an_actor_is_found(
+        actors in proptest::collection::vec(actor(), 0..5), before in proptest::collection::vec(actor(), 0..5),
+    ) {
+        let wanted = json!({ "name": "main", "bypass_actors": actors });
+        let policy = node(&wanted);
+        let mut refused = Vec::new();
+        contradictions("", &policy, &mut refused);
+        prop_assume!(refused.is_empty());
+        let with = |actors: &[Value]| json!({ "name": "main", "bypass_actors": actors });
+        let live = applied(&wanted, &with(&before));
+        prop_assert!(is_quiet(&wanted, &live), "{} is applied as {}", wanted, live);
+        let mut shown: Vec<Value> = Vec::new();
+        for actor in live["bypass_actors"].as_array().cloned().unwrap_or_default() {
+            if !shown.contains(&actor) {
+                shown.push(actor);
+            }
+        }
+        for at in 0..shown.len() {
+            let mut fewer = shown.clone();
+            fewer.remove(at);
+            prop_assert!(!is_quiet(&wanted, &with(&fewer)), "{} without {}", wanted, shown[at]);
+            let mut changed = shown.clone();
+            changed[at]["bypass_mode"] = json!(if shown[at]["bypass_mode"] == "always" { "exempt" } else { "always" });
+            prop_assert!(!is_quiet(&wanted, &with(&changed)), "{} with another mode of {}", wanted, shown[at]);
+        }
+        shown.push(json!({ "actor_type": "Integration", "actor_id": 3, "bypass_mode": "always" }));
+        prop_assert!(!is_quiet(&wanted, &with(&shown)), "{} and one more", wanted);
+    }
+
     #[test]
     fn any_list_is_quiet_once_it_is_applied_and_every_change_of_an_entry_is_found(
         (kind, key, entries, before) in lists(),

@@ -136,8 +136,8 @@ impl Named {
         Ok(())
     }
 
-    /// The same of a body without a new name. `Ok` with a text: GitHub refuses what the body holds (422), and may take a part
-    /// of it.
+    /// The same for a body without a new name. A text in `Ok` says that GitHub refuses what the body holds (422); it
+    /// may take a part of it.
     pub async fn try_update(&self, body: Value) -> Result<Option<String>, Failure> {
         match self.api.write(Method::PATCH, &format!("repos/{}", self.path()), Some(body)).await {
             Ok(_) => Ok(None),

@@ -133,8 +133,10 @@ pub(super) fn check_layer(kind: FileKind, root: &Node, problems: &mut Vec<Proble
             problems.push(Problem::error(property.asked.clone(), property.column, text));
         }
     }
+    // Each case was checked by itself.
+    let own = root.without(&["first_match"]);
     let mut contradictions = Vec::new();
-    identity::contradictions("", root, &mut contradictions);
+    identity::contradictions("", &own, &mut contradictions);
     for (list, item) in contradictions {
         let text = format!("`{list}` has this entry twice, with different values");
         problems.push(Problem::error(item.asked.clone(), item.column, text));

@@ -75,10 +75,11 @@ impl Identity {
                 one.iter().zip(other).try_fold(0, |far: u8, pair| {
                     let step = match pair {
                         (None, None) => 0,
+                        // Most entries differ in every form: one comparison tells.
+                        (Some(one), Some(other)) if one.perhaps != other.perhaps => return None,
                         (Some(one), Some(other)) if one.said == other.said => 0,
                         (Some(one), Some(other)) if one.sure == other.sure => CASE,
-                        (Some(one), Some(other)) if one.perhaps == other.perhaps => DOUBTFUL,
-                        (Some(_), Some(_)) => return None,
+                        (Some(_), Some(_)) => DOUBTFUL,
                         _ => OPEN,
                     };
                     Some(far.saturating_add(step))

@@ -132,7 +132,7 @@ fn text(value: &Value) -> String {
 
 /// Without case in every script: `ß` and `SS`, and both small sigmas, become the same.
 fn fold(text: &str) -> String {
-    text.to_uppercase().to_lowercase()
+    if text.is_ascii() { text.to_ascii_lowercase() } else { text.to_uppercase().to_lowercase() }
 }
 
 impl Field {
@@ -164,7 +164,10 @@ impl Field {
             (_, value) => text(value),
         };
         let (sure, perhaps) = match self.compare {
-            Compare::Folded => (fold(&said), fold(&said)),
+            Compare::Folded => {
+                let folded = fold(&said);
+                (folded.clone(), folded)
+            }
             Compare::FoldedAscii => (said.to_ascii_lowercase(), fold(&said)),
             Compare::PerhapsFolded => (said.clone(), fold(&said)),
             Compare::Exact | Compare::Set | Compare::App | Compare::Actor => (said.clone(), said.clone()),

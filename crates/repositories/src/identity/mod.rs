@@ -120,11 +120,29 @@ pub(crate) fn same(list: &str, one: &Node, other: &Node) -> bool {
     far.is_some_and(|far| far < DOUBTFUL)
 }
 
-/// How an entry is named in a path, and how that name is compared; `None` where it has no identity.
-pub(crate) fn name(list: &str, entry: &Node) -> Option<(String, String)> {
-    let Identity::Fields(fields) = Identity::of(kind(list), entry) else { return None };
-    let join = |form: fn(&Part) -> &str| fields.iter().flatten().map(form).collect::<Vec<_>>().join(" ");
-    Some((join(|part| part.said.as_str()), join(|part| part.sure.as_str())))
+/// What an entry is called in a path.
+pub(crate) struct Name {
+    /// As it is written.
+    pub(crate) said: String,
+    /// In the form in which names are compared.
+    pub(crate) key: String,
+    /// The same without the fields that an entry may leave out.
+    pub(crate) open: String,
+}
+
+/// What an entry is called; `None` where it has no identity.
+pub(crate) fn name(list: &str, entry: &Node) -> Option<Name> {
+    let kind = kind(list);
+    let Identity::Fields(fields) = Identity::of(kind, entry) else { return None };
+    let join = |form: fn(&Part) -> &str, fields: &[Option<Part>]| {
+        fields.iter().flatten().map(form).collect::<Vec<_>>().join(" ")
+    };
+    let needed = kind.map_or(fields.len(), Kind::needed);
+    Some(Name {
+        said: join(|part| part.said.as_str(), &fields),
+        key: join(|part| part.sure.as_str(), &fields),
+        open: join(|part| part.sure.as_str(), &fields[..needed]),
+    })
 }
 
 /// Entries of nested lists that are the same thing as an entry before, and say something else of it: each with its list's

@@ -107,6 +107,13 @@ const TABLE: &[Kind] = &[
 const OTHERS: &[&str] =
     &["name", "username", "actor_id", "login", "type", "key_prefix", "context", "url", "path", "tool"];
 
+impl Kind {
+    /// How many fields every entry has; they stand before the others.
+    pub(super) fn needed(&self) -> usize {
+        self.fields.iter().filter(|field| field.left_out == LeftOut::Nameless).count()
+    }
+}
+
 /// The kind of a list by its key.
 pub(crate) fn kind(list: &str) -> Option<&'static Kind> {
     TABLE.iter().find(|kind| kind.key == list)

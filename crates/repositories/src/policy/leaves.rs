@@ -4,7 +4,7 @@ use beadle_engine::Asked;
 use serde_json::Value;
 
 use super::node::{Kind, Node};
-use crate::identity;
+use crate::identity::{self, Name};
 
 /// One value of a policy.
 #[derive(Clone, Debug, PartialEq)]
@@ -13,6 +13,8 @@ pub struct Leaf {
     pub path: String,
     /// The same, in the form in which paths are compared.
     pub key: String,
+    /// The same, without what entries may leave out of their identity.
+    pub open: String,
     /// The line that says it.
     pub asked: Asked,
     /// What it is.
@@ -31,6 +33,7 @@ pub fn leaves(root: &Node) -> Vec<Leaf> {
 struct Place {
     path: String,
     key: String,
+    open: String,
     /// The key of the list that it is in, or is.
     list: String,
 }
@@ -38,19 +41,26 @@ struct Place {
 impl Place {
     fn below(&self, name: &str) -> Self {
         let join = |path: &str| if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
-        Self { path: join(&self.path), key: join(&self.key), list: name.to_owned() }
+        Self { path: join(&self.path), key: join(&self.key), open: join(&self.open), list: name.to_owned() }
     }
 
-    fn item(&self, name: &str, key: &str) -> Self {
+    fn item(&self, name: &Name) -> Self {
         Self {
-            path: format!("{}[{name}]", self.path),
-            key: format!("{}[{key}]", self.key),
+            path: format!("{}[{}]", self.path, name.said),
+            key: format!("{}[{}]", self.key, name.key),
+            open: format!("{}[{}]", self.open, name.open),
             list: self.list.clone(),
         }
     }
 
+    /// An entry that is called by a text, or by its place.
+    fn plain(&self, name: &str) -> Self {
+        self.item(&Name { said: name.to_owned(), key: name.to_owned(), open: name.to_owned() })
+    }
+
     fn leaf(&self, node: &Node, value: Value) -> Leaf {
-        Leaf { path: self.path.clone(), key: self.key.clone(), asked: node.asked.clone(), value }
+        let (path, key, open) = (self.path.clone(), self.key.clone(), self.open.clone());
+        Leaf { path, key, open, asked: node.asked.clone(), value }
     }
 }
 
@@ -70,18 +80,42 @@ fn walk(place: &Place, node: &Node, found: &mut Vec<Leaf>) {
         Kind::List(items) if !items.is_empty() => {
             for (at, item) in items.iter().enumerate() {
                 match (&item.kind, identity::name(&place.list, item)) {
-                    (Kind::Map(_), Some((name, key))) => walk(&place.item(&name, &key), item, found),
-                    (Kind::Map(_) | Kind::List(_), _) => {
-                        let at = at.to_string();
-                        walk(&place.item(&at, &at), item, found);
-                    }
+                    (Kind::Map(_), Some(name)) => walk(&place.item(&name), item, found),
+                    (Kind::Map(_) | Kind::List(_), _) => walk(&place.plain(&at.to_string()), item, found),
                     (_, _) => {
                         let name = item.text().map_or_else(|| item.json().to_string(), str::to_owned);
-                        found.push(place.item(&name, &name).leaf(item, Value::Bool(true)));
+                        found.push(place.plain(&name).leaf(item, Value::Bool(true)));
                     }
                 }
             }
         }
         _ => found.push(place.leaf(node, node.json())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_of_one_name_have_paths_of_their_own() {
+        let text = "checks: [{context: ci, app_id: 5}, {context: ci}]\n\
+                    bypass_actors: [{actor_type: Team, actor_id: 5}, {actor_type: OrganizationAdmin}]\nteams: [{name: Ops}]";
+        let found = leaves(&Node::parse("f.yml", text).unwrap());
+        let paths: Vec<&str> = found.iter().map(|leaf| leaf.path.as_str()).collect();
+        let expected = [
+            "checks[ci 5].context",
+            "checks[ci 5].app_id",
+            "checks[ci].context",
+            "bypass_actors[Team 5].actor_type",
+            "bypass_actors[Team 5].actor_id",
+            "bypass_actors[OrganizationAdmin].actor_type",
+            "teams[Ops].name",
+        ];
+        assert_eq!(paths, expected);
+        assert_eq!(
+            (found[0].open.as_str(), found[6].key.as_str()),
+            ("checks[ci].context", "teams[ops].name")
+        );
     }
 }

@@ -68,6 +68,8 @@ pub struct Reader {
     nodes: Arc<Mutex<HashMap<u64, String>>>,
     /// When each ruleset was changed last, as it was first seen or settled.
     rulesets: Arc<Mutex<HashMap<u64, String>>>,
+    /// When each ruleset was changed last that REST showed as it shall be.
+    settled: Arc<Mutex<HashMap<u64, String>>>,
 }
 
 /// A row of the log of webhook deliveries.
@@ -110,7 +112,7 @@ impl Reader {
     /// A reader of what `asks` names.
     pub fn new(api: Api, asks: Asks) -> Self {
         let loader = Loader::new(api.clone(), asks);
-        Self { api, loader, nodes: Arc::default(), rulesets: Arc::default() }
+        Self { api, loader, nodes: Arc::default(), rulesets: Arc::default(), settled: Arc::default() }
     }
 
     /// From now on reads `asks`.
@@ -125,7 +127,19 @@ impl Reader {
 
     /// Reads again, by repository, what came from a snapshot of the whole organisation.
     pub async fn refresh(&self, repository: &mut Repository) -> Result<(), Failure> {
-        self.loader.refresh(repository).await
+        let before = repository.teams.clone();
+        self.loader.refresh(repository).await?;
+        let (Some(Ok(before)), Some(Ok(now))) = (&before, &mut repository.teams) else { return Ok(()) };
+        for team in now.iter_mut().filter(|team| team.permission.rank().is_some()) {
+            // A list may show the role that a custom one is based on.
+            let was_custom = |other: &&TeamPermission| other.id == team.id && other.permission.rank().is_none();
+            if before.iter().any(|other| was_custom(&other))
+                && let Some(role) = self.team_role(&team.slug, &repository.owner, &repository.name).await?
+            {
+                team.permission = role;
+            }
+        }
+        Ok(())
     }
 
     /// The node of a repository that was read before.
@@ -322,8 +336,17 @@ impl Reader {
 
     /// REST showed the ruleset as it shall be.
     pub fn settle(&self, ruleset: &Ruleset) {
-        let mut seen = self.rulesets.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.insert(ruleset.id, ruleset.updated_at.clone());
+        for seen in [&self.rulesets, &self.settled] {
+            let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+            seen.insert(ruleset.id, ruleset.updated_at.clone());
+        }
+    }
+
+    /// Whether REST showed the ruleset as it shall be since it was changed last. What GraphQL cannot show is known only
+    /// then.
+    pub fn is_settled(&self, ruleset: &Ruleset) -> bool {
+        let settled = self.settled.lock().unwrap_or_else(PoisonError::into_inner);
+        settled.get(&ruleset.id) == Some(&ruleset.updated_at)
     }
 
     /// The teams of one repository, now.

@@ -1,10 +1,12 @@
 //! Which teams have access to which repositories. One repository's teams are read by REST; many repositories' by
-//! organisation, as a snapshot.
+//! organisation, as a snapshot. GraphQL shows a custom role as the role that it is based on: where the organisation may
+//! have custom roles, the snapshot is read by REST, which names them.
 
 use std::collections::HashMap;
 
 use beadle_engine::{Class, Failure};
 use beadle_transport::Path;
+use futures::future::try_join_all;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -47,6 +49,65 @@ struct Row {
     access_source: Option<String>,
 }
 
+/// A repository of a team, as REST lists it.
+#[derive(Deserialize)]
+struct Granted {
+    id: u64,
+    role_name: Option<String>,
+}
+
+/// Lists of teams that are read at once.
+const AT_ONCE: usize = 16;
+
+/// Whether the organisation may have custom repository roles. A GitHub without them answers 404; who may not ask does not
+/// know.
+async fn may_have_custom_roles(api: &Api) -> Result<bool, Failure> {
+    match api.get(&Path::at("orgs").value(api.organisation()).then("custom-repository-roles")).await {
+        Ok(answer) => {
+            let roles: Value = answer.json().map_err(Failure::from)?;
+            Ok(roles["total_count"].as_u64() != Some(0))
+        }
+        Err(error) if error.status() == Some(404) => Ok(false),
+        Err(error) if error.status() == Some(403) => Ok(true),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// A team, and its repositories with the names of custom roles.
+async fn granted(api: &Api, team: &Value) -> Result<(String, Vec<Granted>), Failure> {
+    let slug = team["slug"].as_str().unwrap_or_default();
+    let path = Path::at("orgs").value(api.organisation()).then("teams").value(slug).then("repos?per_page=100");
+    Ok((slug.to_owned(), api.list(&path).await?))
+}
+
+/// Whether a list has as many rows as GraphQL counts. Where it counts repositories that we may not see, nobody knows.
+fn is_complete(team: &Value, rows: usize) -> bool {
+    let repositories = &team["repositories"];
+    let is_hidden = |edge: &Value| edge["node"]["databaseId"].is_null();
+    entries(repositories).iter().any(is_hidden) || repositories["totalCount"] == json!(rows)
+}
+
+/// `false`: a list changed while it was read.
+async fn read_by_rest(api: &Api, teams: &[Value], snapshot: &mut Snapshot) -> Result<bool, Failure> {
+    for teams in teams.chunks(AT_ONCE) {
+        let lists = try_join_all(teams.iter().map(|team| granted(api, team))).await?;
+        for (team, (slug, rows)) in teams.iter().zip(lists) {
+            if !is_complete(team, rows.len()) {
+                return Ok(false);
+            }
+            snapshot.calls += 1;
+            for row in rows {
+                // A row that names no role is no known permission: the repository is asked itself.
+                let permission = row.role_name.unwrap_or_default().into();
+                let Some(id) = team["databaseId"].as_u64() else { return Ok(false) };
+                let team = TeamPermission { id, slug: slug.clone(), permission };
+                snapshot.by_repository.entry(row.id).or_default().push(team);
+            }
+        }
+    }
+    Ok(true)
+}
+
 /// The teams of one repository, now.
 pub(crate) async fn of_repository(
     api: &Api,
@@ -63,7 +124,8 @@ pub(crate) async fn of_repository(
 /// The teams of all repositories. `None`: they would not keep still while they were read.
 pub(crate) async fn snapshot(api: &Api) -> Result<Option<Snapshot>, Failure> {
     const DOING: &str = "reading the organisation's teams";
-    let mut snapshot = Snapshot { by_repository: HashMap::new(), calls: 0 };
+    let mut snapshot = Snapshot { by_repository: HashMap::new(), calls: 1 };
+    let by_rest = may_have_custom_roles(api).await?;
     let mut after = Value::Null;
     let mut tally = Tally::default();
     loop {
@@ -72,9 +134,15 @@ pub(crate) async fn snapshot(api: &Api) -> Result<Option<Snapshot>, Failure> {
         snapshot.calls += 1;
         let teams = &data["organization"]["teams"];
         let Ok(next) = tally.page(teams) else { return Ok(None) };
-        for team in entries(teams) {
-            if !read_team(api, team, &mut snapshot).await? {
+        if by_rest {
+            if !read_by_rest(api, entries(teams), &mut snapshot).await? {
                 return Ok(None);
+            }
+        } else {
+            for team in entries(teams) {
+                if !read_team(api, team, &mut snapshot).await? {
+                    return Ok(None);
+                }
             }
         }
         if let Some(cursor) = next {
@@ -121,4 +189,19 @@ async fn read_team(api: &Api, team: &Value, snapshot: &mut Snapshot) -> Result<b
     }
     tally.complete(&doing)?;
     Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_that_is_shorter_than_its_count_is_no_snapshot() {
+        let edge = |id: Value| json!({ "permission": "WRITE", "node": { "databaseId": id } });
+        let team =
+            |total: u64, edges: &[Value]| json!({ "repositories": { "totalCount": total, "edges": edges } });
+        assert!(is_complete(&team(1, &[edge(json!(5))]), 1));
+        assert!(!is_complete(&team(2, &[edge(json!(5)), edge(json!(6))]), 1));
+        assert!(is_complete(&team(2, &[edge(json!(5)), edge(Value::Null)]), 1), "one that we may not see");
+    }
 }

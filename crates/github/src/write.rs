@@ -159,6 +159,11 @@ impl Named {
         if let Some(renamed) = renamed {
             self.known.lock().await.name = renamed;
         }
+        self.is_answered_for(&answer)
+    }
+
+    /// Whether the repository in an answer is the one that was meant.
+    fn is_answered_for(&self, answer: &Answer) -> Result<(), Failure> {
         let written = answer.json::<Value>().ok().and_then(|repository| repository["id"].as_u64());
         match written {
             Some(other) if other != self.id => {
@@ -170,6 +175,17 @@ impl Named {
                 Err(Failure::new(Class::Conflict, text))
             }
             _ => Ok(()),
+        }
+    }
+
+    /// The same for a body without a new name. A text in `Ok` says that GitHub refuses what the body holds (422); it
+    /// may take a part of it.
+    pub async fn try_update(&self, body: Value) -> Result<Option<String>, Failure> {
+        let path = Path::at("repos").then(self.known().await?.path());
+        match self.api.write(Method::PATCH, &path, Some(body)).await {
+            Ok(answer) => self.is_answered_for(&answer).map(|()| None),
+            Err(error) if error.status() == Some(422) => Ok(Some(error.to_string())),
+            Err(error) => Err(error.into()),
         }
     }
 

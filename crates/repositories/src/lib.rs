@@ -2,6 +2,7 @@
 
 pub mod aspects;
 pub mod dispatch;
+mod identity;
 pub mod names;
 mod organisation;
 pub mod overrides;

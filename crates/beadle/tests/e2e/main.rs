@@ -17,6 +17,7 @@ mod directory;
 mod dispatch;
 #[cfg(feature = "aws")]
 mod dynamodb;
+mod entries;
 mod faults;
 mod guard;
 mod identity;

@@ -1,4 +1,5 @@
-//! Autolinks. GitHub has no way to change one: it is taken away and made again.
+//! Autolinks. GitHub has no way to change one: it is taken away and made again. Whether GitHub tells prefixes apart that
+//! differ in case only is not documented: such a link is taken for the listed one, and nothing is deleted because of it.
 //!
 //! <https://docs.github.com/rest/repos/autolinks>
 
@@ -8,6 +9,7 @@ use beadle_github::{Method, Path};
 use serde_json::{Value, json};
 
 use super::{Aspect, Context, Sheet, Step, Target, field};
+use crate::identity::{all_named, kind, pair_entries};
 use crate::policy::Node;
 
 /// The repository's autolinks.
@@ -60,7 +62,12 @@ impl Aspect for Autolinks {
         let Some(section) = context.desired.sections.get("autolinks") else { return Ok(()) };
         let seen = context.reader.list_below(context.repository, "autolinks", &["id", "key_prefix"]).await?;
         let prefix = |link: &Value| link["key_prefix"].as_str().unwrap_or_default().to_owned();
-        for want in section.items() {
+        if !all_named(kind("autolinks"), &seen) {
+            sheet.unreadable("GitHub shows an autolink without its prefix; the list stays as it is");
+            return Ok(());
+        }
+        let matched = pair_entries(kind("autolinks"), section.items(), &seen);
+        for (at, want) in section.items().iter().enumerate() {
             let text = |key: &str| want.get(key).and_then(Node::text).unwrap_or_default();
             let (key, template) = (text("key_prefix"), text("url_template"));
             let alphanumeric = want.get("is_alphanumeric").and_then(Node::bool).unwrap_or(true);
@@ -68,7 +75,7 @@ impl Aspect for Autolinks {
                 json!({ "key_prefix": key, "url_template": template, "is_alphanumeric": alphanumeric });
             let asked = Some(&want.asked);
             let what = format!("autolink {key}");
-            let Some(found) = seen.iter().find(|link| prefix(link) == key) else {
+            let Some(found) = matched.observed_of(at).map(|place| &seen[place]) else {
                 let fields = vec![field("url_template", Value::Null, json!(template), asked, Risk::Adds)];
                 sheet.change(what, fields, Write::Create(body));
                 continue;
@@ -80,15 +87,12 @@ impl Aspect for Autolinks {
                 .collect();
             if let (false, Some(id)) = (fields.is_empty(), found["id"].as_u64()) {
                 let before = json!({
-                    "key_prefix": key, "url_template": found["url_template"], "is_alphanumeric": found["is_alphanumeric"],
+                    "key_prefix": found["key_prefix"], "url_template": found["url_template"], "is_alphanumeric": found["is_alphanumeric"],
                 });
                 sheet.change(what, fields, Write::Replace { id, body, before });
             }
         }
-        let listed = |key: &str| {
-            section.items().iter().any(|want| want.get("key_prefix").and_then(Node::text) == Some(key))
-        };
-        for link in seen.iter().filter(|link| section.exclusive && !listed(&prefix(link))) {
+        for link in matched.only_observed.iter().map(|place| &seen[*place]).filter(|_| section.exclusive) {
             let asked = Some(&section.node.asked);
             let fields =
                 vec![field("url_template", link["url_template"].clone(), Value::Null, asked, Risk::Removes)];

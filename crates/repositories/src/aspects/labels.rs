@@ -1,4 +1,4 @@
-//! Labels. GitHub compares their names without case.
+//! Labels. GitHub compares their names without case; a label is renamed in place, never deleted and made again.
 //!
 //! <https://docs.github.com/rest/issues/labels>
 
@@ -8,6 +8,7 @@ use beadle_github::{Label, Method, Path, segment};
 use serde_json::{Map, Value, json};
 
 use super::{Aspect, Context, Sheet, Step, Target, field};
+use crate::identity::{Pairs, kind, pair, pair_entries};
 use crate::policy::{Node, Pattern};
 
 /// The repository's labels.
@@ -50,7 +51,8 @@ impl<'a> Want<'a> {
         Some(Self {
             name: text("name")?,
             color: text("color").map(|color| color.trim_start_matches('#').to_lowercase()),
-            description: text("description").map(str::trim_end),
+            // `null` is no description, as GitHub has it.
+            description: node.get("description").map(|node| node.text().unwrap_or_default().trim_end()),
             oldname: text("oldname"),
             asked: &node.asked,
         })
@@ -78,13 +80,14 @@ impl Aspect for Labels {
             None => return Ok(()),
         };
         let wants: Vec<Want<'_>> = section.items().iter().filter_map(Want::read).collect();
-        let find = |name: &str| seen.iter().find(|label| label.name.eq_ignore_ascii_case(name));
-        for want in &wants {
-            match find(want.name).or_else(|| find(want.oldname?)) {
+        let matched = matched(&wants, seen);
+        for (at, want) in wants.iter().enumerate() {
+            match matched.observed_of(at).map(|place| &seen[place]) {
                 Some(found) => match segment(&found.name) {
                     Ok(()) => change(want, found, sheet),
                     Err(why) => {
-                        sheet.part_unresolved(want.name, format!("the label cannot be changed through the API: {why}"));
+                        let why = format!("the label cannot be changed through the API: {why}");
+                        sheet.part_unresolved(want.name, why);
                     }
                 },
                 None => create(want, sheet),
@@ -98,13 +101,12 @@ impl Aspect for Labels {
             .iter()
             .filter_map(|item| Pattern::regex(item.get("name").unwrap_or(item).text()?).ok())
             .collect();
-        for label in seen {
-            let is = |name: Option<&str>| name.is_some_and(|name| name.eq_ignore_ascii_case(&label.name));
-            let listed = wants.iter().any(|want| is(Some(want.name)) || is(want.oldname));
-            if !listed && !kept.iter().any(|pattern| pattern.is_match(&label.name)) {
+        for label in matched.only_observed.iter().map(|place| &seen[*place]) {
+            if !kept.iter().any(|pattern| pattern.is_match(&label.name)) {
                 if let Err(why) = segment(&label.name) {
                     // Its address would be the one of something else.
-                    sheet.part_unresolved(&label.name, format!("the label cannot be deleted through the API: {why}"));
+                    let why = format!("the label cannot be deleted through the API: {why}");
+                    sheet.part_unresolved(&label.name, why);
                     continue;
                 }
                 let asked = Some(&section.node.asked);
@@ -120,12 +122,32 @@ impl Aspect for Labels {
     }
 }
 
+/// Which label each listed one is: by its name, and where there is none, by its name before. A label is one listed label
+/// only: of two that give the same name before, the first is the renamed one.
+fn matched(wants: &[Want<'_>], seen: &[Label]) -> Pairs {
+    let entry = |name: &str| json!({ "name": name });
+    let desired: Vec<Value> = wants.iter().map(|want| entry(want.name)).collect();
+    let observed: Vec<Value> = seen.iter().map(|label| entry(&label.name)).collect();
+    let mut matched = pair_entries(kind("labels"), &desired, &observed);
+    let left = std::mem::take(&mut matched.only_desired);
+    let free = std::mem::take(&mut matched.only_observed);
+    let is_before = |at: &usize, place: &usize| {
+        let is = |name: &str| name.eq_ignore_ascii_case(&seen[*place].name);
+        wants[*at].oldname.is_some_and(is).then_some(0)
+    };
+    let renamed = pair(&left, &free, is_before);
+    matched.pairs.extend(renamed.pairs.iter().map(|(at, place)| (left[*at], free[*place])));
+    matched.only_desired = renamed.only_desired.iter().map(|at| left[*at]).collect();
+    matched.only_observed = renamed.only_observed.iter().map(|place| free[*place]).collect();
+    matched
+}
+
 fn create(want: &Want<'_>, sheet: &mut Sheet) {
     let mut body = json!({ "name": want.name });
     if let Some(color) = &want.color {
         body["color"] = json!(color);
     }
-    if let Some(description) = want.description {
+    if let Some(description) = want.description.filter(|description| !description.is_empty()) {
         body["description"] = json!(description);
     }
     let fields = vec![field("color", Value::Null, body["color"].clone(), Some(want.asked), Risk::Adds)];
@@ -151,5 +173,92 @@ fn change(want: &Want<'_>, found: &Label, sheet: &mut Sheet) {
     if !fields.is_empty() {
         let write = Write::Update { name: found.name.clone(), body: Value::Object(body) };
         sheet.change(format!("label {}", found.name), fields, write);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What each listed label is matched with, and which live ones are left.
+    fn matches(policy: &str, live: &[&str]) -> (Vec<Option<String>>, Vec<String>) {
+        let node = Node::parse("f.yml", policy).unwrap();
+        let wants: Vec<Want<'_>> = node.items().iter().filter_map(Want::read).collect();
+        let label =
+            |name: &&str| Label { name: (*name).to_owned(), color: "cc0000".into(), description: None };
+        let seen: Vec<Label> = live.iter().map(label).collect();
+        let found = matched(&wants, &seen);
+        let name = |place: usize| seen[place].name.clone();
+        let of = (0..wants.len()).map(|at| found.observed_of(at).map(name)).collect();
+        (of, found.only_observed.iter().map(|place| name(*place)).collect())
+    }
+
+    fn named(name: &str) -> Option<String> {
+        Some(name.to_owned())
+    }
+
+    #[test]
+    fn of_two_labels_with_one_name_before_the_first_is_renamed_and_the_second_is_new() {
+        let (of, left) = matches("[{name: a, oldname: wip}, {name: b, oldname: wip}]", &["wip"]);
+        assert_eq!((of, left), (vec![named("wip"), None], vec![]));
+    }
+
+    #[test]
+    fn the_name_before_goes_where_the_new_one_is_there_already() {
+        let policy = "[{name: in progress, oldname: wip}]";
+        let (of, left) = matches(policy, &["wip", "In Progress"]);
+        assert_eq!((of, left), (vec![named("In Progress")], vec!["wip".to_owned()]));
+        let (of, left) = matches("[{name: in progress, oldname: wip}, {name: wip}]", &["wip"]);
+        assert_eq!((of, left), (vec![None, named("wip")], vec![]), "it is listed itself");
+    }
+
+    #[test]
+    fn a_name_that_differs_in_case_only_is_renamed_in_place() {
+        for (policy, live) in [("[{name: Bug}]", "bug"), ("[{name: Ärger}]", "ärger")] {
+            let (of, left) = matches(policy, &[live]);
+            assert_eq!((of, left), (vec![named(live)], vec![]));
+        }
+    }
+
+    #[test]
+    fn a_description_of_null_is_none() {
+        let node = Node::parse("f.yml", "{name: bug, description: null}").unwrap();
+        let want = Want::read(&node).unwrap();
+        let found = |description: Option<&str>| {
+            let mut sheet = Sheet::default();
+            let description = description.map(str::to_owned);
+            change(&want, &Label { name: "bug".into(), color: "cc0000".into(), description }, &mut sheet);
+            sheet.drafts.len()
+        };
+        assert_eq!((found(Some("old")), found(Some("")), found(None)), (1, 0, 0));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_labels_are_quiet_once_they_are_applied(
+            wanted in proptest::collection::btree_map("[a-d]", proptest::option::of("[a-f]"), 0..5),
+            live in proptest::collection::btree_set("[a-f]", 0..6),
+        ) {
+            let list: Vec<Value> = wanted
+                .iter()
+                .map(|(name, before)| match before {
+                    Some(before) => json!({ "name": name, "oldname": before }),
+                    None => json!({ "name": name }),
+                })
+                .collect();
+            let live: Vec<&str> = live.iter().map(String::as_str).collect();
+            let policy = json!(list).to_string();
+            let (of, left) = matches(&policy, &live);
+            // One to one: nothing is renamed twice, and what is left is nobody's.
+            let mut taken: Vec<&String> = of.iter().flatten().chain(&left).collect();
+            taken.sort();
+            taken.dedup();
+            proptest::prop_assert_eq!(taken.len(), live.len());
+            let names: Vec<&str> = wanted.keys().map(String::as_str).collect();
+            let (of, left) = matches(&policy, &names);
+            proptest::prop_assert!(left.is_empty());
+            let as_named = of.iter().zip(&names).all(|(of, name)| of.as_deref() == Some(*name));
+            proptest::prop_assert!(as_named);
+        }
     }
 }

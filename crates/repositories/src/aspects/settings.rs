@@ -3,7 +3,7 @@
 //! <https://docs.github.com/rest/repos/repos#update-a-repository>
 
 use async_trait::async_trait;
-use beadle_engine::{Asked, Failure, Field, Risk};
+use beadle_engine::{Asked, Class, Failure, Field, Risk};
 use beadle_github::Visibility;
 use serde_json::{Map, Value, json};
 
@@ -72,9 +72,54 @@ struct Patch(Map<String, Value>);
 
 #[async_trait]
 impl Step for Patch {
+    /// GitHub refuses a body as a whole. So that a key that it refuses takes no other along, the parts are written one by
+    /// one then.
     async fn write(&self, to: &Target) -> Result<(), Failure> {
-        to.named()?.update(Value::Object(self.0.clone())).await
+        let named = to.named()?;
+        let whole = Value::Object(self.0.clone());
+        if self.0.contains_key("name") {
+            return named.update(whole).await;
+        }
+        let Some(refusal) = named.try_update(whole).await? else { return Ok(()) };
+        let parts = parts(&self.0);
+        if parts.len() == 1 {
+            return Err(Failure::new(Class::Rejected, refusal));
+        }
+        let mut refused = Vec::new();
+        for part in parts {
+            refused.extend(named.try_update(Value::Object(part)).await?);
+        }
+        if refused.is_empty() { Ok(()) } else { Err(Failure::new(Class::Rejected, refused.join("; "))) }
     }
+}
+
+/// Ways to merge, their titles and their messages: one way stays on, and a message goes with its title.
+const MERGES: &[&str] = &[
+    "allow_squash_merge",
+    "allow_merge_commit",
+    "allow_rebase_merge",
+    "use_squash_pr_title_as_default",
+    "squash_merge_commit_title",
+    "squash_merge_commit_message",
+    "merge_commit_title",
+    "merge_commit_message",
+];
+
+/// A body in the parts that GitHub can take one without the other.
+fn parts(body: &Map<String, Value>) -> Vec<Map<String, Value>> {
+    let mut merges = Map::new();
+    let mut parts = Vec::new();
+    for (key, value) in body {
+        if MERGES.contains(&key.as_str()) {
+            merges.insert(key.clone(), value.clone());
+        } else {
+            parts.push(Map::from_iter([(key.clone(), value.clone())]));
+        }
+    }
+    if !merges.is_empty() {
+        parts.push(merges);
+    }
+    parts
 }
 
 #[async_trait]
@@ -277,5 +322,24 @@ fn security(context: &Context<'_>, want: &Want, seen: &Value, sheet: &mut Sheet)
         let body = patch("security_and_analysis", json!({ feature: { "status": after } }));
         // Some are to be had only once everybody can see it; and nothing waits for them.
         sheet.change_at(Stage::Security, feature.clone(), fields, body);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_that_may_be_refused_is_a_part_of_its_own_and_ways_to_merge_are_one() {
+        let body = json!({
+            "has_wiki": false, "web_commit_signoff_required": true, "allow_squash_merge": true,
+            "allow_merge_commit": false, "squash_merge_commit_title": "PR_TITLE", "squash_merge_commit_message": "PR_BODY",
+        });
+        let parts = parts(body.as_object().unwrap());
+        let mut sizes: Vec<usize> = parts.iter().map(Map::len).collect();
+        sizes.sort_unstable();
+        assert_eq!(sizes, [1, 1, 4]);
+        let keys: usize = parts.iter().map(Map::len).sum();
+        assert_eq!(keys, body.as_object().unwrap().len(), "nothing is left out");
     }
 }

@@ -13,6 +13,7 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use super::{Aspect, Context, Sheet, Step, Target, field};
+use crate::identity::{all_named, kind, pair_entries};
 use crate::policy::Node;
 
 /// The repository's webhooks.
@@ -118,7 +119,15 @@ impl Aspect for Webhooks {
             return Ok(());
         }
         let url = |hook: &Value| hook["config"]["url"].as_str().unwrap_or_default().to_owned();
-        for want in &wants {
+        let desired: Vec<Value> = wants.iter().map(|want| json!({ "url": want.url })).collect();
+        let observed: Vec<Value> = seen.iter().map(|hook| json!({ "url": hook["config"]["url"] })).collect();
+        if !all_named(kind("webhooks"), &observed) {
+            sheet.unreadable("GitHub shows a webhook without its address; the list stays as it is");
+            return Ok(());
+        }
+        // One hook of an address is the listed one; others of the same address are not.
+        let matched = pair_entries(kind("webhooks"), &desired, &observed);
+        for (at, want) in wants.iter().enumerate() {
             let named = want.secret.and_then(Node::text);
             let secret = named.and_then(|name| context.secrets.get(name)).cloned();
             if let (Some(name), None) = (named, &secret) {
@@ -127,17 +136,12 @@ impl Aspect for Webhooks {
                 sheet.part_unresolved(&shown(want.url), why);
                 continue;
             }
-            match seen.iter().find(|hook| url(hook) == want.url) {
-                Some(found) => change(want, found, secret, sheet),
+            match matched.observed_of(at) {
+                Some(place) => change(want, &seen[place], secret, sheet),
                 None => create(want, secret, sheet),
             }
         }
-        // One hook of an address is the listed one; others of the same address are not.
-        let is_listed = |at: usize| {
-            let own = url(&seen[at]);
-            wants.iter().any(|want| want.url == own) && !seen[..at].iter().any(|before| url(before) == own)
-        };
-        for (_, hook) in seen.iter().enumerate().filter(|(at, _)| section.exclusive && !is_listed(*at)) {
+        for hook in matched.only_observed.iter().map(|place| &seen[*place]).filter(|_| section.exclusive) {
             let fields = vec![field(
                 "events",
                 hook["events"].clone(),

@@ -1,11 +1,11 @@
 //! What a shape cannot say about a file: entries that are there twice, or lack what they need, and what contradicts.
 
-use super::merge::same_name;
 use super::node::{Kind, Node};
 use super::pattern::{Pattern, patterns};
 use super::problem::{Problem, nearest};
 use super::schema::FileKind;
 use crate::aspects::rulesets::KINDS;
+use crate::identity;
 
 /// What entries of lists cannot do without.
 const REQUIRED: &[(&str, &[&str])] = &[
@@ -19,17 +19,17 @@ const REQUIRED: &[(&str, &[&str])] = &[
     ("code_security_configurations", &["name"]),
 ];
 
-/// Lists whose entries have names, and what the name's key is.
-const NAMED: &[(&str, &str)] = &[
-    ("teams", "name"),
-    ("collaborators", "username"),
-    ("branches", "name"),
-    ("labels", "name"),
-    ("autolinks", "key_prefix"),
-    ("rulesets", "name"),
-    ("custom_properties", "name"),
-    ("webhooks", "url"),
-    ("code_security_configurations", "name"),
+/// Lists whose entries have an identity (`crate::identity`).
+const NAMED: &[&str] = &[
+    "teams",
+    "collaborators",
+    "branches",
+    "labels",
+    "autolinks",
+    "rulesets",
+    "custom_properties",
+    "webhooks",
+    "code_security_configurations",
 ];
 
 /// The entries of a section: a list, or a block that says whether it is exclusive.
@@ -42,7 +42,7 @@ fn entries<'a>(root: &'a Node, section: &str) -> &'a [Node] {
 /// A list that is a block says one thing of itself, and has what it says it of.
 fn check_words(root: &Node, problems: &mut Vec<Problem>) {
     let topics = root.get("repository").and_then(|repository| repository.get("topics"));
-    let lists = NAMED.iter().filter_map(|(list, _)| root.get(list)).chain(topics);
+    let lists = NAMED.iter().filter_map(|list| root.get(list)).chain(topics);
     for node in lists.filter(|node| matches!(node.kind, Kind::Map(_))) {
         let said =
             ["exclusive", "additive", "include"].into_iter().filter(|key| node.get(key).is_some()).count();
@@ -133,16 +133,21 @@ pub(super) fn check_layer(kind: FileKind, root: &Node, problems: &mut Vec<Proble
             problems.push(Problem::error(property.asked.clone(), property.column, text));
         }
     }
-    for (list, identity) in NAMED {
+    // Each case was checked by itself.
+    let own = root.without(&["first_match"]);
+    let mut contradictions = Vec::new();
+    identity::contradictions("", &own, &mut contradictions);
+    for (list, item) in contradictions {
+        let text = format!("`{list}` has this entry twice, with different values");
+        problems.push(Problem::error(item.asked.clone(), item.column, text));
+    }
+    for list in NAMED {
         let items = entries(root, list);
         for (at, item) in items.iter().enumerate() {
             for key in ["include", "exclude"] {
                 item.get(key).map(|node| patterns(node, Pattern::glob, problems));
             }
-            let same = |other: &Node| match (other.get(identity), item.get(identity)) {
-                (Some(one), Some(two)) => same_name(list, one, two),
-                _ => false,
-            };
+            let same = |other: &Node| identity::same(list, other, item);
             // Entries for different repositories may name one team twice.
             let everywhere = |node: &Node| node.get("include").is_none() && node.get("exclude").is_none();
             if items[..at].iter().any(|other| same(other) && everywhere(other) && everywhere(item)) {

@@ -36,8 +36,7 @@ pub fn explain(policy: &Policy, target: &Target, repository: &Repository, key: &
     let layers: Vec<_> = target.layers.iter().rev().map(|layer| leaves(&layer.root)).collect();
     let mut found = Vec::new();
     for leaf in leaves(root).into_iter().filter(|leaf| leaf.path.starts_with(key)) {
-        let said =
-            layers.iter().flatten().filter(|other| other.path == leaf.path && other.asked != leaf.asked);
+        let said = layers.iter().flatten().filter(|other| other.key == leaf.key && other.asked != leaf.asked);
         let overrode = said
             .map(|other| Overridden { value: other.value.clone(), said_by: other.asked.to_string() })
             .collect();

@@ -275,11 +275,7 @@ pub(super) fn conflicts(one: &Node, other: &Node) -> Vec<(String, Asked, Asked)>
     let mut found = Vec::new();
     for leaf in &one {
         for against in &other {
-            // Names of branches and checks differ by case; others do not.
-            let exact = leaf.path.starts_with("branches") || leaf.path.contains("checks");
-            let meets =
-                if exact { leaf.path == against.path } else { leaf.path.eq_ignore_ascii_case(&against.path) };
-            let same = meets && leaf.value != against.value;
+            let same = leaf.key == against.key && leaf.value != against.value;
             // Null takes away what the other one fills.
             let taken = |null: &Value, path: &str, inner: &str| {
                 null.is_null()
@@ -287,8 +283,8 @@ pub(super) fn conflicts(one: &Node, other: &Node) -> Vec<(String, Asked, Asked)>
                     && inner.starts_with(path)
                     && inner[path.len()..].starts_with('.')
             };
-            let gone = taken(&leaf.value, &leaf.path, &against.path)
-                || taken(&against.value, &against.path, &leaf.path);
+            let gone =
+                taken(&leaf.value, &leaf.key, &against.key) || taken(&against.value, &against.key, &leaf.key);
             if same || gone {
                 found.push((leaf.path.clone(), leaf.asked.clone(), against.asked.clone()));
             }

@@ -3,14 +3,18 @@
 use beadle_engine::Asked;
 use serde_json::Value;
 
-use super::merge::identity;
 use super::node::{Kind, Node};
+use crate::identity::{self, Name};
 
 /// One value of a policy.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Leaf {
     /// Where it is, such as `teams[platform].permission`.
     pub path: String,
+    /// The same, in the form in which paths are compared.
+    pub key: String,
+    /// The same, without what entries may leave out of their identity.
+    pub open: String,
     /// The line that says it.
     pub asked: Asked,
     /// What it is.
@@ -20,44 +24,98 @@ pub struct Leaf {
 /// Every value below a node.
 pub fn leaves(root: &Node) -> Vec<Leaf> {
     let mut found = Vec::new();
-    walk("", root, &mut found);
+    walk(&Place::default(), root, &mut found);
     found
 }
 
-fn walk(path: &str, node: &Node, found: &mut Vec<Leaf>) {
-    let leaf = |path: &str, value: Value| Leaf { path: path.to_owned(), asked: node.asked.clone(), value };
+/// Where a walk is.
+#[derive(Clone, Default)]
+struct Place {
+    path: String,
+    key: String,
+    open: String,
+    /// The key of the list that it is in, or is.
+    list: String,
+}
+
+impl Place {
+    fn below(&self, name: &str) -> Self {
+        let join = |path: &str| if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
+        Self { path: join(&self.path), key: join(&self.key), open: join(&self.open), list: name.to_owned() }
+    }
+
+    fn item(&self, name: &Name) -> Self {
+        Self {
+            path: format!("{}[{}]", self.path, name.said),
+            key: format!("{}[{}]", self.key, name.key),
+            open: format!("{}[{}]", self.open, name.open),
+            list: self.list.clone(),
+        }
+    }
+
+    /// An entry that is called by a text, or by its place.
+    fn plain(&self, name: &str) -> Self {
+        self.item(&Name { said: name.to_owned(), key: name.to_owned(), open: name.to_owned() })
+    }
+
+    fn leaf(&self, node: &Node, value: Value) -> Leaf {
+        let (path, key, open) = (self.path.clone(), self.key.clone(), self.open.clone());
+        Leaf { path, key, open, asked: node.asked.clone(), value }
+    }
+}
+
+fn walk(place: &Place, node: &Node, found: &mut Vec<Leaf>) {
     match &node.kind {
         Kind::Map(entries) if !entries.is_empty() => {
             for (key, value) in entries {
                 let Some(key) = key.text() else { continue };
-                if key == "include" && !path.is_empty() && !path.contains(['.', '[']) {
+                if key == "include" && !place.path.is_empty() && !place.path.contains(['.', '[']) {
                     // A section's list, beside what it keeps by pattern.
-                    walk(path, value, found);
+                    walk(place, value, found);
                     continue;
                 }
-                walk(&if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }, value, found);
+                walk(&place.below(key), value, found);
             }
         }
         Kind::List(items) if !items.is_empty() => {
             for (at, item) in items.iter().enumerate() {
-                match (&item.kind, item_name(item)) {
-                    (Kind::Map(_), Some(name)) => walk(&format!("{path}[{name}]"), item, found),
-                    (Kind::Map(_) | Kind::List(_), _) => walk(&format!("{path}[{at}]"), item, found),
+                match (&item.kind, identity::name(&place.list, item)) {
+                    (Kind::Map(_), Some(name)) => walk(&place.item(&name), item, found),
+                    (Kind::Map(_) | Kind::List(_), _) => walk(&place.plain(&at.to_string()), item, found),
                     (_, _) => {
                         let name = item.text().map_or_else(|| item.json().to_string(), str::to_owned);
-                        found.push(Leaf {
-                            asked: item.asked.clone(),
-                            ..leaf(&format!("{path}[{name}]"), Value::Bool(true))
-                        });
+                        found.push(place.plain(&name).leaf(item, Value::Bool(true)));
                     }
                 }
             }
         }
-        _ => found.push(leaf(path, node.json())),
+        _ => found.push(place.leaf(node, node.json())),
     }
 }
 
-fn item_name(item: &Node) -> Option<String> {
-    let name = identity(item)?;
-    Some(name.text().map_or_else(|| name.json().to_string(), str::to_owned))
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_of_one_name_have_paths_of_their_own() {
+        let text = "checks: [{context: ci, app_id: 5}, {context: ci}]\n\
+                    bypass_actors: [{actor_type: Team, actor_id: 5}, {actor_type: OrganizationAdmin}]\nteams: [{name: Ops}]";
+        let found = leaves(&Node::parse("f.yml", text).unwrap());
+        let paths: Vec<&str> = found.iter().map(|leaf| leaf.path.as_str()).collect();
+        let expected = [
+            "checks[ci 5].context",
+            "checks[ci 5].app_id",
+            "checks[ci].context",
+            "bypass_actors[Team 5].actor_type",
+            "bypass_actors[Team 5].actor_id",
+            "bypass_actors[OrganizationAdmin].actor_type",
+            "teams[Ops].name",
+        ];
+        assert_eq!(paths, expected);
+        assert_eq!(
+            (found[0].open.as_str(), found[6].key.as_str()),
+            ("checks[ci].context", "teams[ops].name")
+        );
+    }
 }

@@ -1,37 +1,32 @@
 //! How a narrower layer changes a wider one, by the incumbent's rules: keys merge, the narrower value wins; items of
-//! lists match on the first name that both have, else they are appended.
+//! lists match on what they are (`crate::identity`), else they are appended.
 
 use super::node::{Kind, Node};
-
-/// By these keys items of a list are the same thing, in this order.
-const IDENTITIES: &[&str] =
-    &["name", "username", "actor_id", "login", "type", "key_prefix", "context", "url"];
-
-/// What an item of a list is called, where it has a name.
-pub(super) fn identity(item: &Node) -> Option<&Node> {
-    IDENTITIES.iter().find_map(|key| item.get(key))
-}
+use crate::identity::pair_layers;
 
 /// `over` laid over `under`.
 pub(crate) fn merge(under: &Node, over: &Node) -> Node {
     merge_value("", under, over)
 }
 
-fn merge_value(key: &str, under: &Node, over: &Node) -> Node {
+/// `list` is the key of the list that the values are, or are in.
+fn merge_value(list: &str, under: &Node, over: &Node) -> Node {
     let kind = match (&under.kind, &over.kind) {
-        (Kind::Map(under), Kind::Map(over)) => Kind::Map(merge_maps(under, over)),
-        (Kind::List(under), Kind::List(over)) => Kind::List(merge_lists(key, under, over)),
+        (Kind::Map(under), Kind::Map(over)) => Kind::Map(merge_maps(list, under, over)),
+        (Kind::List(under), Kind::List(over)) => Kind::List(merge_lists(list, under, over)),
         _ => return over.clone(),
     };
     Node { kind, ..over.clone() }
 }
 
-fn merge_maps(under: &[(Node, Node)], over: &[(Node, Node)]) -> Vec<(Node, Node)> {
+fn merge_maps(list: &str, under: &[(Node, Node)], over: &[(Node, Node)]) -> Vec<(Node, Node)> {
     let mut merged = under.to_vec();
     for (key, value) in over {
         match merged.iter_mut().find(|(name, _)| name.kind == key.kind) {
             Some((name, old)) => {
-                *old = merge_value(key.text().unwrap_or_default(), old, value);
+                // A section's list may stand below `include`.
+                let inner = key.text().filter(|key| *key != "include").unwrap_or(list);
+                *old = merge_value(inner, old, value);
                 *name = key.clone();
             }
             None => merged.push((key.clone(), value.clone())),
@@ -40,34 +35,20 @@ fn merge_maps(under: &[(Node, Node)], over: &[(Node, Node)]) -> Vec<(Node, Node)
     merged
 }
 
-fn merge_lists(key: &str, under: &[Node], over: &[Node]) -> Vec<Node> {
+fn merge_lists(list: &str, under: &[Node], over: &[Node]) -> Vec<Node> {
+    let matched = pair_layers(list, over, under);
     let mut merged = under.to_vec();
-    for item in over {
-        match merged.iter_mut().find(|other| same(key, other, item)) {
-            Some(other) => *other = merge_value(key, other, item),
-            None => merged.push(item.clone()),
-        }
+    for (new, old) in matched.pairs {
+        merged[old] = merge_value(list, &under[old], &over[new]);
     }
+    merged.extend(matched.only_desired.into_iter().map(|new| over[new].clone()));
     merged
 }
 
-/// Whether two entries of the list `key` are one thing.
-pub(super) fn same(key: &str, one: &Node, other: &Node) -> bool {
-    if let (Kind::Map(_), Kind::Map(_)) = (&one.kind, &other.kind) {
-        let identity = IDENTITIES.iter().find_map(|key| Some((one.get(key)?, other.get(key)?)));
-        return identity.is_some_and(|(one, other)| same_name(key, one, other));
-    }
-    one.kind == other.kind
-}
-
-/// Whether two names in the list `key` are one thing. Branches and checks differ by case; teams and people do not.
-pub(crate) fn same_name(key: &str, one: &Node, other: &Node) -> bool {
-    match (one.text(), other.text()) {
-        (Some(one), Some(other)) if !matches!(key, "branches" | "checks" | "required_status_checks") => {
-            one.eq_ignore_ascii_case(other)
-        }
-        _ => one.kind == other.kind,
-    }
+/// The entries of a list that another list does not have.
+pub(super) fn without_entries(list: &str, root: &Node, said: &Node) -> Node {
+    let kept = pair_layers(list, said.items(), root.items()).only_observed;
+    Node { kind: Kind::List(kept.into_iter().map(|place| root.items()[place].clone()).collect()), ..root.clone() }
 }
 
 #[cfg(test)]
@@ -95,6 +76,49 @@ mod tests {
             {"name": "a", "permission": "pull"}, {"name": "b", "permission": "admin"}, {"name": "c", "permission": "push"},
         ]});
         assert_eq!(merged, expected);
+    }
+
+    #[test]
+    fn bypass_actors_of_two_layers_are_told_apart_by_type_and_id() {
+        let layer = |actors: &str| format!("rulesets: [{{name: main, bypass_actors: [{actors}]}}]");
+        let merged = merged(
+            &layer("{actor_type: RepositoryRole, actor_id: 5}, {actor_type: OrganizationAdmin}"),
+            &layer("{actor_type: Team, actor_id: 5}, {actor_type: OrganizationAdmin, actor_id: 1}"),
+        );
+        let expected = serde_json::json!([
+            {"actor_type": "RepositoryRole", "actor_id": 5}, {"actor_type": "OrganizationAdmin", "actor_id": 1},
+            {"actor_type": "Team", "actor_id": 5},
+        ]);
+        assert_eq!(merged["rulesets"][0]["bypass_actors"], expected);
+    }
+
+    #[test]
+    fn checks_and_workflows_of_two_layers_are_told_apart_by_their_whole_identity() {
+        let merged = merged(
+            "rules: [{type: workflows, parameters: {workflows: [{path: ci.yml, repository_id: 4}]}}]\n\
+             checks: [{context: ci, app_id: 15368}, {context: lint}]",
+            "rules: [{type: workflows, parameters: {workflows: [{path: ci.yml, repository_id: 6}]}}]\n\
+             checks: [{context: ci, app_id: 666}, {context: lint, app_id: 7}]",
+        );
+        let workflows = &merged["rules"][0]["parameters"]["workflows"];
+        assert_eq!(workflows.as_array().map(Vec::len), Some(2), "{workflows}");
+        let expected = serde_json::json!([
+            {"context": "ci", "app_id": 15368}, {"context": "lint", "app_id": 7}, {"context": "ci", "app_id": 666},
+        ]);
+        assert_eq!(merged["checks"], expected);
+    }
+
+    #[test]
+    fn names_of_two_layers_match_as_github_compares_them() {
+        let names = |list: &str, key: &str, one: &str, other: &str| {
+            let layer = |name: &str| format!("{list}: [{{{key}: {name}}}]");
+            merged(&layer(one), &layer(other))[list].as_array().unwrap().len()
+        };
+        assert_eq!(names("labels", "name", "Bug", "bug"), 1);
+        assert_eq!(names("teams", "name", "Platform", "platform"), 1);
+        for (list, key) in [("rulesets", "name"), ("branches", "name"), ("webhooks", "url")] {
+            assert_eq!(names(list, key, "https://ci/Main", "https://ci/main"), 2, "{list}");
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use beadle_github::Repository;
 
 use super::files::Policy;
 use super::layers::{Layer, LayerKind, Word, Words, conflicts, contradictions};
-use super::merge::{merge, same};
+use super::merge::{merge, without_entries};
 use super::node::{Kind, Node};
 use super::pattern::Pattern;
 
@@ -268,12 +268,6 @@ fn without_said(root: &Node, said: &Node) -> Node {
         _ => return root.clone(),
     };
     Node { kind, ..root.clone() }
-}
-
-/// A list without the entries that `said` has too.
-fn without_entries(list: &str, root: &Node, said: &Node) -> Node {
-    let kept = root.items().iter().filter(|item| !said.items().iter().any(|other| same(list, item, other)));
-    Node { kind: Kind::List(kept.cloned().collect()), ..root.clone() }
 }
 
 /// Whether a file in repos/ is called like this repository.

@@ -4,10 +4,11 @@
 use std::collections::BTreeMap;
 
 use beadle_engine::{Asked, Failure, Field, Risk};
-use beadle_github::{Actor, Allowances, Rule, StatusCheck};
+use beadle_github::{Actor, Allowances, Rule};
 use serde_json::{Value, json};
 
-use super::translate::{Binding, FLAGS, LISTS, List, Wanted, WantedCheck, app_node, better};
+use super::checks::{checks, sorted};
+use super::translate::{FLAGS, LISTS, List, Wanted, better};
 use crate::aspects::{Context, field};
 
 /// Values that are written together.
@@ -36,7 +37,10 @@ pub(super) async fn differences(
 ) -> Result<(Vec<Difference>, Vec<Doubt>), Failure> {
     let (mut found, mut doubts) = (Vec::new(), Vec::new());
     flags(context, wanted, rule, &mut found, &mut doubts);
-    checks(wanted, rule, &mut found);
+    found.extend(checks(wanted, rule).map(|(field, checks)| Difference {
+        fields: vec![field],
+        input: vec![("requiredStatusChecks", checks)],
+    }));
     if !context.reader.lacks("requiredDeploymentEnvironments") {
         environments(wanted, rule, &mut found);
     }
@@ -84,7 +88,9 @@ fn flags(
             continue;
         }
         let seen = seen_flag(rule, flag.graphql);
-        if seen == *value {
+        // Of a rule that is there, a flag that GitHub does not fill in is off.
+        let is_off = |value: &Value| value == &json!(false) || value == &json!(0);
+        if seen == *value || (rule.is_some() && seen.is_null() && is_off(value)) {
             continue;
         }
         let risk = if better(&seen, value, flag.strict) { Risk::Changes } else { Risk::Weakens };
@@ -93,73 +99,6 @@ fn flags(
             input: vec![(flag.graphql, value.clone())],
         });
     }
-}
-
-fn checks(wanted: &Wanted, rule: Option<&Rule>, found: &mut Vec<Difference>) {
-    let Some((checks, asked)) = &wanted.checks else { return };
-    let seen = rule.map(|rule| rule.checks.clone()).unwrap_or_default();
-    let live = |check: &WantedCheck| seen.iter().find(|live| live.context == check.context);
-    let same = |check: &WantedCheck, live: &StatusCheck| match check.binding {
-        Binding::Unsaid => true,
-        Binding::Any => live.app_id.is_none(),
-        Binding::App(app) => live.app_id == Some(app),
-    };
-    let satisfied = |check: &WantedCheck| live(check).is_some_and(|live| same(check, live));
-    let listed = |live: &&StatusCheck| checks.iter().any(|check| check.context == live.context);
-    if checks.iter().all(satisfied) && seen.iter().all(|live| listed(&live)) {
-        return;
-    }
-    // Every check that was required still is, from the same source: then nothing is weaker.
-    let kept = seen.iter().all(|old| {
-        checks.iter().any(|new| {
-            let stricter = old.app_id.is_none() && new.binding != Binding::Any;
-            new.context == old.context && (same(new, old) || stricter)
-        })
-    });
-    let input: Vec<Value> = checks
-        .iter()
-        .map(|check| {
-            let app = match (check.binding, live(check)) {
-                (Binding::App(id), _) => Some(known_node(&seen, id).unwrap_or_else(|| app_node(id))),
-                (Binding::Unsaid, Some(StatusCheck { app_id: Some(id), .. })) => {
-                    Some(known_node(&seen, *id).unwrap_or_else(|| app_node(*id)))
-                }
-                (Binding::Any, _) | (Binding::Unsaid, Some(_)) => Some("any".into()),
-                // GitHub takes the App that reported it last.
-                (Binding::Unsaid, None) => None,
-            };
-            match app {
-                Some(app) => json!({ "context": check.context, "appId": app }),
-                None => json!({ "context": check.context }),
-            }
-        })
-        .collect();
-    let before = sorted(seen.iter().map(|check| label(&check.context, check.app_id)));
-    let after = sorted(checks.iter().map(|check| match check.binding {
-        Binding::App(app) => label(&check.context, Some(app)),
-        Binding::Any => label(&check.context, None),
-        Binding::Unsaid => label(&check.context, live(check).and_then(|live| live.app_id)),
-    }));
-    let risk = if kept { Risk::Changes } else { Risk::Weakens };
-    found.push(Difference {
-        fields: vec![field("required_status_checks.checks", json!(before), json!(after), Some(asked), risk)],
-        input: vec![("requiredStatusChecks", json!(input))],
-    });
-}
-
-fn known_node(seen: &[StatusCheck], app: i64) -> Option<String> {
-    seen.iter().find(|check| check.app_id == Some(app)).and_then(|check| check.app_node.clone())
-}
-
-fn label(context: &str, app: Option<i64>) -> String {
-    app.map_or_else(|| context.to_owned(), |app| format!("{context} (app {app})"))
-}
-
-fn sorted(names: impl Iterator<Item = String>) -> Vec<String> {
-    let mut names: Vec<String> = names.collect();
-    names.sort();
-    names.dedup();
-    names
 }
 
 fn environments(wanted: &Wanted, rule: Option<&Rule>, found: &mut Vec<Difference>) {

@@ -3,6 +3,7 @@
 //!
 //! <https://docs.github.com/graphql/reference/mutations#updatebranchprotectionrule>
 
+mod checks;
 mod differences;
 mod translate;
 

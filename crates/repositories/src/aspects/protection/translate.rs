@@ -124,7 +124,8 @@ pub(super) const LISTS: &[List] = &[
 /// Who has to report a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Binding {
-    /// The policy does not say: whoever it is now stays, and for a new check GitHub takes who reported it last.
+    /// The policy leaves it out: GitHub binds the check to the App that reported it last, so that one App, or none, is as
+    /// it shall be.
     Unsaid,
     /// Anybody.
     Any,
@@ -208,12 +209,15 @@ impl Wanted {
         let mut all: Vec<WantedCheck> = Vec::new();
         for check in checks.map(Node::items).unwrap_or_default() {
             let Some(context) = check.get("context").and_then(Node::text) else { continue };
-            let binding = match check.get("app_id").and_then(Node::int) {
+            let binding = match check.get("app_id").map(Node::int) {
                 None => Binding::Unsaid,
-                Some(..=0) => Binding::Any,
-                Some(app) => Binding::App(app),
+                Some(None | Some(..=0)) => Binding::Any,
+                Some(Some(app)) => Binding::App(app),
             };
-            all.push(WantedCheck { context: context.to_owned(), binding });
+            let check = WantedCheck { context: context.to_owned(), binding };
+            if !all.contains(&check) {
+                all.push(check);
+            }
         }
         for context in contexts.map(Node::texts).unwrap_or_default() {
             // `checks` says more about a check that both name.

@@ -6,13 +6,12 @@
 use beadle_engine::{Asked, Field, Risk};
 use serde_json::{Map, Value, json};
 
+use super::overlay::{EXTERNALLY_DEFINED, differ, list, overlay, without_nulls};
 use crate::aspects::field;
 use crate::policy::Node;
 
 /// What a body may hold.
 const BODY: &[&str] = &["name", "target", "enforcement", "bypass_actors", "conditions", "rules"];
-/// The incumbent's word for checks that are kept elsewhere: the live ones stay.
-const EXTERNALLY_DEFINED: &str = "{{EXTERNALLY_DEFINED}}";
 /// Types of rules that GraphQL does not show. One that the policy does not name is carried through.
 const REST_ONLY: &[&str] = &["copilot_code_review", "license_compliance_scanning"];
 
@@ -37,53 +36,6 @@ impl Difference {
     /// Whether the guard has to look.
     pub(crate) fn is_guarded(&self) -> bool {
         self.fields.iter().any(|field| field.risk.is_guarded())
-    }
-}
-
-fn list(value: &Value) -> &[Value] {
-    value.as_array().map(Vec::as_slice).unwrap_or_default()
-}
-
-/// What an entry of a list is called, where its entries have names.
-fn identity(value: &Value) -> Option<&Value> {
-    ["context", "path", "tool", "reviewer", "name"].into_iter().find_map(|key| value.get(key))
-}
-
-/// `wanted` laid over `seen`: what is not wanted explicitly stays; lists are as wanted, in the order in which they are.
-fn overlay(wanted: &Value, seen: &Value) -> Value {
-    match (wanted, seen) {
-        (Value::Object(wanted), Value::Object(seen)) => {
-            let mut merged = seen.clone();
-            for (key, value) in wanted {
-                let under = seen.get(key).unwrap_or(&Value::Null);
-                merged.insert(key.clone(), overlay(value, under));
-            }
-            Value::Object(merged)
-        }
-        (Value::Array(wanted), seen) => {
-            let seen = list(seen);
-            if wanted.iter().any(|item| item["context"] == EXTERNALLY_DEFINED) {
-                // The live ones stay, and what is named beside them is there too.
-                let missing = wanted.iter().filter(|want| want["context"] != EXTERNALLY_DEFINED);
-                let missing =
-                    missing.filter(|want| !seen.iter().any(|old| old["context"] == want["context"]));
-                return seen.iter().chain(missing).cloned().collect();
-            }
-            let same = |one: &Value, other: &Value| match (identity(one), identity(other)) {
-                (Some(one), Some(other)) => one == other,
-                _ => one == other,
-            };
-            let kept = seen.iter().enumerate().filter_map(|(at, old)| {
-                if seen[..at].contains(old) {
-                    return None;
-                }
-                let want = wanted.iter().find(|want| same(want, old))?;
-                Some(overlay(want, old))
-            });
-            let new = wanted.iter().filter(|want| !seen.iter().any(|old| same(want, old)));
-            kept.chain(new.cloned()).collect()
-        }
-        _ => wanted.clone(),
     }
 }
 
@@ -117,7 +69,8 @@ fn label(actor: &Value) -> Value {
 /// Whether `after` is at least as strict, of one parameter of a rule.
 fn stricter(key: &str, before: &Value, after: &Value) -> bool {
     const LAX: &[&str] = &["update_allows_fetch_and_merge", "do_not_enforce_on_create"];
-    let kept = |few: &Value, many: &Value| list(few).iter().all(|item| list(many).contains(item));
+    let is_in = |item: &Value, many: &Value| list(many).iter().any(|other| !differ("", item, other));
+    let kept = |few: &Value, many: &Value| list(few).iter().all(|item| is_in(item, many));
     match (before, after) {
         (_, Value::Bool(on)) if LAX.contains(&key) => !on,
         (_, Value::Bool(on)) => *on && key != "negate",
@@ -126,6 +79,15 @@ fn stricter(key: &str, before: &Value, after: &Value) -> bool {
             if key.starts_with("max_") { !more || before == after } else { more && !key.contains("minutes") }
         }
         (_, Value::Array(_)) if key == "allowed_merge_methods" => kept(after, before),
+        // A check that any App may report is kept by one that a certain App has to report.
+        (_, Value::Array(_)) if key == "required_status_checks" => list(before).iter().all(|old| {
+            let is_bound = |check: &Value| !check["integration_id"].is_null();
+            let keeps = |new: &Value| {
+                new["context"] == old["context"]
+                    && (!is_bound(old) || new["integration_id"] == old["integration_id"])
+            };
+            list(after).iter().any(keeps)
+        }),
         (_, Value::Array(_)) => kept(before, after),
         // Nothing was said before: whatever is asked for now is more.
         (Value::Null, _) => true,
@@ -177,6 +139,7 @@ fn actors(seen: &Value, node: &Node) -> Option<Difference> {
     let sorted = |value: &Value| {
         let mut actors: Vec<Value> = list(value).iter().map(actor).collect();
         actors.sort_by_key(ToString::to_string);
+        actors.dedup();
         actors
     };
     let (before, after) = (sorted(&seen["bypass_actors"]), sorted(&node.json()));
@@ -201,38 +164,23 @@ fn conditions(seen: &Value, node: &Node) -> Vec<Difference> {
     for (name, condition) in node.entries() {
         let name = name.text().unwrap_or_default();
         let before = &seen["conditions"][name];
-        let after = overlay(&condition.json(), before);
-        let set = |value: &Value| {
-            let mut value = value.clone();
-            for items in
-                value.as_object_mut().into_iter().flatten().filter_map(|(_, items)| items.as_array_mut())
-            {
-                items.sort_by_key(ToString::to_string);
-            }
-            value
-        };
-        if set(&after) == set(before) {
-            continue;
-        }
+        let after = overlay(name, &condition.json(), before);
         let within = |few: &Value, many: &Value| list(few).iter().all(|item| list(many).contains(item));
         let wider = within(&before["include"], &after["include"])
             && within(&after["exclude"], &before["exclude"])
             && within(&before["repository_ids"], &after["repository_ids"])
-            && before["protected"] == after["protected"];
+            && !differ("protected", &before["protected"], &after["protected"]);
         let keys = after.as_object().into_iter().flatten().map(|(key, _)| key.as_str());
-        let sorted = |value: &Value| {
-            let mut items = list(value).to_vec();
-            items.sort_by_key(ToString::to_string);
-            if items.is_empty() { value.clone() } else { json!(items) }
-        };
         let fields = keys.filter_map(|key| {
-            let differs = sorted(&before[key]) != sorted(&after[key]);
+            let differs = differ(key, &before[key], &after[key]);
             let asked = condition.get(key).map_or(&condition.asked, |node| &node.asked);
             let name = format!("conditions.{name}.{key}");
             differs.then(|| field(&name, before[key].clone(), after[key].clone(), Some(asked), risk(wider)))
         });
         let fields: Vec<Field> = fields.collect();
-        found.push(Difference { part: Part::Condition(name.to_owned()), fields, after: Some(after) });
+        if !fields.is_empty() {
+            found.push(Difference { part: Part::Condition(name.to_owned()), fields, after: Some(after) });
+        }
     }
     found
 }
@@ -252,7 +200,7 @@ fn rules(seen: &Value, node: &Node) -> Vec<Difference> {
             found.push(Difference { part, fields, after: Some(want) });
             continue;
         };
-        let after = overlay(want, old);
+        let after = without_nulls(overlay("", want, old));
         let parameters = want["parameters"].as_object().into_iter().flatten();
         let fields = parameters.filter_map(|(key, _)| {
             let (before, after) = (&old["parameters"][key], &after["parameters"][key]);
@@ -260,7 +208,7 @@ fn rules(seen: &Value, node: &Node) -> Vec<Difference> {
             let asked = asked.and_then(|item| item.get("parameters")?.get(key)).map(|node| &node.asked);
             let risk = risk(stricter(key, before, after));
             let name = format!("rules.{name}.{key}");
-            (before != after).then(|| field(&name, before.clone(), after.clone(), asked, risk))
+            differ(key, before, after).then(|| field(&name, before.clone(), after.clone(), asked, risk))
         });
         let fields: Vec<Field> = fields.collect();
         if !fields.is_empty() {
@@ -304,9 +252,7 @@ fn complete(rule: &mut Value) {
             rule["parameters"][key] = value.clone();
         }
     }
-    if let Some(rule) = rule.as_object_mut() {
-        rule.retain(|_, value| !value.is_null());
-    }
+    *rule = without_nulls(rule.take());
     let checks = rule.pointer_mut("/parameters/required_status_checks").and_then(Value::as_array_mut);
     if let Some(checks) = checks {
         checks.retain(|check| check["context"] != EXTERNALLY_DEFINED);
@@ -404,7 +350,7 @@ mod tests {
             "strict_required_status_checks_policy": true,
             "required_status_checks": [{ "context": "b", "integration_id": 7 }, { "context": "a" }],
         } }] });
-        let same = "rules: [{type: required_status_checks, parameters: {required_status_checks: [{context: a}, {context: b}]}}]";
+        let same = "rules: [{type: required_status_checks, parameters: {required_status_checks: [{context: a}, {context: b, integration_id: 7}]}}]";
         assert!(differences(&wanted(same), &seen).is_empty());
         let external = "rules: [{type: required_status_checks, parameters: {required_status_checks: [{context: '{{EXTERNALLY_DEFINED}}'}]}}]";
         assert!(differences(&wanted(external), &seen).is_empty());

@@ -136,6 +136,7 @@ fn organisation(world: &mut World, call: &Call<'_>, org: &str, rest: &[&str]) ->
         (_, ["code-security", "configurations", rest @ ..]) => configurations::answer(world, call, org, rest),
         ("GET", ["members", login]) if world.is_member(org, login) => Reply::empty(204),
         (_, ["teams", rest @ ..]) => teams::answer(world, call, org, rest),
+        ("GET", ["custom-repository-roles"]) => Reply::json(200, teams::custom_roles(world, org)),
         _ => Reply::not_found(),
     }
 }

@@ -24,6 +24,23 @@ pub(super) fn answer(world: &mut World, call: &Call<'_>, org: &str, rest: &[&str
     }
 }
 
+/// The organisation's own repository roles.
+///
+/// <https://docs.github.com/enterprise-cloud@latest/rest/orgs/custom-roles>
+pub(super) fn custom_roles(world: &World, org: &str) -> Value {
+    let names = world.org(org).map(|org| org["custom_roles"].clone()).unwrap_or_default();
+    let names = names.as_array().into_iter().flatten().enumerate();
+    let roles = names.map(|(at, name)| {
+        json!({
+            "id": 8000 + at, "name": name, "description": null, "base_role": "read", "permissions": [],
+            "organization": shapes::organisation_as_owner(world, org),
+            "created_at": "2026-01-01T00:00:00Z", "updated_at": "2026-01-01T00:00:00Z",
+        })
+    });
+    let roles: Vec<Value> = roles.collect();
+    json!({ "total_count": roles.len(), "custom_roles": roles })
+}
+
 /// How GitHub makes a name an address.
 fn slug_of(name: &str) -> String {
     let text: String = name

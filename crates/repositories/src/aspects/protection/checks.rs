@@ -1,0 +1,205 @@
+//! Status checks of a rule: a check is its name and the App that has to report it.
+
+use beadle_engine::{Field, Risk};
+use beadle_github::{Rule, StatusCheck};
+use serde_json::{Value, json};
+
+use super::translate::{Binding, Wanted, WantedCheck, app_node};
+use crate::aspects::field;
+use crate::identity::pair;
+
+/// How the checks that are required differ from those that are asked for, and the list that is written.
+pub(super) fn checks(wanted: &Wanted, rule: Option<&Rule>) -> Option<(Field, Value)> {
+    let (checks, asked) = wanted.checks.as_ref()?;
+    let seen = rule.map(|rule| rule.checks.as_slice()).unwrap_or_default();
+    let matched = pair(checks, seen, closeness);
+    if matched.only_desired.is_empty() && matched.only_observed.is_empty() {
+        return None;
+    }
+    // What each check is bound to, once it is written.
+    let bound = |at: usize| match (checks[at].binding, matched.observed_of(at)) {
+        (Binding::Unsaid, Some(live)) => seen[live].app_id.map_or(Binding::Any, Binding::App),
+        (binding, _) => binding,
+    };
+    let after: Vec<(&str, Binding)> =
+        checks.iter().enumerate().map(|(at, check)| (check.context.as_str(), bound(at))).collect();
+    // Every check that was required still is, from the same source or a certain one: then nothing is weaker.
+    let kept = seen.iter().all(|old| {
+        let keeps = |binding: Binding| match (binding, old.app_id) {
+            (Binding::App(new), Some(old)) => new == old,
+            (_, None) => true,
+            (Binding::Any | Binding::Unsaid, Some(_)) => false,
+        };
+        after.iter().any(|(context, binding)| *context == old.context && keeps(*binding))
+    });
+    let input = after.iter().map(|(context, binding)| match binding {
+        Binding::App(id) => {
+            json!({ "context": context, "appId": known_node(seen, *id).unwrap_or_else(|| app_node(*id)) })
+        }
+        Binding::Any => json!({ "context": context, "appId": "any" }),
+        // GitHub takes the App that reported it last.
+        Binding::Unsaid => json!({ "context": context }),
+    });
+    let input: Vec<Value> = input.collect();
+    let before = sorted(seen.iter().map(|check| label(&check.context, check.app_id)));
+    let shown = sorted(after.iter().map(|(context, binding)| match binding {
+        Binding::App(app) => label(context, Some(*app)),
+        Binding::Any | Binding::Unsaid => label(context, None),
+    }));
+    let risk = if kept { Risk::Changes } else { Risk::Weakens };
+    let shown = field("required_status_checks.checks", json!(before), json!(shown), Some(asked), risk);
+    Some((shown, json!(input)))
+}
+
+/// How close a live check is to a wanted one: a check is its name and its source. One whose source the policy leaves out
+/// takes what the others leave, and rather one that is bound to an App.
+fn closeness(wanted: &WantedCheck, live: &StatusCheck) -> Option<u8> {
+    if wanted.context != live.context {
+        return None;
+    }
+    match (wanted.binding, live.app_id) {
+        (Binding::Any, None) => Some(0),
+        (Binding::App(wanted), Some(app)) if wanted == app => Some(0),
+        (Binding::Unsaid, Some(_)) => Some(1),
+        (Binding::Unsaid, None) => Some(2),
+        _ => None,
+    }
+}
+
+fn known_node(seen: &[StatusCheck], app: i64) -> Option<String> {
+    seen.iter().find(|check| check.app_id == Some(app)).and_then(|check| check.app_node.clone())
+}
+
+fn label(context: &str, app: Option<i64>) -> String {
+    app.map_or_else(|| context.to_owned(), |app| format!("{context} (app {app})"))
+}
+
+/// Names in their order, each once.
+pub(super) fn sorted(names: impl Iterator<Item = String>) -> Vec<String> {
+    let mut names: Vec<String> = names.collect();
+    names.sort();
+    names.dedup();
+    names
+}
+
+#[cfg(test)]
+mod tests {
+    use beadle_github::Allowances;
+    use proptest::prelude::*;
+    use serde_json::Map;
+
+    use super::*;
+    use crate::policy::Node;
+
+    fn live(checks: &[(&str, Option<i64>)]) -> Rule {
+        let check = |(context, app_id): &(&str, Option<i64>)| StatusCheck {
+            context: (*context).to_owned(),
+            app_id: *app_id,
+            app_node: None,
+        };
+        Rule {
+            id: "R".into(),
+            pattern: "main".into(),
+            fields: Map::new(),
+            checks: checks.iter().map(check).collect(),
+            environments: Vec::new(),
+            allowances: Allowances::default(),
+            hidden: Vec::new(),
+        }
+    }
+
+    /// The risk of what differs, and the checks that are written.
+    fn planned(wanted: &str, live: &Rule) -> Option<(Risk, Value)> {
+        let node =
+            Node::parse("f.yml", &format!("required_status_checks: {{ checks: [{wanted}] }}")).unwrap();
+        let (field, input) = checks(&Wanted::read(&node), Some(live))?;
+        Some((field.risk, input))
+    }
+
+    #[test]
+    fn two_checks_of_one_name_and_two_apps_are_two() {
+        let both = "{ context: build, app_id: 15368 }, { context: build, app_id: 12345 }";
+        let (one, other) = (("build", Some(15368)), ("build", Some(12345)));
+        assert_eq!(planned(both, &live(&[other, one])), None);
+        assert!(planned(both, &live(&[one])).is_some());
+        let (_, input) = planned(both, &live(&[one, one])).unwrap();
+        assert_eq!(input.as_array().map(Vec::len), Some(2));
+    }
+
+    #[test]
+    fn a_check_of_another_app_beside_the_declared_one_is_found() {
+        let seen = live(&[("ci", Some(15368)), ("ci", Some(666))]);
+        let (risk, input) = planned("{ context: ci, app_id: 15368 }", &seen).unwrap();
+        assert_eq!(risk, Risk::Weakens, "one check less");
+        assert_eq!(input.as_array().map(Vec::len), Some(1));
+        assert!(planned("{ context: ci }", &seen).is_some(), "one check, and not two");
+    }
+
+    #[test]
+    fn any_app_is_not_a_certain_one_and_a_source_that_is_left_out_is_githubs_choice() {
+        let bound = live(&[("ci", Some(666))]);
+        assert!(planned("{ context: ci, app_id: null }", &bound).is_some());
+        assert!(planned("{ context: ci, app_id: -1 }", &bound).is_some());
+        assert_eq!(planned("{ context: ci }", &bound), None);
+        let any = live(&[("ci", None)]);
+        assert_eq!(planned("{ context: ci }", &any), None);
+        assert_eq!(planned("{ context: ci, app_id: null }", &any), None);
+        assert_eq!(planned("{ context: ci, app_id: 7 }", &any).unwrap().0, Risk::Changes, "stricter");
+    }
+
+    #[test]
+    fn a_check_keeps_its_source_while_others_change() {
+        let seen = live(&[("build", Some(15368)), ("lint", None)]);
+        let (risk, input) =
+            planned("{ context: build }, { context: lint }, { context: new }", &seen).unwrap();
+        assert_eq!(risk, Risk::Changes);
+        let apps: Vec<&Value> = input.as_array().unwrap().iter().map(|check| &check["appId"]).collect();
+        assert_eq!(apps, [&json!(app_node(15368)), &json!("any"), &Value::Null]);
+    }
+
+    /// What GitHub has after the list was written. It binds a check without a source to the App that reported it last.
+    fn written(input: &Value) -> Vec<(String, Option<i64>)> {
+        let bound = |check: &Value| match check["appId"].as_str() {
+            Some("any") => None,
+            Some(node) => (0..10).find(|id| app_node(*id) == node),
+            None => Some(9),
+        };
+        let checks = input.as_array().unwrap().iter();
+        checks.map(|check| (check["context"].as_str().unwrap().to_owned(), bound(check))).collect()
+    }
+
+    fn rule_of(checks: &[(String, Option<i64>)]) -> Rule {
+        live(&checks.iter().map(|(context, app)| (context.as_str(), *app)).collect::<Vec<_>>())
+    }
+
+    proptest! {
+        #[test]
+        fn any_list_is_quiet_once_it_is_written_and_every_change_of_a_check_is_found(
+            wanted in proptest::collection::vec((0u8..3, 0i64..4), 0..6),
+            before in proptest::collection::btree_set((0u8..3, proptest::option::of(1i64..4)), 0..5),
+        ) {
+            let text: Vec<String> = wanted
+                .iter()
+                .map(|(name, app)| match app {
+                    0 => format!("{{ context: c{name}, app_id: null }}"),
+                    app => format!("{{ context: c{name}, app_id: {app} }}"),
+                })
+                .collect();
+            let text = text.join(", ");
+            let before: Vec<_> = before.into_iter().map(|(name, app)| (format!("c{name}"), app)).collect();
+            let after = planned(&text, &rule_of(&before)).map_or(before, |(_, input)| written(&input));
+            prop_assert_eq!(planned(&text, &rule_of(&after)), None);
+            for at in 0..after.len() {
+                let mut fewer = after.clone();
+                fewer.remove(at);
+                prop_assert!(planned(&text, &rule_of(&fewer)).is_some());
+                let mut changed = after.clone();
+                changed[at].1 = Some(8);
+                prop_assert!(planned(&text, &rule_of(&changed)).is_some());
+                let mut more = after.clone();
+                more.push((after[at].0.clone(), Some(8)));
+                prop_assert!(planned(&text, &rule_of(&more)).is_some());
+            }
+        }
+    }
+}

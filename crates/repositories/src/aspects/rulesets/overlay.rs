@@ -1,0 +1,122 @@
+//! What is asked for laid over what is there, and the one form in which both are compared.
+
+use serde_json::{Map, Value, json};
+
+use crate::identity::{Kind, kind, pair_entries};
+
+/// The incumbent's word for checks that are kept elsewhere: the live ones stay.
+pub(super) const EXTERNALLY_DEFINED: &str = "{{EXTERNALLY_DEFINED}}";
+
+/// The entries of a list; none where it is no list.
+pub(super) fn list(value: &Value) -> &[Value] {
+    value.as_array().map(Vec::as_slice).unwrap_or_default()
+}
+
+/// Whether GitHub may as well leave a value out.
+fn is_nothing(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(false) => true,
+        Value::String(text) => text.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        Value::Object(map) => map.is_empty(),
+        _ => false,
+    }
+}
+
+/// The form in which values are compared: lists without order and repetition, blocks without what may be left out.
+fn normal(value: &Value) -> Value {
+    match value {
+        Value::Object(map) => {
+            let mut entries: Vec<(String, Value)> =
+                map.iter().map(|(key, value)| (key.clone(), normal(value))).collect();
+            entries.retain(|(_, value)| !is_nothing(value));
+            entries.sort_by(|(one, _), (other, _)| one.cmp(other));
+            Value::Object(entries.into_iter().collect())
+        }
+        Value::Array(items) => {
+            let mut items: Vec<Value> = items.iter().map(normal).collect();
+            items.sort_by_key(ToString::to_string);
+            items.dedup();
+            Value::Array(items)
+        }
+        other => other.clone(),
+    }
+}
+
+/// Whether two values of a parameter are different things.
+pub(super) fn differ(key: &str, one: &Value, other: &Value) -> bool {
+    let form = |value: &Value| match normal(value) {
+        // A rule that names no way to merge allows all.
+        value if key == "allowed_merge_methods" && is_nothing(&value) => json!(["merge", "rebase", "squash"]),
+        value if is_nothing(&value) => Value::Null,
+        value => value,
+    };
+    form(one) != form(other)
+}
+
+/// Without what is `null`: GitHub takes a key that is left out, and not always one that is null.
+pub(super) fn without_nulls(value: Value) -> Value {
+    match value {
+        Value::Object(map) => map
+            .into_iter()
+            .filter(|(_, value)| !value.is_null())
+            .map(|(key, value)| (key, without_nulls(value)))
+            .collect(),
+        Value::Array(items) => items.into_iter().map(without_nulls).collect(),
+        other => other,
+    }
+}
+
+/// `wanted`, the value of `key`, laid over `seen`: what is not wanted explicitly stays; lists are as wanted.
+pub(super) fn overlay(key: &str, wanted: &Value, seen: &Value) -> Value {
+    match (wanted, seen) {
+        (Value::Object(wanted), Value::Object(seen)) => Value::Object(overlay_block(wanted, seen)),
+        (Value::Object(wanted), Value::Null) => Value::Object(overlay_block(wanted, &Map::new())),
+        (Value::Array(wanted), seen) => Value::Array(overlay_list(key, wanted, list(seen))),
+        _ => wanted.clone(),
+    }
+}
+
+fn overlay_block(wanted: &Map<String, Value>, seen: &Map<String, Value>) -> Map<String, Value> {
+    let mut merged = seen.clone();
+    for (key, value) in wanted {
+        let under = seen.get(key).unwrap_or(&Value::Null);
+        merged.insert(key.clone(), overlay(key, value, under));
+    }
+    merged
+}
+
+/// Entries are matched one to one, so that each wanted one is laid over its own.
+fn overlay_list(key: &str, wanted: &[Value], seen: &[Value]) -> Vec<Value> {
+    let kind = kind(key);
+    let is_external = wanted.iter().any(|item| item["context"] == EXTERNALLY_DEFINED);
+    let mut distinct: Vec<Value> = Vec::new();
+    for item in wanted.iter().filter(|item| item["context"] != EXTERNALLY_DEFINED) {
+        if !distinct.iter().any(|other| !differ("", other, item)) {
+            distinct.push(item.clone());
+        }
+    }
+    let matched = pair_entries(kind, &distinct, seen);
+    if is_external {
+        // The live ones stay, and what is named beside them is there too.
+        let missing = matched.only_desired.iter().map(|at| distinct[*at].clone());
+        return seen.iter().cloned().chain(missing).collect();
+    }
+    let entry = |(at, want): (usize, &Value)| match matched.observed_of(at) {
+        Some(place) => overlay_entry(kind, want, &seen[place]),
+        None => want.clone(),
+    };
+    distinct.iter().enumerate().map(entry).collect()
+}
+
+/// What a listed entry leaves out is as GitHub has it by itself; what nobody here knows is carried through.
+fn overlay_entry(kind: Option<&Kind>, wanted: &Value, seen: &Value) -> Value {
+    let (Value::Object(wanted), Value::Object(seen)) = (wanted, seen) else { return wanted.clone() };
+    let mut merged = overlay_block(wanted, seen);
+    for key in kind.map(|kind| kind.unset).unwrap_or_default() {
+        if wanted.get(*key).is_none_or(Value::is_null) {
+            merged.remove(*key);
+        }
+    }
+    Value::Object(merged)
+}

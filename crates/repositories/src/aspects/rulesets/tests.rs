@@ -1,0 +1,243 @@
+//! Entries of a ruleset's lists: each is found by everything that it is.
+
+use beadle_engine::Risk;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::compare::{body, differences};
+use super::is_blurred;
+use crate::identity::contradictions;
+use crate::policy::Node;
+
+fn node(value: &Value) -> Node {
+    Node::parse("settings.yml", &value.to_string()).unwrap()
+}
+
+/// A ruleset with one rule, whose parameter `key` is `entries`.
+fn ruleset(kind: &str, key: &str, entries: &Value) -> Value {
+    json!({ "name": "main", "rules": [{ "type": kind, "parameters": { key: entries } }] })
+}
+
+/// What GitHub shows after the plan for `wanted` was applied to `live`.
+fn applied(wanted: &Value, live: &Value) -> Value {
+    body(live, differences(&node(wanted), live).iter())
+}
+
+fn is_quiet(wanted: &Value, live: &Value) -> bool {
+    differences(&node(wanted), live).is_empty()
+}
+
+#[test]
+fn two_workflows_of_one_path_are_two() {
+    let workflow = |id: u64| json!({ "path": "ci.yml", "repository_id": id });
+    let wanted = ruleset("workflows", "workflows", &json!([workflow(4), workflow(6)]));
+    let live = applied(&wanted, &ruleset("workflows", "workflows", &json!([workflow(4)])));
+    assert_eq!(live["rules"][0]["parameters"]["workflows"], json!([workflow(4), workflow(6)]));
+    assert!(is_quiet(&wanted, &live));
+    assert!(!is_quiet(&wanted, &ruleset("workflows", "workflows", &json!([workflow(4), workflow(4)]))));
+}
+
+#[test]
+fn two_checks_of_one_name_and_two_reviews_of_one_team_are_two() {
+    let check = |app: u64| json!({ "context": "build", "integration_id": app });
+    let (kind, key) = ("required_status_checks", "required_status_checks");
+    let wanted = ruleset(kind, key, &json!([check(15368), check(12345)]));
+    let live = applied(&wanted, &ruleset(kind, key, &json!([])));
+    assert!(is_quiet(&wanted, &live));
+    assert!(!is_quiet(&wanted, &ruleset(kind, key, &json!([check(15368)]))));
+    let review = |glob: &str, count: u64| json!({ "reviewer": { "type": "Team", "id": 5 }, "file_patterns": [glob], "minimum_approvals": count });
+    let (kind, key) = ("pull_request", "required_reviewers");
+    let wanted = ruleset(kind, key, &json!([review("*.rs", 1), review("*.md", 2)]));
+    let live = applied(&wanted, &ruleset(kind, key, &json!([review("*.md", 1)])));
+    assert!(is_quiet(&wanted, &live), "{live}");
+    assert!(!is_quiet(&wanted, &ruleset(kind, key, &json!([review("*.rs", 1)]))));
+}
+
+#[test]
+fn what_a_listed_entry_leaves_out_is_as_github_has_it_by_itself() {
+    let (kind, key) = ("required_status_checks", "required_status_checks");
+    let wanted = ruleset(kind, key, &json!([{ "context": "ci" }]));
+    let live = ruleset(kind, key, &json!([{ "context": "ci", "integration_id": 666 }]));
+    assert!(!is_quiet(&wanted, &live), "any App, and not that one");
+    assert_eq!(applied(&wanted, &live)["rules"][0]["parameters"][key], json!([{ "context": "ci" }]));
+    let wanted = ruleset("workflows", "workflows", &json!([{ "path": "ci.yml", "repository_id": 4 }]));
+    let pinned = json!([{ "path": "ci.yml", "repository_id": 4, "sha": "abc", "ref": "refs/heads/main" }]);
+    let live = ruleset("workflows", "workflows", &pinned);
+    assert!(!is_quiet(&wanted, &live), "the workflow as it is, and not an old one");
+    let after = applied(&wanted, &live);
+    assert_eq!(after["rules"][0]["parameters"]["workflows"][0].get("sha"), None);
+    assert!(is_quiet(&wanted, &after));
+}
+
+#[test]
+fn a_check_that_gets_a_source_is_no_weaker_and_one_that_loses_it_is() {
+    let (kind, key) = ("required_status_checks", "required_status_checks");
+    let (any, bound) = (json!([{ "context": "ci" }]), json!([{ "context": "ci", "integration_id": 7 }]));
+    let risk = |wanted: &Value, live: &Value| {
+        differences(&node(&ruleset(kind, key, wanted)), &ruleset(kind, key, live))[0].fields[0].risk
+    };
+    assert_eq!((risk(&bound, &any), risk(&any, &bound)), (Risk::Changes, Risk::Weakens));
+}
+
+#[test]
+fn a_default_that_github_leaves_out_is_no_difference() {
+    let rule = |kind: &str, parameters: Value| json!({ "type": kind, "parameters": parameters });
+    let wanted = json!({
+        "name": "main",
+        "conditions": { "repository_name": { "include": ["a"], "exclude": [], "protected": false } },
+        "rules": [
+            rule("update", json!({ "update_allows_fetch_and_merge": false })),
+            rule("commit_message_pattern", json!({ "name": "", "negate": false, "operator": "regex", "pattern": "x" })),
+            rule("pull_request", json!({ "required_reviewers": [], "allowed_merge_methods": ["squash", "merge", "rebase"] })),
+            rule("workflows", json!({ "do_not_enforce_on_create": false, "workflows": [] })),
+        ],
+    });
+    let live = json!({
+        "name": "main",
+        "conditions": { "repository_name": { "include": ["a"] } },
+        "rules": [
+            { "type": "update" },
+            rule("commit_message_pattern", json!({ "operator": "regex", "pattern": "x" })),
+            { "type": "pull_request" },
+            { "type": "workflows" },
+        ],
+    });
+    assert!(is_quiet(&wanted, &live));
+    let mut negated = live.clone();
+    negated["rules"][1]["parameters"]["negate"] = json!(true);
+    assert!(!is_quiet(&wanted, &negated));
+}
+
+#[test]
+fn what_graphql_cannot_tell_apart_is_read_by_rest() {
+    let mode = |mode: &str| json!({ "bypass_actors": [{ "actor_type": "Team", "actor_id": 5, "bypass_mode": mode }] });
+    assert!(is_blurred(&node(&mode("always")), &mode("always")), "it may be `exempt`");
+    assert!(!is_blurred(&node(&mode("pull_request")), &mode("pull_request")));
+    assert!(!is_blurred(&node(&json!({ "name": "main" })), &mode("always")), "nobody asks");
+    let reviewers = ruleset("pull_request", "required_reviewers", &json!([]));
+    assert!(is_blurred(&node(&reviewers), &json!({})));
+}
+
+/// A list's rule and parameter, an entry that is in none of them, and entries that differ in any of their fields.
+fn lists() -> impl Strategy<Value = (&'static str, &'static str, Vec<Value>, Vec<Value>)> {
+    let check = (0u8..3, proptest::option::of(1u64..4)).prop_map(|(name, app)| match app {
+        Some(app) => json!({ "context": format!("c{name}"), "integration_id": app }),
+        None => json!({ "context": format!("c{name}") }),
+    });
+    let workflow = (0u8..2, 1u64..4, proptest::option::of("[ab]")).prop_map(|(path, id, sha)| match sha {
+        Some(sha) => json!({ "path": format!("w{path}.yml"), "repository_id": id, "sha": sha }),
+        None => json!({ "path": format!("w{path}.yml"), "repository_id": id }),
+    });
+    let review = (1u64..3, 0u8..3, 1u64..3).prop_map(|(team, glob, count)| {
+        let reviewer = json!({ "type": "Team", "id": team });
+        json!({ "reviewer": reviewer, "file_patterns": [format!("g{glob}")], "minimum_approvals": count })
+    });
+    let two = |entry: BoxedStrategy<Value>| {
+        let list = proptest::collection::vec(entry, 0..6);
+        (list.clone(), list)
+    };
+    prop_oneof![
+        two(check.boxed()).prop_map(|(one, other)| (
+            "required_status_checks",
+            "required_status_checks",
+            one,
+            other
+        )),
+        two(workflow.boxed()).prop_map(|(one, other)| ("workflows", "workflows", one, other)),
+        two(review.boxed()).prop_map(|(one, other)| ("pull_request", "required_reviewers", one, other)),
+    ]
+}
+
+/// A bypass actor: a kind, an id where it has one, and a mode.
+fn actor() -> impl Strategy<Value = Value> {
+    let kind =
+        prop_oneof![Just("Team"), Just("RepositoryRole"), Just("OrganizationAdmin"), Just("DeployKey")];
+    let mode = prop_oneof![Just("always"), Just("pull_request"), Just("exempt")];
+    (kind, 1u64..4, mode).prop_map(|(kind, id, mode)| match kind {
+        "Team" | "RepositoryRole" => json!({ "actor_type": kind, "actor_id": id, "bypass_mode": mode }),
+        kind => json!({ "actor_type": kind, "bypass_mode": mode }),
+    })
+}
+
+proptest! {
+    #[test]
+    fn any_bypass_is_quiet_once_it_is_applied_and_every_change_of_an_actor_is_found(
+        actors in proptest::collection::vec(actor(), 0..5), before in proptest::collection::vec(actor(), 0..5),
+    ) {
+        let wanted = json!({ "name": "main", "bypass_actors": actors });
+        let policy = node(&wanted);
+        let mut refused = Vec::new();
+        contradictions("", &policy, &mut refused);
+        prop_assume!(refused.is_empty());
+        let with = |actors: &[Value]| json!({ "name": "main", "bypass_actors": actors });
+        let live = applied(&wanted, &with(&before));
+        prop_assert!(is_quiet(&wanted, &live), "{} is applied as {}", wanted, live);
+        let mut shown: Vec<Value> = Vec::new();
+        for actor in live["bypass_actors"].as_array().cloned().unwrap_or_default() {
+            if !shown.contains(&actor) {
+                shown.push(actor);
+            }
+        }
+        for at in 0..shown.len() {
+            let mut fewer = shown.clone();
+            fewer.remove(at);
+            prop_assert!(!is_quiet(&wanted, &with(&fewer)), "{} without {}", wanted, shown[at]);
+            let mut changed = shown.clone();
+            changed[at]["bypass_mode"] = json!(if shown[at]["bypass_mode"] == "always" { "exempt" } else { "always" });
+            prop_assert!(!is_quiet(&wanted, &with(&changed)), "{} with another mode of {}", wanted, shown[at]);
+        }
+        shown.push(json!({ "actor_type": "Integration", "actor_id": 3, "bypass_mode": "always" }));
+        prop_assert!(!is_quiet(&wanted, &with(&shown)), "{} and one more", wanted);
+    }
+
+    #[test]
+    fn any_list_is_quiet_once_it_is_applied_and_every_change_of_an_entry_is_found(
+        (kind, key, entries, before) in lists(),
+    ) {
+        let wanted = ruleset(kind, key, &json!(entries));
+        let policy = node(&wanted);
+        let mut refused = Vec::new();
+        contradictions("", &policy, &mut refused);
+        prop_assume!(refused.is_empty());
+        // GitHub keeps nothing twice.
+        let mut kept: Vec<Value> = Vec::new();
+        for entry in before {
+            if !kept.contains(&entry) {
+                kept.push(entry);
+            }
+        }
+        let live = applied(&wanted, &ruleset(kind, key, &json!(kept)));
+        prop_assert!(is_quiet(&wanted, &live), "{} is applied as {}", wanted, live);
+        let shown = live["rules"][0]["parameters"][key].as_array().cloned().unwrap_or_default();
+        let is_found = |list: Vec<Value>| !is_quiet(&wanted, &ruleset(kind, key, &json!(list)));
+        for at in 0..shown.len() {
+            let mut fewer = shown.clone();
+            fewer.remove(at);
+            prop_assert!(is_found(fewer), "{} without {}", wanted, shown[at]);
+            for (field, value) in [
+                ("integration_id", json!(99)), ("repository_id", json!(99)), ("sha", json!("z")),
+                ("minimum_approvals", json!(9)), ("file_patterns", json!(["z"])),
+            ] {
+                let belongs = match key {
+                    "workflows" => ["repository_id", "sha"].contains(&field),
+                    "required_reviewers" => ["minimum_approvals", "file_patterns"].contains(&field),
+                    _ => field == "integration_id",
+                };
+                if belongs {
+                    let mut changed = shown.clone();
+                    changed[at][field] = value;
+                    prop_assert!(is_found(changed), "{} with {} of {}", wanted, field, shown[at]);
+                }
+            }
+            let mut more = shown.clone();
+            let mut another = shown[at].clone();
+            let name = if key == "workflows" { "path" } else { "context" };
+            another[name] = json!("another");
+            if key == "required_reviewers" {
+                another["reviewer"]["id"] = json!(99);
+            }
+            more.push(another);
+            prop_assert!(is_found(more), "{} and one more", wanted);
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! Matches what is asked for and what is there, one to one.
+
+/// Which entries of two lists are the same, by their places.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Pairs {
+    /// The same thing on both sides: its place among the desired, and among the observed.
+    pub(crate) pairs: Vec<(usize, usize)>,
+    /// What is asked for and not there.
+    pub(crate) only_desired: Vec<usize>,
+    /// What is there and not asked for.
+    pub(crate) only_observed: Vec<usize>,
+}
+
+impl Pairs {
+    /// The observed entry that a desired one is matched with.
+    pub(crate) fn observed_of(&self, desired: usize) -> Option<usize> {
+        self.pairs.iter().find(|(at, _)| *at == desired).map(|(_, observed)| *observed)
+    }
+}
+
+/// Matches two lists one to one. `closeness` is `None` for different things; of several candidates the lowest wins, and of
+/// equal ones the first.
+pub(crate) fn pair<D, O>(desired: &[D], observed: &[O], closeness: impl Fn(&D, &O) -> Option<u8>) -> Pairs {
+    let mut candidates = Vec::new();
+    for (at, want) in desired.iter().enumerate() {
+        for (place, seen) in observed.iter().enumerate() {
+            if let Some(closeness) = closeness(want, seen) {
+                candidates.push((closeness, at, place));
+            }
+        }
+    }
+    candidates.sort_unstable();
+    let mut of_desired = vec![None; desired.len()];
+    let mut is_taken = vec![false; observed.len()];
+    for (_, at, place) in candidates {
+        if of_desired[at].is_none() && !is_taken[place] {
+            of_desired[at] = Some(place);
+            is_taken[place] = true;
+        }
+    }
+    let pairs = of_desired.iter().enumerate().filter_map(|(at, place)| Some((at, (*place)?)));
+    Pairs {
+        pairs: pairs.collect(),
+        only_desired: (0..desired.len()).filter(|at| of_desired[*at].is_none()).collect(),
+        only_observed: (0..observed.len()).filter(|place| !is_taken[*place]).collect(),
+    }
+}

@@ -1,0 +1,201 @@
+//! The table: what identifies an entry, for each kind of list.
+
+use serde_json::Value;
+
+use super::Entry;
+
+/// How two values of a field compare.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Compare {
+    /// Letter by letter.
+    Exact,
+    /// Without case; these names are ASCII at GitHub.
+    Folded,
+    /// Without the case of ASCII letters. Whether GitHub folds other letters is not documented.
+    FoldedAscii,
+    /// Letter by letter, as far as known: whether GitHub ignores case is not documented.
+    PerhapsFolded,
+    /// A list in any order.
+    Set,
+    /// The id of an App: `null`, 0 and -1 stand for any App.
+    App,
+    /// The id of a bypass actor: some kinds of actors have none.
+    Actor,
+}
+
+/// What an entry without the field is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LeftOut {
+    /// An entry without identity: it is compared as a whole.
+    Nameless,
+    /// The same as an entry with any value.
+    Open,
+}
+
+/// A field that identifies.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Field {
+    /// Where it is; the first of these that the entry has.
+    paths: &'static [&'static str],
+    compare: Compare,
+    left_out: LeftOut,
+}
+
+/// A kind of list.
+#[derive(Debug)]
+pub(crate) struct Kind {
+    /// The key of such lists.
+    key: &'static str,
+    /// Everything that makes two entries of it the same thing at GitHub.
+    fields: &'static [Field],
+    /// Fields that GitHub leaves unset where an entry does not set them.
+    pub(crate) unset: &'static [&'static str],
+    /// Whether it is a part of an entry of another list.
+    is_nested: bool,
+}
+
+const fn needed(paths: &'static [&'static str], compare: Compare) -> Field {
+    Field { paths, compare, left_out: LeftOut::Nameless }
+}
+
+const fn open(paths: &'static [&'static str], compare: Compare) -> Field {
+    Field { paths, compare, left_out: LeftOut::Open }
+}
+
+const fn section(key: &'static str, fields: &'static [Field]) -> Kind {
+    Kind { key, fields, unset: &[], is_nested: false }
+}
+
+const fn nested(key: &'static str, fields: &'static [Field], unset: &'static [&'static str]) -> Kind {
+    Kind { key, fields, unset, is_nested: true }
+}
+
+use Compare::{Actor, App, Exact, Folded, FoldedAscii, PerhapsFolded, Set};
+
+/// Every kind of list.
+const TABLE: &[Kind] = &[
+    section("teams", &[needed(&["name"], Folded)]),
+    section("collaborators", &[needed(&["username"], Folded)]),
+    section("branches", &[needed(&["name"], Exact)]),
+    section("labels", &[needed(&["name"], FoldedAscii)]),
+    section("autolinks", &[needed(&["key_prefix"], PerhapsFolded)]),
+    section("rulesets", &[needed(&["name"], Exact)]),
+    section("custom_properties", &[needed(&["name", "property_name"], Folded)]),
+    section("webhooks", &[needed(&["url"], Exact)]),
+    section("code_security_configurations", &[needed(&["name"], Exact)]),
+    // Of a branch protection rule.
+    nested("checks", &[needed(&["context"], Exact), open(&["app_id"], App)], &[]),
+    // Of a ruleset.
+    nested("bypass_actors", &[needed(&["actor_type"], Exact), open(&["actor_id"], Actor)], &[]),
+    nested("rules", &[needed(&["type"], Exact)], &[]),
+    // Of a ruleset's rules.
+    nested(
+        "required_status_checks",
+        &[needed(&["context"], Exact), open(&["integration_id"], App)],
+        &["integration_id"],
+    ),
+    nested("workflows", &[needed(&["path"], Exact), open(&["repository_id"], Exact)], &["sha"]),
+    nested("code_scanning_tools", &[needed(&["tool"], Exact)], &[]),
+    nested(
+        "required_reviewers",
+        &[needed(&["reviewer.type"], Exact), needed(&["reviewer.id"], Exact), open(&["file_patterns"], Set)],
+        &[],
+    ),
+];
+
+/// Lists that are not in the table: the incumbent's rule, by the first of these that an entry has.
+const OTHERS: &[&str] =
+    &["name", "username", "actor_id", "login", "type", "key_prefix", "context", "url", "path", "tool"];
+
+impl Kind {
+    /// How many fields every entry has; they stand before the others.
+    pub(super) fn needed(&self) -> usize {
+        self.fields.iter().filter(|field| field.left_out == LeftOut::Nameless).count()
+    }
+}
+
+/// The kind of a list by its key.
+pub(crate) fn kind(list: &str) -> Option<&'static Kind> {
+    TABLE.iter().find(|kind| kind.key == list)
+}
+
+/// The value of a field in the forms in which it is compared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Part {
+    /// As it is written.
+    pub(super) said: String,
+    /// Equal: certainly the same.
+    pub(super) sure: String,
+    /// Equal: perhaps the same.
+    pub(super) perhaps: String,
+}
+
+/// The kinds of bypass actors that are one each, whatever id is written.
+const WITHOUT_ID: &[&str] = &["OrganizationAdmin", "DeployKey", "EnterpriseOwner"];
+
+fn text(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// Without case in every script: `ß` and `SS`, and both small sigmas, become the same.
+fn fold(text: &str) -> String {
+    if text.is_ascii() { text.to_ascii_lowercase() } else { text.to_uppercase().to_lowercase() }
+}
+
+impl Field {
+    /// `Ok(None)`: the entry leaves it out. `Err`: it has no identity without it.
+    fn part(&self, entry: &impl Entry) -> Result<Option<Part>, ()> {
+        if self.compare == Compare::Actor {
+            let kind = entry.value("actor_type");
+            if kind.as_ref().and_then(Value::as_str).is_some_and(|kind| WITHOUT_ID.contains(&kind)) {
+                return Ok(None);
+            }
+        }
+        let value = self.paths.iter().find_map(|path| entry.value(path));
+        let value = match (self.compare, value) {
+            // A `null` that is written stands for any App; a live check that is bound to none has it too.
+            (Compare::App, Some(id)) if id.as_i64().is_none_or(|id| id <= 0) => Some(Value::from("any")),
+            (_, Some(value)) if !value.is_null() => Some(value),
+            _ => None,
+        };
+        let Some(value) = value else {
+            return if self.left_out == LeftOut::Open { Ok(None) } else { Err(()) };
+        };
+        let said = match (self.compare, &value) {
+            (Compare::Set, Value::Array(items)) => {
+                let mut items: Vec<String> = items.iter().map(text).collect();
+                items.sort();
+                items.dedup();
+                items.join(",")
+            }
+            (_, value) => text(value),
+        };
+        let (sure, perhaps) = match self.compare {
+            Compare::Folded => {
+                let folded = fold(&said);
+                (folded.clone(), folded)
+            }
+            Compare::FoldedAscii => (said.to_ascii_lowercase(), fold(&said)),
+            Compare::PerhapsFolded => (said.clone(), fold(&said)),
+            Compare::Exact | Compare::Set | Compare::App | Compare::Actor => (said.clone(), said.clone()),
+        };
+        Ok(Some(Part { said, sure, perhaps }))
+    }
+}
+
+/// The parts of an entry's identity; `None` where it has none.
+pub(super) fn parts(kind: Option<&Kind>, entry: &impl Entry) -> Option<Vec<Option<Part>>> {
+    match kind {
+        Some(kind) => kind.fields.iter().map(|field| field.part(entry)).collect::<Result<_, ()>>().ok(),
+        None => OTHERS.iter().find_map(|key| {
+            let said = text(&entry.value(key).filter(|value| !value.is_null())?);
+            let sure = format!("{key} {}", fold(&said));
+            Some(vec![Some(Part { said, perhaps: sure.clone(), sure })])
+        }),
+    }
+}
+
+/// Whether lists of this key are parts of entries.
+pub(super) fn is_nested(list: &str) -> bool {
+    kind(list).is_some_and(|kind| kind.is_nested)
+}

@@ -8,7 +8,7 @@ use anyhow::{Context as _, bail};
 use beadle_engine::Limits;
 use beadle_groups::GroupLimits;
 use beadle_groups::targets::Match;
-use beadle_repositories::policy::nearest;
+use beadle_repositories::policy::{nearest, read_text};
 use beadle_scim::{Dialect, Members, Paging, Removal};
 use beadle_secrets::Reference;
 use serde::Deserialize;
@@ -127,7 +127,7 @@ impl TeamsFile {
 
 /// Logins at GitHub by login, address or id at the directory.
 pub(crate) fn users(path: &Path) -> anyhow::Result<BTreeMap<String, String>> {
-    let text = std::fs::read_to_string(path)
+    let text = read_text(path)
         .with_context(|| format!("cannot read {} (users_from)", path.display()))?;
     parse(path, &text)
 }

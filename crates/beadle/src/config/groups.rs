@@ -125,8 +125,7 @@ struct MappingsFile {
 
 /// The mappings of a file that has nothing else, read anew.
 pub(super) fn read(file: &File, path: &Path) -> anyhow::Result<Vec<Mapping>> {
-    let text = read_text(path)
-        .with_context(|| format!("cannot read {} (groups_from)", path.display()))?;
+    let text = read_text(path).with_context(|| format!("cannot read {} (groups_from)", path.display()))?;
     let found: MappingsFile = parse(path, &text)?;
     mappings(file, &found.groups, path, &text)
 }

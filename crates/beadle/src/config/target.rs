@@ -127,8 +127,7 @@ impl TeamsFile {
 
 /// Logins at GitHub by login, address or id at the directory.
 pub(crate) fn users(path: &Path) -> anyhow::Result<BTreeMap<String, String>> {
-    let text = read_text(path)
-        .with_context(|| format!("cannot read {} (users_from)", path.display()))?;
+    let text = read_text(path).with_context(|| format!("cannot read {} (users_from)", path.display()))?;
     parse(path, &text)
 }
 

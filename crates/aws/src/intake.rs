@@ -38,8 +38,13 @@ pub enum IntakeError {
     #[error("cannot read {0}: {1}; a layer of the function has it")]
     Unreadable(String, std::io::Error),
     /// The file is not what it should be.
-    #[error("{0}: {1}")]
-    Wrong(String, toml::de::Error),
+    #[error("{path}:{line}: the file is not valid; `beadle check` shows the key")]
+    Wrong {
+        /// The file.
+        path: String,
+        /// The line. Its text is not shown: it may hold a secret.
+        line: usize,
+    },
     /// The environment lacks something.
     #[error(transparent)]
     Environment(#[from] crate::environment::EnvironmentError),
@@ -97,7 +102,11 @@ impl Function {
         let path = environment.config.display().to_string();
         let text = std::fs::read_to_string(&environment.config)
             .map_err(|error| IntakeError::Unreadable(path.clone(), error))?;
-        let file: SendersFile = toml::from_str(&text).map_err(|error| IntakeError::Wrong(path, error))?;
+        let file: SendersFile = toml::from_str(&text).map_err(|error: toml::de::Error| {
+            let at = error.span().map_or(0, |span| span.start);
+            let line = text.get(..at).unwrap_or_default().matches('\n').count() + 1;
+            IntakeError::Wrong { path, line }
+        })?;
         let queues = Queues::new(aws_sdk_sqs::Client::new(&aws), environment.queues.clone());
         let client = aws_sdk_dynamodb::Client::new(&aws);
         let store = DynamoStore::new(client, &environment.table, settings(&file)).telling(Arc::new(queues));

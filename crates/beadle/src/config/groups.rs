@@ -12,7 +12,8 @@ use beadle_groups::mapping::{
 use beadle_repositories::policy::{nearest, read_text};
 use serde::Deserialize;
 
-use super::file::{File, parse};
+use super::file::File;
+use super::read::parse;
 
 /// Which groups of a directory make which groups of a target.
 #[derive(Debug, Deserialize)]

@@ -4,6 +4,7 @@ mod example;
 mod file;
 mod groups;
 mod okta;
+mod read;
 mod target;
 
 use std::collections::BTreeMap;
@@ -49,7 +50,7 @@ impl Config {
         let text = std::fs::read_to_string(path).with_context(|| {
             format!("cannot read {} (print one to begin with: `beadle example`)", path.display())
         })?;
-        let file: File = file::parse(path, &text)?;
+        let file: File = read::parse(path, &text)?;
         let base = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         told_apart(&file, &path.display().to_string())?;
         for okta in &file.okta {
@@ -113,8 +114,9 @@ impl Config {
                     bail!("{file}: {}: [org.modes] has no aspect `{aspect}`{hint}", org.name);
                 }
             }
-            for reference in org.webhook_secrets.iter().chain(org.vendor_references()) {
-                reference.parse::<Reference>().with_context(|| format!("{file}: {}", org.name))?;
+            for (key, reference) in org.keyed_references() {
+                // The text of the reference is not shown: it may be the secret itself.
+                reference.parse::<Reference>().with_context(|| format!("{file}: {}: {key}", org.name))?;
             }
         }
         if Duration::from(self.file.retention.ids) < Duration::from_secs(8 * 24 * 3600) {
@@ -310,6 +312,15 @@ impl OrgFile {
     fn vendor_references(&self) -> impl Iterator<Item = &String> {
         let app = self.app.iter().map(|app| &app.key);
         self.token.iter().chain(self.secrets.values()).chain(app)
+    }
+
+    /// Every reference to a secret, with its key.
+    fn keyed_references(&self) -> impl Iterator<Item = (String, &String)> {
+        let hooks = self.webhook_secrets.iter().map(|reference| ("webhook_secrets".to_owned(), reference));
+        let token = self.token.iter().map(|reference| ("token".to_owned(), reference));
+        let app = self.app.iter().map(|app| ("app.key".to_owned(), &app.key));
+        let lent = self.secrets.iter().map(|(name, reference)| (format!("secrets.{name}"), reference));
+        hooks.chain(token).chain(app).chain(lent)
     }
 
     /// The guard's limits.

@@ -13,7 +13,8 @@ use beadle_scim::{Dialect, Members, Paging, Removal};
 use beadle_secrets::Reference;
 use serde::Deserialize;
 
-use super::file::{File, GuardFile, OrgFile, Span, parse};
+use super::file::{File, GuardFile, OrgFile, Span};
+use super::read::parse;
 
 /// Where groups are made so: a SCIM 2.0 server, or an organisation's teams.
 #[derive(Debug, Deserialize)]

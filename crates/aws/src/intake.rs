@@ -69,23 +69,11 @@ struct Serving {
 
 /// How long deliveries are kept, where the file says so.
 fn settings(file: &SendersFile) -> Settings {
-    let span = |what: &str, otherwise: Duration| {
-        let text = file.kept(what).unwrap_or_default();
-        let (number, unit) = text.split_at(text.len().saturating_sub(1));
-        let seconds = match unit {
-            "s" => 1,
-            "m" => 60,
-            "h" => 3600,
-            "d" => 24 * 3600,
-            _ => return otherwise,
-        };
-        number.parse().map_or(otherwise, |number: u64| Duration::from_secs(number * seconds))
-    };
     let default = Settings::default();
     Settings {
-        bodies: span("bodies", default.bodies),
-        ids: span("ids", default.ids),
-        journal: span("journal", default.journal),
+        bodies: file.kept("bodies").unwrap_or(default.bodies),
+        ids: file.kept("ids").unwrap_or(default.ids),
+        journal: file.kept("journal").unwrap_or(default.journal),
         ..default
     }
 }

@@ -17,6 +17,7 @@ pub mod mode;
 pub mod pace;
 pub mod plan;
 pub mod queue;
+pub mod span;
 pub mod store;
 pub mod sweep;
 #[cfg(feature = "testing")]
@@ -37,6 +38,7 @@ pub use mode::Mode;
 pub use pace::WritePace;
 pub use plan::{Asked, Change, Field, Plan, Risk, Risks, Unknown};
 pub use queue::{Claim, Lease, Outcome, ParkReason, Parked, Row, Timing};
+pub use span::parse_span;
 pub use store::{DeliveryRow, Depth, Listing, Pause, Retention, Store, StoreError};
 pub use transfer::{Booking, Copied, CopyError, Piece, copy};
 pub use worker::{Reconcile, Reconciler, Run, Worker, WorkerCounts, WorkerSettings};

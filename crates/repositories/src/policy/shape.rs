@@ -86,7 +86,7 @@ impl Shape {
             | (Self::Text, Kind::Text(_))
             | (Self::List(_), Kind::List(_))
             | (Self::Map(_) | Self::Free, Kind::Map(_))
-            | (Self::Scalar, Kind::Text(_) | Kind::Int(_) | Kind::Float(_) | Kind::Bool(_))
+            | (Self::Scalar, Kind::Text(_) | Kind::Int(_) | Kind::Bool(_))
             | (Self::Any, _) => true,
             (Self::Color, Kind::Text(text)) => {
                 let digits = text.strip_prefix('#').unwrap_or(text);

@@ -5,6 +5,7 @@ mod desired;
 mod explain;
 mod files;
 mod folder;
+pub mod forms;
 mod keys;
 mod layers;
 mod leaves;

@@ -88,6 +88,11 @@ impl Node {
         if let Kind::Int(value) = self.kind { Some(value) } else { None }
     }
 
+    /// Whether it is a single value.
+    pub fn is_scalar(&self) -> bool {
+        !matches!(self.kind, Kind::List(_) | Kind::Map(_))
+    }
+
     /// Nothing.
     pub fn is_null(&self) -> bool {
         self.kind == Kind::Null

@@ -61,7 +61,7 @@ impl Pattern {
 }
 
 /// As much of a text as an error shows.
-fn short(text: &str) -> String {
+pub(super) fn short(text: &str) -> String {
     const LONGEST: usize = 100;
     match text.char_indices().nth(LONGEST) {
         Some((end, _)) => format!("{}…", &text[..end]),

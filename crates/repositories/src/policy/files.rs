@@ -8,8 +8,10 @@ use beadle_github::Asks;
 use sha2::{Digest, Sha256};
 
 use super::checks::check_layer;
+use super::contradictions::{incomplete, remarks};
 use super::folder::read_folder;
-use super::layers::{Layer, LayerKind, conflicts, contradictions};
+use super::forms::REPOSITORY;
+use super::layers::{LISTS, Layer, LayerKind, conflicts, contradictions};
 use super::node::{Kind, Node};
 use super::pattern::{Pattern, patterns};
 use super::problem::{Problem, Severity};
@@ -125,6 +127,7 @@ impl Policy {
         }
         policy.layers.sort_by_key(|layer| layer.rank);
         problems.extend(policy.certain_conflicts());
+        problems.extend(incomplete(&policy.layers));
         if problems.iter().any(|problem| problem.severity == Severity::Error) {
             return Err(PolicyError::Invalid { problems, sources });
         }
@@ -155,6 +158,12 @@ impl Policy {
         }
         Shape::Map(kind.keys()).check("", root, problems);
         check_layer(kind, root, problems);
+        remarks(root, LISTS, problems);
+        if let (FileKind::Repo, Err(misfit)) = (kind, REPOSITORY.check(stem)) {
+            let text =
+                format!("the name of the file must be that of a repository, which must {}", misfit.must);
+            problems.push(Problem::error(root.asked.clone(), 1, text));
+        }
         match kind {
             FileKind::Deployment => return self.restrict(root, problems),
             FileKind::Settings => self.disabled = super::layers::plugins(root, "disable_plugins"),

@@ -1,6 +1,7 @@
 //! The policy: the incumbent's files, checked, layered, and resolved for one repository.
 
 mod checks;
+mod contradictions;
 mod desired;
 mod explain;
 mod files;
@@ -11,8 +12,10 @@ mod layers;
 mod leaves;
 mod merge;
 mod node;
+mod normal;
 mod pattern;
 mod problem;
+mod rules;
 mod schema;
 mod selector;
 mod shape;

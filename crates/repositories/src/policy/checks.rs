@@ -73,7 +73,7 @@ fn check_autolinks(root: &Node, problems: &mut Vec<Problem>) {
         if let Some(template) = link.get("url_template")
             && template.text().is_some_and(|text| !text.contains("<num>"))
         {
-            let text = "`url_template` has to hold `<num>`, where the rest of the reference goes";
+            let text = "`url_template` must contain `<num>`, where the rest of the reference goes";
             problems.push(Problem::error(template.asked.clone(), template.column, text));
         }
     }
@@ -144,7 +144,7 @@ pub(super) fn check_layer(kind: FileKind, root: &Node, problems: &mut Vec<Proble
         if let Some(value) = repository.get(key)
             && value.text().is_some_and(|text| text.trim_end().chars().any(char::is_control))
         {
-            let text = format!("`repository.{key}`: GitHub takes one line, without control characters");
+            let text = format!("`repository.{key}` must be one line without control characters");
             problems.push(Problem::error(value.asked.clone(), value.column, text));
         }
     }

@@ -342,7 +342,7 @@ mod tests {
             ("repos/a.yml", "repository:\n  squash_merge_commit_title: pr_title", "did you mean `PR_TITLE`?"),
             (
                 "repos/a.yml",
-                &queue.replace("SQUASH", "squash"),
+                &*queue.replace("SQUASH", "squash"),
                 ":6 `rulesets[0].rules[0].parameters.merge_method` must be one of MERGE, SQUASH, REBASE, found the string `squash` did you mean `SQUASH`?",
             ),
             (
@@ -453,9 +453,12 @@ mod tests {
              min_entries_to_merge: 1, min_entries_to_merge_wait_minutes: 5",
         );
         let narrow = queue("merge_method: SQUASH");
-        assert_eq!(said(&[("layers/a.yml", &wide), ("repos/a.yml", &narrow)]), Vec::<String>::new());
+        assert_eq!(
+            said(&[("layers/a.yml", wide.as_str()), ("repos/a.yml", narrow.as_str())]),
+            Vec::<String>::new()
+        );
         assert!(
-            !said(&[("settings.yml", &wide), ("repos/a.yml", &narrow)]).is_empty(),
+            !said(&[("settings.yml", wide.as_str()), ("repos/a.yml", narrow.as_str())]).is_empty(),
             "those are the organisation's"
         );
     }

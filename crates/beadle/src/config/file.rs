@@ -234,6 +234,10 @@ pub(crate) struct DispatchFile {
 }
 
 impl DispatchFile {
+    pub(crate) fn workflow(&self) -> &str {
+        &self.workflow
+    }
+
     pub(crate) fn rule(&self) -> DispatchRule {
         DispatchRule {
             name: self.name.clone(),

@@ -15,6 +15,9 @@ pub enum Severity {
     NotYet,
 }
 
+/// The key whose value may be a secret.
+const SECRET: &str = "secret:";
+
 /// How many characters of a line are shown.
 const EXCERPT: usize = 160;
 
@@ -66,6 +69,11 @@ impl Problem {
             format!("{word}: {}\n  --> {}:{line}:{}\n", self.message, self.asked.file, self.column);
         let excerpt = source.and_then(|source| source.lines().nth(line.saturating_sub(1) as usize));
         if let Some(excerpt) = excerpt {
+            // Whoever wrote a secret in place of its name must not find it in a log.
+            let excerpt = match excerpt.find(SECRET) {
+                Some(at) => format!("{} (not shown)", &excerpt[..at + SECRET.len()]),
+                None => excerpt.to_owned(),
+            };
             let gutter = line.to_string().len();
             let column = self.column.saturating_sub(1) as usize;
             // Of a long line the part around the column.
@@ -76,7 +84,7 @@ impl Problem {
                 .take(EXCERPT)
                 .map(|c| if c.is_control() { ' ' } else { c })
                 .collect();
-            let caret = " ".repeat(column - from);
+            let caret = " ".repeat((column - from).min(EXCERPT));
             let _ = writeln!(text, "{:gutter$} |\n{line} | {excerpt}\n{:gutter$} | {caret}^", "", "");
         }
         if let Some(hint) = &self.hint {
@@ -100,6 +108,14 @@ pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_excerpt_shows_no_value_of_a_secret() {
+        let asked = Asked { file: "settings.yml".into(), line: 1 };
+        let line = "  - { url: 'https://x', secret: hunter2, actve: true }";
+        let text = Problem::error(asked, 42, "there is no key `actve`").render(Some(line));
+        assert!(text.contains("secret: (not shown)") && !text.contains("hunter2"), "{text}");
+    }
 
     #[test]
     fn an_excerpt_is_short_and_shows_no_control_characters() {

@@ -109,11 +109,10 @@ impl Shape {
     pub(crate) fn check(&self, path: &str, node: &Node, problems: &mut Vec<Problem>) {
         if !self.fits(node) {
             let what = if path.is_empty() { "the file".to_owned() } else { format!("`{path}`") };
-            let problem = Problem::error(
-                node.asked.clone(),
-                node.column,
-                format!("{what} must be {}, found {}", self.expectation(), described(node)),
-            );
+            // A value that stands where the name of a secret should be may be the secret.
+            let found = if path.ends_with(".secret") { node.what().to_owned() } else { described(node) };
+            let text = format!("{what} must be {}, found {found}", self.expectation());
+            let problem = Problem::error(node.asked.clone(), node.column, text);
             problems.push(match (self.texts(), node.text()) {
                 (Some(texts), Some(text)) => match spelt(text, texts) {
                     Some(near) => problem.hint(format!("did you mean `{near}`?")),

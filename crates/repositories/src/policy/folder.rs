@@ -39,8 +39,7 @@ pub(super) fn read_part(
     };
     let real = inside(&root, &path).map_err(unreadable(&path))?;
     for entry in std::fs::read_dir(&real).map_err(unreadable(&path))? {
-        let name = entry.map_err(unreadable(&path))?.file_name();
-        let path = path.join(&name);
+        let path = path.join(entry.map_err(unreadable(&path))?.file_name());
         let ending = path.extension().unwrap_or_default().to_string_lossy().into_owned();
         let Some(right) = ENDINGS.into_iter().find(|right| ending.eq_ignore_ascii_case(right)) else {
             continue;

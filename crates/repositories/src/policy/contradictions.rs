@@ -267,7 +267,9 @@ pub(super) fn remarks(root: &Node, lists: &[&str], problems: &mut Vec<Problem>) 
     }
     for item in root.get("additive_plugins").map(Node::items).unwrap_or_default() {
         let name = item.get("plugin").unwrap_or(item).text().unwrap_or_default();
-        if !lists.contains(&name) {
+        // Topics are a list of the repository's, and the other two never take away what they do not list.
+        let is_kept = ["topics", "branches", "code_security_configurations"].contains(&name);
+        if !is_kept && !lists.contains(&name) {
             remark(item, format!("`additive_plugins`: `{name}` is not a list that Beadle can keep additive"));
         }
         if let Some(target @ ("self" | "children")) = item.get("target").and_then(Node::text) {
@@ -431,6 +433,16 @@ mod tests {
                 "settings.yml",
                 "repository: { has_wiki: false }\ndisable_plugins:\n- { plugin: teams, target: self }",
                 ":3 `target: self`: Beadle leaves `teams` alone in every layer",
+            ),
+            (
+                "settings.yml",
+                "repository: { has_wiki: false }\nadditive_plugins: [teams, topics, branches, actions]",
+                ":2 `additive_plugins`: `actions` is not a list",
+            ),
+            (
+                "suborgs/a.yml",
+                "suborgproperties:\n- { tier: gold, area: eu }\nrepository: { has_wiki: false }",
+                ":2 `suborgproperties`: only the first key",
             ),
         ] {
             let said = said(&[(file, text)]);

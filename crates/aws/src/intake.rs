@@ -38,8 +38,13 @@ pub enum IntakeError {
     #[error("cannot read {0}: {1}; a layer of the function has it")]
     Unreadable(String, std::io::Error),
     /// The file is not what it should be.
-    #[error("{0}: {1}")]
-    Wrong(String, toml::de::Error),
+    #[error("{path}:{line}: the file is not valid; `beadle check` shows the key")]
+    Wrong {
+        /// The file.
+        path: String,
+        /// The line. Its text is not shown: it may hold a secret.
+        line: usize,
+    },
     /// The environment lacks something.
     #[error(transparent)]
     Environment(#[from] crate::environment::EnvironmentError),
@@ -64,23 +69,11 @@ struct Serving {
 
 /// How long deliveries are kept, where the file says so.
 fn settings(file: &SendersFile) -> Settings {
-    let span = |what: &str, otherwise: Duration| {
-        let text = file.kept(what).unwrap_or_default();
-        let (number, unit) = text.split_at(text.len().saturating_sub(1));
-        let seconds = match unit {
-            "s" => 1,
-            "m" => 60,
-            "h" => 3600,
-            "d" => 24 * 3600,
-            _ => return otherwise,
-        };
-        number.parse().map_or(otherwise, |number: u64| Duration::from_secs(number * seconds))
-    };
     let default = Settings::default();
     Settings {
-        bodies: span("bodies", default.bodies),
-        ids: span("ids", default.ids),
-        journal: span("journal", default.journal),
+        bodies: file.kept("bodies").unwrap_or(default.bodies),
+        ids: file.kept("ids").unwrap_or(default.ids),
+        journal: file.kept("journal").unwrap_or(default.journal),
         ..default
     }
 }
@@ -97,7 +90,11 @@ impl Function {
         let path = environment.config.display().to_string();
         let text = std::fs::read_to_string(&environment.config)
             .map_err(|error| IntakeError::Unreadable(path.clone(), error))?;
-        let file: SendersFile = toml::from_str(&text).map_err(|error| IntakeError::Wrong(path, error))?;
+        let file: SendersFile = toml::from_str(&text).map_err(|error: toml::de::Error| {
+            let at = error.span().map_or(0, |span| span.start);
+            let line = text.get(..at).unwrap_or_default().matches('\n').count() + 1;
+            IntakeError::Wrong { path, line }
+        })?;
         let queues = Queues::new(aws_sdk_sqs::Client::new(&aws), environment.queues.clone());
         let client = aws_sdk_dynamodb::Client::new(&aws);
         let store = DynamoStore::new(client, &environment.table, settings(&file)).telling(Arc::new(queues));

@@ -2,7 +2,9 @@
 //! its cold start. What is wrong with the rest `beadle check` says, and the worker.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
+use beadle_engine::parse_span;
 use beadle_hooks::github::{Dispatched, Known};
 use beadle_hooks::okta::Proof;
 use beadle_hooks::{github, okta};
@@ -80,9 +82,9 @@ impl SendersFile {
         self.org.iter().map(|org| org.name.as_str())
     }
 
-    /// How long something is kept, as the file says it: `8d`.
-    pub fn kept(&self, what: &str) -> Option<&str> {
-        self.retention.get(what)?.as_str()
+    /// How long something is kept, where the file says it: `8d`.
+    pub fn kept(&self, what: &str) -> Option<Duration> {
+        parse_span(self.retention.get(what)?.as_str()?).ok()
     }
 
     /// Every reference to a secret of a sender.
@@ -156,4 +158,18 @@ fn values(keeper: &Keeper, references: &[String]) -> Result<Vec<SecretString>, S
         values.append(&mut keeper.valid(&reference.parse()?)?);
     }
     Ok(values)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retention_has_the_grammar_that_check_takes() {
+        let file: SendersFile =
+            toml::from_str("[retention]\nids = \"192 hours\"\nbodies = \"36h 30m\"\n").unwrap();
+        assert_eq!(file.kept("ids"), Some(Duration::from_secs(192 * 3600)));
+        assert_eq!(file.kept("bodies"), Some(Duration::from_secs(36 * 3600 + 30 * 60)));
+        assert_eq!(file.kept("journal"), None);
+    }
 }

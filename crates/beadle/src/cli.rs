@@ -499,10 +499,5 @@ pub(crate) struct SimArgs {
 
 /// A time as `90s`, `2h`, `1h 30m`, `7d`.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("`{text}` is no length of time: write 90s, 30m, 2h or 7d");
-    if let Some(days) = text.strip_suffix('d').and_then(|days| days.trim().parse::<u64>().ok()) {
-        return Ok(Duration::from_secs(days * 24 * 3600));
-    }
-    let parsed: jiff::SignedDuration = text.parse().map_err(|_| wrong())?;
-    Duration::try_from(parsed).map_err(|_| wrong())
+    beadle_engine::parse_span(text)
 }

@@ -10,12 +10,15 @@ use async_trait::async_trait;
 use beadle_engine::worker::{Reconcile, Run};
 use beadle_engine::{Class, Clock, Entry, EntryKind, Failure, Listing, Mode, Report, Store, Time};
 use beadle_github::{Reader, Writer};
-use minijinja::{Environment, UndefinedBehavior};
+use minijinja::{Environment, ErrorKind, UndefinedBehavior};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 /// How long a run may take to be seen among a workflow's runs.
 const SEEN: Duration = Duration::from_secs(20);
+
+/// How much work one template may do: a step costs one, and so do 64 bytes that it makes.
+const FUEL: u64 = 100_000;
 
 /// When a workflow is dispatched, and how.
 #[derive(Clone, Debug)]
@@ -41,30 +44,43 @@ pub struct DispatchRule {
 impl DispatchRule {
     /// What is wrong with its templates, if anything is.
     pub fn check(&self) -> Result<(), String> {
-        let environment = environment();
-        environment.template_from_str(&self.reference).map_err(|error| format!("ref: {error:#}"))?;
-        for (input, template) in &self.inputs {
-            environment.template_from_str(template).map_err(|error| format!("inputs.{input}: {error:#}"))?;
+        // Nothing is known of a payload, so only what a template does without one is tried.
+        let mut environment = environment();
+        environment.set_undefined_behavior(UndefinedBehavior::Chainable);
+        let texts = self.inputs.iter().map(|(input, template)| (format!("inputs.{input}"), template));
+        for (key, template) in std::iter::once(("ref".to_owned(), &self.reference)).chain(texts) {
+            let template = environment.template_from_str(template).map_err(|error| wrong(&key, &error))?;
+            check_work(&key, template.render(()))?;
         }
         if let Some(when) = &self.when {
-            environment.compile_expression(when).map_err(|error| format!("when: {error:#}"))?;
+            let expression = environment.compile_expression(when).map_err(|error| wrong("when", &error))?;
+            check_work("when", expression.eval(()))?;
         }
         Ok(())
+    }
+
+    /// The ref and the inputs for a payload; `None` where `when` does not hold. It may take a while.
+    fn render(&self, body: &[u8], token: &str) -> Result<Option<(String, Value)>, String> {
+        let payload: Value = serde_json::from_slice(body).map_err(|error| error.to_string())?;
+        if !self.is_for(&payload)? {
+            return Ok(None);
+        }
+        Ok(Some((self.reference(&payload)?, self.inputs(&payload, token)?)))
     }
 
     fn is_for(&self, payload: &Value) -> Result<bool, String> {
         let Some(when) = &self.when else { return Ok(true) };
         let environment = environment();
-        let expression = environment.compile_expression(when).map_err(|error| format!("when: {error:#}"))?;
+        let expression = environment.compile_expression(when).map_err(|error| wrong("when", &error))?;
         Ok(expression
             .eval(minijinja::Value::from(minijinja::value::Serde(payload)))
-            .map_err(|error| format!("when: {error:#}"))?
+            .map_err(|error| wrong("when", &error))?
             .is_true())
     }
 
     fn reference(&self, payload: &Value) -> Result<String, String> {
         let payload = minijinja::Value::from(minijinja::value::Serde(payload));
-        environment().render_str(&self.reference, payload).map_err(|error| format!("ref: {error:#}"))
+        environment().render_str(&self.reference, payload).map_err(|error| wrong("ref", &error))
     }
 
     fn inputs(&self, payload: &Value, token: &str) -> Result<Value, String> {
@@ -73,7 +89,7 @@ impl DispatchRule {
         let mut inputs = json!({});
         for (input, template) in &self.inputs {
             let rendered = environment.render_str(template, payload.clone());
-            inputs[input] = json!(rendered.map_err(|error| format!("inputs.{input}: {error:#}"))?);
+            inputs[input] = json!(rendered.map_err(|error| wrong(&format!("inputs.{input}"), &error))?);
         }
         if let Some(input) = &self.token_input {
             inputs[input] = json!(token);
@@ -86,7 +102,25 @@ fn environment<'a>() -> Environment<'a> {
     let mut environment = Environment::new();
     // A name that the payload does not have is a mistake, and not an empty text.
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    environment.set_fuel(Some(FUEL));
     environment
+}
+
+fn wrong(key: &str, error: &minijinja::Error) -> String {
+    if error.kind() == ErrorKind::OutOfFuel {
+        return format!(
+            "{key}: the template must do at most {FUEL} steps of work; use fewer or shorter loops"
+        );
+    }
+    format!("{key}: {error:#}")
+}
+
+/// Refuses a template that does too much work even without a payload. What else it lacks, a payload may have.
+fn check_work<T>(key: &str, tried: Result<T, minijinja::Error>) -> Result<(), String> {
+    match tried {
+        Err(error) if error.kind() == ErrorKind::OutOfFuel => Err(wrong(key, &error)),
+        _ => Ok(()),
+    }
 }
 
 /// Reconciles `dispatch` keys.
@@ -122,13 +156,16 @@ impl Reconcile for Dispatch {
         let Some(body) = self.store.body("github", delivery).await? else {
             return Ok(report("the delivery is no longer kept".into()));
         };
-        let payload: Value = serde_json::from_slice(&body).map_err(|error| fatal(error.to_string()))?;
-        if !rule.is_for(&payload).map_err(fatal)? {
-            return Ok(report("`when` does not hold".into()));
-        }
         let token = token(key.as_str());
-        let inputs = rule.inputs(&payload, &token).map_err(fatal)?;
-        let reference = rule.reference(&payload).map_err(fatal)?;
+        let rendered = {
+            let (rule, token) = (rule.clone(), token.clone());
+            // A template may take a while, and the runtime's threads serve everybody.
+            tokio::task::spawn_blocking(move || rule.render(&body, &token)).await
+        };
+        let rendered = rendered.map_err(|error| fatal(error.to_string()))?.map_err(fatal)?;
+        let Some((reference, inputs)) = rendered else {
+            return Ok(report("`when` does not hold".into()));
+        };
         let what = json!({
             "workflow": rule.workflow, "repository": rule.repository, "ref": reference, "inputs": inputs,
         });
@@ -294,5 +331,23 @@ mod tests {
         assert!(!rule(Some("repository.name == 'gadgets'"), "x").is_for(&payload).unwrap());
         assert!(rule(Some("repository."), "x").check().is_err());
         assert!(rule(None, "{{ repository").check().is_err());
+    }
+
+    #[test]
+    fn a_template_does_a_bounded_amount_of_work() {
+        for endless in [
+            "{% for a in range(100000) %}{% for b in range(100000) %}x{% endfor %}{% endfor %}",
+            "{% set ns = namespace(text='xxxxxxxx') %}{% for a in range(60) %}{% set ns.text = ns.text ~ ns.text %}{% endfor %}",
+            "{{ 'x' * 1000000000 }}",
+        ] {
+            let said = rule(None, endless).check().unwrap_err();
+            assert!(said.contains("inputs.repo-to-police") && said.contains("steps of work"), "{said}");
+            assert!(rule(None, endless).inputs(&json!({}), "").unwrap_err().contains("steps of work"));
+        }
+        let said = rule(Some("range(100000)|list|length + ('x' * 100000000)|length > 0"), "x").check();
+        assert!(said.unwrap_err().contains("steps of work"));
+        let topics =
+            "{% for topic in repository.topics %}{{ topic }} {% endfor %}{{ repository.name|upper }}";
+        rule(Some("repository.private and repository.name"), topics).check().unwrap();
     }
 }

@@ -17,10 +17,15 @@ fn undeclared(policy: &Policy, org: &crate::config::Org) -> Vec<Problem> {
         .secrets()
         .into_iter()
         .filter(|secret| secret.text().is_some_and(|name| !org.secrets.contains_key(name)));
+    let names: Vec<&str> = org.secrets.keys().map(String::as_str).collect();
+    let hint = match &*names.join(", ") {
+        "" => "declare it in [org.secrets]".to_owned(),
+        names => format!("declare it in [org.secrets], which has {names}"),
+    };
     let problem = |secret: &Node| {
-        let name = secret.text().unwrap_or_default();
-        let text = format!("the configuration declares no secret `{name}` for the policy");
-        Problem::error(secret.asked.clone(), secret.column, text).hint("declare it in [org.secrets]")
+        // It may be the secret itself, so it is not shown.
+        let text = "the configuration declares no secret of this name for the policy";
+        Problem::error(secret.asked.clone(), secret.column, text).hint(hint.clone())
     };
     unknown.map(problem).collect()
 }

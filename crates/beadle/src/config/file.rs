@@ -1,15 +1,13 @@
 //! The file's own shape. Unknown keys are errors, with the nearest right one.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use beadle_engine::{Limits, Mode, Time};
 use beadle_repositories::DispatchRule;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 
 use super::groups::GroupsFile;
 use super::okta::OktaFile;
@@ -236,6 +234,10 @@ pub(crate) struct DispatchFile {
 }
 
 impl DispatchFile {
+    pub(crate) fn workflow(&self) -> &str {
+        &self.workflow
+    }
+
     pub(crate) fn rule(&self) -> DispatchRule {
         DispatchRule {
             name: self.name.clone(),
@@ -332,54 +334,11 @@ impl Default for BudgetFile {
     }
 }
 
-/// Parses the text of `path`.
-pub(crate) fn parse<T: DeserializeOwned>(path: &Path, text: &str) -> anyhow::Result<T> {
-    toml::from_str(text).map_err(|error: toml::de::Error| {
-        let (line, column) = error.span().map_or((1, 1), |span| place(text, span.start));
-        let excerpt = text.lines().nth(line - 1).unwrap_or_default();
-        // Whoever wrote a secret in place of its reference must not find it in a log.
-        let secret = ["token", "tokn", "secret", "key", "ghp_", "ghs_"]
-            .iter()
-            .any(|word| excerpt.to_lowercase().contains(word));
-        let message = if secret {
-            "this line is not right; it may hold a secret, so it is not shown"
-        } else {
-            error.message()
-        };
-        let mut said = format!("error: {message}\n  --> {}:{line}:{column}\n", path.display());
-        if !secret {
-            let gutter = line.to_string().len();
-            let caret = " ".repeat(column - 1);
-            let _ = write!(said, "{:gutter$} |\n{line} | {excerpt}\n{:gutter$} | {caret}^", "", "");
-        }
-        if let Some(near) = nearest_field(error.message()).filter(|_| !secret) {
-            let _ = write!(said, "\n  help: did you mean `{near}`?");
-        }
-        anyhow::anyhow!(said)
-    })
-}
-
-fn place(text: &str, at: usize) -> (usize, usize) {
-    let before = &text[..at.min(text.len())];
-    let line = before.matches('\n').count() + 1;
-    let column = before.rsplit('\n').next().map_or(0, |last| last.chars().count()) + 1;
-    (line, column)
-}
-
-/// serde says: unknown field (or variant) `a`, expected one of `b`, `c`.
-fn nearest_field(message: &str) -> Option<&str> {
-    let mut quoted = message
-        .strip_prefix("unknown field ")
-        .or(message.strip_prefix("unknown variant "))?
-        .split('`')
-        .skip(1)
-        .step_by(2);
-    let wrong = quoted.next()?;
-    beadle_repositories::policy::nearest(wrong, quoted)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
+    use super::super::read::parse;
     use super::*;
 
     #[test]
@@ -387,21 +346,5 @@ mod tests {
         let file: File = parse(Path::new("beadle.toml"), crate::config::EXAMPLE).unwrap();
         assert_eq!(file.org.len(), 1);
         assert_eq!(file.org[0].mode, Mode::Observe, "a new organisation observes");
-    }
-
-    #[test]
-    fn a_secret_in_a_wrong_place_is_not_echoed() {
-        for line in ["token = ghp_verysecret", "webhook_secrets = \"verysecret\"", "tokn = \"verysecret\""] {
-            let text = format!("[[org]]\nname = \"acme\"\npolicy = \"p\"\n{line}\n");
-            let error = parse::<File>(Path::new("beadle.toml"), &text).unwrap_err().to_string();
-            assert!(error.contains("beadle.toml:4") && !error.contains("verysecret"), "{error}");
-        }
-    }
-
-    #[test]
-    fn a_misspelt_key_is_named_with_its_line_and_the_right_one() {
-        let text = "[[org]]\nname = \"acme\"\npolicy = \"p\"\nmod = \"enforce\"\n";
-        let error = parse::<File>(Path::new("beadle.toml"), text).unwrap_err().to_string();
-        assert!(error.contains("beadle.toml:4:1") && error.contains("did you mean `mode`"), "{error}");
     }
 }

@@ -9,10 +9,11 @@ use beadle_groups::Mapping;
 use beadle_groups::mapping::{
     Case, Naming, OnDelete, OnMissingGroup, OnMissingUser, OnRename, Pattern, Role, Users, replacements,
 };
-use beadle_repositories::policy::nearest;
+use beadle_repositories::policy::{nearest, read_text};
 use serde::Deserialize;
 
-use super::file::{File, parse};
+use super::file::File;
+use super::read::parse;
 
 /// Which groups of a directory make which groups of a target.
 #[derive(Debug, Deserialize)]
@@ -125,8 +126,7 @@ struct MappingsFile {
 
 /// The mappings of a file that has nothing else, read anew.
 pub(super) fn read(file: &File, path: &Path) -> anyhow::Result<Vec<Mapping>> {
-    let text = std::fs::read_to_string(path)
-        .with_context(|| format!("cannot read {} (groups_from)", path.display()))?;
+    let text = read_text(path).with_context(|| format!("cannot read {} (groups_from)", path.display()))?;
     let found: MappingsFile = parse(path, &text)?;
     mappings(file, &found.groups, path, &text)
 }

@@ -4,6 +4,7 @@ mod example;
 mod file;
 mod groups;
 mod okta;
+mod read;
 mod target;
 
 use std::collections::BTreeMap;
@@ -15,6 +16,7 @@ use beadle_engine::{Limits, Mode};
 use beadle_groups::{Mapping, Mappings};
 use beadle_hooks::github::{EVENTS, REPOSITORY_ACTIONS};
 use beadle_repositories::Modes;
+use beadle_repositories::policy::forms::{Form, LOGIN, NAME, REPOSITORY, URL, WORKFLOW};
 use beadle_repositories::policy::nearest;
 use beadle_secrets::{Keeper, Reference, SecretString, SigningKey};
 
@@ -49,7 +51,7 @@ impl Config {
         let text = std::fs::read_to_string(path).with_context(|| {
             format!("cannot read {} (print one to begin with: `beadle example`)", path.display())
         })?;
-        let file: File = file::parse(path, &text)?;
+        let file: File = read::parse(path, &text)?;
         let base = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         told_apart(&file, &path.display().to_string())?;
         for okta in &file.okta {
@@ -94,9 +96,10 @@ impl Config {
             if again {
                 bail!("{file}: the organisation {} is there twice", org.name);
             }
-            if org.name.is_empty() || org.name.contains([':', '/']) {
-                bail!("{file}: `{}` is no organisation's login", org.name);
-            }
+            check_form(&LOGIN, &format!("{file}: org.name"), &org.name)?;
+            check_form(&URL, &format!("{file}: {}: api", org.name), &org.api)?;
+            let home = format!("{file}: {}: policy_repository", org.name);
+            check_form(&REPOSITORY, &home, &org.policy_repository)?;
             match (&org.app, &org.token) {
                 (None, None) => bail!("{file}: {}: give `app` or `token`", org.name),
                 (Some(_), Some(_)) => bail!("{file}: {}: give `app` or `token`, not both", org.name),
@@ -113,8 +116,9 @@ impl Config {
                     bail!("{file}: {}: [org.modes] has no aspect `{aspect}`{hint}", org.name);
                 }
             }
-            for reference in org.webhook_secrets.iter().chain(org.vendor_references()) {
-                reference.parse::<Reference>().with_context(|| format!("{file}: {}", org.name))?;
+            for (key, reference) in org.keyed_references() {
+                // The text of the reference is not shown: it may be the secret itself.
+                reference.parse::<Reference>().with_context(|| format!("{file}: {}: {key}", org.name))?;
             }
         }
         if Duration::from(self.file.retention.ids) < Duration::from_secs(8 * 24 * 3600) {
@@ -143,19 +147,17 @@ impl Config {
                 if org.dispatch[..at].iter().any(|other| other.name == rule.name) {
                     bail!("{what} is there twice");
                 }
-                if rule.repository.contains('/') {
-                    bail!(
-                        "{what}: repository `{}` is a name of this organisation, without `/`",
-                        rule.repository
-                    );
-                }
+                check_form(&REPOSITORY, &format!("{what}: repository"), &rule.repository)?;
+                check_form(&WORKFLOW, &format!("{what}: workflow"), rule.workflow())?;
                 let (event, action) = rule.on.split_once('.').unwrap_or((&rule.on, ""));
                 // An event that is new at GitHub passes; one that looks like another is a slip.
                 for (word, known) in [(event, EVENTS), (action, REPOSITORY_ACTIONS)] {
                     let concerns = !word.is_empty() && (word == event || event == "repository");
+                    // `repos` is short for an event, and no event.
+                    let begun = || known.iter().copied().find(|other| other.starts_with(word));
                     if concerns
                         && !known.contains(&word)
-                        && let Some(near) = nearest(word, known.iter().copied())
+                        && let Some(near) = nearest(word, known.iter().copied()).or_else(begun)
                     {
                         bail!("{what}: on = `{}`: `{word}` is unknown; did you mean `{near}`?", rule.on);
                     }
@@ -288,6 +290,14 @@ impl Config {
     }
 }
 
+/// Refuses a value that has not the form that GitHub takes.
+fn check_form(form: &Form, place: &str, value: &str) -> anyhow::Result<()> {
+    form.check(value).map_err(|misfit| {
+        let hint = misfit.hint.map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
+        anyhow!("{place} must {}, found `{}`{hint}", misfit.must, value.escape_debug())
+    })
+}
+
 /// Names are in keys: no two are the same, whatever they are of.
 fn told_apart(file: &File, path: &str) -> anyhow::Result<()> {
     let mut names: BTreeMap<String, &str> = BTreeMap::new();
@@ -301,6 +311,8 @@ fn told_apart(file: &File, path: &str) -> anyhow::Result<()> {
         if name.is_empty() || name.contains([':', '/', ' ']) {
             bail!("{path}: {what}: `{name}` is no name: it has no `:`, `/` or blank");
         }
+        // It is in keys, in logs and in the names of files.
+        check_form(&NAME, &format!("{path}: {what}: name"), name)?;
     }
     Ok(())
 }
@@ -312,6 +324,15 @@ impl OrgFile {
         self.token.iter().chain(self.secrets.values()).chain(app)
     }
 
+    /// Every reference to a secret, with its key.
+    fn keyed_references(&self) -> impl Iterator<Item = (String, &String)> {
+        let hooks = self.webhook_secrets.iter().map(|reference| ("webhook_secrets".to_owned(), reference));
+        let token = self.token.iter().map(|reference| ("token".to_owned(), reference));
+        let app = self.app.iter().map(|app| ("app.key".to_owned(), &app.key));
+        let lent = self.secrets.iter().map(|(name, reference)| (format!("secrets.{name}"), reference));
+        hooks.chain(token).chain(app).chain(lent)
+    }
+
     /// The guard's limits.
     pub(crate) fn limits(&self) -> Limits {
         self.guard.limits()
@@ -321,5 +342,52 @@ impl OrgFile {
     pub(crate) fn modes(&self) -> Modes {
         let modes: std::collections::BTreeMap<String, Mode> = self.modes.clone();
         Modes { organisation: self.mode, aspects: modes }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(text: &str) -> anyhow::Result<Config> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("beadle.toml");
+        std::fs::write(&path, text).unwrap();
+        Config::load(&path)
+    }
+
+    fn org(name: &str, more: &str) -> String {
+        format!("[[org]]\nname = \"{name}\"\npolicy = \"p\"\ntoken = \"env:T\"\n{more}\n")
+    }
+
+    #[test]
+    fn a_name_or_an_address_has_the_form_that_github_takes() {
+        let dispatch = |on: &str, repository: &str, workflow: &str| {
+            format!(
+                "[[org.dispatch]]\nname = \"police\"\non = \"{on}\"\nrepository = \"{repository}\"\n\
+                 workflow = \"{workflow}\"\nref = \"main\""
+            )
+        };
+        load(&org("acme", &dispatch("repository.created", "cop", "police.yml"))).unwrap();
+        for (text, said) in [
+            (org("..", ""), "name must not be `.` or `..`"),
+            (org("a/b", ""), "is no name"),
+            (org("acme", "api = \"api.github.com\""), "hint: write it as `https://api.github.com`"),
+            (org("acme", "policy_repository = \"..\""), "policy_repository must not be `.` or `..`"),
+            (org("acme", &dispatch("repos.created", "cop", "police.yml")), "did you mean `repository`?"),
+            (
+                org("acme", &dispatch("repository.created", "acme/cop", "police.yml")),
+                "hint: write it as `cop`",
+            ),
+            (org("acme", &dispatch("repository.created", "..", "police.yml")), "repository must not be"),
+            (org("acme", &dispatch("repository.created", "cop", "..")), "workflow must not be"),
+            (
+                org("acme", "[org.secrets]\nci = \"hunter2\""),
+                "acme: secrets.ci: a secret is given by reference",
+            ),
+        ] {
+            let error = format!("{:#}", load(&text).unwrap_err());
+            assert!(error.contains(said) && !error.contains("hunter2"), "{text}: {error}");
+        }
     }
 }

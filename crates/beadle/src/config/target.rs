@@ -8,12 +8,13 @@ use anyhow::{Context as _, bail};
 use beadle_engine::Limits;
 use beadle_groups::GroupLimits;
 use beadle_groups::targets::Match;
-use beadle_repositories::policy::nearest;
+use beadle_repositories::policy::{nearest, read_text};
 use beadle_scim::{Dialect, Members, Paging, Removal};
 use beadle_secrets::Reference;
 use serde::Deserialize;
 
-use super::file::{File, GuardFile, OrgFile, Span, parse};
+use super::file::{File, GuardFile, OrgFile, Span};
+use super::read::parse;
 
 /// Where groups are made so: a SCIM 2.0 server, or an organisation's teams.
 #[derive(Debug, Deserialize)]
@@ -127,8 +128,7 @@ impl TeamsFile {
 
 /// Logins at GitHub by login, address or id at the directory.
 pub(crate) fn users(path: &Path) -> anyhow::Result<BTreeMap<String, String>> {
-    let text = std::fs::read_to_string(path)
-        .with_context(|| format!("cannot read {} (users_from)", path.display()))?;
+    let text = read_text(path).with_context(|| format!("cannot read {} (users_from)", path.display()))?;
     parse(path, &text)
 }
 

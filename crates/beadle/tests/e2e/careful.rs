@@ -169,7 +169,7 @@ async fn exclusions_that_are_regular_expressions_exclude() {
     let wikis = ["secret", "shop-test-2", "shop"].map(|name| world.repository(name)["has_wiki"].clone());
     assert_eq!(wikis, [json!(true), json!(true), json!(false)]);
     world.policy("deployment-settings.yml", "restrictedRepos:\n  exclude: ['^secret(']\n");
-    assert!(world.beadle(&["check"]).await.expect(1).out.contains("is no regular expression"));
+    assert!(world.beadle(&["check"]).await.expect(1).out.contains("invalid regular expression"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -180,7 +180,7 @@ async fn entries_that_contradict_or_select_nothing_are_refused() {
     let checked = world.beadle(&["check"]).await.expect(1);
     assert!(checked.out.contains("settings.yml:3") && checked.out.contains("twice"), "{}", checked.out);
     world.policy("settings.yml", "teams:\n  - { name: a, permission: pull, include: ['web-[ab'] }\n");
-    assert!(world.beadle(&["check"]).await.expect(1).out.contains("is no glob"));
+    assert!(world.beadle(&["check"]).await.expect(1).out.contains("invalid glob"));
     world.policy("settings.yml", "repository: { has_wiki: false }\n");
     world.policy("repos/widgets.yml", "\n");
     assert!(world.beadle(&["check"]).await.expect(1).out.contains("the file is empty"));

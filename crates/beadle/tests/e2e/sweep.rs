@@ -33,7 +33,8 @@ fn refused(world: &World) -> usize {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_shards_of_a_plan_are_everything_once() {
     let world = World::new(acme(many(40, true))).await;
-    let own = "rulesets: [{ name: tags, target: tag, enforcement: active, rules: [{ type: deletion }] }]\n";
+    let own = "rulesets: [{ name: tags, target: tag, enforcement: active, rules: [{ type: deletion }], conditions: { \
+               ref_name: { include: [~ALL], exclude: [] }, repository_name: { include: [~ALL], exclude: [] } } }]\n";
     world.policy("settings.yml", &format!("{POLICY}{own}"));
     let mut seen = BTreeSet::new();
     for index in 1..=3 {

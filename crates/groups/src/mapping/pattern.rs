@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use beadle_engine::check_glob;
 use globset::{Glob, GlobMatcher};
 use regex::Regex;
 use serde::{Serialize, Serializer};
@@ -45,6 +46,7 @@ impl FromStr for Pattern {
         } else if text.is_empty() {
             return Err(wrong("it is empty".into()));
         } else {
+            check_glob(text).map_err(wrong)?;
             Kind::Glob(Glob::new(text).map_err(|error| wrong(error.to_string()))?.compile_matcher())
         };
         Ok(Self { text: text.to_owned(), kind })
@@ -73,6 +75,8 @@ mod tests {
         assert!(is("AWS_*", "AWS_Ops") && !is("AWS_*", "My AWS_Ops") && is("*", "any/thing"));
         assert!(is("/Ops$/", "AWS_Ops") && !is("/^Ops$/", "AWS_Ops"));
         assert!(is("id:00g1", "x") && !is("id:00g2", "x"));
+        let nested = format!("{}a{}", "{".repeat(250), "}".repeat(250));
+        assert!(nested.parse::<Pattern>().is_err(), "the library panics on it");
         assert!("/(/".parse::<Pattern>().is_err() && "[".parse::<Pattern>().is_err());
     }
 }

@@ -130,9 +130,9 @@ impl Aspect for Webhooks {
         for (at, want) in wants.iter().enumerate() {
             let named = want.secret.and_then(Node::text);
             let secret = named.and_then(|name| context.secrets.get(name)).cloned();
-            if let (Some(name), None) = (named, &secret) {
+            if let (Some(_), None) = (named, &secret) {
                 let asked = &want.node.asked;
-                let why = format!("the configuration declares no secret `{name}` for the policy ({asked})");
+                let why = format!("the configuration declares no secret of the name that {asked} has");
                 sheet.part_unresolved(&shown(want.url), why);
                 continue;
             }

@@ -1,10 +1,10 @@
 //! What a shape cannot say about a file: entries that are there twice, or lack what they need, and what contradicts.
 
+use super::contradictions;
 use super::node::{Kind, Node};
 use super::pattern::{Pattern, patterns};
-use super::problem::{Problem, nearest};
+use super::problem::Problem;
 use super::schema::FileKind;
-use crate::aspects::rulesets::KINDS;
 use crate::identity;
 
 /// What entries of lists cannot do without.
@@ -33,7 +33,7 @@ const NAMED: &[&str] = &[
 ];
 
 /// The entries of a section: a list, or a block that says whether it is exclusive.
-fn entries<'a>(root: &'a Node, section: &str) -> &'a [Node] {
+pub(super) fn entries<'a>(root: &'a Node, section: &str) -> &'a [Node] {
     let Some(node) = root.get(section) else { return &[] };
     let list = ["exclusive", "additive", "include"].into_iter().find_map(|key| node.get(key));
     list.unwrap_or(node).items()
@@ -73,7 +73,7 @@ fn check_autolinks(root: &Node, problems: &mut Vec<Problem>) {
         if let Some(template) = link.get("url_template")
             && template.text().is_some_and(|text| !text.contains("<num>"))
         {
-            let text = "`url_template` has to hold `<num>`, where the rest of the reference goes";
+            let text = "`url_template` must contain `<num>`, where the rest of the reference goes";
             problems.push(Problem::error(template.asked.clone(), template.column, text));
         }
     }
@@ -94,35 +94,13 @@ fn check_configurations(root: &Node, problems: &mut Vec<Problem>) {
     }
 }
 
-/// Rules of rulesets have parameters by their type.
-fn check_rulesets(root: &Node, problems: &mut Vec<Problem>) {
-    for ruleset in entries(root, "rulesets") {
-        for rule in ruleset.get("rules").map(Node::items).unwrap_or_default() {
-            let kind = rule.get("type").and_then(Node::text).unwrap_or_default();
-            let Some((_, known)) = KINDS.iter().find(|(name, _)| *name == kind) else { continue };
-            for (key, _) in rule.get("parameters").map(Node::entries).unwrap_or_default() {
-                let name = key.text().unwrap_or_default();
-                if known.contains(&name) {
-                    continue;
-                }
-                let text = format!("a rule of type `{kind}` has no parameter `{name}`");
-                let problem = Problem::error(key.asked.clone(), key.column, text);
-                problems.push(match nearest(name, known.iter().copied()) {
-                    Some(near) => problem.hint(format!("did you mean `{near}`?")),
-                    None => problem,
-                });
-            }
-        }
-    }
-}
-
 /// What a shape cannot say.
 pub(super) fn check_layer(kind: FileKind, root: &Node, problems: &mut Vec<Problem>) {
     let single = kind == FileKind::Repo;
     for case in root.get("first_match").map(Node::items).unwrap_or_default() {
         check_layer(kind, case, problems);
     }
-    check_rulesets(root, problems);
+    contradictions::check(kind, root, problems);
     check_words(root, problems);
     check_choice(root, problems);
     check_autolinks(root, problems);
@@ -171,7 +149,7 @@ pub(super) fn check_layer(kind: FileKind, root: &Node, problems: &mut Vec<Proble
         if let Some(value) = repository.get(key)
             && value.text().is_some_and(|text| text.trim_end().chars().any(char::is_control))
         {
-            let text = format!("`repository.{key}`: GitHub takes one line, without control characters");
+            let text = format!("`repository.{key}` must be one line without control characters");
             problems.push(Problem::error(value.asked.clone(), value.column, text));
         }
     }

@@ -125,6 +125,9 @@ impl Policy {
         let mut desired = Desired::default();
         if let Some(settings) = section("repository") {
             desired.settings = self::settings(settings, target);
+            if self.disabled.iter().any(|plugin| plugin == "archive") {
+                desired.settings.retain(|want| want.key != "archived");
+            }
             let topics =
                 settings.get("topics").filter(|_| !self.disabled.iter().any(|other| other == "topics"));
             desired.topics = topics.map(|topics| Listed {
@@ -201,6 +204,9 @@ impl Policy {
     pub(crate) fn asked(&self, target: &Target, repository: &Repository) -> Option<Node> {
         let disabled: Vec<&str> = self.disabled.iter().map(String::as_str).collect();
         let mut root = target.root.as_ref()?.without(&disabled);
+        if let Some(repository) = root.get("repository").filter(|_| disabled.contains(&"archive")).cloned() {
+            root = root.with("repository", &repository.without(&["archived"]));
+        }
         for list in ["teams", "collaborators"] {
             let Some(node) = root.get(list).cloned() else { continue };
             let items = node.items().iter().filter(|item| holds(item, repository)).cloned().collect();

@@ -8,7 +8,10 @@ use beadle_github::{Asks, SelectedBy};
 use sha2::{Digest, Sha256};
 
 use super::checks::check_layer;
-use super::layers::{Layer, LayerKind, conflicts, contradictions};
+use super::contradictions::{incomplete, remarks};
+use super::folder::read_folder;
+use super::forms::REPOSITORY;
+use super::layers::{LISTS, Layer, LayerKind, conflicts, contradictions};
 use super::node::{Kind, Node};
 use super::pattern::{Pattern, patterns};
 use super::problem::{Problem, Severity};
@@ -51,6 +54,9 @@ pub enum PolicyError {
     /// There is no policy in the folder.
     #[error("{}: no settings.yml, suborgs/, layers/ or repos/ here; a policy that asks for nothing is not taken", .0.display())]
     Empty(PathBuf),
+    /// A fault of Beadle's. The last accepted generation stays in force.
+    #[error("{}: Beadle stopped with a fault of its own while it read this policy; please report it", .0.display())]
+    Panicked(PathBuf),
     /// Something in it is wrong.
     #[error("{}", render(problems, sources))]
     Invalid {
@@ -73,7 +79,9 @@ fn render(problems: &[Problem], sources: &BTreeMap<String, String>) -> String {
 impl Policy {
     /// Reads a folder. `home` is the name of the repository that the policy lives in.
     pub fn load(folder: &Path, home: &str) -> Result<Self, PolicyError> {
-        Self::from_sources(read_folder(folder)?, home, folder)
+        let read = || Self::from_sources(read_folder(folder)?, home, folder);
+        // A panic of a library over one organisation's files must not stop the others.
+        std::panic::catch_unwind(read).unwrap_or_else(|_| Err(PolicyError::Panicked(folder.to_owned())))
     }
 
     fn from_sources(
@@ -119,6 +127,7 @@ impl Policy {
         }
         policy.layers.sort_by_key(|layer| layer.rank);
         problems.extend(policy.certain_conflicts());
+        problems.extend(incomplete(&policy.layers));
         if problems.iter().any(|problem| problem.severity == Severity::Error) {
             return Err(PolicyError::Invalid { problems, sources });
         }
@@ -149,6 +158,12 @@ impl Policy {
         }
         Shape::Map(kind.keys()).check("", root, problems);
         check_layer(kind, root, problems);
+        remarks(root, LISTS, problems);
+        if let (FileKind::Repo, Err(misfit)) = (kind, REPOSITORY.check(stem)) {
+            let text =
+                format!("the name of the file must be that of a repository, which must {}", misfit.must);
+            problems.push(Problem::error(root.asked.clone(), 1, text));
+        }
         match kind {
             FileKind::Deployment => return self.restrict(root, problems),
             FileKind::Settings => self.disabled = super::layers::plugins(root, "disable_plugins"),
@@ -272,45 +287,6 @@ impl Policy {
 /// A file's name without its ending.
 fn stem(file: &str) -> &str {
     file.rsplit_once('.').map_or(file, |(stem, _)| stem)
-}
-
-fn read_folder(folder: &Path) -> Result<BTreeMap<String, String>, PolicyError> {
-    let why = |why| PolicyError::Unreadable { path: folder.to_owned(), why };
-    std::fs::read_dir(folder).map_err(why)?;
-    let mut sources = read_part(folder, "", &["settings", "deployment-settings"])?;
-    for part in ["suborgs", "layers", "repos"] {
-        sources.extend(read_part(folder, part, &[])?);
-    }
-    Ok(sources)
-}
-
-/// The texts of the YAML files in a part of the folder; of those `wanted`, where any are named.
-pub(super) fn read_part(
-    folder: &Path,
-    part: &str,
-    wanted: &[&str],
-) -> Result<BTreeMap<String, String>, PolicyError> {
-    let unreadable = |path: &Path| {
-        let path = path.to_owned();
-        move |why| PolicyError::Unreadable { path, why }
-    };
-    let mut sources = BTreeMap::new();
-    let path = folder.join(part);
-    let entries = match std::fs::read_dir(&path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(sources),
-        entries => entries.map_err(unreadable(&path))?,
-    };
-    for entry in entries {
-        let path = entry.map_err(unreadable(&path))?.path();
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
-        let Some((stem, "yml" | "yaml")) = name.rsplit_once('.') else { continue };
-        if !wanted.is_empty() && !wanted.contains(&stem) {
-            continue;
-        }
-        let text = std::fs::read_to_string(&path).map_err(unreadable(&path))?;
-        sources.insert(if part.is_empty() { name } else { format!("{part}/{name}") }, text);
-    }
-    Ok(sources)
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::leaves::leaves;
 use super::node::{Kind, Node};
+use super::normal::{normal, suborg_properties};
 use super::pattern::{Pattern, patterns};
 use super::problem::Problem;
 use super::schema::FileKind;
@@ -88,7 +89,7 @@ const SUBORG: i64 = 100;
 const REPOSITORY: i64 = 1000;
 
 /// Lists that may say whether they are exclusive.
-const LISTS: &[&str] =
+pub(super) const LISTS: &[&str] =
     &["teams", "collaborators", "labels", "autolinks", "rulesets", "custom_properties", "webhooks"];
 
 /// The names in a list of plugins, which may be texts or blocks with a `target`. Wherever it is meant for, a section is
@@ -197,6 +198,7 @@ impl Layer {
         root: &Node,
         problems: &mut Vec<Problem>,
     ) -> Self {
+        let root = &normal(root);
         let rank = root.get("rank").and_then(Node::int).unwrap_or(SUBORG);
         let (kind, rank) = match kind {
             FileKind::Suborg => {
@@ -204,7 +206,10 @@ impl Layer {
                 let suborg = LayerKind::Suborg {
                     globs: globs.unwrap_or_default(),
                     teams: root.get("suborgteams").map(Node::texts).unwrap_or_default(),
-                    properties: root.get("suborgproperties").map(incumbent).unwrap_or_default(),
+                    properties: root
+                        .get("suborgproperties")
+                        .map(|node| incumbent(&suborg_properties(node)))
+                        .unwrap_or_default(),
                 };
                 (suborg, rank)
             }
@@ -214,7 +219,7 @@ impl Layer {
         };
         let mut cases = Vec::new();
         for case in root.get("first_match").map(Node::items).unwrap_or_default() {
-            let (plain, words) = plain(&case.without(&["select", "except"]));
+            let (plain, words) = plain(&normal(case).without(&["select", "except"]));
             cases.push(Case { choice: choice(case, problems), root: plain, words });
         }
         let (root, words) = plain(&root.without(&["rank", "select", "except", "first_match"]));

@@ -1,16 +1,21 @@
 //! The policy: the incumbent's files, checked, layered, and resolved for one repository.
 
 mod checks;
+mod contradictions;
 mod desired;
 mod explain;
 mod files;
+mod folder;
+pub mod forms;
 mod keys;
 mod layers;
 mod leaves;
 mod merge;
 mod node;
+mod normal;
 mod pattern;
 mod problem;
+mod rules;
 mod schema;
 mod selector;
 mod shape;
@@ -20,6 +25,7 @@ mod tests;
 pub use desired::{BranchWant, CollaboratorWant, Desired, Listed, Section, TeamWant, Want};
 pub use explain::{Explained, Overridden, explain};
 pub use files::{Policy, PolicyError};
+pub use folder::read_text;
 pub use layers::{Layer, LayerKind};
 pub(crate) use merge::merge;
 pub use node::{Kind, Node};

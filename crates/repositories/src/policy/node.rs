@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use beadle_engine::Asked;
-use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value, json};
 use serde_saphyr::Spanned;
 
@@ -28,10 +28,9 @@ pub enum Kind {
     Null,
     /// `true` or `false`; YAML 1.1's `yes` and `on` are texts.
     Bool(bool),
-    /// A whole number.
+    /// A whole number, written as people write one. A number in another spelling (`0042`, `1.50`, `1e3`) is a text: the
+    /// value of a property, a label or a version keeps its spelling.
     Int(i64),
-    /// Another number.
-    Float(f64),
     /// A text.
     Text(String),
     /// A list.
@@ -52,9 +51,16 @@ impl Node {
             duplicate_keys: serde_saphyr::DuplicateKeyPolicy::Error,
             strict_booleans: true,
             with_snippet: false,
+            // The parser keeps comments until it knows what they belong to, and gives up after 32 of them.
+            emit_comments: false,
+            leading_zero_numbers_as_strings: true,
+            underscored_numbers_as_strings: true,
+            // `12e456` is a colour, and too large for a number.
+            non_finite_float_policy: serde_saphyr::NonFiniteFloatPolicy::PassThrough,
         };
+        let lines: Vec<&str> = text.split('\n').collect();
         let parsed = serde_saphyr::from_str_with_options::<Spanned<Raw>>(text, options);
-        parsed.map(|raw| place(raw, &name)).map_err(|error| {
+        parsed.map(|raw| place(raw, &name, &lines)).map_err(|error| {
             let place = error.location().map_or((1, 1), |place| (small(place.line()), small(place.column())));
             let text = error.without_snippet().to_string();
             // The place is said apart, and the library's options are nobody's business.
@@ -80,6 +86,11 @@ impl Node {
     /// A whole number.
     pub fn int(&self) -> Option<i64> {
         if let Kind::Int(value) = self.kind { Some(value) } else { None }
+    }
+
+    /// Whether it is a single value.
+    pub fn is_scalar(&self) -> bool {
+        !matches!(self.kind, Kind::List(_) | Kind::Map(_))
     }
 
     /// Nothing.
@@ -132,7 +143,6 @@ impl Node {
             Kind::Null => Value::Null,
             Kind::Bool(value) => json!(value),
             Kind::Int(value) => json!(value),
-            Kind::Float(value) => json!(value),
             Kind::Text(value) => json!(value),
             Kind::List(items) => items.iter().map(Node::json).collect(),
             Kind::Map(entries) => {
@@ -146,11 +156,10 @@ impl Node {
     /// What it is, for messages.
     pub fn what(&self) -> &'static str {
         match self.kind {
-            Kind::Null => "nothing",
+            Kind::Null => "no value",
             Kind::Bool(_) => "true or false",
             Kind::Int(_) => "a whole number",
-            Kind::Float(_) => "a number",
-            Kind::Text(_) => "a text",
+            Kind::Text(_) => "a string",
             Kind::List(_) => "a list",
             Kind::Map(_) => "a block of keys",
         }
@@ -165,23 +174,44 @@ enum Raw {
     Null,
     Bool(bool),
     Int(i64),
-    Float(f64),
+    /// Another number, as the parser understood it.
+    Number(String),
     Text(String),
     List(Vec<Spanned<Raw>>),
     Map(Vec<(Spanned<Raw>, Spanned<Raw>)>),
 }
 
-fn place(raw: Spanned<Raw>, file: &Arc<str>) -> Node {
+/// A number as it is written.
+fn written(at: &serde_saphyr::Location, lines: &[&str]) -> Option<String> {
+    let line = lines.get(small(at.line()).checked_sub(1)? as usize)?;
+    let mut rest = line.chars().skip(small(at.column()).checked_sub(1)? as usize).peekable();
+    if rest.peek() == Some(&'&') {
+        // The name of an anchor stands before the number.
+        while rest.next_if(|c| *c != ' ').is_some() {}
+        while rest.next_if_eq(&' ').is_some() {}
+    }
+    let text: String =
+        rest.take_while(|c| c.is_ascii_alphanumeric() || ['+', '-', '.', '_'].contains(c)).collect();
+    text.starts_with(|c: char| c.is_ascii_digit() || ['+', '-', '.'].contains(&c)).then_some(text)
+}
+
+fn place(raw: Spanned<Raw>, file: &Arc<str>, lines: &[&str]) -> Node {
     let asked = Asked { file: file.clone(), line: small(raw.referenced.line()) };
     let kind = match raw.value {
         Raw::Null => Kind::Null,
         Raw::Bool(value) => Kind::Bool(value),
-        Raw::Int(value) => Kind::Int(value),
-        Raw::Float(value) => Kind::Float(value),
+        Raw::Int(value) => match written(&raw.defined, lines) {
+            Some(text) if text != value.to_string() => Kind::Text(text),
+            _ => Kind::Int(value),
+        },
+        Raw::Number(text) => Kind::Text(written(&raw.defined, lines).unwrap_or(text)),
         Raw::Text(value) => Kind::Text(value),
-        Raw::List(items) => Kind::List(items.into_iter().map(|item| place(item, file)).collect()),
+        Raw::List(items) => Kind::List(items.into_iter().map(|item| place(item, file, lines)).collect()),
         Raw::Map(entries) => Kind::Map(
-            entries.into_iter().map(|(key, value)| (place(key, file), place(value, file))).collect(),
+            entries
+                .into_iter()
+                .map(|(key, value)| (place(key, file, lines), place(value, file, lines)))
+                .collect(),
         ),
     };
     Node { asked, column: small(raw.referenced.column()), kind }
@@ -216,11 +246,11 @@ impl<'de> Visitor<'de> for RawVisitor {
     fn visit_i64<E>(self, value: i64) -> Result<Raw, E> {
         Ok(Raw::Int(value))
     }
-    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Raw, E> {
-        i64::try_from(value).map(Raw::Int).map_err(|_| E::custom("the number is too large"))
+    fn visit_u64<E>(self, value: u64) -> Result<Raw, E> {
+        Ok(i64::try_from(value).map_or_else(|_| Raw::Number(value.to_string()), Raw::Int))
     }
     fn visit_f64<E>(self, value: f64) -> Result<Raw, E> {
-        Ok(Raw::Float(value))
+        Ok(Raw::Number(value.to_string()))
     }
     fn visit_str<E>(self, value: &str) -> Result<Raw, E> {
         Ok(Raw::Text(value.to_owned()))
@@ -257,6 +287,44 @@ mod tests {
         let team = &node.get("teams").unwrap().items()[0];
         assert_eq!(team.get("permission").unwrap().text(), Some("yes"), "YAML 1.1's booleans are texts");
         assert_eq!(team.get("permission").unwrap().asked.line, 6);
+    }
+
+    #[test]
+    fn a_number_in_another_spelling_keeps_it() {
+        for written in [
+            "0042",
+            "010",
+            "1.50",
+            "1e3",
+            "1_000",
+            "0x1F",
+            "+5",
+            "5319e7",
+            "008672",
+            "12e456",
+            ".5",
+            "18446744073709551615",
+        ] {
+            let text = format!("a: {written} # why\nc: [{written}, {{ d: {written} }}]\n");
+            let node = Node::parse("f.yml", &text).unwrap();
+            let list = node.get("c").unwrap().items();
+            let found = [node.get("a"), list.first(), list[1].get("d")];
+            for found in found.into_iter().flatten() {
+                assert_eq!(found.text(), Some(written), "{text}: {found:?}");
+            }
+        }
+        for (written, value) in [("0", 0), ("42", 42), ("-7", -7)] {
+            let node = Node::parse("f.yml", &format!("a: {written}\n")).unwrap();
+            assert_eq!(node.get("a").unwrap().int(), Some(value));
+        }
+    }
+
+    #[test]
+    fn comments_stand_before_a_list_in_any_number() {
+        for count in [33, 97, 1_000] {
+            let text = format!("teams:\n{}  - name: a\n", "  # why\n".repeat(count));
+            assert_eq!(Node::parse("f.yml", &text).unwrap().get("teams").unwrap().items().len(), 1);
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Names of repositories by glob or regular expression, compared without case.
 
+use beadle_engine::check_glob;
 use globset::{GlobBuilder, GlobMatcher};
 use regex::{Regex, RegexBuilder};
 
@@ -25,8 +26,10 @@ const MARKS: &[&str] = &["^", "$", ".*", ".+", "\\", "(", "|", "]+"];
 impl Pattern {
     /// A glob.
     pub fn glob(text: &str) -> Result<Self, String> {
+        let invalid = |why: String| format!("invalid glob `{}`: {why}", short(text));
+        check_glob(text).map_err(invalid)?;
         let glob = GlobBuilder::new(text).case_insensitive(true).literal_separator(false).build();
-        let glob = glob.map_err(|error| format!("`{text}` is no glob: {}", error.kind()))?;
+        let glob = glob.map_err(|error| invalid(error.kind().to_string()))?;
         Ok(Self { text: text.to_owned(), matcher: Matcher::Glob(glob.compile_matcher()) })
     }
 
@@ -39,7 +42,7 @@ impl Pattern {
     /// A regular expression that may match anywhere.
     pub fn regex(text: &str) -> Result<Self, String> {
         let regex = RegexBuilder::new(text).case_insensitive(true).size_limit(1 << 20).build();
-        let regex = regex.map_err(|_| format!("`{text}` is no regular expression"))?;
+        let regex = regex.map_err(|_| format!("invalid regular expression `{}`", short(text)))?;
         Ok(Self { text: text.to_owned(), matcher: Matcher::Regex(regex) })
     }
 
@@ -54,6 +57,15 @@ impl Pattern {
     /// As it was written.
     pub fn text(&self) -> &str {
         &self.text
+    }
+}
+
+/// As much of a text as an error shows.
+pub(super) fn short(text: &str) -> String {
+    const LONGEST: usize = 100;
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
     }
 }
 
@@ -86,5 +98,15 @@ mod tests {
         assert!(matches("web-*", "WEB-shop") && !matches("web-*", "my-web-shop"), "a glob is a whole name");
         assert!(matches("admin", "Admin") && !matches("admin", "admin-tools"));
         assert!(Pattern::glob_or_regex("^(").is_err());
+    }
+
+    #[test]
+    fn deeply_nested_braces_are_refused_with_their_line() {
+        let glob = format!("{}a{}", "{".repeat(250), "}".repeat(250));
+        let list = Node::parse("suborgs/a.yml", &format!("- web-*\n- '{glob}'\n")).unwrap();
+        let mut problems = Vec::new();
+        assert_eq!(patterns(&list, Pattern::glob, &mut problems).len(), 1);
+        assert_eq!(problems[0].asked.line, 2, "{problems:?}");
+        assert!(problems[0].message.contains("at most 50 opening braces, found 250"), "{problems:?}");
     }
 }

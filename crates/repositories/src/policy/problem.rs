@@ -15,6 +15,12 @@ pub enum Severity {
     NotYet,
 }
 
+/// The key whose value may be a secret.
+const SECRET: &str = "secret:";
+
+/// How many characters of a line are shown.
+const EXCERPT: usize = 160;
+
 /// One finding.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Problem {
@@ -33,13 +39,15 @@ pub struct Problem {
 impl Problem {
     /// Something that keeps a policy from being accepted.
     pub fn error(asked: Asked, column: u32, message: impl Into<String>) -> Self {
-        Self { severity: Severity::Error, asked, column, message: message.into(), hint: None }
+        // A name of the file may hold what a terminal would obey.
+        let message = message.into().replace(char::is_control, " ");
+        Self { severity: Severity::Error, asked, column, message, hint: None }
     }
 
     /// The same, with what would be right.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
+        self.hint = Some(hint.into().replace(char::is_control, " "));
         self
     }
 
@@ -61,8 +69,22 @@ impl Problem {
             format!("{word}: {}\n  --> {}:{line}:{}\n", self.message, self.asked.file, self.column);
         let excerpt = source.and_then(|source| source.lines().nth(line.saturating_sub(1) as usize));
         if let Some(excerpt) = excerpt {
+            // Whoever wrote a secret in place of its name must not find it in a log.
+            let excerpt = match excerpt.find(SECRET) {
+                Some(at) => format!("{} (not shown)", &excerpt[..at + SECRET.len()]),
+                None => excerpt.to_owned(),
+            };
             let gutter = line.to_string().len();
-            let caret = " ".repeat(self.column.saturating_sub(1) as usize);
+            let column = self.column.saturating_sub(1) as usize;
+            // Of a long line the part around the column.
+            let from = if excerpt.chars().count() > EXCERPT { column.saturating_sub(EXCERPT / 2) } else { 0 };
+            let excerpt: String = excerpt
+                .chars()
+                .skip(from)
+                .take(EXCERPT)
+                .map(|c| if c.is_control() { ' ' } else { c })
+                .collect();
+            let caret = " ".repeat((column - from).min(EXCERPT));
             let _ = writeln!(text, "{:gutter$} |\n{line} | {excerpt}\n{:gutter$} | {caret}^", "", "");
         }
         if let Some(hint) = &self.hint {
@@ -74,7 +96,37 @@ impl Problem {
 
 /// The known name that is nearest to a misspelt one, if any is near.
 pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    // No name is this long, and the distance of long texts takes long.
+    if name.len() > EXCERPT {
+        return None;
+    }
     let scored = known.into_iter().map(|other| (strsim::damerau_levenshtein(name, other), other));
     let (distance, other) = scored.min()?;
     (distance <= other.len().max(name.len()) / 3 + 1).then_some(other)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_excerpt_shows_no_value_of_a_secret() {
+        let asked = Asked { file: "settings.yml".into(), line: 1 };
+        let line = "  - { url: 'https://x', secret: hunter2, actve: true }";
+        let text = Problem::error(asked, 42, "there is no key `actve`").render(Some(line));
+        assert!(text.contains("secret: (not shown)") && !text.contains("hunter2"), "{text}");
+    }
+
+    #[test]
+    fn an_excerpt_is_short_and_shows_no_control_characters() {
+        let line = format!("{}\u{1b}[2Jx: 1{}", "a".repeat(500), "b".repeat(5_000));
+        let asked = Asked { file: "settings.yml".into(), line: 1 };
+        let text = Problem::error(asked, 505, "there is no key `\u{1b}[2Jx`").render(Some(&line));
+        assert!(!text.contains('\u{1b}'), "{text:?}");
+        let lines: Vec<&str> = text.lines().collect();
+        assert!(lines.iter().all(|line| line.chars().count() < 180), "{text}");
+        let caret = lines.iter().find_map(|line| line.find('^')).unwrap();
+        let shown = lines.iter().find(|line| line.starts_with("1 | ")).unwrap();
+        assert_eq!(shown.chars().nth(caret), Some('x'), "{text}");
+    }
 }

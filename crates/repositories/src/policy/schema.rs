@@ -73,7 +73,7 @@ fn of(shape: &Shape) -> Value {
     match shape {
         Shape::Bool => json!({ "type": "boolean" }),
         Shape::Int(least, most) => json!({ "type": "integer", "minimum": least, "maximum": most }),
-        Shape::Text => json!({ "type": "string" }),
+        Shape::Text | Shape::Form(_) => json!({ "type": "string" }),
         Shape::OneOf(texts) => json!({ "enum": texts }),
         Shape::List(items) => json!({ "type": "array", "items": of(items) }),
         Shape::Map(keys) => map(keys),

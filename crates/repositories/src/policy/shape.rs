@@ -1,7 +1,8 @@
 //! What a policy file may hold, as data: the check, the nearest right key and the JSON Schema all come from it.
 
+use super::forms::Form;
 use super::node::{Kind, Node};
-use super::pattern::Pattern;
+use super::pattern::{Pattern, short};
 use super::problem::{Problem, Severity, nearest};
 
 /// What a value has to be.
@@ -11,6 +12,8 @@ pub(crate) enum Shape {
     /// A whole number in a range.
     Int(i64, i64),
     Text,
+    /// A text of a form that GitHub takes.
+    Form(&'static Form),
     /// One of these texts.
     OneOf(&'static [&'static str]),
     List(&'static Shape),
@@ -66,7 +69,8 @@ impl Shape {
         match self {
             Self::Bool => "true or false".into(),
             Self::Int(least, most) => format!("a whole number from {least} to {most}"),
-            Self::Text => "a text".into(),
+            Self::Text => "a string".into(),
+            Self::Form(form) => form.what.into(),
             Self::OneOf(texts) => format!("one of {}", texts.join(", ")),
             Self::List(_) => "a list".into(),
             Self::Map(_) | Self::Free => "a block of keys".into(),
@@ -74,7 +78,7 @@ impl Shape {
             Self::Either(one, other) => format!("{}, or {}", one.expectation(), other.expectation()),
             Self::Color => "six hexadecimal digits".into(),
             Self::Regex => "a regular expression".into(),
-            Self::Scalar => "a text, a number, true or false".into(),
+            Self::Scalar => "a string, a whole number, true or false".into(),
             Self::Any => "anything".into(),
         }
     }
@@ -83,10 +87,10 @@ impl Shape {
     fn fits(&self, node: &Node) -> bool {
         match (self, &node.kind) {
             (Self::Bool, Kind::Bool(_))
-            | (Self::Text, Kind::Text(_))
+            | (Self::Text | Self::Form(_), Kind::Text(_))
             | (Self::List(_), Kind::List(_))
             | (Self::Map(_) | Self::Free, Kind::Map(_))
-            | (Self::Scalar, Kind::Text(_) | Kind::Int(_) | Kind::Float(_) | Kind::Bool(_))
+            | (Self::Scalar, Kind::Text(_) | Kind::Int(_) | Kind::Bool(_))
             | (Self::Any, _) => true,
             (Self::Color, Kind::Text(text)) => {
                 let digits = text.strip_prefix('#').unwrap_or(text);
@@ -105,27 +109,38 @@ impl Shape {
     pub(crate) fn check(&self, path: &str, node: &Node, problems: &mut Vec<Problem>) {
         if !self.fits(node) {
             let what = if path.is_empty() { "the file".to_owned() } else { format!("`{path}`") };
-            let problem = Problem::error(
-                node.asked.clone(),
-                node.column,
-                format!("{what} has to be {}, and is {}", self.expectation(), described(node)),
-            );
+            // A value that stands where the name of a secret should be may be the secret.
+            let found = if path.ends_with(".secret") { node.what().to_owned() } else { described(node) };
+            let text = format!("{what} must be {}, found {found}", self.expectation());
+            let problem = Problem::error(node.asked.clone(), node.column, text);
             problems.push(match (self.texts(), node.text()) {
-                (Some(texts), Some(text)) => match nearest(text, texts.iter().copied()) {
+                (Some(texts), Some(text)) => match spelt(text, texts) {
                     Some(near) => problem.hint(format!("did you mean `{near}`?")),
                     None => problem,
                 },
-                (None, None) if matches!(self, Self::Color | Self::Text | Self::OrNull(Self::Text)) => {
+                (None, None) if self.is_text() && !node.is_null() && node.is_scalar() => {
                     problem.hint("put it in quotes")
                 }
                 (None, Some("yes" | "no" | "on" | "off")) => {
                     problem.hint("YAML 1.2 has only `true` and `false`")
                 }
+                (None, Some(text)) => match self.unquoted(text) {
+                    Some(hint) => problem.hint(hint),
+                    None => problem,
+                },
                 _ => problem,
             });
             return;
         }
         match self {
+            Self::Form(form) => {
+                let misfit = node.text().map(|text| form.check(text));
+                if let Some(Err(misfit)) = misfit {
+                    let text = format!("`{path}` must {}, found {}", misfit.must, described(node));
+                    let problem = Problem::error(node.asked.clone(), node.column, text);
+                    problems.push(Problem { hint: misfit.hint, ..problem });
+                }
+            }
             Self::List(shape) => {
                 for (at, item) in node.items().iter().enumerate() {
                     shape.check(&format!("{path}[{at}]"), item, problems);
@@ -141,13 +156,41 @@ impl Shape {
         }
     }
 
+    /// Whether it is a text that another value could be put in quotes for.
+    fn is_text(&self) -> bool {
+        match self {
+            Self::Text | Self::Form(_) | Self::Color => true,
+            Self::OrNull(shape) => shape.is_text(),
+            _ => false,
+        }
+    }
+
+    /// How to write a text that should be of another kind.
+    fn unquoted(&self, text: &str) -> Option<String> {
+        match self {
+            Self::Int(..) if text.parse::<i64>().is_ok() => Some("write the number without quotes".into()),
+            Self::Bool if ["true", "false"].contains(&text) => Some("remove the quotes".into()),
+            Self::List(_) => Some(format!("write it as a list: [{}]", short(text))),
+            Self::OrNull(shape) => shape.unquoted(text),
+            Self::Either(one, other) => one.unquoted(text).or_else(|| other.unquoted(text)),
+            _ => None,
+        }
+    }
+
     fn texts(&self) -> Option<&'static [&'static str]> {
         match self {
             Self::OneOf(texts) => Some(texts),
             Self::OrNull(shape) => shape.texts(),
+            Self::Either(one, other) => one.texts().or_else(|| other.texts()),
             _ => None,
         }
     }
+}
+
+/// The word of a list that is meant: one in other capitals, else the nearest.
+fn spelt(text: &str, texts: &'static [&'static str]) -> Option<&'static str> {
+    let same = texts.iter().copied().find(|other| other.eq_ignore_ascii_case(text));
+    same.or_else(|| nearest(text, texts.iter().copied()))
 }
 
 fn check_keys(keys: &'static [Key], path: &str, node: &Node, problems: &mut Vec<Problem>) {
@@ -177,7 +220,7 @@ fn check_keys(keys: &'static [Key], path: &str, node: &Node, problems: &mut Vec<
 
 fn described(node: &Node) -> String {
     match &node.kind {
-        Kind::Text(text) => format!("the text `{text}`"),
+        Kind::Text(text) => format!("the string `{}`", short(&text.replace(char::is_control, " "))),
         Kind::Int(n) => n.to_string(),
         Kind::Bool(value) => value.to_string(),
         _ => node.what().to_owned(),

@@ -30,7 +30,7 @@ impl Policy {
     /// Runs the tests in `tests/*.yml` of the policy's folder.
     pub fn test(&self, folder: &Path) -> Result<Tested, PolicyError> {
         let mut tested =
-            Tested { sources: super::files::read_part(folder, "tests", &[])?, ..Tested::default() };
+            Tested { sources: super::folder::read_part(folder, "tests", &[])?, ..Tested::default() };
         let sources = std::mem::take(&mut tested.sources);
         for (file, text) in &sources {
             match Node::parse(file, text) {

@@ -8,7 +8,7 @@ mod differences;
 mod translate;
 
 use async_trait::async_trait;
-use beadle_engine::{Asked, Failure, Field, Risk};
+use beadle_engine::{Asked, Failure, Field, Risk, check_glob};
 use beadle_github::Rule;
 use globset::GlobBuilder;
 use serde_json::{Map, Value, json};
@@ -192,6 +192,10 @@ async fn plan_rule(
 
 /// Whether a new rule for `name` takes the place of an existing rule for `pattern`.
 fn shadows(name: &str, pattern: &str) -> bool {
+    // A pattern that is live may be anybody's.
+    if name == pattern || check_glob(pattern).is_err() {
+        return false;
+    }
     let glob = GlobBuilder::new(pattern).literal_separator(true).build();
-    name != pattern && glob.is_ok_and(|glob| glob.compile_matcher().is_match(name))
+    glob.is_ok_and(|glob| glob.compile_matcher().is_match(name))
 }

@@ -31,6 +31,7 @@ macro_rules! listed {
 
 mod sections;
 
+use super::forms;
 use super::shape::{Key, Shape, key, later, never};
 use sections::{
     ACTIONS, AUTOLINKS, CHOICE, COLLABORATORS, CONFIGURATION, LABELS, PROPERTIES, RANK, RULESETS, SECURITY,
@@ -40,13 +41,31 @@ use sections::{
 const TEXTS: Shape = Shape::List(&Shape::Text);
 const OPTIONAL_BOOL: Shape = Shape::OrNull(&Shape::Bool);
 const OPTIONAL_TEXT: Shape = Shape::OrNull(&Shape::Text);
+const NAME: Shape = Shape::Form(&forms::NAME);
+const SLUG: Shape = Shape::Form(&forms::SLUG);
+const SLUGS: Shape = Shape::List(&SLUG);
+const LOGIN: Shape = Shape::Form(&forms::LOGIN);
+const TOPICS: Shape = Shape::List(&Shape::Form(&forms::TOPIC));
+const ENVIRONMENTS: Shape = Shape::List(&Shape::Form(&forms::ENVIRONMENT));
 const STATUS: Shape = Shape::Map(&[key("status", Shape::OneOf(&["enabled", "disabled"]), "On or off.")]);
 
 /// The body of `PATCH /repos/{owner}/{repo}`, and what the incumbent puts beside it.
 pub(crate) const REPOSITORY: &[Key] = &[
-    key("name", Shape::Text, "The repository's name. Only in the file of one repository."),
-    key("description", OPTIONAL_TEXT, "A short description."),
-    key("homepage", OPTIONAL_TEXT, "An address with more about it."),
+    key(
+        "name",
+        Shape::Form(&forms::REPOSITORY),
+        "The repository's name. Only in the file of one repository.",
+    ),
+    key(
+        "description",
+        Shape::OrNull(&Shape::Form(&forms::DESCRIPTION)),
+        "A short description of at most 350 characters; null for none.",
+    ),
+    key(
+        "homepage",
+        Shape::OrNull(&Shape::Form(&forms::HOMEPAGE)),
+        "An address with more about it; null for none.",
+    ),
     key("private", Shape::Bool, "Whether it is private; `visibility` says it better."),
     key("visibility", Shape::OneOf(&["private", "internal", "public"]), "Who can see it."),
     key("has_issues", Shape::Bool, "Issues."),
@@ -60,7 +79,7 @@ pub(crate) const REPOSITORY: &[Key] = &[
         "Who may open pull requests.",
     ),
     key("is_template", Shape::Bool, "Whether others can be made from it."),
-    key("default_branch", Shape::Text, "The default branch; it has to exist."),
+    key("default_branch", Shape::Form(&forms::BRANCH), "The default branch; it has to exist."),
     key("allow_squash_merge", Shape::Bool, "Squash merges."),
     key("allow_merge_commit", Shape::Bool, "Merge commits."),
     key("allow_rebase_merge", Shape::Bool, "Rebase merges."),
@@ -98,10 +117,10 @@ pub(crate) const REPOSITORY: &[Key] = &[
     key(
         "topics",
         Shape::Either(
-            &TEXTS,
+            &TOPICS,
             &Shape::Map(&[
-                key("exclusive", TEXTS, "These and no others."),
-                key("additive", TEXTS, "These at least."),
+                key("exclusive", TOPICS, "These and no others."),
+                key("additive", TOPICS, "These at least."),
             ]),
         ),
         "All its topics.",
@@ -124,18 +143,18 @@ pub(crate) const REPOSITORY: &[Key] = &[
 ];
 
 const ACTORS: &[Key] = &[
-    key("users", TEXTS, "Logins."),
-    key("teams", TEXTS, "Slugs of teams."),
-    key("apps", TEXTS, "Slugs of GitHub Apps."),
+    key("users", Shape::List(&LOGIN), "Logins."),
+    key("teams", SLUGS, "Slugs of teams."),
+    key("apps", SLUGS, "Slugs of GitHub Apps."),
 ];
 
 const PERMISSION: Key =
-    key("permission", Shape::Text, "pull, triage, push, maintain, admin, or a custom role's name.");
+    key("permission", NAME, "pull, triage, push, maintain, admin, or a custom role's name.");
 const INCLUDE: Key = key("include", TEXTS, "Only in repositories whose names match one of these globs.");
 const EXCLUDE: Key = key("exclude", TEXTS, "Not in repositories whose names match one of these globs.");
 
 const CHECK: Shape = Shape::Map(&[
-    key("context", Shape::Text, "The check's name."),
+    key("context", NAME, "The check's name."),
     key(
         "app_id",
         Shape::OrNull(&Shape::Int(-1, i64::MAX)),
@@ -148,7 +167,7 @@ const PROTECTION: Shape = Shape::Map(&[
         "required_status_checks",
         Shape::OrNull(&Shape::Map(&[
             key("strict", Shape::Bool, "Whether a branch has to be up to date."),
-            key("contexts", TEXTS, "Names of checks, reported by anybody."),
+            key("contexts", Shape::List(&NAME), "Names of checks, reported by anybody."),
             key("checks", Shape::List(&CHECK), "Checks, with who has to report them."),
         ])),
         "Checks that have to pass; null for none.",
@@ -160,7 +179,7 @@ const PROTECTION: Shape = Shape::Map(&[
             key(
                 "dismissal_restrictions",
                 Shape::OrNull(&Shape::Map(ACTORS)),
-                "Who may dismiss reviews; {} for anybody.",
+                "Who may dismiss reviews; null for anybody with write access, empty lists for nobody.",
             ),
             key("dismiss_stale_reviews", Shape::Bool, "Whether new commits dismiss approvals."),
             key("require_code_owner_reviews", Shape::Bool, "Whether code owners have to approve."),
@@ -173,7 +192,7 @@ const PROTECTION: Shape = Shape::Map(&[
             key(
                 "bypass_pull_request_allowances",
                 Shape::OrNull(&Shape::Map(ACTORS)),
-                "Who may merge without.",
+                "Who may merge without; null for nobody.",
             ),
         ])),
         "Reviews; null for none.",
@@ -181,7 +200,7 @@ const PROTECTION: Shape = Shape::Map(&[
     key(
         "restrictions",
         Shape::OrNull(&Shape::Map(ACTORS)),
-        "Who may push; null for everybody with write access.",
+        "Who may push; null for everybody with write access, empty lists for nobody.",
     ),
     key("required_linear_history", OPTIONAL_BOOL, "No merge commits."),
     key("allow_force_pushes", OPTIONAL_BOOL, "Force pushes."),
@@ -194,13 +213,13 @@ const PROTECTION: Shape = Shape::Map(&[
     key("allow_fork_syncing", OPTIONAL_BOOL, "Whether a locked branch may follow its upstream."),
     key(
         "required_deployment_environments",
-        Shape::OrNull(&TEXTS),
+        Shape::OrNull(&ENVIRONMENTS),
         "Environments that have to be deployed to first.",
     ),
 ]);
 
 const BRANCH: Shape = Shape::Map(&[
-    key("name", Shape::Text, "A branch or a pattern; `default` is the default branch."),
+    key("name", Shape::Form(&forms::BRANCHES), "A branch or a pattern; `default` is the default branch."),
     key("protection", Shape::OrNull(&PROTECTION), "The rule; null or {} takes it away."),
 ]);
 
@@ -282,7 +301,7 @@ pub(crate) const SUBORG: &[Key] = layer![
     later("ruleset_scope", "Where rulesets apply."),
     RANK,
     key("suborgrepos", TEXTS, "Repositories of this group, by glob."),
-    key("suborgteams", TEXTS, "Repositories of this group, by a team that has access."),
+    key("suborgteams", SLUGS, "Repositories of this group, by a team that has access."),
     key("suborgproperties", Shape::List(&Shape::Free), "Repositories of this group, by custom property."),
 ];
 
@@ -335,6 +354,10 @@ const RESTRICTED: Shape = Shape::Either(
     &Shape::Map(&[key("include", TEXTS, "Only these."), key("exclude", TEXTS, "All but these.")]),
 );
 
+/// What becomes of validators.
+const VALIDATORS: &str =
+    "Beadle runs no JavaScript of a policy: this rule is not checked; write it as a test in tests/*.yml";
+
 /// `deployment-settings.yml`.
 pub(crate) const DEPLOYMENT: &[Key] = &[
     key(
@@ -342,6 +365,6 @@ pub(crate) const DEPLOYMENT: &[Key] = &[
         Shape::OrNull(&RESTRICTED),
         "Repositories that are left alone: a list, or include and exclude.",
     ),
-    never("configvalidators", "JavaScript in a policy is not run; `beadle check` validates it"),
-    never("overridevalidators", "JavaScript in a policy is not run; `beadle check` validates it"),
+    never("configvalidators", VALIDATORS),
+    never("overridevalidators", VALIDATORS),
 ];

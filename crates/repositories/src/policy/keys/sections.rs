@@ -1,21 +1,29 @@
 //! The sections of a policy, one after the other.
 
 use super::super::shape::{Key, Shape, key};
-use super::{EXCLUDE, INCLUDE, OPTIONAL_TEXT, PERMISSION, TEXTS};
+use super::{EXCLUDE, INCLUDE, LOGIN, NAME, OPTIONAL_TEXT, PERMISSION, SLUG, SLUGS, TEXTS, forms};
 use crate::aspects::rulesets::KINDS;
 
 pub(super) const TEAM: Shape =
-    Shape::Map(&[key("name", Shape::Text, "The team's slug."), PERMISSION, INCLUDE, EXCLUDE]);
+    Shape::Map(&[key("name", SLUG, "The team's slug."), PERMISSION, INCLUDE, EXCLUDE]);
 pub(super) const TEAMS: Shape = listed!(TEAM);
 pub(super) const COLLABORATOR: Shape =
-    Shape::Map(&[key("username", Shape::Text, "The login."), PERMISSION, INCLUDE, EXCLUDE]);
+    Shape::Map(&[key("username", LOGIN, "The login."), PERMISSION, INCLUDE, EXCLUDE]);
 pub(super) const COLLABORATORS: Shape = listed!(COLLABORATOR);
 
 pub(super) const LABEL: Shape = Shape::Map(&[
-    key("name", Shape::Text, "The label's name."),
+    key("name", Shape::Form(&forms::LABEL), "The label's name, of at most 50 characters."),
     key("color", Shape::Color, "Six hexadecimal digits, in quotes."),
-    key("description", OPTIONAL_TEXT, "What it is for; 100 characters at most."),
-    key("oldname", Shape::Text, "What it was called before: it is renamed, and stays on its issues."),
+    key(
+        "description",
+        Shape::OrNull(&Shape::Form(&forms::LABEL_DESCRIPTION)),
+        "What it is for, in at most 100 characters; null for nothing.",
+    ),
+    key(
+        "oldname",
+        Shape::Form(&forms::LABEL),
+        "What it was called before: it is renamed, and stays on its issues.",
+    ),
 ]);
 pub(super) const BY_REGEX: Shape = Shape::Either(
     &Shape::Regex,
@@ -24,8 +32,16 @@ pub(super) const BY_REGEX: Shape = Shape::Either(
 pub(super) const LABELS: Shape = listed!(LABEL, BY_REGEX);
 
 pub(super) const AUTOLINK: Shape = Shape::Map(&[
-    key("key_prefix", Shape::Text, "What a reference begins with, such as `TICKET-`."),
-    key("url_template", Shape::Text, "Where it leads; `<num>` stands for the rest of the reference."),
+    key(
+        "key_prefix",
+        Shape::Form(&forms::AUTOLINK_PREFIX),
+        "What a reference begins with, such as `TICKET-`.",
+    ),
+    key(
+        "url_template",
+        Shape::Form(&forms::URL),
+        "Where it leads; `<num>` stands for the rest of the reference.",
+    ),
     key("is_alphanumeric", Shape::Bool, "Whether the rest may have letters; true if not said."),
 ]);
 pub(super) const AUTOLINKS: Shape = listed!(AUTOLINK);
@@ -33,8 +49,8 @@ pub(super) const AUTOLINKS: Shape = listed!(AUTOLINK);
 pub(super) const PROPERTY_VALUE: Shape =
     Shape::OrNull(&Shape::Either(&Shape::Scalar, &Shape::List(&Shape::Scalar)));
 pub(super) const PROPERTY: Shape = Shape::Map(&[
-    key("name", Shape::Text, "The property."),
-    key("property_name", Shape::Text, "The same."),
+    key("name", Shape::Form(&forms::PROPERTY), "The property."),
+    key("property_name", Shape::Form(&forms::PROPERTY), "The same."),
     key("value", PROPERTY_VALUE, "A text, a list of texts, or null for none."),
 ]);
 pub(super) const PROPERTIES: Shape = listed!(PROPERTY);
@@ -51,7 +67,7 @@ pub(super) const RULE_KINDS: [&str; KINDS.len()] = {
     names
 };
 pub(super) const RULESET: Shape = Shape::Map(&[
-    key("name", Shape::Text, "The ruleset's name."),
+    key("name", NAME, "The ruleset's name."),
     key("target", Shape::OneOf(&["branch", "tag", "push", "repository"]), "What it is about."),
     key("enforcement", Shape::OneOf(&["active", "evaluate", "disabled"]), "Whether it binds."),
     key(
@@ -126,7 +142,7 @@ pub(super) const SECURITY: Shape = Shape::Map(&[
 ]);
 
 pub(super) const WEBHOOK: Shape = Shape::Map(&[
-    key("url", Shape::Text, "Where it goes."),
+    key("url", Shape::Form(&forms::URL), "Where it goes."),
     key("events", TEXTS, "Which events; `push` if not said."),
     key("active", Shape::Bool, "Whether it is sent; true if not said."),
     key("content_type", Shape::OneOf(&["json", "form"]), "`json` if not said."),
@@ -136,7 +152,7 @@ pub(super) const WEBHOOK: Shape = Shape::Map(&[
 pub(super) const WEBHOOKS: Shape = listed!(WEBHOOK);
 
 pub(super) const CONFIGURATION: Shape = Shape::Map(&[
-    key("name", Shape::Text, "The configuration's name."),
+    key("name", NAME, "The configuration's name."),
     key("description", Shape::Text, "What it is for."),
     key(
         "advanced_security",
@@ -174,7 +190,7 @@ pub(super) const CONFIGURATION: Shape = Shape::Map(&[
 pub(super) const CHOICE: Shape = Shape::Map(&[
     key("name", ONE_OR_MORE, "Globs on the name."),
     key("topic", ONE_OR_MORE, "Topics."),
-    key("team", ONE_OR_MORE, "Slugs of teams with access."),
+    key("team", Shape::Either(&SLUG, &SLUGS), "Slugs of teams with access."),
     key("property", Shape::Free, "Custom properties: a name, and the value or values that do."),
     key("visibility", VISIBILITIES, "Who can see it."),
     key("fork", Shape::Bool, "Whether it is a fork."),

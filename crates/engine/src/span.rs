@@ -1,0 +1,67 @@
+//! Lengths of time as people write them: one grammar for the configuration, the command line and the intake on AWS.
+
+use std::time::Duration;
+
+/// The units, with how many milliseconds each has.
+const UNITS: &[(&[&str], u64)] = &[
+    (&["ms", "millisecond", "milliseconds"], 1),
+    (&["s", "sec", "secs", "second", "seconds"], 1_000),
+    (&["m", "min", "mins", "minute", "minutes"], 60 * 1_000),
+    (&["h", "hr", "hrs", "hour", "hours"], 3_600 * 1_000),
+    (&["d", "day", "days"], 24 * 3_600 * 1_000),
+    (&["w", "week", "weeks"], 7 * 24 * 3_600 * 1_000),
+];
+
+/// The longest, in milliseconds: a hundred years. More is a slip, and would overflow where it is added to a time.
+const LONGEST: u64 = 100 * 365 * 24 * 3_600 * 1_000;
+
+/// Reads a length of time such as `90s`, `36h 30m`, `192 hours` or `7d`: whole numbers with units, added up.
+pub fn parse_span(text: &str) -> Result<Duration, String> {
+    let wrong = || {
+        let shown: String = text.chars().filter(|c| !c.is_control()).take(40).collect();
+        format!("invalid duration `{shown}`: use a value such as `90s`, `30m`, `2h`, `36h 30m` or `7d`")
+    };
+    let mut rest = text.trim();
+    let mut sum = 0_u64;
+    if rest.is_empty() {
+        return Err(wrong());
+    }
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
+        let number: u64 = rest[..digits].parse().map_err(|_| wrong())?;
+        rest = rest[digits..].trim_start();
+        let letters = rest.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(rest.len());
+        let (unit, after) = rest.split_at(letters);
+        let known = UNITS.iter().find(|(names, _)| names.contains(&unit));
+        let (_, milliseconds) = known.ok_or_else(wrong)?;
+        let part = number.checked_mul(*milliseconds).ok_or_else(wrong)?;
+        sum = sum.checked_add(part).filter(|sum| *sum <= LONGEST).ok_or_else(wrong)?;
+        rest = after.trim_start();
+    }
+    Ok(Duration::from_millis(sum))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_length_of_time_has_one_grammar() {
+        for (text, seconds) in [
+            ("90s", 90),
+            ("0s", 0),
+            ("36h 30m", 36 * 3_600 + 30 * 60),
+            ("1h30m", 5_400),
+            ("192 hours", 192 * 3_600),
+            ("8d", 8 * 86_400),
+            ("1 day 2 mins", 86_400 + 120),
+            ("2w", 14 * 86_400),
+        ] {
+            assert_eq!(parse_span(text).unwrap(), Duration::from_secs(seconds), "{text}");
+        }
+        assert_eq!(parse_span("250ms").unwrap(), Duration::from_millis(250));
+        for wrong in ["", " ", "9", "d", "9 moons", "-1s", "1.5h", "9 days ago", "1é", "213503982334602d"] {
+            assert!(parse_span(wrong).unwrap_err().contains("invalid duration"), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,293 @@
+//! What GitHub refuses although every value of it has the right form: values that do not go together.
+
+use super::checks::entries;
+use super::layers::{Layer, LayerKind};
+use super::node::{Kind, Node};
+use super::problem::{Problem, Severity};
+use super::rules;
+use super::schema::FileKind;
+use super::shape::Shape;
+
+/// The most topics of a repository.
+const TOPICS: usize = 20;
+
+/// The texts of a commit go in pairs: a title, and the messages that GitHub takes with it.
+const PAIRS: &[(&str, &str, &[(&str, &[&str])])] = &[
+    (
+        "squash_merge_commit_title",
+        "squash_merge_commit_message",
+        &[
+            ("PR_TITLE", &["PR_BODY", "BLANK", "COMMIT_MESSAGES"]),
+            ("COMMIT_OR_PR_TITLE", &["COMMIT_MESSAGES"]),
+        ],
+    ),
+    (
+        "merge_commit_title",
+        "merge_commit_message",
+        &[("PR_TITLE", &["PR_BODY", "BLANK"]), ("MERGE_MESSAGE", &["PR_TITLE"])],
+    ),
+];
+
+const METHODS: [&str; 3] = ["allow_squash_merge", "allow_merge_commit", "allow_rebase_merge"];
+
+fn error(node: &Node, text: impl Into<String>) -> Problem {
+    Problem::error(node.asked.clone(), node.column, text)
+}
+
+/// What does not go together in one file.
+pub(super) fn check(kind: FileKind, root: &Node, problems: &mut Vec<Problem>) {
+    if let Some(repository) = root.get("repository") {
+        merging(repository, problems);
+        topics(repository, problems);
+        if let Some(security) = repository.get("security") {
+            fixes(security, "enableAutomatedSecurityFixes", "enableVulnerabilityAlerts", problems);
+        }
+    }
+    if let Some(security) = root.get("security") {
+        fixes(security, "dependabot_security_updates", "dependabot_alerts", problems);
+    }
+    for configuration in entries(root, "code_security_configurations") {
+        fixes(configuration, "dependabot_security_updates", "dependabot_alerts", problems);
+    }
+    for branch in entries(root, "branches") {
+        if let Some(protection) = branch.get("protection") {
+            actors(protection, problems);
+        }
+    }
+    prefixes(entries(root, "autolinks"), problems);
+    for (at, ruleset) in entries(root, "rulesets").iter().enumerate() {
+        rules_of(&format!("rulesets[{at}]"), ruleset, problems);
+        if kind == FileKind::Settings {
+            reach(&format!("rulesets[{at}]"), ruleset, problems);
+        }
+    }
+}
+
+fn merging(repository: &Node, problems: &mut Vec<Problem>) {
+    let off = METHODS.map(|key| repository.get(key).filter(|value| value.bool() == Some(false)));
+    if let [Some(_), Some(_), Some(last)] = off {
+        let problem =
+            error(last, format!("one of {} must be true: GitHub refuses all three off", METHODS.join(", ")));
+        problems.push(problem);
+    }
+    for (title, message, pairs) in PAIRS {
+        let (Some(titled), Some(said)) = (repository.get(title), repository.get(message)) else { continue };
+        let Some((_, fine)) = pairs.iter().find(|(name, _)| titled.text() == Some(*name)) else { continue };
+        if let Some(text) = said.text()
+            && !fine.contains(&text)
+        {
+            let with = titled.text().unwrap_or_default();
+            let text = format!(
+                "`repository.{message}` must be one of {} with `{title}: {with}`, found `{text}`",
+                fine.join(", ")
+            );
+            problems.push(error(said, text));
+        }
+    }
+}
+
+fn topics(repository: &Node, problems: &mut Vec<Problem>) {
+    let Some(node) = repository.get("topics") else { return };
+    let list = ["exclusive", "additive"].into_iter().find_map(|key| node.get(key)).unwrap_or(node);
+    if let Some(item) = list.items().get(TOPICS) {
+        let text =
+            format!("`repository.topics` must have at most {TOPICS} topics, found {}", list.items().len());
+        problems.push(error(item, text));
+    }
+}
+
+/// Fixes need the alerts.
+fn fixes(block: &Node, fixes: &str, alerts: &str, problems: &mut Vec<Problem>) {
+    let is = |key: &str, on: bool| {
+        let word = if on { "enabled" } else { "disabled" };
+        block.get(key).filter(|value| value.bool() == Some(on) || value.text() == Some(word))
+    };
+    if let (Some(fixed), Some(_)) = (is(fixes, true), is(alerts, false)) {
+        let problem = error(fixed, format!("`{fixes}` needs `{alerts}`, which this file turns off"));
+        problems.push(problem.hint(format!("turn `{alerts}` on, or `{fixes}` off")));
+    }
+}
+
+/// `{}` bars everybody as `restrictions`, and nobody as `dismissal_restrictions`: nobody guesses that right.
+fn actors(protection: &Node, problems: &mut Vec<Problem>) {
+    let reviews = protection.get("required_pull_request_reviews");
+    let found = [
+        ("restrictions", protection.get("restrictions")),
+        ("dismissal_restrictions", reviews.and_then(|reviews| reviews.get("dismissal_restrictions"))),
+    ];
+    for (key, node) in found {
+        let Some(node) = node.filter(|node| matches!(&node.kind, Kind::Map(entries) if entries.is_empty()))
+        else {
+            continue;
+        };
+        let problem = error(node, format!("`{key}: {{}}` is ambiguous"));
+        problems.push(problem.hint(format!(
+            "write `{key}: null` for everybody with write access, or `{key}: {{ users: [], teams: [], apps: [] }}` for nobody"
+        )));
+    }
+}
+
+/// No reference may belong to two autolinks.
+fn prefixes(links: &[Node], problems: &mut Vec<Problem>) {
+    let prefix = |link: &Node| link.get("key_prefix").and_then(Node::text).map(str::to_owned);
+    for (at, link) in links.iter().enumerate() {
+        let Some(own) = prefix(link) else { continue };
+        let overlaps = |other: &String| *other != own && (own.starts_with(other) || other.starts_with(&own));
+        if let Some(other) = links[..at].iter().filter_map(prefix).find(overlaps) {
+            let text =
+                format!("`key_prefix` must not overlap with `{other}`: one of them begins with the other");
+            problems.push(error(link, text));
+        }
+    }
+}
+
+/// Rules, their parameters and what they are for.
+fn rules_of(path: &str, ruleset: &Node, problems: &mut Vec<Problem>) {
+    let rules = ruleset.get("rules").map(Node::items).unwrap_or_default();
+    let target = ruleset.get("target").and_then(Node::text);
+    for (at, rule) in rules.iter().enumerate() {
+        let Some(node) = rule.get("type") else {
+            problems.push(error(rule, format!("`{path}.rules[{at}].type` is missing")));
+            continue;
+        };
+        let Some(known) = node.text().and_then(rules::find) else { continue };
+        let kind = known.kind;
+        if let Some(parameters) = rule.get("parameters").filter(|node| !node.is_null()) {
+            Shape::Map(known.parameters).check(
+                &format!("{path}.rules[{at}].parameters"),
+                parameters,
+                problems,
+            );
+        }
+        if rules[..at].iter().any(|other| other.get("type").and_then(Node::text) == Some(kind)) {
+            let problem = error(node, format!("`{path}` has the rule `{kind}` twice, which GitHub refuses"));
+            problems.push(problem.hint("make one rule of both, or put one into a ruleset of its own"));
+        }
+        match target {
+            Some("push") if !known.is_push => {
+                problems.push(error(
+                    node,
+                    format!("a ruleset with `target: push` cannot have the rule `{kind}`"),
+                ));
+            }
+            Some(target @ ("branch" | "tag")) if known.is_push => {
+                let problem =
+                    error(node, format!("a ruleset with `target: {target}` cannot have the rule `{kind}`"));
+                problems.push(problem.hint("put it into a ruleset with `target: push`"));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// An organisation's ruleset says which repositories it is for, and which of their refs.
+fn reach(path: &str, ruleset: &Node, problems: &mut Vec<Problem>) {
+    let has = |key: &str| ruleset.get("conditions").and_then(|conditions| conditions.get(key)).is_some();
+    if !["repository_name", "repository_id", "repository_property"].into_iter().any(has) {
+        let text = format!(
+            "`{path}.conditions` must have `repository_name`, `repository_id` or `repository_property`"
+        );
+        let problem = error(ruleset, text);
+        problems.push(
+            problem.hint("for every repository: `repository_name: { include: ['~ALL'], exclude: [] }`"),
+        );
+    }
+    let has_refs =
+        ruleset.get("target").and_then(Node::text).is_none_or(|target| ["branch", "tag"].contains(&target));
+    if has_refs && !has("ref_name") {
+        let problem = error(ruleset, format!("`{path}.conditions` must have `ref_name`"));
+        problems.push(
+            problem.hint("for the default branch: `ref_name: { include: ['~DEFAULT_BRANCH'], exclude: [] }`"),
+        );
+    }
+}
+
+/// A rule of a ruleset, and where it stands.
+struct Stated<'a> {
+    /// Rulesets of the organisation are not laid over those of repositories.
+    is_organisations: bool,
+    ruleset: String,
+    kind: &'a str,
+    rule: &'a Node,
+}
+
+impl Stated<'_> {
+    fn has(&self, parameter: &str) -> bool {
+        let value = self.rule.get("parameters").and_then(|parameters| parameters.get(parameter));
+        value.is_some_and(|value| !value.is_null())
+    }
+}
+
+/// Rules without a parameter that GitHub demands, and that no other layer adds.
+pub(super) fn incomplete(layers: &[Layer]) -> Vec<Problem> {
+    let mut stated = Vec::new();
+    for layer in layers {
+        for ruleset in layer.roots().flat_map(|root| entries(root, "rulesets")) {
+            let Some(name) = ruleset.get("name").and_then(Node::text) else { continue };
+            for rule in ruleset.get("rules").map(Node::items).unwrap_or_default() {
+                let Some(kind) = rule.get("type").and_then(Node::text) else { continue };
+                stated.push(Stated {
+                    is_organisations: matches!(layer.kind, LayerKind::Organisation),
+                    ruleset: name.to_lowercase(),
+                    kind,
+                    rule,
+                });
+            }
+        }
+    }
+    let mut problems = Vec::new();
+    for one in &stated {
+        let demanded = rules::find(one.kind).map(|rule| rule.demanded).unwrap_or_default();
+        let same = |other: &&Stated<'_>| {
+            other.is_organisations == one.is_organisations
+                && other.ruleset == one.ruleset
+                && other.kind == one.kind
+        };
+        let lacks = |parameter: &&&str| !stated.iter().filter(same).any(|other| other.has(parameter));
+        let missing: Vec<&str> = demanded.iter().filter(lacks).copied().collect();
+        if !missing.is_empty() {
+            let text = format!("the rule `{}` must have the parameters {}", one.kind, missing.join(", "));
+            problems.push(error(one.rule, text));
+        }
+    }
+    problems
+}
+
+/// What is understood, and carried out in part only.
+pub(super) fn remarks(root: &Node, lists: &[&str], problems: &mut Vec<Problem>) {
+    let mut remark = |node: &Node, text: String| problems.push(error(node, text).severity(Severity::NotYet));
+    for item in root.get("disable_plugins").map(Node::items).unwrap_or_default() {
+        if let Some(target @ ("self" | "children")) = item.get("target").and_then(Node::text) {
+            let plugin = item.get("plugin").and_then(Node::text).unwrap_or_default();
+            remark(
+                item,
+                format!("`target: {target}`: Beadle leaves `{plugin}` alone in every layer, not in some"),
+            );
+        }
+    }
+    for item in root.get("additive_plugins").map(Node::items).unwrap_or_default() {
+        let name = item.get("plugin").unwrap_or(item).text().unwrap_or_default();
+        // Topics are a list of the repository's, and the other two never take away what they do not list.
+        let is_kept = ["topics", "branches", "code_security_configurations"].contains(&name);
+        if !is_kept && !lists.contains(&name) {
+            remark(item, format!("`additive_plugins`: `{name}` is not a list that Beadle can keep additive"));
+        }
+        if let Some(target @ ("self" | "children")) = item.get("target").and_then(Node::text) {
+            remark(
+                item,
+                format!("`target: {target}`: Beadle keeps `{name}` additive for every layer, not for some"),
+            );
+        }
+    }
+    for item in root.get("suborgproperties").map(Node::items).unwrap_or_default() {
+        let is_named = item.get("property_name").or(item.get("name")).is_some();
+        if let Some((key, _)) = item.entries().get(1).filter(|_| !is_named) {
+            let text =
+                "`suborgproperties`: only the first key of an entry selects; write one entry a property";
+            remark(key, text.to_owned());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,172 @@
+use crate::policy::{Policy, PolicyError};
+
+fn load(files: &[(&str, &str)]) -> Result<Policy, PolicyError> {
+    let folder = tempfile::tempdir().unwrap();
+    for (file, text) in files {
+        let path = folder.path().join(file);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+    Policy::load(folder.path(), "admin")
+}
+
+/// The findings as `file:line message`.
+fn said(files: &[(&str, &str)]) -> Vec<String> {
+    let problems = match load(files) {
+        Ok(policy) => policy.remarks,
+        Err(PolicyError::Invalid { problems, .. }) => problems,
+        Err(error) => panic!("{error}"),
+    };
+    let line = |problem: &crate::policy::Problem| {
+        format!("{} {} {}", problem.asked, problem.message, problem.hint.clone().unwrap_or_default())
+    };
+    problems.iter().map(line).collect()
+}
+
+#[test]
+fn what_github_refuses_is_refused_with_its_line() {
+    let queue = "rulesets:\n- name: main\n  enforcement: active\n  rules:\n  - type: merge_queue\n    parameters: { merge_method: SQUASH }\n";
+    for (file, text, wanted) in [
+        ("repos/a.yml", "repository:\n  topics: [c++]", ":2 `repository.topics[0]` must have only letters"),
+        (
+            "repos/a.yml",
+            "repository:\n  topics: a, b",
+            ":2 `repository.topics` must be a list, or a block of keys, found the string `a, b` write it as a list: [a, b]",
+        ),
+        (
+            "repos/a.yml",
+            "autolinks:\n- key_prefix: APO1\n  url_template: https://x/<num>",
+            ":2 `autolinks[0].key_prefix` must not end in a digit",
+        ),
+        (
+            "repos/a.yml",
+            "autolinks:\n- { key_prefix: APO, url_template: https://x/<num> }\n- { key_prefix: APOPS, url_template: https://x/<num> }",
+            ":3 `key_prefix` must not overlap with `APO`",
+        ),
+        ("repos/a.yml", "repository:\n  visibility: PRIVATE", "did you mean `private`?"),
+        ("repos/a.yml", "repository:\n  squash_merge_commit_title: pr_title", "did you mean `PR_TITLE`?"),
+        (
+            "repos/a.yml",
+            &*queue.replace("SQUASH", "squash"),
+            ":6 `rulesets[0].rules[0].parameters.merge_method` must be one of MERGE, SQUASH, REBASE, found the string `squash` did you mean `SQUASH`?",
+        ),
+        (
+            "repos/a.yml",
+            queue,
+            ":5 the rule `merge_queue` must have the parameters check_response_timeout_minutes, ",
+        ),
+        (
+            "repos/a.yml",
+            "rulesets:\n- name: main\n  enforcement: active\n  rules:\n  - type: pull_request\n    parameters: { required_approving_review_count: '2' }",
+            ":6 `rulesets[0].rules[0].parameters.required_approving_review_count` must be a whole number from 0 to 10, or null, found the string `2` write the number without quotes",
+        ),
+        (
+            "repos/a.yml",
+            "rulesets:\n- name: main\n  enforcement: active\n  rules:\n  - type: deletion\n  - type: deletion",
+            ":6 `rulesets[0]` has the rule `deletion` twice",
+        ),
+        (
+            "repos/a.yml",
+            "rulesets:\n- name: main\n  target: branch\n  enforcement: active\n  rules:\n  - type: max_file_size\n    parameters: { max_file_size: 5 }",
+            ":6 a ruleset with `target: branch` cannot have the rule `max_file_size`",
+        ),
+        (
+            "settings.yml",
+            "rulesets:\n- name: main\n  enforcement: active\n  conditions: { ref_name: { include: [~ALL], exclude: [] } }\n  rules: [{ type: deletion }]",
+            "must have `repository_name`, `repository_id` or `repository_property`",
+        ),
+        (
+            "repos/a.yml",
+            "repository:\n  allow_squash_merge: false\n  allow_merge_commit: false\n  allow_rebase_merge: false",
+            ":4 one of allow_squash_merge, allow_merge_commit, allow_rebase_merge must be true",
+        ),
+        (
+            "repos/a.yml",
+            "repository:\n  squash_merge_commit_title: COMMIT_OR_PR_TITLE\n  squash_merge_commit_message: PR_BODY",
+            ":3 `repository.squash_merge_commit_message` must be one of COMMIT_MESSAGES with `squash_merge_commit_title: COMMIT_OR_PR_TITLE`, found `PR_BODY`",
+        ),
+        (
+            "repos/a.yml",
+            "security:\n  dependabot_alerts: false\n  dependabot_security_updates: true",
+            ":3 `dependabot_security_updates` needs `dependabot_alerts`",
+        ),
+        (
+            "repos/a.yml",
+            "repository:\n  security:\n    enableVulnerabilityAlerts: false\n    enableAutomatedSecurityFixes: true",
+            ":4 `enableAutomatedSecurityFixes` needs",
+        ),
+        (
+            "repos/a.yml",
+            "labels:\n- name: '..'\n  color: cc0000",
+            ":2 `labels[0].name` must not be `.` or `..`",
+        ),
+        ("repos/a.yml", "labels:\n- name: a\n  color: cc00", "must be six hexadecimal digits"),
+        ("repos/a.yml", "teams:\n- name: Core Team\n  permission: push", ":2 `teams[0].name` must be a slug"),
+        (
+            "repos/a.yml",
+            "collaborators:\n- username: a/..\n  permission: push",
+            ":2 `collaborators[0].username` must be a login",
+        ),
+        ("repos/a.yml", "branches:\n- name: refs/heads/main\n  protection: null", "write it as `main`"),
+        (
+            "repos/a.yml",
+            "branches:\n- name: main\n  protection:\n    restrictions: {}",
+            ":4 `restrictions: {}` is ambiguous write `restrictions: null` for everybody with write access, or `restrictions: { users: [], teams: [], apps: [] }` for nobody",
+        ),
+        (
+            "repos/a.yml",
+            "branches:\n- name: main\n  protection:\n    required_pull_request_reviews:\n      dismissal_restrictions: {}",
+            ":5 `dismissal_restrictions: {}` is ambiguous",
+        ),
+        (
+            "repos/a b.yml",
+            "repository: { has_wiki: false }",
+            "the name of the file must be that of a repository",
+        ),
+        (
+            "suborgs/a.yml",
+            "suborgrepos: [a]\ndisable_plugins:\n- { plugin: teams, target: self }",
+            "this version does not carry it out",
+        ),
+        (
+            "settings.yml",
+            "repository: { has_wiki: false }\ndisable_plugins:\n- { plugin: teams, target: self }",
+            ":3 `target: self`: Beadle leaves `teams` alone in every layer",
+        ),
+        (
+            "settings.yml",
+            "repository: { has_wiki: false }\nadditive_plugins: [teams, topics, branches, actions]",
+            ":2 `additive_plugins`: `actions` is not a list",
+        ),
+        (
+            "suborgs/a.yml",
+            "suborgproperties:\n- { tier: gold, area: eu }\nrepository: { has_wiki: false }",
+            ":2 `suborgproperties`: only the first key",
+        ),
+    ] {
+        let said = said(&[(file, text)]);
+        assert!(said.iter().any(|said| said.starts_with(file) && said.contains(wanted)), "{text}\n{said:#?}");
+    }
+}
+
+#[test]
+fn a_layer_may_add_what_a_rule_of_another_lacks() {
+    let queue = |parameters: &str| {
+        format!(
+            "rulesets:\n- name: main\n  enforcement: active\n  rules:\n  - type: merge_queue\n    parameters: {{ {parameters} }}\n"
+        )
+    };
+    let wide = queue(
+        "check_response_timeout_minutes: 60, grouping_strategy: ALLGREEN, max_entries_to_build: 5, max_entries_to_merge: 5, \
+         min_entries_to_merge: 1, min_entries_to_merge_wait_minutes: 5",
+    );
+    let narrow = queue("merge_method: SQUASH");
+    assert_eq!(
+        said(&[("layers/a.yml", wide.as_str()), ("repos/a.yml", narrow.as_str())]),
+        Vec::<String>::new()
+    );
+    assert!(
+        !said(&[("settings.yml", wide.as_str()), ("repos/a.yml", narrow.as_str())]).is_empty(),
+        "those are the organisation's"
+    );
+}

@@ -1,0 +1,194 @@
+//! How the files of a policy are read: only regular files of a bounded size that are inside the policy's folder.
+
+use std::collections::BTreeMap;
+use std::fs::{File, Metadata};
+use std::io::{Error, ErrorKind, Read as _, Result};
+use std::path::{Path, PathBuf};
+
+use super::files::PolicyError;
+
+/// The largest file that is read, in bytes.
+const LARGEST: u64 = 4 << 20;
+
+/// The endings of a policy's files.
+const ENDINGS: [&str; 2] = ["yml", "yaml"];
+
+/// The texts of all files of a policy, by their paths relative to its folder.
+pub(super) fn read_folder(folder: &Path) -> std::result::Result<BTreeMap<String, String>, PolicyError> {
+    std::fs::read_dir(folder).map_err(unreadable(folder))?;
+    let mut sources = read_part(folder, "", &["settings", "deployment-settings"])?;
+    for part in ["suborgs", "layers", "repos"] {
+        sources.extend(read_part(folder, part, &[])?);
+    }
+    Ok(sources)
+}
+
+/// The texts of the YAML files in a part of the folder; of those `wanted`, where any are named.
+pub(super) fn read_part(
+    folder: &Path,
+    part: &str,
+    wanted: &[&str],
+) -> std::result::Result<BTreeMap<String, String>, PolicyError> {
+    let mut sources = BTreeMap::new();
+    let root = folder.canonicalize().map_err(unreadable(folder))?;
+    let path = folder.join(part);
+    // A part that is a dangling link is there: its files are not deleted, but unreadable.
+    match std::fs::symlink_metadata(&path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(sources),
+        found => found.map_err(unreadable(&path))?,
+    };
+    let real = inside(&root, &path).map_err(unreadable(&path))?;
+    for entry in std::fs::read_dir(&real).map_err(unreadable(&path))? {
+        let path = path.join(entry.map_err(unreadable(&path))?.file_name());
+        let ending = path.extension().unwrap_or_default().to_string_lossy().into_owned();
+        let Some(right) = ENDINGS.into_iter().find(|right| ending.eq_ignore_ascii_case(right)) else {
+            continue;
+        };
+        let Some(stem) = path.file_stem().and_then(|stem| stem.to_str()) else {
+            return Err(unreadable(&path)(refused("the name of a policy file must be UTF-8")));
+        };
+        if !wanted.is_empty() && !wanted.contains(&stem) {
+            continue;
+        }
+        if ending != right {
+            // Whoever wrote it meant it to be read.
+            let why =
+                format!("the ending of a policy file must be `.{right}`; rename it to `{stem}.{right}`");
+            return Err(unreadable(&path)(refused(why)));
+        }
+        let real = inside(&root, &path).map_err(unreadable(&path))?;
+        let text = read_text(&real).map_err(unreadable(&path))?;
+        let file = format!("{stem}.{ending}");
+        sources.insert(if part.is_empty() { file } else { format!("{part}/{file}") }, text);
+    }
+    Ok(sources)
+}
+
+/// Reads the text of a regular file of a bounded size. A pipe or a device can keep its reader waiting for ever.
+pub fn read_text(path: &Path) -> Result<String> {
+    check_regular(&std::fs::metadata(path)?)?;
+    let file = File::open(path)?;
+    // The path can lead to another file than a moment ago, and what /proc shows has no size.
+    check_regular(&file.metadata()?)?;
+    let mut text = String::new();
+    file.take(LARGEST + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > LARGEST { Err(too_large()) } else { Ok(text) }
+}
+
+fn check_regular(found: &Metadata) -> Result<()> {
+    if found.is_dir() {
+        return Err(refused("it must be a file, found a folder"));
+    }
+    if !found.is_file() {
+        return Err(refused("it must be a regular file, found a pipe, a socket or a device"));
+    }
+    if found.len() > LARGEST { Err(too_large()) } else { Ok(()) }
+}
+
+/// Where a path leads to, which is inside the folder. A link out of it would show files of the machine in errors.
+fn inside(root: &Path, path: &Path) -> Result<PathBuf> {
+    let real = path.canonicalize()?;
+    if real.starts_with(root) {
+        Ok(real)
+    } else {
+        Err(refused(
+            "it is a symbolic link that leaves the policy's folder; put a copy of the file in its place",
+        ))
+    }
+}
+
+fn too_large() -> Error {
+    refused(format!("it must have at most {} MiB", LARGEST >> 20))
+}
+
+fn refused(why: impl Into<String>) -> Error {
+    Error::new(ErrorKind::InvalidInput, why.into())
+}
+
+fn unreadable(path: &Path) -> impl FnOnce(Error) -> PolicyError {
+    let path = path.to_owned();
+    move |why| PolicyError::Unreadable { path, why }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::Policy;
+
+    fn folder() -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("policy")).unwrap();
+        std::fs::create_dir(folder.path().join("policy/repos")).unwrap();
+        std::fs::write(folder.path().join("policy/settings.yml"), "repository: { has_wiki: false }").unwrap();
+        folder
+    }
+
+    fn load(folder: &tempfile::TempDir) -> std::result::Result<Policy, PolicyError> {
+        Policy::load(&folder.path().join("policy"), "admin")
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_that_leaves_the_folder_is_refused_by_name_and_shows_nothing() {
+        use std::os::unix::fs::symlink;
+        for (link, to) in [
+            ("policy/repos/shop.yml", "../../gh.token"),
+            ("policy/settings.yml", "/proc/self/environ"),
+            ("policy/layers", "../outside"),
+            ("policy/suborgs", "../nowhere"),
+        ] {
+            let folder = folder();
+            std::fs::write(folder.path().join("gh.token"), "ghp_verysecret: [").unwrap();
+            std::fs::create_dir(folder.path().join("outside")).unwrap();
+            std::fs::write(folder.path().join("outside/a.yml"), "ghp_verysecret: [").unwrap();
+            let link = folder.path().join(link);
+            let _ = std::fs::remove_file(&link);
+            symlink(to, &link).unwrap();
+            let error = load(&folder).unwrap_err().to_string();
+            assert!(error.contains(&*link.to_string_lossy()), "{error}");
+            assert!(!error.contains("ghp_"), "{error}");
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_inside_the_folder_are_followed() {
+        use std::os::unix::fs::symlink;
+        // As Kubernetes mounts a ConfigMap.
+        let folder = folder();
+        let policy = folder.path().join("policy");
+        std::fs::create_dir(policy.join("..2026")).unwrap();
+        std::fs::rename(policy.join("settings.yml"), policy.join("..2026/settings.yml")).unwrap();
+        symlink("..2026", policy.join("..data")).unwrap();
+        symlink("..data/settings.yml", policy.join("settings.yml")).unwrap();
+        assert_eq!(load(&folder).unwrap().layers.len(), 1);
+        symlink("policy", folder.path().join("current")).unwrap();
+        assert_eq!(Policy::load(&folder.path().join("current"), "admin").unwrap().layers.len(), 1);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn only_regular_files_of_a_bounded_size_are_read() {
+        let folder = folder();
+        let shop = folder.path().join("policy/repos/shop.yml");
+        let made = std::process::Command::new("mkfifo").arg(&shop).status().unwrap();
+        assert!(made.success());
+        let error = load(&folder).unwrap_err().to_string();
+        assert!(error.contains("repos/shop.yml") && error.contains("a pipe"), "{error}");
+        std::fs::remove_file(&shop).unwrap();
+        std::fs::write(&shop, "#".repeat(5 << 20)).unwrap();
+        let error = load(&folder).unwrap_err().to_string();
+        assert!(error.contains("repos/shop.yml") && error.contains("at most 4 MiB"), "{error}");
+        std::fs::remove_file(&shop).unwrap();
+        std::fs::create_dir(&shop).unwrap();
+        assert!(load(&folder).unwrap_err().to_string().contains("found a folder"));
+    }
+
+    #[test]
+    fn an_ending_in_capitals_is_named_with_the_right_one() {
+        let folder = folder();
+        std::fs::write(folder.path().join("policy/repos/shop.YML"), "repository: {}").unwrap();
+        let error = load(&folder).unwrap_err().to_string();
+        assert!(error.contains("repos/shop.YML") && error.contains("`shop.yml`"), "{error}");
+    }
+}

@@ -1,0 +1,300 @@
+//! What GitHub takes as a name or a text, as data: what it would refuse, or what cannot be put into the path of a request,
+//! is said before anything is written.
+//!
+//! <https://docs.github.com/rest>, and for branches <https://git-scm.com/docs/git-check-ref-format>
+
+/// The form of a text.
+#[derive(Clone, Copy, Debug)]
+pub struct Form {
+    /// What the text is, for errors.
+    pub what: &'static str,
+    check: fn(&str) -> Result<(), Misfit>,
+}
+
+/// Why a text has not the form that it must have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Misfit {
+    /// What it must do, such as `have at most 50 characters`.
+    pub must: String,
+    /// A text that would be right.
+    pub hint: Option<String>,
+}
+
+impl Form {
+    /// Checks a text.
+    pub fn check(&self, text: &str) -> Result<(), Misfit> {
+        (self.check)(text)
+    }
+}
+
+impl Misfit {
+    fn new(must: impl Into<String>) -> Self {
+        Self { must: must.into(), hint: None }
+    }
+
+    fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+/// A name that may hold every character, such as that of a ruleset or of a status check.
+pub const NAME: Form = Form { what: "a name", check: plain };
+/// A topic.
+pub const TOPIC: Form = Form { what: "a topic", check: topic };
+/// A label's name.
+pub const LABEL: Form = Form { what: "a label's name", check: |text| plain(text).and(at_most(text, 50)) };
+/// A label's description.
+pub const LABEL_DESCRIPTION: Form = Form { what: "a description", check: |text| at_most(text, 100) };
+/// A repository's description.
+pub const DESCRIPTION: Form = Form { what: "a description", check: |text| at_most(text, 350) };
+/// A repository's homepage.
+pub const HOMEPAGE: Form = Form { what: "an address", check: |text| at_most(text, 255) };
+/// What a reference begins with.
+pub const AUTOLINK_PREFIX: Form = Form { what: "a prefix", check: autolink_prefix };
+/// The slug of a team, or of an App.
+pub const SLUG: Form = Form { what: "a slug", check: slug };
+/// The login of a person or an organisation.
+pub const LOGIN: Form = Form { what: "a login", check: login };
+/// A repository's name, without its owner.
+pub const REPOSITORY: Form = Form { what: "a repository's name", check: repository };
+/// A branch, or a pattern of branches.
+pub const BRANCHES: Form = Form { what: "a branch or a pattern", check: branches };
+/// A branch.
+pub const BRANCH: Form = Form { what: "a branch", check: branch };
+/// A custom property.
+pub const PROPERTY: Form = Form { what: "a property's name", check: property };
+/// A deployment environment.
+pub const ENVIRONMENT: Form =
+    Form { what: "an environment's name", check: |text| plain(text).and(at_most(text, 255)) };
+/// The file of a workflow, or its id.
+pub const WORKFLOW: Form = Form { what: "a workflow's file", check: workflow };
+/// An address on the web.
+pub const URL: Form = Form { what: "an address", check: url };
+
+/// No name is empty, steps to another folder, or hides a character.
+fn plain(text: &str) -> Result<(), Misfit> {
+    if text.trim().is_empty() {
+        return Err(Misfit::new("not be empty"));
+    }
+    if text == "." || text == ".." {
+        return Err(Misfit::new("not be `.` or `..`"));
+    }
+    if text.chars().any(char::is_control) {
+        return Err(Misfit::new("not have control characters"));
+    }
+    Ok(())
+}
+
+fn at_most(text: &str, most: usize) -> Result<(), Misfit> {
+    let count = text.trim_end().chars().count();
+    if count > most {
+        return Err(Misfit::new(format!("have at most {most} characters ({count} now)")));
+    }
+    Ok(())
+}
+
+/// A text with all characters that do not fit as single hyphens.
+fn hyphened(text: &str, fits: fn(char) -> bool) -> String {
+    let words: Vec<&str> = text.split(|c: char| !fits(c)).filter(|word| !word.is_empty()).collect();
+    words.join("-").to_lowercase()
+}
+
+fn only(text: &str, must: &str, fits: fn(char) -> bool) -> Result<(), Misfit> {
+    plain(text)?;
+    if text.chars().all(fits) {
+        return Ok(());
+    }
+    let right = hyphened(text, fits);
+    let misfit = Misfit::new(must);
+    Err(if right.is_empty() { misfit } else { misfit.hint(format!("write it as `{right}`")) })
+}
+
+/// Beadle writes topics in lower case, so capitals are fine.
+fn topic(text: &str) -> Result<(), Misfit> {
+    only(text, "have only letters, digits and hyphens", |c| c.is_ascii_alphanumeric() || c == '-')?;
+    if text.starts_with('-') {
+        return Err(Misfit::new("begin with a letter or a digit"));
+    }
+    at_most(text, 50)
+}
+
+fn slug(text: &str) -> Result<(), Misfit> {
+    let must = "be a slug: only letters, digits, hyphens and underscores";
+    only(text, must, |c| c.is_alphanumeric() || c == '-' || c == '_')
+}
+
+fn login(text: &str) -> Result<(), Misfit> {
+    // An App's own login ends so.
+    let name = text.strip_suffix("[bot]").unwrap_or(text);
+    if let Some(name) = name.strip_prefix('@') {
+        return Err(Misfit::new("be a login without `@`").hint(format!("write it as `{name}`")));
+    }
+    let fits = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    plain(name)?;
+    if name.chars().all(fits) {
+        return Ok(());
+    }
+    Err(Misfit::new("be a login: only letters, digits, hyphens and underscores"))
+}
+
+fn repository(text: &str) -> Result<(), Misfit> {
+    if let Some((_, name)) = text.rsplit_once('/') {
+        let misfit = Misfit::new("be a name of this organisation, without `/`");
+        return Err(misfit.hint(format!("write it as `{name}`")));
+    }
+    let must = "have only letters, digits, hyphens, underscores and dots";
+    only(text, must, |c| c.is_ascii_alphanumeric() || ['-', '_', '.'].contains(&c))?;
+    at_most(text, 100)
+}
+
+fn property(text: &str) -> Result<(), Misfit> {
+    let must = "have only letters, digits and `-`, `_`, `$`, `#`";
+    only(text, must, |c| c.is_ascii_alphanumeric() || ['-', '_', '$', '#'].contains(&c))?;
+    at_most(text, 75)
+}
+
+fn autolink_prefix(text: &str) -> Result<(), Misfit> {
+    plain(text)?;
+    if !text.chars().all(|c| c.is_ascii_alphanumeric() || ".-_+=:/#".contains(c)) {
+        return Err(Misfit::new("have only letters, digits and `.-_+=:/#`"));
+    }
+    if text.ends_with(|c: char| c.is_ascii_digit()) {
+        return Err(Misfit::new("not end in a digit").hint(format!("write it as `{text}-`")));
+    }
+    Ok(())
+}
+
+fn branches(text: &str) -> Result<(), Misfit> {
+    plain(text)?;
+    if let Some(name) = text.strip_prefix("refs/heads/") {
+        let misfit = Misfit::new("be a branch without `refs/heads/`");
+        return Err(misfit.hint(format!("write it as `{name}`")));
+    }
+    let odd = text.chars().find(|c| [' ', '~', '^', ':', '\\'].contains(c));
+    if let Some(odd) = odd {
+        return Err(Misfit::new(format!("be a branch, and no branch has `{odd}` in its name")));
+    }
+    let parts = ["..", "//", "@{"].into_iter().find(|part| text.contains(part));
+    if let Some(part) = parts {
+        return Err(Misfit::new(format!("be a branch, and no branch has `{part}` in its name")));
+    }
+    if text.starts_with('/') || text.ends_with('/') || text.ends_with('.') {
+        return Err(Misfit::new("be a branch, which neither begins with `/` nor ends with `/` or `.`"));
+    }
+    Ok(())
+}
+
+fn branch(text: &str) -> Result<(), Misfit> {
+    branches(text)?;
+    if text.contains(['*', '?', '[']) {
+        return Err(Misfit::new("be one branch, not a pattern"));
+    }
+    Ok(())
+}
+
+fn workflow(text: &str) -> Result<(), Misfit> {
+    plain(text)?;
+    match text.rsplit_once('/') {
+        Some((_, file)) => {
+            Err(Misfit::new("be a file of .github/workflows").hint(format!("write it as `{file}`")))
+        }
+        None => Ok(()),
+    }
+}
+
+fn url(text: &str) -> Result<(), Misfit> {
+    plain(text)?;
+    if !text.starts_with("https://") && !text.starts_with("http://") {
+        let misfit = Misfit::new("begin with `https://`");
+        let is_host = text.contains('.') && !text.contains("://");
+        return Err(if is_host { misfit.hint(format!("write it as `https://{text}`")) } else { misfit });
+    }
+    if text.contains(char::is_whitespace) {
+        return Err(Misfit::new("be an address without blanks"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_github_takes_is_taken() {
+        for (form, text) in [
+            (TOPIC, "c-plus-plus"),
+            (TOPIC, "Rust"),
+            (LABEL, "area/ui: späte Änderung"),
+            (LABEL_DESCRIPTION, ""),
+            (DESCRIPTION, "What it is. Two sentences, and ünïcode\n"),
+            (AUTOLINK_PREFIX, "APO-"),
+            (SLUG, "Core_team-2"),
+            (LOGIN, "octo-cat_acme"),
+            (LOGIN, "dependabot[bot]"),
+            (REPOSITORY, ".github"),
+            (BRANCHES, "release/*"),
+            (BRANCHES, "default"),
+            (BRANCHES, "feature/[0-9]*"),
+            (BRANCH, "main"),
+            (PROPERTY, "cost-centre_2"),
+            (ENVIRONMENT, "prod/eu"),
+            (WORKFLOW, "police.yml"),
+            (URL, "https://tickets.example.com/APO-<num>"),
+            (NAME, "ci / build (ubuntu-latest)"),
+        ] {
+            assert_eq!(form.check(text), Ok(()), "{form:?}: {text}");
+        }
+    }
+
+    #[test]
+    fn what_github_refuses_is_refused_with_the_right_form() {
+        for (form, text, must, hint) in [
+            (TOPIC, "c++", "only letters", Some("write it as `c`")),
+            (TOPIC, "a b", "only letters", Some("write it as `a-b`")),
+            (LABEL, &*"x".repeat(51), "at most 50 characters", None),
+            (LABEL_DESCRIPTION, &*"x".repeat(101), "at most 100 characters", None),
+            (DESCRIPTION, &*"x".repeat(351), "at most 350 characters", None),
+            (AUTOLINK_PREFIX, "APO1", "not end in a digit", Some("write it as `APO1-`")),
+            (AUTOLINK_PREFIX, "A B", "only letters", None),
+            (SLUG, "Core Team", "be a slug", Some("write it as `core-team`")),
+            (LOGIN, "@mona", "without `@`", Some("write it as `mona`")),
+            (LOGIN, "mona/..", "be a login", None),
+            (REPOSITORY, "acme/shop", "without `/`", Some("write it as `shop`")),
+            (BRANCHES, "refs/heads/main", "without `refs/heads/`", Some("write it as `main`")),
+            (BRANCHES, "a..b", "`..`", None),
+            (BRANCH, "release/*", "not a pattern", None),
+            (PROPERTY, "cost centre", "only letters", Some("write it as `cost-centre`")),
+            (WORKFLOW, ".github/workflows/ci.yml", "a file of", Some("write it as `ci.yml`")),
+            (URL, "api.github.com", "begin with `https://`", Some("write it as `https://api.github.com`")),
+        ] {
+            let misfit = form.check(text).unwrap_err();
+            assert!(misfit.must.contains(must), "{form:?}: {text}: {misfit:?}");
+            assert_eq!(misfit.hint.as_deref(), hint, "{form:?}: {text}");
+        }
+    }
+
+    #[test]
+    fn no_name_can_change_which_resource_a_request_names() {
+        let names = [
+            NAME,
+            TOPIC,
+            LABEL,
+            AUTOLINK_PREFIX,
+            SLUG,
+            LOGIN,
+            REPOSITORY,
+            BRANCHES,
+            BRANCH,
+            PROPERTY,
+            ENVIRONMENT,
+            WORKFLOW,
+            URL,
+        ];
+        for form in names {
+            for text in ["", " ", ".", "..", "a\u{0}b", "a\nb", "\u{7f}", "\u{1b}[2J"] {
+                assert!(form.check(text).is_err(), "{form:?}: {text:?}");
+            }
+        }
+    }
+}

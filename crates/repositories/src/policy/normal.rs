@@ -1,0 +1,113 @@
+//! One normal form per field, made when a file is read, so that nothing later has to know two spellings of one thing.
+//!
+//! - `null` as a parameter of a ruleset's rule, in its conditions or as its parameters: not specified.
+//! - `null` as a label's description: no description, which GitHub shows as an empty text.
+//! - `{ property_name: Team, values: [a] }` in `suborgproperties`: `{ Team: [a] }`.
+
+use super::node::{Kind, Node};
+
+/// A file, or one of its cases, in normal form.
+pub(super) fn normal(root: &Node) -> Node {
+    let mut root = root.clone();
+    each(&mut root, "labels", |label| {
+        let description = label.child("description").filter(|node| node.is_null());
+        if let Some(description) = description {
+            description.kind = Kind::Text(String::new());
+        }
+    });
+    each(&mut root, "rulesets", |ruleset| {
+        if let Some(conditions) = ruleset.child("conditions") {
+            conditions.children().for_each(drop_nulls);
+        }
+        let rules = ruleset.child("rules").into_iter().flat_map(Node::children);
+        for rule in rules {
+            if let Some(parameters) = rule.child("parameters") {
+                drop_nulls(parameters);
+            }
+            drop_nulls(rule);
+        }
+    });
+    root
+}
+
+/// Every entry of a section's list, also where the list is a block with `include`, `exclusive` or `additive`.
+fn each(root: &mut Node, section: &str, change: impl Fn(&mut Node)) {
+    let Some(node) = root.child(section) else { return };
+    if let Kind::Map(lists) = &mut node.kind {
+        for (key, list) in lists {
+            if key.text() != Some("exclude") {
+                list.children().for_each(&change);
+            }
+        }
+    } else {
+        node.children().for_each(change);
+    }
+}
+
+fn drop_nulls(node: &mut Node) {
+    if let Kind::Map(entries) = &mut node.kind {
+        entries.retain(|(_, value)| !value.is_null());
+    }
+}
+
+impl Node {
+    /// The value of a key, to change it.
+    fn child(&mut self, key: &str) -> Option<&mut Node> {
+        let Kind::Map(entries) = &mut self.kind else { return None };
+        entries.iter_mut().find(|(name, _)| name.text() == Some(key)).map(|(_, value)| value)
+    }
+
+    /// The items of a list or the values of a block, to change them.
+    fn children(&mut self) -> Box<dyn Iterator<Item = &mut Node> + '_> {
+        match &mut self.kind {
+            Kind::List(items) => Box::new(items.iter_mut()),
+            Kind::Map(entries) => Box::new(entries.iter_mut().map(|(_, value)| value)),
+            _ => Box::new(std::iter::empty()),
+        }
+    }
+}
+
+/// The entries of `suborgproperties` as the incumbent has them: the property's name is the key.
+pub(super) fn suborg_properties(list: &Node) -> Node {
+    let entry = |item: &Node| {
+        let name = ["property_name", "name"].into_iter().find_map(|key| item.get(key));
+        let value = ["values", "value"].into_iter().find_map(|key| item.get(key));
+        match (name, value) {
+            (Some(name), Some(value)) if name.text().is_some() => {
+                Node { kind: Kind::Map(vec![(name.clone(), value.clone())]), ..item.clone() }
+            }
+            _ => item.clone(),
+        }
+    };
+    Node { kind: Kind::List(list.items().iter().map(entry).collect()), ..list.clone() }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn read(text: &str) -> Node {
+        Node::parse("settings.yml", text).unwrap()
+    }
+
+    #[test]
+    fn null_has_one_meaning_per_field() {
+        let labels = normal(&read("labels: { additive: [{ name: a, description: null }, { name: b }] }"));
+        let expected =
+            json!({ "labels": { "additive": [{ "name": "a", "description": "" }, { "name": "b" }] } });
+        assert_eq!(labels.json(), expected);
+        let text = "rulesets:\n- name: main\n  conditions: { ref_name: { include: [x], exclude: null } }\n  rules:\n  \
+            - { type: update, parameters: { update_allows_fetch_and_merge: null } }\n  - { type: deletion, parameters: null }";
+        let expected = json!({ "rulesets": [{ "name": "main", "conditions": { "ref_name": { "include": ["x"] } },
+            "rules": [{ "type": "update", "parameters": {} }, { "type": "deletion" }] }] });
+        assert_eq!(normal(&read(text)).json(), expected);
+    }
+
+    #[test]
+    fn a_property_by_name_and_values_is_the_incumbents_form() {
+        let list = read("- { property_name: Team, values: [x] }\n- { tier: gold }\n");
+        assert_eq!(suborg_properties(&list).json(), json!([{ "Team": ["x"] }, { "tier": "gold" }]));
+    }
+}

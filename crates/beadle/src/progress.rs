@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::escape;
 use crate::printer::Printer;
 
 /// Shows how far something is.
@@ -22,7 +23,7 @@ impl Progress {
             let style = ProgressStyle::with_template("{msg} [{bar:30}] {pos}/{len}");
             ProgressBar::new(0)
                 .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
-                .with_message(what.to_owned())
+                .with_message(escape::escaped(what))
         });
         Self { bar, what: what.to_owned(), printer: *printer, said: AtomicU64::new(0) }
     }

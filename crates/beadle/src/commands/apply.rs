@@ -1,6 +1,6 @@
 //! `beadle apply`.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -115,7 +115,7 @@ async fn make_so<P: Planner, W: Writer<P::Write>>(
     tally: &mut Tally,
 ) -> anyhow::Result<bool> {
     let printer = hand.printer;
-    printer.line(render::text(printer, shown));
+    printer.lines(render::text(printer, shown));
     if shown.short.is_some() || shown.unmatched.iter().any(|_| args.selection.is_by_name()) {
         tally.unknown += 1;
     }
@@ -168,7 +168,7 @@ fn agreed(plan: &WholePlan, printer: &Printer) -> anyhow::Result<bool> {
         }
     }
     if std::io::stdin().is_terminal() && std::io::stderr().is_terminal() {
-        let _ = write!(std::io::stderr(), "Write this to {}? [y/N] ", plan.of); // the answer decides, not the question
+        printer.ask(format!("Write this to {}? [y/N]", plan.of));
         let mut answer = String::new();
         std::io::stdin().read_line(&mut answer)?;
         return Ok(matches!(answer.trim(), "y" | "Y" | "yes"));

@@ -14,7 +14,7 @@ pub(crate) async fn run(config: &Config, args: &ListArgs, printer: &Printer) -> 
     if let Some(id) = &args.body {
         let body = store.body("github", id).await?;
         let body = body.with_context(|| format!("no body of a delivery `{id}` is kept"))?;
-        printer.line(String::from_utf8_lossy(&body));
+        printer.json(&String::from_utf8_lossy(&body));
         return Ok(FINE);
     }
     let since = args.since.map(|since| Clock::system().now() - since);
@@ -25,7 +25,7 @@ pub(crate) async fn run(config: &Config, args: &ListArgs, printer: &Printer) -> 
     }
     for row in rows {
         if args.json {
-            printer.line(serde_json::to_string(&row)?);
+            printer.json(&serde_json::to_string(&row)?);
             continue;
         }
         let keys: Vec<&str> = row.keys.iter().map(beadle_engine::Key::as_str).collect();

@@ -29,7 +29,7 @@ pub(crate) async fn run(config: &Config, args: &JournalArgs, printer: &Printer) 
         after = last.seq;
         for entry in entries.iter().filter(|entry| keys.is_empty() || keys.contains(&entry.key)) {
             match args.format {
-                JournalFormat::Ndjson => printer.line(serde_json::to_string(entry)?),
+                JournalFormat::Ndjson => printer.json(&serde_json::to_string(entry)?),
                 JournalFormat::Text => printer.line(text(entry, printer)),
             }
         }

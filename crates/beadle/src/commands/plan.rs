@@ -57,10 +57,10 @@ pub(crate) async fn run(config: &Config, args: &PlanArgs, printer: &Printer) -> 
     }
     match args.format {
         Format::Json => {
-            printer.line(serde_json::to_string_pretty(&render::json(&plans, selection.shard))?);
+            printer.json(&serde_json::to_string_pretty(&render::json(&plans, selection.shard))?);
         }
-        Format::Text => plans.iter().for_each(|plan| printer.line(render::text(printer, plan))),
-        Format::Markdown => plans.iter().for_each(|plan| printer.line(render::markdown(plan).trim_end())),
+        Format::Text => plans.iter().for_each(|plan| printer.lines(render::text(printer, plan))),
+        Format::Markdown => plans.iter().for_each(|plan| printer.lines(render::markdown(plan).trim_end())),
     }
     let misnamed = selection.is_by_name() && plans.iter().any(|plan| !plan.unmatched.is_empty());
     Ok(if misnamed {

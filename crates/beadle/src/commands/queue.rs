@@ -38,7 +38,7 @@ pub(crate) async fn run(config: &Config, wanted: Wanted, printer: &Printer) -> a
     };
     if wanted.json {
         let shown = rows.iter().map(serde_json::to_string);
-        shown.collect::<Result<Vec<_>, _>>()?.iter().for_each(|row| printer.line(row));
+        shown.collect::<Result<Vec<_>, _>>()?.iter().for_each(|row| printer.json(row));
         return Ok(FINE);
     }
     for row in &rows {

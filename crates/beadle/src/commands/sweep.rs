@@ -1,6 +1,5 @@
 //! `beadle sweep`: the policy made so once, over a share of the repositories, without anybody to ask. For CI jobs.
 
-use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -20,6 +19,7 @@ use crate::commands::plan::{plan, plan_groups};
 use crate::commands::{FAILED, FINE, PENDING, operator};
 use crate::config::Config;
 use crate::directory::Directories;
+use crate::markdown::{Page, Piece};
 use crate::printer::{Printer, Tone};
 use crate::render::{self, Half, WholePlan};
 use crate::sharing::Shared;
@@ -246,7 +246,7 @@ fn tell(args: &SweepArgs, swept: &Swept, printer: &Printer) -> anyhow::Result<()
     if args.json {
         let mut line = json!({ "shard": shard.to_string(), "summary": summary });
         line[kind] = json!(name);
-        printer.line(serde_json::to_string(&line)?);
+        printer.json(&serde_json::to_string(&line)?);
         return Ok(());
     }
     let counts: Vec<String> = counts(summary).iter().map(|(what, n)| format!("{n} {what}")).collect();
@@ -261,21 +261,14 @@ fn tell(args: &SweepArgs, swept: &Swept, printer: &Printer) -> anyhow::Result<()
 fn markdown(args: &SweepArgs, swept: &Swept) -> String {
     let Swept { summary, shown, reports } = swept;
     let counts = counts(summary);
-    let names: Vec<&str> = counts.iter().map(|(what, _)| *what).collect();
-    let numbers: Vec<String> = counts.iter().map(|(_, n)| n.to_string()).collect();
-    let mut text = format!(
-        "## {}, shard {}\n\n| {} |\n|{}\n| {} |\n",
-        shown.of,
-        args.selection.shard,
-        names.join(" | "),
-        "---|".repeat(names.len()),
-        numbers.join(" | ")
-    );
-    if let Some(short) = &shown.short {
-        let noun = shown.half.noun();
-        let _ = writeln!(text, "\n> **The list of {noun} is incomplete:** {short}");
-    }
-    text + &render::outcomes_as_markdown(reports)
+    let shard = Piece::value(format!("shard {}", args.selection.shard));
+    let mut page = Page::default();
+    page.heading(2, &[Piece::value(&shown.of), shard]);
+    page.table(&counts.map(|(what, _)| what));
+    page.row(&counts.map(|(_, number)| Piece::number(number)));
+    render::incomplete(&mut page, shown);
+    render::outcomes(&mut page, reports);
+    format!("{}\n", page.text())
 }
 
 fn append(path: &Path, text: &str) -> anyhow::Result<()> {

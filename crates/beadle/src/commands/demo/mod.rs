@@ -94,7 +94,8 @@ impl Proof<'_> {
 }
 
 fn title(printer: &Printer, text: &str) {
-    printer.line(format!("\n{}", printer.paint(Tone::Heading, text)));
+    printer.line("");
+    printer.line(printer.paint(Tone::Heading, text));
 }
 
 fn said(printer: &Printer, text: &str) {

@@ -117,6 +117,21 @@ impl Report {
         self.steps.iter().filter(|step| wanted(&step.outcome)).count()
     }
 
+    /// How many changes failed or were not reached, and how many wait for those.
+    pub fn failed(&self) -> usize {
+        let broken = self.count(|result| matches!(result, StepResult::Failed(_) | StepResult::NotReached));
+        if broken == 0 { 0 } else { broken + self.blocked() }
+    }
+
+    /// How many changes wait for others that mode or guard keep back.
+    pub fn waiting(&self) -> usize {
+        if self.failed() == 0 { self.blocked() } else { 0 }
+    }
+
+    fn blocked(&self) -> usize {
+        self.count(|result| *result == StepResult::Blocked)
+    }
+
     /// Of a plan of which nothing is to be written.
     pub fn of_nothing<W>(plan: &Plan<W>) -> Self {
         Self {

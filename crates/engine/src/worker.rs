@@ -89,7 +89,7 @@ impl<P: Planner, W: Writer<P::Write>> Reconcile for Reconciler<P, W> {
                     "written": count(|result| *result == StepResult::Written),
                     "held": count(|result| matches!(result, StepResult::Held { .. })),
                     "withheld": count(|result| *result == StepResult::Withheld),
-                    "failed": count(|result| matches!(result, StepResult::Failed(_))),
+                    "failed": report.failed(),
                     "unknown": report.unknowns,
                     "after": causes(self.store.as_ref(), run).await,
                 }),

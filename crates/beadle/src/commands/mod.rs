@@ -23,6 +23,7 @@ mod serve;
 mod sim;
 mod store;
 mod sweep;
+mod tally;
 mod total;
 
 use beadle_engine::Time;

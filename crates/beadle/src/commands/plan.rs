@@ -10,7 +10,7 @@ use beadle_repositories::Step;
 use futures::{StreamExt as _, TryStreamExt as _};
 
 use crate::cli::{Format, PlanArgs, Selection};
-use crate::commands::{FAILED, FINE, PENDING};
+use crate::commands::tally::code;
 use crate::config::Config;
 use crate::directory::{Directories, Target};
 use crate::printer::Printer;
@@ -63,13 +63,9 @@ pub(crate) async fn run(config: &Config, args: &PlanArgs, printer: &Printer) -> 
         Format::Markdown => plans.iter().for_each(|plan| printer.lines(render::markdown(plan).trim_end())),
     }
     let misnamed = selection.is_by_name() && plans.iter().any(|plan| !plan.unmatched.is_empty());
-    Ok(if misnamed {
-        FAILED
-    } else if plans.iter().any(WholePlan::is_pending) {
-        PENDING
-    } else {
-        FINE
-    })
+    // A plan has written nothing, so what is unknown is left like every change.
+    let left = plans.iter().filter(|plan| plan.is_pending()).count();
+    Ok(code(usize::from(misnamed), left))
 }
 
 /// A plan of a repository as it can be written.

@@ -16,7 +16,8 @@ use serde_json::json;
 use crate::cli::SweepArgs;
 use crate::commands::apply::{Hand, announce, write};
 use crate::commands::plan::{plan, plan_groups};
-use crate::commands::{FAILED, FINE, PENDING, operator};
+use crate::commands::tally::Tally;
+use crate::commands::operator;
 use crate::config::Config;
 use crate::directory::Directories;
 use crate::markdown::{Page, Piece};
@@ -54,14 +55,14 @@ async fn sweep(config: &Config, args: &SweepArgs, printer: &Printer) -> anyhow::
     let parts = if args.without_store { selection.shard.of() } else { 1 };
     let opening = Opening { store: Some(&store), patient: true, parts };
     let ways = Ways::default();
-    let mut code = FINE;
+    let mut tally = Tally::default();
     if selection.repositories() {
         for file in config.orgs(selection.org.as_deref())? {
             let org = Org::open(config, file, &clock, opening, &ways)?;
             let shared = Shared::where_stored(&org, Some(&store)).await;
             let swept = one(&org, asked, &store, &clock, printer).await;
             Shared::end_all(shared).await;
-            code = end(args, &swept?, code, printer)?;
+            end(args, &swept?, &mut tally, printer)?;
         }
     }
     if selection.groups() {
@@ -70,10 +71,10 @@ async fn sweep(config: &Config, args: &SweepArgs, printer: &Printer) -> anyhow::
         let swept = groups(&directories, asked, &store, &clock, printer).await;
         Shared::end_all(shared).await;
         for swept in swept? {
-            code = end(args, &swept, code, printer)?;
+            end(args, &swept, &mut tally, printer)?;
         }
     }
-    Ok(code)
+    Ok(tally.code())
 }
 
 async fn groups(
@@ -95,22 +96,19 @@ async fn groups(
 /// What became of one organisation or target.
 struct Swept {
     summary: Summary,
+    tally: Tally,
     shown: WholePlan,
     reports: Vec<Report>,
 }
 
-/// Tells it, and gives the exit code so far.
-fn end(args: &SweepArgs, swept: &Swept, code: u8, printer: &Printer) -> anyhow::Result<u8> {
+/// Tells it, and adds it up.
+fn end(args: &SweepArgs, swept: &Swept, tally: &mut Tally, printer: &Printer) -> anyhow::Result<()> {
     tell(args, swept, printer)?;
     if let Some(path) = &args.summary {
         append(path, &markdown(args, swept))?;
     }
-    Ok(match (&swept.shown.short, swept.summary) {
-        (Some(_), _) => FAILED,
-        (None, Summary { failed, unknown, .. }) if failed + unknown > 0 => FAILED,
-        (None, Summary { held, .. }) if held > 0 && code == FINE => PENDING,
-        _ => code,
-    })
+    tally.add(swept.tally);
+    Ok(())
 }
 
 async fn one(
@@ -157,24 +155,28 @@ async fn make_so<P: Planner, W: Writer<P::Write>>(
     approve(&hand, &shown, asked).await?;
     say();
     let mut summary = Summary { checked: shown.count() as u64, ..Summary::default() };
+    let mut tally = Tally { unknown: usize::from(shown.short.is_some()), ..Tally::default() };
     if args.selection.is_by_name() && !shown.unmatched.is_empty() {
         shown.unmatched.iter().for_each(|what| printer.error(what));
         summary.failed += 1;
+        tally.failed += 1;
     }
     let mut reports = Vec::new();
     for ((key, _), plan) in shown.plans.iter().zip(plans) {
         match write(&hand, key, plan).await {
             Ok(report) => {
                 count(&mut summary, plan, &report);
+                tally.count(&report);
                 reports.push(report);
             }
             Err(error) => {
                 printer.error(&format!("{}: {error:#}", plan.subject));
                 summary.failed += 1;
+                tally.failed += 1;
             }
         }
     }
-    Ok(Swept { summary, shown, reports })
+    Ok(Swept { summary, tally, shown, reports })
 }
 
 /// Digests that belong to nothing in this plan: to another shard, or mistyped.
@@ -219,8 +221,7 @@ fn count<W>(summary: &mut Summary, plan: &Plan<W>, report: &Report) {
     summary.drifted += u64::from(!plan.changes.is_empty());
     summary.repaired += any(|result| *result == StepResult::Written);
     summary.held += any(|result| matches!(result, StepResult::Held { .. }));
-    summary.failed +=
-        any(|result| matches!(result, StepResult::Failed(_) | StepResult::NotReached | StepResult::Blocked));
+    summary.failed += u64::from(report.failed() > 0);
     summary.unknown += u64::from(!report.unknowns.is_empty());
 }
 
@@ -261,9 +262,9 @@ fn tell(args: &SweepArgs, swept: &Swept, printer: &Printer) -> anyhow::Result<()
 fn markdown(args: &SweepArgs, swept: &Swept) -> String {
     let Swept { summary, shown, reports } = swept;
     let counts = counts(summary);
-    let shard = Piece::value(format!("shard {}", args.selection.shard));
+    let shard = Piece::value(args.selection.shard);
     let mut page = Page::default();
-    page.heading(2, &[Piece::value(&shown.of), shard]);
+    page.heading(2, &[Piece::value(&shown.of), Piece::own("shard"), shard]);
     page.table(&counts.map(|(what, _)| what));
     page.row(&counts.map(|(_, number)| Piece::number(number)));
     render::incomplete(&mut page, shown);

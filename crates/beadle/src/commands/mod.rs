@@ -18,6 +18,7 @@ mod journal;
 mod pause;
 mod plan;
 mod queue;
+mod rounds;
 mod serve;
 #[cfg(feature = "sim")]
 mod sim;

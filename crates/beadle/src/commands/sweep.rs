@@ -15,9 +15,9 @@ use serde_json::json;
 
 use crate::cli::SweepArgs;
 use crate::commands::apply::{Hand, announce, write};
+use crate::commands::operator;
 use crate::commands::plan::{plan, plan_groups};
 use crate::commands::tally::Tally;
-use crate::commands::operator;
 use crate::config::Config;
 use crate::directory::Directories;
 use crate::markdown::{Page, Piece};
@@ -139,6 +139,9 @@ async fn make_so<P: Planner, W: Writer<P::Write>>(
     printer: &Printer,
 ) -> anyhow::Result<Swept> {
     let args = asked.args;
+    // Nobody looked at the plan: what it is by the time of the write is written. One group's account may be there already
+    // by the time that another one needs it.
+    hand.only_shown = false;
     if args.without_store {
         // The shards cannot tell each other what they wrote.
         let (shard, limits) = (args.selection.shard, hand.limits);
@@ -164,7 +167,7 @@ async fn make_so<P: Planner, W: Writer<P::Write>>(
     let mut reports = Vec::new();
     for ((key, _), plan) in shown.plans.iter().zip(plans) {
         match write(&hand, key, plan).await {
-            Ok(report) => {
+            Ok((report, _)) => {
                 count(&mut summary, plan, &report);
                 tally.count(&report);
                 reports.push(report);

@@ -15,6 +15,7 @@ mod doctor;
 mod explain;
 mod health;
 mod journal;
+mod named;
 mod pause;
 mod plan;
 mod queue;

@@ -1,5 +1,6 @@
 //! `beadle sweep`: the policy made so once, over a share of the repositories, without anybody to ask. For CI jobs.
 
+use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -56,13 +57,16 @@ async fn sweep(config: &Config, args: &SweepArgs, printer: &Printer) -> anyhow::
     let opening = Opening { store: Some(&store), patient: true, parts };
     let ways = Ways::default();
     let mut tally = Tally::default();
+    let mut unknown: BTreeSet<&String> = args.approve.iter().collect();
     if selection.repositories() {
         for file in config.orgs(selection.org.as_deref())? {
             let org = Org::open(config, file, &clock, opening, &ways)?;
             let shared = Shared::where_stored(&org, Some(&store)).await;
             let swept = one(&org, asked, &store, &clock, printer).await;
             Shared::end_all(shared).await;
-            end(args, &swept?, &mut tally, printer)?;
+            let swept = swept?;
+            strike(&mut unknown, &swept.shown);
+            end(args, &swept, &mut tally, printer)?;
         }
     }
     if selection.groups() {
@@ -71,7 +75,19 @@ async fn sweep(config: &Config, args: &SweepArgs, printer: &Printer) -> anyhow::
         let swept = groups(&directories, asked, &store, &clock, printer).await;
         Shared::end_all(shared).await;
         for swept in swept? {
+            strike(&mut unknown, &swept.shown);
             end(args, &swept, &mut tally, printer)?;
+        }
+    }
+    let is_whole = selection.shard.of() == 1 && !selection.is_by_name();
+    for digest in unknown {
+        let text = format!("no change here has the digest `{digest}`");
+        if is_whole {
+            printer.error(&text);
+            tally.failed += 1;
+        } else {
+            // It may belong to another shard.
+            printer.note(text);
         }
     }
     Ok(tally.code())
@@ -152,9 +168,6 @@ async fn make_so<P: Planner, W: Writer<P::Write>>(
             ..limits
         };
     }
-    for digest in missing(&shown, &args.approve) {
-        printer.note(format!("{}: no change here has the digest `{digest}`", shown.of));
-    }
     approve(&hand, &shown, asked).await?;
     say();
     let mut summary = Summary { checked: shown.count() as u64, ..Summary::default() };
@@ -182,14 +195,13 @@ async fn make_so<P: Planner, W: Writer<P::Write>>(
     Ok(Swept { summary, tally, shown, reports })
 }
 
-/// Digests that belong to nothing in this plan: to another shard, or mistyped.
-fn missing<'a>(shown: &WholePlan, digests: &'a [String]) -> Vec<&'a String> {
-    let planned: Vec<String> = shown
-        .plans
-        .iter()
-        .flat_map(|(key, plan)| plan.changes.iter().map(|change| change.digest(key)))
-        .collect();
-    digests.iter().filter(|digest| !planned.contains(digest)).collect()
+/// Takes what this plan has out of the digests that no plan has had: what stays is another shard's, or mistyped.
+fn strike(unknown: &mut BTreeSet<&String>, shown: &WholePlan) {
+    for (key, plan) in &shown.plans {
+        for change in &plan.changes {
+            unknown.remove(&change.digest(key));
+        }
+    }
 }
 
 /// Lets through what was looked at before, by its digest.

@@ -73,7 +73,8 @@ impl<'a> Watch<'a> {
         metrics: &'a Arc<Metrics>,
         known: &HashMap<&str, Known>,
     ) -> Self {
-        let watched = |org: &'a crate::config::Org| Watched::new(org, known[org.name.as_str()].clone());
+        let watched =
+            |org: &'a crate::config::Org| Watched::new(org, known[org.name.as_str()].clone(), metrics);
         let mut orgs: Vec<Watched<'_>> = means.config.file.org.iter().map(watched).collect();
         for org in &mut orgs {
             org.open(means).await;

@@ -233,9 +233,11 @@ pub async fn apply<W: Send + Sync + 'static>(
 /// How long a run makes bulk writes before it lets others have their turns.
 const LONGEST: Duration = Duration::from_secs(120);
 
+/// Why a run waits that only has to leave a second between two writes: nothing is short, and nobody has to look.
+pub(crate) const TURN: &str = "it waits for its turn among the bulk writes";
+
 fn turn(until: Time) -> Failure {
-    let text = "it waits for its turn among the bulk writes";
-    Failure::new(Class::RateLimited { until, spares_events: true }, text)
+    Failure::new(Class::RateLimited { until, spares_events: true }, TURN)
 }
 
 /// A hold whose change is no longer planned is over, and so is its approval; where an aspect is unknown, nothing is.

@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::apply::{Gate, Planner, Report, StepResult, Writer, apply, forget_what_is_mended};
+use crate::apply::{Gate, Planner, Report, StepResult, TURN, Writer, apply, forget_what_is_mended};
 use crate::budget::in_lane;
 use crate::clock::{Clock, Time};
 use crate::failure::{Class, Failure};
@@ -311,6 +311,9 @@ impl Worker {
             Outcome::Retry(why) => tracing::warn!(key = %lease.key, attempt, why, "will be tried again"),
             Outcome::Park(reason, why) => {
                 tracing::error!(key = %lease.key, reason = reason.as_str(), why, "set aside");
+            }
+            Outcome::RateLimited { until, why, .. } if why == TURN => {
+                tracing::debug!(key = %lease.key, %until, "waits for its turn");
             }
             Outcome::RateLimited { until, why, .. } => {
                 tracing::warn!(key = %lease.key, %until, why, "waits for a budget");

@@ -17,6 +17,7 @@ use crate::printer::Printer;
 use crate::progress::Progress;
 use crate::render::{self, Half, WholePlan};
 use crate::sharing::Shared;
+use crate::watch::other_modes;
 use crate::wiring::{self, Opening, Org, Ways};
 
 /// Groups planned at once.
@@ -39,6 +40,11 @@ pub(crate) async fn run(config: &Config, args: &PlanArgs, printer: &Printer) -> 
             let planned = plan(&org, selection, store.as_ref(), printer).await;
             Shared::end_all(shared).await;
             plans.push(planned?.0);
+            if let Some(store) = &store
+                && let Some(other) = other_modes(store.as_ref(), file).await?
+            {
+                printer.note(other);
+            }
         }
     }
     if selection.groups() {

@@ -22,6 +22,7 @@ use crate::reconcilers::Reconcilers;
 use crate::wiring::Ways;
 use directory::LookedAfter;
 use watched::Watched;
+pub(crate) use watched::other_modes;
 
 /// How often policies are looked at for a new generation, and sweeps for their time.
 pub(crate) const LOOK: Duration = Duration::from_secs(10);

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::sync::{Arc, PoisonError};
 
 use anyhow::Context as _;
-use beadle_engine::{Key, Lane, Mark, Time};
+use beadle_engine::{Key, Lane, Mark, Store, StoreError, Time};
 use beadle_hooks::github::Known;
 use beadle_repositories::{Policy, sweep};
 use beadle_server::Metrics;
@@ -12,6 +12,32 @@ use beadle_server::Metrics;
 use super::{Means, say_ended};
 use crate::sharing::Shared;
 use crate::wiring::{Opening, Org};
+
+/// How far a policy is carried out.
+fn modes(file: &crate::config::Org) -> String {
+    let mut modes = file.mode.to_string();
+    for (aspect, mode) in &file.modes {
+        let _ = write!(modes, " {aspect}={mode}"); // a text takes everything
+    }
+    modes
+}
+
+/// Says so where the service sweeps in other modes than the configuration has: it reads them when it starts.
+pub(crate) async fn other_modes(
+    store: &dyn Store,
+    file: &crate::config::Org,
+) -> Result<Option<String>, StoreError> {
+    let noted = store.get(&format!("sweep:{}", file.name)).await?;
+    // Time, generation, modes.
+    let running = noted.as_deref().and_then(|noted| noted.splitn(3, ' ').nth(2));
+    Ok(running.filter(|running| *running != modes(file)).map(|running| {
+        format!(
+            "{}: the service was started with mode {running}, the configuration says {}; start the service again",
+            file.name,
+            modes(file)
+        )
+    }))
+}
 
 /// An organisation, as the service looks after it.
 pub(super) struct Watched<'a> {
@@ -151,11 +177,7 @@ impl<'a> Watched<'a> {
 
     /// What is swept anew when it changes: the policy, and how far it is carried out.
     fn wanted(&self, generation: &str) -> String {
-        let mut wanted = format!("{generation} {}", self.file.mode);
-        for (aspect, mode) in &self.file.modes {
-            let _ = write!(wanted, " {aspect}={mode}"); // a text takes everything
-        }
-        wanted
+        format!("{generation} {}", modes(self.file))
     }
 
     /// The service stops: its part of the budget is for others.

@@ -117,9 +117,14 @@ impl Report {
         self.steps.iter().filter(|step| wanted(&step.outcome)).count()
     }
 
-    /// How many changes failed or were not reached, and how many wait for those.
+    /// How many changes failed or were not reached, and how many wait for those: all that neither were written nor are kept
+    /// back on purpose.
     pub fn failed(&self) -> usize {
-        let broken = self.count(|result| matches!(result, StepResult::Failed(_) | StepResult::NotReached));
+        let is_meant = |result: &StepResult| {
+            let is_kept = matches!(result, StepResult::Withheld | StepResult::Held { .. });
+            is_kept || matches!(result, StepResult::Written | StepResult::Blocked)
+        };
+        let broken = self.count(|result| !is_meant(result));
         if broken == 0 { 0 } else { broken + self.blocked() }
     }
 

@@ -174,7 +174,7 @@ impl RepositoryPlanner {
             names.extend(page.repositories.iter().map(|repository| repository.name.clone()));
             progress(names.len() as u64, total);
             let mut own = page.repositories;
-            own.retain(|repository| shard.holds(repository.id));
+            own.retain(|repository| shard.holds(repository.id) && !policy.leaves_out(&repository.name));
             let planned = async {
                 self.reader.complete(&mut own, &bulk).await?;
                 let plans = own.iter().map(|repository| self.keyed(policy, instance, repository));

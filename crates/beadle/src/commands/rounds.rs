@@ -82,8 +82,8 @@ fn changes(plan: &WholePlan) -> impl Iterator<Item = String> {
 
 #[cfg(test)]
 mod tests {
-    use beadle_engine::{Change, Field, Mode, Plan, Risk, Step};
-    use serde_json::{Value, json};
+    use beadle_engine::{Change, Mode, Plan, Step};
+    use serde_json::json;
 
     use super::*;
     use crate::commands::{FINE, PENDING};
@@ -94,22 +94,11 @@ mod tests {
     }
 
     fn change(name: &str) -> Change<()> {
-        let field = Field {
-            name: name.into(),
-            before: Value::Null,
-            after: json!(true),
-            asked: None,
-            risk: Risk::Adds,
-        };
-        Change {
-            aspect: "settings".into(),
-            what: String::new(),
-            fields: vec![field],
-            mode: Mode::Enforce,
-            after: Vec::new(),
-            stop: None,
-            write: (),
-        }
+        let field = json!({ "name": name, "before": null, "after": true, "asked": null, "risk": "adds" });
+        let change = json!({
+            "aspect": "settings", "what": "", "fields": [field], "mode": "enforce", "after": [], "write": null,
+        });
+        serde_json::from_value(change).unwrap()
     }
 
     fn plan(names: &[&str]) -> WholePlan {

@@ -55,20 +55,16 @@ pub(crate) fn code(wrong: usize, left: usize) -> u8 {
 
 #[cfg(test)]
 mod tests {
-    use beadle_engine::{Change, Mode, Step};
+    use beadle_engine::{Change, Step};
+    use serde_json::json;
 
     use super::*;
 
     fn report(outcomes: Vec<StepResult>) -> Report {
-        let change = Change {
-            aspect: "settings".into(),
-            what: String::new(),
-            fields: Vec::new(),
-            mode: Mode::Enforce,
-            after: Vec::new(),
-            stop: None,
-            write: (),
-        };
+        let change = json!({
+            "aspect": "settings", "what": "", "fields": [], "mode": "enforce", "after": [], "write": null,
+        });
+        let change: Change<()> = serde_json::from_value(change).unwrap();
         let step = |outcome| Step { change: change.clone(), outcome };
         Report {
             subject: "acme/widgets".into(),

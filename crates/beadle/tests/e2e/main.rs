@@ -25,6 +25,7 @@ mod kill;
 mod mutation;
 mod observe;
 mod organisation;
+mod people;
 mod policy;
 mod recovery;
 mod repair;

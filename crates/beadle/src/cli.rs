@@ -375,6 +375,9 @@ pub(crate) struct TotalArgs {
     /// Do not count this change, by its digest; may be given more than once.
     #[arg(long, value_name = "DIGEST", value_delimiter = ',')]
     pub(crate) approve: Vec<String>,
+    /// Append a summary in Markdown to this file.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) summary: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -101,6 +101,11 @@ fn difference(change: &Change<()>, field: &Field) -> String {
     }
 }
 
+/// All that a change changes, in one line.
+pub(crate) fn differences(change: &Change<()>) -> String {
+    change.fields.iter().map(|field| difference(change, field)).collect::<Vec<_>>().join("; ")
+}
+
 /// One line a value, for people.
 pub(crate) fn change_lines(printer: &Printer, change: &Change<()>) -> Vec<String> {
     let lines = change.fields.iter().map(|field| {
@@ -291,9 +296,7 @@ pub(crate) fn outcomes(page: &mut Page, reports: &[Report]) {
         page.heading(3, &[Piece::value(&report.subject)]);
         page.table(&["aspect", "change", "result"]);
         for step in &report.steps {
-            let what: Vec<String> =
-                step.change.fields.iter().map(|field| difference(&step.change, field)).collect();
-            let (what, result) = (what.join("; "), outcome(&printer, &step.outcome));
+            let (what, result) = (differences(&step.change), outcome(&printer, &step.outcome));
             page.row(&[Piece::value(&step.change.aspect), Piece::value(what), Piece::value(result)]);
         }
         for unknown in &report.unknowns {
@@ -305,8 +308,8 @@ pub(crate) fn outcomes(page: &mut Page, reports: &[Report]) {
 
 /// One line a step that became something.
 pub(crate) fn step(printer: &Printer, subject: &str, step: &Step) -> String {
-    let what: Vec<String> = step.change.fields.iter().map(|field| difference(&step.change, field)).collect();
-    format!("{subject}  {}  {}  {}", step.change.aspect, what.join("; "), outcome(printer, &step.outcome))
+    let what = differences(&step.change);
+    format!("{subject}  {}  {what}  {}", step.change.aspect, outcome(printer, &step.outcome))
 }
 
 #[cfg(test)]

@@ -287,7 +287,8 @@ fn markdown(args: &SweepArgs, swept: &Swept) -> String {
     format!("{}\n", page.text())
 }
 
-fn append(path: &Path, text: &str) -> anyhow::Result<()> {
+/// Appends to a job's summary.
+pub(super) fn append(path: &Path, text: &str) -> anyhow::Result<()> {
     let file = std::fs::OpenOptions::new().create(true).append(true).open(path);
     let mut file = file.with_context(|| format!("cannot write the summary to {}", path.display()))?;
     file.write_all(text.as_bytes()).with_context(|| format!("cannot write the summary to {}", path.display()))

@@ -8,8 +8,10 @@ use beadle_repositories::Shard;
 use serde::Deserialize;
 
 use crate::cli::TotalArgs;
+use crate::commands::sweep::append;
 use crate::commands::tally::code;
 use crate::config::Config;
+use crate::markdown::{Page, Piece};
 use crate::printer::{Printer, Tone};
 use crate::render;
 
@@ -53,8 +55,8 @@ struct Total {
     /// What the mode keeps back.
     kept: Risks,
     incomplete: Vec<String>,
-    /// What the guard looks at, to be approved one by one: what it is called, and the change.
-    guarded: Vec<(String, Change<()>)>,
+    /// What the guard looks at, to be approved one by one: digest, what it is of, and the change.
+    guarded: Vec<(String, String, Change<()>)>,
 }
 
 impl Total {
@@ -70,7 +72,7 @@ impl Total {
                 } else {
                     self.risks.merge(&risks);
                     if risks.is_guarded() {
-                        self.guarded.push((format!("{digest}  {}", one.name), change));
+                        self.guarded.push((digest, one.name.clone(), change));
                     }
                 }
             }
@@ -110,9 +112,13 @@ pub(crate) fn run(config: &Config, args: &TotalArgs, printer: &Printer) -> anyho
         printer.error(&format!("no plan has a change with the digest `{digest}`"));
     }
     let (mut wrong, mut over) = (unknown.len(), 0);
+    let mut page = Page::default();
     for ((kind, name), total) in &totals {
         wrong += total.incomplete.len();
-        over += usize::from(tell(name, limits(config, *kind, name)?, total, printer));
+        over += usize::from(tell(name, limits(config, *kind, name)?, total, printer, &mut page));
+    }
+    if let Some(path) = &args.summary {
+        append(path, &format!("{}\n", page.text()))?;
     }
     Ok(code(wrong, over))
 }
@@ -140,23 +146,30 @@ fn limits(config: &Config, kind: Kind, name: &str) -> anyhow::Result<Limits> {
     }
 }
 
-/// Tells what one comes to. `true`: it is over a limit.
-fn tell(name: &str, limits: Limits, total: &Total, printer: &Printer) -> bool {
-    let mut text = format!("{}: {}", printer.paint(Tone::Heading, name), counts(&total.risks));
+/// Tells what one comes to, on the terminal and on a page. `true`: it is over a limit.
+fn tell(name: &str, limits: Limits, total: &Total, printer: &Printer, page: &mut Page) -> bool {
+    let mut text = counts(&total.risks);
     if total.kept.total() > 0 {
         text = format!("{text}; kept back by the mode: {}", counts(&total.kept));
     }
-    printer.line(text);
+    printer.line(format!("{}: {text}", printer.paint(Tone::Heading, name)));
+    page.heading(2, &[Piece::own("Total of"), Piece::value(name)]);
+    page.paragraph(&[Piece::value(text)]);
     for why in &total.incomplete {
         printer.error(&format!("{name}: a plan is incomplete: {why}"));
+        page.quote(&[Piece::own("A plan is incomplete:").bold(), Piece::value(why)]);
     }
     let Some((risk, limit)) = limits.passed_by(&Risks::default(), &total.risks) else { return false };
     let text =
         format!("{name}: over the limit: what {risk} may be written {limit} times; nothing is to be written");
-    printer.line(printer.paint(Tone::Danger, text));
-    for (head, change) in &total.guarded {
-        printer.line(format!("  {head}"));
+    printer.line(printer.paint(Tone::Danger, &text));
+    page.quote(&[Piece::value(text).bold()]);
+    page.table(&["digest", "of", "aspect", "change"]);
+    for (digest, of, change) in &total.guarded {
+        printer.line(format!("  {digest}  {of}"));
         render::change_lines(printer, change).iter().for_each(|line| printer.line(format!("  {line}")));
+        let what = Piece::value(render::differences(change));
+        page.row(&[Piece::value(digest), Piece::value(of), Piece::value(&change.aspect), what]);
     }
     printer.line("approve what is meant: --approve DIGEST, here and for every shard");
     true

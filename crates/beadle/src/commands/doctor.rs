@@ -79,7 +79,9 @@ impl<'a> Doctor<'a> {
 
     pub(super) fn wrong(&mut self, text: &str) {
         self.found = true;
-        self.printer.line(format!("{}  {text}", self.printer.paint(Tone::Danger, "FAIL")));
+        // A policy's problems have lines of their own; they are indented, as no judgement is.
+        let text = text.replace('\n', "\n      ");
+        self.printer.lines(format!("{}  {text}", self.printer.paint(Tone::Danger, "FAIL")));
     }
 
     pub(super) fn judge(&mut self, result: anyhow::Result<String>) {

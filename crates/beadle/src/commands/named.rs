@@ -18,8 +18,8 @@ pub(super) async fn keys(config: &Config, store: &Arc<dyn Store>, text: &str) ->
     if let Ok(key) = text.parse::<Key>() {
         return Ok(vec![key]);
     }
-    let mut known = BTreeSet::new();
-    let mut found = BTreeSet::new();
+    let mut known: BTreeSet<String> = BTreeSet::new();
+    let mut found: BTreeSet<Key> = BTreeSet::new();
     each(store.as_ref(), |entry| {
         if is_called(&entry.subject, text) {
             found.extend(entry.key.parse::<Key>());

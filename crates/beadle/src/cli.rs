@@ -279,7 +279,7 @@ pub(crate) struct AwsDoctorArgs {
     pub(crate) sweep_queue: String,
 }
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct Selection {
     /// Only this organisation.
     #[arg(long, value_name = "ORG")]
@@ -349,7 +349,7 @@ pub(crate) struct ApplyArgs {
     pub(crate) yes: bool,
 }
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct SweepArgs {
     #[command(flatten)]
     pub(crate) selection: Selection,

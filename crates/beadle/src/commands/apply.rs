@@ -16,7 +16,7 @@ use beadle_repositories::{RepositoryPlanner, RepositoryWriter};
 use crate::cli::ApplyArgs;
 use crate::commands::PENDING;
 use crate::commands::plan::{Writable, plan, plan_groups};
-use crate::commands::rounds::{Rounds, Went};
+use crate::commands::rounds::{Rounds, SETTLE, Went};
 use crate::commands::tally::Tally;
 use crate::config::Config;
 use crate::directory::{Directories, Target};
@@ -61,6 +61,8 @@ async fn all(
                 let org = Org::open(config, file, clock, opening, &ways)?;
                 if rounds.is_first() {
                     shared.extend(Shared::where_stored(&org, Some(store)).await);
+                } else {
+                    clock.sleep(SETTLE).await;
                 }
                 let (shown, plans) = plan(&org, selection, Some(store), printer).await?;
                 let say = || announce(&org, &plans, printer);
@@ -80,6 +82,9 @@ async fn all(
         for target in directories.wanted(selection.target.as_deref())? {
             let mut rounds = Rounds::default();
             loop {
+                if !rounds.is_first() {
+                    clock.sleep(SETTLE).await;
+                }
                 let (shown, plans) = plan_groups(target, selection, Some(store), clock, printer).await?;
                 let hand = Hand::of_target(target, store, clock, printer);
                 match make_so(&hand, args, &shown, &plans, &|| {}, &mut rounds).await? {

@@ -2,6 +2,7 @@
 //! empty or has nothing in it that was not tried.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use beadle_engine::{Key, Report, StepResult};
 
@@ -9,7 +10,9 @@ use crate::commands::tally::Tally;
 use crate::render::WholePlan;
 
 /// How often at most one organisation or target is written to. What two layers give and take for ever ends here.
-const MOST: usize = 5;
+pub(super) const MOST: usize = 5;
+/// How long a vendor is left alone before what was written is read again: its readers may lag behind its writers.
+pub(super) const SETTLE: Duration = Duration::from_millis(500);
 
 /// How one round went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

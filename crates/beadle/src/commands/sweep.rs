@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use beadle_engine::apply::{Planner, Writer};
 use beadle_engine::budget::in_lane;
 use beadle_engine::sweep::Summary;
-use beadle_engine::{Clock, Hold, Lane, Limits, Mode, Plan, Report, StepResult, Store};
+use beadle_engine::{Change, Clock, Hold, Lane, Limits, Mode, Plan, Report, StepResult, Store};
 use beadle_store_sqlite::{Settings as StoreSettings, SqliteStore};
 use serde_json::json;
 
@@ -18,6 +18,7 @@ use crate::cli::SweepArgs;
 use crate::commands::apply::{Hand, announce, write};
 use crate::commands::operator;
 use crate::commands::plan::{plan, plan_groups};
+use crate::commands::rounds::{MOST, SETTLE};
 use crate::commands::tally::Tally;
 use crate::config::Config;
 use crate::directory::Directories;
@@ -117,6 +118,55 @@ struct Swept {
     reports: Vec<Report>,
 }
 
+impl Swept {
+    /// The names of the repositories that something of was written.
+    fn written(&self) -> Vec<String> {
+        let is_written = |report: &&Report| report.count(|result| *result == StepResult::Written) > 0;
+        let subjects =
+            self.reports.iter().filter(is_written).filter_map(|report| report.subject.split_once('/'));
+        subjects.map(|(_, name)| name.to_owned()).collect()
+    }
+
+    /// How many changes of this plan were written before.
+    fn planned_again(&self, shown: &WholePlan) -> usize {
+        let is_written = |subject: &str, change: &Change<()>| {
+            let mut own = self.reports.iter().filter(|report| report.subject == subject);
+            own.any(|report| {
+                report.steps.iter().any(|step| step.outcome == StepResult::Written && step.change == *change)
+            })
+        };
+        let plans = shown.plans.iter();
+        plans
+            .map(|(_, plan)| plan.changes.iter().filter(|change| is_written(&plan.subject, change)).count())
+            .sum()
+    }
+
+    /// What became of repositories of it that were planned again.
+    fn follow(&mut self, next: Self) {
+        let failed = |reports: &[Report]| reports.iter().filter(|report| report.failed() > 0).count() as u64;
+        // Errors have no report.
+        let errors = next.summary.failed.saturating_sub(failed(&next.reports));
+        self.tally.add(next.tally);
+        for report in next.reports {
+            let Some(own) = self.reports.iter_mut().find(|own| own.subject == report.subject) else {
+                continue;
+            };
+            for step in report.steps {
+                // What was held before is held again, and is one.
+                if !own.steps.iter().any(|known| known.change == step.change) {
+                    own.steps.push(step);
+                }
+            }
+            own.unknowns = report.unknowns;
+        }
+        let mut summary =
+            Summary { checked: self.summary.checked, drifted: self.summary.drifted, ..Summary::default() };
+        self.reports.iter().for_each(|report| count(&mut summary, report));
+        summary.failed += errors;
+        self.summary = summary;
+    }
+}
+
 /// Tells it, and adds it up.
 fn end(args: &SweepArgs, swept: &Swept, tally: &mut Tally, printer: &Printer) -> anyhow::Result<()> {
     tell(args, swept, printer)?;
@@ -143,7 +193,39 @@ async fn one(
     }
     let hand = Hand::of_org(org, store, clock, printer);
     let say = || announce(org, &plans, printer);
-    make_so(hand, asked, shown, &plans, &say, printer).await
+    let mut swept = make_so(hand, asked, shown, &plans, &say, printer).await?;
+    let mut tried = digests(&swept.shown);
+    let mut names = swept.written();
+    for _ in 1..MOST {
+        if names.is_empty() || swept.tally.failed > 0 {
+            break;
+        }
+        // A team or a property that was written can be what a layer selects by: what was written is planned again.
+        let mut args = asked.args.clone();
+        args.selection.repo = names;
+        clock.sleep(SETTLE).await;
+        let (mut shown, plans) = plan(org, &args.selection, Some(store), printer).await?;
+        // One that has another name by now is the next sweep's.
+        shown.unmatched.clear();
+        let planned = digests(&shown);
+        if planned.is_subset(&tried) {
+            swept.tally.again += swept.planned_again(&shown);
+            break;
+        }
+        tried.extend(planned);
+        let again = Asked { args: &args, by: asked.by.clone() };
+        let hand = Hand::of_org(org, store, clock, printer);
+        let next = make_so(hand, &again, shown, &plans, &|| {}, printer).await?;
+        names = next.written();
+        swept.follow(next);
+    }
+    Ok(swept)
+}
+
+/// The digest of every change of a plan.
+fn digests(shown: &WholePlan) -> BTreeSet<String> {
+    let changes = shown.plans.iter();
+    changes.flat_map(|(key, plan)| plan.changes.iter().map(|change| change.digest(key))).collect()
 }
 
 async fn make_so<P: Planner, W: Writer<P::Write>>(
@@ -181,7 +263,8 @@ async fn make_so<P: Planner, W: Writer<P::Write>>(
     for ((key, _), plan) in shown.plans.iter().zip(plans) {
         match write(&hand, key, plan).await {
             Ok((report, _)) => {
-                count(&mut summary, plan, &report);
+                summary.drifted += u64::from(!plan.changes.is_empty());
+                count(&mut summary, &report);
                 tally.count(&report);
                 reports.push(report);
             }
@@ -197,10 +280,8 @@ async fn make_so<P: Planner, W: Writer<P::Write>>(
 
 /// Takes what this plan has out of the digests that no plan has had: what stays is another shard's, or mistyped.
 fn strike(unknown: &mut BTreeSet<&String>, shown: &WholePlan) {
-    for (key, plan) in &shown.plans {
-        for change in &plan.changes {
-            unknown.remove(&change.digest(key));
-        }
+    for digest in digests(shown) {
+        unknown.remove(&digest);
     }
 }
 
@@ -231,9 +312,8 @@ async fn approve<P: Planner, W: Writer<P::Write>>(
     Ok(())
 }
 
-fn count<W>(summary: &mut Summary, plan: &Plan<W>, report: &Report) {
+fn count(summary: &mut Summary, report: &Report) {
     let any = |wanted: fn(&StepResult) -> bool| u64::from(report.count(wanted) > 0);
-    summary.drifted += u64::from(!plan.changes.is_empty());
     summary.repaired += any(|result| *result == StepResult::Written);
     summary.held += any(|result| matches!(result, StepResult::Held { .. }));
     summary.failed += u64::from(report.failed() > 0);

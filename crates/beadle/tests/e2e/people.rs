@@ -115,14 +115,20 @@ async fn a_sweep_in_observe_that_finds_drift_ends_in_2_as_apply_does() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn apply_ends_in_0_only_when_a_second_plan_is_empty() {
+async fn apply_and_sweep_end_in_0_only_when_a_second_plan_is_empty() {
+    for command in [&["apply", "--yes"][..], &["sweep"], &["sweep", "--without-store"]] {
+        ends_in_an_empty_plan(command).await;
+    }
+}
+
+async fn ends_in_an_empty_plan(command: &[&str]) {
     let world = World::new(acme(json!({ "widgets": { "has_wiki": true, "topics": ["old"] } }))).await;
     world.policy("settings.yml", "repository:\n  has_wiki: false\n");
     // The file's team is what the suborg selects by.
     world.policy("repos/widgets.yml", "teams:\n  - { name: security, permission: pull }\n");
     world.policy("suborgs/audited.yml", "suborgteams: [security]\nrepository:\n  topics: [audited]\n");
-    let applied = world.beadle(&["apply", "--yes"]).await.expect(0);
-    assert_eq!(world.repository("widgets")["topics"], json!(["audited"]), "{}", applied.out);
+    let written = world.beadle(command).await.expect(0);
+    assert_eq!(world.repository("widgets")["topics"], json!(["audited"]), "{command:?}: {}", written.out);
     world.beadle(&["plan"]).await.expect(0);
 }
 

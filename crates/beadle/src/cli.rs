@@ -20,7 +20,7 @@ use crate::place::Place;
     version,
     max_term_width = 100,
     after_help = "\
-Exit codes: 0 fine, 1 an error; plan: 2 changes are pending; apply: 2 the guard holds something."
+Exit codes: 0 fine, 1 an error; plan, apply, sweep: 2 changes are left."
 )]
 pub(crate) struct Cli {
     /// The configuration file.
@@ -93,14 +93,15 @@ pub(crate) enum Command {
     /// Make it so: plan, ask, write, print each result
     ///
     /// Modes and the guard's limits hold here too. On a terminal it asks before it writes; elsewhere it needs --yes when
-    /// something would be removed, weakened or exposed. Exit code: 0 as declared now, 2 something is held, 1 something
+    /// something would be removed, weakened or exposed. Afterwards it plans again, and writes what the first writes made
+    /// due. Exit code: 0 a second plan is empty, 2 changes are left (the guard or the mode keeps them back), 1 something
     /// failed.
     Apply(ApplyArgs),
     /// Make it so over all repositories and groups, or a share of them, without asking; for CI jobs
     ///
     /// Ends in one summary. Where there is no store, the guard's limits (and GitHub's) are divided by the number of
-    /// shards, and what was held passes with --approve. Exit code: 0 as declared now, 2 something is held, 1 something
-    /// failed, is unknown, or a list came back short.
+    /// shards, and what was held passes with --approve. Exit code: 0 as declared now, 2 changes are left (the guard or
+    /// the mode keeps them back), 1 something failed, is unknown, or a list came back short.
     Sweep(SweepArgs),
     /// Add up the plans of all shards, before any of them writes
     ///
@@ -278,7 +279,7 @@ pub(crate) struct AwsDoctorArgs {
     pub(crate) sweep_queue: String,
 }
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct Selection {
     /// Only this organisation.
     #[arg(long, value_name = "ORG")]
@@ -348,7 +349,7 @@ pub(crate) struct ApplyArgs {
     pub(crate) yes: bool,
 }
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct SweepArgs {
     #[command(flatten)]
     pub(crate) selection: Selection,
@@ -374,6 +375,9 @@ pub(crate) struct TotalArgs {
     /// Do not count this change, by its digest; may be given more than once.
     #[arg(long, value_name = "DIGEST", value_delimiter = ',')]
     pub(crate) approve: Vec<String>,
+    /// Append a summary in Markdown to this file.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) summary: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -1,11 +1,18 @@
 //! Progress of long work: a bar on a terminal, plain lines elsewhere.
 
 use std::io::IsTerminal as _;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
+use tokio::task::JoinHandle;
 
+use crate::escape;
 use crate::printer::Printer;
+
+/// After so long without progress it is said that somebody is waited for.
+const SILENCE: Duration = Duration::from_secs(15);
 
 /// Shows how far something is.
 pub(crate) struct Progress {
@@ -14,6 +21,9 @@ pub(crate) struct Progress {
     printer: Printer,
     /// The last tenth that was said.
     said: AtomicU64,
+    /// Raised by every progress.
+    moves: Arc<AtomicU64>,
+    silence: JoinHandle<()>,
 }
 
 impl Progress {
@@ -22,12 +32,15 @@ impl Progress {
             let style = ProgressStyle::with_template("{msg} [{bar:30}] {pos}/{len}");
             ProgressBar::new(0)
                 .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
-                .with_message(what.to_owned())
+                .with_message(escape::escaped(what))
         });
-        Self { bar, what: what.to_owned(), printer: *printer, said: AtomicU64::new(0) }
+        let moves = Arc::new(AtomicU64::new(0));
+        let silence = tokio::spawn(watch(what.to_owned(), *printer, bar.clone(), moves.clone()));
+        Self { bar, what: what.to_owned(), printer: *printer, said: AtomicU64::new(0), moves, silence }
     }
 
     pub(crate) fn at(&self, done: u64, total: u64) {
+        self.moves.fetch_add(1, Ordering::Relaxed);
         if let Some(bar) = &self.bar {
             bar.set_length(total);
             bar.set_position(done);
@@ -41,8 +54,48 @@ impl Progress {
     }
 
     pub(crate) fn end(&self) {
+        self.silence.abort();
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.silence.abort();
+    }
+}
+
+/// Says that nothing comes, for as long as nothing does.
+async fn watch(what: String, printer: Printer, bar: Option<ProgressBar>, moves: Arc<AtomicU64>) {
+    let (mut seen, mut waited) = (0, Duration::ZERO);
+    loop {
+        tokio::time::sleep(SILENCE).await;
+        let now = moves.load(Ordering::Relaxed);
+        waited = if now == seen { waited + SILENCE } else { Duration::ZERO };
+        seen = now;
+        if waited > Duration::ZERO {
+            let text = format!("{what}: no answer for {} s; still waiting", waited.as_secs());
+            match &bar {
+                Some(bar) => bar.suspend(|| printer.note(text)),
+                None => printer.note(text),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_has_ended_is_not_waited_for() {
+        let progress = Progress::new("reading acme", &Printer::plain());
+        progress.at(1, 1);
+        progress.end();
+        tokio::task::yield_now().await;
+        assert!(progress.silence.is_finished());
+        assert_eq!(progress.moves.load(Ordering::Relaxed), 1);
     }
 }

@@ -7,6 +7,8 @@ use beadle_engine::{Change, Field, Key, Mode, Plan, Report, Risk, Risks, Step, S
 use beadle_repositories::Shard;
 use serde_json::{Value, json};
 
+use crate::escape;
+use crate::markdown::{Page, Piece};
 use crate::printer::{Printer, Tone};
 
 /// What a plan is of.
@@ -80,10 +82,10 @@ fn value(value: &Value) -> String {
     match value {
         Value::Null => "none".into(),
         Value::String(text) if text.is_empty() => "\"\"".into(),
-        Value::String(text) => text.clone(),
-        Value::Array(items) if items.is_empty() => "nobody".into(),
+        Value::String(text) => escape::cut(text, escape::VALUE),
+        Value::Array(items) if items.is_empty() => "an empty list".into(),
         Value::Array(items) => items.iter().map(self::value).collect::<Vec<_>>().join(", "),
-        other => other.to_string(),
+        other => escape::cut(&other.to_string(), escape::VALUE),
     }
 }
 
@@ -97,6 +99,11 @@ fn difference(change: &Change<()>, field: &Field) -> String {
         (Risk::Removes, before, Value::Null) => format!("{what}{}: {} → gone", field.name, value(before)),
         (_, before, after) => format!("{what}{}: {} → {}", field.name, value(before), value(after)),
     }
+}
+
+/// All that a change changes, in one line.
+pub(crate) fn differences(change: &Change<()>) -> String {
+    change.fields.iter().map(|field| difference(change, field)).collect::<Vec<_>>().join("; ")
 }
 
 /// One line a value, for people.
@@ -240,72 +247,69 @@ fn one(key: &Key, plan: &Plan<()>) -> Value {
 
 /// For pull requests and job summaries.
 pub(crate) fn markdown(plan: &WholePlan) -> String {
-    let cell = |text: &str| text.replace('|', "\\|").replace('\n', " ");
     let printer = Printer::new(crate::cli::Color::Never);
-    let mut text = format!("## {}\n\n{}\n", plan.of, summary(&printer, plan));
+    let mut page = Page::default();
+    page.heading(2, &[Piece::value(&plan.of)]);
+    page.paragraph(&[Piece::value(summary(&printer, plan))]);
     for (_, repository) in &plan.plans {
         if repository.changes.is_empty() && repository.unknowns.is_empty() {
             continue;
         }
-        let _ = writeln!(
-            text,
-            "\n### {}\n\n| risk | aspect | change | asked by |\n|---|---|---|---|",
-            repository.subject
-        );
+        page.heading(3, &[Piece::value(&repository.subject)]);
+        page.table(&["risk", "aspect", "change", "asked by"]);
         for change in &repository.changes {
             for field in &change.fields {
-                let asked = field.asked.as_ref().map(|asked| format!("`{asked}`")).unwrap_or_default();
-                let risk = if field.risk.is_guarded() {
-                    format!("**{}**", field.risk)
-                } else {
-                    field.risk.to_string()
-                };
-                let _ = writeln!(
-                    text,
-                    "| {risk} | {} | {} | {asked} |",
-                    change.aspect,
-                    cell(&difference(change, field))
-                );
+                let risk = Piece::own(field.risk.as_str());
+                let risk = if field.risk.is_guarded() { risk.bold() } else { risk };
+                let asked = field.asked.as_ref().map_or(Piece::own(""), Piece::value);
+                let what = Piece::value(difference(change, field));
+                page.row(&[risk, Piece::value(&change.aspect), what, asked]);
             }
         }
         for unknown in &repository.unknowns {
-            let _ = writeln!(text, "| **unknown** | {} | {} | |", unknown.aspect, cell(&unknown.why));
+            let (aspect, why) = (Piece::value(&unknown.aspect), Piece::value(&unknown.why));
+            page.row(&[Piece::own("unknown").bold(), aspect, why, Piece::own("")]);
         }
     }
     for what in &plan.unmatched {
-        let _ = writeln!(text, "\n> {what}");
+        page.quote(&[Piece::value(what)]);
     }
+    incomplete(&mut page, plan);
+    page.text().to_owned()
+}
+
+/// Says that a list came back short.
+pub(crate) fn incomplete(page: &mut Page, plan: &WholePlan) {
     if let Some(short) = &plan.short {
-        let _ = writeln!(text, "\n> **The list of {} is incomplete:** {short}", plan.half.noun());
+        let what = match plan.half {
+            Half::Repositories(_) => "The list of repositories is incomplete:",
+            Half::Groups => "The list of groups is incomplete:",
+        };
+        page.quote(&[Piece::own(what).bold(), Piece::value(short)]);
     }
-    text
 }
 
 /// What became of every change, for job summaries.
-pub(crate) fn outcomes_as_markdown(reports: &[Report]) -> String {
+pub(crate) fn outcomes(page: &mut Page, reports: &[Report]) {
     let printer = Printer::new(crate::cli::Color::Never);
-    let cell = |text: &str| text.replace('|', "\\|").replace('\n', " ");
-    let mut text = String::new();
     for report in reports.iter().filter(|report| !report.steps.is_empty() || !report.unknowns.is_empty()) {
-        let _ = writeln!(text, "\n### {}\n\n| aspect | change | result |\n|---|---|---|", report.subject);
+        page.heading(3, &[Piece::value(&report.subject)]);
+        page.table(&["aspect", "change", "result"]);
         for step in &report.steps {
-            let what: Vec<String> =
-                step.change.fields.iter().map(|field| difference(&step.change, field)).collect();
-            let result = outcome(&printer, &step.outcome);
-            let _ =
-                writeln!(text, "| {} | {} | {} |", step.change.aspect, cell(&what.join("; ")), cell(&result));
+            let (what, result) = (differences(&step.change), outcome(&printer, &step.outcome));
+            page.row(&[Piece::value(&step.change.aspect), Piece::value(what), Piece::value(result)]);
         }
         for unknown in &report.unknowns {
-            let _ = writeln!(text, "| {} | {} | **unknown** |", unknown.aspect, cell(&unknown.why));
+            let (aspect, why) = (Piece::value(&unknown.aspect), Piece::value(&unknown.why));
+            page.row(&[aspect, why, Piece::own("unknown").bold()]);
         }
     }
-    text
 }
 
 /// One line a step that became something.
 pub(crate) fn step(printer: &Printer, subject: &str, step: &Step) -> String {
-    let what: Vec<String> = step.change.fields.iter().map(|field| difference(&step.change, field)).collect();
-    format!("{subject}  {}  {}  {}", step.change.aspect, what.join("; "), outcome(printer, &step.outcome))
+    let what = differences(&step.change);
+    format!("{subject}  {}  {what}  {}", step.change.aspect, outcome(printer, &step.outcome))
 }
 
 #[cfg(test)]
@@ -382,7 +386,7 @@ acme (observe): 3 changes in 1 of 2 repositories: 1 adds, 1 exposes, 1 removes; 
     fn a_plan_as_markdown_marks_what_is_grave() {
         let text = markdown(&plan());
         assert!(
-            text.contains("| **exposes** | settings | visibility: private → public | `settings.yml:4` |"),
+            text.contains("| **exposes** | `settings` | `visibility: private → public` | `settings.yml:4` |"),
             "{text}"
         );
     }

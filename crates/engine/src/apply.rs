@@ -117,6 +117,26 @@ impl Report {
         self.steps.iter().filter(|step| wanted(&step.outcome)).count()
     }
 
+    /// How many changes failed or were not reached, and how many wait for those: all that neither were written nor are kept
+    /// back on purpose.
+    pub fn failed(&self) -> usize {
+        let is_meant = |result: &StepResult| {
+            let is_kept = matches!(result, StepResult::Withheld | StepResult::Held { .. });
+            is_kept || matches!(result, StepResult::Written | StepResult::Blocked)
+        };
+        let broken = self.count(|result| !is_meant(result));
+        if broken == 0 { 0 } else { broken + self.blocked() }
+    }
+
+    /// How many changes wait for others that mode or guard keep back.
+    pub fn waiting(&self) -> usize {
+        if self.failed() == 0 { self.blocked() } else { 0 }
+    }
+
+    fn blocked(&self) -> usize {
+        self.count(|result| *result == StepResult::Blocked)
+    }
+
     /// Of a plan of which nothing is to be written.
     pub fn of_nothing<W>(plan: &Plan<W>) -> Self {
         Self {
@@ -218,9 +238,11 @@ pub async fn apply<W: Send + Sync + 'static>(
 /// How long a run makes bulk writes before it lets others have their turns.
 const LONGEST: Duration = Duration::from_secs(120);
 
+/// Why a run waits that only has to leave a second between two writes: nothing is short, and nobody has to look.
+pub(crate) const TURN: &str = "it waits for its turn among the bulk writes";
+
 fn turn(until: Time) -> Failure {
-    let text = "it waits for its turn among the bulk writes";
-    Failure::new(Class::RateLimited { until, spares_events: true }, text)
+    Failure::new(Class::RateLimited { until, spares_events: true }, TURN)
 }
 
 /// A hold whose change is no longer planned is over, and so is its approval; where an aspect is unknown, nothing is.

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::clock::Time;
 use crate::journal::{Entry, EntryKind};
-use crate::key::{Key, Lane};
+use crate::key::Key;
 use crate::queue::Row;
 use crate::store::{Listing, Store, StoreError};
 
@@ -15,12 +15,15 @@ use crate::store::{Listing, Store, StoreError};
 const PAGE: u32 = 1000;
 
 /// A sweep that is under way.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Begun {
     at: Time,
     /// How many things are looked at.
     #[serde(alias = "repositories")]
     count: u64,
+    /// Runs that were under way when no key waited any more, as key and epoch: the last of them ends the sweep.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    last: Option<Vec<(String, u64)>>,
 }
 
 /// What a sweep came to: repositories, or groups.
@@ -47,7 +50,7 @@ fn note(name: &str) -> String {
 /// A sweep of this name over so many things has begun. `false`: the one before has not ended, and they are part of this one.
 pub async fn begin(store: &dyn Store, name: &str, count: usize, now: Time) -> Result<bool, StoreError> {
     let is_first = store.get(&note(name)).await?.is_none();
-    let begun = Begun { at: now, count: count as u64 };
+    let begun = Begun { at: now, count: count as u64, last: None };
     store.put(&note(name), &json!(begun).to_string()).await?;
     Ok(is_first)
 }
@@ -60,16 +63,29 @@ pub async fn summarise(
     now: Time,
 ) -> Result<Option<Summary>, StoreError> {
     let Some(text) = store.get(&note(name)).await? else { return Ok(None) };
-    let Ok(begun) = serde_json::from_str::<Begun>(&text) else {
+    let Ok(mut begun) = serde_json::from_str::<Begun>(&text) else {
         store.forget(&note(name)).await?;
         return Ok(None);
     };
     let rows = store.rows(u32::MAX).await?;
-    // What was marked after that is not of this sweep.
-    let waits = |row: &&Row| {
-        is_its(&row.key) && row.parked.is_none() && row.lane == Lane::Sweep && row.first_dirty <= begun.at
-    };
-    if rows.iter().any(|row| waits(&row)) {
+    // What was marked after that is not of this sweep; a key of it that an event marked too is.
+    let waits = |row: &Row| is_its(&row.key) && row.parked.is_none() && row.first_dirty <= begun.at;
+    if rows.iter().any(waits) {
+        return Ok(None);
+    }
+    // A run's own writes bring webhooks, and with them a new mark: its row no longer tells that it waits. What runs now is
+    // waited for; what begins after it is not, or a busy organisation's sweep would never end.
+    let is_running = |row: &&Row| is_its(&row.key) && row.lease_until.is_some_and(|until| until > now);
+    let mut running: Vec<(String, u64)> =
+        rows.iter().filter(is_running).map(|row| (row.key.to_string(), row.epoch)).collect();
+    if let Some(last) = &begun.last {
+        running.retain(|run| last.contains(run));
+    }
+    if !running.is_empty() {
+        if begun.last.as_ref() != Some(&running) {
+            begun.last = Some(running);
+            store.put(&note(name), &json!(begun).to_string()).await?;
+        }
         return Ok(None);
     }
     let mut summary = Summary { checked: begun.count, ..Summary::default() };
@@ -77,6 +93,7 @@ pub async fn summarise(
         |row: &&Row| is_its(&row.key) && row.parked.as_ref().is_some_and(|parked| parked.since >= begun.at);
     let mut failed: HashSet<String> = rows.iter().filter(is_parked).map(|row| row.key.to_string()).collect();
     let mut last_runs: HashMap<String, Entry> = HashMap::new();
+    let (mut drifted, mut repaired) = (HashSet::new(), HashSet::new());
     let mut after = 0;
     loop {
         let listing = Listing { after, since: Some(begun.at), key: None, limit: PAGE };
@@ -87,19 +104,25 @@ pub async fn summarise(
             entry.kind == EntryKind::Run && entry.key.parse::<Key>().is_ok_and(|key| is_its(&key))
         };
         for run in entries.into_iter().filter(is_run) {
+            if is_some(&run, "changes") {
+                drifted.insert(run.key.clone());
+            }
+            if is_some(&run, "written") {
+                repaired.insert(run.key.clone());
+            }
             last_runs.insert(run.key.clone(), run);
         }
     }
     for run in last_runs.values() {
-        let some = |what: &str| u64::from(run.detail[what].as_u64().is_some_and(|count| count > 0));
-        summary.drifted += some("changes");
-        summary.repaired += some("written");
-        summary.held += some("held");
-        if some("failed") > 0 {
+        summary.held += u64::from(is_some(run, "held"));
+        if is_some(run, "failed") {
             failed.insert(run.key.clone());
         }
         summary.unknown += u64::from(run.detail["unknown"].as_array().is_some_and(|list| !list.is_empty()));
     }
+    // What one run wrote is repaired, whatever the runs after it found.
+    summary.drifted = drifted.len() as u64;
+    summary.repaired = repaired.len() as u64;
     summary.failed = failed.len() as u64;
     let entry = Entry {
         seq: 0,
@@ -113,4 +136,9 @@ pub async fn summarise(
     store.journal(None, vec![entry], now).await?;
     store.forget(&note(name)).await?;
     Ok(Some(summary))
+}
+
+/// Whether a run's entry counts any of these.
+fn is_some(run: &Entry, what: &str) -> bool {
+    run.detail[what].as_u64().is_some_and(|count| count > 0)
 }

@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::apply::{Gate, Planner, Report, StepResult, Writer, apply, forget_what_is_mended};
+use crate::apply::{Gate, Planner, Report, StepResult, TURN, Writer, apply, forget_what_is_mended};
 use crate::budget::in_lane;
 use crate::clock::{Clock, Time};
 use crate::failure::{Class, Failure};
@@ -89,7 +89,7 @@ impl<P: Planner, W: Writer<P::Write>> Reconcile for Reconciler<P, W> {
                     "written": count(|result| *result == StepResult::Written),
                     "held": count(|result| matches!(result, StepResult::Held { .. })),
                     "withheld": count(|result| *result == StepResult::Withheld),
-                    "failed": count(|result| matches!(result, StepResult::Failed(_))),
+                    "failed": report.failed(),
                     "unknown": report.unknowns,
                     "after": causes(self.store.as_ref(), run).await,
                 }),
@@ -311,6 +311,9 @@ impl Worker {
             Outcome::Retry(why) => tracing::warn!(key = %lease.key, attempt, why, "will be tried again"),
             Outcome::Park(reason, why) => {
                 tracing::error!(key = %lease.key, reason = reason.as_str(), why, "set aside");
+            }
+            Outcome::RateLimited { until, why, .. } if why == TURN => {
+                tracing::debug!(key = %lease.key, %until, "waits for its turn");
             }
             Outcome::RateLimited { until, why, .. } => {
                 tracing::warn!(key = %lease.key, %until, why, "waits for a budget");

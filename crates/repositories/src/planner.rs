@@ -193,7 +193,7 @@ impl RepositoryPlanner {
                 page.next = None;
             }
             progress(names.len() as u64, total);
-            own.retain(|repository| shard.holds(repository.id));
+            own.retain(|repository| shard.holds(repository.id) && !policy.leaves_out(&repository.name));
             let planned = async {
                 self.reader.complete(&mut own, &bulk).await?;
                 let plans = own.iter().map(|repository| self.keyed(policy, instance, repository));

@@ -31,12 +31,14 @@ impl Reconcile for Sweep {
         let instance = run.lease.key.instance();
         // A listing that came back short is no sweep: it fails here, is said, and is tried again.
         let index = self.reader.index().await?;
+        let policy = self.policy.current();
         let now = self.clock.now();
-        if !engine::begin(self.store.as_ref(), instance, index.len(), now).await? {
+        let swept: Vec<_> = index.iter().filter(|row| !policy.leaves_out(&row.name)).collect();
+        if !engine::begin(self.store.as_ref(), instance, swept.len(), now).await? {
             tracing::warn!(instance, "the sweep before has not ended; its repositories are part of this one");
         }
         let own = Mark::new(Key::new("organisation", instance, run.lease.key.id()), Lane::Sweep);
-        let repositories = index.iter().map(|row| Mark {
+        let repositories = swept.iter().map(|row| Mark {
             key: Key::new("repository", instance, row.id),
             lane: Lane::Sweep,
             hint: Some(row.node_id.clone()),
@@ -46,10 +48,10 @@ impl Reconcile for Sweep {
             self.store.mark(batch.to_vec(), now).await?;
         }
         let names: Vec<&str> = index.iter().map(|row| row.name.as_str()).collect();
-        for what in self.policy.current().unmatched(&names) {
+        for what in policy.unmatched(&names) {
             tracing::warn!(instance, what, "the policy reaches nothing with it");
         }
-        tracing::info!(instance, repositories = index.len(), "a sweep has begun");
+        tracing::info!(instance, repositories = swept.len(), "a sweep has begun");
         Ok(Report {
             subject: instance.to_owned(),
             steps: Vec::new(),

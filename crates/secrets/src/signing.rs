@@ -61,10 +61,21 @@ impl Keeper {
             return Ok(SigningKey(Kind::Kms { client: aws_sdk_kms::Client::new(aws), key: key.clone() }));
         }
         let pem = self.current(reference)?;
-        let key = EncodingKey::from_rsa_pem(pem.expose_secret().as_bytes());
-        let key = key.map_err(|why| SecretError::NoPrivateKey(reference.to_string(), why.to_string()))?;
+        let key = local(pem.expose_secret())
+            .map_err(|why| SecretError::NoPrivateKey(reference.to_string(), why))?;
         Ok(SigningKey(Kind::Here(Arc::new(key))))
     }
+}
+
+/// A private key from its PEM form, or why it is none.
+fn local(pem: &str) -> Result<EncodingKey, String> {
+    // The library reads a public key too, and fails with it when it signs.
+    if pem.contains("PUBLIC KEY-----") && !pem.contains("PRIVATE KEY-----") {
+        return Err("it is the public key; give the private one, which is shown once when it is made".into());
+    }
+    let key = EncodingKey::from_rsa_pem(pem.as_bytes()).map_err(|error| error.to_string())?;
+    let tried = jsonwebtoken::encode(&Header::new(Algorithm::RS256), &Value::Null, &key);
+    tried.map(|_| key).map_err(|error| format!("it signs nothing ({error})"))
 }
 
 /// KMS hashes and signs a message of up to 4 KiB; an assertion has some hundred bytes: <https://docs.aws.amazon.com/kms/latest/APIReference/API_Sign.html>.
@@ -91,4 +102,18 @@ async fn kms(
     let answer = answer.map_err(|error| SigningError::Kms(crate::aws::told(&error)))?;
     let signature = answer.signature().ok_or_else(|| SigningError::Kms("no signature came".into()))?;
     Ok(format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature.as_ref())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::local;
+
+    #[test]
+    fn a_public_key_is_refused_by_name() {
+        for kind in ["PUBLIC KEY", "RSA PUBLIC KEY"] {
+            let pem =
+                format!("-----BEGIN {kind}-----\nMIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8A\n-----END {kind}-----\n");
+            assert!(local(&pem).is_err_and(|why| why.contains("it is the public key")), "{kind}");
+        }
+    }
 }

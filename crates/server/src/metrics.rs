@@ -1,5 +1,7 @@
 //! What Prometheus scrapes.
 
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use beadle_engine::{Budgets, Depth, Lane, Time, WorkerCounts};
@@ -38,6 +40,11 @@ struct Target {
     target: String,
 }
 
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Of {
+    of: String,
+}
+
 /// Every metric of the process.
 #[derive(Debug)]
 pub struct Metrics {
@@ -49,9 +56,14 @@ pub struct Metrics {
     parked: Gauge,
     held: Gauge,
     oldest: Gauge,
-    runs: Family<Outcome, Gauge>,
+    runs: Family<Outcome, Counter>,
     remaining: Family<AccountOf, Gauge>,
     token_days: Family<Target, Gauge>,
+    faults: Family<Of, Gauge>,
+    /// Why, by what they are of.
+    reasons: Mutex<BTreeMap<String, String>>,
+    /// Two scrapes at once would count the same runs twice.
+    scraping: Mutex<()>,
 }
 
 impl Default for Metrics {
@@ -68,6 +80,9 @@ impl Default for Metrics {
             runs: Family::default(),
             remaining: Family::default(),
             token_days: Family::default(),
+            faults: Family::default(),
+            reasons: Mutex::default(),
+            scraping: Mutex::default(),
         };
         metrics.registered()
     }
@@ -94,6 +109,11 @@ impl Metrics {
         registry.register("runs", "What this process did since it started", self.runs.clone());
         registry.register("budget_remaining", "What a vendor's rate limit leaves", self.remaining.clone());
         registry.register("token_days_left", "Days until a target's token ends", self.token_days.clone());
+        registry.register(
+            "fault",
+            "1 while it cannot be used as configured, 0 after that",
+            self.faults.clone(),
+        );
         self
     }
 
@@ -108,6 +128,30 @@ impl Metrics {
         self.token_days.get_or_create(&Target { target: target.to_owned() }).set(days);
     }
 
+    /// Something cannot be used as configured, such as a policy that is not accepted; `None`: it can again.
+    pub fn fault(&self, of: &str, why: Option<&str>) {
+        let mut reasons = self.reasons.lock().unwrap_or_else(PoisonError::into_inner);
+        let label = Of { of: of.to_owned() };
+        match why {
+            Some(why) => {
+                self.faults.get_or_create(&label).set(1);
+                reasons.insert(of.to_owned(), why.to_owned());
+            }
+            None => {
+                // What never failed has no line.
+                if reasons.remove(of).is_some() {
+                    self.faults.get_or_create(&label).set(0);
+                }
+            }
+        }
+    }
+
+    /// What cannot be used as configured, a line each.
+    pub fn faults(&self) -> Vec<String> {
+        let reasons = self.reasons.lock().unwrap_or_else(PoisonError::into_inner);
+        reasons.iter().map(|(of, why)| format!("{of}: {}", why.lines().next().unwrap_or_default())).collect()
+    }
+
     /// The text that is scraped.
     pub fn scrape(
         &self,
@@ -117,6 +161,7 @@ impl Metrics {
         counts: &WorkerCounts,
         budgets: &[Budgets],
     ) -> Result<String, std::fmt::Error> {
+        let _alone = self.scraping.lock().unwrap_or_else(PoisonError::into_inner);
         let gauge = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
         for lane in Lane::ALL {
             self.due.get_or_create(&InLane { lane: lane.as_str() }).set(gauge(depth.lane(lane)));
@@ -136,7 +181,8 @@ impl Metrics {
         ];
         for (outcome, count) in runs {
             let n = count.load(std::sync::atomic::Ordering::Relaxed);
-            self.runs.get_or_create(&Outcome { outcome }).set(gauge(n));
+            let counter = self.runs.get_or_create(&Outcome { outcome });
+            counter.inc_by(n.saturating_sub(counter.get()));
         }
         for budget in budgets {
             for (resource, account) in budget.accounts() {
@@ -148,5 +194,41 @@ impl Metrics {
         let mut text = String::new();
         encode(&mut text, &self.registry)?;
         Ok(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::Ordering;
+
+    use super::*;
+
+    fn scraped(metrics: &Metrics, counts: &WorkerCounts) -> String {
+        metrics.scrape(&Depth::default(), 0, Time(0), counts, &[]).unwrap()
+    }
+
+    #[test]
+    fn runs_are_a_counter_that_scrapes_do_not_raise() {
+        let (metrics, counts) = (Metrics::default(), WorkerCounts::default());
+        counts.done.fetch_add(3, Ordering::Relaxed);
+        scraped(&metrics, &counts);
+        let text = scraped(&metrics, &counts);
+        assert!(text.contains("# TYPE beadle_runs counter"), "{text}");
+        assert!(text.contains("beadle_runs_total{outcome=\"done\"} 3"), "{text}");
+    }
+
+    #[test]
+    fn a_fault_is_a_metric_until_it_is_over() {
+        let metrics = Metrics::default();
+        metrics.fault("policy of acme", None);
+        assert!(!scraped(&metrics, &WorkerCounts::default()).contains("policy of acme"));
+        metrics.fault("policy of acme", Some("settings.yml:1: no\nmore"));
+        assert_eq!(metrics.faults(), ["policy of acme: settings.yml:1: no"]);
+        let text = scraped(&metrics, &WorkerCounts::default());
+        assert!(text.contains("beadle_fault{of=\"policy of acme\"} 1"), "{text}");
+        metrics.fault("policy of acme", None);
+        assert_eq!(metrics.faults(), Vec::<String>::new());
+        let text = scraped(&metrics, &WorkerCounts::default());
+        assert!(text.contains("beadle_fault{of=\"policy of acme\"} 0"), "{text}");
     }
 }

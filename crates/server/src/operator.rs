@@ -1,16 +1,20 @@
 //! The operator listener: `/readyz`, `/metrics`. On loopback unless the configuration says otherwise.
 
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use beadle_engine::{Budgets, Clock, Store, WorkerCounts};
+use beadle_engine::{Budgets, Clock, Depth, Row, Store, StoreError, Time, WorkerCounts};
 use http::{HeaderMap, StatusCode, header};
 use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
 
 use crate::metrics::Metrics;
+
+/// A store that takes longer is not ready: whoever asks gives up not much later.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What operators may ask.
 pub struct Operator {
@@ -49,10 +53,43 @@ async fn ready(State(operator): State<Arc<Operator>>, headers: HeaderMap) -> Res
     if !operator.admits(&headers) {
         return UNAUTHORISED.into_response();
     }
-    match operator.store.ready().await {
-        Ok(()) => "ready\n".into_response(),
-        Err(error) => (StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")).into_response(),
+    if let Err(refused) = in_time(operator.store.ready()).await {
+        return refused.into_response();
     }
+    // It takes webhooks all the same, so it is ready; and it says what it cannot do.
+    let lines = std::iter::once("ready".to_owned()).chain(operator.metrics.faults());
+    lines.fold(String::new(), |text, line| text + &line + "\n").into_response()
+}
+
+/// An answer that tells why there is no other.
+type Refused = (StatusCode, String);
+
+/// What the store says, or why it cannot be waited for.
+async fn in_time<T>(asked: impl Future<Output = Result<T, StoreError>>) -> Result<T, Refused> {
+    let why = match tokio::time::timeout(PATIENCE, asked).await {
+        Ok(Ok(answer)) => return Ok(answer),
+        Ok(Err(error)) => format!("{error}\n"),
+        Err(_) => format!("the store did not answer within {} s\n", PATIENCE.as_secs()),
+    };
+    Err((StatusCode::SERVICE_UNAVAILABLE, why))
+}
+
+/// How much is due and held. What waits because somebody paused it is no reason for an alarm.
+async fn figures(store: &dyn Store, now: Time) -> Result<(Depth, usize), StoreError> {
+    let mut depth = store.depth(now).await?;
+    let pauses = store.pauses(now).await?;
+    if !pauses.is_empty() {
+        let rows = store.rows(u32::MAX).await?;
+        let is_paused = |row: &Row| {
+            pauses.iter().any(|pause| pause.scope == row.key.as_str() || pause.scope == row.key.instance())
+        };
+        let waits = rows.iter().filter(|row| {
+            let is_leased = row.lease_until.is_some_and(|until| until > now);
+            row.is_pending() && row.parked.is_none() && !is_leased && !is_paused(row)
+        });
+        depth.oldest = waits.map(|row| row.first_dirty).min();
+    }
+    Ok((depth, store.holds().await?.len()))
 }
 
 async fn metrics(State(operator): State<Arc<Operator>>, headers: HeaderMap) -> Response {
@@ -60,13 +97,9 @@ async fn metrics(State(operator): State<Arc<Operator>>, headers: HeaderMap) -> R
         return UNAUTHORISED.into_response();
     }
     let now = operator.clock.now();
-    let figures = async { Ok((operator.store.depth(now).await?, operator.store.holds().await?.len())) };
-    let (depth, held) = match figures.await {
+    let (depth, held) = match in_time(figures(operator.store.as_ref(), now)).await {
         Ok(figures) => figures,
-        Err(error) => {
-            let error: beadle_engine::StoreError = error;
-            return (StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")).into_response();
-        }
+        Err(refused) => return refused.into_response(),
     };
     let budgets = operator.budgets.read().unwrap_or_else(PoisonError::into_inner).clone();
     match operator.metrics.scrape(&depth, held, now, &operator.counts, &budgets) {

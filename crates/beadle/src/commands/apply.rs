@@ -1,20 +1,23 @@
 //! `beadle apply`.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::bail;
 use beadle_engine::apply::{Gate, Planner, Writer, forget_what_is_mended};
 use beadle_engine::{
-    Class, Clock, Failure, Key, Limits, Outcome, Plan, Report, Risks, StepResult, Store, WritePace, apply,
+    Change, Class, Clock, Failure, Key, Limits, Outcome, Plan, Report, Risks, StepResult, Store, WritePace,
+    apply,
 };
 use beadle_groups::{GroupPlanner, GroupWriter};
 use beadle_repositories::{RepositoryPlanner, RepositoryWriter};
 
 use crate::cli::ApplyArgs;
+use crate::commands::PENDING;
 use crate::commands::plan::{Writable, plan, plan_groups};
-use crate::commands::{FAILED, FINE, PENDING};
+use crate::commands::rounds::{Rounds, SETTLE, Went};
+use crate::commands::tally::Tally;
 use crate::config::Config;
 use crate::directory::{Directories, Target};
 use crate::printer::{Printer, Tone};
@@ -28,28 +31,6 @@ use crate::wiring::{self, Opening, Org, Ways};
 const WRITE_POINTS: u32 = 5;
 /// A time that is announced.
 const WORTH_SAYING: Duration = Duration::from_secs(20);
-
-/// What became of everything.
-#[derive(Default)]
-struct Tally {
-    written: usize,
-    held: usize,
-    withheld: usize,
-    failed: usize,
-    unknown: usize,
-}
-
-impl Tally {
-    fn count(&mut self, report: &Report) {
-        self.written += report.count(|result| *result == StepResult::Written);
-        self.held += report.count(|result| matches!(result, StepResult::Held { .. }));
-        self.withheld += report.count(|result| *result == StepResult::Withheld);
-        self.failed += report.count(|result| {
-            matches!(result, StepResult::Failed(_) | StepResult::NotReached | StepResult::Blocked)
-        });
-        self.unknown += report.unknowns.len();
-    }
-}
 
 pub(crate) async fn run(config: &Config, args: &ApplyArgs, printer: &Printer) -> anyhow::Result<u8> {
     let clock = Clock::system();
@@ -74,71 +55,89 @@ async fn all(
     let ways = Ways::default();
     if selection.repositories() {
         for file in config.orgs(selection.org.as_deref())? {
-            let org = Org::open(config, file, clock, opening, &ways)?;
-            shared.extend(Shared::where_stored(&org, Some(store)).await);
-            let (shown, plans) = plan(&org, selection, Some(store), printer).await?;
-            let say = || announce(&org, &plans, printer);
-            let hand = Hand::of_org(&org, store, clock, printer);
-            if !make_so(&hand, args, &shown, &plans, &say, &mut tally).await? {
-                return Ok(PENDING);
+            let mut rounds = Rounds::default();
+            loop {
+                // Opened for every round: what was read of it before the writes is not read from memory.
+                let org = Org::open(config, file, clock, opening, &ways)?;
+                if rounds.is_first() {
+                    shared.extend(Shared::where_stored(&org, Some(store)).await);
+                } else {
+                    clock.sleep(SETTLE).await;
+                }
+                let (shown, plans) = plan(&org, selection, Some(store), printer).await?;
+                let say = || announce(&org, &plans, printer);
+                let hand = Hand::of_org(&org, store, clock, printer);
+                match make_so(&hand, args, &shown, &plans, &say, &mut rounds).await? {
+                    Went::Declined => return Ok(PENDING),
+                    Went::Quiet => break,
+                    Went::Again => {}
+                }
             }
+            tally.add(rounds.tally());
         }
     }
     if selection.groups() {
         let directories = Directories::open(config, clock, opening, &ways)?;
         shared.extend(ways.share(config, Some(store)).await);
         for target in directories.wanted(selection.target.as_deref())? {
-            let (shown, plans) = plan_groups(target, selection, Some(store), clock, printer).await?;
-            let hand = Hand::of_target(target, store, clock, printer);
-            if !make_so(&hand, args, &shown, &plans, &|| {}, &mut tally).await? {
-                return Ok(PENDING);
+            let mut rounds = Rounds::default();
+            loop {
+                if !rounds.is_first() {
+                    clock.sleep(SETTLE).await;
+                }
+                let (shown, plans) = plan_groups(target, selection, Some(store), clock, printer).await?;
+                let hand = Hand::of_target(target, store, clock, printer);
+                match make_so(&hand, args, &shown, &plans, &|| {}, &mut rounds).await? {
+                    Went::Declined => return Ok(PENDING),
+                    Went::Quiet => break,
+                    Went::Again => {}
+                }
             }
+            tally.add(rounds.tally());
         }
     }
     summary(&tally, printer);
-    Ok(if tally.failed > 0 || tally.unknown > 0 {
-        FAILED
-    } else if tally.held > 0 || tally.withheld > 0 {
-        PENDING
-    } else {
-        FINE
-    })
+    Ok(tally.code())
 }
 
-/// Shows, asks, writes. `false`: nobody agreed.
+/// Shows, asks, writes.
 async fn make_so<P: Planner, W: Writer<P::Write>>(
     hand: &Hand<'_, P, W>,
     args: &ApplyArgs,
     shown: &WholePlan,
     plans: &[Plan<P::Write>],
     say: &dyn Fn(),
-    tally: &mut Tally,
-) -> anyhow::Result<bool> {
+    rounds: &mut Rounds,
+) -> anyhow::Result<Went> {
     let printer = hand.printer;
-    printer.line(render::text(printer, shown));
-    if shown.short.is_some() || shown.unmatched.iter().any(|_| args.selection.is_by_name()) {
-        tally.unknown += 1;
+    let is_misnamed = args.selection.is_by_name() && !shown.unmatched.is_empty();
+    let has_news = rounds.has_news(shown);
+    if rounds.is_first() || has_news {
+        printer.lines(render::text(printer, shown));
     }
-    if !shown.plans.iter().any(|(_, plan)| !plan.changes.is_empty()) {
-        tally.unknown += shown.plans.iter().map(|(_, plan)| plan.unknowns.len()).sum::<usize>();
-        return Ok(true);
+    if !has_news {
+        rounds.end(shown, is_misnamed);
+        return Ok(Went::Quiet);
     }
     if writes(shown) && !args.yes && !agreed(shown, printer)? {
-        printer.note("nothing was written");
-        return Ok(false);
+        printer.note(if rounds.is_first() { "nothing was written" } else { "nothing more was written" });
+        return Ok(Went::Declined);
     }
     say();
-    let keys = shown.plans.iter().map(|(key, _)| key);
-    for (key, plan) in keys.zip(plans) {
+    let (mut reports, mut errors, mut is_changed) = (Vec::new(), 0, false);
+    for ((key, _), plan) in shown.plans.iter().zip(plans) {
         match write(hand, key, plan).await {
-            Ok(report) => tally.count(&report),
+            Ok((report, is_all)) => {
+                reports.push((key.clone(), report));
+                is_changed |= !is_all;
+            }
             Err(error) => {
                 printer.error(&format!("{}: {error:#}", plan.subject));
-                tally.failed += 1;
+                errors += 1;
             }
         }
     }
-    Ok(true)
+    Ok(rounds.count(&reports, errors, shown.short.is_some() || is_misnamed, is_changed))
 }
 
 /// Says how long the writes take, where that is long: one has to wait for the other.
@@ -168,7 +167,7 @@ fn agreed(plan: &WholePlan, printer: &Printer) -> anyhow::Result<bool> {
         }
     }
     if std::io::stdin().is_terminal() && std::io::stderr().is_terminal() {
-        let _ = write!(std::io::stderr(), "Write this to {}? [y/N] ", plan.of); // the answer decides, not the question
+        printer.ask(format!("Write this to {}? [y/N]", plan.of));
         let mut answer = String::new();
         std::io::stdin().read_line(&mut answer)?;
         return Ok(matches!(answer.trim(), "y" | "Y" | "yes"));
@@ -196,6 +195,8 @@ pub(super) struct Hand<'a, P, W> {
     hint: Hint<'a>,
     pace: WritePace,
     pub(super) limits: Limits,
+    /// Writes nothing that was not shown: somebody agreed to what was.
+    pub(super) only_shown: bool,
     pub(super) store: &'a Arc<dyn Store>,
     pub(super) clock: &'a Clock,
     printer: &'a Printer,
@@ -214,6 +215,7 @@ impl<'a> Hand<'a, RepositoryPlanner, RepositoryWriter> {
             hint: Box::new(|key| org.reader.node_of(key.id().parse().ok()?)),
             pace: org.pace.clone(),
             limits: org.file.limits(),
+            only_shown: true,
             store,
             clock,
             printer,
@@ -234,6 +236,7 @@ impl<'a> Hand<'a, GroupPlanner, GroupWriter> {
             hint: Box::new(|_| None),
             pace: target.pace.clone(),
             limits: target.limits,
+            only_shown: true,
             store,
             clock,
             printer,
@@ -241,12 +244,12 @@ impl<'a> Hand<'a, GroupPlanner, GroupWriter> {
     }
 }
 
-/// Writes one plan.
+/// Writes one plan. Gives the report, and whether all of the plan as it is by now was to be written.
 pub(super) async fn write<P: Planner, W: Writer<P::Write>>(
     hand: &Hand<'_, P, W>,
     key: &Key,
     plan: &Plan<P::Write>,
-) -> anyhow::Result<Report> {
+) -> anyhow::Result<(Report, bool)> {
     let Hand { store, clock, .. } = hand;
     let mut gate = Gate {
         store: Arc::clone(store),
@@ -258,7 +261,7 @@ pub(super) async fn write<P: Planner, W: Writer<P::Write>>(
         generation: hand.planner.generation(),
     };
     if plan.changes.is_empty() {
-        return Ok(Report::of_nothing(plan));
+        return Ok((Report::of_nothing(plan), true));
     }
     let now = clock.now();
     let paused = store
@@ -290,7 +293,7 @@ pub(super) async fn write<P: Planner, W: Writer<P::Write>>(
     };
     let outcome = failure.map_or(Outcome::Done, Outcome::Retry);
     store.finish(&claim.lease, outcome, clock.now()).await?;
-    Ok(written?.0)
+    Ok(written?)
 }
 
 const CHANGED: &str =
@@ -308,10 +311,11 @@ async fn write_agreed<P: Planner, W: Writer<P::Write>>(
     let mut plan = hand.planner.plan(key, (hand.hint)(key).as_deref()).await?;
     let agreed: Vec<String> = shown.changes.iter().map(|change| change.digest(key)).collect();
     forget_what_is_mended(key, &plan, gate).await?;
-    let all = plan.changes.iter().all(|change| agreed.contains(&change.digest(key)));
+    let is_agreed = |change: &Change<P::Write>| !hand.only_shown || agreed.contains(&change.digest(key));
+    let all = plan.changes.iter().all(is_agreed);
     if !all {
         printer.error(&format!("{}: {CHANGED}", plan.subject));
-        plan.retain(|change| agreed.contains(&change.digest(key)));
+        plan.retain(is_agreed);
     }
     let told = |at: usize, result: &StepResult| {
         let step = beadle_engine::Step { change: plan.changes[at].describe(), outcome: result.clone() };
@@ -341,6 +345,8 @@ fn summary(tally: &Tally, printer: &Printer) {
     let graver = [
         (tally.withheld, Tone::Notice, "withheld by modes"),
         (tally.held, Tone::Danger, "held by the guard"),
+        (tally.waiting, Tone::Notice, "waiting for a change that was not written"),
+        (tally.again, Tone::Danger, "planned again after the writes; see `beadle plan`"),
         (tally.failed, Tone::Danger, "failed"),
         (tally.unknown, Tone::Danger, "unknown"),
     ];

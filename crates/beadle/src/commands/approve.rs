@@ -16,7 +16,7 @@ pub(crate) async fn holds(config: &Config, as_json: bool, printer: &Printer) -> 
     }
     for hold in holds {
         if as_json {
-            printer.line(serde_json::to_string(&hold)?);
+            printer.json(&serde_json::to_string(&hold)?);
             continue;
         }
         let head = printer.paint(Tone::Heading, format!("{}  {}", hold.digest, hold.subject));

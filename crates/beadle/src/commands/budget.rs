@@ -30,7 +30,7 @@ pub(crate) async fn run(
                 "organisation": file.name, "reserve_percent": file.budget.reserve,
                 "resources": limits["resources"], "processes": processes,
             });
-            printer.line(serde_json::to_string(&shown)?);
+            printer.json(&serde_json::to_string(&shown)?);
             continue;
         }
         printer.line(printer.paint(Tone::Heading, &file.name));

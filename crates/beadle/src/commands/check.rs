@@ -90,7 +90,7 @@ pub(crate) fn run(path: &Path, as_json: bool, printer: &Printer) -> anyhow::Resu
             continue;
         }
         for problem in &problems {
-            printer.line(problem.render(sources.get(&*problem.asked.file).map(String::as_str)));
+            printer.lines(problem.render(sources.get(&*problem.asked.file).map(String::as_str)));
         }
         for file in unread {
             printer.note(format!(
@@ -136,7 +136,7 @@ pub(crate) fn run(path: &Path, as_json: bool, printer: &Printer) -> anyhow::Resu
         }
     }
     if as_json {
-        printer.line(serde_json::to_string_pretty(&found)?);
+        printer.json(&serde_json::to_string_pretty(&found)?);
     }
     Ok(if failed { FAILED } else { FINE })
 }

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::commands::{FAILED, FINE};
 use crate::config::Config;
 use crate::printer::{Printer, Tone};
+use crate::watch::other_modes;
 use crate::wiring::{self, Opening, Org, Ways};
 
 /// What each section of a policy needs of the App: permission and level.
@@ -78,7 +79,9 @@ impl<'a> Doctor<'a> {
 
     pub(super) fn wrong(&mut self, text: &str) {
         self.found = true;
-        self.printer.line(format!("{}  {text}", self.printer.paint(Tone::Danger, "FAIL")));
+        // A policy's problems have lines of their own; they are indented, as no judgement is.
+        let text = text.replace('\n', "\n      ");
+        self.printer.lines(format!("{}  {text}", self.printer.paint(Tone::Danger, "FAIL")));
     }
 
     pub(super) fn judge(&mut self, result: anyhow::Result<String>) {
@@ -98,6 +101,11 @@ pub(crate) async fn run(config: &Config, printer: &Printer) -> anyhow::Result<u8
             Ok(org) => {
                 let generation = &org.policy.current().generation;
                 doctor.fine(&format!("{}: policy {generation} is accepted, mode {}", file.name, file.mode));
+                if let Some(store) = wiring::store_if_there(config).await.ok().flatten()
+                    && let Some(other) = other_modes(store.as_ref(), file).await?
+                {
+                    doctor.note(&other);
+                }
                 github(&mut doctor, &org, config.teams_of(&file.name).next().is_some()).await;
             }
             Err(error) => doctor.wrong(&format!("{}: {error:#}", file.name)),

@@ -26,7 +26,7 @@ pub(crate) async fn run(config: &Config, args: &ExplainArgs, printer: &Printer) 
     let explained = org.planner(store.as_ref()).explain(name, args.key.as_deref().unwrap_or("")).await?;
     let explained = explained.with_context(|| format!("there is no repository {repository}"))?;
     if args.json {
-        printer.line(serde_json::to_string_pretty(&json!(explained))?);
+        printer.json(&serde_json::to_string_pretty(&json!(explained))?);
         return Ok(FINE);
     }
     tell(&explained, printer);
@@ -53,7 +53,7 @@ async fn group(
                 any = true;
                 let explained = planner.explain(&one.key).await?;
                 if as_json {
-                    printer.line(serde_json::to_string(&explained)?);
+                    printer.json(&serde_json::to_string(&explained)?);
                     continue;
                 }
                 printer.line(printer.paint(Tone::Heading, &explained.subject));

@@ -1,39 +1,52 @@
 //! `beadle journal`.
 
 use beadle_engine::{Clock, Entry, EntryKind, Listing};
+use serde_json::Value;
 
 use crate::cli::{JournalArgs, JournalFormat};
 use crate::commands::FINE;
+use crate::commands::named::{self, PAGE};
 use crate::config::Config;
 use crate::directory::called;
+use crate::escape::{self, VALUE};
 use crate::printer::{Printer, Tone};
 use crate::wiring;
-
-/// Entries in one read, so that a long journal is never held as a whole.
-const PAGE: u32 = 1000;
 
 pub(crate) async fn run(config: &Config, args: &JournalArgs, printer: &Printer) -> anyhow::Result<u8> {
     let store = wiring::store(config).await?;
     let since = args.since.map(|since| Clock::system().now() - since);
-    let keys: Vec<String> = match &args.group {
-        Some(name) => called(config, &store, name).await?.iter().map(ToString::to_string).collect(),
-        None => Vec::new(),
+    let asked = match (&args.group, &args.key) {
+        (Some(name), _) => called(config, &store, name).await?,
+        (None, Some(text)) => named::keys(config, &store, text).await?,
+        (None, None) => Vec::new(),
     };
+    let keys: Vec<String> = asked.iter().map(ToString::to_string).collect();
     // One key is asked for; of several, what belongs to none is passed over.
-    let key = args.key.clone().or_else(|| keys.first().filter(|_| keys.len() == 1).cloned());
+    let key = keys.first().filter(|_| keys.len() == 1).cloned();
     let mut after = args.after;
+    let mut shown = 0_usize;
     loop {
         let listing = Listing { after, since, key: key.clone(), limit: PAGE };
         let entries = store.entries(listing).await?;
-        let Some(last) = entries.last() else { return Ok(FINE) };
+        let Some(last) = entries.last() else { break };
         after = last.seq;
         for entry in entries.iter().filter(|entry| keys.is_empty() || keys.contains(&entry.key)) {
+            shown += 1;
             match args.format {
-                JournalFormat::Ndjson => printer.line(serde_json::to_string(entry)?),
+                JournalFormat::Ndjson => printer.json(&serde_json::to_string(entry)?),
                 JournalFormat::Text => printer.line(text(entry, printer)),
             }
         }
     }
+    if shown == 0 {
+        named::ensure_known(store.as_ref(), &asked).await?;
+        printer.note(if keys.is_empty() {
+            "the journal has no entries"
+        } else {
+            "the journal has no entries of it"
+        });
+    }
+    Ok(FINE)
 }
 
 fn text(entry: &Entry, printer: &Printer) -> String {
@@ -43,12 +56,8 @@ fn text(entry: &Entry, printer: &Printer) -> String {
             let fields = detail["fields"].as_array().into_iter().flatten();
             let fields: Vec<String> = fields
                 .map(|field| {
-                    format!(
-                        "{}: {} → {}",
-                        field["name"].as_str().unwrap_or_default(),
-                        field["before"],
-                        field["after"]
-                    )
+                    let (before, after) = (value(&field["before"]), value(&field["after"]));
+                    format!("{}: {before} → {after}", field["name"].as_str().unwrap_or_default())
                 })
                 .collect();
             let what = detail["what"].as_str().unwrap_or_default();
@@ -56,10 +65,18 @@ fn text(entry: &Entry, printer: &Printer) -> String {
         }
         EntryKind::Result => {
             let intent = entry.intent.unwrap_or_default();
-            format!("of {intent}: {}", entry.detail)
+            format!("of {intent}: {}", escape::cut(&entry.detail.to_string(), DETAIL))
         }
-        _ => entry.detail.to_string(),
+        _ => escape::cut(&entry.detail.to_string(), DETAIL),
     };
     let kind = printer.paint(Tone::Heading, format!("{:8}", entry.kind.as_str()));
-    format!("{:6}  {}  {kind}  {:30}  {detail}", entry.seq, entry.at, entry.subject)
+    let subject = escape::cut(&entry.subject, VALUE);
+    format!("{:6}  {}  {kind}  {subject:30}  {detail}", entry.seq, entry.at)
+}
+
+/// The longest detail of an entry, in characters; `--format ndjson` has all of it.
+const DETAIL: usize = 4 * VALUE;
+
+fn value(value: &Value) -> String {
+    escape::cut(&value.to_string(), VALUE)
 }

@@ -15,14 +15,17 @@ mod doctor;
 mod explain;
 mod health;
 mod journal;
+mod named;
 mod pause;
 mod plan;
 mod queue;
+mod rounds;
 mod serve;
 #[cfg(feature = "sim")]
 mod sim;
 mod store;
 mod sweep;
+mod tally;
 mod total;
 
 use beadle_engine::Time;
@@ -78,7 +81,7 @@ pub(crate) async fn run(cli: Cli, printer: &Printer) -> anyhow::Result<u8> {
                 SchemaFile::Deployment => schema(FileKind::Deployment),
                 SchemaFile::Test => test_schema(),
             };
-            printer.line(serde_json::to_string_pretty(&schema)?);
+            printer.json(&serde_json::to_string_pretty(&schema)?);
             Ok(FINE)
         }
         Command::Deliveries(args) => deliveries::run(&config()?, &args, printer).await,
@@ -90,13 +93,13 @@ pub(crate) async fn run(cli: Cli, printer: &Printer) -> anyhow::Result<u8> {
         Command::Health => health::run(&config()?, printer).await,
         Command::Store(StoreCommand::Copy { from, to }) => store::copy(&config()?, from, to, printer).await,
         Command::Example => {
-            printer.line(EXAMPLE.trim_end());
+            printer.own(EXAMPLE.trim_end());
             Ok(FINE)
         }
         Command::Completions { shell } => {
             let mut text = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "beadle", &mut text);
-            printer.line(String::from_utf8_lossy(&text).trim_end());
+            printer.own(String::from_utf8_lossy(&text).trim_end());
             Ok(FINE)
         }
         #[cfg(feature = "sim")]

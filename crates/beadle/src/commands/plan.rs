@@ -10,13 +10,14 @@ use beadle_repositories::Step;
 use futures::{StreamExt as _, TryStreamExt as _};
 
 use crate::cli::{Format, PlanArgs, Selection};
-use crate::commands::{FAILED, FINE, PENDING};
+use crate::commands::tally::code;
 use crate::config::Config;
 use crate::directory::{Directories, Target};
 use crate::printer::Printer;
 use crate::progress::Progress;
 use crate::render::{self, Half, WholePlan};
 use crate::sharing::Shared;
+use crate::watch::other_modes;
 use crate::wiring::{self, Opening, Org, Ways};
 
 /// Groups planned at once.
@@ -39,6 +40,11 @@ pub(crate) async fn run(config: &Config, args: &PlanArgs, printer: &Printer) -> 
             let planned = plan(&org, selection, store.as_ref(), printer).await;
             Shared::end_all(shared).await;
             plans.push(planned?.0);
+            if let Some(store) = &store
+                && let Some(other) = other_modes(store.as_ref(), file).await?
+            {
+                printer.note(other);
+            }
         }
     }
     if selection.groups() {
@@ -57,19 +63,15 @@ pub(crate) async fn run(config: &Config, args: &PlanArgs, printer: &Printer) -> 
     }
     match args.format {
         Format::Json => {
-            printer.line(serde_json::to_string_pretty(&render::json(&plans, selection.shard))?);
+            printer.json(&serde_json::to_string_pretty(&render::json(&plans, selection.shard))?);
         }
-        Format::Text => plans.iter().for_each(|plan| printer.line(render::text(printer, plan))),
-        Format::Markdown => plans.iter().for_each(|plan| printer.line(render::markdown(plan).trim_end())),
+        Format::Text => plans.iter().for_each(|plan| printer.lines(render::text(printer, plan))),
+        Format::Markdown => plans.iter().for_each(|plan| printer.lines(render::markdown(plan).trim_end())),
     }
     let misnamed = selection.is_by_name() && plans.iter().any(|plan| !plan.unmatched.is_empty());
-    Ok(if misnamed {
-        FAILED
-    } else if plans.iter().any(WholePlan::is_pending) {
-        PENDING
-    } else {
-        FINE
-    })
+    // A plan has written nothing, so what is unknown is left like every change.
+    let left = plans.iter().filter(|plan| plan.is_pending()).count();
+    Ok(code(usize::from(misnamed), left))
 }
 
 /// A plan of a repository as it can be written.

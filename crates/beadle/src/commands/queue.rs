@@ -3,9 +3,10 @@
 use beadle_engine::{Clock, Key, Lane, Mark, Row, Time};
 use serde_json::json;
 
-use crate::commands::{FINE, ago};
+use crate::commands::{FINE, ago, named};
 use crate::config::Config;
 use crate::directory::called;
+use crate::escape::{self, VALUE};
 use crate::printer::{Printer, Tone};
 use crate::wiring;
 
@@ -21,9 +22,18 @@ pub(crate) async fn run(config: &Config, wanted: Wanted, printer: &Printer) -> a
     let store = wiring::store(config).await?;
     let now = Clock::system().now();
     if let Some(key) = wanted.retry {
-        let key: Key = key.parse()?;
-        store.mark(vec![Mark::new(key.clone(), Lane::Manual)], now).await?;
-        printer.line(format!("{key} is due now"));
+        // A name is of what is reconciled: a dispatch of it is made again by its own key only.
+        let is_meant = |found: &Key| {
+            found.as_str() == key
+                || ["repository", "organisation", beadle_groups::mark::KIND].contains(&found.kind())
+        };
+        let mut found = named::keys(config, &store, &key).await?;
+        found.retain(is_meant);
+        anyhow::ensure!(!found.is_empty(), "`{key}` is no repository or group; give the key itself");
+        for key in found {
+            store.mark(vec![Mark::new(key.clone(), Lane::Manual)], now).await?;
+            printer.line(format!("{key} is due now"));
+        }
         return Ok(FINE);
     }
     let rows = match &wanted.group {
@@ -38,11 +48,14 @@ pub(crate) async fn run(config: &Config, wanted: Wanted, printer: &Printer) -> a
     };
     if wanted.json {
         let shown = rows.iter().map(serde_json::to_string);
-        shown.collect::<Result<Vec<_>, _>>()?.iter().for_each(|row| printer.line(row));
+        shown.collect::<Result<Vec<_>, _>>()?.iter().for_each(|row| printer.json(row));
         return Ok(FINE);
     }
     for row in &rows {
-        printer.line(format!("{:9} {:44} {}", state(row, now, printer), row.key, detail(row, now)));
+        let key = row.key.as_str();
+        let name = named::name(store.as_ref(), &row.key).await?;
+        let name = name.map(|name| format!("{}; ", escape::cut(&name, VALUE))).unwrap_or_default();
+        printer.line(format!("{:9} {key:44} {name}{}", state(row, now, printer), detail(row, now)));
     }
     if wanted.group.is_some() {
         if rows.is_empty() {
@@ -77,14 +90,14 @@ fn state(row: &Row, now: Time, printer: &Printer) -> String {
 
 fn detail(row: &Row, now: Time) -> String {
     if let Some(parked) = &row.parked {
-        return format!("for {}: {}", ago(parked.since, now), parked.why);
+        return format!("for {}: {}", ago(parked.since, now), escape::cut(&parked.why, VALUE));
     }
     let mut text = format!("due for {}", ago(row.first_dirty, now));
     if let Some(due) = row.due_at().filter(|due| *due > now) {
         text = format!("{text}, not before {due}");
     }
     if let Some(why) = &row.last_error {
-        text = format!("{text}; try {}: {why}", row.attempts);
+        text = format!("{text}; try {}: {}", row.attempts, escape::cut(why, VALUE));
     }
     text
 }

@@ -1,6 +1,6 @@
 //! `beadle sweep`: the policy made so once, over a share of the repositories, without anybody to ask. For CI jobs.
 
-use std::fmt::Write as _;
+use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -10,16 +10,19 @@ use anyhow::Context as _;
 use beadle_engine::apply::{Planner, Writer};
 use beadle_engine::budget::in_lane;
 use beadle_engine::sweep::Summary;
-use beadle_engine::{Clock, Hold, Lane, Limits, Mode, Plan, Report, StepResult, Store};
+use beadle_engine::{Change, Clock, Hold, Lane, Limits, Mode, Plan, Report, StepResult, Store};
 use beadle_store_sqlite::{Settings as StoreSettings, SqliteStore};
 use serde_json::json;
 
 use crate::cli::SweepArgs;
 use crate::commands::apply::{Hand, announce, write};
+use crate::commands::operator;
 use crate::commands::plan::{plan, plan_groups};
-use crate::commands::{FAILED, FINE, PENDING, operator};
+use crate::commands::rounds::{MOST, SETTLE};
+use crate::commands::tally::Tally;
 use crate::config::Config;
 use crate::directory::Directories;
+use crate::markdown::{Page, Piece};
 use crate::printer::{Printer, Tone};
 use crate::render::{self, Half, WholePlan};
 use crate::sharing::Shared;
@@ -54,14 +57,17 @@ async fn sweep(config: &Config, args: &SweepArgs, printer: &Printer) -> anyhow::
     let parts = if args.without_store { selection.shard.of() } else { 1 };
     let opening = Opening { store: Some(&store), patient: true, parts };
     let ways = Ways::default();
-    let mut code = FINE;
+    let mut tally = Tally::default();
+    let mut unknown: BTreeSet<&String> = args.approve.iter().collect();
     if selection.repositories() {
         for file in config.orgs(selection.org.as_deref())? {
             let org = Org::open(config, file, &clock, opening, &ways)?;
             let shared = Shared::where_stored(&org, Some(&store)).await;
             let swept = one(&org, asked, &store, &clock, printer).await;
             Shared::end_all(shared).await;
-            code = end(args, &swept?, code, printer)?;
+            let swept = swept?;
+            strike(&mut unknown, &swept.shown);
+            end(args, &swept, &mut tally, printer)?;
         }
     }
     if selection.groups() {
@@ -70,10 +76,22 @@ async fn sweep(config: &Config, args: &SweepArgs, printer: &Printer) -> anyhow::
         let swept = groups(&directories, asked, &store, &clock, printer).await;
         Shared::end_all(shared).await;
         for swept in swept? {
-            code = end(args, &swept, code, printer)?;
+            strike(&mut unknown, &swept.shown);
+            end(args, &swept, &mut tally, printer)?;
         }
     }
-    Ok(code)
+    let is_whole = selection.shard.of() == 1 && !selection.is_by_name();
+    for digest in unknown {
+        let text = format!("no change here has the digest `{digest}`");
+        if is_whole {
+            printer.error(&text);
+            tally.failed += 1;
+        } else {
+            // It may belong to another shard.
+            printer.note(text);
+        }
+    }
+    Ok(tally.code())
 }
 
 async fn groups(
@@ -95,22 +113,68 @@ async fn groups(
 /// What became of one organisation or target.
 struct Swept {
     summary: Summary,
+    tally: Tally,
     shown: WholePlan,
     reports: Vec<Report>,
 }
 
-/// Tells it, and gives the exit code so far.
-fn end(args: &SweepArgs, swept: &Swept, code: u8, printer: &Printer) -> anyhow::Result<u8> {
+impl Swept {
+    /// The names of the repositories that something of was written.
+    fn written(&self) -> Vec<String> {
+        let is_written = |report: &&Report| report.count(|result| *result == StepResult::Written) > 0;
+        let subjects =
+            self.reports.iter().filter(is_written).filter_map(|report| report.subject.split_once('/'));
+        subjects.map(|(_, name)| name.to_owned()).collect()
+    }
+
+    /// How many changes of this plan were written before.
+    fn planned_again(&self, shown: &WholePlan) -> usize {
+        let is_written = |subject: &str, change: &Change<()>| {
+            let mut own = self.reports.iter().filter(|report| report.subject == subject);
+            own.any(|report| {
+                report.steps.iter().any(|step| step.outcome == StepResult::Written && step.change == *change)
+            })
+        };
+        let plans = shown.plans.iter();
+        plans
+            .map(|(_, plan)| plan.changes.iter().filter(|change| is_written(&plan.subject, change)).count())
+            .sum()
+    }
+
+    /// What became of repositories of it that were planned again.
+    fn follow(&mut self, next: Self) {
+        let failed = |reports: &[Report]| reports.iter().filter(|report| report.failed() > 0).count() as u64;
+        // Errors have no report.
+        let errors = next.summary.failed.saturating_sub(failed(&next.reports));
+        self.tally.add(next.tally);
+        for report in next.reports {
+            let Some(own) = self.reports.iter_mut().find(|own| own.subject == report.subject) else {
+                continue;
+            };
+            for step in report.steps {
+                // What was held before is held again, and is one.
+                if !own.steps.iter().any(|known| known.change == step.change) {
+                    own.steps.push(step);
+                }
+            }
+            own.unknowns = report.unknowns;
+        }
+        let mut summary =
+            Summary { checked: self.summary.checked, drifted: self.summary.drifted, ..Summary::default() };
+        self.reports.iter().for_each(|report| count(&mut summary, report));
+        summary.failed += errors;
+        self.summary = summary;
+    }
+}
+
+/// Tells it, and adds it up.
+fn end(args: &SweepArgs, swept: &Swept, tally: &mut Tally, printer: &Printer) -> anyhow::Result<()> {
     tell(args, swept, printer)?;
     if let Some(path) = &args.summary {
         append(path, &markdown(args, swept))?;
     }
-    Ok(match (&swept.shown.short, swept.summary) {
-        (Some(_), _) => FAILED,
-        (None, Summary { failed, unknown, .. }) if failed + unknown > 0 => FAILED,
-        (None, Summary { held, .. }) if held > 0 && code == FINE => PENDING,
-        _ => code,
-    })
+    tally.add(swept.tally);
+    Ok(())
 }
 
 async fn one(
@@ -129,7 +193,39 @@ async fn one(
     }
     let hand = Hand::of_org(org, store, clock, printer);
     let say = || announce(org, &plans, printer);
-    make_so(hand, asked, shown, &plans, &say, printer).await
+    let mut swept = make_so(hand, asked, shown, &plans, &say, printer).await?;
+    let mut tried = digests(&swept.shown);
+    let mut names = swept.written();
+    for _ in 1..MOST {
+        if names.is_empty() || swept.tally.failed > 0 {
+            break;
+        }
+        // A team or a property that was written can be what a layer selects by: what was written is planned again.
+        let mut args = asked.args.clone();
+        args.selection.repo = names;
+        clock.sleep(SETTLE).await;
+        let (mut shown, plans) = plan(org, &args.selection, Some(store), printer).await?;
+        // One that has another name by now is the next sweep's.
+        shown.unmatched.clear();
+        let planned = digests(&shown);
+        if planned.is_subset(&tried) {
+            swept.tally.again += swept.planned_again(&shown);
+            break;
+        }
+        tried.extend(planned);
+        let again = Asked { args: &args, by: asked.by.clone() };
+        let hand = Hand::of_org(org, store, clock, printer);
+        let next = make_so(hand, &again, shown, &plans, &|| {}, printer).await?;
+        names = next.written();
+        swept.follow(next);
+    }
+    Ok(swept)
+}
+
+/// The digest of every change of a plan.
+fn digests(shown: &WholePlan) -> BTreeSet<String> {
+    let changes = shown.plans.iter();
+    changes.flat_map(|(key, plan)| plan.changes.iter().map(|change| change.digest(key))).collect()
 }
 
 async fn make_so<P: Planner, W: Writer<P::Write>>(
@@ -141,6 +237,9 @@ async fn make_so<P: Planner, W: Writer<P::Write>>(
     printer: &Printer,
 ) -> anyhow::Result<Swept> {
     let args = asked.args;
+    // Nobody looked at the plan: what it is by the time of the write is written. One group's account may be there already
+    // by the time that another one needs it.
+    hand.only_shown = false;
     if args.without_store {
         // The shards cannot tell each other what they wrote.
         let (shard, limits) = (args.selection.shard, hand.limits);
@@ -151,40 +250,39 @@ async fn make_so<P: Planner, W: Writer<P::Write>>(
             ..limits
         };
     }
-    for digest in missing(&shown, &args.approve) {
-        printer.note(format!("{}: no change here has the digest `{digest}`", shown.of));
-    }
     approve(&hand, &shown, asked).await?;
     say();
     let mut summary = Summary { checked: shown.count() as u64, ..Summary::default() };
+    let mut tally = Tally { unknown: usize::from(shown.short.is_some()), ..Tally::default() };
     if args.selection.is_by_name() && !shown.unmatched.is_empty() {
         shown.unmatched.iter().for_each(|what| printer.error(what));
         summary.failed += 1;
+        tally.failed += 1;
     }
     let mut reports = Vec::new();
     for ((key, _), plan) in shown.plans.iter().zip(plans) {
         match write(&hand, key, plan).await {
-            Ok(report) => {
-                count(&mut summary, plan, &report);
+            Ok((report, _)) => {
+                summary.drifted += u64::from(!plan.changes.is_empty());
+                count(&mut summary, &report);
+                tally.count(&report);
                 reports.push(report);
             }
             Err(error) => {
                 printer.error(&format!("{}: {error:#}", plan.subject));
                 summary.failed += 1;
+                tally.failed += 1;
             }
         }
     }
-    Ok(Swept { summary, shown, reports })
+    Ok(Swept { summary, tally, shown, reports })
 }
 
-/// Digests that belong to nothing in this plan: to another shard, or mistyped.
-fn missing<'a>(shown: &WholePlan, digests: &'a [String]) -> Vec<&'a String> {
-    let planned: Vec<String> = shown
-        .plans
-        .iter()
-        .flat_map(|(key, plan)| plan.changes.iter().map(|change| change.digest(key)))
-        .collect();
-    digests.iter().filter(|digest| !planned.contains(digest)).collect()
+/// Takes what this plan has out of the digests that no plan has had: what stays is another shard's, or mistyped.
+fn strike(unknown: &mut BTreeSet<&String>, shown: &WholePlan) {
+    for digest in digests(shown) {
+        unknown.remove(&digest);
+    }
 }
 
 /// Lets through what was looked at before, by its digest.
@@ -214,13 +312,11 @@ async fn approve<P: Planner, W: Writer<P::Write>>(
     Ok(())
 }
 
-fn count<W>(summary: &mut Summary, plan: &Plan<W>, report: &Report) {
+fn count(summary: &mut Summary, report: &Report) {
     let any = |wanted: fn(&StepResult) -> bool| u64::from(report.count(wanted) > 0);
-    summary.drifted += u64::from(!plan.changes.is_empty());
     summary.repaired += any(|result| *result == StepResult::Written);
     summary.held += any(|result| matches!(result, StepResult::Held { .. }));
-    summary.failed +=
-        any(|result| matches!(result, StepResult::Failed(_) | StepResult::NotReached | StepResult::Blocked));
+    summary.failed += u64::from(report.failed() > 0);
     summary.unknown += u64::from(!report.unknowns.is_empty());
 }
 
@@ -246,7 +342,7 @@ fn tell(args: &SweepArgs, swept: &Swept, printer: &Printer) -> anyhow::Result<()
     if args.json {
         let mut line = json!({ "shard": shard.to_string(), "summary": summary });
         line[kind] = json!(name);
-        printer.line(serde_json::to_string(&line)?);
+        printer.json(&serde_json::to_string(&line)?);
         return Ok(());
     }
     let counts: Vec<String> = counts(summary).iter().map(|(what, n)| format!("{n} {what}")).collect();
@@ -259,26 +355,20 @@ fn tell(args: &SweepArgs, swept: &Swept, printer: &Printer) -> anyhow::Result<()
 
 /// For a job's summary.
 fn markdown(args: &SweepArgs, swept: &Swept) -> String {
-    let Swept { summary, shown, reports } = swept;
+    let Swept { summary, shown, reports, .. } = swept;
     let counts = counts(summary);
-    let names: Vec<&str> = counts.iter().map(|(what, _)| *what).collect();
-    let numbers: Vec<String> = counts.iter().map(|(_, n)| n.to_string()).collect();
-    let mut text = format!(
-        "## {}, shard {}\n\n| {} |\n|{}\n| {} |\n",
-        shown.of,
-        args.selection.shard,
-        names.join(" | "),
-        "---|".repeat(names.len()),
-        numbers.join(" | ")
-    );
-    if let Some(short) = &shown.short {
-        let noun = shown.half.noun();
-        let _ = writeln!(text, "\n> **The list of {noun} is incomplete:** {short}");
-    }
-    text + &render::outcomes_as_markdown(reports)
+    let shard = Piece::value(args.selection.shard);
+    let mut page = Page::default();
+    page.heading(2, &[Piece::value(&shown.of), Piece::own("shard"), shard]);
+    page.table(&counts.map(|(what, _)| what));
+    page.row(&counts.map(|(_, number)| Piece::number(number)));
+    render::incomplete(&mut page, shown);
+    render::outcomes(&mut page, reports);
+    format!("{}\n", page.text())
 }
 
-fn append(path: &Path, text: &str) -> anyhow::Result<()> {
+/// Appends to a job's summary.
+pub(super) fn append(path: &Path, text: &str) -> anyhow::Result<()> {
     let file = std::fs::OpenOptions::new().create(true).append(true).open(path);
     let mut file = file.with_context(|| format!("cannot write the summary to {}", path.display()))?;
     file.write_all(text.as_bytes()).with_context(|| format!("cannot write the summary to {}", path.display()))

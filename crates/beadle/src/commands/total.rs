@@ -1,57 +1,98 @@
 //! `beadle total`: the plans of all shards added up, before any of them writes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Context as _;
-use beadle_engine::{Mode, Risk, Risks};
+use beadle_engine::{Change, Limits, Risk, Risks};
 use beadle_repositories::Shard;
 use serde::Deserialize;
 
 use crate::cli::TotalArgs;
-use crate::commands::{FAILED, FINE, PENDING};
+use crate::commands::sweep::append;
+use crate::commands::tally::code;
 use crate::config::Config;
+use crate::markdown::{Page, Piece};
 use crate::printer::{Printer, Tone};
+use crate::render;
 
 /// What `beadle plan --format json` prints, as far as it is added up.
 #[derive(Deserialize)]
 struct Plans {
     shard: String,
-    organisations: Vec<Organisation>,
+    organisations: Vec<Half>,
+    #[serde(default)]
+    targets: Vec<Half>,
 }
 
+/// One organisation, or one target.
 #[derive(Deserialize)]
-struct Organisation {
-    #[serde(rename = "organisation")]
+struct Half {
+    #[serde(rename = "organisation", alias = "target")]
     name: String,
     incomplete: Option<String>,
-    repositories: Vec<Repository>,
+    #[serde(rename = "repositories", alias = "groups")]
+    plans: Vec<One>,
 }
 
 #[derive(Deserialize)]
-struct Repository {
+struct One {
     name: String,
-    changes: Vec<Change>,
+    changes: Vec<Planned>,
 }
 
 #[derive(Deserialize)]
-struct Change {
+struct Planned {
     digest: String,
-    aspect: String,
-    mode: Mode,
     risks: Risks,
+    #[serde(flatten)]
+    change: Change<()>,
 }
 
 #[derive(Default)]
 struct Total {
+    /// What is to be written.
     risks: Risks,
+    /// What the mode keeps back.
+    kept: Risks,
     incomplete: Vec<String>,
-    /// What the guard looks at, to be approved one by one.
-    guarded: Vec<String>,
+    /// What the guard looks at, to be approved one by one: digest, what it is of, and the change.
+    guarded: Vec<(String, String, Change<()>)>,
+}
+
+impl Total {
+    /// Counts a plan. Digests that are approved are taken out of `unknown`.
+    fn count(&mut self, plan: Half, approved: &[String], unknown: &mut BTreeSet<&String>) {
+        self.incomplete.extend(plan.incomplete);
+        for one in plan.plans {
+            for Planned { digest, risks, change } in one.changes {
+                if let Some(approved) = approved.iter().find(|approved| **approved == digest) {
+                    unknown.remove(approved);
+                } else if !change.mode.allows(&risks) {
+                    self.kept.merge(&risks);
+                } else {
+                    self.risks.merge(&risks);
+                    if risks.is_guarded() {
+                        self.guarded.push((digest, one.name.clone(), change));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What was added up, organisations before targets.
+type Totals = BTreeMap<(Kind, String), Total>;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    Organisation,
+    Target,
 }
 
 pub(crate) fn run(config: &Config, args: &TotalArgs, printer: &Printer) -> anyhow::Result<u8> {
-    let mut totals: BTreeMap<String, Total> = BTreeMap::new();
+    let mut totals = Totals::new();
     let mut shards: Vec<Shard> = Vec::new();
+    let mut unknown: BTreeSet<&String> = args.approve.iter().collect();
     for path in &args.plans {
         let text =
             std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
@@ -59,24 +100,31 @@ pub(crate) fn run(config: &Config, args: &TotalArgs, printer: &Printer) -> anyho
             .with_context(|| format!("{} is not what `beadle plan --format json` prints", path.display()))?;
         let shard = plans.shard.parse::<Shard>().map_err(anyhow::Error::msg);
         shards.push(shard.with_context(|| format!("{}", path.display()))?);
-        for organisation in plans.organisations {
-            let total = totals.entry(organisation.name).or_default();
-            total.incomplete.extend(organisation.incomplete);
-            for repository in organisation.repositories {
-                for change in repository.changes.iter().filter(|change| change.mode.allows(&change.risks)) {
-                    if args.approve.contains(&change.digest) {
-                        continue;
-                    }
-                    total.risks.merge(&change.risks);
-                    if change.risks.is_guarded() {
-                        total
-                            .guarded
-                            .push(format!("{}  {}  {}", change.digest, repository.name, change.aspect));
-                    }
-                }
-            }
+        let organisations = plans.organisations.into_iter().map(|plan| (Kind::Organisation, plan));
+        let targets = plans.targets.into_iter().map(|plan| (Kind::Target, plan));
+        for (kind, plan) in organisations.chain(targets) {
+            let total = totals.entry((kind, plan.name.clone())).or_default();
+            total.count(plan, &args.approve, &mut unknown);
         }
     }
+    ensure_whole(shards)?;
+    for digest in &unknown {
+        printer.error(&format!("no plan has a change with the digest `{digest}`"));
+    }
+    let (mut wrong, mut over) = (unknown.len(), 0);
+    let mut page = Page::default();
+    for ((kind, name), total) in &totals {
+        wrong += total.incomplete.len();
+        over += usize::from(tell(name, limits(config, *kind, name)?, total, printer, &mut page));
+    }
+    if let Some(path) = &args.summary {
+        append(path, &format!("{}\n", page.text()))?;
+    }
+    Ok(code(wrong, over))
+}
+
+/// Fails unless every shard is there exactly once.
+fn ensure_whole(mut shards: Vec<Shard>) -> anyhow::Result<()> {
     shards.sort_by_key(|shard| shard.index());
     let of = shards.first().map_or(1, |shard| shard.of());
     let whole = shards.iter().map(|shard| (shard.index(), shard.of())).eq((1..=of).map(|index| (index, of)));
@@ -84,28 +132,83 @@ pub(crate) fn run(config: &Config, args: &TotalArgs, printer: &Printer) -> anyho
         let given: Vec<String> = shards.iter().map(ToString::to_string).collect();
         anyhow::bail!("every shard has to be there once, and there are: {}", given.join(", "));
     }
-    let mut code = FINE;
-    for (name, total) in &totals {
-        let limits = config.orgs(Some(name))?[0].limits();
-        let passed = limits.passed_by(&Risks::default(), &total.risks);
-        let counts = Risk::ALL.into_iter().map(|risk| format!("{} {risk}", total.risks.count(risk)));
-        let counts: Vec<String> = counts.collect();
-        printer.line(format!("{}: {}", printer.paint(Tone::Heading, name), counts.join(", ")));
-        for why in &total.incomplete {
-            printer.error(&format!("{name}: a plan is incomplete: {why}"));
-            code = FAILED;
-        }
-        if let Some((risk, limit)) = passed {
-            let text = format!(
-                "{name}: over the limit: what {risk} may be written {limit} times; nothing is to be written"
-            );
-            printer.line(printer.paint(Tone::Danger, text));
-            total.guarded.iter().for_each(|line| printer.line(format!("  {line}")));
-            printer.line("approve what is meant: --approve DIGEST, here and for every shard");
-            if code == FINE {
-                code = PENDING;
-            }
+    Ok(())
+}
+
+fn limits(config: &Config, kind: Kind, name: &str) -> anyhow::Result<Limits> {
+    match kind {
+        Kind::Organisation => Ok(config.orgs(Some(name))?[0].limits()),
+        Kind::Target => {
+            let target = config.file.target.iter().find(|target| target.name == name);
+            let target = target.with_context(|| format!("the configuration has no target `{name}`"))?;
+            Ok(target.limits())
         }
     }
-    Ok(code)
+}
+
+/// Tells what one comes to, on the terminal and on a page. `true`: it is over a limit.
+fn tell(name: &str, limits: Limits, total: &Total, printer: &Printer, page: &mut Page) -> bool {
+    let mut text = counts(&total.risks);
+    if total.kept.total() > 0 {
+        text = format!("{text}; kept back by the mode: {}", counts(&total.kept));
+    }
+    printer.line(format!("{}: {text}", printer.paint(Tone::Heading, name)));
+    page.heading(2, &[Piece::own("Total of"), Piece::value(name)]);
+    page.paragraph(&[Piece::value(text)]);
+    for why in &total.incomplete {
+        printer.error(&format!("{name}: a plan is incomplete: {why}"));
+        page.quote(&[Piece::own("A plan is incomplete:").bold(), Piece::value(why)]);
+    }
+    let Some((risk, limit)) = limits.passed_by(&Risks::default(), &total.risks) else { return false };
+    let text =
+        format!("{name}: over the limit: what {risk} may be written {limit} times; nothing is to be written");
+    printer.line(printer.paint(Tone::Danger, &text));
+    page.quote(&[Piece::value(text).bold()]);
+    page.table(&["digest", "of", "aspect", "change"]);
+    for (digest, of, change) in &total.guarded {
+        printer.line(format!("  {digest}  {of}"));
+        render::change_lines(printer, change).iter().for_each(|line| printer.line(format!("  {line}")));
+        let what = Piece::value(render::differences(change));
+        page.row(&[Piece::value(digest), Piece::value(of), Piece::value(&change.aspect), what]);
+    }
+    printer.line("approve what is meant: --approve DIGEST, here and for every shard");
+    true
+}
+
+fn counts(risks: &Risks) -> String {
+    let counts = Risk::ALL.into_iter().map(|risk| format!("{} {risk}", risks.count(risk)));
+    counts.collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn half(mode: &str, digest: &str) -> Half {
+        let field = json!({
+            "name": "permission", "before": "push", "after": Value::Null, "asked": Value::Null, "risk": "removes",
+        });
+        let change = json!({
+            "digest": digest, "risks": { "adds": 0, "changes": 0, "weakens": 0, "exposes": 0, "removes": 1 },
+            "aspect": "teams", "what": "team a", "fields": [field], "mode": mode, "after": [], "write": Value::Null,
+        });
+        let groups = json!([{ "key": "k", "name": "aws/Ops", "changes": [change], "unknowns": [] }]);
+        serde_json::from_value(json!({ "target": "aws", "incomplete": Value::Null, "groups": groups }))
+            .unwrap()
+    }
+
+    #[test]
+    fn groups_and_what_the_mode_keeps_back_are_counted_and_no_digest_is_ignored() {
+        let approved = ["d3".to_owned(), "mistyped".to_owned()];
+        let mut unknown: BTreeSet<&String> = approved.iter().collect();
+        let mut total = Total::default();
+        for (mode, digest) in [("enforce", "d1"), ("observe", "d2"), ("enforce", "d3")] {
+            total.count(half(mode, digest), &approved, &mut unknown);
+        }
+        assert_eq!((total.risks.removes, total.kept.removes), (1, 1));
+        assert_eq!(total.guarded.len(), 1);
+        assert_eq!(unknown.into_iter().collect::<Vec<_>>(), ["mistyped"]);
+    }
 }

@@ -74,10 +74,12 @@ impl<'a> LookedAfter<'a> {
     fn say(&mut self, what: &str, result: anyhow::Result<()>) {
         match result {
             Ok(()) => {
+                self.metrics.fault(what, None);
                 self.said.remove(what);
             }
             Err(error) => {
                 let text = format!("{error:#}");
+                self.metrics.fault(what, Some(&text));
                 if self.said.get(what) != Some(&text) {
                     tracing::error!("{what}: {text}; trying again");
                     self.said.insert(what.to_owned(), text);

@@ -22,6 +22,7 @@ use crate::reconcilers::Reconcilers;
 use crate::wiring::Ways;
 use directory::LookedAfter;
 use watched::Watched;
+pub(crate) use watched::other_modes;
 
 /// How often policies are looked at for a new generation, and sweeps for their time.
 pub(crate) const LOOK: Duration = Duration::from_secs(10);
@@ -73,7 +74,8 @@ impl<'a> Watch<'a> {
         metrics: &'a Arc<Metrics>,
         known: &HashMap<&str, Known>,
     ) -> Self {
-        let watched = |org: &'a crate::config::Org| Watched::new(org, known[org.name.as_str()].clone());
+        let watched =
+            |org: &'a crate::config::Org| Watched::new(org, known[org.name.as_str()].clone(), metrics);
         let mut orgs: Vec<Watched<'_>> = means.config.file.org.iter().map(watched).collect();
         for org in &mut orgs {
             org.open(means).await;

@@ -1,16 +1,43 @@
 //! An organisation, as the service looks after it: its policy, its sweeps, who shares its budget.
 
 use std::fmt::Write as _;
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 
 use anyhow::Context as _;
-use beadle_engine::{Key, Lane, Mark, Time};
+use beadle_engine::{Key, Lane, Mark, Store, StoreError, Time};
 use beadle_hooks::github::Known;
 use beadle_repositories::{Policy, sweep};
+use beadle_server::Metrics;
 
 use super::{Means, say_ended};
 use crate::sharing::Shared;
 use crate::wiring::{Opening, Org};
+
+/// How far a policy is carried out.
+fn modes(file: &crate::config::Org) -> String {
+    let mut modes = file.mode.to_string();
+    for (aspect, mode) in &file.modes {
+        let _ = write!(modes, " {aspect}={mode}"); // a text takes everything
+    }
+    modes
+}
+
+/// Says so where the service sweeps in other modes than the configuration has: it reads them when it starts.
+pub(crate) async fn other_modes(
+    store: &dyn Store,
+    file: &crate::config::Org,
+) -> Result<Option<String>, StoreError> {
+    let noted = store.get(&format!("sweep:{}", file.name)).await?;
+    // Time, generation, modes.
+    let running = noted.as_deref().and_then(|noted| noted.splitn(3, ' ').nth(2));
+    Ok(running.filter(|running| *running != modes(file)).map(|running| {
+        format!(
+            "{}: the service was started with mode {running}, the configuration says {}; start the service again",
+            file.name,
+            modes(file)
+        )
+    }))
+}
 
 /// An organisation, as the service looks after it.
 pub(super) struct Watched<'a> {
@@ -23,16 +50,24 @@ pub(super) struct Watched<'a> {
     shared: Option<Shared>,
     /// What was wrong when it was looked at last: said once, not every time.
     said: String,
+    metrics: &'a Arc<Metrics>,
     /// A generation that was seen once. A folder that is being written to looks different the next time.
     candidate: Option<String>,
 }
 
 impl<'a> Watched<'a> {
-    pub(super) fn new(file: &'a crate::config::Org, known: Known) -> Self {
-        Self { file, open: None, known, named: false, shared: None, said: String::new(), candidate: None }
+    pub(super) fn new(file: &'a crate::config::Org, known: Known, metrics: &'a Arc<Metrics>) -> Self {
+        let said = String::new();
+        Self { file, open: None, known, named: false, shared: None, said, metrics, candidate: None }
+    }
+
+    /// What the metrics call it.
+    fn policy(&self) -> String {
+        format!("policy of {}", self.file.name)
     }
 
     fn say(&mut self, error: &str, then: &str) {
+        self.metrics.fault(&self.policy(), Some(&format!("{then}: {error}")));
         if self.said != error {
             error.clone_into(&mut self.said);
             tracing::error!(organisation = self.file.name, "{then}:\n{error}");
@@ -56,6 +91,7 @@ impl<'a> Watched<'a> {
                 drop(budgets);
                 means.reconcilers.add(&org, &means.store, &means.clock);
                 self.open = Some(org);
+                self.metrics.fault(&self.policy(), None);
             }
             Err(error) => {
                 self.say(
@@ -87,10 +123,12 @@ impl<'a> Watched<'a> {
             Ok(policy) if policy.generation == current => {
                 self.candidate = None;
                 self.said.clear();
+                self.metrics.fault(&self.policy(), None);
             }
             Ok(policy) if self.candidate.as_ref() == Some(&policy.generation) => {
                 org.policy.replace(policy);
                 self.take_over(org);
+                self.metrics.fault(&self.policy(), None);
                 self.candidate = None;
             }
             Ok(policy) => self.candidate = Some(policy.generation),
@@ -139,11 +177,7 @@ impl<'a> Watched<'a> {
 
     /// What is swept anew when it changes: the policy, and how far it is carried out.
     fn wanted(&self, generation: &str) -> String {
-        let mut wanted = format!("{generation} {}", self.file.mode);
-        for (aspect, mode) in &self.file.modes {
-            let _ = write!(wanted, " {aspect}={mode}"); // a text takes everything
-        }
-        wanted
+        format!("{generation} {}", modes(self.file))
     }
 
     /// The service stops: its part of the budget is for others.

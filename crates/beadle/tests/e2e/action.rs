@@ -81,7 +81,7 @@ async fn a_night_plans_totals_and_sweeps_every_shard() {
     step(&world, "total", "Total", &[]).await.expect(0);
     for shard in ["1", "2", "3", "4"] {
         let swept = step(&world, "sweep", "Sweep", &[("SHARD", shard)]).await.expect(0);
-        assert!(swept.out.contains(&format!("## acme, shard {shard}/4")), "{}", swept.out);
+        assert!(swept.out.contains(&format!("## `acme` shard `{shard}/4`")), "{}", swept.out);
     }
     let state = world.sim.state();
     assert!(state["orgs"]["acme"]["repos"].as_object().unwrap().values().all(is_declared));

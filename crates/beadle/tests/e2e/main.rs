@@ -26,6 +26,7 @@ mod kill;
 mod mutation;
 mod observe;
 mod organisation;
+mod people;
 mod policy;
 mod recovery;
 mod repair;

@@ -158,7 +158,7 @@ impl Aspect for Webhooks {
 }
 
 /// An address without what may be secret in it; what is left out is told apart by its hash.
-fn shown(url: &str) -> String {
+pub(crate) fn shown(url: &str) -> String {
     let (rest, query) = url.split_once('?').map_or((url, None), |(rest, query)| (rest, Some(query)));
     let (scheme, place) = rest.split_once("://").unwrap_or(("", rest));
     let host = place.split('/').next().unwrap_or_default();

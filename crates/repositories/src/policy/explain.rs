@@ -4,6 +4,8 @@ use beadle_github::Repository;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::aspects::webhooks::shown;
+
 use super::files::Policy;
 use super::leaves::leaves;
 use super::targeting::Target;
@@ -38,14 +40,59 @@ pub fn explain(policy: &Policy, target: &Target, repository: &Repository, key: &
     for leaf in leaves(root).into_iter().filter(|leaf| leaf.path.starts_with(key)) {
         let said = layers.iter().flatten().filter(|other| other.key == leaf.key && other.asked != leaf.asked);
         let overrode = said
-            .map(|other| Overridden { value: other.value.clone(), said_by: other.asked.to_string() })
+            .map(|other| Overridden {
+                value: without_secrets(&leaf.path, other.value.clone()),
+                said_by: other.asked.to_string(),
+            })
             .collect();
         found.push(Explained {
-            path: leaf.path,
-            value: leaf.value,
+            value: without_secrets(&leaf.path, leaf.value),
+            path: path_without_secrets(&leaf.path),
             set_by: leaf.asked.to_string(),
             overrode,
         });
     }
     found
+}
+
+/// Returns a value without what may be secret in a webhook's address: its user, password and query.
+fn without_secrets(path: &str, value: Value) -> Value {
+    match value {
+        Value::String(text) if path.starts_with("webhooks") && text.contains("://") => shown(&text).into(),
+        Value::Array(items) => items.into_iter().map(|item| without_secrets(path, item)).collect(),
+        Value::Object(map) => {
+            map.into_iter().map(|(key, value)| (key, without_secrets(path, value))).collect()
+        }
+        other => other,
+    }
+}
+
+/// Returns a path without the same: webhooks are listed by their address.
+fn path_without_secrets(path: &str) -> String {
+    let Some(rest) = path.strip_prefix("webhooks[") else { return path.to_owned() };
+    match rest.find("].").or_else(|| rest.rfind(']')) {
+        Some(end) => format!("webhooks[{}{}", shown(&rest[..end]), &rest[end..]),
+        None => path.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_webhooks_password_is_not_explained() {
+        let url = "https://me:hunter2@ci.example.com/hook?token=hunter2";
+        let value = without_secrets("webhooks[x]", json!([{ "config": { "url": url } }]));
+        let path = path_without_secrets(&format!("webhooks[{url}].events"));
+        assert!(
+            path.starts_with("webhooks[https://ci.example.com/hook (") && path.ends_with("].events"),
+            "{path}"
+        );
+        assert!(!format!("{path} {value}").contains("hunter2"), "{path} {value}");
+        assert_eq!(path_without_secrets("webhooks[https://a/b]"), "webhooks[https://a/b]");
+        assert_eq!(without_secrets("repository.homepage", json!("https://a/?b")), json!("https://a/?b"));
+    }
 }

@@ -65,9 +65,7 @@ impl Policy {
         let is_waiting = |layer: &Layer| waits.is_some_and(|(waiting, _)| waiting.file == layer.file);
         let named = self.file_of(name).filter(|layer| !is_waiting(layer)).or(standing.own);
         let is_own = |layer: &Layer| standing.own.is_some_and(|own| own.file == layer.file);
-        let own = LEFT_OUT.iter().copied().chain([self.home.as_str()]);
-        let is_left_out = named.is_none() && waits.is_none();
-        if is_left_out && own.into_iter().any(|own| name.eq_ignore_ascii_case(own)) {
+        if named.is_none() && waits.is_none() && self.leaves_out(name) {
             return Verdict::Skipped("left out unless a file in repos/ names it".into());
         }
         if repository.is_advisory_fork() && named.is_none() {
@@ -104,6 +102,13 @@ impl Policy {
             }
         }
         Verdict::Reached(target)
+    }
+
+    /// Whether a repository of this name is neither read nor counted by a plan or sweep of all of them: the policy's own, and
+    /// the organisation's defaults, unless a file in repos/ names them.
+    pub fn leaves_out(&self, name: &str) -> bool {
+        let mut left_out = LEFT_OUT.iter().copied().chain([self.home.as_str()]);
+        left_out.any(|own| name.eq_ignore_ascii_case(own)) && self.file_of(name).is_none()
     }
 
     /// The file in repos/ for the repository of this name.

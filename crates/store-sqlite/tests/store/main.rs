@@ -5,4 +5,5 @@
 mod faults;
 mod model;
 mod suite;
+mod sweep;
 mod worker;

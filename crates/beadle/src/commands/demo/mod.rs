@@ -22,6 +22,17 @@ const LATENCY: Duration = Duration::from_millis(30);
 const MINUTE: Duration = Duration::from_secs(2);
 
 pub(crate) async fn run(printer: &Printer) -> anyhow::Result<u8> {
+    // Its folders and its service go with it, also when somebody has seen enough.
+    tokio::select! {
+        played = Box::pin(play(printer)) => played,
+        _ = tokio::signal::ctrl_c() => {
+            printer.note("interrupted; what the demo made is gone");
+            Ok(FAILED)
+        }
+    }
+}
+
+async fn play(printer: &Printer) -> anyhow::Result<u8> {
     let folder = tempfile::tempdir().context("no temporary folder")?;
     let limits = Limits { minute: MINUTE, ..Limits::default() };
     let state = Some(organisation::state());
@@ -94,7 +105,8 @@ impl Proof<'_> {
 }
 
 fn title(printer: &Printer, text: &str) {
-    printer.line(format!("\n{}", printer.paint(Tone::Heading, text)));
+    printer.line("");
+    printer.line(printer.paint(Tone::Heading, text));
 }
 
 fn said(printer: &Printer, text: &str) {

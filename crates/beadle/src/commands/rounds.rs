@@ -1,0 +1,167 @@
+//! What is written can change what a layer reaches, and with it what is asked for: so it is planned again, until a plan is
+//! empty or has nothing in it that was not tried.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use beadle_engine::{Key, Report, StepResult};
+
+use crate::commands::tally::Tally;
+use crate::render::WholePlan;
+
+/// How often at most one organisation or target is written to. What two layers give and take for ever ends here.
+pub(super) const MOST: usize = 5;
+/// How long a vendor is left alone before what was written is read again: its readers may lag behind its writers.
+pub(super) const SETTLE: Duration = Duration::from_millis(500);
+
+/// How one round went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Went {
+    /// Nobody agreed to it.
+    Declined,
+    /// It was written: there may be more.
+    Again,
+    /// There is nothing more to write.
+    Quiet,
+}
+
+/// The rounds of one organisation or target.
+#[derive(Default)]
+pub(crate) struct Rounds {
+    /// How many were written.
+    done: usize,
+    /// Every change that was tried, by its digest, and whether it was written.
+    tried: HashMap<String, bool>,
+    tally: Tally,
+}
+
+impl Rounds {
+    pub(crate) fn is_first(&self) -> bool {
+        self.done == 0
+    }
+
+    pub(crate) fn tally(&self) -> Tally {
+        self.tally
+    }
+
+    /// Whether something of this plan is to be written that was not tried before.
+    pub(crate) fn has_news(&self, plan: &WholePlan) -> bool {
+        self.done < MOST && changes(plan).any(|digest| !self.tried.contains_key(&digest))
+    }
+
+    /// The last plan: what was written and is planned again, or was never tried, is left.
+    pub(crate) fn end(&mut self, plan: &WholePlan, misnamed: bool) {
+        self.tally.again = changes(plan).filter(|digest| *self.tried.get(digest).unwrap_or(&true)).count();
+        let unknowns = plan.plans.iter().map(|(_, plan)| plan.unknowns.len()).sum::<usize>();
+        self.tally.unknown = unknowns + usize::from(plan.short.is_some() || misnamed);
+    }
+
+    /// A round was written. What is held and failed in it takes the place of what was before.
+    /// `is_changed`: a plan was not the one that was shown any more when it was to be written.
+    pub(crate) fn count(
+        &mut self,
+        reports: &[(Key, Report)],
+        errors: usize,
+        is_short: bool,
+        is_changed: bool,
+    ) -> Went {
+        let mut now = Tally { failed: errors, unknown: usize::from(is_short), ..Tally::default() };
+        for (key, report) in reports {
+            now.count(report);
+            for step in &report.steps {
+                self.tried.insert(step.change.digest(key), step.outcome == StepResult::Written);
+            }
+        }
+        let is_news = (now.written > 0 || is_changed) && now.failed == 0;
+        self.done += 1;
+        self.tally = Tally { written: self.tally.written + now.written, ..now };
+        if is_news { Went::Again } else { Went::Quiet }
+    }
+}
+
+fn changes(plan: &WholePlan) -> impl Iterator<Item = String> {
+    plan.plans.iter().flat_map(|(key, plan)| plan.changes.iter().map(|change| change.digest(key)))
+}
+
+#[cfg(test)]
+mod tests {
+    use beadle_engine::{Change, Mode, Plan, Step};
+    use serde_json::json;
+
+    use super::*;
+    use crate::commands::{FINE, PENDING};
+    use crate::render::Half;
+
+    fn key() -> Key {
+        Key::new("repository", "acme", 1)
+    }
+
+    fn change(name: &str) -> Change<()> {
+        let field = json!({ "name": name, "before": null, "after": true, "asked": null, "risk": "adds" });
+        let change = json!({
+            "aspect": "settings", "what": "", "fields": [field], "mode": "enforce", "after": [], "write": null,
+        });
+        serde_json::from_value(change).unwrap()
+    }
+
+    fn plan(names: &[&str]) -> WholePlan {
+        let mut plan = Plan::new("acme/widgets");
+        plan.changes = names.iter().map(|name| change(name)).collect();
+        WholePlan {
+            of: "acme".into(),
+            half: Half::Repositories(Mode::Enforce),
+            plans: vec![(key(), plan)],
+            short: None,
+            unmatched: Vec::new(),
+        }
+    }
+
+    fn wrote(names: &[&str]) -> Vec<(Key, Report)> {
+        let step = |name: &&str| Step { change: change(name), outcome: StepResult::Written };
+        let report = Report {
+            subject: "acme/widgets".into(),
+            steps: names.iter().map(step).collect(),
+            unknowns: Vec::new(),
+            skipped: None,
+            failure: None,
+        };
+        vec![(key(), report)]
+    }
+
+    #[test]
+    fn it_is_planned_again_until_a_plan_is_empty() {
+        let mut rounds = Rounds::default();
+        assert!(rounds.has_news(&plan(&["property"])));
+        assert_eq!(rounds.count(&wrote(&["property"]), 0, false, false), Went::Again);
+        assert!(rounds.has_news(&plan(&["has_wiki"])), "a layer reaches it now");
+        assert_eq!(rounds.count(&wrote(&["has_wiki"]), 0, false, false), Went::Again);
+        assert!(!rounds.has_news(&plan(&[])));
+        rounds.end(&plan(&[]), false);
+        assert_eq!((rounds.tally().written, rounds.tally().code()), (2, FINE));
+    }
+
+    #[test]
+    fn what_is_planned_again_after_it_was_written_is_left() {
+        let mut rounds = Rounds::default();
+        rounds.count(&wrote(&["property"]), 0, false, false);
+        assert!(!rounds.has_news(&plan(&["property"])));
+        rounds.end(&plan(&["property"]), false);
+        assert_eq!(rounds.tally().code(), PENDING);
+    }
+
+    #[test]
+    fn what_two_layers_give_and_take_ends() {
+        let mut rounds = Rounds::default();
+        let names: Vec<String> = (0..10).map(|n| format!("n{n}")).collect();
+        let mut count = 0;
+        for name in &names {
+            if !rounds.has_news(&plan(&[name.as_str()])) {
+                rounds.end(&plan(&[name.as_str()]), false);
+                break;
+            }
+            rounds.count(&wrote(&[name.as_str()]), 0, false, false);
+            count += 1;
+        }
+        assert_eq!((count, rounds.tally().code()), (MOST, PENDING));
+    }
+}

@@ -1,0 +1,96 @@
+//! What became of everything that a command wrote, and the exit code that it ends with: one rule for all commands.
+
+use beadle_engine::{Report, StepResult};
+
+use crate::commands::{FAILED, FINE, PENDING};
+
+/// What became of everything.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Tally {
+    pub(crate) written: usize,
+    pub(crate) held: usize,
+    pub(crate) withheld: usize,
+    /// Changes that wait for one that mode or guard keep back.
+    pub(crate) waiting: usize,
+    pub(crate) failed: usize,
+    pub(crate) unknown: usize,
+    /// Changes that were planned again after they were written.
+    pub(crate) again: usize,
+}
+
+impl Tally {
+    pub(crate) fn count(&mut self, report: &Report) {
+        self.written += report.count(|result| *result == StepResult::Written);
+        self.held += report.count(|result| matches!(result, StepResult::Held { .. }));
+        self.withheld += report.count(|result| *result == StepResult::Withheld);
+        self.waiting += report.waiting();
+        self.failed += report.failed();
+        self.unknown += report.unknowns.len();
+    }
+
+    pub(crate) fn add(&mut self, other: Self) {
+        self.written += other.written;
+        self.held += other.held;
+        self.withheld += other.withheld;
+        self.waiting += other.waiting;
+        self.failed += other.failed;
+        self.unknown += other.unknown;
+        self.again += other.again;
+    }
+
+    pub(crate) fn code(&self) -> u8 {
+        let left = self.held + self.withheld + self.waiting + self.again;
+        code(self.failed + self.unknown, left)
+    }
+}
+
+/// The exit code: 0 means that a second plan would be empty, 2 that changes are left, 1 that something went wrong.
+pub(crate) fn code(wrong: usize, left: usize) -> u8 {
+    match (wrong, left) {
+        (0, 0) => FINE,
+        (0, _) => PENDING,
+        _ => FAILED,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use beadle_engine::{Change, Step};
+    use serde_json::json;
+
+    use super::*;
+
+    fn report(outcomes: Vec<StepResult>) -> Report {
+        let change = json!({
+            "aspect": "settings", "what": "", "fields": [], "mode": "enforce", "after": [], "write": null,
+        });
+        let change: Change<()> = serde_json::from_value(change).unwrap();
+        let step = |outcome| Step { change: change.clone(), outcome };
+        Report {
+            subject: "acme/widgets".into(),
+            steps: outcomes.into_iter().map(step).collect(),
+            unknowns: Vec::new(),
+            skipped: None,
+            failure: None,
+        }
+    }
+
+    #[test]
+    fn drift_that_is_left_ends_in_2_and_what_went_wrong_in_1() {
+        let held = StepResult::Held { digest: "d".into(), why: "limit".into() };
+        for (outcomes, expected) in [
+            (vec![], FINE),
+            (vec![StepResult::Written], FINE),
+            (vec![StepResult::Written, StepResult::Withheld], PENDING),
+            (vec![held.clone(), StepResult::Blocked], PENDING),
+            (vec![StepResult::Failed("403".into()), StepResult::Blocked], FAILED),
+            (vec![held, StepResult::NotReached], FAILED),
+        ] {
+            let mut tally = Tally::default();
+            tally.count(&report(outcomes.clone()));
+            assert_eq!(tally.code(), expected, "{outcomes:?}");
+        }
+        assert_eq!(Tally { written: 3, again: 1, ..Tally::default() }.code(), PENDING);
+        assert_eq!(Tally { unknown: 1, held: 1, ..Tally::default() }.code(), FAILED);
+    }
+}

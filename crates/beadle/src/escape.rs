@@ -1,0 +1,133 @@
+//! Makes text from outside harmless on a terminal: one rule for what is printed and for what is logged.
+
+use std::fmt::{self, Display, Write as _};
+
+/// The longest value of one column or log field, in characters. What is longer is cut, and says so.
+pub(crate) const VALUE: usize = 512;
+
+/// Whether a terminal does more with this character than show it, or shows nothing for it.
+///
+/// C0, DEL and C1 move the cursor, change titles and colours. The others turn the reading direction, break the line or are
+/// invisible, so that a text can look like another one.
+fn acts(c: char) -> bool {
+    c.is_control()
+        || matches!(
+            c,
+            '\u{61c}'
+                | '\u{200b}'
+                | '\u{200e}'..='\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{2069}'
+                | '\u{feff}'
+                | '\u{fdd0}'..='\u{fdef}'
+                | '\u{fff9}'..='\u{fffb}'
+                | '\u{e0000}'..='\u{e007f}'
+        )
+}
+
+/// Writes one character as a terminal may get it.
+pub(crate) fn put(out: &mut String, c: char) {
+    if acts(c) {
+        out.extend(c.escape_default());
+    } else {
+        out.push(c);
+    }
+}
+
+/// Returns the text with every character escaped that acts on a terminal, line breaks too.
+pub(crate) fn escaped(text: impl Display) -> String {
+    let mut out = String::new();
+    text.to_string().chars().for_each(|c| put(&mut out, c));
+    out
+}
+
+/// Returns the text, or its beginning and how much is missing.
+pub(crate) fn cut(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        None => text.to_owned(),
+        Some((at, _)) => format!("{}… ({} more characters)", &text[..at], text[at..].chars().count()),
+    }
+}
+
+/// Returns what is formatted, escaped and cut. Nothing beyond the cut is kept in memory.
+pub(crate) fn value(text: fmt::Arguments<'_>) -> String {
+    let mut bounded = Bounded { text: String::new(), left: VALUE, more: 0 };
+    let _ = bounded.write_fmt(text); // a text takes everything
+    if bounded.more > 0 {
+        let _ = write!(bounded.text, "… ({} more characters)", bounded.more);
+    }
+    bounded.text
+}
+
+/// Takes so many characters, and counts the rest.
+struct Bounded {
+    text: String,
+    left: usize,
+    more: usize,
+}
+
+impl fmt::Write for Bounded {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for c in text.chars() {
+            if self.left == 0 {
+                self.more += 1;
+            } else {
+                self.left -= 1;
+                put(&mut self.text, c);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Returns JSON in which the characters that act on a terminal are written as JSON writes them. It says the same.
+pub(crate) fn json(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        // Outside of its texts JSON has none of them but these, which are white space.
+        if acts(c) && !matches!(c, '\n' | '\t' | '\r') {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                let _ = write!(out, "\\u{unit:04x}"); // a text takes everything
+            }
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_acts_on_a_terminal_is_shown_as_an_escape() {
+        for (hostile, shown) in [
+            ("\u{1b}[31mred\u{7}", r"\u{1b}[31mred\u{7}"),
+            ("a\u{9b}2J\u{7f}", r"a\u{9b}2J\u{7f}"),
+            ("a\nERROR forged\r", r"a\nERROR forged\r"),
+            ("gpj.\u{202e}exe", r"gpj.\u{202e}exe"),
+            ("a\u{2066}b\u{200b}", r"a\u{2066}b\u{200b}"),
+            ("Ärger 日本 🎉", "Ärger 日本 🎉"),
+        ] {
+            assert_eq!(escaped(hostile), shown);
+        }
+    }
+
+    #[test]
+    fn a_long_value_is_cut_and_says_so() {
+        let long = "x".repeat(10_000_000);
+        assert_eq!(cut(&long, 3), "xxx… (9999997 more characters)");
+        let shown = value(format_args!("{long}"));
+        assert!(shown.len() < 600 && shown.ends_with("… (9999488 more characters)"), "{}", shown.len());
+        assert_eq!(cut("äö", 2), "äö");
+    }
+
+    #[test]
+    fn json_stays_json_and_says_the_same() {
+        let said = serde_json::json!({ "a": "\u{1b}\u{9b}\u{202e}\u{e0041}\u{7f}é" });
+        let shown = json(&serde_json::to_string_pretty(&said).unwrap());
+        assert!(!shown.chars().any(|c| acts(c) && c != '\n'), "{shown}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&shown).unwrap(), said);
+    }
+}

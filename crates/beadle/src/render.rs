@@ -104,8 +104,12 @@ pub(crate) fn change_lines(printer: &Printer, change: &Change<()>) -> Vec<String
     let lines = change.fields.iter().map(|field| {
         let label = format!("{:>2} {:7}", sign(field.risk), field.risk);
         let asked = field.asked.as_ref().map(|asked| format!("  [{asked}]")).unwrap_or_default();
+        let reaches = match change.reaches {
+            1 => String::new(),
+            reaches => printer.paint(Tone::Danger, format!("  reaches {reaches} repositories")),
+        };
         format!(
-            "  {} {:13} {}{}",
+            "  {} {:13} {}{reaches}{}",
             printer.paint(tone(field.risk), label),
             change.aspect,
             difference(change, field),
@@ -124,6 +128,7 @@ pub(crate) fn outcome(printer: &Printer, result: &StepResult) -> String {
             let text = format!("held: {why}; let it pass with `beadle approve {digest}`");
             printer.paint(Tone::Danger, text)
         }
+        StepResult::Postponed(why) => printer.paint(Tone::Danger, format!("postponed: {why}")),
         StepResult::Blocked => printer.paint(Tone::Notice, "waits for a change that was not written"),
         StepResult::NotReached => printer.paint(Tone::Notice, "not reached"),
         StepResult::Failed(why) => printer.paint(Tone::Danger, format!("failed: {why}")),
@@ -332,6 +337,7 @@ mod tests {
             mode: Mode::Observe,
             after: Vec::new(),
             stop: None,
+            reaches: 1,
             write: (),
         };
         let mut drifted = Plan::new("acme/widgets");

@@ -95,7 +95,7 @@ pub async fn summarise(
         summary.drifted += some("changes");
         summary.repaired += some("written");
         summary.held += some("held");
-        if some("failed") > 0 {
+        if some("failed") + some("postponed") > 0 {
             failed.insert(run.key.clone());
         }
         summary.unknown += u64::from(run.detail["unknown"].as_array().is_some_and(|list| !list.is_empty()));

@@ -45,7 +45,13 @@ impl Tally {
         self.held += report.count(|result| matches!(result, StepResult::Held { .. }));
         self.withheld += report.count(|result| *result == StepResult::Withheld);
         self.failed += report.count(|result| {
-            matches!(result, StepResult::Failed(_) | StepResult::NotReached | StepResult::Blocked)
+            matches!(
+                result,
+                StepResult::Failed(_)
+                    | StepResult::Postponed(_)
+                    | StepResult::NotReached
+                    | StepResult::Blocked
+            )
         });
         self.unknown += report.unknowns.len();
     }

@@ -204,6 +204,7 @@ async fn approve<P: Planner, W: Writer<P::Write>>(
                 why: "approved on the command line".into(),
                 contested: false,
                 approved_by: None,
+                spent: false,
                 generation: hand.planner.generation(),
                 change: change.describe(),
             };
@@ -219,8 +220,12 @@ fn count<W>(summary: &mut Summary, plan: &Plan<W>, report: &Report) {
     summary.drifted += u64::from(!plan.changes.is_empty());
     summary.repaired += any(|result| *result == StepResult::Written);
     summary.held += any(|result| matches!(result, StepResult::Held { .. }));
-    summary.failed +=
-        any(|result| matches!(result, StepResult::Failed(_) | StepResult::NotReached | StepResult::Blocked));
+    summary.failed += any(|result| {
+        matches!(
+            result,
+            StepResult::Failed(_) | StepResult::Postponed(_) | StepResult::NotReached | StepResult::Blocked
+        )
+    });
     summary.unknown += u64::from(!report.unknowns.is_empty());
 }
 

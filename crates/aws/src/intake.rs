@@ -74,7 +74,8 @@ fn settings(file: &SendersFile) -> Settings {
             "d" => 24 * 3600,
             _ => return otherwise,
         };
-        number.parse().map_or(otherwise, |number: u64| Duration::from_secs(number * seconds))
+        let seconds = number.parse::<u64>().ok().and_then(|number| number.checked_mul(seconds));
+        seconds.map_or(otherwise, Duration::from_secs)
     };
     let default = Settings::default();
     Settings {

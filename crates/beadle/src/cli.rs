@@ -501,7 +501,7 @@ pub(crate) struct SimArgs {
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let wrong = || format!("`{text}` is no length of time: write 90s, 30m, 2h or 7d");
     if let Some(days) = text.strip_suffix('d').and_then(|days| days.trim().parse::<u64>().ok()) {
-        return Ok(Duration::from_secs(days * 24 * 3600));
+        return days.checked_mul(24 * 3600).map(Duration::from_secs).ok_or_else(wrong);
     }
     let parsed: jiff::SignedDuration = text.parse().map_err(|_| wrong())?;
     Duration::try_from(parsed).map_err(|_| wrong())

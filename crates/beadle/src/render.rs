@@ -49,6 +49,15 @@ impl WholePlan {
         self.plans.iter().filter(|(key, _)| key.kind() != "organisation").count()
     }
 
+    /// The number of repositories that can be written, if this is a plan of all of them, or of all of a shard.
+    pub(crate) fn among(&self) -> Option<u32> {
+        if self.short.is_some() || self.half == Half::Groups {
+            return None;
+        }
+        let open = |(key, plan): &&(Key, Plan<()>)| key.kind() == "repository" && plan.skipped.is_none();
+        u32::try_from(self.plans.iter().filter(open).count()).ok()
+    }
+
     /// What is printed above it.
     fn head(&self) -> String {
         match self.half {

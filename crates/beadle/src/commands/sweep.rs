@@ -141,6 +141,7 @@ async fn make_so<P: Planner, W: Writer<P::Write>>(
     printer: &Printer,
 ) -> anyhow::Result<Swept> {
     let args = asked.args;
+    hand.counts(&shown, &args.selection).await?;
     if args.without_store {
         // The shards cannot tell each other what they wrote.
         let (shard, limits) = (args.selection.shard, hand.limits);
@@ -148,6 +149,9 @@ async fn make_so<P: Planner, W: Writer<P::Write>>(
             removes: shard.part(limits.removes),
             weakens: shard.part(limits.weakens),
             exposes: shard.part(limits.exposes),
+            repositories: shard.part(limits.repositories),
+            // The window is the shard's own, and so is the share.
+            among: shown.among().filter(|_| !args.selection.is_by_name()),
             ..limits
         };
     }

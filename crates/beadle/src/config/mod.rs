@@ -14,8 +14,8 @@ use anyhow::{Context as _, anyhow, bail};
 use beadle_engine::{Limits, Mode};
 use beadle_groups::{Mapping, Mappings};
 use beadle_hooks::github::{EVENTS, REPOSITORY_ACTIONS};
-use beadle_repositories::Modes;
 use beadle_repositories::policy::nearest;
+use beadle_repositories::{DispatchRule, Modes};
 use beadle_secrets::{Keeper, Reference, SecretString, SigningKey};
 
 pub(crate) use example::EXAMPLE;
@@ -315,6 +315,12 @@ impl OrgFile {
     /// The guard's limits.
     pub(crate) fn limits(&self) -> Limits {
         self.guard.limits()
+    }
+
+    /// When workflows are dispatched. Of a rule's mode and the organisation's the most careful one counts.
+    pub(crate) fn rules(&self) -> Vec<DispatchRule> {
+        let rules = self.dispatch.iter().map(Dispatch::rule);
+        rules.map(|rule| DispatchRule { mode: rule.mode.min(self.mode), ..rule }).collect()
     }
 
     /// How far each aspect may go.

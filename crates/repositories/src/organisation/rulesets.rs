@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use beadle_engine::Failure;
 use serde_json::Value;
 
-use super::{Aspect, Context, Section};
+use super::{Aspect, Context, Section, named};
 use crate::aspects::Sheet;
 use crate::aspects::rulesets::{change, create, remove};
 use crate::policy::Node;
@@ -37,7 +37,13 @@ impl Aspect for Rulesets {
             match own.iter().find(|row| row["name"] == name) {
                 Some(row) => {
                     let whole = context.reader.of_organisation(&format!("rulesets/{}", row["id"])).await?;
+                    let from = sheet.drafts.len();
                     change(want, name, &whole, sheet);
+                    // It reaches what it reached, and what it is to reach.
+                    let wanted = want.get("conditions").map(Node::json);
+                    let wanted = named(wanted.as_ref().unwrap_or(&whole["conditions"]));
+                    let narrowed = named(&whole["conditions"]).zip(wanted).map(|(was, will)| was.max(will));
+                    context.reach(sheet, from, narrowed).await?;
                 }
                 None => create(want, name, sheet),
             }
@@ -49,7 +55,10 @@ impl Aspect for Rulesets {
             if let (Some(name), Some(id)) = (row["name"].as_str(), row["id"].as_u64())
                 && !listed(name)
             {
+                let whole = context.reader.of_organisation(&format!("rulesets/{id}")).await?;
+                let from = sheet.drafts.len();
                 remove(name, id, section.node, sheet);
+                context.reach(sheet, from, named(&whole["conditions"])).await?;
             }
         }
         Ok(())

@@ -1,5 +1,7 @@
 //! From a plan to its writes: modes, the guard, the lease, the journal, in this order, before every write.
 
+mod judge;
+
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,17 +12,18 @@ use serde_json::json;
 
 use crate::budget::current_lane;
 use crate::clock::{Clock, Time};
-use crate::contested::contested;
 use crate::failure::{Class, Failure};
 use crate::guard::window::{Begun, End, Intent};
-use crate::guard::{Hold, Limits, Verdict, count_note};
+use crate::guard::{Hold, Limits};
 use crate::journal::{Entry, EntryKind};
 use crate::key::{Key, Lane};
 use crate::pace::WritePace;
-use crate::plan::{Change, Plan, Risk, Unknown};
+use crate::plan::{Change, Plan, Unknown};
 use crate::queue::Lease;
 use crate::refused::Refusals;
 use crate::store::Store;
+
+use judge::{Judgement, judge};
 
 /// Reads both sides and says what has to be written. What implements it holds no means to write.
 #[async_trait]
@@ -227,7 +230,9 @@ pub async fn apply<W: Send + Sync + 'static>(
     if !plan.changes.is_empty() {
         let failed = failed_digests(key, plan, &results);
         refusals.retain(|digest| failed.contains(digest));
-        refusals.write(&remembered, gate.store.as_ref(), key).await?;
+        if let Err(error) = refusals.write(&remembered, gate.store.as_ref(), key).await {
+            tracing::warn!(%key, %error, "refused changes were not remembered; a sweep sends them again");
+        }
     }
     let steps = plan.changes.iter().zip(results);
     Ok(Report {
@@ -301,97 +306,6 @@ pub async fn forget_what_is_mended<W>(key: &Key, plan: &Plan<W>, gate: &Gate) ->
         gate.store.release(over).await?;
     }
     Ok(())
-}
-
-/// What modes, memory and guard say about a plan.
-struct Judgement {
-    /// By the changes' places: `None` may be written.
-    results: Vec<Option<StepResult>>,
-    /// The places of changes that the guard was asked for.
-    asked: HashSet<usize>,
-    /// What the run reports because of changes that are not tried now.
-    failure: Option<Failure>,
-}
-
-/// Decides, for the whole plan before its first write, what modes and guard let pass.
-async fn judge<W>(
-    key: &Key,
-    plan: &Plan<W>,
-    gate: &Gate,
-    lane: Lane,
-    refusals: &Refusals,
-) -> Result<Judgement, Failure> {
-    let mut results: Vec<Option<StepResult>> = Vec::with_capacity(plan.changes.len());
-    let mut failure = None;
-    let now = gate.clock.now();
-    let (store, repeats) = (gate.store.as_ref(), gate.limits.repeats);
-    let contested = contested(key, plan, &gate.generation, repeats, (store, now)).await?;
-    if !contested.news.is_empty() {
-        gate.store.journal(None, contested.news.clone(), now).await?;
-    }
-    let mut asked = Vec::new();
-    let mut places = Vec::new();
-    for (at, change) in plan.changes.iter().enumerate() {
-        let risks = change.risks();
-        // A removal on a doubt never leaves the plan, whatever planned it.
-        let doubtful = risks.count(Risk::Removes) > 0
-            && plan.unknowns.iter().any(|u| u.aspect == change.aspect && u.part.is_none());
-        let refused = (lane == Lane::Sweep).then(|| refusals.stops(&change.digest(key), now)).flatten();
-        let result = if !change.mode.allows(&risks) || doubtful {
-            Some(StepResult::Withheld)
-        } else if let Some(why) = refused {
-            failure = Some(graver(failure, Failure::new(Class::Rejected, &why)));
-            Some(StepResult::Failed(why))
-        } else if let Some(why) = contested.postpones(at, now) {
-            failure = Some(graver(failure, Failure::new(Class::Retry, why)));
-            Some(StepResult::Postponed(why.clone()))
-        } else {
-            None
-        };
-        let may = result.is_none();
-        results.push(result);
-        let fought_over = contested.holds(&change.aspect).filter(|_| risks.is_guarded());
-        let stop = fought_over.or(change.stop.as_ref());
-        if may && (risks.is_guarded() || stop.is_some()) {
-            places.push(at);
-            asked.push(Hold {
-                digest: change.digest(key),
-                key: key.clone(),
-                subject: plan.subject.clone(),
-                since: now,
-                why: stop.cloned().unwrap_or_default(),
-                contested: fought_over.is_some(),
-                approved_by: None,
-                spent: false,
-                generation: gate.generation.clone(),
-                change: change.describe(),
-            });
-        }
-    }
-    let guarded: HashSet<usize> = places.iter().copied().collect();
-    if asked.is_empty() {
-        return Ok(Judgement { results, asked: guarded, failure });
-    }
-    let digests: Vec<_> = asked.iter().map(|hold| hold.digest.clone()).collect();
-    let limits = with_count(gate, key).await?;
-    let verdicts = gate.store.reserve(gate.lease.as_ref(), &limits, asked, now).await?;
-    let verdicts = verdicts.ok_or_else(lease_lost)?;
-    for ((at, digest), verdict) in places.into_iter().zip(digests).zip(verdicts) {
-        if let Verdict::Hold(why) = verdict {
-            results[at] = Some(StepResult::Held { digest, why });
-        }
-    }
-    Ok(Judgement { results, asked: guarded, failure })
-}
-
-/// The limits, with the number of repositories as the last sweep counted them.
-async fn with_count(gate: &Gate, key: &Key) -> Result<Limits, Failure> {
-    let mut limits = gate.limits;
-    if limits.among.is_none() {
-        let counted = gate.store.get(&count_note(key.instance())).await?;
-        limits.among = counted.and_then(|count| count.parse().ok());
-    }
-    Ok(limits)
 }
 
 /// Writes one change; the result says whether the write was begun.

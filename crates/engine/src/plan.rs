@@ -171,7 +171,6 @@ fn one() -> u32 {
     1
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
 fn is_one(reaches: &u32) -> bool {
     *reaches == 1
 }

@@ -26,6 +26,7 @@ mod mutation;
 mod observe;
 mod organisation;
 mod policy;
+mod reach;
 mod recovery;
 mod repair;
 mod scale;

@@ -1,6 +1,7 @@
 //! The window of one instance: what was given in it, what became of each write, and whether another change fits.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -186,7 +187,8 @@ fn place(window: &mut Vec<Booking>, limits: &Limits, hold: &Hold, now: Time) -> 
         booking.at = booking.at.max(now);
         return None;
     }
-    let exceeded = exceeded(window, limits, hold, since).or_else(|| share_exceeded(window, limits, hold, since));
+    let exceeded =
+        exceeded(window, limits, hold, since).or_else(|| share_exceeded(window, limits, hold, since));
     if exceeded.is_none() {
         window.push(Booking::of(hold, now));
     }
@@ -208,7 +210,7 @@ fn exceeded(window: &[Booking], limits: &Limits, hold: &Hold, since: Time) -> Op
         used.count(risk)
     );
     if hold.change.reaches > 1 {
-        why += &format!("; this change reaches {} repositories", hold.change.reaches);
+        let _ = write!(why, "; this change reaches {} repositories", hold.change.reaches);
     }
     Some(why)
 }

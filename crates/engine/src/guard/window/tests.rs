@@ -43,7 +43,10 @@ fn a_change_counts_by_what_it_reaches() {
     let verdict = ask(&mut window, &limits, &hold(1, "organisation_rulesets", Risk::Weakens, 60), NOW);
     assert!(matches!(&verdict, Verdict::Hold(why) if why.contains("reaches 60 repositories")), "{verdict:?}");
     assert_eq!(ask(&mut window, &limits, &hold(1, "rulesets", Risk::Weakens, 20), NOW), Verdict::Pass);
-    assert!(matches!(ask(&mut window, &limits, &hold(2, "rulesets", Risk::Weakens, 6), NOW), Verdict::Hold(_)));
+    assert!(matches!(
+        ask(&mut window, &limits, &hold(2, "rulesets", Risk::Weakens, 6), NOW),
+        Verdict::Hold(_)
+    ));
     assert_eq!(ask(&mut window, &limits, &hold(2, "rulesets", Risk::Weakens, 5), NOW), Verdict::Pass);
 }
 

@@ -10,10 +10,10 @@ use crate::failure::Failure;
 use crate::key::Key;
 use crate::store::Store;
 
-/// How long sweeps leave a change alone after its first refusal. A fault of a credential is over by then.
-const FIRST: Duration = Duration::from_secs(3600);
-/// The wait is so many times as long after each further refusal.
-const GROWTH: u32 = 8;
+/// How long sweeps leave a change alone after its first refusal. It is short, as a fault of a credential looks the same.
+const FIRST: Duration = Duration::from_secs(60);
+/// The wait is so many times as long after each further refusal: a minute, an hour, 60 hours.
+const GROWTH: u32 = 60;
 /// The longest wait: a permission that was granted meanwhile is noticed after this time without an event.
 const LONGEST: Duration = Duration::from_secs(7 * 24 * 3600);
 
@@ -35,7 +35,7 @@ struct Refusal {
 impl Refusal {
     /// When a sweep sends the change again.
     fn until(&self) -> Time {
-        let factor = GROWTH.saturating_pow(self.times.saturating_sub(1).min(8));
+        let factor = GROWTH.saturating_pow(self.times.saturating_sub(1));
         self.last + FIRST.saturating_mul(factor).min(LONGEST)
     }
 }
@@ -97,7 +97,7 @@ impl Refusals {
 mod tests {
     use super::*;
 
-    const HOUR: Duration = Duration::from_secs(3600);
+    const MINUTE: Duration = Duration::from_secs(60);
 
     #[test]
     fn what_is_refused_again_is_tried_less_and_less_and_at_least_once_a_week() {
@@ -110,11 +110,12 @@ mod tests {
             refusals.add("d".into(), "403", now + Duration::from_secs(2));
             let begun = now;
             while refusals.stops("d", now).is_some() {
-                now = now + HOUR;
+                now = now + MINUTE;
             }
-            waits.push(now.since(begun).as_secs() / 3600);
+            waits.push(now.since(begun).as_secs() / 60);
         }
-        assert_eq!(waits, [1, 8, 64, 168, 168]);
+        let week = 7 * 24 * 60;
+        assert_eq!(waits, [1, 60, 3600, week, week]);
         assert_eq!(refusals.stops("another", Time(0)), None);
         refusals.retain(|digest| digest != "d");
         assert_eq!(refusals, Refusals::default());

@@ -129,6 +129,9 @@ impl Config {
             if org.limits().window < Duration::from_secs(60) {
                 bail!("{file}: {}: guard.window has to be 60s at least", org.name);
             }
+            if org.guard.percent.is_some_and(|percent| percent > 100) {
+                bail!("{file}: {}: guard.percent is at most 100", org.name);
+            }
             if org.budget.concurrency == 0 || org.budget.concurrency > 90 {
                 bail!("{file}: {}: budget.concurrency has to be from 1 to 90", org.name);
             }

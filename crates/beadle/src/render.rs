@@ -51,6 +51,15 @@ impl WholePlan {
         self.plans.iter().filter(|(key, _)| key.kind() != "organisation").count()
     }
 
+    /// The number of repositories that can be written, if this is a plan of all of them, or of all of a shard.
+    pub(crate) fn among(&self) -> Option<u32> {
+        if self.short.is_some() || self.half == Half::Groups {
+            return None;
+        }
+        let open = |(key, plan): &&(Key, Plan<()>)| key.kind() == "repository" && plan.skipped.is_none();
+        u32::try_from(self.plans.iter().filter(open).count()).ok()
+    }
+
     /// What is printed above it.
     fn head(&self) -> String {
         match self.half {
@@ -111,8 +120,12 @@ pub(crate) fn change_lines(printer: &Printer, change: &Change<()>) -> Vec<String
     let lines = change.fields.iter().map(|field| {
         let label = format!("{:>2} {:7}", sign(field.risk), field.risk);
         let asked = field.asked.as_ref().map(|asked| format!("  [{asked}]")).unwrap_or_default();
+        let reaches = match change.reaches {
+            1 => String::new(),
+            reaches => printer.paint(Tone::Danger, format!("  reaches {reaches} repositories")),
+        };
         format!(
-            "  {} {:13} {}{}",
+            "  {} {:13} {}{reaches}{}",
             printer.paint(tone(field.risk), label),
             change.aspect,
             difference(change, field),
@@ -131,6 +144,7 @@ pub(crate) fn outcome(printer: &Printer, result: &StepResult) -> String {
             let text = format!("held: {why}; let it pass with `beadle approve {digest}`");
             printer.paint(Tone::Danger, text)
         }
+        StepResult::Postponed(why) => printer.paint(Tone::Danger, format!("postponed: {why}")),
         StepResult::Blocked => printer.paint(Tone::Notice, "waits for a change that was not written"),
         StepResult::NotReached => printer.paint(Tone::Notice, "not reached"),
         StepResult::Failed(why) => printer.paint(Tone::Danger, format!("failed: {why}")),
@@ -336,6 +350,7 @@ mod tests {
             mode: Mode::Observe,
             after: Vec::new(),
             stop: None,
+            reaches: 1,
             write: (),
         };
         let mut drifted = Plan::new("acme/widgets");

@@ -177,7 +177,7 @@ impl<'a> Org<'a> {
             writer: Writer::new(self.api.clone()),
             store: store.clone(),
             clock: clock.clone(),
-            rules: self.file.dispatch.iter().map(crate::config::Dispatch::rule).collect(),
+            rules: self.file.rules(),
         };
         [Arc::new(repositories), Arc::new(sweep), Arc::new(dispatch)]
     }

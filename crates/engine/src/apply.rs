@@ -1,6 +1,8 @@
 //! From a plan to its writes: modes, the guard, the lease, the journal, in this order, before every write.
 
-use std::collections::{HashMap, HashSet};
+mod judge;
+
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,13 +13,17 @@ use serde_json::json;
 use crate::budget::current_lane;
 use crate::clock::{Clock, Time};
 use crate::failure::{Class, Failure};
-use crate::guard::{Hold, Limits, Verdict};
+use crate::guard::window::{Begun, End, Intent};
+use crate::guard::{Hold, Limits};
 use crate::journal::{Entry, EntryKind};
 use crate::key::{Key, Lane};
 use crate::pace::WritePace;
-use crate::plan::{Change, Field, Plan, Risk, Unknown};
+use crate::plan::{Change, Plan, Unknown};
 use crate::queue::Lease;
-use crate::store::{Listing, Store};
+use crate::refused::Refusals;
+use crate::store::Store;
+
+use judge::{Judgement, judge};
 
 /// Reads both sides and says what has to be written. What implements it holds no means to write.
 #[async_trait]
@@ -78,6 +84,8 @@ pub enum StepResult {
         /// Which limit stopped it.
         why: String,
     },
+    /// Two writers fight over it, and it was written a short time ago: it is written again later.
+    Postponed(String),
     /// A change that it depends on was not written.
     Blocked,
     /// The run ended before it.
@@ -167,13 +175,19 @@ pub async fn apply<W: Send + Sync + 'static>(
     gate: &Gate,
     told: &(dyn Fn(usize, &StepResult) + Send + Sync),
 ) -> Result<Report, Failure> {
-    let (mut results, asked) = judge(key, plan, gate).await?;
+    let lane = current_lane();
+    let remembered = if plan.changes.is_empty() {
+        Refusals::default()
+    } else {
+        Refusals::read(gate.store.as_ref(), key, &gate.generation).await?
+    };
+    let mut refusals = remembered.clone();
+    let Judgement { mut results, asked, mut failure } = judge(key, plan, gate, lane, &remembered).await?;
     for (at, result) in results.iter().enumerate() {
         if let Some(result) = result {
             told(at, result);
         }
     }
-    let lane = current_lane();
     let writes = results.iter().filter(|result| result.is_none()).count();
     while let Err(until) = gate.pace.book(key, writes, lane, gate.clock.now()) {
         if !gate.patient {
@@ -182,7 +196,6 @@ pub async fn apply<W: Send + Sync + 'static>(
         gate.clock.sleep_until(until).await;
     }
     let begun = gate.clock.now();
-    let mut failure: Option<Failure> = None;
     let mut session = None;
     for (at, change) in plan.changes.iter().enumerate() {
         if results[at].is_some() {
@@ -194,8 +207,14 @@ pub async fn apply<W: Send + Sync + 'static>(
             StepResult::Blocked
         } else {
             if session.is_none() {
-                let opened = writer.open(key, plan).await;
-                session = Some(opened.inspect_err(|_| gate.pace.settle(gate.clock.now()))?);
+                match writer.open(key, plan).await {
+                    Ok(opened) => session = Some(opened),
+                    Err(error) => {
+                        gate.pace.settle(gate.clock.now());
+                        give_back(key, plan, gate, &asked, &results).await;
+                        return Err(error);
+                    }
+                }
             }
             let Some(session) = &session else { continue };
             gate.pace.turn(lane, &gate.clock).await;
@@ -208,9 +227,16 @@ pub async fn apply<W: Send + Sync + 'static>(
                 continue;
             }
             match write(key, plan, change, session.as_ref(), gate, asked.contains(&at)).await {
-                Ok(()) => StepResult::Written,
+                Ok(Begun::Yes(_)) => StepResult::Written,
+                Ok(stopped) => {
+                    failure = Some(graver(failure, why_not_begun(&stopped)));
+                    StepResult::NotReached
+                }
                 Err(error) => {
                     let text = error.text.clone();
+                    if error.class == Class::Rejected {
+                        refusals.add(change.digest(key), &text, gate.clock.now());
+                    }
                     failure = Some(graver(failure, error));
                     StepResult::Failed(text)
                 }
@@ -220,6 +246,14 @@ pub async fn apply<W: Send + Sync + 'static>(
         results[at] = Some(result);
     }
     gate.pace.settle(gate.clock.now());
+    give_back(key, plan, gate, &asked, &results).await;
+    if !plan.changes.is_empty() {
+        let failed = failed_digests(key, plan, &results);
+        refusals.retain(|digest| failed.contains(digest));
+        if let Err(error) = refusals.write(&remembered, gate.store.as_ref(), key).await {
+            tracing::warn!(%key, %error, "refused changes were not remembered; a sweep sends them again");
+        }
+    }
     let steps = plan.changes.iter().zip(results);
     Ok(Report {
         subject: plan.subject.clone(),
@@ -245,6 +279,35 @@ fn turn(until: Time) -> Failure {
     Failure::new(Class::RateLimited { until, spares_events: true }, TURN)
 }
 
+/// Gives back the room of changes whose write was not begun. If the store does not take it, the room stays spent.
+async fn give_back<W>(
+    key: &Key,
+    plan: &Plan<W>,
+    gate: &Gate,
+    asked: &HashSet<usize>,
+    results: &[Option<StepResult>],
+) {
+    let not_begun =
+        |at: &usize| matches!(results[*at], None | Some(StepResult::NotReached | StepResult::Blocked));
+    let ends: Vec<(String, End)> = (0..plan.changes.len())
+        .filter(|at| asked.contains(at) && not_begun(at))
+        .map(|at| (plan.changes[at].digest(key), End::NotBegun))
+        .collect();
+    if ends.is_empty() {
+        return;
+    }
+    if let Err(error) = gate.store.conclude(key.instance(), ends).await {
+        tracing::warn!(%key, %error, "room in the guard's window was not given back; it stays spent");
+    }
+}
+
+/// The digests of the changes that failed.
+fn failed_digests<W>(key: &Key, plan: &Plan<W>, results: &[Option<StepResult>]) -> HashSet<String> {
+    let steps = plan.changes.iter().zip(results);
+    let failed = steps.filter(|(_, result)| matches!(result, Some(StepResult::Failed(_))));
+    failed.map(|(change, _)| change.digest(key)).collect()
+}
+
 /// A hold whose change is no longer planned is over, and so is its approval; where an aspect is unknown, nothing is.
 pub async fn forget_what_is_mended<W>(key: &Key, plan: &Plan<W>, gate: &Gate) -> Result<(), Failure> {
     let held = gate.store.holds_of(key).await?;
@@ -253,8 +316,10 @@ pub async fn forget_what_is_mended<W>(key: &Key, plan: &Plan<W>, gate: &Gate) ->
     }
     let planned: Vec<String> = plan.changes.iter().map(|change| change.digest(key)).collect();
     let unknown = |aspect: &str| plan.unknowns.iter().any(|unknown| unknown.aspect == aspect);
-    // What is contested stays so until somebody approves it, or another generation asks for something else.
-    let stays = |hold: &Hold| hold.contested && hold.approved_by.is_none();
+    // What is contested stays so until somebody approves it, or another generation asks for something else. What is not
+    // guarded goes on without an approval.
+    let stays =
+        |hold: &Hold| hold.contested && hold.approved_by.is_none() && hold.change.risks().is_guarded();
     let over = held
         .into_iter()
         .filter(|hold| !planned.contains(&hold.digest) && !unknown(&hold.change.aspect) && !stays(hold));
@@ -265,118 +330,7 @@ pub async fn forget_what_is_mended<W>(key: &Key, plan: &Plan<W>, gate: &Gate) ->
     Ok(())
 }
 
-/// Decides, for the whole plan before its first write, what modes and guard let pass: `None` may be written.
-/// And which changes the guard was asked for.
-async fn judge<W>(
-    key: &Key,
-    plan: &Plan<W>,
-    gate: &Gate,
-) -> Result<(Vec<Option<StepResult>>, HashSet<usize>), Failure> {
-    let mut results: Vec<Option<StepResult>> = Vec::with_capacity(plan.changes.len());
-    let now = gate.clock.now();
-    let contested = contested(key, plan, gate).await?;
-    let mut asked = Vec::new();
-    let mut places = Vec::new();
-    for (at, change) in plan.changes.iter().enumerate() {
-        let risks = change.risks();
-        // A removal on a doubt never leaves the plan, whatever planned it.
-        let doubtful = risks.count(Risk::Removes) > 0
-            && plan.unknowns.iter().any(|u| u.aspect == change.aspect && u.part.is_none());
-        let allowed = change.mode.allows(&risks) && !doubtful;
-        results.push((!allowed).then_some(StepResult::Withheld));
-        let fought_over = contested.get(change.aspect.as_str());
-        let stop = fought_over.or(change.stop.as_ref());
-        if allowed && (risks.is_guarded() || stop.is_some()) {
-            places.push(at);
-            asked.push(Hold {
-                digest: change.digest(key),
-                key: key.clone(),
-                subject: plan.subject.clone(),
-                since: now,
-                why: stop.cloned().unwrap_or_default(),
-                contested: fought_over.is_some(),
-                approved_by: None,
-                generation: gate.generation.clone(),
-                change: change.describe(),
-            });
-        }
-    }
-    let guarded: HashSet<usize> = places.iter().copied().collect();
-    if asked.is_empty() {
-        return Ok((results, guarded));
-    }
-    let digests: Vec<_> = asked.iter().map(|hold| hold.digest.clone()).collect();
-    let verdicts = gate.store.reserve(gate.lease.as_ref(), &gate.limits, asked, now).await?;
-    let verdicts = verdicts.ok_or_else(lease_lost)?;
-    for ((at, digest), verdict) in places.into_iter().zip(digests).zip(verdicts) {
-        if let Verdict::Hold(why) = verdict {
-            results[at] = Some(StepResult::Held { digest, why });
-        }
-    }
-    Ok((results, guarded))
-}
-
-/// How far back repeated repairs are counted.
-const HOUR: Duration = Duration::from_secs(3600);
-
-/// The aspects of which a planned change was made too often already: somebody else writes it too. Each with what to say.
-async fn contested<'a, W>(
-    key: &Key,
-    plan: &'a Plan<W>,
-    gate: &Gate,
-) -> Result<HashMap<&'a str, String>, Failure> {
-    let mut found = HashMap::new();
-    if plan.changes.is_empty() || gate.limits.repeats == 0 {
-        return Ok(found);
-    }
-    // What was contested before stays so, whoever has the upper hand.
-    for hold in gate.store.holds_of(key).await?.into_iter().filter(|hold| hold.contested) {
-        let planned = plan.changes.iter().find(|change| change.aspect == hold.change.aspect);
-        if let (None, Some(change)) = (&hold.approved_by, planned) {
-            found.insert(change.aspect.as_str(), hold.why);
-        }
-    }
-    let since = Some(gate.clock.now() - HOUR);
-    let listing = Listing { after: 0, since, key: Some(key.to_string()), limit: u32::MAX };
-    let entries = gate.store.entries(listing).await?;
-    let failed: HashSet<u64> = entries
-        .iter()
-        .filter(|entry| entry.kind == EntryKind::Result && entry.detail["written"] == json!(false))
-        .filter_map(|entry| entry.intent)
-        .collect();
-    let mut made: HashMap<(String, String, String, String), u32> = HashMap::new();
-    let counts = |entry: &&Entry| {
-        entry.kind == EntryKind::Intent
-            && !failed.contains(&entry.seq)
-            && entry.detail["generation"] == json!(gate.generation)
-    };
-    for entry in entries.iter().filter(counts) {
-        if let Ok(change) = serde_json::from_value::<Change<()>>(entry.detail.clone()) {
-            for field in &change.fields {
-                *made.entry(effect(&change, field)).or_default() += 1;
-            }
-        }
-    }
-    for change in &plan.changes {
-        let times = change.fields.iter().filter_map(|field| made.get(&effect(change, field)).copied()).max();
-        let times = times.unwrap_or(0);
-        if times >= gate.limits.repeats && !found.contains_key(change.aspect.as_str()) {
-            let why = format!(
-                "contested: the same change was made {times} times within an hour and is undone each time; find who else \
-                 writes it (`beadle journal --key {key}`)"
-            );
-            tracing::warn!(%key, aspect = change.aspect, times, "contested: somebody else writes it too; it is left alone");
-            found.insert(change.aspect.as_str(), why);
-        }
-    }
-    Ok(found)
-}
-
-/// What a field of a change comes to, whatever it was before.
-fn effect<W>(change: &Change<W>, field: &Field) -> (String, String, String, String) {
-    (change.aspect.clone(), change.what.clone(), field.name.clone(), field.after.to_string())
-}
-
+/// Writes one change; the result says whether the write was begun.
 async fn write<W: Send + Sync + 'static>(
     key: &Key,
     plan: &Plan<W>,
@@ -384,10 +338,11 @@ async fn write<W: Send + Sync + 'static>(
     session: &dyn Session<W>,
     gate: &Gate,
     asked: bool,
-) -> Result<(), Failure> {
+) -> Result<Begun, Failure> {
     let mut detail =
         serde_json::to_value(change.describe()).map_err(|error| Failure::new(Class::Fatal, error))?;
     detail["generation"] = json!(gate.generation);
+    let digest = change.digest(key);
     let entry = |kind, intent, detail| Entry {
         seq: 0,
         at: gate.clock.now(),
@@ -398,24 +353,50 @@ async fn write<W: Send + Sync + 'static>(
         detail,
     };
     fail::fail_point!("before-intent", |_| std::process::abort());
-    // The fenced write of the intent is also the check of the lease before the vendor is touched.
-    let intent = vec![entry(EntryKind::Intent, None, detail)];
-    let intent =
-        gate.store.journal(gate.lease.as_ref(), intent, gate.clock.now()).await?.ok_or_else(lease_lost)?[0];
+    // The last look before the vendor is touched: the lease, pauses, and what the guard gave.
+    let spends = asked.then(|| (digest.clone(), gate.limits.window));
+    let intent = Intent { entry: entry(EntryKind::Intent, None, detail), spends };
+    let begun = gate.store.begin(gate.lease.as_ref(), key, intent, gate.clock.now()).await?;
+    let Begun::Yes(number) = begun else { return Ok(begun) };
     fail::fail_point!("between-intent-and-write", |_| std::process::abort());
     let written = session.write(change).await;
     fail::fail_point!("between-write-and-result", |_| std::process::abort());
+    let end = match &written {
+        Ok(()) => Some(End::Written),
+        Err(failure) => is_certain(change, failure).then_some(End::Refused),
+    };
     let detail = match &written {
         Ok(()) => json!({ "written": true }),
-        Err(failure) => json!({ "written": false, "why": failure.text }),
+        Err(failure) => json!({ "written": false, "unknown": end.is_none(), "why": failure.text }),
     };
-    let result = vec![entry(EntryKind::Result, Some(intent), detail)];
+    let result = vec![entry(EntryKind::Result, Some(number), detail)];
     gate.store.journal(None, result, gate.clock.now()).await?;
-    if written.is_ok() && asked {
-        // If somebody approved it, that was for this one time.
-        gate.store.release(vec![change.digest(key)]).await?;
+    if let Some(end) = end.filter(|_| asked) {
+        gate.store.conclude(key.instance(), vec![(digest, end)]).await?;
     }
-    written
+    written.map(|()| begun)
+}
+
+/// Whether a change that failed certainly changed nothing. Several guarded fields may have been several requests, of which
+/// only the last one was refused.
+fn is_certain<W>(change: &Change<W>, failure: &Failure) -> bool {
+    let guarded = change.fields.iter().filter(|field| field.risk.is_guarded()).count();
+    failure.class.changed_nothing() && guarded <= 1
+}
+
+/// Why a write was not begun.
+fn why_not_begun(begun: &Begun) -> Failure {
+    match begun {
+        Begun::Paused { scope, until } => Failure::new(
+            Class::Conflict,
+            format!("{scope} is paused until {until}; this run wrote nothing more"),
+        ),
+        Begun::Lapsed => {
+            let text = "the room in the guard's window, or the approval, is not valid any more; Beadle plans the change again";
+            Failure::new(Class::Conflict, text)
+        }
+        Begun::LeaseLost | Begun::Yes(_) => lease_lost(),
+    }
 }
 
 fn lease_lost() -> Failure {

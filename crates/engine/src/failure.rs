@@ -24,6 +24,17 @@ pub enum Class {
     Fatal,
 }
 
+impl Class {
+    /// Whether a request that failed like this certainly changed nothing at the vendor. After a lost answer, a time-out
+    /// or a 5xx answer that is not known.
+    pub fn changed_nothing(self) -> bool {
+        match self {
+            Self::Rejected | Self::Conflict | Self::RateLimited { .. } => true,
+            Self::Retry | Self::Fatal => false,
+        }
+    }
+}
+
 /// A failure with its class and a text that says what was being done and what to do next.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{text}")]

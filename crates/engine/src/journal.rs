@@ -25,6 +25,8 @@ pub enum EntryKind {
     Recovery,
     /// A workflow was to be dispatched.
     Dispatch,
+    /// Two writers fight over an aspect of the key.
+    Contested,
 }
 
 impl EntryKind {
@@ -39,6 +41,7 @@ impl EntryKind {
             Self::Sweep => "sweep",
             Self::Recovery => "recovery",
             Self::Dispatch => "dispatch",
+            Self::Contested => "contested",
         }
     }
 }

@@ -160,16 +160,27 @@ pub struct Change<W> {
     /// Why somebody has to approve it, whatever room the window has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stop: Option<String>,
+    /// The number of repositories that this one write reaches. The guard counts each risk that often.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub reaches: u32,
     /// How it is written.
     pub write: W,
 }
 
+fn one() -> u32 {
+    1
+}
+
+fn is_one(reaches: &u32) -> bool {
+    *reaches == 1
+}
+
 impl<W> Change<W> {
-    /// The risks of all its fields.
+    /// The risks of all its fields, each counted for every repository that the write reaches.
     pub fn risks(&self) -> Risks {
         let mut risks = Risks::default();
         for field in &self.fields {
-            risks.add(field.risk, 1);
+            risks.add(field.risk, self.reaches);
         }
         risks
     }
@@ -196,6 +207,7 @@ impl<W> Change<W> {
             mode: self.mode,
             after: self.after.clone(),
             stop: self.stop.clone(),
+            reaches: self.reaches,
             write: (),
         }
     }

@@ -6,11 +6,12 @@ use serde::Serialize;
 
 use crate::clock::Time;
 use crate::delivery::{Accepted, Delivery, Mark};
-use crate::guard::{Hold, Limits, Verdict};
+use crate::guard::window::{Begun, End, Intent};
+use crate::guard::{Booking, Hold, Limits, Verdict};
 use crate::journal::Entry;
 use crate::key::{Key, Lane};
 use crate::queue::{Claim, Lease, Outcome, Row, Timing};
-use crate::transfer::{Booking, Piece};
+use crate::transfer::Piece;
 
 /// Why the store did not do it. Nothing of the call is kept.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
@@ -158,7 +159,18 @@ pub trait Store: Send + Sync + 'static {
     async fn holds(&self) -> Result<Vec<Hold>, StoreError>;
     /// The changes of one key that are held now.
     async fn holds_of(&self, key: &Key) -> Result<Vec<Hold>, StoreError>;
-    /// Forgets holds: their changes were written, or are no longer asked for. The same change is booked anew next time.
+    /// The moment before a write, in one step: checks the lease and the pauses, spends what the guard gave, and writes the
+    /// intent to the journal. What was spent stays spent until [`Store::conclude`] gives it back.
+    async fn begin(
+        &self,
+        lease: Option<&Lease>,
+        key: &Key,
+        intent: Intent,
+        now: Time,
+    ) -> Result<Begun, StoreError>;
+    /// Notes how changes of this instance ended for which the guard was asked. An approval ends with its write.
+    async fn conclude(&self, instance: &str, ends: Vec<(String, End)>) -> Result<(), StoreError>;
+    /// Forgets holds: their changes are no longer asked for.
     async fn release(&self, digests: Vec<String>) -> Result<(), StoreError>;
     /// Lets a held change pass and makes its key due; `None` for an unknown digest.
     async fn approve(&self, digest: &str, by: &str, now: Time) -> Result<Option<Hold>, StoreError>;

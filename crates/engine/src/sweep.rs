@@ -115,7 +115,7 @@ pub async fn summarise(
     }
     for run in last_runs.values() {
         summary.held += u64::from(is_some(run, "held"));
-        if is_some(run, "failed") {
+        if is_some(run, "failed") || is_some(run, "postponed") {
             failed.insert(run.key.clone());
         }
         summary.unknown += u64::from(run.detail["unknown"].as_array().is_some_and(|list| !list.is_empty()));

@@ -9,6 +9,7 @@ use serde_json::json;
 
 use crate::clock::Time;
 use crate::delivery::{Accepted, Delivery, Mark};
+use crate::guard::window::{Begun, End, Intent};
 use crate::guard::{Hold, Limits, Verdict};
 use crate::journal::{Entry, EntryKind};
 use crate::key::{Key, Lane};
@@ -50,8 +51,18 @@ fn hold(n: u64, digest: &str, risk: Risk, generation: &str) -> Hold {
         why: String::new(),
         contested: false,
         approved_by: None,
+        spent: false,
         generation: generation.into(),
-        change: Change { aspect, what, fields: vec![field], mode, after: Vec::new(), stop: None, write: () },
+        change: Change {
+            aspect,
+            what,
+            fields: vec![field],
+            mode,
+            after: Vec::new(),
+            stop: None,
+            reaches: 1,
+            write: (),
+        },
     }
 }
 
@@ -65,6 +76,17 @@ fn entry(kind: EntryKind, at: Time, intent: Option<u64>) -> Entry {
         intent,
         detail: json!({"n": 1}),
     }
+}
+
+/// Begins the write of a change that the guard let pass.
+async fn begin(store: &Shared, n: u64, digest: &str, now: Time) -> Begun {
+    let spends = Some((digest.to_owned(), Limits::default().window));
+    let intent = Intent { entry: entry(EntryKind::Intent, now, None), spends };
+    store.begin(None, &key(n), intent, now).await.unwrap()
+}
+
+async fn end(store: &Shared, digest: &str, end: End) {
+    store.conclude("acme", vec![(digest.to_owned(), end)]).await.unwrap();
 }
 
 fn all() -> Listing {
@@ -89,6 +111,10 @@ pub async fn suite(open: impl AsyncFn() -> Shared) {
     the_journal_is_read_from_a_time_on_and_page_by_page(open().await).await;
     what_was_released_is_not_approved(open().await).await;
     what_is_contested_is_held_until_it_is_approved(open().await).await;
+    a_lost_answer_stays_spent_and_a_refusal_is_given_back(open().await).await;
+    an_approval_whose_answer_was_lost_lets_nothing_pass(open().await).await;
+    a_write_sees_a_pause_and_a_lost_lease(open().await).await;
+    the_share_of_an_aspect_has_a_memory(open().await).await;
     notes_are_kept(open().await).await;
     what_is_copied_is_as_it_was(open().await, open().await).await;
 }
@@ -227,7 +253,9 @@ async fn the_window_lets_through_its_limit_and_holds_the_rest(store: Shared) {
     assert_eq!(fresh.iter().filter(|verdict| **verdict == Verdict::Pass).count(), 3);
     let tried_again = store.reserve(None, &limits, asked(20), next).await.unwrap().unwrap();
     assert_eq!(tried_again, fresh, "what is tried again in the window is booked once");
-    store.release(vec!["d20".into()]).await.unwrap();
+    assert!(matches!(begin(&store, 20, "d20", next).await, Begun::Yes(_)));
+    assert_eq!(begin(&store, 20, "d20", next).await, Begun::Lapsed, "room is for one write");
+    end(&store, "d20", End::Written).await;
     let fought =
         store.reserve(None, &limits, vec![hold(20, "d20", Risk::Removes, "g")], next).await.unwrap().unwrap();
     assert!(
@@ -255,7 +283,8 @@ async fn an_approval_passes_once_and_a_generation_forgets(store: Shared) {
         "a write that failed needs no second approval"
     );
     assert_eq!(store.holds_of(&key(1)).await.unwrap().len(), 1);
-    store.release(vec!["a".into()]).await.unwrap();
+    assert!(matches!(begin(&store, 1, "a", LATER).await, Begun::Yes(_)));
+    end(&store, "a", End::Written).await;
     assert!(store.holds_of(&key(1)).await.unwrap().is_empty());
     let second = store.reserve(None, &limits, ask(1, "a"), LATER).await.unwrap().unwrap();
     assert!(matches!(second[0], Verdict::Hold(_)), "an approval is for one time");
@@ -334,6 +363,76 @@ async fn what_is_contested_is_held_until_it_is_approved(store: Shared) {
     assert_eq!(store.holds().await.unwrap().len(), 1);
     store.approve(&fought.digest, "ann", Time(0)).await.unwrap().unwrap();
     assert_eq!(ask().await.unwrap().unwrap(), [Verdict::Pass]);
+}
+
+async fn a_lost_answer_stays_spent_and_a_refusal_is_given_back(store: Shared) {
+    let limits = Limits { removes: 2, ..Limits::default() };
+    let ask = |n: u64, digest: &'static str| {
+        let (store, asked) = (store.clone(), vec![hold(n, digest, Risk::Removes, "g")]);
+        async move { store.reserve(None, &limits, asked, LATER).await.unwrap().unwrap().remove(0) }
+    };
+    assert_eq!(ask(1, "a").await, Verdict::Pass);
+    assert!(matches!(begin(&store, 1, "a", LATER).await, Begun::Yes(_)));
+    // The answer is lost, or the process is killed: a retry takes room of its own.
+    assert_eq!(ask(1, "a").await, Verdict::Pass);
+    assert!(matches!(ask(2, "b").await, Verdict::Hold(_)), "both are spent");
+    assert!(matches!(begin(&store, 1, "a", LATER).await, Begun::Yes(_)));
+    end(&store, "a", End::Refused).await;
+    assert_eq!(ask(3, "c").await, Verdict::Pass, "what was refused is given back");
+    assert!(matches!(ask(4, "d").await, Verdict::Hold(_)), "what was lost is not");
+    end(&store, "c", End::NotBegun).await;
+    assert_eq!(begin(&store, 3, "c", LATER).await, Begun::Lapsed);
+    assert_eq!(ask(5, "e").await, Verdict::Pass, "what was not begun is given back");
+}
+
+async fn an_approval_whose_answer_was_lost_lets_nothing_pass(store: Shared) {
+    let limits = Limits { removes: 0, ..Limits::default() };
+    let ask = || store.reserve(None, &limits, vec![hold(1, "a", Risk::Removes, "g")], LATER);
+    ask().await.unwrap();
+    store.approve("a", "ann", LATER).await.unwrap().unwrap();
+    assert!(matches!(begin(&store, 1, "a", LATER).await, Begun::Yes(_)));
+    end(&store, "a", End::Refused).await;
+    assert_eq!(ask().await.unwrap().unwrap(), [Verdict::Pass], "a refused write needs no second approval");
+    assert!(matches!(begin(&store, 1, "a", LATER).await, Begun::Yes(_)));
+    assert_eq!(begin(&store, 1, "a", LATER).await, Begun::Lapsed);
+    let verdicts = ask().await.unwrap().unwrap();
+    assert!(matches!(&verdicts[0], Verdict::Hold(why) if why.contains("ann approved it")), "{verdicts:?}");
+    store.approve("a", "ann", LATER).await.unwrap().unwrap();
+    assert_eq!(ask().await.unwrap().unwrap(), [Verdict::Pass]);
+}
+
+async fn a_write_sees_a_pause_and_a_lost_lease(store: Shared) {
+    store.mark(vec![Mark::new(key(1), Lane::Event)], Time(0)).await.unwrap();
+    let lease = store.claim(1, LATER).await.unwrap().remove(0).lease;
+    let until = LATER + Duration::from_secs(60);
+    let write = |now: Time| {
+        let intent = Intent { entry: entry(EntryKind::Intent, now, None), spends: None };
+        store.begin(Some(&lease), &lease.key, intent, now)
+    };
+    assert!(matches!(write(LATER).await.unwrap(), Begun::Yes(_)));
+    for scope in ["acme", key(1).as_str()] {
+        store.pause(scope, until).await.unwrap();
+        assert_eq!(write(LATER).await.unwrap(), Begun::Paused { scope: scope.to_owned(), until });
+        store.resume(scope).await.unwrap();
+    }
+    store.pause("another", until).await.unwrap();
+    assert!(matches!(write(LATER).await.unwrap(), Begun::Yes(_)));
+    assert_eq!(write(LATER + store.timing().lease).await.unwrap(), Begun::LeaseLost);
+    assert_eq!(store.open_intents().await.unwrap().len(), 2, "what was not begun is not in the journal");
+}
+
+async fn the_share_of_an_aspect_has_a_memory(store: Shared) {
+    let limits = Limits { repositories: 2, among: Some(20), ..Limits::default() };
+    let mut passed = 0;
+    for n in 0..10 {
+        // One at a time, as drift comes.
+        let asked = vec![hold(n, &format!("s{n}"), Risk::Removes, "g")];
+        let verdict = store.reserve(None, &limits, asked, LATER).await.unwrap().unwrap().remove(0);
+        passed += u32::from(verdict == Verdict::Pass);
+    }
+    assert_eq!(passed, 4, "a fifth of the repositories");
+    let why = &store.holds().await.unwrap()[0].why;
+    assert!(why.contains("`teams`") && why.contains("4 of 20 repositories"), "{why}");
 }
 
 async fn notes_are_kept(store: Shared) {

@@ -4,10 +4,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use serde::{Deserialize, Serialize};
 
 use crate::clock::Time;
-use crate::guard::Hold;
+use crate::guard::{Booking, Hold};
 use crate::journal::Entry;
 use crate::key::Key;
 use crate::queue::Row;
@@ -23,25 +22,6 @@ const INTERRUPTED: Duration = Duration::from_secs(120);
 const UNFINISHED: &str = "copy:unfinished";
 /// What [`Store::ready`] writes is nothing that somebody keeps.
 const READY: &str = "ready";
-
-/// Room that the guard gave to a change.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Booking {
-    /// Whose window it counts in.
-    pub instance: String,
-    /// The change.
-    pub digest: String,
-    /// When it was given, or used.
-    pub at: Time,
-    /// Whether it was used.
-    pub written: bool,
-    /// How much of each risk.
-    pub weakens: u32,
-    /// See above.
-    pub exposes: u32,
-    /// See above.
-    pub removes: u32,
-}
 
 /// A part of what a store keeps, as it is.
 #[derive(Clone, Debug)]

@@ -90,6 +90,7 @@ impl<P: Planner, W: Writer<P::Write>> Reconcile for Reconciler<P, W> {
                     "held": count(|result| matches!(result, StepResult::Held { .. })),
                     "withheld": count(|result| *result == StepResult::Withheld),
                     "failed": report.failed(),
+                    "postponed": count(|result| matches!(result, StepResult::Postponed(_))),
                     "unknown": report.unknowns,
                     "after": causes(self.store.as_ref(), run).await,
                 }),
@@ -157,6 +158,8 @@ pub struct WorkerCounts {
     pub written: AtomicU64,
     /// Changes held by the guard.
     pub held: AtomicU64,
+    /// Changes that were postponed because another writer undoes them.
+    pub contested: AtomicU64,
 }
 
 /// Claims keys and runs their reconcilers until told to stop.
@@ -249,6 +252,8 @@ impl Worker {
             let held = report.count(|result| matches!(result, StepResult::Held { .. })) as u64;
             self.counts.written.fetch_add(written, Ordering::Relaxed);
             self.counts.held.fetch_add(held, Ordering::Relaxed);
+            let contested = report.count(|result| matches!(result, StepResult::Postponed(_))) as u64;
+            self.counts.contested.fetch_add(contested, Ordering::Relaxed);
             if held > 0 {
                 tracing::warn!(key = %lease.key, subject = report.subject, held, "the guard holds changes; see `beadle holds`");
             }

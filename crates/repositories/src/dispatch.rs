@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use beadle_engine::worker::{Reconcile, Run};
-use beadle_engine::{Class, Clock, Entry, EntryKind, Failure, Listing, Mode, Report, Store, Time};
+use beadle_engine::{
+    Begun, Class, Clock, Entry, EntryKind, Failure, Intent, Listing, Mode, Report, Store, Time,
+};
 use beadle_github::{Reader, Writer};
 use minijinja::{Environment, ErrorKind, UndefinedBehavior};
 use serde_json::{Value, json};
@@ -253,12 +255,17 @@ impl Dispatch {
             entry.detail["again"] = json!(again);
         }
         let now = self.clock.now();
-        let intent = self.store.journal(Some(&run.lease), vec![entry], now).await?;
-        let Some(intent) = intent.and_then(|numbers| numbers.first().copied()) else {
-            return Err(Failure::new(
-                Class::Conflict,
-                "another worker took this over; nothing was dispatched",
-            ));
+        let intent = Intent { entry, spends: None };
+        let intent = match self.store.begin(Some(&run.lease), &run.lease.key, intent, now).await? {
+            Begun::Yes(number) => number,
+            Begun::Paused { scope, until } => {
+                let text = format!("{scope} is paused until {until}; nothing was dispatched");
+                return Err(Failure::new(Class::Conflict, text));
+            }
+            Begun::LeaseLost | Begun::Lapsed => {
+                let text = "another worker took this over; nothing was dispatched";
+                return Err(Failure::new(Class::Conflict, text));
+            }
         };
         fail::fail_point!("between-intent-and-dispatch", |_| std::process::abort());
         let sent = self.writer.dispatch(&rule.repository, &rule.workflow, reference, inputs).await;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use beadle_engine::guard::count_note;
 use beadle_engine::sweep::{self as engine, Summary};
 use beadle_engine::worker::{Reconcile, Run};
 use beadle_engine::{Clock, Failure, Key, Lane, Mark, Report, Store, StoreError, Time};
@@ -37,6 +38,9 @@ impl Reconcile for Sweep {
         if !engine::begin(self.store.as_ref(), instance, swept.len(), now).await? {
             tracing::warn!(instance, "the sweep before has not ended; its repositories are part of this one");
         }
+        // The guard keeps a share of those that can be written.
+        let count = index.iter().filter(|row| !row.archived).count();
+        self.store.put(&count_note(instance), &count.to_string()).await?;
         let own = Mark::new(Key::new("organisation", instance, run.lease.key.id()), Lane::Sweep);
         let repositories = swept.iter().map(|row| Mark {
             key: Key::new("repository", instance, row.id),

@@ -178,6 +178,7 @@ impl Metrics {
             ("parked", &counts.parked),
             ("changes_written", &counts.written),
             ("changes_held", &counts.held),
+            ("changes_contested", &counts.contested),
         ];
         for (outcome, count) in runs {
             let n = count.load(std::sync::atomic::Ordering::Relaxed);

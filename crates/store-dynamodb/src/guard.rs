@@ -1,10 +1,14 @@
 //! The guard's window of an instance, which is one item, and its holds.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
+use std::time::Duration;
 
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::{Put, TransactWriteItem};
-use beadle_engine::{Booking, Hold, Key, Lane, Lease, Limits, Mark, Risk, Risks, StoreError, Time, Verdict};
+use beadle_engine::guard::window;
+use beadle_engine::{
+    Begun, Booking, End, Hold, Intent, Key, Lane, Lease, Limits, Mark, StoreError, Time, Verdict,
+};
 use futures::future::try_join_all;
 
 use crate::DynamoStore;
@@ -20,85 +24,13 @@ const AT_ONCE: usize = 90;
 /// What was given in an instance's window, in order.
 type Window = Vec<Booking>;
 
-/// What is to be written once everything that was asked is judged.
-#[derive(Default)]
-struct Judged {
-    verdicts: Vec<Verdict>,
-    /// Holds that are new.
-    held: Vec<Hold>,
-}
-
-fn used(window: &Window, since: Time) -> Risks {
-    let mut used = Risks::default();
-    for booked in window.iter().filter(|booked| booked.at > since) {
-        used.add(Risk::Weakens, booked.weakens);
-        used.add(Risk::Exposes, booked.exposes);
-        used.add(Risk::Removes, booked.removes);
-    }
-    used
-}
-
-/// Books each change that fits, in order; says which holds are new.
-fn judge(
-    window: &mut Window,
-    known: &BTreeMap<String, Hold>,
-    limits: &Limits,
-    asked: &[&Hold],
-    now: Time,
-) -> Judged {
-    let mut judged = Judged::default();
-    let mut new: HashMap<&str, String> = HashMap::new();
-    let since = now - limits.window;
-    for hold in asked {
-        let before = known.get(&hold.digest);
-        let verdict = if before.is_some_and(|known| known.approved_by.is_some()) {
-            // It stays until it was written, so that a write that fails needs no second approval.
-            Verdict::Pass
-        } else if let Some(why) = before.map(|known| &known.why).or(new.get(hold.digest.as_str())) {
-            Verdict::Hold(why.clone())
-        } else if !hold.why.is_empty() {
-            judged.held.push((*hold).clone());
-            Verdict::Hold(hold.why.clone())
-        } else if let Some(booked) = window
-            .iter_mut()
-            .find(|booked| booked.digest == hold.digest && !booked.written && booked.at > since)
-        {
-            // What was booked in this window, and is tried again, is booked once; it counts from when it is used.
-            booked.at = booked.at.max(now);
-            Verdict::Pass
-        } else {
-            let (used, risks) = (used(window, since), hold.change.risks());
-            if let Some((risk, limit)) = limits.passed_by(&used, &risks) {
-                let why = format!(
-                    "it would pass the limit: what {risk} may be written {limit} times in {} min, and {} are spent",
-                    limits.window.as_secs() / 60,
-                    used.count(risk)
-                );
-                judged.held.push(Hold { why: why.clone(), ..(*hold).clone() });
-                new.insert(&hold.digest, why.clone());
-                Verdict::Hold(why)
-            } else {
-                let Risks { weakens, exposes, removes, .. } = risks;
-                window.push(Booking {
-                    instance: hold.key.instance().to_owned(),
-                    digest: hold.digest.clone(),
-                    at: now,
-                    written: false,
-                    weakens,
-                    exposes,
-                    removes,
-                });
-                Verdict::Pass
-            }
-        };
-        judged.verdicts.push(verdict);
-    }
-    judged
-}
-
 /// The window in an item.
 fn given(doing: &'static str, item: &Item) -> Result<Window, StoreError> {
     serde_json::from_str(&unpacked(doing, item, "window")?).map_err(|error| corrupt(doing, &error))
+}
+
+fn crowded(doing: &'static str, instance: &str) -> StoreError {
+    StoreError::Unavailable { doing, why: format!("the window of {instance} is written all the time") }
 }
 
 pub(crate) fn hold_item(doing: &'static str, hold: &Hold) -> Result<Item, StoreError> {
@@ -165,24 +97,19 @@ impl DynamoStore {
         now: Time,
     ) -> Result<Option<Vec<Verdict>>, StoreError> {
         const DOING: &str = "asking the guard";
-        // A run asks for one key; whoever asks for several gets them instance by instance.
-        let mut instances: Vec<&str> = asked.iter().map(|hold| hold.key.instance()).collect();
-        instances.sort_unstable();
-        instances.dedup();
-        if instances.is_empty() {
+        if asked.is_empty() {
             return Ok(self.holds_lease(DOING, lease, now).await?.then(Vec::new));
         }
-        let mut verdicts: HashMap<usize, Verdict> = HashMap::new();
-        for instance in instances {
-            let its: Vec<(usize, &Hold)> =
-                asked.iter().enumerate().filter(|(_, hold)| hold.key.instance() == instance).collect();
-            let holds: Vec<&Hold> = its.iter().map(|(_, hold)| *hold).collect();
-            let Some(judged) = self.ask_instance(DOING, instance, lease, limits, &holds, now).await? else {
+        // A run asks for one key; whoever asks for several gets them instance by instance.
+        let mut verdicts: BTreeMap<usize, Verdict> = BTreeMap::new();
+        for (instance, places) in window::by_instance(asked) {
+            let its: Vec<&Hold> = places.iter().map(|at| &asked[*at]).collect();
+            let Some(judged) = self.ask_instance(DOING, &instance, lease, limits, &its, now).await? else {
                 return Ok(None);
             };
-            verdicts.extend(its.iter().map(|(at, _)| *at).zip(judged));
+            verdicts.extend(places.into_iter().zip(judged));
         }
-        Ok(Some((0..asked.len()).filter_map(|at| verdicts.remove(&at)).collect()))
+        Ok(Some(verdicts.into_values().collect()))
     }
 
     async fn ask_instance(
@@ -198,7 +125,7 @@ impl DynamoStore {
             let (before, version) = self.window(doing, instance).await?;
             let known = self.known_holds(doing, asked).await?;
             let mut window = before.clone();
-            let judged = judge(&mut window, &known, limits, asked, now);
+            let judged = window::judge(&mut window, &known, limits, asked, now);
             // What is long past counts for nothing.
             window.retain(|booked| booked.at > now - limits.window * 2);
             let mut actions = Vec::new();
@@ -227,10 +154,7 @@ impl DynamoStore {
             }
             pause(attempt).await;
         }
-        Err(StoreError::Unavailable {
-            doing,
-            why: format!("the window of {instance} is written all the time"),
-        })
+        Err(crowded(doing, instance))
     }
 
     pub(crate) async fn list_holds(&self) -> Result<Vec<Hold>, StoreError> {
@@ -257,47 +181,119 @@ impl DynamoStore {
         if digests.is_empty() {
             return Ok(());
         }
-        try_join_all(digests.iter().map(|digest| self.delete(DOING, "hold", digest))).await?;
-        let windows = self.query(DOING, (false, "window"), &Range::default(), |_| false).await?;
-        for item in windows {
-            let Some(instance) = crate::items::get(&item, "sk") else { continue };
-            self.mark_written(DOING, instance, digests).await?;
-        }
-        Ok(())
+        try_join_all(digests.iter().map(|digest| self.delete(DOING, "hold", digest))).await.map(drop)
     }
 
-    /// What was booked for these changes is used: the same change is booked anew the next time.
-    async fn mark_written(
+    /// The moment before a write. What is spent is stored first: if the intent cannot be stored then, it stays spent.
+    pub(crate) async fn begin_write(
+        &self,
+        lease: Option<&Lease>,
+        key: &Key,
+        intent: Intent,
+        now: Time,
+    ) -> Result<Begun, StoreError> {
+        const DOING: &str = "beginning a write";
+        let pauses = self.pauses_at(now).await?;
+        let covers = |scope: &str| scope == key.as_str() || scope == key.instance();
+        if let Some(pause) = pauses.into_iter().find(|pause| covers(&pause.scope)) {
+            return Ok(Begun::Paused { scope: pause.scope, until: pause.until });
+        }
+        if let Some((digest, length)) = &intent.spends {
+            let spent = self.spend(DOING, lease, key.instance(), (digest.as_str(), *length), now).await?;
+            if let Some(stopped) = spent {
+                return Ok(stopped);
+            }
+        }
+        let numbers = self.append(lease, vec![intent.entry], now).await?;
+        Ok(numbers.and_then(|numbers| numbers.first().copied()).map_or(Begun::LeaseLost, Begun::Yes))
+    }
+
+    /// Spends what the guard gave to a change; or says why there is nothing to be spent.
+    async fn spend(
         &self,
         doing: &'static str,
+        lease: Option<&Lease>,
         instance: &str,
-        digests: &[String],
-    ) -> Result<(), StoreError> {
+        (digest, length): (&str, Duration),
+        now: Time,
+    ) -> Result<Option<Begun>, StoreError> {
         for attempt in 0..TRIES {
             let (mut window, version) = self.window(doing, instance).await?;
-            let mut changed = false;
-            for booked in
-                window.iter_mut().filter(|booked| !booked.written && digests.contains(&booked.digest))
-            {
-                booked.written = true;
-                changed = true;
+            let mut hold = self.hold(doing, digest).await?;
+            if !window::begin(&mut window, hold.as_mut(), digest, length, now) {
+                return Ok(Some(Begun::Lapsed));
             }
-            if !changed {
+            let mut actions = Vec::new();
+            if let Some(lease) = lease {
+                actions.push(self.holding(doing, lease, now)?);
+            }
+            actions.push(self.window_action(doing, instance, &window, version)?);
+            if let Some(hold) = &hold {
+                actions.push(self.put_action(doing, hold_item(doing, hold)?)?);
+            }
+            let sent = self.client.transact_write_items().set_transact_items(Some(actions)).send().await;
+            let Err(error) = sent else { return Ok(None) };
+            let service = error.as_service_error();
+            match service.and_then(refused) {
+                // The lease is the first of the actions, where there is one.
+                Some(actions) if lease.is_some() && actions.contains(&0) => {
+                    return Ok(Some(Begun::LeaseLost));
+                }
+                Some(_) => {}
+                None if service.is_some_and(may_try_again) => {}
+                None => return Err(failed(doing)(error)),
+            }
+            pause(attempt).await;
+        }
+        Err(crowded(doing, instance))
+    }
+
+    async fn hold(&self, doing: &'static str, digest: &str) -> Result<Option<Hold>, StoreError> {
+        let item = self.read(doing, "hold", digest).await?;
+        item.map(|item| get_json(doing, &item, "hold")).transpose()
+    }
+
+    /// Notes how changes of this instance ended.
+    pub(crate) async fn conclude_writes(
+        &self,
+        instance: &str,
+        ends: &[(String, End)],
+    ) -> Result<(), StoreError> {
+        const DOING: &str = "ending a write";
+        let digests = ends.iter().map(|(digest, _)| self.hold(DOING, digest));
+        let holds: Vec<Option<Hold>> = try_join_all(digests).await?;
+        for attempt in 0..TRIES {
+            let (before, version) = self.window(DOING, instance).await?;
+            let mut window = before.clone();
+            let mut kept = Vec::new();
+            let mut gone = Vec::new();
+            for ((digest, end), was) in ends.iter().zip(&holds) {
+                match (window::conclude(&mut window, was.clone(), digest, *end), was) {
+                    (Some(hold), was) if was.as_ref() != Some(&hold) => kept.push(hold),
+                    (None, Some(_)) => gone.push(digest),
+                    _ => {}
+                }
+            }
+            if attempt == 0 {
+                // The approval first: if the window cannot be written, the approval lets nothing else pass all the same.
+                try_join_all(gone.iter().map(|digest| self.delete(DOING, "hold", digest))).await?;
+                for hold in &kept {
+                    self.put_item(DOING, hold_item(DOING, hold)?).await?;
+                }
+            }
+            if window == before {
                 return Ok(());
             }
-            let action = self.window_action(doing, instance, &window, version)?;
+            let action = self.window_action(DOING, instance, &window, version)?;
             let sent = self.client.transact_write_items().transact_items(action).send().await;
             let Err(error) = sent else { return Ok(()) };
             let service = error.as_service_error();
             if !service.is_some_and(|error| refused(error).is_some() || may_try_again(error)) {
-                return Err(failed(doing)(error));
+                return Err(failed(DOING)(error));
             }
             pause(attempt).await;
         }
-        Err(StoreError::Unavailable {
-            doing,
-            why: format!("the window of {instance} is written all the time"),
-        })
+        Err(crowded(DOING, instance))
     }
 
     pub(crate) async fn list_bookings(&self, since: Time) -> Result<Vec<Booking>, StoreError> {
@@ -335,6 +331,7 @@ impl DynamoStore {
         let Some(item) = self.read(DOING, "hold", digest).await? else { return Ok(None) };
         let mut hold: Hold = get_json(DOING, &item, "hold")?;
         hold.approved_by = Some(by.to_owned());
+        hold.spent = false;
         // One that was released meanwhile is not made again: it would let the same change pass another time.
         let put = self.client.put_item().table_name(&self.table).set_item(Some(hold_item(DOING, &hold)?));
         match put.condition_expression("attribute_exists(pk)").send().await {

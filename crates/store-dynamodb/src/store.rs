@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 use beadle_engine::{
-    Accepted, Booking, Claim, Delivery, DeliveryRow, Depth, Entry, Hold, Key, Lease, Limits, Listing, Mark,
-    Outcome, Pause, Piece, Retention, Row, Store, StoreError, Time, Timing, Verdict,
+    Accepted, Begun, Booking, Claim, Delivery, DeliveryRow, Depth, End, Entry, Hold, Intent, Key, Lease,
+    Limits, Listing, Mark, Outcome, Pause, Piece, Retention, Row, Store, StoreError, Time, Timing, Verdict,
 };
 
 use crate::DynamoStore;
@@ -55,6 +55,20 @@ impl Store for DynamoStore {
         now: Time,
     ) -> Result<Option<Vec<Verdict>>, StoreError> {
         self.ask(lease, limits, &asked, now).await
+    }
+
+    async fn begin(
+        &self,
+        lease: Option<&Lease>,
+        key: &Key,
+        intent: Intent,
+        now: Time,
+    ) -> Result<Begun, StoreError> {
+        self.begin_write(lease, key, intent, now).await
+    }
+
+    async fn conclude(&self, instance: &str, ends: Vec<(String, End)>) -> Result<(), StoreError> {
+        self.conclude_writes(instance, &ends).await
     }
 
     async fn holds(&self) -> Result<Vec<Hold>, StoreError> {

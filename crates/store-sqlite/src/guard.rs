@@ -1,9 +1,69 @@
-//! The guard's window and its holds.
+//! The guard's windows and its holds: loaded here, judged by the engine, and written back.
 
-use beadle_engine::{Booking, Hold, Limits, Risk, Risks, Time, Verdict};
+use std::collections::BTreeMap;
+
+use beadle_engine::guard::window;
+use beadle_engine::{Begun, Booking, End, Hold, Intent, Key, Limits, Spent, Time, Verdict};
 use rusqlite::{Connection, OptionalExtension, params};
 
+use crate::queue;
 use crate::rows::damaged;
+
+/// How much of a window is loaded, at least: a write that takes long was booked a while before it ends.
+const LOADED: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
+
+/// The window of one instance, as it was loaded.
+struct Window {
+    /// The rows' numbers, in the order of the bookings.
+    rows: Vec<i64>,
+    before: Vec<Booking>,
+    bookings: Vec<Booking>,
+}
+
+const COLUMNS: &str = "instance, digest, key, aspect, at, state, weakens, exposes, removes, reaches";
+
+/// A booking, from this column of a row on.
+fn booking(row: &rusqlite::Row<'_>, from: usize) -> rusqlite::Result<Booking> {
+    let state: String = row.get(from + 5)?;
+    let state =
+        Spent::named(&state).ok_or_else(|| damaged(from + 5, format!("the booking's state is `{state}`")))?;
+    Ok(Booking {
+        instance: row.get(from)?,
+        digest: row.get(from + 1)?,
+        key: row.get(from + 2)?,
+        aspect: row.get(from + 3)?,
+        at: Time(row.get(from + 4)?),
+        state,
+        weakens: row.get(from + 6)?,
+        exposes: row.get(from + 7)?,
+        removes: row.get(from + 8)?,
+        reaches: row.get(from + 9)?,
+    })
+}
+
+impl Window {
+    fn load(connection: &Connection, instance: &str, since: Time) -> rusqlite::Result<Self> {
+        let sql =
+            format!("SELECT n, {COLUMNS} FROM guard_booking WHERE instance = ?1 AND at > ?2 ORDER BY n");
+        let mut statement = connection.prepare_cached(&sql)?;
+        let loaded = statement
+            .query_map(params![instance, since.0], |row| Ok((row.get::<_, i64>(0)?, booking(row, 1)?)))?;
+        let (rows, before): (Vec<i64>, Vec<Booking>) =
+            loaded.collect::<rusqlite::Result<Vec<_>>>()?.into_iter().unzip();
+        Ok(Self { rows, bookings: before.clone(), before })
+    }
+
+    /// Writes what changed. The engine appends bookings and changes them in their place.
+    fn save(&self, connection: &Connection) -> rusqlite::Result<()> {
+        let changed = self.rows.iter().zip(self.before.iter().zip(&self.bookings));
+        for (row, (_, after)) in changed.filter(|(_, (before, after))| before != after) {
+            connection
+                .prepare_cached("UPDATE guard_booking SET at = ?2, state = ?3 WHERE n = ?1")?
+                .execute(params![row, after.at.0, after.state.as_str()])?;
+        }
+        take(connection, self.bookings.get(self.before.len()..).unwrap_or_default())
+    }
+}
 
 /// Books each change that fits, in order; records a hold for each that does not.
 pub(crate) fn reserve(
@@ -12,76 +72,74 @@ pub(crate) fn reserve(
     asked: &[Hold],
     now: Time,
 ) -> rusqlite::Result<Vec<Verdict>> {
-    let mut verdicts = Vec::with_capacity(asked.len());
-    for hold in asked {
-        let instance = hold.key.instance();
-        let since = now - limits.window;
-        match find(connection, &hold.digest)? {
-            // It stays until it was written, so that a write that fails needs no second approval.
-            Some(known) if known.approved_by.is_some() => {
-                verdicts.push(Verdict::Pass);
-                continue;
+    let mut verdicts: BTreeMap<usize, Verdict> = BTreeMap::new();
+    for (instance, places) in window::by_instance(asked) {
+        let its: Vec<&Hold> = places.iter().map(|at| &asked[*at]).collect();
+        let mut window = Window::load(connection, &instance, now - limits.window)?;
+        let mut known = BTreeMap::new();
+        for hold in &its {
+            if let Some(hold) = find(connection, &hold.digest)? {
+                known.insert(hold.digest.clone(), hold);
             }
-            Some(known) => {
-                verdicts.push(Verdict::Hold(known.why));
-                continue;
-            }
-            None if !hold.why.is_empty() => {
-                save(connection, hold)?;
-                verdicts.push(Verdict::Hold(hold.why.clone()));
-                continue;
-            }
-            // What was booked in this window, and is tried again, is booked once.
-            None if booked(connection, &hold.digest, since, now)? => {
-                verdicts.push(Verdict::Pass);
-                continue;
-            }
-            None => {}
         }
-        let used = used(connection, instance, since)?;
-        let risks = hold.change.risks();
-        if let Some((risk, limit)) = limits.passed_by(&used, &risks) {
-            let why = format!(
-                "it would pass the limit: what {risk} may be written {limit} times in {} min, and {} are spent",
-                limits.window.as_secs() / 60,
-                used.count(risk)
-            );
-            save(connection, &Hold { why: why.clone(), ..hold.clone() })?;
-            verdicts.push(Verdict::Hold(why));
-        } else {
-            connection
-                .prepare_cached("INSERT INTO guard_window VALUES (?1, ?2, ?3, 0, ?4, ?5, ?6)")?
-                .execute(params![
-                    now.0,
-                    instance,
-                    hold.digest,
-                    risks.weakens,
-                    risks.exposes,
-                    risks.removes
-                ])?;
-            verdicts.push(Verdict::Pass);
+        let judged = window::judge(&mut window.bookings, &known, limits, &its, now);
+        window.save(connection)?;
+        for hold in &judged.held {
+            save(connection, hold)?;
+        }
+        verdicts.extend(places.into_iter().zip(judged.verdicts));
+    }
+    Ok(verdicts.into_values().collect())
+}
+
+/// The moment before a write.
+pub(crate) fn begin(
+    connection: &Connection,
+    key: &Key,
+    intent: &Intent,
+    now: Time,
+) -> rusqlite::Result<Begun> {
+    let pauses = queue::pauses(connection, now)?;
+    let paused =
+        pauses.into_iter().find(|pause| pause.scope == key.as_str() || pause.scope == key.instance());
+    if let Some(pause) = paused {
+        return Ok(Begun::Paused { scope: pause.scope, until: pause.until });
+    }
+    if let Some((digest, length)) = &intent.spends {
+        let mut window = Window::load(connection, key.instance(), now - *length)?;
+        let mut hold = find(connection, digest)?;
+        if !window::begin(&mut window.bookings, hold.as_mut(), digest, *length, now) {
+            return Ok(Begun::Lapsed);
+        }
+        window.save(connection)?;
+        if let Some(hold) = hold {
+            save(connection, &hold)?;
         }
     }
-    Ok(verdicts)
+    let numbers = crate::journal::append(connection, std::slice::from_ref(&intent.entry))?;
+    Ok(numbers.first().map_or(Begun::LeaseLost, |number| Begun::Yes(*number)))
 }
 
-/// Whether room was booked in this window and not used yet; it counts from now on, when it is used.
-fn booked(connection: &Connection, digest: &str, since: Time, now: Time) -> rusqlite::Result<bool> {
-    let sql = "UPDATE guard_window SET at = max(at, ?3) WHERE digest = ?1 AND written = 0 AND at > ?2";
-    Ok(connection.prepare_cached(sql)?.execute(params![digest, since.0, now.0])? > 0)
-}
-
-fn used(connection: &Connection, instance: &str, since: Time) -> rusqlite::Result<Risks> {
-    let mut used = Risks::default();
-    let sql = "SELECT COALESCE(SUM(weakens), 0), COALESCE(SUM(exposes), 0), COALESCE(SUM(removes), 0)
-               FROM guard_window WHERE instance = ?1 AND at > ?2";
-    connection.prepare_cached(sql)?.query_row(params![instance, since.0], |row| {
-        used.add(Risk::Weakens, row.get(0)?);
-        used.add(Risk::Exposes, row.get(1)?);
-        used.add(Risk::Removes, row.get(2)?);
-        Ok(())
-    })?;
-    Ok(used)
+/// Notes how changes ended.
+pub(crate) fn conclude(
+    connection: &Connection,
+    instance: &str,
+    ends: &[(String, End)],
+) -> rusqlite::Result<()> {
+    let newest = "SELECT coalesce(max(at), 0) FROM guard_booking WHERE instance = ?1";
+    let newest = connection.prepare_cached(newest)?.query_row([instance], |row| row.get(0))?;
+    let mut window = Window::load(connection, instance, Time(newest) - LOADED)?;
+    for (digest, end) in ends {
+        let hold = find(connection, digest)?;
+        let was = hold.clone();
+        let kept = window::conclude(&mut window.bookings, hold, digest, *end);
+        match kept {
+            Some(kept) if was.as_ref() != Some(&kept) => save(connection, &kept)?,
+            None if was.is_some() => release(connection, std::slice::from_ref(digest))?,
+            _ => {}
+        }
+    }
+    window.save(connection)
 }
 
 fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Hold> {
@@ -120,7 +178,6 @@ pub(crate) fn of_key(connection: &Connection, key: &str) -> rusqlite::Result<Vec
 pub(crate) fn release(connection: &Connection, digests: &[String]) -> rusqlite::Result<()> {
     for digest in digests {
         connection.execute("DELETE FROM hold WHERE digest = ?1", [digest])?;
-        connection.execute("UPDATE guard_window SET written = 1 WHERE digest = ?1", [digest])?;
     }
     Ok(())
 }
@@ -128,6 +185,7 @@ pub(crate) fn release(connection: &Connection, digests: &[String]) -> rusqlite::
 pub(crate) fn approve(connection: &Connection, digest: &str, by: &str) -> rusqlite::Result<Option<Hold>> {
     let Some(mut hold) = find(connection, digest)? else { return Ok(None) };
     hold.approved_by = Some(by.to_owned());
+    hold.spent = false;
     save(connection, &hold)?;
     Ok(Some(hold))
 }
@@ -144,31 +202,22 @@ pub(crate) fn forget(connection: &Connection, instance: &str, generation: &str) 
 
 /// What was given since then, in order.
 pub(crate) fn bookings(connection: &Connection, since: Time) -> rusqlite::Result<Vec<Booking>> {
-    let sql =
-        "SELECT instance, digest, at, written, weakens, exposes, removes FROM guard_window WHERE at >= ?1
-               ORDER BY rowid";
-    let booking = |row: &rusqlite::Row<'_>| {
-        Ok(Booking {
-            instance: row.get(0)?,
-            digest: row.get(1)?,
-            at: Time(row.get(2)?),
-            written: row.get(3)?,
-            weakens: row.get(4)?,
-            exposes: row.get(5)?,
-            removes: row.get(6)?,
-        })
-    };
-    connection.prepare_cached(sql)?.query_map([since.0], booking)?.collect()
+    let sql = format!("SELECT {COLUMNS} FROM guard_booking WHERE at >= ?1 ORDER BY n");
+    connection.prepare_cached(&sql)?.query_map([since.0], |row| booking(row, 0))?.collect()
 }
 
-/// What another store had given.
+/// Adds bookings: new ones, or those of another store.
 pub(crate) fn take(connection: &Connection, bookings: &[Booking]) -> rusqlite::Result<()> {
-    let sql = "INSERT INTO guard_window (instance, digest, at, written, weakens, exposes, removes)
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
-    let mut statement = connection.prepare_cached(sql)?;
+    let sql =
+        format!("INSERT INTO guard_booking ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)");
+    let mut statement = connection.prepare_cached(&sql)?;
     for booking in bookings {
-        let Booking { instance, digest, at, written, weakens, exposes, removes } = booking;
-        statement.execute(params![instance, digest, at.0, written, weakens, exposes, removes])?;
+        let Booking { instance, digest, key, aspect, at, state, weakens, exposes, removes, reaches } =
+            booking;
+        let state = state.as_str();
+        statement.execute(params![
+            instance, digest, key, aspect, at.0, state, weakens, exposes, removes, reaches
+        ])?;
     }
     Ok(())
 }

@@ -117,7 +117,7 @@ pub(crate) fn prune(connection: &Connection, retention: &Retention) -> rusqlite:
         params![retention.journal_before.0, batch],
     )?;
     let window = connection.execute(
-        "DELETE FROM guard_window WHERE rowid IN (SELECT rowid FROM guard_window WHERE at < ?1 LIMIT ?2)",
+        "DELETE FROM guard_booking WHERE n IN (SELECT n FROM guard_booking WHERE at < ?1 LIMIT ?2)",
         params![retention.journal_before.0, batch],
     )?;
     Ok((bodies + ids + journal + window) as u64)

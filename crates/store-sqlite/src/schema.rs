@@ -3,7 +3,8 @@
 use rusqlite::Connection;
 
 /// Each migration brings the file from its index to the next version; none is ever changed after it was released.
-const MIGRATIONS: &[&str] = &["
+const MIGRATIONS: &[&str] = &[
+    "
 CREATE TABLE inbox (
     n        INTEGER PRIMARY KEY,
     source   TEXT NOT NULL,
@@ -82,7 +83,29 @@ CREATE INDEX hold_key ON hold (key);
 
 CREATE TABLE pause (scope TEXT PRIMARY KEY, until INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE note (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
-"];
+",
+    "
+CREATE TABLE guard_booking (
+    n        INTEGER PRIMARY KEY, -- in the order of the bookings
+    instance TEXT NOT NULL,
+    digest   TEXT NOT NULL,
+    key      TEXT NOT NULL, -- empty in what version 1 stored, as the aspect is
+    aspect   TEXT NOT NULL,
+    at       INTEGER NOT NULL,
+    state    TEXT NOT NULL,
+    weakens  INTEGER NOT NULL,
+    exposes  INTEGER NOT NULL,
+    removes  INTEGER NOT NULL,
+    reaches  INTEGER NOT NULL
+) STRICT;
+CREATE INDEX guard_booking_at ON guard_booking (instance, at);
+INSERT INTO guard_booking (instance, digest, key, aspect, at, state, weakens, exposes, removes, reaches)
+    SELECT instance, digest, '', '', at, CASE written WHEN 1 THEN 'written' ELSE 'unknown' END,
+           weakens, exposes, removes, 1
+    FROM guard_window ORDER BY rowid;
+DROP TABLE guard_window;
+",
+];
 
 /// Brings the file to this version, in one transaction.
 pub(crate) fn migrate(connection: &mut Connection) -> rusqlite::Result<Result<(), String>> {
@@ -106,4 +129,26 @@ pub(crate) fn migrate(connection: &mut Connection) -> rusqlite::Result<Result<()
     transaction.pragma_update(None, "user_version", MIGRATIONS.len())?;
     transaction.commit()?;
     Ok(Ok(()))
+}
+
+#[cfg(test)]
+mod tests {
+    use beadle_engine::Spent::{Unknown, Written};
+
+    use super::*;
+
+    #[test]
+    fn what_version_1_booked_stays_spent() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch(MIGRATIONS[0]).unwrap();
+        connection.pragma_update(None, "user_version", 1).unwrap();
+        let old = "INSERT INTO guard_window (at, instance, digest, written, weakens, exposes, removes) VALUES
+                   (5, 'acme', 'a', 1, 0, 0, 1), (6, 'acme', 'b', 0, 0, 0, 1)";
+        connection.execute_batch(old).unwrap();
+        migrate(&mut connection).unwrap().unwrap();
+        let bookings = crate::guard::bookings(&connection, beadle_engine::Time(0)).unwrap();
+        let states: Vec<_> =
+            bookings.iter().map(|booking| (booking.digest.as_str(), booking.state)).collect();
+        assert_eq!(states, [("a", Written), ("b", Unknown)]);
+    }
 }

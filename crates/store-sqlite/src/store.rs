@@ -2,8 +2,9 @@
 
 use async_trait::async_trait;
 use beadle_engine::{
-    Accepted, Booking, Claim, Delivery, DeliveryRow, Depth, Entry, Hold, Key, Lane, Lease, Limits, Listing,
-    Mark, Outcome, Pause, Piece, Retention, Row, Store, StoreError, Time, Timing, Verdict,
+    Accepted, Begun, Booking, Claim, Delivery, DeliveryRow, Depth, End, Entry, Hold, Intent, Key, Lane,
+    Lease, Limits, Listing, Mark, Outcome, Pause, Piece, Retention, Row, Store, StoreError, Time, Timing,
+    Verdict,
 };
 use rusqlite::{OptionalExtension, params};
 
@@ -105,6 +106,31 @@ impl Store for SqliteStore {
                 }
                 guard::reserve(connection, &limits, &asked, now).map(Some)
             })
+            .await
+    }
+
+    async fn begin(
+        &self,
+        lease: Option<&Lease>,
+        key: &Key,
+        intent: Intent,
+        now: Time,
+    ) -> Result<Begun, StoreError> {
+        let (lease, key) = (lease.cloned(), key.clone());
+        self.writer
+            .write("beginning a write", move |connection| {
+                if !queue::holds(connection, lease.as_ref(), now)? {
+                    return Ok(Begun::LeaseLost);
+                }
+                guard::begin(connection, &key, &intent, now)
+            })
+            .await
+    }
+
+    async fn conclude(&self, instance: &str, ends: Vec<(String, End)>) -> Result<(), StoreError> {
+        let instance = instance.to_owned();
+        self.writer
+            .write("ending a write", move |connection| guard::conclude(connection, &instance, &ends))
             .await
     }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::bail;
 use beadle_engine::apply::{Gate, Planner, Writer, forget_what_is_mended};
+use beadle_engine::guard::count_note;
 use beadle_engine::{
     Change, Class, Clock, Failure, Key, Limits, Outcome, Plan, Report, Risks, StepResult, Store, WritePace,
     apply,
@@ -13,7 +14,7 @@ use beadle_engine::{
 use beadle_groups::{GroupPlanner, GroupWriter};
 use beadle_repositories::{RepositoryPlanner, RepositoryWriter};
 
-use crate::cli::ApplyArgs;
+use crate::cli::{ApplyArgs, Selection};
 use crate::commands::PENDING;
 use crate::commands::plan::{Writable, plan, plan_groups};
 use crate::commands::rounds::{Rounds, SETTLE, Went};
@@ -66,7 +67,8 @@ async fn all(
                 }
                 let (shown, plans) = plan(&org, selection, Some(store), printer).await?;
                 let say = || announce(&org, &plans, printer);
-                let hand = Hand::of_org(&org, store, clock, printer);
+                let mut hand = Hand::of_org(&org, store, clock, printer);
+                hand.counts(&shown, selection).await?;
                 match make_so(&hand, args, &shown, &plans, &say, &mut rounds).await? {
                     Went::Declined => return Ok(PENDING),
                     Went::Quiet => break,
@@ -200,6 +202,18 @@ pub(super) struct Hand<'a, P, W> {
     pub(super) store: &'a Arc<dyn Store>,
     pub(super) clock: &'a Clock,
     printer: &'a Printer,
+}
+
+impl<P, W> Hand<'_, P, W> {
+    /// Takes over how many repositories there are, for the guard's share, where a plan tells; and keeps it for plans that do not.
+    pub(super) async fn counts(&mut self, shown: &WholePlan, selection: &Selection) -> anyhow::Result<()> {
+        let whole = !selection.is_by_name() && selection.shard.of() == 1;
+        if let Some(among) = shown.among().filter(|_| whole) {
+            self.limits.among = Some(among);
+            self.store.put(&count_note(&shown.of), &among.to_string()).await?;
+        }
+        Ok(())
+    }
 }
 
 impl<'a> Hand<'a, RepositoryPlanner, RepositoryWriter> {

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::cli::Scope;
 use crate::commands::{FAILED, FINE, operator};
-use crate::config::Config;
+use crate::config::{Config, Target};
 use crate::printer::Printer;
 use crate::wiring::{self, Opening, Org, Ways};
 
@@ -29,7 +29,14 @@ pub(crate) async fn pause(
     let store = wiring::store(config).await?;
     let (scope, name) = resolve(config, scope, &clock).await?;
     let until = clock.now() + time;
+    let paused = store.pauses(clock.now()).await?;
     store.pause(&scope, until).await?;
+    for target in teams_of(config, &scope) {
+        // A longer pause of the target's own stays.
+        if !paused.iter().any(|pause| pause.scope == target && pause.until > until) {
+            store.pause(target, until).await?;
+        }
+    }
     note(
         store.as_ref(),
         &clock,
@@ -46,6 +53,14 @@ pub(crate) async fn resume(config: &Config, scope: &Scope, printer: &Printer) ->
     let clock = Clock::system();
     let store = wiring::store(config).await?;
     let (scope, name) = resolve(config, scope, &clock).await?;
+    let paused = store.pauses(clock.now()).await?;
+    let until = |scope: &str| paused.iter().find(|pause| pause.scope == scope).map(|pause| pause.until);
+    for target in teams_of(config, &scope) {
+        // A pause of the target's own ends at another time, and stays.
+        if until(target).is_some() && until(target) == until(&scope) {
+            store.resume(target).await?;
+        }
+    }
     if !store.resume(&scope).await? {
         printer.error(&format!("{name} is not paused"));
         return Ok(FAILED);
@@ -54,6 +69,12 @@ pub(crate) async fn resume(config: &Config, scope: &Scope, printer: &Printer) ->
         .await?;
     printer.line(format!("{name} goes on"));
     Ok(FINE)
+}
+
+/// The targets that are the teams of this organisation: a pause of the organisation covers what is written to them.
+fn teams_of<'a>(config: &'a Config, org: &'a str) -> impl Iterator<Item = &'a str> {
+    let is_its = move |target: &&Target| target.github.as_ref().is_some_and(|teams| teams.org == org);
+    config.file.target.iter().filter(is_its).map(|target| target.name.as_str())
 }
 
 async fn note(

@@ -237,6 +237,7 @@ async fn make_so<P: Planner, W: Writer<P::Write>>(
     printer: &Printer,
 ) -> anyhow::Result<Swept> {
     let args = asked.args;
+    hand.counts(&shown, &args.selection).await?;
     // Nobody looked at the plan: what it is by the time of the write is written. One group's account may be there already
     // by the time that another one needs it.
     hand.only_shown = false;
@@ -247,6 +248,9 @@ async fn make_so<P: Planner, W: Writer<P::Write>>(
             removes: shard.part(limits.removes),
             weakens: shard.part(limits.weakens),
             exposes: shard.part(limits.exposes),
+            repositories: shard.part(limits.repositories),
+            // The window is the shard's own, and so is the share.
+            among: shown.among().filter(|_| !args.selection.is_by_name()),
             ..limits
         };
     }
@@ -302,6 +306,7 @@ async fn approve<P: Planner, W: Writer<P::Write>>(
                 why: "approved on the command line".into(),
                 contested: false,
                 approved_by: None,
+                spent: false,
                 generation: hand.planner.generation(),
                 change: change.describe(),
             };

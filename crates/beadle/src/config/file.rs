@@ -282,6 +282,10 @@ pub(crate) struct GuardFile {
     pub(crate) exposes: Option<u32>,
     /// How often one and the same change is made in an hour.
     pub(crate) repeats: Option<u32>,
+    /// The share of the repositories that one aspect may reach in a window with removals and weakenings.
+    pub(crate) percent: Option<u32>,
+    /// The number of repositories that it may always reach.
+    pub(crate) repositories: Option<u32>,
 }
 
 impl GuardFile {
@@ -294,6 +298,9 @@ impl GuardFile {
             weakens: self.weakens.unwrap_or(default.weakens),
             exposes: self.exposes.unwrap_or(default.exposes),
             repeats: self.repeats.unwrap_or(default.repeats),
+            percent: self.percent.unwrap_or(default.percent),
+            repositories: self.repositories.unwrap_or(default.repositories),
+            among: None,
         }
     }
 }

@@ -162,9 +162,15 @@ pub(super) fn mappings(
         if groups.into.as_deref() == Some("") {
             bail!("{}: `into` is empty", place());
         }
-        let is_teams = file.target.iter().any(|one| one.name == groups.target && one.github.is_some());
-        groups.check(is_teams).map_err(|why| anyhow::anyhow!("{}: {why}", place()))?;
-        all.push(groups.mapping(&short, text).with_context(place)?);
+        let target = file.target.iter().find(|one| one.name == groups.target);
+        let teams = target.and_then(|target| target.github.as_ref());
+        groups.check(teams.is_some()).map_err(|why| anyhow::anyhow!("{}: {why}", place()))?;
+        let mut mapping = groups.mapping(&short, text).with_context(place)?;
+        // Of the mapping's mode and that of the organisation whose teams are written the most careful one counts.
+        if let Some(org) = teams.and_then(|teams| file.org.iter().find(|org| org.name == teams.org)) {
+            mapping.mode = mapping.mode.min(org.mode);
+        }
+        all.push(mapping);
     }
     Ok(all)
 }

@@ -15,9 +15,9 @@ use anyhow::{Context as _, anyhow, bail};
 use beadle_engine::{Limits, Mode};
 use beadle_groups::{Mapping, Mappings};
 use beadle_hooks::github::{EVENTS, REPOSITORY_ACTIONS};
-use beadle_repositories::Modes;
 use beadle_repositories::policy::forms::{Form, LOGIN, NAME, REPOSITORY, URL, WORKFLOW};
 use beadle_repositories::policy::nearest;
+use beadle_repositories::{DispatchRule, Modes};
 use beadle_secrets::{Keeper, Reference, SecretString, SigningKey};
 
 pub(crate) use example::EXAMPLE;
@@ -132,6 +132,9 @@ impl Config {
             }
             if org.limits().window < Duration::from_secs(60) {
                 bail!("{file}: {}: guard.window has to be 60s at least", org.name);
+            }
+            if org.guard.percent.is_some_and(|percent| percent > 100) {
+                bail!("{file}: {}: guard.percent is at most 100", org.name);
             }
             if org.budget.concurrency == 0 || org.budget.concurrency > 90 {
                 bail!("{file}: {}: budget.concurrency has to be from 1 to 90", org.name);
@@ -336,6 +339,12 @@ impl OrgFile {
     /// The guard's limits.
     pub(crate) fn limits(&self) -> Limits {
         self.guard.limits()
+    }
+
+    /// When workflows are dispatched. Of a rule's mode and the organisation's the most careful one counts.
+    pub(crate) fn rules(&self) -> Vec<DispatchRule> {
+        let rules = self.dispatch.iter().map(Dispatch::rule);
+        rules.map(|rule| DispatchRule { mode: rule.mode.min(self.mode), ..rule }).collect()
     }
 
     /// How far each aspect may go.

@@ -76,6 +76,12 @@ impl TargetFile {
         if self.limits().window < Duration::from_secs(60) {
             bail!("{path}: {what}: guard.window has to be 60s at least");
         }
+        if self.guard.percent.is_some() || self.guard.repositories.is_some() {
+            bail!(
+                "{path}: {what}: guard.percent and guard.repositories are for the repositories of an [[org]]; \
+                 for groups set group_guard.percent and group_guard.count"
+            );
+        }
         Ok(())
     }
 

@@ -19,7 +19,6 @@ fn rule(more: &str) -> String {
 
 async fn world(workflow: Value, more: &str) -> World {
     let mut world = World::new(state(&workflow)).await;
-    world.mode = "observe"; // it runs beside reconciliation, or without it
     world.org_lines = rule(more);
     world.policy("settings.yml", "repository: { has_wiki: false }\n");
     world
@@ -111,6 +110,24 @@ async fn an_older_server_answers_with_nothing_and_observe_only_says_so() {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     panic!("it is not said what would have been dispatched");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_organisation_in_observe_dispatches_nothing() {
+    let mut world = world(json!({}), "").await;
+    world.mode = "observe";
+    let _serving = world.serve().await;
+    world.connect();
+    create(&world, "widgets").await;
+    for _ in 0..200 {
+        let said = |entry: &Value| entry["detail"]["would_dispatch"]["workflow"] == "police.yml";
+        if journal(&world).await.iter().any(said) {
+            assert!(runs(&world).is_empty());
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("the journal does not say what would be dispatched");
 }
 
 const TOKEN: &str = "token_input = \"beadle-token\"";

@@ -137,7 +137,8 @@ async fn a_sweep_stops_at_the_reserve_and_an_event_goes_through_on_it() {
         repository["teams"]["contractors"] = json!("admin");
         repositories[format!("r{n:02}")] = repository;
     }
-    let world = World::with(acme(repositories), settings).await;
+    let mut world = World::with(acme(repositories), settings).await;
+    world.org_lines = "[org.guard]\npercent = 100\n".into();
     world.policy("settings.yml", POLICY);
     let serving = world.serve().await;
     world.connect();

@@ -43,7 +43,7 @@ async fn nothing_answered_2xx_is_lost_over_twenty_kills() {
     let mut world = World::with(acme(repositories), Settings { limits, ..Settings::default() }).await;
     world.lines = "[worker]\nlease = \"1s\"\n".into();
     world.org_lines =
-        "[org.budget]\nminute = \"1s\"\nrest_points = 1000000000\ngraphql_points = 1000000000\n[org.guard]\nrepeats = 0\nremoves = 1000000\nweakens = 1000000\n"
+        "[org.budget]\nminute = \"1s\"\nrest_points = 1000000000\ngraphql_points = 1000000000\n[org.guard]\nrepeats = 0\npercent = 100\nremoves = 1000000\nweakens = 1000000\n"
             .into();
     world.policy("settings.yml", POLICY);
     world.checked = false; // the calls are those of the other tests

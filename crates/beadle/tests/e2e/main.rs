@@ -28,6 +28,7 @@ mod observe;
 mod organisation;
 mod people;
 mod policy;
+mod reach;
 mod recovery;
 mod repair;
 mod scale;

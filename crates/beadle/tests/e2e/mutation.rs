@@ -372,7 +372,7 @@ async fn world() -> World {
     state["orgs"]["acme"]["teams"]["platform"]["id"] = json!(501);
     let mut world = World::unlimited(state).await;
     std::fs::write(world.path().join("ci.secret"), format!("{:032x}", rand::random::<u128>())).unwrap();
-    world.org_lines += "[org.guard]\nrepeats = 0\nremoves = 100000\nweakens = 100000\nexposes = 100000\n\
+    world.org_lines += "[org.guard]\nrepeats = 0\npercent = 100\nremoves = 100000\nweakens = 100000\nexposes = 100000\n\
                        [org.secrets]\nci_hook = \"file:ci.secret\"\n";
     world.policy("settings.yml", SETTINGS);
     world.policy("repos/widgets.yml", RULESETS);

@@ -79,20 +79,20 @@ async fn a_list_that_moves_while_it_is_read_hides_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sweep_ends_in_one_summary_and_its_shards_in_everything_declared() {
     let mut world = World::new(acme(many(20, true))).await;
-    world.org_lines = "[org.guard]\nremoves = 12\n".into();
+    world.org_lines = "[org.guard]\nremoves = 12\npercent = 100\n".into();
     world.policy("settings.yml", POLICY);
     world.fault(json!({ "method": "DELETE", "path": "repos/acme/r003", "status": 403 })).await;
     let summary = world.path().join("summary.md");
     let swept = world.beadle(&["sweep", "--json", "--summary", summary.to_str().unwrap()]).await.expect(1);
     let told: Value = serde_json::from_str(swept.out.lines().last().unwrap()).unwrap();
     let expected =
-        json!({ "checked": 20, "drifted": 20, "repaired": 11, "held": 8, "failed": 1, "unknown": 0 });
+        json!({ "checked": 20, "drifted": 20, "repaired": 12, "held": 7, "failed": 1, "unknown": 0 });
     assert_eq!(told["summary"], expected, "{}", swept.out);
     let markdown = std::fs::read_to_string(summary).unwrap();
     assert!(markdown.contains("| checked | drifted | repaired | held | failed | unknown |"), "{markdown}");
     assert!(markdown.contains("held: it would pass the limit"), "{markdown}");
     world.no_faults().await;
-    world.org_lines = String::new();
+    world.org_lines = "[org.guard]\npercent = 100\n".into();
     for shard in ["1/3", "2/3", "3/3"] {
         world.patch(json!({}), false).await;
         let swept = world.beadle(&["sweep", "--shard", shard, "--without-store"]).await.expect(0);
@@ -256,7 +256,7 @@ async fn a_used_up_budget_holds_the_sweep_back_and_no_event_and_the_sweep_ends_a
     let limits = Limits { minute, core: 100, graphql: 100, rest_points: 9000, ..Limits::default() };
     let settings = Settings { record: true, limits, ..Settings::default() };
     let mut world = World::with(acme(many(40, true)), settings).await;
-    world.org_lines = "[org.budget]\nminute = \"1s\"\n".into();
+    world.org_lines = "[org.budget]\nminute = \"1s\"\n[org.guard]\npercent = 100\n".into();
     world.policy("settings.yml", POLICY);
     let serving = world.serve().await;
     world.connect();
@@ -285,7 +285,7 @@ async fn a_used_up_budget_holds_the_sweep_back_and_no_event_and_the_sweep_ends_a
 async fn a_burst_of_five_hundred_with_a_kill_in_the_middle_loses_none() {
     let mut world = World::unlimited(acme(many(500, false))).await;
     world.lines = "[worker]\nlease = \"1s\"\n[recovery]\nevery = \"1s\"\n".into();
-    world.org_lines += "[org.guard]\nremoves = 100000\n";
+    world.org_lines += "[org.guard]\nremoves = 100000\npercent = 100\n";
     world.checked = false; // the calls are those of the other tests; their bodies would fill the memory
     world.policy("settings.yml", POLICY);
     let serving = world.serve().await;

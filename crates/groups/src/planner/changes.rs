@@ -33,6 +33,7 @@ impl GroupPlanner {
             mode,
             after,
             stop: None,
+            reaches: 1,
             write: Write { facts: desired.facts.clone(), what: write },
         };
         let first: Vec<usize> = seen.first.into_iter().collect();

@@ -61,6 +61,7 @@ impl GroupPlanner {
                         mode: mapping.mode,
                         after: Vec::new(),
                         stop: stop.clone(),
+                        reaches: 1,
                         write: Write {
                             facts: facts.clone(),
                             what: What::Remove {
@@ -82,6 +83,7 @@ impl GroupPlanner {
                         mode: mapping.mode,
                         after: Vec::new(),
                         stop,
+                        reaches: 1,
                         write: Write { facts, what: What::Delete },
                     });
                 }

@@ -396,6 +396,7 @@ impl Desired<'_> {
             mode: self.mode,
             after: Vec::new(),
             stop: None,
+            reaches: 1,
             write: Write { facts: self.facts.clone(), what: write },
         }
     }

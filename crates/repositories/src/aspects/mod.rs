@@ -188,6 +188,7 @@ impl Sheet {
             mode: Mode::Observe,
             after: Vec::new(),
             stop: None,
+            reaches: 1,
             write: Box::new(step) as Box<dyn Step>,
         };
         self.drafts.push(Draft { change, stage });

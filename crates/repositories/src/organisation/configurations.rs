@@ -88,7 +88,10 @@ impl Aspect for Configurations {
             let found =
                 all.iter().find(|known| known["name"] == name && known["target_type"] == "organization");
             if let Some(found) = found {
+                let from = sheet.drafts.len();
                 change(want, name, found, sheet);
+                // Every repository that has the configuration changes with it. That may be all of them.
+                context.reach(sheet, from, None).await?;
             } else {
                 create(want, name, sheet);
             }
@@ -98,7 +101,7 @@ impl Aspect for Configurations {
                 default(&id, node, name, &defaults, sheet);
             }
             if let Some(node) = want.get("attach_to") {
-                attach(context, &id, node, (name, &all), sheet).await?;
+                attach(context, &id, (want, node), (name, &all), sheet).await?;
             }
         }
         Ok(())
@@ -167,6 +170,11 @@ fn default(id: &Id, node: &Node, name: &str, defaults: &Value, sheet: &mut Sheet
     );
 }
 
+/// Whether the policy asks for something to be off wherever the configuration is attached.
+fn turns_off(want: &Node) -> bool {
+    body(want).values().any(|value| value == "disabled")
+}
+
 fn belongs(scope: &str, row: &IndexRow) -> bool {
     match scope {
         "public" => row.visibility == Some(Visibility::Public),
@@ -178,7 +186,7 @@ fn belongs(scope: &str, row: &IndexRow) -> bool {
 async fn attach(
     context: &Context<'_>,
     id: &Id,
-    node: &Node,
+    (want, node): (&Node, &Node),
     (name, all): (&str, &[Value]),
     sheet: &mut Sheet,
 ) -> Result<(), Failure> {
@@ -214,13 +222,17 @@ async fn attach(
     // Whoever has another configuration loses it, which may be the stricter one.
     let (taken, new): (Vec<&IndexRow>, Vec<&IndexRow>) =
         index.iter().filter(missing).partition(|row| elsewhere.contains(&row.id));
-    for (rows, risk) in [(new, Risk::Adds), (taken, Risk::Weakens)] {
+    // What it turns off may have been on in a repository without a configuration.
+    let first = if turns_off(want) { Risk::Weakens } else { Risk::Adds };
+    for (rows, risk) in [(new, first), (taken, Risk::Weakens)] {
         for batch in rows.chunks(BATCH) {
             let names: Vec<&str> = batch.iter().map(|row| row.name.as_str()).collect();
             let fields = vec![field("attached to", Value::Null, json!(names), Some(&node.asked), risk)];
             let repositories = batch.iter().map(|row| row.id).collect();
             let write = Write::Attach { id: id.clone(), repositories };
+            let from = sheet.drafts.len();
             sheet.change_at(Stage::Security, format!("configuration {name}"), fields, write);
+            context.reach(sheet, from, u32::try_from(batch.len()).ok()).await?;
         }
     }
     Ok(())

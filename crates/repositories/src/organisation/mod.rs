@@ -6,6 +6,7 @@ mod rulesets;
 use async_trait::async_trait;
 use beadle_engine::{Failure, Mode, Plan, Unknown};
 use beadle_github::{IndexRow, Reader};
+use serde_json::Value;
 use tokio::sync::OnceCell;
 
 use crate::aspects::{Sheet, Step};
@@ -55,6 +56,36 @@ impl<'a> Context<'a> {
     pub(crate) async fn index(&self) -> Result<&[IndexRow], Failure> {
         self.index.get_or_try_init(|| self.reader.index()).await.map(Vec::as_slice)
     }
+
+    /// The number of repositories that something of the whole organisation reaches.
+    async fn count(&self) -> Result<u32, Failure> {
+        let open = self.index().await?.iter().filter(|row| !row.archived).count();
+        Ok(u32::try_from(open).unwrap_or(u32::MAX))
+    }
+
+    /// Sets what the guarded changes of a sheet reach, from this one on: `narrowed`, or the whole organisation.
+    async fn reach(&self, sheet: &mut Sheet, from: usize, narrowed: Option<u32>) -> Result<(), Failure> {
+        for draft in sheet.drafts.iter_mut().skip(from) {
+            if draft.change.risks().is_guarded() {
+                let reaches = match narrowed {
+                    Some(reaches) => reaches,
+                    None => self.count().await?,
+                };
+                draft.change.reaches = reaches.max(1);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// How many repositories the conditions of a ruleset name one by one. `None`: they have to be counted as all of the organisation's,
+/// as a pattern or a property may reach each of them.
+fn named(conditions: &Value) -> Option<u32> {
+    let is_plain = |name: &Value| name.as_str().is_some_and(|name| !name.contains(['*', '?', '[', '{', '~']));
+    let ids = conditions["repository_id"]["repository_ids"].as_array();
+    let names = conditions["repository_name"]["include"].as_array();
+    let listed = ids.or(names.filter(|names| names.iter().all(is_plain)))?;
+    u32::try_from(listed.len()).ok()
 }
 
 /// Plans the organisation.
@@ -82,4 +113,22 @@ pub(crate) async fn plan(
         }));
     }
     Ok(plan)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_ruleset_reaches_everything_unless_it_names_its_repositories() {
+        assert_eq!(named(&json!({ "repository_id": { "repository_ids": [1, 2] } })), Some(2));
+        assert_eq!(named(&json!({ "repository_name": { "include": ["shop"], "exclude": [] } })), Some(1));
+        for all in ["~ALL", "pay*", "sho?"] {
+            assert_eq!(named(&json!({ "repository_name": { "include": ["shop", all] } })), None);
+        }
+        assert_eq!(named(&json!({ "repository_property": { "include": [{ "name": "tier" }] } })), None);
+        assert_eq!(named(&Value::Null), None);
+    }
 }

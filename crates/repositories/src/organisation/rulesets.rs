@@ -7,7 +7,7 @@ use beadle_engine::Failure;
 use beadle_github::Path;
 use serde_json::Value;
 
-use super::{Aspect, Context, Section};
+use super::{Aspect, Context, Section, named};
 use crate::aspects::Sheet;
 use crate::aspects::rulesets::{change, create, remove};
 use crate::policy::Node;
@@ -39,7 +39,13 @@ impl Aspect for Rulesets {
                 Some(row) => {
                     let Some(id) = row["id"].as_u64() else { continue };
                     let whole = context.reader.of_organisation(Path::at("rulesets").id(id)).await?;
+                    let from = sheet.drafts.len();
                     change(want, name, &whole, sheet);
+                    // It reaches what it reached, and what it is to reach.
+                    let wanted = want.get("conditions").map(Node::json);
+                    let wanted = named(wanted.as_ref().unwrap_or(&whole["conditions"]));
+                    let narrowed = named(&whole["conditions"]).zip(wanted).map(|(was, will)| was.max(will));
+                    context.reach(sheet, from, narrowed).await?;
                 }
                 None => create(want, name, sheet),
             }
@@ -51,7 +57,10 @@ impl Aspect for Rulesets {
             if let (Some(name), Some(id)) = (row["name"].as_str(), row["id"].as_u64())
                 && !listed(name)
             {
+                let whole = context.reader.of_organisation(Path::at("rulesets").id(id)).await?;
+                let from = sheet.drafts.len();
                 remove(name, id, section.node, sheet);
+                context.reach(sheet, from, named(&whole["conditions"])).await?;
             }
         }
         Ok(())

@@ -2,7 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod apply;
 mod faults;
+mod guard;
 mod model;
 mod suite;
 mod sweep;

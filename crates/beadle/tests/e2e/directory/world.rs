@@ -174,7 +174,7 @@ impl World {
             ),
             Some(github) => format!(
                 "[[org]]\nname = \"acme\"\napi = \"{}\"\napp = {{ id = {}, key = \"file:app.pem\" }}\n\
-                 webhook_secrets = [\"file:webhook.secret\"]\npolicy = \"policy\"\n\
+                 webhook_secrets = [\"file:webhook.secret\"]\npolicy = \"policy\"\nmode = \"enforce\"\n\
                  budget = {{ write_every = \"0s\" }}\n\n\
                  [[target]]\nname = \"teams\"\ngithub = {{ org = \"acme\", {} }}\n{}\n\
                  [[groups]]\nsource = \"corp\"\ntarget = \"teams\"\n",

@@ -1,4 +1,9 @@
-//! The guard: at most so many removals, weakenings and exposures in a window; what passes the limit is held.
+//! The guard: it limits removals, weakenings and exposures in a window, and holds each change that exceeds a limit.
+//!
+//! The rules are pure functions over the window of one instance ([`window`]). A store loads the window, calls the function
+//! and writes the window back.
+
+pub mod window;
 
 use std::time::Duration;
 
@@ -7,6 +12,8 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Time;
 use crate::key::Key;
 use crate::plan::{Change, Risk, Risks};
+
+pub use window::{Booking, Spent};
 
 /// The most that may be written in a window, over all keys and processes of one instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,12 +28,33 @@ pub struct Limits {
     pub exposes: u32,
     /// How often one and the same change is made in an hour; then its aspect is contested. Zero: as often as it comes.
     pub repeats: u32,
+    /// The share of the instance's repositories, in percent, of which one aspect may lose or weaken something in a window.
+    pub percent: u32,
+    /// The number of repositories that one aspect may always reach, however small the share is.
+    pub repositories: u32,
+    /// The number of repositories of the instance. Without it, the share is not checked.
+    #[serde(default)]
+    pub among: Option<u32>,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { window: Duration::from_secs(3600), removes: 50, weakens: 25, exposes: 10, repeats: 5 }
+        Self {
+            window: Duration::from_secs(3600),
+            removes: 50,
+            weakens: 25,
+            exposes: 10,
+            repeats: 5,
+            percent: 20,
+            repositories: 10,
+            among: None,
+        }
     }
+}
+
+/// The name of the note that keeps the number of an instance's repositories for the guard.
+pub fn count_note(instance: &str) -> String {
+    format!("repositories:{instance}")
 }
 
 impl Limits {
@@ -38,6 +66,13 @@ impl Limits {
             Risk::Exposes => Some(self.exposes),
             Risk::Adds | Risk::Changes => None,
         }
+    }
+
+    /// How many repositories one aspect may reach in a window, and the number of all repositories.
+    pub fn share(&self) -> Option<(u64, u32)> {
+        let among = self.among?;
+        let share = u64::from(among) * u64::from(self.percent) / 100;
+        Some((share.max(u64::from(self.repositories)), among))
     }
 
     /// The first limit that `more` would pass when `used` is spent already, with the limit's number.
@@ -78,6 +113,9 @@ pub struct Hold {
     pub contested: bool,
     /// Who let it pass, if somebody did.
     pub approved_by: Option<String>,
+    /// The approved write was begun, and its result is not known. The approval lets nothing else pass.
+    #[serde(default)]
+    pub spent: bool,
     /// The policy's generation that asked for it.
     pub generation: String,
     /// What is held.

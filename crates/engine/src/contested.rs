@@ -1,0 +1,225 @@
+//! Two writers: which planned changes were made so often within an hour that somebody else undoes them.
+//!
+//! A change that removes, weakens or exposes is held until an operator approves it. Every other change goes on, so that no
+//! protection stays open because of a fight; it is only written less often.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::clock::Time;
+use crate::failure::Failure;
+use crate::journal::{Entry, EntryKind};
+use crate::key::Key;
+use crate::plan::{Change, Field, Plan};
+use crate::store::{Listing, Store};
+
+/// How far back repeated repairs are counted.
+const HOUR: Duration = Duration::from_secs(3600);
+/// The first wait between two writes of a contested change. Each further write doubles it, up to an hour.
+const FIRST: Duration = Duration::from_secs(60);
+
+/// What is contested in a plan.
+#[derive(Debug, Default)]
+pub(crate) struct Contested {
+    /// Why guarded changes are held, by aspect.
+    held: HashMap<String, String>,
+    /// When other changes are written again and why, by their place in the plan.
+    slowed: HashMap<usize, (Time, String)>,
+    /// What the journal does not say yet.
+    pub(crate) news: Vec<Entry>,
+}
+
+impl Contested {
+    /// Why a guarded change of this aspect is held.
+    pub(crate) fn holds(&self, aspect: &str) -> Option<&String> {
+        self.held.get(aspect)
+    }
+
+    /// Why the change at this place of the plan has to wait.
+    pub(crate) fn postpones(&self, at: usize, now: Time) -> Option<&String> {
+        self.slowed.get(&at).filter(|(until, _)| now < *until).map(|(_, why)| why)
+    }
+}
+
+/// What became of an intent that did not end in a write.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Missed {
+    NotMade,
+    Lost,
+}
+
+/// How often an effect was written.
+#[derive(Clone, Copy, Default)]
+struct Made {
+    times: u32,
+    /// Writes whose answer was lost. They count for guarded changes only: an outage of the vendor is no second writer.
+    lost: u32,
+    last: Time,
+}
+
+/// What a field of a change comes to, whatever it was before.
+type Effect = (String, String, String, String);
+
+fn effect<W>(change: &Change<W>, field: &Field) -> Effect {
+    (change.aspect.clone(), change.what.clone(), field.name.clone(), field.after.to_string())
+}
+
+/// Finds what is contested in a plan of this generation, by the journal of the last hour. An effect is contested after so many
+/// `repeats`; zero: never.
+pub(crate) async fn contested<W>(
+    key: &Key,
+    plan: &Plan<W>,
+    generation: &str,
+    repeats: u32,
+    (store, now): (&dyn Store, Time),
+) -> Result<Contested, Failure> {
+    let mut found = Contested::default();
+    if plan.changes.is_empty() || repeats == 0 {
+        return Ok(found);
+    }
+    // What was contested before stays so, whoever has the upper hand.
+    for hold in store.holds_of(key).await? {
+        if hold.contested && hold.approved_by.is_none() && hold.change.risks().is_guarded() {
+            found.held.insert(hold.change.aspect, hold.why);
+        }
+    }
+    let listing = Listing { after: 0, since: Some(now - HOUR), key: Some(key.to_string()), limit: u32::MAX };
+    let entries = store.entries(listing).await?;
+    let made = made(&entries, generation);
+    for (at, change) in plan.changes.iter().enumerate() {
+        let guarded = change.risks().is_guarded();
+        let total = |made: &Made| made.times.saturating_add(if guarded { made.lost } else { 0 });
+        let its = change.fields.iter().filter_map(|field| made.get(&effect(change, field)));
+        let Some(most) = its.max_by_key(|made| total(made)) else { continue };
+        let times = total(most);
+        if times < repeats {
+            continue;
+        }
+        let why = format!(
+            "contested: the same change was made {times} times within an hour and is undone each time; find who else \
+             writes it (`beadle journal --key {key}`)"
+        );
+        if guarded {
+            found.held.entry(change.aspect.clone()).or_insert(why);
+        } else {
+            let until = most.last + wait(times - repeats);
+            found.slowed.insert(at, (until, format!("{why}; it is written again after {until}")));
+        }
+        let is_its = |entry: &Entry| {
+            entry.kind == EntryKind::Contested && entry.detail["aspect"] == json!(change.aspect)
+        };
+        if !entries.iter().chain(&found.news).any(is_its) {
+            tracing::warn!(%key, aspect = change.aspect, times, held = guarded, "contested: somebody else writes it too");
+            let detail =
+                json!({ "aspect": change.aspect, "what": change.what, "times": times, "held": guarded });
+            let (kind, subject) = (EntryKind::Contested, plan.subject.clone());
+            found.news.push(Entry {
+                seq: 0,
+                at: now,
+                kind,
+                key: key.to_string(),
+                subject,
+                intent: None,
+                detail,
+            });
+        }
+    }
+    Ok(found)
+}
+
+/// How often each effect was written, by the journal.
+fn made(entries: &[Entry], generation: &str) -> HashMap<Effect, Made> {
+    let missed: HashMap<u64, Missed> = entries
+        .iter()
+        .filter(|entry| entry.kind == EntryKind::Result && entry.detail["written"] == json!(false))
+        .filter_map(|entry| {
+            let lost = entry.detail["unknown"] == json!(true);
+            Some((entry.intent?, if lost { Missed::Lost } else { Missed::NotMade }))
+        })
+        .collect();
+    let mut made: HashMap<Effect, Made> = HashMap::new();
+    let intents = entries
+        .iter()
+        .filter(|entry| entry.kind == EntryKind::Intent && entry.detail["generation"] == json!(generation));
+    for entry in intents {
+        let missed = missed.get(&entry.seq).copied();
+        if missed == Some(Missed::NotMade) {
+            continue;
+        }
+        let Ok(change) = serde_json::from_value::<Change<()>>(entry.detail.clone()) else { continue };
+        for field in &change.fields {
+            let made = made.entry(effect(&change, field)).or_default();
+            let count = if missed == Some(Missed::Lost) { &mut made.lost } else { &mut made.times };
+            *count = count.saturating_add(1);
+            made.last = made.last.max(entry.at);
+        }
+    }
+    made
+}
+
+/// How long after the last write a contested change is written again.
+fn wait(beyond: u32) -> Duration {
+    FIRST.saturating_mul(2_u32.saturating_pow(beyond.min(16))).min(HOUR)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mode::Mode;
+    use crate::plan::Risk;
+
+    fn intent(seq: u64, at: i64) -> Entry {
+        let field = Field {
+            name: "x".into(),
+            before: json!(true),
+            after: json!(null),
+            asked: None,
+            risk: Risk::Removes,
+        };
+        let change = Change {
+            aspect: "teams".into(),
+            what: "team a".into(),
+            fields: vec![field],
+            mode: Mode::Enforce,
+            after: Vec::new(),
+            stop: None,
+            reaches: 1,
+            write: (),
+        };
+        let mut detail = serde_json::to_value(change).unwrap();
+        detail["generation"] = json!("g");
+        let (key, subject) = ("repository:acme:1".into(), "acme/shop".into());
+        Entry { seq, at: Time(at), kind: EntryKind::Intent, key, subject, intent: None, detail }
+    }
+
+    fn result(intent: u64, detail: serde_json::Value) -> Entry {
+        let (key, subject) = ("repository:acme:1".into(), "acme/shop".into());
+        Entry { seq: 0, at: Time(0), kind: EntryKind::Result, key, subject, intent: Some(intent), detail }
+    }
+
+    #[test]
+    fn a_lost_answer_counts_as_made_and_a_refusal_does_not() {
+        let entries = [
+            intent(1, 10),
+            result(1, json!({ "written": true })),
+            intent(2, 20),
+            result(2, json!({ "written": false, "unknown": true })),
+            intent(3, 30),
+            result(3, json!({ "written": false, "unknown": false })),
+            // A kill: no result.
+            intent(4, 25),
+        ];
+        let made = made(&entries, "g");
+        let made: Vec<_> = made.values().map(|made| (made.times, made.lost, made.last)).collect();
+        assert_eq!(made, [(2, 1, Time(25))]);
+        assert!(self::made(&entries, "another").is_empty(), "another policy asks for something else");
+    }
+
+    #[test]
+    fn a_contested_change_waits_from_a_minute_to_an_hour() {
+        let minutes: Vec<u64> = (0..9).map(|n| wait(n).as_secs() / 60).collect();
+        assert_eq!(minutes, [1, 2, 4, 8, 16, 32, 60, 60, 60]);
+    }
+}

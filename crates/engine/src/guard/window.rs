@@ -1,0 +1,346 @@
+//! The window of one instance: what was given in it, what became of each write, and whether another change fits.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Hold, Limits, Verdict};
+use crate::clock::Time;
+use crate::journal::Entry;
+use crate::plan::{Risk, Risks};
+
+/// What became of the room that the guard gave to a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", try_from = "Stored")]
+pub enum Spent {
+    /// The write was not begun. A retry of the same change uses this room.
+    Reserved,
+    /// The write was begun, and its result is not known: a lost answer, a time-out, a 5xx answer or a kill. The room
+    /// stays spent, and a retry needs room of its own.
+    Unknown,
+    /// The change was written.
+    Written,
+    /// The change was certainly not written. The room is free again.
+    Refused,
+}
+
+impl Spent {
+    /// Every state.
+    pub const ALL: [Self; 4] = [Self::Reserved, Self::Unknown, Self::Written, Self::Refused];
+
+    /// As stored.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Reserved => "reserved",
+            Self::Unknown => "unknown",
+            Self::Written => "written",
+            Self::Refused => "refused",
+        }
+    }
+
+    /// The state of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.as_str() == name)
+    }
+}
+
+/// A state as it is stored. Older versions stored only whether the room was used.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Stored {
+    Used(bool),
+    Named(String),
+}
+
+impl TryFrom<Stored> for Spent {
+    type Error = String;
+
+    fn try_from(stored: Stored) -> Result<Self, String> {
+        match stored {
+            Stored::Used(true) => Ok(Self::Written),
+            // An older version also kept this after a lost answer.
+            Stored::Used(false) => Ok(Self::Unknown),
+            Stored::Named(name) => Self::named(&name).ok_or_else(|| format!("unknown state `{name}`")),
+        }
+    }
+}
+
+/// Room that the guard gave to a change.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Booking {
+    /// Whose window it counts in.
+    pub instance: String,
+    /// The change.
+    pub digest: String,
+    /// The key of the change; empty in what an older version stored.
+    #[serde(default)]
+    pub key: String,
+    /// The aspect of the change; empty in what an older version stored.
+    #[serde(default)]
+    pub aspect: String,
+    /// When the room was given, or the write begun.
+    pub at: Time,
+    /// What became of it.
+    #[serde(alias = "written")]
+    pub state: Spent,
+    /// How many protections the change weakens, over everything that it reaches.
+    pub weakens: u32,
+    /// How much it exposes.
+    pub exposes: u32,
+    /// How much it removes.
+    pub removes: u32,
+    /// How many repositories it reaches.
+    #[serde(default = "one")]
+    pub reaches: u32,
+}
+
+fn one() -> u32 {
+    1
+}
+
+impl Booking {
+    fn of(hold: &Hold, now: Time) -> Self {
+        let Risks { weakens, exposes, removes, .. } = hold.change.risks();
+        Self {
+            instance: hold.key.instance().to_owned(),
+            digest: hold.digest.clone(),
+            key: hold.key.to_string(),
+            aspect: hold.change.aspect.clone(),
+            at: now,
+            state: Spent::Reserved,
+            weakens,
+            exposes,
+            removes,
+            reaches: hold.change.reaches,
+        }
+    }
+
+    /// Whether it fills the window that began at `since`.
+    fn counts(&self, since: Time) -> bool {
+        self.at > since && self.state != Spent::Refused
+    }
+}
+
+/// The verdicts over some changes, and the holds that are new or changed.
+#[derive(Debug, Default)]
+pub struct Judged {
+    /// One verdict a change, in the order in which they were asked.
+    pub verdicts: Vec<Verdict>,
+    /// Holds to be stored.
+    pub held: Vec<Hold>,
+}
+
+/// Decides about changes of one instance, in their order, and books each one that fits. Bookings are appended to `window` or
+/// changed in their place; none is moved. `known` has the stored holds of these changes, by digest.
+pub fn judge(
+    window: &mut Vec<Booking>,
+    known: &BTreeMap<String, Hold>,
+    limits: &Limits,
+    asked: &[&Hold],
+    now: Time,
+) -> Judged {
+    let mut judged = Judged::default();
+    let mut new: HashMap<&str, String> = HashMap::new();
+    for hold in asked {
+        let verdict = match known.get(&hold.digest) {
+            _ if new.contains_key(hold.digest.as_str()) => Verdict::Hold(new[hold.digest.as_str()].clone()),
+            Some(Hold { approved_by: Some(by), spent: true, .. }) => {
+                let why = format!(
+                    "{by} approved it, and the answer to the write was lost: find out whether the change was made, \
+                     and approve it again if it is still needed"
+                );
+                let again = Hold { why, approved_by: None, spent: false, ..(*hold).clone() };
+                stop(again, &mut judged.held)
+            }
+            // A write that was refused needs no second approval.
+            Some(Hold { approved_by: Some(_), .. }) => Verdict::Pass,
+            Some(held) => Verdict::Hold(held.why.clone()),
+            None if !hold.why.is_empty() => stop((*hold).clone(), &mut judged.held),
+            None => match place(window, limits, hold, now) {
+                None => Verdict::Pass,
+                Some(why) => stop(Hold { why, ..(*hold).clone() }, &mut judged.held),
+            },
+        };
+        if let Verdict::Hold(why) = &verdict {
+            new.insert(&hold.digest, why.clone());
+        }
+        judged.verdicts.push(verdict);
+    }
+    judged
+}
+
+fn stop(hold: Hold, held: &mut Vec<Hold>) -> Verdict {
+    let why = hold.why.clone();
+    held.push(hold);
+    Verdict::Hold(why)
+}
+
+/// Books one change, or says which limit it exceeds.
+fn place(window: &mut Vec<Booking>, limits: &Limits, hold: &Hold, now: Time) -> Option<String> {
+    let since = now - limits.window;
+    let reserved = |booking: &&mut Booking| {
+        booking.digest == hold.digest && booking.state == Spent::Reserved && booking.at > since
+    };
+    if let Some(booking) = window.iter_mut().find(reserved) {
+        booking.at = booking.at.max(now);
+        return None;
+    }
+    let exceeded =
+        exceeded(window, limits, hold, since).or_else(|| share_exceeded(window, limits, hold, since));
+    if exceeded.is_none() {
+        window.push(Booking::of(hold, now));
+    }
+    exceeded
+}
+
+fn exceeded(window: &[Booking], limits: &Limits, hold: &Hold, since: Time) -> Option<String> {
+    let mut used = Risks::default();
+    for booking in window.iter().filter(|booking| booking.counts(since)) {
+        used.add(Risk::Weakens, booking.weakens);
+        used.add(Risk::Exposes, booking.exposes);
+        used.add(Risk::Removes, booking.removes);
+    }
+    let risks = hold.change.risks();
+    let (risk, limit) = limits.passed_by(&used, &risks)?;
+    let mut why = format!(
+        "it would pass the limit: what {risk} may be written {limit} times in {} min, and {} are spent",
+        limits.window.as_secs() / 60,
+        used.count(risk)
+    );
+    if hold.change.reaches > 1 {
+        let _ = write!(why, "; this change reaches {} repositories", hold.change.reaches);
+    }
+    Some(why)
+}
+
+/// Whether one aspect would lose or weaken something in too large a share of the repositories. Many small changes add up
+/// here, and one change that reaches many repositories counts as these.
+fn share_exceeded(window: &[Booking], limits: &Limits, hold: &Hold, since: Time) -> Option<String> {
+    let (allowed, among) = limits.share()?;
+    let risks = hold.change.risks();
+    if risks.removes == 0 && risks.weakens == 0 {
+        return None;
+    }
+    let mut reached: HashMap<&str, u32> = HashMap::new();
+    let its = |booking: &&Booking| {
+        booking.counts(since)
+            && booking.aspect == hold.change.aspect
+            && (booking.removes > 0 || booking.weakens > 0)
+    };
+    for booking in window.iter().filter(its) {
+        let most = reached.entry(&booking.key).or_default();
+        *most = booking.reaches.max(*most);
+    }
+    let sum = |reached: &HashMap<&str, u32>| reached.values().map(|reaches| u64::from(*reaches)).sum::<u64>();
+    let before = sum(&reached);
+    let most = reached.entry(hold.key.as_str()).or_default();
+    *most = hold.change.reaches.max(*most);
+    let after = sum(&reached);
+    // A repository that was reached before may be reached again.
+    (after > allowed && after > before).then(|| {
+        format!(
+            "it would pass the limit: `{}` may lose or weaken something in {allowed} of {among} repositories in {} min, \
+             {before} were reached and this change makes it {after}",
+            hold.change.aspect,
+            limits.window.as_secs() / 60
+        )
+    })
+}
+
+/// A write that is about to be made.
+#[derive(Clone, Debug)]
+pub struct Intent {
+    /// What the journal says about it.
+    pub entry: Entry,
+    /// The digest of the change and the length of the window, if the guard let the change pass.
+    pub spends: Option<(String, Duration)>,
+}
+
+/// Whether a write may begin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Begun {
+    /// It may, and the journal has this intent.
+    Yes(u64),
+    /// Another worker has the key.
+    LeaseLost,
+    /// An operator paused the key or its instance.
+    Paused {
+        /// The key or the instance.
+        scope: String,
+        /// The end of the pause.
+        until: Time,
+    },
+    /// The room in the window, or the approval, does not hold any more.
+    Lapsed,
+}
+
+/// Spends what the guard gave to a change, at the moment before its write: the approval `hold`, or the room in the window.
+/// `false`: neither of them holds any more.
+pub fn begin(
+    window: &mut [Booking],
+    hold: Option<&mut Hold>,
+    digest: &str,
+    length: Duration,
+    now: Time,
+) -> bool {
+    if let Some(hold) = hold {
+        let may = hold.approved_by.is_some() && !hold.spent;
+        hold.spent |= may;
+        return may;
+    }
+    let reserved = |booking: &&mut Booking| {
+        booking.digest == digest && booking.state == Spent::Reserved && booking.at > now - length
+    };
+    let Some(booking) = window.iter_mut().find(reserved) else { return false };
+    booking.state = Spent::Unknown;
+    booking.at = booking.at.max(now);
+    true
+}
+
+/// How a change ended for which the guard was asked. After a lost answer nothing is concluded: the room stays spent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum End {
+    /// It was written.
+    Written,
+    /// Its write was begun, and it was certainly not made.
+    Refused,
+    /// Its write was not begun.
+    NotBegun,
+}
+
+/// Notes how a change ended: for its room in the window, and for its hold. Gives the hold as it has to be kept; `None`: there is
+/// none, or the approval is used up.
+pub fn conclude(window: &mut [Booking], hold: Option<Hold>, digest: &str, end: End) -> Option<Hold> {
+    let (from, to) = match end {
+        End::Written => (Spent::Unknown, Spent::Written),
+        End::Refused => (Spent::Unknown, Spent::Refused),
+        End::NotBegun => (Spent::Reserved, Spent::Refused),
+    };
+    match (hold, end) {
+        // An approved change has no room in the window.
+        (Some(hold), End::Written) if hold.spent => None,
+        (Some(hold), End::Refused) if hold.spent => Some(Hold { spent: false, ..hold }),
+        (hold, _) => {
+            // The newest one belongs to the run that ends. The result of an older one stays unknown.
+            let open = |booking: &&mut Booking| booking.digest == digest && booking.state == from;
+            if let Some(booking) = window.iter_mut().rev().find(open) {
+                booking.state = to;
+            }
+            hold
+        }
+    }
+}
+
+/// The places of changes in `asked`, by instance: each instance has a window of its own.
+pub fn by_instance(asked: &[Hold]) -> BTreeMap<String, Vec<usize>> {
+    let mut places: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+    for (at, hold) in asked.iter().enumerate() {
+        places.entry(hold.key.instance().to_owned()).or_default().push(at);
+    }
+    places
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,131 @@
+use serde_json::json;
+
+use super::*;
+use crate::key::Key;
+use crate::mode::Mode;
+use crate::plan::{Change, Field};
+
+const NOW: Time = Time(100_000_000);
+
+fn hold(n: u64, aspect: &str, risk: Risk, reaches: u32) -> Hold {
+    let field = Field { name: "x".into(), before: json!(true), after: json!(null), asked: None, risk };
+    Hold {
+        digest: format!("{aspect}{n}"),
+        key: Key::new("repository", "acme", n),
+        subject: "acme/shop".into(),
+        since: NOW,
+        why: String::new(),
+        contested: false,
+        approved_by: None,
+        spent: false,
+        generation: "g".into(),
+        change: Change {
+            aspect: aspect.into(),
+            what: String::new(),
+            fields: vec![field],
+            mode: Mode::Enforce,
+            after: Vec::new(),
+            stop: None,
+            reaches,
+            write: (),
+        },
+    }
+}
+
+fn ask(window: &mut Vec<Booking>, limits: &Limits, hold: &Hold, now: Time) -> Verdict {
+    judge(window, &BTreeMap::new(), limits, &[hold], now).verdicts.remove(0)
+}
+
+#[test]
+fn a_change_counts_by_what_it_reaches() {
+    let limits = Limits { weakens: 25, ..Limits::default() };
+    let mut window = Vec::new();
+    let verdict = ask(&mut window, &limits, &hold(1, "organisation_rulesets", Risk::Weakens, 60), NOW);
+    assert!(matches!(&verdict, Verdict::Hold(why) if why.contains("reaches 60 repositories")), "{verdict:?}");
+    assert_eq!(ask(&mut window, &limits, &hold(1, "rulesets", Risk::Weakens, 20), NOW), Verdict::Pass);
+    assert!(matches!(
+        ask(&mut window, &limits, &hold(2, "rulesets", Risk::Weakens, 6), NOW),
+        Verdict::Hold(_)
+    ));
+    assert_eq!(ask(&mut window, &limits, &hold(2, "rulesets", Risk::Weakens, 5), NOW), Verdict::Pass);
+}
+
+#[test]
+fn three_lost_answers_fill_a_window_of_three() {
+    let limits = Limits { removes: 3, ..Limits::default() };
+    let mut window = Vec::new();
+    let change = hold(1, "teams", Risk::Removes, 1);
+    let mut made = 0;
+    for second in 0..36 {
+        let now = NOW + Duration::from_secs(second);
+        // The team is given back each time, and each answer is lost.
+        if ask(&mut window, &limits, &change, now) == Verdict::Pass {
+            assert!(begin(&mut window, None, &change.digest, limits.window, now));
+            made += 1;
+        }
+    }
+    assert_eq!(made, 3);
+    let later = NOW + limits.window + Duration::from_secs(36);
+    assert_eq!(ask(&mut window, &limits, &change, later), Verdict::Pass, "the window moves on");
+}
+
+#[test]
+fn what_is_refused_takes_no_room_from_what_is_lawful() {
+    let limits = Limits { removes: 5, ..Limits::default() };
+    let mut window = Vec::new();
+    for n in 0..8 {
+        let refused = hold(n, "teams", Risk::Removes, 1);
+        for _ in 0..3 {
+            assert_eq!(ask(&mut window, &limits, &refused, NOW), Verdict::Pass);
+            assert!(begin(&mut window, None, &refused.digest, limits.window, NOW));
+            conclude(&mut window, None, &refused.digest, End::Refused);
+        }
+    }
+    let lawful = (10..18).map(|n| ask(&mut window, &limits, &hold(n, "teams", Risk::Removes, 1), NOW));
+    assert_eq!(lawful.filter(|verdict| *verdict == Verdict::Pass).count(), 5);
+}
+
+#[test]
+fn a_share_of_the_repositories_is_kept_for_each_aspect() {
+    let limits = Limits { among: Some(60), ..Limits::default() };
+    let mut window = Vec::new();
+    let mut passed = |aspect: &str, risk| {
+        let asked = (0..60).map(|n| ask(&mut window, &limits, &hold(n, aspect, risk, 1), NOW));
+        asked.filter(|verdict| *verdict == Verdict::Pass).count()
+    };
+    assert_eq!(passed("teams", Risk::Removes), 12);
+    assert_eq!(passed("labels", Risk::Removes), 12, "each aspect has its own");
+    assert_eq!(passed("topics", Risk::Adds), 60);
+    // A change that reaches many counts as these, however high the limit is.
+    let limits = Limits { weakens: 1000, ..limits };
+    let verdict = ask(&mut Vec::new(), &limits, &hold(1, "organisation_rulesets", Risk::Weakens, 60), NOW);
+    assert!(matches!(verdict, Verdict::Hold(_)));
+    // Of a small organisation ten repositories may be reached.
+    let limits = Limits { among: Some(12), ..Limits::default() };
+    let mut window = Vec::new();
+    let asked = (0..12).map(|n| ask(&mut window, &limits, &hold(n, "teams", Risk::Removes, 1), NOW));
+    assert_eq!(asked.filter(|verdict| *verdict == Verdict::Pass).count(), 10);
+}
+
+#[test]
+fn room_that_was_reserved_long_ago_begins_no_write() {
+    let limits = Limits { window: Duration::from_secs(60), ..Limits::default() };
+    let mut window = Vec::new();
+    let change = hold(1, "teams", Risk::Removes, 1);
+    assert_eq!(ask(&mut window, &limits, &change, NOW), Verdict::Pass);
+    let late = NOW + Duration::from_secs(60);
+    assert!(!begin(&mut window, None, &change.digest, limits.window, late));
+    assert_eq!(ask(&mut window, &limits, &change, late), Verdict::Pass);
+    assert!(begin(&mut window, None, &change.digest, limits.window, late));
+}
+
+#[test]
+fn what_an_older_version_booked_is_read() {
+    let old = r#"[{"instance":"acme","digest":"a","at":1,"written":true,"weakens":0,"exposes":0,"removes":1},
+                  {"instance":"acme","digest":"b","at":1,"written":false,"weakens":0,"exposes":0,"removes":1}]"#;
+    let read: Vec<Booking> = serde_json::from_str(old).unwrap();
+    assert_eq!((read[0].state, read[1].state), (Spent::Written, Spent::Unknown));
+    assert_eq!((read[0].reaches, read[0].aspect.as_str()), (1, ""));
+    let again: Vec<Booking> = serde_json::from_str(&serde_json::to_string(&read).unwrap()).unwrap();
+    assert_eq!(again, read);
+}

@@ -1,0 +1,212 @@
+//! Plans applied on a real store, in simulated time, to a vendor that answers as it is told to.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use beadle_engine::budget::in_lane;
+use beadle_engine::{
+    Change, Class, Clock, EntryKind, Failure, Field, Gate, Key, Lane, Limits, Listing, Mode, Plan, Report,
+    Risk, Session, Spent, StepResult, Store, Time, WritePace, Writer, apply,
+};
+use beadle_store_sqlite::{Settings, SqliteStore};
+use serde_json::json;
+
+/// What the vendor does with every write.
+type Answer = Arc<dyn Fn() -> Result<(), Failure> + Send + Sync>;
+
+/// A vendor that counts what reaches it.
+#[derive(Clone)]
+struct Vendor {
+    answer: Answer,
+    writes: Arc<Mutex<u32>>,
+    store: Arc<SqliteStore>,
+    clock: Clock,
+    /// After this write somebody pauses the organisation.
+    pause_after: Option<u32>,
+}
+
+#[async_trait]
+impl Writer<()> for Vendor {
+    async fn open(&self, _: &Key, _: &Plan<()>) -> Result<Box<dyn Session<()>>, Failure> {
+        Ok(Box::new(self.clone()))
+    }
+}
+
+#[async_trait]
+impl Session<()> for Vendor {
+    async fn write(&self, _: &Change<()>) -> Result<(), Failure> {
+        let count = {
+            let mut writes = self.writes.lock().unwrap();
+            *writes += 1;
+            *writes
+        };
+        if self.pause_after == Some(count) {
+            self.store.pause("acme", self.clock.now() + Duration::from_secs(600)).await?;
+        }
+        (self.answer)()
+    }
+}
+
+struct World {
+    store: Arc<SqliteStore>,
+    clock: Clock,
+    vendor: Vendor,
+    limits: Limits,
+    generation: String,
+}
+
+impl World {
+    fn new(folder: &Path, answer: impl Fn() -> Result<(), Failure> + Send + Sync + 'static) -> Self {
+        let store = Arc::new(SqliteStore::open_inline(&folder.join("b.db"), Settings::default()).unwrap());
+        let clock = Clock::simulated(Time(1_000_000_000));
+        let (writes, pause_after) = (Arc::default(), None);
+        let vendor = Vendor {
+            answer: Arc::new(answer),
+            writes,
+            store: store.clone(),
+            clock: clock.clone(),
+            pause_after,
+        };
+        Self {
+            store,
+            clock,
+            vendor,
+            limits: Limits { repeats: 0, ..Limits::default() },
+            generation: "g".into(),
+        }
+    }
+
+    fn writes(&self) -> u32 {
+        *self.vendor.writes.lock().unwrap()
+    }
+
+    /// One run in this lane, over `count` changes of this risk.
+    async fn run(&self, lane: Lane, risk: Risk, count: usize) -> Report {
+        let mut plan = Plan::new("acme/shop");
+        for n in 0..count {
+            let field = Field { name: format!("f{n}"), before: json!(1), after: json!(2), asked: None, risk };
+            plan.changes.push(Change {
+                aspect: "protection".into(),
+                what: "main".into(),
+                fields: vec![field],
+                mode: Mode::Enforce,
+                after: Vec::new(),
+                stop: None,
+                reaches: 1,
+                write: (),
+            });
+        }
+        let gate = Gate {
+            store: self.store.clone(),
+            clock: self.clock.clone(),
+            lease: None,
+            limits: self.limits,
+            pace: WritePace::new(Duration::ZERO),
+            patient: true,
+            generation: self.generation.clone(),
+        };
+        let key = Key::new("repository", "acme", 1);
+        in_lane(lane, apply(&key, &plan, &self.vendor, &gate, &|_, _| {})).await.unwrap()
+    }
+
+    async fn count(&self, kind: EntryKind) -> usize {
+        let all = Listing { limit: u32::MAX, ..Listing::default() };
+        self.store.entries(all).await.unwrap().iter().filter(|entry| entry.kind == kind).count()
+    }
+}
+
+fn lost() -> Result<(), Failure> {
+    Err(Failure::new(Class::Retry, "no answer within 30 s"))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fight_over_a_protection_goes_on_less_often_and_is_said_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut world = World::new(folder.path(), || Ok(()));
+    world.limits.repeats = 5;
+    // Somebody takes the protection away all the time.
+    for _ in 0..360 {
+        world.run(Lane::Event, Risk::Changes, 1).await;
+        world.clock.jump(10_000);
+    }
+    assert_eq!(world.writes(), 10, "five at once, and then after 1, 2, 4, 8 and 16 minutes");
+    assert!(world.store.holds().await.unwrap().is_empty(), "nothing waits for an approval");
+    assert_eq!(world.count(EntryKind::Contested).await, 1);
+    let report = world.run(Lane::Event, Risk::Changes, 1).await;
+    assert!(matches!(&report.steps[0].outcome, StepResult::Postponed(why) if why.contains("contested")));
+    assert_eq!(report.verdict().map(|failure| failure.class), Some(Class::Retry), "it is looked at again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_removed_and_given_back_with_lost_answers_stops_at_the_limit() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut world = World::new(folder.path(), lost);
+    world.limits.removes = 3;
+    for _ in 0..36 {
+        world.run(Lane::Event, Risk::Removes, 1).await;
+        world.clock.jump(1000);
+    }
+    assert_eq!(world.writes(), 3);
+    assert_eq!(world.store.holds().await.unwrap().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn lost_answers_of_a_removal_make_it_contested_and_those_of_other_changes_do_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut world = World::new(folder.path(), lost);
+    world.limits.repeats = 2;
+    for _ in 0..5 {
+        world.run(Lane::Event, Risk::Adds, 1).await;
+    }
+    assert_eq!(world.writes(), 5, "an outage of the vendor is no second writer");
+    let folder = tempfile::tempdir().unwrap();
+    let mut world = World::new(folder.path(), lost);
+    world.limits.repeats = 2;
+    for _ in 0..5 {
+        world.run(Lane::Event, Risk::Removes, 1).await;
+    }
+    assert_eq!(world.writes(), 2);
+    assert!(world.store.holds().await.unwrap()[0].contested);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_refused_for_good_is_sent_once_until_an_event_or_another_policy() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut world =
+        World::new(folder.path(), || Err(Failure::new(Class::Rejected, "403 Resource not accessible")));
+    for _ in 0..3 {
+        let report = world.run(Lane::Sweep, Risk::Removes, 1).await;
+        let outcome = &report.steps[0].outcome;
+        assert!(matches!(outcome, StepResult::Failed(why) if why.contains("403")), "{outcome:?}");
+        assert_eq!(report.verdict().map(|failure| failure.class), Some(Class::Rejected));
+    }
+    assert_eq!(world.writes(), 1);
+    world.run(Lane::Event, Risk::Removes, 1).await;
+    assert_eq!(world.writes(), 2, "an event tries it again");
+    world.generation = "g2".into();
+    world.run(Lane::Sweep, Risk::Removes, 1).await;
+    assert_eq!(world.writes(), 3, "another policy tries it again");
+    world.clock.jump(7 * 24 * 3_600_000);
+    world.run(Lane::Sweep, Risk::Removes, 1).await;
+    assert_eq!(world.writes(), 4, "a permission that was granted is noticed");
+    let bookings = world.store.bookings(Time(0)).await.unwrap();
+    assert!(bookings.iter().all(|booking| booking.state == Spent::Refused), "{bookings:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_next_write_sees_a_pause_and_the_rest_is_given_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut world = World::new(folder.path(), || Ok(()));
+    world.vendor.pause_after = Some(2);
+    let report = world.run(Lane::Sweep, Risk::Removes, 40).await;
+    assert_eq!(world.writes(), 2);
+    assert_eq!(report.count(|result| *result == StepResult::Written), 2);
+    assert_eq!(report.count(|result| *result == StepResult::NotReached), 38);
+    let why = report.verdict().unwrap();
+    assert!(why.class == Class::Conflict && why.text.contains("acme is paused until"), "{why}");
+    let bookings = world.store.bookings(Time(0)).await.unwrap();
+    let in_state = |state: Spent| bookings.iter().filter(|booking| booking.state == state).count();
+    assert_eq!((in_state(Spent::Written), in_state(Spent::Refused)), (2, 38));
+}

@@ -2,7 +2,9 @@
 //!
 //! <https://docs.github.com/webhooks/using-webhooks/handling-failed-webhook-deliveries>
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+mod log;
+
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,10 +16,16 @@ use beadle_hooks::github::Dispatched;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use log::{Findings, Lost, OVERLAP, Reading, compare};
+
 /// GitHub keeps deliveries for three days (an Enterprise Server for seven).
 const KEPT: Duration = Duration::from_secs(3 * 24 * 3600);
-/// Rows may come late, and what is just being delivered is looked at the next time.
-const OVERLAP: Duration = Duration::from_secs(300);
+/// The whole log, newest first as far as GitHub keeps to that.
+const ALL: &str = "app/hook/deliveries?per_page=100";
+/// The failed attempts alone. A server that does not know the filter lists all of them.
+const FAILED: &str = "app/hook/deliveries?per_page=100&status=failure";
+/// A redelivery that the log does not show by then is asked for again.
+const UNSEEN: Duration = Duration::from_secs(600);
 /// A delivery that was asked for so often is not asked for again: the sweep covers it.
 const MOST_TRIES: u32 = 5;
 /// More pages than three days of webhooks are.
@@ -41,6 +49,33 @@ struct Note {
     until: Time,
     /// How often each delivery was asked for again.
     tries: BTreeMap<String, u32>,
+    /// When it was asked for last, and how many attempts the log showed then.
+    #[serde(default)]
+    asked: BTreeMap<String, Asked>,
+}
+
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct Asked {
+    at: Time,
+    attempts: usize,
+}
+
+impl Note {
+    fn new(until: Time) -> Self {
+        Self { until, tries: BTreeMap::new(), asked: BTreeMap::new() }
+    }
+
+    /// What is known of an organisation; `None` the first time.
+    fn read(text: Option<&str>, now: Time) -> Option<Self> {
+        let note = serde_json::from_str::<Self>(text?).ok();
+        // A note that cannot be read, or that a clock which was ahead wrote, covers nothing: the whole log is read.
+        Some(note.filter(|note| note.until <= now).unwrap_or_else(|| Self::new(Time(0))))
+    }
+
+    /// Whether the redelivery that was asked for last is still under way.
+    fn is_under_way(&self, guid: &str, attempts: usize, now: Time) -> bool {
+        self.asked.get(guid).is_some_and(|asked| asked.attempts >= attempts && now.since(asked.at) < UNSEEN)
+    }
 }
 
 /// What was done about missed deliveries.
@@ -56,6 +91,12 @@ pub struct Recovered {
     pub given_up: u32,
     /// There was a time that the log no longer reaches; a sweep covers it.
     pub beyond: bool,
+    /// How many attempts the log showed.
+    pub seen: usize,
+    /// How many deliveries among them nobody took.
+    pub failed: usize,
+    /// The readings of the log disagreed: the same time has to be read again soon.
+    pub open: bool,
 }
 
 /// Recovers the missed deliveries of one App.
@@ -74,11 +115,6 @@ pub struct Recovery {
     pub installed: Vec<Installed>,
 }
 
-fn moment(text: &str) -> Option<Time> {
-    let parsed: jiff::Timestamp = text.parse().ok()?;
-    Some(Time(parsed.as_millisecond()))
-}
-
 impl Recovery {
     /// Looks through the log since the last time. The first time there is nothing to recover: the first sweep covers all.
     pub async fn recover(&self) -> Result<Recovered, Failure> {
@@ -87,53 +123,62 @@ impl Recovery {
         let mut looked: Vec<(&Installed, Note)> = Vec::new();
         for of in &self.installed {
             let note = self.store.get(&self.note(of)).await?;
-            match note
-                .and_then(|note| serde_json::from_str::<Note>(&note).ok())
-                .filter(|note| note.until <= now)
-            {
+            match Note::read(note.as_deref(), now) {
                 Some(note) => looked.push((of, note)),
-                None => self.keep(of, &Note { until: now, tries: BTreeMap::new() }).await?,
+                None => self.keep(of, &Note::new(now)).await?,
             }
         }
         let Some(since) = looked.iter().map(|(_, note)| note.until).min() else { return Ok(recovered) };
-        let (failed, whole) = self.failed(since.max(now - KEPT)).await?;
+        let Findings { lost, seen, whole, closed } = self.read(since.max(now - KEPT), now).await?;
+        (recovered.seen, recovered.failed, recovered.open) = (seen, lost.len(), whole && closed.is_none());
         let mut sweeps: HashSet<&str> = HashSet::new();
-        for (of, note) in &mut looked {
+        let mut failure = None;
+        'all: for (of, note) in &mut looked {
+            let of: &Installed = of;
             if note.until + KEPT < now || !whole {
                 recovered.beyond = true;
                 sweeps.insert(&of.instance);
             }
-            for attempts in failed.values() {
-                let Some(newest) = attempts.first() else { continue };
-                if newest.installation_id == Some(of.installation)
-                    && !self.make_good(of, newest, note, &mut recovered).await?
-                {
-                    recovered.given_up += 1;
-                    sweeps.insert(&of.instance);
+            for lost in lost.values().filter(|lost| lost.newest.installation_id == Some(of.installation)) {
+                match self.make_good(of, lost, note, &mut recovered).await {
+                    Ok(true) => {}
+                    Ok(false) => {
+                        recovered.given_up += 1;
+                        sweeps.insert(&of.instance);
+                    }
+                    Err(error) => {
+                        // What was asked for until here is remembered: it is not asked for again.
+                        failure = Some(error);
+                        break 'all;
+                    }
                 }
             }
-            note.tries.retain(|guid, _| failed.contains_key(guid));
+            note.tries.retain(|guid, _| lost.contains_key(guid));
+            note.asked.retain(|guid, _| lost.contains_key(guid));
         }
         let swept = self.installed.iter().filter(|of| sweeps.contains(of.instance.as_str()));
         let marks = swept.map(|of| Mark::new(Key::new("sweep", &of.instance, of.organisation), Lane::Sweep));
         self.store.mark(marks.collect(), now).await?;
         self.say(&recovered, since, now).await?;
-        for (of, note) in &looked {
+        // A sweep covers what a reading did not reach.
+        let closed = closed.or((!whole).then_some(now - OVERLAP)).filter(|_| failure.is_none());
+        for (of, note) in &mut looked {
             // What was asked for again is looked at again.
-            let until = if note.tries.is_empty() { now - OVERLAP } else { note.until };
-            self.keep(of, &Note { until, tries: note.tries.clone() }).await?;
+            note.until = closed.filter(|_| note.tries.is_empty()).map_or(note.until, |at| at.max(note.until));
+            self.keep(of, note).await?;
         }
-        Ok(recovered)
+        failure.map_or(Ok(recovered), Err)
     }
 
     /// Makes one delivery good. `false`: it was given up.
     async fn make_good(
         &self,
         of: &Installed,
-        newest: &DeliveryRow,
+        lost: &Lost,
         note: &mut Note,
         recovered: &mut Recovered,
     ) -> Result<bool, Failure> {
+        let newest = &lost.newest;
         if self.store.body("github", &newest.guid).await?.is_some() {
             recovered.known += 1;
             return Ok(true);
@@ -146,6 +191,10 @@ impl Recovery {
             }
             return Ok(true);
         }
+        let now = self.clock.now();
+        if note.is_under_way(&newest.guid, lost.attempts, now) {
+            return Ok(true);
+        }
         let tries = note.tries.entry(newest.guid.clone()).or_default();
         *tries += 1;
         match *tries {
@@ -155,7 +204,10 @@ impl Recovery {
             _ => {}
         }
         match self.writer.redeliver(newest.id).await {
-            Ok(()) => recovered.redelivered += 1,
+            Ok(()) => {
+                recovered.redelivered += 1;
+                note.asked.insert(newest.guid.clone(), Asked { at: now, attempts: lost.attempts });
+            }
             // It may have left the log meanwhile.
             Err(failure) if failure.class == Class::Rejected => return Ok(false),
             Err(failure) => return Err(failure),
@@ -171,27 +223,24 @@ impl Recovery {
         Ok(self.store.put(&self.note(of), &json!(note).to_string()).await?)
     }
 
-    /// The deliveries since then that nobody took: by their id, every attempt, newest first. And whether the log was read
-    /// to that moment.
-    async fn failed(&self, since: Time) -> Result<(BTreeMap<String, Vec<DeliveryRow>>, bool), Failure> {
-        let mut whole = false;
-        let mut attempts: HashMap<String, Vec<DeliveryRow>> = HashMap::new();
-        let mut page: Option<String> = None;
+    /// Reads the whole log since then, and its failures twice.
+    async fn read(&self, since: Time, begun: Time) -> Result<Findings, Failure> {
+        let all = self.reading(ALL, since).await?;
+        let looks = [self.reading(FAILED, since).await?, self.reading(FAILED, since).await?];
+        Ok(compare(all, looks, begun))
+    }
+
+    async fn reading(&self, first: &str, since: Time) -> Result<Reading, Failure> {
+        let mut reading = Reading::new(since);
+        let mut page = first.to_owned();
         for _ in 0..MOST_PAGES {
-            let (rows, next) = self.reader.deliveries(page.as_deref()).await?;
-            let before = |row: &DeliveryRow| moment(&row.delivered_at).is_some_and(|at| at < since);
-            let is_last = rows.last().is_none_or(before) || next.is_none();
-            for row in rows.into_iter().filter(|row| !before(row)) {
-                attempts.entry(row.guid.clone()).or_default().push(row);
+            let (rows, next) = self.reader.deliveries(Some(&page)).await?;
+            match reading.take(rows, next) {
+                Some(next) => page = next,
+                None => break,
             }
-            if is_last {
-                whole = true;
-                break;
-            }
-            page = next;
         }
-        let taken = |rows: &[DeliveryRow]| rows.iter().any(|row| (200..300).contains(&row.status_code));
-        Ok((attempts.into_iter().filter(|(_, rows)| !taken(rows)).collect(), whole))
+        Ok(reading)
     }
 
     /// Keeps the delivery by its id, without its payload, so that a late repetition of it changes nothing; and marks its
@@ -219,12 +268,16 @@ impl Recovery {
     }
 
     async fn say(&self, recovered: &Recovered, since: Time, now: Time) -> Result<(), Failure> {
-        let Recovered { marked, redelivered, known, given_up, beyond } = *recovered;
+        let Recovered { marked, redelivered, known, given_up, beyond, seen, failed, open } = *recovered;
+        tracing::debug!(app = self.app, %since, seen, failed, known, open, "log of webhook deliveries read");
         // What is known was made good before, or only its answer was lost.
         if marked + redelivered + given_up == 0 && !beyond {
+            if open {
+                tracing::info!(app = self.app, %since, seen, failed, "log of webhook deliveries changed between two looks, reading again");
+            }
             return Ok(());
         }
-        tracing::warn!(app = self.app, %since, marked, redelivered, known, given_up, beyond, "webhooks were missed");
+        tracing::warn!(app = self.app, %since, seen, failed, marked, redelivered, known, given_up, beyond, open, "webhooks were missed");
         let entry = Entry {
             seq: 0,
             at: now,
@@ -236,5 +289,32 @@ impl Recovery {
         };
         self.store.journal(None, vec![entry], now).await?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Time = Time(1_000_000_000);
+
+    #[test]
+    fn a_note_of_an_earlier_version_is_taken_and_one_that_cannot_be_believed_covers_nothing() {
+        assert!(Note::read(None, NOW).is_none(), "the first time the sweep covers all");
+        let note = Note::read(Some("{\"until\":5,\"tries\":{\"a\":2}}"), NOW).unwrap();
+        assert_eq!((note.until, note.tries["a"]), (Time(5), 2));
+        for odd in ["", "{}", "{\"until\":1000000001,\"tries\":{}}"] {
+            assert_eq!(Note::read(Some(odd), NOW).unwrap().until, Time(0), "{odd}");
+        }
+    }
+
+    #[test]
+    fn a_delivery_is_asked_for_once_for_each_attempt_that_failed() {
+        let mut note = Note::new(Time(0));
+        assert!(!note.is_under_way("a", 1, NOW));
+        note.asked.insert("a".into(), Asked { at: NOW, attempts: 1 });
+        assert!(note.is_under_way("a", 1, NOW + Duration::from_secs(1)));
+        assert!(!note.is_under_way("a", 2, NOW + Duration::from_secs(1)), "that one failed, too");
+        assert!(!note.is_under_way("a", 1, NOW + UNSEEN), "the log never showed it");
     }
 }

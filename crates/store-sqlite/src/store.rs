@@ -41,8 +41,7 @@ impl Store for SqliteStore {
     async fn claim(&self, limit: usize, now: Time) -> Result<Vec<Claim>, StoreError> {
         let timing = self.timing;
         // Most looks find nothing: they must not cost a transaction.
-        let due = self.read("looking for due keys", queue::next_due).await?;
-        if due.is_none_or(|due| due > now) {
+        if !self.read("looking for due keys", move |connection| queue::is_due(connection, now)).await? {
             return Ok(Vec::new());
         }
         self.writer

@@ -324,26 +324,26 @@ impl Client {
     /// What an answer that is no success means.
     fn refused(&self, resource: Resource, writes: bool, answer: Answer, now: Time) -> TransportError {
         let message = message(&answer.body);
-        let retry_after = answer::number(&answer.headers, "retry-after").map(|s| now + seconds(s));
+        let asks_for_patience = answer::number(&answer.headers, "retry-after").is_some();
         let figure = |what| answer::figure(&answer.headers, self.settings.figures, what);
         let used_up = figure("remaining") == Some(0);
-        let reset = figure("reset").map(|reset| answer::on_our_clock(reset, &answer.headers, now));
+        let reset = figure("reset").and_then(|reset| answer::on_our_clock(reset, &answer.headers, now));
         // Okta says so of too many requests at once: there is nothing to wait for but their end.
         let at_once = used_up && figure("limit") == Some(0);
         let limited = match answer.status {
             429 => true,
-            403 => used_up || retry_after.is_some() || message.to_lowercase().contains("rate limit"),
+            403 => used_up || asks_for_patience || message.to_lowercase().contains("rate limit"),
             // A server that asks for patience is left alone too; whether it did what it was asked nobody knows.
-            503 => retry_after.is_some() && !writes,
+            503 => asks_for_patience && !writes,
             _ => false,
         };
         if !limited {
             return TransportError::Status { request: answer.request, status: answer.status, message };
         }
-        let primary = used_up && retry_after.is_none() && !at_once;
+        let primary = used_up && !asks_for_patience && !at_once;
         let resource = if primary { resource } else { Resource::Secondary };
         let soon = at_once.then(|| now + AT_ONCE);
-        let named = retry_after.or(if primary { reset } else { soon });
+        let named = answer::retry_after(&answer.headers, now).or(if primary { reset } else { soon });
         let until = self.budgets.refuse(resource, named, now);
         TransportError::Limited { request: answer.request, resource, until }
     }
@@ -362,10 +362,6 @@ fn outgoing(request: &Request, target: &Url) -> Result<http::Request<Bytes>, htt
     }
     let Some(body) = &request.body else { return builder.body(Bytes::new()) };
     builder.header(header::CONTENT_TYPE, body.content_type).body(Bytes::from(body.text.clone()))
-}
-
-fn seconds(seconds: i64) -> Duration {
-    Duration::from_secs(u64::try_from(seconds).unwrap_or(0).min(24 * 3600))
 }
 
 fn label(request: &Request) -> String {

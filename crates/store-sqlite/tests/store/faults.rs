@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use beadle_engine::{Accepted, Delivery, Key, Lane, Listing, Mark, Store, StoreError, Time};
+use beadle_engine::queue::LONGEST_HOLD;
+use beadle_engine::{Accepted, Delivery, Key, Lane, Listing, Mark, Piece, Row, Store, StoreError, Time};
 use beadle_store_sqlite::{Settings, SqliteStore};
 
 fn delivery(id: &str, size: usize) -> Delivery {
@@ -96,4 +97,19 @@ async fn the_file_is_its_owners_alone() {
     let path = folder.path().join("b.db");
     drop(SqliteStore::open(&path, Settings::default()).unwrap());
     assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+}
+
+#[tokio::test]
+async fn a_hold_of_years_comes_back_although_nothing_else_is_due() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(&folder.path().join("b.db"), Settings::default()).unwrap();
+    let key = Key::new("repository", "acme", 1);
+    let mut row = Row::new(key.clone());
+    row.mark(&Mark::new(key.clone(), Lane::Sweep), Time(1), store.timing());
+    row.not_before = Time(315_360_000_000);
+    store.take(Piece::Row(row)).await.unwrap();
+    let now = Time(1000);
+    assert!(store.claim(1, now).await.unwrap().is_empty());
+    let due = store.row(&key).await.unwrap().unwrap().due_at();
+    assert_eq!(due, Some(now + LONGEST_HOLD));
 }

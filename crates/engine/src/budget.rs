@@ -10,6 +10,9 @@ use crate::clock::Time;
 use crate::key::Lane;
 use crate::queue::LONGEST_HOLD;
 
+/// How long is waited after a credential was denied for the first time.
+const DENIED: Duration = Duration::from_secs(10);
+
 tokio::task_local! {
     /// The lane of the work that the current task does; it decides whether the reserve may be used. It travels beside
     /// the reconciler, not through it, so that no reconciler can behave differently by it.
@@ -42,6 +45,8 @@ pub enum Resource {
     GraphQl,
     /// Points in a minute, over all calls.
     Secondary,
+    /// No account: whether the vendor takes the credential at all.
+    Credential,
 }
 
 impl Resource {
@@ -51,6 +56,7 @@ impl Resource {
             Self::Core => "core",
             Self::GraphQl => "graphql",
             Self::Secondary => "secondary",
+            Self::Credential => "credential",
         }
     }
 }
@@ -70,8 +76,7 @@ pub struct Account {
 
 /// Why a call has to wait.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the {} budget of {credential} is used up until {until}{}", resource.as_str(),
-    if *spares_events { " (its reserve is kept for events)" } else { "" })]
+#[error("{}", waits(credential, *resource, *until, *spares_events))]
 pub struct Wait {
     /// Whose budget.
     pub credential: String,
@@ -81,6 +86,14 @@ pub struct Wait {
     pub until: Time,
     /// Whether event and manual work may use the reserve meanwhile.
     pub spares_events: bool,
+}
+
+fn waits(credential: &str, resource: Resource, until: Time, spares_events: bool) -> String {
+    if resource == Resource::Credential {
+        return format!("the vendor denies the credential of {credential}, next try at {until}");
+    }
+    let reserve = if spares_events { " (its reserve is kept for events)" } else { "" };
+    format!("the {} budget of {credential} is used up until {until}{reserve}", resource.as_str())
 }
 
 #[derive(Debug, Default)]
@@ -140,7 +153,7 @@ impl Budgets {
             until,
             spares_events,
         };
-        for blocked in [Resource::Secondary, resource] {
+        for blocked in [Resource::Credential, Resource::Secondary, resource] {
             if let Some(&until) = state.blocked.get(&blocked)
                 && until > now
                 // After a clock was set back, a hold of before is no longer one.
@@ -215,6 +228,27 @@ impl Budgets {
         // A time that is past already would be no wait at all.
         let until = until.max(now + Duration::from_secs(1));
         state.block(resource, until, now)
+    }
+
+    /// The vendor denied the credential itself, whatever was asked: everybody who uses it waits until the time that is
+    /// given, for ten seconds and longer each time. That is no fault of what is worked on.
+    pub fn deny(&self, now: Time) -> Time {
+        let mut state = self.state();
+        // Many calls were under way: that is one denial.
+        if state.blocked.get(&Resource::Credential).is_none_or(|blocked| *blocked <= now) {
+            let strikes = state.strikes.entry(Resource::Credential).or_insert(0);
+            *strikes = (*strikes + 1).min(6);
+        }
+        let strikes = state.strikes.get(&Resource::Credential).copied().unwrap_or(1);
+        let until = now + DENIED * (1_u32 << (strikes - 1));
+        state.block(Resource::Credential, until, now)
+    }
+
+    /// The vendor takes the credential.
+    pub fn accepted(&self) {
+        let mut state = self.state();
+        state.strikes.remove(&Resource::Credential);
+        state.blocked.remove(&Resource::Credential);
     }
 
     /// What is refused until when, as far as it is known here.
@@ -336,6 +370,24 @@ mod tests {
         budgets.refuse(Resource::Core, Some(Time(200 * HOUR.0)), Time(199 * HOUR.0));
         assert!(budgets.admit(Resource::Core, 1, Lane::Event, Time(199 * HOUR.0)).is_err());
         assert_eq!(budgets.admit(Resource::Core, 1, Lane::Event, Time(31 * HOUR.0)), Ok(()));
+    }
+
+    #[test]
+    fn a_denied_credential_makes_everybody_wait_and_is_over_when_it_is_taken_again() {
+        let budgets = low();
+        assert_eq!(budgets.deny(Time(0)), Time(10_000));
+        assert_eq!(budgets.deny(Time(1)), Time(10_001), "many calls at once are one denial");
+        let wait = budgets.admit(Resource::GraphQl, 1, Lane::Event, Time(10_000)).unwrap_err();
+        assert!(wait.to_string().contains("denies the credential of app"), "{wait}");
+        assert!(budgets.admit(Resource::Core, 0, Lane::Event, Time(10_001)).is_ok(), "somebody tries again");
+        assert_eq!(budgets.deny(Time(10_001)), Time(30_001));
+        budgets.accepted();
+        assert!(budgets.admit(Resource::Core, 0, Lane::Sweep, Time(10_002)).is_ok());
+        assert_eq!(budgets.deny(Time(40_000)), Time(50_000));
+        for n in 0..20 {
+            budgets.deny(Time(1_000_000 * (n + 1)));
+        }
+        assert_eq!(budgets.deny(Time(100_000_000)), Time(100_320_000), "a few minutes at most");
     }
 
     #[test]

@@ -203,6 +203,17 @@ impl Client {
         &self.clock
     }
 
+    /// Of an error that says that the vendor does not take the credential: everybody who uses it waits, and no key is to blame
+    /// for it. A command gets the error as it is.
+    pub fn denied(&self, error: TransportError) -> TransportError {
+        let TransportError::Status { request, status, message } = error else { return error };
+        if self.settings.patient {
+            return TransportError::Status { request, status, message };
+        }
+        let until = self.budgets.deny(self.clock.now());
+        TransportError::Denied { request, status, message, until }
+    }
+
     /// Sends a request. Reads are tried again at once when the network or the vendor failed, and are redirected within
     /// the origin; writes are neither.
     pub async fn send(&self, request: &Request) -> Result<Answer, TransportError> {
@@ -316,6 +327,9 @@ impl Client {
         if (200..400).contains(&status) {
             self.budgets.went_through(request.resource);
             self.budgets.went_through(Resource::Secondary);
+            if request.counted {
+                self.budgets.accepted();
+            }
             return Ok(answer);
         }
         Err(self.refused(request.resource, request.writes, answer, now))

@@ -16,6 +16,7 @@ pub mod mode;
 pub mod pace;
 pub mod plan;
 pub mod queue;
+mod said;
 pub mod store;
 pub mod sweep;
 #[cfg(feature = "testing")]

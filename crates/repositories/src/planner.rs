@@ -370,9 +370,8 @@ impl Planner for RepositoryPlanner {
             Some(node_id) => self.reader.repository(node_id).await?,
             None => None,
         };
-        let misled = seen.as_ref().is_some_and(|repository| repository.id != id);
-        if misled || hint.is_none() {
-            // The listing knows the node of every id.
+        if seen.as_ref().is_none_or(|repository| repository.id != id) {
+            // The id decides, and the hint may be anybody's, or nothing's: the listing knows the node of every id.
             let index = self.reader.index().await?;
             seen = match index.iter().find(|row| row.id == id) {
                 Some(row) => self.reader.repository(&row.node_id).await?,
@@ -389,5 +388,10 @@ impl Planner for RepositoryPlanner {
 
     fn generation(&self) -> String {
         self.policy.current().generation.clone()
+    }
+
+    /// A team that is gone can be named for every repository there is.
+    fn parks_unresolved(&self) -> bool {
+        false
     }
 }

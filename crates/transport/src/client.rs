@@ -182,10 +182,10 @@ impl Client {
         (self.rest.own(now), self.graphql.own(now))
     }
 
-    /// So many processes use the credential, and the others have spent so much in the window.
-    pub fn share(&self, processes: u32, others: (u32, u32)) {
-        self.rest.share(processes, others.0);
-        self.graphql.share(processes, others.1);
+    /// So many processes use the credential, or are `guessed` to, and the others have spent so much in the window.
+    pub fn share(&self, processes: u32, others: (u32, u32), guessed: bool) {
+        self.rest.share(processes, others.0, guessed);
+        self.graphql.share(processes, others.1, guessed);
     }
 
     /// The window of the secondary limits.

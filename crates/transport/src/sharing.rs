@@ -82,8 +82,9 @@ impl Sharing {
             }
         }
         // Until the next look there may be one more.
-        let processes = processes + u32::from(std::mem::take(&mut self.new));
-        self.client.share(processes, others);
+        let is_new = std::mem::take(&mut self.new);
+        let processes = processes + u32::from(is_new);
+        self.client.share(processes, others, is_new);
         Ok(processes)
     }
 

@@ -10,7 +10,7 @@ use crate::printer::{Printer, Tone};
 use crate::wiring;
 
 pub(crate) async fn run(config: &Config, args: &ListArgs, printer: &Printer) -> anyhow::Result<u8> {
-    let store = wiring::store(config).await?;
+    let store = wiring::existing(config).await?;
     if let Some(id) = &args.body {
         let body = store.body("github", id).await?;
         let body = body.with_context(|| format!("no body of a delivery `{id}` is kept"))?;

@@ -13,7 +13,7 @@ use crate::wiring;
 const PAGE: u32 = 1000;
 
 pub(crate) async fn run(config: &Config, args: &JournalArgs, printer: &Printer) -> anyhow::Result<u8> {
-    let store = wiring::store(config).await?;
+    let store = wiring::existing(config).await?;
     let since = args.since.map(|since| Clock::system().now() - since);
     let keys: Vec<String> = match &args.group {
         Some(name) => called(config, &store, name).await?.iter().map(ToString::to_string).collect(),

@@ -44,7 +44,7 @@ pub(crate) async fn pause(
 
 pub(crate) async fn resume(config: &Config, scope: &Scope, printer: &Printer) -> anyhow::Result<u8> {
     let clock = Clock::system();
-    let store = wiring::store(config).await?;
+    let store = wiring::existing(config).await?;
     let (scope, name) = resolve(config, scope, &clock).await?;
     if !store.resume(&scope).await? {
         printer.error(&format!("{name} is not paused"));

@@ -32,3 +32,4 @@ mod scale;
 mod sweep;
 mod targeting;
 mod webhooks;
+mod work;

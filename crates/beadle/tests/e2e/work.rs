@@ -1,0 +1,91 @@
+//! Work is neither lost nor stuck: a store that went, a credential that is denied, a hint that leads nowhere.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::repair::{POLICY, declared, is_declared};
+use crate::world::{World, acme};
+
+fn edited(id: &Value, node: &str) -> String {
+    let body = json!({
+        "action": "edited", "organization": { "login": "acme" }, "sender": { "login": "ann" },
+        "repository": { "id": id, "node_id": node, "name": "one", "owner": { "login": "acme" } },
+    });
+    body.to_string()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_that_look_make_no_store_and_say_that_there_is_none() {
+    let world = World::new(acme(json!({ "one": declared() }))).await;
+    world.policy("settings.yml", POLICY);
+    for command in ["holds", "queue", "journal", "deliveries"] {
+        let said = world.beadle(&[command]).await.expect(1);
+        assert!(said.err.contains("there is no store") && said.out.is_empty(), "{command}: {said:?}");
+        assert!(!world.path().join("beadle.db").exists(), "`{command}` made a store");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_is_deleted_under_the_service_takes_no_webhook() {
+    let world = World::new(acme(json!({ "one": declared() }))).await;
+    world.policy("settings.yml", POLICY);
+    let serving = world.serve().await;
+    let id = world.repository("one")["id"].clone();
+    let body = edited(&id, "R_1");
+    assert_eq!(world.delivery("a", "repository", body.as_bytes()).send().await.unwrap().status(), 202);
+    std::fs::remove_file(world.path().join("beadle.db")).unwrap();
+    assert_eq!(world.delivery("b", "repository", body.as_bytes()).send().await.unwrap().status(), 503);
+    let begun = Instant::now();
+    while !serving.log().contains("deleted or replaced") {
+        assert!(begun.elapsed() < Duration::from_secs(10), "{}", serving.log());
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_denied_credential_sets_no_key_aside_and_work_goes_on_when_that_is_over() {
+    let mut repositories = json!({});
+    for n in 0..5 {
+        repositories[format!("r{n:02}")] = declared();
+    }
+    let world = World::new(acme(repositories)).await;
+    world.policy("settings.yml", POLICY);
+    let _serving = world.serve().await;
+    world.connect();
+    world.until("r00", "repair", is_declared).await;
+    world.fault(json!({ "path": "/graphql", "status": 401 })).await;
+    let mut drift = json!({});
+    for n in 0..5 {
+        drift[format!("r{n:02}")] = json!({ "teams": { "contractors": "admin" } });
+    }
+    world.patch(drift, true).await;
+    // Three tries with their waits would be over by now.
+    tokio::time::sleep(Duration::from_secs(12)).await;
+    let queue = world.beadle(&["queue"]).await.expect(0);
+    assert!(queue.out.contains(" 0 parked"), "{}", queue.out);
+    world.no_faults().await;
+    let begun = Instant::now();
+    while !(0..5).all(|n| is_declared(&world.repository(&format!("r{n:02}")))) {
+        assert!(begun.elapsed() < Duration::from_secs(60), "{}", world.beadle(&["queue"]).await.out);
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_webhooks_node_id_that_leads_nowhere_is_only_a_hint() {
+    let world = World::new(acme(json!({ "one": declared() }))).await;
+    world.policy("settings.yml", POLICY);
+    let serving = world.serve().await;
+    // The sweep of a new policy would find the drift, too.
+    let begun = Instant::now();
+    while !serving.log().contains("a sweep has ended") {
+        assert!(begun.elapsed() < Duration::from_secs(60), "{}", serving.log());
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    world.patch(json!({ "one": { "teams": { "contractors": "admin" } } }), false).await;
+    let id = world.repository("one")["id"].clone();
+    let body = edited(&id, "R_kgDOnowhere");
+    assert_eq!(world.delivery("a", "repository", body.as_bytes()).send().await.unwrap().status(), 202);
+    world.until("one", "repair", is_declared).await;
+}

@@ -222,7 +222,8 @@ impl Api {
         let mut again = true;
         loop {
             let authorization = match self.auth.authorization(&self.client).await {
-                Err(error) if matches!(error.status(), Some(401 | 403)) => {
+                // Also an App that is not installed any more denies every key.
+                Err(error) if matches!(error.status(), Some(401 | 403 | 404)) => {
                     return Err(self.client.denied(error));
                 }
                 authorization => authorization?,

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use crate::directory::world as directory;
 use crate::repair::{POLICY, declared, is_declared};
 use crate::world::{World, acme};
 
@@ -88,4 +89,52 @@ async fn a_webhooks_node_id_that_leads_nowhere_is_only_a_hint() {
     let body = edited(&id, "R_kgDOnowhere");
     assert_eq!(world.delivery("a", "repository", body.as_bytes()).send().await.unwrap().status(), 202);
     world.until("one", "repair", is_declared).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_team_that_is_gone_sets_no_repository_aside_and_is_logged_once() {
+    let mut repositories = json!({});
+    for n in 0..8 {
+        let mut drifted = declared();
+        drifted["has_wiki"] = json!(true);
+        repositories[format!("r{n}")] = drifted;
+    }
+    let world = World::new(acme(repositories)).await;
+    world.policy(
+        "settings.yml",
+        &POLICY.replace("teams:\n", "teams:\n  - { name: gone, permission: pull }\n"),
+    );
+    let serving = world.serve().await;
+    let begun = Instant::now();
+    while !serving.log().contains("a sweep has ended") {
+        assert!(begun.elapsed() < Duration::from_secs(60), "{}", serving.log());
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let queue = world.beadle(&["queue"]).await.expect(0);
+    assert!(queue.out.contains(" 0 parked"), "{}", queue.out);
+    assert_eq!(serving.log().matches("cannot be resolved").count(), 1, "{}", serving.log());
+    for n in 0..8 {
+        assert!(is_declared(&world.repository(&format!("r{n}"))), "the rest goes on");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_restart_a_due_key_does_not_wait_for_its_target_to_be_opened() {
+    let groups = json!({ "00g1": { "profile": { "name": "AWS_Ops" }, "members": directory::of(0..3) } });
+    let world = directory::World::new(directory::state(4, &groups)).await;
+    let serving = world.serve().await;
+    world.until_holds("Ops", 0..3).await;
+    assert_eq!(serving.stop().await, Some(0));
+    world.beadle(&["queue", "--retry", "target-group:aws:corp/00g1"]).await.expect(0);
+    let begun = Instant::now();
+    let serving = world.serve().await;
+    loop {
+        let queue = world.beadle(&["queue"]).await.expect(0).out;
+        if queue.contains("0 event, 0 manual") && queue.contains(" 0 being worked on") {
+            break;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(9), "{queue}\n{}", serving.log());
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert!(!serving.log().contains("is not ready"), "{}", serving.log());
 }

@@ -27,7 +27,7 @@ const NOT_OPEN: Duration = Duration::from_secs(10);
 /// So long the first key waits for targets to be opened: one that does not answer keeps nothing else from work.
 const OPENING: Duration = Duration::from_secs(10);
 /// How often the store is asked whether it takes writes.
-const HEALTH: Duration = Duration::from_secs(5);
+const HEALTH: Duration = Duration::from_secs(10);
 /// How often is looked for what was interrupted.
 const SETTLE: Duration = Duration::from_secs(60);
 /// How often is pruned, and how many rows a batch.

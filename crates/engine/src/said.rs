@@ -25,7 +25,9 @@ impl Said {
         }
         if said.len() >= MOST {
             let oldest = said.iter().min_by_key(|(_, at)| **at).map(|(cause, _)| cause.clone());
-            oldest.and_then(|oldest| said.remove(&oldest));
+            if let Some(oldest) = oldest {
+                said.remove(&oldest);
+            }
         }
         said.insert(cause.to_owned(), now);
         true

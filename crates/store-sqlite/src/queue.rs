@@ -177,8 +177,8 @@ pub(crate) fn holds(connection: &Connection, lease: Option<&Lease>, now: Time) -
 pub(crate) fn is_due(connection: &Connection, now: Time) -> rusqlite::Result<bool> {
     let sql = "SELECT EXISTS (SELECT 1 FROM work WHERE due IS NOT NULL AND due <= ?1)
          OR EXISTS (SELECT 1 FROM work WHERE due IS NOT NULL AND due > ?2)";
-    let bounds = params![now.0, (now + LONGEST_HOLD).0];
-    connection.prepare_cached(sql)?.query_row(bounds, |row| row.get(0))
+    let far = now + LONGEST_HOLD;
+    connection.prepare_cached(sql)?.query_row([now.0, far.0], |row| row.get(0))
 }
 
 pub(crate) fn next_due(connection: &Connection) -> rusqlite::Result<Option<Time>> {

@@ -8,6 +8,7 @@ pub mod planner;
 pub mod policy;
 pub mod recovery;
 pub mod shard;
+mod shared;
 pub mod sweep;
 pub mod writer;
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use async_trait::async_trait;
 use beadle_engine::{Class, Failure, Key, Mode, Plan, Planner, Store, Unknown};
-use beadle_github::{Cursor, Reader, Repository};
+use beadle_github::{Cursor, IndexRow, Reader, Repository};
 use futures::{StreamExt as _, TryStreamExt as _};
 use serde::Serialize;
 
@@ -14,6 +14,7 @@ use crate::organisation;
 use crate::overrides::{Overrides, Standing};
 use crate::policy::{Explained, LayerKind, Policy, Target, Verdict, explain};
 use crate::shard::Shard;
+use crate::shared::Shared;
 
 /// Repositories planned at once. The transport bounds the requests.
 const AT_ONCE: usize = 64;
@@ -62,6 +63,8 @@ pub struct RepositoryPlanner {
     modes: Modes,
     overrides: Option<Overrides>,
     secrets: Secrets,
+    /// The listing, for keys whose hint leads nowhere: hundreds of deleted repositories ask for it at the same time.
+    listing: Shared<Vec<IndexRow>>,
 }
 
 /// Why a repository is asked for what.
@@ -92,7 +95,8 @@ pub struct OrganisationPlan {
 impl RepositoryPlanner {
     /// A planner.
     pub fn new(reader: Reader, policy: PolicyHandle, modes: Modes) -> Self {
-        Self { reader, policy, modes, overrides: None, secrets: Secrets::new() }
+        let (overrides, listing) = (None, Shared::default());
+        Self { reader, policy, modes, overrides, secrets: Secrets::new(), listing }
     }
 
     /// Lets the policy name these secrets.
@@ -372,7 +376,7 @@ impl Planner for RepositoryPlanner {
         };
         if seen.as_ref().is_none_or(|repository| repository.id != id) {
             // The id decides, and the hint may be anybody's, or nothing's: the listing knows the node of every id.
-            let index = self.reader.index().await?;
+            let index = self.listing.get(|| self.reader.index()).await?;
             seen = match index.iter().find(|row| row.id == id) {
                 Some(row) => self.reader.repository(&row.node_id).await?,
                 None => None,

@@ -1,7 +1,7 @@
 //! Whether the file is still the one that was opened, and whether SQLite found it damaged.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use beadle_engine::StoreError;
 use rusqlite::{ErrorCode, ffi};
@@ -24,21 +24,29 @@ fn identity(path: &Path) -> Option<Identity> {
 #[derive(Debug)]
 pub(crate) struct Health {
     path: PathBuf,
-    opened: Option<Identity>,
+    opened: OnceLock<Identity>,
     /// What SQLite said of damage, first.
     damage: Mutex<Option<String>>,
 }
 
 impl Health {
-    /// Of the file that is at `path` now.
+    /// Of the file at `path`.
     pub(crate) fn of(path: &Path) -> Self {
-        Self { path: path.to_owned(), opened: identity(path), damage: Mutex::default() }
+        Self { path: path.to_owned(), opened: OnceLock::new(), damage: Mutex::default() }
+    }
+
+    /// The file is open for writing: from now on it has to stay the same one. Not before, as an overlay's file is another one
+    /// once it is opened so.
+    pub(crate) fn opened(&self) {
+        if let Some(identity) = identity(&self.path) {
+            self.opened.get_or_init(|| identity);
+        }
     }
 
     /// Why nothing that is written now would ever be found again.
     pub(crate) fn lost(&self) -> Option<String> {
-        let is_there = self.opened.is_some() && identity(&self.path) == self.opened;
-        (!is_there).then(|| {
+        let opened = self.opened.get()?;
+        (identity(&self.path).as_ref() != Some(opened)).then(|| {
             format!(
                 "{} was deleted or replaced while it was open: stop Beadle, put the file back, and start it again",
                 self.path.display()

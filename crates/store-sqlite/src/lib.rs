@@ -76,6 +76,7 @@ impl SqliteStore {
         schema::migrate(&mut connection)
             .map_err(failed)?
             .map_err(|why| StoreError::Corrupt { doing: DOING, why: format!("{}: {why}", path.display()) })?;
+        health.opened();
         let reader = connect(path, &settings).map_err(failed)?;
         let writer = if inline {
             Writer::Inline(Mutex::new(connection), health.clone())

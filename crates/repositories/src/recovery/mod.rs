@@ -72,6 +72,12 @@ impl Note {
         Some(note.filter(|note| note.until <= now).unwrap_or_else(|| Self::new(Time(0))))
     }
 
+    /// Whether something of the window has to be looked at again: what was asked for, and not what was given up, which a sweep
+    /// covers.
+    fn is_waiting(&self) -> bool {
+        self.tries.values().any(|tries| *tries <= MOST_TRIES)
+    }
+
     /// Whether the redelivery that was asked for last is still under way.
     fn is_under_way(&self, guid: &str, attempts: usize, now: Time) -> bool {
         self.asked.get(guid).is_some_and(|asked| asked.attempts >= attempts && now.since(asked.at) < UNSEEN)
@@ -163,8 +169,8 @@ impl Recovery {
         // A sweep covers what a reading did not reach.
         let closed = closed.or((!whole).then_some(now - OVERLAP)).filter(|_| failure.is_none());
         for (of, note) in &mut looked {
-            // What was asked for again is looked at again.
-            note.until = closed.filter(|_| note.tries.is_empty()).map_or(note.until, |at| at.max(note.until));
+            let closed = closed.filter(|_| !note.is_waiting());
+            note.until = closed.map_or(note.until, |at| at.max(note.until));
             self.keep(of, note).await?;
         }
         failure.map_or(Ok(recovered), Err)
@@ -316,5 +322,15 @@ mod tests {
         assert!(note.is_under_way("a", 1, NOW + Duration::from_secs(1)));
         assert!(!note.is_under_way("a", 2, NOW + Duration::from_secs(1)), "that one failed, too");
         assert!(!note.is_under_way("a", 1, NOW + UNSEEN), "the log never showed it");
+    }
+
+    #[test]
+    fn what_was_given_up_does_not_hold_the_window_open() {
+        let mut note = Note::new(Time(0));
+        assert!(!note.is_waiting());
+        note.tries.insert("a".into(), MOST_TRIES + 1);
+        assert!(!note.is_waiting());
+        note.tries.insert("b".into(), MOST_TRIES);
+        assert!(note.is_waiting());
     }
 }

@@ -28,6 +28,8 @@ const FAILED: &str = "app/hook/deliveries?per_page=100&status=failure";
 const UNSEEN: Duration = Duration::from_secs(600);
 /// A delivery that was asked for so often is not asked for again: the sweep covers it.
 const MOST_TRIES: u32 = 5;
+/// What is noted of one that was given up.
+const GIVEN_UP: u32 = MOST_TRIES + 1;
 /// More pages than three days of webhooks are.
 const MOST_PAGES: usize = 2000;
 
@@ -201,21 +203,27 @@ impl Recovery {
         if note.is_under_way(&newest.guid, lost.attempts, now) {
             return Ok(true);
         }
-        let tries = note.tries.entry(newest.guid.clone()).or_default();
-        *tries += 1;
-        match *tries {
+        let tries = note.tries.get(&newest.guid).copied().unwrap_or(0);
+        if tries > MOST_TRIES {
             // It was given up before.
-            tries if tries > MOST_TRIES + 1 => return Ok(true),
-            tries if tries > MOST_TRIES => return Ok(false),
-            _ => {}
+            return Ok(true);
+        }
+        if tries == MOST_TRIES {
+            note.tries.insert(newest.guid.clone(), GIVEN_UP);
+            return Ok(false);
         }
         match self.writer.redeliver(newest.id).await {
             Ok(()) => {
                 recovered.redelivered += 1;
+                note.tries.insert(newest.guid.clone(), tries + 1);
                 note.asked.insert(newest.guid.clone(), Asked { at: now, attempts: lost.attempts });
             }
             // It may have left the log meanwhile.
-            Err(failure) if failure.class == Class::Rejected => return Ok(false),
+            Err(failure) if failure.class == Class::Rejected => {
+                note.tries.insert(newest.guid.clone(), GIVEN_UP);
+                return Ok(false);
+            }
+            // That it could not be asked for now is no try.
             Err(failure) => return Err(failure),
         }
         Ok(true)
@@ -328,7 +336,7 @@ mod tests {
     fn what_was_given_up_does_not_hold_the_window_open() {
         let mut note = Note::new(Time(0));
         assert!(!note.is_waiting());
-        note.tries.insert("a".into(), MOST_TRIES + 1);
+        note.tries.insert("a".into(), GIVEN_UP);
         assert!(!note.is_waiting());
         note.tries.insert("b".into(), MOST_TRIES);
         assert!(note.is_waiting());

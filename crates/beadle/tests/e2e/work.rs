@@ -25,6 +25,9 @@ async fn commands_that_look_make_no_store_and_say_that_there_is_none() {
         assert!(said.err.contains("there is no store") && said.out.is_empty(), "{command}: {said:?}");
         assert!(!world.path().join("beadle.db").exists(), "`{command}` made a store");
     }
+    let doctor = world.beadle(&["doctor"]).await;
+    assert!(doctor.out.contains("there is no store"), "{}", doctor.out);
+    assert!(!world.path().join("beadle.db").exists(), "`doctor` made a store");
 }
 
 #[tokio::test(flavor = "multi_thread")]

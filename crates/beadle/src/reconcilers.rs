@@ -49,6 +49,11 @@ impl Reconcile for ByInstance {
         let text = format!("{instance} is not ready; the log says why");
         Err(Failure::new(Class::RateLimited { until, spares_events: false }, text))
     }
+
+    fn parks_unresolved(&self, instance: &str) -> bool {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        known.get(instance).is_none_or(|reconciler| reconciler.parks_unresolved(instance))
+    }
 }
 
 /// What reconciles each kind of key, organisation by organisation.

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use anyhow::Context as _;
 use beadle_engine::transfer::is_unfinished;
 use beadle_engine::worker::Reconcile;
 use beadle_engine::{Budgets, Clock, Reconciler, Store, Timing, WritePace};
@@ -215,6 +216,18 @@ pub(crate) async fn store_if_there(config: &Config) -> anyhow::Result<Option<Arc
         Some(path) if !path.exists() => Ok(None),
         _ => store(config).await.map(Some),
     }
+}
+
+/// The store, for a command that looks into what there is: an empty one that it made itself would say that nothing is held,
+/// and nothing waits.
+pub(crate) async fn existing(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
+    let store = store_if_there(config).await?;
+    store.with_context(|| {
+        format!(
+            "there is no store at {}\nhint: check `store.path` and `--store`; `beadle serve` makes the file at its first start",
+            config.database().unwrap_or_default().display()
+        )
+    })
 }
 
 /// How a table is used.

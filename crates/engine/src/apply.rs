@@ -34,6 +34,11 @@ pub trait Planner: Send + Sync + 'static {
     async fn plan(&self, key: &Key, hint: Option<&str>) -> Result<Plan<Self::Write>, Failure>;
     /// The policy's generation that plans are made by now.
     fn generation(&self) -> String;
+    /// Whether a key is set aside for a name that does not exist. Where one name can be meant for every key there is, the
+    /// fault is the policy's and no key's: the next generation, event or sweep looks again.
+    fn parks_unresolved(&self) -> bool {
+        true
+    }
 }
 
 /// Writes changes.
@@ -154,6 +159,11 @@ impl Report {
             skipped: plan.skipped.clone(),
             failure: None,
         }
+    }
+
+    /// Whether only people can mend what is unknown, in the policy or at the vendor, and nothing else went wrong.
+    pub fn is_for_people(&self) -> bool {
+        self.failure.is_none() && self.unknowns.iter().all(|unknown| !unknown.transient)
     }
 
     /// The failure of the run as a whole: a step's, or that something could not be read or resolved.

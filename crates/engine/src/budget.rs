@@ -8,6 +8,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Time;
 use crate::key::Lane;
+use crate::queue::LONGEST_HOLD;
+
+/// How long is waited after a credential was denied for the first time.
+const DENIED: Duration = Duration::from_secs(10);
 
 tokio::task_local! {
     /// The lane of the work that the current task does; it decides whether the reserve may be used. It travels beside
@@ -25,6 +29,12 @@ pub fn current_lane() -> Lane {
     LANE.try_with(|lane| *lane).unwrap_or(Lane::Manual)
 }
 
+/// Whether a vendor can mean to be left alone until then: no hold is longer than a day. Milliseconds in place of seconds, a
+/// wrong clock or a proxy's header name a time that is years away.
+pub fn is_credible(until: Time, now: Time) -> bool {
+    until <= now + LONGEST_HOLD
+}
+
 /// Which of a vendor's accounts a call is booked on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -35,6 +45,8 @@ pub enum Resource {
     GraphQl,
     /// Points in a minute, over all calls.
     Secondary,
+    /// No account: whether the vendor takes the credential at all.
+    Credential,
 }
 
 impl Resource {
@@ -44,6 +56,7 @@ impl Resource {
             Self::Core => "core",
             Self::GraphQl => "graphql",
             Self::Secondary => "secondary",
+            Self::Credential => "credential",
         }
     }
 }
@@ -63,8 +76,7 @@ pub struct Account {
 
 /// Why a call has to wait.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the {} budget of {credential} is used up until {until}{}", resource.as_str(),
-    if *spares_events { " (its reserve is kept for events)" } else { "" })]
+#[error("{}", waits(credential, *resource, *until, *spares_events))]
 pub struct Wait {
     /// Whose budget.
     pub credential: String,
@@ -76,6 +88,14 @@ pub struct Wait {
     pub spares_events: bool,
 }
 
+fn waits(credential: &str, resource: Resource, until: Time, spares_events: bool) -> String {
+    if resource == Resource::Credential {
+        return format!("the vendor denies the credential of {credential}, next try at {until}");
+    }
+    let reserve = if spares_events { " (its reserve is kept for events)" } else { "" };
+    format!("the {} budget of {credential} is used up until {until}{reserve}", resource.as_str())
+}
+
 #[derive(Debug, Default)]
 struct State {
     accounts: HashMap<Resource, Account>,
@@ -84,6 +104,16 @@ struct State {
     strikes: HashMap<Resource, u32>,
     /// What this process spent itself in the period that is told by its end.
     own: HashMap<Resource, (i64, u64)>,
+}
+
+impl State {
+    /// Blocks an account until then, or longer where it is blocked longer already.
+    fn block(&mut self, resource: Resource, until: Time, now: Time) -> Time {
+        let blocked = self.blocked.entry(resource).or_insert(until);
+        // What a clock that was ahead left behind gives way.
+        *blocked = if is_credible(*blocked, now) { (*blocked).max(until) } else { until };
+        *blocked
+    }
 }
 
 /// The budget of one credential, shared by all who use it.
@@ -123,16 +153,18 @@ impl Budgets {
             until,
             spares_events,
         };
-        for blocked in [Resource::Secondary, resource] {
+        for blocked in [Resource::Credential, Resource::Secondary, resource] {
             if let Some(&until) = state.blocked.get(&blocked)
                 && until > now
+                // After a clock was set back, a hold of before is no longer one.
+                && is_credible(until, now)
             {
                 return Err(wait(blocked, until, false));
             }
         }
         let State { accounts, own, .. } = &mut *state;
         let Some(account) = accounts.get_mut(&resource) else { return Ok(()) };
-        if account.reset <= now {
+        if account.reset <= now || !is_credible(account.reset, now) {
             return Ok(()); // a new period has begun; its figures come with the answer
         }
         let kept = if lane == Lane::Sweep { account.limit * self.reserve / 100 } else { 0 };
@@ -178,7 +210,7 @@ impl Budgets {
     }
 
     /// The vendor refused a call: nothing more of `resource` until `until`, or for a minute and longer each time where
-    /// the vendor named no time.
+    /// the vendor named no time, or none that it can mean.
     pub fn refuse(&self, resource: Resource, until: Option<Time>, now: Time) -> Time {
         let mut state = self.state();
         // Many calls were under way when the vendor said no: that is one refusal.
@@ -187,12 +219,36 @@ impl Budgets {
             *strikes = (*strikes + 1).min(6);
         }
         let strikes = state.strikes.get(&resource).copied().unwrap_or(1);
-        let until = until.unwrap_or(now + Duration::from_secs(60 << (strikes - 1)));
+        let named = until.filter(|until| is_credible(*until, now));
+        if let (Some(until), None) = (until, named) {
+            let credential = &*self.credential;
+            tracing::warn!(credential, resource = resource.as_str(), %until, "rate limit names a reset more than a day away, ignored");
+        }
+        let until = named.unwrap_or(now + Duration::from_secs(60 << (strikes - 1)));
         // A time that is past already would be no wait at all.
         let until = until.max(now + Duration::from_secs(1));
-        let blocked = state.blocked.entry(resource).or_insert(until);
-        *blocked = (*blocked).max(until);
-        *blocked
+        state.block(resource, until, now)
+    }
+
+    /// The vendor denied the credential itself, whatever was asked: everybody who uses it waits until the time that is
+    /// given, for ten seconds and longer each time. That is no fault of what is worked on.
+    pub fn deny(&self, now: Time) -> Time {
+        let mut state = self.state();
+        // Many calls were under way: that is one denial.
+        if state.blocked.get(&Resource::Credential).is_none_or(|blocked| *blocked <= now) {
+            let strikes = state.strikes.entry(Resource::Credential).or_insert(0);
+            *strikes = (*strikes + 1).min(6);
+        }
+        let strikes = state.strikes.get(&Resource::Credential).copied().unwrap_or(1);
+        let until = now + DENIED * (1_u32 << (strikes - 1));
+        state.block(Resource::Credential, until, now)
+    }
+
+    /// The vendor takes the credential.
+    pub fn accepted(&self) {
+        let mut state = self.state();
+        state.strikes.remove(&Resource::Credential);
+        state.blocked.remove(&Resource::Credential);
     }
 
     /// What is refused until when, as far as it is known here.
@@ -200,11 +256,12 @@ impl Budgets {
         self.state().blocked.iter().map(|(resource, until)| (*resource, *until)).collect()
     }
 
-    /// Another process was refused.
-    pub fn heard_of_refusal(&self, resource: Resource, until: Time) {
-        let mut state = self.state();
-        let blocked = state.blocked.entry(resource).or_insert(until);
-        *blocked = (*blocked).max(until);
+    /// Another process was refused, as far as that can be believed.
+    pub fn heard_of_refusal(&self, resource: Resource, until: Time, now: Time) {
+        if !is_credible(until, now) {
+            return;
+        }
+        self.state().block(resource, until, now);
     }
 
     /// A call went through.
@@ -288,6 +345,49 @@ mod tests {
         budgets
             .report(Resource::Core, Account { limit: 100, remaining: 90, reset: Time(7_200_000), period: 2 });
         assert_eq!(budgets.accounts()[0].1.remaining, 90);
+    }
+
+    #[test]
+    fn no_hold_is_longer_than_a_day_whoever_named_it() {
+        let years = Time(10 * 365 * 24 * HOUR.0);
+        let budgets = low();
+        assert_eq!(
+            budgets.refuse(Resource::Core, Some(years), Time(0)),
+            Time(60_000),
+            "as if none was named"
+        );
+        assert_eq!(budgets.refuse(Resource::GraphQl, Some(HOUR), Time(0)), HOUR);
+        budgets.heard_of_refusal(Resource::Secondary, years, Time(0));
+        assert_eq!(budgets.admit(Resource::Core, 1, Lane::Event, Time(60_000)), Ok(()));
+        let budgets = Budgets::new("app", 20);
+        budgets.report(Resource::Core, Account { limit: 100, remaining: 0, reset: years, period: 1 });
+        assert_eq!(
+            budgets.admit(Resource::Core, 1, Lane::Event, Time(0)),
+            Ok(()),
+            "an account of a wrong clock"
+        );
+        // The clock is set back by a week.
+        budgets.refuse(Resource::Core, Some(Time(200 * HOUR.0)), Time(199 * HOUR.0));
+        assert!(budgets.admit(Resource::Core, 1, Lane::Event, Time(199 * HOUR.0)).is_err());
+        assert_eq!(budgets.admit(Resource::Core, 1, Lane::Event, Time(31 * HOUR.0)), Ok(()));
+    }
+
+    #[test]
+    fn a_denied_credential_makes_everybody_wait_and_is_over_when_it_is_taken_again() {
+        let budgets = low();
+        assert_eq!(budgets.deny(Time(0)), Time(10_000));
+        assert_eq!(budgets.deny(Time(1)), Time(10_001), "many calls at once are one denial");
+        let wait = budgets.admit(Resource::GraphQl, 1, Lane::Event, Time(10_000)).unwrap_err();
+        assert!(wait.to_string().contains("denies the credential of app"), "{wait}");
+        assert!(budgets.admit(Resource::Core, 0, Lane::Event, Time(10_001)).is_ok(), "somebody tries again");
+        assert_eq!(budgets.deny(Time(10_001)), Time(30_001));
+        budgets.accepted();
+        assert!(budgets.admit(Resource::Core, 0, Lane::Sweep, Time(10_002)).is_ok());
+        assert_eq!(budgets.deny(Time(40_000)), Time(50_000));
+        for n in 0..20 {
+            budgets.deny(Time(1_000_000 * (n + 1)));
+        }
+        assert_eq!(budgets.deny(Time(100_000_000)), Time(100_320_000), "a few minutes at most");
     }
 
     #[test]

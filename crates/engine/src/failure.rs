@@ -61,6 +61,10 @@ impl Failure {
 
 impl From<crate::StoreError> for Failure {
     fn from(error: crate::StoreError) -> Self {
-        Self::new(Class::Retry, error)
+        let class = match error {
+            crate::StoreError::Unavailable { .. } => Class::Retry,
+            crate::StoreError::Corrupt { .. } => Class::Fatal,
+        };
+        Self::new(class, error)
     }
 }

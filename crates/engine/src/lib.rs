@@ -19,6 +19,7 @@ pub mod pace;
 pub mod plan;
 pub mod queue;
 mod refused;
+mod said;
 pub mod span;
 pub mod store;
 pub mod sweep;

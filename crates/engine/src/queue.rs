@@ -267,6 +267,8 @@ impl Row {
     /// Claims it, when it is due. A key that was claimed too often without success (its run may kill the process) is
     /// parked instead.
     pub fn claim(&mut self, now: Time, timing: &Timing) -> Option<Claim> {
+        // What an earlier version, or a clock that was ahead, stored holds it no longer than a vendor may.
+        self.not_before = self.not_before.min(now + LONGEST_HOLD);
         if self.due_at().is_none_or(|due| due > now) {
             return None;
         }
@@ -326,7 +328,7 @@ impl Row {
             }
             Outcome::RateLimited { until, spares_events, why } => {
                 self.attempts = self.attempts.saturating_sub(1);
-                self.not_before = until;
+                self.not_before = until.min(now + LONGEST_HOLD);
                 self.spares_events = spares_events;
                 self.last_error = Some(why);
             }

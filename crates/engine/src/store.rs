@@ -224,6 +224,10 @@ pub trait Store: Send + Sync + 'static {
     async fn bookings(&self, since: Time) -> Result<Vec<Booking>, StoreError>;
     /// Takes over a piece of another store, as it is: see [`crate::transfer`].
     async fn take(&self, piece: Piece) -> Result<(), StoreError>;
+    /// Brings everything that was written to where a copy of the state finds it: with a file, into that one file.
+    async fn flush(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
     /// Whether it takes writes.
     async fn ready(&self) -> Result<(), StoreError>;
 }

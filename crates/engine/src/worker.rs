@@ -18,8 +18,10 @@ use crate::clock::{Clock, Time};
 use crate::failure::{Class, Failure};
 use crate::guard::Limits;
 use crate::journal::{Entry, EntryKind};
+use crate::key::Key;
 use crate::pace::WritePace;
 use crate::queue::{Claim, Outcome, ParkReason};
+use crate::said::Said;
 use crate::store::{DeliveryRow, Listing, Store, StoreError};
 
 /// A claimed key, as a reconciler gets it. Why it is due is not in it.
@@ -38,6 +40,10 @@ pub struct Run {
 pub trait Reconcile: Send + Sync + 'static {
     /// Runs once. An error is a run that could not plan at all.
     async fn reconcile(&self, run: &Run) -> Result<Report, Failure>;
+    /// Whether a key of this instance is set aside for a name that does not exist: see [`Planner::parks_unresolved`].
+    fn parks_unresolved(&self, _instance: &str) -> bool {
+        true
+    }
 }
 
 /// A planner and a writer, with what stands between them.
@@ -58,6 +64,10 @@ pub struct Reconciler<P: Planner, W: Writer<P::Write>> {
 
 #[async_trait]
 impl<P: Planner, W: Writer<P::Write>> Reconcile for Reconciler<P, W> {
+    fn parks_unresolved(&self, _: &str) -> bool {
+        self.planner.parks_unresolved()
+    }
+
     async fn reconcile(&self, run: &Run) -> Result<Report, Failure> {
         let key = &run.lease.key;
         let generation = self.planner.generation();
@@ -160,6 +170,8 @@ pub struct WorkerCounts {
     pub held: AtomicU64,
     /// Changes that were postponed because another writer undoes them.
     pub contested: AtomicU64,
+    /// The causes that were logged.
+    said: Said,
 }
 
 /// Claims keys and runs their reconcilers until told to stop.
@@ -284,10 +296,27 @@ impl Worker {
             Ok(Err(_)) => (Outcome::Retry("the run panicked; the log says where".into()), None),
             Ok(Ok(Err(failure))) => (self.outcome(&failure, claim.attempt), None),
             Ok(Ok(Ok(report))) => {
-                let failure = report.verdict();
-                let outcome = failure.map_or(Outcome::Done, |failure| self.outcome(&failure, claim.attempt));
+                let Some(failure) = report.verdict() else { return (Outcome::Done, Some(report)) };
+                let mut outcome = self.outcome(&failure, claim.attempt);
+                if report.is_for_people() && !reconciler.parks_unresolved(key.instance()) {
+                    self.say_unresolved(&key, &failure.text);
+                    if matches!(outcome, Outcome::Park(..)) {
+                        outcome = Outcome::Done;
+                    }
+                }
                 (outcome, Some(report))
             }
+        }
+    }
+
+    /// Whether a cause is logged for the first time in its instance.
+    fn is_news(&self, key: &Key, why: &str) -> bool {
+        self.counts.said.is_news(&format!("{} {why}", key.instance()), self.clock.now())
+    }
+
+    fn say_unresolved(&self, key: &Key, why: &str) {
+        if self.is_news(key, why) {
+            tracing::warn!(%key, why, "part of the policy cannot be resolved, left alone for every key that it is asked of");
         }
     }
 
@@ -313,15 +342,22 @@ impl Worker {
         };
         counter.fetch_add(1, Ordering::Relaxed);
         match &outcome {
-            Outcome::Retry(why) => tracing::warn!(key = %lease.key, attempt, why, "will be tried again"),
+            // What all keys run into is said with the first of them.
+            Outcome::Retry(why) if self.is_news(&lease.key, why) => {
+                tracing::warn!(key = %lease.key, attempt, why, "will be tried again");
+            }
+            Outcome::Retry(why) => tracing::debug!(key = %lease.key, attempt, why, "will be tried again"),
             Outcome::Park(reason, why) => {
                 tracing::error!(key = %lease.key, reason = reason.as_str(), why, "set aside");
             }
             Outcome::RateLimited { until, why, .. } if why == TURN => {
                 tracing::debug!(key = %lease.key, %until, "waits for its turn");
             }
-            Outcome::RateLimited { until, why, .. } => {
+            Outcome::RateLimited { until, why, .. } if self.is_news(&lease.key, why) => {
                 tracing::warn!(key = %lease.key, %until, why, "waits for a budget");
+            }
+            Outcome::RateLimited { until, why, .. } => {
+                tracing::debug!(key = %lease.key, %until, why, "waits for a budget");
             }
             Outcome::Done | Outcome::HandBack => {}
         }

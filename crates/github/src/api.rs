@@ -222,7 +222,13 @@ impl Api {
     async fn call(&self, call: Call<'_>) -> Result<(Answer, SecretString), TransportError> {
         let mut again = true;
         loop {
-            let authorization = self.auth.authorization(&self.client).await?;
+            let authorization = match self.auth.authorization(&self.client).await {
+                // Also an App that is not installed any more denies every key.
+                Err(error) if matches!(error.status(), Some(401 | 403 | 404)) => {
+                    return Err(self.client.denied(error));
+                }
+                authorization => authorization?,
+            };
             let (method, path) = (call.method.clone(), call.path.clone());
             let mut request = request(method, path, call.body.as_ref(), call.resource, authorization.clone());
             if let Some(tag) = call.tag.and_then(|tag| HeaderValue::from_str(&tag(&authorization)?).ok()) {
@@ -234,6 +240,13 @@ impl Api {
                     if error.status() == Some(401) && again && self.auth.forget(&authorization).await =>
                 {
                     again = false;
+                }
+                // GraphQL tells in its answer what single objects are denied: a whole query that is denied is the credential's.
+                Err(error)
+                    if error.status() == Some(401)
+                        || (error.status() == Some(403) && call.resource == Resource::GraphQl) =>
+                {
+                    return Err(self.client.denied(error));
                 }
                 result => return result.map(|answer| (answer, authorization)),
             }

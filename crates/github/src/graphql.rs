@@ -155,7 +155,7 @@ fn read(api: &Api, doing: &str, answer: &Answer) -> Result<Partial, Failure> {
     if let Some(message) = secondary {
         let after = answer.headers.get("retry-after").and_then(|after| after.to_str().ok()?.parse().ok());
         let now = api.clock().now();
-        let named = after.map(|seconds: u64| now + std::time::Duration::from_secs(seconds.min(24 * 3600)));
+        let named = after.map(|seconds: u64| now + std::time::Duration::from_secs(seconds));
         let until = api.budgets().refuse(Resource::Secondary, named, now);
         let class = Class::RateLimited { until, spares_events: false };
         return Err(Failure::new(class, format!("{doing}: {message}")));

@@ -38,6 +38,21 @@ struct Pending {
     known: Known,
 }
 
+impl Pending {
+    /// Takes an ask into the batch that is not sent yet. `true`: it is the first of it, and somebody has to send it.
+    fn join(&mut self, node_id: &str, reply: Reply, lane: Lane) -> bool {
+        self.asks.push((node_id.to_owned(), reply));
+        self.lane = Some(self.lane.map_or(lane, |other| other.min(lane)));
+        self.asks.len() == 1
+    }
+
+    /// Closes the batch, before anything is read for it. A later ask is of the next one: a run may count as covering a mark
+    /// only if everything that it saw was read after that mark.
+    fn close(&mut self) -> (Vec<(String, Reply)>, Option<Lane>) {
+        (std::mem::take(&mut self.asks), self.lane.take())
+    }
+}
+
 /// How many calls it takes to read something by organisation, as far as that is known.
 #[derive(Clone, Copy, Default)]
 struct Known {
@@ -92,19 +107,13 @@ impl Loader {
         let (reply, answer) = oneshot::channel();
         let first = {
             let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
-            pending.asks.push((node_id.to_owned(), reply));
-            let lane = current_lane();
-            pending.lane = Some(pending.lane.map_or(lane, |other| other.min(lane)));
-            pending.asks.len() == 1
+            pending.join(node_id, reply, current_lane())
         };
         if first {
             let loader = self.clone();
             tokio::spawn(async move {
                 loader.api.clock().sleep(GATHER).await;
-                let (asks, lane) = {
-                    let mut pending = loader.pending.lock().unwrap_or_else(PoisonError::into_inner);
-                    (std::mem::take(&mut pending.asks), pending.lane.take())
-                };
+                let (asks, lane) = loader.pending.lock().unwrap_or_else(PoisonError::into_inner).close();
                 // The batch travels in the most urgent lane of those who asked.
                 in_lane(lane.unwrap_or(Lane::Manual), loader.answer(asks)).await;
             });
@@ -499,4 +508,25 @@ fn settings(node: &Value, visibility: Visibility, default_branch: Option<&str>) 
     settings.insert("visibility".into(), json!(visibility.as_str()));
     settings.insert("default_branch".into(), json!(default_branch));
     settings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_asked_after_a_batch_was_closed_never_gets_its_answer() {
+        let mut pending = Pending::default();
+        let reply = || oneshot::channel().0;
+        assert!(pending.join("R_1", reply(), Lane::Sweep), "somebody has to send it");
+        assert!(!pending.join("R_1", reply(), Lane::Event), "two asks for one, of the same moment");
+        let (asks, lane) = pending.close();
+        assert_eq!((asks.len(), lane), (2, Some(Lane::Event)), "in the most urgent lane");
+        // The same repository, marked while that batch is on its way.
+        assert!(pending.join("R_1", reply(), Lane::Sweep), "a batch of its own");
+        let (asks, lane) = pending.close();
+        assert_eq!((asks.len(), lane), (1, Some(Lane::Sweep)));
+        let (asks, lane) = pending.close();
+        assert!(asks.is_empty() && lane.is_none());
+    }
 }

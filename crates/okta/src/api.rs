@@ -157,7 +157,10 @@ impl Okta {
     async fn get(&self, client: &Client, path: &str) -> Result<Answer, TransportError> {
         let mut again = true;
         loop {
-            let authorization = self.auth.authorization(client).await?;
+            let authorization = match self.auth.authorization(client).await {
+                Err(error) if matches!(error.status(), Some(401 | 403)) => return Err(client.denied(error)),
+                authorization => authorization?,
+            };
             let request = Request {
                 method: Method::GET,
                 path: Path::given(path),
@@ -176,6 +179,7 @@ impl Okta {
                 {
                     again = false;
                 }
+                Err(error) if error.status() == Some(401) => return Err(client.denied(error)),
                 result => return result,
             }
         }

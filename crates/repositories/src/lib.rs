@@ -11,6 +11,7 @@ pub mod policy;
 mod reached;
 pub mod recovery;
 pub mod shard;
+mod shared;
 pub mod sweep;
 pub mod writer;
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use async_trait::async_trait;
 use beadle_engine::{Change, Class, Failure, Key, Mode, Plan, Planner, Store, Unknown};
-use beadle_github::{Cursor, Reader, Repository};
+use beadle_github::{Cursor, IndexRow, Reader, Repository};
 use futures::{StreamExt as _, TryStreamExt as _};
 use serde::Serialize;
 
@@ -16,6 +16,7 @@ use crate::overrides::Overrides;
 use crate::policy::{Explained, LayerKind, Policy, Standing, Target, Verdict, explain};
 use crate::reached::{Moves, Reached};
 use crate::shard::Shard;
+use crate::shared::Shared;
 
 /// The aspects whose state may come from a snapshot of the organisation.
 const AGED: &[&str] = &["teams", "custom_properties"];
@@ -68,6 +69,8 @@ pub struct RepositoryPlanner {
     reached: Option<Reached>,
     names: Names,
     secrets: Secrets,
+    /// The listing, for keys whose hint leads nowhere: hundreds of deleted repositories ask for it at the same time.
+    listing: Shared<Vec<IndexRow>>,
 }
 
 /// Why a repository is asked for what.
@@ -99,7 +102,16 @@ impl RepositoryPlanner {
     /// A planner.
     pub fn new(reader: Reader, policy: PolicyHandle, modes: Modes) -> Self {
         let names = Names::new(None, reader.organisation());
-        Self { reader, policy, modes, overrides: None, reached: None, names, secrets: Secrets::new() }
+        Self {
+            reader,
+            policy,
+            modes,
+            overrides: None,
+            reached: None,
+            names,
+            secrets: Secrets::new(),
+            listing: Shared::default(),
+        }
     }
 
     /// Lets the policy name these secrets.
@@ -436,10 +448,9 @@ impl Planner for RepositoryPlanner {
             Some(node_id) => self.reader.repository(node_id).await?,
             None => None,
         };
-        let misled = seen.as_ref().is_some_and(|repository| repository.id != id);
-        if misled || hint.is_none() {
-            // The listing knows the node of every id.
-            let index = self.reader.index().await?;
+        if seen.as_ref().is_none_or(|repository| repository.id != id) {
+            // The id decides, and the hint may be anybody's, or nothing's: the listing knows the node of every id.
+            let index = self.listing.get(|| self.reader.index()).await?;
             seen = match index.iter().find(|row| row.id == id) {
                 Some(row) => self.reader.repository(&row.node_id).await?,
                 None => None,
@@ -455,5 +466,10 @@ impl Planner for RepositoryPlanner {
 
     fn generation(&self) -> String {
         self.policy.current().generation.clone()
+    }
+
+    /// A team that is gone can be named for every repository there is.
+    fn parks_unresolved(&self) -> bool {
+        false
     }
 }

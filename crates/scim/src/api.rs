@@ -126,7 +126,10 @@ impl Api {
             resource: Resource::Core,
             counted: true,
         };
-        self.client.send(&request).await
+        self.client.send(&request).await.map_err(|error| match error.status() {
+            Some(401) => self.client.denied(error),
+            _ => error,
+        })
     }
 
     /// Every resource of a list, complete or not at all.

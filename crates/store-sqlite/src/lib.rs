@@ -3,6 +3,7 @@
 
 mod bodies;
 mod guard;
+mod health;
 mod journal;
 mod queue;
 mod rows;
@@ -17,7 +18,8 @@ use std::time::Duration;
 use beadle_engine::{StoreError, Timing};
 use rusqlite::{Connection, OpenFlags};
 
-use writer::{Writer, explain};
+use health::Health;
+use writer::Writer;
 
 /// How a file is opened.
 #[derive(Clone, Copy, Debug)]
@@ -40,6 +42,7 @@ impl Default for Settings {
 pub struct SqliteStore {
     writer: Writer,
     reader: Arc<Mutex<Connection>>,
+    health: Arc<Health>,
     inline: bool,
     timing: Timing,
 }
@@ -58,28 +61,30 @@ impl SqliteStore {
 
     fn open_as(path: &Path, settings: Settings, inline: bool) -> Result<Self, StoreError> {
         const DOING: &str = "opening the database";
-        let failed = |error: rusqlite::Error| match explain(DOING, &error) {
+        create_private(path).map_err(|error| StoreError::Unavailable {
+            doing: DOING,
+            why: format!("{}: {error}", path.display()),
+        })?;
+        let health = Arc::new(Health::of(path));
+        let failed = |error: rusqlite::Error| match health.explain(DOING, &error) {
             StoreError::Unavailable { doing, why } => {
                 StoreError::Unavailable { doing, why: format!("{}: {why}", path.display()) }
             }
             other @ StoreError::Corrupt { .. } => other,
         };
-        create_private(path).map_err(|error| StoreError::Unavailable {
-            doing: DOING,
-            why: format!("{}: {error}", path.display()),
-        })?;
         let mut connection = connect(path, &settings).map_err(failed)?;
         schema::migrate(&mut connection)
             .map_err(failed)?
             .map_err(|why| StoreError::Corrupt { doing: DOING, why: format!("{}: {why}", path.display()) })?;
+        health.opened();
         let reader = connect(path, &settings).map_err(failed)?;
         let writer = if inline {
-            Writer::Inline(Mutex::new(connection))
+            Writer::Inline(Mutex::new(connection), health.clone())
         } else {
-            Writer::start(connection, path, &settings).map_err(failed)?
+            Writer::start(connection, path, &settings, &health).map_err(failed)?
         };
         let reader = Arc::new(Mutex::new(reader));
-        Ok(Self { writer, reader, inline, timing: settings.timing })
+        Ok(Self { writer, reader, health, inline, timing: settings.timing })
     }
 
     /// Runs `read` on the reading connection.
@@ -88,10 +93,10 @@ impl SqliteStore {
         F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
         T: Send + 'static,
     {
-        let reader = self.reader.clone();
+        let (reader, health) = (self.reader.clone(), self.health.clone());
         let run = move || {
             let connection = reader.lock().unwrap_or_else(PoisonError::into_inner);
-            read(&connection).map_err(|error| explain(doing, &error))
+            read(&connection).map_err(|error| health.explain(doing, &error))
         };
         if self.inline {
             return run();

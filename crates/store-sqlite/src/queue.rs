@@ -173,6 +173,14 @@ pub(crate) fn holds(connection: &Connection, lease: Option<&Lease>, now: Time) -
     }
 }
 
+/// Whether a claim has anything to do: a key is due, or one has to come back from a time that no vendor's hold reaches.
+pub(crate) fn is_due(connection: &Connection, now: Time) -> rusqlite::Result<bool> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM work WHERE due IS NOT NULL AND due <= ?1)
+         OR EXISTS (SELECT 1 FROM work WHERE due IS NOT NULL AND due > ?2)";
+    let far = now + LONGEST_HOLD;
+    connection.prepare_cached(sql)?.query_row([now.0, far.0], |row| row.get(0))
+}
+
 pub(crate) fn next_due(connection: &Connection) -> rusqlite::Result<Option<Time>> {
     let sql = "SELECT MIN(due) FROM work WHERE due IS NOT NULL";
     Ok(connection.prepare_cached(sql)?.query_row([], |row| row.get::<_, Option<i64>>(0))?.map(Time))

@@ -1,5 +1,7 @@
 //! The engine's storage trait, call by call: what is read, what is written in one transaction.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use beadle_engine::{
     Accepted, Begun, Booking, Claim, Delivery, DeliveryRow, Depth, End, Entry, Hold, Intent, Key, Lane,
@@ -42,8 +44,7 @@ impl Store for SqliteStore {
     async fn claim(&self, limit: usize, now: Time) -> Result<Vec<Claim>, StoreError> {
         let timing = self.timing;
         // Most looks find nothing: they must not cost a transaction.
-        let due = self.read("looking for due keys", queue::next_due).await?;
-        if due.is_none_or(|due| due > now) {
+        if !self.read("looking for due keys", move |connection| queue::is_due(connection, now)).await? {
             return Ok(Vec::new());
         }
         self.writer
@@ -327,9 +328,26 @@ impl Store for SqliteStore {
         }
     }
 
+    async fn flush(&self) -> Result<(), StoreError> {
+        const DOING: &str = "moving the write-ahead log into the database file";
+        // Another checkpoint may be under way: SQLite does not wait for that.
+        for _ in 0..50 {
+            let moved = |connection: &rusqlite::Connection| {
+                connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0))
+            };
+            if self.read(DOING, moved).await? == 0 {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        Err(StoreError::Unavailable { doing: DOING, why: "another process uses the file".into() })
+    }
+
     async fn ready(&self) -> Result<(), StoreError> {
+        const DOING: &str = "checking the store";
+        self.health.is_whole(DOING)?;
         self.writer
-            .write("checking the store", move |connection| {
+            .write(DOING, move |connection| {
                 connection.execute("INSERT OR REPLACE INTO note VALUES ('ready', '')", []).map(drop)
             })
             .await

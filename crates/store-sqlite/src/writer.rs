@@ -2,7 +2,7 @@
 //! commit's sync is shared by all who wait for it.
 
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use beadle_engine::StoreError;
@@ -10,14 +10,15 @@ use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::Settings;
+use crate::health::Health;
 
 /// The most requests in one commit.
 const GROUP: usize = 512;
 
 /// Where writes run: on their own thread, or (in simulated time) on the caller's.
 pub(crate) enum Writer {
-    Thread(mpsc::Sender<Box<dyn Work>>),
-    Inline(Mutex<Connection>),
+    Thread(mpsc::Sender<Box<dyn Work>>, Arc<Health>),
+    Inline(Mutex<Connection>, Arc<Health>),
 }
 
 /// One write request of a group.
@@ -30,6 +31,7 @@ pub(crate) trait Work: Send {
 
 struct Job<F, T> {
     doing: &'static str,
+    health: Arc<Health>,
     write: F,
     output: Option<T>,
     reply: oneshot::Sender<Result<T, StoreError>>,
@@ -48,7 +50,7 @@ where
     fn settle(self: Box<Self>, committed: Result<(), &rusqlite::Error>) {
         let result = match (committed, self.output) {
             (Ok(()), Some(output)) => Ok(output),
-            (Err(error), _) => Err(explain(self.doing, error)),
+            (Err(error), _) => Err(self.health.explain(self.doing, error)),
             (Ok(()), None) => Err(gone(self.doing)),
         };
         let _ = self.reply.send(result); // nobody waits any more: the write stands all the same
@@ -57,18 +59,25 @@ where
 
 impl Writer {
     /// Starts the writer's thread, and the one that checkpoints.
-    pub(crate) fn start(connection: Connection, path: &Path, settings: &Settings) -> rusqlite::Result<Self> {
+    pub(crate) fn start(
+        connection: Connection,
+        path: &Path,
+        settings: &Settings,
+        health: &Arc<Health>,
+    ) -> rusqlite::Result<Self> {
         let (sender, receiver) = mpsc::channel(4 * GROUP);
         let checkpoints = crate::connect(path, settings)?;
         // A checkpoint that has to wait comes again soon; meanwhile it must not keep the writer out.
         checkpoints.busy_timeout(Duration::from_millis(100))?;
         let (stop, stopped) = std::sync::mpsc::channel::<()>();
-        spawn("beadle-checkpoint", move || checkpoint(&checkpoints, &stopped));
+        let watched = health.clone();
+        spawn("beadle-checkpoint", move || checkpoint(&checkpoints, &watched, &stopped));
+        let checked = health.clone();
         spawn("beadle-writer", move || {
-            write_groups(&connection, receiver);
+            write_groups(&connection, &checked, receiver);
             drop(stop);
         });
-        Ok(Self::Thread(sender))
+        Ok(Self::Thread(sender, health.clone()))
     }
 
     /// Runs `write` in a transaction and returns when it is durable. `write` may run twice.
@@ -78,21 +87,22 @@ impl Writer {
         T: Send + 'static,
     {
         match self {
-            Self::Thread(sender) => {
+            Self::Thread(sender, health) => {
                 let (reply, answer) = oneshot::channel();
-                let job = Box::new(Job { doing, write, output: None, reply });
+                let job = Box::new(Job { doing, health: health.clone(), write, output: None, reply });
                 sender.send(job).await.map_err(|_| gone(doing))?;
                 answer.await.map_err(|_| gone(doing))?
             }
-            Self::Inline(connection) => {
+            Self::Inline(connection, health) => {
                 let mut connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
                 let mut in_transaction = || {
                     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
                     let output = write(&transaction)?;
                     transaction.commit()?;
+                    health.check()?;
                     Ok(output)
                 };
-                in_transaction().map_err(|error| explain(doing, &error))
+                in_transaction().map_err(|error| health.explain(doing, &error))
             }
         }
     }
@@ -103,10 +113,10 @@ fn spawn(name: &str, run: impl FnOnce() + Send + 'static) {
     spawned.expect("the system has no thread left; there is nothing to go on with");
 }
 
-fn write_groups(connection: &Connection, mut requests: mpsc::Receiver<Box<dyn Work>>) {
+fn write_groups(connection: &Connection, health: &Health, mut requests: mpsc::Receiver<Box<dyn Work>>) {
     let mut group: Vec<Box<dyn Work>> = Vec::with_capacity(GROUP);
     while requests.blocking_recv_many(&mut group, GROUP) > 0 {
-        match commit(connection, &mut group) {
+        match commit(connection, health, &mut group) {
             Ok(()) => group.drain(..).for_each(|work| work.settle(Ok(()))),
             // The file cannot be written now, whoever asks: trying each alone would wait as often.
             Err(error) if is_for_all(&error) => group.drain(..).for_each(|work| work.settle(Err(&error))),
@@ -114,7 +124,7 @@ fn write_groups(connection: &Connection, mut requests: mpsc::Receiver<Box<dyn Wo
             Err(_) => {
                 for work in group.drain(..) {
                     let mut alone = [work];
-                    let committed = commit(connection, &mut alone);
+                    let committed = commit(connection, health, &mut alone);
                     let [work] = alone;
                     work.settle(committed.as_ref().copied());
                 }
@@ -130,7 +140,8 @@ fn is_for_all(error: &rusqlite::Error) -> bool {
     })
 }
 
-fn commit(connection: &Connection, group: &mut [Box<dyn Work>]) -> rusqlite::Result<()> {
+fn commit(connection: &Connection, health: &Health, group: &mut [Box<dyn Work>]) -> rusqlite::Result<()> {
+    health.check()?;
     // Dropping the transaction undoes it.
     let transaction = rusqlite::Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
     for work in group {
@@ -139,13 +150,24 @@ fn commit(connection: &Connection, group: &mut [Box<dyn Work>]) -> rusqlite::Res
     fail::fail_point!("before-commit", |_| std::process::abort());
     transaction.commit()?;
     fail::fail_point!("after-commit", |_| std::process::abort());
-    Ok(())
+    // Nobody is told that something is kept which went into a file that nobody can open any more.
+    health.check()
 }
 
-/// Moves the write-ahead log into the file, apart from the commits, until `stopped` hangs up.
-fn checkpoint(connection: &Connection, stopped: &std::sync::mpsc::Receiver<()>) {
+/// Moves the write-ahead log into the file, apart from the commits, until `stopped` hangs up. A file that went is noticed here
+/// also where nobody writes.
+fn checkpoint(connection: &Connection, health: &Health, stopped: &std::sync::mpsc::Receiver<()>) {
     use std::sync::mpsc::RecvTimeoutError;
+    let mut is_lost = false;
     while stopped.recv_timeout(Duration::from_millis(500)) == Err(RecvTimeoutError::Timeout) {
+        let lost = health.lost();
+        if let Some(why) = lost.as_ref().filter(|_| !is_lost) {
+            tracing::error!(why, "store file lost, nothing is accepted until it is back");
+        }
+        is_lost = lost.is_some();
+        if is_lost {
+            continue;
+        }
         let moved = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.get::<_, i64>(1));
         // A log that passive checkpoints let grow (readers were always in the way) is cut in a quiet moment.
         let moved = match moved {
@@ -162,17 +184,4 @@ fn checkpoint(connection: &Connection, stopped: &std::sync::mpsc::Receiver<()>) 
 
 fn gone(doing: &'static str) -> StoreError {
     StoreError::Unavailable { doing, why: "the writer has stopped".into() }
-}
-
-/// Says what SQLite's error means here.
-pub(crate) fn explain(doing: &'static str, error: &rusqlite::Error) -> StoreError {
-    let corrupt = match error {
-        rusqlite::Error::SqliteFailure(failure, _) => {
-            matches!(failure.code, ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
-        }
-        rusqlite::Error::FromSqlConversionFailure(..) | rusqlite::Error::InvalidColumnType(..) => true,
-        _ => false,
-    };
-    let why = error.to_string();
-    if corrupt { StoreError::Corrupt { doing, why } } else { StoreError::Unavailable { doing, why } }
 }

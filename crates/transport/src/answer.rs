@@ -1,9 +1,14 @@
 //! Answers, and what their headers say.
 
+use std::sync::Once;
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::HeaderMap;
 use serde::de::DeserializeOwned;
 
+use beadle_engine::budget::is_credible;
+use beadle_engine::queue::LONGEST_HOLD;
 use beadle_engine::{Account, Resource, Time};
 
 use crate::TransportError;
@@ -53,10 +58,28 @@ pub(crate) fn vendor_time(headers: &HeaderMap, now: Time) -> Time {
     date.map_or(now, |date| Time(date.timestamp().as_millisecond()))
 }
 
-/// A moment on the vendor's clock (seconds), on ours. `Date` has whole seconds, so a second is added for safety.
-pub(crate) fn on_our_clock(seconds: i64, headers: &HeaderMap, now: Time) -> Time {
-    let ahead = Time::from_seconds(seconds).0 - vendor_time(headers, now).0;
-    Time(now.0 + ahead.max(0) + 1000)
+/// A moment on the vendor's clock (seconds), on ours. `Date` has whole seconds, so a second is added for safety. `None`: the
+/// vendor cannot mean it.
+pub(crate) fn on_our_clock(seconds: i64, headers: &HeaderMap, now: Time) -> Option<Time> {
+    let at = Time::from_seconds(seconds);
+    let ahead = |clock: Time| Some(at.since(clock)).filter(|ahead| is_credible(now + *ahead, now));
+    // A `Date` that is years away is worth less than our own clock.
+    let ahead = ahead(vendor_time(headers, now)).or_else(|| ahead(now))?;
+    Some(now + (ahead + Duration::from_secs(1)).min(LONGEST_HOLD))
+}
+
+/// When `Retry-After` (in seconds) is over, if it is a wait that the vendor can mean.
+pub(crate) fn retry_after(headers: &HeaderMap, now: Time) -> Option<Time> {
+    let seconds = u64::try_from(number(headers, "retry-after")?).unwrap_or(0);
+    Some(now + Duration::from_secs(seconds)).filter(|until| is_credible(*until, now))
+}
+
+/// Says, once a process, that a vendor's figures are not used.
+fn say_absurd(reset: i64) {
+    static SAID: Once = Once::new();
+    SAID.call_once(|| {
+        tracing::warn!(reset, "rate limit names a reset more than a day away, its figures are ignored");
+    });
 }
 
 /// One of the figures that tell of the vendor's limits.
@@ -75,13 +98,13 @@ pub(crate) fn account(headers: &HeaderMap, figures: Figures, now: Time) -> Optio
     let period = figure(headers, figures, "reset")?;
     // What is not ours of the vendor's limit is as good as spent.
     let whole = amount("limit").filter(|limit| *limit > 0)?;
-    let limit = whole * figures.share / 100;
-    let account = Account {
-        limit,
-        remaining: amount("remaining")?.saturating_sub(whole - limit),
-        reset: on_our_clock(period, headers, now),
-        period,
+    let limit = whole.saturating_mul(figures.share) / 100;
+    let Some(reset) = on_our_clock(period, headers, now) else {
+        say_absurd(period);
+        return None;
     };
+    let account =
+        Account { limit, remaining: amount("remaining")?.saturating_sub(whole - limit), reset, period };
     Some((resource, account))
 }
 
@@ -106,6 +129,27 @@ mod tests {
         let (resource, account) = account(&headers, Figures::GITHUB, now).unwrap();
         assert_eq!(resource, Resource::Core);
         assert_eq!(account.reset, Time::from_seconds(3600 + 60 + 1));
+    }
+
+    #[test]
+    fn a_reset_that_no_vendor_can_mean_is_ignored() {
+        let now = Time::from_seconds(1_800_000_000);
+        let of = |date: &'static str, reset: &'static str| {
+            let figures = [("x-ratelimit-limit", "5000"), ("x-ratelimit-remaining", "0")];
+            let headers = headers(&[("date", date), ("x-ratelimit-reset", reset), figures[0], figures[1]]);
+            account(&headers, Figures::GITHUB, now).map(|(_, account)| account.reset)
+        };
+        let date = "Fri, 15 Jan 2027 08:00:00 GMT";
+        assert_eq!(of(date, "1800000060"), Some(now + Duration::from_secs(61)));
+        assert_eq!(of(date, "2115360000"), None, "in ten years");
+        assert_eq!(of(date, "1800000060000"), None, "milliseconds");
+        assert_eq!(of(date, "9223372036854775807"), None);
+        let epoch = "Thu, 01 Jan 1970 00:00:00 GMT";
+        assert_eq!(of(epoch, "1800000060"), Some(now + Duration::from_secs(61)), "our clock is right");
+        let after = |seconds| retry_after(&headers(&[("retry-after", seconds)]), now);
+        assert_eq!(after("60"), Some(now + Duration::from_secs(60)));
+        assert_eq!(after("-1"), Some(now));
+        assert_eq!(after("315360000"), None, "ten years");
     }
 
     #[test]

@@ -183,10 +183,10 @@ impl Client {
         (self.rest.own(now), self.graphql.own(now))
     }
 
-    /// So many processes use the credential, and the others have spent so much in the window.
-    pub fn share(&self, processes: u32, others: (u32, u32)) {
-        self.rest.share(processes, others.0);
-        self.graphql.share(processes, others.1);
+    /// So many processes use the credential, or are `guessed` to, and the others have spent so much in the window.
+    pub fn share(&self, processes: u32, others: (u32, u32), guessed: bool) {
+        self.rest.share(processes, others.0, guessed);
+        self.graphql.share(processes, others.1, guessed);
     }
 
     /// The window of the secondary limits.
@@ -202,6 +202,17 @@ impl Client {
     /// Time.
     pub fn clock(&self) -> &Clock {
         &self.clock
+    }
+
+    /// Of an error that says that the vendor does not take the credential: everybody who uses it waits, and no key is to blame
+    /// for it. A command gets the error as it is.
+    pub fn denied(&self, error: TransportError) -> TransportError {
+        let TransportError::Status { request, status, message } = error else { return error };
+        if self.settings.patient {
+            return TransportError::Status { request, status, message };
+        }
+        let until = self.budgets.deny(self.clock.now());
+        TransportError::Denied { request, status, message, until }
     }
 
     /// Sends a request. Reads are tried again at once when the network or the vendor failed, and are redirected within
@@ -326,6 +337,9 @@ impl Client {
         if (200..400).contains(&status) {
             self.budgets.went_through(request.resource);
             self.budgets.went_through(Resource::Secondary);
+            if request.counted {
+                self.budgets.accepted();
+            }
             return Ok(answer);
         }
         Err(self.refused(request.resource, request.writes, answer, now))
@@ -334,26 +348,26 @@ impl Client {
     /// What an answer that is no success means.
     fn refused(&self, resource: Resource, writes: bool, answer: Answer, now: Time) -> TransportError {
         let message = message(&answer.body);
-        let retry_after = answer::number(&answer.headers, "retry-after").map(|s| now + seconds(s));
+        let asks_for_patience = answer::number(&answer.headers, "retry-after").is_some();
         let figure = |what| answer::figure(&answer.headers, self.settings.figures, what);
         let used_up = figure("remaining") == Some(0);
-        let reset = figure("reset").map(|reset| answer::on_our_clock(reset, &answer.headers, now));
+        let reset = figure("reset").and_then(|reset| answer::on_our_clock(reset, &answer.headers, now));
         // Okta says so of too many requests at once: there is nothing to wait for but their end.
         let at_once = used_up && figure("limit") == Some(0);
         let limited = match answer.status {
             429 => true,
-            403 => used_up || retry_after.is_some() || message.to_lowercase().contains("rate limit"),
+            403 => used_up || asks_for_patience || message.to_lowercase().contains("rate limit"),
             // A server that asks for patience is left alone too; whether it did what it was asked nobody knows.
-            503 => retry_after.is_some() && !writes,
+            503 => asks_for_patience && !writes,
             _ => false,
         };
         if !limited {
             return TransportError::Status { request: answer.request, status: answer.status, message };
         }
-        let primary = used_up && retry_after.is_none() && !at_once;
+        let primary = used_up && !asks_for_patience && !at_once;
         let resource = if primary { resource } else { Resource::Secondary };
         let soon = at_once.then(|| now + AT_ONCE);
-        let named = retry_after.or(if primary { reset } else { soon });
+        let named = answer::retry_after(&answer.headers, now).or(if primary { reset } else { soon });
         let until = self.budgets.refuse(resource, named, now);
         TransportError::Limited { request: answer.request, resource, until }
     }
@@ -372,10 +386,6 @@ fn outgoing(request: &Request, target: &Url) -> Result<http::Request<Bytes>, htt
     }
     let Some(body) = &request.body else { return builder.body(Bytes::new()) };
     builder.header(header::CONTENT_TYPE, body.content_type).body(Bytes::from(body.text.clone()))
-}
-
-fn seconds(seconds: i64) -> Duration {
-    Duration::from_secs(u64::try_from(seconds).unwrap_or(0).min(24 * 3600))
 }
 
 fn label(request: &Request) -> String {

@@ -18,6 +18,18 @@ pub enum TransportError {
         /// When it takes calls again.
         until: Time,
     },
+    /// The vendor does not take the credential, whatever is asked with it.
+    #[error("{request}: {status} {message}; the credential is denied, next try at {until}")]
+    Denied {
+        /// Method and path.
+        request: String,
+        /// The status.
+        status: u16,
+        /// What the vendor said, shortened.
+        message: String,
+        /// When it is tried again.
+        until: Time,
+    },
     /// No answer, or not a whole one.
     #[error("{request}: {why}")]
     Network {
@@ -75,7 +87,9 @@ impl TransportError {
     pub fn class(&self) -> Class {
         match self {
             Self::Budget(wait) => Class::RateLimited { until: wait.until, spares_events: wait.spares_events },
-            Self::Limited { until, .. } => Class::RateLimited { until: *until, spares_events: false },
+            Self::Limited { until, .. } | Self::Denied { until, .. } => {
+                Class::RateLimited { until: *until, spares_events: false }
+            }
             Self::Network { .. } | Self::Timeout { .. } | Self::Nonsense { .. } => Class::Retry,
             Self::Status { status, .. } => match status {
                 301 | 302 | 307 | 308 => Class::Conflict,

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use beadle_engine::{Clock, Lane, Time};
 
+use crate::sharing::LOOK;
+
 /// How long a sweep waits in its place.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -26,11 +28,13 @@ struct Spent {
     processes: u32,
     /// What the others have spent in the window, as they said last.
     others: u32,
+    /// The number of processes is a careful guess, which the next look replaces.
+    guessed: bool,
 }
 
 impl Pace {
     pub(crate) fn new(window: Duration, points: u32) -> Self {
-        let spent = Spent { own: VecDeque::new(), processes: 1, others: 0 };
+        let spent = Spent { own: VecDeque::new(), processes: 1, others: 0, guessed: false };
         Self { window, points, spent: Mutex::new(spent) }
     }
 
@@ -44,10 +48,10 @@ impl Pace {
         spent.own.iter().filter(|(at, _)| *at + self.window > now).map(|(_, points)| points).sum()
     }
 
-    /// So many processes use the credential, and the others have spent so much in the window.
-    pub(crate) fn share(&self, processes: u32, others: u32) {
+    /// So many processes use the credential, or are `guessed` to, and the others have spent so much in the window.
+    pub(crate) fn share(&self, processes: u32, others: u32, guessed: bool) {
         let mut spent = self.spent();
-        (spent.processes, spent.others) = (processes.max(1), others);
+        (spent.processes, spent.others, spent.guessed) = (processes.max(1), others, guessed);
     }
 
     /// Waits until it may be asked again. A sweep that would have to wait long gets the time instead, so that it keeps
@@ -63,7 +67,7 @@ impl Pace {
     /// Takes so many points, or says when to ask again. A sweep leaves a fifth of the window to others.
     pub(crate) fn try_take(&self, points: u32, lane: Lane, now: Time) -> Option<Time> {
         let mut spent = self.spent();
-        let Spent { own, processes, others } = &mut *spent;
+        let Spent { own, processes, others, guessed } = &mut *spent;
         // After a clock was set back, what was spent later than now was spent now.
         for (at, _) in own.iter_mut() {
             *at = (*at).min(now);
@@ -89,6 +93,8 @@ impl Pace {
             excess == 0
         });
         let frees = frees.map_or(now, |(at, _)| *at + self.window);
+        // At the next look there may be room at once: nobody waits for the end of a window because of a guess.
+        let frees = if *guessed { frees.min(now + LOOK) } else { frees };
         Some(frees.max(now + Duration::from_millis(1)))
     }
 }
@@ -100,18 +106,34 @@ mod tests {
     #[test]
     fn processes_divide_the_window_and_heed_what_was_spent_before() {
         let pace = Pace::new(Duration::from_secs(60), 10);
-        pace.share(2, 8);
+        pace.share(2, 8, false);
         assert_eq!(pace.try_take(1, Lane::Event, Time(0)), None);
         assert_eq!(pace.try_take(1, Lane::Event, Time(1)), None);
         assert_eq!(pace.try_take(1, Lane::Event, Time(2)), Some(Time(60_000)), "eight and two are ten");
-        pace.share(2, 10);
+        pace.share(2, 10, false);
         assert_eq!(pace.try_take(5, Lane::Event, Time(2)), Some(Time(6_002)), "nothing is left");
-        pace.share(2, 0);
+        pace.share(2, 0, false);
         for n in 3..6 {
             assert_eq!(pace.try_take(1, Lane::Event, Time(n)), None);
         }
         assert_eq!(pace.try_take(1, Lane::Event, Time(7)), Some(Time(60_000)), "a half is five");
         assert_eq!(pace.own(Time(7)), 5);
+    }
+
+    #[test]
+    fn one_process_uses_all_of_the_window_before_it_waits_for_its_end() {
+        let pace = Pace::new(Duration::from_secs(60), 100);
+        // Nobody else is there, but somebody may be beginning.
+        pace.share(2, 0, true);
+        for n in 0..40 {
+            assert_eq!(pace.try_take(1, Lane::Sweep, Time(n)), None);
+        }
+        assert_eq!(pace.try_take(1, Lane::Sweep, Time(40)), Some(Time(1040)), "until the next look");
+        pace.share(1, 0, false);
+        for n in 0..40 {
+            assert_eq!(pace.try_take(1, Lane::Sweep, Time(1040 + n)), None);
+        }
+        assert_eq!(pace.try_take(1, Lane::Sweep, Time(1080)), Some(Time(60_000)));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use beadle_engine::budget::is_credible;
 use beadle_engine::{Account, Resource, Store, StoreError, Time};
 use serde::{Deserialize, Serialize};
 
@@ -72,16 +73,18 @@ impl Sharing {
             }
             processes += u32::from(!said.ended && said.at + window / GONE > now);
             others = (others.0 + said.rest, others.1 + said.graphql);
-            for (resource, account) in said.accounts {
+            // What was noted by a wrong clock, or of a vendor's wrong header, stops nobody here.
+            for (resource, account) in said.accounts.into_iter().filter(|of| is_credible(of.1.reset, now)) {
                 self.client.budgets().report(resource, account);
             }
             for (resource, until) in said.refusals {
-                self.client.budgets().heard_of_refusal(resource, until);
+                self.client.budgets().heard_of_refusal(resource, until, now);
             }
         }
         // Until the next look there may be one more.
-        let processes = processes + u32::from(std::mem::take(&mut self.new));
-        self.client.share(processes, others);
+        let is_new = std::mem::take(&mut self.new);
+        let processes = processes + u32::from(is_new);
+        self.client.share(processes, others, is_new);
         Ok(processes)
     }
 

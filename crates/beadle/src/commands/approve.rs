@@ -10,7 +10,7 @@ use crate::{render, wiring};
 
 pub(crate) async fn holds(config: &Config, as_json: bool, printer: &Printer) -> anyhow::Result<u8> {
     let now = Clock::system().now();
-    let holds = wiring::store(config).await?.holds().await?;
+    let holds = wiring::existing(config).await?.holds().await?;
     if holds.is_empty() && !as_json {
         printer.line("nothing is held");
     }
@@ -34,7 +34,7 @@ pub(crate) async fn holds(config: &Config, as_json: bool, printer: &Printer) -> 
 
 pub(crate) async fn approve(config: &Config, digests: &[String], printer: &Printer) -> anyhow::Result<u8> {
     let clock = Clock::system();
-    let store = wiring::store(config).await?;
+    let store = wiring::existing(config).await?;
     let by = operator(config).await;
     let mut code = FINE;
     for digest in digests {

@@ -16,7 +16,7 @@ use crate::wiring;
 const SOURCES: [&str; 2] = ["github", beadle_hooks::okta::SOURCE];
 
 pub(crate) async fn run(config: &Config, args: &ListArgs, printer: &Printer) -> anyhow::Result<u8> {
-    let store = wiring::store(config).await?;
+    let store = wiring::existing(config).await?;
     if let Some(id) = &args.body {
         printer.json(&String::from_utf8_lossy(&body(store.as_ref(), id).await?));
         return Ok(FINE);

@@ -136,7 +136,13 @@ pub(super) async fn ping(doctor: &mut Doctor<'_>, config: &Config, url: &str, cl
 }
 
 pub(super) async fn store(config: &Config) -> anyhow::Result<String> {
-    wiring::store(config).await?.ready().await?;
+    let Some(store) = wiring::store_if_there(config).await? else {
+        return Ok(format!(
+            "there is no store {} yet; `beadle serve` makes it at its first start",
+            config.place
+        ));
+    };
+    store.ready().await?;
     Ok(format!("the store {} takes writes", config.place))
 }
 

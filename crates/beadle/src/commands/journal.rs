@@ -13,7 +13,7 @@ use crate::printer::{Printer, Tone};
 use crate::wiring;
 
 pub(crate) async fn run(config: &Config, args: &JournalArgs, printer: &Printer) -> anyhow::Result<u8> {
-    let store = wiring::store(config).await?;
+    let store = wiring::existing(config).await?;
     let since = args.since.map(|since| Clock::system().now() - since);
     let asked = match (&args.group, &args.key) {
         (Some(name), _) => called(config, &store, name).await?,

@@ -51,7 +51,7 @@ pub(crate) async fn pause(
 
 pub(crate) async fn resume(config: &Config, scope: &Scope, printer: &Printer) -> anyhow::Result<u8> {
     let clock = Clock::system();
-    let store = wiring::store(config).await?;
+    let store = wiring::existing(config).await?;
     let (scope, name) = resolve(config, scope, &clock).await?;
     let paused = store.pauses(clock.now()).await?;
     let until = |scope: &str| paused.iter().find(|pause| pause.scope == scope).map(|pause| pause.until);

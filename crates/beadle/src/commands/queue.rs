@@ -19,7 +19,7 @@ pub(crate) struct Wanted {
 }
 
 pub(crate) async fn run(config: &Config, wanted: Wanted, printer: &Printer) -> anyhow::Result<u8> {
-    let store = wiring::store(config).await?;
+    let store = wiring::existing(config).await?;
     let now = Clock::system().now();
     if let Some(key) = wanted.retry {
         // A name is of what is reconciled: a dispatch of it is made again by its own key only.

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
-use beadle_engine::{Clock, Retention, Store};
+use anyhow::{Context as _, anyhow};
+use beadle_engine::{Clock, Retention, Store, StoreError};
 use beadle_hooks::github::Known;
 use beadle_server::{Intake, IntakeLimits, Metrics, Operator, Senders, serve};
 use tokio::net::TcpListener;
@@ -23,7 +23,11 @@ use crate::wiring::{self, Opening, Ways};
 /// What runs get to end by themselves when the service stops.
 const GRACE: Duration = Duration::from_secs(20);
 /// A key whose organisation or directory is not open waits for this long.
-const NOT_OPEN: Duration = Duration::from_secs(30);
+const NOT_OPEN: Duration = Duration::from_secs(10);
+/// So long the first key waits for targets to be opened: one that does not answer keeps nothing else from work.
+const OPENING: Duration = Duration::from_secs(10);
+/// How often the store is asked whether it takes writes.
+const HEALTH: Duration = Duration::from_secs(10);
 /// How often is looked for what was interrupted.
 const SETTLE: Duration = Duration::from_secs(60);
 /// How often is pruned, and how many rows a batch.
@@ -93,12 +97,17 @@ pub(crate) async fn run(config: &Config) -> anyhow::Result<u8> {
     let tasks = TaskTracker::new();
     tasks.spawn(serve(public, intake.router(), stop.clone(), GRACE));
     tasks.spawn(serve(private, operator.router(), stop.clone(), GRACE));
-    tasks.spawn(worker.run(stop.clone(), GRACE));
     tasks.spawn(settle(store.clone(), clock.clone(), bell.clone(), stop.clone()));
     tasks.spawn(prune(store.clone(), clock.clone(), config.file.retention, stop.clone()));
-    tasks.close();
 
     let chores = async {
+        // Before the first key is claimed: one whose target is not open yet would wait for nothing.
+        tokio::select! {
+            () = watch.prepare(&means) => {}
+            () = clock.sleep(OPENING) => {}
+        }
+        tasks.spawn(worker.run(stop.clone(), GRACE));
+        tasks.close();
         loop {
             // What AWS did not give before may be there by now.
             config.fetch_secrets().await;
@@ -106,11 +115,15 @@ pub(crate) async fn run(config: &Config) -> anyhow::Result<u8> {
             clock.sleep(watch.pause()).await;
         }
     };
+    let mut damaged = Ok(FINE);
     tokio::select! {
         () = chores => {}
+        error = damage(store.as_ref(), &clock) => damaged = Err(anyhow!(error)),
         signal = ended() => tracing::info!(signal, "stopping: what runs may end, nothing new begins"),
     }
     stop.cancel();
+    // A signal may come before the worker began.
+    tasks.close();
     tokio::select! {
         () = tasks.wait() => {
             watch.leave().await;
@@ -118,7 +131,30 @@ pub(crate) async fn run(config: &Config) -> anyhow::Result<u8> {
         }
         _ = ended() => tracing::warn!("stopped at once; what was running is observed again at the next start"),
     }
-    Ok(FINE)
+    damaged
+}
+
+/// Says when the store takes no writes and when it does again. Returns when it is damaged: nothing helps then but a person.
+async fn damage(store: &dyn Store, clock: &Clock) -> StoreError {
+    let mut said = String::new();
+    loop {
+        match store.ready().await {
+            Ok(()) if said.is_empty() => {}
+            Ok(()) => {
+                tracing::info!("store available again");
+                said.clear();
+            }
+            Err(error @ StoreError::Corrupt { .. }) => return error,
+            Err(error) => {
+                let text = error.to_string();
+                if said != text {
+                    tracing::error!(error = text, "store unavailable, webhooks are answered with 503");
+                    said = text;
+                }
+            }
+        }
+        clock.sleep(HEALTH).await;
+    }
 }
 
 #[cfg(unix)]

@@ -22,15 +22,19 @@ pub(super) async fn recover(orgs: &[Watched<'_>], means: &Means<'_>) -> bool {
     }
     let mut fine = true;
     for (app, orgs) in apps {
-        if let Err(error) = of_app(app, &orgs, means).await {
-            tracing::error!(app, %error, "could not look for missed webhooks; trying again");
-            fine = false;
+        match of_app(app, &orgs, means).await {
+            Ok(is_closed) => fine &= is_closed,
+            Err(error) => {
+                tracing::error!(app, %error, "could not look for missed webhooks; trying again");
+                fine = false;
+            }
         }
     }
     fine
 }
 
-async fn of_app(app: u64, orgs: &[&Watched<'_>], means: &Means<'_>) -> Result<(), Failure> {
+/// `false`: the readings of the log disagreed, and the same time has to be read again soon.
+async fn of_app(app: u64, orgs: &[&Watched<'_>], means: &Means<'_>) -> Result<bool, Failure> {
     let mut installed = Vec::new();
     for org in orgs.iter().filter_map(|org| org.open.as_ref()) {
         let Some(installation) = org.reader.app().await? else { continue };
@@ -43,7 +47,7 @@ async fn of_app(app: u64, orgs: &[&Watched<'_>], means: &Means<'_>) -> Result<()
             dispatches: dispatched(org.file),
         });
     }
-    let Some(org) = orgs.iter().find_map(|org| org.open.as_ref()) else { return Ok(()) };
+    let Some(org) = orgs.iter().find_map(|org| org.open.as_ref()) else { return Ok(true) };
     let recovery = Recovery {
         reader: org.reader.clone(),
         writer: Writer::new(org.api.clone()),
@@ -56,5 +60,5 @@ async fn of_app(app: u64, orgs: &[&Watched<'_>], means: &Means<'_>) -> Result<()
     if recovered.marked > 0 || recovered.beyond {
         means.bell.notify_one();
     }
-    Ok(())
+    Ok(!recovered.open)
 }

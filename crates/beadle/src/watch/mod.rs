@@ -84,7 +84,6 @@ impl<'a> Watch<'a> {
     }
 
     /// Opens what was not to be opened before. Without this no key is worked on.
-    #[cfg(feature = "aws")]
     pub(crate) async fn prepare(&mut self, means: &Means<'a>) {
         self.directories.prepare(means).await;
         for org in &mut self.orgs {

@@ -288,7 +288,7 @@ async fn a_read_only_database_is_answered_503() {
     const NOBODY: u32 = 65_534;
     let world = world().await;
     let config = world.config();
-    world.beadle(&["queue"]).await.expect(0); // makes the database
+    world.make_store().await;
     let database = world.path().join("beadle.db");
     std::fs::set_permissions(&database, std::fs::Permissions::from_mode(0o444)).unwrap();
     std::fs::set_permissions(world.path(), std::fs::Permissions::from_mode(0o777)).unwrap();

@@ -35,3 +35,4 @@ mod scale;
 mod sweep;
 mod targeting;
 mod webhooks;
+mod work;

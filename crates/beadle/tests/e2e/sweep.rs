@@ -200,15 +200,19 @@ async fn bulk_writes_are_apart_and_an_events_are_not() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_command_waits_for_the_reset_and_goes_on() {
-    let minute = Duration::from_millis(150); // an hour is 9 s
+    let minute = Duration::from_millis(150);
+    let hour = minute * 60;
     let limits = Limits { minute, core: 60, graphql: 200, ..Limits::default() };
     let settings = Settings { record: true, limits, ..Settings::default() };
     let mut world = World::with(acme(many(30, false)), settings).await;
     world.org_lines = "[org.budget]\nminute = \"1s\"\n".into();
     world.policy("settings.yml", &format!("{POLICY}autolinks: []\nactions: {{ enabled: true }}\n"));
     // 60 calls are needed, and sweeps may use 48 of the 60 in an hour.
+    let begun = Instant::now();
     let swept = world.beadle(&["sweep"]).await.expect(0);
-    assert!(swept.err.contains("waiting for the budget"), "{}", swept.err);
+    // On a busy machine the hour may end before its budget does.
+    let waited = swept.err.contains("waiting for the budget");
+    assert!(waited || begun.elapsed() > hour, "{}", swept.err);
     assert!(swept.out.contains("30 checked, 0 drifted"), "{}", swept.out);
     assert_eq!(refused(&world), 0, "GitHub had to refuse calls");
 }
@@ -222,7 +226,7 @@ async fn two_shards_in_two_processes_stay_under_the_limits_of_one_credential() {
         let mut world = World::with(acme(many(80, false)), settings).await;
         world.org_lines = "[org.budget]\nminute = \"2s\"\nrest_points = 80\n".into();
         world.policy("settings.yml", &format!("{POLICY}autolinks: []\nactions: {{ enabled: true }}\n"));
-        world.beadle(&["queue"]).await.expect(0); // the store is made
+        world.make_store().await;
         let run = |shard: &'static str| {
             let mut command = world.command();
             command.args(["sweep", "--shard", shard]);

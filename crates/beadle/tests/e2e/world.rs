@@ -179,6 +179,12 @@ impl World {
         });
     }
 
+    /// Makes the store, and leaves nothing in it to do.
+    pub(crate) async fn make_store(&self) {
+        self.beadle(&["pause", "--org", "acme", "--for", "1m"]).await.expect(0);
+        self.beadle(&["resume", "--org", "acme"]).await.expect(0);
+    }
+
     /// A signed delivery, ready to be changed and sent.
     pub(crate) fn delivery(&self, id: &str, event: &str, body: &[u8]) -> reqwest::RequestBuilder {
         self.http

@@ -158,3 +158,21 @@ fn only_an_operator_revives_a_held_key() {
     row.mark(&mark(Lane::Manual), Time(300), &T);
     assert!(row.due_at().is_some());
 }
+
+#[test]
+fn a_hold_is_at_most_a_day_when_it_is_stored_and_when_it_is_read() {
+    let mut row = row();
+    row.mark(&mark(Lane::Event), Time(0), &T);
+    let claim = row.claim(Time(100), &T).unwrap();
+    let until = Time(i64::MAX);
+    row.finish(
+        &claim.lease,
+        Outcome::RateLimited { until, spares_events: false, why: "x".into() },
+        Time(200),
+        &T,
+    );
+    assert_eq!(row.due_at(), Some(Time(200) + LONGEST_HOLD));
+    row.not_before = until;
+    assert_eq!(row.claim(Time(300), &T), None);
+    assert_eq!(row.due_at(), Some(Time(300) + LONGEST_HOLD), "it was stored by an earlier version");
+}

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use beadle_engine::{Accepted, Delivery, Key, Lane, Listing, Mark, Store, StoreError, Time};
+use beadle_engine::queue::LONGEST_HOLD;
+use beadle_engine::{
+    Accepted, Class, Delivery, Failure, Key, Lane, Listing, Mark, Piece, Row, Store, StoreError, Time,
+};
 use beadle_store_sqlite::{Settings, SqliteStore};
 
 fn delivery(id: &str, size: usize) -> Delivery {
@@ -96,4 +99,79 @@ async fn the_file_is_its_owners_alone() {
     let path = folder.path().join("b.db");
     drop(SqliteStore::open(&path, Settings::default()).unwrap());
     assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+}
+
+#[tokio::test]
+async fn a_hold_of_years_comes_back_although_nothing_else_is_due() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(&folder.path().join("b.db"), Settings::default()).unwrap();
+    let key = Key::new("repository", "acme", 1);
+    let mut row = Row::new(key.clone());
+    row.mark(&Mark::new(key.clone(), Lane::Sweep), Time(1), store.timing());
+    row.not_before = Time(315_360_000_000);
+    store.take(Piece::Row(row)).await.unwrap();
+    let now = Time(1000);
+    assert!(store.claim(1, now).await.unwrap().is_empty());
+    let due = store.row(&key).await.unwrap().unwrap().due_at();
+    assert_eq!(due, Some(now + LONGEST_HOLD));
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_file_that_is_deleted_or_replaced_takes_nothing_more_until_it_is_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, aside) = (folder.path().join("b.db"), folder.path().join("aside.db"));
+    let store = SqliteStore::open(&path, Settings::default()).unwrap();
+    assert_eq!(store.accept(delivery("one", 10), marks()).await, Ok(Accepted::Stored));
+    std::fs::rename(&path, &aside).unwrap();
+    for replaced in [false, true] {
+        if replaced {
+            std::fs::write(&path, "").unwrap();
+        }
+        let error = store.accept(delivery("two", 10), marks()).await.unwrap_err();
+        assert!(matches!(error, StoreError::Unavailable { .. }), "{error}");
+        assert!(error.to_string().contains("deleted or replaced"), "{error}");
+        assert!(store.ready().await.is_err());
+    }
+    std::fs::rename(&aside, &path).unwrap();
+    assert_eq!(store.ready().await, Ok(()));
+    assert_eq!(store.accept(delivery("two", 10), marks()).await, Ok(Accepted::Stored));
+}
+
+#[tokio::test]
+async fn after_a_flush_the_file_alone_has_everything() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, copy) = (folder.path().join("b.db"), folder.path().join("copy.db"));
+    let store = SqliteStore::open(&path, Settings::default()).unwrap();
+    assert_eq!(store.accept(delivery("one", 10), marks()).await, Ok(Accepted::Stored));
+    store.flush().await.unwrap();
+    std::fs::copy(&path, &copy).unwrap();
+    let copied = SqliteStore::open(&copy, Settings::default()).unwrap();
+    let listing = Listing { limit: 10, ..Listing::default() };
+    assert_eq!(copied.deliveries(listing).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_damaged_file_is_said_with_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("b.db");
+    let store = SqliteStore::open(&path, Settings::default()).unwrap();
+    store.accept(delivery("one", 10), marks()).await.unwrap();
+    store.flush().await.unwrap();
+    drop(store);
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[4096..].fill(0xff);
+    std::fs::write(&path, bytes).unwrap();
+    let error = match SqliteStore::open(&path, Settings::default()) {
+        Err(error) => error,
+        Ok(store) => {
+            let error = store.rows(10).await.unwrap_err();
+            let ready = store.ready().await;
+            assert!(matches!(ready, Err(StoreError::Corrupt { .. })), "{ready:?}");
+            error
+        }
+    };
+    assert!(matches!(error, StoreError::Corrupt { .. }), "{error}");
+    assert!(error.to_string().contains("b.db") && error.to_string().contains("backup"), "{error}");
+    assert_eq!(Failure::from(error).class, Class::Fatal);
 }

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use beadle_engine::budget::current_lane;
 use beadle_engine::worker::{Reconcile, Run};
 use beadle_engine::{
-    Class, Clock, Failure, Key, Lane, Mark, ParkReason, Report, Store, Time, Worker, WorkerSettings,
+    Class, Clock, Failure, Key, Lane, Mark, ParkReason, Report, Store, Time, Unknown, Worker, WorkerSettings,
 };
 use beadle_store_sqlite::{Settings, SqliteStore};
 use rand::rngs::StdRng;
@@ -25,6 +25,8 @@ enum Nature {
     Poisonous,
     Panics,
     Rejected,
+    /// Names somebody who does not exist.
+    Unresolved,
 }
 
 /// The outside: what each key should be and is.
@@ -80,9 +82,19 @@ impl Reconcile for Reconciler {
             Nature::Flaky(_) | Nature::Poisonous => return Err(Failure::new(Class::Retry, "503")),
             Nature::Panics => panic!("as asked"),
             Nature::Rejected => return Err(Failure::new(Class::Rejected, "403 of teams")),
+            Nature::Unresolved => {
+                let why = "there is no team `gone` (settings.yml:3)".into();
+                let unknowns = vec![Unknown { aspect: "teams".into(), part: None, why, transient: false }];
+                let subject = key.to_string();
+                return Ok(Report { subject, steps: vec![], unknowns, skipped: None, failure: None });
+            }
         }
         self.outside.lock().unwrap().made.insert(key.clone(), wanted);
         Ok(Report { subject: key.to_string(), steps: vec![], unknowns: vec![], skipped: None, failure: None })
+    }
+
+    fn parks_unresolved(&self, _: &str) -> bool {
+        false
     }
 }
 
@@ -257,6 +269,23 @@ async fn a_poisonous_key_delays_no_other_and_is_parked_where_it_is_seen() {
     world.mark(1, Lane::Event).await;
     world.pass(5).await;
     assert_eq!(world.outside.lock().unwrap().made.get(&key(1)), Some(&2), "a new event revives it");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_name_that_does_not_exist_parks_no_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut world = World::new(folder.path());
+    world.start();
+    for n in 1..50 {
+        world.nature(n, Nature::Unresolved);
+        world.mark(n, Lane::Sweep).await;
+    }
+    world.pass(120).await;
+    for n in 1..50 {
+        let row = world.store.row(&key(n)).await.unwrap().unwrap();
+        assert!(row.parked.is_none() && !row.is_pending(), "{row:?}");
+        assert_eq!(world.runs(n), 3, "somebody may be making the team at this moment");
+    }
 }
 
 #[tokio::test(start_paused = true)]

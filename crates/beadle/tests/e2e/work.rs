@@ -1,0 +1,143 @@
+//! Work is neither lost nor stuck: a store that went, a credential that is denied, a hint that leads nowhere.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::directory::world as directory;
+use crate::repair::{POLICY, declared, is_declared};
+use crate::world::{World, acme};
+
+fn edited(id: &Value, node: &str) -> String {
+    let body = json!({
+        "action": "edited", "organization": { "login": "acme" }, "sender": { "login": "ann" },
+        "repository": { "id": id, "node_id": node, "name": "one", "owner": { "login": "acme" } },
+    });
+    body.to_string()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_that_look_make_no_store_and_say_that_there_is_none() {
+    let world = World::new(acme(json!({ "one": declared() }))).await;
+    world.policy("settings.yml", POLICY);
+    for command in ["holds", "queue", "journal", "deliveries"] {
+        let said = world.beadle(&[command]).await.expect(1);
+        assert!(said.err.contains("there is no store") && said.out.is_empty(), "{command}: {said:?}");
+        assert!(!world.path().join("beadle.db").exists(), "`{command}` made a store");
+    }
+    let doctor = world.beadle(&["doctor"]).await;
+    assert!(doctor.out.contains("there is no store"), "{}", doctor.out);
+    assert!(!world.path().join("beadle.db").exists(), "`doctor` made a store");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_is_deleted_under_the_service_takes_no_webhook() {
+    let world = World::new(acme(json!({ "one": declared() }))).await;
+    world.policy("settings.yml", POLICY);
+    let serving = world.serve().await;
+    let id = world.repository("one")["id"].clone();
+    let body = edited(&id, "R_1");
+    assert_eq!(world.delivery("a", "repository", body.as_bytes()).send().await.unwrap().status(), 202);
+    std::fs::remove_file(world.path().join("beadle.db")).unwrap();
+    assert_eq!(world.delivery("b", "repository", body.as_bytes()).send().await.unwrap().status(), 503);
+    let begun = Instant::now();
+    while !serving.log().contains("deleted or replaced") {
+        assert!(begun.elapsed() < Duration::from_secs(10), "{}", serving.log());
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_denied_credential_sets_no_key_aside_and_work_goes_on_when_that_is_over() {
+    let mut repositories = json!({});
+    for n in 0..5 {
+        repositories[format!("r{n:02}")] = declared();
+    }
+    let world = World::new(acme(repositories)).await;
+    world.policy("settings.yml", POLICY);
+    let _serving = world.serve().await;
+    world.connect();
+    world.until("r00", "repair", is_declared).await;
+    world.fault(json!({ "path": "/graphql", "status": 401 })).await;
+    let mut drift = json!({});
+    for n in 0..5 {
+        drift[format!("r{n:02}")] = json!({ "teams": { "contractors": "admin" } });
+    }
+    world.patch(drift, true).await;
+    // Three tries with their waits would be over by now.
+    tokio::time::sleep(Duration::from_secs(12)).await;
+    let queue = world.beadle(&["queue"]).await.expect(0);
+    assert!(queue.out.contains(" 0 parked"), "{}", queue.out);
+    world.no_faults().await;
+    let begun = Instant::now();
+    while !(0..5).all(|n| is_declared(&world.repository(&format!("r{n:02}")))) {
+        assert!(begun.elapsed() < Duration::from_secs(60), "{}", world.beadle(&["queue"]).await.out);
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_webhooks_node_id_that_leads_nowhere_is_only_a_hint() {
+    let world = World::new(acme(json!({ "one": declared() }))).await;
+    world.policy("settings.yml", POLICY);
+    let serving = world.serve().await;
+    // The sweep of a new policy would find the drift, too.
+    let begun = Instant::now();
+    while !serving.log().contains("a sweep has ended") {
+        assert!(begun.elapsed() < Duration::from_secs(60), "{}", serving.log());
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    world.patch(json!({ "one": { "teams": { "contractors": "admin" } } }), false).await;
+    let id = world.repository("one")["id"].clone();
+    let body = edited(&id, "R_kgDOnowhere");
+    assert_eq!(world.delivery("a", "repository", body.as_bytes()).send().await.unwrap().status(), 202);
+    world.until("one", "repair", is_declared).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_team_that_is_gone_sets_no_repository_aside_and_is_logged_once() {
+    let mut repositories = json!({});
+    for n in 0..8 {
+        let mut drifted = declared();
+        drifted["has_wiki"] = json!(true);
+        repositories[format!("r{n}")] = drifted;
+    }
+    let world = World::new(acme(repositories)).await;
+    world.policy(
+        "settings.yml",
+        &POLICY.replace("teams:\n", "teams:\n  - { name: gone, permission: pull }\n"),
+    );
+    let serving = world.serve().await;
+    let begun = Instant::now();
+    while !serving.log().contains("a sweep has ended") {
+        assert!(begun.elapsed() < Duration::from_secs(60), "{}", serving.log());
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let queue = world.beadle(&["queue"]).await.expect(0);
+    assert!(queue.out.contains(" 0 parked"), "{}", queue.out);
+    assert_eq!(serving.log().matches("cannot be resolved").count(), 1, "{}", serving.log());
+    for n in 0..8 {
+        assert!(is_declared(&world.repository(&format!("r{n}"))), "the rest goes on");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_restart_a_due_key_does_not_wait_for_its_target_to_be_opened() {
+    let groups = json!({ "00g1": { "profile": { "name": "AWS_Ops" }, "members": directory::of(0..3) } });
+    let world = directory::World::new(directory::state(4, &groups)).await;
+    let serving = world.serve().await;
+    world.until_holds("Ops", 0..3).await;
+    assert_eq!(serving.stop().await, Some(0));
+    world.beadle(&["queue", "--retry", "target-group:aws:corp/00g1"]).await.expect(0);
+    let begun = Instant::now();
+    let serving = world.serve().await;
+    loop {
+        let queue = world.beadle(&["queue"]).await.expect(0).out;
+        if queue.contains("0 event, 0 manual") && queue.contains(" 0 being worked on") {
+            break;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(9), "{queue}\n{}", serving.log());
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert!(!serving.log().contains("is not ready"), "{}", serving.log());
+}

@@ -1,0 +1,55 @@
+//! One cause, one line: what a thousand keys run into is logged once.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::clock::Time;
+
+/// A cause that lasts is logged again after this.
+const AGAIN: Duration = Duration::from_secs(24 * 3600);
+/// Causes remembered; beyond, the oldest are forgotten, and logged again.
+const MOST: usize = 1000;
+
+/// The causes that were logged.
+#[derive(Debug, Default)]
+pub(crate) struct Said(Mutex<HashMap<String, Time>>);
+
+impl Said {
+    /// Whether `cause` was not logged before, or long ago. It counts as logged from now on.
+    pub(crate) fn is_news(&self, cause: &str, now: Time) -> bool {
+        let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // A moment in the future is one of a clock that was ahead.
+        if said.get(cause).is_some_and(|at| *at <= now && now.since(*at) < AGAIN) {
+            return false;
+        }
+        if said.len() >= MOST {
+            let oldest = said.iter().min_by_key(|(_, at)| **at).map(|(cause, _)| cause.clone());
+            if let Some(oldest) = oldest {
+                said.remove(&oldest);
+            }
+        }
+        said.insert(cause.to_owned(), now);
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_is_news_once_a_day() {
+        let said = Said::default();
+        assert!(said.is_news("there is no team `gone`", Time(0)));
+        for key in 1..1000 {
+            assert!(!said.is_news("there is no team `gone`", Time(key)));
+        }
+        assert!(said.is_news("there is no team `lost`", Time(1000)));
+        assert!(said.is_news("there is no team `gone`", Time(0) + AGAIN));
+        for n in 0..2 * MOST {
+            assert!(said.is_news(&format!("cause {n}"), Time(2000)));
+        }
+        assert!(said.0.lock().unwrap().len() <= MOST);
+    }
+}

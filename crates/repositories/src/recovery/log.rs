@@ -1,0 +1,254 @@
+//! GitHub's log of deliveries, read without trust in its order: rows come late, twice, or on another page than expected.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::ops::Range;
+use std::time::Duration;
+
+use beadle_engine::Time;
+use beadle_github::DeliveryRow;
+
+/// A row may be listed this long after its delivery, and this far from the place that its time gives it.
+pub(super) const OVERLAP: Duration = Duration::from_secs(300);
+/// What `status=failure` lists. A delivery without an answer can have another status: only the whole log shows it.
+const FAILURES: Range<u16> = 400..600;
+/// What counts as accepted by the service.
+const ACCEPTED: Range<u16> = 200..300;
+
+fn moment(row: &DeliveryRow) -> Option<Time> {
+    let parsed: jiff::Timestamp = row.delivered_at.parse().ok()?;
+    Some(Time(parsed.as_millisecond()))
+}
+
+/// One reading of the log, page by page.
+pub(super) struct Reading {
+    /// Where the window begins, less the overlap.
+    from: Time,
+    /// Each attempt once, by its id.
+    attempts: BTreeMap<u64, DeliveryRow>,
+    /// The links that were followed.
+    followed: HashSet<String>,
+    /// Whether the reading reached the end of its window.
+    whole: bool,
+}
+
+impl Reading {
+    /// Begins to read everything since `since`.
+    pub(super) fn new(since: Time) -> Self {
+        Self { from: since - OVERLAP, attempts: BTreeMap::new(), followed: HashSet::new(), whole: false }
+    }
+
+    /// Takes a page. Returns the link to read next: the window ends only where a whole page is older than it, because a
+    /// single old row can stand before newer ones.
+    pub(super) fn take(&mut self, rows: Vec<DeliveryRow>, next: Option<String>) -> Option<String> {
+        // A row whose time cannot be read counts as new.
+        let is_older = |row: &DeliveryRow| moment(row).is_some_and(|at| at < self.from);
+        let is_past = !rows.is_empty() && rows.iter().all(is_older);
+        let newer: Vec<DeliveryRow> = rows.into_iter().filter(|row| !is_older(row)).collect();
+        self.attempts.extend(newer.into_iter().map(|row| (row.id, row)));
+        let Some(next) = next.filter(|_| !is_past) else {
+            self.whole = true;
+            return None;
+        };
+        // A link that was followed before leads nowhere new: the reading stays incomplete.
+        self.followed.insert(next.clone()).then_some(next)
+    }
+
+    /// The ids of the failed attempts before `until`.
+    fn failures(&self, until: Time) -> BTreeSet<u64> {
+        let of = |row: &&DeliveryRow| {
+            FAILURES.contains(&row.status_code) && moment(row).is_none_or(|at| at < until)
+        };
+        self.attempts.values().filter(of).map(|row| row.id).collect()
+    }
+}
+
+/// A delivery that the service never accepted.
+#[derive(Debug)]
+pub(super) struct Lost {
+    /// Its newest attempt.
+    pub(super) newest: DeliveryRow,
+    /// How many of its attempts the log shows.
+    pub(super) attempts: usize,
+}
+
+/// What three readings say together.
+#[derive(Debug)]
+pub(super) struct Findings {
+    /// By the delivery's id.
+    pub(super) lost: BTreeMap<String, Lost>,
+    /// How many attempts were seen.
+    pub(super) seen: usize,
+    /// Whether every reading reached the end of the window.
+    pub(super) whole: bool,
+    /// Up to here the looks agree about what failed; `None`: they do not.
+    pub(super) closed: Option<Time>,
+}
+
+/// Compares a reading of the whole log with two looks at its failures after it; `begun` is when the first one began.
+pub(super) fn compare(all: Reading, looks: [Reading; 2], begun: Time) -> Findings {
+    // What is newer than this is read once more the next time.
+    let until = begun - OVERLAP;
+    let [first, second] = [looks[0].failures(until), looks[1].failures(until)];
+    let agree = first == second && all.failures(until).is_subset(&first);
+    let whole = all.whole && looks.iter().all(|look| look.whole);
+    let mut attempts = all.attempts;
+    for look in looks {
+        attempts.extend(look.attempts);
+    }
+    let seen = attempts.len();
+    let mut deliveries: BTreeMap<String, Vec<DeliveryRow>> = BTreeMap::new();
+    for row in attempts.into_values() {
+        deliveries.entry(row.guid.clone()).or_default().push(row);
+    }
+    let mut lost = BTreeMap::new();
+    for (guid, rows) in deliveries {
+        if rows.iter().any(|row| ACCEPTED.contains(&row.status_code)) {
+            continue;
+        }
+        let attempts = rows.len();
+        if let Some(newest) = rows.into_iter().max_by_key(|row| (moment(row), row.id)) {
+            lost.insert(guid, Lost { newest, attempts });
+        }
+    }
+    Findings { lost, seen, whole, closed: agree.then_some(until) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BEGUN: Time = Time(10_000_000);
+    const SINCE: Time = Time(5_000_000);
+
+    /// An attempt at `at` seconds.
+    fn row(id: u64, guid: &str, at: i64, status_code: u16) -> DeliveryRow {
+        DeliveryRow {
+            id,
+            guid: guid.into(),
+            delivered_at: jiff::Timestamp::from_second(at).unwrap().to_string(),
+            status_code,
+            event: "team".into(),
+            action: None,
+            installation_id: Some(1),
+            repository_id: Some(id),
+        }
+    }
+
+    /// A hundred deliveries, of which every third failed, and every sixth was accepted when it was sent again.
+    fn rows() -> Vec<DeliveryRow> {
+        let mut rows = Vec::new();
+        for n in 0..100_u64 {
+            let (guid, at) = (format!("g{n:02}"), 5_000 + i64::try_from(n).unwrap() * 40);
+            rows.push(row(n, &guid, at, if n.is_multiple_of(3) { 502 } else { 202 }));
+            if n.is_multiple_of(6) {
+                rows.push(row(1000 + n, &guid, at + 20, 202));
+            }
+        }
+        rows
+    }
+
+    /// Another order every time, the same for the same seed.
+    fn shuffled(mut rows: Vec<DeliveryRow>, seed: u64) -> Vec<DeliveryRow> {
+        let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+        for at in (1..rows.len()).rev() {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let other = usize::try_from(state >> 33).unwrap() % (at + 1);
+            rows.swap(at, other);
+        }
+        rows
+    }
+
+    fn read(rows: &[DeliveryRow]) -> Reading {
+        let mut reading = Reading::new(SINCE);
+        let pages: Vec<_> = rows.chunks(7).collect();
+        for (at, page) in pages.iter().enumerate() {
+            let next = (at + 1 < pages.len()).then(|| format!("page {}", at + 1));
+            if reading.take(page.to_vec(), next).is_none() {
+                break;
+            }
+        }
+        reading
+    }
+
+    fn failed(rows: &[DeliveryRow]) -> Vec<DeliveryRow> {
+        rows.iter().filter(|row| FAILURES.contains(&row.status_code)).cloned().collect()
+    }
+
+    #[test]
+    fn what_was_lost_is_found_in_any_order_and_repeated_rows_count_once() {
+        let expected: Vec<String> =
+            (0..100).filter(|n| n % 3 == 0 && n % 6 != 0).map(|n| format!("g{n:02}")).collect();
+        for seed in 0..50 {
+            let mut rows = rows();
+            let repeated = rows[..20].to_vec();
+            rows.extend(repeated);
+            // Far older rows stand between the others.
+            rows.extend((0..3).map(|n| row(5000 + n, &format!("old{n}"), 10, 502)));
+            let rows = shuffled(rows, seed);
+            let failures = failed(&rows);
+            let looks = [read(&failures), read(&shuffled(failures, seed + 1))];
+            let found = compare(read(&rows), looks, BEGUN);
+            assert!(found.lost.keys().eq(&expected), "seed {seed}: {:?}", found.lost.keys());
+            assert!(found.whole, "seed {seed}");
+            assert_eq!(found.seen, 117, "seed {seed}");
+            assert_eq!(found.closed, Some(BEGUN - OVERLAP), "seed {seed}");
+        }
+    }
+
+    #[test]
+    fn a_row_that_only_one_look_shows_is_taken_and_holds_the_window_open() {
+        let rows = rows();
+        let mut failures = failed(&rows);
+        let late = failures.remove(5);
+        let without: Vec<DeliveryRow> = rows.iter().filter(|row| row.id != late.id).cloned().collect();
+        let mut later = failures.clone();
+        later.push(late);
+        let found = compare(read(&without), [read(&failures), read(&later)], BEGUN);
+        assert!(found.lost.contains_key("g15"));
+        assert_eq!(found.closed, None, "the looks differ");
+        let found = compare(read(&rows), [read(&failures), read(&failures)], BEGUN);
+        assert_eq!(found.closed, None, "the whole log shows one more than the looks");
+        let found = compare(read(&rows), [read(&later), read(&later)], BEGUN);
+        assert_eq!(found.closed, Some(BEGUN - OVERLAP), "two looks agree");
+    }
+
+    #[test]
+    fn what_fails_while_the_log_is_read_does_not_hold_the_window_open() {
+        let rows = rows();
+        let failures = failed(&rows);
+        let mut later = failures.clone();
+        later.push(row(9000, "now", 9_990, 502));
+        let found = compare(read(&rows), [read(&failures), read(&later)], BEGUN);
+        assert!(found.lost.contains_key("now"));
+        assert_eq!(found.closed, Some(BEGUN - OVERLAP), "it is inside the overlap, and read again");
+    }
+
+    #[test]
+    fn one_old_row_does_not_end_a_reading_and_a_page_of_them_does() {
+        let mut reading = Reading::new(SINCE);
+        let page = vec![row(3, "c", 6_000, 502), row(1, "a", 10, 502)];
+        assert!(reading.take(page, Some("2".into())).is_some());
+        let page = vec![row(2, "b", 5_500, 502)];
+        assert!(reading.take(page, Some("3".into())).is_some());
+        let page = vec![row(0, "z", 9, 502), row(1, "a", 10, 502)];
+        assert!(reading.take(page, Some("4".into())).is_none());
+        assert!(reading.whole);
+        assert_eq!(reading.attempts.keys().copied().collect::<Vec<_>>(), [2, 3]);
+    }
+
+    #[test]
+    fn pages_that_lead_back_end_a_reading_that_is_not_whole() {
+        let mut reading = Reading::new(SINCE);
+        assert!(reading.take(vec![row(3, "c", 6_000, 502)], Some("2".into())).is_some());
+        assert!(reading.take(vec![row(3, "c", 6_000, 502)], Some("2".into())).is_none());
+        assert!(!reading.whole);
+    }
+
+    #[test]
+    fn an_attempt_without_an_answer_is_lost_although_no_filter_lists_it() {
+        let rows = [row(1, "a", 6_000, 0)];
+        let found = compare(read(&rows), [read(&[]), read(&[])], BEGUN);
+        assert_eq!(found.lost.len(), 1);
+        assert_eq!(found.closed, Some(BEGUN - OVERLAP));
+    }
+}

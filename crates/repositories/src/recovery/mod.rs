@@ -1,0 +1,344 @@
+//! Missed webhooks: GitHub sends each once and keeps a log of how it was answered. What nobody took is looked up there.
+//!
+//! <https://docs.github.com/webhooks/using-webhooks/handling-failed-webhook-deliveries>
+
+mod log;
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use beadle_engine::{
+    Accepted, Class, Clock, Delivery, Entry, EntryKind, Failure, Key, Lane, Mark, Store, Time,
+};
+use beadle_github::{DeliveryRow, Reader, Writer};
+use beadle_hooks::github::Dispatched;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use log::{Findings, Lost, OVERLAP, Reading, compare};
+
+/// GitHub keeps deliveries for three days (an Enterprise Server for seven).
+const KEPT: Duration = Duration::from_secs(3 * 24 * 3600);
+/// The whole log, newest first as far as GitHub keeps to that.
+const ALL: &str = "app/hook/deliveries?per_page=100";
+/// The failed attempts alone. A server that does not know the filter lists all of them.
+const FAILED: &str = "app/hook/deliveries?per_page=100&status=failure";
+/// A redelivery that the log does not show by then is asked for again.
+const UNSEEN: Duration = Duration::from_secs(600);
+/// A delivery that was asked for so often is not asked for again: the sweep covers it.
+const MOST_TRIES: u32 = 5;
+/// What is noted of one that was given up.
+const GIVEN_UP: u32 = MOST_TRIES + 1;
+/// More pages than three days of webhooks are.
+const MOST_PAGES: usize = 2000;
+
+/// An organisation that the App is installed on.
+pub struct Installed {
+    /// Its name in keys.
+    pub instance: String,
+    /// The installation's id.
+    pub installation: u64,
+    /// The organisation's id.
+    pub organisation: u64,
+    /// Events of which the payload is needed.
+    pub dispatches: Vec<Dispatched>,
+}
+
+/// What is remembered of an organisation between two looks.
+#[derive(Debug, Serialize, Deserialize)]
+struct Note {
+    until: Time,
+    /// How often each delivery was asked for again.
+    tries: BTreeMap<String, u32>,
+    /// When it was asked for last, and how many attempts the log showed then.
+    #[serde(default)]
+    asked: BTreeMap<String, Asked>,
+}
+
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct Asked {
+    at: Time,
+    attempts: usize,
+}
+
+impl Note {
+    fn new(until: Time) -> Self {
+        Self { until, tries: BTreeMap::new(), asked: BTreeMap::new() }
+    }
+
+    /// What is known of an organisation; `None` the first time.
+    fn read(text: Option<&str>, now: Time) -> Option<Self> {
+        let note = serde_json::from_str::<Self>(text?).ok();
+        // A note that cannot be read, or that a clock which was ahead wrote, covers nothing: the whole log is read.
+        Some(note.filter(|note| note.until <= now).unwrap_or_else(|| Self::new(Time(0))))
+    }
+
+    /// Whether something of the window has to be looked at again: what was asked for, and not what was given up, which a sweep
+    /// covers.
+    fn is_waiting(&self) -> bool {
+        self.tries.values().any(|tries| *tries <= MOST_TRIES)
+    }
+
+    /// Whether the redelivery that was asked for last is still under way.
+    fn is_under_way(&self, guid: &str, attempts: usize, now: Time) -> bool {
+        self.asked.get(guid).is_some_and(|asked| asked.attempts >= attempts && now.since(asked.at) < UNSEEN)
+    }
+}
+
+/// What was done about missed deliveries.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Recovered {
+    /// Their repositories were made due.
+    pub marked: u32,
+    /// GitHub was asked to send them again.
+    pub redelivered: u32,
+    /// They were here all the same: only the answer was lost.
+    pub known: u32,
+    /// They failed too often; a sweep covers them.
+    pub given_up: u32,
+    /// There was a time that the log no longer reaches; a sweep covers it.
+    pub beyond: bool,
+    /// How many attempts the log showed.
+    pub seen: usize,
+    /// How many deliveries among them nobody took.
+    pub failed: usize,
+    /// The readings of the log disagreed: the same time has to be read again soon.
+    pub open: bool,
+}
+
+/// Recovers the missed deliveries of one App.
+pub struct Recovery {
+    /// Reads the log.
+    pub reader: Reader,
+    /// Asks for deliveries to be sent again.
+    pub writer: Writer,
+    /// The inbox.
+    pub store: Arc<dyn Store>,
+    /// Time.
+    pub clock: Clock,
+    /// The App's id.
+    pub app: u64,
+    /// Whom it is installed on.
+    pub installed: Vec<Installed>,
+}
+
+impl Recovery {
+    /// Looks through the log since the last time. The first time there is nothing to recover: the first sweep covers all.
+    pub async fn recover(&self) -> Result<Recovered, Failure> {
+        let now = self.clock.now();
+        let mut recovered = Recovered::default();
+        let mut looked: Vec<(&Installed, Note)> = Vec::new();
+        for of in &self.installed {
+            let note = self.store.get(&self.note(of)).await?;
+            match Note::read(note.as_deref(), now) {
+                Some(note) => looked.push((of, note)),
+                None => self.keep(of, &Note::new(now)).await?,
+            }
+        }
+        let Some(since) = looked.iter().map(|(_, note)| note.until).min() else { return Ok(recovered) };
+        let Findings { lost, seen, whole, closed } = self.read(since.max(now - KEPT), now).await?;
+        (recovered.seen, recovered.failed, recovered.open) = (seen, lost.len(), whole && closed.is_none());
+        let mut sweeps: HashSet<&str> = HashSet::new();
+        let mut failure = None;
+        'all: for (of, note) in &mut looked {
+            let of: &Installed = of;
+            if note.until + KEPT < now || !whole {
+                recovered.beyond = true;
+                sweeps.insert(&of.instance);
+            }
+            for lost in lost.values().filter(|lost| lost.newest.installation_id == Some(of.installation)) {
+                match self.make_good(of, lost, note, &mut recovered).await {
+                    Ok(true) => {}
+                    Ok(false) => {
+                        recovered.given_up += 1;
+                        sweeps.insert(&of.instance);
+                    }
+                    Err(error) => {
+                        // What was asked for until here is remembered: it is not asked for again.
+                        failure = Some(error);
+                        break 'all;
+                    }
+                }
+            }
+            note.tries.retain(|guid, _| lost.contains_key(guid));
+            note.asked.retain(|guid, _| lost.contains_key(guid));
+        }
+        let swept = self.installed.iter().filter(|of| sweeps.contains(of.instance.as_str()));
+        let marks = swept.map(|of| Mark::new(Key::new("sweep", &of.instance, of.organisation), Lane::Sweep));
+        self.store.mark(marks.collect(), now).await?;
+        self.say(&recovered, since, now).await?;
+        // A sweep covers what a reading did not reach.
+        let closed = closed.or((!whole).then_some(now - OVERLAP)).filter(|_| failure.is_none());
+        for (of, note) in &mut looked {
+            let closed = closed.filter(|_| !note.is_waiting());
+            note.until = closed.map_or(note.until, |at| at.max(note.until));
+            self.keep(of, note).await?;
+        }
+        failure.map_or(Ok(recovered), Err)
+    }
+
+    /// Makes one delivery good. `false`: it was given up.
+    async fn make_good(
+        &self,
+        of: &Installed,
+        lost: &Lost,
+        note: &mut Note,
+        recovered: &mut Recovered,
+    ) -> Result<bool, Failure> {
+        let newest = &lost.newest;
+        if self.store.body("github", &newest.guid).await?.is_some() {
+            recovered.known += 1;
+            return Ok(true);
+        }
+        let needs_payload =
+            of.dispatches.iter().any(|rule| rule.is_for(&newest.event, newest.action.as_deref()));
+        if let Some(repository) = newest.repository_id.filter(|_| !needs_payload) {
+            if self.mark(of, newest, repository, self.clock.now()).await? == Accepted::Stored {
+                recovered.marked += 1;
+            }
+            return Ok(true);
+        }
+        let now = self.clock.now();
+        if note.is_under_way(&newest.guid, lost.attempts, now) {
+            return Ok(true);
+        }
+        let tries = note.tries.get(&newest.guid).copied().unwrap_or(0);
+        if tries > MOST_TRIES {
+            // It was given up before.
+            return Ok(true);
+        }
+        if tries == MOST_TRIES {
+            note.tries.insert(newest.guid.clone(), GIVEN_UP);
+            return Ok(false);
+        }
+        match self.writer.redeliver(newest.id).await {
+            Ok(()) => {
+                recovered.redelivered += 1;
+                note.tries.insert(newest.guid.clone(), tries + 1);
+                note.asked.insert(newest.guid.clone(), Asked { at: now, attempts: lost.attempts });
+            }
+            // It may have left the log meanwhile.
+            Err(failure) if failure.class == Class::Rejected => {
+                note.tries.insert(newest.guid.clone(), GIVEN_UP);
+                return Ok(false);
+            }
+            // That it could not be asked for now is no try.
+            Err(failure) => return Err(failure),
+        }
+        Ok(true)
+    }
+
+    fn note(&self, of: &Installed) -> String {
+        format!("recovered:{}:{}", self.app, of.instance)
+    }
+
+    async fn keep(&self, of: &Installed, note: &Note) -> Result<(), Failure> {
+        Ok(self.store.put(&self.note(of), &json!(note).to_string()).await?)
+    }
+
+    /// Reads the whole log since then, and its failures twice.
+    async fn read(&self, since: Time, begun: Time) -> Result<Findings, Failure> {
+        let all = self.reading(ALL, since).await?;
+        let looks = [self.reading(FAILED, since).await?, self.reading(FAILED, since).await?];
+        Ok(compare(all, looks, begun))
+    }
+
+    async fn reading(&self, first: &str, since: Time) -> Result<Reading, Failure> {
+        let mut reading = Reading::new(since);
+        let mut page = first.to_owned();
+        for _ in 0..MOST_PAGES {
+            let (rows, next) = self.reader.deliveries(Some(&page)).await?;
+            match reading.take(rows, next) {
+                Some(next) => page = next,
+                None => break,
+            }
+        }
+        Ok(reading)
+    }
+
+    /// Keeps the delivery by its id, without its payload, so that a late repetition of it changes nothing; and marks its
+    /// repository.
+    async fn mark(
+        &self,
+        of: &Installed,
+        row: &DeliveryRow,
+        repository: u64,
+        now: Time,
+    ) -> Result<Accepted, Failure> {
+        let event =
+            row.action.as_ref().map_or_else(|| row.event.clone(), |action| format!("{}.{action}", row.event));
+        let delivery = Delivery {
+            source: "github".into(),
+            id: row.guid.clone(),
+            event,
+            actor: None,
+            instance: of.instance.clone(),
+            received: now,
+            body: b"{}".to_vec(),
+        };
+        let key = Key::new("repository", &of.instance, repository);
+        Ok(self.store.accept(delivery, vec![Mark::new(key, Lane::Event)]).await?)
+    }
+
+    async fn say(&self, recovered: &Recovered, since: Time, now: Time) -> Result<(), Failure> {
+        let Recovered { marked, redelivered, known, given_up, beyond, seen, failed, open } = *recovered;
+        tracing::debug!(app = self.app, %since, seen, failed, known, open, "log of webhook deliveries read");
+        // What is known was made good before, or only its answer was lost.
+        if marked + redelivered + given_up == 0 && !beyond {
+            if open {
+                tracing::info!(app = self.app, %since, seen, failed, "log of webhook deliveries changed between two looks, reading again");
+            }
+            return Ok(());
+        }
+        tracing::warn!(app = self.app, %since, seen, failed, marked, redelivered, known, given_up, beyond, open, "webhooks were missed");
+        let entry = Entry {
+            seq: 0,
+            at: now,
+            kind: EntryKind::Recovery,
+            key: "-".into(),
+            subject: format!("App {}", self.app),
+            intent: None,
+            detail: json!({ "since": since.to_string(), "recovered": recovered }),
+        };
+        self.store.journal(None, vec![entry], now).await?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Time = Time(1_000_000_000);
+
+    #[test]
+    fn a_note_of_an_earlier_version_is_taken_and_one_that_cannot_be_believed_covers_nothing() {
+        assert!(Note::read(None, NOW).is_none(), "the first time the sweep covers all");
+        let note = Note::read(Some("{\"until\":5,\"tries\":{\"a\":2}}"), NOW).unwrap();
+        assert_eq!((note.until, note.tries["a"]), (Time(5), 2));
+        for odd in ["", "{}", "{\"until\":1000000001,\"tries\":{}}"] {
+            assert_eq!(Note::read(Some(odd), NOW).unwrap().until, Time(0), "{odd}");
+        }
+    }
+
+    #[test]
+    fn a_delivery_is_asked_for_once_for_each_attempt_that_failed() {
+        let mut note = Note::new(Time(0));
+        assert!(!note.is_under_way("a", 1, NOW));
+        note.asked.insert("a".into(), Asked { at: NOW, attempts: 1 });
+        assert!(note.is_under_way("a", 1, NOW + Duration::from_secs(1)));
+        assert!(!note.is_under_way("a", 2, NOW + Duration::from_secs(1)), "that one failed, too");
+        assert!(!note.is_under_way("a", 1, NOW + UNSEEN), "the log never showed it");
+    }
+
+    #[test]
+    fn what_was_given_up_does_not_hold_the_window_open() {
+        let mut note = Note::new(Time(0));
+        assert!(!note.is_waiting());
+        note.tries.insert("a".into(), GIVEN_UP);
+        assert!(!note.is_waiting());
+        note.tries.insert("b".into(), MOST_TRIES);
+        assert!(note.is_waiting());
+    }
+}

@@ -1,0 +1,99 @@
+//! Whether the file is still the one that was opened, and whether SQLite found it damaged.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use beadle_engine::StoreError;
+use rusqlite::{ErrorCode, ffi};
+
+/// What tells a file from another of the same name.
+type Identity = (u64, u64);
+
+#[cfg(unix)]
+fn identity(path: &Path) -> Option<Identity> {
+    use std::os::unix::fs::MetadataExt as _;
+    std::fs::metadata(path).ok().map(|file| (file.dev(), file.ino()))
+}
+
+#[cfg(not(unix))]
+fn identity(path: &Path) -> Option<Identity> {
+    path.exists().then_some((0, 0))
+}
+
+/// How the open file is.
+#[derive(Debug)]
+pub(crate) struct Health {
+    path: PathBuf,
+    opened: OnceLock<Identity>,
+    /// What SQLite said of damage, first.
+    damage: Mutex<Option<String>>,
+}
+
+impl Health {
+    /// Of the file at `path`.
+    pub(crate) fn of(path: &Path) -> Self {
+        Self { path: path.to_owned(), opened: OnceLock::new(), damage: Mutex::default() }
+    }
+
+    /// The file is open for writing: from now on it has to stay the same one. Not before, as an overlay's file is another one
+    /// once it is opened so.
+    pub(crate) fn opened(&self) {
+        if let Some(identity) = identity(&self.path) {
+            self.opened.get_or_init(|| identity);
+        }
+    }
+
+    /// Why nothing that is written now would ever be found again.
+    pub(crate) fn lost(&self) -> Option<String> {
+        let opened = self.opened.get()?;
+        (identity(&self.path).as_ref() != Some(opened)).then(|| {
+            format!(
+                "{} was deleted or replaced while it was open: stop Beadle, put the file back, and start it again",
+                self.path.display()
+            )
+        })
+    }
+
+    /// Fails where the file is lost: what a process writes into a deleted file is gone with the process.
+    pub(crate) fn check(&self) -> rusqlite::Result<()> {
+        match self.lost() {
+            Some(why) => {
+                Err(rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_CANTOPEN), Some(why)))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Fails where SQLite found the file damaged, also where this call would not touch the damage.
+    pub(crate) fn is_whole(&self, doing: &'static str) -> Result<(), StoreError> {
+        match self.damage.lock().unwrap_or_else(PoisonError::into_inner).clone() {
+            Some(why) => Err(StoreError::Corrupt { doing, why }),
+            None => Ok(()),
+        }
+    }
+
+    /// Says what SQLite's error means here.
+    pub(crate) fn explain(&self, doing: &'static str, error: &rusqlite::Error) -> StoreError {
+        let is_damage =
+            matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase));
+        if is_damage {
+            let why = format!(
+                "{}: {error}. Stop Beadle, keep a copy of the file, and put a backup in its place; without one, start with \
+                 an empty store: the next sweep looks at everything",
+                self.path.display()
+            );
+            let mut damage = self.damage.lock().unwrap_or_else(PoisonError::into_inner);
+            if damage.is_none() {
+                *damage = Some(why.clone());
+            }
+            return StoreError::Corrupt { doing, why };
+        }
+        let why = error.to_string();
+        match error {
+            rusqlite::Error::FromSqlConversionFailure(..) | rusqlite::Error::InvalidColumnType(..) => {
+                StoreError::Corrupt { doing, why }
+            }
+            _ => StoreError::Unavailable { doing, why },
+        }
+    }
+}

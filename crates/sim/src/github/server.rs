@@ -15,12 +15,14 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::faults::{Faults, shorten};
+use crate::github::app;
 use crate::github::control;
-use crate::github::deliver::{self, Hook, Logged};
+use crate::github::deliver::{self, Hook};
 use crate::github::graphql;
+use crate::github::lies;
 use crate::github::limits::{Accounts, Limits, instant};
+use crate::github::log::DeliveryLog;
 use crate::github::rest::{self, Call, Reply};
-use crate::github::shapes;
 use crate::github::world::World;
 
 /// One line of the log of calls.
@@ -37,7 +39,7 @@ pub(crate) struct Shared {
     pub(crate) calls: Mutex<Vec<Logline>>,
     pub(crate) tokens: Mutex<HashSet<String>>,
     hook: Mutex<Option<Hook>>,
-    deliveries: Mutex<Vec<Logged>>,
+    pub(crate) log: Mutex<DeliveryLog>,
     next: AtomicU64,
     pub(crate) latency: Mutex<Duration>,
     /// Calls are logged with their bodies, for the contract tests.
@@ -60,7 +62,7 @@ impl Shared {
             calls: Mutex::default(),
             tokens: Mutex::default(),
             hook: Mutex::default(),
-            deliveries: Mutex::default(),
+            log: Mutex::default(),
             next: AtomicU64::new(1),
             latency: Mutex::new(Duration::ZERO),
             record,
@@ -80,19 +82,6 @@ impl Shared {
 
     pub(crate) fn next_delivery(&self) -> u64 {
         self.next.fetch_add(1, Ordering::Relaxed)
-    }
-
-    pub(crate) fn log(&self, logged: Logged) {
-        lock(&self.deliveries).push(logged);
-    }
-
-    /// Every delivery so far.
-    pub(crate) fn delivered(&self) -> Value {
-        lock(&self.deliveries).iter().map(Logged::row).collect()
-    }
-
-    pub(crate) fn logged(&self, id: u64) -> Option<Logged> {
-        lock(&self.deliveries).iter().find(|logged| logged.id == id).cloned()
     }
 
     pub(crate) fn mint(&self, prefix: &str) -> String {
@@ -169,8 +158,19 @@ async fn api(
     log["fault"] = json!(fault.is_some());
     let mut reply = match early {
         Some(reply) => reply,
-        None => authorised(shared, method, uri, path, headers, &request, is_graphql, &mut log),
+        None => {
+            let asked = lies::asked(uri, fault.as_ref());
+            let asked =
+                Asked { method, uri: &asked, path, headers, request: &request, fault: fault.as_ref() };
+            authorised(shared, &asked, is_graphql, &mut log)
+        }
     };
+    if let Some(fault) = &fault {
+        if !is_graphql && reply.status == 200 {
+            lies::rest(&mut reply, fault, uri);
+        }
+        reply.headers.retain(|(name, _)| !fault.headers.keys().any(|given| given.eq_ignore_ascii_case(name)));
+    }
     shared.flush(true);
     if let (Some(field), Some(body)) =
         (fault.as_ref().and_then(|fault| fault.shorten.as_ref()), &mut reply.body)
@@ -191,22 +191,23 @@ async fn api(
     response
 }
 
-#[expect(clippy::too_many_arguments, reason = "one request, taken apart")]
-fn authorised(
-    shared: &Arc<Shared>,
-    method: &Method,
-    uri: &Uri,
-    path: &str,
-    headers: &HeaderMap,
-    request: &Value,
-    is_graphql: bool,
-    log: &mut Value,
-) -> Reply {
+/// One request, taken apart.
+struct Asked<'a> {
+    method: &'a Method,
+    uri: &'a Uri,
+    path: &'a str,
+    headers: &'a HeaderMap,
+    request: &'a Value,
+    fault: Option<&'a crate::Fault>,
+}
+
+fn authorised(shared: &Arc<Shared>, asked: &Asked<'_>, is_graphql: bool, log: &mut Value) -> Reply {
+    let Asked { method, uri, path, headers, request, fault } = *asked;
     let caller = match caller(shared, headers) {
         Ok(caller) => caller,
         Err(reply) => return *reply,
     };
-    let Caller::Token(token) = caller else { return as_app(shared, method, path, uri, request) };
+    let Caller::Token(token) = caller else { return app::answer(shared, method, path, uri) };
     // Limits are an installation's, whatever token it uses.
     let account = if token.starts_with("ghs_") { "installation" } else { token.as_str() }.to_owned();
     let resource = if is_graphql { "graphql" } else { "core" };
@@ -222,7 +223,7 @@ fn authorised(
     let (mut reply, cost) = if path == "/rate_limit" {
         (Reply::json(200, lock(&shared.accounts).overview(&account)), 0)
     } else if is_graphql {
-        let outcome = graphql::run(&mut lock(&shared.world), request, sender);
+        let outcome = graphql::run(&mut lock(&shared.world), request, sender, fault);
         log["operation"] = json!(outcome.operation);
         log["mutation"] = json!(outcome.is_mutation);
         (Reply::json(200, outcome.body), outcome.cost)
@@ -278,80 +279,6 @@ fn caller(shared: &Shared, headers: &HeaderMap) -> Result<Caller, Box<Reply>> {
     Ok(Caller::App)
 }
 
-/// Calls in the App's own name.
-fn as_app(shared: &Arc<Shared>, method: &Method, path: &str, uri: &Uri, body: &Value) -> Reply {
-    let world = lock(&shared.world);
-    let app = world
-        .app(crate::github::APP_SLUG)
-        .cloned()
-        .unwrap_or_else(|| json!({ "id": crate::github::APP_ID, "slug": crate::github::APP_SLUG }));
-    let segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
-    match (method.as_str(), segments.as_slice()) {
-        ("GET", ["app"]) => Reply::json(200, shapes::app(&world, &app)),
-        ("GET", ["app", "installations"]) => {
-            let orgs = world.doc["orgs"].as_object().into_iter().flatten();
-            Reply::json(200, orgs.map(|(_, org)| shapes::installation(&world, org, &app)).collect())
-        }
-        ("GET", ["orgs", org, "installation"]) => match world.org(org) {
-            Some(org) => Reply::json(200, shapes::installation(&world, org, &app)),
-            None => Reply::not_found(),
-        },
-        ("POST", ["app", "installations", id, "access_tokens"]) => {
-            let mut orgs = world.doc["orgs"].as_object().into_iter().flatten();
-            if !orgs.any(|(_, org)| shapes::installation_id(org).to_string() == *id) {
-                return Reply::not_found();
-            }
-            let expires = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(1);
-            let token = shared.mint("ghs_");
-            Reply::json(
-                201,
-                json!({
-                    "token": token, "expires_at": format!("{expires:.0}"), "permissions": shapes::permissions(),
-                    "repository_selection": "all",
-                }),
-            )
-        }
-        ("GET", ["app", "hook", "deliveries"]) => {
-            let query: std::collections::HashMap<String, String> =
-                form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()).into_owned().collect();
-            let failed = query.get("status").is_some_and(|status| status == "failure");
-            let before =
-                query.get("cursor").and_then(|cursor| cursor.trim_start_matches("v1_").parse::<u64>().ok());
-            let size = query.get("per_page").and_then(|size| size.parse().ok()).unwrap_or(30).min(100);
-            let deliveries = lock(&shared.deliveries);
-            let rows =
-                deliveries.iter().rev().filter(|logged| before.is_none_or(|before| logged.id < before));
-            let rows: Vec<Value> =
-                rows.map(Logged::row).filter(|row| !failed || row["status"] != "OK").collect();
-            let page: Vec<Value> = rows.iter().take(size).cloned().collect();
-            let mut reply = Reply::json(200, json!(page));
-            if rows.len() > page.len()
-                && let Some(last) = page.last()
-            {
-                reply.headers.push(("x-sim-next-cursor", format!("v1_{}", last["id"])));
-            }
-            reply
-        }
-        ("GET", ["app", "hook", "deliveries", id]) => {
-            match id.parse().ok().and_then(|id| shared.logged(id)) {
-                Some(logged) => Reply::json(200, logged.whole()),
-                None => Reply::not_found(),
-            }
-        }
-        ("POST", ["app", "hook", "deliveries", id, "attempts"]) => {
-            if id.parse().is_ok_and(|id| deliver::again(shared, id)) {
-                Reply::json(202, json!({}))
-            } else {
-                Reply::not_found()
-            }
-        }
-        _ => {
-            let _ = body;
-            Reply::message(403, "Resource not accessible by integration")
-        }
-    }
-}
-
 /// `ETag = SHA-256(Accept ":" Authorization ":" Cookie ":" body)`: it depends on the token.
 fn etag(headers: &HeaderMap, body: &str) -> String {
     let value = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
@@ -386,6 +313,7 @@ fn respond(reply: &Reply, headers: &HeaderMap, uri: &Uri, fault: Option<&crate::
             response = response.header(*name, value);
         }
     }
+    let given = fault.into_iter().flat_map(|fault| &fault.headers);
     if reply.status == 200 {
         let tag = etag(headers, &text);
         if is_unchanged(reply, headers) {
@@ -393,10 +321,13 @@ fn respond(reply: &Reply, headers: &HeaderMap, uri: &Uri, fault: Option<&crate::
             let unchanged = reply.headers.iter().fold(unchanged, |unchanged, (name, value)| {
                 if name.starts_with("x-ratelimit") { unchanged.header(*name, value) } else { unchanged }
             });
+            let unchanged =
+                given.fold(unchanged, |unchanged, (name, value)| unchanged.header(name.as_str(), value));
             return unchanged.body(Body::empty()).unwrap_or_default();
         }
         response = response.header(header::ETAG, tag);
     }
+    response = given.fold(response, |response, (name, value)| response.header(name.as_str(), value));
     let broken = || Err::<Bytes, _>(std::io::Error::other("injected fault"));
     let body = match fault {
         Some(fault) if fault.reset => Body::from_stream(futures::stream::iter([broken()])),

@@ -15,6 +15,8 @@ use graphql_parser::query::{
 };
 use serde_json::{Map, Value, json};
 
+use crate::faults::Fault;
+use crate::github::lies;
 use crate::github::world::World;
 use resolve::{Object, Resolved, resolve};
 
@@ -45,10 +47,12 @@ struct Run<'a> {
     fragments: BTreeMap<&'a str, &'a FragmentDefinition<'a, Text>>,
     variables: &'a Map<String, Value>,
     errors: Vec<Value>,
+    /// What the connections of one field lie about.
+    fault: Option<&'a Fault>,
 }
 
 /// Runs one request body.
-pub(crate) fn run(world: &mut World, body: &Value, sender: &str) -> Outcome {
+pub(crate) fn run(world: &mut World, body: &Value, sender: &str, fault: Option<&Fault>) -> Outcome {
     let failed = |message: String| Outcome {
         body: json!({ "errors": [{ "message": message }] }),
         cost: 1,
@@ -72,8 +76,12 @@ pub(crate) fn run(world: &mut World, body: &Value, sender: &str) -> Outcome {
         _ => None,
     });
     let Some((selection, is_mutation)) = operation else { return failed("No operation to run".into()) };
-    let mut run =
-        Run { fragments: fragments(&request.document), variables: &request.variables, errors: Vec::new() };
+    let mut run = Run {
+        fragments: fragments(&request.document),
+        variables: &request.variables,
+        errors: Vec::new(),
+        fault,
+    };
     let (cost, nodes) = cost::cost(&run, selection);
     if nodes > cost::MOST_NODES {
         return failed(format!(
@@ -199,8 +207,14 @@ impl<'a> Run<'a> {
             }
             let mut path = path.to_vec();
             path.push(json!(key));
-            let resolved = resolve(world, object, &field.name, &self.arguments(field));
-            let value = self.shown(world, resolved, field, &path);
+            let mut arguments = self.arguments(field);
+            let fault = self.fault.filter(|fault| fault.connection.as_deref() == Some(field.name.as_str()));
+            let after = if lies::begins_again(fault) { arguments.remove("after") } else { None };
+            let resolved = resolve(world, object, &field.name, &arguments);
+            let mut value = self.shown(world, resolved, field, &path);
+            if let Some(fault) = fault {
+                lies::connection(&mut value, fault, after.as_ref().and_then(Value::as_str));
+            }
             shown.insert(key, value);
         }
         Value::Object(shown)

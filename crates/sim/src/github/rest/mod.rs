@@ -60,7 +60,7 @@ impl Reply {
         Self::message(404, "Not Found")
     }
 
-    fn invalid(message: &str) -> Self {
+    pub(crate) fn invalid(message: &str) -> Self {
         let documentation = "https://docs.github.com/rest";
         Self::json(422, json!({ "message": message, "documentation_url": documentation, "errors": [] }))
     }

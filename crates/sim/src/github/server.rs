@@ -147,6 +147,7 @@ async fn api(
         tokio::time::sleep(delay).await;
     }
     let request: Value = serde_json::from_slice(body).unwrap_or(Value::Null);
+    let is_broken = !body.is_empty() && !request.is_object();
     let mut log = json!({ "method": method.as_str(), "path": path, "query": uri.query(), "cost": 0 });
     let early = fault.as_ref().and_then(|fault| {
         let mut reply = Reply::message(fault.status?, "injected fault");
@@ -158,6 +159,10 @@ async fn api(
     log["fault"] = json!(fault.is_some());
     let mut reply = match early {
         Some(reply) => reply,
+        None if is_broken => match caller(shared, headers) {
+            Ok(_) => Reply::message(400, "Problems parsing JSON"),
+            Err(reply) => *reply,
+        },
         None => {
             let asked = lies::asked(uri, fault.as_ref());
             let asked =

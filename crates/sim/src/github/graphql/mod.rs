@@ -2,6 +2,7 @@
 
 mod connection;
 mod cost;
+mod input;
 mod mutate;
 mod people;
 mod resolve;
@@ -90,6 +91,15 @@ pub(crate) fn run(world: &mut World, body: &Value, sender: &str, fault: Option<&
     }
     if let Some(problem) = lacking(world, text) {
         return failed(problem);
+    }
+    if is_mutation {
+        let inputs = run.fields(selection, "Mutation").into_iter();
+        let mut wrong = inputs.filter_map(|field| {
+            input::wrong(&field.name, run.arguments(field).get("input").unwrap_or(&Value::Null))
+        });
+        if let Some(problem) = wrong.next() {
+            return failed(problem);
+        }
     }
     let mut data = Map::new();
     if is_mutation {

@@ -35,6 +35,12 @@ pub(super) fn mutate(world: &mut World, name: &str, input: &Value, sender: &str)
             let mut changed = found.unwrap_or(Value::Null);
             protection::apply_input(world, &mut changed, &fields).map_err(unprocessable)?;
             let renamed = input["pattern"].as_str().unwrap_or(&pattern).to_owned();
+            let is_taken = world
+                .repository(&org, &name)
+                .is_some_and(|found| found["protection"].get(&renamed).is_some());
+            if renamed != pattern && is_taken {
+                return Err(unprocessable(format!("Name already protected: {renamed}")));
+            }
             world.edit(&org, &name, sender, |repository| {
                 if let Some(rules) = repository["protection"].as_object_mut() {
                     rules.remove(&pattern);

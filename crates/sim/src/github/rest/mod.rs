@@ -161,18 +161,45 @@ fn read_only(repository: &Value) -> Option<Reply> {
         .then(|| Reply::message(403, "Repository was archived so is read-only."))
 }
 
+/// What the body of a creation or of a PATCH may set.
+const SETTABLE: &[&str] = &[
+    "name",
+    "description",
+    "homepage",
+    "private",
+    "visibility",
+    "has_issues",
+    "has_projects",
+    "has_wiki",
+    "has_discussions",
+    "has_pull_requests",
+    "pull_request_creation_policy",
+    "is_template",
+    "default_branch",
+    "allow_squash_merge",
+    "allow_merge_commit",
+    "allow_rebase_merge",
+    "allow_auto_merge",
+    "delete_branch_on_merge",
+    "allow_update_branch",
+    "use_squash_pr_title_as_default",
+    "squash_merge_commit_title",
+    "squash_merge_commit_message",
+    "merge_commit_title",
+    "merge_commit_message",
+    "archived",
+    "allow_forking",
+    "web_commit_signoff_required",
+];
+
 /// Sets the keys that GitHub knows; it ignores others.
 fn set(repository: &mut Value, body: &Value) {
-    const NOT_SETTABLE: &[&str] = &["id", "created_at"];
     for (key, value) in body.as_object().into_iter().flatten() {
         if key == "security_and_analysis" {
             for (feature, status) in value.as_object().into_iter().flatten() {
                 repository[key][feature] = status.clone();
             }
-        } else if !NOT_SETTABLE.contains(&key.as_str())
-            && !shapes::OWN.contains(&key.as_str())
-            && repository.get(key).is_some()
-        {
+        } else if SETTABLE.contains(&key.as_str()) {
             repository[key] = value.clone();
         }
     }
@@ -205,7 +232,9 @@ fn repository(world: &mut World, call: &Call<'_>, org: &str, name: &str, rest: &
         }
         ("GET", ["topics"]) => Reply::json(200, json!({ "names": found["topics"] })),
         ("PUT", ["topics"]) => {
-            let names = call.body["names"].as_array().cloned().unwrap_or_default();
+            let Some(names) = call.body["names"].as_array().cloned() else {
+                return Reply::invalid("Invalid request.\n\n\"names\" wasn't supplied.");
+            };
             let fine = |name: &Value| {
                 name.as_str().is_some_and(|name| {
                     name.len() <= 50
@@ -342,14 +371,14 @@ fn branches(world: &mut World, call: &Call<'_>, org: &str, found: &Value, rest: 
     let rule = found["protection"].get(&branch);
     match method {
         "GET" => match rule {
-            Some(rule) => Reply::json(200, protection::to_rest(rule, &url)),
+            Some(rule) => Reply::json(200, protection::to_rest(world, org, rule, &url)),
             None => Reply::message(404, "Branch not protected"),
         },
         "PUT" => {
             let id = rule.and_then(|rule| rule["id"].as_u64()).unwrap_or_else(|| world.fresh_id());
             match protection::from_rest(id, call.body) {
                 Ok(rule) => {
-                    let shown = protection::to_rest(&rule, &url);
+                    let shown = protection::to_rest(world, org, &rule, &url);
                     world.edit(org, name, call.sender, |found| found["protection"][branch] = rule);
                     Reply::json(200, shown)
                 }

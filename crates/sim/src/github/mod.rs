@@ -25,6 +25,7 @@
 //! security switches, `workflows.<file>` (`run_name`, `inputs`) and their `runs`. An organisation has `rulesets` and
 //! `security_configurations` of its own. `users.<login>` and `apps.<slug>` are who exists. What a document leaves out gets GitHub's defaults.
 
+mod access;
 mod app;
 mod control;
 mod deliver;

@@ -186,8 +186,8 @@ pub(crate) fn team(world: &World, org: &str, team: &Value, permission: Option<&s
         "slug": slug,
         "name": team["name"],
         "description": team["description"],
-        "privacy": "closed",
-        "notification_setting": "notifications_enabled",
+        "privacy": team["privacy"].as_str().unwrap_or("closed"),
+        "notification_setting": team["notification_setting"].as_str().unwrap_or("notifications_enabled"),
         "permission": permission.unwrap_or("pull"),
         "type": "organization",
         "organization_id": org_id,
@@ -209,7 +209,7 @@ pub(crate) fn whole_team(world: &World, org: &str, team: &Value) -> Value {
     let mut shown = self::team(world, org, team, None);
     let slug = team["slug"].as_str().unwrap_or_default();
     let of =
-        world.repositories(org).iter().filter(|repository| repository["teams"].get(slug).is_some()).count();
+        world.repositories(org).iter().filter(|found| world.team_access(org, found, slug).is_some()).count();
     shown["members_count"] = json!(team["members"].as_object().map_or(0, serde_json::Map::len));
     shown["repos_count"] = json!(of);
     shown["created_at"] = json!("2026-01-01T00:00:00Z");

@@ -347,7 +347,7 @@ fn team(world: &World, org: &str, slug: &str, field: &str, arguments: &Map<Strin
         "databaseId" => Resolved::Value(team["id"].clone()),
         "repositories" => {
             let repositories = world.repositories(org).into_iter().filter_map(|repository| {
-                let permission = permission(repository["teams"][slug].as_str()?);
+                let permission = permission(&world.team_access(org, repository, slug)?);
                 let node = Object::Repository(repository["id"].as_u64()?);
                 let sources = Vec::new();
                 Some(Edge { type_name: "TeamRepositoryEdge", node, permission: Some(permission), sources })
@@ -355,6 +355,10 @@ fn team(world: &World, org: &str, slug: &str, field: &str, arguments: &Map<Strin
             page("TeamRepositoryConnection", repositories.collect(), arguments)
         }
         "description" => Resolved::Value(team["description"].clone()),
+        "parentTeam" => match team["parent"].as_str() {
+            Some(slug) => Resolved::Object(Object::Team { org: org.to_owned(), slug: slug.to_owned() }),
+            None => Resolved::Value(Value::Null),
+        },
         "childTeams" => people::below(world, org, slug, arguments),
         "members" => people::of_team(world, org, slug, arguments),
         "invitations" => people::invited(team, arguments),

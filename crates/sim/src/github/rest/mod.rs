@@ -287,13 +287,13 @@ fn repository(world: &mut World, call: &Call<'_>, org: &str, name: &str, rest: &
     }
 }
 
-/// The teams with access: what was granted here, and what roles over the whole organisation give.
+/// The teams with access: what was granted here, to them or to a team above them, and what roles over the whole organisation give.
 fn teams_of(world: &World, org: &str, found: &Value) -> Vec<Value> {
     let all = world.org(org).map(|org| org["teams"].clone()).unwrap_or_default();
     let teams = all.as_object().into_iter().flatten();
     let rows = teams.filter_map(|(slug, team)| {
-        let direct = found["teams"][slug].as_str();
-        let permission = direct.or(team["organization_role"].as_str())?;
+        let direct = world.team_access(org, found, slug);
+        let permission = direct.as_deref().or(team["organization_role"].as_str())?;
         let mut row = shapes::team(world, org, team, Some(permission));
         row["access_source"] = json!(if direct.is_some() { "direct" } else { "organization" });
         Some(row)
@@ -377,7 +377,8 @@ fn branches(world: &mut World, call: &Call<'_>, org: &str, found: &Value, rest: 
         "PUT" => {
             let id = rule.and_then(|rule| rule["id"].as_u64()).unwrap_or_else(|| world.fresh_id());
             match protection::from_rest(id, call.body) {
-                Ok(rule) => {
+                Ok(mut rule) => {
+                    world.drop_powerless(org, found, &mut rule);
                     let shown = protection::to_rest(world, org, &rule, &url);
                     world.edit(org, name, call.sender, |found| found["protection"][branch] = rule);
                     Reply::json(200, shown)

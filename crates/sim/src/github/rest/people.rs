@@ -24,6 +24,24 @@ pub(super) fn collaborators(
             });
             page(call, rows.collect())
         }
+        ("GET", [login, "permission"]) => {
+            let Some(login) = world.user(login).and_then(|user| user["login"].as_str()) else {
+                return Reply::not_found();
+            };
+            let role = world.person_access(org, found, login);
+            let role =
+                role.as_deref().or((found["visibility"] == "public").then_some("pull")).unwrap_or("none");
+            // Only four words: `maintain` shows as writing, `triage` and custom roles as reading.
+            let permission = match role {
+                "admin" | "none" => role,
+                "push" | "maintain" => "write",
+                _ => "read",
+            };
+            let name = shapes::role_name(role);
+            let mut user = shapes::user(world, login);
+            user["role_name"] = json!(name);
+            Reply::json(200, json!({ "permission": permission, "role_name": name, "user": user }))
+        }
         ("PUT", [login]) => {
             let Some(login) = world.user(login).and_then(|user| user["login"].as_str()).map(str::to_owned)
             else {

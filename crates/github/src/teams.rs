@@ -18,8 +18,11 @@ use crate::repository::Permission;
 pub struct TeamPermission {
     /// The team's slug.
     pub slug: String,
-    /// What it may do.
+    /// What it may do: the greater of what it was granted and of what the team above it may do.
     pub permission: Permission,
+    /// The slug of the team above it.
+    #[serde(default)]
+    pub parent: Option<String>,
 }
 
 /// Every team's permissions, by repository id.
@@ -41,6 +44,13 @@ struct Row {
     permission: String,
     /// How the team came to it: only what was granted on the repository itself can be taken from it.
     access_source: Option<String>,
+    parent: Option<Above>,
+}
+
+/// The team above another one.
+#[derive(Deserialize)]
+struct Above {
+    slug: String,
 }
 
 /// The teams of one repository, now.
@@ -53,7 +63,12 @@ pub(crate) async fn of_repository(
     let rows: Vec<Row> = api.list(&path).await?;
     let direct =
         rows.into_iter().filter(|row| row.access_source.as_deref().is_none_or(|source| source == "direct"));
-    Ok(direct.map(|row| TeamPermission { slug: row.slug, permission: row.permission.into() }).collect())
+    let team = |row: Row| TeamPermission {
+        slug: row.slug,
+        permission: row.permission.into(),
+        parent: row.parent.map(|above| above.slug),
+    };
+    Ok(direct.map(team).collect())
 }
 
 /// The teams of all repositories. `None`: they would not keep still while they were read.
@@ -87,6 +102,7 @@ pub(crate) async fn snapshot(api: &Api) -> Result<Option<Snapshot>, Failure> {
 /// `false`: the list changed while it was read.
 async fn read_team(api: &Api, team: &Value, snapshot: &mut Snapshot) -> Result<bool, Failure> {
     let slug = team["slug"].as_str().unwrap_or_default();
+    let parent = team["parentTeam"]["slug"].as_str().map(str::to_owned);
     let doing = format!("reading the repositories of team {slug}");
     let mut page = team["repositories"].clone();
     let mut tally = Tally::default();
@@ -96,11 +112,11 @@ async fn read_team(api: &Api, team: &Value, snapshot: &mut Snapshot) -> Result<b
             // A repository that we may not see is no repository of ours.
             let Some(id) = edge["node"]["databaseId"].as_u64() else { continue };
             let permission = edge["permission"].as_str().unwrap_or_default().to_owned().into();
-            snapshot
-                .by_repository
-                .entry(id)
-                .or_default()
-                .push(TeamPermission { slug: slug.to_owned(), permission });
+            snapshot.by_repository.entry(id).or_default().push(TeamPermission {
+                slug: slug.to_owned(),
+                permission,
+                parent: parent.clone(),
+            });
         }
         let Some(after) = next(&page)? else { break };
         let variables = json!({ "org": api.organisation(), "slug": slug, "after": after });

@@ -18,6 +18,7 @@ mod dispatch;
 #[cfg(feature = "aws")]
 mod dynamodb;
 mod faults;
+mod fidelity;
 mod guard;
 mod identity;
 mod intake;

@@ -68,7 +68,7 @@ impl Aspect for Teams {
                 missing.push(want);
                 continue;
             };
-            if same(context, want, found).await? {
+            if is_covered(&seen, found, &want.permission) || same(context, want, found).await? {
                 continue;
             }
             let risk = change_of(&found.permission, &want.permission);
@@ -84,7 +84,7 @@ impl Aspect for Teams {
         }
         add(context, &missing, sheet).await?;
         if wanted.exclusive {
-            for team in &seen {
+            for team in seen.iter().filter(|team| above(&seen, team).is_none()) {
                 if !wanted.items.iter().any(|want| want.slug.eq_ignore_ascii_case(&team.slug)) {
                     let before = json!(team.permission.as_str());
                     let fields =
@@ -105,11 +105,33 @@ fn find<'a>(seen: &'a [TeamPermission], slug: &str) -> Option<&'a TeamPermission
     seen.iter().find(|team| team.slug.eq_ignore_ascii_case(slug))
 }
 
+/// What the team above may do, where it is all that GitHub shows of a team. A grant of the team's own would not show, and
+/// neither changing nor removing it would.
+fn above<'a>(seen: &'a [TeamPermission], team: &TeamPermission) -> Option<&'a Permission> {
+    let above = &find(seen, team.parent.as_deref()?)?.permission;
+    let reaches = match (above.rank(), team.permission.rank()) {
+        (Some(above), Some(shown)) => above >= shown,
+        _ => *above == team.permission,
+    };
+    reaches.then_some(above)
+}
+
+/// Whether the team above may do what is wanted already, so that a grant of the team's own would show nothing.
+fn is_covered(seen: &[TeamPermission], team: &TeamPermission, wanted: &Permission) -> bool {
+    let above = above(seen, team).and_then(Permission::rank);
+    above.is_some_and(|above| wanted.rank().is_some_and(|wanted| wanted <= above))
+}
+
 fn differs(wanted: &[TeamWant], seen: &[TeamPermission], exclusive: bool) -> bool {
-    wanted.iter().any(|want| find(seen, &want.slug).is_none_or(|team| team.permission != want.permission))
-        || (exclusive && seen.len() > wanted.len())
-        || (exclusive
-            && seen.iter().any(|team| !wanted.iter().any(|want| want.slug.eq_ignore_ascii_case(&team.slug))))
+    let is_so = |want: &TeamWant| {
+        find(seen, &want.slug).is_some_and(|team| {
+            team.permission == want.permission || is_covered(seen, team, &want.permission)
+        })
+    };
+    let is_wanted = |team: &TeamPermission| {
+        above(seen, team).is_some() || wanted.iter().any(|want| want.slug.eq_ignore_ascii_case(&team.slug))
+    };
+    !wanted.iter().all(is_so) || (exclusive && !seen.iter().all(is_wanted))
 }
 
 /// GraphQL, and REST's lists, show a custom role as the one that it is based on: whoever asks for one is looked at alone.
@@ -146,4 +168,41 @@ async fn add(context: &Context<'_>, missing: &[&TeamWant], sheet: &mut Sheet) ->
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use beadle_engine::Asked;
+
+    use super::*;
+
+    fn team(slug: &str, permission: &str, parent: Option<&str>) -> TeamPermission {
+        let parent = parent.map(str::to_owned);
+        TeamPermission { slug: slug.to_owned(), permission: permission.to_owned().into(), parent }
+    }
+
+    fn want(slug: &str, permission: &str) -> TeamWant {
+        let permission = permission.to_owned().into();
+        TeamWant { slug: slug.to_owned(), permission, asked: Asked { file: "settings.yml".into(), line: 1 } }
+    }
+
+    #[test]
+    fn a_child_below_a_team_with_more_access_is_at_rest() {
+        let seen = [team("platform", "admin", None), team("child", "admin", Some("platform"))];
+        assert!(!differs(&[want("platform", "admin"), want("child", "triage")], &seen, true));
+        // It is no stray either, where only the team above is asked for.
+        assert!(!differs(&[want("platform", "admin")], &seen, true));
+        let seen = [team("platform", "pull", None), team("child", "push", Some("platform"))];
+        assert!(differs(&[want("platform", "pull"), want("child", "triage")], &seen, true));
+        assert!(differs(&[want("platform", "pull")], &seen, true));
+        let seen = [team("platform", "pull", None), team("child", "pull", Some("platform"))];
+        assert!(differs(&[want("platform", "pull"), want("child", "push")], &seen, true));
+    }
+
+    #[test]
+    fn a_team_without_one_above_it_that_has_access_is_judged_by_itself() {
+        let seen = [team("child", "admin", Some("platform"))];
+        assert!(differs(&[want("child", "triage")], &seen, false));
+        assert!(differs(&[], &seen, true));
+    }
 }

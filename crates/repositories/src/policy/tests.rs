@@ -127,7 +127,7 @@ fn repository(given: &Node) -> Repository {
         topics: Some(Ok(texts("topics"))),
         teams: Some(Ok(texts("teams")
             .into_iter()
-            .map(|slug| TeamPermission { slug, permission: "push".to_owned().into() })
+            .map(|slug| TeamPermission { slug, permission: "push".to_owned().into(), parent: None })
             .collect())),
         teams_have_age: false,
         collaborators: None,

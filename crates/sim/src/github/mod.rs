@@ -29,6 +29,7 @@ mod access;
 mod app;
 mod control;
 mod deliver;
+mod described;
 mod events;
 mod graphql;
 mod ids;

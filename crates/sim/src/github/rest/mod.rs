@@ -17,7 +17,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 use crate::github::world::{World, new_repository, now};
-use crate::github::{protection, shapes};
+use crate::github::{described, protection, shapes};
 
 /// A call as it came in.
 pub(crate) struct Call<'a> {
@@ -84,7 +84,8 @@ pub(crate) fn answer(world: &mut World, call: &Call<'_>) -> Reply {
         },
         (_, ["orgs", org, rest @ ..]) => {
             match world.org(org).and_then(|org| org["login"].as_str()).map(str::to_owned) {
-                Some(org) => organisation(world, call, &org, rest),
+                Some(org) => described::refusal(method, &call.path, call.body)
+                    .unwrap_or_else(|| organisation(world, call, &org, rest)),
                 None => Reply::not_found(),
             }
         }
@@ -221,6 +222,9 @@ fn repository(world: &mut World, call: &Call<'_>, org: &str, name: &str, rest: &
         && !(method == "DELETE" && rest.is_empty())
         && let Some(refusal) = read_only(&found)
     {
+        return refusal;
+    }
+    if let Some(refusal) = described::refusal(method, &call.path, call.body) {
         return refusal;
     }
     match (method, rest) {

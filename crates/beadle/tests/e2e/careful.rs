@@ -124,7 +124,9 @@ async fn settings_that_github_takes_only_together_or_not_at_all() {
   allow_forking: true
   visibility: public
 ";
-    let world = world(json!({ "visibility": "public", "branches": { "main": {} } }), policy).await;
+    let live = json!({
+        "visibility": "public", "branches": { "main": {} }, "squash_merge_commit_title": "PR_TITLE" });
+    let world = world(live, policy).await;
     settles(&world).await;
     let after = world.repository("widgets");
     assert_eq!(

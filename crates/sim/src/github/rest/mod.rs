@@ -16,8 +16,9 @@ mod teams;
 use http::Method;
 use serde_json::{Value, json};
 
+use crate::github::rules::Place;
 use crate::github::world::{World, new_repository, now};
-use crate::github::{described, protection, shapes};
+use crate::github::{described, protection, rules, shapes};
 
 /// A call as it came in.
 pub(crate) struct Call<'a> {
@@ -84,8 +85,12 @@ pub(crate) fn answer(world: &mut World, call: &Call<'_>) -> Reply {
         },
         (_, ["orgs", org, rest @ ..]) => {
             match world.org(org).and_then(|org| org["login"].as_str()).map(str::to_owned) {
-                Some(org) => described::refusal(method, &call.path, call.body)
-                    .unwrap_or_else(|| organisation(world, call, &org, rest)),
+                Some(org) => {
+                    let place = Place { world, org: &org, repository: None };
+                    described::refusal(method, &call.path, call.body)
+                        .or_else(|| rules::refusal(&place, call))
+                        .unwrap_or_else(|| organisation(world, call, &org, rest))
+                }
                 None => Reply::not_found(),
             }
         }
@@ -132,6 +137,7 @@ fn organisation(world: &mut World, call: &Call<'_>, org: &str, rest: &[&str]) ->
         }
         ("POST", ["repos"]) => create(world, call, org),
         (_, ["rulesets", rest @ ..]) => rulesets::of_organisation(world, call, org, rest),
+        ("GET", ["properties", "schema"]) => properties::definitions(world, org),
         (_, ["properties", "values"]) => properties::of_organisation(world, call, org),
         (_, ["code-security", "configurations", rest @ ..]) => configurations::answer(world, call, org, rest),
         ("GET", ["members", login]) if world.is_member(org, login) => Reply::empty(204),
@@ -224,7 +230,9 @@ fn repository(world: &mut World, call: &Call<'_>, org: &str, name: &str, rest: &
     {
         return refusal;
     }
-    if let Some(refusal) = described::refusal(method, &call.path, call.body) {
+    let place = Place { world, org, repository: Some(&found) };
+    let refusal = described::refusal(method, &call.path, call.body).or_else(|| rules::refusal(&place, call));
+    if let Some(refusal) = refusal {
         return refusal;
     }
     match (method, rest) {
@@ -236,20 +244,7 @@ fn repository(world: &mut World, call: &Call<'_>, org: &str, name: &str, rest: &
         }
         ("GET", ["topics"]) => Reply::json(200, json!({ "names": found["topics"] })),
         ("PUT", ["topics"]) => {
-            let Some(names) = call.body["names"].as_array().cloned() else {
-                return Reply::invalid("Invalid request.\n\n\"names\" wasn't supplied.");
-            };
-            let fine = |name: &Value| {
-                name.as_str().is_some_and(|name| {
-                    name.len() <= 50
-                        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
-                })
-            };
-            if names.len() > 20 || !names.iter().all(fine) {
-                return Reply::invalid(
-                    "Validation Failed: topics are at most 20, of lower case, digits and hyphens",
-                );
-            }
+            let names = call.body["names"].as_array().cloned().unwrap_or_default();
             world.edit(org, name, call.sender, |found| found["topics"] = json!(names));
             Reply::json(200, json!({ "names": names }))
         }
@@ -291,7 +286,8 @@ fn repository(world: &mut World, call: &Call<'_>, org: &str, name: &str, rest: &
     }
 }
 
-/// The teams with access: what was granted here, to them or to a team above them, and what roles over the whole organisation give.
+/// The teams with access: what was granted here, to them or to a team above them, and what roles over the whole
+/// organisation give.
 fn teams_of(world: &World, org: &str, found: &Value) -> Vec<Value> {
     let all = world.org(org).map(|org| org["teams"].clone()).unwrap_or_default();
     let teams = all.as_object().into_iter().flatten();

@@ -34,6 +34,20 @@ pub(super) fn of_repository(world: &mut World, call: &Call<'_>, org: &str, found
     }
 }
 
+/// Answers `GET /orgs/{org}/properties/schema`.
+pub(super) fn definitions(world: &World, org: &str) -> Reply {
+    let all = world.org(org).map(|org| org["property_definitions"].clone()).unwrap_or_default();
+    let rows = all.as_object().into_iter().flatten().map(|(name, definition)| {
+        let mut shown = definition.clone();
+        shown["property_name"] = json!(name);
+        if shown["value_type"].is_null() {
+            shown["value_type"] = json!("string");
+        }
+        shown
+    });
+    Reply::json(200, rows.collect())
+}
+
 /// Answers `/orgs/{org}/properties/values`.
 pub(super) fn of_organisation(world: &World, call: &Call<'_>, org: &str) -> Reply {
     if call.method.as_str() != "GET" {

@@ -97,3 +97,32 @@ async fn a_list_lies_as_it_is_told() {
         })
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_renamed_repository_is_found_by_its_old_name() {
+    let mut world =
+        World::new(acme(json!({ "before": { "id": 77, "labels": { "bug": { "color": "cc0000" } } } }))).await;
+    world.checked = false;
+    let renamed = json!({ "name": "after" }).to_string();
+    assert_eq!(call(&world, Method::PATCH, "/repos/acme/before", &renamed).await.0, 200);
+    let (status, found) = call(&world, Method::GET, "/repos/ACME/before", "").await;
+    assert_eq!((status, &found["full_name"]), (200, &json!("acme/after")));
+    let (_, labels) = call(&world, Method::GET, "/repos/acme/before/labels", "").await;
+    assert_eq!(labels[0]["name"], "bug");
+    let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+    let url = |path: &str| format!("{}{path}", world.sim.url());
+    let bearer = format!("Bearer {}", world.sim.token());
+    let asked = http.get(url("/api/v3/repos/acme/before?x=1")).header("authorization", &bearer);
+    let answer = asked.send().await.unwrap();
+    assert_eq!(answer.status(), 301);
+    assert_eq!(answer.headers()["location"], url("/api/v3/repositories/77?x=1"));
+    let asked = http.delete(url("/repos/acme/before/labels/bug")).header("authorization", &bearer);
+    let answer = asked.send().await.unwrap();
+    assert_eq!(answer.status(), 307);
+    assert_eq!(answer.headers()["location"], url("/repositories/77/labels/bug"));
+    assert!(world.repository("after")["labels"]["bug"].is_object());
+    // A repository that takes the name is the one that is meant.
+    world.patch(json!({ "before": { "id": 78 } }), false).await;
+    let (_, found) = call(&world, Method::GET, "/repos/acme/before", "").await;
+    assert_eq!(found["id"], 78);
+}

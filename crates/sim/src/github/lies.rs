@@ -33,7 +33,7 @@ pub(crate) fn rest(reply: &mut Reply, fault: &Fault, uri: &Uri) {
     spoil(list, fault, true);
     let had_cursor = reply.headers.iter().any(|(name, _)| *name == "x-sim-next-cursor");
     if tells(Some(fault), Lie::EndsEarly) || tells(Some(fault), Lie::FirstPageAgain) {
-        reply.headers.retain(|(name, _)| !name.starts_with("x-sim-next-"));
+        reply.headers.retain(|(name, _)| !name.starts_with("x-sim-"));
     }
     if tells(Some(fault), Lie::FirstPageAgain) {
         let asked = |wanted: &str| {

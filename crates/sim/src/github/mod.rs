@@ -27,6 +27,7 @@
 //! a `plan` (`free` and `team` refuse what is for enterprises). `users.<login>` and `apps.<slug>` are who exists. What a document leaves out gets GitHub's defaults.
 
 mod access;
+mod address;
 mod app;
 mod control;
 mod deliver;

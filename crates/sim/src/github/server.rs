@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::faults::{Faults, shorten};
+use crate::github::address;
 use crate::github::app;
 use crate::github::control;
 use crate::github::deliver::{self, Hook};
@@ -212,7 +213,13 @@ fn authorised(shared: &Arc<Shared>, asked: &Asked<'_>, is_graphql: bool, log: &m
         Ok(caller) => caller,
         Err(reply) => return *reply,
     };
-    let Caller::Token(token) = caller else { return app::answer(shared, method, path, uri) };
+    let Caller::Token(token) = caller else {
+        let mut reply = app::answer(shared, method, path, uri);
+        if let Some(body) = &mut reply.body {
+            address::rebase(body, &address::base(headers, uri));
+        }
+        return reply;
+    };
     // Limits are an installation's, whatever token it uses.
     let account = if token.starts_with("ghs_") { "installation" } else { token.as_str() }.to_owned();
     let resource = if is_graphql { "graphql" } else { "core" };
@@ -249,7 +256,11 @@ fn authorised(shared: &Arc<Shared>, asked: &Asked<'_>, is_graphql: bool, log: &m
             sender,
             accept,
         };
-        (rest::answer(&mut lock(&shared.world), &call), 1)
+        let mut reply = rest::answer(&mut lock(&shared.world), &call);
+        if let Some(body) = &mut reply.body {
+            address::rebase(body, &address::base(headers, uri));
+        }
+        (reply, 1)
     };
     // An answer that did not change is free of the primary limit, and counts for the minute's.
     let cost = if is_unchanged(&reply, headers) || path == "/rate_limit" { 0 } else { cost };
@@ -270,7 +281,8 @@ fn caller(shared: &Shared, headers: &HeaderMap) -> Result<Caller, Box<Reply>> {
         return Ok(Caller::Token(token.to_owned()));
     }
     let mut validation = Validation::new(Algorithm::RS256);
-    validation.set_required_spec_claims(&["exp", "iss"]);
+    // Who issued it is compared below: clients also send the App's id as a number.
+    validation.set_required_spec_claims(&["exp"]);
     validation.leeway = 0;
     let key = DecodingKey::from_rsa_der(&shared.app_key.public);
     let claims = jsonwebtoken::decode::<Value>(token, &key, &validation).map_err(|_| bad())?.claims;
@@ -310,13 +322,11 @@ fn is_unchanged(reply: &Reply, headers: &HeaderMap) -> bool {
 fn respond(reply: &Reply, headers: &HeaderMap, uri: &Uri, fault: Option<&crate::Fault>) -> Response {
     let mut response = Response::builder().status(reply.status);
     let text = reply.body.as_ref().map(Value::to_string).unwrap_or_default();
-    for (name, value) in &reply.headers {
-        if let Some(parameter) = name.strip_prefix("x-sim-next-") {
-            let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
-            response = response.header(header::LINK, next_link(host, uri, parameter, value));
-        } else {
-            response = response.header(*name, value);
-        }
+    for (name, value) in reply.headers.iter().filter(|(name, _)| !name.starts_with("x-sim-")) {
+        response = response.header(*name, value);
+    }
+    for (name, value) in address::headers(reply, headers, uri) {
+        response = response.header(name, value);
     }
     let given = fault.into_iter().flat_map(|fault| &fault.headers);
     if reply.status == 200 {
@@ -346,15 +356,4 @@ fn respond(reply: &Reply, headers: &HeaderMap, uri: &Uri, fault: Option<&crate::
         response = response.header(header::CONTENT_TYPE, "application/json; charset=utf-8");
     }
     response.body(body).unwrap_or_default()
-}
-
-fn next_link(host: &str, uri: &Uri, parameter: &str, value: &str) -> String {
-    let mut query = form_urlencoded::Serializer::new(String::new());
-    for (name, value) in form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()) {
-        if name != parameter {
-            query.append_pair(&name, &value);
-        }
-    }
-    query.append_pair(parameter, value);
-    format!("<http://{host}{}?{}>; rel=\"next\"", uri.path(), query.finish())
 }

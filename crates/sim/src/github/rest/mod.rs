@@ -16,6 +16,7 @@ mod teams;
 use http::Method;
 use serde_json::{Value, json};
 
+use crate::github::address::MOVED;
 use crate::github::rules::Place;
 use crate::github::world::{World, new_repository, now};
 use crate::github::{described, protection, rules, shapes};
@@ -79,10 +80,6 @@ pub(crate) fn answer(world: &mut World, call: &Call<'_>) -> Reply {
             Some(app) => Reply::json(200, shapes::app(world, app)),
             None => Reply::not_found(),
         },
-        ("GET", ["repositories", id]) => match id.parse().ok().and_then(|id| world.by_id(id)) {
-            Some((org, repository)) => Reply::json(200, shapes::repository(world, org, repository, true)),
-            None => Reply::not_found(),
-        },
         (_, ["orgs", org, rest @ ..]) => {
             match world.org(org).and_then(|org| org["login"].as_str()).map(str::to_owned) {
                 Some(org) => {
@@ -94,15 +91,45 @@ pub(crate) fn answer(world: &mut World, call: &Call<'_>) -> Reply {
                 None => Reply::not_found(),
             }
         }
+        // What a redirect leads to.
+        (_, ["repositories", id, rest @ ..]) => {
+            let found = id.parse().ok().and_then(|id| world.by_id(id));
+            let found =
+                found.and_then(|(org, found)| Some((org.to_owned(), found["name"].as_str()?.to_owned())));
+            let Some((org, name)) = found else { return Reply::not_found() };
+            let path =
+                ["repos", org.as_str(), name.as_str()].into_iter().chain(rest.iter().copied()).collect();
+            repository(world, &Call { path, ..*call }, &org, &name, rest)
+        }
         (_, ["repos", org, name, rest @ ..]) => {
-            let found = world.repository(org, name).and_then(|repository| repository["name"].as_str());
-            match found.map(str::to_owned) {
-                Some(name) => repository(world, call, org, &name, rest),
-                None => Reply::not_found(),
+            let found = world.repository(org, name).and_then(|found| found["name"].as_str());
+            let login = world.org(org).and_then(|org| org["login"].as_str());
+            match found.map(str::to_owned).zip(login.map(str::to_owned)) {
+                Some((name, org)) => repository(world, call, &org, &name, rest),
+                None => world.moved(org, name).map_or_else(Reply::not_found, |id| moved(call, id, rest)),
             }
         }
         _ => Reply::not_found(),
     }
+}
+
+/// A renamed repository is found by its old name: GitHub redirects reads, and tells writers where to write.
+fn moved(call: &Call<'_>, id: u64, rest: &[&str]) -> Reply {
+    let (status, message) = match call.method.as_str() {
+        "GET" => (301, "Moved Permanently"),
+        _ => (307, "Temporary Redirect"),
+    };
+    let mut place = format!("/repositories/{id}");
+    for segment in rest {
+        place.push('/');
+        place.extend(percent_encoding::utf8_percent_encode(segment, percent_encoding::NON_ALPHANUMERIC));
+    }
+    let mut reply = Reply::message(status, message);
+    if let Some(body) = &mut reply.body {
+        body["url"] = json!(format!("https://api.github.com{place}"));
+    }
+    reply.headers.push((MOVED, place));
+    reply
 }
 
 /// Whether an entry of a list has this id.
@@ -120,8 +147,16 @@ fn page(call: &Call<'_>, rows: Vec<Value>) -> Reply {
     let total = rows.len();
     let rows: Vec<Value> = rows.into_iter().skip((page - 1) * size).take(size).collect();
     let mut reply = Reply::json(200, Value::Array(rows));
-    if page * size < total {
+    let last = total.div_ceil(size).max(1);
+    if page > 1 {
+        reply.headers.push(("x-sim-prev-page", (page - 1).to_string()));
+    }
+    if page < last {
         reply.headers.push(("x-sim-next-page", (page + 1).to_string()));
+        reply.headers.push(("x-sim-last-page", last.to_string()));
+    }
+    if page > 1 {
+        reply.headers.push(("x-sim-first-page", "1".to_owned()));
     }
     reply
 }

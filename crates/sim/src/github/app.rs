@@ -9,13 +9,15 @@ use http::{Method, Uri};
 use serde_json::{Value, json};
 
 use crate::github::deliver;
+use crate::github::described;
+use crate::github::grants::Grant;
 use crate::github::log::Outcome;
 use crate::github::rest::Reply;
 use crate::github::server::{Shared, lock};
 use crate::github::shapes;
 
 /// Answers a call that carries the App's own JWT.
-pub(crate) fn answer(shared: &Arc<Shared>, method: &Method, path: &str, uri: &Uri) -> Reply {
+pub(crate) fn answer(shared: &Arc<Shared>, method: &Method, path: &str, uri: &Uri, body: &Value) -> Reply {
     let world = lock(&shared.world);
     let app = world
         .app(crate::github::APP_SLUG)
@@ -34,18 +36,21 @@ pub(crate) fn answer(shared: &Arc<Shared>, method: &Method, path: &str, uri: &Ur
         },
         ("POST", ["app", "installations", id, "access_tokens"]) => {
             let mut orgs = world.doc["orgs"].as_object().into_iter().flatten();
-            if !orgs.any(|(_, org)| shapes::installation_id(org).to_string() == *id) {
+            let Some((_, org)) = orgs.find(|(_, org)| shapes::installation_id(org).to_string() == *id) else {
                 return Reply::not_found();
+            };
+            if let Some(refusal) = described::refusal(method.as_str(), &segments, body) {
+                return refusal;
             }
+            let grant = match Grant::asked(&world, org, body) {
+                Ok(grant) => grant,
+                Err(refusal) => return refusal,
+            };
             let expires = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(1);
-            let token = shared.mint("ghs_");
-            Reply::json(
-                201,
-                json!({
-                    "token": token, "expires_at": format!("{expires:.0}"), "permissions": shapes::permissions(),
-                    "repository_selection": "all",
-                }),
-            )
+            let mut shown = grant.shown(&world);
+            shown["expires_at"] = json!(format!("{expires:.0}"));
+            shown["token"] = json!(shared.mint("ghs_", Some(grant)));
+            Reply::json(201, shown)
         }
         ("GET", ["app", "hook", "deliveries"]) => deliveries(shared, uri),
         ("GET", ["app", "hook", "deliveries", id]) => {

@@ -75,7 +75,7 @@ pub(crate) fn answer(
             lock(&shared.faults).clear();
             Ok(None)
         }
-        ("POST", "tokens") => Ok(Some(json!({ "token": shared.mint("ghp_") }))),
+        ("POST", "tokens") => Ok(Some(json!({ "token": shared.mint("ghp_", None) }))),
         ("DELETE", "tokens") => {
             lock(&shared.tokens).clear();
             Ok(None)

@@ -23,8 +23,8 @@
 //! `teams.<slug>` and `collaborators.<login>` (a permission each), `invitations`, `contents.<path>`, `labels.<name>`,
 //! `autolinks.<prefix>`, `rulesets.<name>`, `actions`, `hooks.<url>`, `properties`, `code_scanning` and the other
 //! security switches, `workflows.<file>` (`run_name`, `inputs`) and their `runs`. An organisation has `rulesets` and
-//! `security_configurations` of its own, `property_definitions.<name>` (without them every property counts as defined) and
-//! a `plan` (`free` and `team` refuse what is for enterprises). `users.<login>` and `apps.<slug>` are who exists. What a document leaves out gets GitHub's defaults.
+//! `security_configurations` of its own, `property_definitions.<name>` (without them every property counts as defined)
+//! a `plan` (`free` and `team` refuse what is for enterprises) and the `permissions` of its installation. `users.<login>` and `apps.<slug>` are who exists. What a document leaves out gets GitHub's defaults.
 
 mod access;
 mod address;
@@ -33,6 +33,7 @@ mod control;
 mod deliver;
 mod described;
 mod events;
+mod grants;
 mod graphql;
 mod ids;
 mod lies;
@@ -128,7 +129,7 @@ impl Sim {
 
     /// A personal token that it takes.
     pub fn token(&self) -> String {
-        self.shared.mint("ghp_")
+        self.shared.mint("ghp_", None)
     }
 
     /// The App's private key.

@@ -1,6 +1,6 @@
 //! HTTP: authentication, limits, faults, ETags and the log of calls around the API; and the control below `/_sim`.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,6 +19,7 @@ use crate::github::address;
 use crate::github::app;
 use crate::github::control;
 use crate::github::deliver::{self, Hook};
+use crate::github::grants::Grant;
 use crate::github::graphql;
 use crate::github::lies;
 use crate::github::limits::{Accounts, Limits, instant};
@@ -38,7 +39,8 @@ pub(crate) struct Shared {
     pub(crate) accounts: Mutex<Accounts>,
     pub(crate) faults: Mutex<Faults>,
     pub(crate) calls: Mutex<Vec<Logline>>,
-    pub(crate) tokens: Mutex<HashSet<String>>,
+    /// Personal tokens, and those of installations with what they may do.
+    pub(crate) tokens: Mutex<HashMap<String, Option<Grant>>>,
     hook: Mutex<Option<Hook>>,
     pub(crate) log: Mutex<DeliveryLog>,
     next: AtomicU64,
@@ -85,10 +87,10 @@ impl Shared {
         self.next.fetch_add(1, Ordering::Relaxed)
     }
 
-    pub(crate) fn mint(&self, prefix: &str) -> String {
+    pub(crate) fn mint(&self, prefix: &str, grant: Option<Grant>) -> String {
         let bits: u128 = rand::random();
         let token = format!("{prefix}{bits:032x}");
-        lock(&self.tokens).insert(token.clone());
+        lock(&self.tokens).insert(token.clone(), grant);
         token
     }
 
@@ -103,7 +105,7 @@ impl Shared {
 
 /// Who calls.
 enum Caller {
-    Token(String),
+    Token(String, Option<Grant>),
     App,
 }
 
@@ -213,8 +215,8 @@ fn authorised(shared: &Arc<Shared>, asked: &Asked<'_>, is_graphql: bool, log: &m
         Ok(caller) => caller,
         Err(reply) => return *reply,
     };
-    let Caller::Token(token) = caller else {
-        let mut reply = app::answer(shared, method, path, uri);
+    let Caller::Token(token, grant) = caller else {
+        let mut reply = app::answer(shared, method, path, uri, request);
         if let Some(body) = &mut reply.body {
             address::rebase(body, &address::base(headers, uri));
         }
@@ -226,10 +228,13 @@ fn authorised(shared: &Arc<Shared>, asked: &Asked<'_>, is_graphql: bool, log: &m
     let text = request["query"].as_str().unwrap_or_default();
     let writes = if is_graphql { text.trim_start().starts_with("mutation") } else { method != Method::GET };
     let points = if writes { 5 } else { 1 };
-    if path != "/rate_limit"
-        && let Err(reply) = lock(&shared.accounts).admit(&account, resource, points)
-    {
-        return *reply;
+    let creates = if is_graphql { writes && text.contains("create") } else { method == Method::POST };
+    if path != "/rate_limit" {
+        let mut accounts = lock(&shared.accounts);
+        let admitted = accounts.admit(&account, resource, points);
+        if let Err(reply) = admitted.and_then(|()| if creates { accounts.create(&account) } else { Ok(()) }) {
+            return *reply;
+        }
     }
     let sender = "beadle-app";
     let (mut reply, cost) = if path == "/rate_limit" {
@@ -256,7 +261,14 @@ fn authorised(shared: &Arc<Shared>, asked: &Asked<'_>, is_graphql: bool, log: &m
             sender,
             accept,
         };
-        let mut reply = rest::answer(&mut lock(&shared.world), &call);
+        let mut world = lock(&shared.world);
+        let refusal = grant.as_ref().and_then(|grant| grant.refusal(&world, &call));
+        let mut reply = match (refusal, &grant, call.path.as_slice()) {
+            (Some(refusal), ..) => refusal,
+            (None, Some(grant), ["installation", "repositories"]) => grant.repositories(&world, &call),
+            _ => rest::answer(&mut world, &call),
+        };
+        drop(world);
         if let Some(body) = &mut reply.body {
             address::rebase(body, &address::base(headers, uri));
         }
@@ -277,8 +289,8 @@ fn caller(shared: &Shared, headers: &HeaderMap) -> Result<Caller, Box<Reply>> {
     let authorization =
         headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let (_, token) = authorization.split_once(' ').ok_or_else(bad)?;
-    if lock(&shared.tokens).contains(token) {
-        return Ok(Caller::Token(token.to_owned()));
+    if let Some(grant) = lock(&shared.tokens).get(token) {
+        return Ok(Caller::Token(token.to_owned(), grant.clone()));
     }
     let mut validation = Validation::new(Algorithm::RS256);
     // Who issued it is compared below: clients also send the App's id as a number.

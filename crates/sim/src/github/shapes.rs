@@ -189,6 +189,7 @@ pub(crate) fn team(world: &World, org: &str, team: &Value, permission: Option<&s
         "privacy": team["privacy"].as_str().unwrap_or("closed"),
         "notification_setting": team["notification_setting"].as_str().unwrap_or("notifications_enabled"),
         "permission": permission.unwrap_or("pull"),
+        "permissions": permissions_by(permission.unwrap_or("pull")),
         "type": "organization",
         "organization_id": org_id,
         "url": api,
@@ -256,6 +257,11 @@ pub(crate) fn organisation(world: &World, org: &Value) -> Value {
     })
 }
 
+/// What an organisation's installation may do.
+pub(crate) fn permissions_of(org: &Value) -> Value {
+    if org["permissions"].is_object() { org["permissions"].clone() } else { permissions() }
+}
+
 /// What an App may do, and hears of.
 pub(crate) fn permissions() -> Value {
     json!({
@@ -307,7 +313,7 @@ pub(crate) fn installation(world: &World, org: &Value, app: &Value) -> Value {
         "access_tokens_url": format!("https://api.github.com/app/installations/{id}/access_tokens"),
         "repositories_url": "https://api.github.com/installation/repositories",
         "html_url": format!("https://github.com/organizations/{login}/settings/installations/{id}"),
-        "events": EVENTS, "permissions": permissions(),
+        "events": EVENTS, "permissions": permissions_of(org),
         "created_at": "2020-01-01T00:00:00Z", "updated_at": "2020-01-01T00:00:00Z",
         "suspended_by": null, "suspended_at": null,
     })
@@ -316,6 +322,14 @@ pub(crate) fn installation(world: &World, org: &Value, app: &Value) -> Value {
 /// Every organisation has one installation.
 pub(crate) fn installation_id(org: &Value) -> u64 {
     org["id"].as_u64().unwrap_or_default() + 40_000_000
+}
+
+/// A permission as the flags that it sets.
+pub(crate) fn permissions_by(permission: &str) -> Value {
+    let all = ["pull", "triage", "push", "maintain", "admin"];
+    // A custom role is based on reading here.
+    let reach = all.iter().position(|known| *known == permission).unwrap_or(0);
+    all.iter().enumerate().map(|(at, name)| ((*name).to_owned(), json!(at <= reach))).collect()
 }
 
 /// A permission as roles and invitations call it.

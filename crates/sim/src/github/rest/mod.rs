@@ -138,7 +138,7 @@ fn has_id(entry: &Value, id: &str) -> bool {
 }
 
 /// One page of a list, with its `Link`.
-fn page(call: &Call<'_>, rows: Vec<Value>) -> Reply {
+pub(crate) fn page(call: &Call<'_>, rows: Vec<Value>) -> Reply {
     let number = |name: &str, or: usize| {
         let value = call.query.iter().find(|(other, _)| other == name);
         value.and_then(|(_, value)| value.parse().ok()).unwrap_or(or).max(1)

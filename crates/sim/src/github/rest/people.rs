@@ -19,7 +19,9 @@ pub(super) fn collaborators(
             let people = found["collaborators"].as_object().into_iter().flatten();
             let rows = people.map(|(login, role)| {
                 let mut shown = shapes::user(world, login);
-                shown["role_name"] = json!(shapes::role_name(role.as_str().unwrap_or_default()));
+                let role = role.as_str().unwrap_or_default();
+                shown["role_name"] = json!(shapes::role_name(role));
+                shown["permissions"] = shapes::permissions_by(role);
                 shown
             });
             page(call, rows.collect())

@@ -99,6 +99,22 @@ async fn a_list_lies_as_it_is_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn headers_say_what_a_test_makes_them_say() {
+    let mut world = World::new(acme(json!({ "widgets": {} }))).await;
+    world.checked = false;
+    let headers = json!({ "X-RateLimit-Reset": "2111111111000", "date": "Thu, 01 Jan 1970 00:00:00 GMT" });
+    world.fault(json!({ "path": "/repos/", "headers": headers })).await;
+    let bearer = format!("Bearer {}", world.sim.token());
+    let url = format!("{}/repos/acme/widgets", world.sim.url());
+    let answer = world.http.get(url).header("authorization", &bearer).send().await.unwrap();
+    assert_eq!(answer.status(), 200);
+    for (name, value) in [("x-ratelimit-reset", "2111111111000"), ("date", "Thu, 01 Jan 1970 00:00:00 GMT")] {
+        let given: Vec<_> = answer.headers().get_all(name).iter().collect();
+        assert_eq!(given, [value], "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_renamed_repository_is_found_by_its_old_name() {
     let mut world =
         World::new(acme(json!({ "before": { "id": 77, "labels": { "bug": { "color": "cc0000" } } } }))).await;

@@ -17,22 +17,30 @@ fn rank(permission: &str) -> u8 {
     }
 }
 
+/// The greatest of what was granted to teams.
+pub(crate) fn granted(repository: &Value, teams: &[String]) -> Option<String> {
+    let held = teams.iter().filter_map(|slug| repository["teams"][slug].as_str());
+    held.max_by_key(|role| rank(role)).map(str::to_owned)
+}
+
 impl World {
+    /// A team and the teams above it, from below.
+    pub(crate) fn lineage(&self, org: &str, slug: &str) -> Vec<String> {
+        let mut lineage = vec![slug.to_owned()];
+        let above = |slug: &str| self.team(org, slug).and_then(|team| team["parent"].as_str());
+        while let Some(parent) = lineage.last().and_then(|slug| above(slug.as_str())) {
+            // A ring of parents would not end.
+            if lineage.iter().any(|slug| slug == parent) {
+                break;
+            }
+            lineage.push(parent.to_owned());
+        }
+        lineage
+    }
+
     /// What a team may do with a repository, by itself or by a team above it. GitHub shows the greater of the two.
     pub(crate) fn team_access(&self, org: &str, repository: &Value, slug: &str) -> Option<String> {
-        let mut best: Option<&str> = None;
-        let mut next = Some(slug);
-        // A ring of parents would not end.
-        for _ in 0..100 {
-            let Some(slug) = next else { break };
-            if let Some(held) = repository["teams"][slug].as_str()
-                && best.is_none_or(|best| rank(held) > rank(best))
-            {
-                best = Some(held);
-            }
-            next = self.team(org, slug).and_then(|team| team["parent"].as_str());
-        }
-        best.map(str::to_owned)
+        granted(repository, &self.lineage(org, slug))
     }
 
     /// What somebody may do with a repository, by all ways together.

@@ -48,6 +48,8 @@ pub(crate) fn refusal(place: &Place<'_>, call: &Call<'_>) -> Option<Reply> {
         ("PATCH", ["properties", "values"], Some(_)) => properties(place, body),
         ("PUT", ["branches", _, "protection"], Some(_)) => protection(body),
         ("PUT", ["collaborators", _], Some(_)) => role(place, body),
+        ("POST", ["hooks"], Some(_)) | ("PATCH", ["hooks", _], Some(_)) => webhook(&body["config"]),
+        ("PATCH", ["hooks", _, "config"], Some(_)) => webhook(body),
         _ => None,
     };
     why.map(|why| Reply::invalid(&format!("Validation Failed: {why}")))
@@ -182,6 +184,16 @@ fn role(place: &Place<'_>, body: &Value) -> Option<String> {
     (!is_known).then(|| format!("permission {permission} is not a role of this organization"))
 }
 
+fn webhook(config: &Value) -> Option<String> {
+    let is_wrong =
+        |key: &str, fits: &dyn Fn(&str) -> bool| config[key].as_str().is_some_and(|text| !fits(text));
+    if is_wrong("url", &|url| url.starts_with("http://") || url.starts_with("https://")) {
+        return Some("url is missing a scheme".into());
+    }
+    is_wrong("content_type", &|kind| ["json", "form"].contains(&kind))
+        .then(|| "content_type is json or form".into())
+}
+
 fn longer(text: &Value, most: usize) -> bool {
     text.as_str().is_some_and(|text| text.chars().count() > most)
 }
@@ -266,6 +278,8 @@ mod tests {
                 json!({ "properties": [{ "property_name": "tier", "value": "lead" }] }),
             ),
             (Method::PUT, "repos/acme/svc/collaborators/ann", json!({ "permission": "owner" })),
+            (Method::POST, "repos/acme/svc/hooks", json!({ "config": { "url": "ci.example.com" } })),
+            (Method::PATCH, "repos/acme/svc/hooks/1/config", json!({ "content_type": "xml" })),
         ];
         for (method, path, body) in cases {
             assert!(refused(&method, path, &body).is_some(), "{method} {path} {body} was taken");

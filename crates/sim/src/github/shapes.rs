@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::github::access;
 use crate::github::ids::Node;
 use crate::github::world::World;
 
@@ -209,8 +210,9 @@ pub(crate) fn team(world: &World, org: &str, team: &Value, permission: Option<&s
 pub(crate) fn whole_team(world: &World, org: &str, team: &Value) -> Value {
     let mut shown = self::team(world, org, team, None);
     let slug = team["slug"].as_str().unwrap_or_default();
+    let lineage = world.lineage(org, slug);
     let of =
-        world.repositories(org).iter().filter(|found| world.team_access(org, found, slug).is_some()).count();
+        world.repositories(org).iter().filter(|found| access::granted(found, &lineage).is_some()).count();
     shown["members_count"] = json!(team["members"].as_object().map_or(0, serde_json::Map::len));
     shown["repos_count"] = json!(of);
     shown["created_at"] = json!("2026-01-01T00:00:00Z");

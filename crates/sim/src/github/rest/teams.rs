@@ -150,21 +150,9 @@ fn update(world: &mut World, call: &Call<'_>, org: &str, found: &Value) -> Reply
     }
     if let Some(parent) = call.body.get("parent_team_id") {
         let above = parent.as_u64().map(|id| by_id(world, org, id));
-        let is_below = |slug: &str| {
-            let mut next = Some(slug.to_owned());
-            let mut steps = 0;
-            while let Some(at) = next.take_if(|_| steps < 100) {
-                steps += 1;
-                if at == found["slug"] {
-                    return true;
-                }
-                next = world.team(org, &at).and_then(|team| team["parent"].as_str()).map(str::to_owned);
-            }
-            false
-        };
         match above {
             None => team["parent"] = Value::Null,
-            Some(Some(above)) if !is_below(&above) => {
+            Some(Some(above)) if !world.lineage(org, &above).contains(&slug) => {
                 team["parent"] = json!(above);
                 team["privacy"] = json!("closed");
             }

@@ -74,9 +74,20 @@ impl Grant {
             return Some(Reply::not_found());
         }
         let (permission, writes) = needed(call.method.as_str(), &call.path)?;
-        let least = json!(if writes { "write" } else { "read" });
-        let is_lacking = rank(&held_level(&self.permissions, permission)) < rank(&least);
-        is_lacking.then(|| Reply::message(403, "Resource not accessible by integration"))
+        (!self.has(permission, writes)).then(|| Reply::message(403, "Resource not accessible by integration"))
+    }
+
+    fn has(&self, permission: &str, writes: bool) -> bool {
+        let least = if writes { "write" } else { "read" };
+        rank(&held_level(&self.permissions, permission)) >= rank(&json!(least))
+    }
+
+    /// Refuses a mutation: all that are simulated are of branch protection rules.
+    pub(crate) fn mutation(&self) -> Option<Reply> {
+        let problem =
+            json!({ "type": "FORBIDDEN", "path": [], "message": "Resource not accessible by integration" });
+        let refused = json!({ "data": null, "errors": [problem] });
+        (!self.has("administration", true)).then(|| Reply::json(200, refused))
     }
 
     /// Answers `GET /installation/repositories`.
@@ -184,6 +195,7 @@ mod tests {
         let reading = grant(&world, &json!({ "permissions": { "administration": "read" } })).unwrap();
         assert_eq!(status(&reading, &world, &Method::GET, "repos/acme/svc/autolinks"), None);
         assert_eq!(status(&reading, &world, &Method::POST, "repos/acme/svc/autolinks"), Some(403));
+        assert!(reading.mutation().is_some() && whole.mutation().is_none());
         assert!(grant(&world, &json!({ "permissions": { "members": "write" } })).is_err());
     }
 

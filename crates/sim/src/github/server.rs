@@ -237,7 +237,10 @@ fn authorised(shared: &Arc<Shared>, asked: &Asked<'_>, is_graphql: bool, log: &m
         }
     }
     let sender = "beadle-app";
-    let (mut reply, cost) = if path == "/rate_limit" {
+    let forbidden = grant.as_ref().filter(|_| is_graphql && writes).and_then(Grant::mutation);
+    let (mut reply, cost) = if let Some(forbidden) = forbidden {
+        (forbidden, 1)
+    } else if path == "/rate_limit" {
         (Reply::json(200, lock(&shared.accounts).overview(&account)), 0)
     } else if is_graphql {
         let outcome = graphql::run(&mut lock(&shared.world), request, sender, fault);

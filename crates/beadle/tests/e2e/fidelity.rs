@@ -51,6 +51,15 @@ async fn who_may_not_write_is_named_and_not_written_into_a_restriction_again_and
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn no_text_is_sent_as_github_takes_it() {
+    let world = World::new(acme(json!({ "widgets": { "description": "old" } }))).await;
+    world.policy("settings.yml", "repository: { description: null }\n");
+    world.beadle(&["apply", "--yes"]).await.expect(0);
+    world.beadle(&["plan"]).await.expect(0);
+    assert_eq!(world.repository("widgets")["description"], "");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_mis_shaped_body_changes_nothing() {
     let live = json!({ "branches": { "main": {} }, "topics": ["kept"], "hooks": { "https://x.example.com/": {
         "events": ["push"], "config": { "url": "https://x.example.com/" } } } });

@@ -1,9 +1,41 @@
-//! The inputs of the mutations, held to their types before anything is changed. A variable of the wrong type fails the
-//! whole request, as at GitHub.
+//! Variables and the inputs of the mutations, held to their types before anything is read or changed. A variable of the
+//! wrong type fails the whole request, as at GitHub.
 //!
 //! <https://docs.github.com/graphql/reference/input-objects>
 
-use serde_json::Value;
+use graphql_parser::query::{Type, VariableDefinition};
+use serde_json::{Map, Value};
+
+/// What is wrong with the variables of a request.
+pub(super) fn variables(
+    declared: &[VariableDefinition<'_, super::Text>],
+    given: &Map<String, Value>,
+) -> Option<String> {
+    let wrong = declared.iter().find(|variable| match given.get(&variable.name) {
+        None if variable.default_value.is_some() => false,
+        value => !is_of(&variable.var_type, value.unwrap_or(&Value::Null)),
+    })?;
+    Some(format!("Variable ${} of type {} was provided invalid value", wrong.name, wrong.var_type))
+}
+
+/// Whether a value is of a declared type. Of enums and inputs only the shape of a list is known here.
+fn is_of(kind: &Type<'_, super::Text>, value: &Value) -> bool {
+    match (kind, value) {
+        (Type::NonNullType(_), Value::Null) => false,
+        (_, Value::Null) => true,
+        (Type::NonNullType(kind), value) => is_of(kind, value),
+        (Type::ListType(kind), Value::Array(items)) => items.iter().all(|item| is_of(kind, item)),
+        // A single value stands for a list of one.
+        (Type::ListType(kind), value) => is_of(kind, value),
+        (Type::NamedType(name), value) => match name.as_str() {
+            "String" => value.is_string(),
+            "ID" => value.is_string() || value.is_u64(),
+            "Int" => fits(Int, value),
+            "Boolean" => value.is_boolean(),
+            _ => true,
+        },
+    }
+}
 
 /// A type of an input's field.
 #[derive(Clone, Copy)]
@@ -117,6 +149,31 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_variable_of_the_wrong_type_is_refused() {
+        let text = "query ($ids: [ID!]!, $first: Int = 5, $after: String) { nodes(ids: $ids) { id } }";
+        let document = graphql_parser::parse_query::<super::super::Text>(text).unwrap();
+        let graphql_parser::query::Definition::Operation(graphql_parser::query::OperationDefinition::Query(
+            query,
+        )) = &document.definitions[0]
+        else {
+            panic!("it is a query");
+        };
+        let wrong = |given: Value| variables(&query.variable_definitions, given.as_object().unwrap());
+        assert_eq!(wrong(json!({ "ids": ["R_1"], "after": null })), None);
+        assert_eq!(wrong(json!({ "ids": "R_1", "first": 3 })), None);
+        for given in [
+            json!({}),
+            json!({ "ids": null }),
+            json!({ "ids": [null] }),
+            json!({ "ids": [true] }),
+            json!({ "ids": [], "first": "3" }),
+            json!({ "ids": [], "after": 5 }),
+        ] {
+            assert!(wrong(given.clone()).is_some(), "{given} was taken");
+        }
+    }
 
     #[test]
     fn an_input_of_the_wrong_type_is_refused() {

@@ -69,14 +69,23 @@ pub(crate) fn run(world: &mut World, body: &Value, sender: &str, fault: Option<&
     };
     let request = Request { document, variables: body["variables"].as_object().cloned().unwrap_or_default() };
     let operation = request.document.definitions.iter().find_map(|definition| match definition {
-        Definition::Operation(OperationDefinition::Query(query)) => Some((&query.selection_set, false)),
-        Definition::Operation(OperationDefinition::SelectionSet(set)) => Some((set, false)),
+        Definition::Operation(OperationDefinition::Query(query)) => {
+            Some((&query.selection_set, false, query.variable_definitions.as_slice()))
+        }
+        Definition::Operation(OperationDefinition::SelectionSet(set)) => {
+            Some((set, false, Default::default()))
+        }
         Definition::Operation(OperationDefinition::Mutation(mutation)) => {
-            Some((&mutation.selection_set, true))
+            Some((&mutation.selection_set, true, mutation.variable_definitions.as_slice()))
         }
         _ => None,
     });
-    let Some((selection, is_mutation)) = operation else { return failed("No operation to run".into()) };
+    let Some((selection, is_mutation, declared)) = operation else {
+        return failed("No operation to run".into());
+    };
+    if let Some(problem) = input::variables(declared, &request.variables) {
+        return failed(problem);
+    }
     let mut run = Run {
         fragments: fragments(&request.document),
         variables: &request.variables,

@@ -105,6 +105,8 @@ pub(crate) fn repository(world: &World, org: &str, repository: &Value, full: boo
         "stargazers_count": 0, "watchers": 0, "watchers_count": 0, "network_count": 0, "subscribers_count": 0,
         "has_pages": false,
         "has_downloads": true,
+        // What the caller may do as a person: an App is none.
+        "permissions": { "admin": false, "maintain": false, "push": false, "triage": false, "pull": false },
         "pushed_at": repository["created_at"],
         "updated_at": repository["created_at"],
     });

@@ -5,6 +5,7 @@
 mod actions;
 mod autolinks;
 mod configurations;
+mod contents;
 mod hooks;
 mod labels;
 mod people;
@@ -298,25 +299,7 @@ fn repository(world: &mut World, call: &Call<'_>, org: &str, name: &str, rest: &
             | ["code-scanning", "default-setup"],
         ) => security::answer(world, call, org, &found, rest[0]),
         (_, ["branches", ..]) => branches(world, call, org, &found, &rest[1..]),
-        ("GET", ["contents", path @ ..]) => match found["contents"].get(path.join("/")) {
-            Some(text) => {
-                use base64::Engine as _;
-                let text = text.as_str().unwrap_or_default();
-                let path = path.join("/");
-                let file = path.rsplit('/').next().unwrap_or_default();
-                let url = format!("https://api.github.com/repos/{org}/{name}/contents/{path}");
-                Reply::json(
-                    200,
-                    json!({
-                        "type": "file", "encoding": "base64", "size": text.len(), "name": file, "path": path,
-                        "content": base64::engine::general_purpose::STANDARD.encode(text), "sha": "0".repeat(40),
-                        "url": url, "git_url": url, "html_url": url, "download_url": url,
-                        "_links": { "self": url, "git": url, "html": url },
-                    }),
-                )
-            }
-            None => Reply::not_found(),
-        },
+        ("GET", ["contents", path @ ..]) => contents::answer(org, &found, &path.join("/")),
         _ => Reply::not_found(),
     }
 }

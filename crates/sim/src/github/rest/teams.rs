@@ -231,6 +231,7 @@ fn repositories(world: &mut World, call: &Call<'_>, org: &str, slug: &str, rest:
                 let held = world.team_access(org, row, slug)?;
                 let mut shown = shapes::repository(world, org, row, false);
                 shown["role_name"] = json!(shapes::role_name(&held));
+                shown["permissions"] = shapes::permissions_by(&held);
                 Some(shown)
             });
             page(call, rows.collect())
@@ -244,6 +245,7 @@ fn repositories(world: &mut World, call: &Call<'_>, org: &str, slug: &str, rest:
                     Some(role) => {
                         let mut shown = shapes::repository(world, org, found, true);
                         shown["role_name"] = json!(shapes::role_name(&role));
+                        shown["permissions"] = shapes::permissions_by(&role);
                         Reply::json(200, shown)
                     }
                     None => Reply::not_found(),

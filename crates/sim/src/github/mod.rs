@@ -23,8 +23,9 @@
 //! `teams.<slug>` and `collaborators.<login>` (a permission each), `invitations`, `contents.<path>`, `labels.<name>`,
 //! `autolinks.<prefix>`, `rulesets.<name>`, `actions`, `hooks.<url>`, `properties`, `code_scanning` and the other
 //! security switches, `workflows.<file>` (`run_name`, `inputs`) and their `runs`. An organisation has `rulesets` and
-//! `security_configurations` of its own, `property_definitions.<name>` (without them every property counts as defined)
-//! a `plan` (`free` and `team` refuse what is for enterprises) and the `permissions` of its installation. `users.<login>` and `apps.<slug>` are who exists. What a document leaves out gets GitHub's defaults.
+//! `security_configurations` of its own, `property_definitions.<name>` (without them every property counts as
+//! defined), a `plan` (`free` and `team` refuse what is for enterprises) and the `permissions` of its installation.
+//! `users.<login>` and `apps.<slug>` are who exists. What a document leaves out gets GitHub's defaults.
 
 mod access;
 mod address;

@@ -1,5 +1,6 @@
-//! Developer commands: `cargo xtask test`, `ci`, `bench`, `tools`.
+//! Developer commands: `cargo xtask test`, `ci`, `bench`, `tools`, `described`.
 
+mod described;
 mod package;
 mod run;
 mod tools;
@@ -36,6 +37,8 @@ enum Command {
     Package,
     /// Fetch what the tests need, at pinned versions
     Tools,
+    /// Make the table of GitHub's description that the simulated GitHub holds bodies to
+    Described,
 }
 
 fn main() -> anyhow::Result<()> {
@@ -45,6 +48,7 @@ fn main() -> anyhow::Result<()> {
         Command::Bench { which } => bench(which.as_deref()),
         Command::Package => package::build(),
         Command::Tools => tools::fetch(),
+        Command::Described => described::write(),
     }
 }
 
@@ -69,6 +73,8 @@ fn ci() -> anyhow::Result<()> {
     cargo(&["doc", "--workspace", "--no-deps", "--document-private-items"], &deny)?;
     step("workflows");
     tools::workflows()?;
+    step("the table of GitHub's description");
+    described::check()?;
     step("dependencies");
     tools::cargo_deny()?;
     step("the functions' packages");

@@ -269,7 +269,7 @@ pub(crate) const TEAMS: &str = "query ($org: String!, $after: String) {
         teams(first: 100, after: $after, orderBy: {field: NAME, direction: ASC}) {
             totalCount pageInfo { hasNextPage endCursor }
             nodes {
-                databaseId slug
+                databaseId slug parentTeam { slug }
                 repositories(first: 100, orderBy: {field: CREATED_AT, direction: ASC}) {
                     totalCount pageInfo { hasNextPage endCursor } edges { permission node { databaseId } }
                 }

@@ -354,6 +354,26 @@ impl Reader {
         of_repository(&self.api, owner, name).await
     }
 
+    /// What somebody may do with one repository, by all ways together; `None` when nothing, or when there is nobody of
+    /// this login. Custom roles come by their own name.
+    pub async fn user_role(
+        &self,
+        login: &str,
+        owner: &str,
+        name: &str,
+    ) -> Result<Option<Permission>, Failure> {
+        let path = Path::at("repos").value(owner).value(name).then("collaborators").value(login).then("permission");
+        match self.api.read(&path).await {
+            Ok(answer) => {
+                let access: Value = answer.json().map_err(Failure::from)?;
+                let role = access["role_name"].as_str().or(access["permission"].as_str());
+                Ok(role.filter(|role| *role != "none").map(|role| role.to_owned().into()))
+            }
+            Err(error) if error.status() == Some(404) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// A team's role on one repository, custom roles by their own name; `None` when it has none.
     pub async fn team_role(
         &self,

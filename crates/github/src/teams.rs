@@ -23,8 +23,11 @@ pub struct TeamPermission {
     pub id: u64,
     /// The team's slug.
     pub slug: String,
-    /// What it may do.
+    /// What it may do: the greater of what it was granted and of what the team above it may do.
     pub permission: Permission,
+    /// The slug of the team above it.
+    #[serde(default)]
+    pub parent: Option<String>,
 }
 
 /// Every team's permissions, by repository id.
@@ -47,6 +50,13 @@ struct Row {
     permission: String,
     /// How the team came to it: only what was granted on the repository itself can be taken from it.
     access_source: Option<String>,
+    parent: Option<Above>,
+}
+
+/// The team above another one.
+#[derive(Deserialize)]
+struct Above {
+    slug: String,
 }
 
 /// A repository of a team, as REST lists it.
@@ -100,7 +110,8 @@ async fn read_by_rest(api: &Api, teams: &[Value], snapshot: &mut Snapshot) -> Re
                 // A row that names no role is no known permission: the repository is asked itself.
                 let permission = row.role_name.unwrap_or_default().into();
                 let Some(id) = team["databaseId"].as_u64() else { return Ok(false) };
-                let team = TeamPermission { id, slug: slug.clone(), permission };
+                let parent = team["parentTeam"]["slug"].as_str().map(str::to_owned);
+                let team = TeamPermission { id, slug: slug.clone(), permission, parent };
                 snapshot.by_repository.entry(row.id).or_default().push(team);
             }
         }
@@ -118,7 +129,13 @@ pub(crate) async fn of_repository(
     let rows: Vec<Row> = api.list(&path).await?;
     let direct =
         rows.into_iter().filter(|row| row.access_source.as_deref().is_none_or(|source| source == "direct"));
-    Ok(direct.map(|row| TeamPermission { id: row.id, slug: row.slug, permission: row.permission.into() }).collect())
+    let team = |row: Row| TeamPermission {
+        id: row.id,
+        slug: row.slug,
+        permission: row.permission.into(),
+        parent: row.parent.map(|above| above.slug),
+    };
+    Ok(direct.map(team).collect())
 }
 
 /// The teams of all repositories. `None`: they would not keep still while they were read.
@@ -162,6 +179,7 @@ async fn read_team(api: &Api, team: &Value, snapshot: &mut Snapshot) -> Result<b
         let text = "reading the organisation's teams: an entry of the list lacks what identifies it";
         return Err(Failure::new(Class::Retry, text));
     };
+    let parent = team["parentTeam"]["slug"].as_str().map(str::to_owned);
     let doing = format!("reading the repositories of team {slug}");
     let mut page = team["repositories"].clone();
     let mut tally = Tally::default();
@@ -171,11 +189,12 @@ async fn read_team(api: &Api, team: &Value, snapshot: &mut Snapshot) -> Result<b
             // A repository that we may not see is no repository of ours.
             let Some(id) = edge["node"]["databaseId"].as_u64() else { continue };
             let permission = edge["permission"].as_str().unwrap_or_default().to_owned().into();
-            snapshot
-                .by_repository
-                .entry(id)
-                .or_default()
-                .push(TeamPermission { id: team_id, slug: slug.to_owned(), permission });
+            snapshot.by_repository.entry(id).or_default().push(TeamPermission {
+                id: team_id,
+                slug: slug.to_owned(),
+                permission,
+                parent: parent.clone(),
+            });
         }
         let Some(after) = next else { break };
         let variables = json!({ "org": api.organisation(), "slug": slug, "after": after });

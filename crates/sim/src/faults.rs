@@ -1,9 +1,29 @@
 //! Faults on demand: by path, by count or probability, with a seed.
 
+use std::collections::BTreeMap;
+
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+/// How a list lies about what it holds. What counts its rows stays as it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Lie {
+    /// The page ends with its first row, again.
+    RowTwice,
+    /// The page lacks its last row.
+    RowMissing,
+    /// The last row lacks [`Fault::field`]; in GraphQL it is null.
+    NoIdentity,
+    /// The last row is null; of an edge, its node.
+    NullRow,
+    /// Every page is the first one, and another one always follows.
+    FirstPageAgain,
+    /// No page follows, although there is more.
+    EndsEarly,
+}
 
 /// One fault, as `POST /_sim/faults` takes it.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -37,6 +57,14 @@ pub struct Fault {
     pub empty: bool,
     /// The page says that no other follows.
     pub last: bool,
+    /// The lists of the simulated GitHub's answer lie in these ways, one after the other.
+    pub lies: Vec<Lie>,
+    /// The field of GraphQL whose connections lie. REST needs none: there a path has one list.
+    pub connection: Option<String>,
+    /// What [`Lie::NoIdentity`] takes away.
+    pub field: String,
+    /// Headers of the simulated GitHub's answer, in place of its own.
+    pub headers: BTreeMap<String, String>,
     /// So many times; `None` for ever.
     pub count: Option<u32>,
     /// With this probability; `None` always.

@@ -8,5 +8,5 @@ mod keys;
 pub mod okta;
 pub mod scim;
 
-pub use faults::Fault;
-pub use github::{APP_ID, APP_SLUG, Hook, Limits, Settings, Sim, SimError, signature};
+pub use faults::{Fault, Lie};
+pub use github::{APP_ID, APP_SLUG, Hook, Limits, LogLies, Settings, Sim, SimError, signature};

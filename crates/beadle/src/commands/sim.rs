@@ -15,7 +15,11 @@ use crate::printer::Printer;
 
 pub(crate) async fn run(args: &SimArgs, printer: &Printer) -> anyhow::Result<u8> {
     let state = read(args.state.as_deref())?;
-    let limits = Limits { minute: Duration::from_secs(args.window), ..Limits::default() };
+    let limits = Limits {
+        minute: Duration::from_secs(args.window),
+        content: Some(Limits::CONTENT),
+        ..Limits::default()
+    };
     let latency = Duration::from_millis(args.latency);
     let sim = Sim::start(args.github, Settings { limits, state, latency, record: false }).await?;
     let url = sim.url();

@@ -28,8 +28,10 @@ const RESTRICTED: &str = "branches:
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restriction_and_who_is_excepted_are_written_together_or_not_at_all() {
-    let mut world =
-        world(json!({ "branches": { "main": {} }, "protection": { "main": {} } }), RESTRICTED).await;
+    // GitHub drops from a restriction who may not write.
+    let live = json!({
+        "branches": { "main": {} }, "protection": { "main": {} }, "teams": { "platform": "push" } });
+    let mut world = world(live, RESTRICTED).await;
     world.mode = "add-only";
     settles(&world).await;
     assert_eq!(main_rule(&world)["restrictions"], json!({ "users": [], "teams": ["platform"], "apps": [] }));
@@ -122,7 +124,9 @@ async fn settings_that_github_takes_only_together_or_not_at_all() {
   allow_forking: true
   visibility: public
 ";
-    let world = world(json!({ "visibility": "public", "branches": { "main": {} } }), policy).await;
+    let live = json!({
+        "visibility": "public", "branches": { "main": {} }, "squash_merge_commit_title": "PR_TITLE" });
+    let world = world(live, policy).await;
     settles(&world).await;
     let after = world.repository("widgets");
     assert_eq!(

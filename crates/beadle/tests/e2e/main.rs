@@ -19,6 +19,7 @@ mod dispatch;
 mod dynamodb;
 mod entries;
 mod faults;
+mod fidelity;
 mod guard;
 mod identity;
 mod intake;

@@ -161,7 +161,7 @@ impl Aspect for Settings {
                         sheet.change("", fields, patch(key, want.value.clone()));
                     } else {
                         plain.fields.extend(fields);
-                        plain.body.insert(key.to_owned(), want.value.clone());
+                        plain.body.insert(key.to_owned(), sent(&want.value));
                         // GitHub takes a message only with its title.
                         if let Some(title) = key.strip_suffix("_message").map(|stem| format!("{stem}_title"))
                         {
@@ -247,6 +247,11 @@ fn seen(context: &Context<'_>, want: &Want, sheet: &mut Sheet) -> Option<Value> 
 
 fn patch(key: &str, value: Value) -> Patch {
     Patch(Map::from_iter([(key.to_owned(), value)]))
+}
+
+/// A value as GitHub's description takes it: no text is an empty one, not null.
+fn sent(value: &Value) -> Value {
+    if value.is_null() { json!("") } else { value.clone() }
 }
 
 /// GitHub shows an empty text as none.

@@ -71,7 +71,7 @@ impl Aspect for Teams {
                 sheet.unresolved(before);
                 continue;
             }
-            if same(context, want, found).await? {
+            if is_covered(seen, found, &want.permission) || same(context, want, found).await? {
                 continue;
             }
             let risk = change_of(&found.permission, &want.permission);
@@ -86,7 +86,8 @@ impl Aspect for Teams {
             sheet.change(format!("team {}", found.slug), fields, write);
         }
         add(context, &missing, sheet).await?;
-        for team in seen.iter().filter(|team| wanted.exclusive && !paired.contains(&team.id)) {
+        let is_gone = |team: &&TeamPermission| !paired.contains(&team.id) && above(seen, team).is_none();
+        for team in seen.iter().filter(|_| wanted.exclusive).filter(is_gone) {
             let before = json!(team.permission.as_str());
             let fields = vec![field("permission", before, Value::Null, Some(&wanted.asked), Risk::Removes)];
             sheet.change(
@@ -125,6 +126,26 @@ async fn names_another(context: &Context<'_>, want: &TeamWant, id: u64) -> Resul
     Ok(before.map(|before| format!("{} ({})", names.taken(Named::Team, &want.slug, before, id), want.asked)))
 }
 
+/// What the team above may do, where it is all that GitHub shows of a team. A grant of the team's own would not show, and
+/// neither changing nor removing it would.
+fn above<'a>(seen: &'a [TeamPermission], team: &TeamPermission) -> Option<&'a Permission> {
+    let parent = team.parent.as_deref()?;
+    let above = &seen.iter().find(|other| other.slug.eq_ignore_ascii_case(parent))?.permission;
+    let reaches = match (above.rank(), team.permission.rank()) {
+        (Some(above), Some(shown)) => above >= shown,
+        _ => *above == team.permission,
+    };
+    reaches.then_some(above)
+}
+
+/// Whether the team above may do what is wanted already, so that a grant of the team's own would show nothing. How far a
+/// custom role reaches is not known: only administrators may do all of it.
+fn is_covered(seen: &[TeamPermission], team: &TeamPermission, wanted: &Permission) -> bool {
+    let above = above(seen, team).and_then(Permission::rank);
+    let wanted = wanted.rank().or(Permission::Admin.rank());
+    above.is_some_and(|above| wanted.is_some_and(|wanted| wanted <= above))
+}
+
 /// GraphQL, and REST's lists, show a custom role as the one that it is based on: whoever asks for one is looked at alone.
 async fn same(context: &Context<'_>, want: &TeamWant, found: &TeamPermission) -> Result<bool, Failure> {
     if found.permission == want.permission {
@@ -160,4 +181,34 @@ async fn add(context: &Context<'_>, missing: &[&TeamWant], sheet: &mut Sheet) ->
         sheet.change(format!("team {}", want.slug), fields, write);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn team(slug: &str, permission: &str, parent: Option<&str>) -> TeamPermission {
+        let parent = parent.map(str::to_owned);
+        let id = slug.len() as u64;
+        TeamPermission { id, slug: slug.to_owned(), permission: permission.to_owned().into(), parent }
+    }
+
+    #[test]
+    fn a_child_below_a_team_with_more_access_is_at_rest() {
+        let covered = |seen: &[TeamPermission], wanted: &str| is_covered(seen, &seen[1], &wanted.to_owned().into());
+        let seen = [team("platform", "admin", None), team("child", "admin", Some("platform"))];
+        assert!(covered(&seen, "triage") && covered(&seen, "auditor"));
+        // It is no stray either, where only the team above is asked for.
+        assert!(above(&seen, &seen[1]).is_some());
+        let seen = [team("platform", "pull", None), team("child", "push", Some("platform"))];
+        assert!(!covered(&seen, "triage") && above(&seen, &seen[1]).is_none());
+        let seen = [team("platform", "pull", None), team("child", "pull", Some("platform"))];
+        assert!(!covered(&seen, "push"));
+    }
+
+    #[test]
+    fn a_team_without_one_above_it_that_has_access_is_judged_by_itself() {
+        let seen = [team("child", "admin", Some("platform"))];
+        assert!(above(&seen, &seen[0]).is_none());
+    }
 }

@@ -131,7 +131,7 @@ fn repository(given: &Node) -> Repository {
         teams: Some(Ok(texts("teams")
             .into_iter()
             .zip(1..)
-            .map(|(slug, id)| TeamPermission { id, slug, permission: "push".to_owned().into() })
+            .map(|(slug, id)| TeamPermission { id, slug, permission: "push".to_owned().into(), parent: None })
             .collect())),
         has_age: false,
         missing: Arc::default(),

@@ -12,6 +12,7 @@ use crate::faults::Fault;
 use crate::github::deliver::Hook;
 use crate::github::events;
 use crate::github::limits::Accounts;
+use crate::github::log::LogLies;
 use crate::github::server::{Shared, lock};
 use crate::github::world::World;
 
@@ -49,7 +50,17 @@ pub(crate) fn answer(
             lock(&shared.accounts).spend(&limits);
             None
         }),
-        ("GET", "deliveries") => Ok(Some(shared.delivered())),
+        ("PUT", "log") => {
+            serde_json::from_slice::<LogLies>(body).map_err(|error| error.to_string()).map(|lies| {
+                lock(&shared.log).lie(lies);
+                None
+            })
+        }
+        ("DELETE", "log") => {
+            lock(&shared.log).lie(LogLies::default());
+            Ok(None)
+        }
+        ("GET", "deliveries") => Ok(Some(lock(&shared.log).all())),
         ("DELETE", "limits") => {
             *lock(&shared.accounts) = Accounts::new(shared.limits);
             Ok(None)
@@ -64,7 +75,7 @@ pub(crate) fn answer(
             lock(&shared.faults).clear();
             Ok(None)
         }
-        ("POST", "tokens") => Ok(Some(json!({ "token": shared.mint("ghp_") }))),
+        ("POST", "tokens") => Ok(Some(json!({ "token": shared.mint("ghp_", None) }))),
         ("DELETE", "tokens") => {
             lock(&shared.tokens).clear();
             Ok(None)

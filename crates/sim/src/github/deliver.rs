@@ -12,7 +12,7 @@ use sha2::Sha256;
 
 use crate::github::events::Event;
 use crate::github::limits::instant;
-use crate::github::server::Shared;
+use crate::github::server::{Shared, lock};
 
 /// Where webhooks go.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -31,14 +31,14 @@ pub struct Hook {
 #[derive(Clone, Debug)]
 pub(crate) struct Logged {
     pub(crate) id: u64,
-    guid: String,
-    event: &'static str,
-    body: String,
-    repository_id: Option<u64>,
-    delivered_at: String,
-    redelivery: bool,
-    duration: f64,
-    status_code: u16,
+    pub(crate) guid: String,
+    pub(crate) event: &'static str,
+    pub(crate) body: String,
+    pub(crate) repository_id: Option<u64>,
+    pub(crate) delivered_at: String,
+    pub(crate) redelivery: bool,
+    pub(crate) duration: f64,
+    pub(crate) status_code: u16,
 }
 
 impl Logged {
@@ -94,7 +94,7 @@ pub(crate) fn send(shared: &Arc<Shared>, events: Vec<Event>) {
 
 /// Sends a logged delivery again, under its old guid. `false` when there is none.
 pub(crate) fn again(shared: &Arc<Shared>, id: u64) -> bool {
-    let (Some(hook), Some(old)) = (shared.hook(), shared.logged(id)) else { return false };
+    let (Some(hook), Some(old)) = (shared.hook(), lock(&shared.log).find(id)) else { return false };
     let delivered_at = crate::github::world::now();
     let logged = Logged { id: shared.next_delivery(), redelivery: true, delivered_at, ..old };
     tokio::spawn(attempt(shared.clone(), hook, logged));
@@ -133,5 +133,5 @@ async fn attempt(shared: Arc<Shared>, hook: Hook, mut logged: Logged) {
     // GitHub logs a delivery that got no answer with 502, and does not try again.
     logged.status_code = request.send().await.map_or(502, |response| response.status().as_u16());
     logged.duration = started.elapsed().as_secs_f64();
-    shared.log(logged);
+    lock(&shared.log).push(logged);
 }

@@ -24,6 +24,13 @@ pub struct Limits {
     pub graphql_points: u64,
     /// Requests at once.
     pub concurrent: usize,
+    /// Requests that create content, in a minute and in an hour; `None` for no limit.
+    pub content: Option<(usize, usize)>,
+}
+
+impl Limits {
+    /// What GitHub documents of requests that create content.
+    pub const CONTENT: (usize, usize) = (80, 500);
 }
 
 impl Default for Limits {
@@ -35,6 +42,7 @@ impl Default for Limits {
             rest_points: 900,
             graphql_points: 2_000,
             concurrent: 100,
+            content: None,
         }
     }
 }
@@ -63,6 +71,8 @@ pub(crate) struct Accounts {
     limits: Limits,
     hours: HashMap<(String, &'static str), Account>,
     minutes: HashMap<(String, &'static str), Minute>,
+    /// When each account created something, in the last hour.
+    created: HashMap<String, VecDeque<Instant>>,
     pub(crate) at_once: usize,
 }
 
@@ -74,7 +84,7 @@ pub(crate) fn instant() -> Instant {
 
 impl Accounts {
     pub(crate) fn new(limits: Limits) -> Self {
-        Self { limits, hours: HashMap::new(), minutes: HashMap::new(), at_once: 0 }
+        Self { limits, hours: HashMap::new(), minutes: HashMap::new(), created: HashMap::new(), at_once: 0 }
     }
 
     fn limit(&self, resource: &str) -> (u64, u64) {
@@ -119,6 +129,25 @@ impl Accounts {
             reply.headers = self.headers(token, resource);
             return Err(Box::new(reply));
         }
+        Ok(())
+    }
+
+    /// Whether something may be created, which is booked at once; else what is answered.
+    pub(crate) fn create(&mut self, token: &str) -> Result<(), Box<Reply>> {
+        let Some((most_a_minute, most_an_hour)) = self.limits.content else { return Ok(()) };
+        let (now, minute) = (instant(), self.limits.minute);
+        let created = self.created.entry(token.to_owned()).or_default();
+        while created.front().is_some_and(|at| now.duration_since(*at) >= minute * 60) {
+            created.pop_front();
+        }
+        let lately = created.iter().rev().take_while(|at| now.duration_since(**at) < minute).count();
+        if created.len() >= most_an_hour {
+            return Err(Box::new(secondary((minute * 60).as_secs().max(1))));
+        }
+        if lately >= most_a_minute {
+            return Err(Box::new(secondary(minute.as_secs().max(1))));
+        }
+        created.push_back(now);
         Ok(())
     }
 
@@ -174,4 +203,21 @@ fn secondary(seconds: u64) -> Reply {
     );
     reply.headers.push(("retry-after", seconds.to_string()));
     reply
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_creates_content_has_a_limit_of_its_own() {
+        let limits = Limits { content: Some((2, 500)), ..Limits::default() };
+        let mut accounts = Accounts::new(limits);
+        assert!(accounts.create("a").is_ok() && accounts.create("a").is_ok());
+        let refused = accounts.create("a").unwrap_err();
+        assert_eq!(refused.headers, [("retry-after", "60".to_owned())]);
+        assert!(accounts.create("b").is_ok());
+        let mut free = Accounts::new(Limits::default());
+        assert!((0..1_000).all(|_| free.create("a").is_ok()));
+    }
 }

@@ -13,7 +13,8 @@
 //! | `GET app.pem` | the App's private key, made at the start |
 //! | `PUT`, `DELETE hook` | a [`Hook`]: where webhooks go |
 //! | `PUT latency` | `{"ms": 100}` |
-//! | `GET deliveries` | every webhook that was sent, and how it was answered |
+//! | `GET deliveries` | every webhook that was sent, and how it was answered, in the order in which attempts ended |
+//! | `PUT`, `DELETE log` | [`LogLies`]: the App's log of deliveries shuffles, delays or repeats its rows |
 //! | `PUT limits` | `{"core": 4900, "graphql": 0}`: so much is spent of every account that was used |
 //! | `DELETE limits` | all rate limits begin anew |
 //!
@@ -22,16 +23,26 @@
 //! `teams.<slug>` and `collaborators.<login>` (a permission each), `invitations`, `contents.<path>`, `labels.<name>`,
 //! `autolinks.<prefix>`, `rulesets.<name>`, `actions`, `hooks.<url>`, `properties`, `code_scanning` and the other
 //! security switches, `workflows.<file>` (`run_name`, `inputs`) and their `runs`. An organisation has `rulesets` and
-//! `security_configurations` of its own. `users.<login>` and `apps.<slug>` are who exists. What a document leaves out gets GitHub's defaults.
+//! `security_configurations` of its own, `property_definitions.<name>` (without them every property counts as
+//! defined), a `plan` (`free` and `team` refuse what is for enterprises) and the `permissions` of its installation.
+//! `users.<login>` and `apps.<slug>` are who exists. What a document leaves out gets GitHub's defaults.
 
+mod access;
+mod address;
+mod app;
 mod control;
 mod deliver;
+mod described;
 mod events;
+mod grants;
 mod graphql;
 mod ids;
+mod lies;
 mod limits;
+mod log;
 mod protection;
 mod rest;
+mod rules;
 mod server;
 mod shapes;
 mod team;
@@ -46,6 +57,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use deliver::{Hook, signature};
 pub use limits::Limits;
+pub use log::LogLies;
 
 /// The id of the simulated App.
 pub const APP_ID: u64 = 12_345;
@@ -118,7 +130,7 @@ impl Sim {
 
     /// A personal token that it takes.
     pub fn token(&self) -> String {
-        self.shared.mint("ghp_")
+        self.shared.mint("ghp_", None)
     }
 
     /// The App's private key.

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::github::shapes;
 use crate::github::world::World;
 
 /// GraphQL's flags that are plain keys of the REST body.
@@ -233,8 +234,27 @@ pub(crate) fn from_rest(id: u64, body: &Value) -> Result<Value, String> {
     Ok(rule)
 }
 
+/// People, teams and Apps of a rule as REST shows them.
+fn shown_actors(world: &World, org: &str, actors: &Value, url: &str) -> Value {
+    let names = |kind: &str| {
+        let names = actors[kind].as_array().cloned().unwrap_or_default();
+        names.iter().filter_map(Value::as_str).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let users: Vec<Value> = names("users").iter().map(|login| shapes::user(world, login)).collect();
+    let slugs = names("teams");
+    let teams = slugs.iter().filter_map(|slug| world.team(org, slug));
+    let teams: Vec<Value> = teams.map(|team| shapes::team(world, org, team, None)).collect();
+    let slugs = names("apps");
+    let apps = slugs.iter().filter_map(|slug| world.app(slug));
+    let apps: Vec<Value> = apps.map(|app| shapes::app(world, app)).collect();
+    json!({
+        "url": url, "users_url": format!("{url}/users"), "teams_url": format!("{url}/teams"),
+        "apps_url": format!("{url}/apps"), "users": users, "teams": teams, "apps": apps,
+    })
+}
+
 /// A rule as `GET .../protection` shows it.
-pub(crate) fn to_rest(rule: &Value, url: &str) -> Value {
+pub(crate) fn to_rest(world: &World, org: &str, rule: &Value, url: &str) -> Value {
     let enabled = |key: &str| json!({ "enabled": rule[key] });
     let mut shown = json!({
         "url": url,
@@ -257,7 +277,22 @@ pub(crate) fn to_rest(rule: &Value, url: &str) -> Value {
         for (_, key) in REVIEWS {
             shown_reviews[*key] = reviews[*key].clone();
         }
+        if reviews["dismissal_restrictions"].is_object() {
+            let url = format!("{url}/dismissal_restrictions");
+            shown_reviews["dismissal_restrictions"] =
+                shown_actors(world, org, &reviews["dismissal_restrictions"], &url);
+        }
+        let bypass = shown_actors(world, org, &reviews["bypass_pull_request_allowances"], "");
+        // Allowances have no addresses, and show where there are any.
+        let lists = ["users", "teams", "apps"].map(|kind| (kind.to_owned(), bypass[kind].clone()));
+        if lists.iter().any(|(_, list)| list.as_array().is_some_and(|list| !list.is_empty())) {
+            shown_reviews["bypass_pull_request_allowances"] = lists.into_iter().collect();
+        }
         shown["required_pull_request_reviews"] = shown_reviews;
+    }
+    if rule["restrictions"].is_object() {
+        let url = format!("{url}/restrictions");
+        shown["restrictions"] = shown_actors(world, org, &rule["restrictions"], &url);
     }
     if let Some(checks) = rule["required_status_checks"].as_object() {
         let contexts: Vec<&Value> =

@@ -1,6 +1,6 @@
 //! HTTP: authentication, limits, faults, ETags and the log of calls around the API; and the control below `/_sim`.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,12 +15,16 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::faults::{Faults, shorten};
+use crate::github::address;
+use crate::github::app;
 use crate::github::control;
-use crate::github::deliver::{self, Hook, Logged};
+use crate::github::deliver::{self, Hook};
+use crate::github::grants::Grant;
 use crate::github::graphql;
+use crate::github::lies;
 use crate::github::limits::{Accounts, Limits, instant};
+use crate::github::log::DeliveryLog;
 use crate::github::rest::{self, Call, Reply};
-use crate::github::shapes;
 use crate::github::world::World;
 
 /// One line of the log of calls.
@@ -35,9 +39,10 @@ pub(crate) struct Shared {
     pub(crate) accounts: Mutex<Accounts>,
     pub(crate) faults: Mutex<Faults>,
     pub(crate) calls: Mutex<Vec<Logline>>,
-    pub(crate) tokens: Mutex<HashSet<String>>,
+    /// Personal tokens, and those of installations with what they may do.
+    pub(crate) tokens: Mutex<HashMap<String, Option<Grant>>>,
     hook: Mutex<Option<Hook>>,
-    deliveries: Mutex<Vec<Logged>>,
+    pub(crate) log: Mutex<DeliveryLog>,
     next: AtomicU64,
     pub(crate) latency: Mutex<Duration>,
     /// Calls are logged with their bodies, for the contract tests.
@@ -60,7 +65,7 @@ impl Shared {
             calls: Mutex::default(),
             tokens: Mutex::default(),
             hook: Mutex::default(),
-            deliveries: Mutex::default(),
+            log: Mutex::default(),
             next: AtomicU64::new(1),
             latency: Mutex::new(Duration::ZERO),
             record,
@@ -82,23 +87,10 @@ impl Shared {
         self.next.fetch_add(1, Ordering::Relaxed)
     }
 
-    pub(crate) fn log(&self, logged: Logged) {
-        lock(&self.deliveries).push(logged);
-    }
-
-    /// Every delivery so far.
-    pub(crate) fn delivered(&self) -> Value {
-        lock(&self.deliveries).iter().map(Logged::row).collect()
-    }
-
-    pub(crate) fn logged(&self, id: u64) -> Option<Logged> {
-        lock(&self.deliveries).iter().find(|logged| logged.id == id).cloned()
-    }
-
-    pub(crate) fn mint(&self, prefix: &str) -> String {
+    pub(crate) fn mint(&self, prefix: &str, grant: Option<Grant>) -> String {
         let bits: u128 = rand::random();
         let token = format!("{prefix}{bits:032x}");
-        lock(&self.tokens).insert(token.clone());
+        lock(&self.tokens).insert(token.clone(), grant);
         token
     }
 
@@ -113,7 +105,7 @@ impl Shared {
 
 /// Who calls.
 enum Caller {
-    Token(String),
+    Token(String, Option<Grant>),
     App,
 }
 
@@ -158,6 +150,7 @@ async fn api(
         tokio::time::sleep(delay).await;
     }
     let request: Value = serde_json::from_slice(body).unwrap_or(Value::Null);
+    let is_broken = !body.is_empty() && !request.is_object();
     let mut log = json!({ "method": method.as_str(), "path": path, "query": uri.query(), "cost": 0 });
     let early = fault.as_ref().and_then(|fault| {
         let mut reply = Reply::message(fault.status?, "injected fault");
@@ -169,8 +162,23 @@ async fn api(
     log["fault"] = json!(fault.is_some());
     let mut reply = match early {
         Some(reply) => reply,
-        None => authorised(shared, method, uri, path, headers, &request, is_graphql, &mut log),
+        None if is_broken => match caller(shared, headers) {
+            Ok(_) => Reply::message(400, "Problems parsing JSON"),
+            Err(reply) => *reply,
+        },
+        None => {
+            let asked = lies::asked(uri, fault.as_ref());
+            let asked =
+                Asked { method, uri: &asked, path, headers, request: &request, fault: fault.as_ref() };
+            authorised(shared, &asked, is_graphql, &mut log)
+        }
     };
+    if let Some(fault) = &fault {
+        if !is_graphql && reply.status == 200 {
+            lies::rest(&mut reply, fault, uri);
+        }
+        reply.headers.retain(|(name, _)| !fault.headers.keys().any(|given| given.eq_ignore_ascii_case(name)));
+    }
     shared.flush(true);
     if let (Some(field), Some(body)) =
         (fault.as_ref().and_then(|fault| fault.shorten.as_ref()), &mut reply.body)
@@ -191,38 +199,51 @@ async fn api(
     response
 }
 
-#[expect(clippy::too_many_arguments, reason = "one request, taken apart")]
-fn authorised(
-    shared: &Arc<Shared>,
-    method: &Method,
-    uri: &Uri,
-    path: &str,
-    headers: &HeaderMap,
-    request: &Value,
-    is_graphql: bool,
-    log: &mut Value,
-) -> Reply {
+/// One request, taken apart.
+struct Asked<'a> {
+    method: &'a Method,
+    uri: &'a Uri,
+    path: &'a str,
+    headers: &'a HeaderMap,
+    request: &'a Value,
+    fault: Option<&'a crate::Fault>,
+}
+
+fn authorised(shared: &Arc<Shared>, asked: &Asked<'_>, is_graphql: bool, log: &mut Value) -> Reply {
+    let Asked { method, uri, path, headers, request, fault } = *asked;
     let caller = match caller(shared, headers) {
         Ok(caller) => caller,
         Err(reply) => return *reply,
     };
-    let Caller::Token(token) = caller else { return as_app(shared, method, path, uri, request) };
+    let Caller::Token(token, grant) = caller else {
+        let mut reply = app::answer(shared, method, path, uri, request);
+        if let Some(body) = &mut reply.body {
+            address::rebase(body, &address::base(headers, uri));
+        }
+        return reply;
+    };
     // Limits are an installation's, whatever token it uses.
     let account = if token.starts_with("ghs_") { "installation" } else { token.as_str() }.to_owned();
     let resource = if is_graphql { "graphql" } else { "core" };
     let text = request["query"].as_str().unwrap_or_default();
     let writes = if is_graphql { text.trim_start().starts_with("mutation") } else { method != Method::GET };
     let points = if writes { 5 } else { 1 };
-    if path != "/rate_limit"
-        && let Err(reply) = lock(&shared.accounts).admit(&account, resource, points)
-    {
-        return *reply;
+    let creates = if is_graphql { writes && text.contains("create") } else { method == Method::POST };
+    if path != "/rate_limit" {
+        let mut accounts = lock(&shared.accounts);
+        let admitted = accounts.admit(&account, resource, points);
+        if let Err(reply) = admitted.and_then(|()| if creates { accounts.create(&account) } else { Ok(()) }) {
+            return *reply;
+        }
     }
     let sender = "beadle-app";
-    let (mut reply, cost) = if path == "/rate_limit" {
+    let forbidden = grant.as_ref().filter(|_| is_graphql && writes).and_then(Grant::mutation);
+    let (mut reply, cost) = if let Some(forbidden) = forbidden {
+        (forbidden, 1)
+    } else if path == "/rate_limit" {
         (Reply::json(200, lock(&shared.accounts).overview(&account)), 0)
     } else if is_graphql {
-        let outcome = graphql::run(&mut lock(&shared.world), request, sender);
+        let outcome = graphql::run(&mut lock(&shared.world), request, sender, fault);
         log["operation"] = json!(outcome.operation);
         log["mutation"] = json!(outcome.is_mutation);
         (Reply::json(200, outcome.body), outcome.cost)
@@ -243,7 +264,18 @@ fn authorised(
             sender,
             accept,
         };
-        (rest::answer(&mut lock(&shared.world), &call), 1)
+        let mut world = lock(&shared.world);
+        let refusal = grant.as_ref().and_then(|grant| grant.refusal(&world, &call));
+        let mut reply = match (refusal, &grant, call.path.as_slice()) {
+            (Some(refusal), ..) => refusal,
+            (None, Some(grant), ["installation", "repositories"]) => grant.repositories(&world, &call),
+            _ => rest::answer(&mut world, &call),
+        };
+        drop(world);
+        if let Some(body) = &mut reply.body {
+            address::rebase(body, &address::base(headers, uri));
+        }
+        (reply, 1)
     };
     // An answer that did not change is free of the primary limit, and counts for the minute's.
     let cost = if is_unchanged(&reply, headers) || path == "/rate_limit" { 0 } else { cost };
@@ -260,11 +292,12 @@ fn caller(shared: &Shared, headers: &HeaderMap) -> Result<Caller, Box<Reply>> {
     let authorization =
         headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let (_, token) = authorization.split_once(' ').ok_or_else(bad)?;
-    if lock(&shared.tokens).contains(token) {
-        return Ok(Caller::Token(token.to_owned()));
+    if let Some(grant) = lock(&shared.tokens).get(token) {
+        return Ok(Caller::Token(token.to_owned(), grant.clone()));
     }
     let mut validation = Validation::new(Algorithm::RS256);
-    validation.set_required_spec_claims(&["exp", "iss"]);
+    // Who issued it is compared below: clients also send the App's id as a number.
+    validation.set_required_spec_claims(&["exp"]);
     validation.leeway = 0;
     let key = DecodingKey::from_rsa_der(&shared.app_key.public);
     let claims = jsonwebtoken::decode::<Value>(token, &key, &validation).map_err(|_| bad())?.claims;
@@ -276,80 +309,6 @@ fn caller(shared: &Shared, headers: &HeaderMap) -> Result<Caller, Box<Reply>> {
         return Err(bad());
     }
     Ok(Caller::App)
-}
-
-/// Calls in the App's own name.
-fn as_app(shared: &Arc<Shared>, method: &Method, path: &str, uri: &Uri, body: &Value) -> Reply {
-    let world = lock(&shared.world);
-    let app = world
-        .app(crate::github::APP_SLUG)
-        .cloned()
-        .unwrap_or_else(|| json!({ "id": crate::github::APP_ID, "slug": crate::github::APP_SLUG }));
-    let segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
-    match (method.as_str(), segments.as_slice()) {
-        ("GET", ["app"]) => Reply::json(200, shapes::app(&world, &app)),
-        ("GET", ["app", "installations"]) => {
-            let orgs = world.doc["orgs"].as_object().into_iter().flatten();
-            Reply::json(200, orgs.map(|(_, org)| shapes::installation(&world, org, &app)).collect())
-        }
-        ("GET", ["orgs", org, "installation"]) => match world.org(org) {
-            Some(org) => Reply::json(200, shapes::installation(&world, org, &app)),
-            None => Reply::not_found(),
-        },
-        ("POST", ["app", "installations", id, "access_tokens"]) => {
-            let mut orgs = world.doc["orgs"].as_object().into_iter().flatten();
-            if !orgs.any(|(_, org)| shapes::installation_id(org).to_string() == *id) {
-                return Reply::not_found();
-            }
-            let expires = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(1);
-            let token = shared.mint("ghs_");
-            Reply::json(
-                201,
-                json!({
-                    "token": token, "expires_at": format!("{expires:.0}"), "permissions": shapes::permissions(),
-                    "repository_selection": "all",
-                }),
-            )
-        }
-        ("GET", ["app", "hook", "deliveries"]) => {
-            let query: std::collections::HashMap<String, String> =
-                form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()).into_owned().collect();
-            let failed = query.get("status").is_some_and(|status| status == "failure");
-            let before =
-                query.get("cursor").and_then(|cursor| cursor.trim_start_matches("v1_").parse::<u64>().ok());
-            let size = query.get("per_page").and_then(|size| size.parse().ok()).unwrap_or(30).min(100);
-            let deliveries = lock(&shared.deliveries);
-            let rows =
-                deliveries.iter().rev().filter(|logged| before.is_none_or(|before| logged.id < before));
-            let rows: Vec<Value> =
-                rows.map(Logged::row).filter(|row| !failed || row["status"] != "OK").collect();
-            let page: Vec<Value> = rows.iter().take(size).cloned().collect();
-            let mut reply = Reply::json(200, json!(page));
-            if rows.len() > page.len()
-                && let Some(last) = page.last()
-            {
-                reply.headers.push(("x-sim-next-cursor", format!("v1_{}", last["id"])));
-            }
-            reply
-        }
-        ("GET", ["app", "hook", "deliveries", id]) => {
-            match id.parse().ok().and_then(|id| shared.logged(id)) {
-                Some(logged) => Reply::json(200, logged.whole()),
-                None => Reply::not_found(),
-            }
-        }
-        ("POST", ["app", "hook", "deliveries", id, "attempts"]) => {
-            if id.parse().is_ok_and(|id| deliver::again(shared, id)) {
-                Reply::json(202, json!({}))
-            } else {
-                Reply::not_found()
-            }
-        }
-        _ => {
-            let _ = body;
-            Reply::message(403, "Resource not accessible by integration")
-        }
-    }
 }
 
 /// `ETag = SHA-256(Accept ":" Authorization ":" Cookie ":" body)`: it depends on the token.
@@ -378,14 +337,13 @@ fn is_unchanged(reply: &Reply, headers: &HeaderMap) -> bool {
 fn respond(reply: &Reply, headers: &HeaderMap, uri: &Uri, fault: Option<&crate::Fault>) -> Response {
     let mut response = Response::builder().status(reply.status);
     let text = reply.body.as_ref().map(Value::to_string).unwrap_or_default();
-    for (name, value) in &reply.headers {
-        if let Some(parameter) = name.strip_prefix("x-sim-next-") {
-            let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
-            response = response.header(header::LINK, next_link(host, uri, parameter, value));
-        } else {
-            response = response.header(*name, value);
-        }
+    for (name, value) in reply.headers.iter().filter(|(name, _)| !name.starts_with("x-sim-")) {
+        response = response.header(*name, value);
     }
+    for (name, value) in address::headers(reply, headers, uri) {
+        response = response.header(name, value);
+    }
+    let given = fault.into_iter().flat_map(|fault| &fault.headers);
     if reply.status == 200 {
         let tag = etag(headers, &text);
         if is_unchanged(reply, headers) {
@@ -393,10 +351,13 @@ fn respond(reply: &Reply, headers: &HeaderMap, uri: &Uri, fault: Option<&crate::
             let unchanged = reply.headers.iter().fold(unchanged, |unchanged, (name, value)| {
                 if name.starts_with("x-ratelimit") { unchanged.header(*name, value) } else { unchanged }
             });
+            let unchanged =
+                given.fold(unchanged, |unchanged, (name, value)| unchanged.header(name.as_str(), value));
             return unchanged.body(Body::empty()).unwrap_or_default();
         }
         response = response.header(header::ETAG, tag);
     }
+    response = given.fold(response, |response, (name, value)| response.header(name.as_str(), value));
     let broken = || Err::<Bytes, _>(std::io::Error::other("injected fault"));
     let body = match fault {
         Some(fault) if fault.reset => Body::from_stream(futures::stream::iter([broken()])),
@@ -410,15 +371,4 @@ fn respond(reply: &Reply, headers: &HeaderMap, uri: &Uri, fault: Option<&crate::
         response = response.header(header::CONTENT_TYPE, "application/json; charset=utf-8");
     }
     response.body(body).unwrap_or_default()
-}
-
-fn next_link(host: &str, uri: &Uri, parameter: &str, value: &str) -> String {
-    let mut query = form_urlencoded::Serializer::new(String::new());
-    for (name, value) in form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()) {
-        if name != parameter {
-            query.append_pair(&name, &value);
-        }
-    }
-    query.append_pair(parameter, value);
-    format!("<http://{host}{}?{}>; rel=\"next\"", uri.path(), query.finish())
 }

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::github::access;
 use crate::github::ids::Node;
 use crate::github::world::World;
 
@@ -104,6 +105,8 @@ pub(crate) fn repository(world: &World, org: &str, repository: &Value, full: boo
         "stargazers_count": 0, "watchers": 0, "watchers_count": 0, "network_count": 0, "subscribers_count": 0,
         "has_pages": false,
         "has_downloads": true,
+        // What the caller may do as a person: an App is none.
+        "permissions": { "admin": false, "maintain": false, "push": false, "triage": false, "pull": false },
         "pushed_at": repository["created_at"],
         "updated_at": repository["created_at"],
     });
@@ -135,7 +138,9 @@ pub(crate) fn user(world: &World, login: &str) -> Value {
 
 /// Who did something: an App acts as its bot.
 pub(crate) fn sender(world: &World, login: &str) -> Value {
-    match world.app(login).and_then(|app| app["id"].as_u64()) {
+    let known = world.app(login).and_then(|app| app["id"].as_u64());
+    // The simulated App is there in a state without `apps`, too.
+    match known.or((login == crate::github::APP_SLUG).then_some(crate::github::APP_ID)) {
         Some(id) => account(&format!("{login}[bot]"), id + 900_000, &format!("BOT_kgDO{id:08}"), "Bot"),
         None => user(world, login),
     }
@@ -186,9 +191,10 @@ pub(crate) fn team(world: &World, org: &str, team: &Value, permission: Option<&s
         "slug": slug,
         "name": team["name"],
         "description": team["description"],
-        "privacy": "closed",
-        "notification_setting": "notifications_enabled",
+        "privacy": team["privacy"].as_str().unwrap_or("closed"),
+        "notification_setting": team["notification_setting"].as_str().unwrap_or("notifications_enabled"),
         "permission": permission.unwrap_or("pull"),
+        "permissions": permissions_by(permission.unwrap_or("pull")),
         "type": "organization",
         "organization_id": org_id,
         "url": api,
@@ -208,8 +214,9 @@ pub(crate) fn team(world: &World, org: &str, team: &Value, permission: Option<&s
 pub(crate) fn whole_team(world: &World, org: &str, team: &Value) -> Value {
     let mut shown = self::team(world, org, team, None);
     let slug = team["slug"].as_str().unwrap_or_default();
+    let lineage = world.lineage(org, slug);
     let of =
-        world.repositories(org).iter().filter(|repository| repository["teams"].get(slug).is_some()).count();
+        world.repositories(org).iter().filter(|found| access::granted(found, &lineage).is_some()).count();
     shown["members_count"] = json!(team["members"].as_object().map_or(0, serde_json::Map::len));
     shown["repos_count"] = json!(of);
     shown["created_at"] = json!("2026-01-01T00:00:00Z");
@@ -254,6 +261,11 @@ pub(crate) fn organisation(world: &World, org: &Value) -> Value {
         "public_gists": 0, "followers": 0, "following": 0,
         "created_at": "2020-01-01T00:00:00Z", "updated_at": "2020-01-01T00:00:00Z", "archived_at": null,
     })
+}
+
+/// What an organisation's installation may do.
+pub(crate) fn permissions_of(org: &Value) -> Value {
+    if org["permissions"].is_object() { org["permissions"].clone() } else { permissions() }
 }
 
 /// What an App may do, and hears of.
@@ -307,7 +319,7 @@ pub(crate) fn installation(world: &World, org: &Value, app: &Value) -> Value {
         "access_tokens_url": format!("https://api.github.com/app/installations/{id}/access_tokens"),
         "repositories_url": "https://api.github.com/installation/repositories",
         "html_url": format!("https://github.com/organizations/{login}/settings/installations/{id}"),
-        "events": EVENTS, "permissions": permissions(),
+        "events": EVENTS, "permissions": permissions_of(org),
         "created_at": "2020-01-01T00:00:00Z", "updated_at": "2020-01-01T00:00:00Z",
         "suspended_by": null, "suspended_at": null,
     })
@@ -316,6 +328,14 @@ pub(crate) fn installation(world: &World, org: &Value, app: &Value) -> Value {
 /// Every organisation has one installation.
 pub(crate) fn installation_id(org: &Value) -> u64 {
     org["id"].as_u64().unwrap_or_default() + 40_000_000
+}
+
+/// A permission as the flags that it sets.
+pub(crate) fn permissions_by(permission: &str) -> Value {
+    let all = ["pull", "triage", "push", "maintain", "admin"];
+    // A custom role is based on reading here.
+    let reach = all.iter().position(|known| *known == permission).unwrap_or(0);
+    all.iter().enumerate().map(|(at, name)| ((*name).to_owned(), json!(at <= reach))).collect()
 }
 
 /// A permission as roles and invitations call it.

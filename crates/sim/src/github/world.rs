@@ -13,6 +13,8 @@ pub(crate) struct World {
     pub(crate) doc: Value,
     /// Repository id → organisation and name.
     index: HashMap<u64, (String, String)>,
+    /// The organisation and the lower-case name that a repository had → its id.
+    moved: HashMap<(String, String), u64>,
     next_id: u64,
     /// What changed and is to be told to webhooks.
     pub(crate) outbox: Vec<Event>,
@@ -103,7 +105,8 @@ impl World {
     }
 
     pub(crate) fn from(doc: Value) -> Self {
-        let mut world = Self { doc, index: HashMap::new(), next_id: 1_000, outbox: Vec::new() };
+        let mut world =
+            Self { doc, index: HashMap::new(), moved: HashMap::new(), next_id: 1_000, outbox: Vec::new() };
         world.complete();
         world
     }
@@ -188,7 +191,7 @@ impl World {
     }
 
     pub(crate) fn reindex(&mut self) {
-        self.index.clear();
+        let before = std::mem::take(&mut self.index);
         let orgs = self.doc["orgs"].as_object().into_iter().flatten();
         for (login, org) in orgs {
             for (name, repository) in org["repos"].as_object().into_iter().flatten() {
@@ -197,6 +200,18 @@ impl World {
                 }
             }
         }
+        for (id, (org, name)) in before {
+            if self.index.get(&id).is_some_and(|now| *now != (org.clone(), name.clone())) {
+                self.moved.insert((org, name.to_lowercase()), id);
+            }
+        }
+    }
+
+    /// The id of the repository that had this name, and has another one now.
+    pub(crate) fn moved(&self, org: &str, name: &str) -> Option<u64> {
+        let org = self.org(org)?["login"].as_str()?;
+        let id = self.moved.get(&(org.to_owned(), name.to_lowercase())).copied()?;
+        self.index.contains_key(&id).then_some(id)
     }
 
     pub(crate) fn fresh_id(&mut self) -> u64 {

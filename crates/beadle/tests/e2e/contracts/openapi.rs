@@ -58,9 +58,16 @@ pub(super) fn check(call: &Value) -> Vec<String> {
     if DESCRIPTIONS[1].check(call).is_empty() { Vec::new() } else { first }
 }
 
+/// A redirect leads below the repository's id, which the description names for the repository itself only.
+fn named(path: &str) -> String {
+    let by_id = path.strip_prefix("/repositories/").and_then(|rest| rest.split_once('/'));
+    by_id.map_or_else(|| path.to_owned(), |(_, rest)| format!("/repos/owner/name/{rest}"))
+}
+
 impl Description {
     fn check(&self, call: &Value) -> Vec<String> {
-        let path = call["path"].as_str().unwrap_or_default();
+        let path = named(call["path"].as_str().unwrap_or_default());
+        let path = path.as_str();
         let method = call["method"].as_str().unwrap_or_default().to_lowercase();
         let Some((template, operation)) = self.operation(path, &method) else {
             return vec!["there is no such operation".into()];
@@ -84,7 +91,7 @@ impl Description {
         }
         let status = call["status"].as_u64().unwrap_or(0);
         let response = &operation["responses"][status.to_string()];
-        let general = matches!(status, 304 | 401 | 403 | 404 | 422 | 429 | 500..);
+        let general = matches!(status, 301 | 304 | 307 | 400 | 401 | 403 | 404 | 422 | 429 | 500..);
         if response.is_null() && !general {
             problems.push(format!("{template} never answers {status}"));
         } else if (200..300).contains(&status) {

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use beadle_engine::{Asked, Failure, Field, Risk};
-use beadle_github::{Actor, Allowances, Rule};
+use beadle_github::{Actor, ActorKind, Allowances, Permission, Rule};
 use serde_json::{Value, json};
 
 use super::checks::{checks, sorted};
@@ -58,9 +58,23 @@ pub(super) async fn differences(
             doubts.push((text, false));
             continue;
         }
-        match actors(context, wanted, rule, list, (list.seen)(allowances)).await? {
+        let seen = (list.seen)(allowances);
+        let powerless = if list.rest == "restrictions" && !off {
+            powerless(context, wanted, list, seen).await?
+        } else {
+            Vec::new()
+        };
+        match actors(context, wanted, rule, list, seen, &powerless).await? {
             Ok(difference) => found.extend(difference),
             Err(why) => doubts.push((why, false)),
+        }
+        for actor in &powerless {
+            let kind = if actor.kind == ActorKind::Team { "team" } else { "user" };
+            let text = format!(
+                "{kind} `{}` has no write access to the repository: GitHub leaves it out of `{}`",
+                actor.name, list.rest
+            );
+            doubts.push((text, false));
         }
     }
     Ok((found, doubts))
@@ -122,13 +136,74 @@ fn environments(wanted: &Wanted, rule: Option<&Rule>, found: &mut Vec<Difference
     });
 }
 
-/// One list of actors, with the flag that makes it count. `Err` names somebody who does not exist.
+/// Whether two actors are the same one.
+fn same(one: &Actor, other: &Actor) -> bool {
+    one.kind == other.kind && one.name.eq_ignore_ascii_case(&other.name)
+}
+
+/// Whether a permission lets its holder write. How far a custom role reaches is not known: GitHub has the last word.
+fn writes(permission: &Permission) -> bool {
+    !matches!(permission, Permission::Pull | Permission::Triage)
+}
+
+/// Whether the policy itself gives an actor write access; Apps have it from their installation.
+fn is_granted(context: &Context<'_>, actor: &Actor) -> bool {
+    let is =
+        |name: &str, permission: &Permission| name.eq_ignore_ascii_case(&actor.name) && writes(permission);
+    let desired = context.desired;
+    match actor.kind {
+        ActorKind::App => true,
+        ActorKind::Team => desired
+            .teams
+            .as_ref()
+            .is_some_and(|teams| teams.items.iter().any(|team| is(&team.slug, &team.permission))),
+        ActorKind::User => desired
+            .collaborators
+            .as_ref()
+            .is_some_and(|people| people.items.iter().any(|person| is(&person.login, &person.permission))),
+    }
+}
+
+/// The actors that a push restriction shall except, that it does not except yet, and that may not write. GitHub drops
+/// them without a word, so that Beadle would write them at every run.
+async fn powerless(
+    context: &Context<'_>,
+    wanted: &Wanted,
+    list: &List,
+    seen: &[Actor],
+) -> Result<Vec<Actor>, Failure> {
+    let Some((actors, _)) = wanted.lists.get(list.graphql) else { return Ok(Vec::new()) };
+    let is_new = |actor: &&Actor| !seen.iter().any(|other| same(actor, other)) && !is_granted(context, actor);
+    let asked: Vec<Actor> = actors.iter().filter(is_new).cloned().collect();
+    let (owner, name) = (&context.repository.owner, &context.repository.name);
+    let mut powerless = Vec::new();
+    for actor in asked {
+        let role = if actor.kind == ActorKind::Team {
+            context.reader.team_role(&actor.name, owner, name).await?
+        } else {
+            context.reader.user_role(&actor.name, owner, name).await?
+        };
+        if !role.as_ref().is_some_and(writes) {
+            powerless.push(actor);
+        }
+    }
+    if powerless.is_empty() {
+        return Ok(powerless);
+    }
+    // An actor that does not exist is another matter, and said by whoever resolves it.
+    let exist = context.reader.resolve(&powerless).await?;
+    Ok(powerless.into_iter().zip(exist).filter(|(_, id)| id.is_ok()).map(|(actor, _)| actor).collect())
+}
+
+/// One list of actors, with the flag that makes it count. `Err` names somebody who does not exist. Who is powerless is
+/// left out, as GitHub would; a restriction of which nobody is left is not made.
 async fn actors(
     context: &Context<'_>,
     wanted: &Wanted,
     rule: Option<&Rule>,
     list: &List,
     seen: &[Actor],
+    powerless: &[Actor],
 ) -> Result<Result<Option<Difference>, String>, Failure> {
     let mut difference = Difference { fields: Vec::new(), input: Vec::new() };
     let mut turned_on = false;
@@ -152,9 +227,15 @@ async fn actors(
         }
     }
     let Some((actors, asked)) = wanted.lists.get(list.graphql) else { return Ok(Ok(None)) };
-    let (before, after) = (labels(seen), labels(actors));
+    let able: Vec<Actor> =
+        actors.iter().filter(|actor| !powerless.iter().any(|other| same(actor, other))).cloned().collect();
+    if able.is_empty() && !actors.is_empty() {
+        let why = format!("nobody in `{}` has write access ({asked}); this list stays as it is", list.rest);
+        return Ok(Err(why));
+    }
+    let (before, after) = (labels(seen), labels(&able));
     if before != after {
-        let ids = match ids(context, actors, seen, asked).await? {
+        let ids = match ids(context, &able, seen, asked).await? {
             Ok(ids) => ids,
             Err(why) => return Ok(Err(why)),
         };
@@ -175,8 +256,6 @@ async fn ids(
     seen: &[Actor],
     asked: &Asked,
 ) -> Result<Result<Vec<String>, String>, Failure> {
-    let same =
-        |one: &Actor, other: &Actor| one.kind == other.kind && one.name.eq_ignore_ascii_case(&other.name);
     let known: BTreeMap<usize, String> = actors
         .iter()
         .enumerate()

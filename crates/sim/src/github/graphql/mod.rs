@@ -2,6 +2,7 @@
 
 mod connection;
 mod cost;
+mod input;
 mod mutate;
 mod people;
 mod resolve;
@@ -15,6 +16,8 @@ use graphql_parser::query::{
 };
 use serde_json::{Map, Value, json};
 
+use crate::faults::Fault;
+use crate::github::lies;
 use crate::github::world::World;
 use resolve::{Object, Resolved, resolve};
 
@@ -45,10 +48,12 @@ struct Run<'a> {
     fragments: BTreeMap<&'a str, &'a FragmentDefinition<'a, Text>>,
     variables: &'a Map<String, Value>,
     errors: Vec<Value>,
+    /// What the connections of one field lie about.
+    fault: Option<&'a Fault>,
 }
 
 /// Runs one request body.
-pub(crate) fn run(world: &mut World, body: &Value, sender: &str) -> Outcome {
+pub(crate) fn run(world: &mut World, body: &Value, sender: &str, fault: Option<&Fault>) -> Outcome {
     let failed = |message: String| Outcome {
         body: json!({ "errors": [{ "message": message }] }),
         cost: 1,
@@ -64,16 +69,29 @@ pub(crate) fn run(world: &mut World, body: &Value, sender: &str) -> Outcome {
     };
     let request = Request { document, variables: body["variables"].as_object().cloned().unwrap_or_default() };
     let operation = request.document.definitions.iter().find_map(|definition| match definition {
-        Definition::Operation(OperationDefinition::Query(query)) => Some((&query.selection_set, false)),
-        Definition::Operation(OperationDefinition::SelectionSet(set)) => Some((set, false)),
+        Definition::Operation(OperationDefinition::Query(query)) => {
+            Some((&query.selection_set, false, query.variable_definitions.as_slice()))
+        }
+        Definition::Operation(OperationDefinition::SelectionSet(set)) => {
+            Some((set, false, Default::default()))
+        }
         Definition::Operation(OperationDefinition::Mutation(mutation)) => {
-            Some((&mutation.selection_set, true))
+            Some((&mutation.selection_set, true, mutation.variable_definitions.as_slice()))
         }
         _ => None,
     });
-    let Some((selection, is_mutation)) = operation else { return failed("No operation to run".into()) };
-    let mut run =
-        Run { fragments: fragments(&request.document), variables: &request.variables, errors: Vec::new() };
+    let Some((selection, is_mutation, declared)) = operation else {
+        return failed("No operation to run".into());
+    };
+    if let Some(problem) = input::variables(declared, &request.variables) {
+        return failed(problem);
+    }
+    let mut run = Run {
+        fragments: fragments(&request.document),
+        variables: &request.variables,
+        errors: Vec::new(),
+        fault,
+    };
     let (cost, nodes) = cost::cost(&run, selection);
     if nodes > cost::MOST_NODES {
         return failed(format!(
@@ -82,6 +100,15 @@ pub(crate) fn run(world: &mut World, body: &Value, sender: &str) -> Outcome {
     }
     if let Some(problem) = lacking(world, text) {
         return failed(problem);
+    }
+    if is_mutation {
+        let inputs = run.fields(selection, "Mutation").into_iter();
+        let mut wrong = inputs.filter_map(|field| {
+            input::wrong(&field.name, run.arguments(field).get("input").unwrap_or(&Value::Null))
+        });
+        if let Some(problem) = wrong.next() {
+            return failed(problem);
+        }
     }
     let mut data = Map::new();
     if is_mutation {
@@ -199,8 +226,14 @@ impl<'a> Run<'a> {
             }
             let mut path = path.to_vec();
             path.push(json!(key));
-            let resolved = resolve(world, object, &field.name, &self.arguments(field));
-            let value = self.shown(world, resolved, field, &path);
+            let mut arguments = self.arguments(field);
+            let fault = self.fault.filter(|fault| fault.connection.as_deref() == Some(field.name.as_str()));
+            let after = if lies::begins_again(fault) { arguments.remove("after") } else { None };
+            let resolved = resolve(world, object, &field.name, &arguments);
+            let mut value = self.shown(world, resolved, field, &path);
+            if let Some(fault) = fault {
+                lies::connection(&mut value, fault, after.as_ref().and_then(Value::as_str));
+            }
             shown.insert(key, value);
         }
         Value::Object(shown)

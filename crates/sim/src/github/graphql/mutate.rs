@@ -25,6 +25,9 @@ pub(super) fn mutate(world: &mut World, name: &str, input: &Value, sender: &str)
             let id = world.fresh_id();
             let mut rule = protection::empty(id);
             protection::apply_input(world, &mut rule, &fields).map_err(unprocessable)?;
+            if let Some(found) = world.repository(&org, &name) {
+                world.drop_powerless(&org, found, &mut rule);
+            }
             world.edit(&org, &name, sender, |repository| repository["protection"][&pattern] = rule);
             Ok(payload("CreateBranchProtectionRulePayload", repository, pattern))
         }
@@ -34,7 +37,16 @@ pub(super) fn mutate(world: &mut World, name: &str, input: &Value, sender: &str)
             let found = world.repository(&org, &name).map(|found| found["protection"][&pattern].clone());
             let mut changed = found.unwrap_or(Value::Null);
             protection::apply_input(world, &mut changed, &fields).map_err(unprocessable)?;
+            if let Some(found) = world.repository(&org, &name) {
+                world.drop_powerless(&org, found, &mut changed);
+            }
             let renamed = input["pattern"].as_str().unwrap_or(&pattern).to_owned();
+            let is_taken = world
+                .repository(&org, &name)
+                .is_some_and(|found| found["protection"].get(&renamed).is_some());
+            if renamed != pattern && is_taken {
+                return Err(unprocessable(format!("Name already protected: {renamed}")));
+            }
             world.edit(&org, &name, sender, |repository| {
                 if let Some(rules) = repository["protection"].as_object_mut() {
                     rules.remove(&pattern);

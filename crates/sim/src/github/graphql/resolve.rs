@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::connection::{Connection, Edge, page};
 use super::{Problem, people, rulesets};
+use crate::github::access;
 use crate::github::ids::Node;
 use crate::github::protection;
 use crate::github::shapes;
@@ -346,8 +347,9 @@ fn team(world: &World, org: &str, slug: &str, field: &str, arguments: &Map<Strin
         "id" => Resolved::Value(json!(Node::Team(team["id"].as_u64().unwrap_or(0)).encode())),
         "databaseId" => Resolved::Value(team["id"].clone()),
         "repositories" => {
+            let lineage = world.lineage(org, slug);
             let repositories = world.repositories(org).into_iter().filter_map(|repository| {
-                let permission = permission(repository["teams"][slug].as_str()?);
+                let permission = permission(&access::granted(repository, &lineage)?);
                 let node = Object::Repository(repository["id"].as_u64()?);
                 let sources = Vec::new();
                 Some(Edge { type_name: "TeamRepositoryEdge", node, permission: Some(permission), sources })
@@ -355,6 +357,10 @@ fn team(world: &World, org: &str, slug: &str, field: &str, arguments: &Map<Strin
             page("TeamRepositoryConnection", repositories.collect(), arguments)
         }
         "description" => Resolved::Value(team["description"].clone()),
+        "parentTeam" => match team["parent"].as_str() {
+            Some(slug) => Resolved::Object(Object::Team { org: org.to_owned(), slug: slug.to_owned() }),
+            None => Resolved::Value(Value::Null),
+        },
         "childTeams" => people::below(world, org, slug, arguments),
         "members" => people::of_team(world, org, slug, arguments),
         "invitations" => people::invited(team, arguments),

@@ -32,6 +32,16 @@ fn merged(old: &Value, body: &Value) -> Value {
             hook[key] = value.clone();
         }
     }
+    let listed = |key: &str| body[key].as_array().cloned().unwrap_or_default();
+    let (added, removed) = (listed("add_events"), listed("remove_events"));
+    if let Some(events) = hook["events"].as_array_mut() {
+        for event in added {
+            if !events.contains(&event) {
+                events.push(event);
+            }
+        }
+        events.retain(|event| !removed.contains(event));
+    }
     if let Some(config) = body.get("config") {
         hook["config"] = json!({ "content_type": "form", "insecure_ssl": "0" });
         for (key, value) in config.as_object().into_iter().flatten() {

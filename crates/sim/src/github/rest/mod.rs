@@ -5,6 +5,7 @@
 mod actions;
 mod autolinks;
 mod configurations;
+mod contents;
 mod hooks;
 mod labels;
 mod people;
@@ -16,8 +17,10 @@ mod teams;
 use http::Method;
 use serde_json::{Value, json};
 
+use crate::github::address::MOVED;
+use crate::github::rules::Place;
 use crate::github::world::{World, new_repository, now};
-use crate::github::{protection, shapes};
+use crate::github::{described, protection, rules, shapes};
 
 /// A call as it came in.
 pub(crate) struct Call<'a> {
@@ -60,7 +63,7 @@ impl Reply {
         Self::message(404, "Not Found")
     }
 
-    fn invalid(message: &str) -> Self {
+    pub(crate) fn invalid(message: &str) -> Self {
         let documentation = "https://docs.github.com/rest";
         Self::json(422, json!({ "message": message, "documentation_url": documentation, "errors": [] }))
     }
@@ -78,25 +81,56 @@ pub(crate) fn answer(world: &mut World, call: &Call<'_>) -> Reply {
             Some(app) => Reply::json(200, shapes::app(world, app)),
             None => Reply::not_found(),
         },
-        ("GET", ["repositories", id]) => match id.parse().ok().and_then(|id| world.by_id(id)) {
-            Some((org, repository)) => Reply::json(200, shapes::repository(world, org, repository, true)),
-            None => Reply::not_found(),
-        },
         (_, ["orgs", org, rest @ ..]) => {
             match world.org(org).and_then(|org| org["login"].as_str()).map(str::to_owned) {
-                Some(org) => organisation(world, call, &org, rest),
+                Some(org) => {
+                    let place = Place { world, org: &org, repository: None };
+                    described::refusal(method, &call.path, call.body)
+                        .or_else(|| rules::refusal(&place, call))
+                        .unwrap_or_else(|| organisation(world, call, &org, rest))
+                }
                 None => Reply::not_found(),
             }
         }
+        // What a redirect leads to.
+        (_, ["repositories", id, rest @ ..]) => {
+            let found = id.parse().ok().and_then(|id| world.by_id(id));
+            let found =
+                found.and_then(|(org, found)| Some((org.to_owned(), found["name"].as_str()?.to_owned())));
+            let Some((org, name)) = found else { return Reply::not_found() };
+            let path =
+                ["repos", org.as_str(), name.as_str()].into_iter().chain(rest.iter().copied()).collect();
+            repository(world, &Call { path, ..*call }, &org, &name, rest)
+        }
         (_, ["repos", org, name, rest @ ..]) => {
-            let found = world.repository(org, name).and_then(|repository| repository["name"].as_str());
-            match found.map(str::to_owned) {
-                Some(name) => repository(world, call, org, &name, rest),
-                None => Reply::not_found(),
+            let found = world.repository(org, name).and_then(|found| found["name"].as_str());
+            let login = world.org(org).and_then(|org| org["login"].as_str());
+            match found.map(str::to_owned).zip(login.map(str::to_owned)) {
+                Some((name, org)) => repository(world, call, &org, &name, rest),
+                None => world.moved(org, name).map_or_else(Reply::not_found, |id| moved(call, id, rest)),
             }
         }
         _ => Reply::not_found(),
     }
+}
+
+/// A renamed repository is found by its old name: GitHub redirects reads, and tells writers where to write.
+fn moved(call: &Call<'_>, id: u64, rest: &[&str]) -> Reply {
+    let (status, message) = match call.method.as_str() {
+        "GET" => (301, "Moved Permanently"),
+        _ => (307, "Temporary Redirect"),
+    };
+    let mut place = format!("/repositories/{id}");
+    for segment in rest {
+        place.push('/');
+        place.extend(percent_encoding::utf8_percent_encode(segment, percent_encoding::NON_ALPHANUMERIC));
+    }
+    let mut reply = Reply::message(status, message);
+    if let Some(body) = &mut reply.body {
+        body["url"] = json!(format!("https://api.github.com{place}"));
+    }
+    reply.headers.push((MOVED, place));
+    reply
 }
 
 /// Whether an entry of a list has this id.
@@ -105,7 +139,7 @@ fn has_id(entry: &Value, id: &str) -> bool {
 }
 
 /// One page of a list, with its `Link`.
-fn page(call: &Call<'_>, rows: Vec<Value>) -> Reply {
+pub(crate) fn page(call: &Call<'_>, rows: Vec<Value>) -> Reply {
     let number = |name: &str, or: usize| {
         let value = call.query.iter().find(|(other, _)| other == name);
         value.and_then(|(_, value)| value.parse().ok()).unwrap_or(or).max(1)
@@ -114,8 +148,16 @@ fn page(call: &Call<'_>, rows: Vec<Value>) -> Reply {
     let total = rows.len();
     let rows: Vec<Value> = rows.into_iter().skip((page - 1) * size).take(size).collect();
     let mut reply = Reply::json(200, Value::Array(rows));
-    if page * size < total {
+    let last = total.div_ceil(size).max(1);
+    if page > 1 {
+        reply.headers.push(("x-sim-prev-page", (page - 1).to_string()));
+    }
+    if page < last {
         reply.headers.push(("x-sim-next-page", (page + 1).to_string()));
+        reply.headers.push(("x-sim-last-page", last.to_string()));
+    }
+    if page > 1 {
+        reply.headers.push(("x-sim-first-page", "1".to_owned()));
     }
     reply
 }
@@ -131,7 +173,7 @@ fn organisation(world: &mut World, call: &Call<'_>, org: &str, rest: &[&str]) ->
         }
         ("POST", ["repos"]) => create(world, call, org),
         (_, ["rulesets", rest @ ..]) => rulesets::of_organisation(world, call, org, rest),
-        (_, ["properties", "schema"]) => properties::schema(world, call, org),
+        ("GET", ["properties", "schema"]) => properties::definitions(world, org),
         (_, ["properties", "values"]) => properties::of_organisation(world, call, org),
         (_, ["code-security", "configurations", rest @ ..]) => configurations::answer(world, call, org, rest),
         ("GET", ["members", login]) if world.is_member(org, login) => Reply::empty(204),
@@ -163,18 +205,45 @@ fn read_only(repository: &Value) -> Option<Reply> {
         .then(|| Reply::message(403, "Repository was archived so is read-only."))
 }
 
+/// What the body of a creation or of a PATCH may set.
+const SETTABLE: &[&str] = &[
+    "name",
+    "description",
+    "homepage",
+    "private",
+    "visibility",
+    "has_issues",
+    "has_projects",
+    "has_wiki",
+    "has_discussions",
+    "has_pull_requests",
+    "pull_request_creation_policy",
+    "is_template",
+    "default_branch",
+    "allow_squash_merge",
+    "allow_merge_commit",
+    "allow_rebase_merge",
+    "allow_auto_merge",
+    "delete_branch_on_merge",
+    "allow_update_branch",
+    "use_squash_pr_title_as_default",
+    "squash_merge_commit_title",
+    "squash_merge_commit_message",
+    "merge_commit_title",
+    "merge_commit_message",
+    "archived",
+    "allow_forking",
+    "web_commit_signoff_required",
+];
+
 /// Sets the keys that GitHub knows; it ignores others.
 fn set(repository: &mut Value, body: &Value) {
-    const NOT_SETTABLE: &[&str] = &["id", "created_at"];
     for (key, value) in body.as_object().into_iter().flatten() {
         if key == "security_and_analysis" {
             for (feature, status) in value.as_object().into_iter().flatten() {
                 repository[key][feature] = status.clone();
             }
-        } else if !NOT_SETTABLE.contains(&key.as_str())
-            && !shapes::OWN.contains(&key.as_str())
-            && repository.get(key).is_some()
-        {
+        } else if SETTABLE.contains(&key.as_str()) {
             repository[key] = value.clone();
         }
     }
@@ -198,6 +267,11 @@ fn repository(world: &mut World, call: &Call<'_>, org: &str, name: &str, rest: &
     {
         return refusal;
     }
+    let place = Place { world, org, repository: Some(&found) };
+    let refusal = described::refusal(method, &call.path, call.body).or_else(|| rules::refusal(&place, call));
+    if let Some(refusal) = refusal {
+        return refusal;
+    }
     match (method, rest) {
         ("GET", []) => Reply::json(200, shapes::repository(world, org, &found, true)),
         ("PATCH", []) => update(world, call, org, &found),
@@ -208,17 +282,6 @@ fn repository(world: &mut World, call: &Call<'_>, org: &str, name: &str, rest: &
         ("GET", ["topics"]) => Reply::json(200, json!({ "names": found["topics"] })),
         ("PUT", ["topics"]) => {
             let names = call.body["names"].as_array().cloned().unwrap_or_default();
-            let fine = |name: &Value| {
-                name.as_str().is_some_and(|name| {
-                    name.len() <= 50
-                        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
-                })
-            };
-            if names.len() > 20 || !names.iter().all(fine) {
-                return Reply::invalid(
-                    "Validation Failed: topics are at most 20, of lower case, digits and hyphens",
-                );
-            }
             world.edit(org, name, call.sender, |found| found["topics"] = json!(names));
             Reply::json(200, json!({ "names": names }))
         }
@@ -237,36 +300,19 @@ fn repository(world: &mut World, call: &Call<'_>, org: &str, name: &str, rest: &
             | ["code-scanning", "default-setup"],
         ) => security::answer(world, call, org, &found, rest[0]),
         (_, ["branches", ..]) => branches(world, call, org, &found, &rest[1..]),
-        ("GET", ["contents", path @ ..]) => match found["contents"].get(path.join("/")) {
-            Some(text) => {
-                use base64::Engine as _;
-                let text = text.as_str().unwrap_or_default();
-                let path = path.join("/");
-                let file = path.rsplit('/').next().unwrap_or_default();
-                let url = format!("https://api.github.com/repos/{org}/{name}/contents/{path}");
-                Reply::json(
-                    200,
-                    json!({
-                        "type": "file", "encoding": "base64", "size": text.len(), "name": file, "path": path,
-                        "content": base64::engine::general_purpose::STANDARD.encode(text), "sha": "0".repeat(40),
-                        "url": url, "git_url": url, "html_url": url, "download_url": url,
-                        "_links": { "self": url, "git": url, "html": url },
-                    }),
-                )
-            }
-            None => Reply::not_found(),
-        },
+        ("GET", ["contents", path @ ..]) => contents::answer(org, &found, &path.join("/")),
         _ => Reply::not_found(),
     }
 }
 
-/// The teams with access: what was granted here, and what roles over the whole organisation give.
+/// The teams with access: what was granted here, to them or to a team above them, and what roles over the whole
+/// organisation give.
 fn teams_of(world: &World, org: &str, found: &Value) -> Vec<Value> {
     let all = world.org(org).map(|org| org["teams"].clone()).unwrap_or_default();
     let teams = all.as_object().into_iter().flatten();
     let rows = teams.filter_map(|(slug, team)| {
-        let direct = found["teams"][slug].as_str();
-        let permission = direct.or(team["organization_role"].as_str())?;
+        let direct = world.team_access(org, found, slug);
+        let permission = direct.as_deref().or(team["organization_role"].as_str())?;
         let mut row = shapes::team(world, org, team, Some(permission));
         row["access_source"] = json!(if direct.is_some() { "direct" } else { "organization" });
         Some(row)
@@ -344,14 +390,15 @@ fn branches(world: &mut World, call: &Call<'_>, org: &str, found: &Value, rest: 
     let rule = found["protection"].get(&branch);
     match method {
         "GET" => match rule {
-            Some(rule) => Reply::json(200, protection::to_rest(rule, &url)),
+            Some(rule) => Reply::json(200, protection::to_rest(world, org, rule, &url)),
             None => Reply::message(404, "Branch not protected"),
         },
         "PUT" => {
             let id = rule.and_then(|rule| rule["id"].as_u64()).unwrap_or_else(|| world.fresh_id());
             match protection::from_rest(id, call.body) {
-                Ok(rule) => {
-                    let shown = protection::to_rest(&rule, &url);
+                Ok(mut rule) => {
+                    world.drop_powerless(org, found, &mut rule);
+                    let shown = protection::to_rest(world, org, &rule, &url);
                     world.edit(org, name, call.sender, |found| found["protection"][branch] = rule);
                     Reply::json(200, shown)
                 }

@@ -19,10 +19,30 @@ pub(super) fn collaborators(
             let people = found["collaborators"].as_object().into_iter().flatten();
             let rows = people.map(|(login, role)| {
                 let mut shown = shapes::user(world, login);
-                shown["role_name"] = json!(shapes::role_name(role.as_str().unwrap_or_default()));
+                let role = role.as_str().unwrap_or_default();
+                shown["role_name"] = json!(shapes::role_name(role));
+                shown["permissions"] = shapes::permissions_by(role);
                 shown
             });
             page(call, rows.collect())
+        }
+        ("GET", [login, "permission"]) => {
+            let Some(login) = world.user(login).and_then(|user| user["login"].as_str()) else {
+                return Reply::not_found();
+            };
+            let role = world.person_access(org, found, login);
+            let role =
+                role.as_deref().or((found["visibility"] == "public").then_some("pull")).unwrap_or("none");
+            // Only four words: `maintain` shows as writing, `triage` and custom roles as reading.
+            let permission = match role {
+                "admin" | "none" => role,
+                "push" | "maintain" => "write",
+                _ => "read",
+            };
+            let name = shapes::role_name(role);
+            let mut user = shapes::user(world, login);
+            user["role_name"] = json!(name);
+            Reply::json(200, json!({ "permission": permission, "role_name": name, "user": user }))
         }
         ("PUT", [login]) => {
             let Some(login) = world.user(login).and_then(|user| user["login"].as_str()).map(str::to_owned)

@@ -2,8 +2,6 @@
 //!
 //! <https://docs.github.com/rest/orgs/custom-properties>
 
-use std::collections::BTreeSet;
-
 use serde_json::{Value, json};
 
 use super::{Call, Reply, page};
@@ -19,14 +17,6 @@ pub(super) fn of_repository(world: &mut World, call: &Call<'_>, org: &str, found
     match call.method.as_str() {
         "GET" => Reply::json(200, json!(values(found))),
         "PATCH" => {
-            let given = world.org(org).is_some_and(|org| org["custom_properties"].is_array());
-            let defined = defined(world, org);
-            for property in call.body["properties"].as_array().into_iter().flatten() {
-                let name = property["property_name"].as_str().unwrap_or_default();
-                if given && !defined.contains(name) {
-                    return Reply::invalid(&format!("Property '{name}' does not exist for '{org}'"));
-                }
-            }
             let name = found["name"].as_str().unwrap_or_default();
             world.edit(org, name, call.sender, |found| {
                 for property in call.body["properties"].as_array().into_iter().flatten() {
@@ -44,28 +34,22 @@ pub(super) fn of_repository(world: &mut World, call: &Call<'_>, org: &str, found
     }
 }
 
-/// The names that an organisation defines: those that its `custom_properties` list; and where the state has no such list, those
-/// that any repository has a value of.
-fn defined(world: &World, org: &str) -> BTreeSet<String> {
-    let given = world.org(org).map(|org| org["custom_properties"].clone()).unwrap_or_default();
-    if let Some(names) = given.as_array() {
-        return names.iter().filter_map(Value::as_str).map(str::to_owned).collect();
+/// Answers `GET /orgs/{org}/properties/schema`: what `property_definitions` of the state defines, and without such a key what any
+/// repository has a value of.
+pub(super) fn definitions(world: &World, org: &str) -> Reply {
+    let mut all = world.org(org).map(|org| org["property_definitions"].clone()).unwrap_or_default();
+    if !all.is_object() {
+        let repositories = world.repositories(org);
+        let names = repositories.iter().filter_map(|found| found["properties"].as_object()).flat_map(|known| known.keys());
+        all = names.map(|name| (name.clone(), json!({}))).collect::<serde_json::Map<_, _>>().into();
     }
-    let repositories = world.repositories(org);
-    let names = repositories.iter().filter_map(|found| found["properties"].as_object()).flat_map(|known| known.keys());
-    names.cloned().collect()
-}
-
-/// Answers `/orgs/{org}/properties/schema`.
-pub(super) fn schema(world: &World, call: &Call<'_>, org: &str) -> Reply {
-    if call.method.as_str() != "GET" {
-        return Reply::not_found();
-    }
-    let rows = defined(world, org).into_iter().map(|name| {
-        json!({
-            "property_name": name, "source_type": "organization", "value_type": "string", "required": false,
-            "default_value": null, "description": null, "allowed_values": null, "values_editable_by": "org_actors",
-        })
+    let rows = all.as_object().into_iter().flatten().map(|(name, definition)| {
+        let mut shown = definition.clone();
+        shown["property_name"] = json!(name);
+        if shown["value_type"].is_null() {
+            shown["value_type"] = json!("string");
+        }
+        shown
     });
     Reply::json(200, rows.collect())
 }

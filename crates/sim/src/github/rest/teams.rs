@@ -74,10 +74,19 @@ fn create(world: &mut World, call: &Call<'_>, org: &str) -> Reply {
     if above == Some(None) {
         return Reply::invalid("Validation Failed: the parent is no team of this organization");
     }
+    let above = above.flatten();
     let id = world.fresh_id();
-    let made = json!({
-        "id": id, "slug": slug, "name": name, "description": call.body["description"], "parent": above.flatten(),
+    let mut made = json!({
+        "id": id, "slug": slug, "name": name, "description": call.body["description"], "parent": above,
     });
+    let privacy = call.body["privacy"].as_str();
+    if privacy == Some("secret") && made["parent"].is_string() {
+        return Reply::invalid("Validation Failed: a team below another one is visible");
+    }
+    // A new team is secret where nobody says; below another one it is visible.
+    made["privacy"] = json!(privacy.unwrap_or(if made["parent"].is_string() { "closed" } else { "secret" }));
+    made["notification_setting"] =
+        json!(call.body["notification_setting"].as_str().unwrap_or("notifications_enabled"));
     world.edit_teams(org, call.sender, |teams| teams[&slug] = made);
     let made = world.team(org, &slug).cloned().unwrap_or_default();
     Reply::json(201, shapes::whole_team(world, org, &made))
@@ -94,7 +103,13 @@ fn team(world: &mut World, call: &Call<'_>, org: &str, found: &Value, rest: &[&s
         ("GET", []) => Reply::json(200, shapes::whole_team(world, org, found)),
         ("PATCH", []) => update(world, call, org, found),
         ("DELETE", []) => {
+            let before = world.org(org).map(|org| org["teams"].clone()).unwrap_or_default();
             world.edit_teams(org, call.sender, |teams| remove(teams, slug));
+            for (slug, _) in before.as_object().into_iter().flatten() {
+                if world.team(org, slug).is_none() {
+                    world.move_grants(org, slug, None);
+                }
+            }
             Reply::empty(204)
         }
         (_, ["memberships", login]) => membership(world, call, org, found, login),
@@ -145,6 +160,24 @@ fn update(world: &mut World, call: &Call<'_>, org: &str, found: &Value) -> Reply
     if let Some(description) = call.body.get("description") {
         team["description"] = description.clone();
     }
+    for key in ["privacy", "notification_setting"] {
+        if let Some(value) = call.body.get(key) {
+            team[key] = value.clone();
+        }
+    }
+    if let Some(parent) = call.body.get("parent_team_id") {
+        let above = parent.as_u64().map(|id| by_id(world, org, id));
+        match above {
+            None => team["parent"] = Value::Null,
+            Some(Some(above)) if !world.lineage(org, &above).contains(&slug) => {
+                team["parent"] = json!(above);
+                team["privacy"] = json!("closed");
+            }
+            Some(_) => {
+                return Reply::invalid("Validation Failed: parent_team_id is no team that can be above");
+            }
+        }
+    }
     world.edit_teams(org, call.sender, |teams| {
         teams.as_object_mut().map(|teams| teams.remove(&slug));
         for (_, below) in teams.as_object_mut().into_iter().flatten() {
@@ -154,6 +187,9 @@ fn update(world: &mut World, call: &Call<'_>, org: &str, found: &Value) -> Reply
         }
         teams[&renamed] = team.clone();
     });
+    if renamed != slug {
+        world.move_grants(org, &slug, Some(&renamed));
+    }
     let team = world.team(org, &renamed).cloned().unwrap_or_default();
     Reply::json(200, shapes::whole_team(world, org, &team))
 }
@@ -208,23 +244,25 @@ fn membership(world: &mut World, call: &Call<'_>, org: &str, found: &Value, logi
 fn repositories(world: &mut World, call: &Call<'_>, org: &str, slug: &str, rest: &[&str]) -> Reply {
     match (call.method.as_str(), rest) {
         ("GET", ["repos"]) => {
-            let rows = world.repositories(org).into_iter().filter(|row| row["teams"].get(slug).is_some());
-            let rows = rows.map(|row| {
+            let rows = world.repositories(org).into_iter().filter_map(|row| {
+                let held = world.team_access(org, row, slug)?;
                 let mut shown = shapes::repository(world, org, row, false);
-                shown["role_name"] = row["teams"][slug].clone();
-                shown
+                shown["role_name"] = json!(shapes::role_name(&held));
+                shown["permissions"] = shapes::permissions_by(&held);
+                Some(shown)
             });
             page(call, rows.collect())
         }
         (method, ["repos", owner, name]) if owner.eq_ignore_ascii_case(org) => {
             let Some(found) = world.repository(org, name) else { return Reply::not_found() };
-            let held = found["teams"].get(slug).cloned();
+            let held = world.team_access(org, found, slug);
             match method {
                 "GET" => match held {
                     Some(_) if !call.accept.contains("repository+json") => Reply::empty(204),
                     Some(role) => {
                         let mut shown = shapes::repository(world, org, found, true);
-                        shown["role_name"] = role;
+                        shown["role_name"] = json!(shapes::role_name(&role));
+                        shown["permissions"] = shapes::permissions_by(&role);
                         Reply::json(200, shown)
                     }
                     None => Reply::not_found(),

@@ -1,0 +1,153 @@
+//! What the simulated GitHub does because GitHub does it, and what Beadle makes of it.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::world::{World, acme};
+
+/// One call of somebody who is not Beadle.
+async fn call(world: &World, method: Method, path: &str, body: &str) -> (u16, Value) {
+    let request = world
+        .http
+        .request(method, format!("{}{path}", world.sim.url()))
+        .header("authorization", format!("Bearer {}", world.sim.token()))
+        .body(body.to_owned());
+    let answer = request.send().await.unwrap();
+    let status = answer.status().as_u16();
+    (status, serde_json::from_str(&answer.text().await.unwrap()).unwrap_or_default())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_child_team_with_less_than_the_team_above_it_is_written_once_at_most() {
+    let mut state = acme(json!({ "widgets": { "branches": { "main": {} } } }));
+    state["orgs"]["acme"]["teams"]["child"] = json!({ "parent": "platform" });
+    let world = World::new(state).await;
+    let teams =
+        "teams:\n  - { name: platform, permission: admin }\n  - { name: child, permission: triage }\n";
+    world.policy("settings.yml", teams);
+    world.beadle(&["apply", "--yes"]).await.expect(0);
+    world.beadle(&["plan"]).await.expect(0);
+    // The child has access by the team above it, and is no stray without a line of its own.
+    world.policy("settings.yml", "teams:\n  - { name: platform, permission: admin }\n");
+    world.beadle(&["plan"]).await.expect(0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_may_not_write_is_named_and_not_written_into_a_restriction_again_and_again() {
+    let live = json!({ "branches": { "main": {} }, "teams": { "platform": "push", "contractors": "pull" } });
+    let world = World::new(acme(json!({ "widgets": live }))).await;
+    let policy = "branches:\n  - name: main\n    protection:\n      restrictions: { users: [ann], teams: [platform, contractors] }\n";
+    world.policy("settings.yml", policy);
+    world.beadle(&["apply", "--yes"]).await;
+    let restrictions = world.repository("widgets")["protection"]["main"]["restrictions"].clone();
+    assert_eq!(restrictions, json!({ "users": [], "teams": ["platform"], "apps": [] }));
+    let before = world.writes().len();
+    let again = world.beadle(&["apply", "--yes"]).await;
+    assert_eq!(world.writes().len(), before, "{again:?}");
+    let said = format!("{}{}", again.out, again.err);
+    for who in ["team `contractors` has no write access", "user `ann` has no write access"] {
+        assert!(said.contains(who), "{who}: {said}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_text_is_sent_as_github_takes_it() {
+    let world = World::new(acme(json!({ "widgets": { "description": "old" } }))).await;
+    world.policy("settings.yml", "repository: { description: null }\n");
+    world.beadle(&["apply", "--yes"]).await.expect(0);
+    world.beadle(&["plan"]).await.expect(0);
+    assert_eq!(world.repository("widgets")["description"], "");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mis_shaped_body_changes_nothing() {
+    let live = json!({ "branches": { "main": {} }, "topics": ["kept"], "hooks": { "https://x.example.com/": {
+        "events": ["push"], "config": { "url": "https://x.example.com/" } } } });
+    let mut world = World::new(acme(json!({ "widgets": live }))).await;
+    world.checked = false;
+    let before = world.repository("widgets");
+    let path = "/repos/acme/widgets";
+    assert_eq!(call(&world, Method::PATCH, path, "{ \"description\": ").await.0, 400);
+    assert_eq!(call(&world, Method::PUT, &format!("{path}/topics"), "{}").await.0, 422);
+    assert_eq!(call(&world, Method::PATCH, path, "{ \"has_issues\": \"no\" }").await.0, 422);
+    assert_eq!(call(&world, Method::PATCH, path, "{ \"fork\": true, \"disabled\": true }").await.0, 200);
+    assert_eq!(world.repository("widgets"), before);
+    let hook = format!("{path}/hooks/{}", before["hooks"]["https://x.example.com/"]["id"]);
+    let (status, hook) = call(&world, Method::PATCH, &hook, "{ \"add_events\": [\"issues\"] }").await;
+    assert_eq!((status, &hook["events"]), (200, &json!(["push", "issues"])));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_lies_as_it_is_told() {
+    let labels: Value = (0..4).map(|n| (format!("label-{n}"), json!({ "color": "cc0000" }))).collect();
+    let mut world = World::new(acme(json!({ "widgets": { "labels": labels } }))).await;
+    world.checked = false;
+    let path = "/repos/acme/widgets/labels?per_page=2";
+    for (lie, names) in [
+        ("row_twice", vec!["label-0", "label-1", "label-0"]),
+        ("row_missing", vec!["label-0"]),
+        ("no_identity", vec!["label-0"]),
+    ] {
+        world.fault(json!({ "path": "/labels", "lies": [lie], "field": "name" })).await;
+        let (_, rows) = call(&world, Method::GET, path, "").await;
+        world.no_faults().await;
+        let shown: Vec<&str> =
+            rows.as_array().unwrap().iter().filter_map(|row| row["name"].as_str()).collect();
+        assert_eq!(shown, names, "{lie}");
+    }
+    let query = json!({ "query": "{ repository(owner: \"acme\", name: \"widgets\") { labels(first: 2, after: \"cursor:2\") { nodes { name } pageInfo { hasNextPage endCursor } } } }" });
+    world.fault(json!({ "path": "/graphql", "connection": "labels", "lies": ["first_page_again"] })).await;
+    let (_, answer) = call(&world, Method::POST, "/graphql", &query.to_string()).await;
+    assert_eq!(
+        answer["data"]["repository"]["labels"],
+        json!({
+            "nodes": [{ "name": "label-0" }, { "name": "label-1" }],
+            "pageInfo": { "hasNextPage": true, "endCursor": "cursor:4" },
+        })
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn headers_say_what_a_test_makes_them_say() {
+    let mut world = World::new(acme(json!({ "widgets": {} }))).await;
+    world.checked = false;
+    let headers = json!({ "X-RateLimit-Reset": "2111111111000", "date": "Thu, 01 Jan 1970 00:00:00 GMT" });
+    world.fault(json!({ "path": "/repos/", "headers": headers })).await;
+    let bearer = format!("Bearer {}", world.sim.token());
+    let url = format!("{}/repos/acme/widgets", world.sim.url());
+    let answer = world.http.get(url).header("authorization", &bearer).send().await.unwrap();
+    assert_eq!(answer.status(), 200);
+    for (name, value) in [("x-ratelimit-reset", "2111111111000"), ("date", "Thu, 01 Jan 1970 00:00:00 GMT")] {
+        let given: Vec<_> = answer.headers().get_all(name).iter().collect();
+        assert_eq!(given, [value], "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_renamed_repository_is_found_by_its_old_name() {
+    let mut world =
+        World::new(acme(json!({ "before": { "id": 77, "labels": { "bug": { "color": "cc0000" } } } }))).await;
+    world.checked = false;
+    let renamed = json!({ "name": "after" }).to_string();
+    assert_eq!(call(&world, Method::PATCH, "/repos/acme/before", &renamed).await.0, 200);
+    let (status, found) = call(&world, Method::GET, "/repos/ACME/before", "").await;
+    assert_eq!((status, &found["full_name"]), (200, &json!("acme/after")));
+    let (_, labels) = call(&world, Method::GET, "/repos/acme/before/labels", "").await;
+    assert_eq!(labels[0]["name"], "bug");
+    let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+    let url = |path: &str| format!("{}{path}", world.sim.url());
+    let bearer = format!("Bearer {}", world.sim.token());
+    let asked = http.get(url("/api/v3/repos/acme/before?x=1")).header("authorization", &bearer);
+    let answer = asked.send().await.unwrap();
+    assert_eq!(answer.status(), 301);
+    assert_eq!(answer.headers()["location"], url("/api/v3/repositories/77?x=1"));
+    let asked = http.delete(url("/repos/acme/before/labels/bug")).header("authorization", &bearer);
+    let answer = asked.send().await.unwrap();
+    assert_eq!(answer.status(), 307);
+    assert_eq!(answer.headers()["location"], url("/repositories/77/labels/bug"));
+    assert!(world.repository("after")["labels"]["bug"].is_object());
+    // A repository that takes the name is the one that is meant.
+    world.patch(json!({ "before": { "id": 78 } }), false).await;
+    let (_, found) = call(&world, Method::GET, "/repos/acme/before", "").await;
+    assert_eq!(found["id"], 78);
+}

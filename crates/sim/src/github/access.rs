@@ -1,0 +1,166 @@
+//! Who may do what with a repository, and where it comes from: teams inherit from the team above them.
+//!
+//! <https://docs.github.com/organizations/organizing-members-into-teams/about-teams#nested-teams>
+
+use serde_json::{Value, json};
+
+use crate::github::world::World;
+
+/// From least to most. A custom role counts as reading: here they are all based on it.
+fn rank(permission: &str) -> u8 {
+    match permission {
+        "triage" => 1,
+        "push" | "write" => 2,
+        "maintain" => 3,
+        "admin" => 4,
+        _ => 0,
+    }
+}
+
+/// The greatest of what was granted to teams.
+pub(crate) fn granted(repository: &Value, teams: &[String]) -> Option<String> {
+    let held = teams.iter().filter_map(|slug| repository["teams"][slug].as_str());
+    held.max_by_key(|role| rank(role)).map(str::to_owned)
+}
+
+impl World {
+    /// A team and the teams above it, from below.
+    pub(crate) fn lineage(&self, org: &str, slug: &str) -> Vec<String> {
+        let mut lineage = vec![slug.to_owned()];
+        let above = |slug: &str| self.team(org, slug).and_then(|team| team["parent"].as_str());
+        while let Some(parent) = lineage.last().and_then(|slug| above(slug.as_str())) {
+            // A ring of parents would not end.
+            if lineage.iter().any(|slug| slug == parent) {
+                break;
+            }
+            lineage.push(parent.to_owned());
+        }
+        lineage
+    }
+
+    /// What a team may do with a repository, by itself or by a team above it. GitHub shows the greater of the two.
+    pub(crate) fn team_access(&self, org: &str, repository: &Value, slug: &str) -> Option<String> {
+        granted(repository, &self.lineage(org, slug))
+    }
+
+    /// What somebody may do with a repository, by all ways together.
+    pub(crate) fn person_access(&self, org: &str, repository: &Value, login: &str) -> Option<String> {
+        if self.is_owner(org, login) {
+            return Some("admin".into());
+        }
+        let people = repository["collaborators"].as_object().into_iter().flatten();
+        let mut all: Vec<String> = people
+            .filter(|(other, _)| other.eq_ignore_ascii_case(login))
+            .filter_map(|(_, role)| role.as_str().map(str::to_owned))
+            .collect();
+        let teams = self.org(org).and_then(|org| org["teams"].as_object()).into_iter().flatten();
+        for (slug, team) in teams {
+            let members = team["members"].as_object().into_iter().flatten();
+            if members.into_iter().any(|(member, _)| member.eq_ignore_ascii_case(login)) {
+                all.extend(self.team_access(org, repository, slug));
+                all.extend(team["organization_role"].as_str().map(str::to_owned));
+            }
+        }
+        all.into_iter().max_by_key(|role| rank(role))
+    }
+
+    /// Drops from the push restriction of a rule whoever may not write: GitHub does so without a word. Apps stay.
+    pub(crate) fn drop_powerless(&self, org: &str, repository: &Value, rule: &mut Value) {
+        let writes = |access: Option<String>| access.is_some_and(|role| rank(&role) >= 2);
+        if let Some(people) = rule.pointer_mut("/restrictions/users").and_then(Value::as_array_mut) {
+            people.retain(|login| {
+                writes(self.person_access(org, repository, login.as_str().unwrap_or_default()))
+            });
+        }
+        if let Some(teams) = rule.pointer_mut("/restrictions/teams").and_then(Value::as_array_mut) {
+            teams.retain(|slug| {
+                let slug = slug.as_str().unwrap_or_default();
+                let role = self.team(org, slug).and_then(|team| team["organization_role"].as_str());
+                writes(self.team_access(org, repository, slug)) || writes(role.map(str::to_owned))
+            });
+        }
+    }
+
+    /// A renamed team keeps what it was given, a deleted one (`to` is `None`) loses it.
+    pub(crate) fn move_grants(&mut self, org: &str, from: &str, to: Option<&str>) {
+        let Some(repositories) = self.org_mut(org).and_then(|org| org["repos"].as_object_mut()) else {
+            return;
+        };
+        for (_, repository) in repositories {
+            let held = repository["teams"].as_object_mut().and_then(|teams| teams.remove(from));
+            if let (Some(held), Some(to)) = (held, to) {
+                repository["teams"][to] = held;
+            }
+            for (_, rule) in repository["protection"].as_object_mut().into_iter().flatten() {
+                for list in [
+                    "/restrictions/teams",
+                    "/force_push_allowances/teams",
+                    "/required_pull_request_reviews/dismissal_restrictions/teams",
+                    "/required_pull_request_reviews/bypass_pull_request_allowances/teams",
+                ] {
+                    let Some(teams) = rule.pointer_mut(list).and_then(Value::as_array_mut) else { continue };
+                    if let Some(to) = to {
+                        for slug in teams.iter_mut().filter(|slug| **slug == *from) {
+                            *slug = json!(to);
+                        }
+                    } else {
+                        teams.retain(|slug| *slug != *from);
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn world() -> World {
+        World::from(json!({
+            "orgs": { "acme": {
+                "members": ["ann", "bob"], "owners": ["olive"],
+                "teams": { "platform": {}, "child": { "parent": "platform", "members": { "bob": "member" } }, "other": {} },
+                "repos": { "svc": {
+                    "branches": { "main": {} }, "teams": { "platform": "admin", "child": "triage", "other": "pull" },
+                    "protection": { "main": { "restrictions": { "users": [], "teams": ["child"], "apps": [] } } },
+                } },
+            } },
+            "users": { "ann": {}, "bob": {}, "olive": {} },
+        }))
+    }
+
+    #[test]
+    fn a_child_team_is_shown_with_what_the_team_above_it_may_do() {
+        let world = world();
+        let svc = world.repository("acme", "svc").unwrap();
+        assert_eq!(world.team_access("acme", svc, "child").as_deref(), Some("admin"));
+        assert_eq!(world.team_access("acme", svc, "other").as_deref(), Some("pull"));
+        assert_eq!(world.person_access("acme", svc, "bob").as_deref(), Some("admin"));
+        assert_eq!(world.person_access("acme", svc, "ann"), None);
+    }
+
+    #[test]
+    fn who_may_not_write_is_dropped_from_a_push_restriction() {
+        let world = world();
+        let svc = world.repository("acme", "svc").unwrap();
+        let mut rule = json!({ "restrictions": {
+            "users": ["ann", "bob", "olive"], "teams": ["child", "other"], "apps": ["ci"] } });
+        world.drop_powerless("acme", svc, &mut rule);
+        let kept = json!({ "users": ["bob", "olive"], "teams": ["child"], "apps": ["ci"] });
+        assert_eq!(rule["restrictions"], kept);
+    }
+
+    #[test]
+    fn a_renamed_team_keeps_its_grants_and_a_deleted_one_loses_them() {
+        let mut world = world();
+        world.move_grants("acme", "child", Some("kid"));
+        let svc = world.repository("acme", "svc").unwrap();
+        assert_eq!(svc["teams"], json!({ "platform": "admin", "kid": "triage", "other": "pull" }));
+        assert_eq!(svc["protection"]["main"]["restrictions"]["teams"], json!(["kid"]));
+        world.move_grants("acme", "kid", None);
+        let svc = world.repository("acme", "svc").unwrap();
+        assert_eq!(svc["teams"], json!({ "platform": "admin", "other": "pull" }));
+        assert_eq!(svc["protection"]["main"]["restrictions"]["teams"], json!([]));
+    }
+}

@@ -1,0 +1,87 @@
+//! Calls in the App's own name: itself, its installations, their tokens, and the log of its deliveries.
+//!
+//! <https://docs.github.com/rest/apps>
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use http::{Method, Uri};
+use serde_json::{Value, json};
+
+use crate::github::deliver;
+use crate::github::described;
+use crate::github::grants::Grant;
+use crate::github::log::Outcome;
+use crate::github::rest::Reply;
+use crate::github::server::{Shared, lock};
+use crate::github::shapes;
+
+/// Answers a call that carries the App's own JWT.
+pub(crate) fn answer(shared: &Arc<Shared>, method: &Method, path: &str, uri: &Uri, body: &Value) -> Reply {
+    let world = lock(&shared.world);
+    let app = world
+        .app(crate::github::APP_SLUG)
+        .cloned()
+        .unwrap_or_else(|| json!({ "id": crate::github::APP_ID, "slug": crate::github::APP_SLUG }));
+    let segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
+    match (method.as_str(), segments.as_slice()) {
+        ("GET", ["app"]) => Reply::json(200, shapes::app(&world, &app)),
+        ("GET", ["app", "installations"]) => {
+            let orgs = world.doc["orgs"].as_object().into_iter().flatten();
+            Reply::json(200, orgs.map(|(_, org)| shapes::installation(&world, org, &app)).collect())
+        }
+        ("GET", ["orgs", org, "installation"]) => match world.org(org) {
+            Some(org) => Reply::json(200, shapes::installation(&world, org, &app)),
+            None => Reply::not_found(),
+        },
+        ("POST", ["app", "installations", id, "access_tokens"]) => {
+            let mut orgs = world.doc["orgs"].as_object().into_iter().flatten();
+            let Some((_, org)) = orgs.find(|(_, org)| shapes::installation_id(org).to_string() == *id) else {
+                return Reply::not_found();
+            };
+            if let Some(refusal) = described::refusal(method.as_str(), &segments, body) {
+                return refusal;
+            }
+            let grant = match Grant::asked(&world, org, body) {
+                Ok(grant) => grant,
+                Err(refusal) => return refusal,
+            };
+            let expires = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(1);
+            let mut shown = grant.shown(&world);
+            shown["expires_at"] = json!(format!("{expires:.0}"));
+            shown["token"] = json!(shared.mint("ghs_", Some(grant)));
+            Reply::json(201, shown)
+        }
+        ("GET", ["app", "hook", "deliveries"]) => deliveries(shared, uri),
+        ("GET", ["app", "hook", "deliveries", id]) => {
+            match id.parse().ok().and_then(|id| lock(&shared.log).find(id)) {
+                Some(logged) => Reply::json(200, logged.whole()),
+                None => Reply::not_found(),
+            }
+        }
+        ("POST", ["app", "hook", "deliveries", id, "attempts"]) => {
+            if id.parse().is_ok_and(|id| deliver::again(shared, id)) {
+                Reply::json(202, json!({}))
+            } else {
+                Reply::not_found()
+            }
+        }
+        _ => Reply::message(403, "Resource not accessible by integration"),
+    }
+}
+
+fn deliveries(shared: &Arc<Shared>, uri: &Uri) -> Reply {
+    let query: HashMap<String, String> =
+        form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()).into_owned().collect();
+    let outcome = match query.get("status").map(|status| Outcome::parse(status)) {
+        Some(None) => return Reply::invalid("Validation Failed: status is `success` or `failure`"),
+        Some(outcome) => outcome,
+        None => None,
+    };
+    let size = query.get("per_page").and_then(|size| size.parse::<usize>().ok()).unwrap_or(30).clamp(1, 100);
+    let cursor = query.get("cursor").map(String::as_str);
+    let (rows, next) = lock(&shared.log).page(outcome, cursor, size);
+    let mut reply = Reply::json(200, Value::Array(rows));
+    reply.headers.extend(next.map(|next| ("x-sim-next-cursor", next)));
+    reply
+}

@@ -1,0 +1,217 @@
+//! Bodies, held to GitHub's published description at run time, whoever sends them. The table of it is made by
+//! `cargo xtask described`; a route that is not in it is not held.
+
+use std::sync::LazyLock;
+
+use serde_json::{Value, json};
+
+use crate::github::rest::Reply;
+
+static TABLE: LazyLock<Value> =
+    LazyLock::new(|| serde_json::from_str(include_str!("described.json")).unwrap_or_default());
+
+/// Refuses a body that the description does not allow.
+pub(crate) fn refusal(method: &str, path: &[&str], body: &Value) -> Option<Reply> {
+    let schema = schema_of(method, path)?;
+    // A request without a body has no keys.
+    let none = json!({});
+    let body = if body.is_null() { &none } else { body };
+    let why = problem(schema, body, "")?;
+    Some(Reply::invalid(&format!("Invalid request.\n\n{why}")))
+}
+
+/// The schema of a route's body. A name in a template goes before a parameter.
+fn schema_of(method: &str, path: &[&str]) -> Option<&'static Value> {
+    let routes = TABLE["routes"].as_object()?.iter();
+    let fitting = routes.filter(|(route, _)| {
+        let Some((wanted, template)) = route.split_once(' ') else { return false };
+        let segments: Vec<&str> = template.trim_start_matches('/').split('/').collect();
+        let mut both = segments.iter().zip(path);
+        wanted == method
+            && segments.len() == path.len()
+            && both.all(|(segment, given)| segment.starts_with('{') || segment == given)
+    });
+    fitting.min_by_key(|(route, _)| route.matches('{').count()).map(|(_, schema)| schema)
+}
+
+/// What is wrong with a value at a place of the body.
+fn problem(schema: &Value, value: &Value, at: &str) -> Option<String> {
+    if let Some(name) = schema["$ref"].as_str() {
+        return problem(&TABLE["schemas"][name], value, at);
+    }
+    if value.is_null() && schema["nullable"] == json!(true) {
+        return None;
+    }
+    let place = if at.is_empty() { "the body".to_owned() } else { format!("'{at}'") };
+    if let Some(kind) = schema["type"].as_str()
+        && !is_of(kind, value)
+    {
+        return Some(format!("For {place}, {value} is not of type {kind}."));
+    }
+    if let Some(known) = schema["enum"].as_array()
+        && !known.contains(value)
+    {
+        return Some(format!("For {place}, {value} is not a member of {}.", schema["enum"]));
+    }
+    if let Some(bound) = out_of_bounds(schema, value) {
+        return Some(format!("For {place}, {value} breaks the bound {bound} of {}.", schema[bound]));
+    }
+    for part in schema["allOf"].as_array().into_iter().flatten() {
+        if let Some(why) = problem(part, value, at) {
+            return Some(why);
+        }
+    }
+    for choice in ["oneOf", "anyOf"] {
+        if let Some(parts) = schema[choice].as_array()
+            && let Some(why) = parts.iter().map(|part| problem(part, value, at)).min_by_key(|why| {
+                // Of several reasons, the one that got farthest is about the part that was meant.
+                why.as_ref().map_or((false, 0), |why| (true, usize::MAX - why.matches('/').count()))
+            })
+        {
+            // `None` is the least: one part fits.
+            if why.is_some() {
+                return why;
+            }
+        }
+    }
+    within(schema, value, at)
+}
+
+/// What is wrong with what a value holds.
+fn within(schema: &Value, value: &Value, at: &str) -> Option<String> {
+    let below = |key: &str| if at.is_empty() { key.to_owned() } else { format!("{at}/{key}") };
+    match value {
+        Value::Array(items) => {
+            let mut items = items.iter().enumerate();
+            items.find_map(|(index, item)| problem(&schema["items"], item, &below(&index.to_string())))
+        }
+        Value::Object(map) => {
+            let mut required = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str);
+            if let Some(missing) = required.find(|key| !map.contains_key(*key)) {
+                return Some(format!("\"{}\" wasn't supplied.", below(missing)));
+            }
+            map.iter().find_map(|(key, value)| {
+                match (&schema["properties"][key], &schema["additionalProperties"]) {
+                    (Value::Null, Value::Bool(false)) => {
+                        Some(format!("\"{}\" is not a permitted key.", below(key)))
+                    }
+                    (Value::Null, more) => problem(more, value, &below(key)),
+                    (property, _) => problem(property, value, &below(key)),
+                }
+            })
+        }
+        _ => None,
+    }
+}
+
+fn is_of(kind: &str, value: &Value) -> bool {
+    match kind {
+        "string" => value.is_string(),
+        "boolean" => value.is_boolean(),
+        "integer" => {
+            value.is_i64() || value.is_u64() || value.as_f64().is_some_and(|number| number.fract() == 0.0)
+        }
+        "number" => value.is_number(),
+        "array" => value.is_array(),
+        "object" => value.is_object(),
+        _ => true,
+    }
+}
+
+/// The bound that a value breaks.
+fn out_of_bounds(schema: &Value, value: &Value) -> Option<&'static str> {
+    #[expect(clippy::cast_precision_loss, reason = "no bound is near what a float cannot tell apart")]
+    let (size, bounds) = match value {
+        Value::Number(number) => (number.as_f64()?, ["minimum", "maximum"]),
+        Value::String(text) => (text.chars().count() as f64, ["minLength", "maxLength"]),
+        Value::Array(items) => (items.len() as f64, ["minItems", "maxItems"]),
+        Value::Object(map) => (map.len() as f64, ["minProperties", "maxProperties"]),
+        _ => return None,
+    };
+    let [least, most] = bounds;
+    if schema[least].as_f64().is_some_and(|bound| size < bound) {
+        return Some(least);
+    }
+    schema[most].as_f64().is_some_and(|bound| size > bound).then_some(most)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(method: &str, path: &str, body: &Value) -> Option<String> {
+        let segments: Vec<&str> = path.split('/').collect();
+        refusal(method, &segments, body)?.body?["message"].as_str().map(str::to_owned)
+    }
+
+    #[test]
+    fn every_schema_that_the_table_refers_to_is_in_it() {
+        fn references(value: &Value, found: &mut Vec<String>) {
+            match value {
+                Value::Object(map) => {
+                    found.extend(map.get("$ref").and_then(Value::as_str).map(str::to_owned));
+                    map.values().for_each(|value| references(value, found));
+                }
+                Value::Array(items) => items.iter().for_each(|value| references(value, found)),
+                _ => {}
+            }
+        }
+        let mut found = Vec::new();
+        references(&TABLE, &mut found);
+        assert!(!found.is_empty());
+        for name in found {
+            assert!(TABLE["schemas"].get(&name).is_some(), "{name}");
+        }
+        assert_eq!(TABLE["package"], "@octokit/openapi");
+    }
+
+    #[test]
+    fn a_body_that_the_description_does_not_allow_is_refused() {
+        let cases = [
+            ("PATCH", "repos/acme/svc", json!({ "has_issues": "yes" }), "has_issues"),
+            (
+                "PATCH",
+                "repos/acme/svc",
+                json!({ "squash_merge_commit_title": "pr_title" }),
+                "squash_merge_commit_title",
+            ),
+            ("PUT", "repos/acme/svc/topics", json!({}), "names"),
+            ("PUT", "repos/acme/svc/topics", Value::Null, "names"),
+            ("PUT", "repos/acme/svc/topics", json!({ "names": [5] }), "names/0"),
+            ("POST", "repos/acme/svc/hooks", json!({ "url": "https://x" }), "url"),
+            ("POST", "orgs/acme/rulesets", json!({ "name": "x", "enforcement": "on" }), "enforcement"),
+            (
+                "POST",
+                "repos/acme/svc/rulesets",
+                json!({ "name": "x", "enforcement": "active", "rules": [{ "type": "max_file_size", "parameters": { "max_file_size": 500 } }] }),
+                "max_file_size",
+            ),
+        ];
+        for (method, path, body, about) in cases {
+            let why = refused(method, path, &body);
+            assert!(why.as_ref().is_some_and(|why| why.contains(about)), "{method} {path} {body}: {why:?}");
+        }
+    }
+
+    #[test]
+    fn a_body_that_the_description_allows_and_a_route_without_one_pass() {
+        let cases = [
+            (
+                "PATCH",
+                "repos/acme/svc",
+                json!({ "has_issues": true, "visibility": "internal", "unheard_of": 1 }),
+            ),
+            ("PATCH", "repos/acme/svc", json!({ "security_and_analysis": null })),
+            ("PUT", "repos/acme/svc/topics", json!({ "names": ["a"] })),
+            (
+                "POST",
+                "repos/acme/svc/rulesets",
+                json!({ "name": "x", "enforcement": "active", "rules": [{ "type": "creation" }] }),
+            ),
+            ("POST", "no/such/route", json!({ "x": 1 })),
+        ];
+        for (method, path, body) in cases {
+            assert_eq!(refused(method, path, &body), None, "{method} {path} {body}");
+        }
+    }
+}

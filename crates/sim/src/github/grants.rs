@@ -1,0 +1,214 @@
+//! What an installation's token may do: the permissions and repositories that it was asked for, of those that the
+//! installation has.
+//!
+//! <https://docs.github.com/rest/authentication/permissions-required-for-github-apps>
+
+use serde_json::{Map, Value, json};
+
+use crate::github::rest::{self, Call, Reply};
+use crate::github::shapes;
+use crate::github::world::World;
+
+/// What a token was given.
+#[derive(Clone, Debug)]
+pub(crate) struct Grant {
+    org: String,
+    permissions: Map<String, Value>,
+    /// The ids of the repositories; `None` for all of the organisation's.
+    repositories: Option<Vec<u64>>,
+}
+
+impl Grant {
+    /// What the body of `POST /app/installations/{id}/access_tokens` asks for.
+    pub(crate) fn asked(world: &World, org: &Value, body: &Value) -> Result<Self, Reply> {
+        let login = org["login"].as_str().unwrap_or_default();
+        let held = shapes::permissions_of(org);
+        let held = held.as_object().cloned().unwrap_or_default();
+        let mut permissions = held.clone();
+        if let Some(asked) = body["permissions"].as_object() {
+            let too_much = asked.iter().any(|(name, level)| rank(level) > rank(&held_level(&held, name)));
+            if too_much {
+                return Err(Reply::invalid(
+                    "The permissions requested are not granted to this installation.",
+                ));
+            }
+            permissions = asked.clone();
+        }
+        let mut repositories: Option<Vec<u64>> = None;
+        for id in body["repository_ids"].as_array().into_iter().flatten() {
+            let known = id.as_u64().filter(|id| world.by_id(*id).is_some_and(|(owner, _)| owner == login));
+            repositories.get_or_insert_default().push(known.ok_or_else(not_there)?);
+        }
+        for name in body["repositories"].as_array().into_iter().flatten() {
+            let known = name.as_str().and_then(|name| world.repository(login, name)?["id"].as_u64());
+            repositories.get_or_insert_default().push(known.ok_or_else(not_there)?);
+        }
+        Ok(Self { org: login.to_owned(), permissions, repositories })
+    }
+
+    /// What the answer says of it.
+    pub(crate) fn shown(&self, world: &World) -> Value {
+        let mut shown = json!({ "permissions": self.permissions, "repository_selection": "all" });
+        if self.repositories.is_some() {
+            shown["repository_selection"] = json!("selected");
+            shown["repositories"] = self.rows(world).into();
+        }
+        shown
+    }
+
+    fn rows(&self, world: &World) -> Vec<Value> {
+        let all = world.repositories(&self.org).into_iter().filter(|found| self.reaches(found));
+        all.map(|found| shapes::repository(world, &self.org, found, false)).collect()
+    }
+
+    fn reaches(&self, repository: &Value) -> bool {
+        let id = repository["id"].as_u64();
+        self.repositories.as_ref().is_none_or(|ids| id.is_some_and(|id| ids.contains(&id)))
+    }
+
+    /// Refuses a call that the token may not make.
+    pub(crate) fn refusal(&self, world: &World, call: &Call<'_>) -> Option<Reply> {
+        if let ["repos", org, name, ..] = call.path.as_slice()
+            && world.repository(org, name).is_some_and(|found| !self.reaches(found))
+        {
+            return Some(Reply::not_found());
+        }
+        let (permission, writes) = needed(call.method.as_str(), &call.path)?;
+        (!self.has(permission, writes)).then(|| Reply::message(403, "Resource not accessible by integration"))
+    }
+
+    fn has(&self, permission: &str, writes: bool) -> bool {
+        let least = if writes { "write" } else { "read" };
+        rank(&held_level(&self.permissions, permission)) >= rank(&json!(least))
+    }
+
+    /// Refuses a mutation: all that are simulated are of branch protection rules.
+    pub(crate) fn mutation(&self) -> Option<Reply> {
+        let problem =
+            json!({ "type": "FORBIDDEN", "path": [], "message": "Resource not accessible by integration" });
+        let refused = json!({ "data": null, "errors": [problem] });
+        (!self.has("administration", true)).then(|| Reply::json(200, refused))
+    }
+
+    /// Answers `GET /installation/repositories`.
+    pub(crate) fn repositories(&self, world: &World, call: &Call<'_>) -> Reply {
+        let rows = self.rows(world);
+        let total = rows.len();
+        let selection = if self.repositories.is_some() { "selected" } else { "all" };
+        let mut reply = rest::page(call, rows);
+        reply.body = reply.body.map(
+            |rows| json!({ "total_count": total, "repository_selection": selection, "repositories": rows }),
+        );
+        reply
+    }
+}
+
+fn not_there() -> Reply {
+    Reply::invalid(
+        "There is at least one repository that does not exist or is not accessible to the parent installation.",
+    )
+}
+
+fn held_level(permissions: &Map<String, Value>, name: &str) -> Value {
+    permissions.get(name).cloned().unwrap_or_default()
+}
+
+fn rank(level: &Value) -> u8 {
+    match level.as_str() {
+        Some("read") => 1,
+        Some("write") => 2,
+        Some("admin") => 3,
+        _ => 0,
+    }
+}
+
+/// The permission that a call needs, and whether it writes. `None`: every installation may.
+fn needed(method: &str, path: &[&str]) -> Option<(&'static str, bool)> {
+    let writes = method != "GET";
+    let permission = match path {
+        ["orgs", _, "teams", _, "repos", ..] | ["orgs", _, "repos"] | ["repos", _, _] if writes => {
+            "administration"
+        }
+        ["orgs", _, "teams" | "members", ..] => "members",
+        ["orgs", _, "rulesets" | "code-security", ..] => "organization_administration",
+        ["orgs", _, "properties", ..] => "organization_custom_properties",
+        ["repos", _, _, "labels", ..] => "issues",
+        ["repos", _, _, "hooks", ..] => "repository_hooks",
+        ["repos", _, _, "contents", ..] => "contents",
+        ["repos", _, _, "properties", ..] if writes => "repository_custom_properties",
+        ["repos", _, _, "actions", "workflows", ..] => "actions",
+        [
+            "repos",
+            _,
+            _,
+            "actions" | "teams" | "autolinks" | "invitations" | "automated-security-fixes",
+            ..,
+        ]
+        | ["repos", _, _, "branches", _, "protection"] => "administration",
+        ["repos", _, _, "topics" | "collaborators" | "rulesets" | "private-vulnerability-reporting", ..]
+            if writes =>
+        {
+            "administration"
+        }
+        _ => return None,
+    };
+    Some((permission, writes))
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Method;
+
+    use super::*;
+
+    fn world() -> World {
+        World::from(json!({ "orgs": { "acme": {
+            "permissions": { "administration": "write", "members": "read", "metadata": "read" },
+            "repos": { "svc": { "id": 7 }, "shop": { "id": 8 } },
+        } } }))
+    }
+
+    fn grant(world: &World, body: &Value) -> Result<Grant, Reply> {
+        Grant::asked(world, world.org("acme").unwrap(), body)
+    }
+
+    fn status(grant: &Grant, world: &World, method: &Method, path: &str) -> Option<u16> {
+        let call = Call {
+            method,
+            path: path.split('/').collect(),
+            query: &[],
+            body: &Value::Null,
+            sender: "beadle-app",
+            accept: "",
+        };
+        grant.refusal(world, &call).map(|reply| reply.status)
+    }
+
+    #[test]
+    fn a_token_has_the_permissions_that_it_was_asked_for() {
+        let world = world();
+        let whole = grant(&world, &Value::Null).unwrap();
+        assert_eq!(status(&whole, &world, &Method::PATCH, "repos/acme/svc"), None);
+        assert_eq!(status(&whole, &world, &Method::GET, "orgs/acme/teams"), None);
+        assert_eq!(status(&whole, &world, &Method::POST, "orgs/acme/teams"), Some(403));
+        assert_eq!(status(&whole, &world, &Method::GET, "repos/acme/svc/labels"), Some(403));
+        let reading = grant(&world, &json!({ "permissions": { "administration": "read" } })).unwrap();
+        assert_eq!(status(&reading, &world, &Method::GET, "repos/acme/svc/autolinks"), None);
+        assert_eq!(status(&reading, &world, &Method::POST, "repos/acme/svc/autolinks"), Some(403));
+        assert!(reading.mutation().is_some() && whole.mutation().is_none());
+        assert!(grant(&world, &json!({ "permissions": { "members": "write" } })).is_err());
+    }
+
+    #[test]
+    fn a_token_reaches_the_repositories_that_it_was_asked_for() {
+        let world = world();
+        let one = grant(&world, &json!({ "repositories": ["svc"] })).unwrap();
+        assert_eq!(status(&one, &world, &Method::GET, "repos/acme/svc"), None);
+        assert_eq!(status(&one, &world, &Method::GET, "repos/acme/shop"), Some(404));
+        let shown = one.shown(&world);
+        assert_eq!(shown["repository_selection"], "selected");
+        assert_eq!(shown["repositories"].as_array().unwrap().len(), 1);
+        assert!(grant(&world, &json!({ "repository_ids": [9] })).is_err());
+        assert!(grant(&world, &json!({ "repository_ids": [8] })).is_ok());
+    }
+}

@@ -1,0 +1,240 @@
+//! The table that the simulated GitHub holds bodies to: of GitHub's published description, for each route that the
+//! simulator writes at, the types, enums, bounds and required keys of the body, and no prose.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, bail};
+use serde_json::{Value, json};
+
+use crate::run::root;
+use crate::tools;
+
+/// Every route that the simulated GitHub writes at and that has a body.
+const ROUTES: &[&str] = &[
+    "PATCH /orgs/{org}/code-security/configurations/{configuration_id}",
+    "PATCH /orgs/{org}/teams/{team_slug}",
+    "PATCH /repos/{owner}/{repo}",
+    "PATCH /repos/{owner}/{repo}/code-scanning/default-setup",
+    "PATCH /repos/{owner}/{repo}/hooks/{hook_id}",
+    "PATCH /repos/{owner}/{repo}/hooks/{hook_id}/config",
+    "PATCH /repos/{owner}/{repo}/invitations/{invitation_id}",
+    "PATCH /repos/{owner}/{repo}/labels/{name}",
+    "PATCH /repos/{owner}/{repo}/properties/values",
+    "POST /app/installations/{installation_id}/access_tokens",
+    "POST /orgs/{org}/code-security/configurations",
+    "POST /orgs/{org}/code-security/configurations/{configuration_id}/attach",
+    "POST /orgs/{org}/repos",
+    "POST /orgs/{org}/rulesets",
+    "POST /orgs/{org}/teams",
+    "POST /repos/{owner}/{repo}/actions/workflows/{workflow_id}/dispatches",
+    "POST /repos/{owner}/{repo}/autolinks",
+    "POST /repos/{owner}/{repo}/hooks",
+    "POST /repos/{owner}/{repo}/labels",
+    "POST /repos/{owner}/{repo}/rulesets",
+    "PUT /orgs/{org}/code-security/configurations/{configuration_id}/defaults",
+    "PUT /orgs/{org}/rulesets/{ruleset_id}",
+    "PUT /orgs/{org}/teams/{team_slug}/memberships/{username}",
+    "PUT /orgs/{org}/teams/{team_slug}/repos/{owner}/{repo}",
+    "PUT /repos/{owner}/{repo}/actions/permissions",
+    "PUT /repos/{owner}/{repo}/actions/permissions/selected-actions",
+    "PUT /repos/{owner}/{repo}/actions/permissions/workflow",
+    "PUT /repos/{owner}/{repo}/branches/{branch}/protection",
+    "PUT /repos/{owner}/{repo}/collaborators/{username}",
+    "PUT /repos/{owner}/{repo}/rulesets/{ruleset_id}",
+    "PUT /repos/{owner}/{repo}/topics",
+];
+
+/// Keywords that the simulator can hold a body to, beside those that hold schemas.
+const KEPT: &[&str] = &[
+    "type",
+    "enum",
+    "nullable",
+    "required",
+    "minimum",
+    "maximum",
+    "minLength",
+    "maxLength",
+    "minItems",
+    "maxItems",
+    "minProperties",
+    "maxProperties",
+];
+/// Keywords that say nothing about what is taken.
+const PROSE: &[&str] = &["title", "description", "default", "deprecated", "example", "examples", "format"];
+
+fn path() -> PathBuf {
+    root().join("crates/sim/src/github/described.json")
+}
+
+/// Makes the table anew.
+pub(crate) fn write() -> anyhow::Result<()> {
+    let table = from_description()?;
+    std::fs::write(path(), text(&table)).with_context(|| format!("cannot write {}", path().display()))
+}
+
+/// Compares the table that is kept with the description.
+pub(crate) fn check() -> anyhow::Result<()> {
+    let kept =
+        std::fs::read_to_string(path()).with_context(|| format!("cannot read {}", path().display()))?;
+    let kept: Value =
+        serde_json::from_str(&kept).with_context(|| format!("{} is no JSON", path().display()))?;
+    if kept != from_description()? {
+        bail!("{} does not fit the description any more: run `cargo xtask described`", path().display());
+    }
+    Ok(())
+}
+
+fn from_description() -> anyhow::Result<Value> {
+    let (source, version) = tools::openapi()?;
+    let text =
+        std::fs::read_to_string(&source).with_context(|| format!("cannot read {}", source.display()))?;
+    let document: Value =
+        serde_json::from_str(&text).with_context(|| format!("{} is no JSON", source.display()))?;
+    table(&document, ROUTES, version)
+}
+
+/// A line a route and a schema, so that a new version shows what changed.
+fn text(table: &Value) -> String {
+    let lines = |part: &str| {
+        let entries = table[part].as_object().into_iter().flatten();
+        entries.map(|(key, value)| format!("{}: {value}", json!(key))).collect::<Vec<_>>().join(",\n")
+    };
+    format!(
+        "{{\n\"package\": {},\n\"version\": {},\n\"routes\": {{\n{}\n}},\n\"schemas\": {{\n{}\n}}\n}}\n",
+        table["package"],
+        table["version"],
+        lines("routes"),
+        lines("schemas")
+    )
+}
+
+/// The table of a description.
+fn table(document: &Value, routes: &[&str], version: &str) -> anyhow::Result<Value> {
+    let mut wanted = Vec::new();
+    let mut bodies = BTreeMap::new();
+    for route in routes {
+        let (method, template) = route.split_once(' ').with_context(|| format!("`{route}` is no route"))?;
+        let operation = &document["paths"][template][method.to_lowercase()];
+        let body = deref(document, &operation["requestBody"]);
+        let schema = &body["content"]["application/json"]["schema"];
+        if schema.is_null() {
+            bail!("the description has no body for `{route}`");
+        }
+        bodies.insert((*route).to_owned(), slim(schema, &mut wanted)?);
+    }
+    let mut schemas = BTreeMap::new();
+    while let Some(name) = wanted.pop() {
+        if !schemas.contains_key(&name) {
+            let schema = &document["components"]["schemas"][&name];
+            if schema.is_null() {
+                bail!("the description has no schema `{name}`");
+            }
+            schemas.insert(name, slim(schema, &mut wanted)?);
+        }
+    }
+    Ok(json!({ "package": "@octokit/openapi", "version": version, "routes": bodies, "schemas": schemas }))
+}
+
+fn deref<'a>(document: &'a Value, value: &'a Value) -> &'a Value {
+    match value["$ref"].as_str().and_then(|reference| reference.strip_prefix('#')) {
+        Some(pointer) => document.pointer(pointer).unwrap_or(&Value::Null),
+        None => value,
+    }
+}
+
+/// A schema without its prose. Schemas that it refers to are wanted, too.
+fn slim(schema: &Value, wanted: &mut Vec<String>) -> anyhow::Result<Value> {
+    let Some(map) = schema.as_object() else { return Ok(schema.clone()) };
+    if let Some(reference) = map.get("$ref").and_then(Value::as_str) {
+        let name = reference.rsplit('/').next().unwrap_or(reference).to_owned();
+        wanted.push(name.clone());
+        return Ok(json!({ "$ref": name }));
+    }
+    let mut slimmed = BTreeMap::new();
+    for (key, value) in map {
+        let kept = match key.as_str() {
+            "properties" => {
+                let mut properties = BTreeMap::new();
+                for (name, schema) in value.as_object().into_iter().flatten() {
+                    properties.insert(name.clone(), slim(schema, wanted)?);
+                }
+                json!(properties)
+            }
+            "items" => slim(value, wanted)?,
+            "additionalProperties" if *value == json!(true) => continue,
+            "additionalProperties" => slim(value, wanted)?,
+            "allOf" | "oneOf" | "anyOf" => {
+                let all = value.as_array().into_iter().flatten();
+                all.map(|schema| slim(schema, wanted)).collect::<anyhow::Result<Value>>()?
+            }
+            key if KEPT.contains(&key) => value.clone(),
+            key if PROSE.contains(&key) || key.starts_with("x-") => continue,
+            key => {
+                bail!("the simulator cannot hold a body to `{key}`: teach crates/sim/src/github/described.rs")
+            }
+        };
+        slimmed.insert(key.clone(), kept);
+    }
+    Ok(json!(slimmed))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn description(property: &Value) -> Value {
+        json!({
+            "paths": { "/things/{id}": { "put": { "requestBody": { "$ref": "#/components/requestBodies/thing" } } } },
+            "components": {
+                "requestBodies": { "thing": { "content": { "application/json": { "schema": {
+                    "type": "object", "title": "A thing", "required": ["name"], "additionalProperties": false,
+                    "properties": {
+                        "name": { "type": "string", "maxLength": 5, "description": "What it is called." },
+                        "description": property,
+                        "parts": { "type": "array", "items": { "$ref": "#/components/schemas/part" } },
+                    },
+                } } } } },
+                "schemas": {
+                    "part": { "oneOf": [{ "type": "string", "example": "x" }, { "$ref": "#/components/schemas/whole" }] },
+                    "whole": { "type": "object", "additionalProperties": true },
+                    "other": { "type": "string" },
+                },
+            },
+        })
+    }
+
+    #[test]
+    fn a_table_keeps_what_is_taken_and_no_prose() {
+        let document = description(&json!({ "type": "string", "nullable": true, "default": "" }));
+        let made = table(&document, &["PUT /things/{id}"], "1.2.3").unwrap();
+        assert_eq!(
+            made,
+            json!({
+                "package": "@octokit/openapi", "version": "1.2.3",
+                "routes": { "PUT /things/{id}": {
+                    "type": "object", "required": ["name"], "additionalProperties": false,
+                    "properties": {
+                        "name": { "type": "string", "maxLength": 5 },
+                        "description": { "type": "string", "nullable": true },
+                        "parts": { "type": "array", "items": { "$ref": "part" } },
+                    },
+                } },
+                "schemas": {
+                    "part": { "oneOf": [{ "type": "string" }, { "$ref": "whole" }] },
+                    "whole": { "type": "object" },
+                },
+            })
+        );
+        assert_eq!(serde_json::from_str::<Value>(&text(&made)).unwrap(), made);
+    }
+
+    #[test]
+    fn what_the_simulator_could_not_hold_a_body_to_is_an_error() {
+        let document = description(&json!({ "type": "string", "pattern": "^a" }));
+        let refused = table(&document, &["PUT /things/{id}"], "1").unwrap_err();
+        assert!(refused.to_string().contains("`pattern`"), "{refused}");
+        let document = description(&json!({ "type": "string" }));
+        assert!(table(&document, &["POST /things/{id}"], "1").is_err());
+    }
+}

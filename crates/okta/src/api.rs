@@ -4,16 +4,15 @@ use std::sync::Arc;
 
 use beadle_engine::{Budgets, Clock, Failure, Resource};
 use beadle_transport::{Answer, Client, Figures, Method, Request, Settings, TransportError};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::de::DeserializeOwned;
 
 use crate::auth::{Auth, Credential};
+use crate::list::{Listed, Row};
 use crate::model::{Group, PushMapping, User};
+use crate::names::{comparison, segment};
 
 /// Members and users in one read, as Okta recommends.
 const PAGE: usize = 200;
-/// More pages than a directory has; a list without an end is no list.
-const MOST_PAGES: usize = 10_000;
 
 /// One directory.
 #[derive(Clone)]
@@ -68,7 +67,7 @@ impl Okta {
 
     /// One group, as it is now; `None` where there is none.
     pub async fn group(&self, id: &str) -> Result<Option<Group>, Failure> {
-        match self.get(&self.groups, &format!("api/v1/groups/{}", encoded(id))).await {
+        match self.get(&self.groups, &format!("api/v1/groups/{}", segment("group", id)?)).await {
             Ok(answer) => Ok(Some(answer.json()?)),
             Err(error) if error.status() == Some(404) => Ok(None),
             Err(error) => Err(error.into()),
@@ -77,7 +76,7 @@ impl Okta {
 
     /// How many members a group has, as Okta's statistics say, which may be a moment behind. `None`: they do not.
     pub async fn count(&self, group: &str) -> Result<Option<u64>, Failure> {
-        let filter = encoded(&format!("id eq \"{}\"", group.replace(['"', '\\'], "")));
+        let filter = comparison("id", "eq", group)?;
         let path = format!("api/v1/groups?filter={filter}&expand=stats&limit=2");
         let found: Vec<Group> = self.list(&self.groups, &path).await?;
         Ok(found.into_iter().find(|found| found.id == group).and_then(|found| found.count))
@@ -85,13 +84,13 @@ impl Okta {
 
     /// Groups whose members changed after a moment, as Okta wrote it.
     pub async fn groups_changed_since(&self, moment: &str) -> Result<Vec<Group>, Failure> {
-        let filter = encoded(&format!("lastMembershipUpdated gt \"{moment}\""));
+        let filter = comparison("lastMembershipUpdated", "gt", moment)?;
         self.list(&self.groups, &format!("api/v1/groups?filter={filter}&limit={PAGE}")).await
     }
 
     /// A group's members, whatever their status. `None` where there is no such group.
     pub async fn members(&self, group: &str) -> Result<Option<Vec<User>>, Failure> {
-        let path = format!("api/v1/groups/{}/users?limit={PAGE}", encoded(group));
+        let path = format!("api/v1/groups/{}/users?limit={PAGE}", segment("group", group)?);
         match self.pages(&self.groups, &path).await {
             Ok(users) => Ok(Some(users)),
             Err(error) if error.status() == Some(404) => Ok(None),
@@ -99,9 +98,16 @@ impl Okta {
         }
     }
 
+    /// All users but those who are deactivated, whom Okta leaves out of this list.
+    ///
+    /// <https://developer.okta.com/docs/api/openapi/okta-management/management/tag/User/#tag/User/operation/listUsers>
+    pub async fn users(&self) -> Result<Vec<User>, Failure> {
+        self.list(&self.users, &format!("api/v1/users?limit={PAGE}")).await
+    }
+
     /// A user; `None` where there is none (any more).
     pub async fn user(&self, id: &str) -> Result<Option<User>, Failure> {
-        match self.get(&self.users, &format!("api/v1/users/{}", encoded(id))).await {
+        match self.get(&self.users, &format!("api/v1/users/{}", segment("user", id)?)).await {
             Ok(answer) => Ok(Some(answer.json()?)),
             Err(error) if error.status() == Some(404) => Ok(None),
             Err(error) => Err(error.into()),
@@ -110,7 +116,7 @@ impl Okta {
 
     /// The groups of a user; nothing where there is no such user.
     pub async fn groups_of(&self, user: &str) -> Result<Vec<Group>, Failure> {
-        let path = format!("api/v1/users/{}/groups?limit={PAGE}", encoded(user));
+        let path = format!("api/v1/users/{}/groups?limit={PAGE}", segment("user", user)?);
         match self.pages(&self.users, &path).await {
             Ok(groups) => Ok(groups),
             Err(error) if error.status() == Some(404) => Ok(Vec::new()),
@@ -122,7 +128,7 @@ impl Okta {
     ///
     /// <https://developer.okta.com/docs/api/openapi/okta-management/management/tag/GroupPushMapping/>
     pub async fn pushed(&self, app: &str) -> Result<Vec<String>, Failure> {
-        let path = format!("api/v1/apps/{}/group-push/mappings?limit={PAGE}", encoded(app));
+        let path = format!("api/v1/apps/{}/group-push/mappings?limit={PAGE}", segment("application", app)?);
         let mappings: Vec<PushMapping> = self.list(&self.apps, &path).await?;
         // One that failed is one all the same: it is tried again.
         let active = mappings.into_iter().filter(|mapping| mapping.status != "INACTIVE");
@@ -133,25 +139,24 @@ impl Okta {
         Ok(self.get(&self.logs, path).await?)
     }
 
-    async fn list<T: DeserializeOwned>(&self, client: &Client, path: &str) -> Result<Vec<T>, Failure> {
+    async fn list<T: DeserializeOwned + Row>(&self, client: &Client, path: &str) -> Result<Vec<T>, Failure> {
         Ok(self.pages(client, path).await?)
     }
 
     /// Every row of a list. Each page is held to name the next one, until one does not.
-    async fn pages<T: DeserializeOwned>(
+    async fn pages<T: DeserializeOwned + Row>(
         &self,
         client: &Client,
         path: &str,
     ) -> Result<Vec<T>, TransportError> {
-        let mut rows: Vec<T> = Vec::new();
+        let mut list = Listed::new(path);
         let mut next = Some(path.to_owned());
-        for _ in 0..MOST_PAGES {
-            let Some(path) = next else { return Ok(rows) };
+        while let Some(path) = next {
             let answer = self.get(client, &path).await?;
-            rows.extend(answer.json::<Vec<T>>()?);
+            list.take(answer.json::<Vec<T>>()?, answer.next())?;
             next = answer.next().map(str::to_owned);
         }
-        Err(TransportError::Nonsense { request: path.to_owned(), why: "the list has no end".into() })
+        Ok(list.rows())
     }
 
     async fn get(&self, client: &Client, path: &str) -> Result<Answer, TransportError> {
@@ -180,10 +185,4 @@ impl Okta {
             }
         }
     }
-}
-
-/// Percent-encoded for a path or a query.
-fn encoded(text: &str) -> String {
-    const KEPT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
-    utf8_percent_encode(text, KEPT).to_string()
 }

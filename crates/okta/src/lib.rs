@@ -4,8 +4,10 @@
 
 mod api;
 mod auth;
+mod list;
 mod log;
 mod model;
+mod names;
 
 pub use api::Okta;
 pub use auth::Credential;

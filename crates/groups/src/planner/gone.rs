@@ -66,6 +66,9 @@ impl GroupPlanner {
                             what: What::Remove {
                                 accounts: part.iter().map(|account| account.id.clone()).collect(),
                                 read,
+                                members: members.len(),
+                                confirmed: false,
+                                watched: Vec::new(),
                                 settles: true,
                             },
                         },

@@ -13,13 +13,15 @@ use super::{Person, Source, SourceGroup};
 pub struct OktaSource {
     okta: Okta,
     leaving: Vec<Status>,
+    made: Vec<Status>,
     apps: Vec<String>,
 }
 
 impl OktaSource {
-    /// `leaving`: the statuses of those whose access should go. `apps`: applications into which Okta may push groups itself.
-    pub fn new(okta: Okta, leaving: Vec<Status>, apps: Vec<String>) -> Self {
-        Self { okta, leaving, apps }
+    /// `leaving`: the statuses of those whose access should go. `made`: of those for whom an account may be made. `apps`:
+    /// applications into which Okta may push groups itself.
+    pub fn new(okta: Okta, leaving: Vec<Status>, made: Vec<Status>, apps: Vec<String>) -> Self {
+        Self { okta, leaving, made, apps }
     }
 
     /// What it reads.
@@ -35,6 +37,7 @@ impl OktaSource {
         let login = if profile.login.is_empty() { user.id.clone() } else { profile.login };
         Person {
             is_leaving: self.leaving.contains(&user.status),
+            may_be_made: self.made.contains(&user.status),
             status: user.status.to_string(),
             id: user.id,
             email: profile.email,
@@ -48,6 +51,10 @@ impl OktaSource {
 
 fn group(group: Group) -> SourceGroup {
     SourceGroup { id: group.id, name: group.name }
+}
+
+fn unknown(group: &SourceGroup, why: &str) -> Failure {
+    Failure::new(Class::Retry, format!("group {}: {why}", group.name))
 }
 
 #[async_trait]
@@ -65,19 +72,25 @@ impl Source for OktaSource {
     }
 
     async fn members(&self, group: &SourceGroup) -> Result<Vec<Person>, Failure> {
-        let unknown = |why: String| Failure::new(Class::Retry, format!("group {}: {why}", group.name));
+        let users = self.okta.members(&group.id).await?;
+        let users = users.ok_or_else(|| unknown(group, "it went away while it was read"))?;
+        Ok(users.into_iter().map(|user| OktaSource::person(self, user)).collect())
+    }
+
+    async fn members_counted(&self, group: &SourceGroup) -> Result<Vec<Person>, Failure> {
         // Counted first: who comes after that makes the list longer, and who goes makes it short, and read again.
         let count = self.okta.count(&group.id).await?;
-        let count = count.ok_or_else(|| unknown("Okta did not say how many members it has".into()))?;
-        let users = self.okta.members(&group.id).await?;
-        let users = users.ok_or_else(|| unknown("it went away while it was read".into()))?;
-        if (users.len() as u64) < count {
-            return Err(unknown(format!(
-                "the list of its members came back short ({} of {count})",
-                users.len()
-            )));
+        let count = count.ok_or_else(|| unknown(group, "Okta did not say how many members it has"))?;
+        let members = self.members(group).await?;
+        if (members.len() as u64) < count {
+            let why = format!("the list of its members came back short ({} of {count})", members.len());
+            return Err(unknown(group, &why));
         }
-        Ok(users.into_iter().map(|user| OktaSource::person(self, user)).collect())
+        Ok(members)
+    }
+
+    async fn people(&self) -> Result<Vec<Person>, Failure> {
+        Ok(self.okta.users().await?.into_iter().map(|user| OktaSource::person(self, user)).collect())
     }
 
     async fn pushed(&self) -> Result<BTreeSet<String>, Failure> {

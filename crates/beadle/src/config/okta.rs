@@ -101,11 +101,6 @@ impl OktaFile {
                 }
             }
         }
-        if let Some(both) = self.provisioned.iter().find(|status| self.leaving.contains(status)) {
-            bail!(
-                "{path}: {what}: `{both}` is in `leaving` and in `provisioned`; leave it out of one of them"
-            );
-        }
         self.schedule().check().map_err(|why| anyhow::anyhow!("{path}: {what}: {why}"))?;
         if self.reserve > 90 {
             bail!("{path}: {what}: reserve is in percent, 90 at most");
@@ -121,7 +116,8 @@ impl OktaFile {
     }
 
     pub(crate) fn provisioned(&self) -> Vec<Status> {
-        self.provisioned.iter().cloned().map(Status::from).collect()
+        let stay = self.provisioned.iter().filter(|status| !self.leaving.contains(status));
+        stay.cloned().map(Status::from).collect()
     }
 }
 

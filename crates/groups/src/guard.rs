@@ -32,8 +32,8 @@ impl Default for GroupLimits {
 pub(crate) struct Departure {
     pub(crate) at: Time,
     pub(crate) accounts: Vec<String>,
-    /// The directory said of each of them, asked for alone, that their access should go.
-    pub(crate) confirmed: bool,
+    /// Of them, those of whom the directory, asked for each alone, said that their access should go.
+    pub(crate) confirmed: Vec<String>,
     /// How many members the group had before.
     pub(crate) members: usize,
 }
@@ -41,9 +41,9 @@ pub(crate) struct Departure {
 /// Who left a group within the window, and is not back.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Recent {
-    /// How many.
+    /// How many, but for those who were confirmed one by one.
     pub(crate) gone: usize,
-    /// How many of them were confirmed one by one.
+    /// How many were confirmed one by one. They are no doubt, and take nothing of the share.
     pub(crate) confirmed: usize,
     /// How many members the group had at the window's start.
     pub(crate) members: usize,
@@ -58,18 +58,21 @@ impl Recent {
         is_member: impl Fn(&str) -> bool,
     ) -> Self {
         let mut recent = Self::default();
-        let mut gone = BTreeSet::new();
+        let (mut gone, mut confirmed) = (BTreeSet::new(), BTreeSet::new());
         for departure in departures.iter().filter(|departure| departure.is_within(now, window)) {
             if recent.members == 0 {
                 recent.members = departure.members;
             }
             for account in departure.accounts.iter().filter(|account| !is_member(account)) {
-                if gone.insert(account) {
-                    recent.confirmed += usize::from(departure.confirmed);
+                if departure.confirmed.contains(account) {
+                    confirmed.insert(account);
+                } else {
+                    gone.insert(account);
                 }
             }
         }
         recent.gone = gone.len();
+        recent.confirmed = confirmed.len();
         recent
     }
 }
@@ -167,7 +170,7 @@ mod tests {
                 return n;
             }
             let accounts = vec![format!("a{n}")];
-            departures.push(Departure { at: now, accounts, confirmed: false, members });
+            departures.push(Departure { at: now, accounts, confirmed: Vec::new(), members });
             now = now + every;
         }
         size
@@ -183,20 +186,20 @@ mod tests {
 
     #[test]
     fn who_came_back_did_not_leave_and_the_window_ends() {
-        let booked = |at: i64, account: &str, confirmed: bool| Departure {
+        let booked = |at: i64, account: &str, is_confirmed: bool| Departure {
             at: Time::from_seconds(at),
             accounts: vec![account.to_owned()],
-            confirmed,
+            confirmed: is_confirmed.then(|| account.to_owned()).into_iter().collect(),
             members: 40,
         };
         let departures = [booked(0, "a", false), booked(10, "b", true), booked(10, "a", false)];
         let at = |seconds: i64, members: &[&str]| {
             Recent::of(&departures, Time::from_seconds(seconds), DAY, |id| members.contains(&id))
         };
-        assert_eq!(at(20, &[]), Recent { gone: 2, confirmed: 1, members: 40 });
-        assert_eq!(at(20, &["a"]), Recent { gone: 1, confirmed: 1, members: 40 });
-        assert_eq!(at(24 * 3600 + 5, &[]).gone, 2);
+        assert_eq!(at(20, &[]), Recent { gone: 1, confirmed: 1, members: 40 });
+        assert_eq!(at(20, &["a"]), Recent { gone: 0, confirmed: 1, members: 40 });
+        assert_eq!(at(24 * 3600 + 5, &[]).gone, 1);
         assert_eq!(at(24 * 3600 + 10, &[]), Recent::default());
-        assert_eq!(at(-3600, &[]).gone, 2, "a clock that was turned back frees nothing");
+        assert_eq!(at(-3600, &[]).gone, 1, "a clock that was turned back frees nothing");
     }
 }

@@ -205,7 +205,7 @@ impl Session<Write> for Run {
                     let departure = Departure {
                         at: writer.clock.now(),
                         accounts: accounts.clone(),
-                        confirmed: *confirmed,
+                        confirmed: confirmed.clone(),
                         members: *members,
                     };
                     writer.departures.book(&writer.name, slot, departure, writer.window).await?;

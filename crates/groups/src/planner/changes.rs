@@ -137,10 +137,11 @@ impl GroupPlanner {
                 let fields = accounts.iter().map(|account| member(account.label(), Risk::Removes)).collect();
                 let ids: Vec<String> = accounts.iter().map(|account| account.id.clone()).collect();
                 let watched = part.watched.iter().filter(|whose| ids.contains(&whose.account));
+                let confirmed = part.confirmed.iter().filter(|id| ids.contains(id));
                 let write = What::Remove {
                     read,
                     members: seen.members.len(),
-                    confirmed: part.confirmed,
+                    confirmed: confirmed.cloned().collect(),
                     watched: watched.cloned().collect(),
                     // Which groups it is made of is settled by those removals only that say so.
                     settles: seen.vanished.is_empty() || part.stop.is_some(),

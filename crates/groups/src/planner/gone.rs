@@ -67,7 +67,7 @@ impl GroupPlanner {
                                 accounts: part.iter().map(|account| account.id.clone()).collect(),
                                 read,
                                 members: members.len(),
-                                confirmed: false,
+                                confirmed: Vec::new(),
                                 watched: Vec::new(),
                                 settles: true,
                             },

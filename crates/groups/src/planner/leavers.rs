@@ -33,8 +33,8 @@ pub(super) struct Part {
     pub(super) deactivate: Vec<Whose>,
     /// Of them, accounts that are to be looked at when their person is in no group any more.
     pub(super) watched: Vec<Whose>,
-    /// The directory said of each, asked for alone, that their access should go.
-    pub(super) confirmed: bool,
+    /// Of them, ids of those of whom the directory, asked for each alone, said that their access should go.
+    pub(super) confirmed: Vec<String>,
     /// Why they wait for somebody.
     pub(super) stop: Option<String>,
 }
@@ -76,11 +76,11 @@ impl GroupPlanner {
             Some(_) => self.limits.leavers.saturating_sub(recent.confirmed),
             None => usize::MAX,
         };
-        let mut sure = Part { confirmed: stop.is_some(), ..Part::default() };
+        let mut sure = Part::default();
         let mut rest = Part { stop, ..Part::default() };
         for account in std::mem::take(&mut difference.go) {
             let is_held = rest.stop.is_some();
-            let listed_as = account.person.as_ref().and_then(|person| desired.leaving.get(person));
+            let listed_as = desired.listed_as_leaving(&account);
             let signs_in = provisions && account.is_active();
             let person = account.person.as_ref().or(account.known_as.first());
             let answer = match person {
@@ -90,11 +90,12 @@ impl GroupPlanner {
                 }
                 _ => Answer::Unknown,
             };
-            if let (Some(status), Answer::Stays) = (listed_as, answer) {
+            if let (Some(listed), Answer::Stays) = (listed_as, answer) {
                 // One of the two answers is wrong, so none of the list is believed.
                 let why = format!(
-                    "the list of the group's members says {status} of {}, and the directory, asked for this person alone, does \
+                    "the list of the group's members says {} of {}, and the directory, asked for this person alone, does \
                      not: the list is unknown",
+                    listed.status,
                     account.label()
                 );
                 difference.take_nothing();
@@ -110,7 +111,10 @@ impl GroupPlanner {
             let whose =
                 account.person.as_ref().filter(|_| signs_in).map(|person| desired.whose(person, &account));
             match answer {
-                Answer::Leaves => part.deactivate.extend(whose),
+                Answer::Leaves => {
+                    part.confirmed.push(account.id.clone());
+                    part.deactivate.extend(whose);
+                }
                 Answer::Stays => {}
                 Answer::Gone | Answer::Unknown => part.watched.extend(whose),
             }

@@ -66,8 +66,8 @@ struct Desired<'a> {
     people: BTreeMap<String, Person>,
     /// What they are in the group, by person; `None`: whatever they are.
     roles: Option<BTreeMap<String, Role>>,
-    /// Those of them whose access should go, with the status that says so.
-    leaving: BTreeMap<String, String>,
+    /// Those who are listed, and whose access should go.
+    leaving: BTreeMap<String, Person>,
     /// The directory that lists a person.
     homes: BTreeMap<String, &'a str>,
 }
@@ -230,7 +230,7 @@ impl GroupPlanner {
         groups: &[(&'a Mapping, SourceGroup)],
         counted: bool,
     ) -> Result<Desired<'a>, Failure> {
-        let mut people = BTreeMap::new();
+        let mut people: BTreeMap<String, Person> = BTreeMap::new();
         let mut homes = BTreeMap::new();
         let mut roles: BTreeMap<String, Role> = BTreeMap::new();
         let mut listed = Vec::with_capacity(groups.len());
@@ -246,9 +246,8 @@ impl GroupPlanner {
                 people.insert(person.id.clone(), person);
             }
         }
-        let leaves = people.values().filter(|person: &&Person| person.is_leaving);
-        let leaving = leaves.map(|person| (person.id.clone(), person.status.clone())).collect();
-        people.retain(|_, person| !person.is_leaving);
+        let (leaving, people): (BTreeMap<String, Person>, BTreeMap<String, Person>) =
+            people.into_iter().partition(|(_, person)| person.is_leaving);
         let facts = Facts {
             name: name_of(slot, groups, None),
             from: groups.first().map(|(_, group)| group.name.clone()).unwrap_or_default(),
@@ -309,6 +308,18 @@ impl Desired<'_> {
     /// The directory of a person; of those whom no list names any more, the first one.
     fn home(&self, person: &str) -> &str {
         self.homes.get(person).copied().unwrap_or(&self.mapping.source)
+    }
+
+    /// The person that an account is, where the lists say that their access should go.
+    fn listed_as_leaving(&self, account: &Account) -> Option<&Person> {
+        let Some(id) = &account.person else {
+            let is_known_as = |person: &&Person| {
+                let is = |name: &String| *name == person.id || name.eq_ignore_ascii_case(&person.login);
+                account.known_as.iter().any(is)
+            };
+            return self.leaving.values().find(is_known_as);
+        };
+        self.leaving.get(id)
     }
 
     /// A person's account.

@@ -83,8 +83,8 @@ pub(crate) enum What {
         read: Time,
         /// How many members the group had then.
         members: usize,
-        /// The directory said of each of them, asked for alone, that their access should go.
-        confirmed: bool,
+        /// Of them, those of whom the directory, asked for each alone, said that their access should go.
+        confirmed: Vec<String>,
         /// Of them, accounts that are to be looked at when their person is in no group any more.
         watched: Vec<Whose>,
         /// Whether the group is made of its sources of now, and no others, once this is written.

@@ -232,7 +232,7 @@ impl Stage {
             72..84 => {
                 let fault = Fault { count: Some(random.random_range(1..4)), ..Fault::default() };
                 let of_okta = ["/groups", "/users?", "after="].choose(random).unwrap();
-                match random.random_range(0..8) {
+                match random.random_range(0..9) {
                     0 => self.okta.fault(Fault { path: (*of_okta).into(), status: Some(500), ..fault }),
                     1 => self.okta.fault(Fault {
                         path: (*of_okta).into(),
@@ -243,6 +243,8 @@ impl Stage {
                     2 => self.okta.fault(Fault { path: "/users?".into(), short: true, ..fault }),
                     3 => self.okta.fault(Fault { path: "/users?".into(), empty: true, ..fault }),
                     4 => self.okta.fault(Fault { path: "/users?".into(), truncate: true, ..fault }),
+                    // One is shown twice, and another is not shown: as many as are counted.
+                    8 => self.okta.fault(Fault { path: "/users?".into(), twice: true, ..fault }),
                     5 => self.aws.fault(Fault { path: "/Groups".into(), reset: true, ..fault }),
                     6 => self.aws.fault(Fault { path: "/Groups".into(), status: Some(500), ..fault }),
                     _ => self.aws.fault(Fault {

@@ -1,6 +1,7 @@
 //! Where it is declared who is in a group.
 
 mod okta;
+mod shared;
 
 use std::collections::BTreeSet;
 

@@ -1,12 +1,19 @@
 //! Okta's groups.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
-use beadle_engine::{Class, Failure};
+use beadle_engine::budget::current_lane;
+use beadle_engine::{Class, Failure, Lane};
 use beadle_okta::{Group, Okta, Status, User};
 
+use super::shared::Shared;
 use super::{Person, Source, SourceGroup};
+
+/// Groups in one page of Okta's list.
+const PAGE: usize = 200;
 
 /// Groups of an Okta organisation.
 #[derive(Clone)]
@@ -15,18 +22,60 @@ pub struct OktaSource {
     leaving: Vec<Status>,
     made: Vec<Status>,
     apps: Vec<String>,
+    /// All groups, as sweeps read them.
+    listed: Arc<Shared<Vec<SourceGroup>>>,
+    /// How many there were when all were read last.
+    count: Arc<AtomicUsize>,
+    /// How many ask for one group now.
+    asking: Arc<AtomicUsize>,
+}
+
+/// One who asks, for as long as it takes.
+struct Asking<'a>(&'a AtomicUsize);
+
+impl<'a> Asking<'a> {
+    fn new(asking: &'a AtomicUsize) -> Self {
+        asking.fetch_add(1, Ordering::SeqCst);
+        Self(asking)
+    }
+}
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 impl OktaSource {
     /// `leaving`: the statuses of those whose access should go. `made`: of those for whom an account may be made. `apps`:
     /// applications into which Okta may push groups itself.
     pub fn new(okta: Okta, leaving: Vec<Status>, made: Vec<Status>, apps: Vec<String>) -> Self {
-        Self { okta, leaving, made, apps }
+        Self {
+            okta,
+            leaving,
+            made,
+            apps,
+            listed: Arc::default(),
+            count: Arc::default(),
+            asking: Arc::default(),
+        }
     }
 
     /// What it reads.
     pub fn okta(&self) -> &Okta {
         &self.okta
+    }
+
+    /// Whether all groups are read in fewer calls than those take that are asked for one by one now.
+    fn is_list_cheaper(&self) -> bool {
+        let pages = self.count.load(Ordering::SeqCst).div_ceil(PAGE);
+        pages > 0 && self.asking.load(Ordering::SeqCst) > pages
+    }
+
+    async fn list(&self) -> Result<Vec<SourceGroup>, Failure> {
+        let groups = self.okta.groups().await?;
+        self.count.store(groups.len(), Ordering::SeqCst);
+        Ok(groups.into_iter().map(group).collect())
     }
 
     fn person(&self, user: User) -> Person {
@@ -60,10 +109,23 @@ fn unknown(group: &SourceGroup, why: &str) -> Failure {
 #[async_trait]
 impl Source for OktaSource {
     async fn groups(&self) -> Result<Vec<SourceGroup>, Failure> {
-        Ok(self.okta.groups().await?.into_iter().map(group).collect())
+        // An event never waits for what a sweep reads.
+        if current_lane() == Lane::Sweep {
+            return Ok(self.listed.get(self.list()).await?.to_vec());
+        }
+        self.list().await
     }
 
     async fn group(&self, id: &str) -> Result<Option<SourceGroup>, Failure> {
+        // The runs of a sweep are many at once: one list, which began after they did, tells all of them the names.
+        let _asking = Asking::new(&self.asking);
+        if current_lane() == Lane::Sweep && self.is_list_cheaper() {
+            let listed = self.listed.get(self.list()).await?;
+            if let Some(found) = listed.iter().find(|group| group.id == id) {
+                return Ok(Some(found.clone()));
+            }
+        }
+        // Which group is gone is asked for alone.
         Ok(self.okta.group(id).await?.map(group))
     }
 

@@ -268,6 +268,26 @@ async fn a_group_that_was_made_of_one_that_is_gone_is_handed_on_where_that_is_sa
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_sweep_asks_okta_about_one_call_a_group() {
+    const GROUPS: usize = 60;
+    let mut groups = json!({});
+    for n in 0..GROUPS {
+        groups[format!("00g{n:02}")] =
+            json!({ "profile": { "name": format!("AWS_G{n}") }, "members": of(0..2) });
+    }
+    let mut world = World::new(state(2, &groups)).await;
+    world.okta_lines = "log_every = \"1h\"\nchanges_every = \"1h\"\n".into();
+    let _serving = world.serve().await;
+    for n in 0..GROUPS {
+        world.until_holds(&format!("G{n}"), 0..2).await;
+    }
+    let calls = world.okta.calls();
+    let of_groups = |call: &&Value| call["path"].as_str().unwrap().starts_with("/api/v1/groups");
+    let asked = calls.iter().filter(of_groups).count();
+    assert!(asked < GROUPS * 3 / 2, "{asked} calls for {GROUPS} groups");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_join_asks_okta_twice() {
     let mut world = World::new(state(5, &ops(&of(0..4)))).await;
     world.okta_lines = "log_every = \"1h\"\nchanges_every = \"1h\"\n".into();

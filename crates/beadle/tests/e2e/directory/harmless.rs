@@ -277,10 +277,18 @@ async fn a_sweep_asks_okta_about_one_call_a_group() {
     }
     let mut world = World::new(state(2, &groups)).await;
     world.okta_lines = "log_every = \"1h\"\nchanges_every = \"1h\"\n".into();
-    let _serving = world.serve().await;
-    for n in 0..GROUPS {
-        world.until_holds(&format!("G{n}"), 0..2).await;
+    world.target_lines = "budget = { write_every = \"0s\" }\n".into();
+    world.beadle(&["sweep"]).await.expect(0);
+    // A sweep of groups that are as declared.
+    world.okta.forget_calls();
+    let serving = world.serve().await;
+    for _ in 0..600 {
+        if serving.log().contains("a sweep has ended") {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
+    assert!(serving.log().contains("a sweep has ended"), "{}", serving.log());
     let calls = world.okta.calls();
     let of_groups = |call: &&Value| call["path"].as_str().unwrap().starts_with("/api/v1/groups");
     let asked = calls.iter().filter(of_groups).count();

@@ -96,12 +96,14 @@ impl GroupPlanner {
             return self.plan_account(&mappings, source, person).await;
         }
         let pair = self.pairs.of(&self.directory.name, slot).await?;
-        let groups = match self.sources_of(&mappings, slot).await? {
-            Sources::Groups(groups) => groups,
-            Sources::Gone => return self.plan_gone(&mappings, slot, pair.as_ref()).await,
+        // A group that cannot be read keeps no other from being planned.
+        let mut plan = Plan::new(format!("{}/{}", self.directory.name, name_of(slot, &[], pair.as_ref())));
+        let groups = match known(self.sources_of(&mappings, slot).await, GROUP, &mut plan)? {
+            Some(Sources::Groups(groups)) => groups,
+            Some(Sources::Gone) => return self.plan_gone(&mappings, slot, pair.as_ref()).await,
+            None => return Ok(plan),
         };
-        let subject = format!("{}/{}", self.directory.name, name_of(slot, &groups, pair.as_ref()));
-        let mut plan = Plan::new(subject);
+        plan.subject = format!("{}/{}", self.directory.name, name_of(slot, &groups, pair.as_ref()));
         let Some((mapping, _)) = groups.first() else {
             // Whatever became of the mapping: nobody is taken out because nobody says any more who should be in.
             let what = if pair.is_some() {
@@ -213,14 +215,7 @@ impl GroupPlanner {
         counted: bool,
         plan: &mut Plan<Write>,
     ) -> Result<Option<Desired<'a>>, Failure> {
-        match self.everybody(mapping, slot, groups, counted).await {
-            Ok(desired) => Ok(Some(desired)),
-            Err(failure) if matches!(failure.class, Class::RateLimited { .. }) => Err(failure),
-            Err(failure) => {
-                plan.unknowns.push(unknown(MEMBERS, None, &failure));
-                Ok(None)
-            }
-        }
+        known(self.everybody(mapping, slot, groups, counted).await, MEMBERS, plan)
     }
 
     async fn everybody<'a>(
@@ -282,15 +277,10 @@ impl GroupPlanner {
         group: &str,
         plan: &mut Plan<Write>,
     ) -> Result<Option<Option<Vec<Account>>>, Failure> {
-        match self.directory.target.members(group).await {
-            Ok(None) => Ok(None),
-            Ok(Some(members)) => Ok(Some(Some(members))),
-            Err(failure) if matches!(failure.class, Class::RateLimited { .. }) => Err(failure),
-            Err(failure) => {
-                plan.unknowns.push(unknown(MEMBERS, None, &failure));
-                Ok(Some(None))
-            }
-        }
+        Ok(match known(self.directory.target.members(group).await, MEMBERS, plan)? {
+            Some(members) => members.map(Some),
+            None => Some(None),
+        })
     }
 }
 
@@ -401,6 +391,18 @@ fn named(before: &str, after: &str, asked: Option<&Asked>, risk: Risk) -> Field 
 fn unknown(aspect: &str, part: Option<String>, failure: &Failure) -> Unknown {
     let transient = failure.class != Class::Rejected;
     Unknown { aspect: aspect.into(), part, why: failure.text.clone(), transient }
+}
+
+/// What was asked for; `None` where it is unknown, and said so. Only a budget that is used up ends the run.
+fn known<T>(result: Result<T, Failure>, aspect: &str, plan: &mut Plan<Write>) -> Result<Option<T>, Failure> {
+    match result {
+        Ok(found) => Ok(Some(found)),
+        Err(failure) if matches!(failure.class, Class::RateLimited { .. }) => Err(failure),
+        Err(failure) => {
+            plan.unknowns.push(unknown(aspect, None, &failure));
+            Ok(None)
+        }
+    }
 }
 
 #[async_trait]

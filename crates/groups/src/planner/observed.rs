@@ -3,7 +3,7 @@
 use beadle_engine::{Failure, Field, Plan, Risk, Unknown};
 use serde_json::{Value, json};
 
-use super::{Desired, GROUP, GroupPlanner, OWNED, Sources, What, Write};
+use super::{Desired, GROUP, GroupPlanner, OWNED, Sources, What, Write, known};
 use crate::mapping::{OnMissingGroup, OnRename, Slot};
 use crate::pairs::Pair;
 use crate::targets::{Account, TargetGroup};
@@ -71,14 +71,21 @@ impl GroupPlanner {
         }
         // What was made before and is not remembered, because a kill came between, may have been renamed since.
         let target = &self.directory.target;
-        let found = match target.group_owned_as(&desired.facts.external_id).await? {
+        let owned = target.group_owned_as(&desired.facts.external_id).await;
+        let Some(owned) = known(owned, GROUP, plan)? else { return Ok(None) };
+        let found = match owned {
             Some(ours) => Some(ours),
-            None => target.group_named(&desired.facts.name).await?,
+            None => {
+                let named = target.group_named(&desired.facts.name).await;
+                let Some(named) = known(named, GROUP, plan)? else { return Ok(None) };
+                named
+            }
         };
         match found {
             Some(found) => {
                 let is_ours = found.external_id.as_ref() == Some(&desired.facts.external_id);
-                let (other, replaces) = self.made_of_others(slot, &found).await?;
+                let others = self.made_of_others(slot, &found).await;
+                let Some((other, replaces)) = known(others, GROUP, plan)? else { return Ok(None) };
                 if let Some(other) = other {
                     let why = format!(
                         "the target's group {} is made of {other} already; give one of them another name, or make both one \

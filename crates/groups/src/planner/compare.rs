@@ -171,8 +171,12 @@ impl GroupPlanner {
                 named(&kept),
                 named(&newcomers)
             );
-            let part = Some(named(&kept));
-            plan.unknowns.push(Unknown { aspect: MEMBERS.into(), part, why, transient: true });
+            if desired.mapping.on_missing_user == OnMissingUser::Skip {
+                tracing::info!(group = plan.subject, why, "skipped");
+            } else {
+                let part = Some(named(&kept));
+                plan.unknowns.push(Unknown { aspect: MEMBERS.into(), part, why, transient: true });
+            }
         }
         if desired.roles.is_some() {
             for account in &seen.members {

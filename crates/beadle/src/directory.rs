@@ -86,7 +86,12 @@ impl<'a> Directories<'a> {
             };
             sources.insert(
                 file.name.clone(),
-                Arc::new(OktaSource::new(api.clone(), file.leaving(), file.push_apps.clone())),
+                Arc::new(OktaSource::new(
+                    api.clone(),
+                    file.leaving(),
+                    file.provisioned(),
+                    file.push_apps.clone(),
+                )),
             );
             okta.push((file, api));
         }
@@ -228,7 +233,8 @@ impl Target<'_> {
     }
 
     pub(crate) fn writer(&self, store: Option<&Arc<dyn Store>>, clock: &Clock) -> GroupWriter {
-        GroupWriter::new(self.writer.clone(), &self.file.name, clock.clone(), store.cloned())
+        let window = self.group_limits.window;
+        GroupWriter::new(self.writer.clone(), &self.file.name, window, clock.clone(), store.cloned())
     }
 
     pub(crate) fn reconciler(

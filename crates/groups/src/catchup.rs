@@ -65,7 +65,11 @@ impl Catchup {
                 page => page?,
             };
             for event in &page.events {
-                let Some((delivery, marks)) = event.stored(self.okta.name(), now) else { continue };
+                let Some((delivery, marks)) = event.stored(self.okta.name(), now) else {
+                    // It cannot be known again, and is no reason to miss what it names.
+                    self.store.mark(event.marks(self.okta.name()), now).await?;
+                    continue;
+                };
                 let marked = !marks.is_empty();
                 if self.store.accept(delivery, marks).await? == Accepted::Stored && marked {
                     caught.missed += 1;

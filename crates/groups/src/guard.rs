@@ -1,41 +1,128 @@
-//! How many may leave one group at once, whatever room the window has.
+//! How many may leave one group within a window, whatever room the guard of the target has.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use beadle_engine::Time;
+use serde::{Deserialize, Serialize};
 
 /// The limits of one group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GroupLimits {
     /// From so many members on, a group is measured in percent.
     pub large: usize,
-    /// Of a large group, so many percent.
+    /// Of a large group, so many percent within the window. 100: as many as come.
     pub percent: usize,
-    /// Of a smaller one, or a protected one, so many.
+    /// Of a smaller one, or a protected one, so many within the window.
     pub count: usize,
     /// So many more, each of whom the directory, asked for them alone, says that their access should go.
     pub leavers: usize,
+    /// For so long it is remembered who left.
+    pub window: Duration,
 }
 
 impl Default for GroupLimits {
     fn default() -> Self {
-        Self { large: 8, percent: 25, count: 2, leavers: 20 }
+        Self { large: 8, percent: 25, count: 2, leavers: 20, window: Duration::from_secs(24 * 3600) }
     }
 }
 
+/// Accounts that were taken out of a group by one write.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Departure {
+    pub(crate) at: Time,
+    pub(crate) accounts: Vec<String>,
+    /// Of them, those of whom the directory, asked for each alone, said that their access should go.
+    pub(crate) confirmed: Vec<String>,
+    /// How many members the group had before.
+    pub(crate) members: usize,
+}
+
+/// Who left a group within the window, and is not back.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Recent {
+    /// How many, but for those who were confirmed one by one.
+    pub(crate) gone: usize,
+    /// How many were confirmed one by one. They are no doubt, and take nothing of the share.
+    pub(crate) confirmed: usize,
+    /// How many members the group had at the window's start.
+    pub(crate) members: usize,
+}
+
+impl Recent {
+    /// Returns what counts at `now`. Who is a member again did not leave, and neither did those whose removal was refused.
+    pub(crate) fn of(
+        departures: &[Departure],
+        now: Time,
+        window: Duration,
+        is_member: impl Fn(&str) -> bool,
+    ) -> Self {
+        let mut recent = Self::default();
+        let (mut gone, mut confirmed) = (BTreeSet::new(), BTreeSet::new());
+        for departure in departures.iter().filter(|departure| departure.is_within(now, window)) {
+            if recent.members == 0 {
+                recent.members = departure.members;
+            }
+            for account in departure.accounts.iter().filter(|account| !is_member(account)) {
+                if departure.confirmed.contains(account) {
+                    confirmed.insert(account);
+                } else {
+                    gone.insert(account);
+                }
+            }
+        }
+        recent.gone = gone.len();
+        recent.confirmed = confirmed.len();
+        recent
+    }
+}
+
+impl Departure {
+    /// Whether it still counts. One of the future was booked by a clock that was ahead, and counts.
+    pub(crate) fn is_within(&self, now: Time, window: Duration) -> bool {
+        now.since(self.at) < window
+    }
+}
+
+/// Who would leave a group.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Leaving {
+    /// How many.
+    pub(crate) count: usize,
+    /// Of so many members.
+    pub(crate) members: usize,
+    /// How many the source has.
+    pub(crate) source: usize,
+    pub(crate) is_protected: bool,
+    /// An empty source is no reason by itself.
+    pub(crate) may_empty: bool,
+}
+
 impl GroupLimits {
-    /// Why so many may not leave a group of `members`, if they may not. `left` is how many the source has.
-    pub fn stops(&self, leaving: usize, members: usize, source: usize, is_protected: bool) -> Option<String> {
-        if leaving == 0 {
+    /// Why so many may not leave a group, if they may not.
+    pub(crate) fn stops(&self, leaving: Leaving, recent: &Recent) -> Option<String> {
+        let Leaving { count, members, source, is_protected, may_empty } = leaving;
+        if count == 0 {
             return None;
         }
-        if source == 0 {
+        if source == 0 && !may_empty {
             return Some(format!("the source is empty, and all {members} members would leave"));
         }
-        if members >= self.large && !is_protected {
-            return (leaving * 100 > members * self.percent).then(|| {
-                format!("{leaving} of {members} members would leave, more than {} %", self.percent)
+        let all = recent.gone + count;
+        let size = members.max(recent.members);
+        let before = match recent.gone {
+            0 => String::new(),
+            gone => format!(", {gone} have left within {} h", self.window.as_secs().div_ceil(3600)),
+        };
+        if size >= self.large && !is_protected {
+            return (self.percent < 100 && all * 100 > size * self.percent).then(|| {
+                format!("{count} of {size} members would leave{before}, more than {} %", self.percent)
             });
         }
         let kind = if is_protected { "a protected group" } else { "a small group" };
-        (leaving > self.count)
-            .then(|| format!("{leaving} of {members} members would leave {kind}, more than {}", self.count))
+        (all > self.count).then(|| {
+            format!("{count} of {size} members would leave {kind}{before}, more than {}", self.count)
+        })
     }
 }
 
@@ -43,10 +130,17 @@ impl GroupLimits {
 mod tests {
     use super::*;
 
+    const DAY: Duration = Duration::from_secs(24 * 3600);
+
+    fn leaving(count: usize, members: usize, source: usize, is_protected: bool) -> Leaving {
+        Leaving { count, members, source, is_protected, may_empty: false }
+    }
+
     #[test]
     fn few_may_leave_and_nobody_an_emptied_source() {
-        let stops = |leaving, members, source, protected| {
-            GroupLimits::default().stops(leaving, members, source, protected).is_some()
+        let stops = |count, members, source, protected| {
+            let leaving = leaving(count, members, source, protected);
+            GroupLimits::default().stops(leaving, &Recent::default()).is_some()
         };
         assert!(!stops(0, 0, 0, false) && !stops(0, 5, 0, false));
         assert!(!stops(2, 8, 6, false) && stops(3, 8, 5, false), "25 % of a group of 8 or more");
@@ -54,5 +148,58 @@ mod tests {
         assert!(!stops(2, 7, 5, false) && stops(3, 7, 4, false), "2 of a smaller one");
         assert!(!stops(2, 100, 98, true) && stops(3, 100, 97, true), "2 of a protected one");
         assert!(stops(1, 1, 0, false), "nobody leaves because the source is empty");
+    }
+
+    #[test]
+    fn where_a_source_may_be_empty_the_last_one_leaves_and_a_large_group_is_still_held() {
+        let stops = |count, members| {
+            let leaving = Leaving { may_empty: true, ..leaving(count, members, 0, false) };
+            GroupLimits::default().stops(leaving, &Recent::default()).is_some()
+        };
+        assert!(!stops(1, 1) && !stops(2, 2), "a group of one or two may become empty");
+        assert!(stops(3, 3) && stops(40, 40));
+    }
+
+    /// A group of 40 that loses one at a time.
+    fn drip(limits: &GroupLimits, size: usize, every: Duration) -> usize {
+        let (mut departures, mut now) = (Vec::new(), Time(0));
+        for n in 0..size {
+            let members = size - n;
+            let recent = Recent::of(&departures, now, limits.window, |_| false);
+            if limits.stops(leaving(1, members, members - 1, false), &recent).is_some() {
+                return n;
+            }
+            let accounts = vec![format!("a{n}")];
+            departures.push(Departure { at: now, accounts, confirmed: Vec::new(), members });
+            now = now + every;
+        }
+        size
+    }
+
+    #[test]
+    fn who_leave_one_at_a_time_are_as_many_as_those_who_leave_at_once() {
+        let limits = GroupLimits::default();
+        assert_eq!(drip(&limits, 40, Duration::from_millis(400)), 10, "25 % of what it had at the start");
+        assert_eq!(drip(&limits, 5, Duration::from_secs(1)), 2);
+        assert_eq!(drip(&limits, 40, DAY), 39, "one a day passes, until the source is empty");
+    }
+
+    #[test]
+    fn who_came_back_did_not_leave_and_the_window_ends() {
+        let booked = |at: i64, account: &str, is_confirmed: bool| Departure {
+            at: Time::from_seconds(at),
+            accounts: vec![account.to_owned()],
+            confirmed: is_confirmed.then(|| account.to_owned()).into_iter().collect(),
+            members: 40,
+        };
+        let departures = [booked(0, "a", false), booked(10, "b", true), booked(10, "a", false)];
+        let at = |seconds: i64, members: &[&str]| {
+            Recent::of(&departures, Time::from_seconds(seconds), DAY, |id| members.contains(&id))
+        };
+        assert_eq!(at(20, &[]), Recent { gone: 1, confirmed: 1, members: 40 });
+        assert_eq!(at(20, &["a"]), Recent { gone: 0, confirmed: 1, members: 40 });
+        assert_eq!(at(24 * 3600 + 5, &[]).gone, 1);
+        assert_eq!(at(24 * 3600 + 10, &[]), Recent::default());
+        assert_eq!(at(-3600, &[]).gone, 1, "a clock that was turned back frees nothing");
     }
 }

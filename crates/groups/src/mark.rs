@@ -6,8 +6,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use beadle_engine::budget::current_lane;
 use beadle_engine::worker::{Reconcile, Run};
-use beadle_engine::{Class, Clock, Failure, Key, Lane, Mark, Report, Store};
+use beadle_engine::{Class, Clock, Failure, Key, Mark, Report, Store};
+use beadle_hooks::okta::WHOLE;
 
+use crate::accounts::Accounts;
 use crate::mapping::Slot;
 use crate::pairs::Pairs;
 use crate::planner::Directory;
@@ -36,7 +38,8 @@ impl Reconcile for Marker {
             "user" => self.of_person(key.id()).await?,
             _ => (self.of_group(key.id()).await?, None),
         };
-        let marks: Vec<Mark> = keys.into_iter().map(|key| Mark::new(key, Lane::Event)).collect();
+        // What comes in the lane of sweeps goes on in it.
+        let marks: Vec<Mark> = keys.into_iter().map(|key| Mark::new(key, current_lane())).collect();
         if !marks.is_empty() {
             self.store.mark(marks, self.clock.now()).await?;
         }
@@ -92,8 +95,32 @@ impl Marker {
         if self.directories.is_empty() {
             return Ok(BTreeSet::new());
         }
-        let group = self.source()?.group(id).await?;
+        let (id, is_whole) = id.strip_prefix(WHOLE).map_or((id, false), |id| (id, true));
+        let group = match self.remembered(id).await? {
+            Some(group) if !is_whole => Some(group),
+            _ => self.source()?.group(id).await?,
+        };
         self.of_found(id, group.as_ref()).await
+    }
+
+    /// The group by the name that every target remembers of it. Where only its members changed that is enough to know what
+    /// it is part of, and the directory is asked for nothing: whoever plans it reads it.
+    async fn remembered(&self, id: &str) -> Result<Option<SourceGroup>, Failure> {
+        let slot = Slot::One { source: self.source.clone(), group: id.to_owned() };
+        let mut name: Option<String> = None;
+        for (target, directory) in &self.directories {
+            if !directory.mappings().targets(&self.source).contains(&target.as_str()) {
+                continue;
+            }
+            let Some(pair) = Pairs(Some(self.store.clone())).of(target, &slot).await? else {
+                return Ok(None);
+            };
+            if name.as_ref().is_some_and(|name| *name != pair.from) {
+                return Ok(None);
+            }
+            name = Some(pair.from);
+        }
+        Ok(name.map(|name| SourceGroup { id: id.to_owned(), name }))
     }
 
     /// What it is part of now, and what it was part of.
@@ -131,6 +158,11 @@ impl Marker {
             if !directory.mappings().targets(&self.source).contains(&name.as_str()) {
                 continue;
             }
+            let whose = Accounts(Some(self.store.clone())).of(name, &self.source, id).await?;
+            keys.extend(whose.map(|_| {
+                let slot = Slot::Account { source: self.source.clone(), person: id.to_owned() };
+                Key::new(KIND, name, slot)
+            }));
             let has: BTreeSet<String> = match directory.target.groups_of(id).await {
                 Ok(has) => has.into_iter().collect(),
                 // What is broken keeps nothing from the others.

@@ -8,6 +8,7 @@ use beadle_engine::sweep::{self as engine, Summary};
 use beadle_engine::worker::{Reconcile, Run};
 use beadle_engine::{Clock, Failure, Key, Lane, Mark, Report, Store, StoreError, Time};
 
+use crate::accounts::Accounts;
 use crate::mapping::Slot;
 use crate::mark::KIND;
 use crate::pairs::{Pair, Pairs};
@@ -61,7 +62,7 @@ pub async fn named(
             names.insert(group.name.clone());
             names.insert(match &slot {
                 Slot::Union(into) => into.clone(),
-                Slot::One { .. } => mappings
+                Slot::One { .. } | Slot::Account { .. } => mappings
                     .one(&target, source, &group.id, &group.name)
                     .map(|mapping| mapping.naming.of(&group.name))
                     .unwrap_or_default(),
@@ -74,7 +75,41 @@ pub async fn named(
             found.entry(Key::new(KIND, &directory.name, slot)).or_default().insert(pair.name);
         }
     }
+    for (key, login) in accounts(source, directory, store).await? {
+        found.entry(key).or_default().insert(login);
+    }
     Ok(found.into_iter().map(|(key, names)| Named { key, names }).collect())
+}
+
+/// Accounts that Beadle looks after, of people whom the directory does not list, or of whom it says that their access should
+/// go. Each is asked about alone before anything is written.
+async fn accounts(
+    source: &str,
+    directory: &Directory,
+    store: Option<&Arc<dyn Store>>,
+) -> Result<Vec<(Key, String)>, Failure> {
+    let remembered = Accounts(store.cloned()).all(&directory.name, source).await?;
+    if remembered.is_empty() {
+        return Ok(Vec::new());
+    }
+    let people = match directory.source(source)?.people().await {
+        Ok(people) => people,
+        Err(failure) => {
+            // It keeps no group from being looked at.
+            tracing::warn!(
+                directory = source,
+                why = failure.text,
+                "accounts are not looked at: no list of users"
+            );
+            return Ok(Vec::new());
+        }
+    };
+    let stay: BTreeSet<&str> =
+        people.iter().filter(|person| !person.is_leaving).map(|person| person.id.as_str()).collect();
+    let leave = remembered.into_iter().filter(|whose| !stay.contains(whose.person.as_str()));
+    let key =
+        |source: String, person: String| Key::new(KIND, &directory.name, Slot::Account { source, person });
+    Ok(leave.map(|whose| (key(whose.source, whose.person), whose.login)).collect())
 }
 
 /// The groups of a target that are remembered, by what they are called; without asking anybody.

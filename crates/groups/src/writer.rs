@@ -7,11 +7,16 @@ use std::time::Duration;
 use async_trait::async_trait;
 use beadle_engine::apply::Session;
 use beadle_engine::{Change, Class, Clock, Failure, Key, Plan, Store, Writer};
+use serde_json::Value;
 use tokio::sync::Mutex;
 
+use crate::accounts::{Accounts, Whose};
+use crate::departures::Departures;
+use crate::guard::Departure;
 use crate::mapping::Slot;
 use crate::pairs::{Pair, Pairs};
 use crate::planner::{What, Write};
+use crate::sources::Person;
 use crate::targets::{NewGroup, Refused, TargetWriter};
 
 /// Nobody is taken out because of what was read longer ago.
@@ -24,18 +29,32 @@ pub struct GroupWriter {
     name: String,
     clock: Clock,
     pairs: Pairs,
+    accounts: Accounts,
+    departures: Departures,
+    /// For so long it is remembered who left a group.
+    window: Duration,
     adopting: Arc<Mutex<()>>,
 }
 
 impl GroupWriter {
-    /// A writer that remembers in `store` which groups are ours.
+    /// A writer that remembers in `store` which groups are ours, and for how long who left them.
     pub fn new(
         target: Arc<dyn TargetWriter>,
         name: &str,
+        window: Duration,
         clock: Clock,
         store: Option<Arc<dyn Store>>,
     ) -> Self {
-        Self { target, name: name.to_owned(), clock, pairs: Pairs(store), adopting: Arc::default() }
+        Self {
+            target,
+            name: name.to_owned(),
+            clock,
+            pairs: Pairs(store.clone()),
+            accounts: Accounts(store.clone()),
+            departures: Departures(store),
+            window,
+            adopting: Arc::default(),
+        }
     }
 }
 
@@ -114,17 +133,44 @@ impl Session<Write> for Run {
                 let description = facts.description.as_deref().unwrap_or_default();
                 target.describe(&known.group, &facts.external_id, description).await
             }
-            What::Provision(person) => {
-                let made = target.provision(person).await?;
+            What::Provision { person, source } => {
+                let made = target.provision(person).await.map_err(|failure| lacking(failure, person))?;
+                let whose = Whose {
+                    source: source.clone(),
+                    person: person.id.clone(),
+                    account: made.id.clone(),
+                    login: person.login.clone(),
+                };
                 state.made.insert(person.id.clone(), made.id);
-                Ok(())
+                self.writer.accounts.keep(&self.writer.name, &whose).await
             }
-            What::Update { account, values } => target.update(account, values).await,
+            What::Update { whose, values } => {
+                target.update(&whose.account, values).await?;
+                // What is active is looked after, and what is not is nobody's way in any more.
+                let active = values.iter().find(|(path, _)| *path == "active").map(|(_, value)| value);
+                match active.and_then(Value::as_bool) {
+                    Some(true) => self.writer.accounts.keep(&self.writer.name, whose).await,
+                    Some(false) => self.writer.accounts.forget(&self.writer.name, whose).await,
+                    None => Ok(()),
+                }
+            }
             What::Add { accounts, people, role } => {
                 let mut known = ours(&state)?;
-                let made = people.iter().filter_map(|person| state.made.get(person));
+                let made = people.iter().filter_map(|(person, _)| state.made.get(person));
                 let accounts: Vec<String> = accounts.iter().chain(made).cloned().collect();
-                let refused = target.add(&known.group, &accounts, *role).await?;
+                // Whose account could not be made keeps nobody else waiting.
+                let without = people.iter().filter(|(person, _)| !state.made.contains_key(person));
+                let without: Vec<Refused> = without
+                    .map(|(_, login)| Refused {
+                        account: login.clone(),
+                        why: "no account could be made for this person".into(),
+                    })
+                    .collect();
+                if accounts.is_empty() {
+                    return taken("add", &without);
+                }
+                let mut refused = target.add(&known.group, &accounts, *role).await?;
+                refused.extend(without);
                 let before = known.sources.len();
                 known.sources.extend(facts.sources.iter().cloned());
                 known.sources.sort();
@@ -139,14 +185,31 @@ impl Session<Write> for Run {
                 known.sources.extend(facts.sources.iter().cloned());
                 known.sources.sort();
                 known.sources.dedup();
+                known.from.clone_from(&facts.from);
                 self.keep(&mut state, known).await
             }
-            What::Remove { accounts, read, settles } => {
+            What::Remove { accounts, read, members, confirmed, watched, settles } => {
                 if self.writer.clock.now().since(*read) > OLDEST {
                     let text = "what was read is too old to take anybody out; reading it again";
                     return Err(Failure::new(Class::Conflict, text));
                 }
                 let mut known = ours(&state)?;
+                let Run { writer, slot, .. } = self;
+                for whose in watched {
+                    writer.accounts.keep(&writer.name, whose).await?;
+                }
+                if change.stop.is_some() {
+                    // Somebody looked at it and approved it: it counts no more.
+                    writer.departures.forget(&writer.name, slot).await?;
+                } else {
+                    let departure = Departure {
+                        at: writer.clock.now(),
+                        accounts: accounts.clone(),
+                        confirmed: confirmed.clone(),
+                        members: *members,
+                    };
+                    writer.departures.book(&writer.name, slot, departure, writer.window).await?;
+                }
                 let refused = target.remove(&known.group, accounts).await?;
                 if *settles && known.sources != facts.sources {
                     known.sources.clone_from(&facts.sources);
@@ -180,6 +243,20 @@ fn ours(state: &State) -> Result<Pair, Failure> {
         )
     };
     state.pair.clone().ok_or_else(none)
+}
+
+/// Names what the directory does not say of a person whom the target refused: some servers need it, and say so in no clear word.
+fn lacking(failure: Failure, person: &Person) -> Failure {
+    if failure.class != Class::Rejected {
+        return failure;
+    }
+    let lacks = match (person.given.is_empty(), person.family.is_empty()) {
+        (false, false) => return failure,
+        (true, false) => "first name",
+        (false, true) => "last name",
+        (true, true) => "first name and no last name",
+    };
+    failure.during(format!("{} has no {lacks} in the directory, and the target may need one", person.login))
 }
 
 /// Whom the target does not take is told one by one; the others were.

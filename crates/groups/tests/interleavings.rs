@@ -104,6 +104,7 @@ fn mapping(into: Option<&str>) -> Mapping {
         on_rename: OnRename::Follow,
         on_delete: OnDelete::Keep,
         adopt: false,
+        may_empty: false,
         protected: Vec::new(),
         role: None,
         parent: None,
@@ -152,7 +153,8 @@ impl Stage {
         let token = Credential::Token(self.token.clone());
         let okta = Okta::new(&self.okta.url(), "corp", token, 0, &clock, &settings).unwrap();
         let leaving = vec![Status::Suspended, Status::Deprovisioned];
-        let source: Arc<dyn Source> = Arc::new(OktaSource::new(okta.clone(), leaving, Vec::new()));
+        let source: Arc<dyn Source> =
+            Arc::new(OktaSource::new(okta.clone(), leaving, Vec::new(), Vec::new()));
         let wire = InProcess::new(Vendor::Aws(self.aws.clone()), seed + 1);
         let settings = Settings { rest_points: u32::MAX, wire: Some(wire), ..Settings::default() };
         let budgets = Budgets::new("aws", 0);
@@ -171,7 +173,7 @@ impl Stage {
         let limits = GroupLimits { percent: 100, count: 100, ..GroupLimits::default() };
         let groups = Reconciler {
             planner: GroupPlanner::new(directory.clone(), limits, clock.clone(), Some(store.clone())),
-            writer: GroupWriter::new(writer, "aws", clock.clone(), Some(store.clone())),
+            writer: GroupWriter::new(writer, "aws", limits.window, clock.clone(), Some(store.clone())),
             store: store.clone(),
             clock: clock.clone(),
             limits: Limits { removes: 1000, repeats: 0, ..Limits::default() },
@@ -230,7 +232,7 @@ impl Stage {
             72..84 => {
                 let fault = Fault { count: Some(random.random_range(1..4)), ..Fault::default() };
                 let of_okta = ["/groups", "/users?", "after="].choose(random).unwrap();
-                match random.random_range(0..8) {
+                match random.random_range(0..9) {
                     0 => self.okta.fault(Fault { path: (*of_okta).into(), status: Some(500), ..fault }),
                     1 => self.okta.fault(Fault {
                         path: (*of_okta).into(),
@@ -241,6 +243,8 @@ impl Stage {
                     2 => self.okta.fault(Fault { path: "/users?".into(), short: true, ..fault }),
                     3 => self.okta.fault(Fault { path: "/users?".into(), empty: true, ..fault }),
                     4 => self.okta.fault(Fault { path: "/users?".into(), truncate: true, ..fault }),
+                    // One is shown twice, and another is not shown: as many as are counted.
+                    8 => self.okta.fault(Fault { path: "/users?".into(), twice: true, ..fault }),
                     5 => self.aws.fault(Fault { path: "/Groups".into(), reset: true, ..fault }),
                     6 => self.aws.fault(Fault { path: "/Groups".into(), status: Some(500), ..fault }),
                     _ => self.aws.fault(Fault {

@@ -4,16 +4,15 @@ use std::sync::Arc;
 
 use beadle_engine::{Budgets, Clock, Failure, Resource};
 use beadle_transport::{Answer, Client, Figures, Method, Path, Request, Settings, TransportError};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::de::DeserializeOwned;
 
 use crate::auth::{Auth, Credential};
+use crate::list::{Listed, Row};
 use crate::model::{Group, PushMapping, User};
+use crate::filter::comparison;
 
 /// Members and users in one read, as Okta recommends.
 const PAGE: usize = 200;
-/// More pages than a directory has; a list without an end is no list.
-const MOST_PAGES: usize = 10_000;
 
 /// One directory.
 #[derive(Clone)]
@@ -63,12 +62,12 @@ impl Okta {
 
     /// All groups, without their counts.
     pub async fn groups(&self) -> Result<Vec<Group>, Failure> {
-        self.list(&self.groups, &format!("api/v1/groups?limit={PAGE}")).await
+        self.list(&self.groups, Path::at("api/v1/groups").query("limit", PAGE)).await
     }
 
     /// One group, as it is now; `None` where there is none.
     pub async fn group(&self, id: &str) -> Result<Option<Group>, Failure> {
-        match self.get(&self.groups, &format!("api/v1/groups/{}", encoded(id))).await {
+        match self.get(&self.groups, &Path::at("api/v1/groups").value(id)).await {
             Ok(answer) => Ok(Some(answer.json()?)),
             Err(error) if error.status() == Some(404) => Ok(None),
             Err(error) => Err(error.into()),
@@ -77,31 +76,39 @@ impl Okta {
 
     /// How many members a group has, as Okta's statistics say, which may be a moment behind. `None`: they do not.
     pub async fn count(&self, group: &str) -> Result<Option<u64>, Failure> {
-        let filter = encoded(&format!("id eq \"{}\"", group.replace(['"', '\\'], "")));
-        let path = format!("api/v1/groups?filter={filter}&expand=stats&limit=2");
-        let found: Vec<Group> = self.list(&self.groups, &path).await?;
+        let filter = comparison("id", "eq", group)?;
+        let path = Path::at("api/v1/groups").query("filter", filter).query("expand", "stats").query("limit", 2);
+        let found: Vec<Group> = self.list(&self.groups, path).await?;
         Ok(found.into_iter().find(|found| found.id == group).and_then(|found| found.count))
     }
 
     /// Groups whose members changed after a moment, as Okta wrote it.
     pub async fn groups_changed_since(&self, moment: &str) -> Result<Vec<Group>, Failure> {
-        let filter = encoded(&format!("lastMembershipUpdated gt \"{moment}\""));
-        self.list(&self.groups, &format!("api/v1/groups?filter={filter}&limit={PAGE}")).await
+        let filter = comparison("lastMembershipUpdated", "gt", moment)?;
+        let path = Path::at("api/v1/groups").query("filter", filter).query("limit", PAGE);
+        self.list(&self.groups, path).await
     }
 
     /// A group's members, whatever their status. `None` where there is no such group.
     pub async fn members(&self, group: &str) -> Result<Option<Vec<User>>, Failure> {
-        let path = format!("api/v1/groups/{}/users?limit={PAGE}", encoded(group));
-        match self.pages(&self.groups, &path).await {
+        let path = Path::at("api/v1/groups").value(group).then("users").query("limit", PAGE);
+        match self.pages(&self.groups, path).await {
             Ok(users) => Ok(Some(users)),
             Err(error) if error.status() == Some(404) => Ok(None),
             Err(error) => Err(error.into()),
         }
     }
 
+    /// All users but those who are deactivated, whom Okta leaves out of this list.
+    ///
+    /// <https://developer.okta.com/docs/api/openapi/okta-management/management/tag/User/#tag/User/operation/listUsers>
+    pub async fn users(&self) -> Result<Vec<User>, Failure> {
+        self.list(&self.users, Path::at("api/v1/users").query("limit", PAGE)).await
+    }
+
     /// A user; `None` where there is none (any more).
     pub async fn user(&self, id: &str) -> Result<Option<User>, Failure> {
-        match self.get(&self.users, &format!("api/v1/users/{}", encoded(id))).await {
+        match self.get(&self.users, &Path::at("api/v1/users").value(id)).await {
             Ok(answer) => Ok(Some(answer.json()?)),
             Err(error) if error.status() == Some(404) => Ok(None),
             Err(error) => Err(error.into()),
@@ -110,8 +117,8 @@ impl Okta {
 
     /// The groups of a user; nothing where there is no such user.
     pub async fn groups_of(&self, user: &str) -> Result<Vec<Group>, Failure> {
-        let path = format!("api/v1/users/{}/groups?limit={PAGE}", encoded(user));
-        match self.pages(&self.users, &path).await {
+        let path = Path::at("api/v1/users").value(user).then("groups").query("limit", PAGE);
+        match self.pages(&self.users, path).await {
             Ok(groups) => Ok(groups),
             Err(error) if error.status() == Some(404) => Ok(Vec::new()),
             Err(error) => Err(error.into()),
@@ -122,39 +129,38 @@ impl Okta {
     ///
     /// <https://developer.okta.com/docs/api/openapi/okta-management/management/tag/GroupPushMapping/>
     pub async fn pushed(&self, app: &str) -> Result<Vec<String>, Failure> {
-        let path = format!("api/v1/apps/{}/group-push/mappings?limit={PAGE}", encoded(app));
-        let mappings: Vec<PushMapping> = self.list(&self.apps, &path).await?;
+        let path = Path::at("api/v1/apps").value(app).then("group-push/mappings").query("limit", PAGE);
+        let mappings: Vec<PushMapping> = self.list(&self.apps, path).await?;
         // One that failed is one all the same: it is tried again.
         let active = mappings.into_iter().filter(|mapping| mapping.status != "INACTIVE");
         Ok(active.map(|mapping| mapping.source_group_id).collect())
     }
 
-    pub(crate) async fn logs(&self, path: &str) -> Result<Answer, Failure> {
+    pub(crate) async fn logs(&self, path: &Path) -> Result<Answer, Failure> {
         Ok(self.get(&self.logs, path).await?)
     }
 
-    async fn list<T: DeserializeOwned>(&self, client: &Client, path: &str) -> Result<Vec<T>, Failure> {
+    async fn list<T: DeserializeOwned + Row>(&self, client: &Client, path: Path) -> Result<Vec<T>, Failure> {
         Ok(self.pages(client, path).await?)
     }
 
     /// Every row of a list. Each page is held to name the next one, until one does not.
-    async fn pages<T: DeserializeOwned>(
+    async fn pages<T: DeserializeOwned + Row>(
         &self,
         client: &Client,
-        path: &str,
+        path: Path,
     ) -> Result<Vec<T>, TransportError> {
-        let mut rows: Vec<T> = Vec::new();
-        let mut next = Some(path.to_owned());
-        for _ in 0..MOST_PAGES {
-            let Some(path) = next else { return Ok(rows) };
+        let mut list = Listed::new(&path.to_string());
+        let mut next = Some(path);
+        while let Some(path) = next {
             let answer = self.get(client, &path).await?;
-            rows.extend(answer.json::<Vec<T>>()?);
-            next = answer.next().map(str::to_owned);
+            list.take(answer.json::<Vec<T>>()?, answer.next())?;
+            next = answer.next().map(Path::given);
         }
-        Err(TransportError::Nonsense { request: path.to_owned(), why: "the list has no end".into() })
+        Ok(list.rows())
     }
 
-    async fn get(&self, client: &Client, path: &str) -> Result<Answer, TransportError> {
+    async fn get(&self, client: &Client, path: &Path) -> Result<Answer, TransportError> {
         let mut again = true;
         loop {
             let authorization = match self.auth.authorization(client).await {
@@ -163,7 +169,7 @@ impl Okta {
             };
             let request = Request {
                 method: Method::GET,
-                path: Path::given(path),
+                path: path.clone(),
                 accept: "application/json",
                 authorization: Some(authorization.clone()),
                 headers: http::HeaderMap::new(),
@@ -184,10 +190,4 @@ impl Okta {
             }
         }
     }
-}
-
-/// Percent-encoded for a path or a query.
-fn encoded(text: &str) -> String {
-    const KEPT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
-    utf8_percent_encode(text, KEPT).to_string()
 }

@@ -4,6 +4,8 @@
 
 mod api;
 mod auth;
+mod filter;
+mod list;
 mod log;
 mod model;
 

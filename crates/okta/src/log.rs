@@ -2,6 +2,7 @@
 //!
 //! <https://developer.okta.com/docs/api/openapi/okta-management/management/tag/SystemLog/>
 
+use beadle_transport::Path;
 use beadle_engine::{Failure, Time};
 use beadle_hooks::okta::{Event, TYPES};
 
@@ -35,17 +36,12 @@ impl Okta {
     /// read misses none that come late.
     pub async fn events(&self, since: &Since) -> Result<LogPage, Failure> {
         let path = match since {
-            Since::Cursor(link) => link.clone(),
+            Since::Cursor(link) => Path::given(link),
             Since::Time(time) => {
                 let wanted: Vec<String> =
                     TYPES.iter().map(|kind| format!("eventType eq \"{kind}\"")).collect();
-                let query = form_urlencoded::Serializer::new(String::new())
-                    .append_pair("since", &time.to_string())
-                    .append_pair("sortOrder", "ASCENDING")
-                    .append_pair("limit", &PAGE.to_string())
-                    .append_pair("filter", &wanted.join(" or "))
-                    .finish();
-                format!("api/v1/logs?{query}")
+                let path = Path::at("api/v1/logs").query("since", time).query("sortOrder", "ASCENDING");
+                path.query("limit", PAGE).query("filter", wanted.join(" or "))
             }
         };
         let answer = self.logs(&path).await?;

@@ -5,6 +5,8 @@ use std::fmt;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::list::Row;
+
 /// A group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Group {
@@ -44,6 +46,12 @@ impl<'de> Deserialize<'de> for Group {
     }
 }
 
+impl Row for Group {
+    fn id(&self) -> &str {
+        &self.id
+    }
+}
+
 /// A group that Okta pushes into an application.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -51,6 +59,14 @@ pub(crate) struct PushMapping {
     pub(crate) source_group_id: String,
     /// `ACTIVE`, `ERROR` or `INACTIVE`.
     pub(crate) status: String,
+    /// The mapping's own.
+    id: String,
+}
+
+impl Row for PushMapping {
+    fn id(&self) -> &str {
+        &self.id
+    }
 }
 
 /// How it stands with a user. Of these, only the last two mean that access should go.
@@ -152,4 +168,10 @@ pub struct User {
     pub status: Status,
     /// What it is called.
     pub profile: Profile,
+}
+
+impl Row for User {
+    fn id(&self) -> &str {
+        &self.id
+    }
 }

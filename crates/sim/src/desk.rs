@@ -289,6 +289,10 @@ fn spoil(reply: &mut Reply, fault: &Fault) {
             if fault.short {
                 list.pop();
             }
+            if fault.twice && list.len() > 1 {
+                let last = list.len() - 1;
+                list[last] = list[0].clone();
+            }
             if fault.empty {
                 list.clear();
             }

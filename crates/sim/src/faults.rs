@@ -53,6 +53,8 @@ pub struct Fault {
     pub shorten: Option<String>,
     /// Leaves out the last entry of a plain list (Okta), or of `Resources` (SCIM); what counts them stays.
     pub short: bool,
+    /// Shows the first entry of such a list twice, the second time in place of the last.
+    pub twice: bool,
     /// Gives a list without entries.
     pub empty: bool,
     /// The page says that no other follows.

@@ -8,7 +8,8 @@ use anyhow::bail;
 use beadle_engine::apply::{Gate, Planner, Writer, forget_what_is_mended};
 use beadle_engine::guard::count_note;
 use beadle_engine::{
-    Change, Class, Clock, Failure, Key, Limits, Outcome, Plan, Report, Risks, StepResult, Store, WritePace,
+    Change, Class, Clock, Failure, Key, Limits, Outcome, Plan, Report, Risks, StepResult, Store, Unknown,
+    WritePace,
     apply,
 };
 use beadle_groups::{GroupPlanner, GroupWriter};
@@ -335,7 +336,12 @@ async fn write_agreed<P: Planner, W: Writer<P::Write>>(
         let step = beadle_engine::Step { change: plan.changes[at].describe(), outcome: result.clone() };
         printer.line(render::step(printer, &plan.subject, &step));
     };
-    let report = apply(key, &plan, &hand.writer, gate, &told).await?;
+    let mut report = apply(key, &plan, &hand.writer, gate, &told).await?;
+    if !all {
+        // The summary and the exit code tell that this one is not as it was shown.
+        let why = CHANGED.to_owned();
+        report.unknowns.push(Unknown { aspect: "plan".into(), part: None, why, transient: true });
+    }
     Ok((report, all))
 }
 

@@ -46,6 +46,8 @@ pub(crate) struct GroupsFile {
     #[serde(default)]
     adopt: bool,
     #[serde(default)]
+    may_empty: bool,
+    #[serde(default)]
     protected: Vec<String>,
     role: Option<Role>,
     parent: Option<String>,
@@ -107,6 +109,7 @@ impl GroupsFile {
             on_rename: self.on_rename,
             on_delete: self.on_delete,
             adopt: self.adopt,
+            may_empty: self.may_empty,
             protected: patterns(&self.protected)?,
             role: self.role,
             parent: self.parent.clone(),
@@ -159,8 +162,12 @@ pub(super) fn mappings(
             file.okta.iter().map(|okta| okta.name.as_str()).collect(),
         )?;
         known("[[target]]", &groups.target, file.target.iter().map(|target| target.name.as_str()).collect())?;
-        if groups.into.as_deref() == Some("") {
-            bail!("{}: `into` is empty", place());
+        if groups
+            .into
+            .as_ref()
+            .is_some_and(|name| name.trim().is_empty() || name.chars().any(char::is_control))
+        {
+            bail!("{}: `into` must be the name of a group; it is empty or has control characters", place());
         }
         let target = file.target.iter().find(|one| one.name == groups.target);
         let teams = target.and_then(|target| target.github.as_ref());

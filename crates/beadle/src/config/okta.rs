@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use beadle_groups::mapping::RESERVED;
 use beadle_okta::Status;
 use beadle_repositories::policy::nearest;
 use beadle_secrets::Reference;
@@ -34,6 +35,9 @@ pub(crate) struct OktaFile {
     /// Statuses of those whose access should go.
     #[serde(default = "leaving")]
     pub(crate) leaving: Vec<String>,
+    /// Statuses of those for whom an account may be made.
+    #[serde(default = "provisioned")]
+    pub(crate) provisioned: Vec<String>,
     /// Ids of applications into which Okta may push groups itself: those groups are only observed.
     #[serde(default)]
     pub(crate) push_apps: Vec<String>,
@@ -76,8 +80,8 @@ impl OktaFile {
             (Some(_), Some(_)) => bail!("{path}: {what}: give `app` or `token`, not both"),
             _ => {}
         }
-        if self.name == "into" {
-            bail!("{path}: {what}: `into` is the name of unions; choose another");
+        if RESERVED.contains(&self.name.as_str()) {
+            bail!("{path}: {what}: `{}` is a name of Beadle's own; choose another", self.name);
         }
         let lists = [Some(&self.hook_secrets), self.hook_key.as_ref().map(|key| &key.secrets)];
         for list in lists.into_iter().flatten() {
@@ -88,11 +92,13 @@ impl OktaFile {
         if self.hook_key.as_ref().is_some_and(|key| key.secrets.is_empty()) {
             bail!("{path}: {what}: hook_key has no secrets; nobody could send it");
         }
-        for status in &self.leaving {
-            if !Status::names().any(|known| known == status) {
-                let near = nearest(status, Status::names());
-                let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
-                bail!("{path}: {what}: leaving: Okta has no status `{status}`{hint}");
+        for (key, list) in [("leaving", &self.leaving), ("provisioned", &self.provisioned)] {
+            for status in list {
+                if !Status::names().any(|known| known == status) {
+                    let near = nearest(status, Status::names());
+                    let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+                    bail!("{path}: {what}: {key}: Okta has no status `{status}`{hint}");
+                }
             }
         }
         self.schedule().check().map_err(|why| anyhow::anyhow!("{path}: {what}: {why}"))?;
@@ -107,6 +113,11 @@ impl OktaFile {
 
     pub(crate) fn leaving(&self) -> Vec<Status> {
         self.leaving.iter().cloned().map(Status::from).collect()
+    }
+
+    pub(crate) fn provisioned(&self) -> Vec<Status> {
+        let stay = self.provisioned.iter().filter(|status| !self.leaving.contains(status));
+        stay.cloned().map(Status::from).collect()
     }
 }
 
@@ -131,6 +142,11 @@ fn authorization() -> String {
 
 fn leaving() -> Vec<String> {
     vec!["SUSPENDED".into(), "DEPROVISIONED".into()]
+}
+
+/// All but those who are not activated yet, and those whose access should go.
+fn provisioned() -> Vec<String> {
+    ["PROVISIONED", "ACTIVE", "RECOVERY", "LOCKED_OUT", "PASSWORD_EXPIRED"].map(String::from).to_vec()
 }
 
 fn minute() -> Span {

@@ -206,18 +206,26 @@ pub(crate) struct GroupGuardFile {
     percent: usize,
     count: usize,
     leavers: usize,
+    /// For so long it is remembered who left.
+    window: Span,
 }
 
 impl Default for GroupGuardFile {
     fn default() -> Self {
-        let GroupLimits { large, percent, count, leavers } = GroupLimits::default();
-        Self { large, percent, count, leavers }
+        let GroupLimits { large, percent, count, leavers, window } = GroupLimits::default();
+        Self { large, percent, count, leavers, window: Span::of(window) }
     }
 }
 
 impl GroupGuardFile {
     pub(crate) fn limits(&self) -> GroupLimits {
-        GroupLimits { large: self.large, percent: self.percent, count: self.count, leavers: self.leavers }
+        GroupLimits {
+            large: self.large,
+            percent: self.percent,
+            count: self.count,
+            leavers: self.leavers,
+            window: self.window.into(),
+        }
     }
 }
 

@@ -146,6 +146,8 @@ pub struct Mapping {
     pub on_delete: OnDelete,
     /// A group of the right name that is nobody's is taken over.
     pub adopt: bool,
+    /// A source without members is no reason to ask somebody.
+    pub may_empty: bool,
     /// Groups that few may leave at once, however large they are.
     pub protected: Vec<Pattern>,
     /// What its people are at the target. Where no mapping of a group says it, roles are left as they are.
@@ -184,13 +186,25 @@ pub enum Slot {
     },
     /// A union of this name.
     Union(String),
+    /// No group: the account of one person, which Beadle made.
+    Account {
+        /// The directory.
+        source: String,
+        /// The person's id there.
+        person: String,
+    },
 }
+
+/// Names that no directory may have, as they begin the slots that are of no one group.
+pub const RESERVED: [&str; 2] = ["into", ACCOUNT];
+const ACCOUNT: &str = "account";
 
 impl std::fmt::Display for Slot {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::One { source, group } => write!(f, "{source}/{group}"),
             Self::Union(name) => write!(f, "into/{name}"),
+            Self::Account { source, person } => write!(f, "{ACCOUNT}/{source}/{person}"),
         }
     }
 }
@@ -200,6 +214,12 @@ impl std::str::FromStr for Slot {
     fn from_str(text: &str) -> Result<Self, String> {
         match text.split_once('/') {
             Some(("into", name)) if !name.is_empty() => Ok(Self::Union(name.to_owned())),
+            Some((ACCOUNT, whose)) => match whose.split_once('/') {
+                Some((source, person)) if !source.is_empty() && !person.is_empty() => {
+                    Ok(Self::Account { source: source.to_owned(), person: person.to_owned() })
+                }
+                _ => Err(format!("`{text}` names no account: write {ACCOUNT}/SOURCE/ID")),
+            },
             Some((source, group)) if !source.is_empty() && !group.is_empty() => {
                 Ok(Self::One { source: source.to_owned(), group: group.to_owned() })
             }
@@ -240,6 +260,15 @@ impl Mappings {
     pub fn union(&self, target: &str, into: &str) -> Vec<&Mapping> {
         let is_its = |mapping: &&Mapping| mapping.target == target && mapping.into.as_deref() == Some(into);
         self.all.iter().filter(is_its).collect()
+    }
+
+    /// Returns a mapping that makes users at `target` for people of this directory, and the most careful mode of all that do.
+    pub fn provisioning(&self, target: &str, source: &str) -> Option<(&Mapping, Mode)> {
+        let makes = |mapping: &&Mapping| {
+            mapping.target == target && mapping.source == source && mapping.users == Users::Provision
+        };
+        let mode = self.all.iter().filter(makes).map(|mapping| mapping.mode).min()?;
+        Some((self.all.iter().find(makes)?, mode))
     }
 
     /// Everything that a group takes part in: by target.
@@ -285,6 +314,7 @@ mod tests {
             on_rename: OnRename::default(),
             on_delete: OnDelete::default(),
             adopt: false,
+            may_empty: false,
             protected: Vec::new(),
             role: None,
             parent: None,
@@ -308,7 +338,7 @@ mod tests {
         assert_eq!(slots("00g3", "AWS_Legacy"), Vec::<String>::new());
         assert_eq!(slots("00g9", "Whatever"), ["aws:corp/00g9"]);
         assert!(mappings.slots("other", "00g1", "AWS_Ops").is_empty());
-        for slot in ["corp/00g1", "into/Engineers and others"] {
+        for slot in ["corp/00g1", "into/Engineers and others", "account/corp/00u1"] {
             assert_eq!(slot.parse::<Slot>().unwrap().to_string(), slot);
         }
     }

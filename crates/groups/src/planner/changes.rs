@@ -1,9 +1,10 @@
-//! From who comes and goes to changes: adds before removes, in the fewest requests; and what somebody has to approve.
+//! From who comes and goes to changes: adds before removes, in the fewest requests.
 
-use beadle_engine::{Change, Class, Failure, Field, Plan, Risk, Time};
+use beadle_engine::{Change, Field, Plan, Risk, Time};
 use serde_json::{Value, json};
 
 use super::compare::Difference;
+use super::leavers::Part;
 use super::{Desired, GroupPlanner, MEMBERS, Seen, USERS, What, Write};
 use crate::mapping::Role;
 use crate::sources::Person;
@@ -16,14 +17,15 @@ fn of_user(change: Change<Write>) -> Change<Write> {
 
 impl GroupPlanner {
     /// Adds before removes, in the fewest requests.
-    pub(super) async fn changes(
+    pub(super) fn changes(
         &self,
         desired: &Desired<'_>,
         seen: &Seen,
-        difference: Difference,
+        difference: &Difference,
+        parts: &[Part],
         read: Time,
         plan: &mut Plan<Write>,
-    ) -> Result<(), Failure> {
+    ) {
         let mode = desired.mode;
         let asked = &desired.mapping.asked;
         let change = |what: &str, fields: Vec<Field>, after: Vec<usize>, write: What| Change {
@@ -44,7 +46,6 @@ impl GroupPlanner {
             };
             Field { name: name.to_owned(), before, after, asked: asked.clone(), risk }
         };
-        let mut made = Vec::new();
         for person in &difference.provision {
             let field = Field {
                 name: person.login.clone(),
@@ -53,9 +54,9 @@ impl GroupPlanner {
                 asked: asked.clone(),
                 risk: Risk::Adds,
             };
-            let write = What::Provision(Box::new(person.clone()));
+            let source = desired.home(&person.id).to_owned();
+            let write = What::Provision { person: Box::new(person.clone()), source };
             plan.changes.push(of_user(change("make the user", vec![field], Vec::new(), write)));
-            made.push(plan.changes.len() - 1);
         }
         let value = |name: &str, before: &Value, after: &Value, risk: Risk| Field {
             name: name.to_owned(),
@@ -64,51 +65,50 @@ impl GroupPlanner {
             asked: asked.clone(),
             risk,
         };
-        for (account, values) in &difference.update {
+        for (whose, values) in &difference.update {
             let fields = values.iter().map(|(path, before, after)| value(path, before, after, Risk::Changes));
             let write = What::Update {
-                account: account.id.clone(),
+                whose: whose.clone(),
                 values: values.iter().map(|(path, _, after)| (*path, after.clone())).collect(),
             };
-            let what = format!("user {}", account.label());
+            let what = format!("user {}", whose.login);
             plan.changes.push(of_user(change(&what, fields.collect(), Vec::new(), write)));
         }
-        for account in &difference.deactivate {
+        for (whose, stop) in
+            parts.iter().flat_map(|part| part.deactivate.iter().map(move |one| (one, &part.stop)))
+        {
             let fields = vec![value("active", &json!(true), &json!(false), Risk::Removes)];
-            let write = What::Update { account: account.id.clone(), values: vec![("active", json!(false))] };
-            let what = format!("user {}", account.label());
-            plan.changes.push(of_user(change(&what, fields, Vec::new(), write)));
+            let write = What::Update { whose: whose.clone(), values: vec![("active", json!(false))] };
+            let what = format!("user {}", whose.login);
+            let mut change = of_user(change(&what, fields, Vec::new(), write));
+            change.stop.clone_from(stop);
+            plan.changes.push(change);
         }
         let at_once = self.directory.target.changes_at_once().max(1);
         for role in [Role::Member, Role::Maintainer] {
-            let come: Vec<_> = difference.come.iter().filter(|(.., wanted)| *wanted == role).collect();
+            // In one order, whether the account is there or made before: another group's run may make it meanwhile, and
+            // what was shown is then still what is written.
+            let mut come: Vec<(String, Comes<'_>)> = difference
+                .come
+                .iter()
+                .filter(|(.., wanted)| *wanted == role)
+                .map(|(person, account, _)| (label(person, account), Comes::To(account)))
+                .collect();
+            let made = difference.provision.iter().filter(|person| desired.role(&person.id) == role);
+            come.extend(made.map(|person| (person.login.clone(), Comes::Made(person))));
+            come.sort_by(|(one, _), (other, _)| one.cmp(other));
             for part in come.chunks(at_once) {
-                let label = |person: &Person, account: &Account| match &account.name {
-                    // Whose account it is is not to be seen from what they sign in with.
-                    Some(name) if !name.eq_ignore_ascii_case(&person.login) => {
-                        format!("{} ({name})", person.login)
+                let fields = part.iter().map(|(label, _)| member(label, Risk::Adds)).collect();
+                let (mut accounts, mut people) = (Vec::new(), Vec::new());
+                for (_, comes) in part {
+                    match comes {
+                        Comes::To(account) => accounts.push(account.id.clone()),
+                        Comes::Made(person) => people.push((person.id.clone(), person.login.clone())),
                     }
-                    _ => person.login.clone(),
-                };
-                let fields =
-                    part.iter().map(|(person, account, _)| member(&label(person, account), Risk::Adds));
-                let fields = fields.collect();
-                let accounts = part.iter().map(|(_, account, _)| account.id.clone()).collect();
-                let write = What::Add { accounts, people: Vec::new(), role };
+                }
                 let what = if role == Role::Member { "add" } else { "add as maintainers" };
-                plan.changes.push(change(what, fields, first.clone(), write));
+                plan.changes.push(change(what, fields, first.clone(), What::Add { accounts, people, role }));
             }
-        }
-        for (part, before) in difference.provision.chunks(at_once).zip(made.chunks(at_once)) {
-            let fields = part.iter().map(|person| member(&person.login, Risk::Adds)).collect();
-            let people = part.iter().map(|person| person.id.clone()).collect();
-            let after = first.iter().chain(before).copied().collect();
-            plan.changes.push(change(
-                "add",
-                fields,
-                after,
-                What::Add { accounts: Vec::new(), people, role: Role::Member },
-            ));
         }
         // Who may do more before who may do less.
         for (role, risk) in [(Role::Maintainer, Risk::Exposes), (Role::Member, Risk::Removes)] {
@@ -133,64 +133,41 @@ impl GroupPlanner {
                 plan.changes.push(change);
             }
         }
-        let (leaving, members) = (difference.go.len(), seen.members.len());
-        let listed = desired.listed.iter().map(|(.., listed)| listed).sum();
-        let stop = match seen.vanished.as_slice() {
-            [first, ..] if leaving > 0 => {
-                Some(format!("{first} was a source of it, and no mapping names it any more"))
-            }
-            _ => self.limits.stops(leaving, members, listed, desired.is_protected),
-        };
-        let (sure, rest) = match &stop {
-            Some(_) => self.confirmed(desired, difference.go).await?,
-            None => (difference.go, Vec::new()),
-        };
-        // Which groups it is made of is settled by those removals only that say so.
-        let settles = seen.vanished.is_empty();
-        for (accounts, stop, settles) in [(sure, None, settles), (rest, stop, true)] {
-            for part in accounts.chunks(at_once) {
-                let fields = part.iter().map(|account| member(account.label(), Risk::Removes)).collect();
-                let accounts = part.iter().map(|account| account.id.clone()).collect();
-                let write = What::Remove { accounts, read, settles };
+        for part in parts {
+            for accounts in part.go.chunks(at_once) {
+                let fields = accounts.iter().map(|account| member(account.label(), Risk::Removes)).collect();
+                let ids: Vec<String> = accounts.iter().map(|account| account.id.clone()).collect();
+                let watched = part.watched.iter().filter(|whose| ids.contains(&whose.account));
+                let confirmed = part.confirmed.iter().filter(|id| ids.contains(id));
+                let write = What::Remove {
+                    read,
+                    members: seen.members.len(),
+                    confirmed: confirmed.cloned().collect(),
+                    watched: watched.cloned().collect(),
+                    // Which groups it is made of is settled by those removals only that say so.
+                    settles: seen.vanished.is_empty() || part.stop.is_some(),
+                    accounts: ids,
+                };
                 let mut change = change("remove", fields, first.clone(), write);
-                change.stop.clone_from(&stop);
+                change.stop.clone_from(&part.stop);
                 plan.changes.push(change);
             }
         }
-        Ok(())
     }
+}
 
-    /// Of those who would leave: those of whom the directory, asked for each alone, says that their access should go; as
-    /// many as the ceiling allows. And the others.
-    async fn confirmed(
-        &self,
-        desired: &Desired<'_>,
-        go: Vec<Account>,
-    ) -> Result<(Vec<Account>, Vec<Account>), Failure> {
-        let source = self.directory.source(&desired.mapping.source)?;
-        let (mut sure, mut rest) = (Vec::new(), Vec::new());
-        let mut asked = 0;
-        for account in go {
-            let person = match account.person.as_ref().or(account.known_as.first()) {
-                // Beyond the ceiling nobody is asked about.
-                Some(person) if sure.len() < self.limits.leavers && asked < self.limits.leavers * 5 => {
-                    asked += 1;
-                    match source.person(person).await {
-                        Ok(person) => person,
-                        Err(failure) if matches!(failure.class, Class::RateLimited { .. }) => {
-                            return Err(failure);
-                        }
-                        // Who cannot be asked about is one of the others, who wait for somebody.
-                        Err(_) => None,
-                    }
-                }
-                _ => None,
-            };
-            match person {
-                Some(person) if person.is_leaving => sure.push(account),
-                _ => rest.push(account),
-            }
-        }
-        Ok((sure, rest))
+/// Somebody who comes.
+enum Comes<'a> {
+    /// To an account that is there.
+    To(&'a Account),
+    /// To one that is made before.
+    Made(&'a Person),
+}
+
+/// What somebody who comes is called. Whose account it is is not always to be seen from what they sign in with.
+fn label(person: &Person, account: &Account) -> String {
+    match &account.name {
+        Some(name) if !name.eq_ignore_ascii_case(&person.login) => format!("{} ({name})", person.login),
+        _ => person.login.clone(),
     }
 }

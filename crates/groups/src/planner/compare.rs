@@ -6,6 +6,7 @@ use beadle_engine::{Class, Failure, Plan, Unknown};
 use serde_json::Value;
 
 use super::{Desired, GroupPlanner, MEMBERS, Seen, Write, unknown};
+use crate::accounts::Whose;
 use crate::mapping::{OnMissingUser, Role, Users};
 use crate::sources::Person;
 use crate::targets::{Account, Found};
@@ -24,9 +25,7 @@ pub(super) struct Difference {
     /// Whether anybody who stays or comes is to be a maintainer.
     pub(super) has_maintainer: bool,
     /// Accounts that say something else than they have to, with what they are to say.
-    pub(super) update: Vec<(Account, Vec<Differs>)>,
-    /// Accounts of people whose access should go, that may still sign in.
-    pub(super) deactivate: Vec<Account>,
+    pub(super) update: Vec<(Whose, Vec<Differs>)>,
 }
 
 impl Difference {
@@ -81,7 +80,7 @@ impl GroupPlanner {
         let provisions = desired.mapping.users == Users::Provision;
         let update = |person: &Person, account: &Account| {
             let values = if provisions { account.differences(person) } else { Vec::new() };
-            (!values.is_empty()).then(|| (account.clone(), values))
+            (!values.is_empty()).then(|| (desired.whose(&person.id, account), values))
         };
         // Two people may be one account: it is what either of them is to be.
         let mut wanted: BTreeMap<&str, Role> = BTreeMap::new();
@@ -128,13 +127,23 @@ impl GroupPlanner {
                     }
                     None => match self.is_anothers(desired, &person, &account).await? {
                         Some(why) => doubt(&person, why, false),
-                        None => difference.comes(person, account, desired),
+                        None => {
+                            // Who was suspended comes back to an account that may sign in.
+                            difference.update.extend(update(&person, &account));
+                            difference.comes(person, account, desired);
+                        }
                     },
                 },
                 Ok(Found::Another(why)) => doubt(&person, why, false),
-                Ok(Found::Missing(_)) if provisions => {
+                Ok(Found::Missing(_)) if provisions && person.may_be_made => {
                     difference.provision.push(person);
                 }
+                Ok(Found::Missing(_)) if provisions => tracing::info!(
+                    group = plan.subject,
+                    login = person.login,
+                    status = person.status,
+                    "no account is made yet"
+                ),
                 Ok(Found::Missing(why)) => match desired.mapping.on_missing_user {
                     OnMissingUser::Skip => tracing::info!(group = plan.subject, why, "skipped"),
                     OnMissingUser::Wait => doubt(&person, format!("{why}; it is looked for again"), true),
@@ -146,9 +155,27 @@ impl GroupPlanner {
             }
         }
         let mut asked = 0;
+        let mut kept: Vec<&str> = Vec::new();
         for account in seen.members.iter().filter(|account| !stay.contains(account.id.as_str())) {
             if self.may_go(desired, account, &doubtful, &mut asked).await? {
                 difference.go.push(account.clone());
+            } else if account.name.is_some() {
+                kept.push(account.label());
+            }
+        }
+        if !kept.is_empty() {
+            let newcomers: Vec<&str> = doubtful.iter().map(String::as_str).collect();
+            let why = format!(
+                "{} may be the account of somebody who is in the source and has no known account yet ({}), and stays until \
+                 that is known",
+                named(&kept),
+                named(&newcomers)
+            );
+            if desired.mapping.on_missing_user == OnMissingUser::Skip {
+                tracing::info!(group = plan.subject, why, "skipped");
+            } else {
+                let part = Some(named(&kept));
+                plan.unknowns.push(Unknown { aspect: MEMBERS.into(), part, why, transient: true });
             }
         }
         if desired.roles.is_some() {
@@ -242,38 +269,6 @@ impl GroupPlanner {
         Ok(false)
     }
 
-    /// Of the group's accounts, those of people whose access should go: as the lists say, or as the directory says of
-    /// each who would leave, asked for alone.
-    pub(super) async fn deactivations(
-        &self,
-        desired: &Desired<'_>,
-        seen: &Seen,
-        difference: &mut Difference,
-    ) -> Result<(), Failure> {
-        let source = self.directory.source(&desired.mapping.source)?;
-        let mut asked = 0;
-        for account in seen.members.iter().filter(|account| account.is_active()) {
-            let Some(person) = &account.person else { continue };
-            let mut is_leaving = desired.leaving.contains(person);
-            let goes = difference.go.iter().any(|going| going.id == account.id);
-            if !is_leaving && goes && asked < self.limits.leavers {
-                asked += 1;
-                is_leaving = match source.person(person).await {
-                    Ok(person) => person.is_some_and(|person| person.is_leaving),
-                    Err(failure) if matches!(failure.class, Class::RateLimited { .. }) => {
-                        return Err(failure);
-                    }
-                    // Nobody is deactivated because it could not be asked.
-                    Err(_) => false,
-                };
-            }
-            if is_leaving {
-                difference.deactivate.push(account.clone());
-            }
-        }
-        Ok(())
-    }
-
     /// Why a list may have been short all the same, asked before anybody leaves: one that somebody joined while it was
     /// counted and read would hide that it lacks another.
     pub(super) async fn listed_less(&self, desired: &Desired<'_>) -> Result<Option<String>, Failure> {
@@ -290,5 +285,15 @@ impl GroupPlanner {
             }
         }
         Ok(None)
+    }
+}
+
+/// Some of them by name, and how many there are beyond.
+fn named(all: &[&str]) -> String {
+    const MOST: usize = 10;
+    let shown = all.iter().take(MOST).copied().collect::<Vec<_>>().join(", ");
+    match all.len().saturating_sub(MOST) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
     }
 }

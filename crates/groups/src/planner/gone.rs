@@ -67,6 +67,9 @@ impl GroupPlanner {
                             what: What::Remove {
                                 accounts: part.iter().map(|account| account.id.clone()).collect(),
                                 read,
+                                members: members.len(),
+                                confirmed: Vec::new(),
+                                watched: Vec::new(),
                                 settles: true,
                             },
                         },

@@ -1,10 +1,13 @@
 //! From both sides to a plan: who is declared to be in a group, who is, and what has to be written.
 
+mod account;
 mod changes;
 mod compare;
 mod directory;
 mod explain;
 mod gone;
+mod leavers;
+mod observed;
 mod write;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,11 +19,14 @@ use beadle_engine::{
 };
 use serde_json::{Value, json};
 
+use self::observed::Seen;
+use crate::accounts::{Accounts, Whose};
+use crate::departures::Departures;
 use crate::guard::GroupLimits;
-use crate::mapping::{Mapping, Mappings, OnMissingGroup, OnRename, Role, Slot, Users};
+use crate::mapping::{Mapping, Mappings, Role, Slot};
 use crate::pairs::{Pair, Pairs};
 use crate::sources::{Person, SourceGroup};
-use crate::targets::{Account, TargetGroup};
+use crate::targets::Account;
 use crate::writer::OLDEST;
 
 pub use directory::Directory;
@@ -42,6 +48,8 @@ pub struct GroupPlanner {
     limits: GroupLimits,
     clock: Clock,
     pub(crate) pairs: Pairs,
+    accounts: Accounts,
+    departures: Departures,
 }
 
 /// What a group is declared to be.
@@ -51,13 +59,17 @@ struct Desired<'a> {
     mode: Mode,
     facts: Arc<Facts>,
     is_protected: bool,
+    /// All of its sources may be empty.
+    may_empty: bool,
     /// How many each source listed, whatever their status: by directory and group.
     listed: Vec<(&'a str, String, usize)>,
     people: BTreeMap<String, Person>,
     /// What they are in the group, by person; `None`: whatever they are.
     roles: Option<BTreeMap<String, Role>>,
-    /// Those of them whose access should go.
-    leaving: BTreeSet<String>,
+    /// Those who are listed, and whose access should go.
+    leaving: BTreeMap<String, Person>,
+    /// The directory that lists a person.
+    homes: BTreeMap<String, &'a str>,
 }
 
 impl GroupPlanner {
@@ -68,18 +80,30 @@ impl GroupPlanner {
         clock: Clock,
         store: Option<Arc<dyn Store>>,
     ) -> Self {
-        Self { directory, limits, clock, pairs: Pairs(store) }
+        Self {
+            directory,
+            limits,
+            clock,
+            pairs: Pairs(store.clone()),
+            accounts: Accounts(store.clone()),
+            departures: Departures(store),
+        }
     }
 
     async fn plan_slot(&self, slot: &Slot) -> Result<Plan<Write>, Failure> {
         let mappings = self.directory.mappings();
+        if let Slot::Account { source, person } = slot {
+            return self.plan_account(&mappings, source, person).await;
+        }
         let pair = self.pairs.of(&self.directory.name, slot).await?;
-        let groups = match self.sources_of(&mappings, slot).await? {
-            Sources::Groups(groups) => groups,
-            Sources::Gone => return self.plan_gone(&mappings, slot, pair.as_ref()).await,
+        // A group that cannot be read keeps no other from being planned.
+        let mut plan = Plan::new(format!("{}/{}", self.directory.name, name_of(slot, &[], pair.as_ref())));
+        let groups = match known(self.sources_of(&mappings, slot).await, GROUP, &mut plan)? {
+            Some(Sources::Groups(groups)) => groups,
+            Some(Sources::Gone) => return self.plan_gone(&mappings, slot, pair.as_ref()).await,
+            None => return Ok(plan),
         };
-        let subject = format!("{}/{}", self.directory.name, name_of(slot, &groups, pair.as_ref()));
-        let mut plan = Plan::new(subject);
+        plan.subject = format!("{}/{}", self.directory.name, name_of(slot, &groups, pair.as_ref()));
         let Some((mapping, _)) = groups.first() else {
             // Whatever became of the mapping: nobody is taken out because nobody says any more who should be in.
             let what = if pair.is_some() {
@@ -90,23 +114,36 @@ impl GroupPlanner {
             plan.skipped = Some(what.into());
             return Ok(plan);
         };
+        let name = name_of(slot, &groups, None);
+        if name.trim().is_empty() || name.chars().any(char::is_control) {
+            let from: Vec<&str> = groups.iter().map(|(_, group)| group.name.as_str()).collect();
+            let why = format!(
+                "`{}` would be called `{}` at the target, which is no name of a group; change the mapping's naming, or exclude it",
+                from.join(", ").escape_debug(),
+                name.escape_debug()
+            );
+            plan.unknowns.push(Unknown { aspect: GROUP.into(), part: None, why, transient: false });
+            return Ok(plan);
+        }
         let read = self.clock.now();
-        let desired = match self.desired(mapping, slot, &groups).await {
-            Ok(desired) => desired,
-            Err(failure) if matches!(failure.class, Class::RateLimited { .. }) => return Err(failure),
-            Err(failure) => {
-                plan.unknowns.push(unknown(MEMBERS, None, &failure));
-                return Ok(plan);
-            }
+        // One list is enough to take people in. Before anybody leaves it is read again, and counted.
+        let Some(mut desired) = self.desired(mapping, slot, &groups, false, &mut plan).await? else {
+            return Ok(plan);
         };
         let seen = self.observed(&desired, slot, pair.as_ref(), &mut plan).await?;
         let Some(seen) = seen else { return Ok(plan) };
         let seen_as = seen.group.clone();
         let unknowns = plan.unknowns.len();
         let mut difference = self.compare(&desired, &seen, &mut plan).await?;
-        // Nobody loses anything because of what was known longer ago than the members were read.
-        if difference.takes() && self.directory.target.told_apart_anew(OLDEST).await? {
+        if difference.takes() {
             plan.unknowns.truncate(unknowns);
+            let Some(counted) = self.desired(mapping, slot, &groups, true, &mut plan).await? else {
+                plan.changes.clear();
+                return Ok(plan);
+            };
+            desired = counted;
+            // Nobody loses anything because of what was known longer ago than the members were read, either.
+            self.directory.target.told_apart_anew(OLDEST).await?;
             difference = self.compare(&desired, &seen, &mut plan).await?;
         }
         if difference.takes()
@@ -115,10 +152,8 @@ impl GroupPlanner {
             difference.take_nothing();
             plan.unknowns.push(Unknown { aspect: MEMBERS.into(), part: None, why, transient: true });
         }
-        if desired.mapping.users == Users::Provision {
-            self.deactivations(&desired, &seen, &mut difference).await?;
-        }
-        self.changes(&desired, &seen, difference, read, &mut plan).await?;
+        let parts = self.leavers(&desired, slot, &seen, &mut difference, &mut plan).await?;
+        self.changes(&desired, &seen, &difference, &parts, read, &mut plan);
         if let Some(source) = self.directory.first_pushed(&desired.facts.sources) {
             plan.skipped = Some(format!("the directory pushes {source} itself; it is only observed"));
             observe(&mut plan);
@@ -151,6 +186,7 @@ impl GroupPlanner {
                 let mapping = mappings.one(&self.directory.name, source, &found.id, &found.name);
                 Ok(Sources::Groups(mapping.map(|mapping| (mapping, found)).into_iter().collect()))
             }
+            Slot::Account { .. } => Ok(Sources::Groups(Vec::new())),
             Slot::Union(into) => {
                 let mut groups: Vec<(&Mapping, SourceGroup)> = Vec::new();
                 for mapping in mappings.union(&self.directory.name, into) {
@@ -170,28 +206,43 @@ impl GroupPlanner {
         }
     }
 
-    /// Everybody in all the sources. One that cannot be read whole leaves the whole group unknown.
+    /// Everybody in all the sources. One that cannot be read whole leaves the whole group unknown: `None`, and said so.
     async fn desired<'a>(
         &self,
         mapping: &'a Mapping,
         slot: &Slot,
         groups: &[(&'a Mapping, SourceGroup)],
+        counted: bool,
+        plan: &mut Plan<Write>,
+    ) -> Result<Option<Desired<'a>>, Failure> {
+        known(self.everybody(mapping, slot, groups, counted).await, MEMBERS, plan)
+    }
+
+    async fn everybody<'a>(
+        &self,
+        mapping: &'a Mapping,
+        slot: &Slot,
+        groups: &[(&'a Mapping, SourceGroup)],
+        counted: bool,
     ) -> Result<Desired<'a>, Failure> {
-        let mut people = BTreeMap::new();
+        let mut people: BTreeMap<String, Person> = BTreeMap::new();
+        let mut homes = BTreeMap::new();
         let mut roles: BTreeMap<String, Role> = BTreeMap::new();
         let mut listed = Vec::with_capacity(groups.len());
         for (mapping, group) in groups {
-            let members = self.directory.source(&mapping.source)?.members(group).await?;
+            let source = self.directory.source(&mapping.source)?;
+            let members =
+                if counted { source.members_counted(group).await } else { source.members(group).await }?;
             listed.push((mapping.source.as_str(), group.id.clone(), members.len()));
             for person in members {
                 let role = roles.entry(person.id.clone()).or_default();
                 *role = (*role).max(mapping.role.unwrap_or_default());
+                homes.insert(person.id.clone(), mapping.source.as_str());
                 people.insert(person.id.clone(), person);
             }
         }
-        let leaving =
-            people.values().filter(|person| person.is_leaving).map(|person| person.id.clone()).collect();
-        people.retain(|_, person| !person.is_leaving);
+        let (leaving, people): (BTreeMap<String, Person>, BTreeMap<String, Person>) =
+            people.into_iter().partition(|(_, person)| person.is_leaving);
         let facts = Facts {
             name: name_of(slot, groups, None),
             from: groups.first().map(|(_, group)| group.name.clone()).unwrap_or_default(),
@@ -211,142 +262,13 @@ impl GroupPlanner {
             mode: groups.iter().map(|(mapping, _)| mapping.mode).min().unwrap_or_default(),
             facts: Arc::new(facts),
             is_protected: groups.iter().any(|(mapping, group)| mapping.protects(&group.id, &group.name)),
+            may_empty: groups.iter().all(|(mapping, _)| mapping.may_empty),
             listed,
             people,
             roles: says_roles.then_some(roles),
             leaving,
+            homes,
         })
-    }
-
-    /// The target's group, and what has to be written to have it. `None`: there is nothing to compare with.
-    async fn observed(
-        &self,
-        desired: &Desired<'_>,
-        slot: &Slot,
-        pair: Option<&Pair>,
-        plan: &mut Plan<Write>,
-    ) -> Result<Option<Seen>, Failure> {
-        if let Some(pair) = pair
-            && let Some(members) = self.read(&pair.group, plan).await?
-        {
-            let Some(members) = members else { return Ok(None) };
-            let all = self.pairs.all(&self.directory.name).await?;
-            if let Some((other, _)) =
-                all.iter().find(|(other, known)| other != slot && known.group == pair.group)
-            {
-                let why = format!(
-                    "{other} is remembered as the same group of the target; give one of them another name"
-                );
-                plan.unknowns.push(Unknown { aspect: GROUP.into(), part: None, why, transient: false });
-                return Ok(None);
-            }
-            let further = desired.facts.sources.iter().filter(|source| !pair.sources.contains(source));
-            let fields: Vec<Field> = further.map(|source| desired.source(source)).collect();
-            if !fields.is_empty() {
-                let mut change = desired.change("remember", "", Risk::Adds, What::Remember);
-                change.fields = fields;
-                plan.changes.push(change);
-            }
-            let known = self.directory.target.known(&pair.group);
-            let name = known.as_ref().map_or_else(|| pair.name.clone(), |known| known.name.clone());
-            describe(desired, known.as_ref(), None, plan);
-            if name != desired.facts.name {
-                let mut change = desired.change("rename", &name, Risk::Changes, What::Rename);
-                if desired.mapping.on_rename == OnRename::Hold {
-                    change.stop =
-                        Some(format!("on_rename = hold: {name} would become {}", desired.facts.name));
-                }
-                plan.changes.push(change);
-            }
-            let is_gone = |source: &&String| !desired.facts.sources.contains(source);
-            let vanished = pair.sources.iter().filter(is_gone).cloned().collect();
-            return Ok(Some(Seen { group: Some(pair.group.clone()), members, first: None, vanished }));
-        }
-        // What was made before and is not remembered, because a kill came between, may have been renamed since.
-        let target = &self.directory.target;
-        let found = match target.group_owned_as(&desired.facts.external_id).await? {
-            Some(ours) => Some(ours),
-            None => target.group_named(&desired.facts.name).await?,
-        };
-        match found {
-            Some(found) => {
-                let is_ours = found.external_id.as_ref() == Some(&desired.facts.external_id);
-                let (other, replaces) = self.made_of_others(slot, &found).await?;
-                if let Some(other) = other {
-                    let why = format!(
-                        "the target's group {} is made of {other} already; give one of them another name, or make both one \
-                         with `into`",
-                        found.name
-                    );
-                    plan.unknowns.push(Unknown { aspect: GROUP.into(), part: None, why, transient: false });
-                    return Ok(None);
-                }
-                if !is_ours && !desired.mapping.adopt {
-                    let why = format!(
-                        "the target has a group {} that Beadle did not make; say adopt = true in the mapping, or rename one",
-                        desired.facts.name
-                    );
-                    plan.unknowns.push(Unknown { aspect: GROUP.into(), part: None, why, transient: false });
-                    return Ok(None);
-                }
-                let Some(Some(members)) = self.read(&found.id, plan).await? else { return Ok(None) };
-                let first = plan.changes.len();
-                let adopt = What::Adopt { group: found.id.clone(), name: found.name.clone(), replaces };
-                plan.changes.push(desired.change("take over", "", Risk::Adds, adopt));
-                if found.name != desired.facts.name {
-                    let mut rename = desired.change("rename", &found.name, Risk::Changes, What::Rename);
-                    rename.after = vec![first];
-                    plan.changes.push(rename);
-                }
-                describe(desired, Some(&found), Some(first), plan);
-                Ok(Some(Seen { group: Some(found.id), members, first: Some(first), vanished: Vec::new() }))
-            }
-            None => match desired.mapping.on_missing_group {
-                OnMissingGroup::Create => {
-                    plan.changes.push(desired.change("create", "", Risk::Adds, What::Create));
-                    Ok(Some(Seen {
-                        group: None,
-                        members: Vec::new(),
-                        first: Some(plan.changes.len() - 1),
-                        vanished: Vec::new(),
-                    }))
-                }
-                other => {
-                    let why = format!(
-                        "the target has no group {}; make it, or say on_missing_group = \"create\"",
-                        desired.facts.name
-                    );
-                    let transient = other == OnMissingGroup::Wait;
-                    plan.unknowns.push(Unknown { aspect: GROUP.into(), part: None, why, transient });
-                    Ok(None)
-                }
-            },
-        }
-    }
-
-    /// What else a group of the target is made of, and is still: two would take each other's people out, for ever. And
-    /// what it was made of, and nothing is any more.
-    async fn made_of_others(
-        &self,
-        slot: &Slot,
-        found: &TargetGroup,
-    ) -> Result<(Option<Slot>, Vec<Slot>), Failure> {
-        let told = found.external_id.as_deref().and_then(|id| id.strip_prefix(OWNED)?.parse().ok());
-        let pairs = self.pairs.all(&self.directory.name).await?;
-        let remembered = pairs.into_iter().filter(|(_, pair)| pair.group == found.id).map(|(other, _)| other);
-        let mut others: Vec<Slot> =
-            told.into_iter().chain(remembered).filter(|other| other != slot).collect();
-        others.sort();
-        others.dedup();
-        let mappings = self.directory.mappings();
-        let mut dead = Vec::new();
-        for other in others {
-            match self.sources_of(&mappings, &other).await? {
-                Sources::Groups(groups) if !groups.is_empty() => return Ok((Some(other), dead)),
-                _ => dead.push(other),
-            }
-        }
-        Ok((None, dead))
     }
 
     /// Who is in the target's group. `None`: it is not there. `Some(None)`: unknown, and said so.
@@ -355,15 +277,10 @@ impl GroupPlanner {
         group: &str,
         plan: &mut Plan<Write>,
     ) -> Result<Option<Option<Vec<Account>>>, Failure> {
-        match self.directory.target.members(group).await {
-            Ok(None) => Ok(None),
-            Ok(Some(members)) => Ok(Some(Some(members))),
-            Err(failure) if matches!(failure.class, Class::RateLimited { .. }) => Err(failure),
-            Err(failure) => {
-                plan.unknowns.push(unknown(MEMBERS, None, &failure));
-                Ok(Some(None))
-            }
-        }
+        Ok(match known(self.directory.target.members(group).await, MEMBERS, plan)? {
+            Some(members) => members.map(Some),
+            None => Some(None),
+        })
     }
 }
 
@@ -378,11 +295,38 @@ impl Desired<'_> {
         self.roles.as_ref().and_then(|roles| roles.get(person).copied()).unwrap_or_default()
     }
 
-    fn source(&self, source: &str) -> Field {
+    /// The directory of a person; of those whom no list names any more, the first one.
+    fn home(&self, person: &str) -> &str {
+        self.homes.get(person).copied().unwrap_or(&self.mapping.source)
+    }
+
+    /// The person that an account is, where the lists say that their access should go.
+    fn listed_as_leaving(&self, account: &Account) -> Option<&Person> {
+        let Some(id) = &account.person else {
+            let is_known_as = |person: &&Person| {
+                let is = |name: &String| *name == person.id || name.eq_ignore_ascii_case(&person.login);
+                account.known_as.iter().any(is)
+            };
+            return self.leaving.values().find(is_known_as);
+        };
+        self.leaving.get(id)
+    }
+
+    /// A person's account.
+    fn whose(&self, person: &str, account: &Account) -> Whose {
+        Whose {
+            source: self.home(person).to_owned(),
+            person: person.to_owned(),
+            account: account.id.clone(),
+            login: account.label().to_owned(),
+        }
+    }
+
+    fn source(&self, before: Value, after: &str) -> Field {
         Field {
             name: "source".into(),
-            before: Value::Null,
-            after: json!(source),
+            before,
+            after: json!(after),
             asked: self.mapping.asked.clone(),
             risk: Risk::Adds,
         }
@@ -408,41 +352,11 @@ enum Sources<'a> {
     Gone,
 }
 
-/// What a group says about itself, where the target has that and a mapping says what.
-fn describe(desired: &Desired<'_>, is: Option<&TargetGroup>, first: Option<usize>, plan: &mut Plan<Write>) {
-    let before = is.and_then(|group| group.description.as_ref());
-    let (Some(before), Some(after)) = (before, &desired.facts.description) else { return };
-    if before == after {
-        return;
-    }
-    let mut change = desired.change("describe", "", Risk::Changes, What::Describe);
-    change.fields = vec![Field {
-        name: "description".into(),
-        before: json!(before),
-        after: json!(after),
-        asked: desired.mapping.asked.clone(),
-        risk: Risk::Changes,
-    }];
-    change.after = first.into_iter().collect();
-    plan.changes.push(change);
-}
-
 /// Two that write one group fight over it.
 fn observe(plan: &mut Plan<Write>) {
     for change in &mut plan.changes {
         change.mode = Mode::Observe;
     }
-}
-
-/// The target's group.
-struct Seen {
-    /// Its id; `None` where it has to be made.
-    group: Option<String>,
-    members: Vec<Account>,
-    /// The change of the plan that has to be written before anything else of it.
-    first: Option<usize>,
-    /// Sources that it was made of, and is no longer.
-    vanished: Vec<String>,
 }
 
 /// What a group is called at the target.
@@ -452,6 +366,7 @@ fn name_of(slot: &Slot, groups: &[(&Mapping, SourceGroup)], pair: Option<&Pair>)
         (_, [(mapping, group)], _) => mapping.naming.of(&group.name),
         (_, _, Some(pair)) => pair.name.clone(),
         (Slot::One { source, group }, ..) => format!("{source}/{group}"),
+        (Slot::Account { person, .. }, ..) => person.clone(),
     }
 }
 
@@ -477,6 +392,18 @@ fn named(before: &str, after: &str, asked: Option<&Asked>, risk: Risk) -> Field 
 fn unknown(aspect: &str, part: Option<String>, failure: &Failure) -> Unknown {
     let transient = failure.class != Class::Rejected;
     Unknown { aspect: aspect.into(), part, why: failure.text.clone(), transient }
+}
+
+/// What was asked for; `None` where it is unknown, and said so. Only a budget that is used up ends the run.
+fn known<T>(result: Result<T, Failure>, aspect: &str, plan: &mut Plan<Write>) -> Result<Option<T>, Failure> {
+    match result {
+        Ok(found) => Ok(Some(found)),
+        Err(failure) if matches!(failure.class, Class::RateLimited { .. }) => Err(failure),
+        Err(failure) => {
+            plan.unknowns.push(unknown(aspect, None, &failure));
+            Ok(None)
+        }
+    }
 }
 
 #[async_trait]

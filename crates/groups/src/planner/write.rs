@@ -5,6 +5,7 @@ use std::sync::Arc;
 use beadle_engine::Time;
 use serde_json::Value;
 
+use crate::accounts::Whose;
 use crate::mapping::{Role, Slot};
 use crate::sources::Person;
 
@@ -49,14 +50,19 @@ pub(crate) enum What {
     Rename,
     /// Has it say something else about itself.
     Describe,
-    /// Remembers further sources of it.
+    /// Remembers further sources of it, and what its source is called.
     Remember,
     /// Makes an account for a person.
-    Provision(Box<Person>),
+    Provision {
+        /// The person.
+        person: Box<Person>,
+        /// The directory.
+        source: String,
+    },
     /// Gives an account these values.
     Update {
-        /// The account.
-        account: String,
+        /// The account, and whose it is.
+        whose: Whose,
         /// By SCIM's paths.
         values: Vec<(&'static str, Value)>,
     },
@@ -64,8 +70,8 @@ pub(crate) enum What {
     Add {
         /// The accounts.
         accounts: Vec<String>,
-        /// People whose account is made before.
-        people: Vec<String>,
+        /// People whose account is made before: the id, and what they sign in with.
+        people: Vec<(String, String)>,
         /// What they are in the group.
         role: Role,
     },
@@ -75,6 +81,12 @@ pub(crate) enum What {
         accounts: Vec<String>,
         /// When both sides were read.
         read: Time,
+        /// How many members the group had then.
+        members: usize,
+        /// Of them, those of whom the directory, asked for each alone, said that their access should go.
+        confirmed: Vec<String>,
+        /// Of them, accounts that are to be looked at when their person is in no group any more.
+        watched: Vec<Whose>,
         /// Whether the group is made of its sources of now, and no others, once this is written.
         settles: bool,
     },

@@ -1,6 +1,7 @@
 //! Where it is declared who is in a group.
 
 mod okta;
+mod shared;
 
 use std::collections::BTreeSet;
 
@@ -38,6 +39,8 @@ pub struct Person {
     pub is_leaving: bool,
     /// How it stands with them, in the directory's word.
     pub status: String,
+    /// An account may be made for them: they are active.
+    pub may_be_made: bool,
 }
 
 impl Person {
@@ -65,8 +68,12 @@ pub trait Source: Send + Sync + 'static {
     async fn group(&self, id: &str) -> Result<Option<SourceGroup>, Failure>;
     /// How many members the directory says a group has; `None` where it does not.
     async fn count(&self, group: &str) -> Result<Option<u64>, Failure>;
-    /// Everybody in a group, complete or not at all.
+    /// Everybody in a group, as one list shows it. Who is not in it may have been left out: nobody leaves because of it.
     async fn members(&self, group: &SourceGroup) -> Result<Vec<Person>, Failure>;
+    /// Everybody in a group, held against how many the directory says there are: complete or not at all.
+    async fn members_counted(&self, group: &SourceGroup) -> Result<Vec<Person>, Failure>;
+    /// Everybody of the directory, but for those who are deactivated.
+    async fn people(&self) -> Result<Vec<Person>, Failure>;
     /// The groups that the directory itself brings to a target, as far as that can be asked. Theirs is the word.
     async fn pushed(&self) -> Result<BTreeSet<String>, Failure>;
     /// One person, asked for alone; `None` where there is none.

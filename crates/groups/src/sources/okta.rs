@@ -1,30 +1,81 @@
 //! Okta's groups.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
-use beadle_engine::{Class, Failure};
+use beadle_engine::budget::current_lane;
+use beadle_engine::{Class, Failure, Lane};
 use beadle_okta::{Group, Okta, Status, User};
 
+use super::shared::Shared;
 use super::{Person, Source, SourceGroup};
+
+/// Groups in one page of Okta's list.
+const PAGE: usize = 200;
 
 /// Groups of an Okta organisation.
 #[derive(Clone)]
 pub struct OktaSource {
     okta: Okta,
     leaving: Vec<Status>,
+    made: Vec<Status>,
     apps: Vec<String>,
+    /// All groups, as sweeps read them.
+    listed: Arc<Shared<Vec<SourceGroup>>>,
+    /// How many there were when all were read last.
+    count: Arc<AtomicUsize>,
+    /// How many ask for one group now.
+    asking: Arc<AtomicUsize>,
+}
+
+/// One who asks, for as long as it takes.
+struct Asking<'a>(&'a AtomicUsize);
+
+impl<'a> Asking<'a> {
+    fn new(asking: &'a AtomicUsize) -> Self {
+        asking.fetch_add(1, Ordering::SeqCst);
+        Self(asking)
+    }
+}
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 impl OktaSource {
-    /// `leaving`: the statuses of those whose access should go. `apps`: applications into which Okta may push groups itself.
-    pub fn new(okta: Okta, leaving: Vec<Status>, apps: Vec<String>) -> Self {
-        Self { okta, leaving, apps }
+    /// `leaving`: the statuses of those whose access should go. `made`: of those for whom an account may be made. `apps`:
+    /// applications into which Okta may push groups itself.
+    pub fn new(okta: Okta, leaving: Vec<Status>, made: Vec<Status>, apps: Vec<String>) -> Self {
+        Self {
+            okta,
+            leaving,
+            made,
+            apps,
+            listed: Arc::default(),
+            count: Arc::default(),
+            asking: Arc::default(),
+        }
     }
 
     /// What it reads.
     pub fn okta(&self) -> &Okta {
         &self.okta
+    }
+
+    /// Whether all groups are read in fewer calls than those take that are asked for one by one now.
+    fn is_list_cheaper(&self) -> bool {
+        let pages = self.count.load(Ordering::SeqCst).div_ceil(PAGE);
+        pages > 0 && self.asking.load(Ordering::SeqCst) > pages
+    }
+
+    async fn list(&self) -> Result<Vec<SourceGroup>, Failure> {
+        let groups = self.okta.groups().await?;
+        self.count.store(groups.len(), Ordering::SeqCst);
+        Ok(groups.into_iter().map(group).collect())
     }
 
     fn person(&self, user: User) -> Person {
@@ -35,6 +86,7 @@ impl OktaSource {
         let login = if profile.login.is_empty() { user.id.clone() } else { profile.login };
         Person {
             is_leaving: self.leaving.contains(&user.status),
+            may_be_made: self.made.contains(&user.status),
             status: user.status.to_string(),
             id: user.id,
             email: profile.email,
@@ -50,13 +102,30 @@ fn group(group: Group) -> SourceGroup {
     SourceGroup { id: group.id, name: group.name }
 }
 
+fn unknown(group: &SourceGroup, why: &str) -> Failure {
+    Failure::new(Class::Retry, format!("group {}: {why}", group.name))
+}
+
 #[async_trait]
 impl Source for OktaSource {
     async fn groups(&self) -> Result<Vec<SourceGroup>, Failure> {
-        Ok(self.okta.groups().await?.into_iter().map(group).collect())
+        // An event never waits for what a sweep reads.
+        if current_lane() == Lane::Sweep {
+            return Ok(self.listed.get(self.list()).await?.to_vec());
+        }
+        self.list().await
     }
 
     async fn group(&self, id: &str) -> Result<Option<SourceGroup>, Failure> {
+        // The runs of a sweep are many at once: one list, which began after they did, tells all of them the names.
+        let _asking = Asking::new(&self.asking);
+        if current_lane() == Lane::Sweep && self.is_list_cheaper() {
+            let listed = self.listed.get(self.list()).await?;
+            if let Some(found) = listed.iter().find(|group| group.id == id) {
+                return Ok(Some(found.clone()));
+            }
+        }
+        // Which group is gone is asked for alone.
         Ok(self.okta.group(id).await?.map(group))
     }
 
@@ -65,19 +134,25 @@ impl Source for OktaSource {
     }
 
     async fn members(&self, group: &SourceGroup) -> Result<Vec<Person>, Failure> {
-        let unknown = |why: String| Failure::new(Class::Retry, format!("group {}: {why}", group.name));
+        let users = self.okta.members(&group.id).await?;
+        let users = users.ok_or_else(|| unknown(group, "it went away while it was read"))?;
+        Ok(users.into_iter().map(|user| OktaSource::person(self, user)).collect())
+    }
+
+    async fn members_counted(&self, group: &SourceGroup) -> Result<Vec<Person>, Failure> {
         // Counted first: who comes after that makes the list longer, and who goes makes it short, and read again.
         let count = self.okta.count(&group.id).await?;
-        let count = count.ok_or_else(|| unknown("Okta did not say how many members it has".into()))?;
-        let users = self.okta.members(&group.id).await?;
-        let users = users.ok_or_else(|| unknown("it went away while it was read".into()))?;
-        if (users.len() as u64) < count {
-            return Err(unknown(format!(
-                "the list of its members came back short ({} of {count})",
-                users.len()
-            )));
+        let count = count.ok_or_else(|| unknown(group, "Okta did not say how many members it has"))?;
+        let members = self.members(group).await?;
+        if (members.len() as u64) < count {
+            let why = format!("the list of its members came back short ({} of {count})", members.len());
+            return Err(unknown(group, &why));
         }
-        Ok(users.into_iter().map(|user| OktaSource::person(self, user)).collect())
+        Ok(members)
+    }
+
+    async fn people(&self) -> Result<Vec<Person>, Failure> {
+        Ok(self.okta.users().await?.into_iter().map(|user| OktaSource::person(self, user)).collect())
     }
 
     async fn pushed(&self) -> Result<BTreeSet<String>, Failure> {

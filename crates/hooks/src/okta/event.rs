@@ -1,7 +1,10 @@
 //! An event of the System Log, and the keys that it names. Hooks and the log tell the same events.
 
+use std::collections::BTreeSet;
+
 use beadle_engine::{Delivery, Key, Lane, Mark, Time};
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::{EVENTS, is_id};
 
@@ -19,77 +22,103 @@ pub const TYPES: &[&str] = &[
     "user.lifecycle.suspend",
     "user.lifecycle.unsuspend",
     "user.lifecycle.delete.initiated",
-    "user.account.update_profile",
+    PROFILE,
     "application.user_membership.add",
     "application.user_membership.remove",
     "application.user_membership.update",
 ];
 
-#[derive(Clone, Debug, Default, Deserialize)]
-struct Outcome {
-    result: Option<String>,
-}
+/// Changes nobody's access, and comes in thousands where a field is filled in for everybody.
+const PROFILE: &str = "user.account.update_profile";
+/// Who is in a group changed, and nothing else of it.
+const MEMBERSHIP: &str = "group.user_membership.";
+/// The most keys that one event marks. One that names more marks a sweep of all groups in place of them.
+const MOST_KEYS: usize = 100;
 
-#[derive(Clone, Debug, Deserialize)]
+/// What begins the id of a `group` key of which more than the members may have changed.
+pub const WHOLE: &str = "whole/";
+
+#[derive(Clone, Debug)]
 struct Target {
-    #[serde(rename = "type")]
     kind: String,
-    id: Option<String>,
+    id: String,
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Actor {
-    alternate_id: Option<String>,
-}
-
-/// An event.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
+/// An event. What is not as Okta describes it is read as left out, so that one odd event spoils no delivery and no page of the log.
+#[derive(Clone, Debug)]
 pub struct Event {
-    /// The same in the log and in a hook's delivery.
+    /// The same in the log and in a hook's delivery; empty where it is missing.
     pub uuid: String,
     /// Such as `group.user_membership.add`.
     pub event_type: String,
-    outcome: Option<Outcome>,
+    /// Whether it happened.
+    succeeded: bool,
     /// In no order.
-    target: Option<Vec<Target>>,
-    actor: Option<Actor>,
+    targets: Vec<Target>,
+    actor: Option<String>,
+}
+
+impl<'de> Deserialize<'de> for Event {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let event = Value::deserialize(from)?;
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let targets = event["target"].as_array().into_iter().flatten();
+        // Okta's console shows an example with another case.
+        let result = event["outcome"]["result"].as_str();
+        Ok(Self {
+            uuid: text(&event["uuid"]),
+            event_type: text(&event["eventType"]),
+            succeeded: result.is_none_or(|result| result.eq_ignore_ascii_case("SUCCESS")),
+            targets: targets
+                .map(|target| Target { kind: text(&target["type"]), id: text(&target["id"]) })
+                .collect(),
+            actor: event["actor"]["alternateId"].as_str().map(str::to_owned),
+        })
+    }
 }
 
 impl Event {
-    /// The event as it is stored, and what it makes due. `None` where its uuid is none.
+    /// Returns the event as it is stored, and what it makes due. `None` where its uuid is missing or is none of Okta's.
     pub fn stored(&self, instance: &str, now: Time) -> Option<(Delivery, Vec<Mark>)> {
-        if !is_id(&self.uuid) {
-            return None;
-        }
+        is_id(&self.uuid).then(|| self.stored_as(self.uuid.clone(), instance, now))
+    }
+
+    /// Returns the event as it is stored under another id than its uuid.
+    pub(super) fn stored_as(&self, id: String, instance: &str, now: Time) -> (Delivery, Vec<Mark>) {
         let delivery = Delivery {
             source: EVENTS.into(),
-            id: self.uuid.clone(),
+            id,
             event: self.event_type.clone(),
-            actor: self.actor.as_ref().and_then(|actor| actor.alternate_id.clone()),
+            actor: self.actor.clone(),
             instance: instance.to_owned(),
             received: now,
             // The delivery has it, or the log.
             body: Vec::new(),
         };
-        Some((delivery, self.marks(instance)))
+        (delivery, self.marks(instance))
     }
 
-    fn marks(&self, instance: &str) -> Vec<Mark> {
-        // Okta's console shows an example with another case.
-        let failed = |outcome: &Outcome| {
-            outcome.result.as_deref().is_some_and(|result| !result.eq_ignore_ascii_case("SUCCESS"))
-        };
-        if !TYPES.contains(&self.event_type.as_str()) || self.outcome.as_ref().is_some_and(failed) {
+    /// Returns what the event makes due.
+    pub fn marks(&self, instance: &str) -> Vec<Mark> {
+        let kind = self.event_type.as_str();
+        if !TYPES.contains(&kind) || !self.succeeded {
             return Vec::new();
         }
-        let (wanted, kind) = match self.event_type.split('.').next() {
+        let (wanted, of) = match kind.split('.').next() {
             Some("group") => ("UserGroup", "group"),
             _ => ("User", "user"),
         };
-        let targets = self.target.iter().flatten().filter(|target| target.kind == wanted);
-        let ids = targets.filter_map(|target| target.id.as_deref()).filter(|id| is_id(id));
-        ids.map(|id| Mark::new(Key::new(kind, instance, id), Lane::Event)).collect()
+        let named = self.targets.iter().filter(|target| target.kind == wanted && is_id(&target.id));
+        let ids: BTreeSet<&str> = named.map(|target| target.id.as_str()).collect();
+        if ids.len() > MOST_KEYS {
+            return vec![Mark::new(Key::new("sweep", instance, "groups"), Lane::Sweep)];
+        }
+        // A deactivation overtakes profile updates, which are gathered by group.
+        let lane = if kind == PROFILE { Lane::Sweep } else { Lane::Event };
+        let is_whole = of == "group" && !kind.starts_with(MEMBERSHIP);
+        let begin = if is_whole { WHOLE } else { "" };
+        ids.into_iter()
+            .map(|id| Mark::new(Key::new(of, instance, format_args!("{begin}{id}")), lane))
+            .collect()
     }
 }

@@ -9,7 +9,7 @@ use beadle_engine::{Delivery, Mark, Time};
 use secrecy::SecretString;
 use serde::Deserialize;
 
-pub use event::{Event, TYPES};
+pub use event::{Event, TYPES, WHOLE};
 
 /// A header that a sender has to send, and the values that are valid now: one, or two while one is replaced.
 #[derive(Clone, Debug)]
@@ -91,12 +91,13 @@ pub fn receive(sender: &Sender, body: Vec<u8>, now: Time) -> Result<Verified, Re
     if !is_id(&envelope.event_id) {
         return Err(Refusal::Body("its eventId is missing or is none of Okta's".into()));
     }
-    let mut events = Vec::new();
-    for event in envelope.data.events {
-        events.push(event.stored(&sender.instance, now).ok_or_else(|| {
-            Refusal::Body(format!("`{}` is no uuid of an event", event.uuid.escape_debug()))
-        })?);
-    }
+    // An event without a uuid is known by its place in the delivery: it keeps none of the others from being stored.
+    let stored = |(at, event): (usize, &Event)| {
+        let stored = event.stored(&sender.instance, now);
+        stored
+            .unwrap_or_else(|| event.stored_as(format!("{}-{at}", envelope.event_id), &sender.instance, now))
+    };
+    let events: Vec<_> = envelope.data.events.iter().enumerate().map(stored).collect();
     let delivery = Delivery {
         source: SOURCE.into(),
         id: envelope.event_id,
@@ -114,6 +115,7 @@ pub fn receive(sender: &Sender, body: Vec<u8>, now: Time) -> Result<Verified, Re
 
 #[cfg(test)]
 mod tests {
+    use beadle_engine::{Key, Lane};
     use serde_json::{Value, json};
 
     use super::*;
@@ -179,8 +181,8 @@ mod tests {
             ("group.user_membership.add", "SUCCESS", vec!["group:corp:00g1"]),
             ("group.user_membership.remove", "SUCCESS", vec!["group:corp:00g1"]),
             ("group.user_membership.add", "FAILURE", vec![]),
-            ("group.profile.update", "SUCCESS", vec!["group:corp:00g1"]),
-            ("group.lifecycle.delete", "SUCCESS", vec!["group:corp:00g1"]),
+            ("group.profile.update", "SUCCESS", vec!["group:corp:whole/00g1"]),
+            ("group.lifecycle.delete", "SUCCESS", vec!["group:corp:whole/00g1"]),
             ("user.lifecycle.suspend", "SUCCESS", vec!["user:corp:00u1"]),
             ("application.user_membership.add", "SUCCESS", vec!["user:corp:00u1"]),
             ("user.session.start", "SUCCESS", vec![]),
@@ -202,7 +204,48 @@ mod tests {
         let mut cut = body(&json!([event("u1", "group.user_membership.add", "SUCCESS")]));
         cut.truncate(cut.len() - 3);
         assert!(odd(cut));
-        assert!(odd(body(&json!([event("", "group.user_membership.add", "SUCCESS")]))));
         assert!(!odd(body(&json!([]))), "an empty delivery is one");
+    }
+
+    #[test]
+    fn an_event_without_a_uuid_keeps_no_other_from_being_stored_and_marks_its_keys() {
+        let mut bare = event("", "group.user_membership.add", "SUCCESS");
+        bare.as_object_mut().unwrap().remove("uuid");
+        let odd = json!({ "uuid": 5, "eventType": ["x"], "target": "none", "outcome": [] });
+        let fine = event("u1", "group.user_membership.add", "SUCCESS");
+        let delivery = body(&json!([bare, odd, null, fine]));
+        let verified = receive(&corp()[1], delivery.clone(), Time(0)).unwrap();
+        let ids: Vec<&str> = verified.events.iter().map(|(event, _)| event.id.as_str()).collect();
+        let of = "b5a188b9-5ece-4636-b041-482ffda96311";
+        assert_eq!(ids, [format!("{of}-0"), format!("{of}-1"), format!("{of}-2"), "u1".into()]);
+        let marked: Vec<usize> = verified.events.iter().map(|(_, marks)| marks.len()).collect();
+        assert_eq!(marked, [1, 0, 0, 1]);
+        assert_eq!(receive(&corp()[1], delivery, Time(0)).unwrap(), verified, "sent again it is known");
+    }
+
+    #[test]
+    fn an_event_that_names_more_than_a_hundred_marks_a_sweep_in_place_of_them() {
+        let with = |count: usize| {
+            let targets: Vec<Value> =
+                (0..count).map(|n| json!({ "type": "User", "id": format!("00u{n}") })).collect();
+            let mut event = event("u1", "user.lifecycle.suspend", "SUCCESS");
+            event["target"] = json!(targets);
+            receive(&corp()[1], body(&json!([event])), Time(0)).unwrap().events[0].1.clone()
+        };
+        assert_eq!(with(100).len(), 100);
+        assert_eq!(with(100_000), [Mark::new(Key::new("sweep", "corp", "groups"), Lane::Sweep)]);
+    }
+
+    #[test]
+    fn a_deactivation_overtakes_profile_updates() {
+        let lane = |kind: &str| {
+            let verified =
+                receive(&corp()[1], body(&json!([event("u1", kind, "SUCCESS")])), Time(0)).unwrap();
+            verified.events[0].1[0].lane
+        };
+        assert_eq!(lane("user.account.update_profile"), Lane::Sweep);
+        for kind in ["user.lifecycle.deactivate", "user.lifecycle.suspend", "group.user_membership.remove"] {
+            assert_eq!(lane(kind), Lane::Event, "{kind}");
+        }
     }
 }

@@ -41,6 +41,8 @@ pub(super) fn complete(state: &mut Value) {
         let login =
             user["profile"]["login"].as_str().map_or_else(|| format!("{id}@acme.example"), str::to_owned);
         let name = login.split('@').next().unwrap_or_default().to_owned();
+        // What is left out of a new one is filled in; what is said to be missing stays so.
+        let is_new = user["created"].is_null();
         user["id"] = json!(id);
         set(user, "status", json!("ACTIVE"));
         for field in ["created", "lastUpdated", "statusChanged"] {
@@ -48,9 +50,12 @@ pub(super) fn complete(state: &mut Value) {
         }
         set(user, "type", json!({ "id": "oty1" }));
         let profile = &mut user["profile"];
-        set(profile, "email", json!(login));
-        set(profile, "firstName", json!(name));
-        set(profile, "lastName", json!("Example"));
+        let usual = [("email", login.as_str()), ("firstName", name.as_str()), ("lastName", "Example")];
+        for (field, value) in usual {
+            if is_new && profile.get(field).is_none() {
+                profile[field] = json!(value);
+            }
+        }
         profile["login"] = json!(login);
     }
     for (id, group) in state["groups"].as_object_mut().into_iter().flatten() {

@@ -15,6 +15,7 @@
 //! change of the state is told as the events that Okta records of such a change.
 
 mod events;
+mod filter;
 mod hook;
 mod rest;
 

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::desk::{Call, Desk, Reply, lock};
 use crate::okta::Okta;
+use crate::okta::filter::Filter;
 
 /// An error in Okta's shape.
 pub(super) fn error(status: u16, text: &str) -> Reply {
@@ -94,6 +95,10 @@ fn read(okta: &Okta, desk: &Desk, call: &Call<'_>, segments: &[&str]) -> Reply {
             }
             None => error(404, &format!("{id} (UserGroup)")),
         },
+        ("GET", ["api", "v1", "users"]) => match wanted_users(call) {
+            Ok(wanted) => page(&base, call, every(users).filter(|user| wanted(user)), 200, Value::clone),
+            Err(why) => error(400, &why),
+        },
         ("GET", ["api", "v1", "users", id]) => match users.get(*id).or_else(|| with_login(users, id)) {
             Some(user) => Reply::json(200, user.clone()),
             None => error(404, &format!("{id} (User)")),
@@ -137,21 +142,42 @@ fn shown(group: &Value, with_stats: bool) -> Value {
     shown
 }
 
-/// Whether a group is asked for.
+/// Whether a row is asked for.
 type Wanted = Box<dyn Fn(&Value) -> bool>;
 
-/// `filter=id eq "..."`, `lastMembershipUpdated gt "..."`.
+/// `filter=id eq "..."`, `search=profile.name sw "..."`, `q=AWS`: names that begin so.
 fn wanted(call: &Call<'_>) -> Result<Wanted, String> {
-    let Some(filter) = call.query("filter").or(call.query("search")) else { return Ok(Box::new(|_| true)) };
-    let parts: Vec<&str> = filter.splitn(3, ' ').collect();
-    let [attribute, operator, value] = parts.as_slice() else { return Err(format!("filter {filter}")) };
-    let value: String = serde_json::from_str(value).map_err(|_| format!("filter {filter}"))?;
-    match (*attribute, *operator) {
-        ("id", "eq") => Ok(Box::new(move |group| group["id"] == value.as_str())),
-        ("lastMembershipUpdated", "gt") => Ok(Box::new(move |group| {
-            group["lastMembershipUpdated"].as_str().is_some_and(|at| at > value.as_str())
-        })),
-        _ => Err(format!("filter {filter}")),
+    const FILTER: &[&str] = &["id", "type", "lastUpdated", "lastMembershipUpdated"];
+    const SEARCH: &[&str] = &[
+        "id",
+        "type",
+        "lastUpdated",
+        "lastMembershipUpdated",
+        "created",
+        "profile.name",
+        "profile.description",
+    ];
+    let read = |name: &str, attributes: &[&str]| {
+        call.query(name).map(|text| Filter::read(text, attributes)).transpose()
+    };
+    let (filter, search) = (read("filter", FILTER)?, read("search", SEARCH)?);
+    let begin = call.query("q").unwrap_or_default().to_lowercase();
+    Ok(Box::new(move |group| {
+        let name = group["profile"]["name"].as_str().unwrap_or_default().to_lowercase();
+        let holds = |filter: Option<&Filter>| filter.is_none_or(|filter| filter.holds(group));
+        holds(filter.as_ref()) && holds(search.as_ref()) && name.starts_with(&begin)
+    }))
+}
+
+/// Users: those who are deactivated only where a filter asks for them.
+fn wanted_users(call: &Call<'_>) -> Result<Wanted, String> {
+    const FILTER: &[&str] = &["id", "status", "lastUpdated", "profile.login", "profile.email"];
+    match call.query("filter") {
+        Some(text) => {
+            let filter = Filter::read(text, FILTER)?;
+            Ok(Box::new(move |user| filter.holds(user)))
+        }
+        None => Ok(Box::new(|user| user["status"] != "DEPROVISIONED")),
     }
 }
 
@@ -187,31 +213,47 @@ fn page<'a>(
     Reply { status: 200, headers, body: Some(Value::Array(shown)) }
 }
 
+/// Dates are compared as they are written, all in UTC.
 fn logs(base: &str, call: &Call<'_>, log: &Value) -> Reply {
+    const FILTER: &[&str] =
+        &["uuid", "eventType", "severity", "outcome.result", "actor.id", "target.id", "published"];
     let limit = call.query("limit").and_then(|limit| limit.parse().ok()).unwrap_or(100usize);
     if limit > 1000 {
         return error(400, "limit");
     }
     let since = call.query("since").unwrap_or_default();
-    let wanted: Vec<&str> = call.query("filter").unwrap_or_default().split('"').skip(1).step_by(2).collect();
-    let at: usize = call.query("after").and_then(|after| after.parse().ok()).unwrap_or(0);
+    let until = call.query("until");
+    let filter = match call.query("filter").map(|text| Filter::read(text, FILTER)).transpose() {
+        Ok(filter) => filter,
+        Err(why) => return error(400, &why),
+    };
+    let newest_first = match call.query("sortOrder") {
+        None | Some("ASCENDING") => false,
+        Some("DESCENDING") => true,
+        Some(other) => return error(400, &format!("sortOrder {other}")),
+    };
     let log = log.as_array().map_or(&[][..], Vec::as_slice);
+    let ordered: Box<dyn Iterator<Item = &Value>> =
+        if newest_first { Box::new(log.iter().rev()) } else { Box::new(log.iter()) };
+    let at: usize = call.query("after").and_then(|after| after.parse().ok()).unwrap_or(0);
     let mut end = at;
     let mut rows = Vec::new();
-    for event in log.iter().skip(at) {
+    for event in ordered.skip(at) {
         if rows.len() == limit {
             break;
         }
         end += 1;
-        let is_late = event["published"].as_str().unwrap_or_default() >= since;
-        if is_late && (wanted.is_empty() || wanted.contains(&event["eventType"].as_str().unwrap_or_default()))
-        {
+        let published = event["published"].as_str().unwrap_or_default();
+        let is_within = published >= since && until.is_none_or(|until| published < until);
+        if is_within && filter.as_ref().is_none_or(|filter| filter.holds(event)) {
             rows.push(event.clone());
         }
     }
     let mut query = form_urlencoded::Serializer::new(String::new());
     query.extend_pairs(call.query.iter().filter(|(name, _)| name != "after"));
-    // A poll has a next page for ever.
     let next = format!("<{base}/api/v1/logs?{}&after={end}>; rel=\"next\"", query.finish());
-    Reply { status: 200, headers: vec![("link", next)], body: Some(Value::Array(rows)) }
+    // A poll has a next page for ever; a bounded read, and one from the newest on, ends with the log.
+    let is_over = (until.is_some() || newest_first) && rows.len() < limit;
+    let headers = if is_over { Vec::new() } else { vec![("link", next)] };
+    Reply { status: 200, headers, body: Some(Value::Array(rows)) }
 }

@@ -45,6 +45,13 @@ const ENDPOINTS: &[Endpoint] = &[
         parameters: &[("after", any), ("limit", |value| limit(1000)(value))],
         answer: |answer| each(answer, user),
     },
+    Endpoint {
+        method: "GET",
+        path: "api/v1/users",
+        // Without `search` at most 200.
+        parameters: &[("after", any), ("limit", |value| limit(200)(value))],
+        answer: |answer| each(answer, user),
+    },
     Endpoint { method: "GET", path: "api/v1/users/{id}", parameters: &[], answer: user },
     Endpoint {
         method: "GET",

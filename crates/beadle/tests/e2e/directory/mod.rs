@@ -2,6 +2,7 @@
 
 mod commands;
 mod doubt;
+mod harmless;
 #[cfg(feature = "aws")]
 mod identity_store;
 mod independent;

@@ -1,0 +1,323 @@
+//! What a directory may say, and do, without harm: lists that are wrong, slow losses, accounts of those who come and go.
+
+use std::time::Duration;
+
+use beadle_sim::Fault;
+use beadle_sim::okta::Hook;
+use serde_json::{Value, json};
+
+use super::world::{World, accounts, held, of, people, state};
+
+/// One group, `AWS_Ops`, at the directory.
+fn ops(members: &Value) -> Value {
+    json!({ "00g1": { "profile": { "name": "AWS_Ops" }, "members": members } })
+}
+
+/// A group of 40 that is as declared at the target, whose accounts are Beadle's to keep.
+async fn forty() -> World {
+    let target =
+        json!({ "t1": { "displayName": "Ops", "externalId": "beadle:corp/00g1", "members": held(0..40) } });
+    let states = [
+        json!({ "users": people(40), "groups": ops(&of(0..40)) }),
+        json!({ "users": accounts(40), "groups": target }),
+    ];
+    let mut world = World::new(states).await;
+    world.groups += "users = \"provision\"\n";
+    world.beadle(&["sweep"]).await.expect(0);
+    world.aws.forget_calls();
+    world
+}
+
+/// Whether somebody's account may sign in; `None`: there is none.
+fn signs_in(world: &World, n: usize) -> Option<bool> {
+    let users = world.aws.state()["users"].clone();
+    let id = format!("00u{n:05}");
+    let user = users.as_object().unwrap().values().find(|user| user["externalId"] == id.as_str())?;
+    Some(user["active"] != json!(false))
+}
+
+async fn until_signs_in(world: &World, n: usize, wanted: bool) {
+    for _ in 0..1500 {
+        if signs_in(world, n) == Some(wanted) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("the account of {n} says {:?}", signs_in(world, n));
+}
+
+fn count_active(world: &World) -> usize {
+    (0..40).filter(|n| signs_in(world, *n) == Some(true)).count()
+}
+
+fn status(range: std::ops::Range<usize>, status: &str) -> Value {
+    let users: serde_json::Map<String, Value> =
+        range.map(|n| (format!("00u{n:05}"), json!({ "status": status }))).collect();
+    json!({ "users": users })
+}
+
+fn without(members: impl IntoIterator<Item = usize>) -> Value {
+    let members: serde_json::Map<String, Value> =
+        members.into_iter().map(|n| (format!("00u{n:05}"), Value::Null)).collect();
+    json!({ "groups": { "00g1": { "members": members } } })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_that_says_deprovisioned_of_everybody_takes_nobody_out_and_switches_nobody_off() {
+    let world = forty().await;
+    // The list says so of everybody; asked for alone, each is active.
+    let mut rows: Vec<Value> = world.okta.state()["users"].as_object().unwrap().values().cloned().collect();
+    for row in &mut rows {
+        row["status"] = json!("DEPROVISIONED");
+    }
+    world.okta.fault(Fault {
+        path: "/users?".into(),
+        status: Some(200),
+        body: Some(json!(rows)),
+        ..Fault::default()
+    });
+    let swept = world.beadle(&["sweep"]).await.expect(1);
+    let plan = world.beadle(&["plan"]).await;
+    assert!(plan.out.contains("the list is unknown"), "{}{}{}", swept.out, swept.err, plan.out);
+    assert!(world.writes().is_empty(), "{:?}", world.writes());
+    assert_eq!((world.members("Ops").unwrap().len(), count_active(&world)), (40, 40));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn accounts_are_switched_off_one_by_one_as_removals_are_confirmed() {
+    let world = forty().await;
+    world.okta.patch(&status(0..3, "DEPROVISIONED"));
+    world.beadle(&["sweep"]).await.expect(0);
+    assert_eq!((world.members("Ops").unwrap().len(), count_active(&world)), (37, 37));
+    // 30 more are as many as wait for somebody; 20 in a day are confirmed and go, of whom 3 have gone.
+    world.okta.patch(&status(3..33, "DEPROVISIONED"));
+    let swept = world.beadle(&["sweep"]).await.expect(2);
+    assert!(swept.out.contains("members would leave"), "{}", swept.out);
+    assert_eq!((world.members("Ops").unwrap().len(), count_active(&world)), (20, 20));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_that_shows_one_twice_and_lacks_another_takes_nobody_out() {
+    let states = [
+        json!({ "users": people(10), "groups": ops(&of(0..10)) }),
+        json!({ "users": accounts(10), "groups": { "t1": { "displayName": "Ops", "externalId": "beadle:corp/00g1", "members": held(0..10) } } }),
+    ];
+    let world = World::new(states).await;
+    world.beadle(&["sweep"]).await.expect(0);
+    world.okta.fault(Fault { path: "/users?".into(), twice: true, ..Fault::default() });
+    world.beadle(&["sweep"]).await.expect(1);
+    let plan = world.beadle(&["plan"]).await;
+    assert!(plan.out.contains("shows 00u00000 twice"), "{}{}", plan.out, plan.err);
+    assert_eq!(world.members("Ops").unwrap().len(), 10);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_that_loses_one_at_a_time_keeps_what_it_would_keep_if_it_lost_them_at_once() {
+    let world = forty().await;
+    let _serving = world.serve().await;
+    world.connect(&Hook::default());
+    for n in 0..20 {
+        world.okta.patch(&without([n]));
+        tokio::time::sleep(Duration::from_millis(150)).await;
+    }
+    for _ in 0..300 {
+        if world.beadle(&["holds"]).await.out.contains("have left within 24 h, more than 25 %") {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let holds = world.beadle(&["holds"]).await.out;
+    assert!(holds.contains("have left within 24 h, more than 25 %"), "{holds}");
+    let left = 40 - world.members("Ops").unwrap().len();
+    assert!((1..=10).contains(&left), "{left} left");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_groups_that_share_somebody_without_an_account_are_whole_after_the_first_sweep() {
+    let groups = json!({
+        "00g1": { "profile": { "name": "AWS_Ops" }, "members": of(0..3) },
+        "00g2": { "profile": { "name": "AWS_Dev" }, "members": of(2..4) },
+    });
+    let mut world = World::new([json!({ "users": people(4), "groups": groups }), json!({})]).await;
+    world.groups += "users = \"provision\"\n";
+    let swept = world.beadle(&["sweep"]).await.expect(0);
+    assert!(!swept.err.contains("changed since it was shown"), "{}", swept.err);
+    world.until_holds("Ops", 0..3).await;
+    world.until_holds("Dev", 2..4).await;
+    world.beadle(&["plan"]).await.expect(0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_unsuspended_is_back_in_the_group_and_may_sign_in() {
+    let mut world = World::new([json!({ "users": people(4), "groups": ops(&of(0..4)) }), json!({})]).await;
+    world.groups += "users = \"provision\"\n";
+    let _serving = world.serve().await;
+    world.connect(&Hook::default());
+    world.until_holds("Ops", 0..4).await;
+    world.okta.patch(&status(3..4, "SUSPENDED"));
+    world.until_holds("Ops", 0..3).await;
+    until_signs_in(&world, 3, false).await;
+    world.okta.patch(&status(3..4, "ACTIVE"));
+    world.until_holds("Ops", 0..4).await;
+    assert_eq!(signs_in(&world, 3), Some(true), "with the join, not at the next sweep");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_that_beadle_made_is_looked_at_in_a_group_or_not() {
+    let mut world = World::new([json!({ "users": people(5), "groups": ops(&of(0..5)) }), json!({})]).await;
+    world.groups += "users = \"provision\"\n";
+    let serving = world.serve().await;
+    world.connect(&Hook::default());
+    world.until_holds("Ops", 0..5).await;
+    // Out of the last group, and deactivated after that.
+    world.okta.patch(&without([3, 4]));
+    world.until_holds("Ops", 0..3).await;
+    assert_eq!(
+        (signs_in(&world, 3), signs_in(&world, 4)),
+        (Some(true), Some(true)),
+        "they only left a group"
+    );
+    world.okta.patch(&status(3..4, "DEPROVISIONED"));
+    until_signs_in(&world, 3, false).await;
+    // And where nobody tells of it, a sweep sees it.
+    assert_eq!(serving.stop().await, Some(0));
+    world.okta.send_events_to(None);
+    world.okta.patch(&status(4..5, "DEPROVISIONED"));
+    world.beadle(&["sweep"]).await.expect(0);
+    assert_eq!(signs_in(&world, 4), Some(false));
+    // Whom the directory does not know any more waits for somebody: another directory knows nobody, too.
+    world.okta.patch(
+        &json!({ "users": { "00u00002": null }, "groups": { "00g1": { "members": { "00u00002": null } } } }),
+    );
+    let swept = world.beadle(&["sweep"]).await;
+    assert_eq!(signs_in(&world, 2), Some(true), "{}{}", swept.out, swept.err);
+    let swept = world.beadle(&["sweep"]).await.expect(2);
+    assert!(swept.out.contains("corp knows nobody with the id 00u00002 any more"), "{}", swept.out);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn somebody_whom_the_target_refuses_is_said_and_keeps_nobody_else_waiting() {
+    let mut directory = json!({ "users": people(4), "groups": ops(&of(0..4)) });
+    directory["users"]["00u00003"]["profile"]["lastName"] = Value::Null;
+    let mut world = World::new([directory, json!({})]).await;
+    world.groups += "users = \"provision\"\n";
+    world.aws.fault(Fault {
+        method: Some("POST".into()),
+        path: "/Users".into(),
+        contains: "00u00003".into(),
+        status: Some(400),
+        ..Fault::default()
+    });
+    let swept = world.beadle(&["sweep"]).await.expect(1);
+    assert!(swept.out.contains("p3@acme.example has no last name"), "{}{}", swept.out, swept.err);
+    world.until_holds("Ops", 0..3).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_gets_an_account_before_they_are_active() {
+    let mut directory = json!({ "users": people(4), "groups": ops(&of(0..4)) });
+    directory["users"]["00u00003"]["status"] = json!("STAGED");
+    let mut world = World::new([directory, json!({})]).await;
+    world.groups += "users = \"provision\"\n";
+    world.beadle(&["sweep"]).await.expect(0);
+    world.until_holds("Ops", 0..3).await;
+    assert_eq!(signs_in(&world, 3), None);
+    world.okta.patch(&status(3..4, "ACTIVE"));
+    world.beadle(&["sweep"]).await.expect(0);
+    world.until_holds("Ops", 0..4).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_of_one_becomes_empty_where_the_mapping_allows_it() {
+    let mut world = World::new(state(1, &ops(&of(0..1)))).await;
+    world.groups += "may_empty = true\n";
+    world.beadle(&["sweep"]).await.expect(0);
+    world.until_holds("Ops", 0..1).await;
+    world.okta.patch(&without([0]));
+    world.beadle(&["sweep"]).await.expect(0);
+    world.until_holds("Ops", 0..0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_that_is_named_as_the_prefix_makes_no_group_without_a_name() {
+    let groups = json!({ "00g1": { "profile": { "name": "AWS_" }, "members": of(0..2) } });
+    let world = World::new(state(2, &groups)).await;
+    world.beadle(&["sweep"]).await.expect(1);
+    let plan = world.beadle(&["plan"]).await.out;
+    assert!(plan.contains("`AWS_` would be called `` at the target, which is no name of a group"), "{plan}");
+    assert!(world.writes().is_empty(), "{:?}", world.writes());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_that_was_made_of_one_that_is_gone_is_handed_on_where_that_is_said() {
+    let [directory, mut target] = state(3, &ops(&of(0..3)));
+    target["groups"] =
+        json!({ "t1": { "displayName": "Ops", "externalId": "beadle:corp/00g0", "members": held(0..2) } });
+    let mut world = World::new([directory, target]).await;
+    world.beadle(&["sweep"]).await.expect(1);
+    let plan = world.beadle(&["plan"]).await.out;
+    assert!(
+        plan.contains("was made of corp/00g0, which is gone or no longer mapped; say adopt = true"),
+        "{plan}"
+    );
+    assert!(world.writes().is_empty(), "{:?}", world.writes());
+    world.groups += "adopt = true\n";
+    world.beadle(&["sweep"]).await.expect(0);
+    world.until_holds("Ops", 0..3).await;
+    assert_eq!(world.aws.state()["groups"].as_object().unwrap().len(), 1, "it is the same group");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sweep_asks_okta_about_one_call_a_group() {
+    const GROUPS: usize = 60;
+    let mut groups = json!({});
+    for n in 0..GROUPS {
+        groups[format!("00g{n:02}")] =
+            json!({ "profile": { "name": format!("AWS_G{n}") }, "members": of(0..2) });
+    }
+    let mut world = World::new(state(2, &groups)).await;
+    world.okta_lines = "log_every = \"1h\"\nchanges_every = \"1h\"\n".into();
+    world.target_lines = "budget = { write_every = \"0s\" }\n".into();
+    world.beadle(&["sweep"]).await.expect(0);
+    // A sweep of groups that are as declared.
+    world.okta.forget_calls();
+    let serving = world.serve().await;
+    for _ in 0..600 {
+        if serving.log().contains("a sweep has ended") {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(serving.log().contains("a sweep has ended"), "{}", serving.log());
+    let calls = world.okta.calls();
+    let of_groups = |call: &&Value| call["path"].as_str().unwrap().starts_with("/api/v1/groups");
+    let asked = calls.iter().filter(of_groups).count();
+    assert!(asked < GROUPS * 3 / 2, "{asked} calls for {GROUPS} groups");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_join_asks_okta_twice() {
+    let mut world = World::new(state(5, &ops(&of(0..4)))).await;
+    world.okta_lines = "log_every = \"1h\"\nchanges_every = \"1h\"\n".into();
+    let _serving = world.serve().await;
+    world.until_holds("Ops", 0..4).await;
+    for _ in 0..300 {
+        if world
+            .beadle(&["queue"])
+            .await
+            .expect(0)
+            .out
+            .contains("0 event, 0 manual, 0 sweep due, 0 being worked on")
+        {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    world.connect(&Hook::default());
+    let before = world.okta.calls().len();
+    world.okta.patch(&json!({ "groups": { "00g1": { "members": of([4]) } } }));
+    world.until_holds("Ops", 0..5).await;
+    let calls = world.okta.calls().split_off(before);
+    let paths: Vec<&str> = calls.iter().map(|call| call["path"].as_str().unwrap()).collect();
+    assert_eq!(paths, ["/api/v1/groups/00g1", "/api/v1/groups/00g1/users"]);
+}

@@ -1,0 +1,60 @@
+//! Who left which group of a target within the window: remembered, so that a slow loss is seen as well as one at once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use beadle_engine::{Failure, Store, Time};
+use serde_json::json;
+
+use crate::guard::{Departure, Recent};
+use crate::mapping::Slot;
+
+/// All that is remembered. Without a store, nothing is.
+#[derive(Clone, Default)]
+pub(crate) struct Departures(pub(crate) Option<Arc<dyn Store>>);
+
+fn note(target: &str, slot: &Slot) -> String {
+    format!("left:{target}:{slot}")
+}
+
+impl Departures {
+    async fn all(&self, target: &str, slot: &Slot) -> Result<Vec<Departure>, Failure> {
+        let Some(store) = &self.0 else { return Ok(Vec::new()) };
+        let text = store.get(&note(target, slot)).await?;
+        Ok(text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default())
+    }
+
+    /// Returns who left within the window, and is not a member again.
+    pub(crate) async fn recent(
+        &self,
+        target: &str,
+        slot: &Slot,
+        now: Time,
+        window: Duration,
+        is_member: impl Fn(&str) -> bool,
+    ) -> Result<Recent, Failure> {
+        Ok(Recent::of(&self.all(target, slot).await?, now, window, is_member))
+    }
+
+    /// Remembers a departure. It is told before the write, so that a lost answer counts too.
+    pub(crate) async fn book(
+        &self,
+        target: &str,
+        slot: &Slot,
+        departure: Departure,
+        window: Duration,
+    ) -> Result<(), Failure> {
+        let Some(store) = &self.0 else { return Ok(()) };
+        let now = departure.at;
+        let mut all = self.all(target, slot).await?;
+        all.retain(|known| known.is_within(now, window));
+        all.push(departure);
+        Ok(store.put(&note(target, slot), &json!(all).to_string()).await?)
+    }
+
+    /// Begins anew: somebody looked at the group, and approved who leaves.
+    pub(crate) async fn forget(&self, target: &str, slot: &Slot) -> Result<(), Failure> {
+        let Some(store) = &self.0 else { return Ok(()) };
+        Ok(store.forget(&note(target, slot)).await?)
+    }
+}

@@ -1,0 +1,139 @@
+//! Of those who would leave: who may at once, and who waits for somebody. The same for their accounts.
+
+use std::collections::HashSet;
+
+use beadle_engine::{Class, Failure, Plan, Unknown};
+
+use super::compare::Difference;
+use super::{Desired, GroupPlanner, MEMBERS, Seen, Write};
+use crate::accounts::Whose;
+use crate::guard::Leaving;
+use crate::mapping::{Slot, Users};
+use crate::targets::Account;
+
+/// What the directory says of a person whom it is asked for alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Answer {
+    /// Their access should go.
+    Leaves,
+    /// Their access stays.
+    Stays,
+    /// It knows nobody of this id: deleted, or another directory.
+    Gone,
+    /// It was not asked, or could not be.
+    Unknown,
+}
+
+/// Some of those who would leave.
+#[derive(Default)]
+pub(super) struct Part {
+    /// They leave the group.
+    pub(super) go: Vec<Account>,
+    /// Of them, accounts that may not sign in any more.
+    pub(super) deactivate: Vec<Whose>,
+    /// Of them, accounts that are to be looked at when their person is in no group any more.
+    pub(super) watched: Vec<Whose>,
+    /// Of them, ids of those of whom the directory, asked for each alone, said that their access should go.
+    pub(super) confirmed: Vec<String>,
+    /// Why they wait for somebody.
+    pub(super) stop: Option<String>,
+}
+
+/// How many are asked about for each one who may leave beyond the share of a group.
+const ASKS: usize = 5;
+
+impl GroupPlanner {
+    /// Parts those who would leave: those who may at once, and those who wait for somebody. An account is deactivated only
+    /// if the directory says so of its person, asked for alone; it waits where the removal waits.
+    pub(super) async fn leavers(
+        &self,
+        desired: &Desired<'_>,
+        slot: &Slot,
+        seen: &Seen,
+        difference: &mut Difference,
+        plan: &mut Plan<Write>,
+    ) -> Result<Vec<Part>, Failure> {
+        let members: HashSet<&str> = seen.members.iter().map(|member| member.id.as_str()).collect();
+        let (target, now, window) = (&self.directory.name, self.clock.now(), self.limits.window);
+        let recent = self.departures.recent(target, slot, now, window, |id| members.contains(id)).await?;
+        let leaving = Leaving {
+            count: difference.go.len(),
+            members: seen.members.len(),
+            source: desired.listed.iter().map(|(.., listed)| listed).sum(),
+            is_protected: desired.is_protected,
+            may_empty: desired.may_empty,
+        };
+        let stop = match seen.vanished.as_slice() {
+            [first, ..] if leaving.count > 0 => {
+                Some(format!("{first} was a source of it, and no mapping names it any more"))
+            }
+            _ => self.limits.stops(leaving, &recent),
+        };
+        let provisions = desired.mapping.users == Users::Provision;
+        let mut asks = self.limits.leavers * ASKS;
+        // How many may leave though the others wait.
+        let mut room = match stop {
+            Some(_) => self.limits.leavers.saturating_sub(recent.confirmed),
+            None => usize::MAX,
+        };
+        let mut sure = Part::default();
+        let mut rest = Part { stop, ..Part::default() };
+        for account in std::mem::take(&mut difference.go) {
+            let is_held = rest.stop.is_some();
+            let listed_as = desired.listed_as_leaving(&account);
+            let signs_in = provisions && account.is_active();
+            let person = account.person.as_ref().or(account.known_as.first());
+            let answer = match person {
+                Some(person) if asks > 0 && room > 0 && (is_held || listed_as.is_some() || signs_in) => {
+                    asks -= 1;
+                    self.ask(desired, person).await?
+                }
+                _ => Answer::Unknown,
+            };
+            if let (Some(listed), Answer::Stays) = (listed_as, answer) {
+                // One of the two answers is wrong, so none of the list is believed.
+                let why = format!(
+                    "the list of the group's members says {} of {}, and the directory, asked for this person alone, does \
+                     not: the list is unknown",
+                    listed.status,
+                    account.label()
+                );
+                difference.take_nothing();
+                plan.unknowns.push(Unknown { aspect: MEMBERS.into(), part: None, why, transient: true });
+                return Ok(Vec::new());
+            }
+            let part = if is_held && answer != Answer::Leaves {
+                &mut rest
+            } else {
+                room = room.saturating_sub(1);
+                &mut sure
+            };
+            let whose =
+                account.person.as_ref().filter(|_| signs_in).map(|person| desired.whose(person, &account));
+            match answer {
+                Answer::Leaves => {
+                    part.confirmed.push(account.id.clone());
+                    part.deactivate.extend(whose);
+                }
+                Answer::Stays => {}
+                Answer::Gone | Answer::Unknown => part.watched.extend(whose),
+            }
+            part.go.push(account);
+        }
+        Ok([sure, rest].into_iter().filter(|part| !part.go.is_empty()).collect())
+    }
+
+    async fn ask(&self, desired: &Desired<'_>, person: &str) -> Result<Answer, Failure> {
+        for source in desired.sources() {
+            match self.directory.source(source)?.person(person).await {
+                Ok(Some(person)) if person.is_leaving => return Ok(Answer::Leaves),
+                Ok(Some(_)) => return Ok(Answer::Stays),
+                Ok(None) => {}
+                Err(failure) if matches!(failure.class, Class::RateLimited { .. }) => return Err(failure),
+                // Who cannot be asked about is one of those who wait for somebody.
+                Err(_) => return Ok(Answer::Unknown),
+            }
+        }
+        Ok(Answer::Gone)
+    }
+}

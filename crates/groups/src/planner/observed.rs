@@ -1,0 +1,191 @@
+//! The target's group, and what has to be written to have it.
+
+use beadle_engine::{Failure, Field, Plan, Risk, Unknown};
+use serde_json::{Value, json};
+
+use super::{Desired, GROUP, GroupPlanner, OWNED, Sources, What, Write, known};
+use crate::mapping::{OnMissingGroup, OnRename, Slot};
+use crate::pairs::Pair;
+use crate::targets::{Account, TargetGroup};
+
+/// The target's group.
+pub(super) struct Seen {
+    /// Its id; `None` where it has to be made.
+    pub(super) group: Option<String>,
+    pub(super) members: Vec<Account>,
+    /// The change of the plan that has to be written before anything else of it.
+    pub(super) first: Option<usize>,
+    /// Sources that it was made of, and is no longer.
+    pub(super) vanished: Vec<String>,
+}
+
+impl GroupPlanner {
+    /// The target's group, and what has to be written to have it. `None`: there is nothing to compare with.
+    pub(super) async fn observed(
+        &self,
+        desired: &Desired<'_>,
+        slot: &Slot,
+        pair: Option<&Pair>,
+        plan: &mut Plan<Write>,
+    ) -> Result<Option<Seen>, Failure> {
+        if let Some(pair) = pair
+            && let Some(members) = self.read(&pair.group, plan).await?
+        {
+            let Some(members) = members else { return Ok(None) };
+            let all = self.pairs.all(&self.directory.name).await?;
+            if let Some((other, _)) =
+                all.iter().find(|(other, known)| other != slot && known.group == pair.group)
+            {
+                let why = format!(
+                    "{other} is remembered as the same group of the target; give one of them another name"
+                );
+                plan.unknowns.push(Unknown { aspect: GROUP.into(), part: None, why, transient: false });
+                return Ok(None);
+            }
+            let known = self.directory.target.known(&pair.group);
+            let name = known.as_ref().map_or_else(|| pair.name.clone(), |known| known.name.clone());
+            let further = desired.facts.sources.iter().filter(|source| !pair.sources.contains(source));
+            let mut fields: Vec<Field> = further.map(|source| desired.source(Value::Null, source)).collect();
+            // A rename that makes no other name at the target: events of members go by the name that is remembered.
+            let is_one = matches!(slot, Slot::One { .. });
+            if is_one && pair.from != desired.facts.from && name == desired.facts.name {
+                fields.push(desired.source(json!(pair.from), &desired.facts.from));
+            }
+            if !fields.is_empty() {
+                let mut change = desired.change("remember", "", Risk::Adds, What::Remember);
+                change.fields = fields;
+                plan.changes.push(change);
+            }
+            describe(desired, known.as_ref(), None, plan);
+            if name != desired.facts.name {
+                let mut change = desired.change("rename", &name, Risk::Changes, What::Rename);
+                if desired.mapping.on_rename == OnRename::Hold {
+                    change.stop =
+                        Some(format!("on_rename = hold: {name} would become {}", desired.facts.name));
+                }
+                plan.changes.push(change);
+            }
+            let is_gone = |source: &&String| !desired.facts.sources.contains(source);
+            let vanished = pair.sources.iter().filter(is_gone).cloned().collect();
+            return Ok(Some(Seen { group: Some(pair.group.clone()), members, first: None, vanished }));
+        }
+        // What was made before and is not remembered, because a kill came between, may have been renamed since.
+        let target = &self.directory.target;
+        let owned = target.group_owned_as(&desired.facts.external_id).await;
+        let Some(owned) = known(owned, GROUP, plan)? else { return Ok(None) };
+        let found = match owned {
+            Some(ours) => Some(ours),
+            None => {
+                let named = target.group_named(&desired.facts.name).await;
+                let Some(named) = known(named, GROUP, plan)? else { return Ok(None) };
+                named
+            }
+        };
+        match found {
+            Some(found) => {
+                let is_ours = found.external_id.as_ref() == Some(&desired.facts.external_id);
+                let others = self.made_of_others(slot, &found).await;
+                let Some((other, replaces)) = known(others, GROUP, plan)? else { return Ok(None) };
+                if let Some(other) = other {
+                    let why = format!(
+                        "the target's group {} is made of {other} already; give one of them another name, or make both one \
+                         with `into`",
+                        found.name
+                    );
+                    plan.unknowns.push(Unknown { aspect: GROUP.into(), part: None, why, transient: false });
+                    return Ok(None);
+                }
+                if !is_ours && !desired.mapping.adopt {
+                    let why = match replaces.first() {
+                        Some(before) => format!(
+                            "the target's group {} was made of {before}, which is gone or no longer mapped; say adopt = true in \
+                             the mapping to hand it on to {slot}, or rename one",
+                            found.name
+                        ),
+                        None => format!(
+                            "the target has a group {} that Beadle did not make; say adopt = true in the mapping, or rename one",
+                            desired.facts.name
+                        ),
+                    };
+                    plan.unknowns.push(Unknown { aspect: GROUP.into(), part: None, why, transient: false });
+                    return Ok(None);
+                }
+                let Some(Some(members)) = self.read(&found.id, plan).await? else { return Ok(None) };
+                let first = plan.changes.len();
+                let adopt = What::Adopt { group: found.id.clone(), name: found.name.clone(), replaces };
+                plan.changes.push(desired.change("take over", "", Risk::Adds, adopt));
+                if found.name != desired.facts.name {
+                    let mut rename = desired.change("rename", &found.name, Risk::Changes, What::Rename);
+                    rename.after = vec![first];
+                    plan.changes.push(rename);
+                }
+                describe(desired, Some(&found), Some(first), plan);
+                Ok(Some(Seen { group: Some(found.id), members, first: Some(first), vanished: Vec::new() }))
+            }
+            None => match desired.mapping.on_missing_group {
+                OnMissingGroup::Create => {
+                    plan.changes.push(desired.change("create", "", Risk::Adds, What::Create));
+                    Ok(Some(Seen {
+                        group: None,
+                        members: Vec::new(),
+                        first: Some(plan.changes.len() - 1),
+                        vanished: Vec::new(),
+                    }))
+                }
+                other => {
+                    let why = format!(
+                        "the target has no group {}; make it, or say on_missing_group = \"create\"",
+                        desired.facts.name
+                    );
+                    let transient = other == OnMissingGroup::Wait;
+                    plan.unknowns.push(Unknown { aspect: GROUP.into(), part: None, why, transient });
+                    Ok(None)
+                }
+            },
+        }
+    }
+
+    /// What else a group of the target is made of, and is still: two would take each other's people out, for ever. And
+    /// what it was made of, and nothing is any more.
+    async fn made_of_others(
+        &self,
+        slot: &Slot,
+        found: &TargetGroup,
+    ) -> Result<(Option<Slot>, Vec<Slot>), Failure> {
+        let told = found.external_id.as_deref().and_then(|id| id.strip_prefix(OWNED)?.parse().ok());
+        let pairs = self.pairs.all(&self.directory.name).await?;
+        let remembered = pairs.into_iter().filter(|(_, pair)| pair.group == found.id).map(|(other, _)| other);
+        let mut others: Vec<Slot> =
+            told.into_iter().chain(remembered).filter(|other| other != slot).collect();
+        others.sort();
+        others.dedup();
+        let mappings = self.directory.mappings();
+        let mut dead = Vec::new();
+        for other in others {
+            match self.sources_of(&mappings, &other).await? {
+                Sources::Groups(groups) if !groups.is_empty() => return Ok((Some(other), dead)),
+                _ => dead.push(other),
+            }
+        }
+        Ok((None, dead))
+    }
+}
+
+/// What a group says about itself, where the target has that and a mapping says what.
+fn describe(desired: &Desired<'_>, is: Option<&TargetGroup>, first: Option<usize>, plan: &mut Plan<Write>) {
+    let before = is.and_then(|group| group.description.as_ref());
+    let (Some(before), Some(after)) = (before, &desired.facts.description) else { return };
+    if before == after {
+        return;
+    }
+    let mut change = desired.change("describe", "", Risk::Changes, What::Describe);
+    change.fields = vec![Field {
+        name: "description".into(),
+        before: json!(before),
+        after: json!(after),
+        asked: desired.mapping.asked.clone(),
+        risk: Risk::Changes,
+    }];
+    change.after = first.into_iter().collect();
+    plan.changes.push(change);
+}

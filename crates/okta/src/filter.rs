@@ -1,0 +1,27 @@
+//! The only way for a value into a filter: no text can change what a filter compares. (Ids and logins go into addresses by
+//! `beadle_transport::Path`.)
+
+use beadle_engine::{Class, Failure};
+
+/// Returns a comparison of a filter, such as `id eq "00g1"`.
+pub(crate) fn comparison(attribute: &str, operator: &str, value: &str) -> Result<String, Failure> {
+    if value.is_empty() || value.contains(['"', '\\']) || value.chars().any(char::is_control) {
+        let shown = value.escape_debug();
+        let text = format!("`{shown}` cannot be the value of a filter of Okta");
+        return Err(Failure::new(Class::Rejected, text));
+    }
+    Ok(format!("{attribute} {operator} \"{value}\""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_value_ends_a_filter() {
+        assert_eq!(comparison("id", "eq", "00g1").ok().as_deref(), Some("id eq \"00g1\""));
+        for bad in ["", "a\" or id pr", "a\\", "a\nb"] {
+            assert!(comparison("id", "eq", bad).is_err(), "{bad:?} was taken");
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! Lists, read whole or not at all: every row once and with an id, every page another one than those before, to an end.
+
+use std::collections::HashSet;
+
+use beadle_transport::TransportError;
+
+/// More pages than a directory has.
+const MOST_PAGES: usize = 10_000;
+/// Pages without rows, one after the other, that still name a next page.
+const MOST_EMPTY: usize = 10;
+
+/// A row of a list, which is the same row wherever it is shown with the same id.
+pub(crate) trait Row {
+    /// The id.
+    fn id(&self) -> &str;
+}
+
+/// A list that is being read.
+pub(crate) struct Listed<T> {
+    /// The address of the first page, for messages.
+    request: String,
+    rows: Vec<T>,
+    ids: HashSet<String>,
+    /// The addresses of the pages so far.
+    pages: HashSet<String>,
+    empty: usize,
+}
+
+impl<T: Row> Listed<T> {
+    /// Begins with the page at this address.
+    pub(crate) fn new(request: &str) -> Self {
+        Self {
+            request: request.to_owned(),
+            rows: Vec::new(),
+            ids: HashSet::new(),
+            pages: HashSet::from([request.to_owned()]),
+            empty: 0,
+        }
+    }
+
+    /// Takes a page that names `next` as the page after it. `Err`: the list is unknown.
+    pub(crate) fn take(&mut self, page: Vec<T>, next: Option<&str>) -> Result<(), TransportError> {
+        self.empty = if page.is_empty() { self.empty + 1 } else { 0 };
+        for row in page {
+            if row.id().is_empty() {
+                return Err(self.unknown("a row of the list has no id".into()));
+            }
+            // Where one row is shown twice another may be missing: rows moved while the list was read.
+            if !self.ids.insert(row.id().to_owned()) {
+                return Err(self.unknown(format!("the list shows {} twice", row.id())));
+            }
+            self.rows.push(row);
+        }
+        let Some(next) = next else { return Ok(()) };
+        if !self.pages.insert(next.to_owned()) {
+            return Err(self.unknown("the list leads back to a page that was read already".into()));
+        }
+        if self.pages.len() > MOST_PAGES || self.empty >= MOST_EMPTY {
+            return Err(self.unknown(format!("the list has no end after {} pages", self.pages.len() - 1)));
+        }
+        Ok(())
+    }
+
+    /// Every row.
+    pub(crate) fn rows(self) -> Vec<T> {
+        self.rows
+    }
+
+    fn unknown(&self, why: String) -> TransportError {
+        TransportError::Nonsense { request: self.request.clone(), why }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    impl Row for &str {
+        fn id(&self) -> &str {
+            self
+        }
+    }
+
+    fn read(pages: &[(&[&'static str], Option<&str>)]) -> Result<usize, String> {
+        let mut list = Listed::new("first");
+        for (page, next) in pages {
+            list.take(page.to_vec(), *next).map_err(|error| error.to_string())?;
+        }
+        Ok(list.rows().len())
+    }
+
+    #[test]
+    fn a_list_is_whole_or_unknown() {
+        assert_eq!(read(&[(&["a", "b"], Some("2")), (&["c"], Some("3")), (&[], None)]), Ok(3));
+        let unknown = |pages: &[(&[&'static str], Option<&str>)], why: &str| {
+            let found = read(pages).unwrap_err();
+            assert!(found.contains(why), "{found}");
+        };
+        unknown(&[(&["a", "a"], None)], "shows a twice");
+        unknown(&[(&["a", "b"], Some("2")), (&["b"], None)], "shows b twice");
+        unknown(&[(&["a", ""], None)], "no id");
+        unknown(&[(&["a"], Some("first"))], "read already");
+        unknown(&[(&["a"], Some("2")), (&["b"], Some("2"))], "read already");
+    }
+
+    #[test]
+    fn a_list_without_an_end_is_unknown() {
+        let mut list: Listed<&str> = Listed::new("first");
+        let mut at = 0;
+        let error = loop {
+            at += 1;
+            assert!(at <= 100, "it is read for ever");
+            if let Err(error) = list.take(Vec::new(), Some(&format!("page {at}"))) {
+                break error;
+            }
+        };
+        assert!(error.to_string().contains("no end"), "{error}");
+    }
+}

@@ -250,7 +250,7 @@ impl Target<'_> {
     pub(crate) async fn probe(&self) -> anyhow::Result<Vec<Finding>> {
         match &self.side {
             Side::Scim { reader, .. } => {
-                let mut findings = reader.probe().await?;
+                let mut findings = reader.probe().await?.findings;
                 if self.file.scim.as_ref().is_some_and(|scim| scim.identity_store.is_some()) {
                     findings.push(self.probe_identity_store(reader).await?);
                 }

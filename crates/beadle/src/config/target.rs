@@ -188,6 +188,7 @@ impl ScimFile {
             page: self.page.unwrap_or(base.page).max(1),
             changes: self.changes.unwrap_or(base.changes).max(1),
             attributes: self.attributes.unwrap_or(base.attributes),
+            trusted: base.trusted,
         })
     }
 }

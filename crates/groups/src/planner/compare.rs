@@ -147,6 +147,16 @@ impl GroupPlanner {
         }
         let mut asked = 0;
         for account in seen.members.iter().filter(|account| !stay.contains(account.id.as_str())) {
+            if account.name.is_none() && account.person.is_none() {
+                let why = format!(
+                    "the target does not show who the member {} is, and nobody knows whether they have to leave; look it up \
+                     at the target",
+                    account.id
+                );
+                let part = Some(account.id.clone());
+                plan.unknowns.push(Unknown { aspect: MEMBERS.into(), part, why, transient: false });
+                continue;
+            }
             if self.may_go(desired, account, &doubtful, &mut asked).await? {
                 difference.go.push(account.clone());
             }

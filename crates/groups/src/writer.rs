@@ -10,7 +10,7 @@ use beadle_engine::{Change, Class, Clock, Failure, Key, Plan, Store, Writer};
 use tokio::sync::Mutex;
 
 use crate::mapping::Slot;
-use crate::pairs::{Pair, Pairs};
+use crate::pairs::{Pair, Pairs, is_form_of};
 use crate::planner::{What, Write};
 use crate::targets::{NewGroup, Refused, TargetWriter};
 
@@ -71,6 +71,7 @@ impl Session<Write> for Run {
         let pair = |group: String, name: String| Pair {
             group,
             name,
+            shown: None,
             from: facts.from.clone(),
             sources: facts.sources.clone(),
         };
@@ -84,7 +85,13 @@ impl Session<Write> for Run {
                         parent: facts.parent.as_deref(),
                     })
                     .await?;
-                self.keep(&mut state, pair(made.id, made.name)).await
+                // A target may show a name in its own form: that is no other name.
+                let known = if is_form_of(&facts.name, &made.name) {
+                    Pair { shown: Some(made.name), ..pair(made.id, facts.name.clone()) }
+                } else {
+                    pair(made.id, made.name)
+                };
+                self.keep(&mut state, known).await
             }
             What::Adopt { group, name, replaces } => {
                 // One at a time: two groups of one name would both take it.
@@ -104,7 +111,7 @@ impl Session<Write> for Run {
             }
             What::Rename => {
                 let mut known = ours(&state)?;
-                target.rename(&known.group, &facts.name).await?;
+                known.shown = target.rename(&known.group, &facts.name).await?;
                 known.name.clone_from(&facts.name);
                 known.from.clone_from(&facts.from);
                 self.keep(&mut state, known).await

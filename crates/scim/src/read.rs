@@ -199,7 +199,12 @@ impl Reader {
     /// The groups that a user is in.
     pub async fn groups_of(&self, user: &str) -> Result<Vec<Group>, Failure> {
         let filter = Filter::eq("members.value", user)?;
-        Ok(self.api.list("Groups", Some(&filter), Some("members")).await?)
+        match self.api.list("Groups", Some(&filter), Some("members")).await {
+            Ok(groups) => Ok(groups),
+            // Of a user that is gone.
+            Err(error) if error.status() == Some(404) => Ok(Vec::new()),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Whether one account is in a group, by another question than the one for all members.

@@ -248,7 +248,7 @@ impl GroupPlanner {
                 plan.changes.push(change);
             }
             let known = self.directory.target.known(&pair.group);
-            let name = known.as_ref().map_or_else(|| pair.name.clone(), |known| known.name.clone());
+            let name = known.as_ref().map_or_else(|| pair.name.clone(), |known| pair.named(&known.name));
             describe(desired, known.as_ref(), None, plan);
             if name != desired.facts.name {
                 let mut change = desired.change("rename", &name, Risk::Changes, What::Rename);

@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::readback::Written;
 use super::{By, ScimReader, account, target};
 use crate::mapping::Role;
+use crate::pairs::is_form_of;
 use crate::sources::Person;
 use crate::targets::{Account, NewGroup, Refused, TargetGroup, TargetWriter};
 
@@ -34,6 +35,14 @@ impl ScimWriter {
             Some(why) => Err(Failure::new(Class::Rejected, format!("the target is stopped: {why}"))),
             None => Ok(()),
         }
+    }
+
+    /// The name that a server shows for a group; a documented one shows what it was given.
+    async fn scim_shows(&self, group: &str) -> Result<Option<String>, Failure> {
+        if self.reader.scim.dialect().trusted {
+            return Ok(None);
+        }
+        Ok(self.reader.scim.group(group).await?.map(|group| group.name))
     }
 
     fn before(&self, group: &str) -> Option<BTreeSet<String>> {
@@ -134,15 +143,25 @@ impl TargetWriter for ScimWriter {
         }
     }
 
-    async fn rename(&self, group: &str, name: &str) -> Result<(), Failure> {
+    async fn rename(&self, group: &str, name: &str) -> Result<Option<String>, Failure> {
         self.may_write()?;
         if !self.scim.rename_group(group, name).await? {
             return Err(self.taken(group, name).await);
         }
+        let shown = match self.scim_shows(group).await? {
+            Some(shown) if is_form_of(name, &shown) => Some(shown),
+            Some(other) if other != name => {
+                let text = format!(
+                    "the target answered that the group {group} was renamed to {name} and did not do it: it is called {other}"
+                );
+                return Err(Failure::new(Class::Retry, text));
+            }
+            _ => None,
+        };
         let mut seen = self.reader.seen();
         seen.wanted.remove(group);
-        seen.names.insert(group.to_owned(), name.to_owned());
-        Ok(())
+        seen.names.insert(group.to_owned(), shown.clone().unwrap_or_else(|| name.to_owned()));
+        Ok(shown)
     }
 
     async fn describe(&self, _: &str, _: &str, _: &str) -> Result<(), Failure> {

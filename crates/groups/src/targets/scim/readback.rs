@@ -140,7 +140,9 @@ impl ScimWriter {
         let read = self.reader.read_back(written).await;
         let (surprise, now) = read.map_err(|failure| failure.during("reading back what was written"))?;
         if surprise.is_none() {
-            self.reader.seen().members.insert(group.to_owned(), written.expected());
+            if written.before.is_some() {
+                self.reader.seen().members.insert(group.to_owned(), written.expected());
+            }
             return Ok(());
         }
         // What is in the group is read again before anything else is written.

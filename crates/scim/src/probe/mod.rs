@@ -112,8 +112,8 @@ impl Reader {
         if page < dialect.page {
             let text = format!("pages of {} are refused and pages of {page} are taken: set page = {page}", dialect.page);
             probed.found(Finding::Unknown(text));
+            probed.evidence.saw("largest page taken", page.to_string());
         }
-        probed.evidence.saw("largest page taken", page.to_string());
         if !dialect.trusted {
             self.probe_filters(&mut probed).await?;
             self.probe_paging(&mut probed).await?;
@@ -293,6 +293,7 @@ async fn impossible(api: &Api, resource: &str, attribute: &'static str) -> Resul
         Ok(answer) => answer.json()?,
         Err(error) if error.status() == Some(404) => return Ok(NOBODY),
         Err(error) if matches!(error.status(), Some(400 | 403 | 422 | 501)) => return Ok("refuses the filter"),
+        Err(error) if error.status().is_some_and(|status| status >= 500) => return Ok("fails"),
         Err(error) => return Err(error.into()),
     };
     Ok(if page["Resources"].as_array().is_none_or(Vec::is_empty) { NOBODY } else { IGNORES })

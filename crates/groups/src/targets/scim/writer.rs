@@ -119,7 +119,10 @@ impl TargetWriter for ScimWriter {
         self.may_write()?;
         let NewGroup { name, external_id, .. } = *new;
         if let Some(made) = self.scim.create_group(name, external_id).await? {
-            self.reader.seen().members.insert(made.id.clone(), BTreeSet::new());
+            // What another source than SCIM tells is not what a write is read back by.
+            if self.reader.memberships.is_none() {
+                self.reader.seen().members.insert(made.id.clone(), BTreeSet::new());
+            }
             return Ok(target(made));
         }
         // There is one with this id, the echo of what we made before; or one of this name, somebody else's.

@@ -85,6 +85,11 @@ impl<T: Record> Rows<T> {
         self.ids.len()
     }
 
+    /// Whether as many distinct records came as the server counted.
+    pub(crate) fn has_all(&self) -> bool {
+        self.count.is_some_and(|count| self.distinct() as u64 >= count)
+    }
+
     /// Takes the rows of a page. Returns whether any of them is new.
     fn take(&mut self, resources: Vec<Value>) -> bool {
         let before = self.distinct();

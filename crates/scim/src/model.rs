@@ -30,8 +30,6 @@ pub struct Group {
     pub external_id: Option<String>,
     /// The ids of its members, where the server shows them; each once.
     pub members: Vec<String>,
-    /// Whether the server showed a list of members at all, empty or not.
-    pub(crate) shows_members: bool,
     /// Why the list of members cannot be trusted.
     pub(crate) odd: Option<String>,
     /// Which of its versions this is, where the server tells them apart.
@@ -42,9 +40,8 @@ impl Record for Group {
     fn read(shown: &Value) -> Result<Self, String> {
         let id = text(shown, "id").ok_or("it has no id")?;
         let name = text(shown, "displayName").ok_or("it has no displayName")?;
-        let list = shown["members"].as_array();
         let (mut members, mut odd) = (Vec::new(), None);
-        for member in list.into_iter().flatten() {
+        for member in shown["members"].as_array().into_iter().flatten() {
             // A group in the group is no person, and nothing is done about it.
             if member["type"].as_str().is_some_and(|kind| kind.eq_ignore_ascii_case("Group")) {
                 continue;
@@ -61,7 +58,6 @@ impl Record for Group {
             name,
             external_id: text(shown, "externalId"),
             members,
-            shows_members: list.is_some(),
             odd,
             version: shown["meta"]["version"].as_str().map(str::to_owned),
         })

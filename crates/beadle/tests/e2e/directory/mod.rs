@@ -7,5 +7,6 @@ mod identity_store;
 mod independent;
 mod isolation;
 mod limits;
+mod servers;
 mod teams;
 pub(crate) mod world;

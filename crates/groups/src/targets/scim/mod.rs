@@ -362,16 +362,16 @@ impl TargetReader for ScimReader {
     }
 
     async fn groups_of(&self, person: &str) -> Result<Vec<String>, Failure> {
-        let known = self.seen().people.get(person).map(|account| account.id.clone());
         let account = match self.scim.user_with_external_id(person).await? {
-            Answered::One(user) => user.id,
-            Answered::None => return Ok(Vec::new()),
-            // An account that was seen with this id is as good.
-            Answered::Untold => match known {
-                Some(known) => known,
-                None => return Ok(Vec::new()),
-            },
+            Answered::One(user) => Some(user.id),
+            Answered::None => None,
+            // The list of users tells as well.
+            Answered::Untold => {
+                self.users_of_now().await?;
+                self.seen().people.get(person).map(|account| account.id.clone())
+            }
         };
+        let Some(account) = account else { return Ok(Vec::new()) };
         Ok(self.scim.groups_of(&account).await?.into_iter().map(|group| group.id).collect())
     }
 

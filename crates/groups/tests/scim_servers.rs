@@ -66,7 +66,8 @@ fn person(n: usize) -> Person {
 }
 
 async fn stage(dialect: Dialect, quirks: &[Quirk]) -> Stage {
-    let settings = Settings { record: true, quirks: quirks.to_vec(), state: Some(state()), ..Settings::default() };
+    let settings =
+        Settings { record: true, quirks: quirks.to_vec(), state: Some(state()), ..Settings::default() };
     let sim = Arc::new(ScimSim::start(([127, 0, 0, 1], 0).into(), settings).await.unwrap());
     let wire: Arc<dyn Wire> = Arc::new(InProcess(sim.clone()));
     let settings =
@@ -121,7 +122,10 @@ async fn whom_a_removal_took_out_beside_is_put_back_and_the_target_is_stopped() 
     let stage = stage(dialect, &[Quirk::Generic, Quirk::ArrayEmpties]).await;
     assert_eq!(stage.members("g1").await.len(), 20);
     let failure = stage.remove("g1", &[3]).await.unwrap_err();
-    assert!(failure.text.contains("19 other members") && failure.text.contains("19 were put back"), "{failure}");
+    assert!(
+        failure.text.contains("19 other members") && failure.text.contains("19 were put back"),
+        "{failure}"
+    );
     assert_eq!(failure.class, Class::Rejected);
     assert_eq!(stage.held("g1"), 19);
     assert!(stage.sim.state()["groups"]["g1"]["members"].get(id(3)).is_none());
@@ -169,7 +173,9 @@ async fn groups_that_never_show_members_or_only_some_are_told_apart() {
 
 #[tokio::test(start_paused = true)]
 async fn a_write_is_read_back_in_one_call_and_aws_too() {
-    for (stage, group) in [(stage(Dialect::AWS, &[]).await, "groups.value"), (generic(&[]).await, "/Groups/g2")] {
+    for (stage, group) in
+        [(stage(Dialect::AWS, &[]).await, "groups.value"), (generic(&[]).await, "/Groups/g2")]
+    {
         stage.members("g2").await;
         stage.sim.forget_calls();
         stage.add("g2", &[0, 1]).await.unwrap();

@@ -203,11 +203,7 @@ mod tests {
 
     fn page(ids: impl IntoIterator<Item = usize>, total: Option<u64>) -> Page {
         let row = |id| json!({ "id": format!("g{id}"), "displayName": format!("G{id}") });
-        Page {
-            total_results: total,
-            resources: Some(ids.into_iter().map(row).collect()),
-            next_cursor: None,
-        }
+        Page { total_results: total, resources: Some(ids.into_iter().map(row).collect()), next_cursor: None }
     }
 
     /// Reads pages of at most ten until the list ends.

@@ -169,11 +169,13 @@ mod tests {
 
     #[test]
     fn a_number_is_an_id_and_a_word_is_a_truth() {
-        let user = User::read(&json!({ "id": 7, "userName": "ada", "externalId": 8, "active": "True" })).unwrap();
+        let user =
+            User::read(&json!({ "id": 7, "userName": "ada", "externalId": 8, "active": "True" })).unwrap();
         assert_eq!((user.id.as_str(), user.external_id.as_deref(), user.active), ("7", Some("8"), true));
         let user = User::read(&json!({ "id": "7", "userName": "ada", "active": "false" })).unwrap();
         assert!(!user.active);
-        let group = Group::read(&json!({ "id": 1, "displayName": "Ops", "members": [{ "value": 7 }] })).unwrap();
+        let group =
+            Group::read(&json!({ "id": 1, "displayName": "Ops", "members": [{ "value": 7 }] })).unwrap();
         assert_eq!((group.id.as_str(), group.members), ("1", vec!["7".to_owned()]));
     }
 
@@ -187,7 +189,8 @@ mod tests {
 
     #[test]
     fn a_member_without_a_value_makes_the_members_unknown_and_not_the_group() {
-        let shown = json!({ "id": "1", "displayName": "Ops", "members": [{ "value": "7" }, { "display": "ada" }] });
+        let shown =
+            json!({ "id": "1", "displayName": "Ops", "members": [{ "value": "7" }, { "display": "ada" }] });
         let group = Group::read(&shown).unwrap();
         assert!(group.odd.is_some_and(|why| why.contains("Ops")));
         assert_eq!(group.name, "Ops");

@@ -70,12 +70,14 @@ impl Reader {
 
     /// The group of this name; names are unique, and compared without case.
     pub async fn group_named(&self, name: &str) -> Result<Answered<Group>, Failure> {
-        self.ask("Groups", "displayName", name, |group: &Group, name| group.name.eq_ignore_ascii_case(name)).await
+        self.ask("Groups", "displayName", name, |group: &Group, name| group.name.eq_ignore_ascii_case(name))
+            .await
     }
 
     /// The group that its owner gave this id.
     pub async fn group_with_external_id(&self, id: &str) -> Result<Answered<Group>, Failure> {
-        self.ask("Groups", "externalId", id, |group: &Group, id| group.external_id.as_deref() == Some(id)).await
+        self.ask("Groups", "externalId", id, |group: &Group, id| group.external_id.as_deref() == Some(id))
+            .await
     }
 
     /// All users, as far as the server lists them.
@@ -95,7 +97,8 @@ impl Reader {
 
     /// The user of this name; names are unique, and compared without case.
     pub async fn user_named(&self, name: &str) -> Result<Answered<User>, Failure> {
-        self.ask("Users", "userName", name, |user: &User, name| user.user_name.eq_ignore_ascii_case(name)).await
+        self.ask("Users", "userName", name, |user: &User, name| user.user_name.eq_ignore_ascii_case(name))
+            .await
     }
 
     /// Asks for the one record that has a value. Whatever comes is compared here: servers ignore filters, or take them

@@ -110,7 +110,10 @@ impl Reader {
         }
         let page = self.api.page_size();
         if page < dialect.page {
-            let text = format!("pages of {} are refused and pages of {page} are taken: set page = {page}", dialect.page);
+            let text = format!(
+                "pages of {} are refused and pages of {page} are taken: set page = {page}",
+                dialect.page
+            );
             probed.found(Finding::Unknown(text));
             probed.evidence.saw("largest page taken", page.to_string());
         }
@@ -158,9 +161,12 @@ impl Reader {
 
     /// Filters for a value that nothing has.
     async fn probe_filters(&self, probed: &mut Probed) -> Result<(), Failure> {
-        for (resource, attribute) in
-            [("Users", "userName"), ("Users", "externalId"), ("Groups", "displayName"), ("Groups", "externalId")]
-        {
+        for (resource, attribute) in [
+            ("Users", "userName"),
+            ("Users", "externalId"),
+            ("Groups", "displayName"),
+            ("Groups", "externalId"),
+        ] {
             let does = impossible(&self.api, resource, attribute).await?;
             if does == IGNORES {
                 probed.found(Finding::Unknown(format!(
@@ -288,11 +294,17 @@ const IGNORES: &str = "ignores the filter";
 /// What a server does with a filter for a value that nothing has.
 async fn impossible(api: &Api, resource: &str, attribute: &'static str) -> Result<&'static str, Failure> {
     let filter = Filter::eq(attribute, IMPOSSIBLE)?;
-    let path = format!("{resource}?count={}&filter={}", api.page_size(), crate::filter::encoded(&filter.to_string()));
+    let path = format!(
+        "{resource}?count={}&filter={}",
+        api.page_size(),
+        crate::filter::encoded(&filter.to_string())
+    );
     let page: Value = match api.get(&path).await {
         Ok(answer) => answer.json()?,
         Err(error) if error.status() == Some(404) => return Ok(NOBODY),
-        Err(error) if matches!(error.status(), Some(400 | 403 | 422 | 501)) => return Ok("refuses the filter"),
+        Err(error) if matches!(error.status(), Some(400 | 403 | 422 | 501)) => {
+            return Ok("refuses the filter");
+        }
         Err(error) if error.status().is_some_and(|status| status >= 500) => return Ok("fails"),
         Err(error) => return Err(error.into()),
     };

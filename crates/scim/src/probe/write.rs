@@ -18,7 +18,8 @@ const PATIENCE: [Duration; 2] = [Duration::from_millis(300), Duration::from_secs
 /// Tries how the server writes, on a group that it makes and deletes.
 pub async fn probe_writes(reader: &Reader, writer: &Writer) -> Result<Probed, Failure> {
     let mut probed = Probed::default();
-    let people: Vec<String> = reader.users().await?.rows.into_iter().take(PEOPLE).map(|user| user.id).collect();
+    let people: Vec<String> =
+        reader.users().await?.rows.into_iter().take(PEOPLE).map(|user| user.id).collect();
     if people.len() < PEOPLE {
         let text = format!("how members are written: the server lists fewer than {PEOPLE} users");
         probed.found(Finding::Unknown(text));
@@ -74,7 +75,9 @@ impl Try<'_> {
             }
         }
         probed.evidence.saw("remove members", "removes them");
-        probed.found(Finding::Fine("a group of the probe's own was made, filled, emptied one by one and deleted".into()));
+        probed.found(Finding::Fine(
+            "a group of the probe's own was made, filled, emptied one by one and deleted".into(),
+        ));
         Ok(())
     }
 
@@ -94,7 +97,11 @@ impl Try<'_> {
             match waits.next() {
                 Some(wait) => self.reader.api.clock().sleep(*wait).await,
                 None => {
-                    return Ok(Some(format!("leaves {} members where {} have to be", held.len(), wanted.len())));
+                    return Ok(Some(format!(
+                        "leaves {} members where {} have to be",
+                        held.len(),
+                        wanted.len()
+                    )));
                 }
             }
         }

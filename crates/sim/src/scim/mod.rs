@@ -6,6 +6,7 @@
 //! below the address of the tenant is the API; anything may stand before `/scim/v2/`.
 
 mod filter;
+mod patch;
 mod quirks;
 mod rest;
 
@@ -16,8 +17,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use crate::desk::{Call, Desk, Reply, Running, Vendor, lock};
 use self::quirks::Quirks;
+use crate::desk::{Call, Desk, Reply, Running, Vendor, lock};
 use crate::{Fault, SimError};
 
 pub use self::quirks::Quirk;

@@ -82,7 +82,9 @@ impl Quirks {
                 Quirk::ShowsMembers(most) => Some(*most),
                 _ => None,
             });
-            let rows = ids.take(most.unwrap_or(usize::MAX)).map(|id| json!({ "value": self.id(id), "type": "User" }));
+            let rows = ids
+                .take(most.unwrap_or(usize::MAX))
+                .map(|id| json!({ "value": self.id(id), "type": "User" }));
             let mut rows: Vec<Value> = rows.collect();
             if self.has(&Quirk::NoValue(id.clone())) {
                 rows.push(json!({ "display": "somebody" }));
@@ -92,7 +94,8 @@ impl Quirks {
         for quirk in &self.0 {
             match quirk {
                 Quirk::Prefix(prefix) if shown["members"].is_array() => {
-                    shown["displayName"] = json!(format!("{prefix}{}", shown["displayName"].as_str().unwrap_or_default()));
+                    shown["displayName"] =
+                        json!(format!("{prefix}{}", shown["displayName"].as_str().unwrap_or_default()));
                 }
                 Quirk::NullName(null) if *null == id => shown["displayName"] = Value::Null,
                 Quirk::ActiveWords if shown["active"].is_boolean() => {

@@ -4,6 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
+use super::patch::{patch_group, patch_user};
 use super::quirks::{Quirk, Quirks};
 use super::{Scim, filter};
 use crate::desk::{Call, Desk, Reply, lock, now};
@@ -11,7 +12,7 @@ use crate::desk::{Call, Desk, Reply, lock, now};
 const ERROR: &str = "urn:ietf:params:scim:api:messages:2.0:Error";
 const LIST: &str = "urn:ietf:params:scim:api:messages:2.0:ListResponse";
 /// The most that one page, or one request, may have.
-const MOST: usize = 100;
+pub(super) const MOST: usize = 100;
 
 /// An error in AWS' shape: both `schema` and `schemas`, a status in words, and no `scimType`.
 pub(super) fn error(status: u16, text: &str) -> Reply {
@@ -79,7 +80,8 @@ fn list_by_index(quirks: &Quirks, state: &Value, call: &Call<'_>, kind: &str) ->
     if call.query("cursor").is_some() {
         return error(400, "cursor is not supported");
     }
-    let number = |name: &str, usual: usize| call.query(name).and_then(|text| text.parse().ok()).unwrap_or(usual);
+    let number =
+        |name: &str, usual: usize| call.query(name).and_then(|text| text.parse().ok()).unwrap_or(usual);
     let (start, count) = (number("startIndex", 1).max(1), number("count", MOST));
     if quirks.most().is_some_and(|most| count > most) {
         return error(422, "Unprocessable Entity");
@@ -246,13 +248,17 @@ fn needed(kind: &str) -> &'static [&'static str] {
 
 /// The first of the texts that a resource needs that is missing or empty.
 fn lacks(kind: &str, resource: &Value) -> Option<&'static str> {
-    let has = |place: &str| resource.pointer(place).and_then(Value::as_str).is_some_and(|text| !text.is_empty());
+    let has =
+        |place: &str| resource.pointer(place).and_then(Value::as_str).is_some_and(|text| !text.is_empty());
     needed(kind).iter().copied().find(|place| !has(place))
 }
 
 fn violates(place: &str) -> Reply {
     let name = place.trim_start_matches('/').replace('/', ".");
-    error(400, &format!("Request is unparsable, syntactically incorrect, or violates schema: {name} is missing"))
+    error(
+        400,
+        &format!("Request is unparsable, syntactically incorrect, or violates schema: {name} is missing"),
+    )
 }
 
 fn create(scim: &Scim, quirks: &Quirks, state: &mut Value, call: &Call<'_>, kind: &str) -> Reply {
@@ -265,7 +271,10 @@ fn create(scim: &Scim, quirks: &Quirks, state: &mut Value, call: &Call<'_>, kind
     }
     let members = call.body["members"].as_array().map_or(0, Vec::len);
     if kind == "Groups" && members > MOST {
-        return error(400, &format!("{members} members are more than the {MOST} that one request may change"));
+        return error(
+            400,
+            &format!("{members} members are more than the {MOST} that one request may change"),
+        );
     }
     if let Some(field) = taken(state, kind, None, &resource) {
         return error(409, &format!("Duplicate: {field}"));
@@ -355,112 +364,4 @@ fn one(
         }
         _ => error(405, "the method is not supported"),
     }
-}
-
-fn operations(body: &Value) -> Result<&Vec<Value>, String> {
-    body["Operations"].as_array().ok_or_else(|| "Operations is missing".to_owned())
-}
-
-/// Attributes of a user (RFC 7643, 4.1).
-const ATTRIBUTES: [&str; 24] = [
-    "schemas", "id", "meta", "userName", "externalId", "name", "displayName", "nickName", "profileUrl", "title", "userType",
-    "preferredLanguage", "locale", "timezone", "active", "password", "emails", "phoneNumbers", "ims", "photos",
-    "addresses", "entitlements", "roles", "x509Certificates",
-];
-
-/// Whether a path names an attribute of a user, or of an extension.
-fn is_known(path: &str) -> bool {
-    let first = path.split('.').next().unwrap_or_default();
-    path.starts_with("urn:") || ATTRIBUTES.contains(&first)
-}
-
-fn patch_user(user: &mut Value, body: &Value) -> Result<(), String> {
-    for operation in operations(body)? {
-        let op = operation["op"].as_str().unwrap_or_default().to_ascii_lowercase();
-        let value = operation["value"].clone();
-        match (op.as_str(), operation["path"].as_str()) {
-            (_, Some(path)) if !is_known(path) => return Err(format!("the path {path} is not known")),
-            ("add" | "replace", Some(path)) => {
-                let mut place = &mut *user;
-                for part in path.split('.') {
-                    place = &mut place[part];
-                }
-                *place = value;
-            }
-            ("add" | "replace", None) if value.is_object() => {
-                for (name, value) in value.as_object().into_iter().flatten() {
-                    user[name] = value.clone();
-                }
-            }
-            ("remove", Some(path)) => {
-                user.as_object_mut().map(|user| user.remove(path));
-            }
-            _ => return Err(format!("operation {op} is not supported")),
-        }
-    }
-    Ok(())
-}
-
-/// `displayName`, `externalId` and `members`; at most 100 members a request, never all of them at once.
-fn patch_group(quirks: &Quirks, group: &mut Value, body: &Value, users: &Value) -> Result<(), String> {
-    let mut changed = 0;
-    let before = group["members"].clone();
-    for operation in operations(body)? {
-        let op = operation["op"].as_str().unwrap_or_default().to_ascii_lowercase();
-        let value = &operation["value"];
-        match (op.as_str(), operation["path"].as_str()) {
-            ("replace" | "add", Some(path @ ("displayName" | "externalId"))) if value.is_string() => {
-                group[path] = value.clone();
-            }
-            ("replace", None) if value.is_object() => {
-                for (name, value) in value.as_object().into_iter().flatten() {
-                    if !["displayName", "externalId", "id"].contains(&name.as_str()) {
-                        return Err(format!("{name} cannot be replaced"));
-                    }
-                    if name != "id" {
-                        group[name] = value.clone();
-                    }
-                }
-            }
-            ("remove", Some("members")) if quirks.has(&Quirk::ArrayEmpties) => {
-                group["members"] = json!({});
-            }
-            ("remove", Some(path)) if quirks.has(&Quirk::Generic) && path.starts_with("members[") => {
-                let filter = path.trim_start_matches("members[").trim_end_matches(']');
-                let pairs = filter::parse(filter).ok_or("the path is not understood")?;
-                for (_, id) in pairs {
-                    group["members"].as_object_mut().map(|members| members.remove(&id));
-                }
-            }
-            (op @ ("add" | "remove"), Some("members")) => {
-                if op == "add" && quirks.has(&Quirk::AddReplaces) {
-                    group["members"] = json!({});
-                }
-                let members = value.as_array().ok_or("members without a list of them")?;
-                if members.is_empty() {
-                    return Err("members without a list of them".into());
-                }
-                changed += members.len();
-                for member in members {
-                    let id = member["value"].as_str().unwrap_or_default();
-                    if users.get(id).is_none() {
-                        return Err(format!("the member {id} is no user"));
-                    }
-                    if op == "add" {
-                        group["members"][id] = json!(true);
-                    } else {
-                        group["members"].as_object_mut().map(|members| members.remove(id));
-                    }
-                }
-            }
-            (op, path) => return Err(format!("{op} of {} is not supported", path.unwrap_or("everything"))),
-        }
-    }
-    if changed > MOST {
-        return Err(format!("{changed} members are more than the {MOST} that one request may change"));
-    }
-    if quirks.has(&Quirk::WritesIgnored) {
-        group["members"] = before;
-    }
-    Ok(())
 }

@@ -194,7 +194,8 @@ impl ScimReader {
         match (fits.as_slice(), short) {
             ([], None) => Ok(None),
             ([], Some(why)) => {
-                let text = format!("whether the target has a group `{value}` is unknown: its list of groups: {why}");
+                let text =
+                    format!("whether the target has a group `{value}` is unknown: its list of groups: {why}");
                 Err(Failure::new(Class::Retry, text))
             }
             // What the list showed may have changed since.

@@ -55,7 +55,9 @@ impl ScimWriter {
         let holder = match self.reader.find_group(By::Name, name, true).await {
             Ok(Some(holder)) if holder.id != group => holder,
             Ok(_) => {
-                let text = format!("the target says that the name {name} is taken, and shows no other group of that name");
+                let text = format!(
+                    "the target says that the name {name} is taken, and shows no other group of that name"
+                );
                 return Failure::new(Class::Retry, text);
             }
             Err(failure) => return failure.during(format!("looking whose name {name} is")),
@@ -84,7 +86,8 @@ impl ScimWriter {
             own.zip(wants).is_some_and(|(own, wants)| own.eq_ignore_ascii_case(wants))
         };
         if !in_circle {
-            let text = format!("the name {name} is still that of the group {} ({whose}); trying again", holder.id);
+            let text =
+                format!("the name {name} is still that of the group {} ({whose}); trying again", holder.id);
             return Failure::new(Class::Retry, text);
         }
         let between = format!("{name} ({group})");

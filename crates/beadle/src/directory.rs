@@ -12,7 +12,7 @@ use beadle_groups::sources::{OktaSource, Source};
 use beadle_groups::sweep::remembered;
 use beadle_groups::targets::{ScimReader, ScimWriter, TargetReader, TargetWriter, TeamReader, TeamWriter};
 use beadle_groups::{
-    Directory, GroupLimits, GroupPlanner, GroupSweep, GroupWriter, Mappings, Marker, TeamMarker,
+    Directory, GroupLimits, GroupPlanner, GroupSweep, GroupWriter, Mappings, Marker, TeamMarker, stop_note,
 };
 use beadle_hooks::okta::{Proof, Sender};
 use beadle_okta::{Credential, Okta};
@@ -296,6 +296,16 @@ impl Target<'_> {
             Err(failure) if failure.class == Class::Rejected => Finding::Contradiction(failure.text),
             Err(failure) => return Err(failure.into()),
         })
+    }
+
+    /// Lets a target be written to again that a write of another kind than was asked for had stopped.
+    pub(crate) async fn release(&self, store: &Arc<dyn Store>) -> anyhow::Result<Option<String>> {
+        let note = stop_note(&self.file.name);
+        let stopped = store.get(&note).await?;
+        if stopped.is_some() {
+            store.forget(&note).await?;
+        }
+        Ok(stopped)
     }
 
     /// A server that contradicts the configuration, or does something else than before, is not written to.

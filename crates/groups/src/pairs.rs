@@ -48,7 +48,24 @@ fn note(target: &str, slot: &str) -> String {
     format!("pair:{target}:{slot}")
 }
 
+/// The name under which it is remembered that nothing is written to a target any more, and why.
+pub fn stop_note(target: &str) -> String {
+    format!("stopped:{target}")
+}
+
 impl Pairs {
+    /// Remembers that nothing is written to a target any more.
+    pub(crate) async fn stop(&self, target: &str, why: &str) -> Result<(), Failure> {
+        let Some(store) = &self.0 else { return Ok(()) };
+        Ok(store.put(&stop_note(target), why).await?)
+    }
+
+    /// Why nothing is written to a target any more.
+    pub(crate) async fn stopped(&self, target: &str) -> Result<Option<String>, Failure> {
+        let Some(store) = &self.0 else { return Ok(None) };
+        Ok(store.get(&stop_note(target)).await?)
+    }
+
     pub(crate) async fn of(&self, target: &str, slot: &Slot) -> Result<Option<Pair>, Failure> {
         let Some(store) = &self.0 else { return Ok(None) };
         let text = store.get(&note(target, &slot.to_string())).await?;

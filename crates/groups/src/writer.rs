@@ -56,6 +56,10 @@ struct State {
 impl Writer<Write> for GroupWriter {
     async fn open(&self, key: &Key, _: &Plan<Write>) -> Result<Box<dyn Session<Write>>, Failure> {
         let slot: Slot = key.id().parse().map_err(|why: String| Failure::new(Class::Rejected, why))?;
+        // Another process may have stopped it, or this one before it was started again.
+        if let Some(why) = self.pairs.stopped(&self.name).await? {
+            return Err(Failure::new(Class::Rejected, format!("the target is stopped: {why}")));
+        }
         let pair = self.pairs.of(&self.name, &slot).await?;
         let state = Mutex::new(State { pair, made: HashMap::new() });
         Ok(Box::new(Run { writer: self.clone(), slot, state }))
@@ -131,7 +135,7 @@ impl Session<Write> for Run {
                 let mut known = ours(&state)?;
                 let made = people.iter().filter_map(|person| state.made.get(person));
                 let accounts: Vec<String> = accounts.iter().chain(made).cloned().collect();
-                let refused = target.add(&known.group, &accounts, *role).await?;
+                let refused = self.heeding(target.add(&known.group, &accounts, *role).await).await?;
                 let before = known.sources.len();
                 known.sources.extend(facts.sources.iter().cloned());
                 known.sources.sort();
@@ -154,7 +158,7 @@ impl Session<Write> for Run {
                     return Err(Failure::new(Class::Conflict, text));
                 }
                 let mut known = ours(&state)?;
-                let refused = target.remove(&known.group, accounts).await?;
+                let refused = self.heeding(target.remove(&known.group, accounts).await).await?;
                 if *settles && known.sources != facts.sources {
                     known.sources.clone_from(&facts.sources);
                     self.keep(&mut state, known).await?;
@@ -172,6 +176,16 @@ impl Session<Write> for Run {
 }
 
 impl Run {
+    /// A target that a write stopped stays so for every process, until a probe finds it right.
+    async fn heeding(&self, result: Result<Vec<Refused>, Failure>) -> Result<Vec<Refused>, Failure> {
+        if result.is_err()
+            && let Some(why) = self.writer.target.stopped()
+        {
+            self.writer.pairs.stop(&self.writer.name, &why).await?;
+        }
+        result
+    }
+
     async fn keep(&self, state: &mut State, pair: Pair) -> Result<(), Failure> {
         self.writer.pairs.keep(&self.writer.name, &self.slot, &pair).await?;
         state.pair = Some(pair);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use beadle_engine::{Clock, Failure, Store};
 use beadle_okta::{Okta, Since};
-use beadle_scim::{Evidence, Finding};
+use beadle_scim::{Finding, Probed};
 
 use crate::commands::{FAILED, FINE};
 use crate::config::Config;
@@ -125,20 +125,26 @@ impl Probe<'_> {
     }
 
     /// Tells what the server does otherwise than before, and takes it over: whoever probes has seen it.
-    async fn compare(&self, target: &Target<'_>, evidence: &Evidence) -> anyhow::Result<()> {
+    async fn compare(&self, target: &Target<'_>, probed: &Probed) -> anyhow::Result<()> {
         let Some(store) = self.store.as_ref().filter(|_| target.file.scim.is_some()) else { return Ok(()) };
         let before = target.seen_before(store).await?;
-        for difference in evidence.differences(&before) {
+        for difference in probed.evidence.differences(&before) {
             self.unknown(format!("{difference}; from now on that is what it does"));
         }
-        target.remember(&evidence.clone().with(before), store).await
+        target.remember(&probed.evidence.clone().with(before), store).await?;
+        if !probed.contradicts()
+            && let Some(why) = target.release(store).await?
+        {
+            self.unknown(format!("whether this holds no more: {why}; the target is written to again"));
+        }
+        Ok(())
     }
 
     async fn target(&mut self, target: &Target<'_>) {
         match target.probe(true).await {
             Err(error) => self.wrong(format!("{error:#}")),
             Ok(probed) => {
-                if let Err(error) = self.compare(target, &probed.evidence).await {
+                if let Err(error) = self.compare(target, &probed).await {
                     self.wrong(format!("{error:#}"));
                 }
                 for finding in probed.findings {

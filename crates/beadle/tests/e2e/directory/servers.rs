@@ -26,11 +26,21 @@ async fn a_server_that_empties_a_group_is_stopped_and_the_group_is_whole_again()
     let quirks = vec![Quirk::Generic, Quirk::ArrayEmpties];
     let mut world = world(&of(1..20), &held(0..20), quirks).await;
     world.dialect += ", removal = \"array\"";
-    let swept = world.beadle(&["sweep"]).await.expect(1);
+    let swept = world.beadle(&["sweep"]).await;
     let journal = world.beadle(&["journal", "--group", "Ops", "--format", "ndjson"]).await;
     let said = format!("{}{}{}", swept.out, swept.err, journal.out);
     assert!(said.contains("19 were put back"), "{said}");
     world.until_holds("Ops", 1..20).await;
+    // It stays stopped for every process, until it is probed.
+    world.okta.patch(&json!({ "groups": { "00g1": { "members": { "00u00001": null } } } }));
+    let before = world.writes().len();
+    world.beadle(&["sweep"]).await.expect(1);
+    assert_eq!(world.writes().len(), before, "nothing more is written");
+    world.dialect = "\"rfc7644\"".into();
+    let probed = world.beadle(&["directory", "probe"]).await.expect(0).out;
+    assert!(probed.contains("is written to again"), "{probed}");
+    world.beadle(&["sweep"]).await.expect(0);
+    world.until_holds("Ops", 2..20).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -181,8 +181,8 @@ impl ScimWriter {
         let back = lost.len() - left - refused;
         let text = format!(
             "the target took {} other members out of the group {group} at {what}, the first {}; {back} were put back; nothing \
-             more is written to this target before Beadle is started again: set `removal` as the server needs it, and run \
-             `beadle directory probe`",
+             more is written to this target: set `removal` as the server needs it, run `beadle directory probe`, and start \
+             Beadle again",
             lost.len(),
             lost[0]
         );

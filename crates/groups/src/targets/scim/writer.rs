@@ -31,7 +31,7 @@ impl ScimWriter {
 
     /// Nothing is written to a target that did something else than it was asked.
     fn may_write(&self) -> Result<(), Failure> {
-        match &self.reader.seen().stopped {
+        match self.stopped() {
             Some(why) => Err(Failure::new(Class::Rejected, format!("the target is stopped: {why}"))),
             None => Ok(()),
         }
@@ -118,6 +118,10 @@ fn taken_of(accounts: &[String], refused: &[Refused]) -> Vec<String> {
 
 #[async_trait]
 impl TargetWriter for ScimWriter {
+    fn stopped(&self) -> Option<String> {
+        self.reader.seen().stopped.clone()
+    }
+
     async fn create(&self, new: &NewGroup<'_>) -> Result<TargetGroup, Failure> {
         self.may_write()?;
         let NewGroup { name, external_id, .. } = *new;

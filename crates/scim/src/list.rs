@@ -103,13 +103,12 @@ impl<T: Record> Rows<T> {
                     }
                 }
                 Err(why) => {
-                    let which = match text(&shown, "id") {
-                        Some(id) => id,
+                    let which = if let Some(id) = text(&shown, "id") {
+                        id
+                    } else {
                         // A record without an id may be anybody; its place tells it apart.
-                        None => {
-                            self.short = Some(format!("a record has no id ({why})"));
-                            format!("record {} of the list", self.came)
-                        }
+                        self.short = Some(format!("a record has no id ({why})"));
+                        format!("record {} of the list", self.came)
                     };
                     if self.ids.insert(which.clone()) {
                         self.odd.push(Odd { id: which, why });

@@ -54,7 +54,7 @@ impl Surprise {
 impl Written<'_> {
     /// Members who were in the group before and whom the write does not name.
     fn stayers(&self) -> impl Iterator<Item = &String> {
-        self.before.iter().flatten().filter(|id| !self.removed.contains(*id))
+        self.before.iter().flatten().filter(move |id| !self.removed.contains(*id))
     }
 
     /// Who has to be in the group now.

@@ -199,6 +199,18 @@ async fn a_list_that_is_short_for_once_is_no_surprise() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_list_that_lost_somebody_who_is_still_in_the_group_is_not_believed() {
+    let stage = stage(Dialect::AWS, &[]).await;
+    assert_eq!(stage.members("g1").await.len(), 20);
+    let path = "groups.value".into();
+    stage.sim.fault(beadle_sim::Fault { path, short: true, count: Some(1), ..Default::default() });
+    let failure = stage.reader.members("g1").await.unwrap_err();
+    assert!(failure.text.contains("came back short"), "{failure}");
+    stage.sim.patch(&json!({ "groups": { "g1": { "members": { id(3): null } } } }));
+    assert_eq!(stage.members("g1").await.len(), 19, "whoever was removed by somebody else is gone");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_member_whom_no_list_shows_is_looked_up_by_id() {
     let stage = generic(&[Quirk::Unlisted(id(7)), Quirk::Unlisted(id(8))]).await;
     let members = stage.members("g1").await;

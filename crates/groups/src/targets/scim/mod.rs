@@ -4,7 +4,7 @@ mod readback;
 mod seen;
 mod writer;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -207,6 +207,19 @@ impl ScimReader {
         }
     }
 
+    /// A list that lacks somebody who was in the group before is held to another question: whoever it hides would never
+    /// leave.
+    async fn is_no_less(&self, group: &str, ids: &BTreeSet<String>) -> Result<(), Failure> {
+        let before = self.seen().members.get(group).cloned();
+        let Some(lost) = before.iter().flatten().find(|known| !ids.contains(*known)) else { return Ok(()) };
+        if !self.scim.is_member(group, lost).await? {
+            return Ok(());
+        }
+        let text =
+            format!("the list of members of the group {group} came back short: {lost} is in it all the same");
+        Err(Failure::new(Class::Retry, text))
+    }
+
     /// Finds out who a member is that no list showed: a user, a group in the group, or nobody knows.
     async fn look_up(&self, member: &str) -> Result<(), Failure> {
         match self.scim.user(member).await {
@@ -311,7 +324,8 @@ impl TargetReader for ScimReader {
         let Some(members) = self.listed(id).await? else { return Ok(None) };
         // What another source than SCIM tells is not what a write is read back by.
         if self.memberships.is_none() {
-            let ids = members.iter().map(|member| member.id.clone()).collect();
+            let ids: BTreeSet<String> = members.iter().map(|member| member.id.clone()).collect();
+            self.is_no_less(id, &ids).await?;
             self.seen().members.insert(id.to_owned(), ids);
         }
         let bare = members.iter().filter(|member| member.user.is_none());

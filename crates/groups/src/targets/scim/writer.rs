@@ -12,7 +12,7 @@ use super::{By, ScimReader, account, target};
 use crate::mapping::Role;
 use crate::pairs::is_form_of;
 use crate::sources::Person;
-use crate::targets::{Account, NewGroup, Refused, TargetGroup, TargetWriter};
+use crate::targets::{Account, Found, NewGroup, Refused, TargetGroup, TargetWriter};
 
 /// What an external id that Beadle gave begins with.
 const OURS: &str = "beadle:";
@@ -223,16 +223,20 @@ impl TargetWriter for ScimWriter {
         if let Some(made) = self.scim.create_user(&user).await? {
             return Ok(account(made));
         }
-        let found = match self.reader.scim.user_with_external_id(&person.id).await?.one() {
-            Some(found) => Some(found),
-            None => self.reader.scim.user_named(&person.login).await?.one(),
+        let found = match self.reader.find_one(person).await? {
+            Found::Account(found) => found,
+            Found::Another(_) => {
+                let text = format!("the target has a user {} that is another person", person.login);
+                return Err(Failure::new(Class::Rejected, text));
+            }
+            Found::Missing(_) => {
+                let text = format!(
+                    "the target says that the user {} is there, and does not show it; trying again",
+                    person.login
+                );
+                return Err(Failure::new(Class::Retry, text));
+            }
         };
-        let found = found.filter(|found| found.external_id.as_ref().is_none_or(|id| *id == person.id));
-        let Some(found) = found else {
-            let text = format!("the target has a user {} that is another person", person.login);
-            return Err(Failure::new(Class::Rejected, text));
-        };
-        let found = account(found);
         let values: Vec<_> =
             found.differences(person).into_iter().map(|(path, _, after)| (path, after)).collect();
         self.update(&found.id, &values).await?;

@@ -156,7 +156,7 @@ impl Api {
         if let Some(attribute) = without.filter(|_| self.dialect.attributes) {
             fixed = format!("{fixed}&excludedAttributes={attribute}");
         }
-        let mut rows = Rows::new();
+        let mut rows = Rows::<T>::new();
         let mut cursor: Option<String> = None;
         loop {
             let place = match (self.dialect.paging, &cursor) {

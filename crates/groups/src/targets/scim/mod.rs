@@ -331,7 +331,8 @@ impl TargetReader for ScimReader {
         let bare = members.iter().filter(|member| member.user.is_none());
         let bare: Vec<String> = bare.map(|member| member.id.clone()).collect();
         let strange = bare.iter().filter(|member| !self.seen().is_known(member)).count();
-        if strange >= MANY.max(self.seen().users / 100) {
+        let is_listed = self.seen().listed.is_some();
+        if strange > 0 && (!is_listed || strange >= MANY.max(self.seen().users / 100)) {
             self.users_of_now().await?;
         }
         // Whom the list of users does not show is looked up alone.

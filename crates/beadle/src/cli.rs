@@ -236,7 +236,9 @@ impl Command {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum DirectoryCommand {
-    /// Try credentials, scopes, dialects and paging; write nothing
+    /// Try credentials, scopes, dialects, filters and paging; write nothing
+    ///
+    /// With `probe = "write"` in `[target.scim]` it also makes a group of its own, fills it, empties it and deletes it.
     ///
     /// Exit code: 0 all is well, 1 something is not, or could not be tried.
     Probe,

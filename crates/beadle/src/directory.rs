@@ -12,12 +12,12 @@ use beadle_groups::sources::{OktaSource, Source};
 use beadle_groups::sweep::remembered;
 use beadle_groups::targets::{ScimReader, ScimWriter, TargetReader, TargetWriter, TeamReader, TeamWriter};
 use beadle_groups::{
-    Directory, GroupLimits, GroupPlanner, GroupSweep, GroupWriter, Mappings, Marker, TeamMarker,
+    Directory, GroupLimits, GroupPlanner, GroupSweep, GroupWriter, Mappings, Marker, TeamMarker, stop_note,
 };
 use beadle_hooks::okta::{Proof, Sender};
 use beadle_okta::{Credential, Okta};
 use beadle_repositories::policy::nearest;
-use beadle_scim::{Api, Finding, Reader, Writer};
+use beadle_scim::{Api, Evidence, Finding, Probed, Reader, Writer, probe_writes};
 use beadle_transport::Settings;
 use secrecy::ExposeSecret as _;
 
@@ -39,7 +39,7 @@ pub(crate) struct Target<'a> {
 
 /// What a target is.
 enum Side {
-    Scim { reader: Box<Reader>, budgets: Budgets },
+    Scim { reader: Box<Reader>, writer: Box<Writer>, budgets: Budgets },
     Teams(Arc<TeamReader>),
 }
 
@@ -252,23 +252,46 @@ impl Target<'_> {
         }
     }
 
-    /// Holds the dialect to what the server says and does.
-    pub(crate) async fn probe(&self) -> anyhow::Result<Vec<Finding>> {
+    /// Holds the dialect to what the server says and does. `writes`: on a group of the probe's own too, where the
+    /// configuration allows that.
+    pub(crate) async fn probe(&self, writes: bool) -> anyhow::Result<Probed> {
         match &self.side {
-            Side::Scim { reader, .. } => {
-                let mut findings = reader.probe().await?;
-                if self.file.scim.as_ref().is_some_and(|scim| scim.identity_store.is_some()) {
-                    findings.push(self.probe_identity_store(reader).await?);
+            Side::Scim { reader, writer, .. } => {
+                let mut probed = reader.probe().await?;
+                let scim = self.file.scim.as_ref();
+                if scim.is_some_and(|scim| scim.identity_store.is_some()) {
+                    probed.findings.push(self.probe_identity_store(reader).await?);
                 }
-                Ok(findings)
+                let may_write = scim.is_some_and(|scim| scim.probe == config::Probing::Write);
+                if writes && may_write && !probed.contradicts() {
+                    let written = probe_writes(reader, writer).await?;
+                    probed.findings.extend(written.findings);
+                    probed.evidence = written.evidence.with(probed.evidence);
+                }
+                Ok(probed)
             }
-            Side::Teams(teams) => Ok(teams.probe().await?),
+            Side::Teams(teams) => Ok(Probed { findings: teams.probe().await?, ..Probed::default() }),
         }
+    }
+
+    fn evidence(&self) -> String {
+        format!("scim-evidence:{}", self.file.name)
+    }
+
+    /// What the server was seen to do before, where that is remembered.
+    pub(crate) async fn seen_before(&self, store: &Arc<dyn Store>) -> anyhow::Result<Evidence> {
+        let text = store.get(&self.evidence()).await?;
+        Ok(text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default())
+    }
+
+    /// Writes down what the server does.
+    pub(crate) async fn remember(&self, evidence: &Evidence, store: &Arc<dyn Store>) -> anyhow::Result<()> {
+        Ok(store.put(&self.evidence(), &serde_json::to_string(evidence)?).await?)
     }
 
     /// Whether the identity store tells who is in the first group.
     async fn probe_identity_store(&self, reader: &Reader) -> anyhow::Result<Finding> {
-        let Some(group) = reader.groups().await?.into_iter().next() else {
+        let Some(group) = reader.groups().await?.rows.into_iter().next() else {
             return Ok(Finding::Unknown("there is no group by which to try the Identity Store".into()));
         };
         Ok(match self.directory.target.members(&group.id).await {
@@ -281,12 +304,33 @@ impl Target<'_> {
         })
     }
 
-    /// A server that contradicts the configuration is not written to.
-    pub(crate) async fn agree(&self) -> anyhow::Result<()> {
-        for finding in self.probe().await.with_context(|| format!("target {}", self.file.name))? {
+    /// Lets a target be written to again that a write of another kind than was asked for had stopped.
+    pub(crate) async fn release(&self, store: &Arc<dyn Store>) -> anyhow::Result<Option<String>> {
+        let note = stop_note(&self.file.name);
+        let stopped = store.get(&note).await?;
+        if stopped.is_some() {
+            store.forget(&note).await?;
+        }
+        Ok(stopped)
+    }
+
+    /// A server that contradicts the configuration, or does something else than before, is not written to.
+    pub(crate) async fn agree(&self, store: Option<&Arc<dyn Store>>) -> anyhow::Result<()> {
+        let name = &self.file.name;
+        let probed = self.probe(false).await.with_context(|| format!("target {name}"))?;
+        for finding in &probed.findings {
             if let Finding::Contradiction(why) = finding {
-                bail!("target {}: {why}", self.file.name);
+                bail!("target {name}: {why}");
             }
+        }
+        let (Some(store), Side::Scim { .. }) = (store, &self.side) else { return Ok(()) };
+        let before = self.seen_before(store).await?;
+        if let Some(difference) = probed.evidence.differences(&before).first() {
+            bail!("target {name}: {difference}; if that is right, run `beadle directory probe`");
+        }
+        let evidence = probed.evidence.with(before.clone());
+        if evidence != before {
+            self.remember(&evidence, store).await?;
         }
         Ok(())
     }
@@ -375,7 +419,7 @@ fn open_scim(
     };
     let api = Api::new(&scim.url, &token, dialect, budgets.clone(), clock, settings);
     let api = api.map_err(anyhow::Error::msg)?;
-    let reader = Reader::new(api.clone());
+    let (reader, writer) = (Reader::new(api.clone()), Writer::new(api));
     let groups = ScimReader::new(reader.clone());
     #[cfg(feature = "aws")]
     let groups = match &scim.identity_store {
@@ -384,10 +428,10 @@ fn open_scim(
     };
     let every: Duration = budget.write_every.into();
     Ok(Opened {
-        writer: Arc::new(ScimWriter::new(Writer::new(api), &groups)),
+        writer: Arc::new(ScimWriter::new(writer.clone(), &groups)),
         reader: Arc::new(groups),
         pace: WritePace::new(every),
-        side: Side::Scim { reader: Box::new(reader), budgets },
+        side: Side::Scim { reader: Box::new(reader), writer: Box::new(writer), budgets },
     })
 }
 

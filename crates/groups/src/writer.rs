@@ -14,7 +14,7 @@ use crate::accounts::{Accounts, Whose};
 use crate::departures::Departures;
 use crate::guard::Departure;
 use crate::mapping::Slot;
-use crate::pairs::{Pair, Pairs};
+use crate::pairs::{Pair, Pairs, is_form_of};
 use crate::planner::{What, Write};
 use crate::sources::Person;
 use crate::targets::{NewGroup, Refused, TargetWriter};
@@ -75,6 +75,10 @@ struct State {
 impl Writer<Write> for GroupWriter {
     async fn open(&self, key: &Key, _: &Plan<Write>) -> Result<Box<dyn Session<Write>>, Failure> {
         let slot: Slot = key.id().parse().map_err(|why: String| Failure::new(Class::Rejected, why))?;
+        // Another process may have stopped it, or this one before it was started again.
+        if let Some(why) = self.pairs.stopped(&self.name).await? {
+            return Err(Failure::new(Class::Rejected, format!("the target is stopped: {why}")));
+        }
         let pair = self.pairs.of(&self.name, &slot).await?;
         let state = Mutex::new(State { pair, made: HashMap::new() });
         Ok(Box::new(Run { writer: self.clone(), slot, state }))
@@ -90,6 +94,7 @@ impl Session<Write> for Run {
         let pair = |group: String, name: String| Pair {
             group,
             name,
+            shown: None,
             from: facts.from.clone(),
             sources: facts.sources.clone(),
         };
@@ -103,7 +108,13 @@ impl Session<Write> for Run {
                         parent: facts.parent.as_deref(),
                     })
                     .await?;
-                self.keep(&mut state, pair(made.id, made.name)).await
+                // A target may show a name in its own form: that is no other name.
+                let known = if is_form_of(&facts.name, &made.name) {
+                    Pair { shown: Some(made.name), ..pair(made.id, facts.name.clone()) }
+                } else {
+                    pair(made.id, made.name)
+                };
+                self.keep(&mut state, known).await
             }
             What::Adopt { group, name, replaces } => {
                 // One at a time: two groups of one name would both take it.
@@ -123,7 +134,7 @@ impl Session<Write> for Run {
             }
             What::Rename => {
                 let mut known = ours(&state)?;
-                target.rename(&known.group, &facts.name).await?;
+                known.shown = target.rename(&known.group, &facts.name).await?;
                 known.name.clone_from(&facts.name);
                 known.from.clone_from(&facts.from);
                 self.keep(&mut state, known).await
@@ -169,7 +180,7 @@ impl Session<Write> for Run {
                 if accounts.is_empty() {
                     return taken("add", &without);
                 }
-                let mut refused = target.add(&known.group, &accounts, *role).await?;
+                let mut refused = self.heeding(target.add(&known.group, &accounts, *role).await).await?;
                 refused.extend(without);
                 let before = known.sources.len();
                 known.sources.extend(facts.sources.iter().cloned());
@@ -210,7 +221,7 @@ impl Session<Write> for Run {
                     };
                     writer.departures.book(&writer.name, slot, departure, writer.window).await?;
                 }
-                let refused = target.remove(&known.group, accounts).await?;
+                let refused = self.heeding(target.remove(&known.group, accounts).await).await?;
                 if *settles && known.sources != facts.sources {
                     known.sources.clone_from(&facts.sources);
                     self.keep(&mut state, known).await?;
@@ -228,6 +239,16 @@ impl Session<Write> for Run {
 }
 
 impl Run {
+    /// A target that a write stopped stays so for every process, until a probe finds it right.
+    async fn heeding(&self, result: Result<Vec<Refused>, Failure>) -> Result<Vec<Refused>, Failure> {
+        if result.is_err()
+            && let Some(why) = self.writer.target.stopped()
+        {
+            self.writer.pairs.stop(&self.writer.name, &why).await?;
+        }
+        result
+    }
+
     async fn keep(&self, state: &mut State, pair: Pair) -> Result<(), Failure> {
         self.writer.pairs.keep(&self.writer.name, &self.slot, &pair).await?;
         state.pair = Some(pair);

@@ -1,22 +1,21 @@
-//! Calls, and lists page by page.
+//! Calls, and the pages of lists.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use beadle_engine::{Budgets, Clock, Resource};
 use beadle_transport::{Answer, Body, Client, Method, Path, Request, Settings, TransportError};
 use http::{HeaderMap, HeaderValue, header};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use secrecy::{ExposeSecret, SecretString};
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::dialect::{Dialect, Paging};
 use crate::filter::Filter;
+use crate::list::{Listed, Next, Page, Rows};
+use crate::model::Record;
 
-/// More pages than a server has; a list without an end is no list.
-const MOST_PAGES: usize = 10_000;
+/// Page sizes that are tried where a server refuses a larger one.
+const SMALLER: [usize; 4] = [100, 50, 20, 10];
 
 /// One server.
 #[derive(Clone)]
@@ -26,17 +25,16 @@ pub struct Api {
     dialect: Dialect,
     /// The version of each group as it was read last (RFC 7644, 3.14); `None` while the server does not say that it offers them.
     versions: Arc<Mutex<Option<HashMap<String, String>>>>,
+    learned: Arc<Mutex<Learned>>,
 }
 
-/// RFC 7644, 3.4.2; RFC 9865, 2.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", bound = "T: DeserializeOwned")]
-struct ListResponse<T> {
-    total_results: Option<u64>,
-    /// May be missing where there is none.
-    #[serde(rename = "Resources", default)]
-    resources: Vec<T>,
-    next_cursor: Option<String>,
+/// What the server's answers told so far.
+#[derive(Default)]
+struct Learned {
+    /// The page size that the server takes; `None` before the first page.
+    page: Option<usize>,
+    /// Attributes by which the server is known to filter.
+    filters: HashSet<(String, &'static str)>,
 }
 
 impl Api {
@@ -51,7 +49,7 @@ impl Api {
     ) -> Result<Self, String> {
         let authorization = SecretString::from(format!("Bearer {}", bearer.expose_secret()));
         let client = Client::new(base, budgets, clock.clone(), settings)?;
-        Ok(Self { client, authorization, dialect, versions: Arc::default() })
+        Ok(Self { client, authorization, dialect, versions: Arc::default(), learned: Arc::default() })
     }
 
     /// The server says whether it offers versions.
@@ -95,14 +93,14 @@ impl Api {
         self.client.budgets()
     }
 
-    pub(crate) async fn get(&self, path: &str) -> Result<Answer, TransportError> {
+    pub(crate) async fn get(&self, path: &Path) -> Result<Answer, TransportError> {
         self.send(Method::GET, path, None).await
     }
 
     pub(crate) async fn send(
         &self,
         method: Method,
-        path: &str,
+        path: &Path,
         body: Option<&Value>,
     ) -> Result<Answer, TransportError> {
         self.send_if(method, path, body, HeaderMap::new()).await
@@ -111,14 +109,14 @@ impl Api {
     pub(crate) async fn send_if(
         &self,
         method: Method,
-        path: &str,
+        path: &Path,
         body: Option<&Value>,
         headers: HeaderMap,
     ) -> Result<Answer, TransportError> {
         let request = Request {
             writes: method != Method::GET,
             method,
-            path: Path::given(path),
+            path: path.clone(),
             accept: "application/scim+json, application/json",
             authorization: Some(self.authorization.clone()),
             headers,
@@ -132,73 +130,127 @@ impl Api {
         })
     }
 
-    /// Every resource of a list, complete or not at all.
-    pub(crate) async fn list<T: DeserializeOwned>(
+    /// Reads a list whole. One that is not whole is unknown.
+    pub(crate) async fn list<T: Record>(
         &self,
-        resource: &str,
+        resource: &'static str,
         filter: Option<&Filter>,
         without: Option<&str>,
     ) -> Result<Vec<T>, TransportError> {
-        let mut fixed = format!("count={}", self.dialect.page);
-        if let Some(filter) = filter {
-            fixed = format!("{fixed}&filter={}", encoded(&filter.to_string()));
-        }
-        if let Some(attribute) = without.filter(|_| self.dialect.attributes) {
-            fixed = format!("{fixed}&excludedAttributes={attribute}");
-        }
-        match self.dialect.paging {
-            Paging::Index => self.by_index(resource, &fixed).await,
-            Paging::Cursor => self.by_cursor(resource, &fixed).await,
+        let listed = self.listed(resource, filter, without).await?;
+        match listed.short {
+            None => Ok(listed.rows),
+            Some(why) => Err(TransportError::Nonsense { request: format!("GET /{resource}"), why }),
         }
     }
 
-    async fn by_index<T: DeserializeOwned>(
+    /// Reads a list as far as the server gives it, and says whether it is whole. Records that cannot be read are left
+    /// out and named.
+    pub(crate) async fn listed<T: Record>(
         &self,
-        resource: &str,
-        fixed: &str,
-    ) -> Result<Vec<T>, TransportError> {
-        let mut rows: Vec<T> = Vec::new();
-        let mut most = 0;
-        for _ in 0..MOST_PAGES {
-            let path = format!("{resource}?startIndex={}&{fixed}", rows.len() + 1);
-            let page: ListResponse<T> = self.get(&path).await?.json()?;
-            let nonsense =
-                |why: String| TransportError::Nonsense { request: format!("GET /{resource}"), why };
-            // What is taken out of an early page moves the rest forward, over the edge of one that was read already.
-            most = page.total_results.ok_or_else(|| nonsense("it lacks totalResults".into()))?.max(most);
-            let got = page.resources.len();
-            rows.extend(page.resources);
-            if rows.len() as u64 >= most {
-                return Ok(rows);
+        resource: &'static str,
+        filter: Option<&Filter>,
+        without: Option<&str>,
+    ) -> Result<Listed<T>, TransportError> {
+        let fixed = |mut path: Path| {
+            if let Some(filter) = filter {
+                path = path.query("filter", filter);
             }
-            if got == 0 {
-                let why = format!("the list came back short ({} of {most})", rows.len());
-                return Err(nonsense(why));
+            match without.filter(|_| self.dialect.attributes) {
+                Some(attribute) => path.query("excludedAttributes", attribute),
+                None => path,
+            }
+        };
+        let mut rows = Rows::<T>::new();
+        let mut cursor: Option<String> = None;
+        loop {
+            let place = match (self.dialect.paging, &cursor) {
+                (Paging::Index, _) => Path::at(resource).query("startIndex", rows.start()),
+                // The first page has a cursor without a value.
+                (Paging::Cursor, None) => Path::at(resource).flag("cursor"),
+                (Paging::Cursor, Some(cursor)) => Path::at(resource).query("cursor", cursor),
+            };
+            let sized = |count: usize| fixed(place.clone().query("count", count));
+            let (mut page, asked) = match self.page(&sized).await {
+                Ok(page) => page,
+                // Some servers refuse a page behind the last one; it was asked for to be sure.
+                Err(error) if rows.has_all() && matches!(error.status(), Some(400 | 404)) => break,
+                Err(error) => return Err(error),
+            };
+            let next = match self.dialect.paging {
+                Paging::Index => rows.by_index(page, asked),
+                Paging::Cursor => {
+                    let next = rows.by_cursor(&mut page);
+                    cursor = page.next_cursor;
+                    next
+                }
+            };
+            if next == Next::End {
+                break;
             }
         }
-        Err(TransportError::Nonsense { request: resource.to_owned(), why: "the list has no end".into() })
+        Ok(rows.end())
     }
 
-    async fn by_cursor<T: DeserializeOwned>(
-        &self,
-        resource: &str,
-        fixed: &str,
-    ) -> Result<Vec<T>, TransportError> {
-        let mut rows = Vec::new();
-        // The first page has a cursor without a value; pages may be short, and only a missing nextCursor ends the list.
-        let mut path = format!("{resource}?cursor&{fixed}");
-        for _ in 0..MOST_PAGES {
-            let page: ListResponse<T> = self.get(&path).await?.json()?;
-            rows.extend(page.resources);
-            let Some(cursor) = page.next_cursor.filter(|cursor| !cursor.is_empty()) else { return Ok(rows) };
-            path = format!("{resource}?cursor={}&{fixed}", encoded(&cursor));
+    async fn get_page(&self, path: &Path) -> Result<Page, TransportError> {
+        self.get(path).await?.json()
+    }
+
+    /// Reads one page. Where the server refuses its size, smaller pages are tried, and the size that it takes is kept.
+    async fn page(&self, path: &(dyn Fn(usize) -> Path + Sync)) -> Result<(Page, usize), TransportError> {
+        let known = self.learned().page;
+        let first = known.unwrap_or(self.dialect.page);
+        let refused = match self.get_page(&path(first)).await {
+            Ok(page) => {
+                self.learned().page = Some(first);
+                return Ok((page, first));
+            }
+            // A size that the server took before is not what it refuses.
+            Err(error) if known.is_some() || !may_be_about_size(&error) => return Err(error),
+            Err(error) => error,
+        };
+        for count in SMALLER.into_iter().filter(|count| *count < first) {
+            match self.get_page(&path(count)).await {
+                Ok(page) => {
+                    self.learned().page = Some(count);
+                    return Ok((page, count));
+                }
+                Err(error) if may_be_about_size(&error) => {}
+                Err(error) => return Err(error),
+            }
         }
-        Err(TransportError::Nonsense { request: resource.to_owned(), why: "the list has no end".into() })
+        Err(refused)
+    }
+
+    fn learned(&self) -> MutexGuard<'_, Learned> {
+        self.learned.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The server was seen to filter a resource by an attribute.
+    pub(crate) fn filters_by(&self, resource: &'static str, attribute: &'static str) {
+        self.learned().filters.insert((resource.to_owned(), attribute));
+    }
+
+    /// Whether the server was seen to filter a resource by an attribute.
+    pub(crate) fn has_filtered_by(&self, resource: &'static str, attribute: &'static str) -> bool {
+        self.learned().filters.contains(&(resource.to_owned(), attribute))
+    }
+
+    /// The page size that the server takes, as far as it is known.
+    pub(crate) fn page_size(&self) -> usize {
+        self.learned().page.unwrap_or(self.dialect.page)
     }
 }
 
-/// Percent-encoded for a path or a query.
-pub(crate) fn encoded(text: &str) -> String {
-    const KEPT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
-    utf8_percent_encode(text, KEPT).to_string()
+/// Whether a smaller page may be taken.
+fn may_be_about_size(error: &TransportError) -> bool {
+    match error {
+        TransportError::Status { status: 422, .. } => true,
+        TransportError::Status { status: 400, message, .. } => {
+            let message = message.to_lowercase();
+            let mut words = message.split(|letter: char| !letter.is_alphanumeric());
+            words.any(|word| matches!(word, "count" | "page" | "itemsperpage"))
+        }
+        _ => false,
+    }
 }

@@ -47,6 +47,8 @@ pub struct Dialect {
     pub changes: usize,
     /// Lists may leave out attributes that were not asked for.
     pub attributes: bool,
+    /// The server's documentation says what its filters find: an answer of nobody means nobody.
+    pub trusted: bool,
 }
 
 impl Dialect {
@@ -60,6 +62,7 @@ impl Dialect {
         removal: Removal::Array,
         changes: 100,
         attributes: false,
+        trusted: true,
     };
     /// What RFC 7644 says.
     pub const RFC7644: Self = Self {
@@ -69,6 +72,7 @@ impl Dialect {
         removal: Removal::Path,
         changes: 100,
         attributes: true,
+        trusted: false,
     };
     /// The names in configurations.
     pub const NAMES: [&str; 2] = ["aws-identity-center", "rfc7644"];

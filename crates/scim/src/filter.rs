@@ -1,17 +1,39 @@
-//! Filters: `attribute eq "value"`, where the value is a JSON string (RFC 7644, 3.4.2.2).
+//! The only way from a value into a filter. (Values go into addresses by `beadle_transport::Path`.)
+//!
+//! A value that cannot be expressed in its place is refused, never changed.
 
 use std::fmt;
 
+use beadle_engine::{Class, Failure};
 use serde_json::Value;
 
-/// A filter.
+/// A value that cannot stand in a filter.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("invalid {place} `{}`: {why}", .value.escape_debug())]
+pub struct Inexpressible {
+    /// Where the value was meant to stand.
+    pub place: &'static str,
+    /// The value.
+    pub value: String,
+    /// What is wrong with it.
+    pub why: &'static str,
+}
+
+impl From<Inexpressible> for Failure {
+    fn from(wrong: Inexpressible) -> Self {
+        Self::new(Class::Rejected, wrong)
+    }
+}
+
+/// A filter: `attribute eq "value"`, where the value is a JSON string (RFC 7644, 3.4.2.2).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Filter(String);
 
 impl Filter {
-    /// `attribute eq "value"`.
-    pub fn eq(attribute: &str, value: &str) -> Self {
-        Self(format!("{attribute} eq {}", Value::from(value)))
+    /// Creates the filter `attribute eq "value"`.
+    pub fn eq(attribute: &str, value: &str) -> Result<Self, Inexpressible> {
+        let value = expressible("filter value", value)?;
+        Ok(Self(format!("{attribute} eq {}", Value::from(value))))
     }
 }
 
@@ -21,13 +43,31 @@ impl fmt::Display for Filter {
     }
 }
 
+fn expressible<'a>(place: &'static str, value: &'a str) -> Result<&'a str, Inexpressible> {
+    let wrong = |why| Err(Inexpressible { place, value: value.to_owned(), why });
+    if value.is_empty() {
+        return wrong("it is empty");
+    }
+    if value.chars().any(char::is_control) {
+        return wrong("it has control characters");
+    }
+    Ok(value)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_value_cannot_leave_its_quotes() {
-        let filter = Filter::eq("displayName", "a\" or id pr or x eq \"\\");
+        let filter = Filter::eq("displayName", "a\" or id pr or x eq \"\\").unwrap();
         assert_eq!(filter.to_string(), r#"displayName eq "a\" or id pr or x eq \"\\""#);
+    }
+
+    #[test]
+    fn a_filter_takes_no_empty_value_and_no_control_characters() {
+        for wrong in ["", "a\0", "a\r\nb"] {
+            assert!(Filter::eq("userName", wrong).is_err(), "{wrong:?}");
+        }
     }
 }

@@ -6,6 +6,7 @@
 mod api;
 mod dialect;
 mod filter;
+mod list;
 mod model;
 mod probe;
 mod read;
@@ -13,8 +14,9 @@ mod write;
 
 pub use api::Api;
 pub use dialect::{Dialect, Members, Paging, Removal};
-pub use filter::Filter;
+pub use filter::{Filter, Inexpressible};
+pub use list::{Listed, Odd};
 pub use model::{Group, NewUser, User};
-pub use probe::Finding;
-pub use read::{Member, Reader};
-pub use write::{Refused, Writer};
+pub use probe::{Evidence, Finding, Probed, probe_writes};
+pub use read::{Answered, Member, Reader};
+pub use write::{Changed, Refused, Writer};

@@ -1,13 +1,22 @@
 //! Groups and users (RFC 7643, 4). Attribute names are compared as the RFC writes them; what Beadle does not use is left out.
 
-use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-#[derive(Clone, Debug, Deserialize)]
-struct Member {
-    value: String,
-    #[serde(rename = "type")]
-    kind: Option<String>,
+/// A resource of a server.
+pub(crate) trait Record: Sized {
+    /// Reads it from what the server shows; `Err` says what is wrong with it.
+    fn read(shown: &Value) -> Result<Self, String>;
+    /// Its id.
+    fn id(&self) -> &str;
+}
+
+/// A text, or a number that a server gives in place of one.
+pub(crate) fn text(shown: &Value, name: &str) -> Option<String> {
+    match &shown[name] {
+        Value::String(text) if !text.is_empty() => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    }
 }
 
 /// A group.
@@ -21,50 +30,46 @@ pub struct Group {
     pub external_id: Option<String>,
     /// The ids of its members, where the server shows them; each once.
     pub members: Vec<String>,
+    /// Why the list of members cannot be trusted.
+    pub(crate) odd: Option<String>,
     /// Which of its versions this is, where the server tells them apart.
     pub(crate) version: Option<String>,
 }
 
-impl<'de> Deserialize<'de> for Group {
-    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(rename_all = "camelCase")]
-        struct Shape {
-            id: String,
-            display_name: String,
-            external_id: Option<String>,
-            members: Option<Vec<Member>>,
-            #[serde(default)]
-            meta: Value,
-        }
-        let shape = Shape::deserialize(from)?;
-        let mut members: Vec<String> = shape
-            .members
-            .into_iter()
-            .flatten()
+impl Record for Group {
+    fn read(shown: &Value) -> Result<Self, String> {
+        let id = text(shown, "id").ok_or("it has no id")?;
+        let name = text(shown, "displayName").ok_or("it has no displayName")?;
+        let (mut members, mut odd) = (Vec::new(), None);
+        for member in shown["members"].as_array().into_iter().flatten() {
             // A group in the group is no person, and nothing is done about it.
-            .filter(|member| member.kind.as_deref() != Some("Group"))
-            .map(|member| member.value)
-            .collect();
+            if member["type"].as_str().is_some_and(|kind| kind.eq_ignore_ascii_case("Group")) {
+                continue;
+            }
+            match text(member, "value") {
+                Some(member) => members.push(member),
+                None => odd = Some(format!("group {name} ({id}) has a member without `value`")),
+            }
+        }
         members.sort();
         members.dedup();
         Ok(Self {
-            id: shape.id,
-            name: shape.display_name,
-            external_id: shape.external_id.filter(|id| !id.is_empty()),
+            id,
+            name,
+            external_id: text(shown, "externalId"),
             members,
-            version: shape.meta["version"].as_str().map(str::to_owned),
+            odd,
+            version: shown["meta"]["version"].as_str().map(str::to_owned),
         })
+    }
+
+    fn id(&self) -> &str {
+        &self.id
     }
 }
 
-fn yes() -> bool {
-    true
-}
-
 /// A user.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct User {
     /// Its id.
     pub id: String,
@@ -73,11 +78,32 @@ pub struct User {
     /// The id that its owner gave it.
     pub external_id: Option<String>,
     /// Whether it may sign in.
-    #[serde(default = "yes")]
     pub active: bool,
     /// Everything else.
-    #[serde(flatten)]
     pub other: Map<String, Value>,
+}
+
+impl Record for User {
+    fn read(shown: &Value) -> Result<Self, String> {
+        let id = text(shown, "id").ok_or("it has no id")?;
+        let user_name = text(shown, "userName").ok_or("it has no userName")?;
+        let active = match &shown["active"] {
+            Value::Null => true,
+            Value::Bool(active) => *active,
+            Value::String(word) if word.eq_ignore_ascii_case("true") => true,
+            Value::String(word) if word.eq_ignore_ascii_case("false") => false,
+            other => return Err(format!("`active` is {other}")),
+        };
+        let mut other = shown.as_object().cloned().unwrap_or_default();
+        for known in ["id", "userName", "externalId", "active"] {
+            other.remove(known);
+        }
+        Ok(Self { id, user_name, external_id: text(shown, "externalId"), active, other })
+    }
+
+    fn id(&self) -> &str {
+        &self.id
+    }
 }
 
 impl User {
@@ -134,5 +160,39 @@ impl NewUser {
             body["emails"] = json!([{ "value": email, "type": "work", "primary": true }]);
         }
         body
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_is_an_id_and_a_word_is_a_truth() {
+        let user =
+            User::read(&json!({ "id": 7, "userName": "ada", "externalId": 8, "active": "True" })).unwrap();
+        assert_eq!((user.id.as_str(), user.external_id.as_deref(), user.active), ("7", Some("8"), true));
+        let user = User::read(&json!({ "id": "7", "userName": "ada", "active": "false" })).unwrap();
+        assert!(!user.active);
+        let group =
+            Group::read(&json!({ "id": 1, "displayName": "Ops", "members": [{ "value": 7 }] })).unwrap();
+        assert_eq!((group.id.as_str(), group.members), ("1", vec!["7".to_owned()]));
+    }
+
+    #[test]
+    fn what_cannot_be_told_apart_is_no_record() {
+        assert!(Group::read(&json!({ "id": "1", "displayName": null })).is_err());
+        assert!(Group::read(&json!({ "displayName": "Ops" })).is_err());
+        assert!(User::read(&json!({ "id": "1", "userName": "" })).is_err());
+        assert!(User::read(&json!({ "id": "1", "userName": "ada", "active": 3 })).is_err());
+    }
+
+    #[test]
+    fn a_member_without_a_value_makes_the_members_unknown_and_not_the_group() {
+        let shown =
+            json!({ "id": "1", "displayName": "Ops", "members": [{ "value": "7" }, { "display": "ada" }] });
+        let group = Group::read(&shown).unwrap();
+        assert!(group.odd.is_some_and(|why| why.contains("Ops")));
+        assert_eq!(group.name, "Ops");
     }
 }

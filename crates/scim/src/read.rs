@@ -1,17 +1,43 @@
 //! Everything that can be asked without changing anything.
 
-use beadle_engine::{Class, Failure};
-use beadle_transport::TransportError;
+use beadle_engine::{Class, Clock, Failure};
+use beadle_transport::{Answer, Path, TransportError};
+use serde_json::Value;
 
-use crate::api::{Api, encoded};
+use crate::api::Api;
 use crate::dialect::{Dialect, Members};
 use crate::filter::Filter;
-use crate::model::{Group, User};
+use crate::list::Listed;
+use crate::model::{Group, Record, User};
+
+/// A value that nothing has: a filter for it finds nothing, unless the server ignores filters.
+pub(crate) const IMPOSSIBLE: &str = "beadle-impossible-a86e2b1f";
 
 /// Reads a server.
 #[derive(Clone)]
 pub struct Reader {
     pub(crate) api: Api,
+}
+
+/// What a server answers to the question for one record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answered<T> {
+    /// This one.
+    One(T),
+    /// There is none.
+    None,
+    /// The server does not let one ask, or its answer of nobody cannot be trusted.
+    Untold,
+}
+
+impl<T> Answered<T> {
+    /// Returns the record that the server showed.
+    pub fn one(self) -> Option<T> {
+        match self {
+            Self::One(one) => Some(one),
+            Self::None | Self::Untold => None,
+        }
+    }
 }
 
 impl Reader {
@@ -25,53 +51,92 @@ impl Reader {
         self.api.dialect()
     }
 
+    /// Time.
+    pub fn clock(&self) -> &Clock {
+        self.api.clock()
+    }
+
     /// All groups, without their members.
-    pub async fn groups(&self) -> Result<Vec<Group>, Failure> {
-        Ok(self.api.list("Groups", None, Some("members")).await?)
+    pub async fn groups(&self) -> Result<Listed<Group>, Failure> {
+        Ok(self.api.listed("Groups", None, Some("members")).await?)
     }
 
     /// One group; `None` where there is none.
     pub async fn group(&self, id: &str) -> Result<Option<Group>, Failure> {
-        let group = found(self.api.get(&format!("Groups/{}", encoded(id))).await)?;
+        let group: Option<Group> = one(self.api.get(&Path::at("Groups").value(id)).await)?;
         self.api.is_version(id, group.as_ref().and_then(|group| group.version.clone()));
         Ok(group)
     }
 
     /// The group of this name; names are unique, and compared without case.
-    pub async fn group_named(&self, name: &str) -> Result<Option<Group>, Failure> {
-        let filter = Filter::eq("displayName", name);
-        let found: Vec<Group> = self.api.list("Groups", Some(&filter), Some("members")).await?;
-        only(found.into_iter().filter(|group| group.name.eq_ignore_ascii_case(name)), "group", name)
+    pub async fn group_named(&self, name: &str) -> Result<Answered<Group>, Failure> {
+        self.ask("Groups", "displayName", name, |group: &Group, name| group.name.eq_ignore_ascii_case(name))
+            .await
     }
 
-    /// The group that its owner gave this id. Where the server does not let groups be asked for by it, none is known.
-    pub async fn group_with_external_id(&self, id: &str) -> Result<Option<Group>, Failure> {
-        let filter = Filter::eq("externalId", id);
-        let found: Vec<Group> = match self.api.list("Groups", Some(&filter), Some("members")).await {
-            Ok(found) => found,
-            Err(error) if error.status() == Some(400) => return Ok(None),
-            Err(error) => return Err(error.into()),
-        };
-        only(found.into_iter().filter(|group| group.external_id.as_deref() == Some(id)), "group", id)
+    /// The group that its owner gave this id.
+    pub async fn group_with_external_id(&self, id: &str) -> Result<Answered<Group>, Failure> {
+        self.ask("Groups", "externalId", id, |group: &Group, id| group.external_id.as_deref() == Some(id))
+            .await
     }
 
-    /// All users.
-    pub async fn users(&self) -> Result<Vec<User>, Failure> {
-        Ok(self.api.list("Users", None, None).await?)
+    /// All users, as far as the server lists them.
+    pub async fn users(&self) -> Result<Listed<User>, Failure> {
+        Ok(self.api.listed("Users", None, None).await?)
+    }
+
+    /// One user; `None` where there is none.
+    pub async fn user(&self, id: &str) -> Result<Option<User>, Failure> {
+        one(self.api.get(&Path::at("Users").value(id)).await)
     }
 
     /// The user that its owner gave this id.
-    pub async fn user_with_external_id(&self, id: &str) -> Result<Option<User>, Failure> {
-        let filter = Filter::eq("externalId", id);
-        let found: Vec<User> = self.api.list("Users", Some(&filter), None).await?;
-        only(found.into_iter().filter(|user| user.external_id.as_deref() == Some(id)), "user", id)
+    pub async fn user_with_external_id(&self, id: &str) -> Result<Answered<User>, Failure> {
+        self.ask("Users", "externalId", id, |user: &User, id| user.external_id.as_deref() == Some(id)).await
     }
 
     /// The user of this name; names are unique, and compared without case.
-    pub async fn user_named(&self, name: &str) -> Result<Option<User>, Failure> {
-        let filter = Filter::eq("userName", name);
-        let found: Vec<User> = self.api.list("Users", Some(&filter), None).await?;
-        only(found.into_iter().filter(|user| user.user_name.eq_ignore_ascii_case(name)), "user", name)
+    pub async fn user_named(&self, name: &str) -> Result<Answered<User>, Failure> {
+        self.ask("Users", "userName", name, |user: &User, name| user.user_name.eq_ignore_ascii_case(name))
+            .await
+    }
+
+    /// Asks for the one record that has a value. Whatever comes is compared here: servers ignore filters, or take them
+    /// for patterns.
+    async fn ask<T: Record>(
+        &self,
+        resource: &'static str,
+        attribute: &'static str,
+        value: &str,
+        is_it: fn(&T, &str) -> bool,
+    ) -> Result<Answered<T>, Failure> {
+        let without = (resource == "Groups").then_some("members");
+        // What cannot be asked for may be there all the same.
+        let Ok(filter) = Filter::eq(attribute, value) else { return Ok(Answered::Untold) };
+        let listed: Listed<T> = match self.api.listed(resource, Some(&filter), without).await {
+            Ok(listed) => listed,
+            Err(error) if is_no_filter(&error) => return Ok(Answered::Untold),
+            Err(error) => return Err(error.into()),
+        };
+        let all = listed.rows.len();
+        let mut found: Vec<T> = listed.rows.into_iter().filter(|row| is_it(row, value)).collect();
+        if found.len() == all && all > 0 {
+            self.api.filters_by(resource, attribute);
+        }
+        if found.len() > 1 {
+            let what = resource.trim_end_matches('s').to_lowercase();
+            let text = format!("the target has more than one {what} `{value}`; leave only one of them");
+            return Err(Failure::new(Class::Rejected, text));
+        }
+        if let Some(one) = found.pop() {
+            return Ok(Answered::One(one));
+        }
+        let told = self.dialect().trusted || self.api.has_filtered_by(resource, attribute);
+        Ok(if told && all == 0 && listed.odd.is_empty() && listed.short.is_none() {
+            Answered::None
+        } else {
+            Answered::Untold
+        })
     }
 
     /// Who is in a group, by user where the server shows users, else by id alone. `None` where there is no such group,
@@ -79,23 +144,83 @@ impl Reader {
     pub async fn members(&self, group: &str) -> Result<Option<Vec<Member>>, Failure> {
         match self.api.dialect().members {
             Members::Users => {
-                let filter = Filter::eq("groups.value", group);
-                let users: Vec<User> = self.api.list("Users", Some(&filter), None).await?;
-                Ok(Some(
-                    users.into_iter().map(|user| Member { id: user.id.clone(), user: Some(user) }).collect(),
-                ))
+                if !self.dialect().trusted {
+                    self.filters_members().await?;
+                }
+                let filter = Filter::eq("groups.value", group)?;
+                let listed: Listed<User> = match self.api.listed("Users", Some(&filter), None).await {
+                    Ok(listed) => listed,
+                    // A group that is gone may be told so, and not by an empty list.
+                    Err(error) if error.status() == Some(404) => {
+                        return if self.group(group).await?.is_none() { Ok(None) } else { Err(error.into()) };
+                    }
+                    Err(error) => return Err(error.into()),
+                };
+                if let Some(why) = listed.short {
+                    let text = format!("GET /Users: the answer makes no sense: {why}");
+                    return Err(Failure::new(Class::Retry, text));
+                }
+                let odd = listed.odd.into_iter().map(|odd| Member { id: odd.id, user: None });
+                let users =
+                    listed.rows.into_iter().map(|user| Member { id: user.id.clone(), user: Some(user) });
+                Ok(Some(users.chain(odd).collect()))
             }
             Members::Group => {
-                let found = self.group(group).await?;
-                Ok(found.map(|group| group.members.into_iter().map(|id| Member { id, user: None }).collect()))
+                let Some(found) = self.group(group).await? else { return Ok(None) };
+                if let Some(why) = found.odd {
+                    return Err(Failure::new(Class::Rejected, why));
+                }
+                Ok(Some(found.members.into_iter().map(|id| Member { id, user: None }).collect()))
             }
         }
     }
 
+    /// Holds `groups.value` to a group that cannot be. A server that ignores the filter would show everybody as a member
+    /// of every group.
+    pub(crate) async fn filters_members(&self) -> Result<(), Failure> {
+        if self.api.has_filtered_by("Users", "groups.value") {
+            return Ok(());
+        }
+        let filter = Filter::eq("groups.value", IMPOSSIBLE)?;
+        let found: Listed<User> = match self.api.listed("Users", Some(&filter), None).await {
+            Ok(listed) => listed,
+            Err(error) if error.status() == Some(404) => {
+                self.api.filters_by("Users", "groups.value");
+                return Ok(());
+            }
+            Err(error) => return Err(error.into()),
+        };
+        if !found.rows.is_empty() || !found.odd.is_empty() {
+            let text = "the server ignores the filter `groups.value`: it finds users in a group that does not exist; \
+                        set members = \"group\"";
+            return Err(Failure::new(Class::Rejected, text));
+        }
+        self.api.filters_by("Users", "groups.value");
+        Ok(())
+    }
+
     /// The groups that a user is in.
     pub async fn groups_of(&self, user: &str) -> Result<Vec<Group>, Failure> {
-        let filter = Filter::eq("members.value", user);
-        Ok(self.api.list("Groups", Some(&filter), Some("members")).await?)
+        let filter = Filter::eq("members.value", user)?;
+        match self.api.list("Groups", Some(&filter), Some("members")).await {
+            Ok(groups) => Ok(groups),
+            // Of a user that is gone.
+            Err(error) if error.status() == Some(404) => Ok(Vec::new()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Whether one account is in a group, by another question than the one for all members.
+    pub async fn is_member(&self, group: &str, user: &str) -> Result<bool, Failure> {
+        match self.dialect().members {
+            Members::Users if self.dialect().trusted => {
+                Ok(self.groups_of(user).await?.iter().any(|found| found.id == group))
+            }
+            _ => {
+                let members = self.members(group).await?.unwrap_or_default();
+                Ok(members.iter().any(|member| member.id == user))
+            }
+        }
     }
 }
 
@@ -108,20 +233,22 @@ pub struct Member {
     pub user: Option<User>,
 }
 
-fn found(answer: Result<beadle_transport::Answer, TransportError>) -> Result<Option<Group>, Failure> {
+/// Whether a server says that it does not take a filter.
+fn is_no_filter(error: &TransportError) -> bool {
+    matches!(error.status(), Some(400 | 404 | 422 | 501))
+}
+
+/// Reads an answer of one record.
+pub(crate) fn record<T: Record>(answer: &Answer) -> Result<T, TransportError> {
+    let shown: Value = answer.json()?;
+    T::read(&shown).map_err(|why| TransportError::Nonsense { request: answer.request.clone(), why })
+}
+
+/// One record; `None` where there is none.
+fn one<T: Record>(answer: Result<Answer, TransportError>) -> Result<Option<T>, Failure> {
     match answer {
-        Ok(answer) => Ok(Some(answer.json()?)),
+        Ok(answer) => Ok(Some(record(&answer)?)),
         Err(error) if error.status() == Some(404) => Ok(None),
         Err(error) => Err(error.into()),
     }
-}
-
-/// The only one there is. Two are none that could be trusted.
-fn only<T>(mut found: impl Iterator<Item = T>, what: &str, name: &str) -> Result<Option<T>, Failure> {
-    let first = found.next();
-    if first.is_some() && found.next().is_some() {
-        let text = format!("the target has more than one {what} `{name}`; leave only one of them");
-        return Err(Failure::new(Class::Rejected, text));
-    }
-    Ok(first)
 }

@@ -5,13 +5,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use beadle_engine::Failure;
-use beadle_transport::{Method, TransportError};
+use beadle_transport::{Answer, Method, Path, TransportError};
 use serde_json::{Value, json};
 
-use crate::api::{Api, encoded};
-use crate::dialect::Removal;
-use crate::filter::Filter;
-use crate::model::{Group, NewUser, User};
+use crate::api::Api;
+use crate::dialect::{Members, Removal};
+use crate::filter::{Filter, Inexpressible};
+use crate::model::{Group, NewUser, Record as _, User};
+use crate::read::record;
 
 const PATCH_OP: &str = "urn:ietf:params:scim:api:messages:2.0:PatchOp";
 /// A group that was just made may not be found for a moment.
@@ -39,6 +40,15 @@ pub struct Refused {
     pub why: String,
 }
 
+/// What came of a write of members.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changed {
+    /// Members that the server did not take.
+    pub refused: Vec<Refused>,
+    /// Who is in the group now, where the server's answer shows it.
+    pub shown: Option<Vec<String>>,
+}
+
 impl Writer {
     /// A writer to this server.
     pub fn new(api: Api) -> Self {
@@ -51,9 +61,9 @@ impl Writer {
             "schemas": ["urn:ietf:params:scim:schemas:core:2.0:Group"],
             "displayName": name, "externalId": external_id, "members": [],
         });
-        match self.api.send(Method::POST, "Groups", Some(&body)).await {
+        match self.api.send(Method::POST, &Path::at("Groups"), Some(&body)).await {
             Ok(answer) => {
-                let group: Group = answer.json()?;
+                let group: Group = record(&answer)?;
                 self.fresh.lock().unwrap_or_else(PoisonError::into_inner).insert(group.id.clone());
                 Ok(Some(group))
             }
@@ -62,40 +72,47 @@ impl Writer {
         }
     }
 
-    /// Gives a group another name, in place.
-    pub async fn rename_group(&self, group: &str, name: &str) -> Result<(), Failure> {
+    /// Gives a group another name, in place. Returns false where the server says that the name is taken.
+    pub async fn rename_group(&self, group: &str, name: &str) -> Result<bool, Failure> {
         let operations = [json!({ "op": "replace", "path": "displayName", "value": name })];
-        Ok(self.patch("Groups", group, &operations).await?)
+        match self.patch(&Path::at("Groups").value(group), group, &operations).await {
+            Ok(_) => Ok(true),
+            Err(error) if error.status() == Some(409) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Deletes a group; one that is gone is no failure.
     pub async fn delete_group(&self, group: &str) -> Result<(), Failure> {
-        let path = format!("Groups/{}", encoded(group));
+        let path = Path::at("Groups").value(group);
         gone(self.api.send_if(Method::DELETE, &path, None, self.api.as_read(group)).await)
     }
 
     /// Adds members: at most as many as one request may change. Whom the server does not take is told apart from the
     /// others, who are added.
-    pub async fn add_members(&self, group: &str, members: &[String]) -> Result<Vec<Refused>, Failure> {
-        let operations = |members: &[String]| {
+    pub async fn add_members(&self, group: &str, members: &[String]) -> Result<Changed, Failure> {
+        let operations = |members: &[String]| -> Result<Vec<Value>, Inexpressible> {
             let values: Vec<Value> = members.iter().map(|id| json!({ "value": id })).collect();
-            vec![json!({ "op": "add", "path": "members", "value": values })]
+            Ok(vec![json!({ "op": "add", "path": "members", "value": values })])
         };
         self.change_members(group, members, &operations).await
     }
 
     /// Takes members out: at most as many as one request may change.
-    pub async fn remove_members(&self, group: &str, members: &[String]) -> Result<Vec<Refused>, Failure> {
+    pub async fn remove_members(&self, group: &str, members: &[String]) -> Result<Changed, Failure> {
         let removal = self.api.dialect().removal;
-        let operations = |members: &[String]| match removal {
-            Removal::Array => {
-                let values: Vec<Value> = members.iter().map(|id| json!({ "value": id })).collect();
-                vec![json!({ "op": "remove", "path": "members", "value": values })]
+        let one = |id: &String| -> Result<Value, Inexpressible> {
+            let path = format!("members[{}]", Filter::eq("value", id)?);
+            Ok(json!({ "op": "remove", "path": path }))
+        };
+        let operations = |members: &[String]| -> Result<Vec<Value>, Inexpressible> {
+            match removal {
+                Removal::Array => {
+                    let values: Vec<Value> = members.iter().map(|id| json!({ "value": id })).collect();
+                    Ok(vec![json!({ "op": "remove", "path": "members", "value": values })])
+                }
+                Removal::Path => members.iter().map(one).collect(),
             }
-            Removal::Path => members
-                .iter()
-                .map(|id| json!({ "op": "remove", "path": format!("members[{}]", Filter::eq("value", id)) }))
-                .collect(),
         };
         self.change_members(group, members, &operations).await
     }
@@ -105,19 +122,20 @@ impl Writer {
         &self,
         group: &str,
         members: &[String],
-        operations: &(dyn Fn(&[String]) -> Vec<Value> + Send + Sync),
-    ) -> Result<Vec<Refused>, Failure> {
-        let mut refused = Vec::new();
+        operations: &(dyn Fn(&[String]) -> Result<Vec<Value>, Inexpressible> + Send + Sync),
+    ) -> Result<Changed, Failure> {
+        let path = Path::at("Groups").value(group);
+        let mut changed = Changed::default();
         let mut waiting = vec![members];
         while let Some(part) = waiting.pop() {
             if part.is_empty() {
                 continue;
             }
-            match self.patch("Groups", group, &operations(part)).await {
-                Ok(()) => {}
+            match self.patch(&path, group, &operations(part)?).await {
+                Ok(answer) => changed.shown = self.shown(&answer),
                 Err(error) if !is_about_its_content(&error) => return Err(error.into()),
                 Err(error) if part.len() == 1 => {
-                    refused.push(Refused { member: part[0].clone(), why: error.to_string() });
+                    changed.refused.push(Refused { member: part[0].clone(), why: error.to_string() });
                 }
                 Err(_) => {
                     let (left, right) = part.split_at(part.len() / 2);
@@ -125,13 +143,22 @@ impl Writer {
                 }
             }
         }
-        Ok(refused)
+        Ok(changed)
+    }
+
+    /// Who is in a group, where an answer to a write shows it. An empty list may as well be one that is never filled.
+    fn shown(&self, answer: &Answer) -> Option<Vec<String>> {
+        if self.api.dialect().members != Members::Group {
+            return None;
+        }
+        let group = Group::read(&answer.json().ok()?).ok()?;
+        (group.odd.is_none() && !group.members.is_empty()).then_some(group.members)
     }
 
     /// Makes a user. The server may say that there is one of this name or id: then `None`.
     pub async fn create_user(&self, user: &NewUser) -> Result<Option<User>, Failure> {
-        match self.api.send(Method::POST, "Users", Some(&user.body())).await {
-            Ok(answer) => Ok(Some(answer.json()?)),
+        match self.api.send(Method::POST, &Path::at("Users"), Some(&user.body())).await {
+            Ok(answer) => Ok(Some(record(&answer)?)),
             Err(error) if error.status() == Some(409) => Ok(None),
             Err(error) => Err(error.into()),
         }
@@ -147,16 +174,16 @@ impl Writer {
             json!({ "op": "replace", "path": path, "value": value })
         };
         let operations: Vec<Value> = values.iter().map(operation).collect();
-        Ok(self.patch("Users", id, &operations).await?)
+        self.patch(&Path::at("Users").value(id), id, &operations).await?;
+        Ok(())
     }
 
-    async fn patch(&self, resource: &str, id: &str, operations: &[Value]) -> Result<(), TransportError> {
-        let path = format!("{resource}/{}", encoded(id));
+    async fn patch(&self, path: &Path, id: &str, operations: &[Value]) -> Result<Answer, TransportError> {
         let body = json!({ "schemas": [PATCH_OP], "Operations": operations });
         let is_fresh = self.fresh.lock().unwrap_or_else(PoisonError::into_inner).contains(id);
         let mut waits = if is_fresh { PATIENCE.iter() } else { [].iter() };
         loop {
-            match self.api.send_if(Method::PATCH, &path, Some(&body), self.api.as_read(id)).await {
+            match self.api.send_if(Method::PATCH, path, Some(&body), self.api.as_read(id)).await {
                 Err(error) if error.status() == Some(404) => match waits.next() {
                     Some(wait) => self.api.clock().sleep(*wait).await,
                     None => return Err(error),
@@ -165,7 +192,7 @@ impl Writer {
                 Ok(answer) => {
                     let version = answer.headers.get("etag").and_then(|tag| tag.to_str().ok());
                     self.api.is_version(id, version.map(str::to_owned));
-                    return Ok(());
+                    return Ok(answer);
                 }
                 Err(error) => {
                     if error.status() == Some(412) {

@@ -88,6 +88,14 @@ impl Path {
         self
     }
 
+    /// Appends a parameter of the query that has no value.
+    #[must_use]
+    pub fn flag(mut self, name: &'static str) -> Self {
+        self.text.push(if self.text.contains('?') { '&' } else { '?' });
+        self.text += name;
+        self
+    }
+
     fn slash(&mut self) {
         if !self.text.is_empty() && !self.text.ends_with('/') {
             self.text.push('/');

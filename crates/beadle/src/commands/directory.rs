@@ -1,14 +1,16 @@
-//! `beadle directory probe`: directories and targets, tried before anything is written.
+//! `beadle directory probe`: directories and targets, tried before anything of a policy is written.
 
-use beadle_engine::{Clock, Failure};
+use std::sync::Arc;
+
+use beadle_engine::{Clock, Failure, Store};
 use beadle_okta::{Okta, Since};
-use beadle_scim::Finding;
+use beadle_scim::{Finding, Probed};
 
 use crate::commands::{FAILED, FINE};
 use crate::config::Config;
 use crate::directory::{Directories, Target};
 use crate::printer::{Printer, Tone};
-use crate::wiring::{Opening, Ways};
+use crate::wiring::{Opening, Ways, store_if_there};
 
 /// From so many days before its end on a token is warned of.
 const DAYS: i64 = 30;
@@ -16,13 +18,16 @@ const DAYS: i64 = 30;
 struct Probe<'a> {
     printer: &'a Printer,
     clock: Clock,
+    /// Where it is remembered what servers do, if there is a store.
+    store: Option<Arc<dyn Store>>,
     failed: bool,
 }
 
 pub(crate) async fn probe(config: &Config, printer: &Printer) -> anyhow::Result<u8> {
     let clock = Clock::system();
     let directories = Directories::open(config, &clock, Opening::PATIENT, &Ways::default())?;
-    let mut probe = Probe { printer, clock, failed: false };
+    let store = store_if_there(config).await?;
+    let mut probe = Probe { printer, clock, store, failed: false };
     for (file, okta) in &directories.okta {
         printer.line(printer.paint(Tone::Heading, format!("{} ({})", file.name, file.url)));
         probe.okta(okta).await;
@@ -119,11 +124,30 @@ impl Probe<'_> {
         }
     }
 
+    /// Tells what the server does otherwise than before, and takes it over: whoever probes has seen it.
+    async fn compare(&self, target: &Target<'_>, probed: &Probed) -> anyhow::Result<()> {
+        let Some(store) = self.store.as_ref().filter(|_| target.file.scim.is_some()) else { return Ok(()) };
+        let before = target.seen_before(store).await?;
+        for difference in probed.evidence.differences(&before) {
+            self.unknown(format!("{difference}; from now on that is what it does"));
+        }
+        target.remember(&probed.evidence.clone().with(before), store).await?;
+        if !probed.contradicts()
+            && let Some(why) = target.release(store).await?
+        {
+            self.unknown(format!("whether this holds no more: {why}; the target is written to again"));
+        }
+        Ok(())
+    }
+
     async fn target(&mut self, target: &Target<'_>) {
-        match target.probe().await {
+        match target.probe(true).await {
             Err(error) => self.wrong(format!("{error:#}")),
-            Ok(findings) => {
-                for finding in findings {
+            Ok(probed) => {
+                if let Err(error) = self.compare(target, &probed).await {
+                    self.wrong(format!("{error:#}"));
+                }
+                for finding in probed.findings {
                     match finding {
                         Finding::Fine(text) => self.fine(text),
                         Finding::Unknown(text) => self.unknown(text),

@@ -114,7 +114,7 @@ pub(crate) async fn plan_groups(
 ) -> anyhow::Result<(WholePlan, Vec<WritableGroup>)> {
     let name = &target.file.name;
     let what = || format!("reading {name}");
-    target.agree().await?;
+    target.agree(store).await?;
     let progress = Progress::new(&what(), printer);
     let planned = async {
         target.directory.target.look().await?;

@@ -23,7 +23,7 @@ use beadle_secrets::{Keeper, Reference, SecretString, SigningKey};
 pub(crate) use example::EXAMPLE;
 pub(crate) use file::{DispatchFile as Dispatch, File, OrgFile as Org, RetentionFile, Span};
 pub(crate) use okta::{OktaFile as Okta, PUSH_SCOPE, SCOPES};
-pub(crate) use target::{ScimFile, TargetFile as Target, TeamsFile, users};
+pub(crate) use target::{Probing, ScimFile, TargetFile as Target, TeamsFile, users};
 
 use file::OrgFile;
 use okta::OktaFile;

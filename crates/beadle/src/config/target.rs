@@ -151,10 +151,24 @@ pub(crate) struct ScimFile {
     page: Option<usize>,
     changes: Option<usize>,
     attributes: Option<bool>,
+    /// What `beadle directory probe` may try.
+    #[serde(default)]
+    pub(crate) probe: Probing,
     /// The last day of the token, as `2027-03-01`.
     pub(crate) token_ends: Option<jiff::civil::Date>,
     /// Where it is read who is in a group, in place of SCIM.
     pub(crate) identity_store: Option<IdentityStoreFile>,
+}
+
+/// What a probe may try at a server.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Probing {
+    /// Questions.
+    #[default]
+    Read,
+    /// A group of the probe's own, too: made, filled with three users, emptied one by one and deleted.
+    Write,
 }
 
 /// AWS' identity store behind the SCIM server.
@@ -182,6 +196,9 @@ impl IdentityStoreFile {
 
 impl ScimFile {
     pub(crate) fn dialect(&self) -> Result<Dialect, String> {
+        if self.page == Some(0) || self.changes == Some(0) {
+            return Err("`page` and `changes` must be at least 1".into());
+        }
         let base = Dialect::named(&self.dialect).ok_or_else(|| {
             let near = nearest(&self.dialect, Dialect::NAMES);
             let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
@@ -194,6 +211,7 @@ impl ScimFile {
             page: self.page.unwrap_or(base.page).max(1),
             changes: self.changes.unwrap_or(base.changes).max(1),
             attributes: self.attributes.unwrap_or(base.attributes),
+            trusted: base.trusted,
         })
     }
 }

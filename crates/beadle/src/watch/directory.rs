@@ -119,7 +119,7 @@ impl<'a> LookedAfter<'a> {
         for (name, target) in &self.directories.targets {
             let what = format!("target {name}");
             if !self.agreed.contains(name) && self.is_due(&what, AGAIN, now) {
-                let agreed = target.agree().await;
+                let agreed = target.agree(Some(&means.store)).await;
                 if agreed.is_ok() {
                     self.agreed.insert(name.clone());
                     if let Err(failure) = target.directory.look_at_pushes().await {

@@ -157,6 +157,16 @@ impl GroupPlanner {
         let mut asked = 0;
         let mut kept: Vec<&str> = Vec::new();
         for account in seen.members.iter().filter(|account| !stay.contains(account.id.as_str())) {
+            if account.name.is_none() && account.person.is_none() {
+                let why = format!(
+                    "the target does not show who the member {} is, and nobody knows whether they have to leave; look it up \
+                     at the target",
+                    account.id
+                );
+                let part = Some(account.id.clone());
+                plan.unknowns.push(Unknown { aspect: MEMBERS.into(), part, why, transient: false });
+                continue;
+            }
             if self.may_go(desired, account, &doubtful, &mut asked).await? {
                 difference.go.push(account.clone());
             } else if account.name.is_some() {

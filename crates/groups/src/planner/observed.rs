@@ -43,7 +43,7 @@ impl GroupPlanner {
                 return Ok(None);
             }
             let known = self.directory.target.known(&pair.group);
-            let name = known.as_ref().map_or_else(|| pair.name.clone(), |known| known.name.clone());
+            let name = known.as_ref().map_or_else(|| pair.name.clone(), |known| pair.named(&known.name));
             let further = desired.facts.sources.iter().filter(|source| !pair.sources.contains(source));
             let mut fields: Vec<Field> = further.map(|source| desired.source(Value::Null, source)).collect();
             // A rename that makes no other name at the target: events of members go by the name that is remembered.

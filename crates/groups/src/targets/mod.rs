@@ -144,10 +144,14 @@ pub struct Refused {
 /// Writes to a target. Doing it twice does no harm.
 #[async_trait]
 pub trait TargetWriter: Send + Sync + 'static {
+    /// Why nothing is written to it any more; `None` while it does what it is asked.
+    fn stopped(&self) -> Option<String> {
+        None
+    }
     /// Makes a group, or finds the one that was made before with this id of its owner.
     async fn create(&self, new: &NewGroup<'_>) -> Result<TargetGroup, Failure>;
-    /// Gives it another name, in place.
-    async fn rename(&self, group: &str, name: &str) -> Result<(), Failure>;
+    /// Gives it another name, in place. Returns the name that the target shows, where that is another one.
+    async fn rename(&self, group: &str, name: &str) -> Result<Option<String>, Failure>;
     /// Has it say something else about itself.
     async fn describe(&self, group: &str, external_id: &str, description: &str) -> Result<(), Failure>;
     /// Adds members, or gives them another role.

@@ -6,6 +6,8 @@
 //! below the address of the tenant is the API; anything may stand before `/scim/v2/`.
 
 mod filter;
+mod patch;
+mod quirks;
 mod rest;
 
 use std::net::SocketAddr;
@@ -15,8 +17,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::{Value, json};
 
+use self::quirks::Quirks;
 use crate::desk::{Call, Desk, Reply, Running, Vendor, lock};
 use crate::{Fault, SimError};
+
+pub use self::quirks::Quirk;
 
 /// How it starts.
 #[derive(Clone, Debug)]
@@ -31,11 +36,20 @@ pub struct Settings {
     pub short_pages: bool,
     /// What was made is not found for so many calls after.
     pub slow_to_show: u32,
+    /// What it does otherwise than AWS.
+    pub quirks: Vec<Quirk>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { state: None, latency: Duration::ZERO, record: false, short_pages: false, slow_to_show: 0 }
+        Self {
+            state: None,
+            latency: Duration::ZERO,
+            record: false,
+            short_pages: false,
+            slow_to_show: 0,
+            quirks: Vec::new(),
+        }
     }
 }
 
@@ -44,6 +58,7 @@ pub(crate) struct Scim {
     slow_to_show: u32,
     /// What is not found yet, and for how many calls more.
     hidden: Mutex<Vec<(String, u32)>>,
+    quirks: Mutex<Quirks>,
 }
 
 /// A running simulation. It ends when this is dropped.
@@ -56,6 +71,7 @@ impl ScimSim {
             short_pages: settings.short_pages,
             slow_to_show: settings.slow_to_show,
             hidden: Mutex::default(),
+            quirks: Mutex::new(Quirks(settings.quirks)),
         };
         let running = Running::start(addr, scim, settings.state, settings.latency, settings.record).await?;
         Ok(Self(running))
@@ -79,6 +95,11 @@ impl ScimSim {
     /// Answers a request without any network, for tests in simulated time. `None`: the connection breaks.
     pub async fn exchange(&self, request: http::Request<Bytes>) -> Option<(u16, http::HeaderMap, Bytes)> {
         self.0.exchange(request).await
+    }
+
+    /// From now on it does these things otherwise than AWS.
+    pub fn behave(&self, quirks: Vec<Quirk>) {
+        *lock(&self.0.vendor.quirks) = Quirks(quirks);
     }
 
     /// Puts another state in place, and tells nobody.

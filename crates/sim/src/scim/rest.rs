@@ -4,13 +4,15 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
+use super::patch::{patch_group, patch_user};
+use super::quirks::{Quirk, Quirks};
 use super::{Scim, filter};
 use crate::desk::{Call, Desk, Reply, lock, now};
 
 const ERROR: &str = "urn:ietf:params:scim:api:messages:2.0:Error";
 const LIST: &str = "urn:ietf:params:scim:api:messages:2.0:ListResponse";
 /// The most that one page, or one request, may have.
-const MOST: usize = 100;
+pub(super) const MOST: usize = 100;
 
 /// An error in AWS' shape: both `schema` and `schemas`, a status in words, and no `scimType`.
 pub(super) fn error(status: u16, text: &str) -> Reply {
@@ -31,12 +33,13 @@ pub(super) fn answer(scim: &Scim, desk: &Desk, call: &Call<'_>) -> Reply {
     if !token.is_some_and(|token| lock(&desk.tokens).contains(token)) {
         return error(401, "Session token not found or invalid");
     }
+    let quirks = &lock(&scim.quirks).clone();
     let state = &mut *lock(&desk.state);
     match (call.method, &segments[at + 2..]) {
         ("GET", ["ServiceProviderConfig"]) => Reply::json(200, config()),
-        ("GET", [kind @ ("Users" | "Groups")]) => list(scim, state, call, kind),
-        ("POST", [kind @ ("Users" | "Groups")]) => create(scim, state, call, kind),
-        (method, [kind @ ("Users" | "Groups"), id]) => one(scim, state, call, method, kind, id),
+        ("GET", [kind @ ("Users" | "Groups")]) => list(scim, quirks, state, call, kind),
+        ("POST", [kind @ ("Users" | "Groups")]) => create(scim, quirks, state, call, kind),
+        (method, [kind @ ("Users" | "Groups"), id]) => one(scim, quirks, state, call, method, kind, id),
         _ => error(404, "Resource not found"),
     }
 }
@@ -57,8 +60,8 @@ fn collection(kind: &str) -> &'static str {
     if kind == "Users" { "users" } else { "groups" }
 }
 
-/// What is shown of a resource; a group always with nobody in it.
-fn shown(kind: &str, resource: &Value) -> Value {
+/// What is shown of a resource; AWS shows a group always with nobody in it.
+fn shown(quirks: &Quirks, kind: &str, resource: &Value) -> Value {
     let mut shown = resource.clone();
     let (schema, name) = if kind == "Users" { ("User", "User") } else { ("Group", "Group") };
     shown["schemas"] = json!([format!("urn:ietf:params:scim:schemas:core:2.0:{schema}")]);
@@ -69,10 +72,74 @@ fn shown(kind: &str, resource: &Value) -> Value {
     if let Some(shown) = shown.as_object_mut() {
         shown.remove("password"); // it is taken, and never shown
     }
-    shown
+    quirks.shown(shown, &resource["members"])
 }
 
-fn list(scim: &Scim, state: &Value, call: &Call<'_>, kind: &str) -> Reply {
+/// A list by index, as RFC 7644 has it.
+fn list_by_index(quirks: &Quirks, state: &Value, call: &Call<'_>, kind: &str) -> Reply {
+    if call.query("cursor").is_some() {
+        return error(400, "cursor is not supported");
+    }
+    let number =
+        |name: &str, usual: usize| call.query(name).and_then(|text| text.parse().ok()).unwrap_or(usual);
+    let (start, count) = (number("startIndex", 1).max(1), number("count", MOST));
+    if quirks.most().is_some_and(|most| count > most) {
+        return error(422, "Unprocessable Entity");
+    }
+    let filter = call.query("filter").filter(|_| !quirks.has(&Quirk::FiltersIgnored));
+    let pairs = match filter.map(|text| (quirks.refuses(text), filter::parse(text))) {
+        None => Vec::new(),
+        Some((false, Some(pairs))) => pairs,
+        Some(_) => return error(400, "invalidFilter"),
+    };
+    let mut rows = Vec::new();
+    for (id, resource) in state[collection(kind)].as_object().into_iter().flatten() {
+        let mut fits = !filter.is_some_and(|filter| quirks.finds_nobody(filter));
+        for (attribute, value) in &pairs {
+            match is(state, kind, id, resource, attribute, value) {
+                Some(is) => fits &= is,
+                None => return error(400, "invalidFilter"),
+            }
+        }
+        if fits && !quirks.has(&Quirk::Unlisted(id.clone())) {
+            rows.push(shown(quirks, kind, resource));
+        }
+    }
+    if quirks.has(&Quirk::RowsTwice) && !rows.is_empty() {
+        rows.insert(0, rows[0].clone());
+    }
+    let all = rows.len();
+    let skipped = if quirks.has(&Quirk::RepeatsFirstPage) { 0 } else { start - 1 };
+    let mut rows: Vec<Value> = rows.into_iter().skip(skipped).take(count).collect();
+    if call.query("excludedAttributes") == Some("members") {
+        for row in &mut rows {
+            row.as_object_mut().map(|row| row.remove("members"));
+        }
+    }
+    let total = if quirks.has(&Quirk::TotalOfPage) { rows.len() } else { all };
+    let mut body = json!({
+        "schemas": [LIST], "itemsPerPage": rows.len(), "startIndex": start, "totalResults": total, "Resources": rows,
+    });
+    if quirks.has(&Quirk::NoTotal) {
+        body.as_object_mut().map(|body| body.remove("totalResults"));
+    }
+    Reply::json(200, body)
+}
+
+/// The id that a filter names and that there is not.
+fn unknown_id(state: &Value, kind: &str, pairs: &[(String, String)]) -> Option<String> {
+    let (attribute, list) =
+        if kind == "Users" { ("groups.value", "groups") } else { ("members.value", "users") };
+    let is_unknown = |(name, id): &&(String, String)| {
+        name.eq_ignore_ascii_case(attribute) && state[list].get(id.as_str()).is_none()
+    };
+    pairs.iter().find(is_unknown).map(|(_, id)| id.clone())
+}
+
+fn list(scim: &Scim, quirks: &Quirks, state: &Value, call: &Call<'_>, kind: &str) -> Reply {
+    if quirks.has(&Quirk::Generic) {
+        return list_by_index(quirks, state, call, kind);
+    }
     for unsupported in ["startIndex", "attributes", "excludedAttributes", "sortBy"] {
         if call.query(unsupported).is_some() {
             return error(400, &format!("{unsupported} is not supported"));
@@ -88,6 +155,9 @@ fn list(scim: &Scim, state: &Value, call: &Call<'_>, kind: &str) -> Reply {
         Some((_, Some(pairs))) => pairs,
         Some((text, None)) => return error(400, &format!("filter is not supported: {text}")),
     };
+    if let Some(id) = unknown_id(state, kind, &pairs) {
+        return error(404, &format!("{id} was not found"));
+    }
     // Without the parameter there is no paging, as it was before there was any.
     let after = match call.query("cursor") {
         None | Some("") => String::new(),
@@ -120,7 +190,7 @@ fn list(scim: &Scim, state: &Value, call: &Call<'_>, kind: &str) -> Reply {
             more = true;
             break;
         }
-        rows.push(shown(kind, resource));
+        rows.push(shown(quirks, kind, resource));
     }
     let mut body = json!({ "schemas": [LIST], "itemsPerPage": rows.len(), "Resources": rows });
     if call.query("cursor").is_none() {
@@ -167,15 +237,44 @@ fn taken(state: &Value, kind: &str, id: Option<&str>, resource: &Value) -> Optio
     None
 }
 
-fn create(scim: &Scim, state: &mut Value, call: &Call<'_>, kind: &str) -> Reply {
+/// What AWS asks of a user, and of a group, when it is made.
+fn needed(kind: &str) -> &'static [&'static str] {
+    if kind == "Users" {
+        &["/userName", "/displayName", "/name/givenName", "/name/familyName"]
+    } else {
+        &["/displayName"]
+    }
+}
+
+/// The first of the texts that a resource needs that is missing or empty.
+fn lacks(kind: &str, resource: &Value) -> Option<&'static str> {
+    let has =
+        |place: &str| resource.pointer(place).and_then(Value::as_str).is_some_and(|text| !text.is_empty());
+    needed(kind).iter().copied().find(|place| !has(place))
+}
+
+fn violates(place: &str) -> Reply {
+    let name = place.trim_start_matches('/').replace('/', ".");
+    error(
+        400,
+        &format!("Request is unparsable, syntactically incorrect, or violates schema: {name} is missing"),
+    )
+}
+
+fn create(scim: &Scim, quirks: &Quirks, state: &mut Value, call: &Call<'_>, kind: &str) -> Reply {
     let mut resource = call.body.clone();
     if !resource.is_object() {
         return error(400, "the body is no resource");
     }
-    let needed: &[&str] =
-        if kind == "Users" { &["userName", "displayName", "name"] } else { &["displayName"] };
-    if let Some(missing) = needed.iter().find(|name| resource[**name].is_null()) {
-        return error(400, &format!("{missing} is missing"));
+    if let Some(place) = lacks(kind, &resource).filter(|_| !quirks.has(&Quirk::Generic)) {
+        return violates(place);
+    }
+    let members = call.body["members"].as_array().map_or(0, Vec::len);
+    if kind == "Groups" && members > MOST {
+        return error(
+            400,
+            &format!("{members} members are more than the {MOST} that one request may change"),
+        );
     }
     if let Some(field) = taken(state, kind, None, &resource) {
         return error(409, &format!("Duplicate: {field}"));
@@ -197,16 +296,24 @@ fn create(scim: &Scim, state: &mut Value, call: &Call<'_>, kind: &str) -> Reply 
     resource["id"] = json!(id);
     state[collection(kind)][&id] = resource.clone();
     scim.hide(&id);
-    Reply::json(201, shown(kind, &resource))
+    Reply::json(201, shown(quirks, kind, &resource))
 }
 
-fn one(scim: &Scim, state: &mut Value, call: &Call<'_>, method: &str, kind: &str, id: &str) -> Reply {
+fn one(
+    scim: &Scim,
+    quirks: &Quirks,
+    state: &mut Value,
+    call: &Call<'_>,
+    method: &str,
+    kind: &str,
+    id: &str,
+) -> Reply {
     let list = collection(kind);
     if state[list].get(id).is_none() || scim.is_hidden(id) {
         return error(404, &format!("{id} was not found"));
     }
     match (method, kind) {
-        ("GET", _) => Reply::json(200, shown(kind, &state[list][id])),
+        ("GET", _) => Reply::json(200, shown(quirks, kind, &state[list][id])),
         ("DELETE", _) => {
             if let Some(all) = state[list].as_object_mut() {
                 all.remove(id);
@@ -220,110 +327,41 @@ fn one(scim: &Scim, state: &mut Value, call: &Call<'_>, method: &str, kind: &str
         }
         ("PUT", "Users") => {
             let mut new = call.body.clone();
+            // A body that lacks what a user needs would wipe it.
+            if let Some(place) = lacks(kind, &new) {
+                return violates(place);
+            }
             new["id"] = json!(id);
             if let Some(field) = taken(state, kind, Some(id), &new) {
                 return error(409, &format!("Duplicate: {field}"));
             }
             state[list][id] = new;
-            Reply::json(200, shown(kind, &state[list][id]))
+            Reply::json(200, shown(quirks, kind, &state[list][id]))
         }
         ("PATCH", _) => {
             let mut new = state[list][id].clone();
             let patched = if kind == "Users" {
                 patch_user(&mut new, &call.body)
             } else {
-                patch_group(&mut new, &call.body, &state["users"])
+                patch_group(quirks, &mut new, &call.body, &state["users"])
             };
             if let Err(why) = patched {
                 return error(400, &why);
+            }
+            // What was there before may be lacking; nothing of it is taken away.
+            if let Some(place) = lacks(kind, &new).filter(|_| lacks(kind, &state[list][id]).is_none()) {
+                return violates(place);
             }
             if let Some(field) = taken(state, kind, Some(id), &new) {
                 return error(409, &format!("Duplicate: {field}"));
             }
             state[list][id] = new;
             if kind == "Users" {
-                Reply::json(200, shown(kind, &state[list][id]))
+                Reply::json(200, shown(quirks, kind, &state[list][id]))
             } else {
                 Reply::nothing(204)
             }
         }
         _ => error(405, "the method is not supported"),
     }
-}
-
-fn operations(body: &Value) -> Result<&Vec<Value>, String> {
-    body["Operations"].as_array().ok_or_else(|| "Operations is missing".to_owned())
-}
-
-fn patch_user(user: &mut Value, body: &Value) -> Result<(), String> {
-    for operation in operations(body)? {
-        let op = operation["op"].as_str().unwrap_or_default().to_ascii_lowercase();
-        let value = operation["value"].clone();
-        match (op.as_str(), operation["path"].as_str()) {
-            ("add" | "replace", Some(path)) => {
-                let mut place = &mut *user;
-                for part in path.split('.') {
-                    place = &mut place[part];
-                }
-                *place = value;
-            }
-            ("add" | "replace", None) if value.is_object() => {
-                for (name, value) in value.as_object().into_iter().flatten() {
-                    user[name] = value.clone();
-                }
-            }
-            ("remove", Some(path)) => {
-                user.as_object_mut().map(|user| user.remove(path));
-            }
-            _ => return Err(format!("operation {op} is not supported")),
-        }
-    }
-    Ok(())
-}
-
-/// `displayName`, `externalId` and `members`; at most 100 members a request, never all of them at once.
-fn patch_group(group: &mut Value, body: &Value, users: &Value) -> Result<(), String> {
-    let mut changed = 0;
-    for operation in operations(body)? {
-        let op = operation["op"].as_str().unwrap_or_default().to_ascii_lowercase();
-        let value = &operation["value"];
-        match (op.as_str(), operation["path"].as_str()) {
-            ("replace" | "add", Some(path @ ("displayName" | "externalId"))) if value.is_string() => {
-                group[path] = value.clone();
-            }
-            ("replace", None) if value.is_object() => {
-                for (name, value) in value.as_object().into_iter().flatten() {
-                    if !["displayName", "externalId", "id"].contains(&name.as_str()) {
-                        return Err(format!("{name} cannot be replaced"));
-                    }
-                    if name != "id" {
-                        group[name] = value.clone();
-                    }
-                }
-            }
-            (op @ ("add" | "remove"), Some("members")) => {
-                let members = value.as_array().ok_or("members without a list of them")?;
-                if members.is_empty() {
-                    return Err("members without a list of them".into());
-                }
-                changed += members.len();
-                for member in members {
-                    let id = member["value"].as_str().unwrap_or_default();
-                    if users.get(id).is_none() {
-                        return Err(format!("the member {id} is no user"));
-                    }
-                    if op == "add" {
-                        group["members"][id] = json!(true);
-                    } else {
-                        group["members"].as_object_mut().map(|members| members.remove(id));
-                    }
-                }
-            }
-            (op, path) => return Err(format!("{op} of {} is not supported", path.unwrap_or("everything"))),
-        }
-    }
-    if changed > MOST {
-        return Err(format!("{changed} members are more than the {MOST} that one request may change"));
-    }
-    Ok(())
 }

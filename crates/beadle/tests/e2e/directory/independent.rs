@@ -182,7 +182,7 @@ async fn what_somebody_else_changed_since_it_was_read_is_read_again_before_it_is
     for n in 0..3 {
         let user = json!({ "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"], "userName": login(n) });
         server.post("Users", user).await;
-        people.push(reader.user_named(&login(n)).await.unwrap().unwrap().id);
+        people.push(reader.user_named(&login(n)).await.unwrap().one().unwrap().id);
     }
     let group = writer.create_group("Ops", "one").await.unwrap().unwrap().id;
     reader.group(&group).await.unwrap();

@@ -9,5 +9,6 @@ mod independent;
 mod isolation;
 mod limits;
 mod paused;
+mod servers;
 mod teams;
 pub(crate) mod world;

@@ -131,11 +131,12 @@ impl TargetWriter for TeamWriter {
         })
     }
 
-    async fn rename(&self, group: &str, name: &str) -> Result<(), Failure> {
+    async fn rename(&self, group: &str, name: &str) -> Result<Option<String>, Failure> {
         let team = self.team(group).await?;
         self.github.team(&team, &[]).await?.rename(name).await?;
         // Its slug is another one too.
-        self.reader.teams_anew().await.map(drop)
+        self.reader.teams_anew().await?;
+        Ok(None)
     }
 
     async fn describe(&self, group: &str, external_id: &str, description: &str) -> Result<(), Failure> {

@@ -1,0 +1,89 @@
+//! The real binary at SCIM servers that do something else than they say.
+
+use beadle_sim::scim::Quirk;
+use beadle_sim::{okta, scim};
+use serde_json::{Value, json};
+
+use super::world::{World, accounts, held, of, people};
+
+/// A directory with one group, and a target that has the same people and groups, and behaves so.
+async fn world(directory: &Value, target: &Value, quirks: Vec<Quirk>) -> World {
+    let groups = json!({ "00g1": { "profile": { "name": "AWS_Ops" }, "members": directory } });
+    let states = [
+        json!({ "users": people(20), "groups": groups }),
+        json!({ "users": accounts(20), "groups": {
+            "t1": { "displayName": "Ops", "externalId": "beadle:corp/00g1", "members": target } } }),
+    ];
+    let okta = okta::Settings { record: true, limit: 1_000_000, ..okta::Settings::default() };
+    let aws = scim::Settings { record: true, quirks, ..scim::Settings::default() };
+    let mut world = World::with(states, okta, aws).await;
+    world.dialect = "\"rfc7644\"".into();
+    world
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_empties_a_group_is_stopped_and_the_group_is_whole_again() {
+    let quirks = vec![Quirk::Generic, Quirk::ArrayEmpties];
+    let mut world = world(&of(1..20), &held(0..20), quirks).await;
+    world.dialect += ", removal = \"array\"";
+    let swept = world.beadle(&["sweep"]).await;
+    let journal = world.beadle(&["journal", "--group", "Ops", "--format", "ndjson"]).await;
+    let said = format!("{}{}{}", swept.out, swept.err, journal.out);
+    assert!(said.contains("19 were put back"), "{said}");
+    world.until_holds("Ops", 1..20).await;
+    // It stays stopped for every process, until it is probed.
+    world.okta.patch(&json!({ "groups": { "00g1": { "members": { "00u00001": null } } } }));
+    let before = world.writes().len();
+    world.beadle(&["sweep"]).await.expect(1);
+    assert_eq!(world.writes().len(), before, "nothing more is written");
+    world.dialect = "\"rfc7644\"".into();
+    let probed = world.beadle(&["directory", "probe"]).await.expect(0).out;
+    assert!(probed.contains("is written to again"), "{probed}");
+    world.beadle(&["sweep"]).await.expect(0);
+    world.until_holds("Ops", 2..20).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_whom_nobody_knows_is_said_and_not_nothing_to_change() {
+    let mut members = held(0..20);
+    members["ghost"] = json!(true);
+    let world = world(&of(0..20), &members, vec![Quirk::Generic]).await;
+    let plan = world.beadle(&["plan"]).await;
+    assert!(plan.out.contains("does not show who the member ghost is"), "{}{}", plan.out, plan.err);
+    assert!(world.writes().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whom_the_list_of_users_does_not_show_leaves_all_the_same() {
+    let quirks = vec![Quirk::Generic, Quirk::Unlisted("a00000".into())];
+    let world = world(&of(1..20), &held(0..20), quirks).await;
+    world.beadle(&["sweep"]).await.expect(0);
+    world.until_holds("Ops", 1..20).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_does_something_else_than_before_waits_for_a_probe() {
+    let world = world(&of(0..20), &held(0..20), vec![Quirk::Generic]).await;
+    world.beadle(&["sweep"]).await.expect(0);
+    world.aws.behave(vec![Quirk::Generic, Quirk::FiltersIgnored]);
+    let swept = world.beadle(&["sweep"]).await.expect(1);
+    assert!(swept.err.contains("run `beadle directory probe`"), "{}", swept.err);
+    let probed = world.beadle(&["directory", "probe"]).await.expect(0).out;
+    assert!(probed.contains("from now on that is what it does"), "{probed}");
+    world.beadle(&["sweep"]).await.expect(0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_probe_writes_to_a_group_of_its_own_where_it_may() {
+    let quirks = vec![Quirk::Generic, Quirk::ArrayEmpties];
+    let mut world = world(&of(0..20), &held(0..20), quirks).await;
+    world.beadle(&["directory", "probe"]).await.expect(0);
+    assert!(world.writes().is_empty(), "it may only ask");
+    world.dialect = "\"rfc7644\", probe = \"write\", removal = \"array\"".into();
+    let probed = world.beadle(&["directory", "probe"]).await.expect(1).out;
+    assert!(probed.contains("leaves 0 members where 2 have to be; set removal = \"path\""), "{probed}");
+    world.dialect = "\"rfc7644\", probe = \"write\"".into();
+    let probed = world.beadle(&["directory", "probe"]).await.expect(0).out;
+    assert!(probed.contains("made, filled, emptied one by one and deleted"), "{probed}");
+    assert_eq!(world.aws.state()["groups"].as_object().unwrap().len(), 1, "the probe's group is gone");
+}

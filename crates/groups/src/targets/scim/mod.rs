@@ -1,0 +1,402 @@
+//! Groups of a SCIM 2.0 server.
+
+mod readback;
+mod seen;
+mod writer;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use beadle_engine::{Class, Failure};
+use beadle_scim::{Answered, Group, Member, Reader, User};
+use serde_json::Value;
+
+use self::seen::Seen;
+use super::{Account, Found, TargetGroup, TargetReader};
+use crate::sources::Person;
+
+pub use self::writer::ScimWriter;
+
+/// From so many people on who are looked for at once, all users are read: a page of them costs as much as one of them.
+const MANY: usize = 20;
+/// A list of all users that is older than this is read anew before it is said that somebody is not in it.
+const FRESH: Duration = Duration::from_secs(60);
+
+/// Another way to know who is in a server's groups than asking the server itself.
+#[async_trait]
+pub trait Memberships: Send + Sync + 'static {
+    /// The ids of everybody in a group, complete or not at all; `None` where there is no such group.
+    async fn of(&self, group: &str) -> Result<Option<Vec<String>>, Failure>;
+}
+
+/// By what a group is looked for.
+#[derive(Clone, Copy)]
+enum By {
+    Name,
+    ExternalId,
+}
+
+impl By {
+    fn fits(self, group: &Group, value: &str) -> bool {
+        match self {
+            Self::Name => group.name.eq_ignore_ascii_case(value),
+            Self::ExternalId => group.external_id.as_deref() == Some(value),
+        }
+    }
+}
+
+/// Reads a SCIM server's groups.
+#[derive(Clone)]
+pub struct ScimReader {
+    scim: Reader,
+    memberships: Option<Arc<dyn Memberships>>,
+    seen: Arc<Mutex<Seen>>,
+}
+
+/// What an account says that a person has to say too.
+const VALUES: [&str; 7] =
+    ["userName", "externalId", "active", "name.givenName", "name.familyName", "displayName", "emails"];
+
+fn account(user: User) -> Account {
+    let values: BTreeMap<&'static str, Value> = VALUES.iter().map(|path| (*path, user.value(path))).collect();
+    let email = values["emails"].as_str().map(str::to_owned);
+    let person = user.external_id.filter(|id| !id.is_empty());
+    Account {
+        id: user.id,
+        name: Some(user.user_name),
+        person,
+        known_as: Vec::new(),
+        email,
+        role: None,
+        values,
+    }
+}
+
+/// An account of which nothing is known but its id.
+fn unknown(id: String) -> Account {
+    Account {
+        id,
+        name: None,
+        person: None,
+        known_as: Vec::new(),
+        email: None,
+        role: None,
+        values: BTreeMap::new(),
+    }
+}
+
+fn target(group: Group) -> TargetGroup {
+    TargetGroup { id: group.id, name: group.name, external_id: group.external_id, description: None }
+}
+
+impl ScimReader {
+    /// A reader of this server's groups.
+    pub fn new(scim: Reader) -> Self {
+        Self { scim, memberships: None, seen: Arc::default() }
+    }
+
+    /// Knows who is in a group from elsewhere.
+    #[must_use]
+    pub fn knowing(mut self, memberships: Arc<dyn Memberships>) -> Self {
+        self.memberships = Some(memberships);
+        self
+    }
+
+    /// Who is in a group; `None` where there is no such group.
+    async fn listed(&self, id: &str) -> Result<Option<Vec<Member>>, Failure> {
+        if let Some(memberships) = &self.memberships {
+            let bare = |ids: Vec<String>| ids.into_iter().map(|id| Member { id, user: None }).collect();
+            let members = memberships.of(id).await?.map(bare);
+            if members.is_none() && self.scim.group(id).await?.is_some() {
+                let text = format!(
+                    "SCIM has the group {id}, and where its members are read it is not known: it is new, or that is the wrong store"
+                );
+                return Err(Failure::new(Class::Retry, text));
+            }
+            return Ok(members);
+        }
+        let Some(members) = self.scim.members(id).await? else { return Ok(None) };
+        // AWS finds nobody in a group that there is not.
+        let is_gone = members.is_empty() && self.scim.group(id).await?.is_none();
+        Ok((!is_gone).then_some(members))
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn remember(&self, account: &Account) {
+        self.seen().remember(account);
+    }
+
+    /// Reads all users, as far as the server lists them. Whoever is not listed is looked for alone.
+    async fn all_users(&self) -> Result<(), Failure> {
+        let now = self.scim.clock().now();
+        let users = self.scim.users().await?;
+        let mut seen = self.seen();
+        seen.say_odd("user", &users.odd);
+        seen.users = users.rows.len();
+        seen.listed = Some((now, users.short.is_none() && users.odd.is_empty()));
+        seen.people.clear();
+        for user in users.rows {
+            seen.remember(&account(user));
+        }
+        Ok(())
+    }
+
+    /// Reads all users, unless that was done a moment ago. Returns whether everybody was listed.
+    async fn users_of_now(&self) -> Result<bool, Failure> {
+        let now = self.scim.clock().now();
+        let listed = self.seen().listed.filter(|(at, _)| now.since(*at) < FRESH);
+        if listed.is_none() {
+            self.all_users().await?;
+        }
+        Ok(self.seen().listed.is_some_and(|(_, whole)| whole))
+    }
+
+    /// Lists all groups, and holds the list.
+    async fn list_groups(&self) -> Result<usize, Failure> {
+        let groups = self.scim.groups().await?;
+        if let Some(why) = &groups.short {
+            tracing::warn!(why, groups = groups.rows.len(), "the target's list of groups is not whole");
+        }
+        let mut seen = self.seen();
+        seen.say_odd("group", &groups.odd);
+        seen.groups_short = groups.short;
+        seen.names = groups.rows.iter().map(|group| (group.id.clone(), group.name.clone())).collect();
+        seen.groups = Some(groups.rows);
+        Ok(seen.names.len())
+    }
+
+    /// Looks for one group: asks the server, and where its answer cannot be trusted searches the list. `anew`: the list
+    /// that is held may be too old.
+    async fn find_group(&self, by: By, value: &str, anew: bool) -> Result<Option<Group>, Failure> {
+        let answered = match by {
+            By::Name => self.scim.group_named(value).await?,
+            By::ExternalId => self.scim.group_with_external_id(value).await?,
+        };
+        match answered {
+            Answered::One(group) => return Ok(Some(group)),
+            Answered::None => return Ok(None),
+            Answered::Untold => {}
+        }
+        if anew || self.seen().groups.is_none() {
+            self.list_groups().await?;
+        }
+        let (fits, short) = {
+            let seen = self.seen();
+            let fits = seen.groups.iter().flatten().filter(|group| by.fits(group, value));
+            let fits: Vec<String> = fits.map(|group| group.id.clone()).collect();
+            (fits, seen.groups_short.clone())
+        };
+        match (fits.as_slice(), short) {
+            ([], None) => Ok(None),
+            ([], Some(why)) => {
+                let text =
+                    format!("whether the target has a group `{value}` is unknown: its list of groups: {why}");
+                Err(Failure::new(Class::Retry, text))
+            }
+            // What the list showed may have changed since.
+            ([id], _) => Ok(self.scim.group(id).await?.filter(|group| by.fits(group, value))),
+            _ => {
+                let text = format!("the target has more than one group `{value}`; leave only one of them");
+                Err(Failure::new(Class::Rejected, text))
+            }
+        }
+    }
+
+    /// A list that lacks somebody who was in the group before is held to another question: whoever it hides would never
+    /// leave.
+    async fn is_no_less(&self, group: &str, ids: &BTreeSet<String>) -> Result<(), Failure> {
+        let before = self.seen().members.get(group).cloned();
+        let Some(lost) = before.iter().flatten().find(|known| !ids.contains(*known)) else { return Ok(()) };
+        if !self.scim.is_member(group, lost).await? {
+            return Ok(());
+        }
+        let text =
+            format!("the list of members of the group {group} came back short: {lost} is in it all the same");
+        Err(Failure::new(Class::Retry, text))
+    }
+
+    /// Finds out who a member is that no list showed: a user, a group in the group, or nobody knows.
+    async fn look_up(&self, member: &str) -> Result<(), Failure> {
+        match self.scim.user(member).await {
+            Ok(Some(user)) => self.remember(&account(user)),
+            Ok(None) => {
+                if self.scim.group(member).await?.is_some() {
+                    self.seen().nested.insert(member.to_owned());
+                }
+            }
+            Err(failure) if matches!(failure.class, Class::RateLimited { .. }) => return Err(failure),
+            Err(failure) => {
+                tracing::warn!(member, why = failure.text, "a member of the target cannot be looked up");
+            }
+        }
+        Ok(())
+    }
+
+    async fn find_one(&self, person: &Person) -> Result<Found, Failure> {
+        let known = || self.seen().people.get(&person.id).cloned();
+        if let Some(known) = known() {
+            return Ok(Found::Account(known));
+        }
+        let by_id = self.scim.user_with_external_id(&person.id).await?;
+        let mut is_sure = by_id == Answered::None;
+        if let Some(user) = by_id.one() {
+            let found = account(user);
+            self.remember(&found);
+            return Ok(Found::Account(found));
+        }
+        let by_name = self.scim.user_named(&person.login).await?;
+        is_sure &= by_name != Answered::Untold;
+        let mut named = by_name.one().map(account);
+        let is_theirs = |found: &Account| found.person.as_ref() == Some(&person.id);
+        if !is_sure && !named.as_ref().is_some_and(is_theirs) {
+            // The server does not let one ask for an id, or a name: the list tells, if it is whole.
+            is_sure = self.users_of_now().await?;
+            if let Some(known) = known() {
+                return Ok(Found::Account(known));
+            }
+            let is_named = |account: &&Account| {
+                account.name.as_ref().is_some_and(|name| name.eq_ignore_ascii_case(&person.login))
+            };
+            named = named.or_else(|| self.seen().accounts.values().find(is_named).cloned());
+        }
+        match named {
+            // It carries nobody's id, or carried none yet: the name is who it is. Or it is theirs, and only its id could not
+            // be asked for.
+            Some(found) if found.person.is_none() || is_theirs(&found) => {
+                self.remember(&found);
+                Ok(Found::Account(found))
+            }
+            Some(found) => Ok(Found::Another(format!(
+                "the user {} of the target has the externalId {}, and {} is {} in the directory: another person; mend the \
+                 externalId at the target, or the login",
+                found.label(),
+                found.person.as_deref().unwrap_or_default(),
+                person.login,
+                person.id
+            ))),
+            None if !is_sure => {
+                let text = format!(
+                    "whether the target has a user {} is unknown: its filters do not find users, and its list of users is \
+                     not whole",
+                    person.login
+                );
+                Err(Failure::new(Class::Retry, text))
+            }
+            None => Ok(Found::Missing(format!(
+                "the target has no user {} (or with the externalId {})",
+                person.login, person.id
+            ))),
+        }
+    }
+}
+
+#[async_trait]
+impl TargetReader for ScimReader {
+    async fn group(&self, id: &str) -> Result<Option<TargetGroup>, Failure> {
+        Ok(self.scim.group(id).await?.map(target))
+    }
+
+    async fn group_named(&self, name: &str) -> Result<Option<TargetGroup>, Failure> {
+        Ok(self.find_group(By::Name, name, false).await?.map(target))
+    }
+
+    async fn group_owned_as(&self, external_id: &str) -> Result<Option<TargetGroup>, Failure> {
+        Ok(self.find_group(By::ExternalId, external_id, false).await?.map(target))
+    }
+
+    fn known(&self, id: &str) -> Option<TargetGroup> {
+        let name = self.seen().names.get(id).cloned()?;
+        Some(TargetGroup { id: id.to_owned(), name, external_id: None, description: None })
+    }
+
+    async fn look(&self) -> Result<usize, Failure> {
+        let count = self.list_groups().await?;
+        self.seen().forget_people();
+        Ok(count)
+    }
+
+    async fn members(&self, id: &str) -> Result<Option<Vec<Account>>, Failure> {
+        let Some(members) = self.listed(id).await? else { return Ok(None) };
+        // What another source than SCIM tells is not what a write is read back by.
+        if self.memberships.is_none() {
+            let ids: BTreeSet<String> = members.iter().map(|member| member.id.clone()).collect();
+            self.is_no_less(id, &ids).await?;
+            self.seen().members.insert(id.to_owned(), ids);
+        }
+        let bare = members.iter().filter(|member| member.user.is_none());
+        let bare: Vec<String> = bare.map(|member| member.id.clone()).collect();
+        let strange = bare.iter().filter(|member| !self.seen().is_known(member)).count();
+        let is_listed = self.seen().listed.is_some();
+        if strange > 0 && (!is_listed || strange >= MANY.max(self.seen().users / 100)) {
+            self.users_of_now().await?;
+        }
+        // Whom the list of users does not show is looked up alone.
+        for member in bare {
+            if !self.seen().is_known(&member) {
+                self.look_up(&member).await?;
+            }
+        }
+        let mut accounts = Vec::with_capacity(members.len());
+        for member in members {
+            if let Some(user) = member.user {
+                let found = account(user);
+                self.remember(&found);
+                accounts.push(found);
+                continue;
+            }
+            let seen = self.seen();
+            if !seen.nested.contains(&member.id) {
+                let found = seen.accounts.get(&member.id).cloned();
+                accounts.push(found.unwrap_or_else(|| unknown(member.id)));
+            }
+        }
+        Ok(Some(accounts))
+    }
+
+    async fn find(&self, _: Option<&str>, people: &[Person]) -> Vec<Result<Found, Failure>> {
+        let strange = people.iter().filter(|person| !self.seen().people.contains_key(&person.id)).count();
+        if strange >= MANY.max(self.seen().users / 100)
+            && let Err(failure) = self.all_users().await
+        {
+            return people.iter().map(|_| Err(failure.clone())).collect();
+        }
+        let mut found = Vec::with_capacity(people.len());
+        for person in people {
+            found.push(self.find_one(person).await);
+        }
+        found
+    }
+
+    async fn told_apart_anew(&self, _: Duration) -> Result<bool, Failure> {
+        // A member is seen with the id of the person.
+        Ok(false)
+    }
+
+    async fn groups_of(&self, person: &str) -> Result<Vec<String>, Failure> {
+        let account = match self.scim.user_with_external_id(person).await? {
+            Answered::One(user) => Some(user.id),
+            Answered::None => None,
+            // The list of users tells as well.
+            Answered::Untold => {
+                self.users_of_now().await?;
+                self.seen().people.get(person).map(|account| account.id.clone())
+            }
+        };
+        let Some(account) = account else { return Ok(Vec::new()) };
+        Ok(self.scim.groups_of(&account).await?.into_iter().map(|group| group.id).collect())
+    }
+
+    async fn kept_by(&self, _: &str) -> Result<Option<String>, Failure> {
+        // SCIM does not tell who else writes.
+        Ok(None)
+    }
+
+    fn changes_at_once(&self) -> usize {
+        self.scim.dialect().changes
+    }
+}

@@ -1,0 +1,245 @@
+//! Each write of members is read back once: servers answer that they did it, and do nothing, or more than that.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use beadle_engine::{Class, Failure};
+use beadle_scim::Members;
+
+use super::ScimReader;
+use super::writer::ScimWriter;
+
+/// Before a surprise is believed it is asked for in another way, this much later: a list may be short, or late.
+const PATIENCE: [Duration; 2] = [Duration::from_millis(300), Duration::from_secs(2)];
+/// Of so many it is asked whether they are in the group; the others are as the list has them.
+const ASKED: usize = 5;
+/// A group of more members is read back by asking for single members, where that is one call each.
+const LARGE: usize = 100;
+
+/// A write of members that the server took.
+pub(super) struct Written<'a> {
+    pub(super) group: &'a str,
+    pub(super) added: &'a [String],
+    pub(super) removed: &'a [String],
+    /// Who was in the group before, where that was read.
+    pub(super) before: Option<BTreeSet<String>>,
+    /// Who is in the group now, where the server's answer shows it.
+    pub(super) shown: Option<Vec<String>>,
+}
+
+/// What a group holds otherwise than it must after a write.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Surprise {
+    /// Members who were added and are not in it, or were removed and are.
+    undone: Vec<String>,
+    /// Members who were in it, whom nobody removed, and who are gone.
+    lost: Vec<String>,
+}
+
+impl Surprise {
+    fn of(written: &Written<'_>, now: &BTreeSet<String>) -> Self {
+        let added = written.added.iter().filter(|id| !now.contains(*id));
+        let removed = written.removed.iter().filter(|id| now.contains(*id));
+        Self {
+            undone: added.chain(removed).cloned().collect(),
+            lost: written.stayers().filter(|id| !now.contains(*id)).cloned().collect(),
+        }
+    }
+
+    fn is_none(&self) -> bool {
+        self.undone.is_empty() && self.lost.is_empty()
+    }
+}
+
+impl Written<'_> {
+    /// Members who were in the group before and whom the write does not name.
+    fn stayers(&self) -> impl Iterator<Item = &String> {
+        self.before.iter().flatten().filter(move |id| !self.removed.contains(*id))
+    }
+
+    /// Who has to be in the group now.
+    fn expected(&self) -> BTreeSet<String> {
+        self.stayers().chain(self.added).cloned().collect()
+    }
+}
+
+impl ScimReader {
+    /// What differs from what a write had to bring about, and who is in the group now.
+    async fn read_back(&self, written: &Written<'_>) -> Result<(Surprise, BTreeSet<String>), Failure> {
+        let now: BTreeSet<String> = if let Some(shown) = &written.shown {
+            shown.iter().cloned().collect()
+        } else {
+            if self.is_as_asked(written).await? {
+                return Ok((Surprise::default(), written.expected()));
+            }
+            let members = self.scim.members(written.group).await?.unwrap_or_default();
+            members.into_iter().map(|member| member.id).collect()
+        };
+        let mut surprise = Surprise::of(written, &now);
+        for wait in PATIENCE {
+            if surprise.is_none() {
+                break;
+            }
+            self.scim.clock().sleep(wait).await;
+            self.ask_for(&mut surprise, written).await?;
+        }
+        Ok((surprise, now))
+    }
+
+    /// Keeps of a surprise what single questions confirm.
+    async fn ask_for(&self, surprise: &mut Surprise, written: &Written<'_>) -> Result<(), Failure> {
+        for (list, was_lost) in [(&mut surprise.lost, true), (&mut surprise.undone, false)] {
+            let (mut kept, mut confirmed) = (Vec::new(), 0);
+            for (at, id) in std::mem::take(list).into_iter().enumerate() {
+                let should_be_in = was_lost || written.added.contains(&id);
+                if at < ASKED {
+                    if self.scim.is_member(written.group, &id).await? == should_be_in {
+                        continue;
+                    }
+                    confirmed += 1;
+                }
+                kept.push(id);
+            }
+            // The list that is wrong about all who were asked for is as wrong about the others.
+            if confirmed > 0 {
+                *list = kept;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a large group is as it has to be, as far as one member who was written and one who stays tell.
+    async fn is_as_asked(&self, written: &Written<'_>) -> Result<bool, Failure> {
+        let dialect = self.scim.dialect();
+        let size = written.before.as_ref().map_or(0, BTreeSet::len) + written.added.len();
+        if !dialect.trusted || dialect.members != Members::Users || size <= LARGE {
+            return Ok(false);
+        }
+        let named = |id: &&String| !written.added.contains(*id);
+        let stays = written.stayers().find(named);
+        Ok(self.is_in(written.group, written.added.last(), true).await?
+            && self.is_in(written.group, written.removed.last(), false).await?
+            && self.is_in(written.group, stays, true).await?)
+    }
+
+    async fn is_in(&self, group: &str, id: Option<&String>, wanted: bool) -> Result<bool, Failure> {
+        match id {
+            Some(id) => Ok(self.scim.is_member(group, id).await? == wanted),
+            None => Ok(true),
+        }
+    }
+}
+
+impl ScimWriter {
+    /// Holds a group to what was written. Whom the server took out beside that is put back, and the target is stopped.
+    pub(super) async fn hold_to(&self, written: &Written<'_>) -> Result<(), Failure> {
+        if written.added.is_empty() && written.removed.is_empty() {
+            return Ok(());
+        }
+        let group = written.group;
+        let read = self.reader.read_back(written).await;
+        let (surprise, now) = read.map_err(|failure| failure.during("reading back what was written"))?;
+        if surprise.is_none() {
+            if written.before.is_some() {
+                self.reader.seen().members.insert(group.to_owned(), written.expected());
+            }
+            return Ok(());
+        }
+        // What is in the group is read again before anything else is written.
+        self.reader.seen().members.remove(group);
+        let stayed = written.stayers().count() - surprise.lost.len();
+        match surprise.lost.as_slice() {
+            [] => Err(not_done(written, &surprise.undone, now.len())),
+            // Somebody else may have removed one at the same moment.
+            [one] if stayed > 0 => {
+                let text = format!("{one} left the group {group} while it was written; reading it again");
+                Err(Failure::new(Class::Conflict, text))
+            }
+            lost => Err(self.put_back(written, lost).await),
+        }
+    }
+
+    async fn put_back(&self, written: &Written<'_>, lost: &[String]) -> Failure {
+        let group = written.group;
+        let mut left = 0;
+        let mut refused = 0;
+        for part in lost.chunks(self.reader.scim.dialect().changes.max(1)) {
+            match self.scim.add_members(group, part).await {
+                Ok(changed) => refused += changed.refused.len(),
+                Err(_) => left += part.len(),
+            }
+        }
+        // An account that the target does not know any more was not lost by this write.
+        if refused == lost.len() {
+            let text = format!("{refused} accounts of the group {group} are gone; reading it again");
+            return Failure::new(Class::Conflict, text);
+        }
+        let what = match (written.added.len(), written.removed.len()) {
+            (0, removed) => format!("the removal of {removed} members"),
+            (added, _) => format!("the addition of {added} members"),
+        };
+        let back = lost.len() - left - refused;
+        let text = format!(
+            "the target took {} other members out of the group {group} at {what}, the first {}; {back} were put back; nothing \
+             more is written to this target: set `removal` as the server needs it, run `beadle directory probe`, and start \
+             Beadle again",
+            lost.len(),
+            lost[0]
+        );
+        tracing::error!(group, lost = lost.len(), back, "the target took out members whom nobody removed");
+        self.reader.seen().stopped = Some(text.clone());
+        Failure::new(Class::Rejected, text)
+    }
+}
+
+/// The server answered that it did what it was asked, and did not.
+fn not_done(written: &Written<'_>, undone: &[String], shows: usize) -> Failure {
+    let what = if written.added.is_empty() { "removed" } else { "added" };
+    let hint = match shows {
+        _ if written.added.is_empty() => String::new(),
+        0 => "; the group shows no members: the server may not show them, see `members`".to_owned(),
+        shows if shows.is_multiple_of(LARGE) => {
+            format!("; the group shows {shows} members: the server may not show more, see `members`")
+        }
+        _ => String::new(),
+    };
+    let text = format!(
+        "the target answered that {} members of the group {} were {what} and did not do it, the first {}{hint}",
+        undone.len(),
+        written.group,
+        undone.first().map_or("", String::as_str)
+    );
+    Failure::new(Class::Retry, text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ids(list: &[&str]) -> Vec<String> {
+        list.iter().map(|id| (*id).to_owned()).collect()
+    }
+
+    fn surprise(added: &[&str], removed: &[&str], before: &[&str], now: &[&str]) -> Surprise {
+        let (added, removed) = (ids(added), ids(removed));
+        let written = Written {
+            group: "g",
+            added: &added,
+            removed: &removed,
+            before: Some(ids(before).into_iter().collect()),
+            shown: None,
+        };
+        Surprise::of(&written, &ids(now).into_iter().collect())
+    }
+
+    #[test]
+    fn a_write_is_held_to_what_it_names_and_to_those_who_stay() {
+        assert!(surprise(&["c"], &[], &["a", "b"], &["a", "b", "c"]).is_none());
+        assert!(surprise(&[], &["a"], &["a", "b"], &["b"]).is_none());
+        assert!(surprise(&[], &["a"], &["a", "b"], &["b", "z"]).is_none(), "somebody else may add");
+        assert_eq!(surprise(&[], &["a"], &["a", "b", "c"], &[]).lost, ["b", "c"], "it was emptied");
+        assert_eq!(surprise(&["c"], &[], &["a", "b"], &["c"]).lost, ["a", "b"], "it was replaced");
+        assert_eq!(surprise(&["c"], &[], &["a"], &["a"]).undone, ["c"]);
+        assert_eq!(surprise(&[], &["a"], &["a", "b"], &["a", "b"]).undone, ["a"]);
+    }
+}

@@ -1,0 +1,76 @@
+//! What was seen of a SCIM server before. It saves questions, and nobody is taken out of a group because of it.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use beadle_engine::Time;
+use beadle_scim::{Group, Odd};
+
+use super::Account;
+
+/// What was seen before.
+#[derive(Default)]
+pub(super) struct Seen {
+    /// Names by group id.
+    pub(super) names: HashMap<String, String>,
+    /// All groups, as they were listed last.
+    pub(super) groups: Option<Vec<Group>>,
+    /// Why that list is not whole.
+    pub(super) groups_short: Option<String>,
+    /// Accounts by the id of the person.
+    pub(super) people: HashMap<String, Account>,
+    /// People by the id of the account.
+    pub(super) accounts: HashMap<String, Account>,
+    /// How many users there are, when all were read.
+    pub(super) users: usize,
+    /// When all users were read, and whether the list was whole.
+    pub(super) listed: Option<(Time, bool)>,
+    /// Members that are groups.
+    pub(super) nested: HashSet<String>,
+    /// Who was in a group when its members were read last, or written.
+    pub(super) members: HashMap<String, BTreeSet<String>>,
+    /// Names that groups are to have, and that other groups have still.
+    pub(super) wanted: HashMap<String, String>,
+    /// Why nothing is written to the target any more.
+    pub(super) stopped: Option<String>,
+    /// Records that were said to be odd.
+    said: HashSet<String>,
+}
+
+impl Seen {
+    pub(super) fn remember(&mut self, account: &Account) {
+        let before = self.accounts.get(&account.id).and_then(|known| known.person.clone());
+        if let Some(before) = before.filter(|before| account.person.as_ref() != Some(before)) {
+            self.people.remove(&before);
+        }
+        if let Some(person) = &account.person {
+            self.people.insert(person.clone(), account.clone());
+        }
+        self.accounts.insert(account.id.clone(), account.clone());
+    }
+
+    /// Who has which account is asked anew.
+    pub(super) fn forget_people(&mut self) {
+        self.people.clear();
+        self.accounts.clear();
+        self.nested.clear();
+        self.listed = None;
+    }
+
+    pub(super) fn is_known(&self, member: &str) -> bool {
+        self.accounts.contains_key(member) || self.nested.contains(member)
+    }
+
+    /// Logs each record that cannot be read once.
+    pub(super) fn say_odd(&mut self, kind: &str, odd: &[Odd]) {
+        for record in odd {
+            if self.said.insert(format!("{kind}/{}", record.id)) {
+                tracing::warn!(
+                    kind,
+                    id = record.id,
+                    why = record.why,
+                    "a record of the target cannot be read and is left out"
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! Writes a SCIM server's groups.
+
+use std::collections::BTreeSet;
+
+use async_trait::async_trait;
+use beadle_engine::{Class, Failure};
+use beadle_scim::{NewUser, Writer};
+use serde_json::Value;
+
+use super::readback::Written;
+use super::{By, ScimReader, account, target};
+use crate::mapping::Role;
+use crate::pairs::is_form_of;
+use crate::sources::Person;
+use crate::targets::{Account, Found, NewGroup, Refused, TargetGroup, TargetWriter};
+
+/// What an external id that Beadle gave begins with.
+const OURS: &str = "beadle:";
+
+/// Writes a SCIM server's groups.
+pub struct ScimWriter {
+    pub(super) scim: Writer,
+    pub(super) reader: ScimReader,
+}
+
+impl ScimWriter {
+    /// A writer of this server's groups.
+    pub fn new(scim: Writer, reader: &ScimReader) -> Self {
+        Self { scim, reader: reader.clone() }
+    }
+
+    /// Nothing is written to a target that did something else than it was asked.
+    fn may_write(&self) -> Result<(), Failure> {
+        match self.stopped() {
+            Some(why) => Err(Failure::new(Class::Rejected, format!("the target is stopped: {why}"))),
+            None => Ok(()),
+        }
+    }
+
+    /// The name that a server shows for a group; a documented one shows what it was given.
+    async fn scim_shows(&self, group: &str) -> Result<Option<String>, Failure> {
+        if self.reader.scim.dialect().trusted {
+            return Ok(None);
+        }
+        Ok(self.reader.scim.group(group).await?.map(|group| group.name))
+    }
+
+    fn before(&self, group: &str) -> Option<BTreeSet<String>> {
+        self.reader.seen().members.get(group).cloned()
+    }
+
+    /// The name is another group's: whose, and what is done about it. Two groups that swap their names do so by way of a
+    /// third one.
+    async fn taken(&self, group: &str, name: &str) -> Failure {
+        let holder = match self.reader.find_group(By::Name, name, true).await {
+            Ok(Some(holder)) if holder.id != group => holder,
+            Ok(_) => {
+                let text = format!(
+                    "the target says that the name {name} is taken, and shows no other group of that name"
+                );
+                return Failure::new(Class::Retry, text);
+            }
+            Err(failure) => return failure.during(format!("looking whose name {name} is")),
+        };
+        let whose = holder.external_id.as_deref().unwrap_or("not made by Beadle");
+        if !holder.external_id.as_deref().is_some_and(|id| id.starts_with(OURS)) {
+            let text = format!(
+                "the name {name} is taken at the target by the group {} ({whose}); rename one of them",
+                holder.id
+            );
+            return Failure::new(Class::Rejected, text);
+        }
+        let known = self.reader.seen().names.get(group).cloned();
+        let own = match known {
+            Some(own) => Some(own),
+            None => match self.reader.scim.group(group).await {
+                Ok(found) => found.map(|found| found.name),
+                Err(failure) => return failure,
+            },
+        };
+        let in_circle = {
+            let mut seen = self.reader.seen();
+            seen.wanted.insert(group.to_owned(), name.to_owned());
+            // The holder waits for the name that this group has.
+            let wants = seen.wanted.get(&holder.id);
+            own.zip(wants).is_some_and(|(own, wants)| own.eq_ignore_ascii_case(wants))
+        };
+        if !in_circle {
+            let text =
+                format!("the name {name} is still that of the group {} ({whose}); trying again", holder.id);
+            return Failure::new(Class::Retry, text);
+        }
+        let between = format!("{name} ({group})");
+        match self.scim.rename_group(group, &between).await {
+            Ok(true) => {
+                self.reader.seen().names.insert(group.to_owned(), between.clone());
+                let text = format!(
+                    "the groups {group} and {} ({whose}) swap their names; {group} is called {between} for the moment",
+                    holder.id
+                );
+                Failure::new(Class::Retry, text)
+            }
+            Ok(false) => Failure::new(Class::Retry, format!("the names {name} and {between} are both taken")),
+            Err(failure) => failure,
+        }
+    }
+}
+
+fn refused(list: Vec<beadle_scim::Refused>) -> Vec<Refused> {
+    list.into_iter().map(|one| Refused { account: one.member, why: one.why }).collect()
+}
+
+/// The accounts that the target took.
+fn taken_of(accounts: &[String], refused: &[Refused]) -> Vec<String> {
+    let is_taken = |id: &&String| !refused.iter().any(|one| one.account == **id);
+    accounts.iter().filter(is_taken).cloned().collect()
+}
+
+#[async_trait]
+impl TargetWriter for ScimWriter {
+    fn stopped(&self) -> Option<String> {
+        self.reader.seen().stopped.clone()
+    }
+
+    async fn create(&self, new: &NewGroup<'_>) -> Result<TargetGroup, Failure> {
+        self.may_write()?;
+        let NewGroup { name, external_id, .. } = *new;
+        if let Some(made) = self.scim.create_group(name, external_id).await? {
+            // What another source than SCIM tells is not what a write is read back by.
+            if self.reader.memberships.is_none() {
+                self.reader.seen().members.insert(made.id.clone(), BTreeSet::new());
+            }
+            return Ok(target(made));
+        }
+        // There is one with this id, the echo of what we made before; or one of this name, somebody else's.
+        if let Some(found) = self.reader.find_group(By::ExternalId, external_id, true).await? {
+            return Ok(target(found));
+        }
+        match self.reader.find_group(By::Name, name, true).await? {
+            Some(found) if found.external_id.as_deref() == Some(external_id) => Ok(target(found)),
+            Some(found) => {
+                let text = format!(
+                    "the target has a group {name} that is not ours ({}); rename one of them, or say adopt = true",
+                    found.external_id.as_deref().unwrap_or("without an externalId")
+                );
+                Err(Failure::new(Class::Rejected, text))
+            }
+            None => {
+                let text =
+                    format!("the target says that {name} is there, and does not show it; trying again");
+                Err(Failure::new(Class::Retry, text))
+            }
+        }
+    }
+
+    async fn rename(&self, group: &str, name: &str) -> Result<Option<String>, Failure> {
+        self.may_write()?;
+        if !self.scim.rename_group(group, name).await? {
+            return Err(self.taken(group, name).await);
+        }
+        let shown = match self.scim_shows(group).await? {
+            Some(shown) if is_form_of(name, &shown) => Some(shown),
+            Some(other) if other != name => {
+                let text = format!(
+                    "the target answered that the group {group} was renamed to {name} and did not do it: it is called {other}"
+                );
+                return Err(Failure::new(Class::Retry, text));
+            }
+            _ => None,
+        };
+        let mut seen = self.reader.seen();
+        seen.wanted.remove(group);
+        seen.names.insert(group.to_owned(), shown.clone().unwrap_or_else(|| name.to_owned()));
+        Ok(shown)
+    }
+
+    async fn describe(&self, _: &str, _: &str, _: &str) -> Result<(), Failure> {
+        Err(Failure::new(Class::Rejected, "SCIM's groups have no description"))
+    }
+
+    async fn add(&self, group: &str, accounts: &[String], _: Role) -> Result<Vec<Refused>, Failure> {
+        self.may_write()?;
+        let before = self.before(group);
+        let changed = self.scim.add_members(group, accounts).await?;
+        let refused = refused(changed.refused);
+        if !refused.is_empty() {
+            // Whom the target does not know any more has another account, or none.
+            let is_refused = |known: &Account| refused.iter().any(|one| one.account == known.id);
+            self.reader.seen().people.retain(|_, known| !is_refused(known));
+        }
+        let added = taken_of(accounts, &refused);
+        let written = Written { group, added: &added, removed: &[], before, shown: changed.shown };
+        self.hold_to(&written).await?;
+        Ok(refused)
+    }
+
+    async fn remove(&self, group: &str, accounts: &[String]) -> Result<Vec<Refused>, Failure> {
+        self.may_write()?;
+        let before = self.before(group);
+        let changed = self.scim.remove_members(group, accounts).await?;
+        let refused = refused(changed.refused);
+        let removed = taken_of(accounts, &refused);
+        let written = Written { group, added: &[], removed: &removed, before, shown: changed.shown };
+        self.hold_to(&written).await?;
+        Ok(refused)
+    }
+
+    async fn delete(&self, group: &str) -> Result<(), Failure> {
+        self.may_write()?;
+        self.scim.delete_group(group).await
+    }
+
+    async fn provision(&self, person: &Person) -> Result<Account, Failure> {
+        self.may_write()?;
+        let user = NewUser {
+            user_name: person.login.clone(),
+            external_id: person.id.clone(),
+            given: person.given.clone(),
+            family: person.family.clone(),
+            display: person.display.clone(),
+            email: person.email.clone(),
+        };
+        if let Some(made) = self.scim.create_user(&user).await? {
+            return Ok(account(made));
+        }
+        let found = match self.reader.find_one(person).await? {
+            Found::Account(found) => found,
+            Found::Another(_) => {
+                let text = format!("the target has a user {} that is another person", person.login);
+                return Err(Failure::new(Class::Rejected, text));
+            }
+            Found::Missing(_) => {
+                let text = format!(
+                    "the target says that the user {} is there, and does not show it; trying again",
+                    person.login
+                );
+                return Err(Failure::new(Class::Retry, text));
+            }
+        };
+        let values: Vec<_> =
+            found.differences(person).into_iter().map(|(path, _, after)| (path, after)).collect();
+        self.update(&found.id, &values).await?;
+        Ok(found)
+    }
+
+    async fn update(&self, account: &str, values: &[(&'static str, Value)]) -> Result<(), Failure> {
+        if values.is_empty() {
+            return Ok(());
+        }
+        self.may_write()?;
+        self.scim.update_user(account, values).await?;
+        // What was known of it is no longer so.
+        let mut seen = self.reader.seen();
+        seen.accounts.remove(account);
+        seen.people.retain(|_, known| known.id != account);
+        Ok(())
+    }
+}

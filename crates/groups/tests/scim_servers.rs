@@ -1,0 +1,406 @@
+//! SCIM servers as their users report them: each behaviour is simulated, and nothing is harmed. In simulated time.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::sync::Arc;
+
+use beadle_engine::{Budgets, Class, Clock, Failure, Time};
+use beadle_groups::mapping::Role;
+use beadle_groups::sources::Person;
+use beadle_groups::targets::{Account, Found, NewGroup, ScimReader, ScimWriter, TargetReader, TargetWriter};
+use beadle_scim::{Api, Dialect, Finding, Members, Removal, probe_writes};
+use beadle_sim::scim::{Quirk, ScimSim, Settings};
+use beadle_transport::{Exchanged, Wire};
+use bytes::Bytes;
+use secrecy::SecretString;
+use serde_json::{Value, json};
+
+struct InProcess(Arc<ScimSim>);
+
+#[async_trait::async_trait]
+impl Wire for InProcess {
+    async fn exchange(&self, request: http::Request<Bytes>) -> Result<Exchanged, String> {
+        self.0.exchange(request).await.ok_or_else(|| "the connection broke".to_owned())
+    }
+}
+
+/// A server, and both sides of it.
+struct Stage {
+    sim: Arc<ScimSim>,
+    reader: ScimReader,
+    writer: ScimWriter,
+    scim: (beadle_scim::Reader, beadle_scim::Writer),
+}
+
+/// Twenty people, one group `g1` of all of them, and an empty one `g2`.
+fn state() -> Value {
+    let (mut users, mut members) = (json!({}), json!({}));
+    for n in 0..20 {
+        users[id(n)] = json!({
+            "userName": format!("p{n}@acme.example"), "externalId": format!("00u{n}"), "displayName": format!("P{n}"),
+            "name": { "givenName": "P", "familyName": "Example" },
+        });
+        members[id(n)] = json!(true);
+    }
+    json!({ "users": users, "groups": {
+        "g1": { "displayName": "Ops", "externalId": "beadle:corp/00g1", "members": members },
+        "g2": { "displayName": "Dev", "externalId": "beadle:corp/00g2" },
+    } })
+}
+
+/// Ids are numbers, so that a server may show them as such.
+fn id(n: usize) -> String {
+    format!("{}", 100 + n)
+}
+
+fn person(n: usize) -> Person {
+    Person {
+        id: format!("00u{n}"),
+        login: format!("p{n}@acme.example"),
+        email: None,
+        given: "P".into(),
+        family: "Example".into(),
+        display: format!("P{n}"),
+        is_leaving: false,
+        may_be_made: true,
+        status: "ACTIVE".into(),
+    }
+}
+
+async fn stage(dialect: Dialect, quirks: &[Quirk]) -> Stage {
+    let settings =
+        Settings { record: true, quirks: quirks.to_vec(), state: Some(state()), ..Settings::default() };
+    let sim = Arc::new(ScimSim::start(([127, 0, 0, 1], 0).into(), settings).await.unwrap());
+    let wire: Arc<dyn Wire> = Arc::new(InProcess(sim.clone()));
+    let settings =
+        beadle_transport::Settings { rest_points: u32::MAX, wire: Some(wire), ..Default::default() };
+    let clock = Clock::simulated(Time::from_seconds(1_800_000_000));
+    let token = SecretString::from(sim.token());
+    let api = Api::new(&sim.url(), &token, dialect, Budgets::new("scim", 0), &clock, settings).unwrap();
+    let scim = (beadle_scim::Reader::new(api.clone()), beadle_scim::Writer::new(api));
+    let reader = ScimReader::new(scim.0.clone());
+    let writer = ScimWriter::new(scim.1.clone(), &reader);
+    Stage { sim, reader, writer, scim }
+}
+
+/// A server that follows RFC 7644, but for these.
+async fn generic(quirks: &[Quirk]) -> Stage {
+    let mut all = vec![Quirk::Generic];
+    all.extend_from_slice(quirks);
+    stage(Dialect::RFC7644, &all).await
+}
+
+impl Stage {
+    fn held(&self, group: &str) -> usize {
+        self.sim.state()["groups"][group]["members"].as_object().unwrap().len()
+    }
+
+    async fn members(&self, group: &str) -> Vec<Account> {
+        self.reader.members(group).await.unwrap().unwrap()
+    }
+
+    async fn remove(&self, group: &str, members: &[usize]) -> Result<(), Failure> {
+        let ids: Vec<String> = members.iter().copied().map(id).collect();
+        self.writer.remove(group, &ids).await.map(drop)
+    }
+
+    async fn add(&self, group: &str, members: &[usize]) -> Result<(), Failure> {
+        let ids: Vec<String> = members.iter().copied().map(id).collect();
+        self.writer.add(group, &ids, Role::Member).await.map(drop)
+    }
+
+    async fn find(&self, n: usize) -> Result<Found, Failure> {
+        self.reader.find(None, &[person(n)]).await.pop().unwrap()
+    }
+
+    async fn finds(&self, n: usize) -> bool {
+        matches!(self.find(n).await, Ok(Found::Account(account)) if account.id == id(n))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn whom_a_removal_took_out_beside_is_put_back_and_the_target_is_stopped() {
+    let dialect = Dialect { removal: Removal::Array, ..Dialect::RFC7644 };
+    let stage = stage(dialect, &[Quirk::Generic, Quirk::ArrayEmpties]).await;
+    assert_eq!(stage.members("g1").await.len(), 20);
+    let failure = stage.remove("g1", &[3]).await.unwrap_err();
+    assert!(
+        failure.text.contains("19 other members") && failure.text.contains("19 were put back"),
+        "{failure}"
+    );
+    assert_eq!(failure.class, Class::Rejected);
+    assert_eq!(stage.held("g1"), 19);
+    assert!(stage.sim.state()["groups"]["g1"]["members"].get(id(3)).is_none());
+    let writes = |stage: &Stage| stage.sim.calls().iter().filter(|call| call["method"] != "GET").count();
+    let before = writes(&stage);
+    assert!(stage.add("g1", &[3]).await.unwrap_err().text.contains("the target is stopped"));
+    assert!(stage.remove("g1", &[4]).await.is_err());
+    assert_eq!(writes(&stage), before, "nothing more is written");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_addition_that_replaces_is_put_back_and_stops_the_target() {
+    let stage = generic(&[]).await;
+    stage.remove("g1", &[0]).await.unwrap();
+    stage.members("g1").await;
+    stage.sim.behave(vec![Quirk::Generic, Quirk::AddReplaces]);
+    let failure = stage.add("g1", &[0]).await.unwrap_err();
+    assert!(failure.text.contains("19 other members"), "{failure}");
+    assert_eq!(stage.held("g1"), 19, "those who were lost are back");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_that_was_answered_and_not_done_is_said_to_be_that() {
+    let stage = generic(&[Quirk::WritesIgnored]).await;
+    stage.members("g1").await;
+    stage.members("g2").await;
+    for failure in [stage.add("g2", &[0, 1]).await, stage.remove("g1", &[0]).await] {
+        let failure = failure.unwrap_err();
+        assert!(failure.text.contains("did not do it"), "{failure}");
+        assert_eq!(failure.class, Class::Retry);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn groups_that_never_show_members_or_only_some_are_told_apart() {
+    let stage = generic(&[Quirk::ShowsMembers(0)]).await;
+    stage.members("g2").await;
+    let failure = stage.add("g2", &[0]).await.unwrap_err();
+    assert!(failure.text.contains("may not show them"), "{failure}");
+    let stage = generic(&[Quirk::ShowsMembers(10)]).await;
+    assert_eq!(stage.members("g1").await.len(), 10);
+    let failure = stage.add("g1", &[15]).await.unwrap_err();
+    assert!(failure.text.contains("did not do it"), "{failure}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_is_read_back_in_one_call_and_aws_too() {
+    for (stage, group) in
+        [(stage(Dialect::AWS, &[]).await, "groups.value"), (generic(&[]).await, "/Groups/g2")]
+    {
+        stage.members("g2").await;
+        stage.sim.forget_calls();
+        stage.add("g2", &[0, 1]).await.unwrap();
+        let calls = stage.sim.calls();
+        assert_eq!(calls.len(), 2, "{calls:?}");
+        let asked = format!("{}?{}", calls[1]["path"], calls[1]["query"]);
+        assert!(calls[1]["method"] == "GET" && asked.contains(group), "{asked}");
+        assert_eq!(stage.held("g2"), 2);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_that_is_short_for_once_is_no_surprise() {
+    let stage = stage(Dialect::AWS, &[]).await;
+    stage.members("g1").await;
+    let path = "groups.value".into();
+    stage.sim.fault(beadle_sim::Fault { path, short: true, count: Some(1), ..Default::default() });
+    stage.remove("g1", &[0]).await.unwrap();
+    assert_eq!(stage.held("g1"), 19);
+    stage.add("g1", &[0]).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_that_lost_somebody_who_is_still_in_the_group_is_not_believed() {
+    let stage = stage(Dialect::AWS, &[]).await;
+    assert_eq!(stage.members("g1").await.len(), 20);
+    let path = "groups.value".into();
+    stage.sim.fault(beadle_sim::Fault { path, short: true, count: Some(1), ..Default::default() });
+    let failure = stage.reader.members("g1").await.unwrap_err();
+    assert!(failure.text.contains("came back short"), "{failure}");
+    stage.sim.patch(&json!({ "groups": { "g1": { "members": { id(3): null } } } }));
+    assert_eq!(stage.members("g1").await.len(), 19, "whoever was removed by somebody else is gone");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_member_whom_no_list_shows_is_looked_up_by_id() {
+    let stage = generic(&[Quirk::Unlisted(id(7)), Quirk::Unlisted(id(8))]).await;
+    let members = stage.members("g1").await;
+    let seventh = members.iter().find(|account| account.id == id(7)).unwrap();
+    assert_eq!((seventh.name.as_deref(), seventh.person.as_deref()), (Some("p7@acme.example"), Some("00u7")));
+    // Whoever is nowhere is not taken for anybody; a group in the group is no member.
+    stage.sim.patch(&json!({ "groups": { "g2": { "members": { "gone": true, "g1": true } } } }));
+    let members = stage.members("g2").await;
+    assert_eq!(members.len(), 1);
+    assert_eq!((members[0].id.as_str(), &members[0].name), ("gone", &None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn people_are_found_where_external_ids_cannot_be_asked_for() {
+    for quirk in [Quirk::ExternalIdRefused, Quirk::ExternalIdFindsNobody, Quirk::FiltersIgnored] {
+        let stage = generic(std::slice::from_ref(&quirk)).await;
+        assert!(stage.finds(4).await, "{quirk:?}");
+        // Somebody else's account of this name is another person, however it was found.
+        stage.sim.patch(&json!({ "users": { id(5): { "externalId": "00u-other" } } }));
+        assert!(matches!(stage.find(5).await, Ok(Found::Another(_))), "{quirk:?}");
+        // And one who is called otherwise now is found by the list.
+        stage.sim.patch(&json!({ "users": { id(6): { "userName": "new@acme.example" } } }));
+        tokio::time::sleep(std::time::Duration::from_secs(90)).await;
+        assert!(stage.finds(6).await, "{quirk:?}");
+        assert!(matches!(stage.find(99).await, Ok(Found::Missing(_))), "{quirk:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_that_never_goes_on_leaves_unknown_who_is_not_in_it() {
+    let stage = generic(&[Quirk::RepeatsFirstPage, Quirk::FiltersIgnored]).await;
+    let dialect = Dialect { page: 10, ..Dialect::RFC7644 };
+    let small = self::stage(dialect, &[Quirk::Generic, Quirk::RepeatsFirstPage, Quirk::FiltersIgnored]).await;
+    assert!(stage.finds(15).await, "one page has all of them");
+    assert!(small.finds(5).await);
+    assert!(small.find(15).await.unwrap_err().text.contains("unknown"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_ignores_filters_shows_no_strangers_as_members() {
+    let dialect = Dialect { members: Members::Users, ..Dialect::RFC7644 };
+    let stage = stage(dialect, &[Quirk::Generic, Quirk::FiltersIgnored]).await;
+    let failure = stage.reader.members("g2").await.unwrap_err();
+    assert!(failure.text.contains("members = \"group\""), "{failure}");
+    let probed = stage.scim.0.probe().await.unwrap();
+    assert!(probed.contradicts(), "{probed:?}");
+    // And the probe of the other way does not recommend this one.
+    let stage = generic(&[Quirk::FiltersIgnored, Quirk::ShowsMembers(0)]).await;
+    let probed = stage.scim.0.probe().await.unwrap();
+    assert!(!probed.contradicts(), "{probed:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_odd_record_is_left_out_and_the_rest_goes_on() {
+    let odd = [Quirk::NullName("g2".into()), Quirk::ActiveWords, Quirk::NumericIds];
+    let stage = generic(&odd).await;
+    assert_eq!(stage.reader.look().await.unwrap(), 1);
+    assert_eq!(stage.members("g1").await.len(), 20);
+    assert!(stage.finds(4).await);
+    let findings = stage.scim.0.probe().await.unwrap().findings;
+    let named = |finding: &Finding| matches!(finding, Finding::Unknown(text) if text.contains("group g2"));
+    assert!(findings.iter().any(named), "{findings:?}");
+    // A member that cannot be told apart makes one group unknown, and no other.
+    let stage = generic(&[Quirk::NoValue("g2".into())]).await;
+    assert_eq!(stage.reader.look().await.unwrap(), 2);
+    assert!(stage.reader.members("g2").await.unwrap_err().text.contains("Dev"));
+    assert_eq!(stage.members("g1").await.len(), 20);
+    let stage = generic(&[Quirk::RowsTwice]).await;
+    assert_eq!(stage.reader.look().await.unwrap(), 2);
+    assert!(stage.finds(0).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn smaller_pages_are_tried_where_a_count_is_refused() {
+    let stage = generic(&[Quirk::CountAbove(20)]).await;
+    assert_eq!(stage.reader.look().await.unwrap(), 2);
+    let findings = stage.scim.0.probe().await.unwrap().findings;
+    assert!(findings.iter().any(|finding| finding.to_string().contains("set page = 20")), "{findings:?}");
+    let refused = stage.sim.calls().iter().filter(|call| call["status"] == 422).count();
+    assert_eq!(refused, 2, "100 and 50 are tried once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn lists_without_a_right_count_are_read_to_their_end() {
+    for quirk in [Quirk::TotalOfPage, Quirk::NoTotal] {
+        let dialect = Dialect { page: 6, ..Dialect::RFC7644 };
+        let stage = stage(dialect, &[Quirk::Generic, quirk.clone()]).await;
+        let listed = stage.scim.0.users().await.unwrap();
+        assert_eq!((listed.rows.len(), listed.short), (20, None), "{quirk:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_name_that_no_filter_takes_is_found_in_the_list() {
+    let stage = generic(&[Quirk::QuotesRefused]).await;
+    stage.sim.patch(&json!({ "groups": { "g2": { "displayName": "The \"Dev\"" } } }));
+    let found = stage.reader.group_named("the \"dev\"").await.unwrap().unwrap();
+    assert_eq!(found.id, "g2");
+    assert_eq!(stage.reader.group_named("no \"such\"").await.unwrap(), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_name_that_a_server_makes_of_ours_is_told() {
+    let stage = generic(&[Quirk::Prefix("PRIMARY/".into())]).await;
+    assert_eq!(stage.writer.rename("g2", "Developers").await.unwrap().as_deref(), Some("PRIMARY/Developers"));
+    let new = NewGroup { name: "New", external_id: "beadle:corp/00g3", description: None, parent: None };
+    assert_eq!(stage.writer.create(&new).await.unwrap().name, "PRIMARY/New");
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_groups_swap_their_names_by_way_of_a_third_one() {
+    let stage = stage(Dialect::AWS, &[]).await;
+    stage.reader.look().await.unwrap();
+    for _ in 0..2 {
+        for (group, name) in [("g1", "Dev"), ("g2", "Ops")] {
+            let known = stage.reader.known(group).unwrap().name;
+            if known != name
+                && let Err(failure) = stage.writer.rename(group, name).await
+            {
+                assert_eq!(failure.class, Class::Retry, "{failure}");
+                assert!(failure.text.contains("beadle:corp/00g"), "it is said whose it is: {failure}");
+            }
+        }
+    }
+    let name = |group: &str| stage.sim.state()["groups"][group]["displayName"].clone();
+    assert_eq!((name("g1"), name("g2")), (json!("Dev"), json!("Ops")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_name_that_is_somebody_else_s_is_said_to_be_theirs() {
+    let stage = stage(Dialect::AWS, &[]).await;
+    stage.sim.patch(&json!({ "groups": { "g2": { "externalId": "okta-push" } } }));
+    let failure = stage.writer.rename("g1", "Dev").await.unwrap_err();
+    assert!(failure.text.contains("okta-push") && failure.class == Class::Rejected, "{failure}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_probe_tries_writes_on_a_group_of_its_own() {
+    let array = Dialect { removal: Removal::Array, ..Dialect::RFC7644 };
+    for (dialect, quirks, does) in [
+        (Dialect::RFC7644, vec![Quirk::Generic], "removes them"),
+        (Dialect::AWS, vec![], "removes them"),
+        (array, vec![Quirk::Generic, Quirk::ArrayEmpties], "leaves 0 members where 2 have to be"),
+    ] {
+        let stage = stage(dialect, &quirks).await;
+        let before = stage.sim.state();
+        let probed = probe_writes(&stage.scim.0, &stage.scim.1).await.unwrap();
+        assert_eq!(probed.evidence.0["remove members"], does, "{probed:?}");
+        assert_eq!(probed.contradicts(), does != "removes them");
+        assert_eq!(stage.sim.state()["groups"], before["groups"], "the probe's group is gone");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_group_that_is_gone_is_gone_and_not_empty() {
+    let stage = stage(Dialect::AWS, &[]).await;
+    stage.sim.patch(&json!({ "groups": { "g2": null } }));
+    assert_eq!(stage.reader.members("g2").await.unwrap(), None);
+}
+
+async fn status(stage: &Stage, method: &str, path: &str, body: &Value) -> u16 {
+    let request = http::Request::builder()
+        .method(method)
+        .uri(format!("{}{path}", stage.sim.url()))
+        .header("authorization", format!("Bearer {}", stage.sim.token()))
+        .body(Bytes::from(body.to_string()))
+        .unwrap();
+    stage.sim.exchange(request).await.unwrap().0
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_simulated_aws_refuses_what_aws_does() {
+    let stage = stage(Dialect::AWS, &[]).await;
+    let before = stage.sim.state();
+    let name = json!({ "givenName": "Ada", "familyName": "" });
+    let user = json!({ "userName": "ada", "displayName": "Ada", "name": name });
+    let many: Vec<Value> = (0..101).map(|_| json!({ "value": id(0) })).collect();
+    let patch = |path: &str, value: Value| json!({ "Operations": [{ "op": "replace", "path": path, "value": value }] });
+    for (method, path, body, wanted) in [
+        ("POST", "Users", user, 400),
+        ("POST", "Groups", json!({ "displayName": "" }), 400),
+        ("POST", "Groups", json!({ "displayName": "Many", "members": many }), 400),
+        ("PUT", "Users/100", json!({}), 400),
+        ("PATCH", "Users/100", patch("shoeSize", json!(42)), 400),
+        ("PATCH", "Users/100", patch("name.familyName", json!("")), 400),
+        ("GET", "Users?cursor&filter=groups.value%20eq%20%22nowhere%22", Value::Null, 404),
+        ("GET", "Groups?cursor&filter=members.value%20eq%20%22nobody%22", Value::Null, 404),
+    ] {
+        assert_eq!(status(&stage, method, path, &body).await, wanted, "{method} {path}");
+    }
+    assert_eq!(stage.sim.state(), before);
+}

@@ -1,0 +1,285 @@
+//! The one reader of lists: a list is whole, or it says why it is not.
+
+use std::collections::HashSet;
+
+use serde_json::Value;
+
+use crate::model::{Record, text};
+
+/// The most pages that a list may have.
+pub(crate) const MOST_PAGES: usize = 10_000;
+
+/// A page as the server sent it (RFC 7644, 3.4.2; RFC 9865, 2).
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Page {
+    pub(crate) total_results: Option<u64>,
+    /// May be missing where there is none.
+    #[serde(rename = "Resources", default)]
+    pub(crate) resources: Option<Vec<Value>>,
+    pub(crate) next_cursor: Option<String>,
+}
+
+/// A record that cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Odd {
+    /// Its id, or its place where it shows no id.
+    pub id: String,
+    /// What is wrong with it.
+    pub why: String,
+}
+
+/// What came of a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed<T> {
+    /// The records that could be read, each id once.
+    pub rows: Vec<T>,
+    /// The records that could not be read.
+    pub odd: Vec<Odd>,
+    /// Why the list is not whole; `None` for a whole list.
+    pub short: Option<String>,
+}
+
+/// Whether a list goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// Another page follows.
+    More,
+    /// This was the last page.
+    End,
+}
+
+/// A list that is being read.
+pub(crate) struct Rows<T> {
+    rows: Vec<T>,
+    odd: Vec<Odd>,
+    ids: HashSet<String>,
+    /// Rows that came, odd and repeated ones too: where the next page starts.
+    came: usize,
+    /// The largest count that a page named.
+    count: Option<u64>,
+    pages: usize,
+    short: Option<String>,
+}
+
+impl<T: Record> Rows<T> {
+    pub(crate) fn new() -> Self {
+        Self {
+            rows: Vec::new(),
+            odd: Vec::new(),
+            ids: HashSet::new(),
+            came: 0,
+            count: None,
+            pages: 0,
+            short: None,
+        }
+    }
+
+    /// The `startIndex` of the next page.
+    pub(crate) fn start(&self) -> usize {
+        self.came + 1
+    }
+
+    /// Distinct records, readable or not.
+    fn distinct(&self) -> usize {
+        self.ids.len()
+    }
+
+    /// Whether as many distinct records came as the server counted.
+    pub(crate) fn has_all(&self) -> bool {
+        self.count.is_some_and(|count| self.distinct() as u64 >= count)
+    }
+
+    /// Takes the rows of a page. Returns whether any of them is new.
+    fn take(&mut self, resources: Vec<Value>) -> bool {
+        let before = self.distinct();
+        self.pages += 1;
+        for shown in resources {
+            self.came += 1;
+            match T::read(&shown) {
+                Ok(record) => {
+                    if self.ids.insert(record.id().to_owned()) {
+                        self.rows.push(record);
+                    }
+                }
+                Err(why) => {
+                    let which = if let Some(id) = text(&shown, "id") {
+                        id
+                    } else {
+                        // A record without an id may be anybody; its place tells it apart.
+                        self.short = Some(format!("a record has no id ({why})"));
+                        format!("record {} of the list", self.came)
+                    };
+                    if self.ids.insert(which.clone()) {
+                        self.odd.push(Odd { id: which, why });
+                    }
+                }
+            }
+        }
+        self.distinct() > before
+    }
+
+    /// Takes a page of a list that is paged by index; `asked` is the count that was asked for.
+    pub(crate) fn by_index(&mut self, page: Page, asked: usize) -> Next {
+        let resources = page.resources.unwrap_or_default();
+        let got = resources.len();
+        // What is taken out of an early page moves the rest forward, over the edge of one that was read already.
+        self.count = self.count.max(page.total_results);
+        let progress = self.take(resources);
+        let count = self.count;
+        let is_all = |rows: usize| count.is_some_and(|count| rows as u64 >= count);
+        // A count that only tells the rows of its page is no count: a full page may have another behind it.
+        let counts_the_page = count == Some(got as u64) && got == asked;
+        if got == 0 {
+            if count.is_some_and(|count| self.distinct() as u64 != count) {
+                self.is_short();
+            }
+            return Next::End;
+        }
+        if !progress {
+            // A server that sends more rows than were asked for sends all that it has, each time.
+            let sends_all = got > asked && count.is_none();
+            if !sends_all && (!is_all(self.distinct()) || counts_the_page) {
+                self.short = Some("the server repeats a page".into());
+            }
+            return Next::End;
+        }
+        if is_all(self.came) && !counts_the_page {
+            if !is_all(self.distinct()) {
+                self.is_short();
+            }
+            return Next::End;
+        }
+        // Without a count a page that is not full is the last one.
+        if count.is_none() && got < asked {
+            return Next::End;
+        }
+        self.bounded()
+    }
+
+    /// Takes a page of a list that is paged by cursor. Pages may be short; only a missing cursor ends the list.
+    pub(crate) fn by_cursor(&mut self, page: &mut Page) -> Next {
+        let resources = page.resources.take().unwrap_or_default();
+        let got = resources.len();
+        let progress = self.take(resources);
+        if got > 0 && !progress {
+            self.short = Some("the server repeats a page".into());
+            return Next::End;
+        }
+        if self.came > self.distinct() {
+            self.short = Some(format!("{} of {} records came twice", self.came - self.distinct(), self.came));
+        }
+        if page.next_cursor.as_deref().is_none_or(str::is_empty) {
+            return Next::End;
+        }
+        self.bounded()
+    }
+
+    fn bounded(&mut self) -> Next {
+        if self.pages < MOST_PAGES {
+            return Next::More;
+        }
+        self.short = Some(format!("it has more than {MOST_PAGES} pages"));
+        Next::End
+    }
+
+    fn is_short(&mut self) {
+        let count = self.count.unwrap_or_default();
+        self.short = Some(format!("the list came back short ({} of {count})", self.distinct()));
+    }
+
+    pub(crate) fn end(self) -> Listed<T> {
+        Listed { rows: self.rows, odd: self.odd, short: self.short }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::model::Group;
+
+    fn page(ids: impl IntoIterator<Item = usize>, total: Option<u64>) -> Page {
+        let row = |id| json!({ "id": format!("g{id}"), "displayName": format!("G{id}") });
+        Page { total_results: total, resources: Some(ids.into_iter().map(row).collect()), next_cursor: None }
+    }
+
+    /// Reads pages of at most ten until the list ends.
+    fn read(pages: Vec<Page>) -> Listed<Group> {
+        let mut rows = Rows::new();
+        for page in pages {
+            if rows.by_index(page, 10) == Next::End {
+                break;
+            }
+        }
+        rows.end()
+    }
+
+    #[test]
+    fn a_list_that_has_as_many_distinct_ids_as_the_server_counts_is_whole() {
+        let listed = read(vec![page(0..10, Some(13)), page(10..13, Some(13))]);
+        assert_eq!((listed.rows.len(), listed.short), (13, None));
+        let listed = read(vec![page(0..0, Some(0))]);
+        assert_eq!((listed.rows.len(), listed.short), (0, None));
+    }
+
+    #[test]
+    fn a_row_twice_and_one_missing_is_no_whole_list() {
+        let listed = read(vec![page([0, 1, 2, 2], Some(4))]);
+        assert_eq!(listed.rows.len(), 3);
+        assert!(listed.short.is_some_and(|why| why.contains("3 of 4")));
+        let listed = read(vec![page([0, 1, 2, 2], Some(3))]);
+        assert_eq!((listed.rows.len(), listed.short), (3, None), "a row twice, and all are there");
+    }
+
+    #[test]
+    fn a_page_that_is_repeated_ends_the_list_and_it_is_not_whole() {
+        let listed = read(vec![page(0..10, Some(25)), page(0..10, Some(25)), page(0..10, Some(25))]);
+        assert_eq!(listed.rows.len(), 10);
+        assert!(listed.short.is_some_and(|why| why.contains("repeats")));
+    }
+
+    #[test]
+    fn a_count_that_only_tells_the_rows_of_its_page_does_not_end_the_list() {
+        let listed = read(vec![page(0..10, Some(10)), page(10..14, Some(4))]);
+        assert_eq!((listed.rows.len(), listed.short), (14, None));
+        let listed = read(vec![page(0..10, Some(10)), page(0..0, Some(0))]);
+        assert_eq!(listed.rows.len(), 10);
+        assert_eq!(listed.short, None);
+    }
+
+    #[test]
+    fn a_server_without_a_count_is_read_to_its_last_page() {
+        let listed = read(vec![page(0..10, None), page(10..14, None)]);
+        assert_eq!((listed.rows.len(), listed.short), (14, None));
+    }
+
+    #[test]
+    fn a_record_that_cannot_be_read_is_named_and_the_rest_goes_on() {
+        let mut one = page(0..3, Some(4));
+        one.resources.as_mut().unwrap().push(json!({ "id": "odd", "displayName": null }));
+        let listed = read(vec![one]);
+        assert_eq!((listed.rows.len(), listed.short), (3, None));
+        assert_eq!(listed.odd[0].id, "odd");
+        let mut one = page(0..3, Some(4));
+        one.resources.as_mut().unwrap().push(json!({ "displayName": "nobody" }));
+        assert!(read(vec![one]).short.is_some(), "a record that has no id may be anybody");
+    }
+
+    #[test]
+    fn a_cursor_without_an_end_ends() {
+        let mut rows = Rows::<Group>::new();
+        let mut one = Page { next_cursor: Some("more".into()), ..page(0..10, None) };
+        assert_eq!(rows.by_cursor(&mut one), Next::More);
+        let mut one = Page { next_cursor: Some("more".into()), ..page(0..10, None) };
+        assert_eq!(rows.by_cursor(&mut one), Next::End);
+        assert!(rows.end().short.is_some());
+        let mut rows = Rows::<Group>::new();
+        let next = |rows: &mut Rows<Group>| {
+            rows.by_cursor(&mut Page { next_cursor: Some("more".into()), ..page(0..0, None) })
+        };
+        assert_eq!((0..MOST_PAGES).filter(|_| next(&mut rows) == Next::More).count(), MOST_PAGES - 1);
+        assert!(rows.end().short.is_some_and(|why| why.contains("pages")));
+    }
+}

@@ -1,0 +1,327 @@
+//! Whether a server is what the configuration calls it: what it says, what it does, and what it did before.
+
+mod write;
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use beadle_engine::Failure;
+use beadle_transport::{Path, TransportError};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::api::Api;
+use crate::dialect::{Members, Paging};
+use crate::filter::Filter;
+use crate::list::Listed;
+use crate::model::{Group, User};
+use crate::read::{IMPOSSIBLE, Reader};
+
+pub use write::probe_writes;
+
+/// What a probe found, in the order in which it looked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Finding {
+    /// So it is.
+    Fine(String),
+    /// It could not be told, and why.
+    Unknown(String),
+    /// The server contradicts the configuration.
+    Contradiction(String),
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Self::Fine(text) | Self::Unknown(text) | Self::Contradiction(text)) = self;
+        f.write_str(text)
+    }
+}
+
+/// What a server was seen to do, by question.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Evidence(pub BTreeMap<String, String>);
+
+impl Evidence {
+    fn saw(&mut self, question: &str, answer: impl Into<String>) {
+        self.0.insert(question.to_owned(), answer.into());
+    }
+
+    /// Returns what the server does otherwise than before. A question that only one side has is no difference.
+    pub fn differences(&self, before: &Self) -> Vec<String> {
+        let differs = |(question, now): (&String, &String)| {
+            let was = before.0.get(question).filter(|was| *was != now)?;
+            Some(format!("{question}: the server did `{was}` before and does `{now}` now"))
+        };
+        self.0.iter().filter_map(differs).collect()
+    }
+
+    /// Adds what is only known from before.
+    #[must_use]
+    pub fn with(mut self, before: Self) -> Self {
+        for (question, answer) in before.0 {
+            self.0.entry(question).or_insert(answer);
+        }
+        self
+    }
+}
+
+/// What came of a probe.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Probed {
+    /// What it found.
+    pub findings: Vec<Finding>,
+    /// What the server did.
+    pub evidence: Evidence,
+}
+
+impl Probed {
+    fn found(&mut self, finding: Finding) {
+        self.findings.push(finding);
+    }
+
+    /// Whether the server contradicts the configuration.
+    pub fn contradicts(&self) -> bool {
+        self.findings.iter().any(|finding| matches!(finding, Finding::Contradiction(_)))
+    }
+}
+
+impl Reader {
+    /// Holds the dialect to what the server says (`ServiceProviderConfig`) and to what it does (filters, lists, and a
+    /// group read back). Nothing is written.
+    pub async fn probe(&self) -> Result<Probed, Failure> {
+        let mut probed = Probed::default();
+        let dialect = self.dialect();
+        self.probe_claims(&mut probed).await?;
+        if probed.contradicts() {
+            return Ok(probed);
+        }
+        // What a server says of itself is not always so: what it does counts.
+        let groups = self.groups().await?;
+        let word = match dialect.paging {
+            Paging::Cursor => "cursor",
+            Paging::Index => "index",
+        };
+        probed.found(match &groups.short {
+            None => Finding::Fine(format!("{} groups are listed by {word}", groups.rows.len())),
+            Some(why) => Finding::Unknown(format!("whether the list of groups is whole: {why}")),
+        });
+        for odd in &groups.odd {
+            probed.found(Finding::Unknown(format!("what group {} is: {}; it is left out", odd.id, odd.why)));
+        }
+        let page = self.api.page_size();
+        if page < dialect.page {
+            let text = format!(
+                "pages of {} are refused and pages of {page} are taken: set page = {page}",
+                dialect.page
+            );
+            probed.found(Finding::Unknown(text));
+            probed.evidence.saw("largest page taken", page.to_string());
+        }
+        if !dialect.trusted {
+            self.probe_filters(&mut probed).await?;
+            self.probe_paging(&mut probed).await?;
+        }
+        let finds_nobody = self.probe_groups_value(&mut probed).await?;
+        if !probed.contradicts() {
+            let finding = self.probe_members(&groups.rows, finds_nobody, &mut probed.evidence).await?;
+            probed.found(finding);
+        }
+        Ok(probed)
+    }
+
+    /// What the server says of itself.
+    async fn probe_claims(&self, probed: &mut Probed) -> Result<(), Failure> {
+        let says: Value = match self.api.get(&Path::at("ServiceProviderConfig")).await {
+            Ok(answer) => answer.json()?,
+            Err(error) if error.status() == Some(404) => {
+                probed.found(Finding::Unknown("the server has no ServiceProviderConfig".into()));
+                Value::Null
+            }
+            Err(error) => return Err(error.into()),
+        };
+        for feature in ["patch", "filter"] {
+            if says[feature]["supported"] == Value::Bool(false) {
+                let text =
+                    format!("the server says that it does not support `{feature}`, which Beadle needs");
+                probed.found(Finding::Contradiction(text));
+            }
+        }
+        self.api.offers_versions(says["etag"]["supported"] == Value::Bool(true));
+        let pagination = &says["pagination"];
+        let (word, other) = match self.dialect().paging {
+            Paging::Cursor => ("cursor", "index"),
+            Paging::Index => ("index", "cursor"),
+        };
+        if pagination[word] == Value::Bool(false) {
+            let text = format!("the server says that it has no paging by {word}; say paging = \"{other}\"");
+            probed.found(Finding::Contradiction(text));
+        }
+        Ok(())
+    }
+
+    /// Filters for a value that nothing has.
+    async fn probe_filters(&self, probed: &mut Probed) -> Result<(), Failure> {
+        for (resource, attribute) in [
+            ("Users", "userName"),
+            ("Users", "externalId"),
+            ("Groups", "displayName"),
+            ("Groups", "externalId"),
+        ] {
+            let does = impossible(&self.api, resource, attribute).await?;
+            if does == IGNORES {
+                probed.found(Finding::Unknown(format!(
+                    "what {resource} are found by `{attribute}`: the server ignores the filter, and Beadle reads the list \
+                     instead"
+                )));
+            }
+            probed.evidence.saw(&format!("{resource} by an impossible {attribute}"), does);
+        }
+        Ok(())
+    }
+
+    /// Asks for the first two users one by one.
+    async fn probe_paging(&self, probed: &mut Probed) -> Result<(), Failure> {
+        if self.dialect().paging != Paging::Index {
+            return Ok(());
+        }
+        let mut pages = Vec::new();
+        for start in 1..=2 {
+            match self.api.get(&Path::at("Users").query("startIndex", start).query("count", 1)).await {
+                Ok(answer) => pages.push(answer.json::<Value>()?),
+                Err(error) if error.status().is_some() => {
+                    probed.evidence.saw("pages of one user", "refuses them");
+                    return Ok(());
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let id = |page: &Value| page["Resources"][0]["id"].clone();
+        let (first, second) = (id(&pages[0]), id(&pages[1]));
+        // With fewer than two users nothing can be told.
+        if first.is_null() || second.is_null() {
+            return Ok(());
+        }
+        let does = if first == second {
+            probed.found(Finding::Unknown(
+                "how lists go on: the server sends the first page again, so a list of more than a page is unknown".into(),
+            ));
+            "repeats the first page"
+        } else {
+            "goes on"
+        };
+        probed.evidence.saw("the second page", does);
+        let counts = match pages[0]["totalResults"].as_u64() {
+            None => "does not count",
+            Some(1) if first != second => {
+                probed.found(Finding::Unknown(
+                    "how long lists are: `totalResults` counts the page; set `page` to the server's largest page".into(),
+                ));
+                "counts the page"
+            }
+            Some(_) => "counts the list",
+        };
+        probed.evidence.saw("totalResults", counts);
+        Ok(())
+    }
+
+    /// Whether users of a group that does not exist are nobody, as they must be.
+    async fn probe_groups_value(&self, probed: &mut Probed) -> Result<bool, Failure> {
+        let does = impossible(&self.api, "Users", "groups.value").await?;
+        probed.evidence.saw("Users by an impossible groups.value", does);
+        if self.dialect().members == Members::Users && does == IGNORES {
+            probed.found(Finding::Contradiction(
+                "the server ignores the filter `groups.value`: it finds users in a group that does not exist; set \
+                 members = \"group\""
+                    .into(),
+            ));
+        }
+        Ok(does == NOBODY)
+    }
+
+    async fn probe_members(
+        &self,
+        groups: &[Group],
+        finds_nobody: bool,
+        evidence: &mut Evidence,
+    ) -> Result<Finding, Failure> {
+        const LOOKED_AT: usize = 5;
+        for group in groups.iter().take(LOOKED_AT) {
+            let members = self.members(&group.id).await?.unwrap_or_default();
+            let shown = self.group(&group.id).await?.map(|group| group.members).unwrap_or_default();
+            match self.dialect().members {
+                Members::Users if members.is_empty() && !shown.is_empty() => {
+                    return Ok(Finding::Contradiction(format!(
+                        "group {}: the server answers groups.value with nobody and shows {} members in the group itself; \
+                         say members = \"group\"",
+                        group.name,
+                        shown.len()
+                    )));
+                }
+                Members::Group if shown.is_empty() && finds_nobody => {
+                    let filter = Filter::eq("groups.value", &group.id)?;
+                    let by_users: Result<Listed<User>, TransportError> =
+                        self.api.listed("Users", Some(&filter), None).await;
+                    if let Ok(users) = by_users
+                        && !users.rows.is_empty()
+                    {
+                        return Ok(Finding::Contradiction(format!(
+                            "group {}: the server shows nobody in the group and finds {} users by groups.value; say \
+                             members = \"users\"",
+                            group.name,
+                            users.rows.len()
+                        )));
+                    }
+                }
+                _ if !members.is_empty() => {
+                    evidence.saw("members of a group", "shows them");
+                    let text = format!("group {} is read with {} members", group.name, members.len());
+                    return Ok(Finding::Fine(text));
+                }
+                _ => {}
+            }
+        }
+        Ok(Finding::Unknown(
+            "no group with members was found, so how members are read could not be tried".into(),
+        ))
+    }
+}
+
+/// The answer to a filter for an impossible value, as it has to be.
+const NOBODY: &str = "finds nobody";
+/// The answer of a server that does not look at its filter.
+const IGNORES: &str = "ignores the filter";
+
+/// What a server does with a filter for a value that nothing has.
+async fn impossible(api: &Api, resource: &'static str, attribute: &'static str) -> Result<&'static str, Failure> {
+    let filter = Filter::eq(attribute, IMPOSSIBLE)?;
+    let path = Path::at(resource).query("count", api.page_size()).query("filter", filter);
+    let page: Value = match api.get(&path).await {
+        Ok(answer) => answer.json()?,
+        Err(error) if error.status() == Some(404) => return Ok(NOBODY),
+        Err(error) if matches!(error.status(), Some(400 | 403 | 422 | 501)) => {
+            return Ok("refuses the filter");
+        }
+        Err(error) if error.status().is_some_and(|status| status >= 500) => return Ok("fails"),
+        Err(error) => return Err(error.into()),
+    };
+    Ok(if page["Resources"].as_array().is_none_or(Vec::is_empty) { NOBODY } else { IGNORES })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_server_does_otherwise_than_before_is_told_and_what_was_not_asked_is_not() {
+        let mut before = Evidence::default();
+        before.saw("removal", "takes out whom it names");
+        before.saw("paging", "goes on");
+        let mut now = Evidence::default();
+        now.saw("paging", "repeats the first page");
+        now.saw("filter", NOBODY);
+        let differences = now.differences(&before);
+        assert_eq!(differences.len(), 1, "{differences:?}");
+        assert!(differences[0].contains("repeats the first page"));
+        assert_eq!(now.with(before).0.len(), 3);
+    }
+}

@@ -1,0 +1,109 @@
+//! A group of the probe's own: made, filled, emptied one by one, and deleted.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use beadle_engine::Failure;
+
+use super::{Finding, Probed};
+use crate::dialect::Removal;
+use crate::read::Reader;
+use crate::write::{Changed, Writer};
+
+/// People who are put into the group.
+const PEOPLE: usize = 3;
+/// A server may show a moment later what it wrote.
+const PATIENCE: [Duration; 2] = [Duration::from_millis(300), Duration::from_secs(2)];
+
+/// Tries how the server writes, on a group that it makes and deletes.
+pub async fn probe_writes(reader: &Reader, writer: &Writer) -> Result<Probed, Failure> {
+    let mut probed = Probed::default();
+    let people: Vec<String> =
+        reader.users().await?.rows.into_iter().take(PEOPLE).map(|user| user.id).collect();
+    if people.len() < PEOPLE {
+        let text = format!("how members are written: the server lists fewer than {PEOPLE} users");
+        probed.found(Finding::Unknown(text));
+        return Ok(probed);
+    }
+    let name = format!("beadle-probe-{}", reader.api.clock().now().0);
+    let Some(group) = writer.create_group(&name, &name).await? else {
+        probed.found(Finding::Unknown(format!("how members are written: the name {name} is taken")));
+        return Ok(probed);
+    };
+    let tried = Try { reader, writer, group: &group.id, people: &people }.all(&mut probed).await;
+    // Whatever came of it, the group goes.
+    writer.delete_group(&group.id).await?;
+    tried?;
+    let gone = reader.group(&group.id).await?.is_none();
+    probed.evidence.saw("delete", if gone { "deletes" } else { "does not delete" });
+    Ok(probed)
+}
+
+struct Try<'a> {
+    reader: &'a Reader,
+    writer: &'a Writer,
+    group: &'a str,
+    people: &'a [String],
+}
+
+impl Try<'_> {
+    async fn all(&self, probed: &mut Probed) -> Result<(), Failure> {
+        let (first, rest) = self.people.split_at(1);
+        for (part, wanted) in [(first, first), (rest, self.people)] {
+            let changed = self.writer.add_members(self.group, part).await?;
+            if let Some(does) = self.otherwise(&changed, wanted).await? {
+                probed.evidence.saw("add members", does.split(':').next().unwrap_or_default());
+                probed.found(Finding::Contradiction(format!("adding members to a group: the server {does}")));
+                return Ok(());
+            }
+        }
+        probed.evidence.saw("add members", "adds them");
+        for left in (0..self.people.len()).rev() {
+            let (stay, go) = self.people[..=left].split_at(left);
+            let changed = self.writer.remove_members(self.group, go).await?;
+            if let Some(does) = self.otherwise(&changed, stay).await? {
+                probed.evidence.saw("remove members", does.split(':').next().unwrap_or_default());
+                let other = match self.reader.dialect().removal {
+                    Removal::Array => "path",
+                    Removal::Path => "array",
+                };
+                probed.found(Finding::Contradiction(format!(
+                    "removing 1 member from a group of {}: the server {does}; set removal = \"{other}\"",
+                    left + 1
+                )));
+                return Ok(());
+            }
+        }
+        probed.evidence.saw("remove members", "removes them");
+        probed.found(Finding::Fine(
+            "a group of the probe's own was made, filled, emptied one by one and deleted".into(),
+        ));
+        Ok(())
+    }
+
+    /// What the server did otherwise than it was asked; `None` where the group holds exactly who it has to.
+    async fn otherwise(&self, changed: &Changed, wanted: &[String]) -> Result<Option<String>, Failure> {
+        if let Some(refused) = changed.refused.first() {
+            return Ok(Some(format!("refuses it: {}", refused.why)));
+        }
+        let wanted: BTreeSet<&str> = wanted.iter().map(String::as_str).collect();
+        let mut waits = PATIENCE.iter();
+        loop {
+            let members = self.reader.members(self.group).await?.unwrap_or_default();
+            let held: BTreeSet<&str> = members.iter().map(|member| member.id.as_str()).collect();
+            if held == wanted {
+                return Ok(None);
+            }
+            match waits.next() {
+                Some(wait) => self.reader.api.clock().sleep(*wait).await,
+                None => {
+                    return Ok(Some(format!(
+                        "leaves {} members where {} have to be",
+                        held.len(),
+                        wanted.len()
+                    )));
+                }
+            }
+        }
+    }
+}

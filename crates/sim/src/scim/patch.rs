@@ -1,0 +1,142 @@
+//! PATCH, as AWS takes it, and as others do.
+
+use serde_json::{Value, json};
+
+use super::filter;
+use super::quirks::{Quirk, Quirks};
+use super::rest::MOST;
+
+fn operations(body: &Value) -> Result<&Vec<Value>, String> {
+    body["Operations"].as_array().ok_or_else(|| "Operations is missing".to_owned())
+}
+
+/// Attributes of a user (RFC 7643, 4.1).
+const ATTRIBUTES: [&str; 24] = [
+    "schemas",
+    "id",
+    "meta",
+    "userName",
+    "externalId",
+    "name",
+    "displayName",
+    "nickName",
+    "profileUrl",
+    "title",
+    "userType",
+    "preferredLanguage",
+    "locale",
+    "timezone",
+    "active",
+    "password",
+    "emails",
+    "phoneNumbers",
+    "ims",
+    "photos",
+    "addresses",
+    "entitlements",
+    "roles",
+    "x509Certificates",
+];
+
+/// Whether a path names an attribute of a user, or of an extension.
+fn is_known(path: &str) -> bool {
+    let first = path.split('.').next().unwrap_or_default();
+    path.starts_with("urn:") || ATTRIBUTES.contains(&first)
+}
+
+/// Attributes of a user, and of its extensions.
+pub(super) fn patch_user(user: &mut Value, body: &Value) -> Result<(), String> {
+    for operation in operations(body)? {
+        let op = operation["op"].as_str().unwrap_or_default().to_ascii_lowercase();
+        let value = operation["value"].clone();
+        match (op.as_str(), operation["path"].as_str()) {
+            (_, Some(path)) if !is_known(path) => return Err(format!("the path {path} is not known")),
+            ("add" | "replace", Some(path)) => {
+                let mut place = &mut *user;
+                for part in path.split('.') {
+                    place = &mut place[part];
+                }
+                *place = value;
+            }
+            ("add" | "replace", None) if value.is_object() => {
+                for (name, value) in value.as_object().into_iter().flatten() {
+                    user[name] = value.clone();
+                }
+            }
+            ("remove", Some(path)) => {
+                user.as_object_mut().map(|user| user.remove(path));
+            }
+            _ => return Err(format!("operation {op} is not supported")),
+        }
+    }
+    Ok(())
+}
+
+/// `displayName`, `externalId` and `members`; at most 100 members a request, never all of them at once.
+pub(super) fn patch_group(
+    quirks: &Quirks,
+    group: &mut Value,
+    body: &Value,
+    users: &Value,
+) -> Result<(), String> {
+    let mut changed = 0;
+    let before = group["members"].clone();
+    for operation in operations(body)? {
+        let op = operation["op"].as_str().unwrap_or_default().to_ascii_lowercase();
+        let value = &operation["value"];
+        match (op.as_str(), operation["path"].as_str()) {
+            ("replace" | "add", Some(path @ ("displayName" | "externalId"))) if value.is_string() => {
+                group[path] = value.clone();
+            }
+            ("replace", None) if value.is_object() => {
+                for (name, value) in value.as_object().into_iter().flatten() {
+                    if !["displayName", "externalId", "id"].contains(&name.as_str()) {
+                        return Err(format!("{name} cannot be replaced"));
+                    }
+                    if name != "id" {
+                        group[name] = value.clone();
+                    }
+                }
+            }
+            ("remove", Some("members")) if quirks.has(&Quirk::ArrayEmpties) => {
+                group["members"] = json!({});
+            }
+            ("remove", Some(path)) if quirks.has(&Quirk::Generic) && path.starts_with("members[") => {
+                let filter = path.trim_start_matches("members[").trim_end_matches(']');
+                let pairs = filter::parse(filter).ok_or("the path is not understood")?;
+                for (_, id) in pairs {
+                    group["members"].as_object_mut().map(|members| members.remove(&id));
+                }
+            }
+            (op @ ("add" | "remove"), Some("members")) => {
+                if op == "add" && quirks.has(&Quirk::AddReplaces) {
+                    group["members"] = json!({});
+                }
+                let members = value.as_array().ok_or("members without a list of them")?;
+                if members.is_empty() {
+                    return Err("members without a list of them".into());
+                }
+                changed += members.len();
+                for member in members {
+                    let id = member["value"].as_str().unwrap_or_default();
+                    if users.get(id).is_none() {
+                        return Err(format!("the member {id} is no user"));
+                    }
+                    if op == "add" {
+                        group["members"][id] = json!(true);
+                    } else {
+                        group["members"].as_object_mut().map(|members| members.remove(id));
+                    }
+                }
+            }
+            (op, path) => return Err(format!("{op} of {} is not supported", path.unwrap_or("everything"))),
+        }
+    }
+    if changed > MOST {
+        return Err(format!("{changed} members are more than the {MOST} that one request may change"));
+    }
+    if quirks.has(&Quirk::WritesIgnored) {
+        group["members"] = before;
+    }
+    Ok(())
+}

@@ -63,7 +63,7 @@ fn problem(schema: &Value, value: &Value, at: &str) -> Option<String> {
     }
     for choice in ["oneOf", "anyOf"] {
         if let Some(parts) = schema[choice].as_array()
-            && let Some(why) = parts.iter().map(|part| problem(part, value, at)).min_by_key(|why| {
+            && let Some(why) = meant(parts, value).map(|part| problem(part, value, at)).min_by_key(|why| {
                 // Of several reasons, the one that got farthest is about the part that was meant.
                 why.as_ref().map_or((false, 0), |why| (true, usize::MAX - why.matches('/').count()))
             })
@@ -75,6 +75,18 @@ fn problem(schema: &Value, value: &Value, at: &str) -> Option<String> {
         }
     }
     within(schema, value, at)
+}
+
+/// The parts of a choice that are for a value: those of its `type`, or all where none tells.
+fn meant<'a>(parts: &'a [Value], value: &Value) -> impl Iterator<Item = &'a Value> {
+    let is_of_type = |part: &&Value| {
+        let part = part["$ref"].as_str().map_or(*part, |name| &TABLE["schemas"][name]);
+        let types = part["properties"]["type"]["enum"].as_array();
+        types.is_some_and(|types| types.contains(&value["type"]))
+    };
+    let own: Vec<&Value> = parts.iter().filter(is_of_type).collect();
+    let all = if own.is_empty() { parts.iter().collect() } else { own };
+    all.into_iter()
 }
 
 /// What is wrong with what a value holds.

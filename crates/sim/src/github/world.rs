@@ -173,6 +173,10 @@ impl World {
                         identify(entry, &mut fresh);
                     }
                 }
+                // A document may say a webhook's address by the entry's name alone.
+                for (address, hook) in entries_mut(&mut repository["hooks"]) {
+                    default(&mut hook["config"], "url", json!(address));
+                }
                 for (_, rule) in entries_mut(&mut repository["protection"]) {
                     crate::github::protection::complete(rule, &mut fresh);
                 }

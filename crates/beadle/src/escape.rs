@@ -41,6 +41,12 @@ pub(crate) fn escaped(text: impl Display) -> String {
     out
 }
 
+/// Returns the text with its line breaks shown as escapes, so that a value cannot begin a line of its own. Other characters stay
+/// as they are: the printer escapes them.
+pub(crate) fn one_line(text: &str) -> String {
+    text.replace('\n', "\\n").replace('\r', "\\r")
+}
+
 /// Returns the text, or its beginning and how much is missing.
 pub(crate) fn cut(text: &str, most: usize) -> String {
     match text.char_indices().nth(most) {

@@ -158,15 +158,17 @@ pub(crate) fn text(printer: &Printer, plan: &WholePlan) -> String {
         if repository.changes.is_empty() && repository.unknowns.is_empty() {
             continue;
         }
-        let _ = writeln!(text, "{}", printer.paint(Tone::Heading, &repository.subject));
+        let subject = escape::one_line(&repository.subject);
+        let _ = writeln!(text, "{}", printer.paint(Tone::Heading, subject));
         for change in &repository.changes {
             for line in change_lines(printer, change) {
-                let _ = writeln!(text, "{line}");
+                let _ = writeln!(text, "{}", escape::one_line(&line));
             }
         }
         for unknown in &repository.unknowns {
             let label = printer.paint(Tone::Danger, " ? unknown");
-            let _ = writeln!(text, "  {label} {:13} {}", unknown.aspect, unknown.why);
+            let why = escape::one_line(&unknown.why);
+            let _ = writeln!(text, "  {label} {:13} {why}", unknown.aspect);
         }
         text.push('\n');
     }

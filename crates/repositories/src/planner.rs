@@ -341,11 +341,11 @@ impl RepositoryPlanner {
             }
             Verdict::Reached(target) => target,
         };
+        let desired = policy.desired(&target, seen);
         let mut moves = match &self.reached {
-            Some(reached) => reached.moves(policy, &target, seen).await?,
+            Some(reached) => reached.moves(policy, &target, seen, &desired).await?,
             None => Moves::default(),
         };
-        let desired = policy.desired(&target, seen);
         let context = Context {
             reader: &self.reader,
             desired: &desired,

@@ -8,9 +8,11 @@ use std::sync::Arc;
 use beadle_engine::{Store, StoreError};
 use beadle_github::Repository;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::policy::{Layer, LayerKind, Policy, Target};
+use crate::aspects::properties::comparable;
+use crate::policy::{Desired, Layer, LayerKind, Node, Policy, Target};
 
 /// Remembers which layers reached which repository.
 pub struct Reached {
@@ -23,6 +25,9 @@ pub struct Reached {
 struct Memory {
     /// What it was called.
     name: String,
+    /// What layers can select by: its visibility, topics, teams and properties.
+    #[serde(default)]
+    facts: BTreeMap<String, String>,
     /// The selections that held: a layer's file, or one of its cases, each with the digest of what it selects by.
     held: BTreeMap<String, String>,
     /// Digests of every selection of the policy.
@@ -57,6 +62,56 @@ impl Moves {
     }
 }
 
+/// What layers can select a repository by, besides its name.
+fn facts(seen: &Repository) -> BTreeMap<String, String> {
+    let mut facts = BTreeMap::from([("visibility".to_owned(), seen.visibility.as_str().to_owned())]);
+    let topics = seen.topics.as_ref().and_then(|topics| topics.as_ref().ok()).into_iter().flatten();
+    facts.extend(topics.map(|topic| (format!("topic {topic}"), String::new())));
+    let teams = seen.teams.as_ref().and_then(|teams| teams.as_ref().ok()).into_iter().flatten();
+    facts.extend(teams.map(|team| (format!("team {}", team.slug), String::new())));
+    let properties = seen.properties.as_ref().and_then(|properties| properties.as_ref().ok()).into_iter().flatten();
+    facts.extend(properties.map(|(name, value)| (format!("property {name}"), comparable(value).to_string())));
+    facts
+}
+
+impl Memory {
+    /// Whether each fact that differs is now as the policy asks for it.
+    fn differs_only_as_asked(&self, now: &Self, desired: &Desired) -> bool {
+        let setting = |key: &str| desired.settings.iter().find(|want| want.key == key)?.value.as_str();
+        let names: BTreeSet<&String> = self.facts.keys().chain(now.facts.keys()).collect();
+        let mut differ = names.into_iter().filter(|name| self.facts.get(*name) != now.facts.get(*name));
+        let is_asked = |name: &String| {
+            let value = now.facts.get(name);
+            match name.split_once(' ') {
+                Some(("topic", topic)) => match &desired.topics {
+                    Some(wanted) => wanted.items.iter().any(|item| item.eq_ignore_ascii_case(topic)) == value.is_some(),
+                    None => false,
+                },
+                Some(("team", slug)) => match &desired.teams {
+                    Some(wanted) => {
+                        wanted.items.iter().any(|team| team.slug.eq_ignore_ascii_case(slug)) == value.is_some()
+                    }
+                    None => false,
+                },
+                Some((_, property)) => {
+                    let entries = desired.sections.get("custom_properties").map(|section| section.items());
+                    let wanted = entries.unwrap_or_default().iter().find(|want| {
+                        want.get("name").and_then(Node::text).is_some_and(|name| name.eq_ignore_ascii_case(property))
+                    });
+                    let wanted = wanted.map(|want| comparable(&want.get("value").map_or(Value::Null, Node::json)));
+                    wanted.is_some_and(|wanted| match value {
+                        Some(value) => wanted.to_string() == *value,
+                        None => wanted.is_null(),
+                    })
+                }
+                None => value.map(String::as_str) == setting("visibility"),
+            }
+        };
+        let renamed_as_asked = self.name == now.name || setting("name") == Some(now.name.as_str());
+        renamed_as_asked && differ.all(is_asked)
+    }
+}
+
 /// One thing that a layer selects by, with its digest.
 fn selections(layer: &Layer) -> Vec<(String, String)> {
     let mut all = Vec::new();
@@ -79,12 +134,14 @@ impl Reached {
         Self { store, organisation: organisation.to_lowercase() }
     }
 
-    /// Compares what reaches a repository now with what reached it last.
+    /// Compares what reaches a repository now with what reached it last. What changed because the policy itself asks for it moves
+    /// nothing.
     pub(crate) async fn moves(
         &self,
         policy: &Policy,
         target: &Target,
         seen: &Repository,
+        desired: &Desired,
     ) -> Result<Moves, StoreError> {
         let all: BTreeMap<String, String> = policy.layers.iter().flat_map(selections).collect();
         if all.is_empty() {
@@ -95,6 +152,7 @@ impl Reached {
         let before: Option<Memory> = text.as_deref().and_then(|text| serde_json::from_str(text).ok());
         let mut now = Memory {
             name: seen.name.clone(),
+            facts: facts(seen),
             held: BTreeMap::new(),
             known: all.values().cloned().collect(),
         };
@@ -113,7 +171,8 @@ impl Reached {
             return Ok(Moves::default());
         };
         let mut moves = Moves::default();
-        for (selection, digest) in &all {
+        let is_asked = before.differs_only_as_asked(&now, desired);
+        for (selection, digest) in all.iter().filter(|_| !is_asked) {
             let (was, is) = (before.held.contains_key(selection), now.held.contains_key(selection));
             if was == is || !before.known.contains(digest) {
                 continue;

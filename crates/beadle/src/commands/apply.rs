@@ -113,13 +113,14 @@ async fn make_so<P: Planner, W: Writer<P::Write>>(
     rounds: &mut Rounds,
 ) -> anyhow::Result<Went> {
     let printer = hand.printer;
-    let is_misnamed = args.selection.is_by_name() && !shown.unmatched.is_empty();
+    // What a round deleted is not there in the next one.
+    rounds.misnamed |= rounds.is_first() && args.selection.is_by_name() && !shown.unmatched.is_empty();
     let has_news = rounds.has_news(shown);
     if rounds.is_first() || has_news {
         printer.lines(render::text(printer, shown));
     }
     if !has_news {
-        rounds.end(shown, is_misnamed);
+        rounds.end(shown);
         return Ok(Went::Quiet);
     }
     if writes(shown) && !args.yes && !agreed(shown, printer)? {
@@ -140,7 +141,7 @@ async fn make_so<P: Planner, W: Writer<P::Write>>(
             }
         }
     }
-    Ok(rounds.count(&reports, errors, shown.short.is_some() || is_misnamed, is_changed))
+    Ok(rounds.count(&reports, errors, shown.short.is_some() || rounds.misnamed, is_changed, !args.yes))
 }
 
 /// Says how long the writes take, where that is long: one has to wait for the other.

@@ -33,6 +33,8 @@ pub(crate) struct Rounds {
     /// Every change that was tried, by its digest, and whether it was written.
     tried: HashMap<String, bool>,
     tally: Tally,
+    /// Something was asked for by a name that nothing has.
+    pub(crate) misnamed: bool,
 }
 
 impl Rounds {
@@ -50,20 +52,22 @@ impl Rounds {
     }
 
     /// The last plan: what was written and is planned again, or was never tried, is left.
-    pub(crate) fn end(&mut self, plan: &WholePlan, misnamed: bool) {
+    pub(crate) fn end(&mut self, plan: &WholePlan) {
         self.tally.again = changes(plan).filter(|digest| *self.tried.get(digest).unwrap_or(&true)).count();
         let unknowns = plan.plans.iter().map(|(_, plan)| plan.unknowns.len()).sum::<usize>();
-        self.tally.unknown = unknowns + usize::from(plan.short.is_some() || misnamed);
+        self.tally.unknown = unknowns + usize::from(plan.short.is_some() || self.misnamed);
     }
 
     /// A round was written. What is held and failed in it takes the place of what was before.
-    /// `is_changed`: a plan was not the one that was shown any more when it was to be written.
+    /// `is_changed`: a plan was not the one that was shown any more when it was to be written. `asks`: somebody is asked before the
+    /// next round; nobody else may agree to what changed.
     pub(crate) fn count(
         &mut self,
         reports: &[(Key, Report)],
         errors: usize,
         is_short: bool,
         is_changed: bool,
+        asks: bool,
     ) -> Went {
         let mut now = Tally { failed: errors, unknown: usize::from(is_short), ..Tally::default() };
         for (key, report) in reports {
@@ -72,7 +76,7 @@ impl Rounds {
                 self.tried.insert(step.change.digest(key), step.outcome == StepResult::Written);
             }
         }
-        let is_news = (now.written > 0 || is_changed) && now.failed == 0;
+        let is_news = now.failed == 0 && if is_changed { asks } else { now.written > 0 };
         self.done += 1;
         self.tally = Tally { written: self.tally.written + now.written, ..now };
         if is_news { Went::Again } else { Went::Quiet }
@@ -132,20 +136,20 @@ mod tests {
     fn it_is_planned_again_until_a_plan_is_empty() {
         let mut rounds = Rounds::default();
         assert!(rounds.has_news(&plan(&["property"])));
-        assert_eq!(rounds.count(&wrote(&["property"]), 0, false, false), Went::Again);
+        assert_eq!(rounds.count(&wrote(&["property"]), 0, false, false, true), Went::Again);
         assert!(rounds.has_news(&plan(&["has_wiki"])), "a layer reaches it now");
-        assert_eq!(rounds.count(&wrote(&["has_wiki"]), 0, false, false), Went::Again);
+        assert_eq!(rounds.count(&wrote(&["has_wiki"]), 0, false, false, true), Went::Again);
         assert!(!rounds.has_news(&plan(&[])));
-        rounds.end(&plan(&[]), false);
+        rounds.end(&plan(&[]));
         assert_eq!((rounds.tally().written, rounds.tally().code()), (2, FINE));
     }
 
     #[test]
     fn what_is_planned_again_after_it_was_written_is_left() {
         let mut rounds = Rounds::default();
-        rounds.count(&wrote(&["property"]), 0, false, false);
+        rounds.count(&wrote(&["property"]), 0, false, false, true);
         assert!(!rounds.has_news(&plan(&["property"])));
-        rounds.end(&plan(&["property"]), false);
+        rounds.end(&plan(&["property"]));
         assert_eq!(rounds.tally().code(), PENDING);
     }
 
@@ -156,10 +160,10 @@ mod tests {
         let mut count = 0;
         for name in &names {
             if !rounds.has_news(&plan(&[name.as_str()])) {
-                rounds.end(&plan(&[name.as_str()]), false);
+                rounds.end(&plan(&[name.as_str()]));
                 break;
             }
-            rounds.count(&wrote(&[name.as_str()]), 0, false, false);
+            rounds.count(&wrote(&[name.as_str()]), 0, false, false, true);
             count += 1;
         }
         assert_eq!((count, rounds.tally().code()), (MOST, PENDING));

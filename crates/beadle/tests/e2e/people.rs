@@ -184,7 +184,7 @@ async fn what_is_paused_raises_no_alarm_by_its_age() {
     let _serving = world.serve().await;
     world.connect();
     world.beadle(&["pause", "--org", "acme", "--for", "1h"]).await.expect(0);
-    world.patch(json!({ "widgets": { "has_wiki": true } }), true).await;
+    world.patch(json!({ "widgets": { "topics": ["stray"] } }), true).await;
     tokio::time::sleep(Duration::from_secs(3)).await;
     let (_, metrics) = asked(&world, "/metrics").await;
     assert!(!metrics.contains("beadle_keys_due{lane=\"event\"} 0"), "something waits: {metrics}");

@@ -23,7 +23,7 @@ impl Step for Set {
 }
 
 /// Texts are compared as they are; GitHub gives lists in any order, and everything else as text.
-fn comparable(value: &Value) -> Value {
+pub(crate) fn comparable(value: &Value) -> Value {
     match value {
         Value::Array(items) => {
             let mut items: Vec<Value> = items.iter().map(comparable).collect();

@@ -27,10 +27,10 @@ enum Command {
     },
     /// What a change has to pass beside the tests: formatting, lints, docs, dependencies, the demo
     Ci,
-    /// Measure: `calls` (calls, points, memory), `burst` (500 events at once), `directory` (calls to the target), `intake` (deliveries a second), `coldstart` (the Lambda function's); all where none is named
+    /// Measure: `calls` (calls, points, memory), `burst` (500 events at once), `fresh` (a new repository), `directory` (calls to the target), `intake` (deliveries a second), `coldstart` (the Lambda function's); all where none is named
     Bench {
         /// Which.
-        #[arg(value_parser = ["calls", "burst", "directory", "intake", "coldstart"])]
+        #[arg(value_parser = ["calls", "burst", "fresh", "directory", "intake", "coldstart"])]
         which: Option<String>,
     },
     /// Build the Lambda functions' packages into target/lambda, and say what they weigh
@@ -101,7 +101,7 @@ fn ci() -> anyhow::Result<()> {
 
 fn bench(which: Option<&str>) -> anyhow::Result<()> {
     cargo(&["build", "--release", "--package", "beadle", "--package", "beadle-bench"], &[])?;
-    for name in ["calls", "burst", "directory", "intake", "coldstart"] {
+    for name in ["calls", "burst", "fresh", "directory", "intake", "coldstart"] {
         if which.is_none_or(|which| which == name) {
             if name == "coldstart" {
                 package::build()?;

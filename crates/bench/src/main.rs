@@ -7,6 +7,7 @@ mod calls;
 mod coldstart;
 mod directory;
 mod folder;
+mod fresh;
 mod intake;
 mod load;
 mod runtime;
@@ -19,9 +20,10 @@ async fn main() -> anyhow::Result<()> {
         ["directory"] => directory::run().await,
         ["coldstart"] => coldstart::run().await,
         ["burst"] => burst::run().await,
+        ["fresh"] => fresh::run().await,
         ["intake"] => intake::run().await,
         // A child process of `intake`: the secret comes on standard input.
         ["bare", port] => bare::run(port.parse()?).await,
-        _ => anyhow::bail!("say `calls`, `burst`, `directory`, `intake` or `coldstart`"),
+        _ => anyhow::bail!("say `calls`, `burst`, `fresh`, `directory`, `intake` or `coldstart`"),
     }
 }

@@ -1,12 +1,16 @@
 //! From a plan to its writes: modes, the guard, the lease, the journal, in this order, before every write.
 
 mod judge;
+mod turns;
 
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures::StreamExt as _;
+use futures::future::BoxFuture;
+use futures::stream::FuturesUnordered;
 use serde::Serialize;
 use serde_json::json;
 
@@ -24,6 +28,9 @@ use crate::refused::Refusals;
 use crate::store::Store;
 
 use judge::{Judgement, judge};
+use turns::{AT_ONCE, Turns};
+
+pub use turns::Turn;
 
 /// Reads both sides and says what has to be written. What implements it holds no means to write.
 #[async_trait]
@@ -46,6 +53,10 @@ pub trait Planner: Send + Sync + 'static {
 pub trait Writer<W>: Send + Sync + 'static {
     /// Resolves again what the key is called now, before a run's first write.
     async fn open(&self, key: &Key, plan: &Plan<W>) -> Result<Box<dyn Session<W>>, Failure>;
+    /// Returns when a change may be written beside others in a run for an event. Other runs write one change at a time.
+    fn turn(&self, _change: &Change<W>) -> Turn {
+        Turn::default()
+    }
 }
 
 /// The writes of one run, addressed to what [`Writer::open`] found.
@@ -177,7 +188,8 @@ impl Report {
 }
 
 /// Applies a plan as far as modes and guard allow. One failing change stops only what depends on it; a used-up budget,
-/// a conflict or a lost lease ends the run. `told` hears of each step as it is known.
+/// a conflict or a lost lease ends the run. A run for an event writes side by side what the writer allows, see [`Turn`].
+/// `told` hears of each step as it is known.
 pub async fn apply<W: Send + Sync + 'static>(
     key: &Key,
     plan: &Plan<W>,
@@ -206,37 +218,16 @@ pub async fn apply<W: Send + Sync + 'static>(
         gate.clock.sleep_until(until).await;
     }
     let begun = gate.clock.now();
-    let mut session = None;
-    for (at, change) in plan.changes.iter().enumerate() {
-        if results[at].is_some() {
-            continue;
-        }
-        let result = if failure.as_ref().is_some_and(ends_run) {
-            StepResult::NotReached
-        } else if change.after.iter().any(|before| results[*before] != Some(StepResult::Written)) {
-            StepResult::Blocked
-        } else {
-            if session.is_none() {
-                match writer.open(key, plan).await {
-                    Ok(opened) => session = Some(opened),
-                    Err(error) => {
-                        gate.pace.settle(gate.clock.now());
-                        give_back(key, plan, gate, &asked, &results).await;
-                        return Err(error);
-                    }
-                }
-            }
-            let Some(session) = &session else { continue };
-            gate.pace.turn(lane, &gate.clock).await;
-            let now = gate.clock.now();
-            if !gate.patient && lane != Lane::Event && now.since(begun) > LONGEST {
-                // The rest has its turn after the others; it is planned anew then.
-                failure = Some(graver(failure, turn(now)));
-                told(at, &StepResult::NotReached);
-                results[at] = Some(StepResult::NotReached);
-                continue;
-            }
-            match write(key, plan, change, session.as_ref(), gate, asked.contains(&at)).await {
+    let mut turns = Turns::new(plan, writer, lane);
+    let mut session: Option<Arc<dyn Session<W>>> = None;
+    let mut under_way = UnderWay::new();
+    loop {
+        // After a conflict, a lost lease or a used-up budget nothing begins; the writes that are under way end.
+        let may_begin = under_way.len() < AT_ONCE && !failure.as_ref().is_some_and(ends_run);
+        let next = if may_begin { turns.next(plan, &results) } else { None };
+        let Some(at) = next else {
+            let Some((at, written)) = under_way.next().await else { break };
+            let result = match written {
                 Ok(Begun::Yes(_)) => StepResult::Written,
                 Ok(stopped) => {
                     failure = Some(graver(failure, why_not_begun(&stopped)));
@@ -245,15 +236,49 @@ pub async fn apply<W: Send + Sync + 'static>(
                 Err(error) => {
                     let text = error.text.clone();
                     if error.class == Class::Rejected {
-                        refusals.add(change.digest(key), &text, gate.clock.now());
+                        refusals.add(plan.changes[at].digest(key), &text, gate.clock.now());
                     }
                     failure = Some(graver(failure, error));
                     StepResult::Failed(text)
                 }
-            }
+            };
+            told(at, &result);
+            results[at] = Some(result);
+            continue;
         };
-        told(at, &result);
-        results[at] = Some(result);
+        let change = &plan.changes[at];
+        if change.after.iter().any(|before| results[*before] != Some(StepResult::Written)) {
+            told(at, &StepResult::Blocked);
+            results[at] = Some(StepResult::Blocked);
+            continue;
+        }
+        let opened = match &session {
+            Some(opened) => opened.clone(),
+            None => match writer.open(key, plan).await {
+                Ok(opened) => session.insert(Arc::from(opened)).clone(),
+                Err(error) => {
+                    gate.pace.settle(gate.clock.now());
+                    give_back(key, plan, gate, &asked, &results).await;
+                    return Err(error);
+                }
+            },
+        };
+        gate.pace.turn(lane, &gate.clock).await;
+        let now = gate.clock.now();
+        if !gate.patient && lane != Lane::Event && now.since(begun) > LONGEST {
+            // The rest has its turn after the others; it is planned anew then.
+            failure = Some(graver(failure, turn(now)));
+            told(at, &StepResult::NotReached);
+            results[at] = Some(StepResult::NotReached);
+            continue;
+        }
+        let is_asked = asked.contains(&at);
+        let written = async move { (at, write(key, plan, change, opened.as_ref(), gate, is_asked).await) };
+        under_way.push(Box::pin(written));
+    }
+    for (at, result) in results.iter_mut().enumerate().filter(|(_, result)| result.is_none()) {
+        told(at, &StepResult::NotReached);
+        *result = Some(StepResult::NotReached);
     }
     gate.pace.settle(gate.clock.now());
     give_back(key, plan, gate, &asked, &results).await;
@@ -278,6 +303,9 @@ pub async fn apply<W: Send + Sync + 'static>(
         failure,
     })
 }
+
+/// The writes that have begun, each with the place of its change.
+type UnderWay<'a> = FuturesUnordered<BoxFuture<'a, (usize, Result<Begun, Failure>)>>;
 
 /// How long a run makes bulk writes before it lets others have their turns.
 const LONGEST: Duration = Duration::from_secs(120);

@@ -28,7 +28,7 @@ pub mod testing;
 pub mod transfer;
 pub mod worker;
 
-pub use apply::{Gate, Planner, Report, Session, Step, StepResult, Writer, apply};
+pub use apply::{Gate, Planner, Report, Session, Step, StepResult, Turn, Writer, apply};
 pub use budget::{Account, Budgets, Resource, Wait};
 pub use clock::{Clock, Time};
 pub use delivery::{Accepted, Delivery, Mark};

@@ -126,12 +126,14 @@ impl Loader {
         let mut ids: Vec<String> = asks.iter().map(|(id, _)| id.clone()).collect();
         ids.sort_unstable();
         ids.dedup();
-        let chunks = join_all(ids.chunks(BATCH).map(|chunk| self.by_ids(chunk))).await;
+        let selected_by = self.selected_by();
+        let reads = join_all(ids.chunks(BATCH).map(|chunk| self.by_ids(chunk)));
+        let (chunks, missing) = futures::join!(reads, missing(&self.api, &selected_by));
         let mut results: HashMap<String, Result<Option<Repository>, Failure>> =
             chunks.into_iter().flatten().collect();
         let mut found: Vec<Repository> =
             results.values_mut().filter_map(|result| result.as_mut().ok().and_then(Option::take)).collect();
-        let bulk = self.bulk(found.len()).await;
+        let bulk = self.bulk_with(found.len(), std::future::ready(missing)).await;
         let failures = self.complete(&mut found, &bulk).await;
         for (repository, failure) in found.iter().zip(failures) {
             if let Some(failure) = failure {
@@ -183,17 +185,21 @@ impl Loader {
 
     /// What is read by organisation rather than one by one, for so many repositories.
     pub(crate) async fn bulk(&self, repositories: usize) -> Bulk {
+        let selected_by = self.selected_by();
+        self.bulk_with(repositories, missing(&self.api, &selected_by)).await
+    }
+
+    async fn bulk_with(&self, repositories: usize, missing: impl Future<Output = Arc<Missing>>) -> Bulk {
         let (asks, known) = (self.asks(), self.known());
         let many = |calls: usize| repositories >= MANY.max(calls);
         // Lists that would not keep still are no snapshot: each repository is asked for its own.
-        let selected_by = self.selected_by();
         let (teams, properties, missing) = futures::join!(
             async { if asks.teams && many(known.teams) { snapshot(&self.api).await.transpose() } else { None } },
             async {
                 let properties = asks.properties && many(known.properties);
                 if properties { Some(properties::of_organisation(&self.api).await) } else { None }
             },
-            missing(&self.api, &selected_by),
+            missing,
         );
         let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(Ok(taken)) = &teams {
@@ -224,27 +230,39 @@ impl Loader {
         let (owner, name) = (repository.owner.clone(), repository.name.clone());
         repository.missing = bulk.missing.clone();
         repository.has_age = bulk.teams.is_some() || bulk.properties.is_some();
-        if asks.teams {
-            repository.teams = Some(match &bulk.teams {
-                Some(Ok(snapshot)) => Ok(snapshot.of(repository.id)),
-                Some(Err(failure)) => Err(unless_limited(failure)?),
-                None => part(None, of_repository(&self.api, &owner, &name)).await?,
-            });
-        }
-        if asks.properties {
-            repository.properties = Some(match &bulk.properties {
-                Some(Ok(all)) => all.of(repository.id),
-                Some(Err(failure)) => Err(unless_limited(failure)?),
-                None => part(None, properties::of_repository(&self.api, &owner, &name)).await?,
-            });
-        }
-        if asks.collaborators {
-            repository.invitations = Some(part(None, invitations(&self.api, &owner, &name)).await?);
-        }
+        let id = repository.id;
         // GraphQL knows no default branch of an empty repository; REST says what it will be.
         let nameless = asks.protection && repository.default_branch.is_none() && !repository.archived;
-        if asks.rest_settings || nameless {
-            let read = part(None, rest_settings(&self.api, &owner, &name)).await?;
+        let teams = async {
+            match &bulk.teams {
+                Some(Ok(snapshot)) => Ok(Ok(snapshot.of(id))),
+                Some(Err(failure)) => unless_limited(failure).map(Err),
+                None => part(None, of_repository(&self.api, &owner, &name)).await,
+            }
+        };
+        let properties = async {
+            match &bulk.properties {
+                Some(Ok(all)) => Ok(all.of(id)),
+                Some(Err(failure)) => unless_limited(failure).map(Err),
+                None => part(None, properties::of_repository(&self.api, &owner, &name)).await,
+            }
+        };
+        let (teams, properties, invited, settings) = futures::join!(
+            asked(asks.teams, teams),
+            asked(asks.properties, properties),
+            asked(asks.collaborators, part(None, invitations(&self.api, &owner, &name))),
+            asked(asks.rest_settings || nameless, part(None, rest_settings(&self.api, &owner, &name))),
+        );
+        if let Some(read) = teams? {
+            repository.teams = Some(read);
+        }
+        if let Some(read) = properties? {
+            repository.properties = Some(read);
+        }
+        if let Some(read) = invited? {
+            repository.invitations = Some(read);
+        }
+        if let Some(read) = settings? {
             if let Ok(settings) = &read {
                 repository.default_branch = settings["default_branch"].as_str().map(str::to_owned);
             }
@@ -252,6 +270,14 @@ impl Loader {
         }
         Ok(())
     }
+}
+
+/// A part, where it is asked for.
+async fn asked<T>(
+    is_asked: bool,
+    read: impl Future<Output = Result<Part<T>, Failure>>,
+) -> Result<Option<Part<T>>, Failure> {
+    if is_asked { read.await.map(Some) } else { Ok(None) }
 }
 
 /// A failed part is unknown; a used-up budget is a reason to come back later.

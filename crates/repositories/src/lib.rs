@@ -4,6 +4,7 @@ pub mod aspects;
 pub mod dispatch;
 mod identity;
 pub mod names;
+mod order;
 mod organisation;
 pub mod overrides;
 pub mod planner;

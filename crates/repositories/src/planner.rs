@@ -6,12 +6,14 @@ use std::sync::{Arc, PoisonError, RwLock};
 use async_trait::async_trait;
 use beadle_engine::{Change, Class, Failure, Key, Mode, Plan, Planner, Store, Unknown};
 use beadle_github::{Cursor, IndexRow, Reader, Repository};
+use futures::future::join_all;
 use futures::{StreamExt as _, TryStreamExt as _};
 use serde::Serialize;
 
-use crate::aspects::{self, Aspect, Context, Draft, Secrets, Sheet, Stage, Step};
-use crate::organisation;
+use crate::aspects::{self, Aspect, Context, Draft, Secrets, Sheet, Step};
 use crate::names::Names;
+use crate::order::in_order;
+use crate::organisation;
 use crate::overrides::Overrides;
 use crate::policy::{Explained, LayerKind, Policy, Standing, Target, Verdict, explain};
 use crate::reached::{Moves, Reached};
@@ -169,7 +171,7 @@ impl RepositoryPlanner {
                 }
             }
             let reads = found.iter().map(|row| self.reader.repository(&row.node_id));
-            for read in futures::future::join_all(reads).await {
+            for read in join_all(reads).await {
                 let Some(repository) = read? else { continue };
                 plan.plans.push(self.keyed(&policy, instance, &repository).await?);
             }
@@ -356,9 +358,11 @@ impl RepositoryPlanner {
         };
         let mut drafts: Vec<Draft> = Vec::new();
         let mut waits = false;
-        for aspect in aspects::ALL {
+        // No aspect waits for the reads of another one.
+        let plans = aspects::ALL.iter().map(|aspect| self.aspect(*aspect, &context, &target));
+        for (aspect, planned) in aspects::ALL.iter().zip(join_all(plans).await) {
             let mode = self.modes.of(aspect.name());
-            let (own, unknowns) = self.aspect(*aspect, &context, &target).await?;
+            let (own, unknowns) = planned?;
             let moved = moves.moved.iter().find(|moved| moved.sections.iter().any(|section| aspect.owns(section)));
             drafts.extend(own.into_iter().map(|mut draft| {
                 aspect.name().clone_into(&mut draft.change.aspect);
@@ -407,26 +411,6 @@ impl RepositoryPlanner {
         });
         Ok((sheet.drafts, unknowns.collect()))
     }
-}
-
-/// Orders changes by stage and says what depends on what.
-fn in_order(mut drafts: Vec<Draft>) -> Vec<beadle_engine::Change<Box<dyn Step>>> {
-    drafts.sort_by_key(|draft| draft.stage);
-    let stages: Vec<Stage> = drafts.iter().map(|draft| draft.stage).collect();
-    let mut changes = Vec::with_capacity(drafts.len());
-    for (at, draft) in drafts.into_iter().enumerate() {
-        let mut change = draft.change;
-        change.after = match draft.stage {
-            // Nothing can be written to an archived repository, and nothing after it is archived again; and more may
-            // see it only once everything else is as declared.
-            Stage::Widen | Stage::Close => (0..at).filter(|before| stages[*before] < draft.stage).collect(),
-            _ => (0..at)
-                .filter(|before| stages[*before] == Stage::Open && draft.stage != Stage::Open)
-                .collect(),
-        };
-        changes.push(change);
-    }
-    changes
 }
 
 #[async_trait]

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use beadle_engine::apply::{Session, Writer as Writes};
-use beadle_engine::{Change, Class, Failure, Key, Plan};
+use beadle_engine::{Change, Class, Failure, Key, Plan, Turn};
 use beadle_github::{Reader, Writer};
 
 use crate::aspects::{Step, Target};
@@ -46,5 +46,9 @@ impl Writes<Box<dyn Step>> for RepositoryWriter {
             self.reader.node_of(id).ok_or_else(|| fatal("it was not read before it was to be written"))?;
         let named = self.writer.named(id, &node_id).await?;
         Ok(Box::new(Open(target(Some(named)))))
+    }
+
+    fn turn(&self, change: &Change<Box<dyn Step>>) -> Turn {
+        change.write.turn()
     }
 }

@@ -36,6 +36,18 @@ fn wants<'a>(node: &'a Node, keys: &[&str]) -> Vec<(&'a str, &'a Node)> {
     entries.filter(|(key, _)| keys.contains(key)).collect()
 }
 
+/// Reads a place where the policy asks for something of it.
+async fn read_if(
+    is_asked: bool,
+    context: &Context<'_>,
+    path: &'static str,
+) -> Result<Option<Value>, Failure> {
+    if !is_asked {
+        return Ok(None);
+    }
+    Ok(Some(context.reader.below(context.repository, path).await?.unwrap_or(Value::Null)))
+}
+
 fn sorted(value: &Value) -> Value {
     match value {
         Value::Array(items) => {
@@ -100,12 +112,14 @@ impl Aspect for Actions {
 
     async fn plan(&self, context: &Context<'_>, sheet: &mut Sheet) -> Result<(), Failure> {
         let Some(section) = context.desired.sections.get("actions") else { return Ok(()) };
-        let read = async |path: &'static str| {
-            Ok::<_, Failure>(context.reader.below(context.repository, path).await?.unwrap_or(Value::Null))
-        };
         let (permissions, selected) = (wants(&section.node, PERMISSIONS), wants(&section.node, SELECTED));
-        if !permissions.is_empty() || !selected.is_empty() {
-            let seen = read("actions/permissions").await?;
+        let workflow = wants(&section.node, WORKFLOW);
+        let asks_permissions = !permissions.is_empty() || !selected.is_empty();
+        let (seen, token) = futures::join!(
+            read_if(asks_permissions, context, "actions/permissions"),
+            read_if(!workflow.is_empty(), context, "actions/permissions/workflow"),
+        );
+        if let Some(seen) = seen? {
             let after = |key: &str| {
                 let want = permissions.iter().find(|(name, _)| *name == key).map(|(_, node)| node.json());
                 want.unwrap_or_else(|| seen[key].clone())
@@ -119,11 +133,9 @@ impl Aspect for Actions {
                 }
             } else {
                 let listed = seen["enabled"] == json!(true) && seen["allowed_actions"] == "selected";
-                let list = if listed && !selected.is_empty() {
-                    read("actions/permissions/selected-actions").await?
-                } else {
-                    Value::Null
-                };
+                let is_asked = listed && !selected.is_empty();
+                let list = read_if(is_asked, context, "actions/permissions/selected-actions").await?;
+                let list = list.unwrap_or(Value::Null);
                 let mut fields = differences(&permissions, &seen);
                 let mut puts = Vec::new();
                 if !fields.is_empty() {
@@ -155,9 +167,7 @@ impl Aspect for Actions {
                 }
             }
         }
-        let workflow = wants(&section.node, WORKFLOW);
-        if !workflow.is_empty() {
-            let seen = read("actions/permissions/workflow").await?;
+        if let Some(seen) = token? {
             let fields = differences(&workflow, &seen);
             if !fields.is_empty() {
                 let put = ("actions/permissions/workflow", body(WORKFLOW, &workflow, &seen));

@@ -10,7 +10,7 @@ use beadle_github::{Actor, ActorKind, Collaborator, Invitation, Permission};
 use serde_json::{Value, json};
 
 use super::teams::change_of;
-use super::{Aspect, Context, Sheet, Step, Target, field};
+use super::{Aspect, Context, Sheet, Stage, Step, Target, field};
 use crate::names::Named;
 use crate::policy::{CollaboratorWant, Listed};
 
@@ -63,6 +63,14 @@ impl Aspect for Collaborators {
 
     fn owns(&self, section: &str) -> bool {
         section == "collaborators"
+    }
+
+    fn stage(&self) -> Stage {
+        Stage::Access
+    }
+
+    fn is_apart(&self) -> bool {
+        true
     }
 
     async fn plan(&self, context: &Context<'_>, sheet: &mut Sheet) -> Result<(), Failure> {

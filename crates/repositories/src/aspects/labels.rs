@@ -69,6 +69,10 @@ impl Aspect for Labels {
         section == "labels"
     }
 
+    fn is_apart(&self) -> bool {
+        true
+    }
+
     async fn plan(&self, context: &Context<'_>, sheet: &mut Sheet) -> Result<(), Failure> {
         let Some(section) = context.desired.sections.get("labels") else { return Ok(()) };
         let seen = match &context.repository.labels {

@@ -17,7 +17,7 @@ pub mod webhooks;
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use beadle_engine::{Asked, Change, Class, Failure, Field, Mode, Risk};
+use beadle_engine::{Asked, Change, Class, Failure, Field, Mode, Risk, Turn};
 use beadle_github::{Method, Named, Path, Reader, Repository, Writer};
 use secrecy::SecretString;
 use serde_json::Value;
@@ -48,6 +48,14 @@ pub trait Aspect: Send + Sync {
     fn name(&self) -> &'static str;
     /// Whether a section of the policy is (also) its own.
     fn owns(&self, section: &str) -> bool;
+    /// When a change is written that it adds to the body of the run.
+    fn stage(&self) -> Stage {
+        Stage::Body
+    }
+    /// Whether changes that are about different things may be written in any order. Otherwise its changes keep their order.
+    fn is_apart(&self) -> bool {
+        false
+    }
     /// Writes on the sheet what differs. It is given a reader and nothing that writes.
     async fn plan(&self, context: &Context<'_>, sheet: &mut Sheet) -> Result<(), Failure>;
 }
@@ -76,6 +84,10 @@ pub type Secrets = BTreeMap<String, SecretString>;
 pub trait Step: Send + Sync + 'static {
     /// Writes it. Writing it twice does no harm.
     async fn write(&self, to: &Target) -> Result<(), Failure>;
+    /// When it may be written beside others.
+    fn turn(&self) -> Turn {
+        Turn::default()
+    }
 }
 
 /// What a step writes to.
@@ -118,6 +130,9 @@ pub enum Stage {
     Open,
     /// Fewer can see it.
     Narrow,
+    /// Settings, and who may do what: GitHub takes a restriction only with people who have access, and some rules only with
+    /// a setting.
+    Access,
     /// Everything else.
     Body,
     /// More can see it: last, so that it is protected before.

@@ -7,6 +7,7 @@
 use async_trait::async_trait;
 use beadle_engine::{Class, Failure, Risk};
 use beadle_github::{Method, Visibility};
+use futures::future::{OptionFuture, join_all};
 use serde_json::{Map, Value, json};
 
 use super::{Aspect, Context, Sheet, Stage, Step, Target, field};
@@ -35,6 +36,9 @@ const SWITCHES: &[(&str, &str, &str)] = &[
     ("private_vulnerability_reporting", "", "private-vulnerability-reporting"),
 ];
 
+/// Where the default setup of code scanning is.
+const CODE_SCANNING: &str = "code-scanning/default-setup";
+
 #[async_trait]
 impl Aspect for Security {
     fn name(&self) -> &'static str {
@@ -48,12 +52,21 @@ impl Aspect for Security {
     async fn plan(&self, context: &Context<'_>, sheet: &mut Sheet) -> Result<(), Failure> {
         let own = context.desired.sections.get("security").map(|section| &section.node);
         let incumbent = context.desired.security.as_ref();
+        let mut wants = Vec::new();
         for (key, old, path) in SWITCHES {
             // What is left of the incumbent's words is of a higher layer.
             let want =
                 incumbent.and_then(|node| node.get(old)).or_else(|| own.and_then(|node| node.get(key)));
-            let Some((want, wanted)) = want.and_then(|node| Some((node, node.bool()?))) else { continue };
-            let seen = match known(context, key, path).await {
+            if let Some((want, wanted)) = want.and_then(|node| Some((node, node.bool()?))) {
+                wants.push((*key, *path, want, wanted));
+            }
+        }
+        let reads: Vec<_> = wants.iter().map(|(key, path, ..)| known(context, key, path)).collect();
+        let scanning = own.and_then(|node| node.get("code_scanning_default_setup"));
+        let setup = scanning.map(|_| context.reader.below(context.repository, CODE_SCANNING));
+        let (reads, setup) = futures::join!(join_all(reads), OptionFuture::from(setup));
+        for ((key, path, want, wanted), read) in wants.into_iter().zip(reads) {
+            let seen = match read {
                 Ok(Some(seen)) => seen,
                 // It is for public repositories only.
                 Ok(None) => continue,
@@ -69,10 +82,10 @@ impl Aspect for Security {
                 sheet.change_at(Stage::Security, "", fields, Write { method, path, body: None });
             }
         }
-        if let Some(want) = own.and_then(|node| node.get("code_scanning_default_setup")) {
-            code_scanning(context, want, sheet).await?;
+        match (scanning, setup) {
+            (Some(want), Some(read)) => code_scanning(want, read, sheet),
+            _ => Ok(()),
         }
-        Ok(())
     }
 }
 
@@ -106,10 +119,13 @@ fn doubt(sheet: &mut Sheet, part: &str, failure: &Failure) -> Result<(), Failure
     Ok(())
 }
 
-async fn code_scanning(context: &Context<'_>, want: &Node, sheet: &mut Sheet) -> Result<(), Failure> {
+fn code_scanning(
+    want: &Node,
+    read: Result<Option<Value>, Failure>,
+    sheet: &mut Sheet,
+) -> Result<(), Failure> {
     const PART: &str = "code_scanning_default_setup";
-    const PATH: &str = "code-scanning/default-setup";
-    let seen = match context.reader.below(context.repository, PATH).await {
+    let seen = match read {
         Ok(Some(seen)) => seen,
         Ok(None) => {
             sheet.part_unresolved(PART, format!("this repository has no default setup ({})", want.asked));
@@ -147,7 +163,7 @@ async fn code_scanning(context: &Context<'_>, want: &Node, sheet: &mut Sheet) ->
         }
     }
     if !fields.is_empty() {
-        let write = Write { method: Method::PATCH, path: PATH, body: Some(Value::Object(body)) };
+        let write = Write { method: Method::PATCH, path: CODE_SCANNING, body: Some(Value::Object(body)) };
         sheet.change_at(Stage::Security, "", fields, write);
     }
     Ok(())

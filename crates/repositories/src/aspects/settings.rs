@@ -132,6 +132,10 @@ impl Aspect for Settings {
         section == "repository"
     }
 
+    fn stage(&self) -> Stage {
+        Stage::Access
+    }
+
     async fn plan(&self, context: &Context<'_>, sheet: &mut Sheet) -> Result<(), Failure> {
         let mut plain = Differences::default();
         let wants = &context.desired.settings;

@@ -9,7 +9,7 @@ use beadle_engine::{Failure, Risk};
 use beadle_github::{Actor, ActorKind, Permission, TeamPermission};
 use serde_json::{Value, json};
 
-use super::{Aspect, Context, Sheet, Step, Target, field};
+use super::{Aspect, Context, Sheet, Stage, Step, Target, field};
 use crate::names::Named;
 use crate::policy::TeamWant;
 
@@ -48,6 +48,14 @@ impl Aspect for Teams {
 
     fn owns(&self, section: &str) -> bool {
         section == "teams"
+    }
+
+    fn stage(&self) -> Stage {
+        Stage::Access
+    }
+
+    fn is_apart(&self) -> bool {
+        true
     }
 
     async fn plan(&self, context: &Context<'_>, sheet: &mut Sheet) -> Result<(), Failure> {

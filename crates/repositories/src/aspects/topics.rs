@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use beadle_engine::{Failure, Risk};
 use serde_json::{Value, json};
 
-use super::{Aspect, Context, Sheet, Step, Target, field};
+use super::{Aspect, Context, Sheet, Stage, Step, Target, field};
 
 /// The repository's topics.
 pub struct Topics;
@@ -30,6 +30,10 @@ impl Aspect for Topics {
 
     fn owns(&self, section: &str) -> bool {
         section == "repository"
+    }
+
+    fn stage(&self) -> Stage {
+        Stage::Access
     }
 
     async fn plan(&self, context: &Context<'_>, sheet: &mut Sheet) -> Result<(), Failure> {

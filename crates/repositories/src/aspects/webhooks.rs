@@ -109,6 +109,10 @@ impl Aspect for Webhooks {
         section == "webhooks"
     }
 
+    fn is_apart(&self) -> bool {
+        true
+    }
+
     async fn plan(&self, context: &Context<'_>, sheet: &mut Sheet) -> Result<(), Failure> {
         let Some(section) = context.desired.sections.get("webhooks") else { return Ok(()) };
         // Not kept between runs: addresses may hold secrets.

@@ -8,4 +8,5 @@ mod guard;
 mod model;
 mod suite;
 mod sweep;
+mod turns;
 mod worker;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use beadle_engine::{Asked, Failure, Field, Risk};
 use beadle_github::{Actor, ActorKind, Allowances, Permission, Rule};
+use futures::future::join_all;
 use serde_json::{Value, json};
 
 use super::checks::{checks, sorted};
@@ -29,12 +30,15 @@ impl Difference {
 /// A list that could not be planned, and whether that may pass by itself.
 pub(super) type Doubt = (String, bool);
 
+/// What differs, and what is in doubt.
+pub(super) type Compared = (Vec<Difference>, Vec<Doubt>);
+
 /// Everything that differs, and what is in doubt.
 pub(super) async fn differences(
     context: &Context<'_>,
     wanted: &Wanted,
     rule: Option<&Rule>,
-) -> Result<(Vec<Difference>, Vec<Doubt>), Failure> {
+) -> Result<Compared, Failure> {
     let (mut found, mut doubts) = (Vec::new(), Vec::new());
     flags(context, wanted, rule, &mut found, &mut doubts);
     found.extend(checks(wanted, rule).map(|(field, checks)| Difference {
@@ -44,40 +48,54 @@ pub(super) async fn differences(
     if !context.reader.lacks("requiredDeploymentEnvironments") {
         environments(wanted, rule, &mut found);
     }
-    let none = Allowances::default();
-    let allowances = rule.map_or(&none, |rule| &rule.allowances);
-    for list in LISTS {
-        let hidden = rule.is_some_and(|rule| rule.hidden.iter().any(|name| name == list.connection));
-        let off =
-            list.flag.is_some_and(|flag| wanted.fields.get(flag).is_some_and(|(on, _)| on == &json!(false)));
-        if hidden && !off && wanted.lists.contains_key(list.graphql) {
-            let text = format!(
-                "GitHub does not show everybody in `{}` of the rule; the list stays as it is",
-                list.rest
-            );
-            doubts.push((text, false));
-            continue;
-        }
-        let seen = (list.seen)(allowances);
-        let powerless = if list.rest == "restrictions" && !off {
-            powerless(context, wanted, list, seen).await?
-        } else {
-            Vec::new()
-        };
-        match actors(context, wanted, rule, list, seen, &powerless).await? {
-            Ok(difference) => found.extend(difference),
-            Err(why) => doubts.push((why, false)),
-        }
-        for actor in &powerless {
-            let kind = if actor.kind == ActorKind::Team { "team" } else { "user" };
-            let text = format!(
-                "{kind} `{}` has no write access to the repository: GitHub leaves it out of `{}`",
-                actor.name, list.rest
-            );
-            doubts.push((text, false));
-        }
+    let lists: Vec<_> = LISTS.iter().map(|list| list_of(context, wanted, rule, list)).collect();
+    for read in join_all(lists).await {
+        let (difference, doubted) = read?;
+        found.extend(difference);
+        doubts.extend(doubted);
     }
     Ok((found, doubts))
+}
+
+/// How one list of actors differs, and what of it is in doubt.
+async fn list_of(
+    context: &Context<'_>,
+    wanted: &Wanted,
+    rule: Option<&Rule>,
+    list: &List,
+) -> Result<(Option<Difference>, Vec<Doubt>), Failure> {
+    let mut doubts = Vec::new();
+    let none = Allowances::default();
+    let allowances = rule.map_or(&none, |rule| &rule.allowances);
+    let hidden = rule.is_some_and(|rule| rule.hidden.iter().any(|name| name == list.connection));
+    let off = list.flag.is_some_and(|flag| wanted.fields.get(flag).is_some_and(|(on, _)| on == &json!(false)));
+    if hidden && !off && wanted.lists.contains_key(list.graphql) {
+        let text =
+            format!("GitHub does not show everybody in `{}` of the rule; the list stays as it is", list.rest);
+        return Ok((None, vec![(text, false)]));
+    }
+    let seen = (list.seen)(allowances);
+    let powerless = if list.rest == "restrictions" && !off {
+        powerless(context, wanted, list, seen).await?
+    } else {
+        Vec::new()
+    };
+    let difference = match actors(context, wanted, rule, list, seen, &powerless).await? {
+        Ok(difference) => difference,
+        Err(why) => {
+            doubts.push((why, false));
+            None
+        }
+    };
+    for actor in &powerless {
+        let kind = if actor.kind == ActorKind::Team { "team" } else { "user" };
+        let text = format!(
+            "{kind} `{}` has no write access to the repository: GitHub leaves it out of `{}`",
+            actor.name, list.rest
+        );
+        doubts.push((text, false));
+    }
+    Ok((difference, doubts))
 }
 
 fn seen_flag(rule: Option<&Rule>, graphql: &str) -> Value {

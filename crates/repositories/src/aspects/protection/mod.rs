@@ -10,10 +10,11 @@ mod translate;
 use async_trait::async_trait;
 use beadle_engine::{Asked, Failure, Field, Risk, check_glob};
 use beadle_github::Rule;
+use futures::future::join_all;
 use globset::GlobBuilder;
 use serde_json::{Map, Value, json};
 
-use self::differences::{Difference, differences};
+use self::differences::{Compared, Difference, differences};
 use self::translate::Wanted;
 use super::{Aspect, Context, Sheet, Step, Target, field};
 use crate::policy::{BranchWant, Node, merge};
@@ -68,18 +69,17 @@ impl Aspect for Protection {
             None => return Ok(()),
         };
         let defaults = default_branches(context).await?;
-        for wanted in patterns(&context.desired.branches, &defaults, sheet) {
-            let rule = rules.iter().find(|rule| rule.pattern == wanted.pattern);
-            match (&wanted.protection, rule) {
+        let asked = patterns(&context.desired.branches, &defaults, sheet);
+        let reads: Vec<_> = asked.iter().map(|asks| compared(context, asks, rules)).collect();
+        for (wanted, read) in asked.iter().zip(join_all(reads).await) {
+            match (read?, rule_of(wanted, rules)) {
                 (None, None) => {}
                 (None, Some(rule)) => {
                     let fields =
                         vec![field("rule", json!(true), Value::Null, Some(wanted.asked), Risk::Weakens)];
                     sheet.change(format!("rule {}", rule.pattern), fields, Write::Delete(rule.id.clone()));
                 }
-                (Some(protection), rule) => {
-                    plan_rule(context, &wanted, &Wanted::read(protection), rules, rule, sheet).await?;
-                }
+                (Some(differences), rule) => plan_rule(context, wanted, differences, rules, rule, sheet),
             }
         }
         Ok(())
@@ -135,16 +135,30 @@ fn patterns<'a>(branches: &'a [BranchWant], defaults: &'a [String], sheet: &mut 
     patterns
 }
 
-async fn plan_rule(
+/// The rule of a pattern, if there is one.
+fn rule_of<'a>(asks: &Asks<'_>, rules: &'a [Rule]) -> Option<&'a Rule> {
+    rules.iter().find(|rule| rule.pattern == asks.pattern)
+}
+
+/// How the rule of a pattern differs from what is asked for, and what of it is in doubt. `None`: there shall be no rule.
+async fn compared(
     context: &Context<'_>,
     asks: &Asks<'_>,
-    wanted: &Wanted,
+    rules: &[Rule],
+) -> Result<Option<Compared>, Failure> {
+    let Some(protection) = &asks.protection else { return Ok(None) };
+    differences(context, &Wanted::read(protection), rule_of(asks, rules)).await.map(Some)
+}
+
+fn plan_rule(
+    context: &Context<'_>,
+    asks: &Asks<'_>,
+    (found, doubts): Compared,
     rules: &[Rule],
     rule: Option<&Rule>,
     sheet: &mut Sheet,
-) -> Result<(), Failure> {
+) {
     let what = format!("rule {}", asks.pattern);
-    let (found, doubts) = differences(context, wanted, rule).await?;
     for (why, transient) in doubts {
         // The rule is still kept, without the list that is in doubt.
         if transient { sheet.unreadable(why) } else { sheet.unresolved(why) }
@@ -171,7 +185,7 @@ async fn plan_rule(
             fields.extend(added.map(|field| Field { before: Value::Null, risk: Risk::Adds, ..field }));
         }
         sheet.change(what, fields, Write::Create(Value::Object(input)));
-        return Ok(());
+        return;
     };
     // What the guard may hold goes apart, so that nothing else waits for it.
     let (guarded, plain): (Vec<_>, Vec<_>) = found.into_iter().partition(Difference::is_guarded);
@@ -187,7 +201,6 @@ async fn plan_rule(
         }
         sheet.change(what.clone(), fields, Write::Update(Value::Object(input)));
     }
-    Ok(())
 }
 
 /// Whether a new rule for `name` takes the place of an existing rule for `pattern`.

@@ -1,0 +1,81 @@
+//! A new repository: how soon it is as declared, beside the time that its calls would take one after the other.
+
+use std::time::{Duration, Instant};
+
+use beadle_sim::{Hook, Settings, Sim};
+use serde_json::{Value, json};
+
+use crate::folder::Folder;
+
+const LATENCY: Duration = Duration::from_millis(100);
+const PATIENCE: Duration = Duration::from_secs(60);
+
+const POLICY: &str = "
+repository: { visibility: private, has_wiki: false, delete_branch_on_merge: true, topics: [managed] }
+teams:
+  - { name: platform, permission: admin }
+  - { name: engineering, permission: push }
+labels:
+  - { name: incident, color: d73a4a, description: It does not work }
+  - { name: confidential, color: ee0701, description: Tell nobody }
+autolinks: [{ key_prefix: T-, url_template: 'https://tickets.example.com/T-<num>', is_alphanumeric: false }]
+branches:
+  - name: default
+    protection: { required_pull_request_reviews: { required_approving_review_count: 1 }, enforce_admins: true }
+";
+
+fn is_declared(found: &Value) -> bool {
+    found["has_wiki"] == json!(false)
+        && found["topics"] == json!(["managed"])
+        && found["teams"] == json!({ "platform": "admin", "engineering": "push" })
+        && ["incident", "confidential"].iter().all(|label| found["labels"][*label].is_object())
+        && found["autolinks"]["T-"].is_object()
+        && found["protection"]["main"]["enforce_admins"] == json!(true)
+}
+
+pub(crate) async fn run() -> anyhow::Result<()> {
+    let state = json!({
+        "orgs": { "acme": { "teams": { "platform": {}, "engineering": {} }, "repos": {} } },
+        "apps": { "beadle-app": { "id": beadle_sim::APP_ID } },
+    });
+    let settings = Settings { state: Some(state), latency: LATENCY, ..Settings::default() };
+    let sim = Sim::start(([127, 0, 0, 1], 0).into(), settings).await?;
+    let secret = format!("{:032x}", rand::random::<u128>());
+    let folder = Folder::enforcing(&sim, POLICY, &secret, "60s")?;
+    let mut service = folder.beadle(&["serve"]).spawn()?;
+    let client = reqwest::Client::new();
+    let ready = format!("http://127.0.0.1:{}/readyz", folder.ports[1]);
+    while !client.get(&ready).send().await.is_ok_and(|answer| answer.status().is_success()) {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    tokio::time::sleep(Duration::from_secs(5)).await; // its first sweep is over
+    let url = format!("http://127.0.0.1:{}/hooks/github", folder.ports[0]);
+    sim.send_webhooks_to(Hook { url, secret, organisation: false });
+    client.delete(format!("{}/_sim/calls", sim.url())).send().await?;
+    let patch = json!({ "orgs": { "acme": { "repos": { "new": { "visibility": "private" } } } } });
+    let started = now();
+    client.patch(format!("{}/_sim/state?webhooks=true", sim.url())).body(patch.to_string()).send().await?;
+    let is_there = |sim: &Sim| is_declared(&sim.state()["orgs"]["acme"]["repos"]["new"]);
+    while !is_there(&sim) && started.elapsed() < PATIENCE {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let took = started.elapsed().as_secs_f64();
+    let calls = sim.calls();
+    let reconciled = is_there(&sim);
+    service.kill()?;
+    service.wait()?;
+    anyhow::ensure!(reconciled, "the new repository was not as declared in {took:.0} s");
+    let writes = calls.iter().filter(|call| call["writes"] == Value::Bool(true)).count();
+    let one_by_one = LATENCY.as_secs_f64() * f64::from(u32::try_from(calls.len())?);
+    println!(
+        "a new repository, 100 ms a call: {} calls, {writes} of them writes; {one_by_one:.1} s if one came after the other, \
+         as declared after {took:.2} s",
+        calls.len()
+    );
+    Ok(())
+}
+
+#[expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
+fn now() -> Instant {
+    Instant::now()
+}

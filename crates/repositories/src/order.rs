@@ -1,0 +1,159 @@
+//! In which order changes are written, what depends on what, and what may be written side by side.
+
+use std::collections::HashMap;
+
+use async_trait::async_trait;
+use beadle_engine::{Change, Failure, Turn};
+
+use crate::aspects::{ALL, Aspect, Draft, Stage, Step, Target};
+
+/// A step, and when it is written.
+struct Timed {
+    turn: Turn,
+    step: Box<dyn Step>,
+}
+
+#[async_trait]
+impl Step for Timed {
+    async fn write(&self, to: &Target) -> Result<(), Failure> {
+        self.step.write(to).await
+    }
+
+    fn turn(&self) -> Turn {
+        self.turn
+    }
+}
+
+fn aspect_of(draft: &Draft) -> Option<&'static dyn Aspect> {
+    ALL.iter().copied().find(|aspect| aspect.name() == draft.change.aspect)
+}
+
+/// The name of the track in which a change is written, within its stage. The changes of an aspect keep their order, unless
+/// it says that what they are about is apart; aspects are written side by side. The stages that change what the repository
+/// as a whole is, or what builds on an earlier feature, are one track.
+fn track_of(draft: &Draft) -> (String, String) {
+    match (draft.stage, aspect_of(draft)) {
+        (Stage::Access | Stage::Body, Some(aspect)) if aspect.is_apart() => {
+            (draft.change.aspect.clone(), draft.change.what.clone())
+        }
+        (Stage::Access | Stage::Body, _) => (draft.change.aspect.clone(), String::new()),
+        _ => (String::new(), String::new()),
+    }
+}
+
+/// Orders changes by stage and says what depends on what.
+pub(crate) fn in_order(mut drafts: Vec<Draft>) -> Vec<Change<Box<dyn Step>>> {
+    for draft in &mut drafts {
+        if draft.stage == Stage::Body
+            && let Some(aspect) = aspect_of(draft)
+        {
+            draft.stage = aspect.stage();
+        }
+    }
+    drafts.sort_by_key(|draft| draft.stage);
+    let stages: Vec<Stage> = drafts.iter().map(|draft| draft.stage).collect();
+    let mut tracks: HashMap<(String, String), u32> = HashMap::new();
+    let mut changes = Vec::with_capacity(drafts.len());
+    for (at, draft) in drafts.into_iter().enumerate() {
+        let new = u32::try_from(tracks.len()).unwrap_or(u32::MAX);
+        let track = *tracks.entry(track_of(&draft)).or_insert(new);
+        let Draft { change, stage } = draft;
+        let after = match stage {
+            // Nothing can be written to an archived repository, and nothing after it is archived again; and more may
+            // see it only once everything else is as declared.
+            Stage::Widen | Stage::Close => (0..at).filter(|before| stages[*before] < stage).collect(),
+            _ => (0..at).filter(|before| stages[*before] == Stage::Open && stage != Stage::Open).collect(),
+        };
+        let timed = Timed { turn: Turn { stage: stage as u8, track }, step: change.write };
+        changes.push(Change { after, write: Box::new(timed) as Box<dyn Step>, ..change });
+    }
+    changes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::aspects::Sheet;
+
+    struct Nothing;
+
+    #[async_trait]
+    impl Step for Nothing {
+        async fn write(&self, _: &Target) -> Result<(), Failure> {
+            Ok(())
+        }
+    }
+
+    /// The changes of these aspects, each with what it is about and its stage.
+    fn ordered(planned: &[(&str, &str, Stage)]) -> Vec<Change<Box<dyn Step>>> {
+        let mut sheet = Sheet::default();
+        for (aspect, what, stage) in planned {
+            sheet.change_at(*stage, *what, Vec::new(), Nothing);
+            if let Some(draft) = sheet.drafts.last_mut() {
+                (*aspect).clone_into(&mut draft.change.aspect);
+            }
+        }
+        in_order(sheet.drafts)
+    }
+
+    fn turns(planned: &[(&str, &str, Stage)]) -> Vec<Turn> {
+        ordered(planned).iter().map(|change| change.write.turn()).collect()
+    }
+
+    fn body(planned: &[(&str, &str)]) -> Vec<Turn> {
+        let planned: Vec<_> = planned.iter().map(|(aspect, what)| (*aspect, *what, Stage::Body)).collect();
+        turns(&planned)
+    }
+
+    #[test]
+    fn whoever_a_restriction_names_has_access_before_it_is_written() {
+        let all = ["settings", "topics", "teams", "collaborators", "protection", "rulesets"];
+        let turns = body(&all.map(|aspect| (aspect, "")));
+        let (first, second) = turns.split_at(4);
+        assert!(first.iter().all(|turn| second.iter().all(|later| turn.stage < later.stage)), "{turns:?}");
+    }
+
+    #[test]
+    fn changes_of_one_aspect_keep_their_order_and_aspects_are_side_by_side() {
+        let turns = body(&[("topics", ""), ("settings", ""), ("topics", ""), ("settings", "")]);
+        assert_eq!((turns[0], turns[1]), (turns[2], turns[3]));
+        assert!(turns[0].stage == turns[1].stage && turns[0].track != turns[1].track, "{turns:?}");
+        let turns = body(&[("autolinks", "autolink A-"), ("autolinks", "autolink B-")]);
+        assert_eq!(turns[0], turns[1]);
+    }
+
+    #[test]
+    fn labels_are_side_by_side_and_two_changes_of_one_label_are_not() {
+        let turns = body(&[("labels", "label a"), ("labels", "label b"), ("labels", "label a")]);
+        assert_eq!(turns[0], turns[2]);
+        assert_ne!(turns[0].track, turns[1].track);
+        // Another aspect that is about something of the same name is another track.
+        let turns = body(&[("labels", "label a"), ("webhooks", "label a")]);
+        assert_ne!(turns[0].track, turns[1].track);
+    }
+
+    #[test]
+    fn security_features_build_on_each_other_and_are_one_track() {
+        let turns = turns(&[("settings", "a", Stage::Security), ("security", "", Stage::Security)]);
+        assert_eq!(turns[0], turns[1]);
+    }
+
+    #[test]
+    fn stages_follow_each_other_and_only_some_depend_on_what_came_before() {
+        let all = [
+            ("settings", "", Stage::Close),
+            ("settings", "", Stage::Widen),
+            ("labels", "label a", Stage::Body),
+            ("teams", "team a", Stage::Body),
+            ("settings", "", Stage::Narrow),
+            ("settings", "", Stage::Open),
+        ];
+        let changes = ordered(&all);
+        let stages: Vec<u8> = changes.iter().map(|change| change.write.turn().stage).collect();
+        assert!(stages.windows(2).all(|pair| pair[0] < pair[1]), "{stages:?}");
+        let after: Vec<Vec<usize>> = changes.iter().map(|change| change.after.clone()).collect();
+        let all = |count: usize| (0..count).collect::<Vec<_>>();
+        assert_eq!(after, [all(0), all(1), all(1), all(1), all(4), all(5)]);
+        assert_eq!(changes[2].aspect, "teams");
+    }
+}

@@ -34,6 +34,10 @@ pub(super) fn answer(world: &mut World, call: &Call<'_>, org: &str, found: &Valu
             let labels = found["labels"].as_object().into_iter().flatten();
             page(call, labels.map(|(label, value)| shown(org, name, label, value)).collect())
         }
+        ("GET", [label]) => match known(label) {
+            Some(label) => Reply::json(200, shown(org, name, &label, &found["labels"][&label])),
+            None => Reply::not_found(),
+        },
         ("POST", []) => {
             let label = call.body["name"].as_str().unwrap_or_default();
             if label.is_empty() || known(label).is_some() {

@@ -127,10 +127,15 @@ fn rank(level: &Value) -> u8 {
 fn needed(method: &str, path: &[&str]) -> Option<(&'static str, bool)> {
     let writes = method != "GET";
     let permission = match path {
-        ["orgs", _, "teams", _, "repos", ..] | ["orgs", _, "repos"] | ["repos", _, _] if writes => {
+        ["orgs", _, "teams", _, "repos", ..]
+        | ["organizations", _, "team", _, "repos", ..]
+        | ["orgs", _, "repos"]
+        | ["repos", _, _]
+            if writes =>
+        {
             "administration"
         }
-        ["orgs", _, "teams" | "members", ..] => "members",
+        ["orgs", _, "teams" | "members", ..] | ["organizations", _, "team", ..] => "members",
         ["orgs", _, "rulesets" | "code-security", ..] => "organization_administration",
         ["orgs", _, "properties", ..] => "organization_custom_properties",
         ["repos", _, _, "labels", ..] => "issues",

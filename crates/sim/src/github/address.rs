@@ -9,6 +9,8 @@ use crate::github::rest::Reply;
 const GITHUB: &str = "https://api.github.com";
 /// The place that a call is redirected to, below the base.
 pub(crate) const MOVED: &str = "x-sim-moved";
+/// An answer with this is a file's text, and no JSON.
+pub(crate) const RAW: &str = "x-sim-raw";
 
 /// Where REST begins for this call: below `/api/v3` for a caller who takes the simulator for an Enterprise Server.
 pub(crate) fn base(headers: &HeaderMap, uri: &Uri) -> String {

@@ -15,6 +15,7 @@ use crate::github::log::Outcome;
 use crate::github::rest::Reply;
 use crate::github::server::{Shared, lock};
 use crate::github::shapes;
+use crate::github::world::World;
 
 /// Answers a call that carries the App's own JWT.
 pub(crate) fn answer(shared: &Arc<Shared>, method: &Method, path: &str, uri: &Uri, body: &Value) -> Reply {
@@ -30,15 +31,22 @@ pub(crate) fn answer(shared: &Arc<Shared>, method: &Method, path: &str, uri: &Ur
             let orgs = world.doc["orgs"].as_object().into_iter().flatten();
             Reply::json(200, orgs.map(|(_, org)| shapes::installation(&world, org, &app)).collect())
         }
+        ("GET", ["app", "installations", id]) => match installed(&world, id) {
+            Some(org) => Reply::json(200, shapes::installation(&world, org, &app)),
+            None => Reply::not_found(),
+        },
         ("GET", ["orgs", org, "installation"]) => match world.org(org) {
             Some(org) => Reply::json(200, shapes::installation(&world, org, &app)),
             None => Reply::not_found(),
         },
+        ("GET", ["repos", org, name, "installation"]) => {
+            match world.repository(org, name).and_then(|_| world.org(org)) {
+                Some(org) => Reply::json(200, shapes::installation(&world, org, &app)),
+                None => Reply::not_found(),
+            }
+        }
         ("POST", ["app", "installations", id, "access_tokens"]) => {
-            let mut orgs = world.doc["orgs"].as_object().into_iter().flatten();
-            let Some((_, org)) = orgs.find(|(_, org)| shapes::installation_id(org).to_string() == *id) else {
-                return Reply::not_found();
-            };
+            let Some(org) = installed(&world, id) else { return Reply::not_found() };
             if let Some(refusal) = described::refusal(method.as_str(), &segments, body) {
                 return refusal;
             }
@@ -68,6 +76,12 @@ pub(crate) fn answer(shared: &Arc<Shared>, method: &Method, path: &str, uri: &Ur
         }
         _ => Reply::message(403, "Resource not accessible by integration"),
     }
+}
+
+/// The organisation with this installation.
+fn installed<'a>(world: &'a World, id: &str) -> Option<&'a Value> {
+    let mut orgs = world.doc["orgs"].as_object()?.values();
+    orgs.find(|org| shapes::installation_id(org).to_string() == id)
 }
 
 fn deliveries(shared: &Arc<Shared>, uri: &Uri) -> Reply {

@@ -25,7 +25,8 @@ impl Grant {
         let held = shapes::permissions_of(org);
         let held = held.as_object().cloned().unwrap_or_default();
         let mut permissions = held.clone();
-        if let Some(asked) = body["permissions"].as_object() {
+        // Clients send `{}` where nobody asked for anything.
+        if let Some(asked) = body["permissions"].as_object().filter(|asked| !asked.is_empty()) {
             let too_much = asked.iter().any(|(name, level)| rank(level) > rank(&held_level(&held, name)));
             if too_much {
                 return Err(Reply::invalid(
@@ -126,15 +127,20 @@ fn rank(level: &Value) -> u8 {
 fn needed(method: &str, path: &[&str]) -> Option<(&'static str, bool)> {
     let writes = method != "GET";
     let permission = match path {
-        ["orgs", _, "teams", _, "repos", ..] | ["orgs", _, "repos"] | ["repos", _, _] if writes => {
+        ["orgs", _, "teams", _, "repos", ..]
+        | ["organizations", _, "team", _, "repos", ..]
+        | ["orgs", _, "repos"]
+        | ["repos", _, _]
+            if writes =>
+        {
             "administration"
         }
-        ["orgs", _, "teams" | "members", ..] => "members",
+        ["orgs", _, "teams" | "members", ..] | ["organizations", _, "team", ..] => "members",
         ["orgs", _, "rulesets" | "code-security", ..] => "organization_administration",
         ["orgs", _, "properties", ..] => "organization_custom_properties",
         ["repos", _, _, "labels", ..] => "issues",
         ["repos", _, _, "hooks", ..] => "repository_hooks",
-        ["repos", _, _, "contents", ..] => "contents",
+        ["repos", _, _, "contents" | "commits" | "git", ..] | ["repos", _, _, "branches", _] => "contents",
         ["repos", _, _, "properties", ..] if writes => "repository_custom_properties",
         ["repos", _, _, "actions", "workflows", ..] => "actions",
         [
@@ -192,6 +198,8 @@ mod tests {
         assert_eq!(status(&whole, &world, &Method::GET, "orgs/acme/teams"), None);
         assert_eq!(status(&whole, &world, &Method::POST, "orgs/acme/teams"), Some(403));
         assert_eq!(status(&whole, &world, &Method::GET, "repos/acme/svc/labels"), Some(403));
+        let whole = grant(&world, &json!({ "permissions": {} })).unwrap();
+        assert_eq!(status(&whole, &world, &Method::PATCH, "repos/acme/svc"), None);
         let reading = grant(&world, &json!({ "permissions": { "administration": "read" } })).unwrap();
         assert_eq!(status(&reading, &world, &Method::GET, "repos/acme/svc/autolinks"), None);
         assert_eq!(status(&reading, &world, &Method::POST, "repos/acme/svc/autolinks"), Some(403));

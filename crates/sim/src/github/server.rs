@@ -186,6 +186,9 @@ async fn api(
         shorten(body, field);
     }
     log["status"] = json!(reply.status);
+    if reply.is_raw() {
+        log["raw"] = json!(true);
+    }
     if shared.record {
         log["request"] = request;
         log["answer"] = reply.body.clone().unwrap_or(Value::Null);
@@ -272,7 +275,9 @@ fn authorised(shared: &Arc<Shared>, asked: &Asked<'_>, is_graphql: bool, log: &m
             _ => rest::answer(&mut world, &call),
         };
         drop(world);
-        if let Some(body) = &mut reply.body {
+        if !reply.is_raw()
+            && let Some(body) = &mut reply.body
+        {
             address::rebase(body, &address::base(headers, uri));
         }
         (reply, 1)
@@ -328,15 +333,12 @@ fn etag(headers: &HeaderMap, body: &str) -> String {
 
 fn is_unchanged(reply: &Reply, headers: &HeaderMap) -> bool {
     let known = headers.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());
-    reply.status == 200
-        && known.is_some_and(|known| {
-            known == etag(headers, &reply.body.as_ref().map(Value::to_string).unwrap_or_default())
-        })
+    reply.status == 200 && known.is_some_and(|known| known == etag(headers, &reply.text()))
 }
 
 fn respond(reply: &Reply, headers: &HeaderMap, uri: &Uri, fault: Option<&crate::Fault>) -> Response {
     let mut response = Response::builder().status(reply.status);
-    let text = reply.body.as_ref().map(Value::to_string).unwrap_or_default();
+    let text = reply.text();
     for (name, value) in reply.headers.iter().filter(|(name, _)| !name.starts_with("x-sim-")) {
         response = response.header(*name, value);
     }
@@ -368,7 +370,9 @@ fn respond(reply: &Reply, headers: &HeaderMap, uri: &Uri, fault: Option<&crate::
         _ => Body::from(text),
     };
     if reply.body.is_some() {
-        response = response.header(header::CONTENT_TYPE, "application/json; charset=utf-8");
+        let json = "application/json; charset=utf-8";
+        let kind = if reply.is_raw() { "application/vnd.github.raw; charset=utf-8" } else { json };
+        response = response.header(header::CONTENT_TYPE, kind);
     }
     response.body(body).unwrap_or_default()
 }

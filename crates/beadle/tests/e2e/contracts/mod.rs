@@ -1,5 +1,6 @@
 //! GitHub's published descriptions, as `cargo xtask tools` fetches them; and Okta's, as a table.
 
+mod clients;
 mod graphql;
 pub(crate) mod okta;
 mod openapi;

@@ -22,6 +22,13 @@ pub(super) fn answer(world: &mut World, call: &Call<'_>, org: &str, found: &Valu
             let links = found["autolinks"].as_object().into_iter().flatten();
             Reply::json(200, links.map(|(prefix, link)| shown(prefix, link)).collect())
         }
+        ("GET", [id]) => {
+            let mut links = found["autolinks"].as_object().into_iter().flatten();
+            match links.find(|(_, link)| has_id(link, id)) {
+                Some((prefix, link)) => Reply::json(200, shown(prefix, link)),
+                None => Reply::not_found(),
+            }
+        }
         ("POST", []) => {
             let text = |key: &str| call.body[key].as_str().unwrap_or_default();
             let (prefix, template) = (text("key_prefix"), text("url_template"));

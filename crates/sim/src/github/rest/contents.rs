@@ -8,25 +8,41 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use super::Reply;
+use super::{Call, Reply, git};
 
-fn entry(org: &str, repository: &str, kind: &str, path: &str, size: usize) -> Value {
+/// A file with its text, or a folder.
+fn entry(org: &str, repository: &str, path: &str, file: Option<&str>) -> Value {
     let name = path.rsplit('/').next().unwrap_or_default();
     let url = format!("https://api.github.com/repos/{org}/{repository}/contents/{path}");
+    let (kind, sha) = match file {
+        Some(text) => ("file", git::id("blob", text)),
+        None => ("dir", git::id("tree", path)),
+    };
     json!({
-        "type": kind, "size": size, "name": name, "path": path, "sha": "0".repeat(40),
+        "type": kind, "size": file.map_or(0, str::len), "name": name, "path": path, "sha": sha,
         "url": url, "git_url": url, "html_url": url, "download_url": url,
         "_links": { "self": url, "git": url, "html": url },
     })
 }
 
+/// Whether a file is wanted as it is: `application/vnd.github.raw+json`, or `application/vnd.github.v3.raw`.
+fn wants_raw(accept: &str) -> bool {
+    let mut types = accept.split([',', ';']).map(str::trim);
+    types.any(|kind| {
+        kind.strip_prefix("application/vnd.github.")
+            .is_some_and(|rest| rest.trim_end_matches("+json").split('.').any(|part| part == "raw"))
+    })
+}
+
 /// Answers `GET /repos/{owner}/{repo}/contents/{path}`: a file, or the entries of a folder.
-pub(super) fn answer(org: &str, found: &Value, path: &str) -> Reply {
+pub(super) fn answer(call: &Call<'_>, org: &str, found: &Value, path: &str) -> Reply {
     let repository = found["name"].as_str().unwrap_or_default();
-    let text = |text: &Value| text.as_str().unwrap_or_default().to_owned();
     if let Some(content) = found["contents"].get(path) {
-        let content = text(content);
-        let mut shown = entry(org, repository, "file", path, content.len());
+        let content = content.as_str().unwrap_or_default();
+        if wants_raw(call.accept) {
+            return Reply::raw(content);
+        }
+        let mut shown = entry(org, repository, path, Some(content));
         shown["encoding"] = json!("base64");
         shown["content"] = json!(STANDARD.encode(content));
         return Reply::json(200, shown);
@@ -35,12 +51,12 @@ pub(super) fn answer(org: &str, found: &Value, path: &str) -> Reply {
     let mut entries = BTreeMap::new();
     for (file, content) in found["contents"].as_object().into_iter().flatten() {
         let Some(rest) = file.strip_prefix(&folder) else { continue };
-        let (name, kind, size) = match rest.split_once('/') {
-            Some((name, _)) => (name, "dir", 0),
-            None => (rest, "file", text(content).len()),
+        let (name, file) = match rest.split_once('/') {
+            Some((name, _)) => (name, None),
+            None => (rest, Some(content.as_str().unwrap_or_default())),
         };
         let place = format!("{folder}{name}");
-        let shown = entry(org, repository, kind, &place, size);
+        let shown = entry(org, repository, &place, file);
         entries.insert(place, shown);
     }
     if entries.is_empty() {
@@ -51,14 +67,36 @@ pub(super) fn answer(org: &str, found: &Value, path: &str) -> Reply {
 
 #[cfg(test)]
 mod tests {
+    use http::Method;
+
     use super::*;
+
+    fn asked(accept: &str, found: &Value, path: &str) -> Reply {
+        let method = Method::GET;
+        let (sender, path_of_call) = ("beadle-app", Vec::new());
+        let call =
+            Call { method: &method, path: path_of_call, query: &[], body: &Value::Null, sender, accept };
+        answer(&call, "acme", found, path)
+    }
+
+    #[test]
+    fn a_file_is_given_as_it_is_where_that_is_asked_for() {
+        let found = json!({ "name": "admin", "contents": { "a/b.yml": "x: \"1\"\n" } });
+        for accept in ["application/vnd.github.v3.raw", "application/vnd.github.raw+json, text/plain"] {
+            let reply = asked(accept, &found, "a/b.yml");
+            assert!(reply.is_raw());
+            assert_eq!(reply.text(), "x: \"1\"\n");
+        }
+        assert!(!asked("application/vnd.github+json", &found, "a/b.yml").is_raw());
+        assert!(!asked("application/vnd.github.raw", &found, "a").is_raw());
+    }
 
     #[test]
     fn a_folder_lists_its_files_and_folders() {
         let found = json!({ "name": "admin", "contents": {
             ".github/settings.yml": "a", ".github/repos/shop.yml": "b", ".github/repos/till.yml": "c" } });
         let listed = |path: &str| {
-            let body = answer("acme", &found, path).body.unwrap();
+            let body = asked("", &found, path).body.unwrap();
             let entries = body.as_array().unwrap().clone();
             entries.iter().map(|entry| (entry["type"].clone(), entry["path"].clone())).collect::<Vec<_>>()
         };
@@ -67,7 +105,7 @@ mod tests {
             [(json!("dir"), json!(".github/repos")), (json!("file"), json!(".github/settings.yml"))]
         );
         assert_eq!(listed(""), [(json!("dir"), json!(".github"))]);
-        assert_eq!(answer("acme", &found, ".github/settings.yml").body.unwrap()["content"], "YQ==");
-        assert_eq!(answer("acme", &found, "nothing").status, 404);
+        assert_eq!(asked("", &found, ".github/settings.yml").body.unwrap()["content"], "YQ==");
+        assert_eq!(asked("", &found, "nothing").status, 404);
     }
 }

@@ -59,6 +59,10 @@ pub(super) fn answer(world: &mut World, call: &Call<'_>, org: &str, found: &Valu
     let place = |id: &str| hooks.iter().find(|(_, hook)| has_id(hook, id));
     match (call.method.as_str(), rest) {
         ("GET", []) => page(call, hooks.values().map(|hook| shown(org, name, hook)).collect()),
+        ("GET", [id]) => match place(id) {
+            Some((_, hook)) => Reply::json(200, shown(org, name, hook)),
+            None => Reply::not_found(),
+        },
         ("POST", []) => {
             let Some(url) = call.body["config"]["url"].as_str() else {
                 return Reply::invalid("Validation Failed: config.url");

@@ -9,9 +9,10 @@ use crate::github::world::{World, find};
 
 fn shown(org: &str, repository: &str, name: &str, label: &Value) -> Value {
     let id = label["id"].as_u64().unwrap_or_default();
+    let segment = percent_encoding::utf8_percent_encode(name, percent_encoding::NON_ALPHANUMERIC);
     json!({
         "id": id, "node_id": format!("LA_kwDO{id:08}"), "name": name,
-        "url": format!("https://api.github.com/repos/{org}/{repository}/labels/{name}"),
+        "url": format!("https://api.github.com/repos/{org}/{repository}/labels/{segment}"),
         "color": label["color"].as_str().unwrap_or("ededed"), "description": label["description"], "default": false,
     })
 }
@@ -34,6 +35,10 @@ pub(super) fn answer(world: &mut World, call: &Call<'_>, org: &str, found: &Valu
             let labels = found["labels"].as_object().into_iter().flatten();
             page(call, labels.map(|(label, value)| shown(org, name, label, value)).collect())
         }
+        ("GET", [label]) => match known(label) {
+            Some(label) => Reply::json(200, shown(org, name, &label, &found["labels"][&label])),
+            None => Reply::not_found(),
+        },
         ("POST", []) => {
             let label = call.body["name"].as_str().unwrap_or_default();
             if label.is_empty() || known(label).is_some() {

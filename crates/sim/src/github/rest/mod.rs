@@ -6,6 +6,7 @@ mod actions;
 mod autolinks;
 mod configurations;
 mod contents;
+mod git;
 mod hooks;
 mod labels;
 mod people;
@@ -17,7 +18,7 @@ mod teams;
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::github::address::MOVED;
+use crate::github::address::{MOVED, RAW};
 use crate::github::rules::Place;
 use crate::github::world::{World, new_repository, now};
 use crate::github::{described, protection, rules, shapes};
@@ -49,6 +50,24 @@ impl Reply {
 
     pub(crate) fn empty(status: u16) -> Self {
         Self { status, body: None, headers: Vec::new() }
+    }
+
+    /// The text of a file, as it is.
+    fn raw(text: &str) -> Self {
+        Self { headers: vec![(RAW, "true".to_owned())], ..Self::json(200, json!(text)) }
+    }
+
+    pub(crate) fn is_raw(&self) -> bool {
+        self.headers.iter().any(|(name, _)| *name == RAW)
+    }
+
+    /// The body as it is sent.
+    pub(crate) fn text(&self) -> String {
+        match &self.body {
+            Some(Value::String(text)) if self.is_raw() => text.clone(),
+            Some(body) => body.to_string(),
+            None => String::new(),
+        }
     }
 
     pub(crate) fn message(status: u16, message: &str) -> Self {
@@ -91,6 +110,15 @@ pub(crate) fn answer(world: &mut World, call: &Call<'_>) -> Reply {
                 }
                 None => Reply::not_found(),
             }
+        }
+        // The address that a team shows of itself.
+        (_, ["organizations", org, "team", id, rest @ ..]) => {
+            let Some((org, slug)) = teams::named(world, org, id) else { return Reply::not_found() };
+            let path = ["orgs", org.as_str(), "teams", slug.as_str()]
+                .into_iter()
+                .chain(rest.iter().copied())
+                .collect();
+            answer(world, &Call { path, ..*call })
         }
         // What a redirect leads to.
         (_, ["repositories", id, rest @ ..]) => {
@@ -300,7 +328,9 @@ fn repository(world: &mut World, call: &Call<'_>, org: &str, name: &str, rest: &
             | ["code-scanning", "default-setup"],
         ) => security::answer(world, call, org, &found, rest[0]),
         (_, ["branches", ..]) => branches(world, call, org, &found, &rest[1..]),
-        ("GET", ["contents", path @ ..]) => contents::answer(org, &found, &path.join("/")),
+        ("GET", ["contents", path @ ..]) => contents::answer(call, org, &found, &path.join("/")),
+        ("GET", ["commits", rest @ ..]) => git::commits(call, org, &found, rest),
+        ("GET", ["git", "trees", id]) => git::tree(call, org, &found, id),
         _ => Reply::not_found(),
     }
 }
@@ -377,9 +407,12 @@ fn branches(world: &mut World, call: &Call<'_>, org: &str, found: &Value, rest: 
         let rows = branches.map(|(branch, _)| {
             let url = format!("https://api.github.com/repos/{org}/{name}/commits/{branch}");
             let protected = found["protection"].get(branch).is_some();
-            json!({ "name": branch, "commit": { "sha": "1".repeat(40), "url": url }, "protected": protected })
+            json!({ "name": branch, "commit": { "sha": git::head(), "url": url }, "protected": protected })
         });
         return page(call, rows.collect());
+    }
+    if let ("GET", [branch]) = (method, rest) {
+        return git::branch(org, found, branch);
     }
     let [branch, "protection"] = rest else { return Reply::not_found() };
     let branch = (*branch).to_owned();

@@ -26,6 +26,13 @@ pub(super) fn collaborators(
             });
             page(call, rows.collect())
         }
+        ("GET", [login]) => {
+            let known = world.user(login).and_then(|user| user["login"].as_str());
+            match known.and_then(|login| world.person_access(org, found, login)) {
+                Some(_) => Reply::empty(204),
+                None => Reply::not_found(),
+            }
+        }
         ("GET", [login, "permission"]) => {
             let Some(login) = world.user(login).and_then(|user| user["login"].as_str()) else {
                 return Reply::not_found();

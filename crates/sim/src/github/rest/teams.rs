@@ -24,6 +24,14 @@ pub(super) fn answer(world: &mut World, call: &Call<'_>, org: &str, rest: &[&str
     }
 }
 
+/// The organisation and the slug of the team with these ids.
+pub(super) fn named(world: &World, org: &str, id: &str) -> Option<(String, String)> {
+    let (org, id): (u64, u64) = (org.parse().ok()?, id.parse().ok()?);
+    let mut orgs = world.doc["orgs"].as_object()?.values();
+    let login = orgs.find(|found| found["id"].as_u64() == Some(org))?["login"].as_str()?;
+    Some((login.to_owned(), by_id(world, login, id)?))
+}
+
 /// The organisation's own repository roles.
 ///
 /// <https://docs.github.com/enterprise-cloud@latest/rest/orgs/custom-roles>
@@ -111,6 +119,12 @@ fn team(world: &mut World, call: &Call<'_>, org: &str, found: &Value, rest: &[&s
                 }
             }
             Reply::empty(204)
+        }
+        ("GET", ["members"]) => {
+            let role = call.query.iter().find(|(name, _)| name == "role").map(|(_, role)| role.as_str());
+            let people = found["members"].as_object().into_iter().flatten();
+            let people = people.filter(|(_, held)| role.is_none_or(|role| role == "all" || *held == role));
+            page(call, people.map(|(login, _)| shapes::user(world, login)).collect())
         }
         (_, ["memberships", login]) => membership(world, call, org, found, login),
         ("GET", ["external-groups"]) => match found["external_group"].as_str() {

@@ -1,0 +1,200 @@
+//! Clients that others wrote, run against the simulators: octokit, `PyGithub` and Okta's SDK. A step of
+//! a script in `clients/` either works, or is in the list of what the client calls and the simulator
+//! does not have. Both lists are complete.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use beadle_sim::{APP_ID, okta};
+use serde_json::{Value, json};
+use tokio::process::Command;
+
+use crate::directory::world::{of, people};
+use crate::world::{World, acme};
+
+/// A client that takes longer than this does not end.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// A step that the simulator does not have: its name, the status of the answer, and why it is left out.
+type Missing = (&'static str, &'static str, &'static str);
+
+/// The steps of octokit that work.
+const OCTOKIT: &str = "\
+    app installations installation.organisation installation installation.repository token \
+    token.narrow repositories.pages repositories.links organisation organisation.repositories \
+    organisation.member user limits repository repository.unchanged repository.update \
+    repository.create repository.delete topics topics.replace labels label.create label label.update \
+    label.delete teams team.create team team.update team.join team.membership team.members \
+    team.leave team.grant team.repositories team.permissions repository.teams team.revoke \
+    team.delete collaborator.add collaborators collaborator collaborator.permission \
+    collaborator.remove invitation.create invitations invitation.update invitation.delete branches \
+    branch protection protection.update protection.delete ruleset.create rulesets ruleset \
+    ruleset.update ruleset.delete organisation.ruleset.create organisation.rulesets \
+    organisation.ruleset.delete autolink.create autolinks autolink autolink.delete hook.create hooks \
+    hook hook.update hook.config.update hook.delete properties.update properties \
+    organisation.properties properties.schema actions.update actions actions.token alerts.enable \
+    alerts alerts.disable file file.raw folder tree commits commit graphql";
+/// The steps of octokit that the simulator does not have.
+const OCTOKIT_MISSING: &[Missing] = &[
+    ("organisation.members", "404", "`GET /orgs/ORG/members`: Beadle reads members by GraphQL"),
+    ("protection.reviews", "404", "parts of a protection: Beadle reads and writes it whole"),
+    ("branch.rename", "404", "Beadle renames no branch"),
+    ("branch.rules", "404", "the rules that hold for a branch: Beadle reads rulesets"),
+    ("hook.ping", "404", "Beadle pings no webhook of a repository"),
+    ("file.write", "403", "Beadle may only read files"),
+    ("ref", "404", "Beadle reads no refs"),
+    ("readme", "404", "Beadle reads files by their paths"),
+    ("environments", "404", "Beadle does not manage environments"),
+    ("issues", "404", "Beadle reads no issues"),
+    ("check.create", "404", "Beadle writes no check runs"),
+    ("search", "404", "Beadle lists repositories, and searches for none"),
+];
+
+/// The steps of `PyGithub` that work.
+const PYGITHUB: &str = "\
+    app installations installation.organisation installation installation.repository token \
+    repositories.pages organisation organisation.repositories user organisation.member limits \
+    repository repository.update repository.create repository.delete topics topics.replace labels \
+    label.create label label.update label.delete teams team.create team team.update team.join \
+    team.membership team.members team.leave team.grant team.repositories team.permissions \
+    repository.teams team.revoke team.delete collaborator.add collaborators collaborator \
+    collaborator.permission collaborator.remove invitation.create invitations invitation.delete \
+    branches branch.other branch protection protection.update protection.delete autolink.create \
+    autolinks autolink.delete hook.create hooks hook hook.update hook.delete properties.update \
+    properties properties.schema organisation.properties alerts.enable alerts alerts.disable file \
+    folder tree commits commit graphql";
+/// The steps of `PyGithub` that the simulator does not have.
+const PYGITHUB_MISSING: &[Missing] = &[
+    ("organisation.members", "404", "`GET /orgs/ORG/members`: Beadle reads members by GraphQL"),
+    ("protection.reviews", "404", "parts of a protection: Beadle reads and writes it whole"),
+    ("branch.rename", "404", "Beadle renames no branch"),
+    ("hook.ping", "404", "Beadle pings no webhook of a repository"),
+    ("file.write", "403", "Beadle may only read files"),
+    ("ref", "404", "Beadle reads no refs"),
+    ("readme", "404", "Beadle reads files by their paths"),
+    ("environments", "404", "Beadle does not manage environments"),
+    ("issues", "404", "Beadle reads no issues"),
+    ("check.create", "404", "Beadle writes no check runs"),
+    ("search", "404", "Beadle lists repositories, and searches for none"),
+];
+
+/// The steps of Okta's SDK that work.
+const OKTA: &str = "\
+    groups.pages groups.filter groups.search groups.q groups.stats group group.unknown group.users \
+    users.pages users.filter user user.login user.groups logs.newest logs.filter pushes oauth";
+/// The steps of Okta's SDK that the simulator does not have.
+const OKTA_MISSING: &[Missing] = &[
+    ("group.join", "404", "Beadle only reads"),
+    ("rules", "404", "Beadle reads whom the rules put into groups"),
+    ("applications", "404", "Beadle reads the pushes of applications, and not the applications"),
+    ("eventhooks", "404", "an administrator sets the event hook up"),
+    ("user.suspend", "404", "Beadle only reads"),
+];
+
+/// The problems of a client's output: steps that did not end as expected, and steps that were not tried.
+fn problems(said: &str, works: &str, missing: &[Missing]) -> Vec<String> {
+    let works: BTreeSet<&str> = works.split_whitespace().collect();
+    let mut tried = BTreeSet::new();
+    let mut problems = Vec::new();
+    for line in said.lines() {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let is_expected = match words.as_slice() {
+            ["ok", step] => works.contains(step),
+            ["missing", step, status, ..] => {
+                missing.iter().any(|(known, answer, _)| known == step && answer == status)
+            }
+            _ => false,
+        };
+        if !is_expected {
+            problems.push(line.to_owned());
+        }
+        tried.extend(words.get(1).copied());
+    }
+    let all = works.iter().copied().chain(missing.iter().map(|(step, ..)| *step));
+    problems.extend(all.filter(|step| !tried.contains(step)).map(|step| format!("{step} was not tried")));
+    problems
+}
+
+/// Runs a client to its end, and compares each of its steps with what is expected.
+async fn run(mut command: Command, works: &str, missing: &[Missing]) {
+    let folder = tempfile::tempdir().unwrap();
+    let [out, err] = ["out", "err"].map(|name| folder.path().join(name));
+    command.stdin(Stdio::null()).kill_on_drop(true);
+    command.stdout(File::create(&out).unwrap()).stderr(File::create(&err).unwrap());
+    let program = command.as_std().get_program().to_owned();
+    let mut child = command.spawn().unwrap_or_else(|error| panic!("cannot run {program:?}: {error}"));
+    let ended = tokio::time::timeout(PATIENCE, child.wait()).await;
+    let read = |path: &Path| std::fs::read_to_string(path).unwrap_or_default();
+    let (said, complained) = (read(&out), read(&err));
+    let Ok(status) = ended else { panic!("the client does not end:\n{said}\n{complained}") };
+    let status = status.unwrap();
+    assert!(status.success(), "the client ended with {status}:\n{said}\n{complained}");
+    let problems = problems(&said, works, missing);
+    assert!(problems.is_empty(), "not as it is listed:\n{}\n\n{complained}", problems.join("\n"));
+}
+
+/// A script that finds its packages where it runs, in the folder of the clients.
+fn node(script: &str) -> Command {
+    let mut command = Command::new("node");
+    command.args(["--input-type=module", "--eval", script]).current_dir(super::tool("clients"));
+    command
+}
+
+/// A simulated GitHub with something of everything, and what a client needs to log in.
+async fn github(mut command: Command) -> (World, Command) {
+    let shop = json!({
+        "branches": { "main": {}, "next/one": {} }, "protection": { "main": {} }, "topics": ["kept"],
+        "labels": { "old": { "color": "cc0000" }, "older": { "color": "00cc00" } },
+        "contents": { "README.md": "a", ".github/settings.yml": "x: ä\n", ".github/repos/shop.yml": "y" },
+    });
+    let state = acme(json!({ "shop": shop, "till": {}, "stock": {}, "site": {}, "docs": {} }));
+    let world = World::unlimited(state).await;
+    command.env("GITHUB_URL", world.sim.url());
+    command.env("APP_ID", APP_ID.to_string()).env("APP_KEY", world.sim.app_pem());
+    (world, command)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn octokit_works_but_for_what_is_listed() {
+    let (_world, command) = github(node(include_str!("clients/octokit.mjs"))).await;
+    run(command, OCTOKIT, OCTOKIT_MISSING).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pygithub_works_but_for_what_is_listed() {
+    let mut command = Command::new(super::tool("python/bin/python"));
+    command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/e2e/contracts/clients/pygithub.py"));
+    let (mut world, command) = github(command).await;
+    // What it sends is its own affair: the description is not what it is made from.
+    world.checked = false;
+    run(command, PYGITHUB, PYGITHUB_MISSING).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn oktas_sdk_works_but_for_what_is_listed() {
+    let group = |name: &str, members: Value| json!({ "profile": { "name": name }, "members": members });
+    let groups = json!({
+        "00g1": group("AWS_A", of(0..4)), "00g2": group("AWS_B", json!({})), "00g3": group("AWS_C", json!({})),
+        "00g4": group("Other", json!({})), "00g5": group("Others", json!({})),
+    });
+    let pushes = json!({ "0oa1": { "gPm1": { "sourceGroupId": "00g1" } } });
+    let state = json!({ "users": people(10), "groups": groups, "pushes": pushes });
+    let settings = okta::Settings { state: Some(state), limit: 1_000_000, ..okta::Settings::default() };
+    let sim = okta::OktaSim::start(([127, 0, 0, 1], 0).into(), settings).await.unwrap();
+    sim.patch(&json!({ "groups": { "00g1": { "members": of(4..6) } } }));
+    sim.patch(&json!({ "users": { "00u00008": { "status": "SUSPENDED" } } }));
+    let mut command = node(include_str!("clients/okta.mjs"));
+    command.env("OKTA_URL", sim.url()).env("OKTA_TOKEN", sim.token()).env("OKTA_KEY", sim.app_pem());
+    run(command, OKTA, OKTA_MISSING).await;
+}
+
+#[test]
+fn a_step_that_is_not_as_it_is_listed_is_named() {
+    let said = "ok one\nok two\nmissing three 404 Not Found\nmissing four 500 broken\n";
+    let missing = [("three", "404", ""), ("four", "404", ""), ("five", "404", "")];
+    let found = problems(said, "one six", &missing);
+    assert_eq!(found, ["ok two", "missing four 500 broken", "six was not tried", "five was not tried"]);
+}

@@ -45,6 +45,8 @@ pub struct Arrived {
     pub segments: Vec<String>,
     /// The parameters, decoded once; a filter is read into its parts.
     pub query: Vec<(String, Value)>,
+    /// The headers.
+    pub headers: HeaderMap,
     /// The body; a filter in it is read into its parts.
     pub body: Value,
     /// A segment that names no resource.
@@ -99,6 +101,7 @@ impl Arrived {
             method: request.method().to_string(),
             authority: uri.authority().map(ToString::to_string).unwrap_or_default(),
             query: query.collect(),
+            headers: request.headers().clone(),
             segments,
             body,
             wrong,

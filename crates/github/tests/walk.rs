@@ -443,10 +443,10 @@ async fn perform(call: &str, texts: &Texts) -> Vec<Arrived> {
         Asks { teams: true, properties: true, collaborators: true, rest_settings: true, ..Asks::default() };
     let (reader, writer) = (Reader::new(api.clone(), asks), Writer::new(api));
     match call.split_once("::") {
-        Some(("Reader", call)) => read(call, &reader, texts).await,
-        Some(("Writer", call)) => write(call, &writer, texts).await,
-        Some(("Named", call)) => write_to_repository(call, &writer, texts).await,
-        Some(("NamedTeam", call)) => write_to_team(call, &writer, texts).await,
+        Some(("Reader", call)) => Box::pin(read(call, &reader, texts)).await,
+        Some(("Writer", call)) => Box::pin(write(call, &writer, texts)).await,
+        Some(("Named", call)) => Box::pin(write_to_repository(call, &writer, texts)).await,
+        Some(("NamedTeam", call)) => Box::pin(write_to_team(call, &writer, texts)).await,
         _ => panic!("the walk does not know how to call {call}"),
     };
     recorder.arrived()

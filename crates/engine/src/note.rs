@@ -9,9 +9,9 @@ pub fn note(kind: &'static str, parts: &[&str]) -> String {
     for (at, part) in parts.iter().enumerate() {
         name.push(':');
         if at + 1 == parts.len() {
-            name += part;
+            name.push_str(part);
         } else {
-            name += &part.replace('%', "%25").replace(':', "%3A");
+            name.push_str(&part.replace('%', "%25").replace(':', "%3A"));
         }
     }
     name

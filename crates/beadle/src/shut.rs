@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use beadle_engine::worker::{Reconcile, Run};
-use beadle_engine::{Clock, Failure, Report, Store, StoreError, Time};
+use beadle_engine::{Clock, Failure, Report, Store, StoreError, Time, note};
 use beadle_groups::Mappings;
 
 /// The notes that say which targets missed something of a directory, each with when it did last.
 fn notes(source: &str) -> String {
-    format!("missed:{source}:")
+    note("missed", &[source, ""])
 }
 
 /// Works on a directory's keys for the targets that are open, and notes that the others miss it.

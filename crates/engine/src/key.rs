@@ -16,10 +16,11 @@ pub struct Key(String);
 pub struct KeyError(String);
 
 impl Key {
-    /// A key from its parts. `kind` and `instance` hold no colon.
+    /// A key from its parts. A colon in `kind` or `instance` would begin the next part and is written `%3A`: the key is of
+    /// no other instance. No configured name has one.
     pub fn new(kind: &str, instance: &str, id: impl fmt::Display) -> Self {
-        debug_assert!(!kind.contains(':') && !instance.contains(':'));
-        Self(format!("{kind}:{instance}:{id}"))
+        let part = |text: &str| text.replace(':', "%3A");
+        Self(format!("{}:{}:{id}", part(kind), part(instance)))
     }
 
     fn part(&self, n: usize) -> &str {
@@ -128,6 +129,16 @@ mod tests {
         for bad in ["", "a", "a:b", "a::c", ":b:c", "a:b:"] {
             assert!(bad.parse::<Key>().is_err(), "{bad} was taken");
         }
+    }
+
+    #[test]
+    fn no_part_of_a_key_becomes_two() {
+        let key = Key::new("repository", "acme:1", 2);
+        assert_eq!((key.kind(), key.instance(), key.id()), ("repository", "acme%3A1", "2"));
+        assert_ne!(key, Key::new("repository", "acme", "1:2"));
+        let key = Key::new("a:b", "acme", 2);
+        assert_eq!((key.kind(), key.instance()), ("a%3Ab", "acme"));
+        assert_eq!(Key::new("check", "acme", "12:34").to_string(), "check:acme:12:34");
     }
 
     #[test]

@@ -6,6 +6,7 @@
 
 use std::fmt::Write as _;
 
+use beadle_engine::note;
 use beadle_transport::{Answer, Path, TransportError};
 use bytes::Bytes;
 use http::{HeaderValue, header};
@@ -69,7 +70,7 @@ impl Kept {
 /// Reads `path`, and takes what was kept where GitHub says that it did not change.
 pub(crate) async fn read(api: &Api, path: &Path) -> Result<Answer, TransportError> {
     let Some(store) = api.kept() else { return api.get(path).await };
-    let name = format!("rest:{}:{path}", api.organisation());
+    let name = note("rest", &[api.organisation(), &path.to_string()]);
     // A store that cannot be read costs a call, and nothing else.
     let kept = store.get(&name).await.ok().flatten();
     let kept: Option<Kept> = kept.and_then(|kept| serde_json::from_str(&kept).ok());

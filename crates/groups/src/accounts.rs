@@ -30,7 +30,7 @@ struct Kept {
 pub(crate) struct Accounts(pub(crate) Option<Arc<dyn Store>>);
 
 fn note(target: &str, source: &str, person: &str) -> String {
-    format!("account:{target}:{source}/{person}")
+    beadle_engine::note("account", &[target, &format!("{source}/{person}")])
 }
 
 impl Accounts {

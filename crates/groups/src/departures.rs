@@ -14,7 +14,7 @@ use crate::mapping::Slot;
 pub(crate) struct Departures(pub(crate) Option<Arc<dyn Store>>);
 
 fn note(target: &str, slot: &Slot) -> String {
-    format!("left:{target}:{slot}")
+    beadle_engine::note("left", &[target, &slot.to_string()])
 }
 
 impl Departures {

@@ -45,7 +45,7 @@ pub(crate) fn is_form_of(given: &str, shown: &str) -> bool {
 pub(crate) struct Pairs(pub(crate) Option<Arc<dyn Store>>);
 
 fn note(target: &str, slot: &str) -> String {
-    format!("pair:{target}:{slot}")
+    beadle_engine::note("pair", &[target, slot])
 }
 
 /// The name under which it is remembered that nothing is written to a target any more, and why.

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use beadle_engine::{Store, StoreError};
+use beadle_engine::{Store, StoreError, note};
 
 /// What a name is the name of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -39,7 +39,7 @@ impl Names {
     }
 
     fn note(&self, named: Named, name: &str) -> String {
-        format!("name:{}:{}:{}", self.organisation, named.as_str(), name.to_lowercase())
+        note("name", &[&self.organisation, named.as_str(), &name.to_lowercase()])
     }
 
     /// The id that a name had, if it is remembered.

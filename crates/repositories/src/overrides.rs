@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use beadle_engine::{Store, StoreError};
+use beadle_engine::{Store, StoreError, note};
 use beadle_github::Repository;
 
 use crate::policy::{Layer, Policy, Standing};
@@ -21,11 +21,11 @@ impl Overrides {
     }
 
     fn of_file(&self, layer: &Layer) -> String {
-        format!("override:{}:{}", self.organisation, layer.file.to_lowercase())
+        note("override", &[&self.organisation, &layer.file.to_lowercase()])
     }
 
     fn of_repository(&self, id: u64) -> String {
-        format!("override-of:{}:{id}", self.organisation)
+        note("override-of", &[&self.organisation, &id.to_string()])
     }
 
     /// How the files in repos/ stand to a repository.

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use beadle_engine::{Store, StoreError};
+use beadle_engine::{Store, StoreError, note};
 use beadle_github::Repository;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -147,7 +147,7 @@ impl Reached {
         if all.is_empty() {
             return Ok(Moves::default());
         }
-        let note = format!("reached:{}:{}", self.organisation, seen.id);
+        let note = note("reached", &[&self.organisation, &seen.id.to_string()]);
         let text = self.store.get(&note).await?;
         let before: Option<Memory> = text.as_deref().and_then(|text| serde_json::from_str(text).ok());
         let mut now = Memory {

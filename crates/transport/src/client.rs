@@ -429,3 +429,27 @@ fn message(body: &[u8]) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_credential_that_is_no_header_is_refused_and_not_shown() {
+        for token in ["hidden\r\nx-other: 1", "hidden\0", "hidden\n", "hidden\u{7f}"] {
+            let request = Request {
+                method: Method::GET,
+                path: Path::at("x"),
+                accept: "application/json",
+                authorization: Some(SecretString::from(format!("Bearer {token}"))),
+                headers: HeaderMap::new(),
+                body: None,
+                resource: Resource::Core,
+                counted: false,
+                writes: false,
+            };
+            let refused = outgoing(&request, &Url::parse("https://api.test/x").unwrap()).unwrap_err();
+            assert!(!format!("{refused} {refused:?}").contains("hidden"));
+        }
+    }
+}

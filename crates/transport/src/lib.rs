@@ -6,6 +6,8 @@ mod error;
 mod pace;
 pub mod path;
 pub mod sharing;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod wire;
 
 pub use answer::Answer;

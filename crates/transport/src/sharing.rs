@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use beadle_engine::budget::is_credible;
-use beadle_engine::{Account, Resource, Store, StoreError, Time};
+use beadle_engine::{Account, Resource, Store, StoreError, Time, note};
 use serde::{Deserialize, Serialize};
 
 use crate::Client;
@@ -43,7 +43,7 @@ pub struct Sharing {
 impl Sharing {
     /// For a client, in a process that is called `process` among the others.
     pub fn new(client: Client, process: &str) -> Self {
-        let prefix = format!("process:{}:", client.budgets().credential());
+        let prefix = note("process", &[client.budgets().credential(), ""]);
         Self { client, name: format!("{prefix}{process}"), prefix, said: Said::default(), new: true }
     }
 

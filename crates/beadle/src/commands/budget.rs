@@ -1,6 +1,6 @@
 //! `beadle budget`: what is left of GitHub's limits. Asking costs nothing.
 
-use beadle_engine::{Clock, Time};
+use beadle_engine::{Clock, Time, note};
 use serde_json::{Value, json};
 
 use crate::commands::{FINE, ago};
@@ -21,7 +21,7 @@ pub(crate) async fn run(
         let limits = org.reader.rate_limit().await?;
         let mut processes = Vec::new();
         if let Some(store) = &store {
-            for (_, said) in store.notes(&format!("process:{}:", file.name)).await? {
+            for (_, said) in store.notes(&note("process", &[&file.name, ""])).await? {
                 processes.extend(serde_json::from_str::<Value>(&said).ok());
             }
         }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use beadle_engine::{
-    Accepted, Class, Clock, Delivery, Entry, EntryKind, Failure, Key, Lane, Mark, Store, Time,
+    Accepted, Class, Clock, Delivery, Entry, EntryKind, Failure, Key, Lane, Mark, Store, Time, note,
 };
 use beadle_github::{DeliveryRow, Reader, Writer};
 use beadle_hooks::github::Dispatched;
@@ -230,7 +230,7 @@ impl Recovery {
     }
 
     fn note(&self, of: &Installed) -> String {
-        format!("recovered:{}:{}", self.app, of.instance)
+        note("recovered", &[&self.app.to_string(), &of.instance])
     }
 
     async fn keep(&self, of: &Installed, note: &Note) -> Result<(), Failure> {

@@ -364,7 +364,8 @@ fn respond(reply: &Reply, headers: &HeaderMap, uri: &Uri, fault: Option<&crate::
     let body = match fault {
         Some(fault) if fault.reset => Body::from_stream(futures::stream::iter([broken()])),
         Some(fault) if fault.truncate => {
-            let half = Bytes::from(text[..text.len() / 2].to_owned());
+            // In the middle of a letter too.
+            let half = Bytes::copy_from_slice(&text.as_bytes()[..text.len() / 2]);
             Body::from_stream(futures::stream::iter([Ok(half), broken()]))
         }
         _ => Body::from(text),

@@ -1,0 +1,358 @@
+//! For the tests of the vendors' clients: values that try to become structure, a wire that notes what arrives, and a walk
+//! over every call that compares both.
+//!
+//! What a call sends is a shape with places for values. So a walk makes each call twice, with a plain value and with a
+//! hostile one: the second has to send the same, with the other value in the same places, or nothing in its place.
+
+use std::collections::BTreeSet;
+use std::path::Path as FilePath;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use http::{HeaderMap, Request};
+use percent_encoding::percent_decode_str;
+use serde_json::{Value, json};
+
+use crate::path::segment;
+use crate::wire::{Exchanged, Wire};
+
+/// A value that is no structure anywhere.
+pub const PLAIN: &str = "plain-value";
+
+/// Returns values that mean something else in an address, a filter, a query, a header or a line than a name.
+pub fn hostile() -> Vec<String> {
+    let short = [
+        "", " ", ".", "..", "...", "/", "//", "a/b", "/a", "a/", "../a", "a/..", "a/./b", "a/../b", "%2e", "%2e%2e",
+        "%2E%2E", "%252e%252e", "..%2f..", "%2f", "a%2fb", "%", "100%", "%00", "a%0d%0ab", "%zz", "\"", "'", "\\",
+        "a\\b", "..\\a", "a\" or id pr or id eq \"", "\\\" or id pr", "\"]) or members[value pr", "\0", "\n", "a\nb",
+        "a\r\nx-header: b", "a\tb", "\u{7f}", "\u{85}", "a b", "a?b=c", "a#b", "a&b=c", "a;b=c", "a:b", "a@b", "a,b",
+        "a+b", "*", "~", "{a}", "$input", "\") { id } x: node(id: \"", "}) { id }", "https://example.com/", "//example.com",
+        "\u{ff0e}\u{ff0e}", "\u{2024}\u{2024}", "a\u{2215}..", "a\u{ff0f}b", "\u{202e}b", "\u{200b}", "\u{feff}", "Ärger",
+        "A\u{308}rger", "проверка", "検証", "اختبار", "\u{1f648}", "null", "true", "-1", "0",
+    ];
+    let long = ["x".repeat(1024), "x".repeat(1025), "x".repeat(20_000), "é".repeat(2_000), "../".repeat(200)];
+    short.into_iter().map(str::to_owned).chain(long).collect()
+}
+
+/// A request as its server reads it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Arrived {
+    /// The method.
+    pub method: String,
+    /// Host and port.
+    authority: String,
+    /// The segments of the path, decoded once.
+    pub segments: Vec<String>,
+    /// The parameters, decoded once; a filter is read into its parts.
+    pub query: Vec<(String, Value)>,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body; a filter in it is read into its parts.
+    pub body: Value,
+    /// A segment that names no resource.
+    wrong: Option<String>,
+}
+
+fn decoded(text: &str) -> String {
+    percent_decode_str(text).decode_utf8_lossy().into_owned()
+}
+
+/// A text, or the parts of the one comparison that it is: `attribute eq "value"`, also as `list[attribute eq "value"]`.
+fn parts(text: &str) -> Value {
+    let comparison = |text: &str| {
+        let (attribute, rest) = text.split_once(' ')?;
+        let (operator, value) = rest.split_once(' ')?;
+        let value: String = serde_json::from_str(value).ok()?;
+        Some(json!({ "attribute": attribute, "operator": operator, "value": value }))
+    };
+    let within = |text: &str| {
+        let (list, rest) = text.split_once('[')?;
+        Some(json!({ "list": list, "where": comparison(rest.strip_suffix(']')?)? }))
+    };
+    comparison(text).or_else(|| within(text)).unwrap_or_else(|| json!(text))
+}
+
+/// A value with each of its texts changed.
+fn each_text<F: Fn(&str) -> Value>(value: &Value, change: &F) -> Value {
+    match value {
+        Value::String(text) => change(text),
+        Value::Array(items) => items.iter().map(|item| each_text(item, change)).collect(),
+        Value::Object(map) => map.iter().map(|(key, value)| (key.clone(), each_text(value, change))).collect(),
+        other => other.clone(),
+    }
+}
+
+impl Arrived {
+    fn read(request: &Request<Bytes>) -> Self {
+        let uri = request.uri();
+        let segments: Vec<String> = uri.path().split('/').skip(1).map(decoded).collect();
+        let wrong = segments.iter().find(|segment| matches!(segment.as_str(), "" | "." | "..")).cloned();
+        let pairs = uri.query().into_iter().flat_map(|query| query.split('&'));
+        let query = pairs.map(|pair| {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            (decoded(name), parts(&decoded(value)))
+        });
+        let body = match serde_json::from_slice::<Value>(request.body()) {
+            Ok(body) => each_text(&body, &parts),
+            Err(_) if request.body().is_empty() => Value::Null,
+            Err(_) => json!(String::from_utf8_lossy(request.body())),
+        };
+        Self {
+            method: request.method().to_string(),
+            authority: uri.authority().map(ToString::to_string).unwrap_or_default(),
+            query: query.collect(),
+            headers: request.headers().clone(),
+            segments,
+            body,
+            wrong,
+        }
+    }
+
+    /// Host and port that it was sent to.
+    pub fn authority(&self) -> &str {
+        &self.authority
+    }
+
+    /// `METHOD /path`, decoded.
+    fn route(&self) -> String {
+        format!("{} /{}", self.method, self.segments.join("/"))
+    }
+
+    /// The same with another value in the places of [`PLAIN`].
+    fn with(&self, value: &str) -> Self {
+        let put = |text: &str| text.replace(PLAIN, value);
+        let leaf = |text: &str| json!(put(text));
+        Self {
+            segments: self.segments.iter().map(|segment| put(segment)).collect(),
+            query: self.query.iter().map(|(name, value)| (name.clone(), each_text(value, &leaf))).collect(),
+            body: each_text(&self.body, &leaf),
+            ..self.clone()
+        }
+    }
+
+    fn is_named_by_plain(&self) -> bool {
+        self.segments.iter().any(|segment| segment.contains(PLAIN))
+    }
+
+    fn has_plain(&self) -> bool {
+        let has = |value: &Value| value.to_string().contains(PLAIN);
+        self.is_named_by_plain() || self.query.iter().any(|(_, value)| has(value)) || has(&self.body)
+    }
+}
+
+type Answering = dyn Fn(&Arrived) -> (u16, Value) + Send + Sync;
+
+/// A wire that notes every request, and answers as it was told to.
+pub struct Recorder {
+    arrived: Mutex<Vec<Arrived>>,
+    answer: Box<Answering>,
+}
+
+impl Recorder {
+    /// Creates a recorder that answers with a status and a body; `null` is no body.
+    pub fn new(answer: impl Fn(&Arrived) -> (u16, Value) + Send + Sync + 'static) -> Arc<Self> {
+        Arc::new(Self { arrived: Mutex::default(), answer: Box::new(answer) })
+    }
+
+    /// Returns the requests so far.
+    pub fn arrived(&self) -> Vec<Arrived> {
+        self.arrived.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+#[async_trait::async_trait]
+impl Wire for Recorder {
+    async fn exchange(&self, request: Request<Bytes>) -> Result<Exchanged, String> {
+        let arrived = Arrived::read(&request);
+        let (status, body) = (self.answer)(&arrived);
+        self.arrived.lock().unwrap_or_else(PoisonError::into_inner).push(arrived);
+        let body = if body.is_null() { Bytes::new() } else { Bytes::from(body.to_string()) };
+        Ok((status, HeaderMap::new(), body))
+    }
+}
+
+/// The texts that a call is made with: each is its own name, but one.
+#[derive(Clone, Debug, Default)]
+pub struct Texts {
+    at: String,
+    value: String,
+}
+
+impl Texts {
+    fn new(at: &str, value: &str) -> Self {
+        Self { at: at.to_owned(), value: value.to_owned() }
+    }
+
+    /// Returns the text of this name.
+    pub fn pick(&self, name: &'static str) -> &str {
+        if self.at == name { &self.value } else { name }
+    }
+}
+
+/// A call of a client.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry {
+    /// `Type::method`, as [`methods`] names it.
+    pub call: &'static str,
+    /// The names of the texts that it takes, from its caller or from a server's answer.
+    pub texts: &'static [&'static str],
+    /// What it sends, in any order, as `METHOD /path`, where a segment that has the name of a text stands for that text.
+    pub sends: &'static [&'static str],
+}
+
+/// Makes every call with every hostile value in the place of each of its texts, and of those that every call takes.
+///
+/// # Panics
+///
+/// When a request arrives that is not the one which a plain value sends, with the other value in its place.
+pub async fn walk(
+    entries: &[Entry],
+    everywhere: &[&str],
+    perform: &impl AsyncFn(&str, &Texts) -> Vec<Arrived>,
+) {
+    let values = hostile();
+    for entry in entries {
+        let Entry { call, texts, sends } = *entry;
+        // Also a call that takes no text sends what is written here.
+        for at in [""].iter().chain(texts.iter()).chain(everywhere) {
+            let plain = perform(call, &Texts::new(at, PLAIN)).await;
+            let in_place = |part: &'static str| if part == *at { PLAIN } else { part };
+            let meant = |template: &&'static str| {
+                template.split('/').map(in_place).collect::<Vec<_>>().join("/")
+            };
+            let mut meant: Vec<String> = sends.iter().map(meant).collect();
+            let mut sent: Vec<String> = plain.iter().map(Arrived::route).collect();
+            meant.sort();
+            sent.sort();
+            assert_eq!(sent, meant, "{call} sends something else for a plain `{at}`");
+            let is_document = |arrived: &Arrived| arrived.body["query"].to_string().contains(PLAIN);
+            assert!(!plain.iter().any(is_document), "{call}: `{at}` is in the text of a document");
+            if at.is_empty() {
+                continue;
+            }
+            let is_used = everywhere.contains(at) || plain.iter().any(Arrived::has_plain);
+            assert!(is_used, "{call} does not use `{at}`");
+            for value in &values {
+                let arrived = perform(call, &Texts::new(at, value)).await;
+                compare(&format!("{call}, `{at}` is {value:?}"), value, &plain, &arrived);
+            }
+        }
+    }
+}
+
+/// Holds what arrived with a value to what arrives with [`PLAIN`].
+fn compare(what: &str, value: &str, plain: &[Arrived], arrived: &[Arrived]) {
+    let is_name = segment(value).is_ok();
+    let meant: Vec<(&Arrived, Arrived)> = plain.iter().map(|plain| (plain, plain.with(value))).collect();
+    for one in arrived {
+        assert_eq!(one.wrong, None, "{what}: {one:?}");
+        let is_meant = |(plain, meant): &(&Arrived, Arrived)| {
+            meant == one && (is_name || !plain.is_named_by_plain())
+        };
+        assert!(meant.iter().any(is_meant), "{what}: another request was sent: {one:?}");
+    }
+    // A value that can be a name, and cannot end a filter, is refused nowhere.
+    if is_name && !value.contains(['"', '\\']) {
+        assert_eq!(arrived.len(), plain.len(), "{what}: a request is missing");
+    }
+}
+
+/// Returns the public asynchronous methods and functions in the source of a package, as `Type::method` or `function`. A walk
+/// is compared with them, so that it cannot forget one.
+///
+/// # Panics
+///
+/// When the source cannot be read.
+pub fn methods(package: &str) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    let mut folders = vec![FilePath::new(package).join("src")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).expect("the package has its source") {
+            let path = entry.expect("the folder can be read").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = std::fs::read_to_string(&path).expect("a source file can be read");
+                found.extend(methods_in(&text));
+            }
+        }
+    }
+    found
+}
+
+fn methods_in(source: &str) -> Vec<String> {
+    let (mut found, mut of) = (Vec::new(), "");
+    for line in source.lines() {
+        if line.starts_with("impl") {
+            let named = line.trim_end_matches(['{', ' ']).rsplit(' ').next().unwrap_or_default();
+            of = named.split('<').next().unwrap_or_default();
+        } else if line.starts_with('}') {
+            of = "";
+        }
+        if let Some(rest) = line.trim_start().strip_prefix("pub async fn ") {
+            let name = rest.split(['(', '<']).next().unwrap_or_default();
+            found.push(if of.is_empty() { name.to_owned() } else { format!("{of}::{name}") });
+        }
+    }
+    found
+}
+
+/// Holds the entries of a walk to the source of the package.
+///
+/// # Panics
+///
+/// When a method has no entry, or an entry no method.
+pub fn holds_all(entries: &[Entry], package: &str) {
+    let walked: BTreeSet<String> = entries.iter().map(|entry| entry.call.to_owned()).collect();
+    let there = methods(package);
+    let new: Vec<&String> = there.difference(&walked).collect();
+    assert!(new.is_empty(), "{new:?}: add an entry to the walk, with every text that the method takes");
+    let gone: Vec<&String> = walked.difference(&there).collect();
+    assert!(gone.is_empty(), "{gone:?}: no such method is there any more, remove the entry of the walk");
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use super::*;
+
+    fn arrived(method: &str, uri: &str, body: &'static str) -> Arrived {
+        let request = Request::builder().method(method).uri(uri).body(Bytes::from_static(body.as_bytes()));
+        Arrived::read(&request.unwrap())
+    }
+
+    #[test]
+    fn another_resource_is_told_from_the_one_that_was_meant() {
+        let plain = [arrived("DELETE", "https://api.test/repos/acme/svc/labels/plain-value", "")];
+        let fails = |value: &str, uri: &str| {
+            let sent = [arrived("DELETE", uri, "")];
+            catch_unwind(AssertUnwindSafe(|| compare("a call", value, &plain, &sent))).is_err()
+        };
+        assert!(!fails("a/b", "https://api.test/repos/acme/svc/labels/a%2Fb"));
+        assert!(fails("a/b", "https://api.test/repos/acme/svc/labels/a/b"));
+        assert!(fails("", "https://api.test/repos/acme/svc/labels/"));
+        assert!(fails("..", "https://api.test/repos/acme/svc/labels/.."));
+        assert!(fails("..", "https://api.test/repos/acme/svc/"));
+        assert!(fails("%2e%2e", "https://api.test/repos/acme/svc/labels/%252e%252e"), "a proxy may decode it again");
+        assert!(fails("a", "https://other.test/repos/acme/svc/labels/a"));
+    }
+
+    #[test]
+    fn a_filter_is_one_comparison_or_no_filter() {
+        let plain = [arrived("GET", "https://api.test/Users?filter=userName%20eq%20%22plain-value%22", "")];
+        let fails = |value: &str, filter: &str| {
+            let sent = [arrived("GET", &format!("https://api.test/Users?filter={filter}"), "")];
+            catch_unwind(AssertUnwindSafe(|| compare("a call", value, &plain, &sent))).is_err()
+        };
+        assert!(!fails("a\"b", "userName%20eq%20%22a%5C%22b%22"));
+        assert!(fails("a\" or id eq \"b", "userName%20eq%20%22a%22%20or%20id%20eq%20%22b%22"));
+        assert!(fails("a", "userName%20ne%20%22a%22"));
+    }
+
+    #[test]
+    fn methods_are_found_by_their_type() {
+        let source = "pub async fn free(a: &str) {}\nimpl<T: Row> Rows<T> {\n    pub async fn all<R>(&self) {\n    }\n}\n";
+        assert_eq!(methods_in(source), ["free", "Rows::all"]);
+    }
+}

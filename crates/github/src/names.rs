@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use beadle_engine::Failure;
+use beadle_engine::{Class, Failure};
 use beadle_transport::Path;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::api::Api;
+use crate::documents;
 use crate::graphql::run;
 use crate::read::Reader;
 use crate::repository::{Actor, ActorKind};
@@ -117,6 +118,21 @@ impl Reader {
     /// Resolves actors. `Err` in a place: that one does not exist.
     pub async fn resolve(&self, actors: &[Actor]) -> Result<Vec<Result<Resolved, String>>, Failure> {
         resolve(self.api(), actors).await
+    }
+
+    /// Whether each of these node ids is that of a GitHub App.
+    pub async fn are_apps(&self, nodes: &[String]) -> Result<Vec<bool>, Failure> {
+        const DOING: &str = "looking for GitHub Apps";
+        let answer = run(self.api(), DOING, documents::APPS, json!({ "ids": nodes }), false).await?;
+        let is_app = |at: usize| match answer.error_at(&[json!("nodes"), json!(at)]) {
+            Some(error) if !error.is_not_found() => Err(error.failure(DOING)),
+            _ => Ok(answer.data["nodes"][at]["__typename"] == "App"),
+        };
+        if answer.data["nodes"].as_array().is_none_or(|found| found.len() != nodes.len()) {
+            let text = format!("{DOING}: the answer does not have every node that was asked for");
+            return Err(Failure::new(Class::Retry, text));
+        }
+        (0..nodes.len()).map(is_app).collect()
     }
 
     /// The custom properties that the organisation defines.

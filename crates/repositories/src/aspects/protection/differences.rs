@@ -7,7 +7,7 @@ use beadle_engine::{Asked, Failure, Field, Risk};
 use beadle_github::{Actor, ActorKind, Allowances, Permission, Rule};
 use serde_json::{Value, json};
 
-use super::checks::{checks, sorted};
+use super::checks::{checks, missing_apps, sorted};
 use super::translate::{FLAGS, LISTS, List, Wanted, better};
 use crate::aspects::{Context, field};
 
@@ -29,18 +29,22 @@ impl Difference {
 /// A list that could not be planned, and whether that may pass by itself.
 pub(super) type Doubt = (String, bool);
 
-/// Everything that differs, and what is in doubt.
+/// Everything in which `rule`, one of the live `rules`, differs, and what is in doubt.
 pub(super) async fn differences(
     context: &Context<'_>,
     wanted: &Wanted,
+    rules: &[Rule],
     rule: Option<&Rule>,
 ) -> Result<(Vec<Difference>, Vec<Doubt>), Failure> {
     let (mut found, mut doubts) = (Vec::new(), Vec::new());
     flags(context, wanted, rule, &mut found, &mut doubts);
-    found.extend(checks(wanted, rule).map(|(field, checks)| Difference {
-        fields: vec![field],
-        input: vec![("requiredStatusChecks", checks)],
-    }));
+    if let Some((shown, checks)) = checks(wanted, rule) {
+        match missing_apps(context, wanted, rules).await? {
+            Some(why) => doubts.push((why, false)),
+            None => found
+                .push(Difference { fields: vec![shown], input: vec![("requiredStatusChecks", checks)] }),
+        }
+    }
     if !context.reader.lacks("requiredDeploymentEnvironments") {
         environments(wanted, rule, &mut found);
     }

@@ -144,7 +144,7 @@ async fn plan_rule(
     sheet: &mut Sheet,
 ) -> Result<(), Failure> {
     let what = format!("rule {}", asks.pattern);
-    let (found, doubts) = differences(context, wanted, rule).await?;
+    let (found, doubts) = differences(context, wanted, rules, rule).await?;
     for (why, transient) in doubts {
         // The rule is still kept, without the list that is in doubt.
         if transient { sheet.unreadable(why) } else { sheet.unresolved(why) }

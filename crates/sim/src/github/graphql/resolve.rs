@@ -238,6 +238,10 @@ fn node(world: &World, id: &str) -> Resolved {
             find_rule(world, id).map(|(repository, pattern)| Object::Rule { repository, pattern })
         }
         Some(Node::Ruleset(id)) => find_ruleset(world, id),
+        Some(Node::App(id)) => {
+            let mut apps = world.doc["apps"].as_object().into_iter().flatten();
+            apps.find(|(_, app)| app["id"].as_u64() == Some(id)).map(|(slug, _)| Object::App(slug.clone()))
+        }
         Some(Node::User(id)) => {
             let mut users = world.doc["users"].as_object().into_iter().flatten();
             users

@@ -200,9 +200,12 @@ impl RepositoryPlanner {
             let mut own = page.repositories;
             own.retain(|repository| names.insert(repository.id, repository.name.clone()).is_none());
             pages += 1;
-            if (came > 0 && names.len() == before) || pages > total.saturating_add(1) {
-                // Pages that bring nothing new would be read for ever.
+            let is_endless = (came > 0 && names.len() == before) || pages > total.saturating_add(1);
+            if page.next.is_some() && is_endless {
+                // Pages that bring nothing new would be read for ever, and hide what they are shown for.
                 page.next = None;
+                let text = "the list has no end: a page has no repository that another page lacks";
+                plan.short.get_or_insert_with(|| text.to_owned());
             }
             progress(names.len() as u64, total);
             own.retain(|repository| shard.holds(repository.id) && !policy.leaves_out(&repository.name));

@@ -108,6 +108,25 @@ async fn a_renamed_team_is_followed_and_what_takes_the_slug_gets_nothing_before_
     assert_eq!(world.repository("widgets")["teams"], json!({ "core": "push" }));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn who_takes_a_login_may_not_pass_a_branch_rule_either() {
+    let live = json!({ "branches": { "main": {} }, "collaborators": { "mona": "push" } });
+    let mut state = acme(json!({ "widgets": live }));
+    state["users"]["mona"] = json!({ "id": 501 });
+    let world = World::new(state).await;
+    world.policy("settings.yml", MONA);
+    world.beadle(&["apply", "--yes"]).await.expect(0);
+    let renamed = json!({ "repos": { "widgets": { "collaborators": { "mona": null, "lisa": "push" } } } });
+    patch(&world, renamed, json!({ "mona": { "id": 502 }, "lisa": { "id": 501 } })).await;
+    let rule = "branches:\n  - name: main\n    protection: { enforce_admins: true, force_push_allowances: { users: [mona] } }\n";
+    world.policy("settings.yml", rule);
+    let applied = world.beadle(&["apply", "--yes"]).await.expect(1);
+    assert!(applied.out.contains("run `beadle adopt acme --user mona`"), "{}", applied.out);
+    let made = world.repository("widgets")["protection"]["main"].clone();
+    assert_eq!(made["enforce_admins"], json!(true), "the rest of the rule is made: {made}");
+    assert_eq!(made["force_push_allowances"]["users"], json!([]), "{made}");
+}
+
 /// What a layer protects beside the policy of all.
 const LAYER: &str = "
 teams:

@@ -13,7 +13,7 @@ use crate::aspects::{self, Aspect, Context, Draft, Secrets, Sheet, Stage, Step};
 use crate::organisation;
 use crate::names::Names;
 use crate::overrides::Overrides;
-use crate::policy::{Explained, LayerKind, Policy, Standing, Target, Verdict, explain};
+use crate::policy::{Explained, LayerKind, Policy, Target, Verdict, explain};
 use crate::reached::{Moves, Reached};
 use crate::shard::Shard;
 use crate::shared::Shared;
@@ -65,7 +65,7 @@ pub struct RepositoryPlanner {
     reader: Reader,
     policy: PolicyHandle,
     modes: Modes,
-    overrides: Option<Overrides>,
+    overrides: Overrides,
     reached: Option<Reached>,
     names: Names,
     secrets: Secrets,
@@ -102,11 +102,12 @@ impl RepositoryPlanner {
     /// A planner.
     pub fn new(reader: Reader, policy: PolicyHandle, modes: Modes) -> Self {
         let names = Names::new(None, reader.organisation());
+        let overrides = Overrides::new(None, reader.organisation());
         Self {
             reader,
             policy,
             modes,
-            overrides: None,
+            overrides,
             reached: None,
             names,
             secrets: Secrets::new(),
@@ -126,7 +127,7 @@ impl RepositoryPlanner {
     #[must_use]
     pub fn remembering(mut self, store: Arc<dyn Store>) -> Self {
         let organisation = self.reader.organisation();
-        self.overrides = Some(Overrides::new(store.clone(), organisation));
+        self.overrides = Overrides::new(Some(store.clone()), organisation);
         self.reached = Some(Reached::new(store.clone(), organisation));
         self.names = Names::new(Some(store), organisation);
         self
@@ -148,6 +149,7 @@ impl RepositoryPlanner {
         let policy = self.policy.current();
         self.reader.ask_for(policy.asks());
         self.reader.select_by(policy.selected_by());
+        self.follow(&policy).await?;
         let mut plan = OrganisationPlan { plans: Vec::new(), short: None, unmatched: Vec::new() };
         let mut own = None;
         if names.is_empty() {
@@ -177,6 +179,20 @@ impl RepositoryPlanner {
         plan.plans.sort_by(|(_, one), (_, other)| one.subject.cmp(&other.subject));
         plan.plans.splice(0..0, own);
         Ok(plan)
+    }
+
+    /// Finds out whose each file in repos/ is that has no remembered repository. A job has no memory of its own, but GitHub
+    /// remembers under which names a repository was known.
+    async fn follow(&self, policy: &Policy) -> Result<(), Failure> {
+        let files = self.overrides.ownerless(policy).await?;
+        let names: Vec<String> = files.iter().map(|(name, _)| (*name).to_owned()).collect();
+        let found = self.reader.repositories_called(&names).await?;
+        for ((_, layer), id) in files.into_iter().zip(found) {
+            if let Some(id) = id {
+                self.overrides.adopt(layer, id).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Plans all repositories of a shard, page by page, so that never all of them are held at once. While one page is
@@ -256,10 +272,8 @@ impl RepositoryPlanner {
         let index = self.reader.index().await?;
         let Some(row) = index.iter().find(|row| row.name.eq_ignore_ascii_case(name)) else { return Ok(None) };
         let Some(seen) = self.reader.repository(&row.node_id).await? else { return Ok(None) };
-        let standing = match &self.overrides {
-            Some(overrides) => overrides.of(&policy, &seen).await?,
-            None => Standing::default(),
-        };
+        self.follow(&policy).await?;
+        let standing = self.overrides.of(&policy, &seen).await?;
         let mut explanation = Explanation { repository: seen.full_name(), ..Explanation::default() };
         match policy.resolve(&seen, &standing) {
             Verdict::Skipped(why) => explanation.skipped = Some(why),
@@ -333,10 +347,7 @@ impl RepositoryPlanner {
             plan.skipped = Some(format!("it belongs to {} now", seen.owner));
             return Ok((plan, Moves::default()));
         }
-        let standing = match &self.overrides {
-            Some(overrides) => overrides.of(policy, seen).await?,
-            None => Standing::default(),
-        };
+        let standing = self.overrides.of(policy, seen).await?;
         let target = match policy.resolve(seen, &standing) {
             Verdict::Skipped(why) => {
                 plan.skipped = Some(why);

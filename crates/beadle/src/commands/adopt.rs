@@ -42,7 +42,7 @@ async fn repository(
     let row = index.iter().find(|row| row.name.eq_ignore_ascii_case(name));
     let row = row.with_context(|| format!("there is no repository {repository}"))?;
     let store = wiring::store(config).await?;
-    Overrides::new(store.clone(), &org.file.name).adopt(layer, row.id).await?;
+    Overrides::new(Some(store.clone()), &org.file.name).adopt(layer, row.id).await?;
     let key = Key::new("repository", &org.file.name, row.id);
     let detail = json!({ "adopted": layer.file, "by": operator(config).await });
     journal(&store, &key, repository, detail, clock).await?;

@@ -222,6 +222,30 @@ async fn a_renamed_repository_that_goes_public_is_private_again_and_its_files_ow
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_job_without_a_store_knows_whose_file_it_is_after_a_rename() {
+    let live = json!({ "id": 4001, "visibility": "private", "description": "Ours", "branches": { "main": {} },
+        "teams": { "platform": "admin", "security": "pull" } });
+    let world = World::new(acme(json!({ "svc": live }))).await;
+    let settings = "repository: { visibility: private }\nteams:\n  - { name: platform, permission: admin }\n";
+    world.policy("settings.yml", settings);
+    let file = "repository: { description: Ours }\nteams:\n  - { name: security, permission: pull }\n";
+    world.policy("repos/svc.yml", file);
+    world.beadle(&["sweep", "--without-store"]).await.expect(0);
+    let mut moved = world.repository("svc");
+    moved["visibility"] = json!("public");
+    moved["private"] = json!(false);
+    moved["description"] = json!("Theirs");
+    world.patch(json!({ "svc": null, "svc2": moved }), false).await;
+    let plan = world.beadle(&["plan"]).await.expect(2);
+    let why = "repos/svc.yml was this repository's before it was renamed to acme/svc2";
+    assert!(plan.out.contains(why) && !plan.out.contains("→ gone"), "{}", plan.out);
+    world.beadle(&["sweep", "--without-store"]).await.expect(1);
+    let now = world.repository("svc2");
+    assert_eq!((&now["visibility"], &now["description"]), (&json!("private"), &json!("Theirs")));
+    assert_eq!(now["teams"], json!({ "platform": "admin", "security": "pull" }));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_team_that_grants_while_a_snapshot_of_teams_is_read_loses_nothing() {
     let mut repositories: Value =
         (0..25).map(|n| (format!("r{n:02}"), json!({ "teams": { "platform": "admin" } }))).collect();

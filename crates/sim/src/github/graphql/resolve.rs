@@ -199,7 +199,9 @@ fn query(world: &World, field: &str, arguments: &Map<String, Value>) -> Resolved
         }
         "repository" => {
             let (owner, name) = (text(arguments, "owner"), text(arguments, "name"));
-            match world.repository(owner, name).and_then(|repository| repository["id"].as_u64()) {
+            let id = world.repository(owner, name).and_then(|repository| repository["id"].as_u64());
+            // `followRenames` is on where nobody says otherwise.
+            match id.or_else(|| world.moved(owner, name)) {
                 Some(id) => Resolved::Object(Object::Repository(id)),
                 None => Resolved::not_found(format!(
                     "Could not resolve to a Repository with the name '{owner}/{name}'."

@@ -191,7 +191,8 @@ pub(crate) const NAME: &str =
 pub(crate) const BRANCH: &str = "query ($id: ID!, $name: String!) { node(id: $id) { ... on Repository { ref(qualifiedName: $name) { name } } } }";
 
 /// Which of these nodes are Apps.
-pub(crate) const APPS: &str = "query ($ids: [ID!]!) { nodes(ids: $ids) { __typename ... on App { databaseId } } }";
+pub(crate) const APPS: &str =
+    "query ($ids: [ID!]!) { nodes(ids: $ids) { __typename ... on App { databaseId } } }";
 
 /// Further topics.
 pub(crate) const MORE_TOPICS: &str = "query ($id: ID!, $after: String) { node(id: $id) { ... on Repository {

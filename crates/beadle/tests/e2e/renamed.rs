@@ -43,7 +43,8 @@ const MONA: &str = "collaborators:\n  - { username: mona, permission: push }\n";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_login_that_is_nobodys_removes_nobody() {
-    let mut state = acme(json!({ "widgets": { "branches": { "main": {} }, "collaborators": { "mona2": "push" } } }));
+    let mut state =
+        acme(json!({ "widgets": { "branches": { "main": {} }, "collaborators": { "mona2": "push" } } }));
     state["users"]["mona2"] = json!({ "id": 501 });
     let world = World::new(state).await;
     world.policy("settings.yml", MONA);

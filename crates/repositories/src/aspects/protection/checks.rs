@@ -179,7 +179,8 @@ mod tests {
                       { context: c, app_id: 8 }, { context: d, app_id: null }, { context: e }] }";
         let wanted = Wanted::read(&Node::parse("f.yml", policy).unwrap());
         let (wanted, _) = wanted.checks.unwrap();
-        let ids = |rules: &[Rule]| -> Vec<i64> { unseen_apps(&wanted, rules).iter().map(|(id, _)| *id).collect() };
+        let ids =
+            |rules: &[Rule]| -> Vec<i64> { unseen_apps(&wanted, rules).iter().map(|(id, _)| *id).collect() };
         assert_eq!(ids(&[]), [7, 8]);
         assert_eq!(ids(&[live(&[]), live(&[("other", Some(8))])]), [7]);
         assert_eq!(ids(&[live(&[("a", Some(7)), ("c", Some(8))])]), [0; 0]);

@@ -42,8 +42,10 @@ pub(super) async fn differences(
     if let Some((shown, checks)) = checks(wanted, rule) {
         match missing_apps(context, wanted, rules).await? {
             Some(why) => doubts.push((why, false)),
-            None => found
-                .push(Difference { fields: vec![shown], input: vec![("requiredStatusChecks", checks)] }),
+            None => {
+                let input = vec![("requiredStatusChecks", checks)];
+                found.push(Difference { fields: vec![shown], input });
+            }
         }
     }
     if !context.reader.lacks("requiredDeploymentEnvironments") {

@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use beadle_engine::{Store, StoreError};
-use beadle_github::Repository;
+use beadle_engine::{Failure, Store, StoreError};
+use beadle_github::{Reader, Repository};
 
 use crate::policy::{Layer, LayerKind, Policy, Standing};
 
@@ -54,11 +54,22 @@ impl Overrides {
         format!("override-of:{}:{id}", self.organisation)
     }
 
-    /// The files in repos/ whose repository is not remembered, each with the name that it was given.
-    pub(crate) async fn ownerless<'a>(
-        &self,
-        policy: &'a Policy,
-    ) -> Result<Vec<(&'a str, &'a Layer)>, StoreError> {
+    /// Asks GitHub to which repository each file in repos/ belongs for which none is remembered: a job has no store, but
+    /// GitHub remembers the former names of a repository.
+    pub(crate) async fn follow(&self, policy: &Policy, reader: &Reader) -> Result<(), Failure> {
+        let files = self.ownerless(policy).await?;
+        let names: Vec<String> = files.iter().map(|(name, _)| (*name).to_owned()).collect();
+        let found = reader.repositories_called(&names).await?;
+        for ((_, layer), id) in files.into_iter().zip(found) {
+            if let Some(id) = id {
+                self.adopt(layer, id).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The files in repos/ for which no repository is remembered, each with its name.
+    async fn ownerless<'a>(&self, policy: &'a Policy) -> Result<Vec<(&'a str, &'a Layer)>, StoreError> {
         let known: BTreeSet<String> = match &self.store {
             Some(store) => {
                 let notes = store.notes(&self.of_files()).await?;

@@ -149,7 +149,7 @@ impl RepositoryPlanner {
         let policy = self.policy.current();
         self.reader.ask_for(policy.asks());
         self.reader.select_by(policy.selected_by());
-        self.follow(&policy).await?;
+        self.overrides.follow(&policy, &self.reader).await?;
         let mut plan = OrganisationPlan { plans: Vec::new(), short: None, unmatched: Vec::new() };
         let mut own = None;
         if names.is_empty() {
@@ -179,20 +179,6 @@ impl RepositoryPlanner {
         plan.plans.sort_by(|(_, one), (_, other)| one.subject.cmp(&other.subject));
         plan.plans.splice(0..0, own);
         Ok(plan)
-    }
-
-    /// Finds out whose each file in repos/ is that has no remembered repository. A job has no memory of its own, but GitHub
-    /// remembers under which names a repository was known.
-    async fn follow(&self, policy: &Policy) -> Result<(), Failure> {
-        let files = self.overrides.ownerless(policy).await?;
-        let names: Vec<String> = files.iter().map(|(name, _)| (*name).to_owned()).collect();
-        let found = self.reader.repositories_called(&names).await?;
-        for ((_, layer), id) in files.into_iter().zip(found) {
-            if let Some(id) = id {
-                self.overrides.adopt(layer, id).await?;
-            }
-        }
-        Ok(())
     }
 
     /// Plans all repositories of a shard, page by page, so that never all of them are held at once. While one page is
@@ -272,7 +258,7 @@ impl RepositoryPlanner {
         let index = self.reader.index().await?;
         let Some(row) = index.iter().find(|row| row.name.eq_ignore_ascii_case(name)) else { return Ok(None) };
         let Some(seen) = self.reader.repository(&row.node_id).await? else { return Ok(None) };
-        self.follow(&policy).await?;
+        self.overrides.follow(&policy, &self.reader).await?;
         let standing = self.overrides.of(&policy, &seen).await?;
         let mut explanation = Explanation { repository: seen.full_name(), ..Explanation::default() };
         match policy.resolve(&seen, &standing) {

@@ -10,7 +10,7 @@ use beadle_github::Repository;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::policy::{Layer, LayerKind, Policy, Target};
+use crate::policy::{Layer, LayerKind, Node, Policy, Target, holds};
 
 /// Remembers which layers reached which repository.
 pub struct Reached {
@@ -57,14 +57,86 @@ impl Moves {
     }
 }
 
-/// One thing that a layer selects by, with its digest.
-fn selections(layer: &Layer) -> Vec<(String, String)> {
-    let mut all = Vec::new();
-    if matches!(layer.kind, LayerKind::Suborg { .. } | LayerKind::Selected(_)) {
-        all.push((layer.file.clone(), digest(&format!("{} {:?}", layer.file, layer.kind))));
+/// The lists whose entries may name the repositories that they are for, and the key of an entry's name.
+const LISTS: [(&str, &str); 2] = [("teams", "name"), ("collaborators", "username")];
+
+/// Something that selects repositories: a layer, one of its cases, or an entry of its lists with `include` or `exclude`.
+struct Selection<'a> {
+    /// Its name in the memory.
+    name: String,
+    /// Of what it selects by.
+    digest: String,
+    layer: &'a Layer,
+    /// The layer's file, or one of its cases, that must reach the repository.
+    base: String,
+    /// The entry, with its list and its name.
+    entry: Option<Entry<'a>>,
+}
+
+/// An entry of a list that is for some repositories only.
+struct Entry<'a> {
+    list: &'static str,
+    who: &'a str,
+    node: &'a Node,
+}
+
+impl Selection<'_> {
+    /// Whether it selects a repository.
+    fn holds(&self, target: &Target, seen: &Repository) -> bool {
+        target.holds(&self.base) && self.entry.as_ref().is_none_or(|entry| holds(entry.node, seen))
     }
+
+    /// The sections that it decides.
+    fn sections(&self) -> BTreeSet<String> {
+        match &self.entry {
+            Some(entry) => BTreeSet::from([entry.list.to_owned()]),
+            None => self.layer.sections(),
+        }
+    }
+
+    /// What to call it.
+    fn called(&self) -> String {
+        match &self.entry {
+            Some(entry) => format!("{} (`{}` in `{}`)", self.layer.file, entry.who, entry.list),
+            None => self.layer.file.clone(),
+        }
+    }
+}
+
+/// Everything by which a layer selects.
+fn selections(layer: &Layer) -> Vec<Selection<'_>> {
+    let file = &layer.file;
+    let mut all = Vec::new();
+    let whole = |name: String, by: &str| Selection {
+        base: name.clone(),
+        name,
+        digest: digest(by),
+        layer,
+        entry: None,
+    };
+    if matches!(layer.kind, LayerKind::Suborg { .. } | LayerKind::Selected(_)) {
+        all.push(whole(file.clone(), &format!("{file} {:?}", layer.kind)));
+    }
+    let mut roots = vec![(file.clone(), &layer.root)];
     for (at, case) in layer.cases.iter().enumerate() {
-        all.push((format!("{}#{at}", layer.file), digest(&format!("{} {at} {:?}", layer.file, case.choice))));
+        all.push(whole(format!("{file}#{at}"), &format!("{file} {at} {:?}", case.choice)));
+        roots.push((format!("{file}#{at}"), &case.root));
+    }
+    for (base, root) in roots {
+        for (list, key) in LISTS {
+            for node in root.get(list).map(Node::items).unwrap_or_default() {
+                let globs = |key: &str| node.get(key).map(Node::texts).unwrap_or_default();
+                let (include, exclude) = (globs("include"), globs("exclude"));
+                let Some(who) = node.get(key).and_then(Node::text) else { continue };
+                if include.is_empty() && exclude.is_empty() {
+                    continue;
+                }
+                let name = format!("{base}~{list}~{}", who.to_lowercase());
+                let digest = digest(&format!("{name} {include:?} {exclude:?}"));
+                let entry = Some(Entry { list, who, node });
+                all.push(Selection { name, digest, layer, base: base.clone(), entry });
+            }
+        }
     }
     all
 }
@@ -86,7 +158,7 @@ impl Reached {
         target: &Target,
         seen: &Repository,
     ) -> Result<Moves, StoreError> {
-        let all: BTreeMap<String, String> = policy.layers.iter().flat_map(selections).collect();
+        let all: Vec<Selection<'_>> = policy.layers.iter().flat_map(selections).collect();
         if all.is_empty() {
             return Ok(Moves::default());
         }
@@ -96,15 +168,15 @@ impl Reached {
         let mut now = Memory {
             name: seen.name.clone(),
             held: BTreeMap::new(),
-            known: all.values().cloned().collect(),
+            known: all.iter().map(|one| one.digest.clone()).collect(),
         };
-        for (selection, digest) in &all {
-            let file = selection.split('#').next().unwrap_or(selection);
+        for one in &all {
             // While it is in doubt whether a layer reaches it, what was so before still is.
-            let doubtful = target.in_doubt.iter().any(|other| other == file);
-            let held_before = before.as_ref().is_some_and(|before| before.held.get(selection) == Some(digest));
-            if target.holds(selection) || (doubtful && held_before) {
-                now.held.insert(selection.clone(), digest.clone());
+            let doubtful = target.in_doubt.contains(&one.layer.file);
+            let held_before =
+                before.as_ref().is_some_and(|before| before.held.get(&one.name) == Some(&one.digest));
+            if one.holds(target, seen) || (doubtful && held_before) {
+                now.held.insert(one.name.clone(), one.digest.clone());
             }
         }
         let Some(before) = before else {
@@ -113,22 +185,21 @@ impl Reached {
             return Ok(Moves::default());
         };
         let mut moves = Moves::default();
-        for (selection, digest) in &all {
-            let (was, is) = (before.held.contains_key(selection), now.held.contains_key(selection));
-            if was == is || !before.known.contains(digest) {
+        for one in &all {
+            let (was, is) = (before.held.contains_key(&one.name), now.held.contains_key(&one.name));
+            if was == is || !before.known.contains(&one.digest) {
                 continue;
             }
-            let file = selection.split('#').next().unwrap_or(selection);
-            let Some(layer) = policy.layers.iter().find(|layer| layer.file == file) else { continue };
             let because = if before.name == seen.name {
                 "its name is the same, but its properties, topics, teams or visibility are not".to_owned()
             } else {
                 format!("it was called {} before", before.name)
             };
-            let how = if is { "reaches this repository only since" } else { "no longer reaches this repository:" };
+            let how =
+                if is { "reaches this repository only since" } else { "no longer reaches this repository:" };
             let join = if is { " then: " } else { " " };
-            let why = format!("{file} {how}{join}{because}; approve it if that is meant");
-            moves.moved.push(Moved { sections: layer.sections(), why });
+            let why = format!("{} {how}{join}{because}; approve it if that is meant", one.called());
+            moves.moved.push(Moved { sections: one.sections(), why });
         }
         if before != now {
             moves.note = serde_json::to_string(&now).ok().map(|text| (note, text));

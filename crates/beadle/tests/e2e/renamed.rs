@@ -189,6 +189,27 @@ async fn what_a_layer_protects_by_the_old_name_is_held_after_a_rename() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_an_entry_grants_by_the_old_name_is_held_after_a_rename() {
+    let live = json!({ "id": 4001, "branches": { "main": {} } });
+    let world = World::new(acme(json!({ "docs": live }))).await;
+    let policy = "teams:\n  - { name: platform, permission: admin }\n  - { name: security, permission: pull, include: [docs] }\n";
+    world.policy("settings.yml", policy);
+    world.beadle(&["apply", "--yes"]).await.expect(0);
+    let both = json!({ "platform": "admin", "security": "pull" });
+    assert_eq!(world.repository("docs")["teams"], both);
+    world.patch(json!({ "docs": null, "shop": world.repository("docs") }), false).await;
+    let applied = world.beadle(&["apply", "--yes"]).await.expect(2);
+    let why =
+        "settings.yml (`security` in `teams`) no longer reaches this repository: it was called docs before";
+    assert!(applied.out.contains(why), "{}", applied.out);
+    assert_eq!(world.repository("shop")["teams"], both);
+    let held = world.beadle(&["holds", "--json"]).await.expect(0).json();
+    world.beadle(&["approve", held["digest"].as_str().unwrap()]).await.expect(0);
+    world.beadle(&["apply", "--yes"]).await.expect(0);
+    assert_eq!(world.repository("shop")["teams"], json!({ "platform": "admin" }));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_a_layer_protects_by_a_property_is_held_after_its_value_changes() {
     for value in [json!("bronze"), Value::Null] {
         let select = "suborgproperties:\n  - tier: gold";

@@ -369,6 +369,8 @@ impl RepositoryPlanner {
                 }
                 draft
             }));
+            // A section that could not be read may turn out to be weakened by the same move.
+            waits |= moved.is_some() && !unknowns.is_empty();
             plan.unknowns.extend(unknowns);
         }
         if waits {

@@ -198,6 +198,10 @@ async fn what_an_entry_grants_by_the_old_name_is_held_after_a_rename() {
     let both = json!({ "platform": "admin", "security": "pull" });
     assert_eq!(world.repository("docs")["teams"], both);
     world.patch(json!({ "docs": null, "shop": world.repository("docs") }), false).await;
+    // A look that cannot read the teams forgets nothing.
+    world.fault(json!({ "path": "/shop/teams", "status": 404 })).await;
+    world.beadle(&["plan"]).await.expect(2);
+    world.no_faults().await;
     let applied = world.beadle(&["apply", "--yes"]).await.expect(2);
     let why =
         "settings.yml (`security` in `teams`) no longer reaches this repository: it was called docs before";

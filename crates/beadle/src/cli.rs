@@ -159,15 +159,14 @@ pub(crate) enum Command {
         #[arg(required = true, value_name = "DIGEST")]
         digests: Vec<String>,
     },
-    /// Give a file in repos/ to the repository that has its name now
+    /// Confirm what a name of the policy means now: the repository of a file in repos/, a team, or a user
     ///
-    /// A file belongs to the repository that it was first seen with. When that one was deleted and made again, or another
-    /// took its name, the file waits until you say that it is meant.
-    Adopt {
-        /// The repository, as `acme/widgets`.
-        #[arg(value_name = "OWNER/NAME")]
-        repository: String,
-    },
+    /// A file in repos/ belongs to the repository that Beadle first saw with its name. A team's slug and a user's login
+    /// mean the team and the user that Beadle first saw with that name. If another repository, team or user takes the
+    /// name, Beadle grants it nothing until you confirm it:
+    ///
+    /// `beadle adopt acme/widgets`, `beadle adopt acme --team platform`, `beadle adopt acme --user mona`
+    Adopt(AdoptArgs),
     /// Print the JSON Schema of the policy's files, for editors
     Schema {
         /// Which file.
@@ -396,6 +395,19 @@ pub(crate) struct ExplainArgs {
     /// As JSON.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AdoptArgs {
+    /// The repository, as `acme/widgets`; with `--team` or `--user` the organisation, as `acme`
+    #[arg(value_name = "OWNER/NAME")]
+    pub(crate) subject: String,
+    /// Confirm the team that has this slug now
+    #[arg(long, value_name = "SLUG", conflicts_with = "user")]
+    pub(crate) team: Option<String>,
+    /// Confirm the user who has this login now
+    #[arg(long, value_name = "LOGIN")]
+    pub(crate) user: Option<String>,
 }
 
 #[derive(Debug, Args)]

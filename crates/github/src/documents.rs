@@ -190,6 +190,10 @@ pub(crate) const NAME: &str =
 /// Whether a branch exists.
 pub(crate) const BRANCH: &str = "query ($id: ID!, $name: String!) { node(id: $id) { ... on Repository { ref(qualifiedName: $name) { name } } } }";
 
+/// Which of these nodes are Apps.
+pub(crate) const APPS: &str =
+    "query ($ids: [ID!]!) { nodes(ids: $ids) { __typename ... on App { databaseId } } }";
+
 /// Further topics.
 pub(crate) const MORE_TOPICS: &str = "query ($id: ID!, $after: String) { node(id: $id) { ... on Repository {
     page: repositoryTopics(first: 100, after: $after) {

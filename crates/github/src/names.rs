@@ -5,15 +5,19 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use beadle_engine::Failure;
+use beadle_engine::{Class, Failure};
 use beadle_transport::Path;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::api::Api;
+use crate::documents;
 use crate::graphql::run;
 use crate::read::Reader;
 use crate::repository::{Actor, ActorKind};
+
+/// Names of repositories in one query.
+const AT_ONCE: usize = 50;
 
 /// What a name stands for now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -117,6 +121,55 @@ impl Reader {
     /// Resolves actors. `Err` in a place: that one does not exist.
     pub async fn resolve(&self, actors: &[Actor]) -> Result<Vec<Result<Resolved, String>>, Failure> {
         resolve(self.api(), actors).await
+    }
+
+    /// The id of the organisation's repository that each of these names leads to: the one that has the name, or had it
+    /// before it was renamed.
+    pub async fn repositories_called(&self, names: &[String]) -> Result<Vec<Option<u64>>, Failure> {
+        const DOING: &str = "resolving the names of repositories";
+        let mut ids = Vec::with_capacity(names.len());
+        for names in names.chunks(AT_ONCE) {
+            let (mut parts, mut declared) = (String::new(), String::from("$org: String!"));
+            let mut variables = Map::from_iter([("org".to_owned(), json!(self.organisation()))]);
+            for (at, name) in names.iter().enumerate() {
+                let _ = write!(
+                    parts,
+                    "r{at}: repository(owner: $org, name: $n{at}) {{ databaseId owner {{ login }} }} "
+                );
+                let _ = write!(declared, ", $n{at}: String!");
+                variables.insert(format!("n{at}"), json!(name));
+            }
+            let document = format!("query ({declared}) {{ {parts}}}");
+            let answer = run(self.api(), DOING, &document, variables.into(), false).await?;
+            for at in 0..names.len() {
+                let place = format!("r{at}");
+                if let Some(error) = answer.error_at(&[json!(place)])
+                    && !error.is_not_found()
+                {
+                    return Err(error.failure(DOING));
+                }
+                let found = &answer.data[&place];
+                let owner = found["owner"]["login"].as_str().unwrap_or_default();
+                let is_ours = owner.eq_ignore_ascii_case(self.organisation());
+                ids.push(found["databaseId"].as_u64().filter(|_| is_ours));
+            }
+        }
+        Ok(ids)
+    }
+
+    /// Whether each of these node ids is that of a GitHub App.
+    pub async fn are_apps(&self, nodes: &[String]) -> Result<Vec<bool>, Failure> {
+        const DOING: &str = "looking for GitHub Apps";
+        let answer = run(self.api(), DOING, documents::APPS, json!({ "ids": nodes }), false).await?;
+        let is_app = |at: usize| match answer.error_at(&[json!("nodes"), json!(at)]) {
+            Some(error) if !error.is_not_found() => Err(error.failure(DOING)),
+            _ => Ok(answer.data["nodes"][at]["__typename"] == "App"),
+        };
+        if answer.data["nodes"].as_array().is_none_or(|found| found.len() != nodes.len()) {
+            let text = format!("{DOING}: the answer does not have every node that was asked for");
+            return Err(Failure::new(Class::Retry, text));
+        }
+        (0..nodes.len()).map(is_app).collect()
     }
 
     /// The custom properties that the organisation defines.

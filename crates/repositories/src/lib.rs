@@ -2,6 +2,7 @@
 
 pub mod aspects;
 pub mod dispatch;
+mod facts;
 mod identity;
 pub mod names;
 mod order;

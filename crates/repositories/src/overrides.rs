@@ -1,31 +1,87 @@
 //! A file in repos/ belongs to the repository that it was first seen with, by its immutable id: a rename, or another
 //! repository under an old name, is reported and loosens nothing.
 
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use beadle_engine::{Store, StoreError, note};
-use beadle_github::Repository;
+use beadle_engine::{Failure, Store, StoreError, note};
+use beadle_github::{Reader, Repository};
 
-use crate::policy::{Layer, Policy, Standing};
+use crate::policy::{Layer, LayerKind, Policy, Standing};
 
 /// Remembers which repository each file belongs to.
 pub struct Overrides {
-    store: Arc<dyn Store>,
+    store: Option<Arc<dyn Store>>,
+    /// What is remembered without a store, for as long as the process runs.
+    here: Mutex<BTreeMap<String, String>>,
     organisation: String,
 }
 
 impl Overrides {
     /// For one organisation.
-    pub fn new(store: Arc<dyn Store>, organisation: &str) -> Self {
-        Self { store, organisation: organisation.to_lowercase() }
+    pub fn new(store: Option<Arc<dyn Store>>, organisation: &str) -> Self {
+        Self { store, here: Mutex::default(), organisation: organisation.to_lowercase() }
+    }
+
+    async fn get(&self, note: &str) -> Result<Option<String>, StoreError> {
+        match &self.store {
+            Some(store) => store.get(note).await,
+            None => Ok(self.here.lock().unwrap_or_else(PoisonError::into_inner).get(note).cloned()),
+        }
+    }
+
+    async fn put(&self, note: String, value: &str) -> Result<(), StoreError> {
+        match &self.store {
+            Some(store) => store.put(&note, value).await,
+            None => {
+                let mut here = self.here.lock().unwrap_or_else(PoisonError::into_inner);
+                here.insert(note, value.to_owned());
+                Ok(())
+            }
+        }
     }
 
     fn of_file(&self, layer: &Layer) -> String {
         note("override", &[&self.organisation, &layer.file.to_lowercase()])
     }
 
+    /// How the notes of all files begin.
+    fn of_files(&self) -> String {
+        note("override", &[&self.organisation, ""])
+    }
+
     fn of_repository(&self, id: u64) -> String {
         note("override-of", &[&self.organisation, &id.to_string()])
+    }
+
+    /// Asks GitHub to which repository each file in repos/ belongs for which none is remembered: a job has no store, but
+    /// GitHub remembers the former names of a repository.
+    pub(crate) async fn follow(&self, policy: &Policy, reader: &Reader) -> Result<(), Failure> {
+        let files = self.ownerless(policy).await?;
+        let names: Vec<String> = files.iter().map(|(name, _)| (*name).to_owned()).collect();
+        let found = reader.repositories_called(&names).await?;
+        for ((_, layer), id) in files.into_iter().zip(found) {
+            if let Some(id) = id {
+                self.adopt(layer, id).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The files in repos/ for which no repository is remembered, each with its name.
+    async fn ownerless<'a>(&self, policy: &'a Policy) -> Result<Vec<(&'a str, &'a Layer)>, StoreError> {
+        let known: BTreeSet<String> = match &self.store {
+            Some(store) => {
+                let notes = store.notes(&self.of_files()).await?;
+                notes.into_iter().map(|(note, _)| note).collect()
+            }
+            None => self.here.lock().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect(),
+        };
+        let files = policy.layers.iter().filter_map(|layer| match &layer.kind {
+            LayerKind::Repository(name) => Some((name.as_str(), layer)),
+            _ => None,
+        });
+        Ok(files.filter(|(_, layer)| !known.contains(&self.of_file(layer))).collect())
     }
 
     /// How the files in repos/ stand to a repository.
@@ -37,7 +93,7 @@ impl Overrides {
         let full = seen.full_name();
         let id = seen.id.to_string();
         if let Some(layer) = policy.file_of(&seen.name) {
-            let Some(owner) = self.store.get(&self.of_file(layer)).await? else {
+            let Some(owner) = self.get(&self.of_file(layer)).await? else {
                 self.adopt(layer, seen.id).await?;
                 return Ok(Standing::default());
             };
@@ -49,14 +105,14 @@ impl Overrides {
             let why = format!("{why}; if it is for {full} now, say `beadle adopt {full}`");
             return Ok(Standing { waits: Some((layer, why)), own: None });
         }
-        let Some(file) = self.store.get(&self.of_repository(seen.id)).await? else {
+        let Some(file) = self.get(&self.of_repository(seen.id)).await? else {
             return Ok(Standing::default());
         };
         // A file that is gone from the policy, or was given to another repository, asks nothing of this one.
         let Some(layer) = policy.layers.iter().find(|layer| layer.file == file) else {
             return Ok(Standing::default());
         };
-        if self.store.get(&self.of_file(layer)).await?.as_ref() != Some(&id) {
+        if self.get(&self.of_file(layer)).await?.as_ref() != Some(&id) {
             return Ok(Standing::default());
         }
         if layer.given_name().is_some_and(|given| given.eq_ignore_ascii_case(&seen.name)) {
@@ -70,7 +126,7 @@ impl Overrides {
 
     /// Gives a file to a repository.
     pub async fn adopt(&self, layer: &Layer, id: u64) -> Result<(), StoreError> {
-        self.store.put(&self.of_file(layer), &id.to_string()).await?;
-        self.store.put(&self.of_repository(id), &layer.file).await
+        self.put(self.of_file(layer), &id.to_string()).await?;
+        self.put(self.of_repository(id), &layer.file).await
     }
 }

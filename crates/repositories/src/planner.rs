@@ -15,7 +15,7 @@ use crate::names::Names;
 use crate::order::in_order;
 use crate::organisation;
 use crate::overrides::Overrides;
-use crate::policy::{Explained, LayerKind, Policy, Standing, Target, Verdict, explain};
+use crate::policy::{Explained, LayerKind, Policy, Target, Verdict, explain};
 use crate::reached::{Moves, Reached};
 use crate::shard::Shard;
 use crate::shared::Shared;
@@ -67,7 +67,7 @@ pub struct RepositoryPlanner {
     reader: Reader,
     policy: PolicyHandle,
     modes: Modes,
-    overrides: Option<Overrides>,
+    overrides: Overrides,
     reached: Option<Reached>,
     names: Names,
     secrets: Secrets,
@@ -104,11 +104,12 @@ impl RepositoryPlanner {
     /// A planner.
     pub fn new(reader: Reader, policy: PolicyHandle, modes: Modes) -> Self {
         let names = Names::new(None, reader.organisation());
+        let overrides = Overrides::new(None, reader.organisation());
         Self {
             reader,
             policy,
             modes,
-            overrides: None,
+            overrides,
             reached: None,
             names,
             secrets: Secrets::new(),
@@ -128,7 +129,7 @@ impl RepositoryPlanner {
     #[must_use]
     pub fn remembering(mut self, store: Arc<dyn Store>) -> Self {
         let organisation = self.reader.organisation();
-        self.overrides = Some(Overrides::new(store.clone(), organisation));
+        self.overrides = Overrides::new(Some(store.clone()), organisation);
         self.reached = Some(Reached::new(store.clone(), organisation));
         self.names = Names::new(Some(store), organisation);
         self
@@ -150,6 +151,7 @@ impl RepositoryPlanner {
         let policy = self.policy.current();
         self.reader.ask_for(policy.asks());
         self.reader.select_by(policy.selected_by());
+        self.overrides.follow(&policy, &self.reader).await?;
         let mut plan = OrganisationPlan { plans: Vec::new(), short: None, unmatched: Vec::new() };
         let mut own = None;
         if names.is_empty() {
@@ -202,9 +204,12 @@ impl RepositoryPlanner {
             let mut own = page.repositories;
             own.retain(|repository| names.insert(repository.id, repository.name.clone()).is_none());
             pages += 1;
-            if (came > 0 && names.len() == before) || pages > total.saturating_add(1) {
-                // Pages that bring nothing new would be read for ever.
+            let is_endless = (came > 0 && names.len() == before) || pages > total.saturating_add(1);
+            if page.next.is_some() && is_endless {
+                // Pages that bring nothing new would be read for ever, and hide what they are shown for.
                 page.next = None;
+                let text = "the list has no end: a page has no repository that another page lacks";
+                plan.short.get_or_insert_with(|| text.to_owned());
             }
             progress(names.len() as u64, total);
             own.retain(|repository| shard.holds(repository.id) && !policy.leaves_out(&repository.name));
@@ -255,10 +260,8 @@ impl RepositoryPlanner {
         let index = self.reader.index().await?;
         let Some(row) = index.iter().find(|row| row.name.eq_ignore_ascii_case(name)) else { return Ok(None) };
         let Some(seen) = self.reader.repository(&row.node_id).await? else { return Ok(None) };
-        let standing = match &self.overrides {
-            Some(overrides) => overrides.of(&policy, &seen).await?,
-            None => Standing::default(),
-        };
+        self.overrides.follow(&policy, &self.reader).await?;
+        let standing = self.overrides.of(&policy, &seen).await?;
         let mut explanation = Explanation { repository: seen.full_name(), ..Explanation::default() };
         match policy.resolve(&seen, &standing) {
             Verdict::Skipped(why) => explanation.skipped = Some(why),
@@ -332,10 +335,7 @@ impl RepositoryPlanner {
             plan.skipped = Some(format!("it belongs to {} now", seen.owner));
             return Ok((plan, Moves::default()));
         }
-        let standing = match &self.overrides {
-            Some(overrides) => overrides.of(policy, seen).await?,
-            None => Standing::default(),
-        };
+        let standing = self.overrides.of(policy, seen).await?;
         let target = match policy.resolve(seen, &standing) {
             Verdict::Skipped(why) => {
                 plan.skipped = Some(why);
@@ -373,6 +373,8 @@ impl RepositoryPlanner {
                 }
                 draft
             }));
+            // A section that could not be read may turn out to be weakened by the same move.
+            waits |= moved.is_some() && !unknowns.is_empty();
             plan.unknowns.extend(unknowns);
         }
         if waits {

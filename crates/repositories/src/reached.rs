@@ -8,11 +8,10 @@ use std::sync::Arc;
 use beadle_engine::{Store, StoreError, note};
 use beadle_github::Repository;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::aspects::properties::comparable;
-use crate::policy::{Desired, Layer, LayerKind, Node, Policy, Target};
+use crate::facts::{Facts, asked_name};
+use crate::policy::{Desired, Layer, LayerKind, Node, Policy, Target, holds};
 
 /// Remembers which layers reached which repository.
 pub struct Reached {
@@ -25,9 +24,9 @@ pub struct Reached {
 struct Memory {
     /// What it was called.
     name: String,
-    /// What layers can select by: its visibility, topics, teams and properties.
+    /// What layers can select by.
     #[serde(default)]
-    facts: BTreeMap<String, String>,
+    facts: Facts,
     /// The selections that held: a layer's file, or one of its cases, each with the digest of what it selects by.
     held: BTreeMap<String, String>,
     /// Digests of every selection of the policy.
@@ -62,64 +61,86 @@ impl Moves {
     }
 }
 
-/// What layers can select a repository by, besides its name.
-fn facts(seen: &Repository) -> BTreeMap<String, String> {
-    let mut facts = BTreeMap::from([("visibility".to_owned(), seen.visibility.as_str().to_owned())]);
-    let topics = seen.topics.as_ref().and_then(|topics| topics.as_ref().ok()).into_iter().flatten();
-    facts.extend(topics.map(|topic| (format!("topic {topic}"), String::new())));
-    let teams = seen.teams.as_ref().and_then(|teams| teams.as_ref().ok()).into_iter().flatten();
-    facts.extend(teams.map(|team| (format!("team {}", team.slug), String::new())));
-    let properties = seen.properties.as_ref().and_then(|properties| properties.as_ref().ok()).into_iter().flatten();
-    facts.extend(properties.map(|(name, value)| (format!("property {name}"), comparable(value).to_string())));
-    facts
+/// The lists whose entries may name the repositories that they are for, and the key of an entry's name.
+const LISTS: [(&str, &str); 2] = [("teams", "name"), ("collaborators", "username")];
+
+/// Something that selects repositories: a layer, one of its cases, or an entry of its lists with `include` or `exclude`.
+struct Selection<'a> {
+    /// Its name in the memory.
+    name: String,
+    /// Of what it selects by.
+    digest: String,
+    layer: &'a Layer,
+    /// The layer's file, or one of its cases, that must reach the repository.
+    base: String,
+    /// The entry, with its list and its name.
+    entry: Option<Entry<'a>>,
 }
 
-impl Memory {
-    /// Whether each fact that differs is now as the policy asks for it.
-    fn differs_only_as_asked(&self, now: &Self, desired: &Desired) -> bool {
-        let setting = |key: &str| desired.settings.iter().find(|want| want.key == key)?.value.as_str();
-        let names: BTreeSet<&String> = self.facts.keys().chain(now.facts.keys()).collect();
-        let mut differ = names.into_iter().filter(|name| self.facts.get(*name) != now.facts.get(*name));
-        let is_asked = |name: &String| {
-            let value = now.facts.get(name);
-            match name.split_once(' ') {
-                Some(("topic", topic)) => match &desired.topics {
-                    Some(wanted) => wanted.items.iter().any(|item| item.eq_ignore_ascii_case(topic)) == value.is_some(),
-                    None => false,
-                },
-                Some(("team", slug)) => match &desired.teams {
-                    Some(wanted) => {
-                        wanted.items.iter().any(|team| team.slug.eq_ignore_ascii_case(slug)) == value.is_some()
-                    }
-                    None => false,
-                },
-                Some((_, property)) => {
-                    let entries = desired.sections.get("custom_properties").map(|section| section.items());
-                    let wanted = entries.unwrap_or_default().iter().find(|want| {
-                        want.get("name").and_then(Node::text).is_some_and(|name| name.eq_ignore_ascii_case(property))
-                    });
-                    let wanted = wanted.map(|want| comparable(&want.get("value").map_or(Value::Null, Node::json)));
-                    wanted.is_some_and(|wanted| match value {
-                        Some(value) => wanted.to_string() == *value,
-                        None => wanted.is_null(),
-                    })
-                }
-                None => value.map(String::as_str) == setting("visibility"),
-            }
-        };
-        let renamed_as_asked = self.name == now.name || setting("name") == Some(now.name.as_str());
-        renamed_as_asked && differ.all(is_asked)
+/// An entry of a list that is for some repositories only.
+struct Entry<'a> {
+    list: &'static str,
+    who: &'a str,
+    node: &'a Node,
+}
+
+impl Selection<'_> {
+    /// Whether it selects a repository.
+    fn holds(&self, target: &Target, seen: &Repository) -> bool {
+        target.holds(&self.base) && self.entry.as_ref().is_none_or(|entry| holds(entry.node, seen))
+    }
+
+    /// The sections that it decides.
+    fn sections(&self) -> BTreeSet<String> {
+        match &self.entry {
+            Some(entry) => BTreeSet::from([entry.list.to_owned()]),
+            None => self.layer.sections(),
+        }
+    }
+
+    /// What to call it.
+    fn called(&self) -> String {
+        match &self.entry {
+            Some(entry) => format!("{} (`{}` in `{}`)", self.layer.file, entry.who, entry.list),
+            None => self.layer.file.clone(),
+        }
     }
 }
 
-/// One thing that a layer selects by, with its digest.
-fn selections(layer: &Layer) -> Vec<(String, String)> {
+/// Everything by which a layer selects.
+fn selections(layer: &Layer) -> Vec<Selection<'_>> {
+    let file = &layer.file;
     let mut all = Vec::new();
+    let whole = |name: String, by: &str| Selection {
+        base: name.clone(),
+        name,
+        digest: digest(by),
+        layer,
+        entry: None,
+    };
     if matches!(layer.kind, LayerKind::Suborg { .. } | LayerKind::Selected(_)) {
-        all.push((layer.file.clone(), digest(&format!("{} {:?}", layer.file, layer.kind))));
+        all.push(whole(file.clone(), &format!("{file} {:?}", layer.kind)));
     }
+    let mut roots = vec![(file.clone(), &layer.root)];
     for (at, case) in layer.cases.iter().enumerate() {
-        all.push((format!("{}#{at}", layer.file), digest(&format!("{} {at} {:?}", layer.file, case.choice))));
+        all.push(whole(format!("{file}#{at}"), &format!("{file} {at} {:?}", case.choice)));
+        roots.push((format!("{file}#{at}"), &case.root));
+    }
+    for (base, root) in roots {
+        for (list, key) in LISTS {
+            for node in root.get(list).map(Node::items).unwrap_or_default() {
+                let globs = |key: &str| node.get(key).map(Node::texts).unwrap_or_default();
+                let (include, exclude) = (globs("include"), globs("exclude"));
+                let Some(who) = node.get(key).and_then(Node::text) else { continue };
+                if include.is_empty() && exclude.is_empty() {
+                    continue;
+                }
+                let name = format!("{base}~{list}~{}", who.to_lowercase());
+                let digest = digest(&format!("{name} {include:?} {exclude:?}"));
+                let entry = Some(Entry { list, who, node });
+                all.push(Selection { name, digest, layer, base: base.clone(), entry });
+            }
+        }
     }
     all
 }
@@ -143,7 +164,7 @@ impl Reached {
         seen: &Repository,
         desired: &Desired,
     ) -> Result<Moves, StoreError> {
-        let all: BTreeMap<String, String> = policy.layers.iter().flat_map(selections).collect();
+        let all: Vec<Selection<'_>> = policy.layers.iter().flat_map(selections).collect();
         if all.is_empty() {
             return Ok(Moves::default());
         }
@@ -152,17 +173,17 @@ impl Reached {
         let before: Option<Memory> = text.as_deref().and_then(|text| serde_json::from_str(text).ok());
         let mut now = Memory {
             name: seen.name.clone(),
-            facts: facts(seen),
+            facts: Facts::of(seen),
             held: BTreeMap::new(),
-            known: all.values().cloned().collect(),
+            known: all.iter().map(|one| one.digest.clone()).collect(),
         };
-        for (selection, digest) in &all {
-            let file = selection.split('#').next().unwrap_or(selection);
+        for one in &all {
             // While it is in doubt whether a layer reaches it, what was so before still is.
-            let doubtful = target.in_doubt.iter().any(|other| other == file);
-            let held_before = before.as_ref().is_some_and(|before| before.held.get(selection) == Some(digest));
-            if target.holds(selection) || (doubtful && held_before) {
-                now.held.insert(selection.clone(), digest.clone());
+            let doubtful = target.in_doubt.contains(&one.layer.file);
+            let held_before =
+                before.as_ref().is_some_and(|before| before.held.get(&one.name) == Some(&one.digest));
+            if one.holds(target, seen) || (doubtful && held_before) {
+                now.held.insert(one.name.clone(), one.digest.clone());
             }
         }
         let Some(before) = before else {
@@ -171,23 +192,23 @@ impl Reached {
             return Ok(Moves::default());
         };
         let mut moves = Moves::default();
-        let is_asked = before.differs_only_as_asked(&now, desired);
-        for (selection, digest) in all.iter().filter(|_| !is_asked) {
-            let (was, is) = (before.held.contains_key(selection), now.held.contains_key(selection));
-            if was == is || !before.known.contains(digest) {
+        let is_renamed_as_asked = before.name == now.name || asked_name(desired) == Some(now.name.as_str());
+        let is_asked = is_renamed_as_asked && before.facts.differ_only_as_asked(&now.facts, desired);
+        for one in all.iter().filter(|_| !is_asked) {
+            let (was, is) = (before.held.contains_key(&one.name), now.held.contains_key(&one.name));
+            if was == is || !before.known.contains(&one.digest) {
                 continue;
             }
-            let file = selection.split('#').next().unwrap_or(selection);
-            let Some(layer) = policy.layers.iter().find(|layer| layer.file == file) else { continue };
             let because = if before.name == seen.name {
                 "its name is the same, but its properties, topics, teams or visibility are not".to_owned()
             } else {
                 format!("it was called {} before", before.name)
             };
-            let how = if is { "reaches this repository only since" } else { "no longer reaches this repository:" };
+            let how =
+                if is { "reaches this repository only since" } else { "no longer reaches this repository:" };
             let join = if is { " then: " } else { " " };
-            let why = format!("{file} {how}{join}{because}; approve it if that is meant");
-            moves.moved.push(Moved { sections: layer.sections(), why });
+            let why = format!("{} {how}{join}{because}; approve it if that is meant", one.called());
+            moves.moved.push(Moved { sections: one.sections(), why });
         }
         if before != now {
             moves.note = serde_json::to_string(&now).ok().map(|text| (note, text));

@@ -1,19 +1,40 @@
 //! `beadle adopt`.
 
-use anyhow::Context as _;
-use beadle_engine::{Clock, Entry, EntryKind, Key, Lane, Mark};
-use beadle_repositories::overrides::Overrides;
-use serde_json::json;
+use std::sync::Arc;
 
+use anyhow::Context as _;
+use beadle_engine::{Clock, Entry, EntryKind, Key, Lane, Mark, Store};
+use beadle_github::{Actor, ActorKind};
+use beadle_repositories::names::{Named, Names};
+use beadle_repositories::overrides::Overrides;
+use serde_json::{Value, json};
+
+use crate::cli::AdoptArgs;
 use crate::commands::{FINE, operator};
 use crate::config::Config;
 use crate::printer::Printer;
 use crate::wiring::{self, Opening, Org, Ways};
 
-pub(crate) async fn run(config: &Config, repository: &str, printer: &Printer) -> anyhow::Result<u8> {
+pub(crate) async fn run(config: &Config, args: &AdoptArgs, printer: &Printer) -> anyhow::Result<u8> {
     let clock = Clock::system();
-    let (owner, name) = repository.split_once('/').context("say the repository as OWNER/NAME")?;
-    let org = Org::open(config, config.orgs(Some(owner))?[0], &clock, Opening::default(), &Ways::default())?;
+    match (&args.team, &args.user) {
+        (Some(slug), _) => name(config, &args.subject, (Named::Team, slug), &clock, printer).await,
+        (None, Some(login)) => name(config, &args.subject, (Named::User, login), &clock, printer).await,
+        (None, None) => repository(config, &args.subject, &clock, printer).await,
+    }
+}
+
+/// Gives a file in repos/ to the repository that has its name now.
+async fn repository(
+    config: &Config,
+    repository: &str,
+    clock: &Clock,
+    printer: &Printer,
+) -> anyhow::Result<u8> {
+    let (owner, name) = repository
+        .split_once('/')
+        .context("specify the repository as OWNER/NAME, or add `--team SLUG` or `--user LOGIN`")?;
+    let org = Org::open(config, config.orgs(Some(owner))?[0], clock, Opening::default(), &Ways::default())?;
     let policy = org.policy.current();
     let layer =
         policy.file_of(name).with_context(|| format!("the policy has no file in repos/ for {name}"))?;
@@ -21,19 +42,70 @@ pub(crate) async fn run(config: &Config, repository: &str, printer: &Printer) ->
     let row = index.iter().find(|row| row.name.eq_ignore_ascii_case(name));
     let row = row.with_context(|| format!("there is no repository {repository}"))?;
     let store = wiring::store(config).await?;
-    Overrides::new(store.clone(), &org.file.name).adopt(layer, row.id).await?;
+    Overrides::new(Some(store.clone()), &org.file.name).adopt(layer, row.id).await?;
     let key = Key::new("repository", &org.file.name, row.id);
+    let detail = json!({ "adopted": layer.file, "by": operator(config).await });
+    journal(&store, &key, repository, detail, clock).await?;
+    store.mark(vec![Mark { key, lane: Lane::Manual, hint: Some(row.node_id.clone()) }], clock.now()).await?;
+    printer.line(format!("{} is for {repository} (repository {}) now", layer.file, row.id));
+    Ok(FINE)
+}
+
+/// Confirms the team or the user that has a name now.
+async fn name(
+    config: &Config,
+    organisation: &str,
+    (named, name): (Named, &str),
+    clock: &Clock,
+    printer: &Printer,
+) -> anyhow::Result<u8> {
+    let what = named.as_str();
+    if organisation.contains('/') {
+        anyhow::bail!("`--{what}` needs an organisation, such as `acme`, found `{organisation}`");
+    }
+    let file = config.orgs(Some(organisation))?[0];
+    let org = Org::open(config, file, clock, Opening::default(), &Ways::default())?;
+    let kind = match named {
+        Named::Team => ActorKind::Team,
+        Named::User => ActorKind::User,
+    };
+    let actor = Actor { kind, name: name.to_owned(), id: None };
+    let found = org.reader.resolve(&[actor]).await?.into_iter().next();
+    let found = found.with_context(|| format!("GitHub did not answer for {what} `{name}`"))?;
+    let found = found.map_err(anyhow::Error::msg)?;
+    let (about, _) = org.reader.organisation_and_clock().await?;
+    let id = about["id"].as_u64().context("GitHub did not say the organisation's id")?;
+    let store = wiring::store(config).await?;
+    let names = Names::new(Some(store.clone()), &file.name);
+    let before = names.remembered(named, name).await?;
+    names.confirm(named, name, found.id).await?;
+    let detail = json!({
+        "adopted": format!("{what} {name}"), "id": found.id, "before": before, "by": operator(config).await,
+    });
+    journal(&store, &Key::new("organisation", &file.name, id), &file.name, detail, clock).await?;
+    printer.line(format!(
+        "{what} `{}` (id {}) is the one that the policy of {} means; the next sweep uses it",
+        found.name, found.id, file.name
+    ));
+    Ok(FINE)
+}
+
+async fn journal(
+    store: &Arc<dyn Store>,
+    key: &Key,
+    subject: &str,
+    detail: Value,
+    clock: &Clock,
+) -> anyhow::Result<()> {
     let entry = Entry {
         seq: 0,
         at: clock.now(),
         kind: EntryKind::Operator,
         key: key.to_string(),
-        subject: repository.to_owned(),
+        subject: subject.to_owned(),
         intent: None,
-        detail: json!({ "adopted": layer.file, "by": operator(config).await }),
+        detail,
     };
     store.journal(None, vec![entry], clock.now()).await?;
-    store.mark(vec![Mark { key, lane: Lane::Manual, hint: Some(row.node_id.clone()) }], clock.now()).await?;
-    printer.line(format!("{} is for {repository} (repository {}) now", layer.file, row.id));
-    Ok(FINE)
+    Ok(())
 }

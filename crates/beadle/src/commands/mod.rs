@@ -71,7 +71,7 @@ pub(crate) async fn run(cli: Cli, printer: &Printer) -> anyhow::Result<u8> {
         Command::Resume { scope } => pause::resume(&config()?, &scope, printer).await,
         Command::Holds { json } => approve::holds(&config()?, json, printer).await,
         Command::Approve { digests } => approve::approve(&config()?, &digests, printer).await,
-        Command::Adopt { repository } => adopt::run(&armed().await?, &repository, printer).await,
+        Command::Adopt(args) => adopt::run(&armed().await?, &args, printer).await,
         Command::Schema { file } => {
             let schema = match file {
                 SchemaFile::Settings => schema(FileKind::Settings),

@@ -15,6 +15,7 @@ mod careful;
 mod cop;
 mod directory;
 mod dispatch;
+mod doubts;
 #[cfg(feature = "aws")]
 mod dynamodb;
 mod entries;
@@ -31,6 +32,7 @@ mod people;
 mod policy;
 mod reach;
 mod recovery;
+mod renamed;
 mod repair;
 mod scale;
 mod sweep;

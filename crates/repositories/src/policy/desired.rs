@@ -217,7 +217,7 @@ impl Policy {
 }
 
 /// Whether an entry of a list is for this repository.
-fn holds(item: &Node, repository: &Repository) -> bool {
+pub(crate) fn holds(item: &Node, repository: &Repository) -> bool {
     let matches = |globs: &Node| {
         // The check refused what is no glob.
         globs.texts().iter().any(|glob| Pattern::glob(glob).is_ok_and(|glob| glob.is_match(&repository.name)))

@@ -3,6 +3,8 @@
 //!
 //! <https://docs.github.com/rest>, and for branches <https://git-scm.com/docs/git-check-ref-format>
 
+use beadle_github::segment;
+
 /// The form of a text.
 #[derive(Clone, Copy, Debug)]
 pub struct Form {
@@ -43,7 +45,7 @@ pub const NAME: Form = Form { what: "a name", check: plain };
 /// A topic.
 pub const TOPIC: Form = Form { what: "a topic", check: topic };
 /// A label's name.
-pub const LABEL: Form = Form { what: "a label's name", check: |text| plain(text).and(at_most(text, 50)) };
+pub const LABEL: Form = Form { what: "a label's name", check: label };
 /// A label's description.
 pub const LABEL_DESCRIPTION: Form = Form { what: "a description", check: |text| at_most(text, 100) };
 /// A repository's description.
@@ -84,6 +86,13 @@ fn plain(text: &str) -> Result<(), Misfit> {
         return Err(Misfit::new("not have control characters"));
     }
     Ok(())
+}
+
+/// The name of a label is a part of its address.
+fn label(text: &str) -> Result<(), Misfit> {
+    plain(text)?;
+    at_most(text, 50)?;
+    segment(text).map_err(|_| Misfit::new("have no part that stands for another address, such as `..`"))
 }
 
 fn at_most(text: &str, most: usize) -> Result<(), Misfit> {
@@ -295,6 +304,16 @@ mod tests {
             for text in ["", " ", ".", "..", "a\u{0}b", "a\nb", "\u{7f}", "\u{1b}[2J"] {
                 assert!(form.check(text).is_err(), "{form:?}: {text:?}");
             }
+        }
+    }
+
+    #[test]
+    fn a_label_that_no_address_can_name_is_refused() {
+        for text in ["%2e%2e", "a/..", "../b", "\u{ff0e}\u{ff0e}", "a\u{2215}.."] {
+            assert!(LABEL.check(text).is_err(), "{text:?}");
+        }
+        for text in ["area/net", "v1..v2", "100%", "Ärger", "..."] {
+            assert_eq!(LABEL.check(text), Ok(()), "{text:?}");
         }
     }
 }

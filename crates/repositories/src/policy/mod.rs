@@ -22,6 +22,7 @@ mod shape;
 mod targeting;
 mod tests;
 
+pub(crate) use desired::holds;
 pub use desired::{BranchWant, CollaboratorWant, Desired, Listed, Section, TeamWant, Want};
 pub use explain::{Explained, Overridden, explain};
 pub use files::{Policy, PolicyError};

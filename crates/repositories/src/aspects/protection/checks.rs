@@ -1,11 +1,11 @@
 //! Status checks of a rule: a check is its name and the App that has to report it.
 
-use beadle_engine::{Field, Risk};
+use beadle_engine::{Failure, Field, Risk};
 use beadle_github::{Rule, StatusCheck};
 use serde_json::{Value, json};
 
 use super::translate::{Binding, Wanted, WantedCheck, app_node};
-use crate::aspects::field;
+use crate::aspects::{Context, field};
 use crate::identity::pair;
 
 /// How the checks that are required differ from those that are asked for, and the list that is written.
@@ -49,6 +49,44 @@ pub(super) fn checks(wanted: &Wanted, rule: Option<&Rule>) -> Option<(Field, Val
     let risk = if kept { Risk::Changes } else { Risk::Weakens };
     let shown = field("required_status_checks.checks", json!(before), json!(shown), Some(asked), risk);
     Some((shown, json!(input)))
+}
+
+/// Why the list of checks cannot be written, if it cannot: GitHub refuses a whole rule when one
+/// check of it names an App that does not exist. An App that a live rule shows exists; one call
+/// resolves the others.
+pub(super) async fn missing_apps(
+    context: &Context<'_>,
+    wanted: &Wanted,
+    rules: &[Rule],
+) -> Result<Option<String>, Failure> {
+    let Some((checks, asked)) = &wanted.checks else { return Ok(None) };
+    let unseen: Vec<(i64, &WantedCheck)> = unseen_apps(checks, rules);
+    if unseen.is_empty() {
+        return Ok(None);
+    }
+    let nodes: Vec<String> = unseen.iter().map(|(id, _)| app_node(*id)).collect();
+    let exist = context.reader.are_apps(&nodes).await?;
+    let missing = unseen.iter().zip(exist).filter(|(_, exists)| !exists).map(|((id, check), _)| {
+        format!("there is no GitHub App with the id {id} (check `{}`)", check.context)
+    });
+    let missing: Vec<String> = missing.collect();
+    if missing.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(format!("{} ({asked}); the list of required checks stays as it is", missing.join(", "))))
+}
+
+/// The Apps of wanted checks that no live rule shows, each once, with the first check of it.
+fn unseen_apps<'a>(checks: &'a [WantedCheck], rules: &[Rule]) -> Vec<(i64, &'a WantedCheck)> {
+    let mut unseen: Vec<(i64, &WantedCheck)> = Vec::new();
+    for check in checks {
+        let Binding::App(id) = check.binding else { continue };
+        let is_live = rules.iter().flat_map(|rule| &rule.checks).any(|live| live.app_id == Some(id));
+        if !is_live && !unseen.iter().any(|(other, _)| *other == id) {
+            unseen.push((id, check));
+        }
+    }
+    unseen
 }
 
 /// How close a live check is to a wanted one: a check is its name and its source. One whose source the policy leaves out
@@ -133,6 +171,19 @@ mod tests {
         assert_eq!(risk, Risk::Weakens, "one check less");
         assert_eq!(input.as_array().map(Vec::len), Some(1));
         assert!(planned("{ context: ci }", &seen).is_some(), "one check, and not two");
+    }
+
+    #[test]
+    fn only_apps_that_no_live_rule_shows_are_asked_for_and_each_once() {
+        let policy = "required_status_checks: { checks: [{ context: a, app_id: 7 }, { context: b, app_id: 7 }, \
+                      { context: c, app_id: 8 }, { context: d, app_id: null }, { context: e }] }";
+        let wanted = Wanted::read(&Node::parse("f.yml", policy).unwrap());
+        let (wanted, _) = wanted.checks.unwrap();
+        let ids =
+            |rules: &[Rule]| -> Vec<i64> { unseen_apps(&wanted, rules).iter().map(|(id, _)| *id).collect() };
+        assert_eq!(ids(&[]), [7, 8]);
+        assert_eq!(ids(&[live(&[]), live(&[("other", Some(8))])]), [7]);
+        assert_eq!(ids(&[live(&[("a", Some(7)), ("c", Some(8))])]), [0; 0]);
     }
 
     #[test]

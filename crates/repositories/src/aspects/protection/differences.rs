@@ -8,9 +8,10 @@ use beadle_github::{Actor, ActorKind, Allowances, Permission, Rule};
 use futures::future::join_all;
 use serde_json::{Value, json};
 
-use super::checks::{checks, sorted};
+use super::checks::{checks, missing_apps, sorted};
 use super::translate::{FLAGS, LISTS, List, Wanted, better};
 use crate::aspects::{Context, field};
+use crate::names::Named;
 
 /// Values that are written together.
 pub(super) struct Difference {
@@ -33,18 +34,24 @@ pub(super) type Doubt = (String, bool);
 /// What differs, and what is in doubt.
 pub(super) type Compared = (Vec<Difference>, Vec<Doubt>);
 
-/// Everything that differs, and what is in doubt.
+/// Everything in which `rule`, one of the live `rules`, differs, and what is in doubt.
 pub(super) async fn differences(
     context: &Context<'_>,
     wanted: &Wanted,
+    rules: &[Rule],
     rule: Option<&Rule>,
 ) -> Result<Compared, Failure> {
     let (mut found, mut doubts) = (Vec::new(), Vec::new());
     flags(context, wanted, rule, &mut found, &mut doubts);
-    found.extend(checks(wanted, rule).map(|(field, checks)| Difference {
-        fields: vec![field],
-        input: vec![("requiredStatusChecks", checks)],
-    }));
+    if let Some((shown, checks)) = checks(wanted, rule) {
+        match missing_apps(context, wanted, rules).await? {
+            Some(why) => doubts.push((why, false)),
+            None => {
+                let input = vec![("requiredStatusChecks", checks)];
+                found.push(Difference { fields: vec![shown], input });
+            }
+        }
+    }
     if !context.reader.lacks("requiredDeploymentEnvironments") {
         environments(wanted, rule, &mut found);
     }
@@ -288,9 +295,12 @@ async fn ids(
     let mut ids: Vec<String> = known.into_values().collect();
     if !unknown.is_empty() {
         let mut missing = Vec::new();
-        for found in context.reader.resolve(&unknown).await? {
+        for (actor, found) in unknown.iter().zip(context.reader.resolve(&unknown).await?) {
             match found {
-                Ok(found) => ids.push(found.node_id),
+                Ok(found) => match names_another(context, actor, found.id).await? {
+                    Some(why) => missing.push(why),
+                    None => ids.push(found.node_id),
+                },
                 Err(why) => missing.push(why),
             }
         }
@@ -299,6 +309,18 @@ async fn ids(
         }
     }
     Ok(Ok(ids))
+}
+
+/// Why the name of an actor is another one's now, if it is: that one was never meant.
+async fn names_another(context: &Context<'_>, actor: &Actor, id: u64) -> Result<Option<String>, Failure> {
+    let named = match actor.kind {
+        ActorKind::User => Named::User,
+        ActorKind::Team => Named::Team,
+        // The slug of an App changes with its name, and its owner alone gives it one.
+        ActorKind::App => return Ok(None),
+    };
+    let before = context.names.meant_before(named, &actor.name, id).await?;
+    Ok(before.map(|before| context.names.taken(named, &actor.name, before, id)))
 }
 
 fn labels(actors: &[Actor]) -> Vec<String> {

@@ -147,7 +147,7 @@ async fn compared(
     rules: &[Rule],
 ) -> Result<Option<Compared>, Failure> {
     let Some(protection) = &asks.protection else { return Ok(None) };
-    differences(context, &Wanted::read(protection), rule_of(asks, rules)).await.map(Some)
+    differences(context, &Wanted::read(protection), rules, rule_of(asks, rules)).await.map(Some)
 }
 
 fn plan_rule(

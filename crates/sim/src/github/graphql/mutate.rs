@@ -9,7 +9,11 @@ use crate::github::protection;
 use crate::github::world::World;
 
 pub(super) fn mutate(world: &mut World, name: &str, input: &Value, sender: &str) -> Result<Object, Problem> {
-    let unprocessable = |message: String| Problem { kind: "UNPROCESSABLE", message };
+    let unprocessable = |message: String| {
+        // A node id that names nothing is another kind of error than a value that does not fit.
+        let is_missing = message.starts_with("Could not resolve to ");
+        Problem { kind: if is_missing { "NOT_FOUND" } else { "UNPROCESSABLE" }, message }
+    };
     let fields = input.as_object().cloned().unwrap_or_default();
     match name {
         "createBranchProtectionRule" => {

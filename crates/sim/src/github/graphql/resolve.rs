@@ -199,7 +199,9 @@ fn query(world: &World, field: &str, arguments: &Map<String, Value>) -> Resolved
         }
         "repository" => {
             let (owner, name) = (text(arguments, "owner"), text(arguments, "name"));
-            match world.repository(owner, name).and_then(|repository| repository["id"].as_u64()) {
+            let id = world.repository(owner, name).and_then(|repository| repository["id"].as_u64());
+            // `followRenames` is on where nobody says otherwise.
+            match id.or_else(|| world.moved(owner, name)) {
                 Some(id) => Resolved::Object(Object::Repository(id)),
                 None => Resolved::not_found(format!(
                     "Could not resolve to a Repository with the name '{owner}/{name}'."
@@ -238,6 +240,10 @@ fn node(world: &World, id: &str) -> Resolved {
             find_rule(world, id).map(|(repository, pattern)| Object::Rule { repository, pattern })
         }
         Some(Node::Ruleset(id)) => find_ruleset(world, id),
+        Some(Node::App(id)) => {
+            let mut apps = world.doc["apps"].as_object().into_iter().flatten();
+            apps.find(|(_, app)| app["id"].as_u64() == Some(id)).map(|(slug, _)| Object::App(slug.clone()))
+        }
         Some(Node::User(id)) => {
             let mut users = world.doc["users"].as_object().into_iter().flatten();
             users

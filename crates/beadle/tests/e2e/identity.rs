@@ -64,7 +64,7 @@ async fn renamed_between_plan_and_write_with_a_stranger_under_its_old_name() {
     );
     assert!(!world.writes().is_empty());
     let touched = world.writes().iter().any(|call| call["path"].as_str().unwrap().ends_with("/widgets"));
-    assert!(!touched, "the stranger was written to");
+    assert!(!touched, "the stranger was written to: {:?}", world.writes());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -32,7 +32,8 @@ const silent = () => {};
 const log = { debug: silent, info: silent, warn: silent, error: silent };
 const client = (installationId) => {
     // A number: that is what octokit puts into `iss`.
-    const auth = { appId: Number(APP_ID), privateKey, installationId };
+    const auth = { appId: Number(APP_ID), privateKey };
+    if (installationId) auth.installationId = installationId;
     return new Octokit({ baseUrl, log, authStrategy: createAppAuth, auth });
 };
 const names = (rows) => rows.map((row) => row.name).sort();

@@ -132,7 +132,6 @@ step("protection", lambda: kept(main.get_protection(), enforce_admins=False))
 step("protection.update", lambda: main.edit_protection(enforce_admins=True, required_approving_review_count=2))
 step("protection.reviews", lambda: main.get_required_pull_request_reviews())
 step("protection.delete", lambda: main.remove_protection())
-step("branch.rename", lambda: shop.rename_branch("next/one", "next/two"))
 
 autolink = step(
     "autolink.create", lambda: shop.create_autolink("TICKET-", "https://tickets.example.com/<num>", True)

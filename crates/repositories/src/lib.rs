@@ -6,6 +6,8 @@ mod identity;
 pub mod names;
 mod organisation;
 pub mod overrides;
+#[cfg(test)]
+mod pairs;
 pub mod planner;
 pub mod policy;
 mod reached;

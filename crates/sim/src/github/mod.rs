@@ -53,7 +53,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use bytes::Bytes;
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue, header};
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -158,7 +158,12 @@ impl Sim {
 
     /// Answers a request without any network, for tests in simulated time. `None`: the connection breaks.
     pub async fn exchange(&self, request: http::Request<Bytes>) -> Option<(u16, HeaderMap, Bytes)> {
-        let (head, body) = request.into_parts();
+        let (mut head, body) = request.into_parts();
+        // Over a network it is HTTP that names the host; links between pages lead back to it.
+        let host = head.uri.authority().and_then(|host| HeaderValue::from_str(host.as_str()).ok());
+        if let Some(host) = host {
+            head.headers.entry(header::HOST).or_insert(host);
+        }
         let shared = State(self.shared.clone());
         let response = server::handle(shared, head.method, head.uri, head.headers, body).await;
         let (head, body) = response.into_parts();

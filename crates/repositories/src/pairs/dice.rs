@@ -37,7 +37,8 @@ const URLS: &[&str] = &[
 const NAMES: &[&str] = &["main", "Main", "tags / v*", "späte Regel", "no force", "ci / build (ubuntu)"];
 const ENVIRONMENTS: &[&str] = &["prod", "prod/eu", "Staging"];
 const ROLES: &[&str] = &["pull", "triage", "push", "maintain", "admin"];
-const SENTENCES: &[&str] = &["", "What it is.", "Zwei Sätze. And ünïcode", "a \"quoted\" word: yes", "no # comment"];
+const SENTENCES: &[&str] =
+    &["", "What it is.", "Zwei Sätze. And ünïcode", "a \"quoted\" word: yes", "no # comment"];
 const COLORS: &[&str] = &["cc0000", "00FF00", "12e456", "000000", "#abcdef"];
 
 /// A source of chance that a seed determines.
@@ -88,7 +89,10 @@ impl Dice {
         if chosen.is_empty() && !carried.is_empty() {
             chosen.push(self.one(&carried));
         }
-        chosen.iter().map(|key| (key.name.to_owned(), self.value(key.name, &key.shape, &live[key.name]))).collect()
+        chosen
+            .iter()
+            .map(|key| (key.name.to_owned(), self.value(key.name, &key.shape, &live[key.name])))
+            .collect()
     }
 
     /// A value of a shape for a key.
@@ -113,7 +117,9 @@ impl Dice {
             }
             Shape::Color => json!(self.one(COLORS)),
             Shape::Regex => json!(self.one(&["^wip", "x$", "[A-Z]+"])),
-            Shape::Scalar => self.one(&[json!("gold"), json!("Silver"), json!("lead"), json!(true), json!(3)]),
+            Shape::Scalar => {
+                self.one(&[json!("gold"), json!("Silver"), json!("lead"), json!(true), json!(3)])
+            }
             Shape::Free | Shape::Any => json!({}),
         }
     }

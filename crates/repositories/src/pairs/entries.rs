@@ -163,7 +163,10 @@ fn repository(dice: &mut Dice, block: &mut Map<String, Value>, place: Place) {
     if place != Place::Live
         && let Some(topics) = block.get("topics").cloned()
     {
-        let topics = ["exclusive", "additive"].into_iter().find_map(|word| topics.get(word).cloned()).unwrap_or(topics);
+        let topics = ["exclusive", "additive"]
+            .into_iter()
+            .find_map(|word| topics.get(word).cloned())
+            .unwrap_or(topics);
         let word = dice.one(&["exclusive", "additive", ""]);
         let topics = if word.is_empty() { topics } else { json!({ word: topics }) };
         block.insert("topics".into(), topics);

@@ -16,10 +16,14 @@ pub(super) fn files(dice: &mut Dice, state: &State) -> Files {
     if dice.chance(92) {
         let mut settings = sections(dice, state, Place::Settings, 30);
         if dice.chance(8) {
-            settings.insert("additive_plugins".into(), json!(dice.some(&["teams", "labels", "webhooks"], 50)));
+            settings
+                .insert("additive_plugins".into(), json!(dice.some(&["teams", "labels", "webhooks"], 50)));
         }
         if dice.chance(5) {
-            settings.insert("disable_plugins".into(), json!([dice.one(&["teams", "labels", "topics", "branches"])]));
+            settings.insert(
+                "disable_plugins".into(),
+                json!([dice.one(&["teams", "labels", "topics", "branches"])]),
+            );
         }
         files.insert("settings.yml".into(), Value::Object(settings));
     }

@@ -130,13 +130,15 @@ impl Stage {
             let gate = self.gate(planner.generation());
             let report = apply(key, plan, &writer, &gate, &|_, _| {}).await;
             let report = report.map_err(|failure| format!("{}: {}", plan.subject, failure.text))?;
-            let unknown: BTreeSet<&str> = plan.unknowns.iter().map(|unknown| unknown.aspect.as_str()).collect();
+            let unknown: BTreeSet<&str> =
+                plan.unknowns.iter().map(|unknown| unknown.aspect.as_str()).collect();
             let in_doubt = plan.unknowns.iter().filter(|unknown| unknown.part.is_none());
             let in_doubt = in_doubt.map(|unknown| unknown.aspect.clone()).collect();
             round.doubts.insert(key.id().to_owned(), in_doubt);
             for step in &report.steps {
                 let change = &step.change;
-                let shown = || format!("{}: {} {} {:?}", plan.subject, change.aspect, change.what, change.fields);
+                let shown =
+                    || format!("{}: {} {} {:?}", plan.subject, change.aspect, change.what, change.fields);
                 match &step.outcome {
                     StepResult::Failed(why) => round.refusals.push(format!("{why} ({})", shown())),
                     // It waits for another one, which is judged itself.
@@ -264,8 +266,9 @@ async fn one(seed: u64, sim: &Arc<Sim>, folder: &Path) -> Result<Outcome, String
     sim.begin_with(state.doc);
     let before = sim.state();
     let path = folder.join(format!("{seed}.db"));
-    let store: Arc<dyn Store> =
-        Arc::new(SqliteStore::open_inline(&path, StoreSettings::default()).map_err(|error| error.to_string())?);
+    let store: Arc<dyn Store> = Arc::new(
+        SqliteStore::open_inline(&path, StoreSettings::default()).map_err(|error| error.to_string())?,
+    );
     let clock = Clock::simulated(Time::from_seconds(1_800_000_000));
     let token = SecretString::from(sim.token());
     let stage = Stage { sim: sim.clone(), store, clock, policy, token };
@@ -274,8 +277,7 @@ async fn one(seed: u64, sim: &Arc<Sim>, folder: &Path) -> Result<Outcome, String
         let _ = std::fs::remove_file(format!("{}{ending}", path.display())); // the folder goes with it
     }
     settled.map(Outcome::Applied).map_err(|why| {
-        let shown: Vec<String> =
-            files.iter().map(|(file, body)| format!("--- {file}\n{body:#}\n")).collect();
+        let shown: Vec<String> = files.iter().map(|(file, body)| format!("--- {file}\n{body:#}\n")).collect();
         let organisation = &before["orgs"][ORGANISATION];
         format!("{why}\n\nThe policy:\n{}\nThe organisation before:\n{organisation:#}", shown.concat())
     })

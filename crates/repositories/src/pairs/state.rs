@@ -76,8 +76,11 @@ fn live(dice: &mut Dice, name: String) -> Live {
             sections[section] = entries::section(dice, section, Place::Live, &Value::Null);
         }
     }
-    let known =
-        [("teams", "name", TEAMS), ("collaborators", "username", USERS), ("custom_properties", "name", PROPERTIES)];
+    let known = [
+        ("teams", "name", TEAMS),
+        ("collaborators", "username", USERS),
+        ("custom_properties", "name", PROPERTIES),
+    ];
     for (section, id, pool) in known {
         if let Some(entries) = sections[section].as_array_mut() {
             canonical(entries, id, pool);
@@ -149,7 +152,8 @@ fn repository(dice: &mut Dice, id: usize, sections: &Value) -> Value {
     made["security_and_analysis"] = over(features, &sections["repository"]["security_and_analysis"]);
     made["branches"] = BRANCHES.iter().map(|branch| ((*branch).to_owned(), json!({}))).collect();
     made["teams"] = keyed(&sections["teams"], "name", |team| team["permission"].clone());
-    made["collaborators"] = keyed(&sections["collaborators"], "username", |person| person["permission"].clone());
+    made["collaborators"] =
+        keyed(&sections["collaborators"], "username", |person| person["permission"].clone());
     if made["collaborators"].get("dan_acme").is_none() && dice.chance(15) {
         let invitation = json!({
             "id": 900 + id, "login": "dan_acme", "permissions": "write", "created_at": "2026-11-20T00:00:00Z",
@@ -164,7 +168,8 @@ fn repository(dice: &mut Dice, id: usize, sections: &Value) -> Value {
     made["rulesets"] = keyed(&sections["rulesets"], "name", |ruleset| stripped(ruleset, "name"));
     made["hooks"] = keyed(&sections["webhooks"], "url", |hook| {
         let insecure = if hook["insecure_ssl"] == json!(true) { "1" } else { "0" };
-        let config = json!({ "url": hook["url"], "content_type": hook["content_type"], "insecure_ssl": insecure });
+        let config =
+            json!({ "url": hook["url"], "content_type": hook["content_type"], "insecure_ssl": insecure });
         json!({ "active": hook["active"], "events": hook["events"], "config": config })
     });
     made["properties"] = keyed(&sections["custom_properties"], "name", |property| text(&property["value"]));

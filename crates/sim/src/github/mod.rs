@@ -176,13 +176,23 @@ impl Sim {
     pub fn begin_with(&self, state: Value) {
         *server::lock(&self.shared.world) = world::World::from(state);
         *server::lock(&self.shared.accounts) = limits::Accounts::new(self.shared.limits);
-        server::lock(&self.shared.faults).clear();
+        self.no_faults();
         self.forget_calls();
     }
 
     /// Forgets the calls so far.
     pub fn forget_calls(&self) {
         server::lock(&self.shared.calls).clear();
+    }
+
+    /// From now on a fault strikes.
+    pub fn fault(&self, fault: crate::Fault) {
+        server::lock(&self.shared.faults).add(fault);
+    }
+
+    /// No fault strikes any more.
+    pub fn no_faults(&self) {
+        server::lock(&self.shared.faults).clear();
     }
 }
 

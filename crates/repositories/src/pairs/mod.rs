@@ -1,6 +1,7 @@
 //! Random pairs of an organisation and a policy, made from the description of the files, against the simulated GitHub in
 //! this process. Whatever they are: after applies the plan is empty or unknown, one more apply writes nothing, nothing
-//! changed that no file names, and nothing was removed from a list that was in doubt.
+//! changed that no file names, and nothing was removed from a list that was in doubt. Some pairs begin with a read that
+//! fails or comes back short; in some of them somebody renames, deletes or adds things by hand afterwards.
 //!
 //! `PAIRS=10000 cargo test -p beadle-repositories pairs -- --nocapture` tries more of them; `PAIRS_FROM=42 PAIRS=1` tries the
 //! pair of one seed. A failure names its seed and shows the files.
@@ -10,6 +11,7 @@ mod entries;
 mod files;
 mod harm;
 mod state;
+mod weather;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -30,6 +32,7 @@ use serde_json::Value;
 use self::dice::Dice;
 use self::files::Files;
 use self::state::ORGANISATION;
+use self::weather::Act;
 use crate::{Modes, Policy, PolicyError, PolicyHandle, RepositoryPlanner, RepositoryWriter, Secrets, Shard};
 
 /// The usual number of pairs.
@@ -91,7 +94,7 @@ struct Stage {
     store: Arc<dyn Store>,
     clock: Clock,
     policy: Policy,
-    token: SecretString,
+    token: String,
 }
 
 impl Stage {
@@ -105,7 +108,7 @@ impl Stage {
             ..Settings::default()
         };
         let endpoint = Endpoint::new(&self.sim.url());
-        let credential = Credential::Token(self.token.clone());
+        let credential = Credential::Token(SecretString::from(self.token.as_str()));
         let budgets = Budgets::new(ORGANISATION, 0);
         let api = Api::new(&endpoint, ORGANISATION, credential, budgets, &self.clock, settings)?;
         let reader = Reader::new(api.clone(), self.policy.asks());
@@ -178,6 +181,19 @@ impl Stage {
         Gate { store, clock, lease: None, limits, pace, patient: true, generation }
     }
 
+    /// Does something behind everybody's back. What GitHub refuses is not done.
+    async fn act(&self, act: &Act) -> Result<(), String> {
+        let body = if act.body.is_null() { Bytes::new() } else { Bytes::from(act.body.to_string()) };
+        let request = http::Request::builder()
+            .method(act.method.clone())
+            .uri(format!("{}/{}", self.sim.url(), act.path))
+            .header("authorization", format!("Bearer {}", self.token))
+            .body(body);
+        let request = request.map_err(|error| error.to_string())?;
+        let answer = self.sim.exchange(request).await;
+        answer.map(drop).ok_or_else(|| "the connection broke".to_owned())
+    }
+
     /// The plans of single repositories say the same as the plan of all of them.
     async fn is_quiet_alone(&self) -> Result<(), String> {
         let (planner, _) = self.parts()?;
@@ -196,12 +212,45 @@ impl Stage {
     }
 }
 
-/// Applies until nothing is written any more.
-async fn settle(stage: &Stage, files: &Files, before: &Value) -> Result<Counts, String> {
+/// Applies a pair; and now and then once more, after somebody did something by hand.
+async fn both(stage: &Stage, files: &Files, before: &Value, dice: &mut Dice) -> Result<Counts, String> {
+    let fault = dice.chance(20).then(|| weather::fault(dice));
+    let is_faulty = fault.is_some();
+    let shown = format!("{fault:?}");
+    if let Some(fault) = fault {
+        stage.sim.fault(fault);
+    }
+    let mut counts = settle(stage, files, before, is_faulty)
+        .await
+        .map_err(|why| if is_faulty { format!("{why}\n\nThe fault: {shown}") } else { why })?;
+    if dice.chance(30) {
+        let acts = weather::acts(dice, &stage.sim.state());
+        for act in &acts {
+            stage.act(act).await?;
+        }
+        let before = stage.sim.state();
+        let more = settle(stage, files, &before, false).await;
+        let more = more.map_err(|why| format!("{why}\n\nAfter what was done by hand: {acts:#?}"))?;
+        counts.written += more.written;
+        counts.unknown += more.unknown;
+        counts.refused += more.refused;
+    }
+    Ok(counts)
+}
+
+/// Applies until nothing is written any more. A fault ends after the first apply.
+async fn settle(stage: &Stage, files: &Files, before: &Value, is_faulty: bool) -> Result<Counts, String> {
     let mut counts = Counts::default();
     let mut last = Round::default();
     for n in 0..ROUNDS {
-        let round = stage.round().await?;
+        let tried = stage.round().await;
+        let faulty = n == 0 && is_faulty;
+        stage.sim.no_faults();
+        let round = match tried {
+            // A plan that failed wrote nothing that it did not name: the rest is looked at below.
+            Err(_) if faulty => continue,
+            tried => tried?,
+        };
         if n == 0 {
             no_removal_on_doubt(&round, before, &stage.sim.state())?;
         }
@@ -212,7 +261,7 @@ async fn settle(stage: &Stage, files: &Files, before: &Value) -> Result<Counts, 
         counts.written += round.written;
         counts.refused += round.refusals.len();
         last = round;
-        if last.calls == 0 {
+        if last.calls == 0 && !faulty {
             break;
         }
     }
@@ -270,9 +319,8 @@ async fn one(seed: u64, sim: &Arc<Sim>, folder: &Path) -> Result<Outcome, String
         SqliteStore::open_inline(&path, StoreSettings::default()).map_err(|error| error.to_string())?,
     );
     let clock = Clock::simulated(Time::from_seconds(1_800_000_000));
-    let token = SecretString::from(sim.token());
-    let stage = Stage { sim: sim.clone(), store, clock, policy, token };
-    let settled = settle(&stage, &files, &before).await;
+    let stage = Stage { sim: sim.clone(), store, clock, policy, token: sim.token() };
+    let settled = both(&stage, &files, &before, &mut dice).await;
     for ending in ["", "-wal", "-shm"] {
         let _ = std::fs::remove_file(format!("{}{ending}", path.display())); // the folder goes with it
     }

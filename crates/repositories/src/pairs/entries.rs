@@ -35,6 +35,9 @@ pub(super) const LISTS: &[List] = &[
     list("webhooks", "url", &[], false),
 ];
 
+/// The organisation's own list beside its rulesets.
+pub(super) const CONFIGURATIONS: List = list("code_security_configurations", "name", &[], false);
+
 /// The sections that are a block of keys.
 pub(super) const BLOCKS: &[&str] = &["repository", "actions", "security"];
 
@@ -271,12 +274,13 @@ fn worded(dice: &mut Dice, section: &str, entries: Vec<Value>) -> Value {
     }
 }
 
-fn rule(dice: &mut Dice, rule: &Rule, live: &Value) -> Value {
+fn rule(dice: &mut Dice, rule: &Rule, place: Place, live: &Value) -> Value {
     let mut parameters = Map::new();
     for key in rule.parameters {
         // Nobody makes up what these hold.
         let is_free = ["dismissal_restriction", "required_reviewers"].contains(&key.name);
-        let is_demanded = rule.demanded.contains(&key.name);
+        // GitHub shows every parameter of a rule that it has.
+        let is_demanded = place == Place::Live || rule.demanded.contains(&key.name);
         if !is_free && (is_demanded || dice.chance(50)) {
             let mut value = dice.value(key.name, &key.shape, &live[key.name]);
             if is_demanded && value.is_null() {
@@ -319,6 +323,29 @@ fn whole(name: &str, value: &mut Value) {
     }
 }
 
+/// Code security configurations. One of them at most is attached to repositories.
+pub(super) fn configurations(dice: &mut Dice, place: Place, live: &Value) -> Value {
+    let mut all = Vec::new();
+    for (at, name) in ["Standard", "standard", "Für alle"].into_iter().enumerate() {
+        if !dice.chance(45) {
+            continue;
+        }
+        let known = live.as_array().into_iter().flatten().find(|known| known["name"] == name);
+        let keys = keys_of(CONFIGURATIONS.section);
+        let mut made = dice.block(keys, 30, known.unwrap_or(&Value::Null));
+        made.insert("name".into(), json!(name));
+        if made.get("dependabot_security_updates") == Some(&json!("enabled")) {
+            made.insert("dependabot_alerts".into(), json!("enabled"));
+        }
+        if at > 0 || place == Place::Live {
+            made.remove("attach_to");
+            made.remove("default_for_new_repos");
+        }
+        all.push(Value::Object(made));
+    }
+    Value::Array(all)
+}
+
 /// A ruleset. In `settings.yml` it is the organisation's, which says for which repositories it is.
 pub(super) fn ruleset(dice: &mut Dice, place: Place, live: &Value) -> Value {
     let target = match live["target"].as_str() {
@@ -339,8 +366,8 @@ pub(super) fn ruleset(dice: &mut Dice, place: Place, live: &Value) -> Value {
         if dice.chance(odds) {
             rules.push(match before {
                 Some(before) if dice.chance(50) => before.clone(),
-                Some(before) => rule(dice, known, &before["parameters"]),
-                None => rule(dice, known, &Value::Null),
+                Some(before) => rule(dice, known, place, &before["parameters"]),
+                None => rule(dice, known, place, &Value::Null),
             });
         }
     }

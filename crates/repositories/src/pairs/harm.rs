@@ -3,9 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use super::entries::{LISTS, List};
+use super::entries::{CONFIGURATIONS, LISTS, List};
 use super::files::Files;
 use super::state::ORGANISATION;
 
@@ -34,19 +34,19 @@ pub(super) fn repositories(doc: &Value) -> BTreeMap<u64, &Value> {
 /// What changed although no file names it.
 pub(super) fn strays(files: &Files, before: &Value, after: &Value) -> Vec<String> {
     let mut found = Vec::new();
-    let whole = |doc: &Value| {
-        let mut doc = doc.clone();
-        let organisation = doc["orgs"][ORGANISATION].as_object_mut().map(std::mem::take).unwrap_or_default();
-        let (own, rest): (Map<String, Value>, Map<String, Value>) =
-            organisation.into_iter().partition(|(key, _)| key == "rulesets");
-        let rest: Map<String, Value> = rest.into_iter().filter(|(key, _)| key != "repos").collect();
-        (doc, own.get("rulesets").cloned().unwrap_or_default(), Value::Object(rest))
-    };
-    let ((doc, rulesets, rest), (doc_after, rulesets_after, rest_after)) = (whole(before), whole(after));
-    compare("", &doc, &doc_after, &[], &mut found);
-    compare(ORGANISATION, &rest, &rest_after, &[], &mut found);
+    let (mut doc, mut doc_after) = (before.clone(), after.clone());
     let asked = Asked::of_organisation(files);
-    list("organisation: rulesets", "rulesets", (&rulesets, &rulesets_after), &asked, &mut found);
+    let lists = [("rulesets", "rulesets"), ("security_configurations", CONFIGURATIONS.section)];
+    for (key, section) in lists {
+        let take = |doc: &mut Value| doc["orgs"][ORGANISATION][key].take();
+        let (old, new) = (take(&mut doc), take(&mut doc_after));
+        list(&format!("organisation: {key}"), section, (&old, &new), &asked, &mut found);
+    }
+    // Repositories are looked at one by one.
+    for doc in [&mut doc, &mut doc_after] {
+        doc["orgs"][ORGANISATION]["repos"].take();
+    }
+    compare("organisation", &doc, &doc_after, &[], &mut found);
     let (before, after) = (repositories(before), repositories(after));
     if before.keys().ne(after.keys()) {
         found.push("a repository came or went".into());
@@ -138,7 +138,7 @@ impl<'a> Asked<'a> {
         let is_additive = self.plugins("additive_plugins", section);
         said.iter().any(|list| {
             if list.is_array() || list.get("include").is_some() {
-                !is_additive && section != "branches"
+                !is_additive && !["branches", CONFIGURATIONS.section].contains(&section)
             } else {
                 list.get("exclusive").is_some()
             }
@@ -238,10 +238,17 @@ fn list(
     asked: &Asked<'_>,
     found: &mut Vec<String>,
 ) {
-    let Some(of) = LISTS.iter().find(|list| list.section == section) else { return };
+    let Some(of) = LISTS.iter().chain([&CONFIGURATIONS]).find(|list| list.section == section) else { return };
     let said = asked.section(section);
     let is_exclusive = asked.is_exclusive(section, &said);
-    let (old, new) = (named(before, of), named(after, of));
+    let (mut old, mut new) = (named(before, of), named(after, of));
+    let mut all = said.iter().flat_map(|list| entries(list));
+    if all.any(|entry| entry.get("attach_to").is_some()) {
+        // A repository has one configuration: one that is attached takes it from another one.
+        for entry in old.values_mut().chain(new.values_mut()).filter_map(Value::as_object_mut) {
+            entry.remove("repositories");
+        }
+    }
     let all: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
     for id in all {
         let (was, is) = (old.get(id).unwrap_or(&Value::Null), new.get(id).unwrap_or(&Value::Null));
@@ -268,7 +275,9 @@ fn list(
                 let rules: Vec<&Value> = speaking.iter().map(|entry| &entry["protection"]).collect();
                 compare(&place, was, is, &rules, found);
             }
-            "labels" | "rulesets" => compare(&place, was, is, &speaking, found),
+            "labels" | "rulesets" | "code_security_configurations" => {
+                compare(&place, was, is, &speaking, found)
+            }
             _ => {}
         }
     }
@@ -332,5 +341,59 @@ fn is_same(one: &Value, other: &Value) -> bool {
             .filter(|key| !VOLATILE.contains(&key.as_str()))
             .all(|key| is_same(&one[key], &other[key])),
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn doc(repository: &Value) -> Value {
+        json!({ "orgs": { ORGANISATION: { "repos": { "shop": repository } } } })
+    }
+
+    fn found(file: (&str, Value), before: &Value, after: &Value) -> Vec<String> {
+        let files = Files::from([(file.0.to_owned(), file.1)]);
+        strays(&files, &doc(before), &doc(after))
+    }
+
+    #[test]
+    fn what_no_file_names_is_a_stray_and_what_one_names_is_none() {
+        let before = json!({ "id": 1, "name": "shop", "has_wiki": true, "labels": { "a": { "color": "1" }, "b": {} } });
+        let mut after = before.clone();
+        after["has_wiki"] = json!(false);
+        after["labels"] = json!({ "a": { "color": "2" }, "c": {} });
+        let labels = |word: &str| json!({ word: [{ "name": "A", "color": "2" }, { "name": "c" }] });
+        let said = json!({ "repository": { "has_wiki": false }, "labels": labels("exclusive") });
+        assert_eq!(found(("settings.yml", said.clone()), &before, &after), Vec::<String>::new());
+        assert_eq!(found(("repos/Shop.yml", said.clone()), &before, &after), Vec::<String>::new());
+        assert_eq!(found(("repos/other.yml", said), &before, &after).len(), 4);
+        let said = json!({ "repository": { "has_issues": false }, "labels": labels("additive") });
+        let strays = found(("settings.yml", said), &before, &after);
+        assert_eq!(strays.len(), 2, "{strays:?}");
+        assert!(strays.iter().any(|stray| stray.starts_with("shop: labels[b]")), "{strays:?}");
+    }
+
+    #[test]
+    fn a_key_of_a_rule_that_no_file_names_is_a_stray() {
+        let rule = |count: u64, stale: bool| {
+            json!({ "required_pull_request_reviews": {
+                "required_approving_review_count": count, "dismiss_stale_reviews": stale } })
+        };
+        let repository = |rule: Value| json!({ "id": 1, "name": "shop", "protection": { "main": rule } });
+        let reviews = json!({ "required_pull_request_reviews": { "required_approving_review_count": 2 } });
+        let said = json!({ "branches": [{ "name": "default", "protection": reviews }] });
+        let strays = |after: Value| {
+            found(("settings.yml", said.clone()), &repository(rule(1, true)), &repository(after))
+        };
+        assert_eq!(strays(rule(2, true)), Vec::<String>::new());
+        assert_eq!(strays(rule(2, false)).len(), 1);
+    }
+
+    #[test]
+    fn an_entry_that_is_gone_is_lost() {
+        let (before, after) = (json!({ "hooks": { "a": {}, "b": {} } }), json!({ "hooks": { "b": {} } }));
+        assert_eq!(lost("webhooks", &before, &after), ["a"]);
+        assert!(lost("webhooks", &before, &before).is_empty());
     }
 }

@@ -21,6 +21,8 @@ pub(super) struct State {
     pub(super) repositories: Vec<Live>,
     /// The organisation's own, as a section of a policy.
     pub(super) rulesets: Value,
+    /// The organisation's own, as a section of a policy.
+    pub(super) configurations: Value,
     /// All of it, as the simulator takes it.
     pub(super) doc: Value,
 }
@@ -35,9 +37,12 @@ pub(super) fn state(dice: &mut Dice) -> State {
     let repositories: Vec<Live> = names.into_iter().map(|name| live(dice, name)).collect();
     let mut rulesets = Vec::new();
     if dice.chance(40) {
-        rulesets.push(entries::ruleset(dice, Place::Settings, &Value::Null));
+        let mut ruleset = entries::ruleset(dice, Place::Live, &Value::Null);
+        ruleset["conditions"]["repository_name"] = json!({ "include": ["~ALL"], "exclude": [] });
+        rulesets.push(ruleset);
     }
     let rulesets = Value::Array(rulesets);
+    let configurations = entries::configurations(dice, Place::Live, &Value::Null);
     let mut repos = Map::new();
     for (at, live) in repositories.iter().enumerate() {
         repos.insert(live.name.clone(), repository(dice, 101 + at, &live.sections));
@@ -57,9 +62,10 @@ pub(super) fn state(dice: &mut Dice) -> State {
             "id": 1, "plan": "enterprise", "members": ["ann", "bob", "Cara-X", "erin"], "owners": [],
             "custom_roles": ["auditor"], "teams": teams, "property_definitions": properties, "repos": repos,
             "rulesets": keyed(&rulesets, "name", |ruleset| stripped(ruleset, "name")),
+            "security_configurations": keyed(&configurations, "name", |known| stripped(known, "name")),
         } },
     });
-    State { repositories, rulesets, doc }
+    State { repositories, rulesets, configurations, doc }
 }
 
 fn team(id: u64, slug: &str) -> Value {

@@ -346,16 +346,15 @@ pub(super) fn configurations(dice: &mut Dice, place: Place, live: &Value) -> Val
     Value::Array(all)
 }
 
+/// Names of rulesets, each with its target: two files that give one ruleset two targets are not what is tried.
+const RULESETS: &[(&str, &str)] =
+    &[("main", "branch"), ("Main", "push"), ("tags / v*", "tag"), ("späte Regel", "branch")];
+
 /// A ruleset. In `settings.yml` it is the organisation's, which says for which repositories it is.
 pub(super) fn ruleset(dice: &mut Dice, place: Place, live: &Value) -> Value {
-    let target = match live["target"].as_str() {
-        Some(target) => target.to_owned(),
-        None => dice.one(&["branch", "branch", "branch", "tag", "push"]).to_owned(),
-    };
-    let name = match live["name"].as_str() {
-        Some(name) => name.to_owned(),
-        None => dice.one(&["main", "Main", "tags / v*", "späte Regel"]).to_owned(),
-    };
+    let named = live["name"].as_str();
+    let known = named.and_then(|name| RULESETS.iter().find(|(known, _)| *known == name).copied());
+    let (name, target) = known.unwrap_or_else(|| dice.one(RULESETS));
     let enforcement = dice.one(&["active", "disabled", "evaluate"]);
     let mut made = json!({ "name": name, "target": target, "enforcement": enforcement });
     let is_push = target == "push";

@@ -252,7 +252,8 @@ fn list(
     let all: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
     for id in all {
         let (was, is) = (old.get(id).unwrap_or(&Value::Null), new.get(id).unwrap_or(&Value::Null));
-        if is_same(was, is) {
+        let is_gone = !new.contains_key(id);
+        if old.contains_key(id) != is_gone && is_same(was, is) {
             continue;
         }
         let is_named = |entry: &&Value| {
@@ -267,7 +268,7 @@ fn list(
         let place = format!("{place}[{id}]");
         match section {
             _ if speaking.is_empty() => {
-                if !(is_exclusive && is.is_null()) {
+                if !(is_exclusive && is_gone) {
                     found.push(format!("{place}: {was} became {is}"));
                 }
             }
@@ -276,7 +277,7 @@ fn list(
                 compare(&place, was, is, &rules, found);
             }
             "labels" | "rulesets" | "code_security_configurations" => {
-                compare(&place, was, is, &speaking, found)
+                compare(&place, was, is, &speaking, found);
             }
             _ => {}
         }

@@ -48,6 +48,7 @@ const REFUSALS: &[(&str, &str)] = &[
     ("does not go with", "the title and the message come from two files, or one of them is the live one"),
     ("Vulnerability alerts must be enabled", "the alerts are off, which no file says"),
     ("name already exists on this account", "another repository has the name"),
+    ("is no Team of this organization", "a ruleset names a team by its id, and somebody deleted it"),
 ];
 
 struct InProcess(Arc<Sim>);

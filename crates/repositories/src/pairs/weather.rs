@@ -18,7 +18,7 @@ pub(super) fn fault(dice: &mut Dice) -> Fault {
     if dice.chance(50) {
         Fault { path: "/graphql".into(), shorten: Some(dice.one(CONNECTIONS).into()), ..Fault::default() }
     } else {
-        let (path, status) = (dice.one(PLACES).into(), Some(dice.one(&[500, 403, 404])));
+        let (path, status) = (dice.one(PLACES).into(), Some(dice.one(&[500, 502, 403])));
         Fault { method: Some("GET".into()), path, status, ..Fault::default() }
     }
 }

@@ -350,6 +350,9 @@ pub(super) fn configurations(dice: &mut Dice, place: Place, live: &Value) -> Val
 const RULESETS: &[(&str, &str)] =
     &[("main", "branch"), ("Main", "push"), ("tags / v*", "tag"), ("späte Regel", "branch")];
 
+/// Rules that the description of an organisation's rulesets does not have.
+pub(super) const OF_REPOSITORIES: &[&str] = &["merge_queue", "license_compliance_scanning"];
+
 /// A ruleset. In `settings.yml` it is the organisation's, which says for which repositories it is.
 pub(super) fn ruleset(dice: &mut Dice, place: Place, live: &Value) -> Value {
     let named = live["name"].as_str();
@@ -359,7 +362,10 @@ pub(super) fn ruleset(dice: &mut Dice, place: Place, live: &Value) -> Value {
     let mut made = json!({ "name": name, "target": target, "enforcement": enforcement });
     let is_push = target == "push";
     let mut rules = Vec::new();
-    for known in RULES.iter().filter(|rule| rule.is_push == is_push) {
+    let is_its = |rule: &&Rule| {
+        rule.is_push == is_push && !(place == Place::Settings && OF_REPOSITORIES.contains(&rule.kind))
+    };
+    for known in RULES.iter().filter(is_its) {
         let before = live["rules"].as_array().into_iter().flatten().find(|rule| rule["type"] == known.kind);
         let odds = if before.is_some() { 70 } else { 14 };
         if dice.chance(odds) {

@@ -248,7 +248,7 @@ async fn settle(stage: &Stage, files: &Files, before: &Value, is_faulty: bool) -
         let faulty = n == 0 && is_faulty;
         stage.sim.no_faults();
         let round = match tried {
-            // A plan that failed wrote nothing that it did not name: the rest is looked at below.
+            // The state is compared below, whatever an apply that failed has done.
             Err(_) if faulty => continue,
             tried => tried?,
         };
@@ -270,7 +270,10 @@ async fn settle(stage: &Stage, files: &Files, before: &Value, is_faulty: bool) -
         return Err(format!("it is not quiet after {ROUNDS} applies:\n  {}", last.left.join("\n  ")));
     }
     if last.calls > 0 && last.refusals.is_empty() {
-        return Err(format!("an apply of nothing made {} calls that write", last.calls));
+        return Err(format!(
+            "apply {ROUNDS} still made {} calls that write, of aspects in doubt",
+            last.calls
+        ));
     }
     counts.unknown = last.doubts.values().map(BTreeSet::len).sum();
     if last.refusals.is_empty() {
@@ -287,7 +290,7 @@ async fn settle(stage: &Stage, files: &Files, before: &Value, is_faulty: bool) -
 fn no_removal_on_doubt(round: &Round, before: &Value, after: &Value) -> Result<(), String> {
     let (before, after) = (harm::repositories(before), harm::repositories(after));
     for (id, aspects) in &round.doubts {
-        let id = id.parse().unwrap_or_default();
+        let id: u64 = id.parse().unwrap_or_default();
         let (Some(old), Some(new)) = (before.get(&id), after.get(&id)) else { continue };
         for aspect in aspects {
             let lost = harm::lost(aspect, old, new);

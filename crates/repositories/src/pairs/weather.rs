@@ -63,7 +63,8 @@ pub(super) fn acts(dice: &mut Dice, doc: &Value) -> Vec<Act> {
                 acts.push(act(Method::POST, below(dice, "/labels"), label));
             }
             5 => {
-                acts.push(act(Method::PUT, below(dice, "/topics"), json!({ "names": ["by-hand", "infra"] })))
+                let topics = json!({ "names": ["by-hand", "infra"] });
+                acts.push(act(Method::PUT, below(dice, "/topics"), topics));
             }
             _ => {
                 let admin = json!({ "permission": "admin" });

@@ -8,6 +8,8 @@ pub mod names;
 mod order;
 mod organisation;
 pub mod overrides;
+#[cfg(test)]
+mod pairs;
 pub mod planner;
 pub mod policy;
 mod reached;

@@ -84,7 +84,8 @@ impl Policy {
         std::panic::catch_unwind(read).unwrap_or_else(|_| Err(PolicyError::Panicked(folder.to_owned())))
     }
 
-    fn from_sources(
+    /// Reads texts, by their paths relative to the folder.
+    pub(crate) fn from_sources(
         sources: BTreeMap<String, String>,
         home: &str,
         folder: &Path,

@@ -36,3 +36,11 @@ pub use schema::{FileKind, schema, test_schema};
 pub use selector::Selector;
 pub use targeting::{Reached, Standing, Target, Verdict};
 pub use tests::Tested;
+
+/// The description of the files, for tests that make files from it.
+#[cfg(test)]
+pub(crate) mod described {
+    pub(crate) use super::keys::{REPOSITORY, SETTINGS};
+    pub(crate) use super::rules::{RULES, Rule};
+    pub(crate) use super::shape::{Key, Shape, Status};
+}

@@ -51,6 +51,9 @@ mod world;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use axum::extract::State;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, header};
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -151,6 +154,45 @@ impl Sim {
     /// The state as it is.
     pub fn state(&self) -> Value {
         server::lock(&self.shared.world).doc.clone()
+    }
+
+    /// Answers a request without any network, for tests in simulated time. `None`: the connection breaks.
+    pub async fn exchange(&self, request: http::Request<Bytes>) -> Option<(u16, HeaderMap, Bytes)> {
+        let (mut head, body) = request.into_parts();
+        // Over a network it is HTTP that names the host; links between pages lead back to it.
+        let host = head.uri.authority().and_then(|host| HeaderValue::from_str(host.as_str()).ok());
+        if let Some(host) = host {
+            head.headers.entry(header::HOST).or_insert(host);
+        }
+        let shared = State(self.shared.clone());
+        let response = server::handle(shared, head.method, head.uri, head.headers, body).await;
+        let (head, body) = response.into_parts();
+        let body = axum::body::to_bytes(body, usize::MAX).await.ok()?;
+        Some((head.status.as_u16(), head.headers, body))
+    }
+
+    /// Puts another state in place and tells nobody. The calls, the faults and what was spent of the limits are
+    /// forgotten.
+    pub fn begin_with(&self, state: Value) {
+        *server::lock(&self.shared.world) = world::World::from(state);
+        *server::lock(&self.shared.accounts) = limits::Accounts::new(self.shared.limits);
+        self.no_faults();
+        self.forget_calls();
+    }
+
+    /// Forgets the calls so far.
+    pub fn forget_calls(&self) {
+        server::lock(&self.shared.calls).clear();
+    }
+
+    /// From now on a fault strikes.
+    pub fn fault(&self, fault: crate::Fault) {
+        server::lock(&self.shared.faults).add(fault);
+    }
+
+    /// No fault strikes any more.
+    pub fn no_faults(&self) {
+        server::lock(&self.shared.faults).clear();
     }
 }
 

@@ -1,0 +1,426 @@
+//! Random sections of a policy, as people could write them: of the entries and values that a repository has, some as they
+//! are, some changed, and some new ones.
+
+use serde_json::{Map, Value, json};
+
+use super::dice::{APPS, Dice, TEAMS, UNREACHABLE};
+use crate::policy::described::{Key, REPOSITORY, RULES, Rule, SETTINGS, Shape, Status};
+
+/// A list of entries: its section, what identifies an entry, and what an entry must have beside that.
+pub(super) struct List {
+    pub(super) section: &'static str,
+    pub(super) id: &'static str,
+    required: &'static [&'static str],
+    /// Whether a name in other capitals means the same.
+    pub(super) is_folded: bool,
+}
+
+const fn list(
+    section: &'static str,
+    id: &'static str,
+    required: &'static [&'static str],
+    is_folded: bool,
+) -> List {
+    List { section, id, required, is_folded }
+}
+
+pub(super) const LISTS: &[List] = &[
+    list("teams", "name", &["permission"], true),
+    list("collaborators", "username", &["permission"], true),
+    list("branches", "name", &["protection"], false),
+    list("labels", "name", &[], true),
+    list("autolinks", "key_prefix", &["url_template"], false),
+    list("rulesets", "name", &["enforcement"], false),
+    list("custom_properties", "name", &["value"], true),
+    list("webhooks", "url", &[], false),
+];
+
+/// The organisation's own list beside its rulesets.
+pub(super) const CONFIGURATIONS: List = list("code_security_configurations", "name", &[], false);
+
+/// The sections that are a block of keys.
+pub(super) const BLOCKS: &[&str] = &["repository", "actions", "security"];
+
+/// Titles of merges, each with the messages that GitHub takes with it.
+const PAIRS: &[(&str, &str, &str)] = &[
+    ("squash_merge_commit", "PR_TITLE", "PR_BODY"),
+    ("squash_merge_commit", "PR_TITLE", "BLANK"),
+    ("squash_merge_commit", "COMMIT_OR_PR_TITLE", "COMMIT_MESSAGES"),
+    ("merge_commit", "PR_TITLE", "PR_BODY"),
+    ("merge_commit", "PR_TITLE", "BLANK"),
+    ("merge_commit", "MERGE_MESSAGE", "PR_TITLE"),
+];
+
+fn shape_of(section: &str) -> &'static Shape {
+    &SETTINGS.iter().find(|key| key.name == section).unwrap().shape
+}
+
+/// The keys of a block, or of the entries of a list.
+pub(super) fn keys_of(section: &str) -> &'static [Key] {
+    if section == "repository" {
+        return REPOSITORY;
+    }
+    let mut shape = shape_of(section);
+    loop {
+        shape = match shape {
+            Shape::Map(keys) => return keys,
+            Shape::List(inner) | Shape::OrNull(inner) | Shape::Either(inner, _) => *inner,
+            other => panic!("`{section}` has no keys: {other:?}"),
+        };
+    }
+}
+
+/// For whom a section is made.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// What a repository has: as GitHub can have it.
+    Live,
+    /// A file of a policy for many.
+    Layer,
+    /// `settings.yml`.
+    Settings,
+    /// A file in repos/.
+    Repository,
+}
+
+/// A random section; values are those of `live` half of the time.
+pub(super) fn section(dice: &mut Dice, name: &str, place: Place, live: &Value) -> Value {
+    let known = LISTS.iter().find(|list| list.section == name);
+    match known {
+        Some(list) => {
+            let entries = entries(dice, list, place, live);
+            if place == Place::Live { Value::Array(entries) } else { worded(dice, name, entries) }
+        }
+        None => Value::Object(block(dice, name, place, live)),
+    }
+}
+
+fn block(dice: &mut Dice, name: &str, place: Place, live: &Value) -> Map<String, Value> {
+    let mut block = dice.block(keys_of(name), if name == "repository" { 18 } else { 45 }, live);
+    match name {
+        "repository" => repository(dice, &mut block, place),
+        "security" => security(&mut block, "dependabot_security_updates", "dependabot_alerts"),
+        _ => {}
+    }
+    if block.is_empty() {
+        block.insert("has_wiki".into(), json!(dice.chance(50)));
+    }
+    block
+}
+
+/// Fixes need the alerts.
+fn security(block: &mut Map<String, Value>, fixes: &str, alerts: &str) {
+    if block.get(fixes) == Some(&json!(true)) {
+        block.insert(alerts.to_owned(), json!(true));
+    }
+}
+
+/// Takes out what does not go together.
+fn repository(dice: &mut Dice, block: &mut Map<String, Value>, place: Place) {
+    if block.contains_key("visibility") {
+        block.remove("private");
+    }
+    for (stem, ..) in PAIRS {
+        let (title, message) = (format!("{stem}_title"), format!("{stem}_message"));
+        if block.contains_key(&message) || (place == Place::Live && block.contains_key(&title)) {
+            let fitting: Vec<_> = PAIRS.iter().filter(|(other, ..)| other == stem).collect();
+            let (_, titled, said) = dice.one(&fitting);
+            block.insert(title, json!(titled));
+            block.insert(message, json!(said));
+        }
+    }
+    let methods = ["allow_squash_merge", "allow_merge_commit", "allow_rebase_merge"];
+    if methods.iter().all(|method| block.get(*method) == Some(&json!(false))) {
+        block.insert("allow_merge_commit".into(), json!(true));
+    }
+    if let Some(Value::Object(features)) = block.get_mut("security") {
+        security(features, "enableAutomatedSecurityFixes", "enableVulnerabilityAlerts");
+    }
+    if let Some(features) = block.get_mut("security_and_analysis").and_then(Value::as_object_mut) {
+        features.retain(|_, feature| feature.get("status").is_some());
+    }
+    match place {
+        Place::Live => {
+            for key in ["name", "private", "topics", "security"] {
+                block.remove(key);
+            }
+            block.insert("default_branch".into(), json!(if dice.chance(85) { "main" } else { "develop" }));
+            block.insert("topics".into(), json!(dice.some(super::dice::TOPICS, 30)));
+            if !dice.chance(6) {
+                block.remove("archived");
+            }
+        }
+        Place::Layer | Place::Settings => {
+            block.remove("name");
+            // Everything else of the policy would be for nothing.
+            block.remove("archived");
+        }
+        Place::Repository => {
+            if dice.chance(80) {
+                block.remove("name");
+            } else if block.contains_key("name") {
+                block.insert("name".into(), json!(dice.one(&["renamed", "Shop", "renamed.2"])));
+            }
+        }
+    }
+    if place != Place::Live
+        && let Some(topics) = block.get("topics").cloned()
+    {
+        let topics = ["exclusive", "additive"]
+            .into_iter()
+            .find_map(|word| topics.get(word).cloned())
+            .unwrap_or(topics);
+        let word = dice.one(&["exclusive", "additive", ""]);
+        let topics = if word.is_empty() { topics } else { json!({ word: topics }) };
+        block.insert("topics".into(), topics);
+    }
+}
+
+/// The entries of a list: some that are live, as they are or changed, and some new ones.
+fn entries(dice: &mut Dice, list: &List, place: Place, live: &Value) -> Vec<Value> {
+    let known = live.as_array().cloned().unwrap_or_default();
+    let mut all: Vec<Value> = Vec::new();
+    let mut add = |entry: Value| {
+        // A name is there once, whatever its case: the check refuses it otherwise, and GitHub cannot have it.
+        let id = |entry: &Value| entry[list.id].as_str().unwrap_or_default().to_lowercase();
+        if !all.iter().any(|other| id(other) == id(&entry)) {
+            all.push(entry);
+        }
+    };
+    for entry in &known {
+        let is_reachable = !UNREACHABLE.contains(&entry[list.id].as_str().unwrap_or_default());
+        if is_reachable && dice.chance(60) {
+            add(self::entry(dice, list, place, entry));
+        }
+    }
+    for _ in 0..dice.below(4) {
+        add(self::entry(dice, list, place, &Value::Null));
+    }
+    all
+}
+
+fn entry(dice: &mut Dice, list: &List, place: Place, live: &Value) -> Value {
+    if list.section == "rulesets" {
+        return ruleset(dice, place, live);
+    }
+    let mut entry = Map::new();
+    for key in keys_of(list.section).iter().filter(|key| key.status == Status::Carried) {
+        let is_needed = key.name == list.id || list.required.contains(&key.name);
+        let odds = match key.name {
+            _ if is_needed => 100,
+            "property_name" => 0,
+            "oldname" | "include" | "exclude" | "secret" if place == Place::Live => 0,
+            "oldname" | "include" | "exclude" => 7,
+            "secret" => 10,
+            _ if place == Place::Live => 100,
+            _ => 50,
+        };
+        if !dice.chance(odds) {
+            continue;
+        }
+        let value = match (key.name, live.get(key.name)) {
+            (name, Some(live)) if name == list.id => {
+                let name = live.as_str().unwrap_or_default();
+                json!(if list.is_folded { dice.cased(name) } else { name.to_owned() })
+            }
+            ("secret", _) => json!("hook"),
+            (name, live) => dice.value(name, &key.shape, live.unwrap_or(&Value::Null)),
+        };
+        entry.insert(key.name.to_owned(), value);
+    }
+    if list.section == "branches" {
+        protection(dice, &mut entry, place);
+    }
+    Value::Object(entry)
+}
+
+/// Takes out what says one thing twice.
+fn protection(dice: &mut Dice, entry: &mut Map<String, Value>, place: Place) {
+    if place == Place::Live {
+        if entry["name"] == "default" {
+            entry.insert("name".into(), json!("main"));
+        }
+        if !entry["protection"].is_object() {
+            entry.insert("protection".into(), json!({ "enforce_admins": true }));
+        }
+    } else if dice.chance(6) {
+        entry.insert("protection".into(), Value::Null);
+    }
+    let checks = entry.get_mut("protection").and_then(|node| node.get_mut("required_status_checks"));
+    if let Some(Value::Object(checks)) = checks
+        && checks.contains_key("checks")
+    {
+        checks.remove("contexts");
+    }
+    if let Some(checks) = entry["protection"]["required_status_checks"]["checks"].as_array().cloned() {
+        let named: Vec<Value> = checks.into_iter().filter(|check| check.get("context").is_some()).collect();
+        entry["protection"]["required_status_checks"]["checks"] = Value::Array(named);
+    }
+}
+
+/// A list as it is, or as a block that says whether it is exclusive.
+fn worded(dice: &mut Dice, section: &str, entries: Vec<Value>) -> Value {
+    if section == "branches" {
+        return Value::Array(entries);
+    }
+    match dice.below(8) {
+        0 | 1 => json!({ "exclusive": entries }),
+        2 | 3 => json!({ "additive": entries }),
+        4 if section == "labels" => {
+            let kept = dice.one(&["^a", "x$", "[0-9]"]);
+            json!({ "include": entries, "exclude": [kept] })
+        }
+        _ => Value::Array(entries),
+    }
+}
+
+fn rule(dice: &mut Dice, rule: &Rule, place: Place, live: &Value) -> Value {
+    let mut parameters = Map::new();
+    for key in rule.parameters {
+        // Nobody makes up what these hold.
+        let is_free = ["dismissal_restriction", "required_reviewers"].contains(&key.name);
+        // GitHub shows every parameter of a rule that it has.
+        let is_demanded = place == Place::Live || rule.demanded.contains(&key.name);
+        if !is_free && (is_demanded || dice.chance(50)) {
+            let mut value = dice.value(key.name, &key.shape, &live[key.name]);
+            if is_demanded && value.is_null() {
+                value = dice.value(key.name, inner(&key.shape), &Value::Null);
+            }
+            whole(key.name, &mut value);
+            parameters.insert(key.name.to_owned(), value);
+        }
+    }
+    let mut made = json!({ "type": rule.kind });
+    if !parameters.is_empty() {
+        made["parameters"] = Value::Object(parameters);
+    }
+    made
+}
+
+fn inner(shape: &Shape) -> &Shape {
+    if let Shape::OrNull(inner) = shape { inner } else { shape }
+}
+
+/// Entries of a rule have all that GitHub demands of them; and no list of ways to merge is empty.
+fn whole(name: &str, value: &mut Value) {
+    let Some(items) = value.as_array_mut() else { return };
+    if name == "allowed_merge_methods" && items.is_empty() {
+        items.push(json!("squash"));
+    }
+    let needed = match name {
+        "required_status_checks" => json!({ "context": "ci" }),
+        "workflows" => json!({ "path": ".github/workflows/ci.yml", "repository_id": 101, "ref": "main" }),
+        "code_scanning_tools" => {
+            json!({ "tool": "CodeQL", "alerts_threshold": "errors", "security_alerts_threshold": "all" })
+        }
+        _ => return,
+    };
+    for item in items.iter_mut().filter_map(Value::as_object_mut) {
+        item.retain(|_, value| !value.is_null());
+        for (key, or) in needed.as_object().into_iter().flatten() {
+            item.entry(key.clone()).or_insert_with(|| or.clone());
+        }
+    }
+}
+
+/// Code security configurations. One of them at most is attached to repositories.
+pub(super) fn configurations(dice: &mut Dice, place: Place, live: &Value) -> Value {
+    let mut all = Vec::new();
+    for (at, name) in ["Standard", "standard", "Für alle"].into_iter().enumerate() {
+        if !dice.chance(45) {
+            continue;
+        }
+        let known = live.as_array().into_iter().flatten().find(|known| known["name"] == name);
+        let keys = keys_of(CONFIGURATIONS.section);
+        let mut made = dice.block(keys, 30, known.unwrap_or(&Value::Null));
+        made.insert("name".into(), json!(name));
+        if made.get("dependabot_security_updates") == Some(&json!("enabled")) {
+            made.insert("dependabot_alerts".into(), json!("enabled"));
+        }
+        if at > 0 || place == Place::Live {
+            made.remove("attach_to");
+            made.remove("default_for_new_repos");
+        }
+        all.push(Value::Object(made));
+    }
+    Value::Array(all)
+}
+
+/// Names of rulesets, each with its target: two files that give one ruleset two targets are not what is tried.
+const RULESETS: &[(&str, &str)] =
+    &[("main", "branch"), ("Main", "push"), ("tags / v*", "tag"), ("späte Regel", "branch")];
+
+/// Rules that the description of an organisation's rulesets does not have.
+pub(super) const OF_REPOSITORIES: &[&str] = &["merge_queue", "license_compliance_scanning"];
+
+/// A ruleset. In `settings.yml` it is the organisation's, which says for which repositories it is.
+pub(super) fn ruleset(dice: &mut Dice, place: Place, live: &Value) -> Value {
+    let named = live["name"].as_str();
+    let known = named.and_then(|name| RULESETS.iter().find(|(known, _)| *known == name).copied());
+    let (name, target) = known.unwrap_or_else(|| dice.one(RULESETS));
+    let enforcement = dice.one(&["active", "disabled", "evaluate"]);
+    let mut made = json!({ "name": name, "target": target, "enforcement": enforcement });
+    let is_push = target == "push";
+    let mut rules = Vec::new();
+    let is_its = |rule: &&Rule| {
+        rule.is_push == is_push && !(place == Place::Settings && OF_REPOSITORIES.contains(&rule.kind))
+    };
+    for known in RULES.iter().filter(is_its) {
+        let before = live["rules"].as_array().into_iter().flatten().find(|rule| rule["type"] == known.kind);
+        let odds = if before.is_some() { 70 } else { 14 };
+        if dice.chance(odds) {
+            rules.push(match before {
+                Some(before) if dice.chance(50) => before.clone(),
+                Some(before) => rule(dice, known, place, &before["parameters"]),
+                None => rule(dice, known, place, &Value::Null),
+            });
+        }
+    }
+    if place == Place::Live || dice.chance(80) {
+        made["rules"] = Value::Array(rules);
+    }
+    if place == Place::Live || dice.chance(60) {
+        made["bypass_actors"] = Value::Array(bypass(dice, target == "branch"));
+    }
+    if place == Place::Settings || place == Place::Live || dice.chance(60) {
+        let refs: &[&str] = if target == "tag" {
+            &["refs/tags/v*", "~ALL"]
+        } else {
+            &["~DEFAULT_BRANCH", "refs/heads/main", "refs/heads/release/*", "refs/heads/früh"]
+        };
+        let mut conditions = json!({});
+        if !is_push {
+            conditions["ref_name"] = json!({ "include": dice.some(refs, 50), "exclude": [] });
+        }
+        if place == Place::Settings {
+            let include = dice.one(&[["~ALL"], ["shop"]]);
+            conditions["repository_name"] = json!({ "include": include, "exclude": [] });
+        }
+        if conditions != json!({}) {
+            made["conditions"] = conditions;
+        }
+    }
+    made
+}
+
+fn bypass(dice: &mut Dice, by_request: bool) -> Vec<Value> {
+    let mut actors = Vec::new();
+    for place in 0..TEAMS.len() {
+        if dice.chance(15) {
+            actors.push(json!({ "actor_id": 500 + place, "actor_type": "Team", "bypass_mode": "always" }));
+        }
+    }
+    for (_, id) in APPS {
+        if dice.chance(15) {
+            actors.push(json!({ "actor_id": id, "actor_type": "Integration", "bypass_mode": "always" }));
+        }
+    }
+    if dice.chance(15) {
+        actors.push(json!({ "actor_id": 1, "actor_type": "OrganizationAdmin", "bypass_mode": "always" }));
+    }
+    if dice.chance(15) {
+        let mode = if by_request && dice.chance(40) { "pull_request" } else { "always" };
+        actors.push(json!({ "actor_id": 5, "actor_type": "RepositoryRole", "bypass_mode": mode }));
+    }
+    actors
+}

@@ -1,0 +1,400 @@
+//! What an apply must not have done: change what no file names, or remove on a doubt. It looks at the files as they are
+//! written and at the simulator's state, and at nothing of what it tests.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+
+use super::entries::{CONFIGURATIONS, LISTS, List};
+use super::files::Files;
+use super::state::ORGANISATION;
+
+/// Lists of a repository in the simulator's state, each with its section.
+const KEPT: &[(&str, &str)] = &[
+    ("teams", "teams"),
+    ("collaborators", "collaborators"),
+    ("invitations", "collaborators"),
+    ("protection", "branches"),
+    ("labels", "labels"),
+    ("autolinks", "autolinks"),
+    ("rulesets", "rulesets"),
+    ("properties", "custom_properties"),
+    ("hooks", "webhooks"),
+];
+
+/// What the simulator numbers and dates by itself.
+const VOLATILE: &[&str] = &["id", "updated_at"];
+
+/// The repositories of a state by their ids.
+pub(super) fn repositories(doc: &Value) -> BTreeMap<u64, &Value> {
+    let all = doc["orgs"][ORGANISATION]["repos"].as_object().into_iter().flatten();
+    all.map(|(_, repository)| (repository["id"].as_u64().unwrap_or_default(), repository)).collect()
+}
+
+/// What changed although no file names it.
+pub(super) fn strays(files: &Files, before: &Value, after: &Value) -> Vec<String> {
+    let mut found = Vec::new();
+    let (mut doc, mut doc_after) = (before.clone(), after.clone());
+    let asked = Asked::of_organisation(files);
+    let lists = [("rulesets", "rulesets"), ("security_configurations", CONFIGURATIONS.section)];
+    for (key, section) in lists {
+        let take = |doc: &mut Value| doc["orgs"][ORGANISATION][key].take();
+        let (old, new) = (take(&mut doc), take(&mut doc_after));
+        list(&format!("organisation: {key}"), section, (&old, &new), &asked, &mut found);
+    }
+    // Repositories are looked at one by one.
+    for doc in [&mut doc, &mut doc_after] {
+        doc["orgs"][ORGANISATION]["repos"].take();
+    }
+    compare("organisation", &doc, &doc_after, &[], &mut found);
+    let (before, after) = (repositories(before), repositories(after));
+    if before.keys().ne(after.keys()) {
+        found.push("a repository came or went".into());
+    }
+    for (id, old) in &before {
+        if let Some(new) = after.get(id) {
+            repository(files, old, new, &mut found);
+        }
+    }
+    found
+}
+
+/// What was removed of a list that was in doubt: an aspect's entries that are there no more.
+pub(super) fn lost(aspect: &str, before: &Value, after: &Value) -> Vec<String> {
+    let key = match aspect {
+        "teams" | "collaborators" | "labels" | "autolinks" | "rulesets" | "topics" => aspect,
+        "custom_properties" => "properties",
+        "webhooks" => "hooks",
+        // What is removed of the others is named by a file, one by one.
+        _ => return Vec::new(),
+    };
+    let names = |repository: &Value| -> BTreeSet<String> {
+        match &repository[key] {
+            Value::Object(map) => map.keys().map(|name| name.to_lowercase()).collect(),
+            Value::Array(items) => items.iter().map(Value::to_string).collect(),
+            _ => BTreeSet::new(),
+        }
+    };
+    names(before).difference(&names(after)).cloned().collect()
+}
+
+/// What the files say to one repository, or to the organisation.
+struct Asked<'a> {
+    settings: &'a Value,
+    /// Of the other files, those that may reach the repository.
+    bodies: Vec<&'a Value>,
+    is_of_organisation: bool,
+}
+
+impl<'a> Asked<'a> {
+    fn of_organisation(files: &'a Files) -> Self {
+        let settings = files.get("settings.yml").unwrap_or(&Value::Null);
+        Self { settings, bodies: Vec::new(), is_of_organisation: true }
+    }
+
+    fn of_repository(files: &'a Files, repository: &str) -> Self {
+        let mut asked = Self { is_of_organisation: false, ..Self::of_organisation(files) };
+        for (file, body) in files {
+            let is_its = match file.split_once('/') {
+                None => false,
+                Some(("repos", name)) => {
+                    let names = [name.strip_suffix(".yml"), body["repository"]["name"].as_str()];
+                    names.into_iter().flatten().any(|name| name.eq_ignore_ascii_case(repository))
+                }
+                // Whom a selector selects is what is tested: here every layer may reach everybody.
+                Some(_) => true,
+            };
+            if is_its {
+                asked.bodies.push(body);
+                asked.bodies.extend(body["first_match"].as_array().into_iter().flatten());
+            }
+        }
+        asked
+    }
+
+    fn plugins(&self, key: &str, section: &str) -> bool {
+        let mut bodies = self.bodies.iter().copied().chain([self.settings]);
+        bodies.any(|body| body[key].as_array().is_some_and(|names| names.contains(&json!(section))))
+    }
+
+    fn section(&self, section: &str) -> Vec<&'a Value> {
+        let disabled = self.settings["disable_plugins"].as_array();
+        if disabled.is_some_and(|names| names.contains(&json!(section))) {
+            return Vec::new();
+        }
+        // The rulesets of settings.yml are the organisation's.
+        let settings = Some(self.settings).filter(|_| self.is_of_organisation || section != "rulesets");
+        let bodies = settings.into_iter().chain(self.bodies.iter().copied());
+        bodies.filter_map(|body| body.get(section)).collect()
+    }
+
+    /// What a section says of a key.
+    fn key(&self, section: &str, key: &str) -> Vec<&'a Value> {
+        self.section(section).into_iter().filter_map(|body| body.get(key)).collect()
+    }
+
+    /// Whether anything of a list may go that nobody names.
+    fn is_exclusive(&self, section: &str, said: &[&Value]) -> bool {
+        let is_additive = self.plugins("additive_plugins", section);
+        said.iter().any(|list| {
+            if list.is_array() || list.get("include").is_some() {
+                !is_additive && !["branches", CONFIGURATIONS.section].contains(&section)
+            } else {
+                list.get("exclusive").is_some()
+            }
+        })
+    }
+}
+
+/// The entries of a list that may say whether it is exclusive.
+fn entries(list: &Value) -> &[Value] {
+    let inner = ["exclusive", "additive", "include"].into_iter().find_map(|word| list.get(word));
+    inner.unwrap_or(list).as_array().map(Vec::as_slice).unwrap_or_default()
+}
+
+fn repository(files: &Files, before: &Value, after: &Value, found: &mut Vec<String>) {
+    let name = before["name"].as_str().unwrap_or_default();
+    let asked = Asked::of_repository(files, name);
+    for key in keys(before, after) {
+        let (old, new) = (&before[&key], &after[&key]);
+        if is_same(old, new) {
+            continue;
+        }
+        let place = format!("{name}: {key}");
+        if let Some((_, section)) = KEPT.iter().find(|(kept, _)| *kept == key) {
+            list(&place, section, (old, new), &asked, found);
+            continue;
+        }
+        let said = match key.as_str() {
+            "topics" => {
+                topics(&place, (old, new), &asked, found);
+                continue;
+            }
+            "actions" => asked.section("actions"),
+            "vulnerability_alerts" => alerts(&asked, "enableVulnerabilityAlerts", "dependabot_alerts"),
+            "automated_security_fixes" => {
+                // They go with the alerts.
+                let mut said = alerts(&asked, "enableVulnerabilityAlerts", "dependabot_alerts");
+                said.extend(alerts(&asked, "enableAutomatedSecurityFixes", "dependabot_security_updates"));
+                said
+            }
+            "private_vulnerability_reporting" => asked.key("security", "private_vulnerability_reporting"),
+            "code_scanning" => {
+                // Naming any of it sets it up.
+                if asked.key("security", "code_scanning_default_setup").is_empty() {
+                    found.push(place);
+                }
+                continue;
+            }
+            "visibility" | "private" => {
+                let mut said = asked.key("repository", "visibility");
+                said.extend(asked.key("repository", "private"));
+                said
+            }
+            _ => asked.key("repository", &key),
+        };
+        compare(&place, old, new, &said, found);
+    }
+}
+
+fn alerts<'a>(asked: &Asked<'a>, incumbent: &str, own: &str) -> Vec<&'a Value> {
+    let mut said = asked.key("security", own);
+    said.extend(asked.key("repository", "security").into_iter().filter_map(|body| body.get(incumbent)));
+    said
+}
+
+fn topics(place: &str, (before, after): (&Value, &Value), asked: &Asked<'_>, found: &mut Vec<String>) {
+    let said = asked.key("repository", "topics");
+    let is_disabled = asked.plugins("disable_plugins", "topics");
+    let set = |value: &Value| -> BTreeSet<String> {
+        value.as_array().into_iter().flatten().map(|topic| topic.to_string().to_lowercase()).collect()
+    };
+    let named: BTreeSet<String> =
+        said.iter().flat_map(|list| entries(list)).map(|topic| topic.to_string().to_lowercase()).collect();
+    let is_exclusive = asked.is_exclusive("topics", &said);
+    let (old, new) = (set(before), set(after));
+    let is_fine = !is_disabled
+        && new.difference(&old).all(|topic| named.contains(topic))
+        && (is_exclusive || old.is_subset(&new));
+    if !is_fine {
+        found.push(format!("{place}: {before} became {after}"));
+    }
+}
+
+/// A list as a map by what identifies an entry.
+fn named(list: &Value, of: &List) -> BTreeMap<String, Value> {
+    let fold = |name: &str| if of.is_folded { name.to_lowercase() } else { name.to_owned() };
+    let invitations = list.as_array().into_iter().flatten();
+    let invitations =
+        invitations.filter_map(|entry| Some((fold(entry["login"].as_str()?), entry["permissions"].clone())));
+    let map = list.as_object().into_iter().flatten();
+    map.map(|(name, value)| (fold(name), value.clone())).chain(invitations).collect()
+}
+
+fn list(
+    place: &str,
+    section: &str,
+    (before, after): (&Value, &Value),
+    asked: &Asked<'_>,
+    found: &mut Vec<String>,
+) {
+    let Some(of) = LISTS.iter().chain([&CONFIGURATIONS]).find(|list| list.section == section) else { return };
+    let said = asked.section(section);
+    let is_exclusive = asked.is_exclusive(section, &said);
+    let (mut old, mut new) = (named(before, of), named(after, of));
+    let mut all = said.iter().flat_map(|list| entries(list));
+    if all.any(|entry| entry.get("attach_to").is_some()) {
+        // A repository has one configuration: one that is attached takes it from another one.
+        for entry in old.values_mut().chain(new.values_mut()).filter_map(Value::as_object_mut) {
+            entry.remove("repositories");
+        }
+    }
+    let all: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+    for id in all {
+        let (was, is) = (old.get(id).unwrap_or(&Value::Null), new.get(id).unwrap_or(&Value::Null));
+        let is_gone = !new.contains_key(id);
+        if old.contains_key(id) != is_gone && is_same(was, is) {
+            continue;
+        }
+        let is_named = |entry: &&Value| {
+            let names = [entry[of.id].as_str(), entry["oldname"].as_str()];
+            names.into_iter().flatten().any(|name| {
+                // The default branch may be any.
+                (section == "branches" && name == "default")
+                    || if of.is_folded { name.to_lowercase() == *id } else { name == id }
+            })
+        };
+        let speaking: Vec<&Value> = said.iter().flat_map(|list| entries(list)).filter(is_named).collect();
+        let place = format!("{place}[{id}]");
+        match section {
+            _ if speaking.is_empty() => {
+                if !(is_exclusive && is_gone) {
+                    found.push(format!("{place}: {was} became {is}"));
+                }
+            }
+            "branches" => {
+                let rules: Vec<&Value> = speaking.iter().map(|entry| &entry["protection"]).collect();
+                compare(&place, was, is, &rules, found);
+            }
+            "labels" | "rulesets" | "code_security_configurations" => {
+                compare(&place, was, is, &speaking, found);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Goes into blocks as deep as files do: what differs there is named by one of them.
+fn compare(place: &str, before: &Value, after: &Value, said: &[&Value], found: &mut Vec<String>) {
+    if is_same(before, after) {
+        return;
+    }
+    if said.is_empty() {
+        // GitHub drops from a restriction whoever may not write, whatever else of the rule is changed.
+        let drops = place.ends_with(".restrictions") && is_part(after, before);
+        if !drops {
+            found.push(format!("{place}: {before} became {after}"));
+        }
+        return;
+    }
+    // What a file says as a whole may change as a whole; and so may what was not there, or is gone.
+    if !said.iter().all(|said| said.is_object()) || !before.is_object() || !after.is_object() {
+        return;
+    }
+    for key in keys(before, after) {
+        let mut inner: Vec<&Value> = said.iter().filter_map(|said| said.get(&key)).collect();
+        if key == "checks" {
+            inner.extend(said.iter().filter_map(|said| said.get("contexts")));
+        }
+        compare(&format!("{place}.{key}"), &before[&key], &after[&key], &inner, found);
+    }
+}
+
+/// Whether each list of `part` has only what is in the same list of `whole`.
+fn is_part(part: &Value, whole: &Value) -> bool {
+    let mut lists = part.as_object().into_iter().flatten();
+    lists.all(|(key, list)| {
+        let known = whole[key].as_array().cloned().unwrap_or_default();
+        list.as_array().into_iter().flatten().all(|item| known.contains(item))
+    })
+}
+
+fn keys(one: &Value, other: &Value) -> BTreeSet<String> {
+    let both = [one, other].into_iter().filter_map(Value::as_object).flatten();
+    both.map(|(key, _)| key.clone()).collect()
+}
+
+/// Whether two values are the same, but for what the simulator numbers. GitHub shows nothing and an empty value alike.
+fn is_same(one: &Value, other: &Value) -> bool {
+    let is_nothing = |value: &Value| match value {
+        Value::Null => true,
+        Value::String(text) => text.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        Value::Object(map) => map.is_empty(),
+        _ => false,
+    };
+    if one == other || (is_nothing(one) && is_nothing(other)) {
+        return true;
+    }
+    match (one, other) {
+        (Value::Object(_), Value::Object(_)) => keys(one, other)
+            .iter()
+            .filter(|key| !VOLATILE.contains(&key.as_str()))
+            .all(|key| is_same(&one[key], &other[key])),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn doc(repository: &Value) -> Value {
+        json!({ "orgs": { ORGANISATION: { "repos": { "shop": repository } } } })
+    }
+
+    fn found(file: (&str, Value), before: &Value, after: &Value) -> Vec<String> {
+        let files = Files::from([(file.0.to_owned(), file.1)]);
+        strays(&files, &doc(before), &doc(after))
+    }
+
+    #[test]
+    fn what_no_file_names_is_a_stray_and_what_one_names_is_none() {
+        let before = json!({ "id": 1, "name": "shop", "has_wiki": true, "labels": { "a": { "color": "1" }, "b": {} } });
+        let mut after = before.clone();
+        after["has_wiki"] = json!(false);
+        after["labels"] = json!({ "a": { "color": "2" }, "c": {} });
+        let labels = |word: &str| json!({ word: [{ "name": "A", "color": "2" }, { "name": "c" }] });
+        let said = json!({ "repository": { "has_wiki": false }, "labels": labels("exclusive") });
+        assert_eq!(found(("settings.yml", said.clone()), &before, &after), Vec::<String>::new());
+        assert_eq!(found(("repos/Shop.yml", said.clone()), &before, &after), Vec::<String>::new());
+        assert_eq!(found(("repos/other.yml", said), &before, &after).len(), 4);
+        let said = json!({ "repository": { "has_issues": false }, "labels": labels("additive") });
+        let strays = found(("settings.yml", said), &before, &after);
+        assert_eq!(strays.len(), 2, "{strays:?}");
+        assert!(strays.iter().any(|stray| stray.starts_with("shop: labels[b]")), "{strays:?}");
+    }
+
+    #[test]
+    fn a_key_of_a_rule_that_no_file_names_is_a_stray() {
+        let rule = |count: u64, stale: bool| {
+            json!({ "required_pull_request_reviews": {
+                "required_approving_review_count": count, "dismiss_stale_reviews": stale } })
+        };
+        let repository = |rule: Value| json!({ "id": 1, "name": "shop", "protection": { "main": rule } });
+        let reviews = json!({ "required_pull_request_reviews": { "required_approving_review_count": 2 } });
+        let said = json!({ "branches": [{ "name": "default", "protection": reviews }] });
+        let strays = |after: Value| {
+            found(("settings.yml", said.clone()), &repository(rule(1, true)), &repository(after))
+        };
+        assert_eq!(strays(rule(2, true)), Vec::<String>::new());
+        assert_eq!(strays(rule(2, false)).len(), 1);
+    }
+
+    #[test]
+    fn an_entry_that_is_gone_is_lost() {
+        let (before, after) = (json!({ "hooks": { "a": {}, "b": {} } }), json!({ "hooks": { "b": {} } }));
+        assert_eq!(lost("webhooks", &before, &after), ["a"]);
+        assert!(lost("webhooks", &before, &before).is_empty());
+    }
+}

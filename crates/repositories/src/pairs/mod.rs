@@ -1,0 +1,383 @@
+//! Random pairs of an organisation and a policy, made from the description of the files, against the simulated GitHub in
+//! this process. Whatever they are: after applies the plan is empty or unknown, one more apply writes nothing, nothing
+//! changed that no file names, and nothing was removed from a list that was in doubt. Some pairs begin with a read that
+//! fails or comes back short; in some of them somebody renames, deletes or adds things by hand afterwards.
+//!
+//! `PAIRS=10000 cargo test -p beadle-repositories pairs -- --nocapture` tries more of them; `PAIRS_FROM=42 PAIRS=1` tries the
+//! pair of one seed. A failure names its seed and shows the files.
+
+mod dice;
+mod entries;
+mod files;
+mod harm;
+mod state;
+mod weather;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use beadle_engine::{
+    Budgets, Clock, Gate, Key, Limits, Mode, Plan, Planner as _, StepResult, Store, Time, WritePace, apply,
+};
+use beadle_github::{Api, Credential, Endpoint, Reader, Writer};
+use beadle_sim::Sim;
+use beadle_store_sqlite::{Settings as StoreSettings, SqliteStore};
+use beadle_transport::{Exchanged, Settings, Wire};
+use bytes::Bytes;
+use secrecy::SecretString;
+use serde_json::Value;
+
+use self::dice::Dice;
+use self::files::Files;
+use self::state::ORGANISATION;
+use self::weather::Act;
+use crate::{Modes, Policy, PolicyError, PolicyHandle, RepositoryPlanner, RepositoryWriter, Secrets, Shard};
+
+/// The usual number of pairs.
+const USUAL: u64 = 150;
+/// After so many applies a pair has to be quiet.
+const ROUNDS: usize = 5;
+/// No budget is short.
+const PLENTY: u64 = 1_000_000_000;
+
+/// What GitHub may refuse of a policy that the check takes, because of what only it knows.
+const REFUSALS: &[(&str, &str)] = &[
+    ("no_merge_method", "the other ways to merge are off already, which no file says"),
+    ("does not go with", "the title and the message come from two files, or one of them is the live one"),
+    ("Vulnerability alerts must be enabled", "the alerts are off, which no file says"),
+    ("name already exists on this account", "another repository has the name"),
+    ("is no Team of this organization", "a ruleset names a team by its id, and somebody deleted it"),
+];
+
+struct InProcess(Arc<Sim>);
+
+#[async_trait::async_trait]
+impl Wire for InProcess {
+    async fn exchange(&self, request: http::Request<Bytes>) -> Result<Exchanged, String> {
+        self.0.exchange(request).await.ok_or_else(|| "the connection broke".to_owned())
+    }
+}
+
+/// What became of a pair.
+#[derive(Debug)]
+enum Outcome {
+    /// The check refuses the policy; its first finding.
+    Refused(String),
+    /// It was applied.
+    Applied(Counts),
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Counts {
+    written: usize,
+    unknown: usize,
+    refused: usize,
+}
+
+/// One apply of everything.
+#[derive(Default)]
+struct Round {
+    /// Repositories, by id, with the aspects that were unknown as a whole.
+    doubts: BTreeMap<String, BTreeSet<String>>,
+    /// Changes that are neither in doubt nor refused.
+    left: Vec<String>,
+    /// Refusals, and how many of them are to be expected.
+    refusals: Vec<String>,
+    written: usize,
+    /// Calls that write.
+    calls: usize,
+}
+
+struct Stage {
+    sim: Arc<Sim>,
+    store: Arc<dyn Store>,
+    clock: Clock,
+    policy: Policy,
+    token: String,
+}
+
+impl Stage {
+    /// What plans and writes, with nothing in memory.
+    fn parts(&self) -> Result<(RepositoryPlanner, RepositoryWriter), String> {
+        let wire = Arc::new(InProcess(self.sim.clone()));
+        let settings = Settings {
+            rest_points: u32::MAX,
+            graphql_points: u32::MAX,
+            wire: Some(wire),
+            ..Settings::default()
+        };
+        let endpoint = Endpoint::new(&self.sim.url());
+        let credential = Credential::Token(SecretString::from(self.token.as_str()));
+        let budgets = Budgets::new(ORGANISATION, 0);
+        let api = Api::new(&endpoint, ORGANISATION, credential, budgets, &self.clock, settings)?;
+        let reader = Reader::new(api.clone(), self.policy.asks());
+        let modes = Modes { organisation: Mode::Enforce, ..Modes::default() };
+        let secrets = Secrets::from([("hook".to_owned(), SecretString::from("a secret of a webhook"))]);
+        let planner = RepositoryPlanner::new(reader.clone(), PolicyHandle::new(self.policy.clone()), modes)
+            .lending(secrets)
+            .remembering(self.store.clone());
+        Ok((planner, RepositoryWriter::new(Writer::new(api), reader)))
+    }
+
+    async fn round(&self) -> Result<Round, String> {
+        let (planner, writer) = self.parts()?;
+        self.sim.forget_calls();
+        let whole = planner.organisation(ORGANISATION, &[], Shard::default(), &|_, _| {}).await;
+        let whole = whole.map_err(|failure| format!("the plan failed: {}", failure.text))?;
+        if let Some(short) = whole.short {
+            return Err(format!("the list of repositories is short: {short}"));
+        }
+        let mut round = Round::default();
+        for (key, plan) in &whole.plans {
+            let gate = self.gate(planner.generation());
+            let report = apply(key, plan, &writer, &gate, &|_, _| {}).await;
+            let report = report.map_err(|failure| format!("{}: {}", plan.subject, failure.text))?;
+            let unknown: BTreeSet<&str> =
+                plan.unknowns.iter().map(|unknown| unknown.aspect.as_str()).collect();
+            let in_doubt = plan.unknowns.iter().filter(|unknown| unknown.part.is_none());
+            let in_doubt = in_doubt.map(|unknown| unknown.aspect.clone()).collect();
+            round.doubts.insert(key.id().to_owned(), in_doubt);
+            for step in &report.steps {
+                let change = &step.change;
+                let shown =
+                    || format!("{}: {} {} {:?}", plan.subject, change.aspect, change.what, change.fields);
+                match &step.outcome {
+                    StepResult::Failed(why) => round.refusals.push(format!("{why} ({})", shown())),
+                    // It waits for another one, which is judged itself.
+                    StepResult::Blocked => {}
+                    outcome => {
+                        round.written += usize::from(*outcome == StepResult::Written);
+                        if !unknown.contains(change.aspect.as_str()) {
+                            round.left.push(format!("{} is {outcome:?}", shown()));
+                        }
+                    }
+                }
+            }
+        }
+        round.calls = self.sim.calls().iter().filter(|call| call["writes"] == true).count();
+        // What somebody has to approve is approved.
+        for hold in self.store.holds().await.map_err(|error| error.to_string())? {
+            let approved = self.store.approve(&hold.digest, "somebody", self.clock.now()).await;
+            approved.map_err(|error| error.to_string())?;
+        }
+        self.clock.sleep(Duration::from_secs(5)).await;
+        Ok(round)
+    }
+
+    fn gate(&self, generation: String) -> Gate {
+        let most = 1_000_000;
+        let limits = Limits {
+            removes: most,
+            weakens: most,
+            exposes: most,
+            repeats: 0,
+            percent: 100,
+            repositories: most,
+            ..Limits::default()
+        };
+        let (store, clock) = (self.store.clone(), self.clock.clone());
+        let pace = WritePace::new(Duration::ZERO);
+        Gate { store, clock, lease: None, limits, pace, patient: true, generation }
+    }
+
+    /// Does something behind everybody's back. What GitHub refuses is not done.
+    async fn act(&self, act: &Act) -> Result<(), String> {
+        let body = if act.body.is_null() { Bytes::new() } else { Bytes::from(act.body.to_string()) };
+        let request = http::Request::builder()
+            .method(act.method.clone())
+            .uri(format!("{}/{}", self.sim.url(), act.path))
+            .header("authorization", format!("Bearer {}", self.token))
+            .body(body);
+        let request = request.map_err(|error| error.to_string())?;
+        let answer = self.sim.exchange(request).await;
+        answer.map(drop).ok_or_else(|| "the connection broke".to_owned())
+    }
+
+    /// The plans of single repositories say the same as the plan of all of them.
+    async fn is_quiet_alone(&self) -> Result<(), String> {
+        let (planner, _) = self.parts()?;
+        let state = self.sim.state();
+        let Some((id, _)) = harm::repositories(&state).into_iter().next() else { return Ok(()) };
+        let key = Key::new("repository", ORGANISATION, id);
+        let plan: Plan<_> = planner.plan(&key, None).await.map_err(|failure| failure.text)?;
+        let is_known = |aspect: &str| plan.unknowns.iter().all(|unknown| unknown.aspect != aspect);
+        match plan.changes.iter().find(|change| is_known(&change.aspect)) {
+            Some(change) => Err(format!(
+                "{} is quiet in the plan of all, and not in its own: {} {} {:?}",
+                plan.subject, change.aspect, change.what, change.fields
+            )),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Applies a pair; and now and then once more, after somebody did something by hand.
+async fn both(stage: &Stage, files: &Files, before: &Value, dice: &mut Dice) -> Result<Counts, String> {
+    let fault = dice.chance(20).then(|| weather::fault(dice));
+    let is_faulty = fault.is_some();
+    let shown = format!("{fault:?}");
+    if let Some(fault) = fault {
+        stage.sim.fault(fault);
+    }
+    let mut counts = settle(stage, files, before, is_faulty)
+        .await
+        .map_err(|why| if is_faulty { format!("{why}\n\nThe fault: {shown}") } else { why })?;
+    if dice.chance(30) {
+        let acts = weather::acts(dice, &stage.sim.state());
+        for act in &acts {
+            stage.act(act).await?;
+        }
+        let before = stage.sim.state();
+        let more = settle(stage, files, &before, false).await;
+        let more = more.map_err(|why| format!("{why}\n\nAfter what was done by hand: {acts:#?}"))?;
+        counts.written += more.written;
+        counts.unknown += more.unknown;
+        counts.refused += more.refused;
+    }
+    Ok(counts)
+}
+
+/// Applies until nothing is written any more. A fault ends after the first apply.
+async fn settle(stage: &Stage, files: &Files, before: &Value, is_faulty: bool) -> Result<Counts, String> {
+    let mut counts = Counts::default();
+    let mut last = Round::default();
+    for n in 0..ROUNDS {
+        let tried = stage.round().await;
+        let faulty = n == 0 && is_faulty;
+        stage.sim.no_faults();
+        let round = match tried {
+            // The state is compared below, whatever an apply that failed has done.
+            Err(_) if faulty => continue,
+            tried => tried?,
+        };
+        if n == 0 {
+            no_removal_on_doubt(&round, before, &stage.sim.state())?;
+        }
+        let is_expected = |refusal: &&String| REFUSALS.iter().any(|(text, _)| refusal.contains(text));
+        if let Some(refusal) = round.refusals.iter().find(|refusal| !is_expected(refusal)) {
+            return Err(format!("GitHub refused what the check takes: {refusal}"));
+        }
+        counts.written += round.written;
+        counts.refused += round.refusals.len();
+        last = round;
+        if last.calls == 0 && !faulty {
+            break;
+        }
+    }
+    if !last.left.is_empty() {
+        return Err(format!("it is not quiet after {ROUNDS} applies:\n  {}", last.left.join("\n  ")));
+    }
+    if last.calls > 0 && last.refusals.is_empty() {
+        return Err(format!(
+            "apply {ROUNDS} still made {} calls that write, of aspects in doubt",
+            last.calls
+        ));
+    }
+    counts.unknown = last.doubts.values().map(BTreeSet::len).sum();
+    if last.refusals.is_empty() {
+        stage.is_quiet_alone().await?;
+    }
+    let strays = harm::strays(files, before, &stage.sim.state());
+    if strays.is_empty() {
+        Ok(counts)
+    } else {
+        Err(format!("it changed what no file names:\n  {}", strays.join("\n  ")))
+    }
+}
+
+fn no_removal_on_doubt(round: &Round, before: &Value, after: &Value) -> Result<(), String> {
+    let (before, after) = (harm::repositories(before), harm::repositories(after));
+    for (id, aspects) in &round.doubts {
+        let id: u64 = id.parse().unwrap_or_default();
+        let (Some(old), Some(new)) = (before.get(&id), after.get(&id)) else { continue };
+        for aspect in aspects {
+            let lost = harm::lost(aspect, old, new);
+            if !lost.is_empty() {
+                return Err(format!("{aspect} of {} is in doubt, and lost {lost:?}", old["name"]));
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn one(seed: u64, sim: &Arc<Sim>, folder: &Path) -> Result<Outcome, String> {
+    let mut dice = Dice::new(seed);
+    let state = state::state(&mut dice);
+    let files = files::files(&mut dice, &state);
+    let texts: BTreeMap<String, String> =
+        files.iter().map(|(file, body)| (file.clone(), format!("{body:#}"))).collect();
+    let policy = match Policy::from_sources(texts, "admin", Path::new("policy")) {
+        Ok(policy) => policy,
+        Err(PolicyError::Invalid { problems, .. }) => {
+            let first = problems.iter().find(|problem| problem.severity == crate::Severity::Error);
+            return Ok(Outcome::Refused(first.map(|problem| kind(&problem.message)).unwrap_or_default()));
+        }
+        Err(error) => return Err(error.to_string()),
+    };
+    sim.begin_with(state.doc);
+    let before = sim.state();
+    let path = folder.join(format!("{seed}.db"));
+    let store: Arc<dyn Store> = Arc::new(
+        SqliteStore::open_inline(&path, StoreSettings::default()).map_err(|error| error.to_string())?,
+    );
+    let clock = Clock::simulated(Time::from_seconds(1_800_000_000));
+    let stage = Stage { sim: sim.clone(), store, clock, policy, token: sim.token() };
+    let settled = both(&stage, &files, &before, &mut dice).await;
+    for ending in ["", "-wal", "-shm"] {
+        let _ = std::fs::remove_file(format!("{}{ending}", path.display())); // the folder goes with it
+    }
+    settled.map(Outcome::Applied).map_err(|why| {
+        let shown: Vec<String> = files.iter().map(|(file, body)| format!("--- {file}\n{body:#}\n")).collect();
+        let organisation = &before["orgs"][ORGANISATION];
+        format!("{why}\n\nThe policy:\n{}\nThe organisation before:\n{organisation:#}", shown.concat())
+    })
+}
+
+/// A finding without the names in it, so that those of one kind are counted together.
+fn kind(message: &str) -> String {
+    message.split('`').step_by(2).collect::<Vec<_>>().join("`_`")
+}
+
+fn number(name: &str, usual: u64) -> u64 {
+    #[expect(clippy::disallowed_methods, reason = "how many, and which, is said on the command line")]
+    let said = std::env::var(name).ok();
+    said.and_then(|text| text.parse().ok()).unwrap_or(usual)
+}
+
+#[tokio::test(start_paused = true)]
+async fn whatever_is_applied_comes_to_rest_and_harms_nothing() {
+    let limits = beadle_sim::Limits {
+        core: PLENTY,
+        graphql: PLENTY,
+        rest_points: PLENTY,
+        graphql_points: PLENTY,
+        ..beadle_sim::Limits::default()
+    };
+    let settings = beadle_sim::Settings { limits, ..beadle_sim::Settings::default() };
+    let sim = Arc::new(Sim::start(([127, 0, 0, 1], 0).into(), settings).await.unwrap());
+    let shared = Path::new("/dev/shm");
+    let folder = if shared.is_dir() { tempfile::tempdir_in(shared) } else { tempfile::tempdir() }.unwrap();
+    let (from, count) = (number("PAIRS_FROM", 0), number("PAIRS", USUAL));
+    let mut refused: BTreeMap<String, u64> = BTreeMap::new();
+    let mut all = Counts::default();
+    for seed in from..from + count {
+        match one(seed, &sim, folder.path()).await {
+            Ok(Outcome::Applied(counts)) => {
+                all.written += counts.written;
+                all.unknown += counts.unknown;
+                all.refused += counts.refused;
+            }
+            Ok(Outcome::Refused(why)) => *refused.entry(why).or_default() += 1,
+            Err(why) => panic!("seed {seed}: {why}\n\nAgain: PAIRS_FROM={seed} PAIRS=1"),
+        }
+    }
+    let not_taken: u64 = refused.values().sum();
+    eprintln!("{count} pairs: the check refused {not_taken}; {all:?}");
+    for (why, times) in &refused {
+        eprintln!("  {times} times: {why}");
+    }
+    assert!(count < 20 || not_taken * 2 <= count, "the check refuses more than half of the policies");
+    assert!(count < 20 || all.written > 0, "nothing was ever written: nothing was tried");
+}

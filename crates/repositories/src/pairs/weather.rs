@@ -1,0 +1,76 @@
+//! What happens around applies: reads that fail or come back short, and people who rename, delete and add things by hand.
+
+use beadle_sim::Fault;
+use http::Method;
+use serde_json::{Value, json};
+
+use super::dice::{Dice, TEAMS};
+use super::state::ORGANISATION;
+
+/// Lists that GraphQL shows.
+const CONNECTIONS: &[&str] =
+    &["labels", "collaborators", "branchProtectionRules", "rulesets", "repositoryTopics"];
+/// Places below a repository that only REST shows.
+const PLACES: &[&str] = &["/autolinks", "/hooks", "/actions/permissions", "/automated-security-fixes"];
+
+/// A fault of reads.
+pub(super) fn fault(dice: &mut Dice) -> Fault {
+    if dice.chance(50) {
+        Fault { path: "/graphql".into(), shorten: Some(dice.one(CONNECTIONS).into()), ..Fault::default() }
+    } else {
+        let (path, status) = (dice.one(PLACES).into(), Some(dice.one(&[500, 502, 403])));
+        Fault { method: Some("GET".into()), path, status, ..Fault::default() }
+    }
+}
+
+/// What somebody does with the API.
+#[derive(Debug)]
+pub(super) struct Act {
+    pub(super) method: Method,
+    pub(super) path: String,
+    /// `null` for none.
+    pub(super) body: Value,
+}
+
+fn act(method: Method, path: String, body: Value) -> Act {
+    Act { method, path, body }
+}
+
+/// What somebody does to an organisation.
+pub(super) fn acts(dice: &mut Dice, doc: &Value) -> Vec<Act> {
+    let organisation = &doc["orgs"][ORGANISATION];
+    let names: Vec<&String> =
+        organisation["repos"].as_object().into_iter().flatten().map(|(name, _)| name).collect();
+    let below = |dice: &mut Dice, rest: &str| format!("repos/{ORGANISATION}/{}{rest}", dice.one(&names));
+    let team = |dice: &mut Dice| format!("orgs/{ORGANISATION}/teams/{}", dice.one(TEAMS));
+    let mut acts = Vec::new();
+    for n in 0..=dice.below(2) {
+        match dice.below(7) {
+            0 | 1 => acts.push(act(Method::PATCH, below(dice, ""), json!({ "name": format!("moved-{n}") }))),
+            2 => acts.push(act(Method::PATCH, team(dice), json!({ "name": format!("Another name {n}") }))),
+            3 => {
+                let path = team(dice);
+                let name = path.rsplit('/').next().unwrap_or_default().to_owned();
+                acts.push(act(Method::DELETE, path, Value::Null));
+                if dice.chance(50) {
+                    // Another team takes its name.
+                    let made = json!({ "name": name });
+                    acts.push(act(Method::POST, format!("orgs/{ORGANISATION}/teams"), made));
+                }
+            }
+            4 => {
+                let label = json!({ "name": "by hand", "color": "ededed" });
+                acts.push(act(Method::POST, below(dice, "/labels"), label));
+            }
+            5 => {
+                let topics = json!({ "names": ["by-hand", "infra"] });
+                acts.push(act(Method::PUT, below(dice, "/topics"), topics));
+            }
+            _ => {
+                let admin = json!({ "permission": "admin" });
+                acts.push(act(Method::PUT, below(dice, "/collaborators/ann"), admin));
+            }
+        }
+    }
+    acts
+}

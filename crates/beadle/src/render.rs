@@ -1,6 +1,6 @@
 //! Plans for people: grouped by repository, read like a review, unmistakable without colour.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use beadle_engine::{Change, Field, Key, Mode, Plan, Report, Risk, Risks, Step, StepResult};
@@ -40,6 +40,18 @@ pub(crate) struct WholePlan {
 }
 
 impl WholePlan {
+    /// Keeps what is about one of these keys: a name may be another one's by the time that it is planned again.
+    pub(crate) fn keep<W>(&mut self, plans: &mut Vec<Plan<W>>, keys: &BTreeSet<Key>) {
+        let mut kept = self.plans.iter().map(|(key, _)| keys.contains(key)).collect::<Vec<_>>().into_iter();
+        plans.retain(|_| kept.next().unwrap_or(false));
+        self.plans.retain(|(key, _)| keys.contains(key));
+    }
+
+    /// What it is about.
+    pub(crate) fn keys(&self) -> BTreeSet<Key> {
+        self.plans.iter().map(|(key, _)| key.clone()).collect()
+    }
+
     /// Whether anything is to be done, or is not known.
     pub(crate) fn is_pending(&self) -> bool {
         self.short.is_some()

@@ -66,7 +66,8 @@ async fn all(
                 } else {
                     clock.sleep(SETTLE).await;
                 }
-                let (shown, plans) = plan(&org, selection, Some(store), printer).await?;
+                let (mut shown, mut plans) = plan(&org, selection, Some(store), printer).await?;
+                rounds.keep(&mut shown, &mut plans);
                 let say = || announce(&org, &plans, printer);
                 let mut hand = Hand::of_org(&org, store, clock, printer);
                 hand.counts(&shown, selection).await?;
@@ -88,7 +89,8 @@ async fn all(
                 if !rounds.is_first() {
                     clock.sleep(SETTLE).await;
                 }
-                let (shown, plans) = plan_groups(target, selection, Some(store), clock, printer).await?;
+                let (mut shown, mut plans) = plan_groups(target, selection, Some(store), clock, printer).await?;
+                rounds.keep(&mut shown, &mut plans);
                 let hand = Hand::of_target(target, store, clock, printer);
                 match make_so(&hand, args, &shown, &plans, &|| {}, &mut rounds).await? {
                     Went::Declined => return Ok(PENDING),

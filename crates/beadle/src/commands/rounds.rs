@@ -1,10 +1,10 @@
 //! What is written can change what a layer reaches, and with it what is asked for: so it is planned again, until a plan is
 //! empty or has nothing in it that was not tried.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
-use beadle_engine::{Key, Report, StepResult};
+use beadle_engine::{Key, Plan, Report, StepResult};
 
 use crate::commands::tally::Tally;
 use crate::render::WholePlan;
@@ -30,6 +30,8 @@ pub(crate) enum Went {
 pub(crate) struct Rounds {
     /// How many were written.
     done: usize,
+    /// What the first one was about.
+    keys: Option<BTreeSet<Key>>,
     /// Every change that was tried, by its digest, and whether it was written.
     tried: HashMap<String, bool>,
     tally: Tally,
@@ -40,6 +42,14 @@ pub(crate) struct Rounds {
 impl Rounds {
     pub(crate) fn is_first(&self) -> bool {
         self.done == 0
+    }
+
+    /// Only what the first round was about is planned again: nobody agreed to more.
+    pub(crate) fn keep<W>(&mut self, shown: &mut WholePlan, plans: &mut Vec<Plan<W>>) {
+        match &self.keys {
+            Some(keys) => shown.keep(plans, keys),
+            None => self.keys = Some(shown.keys()),
+        }
     }
 
     pub(crate) fn tally(&self) -> Tally {

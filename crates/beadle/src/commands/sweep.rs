@@ -194,6 +194,7 @@ async fn one(
     let hand = Hand::of_org(org, store, clock, printer);
     let say = || announce(org, &plans, printer);
     let mut swept = make_so(hand, asked, shown, &plans, &say, printer).await?;
+    let keys = swept.shown.keys();
     let mut tried = digests(&swept.shown);
     let mut names = swept.written();
     for _ in 1..MOST {
@@ -204,7 +205,8 @@ async fn one(
         let mut args = asked.args.clone();
         args.selection.repo = names;
         clock.sleep(SETTLE).await;
-        let (mut shown, plans) = plan(org, &args.selection, Some(store), printer).await?;
+        let (mut shown, mut plans) = plan(org, &args.selection, Some(store), printer).await?;
+        shown.keep(&mut plans, &keys);
         // One that has another name by now is the next sweep's.
         shown.unmatched.clear();
         let planned = digests(&shown);

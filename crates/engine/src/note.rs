@@ -40,7 +40,10 @@ mod tests {
     #[test]
     fn a_name_without_colons_is_what_it_always_was() {
         assert_eq!(note("name", &["acme", "user", "mona"]), "name:acme:user:mona");
-        assert_eq!(note("rest", &["acme", "repos/acme/x%2Fy/hooks?a=b:c"]), "rest:acme:repos/acme/x%2Fy/hooks?a=b:c");
+        assert_eq!(
+            note("rest", &["acme", "repos/acme/x%2Fy/hooks?a=b:c"]),
+            "rest:acme:repos/acme/x%2Fy/hooks?a=b:c"
+        );
         assert_eq!(note("pair", &["aws", ""]), "pair:aws:");
     }
 }

@@ -168,8 +168,10 @@ impl Auth {
         let now = self.clock.now().seconds();
         let claims = json!({ "iat": now - BACK, "exp": now + LIFE, "iss": id.to_string() });
         let jwt = key.sign(&Header::new(Algorithm::RS256), &claims).await;
-        let jwt =
-            jwt.map_err(|error| TransportError::Nonsense { request: path.to_string(), why: error.to_string() })?;
+        let jwt = jwt.map_err(|error| TransportError::Nonsense {
+            request: path.to_string(),
+            why: error.to_string(),
+        })?;
         Ok(Request {
             counted: false,
             writes: false, // asking again for a token does no harm

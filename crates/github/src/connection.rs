@@ -106,7 +106,11 @@ fn retry(text: impl Into<String>) -> Failure {
 }
 
 /// Every entry as `read` takes it. One that it cannot take lacks what identifies it, and makes the list unknown.
-pub(crate) fn each<T>(rows: &[Value], doing: &str, read: impl Fn(&Value) -> Option<T>) -> Result<Vec<T>, Failure> {
+pub(crate) fn each<T>(
+    rows: &[Value],
+    doing: &str,
+    read: impl Fn(&Value) -> Option<T>,
+) -> Result<Vec<T>, Failure> {
     let read: Option<Vec<T>> = rows.iter().map(read).collect();
     read.ok_or_else(|| retry(format!("{doing}: an entry of the list lacks what identifies it")))
 }

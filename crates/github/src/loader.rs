@@ -77,7 +77,12 @@ pub struct Loader {
 
 impl Loader {
     pub(crate) fn new(api: Api, asks: Asks) -> Arc<Self> {
-        Arc::new(Self { api, asks: Mutex::new(asks), selected_by: Mutex::default(), pending: Mutex::default() })
+        Arc::new(Self {
+            api,
+            asks: Mutex::new(asks),
+            selected_by: Mutex::default(),
+            pending: Mutex::default(),
+        })
     }
 
     pub(crate) fn asks(&self) -> Asks {
@@ -98,7 +103,8 @@ impl Loader {
 
     /// Reads again, for one repository, what came from a snapshot.
     pub(crate) async fn refresh(&self, repository: &mut Repository) -> Result<(), Failure> {
-        let bulk = Bulk { teams: None, properties: None, missing: missing(&self.api, &self.selected_by()).await };
+        let bulk =
+            Bulk { teams: None, properties: None, missing: missing(&self.api, &self.selected_by()).await };
         let Asks { teams, properties, .. } = self.asks();
         self.read_rest(repository, Asks { teams, properties, ..Asks::default() }, &bulk).await
     }
@@ -194,7 +200,9 @@ impl Loader {
         let many = |calls: usize| repositories >= MANY.max(calls);
         // Lists that would not keep still are no snapshot: each repository is asked for its own.
         let (teams, properties, missing) = futures::join!(
-            async { if asks.teams && many(known.teams) { snapshot(&self.api).await.transpose() } else { None } },
+            async {
+                if asks.teams && many(known.teams) { snapshot(&self.api).await.transpose() } else { None }
+            },
             async {
                 let properties = asks.properties && many(known.properties);
                 if properties { Some(properties::of_organisation(&self.api).await) } else { None }

@@ -132,7 +132,8 @@ impl Reader {
         let (Some(Ok(before)), Some(Ok(now))) = (&before, &mut repository.teams) else { return Ok(()) };
         for team in now.iter_mut().filter(|team| team.permission.rank().is_some()) {
             // A list may show the role that a custom one is based on.
-            let was_custom = |other: &&TeamPermission| other.id == team.id && other.permission.rank().is_none();
+            let was_custom =
+                |other: &&TeamPermission| other.id == team.id && other.permission.rank().is_none();
             if before.iter().any(|other| was_custom(&other))
                 && let Some(role) = self.team_role(&team.slug, &repository.owner, &repository.name).await?
             {
@@ -282,7 +283,11 @@ impl Reader {
 
     /// What REST shows at `path` below a repository; `None` where there is nothing. A read costs nothing while nothing
     /// changed.
-    pub async fn below(&self, repository: &Repository, path: impl Into<Path>) -> Result<Option<Value>, Failure> {
+    pub async fn below(
+        &self,
+        repository: &Repository,
+        path: impl Into<Path>,
+    ) -> Result<Option<Value>, Failure> {
         match self.api.read(&below(repository, path)).await {
             Ok(answer) if answer.body.is_empty() => Ok(Some(Value::Null)),
             Ok(answer) => answer.json().map(Some).map_err(Failure::from),
@@ -354,22 +359,18 @@ impl Reader {
         of_repository(&self.api, owner, name).await
     }
 
-    /// What somebody may do with one repository, by all ways together; `None` when nothing, or when there is nobody of
-    /// this login. Custom roles come by their own name.
-    pub async fn user_role(
-        &self,
-        login: &str,
-        owner: &str,
-        name: &str,
-    ) -> Result<Option<Permission>, Failure> {
-        let path = Path::at("repos").value(owner).value(name).then("collaborators").value(login).then("permission");
+    /// Whether somebody may write to one repository, by any way. A custom role counts by what it is based on.
+    ///
+    /// <https://docs.github.com/rest/collaborators/collaborators#get-repository-permissions-for-a-user>
+    pub async fn user_writes(&self, login: &str, owner: &str, name: &str) -> Result<bool, Failure> {
+        let path =
+            Path::at("repos").value(owner).value(name).then("collaborators").value(login).then("permission");
         match self.api.read(&path).await {
             Ok(answer) => {
                 let access: Value = answer.json().map_err(Failure::from)?;
-                let role = access["role_name"].as_str().or(access["permission"].as_str());
-                Ok(role.filter(|role| *role != "none").map(|role| role.to_owned().into()))
+                Ok(matches!(access["permission"].as_str(), Some("admin" | "write")))
             }
-            Err(error) if error.status() == Some(404) => Ok(None),
+            Err(error) if error.status() == Some(404) => Ok(false),
             Err(error) => Err(error.into()),
         }
     }
@@ -381,13 +382,22 @@ impl Reader {
         owner: &str,
         name: &str,
     ) -> Result<Option<Permission>, Failure> {
+        let access = self.team_access(slug, owner, name).await?;
+        Ok(access.and_then(|access| access["role_name"].as_str().map(|role| role.to_owned().into())))
+    }
+
+    /// Whether a team may write to one repository. A custom role counts by what it is based on.
+    pub async fn team_writes(&self, slug: &str, owner: &str, name: &str) -> Result<bool, Failure> {
+        let access = self.team_access(slug, owner, name).await?;
+        Ok(access.is_some_and(|access| access["permissions"]["push"] == true))
+    }
+
+    /// A repository as it is shown to a team; `None` where the team has no access.
+    async fn team_access(&self, slug: &str, owner: &str, name: &str) -> Result<Option<Value>, Failure> {
         let team = Path::at("orgs").value(self.organisation()).then("teams").value(slug);
         let path = team.then("repos").value(owner).value(name);
         match self.api.get_accepting(&path, "application/vnd.github.v3.repository+json").await {
-            Ok(answer) => {
-                let repository: Value = answer.json().map_err(Failure::from)?;
-                Ok(repository["role_name"].as_str().map(|role| role.to_owned().into()))
-            }
+            Ok(answer) => answer.json().map(Some).map_err(Failure::from),
             Err(error) if error.status() == Some(404) => Ok(None),
             Err(error) => Err(error.into()),
         }
@@ -419,7 +429,10 @@ impl Reader {
         &self,
         page: Option<&str>,
     ) -> Result<(Vec<DeliveryRow>, Option<String>), Failure> {
-        let answer = self.api.get_as_app(page.map_or_else(|| Path::at("app/hook/deliveries?per_page=100"), Path::given)).await?;
+        let answer = self
+            .api
+            .get_as_app(page.map_or_else(|| Path::at("app/hook/deliveries?per_page=100"), Path::given))
+            .await?;
         let next = answer.next().map(str::to_owned);
         Ok((answer.json().map_err(Failure::from)?, next))
     }
@@ -432,7 +445,8 @@ impl Reader {
         since: Time,
     ) -> Result<Vec<Value>, Failure> {
         let path = Path::at("repos").value(self.organisation()).value(repository);
-        let path = path.then("actions/workflows").value(workflow).then("runs?event=workflow_dispatch&per_page=100");
+        let path =
+            path.then("actions/workflows").value(workflow).then("runs?event=workflow_dispatch&per_page=100");
         let mut next = Some(path.query("created", format!(">={since}")));
         let mut runs = Vec::new();
         while let Some(path) = next {

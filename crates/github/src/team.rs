@@ -78,7 +78,12 @@ impl Writer {
 }
 
 impl NamedTeam {
-    async fn send(&self, method: Method, below: Option<Path>, body: Option<Value>) -> Result<(), TransportError> {
+    async fn send(
+        &self,
+        method: Method,
+        below: Option<Path>,
+        body: Option<Value>,
+    ) -> Result<(), TransportError> {
         let team = Path::at("orgs").value(self.api.organisation()).then("teams").value(&self.slug);
         let path = match below {
             Some(below) => team.then(below),

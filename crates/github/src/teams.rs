@@ -86,7 +86,8 @@ async fn may_have_custom_roles(api: &Api) -> Result<bool, Failure> {
 /// A team, and its repositories with the names of custom roles.
 async fn granted(api: &Api, team: &Value) -> Result<(String, Vec<Granted>), Failure> {
     let slug = team["slug"].as_str().unwrap_or_default();
-    let path = Path::at("orgs").value(api.organisation()).then("teams").value(slug).then("repos?per_page=100");
+    let path =
+        Path::at("orgs").value(api.organisation()).then("teams").value(slug).then("repos?per_page=100");
     Ok((slug.to_owned(), api.list(&path).await?))
 }
 

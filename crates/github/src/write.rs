@@ -146,7 +146,12 @@ impl Named {
     }
 
     /// Writes at `path` below the repository.
-    pub async fn send(&self, method: Method, path: impl Into<Path>, body: Option<Value>) -> Result<(), Failure> {
+    pub async fn send(
+        &self,
+        method: Method,
+        path: impl Into<Path>,
+        body: Option<Value>,
+    ) -> Result<(), Failure> {
         let path = Path::at("repos").then(self.known().await?.path()).then(path);
         self.write(method, path, body).await.map(drop)
     }

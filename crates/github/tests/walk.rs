@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use beadle_engine::{Budgets, Clock, Time};
 use beadle_github::{
-    Actor, ActorKind, Api, Asks, Credential, Cursor, Endpoint, Method, NewTeam, Path, Permission, Reader, Repository,
-    SelectedBy, Team, TeamPermission, Visibility, Writer,
+    Actor, ActorKind, Api, Asks, Credential, Cursor, Endpoint, Method, NewTeam, Path, Permission, Reader,
+    Repository, SelectedBy, Team, TeamPermission, Visibility, Writer,
 };
 use beadle_transport::Settings;
 use beadle_transport::testing::{Arrived, Entry, Recorder, Texts, holds_all, walk};
@@ -74,9 +74,14 @@ const ENTRIES: &[Entry] = &[
     entry("Reader::list_of_organisation", &["value"], &["GET /orgs/organisation/list/value"]),
     entry("Reader::teams", &["owner", "name"], &["GET /repos/owner/name/teams"]),
     entry(
-        "Reader::user_role",
+        "Reader::user_writes",
         &["login", "owner", "name"],
         &["GET /repos/owner/name/collaborators/login/permission"],
+    ),
+    entry(
+        "Reader::team_writes",
+        &["slug", "owner", "name"],
+        &["GET /orgs/organisation/teams/slug/repos/owner/name"],
     ),
     entry(
         "Reader::team_role",
@@ -129,8 +134,16 @@ const ENTRIES: &[Entry] = &[
         &["name", "renamed", "description"],
         &["POST /graphql", "PATCH /repos/organisation/name", "PUT /repos/organisation/renamed/topics"],
     ),
-    entry("Named::try_update", &["name", "description"], &["POST /graphql", "PATCH /repos/organisation/name"]),
-    entry("Named::replace_topics", &["name", "topic"], &["POST /graphql", "PUT /repos/organisation/name/topics"]),
+    entry(
+        "Named::try_update",
+        &["name", "description"],
+        &["POST /graphql", "PATCH /repos/organisation/name"],
+    ),
+    entry(
+        "Named::replace_topics",
+        &["name", "topic"],
+        &["POST /graphql", "PUT /repos/organisation/name/topics"],
+    ),
     entry(
         "Named::put_team",
         &["name", "slug", "role"],
@@ -162,8 +175,16 @@ const ENTRIES: &[Entry] = &[
         &["POST /graphql", "DELETE /repos/organisation/name/invitations/7"],
     ),
     entry("NamedTeam::is_member", &["login"], &["POST /graphql", "GET /orgs/organisation/members/login"]),
-    entry("NamedTeam::rename", &["slug", "renamed"], &["POST /graphql", "PATCH /orgs/organisation/teams/slug"]),
-    entry("NamedTeam::describe", &["slug", "description"], &["POST /graphql", "PATCH /orgs/organisation/teams/slug"]),
+    entry(
+        "NamedTeam::rename",
+        &["slug", "renamed"],
+        &["POST /graphql", "PATCH /orgs/organisation/teams/slug"],
+    ),
+    entry(
+        "NamedTeam::describe",
+        &["slug", "description"],
+        &["POST /graphql", "PATCH /orgs/organisation/teams/slug"],
+    ),
     entry(
         "NamedTeam::put_member",
         &["slug", "login"],
@@ -199,7 +220,8 @@ fn data(arrived: &Arrived, texts: &Texts) -> Value {
         "__typename": "Repository", "id": texts.pick("node"), "databaseId": 1, "name": texts.pick("name"),
         "owner": { "login": texts.pick("owner") }, "visibility": "PRIVATE", "collaborators": page(&json!([])),
     });
-    let person = json!({ "__typename": "User", "databaseId": 9, "login": texts.pick("login"), "organization": null });
+    let person =
+        json!({ "__typename": "User", "databaseId": 9, "login": texts.pick("login"), "organization": null });
     let nodes = if document.contains("... on User") { json!([team, person]) } else { json!([repository]) };
     let actor = json!({ "id": "A_1", "databaseId": 1, "login": "mona", "team": team });
     json!({
@@ -325,7 +347,8 @@ async fn read(call: &str, reader: &Reader, texts: &Texts) -> bool {
             reader.list_of_organisation(Path::at("list").value(text("value")), &["id"]).await.is_ok()
         }
         "teams" => reader.teams(text("owner"), text("name")).await.is_ok(),
-        "user_role" => reader.user_role(text("login"), text("owner"), text("name")).await.is_ok(),
+        "user_writes" => reader.user_writes(text("login"), text("owner"), text("name")).await.is_ok(),
+        "team_writes" => reader.team_writes(text("slug"), text("owner"), text("name")).await.is_ok(),
         "team_role" => reader.team_role(text("slug"), text("owner"), text("name")).await.is_ok(),
         "app" => reader.app().await.is_ok(),
         "app_slug" => reader.app_slug().await.is_ok(),
@@ -343,8 +366,11 @@ async fn read(call: &str, reader: &Reader, texts: &Texts) -> bool {
         "kept_by" => reader.kept_by(text("slug")).await.is_ok(),
         "resolve" => {
             let actor = |kind, name| Actor { kind, name: text(name).to_owned(), id: None };
-            let actors =
-                [actor(ActorKind::User, "user"), actor(ActorKind::Team, "team"), actor(ActorKind::App, "app")];
+            let actors = [
+                actor(ActorKind::User, "user"),
+                actor(ActorKind::Team, "team"),
+                actor(ActorKind::App, "app"),
+            ];
             reader.resolve(&actors).await.is_ok()
         }
         "defined_properties" => reader.defined_properties().await.is_ok(),

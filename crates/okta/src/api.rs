@@ -7,9 +7,9 @@ use beadle_transport::{Answer, Client, Figures, Method, Path, Request, Settings,
 use serde::de::DeserializeOwned;
 
 use crate::auth::{Auth, Credential};
+use crate::filter::comparison;
 use crate::list::{Listed, Row};
 use crate::model::{Group, PushMapping, User};
-use crate::filter::comparison;
 
 /// Members and users in one read, as Okta recommends.
 const PAGE: usize = 200;
@@ -77,7 +77,8 @@ impl Okta {
     /// How many members a group has, as Okta's statistics say, which may be a moment behind. `None`: they do not.
     pub async fn count(&self, group: &str) -> Result<Option<u64>, Failure> {
         let filter = comparison("id", "eq", group)?;
-        let path = Path::at("api/v1/groups").query("filter", filter).query("expand", "stats").query("limit", 2);
+        let path =
+            Path::at("api/v1/groups").query("filter", filter).query("expand", "stats").query("limit", 2);
         let found: Vec<Group> = self.list(&self.groups, path).await?;
         Ok(found.into_iter().find(|found| found.id == group).and_then(|found| found.count))
     }

@@ -2,9 +2,9 @@
 //!
 //! <https://developer.okta.com/docs/api/openapi/okta-management/management/tag/SystemLog/>
 
-use beadle_transport::Path;
 use beadle_engine::{Failure, Time};
 use beadle_hooks::okta::{Event, TYPES};
+use beadle_transport::Path;
 
 use crate::api::Okta;
 

@@ -33,7 +33,9 @@ impl Facts {
         facts.extend(teams.map(|team| (format!("team {}", team.slug), String::new())));
         let properties = seen.properties.as_ref().and_then(|properties| properties.as_ref().ok());
         let properties = properties.into_iter().flatten();
-        facts.extend(properties.map(|(name, value)| (format!("property {name}"), comparable(value).to_string())));
+        facts.extend(
+            properties.map(|(name, value)| (format!("property {name}"), comparable(value).to_string())),
+        );
         Self(facts)
     }
 

@@ -363,7 +363,8 @@ impl RepositoryPlanner {
         for (aspect, planned) in aspects::ALL.iter().zip(join_all(plans).await) {
             let mode = self.modes.of(aspect.name());
             let (own, unknowns) = planned?;
-            let moved = moves.moved.iter().find(|moved| moved.sections.iter().any(|section| aspect.owns(section)));
+            let moved =
+                moves.moved.iter().find(|moved| moved.sections.iter().any(|section| aspect.owns(section)));
             drafts.extend(own.into_iter().map(|mut draft| {
                 aspect.name().clone_into(&mut draft.change.aspect);
                 draft.change.mode = mode;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use beadle_engine::{Budgets, Clock, Time};
 use beadle_scim::{Api, Dialect, NewUser, Reader, Writer, probe_writes};
 use beadle_transport::Settings;
-use beadle_transport::testing::{Arrived, Entry, Recorder, Texts, hostile, holds_all, walk};
+use beadle_transport::testing::{Arrived, Entry, Recorder, Texts, holds_all, hostile, walk};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 

@@ -272,8 +272,7 @@ impl Client {
 
     /// The address of a path. It is the very path that was meant: what a value of it could have changed is refused.
     fn target(&self, label: &str, path: &Path) -> Result<Url, TransportError> {
-        let unaddressable =
-            |why: String| TransportError::Unaddressable { request: label.to_owned(), why };
+        let unaddressable = |why: String| TransportError::Unaddressable { request: label.to_owned(), why };
         if let Some(refused) = path.refused() {
             return Err(unaddressable(refused.to_string()));
         }

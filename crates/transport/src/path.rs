@@ -179,8 +179,27 @@ mod tests {
     #[test]
     fn a_value_is_one_segment_or_refused() {
         let hostile = [
-            "", ".", "..", " ", "%2e", "%2E%2e", "%252e%252e", "..%2f", "a/..", "../a", "a/./b", "..\\a", "\u{ff0e}\u{ff0e}",
-            "\u{2024}.", "..\u{2215}x", "a\nb", "a\0", "%00", "a%0d%0ab", "\u{7f}", "\u{85}",
+            "",
+            ".",
+            "..",
+            " ",
+            "%2e",
+            "%2E%2e",
+            "%252e%252e",
+            "..%2f",
+            "a/..",
+            "../a",
+            "a/./b",
+            "..\\a",
+            "\u{ff0e}\u{ff0e}",
+            "\u{2024}.",
+            "..\u{2215}x",
+            "a\nb",
+            "a\0",
+            "%00",
+            "a%0d%0ab",
+            "\u{7f}",
+            "\u{85}",
         ];
         for value in hostile {
             let path = Path::at("repos").value("acme").value("svc").then("labels").value(value);
@@ -206,8 +225,12 @@ mod tests {
 
     #[test]
     fn one_refused_value_refuses_all_that_is_built_on_it() {
-        let path = Path::at("orgs").value("acme").then(Path::at("teams").value("..")).then("repos").value("x");
+        let path =
+            Path::at("orgs").value("acme").then(Path::at("teams").value("..")).then("repos").value("x");
         assert!(path.refused().is_some());
-        assert_eq!(Path::at("runs").query("created", ">=1").query("page", 2).to_string(), "runs?created=%3E%3D1&page=2");
+        assert_eq!(
+            Path::at("runs").query("created", ">=1").query("page", 2).to_string(),
+            "runs?created=%3E%3D1&page=2"
+        );
     }
 }

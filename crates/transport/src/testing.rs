@@ -22,13 +22,81 @@ pub const PLAIN: &str = "plain-value";
 /// Returns values that mean something else in an address, a filter, a query, a header or a line than a name.
 pub fn hostile() -> Vec<String> {
     let short = [
-        "", " ", ".", "..", "...", "/", "//", "a/b", "/a", "a/", "../a", "a/..", "a/./b", "a/../b", "%2e", "%2e%2e",
-        "%2E%2E", "%252e%252e", "..%2f..", "%2f", "a%2fb", "%", "100%", "%00", "a%0d%0ab", "%zz", "\"", "'", "\\",
-        "a\\b", "..\\a", "a\" or id pr or id eq \"", "\\\" or id pr", "\"]) or members[value pr", "\0", "\n", "a\nb",
-        "a\r\nx-header: b", "a\tb", "\u{7f}", "\u{85}", "a b", "a?b=c", "a#b", "a&b=c", "a;b=c", "a:b", "a@b", "a,b",
-        "a+b", "*", "~", "{a}", "$input", "\") { id } x: node(id: \"", "}) { id }", "https://example.com/", "//example.com",
-        "\u{ff0e}\u{ff0e}", "\u{2024}\u{2024}", "a\u{2215}..", "a\u{ff0f}b", "\u{202e}b", "\u{200b}", "\u{feff}", "Ärger",
-        "A\u{308}rger", "проверка", "検証", "اختبار", "\u{1f648}", "null", "true", "-1", "0",
+        "",
+        " ",
+        ".",
+        "..",
+        "...",
+        "/",
+        "//",
+        "a/b",
+        "/a",
+        "a/",
+        "../a",
+        "a/..",
+        "a/./b",
+        "a/../b",
+        "%2e",
+        "%2e%2e",
+        "%2E%2E",
+        "%252e%252e",
+        "..%2f..",
+        "%2f",
+        "a%2fb",
+        "%",
+        "100%",
+        "%00",
+        "a%0d%0ab",
+        "%zz",
+        "\"",
+        "'",
+        "\\",
+        "a\\b",
+        "..\\a",
+        "a\" or id pr or id eq \"",
+        "\\\" or id pr",
+        "\"]) or members[value pr",
+        "\0",
+        "\n",
+        "a\nb",
+        "a\r\nx-header: b",
+        "a\tb",
+        "\u{7f}",
+        "\u{85}",
+        "a b",
+        "a?b=c",
+        "a#b",
+        "a&b=c",
+        "a;b=c",
+        "a:b",
+        "a@b",
+        "a,b",
+        "a+b",
+        "*",
+        "~",
+        "{a}",
+        "$input",
+        "\") { id } x: node(id: \"",
+        "}) { id }",
+        "https://example.com/",
+        "//example.com",
+        "\u{ff0e}\u{ff0e}",
+        "\u{2024}\u{2024}",
+        "a\u{2215}..",
+        "a\u{ff0f}b",
+        "\u{202e}b",
+        "\u{200b}",
+        "\u{feff}",
+        "Ärger",
+        "A\u{308}rger",
+        "проверка",
+        "検証",
+        "اختبار",
+        "\u{1f648}",
+        "null",
+        "true",
+        "-1",
+        "0",
     ];
     let long = ["x".repeat(1024), "x".repeat(1025), "x".repeat(20_000), "é".repeat(2_000), "../".repeat(200)];
     short.into_iter().map(str::to_owned).chain(long).collect()
@@ -77,7 +145,9 @@ fn each_text<F: Fn(&str) -> Value>(value: &Value, change: &F) -> Value {
     match value {
         Value::String(text) => change(text),
         Value::Array(items) => items.iter().map(|item| each_text(item, change)).collect(),
-        Value::Object(map) => map.iter().map(|(key, value)| (key.clone(), each_text(value, change))).collect(),
+        Value::Object(map) => {
+            map.iter().map(|(key, value)| (key.clone(), each_text(value, change))).collect()
+        }
         other => other.clone(),
     }
 }
@@ -217,9 +287,8 @@ pub async fn walk(
         for at in [""].iter().chain(texts.iter()).chain(everywhere) {
             let plain = perform(call, &Texts::new(at, PLAIN)).await;
             let in_place = |part: &'static str| if part == *at { PLAIN } else { part };
-            let meant = |template: &&'static str| {
-                template.split('/').map(in_place).collect::<Vec<_>>().join("/")
-            };
+            let meant =
+                |template: &&'static str| template.split('/').map(in_place).collect::<Vec<_>>().join("/");
             let mut meant: Vec<String> = sends.iter().map(meant).collect();
             let mut sent: Vec<String> = plain.iter().map(Arrived::route).collect();
             meant.sort();
@@ -246,9 +315,8 @@ fn compare(what: &str, value: &str, plain: &[Arrived], arrived: &[Arrived]) {
     let meant: Vec<(&Arrived, Arrived)> = plain.iter().map(|plain| (plain, plain.with(value))).collect();
     for one in arrived {
         assert_eq!(one.wrong, None, "{what}: {one:?}");
-        let is_meant = |(plain, meant): &(&Arrived, Arrived)| {
-            meant == one && (is_name || !plain.is_named_by_plain())
-        };
+        let is_meant =
+            |(plain, meant): &(&Arrived, Arrived)| meant == one && (is_name || !plain.is_named_by_plain());
         assert!(meant.iter().any(is_meant), "{what}: another request was sent: {one:?}");
     }
     // A value that can be a name, and cannot end a filter, is refused nowhere.
@@ -334,7 +402,10 @@ mod tests {
         assert!(fails("", "https://api.test/repos/acme/svc/labels/"));
         assert!(fails("..", "https://api.test/repos/acme/svc/labels/.."));
         assert!(fails("..", "https://api.test/repos/acme/svc/"));
-        assert!(fails("%2e%2e", "https://api.test/repos/acme/svc/labels/%252e%252e"), "a proxy may decode it again");
+        assert!(
+            fails("%2e%2e", "https://api.test/repos/acme/svc/labels/%252e%252e"),
+            "a proxy may decode it again"
+        );
         assert!(fails("a", "https://other.test/repos/acme/svc/labels/a"));
     }
 

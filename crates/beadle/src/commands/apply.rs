@@ -9,8 +9,7 @@ use beadle_engine::apply::{Gate, Planner, Writer, forget_what_is_mended};
 use beadle_engine::guard::count_note;
 use beadle_engine::{
     Change, Class, Clock, Failure, Key, Limits, Outcome, Plan, Report, Risks, StepResult, Store, Unknown,
-    WritePace,
-    apply,
+    WritePace, apply,
 };
 use beadle_groups::{GroupPlanner, GroupWriter};
 use beadle_repositories::{RepositoryPlanner, RepositoryWriter};
@@ -89,7 +88,8 @@ async fn all(
                 if !rounds.is_first() {
                     clock.sleep(SETTLE).await;
                 }
-                let (mut shown, mut plans) = plan_groups(target, selection, Some(store), clock, printer).await?;
+                let (mut shown, mut plans) =
+                    plan_groups(target, selection, Some(store), clock, printer).await?;
                 rounds.keep(&mut shown, &mut plans);
                 let hand = Hand::of_target(target, store, clock, printer);
                 match make_so(&hand, args, &shown, &plans, &|| {}, &mut rounds).await? {

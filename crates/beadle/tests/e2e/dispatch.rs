@@ -195,7 +195,11 @@ async fn a_mistake_in_a_rule_is_said_before_anything_runs() {
         ("{{ repository.name }}", "{{ repository.name", "dispatch `police`: inputs.repo-to-police"),
         ("repository.created", "repositry.created", "`repositry` is unknown; did you mean `repository`?"),
         ("repository.created", "repository.creatd", "`creatd` is unknown; did you mean `created`?"),
-        ("\"cop\"", "\"acme/cop\"", "repository must be a name of this organisation, without `/`, found `acme/cop`"),
+        (
+            "\"cop\"",
+            "\"acme/cop\"",
+            "repository must be a name of this organisation, without `/`, found `acme/cop`",
+        ),
     ] {
         world.org_lines = good.replace(right, wrong);
         let refused = world.beadle(&["check"]).await.expect(1);

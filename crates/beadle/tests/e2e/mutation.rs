@@ -369,8 +369,7 @@ fn comparable(document: &Value) -> Value {
 async fn world() -> World {
     let mut state = acme(json!({ "widgets": { "branches": { "main": {}, "develop": {} } } }));
     state["orgs"]["acme"]["custom_roles"] = json!(["security-reader"]);
-    state["orgs"]["acme"]["property_definitions"] =
-        json!({ "tier": {}, "more": {}, "regions": { "value_type": "multi_select", "allowed_values": ["eu", "us"] } });
+    state["orgs"]["acme"]["property_definitions"] = json!({ "tier": {}, "more": {}, "regions": { "value_type": "multi_select", "allowed_values": ["eu", "us"] } });
     state["orgs"]["acme"]["teams"]["platform"]["id"] = json!(501);
     let mut world = World::unlimited(state).await;
     std::fs::write(world.path().join("ci.secret"), format!("{:032x}", rand::random::<u128>())).unwrap();

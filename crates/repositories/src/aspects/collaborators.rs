@@ -120,9 +120,9 @@ async fn meant<'a>(
     sheet: &mut Sheet,
 ) -> Result<Option<(u64, Found<'a>)>, Failure> {
     let access = seen.iter().map(|found| (found.id, found.login.as_str(), Found::Access(found)));
-    let invited = pending.iter().filter_map(|found| {
-        Some((found.account?, found.login.as_deref()?, Found::Invitation(found)))
-    });
+    let invited = pending
+        .iter()
+        .filter_map(|found| Some((found.account?, found.login.as_deref()?, Found::Invitation(found))));
     let mut all: Vec<(u64, &str, Found<'_>)> = access.chain(invited).collect();
     if let Some(at) = all.iter().position(|(_, login, _)| login.eq_ignore_ascii_case(&want.login)) {
         let (id, _, found) = all.swap_remove(at);
@@ -170,8 +170,10 @@ fn present(context: &Context<'_>, want: &CollaboratorWant, found: Found<'_>, she
             let coarse =
                 matches!(want.permission.rank(), None | Some(1 | 3)) && context.reader.lacks("roleName");
             if coarse {
-                sheet
-                    .part_unresolved(&want.login, format!("this GitHub does not show roles ({})", want.asked));
+                sheet.part_unresolved(
+                    &want.login,
+                    format!("this GitHub does not show roles ({})", want.asked),
+                );
             } else {
                 let what = format!("collaborator {}", found.login);
                 sheet.change(what, change(&found.permission), put(&found.login, want, None));
@@ -207,7 +209,8 @@ async fn invite(
     if missing.is_empty() {
         return Ok(ids);
     }
-    let actor = |want: &&CollaboratorWant| Actor { kind: ActorKind::User, name: want.login.clone(), id: None };
+    let actor =
+        |want: &&CollaboratorWant| Actor { kind: ActorKind::User, name: want.login.clone(), id: None };
     let actors: Vec<Actor> = missing.iter().map(actor).collect();
     for (want, found) in missing.iter().zip(context.reader.resolve(&actors).await?) {
         let why = match found {
@@ -219,7 +222,11 @@ async fn invite(
         };
         match why {
             Some(why) => sheet.unresolved(format!("{why}; no collaborator is removed while this is so")),
-            None => sheet.change(format!("collaborator {}", want.login), added(want), put(&want.login, want, None)),
+            None => sheet.change(
+                format!("collaborator {}", want.login),
+                added(want),
+                put(&want.login, want, None),
+            ),
         }
     }
     Ok(ids)

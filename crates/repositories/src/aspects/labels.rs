@@ -29,9 +29,7 @@ impl Step for Write {
             Self::Update { name, body } => {
                 named.send(Method::PATCH, Path::at("labels").value(name), Some(body.clone())).await
             }
-            Self::Delete { name } => {
-                named.send(Method::DELETE, Path::at("labels").value(name), None).await
-            }
+            Self::Delete { name } => named.send(Method::DELETE, Path::at("labels").value(name), None).await,
         }
     }
 }

@@ -107,7 +107,12 @@ impl Target {
     }
 
     /// Writes at `path` below the repository, or the organisation.
-    pub async fn send(&self, method: Method, path: impl Into<Path> + Send, body: Option<Value>) -> Result<(), Failure> {
+    pub async fn send(
+        &self,
+        method: Method,
+        path: impl Into<Path> + Send,
+        body: Option<Value>,
+    ) -> Result<(), Failure> {
         match &self.named {
             Some(named) => named.send(method, path, body).await,
             None => self.writer.to_organisation(method, path, body).await,
@@ -116,7 +121,10 @@ impl Target {
 
     /// The id of the code security configuration of this name.
     pub(crate) async fn configuration(&self, name: &str) -> Result<u64, Failure> {
-        let all = self.reader.list_of_organisation("code-security/configurations?per_page=100", &["id", "name"]).await?;
+        let all = self
+            .reader
+            .list_of_organisation("code-security/configurations?per_page=100", &["id", "name"])
+            .await?;
         let found = all.iter().find(|known| known["name"] == name);
         let missing = || Failure::new(Class::Conflict, format!("there is no configuration `{name}` yet"));
         found.and_then(|found| found["id"].as_u64()).ok_or_else(missing)

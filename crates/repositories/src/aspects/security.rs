@@ -11,7 +11,8 @@ use futures::future::{OptionFuture, join_all};
 use serde_json::{Map, Value, json};
 
 use super::{Aspect, Context, Sheet, Stage, Step, Target, field};
-use crate::policy::Node;
+
+use crate::policy::{Node, Want};
 
 /// The repository's security features.
 pub struct Security;
@@ -97,7 +98,15 @@ async fn known(context: &Context<'_>, key: &str, path: &'static str) -> Result<O
     {
         return Ok(Some(on));
     }
-    if key == "private_vulnerability_reporting" && repository.visibility != Visibility::Public {
+    let leaves = |want: &Want| match want.key.as_str() {
+        "visibility" => want.value != Visibility::Public.as_str(),
+        "private" => want.value == json!(true),
+        _ => false,
+    };
+    let stays_public = !context.desired.settings.iter().any(leaves);
+    if key == "private_vulnerability_reporting"
+        && (repository.visibility != Visibility::Public || !stays_public)
+    {
         return Ok(None);
     }
     let seen = context.reader.below(repository, path).await?;

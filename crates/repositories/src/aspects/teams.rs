@@ -82,6 +82,17 @@ impl Aspect for Teams {
             if is_covered(seen, found, &want.permission) || same(context, want, found).await? {
                 continue;
             }
+            // How far a custom role reaches is not known: neither whether it covers what is wanted, nor whether it is covered.
+            let is_custom = |above: &Permission| above.rank().is_none() || want.permission.rank().is_none();
+            if above(seen, found).is_some_and(is_custom) {
+                let why = format!(
+                    "GitHub shows only what team `{}` has by the team above it; whether it has the role `{}` of its own is \
+                     not known ({})",
+                    found.slug, want.permission, want.asked
+                );
+                sheet.part_unresolved(&want.slug, why);
+                continue;
+            }
             let risk = change_of(&found.permission, &want.permission);
             let fields = vec![field(
                 "permission",
@@ -98,11 +109,7 @@ impl Aspect for Teams {
         for team in seen.iter().filter(|_| wanted.exclusive).filter(is_gone) {
             let before = json!(team.permission.as_str());
             let fields = vec![field("permission", before, Value::Null, Some(&wanted.asked), Risk::Removes)];
-            sheet.change(
-                format!("team {}", team.slug),
-                fields,
-                Write::Remove { slug: team.slug.clone() },
-            );
+            sheet.change(format!("team {}", team.slug), fields, Write::Remove { slug: team.slug.clone() });
         }
         Ok(())
     }
@@ -121,7 +128,10 @@ async fn meant<'a>(
     let id = context.names.remembered(Named::Team, &want.slug).await?;
     let found = seen.iter().find(|team| Some(team.id) == id);
     if let Some(found) = found {
-        let why = format!("team `{}` is called `{}` now; change the policy ({})", want.slug, found.slug, want.asked);
+        let why = format!(
+            "team `{}` is called `{}` now; change the policy ({})",
+            want.slug, found.slug, want.asked
+        );
         sheet.part_unresolved(&want.slug, why);
     }
     Ok(found)
@@ -203,7 +213,8 @@ mod tests {
 
     #[test]
     fn a_child_below_a_team_with_more_access_is_at_rest() {
-        let covered = |seen: &[TeamPermission], wanted: &str| is_covered(seen, &seen[1], &wanted.to_owned().into());
+        let covered =
+            |seen: &[TeamPermission], wanted: &str| is_covered(seen, &seen[1], &wanted.to_owned().into());
         let seen = [team("platform", "admin", None), team("child", "admin", Some("platform"))];
         assert!(covered(&seen, "triage") && covered(&seen, "auditor"));
         // It is no stray either, where only the team above is asked for.

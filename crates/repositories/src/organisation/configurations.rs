@@ -81,7 +81,10 @@ impl Aspect for Configurations {
         section: &Section<'_>,
         sheet: &mut Sheet,
     ) -> Result<(), Failure> {
-        let all = context.reader.list_of_organisation(Path::at(PATH).query("per_page", 100), &["id", "name"]).await?;
+        let all = context
+            .reader
+            .list_of_organisation(Path::at(PATH).query("per_page", 100), &["id", "name"])
+            .await?;
         let defaults = context.reader.of_organisation(Path::at(PATH).then("defaults")).await?;
         for want in section.node.items() {
             let Some(name) = want.get("name").and_then(Node::text) else { continue };

@@ -25,10 +25,27 @@ const KEPT: &[(&str, &str)] = &[
 /// What the simulator numbers and dates by itself.
 const VOLATILE: &[&str] = &["id", "updated_at"];
 
+/// Lists of actors, each of which GitHub takes as one.
+const ACTORS: &[&str] = &[
+    ".restrictions",
+    ".dismissal_restrictions",
+    ".bypass_pull_request_allowances",
+    ".force_push_allowances",
+];
+
 /// The repositories of a state by their ids.
 pub(super) fn repositories(doc: &Value) -> BTreeMap<u64, &Value> {
     let all = doc["orgs"][ORGANISATION]["repos"].as_object().into_iter().flatten();
     all.map(|(_, repository)| (repository["id"].as_u64().unwrap_or_default(), repository)).collect()
+}
+
+/// Whether something that layers can select by is another one than before.
+pub(super) fn selects_otherwise(before: &Value, after: &Value) -> bool {
+    let (before, after) = (repositories(before), repositories(after));
+    let facts = ["teams", "properties", "topics", "visibility"];
+    before
+        .iter()
+        .any(|(id, old)| after.get(id).is_some_and(|new| facts.iter().any(|fact| old[*fact] != new[*fact])))
 }
 
 /// What changed although no file names it.
@@ -297,11 +314,15 @@ fn compare(place: &str, before: &Value, after: &Value, said: &[&Value], found: &
         }
         return;
     }
+    // Whoever names some of a list's actors names the list.
+    if ACTORS.iter().any(|list| place.ends_with(list)) {
+        return;
+    }
     // What a file says as a whole may change as a whole; and so may what was not there, or is gone.
     if !said.iter().all(|said| said.is_object()) || !before.is_object() || !after.is_object() {
         return;
     }
-    for key in keys(before, after) {
+    for key in keys(before, after).into_iter().filter(|key| !VOLATILE.contains(&key.as_str())) {
         let mut inner: Vec<&Value> = said.iter().filter_map(|said| said.get(&key)).collect();
         if key == "checks" {
             inner.extend(said.iter().filter_map(|said| said.get("contexts")));

@@ -250,7 +250,7 @@ impl Layer {
     }
 
     /// Every selector in it.
-    pub(super) fn selectors(&self) -> impl Iterator<Item = &Selector> {
+    pub(crate) fn selectors(&self) -> impl Iterator<Item = &Selector> {
         let own: Vec<&Selector> = match &self.kind {
             LayerKind::Selected(choice) => choice.selectors().collect(),
             LayerKind::Suborg { properties, .. } => properties.iter().collect(),

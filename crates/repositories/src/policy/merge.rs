@@ -48,7 +48,10 @@ fn merge_lists(list: &str, under: &[Node], over: &[Node]) -> Vec<Node> {
 /// The entries of a list that another list does not have.
 pub(super) fn without_entries(list: &str, root: &Node, said: &Node) -> Node {
     let kept = pair_layers(list, said.items(), root.items()).only_observed;
-    Node { kind: Kind::List(kept.into_iter().map(|place| root.items()[place].clone()).collect()), ..root.clone() }
+    Node {
+        kind: Kind::List(kept.into_iter().map(|place| root.items()[place].clone()).collect()),
+        ..root.clone()
+    }
 }
 
 #[cfg(test)]

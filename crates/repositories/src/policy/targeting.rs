@@ -222,8 +222,9 @@ impl Target {
         for section in layer.sections() {
             // What is missing in a list may be what the file adds to it.
             let word = Word { exclusive: false, asked: layer.root.asked.clone() };
-            let topics = (section == "repository" && layer.root.get("repository").is_some_and(|node| node.get("topics").is_some()))
-                .then(|| "topics".to_owned());
+            let topics = (section == "repository"
+                && layer.root.get("repository").is_some_and(|node| node.get("topics").is_some()))
+            .then(|| "topics".to_owned());
             self.words.extend(topics.map(|topics| (topics, word.clone())));
             self.words.insert(section.clone(), word);
             self.waiting.push((section, why.to_owned()));

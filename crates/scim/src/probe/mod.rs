@@ -292,7 +292,11 @@ const NOBODY: &str = "finds nobody";
 const IGNORES: &str = "ignores the filter";
 
 /// What a server does with a filter for a value that nothing has.
-async fn impossible(api: &Api, resource: &'static str, attribute: &'static str) -> Result<&'static str, Failure> {
+async fn impossible(
+    api: &Api,
+    resource: &'static str,
+    attribute: &'static str,
+) -> Result<&'static str, Failure> {
     let filter = Filter::eq(attribute, IMPOSSIBLE)?;
     let path = Path::at(resource).query("count", api.page_size()).query("filter", filter);
     let page: Value = match api.get(&path).await {

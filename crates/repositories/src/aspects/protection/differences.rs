@@ -75,7 +75,8 @@ async fn list_of(
     let none = Allowances::default();
     let allowances = rule.map_or(&none, |rule| &rule.allowances);
     let hidden = rule.is_some_and(|rule| rule.hidden.iter().any(|name| name == list.connection));
-    let off = list.flag.is_some_and(|flag| wanted.fields.get(flag).is_some_and(|(on, _)| on == &json!(false)));
+    let off =
+        list.flag.is_some_and(|flag| wanted.fields.get(flag).is_some_and(|(on, _)| on == &json!(false)));
     if hidden && !off && wanted.lists.contains_key(list.graphql) {
         let text =
             format!("GitHub does not show everybody in `{}` of the rule; the list stays as it is", list.rest);
@@ -168,7 +169,7 @@ fn same(one: &Actor, other: &Actor) -> bool {
 
 /// Whether a permission lets its holder write. How far a custom role reaches is not known: GitHub has the last word.
 fn writes(permission: &Permission) -> bool {
-    !matches!(permission, Permission::Pull | Permission::Triage)
+    permission.rank() >= Permission::Push.rank()
 }
 
 /// Whether the policy itself gives an actor write access; Apps have it from their installation.
@@ -182,10 +183,17 @@ fn is_granted(context: &Context<'_>, actor: &Actor) -> bool {
             .teams
             .as_ref()
             .is_some_and(|teams| teams.items.iter().any(|team| is(&team.slug, &team.permission))),
-        ActorKind::User => desired
-            .collaborators
-            .as_ref()
-            .is_some_and(|people| people.items.iter().any(|person| is(&person.login, &person.permission))),
+        // Whoever is only invited by it has no access yet.
+        ActorKind::User => {
+            let seen = context.repository.collaborators.as_ref().and_then(|seen| seen.as_ref().ok());
+            let has_joined = |login: &str| {
+                seen.is_some_and(|seen| seen.iter().any(|other| other.login.eq_ignore_ascii_case(login)))
+            };
+            desired.collaborators.as_ref().is_some_and(|people| {
+                let mut people = people.items.iter();
+                people.any(|person| is(&person.login, &person.permission) && has_joined(&person.login))
+            })
+        }
     }
 }
 
@@ -203,12 +211,12 @@ async fn powerless(
     let (owner, name) = (&context.repository.owner, &context.repository.name);
     let mut powerless = Vec::new();
     for actor in asked {
-        let role = if actor.kind == ActorKind::Team {
-            context.reader.team_role(&actor.name, owner, name).await?
+        let may_write = if actor.kind == ActorKind::Team {
+            context.reader.team_writes(&actor.name, owner, name).await?
         } else {
-            context.reader.user_role(&actor.name, owner, name).await?
+            context.reader.user_writes(&actor.name, owner, name).await?
         };
-        if !role.as_ref().is_some_and(writes) {
+        if !may_write {
             powerless.push(actor);
         }
     }

@@ -61,6 +61,8 @@ pub(super) fn without_nulls(value: Value) -> Value {
             .into_iter()
             .filter(|(_, value)| !value.is_null())
             .map(|(key, value)| (key, without_nulls(value)))
+            // A rule has all of its parameters, or none.
+            .filter(|(key, value)| key != "parameters" || *value != json!({}))
             .collect(),
         Value::Array(items) => items.into_iter().map(without_nulls).collect(),
         other => other,

@@ -40,7 +40,10 @@ pub(super) fn definitions(world: &World, org: &str) -> Reply {
     let mut all = world.org(org).map(|org| org["property_definitions"].clone()).unwrap_or_default();
     if !all.is_object() {
         let repositories = world.repositories(org);
-        let names = repositories.iter().filter_map(|found| found["properties"].as_object()).flat_map(|known| known.keys());
+        let names = repositories
+            .iter()
+            .filter_map(|found| found["properties"].as_object())
+            .flat_map(|known| known.keys());
         all = names.map(|name| (name.clone(), json!({}))).collect::<serde_json::Map<_, _>>().into();
     }
     let rows = all.as_object().into_iter().flatten().map(|(name, definition)| {

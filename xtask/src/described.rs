@@ -2,6 +2,7 @@
 //! simulator writes at, the types, enums, bounds and required keys of the body, and no prose.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
@@ -125,12 +126,12 @@ fn table(document: &Value, routes: &[&str], version: &str) -> anyhow::Result<Val
     }
     let mut schemas = BTreeMap::new();
     while let Some(name) = wanted.pop() {
-        if !schemas.contains_key(&name) {
-            let schema = &document["components"]["schemas"][&name];
-            if schema.is_null() {
-                bail!("the description has no schema `{name}`");
-            }
-            schemas.insert(name, slim(schema, &mut wanted)?);
+        let schema = &document["components"]["schemas"][&name];
+        if schema.is_null() {
+            bail!("the description has no schema `{name}`");
+        }
+        if let Entry::Vacant(place) = schemas.entry(name) {
+            place.insert(slim(schema, &mut wanted)?);
         }
     }
     Ok(json!({ "package": "@octokit/openapi", "version": version, "routes": bodies, "schemas": schemas }))
@@ -161,9 +162,8 @@ fn slim(schema: &Value, wanted: &mut Vec<String>) -> anyhow::Result<Value> {
                 }
                 json!(properties)
             }
-            "items" => slim(value, wanted)?,
             "additionalProperties" if *value == json!(true) => continue,
-            "additionalProperties" => slim(value, wanted)?,
+            "items" | "additionalProperties" => slim(value, wanted)?,
             "allOf" | "oneOf" | "anyOf" => {
                 let all = value.as_array().into_iter().flatten();
                 all.map(|schema| slim(schema, wanted)).collect::<anyhow::Result<Value>>()?

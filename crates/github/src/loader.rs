@@ -106,7 +106,8 @@ impl Loader {
         let bulk =
             Bulk { teams: None, properties: None, missing: missing(&self.api, &self.selected_by()).await };
         let Asks { teams, properties, .. } = self.asks();
-        self.read_rest(repository, Asks { teams, properties, ..Asks::default() }, &bulk).await
+        let asks = Asks { teams, properties, ..Asks::default() };
+        Box::pin(self.read_rest(repository, asks, &bulk)).await
     }
 
     pub(crate) async fn load(self: &Arc<Self>, node_id: &str) -> Result<Option<Repository>, Failure> {
@@ -192,7 +193,7 @@ impl Loader {
     /// What is read by organisation rather than one by one, for so many repositories.
     pub(crate) async fn bulk(&self, repositories: usize) -> Bulk {
         let selected_by = self.selected_by();
-        self.bulk_with(repositories, missing(&self.api, &selected_by)).await
+        Box::pin(self.bulk_with(repositories, missing(&self.api, &selected_by))).await
     }
 
     async fn bulk_with(&self, repositories: usize, missing: impl Future<Output = Arc<Missing>>) -> Bulk {
@@ -380,7 +381,8 @@ pub(crate) async fn assemble(
             let rows =
                 rows(api, node_id, &node["collaborators"], documents::MORE_COLLABORATORS, "collaborators")
                     .await?;
-            Ok(each(&rows, DOING, collaborator)?.into_iter().flatten().collect())
+            let all = each(&rows, DOING, collaborator)?;
+            Ok(all.into_iter().filter_map(Access::of_its_own).collect())
         };
         repository.collaborators = Some(part(error_of("collaborators"), read).await?);
     }
@@ -448,17 +450,32 @@ async fn rows(api: &Api, owner: &str, first: &Value, more: &str, what: &str) -> 
     Ok(rows)
 }
 
-/// What was granted on the repository itself. What a team, the organisation or ownership gives besides is no business of
-/// the list of collaborators: such a one is `Some(None)`.
-fn collaborator(edge: &Value) -> Option<Option<Collaborator>> {
+/// How somebody comes to a repository.
+enum Access {
+    /// By a grant on the repository itself.
+    Own(Collaborator),
+    /// By a team, the organisation or ownership: that is no business of the list of collaborators.
+    Other,
+}
+
+impl Access {
+    fn of_its_own(self) -> Option<Collaborator> {
+        match self {
+            Self::Own(collaborator) => Some(collaborator),
+            Self::Other => None,
+        }
+    }
+}
+
+fn collaborator(edge: &Value) -> Option<Access> {
     let login = edge["node"]["login"].as_str()?.to_owned();
     let id = edge["node"]["databaseId"].as_u64()?;
     let mut sources = edge["permissionSources"].as_array()?.iter();
     let Some(own) = sources.find(|source| source["source"]["__typename"] == "Repository") else {
-        return Some(None);
+        return Some(Access::Other);
     };
     let role = own["roleName"].as_str().or(own["permission"].as_str())?;
-    Some(Some(Collaborator { id, login, permission: role.to_owned().into() }))
+    Some(Access::Own(Collaborator { id, login, permission: role.to_owned().into() }))
 }
 
 async fn rule(api: &Api, node: &Value) -> Result<Rule, Failure> {

@@ -64,10 +64,8 @@ fn is_asked(fact: &str, value: Option<&str>, desired: &Desired) -> bool {
             let section = desired.sections.get("custom_properties");
             let wanted = section.and_then(|section| section.items().iter().find(is_it));
             let wanted = wanted.map(|want| comparable(&want.get("value").map_or(Value::Null, Node::json)));
-            wanted.is_some_and(|wanted| match value {
-                Some(value) => wanted.to_string() == value,
-                None => wanted.is_null(),
-            })
+            let text = |wanted: Value| (!wanted.is_null()).then(|| wanted.to_string());
+            wanted.is_some_and(|wanted| text(wanted).as_deref() == value)
         }
         None => value == setting(desired, "visibility"),
     }

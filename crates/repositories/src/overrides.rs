@@ -31,14 +31,12 @@ impl Overrides {
     }
 
     async fn put(&self, note: String, value: &str) -> Result<(), StoreError> {
-        match &self.store {
-            Some(store) => store.put(&note, value).await,
-            None => {
-                let mut here = self.here.lock().unwrap_or_else(PoisonError::into_inner);
-                here.insert(note, value.to_owned());
-                Ok(())
-            }
+        if let Some(store) = &self.store {
+            return store.put(&note, value).await;
         }
+        let mut here = self.here.lock().unwrap_or_else(PoisonError::into_inner);
+        here.insert(note, value.to_owned());
+        Ok(())
     }
 
     fn of_file(&self, layer: &Layer) -> String {

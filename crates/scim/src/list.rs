@@ -51,7 +51,7 @@ pub(crate) enum Next {
 
 /// A list that is being read.
 pub(crate) struct Rows<T> {
-    rows: Vec<T>,
+    taken: Vec<T>,
     odd: Vec<Odd>,
     ids: HashSet<String>,
     /// Rows that came, odd and repeated ones too: where the next page starts.
@@ -65,7 +65,7 @@ pub(crate) struct Rows<T> {
 impl<T: Record> Rows<T> {
     pub(crate) fn new() -> Self {
         Self {
-            rows: Vec::new(),
+            taken: Vec::new(),
             odd: Vec::new(),
             ids: HashSet::new(),
             came: 0,
@@ -99,7 +99,7 @@ impl<T: Record> Rows<T> {
             match T::read(&shown) {
                 Ok(record) => {
                     if self.ids.insert(record.id().to_owned()) {
-                        self.rows.push(record);
+                        self.taken.push(record);
                     }
                 }
                 Err(why) => {
@@ -189,7 +189,7 @@ impl<T: Record> Rows<T> {
     }
 
     pub(crate) fn end(self) -> Listed<T> {
-        Listed { rows: self.rows, odd: self.odd, short: self.short }
+        Listed { rows: self.taken, odd: self.odd, short: self.short }
     }
 }
 

@@ -49,6 +49,9 @@ pub struct Changed {
     pub shown: Option<Vec<String>>,
 }
 
+/// Makes the operations of a PATCH for some members.
+type Operations<'a> = dyn Fn(&[String]) -> Result<Vec<Value>, Inexpressible> + Send + Sync + 'a;
+
 impl Writer {
     /// A writer to this server.
     pub fn new(api: Api) -> Self {
@@ -122,7 +125,7 @@ impl Writer {
         &self,
         group: &str,
         members: &[String],
-        operations: &(dyn Fn(&[String]) -> Result<Vec<Value>, Inexpressible> + Send + Sync),
+        operations: &Operations<'_>,
     ) -> Result<Changed, Failure> {
         let path = Path::at("Groups").value(group);
         let mut changed = Changed::default();

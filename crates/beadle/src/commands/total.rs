@@ -167,7 +167,9 @@ fn tell(name: &str, limits: Limits, total: &Total, printer: &Printer, page: &mut
     page.table(&["digest", "of", "aspect", "change"]);
     for (digest, of, change) in &total.guarded {
         printer.line(format!("  {digest}  {of}"));
-        render::change_lines(printer, change).iter().for_each(|line| printer.line(format!("  {line}")));
+        for line in render::change_lines(printer, change) {
+            printer.line(format!("  {line}"));
+        }
         let what = Piece::value(render::differences(change));
         page.row(&[Piece::value(digest), Piece::value(of), Piece::value(&change.aspect), what]);
     }

@@ -125,14 +125,15 @@ impl GroupPlanner {
                         difference.update.extend(update(&person, is));
                         role(&person, &is.id);
                     }
-                    None => match self.is_anothers(desired, &person, &account).await? {
-                        Some(why) => doubt(&person, why, false),
-                        None => {
+                    None => {
+                        if let Some(why) = self.is_anothers(desired, &person, &account).await? {
+                            doubt(&person, why, false);
+                        } else {
                             // Who was suspended comes back to an account that may sign in.
                             difference.update.extend(update(&person, &account));
                             difference.comes(person, account, desired);
                         }
-                    },
+                    }
                 },
                 Ok(Found::Another(why)) => doubt(&person, why, false),
                 Ok(Found::Missing(_)) if provisions && person.may_be_made => {

@@ -73,13 +73,12 @@ impl GroupPlanner {
         let target = &self.directory.target;
         let owned = target.group_owned_as(&desired.facts.external_id).await;
         let Some(owned) = known(owned, GROUP, plan)? else { return Ok(None) };
-        let found = match owned {
-            Some(ours) => Some(ours),
-            None => {
-                let named = target.group_named(&desired.facts.name).await;
-                let Some(named) = known(named, GROUP, plan)? else { return Ok(None) };
-                named
-            }
+        let found = if owned.is_some() {
+            owned
+        } else {
+            let named = target.group_named(&desired.facts.name).await;
+            let Some(named) = known(named, GROUP, plan)? else { return Ok(None) };
+            named
         };
         match found {
             Some(found) => {

@@ -90,7 +90,7 @@ impl Aspect for Collaborators {
             match meant(context, want, seen, pending, sheet).await? {
                 Some((id, found)) => {
                     paired.insert(id);
-                    present(context, want, found, sheet);
+                    present(context, want, &found, sheet);
                 }
                 None => missing.push(want),
             }
@@ -157,14 +157,13 @@ fn put(login: &str, want: &CollaboratorWant, expired: Option<u64>) -> Write {
     Write::Put { login: login.to_owned(), permission: want.permission.clone(), expired }
 }
 
-fn present(context: &Context<'_>, want: &CollaboratorWant, found: Found<'_>, sheet: &mut Sheet) {
+fn present(context: &Context<'_>, want: &CollaboratorWant, found: &Found<'_>, sheet: &mut Sheet) {
     let change = |before: &Permission| {
         let (before_text, after) = (json!(before.as_str()), json!(want.permission.as_str()));
         let risk = change_of(before, &want.permission);
         vec![field("permission", before_text, after, Some(&want.asked), risk)]
     };
     match found {
-        Found::Another => {}
         Found::Access(found) if found.permission == want.permission => {}
         Found::Access(found) => {
             let coarse =
@@ -189,7 +188,7 @@ fn present(context: &Context<'_>, want: &CollaboratorWant, found: Found<'_>, she
             let write = Write::Change { invitation: invitation.id, permission: want.permission.clone() };
             sheet.change(format!("invitation of {}", want.login), change(&invitation.permission), write);
         }
-        Found::Invitation(_) => {}
+        Found::Another | Found::Invitation(_) => {}
     }
 }
 

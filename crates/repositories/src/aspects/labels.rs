@@ -138,7 +138,7 @@ fn matched(wants: &[Want<'_>], seen: &[Label]) -> Pairs {
         wants[*at].oldname.is_some_and(is).then_some(0)
     };
     let renamed = pair(&left, &free, is_before);
-    matched.pairs.extend(renamed.pairs.iter().map(|(at, place)| (left[*at], free[*place])));
+    matched.both.extend(renamed.both.iter().map(|(at, place)| (left[*at], free[*place])));
     matched.only_desired = renamed.only_desired.iter().map(|at| left[*at]).collect();
     matched.only_observed = renamed.only_observed.iter().map(|place| free[*place]).collect();
     matched
@@ -195,30 +195,26 @@ mod tests {
         (of, found.only_observed.iter().map(|place| name(*place)).collect())
     }
 
-    fn named(name: &str) -> Option<String> {
-        Some(name.to_owned())
-    }
-
     #[test]
     fn of_two_labels_with_one_name_before_the_first_is_renamed_and_the_second_is_new() {
         let (of, left) = matches("[{name: a, oldname: wip}, {name: b, oldname: wip}]", &["wip"]);
-        assert_eq!((of, left), (vec![named("wip"), None], vec![]));
+        assert_eq!((of, left), (vec![Some("wip".to_owned()), None], vec![]));
     }
 
     #[test]
     fn the_name_before_goes_where_the_new_one_is_there_already() {
         let policy = "[{name: in progress, oldname: wip}]";
         let (of, left) = matches(policy, &["wip", "In Progress"]);
-        assert_eq!((of, left), (vec![named("In Progress")], vec!["wip".to_owned()]));
+        assert_eq!((of, left), (vec![Some("In Progress".to_owned())], vec!["wip".to_owned()]));
         let (of, left) = matches("[{name: in progress, oldname: wip}, {name: wip}]", &["wip"]);
-        assert_eq!((of, left), (vec![None, named("wip")], vec![]), "it is listed itself");
+        assert_eq!((of, left), (vec![None, Some("wip".to_owned())], vec![]), "it is listed itself");
     }
 
     #[test]
     fn a_name_that_differs_in_case_only_is_renamed_in_place() {
         for (policy, live) in [("[{name: Bug}]", "bug"), ("[{name: Ärger}]", "ärger")] {
             let (of, left) = matches(policy, &[live]);
-            assert_eq!((of, left), (vec![named(live)], vec![]));
+            assert_eq!((of, left), (vec![Some(live.to_owned())], vec![]));
         }
     }
 

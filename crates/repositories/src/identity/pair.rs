@@ -4,7 +4,7 @@
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Pairs {
     /// The same thing on both sides: its place among the desired, and among the observed.
-    pub(crate) pairs: Vec<(usize, usize)>,
+    pub(crate) both: Vec<(usize, usize)>,
     /// What is asked for and not there.
     pub(crate) only_desired: Vec<usize>,
     /// What is there and not asked for.
@@ -14,7 +14,7 @@ pub(crate) struct Pairs {
 impl Pairs {
     /// The observed entry that a desired one is matched with.
     pub(crate) fn observed_of(&self, desired: usize) -> Option<usize> {
-        self.pairs.iter().find(|(at, _)| *at == desired).map(|(_, observed)| *observed)
+        self.both.iter().find(|(at, _)| *at == desired).map(|(_, observed)| *observed)
     }
 }
 
@@ -40,7 +40,7 @@ pub(crate) fn pair<D, O>(desired: &[D], observed: &[O], closeness: impl Fn(&D, &
     }
     let pairs = of_desired.iter().enumerate().filter_map(|(at, place)| Some((at, (*place)?)));
     Pairs {
-        pairs: pairs.collect(),
+        both: pairs.collect(),
         only_desired: (0..desired.len()).filter(|at| of_desired[*at].is_none()).collect(),
         only_observed: (0..observed.len()).filter(|place| !is_taken[*place]).collect(),
     }

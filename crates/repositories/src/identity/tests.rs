@@ -15,7 +15,7 @@ fn an_entry_that_leaves_a_field_out_takes_what_the_exact_ones_leave() {
         &json!([{ "context": "ci" }, { "context": "ci", "app_id": 15368 }]),
         &json!([{ "context": "ci", "app_id": 15368 }, { "context": "ci", "app_id": 666 }]),
     );
-    assert_eq!(found.pairs, [(0, 1), (1, 0)]);
+    assert_eq!(found.both, [(0, 1), (1, 0)]);
     let found = pairs(
         "checks",
         &json!([{ "context": "ci", "app_id": null }]),
@@ -28,10 +28,10 @@ fn an_entry_that_leaves_a_field_out_takes_what_the_exact_ones_leave() {
 fn workflows_and_reviewers_are_told_apart_by_all_their_fields() {
     let workflow = |id: u64| json!({ "path": "ci.yml", "repository_id": id });
     let found = pairs("workflows", &json!([workflow(4), workflow(6)]), &json!([workflow(6), workflow(4)]));
-    assert_eq!(found.pairs, [(0, 1), (1, 0)]);
+    assert_eq!(found.both, [(0, 1), (1, 0)]);
     let reviewer = |glob: &str| json!({ "reviewer": { "type": "Team", "id": 5 }, "file_patterns": [glob] });
     let found = pairs("required_reviewers", &json!([reviewer("a")]), &json!([reviewer("b"), reviewer("a")]));
-    assert_eq!((found.pairs, found.only_observed), (vec![(0, 1)], vec![0]));
+    assert_eq!((found.both, found.only_observed), (vec![(0, 1)], vec![0]));
 }
 
 #[test]
@@ -39,10 +39,10 @@ fn labels_whose_names_differ_in_case_only_are_never_deleted_and_made_again() {
     let names = |names: &[&str]| names.iter().map(|name| json!({ "name": name })).collect::<Value>();
     for (one, other) in [("Bug", "bug"), ("Ärger", "ärger"), ("Straße", "STRASSE")] {
         let found = pairs("labels", &names(&[one]), &names(&[other]));
-        assert_eq!(found.pairs, [(0, 0)], "{one}");
+        assert_eq!(found.both, [(0, 0)], "{one}");
     }
     let both = pairs("labels", &names(&["Ärger"]), &names(&["ärger", "Ärger"]));
-    assert_eq!((both.pairs, both.only_observed), (vec![(0, 1)], vec![0]), "the exact one first");
+    assert_eq!((both.both, both.only_observed), (vec![(0, 1)], vec![0]), "the exact one first");
 }
 
 #[test]
@@ -93,18 +93,18 @@ proptest! {
         desired in proptest::collection::vec(0u8..6, 0..12), observed in proptest::collection::vec(0u8..6, 0..12),
     ) {
         let found = pair(&desired, &observed, |one, other| (one == other).then_some(0));
-        for (at, place) in &found.pairs {
+        for (at, place) in &found.both {
             prop_assert_eq!(desired[*at], observed[*place]);
         }
-        let mut desired_places: Vec<usize> = found.pairs.iter().map(|(at, _)| *at).chain(found.only_desired).collect();
-        let mut observed_places: Vec<usize> = found.pairs.iter().map(|(_, at)| *at).chain(found.only_observed.clone()).collect();
+        let mut desired_places: Vec<usize> = found.both.iter().map(|(at, _)| *at).chain(found.only_desired).collect();
+        let mut observed_places: Vec<usize> = found.both.iter().map(|(_, at)| *at).chain(found.only_observed.clone()).collect();
         desired_places.sort_unstable();
         observed_places.sort_unstable();
         prop_assert_eq!(desired_places, (0..desired.len()).collect::<Vec<_>>());
         prop_assert_eq!(observed_places, (0..observed.len()).collect::<Vec<_>>());
         for place in &found.only_observed {
-            let wanted = desired.iter().filter(|value| **value == observed[*place]).count();
-            let there = observed.iter().filter(|value| **value == observed[*place]).count();
+            let same = |values: &[u8]| values.iter().fold(0, |n, value| n + usize::from(*value == observed[*place]));
+            let (wanted, there) = (same(&desired), same(&observed));
             prop_assert!(there > wanted, "one that is asked for was left alone");
         }
     }

@@ -284,11 +284,8 @@ fn list(
         let speaking: Vec<&Value> = said.iter().flat_map(|list| entries(list)).filter(is_named).collect();
         let place = format!("{place}[{id}]");
         match section {
-            _ if speaking.is_empty() => {
-                if !(is_exclusive && is_gone) {
-                    found.push(format!("{place}: {was} became {is}"));
-                }
-            }
+            _ if speaking.is_empty() && is_exclusive && is_gone => {}
+            _ if speaking.is_empty() => found.push(format!("{place}: {was} became {is}")),
             "branches" => {
                 let rules: Vec<&Value> = speaking.iter().map(|entry| &entry["protection"]).collect();
                 compare(&place, was, is, &rules, found);

@@ -21,8 +21,6 @@ pub(super) struct State {
     pub(super) repositories: Vec<Live>,
     /// The organisation's own, as a section of a policy.
     pub(super) rulesets: Value,
-    /// The organisation's own, as a section of a policy.
-    pub(super) configurations: Value,
     /// All of it, as the simulator takes it.
     pub(super) doc: Value,
 }
@@ -68,7 +66,7 @@ pub(super) fn state(dice: &mut Dice) -> State {
             "security_configurations": keyed(&configurations, "name", |known| stripped(known, "name")),
         } },
     });
-    State { repositories, rulesets, configurations, doc }
+    State { repositories, rulesets, doc }
 }
 
 fn team(id: u64, slug: &str) -> Value {

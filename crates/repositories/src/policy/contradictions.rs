@@ -11,8 +11,11 @@ use super::shape::Shape;
 /// The most topics of a repository.
 const TOPICS: usize = 20;
 
-/// The texts of a commit go in pairs: a title, and the messages that GitHub takes with it.
-const PAIRS: &[(&str, &str, &[(&str, &[&str])])] = &[
+/// The keys of a title and a message, and the messages that GitHub takes with each title.
+type TitleAndMessage = (&'static str, &'static str, &'static [(&'static str, &'static [&'static str])]);
+
+/// The texts of a commit go in pairs.
+const PAIRS: &[TitleAndMessage] = &[
     (
         "squash_merge_commit_title",
         "squash_merge_commit_message",

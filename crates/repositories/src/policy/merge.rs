@@ -38,7 +38,7 @@ fn merge_maps(list: &str, under: &[(Node, Node)], over: &[(Node, Node)]) -> Vec<
 fn merge_lists(list: &str, under: &[Node], over: &[Node]) -> Vec<Node> {
     let matched = pair_layers(list, over, under);
     let mut merged = under.to_vec();
-    for (new, old) in matched.pairs {
+    for (new, old) in matched.both {
         merged[old] = merge_value(list, &under[old], &over[new]);
     }
     merged.extend(matched.only_desired.into_iter().map(|new| over[new].clone()));

@@ -33,7 +33,7 @@ impl Grant {
                     "The permissions requested are not granted to this installation.",
                 ));
             }
-            permissions = asked.clone();
+            permissions.clone_from(asked);
         }
         let mut repositories: Option<Vec<u64>> = None;
         for id in body["repository_ids"].as_array().into_iter().flatten() {
@@ -131,6 +131,7 @@ fn needed(method: &str, path: &[&str]) -> Option<(&'static str, bool)> {
         | ["organizations", _, "team", _, "repos", ..]
         | ["orgs", _, "repos"]
         | ["repos", _, _]
+        | ["repos", _, _, "topics" | "collaborators" | "rulesets" | "private-vulnerability-reporting", ..]
             if writes =>
         {
             "administration"
@@ -151,11 +152,6 @@ fn needed(method: &str, path: &[&str]) -> Option<(&'static str, bool)> {
             ..,
         ]
         | ["repos", _, _, "branches", _, "protection"] => "administration",
-        ["repos", _, _, "topics" | "collaborators" | "rulesets" | "private-vulnerability-reporting", ..]
-            if writes =>
-        {
-            "administration"
-        }
         _ => return None,
     };
     Some((permission, writes))

@@ -41,13 +41,13 @@ pub(crate) fn rest(reply: &mut Reply, fault: &Fault, uri: &Uri) {
             query.find(|(name, _)| name == wanted).map(|(_, value)| value.into_owned())
         };
         let cursor = asked("cursor").or(had_cursor.then(|| "v1_0".to_owned()));
-        reply.headers.push(match cursor {
-            Some(cursor) => ("x-sim-next-cursor", format!("{cursor}0")),
-            None => {
-                let page = asked("page").and_then(|page| page.parse::<u64>().ok()).unwrap_or(1);
-                ("x-sim-next-page", (page + 1).to_string())
-            }
-        });
+        let next = if let Some(cursor) = cursor {
+            ("x-sim-next-cursor", format!("{cursor}0"))
+        } else {
+            let page = asked("page").and_then(|page| page.parse::<u64>().ok()).unwrap_or(1);
+            ("x-sim-next-page", (page + 1).to_string())
+        };
+        reply.headers.push(next);
     }
 }
 

@@ -111,7 +111,8 @@ fn autolink(found: &Value, body: &Value) -> Option<String> {
 fn ruleset(place: &Place<'_>, body: &Value, id: Option<&str>) -> Option<String> {
     let org = place.world.org(place.org)?;
     let all = &place.repository.unwrap_or(org)["rulesets"];
-    let old = id.and_then(|id| all.as_object()?.values().find(|old| old["id"].to_string() == id));
+    let id = id.and_then(|id| id.parse::<u64>().ok());
+    let old = id.and_then(|id| all.as_object()?.values().find(|old| old["id"] == id));
     let target = body["target"].as_str().or(old.and_then(|old| old["target"].as_str())).unwrap_or("branch");
     for kind in body["rules"].as_array().into_iter().flatten().filter_map(|rule| rule["type"].as_str()) {
         if PUSH_RULES.contains(&kind) != (target == "push") {

@@ -126,7 +126,8 @@ async fn run(mut command: Command, works: &str, missing: &[Missing]) {
     command.stdin(Stdio::null()).kill_on_drop(true);
     command.stdout(File::create(&out).unwrap()).stderr(File::create(&err).unwrap());
     let program = command.as_std().get_program().to_owned();
-    let mut child = command.spawn().unwrap_or_else(|error| panic!("cannot run {program:?}: {error}"));
+    let mut child =
+        command.spawn().unwrap_or_else(|error| panic!("cannot run {}: {error}", program.display()));
     let ended = tokio::time::timeout(PATIENCE, child.wait()).await;
     let read = |path: &Path| std::fs::read_to_string(path).unwrap_or_default();
     let (said, complained) = (read(&out), read(&err));

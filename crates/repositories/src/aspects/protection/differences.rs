@@ -44,12 +44,11 @@ pub(super) async fn differences(
     let (mut found, mut doubts) = (Vec::new(), Vec::new());
     flags(context, wanted, rule, &mut found, &mut doubts);
     if let Some((shown, checks)) = checks(wanted, rule) {
-        match missing_apps(context, wanted, rules).await? {
-            Some(why) => doubts.push((why, false)),
-            None => {
-                let input = vec![("requiredStatusChecks", checks)];
-                found.push(Difference { fields: vec![shown], input });
-            }
+        if let Some(why) = missing_apps(context, wanted, rules).await? {
+            doubts.push((why, false));
+        } else {
+            let input = vec![("requiredStatusChecks", checks)];
+            found.push(Difference { fields: vec![shown], input });
         }
     }
     if !context.reader.lacks("requiredDeploymentEnvironments") {

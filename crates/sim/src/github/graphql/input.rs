@@ -23,10 +23,9 @@ fn is_of(kind: &Type<'_, super::Text>, value: &Value) -> bool {
     match (kind, value) {
         (Type::NonNullType(_), Value::Null) => false,
         (_, Value::Null) => true,
-        (Type::NonNullType(kind), value) => is_of(kind, value),
         (Type::ListType(kind), Value::Array(items)) => items.iter().all(|item| is_of(kind, item)),
         // A single value stands for a list of one.
-        (Type::ListType(kind), value) => is_of(kind, value),
+        (Type::NonNullType(kind) | Type::ListType(kind), value) => is_of(kind, value),
         (Type::NamedType(name), value) => match name.as_str() {
             "String" => value.is_string(),
             "ID" => value.is_string() || value.is_u64(),

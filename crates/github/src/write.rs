@@ -21,7 +21,7 @@ pub struct Writer {
 /// How long a name counts as the repository's: REST writes go to names, and somebody else may rename it at any time.
 const FRESH: Duration = Duration::from_secs(5);
 
-/// The writes to one repository. Its name is looked up by its id at most [`FRESH`] before each write.
+/// The writes to one repository. Its name is looked up by its id at most five seconds before each write.
 pub struct Named {
     api: Api,
     id: u64,

@@ -38,6 +38,15 @@ fn modern(value: &mut Value) {
                 *reference = json!(format!("{URI}#{local}"));
             }
             map.values_mut().for_each(modern);
+            // An account is a user or an enterprise. The description says that it is both, which nothing can be.
+            let titles =
+                |all: &Value| all.as_array().map(|all| all.iter().map(|one| one["title"].clone()).collect());
+            let both = vec![json!("Simple User"), json!("Enterprise")];
+            if map.get("allOf").and_then(titles) == Some(both)
+                && let Some(all) = map.remove("allOf")
+            {
+                map.insert("anyOf".to_owned(), all);
+            }
             if map.remove("nullable") == Some(Value::Bool(true)) {
                 let whole = std::mem::take(map);
                 *map = Map::from_iter([("anyOf".to_owned(), json!([whole, { "type": "null" }]))]);

@@ -149,6 +149,22 @@ fn digest(text: &str) -> String {
     Sha256::digest(text).iter().take(4).fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
 }
 
+/// What would be asked of a repository if what reached it before still did. A selection that the policy did not have before
+/// counts as it is now.
+fn as_before(
+    policy: &Policy,
+    target: &Target,
+    all: &[Selection<'_>],
+    before: &Memory,
+    now: &Memory,
+) -> Target {
+    target.as_if(policy, |selection| {
+        let is_known = all.iter().any(|one| one.name == selection && before.known.contains(&one.digest));
+        let memory = if is_known { before } else { now };
+        memory.held.contains_key(selection)
+    })
+}
+
 impl Reached {
     /// For one organisation.
     pub fn new(store: Arc<dyn Store>, organisation: &str) -> Self {
@@ -193,7 +209,14 @@ impl Reached {
         };
         let mut moves = Moves::default();
         let is_renamed_as_asked = before.name == now.name || asked_name(desired) == Some(now.name.as_str());
-        let is_asked = is_renamed_as_asked && before.facts.differ_only_as_asked(&now.facts, desired);
+        // What a layer asks for explains nothing by which the layer itself comes and goes: the policy has to have asked for it
+        // already while the layers of before held.
+        let is_asked = is_renamed_as_asked
+            && before.facts.differ_only_as_asked(&now.facts, desired)
+            && before.facts.differ_only_as_asked(
+                &now.facts,
+                &policy.desired(&as_before(policy, target, &all, &before, &now), seen),
+            );
         for one in all.iter().filter(|_| !is_asked) {
             let (was, is) = (before.held.contains_key(&one.name), now.held.contains_key(&one.name));
             if was == is || !before.known.contains(&one.digest) {

@@ -223,6 +223,25 @@ async fn what_a_layer_protects_by_a_property_is_held_after_its_value_changes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_layer_protects_is_held_after_somebody_takes_the_team_away_that_the_layer_itself_grants() {
+    let live = json!({ "branches": { "main": {} }, "teams": { "security": "pull" } });
+    let world = World::new(acme(json!({ "pay-api": live }))).await;
+    world.policy(
+        "settings.yml",
+        "teams:\n  - { name: platform, permission: admin }\nbranches:\n  - { name: default, protection: { enforce_admins: false } }\n",
+    );
+    world.policy("suborgs/pay.yml", &format!("suborgteams: [security]{LAYER}"));
+    world.beadle(&["apply", "--yes"]).await.expect(0);
+    let is_protected = || world.repository("pay-api")["protection"]["main"]["enforce_admins"] == json!(true);
+    assert!(is_protected());
+    // Without the layer, the list of teams is as the policy asks: that is no reason to let the rest of the layer go.
+    world.patch(json!({ "pay-api": { "teams": { "security": null } } }), false).await;
+    let applied = world.beadle(&["apply", "--yes"]).await.expect(2);
+    assert!(applied.out.contains("suborgs/pay.yml no longer reaches this repository"), "{}", applied.out);
+    assert!(is_protected(), "{}", applied.out);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_renamed_repository_that_goes_public_is_private_again_and_its_files_own_part_waits() {
     let live = json!({ "id": 4001, "visibility": "private", "branches": { "main": {} } });
     let world = World::new(acme(json!({ "svc": live }))).await;

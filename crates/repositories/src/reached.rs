@@ -17,6 +17,8 @@ use crate::policy::{Desired, Layer, LayerKind, Node, Policy, Target, holds};
 pub struct Reached {
     store: Arc<dyn Store>,
     organisation: String,
+    /// Only looks at what is remembered.
+    looks_only: bool,
 }
 
 /// What is remembered of one repository.
@@ -168,7 +170,16 @@ fn as_before(
 impl Reached {
     /// For one organisation.
     pub fn new(store: Arc<dyn Store>, organisation: &str) -> Self {
-        Self { store, organisation: organisation.to_lowercase() }
+        Self { store, organisation: organisation.to_lowercase(), looks_only: false }
+    }
+
+    /// From now on remembers nothing new.
+    pub(crate) fn only_look(&mut self) {
+        self.looks_only = true;
+    }
+
+    async fn keep(&self, note: &str, text: &str) -> Result<(), StoreError> {
+        if self.looks_only { Ok(()) } else { self.store.put(note, text).await }
     }
 
     /// Compares what reaches a repository now with what reached it last. What changed because the policy itself asks for it moves
@@ -204,7 +215,7 @@ impl Reached {
         }
         let Some(before) = before else {
             let text = serde_json::to_string(&now).unwrap_or_default();
-            self.store.put(&note, &text).await?;
+            self.keep(&note, &text).await?;
             return Ok(Moves::default());
         };
         let mut moves = Moves::default();
@@ -242,7 +253,7 @@ impl Reached {
     /// Nothing waits because of what moved: from now on this is how it was.
     pub(crate) async fn settle(&self, moves: Moves) -> Result<(), StoreError> {
         match moves.note {
-            Some((note, text)) => self.store.put(&note, &text).await,
+            Some((note, text)) => self.keep(&note, &text).await,
             None => Ok(()),
         }
     }

@@ -242,6 +242,26 @@ async fn what_a_layer_protects_is_held_after_somebody_takes_the_team_away_that_t
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_plan_of_another_policy_takes_nothing_out_of_memory() {
+    let world = World::new(acme(json!({ "pay-api": { "id": 4001, "branches": { "main": {} } } }))).await;
+    let rule = |is_strict: bool| {
+        format!("branches:\n  - {{ name: default, protection: {{ enforce_admins: {is_strict} }} }}\n")
+    };
+    let layer = |glob: &str| format!("suborgrepos: ['{glob}']\n{}", rule(true));
+    world.policy("settings.yml", &rule(false));
+    world.policy("suborgs/pay.yml", &layer("pay*"));
+    world.beadle(&["apply", "--yes"]).await.expect(0);
+    world.patch(json!({ "pay-api": null, "shop": world.repository("pay-api") }), false).await;
+    // A draft that somebody looks at.
+    world.policy("suborgs/pay.yml", &layer("pay-*"));
+    world.beadle(&["plan"]).await.expect(2);
+    world.policy("suborgs/pay.yml", &layer("pay*"));
+    let applied = world.beadle(&["apply", "--yes"]).await.expect(2);
+    assert!(applied.out.contains("suborgs/pay.yml no longer reaches this repository"), "{}", applied.out);
+    assert_eq!(world.repository("shop")["protection"]["main"]["enforce_admins"], json!(true));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_renamed_repository_that_goes_public_is_private_again_and_its_files_own_part_waits() {
     let live = json!({ "id": 4001, "visibility": "private", "branches": { "main": {} } });
     let world = World::new(acme(json!({ "svc": live }))).await;

@@ -363,7 +363,7 @@ async fn read(call: &str, reader: &Reader, texts: &Texts) -> bool {
         "team_members" => reader.team_members(text("slug")).await.is_ok(),
         "kept_by" => reader.kept_by(text("slug")).await.is_ok(),
         "resolve" => {
-            let actor = |kind, name| Actor { kind, name: text(name).to_owned(), id: None };
+            let actor = |kind, name| Actor { kind, name: text(name).to_owned(), id: None, number: None };
             let actors = [
                 actor(ActorKind::User, "user"),
                 actor(ActorKind::Team, "team"),

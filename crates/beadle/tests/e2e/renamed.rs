@@ -128,6 +128,20 @@ async fn who_takes_a_login_may_not_pass_a_branch_rule_either() {
     assert_eq!(made["force_push_allowances"]["users"], json!([]), "{made}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn who_takes_the_login_of_somebody_that_a_rule_lists_already_may_not_pass_it() {
+    let listed = |login: &str| json!({ "main": { "enforce_admins": true, "force_push_allowances": { "users": [login] } } });
+    let mut state = acme(json!({ "widgets": { "branches": { "main": {} }, "protection": listed("mona") } }));
+    state["users"]["mona"] = json!({ "id": 501 });
+    let world = World::new(state).await;
+    let rule = "branches:\n  - name: main\n    protection: { enforce_admins: true, force_push_allowances: { users: [mona] } }\n";
+    world.policy("settings.yml", rule);
+    world.beadle(&["apply", "--yes"]).await.expect(0);
+    let renamed = json!({ "repos": { "widgets": { "protection": listed("lisa") } } });
+    patch(&world, renamed, json!({ "mona": { "id": 502 }, "lisa": { "id": 501 } })).await;
+    only_said(&world, "run `beadle adopt acme --user mona`").await;
+}
+
 /// What a layer protects beside the policy of all.
 const LAYER: &str = "
 teams:

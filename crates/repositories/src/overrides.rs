@@ -134,7 +134,9 @@ impl Overrides {
 
     /// Gives a file to a repository.
     pub async fn adopt(&self, layer: &Layer, id: u64) -> Result<(), StoreError> {
-        self.put(self.of_file(layer), &id.to_string()).await?;
-        self.put(self.of_repository(id), &layer.file).await
+        // The file's note last: without it the file is given again at the next look, so that a kill leaves no repository
+        // whose file is forgotten at its next rename.
+        self.put(self.of_repository(id), &layer.file).await?;
+        self.put(self.of_file(layer), &id.to_string()).await
     }
 }

@@ -203,6 +203,37 @@ async fn what_a_layer_protects_by_the_old_name_is_held_after_a_rename() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_layer_protects_by_the_old_name_is_held_by_a_service_too() {
+    let is_protected = |one: &Value| one["protection"]["main"]["enforce_admins"] == json!(true);
+    let repositories: Value = (0..8_u64)
+        .map(|n| (format!("pay-{n}"), json!({ "id": 4100 + n, "branches": { "main": {} } })))
+        .collect();
+    let world = World::new(acme(repositories)).await;
+    world.policy("settings.yml", "branches:\n  - { name: default, protection: { enforce_admins: false } }\n");
+    world.policy(
+        "suborgs/pay.yml",
+        "suborgrepos: ['pay*']\nbranches:\n  - { name: default, protection: { enforce_admins: true } }\n",
+    );
+    let serving = world.serve().await;
+    world.connect();
+    for n in 0..8 {
+        world.until(&format!("pay-{n}"), "protection", is_protected).await;
+    }
+    world.patch(json!({ "pay-0": null, "shop": world.repository("pay-0") }), true).await;
+    let mut held = String::new();
+    for _ in 0..300 {
+        held = world.beadle(&["holds"]).await.expect(0).out;
+        if held.contains("acme/shop") || !is_protected(&world.repository("shop")) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert!(held.contains("suborgs/pay.yml no longer reaches this repository"), "{held}");
+    assert!(is_protected(&world.repository("shop")));
+    assert_eq!(serving.stop().await, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_an_entry_grants_by_the_old_name_is_held_after_a_rename() {
     let live = json!({ "id": 4001, "branches": { "main": {} } });
     let world = World::new(acme(json!({ "docs": live }))).await;

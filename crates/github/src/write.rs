@@ -220,8 +220,7 @@ impl Named {
                      the same moment; look at both",
                     self.id
                 );
-                // Something was written: no conflict, which would have changed nothing.
-                Err(Failure::new(Class::Retry, text))
+                Err(Failure::new(Class::Conflict, text).after_a_part())
             }
             _ => Ok(()),
         }

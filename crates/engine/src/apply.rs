@@ -419,7 +419,7 @@ async fn write<W: Send + Sync + 'static>(
 /// only the last one was refused.
 fn is_certain<W>(change: &Change<W>, failure: &Failure) -> bool {
     let guarded = change.fields.iter().filter(|field| field.risk.is_guarded()).count();
-    failure.class.changed_nothing() && guarded <= 1
+    failure.class.changed_nothing() && !failure.is_partial && guarded <= 1
 }
 
 /// Why a write was not begun.

@@ -43,12 +43,21 @@ pub struct Failure {
     pub class: Class,
     /// What was being done, what went wrong, what to do next.
     pub text: String,
+    /// Whether a part of what was to be done was done before. The class is about the rest.
+    pub is_partial: bool,
 }
 
 impl Failure {
     /// A failure of `class`.
     pub fn new(class: Class, text: impl fmt::Display) -> Self {
-        Self { class, text: text.to_string() }
+        Self { class, text: text.to_string(), is_partial: false }
+    }
+
+    /// Says that a part of what was to be done was done before.
+    #[must_use]
+    pub fn after_a_part(mut self) -> Self {
+        self.is_partial = true;
+        self
     }
 
     /// Says what was being done when it happened.

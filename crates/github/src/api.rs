@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use beadle_engine::{Budgets, Clock, Resource, Store};
+use beadle_engine::{Budgets, Clock, Resource, Store, Time};
 use beadle_transport::{Answer, Body, Client, Method, Path, Request, TransportError};
 use http::{HeaderMap, HeaderValue};
 use secrecy::SecretString;
@@ -208,6 +208,18 @@ impl Api {
         self.call(call).await.map(|(answer, _)| answer)
     }
 
+    /// The same, at a path that holds a name which is worth something until `by` only.
+    pub(crate) async fn write_by(
+        &self,
+        method: Method,
+        path: &Path,
+        body: Option<Value>,
+        by: Time,
+    ) -> Result<Answer, TransportError> {
+        let call = Call { method, body, writes: true, by: Some(by), ..Call::read(path) };
+        self.call(call).await.map(|(answer, _)| answer)
+    }
+
     pub(crate) async fn post_graphql(&self, body: Value, writes: bool) -> Result<Answer, TransportError> {
         let call = Call {
             method: Method::POST,
@@ -234,7 +246,8 @@ impl Api {
             if let Some(tag) = call.tag.and_then(|tag| HeaderValue::from_str(&tag(&authorization)?).ok()) {
                 request.headers.insert(http::header::IF_NONE_MATCH, tag);
             }
-            match self.client.send(&Request { writes: call.writes, accept: call.accept, ..request }).await {
+            let request = Request { writes: call.writes, accept: call.accept, ..request };
+            match self.client.send_by(&request, call.by).await {
                 // The token may have been revoked early: once more with a new one.
                 Err(error)
                     if error.status() == Some(401) && again && self.auth.forget(&authorization).await =>
@@ -265,6 +278,8 @@ struct Call<'a> {
     resource: Resource,
     accept: &'static str,
     writes: bool,
+    /// Until when the path is worth something.
+    by: Option<Time>,
     /// Asks only whether it changed.
     tag: Option<&'a Tag<'a>>,
 }
@@ -278,6 +293,7 @@ impl<'a> Call<'a> {
             resource: Resource::Core,
             accept: ACCEPT,
             writes: false,
+            by: None,
             tag: None,
         }
     }

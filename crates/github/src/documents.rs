@@ -64,8 +64,7 @@ const RULE: &str = "
     bypassPullRequestAllowances(first: 10) { ...bypassPulls }
     bypassForcePushAllowances(first: 10) { ...bypassForce }";
 
-const ACTOR: &str =
-    "actor { __typename ... on App { id slug } ... on Team { id slug } ... on User { id login } }";
+const ACTOR: &str = "actor { __typename ... on App { id databaseId slug } ... on Team { id databaseId slug } ... on User { id databaseId login } }";
 
 /// The fragments of a rule's four lists; the connections have the same shape and different types.
 fn allowance_fragments() -> String {

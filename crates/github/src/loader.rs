@@ -522,7 +522,12 @@ fn actor(node: &Value) -> Option<Actor> {
         "User" => (ActorKind::User, &node["login"]),
         _ => return None,
     };
-    Some(Actor { kind, name: name.as_str()?.to_owned(), id: node["id"].as_str().map(str::to_owned) })
+    Some(Actor {
+        kind,
+        name: name.as_str()?.to_owned(),
+        id: node["id"].as_str().map(str::to_owned),
+        number: node["databaseId"].as_u64(),
+    })
 }
 
 /// GraphQL's names of what the body of `PATCH /repos/{owner}/{repo}` calls otherwise.

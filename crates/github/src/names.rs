@@ -80,7 +80,7 @@ pub(crate) async fn missing(api: &Api, selected_by: &SelectedBy) -> Arc<Missing>
     if selected_by.is_empty() {
         return Arc::new(missing);
     }
-    let actor = |slug: &String| Actor { kind: ActorKind::Team, name: slug.clone(), id: None };
+    let actor = |slug: &String| Actor { kind: ActorKind::Team, name: slug.clone(), id: None, number: None };
     let teams: Vec<Actor> = selected_by.teams.iter().map(actor).collect();
     let (teams, properties) = futures::join!(resolve(api, &teams), async {
         if selected_by.properties.is_empty() { Ok(Vec::new()) } else { defined(api).await }

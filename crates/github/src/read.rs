@@ -16,7 +16,7 @@ use crate::loader::{Bulk, Loader, assemble};
 use crate::names::SelectedBy;
 use crate::repository::{Asks, Invitation, Permission, Repository, Visibility};
 use crate::rulesets::Ruleset;
-use crate::teams::{TeamPermission, of_repository};
+use crate::teams::TeamPermission;
 
 /// One page of an organisation's repositories.
 pub struct Page {
@@ -352,11 +352,6 @@ impl Reader {
     pub fn is_settled(&self, ruleset: &Ruleset) -> bool {
         let settled = self.settled.lock().unwrap_or_else(PoisonError::into_inner);
         settled.get(&ruleset.id) == Some(&ruleset.updated_at)
-    }
-
-    /// The teams of one repository, now.
-    pub async fn teams(&self, owner: &str, name: &str) -> Result<Vec<TeamPermission>, Failure> {
-        of_repository(&self.api, owner, name).await
     }
 
     /// Whether somebody may write to one repository, by any way. A custom role counts by what it is based on.

@@ -211,6 +211,8 @@ pub struct Actor {
     pub name: String,
     /// The node id, where it is known.
     pub id: Option<String>,
+    /// The immutable id, where it is known.
+    pub number: Option<u64>,
 }
 
 /// A check that has to pass.

@@ -3,8 +3,9 @@
 //! <https://docs.github.com/rest/teams>
 
 use std::collections::HashMap;
+use std::time::Duration;
 
-use beadle_engine::{Class, Failure};
+use beadle_engine::{Class, Failure, Time};
 use beadle_transport::{Method, Path, TransportError};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -24,9 +25,14 @@ pub struct NewTeam<'a> {
     pub parent: Option<u64>,
 }
 
+/// How long names count as the team's and the people's. A write that had to wait for longer is not sent.
+const FRESH: Duration = Duration::from_secs(60);
+
 /// A team and people, by the names that they had when this was made.
 pub struct NamedTeam {
     api: Api,
+    /// When the names were looked up.
+    asked: Time,
     slug: String,
     is_parent: bool,
     accounts: HashMap<u64, (String, bool)>,
@@ -64,10 +70,11 @@ impl Writer {
 
     /// Looks up what a team and people are called now. The team must be the one that was planned for.
     pub async fn team(&self, team: &Team, accounts: &[String]) -> Result<NamedTeam, Failure> {
+        let asked = self.api().clock().now();
         let found = names(self.api(), &team.node_id, accounts).await?;
         match found.team {
             Some((id, slug, is_parent)) if id == team.id => {
-                Ok(NamedTeam { api: self.api().clone(), slug, is_parent, accounts: found.accounts })
+                Ok(NamedTeam { api: self.api().clone(), asked, slug, is_parent, accounts: found.accounts })
             }
             _ => {
                 let text = format!("team {} is gone since it was read; nothing was written", team.name);
@@ -89,7 +96,7 @@ impl NamedTeam {
             Some(below) => team.then(below),
             None => team,
         };
-        self.api.write(method, &path, body).await.map(drop)
+        self.api.write_by(method, &path, body, self.asked + FRESH).await.map(drop)
     }
 
     async fn write(&self, method: Method, body: Option<Value>) -> Result<(), Failure> {

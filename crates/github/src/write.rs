@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use beadle_engine::{Class, Failure, Time};
-use beadle_transport::{Answer, Method, Path};
+use beadle_transport::{Answer, Method, Path, TransportError};
 use serde_json::{Value, json};
 
 use crate::api::Api;
@@ -20,6 +20,8 @@ pub struct Writer {
 
 /// How long a name counts as the repository's: REST writes go to names, and somebody else may rename it at any time.
 const FRESH: Duration = Duration::from_secs(5);
+/// How often a write that waited for too long is addressed again.
+const TRIES: u32 = 5;
 
 /// The writes to one repository. Its name is looked up by its id at most five seconds before each write.
 pub struct Named {
@@ -129,20 +131,59 @@ impl Known {
     fn path(&self) -> Path {
         Path::at("").value(&self.owner).value(&self.name)
     }
+
+    /// `/repos/{owner}/{repo}`.
+    fn repository(&self) -> Path {
+        Path::at("repos").then(self.path())
+    }
+
+    /// `/orgs/{org}/teams/{team_slug}/repos/{owner}/{repo}`.
+    fn team(&self, slug: &str) -> Path {
+        Path::at("orgs").value(&self.owner).then("teams").value(slug).then("repos").then(self.path())
+    }
+
+    /// Whether the name has to be asked for again. A moment in the future is one of a clock that was ahead.
+    fn is_stale(&self, now: Time) -> bool {
+        now < self.asked || now.since(self.asked) >= FRESH
+    }
 }
 
 impl Named {
     /// What the repository is called: asked again where the last answer is not fresh.
     async fn known(&self) -> Result<Known, Failure> {
         let mut known = self.known.lock().await;
-        if self.api.clock().now().since(known.asked) >= FRESH {
+        if known.is_stale(self.api.clock().now()) {
             *known = look_up(&self.api, self.id, &self.node_id).await?;
         }
         Ok(known.clone())
     }
 
-    async fn write(&self, method: Method, path: Path, body: Option<Value>) -> Result<Answer, Failure> {
-        self.api.write(method, &path, body).await.map_err(Failure::from)
+    /// Writes at the path that `path` makes of the name. A write that had to wait for so long that somebody else may have the
+    /// name is sent to the name that the repository has then.
+    async fn attempt(
+        &self,
+        method: Method,
+        path: impl Fn(&Known) -> Path + Send,
+        body: Option<Value>,
+    ) -> Result<Result<Answer, TransportError>, Failure> {
+        let mut tries = 0;
+        loop {
+            let known = self.known().await?;
+            let (path, by) = (path(&known), known.asked + FRESH);
+            match self.api.write_by(method.clone(), &path, body.clone(), by).await {
+                Err(error) if error.is_late() && tries < TRIES => tries += 1,
+                written => return Ok(written),
+            }
+        }
+    }
+
+    async fn write(
+        &self,
+        method: Method,
+        path: impl Fn(&Known) -> Path + Send,
+        body: Option<Value>,
+    ) -> Result<Answer, Failure> {
+        self.attempt(method, path, body).await?.map_err(Failure::from)
     }
 
     /// Writes at `path` below the repository.
@@ -152,32 +193,34 @@ impl Named {
         path: impl Into<Path>,
         body: Option<Value>,
     ) -> Result<(), Failure> {
-        let path = Path::at("repos").then(self.known().await?.path()).then(path);
+        let below = path.into();
+        let path = |known: &Known| known.repository().then(below.clone());
         self.write(method, path, body).await.map(drop)
     }
 
     /// `PATCH /repos/{owner}/{repo}`.
     pub async fn update(&self, body: Value) -> Result<(), Failure> {
-        let path = Path::at("repos").then(self.known().await?.path());
         let renamed = body["name"].as_str().map(str::to_owned);
-        let answer = self.write(Method::PATCH, path, Some(body)).await?;
+        let answer = self.write(Method::PATCH, Known::repository, Some(body)).await?;
         if let Some(renamed) = renamed {
             self.known.lock().await.name = renamed;
         }
-        self.is_answered_for(&answer)
+        self.is_answered_for(&answer).await
     }
 
     /// Whether the repository in an answer is the one that was meant.
-    fn is_answered_for(&self, answer: &Answer) -> Result<(), Failure> {
+    async fn is_answered_for(&self, answer: &Answer) -> Result<(), Failure> {
         let written = answer.json::<Value>().ok().and_then(|repository| repository["id"].as_u64());
         match written {
             Some(other) if other != self.id => {
+                // Nothing more goes to that name.
+                self.known.lock().await.asked = Time(0);
                 let text = format!(
                     "GitHub answered for repository {other}, and repository {} was meant: its name was given to another one in \
                      the same moment; look at both",
                     self.id
                 );
-                Err(Failure::new(Class::Conflict, text))
+                Err(Failure::new(Class::Conflict, text).after_a_part())
             }
             _ => Ok(()),
         }
@@ -186,9 +229,8 @@ impl Named {
     /// The same for a body without a new name. A text in `Ok` says that GitHub refuses what the body holds (422); it
     /// may take a part of it.
     pub async fn try_update(&self, body: Value) -> Result<Option<String>, Failure> {
-        let path = Path::at("repos").then(self.known().await?.path());
-        match self.api.write(Method::PATCH, &path, Some(body)).await {
-            Ok(answer) => self.is_answered_for(&answer).map(|()| None),
+        match self.attempt(Method::PATCH, Known::repository, Some(body)).await? {
+            Ok(answer) => self.is_answered_for(&answer).await.map(|()| None),
             Err(error) if error.status() == Some(422) => Ok(Some(error.to_string())),
             Err(error) => Err(error.into()),
         }
@@ -202,18 +244,12 @@ impl Named {
     /// `PUT /orgs/{org}/teams/{team_slug}/repos/{owner}/{repo}`.
     pub async fn put_team(&self, slug: &str, permission: &Permission) -> Result<(), Failure> {
         let body = json!({ "permission": permission.as_str() });
-        self.write(Method::PUT, self.team(slug).await?, Some(body)).await.map(drop)
+        self.write(Method::PUT, |known: &Known| known.team(slug), Some(body)).await.map(drop)
     }
 
     /// `DELETE /orgs/{org}/teams/{team_slug}/repos/{owner}/{repo}`.
     pub async fn remove_team(&self, slug: &str) -> Result<(), Failure> {
-        self.write(Method::DELETE, self.team(slug).await?, None).await.map(drop)
-    }
-
-    async fn team(&self, slug: &str) -> Result<Path, Failure> {
-        let known = self.known().await?;
-        let team = Path::at("orgs").value(&known.owner).then("teams").value(slug);
-        Ok(team.then("repos").then(known.path()))
+        self.write(Method::DELETE, |known: &Known| known.team(slug), None).await.map(drop)
     }
 
     /// `PUT /repos/{owner}/{repo}/collaborators/{username}`: invites, or changes the permission.

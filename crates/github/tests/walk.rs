@@ -72,7 +72,6 @@ const ENTRIES: &[Entry] = &[
     entry("Reader::list_anew_below", &["owner", "name", "value"], &["GET /repos/owner/name/list/value"]),
     entry("Reader::of_organisation", &["value"], &["GET /orgs/organisation/thing/value"]),
     entry("Reader::list_of_organisation", &["value"], &["GET /orgs/organisation/list/value"]),
-    entry("Reader::teams", &["owner", "name"], &["GET /repos/owner/name/teams"]),
     entry(
         "Reader::user_writes",
         &["login", "owner", "name"],
@@ -346,7 +345,6 @@ async fn read(call: &str, reader: &Reader, texts: &Texts) -> bool {
         "list_of_organisation" => {
             reader.list_of_organisation(Path::at("list").value(text("value")), &["id"]).await.is_ok()
         }
-        "teams" => reader.teams(text("owner"), text("name")).await.is_ok(),
         "user_writes" => reader.user_writes(text("login"), text("owner"), text("name")).await.is_ok(),
         "team_writes" => reader.team_writes(text("slug"), text("owner"), text("name")).await.is_ok(),
         "team_role" => reader.team_role(text("slug"), text("owner"), text("name")).await.is_ok(),
@@ -365,7 +363,7 @@ async fn read(call: &str, reader: &Reader, texts: &Texts) -> bool {
         "team_members" => reader.team_members(text("slug")).await.is_ok(),
         "kept_by" => reader.kept_by(text("slug")).await.is_ok(),
         "resolve" => {
-            let actor = |kind, name| Actor { kind, name: text(name).to_owned(), id: None };
+            let actor = |kind, name| Actor { kind, name: text(name).to_owned(), id: None, number: None };
             let actors = [
                 actor(ActorKind::User, "user"),
                 actor(ActorKind::Team, "team"),

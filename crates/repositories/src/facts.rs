@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::aspects::properties::comparable;
-use crate::policy::{Desired, Node};
+use crate::policy::{Desired, Listed, Node};
 
 /// Facts by name, such as `topic rust` or `property tier`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -47,14 +47,20 @@ impl Facts {
     }
 }
 
+/// Whether a list asks for an entry that is there, or asks for none where it is gone: a list that is not exclusive takes nothing
+/// away.
+fn is_listed<T>(wanted: &Listed<T>, is_there: bool, is_it: impl Fn(&T) -> bool) -> bool {
+    wanted.items.iter().any(is_it) == is_there && (is_there || wanted.exclusive)
+}
+
 /// Whether the policy asks for a fact as it is; `None`: as it is gone.
 fn is_asked(fact: &str, value: Option<&str>, desired: &Desired) -> bool {
     match fact.split_once(' ') {
         Some(("topic", topic)) => desired.topics.as_ref().is_some_and(|wanted| {
-            wanted.items.iter().any(|item| item.eq_ignore_ascii_case(topic)) == value.is_some()
+            is_listed(wanted, value.is_some(), |item| item.eq_ignore_ascii_case(topic))
         }),
         Some(("team", slug)) => desired.teams.as_ref().is_some_and(|wanted| {
-            wanted.items.iter().any(|team| team.slug.eq_ignore_ascii_case(slug)) == value.is_some()
+            is_listed(wanted, value.is_some(), |team| team.slug.eq_ignore_ascii_case(slug))
         }),
         Some((_, property)) => {
             let is_it = |want: &&Node| {
@@ -68,5 +74,26 @@ fn is_asked(fact: &str, value: Option<&str>, desired: &Desired) -> bool {
             wanted.is_some_and(|wanted| text(wanted).as_deref() == value)
         }
         None => value == setting(desired, "visibility"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use beadle_engine::Asked;
+
+    use super::*;
+
+    #[test]
+    fn a_list_asks_for_the_absence_of_an_entry_only_where_it_is_exclusive() {
+        let desired = |exclusive| {
+            let asked = Asked { file: "settings.yml".into(), line: 1 };
+            let topics = Listed { exclusive, asked, items: vec!["rust".to_owned()] };
+            Desired { topics: Some(topics), ..Desired::default() }
+        };
+        assert!(is_asked("topic gone", None, &desired(true)));
+        assert!(!is_asked("topic gone", None, &desired(false)), "somebody else took it away");
+        assert!(is_asked("topic Rust", Some(""), &desired(false)));
+        assert!(!is_asked("topic rust", None, &desired(true)));
+        assert!(!is_asked("topic other", Some(""), &desired(true)));
     }
 }

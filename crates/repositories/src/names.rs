@@ -29,13 +29,21 @@ impl Named {
 pub struct Names {
     store: Option<Arc<dyn Store>>,
     organisation: String,
+    /// Only looks at what is remembered.
+    looks_only: bool,
     known: Mutex<HashMap<String, u64>>,
 }
 
 impl Names {
     /// For one organisation.
     pub fn new(store: Option<Arc<dyn Store>>, organisation: &str) -> Self {
-        Self { store, organisation: organisation.to_lowercase(), known: Mutex::default() }
+        let organisation = organisation.to_lowercase();
+        Self { store, organisation, looks_only: false, known: Mutex::default() }
+    }
+
+    /// From now on remembers no name that is new.
+    pub(crate) fn only_look(&mut self) {
+        self.looks_only = true;
     }
 
     fn note(&self, named: Named, name: &str) -> String {
@@ -59,6 +67,7 @@ impl Names {
         match self.remembered(named, name).await? {
             Some(before) if before != id => return Ok(Some(before)),
             Some(_) => {}
+            None if self.looks_only => {}
             None => self.confirm(named, name, id).await?,
         }
         self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(note, id);

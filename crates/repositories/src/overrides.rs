@@ -12,26 +12,34 @@ use crate::policy::{Layer, LayerKind, Policy, Standing};
 /// Remembers which repository each file belongs to.
 pub struct Overrides {
     store: Option<Arc<dyn Store>>,
-    /// What is remembered without a store, for as long as the process runs.
+    /// What is remembered without a store, or of a plan that is only looked at, for as long as the process runs.
     here: Mutex<BTreeMap<String, String>>,
     organisation: String,
+    /// Only looks at what the store remembers.
+    looks_only: bool,
 }
 
 impl Overrides {
     /// For one organisation.
     pub fn new(store: Option<Arc<dyn Store>>, organisation: &str) -> Self {
-        Self { store, here: Mutex::default(), organisation: organisation.to_lowercase() }
+        Self { store, here: Mutex::default(), organisation: organisation.to_lowercase(), looks_only: false }
+    }
+
+    /// From now on the store remembers nothing new.
+    pub(crate) fn only_look(&mut self) {
+        self.looks_only = true;
     }
 
     async fn get(&self, note: &str) -> Result<Option<String>, StoreError> {
+        let here = self.here.lock().unwrap_or_else(PoisonError::into_inner).get(note).cloned();
         match &self.store {
-            Some(store) => store.get(note).await,
-            None => Ok(self.here.lock().unwrap_or_else(PoisonError::into_inner).get(note).cloned()),
+            Some(store) if here.is_none() => store.get(note).await,
+            _ => Ok(here),
         }
     }
 
     async fn put(&self, note: String, value: &str) -> Result<(), StoreError> {
-        if let Some(store) = &self.store {
+        if let Some(store) = self.store.as_ref().filter(|_| !self.looks_only) {
             return store.put(&note, value).await;
         }
         let mut here = self.here.lock().unwrap_or_else(PoisonError::into_inner);
@@ -68,13 +76,11 @@ impl Overrides {
 
     /// The files in repos/ for which no repository is remembered, each with its name.
     async fn ownerless<'a>(&self, policy: &'a Policy) -> Result<Vec<(&'a str, &'a Layer)>, StoreError> {
-        let known: BTreeSet<String> = match &self.store {
-            Some(store) => {
-                let notes = store.notes(&self.of_files()).await?;
-                notes.into_iter().map(|(note, _)| note).collect()
-            }
-            None => self.here.lock().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect(),
-        };
+        let mut known: BTreeSet<String> =
+            self.here.lock().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect();
+        if let Some(store) = &self.store {
+            known.extend(store.notes(&self.of_files()).await?.into_iter().map(|(note, _)| note));
+        }
         let files = policy.layers.iter().filter_map(|layer| match &layer.kind {
             LayerKind::Repository(name) => Some((name.as_str(), layer)),
             _ => None,
@@ -107,7 +113,9 @@ impl Overrides {
             return Ok(Standing::default());
         };
         // A file that is gone from the policy, or was given to another repository, asks nothing of this one.
-        let Some(layer) = policy.layers.iter().find(|layer| layer.file == file) else {
+        // As everywhere else, the case of a file's name makes no difference.
+        let is_it = |layer: &&Layer| layer.file.to_lowercase() == file.to_lowercase();
+        let Some(layer) = policy.layers.iter().find(is_it) else {
             return Ok(Standing::default());
         };
         if self.get(&self.of_file(layer)).await?.as_ref() != Some(&id) {
@@ -124,7 +132,9 @@ impl Overrides {
 
     /// Gives a file to a repository.
     pub async fn adopt(&self, layer: &Layer, id: u64) -> Result<(), StoreError> {
-        self.put(self.of_file(layer), &id.to_string()).await?;
-        self.put(self.of_repository(id), &layer.file).await
+        // The file's note last: without it the file is given again at the next look, so that a kill leaves no repository
+        // whose file is forgotten at its next rename.
+        self.put(self.of_repository(id), &layer.file).await?;
+        self.put(self.of_file(layer), &id.to_string()).await
     }
 }

@@ -135,6 +135,18 @@ impl RepositoryPlanner {
         self
     }
 
+    /// Remembers nothing new: a plan that somebody only looks at may be one of a policy that is not in force, and what it found
+    /// would count as what the repositories were under the policy that is.
+    #[must_use]
+    pub fn only_looking(mut self) -> Self {
+        self.overrides.only_look();
+        self.names.only_look();
+        if let Some(reached) = &mut self.reached {
+            reached.only_look();
+        }
+        self
+    }
+
     /// What reads for it.
     pub fn reader(&self) -> &Reader {
         &self.reader

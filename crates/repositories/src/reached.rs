@@ -17,6 +17,8 @@ use crate::policy::{Desired, Layer, LayerKind, Node, Policy, Target, holds};
 pub struct Reached {
     store: Arc<dyn Store>,
     organisation: String,
+    /// Only looks at what is remembered.
+    looks_only: bool,
 }
 
 /// What is remembered of one repository.
@@ -149,10 +151,35 @@ fn digest(text: &str) -> String {
     Sha256::digest(text).iter().take(4).fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
 }
 
+/// What would be asked of a repository if what reached it before still did. A selection that the policy did not have before
+/// counts as it is now.
+fn as_before(
+    policy: &Policy,
+    target: &Target,
+    all: &[Selection<'_>],
+    before: &Memory,
+    now: &Memory,
+) -> Target {
+    target.as_if(policy, |selection| {
+        let is_known = all.iter().any(|one| one.name == selection && before.known.contains(&one.digest));
+        let memory = if is_known { before } else { now };
+        memory.held.contains_key(selection)
+    })
+}
+
 impl Reached {
     /// For one organisation.
     pub fn new(store: Arc<dyn Store>, organisation: &str) -> Self {
-        Self { store, organisation: organisation.to_lowercase() }
+        Self { store, organisation: organisation.to_lowercase(), looks_only: false }
+    }
+
+    /// From now on remembers nothing new.
+    pub(crate) fn only_look(&mut self) {
+        self.looks_only = true;
+    }
+
+    async fn keep(&self, note: &str, text: &str) -> Result<(), StoreError> {
+        if self.looks_only { Ok(()) } else { self.store.put(note, text).await }
     }
 
     /// Compares what reaches a repository now with what reached it last. What changed because the policy itself asks for it moves
@@ -188,12 +215,19 @@ impl Reached {
         }
         let Some(before) = before else {
             let text = serde_json::to_string(&now).unwrap_or_default();
-            self.store.put(&note, &text).await?;
+            self.keep(&note, &text).await?;
             return Ok(Moves::default());
         };
         let mut moves = Moves::default();
         let is_renamed_as_asked = before.name == now.name || asked_name(desired) == Some(now.name.as_str());
-        let is_asked = is_renamed_as_asked && before.facts.differ_only_as_asked(&now.facts, desired);
+        // What a layer asks for explains nothing by which the layer itself comes and goes: the policy has to have asked for it
+        // already while the layers of before held.
+        let is_asked = is_renamed_as_asked
+            && before.facts.differ_only_as_asked(&now.facts, desired)
+            && before.facts.differ_only_as_asked(
+                &now.facts,
+                &policy.desired(&as_before(policy, target, &all, &before, &now), seen),
+            );
         for one in all.iter().filter(|_| !is_asked) {
             let (was, is) = (before.held.contains_key(&one.name), now.held.contains_key(&one.name));
             if was == is || !before.known.contains(&one.digest) {
@@ -219,7 +253,7 @@ impl Reached {
     /// Nothing waits because of what moved: from now on this is how it was.
     pub(crate) async fn settle(&self, moves: Moves) -> Result<(), StoreError> {
         match moves.note {
-            Some((note, text)) => self.store.put(&note, &text).await,
+            Some((note, text)) => self.keep(&note, &text).await,
             None => Ok(()),
         }
     }

@@ -7,7 +7,7 @@ use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::{Put, TransactWriteItem};
 use beadle_engine::guard::window;
 use beadle_engine::{
-    Begun, Booking, End, Hold, Intent, Key, Lane, Lease, Limits, Mark, StoreError, Time, Verdict,
+    Begun, Booking, End, Hold, Intent, Key, Lane, Lease, Limits, Mark, Spent, StoreError, Time, Verdict,
 };
 use futures::future::try_join_all;
 
@@ -126,8 +126,8 @@ impl DynamoStore {
             let known = self.known_holds(doing, asked).await?;
             let mut window = before.clone();
             let judged = window::judge(&mut window, &known, limits, asked, now);
-            // What is long past counts for nothing.
-            window.retain(|booked| booked.at > now - limits.window * 2);
+            // What is long past, or was refused, counts for nothing: the item must not grow by it.
+            window.retain(|booked| booked.at > now - limits.window * 2 && booked.state != Spent::Refused);
             let mut actions = Vec::new();
             if let Some(lease) = lease {
                 actions.push(self.holding(doing, lease, now)?);

@@ -218,9 +218,15 @@ impl Client {
     /// Sends a request. Reads are tried again at once when the network or the vendor failed, and are redirected within
     /// the origin; writes are neither.
     pub async fn send(&self, request: &Request) -> Result<Answer, TransportError> {
+        self.send_by(request, None).await
+    }
+
+    /// The same, for a request whose path is worth something until `by` only. One that waits longer than that for a budget, or
+    /// for its turn, is not sent: [`TransportError::Late`].
+    pub async fn send_by(&self, request: &Request, by: Option<Time>) -> Result<Answer, TransportError> {
         let mut tries = 0;
         loop {
-            match self.follow(request).await {
+            match self.follow(request, by).await {
                 Err(error) if !request.writes && error.class() == Class::Retry && tries < READ_RETRIES => {
                     tries += 1;
                     tracing::debug!(%error, tries, "a read failed; trying again");
@@ -248,11 +254,11 @@ impl Client {
         }
     }
 
-    async fn follow(&self, request: &Request) -> Result<Answer, TransportError> {
+    async fn follow(&self, request: &Request, by: Option<Time>) -> Result<Answer, TransportError> {
         let label = label(request);
         let mut target = self.target(&label, &request.path)?;
         for _ in 0..REDIRECTS {
-            let answer = self.once(request, &label, &target).await?;
+            let answer = self.once(request, by, &label, &target).await?;
             if !(300..400).contains(&answer.status) || answer.status == 304 {
                 return Ok(answer);
             }
@@ -290,7 +296,13 @@ impl Client {
         Ok(target)
     }
 
-    async fn once(&self, request: &Request, label: &str, target: &Url) -> Result<Answer, TransportError> {
+    async fn once(
+        &self,
+        request: &Request,
+        by: Option<Time>,
+        label: &str,
+        target: &Url,
+    ) -> Result<Answer, TransportError> {
         let lane = current_lane();
         let (pace, points) = match request.resource {
             Resource::GraphQl => (&self.graphql, if request.writes { 5 } else { 1 }),
@@ -303,6 +315,9 @@ impl Client {
         // The points are taken when the request is sent, and nobody waits for them in a slot.
         let slot = loop {
             let slot = self.slots.acquire().await.map_err(|error| network(error.to_string()))?;
+            if by.is_some_and(|by| by < self.clock.now()) {
+                return Err(TransportError::Late { request: label.to_owned() });
+            }
             let Some(at) = pace.try_take(points, lane, self.clock.now()) else { break slot };
             drop(slot);
             pace.wait(at, lane, &self.clock).await.map_err(|until| Wait {

@@ -72,6 +72,12 @@ pub enum TransportError {
         /// Which value, and why not.
         why: String,
     },
+    /// The request had to wait for so long that what it names may have another name. Nothing was sent.
+    #[error("{request}: not sent: the name was looked up too long ago")]
+    Late {
+        /// Method and path.
+        request: String,
+    },
     /// A link or redirect to somewhere else than the configured origin.
     #[error("{request}: not followed to {target}, which is not the configured origin")]
     ForeignOrigin {
@@ -97,8 +103,14 @@ impl TransportError {
                 408 | 409 | 412 | 425 | 500.. => Class::Retry,
                 _ => Class::Rejected,
             },
+            Self::Late { .. } => Class::Conflict,
             Self::Unaddressable { .. } | Self::ForeignOrigin { .. } => Class::Rejected,
         }
+    }
+
+    /// Whether it was not sent because it waited for too long.
+    pub fn is_late(&self) -> bool {
+        matches!(self, Self::Late { .. })
     }
 
     /// Whether our own deadline passed.

@@ -69,7 +69,7 @@ async fn name(
         Named::Team => ActorKind::Team,
         Named::User => ActorKind::User,
     };
-    let actor = Actor { kind, name: name.to_owned(), id: None };
+    let actor = Actor { kind, name: name.to_owned(), id: None, number: None };
     let found = org.reader.resolve(&[actor]).await?.into_iter().next();
     let found = found.with_context(|| format!("GitHub did not answer for {what} `{name}`"))?;
     let found = found.map_err(anyhow::Error::msg)?;

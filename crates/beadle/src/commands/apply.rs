@@ -65,7 +65,8 @@ async fn all(
                 } else {
                     clock.sleep(SETTLE).await;
                 }
-                let (mut shown, mut plans) = plan(&org, selection, Some(store), printer).await?;
+                let (mut shown, mut plans) =
+                    plan(&org, &org.planner(Some(store)), selection, printer).await?;
                 rounds.keep(&mut shown, &mut plans);
                 let say = || announce(&org, &plans, printer);
                 let mut hand = Hand::of_org(&org, store, clock, printer);

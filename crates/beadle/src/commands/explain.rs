@@ -23,7 +23,8 @@ pub(crate) async fn run(config: &Config, args: &ExplainArgs, printer: &Printer) 
     let store: Option<std::sync::Arc<dyn Store>> = wiring::store_if_there(config).await?;
     let opening = Opening { store: store.as_ref(), patient: true, parts: 1 };
     let org = Org::open(config, config.orgs(Some(owner))?[0], &clock, opening, &Ways::default())?;
-    let explained = org.planner(store.as_ref()).explain(name, args.key.as_deref().unwrap_or("")).await?;
+    let planner = org.planner(store.as_ref()).only_looking();
+    let explained = planner.explain(name, args.key.as_deref().unwrap_or("")).await?;
     let explained = explained.with_context(|| format!("there is no repository {repository}"))?;
     if args.json {
         printer.json(&serde_json::to_string_pretty(&json!(explained))?);

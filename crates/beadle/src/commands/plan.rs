@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use beadle_engine::{Clock, Planner as _, Store};
 use beadle_groups::Write as GroupWrite;
 use beadle_groups::sweep::named;
-use beadle_repositories::Step;
+use beadle_repositories::{RepositoryPlanner, Step};
 use futures::{StreamExt as _, TryStreamExt as _};
 
 use crate::cli::{Format, PlanArgs, Selection};
@@ -25,7 +25,7 @@ const AT_ONCE: usize = 8;
 
 pub(crate) async fn run(config: &Config, args: &PlanArgs, printer: &Printer) -> anyhow::Result<u8> {
     let clock = Clock::system();
-    // A plan makes no file: it remembers where there is something to remember in.
+    // A plan makes no file, and remembers nothing.
     let store = wiring::store_if_there(config).await?;
     let selection = &args.selection;
     // Without a store the shards cannot tell each other what they spend.
@@ -37,7 +37,8 @@ pub(crate) async fn run(config: &Config, args: &PlanArgs, printer: &Printer) -> 
         for file in config.orgs(selection.org.as_deref())? {
             let org = Org::open(config, file, &clock, opening, &ways)?;
             let shared = Shared::where_stored(&org, store.as_ref()).await;
-            let planned = plan(&org, selection, store.as_ref(), printer).await;
+            let planner = org.planner(store.as_ref()).only_looking();
+            let planned = plan(&org, &planner, selection, printer).await;
             Shared::end_all(shared).await;
             plans.push(planned?.0);
             if let Some(store) = &store
@@ -82,14 +83,13 @@ pub(crate) type WritableGroup = beadle_engine::Plan<GroupWrite>;
 /// Plans one organisation: for printing, and for writing.
 pub(crate) async fn plan(
     org: &Org<'_>,
+    planner: &RepositoryPlanner,
     selection: &Selection,
-    store: Option<&Arc<dyn Store>>,
     printer: &Printer,
 ) -> anyhow::Result<(WholePlan, Vec<Writable>)> {
     let name = &org.file.name;
     let progress = Progress::new(&format!("reading {name}"), printer);
-    let planned = org
-        .planner(store)
+    let planned = planner
         .organisation(name, &selection.repo, selection.shard, &|done, total| progress.at(done, total))
         .await;
     progress.end();

@@ -184,12 +184,12 @@ async fn one(
     clock: &Clock,
     printer: &Printer,
 ) -> anyhow::Result<Swept> {
-    let (mut shown, mut plans) = plan(org, &asked.args.selection, Some(store), printer).await?;
+    let (mut shown, mut plans) = plan(org, &org.planner(Some(store)), &asked.args.selection, printer).await?;
     for _ in 1..TRIES {
         let Some(short) = &shown.short else { break };
         printer.note(format!("{}: {short}; reading it again", org.file.name));
         clock.sleep(Duration::from_secs(2)).await;
-        (shown, plans) = plan(org, &asked.args.selection, Some(store), printer).await?;
+        (shown, plans) = plan(org, &org.planner(Some(store)), &asked.args.selection, printer).await?;
     }
     let hand = Hand::of_org(org, store, clock, printer);
     let say = || announce(org, &plans, printer);
@@ -205,7 +205,7 @@ async fn one(
         let mut args = asked.args.clone();
         args.selection.repo = names;
         clock.sleep(SETTLE).await;
-        let (mut shown, mut plans) = plan(org, &args.selection, Some(store), printer).await?;
+        let (mut shown, mut plans) = plan(org, &org.planner(Some(store)), &args.selection, printer).await?;
         shown.keep(&mut plans, &keys);
         // One that has another name by now is the next sweep's.
         shown.unmatched.clear();

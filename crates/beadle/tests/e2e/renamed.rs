@@ -128,6 +128,20 @@ async fn who_takes_a_login_may_not_pass_a_branch_rule_either() {
     assert_eq!(made["force_push_allowances"]["users"], json!([]), "{made}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn who_takes_the_login_of_somebody_that_a_rule_lists_already_may_not_pass_it() {
+    let listed = |login: &str| json!({ "main": { "enforce_admins": true, "force_push_allowances": { "users": [login] } } });
+    let mut state = acme(json!({ "widgets": { "branches": { "main": {} }, "protection": listed("mona") } }));
+    state["users"]["mona"] = json!({ "id": 501 });
+    let world = World::new(state).await;
+    let rule = "branches:\n  - name: main\n    protection: { enforce_admins: true, force_push_allowances: { users: [mona] } }\n";
+    world.policy("settings.yml", rule);
+    world.beadle(&["apply", "--yes"]).await.expect(0);
+    let renamed = json!({ "repos": { "widgets": { "protection": listed("lisa") } } });
+    patch(&world, renamed, json!({ "mona": { "id": 502 }, "lisa": { "id": 501 } })).await;
+    only_said(&world, "run `beadle adopt acme --user mona`").await;
+}
+
 /// What a layer protects beside the policy of all.
 const LAYER: &str = "
 teams:
@@ -189,6 +203,37 @@ async fn what_a_layer_protects_by_the_old_name_is_held_after_a_rename() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_layer_protects_by_the_old_name_is_held_by_a_service_too() {
+    let is_protected = |one: &Value| one["protection"]["main"]["enforce_admins"] == json!(true);
+    let repositories: Value = (0..8_u64)
+        .map(|n| (format!("pay-{n}"), json!({ "id": 4100 + n, "branches": { "main": {} } })))
+        .collect();
+    let world = World::new(acme(repositories)).await;
+    world.policy("settings.yml", "branches:\n  - { name: default, protection: { enforce_admins: false } }\n");
+    world.policy(
+        "suborgs/pay.yml",
+        "suborgrepos: ['pay*']\nbranches:\n  - { name: default, protection: { enforce_admins: true } }\n",
+    );
+    let serving = world.serve().await;
+    world.connect();
+    for n in 0..8 {
+        world.until(&format!("pay-{n}"), "protection", is_protected).await;
+    }
+    world.patch(json!({ "pay-0": null, "shop": world.repository("pay-0") }), true).await;
+    let mut held = String::new();
+    for _ in 0..300 {
+        held = world.beadle(&["holds"]).await.expect(0).out;
+        if held.contains("acme/shop") || !is_protected(&world.repository("shop")) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert!(held.contains("suborgs/pay.yml no longer reaches this repository"), "{held}");
+    assert!(is_protected(&world.repository("shop")));
+    assert_eq!(serving.stop().await, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_an_entry_grants_by_the_old_name_is_held_after_a_rename() {
     let live = json!({ "id": 4001, "branches": { "main": {} } });
     let world = World::new(acme(json!({ "docs": live }))).await;
@@ -220,6 +265,45 @@ async fn what_a_layer_protects_by_a_property_is_held_after_its_value_changes() {
         let changed = |_| json!({ "pay-api": { "properties": { "tier": value } } });
         held_until_it_is_approved(select, changed).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_layer_protects_is_held_after_somebody_takes_the_team_away_that_the_layer_itself_grants() {
+    let live = json!({ "branches": { "main": {} }, "teams": { "security": "pull" } });
+    let world = World::new(acme(json!({ "pay-api": live }))).await;
+    world.policy(
+        "settings.yml",
+        "teams:\n  - { name: platform, permission: admin }\nbranches:\n  - { name: default, protection: { enforce_admins: false } }\n",
+    );
+    world.policy("suborgs/pay.yml", &format!("suborgteams: [security]{LAYER}"));
+    world.beadle(&["apply", "--yes"]).await.expect(0);
+    let is_protected = || world.repository("pay-api")["protection"]["main"]["enforce_admins"] == json!(true);
+    assert!(is_protected());
+    // Without the layer, the list of teams is as the policy asks: that is no reason to let the rest of the layer go.
+    world.patch(json!({ "pay-api": { "teams": { "security": null } } }), false).await;
+    let applied = world.beadle(&["apply", "--yes"]).await.expect(2);
+    assert!(applied.out.contains("suborgs/pay.yml no longer reaches this repository"), "{}", applied.out);
+    assert!(is_protected(), "{}", applied.out);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_of_another_policy_takes_nothing_out_of_memory() {
+    let world = World::new(acme(json!({ "pay-api": { "id": 4001, "branches": { "main": {} } } }))).await;
+    let rule = |is_strict: bool| {
+        format!("branches:\n  - {{ name: default, protection: {{ enforce_admins: {is_strict} }} }}\n")
+    };
+    let layer = |glob: &str| format!("suborgrepos: ['{glob}']\n{}", rule(true));
+    world.policy("settings.yml", &rule(false));
+    world.policy("suborgs/pay.yml", &layer("pay*"));
+    world.beadle(&["apply", "--yes"]).await.expect(0);
+    world.patch(json!({ "pay-api": null, "shop": world.repository("pay-api") }), false).await;
+    // A draft that somebody looks at.
+    world.policy("suborgs/pay.yml", &layer("pay-*"));
+    world.beadle(&["plan"]).await.expect(2);
+    world.policy("suborgs/pay.yml", &layer("pay*"));
+    let applied = world.beadle(&["apply", "--yes"]).await.expect(2);
+    assert!(applied.out.contains("suborgs/pay.yml no longer reaches this repository"), "{}", applied.out);
+    assert_eq!(world.repository("shop")["protection"]["main"]["enforce_admins"], json!(true));
 }
 
 #[tokio::test(flavor = "multi_thread")]

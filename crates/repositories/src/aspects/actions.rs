@@ -24,8 +24,9 @@ struct Put(Vec<(&'static str, Value)>);
 #[async_trait]
 impl Step for Put {
     async fn write(&self, to: &Target) -> Result<(), Failure> {
-        for (path, body) in &self.0 {
-            to.named()?.send(Method::PUT, *path, Some(body.clone())).await?;
+        for (at, (path, body)) in self.0.iter().enumerate() {
+            let put = to.named()?.send(Method::PUT, *path, Some(body.clone())).await;
+            put.map_err(|failure| if at > 0 { failure.after_a_part() } else { failure })?;
         }
         Ok(())
     }

@@ -208,8 +208,12 @@ async fn invite(
     if missing.is_empty() {
         return Ok(ids);
     }
-    let actor =
-        |want: &&CollaboratorWant| Actor { kind: ActorKind::User, name: want.login.clone(), id: None };
+    let actor = |want: &&CollaboratorWant| Actor {
+        kind: ActorKind::User,
+        name: want.login.clone(),
+        id: None,
+        number: None,
+    };
     let actors: Vec<Actor> = missing.iter().map(actor).collect();
     for (want, found) in missing.iter().zip(context.reader.resolve(&actors).await?) {
         let why = match found {

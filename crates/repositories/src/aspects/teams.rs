@@ -182,7 +182,8 @@ async fn add(context: &Context<'_>, missing: &[&TeamWant], sheet: &mut Sheet) ->
     if missing.is_empty() {
         return Ok(());
     }
-    let actor = |want: &&TeamWant| Actor { kind: ActorKind::Team, name: want.slug.clone(), id: None };
+    let actor =
+        |want: &&TeamWant| Actor { kind: ActorKind::Team, name: want.slug.clone(), id: None, number: None };
     let actors: Vec<Actor> = missing.iter().map(actor).collect();
     for (want, found) in missing.iter().zip(context.reader.resolve(&actors).await?) {
         let why = match found {

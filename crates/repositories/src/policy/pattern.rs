@@ -1,5 +1,7 @@
 //! Names of repositories by glob or regular expression, compared without case.
 
+use std::fmt;
+
 use beadle_engine::check_glob;
 use globset::{GlobBuilder, GlobMatcher};
 use regex::{Regex, RegexBuilder};
@@ -8,16 +10,28 @@ use super::node::Node;
 use super::problem::Problem;
 
 /// A glob, or a regular expression, with its text.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Pattern {
     text: String,
     matcher: Matcher,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 enum Matcher {
     Glob(GlobMatcher),
     Regex(Regex),
+}
+
+/// What a pattern is, and nothing of how it is carried out: a matcher shows its caches and who used it first, and what layers
+/// select by is remembered between runs by how it is shown.
+impl fmt::Debug for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = match self.matcher {
+            Matcher::Glob(_) => "Glob",
+            Matcher::Regex(_) => "Regex",
+        };
+        f.debug_tuple(kind).field(&self.text).finish()
+    }
 }
 
 /// Only a regular expression has these.
@@ -98,6 +112,20 @@ mod tests {
         assert!(matches("web-*", "WEB-shop") && !matches("web-*", "my-web-shop"), "a glob is a whole name");
         assert!(matches("admin", "Admin") && !matches("admin", "admin-tools"));
         assert!(Pattern::glob_or_regex("^(").is_err());
+    }
+
+    #[test]
+    fn how_a_pattern_is_shown_does_not_change_by_its_use() {
+        let pattern = Pattern::glob("pay*").unwrap();
+        for _ in 0..2 {
+            std::thread::scope(|scope| {
+                scope.spawn(|| assert!(pattern.is_match("pay-api")));
+                scope.spawn(|| assert!(!pattern.is_match("shop")));
+            });
+            assert!(pattern.is_match("PAY-api"));
+            assert_eq!(format!("{pattern:?}"), "Glob(\"pay*\")");
+        }
+        assert_eq!(format!("{:?}", Pattern::regex("^pay").unwrap()), "Regex(\"^pay\")");
     }
 
     #[test]

@@ -160,24 +160,10 @@ impl Policy {
 impl Target {
     /// Lays a layer over what is there.
     fn lay(&mut self, layer: &Layer, repository: &Repository) {
-        let mut root = match &layer.kind {
-            LayerKind::Organisation => layer.root.without(OF_ORGANISATION),
-            _ => layer.root.clone(),
-        };
-        let mut words = Words::new();
         let mut held = None;
-        for name in &layer.additive {
-            words.insert(name.clone(), Word { exclusive: false, asked: layer.root.asked.clone() });
-        }
-        let of_organisation = |section: &String| {
-            matches!(layer.kind, LayerKind::Organisation) && OF_ORGANISATION.contains(&section.as_str())
-        };
-        words.extend(layer.words.clone().into_iter().filter(|(section, _)| !of_organisation(section)));
         for (at, case) in layer.cases.iter().enumerate() {
             match case.choice.is_match(repository) {
                 Ok(true) => {
-                    root = merge(&root, &case.root);
-                    words.extend(case.words.clone());
                     held = Some(at);
                     break;
                 }
@@ -185,9 +171,10 @@ impl Target {
                 Err(why) => return self.doubt(layer, &format!("{}: {why}", layer.file)),
             }
         }
+        let (root, words) = said(layer, held);
         for other in self.layers.iter().filter(|other| other.rank == layer.rank) {
-            let said = contradictions(&other.words, &words);
-            for (path, one, two) in conflicts(&other.root, &root).into_iter().chain(said) {
+            let contrary = contradictions(&other.words, &words);
+            for (path, one, two) in conflicts(&other.root, &root).into_iter().chain(contrary) {
                 let section = if path == "topics" { "repository" } else { path.as_str() };
                 let section = section.split(['.', '[']).next().unwrap_or_default().to_owned();
                 let why =
@@ -195,12 +182,33 @@ impl Target {
                 self.doubtful.push((section, why));
             }
         }
+        self.put_over(&root, &words);
+        self.layers.push(Reached { file: layer.file.clone(), rank: layer.rank, case: held, root, words });
+    }
+
+    fn put_over(&mut self, root: &Node, words: &Words) {
         self.root = Some(match &self.root {
             None => root.clone(),
-            Some(under) => merge(under, &root),
+            Some(under) => merge(under, root),
         });
         self.words.extend(words.clone());
-        self.layers.push(Reached { file: layer.file.clone(), rank: layer.rank, case: held, root, words });
+    }
+
+    /// What would be asked if exactly those selections held (see [`Target::holds`]) of which `held` says so.
+    pub(crate) fn as_if(&self, policy: &Policy, held: impl Fn(&str) -> bool) -> Self {
+        let mut other = Self { root: None, words: Words::new(), ..self.clone() };
+        for layer in &policy.layers {
+            let reaches = match &layer.kind {
+                LayerKind::Suborg { .. } | LayerKind::Selected(_) => held(&layer.file),
+                LayerKind::Organisation | LayerKind::Repository(_) => self.holds(&layer.file),
+            };
+            if reaches {
+                let case = (0..layer.cases.len()).find(|at| held(&format!("{}#{at}", layer.file)));
+                let (root, words) = said(layer, case);
+                other.put_over(&root, &words);
+            }
+        }
+        other
     }
 
     /// Whether a layer's selection (its file, or `file#n` for its n-th case) holds for the repository.
@@ -250,6 +258,27 @@ pub struct Standing<'a> {
     pub waits: Option<(&'a Layer, String)>,
     /// The file that is this repository's although it is called otherwise.
     pub own: Option<&'a Layer>,
+}
+
+/// What a layer says where this one of its cases holds, and what its lists say of themselves.
+fn said(layer: &Layer, case: Option<usize>) -> (Node, Words) {
+    let mut root = match &layer.kind {
+        LayerKind::Organisation => layer.root.without(OF_ORGANISATION),
+        _ => layer.root.clone(),
+    };
+    let mut words = Words::new();
+    for name in &layer.additive {
+        words.insert(name.clone(), Word { exclusive: false, asked: layer.root.asked.clone() });
+    }
+    let of_organisation = |section: &String| {
+        matches!(layer.kind, LayerKind::Organisation) && OF_ORGANISATION.contains(&section.as_str())
+    };
+    words.extend(layer.words.clone().into_iter().filter(|(section, _)| !of_organisation(section)));
+    if let Some(case) = case.and_then(|at| layer.cases.get(at)) {
+        root = merge(&root, &case.root);
+        words.extend(case.words.clone());
+    }
+    (root, words)
 }
 
 /// `root` without the values and the entries of lists that `said` speaks of.

@@ -196,6 +196,21 @@ async fn what_is_refused_for_good_is_sent_once_until_an_event_or_another_policy(
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_refused_after_a_part_of_it_was_done_stays_spent() {
+    for (is_partial, state) in [(false, Spent::Refused), (true, Spent::Unknown)] {
+        let folder = tempfile::tempdir().unwrap();
+        let refused = move || {
+            let failure = Failure::new(Class::Rejected, "422 not this list");
+            Err(if is_partial { failure.after_a_part() } else { failure })
+        };
+        let world = World::new(folder.path(), refused);
+        world.run(Lane::Event, Risk::Weakens, 1).await;
+        let bookings = world.store.bookings(Time(0)).await.unwrap();
+        assert_eq!(bookings.iter().map(|booking| booking.state).collect::<Vec<_>>(), [state]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_next_write_sees_a_pause_and_the_rest_is_given_back() {
     let folder = tempfile::tempdir().unwrap();
     let mut world = World::new(folder.path(), || Ok(()));

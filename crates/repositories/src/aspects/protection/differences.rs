@@ -259,6 +259,17 @@ async fn actors(
         }
     }
     let Some((actors, asked)) = wanted.lists.get(list.graphql) else { return Ok(Ok(None)) };
+    let mut others = Vec::new();
+    for actor in actors {
+        // Whoever is on the list already is remembered too: at the next look the name may be somebody else's.
+        let number = seen.iter().find(|other| same(actor, other)).and_then(|other| other.number);
+        if let Some(number) = number {
+            others.extend(names_another(context, actor, number).await?);
+        }
+    }
+    if !others.is_empty() {
+        return Ok(Err(format!("{} ({asked}); this list stays as it is", others.join(", "))));
+    }
     let able: Vec<Actor> =
         actors.iter().filter(|actor| !powerless.iter().any(|other| same(actor, other))).cloned().collect();
     if able.is_empty() && !actors.is_empty() {

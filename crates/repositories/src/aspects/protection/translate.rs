@@ -195,7 +195,7 @@ impl Wanted {
         for (key, kind) in [("users", ActorKind::User), ("teams", ActorKind::Team), ("apps", ActorKind::App)]
         {
             let names = node.get(key).map(Node::texts).unwrap_or_default();
-            actors.extend(names.into_iter().map(|name| Actor { kind, name, id: None }));
+            actors.extend(names.into_iter().map(|name| Actor { kind, name, id: None, number: None }));
         }
         self.lists.insert(list.graphql, (actors, node.asked.clone()));
     }

@@ -117,6 +117,7 @@ pub(super) fn resolve(
                 _ => Resolved::Value(Value::Null),
             },
             ("id", None) => Resolved::Value(json!(Node::User(1).encode())),
+            ("databaseId", None) => Resolved::Value(json!(1)),
             _ => Resolved::unknown("User", field),
         },
         Object::App(slug) => match (field, world.app(slug)) {

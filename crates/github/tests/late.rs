@@ -1,0 +1,40 @@
+//! A write goes to the name that its repository has when it is sent, however long it had to wait before.
+
+use std::error::Error;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use beadle_engine::{Budgets, Clock, Resource, Time};
+use beadle_github::{Api, Credential, Endpoint, Writer};
+use beadle_transport::Settings;
+use beadle_transport::testing::Recorder;
+use secrecy::SecretString;
+use serde_json::{Value, json};
+
+#[tokio::test(start_paused = true)]
+async fn a_write_that_waits_for_a_budget_goes_to_the_name_that_its_repository_has_then()
+-> Result<(), Box<dyn Error>> {
+    let asked = AtomicUsize::new(0);
+    let wire = Recorder::new(move |arrived| {
+        if arrived.method != "POST" {
+            return (204, Value::Null);
+        }
+        let name = if asked.fetch_add(1, Ordering::SeqCst) == 0 { "old" } else { "new" };
+        let node = json!({ "__typename": "Repository", "databaseId": 1, "name": name, "owner": { "login": "acme" } });
+        (200, json!({ "data": { "node": node } }))
+    });
+    let (clock, budgets) = (Clock::simulated(Time(0)), Budgets::new("acme", 0));
+    let settings = Settings { patient: true, wire: Some(wire.clone()), ..Settings::default() };
+    let token = Credential::Token(SecretString::from("token"));
+    let endpoint = Endpoint::new("https://github.test");
+    let api = Api::new(&endpoint, "acme", token, budgets.clone(), &clock, settings)?;
+    let named = Writer::new(api).named(1, "R_1").await?;
+    // A command waits for the budget, for longer than a name counts as the repository's.
+    budgets.refuse(Resource::Core, Some(clock.now() + Duration::from_secs(60)), clock.now());
+    named.replace_topics(&["rust".to_owned()]).await?;
+    let arrived = wire.arrived();
+    let sent: Vec<String> =
+        arrived.iter().map(|one| format!("{} {}", one.method, one.segments.join("/"))).collect();
+    assert_eq!(sent, ["POST graphql", "POST graphql", "PUT repos/acme/new/topics"]);
+    Ok(())
+}

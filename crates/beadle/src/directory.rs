@@ -264,9 +264,7 @@ impl Target<'_> {
                 }
                 let may_write = scim.is_some_and(|scim| scim.probe == config::Probing::Write);
                 if writes && may_write && !probed.contradicts() {
-                    let written = probe_writes(reader, writer).await?;
-                    probed.findings.extend(written.findings);
-                    probed.evidence = written.evidence.with(probed.evidence);
+                    probed.take(probe_writes(reader, writer).await?);
                 }
                 Ok(probed)
             }

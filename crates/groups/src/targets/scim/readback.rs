@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use beadle_engine::{Class, Failure};
 use beadle_scim::Members;
+use futures::future::try_join3;
 
 use super::ScimReader;
 use super::writer::ScimWriter;
@@ -117,9 +118,13 @@ impl ScimReader {
         }
         let named = |id: &&String| !written.added.contains(*id);
         let stays = written.stayers().find(named);
-        Ok(self.is_in(written.group, written.added.last(), true).await?
-            && self.is_in(written.group, written.removed.last(), false).await?
-            && self.is_in(written.group, stays, true).await?)
+        let (added, removed, stays) = try_join3(
+            self.is_in(written.group, written.added.last(), true),
+            self.is_in(written.group, written.removed.last(), false),
+            self.is_in(written.group, stays, true),
+        )
+        .await?;
+        Ok(added && removed && stays)
     }
 
     async fn is_in(&self, group: &str, id: Option<&String>, wanted: bool) -> Result<bool, Failure> {

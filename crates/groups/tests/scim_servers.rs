@@ -138,6 +138,41 @@ async fn whom_a_removal_took_out_beside_is_put_back_and_the_target_is_stopped() 
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_write_whose_answer_was_lost_is_read_back_too() {
+    let patch =
+        |fault: beadle_sim::Fault| beadle_sim::Fault { method: Some("PATCH".into()), count: Some(1), ..fault };
+    let dialect = Dialect { removal: Removal::Array, ..Dialect::RFC7644 };
+    let stage = stage(dialect, &[Quirk::Generic, Quirk::ArrayEmpties]).await;
+    stage.members("g1").await;
+    stage.sim.fault(patch(beadle_sim::Fault { reset: true, ..Default::default() }));
+    let failure = stage.remove("g1", &[3]).await.unwrap_err();
+    assert!(failure.text.contains("19 were put back"), "{failure}");
+    assert_eq!(stage.held("g1"), 19);
+    assert!(stage.add("g2", &[3]).await.unwrap_err().text.contains("the target is stopped"));
+    // Where nothing was done, or what was asked for, it is planned again.
+    for lost in [
+        beadle_sim::Fault { status: Some(500), ..Default::default() },
+        beadle_sim::Fault { reset: true, ..Default::default() },
+    ] {
+        let stage = generic(&[]).await;
+        stage.members("g1").await;
+        stage.sim.fault(patch(lost));
+        let failure = stage.remove("g1", &[3]).await.unwrap_err();
+        assert_eq!(failure.class, Class::Retry, "{failure}");
+        stage.remove("g1", &[4]).await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_in_a_group_is_read_before_it_is_written_to_without_a_plan() {
+    let dialect = Dialect { removal: Removal::Array, ..Dialect::RFC7644 };
+    let stage = stage(dialect, &[Quirk::Generic, Quirk::ArrayEmpties]).await;
+    // A surprise at the part before made Beadle forget who was in it.
+    let failure = stage.remove("g1", &[3]).await.unwrap_err();
+    assert!(failure.text.contains("19 were put back"), "{failure}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_addition_that_replaces_is_put_back_and_stops_the_target() {
     let stage = generic(&[]).await;
     stage.remove("g1", &[0]).await.unwrap();

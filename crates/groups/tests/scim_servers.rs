@@ -139,8 +139,11 @@ async fn whom_a_removal_took_out_beside_is_put_back_and_the_target_is_stopped() 
 
 #[tokio::test(start_paused = true)]
 async fn a_write_whose_answer_was_lost_is_read_back_too() {
-    let patch =
-        |fault: beadle_sim::Fault| beadle_sim::Fault { method: Some("PATCH".into()), count: Some(1), ..fault };
+    let patch = |fault: beadle_sim::Fault| beadle_sim::Fault {
+        method: Some("PATCH".into()),
+        count: Some(1),
+        ..fault
+    };
     let dialect = Dialect { removal: Removal::Array, ..Dialect::RFC7644 };
     let stage = stage(dialect, &[Quirk::Generic, Quirk::ArrayEmpties]).await;
     stage.members("g1").await;
@@ -431,12 +434,8 @@ async fn questions_that_do_not_depend_on_each_other_are_asked_side_by_side() {
 async fn a_list_that_many_need_at_the_same_moment_is_read_once() {
     let stage = generic(&[]).await;
     let people: Vec<Person> = (0..5).map(person).collect();
-    let refused = beadle_sim::Fault {
-        path: "filter=".into(),
-        status: Some(400),
-        delay_ms: 4000,
-        ..Default::default()
-    };
+    let refused =
+        beadle_sim::Fault { path: "filter=".into(), status: Some(400), delay_ms: 4000, ..Default::default() };
     stage.sim.fault(refused);
     let find = async {
         for found in stage.reader.find(None, &people).await {

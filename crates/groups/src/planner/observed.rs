@@ -73,11 +73,9 @@ impl GroupPlanner {
         // What was made before and is not remembered, because a kill came between, may have been renamed since.
         // Both are asked at once: of a group that has to be made, neither is known.
         let target = &self.directory.target;
-        let (owned, named) = join(
-            target.group_owned_as(&desired.facts.external_id),
-            target.group_named(&desired.facts.name),
-        )
-        .await;
+        let (owned, named) =
+            join(target.group_owned_as(&desired.facts.external_id), target.group_named(&desired.facts.name))
+                .await;
         let Some(owned) = known(owned, GROUP, plan)? else { return Ok(None) };
         let found = match owned {
             Some(ours) => Some(ours),

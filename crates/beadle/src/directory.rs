@@ -25,6 +25,9 @@ use crate::config::{self, Config, PUSH_SCOPE, SCOPES};
 use crate::shut::Partial;
 use crate::wiring::{Opening, Ways};
 
+/// From so many days before its end on a token is warned of.
+pub(crate) const TOKEN_DAYS: i64 = 30;
+
 /// A target, ready to work.
 pub(crate) struct Target<'a> {
     pub(crate) file: &'a config::Target,

@@ -11,11 +11,9 @@ use futures::future::join_all;
 
 use super::{LOOK, Means, say_ended};
 use crate::config::{Config, Okta as OktaFile};
-use crate::directory::{Directories, Target, catchup};
+use crate::directory::{Directories, TOKEN_DAYS, Target, catchup};
 use crate::shut::is_whole;
 
-/// From so many days before its end on a token is warned of.
-const DAYS: i64 = 30;
 /// How often it is.
 const SAY: Duration = Duration::from_secs(24 * 3600);
 /// How soon a target that did not agree, or was not there, is asked again.
@@ -144,7 +142,7 @@ impl<'a> LookedAfter<'a> {
         for (name, target) in &self.directories.targets {
             if let Some(days) = target.token_days(&means.clock) {
                 self.metrics.token_days(name, days);
-                if days <= DAYS && self.is_due(&format!("token {name}"), SAY, now) {
+                if days <= TOKEN_DAYS && self.is_due(&format!("token {name}"), SAY, now) {
                     tracing::warn!(
                         target = name,
                         days,

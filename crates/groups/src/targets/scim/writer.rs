@@ -11,11 +11,9 @@ use super::readback::Written;
 use super::{By, ScimReader, account, target};
 use crate::mapping::Role;
 use crate::pairs::is_form_of;
+use crate::planner::OWNED;
 use crate::sources::Person;
 use crate::targets::{Account, Found, NewGroup, Refused, TargetGroup, TargetWriter};
-
-/// What an external id that Beadle gave begins with.
-const OURS: &str = "beadle:";
 
 /// Writes a SCIM server's groups.
 pub struct ScimWriter {
@@ -74,7 +72,7 @@ impl ScimWriter {
             Err(failure) => return failure.during(format!("looking whose name {name} is")),
         };
         let whose = holder.external_id.as_deref().unwrap_or("not made by Beadle");
-        if !holder.external_id.as_deref().is_some_and(|id| id.starts_with(OURS)) {
+        if !holder.external_id.as_deref().is_some_and(|id| id.starts_with(OWNED)) {
             let text = format!(
                 "the name {name} is taken at the target by the group {} ({whose}); rename one of them",
                 holder.id

@@ -122,7 +122,7 @@ impl<'a> LookedAfter<'a> {
             }
         }
         // Side by side, and each is worked on at once: one that is slow to answer keeps no other shut.
-        let opening: Vec<_> = due.iter().map(|(name, target)| open(name, target, means)).collect();
+        let opening: Vec<_> = due.iter().copied().map(|(name, target)| open(name, target, means)).collect();
         for ((name, _), opened) in due.into_iter().zip(join_all(opening).await) {
             if opened.is_ok() {
                 self.agreed.insert(name.clone());

@@ -106,11 +106,11 @@ impl Reader {
         let mut probed = Probed::default();
         let dialect = self.dialect();
         // Questions that do not depend on each other are asked side by side: a slow server is not to be slow twice.
-        let (claims, groups, early) = future::join3(
+        let (claims, groups, early) = Box::pin(future::join3(
             self.probe_claims(&mut probed),
             self.groups(),
             future::OptionFuture::from(dialect.trusted.then(|| self.impossible_group())),
-        )
+        ))
         .await;
         claims?;
         if probed.contradicts() {
@@ -142,8 +142,8 @@ impl Reader {
             does?
         } else {
             // Only now: with the size of a page that the server was seen to take.
-            let (filters, paging, does) =
-                future::try_join3(self.probe_filters(), self.probe_paging(), self.impossible_group()).await?;
+            let asked = future::try_join3(self.probe_filters(), self.probe_paging(), self.impossible_group());
+            let (filters, paging, does) = Box::pin(asked).await?;
             probed.take(filters);
             probed.take(paging);
             does

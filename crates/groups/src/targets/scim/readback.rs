@@ -132,12 +132,12 @@ impl ScimReader {
         }
         let named = |id: &&String| !written.added.contains(*id);
         let stays = written.stayers().find(named);
-        let (added, removed, stays) = try_join3(
+        let asked = try_join3(
             self.is_in(written.group, written.added.last(), true),
             self.is_in(written.group, written.removed.last(), false),
             self.is_in(written.group, stays, true),
-        )
-        .await?;
+        );
+        let (added, removed, stays) = Box::pin(asked).await?;
         Ok(added && removed && stays)
     }
 

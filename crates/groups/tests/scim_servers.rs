@@ -167,6 +167,19 @@ async fn a_write_whose_answer_was_lost_is_read_back_too() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_left_by_a_write_that_was_not_read_back_was_not_lost_by_the_next() {
+    let stage = stage(Dialect::AWS, &[]).await;
+    assert_eq!(stage.members("g1").await.len(), 20);
+    // Reads are tried three times.
+    let path = "groups.value".into();
+    stage.sim.fault(beadle_sim::Fault { path, status: Some(500), count: Some(3), ..Default::default() });
+    let failure = stage.remove("g1", &[3, 4]).await.unwrap_err();
+    assert!(failure.text.contains("reading back what was written"), "{failure}");
+    stage.remove("g1", &[5]).await.unwrap();
+    assert_eq!(stage.held("g1"), 17);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_in_a_group_is_read_before_it_is_written_to_without_a_plan() {
     let dialect = Dialect { removal: Removal::Array, ..Dialect::RFC7644 };
     let stage = stage(dialect, &[Quirk::Generic, Quirk::ArrayEmpties]).await;

@@ -180,8 +180,6 @@ impl ScimWriter {
             }
             return Ok(());
         }
-        // What is in the group is read again before anything else is written.
-        self.reader.seen().members.remove(group);
         let stayed = written.stayers().count() - surprise.lost.len();
         match surprise.lost.as_slice() {
             [] => Err(not_done(written, &surprise.undone, now.len())),
@@ -196,8 +194,6 @@ impl ScimWriter {
 
     /// Holds a group to a write that failed: one whose answer was lost may have been done, and more than it.
     pub(super) async fn hold_to_failed(&self, written: &Written<'_>, failure: Failure) -> Failure {
-        // What is in the group is read again before anything else is written: who left by this write was not lost by the next.
-        self.reader.seen().members.remove(written.group);
         if failure.class != Class::Retry || written.before.is_none() {
             return failure;
         }

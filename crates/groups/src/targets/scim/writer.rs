@@ -47,10 +47,13 @@ impl ScimWriter {
         Ok(self.reader.scim.group(group).await?.map(|group| group.name))
     }
 
-    /// Who is in the group before a write of its members: as its plan read it, and after a surprise as it is now. `None`:
-    /// there is no such group, or another source than SCIM tells, which is not what a write is read back by.
+    /// Who is in the group before a write of its members: as its plan read it, or as it is now. `None`: there is no such group,
+    /// or another source than SCIM tells, which is not what a write is read back by.
+    ///
+    /// It is forgotten until the write was read back: whoever leaves by a write of which nothing is known was not lost by the
+    /// next one.
     async fn before(&self, group: &str) -> Result<Option<BTreeSet<String>>, Failure> {
-        let known = self.reader.seen().members.get(group).cloned();
+        let known = self.reader.seen().members.remove(group);
         if known.is_some() || self.reader.memberships.is_some() {
             return Ok(known);
         }

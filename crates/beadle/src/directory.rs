@@ -25,6 +25,9 @@ use crate::config::{self, Config, PUSH_SCOPE, SCOPES};
 use crate::shut::Partial;
 use crate::wiring::{Opening, Ways};
 
+/// From so many days before its end on a token is warned of.
+pub(crate) const TOKEN_DAYS: i64 = 30;
+
 /// A target, ready to work.
 pub(crate) struct Target<'a> {
     pub(crate) file: &'a config::Target,
@@ -264,9 +267,7 @@ impl Target<'_> {
                 }
                 let may_write = scim.is_some_and(|scim| scim.probe == config::Probing::Write);
                 if writes && may_write && !probed.contradicts() {
-                    let written = probe_writes(reader, writer).await?;
-                    probed.findings.extend(written.findings);
-                    probed.evidence = written.evidence.with(probed.evidence);
+                    probed.take(probe_writes(reader, writer).await?);
                 }
                 Ok(probed)
             }

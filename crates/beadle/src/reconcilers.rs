@@ -1,12 +1,13 @@
 //! Who works on a key: by its kind, and by the organisation, directory or target that it is of.
 
 use std::collections::HashMap;
+use std::ops::RangeInclusive;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use beadle_engine::worker::{Reconcile, Run};
-use beadle_engine::{Class, Clock, Failure, Report, Store};
+use beadle_engine::{Class, Clock, Failure, Report, Store, Time};
 
 use crate::config::Config;
 use crate::directory::{Directories, Target};
@@ -18,14 +19,28 @@ use crate::wiring::Org;
 pub(crate) struct ByInstance {
     known: Arc<RwLock<HashMap<String, Arc<dyn Reconcile>>>>,
     configured: Arc<[String]>,
-    /// How long a key waits whose instance is not open.
-    hold: Duration,
+    /// How long a key waits whose instance is not open: at least, and at most.
+    hold: RangeInclusive<Duration>,
+    /// Since when instances are being opened.
+    since: Time,
     clock: Clock,
 }
 
+/// How long a key waits whose instance has not been open for `opening`: a quarter of that. So an instance that opens is
+/// worked on soon after, and its keys are looked at seldom while it stays shut.
+fn wait(opening: Duration, hold: &RangeInclusive<Duration>) -> Duration {
+    (opening / 4).max(*hold.start()).min(*hold.end())
+}
+
 impl ByInstance {
-    fn new(configured: &Arc<[String]>, hold: Duration, clock: &Clock) -> Self {
-        Self { known: Arc::default(), configured: configured.clone(), hold, clock: clock.clone() }
+    fn new(configured: &Arc<[String]>, hold: &RangeInclusive<Duration>, clock: &Clock) -> Self {
+        Self {
+            known: Arc::default(),
+            configured: configured.clone(),
+            hold: hold.clone(),
+            since: clock.now(),
+            clock: clock.clone(),
+        }
     }
 
     fn add(&self, instance: &str, reconciler: Arc<dyn Reconcile>) {
@@ -45,7 +60,8 @@ impl Reconcile for ByInstance {
             let text = format!("{instance} is no longer in the configuration");
             return Err(Failure::new(Class::Rejected, text));
         }
-        let until = self.clock.now() + self.hold;
+        let now = self.clock.now();
+        let until = now + wait(now.since(self.since), &self.hold);
         let text = format!("{instance} is not ready; the log says why");
         Err(Failure::new(Class::RateLimited { until, spares_events: false }, text))
     }
@@ -67,8 +83,8 @@ pub(crate) struct Reconcilers {
 }
 
 impl Reconcilers {
-    /// A key whose instance is not open waits for `hold`.
-    pub(crate) fn new(config: &Config, hold: Duration, clock: &Clock) -> Self {
+    /// A key whose instance is not open waits for a time within `hold`.
+    pub(crate) fn new(config: &Config, hold: &RangeInclusive<Duration>, clock: &Clock) -> Self {
         let file = &config.file;
         let orgs = file.org.iter().map(|org| &org.name);
         let directories = file.okta.iter().map(|okta| &okta.name);
@@ -133,5 +149,20 @@ impl Reconcilers {
             ("user", shared(&self.markers)),
             ("team", shared(&self.teams)),
         ])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_waits_a_quarter_of_what_its_instance_took_to_open_and_never_longer_than_the_hold() {
+        let hold = Duration::from_secs(1)..=Duration::from_secs(10);
+        let waits = |seconds| wait(Duration::from_secs(seconds), &hold).as_secs();
+        assert_eq!([0, 3, 12, 40, 4000].map(waits), [1, 1, 3, 10, 10]);
+        let fixed = Duration::from_secs(300)..=Duration::from_secs(300);
+        assert_eq!(wait(Duration::ZERO, &fixed), Duration::from_secs(300));
+        assert_eq!(wait(Duration::from_secs(4000), &fixed), Duration::from_secs(300));
     }
 }

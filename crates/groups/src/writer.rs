@@ -180,7 +180,7 @@ impl Session<Write> for Run {
                 if accounts.is_empty() {
                     return taken("add", &without);
                 }
-                let mut refused = self.heeding(target.add(&known.group, &accounts, *role).await).await?;
+                let mut refused = self.heeding(target.add(&known.group, &accounts, *role)).await?;
                 refused.extend(without);
                 let before = known.sources.len();
                 known.sources.extend(facts.sources.iter().cloned());
@@ -221,7 +221,7 @@ impl Session<Write> for Run {
                     };
                     writer.departures.book(&writer.name, slot, departure, writer.window).await?;
                 }
-                let refused = self.heeding(target.remove(&known.group, accounts).await).await?;
+                let refused = self.heeding(target.remove(&known.group, accounts)).await?;
                 if *settles && known.sources != facts.sources {
                     known.sources.clone_from(&facts.sources);
                     self.keep(&mut state, known).await?;
@@ -239,9 +239,16 @@ impl Session<Write> for Run {
 }
 
 impl Run {
-    /// A target that a write stopped stays so for every process, until a probe finds it right.
-    async fn heeding(&self, result: Result<Vec<Refused>, Failure>) -> Result<Vec<Refused>, Failure> {
-        if result.is_err()
+    /// A target that a write stopped stays so for every process, until a probe finds it right. One that was stopped before is
+    /// not stopped again: a probe may have found it right since, and this process does not know.
+    async fn heeding(
+        &self,
+        write: impl Future<Output = Result<Vec<Refused>, Failure>> + Send,
+    ) -> Result<Vec<Refused>, Failure> {
+        let was_stopped = self.writer.target.stopped().is_some();
+        let result = write.await;
+        if !was_stopped
+            && result.is_err()
             && let Some(why) = self.writer.target.stopped()
         {
             self.writer.pairs.stop(&self.writer.name, &why).await?;

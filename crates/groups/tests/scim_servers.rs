@@ -138,6 +138,57 @@ async fn whom_a_removal_took_out_beside_is_put_back_and_the_target_is_stopped() 
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_write_whose_answer_was_lost_is_read_back_too() {
+    let patch = |fault: beadle_sim::Fault| beadle_sim::Fault {
+        method: Some("PATCH".into()),
+        count: Some(1),
+        ..fault
+    };
+    let dialect = Dialect { removal: Removal::Array, ..Dialect::RFC7644 };
+    let stage = stage(dialect, &[Quirk::Generic, Quirk::ArrayEmpties]).await;
+    stage.members("g1").await;
+    stage.sim.fault(patch(beadle_sim::Fault { reset: true, ..Default::default() }));
+    let failure = stage.remove("g1", &[3]).await.unwrap_err();
+    assert!(failure.text.contains("19 were put back"), "{failure}");
+    assert_eq!(stage.held("g1"), 19);
+    assert!(stage.add("g2", &[3]).await.unwrap_err().text.contains("the target is stopped"));
+    // Where nothing was done, or what was asked for, it is planned again.
+    for lost in [
+        beadle_sim::Fault { status: Some(500), ..Default::default() },
+        beadle_sim::Fault { reset: true, ..Default::default() },
+    ] {
+        let stage = generic(&[]).await;
+        stage.members("g1").await;
+        stage.sim.fault(patch(lost));
+        let failure = stage.remove("g1", &[3]).await.unwrap_err();
+        assert_eq!(failure.class, Class::Retry, "{failure}");
+        stage.remove("g1", &[4]).await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_left_by_a_write_that_was_not_read_back_was_not_lost_by_the_next() {
+    let stage = stage(Dialect::AWS, &[]).await;
+    assert_eq!(stage.members("g1").await.len(), 20);
+    // Reads are tried three times.
+    let path = "groups.value".into();
+    stage.sim.fault(beadle_sim::Fault { path, status: Some(500), count: Some(3), ..Default::default() });
+    let failure = stage.remove("g1", &[3, 4]).await.unwrap_err();
+    assert!(failure.text.contains("reading back what was written"), "{failure}");
+    stage.remove("g1", &[5]).await.unwrap();
+    assert_eq!(stage.held("g1"), 17);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_in_a_group_is_read_before_it_is_written_to_without_a_plan() {
+    let dialect = Dialect { removal: Removal::Array, ..Dialect::RFC7644 };
+    let stage = stage(dialect, &[Quirk::Generic, Quirk::ArrayEmpties]).await;
+    // A surprise at the part before made Beadle forget who was in it.
+    let failure = stage.remove("g1", &[3]).await.unwrap_err();
+    assert!(failure.text.contains("19 were put back"), "{failure}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_addition_that_replaces_is_put_back_and_stops_the_target() {
     let stage = generic(&[]).await;
     stage.remove("g1", &[0]).await.unwrap();
@@ -363,6 +414,50 @@ async fn the_probe_tries_writes_on_a_group_of_its_own() {
         assert_eq!(probed.contradicts(), does != "removes them");
         assert_eq!(stage.sim.state()["groups"], before["groups"], "the probe's group is gone");
     }
+}
+
+/// How many answers of a server, one after the other, it takes; each takes four seconds.
+async fn answers(stage: &Stage, work: impl Future<Output = ()>) -> u64 {
+    stage.sim.fault(beadle_sim::Fault { delay_ms: 4000, ..Default::default() });
+    let begun = tokio::time::Instant::now();
+    work.await;
+    stage.sim.no_faults();
+    begun.elapsed().as_secs() / 4
+}
+
+#[tokio::test(start_paused = true)]
+async fn questions_that_do_not_depend_on_each_other_are_asked_side_by_side() {
+    let aws = stage(Dialect::AWS, &[]).await;
+    let probe = async { drop(aws.scim.0.probe().await.unwrap()) };
+    assert_eq!(answers(&aws, probe).await, 2, "what it says and does, and then a group");
+    let rfc = generic(&[]).await;
+    let probe = async { drop(rfc.scim.0.probe().await.unwrap()) };
+    assert_eq!(answers(&rfc, probe).await, 3, "filters only with a page that the server takes");
+    let people: Vec<Person> = (0..5).map(person).collect();
+    let find = async {
+        let found = aws.reader.find(None, &people).await;
+        for (n, found) in found.into_iter().enumerate() {
+            assert!(matches!(found, Ok(Found::Account(account)) if account.id == id(n)), "in their order");
+        }
+    };
+    assert_eq!(answers(&aws, find).await, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_that_many_need_at_the_same_moment_is_read_once() {
+    let stage = generic(&[]).await;
+    let people: Vec<Person> = (0..5).map(person).collect();
+    let refused =
+        beadle_sim::Fault { path: "filter=".into(), status: Some(400), delay_ms: 4000, ..Default::default() };
+    stage.sim.fault(refused);
+    let find = async {
+        for found in stage.reader.find(None, &people).await {
+            assert!(matches!(found, Ok(Found::Account(_))), "{found:?}");
+        }
+    };
+    assert_eq!(answers(&stage, find).await, 3, "by id, by name, and in the list");
+    let lists = |call: &&Value| !call["query"].as_str().unwrap_or_default().contains("filter=");
+    assert_eq!(stage.sim.calls().iter().filter(lists).count(), 1, "{:?}", stage.sim.calls());
 }
 
 #[tokio::test(start_paused = true)]

@@ -9,14 +9,10 @@ use serde_json::Value;
 
 /// A value that cannot stand in a filter.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("invalid {place} `{}`: {why}", .value.escape_debug())]
-pub struct Inexpressible {
-    /// Where the value was meant to stand.
-    pub place: &'static str,
-    /// The value.
-    pub value: String,
-    /// What is wrong with it.
-    pub why: &'static str,
+#[error("invalid filter value `{}`: {why}", .value.escape_debug())]
+pub(crate) struct Inexpressible {
+    value: String,
+    why: &'static str,
 }
 
 impl From<Inexpressible> for Failure {
@@ -27,12 +23,18 @@ impl From<Inexpressible> for Failure {
 
 /// A filter: `attribute eq "value"`, where the value is a JSON string (RFC 7644, 3.4.2.2).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Filter(String);
+pub(crate) struct Filter(String);
 
 impl Filter {
     /// Creates the filter `attribute eq "value"`.
-    pub fn eq(attribute: &str, value: &str) -> Result<Self, Inexpressible> {
-        let value = expressible("filter value", value)?;
+    pub(crate) fn eq(attribute: &str, value: &str) -> Result<Self, Inexpressible> {
+        let wrong = |why| Err(Inexpressible { value: value.to_owned(), why });
+        if value.is_empty() {
+            return wrong("it is empty");
+        }
+        if value.chars().any(char::is_control) {
+            return wrong("it has control characters");
+        }
         Ok(Self(format!("{attribute} eq {}", Value::from(value))))
     }
 }
@@ -41,17 +43,6 @@ impl fmt::Display for Filter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
-}
-
-fn expressible<'a>(place: &'static str, value: &'a str) -> Result<&'a str, Inexpressible> {
-    let wrong = |why| Err(Inexpressible { place, value: value.to_owned(), why });
-    if value.is_empty() {
-        return wrong("it is empty");
-    }
-    if value.chars().any(char::is_control) {
-        return wrong("it has control characters");
-    }
-    Ok(value)
 }
 
 #[cfg(test)]

@@ -14,7 +14,6 @@ mod write;
 
 pub use api::Api;
 pub use dialect::{Dialect, Members, Paging, Removal};
-pub use filter::{Filter, Inexpressible};
 pub use list::{Listed, Odd};
 pub use model::{Group, NewUser, User};
 pub use probe::{Evidence, Finding, Probed, probe_writes};

@@ -81,7 +81,6 @@ const RFC7644: [Entry; 4] = [
             // Who is in a group that does not exist.
             "GET /Users",
             "GET /Groups/group",
-            "GET /Groups/group",
             "GET /Users",
         ],
     ),

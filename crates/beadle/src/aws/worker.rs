@@ -148,13 +148,14 @@ async fn serve(
     }
     let stop = CancellationToken::new();
     let _stopped = stop.clone().drop_guard();
+    let hold = Duration::from(config.file.worker.lease) * NOT_OPEN;
     let means = Means {
         config,
         ways: &ways,
         store: store.clone(),
         clock: clock.clone(),
         bell: Arc::new(Notify::new()),
-        reconcilers: Reconcilers::new(config, Duration::from(config.file.worker.lease) * NOT_OPEN, &clock),
+        reconcilers: Reconcilers::new(config, &(hold..=hold), &clock),
         budgets: Arc::default(),
         stop,
     };

@@ -8,12 +8,9 @@ use beadle_scim::{Finding, Probed};
 
 use crate::commands::{FAILED, FINE};
 use crate::config::Config;
-use crate::directory::{Directories, Target};
+use crate::directory::{Directories, TOKEN_DAYS, Target};
 use crate::printer::{Printer, Tone};
 use crate::wiring::{Opening, Ways, store_if_there};
-
-/// From so many days before its end on a token is warned of.
-const DAYS: i64 = 30;
 
 struct Probe<'a> {
     printer: &'a Printer,
@@ -158,7 +155,9 @@ impl Probe<'_> {
         }
         match target.token_days(&self.clock) {
             Some(days) if days <= 0 => self.wrong("its token has ended (token_ends)"),
-            Some(days) if days <= DAYS => self.wrong(format!("its token ends in {days} days; make another")),
+            Some(days) if days <= TOKEN_DAYS => {
+                self.wrong(format!("its token ends in {days} days; make another"));
+            }
             Some(days) => self.fine(format!("its token has {days} days left")),
             None if target.file.scim.is_none() => {}
             None => self.unknown("when its token ends; say token_ends"),

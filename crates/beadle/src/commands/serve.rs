@@ -1,6 +1,7 @@
 //! `beadle serve`: the listeners, the worker, sweeps, retention, and new generations of policies.
 
 use std::collections::HashMap;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,8 +23,8 @@ use crate::wiring::{self, Opening, Ways};
 
 /// What runs get to end by themselves when the service stops.
 const GRACE: Duration = Duration::from_secs(20);
-/// A key whose organisation or directory is not open waits for this long.
-const NOT_OPEN: Duration = Duration::from_secs(10);
+/// A key whose organisation or target is not open waits for at least and at most so long.
+const NOT_OPEN: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(10);
 /// So long the first key waits for targets to be opened: one that does not answer keeps nothing else from work.
 const OPENING: Duration = Duration::from_secs(10);
 /// How often the store is asked whether it takes writes.
@@ -66,7 +67,7 @@ pub(crate) async fn run(config: &Config) -> anyhow::Result<u8> {
         store: store.clone(),
         clock: clock.clone(),
         bell: bell.clone(),
-        reconcilers: Reconcilers::new(config, NOT_OPEN, &clock),
+        reconcilers: Reconcilers::new(config, &NOT_OPEN, &clock),
         budgets: Arc::default(),
         stop: stop.clone(),
     };
@@ -101,13 +102,20 @@ pub(crate) async fn run(config: &Config) -> anyhow::Result<u8> {
     tasks.spawn(prune(store.clone(), clock.clone(), config.file.retention, stop.clone()));
 
     let chores = async {
-        // Before the first key is claimed: one whose target is not open yet would wait for nothing.
-        tokio::select! {
-            () = watch.prepare(&means) => {}
-            () = clock.sleep(OPENING) => {}
+        {
+            // Before the first key is claimed: one whose target is not open yet would wait for nothing.
+            let mut opened = std::pin::pin!(watch.prepare(&means));
+            let is_open = tokio::select! {
+                () = &mut opened => true,
+                () = clock.sleep(OPENING) => false,
+            };
+            tasks.spawn(worker.run(stop.clone(), GRACE));
+            tasks.close();
+            // A target that is slow to answer goes on being opened: asked from the start, it would never be.
+            if !is_open {
+                opened.await;
+            }
         }
-        tasks.spawn(worker.run(stop.clone(), GRACE));
-        tasks.close();
         loop {
             // What AWS did not give before may be there by now.
             config.fetch_secrets().await;

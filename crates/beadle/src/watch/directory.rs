@@ -7,14 +7,13 @@ use std::time::Duration;
 use beadle_engine::{Key, Lane, Mark, Time};
 use beadle_groups::sweep;
 use beadle_server::Metrics;
+use futures::future::join_all;
 
 use super::{LOOK, Means, say_ended};
 use crate::config::{Config, Okta as OktaFile};
-use crate::directory::{Directories, catchup};
+use crate::directory::{Directories, TOKEN_DAYS, Target, catchup};
 use crate::shut::is_whole;
 
-/// From so many days before its end on a token is warned of.
-const DAYS: i64 = 30;
 /// How often it is.
 const SAY: Duration = Duration::from_secs(24 * 3600);
 /// How soon a target that did not agree, or was not there, is asked again.
@@ -116,23 +115,19 @@ impl<'a> LookedAfter<'a> {
             }
         }
         let now = means.clock.now();
+        let mut due = Vec::new();
         for (name, target) in &self.directories.targets {
-            let what = format!("target {name}");
-            if !self.agreed.contains(name) && self.is_due(&what, AGAIN, now) {
-                let agreed = target.agree(Some(&means.store)).await;
-                if agreed.is_ok() {
-                    self.agreed.insert(name.clone());
-                    if let Err(failure) = target.directory.look_at_pushes().await {
-                        tracing::warn!(
-                            target = name,
-                            why = failure.text,
-                            "whether Okta pushes groups itself is unknown; it needs the scope okta.apps.read"
-                        );
-                    }
-                    means.reconcilers.add_target(target, &means.store, &means.clock);
-                }
-                self.say(&what, agreed);
+            if !self.agreed.contains(name) && self.is_due(&format!("target {name}"), AGAIN, now) {
+                due.push((name, target));
             }
+        }
+        // Side by side, and each is worked on at once: one that is slow to answer keeps no other shut.
+        let opening: Vec<_> = due.iter().copied().map(|(name, target)| open(name, target, means)).collect();
+        for ((name, _), opened) in due.into_iter().zip(join_all(opening).await) {
+            if opened.is_ok() {
+                self.agreed.insert(name.clone());
+            }
+            self.say(&format!("target {name}"), opened);
         }
     }
 
@@ -147,7 +142,7 @@ impl<'a> LookedAfter<'a> {
         for (name, target) in &self.directories.targets {
             if let Some(days) = target.token_days(&means.clock) {
                 self.metrics.token_days(name, days);
-                if days <= DAYS && self.is_due(&format!("token {name}"), SAY, now) {
+                if days <= TOKEN_DAYS && self.is_due(&format!("token {name}"), SAY, now) {
                     tracing::warn!(
                         target = name,
                         days,
@@ -224,6 +219,21 @@ impl<'a> LookedAfter<'a> {
         means.store.put(&noted, &format!("{} {generation}", now.0)).await?;
         Ok(())
     }
+}
+
+/// Holds a target to the configuration. If it is what the configuration calls it, its keys are worked on from now on.
+async fn open(name: &str, target: &Target<'_>, means: &Means<'_>) -> anyhow::Result<()> {
+    target.agree(Some(&means.store)).await?;
+    if let Err(failure) = target.directory.look_at_pushes().await {
+        tracing::warn!(
+            target = name,
+            why = failure.text,
+            "whether Okta pushes groups itself is unknown; it needs the scope okta.apps.read"
+        );
+    }
+    means.reconcilers.add_target(target, &means.store, &means.clock);
+    means.bell.notify_one();
+    Ok(())
 }
 
 async fn mark_sweep(directory: &str, means: &Means<'_>, now: Time) -> anyhow::Result<()> {

@@ -83,12 +83,12 @@ impl GroupPlanner {
             let listed_as = desired.listed_as_leaving(&account);
             let signs_in = provisions && account.is_active();
             let person = account.person.as_ref().or(account.known_as.first());
-            let answer = match person {
+            let (answer, by) = match person {
                 Some(person) if asks > 0 && room > 0 && (is_held || listed_as.is_some() || signs_in) => {
                     asks -= 1;
                     self.ask(desired, person).await?
                 }
-                _ => Answer::Unknown,
+                _ => (Answer::Unknown, None),
             };
             if let (Some(listed), Answer::Stays) = (listed_as, answer) {
                 // One of the two answers is wrong, so none of the list is believed.
@@ -108,8 +108,13 @@ impl GroupPlanner {
                 room = room.saturating_sub(1);
                 &mut sure
             };
-            let whose =
-                account.person.as_ref().filter(|_| signs_in).map(|person| desired.whose(person, &account));
+            let whose = match account.person.as_ref().filter(|_| signs_in) {
+                Some(person) => {
+                    let home = if by.is_some() { by } else { self.home(desired, person).await? };
+                    home.map(|source| Whose { source, ..desired.whose(person, &account) })
+                }
+                None => None,
+            };
             match answer {
                 Answer::Leaves => {
                     part.confirmed.push(account.id.clone());
@@ -123,17 +128,34 @@ impl GroupPlanner {
         Ok([sure, rest].into_iter().filter(|part| !part.go.is_empty()).collect())
     }
 
-    async fn ask(&self, desired: &Desired<'_>, person: &str) -> Result<Answer, Failure> {
+    /// Asks for a person alone. Returns the answer, and the directory that knows them.
+    async fn ask(&self, desired: &Desired<'_>, person: &str) -> Result<(Answer, Option<String>), Failure> {
         for source in desired.sources() {
-            match self.directory.source(source)?.person(person).await {
-                Ok(Some(person)) if person.is_leaving => return Ok(Answer::Leaves),
-                Ok(Some(_)) => return Ok(Answer::Stays),
-                Ok(None) => {}
+            let answer = match self.directory.source(source)?.person(person).await {
+                Ok(Some(person)) if person.is_leaving => Answer::Leaves,
+                Ok(Some(_)) => Answer::Stays,
+                Ok(None) => continue,
                 Err(failure) if matches!(failure.class, Class::RateLimited { .. }) => return Err(failure),
                 // Who cannot be asked about is one of those who wait for somebody.
-                Err(_) => return Ok(Answer::Unknown),
+                Err(_) => return Ok((Answer::Unknown, None)),
+            };
+            return Ok((answer, Some(source.to_owned())));
+        }
+        Ok((Answer::Gone, None))
+    }
+
+    /// The directory of a person whom it did not show when it was asked. `None` where several may be meant: the wrong one knows
+    /// nobody of this id, and the account would be taken for one whose person was deleted.
+    async fn home(&self, desired: &Desired<'_>, person: &str) -> Result<Option<String>, Failure> {
+        let sources = desired.sources();
+        if desired.homes.contains_key(person) || sources.len() == 1 {
+            return Ok(Some(desired.home(person).to_owned()));
+        }
+        for source in sources {
+            if self.accounts.of(&self.directory.name, source, person).await?.is_some() {
+                return Ok(Some(source.to_owned()));
             }
         }
-        Ok(Answer::Gone)
+        Ok(None)
     }
 }

@@ -371,7 +371,7 @@ fn name_of(slot: &Slot, groups: &[(&Mapping, SourceGroup)], pair: Option<&Pair>)
 }
 
 /// What that begins with.
-const OWNED: &str = "beadle:";
+pub(crate) const OWNED: &str = "beadle:";
 
 /// What the target is told to know a group by. It is ours to see: Okta's own push may tell its own id of the same group.
 fn owned_as(slot: &Slot) -> String {

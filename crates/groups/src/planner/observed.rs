@@ -1,6 +1,7 @@
 //! The target's group, and what has to be written to have it.
 
 use beadle_engine::{Failure, Field, Plan, Risk, Unknown};
+use futures::future::join;
 use serde_json::{Value, json};
 
 use super::{Desired, GROUP, GroupPlanner, OWNED, Sources, What, Write, known};
@@ -70,13 +71,15 @@ impl GroupPlanner {
             return Ok(Some(Seen { group: Some(pair.group.clone()), members, first: None, vanished }));
         }
         // What was made before and is not remembered, because a kill came between, may have been renamed since.
+        // Both are asked at once: of a group that has to be made, neither is known.
         let target = &self.directory.target;
-        let owned = target.group_owned_as(&desired.facts.external_id).await;
+        let (owned, named) =
+            join(target.group_owned_as(&desired.facts.external_id), target.group_named(&desired.facts.name))
+                .await;
         let Some(owned) = known(owned, GROUP, plan)? else { return Ok(None) };
         let found = if owned.is_some() {
             owned
         } else {
-            let named = target.group_named(&desired.facts.name).await;
             let Some(named) = known(named, GROUP, plan)? else { return Ok(None) };
             named
         };

@@ -7,6 +7,7 @@ use std::fmt;
 
 use beadle_engine::Failure;
 use beadle_transport::{Path, TransportError};
+use futures::future;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -46,6 +47,13 @@ impl Evidence {
         self.0.insert(question.to_owned(), answer.into());
     }
 
+    /// Notes what the server does with a filter, unless it failed: the next time it may not.
+    fn does(&mut self, question: &str, answer: &'static str) {
+        if answer != FAILS {
+            self.saw(question, answer);
+        }
+    }
+
     /// Returns what the server does otherwise than before. A question that only one side has is no difference.
     pub fn differences(&self, before: &Self) -> Vec<String> {
         let differs = |(question, now): (&String, &String)| {
@@ -79,6 +87,12 @@ impl Probed {
         self.findings.push(finding);
     }
 
+    /// Adds what came of a further probe; where both saw something, the further one counts.
+    pub fn take(&mut self, further: Self) {
+        self.findings.extend(further.findings);
+        self.evidence = further.evidence.with(std::mem::take(&mut self.evidence));
+    }
+
     /// Whether the server contradicts the configuration.
     pub fn contradicts(&self) -> bool {
         self.findings.iter().any(|finding| matches!(finding, Finding::Contradiction(_)))
@@ -91,12 +105,19 @@ impl Reader {
     pub async fn probe(&self) -> Result<Probed, Failure> {
         let mut probed = Probed::default();
         let dialect = self.dialect();
-        self.probe_claims(&mut probed).await?;
+        // Questions that do not depend on each other are asked side by side: a slow server is not to be slow twice.
+        let (claims, groups, early) = Box::pin(future::join3(
+            self.probe_claims(&mut probed),
+            self.groups(),
+            future::OptionFuture::from(dialect.trusted.then(|| self.impossible_group())),
+        ))
+        .await;
+        claims?;
         if probed.contradicts() {
             return Ok(probed);
         }
         // What a server says of itself is not always so: what it does counts.
-        let groups = self.groups().await?;
+        let groups = groups?;
         let word = match dialect.paging {
             Paging::Cursor => "cursor",
             Paging::Index => "index",
@@ -117,13 +138,26 @@ impl Reader {
             probed.found(Finding::Unknown(text));
             probed.evidence.saw("largest page taken", page.to_string());
         }
-        if !dialect.trusted {
-            self.probe_filters(&mut probed).await?;
-            self.probe_paging(&mut probed).await?;
+        let does = if let Some(does) = early {
+            does?
+        } else {
+            // Only now: with the size of a page that the server was seen to take.
+            let asked = future::try_join3(self.probe_filters(), self.probe_paging(), self.impossible_group());
+            let (filters, paging, does) = Box::pin(asked).await?;
+            probed.take(filters);
+            probed.take(paging);
+            does
+        };
+        probed.evidence.does("Users by an impossible groups.value", does);
+        if dialect.members == Members::Users && does == IGNORES {
+            probed.found(Finding::Contradiction(
+                "the server ignores the filter `groups.value`: it finds users in a group that does not exist; set \
+                 members = \"group\""
+                    .into(),
+            ));
         }
-        let finds_nobody = self.probe_groups_value(&mut probed).await?;
         if !probed.contradicts() {
-            let finding = self.probe_members(&groups.rows, finds_nobody, &mut probed.evidence).await?;
+            let finding = self.probe_members(&groups.rows, does == NOBODY, &mut probed.evidence).await?;
             probed.found(finding);
         }
         Ok(probed)
@@ -160,37 +194,43 @@ impl Reader {
     }
 
     /// Filters for a value that nothing has.
-    async fn probe_filters(&self, probed: &mut Probed) -> Result<(), Failure> {
-        for (resource, attribute) in [
+    async fn probe_filters(&self) -> Result<Probed, Failure> {
+        const FILTERS: [(&str, &str); 4] = [
             ("Users", "userName"),
             ("Users", "externalId"),
             ("Groups", "displayName"),
             ("Groups", "externalId"),
-        ] {
-            let does = impossible(&self.api, resource, attribute).await?;
+        ];
+        let mut probed = Probed::default();
+        let asked: Vec<_> =
+            FILTERS.into_iter().map(|(resource, by)| impossible(&self.api, resource, by)).collect();
+        for ((resource, attribute), does) in FILTERS.into_iter().zip(future::try_join_all(asked).await?) {
             if does == IGNORES {
                 probed.found(Finding::Unknown(format!(
                     "what {resource} are found by `{attribute}`: the server ignores the filter, and Beadle reads the list \
                      instead"
                 )));
             }
-            probed.evidence.saw(&format!("{resource} by an impossible {attribute}"), does);
+            probed.evidence.does(&format!("{resource} by an impossible {attribute}"), does);
         }
-        Ok(())
+        Ok(probed)
     }
 
     /// Asks for the first two users one by one.
-    async fn probe_paging(&self, probed: &mut Probed) -> Result<(), Failure> {
+    async fn probe_paging(&self) -> Result<Probed, Failure> {
+        let mut probed = Probed::default();
         if self.dialect().paging != Paging::Index {
-            return Ok(());
+            return Ok(probed);
         }
+        let paths = [1, 2].map(|start| Path::at("Users").query("startIndex", start).query("count", 1));
+        let (first, second) = future::join(self.api.get(&paths[0]), self.api.get(&paths[1])).await;
         let mut pages = Vec::new();
-        for start in 1..=2 {
-            match self.api.get(&Path::at("Users").query("startIndex", start).query("count", 1)).await {
+        for page in [first, second] {
+            match page {
                 Ok(answer) => pages.push(answer.json::<Value>()?),
                 Err(error) if error.status().is_some() => {
                     probed.evidence.saw("pages of one user", "refuses them");
-                    return Ok(());
+                    return Ok(probed);
                 }
                 Err(error) => return Err(error.into()),
             }
@@ -199,7 +239,7 @@ impl Reader {
         let (first, second) = (id(&pages[0]), id(&pages[1]));
         // With fewer than two users nothing can be told.
         if first.is_null() || second.is_null() {
-            return Ok(());
+            return Ok(probed);
         }
         let does = if first == second {
             probed.found(Finding::Unknown(
@@ -221,21 +261,34 @@ impl Reader {
             Some(_) => "counts the list",
         };
         probed.evidence.saw("totalResults", counts);
-        Ok(())
+        Ok(probed)
     }
 
-    /// Whether users of a group that does not exist are nobody, as they must be.
-    async fn probe_groups_value(&self, probed: &mut Probed) -> Result<bool, Failure> {
+    /// Asks for the users of a group that does not exist: they must be nobody.
+    async fn impossible_group(&self) -> Result<&'static str, Failure> {
         let does = impossible(&self.api, "Users", "groups.value").await?;
-        probed.evidence.saw("Users by an impossible groups.value", does);
-        if self.dialect().members == Members::Users && does == IGNORES {
-            probed.found(Finding::Contradiction(
-                "the server ignores the filter `groups.value`: it finds users in a group that does not exist; set \
-                 members = \"group\""
-                    .into(),
-            ));
+        if does == NOBODY {
+            self.api.filters_by("Users", "groups.value");
         }
-        Ok(does == NOBODY)
+        Ok(does)
+    }
+
+    /// How many members two questions show of a group: the one that members are read by, and the one for the group itself.
+    async fn counts(&self, group: &Group) -> Result<(usize, usize), Failure> {
+        let members = async {
+            let members = self.members(&group.id).await?;
+            Ok::<usize, Failure>(members.map_or(0, |members| members.len()))
+        };
+        match self.dialect().members {
+            Members::Users => {
+                let shown = async {
+                    let group = self.group(&group.id).await?;
+                    Ok::<usize, Failure>(group.map_or(0, |group| group.members.len()))
+                };
+                future::try_join(members, shown).await
+            }
+            Members::Group => members.await.map(|count| (count, count)),
+        }
     }
 
     async fn probe_members(
@@ -245,39 +298,42 @@ impl Reader {
         evidence: &mut Evidence,
     ) -> Result<Finding, Failure> {
         const LOOKED_AT: usize = 5;
-        for group in groups.iter().take(LOOKED_AT) {
-            let members = self.members(&group.id).await?.unwrap_or_default();
-            let shown = self.group(&group.id).await?.map(|group| group.members).unwrap_or_default();
-            match self.dialect().members {
-                Members::Users if members.is_empty() && !shown.is_empty() => {
-                    return Ok(Finding::Contradiction(format!(
-                        "group {}: the server answers groups.value with nobody and shows {} members in the group itself; \
-                         say members = \"group\"",
-                        group.name,
-                        shown.len()
-                    )));
-                }
-                Members::Group if shown.is_empty() && finds_nobody => {
-                    let filter = Filter::eq("groups.value", &group.id)?;
-                    let by_users: Result<Listed<User>, TransportError> =
-                        self.api.listed("Users", Some(&filter), None).await;
-                    if let Ok(users) = by_users
-                        && !users.rows.is_empty()
-                    {
+        // The first one tells, as a rule. The others are looked at together.
+        let looked_at = &groups[..groups.len().min(LOOKED_AT)];
+        let (first, rest) = looked_at.split_at(looked_at.len().min(1));
+        for part in [first, rest] {
+            let asked: Vec<_> = part.iter().map(|group| self.counts(group)).collect();
+            for (group, (members, shown)) in part.iter().zip(future::try_join_all(asked).await?) {
+                match self.dialect().members {
+                    Members::Users if members == 0 && shown > 0 => {
                         return Ok(Finding::Contradiction(format!(
-                            "group {}: the server shows nobody in the group and finds {} users by groups.value; say \
-                             members = \"users\"",
-                            group.name,
-                            users.rows.len()
+                            "group {}: the server answers groups.value with nobody and shows {shown} members in the group \
+                             itself; say members = \"group\"",
+                            group.name
                         )));
                     }
+                    Members::Group if shown == 0 && finds_nobody => {
+                        let filter = Filter::eq("groups.value", &group.id)?;
+                        let by_users: Result<Listed<User>, TransportError> =
+                            self.api.listed("Users", Some(&filter), None).await;
+                        if let Ok(users) = by_users
+                            && !users.rows.is_empty()
+                        {
+                            return Ok(Finding::Contradiction(format!(
+                                "group {}: the server shows nobody in the group and finds {} users by groups.value; say \
+                                 members = \"users\"",
+                                group.name,
+                                users.rows.len()
+                            )));
+                        }
+                    }
+                    _ if members > 0 => {
+                        evidence.saw("members of a group", "shows them");
+                        let text = format!("group {} is read with {members} members", group.name);
+                        return Ok(Finding::Fine(text));
+                    }
+                    _ => {}
                 }
-                _ if !members.is_empty() => {
-                    evidence.saw("members of a group", "shows them");
-                    let text = format!("group {} is read with {} members", group.name, members.len());
-                    return Ok(Finding::Fine(text));
-                }
-                _ => {}
             }
         }
         Ok(Finding::Unknown(
@@ -290,6 +346,8 @@ impl Reader {
 const NOBODY: &str = "finds nobody";
 /// The answer of a server that does not look at its filter.
 const IGNORES: &str = "ignores the filter";
+/// The answer of a server that has a bad moment, or cannot take the filter. It is no evidence of either.
+const FAILS: &str = "fails";
 
 /// What a server does with a filter for a value that nothing has.
 async fn impossible(
@@ -305,7 +363,7 @@ async fn impossible(
         Err(error) if matches!(error.status(), Some(400 | 403 | 422 | 501)) => {
             return Ok("refuses the filter");
         }
-        Err(error) if error.status().is_some_and(|status| status >= 500) => return Ok("fails"),
+        Err(error) if error.status().is_some_and(|status| status >= 500) => return Ok(FAILS),
         Err(error) => return Err(error.into()),
     };
     Ok(if page["Resources"].as_array().is_none_or(Vec::is_empty) { NOBODY } else { IGNORES })

@@ -1,5 +1,7 @@
 //! The real binary at SCIM servers that do something else than they say.
 
+use std::time::Duration;
+
 use beadle_sim::scim::Quirk;
 use beadle_sim::{okta, scim};
 use serde_json::{Value, json};
@@ -41,6 +43,31 @@ async fn a_server_that_empties_a_group_is_stopped_and_the_group_is_whole_again()
     assert!(probed.contains("is written to again"), "{probed}");
     world.beadle(&["sweep"]).await.expect(0);
     world.until_holds("Ops", 2..20).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_was_stopped_does_not_stop_what_a_probe_found_right() {
+    let quirks = vec![Quirk::Generic, Quirk::ArrayEmpties];
+    let mut world = world(&of(1..20), &held(0..20), quirks).await;
+    world.dialect += ", removal = \"array\"";
+    let serving = world.serve().await;
+    world.connect(&okta::Hook::default());
+    for _ in 0..300 {
+        if serving.log().contains("took out members whom nobody removed") {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    world.dialect = "\"rfc7644\"".into();
+    world.beadle(&["directory", "probe"]).await.expect(0);
+    // The service tries to write, and has not heard of the probe.
+    world.okta.patch(&json!({ "groups": { "00g1": { "members": { "00u00001": null } } } }));
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    world.until_holds("Ops", 1..20).await;
+    assert_eq!(serving.stop().await, Some(0));
+    let _serving = world.serve().await;
+    world.okta.patch(&json!({ "groups": { "00g1": { "members": { "00u00002": null } } } }));
+    world.until_holds("Ops", 3..20).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

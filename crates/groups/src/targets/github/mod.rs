@@ -52,6 +52,8 @@ pub struct TeamReader {
     listed: Listed,
     seen: Arc<Mutex<Seen>>,
     loading: tokio::sync::Mutex<()>,
+    /// Whoever reads all teams. Others who need them at the same moment wait for it.
+    listing: tokio::sync::Mutex<()>,
 }
 
 fn id_of(text: &str) -> Result<u64, Failure> {
@@ -92,7 +94,14 @@ fn lock(seen: &Mutex<Seen>) -> MutexGuard<'_, Seen> {
 impl TeamReader {
     /// A reader of this organisation's teams, whose people are found in these ways, the surest first.
     pub fn new(github: Reader, matches: Vec<Match>, listed: Listed) -> Self {
-        Self { github, matches, listed, seen: Arc::default(), loading: tokio::sync::Mutex::default() }
+        Self {
+            github,
+            matches,
+            listed,
+            seen: Arc::default(),
+            loading: tokio::sync::Mutex::default(),
+            listing: tokio::sync::Mutex::default(),
+        }
     }
 
     /// What the organisation shows of what this needs.
@@ -148,6 +157,7 @@ impl TeamReader {
     }
 
     async fn teams(&self, believed: Duration) -> Result<HashMap<u64, Team>, Failure> {
+        let _one = self.listing.lock().await;
         let known = lock(&self.seen).teams.clone();
         match known {
             Some((read, teams)) if self.is_fresh(read, believed) => Ok(teams),

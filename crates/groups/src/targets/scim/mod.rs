@@ -11,6 +11,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use beadle_engine::{Class, Failure};
 use beadle_scim::{Answered, Group, Member, Reader, User};
+use futures::future::{join_all, try_join_all};
 use serde_json::Value;
 
 use self::seen::Seen;
@@ -53,6 +54,8 @@ pub struct ScimReader {
     scim: Reader,
     memberships: Option<Arc<dyn Memberships>>,
     seen: Arc<Mutex<Seen>>,
+    /// Whoever lists everything. Others who need the list at the same moment wait for it.
+    listing: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// What an account says that a person has to say too.
@@ -94,7 +97,7 @@ fn target(group: Group) -> TargetGroup {
 impl ScimReader {
     /// A reader of this server's groups.
     pub fn new(scim: Reader) -> Self {
-        Self { scim, memberships: None, seen: Arc::default() }
+        Self { scim, memberships: None, seen: Arc::default(), listing: Arc::default() }
     }
 
     /// Knows who is in a group from elsewhere.
@@ -148,6 +151,7 @@ impl ScimReader {
 
     /// Reads all users, unless that was done a moment ago. Returns whether everybody was listed.
     async fn users_of_now(&self) -> Result<bool, Failure> {
+        let _one = self.listing.lock().await;
         let now = self.scim.clock().now();
         let listed = self.seen().listed.filter(|(at, _)| now.since(*at) < FRESH);
         if listed.is_none() {
@@ -182,8 +186,11 @@ impl ScimReader {
             Answered::None => return Ok(None),
             Answered::Untold => {}
         }
-        if anew || self.seen().groups.is_none() {
-            self.list_groups().await?;
+        {
+            let _one = self.listing.lock().await;
+            if anew || self.seen().groups.is_none() {
+                self.list_groups().await?;
+            }
         }
         let (fits, short) = {
             let seen = self.seen();
@@ -336,11 +343,9 @@ impl TargetReader for ScimReader {
             self.users_of_now().await?;
         }
         // Whom the list of users does not show is looked up alone.
-        for member in bare {
-            if !self.seen().is_known(&member) {
-                self.look_up(&member).await?;
-            }
-        }
+        let unlisted = bare.iter().filter(|member| !self.seen().is_known(member));
+        let asked: Vec<_> = unlisted.map(|member| self.look_up(member)).collect();
+        try_join_all(asked).await?;
         let mut accounts = Vec::with_capacity(members.len());
         for member in members {
             if let Some(user) = member.user {
@@ -365,11 +370,9 @@ impl TargetReader for ScimReader {
         {
             return people.iter().map(|_| Err(failure.clone())).collect();
         }
-        let mut found = Vec::with_capacity(people.len());
-        for person in people {
-            found.push(self.find_one(person).await);
-        }
-        found
+        // Side by side: the client bounds how many calls are under way.
+        let asked: Vec<_> = people.iter().map(|person| self.find_one(person)).collect();
+        join_all(asked).await
     }
 
     async fn told_apart_anew(&self, _: Duration) -> Result<bool, Failure> {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use beadle_engine::{Class, Failure};
 use beadle_scim::Members;
+use futures::future::try_join3;
 
 use super::ScimReader;
 use super::writer::ScimWriter;
@@ -75,7 +76,12 @@ impl ScimReader {
             let members = self.scim.members(written.group).await?.unwrap_or_default();
             members.into_iter().map(|member| member.id).collect()
         };
-        let mut surprise = Surprise::of(written, &now);
+        let surprise = self.confirmed(Surprise::of(written, &now), written).await?;
+        Ok((surprise, now))
+    }
+
+    /// Keeps of a surprise what is still so a moment later.
+    async fn confirmed(&self, mut surprise: Surprise, written: &Written<'_>) -> Result<Surprise, Failure> {
         for wait in PATIENCE {
             if surprise.is_none() {
                 break;
@@ -83,7 +89,16 @@ impl ScimReader {
             self.scim.clock().sleep(wait).await;
             self.ask_for(&mut surprise, written).await?;
         }
-        Ok((surprise, now))
+        Ok(surprise)
+    }
+
+    /// Members whom a write took out beside those that it names, though it failed.
+    async fn lost_by(&self, written: &Written<'_>) -> Result<Vec<String>, Failure> {
+        let Some(members) = self.scim.members(written.group).await? else { return Ok(Vec::new()) };
+        let now = members.into_iter().map(|member| member.id).collect();
+        // Whether what was asked for was done is seen when the group is planned again.
+        let surprise = Surprise { undone: Vec::new(), ..Surprise::of(written, &now) };
+        Ok(self.confirmed(surprise, written).await?.lost)
     }
 
     /// Keeps of a surprise what single questions confirm.
@@ -117,9 +132,13 @@ impl ScimReader {
         }
         let named = |id: &&String| !written.added.contains(*id);
         let stays = written.stayers().find(named);
-        Ok(self.is_in(written.group, written.added.last(), true).await?
-            && self.is_in(written.group, written.removed.last(), false).await?
-            && self.is_in(written.group, stays, true).await?)
+        let asked = try_join3(
+            self.is_in(written.group, written.added.last(), true),
+            self.is_in(written.group, written.removed.last(), false),
+            self.is_in(written.group, stays, true),
+        );
+        let (added, removed, stays) = Box::pin(asked).await?;
+        Ok(added && removed && stays)
     }
 
     async fn is_in(&self, group: &str, id: Option<&String>, wanted: bool) -> Result<bool, Failure> {
@@ -127,6 +146,22 @@ impl ScimReader {
             Some(id) => Ok(self.scim.is_member(group, id).await? == wanted),
             None => Ok(true),
         }
+    }
+}
+
+/// While members are put back nothing else is written to the target: other groups are written to at the same moment.
+struct Held<'a>(&'a ScimReader);
+
+impl<'a> Held<'a> {
+    fn new(reader: &'a ScimReader) -> Self {
+        reader.seen().putting_back += 1;
+        Self(reader)
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.0.seen().putting_back -= 1;
     }
 }
 
@@ -145,8 +180,6 @@ impl ScimWriter {
             }
             return Ok(());
         }
-        // What is in the group is read again before anything else is written.
-        self.reader.seen().members.remove(group);
         let stayed = written.stayers().count() - surprise.lost.len();
         match surprise.lost.as_slice() {
             [] => Err(not_done(written, &surprise.undone, now.len())),
@@ -159,8 +192,24 @@ impl ScimWriter {
         }
     }
 
+    /// Holds a group to a write that failed: one whose answer was lost may have been done, and more than it.
+    pub(super) async fn hold_to_failed(&self, written: &Written<'_>, failure: Failure) -> Failure {
+        if failure.class != Class::Retry || written.before.is_none() {
+            return failure;
+        }
+        match self.reader.lost_by(written).await {
+            Ok(lost) if lost.len() > 1 || (!lost.is_empty() && lost.len() == written.stayers().count()) => {
+                self.put_back(written, &lost).await
+            }
+            // A single one may have been removed by somebody else, and comes back with the next plan.
+            Ok(_) => failure,
+            Err(unread) => failure.during(format!("reading back what was written ({unread})")),
+        }
+    }
+
     async fn put_back(&self, written: &Written<'_>, lost: &[String]) -> Failure {
         let group = written.group;
+        let _held = Held::new(&self.reader);
         let mut left = 0;
         let mut refused = 0;
         for part in lost.chunks(self.reader.scim.dialect().changes.max(1)) {

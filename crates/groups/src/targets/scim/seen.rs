@@ -32,6 +32,8 @@ pub(super) struct Seen {
     pub(super) wanted: HashMap<String, String>,
     /// Why nothing is written to the target any more.
     pub(super) stopped: Option<String>,
+    /// In how many groups members are put back now.
+    pub(super) putting_back: usize,
     /// Records that were said to be odd.
     said: HashSet<String>,
 }

@@ -11,11 +11,9 @@ use super::readback::Written;
 use super::{By, ScimReader, account, target};
 use crate::mapping::Role;
 use crate::pairs::is_form_of;
+use crate::planner::OWNED;
 use crate::sources::Person;
 use crate::targets::{Account, Found, NewGroup, Refused, TargetGroup, TargetWriter};
-
-/// What an external id that Beadle gave begins with.
-const OURS: &str = "beadle:";
 
 /// Writes a SCIM server's groups.
 pub struct ScimWriter {
@@ -31,10 +29,14 @@ impl ScimWriter {
 
     /// Nothing is written to a target that did something else than it was asked.
     fn may_write(&self) -> Result<(), Failure> {
-        match self.stopped() {
-            Some(why) => Err(Failure::new(Class::Rejected, format!("the target is stopped: {why}"))),
-            None => Ok(()),
+        if let Some(why) = self.stopped() {
+            return Err(Failure::new(Class::Rejected, format!("the target is stopped: {why}")));
         }
+        if self.reader.seen().putting_back > 0 {
+            let text = "members whom the target took out of another group are put back first; trying again";
+            return Err(Failure::new(Class::Retry, text));
+        }
+        Ok(())
     }
 
     /// The name that a server shows for a group; a documented one shows what it was given.
@@ -45,8 +47,18 @@ impl ScimWriter {
         Ok(self.reader.scim.group(group).await?.map(|group| group.name))
     }
 
-    fn before(&self, group: &str) -> Option<BTreeSet<String>> {
-        self.reader.seen().members.get(group).cloned()
+    /// Who is in the group before a write of its members: as its plan read it, or as it is now. `None`: there is no such group,
+    /// or another source than SCIM tells, which is not what a write is read back by.
+    ///
+    /// It is forgotten until the write was read back: whoever leaves by a write of which nothing is known was not lost by the
+    /// next one.
+    async fn before(&self, group: &str) -> Result<Option<BTreeSet<String>>, Failure> {
+        let known = self.reader.seen().members.remove(group);
+        if known.is_some() || self.reader.memberships.is_some() {
+            return Ok(known);
+        }
+        let members = self.reader.scim.members(group).await?;
+        Ok(members.map(|members| members.into_iter().map(|member| member.id).collect()))
     }
 
     /// The name is another group's: whose, and what is done about it. Two groups that swap their names do so by way of a
@@ -63,7 +75,7 @@ impl ScimWriter {
             Err(failure) => return failure.during(format!("looking whose name {name} is")),
         };
         let whose = holder.external_id.as_deref().unwrap_or("not made by Beadle");
-        if !holder.external_id.as_deref().is_some_and(|id| id.starts_with(OURS)) {
+        if !holder.external_id.as_deref().is_some_and(|id| id.starts_with(OWNED)) {
             let text = format!(
                 "the name {name} is taken at the target by the group {} ({whose}); rename one of them",
                 holder.id
@@ -180,8 +192,14 @@ impl TargetWriter for ScimWriter {
 
     async fn add(&self, group: &str, accounts: &[String], _: Role) -> Result<Vec<Refused>, Failure> {
         self.may_write()?;
-        let before = self.before(group);
-        let changed = self.scim.add_members(group, accounts).await?;
+        let before = self.before(group).await?;
+        let changed = match self.scim.add_members(group, accounts).await {
+            Ok(changed) => changed,
+            Err(failure) => {
+                let written = Written { group, added: accounts, removed: &[], before, shown: None };
+                return Err(self.hold_to_failed(&written, failure).await);
+            }
+        };
         let refused = refused(changed.refused);
         if !refused.is_empty() {
             // Whom the target does not know any more has another account, or none.
@@ -196,8 +214,14 @@ impl TargetWriter for ScimWriter {
 
     async fn remove(&self, group: &str, accounts: &[String]) -> Result<Vec<Refused>, Failure> {
         self.may_write()?;
-        let before = self.before(group);
-        let changed = self.scim.remove_members(group, accounts).await?;
+        let before = self.before(group).await?;
+        let changed = match self.scim.remove_members(group, accounts).await {
+            Ok(changed) => changed,
+            Err(failure) => {
+                let written = Written { group, added: &[], removed: accounts, before, shown: None };
+                return Err(self.hold_to_failed(&written, failure).await);
+            }
+        };
         let refused = refused(changed.refused);
         let removed = taken_of(accounts, &refused);
         let written = Written { group, added: &[], removed: &removed, before, shown: changed.shown };

@@ -286,7 +286,7 @@ pub async fn apply<W: Send + Sync + 'static>(
         let failed = failed_digests(key, plan, &results);
         refusals.retain(|digest| failed.contains(digest));
         if let Err(error) = refusals.write(&remembered, gate.store.as_ref(), key).await {
-            tracing::warn!(%key, %error, "refused changes were not remembered; a sweep sends them again");
+            tracing::warn!(%key, %error, "refused changes not stored, next sweep sends them again");
         }
     }
     let steps = plan.changes.iter().zip(results);
@@ -311,7 +311,7 @@ type UnderWay<'a> = FuturesUnordered<BoxFuture<'a, (usize, Result<Begun, Failure
 const LONGEST: Duration = Duration::from_secs(120);
 
 /// Why a run waits that only has to leave a second between two writes: nothing is short, and nobody has to look.
-pub(crate) const TURN: &str = "it waits for its turn among the bulk writes";
+pub(crate) const TURN: &str = "the run waits for its turn among the bulk writes";
 
 fn turn(until: Time) -> Failure {
     Failure::new(Class::RateLimited { until, spares_events: true }, TURN)
@@ -335,7 +335,7 @@ async fn give_back<W>(
         return;
     }
     if let Err(error) = gate.store.conclude(key.instance(), ends).await {
-        tracing::warn!(%key, %error, "room in the guard's window was not given back; it stays spent");
+        tracing::warn!(%key, %error, "room in the guard's window not given back, room stays spent");
     }
 }
 

@@ -105,13 +105,13 @@ pub(crate) async fn contested<W>(
             found.held.entry(change.aspect.clone()).or_insert(why);
         } else {
             let until = most.last + wait(times - repeats);
-            found.slowed.insert(at, (until, format!("{why}; it is written again after {until}")));
+            found.slowed.insert(at, (until, format!("{why}; Beadle writes it again after {until}")));
         }
         let is_its = |entry: &Entry| {
             entry.kind == EntryKind::Contested && entry.detail["aspect"] == json!(change.aspect)
         };
         if !entries.iter().chain(&found.news).any(is_its) {
-            tracing::warn!(%key, aspect = change.aspect, times, held = guarded, "contested: somebody else writes it too");
+            tracing::warn!(%key, aspect = change.aspect, times, held = guarded, "change contested, another writer undoes it");
             let detail =
                 json!({ "aspect": change.aspect, "what": change.what, "times": times, "held": guarded });
             let (kind, subject) = (EntryKind::Contested, plan.subject.clone());

@@ -21,7 +21,7 @@ pub(crate) fn next(connection: &Value) -> Result<Option<Value>, Failure> {
     match (info["hasNextPage"].as_bool(), &info["endCursor"]) {
         (Some(false), _) => Ok(None),
         (Some(true), cursor) if cursor.is_string() => Ok(Some(cursor.clone())),
-        _ => Err(retry("a page of the answer does not say whether another follows")),
+        _ => Err(retry("a page of the list has no `hasNextPage`")),
     }
 }
 
@@ -57,7 +57,7 @@ impl Distinct {
         }
         match next {
             Some(next) if !self.cursors.insert(next.to_owned()) => {
-                Err("the list has no end: a page repeats the place of its next page".into())
+                Err("the list has no end: a page repeats the cursor of its next page".into())
             }
             _ => Ok(()),
         }
@@ -112,7 +112,7 @@ pub(crate) fn each<T>(
     read: impl Fn(&Value) -> Option<T>,
 ) -> Result<Vec<T>, Failure> {
     let read: Option<Vec<T>> = rows.iter().map(read).collect();
-    read.ok_or_else(|| retry(format!("{doing}: an entry of the list lacks what identifies it")))
+    read.ok_or_else(|| retry(format!("{doing}: an entry of the list has no identity")))
 }
 
 #[cfg(test)]

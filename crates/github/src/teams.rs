@@ -177,7 +177,7 @@ pub(crate) async fn snapshot(api: &Api) -> Result<Option<Snapshot>, Failure> {
 /// `false`: the list changed while it was read.
 async fn read_team(api: &Api, team: &Value, snapshot: &mut Snapshot) -> Result<bool, Failure> {
     let (Some(team_id), Some(slug)) = (team["databaseId"].as_u64(), team["slug"].as_str()) else {
-        let text = "reading the organisation's teams: an entry of the list lacks what identifies it";
+        let text = "reading the organisation's teams: an entry of the list has no identity";
         return Err(Failure::new(Class::Retry, text));
     };
     let parent = team["parentTeam"]["slug"].as_str().map(str::to_owned);

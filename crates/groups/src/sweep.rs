@@ -96,11 +96,7 @@ async fn accounts(
         Ok(people) => people,
         Err(failure) => {
             // It keeps no group from being looked at.
-            tracing::warn!(
-                directory = source,
-                why = failure.text,
-                "accounts are not looked at: no list of users"
-            );
+            tracing::warn!(directory = source, why = failure.text, "accounts skipped: no list of users");
             return Ok(Vec::new());
         }
     };

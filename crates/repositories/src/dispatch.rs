@@ -61,7 +61,7 @@ impl DispatchRule {
         Ok(())
     }
 
-    /// The ref and the inputs for a payload; `None` where `when` does not hold. It may take a while.
+    /// The ref and the inputs for a payload; `None` where the condition `when` is false. It may take a while.
     fn render(&self, body: &[u8], token: &str) -> Result<Option<(String, Value)>, String> {
         let payload: Value = serde_json::from_slice(body).map_err(|error| error.to_string())?;
         if !self.is_for(&payload)? {
@@ -166,7 +166,7 @@ impl Reconcile for Dispatch {
         };
         let rendered = rendered.map_err(|error| fatal(error.to_string()))?.map_err(fatal)?;
         let Some((reference, inputs)) = rendered else {
-            return Ok(report("`when` does not hold".into()));
+            return Ok(report("the condition `when` is false".into()));
         };
         let what = json!({
             "workflow": rule.workflow, "repository": rule.repository, "ref": reference, "inputs": inputs,

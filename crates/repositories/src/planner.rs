@@ -208,7 +208,7 @@ impl RepositoryPlanner {
             if page.next.is_some() && is_endless {
                 // Pages that bring nothing new would be read for ever, and hide what they are shown for.
                 page.next = None;
-                let text = "the list has no end: a page has no repository that another page lacks";
+                let text = "the list has no end: a page repeats the repositories of other pages";
                 plan.short.get_or_insert_with(|| text.to_owned());
             }
             progress(names.len() as u64, total);

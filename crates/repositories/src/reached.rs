@@ -207,7 +207,7 @@ impl Reached {
             let how =
                 if is { "reaches this repository only since" } else { "no longer reaches this repository:" };
             let join = if is { " then: " } else { " " };
-            let why = format!("{} {how}{join}{because}; approve it if that is meant", one.called());
+            let why = format!("{} {how}{join}{because}; approve the change if it is right", one.called());
             moves.moved.push(Moved { sections: one.sections(), why });
         }
         if before != now {

@@ -157,7 +157,7 @@ impl Reader {
                     Err(error) => return Err(error.into()),
                 };
                 if let Some(why) = listed.short {
-                    let text = format!("GET /Users: the answer makes no sense: {why}");
+                    let text = format!("GET /Users: invalid answer: {why}");
                     return Err(Failure::new(Class::Retry, text));
                 }
                 let odd = listed.odd.into_iter().map(|odd| Member { id: odd.id, user: None });

@@ -111,7 +111,7 @@ impl Metrics {
         registry.register("token_days_left", "Days until a target's token ends", self.token_days.clone());
         registry.register(
             "fault",
-            "1 while it cannot be used as configured, 0 after that",
+            "1 while the part does not work as configured, 0 afterwards",
             self.faults.clone(),
         );
         self

@@ -162,7 +162,7 @@ fn checkpoint(connection: &Connection, health: &Health, stopped: &std::sync::mps
     while stopped.recv_timeout(Duration::from_millis(500)) == Err(RecvTimeoutError::Timeout) {
         let lost = health.lost();
         if let Some(why) = lost.as_ref().filter(|_| !is_lost) {
-            tracing::error!(why, "store file lost, nothing is accepted until it is back");
+            tracing::error!(why, "store file lost, no delivery is accepted until the file is back");
         }
         is_lost = lost.is_some();
         if is_lost {
@@ -177,7 +177,7 @@ fn checkpoint(connection: &Connection, health: &Health, stopped: &std::sync::mps
             moved => moved,
         };
         if let Err(error) = moved {
-            tracing::warn!(%error, "could not move the write-ahead log into the database file; trying again");
+            tracing::warn!(%error, "moving the write-ahead log into the database file failed, retrying");
         }
     }
 }

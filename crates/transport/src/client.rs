@@ -223,7 +223,7 @@ impl Client {
             match self.follow(request).await {
                 Err(error) if !request.writes && error.class() == Class::Retry && tries < READ_RETRIES => {
                     tries += 1;
-                    tracing::debug!(%error, tries, "a read failed; trying again");
+                    tracing::debug!(%error, tries, "read failed, retrying");
                     self.clock.sleep(backoff(&request.path.to_string(), tries, AGAIN, AGAIN * 4)).await;
                 }
                 // What was refused for a budget was not carried out: it may be asked for again, also where it writes.

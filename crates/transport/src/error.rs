@@ -57,7 +57,7 @@ pub enum TransportError {
         message: String,
     },
     /// An answer of success that is not what it should be.
-    #[error("{request}: the answer makes no sense: {why}")]
+    #[error("{request}: invalid answer: {why}")]
     Nonsense {
         /// Method and path.
         request: String,

@@ -129,13 +129,13 @@ impl Probe<'_> {
         let Some(store) = self.store.as_ref().filter(|_| target.file.scim.is_some()) else { return Ok(()) };
         let before = target.seen_before(store).await?;
         for difference in probed.evidence.differences(&before) {
-            self.unknown(format!("{difference}; from now on that is what it does"));
+            self.unknown(format!("{difference}; Beadle expects the new behaviour from now on"));
         }
         target.remember(&probed.evidence.clone().with(before), store).await?;
         if !probed.contradicts()
             && let Some(why) = target.release(store).await?
         {
-            self.unknown(format!("whether this holds no more: {why}; the target is written to again"));
+            self.unknown(format!("whether this fault is over: {why}; Beadle writes to the target again"));
         }
         Ok(())
     }

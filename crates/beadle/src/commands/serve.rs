@@ -188,7 +188,7 @@ async fn settle(store: Arc<dyn Store>, clock: Clock, bell: Arc<Notify>, stop: Ca
                 bell.notify_one();
             }
             Err(error) => {
-                tracing::error!(%error, "what was interrupted could not be looked for; trying again");
+                tracing::error!(%error, "search for interrupted deliveries failed, retrying");
             }
         }
         tokio::select! {
@@ -217,7 +217,7 @@ async fn prune(store: Arc<dyn Store>, clock: Clock, kept: RetentionFile, stop: C
                 }
             }
             Err(error) => {
-                tracing::error!(%error, "could not prune; trying again");
+                tracing::error!(%error, "pruning the store failed, retrying");
                 clock.sleep(LOOK).await;
             }
         }

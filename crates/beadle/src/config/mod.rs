@@ -134,7 +134,7 @@ impl Config {
                 bail!("{file}: {}: guard.window has to be 60s at least", org.name);
             }
             if org.guard.percent.is_some_and(|percent| percent > 100) {
-                bail!("{file}: {}: guard.percent is at most 100", org.name);
+                bail!("{file}: {}: guard.percent must be at most 100", org.name);
             }
             if org.budget.concurrency == 0 || org.budget.concurrency > 90 {
                 bail!("{file}: {}: budget.concurrency has to be from 1 to 90", org.name);

@@ -71,7 +71,7 @@ impl TargetFile {
             (Some(_), Some(_)) => return Err(wrong("give `scim` or `github`, not both".into())),
         }
         if self.group_guard.percent > 100 {
-            bail!("{path}: {what}: group_guard.percent is at most 100");
+            bail!("{path}: {what}: group_guard.percent must be at most 100");
         }
         if self.limits().window < Duration::from_secs(60) {
             bail!("{path}: {what}: guard.window has to be 60s at least");

@@ -168,7 +168,7 @@ impl<'a> Watched<'a> {
         }
         means.store.forget_holds(name, &generation).await?;
         let (organisation, _) = org.reader.organisation_and_clock().await.map_err(anyhow::Error::new)?;
-        let id = organisation["id"].as_u64().context("GitHub did not say the organisation's id")?;
+        let id = organisation["id"].as_u64().context("GitHub's answer has no id of the organisation")?;
         means.store.mark(vec![Mark::new(Key::new("sweep", name, id), Lane::Sweep)], now).await?;
         means.store.put(&noted, &format!("{} {wanted}", now.0)).await?;
         means.bell.notify_one();

@@ -205,7 +205,8 @@ fn exceeded(window: &[Booking], limits: &Limits, hold: &Hold, since: Time) -> Op
     let risks = hold.change.risks();
     let (risk, limit) = limits.passed_by(&used, &risks)?;
     let mut why = format!(
-        "it would pass the limit: what {risk} may be written {limit} times in {} min, and {} are spent",
+        "guard limit reached: at most {limit} {} in {} min, {} used",
+        risk.noun(limit),
         limits.window.as_secs() / 60,
         used.count(risk)
     );
@@ -241,8 +242,8 @@ fn share_exceeded(window: &[Booking], limits: &Limits, hold: &Hold, since: Time)
     // A repository that was reached before may be reached again.
     (after > allowed && after > before).then(|| {
         format!(
-            "it would pass the limit: `{}` may lose or weaken something in {allowed} of {among} repositories in {} min, \
-             {before} were reached and this change makes it {after}",
+            "guard limit reached: `{}` may lose or weaken something in {allowed} of {among} repositories in {} min, \
+             {before} used, {after} with this change",
             hold.change.aspect,
             limits.window.as_secs() / 60
         )

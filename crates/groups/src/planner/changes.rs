@@ -124,9 +124,9 @@ impl GroupPlanner {
                 let mut change = change("change roles", fields, first.clone(), write);
                 change.stop = match seen.vanished.as_slice() {
                     _ if role == Role::Maintainer => None,
-                    [source, ..] => {
-                        Some(format!("{source} was a source of it, and no mapping names it any more"))
-                    }
+                    [source, ..] => Some(format!(
+                        "{source} was a source of the group, and no mapping names {source} any more"
+                    )),
                     [] => (!difference.has_maintainer)
                         .then(|| "nobody would be a maintainer any more, and all members only".into()),
                 };

@@ -65,7 +65,7 @@ impl GroupPlanner {
         };
         let stop = match seen.vanished.as_slice() {
             [first, ..] if leaving.count > 0 => {
-                Some(format!("{first} was a source of it, and no mapping names it any more"))
+                Some(format!("{first} was a source of the group, and no mapping names {first} any more"))
             }
             _ => self.limits.stops(leaving, &recent),
         };

@@ -118,7 +118,7 @@ impl GroupPlanner {
         if name.trim().is_empty() || name.chars().any(char::is_control) {
             let from: Vec<&str> = groups.iter().map(|(_, group)| group.name.as_str()).collect();
             let why = format!(
-                "`{}` would be called `{}` at the target, which is no name of a group; change the mapping's naming, or exclude it",
+                "`{}` would be called `{}` at the target, which is not a valid group name; change the mapping's naming, or exclude it",
                 from.join(", ").escape_debug(),
                 name.escape_debug()
             );

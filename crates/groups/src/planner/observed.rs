@@ -98,12 +98,12 @@ impl GroupPlanner {
                 if !is_ours && !desired.mapping.adopt {
                     let why = match replaces.first() {
                         Some(before) => format!(
-                            "the target's group {} was made of {before}, which is gone or no longer mapped; say adopt = true in \
+                            "the target's group {} was made of {before}, which is gone or no longer mapped; set adopt = true in \
                              the mapping to hand it on to {slot}, or rename one",
                             found.name
                         ),
                         None => format!(
-                            "the target has a group {} that Beadle did not make; say adopt = true in the mapping, or rename one",
+                            "the target has a group {} that Beadle did not make; set adopt = true in the mapping, or rename one",
                             desired.facts.name
                         ),
                     };
@@ -134,7 +134,7 @@ impl GroupPlanner {
                 }
                 other => {
                     let why = format!(
-                        "the target has no group {}; make it, or say on_missing_group = \"create\"",
+                        "the target has no group {}; create it, or set on_missing_group = \"create\"",
                         desired.facts.name
                     );
                     let transient = other == OnMissingGroup::Wait;

@@ -135,14 +135,14 @@ impl Source for OktaSource {
 
     async fn members(&self, group: &SourceGroup) -> Result<Vec<Person>, Failure> {
         let users = self.okta.members(&group.id).await?;
-        let users = users.ok_or_else(|| unknown(group, "it went away while it was read"))?;
+        let users = users.ok_or_else(|| unknown(group, "the group disappeared while it was read"))?;
         Ok(users.into_iter().map(|user| OktaSource::person(self, user)).collect())
     }
 
     async fn members_counted(&self, group: &SourceGroup) -> Result<Vec<Person>, Failure> {
         // Counted first: who comes after that makes the list longer, and who goes makes it short, and read again.
         let count = self.okta.count(&group.id).await?;
-        let count = count.ok_or_else(|| unknown(group, "Okta did not say how many members it has"))?;
+        let count = count.ok_or_else(|| unknown(group, "Okta's answer has no number of members"))?;
         let members = self.members(group).await?;
         if (members.len() as u64) < count {
             let why = format!("the list of its members came back short ({} of {count})", members.len());

@@ -282,8 +282,7 @@ pub(super) fn remarks(root: &Node, lists: &[&str], problems: &mut Vec<Problem>) 
     for item in root.get("suborgproperties").map(Node::items).unwrap_or_default() {
         let is_named = item.get("property_name").or(item.get("name")).is_some();
         if let Some((key, _)) = item.entries().get(1).filter(|_| !is_named) {
-            let text =
-                "`suborgproperties`: only the first key of an entry selects; write one entry a property";
+            let text = "`suborgproperties`: only the first key of an entry selects; write one entry for each property";
             remark(key, text.to_owned());
         }
     }

@@ -106,7 +106,7 @@ impl Reader {
             Some(why) => Finding::Unknown(format!("whether the list of groups is whole: {why}")),
         });
         for odd in &groups.odd {
-            probed.found(Finding::Unknown(format!("what group {} is: {}; it is left out", odd.id, odd.why)));
+            probed.found(Finding::Unknown(format!("group {}: {}; Beadle skips the group", odd.id, odd.why)));
         }
         let page = self.api.page_size();
         if page < dialect.page {
@@ -153,7 +153,7 @@ impl Reader {
             Paging::Index => ("index", "cursor"),
         };
         if pagination[word] == Value::Bool(false) {
-            let text = format!("the server says that it has no paging by {word}; say paging = \"{other}\"");
+            let text = format!("the server says that it has no paging by {word}; set paging = \"{other}\"");
             probed.found(Finding::Contradiction(text));
         }
         Ok(())
@@ -203,7 +203,8 @@ impl Reader {
         }
         let does = if first == second {
             probed.found(Finding::Unknown(
-                "how lists go on: the server sends the first page again, so a list of more than a page is unknown".into(),
+                "paging: the server sends the first page again, so a list of more than a page is unknown"
+                    .into(),
             ));
             "repeats the first page"
         } else {
@@ -214,7 +215,7 @@ impl Reader {
             None => "does not count",
             Some(1) if first != second => {
                 probed.found(Finding::Unknown(
-                    "how long lists are: `totalResults` counts the page; set `page` to the server's largest page".into(),
+                    "length of lists: `totalResults` counts the page; set `page` to the server's largest page".into(),
                 ));
                 "counts the page"
             }
@@ -281,7 +282,7 @@ impl Reader {
             }
         }
         Ok(Finding::Unknown(
-            "no group with members was found, so how members are read could not be tried".into(),
+            "no group with members was found, so the probe could not try to read members".into(),
         ))
     }
 }

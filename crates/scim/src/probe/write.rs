@@ -21,13 +21,13 @@ pub async fn probe_writes(reader: &Reader, writer: &Writer) -> Result<Probed, Fa
     let people: Vec<String> =
         reader.users().await?.rows.into_iter().take(PEOPLE).map(|user| user.id).collect();
     if people.len() < PEOPLE {
-        let text = format!("how members are written: the server lists fewer than {PEOPLE} users");
+        let text = format!("writes of members: the server lists fewer than {PEOPLE} users");
         probed.found(Finding::Unknown(text));
         return Ok(probed);
     }
     let name = format!("beadle-probe-{}", reader.api.clock().now().0);
     let Some(group) = writer.create_group(&name, &name).await? else {
-        probed.found(Finding::Unknown(format!("how members are written: the name {name} is taken")));
+        probed.found(Finding::Unknown(format!("writes of members: the name {name} is taken")));
         return Ok(probed);
     };
     let tried = Try { reader, writer, group: &group.id, people: &people }.all(&mut probed).await;

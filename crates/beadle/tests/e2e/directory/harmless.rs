@@ -192,7 +192,7 @@ async fn an_account_that_beadle_made_is_looked_at_in_a_group_or_not() {
     let swept = world.beadle(&["sweep"]).await;
     assert_eq!(signs_in(&world, 2), Some(true), "{}{}", swept.out, swept.err);
     let swept = world.beadle(&["sweep"]).await.expect(2);
-    assert!(swept.out.contains("corp knows nobody with the id 00u00002 any more"), "{}", swept.out);
+    assert!(swept.out.contains("corp no longer has a person with the id 00u00002"), "{}", swept.out);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -244,7 +244,10 @@ async fn a_group_that_is_named_as_the_prefix_makes_no_group_without_a_name() {
     let world = World::new(state(2, &groups)).await;
     world.beadle(&["sweep"]).await.expect(1);
     let plan = world.beadle(&["plan"]).await.out;
-    assert!(plan.contains("`AWS_` would be called `` at the target, which is no name of a group"), "{plan}");
+    assert!(
+        plan.contains("`AWS_` would be called `` at the target, which is not a valid group name"),
+        "{plan}"
+    );
     assert!(world.writes().is_empty(), "{:?}", world.writes());
 }
 
@@ -257,7 +260,7 @@ async fn a_group_that_was_made_of_one_that_is_gone_is_handed_on_where_that_is_sa
     world.beadle(&["sweep"]).await.expect(1);
     let plan = world.beadle(&["plan"]).await.out;
     assert!(
-        plan.contains("was made of corp/00g0, which is gone or no longer mapped; say adopt = true"),
+        plan.contains("was made of corp/00g0, which is gone or no longer mapped; set adopt = true"),
         "{plan}"
     );
     assert!(world.writes().is_empty(), "{:?}", world.writes());

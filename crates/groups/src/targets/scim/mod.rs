@@ -111,7 +111,7 @@ impl ScimReader {
             let members = memberships.of(id).await?.map(bare);
             if members.is_none() && self.scim.group(id).await?.is_some() {
                 let text = format!(
-                    "SCIM has the group {id}, and where its members are read it is not known: it is new, or that is the wrong store"
+                    "SCIM has the group {id}, and the Identity Store does not: the group is new, or the configured store is wrong"
                 );
                 return Err(Failure::new(Class::Retry, text));
             }
@@ -160,7 +160,7 @@ impl ScimReader {
     async fn list_groups(&self) -> Result<usize, Failure> {
         let groups = self.scim.groups().await?;
         if let Some(why) = &groups.short {
-            tracing::warn!(why, groups = groups.rows.len(), "the target's list of groups is not whole");
+            tracing::warn!(why, groups = groups.rows.len(), "target's list of groups is incomplete");
         }
         let mut seen = self.seen();
         seen.say_odd("group", &groups.odd);
@@ -215,8 +215,9 @@ impl ScimReader {
         if !self.scim.is_member(group, lost).await? {
             return Ok(());
         }
-        let text =
-            format!("the list of members of the group {group} came back short: {lost} is in it all the same");
+        let text = format!(
+            "the list of members of the group {group} came back short: {lost} is missing, but still a member"
+        );
         Err(Failure::new(Class::Retry, text))
     }
 

@@ -138,7 +138,7 @@ impl ScimWriter {
         }
         let group = written.group;
         let read = self.reader.read_back(written).await;
-        let (surprise, now) = read.map_err(|failure| failure.during("reading back what was written"))?;
+        let (surprise, now) = read.map_err(|failure| failure.during("reading back the write"))?;
         if surprise.is_none() {
             if written.before.is_some() {
                 self.reader.seen().members.insert(group.to_owned(), written.expected());
@@ -152,7 +152,8 @@ impl ScimWriter {
             [] => Err(not_done(written, &surprise.undone, now.len())),
             // Somebody else may have removed one at the same moment.
             [one] if stayed > 0 => {
-                let text = format!("{one} left the group {group} while it was written; reading it again");
+                let text =
+                    format!("{one} left the group {group} during the write; Beadle reads the group again");
                 Err(Failure::new(Class::Conflict, text))
             }
             lost => Err(self.put_back(written, lost).await),
@@ -171,7 +172,8 @@ impl ScimWriter {
         }
         // An account that the target does not know any more was not lost by this write.
         if refused == lost.len() {
-            let text = format!("{refused} accounts of the group {group} are gone; reading it again");
+            let text =
+                format!("{refused} accounts of the group {group} are gone; Beadle reads the group again");
             return Failure::new(Class::Conflict, text);
         }
         let what = match (written.added.len(), written.removed.len()) {
@@ -186,7 +188,7 @@ impl ScimWriter {
             lost.len(),
             lost[0]
         );
-        tracing::error!(group, lost = lost.len(), back, "the target took out members whom nobody removed");
+        tracing::error!(group, lost = lost.len(), back, "target removed other members with a write");
         self.reader.seen().stopped = Some(text.clone());
         Failure::new(Class::Rejected, text)
     }
@@ -204,7 +206,7 @@ fn not_done(written: &Written<'_>, undone: &[String], shows: usize) -> Failure {
         _ => String::new(),
     };
     let text = format!(
-        "the target answered that {} members of the group {} were {what} and did not do it, the first {}{hint}",
+        "the target answered that {} members of the group {} were {what}, and did not make the change, first member {}{hint}",
         undone.len(),
         written.group,
         undone.first().map_or("", String::as_str)

@@ -68,7 +68,7 @@ impl Seen {
                     kind,
                     id = record.id,
                     why = record.why,
-                    "a record of the target cannot be read and is left out"
+                    "invalid record of the target skipped"
                 );
             }
         }

@@ -60,7 +60,7 @@ impl ScimWriter {
                 );
                 return Failure::new(Class::Retry, text);
             }
-            Err(failure) => return failure.during(format!("looking whose name {name} is")),
+            Err(failure) => return failure.during(format!("looking for the owner of the name {name}")),
         };
         let whose = holder.external_id.as_deref().unwrap_or("not made by Beadle");
         if !holder.external_id.as_deref().is_some_and(|id| id.starts_with(OURS)) {
@@ -86,8 +86,7 @@ impl ScimWriter {
             own.zip(wants).is_some_and(|(own, wants)| own.eq_ignore_ascii_case(wants))
         };
         if !in_circle {
-            let text =
-                format!("the name {name} is still that of the group {} ({whose}); trying again", holder.id);
+            let text = format!("the group {} ({whose}) still has the name {name}; retrying", holder.id);
             return Failure::new(Class::Retry, text);
         }
         let between = format!("{name} ({group})");
@@ -140,14 +139,13 @@ impl TargetWriter for ScimWriter {
             Some(found) if found.external_id.as_deref() == Some(external_id) => Ok(target(found)),
             Some(found) => {
                 let text = format!(
-                    "the target has a group {name} that is not ours ({}); rename one of them, or say adopt = true",
+                    "the target has a group {name} that is not ours ({}); rename one of them, or set adopt = true",
                     found.external_id.as_deref().unwrap_or("without an externalId")
                 );
                 Err(Failure::new(Class::Rejected, text))
             }
             None => {
-                let text =
-                    format!("the target says that {name} is there, and does not show it; trying again");
+                let text = format!("the target reports that {name} exists, and does not show it; retrying");
                 Err(Failure::new(Class::Retry, text))
             }
         }
@@ -162,7 +160,7 @@ impl TargetWriter for ScimWriter {
             Some(shown) if is_form_of(name, &shown) => Some(shown),
             Some(other) if other != name => {
                 let text = format!(
-                    "the target answered that the group {group} was renamed to {name} and did not do it: it is called {other}"
+                    "the target answered that the group {group} was renamed to {name}, and did not rename it: the group is called {other}"
                 );
                 return Err(Failure::new(Class::Retry, text));
             }
@@ -231,7 +229,7 @@ impl TargetWriter for ScimWriter {
             }
             Found::Missing(_) => {
                 let text = format!(
-                    "the target says that the user {} is there, and does not show it; trying again",
+                    "the target reports that the user {} exists, and does not show it; retrying",
                     person.login
                 );
                 return Err(Failure::new(Class::Retry, text));

@@ -67,7 +67,7 @@ fn path() -> PathBuf {
     root().join("crates/sim/src/github/described.json")
 }
 
-/// Makes the table anew.
+/// Makes the table again.
 pub(crate) fn write() -> anyhow::Result<()> {
     let table = from_description()?;
     std::fs::write(path(), text(&table)).with_context(|| format!("cannot write {}", path().display()))

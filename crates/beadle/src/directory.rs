@@ -278,7 +278,7 @@ impl Target<'_> {
         format!("scim-evidence:{}", self.file.name)
     }
 
-    /// What the server was seen to do before, where that is remembered.
+    /// The remembered behaviour of the server, if there is one.
     pub(crate) async fn seen_before(&self, store: &Arc<dyn Store>) -> anyhow::Result<Evidence> {
         let text = store.get(&self.evidence()).await?;
         Ok(text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default())

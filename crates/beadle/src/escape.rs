@@ -65,7 +65,7 @@ pub(crate) fn value(text: fmt::Arguments<'_>) -> String {
     bounded.text
 }
 
-/// Takes so many characters, and counts the rest.
+/// Takes up to a number of characters, and counts the rest.
 struct Bounded {
     text: String,
     left: usize,

@@ -42,7 +42,7 @@ pub(crate) enum Tone {
 impl Tone {
     const ALL: [Self; 5] = [Self::Heading, Self::Faint, Self::Good, Self::Notice, Self::Danger];
 
-    /// What begins a text of this tone, between `paint` and the printer.
+    /// The mark that begins a text of this tone, between `paint` and the printer.
     fn mark(self) -> char {
         match self {
             Self::Heading => '\u{fdd0}',
@@ -128,7 +128,7 @@ impl Printer {
         if self.color { format!("{}{text}{END}", tone.mark()) } else { text.to_string() }
     }
 
-    /// What a terminal gets: escaped, cut, and coloured where a tone's mark is.
+    /// The text for a terminal: escaped, cut, and coloured at the marks of tones.
     fn shown(&self, text: &str) -> String {
         let mut out = String::with_capacity(text.len());
         let mut is_open = false;

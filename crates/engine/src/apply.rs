@@ -172,7 +172,8 @@ impl Report {
         }
     }
 
-    /// Whether only people can mend what is unknown, in the policy or at the vendor, and nothing else went wrong.
+    /// Whether only people can repair the unknown parts, in the policy or at the vendor, and
+    /// nothing else failed.
     pub fn is_for_people(&self) -> bool {
         self.failure.is_none() && self.unknowns.iter().all(|unknown| !unknown.transient)
     }
@@ -187,9 +188,10 @@ impl Report {
     }
 }
 
-/// Applies a plan as far as modes and guard allow. One failing change stops only what depends on it; a used-up budget,
-/// a conflict or a lost lease ends the run. A run for an event writes side by side what the writer allows, see [`Turn`].
-/// `told` hears of each step as it is known.
+/// Applies a plan as far as modes and guard allow. One failing change stops only what depends on
+/// it; a used-up budget, a conflict or a lost lease ends the run. A run for an event writes side by
+/// side what the writer allows, see [`Turn`]. `told` receives each step as soon as its result is
+/// known.
 pub async fn apply<W: Send + Sync + 'static>(
     key: &Key,
     plan: &Plan<W>,
@@ -266,7 +268,7 @@ pub async fn apply<W: Send + Sync + 'static>(
         gate.pace.turn(lane, &gate.clock).await;
         let now = gate.clock.now();
         if !gate.patient && lane != Lane::Event && now.since(begun) > LONGEST {
-            // The rest has its turn after the others; it is planned anew then.
+            // The rest has its turn after the others, with a new plan.
             failure = Some(graver(failure, turn(now)));
             told(at, &StepResult::NotReached);
             results[at] = Some(StepResult::NotReached);

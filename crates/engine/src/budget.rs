@@ -10,7 +10,7 @@ use crate::clock::Time;
 use crate::key::Lane;
 use crate::queue::LONGEST_HOLD;
 
-/// How long is waited after a credential was denied for the first time.
+/// The wait after the first denial of a credential.
 const DENIED: Duration = Duration::from_secs(10);
 
 tokio::task_local! {
@@ -110,7 +110,7 @@ impl State {
     /// Blocks an account until then, or longer where it is blocked longer already.
     fn block(&mut self, resource: Resource, until: Time, now: Time) -> Time {
         let blocked = self.blocked.entry(resource).or_insert(until);
-        // What a clock that was ahead left behind gives way.
+        // A value from a clock that was ahead gives way.
         *blocked = if is_credible(*blocked, now) { (*blocked).max(until) } else { until };
         *blocked
     }

@@ -15,19 +15,19 @@ use crate::key::Key;
 use crate::plan::{Change, Field, Plan};
 use crate::store::{Listing, Store};
 
-/// How far back repeated repairs are counted.
+/// The time over which repeated repairs are counted.
 const HOUR: Duration = Duration::from_secs(3600);
 /// The first wait between two writes of a contested change. Each further write doubles it, up to an hour.
 const FIRST: Duration = Duration::from_secs(60);
 
-/// What is contested in a plan.
+/// The contested changes of a plan.
 #[derive(Debug, Default)]
 pub(crate) struct Contested {
     /// Why guarded changes are held, by aspect.
     held: HashMap<String, String>,
-    /// When other changes are written again and why, by their place in the plan.
+    /// The time and the reason of the next write of other changes, by their place in the plan.
     slowed: HashMap<usize, (Time, String)>,
-    /// What the journal does not say yet.
+    /// Entries that the journal does not have yet.
     pub(crate) news: Vec<Entry>,
 }
 
@@ -43,14 +43,14 @@ impl Contested {
     }
 }
 
-/// What became of an intent that did not end in a write.
+/// The result of an intent that did not end in a write.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Missed {
     NotMade,
     Lost,
 }
 
-/// How often an effect was written.
+/// The number of writes of an effect.
 #[derive(Clone, Copy, Default)]
 struct Made {
     times: u32,
@@ -59,7 +59,7 @@ struct Made {
     last: Time,
 }
 
-/// What a field of a change comes to, whatever it was before.
+/// The final value of a field of a change.
 type Effect = (String, String, String, String);
 
 fn effect<W>(change: &Change<W>, field: &Field) -> Effect {
@@ -79,7 +79,7 @@ pub(crate) async fn contested<W>(
     if plan.changes.is_empty() || repeats == 0 {
         return Ok(found);
     }
-    // What was contested before stays so, whoever has the upper hand.
+    // A change that was contested stays contested, also while Beadle's value is in place.
     for hold in store.holds_of(key).await? {
         if hold.contested && hold.approved_by.is_none() && hold.change.risks().is_guarded() {
             found.held.insert(hold.change.aspect, hold.why);
@@ -129,7 +129,7 @@ pub(crate) async fn contested<W>(
     Ok(found)
 }
 
-/// How often each effect was written, by the journal.
+/// The number of writes of each effect in the journal.
 fn made(entries: &[Entry], generation: &str) -> HashMap<Effect, Made> {
     let missed: HashMap<u64, Missed> = entries
         .iter()
@@ -159,7 +159,7 @@ fn made(entries: &[Entry], generation: &str) -> HashMap<Effect, Made> {
     made
 }
 
-/// How long after the last write a contested change is written again.
+/// The wait between two writes of a contested change.
 fn wait(beyond: u32) -> Duration {
     FIRST.saturating_mul(2_u32.saturating_pow(beyond.min(16))).min(HOUR)
 }

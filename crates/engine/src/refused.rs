@@ -1,4 +1,5 @@
-//! What the vendor refused for good: a sweep does not send the same change again each time.
+//! Remembers changes that the vendor refused for good, so that a sweep does not send the same
+//! change each time.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,9 +11,10 @@ use crate::failure::Failure;
 use crate::key::Key;
 use crate::store::Store;
 
-/// How long sweeps leave a change alone after its first refusal. It is short, as a fault of a credential looks the same.
+/// The wait of sweeps after the first refusal of a change. It is short, as a fault of a credential
+/// looks the same.
 const FIRST: Duration = Duration::from_secs(60);
-/// The wait is so many times as long after each further refusal: a minute, an hour, 60 hours.
+/// The factor of the wait after each further refusal: a minute, an hour, 60 hours.
 const GROWTH: u32 = 60;
 /// The longest wait: a permission that was granted meanwhile is noticed after this time without an event.
 const LONGEST: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -33,7 +35,7 @@ struct Refusal {
 }
 
 impl Refusal {
-    /// When a sweep sends the change again.
+    /// The time at which a sweep sends the change again.
     fn until(&self) -> Time {
         let factor = GROWTH.saturating_pow(self.times.saturating_sub(1));
         self.last + FIRST.saturating_mul(factor).min(LONGEST)

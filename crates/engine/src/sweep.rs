@@ -68,7 +68,8 @@ pub async fn summarise(
         return Ok(None);
     };
     let rows = store.rows(u32::MAX).await?;
-    // What was marked after that is not of this sweep; a key of it that an event marked too is.
+    // A key that was marked later is not part of this sweep; a key of the sweep that an event
+    // marked too is.
     let waits = |row: &Row| is_its(&row.key) && row.parked.is_none() && row.first_dirty <= begun.at;
     if rows.iter().any(waits) {
         return Ok(None);
@@ -120,7 +121,7 @@ pub async fn summarise(
         }
         summary.unknown += u64::from(run.detail["unknown"].as_array().is_some_and(|list| !list.is_empty()));
     }
-    // What one run wrote is repaired, whatever the runs after it found.
+    // The writes of one run count as repaired, also if later runs find something else.
     summary.drifted = drifted.len() as u64;
     summary.repaired = repaired.len() as u64;
     summary.failed = failed.len() as u64;

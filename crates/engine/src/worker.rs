@@ -342,7 +342,7 @@ impl Worker {
         };
         counter.fetch_add(1, Ordering::Relaxed);
         match &outcome {
-            // What all keys run into is said with the first of them.
+            // A cause that affects all keys is logged with the first of them.
             Outcome::Retry(why) if self.is_news(&lease.key, why) => {
                 tracing::warn!(key = %lease.key, attempt, why, "run failed, retrying");
             }

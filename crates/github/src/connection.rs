@@ -9,7 +9,7 @@ use serde_json::Value;
 /// More pages than any list has.
 const MOST_PAGES: usize = 1000;
 
-/// What a page of a connection holds: its `edges`, or its `nodes`.
+/// The rows of a page: its `edges`, or its `nodes`.
 pub(crate) fn entries(connection: &Value) -> &[Value] {
     let list = connection["edges"].as_array().or_else(|| connection["nodes"].as_array());
     list.map_or(&[], Vec::as_slice)

@@ -1,5 +1,5 @@
-//! What names in a policy stand for: logins, slugs of teams and Apps, custom properties. A name is compared only after it
-//! was resolved to an immutable id.
+//! Resolves the names of a policy: logins, slugs of teams and Apps, custom properties. A name is
+//! compared only after it was resolved to an immutable id.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -19,7 +19,7 @@ use crate::repository::{Actor, ActorKind};
 /// Names of repositories in one query.
 const AT_ONCE: usize = 50;
 
-/// What a name stands for now.
+/// The present meaning of a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resolved {
     /// GraphQL's id.

@@ -18,7 +18,8 @@ pub struct Writer {
     api: Api,
 }
 
-/// How long a name counts as the repository's: REST writes go to names, and somebody else may rename it at any time.
+/// The time for which a resolved name is valid: REST writes go to names, and anybody with access
+/// may rename the repository at any time.
 const FRESH: Duration = Duration::from_secs(5);
 
 /// The writes to one repository. Its name is looked up by its id at most [`FRESH`] before each write.
@@ -29,7 +30,7 @@ pub struct Named {
     known: tokio::sync::Mutex<Known>,
 }
 
-/// What the repository is called, and when that was asked.
+/// The name of the repository, and the time of the answer.
 #[derive(Clone)]
 struct Known {
     owner: String,
@@ -108,7 +109,7 @@ impl Writer {
     }
 }
 
-/// What a repository is called now.
+/// The present name of a repository.
 async fn look_up(api: &Api, id: u64, node_id: &str) -> Result<Known, Failure> {
     let conflict = |text: String| Err(Failure::new(Class::Conflict, text));
     let asked = api.clock().now();
@@ -132,7 +133,7 @@ impl Known {
 }
 
 impl Named {
-    /// What the repository is called: asked again where the last answer is not fresh.
+    /// Returns the name of the repository. Asks again if the last answer is not fresh.
     async fn known(&self) -> Result<Known, Failure> {
         let mut known = self.known.lock().await;
         if self.api.clock().now().since(known.asked) >= FRESH {

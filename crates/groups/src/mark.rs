@@ -38,7 +38,7 @@ impl Reconcile for Marker {
             "user" => self.of_person(key.id()).await?,
             _ => (self.of_group(key.id()).await?, None),
         };
-        // What comes in the lane of sweeps goes on in it.
+        // A key from the lane of sweeps stays in that lane.
         let marks: Vec<Mark> = keys.into_iter().map(|key| Mark::new(key, current_lane())).collect();
         if !marks.is_empty() {
             self.store.mark(marks, self.clock.now()).await?;

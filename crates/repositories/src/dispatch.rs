@@ -19,7 +19,7 @@ use sha2::{Digest, Sha256};
 /// How long a run may take to be seen among a workflow's runs.
 const SEEN: Duration = Duration::from_secs(20);
 
-/// How much work one template may do: a step costs one, and so do 64 bytes that it makes.
+/// The limit of work of one template: a step costs one, and so do 64 bytes of output.
 const FUEL: u64 = 100_000;
 
 /// When a workflow is dispatched, and how.

@@ -1,12 +1,12 @@
-//! What each name of a policy meant when it was last resolved. A login or a slug that is renamed is followed by its id; one
-//! that somebody else has taken since gets nothing until an operator confirms it.
+//! Remembers the id that each name of a policy meant. Beadle follows a renamed login or slug by its
+//! id. A new owner of the name gets nothing until an operator confirms it.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use beadle_engine::{Store, StoreError, note};
 
-/// What a name is the name of.
+/// The kind of thing that a name stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Named {
     /// A team, by its slug.
@@ -73,7 +73,7 @@ impl Names {
         }
     }
 
-    /// What to say of a name that somebody else has now.
+    /// The report of a name that has another owner now.
     pub fn taken(&self, named: Named, name: &str, before: u64, now: u64) -> String {
         let what = named.as_str();
         format!(

@@ -12,7 +12,7 @@ use crate::policy::{Layer, LayerKind, Policy, Standing};
 /// Remembers which repository each file belongs to.
 pub struct Overrides {
     store: Option<Arc<dyn Store>>,
-    /// What is remembered without a store, for as long as the process runs.
+    /// The memory without a store, for as long as the process runs.
     here: Mutex<BTreeMap<String, String>>,
     organisation: String,
 }
@@ -45,7 +45,7 @@ impl Overrides {
         note("override", &[&self.organisation, &layer.file.to_lowercase()])
     }
 
-    /// How the notes of all files begin.
+    /// The prefix of the notes of all files.
     fn of_files(&self) -> String {
         note("override", &[&self.organisation, ""])
     }

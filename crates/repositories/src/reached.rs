@@ -1,6 +1,7 @@
-//! Which selective layers reached a repository last. A layer that reaches it no longer, or newly, because the repository
-//! changed (its name, a property, a topic, a team) and not the policy: whoever administers the repository can bring that about.
-//! What would be removed, weakened or exposed by it waits for an operator.
+//! Remembers which selective layers reached a repository last. A repository can leave or enter a
+//! layer because it changed (its name, a property, a topic, a team), and not the policy. The
+//! repository's own administrator can cause that, so each removal, weakening and exposure because
+//! of it waits for an operator.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -19,12 +20,12 @@ pub struct Reached {
     organisation: String,
 }
 
-/// What is remembered of one repository.
+/// The memory of one repository.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Memory {
-    /// What it was called.
+    /// The former name.
     name: String,
-    /// What layers can select by.
+    /// The facts that layers can select by.
     #[serde(default)]
     facts: Facts,
     /// The selections that held: a layer's file, or one of its cases, each with the digest of what it selects by.
@@ -42,7 +43,7 @@ pub(crate) struct Moved {
     pub(crate) why: String,
 }
 
-/// What moved, and what to remember once nothing waits because of it.
+/// The layers that moved, and the new memory for the time when no change waits because of them.
 #[derive(Default)]
 pub(crate) struct Moves {
     pub(crate) moved: Vec<Moved>,
@@ -98,7 +99,7 @@ impl Selection<'_> {
         }
     }
 
-    /// What to call it.
+    /// The name for reports.
     fn called(&self) -> String {
         match &self.entry {
             Some(entry) => format!("{} (`{}` in `{}`)", self.layer.file, entry.who, entry.list),

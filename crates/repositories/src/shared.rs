@@ -22,7 +22,8 @@ impl<T> Default for Shared<T> {
 }
 
 impl<T> Shared<T> {
-    /// What was read after this was called: by somebody who asked at the same time, or now.
+    /// Returns a reading that began after this call: of another caller at the same time, or a new
+    /// one.
     pub(crate) async fn get<F>(&self, read: impl FnOnce() -> F) -> Result<Arc<T>, Failure>
     where
         F: Future<Output = Result<T, Failure>>,

@@ -28,7 +28,7 @@ pub struct Api {
     learned: Arc<Mutex<Learned>>,
 }
 
-/// What the server's answers told so far.
+/// The findings about the server's answers so far.
 #[derive(Default)]
 struct Learned {
     /// The page size that the server takes; `None` before the first page.

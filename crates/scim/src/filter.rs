@@ -11,7 +11,7 @@ use serde_json::Value;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("invalid {place} `{}`: {why}", .value.escape_debug())]
 pub struct Inexpressible {
-    /// Where the value was meant to stand.
+    /// The place of the value.
     pub place: &'static str,
     /// The value.
     pub value: String,

@@ -29,14 +29,14 @@ pub struct Odd {
     pub why: String,
 }
 
-/// What came of a list.
+/// The result of reading a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listed<T> {
     /// The records that could be read, each id once.
     pub rows: Vec<T>,
     /// The records that could not be read.
     pub odd: Vec<Odd>,
-    /// Why the list is not whole; `None` for a whole list.
+    /// The reason why the list is incomplete; `None` for a complete list.
     pub short: Option<String>,
 }
 

@@ -19,7 +19,7 @@ pub struct Reader {
     pub(crate) api: Api,
 }
 
-/// What a server answers to the question for one record.
+/// The server's answer to the question for one record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answered<T> {
     /// This one.
@@ -111,7 +111,7 @@ impl Reader {
         is_it: fn(&T, &str) -> bool,
     ) -> Result<Answered<T>, Failure> {
         let without = (resource == "Groups").then_some("members");
-        // What cannot be asked for may be there all the same.
+        // A record that Beadle cannot ask for may exist all the same.
         let Ok(filter) = Filter::eq(attribute, value) else { return Ok(Answered::Untold) };
         let listed: Listed<T> = match self.api.listed(resource, Some(&filter), without).await {
             Ok(listed) => listed,

@@ -138,7 +138,7 @@ impl Metrics {
                 reasons.insert(of.to_owned(), why.to_owned());
             }
             None => {
-                // What never failed has no line.
+                // A part that never failed has no line.
                 if reasons.remove(of).is_some() {
                     self.faults.get_or_create(&label).set(0);
                 }
@@ -146,7 +146,7 @@ impl Metrics {
         }
     }
 
-    /// What cannot be used as configured, a line each.
+    /// The parts that do not work as configured, one line each.
     pub fn faults(&self) -> Vec<String> {
         let reasons = self.reasons.lock().unwrap_or_else(PoisonError::into_inner);
         reasons.iter().map(|(of, why)| format!("{of}: {}", why.lines().next().unwrap_or_default())).collect()

@@ -100,7 +100,7 @@ impl DynamoStore {
         if asked.is_empty() {
             return Ok(self.holds_lease(DOING, lease, now).await?.then(Vec::new));
         }
-        // A run asks for one key; whoever asks for several gets them instance by instance.
+        // A run asks for one key; a caller with several keys gets them instance by instance.
         let mut verdicts: BTreeMap<usize, Verdict> = BTreeMap::new();
         for (instance, places) in window::by_instance(asked) {
             let its: Vec<&Hold> = places.iter().map(|at| &asked[*at]).collect();

@@ -6,7 +6,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use beadle_engine::StoreError;
 use rusqlite::{ErrorCode, ffi};
 
-/// What tells a file from another of the same name.
+/// The identity of a file, beside its name.
 type Identity = (u64, u64);
 
 #[cfg(unix)]
@@ -20,12 +20,12 @@ fn identity(path: &Path) -> Option<Identity> {
     path.exists().then_some((0, 0))
 }
 
-/// How the open file is.
+/// The state of the open file.
 #[derive(Debug)]
 pub(crate) struct Health {
     path: PathBuf,
     opened: OnceLock<Identity>,
-    /// What SQLite said of damage, first.
+    /// SQLite's first report of damage.
     damage: Mutex<Option<String>>,
 }
 

@@ -25,7 +25,7 @@ pub enum TransportError {
         request: String,
         /// The status.
         status: u16,
-        /// What the vendor said, shortened.
+        /// The vendor's message, shortened.
         message: String,
         /// When it is tried again.
         until: Time,
@@ -69,7 +69,7 @@ pub enum TransportError {
     Unaddressable {
         /// Method and path.
         request: String,
-        /// Which value, and why not.
+        /// The value, and the reason.
         why: String,
     },
     /// A link or redirect to somewhere else than the configured origin.

@@ -130,7 +130,7 @@ impl fmt::Display for Path {
     }
 }
 
-/// Checks that a value can be one segment of a path, whoever resolves the path on its way.
+/// Checks that a value can be one segment of a path, for every server and proxy on the way.
 ///
 /// A server may decode the path more than once, take `\` for `/`, or fold look-alikes of dots and slashes. So a value is
 /// refused where any of these readings has a part that is empty of all but dots.

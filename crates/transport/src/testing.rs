@@ -212,7 +212,7 @@ impl Arrived {
 
 type Answering = dyn Fn(&Arrived) -> (u16, Value) + Send + Sync;
 
-/// A wire that notes every request, and answers as it was told to.
+/// A wire that records every request, and gives the configured answers.
 pub struct Recorder {
     arrived: Mutex<Vec<Arrived>>,
     answer: Box<Answering>,

@@ -18,7 +18,7 @@ const DAYS: i64 = 30;
 struct Probe<'a> {
     printer: &'a Printer,
     clock: Clock,
-    /// Where it is remembered what servers do, if there is a store.
+    /// The store that remembers the behaviour of servers, if there is one.
     store: Option<Arc<dyn Store>>,
     failed: bool,
 }
@@ -124,7 +124,8 @@ impl Probe<'_> {
         }
     }
 
-    /// Tells what the server does otherwise than before, and takes it over: whoever probes has seen it.
+    /// Reports each change in the server's behaviour and remembers the new behaviour: the operator
+    /// has seen it.
     async fn compare(&self, target: &Target<'_>, probed: &Probed) -> anyhow::Result<()> {
         let Some(store) = self.store.as_ref().filter(|_| target.file.scim.is_some()) else { return Ok(()) };
         let before = target.seen_before(store).await?;

@@ -71,7 +71,7 @@ pub(super) async fn ensure_known(store: &dyn Store, keys: &[Key]) -> anyhow::Res
     }
 }
 
-/// What a key was called last, as far as the journal tells.
+/// The last name of a key in the journal.
 pub(super) async fn name(store: &dyn Store, key: &Key) -> anyhow::Result<Option<String>> {
     let listing = Listing { after: 0, since: None, key: Some(key.to_string()), limit: PAGE };
     let entries = store.entries(listing).await?;

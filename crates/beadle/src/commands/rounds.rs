@@ -9,12 +9,13 @@ use beadle_engine::{Key, Plan, Report, StepResult};
 use crate::commands::tally::Tally;
 use crate::render::WholePlan;
 
-/// How often at most one organisation or target is written to. What two layers give and take for ever ends here.
+/// Maximum number of rounds for one organisation or target. Two layers that undo each other for
+/// ever end here.
 pub(super) const MOST: usize = 5;
-/// How long a vendor is left alone before what was written is read again: its readers may lag behind its writers.
+/// The wait before the writes are read back: a vendor's readers may lag behind its writers.
 pub(super) const SETTLE: Duration = Duration::from_millis(500);
 
-/// How one round went.
+/// The result of one round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Went {
     /// Nobody agreed to it.

@@ -26,7 +26,7 @@ const GRACE: Duration = Duration::from_secs(20);
 const NOT_OPEN: Duration = Duration::from_secs(10);
 /// So long the first key waits for targets to be opened: one that does not answer keeps nothing else from work.
 const OPENING: Duration = Duration::from_secs(10);
-/// How often the store is asked whether it takes writes.
+/// The interval of the checks that the store takes writes.
 const HEALTH: Duration = Duration::from_secs(10);
 /// How often is looked for what was interrupted.
 const SETTLE: Duration = Duration::from_secs(60);

@@ -127,7 +127,7 @@ impl Swept {
         subjects.map(|(_, name)| name.to_owned()).collect()
     }
 
-    /// How many changes of this plan were written before.
+    /// The number of changes of this plan that were written before.
     fn planned_again(&self, shown: &WholePlan) -> usize {
         let is_written = |subject: &str, change: &Change<()>| {
             let mut own = self.reports.iter().filter(|report| report.subject == subject);
@@ -141,7 +141,7 @@ impl Swept {
             .sum()
     }
 
-    /// What became of repositories of it that were planned again.
+    /// The results of its repositories that were planned again.
     fn follow(&mut self, next: Self) {
         let failed = |reports: &[Report]| reports.iter().filter(|report| report.failed() > 0).count() as u64;
         // Errors have no report.
@@ -152,7 +152,7 @@ impl Swept {
                 continue;
             };
             for step in report.steps {
-                // What was held before is held again, and is one.
+                // A change that was held before is held again, and counts once.
                 if !own.steps.iter().any(|known| known.change == step.change) {
                     own.steps.push(step);
                 }

@@ -52,10 +52,10 @@ struct Planned {
 struct Total {
     /// What is to be written.
     risks: Risks,
-    /// What the mode keeps back.
+    /// Changes that the mode skips.
     kept: Risks,
     incomplete: Vec<String>,
-    /// What the guard looks at, to be approved one by one: digest, what it is of, and the change.
+    /// Guarded changes, to be approved one by one: digest, subject and change.
     guarded: Vec<(String, String, Change<()>)>,
 }
 
@@ -80,7 +80,7 @@ impl Total {
     }
 }
 
-/// What was added up, organisations before targets.
+/// The totals, organisations before targets.
 type Totals = BTreeMap<(Kind, String), Total>;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

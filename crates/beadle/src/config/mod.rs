@@ -341,7 +341,8 @@ impl OrgFile {
         self.guard.limits()
     }
 
-    /// When workflows are dispatched. Of a rule's mode and the organisation's the most careful one counts.
+    /// The rules that dispatch workflows. The more careful mode of the rule and the organisation
+    /// counts.
     pub(crate) fn rules(&self) -> Vec<DispatchRule> {
         let rules = self.dispatch.iter().map(Dispatch::rule);
         rules.map(|rule| DispatchRule { mode: rule.mode.min(self.mode), ..rule }).collect()

@@ -151,7 +151,7 @@ pub(crate) struct ScimFile {
     page: Option<usize>,
     changes: Option<usize>,
     attributes: Option<bool>,
-    /// What `beadle directory probe` may try.
+    /// The extent of `beadle directory probe`.
     #[serde(default)]
     pub(crate) probe: Probing,
     /// The last day of the token, as `2027-03-01`.
@@ -160,7 +160,7 @@ pub(crate) struct ScimFile {
     pub(crate) identity_store: Option<IdentityStoreFile>,
 }
 
-/// What a probe may try at a server.
+/// The extent of a probe.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Probing {

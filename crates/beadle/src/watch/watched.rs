@@ -13,7 +13,7 @@ use super::{Means, say_ended};
 use crate::sharing::Shared;
 use crate::wiring::{Opening, Org};
 
-/// How far a policy is carried out.
+/// The extent to which a policy is carried out.
 fn modes(file: &crate::config::Org) -> String {
     let mut modes = file.mode.to_string();
     for (aspect, mode) in &file.modes {
@@ -61,7 +61,7 @@ impl<'a> Watched<'a> {
         Self { file, open: None, known, named: false, shared: None, said, metrics, candidate: None }
     }
 
-    /// What the metrics call it.
+    /// Its name in the metrics.
     fn policy(&self) -> String {
         format!("policy of {}", self.file.name)
     }

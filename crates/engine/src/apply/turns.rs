@@ -1,4 +1,4 @@
-//! Which writes of one run may be under way at the same time.
+//! Decides which writes of one run may be under way at the same time.
 
 use std::collections::HashSet;
 

@@ -68,7 +68,8 @@ impl Limits {
         }
     }
 
-    /// How many repositories one aspect may reach in a window, and the number of all repositories.
+    /// The number of repositories that one aspect may reach in a window, and the number of all
+    /// repositories.
     pub fn share(&self) -> Option<(u64, u32)> {
         let among = self.among?;
         let share = u64::from(among) * u64::from(self.percent) / 100;

@@ -11,7 +11,7 @@ use crate::clock::Time;
 use crate::journal::Entry;
 use crate::plan::{Risk, Risks};
 
-/// What became of the room that the guard gave to a change.
+/// The state of the room that the guard gave to a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase", try_from = "Stored")]
 pub enum Spent {
@@ -70,7 +70,7 @@ impl TryFrom<Stored> for Spent {
 /// Room that the guard gave to a change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Booking {
-    /// Whose window it counts in.
+    /// The instance whose window it counts in.
     pub instance: String,
     /// The change.
     pub digest: String,
@@ -80,18 +80,18 @@ pub struct Booking {
     /// The aspect of the change; empty in what an older version stored.
     #[serde(default)]
     pub aspect: String,
-    /// When the room was given, or the write begun.
+    /// The time at which the room was given or the write begun.
     pub at: Time,
-    /// What became of it.
+    /// The state of its room.
     #[serde(alias = "written")]
     pub state: Spent,
-    /// How many protections the change weakens, over everything that it reaches.
+    /// The number of protections that the change weakens, over everything that it reaches.
     pub weakens: u32,
-    /// How much it exposes.
+    /// The number of exposures.
     pub exposes: u32,
-    /// How much it removes.
+    /// The number of removals.
     pub removes: u32,
-    /// How many repositories it reaches.
+    /// The number of repositories that it reaches.
     #[serde(default = "one")]
     pub reaches: u32,
 }
@@ -253,7 +253,7 @@ fn share_exceeded(window: &[Booking], limits: &Limits, hold: &Hold, since: Time)
 /// A write that is about to be made.
 #[derive(Clone, Debug)]
 pub struct Intent {
-    /// What the journal says about it.
+    /// Its entry in the journal.
     pub entry: Entry,
     /// The digest of the change and the length of the window, if the guard let the change pass.
     pub spends: Option<(String, Duration)>,
@@ -300,7 +300,8 @@ pub fn begin(
     true
 }
 
-/// How a change ended for which the guard was asked. After a lost answer nothing is concluded: the room stays spent.
+/// The end of a change for which the guard was asked. A lost answer has no end: the room stays
+/// spent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum End {
     /// It was written.

@@ -164,7 +164,7 @@ enum Comes<'a> {
     Made(&'a Person),
 }
 
-/// What somebody who comes is called. Whose account it is is not always to be seen from what they sign in with.
+/// The shown name of a joiner. The sign-in name does not always show the person.
 fn label(person: &Person, account: &Account) -> String {
     match &account.name {
         Some(name) if !name.eq_ignore_ascii_case(&person.login) => format!("{} ({name})", person.login),

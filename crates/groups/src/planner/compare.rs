@@ -128,7 +128,7 @@ impl GroupPlanner {
                     None => match self.is_anothers(desired, &person, &account).await? {
                         Some(why) => doubt(&person, why, false),
                         None => {
-                            // Who was suspended comes back to an account that may sign in.
+                            // A person who was suspended comes back to an active account.
                             difference.update.extend(update(&person, &account));
                             difference.comes(person, account, desired);
                         }

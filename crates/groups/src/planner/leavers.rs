@@ -11,7 +11,7 @@ use crate::guard::Leaving;
 use crate::mapping::{Slot, Users};
 use crate::targets::Account;
 
-/// What the directory says of a person whom it is asked for alone.
+/// The directory's answer about one person.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Answer {
     /// Their access should go.
@@ -33,13 +33,14 @@ pub(super) struct Part {
     pub(super) deactivate: Vec<Whose>,
     /// Of them, accounts that are to be looked at when their person is in no group any more.
     pub(super) watched: Vec<Whose>,
-    /// Of them, ids of those of whom the directory, asked for each alone, said that their access should go.
+    /// Of them, ids of people of whom the directory, asked for each alone, confirmed that the
+    /// access should go.
     pub(super) confirmed: Vec<String>,
     /// Why they wait for somebody.
     pub(super) stop: Option<String>,
 }
 
-/// How many are asked about for each one who may leave beyond the share of a group.
+/// The number of questions for each person who may leave beyond the share of a group.
 const ASKS: usize = 5;
 
 impl GroupPlanner {
@@ -71,7 +72,7 @@ impl GroupPlanner {
         };
         let provisions = desired.mapping.users == Users::Provision;
         let mut asks = self.limits.leavers * ASKS;
-        // How many may leave though the others wait.
+        // The number of people who may leave although the others wait.
         let mut room = match stop {
             Some(_) => self.limits.leavers.saturating_sub(recent.confirmed),
             None => usize::MAX,
@@ -130,7 +131,7 @@ impl GroupPlanner {
                 Ok(Some(_)) => return Ok(Answer::Stays),
                 Ok(None) => {}
                 Err(failure) if matches!(failure.class, Class::RateLimited { .. }) => return Err(failure),
-                // Who cannot be asked about is one of those who wait for somebody.
+                // A person whom Beadle cannot ask about waits for an approval.
                 Err(_) => return Ok(Answer::Unknown),
             }
         }

@@ -206,7 +206,8 @@ impl GroupPlanner {
         }
     }
 
-    /// Everybody in all the sources. One that cannot be read whole leaves the whole group unknown: `None`, and said so.
+    /// Returns everybody in all sources. If one source is incomplete, the whole group is unknown:
+    /// `None`, with a report.
     async fn desired<'a>(
         &self,
         mapping: &'a Mapping,
@@ -394,7 +395,7 @@ fn unknown(aspect: &str, part: Option<String>, failure: &Failure) -> Unknown {
     Unknown { aspect: aspect.into(), part, why: failure.text.clone(), transient }
 }
 
-/// What was asked for; `None` where it is unknown, and said so. Only a budget that is used up ends the run.
+/// Returns the value; `None` if it is unknown, with a report. Only a used-up budget ends the run.
 fn known<T>(result: Result<T, Failure>, aspect: &str, plan: &mut Plan<Write>) -> Result<Option<T>, Failure> {
     match result {
         Ok(found) => Ok(Some(found)),

@@ -69,7 +69,7 @@ impl GroupPlanner {
             let vanished = pair.sources.iter().filter(is_gone).cloned().collect();
             return Ok(Some(Seen { group: Some(pair.group.clone()), members, first: None, vanished }));
         }
-        // What was made before and is not remembered, because a kill came between, may have been renamed since.
+        // A group that was made, but not remembered because of a kill, may have been renamed since.
         let target = &self.directory.target;
         let owned = target.group_owned_as(&desired.facts.external_id).await;
         let Some(owned) = known(owned, GROUP, plan)? else { return Ok(None) };
@@ -171,7 +171,7 @@ impl GroupPlanner {
     }
 }
 
-/// What a group says about itself, where the target has that and a mapping says what.
+/// The description of a group, if the target has descriptions and a mapping sets one.
 fn describe(desired: &Desired<'_>, is: Option<&TargetGroup>, first: Option<usize>, plan: &mut Plan<Write>) {
     let before = is.and_then(|group| group.description.as_ref());
     let (Some(before), Some(after)) = (before, &desired.facts.description) else { return };

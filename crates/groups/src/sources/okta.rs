@@ -24,9 +24,9 @@ pub struct OktaSource {
     apps: Vec<String>,
     /// All groups, as sweeps read them.
     listed: Arc<Shared<Vec<SourceGroup>>>,
-    /// How many there were when all were read last.
+    /// The number of groups in the last complete list.
     count: Arc<AtomicUsize>,
-    /// How many ask for one group now.
+    /// The number of present questions for one group.
     asking: Arc<AtomicUsize>,
 }
 
@@ -125,7 +125,7 @@ impl Source for OktaSource {
                 return Ok(Some(found.clone()));
             }
         }
-        // Which group is gone is asked for alone.
+        // A missing group is asked for alone.
         Ok(self.okta.group(id).await?.map(group))
     }
 

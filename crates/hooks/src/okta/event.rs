@@ -30,12 +30,12 @@ pub const TYPES: &[&str] = &[
 
 /// Changes nobody's access, and comes in thousands where a field is filled in for everybody.
 const PROFILE: &str = "user.account.update_profile";
-/// Who is in a group changed, and nothing else of it.
+/// Only the members of a group changed.
 const MEMBERSHIP: &str = "group.user_membership.";
 /// The most keys that one event marks. One that names more marks a sweep of all groups in place of them.
 const MOST_KEYS: usize = 100;
 
-/// What begins the id of a `group` key of which more than the members may have changed.
+/// The prefix of the id of a `group` key if more than the members may have changed.
 pub const WHOLE: &str = "whole/";
 
 #[derive(Clone, Debug)]

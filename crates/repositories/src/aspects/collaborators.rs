@@ -103,7 +103,7 @@ impl Aspect for Collaborators {
     }
 }
 
-/// What an account has on the repository.
+/// The access of an account to the repository.
 enum Found<'a> {
     Access(&'a Collaborator),
     Invitation(&'a Invitation),

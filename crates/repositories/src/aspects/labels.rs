@@ -182,7 +182,7 @@ fn change(want: &Want<'_>, found: &Label, sheet: &mut Sheet) {
 mod tests {
     use super::*;
 
-    /// What each listed label is matched with, and which live ones are left.
+    /// The match of each listed label, and the remaining live labels.
     fn matches(policy: &str, live: &[&str]) -> (Vec<Option<String>>, Vec<String>) {
         let node = Node::parse("f.yml", policy).unwrap();
         let wants: Vec<Want<'_>> = node.items().iter().filter_map(Want::read).collect();

@@ -1,5 +1,5 @@
-//! What makes two entries of a list the same thing at GitHub: written once, for the check, the layers, the comparison and
-//! what is written.
+//! Decides which entries of a list are the same thing at GitHub, in one place for the check, the
+//! layers, the comparison and the writes.
 //!
 //! An identity is complete (all fields that tell two things apart), and entries are matched one to one. A field that an
 //! entry leaves out matches any value, after the entries that match in all fields.
@@ -48,7 +48,7 @@ impl Entry for Value {
     }
 }
 
-/// What an entry is.
+/// The identity of an entry.
 #[derive(Clone, Debug, PartialEq)]
 enum Identity {
     /// The fields of its kind; `None` for one that it leaves out.
@@ -57,7 +57,7 @@ enum Identity {
     Whole(Value),
 }
 
-/// How far apart two entries are that are the same: the higher, the later it is matched.
+/// Distances of two matching entries: the nearest match comes first.
 const CASE: u8 = 1;
 const OPEN: u8 = 4;
 /// From here on nobody knows whether GitHub takes them for the same.
@@ -120,7 +120,7 @@ pub(crate) fn same(list: &str, one: &Node, other: &Node) -> bool {
     far.is_some_and(|far| far < DOUBTFUL)
 }
 
-/// What an entry is called in a path.
+/// The name of an entry in a path.
 pub(crate) struct Name {
     /// As it is written.
     pub(crate) said: String,
@@ -130,7 +130,7 @@ pub(crate) struct Name {
     pub(crate) open: String,
 }
 
-/// What an entry is called; `None` where it has no identity.
+/// The name of an entry; `None` if it has no identity.
 pub(crate) fn name(list: &str, entry: &Node) -> Option<Name> {
     let kind = kind(list);
     let Identity::Fields(fields) = Identity::of(kind, entry) else { return None };

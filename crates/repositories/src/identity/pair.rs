@@ -1,13 +1,13 @@
 //! Matches what is asked for and what is there, one to one.
 
-/// Which entries of two lists are the same, by their places.
+/// The matching entries of two lists, by their places.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Pairs {
     /// The same thing on both sides: its place among the desired, and among the observed.
     pub(crate) pairs: Vec<(usize, usize)>,
-    /// What is asked for and not there.
+    /// Declared entries that are missing.
     pub(crate) only_desired: Vec<usize>,
-    /// What is there and not asked for.
+    /// Live entries that are not declared.
     pub(crate) only_observed: Vec<usize>,
 }
 

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::Entry;
 
-/// How two values of a field compare.
+/// The comparison of two values of a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Compare {
     /// Letter by letter.
@@ -23,7 +23,7 @@ pub(super) enum Compare {
     Actor,
 }
 
-/// What an entry without the field is.
+/// The meaning of an entry without the field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum LeftOut {
     /// An entry without identity: it is compared as a whole.
@@ -108,7 +108,7 @@ const OTHERS: &[&str] =
     &["name", "username", "actor_id", "login", "type", "key_prefix", "context", "url", "path", "tool"];
 
 impl Kind {
-    /// How many fields every entry has; they stand before the others.
+    /// The number of fields that every entry must have; they come first.
     pub(super) fn needed(&self) -> usize {
         self.fields.iter().filter(|field| field.left_out == LeftOut::Nameless).count()
     }

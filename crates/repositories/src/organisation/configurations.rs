@@ -225,7 +225,7 @@ async fn attach(
     // Whoever has another configuration loses it, which may be the stricter one.
     let (taken, new): (Vec<&IndexRow>, Vec<&IndexRow>) =
         index.iter().filter(missing).partition(|row| elsewhere.contains(&row.id));
-    // What it turns off may have been on in a repository without a configuration.
+    // A feature that it turns off may have been on in a repository without a configuration.
     let first = if turns_off(want) { Risk::Weakens } else { Risk::Adds };
     for (rows, risk) in [(new, first), (taken, Risk::Weakens)] {
         for batch in rows.chunks(BATCH) {

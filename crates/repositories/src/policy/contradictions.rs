@@ -1,4 +1,4 @@
-//! What GitHub refuses although every value of it has the right form: values that do not go together.
+//! Finds values that do not go together: GitHub refuses them although each has the right form.
 
 use super::checks::entries;
 use super::layers::{Layer, LayerKind};
@@ -34,7 +34,7 @@ fn error(node: &Node, text: impl Into<String>) -> Problem {
     Problem::error(node.asked.clone(), node.column, text)
 }
 
-/// What does not go together in one file.
+/// Finds contradictions in one file.
 pub(super) fn check(kind: FileKind, root: &Node, problems: &mut Vec<Problem>) {
     if let Some(repository) = root.get("repository") {
         merging(repository, problems);
@@ -253,7 +253,7 @@ pub(super) fn incomplete(layers: &[Layer]) -> Vec<Problem> {
     problems
 }
 
-/// What is understood, and carried out in part only.
+/// Finds keys that Beadle carries out in part only.
 pub(super) fn remarks(root: &Node, lists: &[&str], problems: &mut Vec<Problem>) {
     let mut remark = |node: &Node, text: String| problems.push(error(node, text).severity(Severity::NotYet));
     for item in root.get("disable_plugins").map(Node::items).unwrap_or_default() {

@@ -1,4 +1,4 @@
-//! How the files of a policy are read: only regular files of a bounded size that are inside the policy's folder.
+//! Reads the files of a policy: only regular files of a bounded size inside the policy's folder.
 
 use std::collections::BTreeMap;
 use std::fs::{File, Metadata};
@@ -51,7 +51,7 @@ pub(super) fn read_part(
             continue;
         }
         if ending != right {
-            // Whoever wrote it meant it to be read.
+            // The author meant Beadle to read it.
             let why =
                 format!("the ending of a policy file must be `.{right}`; rename it to `{stem}.{right}`");
             return Err(unreadable(&path)(refused(why)));
@@ -85,7 +85,8 @@ fn check_regular(found: &Metadata) -> Result<()> {
     if found.len() > LARGEST { Err(too_large()) } else { Ok(()) }
 }
 
-/// Where a path leads to, which is inside the folder. A link out of it would show files of the machine in errors.
+/// Resolves a path, which must stay inside the folder. A link out of it would show files of the
+/// machine in errors.
 fn inside(root: &Path, path: &Path) -> Result<PathBuf> {
     let real = path.canonicalize()?;
     if real.starts_with(root) {

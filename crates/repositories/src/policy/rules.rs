@@ -148,7 +148,7 @@ pub(crate) const RULES: &[Rule] = &[
     push("max_file_size", &[count("max_file_size", &NUMBER)], &["max_file_size"]),
 ];
 
-/// What is known of a type of rule.
+/// The description of a type of rule.
 pub(crate) fn find(kind: &str) -> Option<&'static Rule> {
     RULES.iter().find(|rule| rule.kind == kind)
 }

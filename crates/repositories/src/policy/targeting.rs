@@ -33,7 +33,7 @@ pub struct Target {
     pub layers: Vec<Reached>,
     /// The files of layers of which it is not known whether they reach it.
     pub in_doubt: Vec<String>,
-    /// What a file alone says, and that waits: the sections that it speaks of, each with why.
+    /// The sections that only a waiting file specifies, each with the reason.
     pub waiting: Vec<(String, String)>,
     /// Lists that say themselves whether they are exclusive; the highest layer's word.
     pub words: Words,
@@ -58,7 +58,7 @@ pub struct Reached {
 const OF_ORGANISATION: &[&str] = &["rulesets", "code_security_configurations"];
 
 impl Policy {
-    /// What the policy says to `repository`, and how the files in repos/ stand to it.
+    /// Returns the policy's target for `repository`, given how the files in repos/ stand to it.
     pub fn resolve(&self, repository: &Repository, standing: &Standing<'_>) -> Verdict {
         let name = repository.name.as_str();
         let waits = standing.waits.as_ref();
@@ -220,7 +220,7 @@ impl Target {
             self.root = Some(without_said(root, &layer.root));
         }
         for section in layer.sections() {
-            // What is missing in a list may be what the file adds to it.
+            // The file may add an entry that a list lacks.
             let word = Word { exclusive: false, asked: layer.root.asked.clone() };
             let topics = (section == "repository"
                 && layer.root.get("repository").is_some_and(|node| node.get("topics").is_some()))
@@ -243,7 +243,7 @@ impl Target {
     }
 }
 
-/// How the files in repos/ stand to a repository.
+/// The relation of the files in repos/ to a repository.
 #[derive(Clone, Debug, Default)]
 pub struct Standing<'a> {
     /// A file that belonged to another repository of this name, or to this one under another name, with why it waits.

@@ -11,7 +11,7 @@ use beadle_github::DeliveryRow;
 pub(super) const OVERLAP: Duration = Duration::from_secs(300);
 /// What `status=failure` lists. A delivery without an answer can have another status: only the whole log shows it.
 const FAILURES: Range<u16> = 400..600;
-/// What counts as accepted by the service.
+/// The statuses of an accepted delivery.
 const ACCEPTED: Range<u16> = 200..300;
 
 fn moment(row: &DeliveryRow) -> Option<Time> {
@@ -21,7 +21,7 @@ fn moment(row: &DeliveryRow) -> Option<Time> {
 
 /// One reading of the log, page by page.
 pub(super) struct Reading {
-    /// Where the window begins, less the overlap.
+    /// The start of the window, less the overlap.
     from: Time,
     /// Each attempt once, by its id.
     attempts: BTreeMap<u64, DeliveryRow>,
@@ -67,16 +67,16 @@ impl Reading {
 pub(super) struct Lost {
     /// Its newest attempt.
     pub(super) newest: DeliveryRow,
-    /// How many of its attempts the log shows.
+    /// The number of its attempts in the log.
     pub(super) attempts: usize,
 }
 
-/// What three readings say together.
+/// The result of three readings.
 #[derive(Debug)]
 pub(super) struct Findings {
     /// By the delivery's id.
     pub(super) lost: BTreeMap<String, Lost>,
-    /// How many attempts were seen.
+    /// The number of attempts in the log.
     pub(super) seen: usize,
     /// Whether every reading reached the end of the window.
     pub(super) whole: bool,
@@ -86,7 +86,7 @@ pub(super) struct Findings {
 
 /// Compares a reading of the whole log with two looks at its failures after it; `begun` is when the first one began.
 pub(super) fn compare(all: Reading, looks: [Reading; 2], begun: Time) -> Findings {
-    // What is newer than this is read once more the next time.
+    // The next reading covers newer rows once more.
     let until = begun - OVERLAP;
     let [first, second] = [looks[0].failures(until), looks[1].failures(until)];
     let agree = first == second && all.failures(until).is_subset(&first);

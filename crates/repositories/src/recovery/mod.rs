@@ -28,7 +28,7 @@ const FAILED: &str = "app/hook/deliveries?per_page=100&status=failure";
 const UNSEEN: Duration = Duration::from_secs(600);
 /// A delivery that was asked for so often is not asked for again: the sweep covers it.
 const MOST_TRIES: u32 = 5;
-/// What is noted of one that was given up.
+/// The note of a delivery that was given up.
 const GIVEN_UP: u32 = MOST_TRIES + 1;
 /// More pages than three days of webhooks are.
 const MOST_PAGES: usize = 2000;
@@ -45,13 +45,13 @@ pub struct Installed {
     pub dispatches: Vec<Dispatched>,
 }
 
-/// What is remembered of an organisation between two looks.
+/// The memory of an organisation between two readings.
 #[derive(Debug, Serialize, Deserialize)]
 struct Note {
     until: Time,
-    /// How often each delivery was asked for again.
+    /// The number of redeliveries of each delivery.
     tries: BTreeMap<String, u32>,
-    /// When it was asked for last, and how many attempts the log showed then.
+    /// The time of the last request, and the number of attempts in the log at that time.
     #[serde(default)]
     asked: BTreeMap<String, Asked>,
 }
@@ -67,7 +67,7 @@ impl Note {
         Self { until, tries: BTreeMap::new(), asked: BTreeMap::new() }
     }
 
-    /// What is known of an organisation; `None` the first time.
+    /// The memory of an organisation; `None` the first time.
     fn read(text: Option<&str>, now: Time) -> Option<Self> {
         let note = serde_json::from_str::<Self>(text?).ok();
         // A note that cannot be read, or that a clock which was ahead wrote, covers nothing: the whole log is read.
@@ -86,7 +86,7 @@ impl Note {
     }
 }
 
-/// What was done about missed deliveries.
+/// The result of a search for missed deliveries.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Recovered {
     /// Their repositories were made due.
@@ -99,9 +99,9 @@ pub struct Recovered {
     pub given_up: u32,
     /// There was a time that the log no longer reaches; a sweep covers it.
     pub beyond: bool,
-    /// How many attempts the log showed.
+    /// The number of attempts in the log.
     pub seen: usize,
-    /// How many deliveries among them nobody took.
+    /// The number of deliveries without a successful attempt.
     pub failed: usize,
     /// The readings of the log disagreed: the same time has to be read again soon.
     pub open: bool,
@@ -119,7 +119,7 @@ pub struct Recovery {
     pub clock: Clock,
     /// The App's id.
     pub app: u64,
-    /// Whom it is installed on.
+    /// The account that it is installed on.
     pub installed: Vec<Installed>,
 }
 
@@ -155,7 +155,7 @@ impl Recovery {
                         sweeps.insert(&of.instance);
                     }
                     Err(error) => {
-                        // What was asked for until here is remembered: it is not asked for again.
+                        // Beadle remembers the requests until here, and does not repeat them.
                         failure = Some(error);
                         break 'all;
                     }
@@ -284,7 +284,7 @@ impl Recovery {
     async fn say(&self, recovered: &Recovered, since: Time, now: Time) -> Result<(), Failure> {
         let Recovered { marked, redelivered, known, given_up, beyond, seen, failed, open } = *recovered;
         tracing::debug!(app = self.app, %since, seen, failed, known, open, "log of webhook deliveries read");
-        // What is known was made good before, or only its answer was lost.
+        // A known delivery was repaired before, or only its answer was lost.
         if marked + redelivered + given_up == 0 && !beyond {
             if open {
                 tracing::info!(app = self.app, %since, seen, failed, "log of webhook deliveries changed between two looks, reading again");

@@ -19,12 +19,12 @@ use crate::read::{IMPOSSIBLE, Reader};
 
 pub use write::probe_writes;
 
-/// What a probe found, in the order in which it looked.
+/// One finding of a probe.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Finding {
     /// So it is.
     Fine(String),
-    /// It could not be told, and why.
+    /// The question has no answer, with the reason.
     Unknown(String),
     /// The server contradicts the configuration.
     Contradiction(String),
@@ -37,7 +37,7 @@ impl fmt::Display for Finding {
     }
 }
 
-/// What a server was seen to do, by question.
+/// The behaviour of a server, by question.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Evidence(pub BTreeMap<String, String>);
 
@@ -65,12 +65,12 @@ impl Evidence {
     }
 }
 
-/// What came of a probe.
+/// The result of a probe.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Probed {
     /// What it found.
     pub findings: Vec<Finding>,
-    /// What the server did.
+    /// The behaviour of the server.
     pub evidence: Evidence,
 }
 
@@ -95,7 +95,7 @@ impl Reader {
         if probed.contradicts() {
             return Ok(probed);
         }
-        // What a server says of itself is not always so: what it does counts.
+        // A server's description of itself can be wrong: its behaviour counts.
         let groups = self.groups().await?;
         let word = match dialect.paging {
             Paging::Cursor => "cursor",
@@ -129,7 +129,7 @@ impl Reader {
         Ok(probed)
     }
 
-    /// What the server says of itself.
+    /// The server's description of itself.
     async fn probe_claims(&self, probed: &mut Probed) -> Result<(), Failure> {
         let says: Value = match self.api.get(&Path::at("ServiceProviderConfig")).await {
             Ok(answer) => answer.json()?,
@@ -197,7 +197,7 @@ impl Reader {
         }
         let id = |page: &Value| page["Resources"][0]["id"].clone();
         let (first, second) = (id(&pages[0]), id(&pages[1]));
-        // With fewer than two users nothing can be told.
+        // Fewer than two users show nothing.
         if first.is_null() || second.is_null() {
             return Ok(());
         }
@@ -292,7 +292,7 @@ const NOBODY: &str = "finds nobody";
 /// The answer of a server that does not look at its filter.
 const IGNORES: &str = "ignores the filter";
 
-/// What a server does with a filter for a value that nothing has.
+/// The server's answer to a filter for a value that does not exist.
 async fn impossible(
     api: &Api,
     resource: &'static str,

@@ -19,9 +19,9 @@ use crate::sources::Person;
 
 pub use self::writer::ScimWriter;
 
-/// From so many people on who are looked for at once, all users are read: a page of them costs as much as one of them.
+/// From this number of people on, Beadle lists all users: a page costs as much as one user.
 const MANY: usize = 20;
-/// A list of all users that is older than this is read anew before it is said that somebody is not in it.
+/// An older list of all users is read again before Beadle reports a person as missing.
 const FRESH: Duration = Duration::from_secs(60);
 
 /// Another way to know who is in a server's groups than asking the server itself.
@@ -104,7 +104,7 @@ impl ScimReader {
         self
     }
 
-    /// Who is in a group; `None` where there is no such group.
+    /// The members of a group; `None` if there is no such group.
     async fn listed(&self, id: &str) -> Result<Option<Vec<Member>>, Failure> {
         if let Some(memberships) = &self.memberships {
             let bare = |ids: Vec<String>| ids.into_iter().map(|id| Member { id, user: None }).collect();
@@ -198,7 +198,7 @@ impl ScimReader {
                     format!("whether the target has a group `{value}` is unknown: its list of groups: {why}");
                 Err(Failure::new(Class::Retry, text))
             }
-            // What the list showed may have changed since.
+            // The group may have changed since the list was read.
             ([id], _) => Ok(self.scim.group(id).await?.filter(|group| by.fits(group, value))),
             _ => {
                 let text = format!("the target has more than one group `{value}`; leave only one of them");
@@ -323,7 +323,7 @@ impl TargetReader for ScimReader {
 
     async fn members(&self, id: &str) -> Result<Option<Vec<Account>>, Failure> {
         let Some(members) = self.listed(id).await? else { return Ok(None) };
-        // What another source than SCIM tells is not what a write is read back by.
+        // The read-back asks SCIM, and no other source of members.
         if self.memberships.is_none() {
             let ids: BTreeSet<String> = members.iter().map(|member| member.id.clone()).collect();
             self.is_no_less(id, &ids).await?;
@@ -336,7 +336,7 @@ impl TargetReader for ScimReader {
         if strange > 0 && (!is_listed || strange >= MANY.max(self.seen().users / 100)) {
             self.users_of_now().await?;
         }
-        // Whom the list of users does not show is looked up alone.
+        // A member whom the list of users does not show is looked up alone.
         for member in bare {
             if !self.seen().is_known(&member) {
                 self.look_up(&member).await?;

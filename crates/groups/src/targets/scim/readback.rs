@@ -11,7 +11,7 @@ use super::writer::ScimWriter;
 
 /// Before a surprise is believed it is asked for in another way, this much later: a list may be short, or late.
 const PATIENCE: [Duration; 2] = [Duration::from_millis(300), Duration::from_secs(2)];
-/// Of so many it is asked whether they are in the group; the others are as the list has them.
+/// The number of members about whom Beadle asks; for the others the list counts.
 const ASKED: usize = 5;
 /// A group of more members is read back by asking for single members, where that is one call each.
 const LARGE: usize = 100;
@@ -21,13 +21,13 @@ pub(super) struct Written<'a> {
     pub(super) group: &'a str,
     pub(super) added: &'a [String],
     pub(super) removed: &'a [String],
-    /// Who was in the group before, where that was read.
+    /// The members before the write, if they were read.
     pub(super) before: Option<BTreeSet<String>>,
-    /// Who is in the group now, where the server's answer shows it.
+    /// The members after the write, if the server's answer shows them.
     pub(super) shown: Option<Vec<String>>,
 }
 
-/// What a group holds otherwise than it must after a write.
+/// The differences between a group and its expected members after a write.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Surprise {
     /// Members who were added and are not in it, or were removed and are.
@@ -57,7 +57,7 @@ impl Written<'_> {
         self.before.iter().flatten().filter(move |id| !self.removed.contains(*id))
     }
 
-    /// Who has to be in the group now.
+    /// The members that the group must have now.
     fn expected(&self) -> BTreeSet<String> {
         self.stayers().chain(self.added).cloned().collect()
     }

@@ -125,7 +125,7 @@ impl TargetWriter for ScimWriter {
         self.may_write()?;
         let NewGroup { name, external_id, .. } = *new;
         if let Some(made) = self.scim.create_group(name, external_id).await? {
-            // What another source than SCIM tells is not what a write is read back by.
+            // The read-back asks SCIM, and no other source of members.
             if self.reader.memberships.is_none() {
                 self.reader.seen().members.insert(made.id.clone(), BTreeSet::new());
             }
@@ -247,7 +247,7 @@ impl TargetWriter for ScimWriter {
         }
         self.may_write()?;
         self.scim.update_user(account, values).await?;
-        // What was known of it is no longer so.
+        // The remembered state is no longer valid.
         let mut seen = self.reader.seen();
         seen.accounts.remove(account);
         seen.people.retain(|_, known| known.id != account);

@@ -31,7 +31,7 @@ impl Difference {
 /// A list that could not be planned, and whether that may pass by itself.
 pub(super) type Doubt = (String, bool);
 
-/// What differs, and what is in doubt.
+/// The differences, and the doubts.
 pub(super) type Compared = (Vec<Difference>, Vec<Doubt>);
 
 /// Everything in which `rule`, one of the live `rules`, differs, and what is in doubt.
@@ -64,7 +64,7 @@ pub(super) async fn differences(
     Ok((found, doubts))
 }
 
-/// How one list of actors differs, and what of it is in doubt.
+/// Compares one list of actors, and returns its doubts.
 async fn list_of(
     context: &Context<'_>,
     wanted: &Wanted,
@@ -183,7 +183,7 @@ fn is_granted(context: &Context<'_>, actor: &Actor) -> bool {
             .teams
             .as_ref()
             .is_some_and(|teams| teams.items.iter().any(|team| is(&team.slug, &team.permission))),
-        // Whoever is only invited by it has no access yet.
+        // An invitation gives no access yet.
         ActorKind::User => {
             let seen = context.repository.collaborators.as_ref().and_then(|seen| seen.as_ref().ok());
             let has_joined = |login: &str| {
@@ -223,7 +223,7 @@ async fn powerless(
     if powerless.is_empty() {
         return Ok(powerless);
     }
-    // An actor that does not exist is another matter, and said by whoever resolves it.
+    // The resolver reports an actor that does not exist.
     let exist = context.reader.resolve(&powerless).await?;
     Ok(powerless.into_iter().zip(exist).filter(|(_, id)| id.is_ok()).map(|(actor, _)| actor).collect())
 }

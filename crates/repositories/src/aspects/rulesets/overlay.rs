@@ -1,4 +1,4 @@
-//! What is asked for laid over what is there, and the one form in which both are compared.
+//! Lays the declared ruleset over the live one, and brings both into one form for the comparison.
 
 use serde_json::{Map, Value, json};
 
@@ -111,7 +111,7 @@ fn overlay_list(key: &str, wanted: &[Value], seen: &[Value]) -> Vec<Value> {
     distinct.iter().enumerate().map(entry).collect()
 }
 
-/// What a listed entry leaves out is as GitHub has it by itself; what nobody here knows is carried through.
+/// A field that a listed entry leaves out has GitHub's default; unknown fields pass unchanged.
 fn overlay_entry(kind: Option<&Kind>, wanted: &Value, seen: &Value) -> Value {
     let (Value::Object(wanted), Value::Object(seen)) = (wanted, seen) else { return wanted.clone() };
     let mut merged = overlay_block(wanted, seen);

@@ -18,7 +18,7 @@ fn ruleset(kind: &str, key: &str, entries: &Value) -> Value {
     json!({ "name": "main", "rules": [{ "type": kind, "parameters": { key: entries } }] })
 }
 
-/// What GitHub shows after the plan for `wanted` was applied to `live`.
+/// The ruleset at GitHub after the plan for `wanted` was applied to `live`.
 fn applied(wanted: &Value, live: &Value) -> Value {
     body(live, differences(&node(wanted), live).iter())
 }

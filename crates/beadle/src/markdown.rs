@@ -42,7 +42,8 @@ fn code(text: &str) -> String {
     }
     let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
     let fence = "`".repeat(longest + 1);
-    // One space at both ends is not shown; without it a backtick would be taken for the fence's.
+    // Markdown does not show one space at both ends; without the space a backtick would end the
+    // fence.
     let is_padded = |c: char| c == '`' || c == ' ';
     let pad = if text.starts_with(is_padded) || text.ends_with(is_padded) { " " } else { "" };
     format!("{fence}{pad}{text}{pad}{fence}")

@@ -1,8 +1,9 @@
 //! Everything that is printed goes through here: standard output for results, standard error for the rest.
 //!
-//! What is printed comes from outside: names, descriptions, errors of vendors. So the printer escapes every character that acts on a
-//! terminal, in all that it is given. Colour is asked for by [`Printer::paint`], which marks its text with characters that
-//! Unicode keeps for such use inside of a program; only the printer turns marks into colour.
+//! Printed values come from outside: names, descriptions, errors of vendors. So the printer escapes
+//! every character that acts on a terminal, in all that it is given. Colour is asked for by
+//! [`Printer::paint`], which marks its text with characters that Unicode keeps for such use inside
+//! of a program; only the printer turns marks into colour.
 
 use std::fmt::{Display, Write as _};
 use std::io::Write as _;

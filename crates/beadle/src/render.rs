@@ -47,7 +47,7 @@ impl WholePlan {
         self.plans.retain(|(key, _)| keys.contains(key));
     }
 
-    /// What it is about.
+    /// Returns the keys of the plans.
     pub(crate) fn keys(&self) -> BTreeSet<Key> {
         self.plans.iter().map(|(key, _)| key.clone()).collect()
     }

@@ -152,7 +152,7 @@ impl Report {
         if broken == 0 { 0 } else { broken + self.blocked() }
     }
 
-    /// How many changes wait for others that mode or guard keep back.
+    /// The number of changes that wait for changes held by mode or guard.
     pub fn waiting(&self) -> usize {
         if self.failed() == 0 { self.blocked() } else { 0 }
     }
@@ -356,8 +356,8 @@ pub async fn forget_what_is_mended<W>(key: &Key, plan: &Plan<W>, gate: &Gate) ->
     }
     let planned: Vec<String> = plan.changes.iter().map(|change| change.digest(key)).collect();
     let unknown = |aspect: &str| plan.unknowns.iter().any(|unknown| unknown.aspect == aspect);
-    // What is contested stays so until somebody approves it, or another generation asks for something else. What is not
-    // guarded goes on without an approval.
+    // A contested change stays contested until somebody approves it or another generation declares
+    // something else. What is not guarded goes on without an approval.
     let stays =
         |hold: &Hold| hold.contested && hold.approved_by.is_none() && hold.change.risks().is_guarded();
     let over = held

@@ -230,8 +230,9 @@ impl Budgets {
         state.block(resource, until, now)
     }
 
-    /// The vendor denied the credential itself, whatever was asked: everybody who uses it waits until the time that is
-    /// given, for ten seconds and longer each time. That is no fault of what is worked on.
+    /// The vendor denied the credential itself, whatever was asked: everybody who uses it waits
+    /// until the time that is given, for ten seconds and longer each time. The keys are not at
+    /// fault.
     pub fn deny(&self, now: Time) -> Time {
         let mut state = self.state();
         // Many calls were under way: that is one denial.

@@ -54,7 +54,8 @@ enum Missed {
 #[derive(Clone, Copy, Default)]
 struct Made {
     times: u32,
-    /// Writes whose answer was lost. They count for guarded changes only: an outage of the vendor is no second writer.
+    /// Writes whose answer was lost. They count for guarded changes only: an outage of the vendor
+    /// is not a second writer.
     lost: u32,
     last: Time,
 }

@@ -23,7 +23,7 @@ pub struct TeamPermission {
     pub id: u64,
     /// The team's slug.
     pub slug: String,
-    /// What it may do: the greater of what it was granted and of what the team above it may do.
+    /// Its permission: the greater of its own grant and the permission of the team above it.
     pub permission: Permission,
     /// The slug of the team above it.
     #[serde(default)]
@@ -108,7 +108,7 @@ async fn read_by_rest(api: &Api, teams: &[Value], snapshot: &mut Snapshot) -> Re
             }
             snapshot.calls += 1;
             for row in rows {
-                // A row that names no role is no known permission: the repository is asked itself.
+                // A row without a role has no known permission: Beadle reads the repository itself.
                 let permission = row.role_name.unwrap_or_default().into();
                 let Some(id) = team["databaseId"].as_u64() else { return Ok(false) };
                 let parent = team["parentTeam"]["slug"].as_str().map(str::to_owned);

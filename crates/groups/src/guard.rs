@@ -88,14 +88,14 @@ impl Departure {
 /// The people who would leave a group.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Leaving {
-    /// How many.
+    /// The number of leavers.
     pub(crate) count: usize,
     /// The number of members.
     pub(crate) members: usize,
     /// The number of members of the source.
     pub(crate) source: usize,
     pub(crate) is_protected: bool,
-    /// An empty source is no reason by itself.
+    /// An empty source alone does not hold the group.
     pub(crate) may_empty: bool,
 }
 

@@ -108,7 +108,7 @@ impl Session<Write> for Run {
                         parent: facts.parent.as_deref(),
                     })
                     .await?;
-                // A target may show a name in its own form: that is no other name.
+                // A target may show a name in its own form: that is the same name.
                 let known = if is_form_of(&facts.name, &made.name) {
                     Pair { shown: Some(made.name), ..pair(made.id, facts.name.clone()) }
                 } else {

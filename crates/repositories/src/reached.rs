@@ -69,7 +69,7 @@ const LISTS: [(&str, &str); 2] = [("teams", "name"), ("collaborators", "username
 struct Selection<'a> {
     /// Its name in the memory.
     name: String,
-    /// Of what it selects by.
+    /// The digest of the properties that it selects by.
     digest: String,
     layer: &'a Layer,
     /// The layer's file, or one of its cases, that must reach the repository.

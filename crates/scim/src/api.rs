@@ -130,7 +130,7 @@ impl Api {
         })
     }
 
-    /// Reads a list whole. One that is not whole is unknown.
+    /// Reads a whole list. An incomplete list is unknown.
     pub(crate) async fn list<T: Record>(
         &self,
         resource: &'static str,

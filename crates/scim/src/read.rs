@@ -150,7 +150,7 @@ impl Reader {
                 let filter = Filter::eq("groups.value", group)?;
                 let listed: Listed<User> = match self.api.listed("Users", Some(&filter), None).await {
                     Ok(listed) => listed,
-                    // A group that is gone may be told so, and not by an empty list.
+                    // A missing group must not look like an empty list.
                     Err(error) if error.status() == Some(404) => {
                         return if self.group(group).await?.is_none() { Ok(None) } else { Err(error.into()) };
                     }

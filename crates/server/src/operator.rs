@@ -56,12 +56,12 @@ async fn ready(State(operator): State<Arc<Operator>>, headers: HeaderMap) -> Res
     if let Err(refused) = in_time(operator.store.ready()).await {
         return refused.into_response();
     }
-    // It takes webhooks all the same, so it is ready; and it says what it cannot do.
+    // The service still accepts webhooks, so it is ready, and names its faults.
     let lines = std::iter::once("ready".to_owned()).chain(operator.metrics.faults());
     lines.fold(String::new(), |text, line| text + &line + "\n").into_response()
 }
 
-/// An answer that tells why there is no other.
+/// An answer with the reason why there is no other answer.
 type Refused = (StatusCode, String);
 
 /// The store's answer, or the reason why it is missing.

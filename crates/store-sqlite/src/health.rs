@@ -30,7 +30,7 @@ pub(crate) struct Health {
 }
 
 impl Health {
-    /// Of the file at `path`.
+    /// Returns the state of the file at `path`.
     pub(crate) fn of(path: &Path) -> Self {
         Self { path: path.to_owned(), opened: OnceLock::new(), damage: Mutex::default() }
     }

@@ -150,7 +150,7 @@ fn commit(connection: &Connection, health: &Health, group: &mut [Box<dyn Work>])
     fail::fail_point!("before-commit", |_| std::process::abort());
     transaction.commit()?;
     fail::fail_point!("after-commit", |_| std::process::abort());
-    // Nobody is told that something is kept which went into a file that nobody can open any more.
+    // The writer confirms no write into a file that nobody can open any more.
     health.check()
 }
 

@@ -183,7 +183,8 @@ impl Client {
         (self.rest.own(now), self.graphql.own(now))
     }
 
-    /// So many processes use the credential, or are `guessed` to, and the others have spent so much in the window.
+    /// Takes the number of processes on the credential, or a guess if `guessed`, and the points
+    /// that the others spent in the window.
     pub fn share(&self, processes: u32, others: (u32, u32), guessed: bool) {
         self.rest.share(processes, others.0, guessed);
         self.graphql.share(processes, others.1, guessed);

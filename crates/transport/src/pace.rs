@@ -48,7 +48,8 @@ impl Pace {
         spent.own.iter().filter(|(at, _)| *at + self.window > now).map(|(_, points)| points).sum()
     }
 
-    /// So many processes use the credential, or are `guessed` to, and the others have spent so much in the window.
+    /// Takes the number of processes on the credential, or a guess if `guessed`, and the points
+    /// that the others spent in the window.
     pub(crate) fn share(&self, processes: u32, others: u32, guessed: bool) {
         let mut spent = self.spent();
         (spent.processes, spent.others, spent.guessed) = (processes.max(1), others, guessed);

@@ -5,7 +5,7 @@ use std::fmt;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
-/// What RFC 3986 (2.3) leaves unencoded.
+/// Characters that RFC 3986 (2.3) leaves unencoded.
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 /// No resource of any vendor has a longer name.
 const LONGEST: usize = 1024;
@@ -162,7 +162,7 @@ pub fn segment(value: &str) -> Result<(), Refused> {
     }
 }
 
-/// What Unicode's compatibility forms make of a look-alike of a dot or a slash.
+/// The dot or slash that Unicode's compatibility forms make of a look-alike.
 fn fold(letter: char) -> char {
     match letter {
         '\u{2024}' | '\u{fe52}' | '\u{ff0e}' | '\u{3002}' | '\u{ff61}' => '.',

@@ -115,7 +115,7 @@ async fn make_so<P: Planner, W: Writer<P::Write>>(
     rounds: &mut Rounds,
 ) -> anyhow::Result<Went> {
     let printer = hand.printer;
-    // What a round deleted is not there in the next one.
+    // A repository that a round deleted is missing in the next round.
     rounds.misnamed |= rounds.is_first() && args.selection.is_by_name() && !shown.unmatched.is_empty();
     let has_news = rounds.has_news(shown);
     if rounds.is_first() || has_news {

@@ -30,7 +30,7 @@ pub(super) async fn keys(config: &Config, store: &Arc<dyn Store>, text: &str) ->
     })
     .await?;
     if !config.file.target.is_empty() {
-        // That no group has the name is no mistake yet.
+        // A name without a group is not an error yet.
         found.extend(called(config, store, text).await.into_iter().flatten());
     }
     if found.is_empty() {

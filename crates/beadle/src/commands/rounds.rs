@@ -1,5 +1,5 @@
-//! What is written can change what a layer reaches, and with it what is asked for: so it is planned again, until a plan is
-//! empty or has nothing in it that was not tried.
+//! A write can change the repositories that a layer reaches, and so the declared state. So Beadle
+//! plans again until a plan is empty or has nothing in it that was not tried.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
@@ -29,9 +29,9 @@ pub(crate) enum Went {
 /// The rounds of one organisation or target.
 #[derive(Default)]
 pub(crate) struct Rounds {
-    /// How many were written.
+    /// The number of written changes.
     done: usize,
-    /// What the first one was about.
+    /// The subject of the first one.
     keys: Option<BTreeSet<Key>>,
     /// Every change that was tried, by its digest, and whether it was written.
     tried: HashMap<String, bool>,

@@ -146,7 +146,7 @@ pub struct Mapping {
     pub on_delete: OnDelete,
     /// A group of the right name that is nobody's is taken over.
     pub adopt: bool,
-    /// A source without members is no reason to ask somebody.
+    /// A source without members needs no approval.
     pub may_empty: bool,
     /// Groups that few may leave at once, however large they are.
     pub protected: Vec<Pattern>,

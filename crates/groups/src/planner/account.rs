@@ -1,4 +1,4 @@
-//! The account of one person, which Beadle made: it is looked at in a group or not.
+//! Plans the account of one person that Beadle made, with or without a group.
 
 use std::sync::Arc;
 

@@ -1,4 +1,5 @@
-//! Of those who would leave: who may at once, and who waits for somebody. The same for their accounts.
+//! Decides which leavers leave at once, and which wait for an approval. Decides the same for their
+//! accounts.
 
 use std::collections::HashSet;
 
@@ -31,7 +32,7 @@ pub(super) struct Part {
     pub(super) go: Vec<Account>,
     /// Of them, accounts that may not sign in any more.
     pub(super) deactivate: Vec<Whose>,
-    /// Of them, accounts that are to be looked at when their person is in no group any more.
+    /// Of them, accounts that Beadle checks when their person is in no group any more.
     pub(super) watched: Vec<Whose>,
     /// Of them, ids of people of whom the directory, asked for each alone, confirmed that the
     /// access should go.

@@ -15,7 +15,7 @@ pub(super) struct Seen {
     pub(super) members: Vec<Account>,
     /// The change of the plan that has to be written before anything else of it.
     pub(super) first: Option<usize>,
-    /// Sources that it was made of, and is no longer.
+    /// Former sources of the group.
     pub(super) vanished: Vec<String>,
 }
 

@@ -49,7 +49,7 @@ impl<'a> Want<'a> {
         Some(Self {
             name: text("name")?,
             color: text("color").map(|color| color.trim_start_matches('#').to_lowercase()),
-            // `null` is no description, as GitHub has it.
+            // `null` means no description, as at GitHub.
             description: node.get("description").map(|node| node.text().unwrap_or_default().trim_end()),
             oldname: text("oldname"),
             asked: &node.asked,

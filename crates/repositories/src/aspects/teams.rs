@@ -82,7 +82,8 @@ impl Aspect for Teams {
             if is_covered(seen, found, &want.permission) || same(context, want, found).await? {
                 continue;
             }
-            // How far a custom role reaches is not known: neither whether it covers what is wanted, nor whether it is covered.
+            // The extent of a custom role is unknown: Beadle cannot tell which role covers the
+            // other.
             let is_custom = |above: &Permission| above.rank().is_none() || want.permission.rank().is_none();
             if above(seen, found).is_some_and(is_custom) {
                 let why = format!(

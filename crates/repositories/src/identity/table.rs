@@ -35,7 +35,7 @@ pub(super) enum LeftOut {
 /// A field that identifies.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Field {
-    /// Where it is; the first of these that the entry has.
+    /// The paths of the field; the first path that the entry has counts.
     paths: &'static [&'static str],
     compare: Compare,
     left_out: LeftOut,
@@ -83,12 +83,12 @@ const TABLE: &[Kind] = &[
     section("custom_properties", &[needed(&["name", "property_name"], Folded)]),
     section("webhooks", &[needed(&["url"], Exact)]),
     section("code_security_configurations", &[needed(&["name"], Exact)]),
-    // Of a branch protection rule.
+    // Lists of a branch protection rule.
     nested("checks", &[needed(&["context"], Exact), open(&["app_id"], App)], &[]),
-    // Of a ruleset.
+    // Lists of a ruleset.
     nested("bypass_actors", &[needed(&["actor_type"], Exact), open(&["actor_id"], Actor)], &[]),
     nested("rules", &[needed(&["type"], Exact)], &[]),
-    // Of a ruleset's rules.
+    // Lists of a ruleset's rules.
     nested(
         "required_status_checks",
         &[needed(&["context"], Exact), open(&["integration_id"], App)],

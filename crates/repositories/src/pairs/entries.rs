@@ -73,7 +73,7 @@ pub(super) fn keys_of(section: &str) -> &'static [Key] {
 /// For whom a section is made.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
-    /// What a repository has: as GitHub can have it.
+    /// The sections of a repository, as GitHub can have them.
     Live,
     /// A file of a policy for many.
     Layer,

@@ -94,7 +94,7 @@ fn of(dice: &mut Dice, live: &Live, rulesets: &Value, place: Place, percent: u32
     made
 }
 
-/// Whom a layer is for.
+/// The repositories of a layer.
 fn choice(dice: &mut Dice) -> Value {
     match dice.below(5) {
         0 => json!({ "name": dice.one(&["shop", "Sho*", "*2", "nothing-*"]) }),

@@ -60,7 +60,7 @@ impl Wire for InProcess {
     }
 }
 
-/// What became of a pair.
+/// The result of a pair.
 #[derive(Debug)]
 enum Outcome {
     /// The check refuses the policy; its first finding.
@@ -88,7 +88,7 @@ struct Round {
     /// Refusals, and how many of them are to be expected.
     refusals: Vec<String>,
     written: usize,
-    /// What was tried.
+    /// Changes that applies tried.
     made: Vec<String>,
     /// Changes that somebody had to approve.
     held: usize,
@@ -174,7 +174,7 @@ impl Stage {
             }
         }
         round.calls = self.sim.calls().iter().filter(|call| call["writes"] == true).count();
-        // What somebody has to approve is approved.
+        // Held changes are approved.
         for hold in self.store.holds().await.map_err(|error| error.to_string())? {
             let approved = self.store.approve(&hold.digest, "somebody", self.clock.now()).await;
             approved.map_err(|error| error.to_string())?;
@@ -297,7 +297,7 @@ async fn settle_once(
         counts.written += round.written;
         counts.refused += round.refusals.len();
         last = round;
-        // What was held is approved by now.
+        // Held changes are approved at this point.
         if last.calls == 0 && last.held == 0 && !faulty {
             break;
         }

@@ -1,5 +1,5 @@
-//! What GitHub takes as a name or a text, as data: what it would refuse, or what cannot be put into the path of a request,
-//! is said before anything is written.
+//! Describes the names and texts that GitHub accepts, as data. Beadle reports a value that GitHub
+//! would refuse, or that cannot be part of a path, before it writes anything.
 //!
 //! <https://docs.github.com/rest>, and for branches <https://git-scm.com/docs/git-check-ref-format>
 

@@ -76,7 +76,7 @@ impl Problem {
             };
             let gutter = line.to_string().len();
             let column = self.column.saturating_sub(1) as usize;
-            // Of a long line the part around the column.
+            // A long line shows the part around the column.
             let from = if excerpt.chars().count() > EXCERPT { column.saturating_sub(EXCERPT / 2) } else { 0 };
             let excerpt: String = excerpt
                 .chars()

@@ -9,7 +9,8 @@ use beadle_github::DeliveryRow;
 
 /// A row may be listed this long after its delivery, and this far from the place that its time gives it.
 pub(super) const OVERLAP: Duration = Duration::from_secs(300);
-/// What `status=failure` lists. A delivery without an answer can have another status: only the whole log shows it.
+/// The statuses that `status=failure` lists. A delivery without an answer can have another status:
+/// only the whole log shows it.
 const FAILURES: Range<u16> = 400..600;
 /// The statuses of an accepted delivery.
 const ACCEPTED: Range<u16> = 200..300;

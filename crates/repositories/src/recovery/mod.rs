@@ -93,7 +93,7 @@ pub struct Recovered {
     pub marked: u32,
     /// GitHub was asked to send them again.
     pub redelivered: u32,
-    /// They were here all the same: only the answer was lost.
+    /// They arrived: only the answer was lost.
     pub known: u32,
     /// They failed too often; a sweep covers them.
     pub given_up: u32,
@@ -223,7 +223,7 @@ impl Recovery {
                 note.tries.insert(newest.guid.clone(), GIVEN_UP);
                 return Ok(false);
             }
-            // That it could not be asked for now is no try.
+            // A failed request for a redelivery does not count as a try.
             Err(failure) => return Err(failure),
         }
         Ok(true)

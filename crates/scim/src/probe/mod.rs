@@ -46,7 +46,8 @@ impl Evidence {
         self.0.insert(question.to_owned(), answer.into());
     }
 
-    /// Returns what the server does otherwise than before. A question that only one side has is no difference.
+    /// Returns the changes in the server's behaviour. A question that only one side has is not a
+    /// difference.
     pub fn differences(&self, before: &Self) -> Vec<String> {
         let differs = |(question, now): (&String, &String)| {
             let was = before.0.get(question).filter(|was| *was != now)?;
@@ -68,7 +69,7 @@ impl Evidence {
 /// The result of a probe.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Probed {
-    /// What it found.
+    /// The findings.
     pub findings: Vec<Finding>,
     /// The behaviour of the server.
     pub evidence: Evidence,

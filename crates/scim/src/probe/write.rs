@@ -81,7 +81,7 @@ impl Try<'_> {
         Ok(())
     }
 
-    /// What the server did otherwise than it was asked; `None` where the group holds exactly who it has to.
+    /// Returns the server's deviation; `None` if the group has exactly the expected members.
     async fn otherwise(&self, changed: &Changed, wanted: &[String]) -> Result<Option<String>, Failure> {
         if let Some(refused) = changed.refused.first() {
             return Ok(Some(format!("refuses it: {}", refused.why)));

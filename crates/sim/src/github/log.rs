@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::github::deliver::Logged;
 
-/// How the log of deliveries misleads its reader, as `PUT /_sim/log` takes it.
+/// The faults of the log of deliveries, in the form of `PUT /_sim/log`.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LogLies {
@@ -19,10 +19,10 @@ pub struct LogLies {
     pub seed: u64,
 }
 
-/// Where a row stands: its rank, and which copy of the row it is.
+/// The place of a row: its rank, and the number of the copy.
 type Place = (u64, u8);
 
-/// What `status=` asks for.
+/// The filter of `status=`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
     Success,

@@ -1,4 +1,4 @@
-//! What other servers do otherwise than AWS; each is reported of real ones.
+//! Deviations of other servers from AWS; each was reported of real servers.
 
 use serde_json::{Value, json};
 
@@ -27,7 +27,7 @@ pub enum Quirk {
     Unlisted(String),
     /// The first row of a list comes twice, and is counted twice.
     RowsTwice,
-    /// Groups show at most so many members.
+    /// Groups show at most this number of members.
     ShowsMembers(usize),
     /// Writes of members are answered and not done.
     WritesIgnored,

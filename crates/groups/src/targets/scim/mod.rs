@@ -55,7 +55,7 @@ pub struct ScimReader {
     seen: Arc<Mutex<Seen>>,
 }
 
-/// What an account says that a person has to say too.
+/// The attribute of an account that must agree with the person.
 const VALUES: [&str; 7] =
     ["userName", "externalId", "active", "name.givenName", "name.familyName", "displayName", "emails"];
 
@@ -131,7 +131,8 @@ impl ScimReader {
         self.seen().remember(account);
     }
 
-    /// Reads all users, as far as the server lists them. Whoever is not listed is looked for alone.
+    /// Reads all users, as far as the server lists them. A person who is not listed is looked up
+    /// alone.
     async fn all_users(&self) -> Result<(), Failure> {
         let now = self.scim.clock().now();
         let users = self.scim.users().await?;

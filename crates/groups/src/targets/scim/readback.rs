@@ -64,7 +64,7 @@ impl Written<'_> {
 }
 
 impl ScimReader {
-    /// What differs from what a write had to bring about, and who is in the group now.
+    /// The differences from the expected result of a write, and the present members.
     async fn read_back(&self, written: &Written<'_>) -> Result<(Surprise, BTreeSet<String>), Failure> {
         let now: BTreeSet<String> = if let Some(shown) = &written.shown {
             shown.iter().cloned().collect()
@@ -145,7 +145,7 @@ impl ScimWriter {
             }
             return Ok(());
         }
-        // What is in the group is read again before anything else is written.
+        // The members are read again before the next write.
         self.reader.seen().members.remove(group);
         let stayed = written.stayers().count() - surprise.lost.len();
         match surprise.lost.as_slice() {

@@ -14,7 +14,7 @@ use crate::pairs::is_form_of;
 use crate::sources::Person;
 use crate::targets::{Account, Found, NewGroup, Refused, TargetGroup, TargetWriter};
 
-/// What an external id that Beadle gave begins with.
+/// The prefix of external ids that Beadle gives.
 const OURS: &str = "beadle:";
 
 /// Writes a SCIM server's groups.
@@ -182,7 +182,7 @@ impl TargetWriter for ScimWriter {
         let changed = self.scim.add_members(group, accounts).await?;
         let refused = refused(changed.refused);
         if !refused.is_empty() {
-            // Whom the target does not know any more has another account, or none.
+            // A person whose account is gone has another account, or none.
             let is_refused = |known: &Account| refused.iter().any(|one| one.account == known.id);
             self.reader.seen().people.retain(|_, known| !is_refused(known));
         }

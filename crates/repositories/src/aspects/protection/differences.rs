@@ -128,7 +128,7 @@ fn flags(
             continue;
         }
         let seen = seen_flag(rule, flag.graphql);
-        // Of a rule that is there, a flag that GitHub does not fill in is off.
+        // A flag that GitHub leaves out of a live rule is off.
         let is_off = |value: &Value| value == &json!(false) || value == &json!(0);
         if seen == *value || (rule.is_some() && seen.is_null() && is_off(value)) {
             continue;

@@ -140,7 +140,8 @@ fn rule_of<'a>(asks: &Asks<'_>, rules: &'a [Rule]) -> Option<&'a Rule> {
     rules.iter().find(|rule| rule.pattern == asks.pattern)
 }
 
-/// How the rule of a pattern differs from what is asked for, and what of it is in doubt. `None`: there shall be no rule.
+/// Compares the rule of a pattern with the declared one, and returns its doubts. `None`: the policy
+/// declares no rule.
 async fn compared(
     context: &Context<'_>,
     asks: &Asks<'_>,

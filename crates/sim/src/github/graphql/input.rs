@@ -6,7 +6,7 @@
 use graphql_parser::query::{Type, VariableDefinition};
 use serde_json::{Map, Value};
 
-/// What is wrong with the variables of a request.
+/// Finds the error in the variables of a request.
 pub(super) fn variables(
     declared: &[VariableDefinition<'_, super::Text>],
     given: &Map<String, Value>,
@@ -49,7 +49,7 @@ enum Kind {
 
 use Kind::{Bool, Checks, Int, Text, Texts};
 
-/// What both inputs of branch protection rules have; no field of it is required.
+/// The fields of both inputs of branch protection rules; no field is required.
 const RULE: &[(&str, Kind)] = &[
     ("allowsDeletions", Bool),
     ("allowsForcePushes", Bool),
@@ -97,7 +97,7 @@ fn shape(mutation: &str) -> Option<Shape> {
     }
 }
 
-/// What is wrong with the input of a mutation.
+/// Finds the error in the input of a mutation.
 pub(super) fn wrong(mutation: &str, input: &Value) -> Option<String> {
     let (name, needed, optional, has_rule) = shape(mutation)?;
     let invalid =

@@ -120,7 +120,7 @@ pub(crate) fn answer(world: &mut World, call: &Call<'_>) -> Reply {
                 .collect();
             answer(world, &Call { path, ..*call })
         }
-        // What a redirect leads to.
+        // The target of a redirect.
         (_, ["repositories", id, rest @ ..]) => {
             let found = id.parse().ok().and_then(|id| world.by_id(id));
             let found =
@@ -233,7 +233,7 @@ fn read_only(repository: &Value) -> Option<Reply> {
         .then(|| Reply::message(403, "Repository was archived so is read-only."))
 }
 
-/// What the body of a creation or of a PATCH may set.
+/// The keys that the body of a creation or of a PATCH may set.
 const SETTABLE: &[&str] = &[
     "name",
     "description",

@@ -1,5 +1,6 @@
-//! The table that the simulated GitHub holds bodies to: of GitHub's published description, for each route that the
-//! simulator writes at, the types, enums, bounds and required keys of the body, and no prose.
+//! The table that the simulated GitHub holds bodies to: of GitHub's published description, for each
+//! route that the simulator writes at, the types, enums, bounds and required keys of the body, and
+//! no prose.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -19,7 +19,8 @@ static LOST: AtomicBool = AtomicBool::new(false);
 
 /// The longest line for people, in characters.
 const LINE: usize = 16 * 1024;
-/// Ends what a tone's mark begins. A name that has one in it can colour its own line, and nothing else.
+/// Ends what a tone's mark begins. A name that has one in it can colour its own line, and nothing
+/// else.
 const END: char = '\u{fdd5}';
 /// Ends every colour.
 const RESET: &str = "\u{1b}[0m";

@@ -41,8 +41,9 @@ pub trait Planner: Send + Sync + 'static {
     async fn plan(&self, key: &Key, hint: Option<&str>) -> Result<Plan<Self::Write>, Failure>;
     /// The policy's generation that plans are made by now.
     fn generation(&self) -> String;
-    /// Whether a key is set aside for a name that does not exist. Where one name can be meant for every key there is, the
-    /// fault is the policy's and no key's: the next generation, event or sweep looks again.
+    /// Whether a key is set aside for a name that does not exist. Where one name can be meant for
+    /// every key there is, the fault is the policy's and no key's: the next generation, event or
+    /// sweep looks again.
     fn parks_unresolved(&self) -> bool {
         true
     }
@@ -53,7 +54,8 @@ pub trait Planner: Send + Sync + 'static {
 pub trait Writer<W>: Send + Sync + 'static {
     /// Resolves again what the key is called now, before a run's first write.
     async fn open(&self, key: &Key, plan: &Plan<W>) -> Result<Box<dyn Session<W>>, Failure>;
-    /// Returns when a change may be written beside others in a run for an event. Other runs write one change at a time.
+    /// Returns when a change may be written beside others in a run for an event. Other runs write
+    /// one change at a time.
     fn turn(&self, _change: &Change<W>) -> Turn {
         Turn::default()
     }
@@ -141,8 +143,8 @@ impl Report {
         self.steps.iter().filter(|step| wanted(&step.outcome)).count()
     }
 
-    /// How many changes failed or were not reached, and how many wait for those: all that neither were written nor are kept
-    /// back on purpose.
+    /// How many changes failed or were not reached, and how many wait for those: all that neither
+    /// were written nor are kept back on purpose.
     pub fn failed(&self) -> usize {
         let is_meant = |result: &StepResult| {
             let is_kept = matches!(result, StepResult::Withheld | StepResult::Held { .. });
@@ -224,7 +226,8 @@ pub async fn apply<W: Send + Sync + 'static>(
     let mut session: Option<Arc<dyn Session<W>>> = None;
     let mut under_way = UnderWay::new();
     loop {
-        // After a conflict, a lost lease or a used-up budget nothing begins; the writes that are under way end.
+        // After a conflict, a lost lease or a used-up budget nothing begins; the writes that are
+        // under way end.
         let may_begin = under_way.len() < AT_ONCE && !failure.as_ref().is_some_and(ends_run);
         let next = if may_begin { turns.next(plan, &results) } else { None };
         let Some(at) = next else {
@@ -312,14 +315,16 @@ type UnderWay<'a> = FuturesUnordered<BoxFuture<'a, (usize, Result<Begun, Failure
 /// How long a run makes bulk writes before it lets others have their turns.
 const LONGEST: Duration = Duration::from_secs(120);
 
-/// Why a run waits that only has to leave a second between two writes: nothing is short, and nobody has to look.
+/// Why a run waits that only has to leave a second between two writes: nothing is short, and nobody
+/// has to look.
 pub(crate) const TURN: &str = "the run waits for its turn among the bulk writes";
 
 fn turn(until: Time) -> Failure {
     Failure::new(Class::RateLimited { until, spares_events: true }, TURN)
 }
 
-/// Gives back the room of changes whose write was not begun. If the store does not take it, the room stays spent.
+/// Gives back the room of changes whose write was not begun. If the store does not take it, the
+/// room stays spent.
 async fn give_back<W>(
     key: &Key,
     plan: &Plan<W>,
@@ -417,8 +422,8 @@ async fn write<W: Send + Sync + 'static>(
     written.map(|()| begun)
 }
 
-/// Whether a change that failed certainly changed nothing. Several guarded fields may have been several requests, of which
-/// only the last one was refused.
+/// Whether a change that failed certainly changed nothing. Several guarded fields may have been
+/// several requests, of which only the last one was refused.
 fn is_certain<W>(change: &Change<W>, failure: &Failure) -> bool {
     let guarded = change.fields.iter().filter(|field| field.risk.is_guarded()).count();
     failure.class.changed_nothing() && guarded <= 1

@@ -29,8 +29,9 @@ pub fn current_lane() -> Lane {
     LANE.try_with(|lane| *lane).unwrap_or(Lane::Manual)
 }
 
-/// Whether a vendor can mean to be left alone until then: no hold is longer than a day. Milliseconds in place of seconds, a
-/// wrong clock or a proxy's header name a time that is years away.
+/// Whether a vendor can mean to be left alone until then: no hold is longer than a day.
+/// Milliseconds in place of seconds, a wrong clock or a proxy's header name a time that is years
+/// away.
 pub fn is_credible(until: Time, now: Time) -> bool {
     until <= now + LONGEST_HOLD
 }

@@ -1,7 +1,9 @@
-//! Two writers: which planned changes were made so often within an hour that somebody else undoes them.
+//! Two writers: which planned changes were made so often within an hour that somebody else undoes
+//! them.
 //!
-//! A change that removes, weakens or exposes is held until an operator approves it. Every other change goes on, so that no
-//! protection stays open because of a fight; it is only written less often.
+//! A change that removes, weakens or exposes is held until an operator approves it. Every other
+//! change goes on, so that no protection stays open because of a fight; it is only written less
+//! often.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -17,7 +19,8 @@ use crate::store::{Listing, Store};
 
 /// The time over which repeated repairs are counted.
 const HOUR: Duration = Duration::from_secs(3600);
-/// The first wait between two writes of a contested change. Each further write doubles it, up to an hour.
+/// The first wait between two writes of a contested change. Each further write doubles it, up to an
+/// hour.
 const FIRST: Duration = Duration::from_secs(60);
 
 /// The contested changes of a plan.
@@ -67,8 +70,8 @@ fn effect<W>(change: &Change<W>, field: &Field) -> Effect {
     (change.aspect.clone(), change.what.clone(), field.name.clone(), field.after.to_string())
 }
 
-/// Finds what is contested in a plan of this generation, by the journal of the last hour. An effect is contested after so many
-/// `repeats`; zero: never.
+/// Finds what is contested in a plan of this generation, by the journal of the last hour. An effect
+/// is contested after so many `repeats`; zero: never.
 pub(crate) async fn contested<W>(
     key: &Key,
     plan: &Plan<W>,

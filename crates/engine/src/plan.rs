@@ -176,7 +176,8 @@ pub struct Change<W> {
     /// Why somebody has to approve it, whatever room the window has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stop: Option<String>,
-    /// The number of repositories that this one write reaches. The guard counts each risk that often.
+    /// The number of repositories that this one write reaches. The guard counts each risk that
+    /// often.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub reaches: u32,
     /// How it is written.

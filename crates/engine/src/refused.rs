@@ -16,7 +16,8 @@ use crate::store::Store;
 const FIRST: Duration = Duration::from_secs(60);
 /// The factor of the wait after each further refusal: a minute, an hour, 60 hours.
 const GROWTH: u32 = 60;
-/// The longest wait: a permission that was granted meanwhile is noticed after this time without an event.
+/// The longest wait: a permission that was granted meanwhile is noticed after this time without an
+/// event.
 const LONGEST: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// The refused changes of one key. They are forgotten with the generation that asked for them.

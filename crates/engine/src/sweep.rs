@@ -21,7 +21,8 @@ struct Begun {
     /// How many things are looked at.
     #[serde(alias = "repositories")]
     count: u64,
-    /// Runs that were under way when no key waited any more, as key and epoch: the last of them ends the sweep.
+    /// Runs that were under way when no key waited any more, as key and epoch: the last of them
+    /// ends the sweep.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     last: Option<Vec<(String, u64)>>,
 }
@@ -74,8 +75,9 @@ pub async fn summarise(
     if rows.iter().any(waits) {
         return Ok(None);
     }
-    // A run's own writes bring webhooks, and with them a new mark: its row no longer tells that it waits. What runs now is
-    // waited for; what begins after it is not, or a busy organisation's sweep would never end.
+    // A run's own writes bring webhooks, and with them a new mark: its row no longer tells that it
+    // waits. What runs now is waited for; what begins after it is not, or a busy organisation's
+    // sweep would never end.
     let is_running = |row: &&Row| is_its(&row.key) && row.lease_until.is_some_and(|until| until > now);
     let mut running: Vec<(String, u64)> =
         rows.iter().filter(is_running).map(|row| (row.key.to_string(), row.epoch)).collect();

@@ -40,7 +40,8 @@ pub struct Run {
 pub trait Reconcile: Send + Sync + 'static {
     /// Runs once. An error is a run that could not plan at all.
     async fn reconcile(&self, run: &Run) -> Result<Report, Failure>;
-    /// Whether a key of this instance is set aside for a name that does not exist: see [`Planner::parks_unresolved`].
+    /// Whether a key of this instance is set aside for a name that does not exist: see
+    /// [`Planner::parks_unresolved`].
     fn parks_unresolved(&self, _instance: &str) -> bool {
         true
     }

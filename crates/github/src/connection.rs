@@ -1,5 +1,5 @@
-//! Lists are whole or unknown. The pages of a GraphQL connection and of a REST list are held against what they say of
-//! themselves and against each other.
+//! Lists are whole or unknown. The pages of a GraphQL connection and of a REST list are held
+//! against what they say of themselves and against each other.
 
 use std::collections::HashSet;
 
@@ -25,8 +25,8 @@ pub(crate) fn next(connection: &Value) -> Result<Option<Value>, Failure> {
     }
 }
 
-/// The rows of a list that were read so far. A row that comes twice means that the list changed while it was read, or
-/// that a page was repeated: either way a row may be missing.
+/// The rows of a list that were read so far. A row that comes twice means that the list changed
+/// while it was read, or that a page was repeated: either way a row may be missing.
 #[derive(Debug, Default)]
 pub(crate) struct Distinct {
     rows: HashSet<String>,
@@ -105,7 +105,8 @@ fn retry(text: impl Into<String>) -> Failure {
     Failure::new(Class::Retry, text.into())
 }
 
-/// Every entry as `read` takes it. One that it cannot take lacks what identifies it, and makes the list unknown.
+/// Every entry as `read` takes it. One that it cannot take lacks what identifies it, and makes the
+/// list unknown.
 pub(crate) fn each<T>(
     rows: &[Value],
     doing: &str,

@@ -39,15 +39,16 @@ struct Pending {
 }
 
 impl Pending {
-    /// Takes an ask into the batch that is not sent yet. `true`: it is the first of it, and somebody has to send it.
+    /// Takes an ask into the batch that is not sent yet. `true`: it is the first of it, and
+    /// somebody has to send it.
     fn join(&mut self, node_id: &str, reply: Reply, lane: Lane) -> bool {
         self.asks.push((node_id.to_owned(), reply));
         self.lane = Some(self.lane.map_or(lane, |other| other.min(lane)));
         self.asks.len() == 1
     }
 
-    /// Closes the batch, before anything is read for it. A later ask is of the next one: a run may count as covering a mark
-    /// only if everything that it saw was read after that mark.
+    /// Closes the batch, before anything is read for it. A later ask is of the next one: a run may
+    /// count as covering a mark only if everything that it saw was read after that mark.
     fn close(&mut self) -> (Vec<(String, Reply)>, Option<Lane>) {
         (std::mem::take(&mut self.asks), self.lane.take())
     }
@@ -448,8 +449,8 @@ async fn rows(api: &Api, owner: &str, first: &Value, more: &str, what: &str) -> 
     Ok(rows)
 }
 
-/// What was granted on the repository itself. What a team, the organisation or ownership gives besides is no business of
-/// the list of collaborators: such a one is `Some(None)`.
+/// What was granted on the repository itself. What a team, the organisation or ownership gives
+/// besides is no business of the list of collaborators: such a one is `Some(None)`.
 fn collaborator(edge: &Value) -> Option<Option<Collaborator>> {
     let login = edge["node"]["login"].as_str()?.to_owned();
     let id = edge["node"]["databaseId"].as_u64()?;

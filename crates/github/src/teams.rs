@@ -1,6 +1,7 @@
-//! Which teams have access to which repositories. One repository's teams are read by REST; many repositories' by
-//! organisation, as a snapshot. GraphQL shows a custom role as the role that it is based on: where the organisation may
-//! have custom roles, the snapshot is read by REST, which names them.
+//! Which teams have access to which repositories. One repository's teams are read by REST; many
+//! repositories' by organisation, as a snapshot. GraphQL shows a custom role as the role that it is
+//! based on: where the organisation may have custom roles, the snapshot is read by REST, which
+//! names them.
 
 use std::collections::HashMap;
 
@@ -69,8 +70,8 @@ struct Granted {
 /// Lists of teams that are read at once.
 const AT_ONCE: usize = 16;
 
-/// Whether the organisation may have custom repository roles. A GitHub without them answers 404; who may not ask does not
-/// know.
+/// Whether the organisation may have custom repository roles. A GitHub without them answers 404;
+/// who may not ask does not know.
 async fn may_have_custom_roles(api: &Api) -> Result<bool, Failure> {
     match api.get(&Path::at("orgs").value(api.organisation()).then("custom-repository-roles")).await {
         Ok(answer) => {
@@ -91,7 +92,8 @@ async fn granted(api: &Api, team: &Value) -> Result<(String, Vec<Granted>), Fail
     Ok((slug.to_owned(), api.list(&path).await?))
 }
 
-/// Whether a list has as many rows as GraphQL counts. Where it counts repositories that we may not see, nobody knows.
+/// Whether a list has as many rows as GraphQL counts. Where it counts repositories that we may not
+/// see, nobody knows.
 fn is_complete(team: &Value, rows: usize) -> bool {
     let repositories = &team["repositories"];
     let is_hidden = |edge: &Value| edge["node"]["databaseId"].is_null();

@@ -22,7 +22,8 @@ pub struct Writer {
 /// may rename the repository at any time.
 const FRESH: Duration = Duration::from_secs(5);
 
-/// The writes to one repository. Its name is looked up by its id at most [`FRESH`] before each write.
+/// The writes to one repository. Its name is looked up by its id at most [`FRESH`] before each
+/// write.
 pub struct Named {
     api: Api,
     id: u64,
@@ -184,8 +185,8 @@ impl Named {
         }
     }
 
-    /// The same for a body without a new name. A text in `Ok` says that GitHub refuses what the body holds (422); it
-    /// may take a part of it.
+    /// The same for a body without a new name. A text in `Ok` says that GitHub refuses what the
+    /// body holds (422); it may take a part of it.
     pub async fn try_update(&self, body: Value) -> Result<Option<String>, Failure> {
         let path = Path::at("repos").then(self.known().await?.path());
         match self.api.write(Method::PATCH, &path, Some(body)).await {

@@ -51,7 +51,8 @@ pub(crate) struct Recent {
 }
 
 impl Recent {
-    /// Returns what counts at `now`. Who is a member again did not leave, and neither did those whose removal was refused.
+    /// Returns what counts at `now`. Who is a member again did not leave, and neither did those
+    /// whose removal was refused.
     pub(crate) fn of(
         departures: &[Departure],
         now: Time,

@@ -103,8 +103,9 @@ impl Marker {
         self.of_found(id, group.as_ref()).await
     }
 
-    /// The group by the name that every target remembers of it. Where only its members changed that is enough to know what
-    /// it is part of, and the directory is asked for nothing: whoever plans it reads it.
+    /// The group by the name that every target remembers of it. Where only its members changed that
+    /// is enough to know what it is part of, and the directory is asked for nothing: whoever plans
+    /// it reads it.
     async fn remembered(&self, id: &str) -> Result<Option<SourceGroup>, Failure> {
         let slot = Slot::One { source: self.source.clone(), group: id.to_owned() };
         let mut name: Option<String> = None;

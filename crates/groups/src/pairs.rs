@@ -31,7 +31,8 @@ impl Pair {
     }
 }
 
-/// Whether a target shows a name that it was given in a form of its own: in other letters, or below a place of its own.
+/// Whether a target shows a name that it was given in a form of its own: in other letters, or below
+/// a place of its own.
 pub(crate) fn is_form_of(given: &str, shown: &str) -> bool {
     let is_below = || {
         let place = shown.strip_suffix(given);

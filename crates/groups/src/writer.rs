@@ -266,7 +266,8 @@ fn ours(state: &State) -> Result<Pair, Failure> {
     state.pair.clone().ok_or_else(none)
 }
 
-/// Names what the directory does not say of a person whom the target refused: some servers need it, and say so in no clear word.
+/// Names what the directory does not say of a person whom the target refused: some servers need it,
+/// and say so in no clear word.
 fn lacking(failure: Failure, person: &Person) -> Failure {
     if failure.class != Class::Rejected {
         return failure;

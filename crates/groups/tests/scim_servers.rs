@@ -1,4 +1,5 @@
-//! SCIM servers as their users report them: each behaviour is simulated, and nothing is harmed. In simulated time.
+//! SCIM servers as their users report them: each behaviour is simulated, and nothing is harmed. In
+//! simulated time.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::sync::Arc;

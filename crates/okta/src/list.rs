@@ -1,4 +1,5 @@
-//! Lists, read whole or not at all: every row once and with an id, every page another one than those before, to an end.
+//! Lists, read whole or not at all: every row once and with an id, every page another one than
+//! those before, to an end.
 
 use std::collections::HashSet;
 

@@ -61,7 +61,8 @@ impl DispatchRule {
         Ok(())
     }
 
-    /// The ref and the inputs for a payload; `None` where the condition `when` is false. It may take a while.
+    /// The ref and the inputs for a payload; `None` where the condition `when` is false. It may
+    /// take a while.
     fn render(&self, body: &[u8], token: &str) -> Result<Option<(String, Value)>, String> {
         let payload: Value = serde_json::from_slice(body).map_err(|error| error.to_string())?;
         if !self.is_for(&payload)? {
@@ -117,7 +118,8 @@ fn wrong(key: &str, error: &minijinja::Error) -> String {
     format!("{key}: {error:#}")
 }
 
-/// Refuses a template that does too much work even without a payload. What else it lacks, a payload may have.
+/// Refuses a template that does too much work even without a payload. What else it lacks, a payload
+/// may have.
 fn check_work<T>(key: &str, tried: Result<T, minijinja::Error>) -> Result<(), String> {
     match tried {
         Err(error) if error.kind() == ErrorKind::OutOfFuel => Err(wrong(key, &error)),

@@ -25,7 +25,8 @@ impl Named {
     }
 }
 
-/// Remembers the ids behind the names of one organisation's policy. Without a store nothing is remembered.
+/// Remembers the ids behind the names of one organisation's policy. Without a store nothing is
+/// remembered.
 pub struct Names {
     store: Option<Arc<dyn Store>>,
     organisation: String,
@@ -49,8 +50,8 @@ impl Names {
         Ok(id.and_then(|id| id.parse().ok()))
     }
 
-    /// Whether a name that resolves to `id` now still means the same; remembers it where it is new. Gives the id that it meant before
-    /// where it is another one.
+    /// Whether a name that resolves to `id` now still means the same; remembers it where it is new.
+    /// Gives the id that it meant before where it is another one.
     pub async fn meant_before(&self, named: Named, name: &str, id: u64) -> Result<Option<u64>, StoreError> {
         let note = self.note(named, name);
         if self.known.lock().unwrap_or_else(PoisonError::into_inner).get(&note) == Some(&id) {

@@ -28,7 +28,8 @@ struct Memory {
     /// The facts that layers can select by.
     #[serde(default)]
     facts: Facts,
-    /// The selections that held: a layer's file, or one of its cases, each with the digest of what it selects by.
+    /// The selections that held: a layer's file, or one of its cases, each with the digest of what
+    /// it selects by.
     held: BTreeMap<String, String>,
     /// Digests of every selection of the policy.
     known: BTreeSet<String>,
@@ -62,10 +63,12 @@ impl Moves {
     }
 }
 
-/// The lists whose entries may name the repositories that they are for, and the key of an entry's name.
+/// The lists whose entries may name the repositories that they are for, and the key of an entry's
+/// name.
 const LISTS: [(&str, &str); 2] = [("teams", "name"), ("collaborators", "username")];
 
-/// Something that selects repositories: a layer, one of its cases, or an entry of its lists with `include` or `exclude`.
+/// Something that selects repositories: a layer, one of its cases, or an entry of its lists with
+/// `include` or `exclude`.
 struct Selection<'a> {
     /// Its name in the memory.
     name: String,
@@ -156,8 +159,8 @@ impl Reached {
         Self { store, organisation: organisation.to_lowercase() }
     }
 
-    /// Compares what reaches a repository now with what reached it last. What changed because the policy itself asks for it moves
-    /// nothing.
+    /// Compares what reaches a repository now with what reached it last. What changed because the
+    /// policy itself asks for it moves nothing.
     pub(crate) async fn moves(
         &self,
         policy: &Policy,

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use beadle_engine::Failure;
 use tokio::sync::Mutex;
 
-/// The last read, and when it began. A run counts as covering a mark, so what it sees has to be read after that mark: a read
-/// that began before somebody asked is not given to them.
+/// The last read, and when it began. A run counts as covering a mark, so what it sees has to be
+/// read after that mark: a read that began before somebody asked is not given to them.
 #[derive(Debug)]
 pub(crate) struct Shared<T> {
     /// Numbers questions and beginnings in their order.

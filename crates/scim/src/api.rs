@@ -144,8 +144,8 @@ impl Api {
         }
     }
 
-    /// Reads a list as far as the server gives it, and says whether it is whole. Records that cannot be read are left
-    /// out and named.
+    /// Reads a list as far as the server gives it, and says whether it is whole. Records that
+    /// cannot be read are left out and named.
     pub(crate) async fn listed<T: Record>(
         &self,
         resource: &'static str,
@@ -196,7 +196,8 @@ impl Api {
         self.get(path).await?.json()
     }
 
-    /// Reads one page. Where the server refuses its size, smaller pages are tried, and the size that it takes is kept.
+    /// Reads one page. Where the server refuses its size, smaller pages are tried, and the size
+    /// that it takes is kept.
     async fn page(&self, path: &(dyn Fn(usize) -> Path + Sync)) -> Result<(Page, usize), TransportError> {
         let known = self.learned().page;
         let first = known.unwrap_or(self.dialect.page);

@@ -158,7 +158,8 @@ impl<T: Record> Rows<T> {
         self.bounded()
     }
 
-    /// Takes a page of a list that is paged by cursor. Pages may be short; only a missing cursor ends the list.
+    /// Takes a page of a list that is paged by cursor. Pages may be short; only a missing cursor
+    /// ends the list.
     pub(crate) fn by_cursor(&mut self, page: &mut Page) -> Next {
         let resources = page.resources.take().unwrap_or_default();
         let got = resources.len();

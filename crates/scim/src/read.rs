@@ -101,8 +101,8 @@ impl Reader {
             .await
     }
 
-    /// Asks for the one record that has a value. Whatever comes is compared here: servers ignore filters, or take them
-    /// for patterns.
+    /// Asks for the one record that has a value. Whatever comes is compared here: servers ignore
+    /// filters, or take them for patterns.
     async fn ask<T: Record>(
         &self,
         resource: &'static str,
@@ -175,8 +175,8 @@ impl Reader {
         }
     }
 
-    /// Holds `groups.value` to a group that cannot be. A server that ignores the filter would show everybody as a member
-    /// of every group.
+    /// Holds `groups.value` to a group that cannot be. A server that ignores the filter would show
+    /// everybody as a member of every group.
     pub(crate) async fn filters_members(&self) -> Result<(), Failure> {
         if self.api.has_filtered_by("Users", "groups.value") {
             return Ok(());

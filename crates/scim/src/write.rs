@@ -72,7 +72,8 @@ impl Writer {
         }
     }
 
-    /// Gives a group another name, in place. Returns false where the server says that the name is taken.
+    /// Gives a group another name, in place. Returns false where the server says that the name is
+    /// taken.
     pub async fn rename_group(&self, group: &str, name: &str) -> Result<bool, Failure> {
         let operations = [json!({ "op": "replace", "path": "displayName", "value": name })];
         match self.patch(&Path::at("Groups").value(group), group, &operations).await {

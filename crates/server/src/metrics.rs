@@ -128,7 +128,8 @@ impl Metrics {
         self.token_days.get_or_create(&Target { target: target.to_owned() }).set(days);
     }
 
-    /// Something cannot be used as configured, such as a policy that is not accepted; `None`: it can again.
+    /// Something cannot be used as configured, such as a policy that is not accepted; `None`: it
+    /// can again.
     pub fn fault(&self, of: &str, why: Option<&str>) {
         let mut reasons = self.reasons.lock().unwrap_or_else(PoisonError::into_inner);
         let label = Of { of: of.to_owned() };

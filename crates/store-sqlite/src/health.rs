@@ -35,8 +35,8 @@ impl Health {
         Self { path: path.to_owned(), opened: OnceLock::new(), damage: Mutex::default() }
     }
 
-    /// The file is open for writing: from now on it has to stay the same one. Not before, as an overlay's file is another one
-    /// once it is opened so.
+    /// The file is open for writing: from now on it has to stay the same one. Not before, as an
+    /// overlay's file is another one once it is opened so.
     pub(crate) fn opened(&self) {
         if let Some(identity) = identity(&self.path) {
             self.opened.get_or_init(|| identity);
@@ -54,7 +54,8 @@ impl Health {
         })
     }
 
-    /// Fails where the file is lost: what a process writes into a deleted file is gone with the process.
+    /// Fails where the file is lost: what a process writes into a deleted file is gone with the
+    /// process.
     pub(crate) fn check(&self) -> rusqlite::Result<()> {
         match self.lost() {
             Some(why) => {

@@ -154,8 +154,8 @@ fn commit(connection: &Connection, health: &Health, group: &mut [Box<dyn Work>])
     health.check()
 }
 
-/// Moves the write-ahead log into the file, apart from the commits, until `stopped` hangs up. A file that went is noticed here
-/// also where nobody writes.
+/// Moves the write-ahead log into the file, apart from the commits, until `stopped` hangs up. A
+/// file that went is noticed here also where nobody writes.
 fn checkpoint(connection: &Connection, health: &Health, stopped: &std::sync::mpsc::Receiver<()>) {
     use std::sync::mpsc::RecvTimeoutError;
     let mut is_lost = false;

@@ -205,8 +205,8 @@ impl Client {
         &self.clock
     }
 
-    /// Of an error that says that the vendor does not take the credential: everybody who uses it waits, and no key is to blame
-    /// for it. A command gets the error as it is.
+    /// Of an error that says that the vendor does not take the credential: everybody who uses it
+    /// waits, and no key is to blame for it. A command gets the error as it is.
     pub fn denied(&self, error: TransportError) -> TransportError {
         let TransportError::Status { request, status, message } = error else { return error };
         if self.settings.patient {
@@ -271,7 +271,8 @@ impl Client {
         Err(TransportError::Nonsense { request: label, why: format!("more than {REDIRECTS} redirects") })
     }
 
-    /// The address of a path. It is the very path that was meant: what a value of it could have changed is refused.
+    /// The address of a path. It is the very path that was meant: what a value of it could have
+    /// changed is refused.
     fn target(&self, label: &str, path: &Path) -> Result<Url, TransportError> {
         let unaddressable = |why: String| TransportError::Unaddressable { request: label.to_owned(), why };
         if let Some(refused) = path.refused() {

@@ -94,7 +94,8 @@ impl Pace {
             excess == 0
         });
         let frees = frees.map_or(now, |(at, _)| *at + self.window);
-        // At the next look there may be room at once: nobody waits for the end of a window because of a guess.
+        // At the next look there may be room at once: nobody waits for the end of a window because
+        // of a guess.
         let frees = if *guessed { frees.min(now + LOOK) } else { frees };
         Some(frees.max(now + Duration::from_millis(1)))
     }

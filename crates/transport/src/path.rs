@@ -1,5 +1,5 @@
-//! Paths below a vendor's address. A value becomes one whole segment, or the request is refused before it is sent: no
-//! value can change which resource a request names.
+//! Paths below a vendor's address. A value becomes one whole segment, or the request is refused
+//! before it is sent: no value can change which resource a request names.
 
 use std::fmt;
 
@@ -12,7 +12,8 @@ const LONGEST: usize = 1024;
 
 /// A path below the client's base address, or an address that the vendor gave.
 ///
-/// Its fixed parts are literals of the program; every value goes through [`Path::value`] or [`Path::query`].
+/// Its fixed parts are literals of the program; every value goes through [`Path::value`] or
+/// [`Path::query`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Path {
     text: String,
@@ -24,7 +25,8 @@ pub struct Path {
 /// Why a value cannot be a segment of a path.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
-    /// A segment without text is left out by servers: the address of an entry becomes the address of its list.
+    /// A segment without text is left out by servers: the address of an entry becomes the address
+    /// of its list.
     #[error("the name is empty")]
     Empty,
     /// Servers and proxies resolve it: the address becomes the one of a resource above.
@@ -44,7 +46,8 @@ impl Path {
         Self { text: literal.to_owned(), given: false, refused: None }
     }
 
-    /// An address that the vendor gave, whole or relative: the client follows it only to the configured origin.
+    /// An address that the vendor gave, whole or relative: the client follows it only to the
+    /// configured origin.
     pub fn given(address: &str) -> Self {
         Self { text: address.to_owned(), given: true, refused: None }
     }
@@ -132,8 +135,9 @@ impl fmt::Display for Path {
 
 /// Checks that a value can be one segment of a path, for every server and proxy on the way.
 ///
-/// A server may decode the path more than once, take `\` for `/`, or fold look-alikes of dots and slashes. So a value is
-/// refused where any of these readings has a part that is empty of all but dots.
+/// A server may decode the path more than once, take `\` for `/`, or fold look-alikes of dots and
+/// slashes. So a value is refused where any of these readings has a part that is empty of all but
+/// dots.
 pub fn segment(value: &str) -> Result<(), Refused> {
     if value.is_empty() {
         return Err(Refused::Empty);

@@ -13,7 +13,8 @@ use crate::directory::called;
 /// Entries in one read, so that a long journal is never held as a whole.
 pub(super) const PAGE: u32 = 1000;
 
-/// Every key that an operator may mean: the key itself, or what a repository or group is or was called.
+/// Every key that an operator may mean: the key itself, or what a repository or group is or was
+/// called.
 pub(super) async fn keys(config: &Config, store: &Arc<dyn Store>, text: &str) -> anyhow::Result<Vec<Key>> {
     if let Ok(key) = text.parse::<Key>() {
         return Ok(vec![key]);

@@ -70,8 +70,8 @@ impl Rounds {
     }
 
     /// A round was written. What is held and failed in it takes the place of what was before.
-    /// `is_changed`: a plan was not the one that was shown any more when it was to be written. `asks`: somebody is asked before the
-    /// next round; nobody else may agree to what changed.
+    /// `is_changed`: a plan was not the one that was shown any more when it was to be written.
+    /// `asks`: somebody is asked before the next round; nobody else may agree to what changed.
     pub(crate) fn count(
         &mut self,
         reports: &[(Key, Report)],

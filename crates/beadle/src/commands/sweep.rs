@@ -201,7 +201,8 @@ async fn one(
         if names.is_empty() || swept.tally.failed > 0 {
             break;
         }
-        // A team or a property that was written can be what a layer selects by: what was written is planned again.
+        // A team or a property that was written can be what a layer selects by: what was written is
+        // planned again.
         let mut args = asked.args.clone();
         args.selection.repo = names;
         clock.sleep(SETTLE).await;
@@ -240,8 +241,8 @@ async fn make_so<P: Planner, W: Writer<P::Write>>(
 ) -> anyhow::Result<Swept> {
     let args = asked.args;
     hand.counts(&shown, &args.selection).await?;
-    // Nobody looked at the plan: what it is by the time of the write is written. One group's account may be there already
-    // by the time that another one needs it.
+    // Nobody looked at the plan: what it is by the time of the write is written. One group's
+    // account may be there already by the time that another one needs it.
     hand.only_shown = false;
     if args.without_store {
         // The shards cannot tell each other what they wrote.
@@ -284,7 +285,8 @@ async fn make_so<P: Planner, W: Writer<P::Write>>(
     Ok(Swept { summary, tally, shown, reports })
 }
 
-/// Takes what this plan has out of the digests that no plan has had: what stays is another shard's, or mistyped.
+/// Takes what this plan has out of the digests that no plan has had: what stays is another shard's,
+/// or mistyped.
 fn strike(unknown: &mut BTreeSet<&String>, shown: &WholePlan) {
     for digest in digests(shown) {
         unknown.remove(&digest);

@@ -44,7 +44,8 @@ impl Tally {
     }
 }
 
-/// The exit code: 0 means that a second plan would be empty, 2 that changes are left, 1 that something went wrong.
+/// The exit code: 0 means that a second plan would be empty, 2 that changes are left, 1 that
+/// something went wrong.
 pub(crate) fn code(wrong: usize, left: usize) -> u8 {
     match (wrong, left) {
         (0, 0) => FINE,

@@ -46,7 +46,8 @@ fn place(text: &str, at: usize) -> (usize, usize) {
     (line, column)
 }
 
-/// The keys that lead to a value, such as `org.app.id`. Only the text of an error without its input has them.
+/// The keys that lead to a value, such as `org.app.id`. Only the text of an error without its input
+/// has them.
 fn path_of(error: &toml::de::Error) -> String {
     let mut bare = error.clone();
     bare.set_input(None);

@@ -167,7 +167,8 @@ pub(crate) enum Probing {
     /// Questions.
     #[default]
     Read,
-    /// A group of the probe's own, too: made, filled with three users, emptied one by one and deleted.
+    /// A group of the probe's own, too: made, filled with three users, emptied one by one and
+    /// deleted.
     Write,
 }
 

@@ -22,7 +22,8 @@ fn modes(file: &crate::config::Org) -> String {
     modes
 }
 
-/// Says so where the service sweeps in other modes than the configuration has: it reads them when it starts.
+/// Says so where the service sweeps in other modes than the configuration has: it reads them when
+/// it starts.
 pub(crate) async fn other_modes(
     store: &dyn Store,
     file: &crate::config::Org,

@@ -1,5 +1,5 @@
-//! A name that leads elsewhere, a name that stands for nothing, and a list that is not whole: Beadle touches nothing that
-//! it is not sure of, and reports the doubt.
+//! A name that leads elsewhere, a name that stands for nothing, and a list that is not whole:
+//! Beadle touches nothing that it is not sure of, and reports the doubt.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,5 @@
-//! The window of one instance: what was given in it, what became of each write, and whether another change fits.
+//! The window of one instance: what was given in it, what became of each write, and whether another
+//! change fits.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
@@ -17,8 +18,8 @@ use crate::plan::{Risk, Risks};
 pub enum Spent {
     /// The write was not begun. A retry of the same change uses this room.
     Reserved,
-    /// The write was begun, and its result is not known: a lost answer, a time-out, a 5xx answer or a kill. The room
-    /// stays spent, and a retry needs room of its own.
+    /// The write was begun, and its result is not known: a lost answer, a time-out, a 5xx answer or
+    /// a kill. The room stays spent, and a retry needs room of its own.
     Unknown,
     /// The change was written.
     Written,
@@ -132,8 +133,9 @@ pub struct Judged {
     pub held: Vec<Hold>,
 }
 
-/// Decides about changes of one instance, in their order, and books each one that fits. Bookings are appended to `window` or
-/// changed in their place; none is moved. `known` has the stored holds of these changes, by digest.
+/// Decides about changes of one instance, in their order, and books each one that fits. Bookings
+/// are appended to `window` or changed in their place; none is moved. `known` has the stored holds
+/// of these changes, by digest.
 pub fn judge(
     window: &mut Vec<Booking>,
     known: &BTreeMap<String, Hold>,
@@ -216,8 +218,8 @@ fn exceeded(window: &[Booking], limits: &Limits, hold: &Hold, since: Time) -> Op
     Some(why)
 }
 
-/// Whether one aspect would lose or weaken something in too large a share of the repositories. Many small changes add up
-/// here, and one change that reaches many repositories counts as these.
+/// Whether one aspect would lose or weaken something in too large a share of the repositories. Many
+/// small changes add up here, and one change that reaches many repositories counts as these.
 fn share_exceeded(window: &[Booking], limits: &Limits, hold: &Hold, since: Time) -> Option<String> {
     let (allowed, among) = limits.share()?;
     let risks = hold.change.risks();
@@ -277,8 +279,8 @@ pub enum Begun {
     Lapsed,
 }
 
-/// Spends what the guard gave to a change, at the moment before its write: the approval `hold`, or the room in the window.
-/// `false`: neither of them holds any more.
+/// Spends what the guard gave to a change, at the moment before its write: the approval `hold`, or
+/// the room in the window. `false`: neither of them holds any more.
 pub fn begin(
     window: &mut [Booking],
     hold: Option<&mut Hold>,
@@ -312,8 +314,8 @@ pub enum End {
     NotBegun,
 }
 
-/// Notes how a change ended: for its room in the window, and for its hold. Gives the hold as it has to be kept; `None`: there is
-/// none, or the approval is used up.
+/// Notes how a change ended: for its room in the window, and for its hold. Gives the hold as it has
+/// to be kept; `None`: there is none, or the approval is used up.
 pub fn conclude(window: &mut [Booking], hold: Option<Hold>, digest: &str, end: End) -> Option<Hold> {
     let (from, to) = match end {
         End::Written => (Spent::Unknown, Spent::Written),
@@ -325,7 +327,8 @@ pub fn conclude(window: &mut [Booking], hold: Option<Hold>, digest: &str, end: E
         (Some(hold), End::Written) if hold.spent => None,
         (Some(hold), End::Refused) if hold.spent => Some(Hold { spent: false, ..hold }),
         (hold, _) => {
-            // The newest one belongs to the run that ends. The result of an older one stays unknown.
+            // The newest one belongs to the run that ends. The result of an older one stays
+            // unknown.
             let open = |booking: &&mut Booking| booking.digest == digest && booking.state == from;
             if let Some(booking) = window.iter_mut().rev().find(open) {
                 booking.state = to;

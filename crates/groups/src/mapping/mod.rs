@@ -262,7 +262,8 @@ impl Mappings {
         self.all.iter().filter(is_its).collect()
     }
 
-    /// Returns a mapping that makes users at `target` for people of this directory, and the most careful mode of all that do.
+    /// Returns a mapping that makes users at `target` for people of this directory, and the most
+    /// careful mode of all that do.
     pub fn provisioning(&self, target: &str, source: &str) -> Option<(&Mapping, Mode)> {
         let makes = |mapping: &&Mapping| {
             mapping.target == target && mapping.source == source && mapping.users == Users::Provision

@@ -11,7 +11,8 @@ use crate::sources::Person;
 use crate::targets::Found;
 
 impl GroupPlanner {
-    /// Plans to deactivate an account whose person's access should go, as the directory says of this person alone.
+    /// Plans to deactivate an account whose person's access should go, as the directory says of
+    /// this person alone.
     pub(super) async fn plan_account(
         &self,
         mappings: &Mappings,

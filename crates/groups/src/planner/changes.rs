@@ -86,8 +86,8 @@ impl GroupPlanner {
         }
         let at_once = self.directory.target.changes_at_once().max(1);
         for role in [Role::Member, Role::Maintainer] {
-            // In one order, whether the account is there or made before: another group's run may make it meanwhile, and
-            // what was shown is then still what is written.
+            // In one order, whether the account is there or made before: another group's run may
+            // make it meanwhile, and what was shown is then still what is written.
             let mut come: Vec<(String, Comes<'_>)> = difference
                 .come
                 .iter()

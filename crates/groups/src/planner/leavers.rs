@@ -45,8 +45,9 @@ pub(super) struct Part {
 const ASKS: usize = 5;
 
 impl GroupPlanner {
-    /// Parts those who would leave: those who may at once, and those who wait for somebody. An account is deactivated only
-    /// if the directory says so of its person, asked for alone; it waits where the removal waits.
+    /// Parts those who would leave: those who may at once, and those who wait for somebody. An
+    /// account is deactivated only if the directory says so of its person, asked for alone; it
+    /// waits where the removal waits.
     pub(super) async fn leavers(
         &self,
         desired: &Desired<'_>,

@@ -126,7 +126,8 @@ impl GroupPlanner {
             return Ok(plan);
         }
         let read = self.clock.now();
-        // One list is enough to take people in. Before anybody leaves it is read again, and counted.
+        // One list is enough to take people in. Before anybody leaves it is read again, and
+        // counted.
         let Some(mut desired) = self.desired(mapping, slot, &groups, false, &mut plan).await? else {
             return Ok(plan);
         };
@@ -142,7 +143,8 @@ impl GroupPlanner {
                 return Ok(plan);
             };
             desired = counted;
-            // Nobody loses anything because of what was known longer ago than the members were read, either.
+            // Nobody loses anything because of what was known longer ago than the members were
+            // read, either.
             self.directory.target.told_apart_anew(OLDEST).await?;
             difference = self.compare(&desired, &seen, &mut plan).await?;
         }

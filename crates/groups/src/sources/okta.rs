@@ -47,8 +47,8 @@ impl Drop for Asking<'_> {
 }
 
 impl OktaSource {
-    /// `leaving`: the statuses of those whose access should go. `made`: of those for whom an account may be made. `apps`:
-    /// applications into which Okta may push groups itself.
+    /// `leaving`: the statuses of those whose access should go. `made`: of those for whom an
+    /// account may be made. `apps`: applications into which Okta may push groups itself.
     pub fn new(okta: Okta, leaving: Vec<Status>, made: Vec<Status>, apps: Vec<String>) -> Self {
         Self {
             okta,
@@ -66,7 +66,8 @@ impl OktaSource {
         &self.okta
     }
 
-    /// Whether all groups are read in fewer calls than those take that are asked for one by one now.
+    /// Whether all groups are read in fewer calls than those take that are asked for one by one
+    /// now.
     fn is_list_cheaper(&self) -> bool {
         let pages = self.count.load(Ordering::SeqCst).div_ceil(PAGE);
         pages > 0 && self.asking.load(Ordering::SeqCst) > pages
@@ -117,7 +118,8 @@ impl Source for OktaSource {
     }
 
     async fn group(&self, id: &str) -> Result<Option<SourceGroup>, Failure> {
-        // The runs of a sweep are many at once: one list, which began after they did, tells all of them the names.
+        // The runs of a sweep are many at once: one list, which began after they did, tells all of
+        // them the names.
         let _asking = Asking::new(&self.asking);
         if current_lane() == Lane::Sweep && self.is_list_cheaper() {
             let listed = self.listed.get(self.list()).await?;

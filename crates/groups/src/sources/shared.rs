@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::Mutex;
 
-/// A reading that is shared. Nobody is given one that began before they asked: what they are to see may have happened in between.
+/// A reading that is shared. Nobody is given one that began before they asked: what they are to see
+/// may have happened in between.
 pub(super) struct Shared<T> {
     /// The number of questions.
     asked: AtomicU64,

@@ -198,8 +198,9 @@ fn added(want: &CollaboratorWant) -> Vec<beadle_engine::Field> {
     vec![field("permission", Value::Null, after, Some(&want.asked), Risk::Adds)]
 }
 
-/// Invites accounts that exist. A login that stands for nobody leaves the whole list in doubt: it may be a typo, or the old
-/// name of somebody who has access. Gives the ids of those who were found.
+/// Invites accounts that exist. A login that stands for nobody leaves the whole list in doubt: it
+/// may be a typo, or the old name of somebody who has access. Gives the ids of those who were
+/// found.
 async fn invite(
     context: &Context<'_>,
     missing: &[&CollaboratorWant],

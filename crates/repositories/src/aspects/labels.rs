@@ -1,4 +1,5 @@
-//! Labels. GitHub compares their names without case; a label is renamed in place, never deleted and made again.
+//! Labels. GitHub compares their names without case; a label is renamed in place, never deleted and
+//! made again.
 //!
 //! <https://docs.github.com/rest/issues/labels>
 
@@ -124,8 +125,9 @@ impl Aspect for Labels {
     }
 }
 
-/// Which label each listed one is: by its name, and where there is none, by its name before. A label is one listed label
-/// only: of two that give the same name before, the first is the renamed one.
+/// Which label each listed one is: by its name, and where there is none, by its name before. A
+/// label is one listed label only: of two that give the same name before, the first is the renamed
+/// one.
 fn matched(wants: &[Want<'_>], seen: &[Label]) -> Pairs {
     let entry = |name: &str| json!({ "name": name });
     let desired: Vec<Value> = wants.iter().map(|want| entry(want.name)).collect();

@@ -52,7 +52,8 @@ pub trait Aspect: Send + Sync {
     fn stage(&self) -> Stage {
         Stage::Body
     }
-    /// Whether changes that are about different things may be written in any order. Otherwise its changes keep their order.
+    /// Whether changes that are about different things may be written in any order. Otherwise its
+    /// changes keep their order.
     fn is_apart(&self) -> bool {
         false
     }
@@ -138,8 +139,8 @@ pub enum Stage {
     Open,
     /// Fewer can see it.
     Narrow,
-    /// Settings, and who may do what: GitHub takes a restriction only with people who have access, and some rules only with
-    /// a setting.
+    /// Settings, and who may do what: GitHub takes a restriction only with people who have access,
+    /// and some rules only with a setting.
     Access,
     /// Everything else.
     Body,

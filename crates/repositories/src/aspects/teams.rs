@@ -145,8 +145,8 @@ async fn names_another(context: &Context<'_>, want: &TeamWant, id: u64) -> Resul
     Ok(before.map(|before| format!("{} ({})", names.taken(Named::Team, &want.slug, before, id), want.asked)))
 }
 
-/// What the team above may do, where it is all that GitHub shows of a team. A grant of the team's own would not show, and
-/// neither changing nor removing it would.
+/// What the team above may do, where it is all that GitHub shows of a team. A grant of the team's
+/// own would not show, and neither changing nor removing it would.
 fn above<'a>(seen: &'a [TeamPermission], team: &TeamPermission) -> Option<&'a Permission> {
     let parent = team.parent.as_deref()?;
     let above = &seen.iter().find(|other| other.slug.eq_ignore_ascii_case(parent))?.permission;
@@ -157,8 +157,8 @@ fn above<'a>(seen: &'a [TeamPermission], team: &TeamPermission) -> Option<&'a Pe
     reaches.then_some(above)
 }
 
-/// Whether the team above may do what is wanted already, so that a grant of the team's own would show nothing. How far a
-/// custom role reaches is not known: only administrators may do all of it.
+/// Whether the team above may do what is wanted already, so that a grant of the team's own would
+/// show nothing. How far a custom role reaches is not known: only administrators may do all of it.
 fn is_covered(seen: &[TeamPermission], team: &TeamPermission, wanted: &Permission) -> bool {
     let above = above(seen, team).and_then(Permission::rank);
     let wanted = wanted.rank().or(Permission::Admin.rank());

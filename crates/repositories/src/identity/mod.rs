@@ -1,8 +1,9 @@
 //! Decides which entries of a list are the same thing at GitHub, in one place for the check, the
 //! layers, the comparison and the writes.
 //!
-//! An identity is complete (all fields that tell two things apart), and entries are matched one to one. A field that an
-//! entry leaves out matches any value, after the entries that match in all fields.
+//! An identity is complete (all fields that tell two things apart), and entries are matched one to
+//! one. A field that an entry leaves out matches any value, after the entries that match in all
+//! fields.
 
 mod pair;
 mod table;
@@ -95,8 +96,8 @@ fn identities(kind: Option<&Kind>, entries: &[impl Entry]) -> Vec<Identity> {
     entries.iter().map(|entry| Identity::of(kind, entry)).collect()
 }
 
-/// Matches what a policy lists with what is there. Names of which nobody knows whether GitHub tells them apart are matched
-/// last: so nothing is deleted and made again because of its case.
+/// Matches what a policy lists with what is there. Names of which nobody knows whether GitHub tells
+/// them apart are matched last: so nothing is deleted and made again because of its case.
 pub(crate) fn pair_entries(kind: Option<&Kind>, desired: &[impl Entry], observed: &[impl Entry]) -> Pairs {
     pair(&identities(kind, desired), &identities(kind, observed), Identity::closeness)
 }
@@ -106,7 +107,8 @@ pub(crate) fn all_named(kind: Option<&Kind>, entries: &[impl Entry]) -> bool {
     entries.iter().all(|entry| matches!(Identity::of(kind, entry), Identity::Fields(_)))
 }
 
-/// Matches the entries of a narrower layer with those of a wider one: only what is certainly the same.
+/// Matches the entries of a narrower layer with those of a wider one: only what is certainly the
+/// same.
 pub(crate) fn pair_layers(list: &str, over: &[Node], under: &[Node]) -> Pairs {
     let kind = kind(list);
     let certain = |one: &Identity, other: &Identity| one.closeness(other).filter(|far| *far < DOUBTFUL);
@@ -145,8 +147,8 @@ pub(crate) fn name(list: &str, entry: &Node) -> Option<Name> {
     })
 }
 
-/// Entries of nested lists that are the same thing as an entry before, and say something else of it: each with its list's
-/// key.
+/// Entries of nested lists that are the same thing as an entry before, and say something else of
+/// it: each with its list's key.
 pub(crate) fn contradictions<'a>(list: &'a str, node: &'a Node, found: &mut Vec<(&'a str, &'a Node)>) {
     for (key, value) in node.entries() {
         contradictions(key.text().unwrap_or_default(), value, found);

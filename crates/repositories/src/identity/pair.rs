@@ -18,8 +18,8 @@ impl Pairs {
     }
 }
 
-/// Matches two lists one to one. `closeness` is `None` for different things; of several candidates the lowest wins, and of
-/// equal ones the first.
+/// Matches two lists one to one. `closeness` is `None` for different things; of several candidates
+/// the lowest wins, and of equal ones the first.
 pub(crate) fn pair<D, O>(desired: &[D], observed: &[O], closeness: impl Fn(&D, &O) -> Option<u8>) -> Pairs {
     let mut candidates = Vec::new();
     for (at, want) in desired.iter().enumerate() {

@@ -153,7 +153,8 @@ impl Field {
         }
         let value = self.paths.iter().find_map(|path| entry.value(path));
         let value = match (self.compare, value) {
-            // A `null` that is written stands for any App; a live check that is bound to none has it too.
+            // A `null` that is written stands for any App; a live check that is bound to none has
+            // it too.
             (Compare::App, Some(id)) if id.as_i64().is_none_or(|id| id <= 0) => Some(Value::from("any")),
             (_, Some(value)) if !value.is_null() => Some(value),
             _ => None,

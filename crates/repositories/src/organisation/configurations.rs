@@ -93,7 +93,8 @@ impl Aspect for Configurations {
             if let Some(found) = found {
                 let from = sheet.drafts.len();
                 change(want, name, found, sheet);
-                // Every repository that has the configuration changes with it. That may be all of them.
+                // Every repository that has the configuration changes with it. That may be all of
+                // them.
                 context.reach(sheet, from, None).await?;
             } else {
                 create(want, name, sheet);

@@ -345,7 +345,8 @@ fn keys(one: &Value, other: &Value) -> BTreeSet<String> {
     both.map(|(key, _)| key.clone()).collect()
 }
 
-/// Whether two values are the same, but for what the simulator numbers. GitHub shows nothing and an empty value alike.
+/// Whether two values are the same, but for what the simulator numbers. GitHub shows nothing and an
+/// empty value alike.
 fn is_same(one: &Value, other: &Value) -> bool {
     let is_nothing = |value: &Value| match value {
         Value::Null => true,

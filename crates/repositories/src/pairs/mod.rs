@@ -1,10 +1,12 @@
-//! Random pairs of an organisation and a policy, made from the description of the files, against the simulated GitHub in
-//! this process. Whatever they are: after applies the plan is empty or unknown, one more apply writes nothing, nothing
-//! changed that no file names, and nothing was removed from a list that was in doubt. Some pairs begin with a read that
-//! fails or comes back short; in some of them somebody renames, deletes or adds things by hand afterwards.
+//! Random pairs of an organisation and a policy, made from the description of the files, against
+//! the simulated GitHub in this process. Whatever they are: after applies the plan is empty or
+//! unknown, one more apply writes nothing, nothing changed that no file names, and nothing was
+//! removed from a list that was in doubt. Some pairs begin with a read that fails or comes back
+//! short; in some of them somebody renames, deletes or adds things by hand afterwards.
 //!
-//! `PAIRS=10000 cargo test -p beadle-repositories pairs -- --nocapture` tries more of them; `PAIRS_FROM=42 PAIRS=1` tries the
-//! pair of one seed. A failure names its seed and shows the files.
+//! `PAIRS=10000 cargo test -p beadle-repositories pairs -- --nocapture` tries more of them;
+//! `PAIRS_FROM=42 PAIRS=1` tries the pair of one seed. A failure names its seed and shows the
+//! files.
 
 mod dice;
 mod entries;
@@ -260,7 +262,8 @@ async fn both(stage: &Stage, files: &Files, before: &Value, dice: &mut Dice) -> 
 /// Applies until nothing is written any more. A fault ends after the first apply.
 async fn settle(stage: &Stage, files: &Files, before: &Value, is_faulty: bool) -> Result<Counts, String> {
     let settled = settle_once(stage, files, before, is_faulty).await;
-    // Where layers select by what the policy itself writes, what an apply takes away may come back with the next one.
+    // Where layers select by what the policy itself writes, what an apply takes away may come back
+    // with the next one.
     match settled {
         Err(why) if why.starts_with("GitHub refused") => Err(why),
         Err(_) if stage.selects_by_what_changes() && harm::selects_otherwise(before, &stage.sim.state()) => {

@@ -1,4 +1,5 @@
-//! A random organisation: in the form of a policy, from which policies are made, and in the simulator's form.
+//! A random organisation: in the form of a policy, from which policies are made, and in the
+//! simulator's form.
 
 use serde_json::{Map, Value, json};
 

@@ -108,7 +108,8 @@ fn fixes(block: &Node, fixes: &str, alerts: &str, problems: &mut Vec<Problem>) {
     }
 }
 
-/// `{}` bars everybody as `restrictions`, and nobody as `dismissal_restrictions`: nobody guesses that right.
+/// `{}` bars everybody as `restrictions`, and nobody as `dismissal_restrictions`: nobody guesses
+/// that right.
 fn actors(protection: &Node, problems: &mut Vec<Problem>) {
     let reviews = protection.get("required_pull_request_reviews");
     let found = [
@@ -267,7 +268,8 @@ pub(super) fn remarks(root: &Node, lists: &[&str], problems: &mut Vec<Problem>) 
     }
     for item in root.get("additive_plugins").map(Node::items).unwrap_or_default() {
         let name = item.get("plugin").unwrap_or(item).text().unwrap_or_default();
-        // Topics are a list of the repository's, and the other two never take away what they do not list.
+        // Topics are a list of the repository's, and the other two never take away what they do not
+        // list.
         let is_kept = ["topics", "branches", "code_security_configurations"].contains(&name);
         if !is_kept && !lists.contains(&name) {
             remark(item, format!("`additive_plugins`: `{name}` is not a list that Beadle can keep additive"));

@@ -64,7 +64,8 @@ pub(super) fn read_part(
     Ok(sources)
 }
 
-/// Reads the text of a regular file of a bounded size. A pipe or a device can keep its reader waiting for ever.
+/// Reads the text of a regular file of a bounded size. A pipe or a device can keep its reader
+/// waiting for ever.
 pub fn read_text(path: &Path) -> Result<String> {
     check_regular(&std::fs::metadata(path)?)?;
     let file = File::open(path)?;

@@ -104,8 +104,8 @@ impl Policy {
         Verdict::Reached(target)
     }
 
-    /// Whether a repository of this name is neither read nor counted by a plan or sweep of all of them: the policy's own, and
-    /// the organisation's defaults, unless a file in repos/ names them.
+    /// Whether a repository of this name is neither read nor counted by a plan or sweep of all of
+    /// them: the policy's own, and the organisation's defaults, unless a file in repos/ names them.
     pub fn leaves_out(&self, name: &str) -> bool {
         let mut left_out = LEFT_OUT.iter().copied().chain([self.home.as_str()]);
         left_out.any(|own| name.eq_ignore_ascii_case(own)) && self.file_of(name).is_none()
@@ -203,7 +203,8 @@ impl Target {
         self.layers.push(Reached { file: layer.file.clone(), rank: layer.rank, case: held, root, words });
     }
 
-    /// Whether a layer's selection (its file, or `file#n` for its n-th case) holds for the repository.
+    /// Whether a layer's selection (its file, or `file#n` for its n-th case) holds for the
+    /// repository.
     pub(crate) fn holds(&self, selection: &str) -> bool {
         let (file, case) = match selection.split_once('#') {
             Some((file, case)) => (file, case.parse::<usize>().ok()),
@@ -213,8 +214,8 @@ impl Target {
         self.layers.iter().any(holds)
     }
 
-    /// Takes out what a file says that belongs to this repository, or not, as nobody knows: the other layers go on, and what
-    /// the file alone says is neither made nor undone.
+    /// Takes out what a file says that belongs to this repository, or not, as nobody knows: the
+    /// other layers go on, and what the file alone says is neither made nor undone.
     fn wait_for(&mut self, layer: &Layer, why: &str) {
         if let Some(root) = &self.root {
             self.root = Some(without_said(root, &layer.root));
@@ -246,7 +247,8 @@ impl Target {
 /// The relation of the files in repos/ to a repository.
 #[derive(Clone, Debug, Default)]
 pub struct Standing<'a> {
-    /// A file that belonged to another repository of this name, or to this one under another name, with why it waits.
+    /// A file that belonged to another repository of this name, or to this one under another name,
+    /// with why it waits.
     pub waits: Option<(&'a Layer, String)>,
     /// The file that is this repository's although it is called otherwise.
     pub own: Option<&'a Layer>,

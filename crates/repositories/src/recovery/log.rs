@@ -1,4 +1,5 @@
-//! GitHub's log of deliveries, read without trust in its order: rows come late, twice, or on another page than expected.
+//! GitHub's log of deliveries, read without trust in its order: rows come late, twice, or on
+//! another page than expected.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::ops::Range;
@@ -7,7 +8,8 @@ use std::time::Duration;
 use beadle_engine::Time;
 use beadle_github::DeliveryRow;
 
-/// A row may be listed this long after its delivery, and this far from the place that its time gives it.
+/// A row may be listed this long after its delivery, and this far from the place that its time
+/// gives it.
 pub(super) const OVERLAP: Duration = Duration::from_secs(300);
 /// The statuses that `status=failure` lists. A delivery without an answer can have another status:
 /// only the whole log shows it.
@@ -38,8 +40,8 @@ impl Reading {
         Self { from: since - OVERLAP, attempts: BTreeMap::new(), followed: HashSet::new(), whole: false }
     }
 
-    /// Takes a page. Returns the link to read next: the window ends only where a whole page is older than it, because a
-    /// single old row can stand before newer ones.
+    /// Takes a page. Returns the link to read next: the window ends only where a whole page is
+    /// older than it, because a single old row can stand before newer ones.
     pub(super) fn take(&mut self, rows: Vec<DeliveryRow>, next: Option<String>) -> Option<String> {
         // A row whose time cannot be read counts as new.
         let is_older = |row: &DeliveryRow| moment(row).is_some_and(|at| at < self.from);
@@ -85,7 +87,8 @@ pub(super) struct Findings {
     pub(super) closed: Option<Time>,
 }
 
-/// Compares a reading of the whole log with two looks at its failures after it; `begun` is when the first one began.
+/// Compares a reading of the whole log with two looks at its failures after it; `begun` is when the
+/// first one began.
 pub(super) fn compare(all: Reading, looks: [Reading; 2], begun: Time) -> Findings {
     // The next reading covers newer rows once more.
     let until = begun - OVERLAP;
@@ -135,7 +138,8 @@ mod tests {
         }
     }
 
-    /// A hundred deliveries, of which every third failed, and every sixth was accepted when it was sent again.
+    /// A hundred deliveries, of which every third failed, and every sixth was accepted when it was
+    /// sent again.
     fn rows() -> Vec<DeliveryRow> {
         let mut rows = Vec::new();
         for n in 0..100_u64 {

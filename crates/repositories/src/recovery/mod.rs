@@ -1,4 +1,5 @@
-//! Missed webhooks: GitHub sends each once and keeps a log of how it was answered. What nobody took is looked up there.
+//! Missed webhooks: GitHub sends each once and keeps a log of how it was answered. What nobody took
+//! is looked up there.
 //!
 //! <https://docs.github.com/webhooks/using-webhooks/handling-failed-webhook-deliveries>
 
@@ -70,12 +71,13 @@ impl Note {
     /// The memory of an organisation; `None` the first time.
     fn read(text: Option<&str>, now: Time) -> Option<Self> {
         let note = serde_json::from_str::<Self>(text?).ok();
-        // A note that cannot be read, or that a clock which was ahead wrote, covers nothing: the whole log is read.
+        // A note that cannot be read, or that a clock which was ahead wrote, covers nothing: the
+        // whole log is read.
         Some(note.filter(|note| note.until <= now).unwrap_or_else(|| Self::new(Time(0))))
     }
 
-    /// Whether something of the window has to be looked at again: what was asked for, and not what was given up, which a sweep
-    /// covers.
+    /// Whether something of the window has to be looked at again: what was asked for, and not what
+    /// was given up, which a sweep covers.
     fn is_waiting(&self) -> bool {
         self.tries.values().any(|tries| *tries <= MOST_TRIES)
     }
@@ -124,7 +126,8 @@ pub struct Recovery {
 }
 
 impl Recovery {
-    /// Looks through the log since the last time. The first time there is nothing to recover: the first sweep covers all.
+    /// Looks through the log since the last time. The first time there is nothing to recover: the
+    /// first sweep covers all.
     pub async fn recover(&self) -> Result<Recovered, Failure> {
         let now = self.clock.now();
         let mut recovered = Recovered::default();
@@ -257,8 +260,8 @@ impl Recovery {
         Ok(reading)
     }
 
-    /// Keeps the delivery by its id, without its payload, so that a late repetition of it changes nothing; and marks its
-    /// repository.
+    /// Keeps the delivery by its id, without its payload, so that a late repetition of it changes
+    /// nothing; and marks its repository.
     async fn mark(
         &self,
         of: &Installed,

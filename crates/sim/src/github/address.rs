@@ -1,4 +1,5 @@
-//! Addresses in answers: where the simulator is, not where GitHub is; the links between pages; and where something moved.
+//! Addresses in answers: where the simulator is, not where GitHub is; the links between pages; and
+//! where something moved.
 
 use http::{HeaderMap, Uri, header};
 use serde_json::Value;

@@ -1,4 +1,5 @@
-//! The App's log of deliveries. It has one order and is paged in that order; it lies where a test asks for it.
+//! The App's log of deliveries. It has one order and is paged in that order; it lies where a test
+//! asks for it.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -11,7 +12,8 @@ use crate::github::deliver::Logged;
 pub struct LogLies {
     /// The order of rows has nothing to do with their ids.
     pub shuffle: bool,
-    /// A row appears at most this many looks late, each row at its own time. A first page begins a look.
+    /// A row appears at most this many looks late, each row at its own time. A first page begins a
+    /// look.
     pub late: u32,
     /// The log shows every row twice, at two places.
     pub repeat: bool,
@@ -74,8 +76,8 @@ impl DeliveryLog {
         self.rows.iter().find(|(logged, _)| logged.id == id).map(|(logged, _)| logged.clone())
     }
 
-    /// One page, newest id first, and the cursor of the next page. A row that ends late takes the place of its id, so
-    /// that no page skips a row that the log already had.
+    /// One page, newest id first, and the cursor of the next page. A row that ends late takes the
+    /// place of its id, so that no page skips a row that the log already had.
     pub(crate) fn page(
         &mut self,
         outcome: Option<Outcome>,

@@ -153,7 +153,8 @@ fn bypass(place: &Place<'_>, target: &str, actor: &Value) -> Option<String> {
     None
 }
 
-/// Values of properties that the organisation did not define. A state without `property_definitions` defines all.
+/// Values of properties that the organisation did not define. A state without
+/// `property_definitions` defines all.
 fn properties(place: &Place<'_>, body: &Value) -> Option<String> {
     let definitions = place.world.org(place.org)?["property_definitions"].as_object()?;
     body["properties"].as_array().into_iter().flatten().find_map(|property| {

@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 /// One thing that a server does otherwise than AWS documents.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Quirk {
-    /// RFC 7644's ways: lists by index, attributes left out on request, members shown in groups and removed by path.
+    /// RFC 7644's ways: lists by index, attributes left out on request, members shown in groups and
+    /// removed by path.
     Generic,
     /// Filters are not looked at.
     FiltersIgnored,

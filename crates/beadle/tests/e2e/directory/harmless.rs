@@ -1,4 +1,5 @@
-//! What a directory may say, and do, without harm: lists that are wrong, slow losses, accounts of those who come and go.
+//! What a directory may say, and do, without harm: lists that are wrong, slow losses, accounts of
+//! those who come and go.
 
 use std::time::Duration;
 
@@ -89,7 +90,8 @@ async fn accounts_are_switched_off_one_by_one_as_removals_are_confirmed() {
     world.okta.patch(&status(0..3, "DEPROVISIONED"));
     world.beadle(&["sweep"]).await.expect(0);
     assert_eq!((world.members("Ops").unwrap().len(), count_active(&world)), (37, 37));
-    // 30 more are as many as wait for somebody; 20 in a day are confirmed and go, of whom 3 have gone.
+    // 30 more are as many as wait for somebody; 20 in a day are confirmed and go, of whom 3 have
+    // gone.
     world.okta.patch(&status(3..33, "DEPROVISIONED"));
     let swept = world.beadle(&["sweep"]).await.expect(2);
     assert!(swept.out.contains("members would leave"), "{}", swept.out);
@@ -185,7 +187,8 @@ async fn an_account_that_beadle_made_is_looked_at_in_a_group_or_not() {
     world.okta.patch(&status(4..5, "DEPROVISIONED"));
     world.beadle(&["sweep"]).await.expect(0);
     assert_eq!(signs_in(&world, 4), Some(false));
-    // Whom the directory does not know any more waits for somebody: another directory knows nobody, too.
+    // Whom the directory does not know any more waits for somebody: another directory knows nobody,
+    // too.
     world.okta.patch(
         &json!({ "users": { "00u00002": null }, "groups": { "00g1": { "members": { "00u00002": null } } } }),
     );

@@ -1,4 +1,5 @@
-//! Each write of members is read back once: servers answer that they did it, and do nothing, or more than that.
+//! Each write of members is read back once: servers answer that they did it, and do nothing, or
+//! more than that.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -9,7 +10,8 @@ use beadle_scim::Members;
 use super::ScimReader;
 use super::writer::ScimWriter;
 
-/// Before a surprise is believed it is asked for in another way, this much later: a list may be short, or late.
+/// Before a surprise is believed it is asked for in another way, this much later: a list may be
+/// short, or late.
 const PATIENCE: [Duration; 2] = [Duration::from_millis(300), Duration::from_secs(2)];
 /// The number of members about whom Beadle asks; for the others the list counts.
 const ASKED: usize = 5;
@@ -108,7 +110,8 @@ impl ScimReader {
         Ok(())
     }
 
-    /// Whether a large group is as it has to be, as far as one member who was written and one who stays tell.
+    /// Whether a large group is as it has to be, as far as one member who was written and one who
+    /// stays tell.
     async fn is_as_asked(&self, written: &Written<'_>) -> Result<bool, Failure> {
         let dialect = self.scim.dialect();
         let size = written.before.as_ref().map_or(0, BTreeSet::len) + written.added.len();
@@ -131,7 +134,8 @@ impl ScimReader {
 }
 
 impl ScimWriter {
-    /// Holds a group to what was written. Whom the server took out beside that is put back, and the target is stopped.
+    /// Holds a group to what was written. Whom the server took out beside that is put back, and the
+    /// target is stopped.
     pub(super) async fn hold_to(&self, written: &Written<'_>) -> Result<(), Failure> {
         if written.added.is_empty() && written.removed.is_empty() {
             return Ok(());

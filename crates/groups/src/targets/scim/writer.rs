@@ -49,8 +49,8 @@ impl ScimWriter {
         self.reader.seen().members.get(group).cloned()
     }
 
-    /// The name is another group's: whose, and what is done about it. Two groups that swap their names do so by way of a
-    /// third one.
+    /// The name is another group's: whose, and what is done about it. Two groups that swap their
+    /// names do so by way of a third one.
     async fn taken(&self, group: &str, name: &str) -> Failure {
         let holder = match self.reader.find_group(By::Name, name, true).await {
             Ok(Some(holder)) if holder.id != group => holder,
@@ -131,7 +131,8 @@ impl TargetWriter for ScimWriter {
             }
             return Ok(target(made));
         }
-        // There is one with this id, the echo of what we made before; or one of this name, somebody else's.
+        // There is one with this id, the echo of what we made before; or one of this name, somebody
+        // else's.
         if let Some(found) = self.reader.find_group(By::ExternalId, external_id, true).await? {
             return Ok(target(found));
         }

@@ -23,7 +23,8 @@ pub(super) fn checks(wanted: &Wanted, rule: Option<&Rule>) -> Option<(Field, Val
     };
     let after: Vec<(&str, Binding)> =
         checks.iter().enumerate().map(|(at, check)| (check.context.as_str(), bound(at))).collect();
-    // Every check that was required still is, from the same source or a certain one: then nothing is weaker.
+    // Every check that was required still is, from the same source or a certain one: then nothing
+    // is weaker.
     let kept = seen.iter().all(|old| {
         let keeps = |binding: Binding| match (binding, old.app_id) {
             (Binding::App(new), Some(old)) => new == old,
@@ -89,8 +90,8 @@ fn unseen_apps<'a>(checks: &'a [WantedCheck], rules: &[Rule]) -> Vec<(i64, &'a W
     unseen
 }
 
-/// How close a live check is to a wanted one: a check is its name and its source. One whose source the policy leaves out
-/// takes what the others leave, and rather one that is bound to an App.
+/// How close a live check is to a wanted one: a check is its name and its source. One whose source
+/// the policy leaves out takes what the others leave, and rather one that is bound to an App.
 fn closeness(wanted: &WantedCheck, live: &StatusCheck) -> Option<u8> {
     if wanted.context != live.context {
         return None;

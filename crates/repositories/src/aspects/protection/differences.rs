@@ -167,7 +167,8 @@ fn same(one: &Actor, other: &Actor) -> bool {
     one.kind == other.kind && one.name.eq_ignore_ascii_case(&other.name)
 }
 
-/// Whether a permission lets its holder write. How far a custom role reaches is not known: GitHub has the last word.
+/// Whether a permission lets its holder write. How far a custom role reaches is not known: GitHub
+/// has the last word.
 fn writes(permission: &Permission) -> bool {
     permission.rank() >= Permission::Push.rank()
 }
@@ -197,8 +198,8 @@ fn is_granted(context: &Context<'_>, actor: &Actor) -> bool {
     }
 }
 
-/// The actors that a push restriction shall except, that it does not except yet, and that may not write. GitHub drops
-/// them without a word, so that Beadle would write them at every run.
+/// The actors that a push restriction shall except, that it does not except yet, and that may not
+/// write. GitHub drops them without a word, so that Beadle would write them at every run.
 async fn powerless(
     context: &Context<'_>,
     wanted: &Wanted,
@@ -228,8 +229,9 @@ async fn powerless(
     Ok(powerless.into_iter().zip(exist).filter(|(_, id)| id.is_ok()).map(|(actor, _)| actor).collect())
 }
 
-/// One list of actors, with the flag that makes it count. `Err` names somebody who does not exist. Who is powerless is
-/// left out, as GitHub would; a restriction of which nobody is left is not made.
+/// One list of actors, with the flag that makes it count. `Err` names somebody who does not exist.
+/// Who is powerless is left out, as GitHub would; a restriction of which nobody is left is not
+/// made.
 async fn actors(
     context: &Context<'_>,
     wanted: &Wanted,

@@ -86,8 +86,9 @@ impl Aspect for Protection {
     }
 }
 
-/// What `default` stands for: the branch that the policy makes the default one in the same run, where it exists; else the
-/// branch that is the default one. A rule for a branch that is the default one only by drift would stay behind.
+/// What `default` stands for: the branch that the policy makes the default one in the same run,
+/// where it exists; else the branch that is the default one. A rule for a branch that is the
+/// default one only by drift would stay behind.
 async fn default_branches(context: &Context<'_>) -> Result<Vec<String>, Failure> {
     let repository = context.repository;
     let mut branches: Vec<String> = repository.default_branch.iter().cloned().collect();

@@ -23,7 +23,8 @@ fn is_nothing(value: &Value) -> bool {
     }
 }
 
-/// The form in which values are compared: lists without order and repetition, blocks without what may be left out.
+/// The form in which values are compared: lists without order and repetition, blocks without what
+/// may be left out.
 fn normal(value: &Value) -> Value {
     match value {
         Value::Object(map) => {
@@ -69,7 +70,8 @@ pub(super) fn without_nulls(value: Value) -> Value {
     }
 }
 
-/// `wanted`, the value of `key`, laid over `seen`: what is not wanted explicitly stays; lists are as wanted.
+/// `wanted`, the value of `key`, laid over `seen`: what is not wanted explicitly stays; lists are
+/// as wanted.
 pub(super) fn overlay(key: &str, wanted: &Value, seen: &Value) -> Value {
     match (wanted, seen) {
         (Value::Object(wanted), Value::Object(seen)) => Value::Object(overlay_block(wanted, seen)),

@@ -1,5 +1,5 @@
-//! Variables and the inputs of the mutations, held to their types before anything is read or changed. A variable of the
-//! wrong type fails the whole request, as at GitHub.
+//! Variables and the inputs of the mutations, held to their types before anything is read or
+//! changed. A variable of the wrong type fails the whole request, as at GitHub.
 //!
 //! <https://docs.github.com/graphql/reference/input-objects>
 
@@ -18,7 +18,8 @@ pub(super) fn variables(
     Some(format!("Variable ${} of type {} was provided invalid value", wrong.name, wrong.var_type))
 }
 
-/// Whether a value is of a declared type. Of enums and inputs only the shape of a list is known here.
+/// Whether a value is of a declared type. Of enums and inputs only the shape of a list is known
+/// here.
 fn is_of(kind: &Type<'_, super::Text>, value: &Value) -> bool {
     match (kind, value) {
         (Type::NonNullType(_), Value::Null) => false,
@@ -79,7 +80,8 @@ const RULE: &[(&str, Kind)] = &[
     ("reviewDismissalActorIds", Texts),
 ];
 
-/// A mutation: the name of its input, the fields that it needs, the fields that it may have, and whether it has a rule's.
+/// A mutation: the name of its input, the fields that it needs, the fields that it may have, and
+/// whether it has a rule's.
 type Shape = (&'static str, &'static [&'static str], &'static [&'static str], bool);
 
 fn shape(mutation: &str) -> Option<Shape> {

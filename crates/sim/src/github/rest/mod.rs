@@ -142,7 +142,8 @@ pub(crate) fn answer(world: &mut World, call: &Call<'_>) -> Reply {
     }
 }
 
-/// A renamed repository is found by its old name: GitHub redirects reads, and tells writers where to write.
+/// A renamed repository is found by its old name: GitHub redirects reads, and tells writers where
+/// to write.
 fn moved(call: &Call<'_>, id: u64, rest: &[&str]) -> Reply {
     let (status, message) = match call.method.as_str() {
         "GET" => (301, "Moved Permanently"),
@@ -335,8 +336,8 @@ fn repository(world: &mut World, call: &Call<'_>, org: &str, name: &str, rest: &
     }
 }
 
-/// The teams with access: what was granted here, to them or to a team above them, and what roles over the whole
-/// organisation give.
+/// The teams with access: what was granted here, to them or to a team above them, and what roles
+/// over the whole organisation give.
 fn teams_of(world: &World, org: &str, found: &Value) -> Vec<Value> {
     let all = world.org(org).map(|org| org["teams"].clone()).unwrap_or_default();
     let teams = all.as_object().into_iter().flatten();

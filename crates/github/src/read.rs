@@ -120,8 +120,7 @@ impl Reader {
         self.loader.ask_for(asks);
     }
 
-    /// From now on resolves the names by which layers select repositories, with each batch of
-    /// reads.
+    /// From now on resolves the names by which layers select repositories, with each batch of reads.
     pub fn select_by(&self, selected_by: SelectedBy) {
         self.loader.select_by(selected_by);
     }
@@ -297,8 +296,7 @@ impl Reader {
         }
     }
 
-    /// Every row of a list below a repository. A row without one of the keys of `identity` makes
-    /// the list unknown.
+    /// Every row of a list below a repository. A row without one of the keys of `identity` makes the list unknown.
     pub async fn list_below(
         &self,
         repository: &Repository,
@@ -324,8 +322,7 @@ impl Reader {
         self.api.read(&path).await?.json().map_err(Failure::from)
     }
 
-    /// Every row of a list below the organisation. A row without one of the keys of `identity`
-    /// makes the list unknown.
+    /// Every row of a list below the organisation. A row without one of the keys of `identity` makes the list unknown.
     pub async fn list_of_organisation(
         &self,
         path: impl Into<Path>,
@@ -350,8 +347,8 @@ impl Reader {
         }
     }
 
-    /// Whether REST showed the ruleset as it shall be since it was changed last. What GraphQL
-    /// cannot show is known only then.
+    /// Whether REST showed the ruleset as it shall be since it was changed last. What GraphQL cannot show is known only
+    /// then.
     pub fn is_settled(&self, ruleset: &Ruleset) -> bool {
         let settled = self.settled.lock().unwrap_or_else(PoisonError::into_inner);
         settled.get(&ruleset.id) == Some(&ruleset.updated_at)
@@ -362,8 +359,7 @@ impl Reader {
         of_repository(&self.api, owner, name).await
     }
 
-    /// Whether somebody may write to one repository, by any way. A custom role counts by what it is
-    /// based on.
+    /// Whether somebody may write to one repository, by any way. A custom role counts by what it is based on.
     ///
     /// <https://docs.github.com/rest/collaborators/collaborators#get-repository-permissions-for-a-user>
     pub async fn user_writes(&self, login: &str, owner: &str, name: &str) -> Result<bool, Failure> {

@@ -54,8 +54,8 @@ impl Overrides {
         note("override-of", &[&self.organisation, &id.to_string()])
     }
 
-    /// Asks GitHub to which repository each file in repos/ belongs for which none is remembered: a
-    /// job has no store, but GitHub remembers the former names of a repository.
+    /// Asks GitHub to which repository each file in repos/ belongs for which none is remembered: a job has no store, but
+    /// GitHub remembers the former names of a repository.
     pub(crate) async fn follow(&self, policy: &Policy, reader: &Reader) -> Result<(), Failure> {
         let files = self.ownerless(policy).await?;
         let names: Vec<String> = files.iter().map(|(name, _)| (*name).to_owned()).collect();

@@ -24,8 +24,7 @@ use crate::wiring::{self, Opening, Ways};
 const GRACE: Duration = Duration::from_secs(20);
 /// A key whose organisation or directory is not open waits for this long.
 const NOT_OPEN: Duration = Duration::from_secs(10);
-/// So long the first key waits for targets to be opened: one that does not answer keeps nothing
-/// else from work.
+/// So long the first key waits for targets to be opened: one that does not answer keeps nothing else from work.
 const OPENING: Duration = Duration::from_secs(10);
 /// The interval of the checks that the store takes writes.
 const HEALTH: Duration = Duration::from_secs(10);
@@ -135,8 +134,7 @@ pub(crate) async fn run(config: &Config) -> anyhow::Result<u8> {
     damaged
 }
 
-/// Says when the store takes no writes and when it does again. Returns when it is damaged: nothing
-/// helps then but a person.
+/// Says when the store takes no writes and when it does again. Returns when it is damaged: nothing helps then but a person.
 async fn damage(store: &dyn Store, clock: &Clock) -> StoreError {
     let mut said = String::new();
     loop {

@@ -20,8 +20,7 @@ pub(super) struct Seen {
 }
 
 impl GroupPlanner {
-    /// The target's group, and what has to be written to have it. `None`: there is nothing to
-    /// compare with.
+    /// The target's group, and what has to be written to have it. `None`: there is nothing to compare with.
     pub(super) async fn observed(
         &self,
         desired: &Desired<'_>,
@@ -47,8 +46,7 @@ impl GroupPlanner {
             let name = known.as_ref().map_or_else(|| pair.name.clone(), |known| pair.named(&known.name));
             let further = desired.facts.sources.iter().filter(|source| !pair.sources.contains(source));
             let mut fields: Vec<Field> = further.map(|source| desired.source(Value::Null, source)).collect();
-            // A rename that makes no other name at the target: events of members go by the name
-            // that is remembered.
+            // A rename that makes no other name at the target: events of members go by the name that is remembered.
             let is_one = matches!(slot, Slot::One { .. });
             if is_one && pair.from != desired.facts.from && name == desired.facts.name {
                 fields.push(desired.source(json!(pair.from), &desired.facts.from));
@@ -147,8 +145,8 @@ impl GroupPlanner {
         }
     }
 
-    /// What else a group of the target is made of, and is still: two would take each other's people
-    /// out, for ever. And what it was made of, and nothing is any more.
+    /// What else a group of the target is made of, and is still: two would take each other's people out, for ever. And
+    /// what it was made of, and nothing is any more.
     async fn made_of_others(
         &self,
         slot: &Slot,

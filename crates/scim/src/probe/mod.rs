@@ -1,5 +1,4 @@
-//! Whether a server is what the configuration calls it: what it says, what it does, and what it did
-//! before.
+//! Whether a server is what the configuration calls it: what it says, what it does, and what it did before.
 
 mod write;
 
@@ -88,8 +87,8 @@ impl Probed {
 }
 
 impl Reader {
-    /// Holds the dialect to what the server says (`ServiceProviderConfig`) and to what it does
-    /// (filters, lists, and a group read back). Nothing is written.
+    /// Holds the dialect to what the server says (`ServiceProviderConfig`) and to what it does (filters, lists, and a
+    /// group read back). Nothing is written.
     pub async fn probe(&self) -> Result<Probed, Failure> {
         let mut probed = Probed::default();
         let dialect = self.dialect();

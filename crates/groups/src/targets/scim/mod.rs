@@ -27,8 +27,7 @@ const FRESH: Duration = Duration::from_secs(60);
 /// Another way to know who is in a server's groups than asking the server itself.
 #[async_trait]
 pub trait Memberships: Send + Sync + 'static {
-    /// The ids of everybody in a group, complete or not at all; `None` where there is no such
-    /// group.
+    /// The ids of everybody in a group, complete or not at all; `None` where there is no such group.
     async fn of(&self, group: &str) -> Result<Option<Vec<String>>, Failure>;
 }
 
@@ -172,8 +171,8 @@ impl ScimReader {
         Ok(seen.names.len())
     }
 
-    /// Looks for one group: asks the server, and where its answer cannot be trusted searches the
-    /// list. `anew`: the list that is held may be too old.
+    /// Looks for one group: asks the server, and where its answer cannot be trusted searches the list. `anew`: the list
+    /// that is held may be too old.
     async fn find_group(&self, by: By, value: &str, anew: bool) -> Result<Option<Group>, Failure> {
         let answered = match by {
             By::Name => self.scim.group_named(value).await?,
@@ -209,8 +208,8 @@ impl ScimReader {
         }
     }
 
-    /// A list that lacks somebody who was in the group before is held to another question: whoever
-    /// it hides would never leave.
+    /// A list that lacks somebody who was in the group before is held to another question: whoever it hides would never
+    /// leave.
     async fn is_no_less(&self, group: &str, ids: &BTreeSet<String>) -> Result<(), Failure> {
         let before = self.seen().members.get(group).cloned();
         let Some(lost) = before.iter().flatten().find(|known| !ids.contains(*known)) else { return Ok(()) };
@@ -223,8 +222,7 @@ impl ScimReader {
         Err(Failure::new(Class::Retry, text))
     }
 
-    /// Finds out who a member is that no list showed: a user, a group in the group, or nobody
-    /// knows.
+    /// Finds out who a member is that no list showed: a user, a group in the group, or nobody knows.
     async fn look_up(&self, member: &str) -> Result<(), Failure> {
         match self.scim.user(member).await {
             Ok(Some(user)) => self.remember(&account(user)),
@@ -269,8 +267,8 @@ impl ScimReader {
             named = named.or_else(|| self.seen().accounts.values().find(is_named).cloned());
         }
         match named {
-            // It carries nobody's id, or carried none yet: the name is who it is. Or it is theirs,
-            // and only its id could not be asked for.
+            // It carries nobody's id, or carried none yet: the name is who it is. Or it is theirs, and only its id could not
+            // be asked for.
             Some(found) if found.person.is_none() || is_theirs(&found) => {
                 self.remember(&found);
                 Ok(Found::Account(found))

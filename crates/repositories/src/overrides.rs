@@ -12,7 +12,7 @@ use crate::policy::{Layer, LayerKind, Policy, Standing};
 /// Remembers which repository each file belongs to.
 pub struct Overrides {
     store: Option<Arc<dyn Store>>,
-    /// The memory without a store, for as long as the process runs.
+    /// What is remembered without a store, for as long as the process runs.
     here: Mutex<BTreeMap<String, String>>,
     organisation: String,
 }

@@ -133,7 +133,7 @@ impl GroupPlanner {
                 Ok(Some(_)) => return Ok(Answer::Stays),
                 Ok(None) => {}
                 Err(failure) if matches!(failure.class, Class::RateLimited { .. }) => return Err(failure),
-                // A person whom Beadle cannot ask about waits for an approval.
+                // Who cannot be asked about is one of those who wait for somebody.
                 Err(_) => return Ok(Answer::Unknown),
             }
         }

@@ -69,7 +69,7 @@ impl GroupPlanner {
             let vanished = pair.sources.iter().filter(is_gone).cloned().collect();
             return Ok(Some(Seen { group: Some(pair.group.clone()), members, first: None, vanished }));
         }
-        // A group that was made, but not remembered because of a kill, may have been renamed since.
+        // What was made before and is not remembered, because a kill came between, may have been renamed since.
         let target = &self.directory.target;
         let owned = target.group_owned_as(&desired.facts.external_id).await;
         let Some(owned) = known(owned, GROUP, plan)? else { return Ok(None) };

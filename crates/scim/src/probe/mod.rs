@@ -46,8 +46,7 @@ impl Evidence {
         self.0.insert(question.to_owned(), answer.into());
     }
 
-    /// Returns the changes in the server's behaviour. A question that only one side has is not a
-    /// difference.
+    /// Returns what the server does otherwise than before. A question that only one side has is no difference.
     pub fn differences(&self, before: &Self) -> Vec<String> {
         let differs = |(question, now): (&String, &String)| {
             let was = before.0.get(question).filter(|was| *was != now)?;
@@ -96,7 +95,7 @@ impl Reader {
         if probed.contradicts() {
             return Ok(probed);
         }
-        // A server's description of itself can be wrong: its behaviour counts.
+        // What a server says of itself is not always so: what it does counts.
         let groups = self.groups().await?;
         let word = match dialect.paging {
             Paging::Cursor => "cursor",

@@ -337,7 +337,7 @@ impl TargetReader for ScimReader {
         if strange > 0 && (!is_listed || strange >= MANY.max(self.seen().users / 100)) {
             self.users_of_now().await?;
         }
-        // A member whom the list of users does not show is looked up alone.
+        // Whom the list of users does not show is looked up alone.
         for member in bare {
             if !self.seen().is_known(&member) {
                 self.look_up(&member).await?;

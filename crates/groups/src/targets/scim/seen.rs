@@ -32,7 +32,7 @@ pub(super) struct Seen {
     pub(super) wanted: HashMap<String, String>,
     /// Why nothing is written to the target any more.
     pub(super) stopped: Option<String>,
-    /// Invalid records that were logged.
+    /// Records that were said to be odd.
     said: HashSet<String>,
 }
 

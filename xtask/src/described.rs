@@ -1,5 +1,6 @@
-//! The table that the simulated GitHub holds bodies to: of GitHub's published description, for each route that the
-//! simulator writes at, the types, enums, bounds and required keys of the body, and no prose.
+//! The table that the simulated GitHub holds bodies to: of GitHub's published description, for each
+//! route that the simulator writes at, the types, enums, bounds and required keys of the body, and
+//! no prose.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -68,7 +69,7 @@ fn path() -> PathBuf {
     root().join("crates/sim/src/github/described.json")
 }
 
-/// Makes the table anew.
+/// Makes the table again.
 pub(crate) fn write() -> anyhow::Result<()> {
     let table = from_description()?;
     std::fs::write(path(), text(&table)).with_context(|| format!("cannot write {}", path().display()))

@@ -27,7 +27,9 @@ enum Command {
     },
     /// What a change has to pass beside the tests: formatting, lints, docs, dependencies, the demo
     Ci,
-    /// Measure: `calls` (calls, points, memory), `burst` (500 events at once), `fresh` (a new repository), `directory` (calls to the target), `intake` (deliveries a second), `coldstart` (the Lambda function's); all where none is named
+    /// Measure: `calls` (calls, points, memory), `burst` (500 events at once), `fresh` (a new
+    /// repository), `directory` (calls to the target), `intake` (deliveries a second), `coldstart`
+    /// (the Lambda function's); all where none is named
     Bench {
         /// Which.
         #[arg(value_parser = ["calls", "burst", "fresh", "directory", "intake", "coldstart"])]

@@ -67,14 +67,16 @@ pub(crate) fn workflows() -> anyhow::Result<()> {
     run(Command::new("node").args(["-e", LINT]).arg(library).args(WORKFLOWS).current_dir(root()))
 }
 
-/// Fetches the REST description of Enterprise Cloud, which knows more than github.com's, and gives its place and version.
+/// Fetches the REST description of Enterprise Cloud, which knows more than github.com's, and gives
+/// its place and version.
 pub(crate) fn openapi() -> anyhow::Result<(PathBuf, &'static str)> {
     let (package, version, files) = NPM[0];
     npm(package, version, files)?;
     Ok((folder().join("openapi/package/generated/ghec.json"), version))
 }
 
-/// Fetches the descriptions that the contract tests hold requests and answers to, and the clients that they run.
+/// Fetches the descriptions that the contract tests hold requests and answers to, and the clients
+/// that they run.
 pub(crate) fn fetch() -> anyhow::Result<()> {
     for (package, version, files) in NPM {
         npm(package, version, files)?;

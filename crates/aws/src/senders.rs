@@ -82,7 +82,7 @@ impl SendersFile {
         self.org.iter().map(|org| org.name.as_str())
     }
 
-    /// How long something is kept, where the file says it: `8d`.
+    /// The retention time, if the file sets one: `8d`.
     pub fn kept(&self, what: &str) -> Option<Duration> {
         parse_span(self.retention.get(what)?.as_str()?).ok()
     }

@@ -93,8 +93,8 @@ pub(crate) enum Command {
     /// Make it so: plan, ask, write, print each result
     ///
     /// Modes and the guard's limits hold here too. On a terminal it asks before it writes; elsewhere it needs --yes when
-    /// something would be removed, weakened or exposed. Afterwards it plans again, and writes what the first writes made
-    /// due. Exit code: 0 a second plan is empty, 2 changes are left (the guard or the mode keeps them back), 1 something
+    /// something would be removed, weakened or exposed. Afterwards it plans again, and writes changes that the first
+    /// writes made due. Exit code: 0 a second plan is empty, 2 changes are left (the guard or the mode keeps them back), 1 something
     /// failed.
     Apply(ApplyArgs),
     /// Make it so over all repositories and groups, or a share of them, without asking; for CI jobs
@@ -159,7 +159,7 @@ pub(crate) enum Command {
         #[arg(required = true, value_name = "DIGEST")]
         digests: Vec<String>,
     },
-    /// Confirm what a name of the policy means now: the repository of a file in repos/, a team, or a user
+    /// Confirm the present owner of a name: the repository of a file in repos/, a team, or a user
     ///
     /// A file in repos/ belongs to the repository that Beadle first saw with its name. A team's slug and a user's login
     /// mean the team and the user that Beadle first saw with that name. If another repository, team or user takes the

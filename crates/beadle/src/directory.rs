@@ -255,8 +255,8 @@ impl Target<'_> {
         }
     }
 
-    /// Holds the dialect to what the server says and does. `writes`: on a group of the probe's own too, where the
-    /// configuration allows that.
+    /// Holds the dialect to what the server says and does. `writes`: on a group of the probe's own
+    /// too, where the configuration allows that.
     pub(crate) async fn probe(&self, writes: bool) -> anyhow::Result<Probed> {
         match &self.side {
             Side::Scim { reader, writer, .. } => {
@@ -279,7 +279,7 @@ impl Target<'_> {
         format!("scim-evidence:{}", self.file.name)
     }
 
-    /// What the server was seen to do before, where that is remembered.
+    /// The remembered behaviour of the server, if there is one.
     pub(crate) async fn seen_before(&self, store: &Arc<dyn Store>) -> anyhow::Result<Evidence> {
         let text = store.get(&self.evidence()).await?;
         Ok(text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default())
@@ -305,7 +305,8 @@ impl Target<'_> {
         })
     }
 
-    /// Lets a target be written to again that a write of another kind than was asked for had stopped.
+    /// Lets a target be written to again that a write of another kind than was asked for had
+    /// stopped.
     pub(crate) async fn release(&self, store: &Arc<dyn Store>) -> anyhow::Result<Option<String>> {
         let note = stop_note(&self.file.name);
         let stopped = store.get(&note).await?;
@@ -315,7 +316,8 @@ impl Target<'_> {
         Ok(stopped)
     }
 
-    /// A server that contradicts the configuration, or does something else than before, is not written to.
+    /// A server that contradicts the configuration, or does something else than before, is not
+    /// written to.
     pub(crate) async fn agree(&self, store: Option<&Arc<dyn Store>>) -> anyhow::Result<()> {
         let name = &self.file.name;
         let probed = self.probe(false).await.with_context(|| format!("target {name}"))?;

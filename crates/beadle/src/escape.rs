@@ -1,4 +1,5 @@
-//! Makes text from outside harmless on a terminal: one rule for what is printed and for what is logged.
+//! Makes text from outside harmless on a terminal: one rule for what is printed and for what is
+//! logged.
 
 use std::fmt::{self, Display, Write as _};
 
@@ -7,8 +8,8 @@ pub(crate) const VALUE: usize = 512;
 
 /// Whether a terminal does more with this character than show it, or shows nothing for it.
 ///
-/// C0, DEL and C1 move the cursor, change titles and colours. The others turn the reading direction, break the line or are
-/// invisible, so that a text can look like another one.
+/// C0, DEL and C1 move the cursor, change titles and colours. The others turn the reading
+/// direction, break the line or are invisible, so that a text can look like another one.
 fn acts(c: char) -> bool {
     c.is_control()
         || matches!(
@@ -41,8 +42,8 @@ pub(crate) fn escaped(text: impl Display) -> String {
     out
 }
 
-/// Returns the text with its line breaks shown as escapes, so that a value cannot begin a line of its own. Other characters stay
-/// as they are: the printer escapes them.
+/// Returns the text with its line breaks shown as escapes, so that a value cannot begin a line of
+/// its own. Other characters stay as they are: the printer escapes them.
 pub(crate) fn one_line(text: &str) -> String {
     text.replace('\n', "\\n").replace('\r', "\\r")
 }
@@ -65,7 +66,7 @@ pub(crate) fn value(text: fmt::Arguments<'_>) -> String {
     bounded.text
 }
 
-/// Takes so many characters, and counts the rest.
+/// Takes up to a number of characters, and counts the rest.
 struct Bounded {
     text: String,
     left: usize,
@@ -86,7 +87,8 @@ impl fmt::Write for Bounded {
     }
 }
 
-/// Returns JSON in which the characters that act on a terminal are written as JSON writes them. It says the same.
+/// Returns JSON in which the characters that act on a terminal are written as JSON writes them. It
+/// says the same.
 pub(crate) fn json(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {

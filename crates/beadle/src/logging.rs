@@ -43,8 +43,8 @@ pub(crate) fn start(cli: &Cli) {
     }
 }
 
-/// Writes one field of a log line for people. Values come from outside: what acts on a terminal is escaped, what is long is
-/// cut, and no value makes a line that looks like another entry.
+/// Writes one field of a log line for people. Values come from outside: what acts on a terminal is
+/// escaped, what is long is cut, and no value makes a line that looks like another entry.
 fn field(writer: &mut Writer<'_>, field: &Field, value: &dyn fmt::Debug) -> fmt::Result {
     match field.name() {
         "message" => write!(writer, "{}", message(&format!("{value:?}"))),
@@ -52,7 +52,8 @@ fn field(writer: &mut Writer<'_>, field: &Field, value: &dyn fmt::Debug) -> fmt:
     }
 }
 
-/// The message of an entry. A policy's problems have lines of their own; they are indented, as no entry is.
+/// The message of an entry. A policy's problems have lines of their own; they are indented, as no
+/// entry is.
 fn message(text: &str) -> String {
     let lines: Vec<String> = text.lines().map(|line| escape::cut(&escape::escaped(line), MESSAGE)).collect();
     lines.join("\n    ")

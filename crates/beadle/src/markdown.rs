@@ -1,7 +1,8 @@
 //! Pages in Markdown, for pull requests and job summaries.
 //!
-//! A [`Piece`] is either a word of this program or a value from outside, and a page takes nothing else. A value becomes code: GitHub
-//! looks for mentions, references, links and HTML everywhere but there.
+//! A [`Piece`] is either a word of this program or a value from outside, and a page takes nothing
+//! else. A value becomes code: GitHub looks for mentions, references, links and HTML everywhere but
+//! there.
 
 use std::fmt::{Display, Write as _};
 
@@ -24,7 +25,8 @@ impl Piece {
     /// A value from outside, as code: it is shown as it is, and does nothing.
     pub(crate) fn value(text: impl Display) -> Self {
         let text = escape::value(format_args!("{text}"));
-        // A bar ends a cell, in code too, and a backslash before it may be one itself: it stands outside.
+        // A bar ends a cell, in code too, and a backslash before it may be one itself: it stands
+        // outside.
         let parts: Vec<String> = text.split('|').map(code).collect();
         Self(parts.join("&#124;"))
     }
@@ -42,7 +44,8 @@ fn code(text: &str) -> String {
     }
     let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
     let fence = "`".repeat(longest + 1);
-    // One space at both ends is not shown; without it a backtick would be taken for the fence's.
+    // Markdown does not show one space at both ends; without the space a backtick would end the
+    // fence.
     let is_padded = |c: char| c == '`' || c == ' ';
     let pad = if text.starts_with(is_padded) || text.ends_with(is_padded) { " " } else { "" };
     format!("{fence}{pad}{text}{pad}{fence}")

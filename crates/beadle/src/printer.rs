@@ -1,8 +1,9 @@
 //! Everything that is printed goes through here: standard output for results, standard error for the rest.
 //!
-//! What is printed comes from outside: names, descriptions, errors of vendors. So the printer escapes every character that acts on a
-//! terminal, in all that it is given. Colour is asked for by [`Printer::paint`], which marks its text with characters that
-//! Unicode keeps for such use inside of a program; only the printer turns marks into colour.
+//! Printed values come from outside: names, descriptions, errors of vendors. So the printer escapes
+//! every character that acts on a terminal, in all that it is given. Colour is asked for by
+//! [`Printer::paint`], which marks its text with characters that Unicode keeps for such use inside
+//! of a program; only the printer turns marks into colour.
 
 use std::fmt::{Display, Write as _};
 use std::io::Write as _;
@@ -18,7 +19,8 @@ static LOST: AtomicBool = AtomicBool::new(false);
 
 /// The longest line for people, in characters.
 const LINE: usize = 16 * 1024;
-/// Ends what a tone's mark begins. A name that has one in it can colour its own line, and nothing else.
+/// Ends what a tone's mark begins. A name that has one in it can colour its own line, and nothing
+/// else.
 const END: char = '\u{fdd5}';
 /// Ends every colour.
 const RESET: &str = "\u{1b}[0m";
@@ -42,7 +44,7 @@ pub(crate) enum Tone {
 impl Tone {
     const ALL: [Self; 5] = [Self::Heading, Self::Faint, Self::Good, Self::Notice, Self::Danger];
 
-    /// What begins a text of this tone, between `paint` and the printer.
+    /// The mark that begins a text of this tone, between `paint` and the printer.
     fn mark(self) -> char {
         match self {
             Self::Heading => '\u{fdd0}',
@@ -128,7 +130,7 @@ impl Printer {
         if self.color { format!("{}{text}{END}", tone.mark()) } else { text.to_string() }
     }
 
-    /// What a terminal gets: escaped, cut, and coloured where a tone's mark is.
+    /// The text for a terminal: escaped, cut, and coloured at the marks of tones.
     fn shown(&self, text: &str) -> String {
         let mut out = String::with_capacity(text.len());
         let mut is_open = false;

@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use crate::escape;
 use crate::printer::Printer;
 
-/// After so long without progress it is said that somebody is waited for.
+/// The time without progress after which Beadle names the vendor that it waits for.
 const SILENCE: Duration = Duration::from_secs(15);
 
 /// Shows how far something is.

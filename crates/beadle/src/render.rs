@@ -40,14 +40,15 @@ pub(crate) struct WholePlan {
 }
 
 impl WholePlan {
-    /// Keeps what is about one of these keys: a name may be another one's by the time that it is planned again.
+    /// Keeps what is about one of these keys: a name may be another one's by the time that it is
+    /// planned again.
     pub(crate) fn keep<W>(&mut self, plans: &mut Vec<Plan<W>>, keys: &BTreeSet<Key>) {
         let mut kept = self.plans.iter().map(|(key, _)| keys.contains(key)).collect::<Vec<_>>().into_iter();
         plans.retain(|_| kept.next().unwrap_or(false));
         self.plans.retain(|(key, _)| keys.contains(key));
     }
 
-    /// What it is about.
+    /// Returns the keys of the plans.
     pub(crate) fn keys(&self) -> BTreeSet<Key> {
         self.plans.iter().map(|(key, _)| key.clone()).collect()
     }
@@ -63,7 +64,8 @@ impl WholePlan {
         self.plans.iter().filter(|(key, _)| key.kind() != "organisation").count()
     }
 
-    /// The number of repositories that can be written, if this is a plan of all of them, or of all of a shard.
+    /// The number of repositories that can be written, if this is a plan of all of them, or of all
+    /// of a shard.
     pub(crate) fn among(&self) -> Option<u32> {
         if self.short.is_some() || self.half == Half::Groups {
             return None;

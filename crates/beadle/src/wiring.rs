@@ -218,8 +218,8 @@ pub(crate) async fn store_if_there(config: &Config) -> anyhow::Result<Option<Arc
     }
 }
 
-/// The store, for a command that looks into what there is: an empty one that it made itself would say that nothing is held,
-/// and nothing waits.
+/// The store, for a command that looks into what there is: an empty one that it made itself would
+/// say that nothing is held, and nothing waits.
 pub(crate) async fn existing(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
     let store = store_if_there(config).await?;
     store.with_context(|| {

@@ -1,4 +1,5 @@
-//! A new repository: how soon it is as declared, beside the time that its calls would take one after the other.
+//! A new repository: how soon it is as declared, beside the time that its calls would take one
+//! after the other.
 
 use std::time::{Duration, Instant};
 

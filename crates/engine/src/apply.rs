@@ -41,8 +41,9 @@ pub trait Planner: Send + Sync + 'static {
     async fn plan(&self, key: &Key, hint: Option<&str>) -> Result<Plan<Self::Write>, Failure>;
     /// The policy's generation that plans are made by now.
     fn generation(&self) -> String;
-    /// Whether a key is set aside for a name that does not exist. Where one name can be meant for every key there is, the
-    /// fault is the policy's and no key's: the next generation, event or sweep looks again.
+    /// Whether a key is set aside for a name that does not exist. Where one name can be meant for
+    /// every key there is, the fault is the policy's and no key's: the next generation, event or
+    /// sweep looks again.
     fn parks_unresolved(&self) -> bool {
         true
     }
@@ -53,7 +54,8 @@ pub trait Planner: Send + Sync + 'static {
 pub trait Writer<W>: Send + Sync + 'static {
     /// Resolves again what the key is called now, before a run's first write.
     async fn open(&self, key: &Key, plan: &Plan<W>) -> Result<Box<dyn Session<W>>, Failure>;
-    /// Returns when a change may be written beside others in a run for an event. Other runs write one change at a time.
+    /// Returns when a change may be written beside others in a run for an event. Other runs write
+    /// one change at a time.
     fn turn(&self, _change: &Change<W>) -> Turn {
         Turn::default()
     }
@@ -141,8 +143,8 @@ impl Report {
         self.steps.iter().filter(|step| wanted(&step.outcome)).count()
     }
 
-    /// How many changes failed or were not reached, and how many wait for those: all that neither were written nor are kept
-    /// back on purpose.
+    /// How many changes failed or were not reached, and how many wait for those: all that neither
+    /// were written nor are kept back on purpose.
     pub fn failed(&self) -> usize {
         let is_meant = |result: &StepResult| {
             let is_kept = matches!(result, StepResult::Withheld | StepResult::Held { .. });
@@ -152,7 +154,7 @@ impl Report {
         if broken == 0 { 0 } else { broken + self.blocked() }
     }
 
-    /// How many changes wait for others that mode or guard keep back.
+    /// The number of changes that wait for changes held by mode or guard.
     pub fn waiting(&self) -> usize {
         if self.failed() == 0 { self.blocked() } else { 0 }
     }
@@ -172,7 +174,8 @@ impl Report {
         }
     }
 
-    /// Whether only people can mend what is unknown, in the policy or at the vendor, and nothing else went wrong.
+    /// Whether only people can repair the unknown parts, in the policy or at the vendor, and
+    /// nothing else failed.
     pub fn is_for_people(&self) -> bool {
         self.failure.is_none() && self.unknowns.iter().all(|unknown| !unknown.transient)
     }
@@ -187,9 +190,10 @@ impl Report {
     }
 }
 
-/// Applies a plan as far as modes and guard allow. One failing change stops only what depends on it; a used-up budget,
-/// a conflict or a lost lease ends the run. A run for an event writes side by side what the writer allows, see [`Turn`].
-/// `told` hears of each step as it is known.
+/// Applies a plan as far as modes and guard allow. One failing change stops only what depends on
+/// it; a used-up budget, a conflict or a lost lease ends the run. A run for an event writes side by
+/// side what the writer allows, see [`Turn`]. `told` receives each step as soon as its result is
+/// known.
 pub async fn apply<W: Send + Sync + 'static>(
     key: &Key,
     plan: &Plan<W>,
@@ -222,7 +226,8 @@ pub async fn apply<W: Send + Sync + 'static>(
     let mut session: Option<Arc<dyn Session<W>>> = None;
     let mut under_way = UnderWay::new();
     loop {
-        // After a conflict, a lost lease or a used-up budget nothing begins; the writes that are under way end.
+        // After a conflict, a lost lease or a used-up budget nothing begins; the writes that are
+        // under way end.
         let may_begin = under_way.len() < AT_ONCE && !failure.as_ref().is_some_and(ends_run);
         let next = if may_begin { turns.next(plan, &results) } else { None };
         let Some(at) = next else {
@@ -266,7 +271,7 @@ pub async fn apply<W: Send + Sync + 'static>(
         gate.pace.turn(lane, &gate.clock).await;
         let now = gate.clock.now();
         if !gate.patient && lane != Lane::Event && now.since(begun) > LONGEST {
-            // The rest has its turn after the others; it is planned anew then.
+            // The rest has its turn after the others, with a new plan.
             failure = Some(graver(failure, turn(now)));
             told(at, &StepResult::NotReached);
             results[at] = Some(StepResult::NotReached);
@@ -286,7 +291,7 @@ pub async fn apply<W: Send + Sync + 'static>(
         let failed = failed_digests(key, plan, &results);
         refusals.retain(|digest| failed.contains(digest));
         if let Err(error) = refusals.write(&remembered, gate.store.as_ref(), key).await {
-            tracing::warn!(%key, %error, "refused changes were not remembered; a sweep sends them again");
+            tracing::warn!(%key, %error, "refused changes not stored, next sweep sends them again");
         }
     }
     let steps = plan.changes.iter().zip(results);
@@ -310,14 +315,16 @@ type UnderWay<'a> = FuturesUnordered<BoxFuture<'a, (usize, Result<Begun, Failure
 /// How long a run makes bulk writes before it lets others have their turns.
 const LONGEST: Duration = Duration::from_secs(120);
 
-/// Why a run waits that only has to leave a second between two writes: nothing is short, and nobody has to look.
-pub(crate) const TURN: &str = "it waits for its turn among the bulk writes";
+/// Why a run waits that only has to leave a second between two writes: nothing is short, and nobody
+/// has to look.
+pub(crate) const TURN: &str = "the run waits for its turn among the bulk writes";
 
 fn turn(until: Time) -> Failure {
     Failure::new(Class::RateLimited { until, spares_events: true }, TURN)
 }
 
-/// Gives back the room of changes whose write was not begun. If the store does not take it, the room stays spent.
+/// Gives back the room of changes whose write was not begun. If the store does not take it, the
+/// room stays spent.
 async fn give_back<W>(
     key: &Key,
     plan: &Plan<W>,
@@ -335,7 +342,7 @@ async fn give_back<W>(
         return;
     }
     if let Err(error) = gate.store.conclude(key.instance(), ends).await {
-        tracing::warn!(%key, %error, "room in the guard's window was not given back; it stays spent");
+        tracing::warn!(%key, %error, "room in the guard's window not given back, room stays spent");
     }
 }
 
@@ -354,8 +361,8 @@ pub async fn forget_what_is_mended<W>(key: &Key, plan: &Plan<W>, gate: &Gate) ->
     }
     let planned: Vec<String> = plan.changes.iter().map(|change| change.digest(key)).collect();
     let unknown = |aspect: &str| plan.unknowns.iter().any(|unknown| unknown.aspect == aspect);
-    // What is contested stays so until somebody approves it, or another generation asks for something else. What is not
-    // guarded goes on without an approval.
+    // A contested change stays contested until somebody approves it or another generation declares
+    // something else. What is not guarded goes on without an approval.
     let stays =
         |hold: &Hold| hold.contested && hold.approved_by.is_none() && hold.change.risks().is_guarded();
     let over = held
@@ -415,8 +422,8 @@ async fn write<W: Send + Sync + 'static>(
     written.map(|()| begun)
 }
 
-/// Whether a change that failed certainly changed nothing. Several guarded fields may have been several requests, of which
-/// only the last one was refused.
+/// Whether a change that failed certainly changed nothing. Several guarded fields may have been
+/// several requests, of which only the last one was refused.
 fn is_certain<W>(change: &Change<W>, failure: &Failure) -> bool {
     let guarded = change.fields.iter().filter(|field| field.risk.is_guarded()).count();
     failure.class.changed_nothing() && !failure.is_partial && guarded <= 1

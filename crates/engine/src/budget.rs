@@ -10,7 +10,7 @@ use crate::clock::Time;
 use crate::key::Lane;
 use crate::queue::LONGEST_HOLD;
 
-/// How long is waited after a credential was denied for the first time.
+/// The wait after the first denial of a credential.
 const DENIED: Duration = Duration::from_secs(10);
 
 tokio::task_local! {
@@ -29,8 +29,9 @@ pub fn current_lane() -> Lane {
     LANE.try_with(|lane| *lane).unwrap_or(Lane::Manual)
 }
 
-/// Whether a vendor can mean to be left alone until then: no hold is longer than a day. Milliseconds in place of seconds, a
-/// wrong clock or a proxy's header name a time that is years away.
+/// Whether a vendor can mean to be left alone until then: no hold is longer than a day.
+/// Milliseconds in place of seconds, a wrong clock or a proxy's header name a time that is years
+/// away.
 pub fn is_credible(until: Time, now: Time) -> bool {
     until <= now + LONGEST_HOLD
 }
@@ -110,7 +111,7 @@ impl State {
     /// Blocks an account until then, or longer where it is blocked longer already.
     fn block(&mut self, resource: Resource, until: Time, now: Time) -> Time {
         let blocked = self.blocked.entry(resource).or_insert(until);
-        // What a clock that was ahead left behind gives way.
+        // A value from a clock that was ahead gives way.
         *blocked = if is_credible(*blocked, now) { (*blocked).max(until) } else { until };
         *blocked
     }
@@ -230,8 +231,9 @@ impl Budgets {
         state.block(resource, until, now)
     }
 
-    /// The vendor denied the credential itself, whatever was asked: everybody who uses it waits until the time that is
-    /// given, for ten seconds and longer each time. That is no fault of what is worked on.
+    /// The vendor denied the credential itself, whatever was asked: everybody who uses it waits
+    /// until the time that is given, for ten seconds and longer each time. The keys are not at
+    /// fault.
     pub fn deny(&self, now: Time) -> Time {
         let mut state = self.state();
         // Many calls were under way: that is one denial.

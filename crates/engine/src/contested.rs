@@ -1,7 +1,9 @@
-//! Two writers: which planned changes were made so often within an hour that somebody else undoes them.
+//! Two writers: which planned changes were made so often within an hour that somebody else undoes
+//! them.
 //!
-//! A change that removes, weakens or exposes is held until an operator approves it. Every other change goes on, so that no
-//! protection stays open because of a fight; it is only written less often.
+//! A change that removes, weakens or exposes is held until an operator approves it. Every other
+//! change goes on, so that no protection stays open because of a fight; it is only written less
+//! often.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -15,19 +17,20 @@ use crate::key::Key;
 use crate::plan::{Change, Field, Plan};
 use crate::store::{Listing, Store};
 
-/// How far back repeated repairs are counted.
+/// The time over which repeated repairs are counted.
 const HOUR: Duration = Duration::from_secs(3600);
-/// The first wait between two writes of a contested change. Each further write doubles it, up to an hour.
+/// The first wait between two writes of a contested change. Each further write doubles it, up to an
+/// hour.
 const FIRST: Duration = Duration::from_secs(60);
 
-/// What is contested in a plan.
+/// The contested changes of a plan.
 #[derive(Debug, Default)]
 pub(crate) struct Contested {
     /// Why guarded changes are held, by aspect.
     held: HashMap<String, String>,
-    /// When other changes are written again and why, by their place in the plan.
+    /// The time and the reason of the next write of other changes, by their place in the plan.
     slowed: HashMap<usize, (Time, String)>,
-    /// What the journal does not say yet.
+    /// Entries that the journal does not have yet.
     pub(crate) news: Vec<Entry>,
 }
 
@@ -43,31 +46,32 @@ impl Contested {
     }
 }
 
-/// What became of an intent that did not end in a write.
+/// The result of an intent that did not end in a write.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Missed {
     NotMade,
     Lost,
 }
 
-/// How often an effect was written.
+/// The number of writes of an effect.
 #[derive(Clone, Copy, Default)]
 struct Made {
     times: u32,
-    /// Writes whose answer was lost. They count for guarded changes only: an outage of the vendor is no second writer.
+    /// Writes whose answer was lost. They count for guarded changes only: an outage of the vendor
+    /// is not a second writer.
     lost: u32,
     last: Time,
 }
 
-/// What a field of a change comes to, whatever it was before.
+/// The final value of a field of a change.
 type Effect = (String, String, String, String);
 
 fn effect<W>(change: &Change<W>, field: &Field) -> Effect {
     (change.aspect.clone(), change.what.clone(), field.name.clone(), field.after.to_string())
 }
 
-/// Finds what is contested in a plan of this generation, by the journal of the last hour. An effect is contested after so many
-/// `repeats`; zero: never.
+/// Finds what is contested in a plan of this generation, by the journal of the last hour. An effect
+/// is contested after so many `repeats`; zero: never.
 pub(crate) async fn contested<W>(
     key: &Key,
     plan: &Plan<W>,
@@ -79,7 +83,7 @@ pub(crate) async fn contested<W>(
     if plan.changes.is_empty() || repeats == 0 {
         return Ok(found);
     }
-    // What was contested before stays so, whoever has the upper hand.
+    // A change that was contested stays contested, also while Beadle's value is in place.
     for hold in store.holds_of(key).await? {
         if hold.contested && hold.approved_by.is_none() && hold.change.risks().is_guarded() {
             found.held.insert(hold.change.aspect, hold.why);
@@ -105,13 +109,13 @@ pub(crate) async fn contested<W>(
             found.held.entry(change.aspect.clone()).or_insert(why);
         } else {
             let until = most.last + wait(times - repeats);
-            found.slowed.insert(at, (until, format!("{why}; it is written again after {until}")));
+            found.slowed.insert(at, (until, format!("{why}; Beadle writes it again after {until}")));
         }
         let is_its = |entry: &Entry| {
             entry.kind == EntryKind::Contested && entry.detail["aspect"] == json!(change.aspect)
         };
         if !entries.iter().chain(&found.news).any(is_its) {
-            tracing::warn!(%key, aspect = change.aspect, times, held = guarded, "contested: somebody else writes it too");
+            tracing::warn!(%key, aspect = change.aspect, times, held = guarded, "change contested, another writer undoes it");
             let detail =
                 json!({ "aspect": change.aspect, "what": change.what, "times": times, "held": guarded });
             let (kind, subject) = (EntryKind::Contested, plan.subject.clone());
@@ -129,7 +133,7 @@ pub(crate) async fn contested<W>(
     Ok(found)
 }
 
-/// How often each effect was written, by the journal.
+/// The number of writes of each effect in the journal.
 fn made(entries: &[Entry], generation: &str) -> HashMap<Effect, Made> {
     let missed: HashMap<u64, Missed> = entries
         .iter()
@@ -159,7 +163,7 @@ fn made(entries: &[Entry], generation: &str) -> HashMap<Effect, Made> {
     made
 }
 
-/// How long after the last write a contested change is written again.
+/// The wait between two writes of a contested change.
 fn wait(beyond: u32) -> Duration {
     FIRST.saturating_mul(2_u32.saturating_pow(beyond.min(16))).min(HOUR)
 }

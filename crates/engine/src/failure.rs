@@ -25,8 +25,8 @@ pub enum Class {
 }
 
 impl Class {
-    /// Whether a request that failed like this certainly changed nothing at the vendor. After a lost answer, a time-out
-    /// or a 5xx answer that is not known.
+    /// Whether a request that failed like this certainly changed nothing at the vendor. After a
+    /// lost answer, a time-out or a 5xx answer that is not known.
     pub fn changed_nothing(self) -> bool {
         match self {
             Self::Rejected | Self::Conflict | Self::RateLimited { .. } => true,

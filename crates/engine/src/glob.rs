@@ -1,5 +1,5 @@
-//! Bounds on globs, which come from people and from vendors. The library panics on a glob whose regular expression
-//! cannot be built, such as one of 250 nested braces.
+//! Bounds on globs, which come from people and from vendors. The library panics on a glob whose
+//! regular expression cannot be built, such as one of 250 nested braces.
 
 /// The longest glob, in characters.
 const LONGEST: usize = 1_000;

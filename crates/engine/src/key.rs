@@ -16,8 +16,8 @@ pub struct Key(String);
 pub struct KeyError(String);
 
 impl Key {
-    /// A key from its parts. A colon in `kind` or `instance` would begin the next part and is written `%3A`: the key is of
-    /// no other instance. No configured name has one.
+    /// A key from its parts. A colon in `kind` or `instance` would begin the next part and is
+    /// written `%3A`: the key is of no other instance. No configured name has one.
     pub fn new(kind: &str, instance: &str, id: impl fmt::Display) -> Self {
         let part = |text: &str| text.replace(':', "%3A");
         Self(format!("{}:{}:{id}", part(kind), part(instance)))

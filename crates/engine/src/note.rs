@@ -1,9 +1,11 @@
 //! The names of notes, the small values of a store.
 
-/// Returns the name of a note: its kind and its parts, joined by colons. A kind always has the same number of parts.
+/// Returns the name of a note: its kind and its parts, joined by colons. A kind always has the same
+/// number of parts.
 ///
-/// No part but the last can hold a colon: there it is written `%3A`, and `%` is written `%25`. So two different lists of
-/// parts never make one name. The last part is as it is, and an empty one makes the beginning of all names before it.
+/// No part but the last can hold a colon: there it is written `%3A`, and `%` is written `%25`. So
+/// two different lists of parts never make one name. The last part is as it is, and an empty one
+/// makes the beginning of all names before it.
 pub fn note(kind: &'static str, parts: &[&str]) -> String {
     let mut name = kind.to_owned();
     for (at, part) in parts.iter().enumerate() {

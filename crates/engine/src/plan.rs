@@ -40,6 +40,22 @@ impl Risk {
         }
     }
 
+    /// The noun for this number of things, such as `removals`.
+    pub fn noun(self, count: u32) -> &'static str {
+        match (self, count) {
+            (Self::Adds, 1) => "addition",
+            (Self::Adds, _) => "additions",
+            (Self::Changes, 1) => "change",
+            (Self::Changes, _) => "changes",
+            (Self::Weakens, 1) => "weakening",
+            (Self::Weakens, _) => "weakenings",
+            (Self::Exposes, 1) => "exposure",
+            (Self::Exposes, _) => "exposures",
+            (Self::Removes, 1) => "removal",
+            (Self::Removes, _) => "removals",
+        }
+    }
+
     /// Whether the guard counts it.
     pub fn is_guarded(self) -> bool {
         self >= Self::Weakens
@@ -160,7 +176,8 @@ pub struct Change<W> {
     /// Why somebody has to approve it, whatever room the window has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stop: Option<String>,
-    /// The number of repositories that this one write reaches. The guard counts each risk that often.
+    /// The number of repositories that this one write reaches. The guard counts each risk that
+    /// often.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub reaches: u32,
     /// How it is written.

@@ -267,7 +267,8 @@ impl Row {
     /// Claims it, when it is due. A key that was claimed too often without success (its run may kill the process) is
     /// parked instead.
     pub fn claim(&mut self, now: Time, timing: &Timing) -> Option<Claim> {
-        // What an earlier version, or a clock that was ahead, stored holds it no longer than a vendor may.
+        // A hold from an earlier version, or from a clock that was ahead, is no longer than a
+        // vendor's hold may be.
         self.not_before = self.not_before.min(now + LONGEST_HOLD);
         if self.due_at().is_none_or(|due| due > now) {
             return None;

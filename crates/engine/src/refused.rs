@@ -1,4 +1,5 @@
-//! What the vendor refused for good: a sweep does not send the same change again each time.
+//! Remembers changes that the vendor refused for good, so that a sweep does not send the same
+//! change each time.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,11 +11,13 @@ use crate::failure::Failure;
 use crate::key::Key;
 use crate::store::Store;
 
-/// How long sweeps leave a change alone after its first refusal. It is short, as a fault of a credential looks the same.
+/// The wait of sweeps after the first refusal of a change. It is short, as a fault of a credential
+/// looks the same.
 const FIRST: Duration = Duration::from_secs(60);
-/// The wait is so many times as long after each further refusal: a minute, an hour, 60 hours.
+/// The factor of the wait after each further refusal: a minute, an hour, 60 hours.
 const GROWTH: u32 = 60;
-/// The longest wait: a permission that was granted meanwhile is noticed after this time without an event.
+/// The longest wait: a permission that was granted meanwhile is noticed after this time without an
+/// event.
 const LONGEST: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// The refused changes of one key. They are forgotten with the generation that asked for them.
@@ -33,7 +36,7 @@ struct Refusal {
 }
 
 impl Refusal {
-    /// When a sweep sends the change again.
+    /// The time at which a sweep sends the change again.
     fn until(&self) -> Time {
         let factor = GROWTH.saturating_pow(self.times.saturating_sub(1));
         self.last + FIRST.saturating_mul(factor).min(LONGEST)
@@ -57,7 +60,7 @@ impl Refusals {
     pub(crate) fn stops(&self, digest: &str, now: Time) -> Option<String> {
         let refusal = self.changes.get(digest).filter(|refusal| now < refusal.until())?;
         Some(format!(
-            "refused before; sweeps try it again after {}, an event or another policy at once: {}",
+            "refused before; sweeps retry the change after {}, an event or another policy at once: {}",
             refusal.until(),
             refusal.why
         ))

@@ -1,4 +1,4 @@
-//! One cause, one line: what a thousand keys run into is logged once.
+//! One cause, one line: a cause that affects a thousand keys is logged once.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -19,7 +19,7 @@ impl Said {
     /// Whether `cause` was not logged before, or long ago. It counts as logged from now on.
     pub(crate) fn is_news(&self, cause: &str, now: Time) -> bool {
         let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // A moment in the future is one of a clock that was ahead.
+        // A moment in the future comes from a clock that was ahead.
         if said.get(cause).is_some_and(|at| *at <= now && now.since(*at) < AGAIN) {
             return false;
         }

@@ -159,8 +159,9 @@ pub trait Store: Send + Sync + 'static {
     async fn holds(&self) -> Result<Vec<Hold>, StoreError>;
     /// The changes of one key that are held now.
     async fn holds_of(&self, key: &Key) -> Result<Vec<Hold>, StoreError>;
-    /// The moment before a write, in one step: checks the lease and the pauses, spends what the guard gave, and writes the
-    /// intent to the journal. What was spent stays spent until [`Store::conclude`] gives it back.
+    /// The moment before a write, in one step: checks the lease and the pauses, spends what the
+    /// guard gave, and writes the intent to the journal. What was spent stays spent until
+    /// [`Store::conclude`] gives it back.
     async fn begin(
         &self,
         lease: Option<&Lease>,
@@ -168,7 +169,8 @@ pub trait Store: Send + Sync + 'static {
         intent: Intent,
         now: Time,
     ) -> Result<Begun, StoreError>;
-    /// Notes how changes of this instance ended for which the guard was asked. An approval ends with its write.
+    /// Notes how changes of this instance ended for which the guard was asked. An approval ends
+    /// with its write.
     async fn conclude(&self, instance: &str, ends: Vec<(String, End)>) -> Result<(), StoreError>;
     /// Forgets holds: their changes are no longer asked for.
     async fn release(&self, digests: Vec<String>) -> Result<(), StoreError>;
@@ -224,7 +226,8 @@ pub trait Store: Send + Sync + 'static {
     async fn bookings(&self, since: Time) -> Result<Vec<Booking>, StoreError>;
     /// Takes over a piece of another store, as it is: see [`crate::transfer`].
     async fn take(&self, piece: Piece) -> Result<(), StoreError>;
-    /// Brings everything that was written to where a copy of the state finds it: with a file, into that one file.
+    /// Brings everything that was written to where a copy of the state finds it: with a file, into
+    /// that one file.
     async fn flush(&self) -> Result<(), StoreError> {
         Ok(())
     }

@@ -21,7 +21,8 @@ struct Begun {
     /// How many things are looked at.
     #[serde(alias = "repositories")]
     count: u64,
-    /// Runs that were under way when no key waited any more, as key and epoch: the last of them ends the sweep.
+    /// Runs that were under way when no key waited any more, as key and epoch: the last of them
+    /// ends the sweep.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     last: Option<Vec<(String, u64)>>,
 }
@@ -68,13 +69,15 @@ pub async fn summarise(
         return Ok(None);
     };
     let rows = store.rows(u32::MAX).await?;
-    // What was marked after that is not of this sweep; a key of it that an event marked too is.
+    // A key that was marked later is not part of this sweep; a key of the sweep that an event
+    // marked too is.
     let waits = |row: &Row| is_its(&row.key) && row.parked.is_none() && row.first_dirty <= begun.at;
     if rows.iter().any(waits) {
         return Ok(None);
     }
-    // A run's own writes bring webhooks, and with them a new mark: its row no longer tells that it waits. What runs now is
-    // waited for; what begins after it is not, or a busy organisation's sweep would never end.
+    // A run's own writes bring webhooks, and with them a new mark: its row no longer tells that it
+    // waits. What runs now is waited for; what begins after it is not, or a busy organisation's
+    // sweep would never end.
     let is_running = |row: &&Row| is_its(&row.key) && row.lease_until.is_some_and(|until| until > now);
     let mut running: Vec<(String, u64)> =
         rows.iter().filter(is_running).map(|row| (row.key.to_string(), row.epoch)).collect();
@@ -120,7 +123,7 @@ pub async fn summarise(
         }
         summary.unknown += u64::from(run.detail["unknown"].as_array().is_some_and(|list| !list.is_empty()));
     }
-    // What one run wrote is repaired, whatever the runs after it found.
+    // The writes of one run count as repaired, also if later runs find something else.
     summary.drifted = drifted.len() as u64;
     summary.repaired = repaired.len() as u64;
     summary.failed = failed.len() as u64;

@@ -40,7 +40,8 @@ pub struct Run {
 pub trait Reconcile: Send + Sync + 'static {
     /// Runs once. An error is a run that could not plan at all.
     async fn reconcile(&self, run: &Run) -> Result<Report, Failure>;
-    /// Whether a key of this instance is set aside for a name that does not exist: see [`Planner::parks_unresolved`].
+    /// Whether a key of this instance is set aside for a name that does not exist: see
+    /// [`Planner::parks_unresolved`].
     fn parks_unresolved(&self, _instance: &str) -> bool {
         true
     }
@@ -201,7 +202,7 @@ impl Worker {
             let claims = match self.claim(free).await {
                 Ok(claims) => claims,
                 Err(error) => {
-                    tracing::error!(%error, "could not claim; trying again");
+                    tracing::error!(%error, "claiming a key failed, retrying");
                     Vec::new()
                 }
             };
@@ -316,7 +317,7 @@ impl Worker {
 
     fn say_unresolved(&self, key: &Key, why: &str) {
         if self.is_news(key, why) {
-            tracing::warn!(%key, why, "part of the policy cannot be resolved, left alone for every key that it is asked of");
+            tracing::warn!(%key, why, "part of the policy cannot be resolved, left alone for all keys");
         }
     }
 
@@ -342,11 +343,11 @@ impl Worker {
         };
         counter.fetch_add(1, Ordering::Relaxed);
         match &outcome {
-            // What all keys run into is said with the first of them.
+            // A cause that affects all keys is logged with the first of them.
             Outcome::Retry(why) if self.is_news(&lease.key, why) => {
-                tracing::warn!(key = %lease.key, attempt, why, "will be tried again");
+                tracing::warn!(key = %lease.key, attempt, why, "run failed, retrying");
             }
-            Outcome::Retry(why) => tracing::debug!(key = %lease.key, attempt, why, "will be tried again"),
+            Outcome::Retry(why) => tracing::debug!(key = %lease.key, attempt, why, "run failed, retrying"),
             Outcome::Park(reason, why) => {
                 tracing::error!(key = %lease.key, reason = reason.as_str(), why, "set aside");
             }
@@ -366,7 +367,7 @@ impl Worker {
             self.clock.sleep(Duration::from_millis(wait)).await;
             match self.store.finish(&lease, outcome.clone(), self.clock.now()).await {
                 Ok(_) => return,
-                Err(error) => tracing::error!(key = %lease.key, %error, "could not end a run; trying again"),
+                Err(error) => tracing::error!(key = %lease.key, %error, "ending a run failed, retrying"),
             }
         }
     }

@@ -254,7 +254,8 @@ impl Api {
                 {
                     again = false;
                 }
-                // GraphQL tells in its answer what single objects are denied: a whole query that is denied is the credential's.
+                // GraphQL tells in its answer what single objects are denied: a whole query that is
+                // denied is the credential's.
                 Err(error)
                     if error.status() == Some(401)
                         || (error.status() == Some(403) && call.resource == Resource::GraphQl) =>

@@ -1,5 +1,5 @@
-//! Lists are whole or unknown. The pages of a GraphQL connection and of a REST list are held against what they say of
-//! themselves and against each other.
+//! Lists are whole or unknown. The pages of a GraphQL connection and of a REST list are held
+//! against what they say of themselves and against each other.
 
 use std::collections::HashSet;
 
@@ -9,7 +9,7 @@ use serde_json::Value;
 /// More pages than any list has.
 const MOST_PAGES: usize = 1000;
 
-/// What a page of a connection holds: its `edges`, or its `nodes`.
+/// The rows of a page: its `edges`, or its `nodes`.
 pub(crate) fn entries(connection: &Value) -> &[Value] {
     let list = connection["edges"].as_array().or_else(|| connection["nodes"].as_array());
     list.map_or(&[], Vec::as_slice)
@@ -21,12 +21,12 @@ pub(crate) fn next(connection: &Value) -> Result<Option<Value>, Failure> {
     match (info["hasNextPage"].as_bool(), &info["endCursor"]) {
         (Some(false), _) => Ok(None),
         (Some(true), cursor) if cursor.is_string() => Ok(Some(cursor.clone())),
-        _ => Err(retry("a page of the answer does not say whether another follows")),
+        _ => Err(retry("a page of the list has no `hasNextPage`")),
     }
 }
 
-/// The rows of a list that were read so far. A row that comes twice means that the list changed while it was read, or
-/// that a page was repeated: either way a row may be missing.
+/// The rows of a list that were read so far. A row that comes twice means that the list changed
+/// while it was read, or that a page was repeated: either way a row may be missing.
 #[derive(Debug, Default)]
 pub(crate) struct Distinct {
     rows: HashSet<String>,
@@ -57,7 +57,7 @@ impl Distinct {
         }
         match next {
             Some(next) if !self.cursors.insert(next.to_owned()) => {
-                Err("the list has no end: a page repeats the place of its next page".into())
+                Err("the list has no end: a page repeats the cursor of its next page".into())
             }
             _ => Ok(()),
         }
@@ -105,14 +105,15 @@ fn retry(text: impl Into<String>) -> Failure {
     Failure::new(Class::Retry, text.into())
 }
 
-/// Every entry as `read` takes it. One that it cannot take lacks what identifies it, and makes the list unknown.
+/// Every entry as `read` takes it. One that it cannot take lacks what identifies it, and makes the
+/// list unknown.
 pub(crate) fn each<T>(
     rows: &[Value],
     doing: &str,
     read: impl Fn(&Value) -> Option<T>,
 ) -> Result<Vec<T>, Failure> {
     let read: Option<Vec<T>> = rows.iter().map(read).collect();
-    read.ok_or_else(|| retry(format!("{doing}: an entry of the list lacks what identifies it")))
+    read.ok_or_else(|| retry(format!("{doing}: an entry of the list has no identity")))
 }
 
 #[cfg(test)]

@@ -189,7 +189,7 @@ pub(crate) const NAME: &str =
 /// Whether a branch exists.
 pub(crate) const BRANCH: &str = "query ($id: ID!, $name: String!) { node(id: $id) { ... on Repository { ref(qualifiedName: $name) { name } } } }";
 
-/// Which of these nodes are Apps.
+/// Asks which of these nodes are Apps.
 pub(crate) const APPS: &str =
     "query ($ids: [ID!]!) { nodes(ids: $ids) { __typename ... on App { databaseId } } }";
 

@@ -39,15 +39,16 @@ struct Pending {
 }
 
 impl Pending {
-    /// Takes an ask into the batch that is not sent yet. `true`: it is the first of it, and somebody has to send it.
+    /// Takes an ask into the batch that is not sent yet. `true`: it is the first of it, and
+    /// somebody has to send it.
     fn join(&mut self, node_id: &str, reply: Reply, lane: Lane) -> bool {
         self.asks.push((node_id.to_owned(), reply));
         self.lane = Some(self.lane.map_or(lane, |other| other.min(lane)));
         self.asks.len() == 1
     }
 
-    /// Closes the batch, before anything is read for it. A later ask is of the next one: a run may count as covering a mark
-    /// only if everything that it saw was read after that mark.
+    /// Closes the batch, before anything is read for it. A later ask is of the next one: a run may
+    /// count as covering a mark only if everything that it saw was read after that mark.
     fn close(&mut self) -> (Vec<(String, Reply)>, Option<Lane>) {
         (std::mem::take(&mut self.asks), self.lane.take())
     }

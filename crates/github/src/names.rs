@@ -1,5 +1,5 @@
-//! What names in a policy stand for: logins, slugs of teams and Apps, custom properties. A name is compared only after it
-//! was resolved to an immutable id.
+//! Resolves the names of a policy: logins, slugs of teams and Apps, custom properties. A name is
+//! compared only after it was resolved to an immutable id.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -19,7 +19,7 @@ use crate::repository::{Actor, ActorKind};
 /// Names of repositories in one query.
 const AT_ONCE: usize = 50;
 
-/// What a name stands for now.
+/// The present meaning of a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resolved {
     /// GraphQL's id.
@@ -45,8 +45,9 @@ impl SelectedBy {
     }
 }
 
-/// Names by which layers select and that stand for nothing, each in lower case and with why. A layer that selects by one of
-/// them is in doubt for every repository that it does not reach otherwise.
+/// Names by which layers select and that stand for nothing, each in lower case and with why. A
+/// layer that selects by one of them is in doubt for every repository that it does not reach
+/// otherwise.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Missing {
     teams: BTreeMap<String, String>,
@@ -123,8 +124,8 @@ impl Reader {
         resolve(self.api(), actors).await
     }
 
-    /// The id of the organisation's repository that each of these names leads to: the one that has the name, or had it
-    /// before it was renamed.
+    /// The id of the organisation's repository that each of these names leads to: the one that has
+    /// the name, or had it before it was renamed.
     pub async fn repositories_called(&self, names: &[String]) -> Result<Vec<Option<u64>>, Failure> {
         const DOING: &str = "resolving the names of repositories";
         let mut ids = Vec::with_capacity(names.len());

@@ -247,7 +247,7 @@ impl Reader {
             let following = tally.page(page).map_err(|failure| failure.during(DOING))?;
             for node in entries(page) {
                 let (Some(id), Some(node_id)) = (node["databaseId"].as_u64(), node["id"].as_str()) else {
-                    let text = format!("{DOING}: an entry of the list lacks what identifies it");
+                    let text = format!("{DOING}: an entry of the list has no identity");
                     return Err(Failure::new(Class::Retry, text));
                 };
                 let name = node["name"].as_str().unwrap_or_default().to_owned();

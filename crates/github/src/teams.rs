@@ -1,6 +1,7 @@
-//! Which teams have access to which repositories. One repository's teams are read by REST; many repositories' by
-//! organisation, as a snapshot. GraphQL shows a custom role as the role that it is based on: where the organisation may
-//! have custom roles, the snapshot is read by REST, which names them.
+//! Which teams have access to which repositories. One repository's teams are read by REST; many
+//! repositories' by organisation, as a snapshot. GraphQL shows a custom role as the role that it is
+//! based on: where the organisation may have custom roles, the snapshot is read by REST, which
+//! names them.
 
 use std::collections::HashMap;
 
@@ -23,7 +24,7 @@ pub struct TeamPermission {
     pub id: u64,
     /// The team's slug.
     pub slug: String,
-    /// What it may do: the greater of what it was granted and of what the team above it may do.
+    /// Its permission: the greater of its own grant and the permission of the team above it.
     pub permission: Permission,
     /// The slug of the team above it.
     #[serde(default)]
@@ -69,8 +70,8 @@ struct Granted {
 /// Lists of teams that are read at once.
 const AT_ONCE: usize = 16;
 
-/// Whether the organisation may have custom repository roles. A GitHub without them answers 404; who may not ask does not
-/// know.
+/// Whether the organisation may have custom repository roles. A GitHub without them answers 404;
+/// who may not ask does not know.
 async fn may_have_custom_roles(api: &Api) -> Result<bool, Failure> {
     match api.get(&Path::at("orgs").value(api.organisation()).then("custom-repository-roles")).await {
         Ok(answer) => {
@@ -91,7 +92,8 @@ async fn granted(api: &Api, team: &Value) -> Result<(String, Vec<Granted>), Fail
     Ok((slug.to_owned(), api.list(&path).await?))
 }
 
-/// Whether a list has as many rows as GraphQL counts. Where it counts repositories that we may not see, nobody knows.
+/// Whether a list has as many rows as GraphQL counts. Where it counts repositories that we may not
+/// see, nobody knows.
 fn is_complete(team: &Value, rows: usize) -> bool {
     let repositories = &team["repositories"];
     let is_hidden = |edge: &Value| edge["node"]["databaseId"].is_null();
@@ -108,7 +110,7 @@ async fn read_by_rest(api: &Api, teams: &[Value], snapshot: &mut Snapshot) -> Re
             }
             snapshot.calls += 1;
             for row in rows {
-                // A row that names no role is no known permission: the repository is asked itself.
+                // A row without a role has no known permission: Beadle reads the repository itself.
                 let permission = row.role_name.unwrap_or_default().into();
                 let Some(id) = team["databaseId"].as_u64() else { return Ok(false) };
                 let parent = team["parentTeam"]["slug"].as_str().map(str::to_owned);
@@ -177,7 +179,7 @@ pub(crate) async fn snapshot(api: &Api) -> Result<Option<Snapshot>, Failure> {
 /// `false`: the list changed while it was read.
 async fn read_team(api: &Api, team: &Value, snapshot: &mut Snapshot) -> Result<bool, Failure> {
     let (Some(team_id), Some(slug)) = (team["databaseId"].as_u64(), team["slug"].as_str()) else {
-        let text = "reading the organisation's teams: an entry of the list lacks what identifies it";
+        let text = "reading the organisation's teams: an entry of the list has no identity";
         return Err(Failure::new(Class::Retry, text));
     };
     let parent = team["parentTeam"]["slug"].as_str().map(str::to_owned);

@@ -18,7 +18,8 @@ pub struct Writer {
     api: Api,
 }
 
-/// How long a name counts as the repository's: REST writes go to names, and somebody else may rename it at any time.
+/// The time for which a resolved name is valid: REST writes go to names, and anybody with access
+/// may rename the repository at any time.
 const FRESH: Duration = Duration::from_secs(5);
 /// How often a write that waited for too long is addressed again.
 const TRIES: u32 = 5;
@@ -31,7 +32,7 @@ pub struct Named {
     known: tokio::sync::Mutex<Known>,
 }
 
-/// What the repository is called, and when that was asked.
+/// The name of the repository, and the time of the answer.
 #[derive(Clone)]
 struct Known {
     owner: String,
@@ -110,7 +111,7 @@ impl Writer {
     }
 }
 
-/// What a repository is called now.
+/// The present name of a repository.
 async fn look_up(api: &Api, id: u64, node_id: &str) -> Result<Known, Failure> {
     let conflict = |text: String| Err(Failure::new(Class::Conflict, text));
     let asked = api.clock().now();
@@ -149,7 +150,7 @@ impl Known {
 }
 
 impl Named {
-    /// What the repository is called: asked again where the last answer is not fresh.
+    /// Returns the name of the repository. Asks again if the last answer is not fresh.
     async fn known(&self) -> Result<Known, Failure> {
         let mut known = self.known.lock().await;
         if known.is_stale(self.api.clock().now()) {
@@ -226,8 +227,8 @@ impl Named {
         }
     }
 
-    /// The same for a body without a new name. A text in `Ok` says that GitHub refuses what the body holds (422); it
-    /// may take a part of it.
+    /// The same for a body without a new name. A text in `Ok` says that GitHub refuses what the
+    /// body holds (422); it may take a part of it.
     pub async fn try_update(&self, body: Value) -> Result<Option<String>, Failure> {
         match self.attempt(Method::PATCH, Known::repository, Some(body)).await? {
             Ok(answer) => self.is_answered_for(&answer).await.map(|()| None),

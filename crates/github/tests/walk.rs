@@ -1,5 +1,6 @@
-//! Every call of the client, with values of a policy, a payload and of live state that try to become structure: no value
-//! changes which resource a request names, and none gets into the text of a GraphQL document.
+//! Every call of the client, with values of a policy, a payload and of live state that try to
+//! become structure: no value changes which resource a request names, and none gets into the text
+//! of a GraphQL document.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::sync::Arc;
@@ -87,8 +88,9 @@ const ENTRIES: &[Entry] = &[
         &["slug", "owner", "name"],
         &["GET /orgs/organisation/teams/slug/repos/owner/name"],
     ),
-    // These are calls of an App, and a token sends nothing for them. They take no text: the place of a page of deliveries
-    // is the vendor's whole address, which the client follows to its own origin only.
+    // These are calls of an App, and a token sends nothing for them. They take no text: the place
+    // of a page of deliveries is the vendor's whole address, which the client follows to its own
+    // origin only.
     entry("Reader::app", &[], &[]),
     entry("Reader::app_slug", &[], &[]),
     entry("Reader::deliveries", &[], &[]),

@@ -1,4 +1,5 @@
-//! Accounts that Beadle made or has to look after: remembered, so that they are looked at when their person is in no group any more.
+//! Remembers the accounts that Beadle made, so that it checks them also when their person is in no
+//! group any more.
 
 use std::sync::Arc;
 
@@ -15,7 +16,7 @@ pub(crate) struct Whose {
     pub(crate) person: String,
     /// The target's id of the account.
     pub(crate) account: String,
-    /// What the person signs in with, for people.
+    /// The sign-in name of the person, for readers.
     pub(crate) login: String,
 }
 

@@ -66,7 +66,7 @@ impl Catchup {
             };
             for event in &page.events {
                 let Some((delivery, marks)) = event.stored(self.okta.name(), now) else {
-                    // It cannot be known again, and is no reason to miss what it names.
+                    // The event cannot be recognised later; its targets are marked all the same.
                     self.store.mark(event.marks(self.okta.name()), now).await?;
                     continue;
                 };

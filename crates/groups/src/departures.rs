@@ -1,4 +1,5 @@
-//! Who left which group of a target within the window: remembered, so that a slow loss is seen as well as one at once.
+//! Remembers who left which group of a target within the window, so that Beadle sees a slow loss as
+//! well as a sudden one.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,7 +37,8 @@ impl Departures {
         Ok(Recent::of(&self.all(target, slot).await?, now, window, is_member))
     }
 
-    /// Remembers a departure. It is told before the write, so that a lost answer counts too.
+    /// Remembers a departure. The caller reports it before the write, so that a lost answer counts
+    /// too.
     pub(crate) async fn book(
         &self,
         target: &str,
@@ -52,7 +54,7 @@ impl Departures {
         Ok(store.put(&note(target, slot), &json!(all).to_string()).await?)
     }
 
-    /// Begins anew: somebody looked at the group, and approved who leaves.
+    /// Starts the window again: an operator approved the departures.
     pub(crate) async fn forget(&self, target: &str, slot: &Slot) -> Result<(), Failure> {
         let Some(store) = &self.0 else { return Ok(()) };
         Ok(store.forget(&note(target, slot)).await?)

@@ -1,4 +1,4 @@
-//! How many may leave one group within a window, whatever room the guard of the target has.
+//! Limits the departures from one group within a window, in addition to the guard of the target.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -11,9 +11,9 @@ use serde::{Deserialize, Serialize};
 pub struct GroupLimits {
     /// From so many members on, a group is measured in percent.
     pub large: usize,
-    /// Of a large group, so many percent within the window. 100: as many as come.
+    /// The percentage of a large group that may leave within the window. 100 means no limit.
     pub percent: usize,
-    /// Of a smaller one, or a protected one, so many within the window.
+    /// The number of members of a smaller or protected group that may leave within the window.
     pub count: usize,
     /// So many more, each of whom the directory, asked for them alone, says that their access should go.
     pub leavers: usize,
@@ -32,25 +32,27 @@ impl Default for GroupLimits {
 pub(crate) struct Departure {
     pub(crate) at: Time,
     pub(crate) accounts: Vec<String>,
-    /// Of them, those of whom the directory, asked for each alone, said that their access should go.
+    /// Of them, people of whom the directory, asked for each alone, confirmed that the access
+    /// should go.
     pub(crate) confirmed: Vec<String>,
-    /// How many members the group had before.
+    /// The number of members before.
     pub(crate) members: usize,
 }
 
-/// Who left a group within the window, and is not back.
+/// The people who left a group within the window, and are not back.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Recent {
-    /// How many, but for those who were confirmed one by one.
+    /// Their number, without the people who were confirmed one by one.
     pub(crate) gone: usize,
-    /// How many were confirmed one by one. They are no doubt, and take nothing of the share.
+    /// The number of people who were confirmed one by one. They take nothing of the share.
     pub(crate) confirmed: usize,
-    /// How many members the group had at the window's start.
+    /// The number of members at the window's start.
     pub(crate) members: usize,
 }
 
 impl Recent {
-    /// Returns what counts at `now`. Who is a member again did not leave, and neither did those whose removal was refused.
+    /// Returns what counts at `now`. Who is a member again did not leave, and neither did those
+    /// whose removal was refused.
     pub(crate) fn of(
         departures: &[Departure],
         now: Time,
@@ -84,22 +86,22 @@ impl Departure {
     }
 }
 
-/// Who would leave a group.
+/// The people who would leave a group.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Leaving {
-    /// How many.
+    /// The number of leavers.
     pub(crate) count: usize,
-    /// Of so many members.
+    /// The number of members.
     pub(crate) members: usize,
-    /// How many the source has.
+    /// The number of members of the source.
     pub(crate) source: usize,
     pub(crate) is_protected: bool,
-    /// An empty source is no reason by itself.
+    /// An empty source alone does not hold the group.
     pub(crate) may_empty: bool,
 }
 
 impl GroupLimits {
-    /// Why so many may not leave a group, if they may not.
+    /// Returns why the departures must wait, if they must.
     pub(crate) fn stops(&self, leaving: Leaving, recent: &Recent) -> Option<String> {
         let Leaving { count, members, source, is_protected, may_empty } = leaving;
         if count == 0 {

@@ -38,7 +38,7 @@ impl Reconcile for Marker {
             "user" => self.of_person(key.id()).await?,
             _ => (self.of_group(key.id()).await?, None),
         };
-        // What comes in the lane of sweeps goes on in it.
+        // A key from the lane of sweeps stays in that lane.
         let marks: Vec<Mark> = keys.into_iter().map(|key| Mark::new(key, current_lane())).collect();
         if !marks.is_empty() {
             self.store.mark(marks, self.clock.now()).await?;
@@ -103,8 +103,9 @@ impl Marker {
         self.of_found(id, group.as_ref()).await
     }
 
-    /// The group by the name that every target remembers of it. Where only its members changed that is enough to know what
-    /// it is part of, and the directory is asked for nothing: whoever plans it reads it.
+    /// The group by the name that every target remembers of it. Where only its members changed that
+    /// is enough to know what it is part of, and the directory is asked for nothing: whoever plans
+    /// it reads it.
     async fn remembered(&self, id: &str) -> Result<Option<SourceGroup>, Failure> {
         let slot = Slot::One { source: self.source.clone(), group: id.to_owned() };
         let mut name: Option<String> = None;

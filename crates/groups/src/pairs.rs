@@ -15,7 +15,7 @@ pub(crate) struct Pair {
     pub(crate) group: String,
     /// What it is called, as we gave it.
     pub(crate) name: String,
-    /// What the target shows it as, where that is not the name that we gave it.
+    /// The name that the target shows, if it differs from the name that Beadle gave.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) shown: Option<String>,
     /// What its source is called, so that its mapping is known when the source is gone.
@@ -25,13 +25,14 @@ pub(crate) struct Pair {
 }
 
 impl Pair {
-    /// What it is called, as we would give it, where the target shows this name.
+    /// Beadle's name for the group, if the target shows this name.
     pub(crate) fn named(&self, shown: &str) -> String {
         if self.shown.as_deref() == Some(shown) { self.name.clone() } else { shown.to_owned() }
     }
 }
 
-/// Whether a target shows a name that it was given in a form of its own: in other letters, or below a place of its own.
+/// Whether a target shows a name that it was given in a form of its own: in other letters, or below
+/// a place of its own.
 pub(crate) fn is_form_of(given: &str, shown: &str) -> bool {
     let is_below = || {
         let place = shown.strip_suffix(given);

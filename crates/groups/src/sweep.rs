@@ -81,8 +81,8 @@ pub async fn named(
     Ok(found.into_iter().map(|(key, names)| Named { key, names }).collect())
 }
 
-/// Accounts that Beadle looks after, of people whom the directory does not list, or of whom it says that their access should
-/// go. Each is asked about alone before anything is written.
+/// Accounts that Beadle looks after, of people whom the directory does not list, or of whom it says
+/// that their access should go. Each is asked about alone before anything is written.
 async fn accounts(
     source: &str,
     directory: &Directory,
@@ -96,11 +96,7 @@ async fn accounts(
         Ok(people) => people,
         Err(failure) => {
             // It keeps no group from being looked at.
-            tracing::warn!(
-                directory = source,
-                why = failure.text,
-                "accounts are not looked at: no list of users"
-            );
+            tracing::warn!(directory = source, why = failure.text, "accounts skipped: no list of users");
             return Ok(Vec::new());
         }
     };

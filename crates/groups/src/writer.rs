@@ -108,7 +108,7 @@ impl Session<Write> for Run {
                         parent: facts.parent.as_deref(),
                     })
                     .await?;
-                // A target may show a name in its own form: that is no other name.
+                // A target may show a name in its own form: that is the same name.
                 let known = if is_form_of(&facts.name, &made.name) {
                     Pair { shown: Some(made.name), ..pair(made.id, facts.name.clone()) }
                 } else {
@@ -157,7 +157,7 @@ impl Session<Write> for Run {
             }
             What::Update { whose, values } => {
                 target.update(&whose.account, values).await?;
-                // What is active is looked after, and what is not is nobody's way in any more.
+                // Beadle keeps watching an active account; an inactive account lets nobody in.
                 let active = values.iter().find(|(path, _)| *path == "active").map(|(_, value)| value);
                 match active.and_then(Value::as_bool) {
                     Some(true) => self.writer.accounts.keep(&self.writer.name, whose).await,
@@ -169,7 +169,7 @@ impl Session<Write> for Run {
                 let mut known = ours(&state)?;
                 let made = people.iter().filter_map(|(person, _)| state.made.get(person));
                 let accounts: Vec<String> = accounts.iter().chain(made).cloned().collect();
-                // Whose account could not be made keeps nobody else waiting.
+                // A person without an account delays nobody else.
                 let without = people.iter().filter(|(person, _)| !state.made.contains_key(person));
                 let without: Vec<Refused> = without
                     .map(|(_, login)| Refused {
@@ -273,7 +273,8 @@ fn ours(state: &State) -> Result<Pair, Failure> {
     state.pair.clone().ok_or_else(none)
 }
 
-/// Names what the directory does not say of a person whom the target refused: some servers need it, and say so in no clear word.
+/// Names what the directory does not say of a person whom the target refused: some servers need it,
+/// and say so in no clear word.
 fn lacking(failure: Failure, person: &Person) -> Failure {
     if failure.class != Class::Rejected {
         return failure;

@@ -1,4 +1,5 @@
-//! SCIM servers as their users report them: each behaviour is simulated, and nothing is harmed. In simulated time.
+//! SCIM servers as their users report them: each behaviour is simulated, and nothing is harmed. In
+//! simulated time.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::sync::Arc;
@@ -206,7 +207,7 @@ async fn a_write_that_was_answered_and_not_done_is_said_to_be_that() {
     stage.members("g2").await;
     for failure in [stage.add("g2", &[0, 1]).await, stage.remove("g1", &[0]).await] {
         let failure = failure.unwrap_err();
-        assert!(failure.text.contains("did not do it"), "{failure}");
+        assert!(failure.text.contains("did not make the change"), "{failure}");
         assert_eq!(failure.class, Class::Retry);
     }
 }
@@ -220,7 +221,7 @@ async fn groups_that_never_show_members_or_only_some_are_told_apart() {
     let stage = generic(&[Quirk::ShowsMembers(10)]).await;
     assert_eq!(stage.members("g1").await.len(), 10);
     let failure = stage.add("g1", &[15]).await.unwrap_err();
-    assert!(failure.text.contains("did not do it"), "{failure}");
+    assert!(failure.text.contains("did not make the change"), "{failure}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,5 +1,5 @@
-//! The only way for a value into a filter: no text can change what a filter compares. (Ids and logins go into addresses by
-//! `beadle_transport::Path`.)
+//! The only way for a value into a filter: no text can change what a filter compares. (Ids and
+//! logins go into addresses by `beadle_transport::Path`.)
 
 use beadle_engine::{Class, Failure};
 

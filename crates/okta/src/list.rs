@@ -1,4 +1,5 @@
-//! Lists, read whole or not at all: every row once and with an id, every page another one than those before, to an end.
+//! Lists, read whole or not at all: every row once and with an id, every page another one than
+//! those before, to an end.
 
 use std::collections::HashSet;
 
@@ -45,7 +46,8 @@ impl<T: Row> Listed<T> {
             if row.id().is_empty() {
                 return Err(self.unknown("a row of the list has no id".into()));
             }
-            // Where one row is shown twice another may be missing: rows moved while the list was read.
+            // If a list shows one row twice, another row may be missing: rows moved while the list
+            // was read.
             if !self.ids.insert(row.id().to_owned()) {
                 return Err(self.unknown(format!("the list shows {} twice", row.id())));
             }

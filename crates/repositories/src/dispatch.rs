@@ -19,7 +19,7 @@ use sha2::{Digest, Sha256};
 /// How long a run may take to be seen among a workflow's runs.
 const SEEN: Duration = Duration::from_secs(20);
 
-/// How much work one template may do: a step costs one, and so do 64 bytes that it makes.
+/// The limit of work of one template: a step costs one, and so do 64 bytes of output.
 const FUEL: u64 = 100_000;
 
 /// When a workflow is dispatched, and how.
@@ -61,7 +61,8 @@ impl DispatchRule {
         Ok(())
     }
 
-    /// The ref and the inputs for a payload; `None` where `when` does not hold. It may take a while.
+    /// The ref and the inputs for a payload; `None` where the condition `when` is false. It may
+    /// take a while.
     fn render(&self, body: &[u8], token: &str) -> Result<Option<(String, Value)>, String> {
         let payload: Value = serde_json::from_slice(body).map_err(|error| error.to_string())?;
         if !self.is_for(&payload)? {
@@ -117,7 +118,8 @@ fn wrong(key: &str, error: &minijinja::Error) -> String {
     format!("{key}: {error:#}")
 }
 
-/// Refuses a template that does too much work even without a payload. What else it lacks, a payload may have.
+/// Refuses a template that does too much work even without a payload. What else it lacks, a payload
+/// may have.
 fn check_work<T>(key: &str, tried: Result<T, minijinja::Error>) -> Result<(), String> {
     match tried {
         Err(error) if error.kind() == ErrorKind::OutOfFuel => Err(wrong(key, &error)),
@@ -166,7 +168,7 @@ impl Reconcile for Dispatch {
         };
         let rendered = rendered.map_err(|error| fatal(error.to_string()))?.map_err(fatal)?;
         let Some((reference, inputs)) = rendered else {
-            return Ok(report("`when` does not hold".into()));
+            return Ok(report("the condition `when` is false".into()));
         };
         let what = json!({
             "workflow": rule.workflow, "repository": rule.repository, "ref": reference, "inputs": inputs,

@@ -1,4 +1,5 @@
-//! What layers can select a repository by, besides its name: its visibility, topics, teams and custom properties.
+//! The facts by which layers can select a repository, besides its name: visibility, topics, teams
+//! and custom properties.
 
 use std::collections::{BTreeMap, BTreeSet};
 

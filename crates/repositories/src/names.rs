@@ -1,12 +1,12 @@
-//! What each name of a policy meant when it was last resolved. A login or a slug that is renamed is followed by its id; one
-//! that somebody else has taken since gets nothing until an operator confirms it.
+//! Remembers the id that each name of a policy meant. Beadle follows a renamed login or slug by its
+//! id. A new owner of the name gets nothing until an operator confirms it.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use beadle_engine::{Store, StoreError, note};
 
-/// What a name is the name of.
+/// The kind of thing that a name stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Named {
     /// A team, by its slug.
@@ -25,7 +25,8 @@ impl Named {
     }
 }
 
-/// Remembers the ids behind the names of one organisation's policy. Without a store nothing is remembered.
+/// Remembers the ids behind the names of one organisation's policy. Without a store nothing is
+/// remembered.
 pub struct Names {
     store: Option<Arc<dyn Store>>,
     organisation: String,
@@ -57,8 +58,8 @@ impl Names {
         Ok(id.and_then(|id| id.parse().ok()))
     }
 
-    /// Whether a name that resolves to `id` now still means the same; remembers it where it is new. Gives the id that it meant before
-    /// where it is another one.
+    /// Whether a name that resolves to `id` now still means the same; remembers it where it is new.
+    /// Gives the id that it meant before where it is another one.
     pub async fn meant_before(&self, named: Named, name: &str, id: u64) -> Result<Option<u64>, StoreError> {
         let note = self.note(named, name);
         if self.known.lock().unwrap_or_else(PoisonError::into_inner).get(&note) == Some(&id) {
@@ -82,7 +83,7 @@ impl Names {
         }
     }
 
-    /// What to say of a name that somebody else has now.
+    /// The report of a name that has another owner now.
     pub fn taken(&self, named: Named, name: &str, before: u64, now: u64) -> String {
         let what = named.as_str();
         format!(

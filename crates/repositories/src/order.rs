@@ -28,9 +28,10 @@ fn aspect_of(draft: &Draft) -> Option<&'static dyn Aspect> {
     ALL.iter().copied().find(|aspect| aspect.name() == draft.change.aspect)
 }
 
-/// The name of the track in which a change is written, within its stage. The changes of an aspect keep their order, unless
-/// it says that what they are about is apart; aspects are written side by side. The stages that change what the repository
-/// as a whole is, or what builds on an earlier feature, are one track.
+/// The name of the track in which a change is written, within its stage. The changes of an aspect
+/// keep their order, unless it says that what they are about is apart; aspects are written side by
+/// side. The stages that change what the repository as a whole is, or what builds on an earlier
+/// feature, are one track.
 fn track_of(draft: &Draft) -> (String, String) {
     match (draft.stage, aspect_of(draft)) {
         (Stage::Access | Stage::Body, Some(aspect)) if aspect.is_apart() => {
@@ -59,8 +60,8 @@ pub(crate) fn in_order(mut drafts: Vec<Draft>) -> Vec<Change<Box<dyn Step>>> {
         let track = *tracks.entry(track_of(&draft)).or_insert(new);
         let Draft { change, stage } = draft;
         let after = match stage {
-            // Nothing can be written to an archived repository, and nothing after it is archived again; and more may
-            // see it only once everything else is as declared.
+            // Nothing can be written to an archived repository, and nothing after it is archived
+            // again; and more may see it only once everything else is as declared.
             Stage::Widen | Stage::Close => (0..at).filter(|before| stages[*before] < stage).collect(),
             _ => (0..at).filter(|before| stages[*before] == Stage::Open && stage != Stage::Open).collect(),
         };

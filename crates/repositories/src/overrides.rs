@@ -51,7 +51,7 @@ impl Overrides {
         note("override", &[&self.organisation, &layer.file.to_lowercase()])
     }
 
-    /// How the notes of all files begin.
+    /// The prefix of the notes of all files.
     fn of_files(&self) -> String {
         note("override", &[&self.organisation, ""])
     }

@@ -71,7 +71,8 @@ pub struct RepositoryPlanner {
     reached: Option<Reached>,
     names: Names,
     secrets: Secrets,
-    /// The listing, for keys whose hint leads nowhere: hundreds of deleted repositories ask for it at the same time.
+    /// The listing, for keys whose hint leads nowhere: hundreds of deleted repositories ask for it
+    /// at the same time.
     listing: Shared<Vec<IndexRow>>,
 }
 
@@ -124,8 +125,8 @@ impl RepositoryPlanner {
         self
     }
 
-    /// Remembers in `store` which repository each file in repos/ was first seen with, which layers reached which repository, and
-    /// what names stood for.
+    /// Remembers in `store` which repository each file in repos/ was first seen with, which layers
+    /// reached which repository, and what names stood for.
     #[must_use]
     pub fn remembering(mut self, store: Arc<dyn Store>) -> Self {
         let organisation = self.reader.organisation();
@@ -218,9 +219,10 @@ impl RepositoryPlanner {
             pages += 1;
             let is_endless = (came > 0 && names.len() == before) || pages > total.saturating_add(1);
             if page.next.is_some() && is_endless {
-                // Pages that bring nothing new would be read for ever, and hide what they are shown for.
+                // Pages that bring nothing new would be read for ever, and hide what they are shown
+                // for.
                 page.next = None;
-                let text = "the list has no end: a page has no repository that another page lacks";
+                let text = "the list has no end: a page repeats the repositories of other pages";
                 plan.short.get_or_insert_with(|| text.to_owned());
             }
             progress(names.len() as u64, total);
@@ -323,7 +325,8 @@ impl RepositoryPlanner {
         let counts = |change: &Change<Box<dyn Step>>| {
             change.risks().is_guarded() || AGED.contains(&change.aspect.as_str())
         };
-        // A snapshot of the organisation has an age: what decides layers or takes anything away is read again before.
+        // A snapshot of the organisation has an age: what decides layers or takes anything away is
+        // read again before.
         let (plan, moves) = if seen.has_age && (moves.is_news() || plan.changes.iter().any(counts)) {
             let mut fresh = seen.clone();
             self.reader.refresh(&mut fresh).await?;
@@ -448,7 +451,8 @@ impl Planner for RepositoryPlanner {
             None => None,
         };
         if seen.as_ref().is_none_or(|repository| repository.id != id) {
-            // The id decides, and the hint may be anybody's, or nothing's: the listing knows the node of every id.
+            // The id decides, and the hint may be anybody's, or nothing's: the listing knows the
+            // node of every id.
             let index = self.listing.get(|| self.reader.index()).await?;
             seen = match index.iter().find(|row| row.id == id) {
                 Some(row) => self.reader.repository(&row.node_id).await?,

@@ -1,6 +1,7 @@
-//! Which selective layers reached a repository last. A layer that reaches it no longer, or newly, because the repository
-//! changed (its name, a property, a topic, a team) and not the policy: whoever administers the repository can bring that about.
-//! What would be removed, weakened or exposed by it waits for an operator.
+//! Remembers which selective layers reached a repository last. A repository can leave or enter a
+//! layer because it changed (its name, a property, a topic, a team), and not the policy. The
+//! repository's own administrator can cause that, so each removal, weakening and exposure because
+//! of it waits for an operator.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -21,15 +22,16 @@ pub struct Reached {
     looks_only: bool,
 }
 
-/// What is remembered of one repository.
+/// The memory of one repository.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Memory {
-    /// What it was called.
+    /// The former name.
     name: String,
-    /// What layers can select by.
+    /// The facts that layers can select by.
     #[serde(default)]
     facts: Facts,
-    /// The selections that held: a layer's file, or one of its cases, each with the digest of what it selects by.
+    /// The selections that held: a layer's file, or one of its cases, each with the digest of what
+    /// it selects by.
     held: BTreeMap<String, String>,
     /// Digests of every selection of the policy.
     known: BTreeSet<String>,
@@ -44,7 +46,7 @@ pub(crate) struct Moved {
     pub(crate) why: String,
 }
 
-/// What moved, and what to remember once nothing waits because of it.
+/// The layers that moved, and the new memory for the time when no change waits because of them.
 #[derive(Default)]
 pub(crate) struct Moves {
     pub(crate) moved: Vec<Moved>,
@@ -63,14 +65,16 @@ impl Moves {
     }
 }
 
-/// The lists whose entries may name the repositories that they are for, and the key of an entry's name.
+/// The lists whose entries may name the repositories that they are for, and the key of an entry's
+/// name.
 const LISTS: [(&str, &str); 2] = [("teams", "name"), ("collaborators", "username")];
 
-/// Something that selects repositories: a layer, one of its cases, or an entry of its lists with `include` or `exclude`.
+/// Something that selects repositories: a layer, one of its cases, or an entry of its lists with
+/// `include` or `exclude`.
 struct Selection<'a> {
     /// Its name in the memory.
     name: String,
-    /// Of what it selects by.
+    /// The digest of the properties that it selects by.
     digest: String,
     layer: &'a Layer,
     /// The layer's file, or one of its cases, that must reach the repository.
@@ -100,7 +104,7 @@ impl Selection<'_> {
         }
     }
 
-    /// What to call it.
+    /// The name for reports.
     fn called(&self) -> String {
         match &self.entry {
             Some(entry) => format!("{} (`{}` in `{}`)", self.layer.file, entry.who, entry.list),
@@ -182,8 +186,8 @@ impl Reached {
         if self.looks_only { Ok(()) } else { self.store.put(note, text).await }
     }
 
-    /// Compares what reaches a repository now with what reached it last. What changed because the policy itself asks for it moves
-    /// nothing.
+    /// Compares what reaches a repository now with what reached it last. What changed because the
+    /// policy itself asks for it moves nothing.
     pub(crate) async fn moves(
         &self,
         policy: &Policy,
@@ -241,7 +245,7 @@ impl Reached {
             let how =
                 if is { "reaches this repository only since" } else { "no longer reaches this repository:" };
             let join = if is { " then: " } else { " " };
-            let why = format!("{} {how}{join}{because}; approve it if that is meant", one.called());
+            let why = format!("{} {how}{join}{because}; approve the change if it is right", one.called());
             moves.moved.push(Moved { sections: one.sections(), why });
         }
         if before != now {

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use beadle_engine::Failure;
 use tokio::sync::Mutex;
 
-/// The last read, and when it began. A run counts as covering a mark, so what it sees has to be read after that mark: a read
-/// that began before somebody asked is not given to them.
+/// The last read, and when it began. A run counts as covering a mark, so what it sees has to be
+/// read after that mark: a read that began before somebody asked is not given to them.
 #[derive(Debug)]
 pub(crate) struct Shared<T> {
     /// Numbers questions and beginnings in their order.
@@ -22,7 +22,8 @@ impl<T> Default for Shared<T> {
 }
 
 impl<T> Shared<T> {
-    /// What was read after this was called: by somebody who asked at the same time, or now.
+    /// Returns a reading that began after this call: of another caller at the same time, or a new
+    /// one.
     pub(crate) async fn get<F>(&self, read: impl FnOnce() -> F) -> Result<Arc<T>, Failure>
     where
         F: Future<Output = Result<T, Failure>>,

@@ -28,7 +28,7 @@ pub struct Api {
     learned: Arc<Mutex<Learned>>,
 }
 
-/// What the server's answers told so far.
+/// The findings about the server's answers so far.
 #[derive(Default)]
 struct Learned {
     /// The page size that the server takes; `None` before the first page.
@@ -130,7 +130,7 @@ impl Api {
         })
     }
 
-    /// Reads a list whole. One that is not whole is unknown.
+    /// Reads a whole list. An incomplete list is unknown.
     pub(crate) async fn list<T: Record>(
         &self,
         resource: &'static str,
@@ -144,8 +144,8 @@ impl Api {
         }
     }
 
-    /// Reads a list as far as the server gives it, and says whether it is whole. Records that cannot be read are left
-    /// out and named.
+    /// Reads a list as far as the server gives it, and says whether it is whole. Records that
+    /// cannot be read are left out and named.
     pub(crate) async fn listed<T: Record>(
         &self,
         resource: &'static str,
@@ -196,7 +196,8 @@ impl Api {
         self.get(path).await?.json()
     }
 
-    /// Reads one page. Where the server refuses its size, smaller pages are tried, and the size that it takes is kept.
+    /// Reads one page. Where the server refuses its size, smaller pages are tried, and the size
+    /// that it takes is kept.
     async fn page(&self, path: &(dyn Fn(usize) -> Path + Sync)) -> Result<(Page, usize), TransportError> {
         let known = self.learned().page;
         let first = known.unwrap_or(self.dialect.page);

@@ -29,18 +29,18 @@ pub struct Odd {
     pub why: String,
 }
 
-/// What came of a list.
+/// The result of reading a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listed<T> {
     /// The records that could be read, each id once.
     pub rows: Vec<T>,
     /// The records that could not be read.
     pub odd: Vec<Odd>,
-    /// Why the list is not whole; `None` for a whole list.
+    /// The reason why the list is incomplete; `None` for a complete list.
     pub short: Option<String>,
 }
 
-/// Whether a list goes on.
+/// Whether a list has another page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Next {
     /// Another page follows.
@@ -123,12 +123,13 @@ impl<T: Record> Rows<T> {
     pub(crate) fn by_index(&mut self, page: Page, asked: usize) -> Next {
         let resources = page.resources.unwrap_or_default();
         let got = resources.len();
-        // What is taken out of an early page moves the rest forward, over the edge of one that was read already.
+        // A row that leaves an early page moves the rest forward, over the edge of a page that was
+        // read already.
         self.count = self.count.max(page.total_results);
         let progress = self.take(resources);
         let count = self.count;
         let is_all = |rows: usize| count.is_some_and(|count| rows as u64 >= count);
-        // A count that only tells the rows of its page is no count: a full page may have another behind it.
+        // A total that counts only its page is not a total: another page may follow a full page.
         let counts_the_page = count == Some(got as u64) && got == asked;
         if got == 0 {
             if count.is_some_and(|count| self.distinct() as u64 != count) {
@@ -157,7 +158,8 @@ impl<T: Record> Rows<T> {
         self.bounded()
     }
 
-    /// Takes a page of a list that is paged by cursor. Pages may be short; only a missing cursor ends the list.
+    /// Takes a page of a list that is paged by cursor. Pages may be short; only a missing cursor
+    /// ends the list.
     pub(crate) fn by_cursor(&mut self, page: &mut Page) -> Next {
         let resources = page.resources.take().unwrap_or_default();
         let got = resources.len();

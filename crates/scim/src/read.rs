@@ -19,7 +19,7 @@ pub struct Reader {
     pub(crate) api: Api,
 }
 
-/// What a server answers to the question for one record.
+/// The server's answer to the question for one record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answered<T> {
     /// This one.
@@ -101,8 +101,8 @@ impl Reader {
             .await
     }
 
-    /// Asks for the one record that has a value. Whatever comes is compared here: servers ignore filters, or take them
-    /// for patterns.
+    /// Asks for the one record that has a value. Whatever comes is compared here: servers ignore
+    /// filters, or take them for patterns.
     async fn ask<T: Record>(
         &self,
         resource: &'static str,
@@ -111,7 +111,7 @@ impl Reader {
         is_it: fn(&T, &str) -> bool,
     ) -> Result<Answered<T>, Failure> {
         let without = (resource == "Groups").then_some("members");
-        // What cannot be asked for may be there all the same.
+        // A record that Beadle cannot ask for may exist all the same.
         let Ok(filter) = Filter::eq(attribute, value) else { return Ok(Answered::Untold) };
         let listed: Listed<T> = match self.api.listed(resource, Some(&filter), without).await {
             Ok(listed) => listed,
@@ -150,14 +150,14 @@ impl Reader {
                 let filter = Filter::eq("groups.value", group)?;
                 let listed: Listed<User> = match self.api.listed("Users", Some(&filter), None).await {
                     Ok(listed) => listed,
-                    // A group that is gone may be told so, and not by an empty list.
+                    // A missing group must not look like an empty list.
                     Err(error) if error.status() == Some(404) => {
                         return if self.group(group).await?.is_none() { Ok(None) } else { Err(error.into()) };
                     }
                     Err(error) => return Err(error.into()),
                 };
                 if let Some(why) = listed.short {
-                    let text = format!("GET /Users: the answer makes no sense: {why}");
+                    let text = format!("GET /Users: invalid answer: {why}");
                     return Err(Failure::new(Class::Retry, text));
                 }
                 let odd = listed.odd.into_iter().map(|odd| Member { id: odd.id, user: None });
@@ -175,8 +175,8 @@ impl Reader {
         }
     }
 
-    /// Holds `groups.value` to a group that cannot be. A server that ignores the filter would show everybody as a member
-    /// of every group.
+    /// Holds `groups.value` to a group that cannot be. A server that ignores the filter would show
+    /// everybody as a member of every group.
     pub(crate) async fn filters_members(&self) -> Result<(), Failure> {
         if self.api.has_filtered_by("Users", "groups.value") {
             return Ok(());

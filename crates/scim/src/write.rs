@@ -40,12 +40,12 @@ pub struct Refused {
     pub why: String,
 }
 
-/// What came of a write of members.
+/// The result of a write of members.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Changed {
     /// Members that the server did not take.
     pub refused: Vec<Refused>,
-    /// Who is in the group now, where the server's answer shows it.
+    /// The members after the write, if the server's answer shows them.
     pub shown: Option<Vec<String>>,
 }
 
@@ -75,7 +75,8 @@ impl Writer {
         }
     }
 
-    /// Gives a group another name, in place. Returns false where the server says that the name is taken.
+    /// Gives a group another name, in place. Returns false where the server says that the name is
+    /// taken.
     pub async fn rename_group(&self, group: &str, name: &str) -> Result<bool, Failure> {
         let operations = [json!({ "op": "replace", "path": "displayName", "value": name })];
         match self.patch(&Path::at("Groups").value(group), group, &operations).await {
@@ -149,7 +150,8 @@ impl Writer {
         Ok(changed)
     }
 
-    /// Who is in a group, where an answer to a write shows it. An empty list may as well be one that is never filled.
+    /// The members of a group, if an answer to a write shows them. An empty list may be a list that
+    /// the server never fills.
     fn shown(&self, answer: &Answer) -> Option<Vec<String>> {
         if self.api.dialect().members != Members::Group {
             return None;

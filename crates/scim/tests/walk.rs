@@ -1,5 +1,6 @@
-//! Every call of the client, in both dialects, with values of a directory and of the server's answers that try to become
-//! structure: no value changes which resource a request names, or what a filter compares.
+//! Every call of the client, in both dialects, with values of a directory and of the server's
+//! answers that try to become structure: no value changes which resource a request names, or what a
+//! filter compares.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::sync::Arc;

@@ -71,11 +71,13 @@ impl Keeper {
 fn local(pem: &str) -> Result<EncodingKey, String> {
     // The library reads a public key too, and fails with it when it signs.
     if pem.contains("PUBLIC KEY-----") && !pem.contains("PRIVATE KEY-----") {
-        return Err("it is the public key; give the private one, which is shown once when it is made".into());
+        return Err(
+            "it is the public key; set the private key, which GitHub shows once when the key is made".into(),
+        );
     }
     let key = EncodingKey::from_rsa_pem(pem.as_bytes()).map_err(|error| error.to_string())?;
     let tried = jsonwebtoken::encode(&Header::new(Algorithm::RS256), &Value::Null, &key);
-    tried.map(|_| key).map_err(|error| format!("it signs nothing ({error})"))
+    tried.map(|_| key).map_err(|error| format!("the key cannot sign ({error})"))
 }
 
 /// KMS hashes and signs a message of up to 4 KiB; an assertion has some hundred bytes: <https://docs.aws.amazon.com/kms/latest/APIReference/API_Sign.html>.

@@ -111,7 +111,7 @@ impl Metrics {
         registry.register("token_days_left", "Days until a target's token ends", self.token_days.clone());
         registry.register(
             "fault",
-            "1 while it cannot be used as configured, 0 after that",
+            "1 while the part does not work as configured, 0 afterwards",
             self.faults.clone(),
         );
         self
@@ -128,7 +128,8 @@ impl Metrics {
         self.token_days.get_or_create(&Target { target: target.to_owned() }).set(days);
     }
 
-    /// Something cannot be used as configured, such as a policy that is not accepted; `None`: it can again.
+    /// Something cannot be used as configured, such as a policy that is not accepted; `None`: it
+    /// can again.
     pub fn fault(&self, of: &str, why: Option<&str>) {
         let mut reasons = self.reasons.lock().unwrap_or_else(PoisonError::into_inner);
         let label = Of { of: of.to_owned() };
@@ -138,7 +139,7 @@ impl Metrics {
                 reasons.insert(of.to_owned(), why.to_owned());
             }
             None => {
-                // What never failed has no line.
+                // A part that never failed has no line.
                 if reasons.remove(of).is_some() {
                     self.faults.get_or_create(&label).set(0);
                 }
@@ -146,7 +147,7 @@ impl Metrics {
         }
     }
 
-    /// What cannot be used as configured, a line each.
+    /// The parts that do not work as configured, one line each.
     pub fn faults(&self) -> Vec<String> {
         let reasons = self.reasons.lock().unwrap_or_else(PoisonError::into_inner);
         reasons.iter().map(|(of, why)| format!("{of}: {}", why.lines().next().unwrap_or_default())).collect()

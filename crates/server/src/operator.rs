@@ -13,7 +13,7 @@ use subtle::ConstantTimeEq;
 
 use crate::metrics::Metrics;
 
-/// A store that takes longer is not ready: whoever asks gives up not much later.
+/// A store that takes longer is not ready: the caller gives up not much later.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What operators may ask.
@@ -56,15 +56,15 @@ async fn ready(State(operator): State<Arc<Operator>>, headers: HeaderMap) -> Res
     if let Err(refused) = in_time(operator.store.ready()).await {
         return refused.into_response();
     }
-    // It takes webhooks all the same, so it is ready; and it says what it cannot do.
+    // The service still accepts webhooks, so it is ready, and names its faults.
     let lines = std::iter::once("ready".to_owned()).chain(operator.metrics.faults());
     lines.fold(String::new(), |text, line| text + &line + "\n").into_response()
 }
 
-/// An answer that tells why there is no other.
+/// An answer with the reason why there is no other answer.
 type Refused = (StatusCode, String);
 
-/// What the store says, or why it cannot be waited for.
+/// The store's answer, or the reason why it is missing.
 async fn in_time<T>(asked: impl Future<Output = Result<T, StoreError>>) -> Result<T, Refused> {
     let why = match tokio::time::timeout(PATIENCE, asked).await {
         Ok(Ok(answer)) => return Ok(answer),
@@ -74,7 +74,7 @@ async fn in_time<T>(asked: impl Future<Output = Result<T, StoreError>>) -> Resul
     Err((StatusCode::SERVICE_UNAVAILABLE, why))
 }
 
-/// How much is due and held. What waits because somebody paused it is no reason for an alarm.
+/// The number of due and held keys. Paused keys are no reason for an alarm.
 async fn figures(store: &dyn Store, now: Time) -> Result<(Depth, usize), StoreError> {
     let mut depth = store.depth(now).await?;
     let pauses = store.pauses(now).await?;

@@ -7,7 +7,7 @@ use rand::{RngExt, SeedableRng};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// How a list lies about what it holds. What counts its rows stays as it is.
+/// The ways in which a list lies about its rows. Its total stays as it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Lie {
@@ -63,7 +63,7 @@ pub struct Fault {
     pub lies: Vec<Lie>,
     /// The field of GraphQL whose connections lie. REST needs none: there a path has one list.
     pub connection: Option<String>,
-    /// What [`Lie::NoIdentity`] takes away.
+    /// The field that [`Lie::NoIdentity`] removes.
     pub field: String,
     /// Headers of the simulated GitHub's answer, in place of its own.
     pub headers: BTreeMap<String, String>,

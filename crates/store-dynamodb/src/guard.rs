@@ -100,7 +100,7 @@ impl DynamoStore {
         if asked.is_empty() {
             return Ok(self.holds_lease(DOING, lease, now).await?.then(Vec::new));
         }
-        // A run asks for one key; whoever asks for several gets them instance by instance.
+        // A run asks for one key; a caller with several keys gets them instance by instance.
         let mut verdicts: BTreeMap<usize, Verdict> = BTreeMap::new();
         for (instance, places) in window::by_instance(asked) {
             let its: Vec<&Hold> = places.iter().map(|at| &asked[*at]).collect();
@@ -184,7 +184,8 @@ impl DynamoStore {
         try_join_all(digests.iter().map(|digest| self.delete(DOING, "hold", digest))).await.map(drop)
     }
 
-    /// The moment before a write. What is spent is stored first: if the intent cannot be stored then, it stays spent.
+    /// The moment before a write. What is spent is stored first: if the intent cannot be stored
+    /// then, it stays spent.
     pub(crate) async fn begin_write(
         &self,
         lease: Option<&Lease>,
@@ -275,7 +276,8 @@ impl DynamoStore {
                 }
             }
             if attempt == 0 {
-                // The approval first: if the window cannot be written, the approval lets nothing else pass all the same.
+                // The approval first: if the window cannot be written, the approval lets nothing
+                // else pass all the same.
                 try_join_all(gone.iter().map(|digest| self.delete(DOING, "hold", digest))).await?;
                 for hold in &kept {
                     self.put_item(DOING, hold_item(DOING, hold)?).await?;

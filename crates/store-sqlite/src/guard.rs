@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use crate::queue;
 use crate::rows::damaged;
 
-/// How much of a window is loaded, at least: a write that takes long was booked a while before it ends.
+/// The minimum length of the loaded window: a slow write was booked a while before it ends.
 const LOADED: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
 
 /// The window of one instance, as it was loaded.

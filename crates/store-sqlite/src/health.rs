@@ -6,7 +6,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use beadle_engine::StoreError;
 use rusqlite::{ErrorCode, ffi};
 
-/// What tells a file from another of the same name.
+/// The identity of a file, beside its name.
 type Identity = (u64, u64);
 
 #[cfg(unix)]
@@ -20,23 +20,23 @@ fn identity(path: &Path) -> Option<Identity> {
     path.exists().then_some((0, 0))
 }
 
-/// How the open file is.
+/// The state of the open file.
 #[derive(Debug)]
 pub(crate) struct Health {
     path: PathBuf,
     opened: OnceLock<Identity>,
-    /// What SQLite said of damage, first.
+    /// SQLite's first report of damage.
     damage: Mutex<Option<String>>,
 }
 
 impl Health {
-    /// Of the file at `path`.
+    /// Returns the state of the file at `path`.
     pub(crate) fn of(path: &Path) -> Self {
         Self { path: path.to_owned(), opened: OnceLock::new(), damage: Mutex::default() }
     }
 
-    /// The file is open for writing: from now on it has to stay the same one. Not before, as an overlay's file is another one
-    /// once it is opened so.
+    /// The file is open for writing: from now on it has to stay the same one. Not before, as an
+    /// overlay's file is another one once it is opened so.
     pub(crate) fn opened(&self) {
         if let Some(identity) = identity(&self.path) {
             self.opened.get_or_init(|| identity);
@@ -54,7 +54,8 @@ impl Health {
         })
     }
 
-    /// Fails where the file is lost: what a process writes into a deleted file is gone with the process.
+    /// Fails where the file is lost: what a process writes into a deleted file is gone with the
+    /// process.
     pub(crate) fn check(&self) -> rusqlite::Result<()> {
         match self.lost() {
             Some(why) => {

@@ -173,7 +173,8 @@ pub(crate) fn holds(connection: &Connection, lease: Option<&Lease>, now: Time) -
     }
 }
 
-/// Whether a claim has anything to do: a key is due, or one has to come back from a time that no vendor's hold reaches.
+/// Whether a claim has anything to do: a key is due, or one has to come back from a time that no
+/// vendor's hold reaches.
 pub(crate) fn is_due(connection: &Connection, now: Time) -> rusqlite::Result<bool> {
     let sql = "SELECT EXISTS (SELECT 1 FROM work WHERE due IS NOT NULL AND due <= ?1)
          OR EXISTS (SELECT 1 FROM work WHERE due IS NOT NULL AND due > ?2)";

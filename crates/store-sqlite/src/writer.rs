@@ -150,19 +150,19 @@ fn commit(connection: &Connection, health: &Health, group: &mut [Box<dyn Work>])
     fail::fail_point!("before-commit", |_| std::process::abort());
     transaction.commit()?;
     fail::fail_point!("after-commit", |_| std::process::abort());
-    // Nobody is told that something is kept which went into a file that nobody can open any more.
+    // The writer confirms no write into a file that nobody can open any more.
     health.check()
 }
 
-/// Moves the write-ahead log into the file, apart from the commits, until `stopped` hangs up. A file that went is noticed here
-/// also where nobody writes.
+/// Moves the write-ahead log into the file, apart from the commits, until `stopped` hangs up. A
+/// file that went is noticed here also where nobody writes.
 fn checkpoint(connection: &Connection, health: &Health, stopped: &std::sync::mpsc::Receiver<()>) {
     use std::sync::mpsc::RecvTimeoutError;
     let mut is_lost = false;
     while stopped.recv_timeout(Duration::from_millis(500)) == Err(RecvTimeoutError::Timeout) {
         let lost = health.lost();
         if let Some(why) = lost.as_ref().filter(|_| !is_lost) {
-            tracing::error!(why, "store file lost, nothing is accepted until it is back");
+            tracing::error!(why, "store file lost, no delivery is accepted until the file is back");
         }
         is_lost = lost.is_some();
         if is_lost {
@@ -177,7 +177,7 @@ fn checkpoint(connection: &Connection, health: &Health, stopped: &std::sync::mps
             moved => moved,
         };
         if let Err(error) = moved {
-            tracing::warn!(%error, "could not move the write-ahead log into the database file; trying again");
+            tracing::warn!(%error, "moving the write-ahead log into the database file failed, retrying");
         }
     }
 }

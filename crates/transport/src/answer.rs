@@ -58,8 +58,8 @@ pub(crate) fn vendor_time(headers: &HeaderMap, now: Time) -> Time {
     date.map_or(now, |date| Time(date.timestamp().as_millisecond()))
 }
 
-/// A moment on the vendor's clock (seconds), on ours. `Date` has whole seconds, so a second is added for safety. `None`: the
-/// vendor cannot mean it.
+/// A moment on the vendor's clock (seconds), on ours. `Date` has whole seconds, so a second is
+/// added for safety. `None`: the vendor cannot mean it.
 pub(crate) fn on_our_clock(seconds: i64, headers: &HeaderMap, now: Time) -> Option<Time> {
     let at = Time::from_seconds(seconds);
     let ahead = |clock: Time| Some(at.since(clock)).filter(|ahead| is_credible(now + *ahead, now));

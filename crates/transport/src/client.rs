@@ -183,7 +183,8 @@ impl Client {
         (self.rest.own(now), self.graphql.own(now))
     }
 
-    /// So many processes use the credential, or are `guessed` to, and the others have spent so much in the window.
+    /// Takes the number of processes on the credential, or a guess if `guessed`, and the points
+    /// that the others spent in the window.
     pub fn share(&self, processes: u32, others: (u32, u32), guessed: bool) {
         self.rest.share(processes, others.0, guessed);
         self.graphql.share(processes, others.1, guessed);
@@ -204,8 +205,8 @@ impl Client {
         &self.clock
     }
 
-    /// Of an error that says that the vendor does not take the credential: everybody who uses it waits, and no key is to blame
-    /// for it. A command gets the error as it is.
+    /// Of an error that says that the vendor does not take the credential: everybody who uses it
+    /// waits, and no key is to blame for it. A command gets the error as it is.
     pub fn denied(&self, error: TransportError) -> TransportError {
         let TransportError::Status { request, status, message } = error else { return error };
         if self.settings.patient {
@@ -229,7 +230,7 @@ impl Client {
             match self.follow(request, by).await {
                 Err(error) if !request.writes && error.class() == Class::Retry && tries < READ_RETRIES => {
                     tries += 1;
-                    tracing::debug!(%error, tries, "a read failed; trying again");
+                    tracing::debug!(%error, tries, "read failed, retrying");
                     self.clock.sleep(backoff(&request.path.to_string(), tries, AGAIN, AGAIN * 4)).await;
                 }
                 // What was refused for a budget was not carried out: it may be asked for again, also where it writes.
@@ -276,7 +277,8 @@ impl Client {
         Err(TransportError::Nonsense { request: label, why: format!("more than {REDIRECTS} redirects") })
     }
 
-    /// The address of a path. It is the very path that was meant: what a value of it could have changed is refused.
+    /// The address of a path. It is the very path that was meant: what a value of it could have
+    /// changed is refused.
     fn target(&self, label: &str, path: &Path) -> Result<Url, TransportError> {
         let unaddressable = |why: String| TransportError::Unaddressable { request: label.to_owned(), why };
         if let Some(refused) = path.refused() {

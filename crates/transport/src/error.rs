@@ -25,7 +25,7 @@ pub enum TransportError {
         request: String,
         /// The status.
         status: u16,
-        /// What the vendor said, shortened.
+        /// The vendor's message, shortened.
         message: String,
         /// When it is tried again.
         until: Time,
@@ -57,7 +57,7 @@ pub enum TransportError {
         message: String,
     },
     /// An answer of success that is not what it should be.
-    #[error("{request}: the answer makes no sense: {why}")]
+    #[error("{request}: invalid answer: {why}")]
     Nonsense {
         /// Method and path.
         request: String,
@@ -69,7 +69,7 @@ pub enum TransportError {
     Unaddressable {
         /// Method and path.
         request: String,
-        /// Which value, and why not.
+        /// The value, and the reason.
         why: String,
     },
     /// The request had to wait for so long that what it names may have another name. Nothing was sent.

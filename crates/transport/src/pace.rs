@@ -48,7 +48,8 @@ impl Pace {
         spent.own.iter().filter(|(at, _)| *at + self.window > now).map(|(_, points)| points).sum()
     }
 
-    /// So many processes use the credential, or are `guessed` to, and the others have spent so much in the window.
+    /// Takes the number of processes on the credential, or a guess if `guessed`, and the points
+    /// that the others spent in the window.
     pub(crate) fn share(&self, processes: u32, others: u32, guessed: bool) {
         let mut spent = self.spent();
         (spent.processes, spent.others, spent.guessed) = (processes.max(1), others, guessed);
@@ -93,7 +94,8 @@ impl Pace {
             excess == 0
         });
         let frees = frees.map_or(now, |(at, _)| *at + self.window);
-        // At the next look there may be room at once: nobody waits for the end of a window because of a guess.
+        // At the next look there may be room at once: nobody waits for the end of a window because
+        // of a guess.
         let frees = if *guessed { frees.min(now + LOOK) } else { frees };
         Some(frees.max(now + Duration::from_millis(1)))
     }

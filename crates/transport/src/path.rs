@@ -1,18 +1,19 @@
-//! Paths below a vendor's address. A value becomes one whole segment, or the request is refused before it is sent: no
-//! value can change which resource a request names.
+//! Paths below a vendor's address. A value becomes one whole segment, or the request is refused
+//! before it is sent: no value can change which resource a request names.
 
 use std::fmt;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
-/// What RFC 3986 (2.3) leaves unencoded.
+/// Characters that RFC 3986 (2.3) leaves unencoded.
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 /// No resource of any vendor has a longer name.
 const LONGEST: usize = 1024;
 
 /// A path below the client's base address, or an address that the vendor gave.
 ///
-/// Its fixed parts are literals of the program; every value goes through [`Path::value`] or [`Path::query`].
+/// Its fixed parts are literals of the program; every value goes through [`Path::value`] or
+/// [`Path::query`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Path {
     text: String,
@@ -24,7 +25,8 @@ pub struct Path {
 /// Why a value cannot be a segment of a path.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
-    /// A segment without text is left out by servers: the address of an entry becomes the address of its list.
+    /// A segment without text is left out by servers: the address of an entry becomes the address
+    /// of its list.
     #[error("the name is empty")]
     Empty,
     /// Servers and proxies resolve it: the address becomes the one of a resource above.
@@ -44,7 +46,8 @@ impl Path {
         Self { text: literal.to_owned(), given: false, refused: None }
     }
 
-    /// An address that the vendor gave, whole or relative: the client follows it only to the configured origin.
+    /// An address that the vendor gave, whole or relative: the client follows it only to the
+    /// configured origin.
     pub fn given(address: &str) -> Self {
         Self { text: address.to_owned(), given: true, refused: None }
     }
@@ -130,10 +133,11 @@ impl fmt::Display for Path {
     }
 }
 
-/// Checks that a value can be one segment of a path, whoever resolves the path on its way.
+/// Checks that a value can be one segment of a path, for every server and proxy on the way.
 ///
-/// A server may decode the path more than once, take `\` for `/`, or fold look-alikes of dots and slashes. So a value is
-/// refused where any of these readings has a part that is empty of all but dots.
+/// A server may decode the path more than once, take `\` for `/`, or fold look-alikes of dots and
+/// slashes. So a value is refused where any of these readings has a part that is empty of all but
+/// dots.
 pub fn segment(value: &str) -> Result<(), Refused> {
     if value.is_empty() {
         return Err(Refused::Empty);
@@ -162,7 +166,7 @@ pub fn segment(value: &str) -> Result<(), Refused> {
     }
 }
 
-/// What Unicode's compatibility forms make of a look-alike of a dot or a slash.
+/// The dot or slash that Unicode's compatibility forms make of a look-alike.
 fn fold(letter: char) -> char {
     match letter {
         '\u{2024}' | '\u{fe52}' | '\u{ff0e}' | '\u{3002}' | '\u{ff61}' => '.',

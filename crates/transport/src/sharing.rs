@@ -73,7 +73,7 @@ impl Sharing {
             }
             processes += u32::from(!said.ended && said.at + window / GONE > now);
             others = (others.0 + said.rest, others.1 + said.graphql);
-            // What was noted by a wrong clock, or of a vendor's wrong header, stops nobody here.
+            // A note of a wrong clock, or of a vendor's wrong header, stops nobody here.
             for (resource, account) in said.accounts.into_iter().filter(|of| is_credible(of.1.reset, now)) {
                 self.client.budgets().report(resource, account);
             }

@@ -1,8 +1,9 @@
-//! For the tests of the vendors' clients: values that try to become structure, a wire that notes what arrives, and a walk
-//! over every call that compares both.
+//! For the tests of the vendors' clients: values that try to become structure, a wire that notes
+//! what arrives, and a walk over every call that compares both.
 //!
-//! What a call sends is a shape with places for values. So a walk makes each call twice, with a plain value and with a
-//! hostile one: the second has to send the same, with the other value in the same places, or nothing in its place.
+//! What a call sends is a shape with places for values. So a walk makes each call twice, with a
+//! plain value and with a hostile one: the second has to send the same, with the other value in the
+//! same places, or nothing in its place.
 
 use std::collections::BTreeSet;
 use std::path::Path as FilePath;
@@ -19,7 +20,8 @@ use crate::wire::{Exchanged, Wire};
 /// A value that is no structure anywhere.
 pub const PLAIN: &str = "plain-value";
 
-/// Returns values that mean something else in an address, a filter, a query, a header or a line than a name.
+/// Returns values that mean something else in an address, a filter, a query, a header or a line
+/// than a name.
 pub fn hostile() -> Vec<String> {
     let short = [
         "",
@@ -125,7 +127,8 @@ fn decoded(text: &str) -> String {
     percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
 
-/// A text, or the parts of the one comparison that it is: `attribute eq "value"`, also as `list[attribute eq "value"]`.
+/// A text, or the parts of the one comparison that it is: `attribute eq "value"`, also as
+/// `list[attribute eq "value"]`.
 fn parts(text: &str) -> Value {
     let comparison = |text: &str| {
         let (attribute, rest) = text.split_once(' ')?;
@@ -212,7 +215,7 @@ impl Arrived {
 
 type Answering = dyn Fn(&Arrived) -> (u16, Value) + Send + Sync;
 
-/// A wire that notes every request, and answers as it was told to.
+/// A wire that records every request, and gives the configured answers.
 pub struct Recorder {
     arrived: Mutex<Vec<Arrived>>,
     answer: Box<Answering>,
@@ -266,15 +269,18 @@ pub struct Entry {
     pub call: &'static str,
     /// The names of the texts that it takes, from its caller or from a server's answer.
     pub texts: &'static [&'static str],
-    /// What it sends, in any order, as `METHOD /path`, where a segment that has the name of a text stands for that text.
+    /// What it sends, in any order, as `METHOD /path`, where a segment that has the name of a text
+    /// stands for that text.
     pub sends: &'static [&'static str],
 }
 
-/// Makes every call with every hostile value in the place of each of its texts, and of those that every call takes.
+/// Makes every call with every hostile value in the place of each of its texts, and of those that
+/// every call takes.
 ///
 /// # Panics
 ///
-/// When a request arrives that is not the one which a plain value sends, with the other value in its place.
+/// When a request arrives that is not the one which a plain value sends, with the other value in
+/// its place.
 pub async fn walk(
     entries: &[Entry],
     everywhere: &[&str],
@@ -325,8 +331,8 @@ fn compare(what: &str, value: &str, plain: &[Arrived], arrived: &[Arrived]) {
     }
 }
 
-/// Returns the public asynchronous methods and functions in the source of a package, as `Type::method` or `function`. A walk
-/// is compared with them, so that it cannot forget one.
+/// Returns the public asynchronous methods and functions in the source of a package, as
+/// `Type::method` or `function`. A walk is compared with them, so that it cannot forget one.
 ///
 /// # Panics
 ///

@@ -47,7 +47,7 @@ async fn repository(
     let detail = json!({ "adopted": layer.file, "by": operator(config).await });
     journal(&store, &key, repository, detail, clock).await?;
     store.mark(vec![Mark { key, lane: Lane::Manual, hint: Some(row.node_id.clone()) }], clock.now()).await?;
-    printer.line(format!("{} is for {repository} (repository {}) now", layer.file, row.id));
+    printer.line(format!("{} belongs to {repository} (id {}) now", layer.file, row.id));
     Ok(FINE)
 }
 
@@ -74,7 +74,7 @@ async fn name(
     let found = found.with_context(|| format!("GitHub did not answer for {what} `{name}`"))?;
     let found = found.map_err(anyhow::Error::msg)?;
     let (about, _) = org.reader.organisation_and_clock().await?;
-    let id = about["id"].as_u64().context("GitHub did not say the organisation's id")?;
+    let id = about["id"].as_u64().context("GitHub's answer has no id of the organisation")?;
     let store = wiring::store(config).await?;
     let names = Names::new(Some(store.clone()), &file.name);
     let before = names.remembered(named, name).await?;

@@ -58,7 +58,8 @@ async fn all(
         for file in config.orgs(selection.org.as_deref())? {
             let mut rounds = Rounds::default();
             loop {
-                // Opened for every round: what was read of it before the writes is not read from memory.
+                // Opened for every round: what was read of it before the writes is not read from
+                // memory.
                 let org = Org::open(config, file, clock, opening, &ways)?;
                 if rounds.is_first() {
                     shared.extend(Shared::where_stored(&org, Some(store)).await);
@@ -116,7 +117,7 @@ async fn make_so<P: Planner, W: Writer<P::Write>>(
     rounds: &mut Rounds,
 ) -> anyhow::Result<Went> {
     let printer = hand.printer;
-    // What a round deleted is not there in the next one.
+    // A repository that a round deleted is missing in the next round.
     rounds.misnamed |= rounds.is_first() && args.selection.is_by_name() && !shown.unmatched.is_empty();
     let has_news = rounds.has_news(shown);
     if rounds.is_first() || has_news {
@@ -210,7 +211,8 @@ pub(super) struct Hand<'a, P, W> {
 }
 
 impl<P, W> Hand<'_, P, W> {
-    /// Takes over how many repositories there are, for the guard's share, where a plan tells; and keeps it for plans that do not.
+    /// Takes over how many repositories there are, for the guard's share, where a plan tells; and
+    /// keeps it for plans that do not.
     pub(super) async fn counts(&mut self, shown: &WholePlan, selection: &Selection) -> anyhow::Result<()> {
         let whole = !selection.is_by_name() && selection.shard.of() == 1;
         if let Some(among) = shown.among().filter(|_| whole) {
@@ -263,7 +265,8 @@ impl<'a> Hand<'a, GroupPlanner, GroupWriter> {
     }
 }
 
-/// Writes one plan. Gives the report, and whether all of the plan as it is by now was to be written.
+/// Writes one plan. Gives the report, and whether all of the plan as it is by now was to be
+/// written.
 pub(super) async fn write<P: Planner, W: Writer<P::Write>>(
     hand: &Hand<'_, P, W>,
     key: &Key,

@@ -12,7 +12,7 @@ use crate::escape::{self, VALUE};
 use crate::printer::{Printer, Tone};
 use crate::wiring;
 
-/// Who deliveries come from. An id of one is no id of another.
+/// The senders of deliveries. Each sender has ids of its own.
 const SOURCES: [&str; 2] = ["github", beadle_hooks::okta::SOURCE];
 
 pub(crate) async fn run(config: &Config, args: &ListArgs, printer: &Printer) -> anyhow::Result<u8> {
@@ -61,7 +61,7 @@ pub(crate) async fn run(config: &Config, args: &ListArgs, printer: &Printer) -> 
     Ok(FINE)
 }
 
-/// The body of a delivery, whoever sent it.
+/// The body of a delivery of any sender.
 async fn body(store: &dyn Store, id: &str) -> anyhow::Result<Vec<u8>> {
     for source in SOURCES {
         if let Some(body) = store.body(source, id).await?.filter(|body| !body.is_empty()) {

@@ -15,7 +15,7 @@ use crate::wiring::{Opening, Ways, store_if_there};
 struct Probe<'a> {
     printer: &'a Printer,
     clock: Clock,
-    /// Where it is remembered what servers do, if there is a store.
+    /// The store that remembers the behaviour of servers, if there is one.
     store: Option<Arc<dyn Store>>,
     failed: bool,
 }
@@ -121,18 +121,19 @@ impl Probe<'_> {
         }
     }
 
-    /// Tells what the server does otherwise than before, and takes it over: whoever probes has seen it.
+    /// Reports each change in the server's behaviour and remembers the new behaviour: the operator
+    /// has seen it.
     async fn compare(&self, target: &Target<'_>, probed: &Probed) -> anyhow::Result<()> {
         let Some(store) = self.store.as_ref().filter(|_| target.file.scim.is_some()) else { return Ok(()) };
         let before = target.seen_before(store).await?;
         for difference in probed.evidence.differences(&before) {
-            self.unknown(format!("{difference}; from now on that is what it does"));
+            self.unknown(format!("{difference}; Beadle expects the new behaviour from now on"));
         }
         target.remember(&probed.evidence.clone().with(before), store).await?;
         if !probed.contradicts()
             && let Some(why) = target.release(store).await?
         {
-            self.unknown(format!("whether this holds no more: {why}; the target is written to again"));
+            self.unknown(format!("whether this fault is over: {why}; Beadle writes to the target again"));
         }
         Ok(())
     }

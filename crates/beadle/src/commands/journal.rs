@@ -43,7 +43,7 @@ pub(crate) async fn run(config: &Config, args: &JournalArgs, printer: &Printer) 
         printer.note(if keys.is_empty() {
             "the journal has no entries"
         } else {
-            "the journal has no entries of it"
+            "the journal has no entries for this key"
         });
     }
     Ok(FINE)

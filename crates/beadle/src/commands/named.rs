@@ -13,7 +13,8 @@ use crate::directory::called;
 /// Entries in one read, so that a long journal is never held as a whole.
 pub(super) const PAGE: u32 = 1000;
 
-/// Every key that an operator may mean: the key itself, or what a repository or group is or was called.
+/// Every key that an operator may mean: the key itself, or what a repository or group is or was
+/// called.
 pub(super) async fn keys(config: &Config, store: &Arc<dyn Store>, text: &str) -> anyhow::Result<Vec<Key>> {
     if let Ok(key) = text.parse::<Key>() {
         return Ok(vec![key]);
@@ -30,7 +31,7 @@ pub(super) async fn keys(config: &Config, store: &Arc<dyn Store>, text: &str) ->
     })
     .await?;
     if !config.file.target.is_empty() {
-        // That no group has the name is no mistake yet.
+        // A name without a group is not an error yet.
         found.extend(called(config, store, text).await.into_iter().flatten());
     }
     if found.is_empty() {
@@ -71,7 +72,7 @@ pub(super) async fn ensure_known(store: &dyn Store, keys: &[Key]) -> anyhow::Res
     }
 }
 
-/// What a key was called last, as far as the journal tells.
+/// The last name of a key in the journal.
 pub(super) async fn name(store: &dyn Store, key: &Key) -> anyhow::Result<Option<String>> {
     let listing = Listing { after: 0, since: None, key: Some(key.to_string()), limit: PAGE };
     let entries = store.entries(listing).await?;

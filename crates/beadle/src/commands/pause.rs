@@ -71,7 +71,8 @@ pub(crate) async fn resume(config: &Config, scope: &Scope, printer: &Printer) ->
     Ok(FINE)
 }
 
-/// The targets that are the teams of this organisation: a pause of the organisation covers what is written to them.
+/// The targets that are the teams of this organisation: a pause of the organisation covers what is
+/// written to them.
 fn teams_of<'a>(config: &'a Config, org: &'a str) -> impl Iterator<Item = &'a str> {
     let is_its = move |target: &&Target| target.github.as_ref().is_some_and(|teams| teams.org == org);
     config.file.target.iter().filter(is_its).map(|target| target.name.as_str())

@@ -29,7 +29,7 @@ pub(crate) async fn run(config: &Config, wanted: Wanted, printer: &Printer) -> a
         };
         let mut found = named::keys(config, &store, &key).await?;
         found.retain(is_meant);
-        anyhow::ensure!(!found.is_empty(), "`{key}` is no repository or group; give the key itself");
+        anyhow::ensure!(!found.is_empty(), "there is no repository or group `{key}`; specify the key itself");
         for key in found {
             store.mark(vec![Mark::new(key.clone(), Lane::Manual)], now).await?;
             printer.line(format!("{key} is due now"));

@@ -1,5 +1,5 @@
-//! What is written can change what a layer reaches, and with it what is asked for: so it is planned again, until a plan is
-//! empty or has nothing in it that was not tried.
+//! A write can change the repositories that a layer reaches, and so the declared state. So Beadle
+//! plans again until a plan is empty or has nothing in it that was not tried.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
@@ -9,12 +9,13 @@ use beadle_engine::{Key, Plan, Report, StepResult};
 use crate::commands::tally::Tally;
 use crate::render::WholePlan;
 
-/// How often at most one organisation or target is written to. What two layers give and take for ever ends here.
+/// Maximum number of rounds for one organisation or target. Two layers that undo each other for
+/// ever end here.
 pub(super) const MOST: usize = 5;
-/// How long a vendor is left alone before what was written is read again: its readers may lag behind its writers.
+/// The wait before the writes are read back: a vendor's readers may lag behind its writers.
 pub(super) const SETTLE: Duration = Duration::from_millis(500);
 
-/// How one round went.
+/// The result of one round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Went {
     /// Nobody agreed to it.
@@ -28,9 +29,9 @@ pub(crate) enum Went {
 /// The rounds of one organisation or target.
 #[derive(Default)]
 pub(crate) struct Rounds {
-    /// How many were written.
+    /// The number of written changes.
     done: usize,
-    /// What the first one was about.
+    /// The subject of the first one.
     keys: Option<BTreeSet<Key>>,
     /// Every change that was tried, by its digest, and whether it was written.
     tried: HashMap<String, bool>,
@@ -69,8 +70,8 @@ impl Rounds {
     }
 
     /// A round was written. What is held and failed in it takes the place of what was before.
-    /// `is_changed`: a plan was not the one that was shown any more when it was to be written. `asks`: somebody is asked before the
-    /// next round; nobody else may agree to what changed.
+    /// `is_changed`: a plan was not the one that was shown any more when it was to be written.
+    /// `asks`: somebody is asked before the next round; nobody else may agree to what changed.
     pub(crate) fn count(
         &mut self,
         reports: &[(Key, Report)],

@@ -27,7 +27,7 @@ const GRACE: Duration = Duration::from_secs(20);
 const NOT_OPEN: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(10);
 /// So long the first key waits for targets to be opened: one that does not answer keeps nothing else from work.
 const OPENING: Duration = Duration::from_secs(10);
-/// How often the store is asked whether it takes writes.
+/// The interval of the checks that the store takes writes.
 const HEALTH: Duration = Duration::from_secs(10);
 /// How often is looked for what was interrupted.
 const SETTLE: Duration = Duration::from_secs(60);
@@ -196,7 +196,7 @@ async fn settle(store: Arc<dyn Store>, clock: Clock, bell: Arc<Notify>, stop: Ca
                 bell.notify_one();
             }
             Err(error) => {
-                tracing::error!(%error, "what was interrupted could not be looked for; trying again");
+                tracing::error!(%error, "search for interrupted deliveries failed, retrying");
             }
         }
         tokio::select! {
@@ -225,7 +225,7 @@ async fn prune(store: Arc<dyn Store>, clock: Clock, kept: RetentionFile, stop: C
                 }
             }
             Err(error) => {
-                tracing::error!(%error, "could not prune; trying again");
+                tracing::error!(%error, "pruning the store failed, retrying");
                 clock.sleep(LOOK).await;
             }
         }

@@ -31,7 +31,7 @@ pub(crate) async fn copy(config: &Config, from: Place, to: Place, printer: &Prin
     let Copied { keys, deliveries, entries, holds, notes, pauses } =
         copied.with_context(|| format!("{from} is not copied into {to}"))?;
     // The file alone is the copy from here on, whatever takes it next.
-    target.flush().await.with_context(|| format!("{to} is not whole"))?;
+    target.flush().await.with_context(|| format!("the copy {to} is incomplete"))?;
     printer.line(format!(
         "{to} has what {from} has: {keys} keys, {deliveries} deliveries, {entries} journal entries, {holds} held changes, \
          {pauses} pauses, {notes} notes"

@@ -127,7 +127,7 @@ impl Swept {
         subjects.map(|(_, name)| name.to_owned()).collect()
     }
 
-    /// How many changes of this plan were written before.
+    /// The number of changes of this plan that were written before.
     fn planned_again(&self, shown: &WholePlan) -> usize {
         let is_written = |subject: &str, change: &Change<()>| {
             let mut own = self.reports.iter().filter(|report| report.subject == subject);
@@ -141,7 +141,7 @@ impl Swept {
             .sum()
     }
 
-    /// What became of repositories of it that were planned again.
+    /// The results of its repositories that were planned again.
     fn follow(&mut self, next: Self) {
         let failed = |reports: &[Report]| reports.iter().filter(|report| report.failed() > 0).count() as u64;
         // Errors have no report.
@@ -152,7 +152,7 @@ impl Swept {
                 continue;
             };
             for step in report.steps {
-                // What was held before is held again, and is one.
+                // A change that was held before is held again, and counts once.
                 if !own.steps.iter().any(|known| known.change == step.change) {
                     own.steps.push(step);
                 }
@@ -201,7 +201,8 @@ async fn one(
         if names.is_empty() || swept.tally.failed > 0 {
             break;
         }
-        // A team or a property that was written can be what a layer selects by: what was written is planned again.
+        // A team or a property that was written can be what a layer selects by: what was written is
+        // planned again.
         let mut args = asked.args.clone();
         args.selection.repo = names;
         clock.sleep(SETTLE).await;
@@ -240,8 +241,8 @@ async fn make_so<P: Planner, W: Writer<P::Write>>(
 ) -> anyhow::Result<Swept> {
     let args = asked.args;
     hand.counts(&shown, &args.selection).await?;
-    // Nobody looked at the plan: what it is by the time of the write is written. One group's account may be there already
-    // by the time that another one needs it.
+    // Nobody looked at the plan: what it is by the time of the write is written. One group's
+    // account may be there already by the time that another one needs it.
     hand.only_shown = false;
     if args.without_store {
         // The shards cannot tell each other what they wrote.
@@ -284,7 +285,8 @@ async fn make_so<P: Planner, W: Writer<P::Write>>(
     Ok(Swept { summary, tally, shown, reports })
 }
 
-/// Takes what this plan has out of the digests that no plan has had: what stays is another shard's, or mistyped.
+/// Takes what this plan has out of the digests that no plan has had: what stays is another shard's,
+/// or mistyped.
 fn strike(unknown: &mut BTreeSet<&String>, shown: &WholePlan) {
     for digest in digests(shown) {
         unknown.remove(&digest);

@@ -1,10 +1,10 @@
-//! What became of everything that a command wrote, and the exit code that it ends with: one rule for all commands.
+//! The results of everything that a command wrote, and its exit code: one rule for all commands.
 
 use beadle_engine::{Report, StepResult};
 
 use crate::commands::{FAILED, FINE, PENDING};
 
-/// What became of everything.
+/// The results of all changes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Tally {
     pub(crate) written: usize,
@@ -44,7 +44,8 @@ impl Tally {
     }
 }
 
-/// The exit code: 0 means that a second plan would be empty, 2 that changes are left, 1 that something went wrong.
+/// The exit code: 0 means that a second plan would be empty, 2 that changes are left, 1 that
+/// something went wrong.
 pub(crate) fn code(wrong: usize, left: usize) -> u8 {
     match (wrong, left) {
         (0, 0) => FINE,

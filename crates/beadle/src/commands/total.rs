@@ -52,10 +52,10 @@ struct Planned {
 struct Total {
     /// What is to be written.
     risks: Risks,
-    /// What the mode keeps back.
+    /// Changes that the mode skips.
     kept: Risks,
     incomplete: Vec<String>,
-    /// What the guard looks at, to be approved one by one: digest, what it is of, and the change.
+    /// Guarded changes, to be approved one by one: digest, subject and change.
     guarded: Vec<(String, String, Change<()>)>,
 }
 
@@ -80,7 +80,7 @@ impl Total {
     }
 }
 
-/// What was added up, organisations before targets.
+/// The totals, organisations before targets.
 type Totals = BTreeMap<(Kind, String), Total>;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -150,7 +150,7 @@ fn limits(config: &Config, kind: Kind, name: &str) -> anyhow::Result<Limits> {
 fn tell(name: &str, limits: Limits, total: &Total, printer: &Printer, page: &mut Page) -> bool {
     let mut text = counts(&total.risks);
     if total.kept.total() > 0 {
-        text = format!("{text}; kept back by the mode: {}", counts(&total.kept));
+        text = format!("{text}; skipped by the mode: {}", counts(&total.kept));
     }
     printer.line(format!("{}: {text}", printer.paint(Tone::Heading, name)));
     page.heading(2, &[Piece::own("Total of"), Piece::value(name)]);
@@ -161,7 +161,7 @@ fn tell(name: &str, limits: Limits, total: &Total, printer: &Printer, page: &mut
     }
     let Some((risk, limit)) = limits.passed_by(&Risks::default(), &total.risks) else { return false };
     let text =
-        format!("{name}: over the limit: what {risk} may be written {limit} times; nothing is to be written");
+        format!("{name}: over the guard limit of {limit} {}; nothing is to be written", risk.noun(limit));
     printer.line(printer.paint(Tone::Danger, &text));
     page.quote(&[Piece::value(text).bold()]);
     page.table(&["digest", "of", "aspect", "change"]);
@@ -173,7 +173,7 @@ fn tell(name: &str, limits: Limits, total: &Total, printer: &Printer, page: &mut
         let what = Piece::value(render::differences(change));
         page.row(&[Piece::value(digest), Piece::value(of), Piece::value(&change.aspect), what]);
     }
-    printer.line("approve what is meant: --approve DIGEST, here and for every shard");
+    printer.line("to approve changes: --approve DIGEST, here and for every shard");
     true
 }
 

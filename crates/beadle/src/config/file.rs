@@ -282,7 +282,8 @@ pub(crate) struct GuardFile {
     pub(crate) exposes: Option<u32>,
     /// How often one and the same change is made in an hour.
     pub(crate) repeats: Option<u32>,
-    /// The share of the repositories that one aspect may reach in a window with removals and weakenings.
+    /// The share of the repositories that one aspect may reach in a window with removals and
+    /// weakenings.
     pub(crate) percent: Option<u32>,
     /// The number of repositories that it may always reach.
     pub(crate) repositories: Option<u32>,

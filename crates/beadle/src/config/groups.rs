@@ -173,7 +173,7 @@ pub(super) fn mappings(
         let teams = target.and_then(|target| target.github.as_ref());
         groups.check(teams.is_some()).map_err(|why| anyhow::anyhow!("{}: {why}", place()))?;
         let mut mapping = groups.mapping(&short, text).with_context(place)?;
-        // Of the mapping's mode and that of the organisation whose teams are written the most careful one counts.
+        // The more careful mode of the mapping and of the organisation of the teams counts.
         if let Some(org) = teams.and_then(|teams| file.org.iter().find(|org| org.name == teams.org)) {
             mapping.mode = mapping.mode.min(org.mode);
         }

@@ -134,7 +134,7 @@ impl Config {
                 bail!("{file}: {}: guard.window has to be 60s at least", org.name);
             }
             if org.guard.percent.is_some_and(|percent| percent > 100) {
-                bail!("{file}: {}: guard.percent is at most 100", org.name);
+                bail!("{file}: {}: guard.percent must be at most 100", org.name);
             }
             if org.budget.concurrency == 0 || org.budget.concurrency > 90 {
                 bail!("{file}: {}: budget.concurrency has to be from 1 to 90", org.name);
@@ -341,7 +341,8 @@ impl OrgFile {
         self.guard.limits()
     }
 
-    /// When workflows are dispatched. Of a rule's mode and the organisation's the most careful one counts.
+    /// The rules that dispatch workflows. The more careful mode of the rule and the organisation
+    /// counts.
     pub(crate) fn rules(&self) -> Vec<DispatchRule> {
         let rules = self.dispatch.iter().map(Dispatch::rule);
         rules.map(|rule| DispatchRule { mode: rule.mode.min(self.mode), ..rule }).collect()

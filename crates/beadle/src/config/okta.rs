@@ -81,7 +81,7 @@ impl OktaFile {
             _ => {}
         }
         if RESERVED.contains(&self.name.as_str()) {
-            bail!("{path}: {what}: `{}` is a name of Beadle's own; choose another", self.name);
+            bail!("{path}: {what}: `{}` is reserved for Beadle; choose another name", self.name);
         }
         let lists = [Some(&self.hook_secrets), self.hook_key.as_ref().map(|key| &key.secrets)];
         for list in lists.into_iter().flatten() {

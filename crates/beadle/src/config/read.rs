@@ -1,5 +1,6 @@
-//! Reads a TOML file. An error names the key, what its value must be and what kind of value was found. It shows no line
-//! of the file, and no value that may be a secret: whoever wrote a secret in place of its reference must not find it in a log.
+//! Reads a TOML file. An error names the key, what its value must be and what kind of value was
+//! found. It shows no line of the file, and no value that may be a secret: a secret that stands in
+//! place of its reference must not reach a log.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -7,7 +8,7 @@ use std::path::Path;
 use beadle_repositories::policy::nearest;
 use serde::de::DeserializeOwned;
 
-/// What is wrong with a file, and what is right.
+/// An error of a file, and the right form.
 struct Wrong {
     what: String,
     hint: Option<String>,
@@ -45,7 +46,8 @@ fn place(text: &str, at: usize) -> (usize, usize) {
     (line, column)
 }
 
-/// The keys that lead to a value, such as `org.app.id`. Only the text of an error without its input has them.
+/// The keys that lead to a value, such as `org.app.id`. Only the text of an error without its input
+/// has them.
 fn path_of(error: &toml::de::Error) -> String {
     let mut bare = error.clone();
     bare.set_input(None);
@@ -127,7 +129,7 @@ fn other_kind(path: &str, found: &str, wanted: &str) -> Wrong {
     Wrong::new(format!("`{path}` must be {wanted}, found {found}")).hint((!hint.is_empty()).then_some(hint))
 }
 
-/// What serde found, without the value.
+/// The kind of value that serde found, without the value.
 fn kind(found: &str) -> &'static str {
     const KINDS: &[(&str, &str)] = &[
         ("string", "a string"),
@@ -140,7 +142,7 @@ fn kind(found: &str) -> &'static str {
     KINDS.iter().find(|(word, _)| found.starts_with(word)).map_or("another kind of value", |(_, kind)| *kind)
 }
 
-/// What serde wanted, in our words.
+/// The kind of value that serde expected, in Beadle's words.
 fn kind_wanted(wanted: &str) -> &str {
     match wanted {
         "a boolean" => "true or false",

@@ -71,7 +71,7 @@ impl TargetFile {
             (Some(_), Some(_)) => return Err(wrong("give `scim` or `github`, not both".into())),
         }
         if self.group_guard.percent > 100 {
-            bail!("{path}: {what}: group_guard.percent is at most 100");
+            bail!("{path}: {what}: group_guard.percent must be at most 100");
         }
         if self.limits().window < Duration::from_secs(60) {
             bail!("{path}: {what}: guard.window has to be 60s at least");
@@ -151,7 +151,7 @@ pub(crate) struct ScimFile {
     page: Option<usize>,
     changes: Option<usize>,
     attributes: Option<bool>,
-    /// What `beadle directory probe` may try.
+    /// The extent of `beadle directory probe`.
     #[serde(default)]
     pub(crate) probe: Probing,
     /// The last day of the token, as `2027-03-01`.
@@ -160,14 +160,15 @@ pub(crate) struct ScimFile {
     pub(crate) identity_store: Option<IdentityStoreFile>,
 }
 
-/// What a probe may try at a server.
+/// The extent of a probe.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Probing {
     /// Questions.
     #[default]
     Read,
-    /// A group of the probe's own, too: made, filled with three users, emptied one by one and deleted.
+    /// A group of the probe's own, too: made, filled with three users, emptied one by one and
+    /// deleted.
     Write,
 }
 

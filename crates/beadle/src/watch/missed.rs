@@ -25,7 +25,7 @@ pub(super) async fn recover(orgs: &[Watched<'_>], means: &Means<'_>) -> bool {
         match of_app(app, &orgs, means).await {
             Ok(is_closed) => fine &= is_closed,
             Err(error) => {
-                tracing::error!(app, %error, "could not look for missed webhooks; trying again");
+                tracing::error!(app, %error, "search for missed webhooks failed, retrying");
                 fine = false;
             }
         }

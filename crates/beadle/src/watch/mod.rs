@@ -104,7 +104,7 @@ impl<'a> Watch<'a> {
             org.open(means).await;
             if let Err(error) = org.look(means).await {
                 let error = format!("{error:#}");
-                tracing::error!(organisation = org.file.name, error, "could not look after it; trying again");
+                tracing::error!(organisation = org.file.name, error, "organisation check failed, retrying");
             }
         }
         if self.recover_at <= means.clock.now() {

@@ -13,7 +13,7 @@ use super::{Means, say_ended};
 use crate::sharing::Shared;
 use crate::wiring::{Opening, Org};
 
-/// How far a policy is carried out.
+/// The extent to which a policy is carried out.
 fn modes(file: &crate::config::Org) -> String {
     let mut modes = file.mode.to_string();
     for (aspect, mode) in &file.modes {
@@ -22,7 +22,8 @@ fn modes(file: &crate::config::Org) -> String {
     modes
 }
 
-/// Says so where the service sweeps in other modes than the configuration has: it reads them when it starts.
+/// Says so where the service sweeps in other modes than the configuration has: it reads them when
+/// it starts.
 pub(crate) async fn other_modes(
     store: &dyn Store,
     file: &crate::config::Org,
@@ -61,7 +62,7 @@ impl<'a> Watched<'a> {
         Self { file, open: None, known, named: false, shared: None, said, metrics, candidate: None }
     }
 
-    /// What the metrics call it.
+    /// Its name in the metrics.
     fn policy(&self) -> String {
         format!("policy of {}", self.file.name)
     }
@@ -168,7 +169,7 @@ impl<'a> Watched<'a> {
         }
         means.store.forget_holds(name, &generation).await?;
         let (organisation, _) = org.reader.organisation_and_clock().await.map_err(anyhow::Error::new)?;
-        let id = organisation["id"].as_u64().context("GitHub did not say the organisation's id")?;
+        let id = organisation["id"].as_u64().context("GitHub's answer has no id of the organisation")?;
         means.store.mark(vec![Mark::new(Key::new("sweep", name, id), Lane::Sweep)], now).await?;
         means.store.put(&noted, &format!("{} {wanted}", now.0)).await?;
         means.bell.notify_one();

@@ -117,12 +117,12 @@ async fn a_team_list_gone_wrong_ends_at_the_total_and_without_it_at_the_limit() 
         world.policy("settings.yml", policy);
         plans(&world).await;
         let total = step(&world, "total", "Total", &[]).await.expect(2);
-        assert!(total.out.contains("over the limit: what removes may be written 50 times"), "{}", total.out);
+        assert!(total.out.contains("over the guard limit of 50 removals"), "{}", total.out);
         assert_eq!(world.writes(), Vec::<Value>::new(), "with the planning job nothing at all is written");
         // Somebody leaves the planning job out.
         for shard in ["1", "2", "3", "4"] {
             let swept = step(&world, "sweep", "Sweep", &[("SHARD", shard)]).await.expect(2);
-            assert!(swept.out.contains("held: it would pass the limit"), "{}", swept.out);
+            assert!(swept.out.contains("held: guard limit reached"), "{}", swept.out);
         }
         assert!((1..=50).contains(&removed(&world)), "{}", removed(&world));
         // What was looked at passes, by its digest.

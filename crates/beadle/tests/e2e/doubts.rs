@@ -1,5 +1,5 @@
-//! A name that leads elsewhere, a name that stands for nothing, and a list that is not whole: Beadle touches nothing that
-//! it is not sure of, and reports the doubt.
+//! A name that leads elsewhere, a name that stands for nothing, and a list that is not whole:
+//! Beadle touches nothing that it is not sure of, and reports the doubt.
 
 use serde_json::{Value, json};
 
@@ -120,9 +120,7 @@ async fn a_layer_whose_team_is_renamed_or_gone_takes_nothing_away() {
 async fn an_autolink_that_cannot_be_identified_leaves_the_list_as_it_is() {
     let live = json!({ "branches": { "main": {} }, "autolinks": {
         "A-": { "url_template": "https://a/<num>" }, "B-": { "url_template": "https://b/<num>" } } });
-    for (lie, doubt) in
-        [("no_identity", "lacks what identifies it"), ("null_row", "an entry of the list is null")]
-    {
+    for (lie, doubt) in [("no_identity", "has no identity"), ("null_row", "an entry of the list is null")] {
         let world = world(live.clone(), "autolinks: []\n").await;
         world.fault(json!({ "path": "/autolinks", "lies": [lie], "field": "key_prefix" })).await;
         doubts(&world, doubt).await;

@@ -1,4 +1,5 @@
-//! Entries of lists: what two of them have in common does not make them one, and what is the same is never made anew.
+//! Entries of lists: what two of them have in common does not make them one, and what is the same
+//! is never made anew.
 
 use serde_json::{Value, json};
 

@@ -1,5 +1,5 @@
-//! What people are told: nothing from outside acts on their terminals or pages, nothing that they ask for is ignored, and the
-//! exit code means what it says.
+//! What people are told: nothing from outside acts on their terminals or pages, nothing that they
+//! ask for is ignored, and the exit code means what it says.
 
 use std::time::{Duration, Instant};
 

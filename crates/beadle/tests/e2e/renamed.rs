@@ -1,5 +1,6 @@
-//! People, teams, repositories and branches that have another name than before, and others that take the name: what was
-//! meant is followed by its id, and whoever has the name now gets nothing unseen.
+//! People, teams, repositories and branches that have another name than before, and others that
+//! take the name: what was meant is followed by its id, and whoever has the name now gets nothing
+//! unseen.
 
 use std::time::Duration;
 
@@ -365,7 +366,8 @@ async fn a_team_that_grants_while_a_snapshot_of_teams_is_read_loses_nothing() {
     world.policy("settings.yml", settings);
     let layer = "suborgteams: [security]\nteams:\n  - { name: security, permission: pull }\n  - { name: contractors, permission: pull }\n";
     world.policy("suborgs/audited.yml", layer);
-    // The snapshot shows no grant of the layer's team; the next reads come late, and after the grant.
+    // The snapshot shows no grant of the layer's team; the next reads come late, and after the
+    // grant.
     world.fault(json!({ "path": "/invitations", "delay_ms": 3000 })).await;
     let planned = async { world.beadle(&["plan"]).await };
     let granted = async {

@@ -90,7 +90,7 @@ async fn a_sweep_ends_in_one_summary_and_its_shards_in_everything_declared() {
     assert_eq!(told["summary"], expected, "{}", swept.out);
     let markdown = std::fs::read_to_string(summary).unwrap();
     assert!(markdown.contains("| checked | drifted | repaired | held | failed | unknown |"), "{markdown}");
-    assert!(markdown.contains("held: it would pass the limit"), "{markdown}");
+    assert!(markdown.contains("held: guard limit reached"), "{markdown}");
     world.no_faults().await;
     world.org_lines = "[org.guard]\npercent = 100\n".into();
     for shard in ["1/3", "2/3", "3/3"] {

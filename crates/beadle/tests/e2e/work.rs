@@ -1,4 +1,5 @@
-//! Work is neither lost nor stuck: a store that went, a credential that is denied, a hint that leads nowhere.
+//! Work is neither lost nor stuck: a store that went, a credential that is denied, a hint that
+//! leads nowhere.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,5 @@
-//! What modes, the memory of refusals, other writers and the guard say about a plan, before its first write.
+//! Judges a plan before its first write: by modes, the memory of refusals, other writers and the
+//! guard.
 
 use std::collections::HashSet;
 
@@ -10,13 +11,13 @@ use crate::key::{Key, Lane};
 use crate::plan::{Plan, Risk};
 use crate::refused::Refusals;
 
-/// What modes, memory and guard say about a plan.
+/// The judgement of modes, memory and guard about a plan.
 pub(super) struct Judgement {
     /// By the changes' places: `None` may be written.
     pub(super) results: Vec<Option<StepResult>>,
     /// The places of changes that the guard was asked for.
     pub(super) asked: HashSet<usize>,
-    /// What the run reports because of changes that are not tried now.
+    /// The report of the changes that this run does not try.
     pub(super) failure: Option<Failure>,
 }
 

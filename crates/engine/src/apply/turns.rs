@@ -1,4 +1,4 @@
-//! Which writes of one run may be under way at the same time.
+//! Decides which writes of one run may be under way at the same time.
 
 use std::collections::HashSet;
 
@@ -9,9 +9,10 @@ use crate::plan::{Change, Plan};
 /// The maximum number of writes of one run that are under way at the same time.
 pub(super) const AT_ONCE: usize = 6;
 
-/// When a change is written among the changes of its run. A stage begins when the stage before it has ended. Within a
-/// stage, the changes of one track are written in their order, and the tracks side by side. A change that fails stops only
-/// the changes that depend on it, in its own track too. By default a plan is one track.
+/// When a change is written among the changes of its run. A stage begins when the stage before it
+/// has ended. Within a stage, the changes of one track are written in their order, and the tracks
+/// side by side. A change that fails stops only the changes that depend on it, in its own track
+/// too. By default a plan is one track.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Turn {
     /// The stage. A later change of a plan is never in an earlier stage.
@@ -27,7 +28,8 @@ pub(super) struct Turns {
 }
 
 impl Turns {
-    /// Asks the writer for the turns of a plan. Only work for an event writes side by side: bulk work leaves room to others.
+    /// Asks the writer for the turns of a plan. Only work for an event writes side by side: bulk
+    /// work leaves room to others.
     pub(super) fn new<W: Send + Sync + 'static>(plan: &Plan<W>, writer: &dyn Writer<W>, lane: Lane) -> Self {
         let turn = |change: &Change<W>| match lane {
             Lane::Event => writer.turn(change),
@@ -36,8 +38,8 @@ impl Turns {
         Self { turns: plan.changes.iter().map(turn).collect(), begun: HashSet::new() }
     }
 
-    /// Takes the next change that may begin. All changes of the stages before, all earlier changes of its track and all
-    /// changes that it depends on have ended.
+    /// Takes the next change that may begin. All changes of the stages before, all earlier changes
+    /// of its track and all changes that it depends on have ended.
     pub(super) fn next<W>(&mut self, plan: &Plan<W>, results: &[Option<StepResult>]) -> Option<usize> {
         let mut tracks = HashSet::new();
         let mut current = None;

@@ -1,7 +1,8 @@
-//! The guard: it limits removals, weakenings and exposures in a window, and holds each change that exceeds a limit.
+//! The guard: it limits removals, weakenings and exposures in a window, and holds each change that
+//! exceeds a limit.
 //!
-//! The rules are pure functions over the window of one instance ([`window`]). A store loads the window, calls the function
-//! and writes the window back.
+//! The rules are pure functions over the window of one instance ([`window`]). A store loads the
+//! window, calls the function and writes the window back.
 
 pub mod window;
 
@@ -28,7 +29,8 @@ pub struct Limits {
     pub exposes: u32,
     /// How often one and the same change is made in an hour; then its aspect is contested. Zero: as often as it comes.
     pub repeats: u32,
-    /// The share of the instance's repositories, in percent, of which one aspect may lose or weaken something in a window.
+    /// The share of the instance's repositories, in percent, of which one aspect may lose or weaken
+    /// something in a window.
     pub percent: u32,
     /// The number of repositories that one aspect may always reach, however small the share is.
     pub repositories: u32,
@@ -68,7 +70,8 @@ impl Limits {
         }
     }
 
-    /// How many repositories one aspect may reach in a window, and the number of all repositories.
+    /// The number of repositories that one aspect may reach in a window, and the number of all
+    /// repositories.
     pub fn share(&self) -> Option<(u64, u32)> {
         let among = self.among?;
         let share = u64::from(among) * u64::from(self.percent) / 100;
@@ -113,7 +116,8 @@ pub struct Hold {
     pub contested: bool,
     /// Who let it pass, if somebody did.
     pub approved_by: Option<String>,
-    /// The approved write was begun, and its result is not known. The approval lets nothing else pass.
+    /// The approved write was begun, and its result is not known. The approval lets nothing else
+    /// pass.
     #[serde(default)]
     pub spent: bool,
     /// The policy's generation that asked for it.

@@ -1,4 +1,5 @@
-//! The window of one instance: what was given in it, what became of each write, and whether another change fits.
+//! The window of one instance: what was given in it, what became of each write, and whether another
+//! change fits.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
@@ -11,14 +12,14 @@ use crate::clock::Time;
 use crate::journal::Entry;
 use crate::plan::{Risk, Risks};
 
-/// What became of the room that the guard gave to a change.
+/// The state of the room that the guard gave to a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase", try_from = "Stored")]
 pub enum Spent {
     /// The write was not begun. A retry of the same change uses this room.
     Reserved,
-    /// The write was begun, and its result is not known: a lost answer, a time-out, a 5xx answer or a kill. The room
-    /// stays spent, and a retry needs room of its own.
+    /// The write was begun, and its result is not known: a lost answer, a time-out, a 5xx answer or
+    /// a kill. The room stays spent, and a retry needs room of its own.
     Unknown,
     /// The change was written.
     Written,
@@ -70,7 +71,7 @@ impl TryFrom<Stored> for Spent {
 /// Room that the guard gave to a change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Booking {
-    /// Whose window it counts in.
+    /// The instance whose window it counts in.
     pub instance: String,
     /// The change.
     pub digest: String,
@@ -80,18 +81,18 @@ pub struct Booking {
     /// The aspect of the change; empty in what an older version stored.
     #[serde(default)]
     pub aspect: String,
-    /// When the room was given, or the write begun.
+    /// The time at which the room was given or the write begun.
     pub at: Time,
-    /// What became of it.
+    /// The state of its room.
     #[serde(alias = "written")]
     pub state: Spent,
-    /// How many protections the change weakens, over everything that it reaches.
+    /// The number of protections that the change weakens, over everything that it reaches.
     pub weakens: u32,
-    /// How much it exposes.
+    /// The number of exposures.
     pub exposes: u32,
-    /// How much it removes.
+    /// The number of removals.
     pub removes: u32,
-    /// How many repositories it reaches.
+    /// The number of repositories that it reaches.
     #[serde(default = "one")]
     pub reaches: u32,
 }
@@ -132,8 +133,9 @@ pub struct Judged {
     pub held: Vec<Hold>,
 }
 
-/// Decides about changes of one instance, in their order, and books each one that fits. Bookings are appended to `window` or
-/// changed in their place; none is moved. `known` has the stored holds of these changes, by digest.
+/// Decides about changes of one instance, in their order, and books each one that fits. Bookings
+/// are appended to `window` or changed in their place; none is moved. `known` has the stored holds
+/// of these changes, by digest.
 pub fn judge(
     window: &mut Vec<Booking>,
     known: &BTreeMap<String, Hold>,
@@ -205,7 +207,8 @@ fn exceeded(window: &[Booking], limits: &Limits, hold: &Hold, since: Time) -> Op
     let risks = hold.change.risks();
     let (risk, limit) = limits.passed_by(&used, &risks)?;
     let mut why = format!(
-        "it would pass the limit: what {risk} may be written {limit} times in {} min, and {} are spent",
+        "guard limit reached: at most {limit} {} in {} min, {} used",
+        risk.noun(limit),
         limits.window.as_secs() / 60,
         used.count(risk)
     );
@@ -215,8 +218,8 @@ fn exceeded(window: &[Booking], limits: &Limits, hold: &Hold, since: Time) -> Op
     Some(why)
 }
 
-/// Whether one aspect would lose or weaken something in too large a share of the repositories. Many small changes add up
-/// here, and one change that reaches many repositories counts as these.
+/// Whether one aspect would lose or weaken something in too large a share of the repositories. Many
+/// small changes add up here, and one change that reaches many repositories counts as these.
 fn share_exceeded(window: &[Booking], limits: &Limits, hold: &Hold, since: Time) -> Option<String> {
     let (allowed, among) = limits.share()?;
     let risks = hold.change.risks();
@@ -241,8 +244,8 @@ fn share_exceeded(window: &[Booking], limits: &Limits, hold: &Hold, since: Time)
     // A repository that was reached before may be reached again.
     (after > allowed && after > before).then(|| {
         format!(
-            "it would pass the limit: `{}` may lose or weaken something in {allowed} of {among} repositories in {} min, \
-             {before} were reached and this change makes it {after}",
+            "guard limit reached: `{}` may lose or weaken something in {allowed} of {among} repositories in {} min, \
+             {before} used, {after} with this change",
             hold.change.aspect,
             limits.window.as_secs() / 60
         )
@@ -252,7 +255,7 @@ fn share_exceeded(window: &[Booking], limits: &Limits, hold: &Hold, since: Time)
 /// A write that is about to be made.
 #[derive(Clone, Debug)]
 pub struct Intent {
-    /// What the journal says about it.
+    /// Its entry in the journal.
     pub entry: Entry,
     /// The digest of the change and the length of the window, if the guard let the change pass.
     pub spends: Option<(String, Duration)>,
@@ -276,8 +279,8 @@ pub enum Begun {
     Lapsed,
 }
 
-/// Spends what the guard gave to a change, at the moment before its write: the approval `hold`, or the room in the window.
-/// `false`: neither of them holds any more.
+/// Spends what the guard gave to a change, at the moment before its write: the approval `hold`, or
+/// the room in the window. `false`: neither of them holds any more.
 pub fn begin(
     window: &mut [Booking],
     hold: Option<&mut Hold>,
@@ -299,7 +302,8 @@ pub fn begin(
     true
 }
 
-/// How a change ended for which the guard was asked. After a lost answer nothing is concluded: the room stays spent.
+/// The end of a change for which the guard was asked. A lost answer has no end: the room stays
+/// spent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum End {
     /// It was written.
@@ -310,8 +314,8 @@ pub enum End {
     NotBegun,
 }
 
-/// Notes how a change ended: for its room in the window, and for its hold. Gives the hold as it has to be kept; `None`: there is
-/// none, or the approval is used up.
+/// Notes how a change ended: for its room in the window, and for its hold. Gives the hold as it has
+/// to be kept; `None`: there is none, or the approval is used up.
 pub fn conclude(window: &mut [Booking], hold: Option<Hold>, digest: &str, end: End) -> Option<Hold> {
     let (from, to) = match end {
         End::Written => (Spent::Unknown, Spent::Written),
@@ -323,7 +327,8 @@ pub fn conclude(window: &mut [Booking], hold: Option<Hold>, digest: &str, end: E
         (Some(hold), End::Written) if hold.spent => None,
         (Some(hold), End::Refused) if hold.spent => Some(Hold { spent: false, ..hold }),
         (hold, _) => {
-            // The newest one belongs to the run that ends. The result of an older one stays unknown.
+            // The newest one belongs to the run that ends. The result of an older one stays
+            // unknown.
             let open = |booking: &&mut Booking| booking.digest == digest && booking.state == from;
             if let Some(booking) = window.iter_mut().rev().find(open) {
                 booking.state = to;

@@ -146,7 +146,7 @@ pub struct Mapping {
     pub on_delete: OnDelete,
     /// A group of the right name that is nobody's is taken over.
     pub adopt: bool,
-    /// A source without members is no reason to ask somebody.
+    /// A source without members needs no approval.
     pub may_empty: bool,
     /// Groups that few may leave at once, however large they are.
     pub protected: Vec<Pattern>,
@@ -262,7 +262,8 @@ impl Mappings {
         self.all.iter().filter(is_its).collect()
     }
 
-    /// Returns a mapping that makes users at `target` for people of this directory, and the most careful mode of all that do.
+    /// Returns a mapping that makes users at `target` for people of this directory, and the most
+    /// careful mode of all that do.
     pub fn provisioning(&self, target: &str, source: &str) -> Option<(&Mapping, Mode)> {
         let makes = |mapping: &&Mapping| {
             mapping.target == target && mapping.source == source && mapping.users == Users::Provision

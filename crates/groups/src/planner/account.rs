@@ -1,4 +1,4 @@
-//! The account of one person, which Beadle made: it is looked at in a group or not.
+//! Plans the account of one person that Beadle made, with or without a group.
 
 use std::sync::Arc;
 
@@ -11,7 +11,8 @@ use crate::sources::Person;
 use crate::targets::Found;
 
 impl GroupPlanner {
-    /// Plans to deactivate an account whose person's access should go, as the directory says of this person alone.
+    /// Plans to deactivate an account whose person's access should go, as the directory says of
+    /// this person alone.
     pub(super) async fn plan_account(
         &self,
         mappings: &Mappings,
@@ -21,12 +22,13 @@ impl GroupPlanner {
         let target = &self.directory.name;
         let Some(whose) = self.accounts.of(target, source, person).await? else {
             let mut plan = Plan::new(format!("{target}/user {person}"));
-            plan.skipped = Some("Beadle has no account of this person to look after".into());
+            plan.skipped = Some("Beadle keeps no account for this person".into());
             return Ok(plan);
         };
         let mut plan = Plan::new(format!("{target}/user {}", whose.login));
         let Some((mapping, mode)) = mappings.provisioning(target, source) else {
-            plan.skipped = Some("no mapping makes users any more; the account is left as it is".into());
+            plan.skipped =
+                Some("no mapping creates users any more; Beadle leaves the account as it is".into());
             return Ok(plan);
         };
         let found = match self.directory.source(source)?.person(person).await {
@@ -78,7 +80,7 @@ impl GroupPlanner {
             mode,
             after: Vec::new(),
             // A directory that was swapped for another knows nobody, too.
-            stop: is_gone.then(|| format!("{source} knows nobody with the id {person} any more")),
+            stop: is_gone.then(|| format!("{source} no longer has a person with the id {person}")),
             reaches: 1,
             write: Write {
                 facts: Arc::new(Facts::default()),

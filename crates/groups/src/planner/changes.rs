@@ -86,8 +86,8 @@ impl GroupPlanner {
         }
         let at_once = self.directory.target.changes_at_once().max(1);
         for role in [Role::Member, Role::Maintainer] {
-            // In one order, whether the account is there or made before: another group's run may make it meanwhile, and
-            // what was shown is then still what is written.
+            // In one order, whether the account is there or made before: another group's run may
+            // make it meanwhile, and what was shown is then still what is written.
             let mut come: Vec<(String, Comes<'_>)> = difference
                 .come
                 .iter()
@@ -124,9 +124,9 @@ impl GroupPlanner {
                 let mut change = change("change roles", fields, first.clone(), write);
                 change.stop = match seen.vanished.as_slice() {
                     _ if role == Role::Maintainer => None,
-                    [source, ..] => {
-                        Some(format!("{source} was a source of it, and no mapping names it any more"))
-                    }
+                    [source, ..] => Some(format!(
+                        "{source} was a source of the group, and no mapping names {source} any more"
+                    )),
                     [] => (!difference.has_maintainer)
                         .then(|| "nobody would be a maintainer any more, and all members only".into()),
                 };
@@ -164,7 +164,7 @@ enum Comes<'a> {
     Made(&'a Person),
 }
 
-/// What somebody who comes is called. Whose account it is is not always to be seen from what they sign in with.
+/// The shown name of a joiner. The sign-in name does not always show the person.
 fn label(person: &Person, account: &Account) -> String {
     match &account.name {
         Some(name) if !name.eq_ignore_ascii_case(&person.login) => format!("{} ({name})", person.login),

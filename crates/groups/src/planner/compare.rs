@@ -129,7 +129,7 @@ impl GroupPlanner {
                         if let Some(why) = self.is_anothers(desired, &person, &account).await? {
                             doubt(&person, why, false);
                         } else {
-                            // Who was suspended comes back to an account that may sign in.
+                            // A person who was suspended comes back to an active account.
                             difference.update.extend(update(&person, &account));
                             difference.comes(person, account, desired);
                         }

@@ -1,4 +1,5 @@
-//! Of those who would leave: who may at once, and who waits for somebody. The same for their accounts.
+//! Decides which leavers leave at once, and which wait for an approval. Decides the same for their
+//! accounts.
 
 use std::collections::HashSet;
 
@@ -11,7 +12,7 @@ use crate::guard::Leaving;
 use crate::mapping::{Slot, Users};
 use crate::targets::Account;
 
-/// What the directory says of a person whom it is asked for alone.
+/// The directory's answer about one person.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Answer {
     /// Their access should go.
@@ -31,20 +32,22 @@ pub(super) struct Part {
     pub(super) go: Vec<Account>,
     /// Of them, accounts that may not sign in any more.
     pub(super) deactivate: Vec<Whose>,
-    /// Of them, accounts that are to be looked at when their person is in no group any more.
+    /// Of them, accounts that Beadle checks when their person is in no group any more.
     pub(super) watched: Vec<Whose>,
-    /// Of them, ids of those of whom the directory, asked for each alone, said that their access should go.
+    /// Of them, ids of people of whom the directory, asked for each alone, confirmed that the
+    /// access should go.
     pub(super) confirmed: Vec<String>,
     /// Why they wait for somebody.
     pub(super) stop: Option<String>,
 }
 
-/// How many are asked about for each one who may leave beyond the share of a group.
+/// The number of questions for each person who may leave beyond the share of a group.
 const ASKS: usize = 5;
 
 impl GroupPlanner {
-    /// Parts those who would leave: those who may at once, and those who wait for somebody. An account is deactivated only
-    /// if the directory says so of its person, asked for alone; it waits where the removal waits.
+    /// Parts those who would leave: those who may at once, and those who wait for somebody. An
+    /// account is deactivated only if the directory says so of its person, asked for alone; it
+    /// waits where the removal waits.
     pub(super) async fn leavers(
         &self,
         desired: &Desired<'_>,
@@ -65,13 +68,13 @@ impl GroupPlanner {
         };
         let stop = match seen.vanished.as_slice() {
             [first, ..] if leaving.count > 0 => {
-                Some(format!("{first} was a source of it, and no mapping names it any more"))
+                Some(format!("{first} was a source of the group, and no mapping names {first} any more"))
             }
             _ => self.limits.stops(leaving, &recent),
         };
         let provisions = desired.mapping.users == Users::Provision;
         let mut asks = self.limits.leavers * ASKS;
-        // How many may leave though the others wait.
+        // The number of people who may leave although the others wait.
         let mut room = match stop {
             Some(_) => self.limits.leavers.saturating_sub(recent.confirmed),
             None => usize::MAX,

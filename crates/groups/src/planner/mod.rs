@@ -118,7 +118,7 @@ impl GroupPlanner {
         if name.trim().is_empty() || name.chars().any(char::is_control) {
             let from: Vec<&str> = groups.iter().map(|(_, group)| group.name.as_str()).collect();
             let why = format!(
-                "`{}` would be called `{}` at the target, which is no name of a group; change the mapping's naming, or exclude it",
+                "`{}` would be called `{}` at the target, which is not a valid group name; change the mapping's naming, or exclude it",
                 from.join(", ").escape_debug(),
                 name.escape_debug()
             );
@@ -126,7 +126,8 @@ impl GroupPlanner {
             return Ok(plan);
         }
         let read = self.clock.now();
-        // One list is enough to take people in. Before anybody leaves it is read again, and counted.
+        // One list is enough to take people in. Before anybody leaves it is read again, and
+        // counted.
         let Some(mut desired) = self.desired(mapping, slot, &groups, false, &mut plan).await? else {
             return Ok(plan);
         };
@@ -142,7 +143,8 @@ impl GroupPlanner {
                 return Ok(plan);
             };
             desired = counted;
-            // Nobody loses anything because of what was known longer ago than the members were read, either.
+            // Nobody loses anything because of what was known longer ago than the members were
+            // read, either.
             self.directory.target.told_apart_anew(OLDEST).await?;
             difference = self.compare(&desired, &seen, &mut plan).await?;
         }
@@ -206,7 +208,8 @@ impl GroupPlanner {
         }
     }
 
-    /// Everybody in all the sources. One that cannot be read whole leaves the whole group unknown: `None`, and said so.
+    /// Returns everybody in all sources. If one source is incomplete, the whole group is unknown:
+    /// `None`, with a report.
     async fn desired<'a>(
         &self,
         mapping: &'a Mapping,
@@ -394,7 +397,7 @@ fn unknown(aspect: &str, part: Option<String>, failure: &Failure) -> Unknown {
     Unknown { aspect: aspect.into(), part, why: failure.text.clone(), transient }
 }
 
-/// What was asked for; `None` where it is unknown, and said so. Only a budget that is used up ends the run.
+/// Returns the value; `None` if it is unknown, with a report. Only a used-up budget ends the run.
 fn known<T>(result: Result<T, Failure>, aspect: &str, plan: &mut Plan<Write>) -> Result<Option<T>, Failure> {
     match result {
         Ok(found) => Ok(Some(found)),

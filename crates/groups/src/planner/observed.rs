@@ -16,7 +16,7 @@ pub(super) struct Seen {
     pub(super) members: Vec<Account>,
     /// The change of the plan that has to be written before anything else of it.
     pub(super) first: Option<usize>,
-    /// Sources that it was made of, and is no longer.
+    /// Former sources of the group.
     pub(super) vanished: Vec<String>,
 }
 
@@ -100,12 +100,12 @@ impl GroupPlanner {
                 if !is_ours && !desired.mapping.adopt {
                     let why = match replaces.first() {
                         Some(before) => format!(
-                            "the target's group {} was made of {before}, which is gone or no longer mapped; say adopt = true in \
+                            "the target's group {} was made of {before}, which is gone or no longer mapped; set adopt = true in \
                              the mapping to hand it on to {slot}, or rename one",
                             found.name
                         ),
                         None => format!(
-                            "the target has a group {} that Beadle did not make; say adopt = true in the mapping, or rename one",
+                            "the target has a group {} that Beadle did not make; set adopt = true in the mapping, or rename one",
                             desired.facts.name
                         ),
                     };
@@ -136,7 +136,7 @@ impl GroupPlanner {
                 }
                 other => {
                     let why = format!(
-                        "the target has no group {}; make it, or say on_missing_group = \"create\"",
+                        "the target has no group {}; create it, or set on_missing_group = \"create\"",
                         desired.facts.name
                     );
                     let transient = other == OnMissingGroup::Wait;
@@ -173,7 +173,7 @@ impl GroupPlanner {
     }
 }
 
-/// What a group says about itself, where the target has that and a mapping says what.
+/// The description of a group, if the target has descriptions and a mapping sets one.
 fn describe(desired: &Desired<'_>, is: Option<&TargetGroup>, first: Option<usize>, plan: &mut Plan<Write>) {
     let before = is.and_then(|group| group.description.as_ref());
     let (Some(before), Some(after)) = (before, &desired.facts.description) else { return };

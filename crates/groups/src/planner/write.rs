@@ -81,11 +81,12 @@ pub(crate) enum What {
         accounts: Vec<String>,
         /// When both sides were read.
         read: Time,
-        /// How many members the group had then.
+        /// The number of members at that time.
         members: usize,
-        /// Of them, those of whom the directory, asked for each alone, said that their access should go.
+        /// Of them, people of whom the directory, asked for each alone, confirmed that the access
+        /// should go.
         confirmed: Vec<String>,
-        /// Of them, accounts that are to be looked at when their person is in no group any more.
+        /// Of them, accounts that Beadle checks when their person is in no group any more.
         watched: Vec<Whose>,
         /// Whether the group is made of its sources of now, and no others, once this is written.
         settles: bool,

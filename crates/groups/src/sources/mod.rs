@@ -68,9 +68,11 @@ pub trait Source: Send + Sync + 'static {
     async fn group(&self, id: &str) -> Result<Option<SourceGroup>, Failure>;
     /// How many members the directory says a group has; `None` where it does not.
     async fn count(&self, group: &str) -> Result<Option<u64>, Failure>;
-    /// Everybody in a group, as one list shows it. Who is not in it may have been left out: nobody leaves because of it.
+    /// Everybody in a group, as one list shows it. Who is not in it may have been left out: nobody
+    /// leaves because of it.
     async fn members(&self, group: &SourceGroup) -> Result<Vec<Person>, Failure>;
-    /// Everybody in a group, held against how many the directory says there are: complete or not at all.
+    /// Everybody in a group, held against how many the directory says there are: complete or not at
+    /// all.
     async fn members_counted(&self, group: &SourceGroup) -> Result<Vec<Person>, Failure>;
     /// Everybody of the directory, but for those who are deactivated.
     async fn people(&self) -> Result<Vec<Person>, Failure>;

@@ -24,9 +24,9 @@ pub struct OktaSource {
     apps: Vec<String>,
     /// All groups, as sweeps read them.
     listed: Arc<Shared<Vec<SourceGroup>>>,
-    /// How many there were when all were read last.
+    /// The number of groups in the last complete list.
     count: Arc<AtomicUsize>,
-    /// How many ask for one group now.
+    /// The number of present questions for one group.
     asking: Arc<AtomicUsize>,
 }
 
@@ -47,8 +47,8 @@ impl Drop for Asking<'_> {
 }
 
 impl OktaSource {
-    /// `leaving`: the statuses of those whose access should go. `made`: of those for whom an account may be made. `apps`:
-    /// applications into which Okta may push groups itself.
+    /// `leaving`: the statuses of those whose access should go. `made`: of those for whom an
+    /// account may be made. `apps`: applications into which Okta may push groups itself.
     pub fn new(okta: Okta, leaving: Vec<Status>, made: Vec<Status>, apps: Vec<String>) -> Self {
         Self {
             okta,
@@ -66,7 +66,8 @@ impl OktaSource {
         &self.okta
     }
 
-    /// Whether all groups are read in fewer calls than those take that are asked for one by one now.
+    /// Whether all groups are read in fewer calls than those take that are asked for one by one
+    /// now.
     fn is_list_cheaper(&self) -> bool {
         let pages = self.count.load(Ordering::SeqCst).div_ceil(PAGE);
         pages > 0 && self.asking.load(Ordering::SeqCst) > pages
@@ -117,7 +118,8 @@ impl Source for OktaSource {
     }
 
     async fn group(&self, id: &str) -> Result<Option<SourceGroup>, Failure> {
-        // The runs of a sweep are many at once: one list, which began after they did, tells all of them the names.
+        // The runs of a sweep are many at once: one list, which began after they did, tells all of
+        // them the names.
         let _asking = Asking::new(&self.asking);
         if current_lane() == Lane::Sweep && self.is_list_cheaper() {
             let listed = self.listed.get(self.list()).await?;
@@ -125,7 +127,7 @@ impl Source for OktaSource {
                 return Ok(Some(found.clone()));
             }
         }
-        // Which group is gone is asked for alone.
+        // A missing group is asked for alone.
         Ok(self.okta.group(id).await?.map(group))
     }
 
@@ -135,14 +137,14 @@ impl Source for OktaSource {
 
     async fn members(&self, group: &SourceGroup) -> Result<Vec<Person>, Failure> {
         let users = self.okta.members(&group.id).await?;
-        let users = users.ok_or_else(|| unknown(group, "it went away while it was read"))?;
+        let users = users.ok_or_else(|| unknown(group, "the group disappeared while it was read"))?;
         Ok(users.into_iter().map(|user| OktaSource::person(self, user)).collect())
     }
 
     async fn members_counted(&self, group: &SourceGroup) -> Result<Vec<Person>, Failure> {
         // Counted first: who comes after that makes the list longer, and who goes makes it short, and read again.
         let count = self.okta.count(&group.id).await?;
-        let count = count.ok_or_else(|| unknown(group, "Okta did not say how many members it has"))?;
+        let count = count.ok_or_else(|| unknown(group, "Okta's answer has no number of members"))?;
         let members = self.members(group).await?;
         if (members.len() as u64) < count {
             let why = format!("the list of its members came back short ({} of {count})", members.len());

@@ -5,9 +5,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::Mutex;
 
-/// A reading that is shared. Nobody is given one that began before they asked: what they are to see may have happened in between.
+/// A reading that is shared. Nobody is given one that began before they asked: what they are to see
+/// may have happened in between.
 pub(super) struct Shared<T> {
-    /// How many have asked.
+    /// The number of questions.
     asked: AtomicU64,
     /// The last reading, and how many had asked when it began.
     read: Mutex<Option<(u64, Arc<T>)>>,

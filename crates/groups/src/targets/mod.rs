@@ -150,7 +150,8 @@ pub trait TargetWriter: Send + Sync + 'static {
     }
     /// Makes a group, or finds the one that was made before with this id of its owner.
     async fn create(&self, new: &NewGroup<'_>) -> Result<TargetGroup, Failure>;
-    /// Gives it another name, in place. Returns the name that the target shows, where that is another one.
+    /// Gives it another name, in place. Returns the name that the target shows, where that is
+    /// another one.
     async fn rename(&self, group: &str, name: &str) -> Result<Option<String>, Failure>;
     /// Has it say something else about itself.
     async fn describe(&self, group: &str, external_id: &str, description: &str) -> Result<(), Failure>;

@@ -30,12 +30,13 @@ pub const TYPES: &[&str] = &[
 
 /// Changes nobody's access, and comes in thousands where a field is filled in for everybody.
 const PROFILE: &str = "user.account.update_profile";
-/// Who is in a group changed, and nothing else of it.
+/// Only the members of a group changed.
 const MEMBERSHIP: &str = "group.user_membership.";
-/// The most keys that one event marks. One that names more marks a sweep of all groups in place of them.
+/// The most keys that one event marks. One that names more marks a sweep of all groups in place of
+/// them.
 const MOST_KEYS: usize = 100;
 
-/// What begins the id of a `group` key of which more than the members may have changed.
+/// The prefix of the id of a `group` key if more than the members may have changed.
 pub const WHOLE: &str = "whole/";
 
 #[derive(Clone, Debug)]
@@ -44,7 +45,8 @@ struct Target {
     id: String,
 }
 
-/// An event. What is not as Okta describes it is read as left out, so that one odd event spoils no delivery and no page of the log.
+/// An event. What is not as Okta describes it is read as left out, so that one odd event spoils no
+/// delivery and no page of the log.
 #[derive(Clone, Debug)]
 pub struct Event {
     /// The same in the log and in a hook's delivery; empty where it is missing.
@@ -78,7 +80,8 @@ impl<'de> Deserialize<'de> for Event {
 }
 
 impl Event {
-    /// Returns the event as it is stored, and what it makes due. `None` where its uuid is missing or is none of Okta's.
+    /// Returns the event as it is stored, and what it makes due. `None` where its uuid is missing
+    /// or is none of Okta's.
     pub fn stored(&self, instance: &str, now: Time) -> Option<(Delivery, Vec<Mark>)> {
         is_id(&self.uuid).then(|| self.stored_as(self.uuid.clone(), instance, now))
     }

@@ -91,7 +91,8 @@ pub fn receive(sender: &Sender, body: Vec<u8>, now: Time) -> Result<Verified, Re
     if !is_id(&envelope.event_id) {
         return Err(Refusal::Body("its eventId is missing or is none of Okta's".into()));
     }
-    // An event without a uuid is known by its place in the delivery: it keeps none of the others from being stored.
+    // An event without a uuid is known by its place in the delivery: it keeps none of the others
+    // from being stored.
     let stored = |(at, event): (usize, &Event)| {
         let stored = event.stored(&sender.instance, now);
         stored

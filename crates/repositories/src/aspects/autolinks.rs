@@ -1,5 +1,6 @@
-//! Autolinks. GitHub has no way to change one: it is taken away and made again. Whether GitHub tells prefixes apart that
-//! differ in case only is not documented: such a link is taken for the listed one, and nothing is deleted because of it.
+//! Autolinks. GitHub has no way to change one: it is taken away and made again. Whether GitHub
+//! tells prefixes apart that differ in case only is not documented: such a link is taken for the
+//! listed one, and nothing is deleted because of it.
 //!
 //! <https://docs.github.com/rest/repos/autolinks>
 

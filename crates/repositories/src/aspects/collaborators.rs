@@ -103,7 +103,7 @@ impl Aspect for Collaborators {
     }
 }
 
-/// What an account has on the repository.
+/// The access of an account to the repository.
 enum Found<'a> {
     Access(&'a Collaborator),
     Invitation(&'a Invitation),
@@ -197,8 +197,9 @@ fn added(want: &CollaboratorWant) -> Vec<beadle_engine::Field> {
     vec![field("permission", Value::Null, after, Some(&want.asked), Risk::Adds)]
 }
 
-/// Invites accounts that exist. A login that stands for nobody leaves the whole list in doubt: it may be a typo, or the old
-/// name of somebody who has access. Gives the ids of those who were found.
+/// Invites accounts that exist. A login that stands for nobody leaves the whole list in doubt: it
+/// may be a typo, or the old name of somebody who has access. Gives the ids of those who were
+/// found.
 async fn invite(
     context: &Context<'_>,
     missing: &[&CollaboratorWant],

@@ -1,4 +1,5 @@
-//! Labels. GitHub compares their names without case; a label is renamed in place, never deleted and made again.
+//! Labels. GitHub compares their names without case; a label is renamed in place, never deleted and
+//! made again.
 //!
 //! <https://docs.github.com/rest/issues/labels>
 
@@ -49,7 +50,7 @@ impl<'a> Want<'a> {
         Some(Self {
             name: text("name")?,
             color: text("color").map(|color| color.trim_start_matches('#').to_lowercase()),
-            // `null` is no description, as GitHub has it.
+            // `null` means no description, as at GitHub.
             description: node.get("description").map(|node| node.text().unwrap_or_default().trim_end()),
             oldname: text("oldname"),
             asked: &node.asked,
@@ -124,8 +125,9 @@ impl Aspect for Labels {
     }
 }
 
-/// Which label each listed one is: by its name, and where there is none, by its name before. A label is one listed label
-/// only: of two that give the same name before, the first is the renamed one.
+/// Which label each listed one is: by its name, and where there is none, by its name before. A
+/// label is one listed label only: of two that give the same name before, the first is the renamed
+/// one.
 fn matched(wants: &[Want<'_>], seen: &[Label]) -> Pairs {
     let entry = |name: &str| json!({ "name": name });
     let desired: Vec<Value> = wants.iter().map(|want| entry(want.name)).collect();
@@ -182,7 +184,7 @@ fn change(want: &Want<'_>, found: &Label, sheet: &mut Sheet) {
 mod tests {
     use super::*;
 
-    /// What each listed label is matched with, and which live ones are left.
+    /// The match of each listed label, and the remaining live labels.
     fn matches(policy: &str, live: &[&str]) -> (Vec<Option<String>>, Vec<String>) {
         let node = Node::parse("f.yml", policy).unwrap();
         let wants: Vec<Want<'_>> = node.items().iter().filter_map(Want::read).collect();

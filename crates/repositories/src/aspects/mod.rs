@@ -48,11 +48,12 @@ pub trait Aspect: Send + Sync {
     fn name(&self) -> &'static str;
     /// Whether a section of the policy is (also) its own.
     fn owns(&self, section: &str) -> bool;
-    /// When a change is written that it adds to the body of the run.
+    /// The stage of a change that the aspect adds to the body of the run.
     fn stage(&self) -> Stage {
         Stage::Body
     }
-    /// Whether changes that are about different things may be written in any order. Otherwise its changes keep their order.
+    /// Whether changes that are about different things may be written in any order. Otherwise its
+    /// changes keep their order.
     fn is_apart(&self) -> bool {
         false
     }
@@ -72,7 +73,7 @@ pub struct Context<'a> {
     pub secrets: &'a Secrets,
     /// Whether the mode lets settings be written in this run.
     pub settings_are_written: bool,
-    /// What names of the policy meant before.
+    /// The remembered meanings of the policy's names.
     pub names: &'a Names,
 }
 
@@ -84,7 +85,7 @@ pub type Secrets = BTreeMap<String, SecretString>;
 pub trait Step: Send + Sync + 'static {
     /// Writes it. Writing it twice does no harm.
     async fn write(&self, to: &Target) -> Result<(), Failure>;
-    /// When it may be written beside others.
+    /// The place of the change in the order of writes.
     fn turn(&self) -> Turn {
         Turn::default()
     }
@@ -138,8 +139,8 @@ pub enum Stage {
     Open,
     /// Fewer can see it.
     Narrow,
-    /// Settings, and who may do what: GitHub takes a restriction only with people who have access, and some rules only with
-    /// a setting.
+    /// Settings, and who may do what: GitHub takes a restriction only with people who have access,
+    /// and some rules only with a setting.
     Access,
     /// Everything else.
     Body,

@@ -35,8 +35,8 @@ pub(crate) fn comparable(value: &Value) -> Value {
     }
 }
 
-/// The names among these that the organisation does not define. One may be the old name of a property that is set: the list is
-/// in doubt.
+/// The names among these that the organisation does not define. One may be the old name of a
+/// property that is set: the list is in doubt.
 async fn undefined<'a>(
     context: &Context<'_>,
     wants: impl Iterator<Item = (String, &'a Node)>,

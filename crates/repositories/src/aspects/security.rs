@@ -37,7 +37,7 @@ const SWITCHES: &[(&str, &str, &str)] = &[
     ("private_vulnerability_reporting", "", "private-vulnerability-reporting"),
 ];
 
-/// Where the default setup of code scanning is.
+/// The path of the default setup of code scanning.
 const CODE_SCANNING: &str = "code-scanning/default-setup";
 
 #[async_trait]

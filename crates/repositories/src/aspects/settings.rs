@@ -72,8 +72,8 @@ struct Patch(Map<String, Value>);
 
 #[async_trait]
 impl Step for Patch {
-    /// GitHub refuses a body as a whole. So that a key that it refuses takes no other along, the parts are written one by
-    /// one then.
+    /// GitHub refuses a body as a whole. So that a key that it refuses takes no other along, the
+    /// parts are written one by one then.
     async fn write(&self, to: &Target) -> Result<(), Failure> {
         let named = to.named()?;
         let whole = Value::Object(self.0.clone());
@@ -93,7 +93,8 @@ impl Step for Patch {
     }
 }
 
-/// Ways to merge, their titles and their messages: one way stays on, and a message goes with its title.
+/// Ways to merge, their titles and their messages: one way stays on, and a message goes with its
+/// title.
 const MERGES: &[&str] = &[
     "allow_squash_merge",
     "allow_merge_commit",

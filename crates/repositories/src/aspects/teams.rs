@@ -82,7 +82,8 @@ impl Aspect for Teams {
             if is_covered(seen, found, &want.permission) || same(context, want, found).await? {
                 continue;
             }
-            // How far a custom role reaches is not known: neither whether it covers what is wanted, nor whether it is covered.
+            // The extent of a custom role is unknown: Beadle cannot tell which role covers the
+            // other.
             let is_custom = |above: &Permission| above.rank().is_none() || want.permission.rank().is_none();
             if above(seen, found).is_some_and(is_custom) {
                 let why = format!(
@@ -144,8 +145,8 @@ async fn names_another(context: &Context<'_>, want: &TeamWant, id: u64) -> Resul
     Ok(before.map(|before| format!("{} ({})", names.taken(Named::Team, &want.slug, before, id), want.asked)))
 }
 
-/// What the team above may do, where it is all that GitHub shows of a team. A grant of the team's own would not show, and
-/// neither changing nor removing it would.
+/// What the team above may do, where it is all that GitHub shows of a team. A grant of the team's
+/// own would not show, and neither changing nor removing it would.
 fn above<'a>(seen: &'a [TeamPermission], team: &TeamPermission) -> Option<&'a Permission> {
     let parent = team.parent.as_deref()?;
     let above = &seen.iter().find(|other| other.slug.eq_ignore_ascii_case(parent))?.permission;
@@ -156,8 +157,8 @@ fn above<'a>(seen: &'a [TeamPermission], team: &TeamPermission) -> Option<&'a Pe
     reaches.then_some(above)
 }
 
-/// Whether the team above may do what is wanted already, so that a grant of the team's own would show nothing. How far a
-/// custom role reaches is not known: only administrators may do all of it.
+/// Whether the team above may do what is wanted already, so that a grant of the team's own would
+/// show nothing. How far a custom role reaches is not known: only administrators may do all of it.
 fn is_covered(seen: &[TeamPermission], team: &TeamPermission, wanted: &Permission) -> bool {
     let above = above(seen, team).and_then(Permission::rank);
     let wanted = wanted.rank().or(Permission::Admin.rank());

@@ -136,7 +136,8 @@ impl Aspect for Webhooks {
             let secret = named.and_then(|name| context.secrets.get(name)).cloned();
             if let (Some(_), None) = (named, &secret) {
                 let asked = &want.node.asked;
-                let why = format!("the configuration declares no secret of the name that {asked} has");
+                let why =
+                    format!("the configuration declares no secret with the name that {asked} specifies");
                 sheet.part_unresolved(&shown(want.url), why);
                 continue;
             }

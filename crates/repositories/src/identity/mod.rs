@@ -1,8 +1,9 @@
-//! What makes two entries of a list the same thing at GitHub: written once, for the check, the layers, the comparison and
-//! what is written.
+//! Decides which entries of a list are the same thing at GitHub, in one place for the check, the
+//! layers, the comparison and the writes.
 //!
-//! An identity is complete (all fields that tell two things apart), and entries are matched one to one. A field that an
-//! entry leaves out matches any value, after the entries that match in all fields.
+//! An identity is complete (all fields that tell two things apart), and entries are matched one to
+//! one. A field that an entry leaves out matches any value, after the entries that match in all
+//! fields.
 
 mod pair;
 mod table;
@@ -48,7 +49,7 @@ impl Entry for Value {
     }
 }
 
-/// What an entry is.
+/// The identity of an entry.
 #[derive(Clone, Debug, PartialEq)]
 enum Identity {
     /// The fields of its kind; `None` for one that it leaves out.
@@ -57,7 +58,7 @@ enum Identity {
     Whole(Value),
 }
 
-/// How far apart two entries are that are the same: the higher, the later it is matched.
+/// Distances of two matching entries: the nearest match comes first.
 const CASE: u8 = 1;
 const OPEN: u8 = 4;
 /// From here on nobody knows whether GitHub takes them for the same.
@@ -95,8 +96,8 @@ fn identities(kind: Option<&Kind>, entries: &[impl Entry]) -> Vec<Identity> {
     entries.iter().map(|entry| Identity::of(kind, entry)).collect()
 }
 
-/// Matches what a policy lists with what is there. Names of which nobody knows whether GitHub tells them apart are matched
-/// last: so nothing is deleted and made again because of its case.
+/// Matches what a policy lists with what is there. Names of which nobody knows whether GitHub tells
+/// them apart are matched last: so nothing is deleted and made again because of its case.
 pub(crate) fn pair_entries(kind: Option<&Kind>, desired: &[impl Entry], observed: &[impl Entry]) -> Pairs {
     pair(&identities(kind, desired), &identities(kind, observed), Identity::closeness)
 }
@@ -106,7 +107,8 @@ pub(crate) fn all_named(kind: Option<&Kind>, entries: &[impl Entry]) -> bool {
     entries.iter().all(|entry| matches!(Identity::of(kind, entry), Identity::Fields(_)))
 }
 
-/// Matches the entries of a narrower layer with those of a wider one: only what is certainly the same.
+/// Matches the entries of a narrower layer with those of a wider one: only what is certainly the
+/// same.
 pub(crate) fn pair_layers(list: &str, over: &[Node], under: &[Node]) -> Pairs {
     let kind = kind(list);
     let certain = |one: &Identity, other: &Identity| one.closeness(other).filter(|far| *far < DOUBTFUL);
@@ -120,7 +122,7 @@ pub(crate) fn same(list: &str, one: &Node, other: &Node) -> bool {
     far.is_some_and(|far| far < DOUBTFUL)
 }
 
-/// What an entry is called in a path.
+/// The name of an entry in a path.
 pub(crate) struct Name {
     /// As it is written.
     pub(crate) said: String,
@@ -130,7 +132,7 @@ pub(crate) struct Name {
     pub(crate) open: String,
 }
 
-/// What an entry is called; `None` where it has no identity.
+/// The name of an entry; `None` if it has no identity.
 pub(crate) fn name(list: &str, entry: &Node) -> Option<Name> {
     let kind = kind(list);
     let Identity::Fields(fields) = Identity::of(kind, entry) else { return None };
@@ -145,8 +147,8 @@ pub(crate) fn name(list: &str, entry: &Node) -> Option<Name> {
     })
 }
 
-/// Entries of nested lists that are the same thing as an entry before, and say something else of it: each with its list's
-/// key.
+/// Entries of nested lists that are the same thing as an entry before, and say something else of
+/// it: each with its list's key.
 pub(crate) fn contradictions<'a>(list: &'a str, node: &'a Node, found: &mut Vec<(&'a str, &'a Node)>) {
     for (key, value) in node.entries() {
         contradictions(key.text().unwrap_or_default(), value, found);

@@ -1,13 +1,13 @@
 //! Matches what is asked for and what is there, one to one.
 
-/// Which entries of two lists are the same, by their places.
+/// The matching entries of two lists, by their places.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Pairs {
     /// The same thing on both sides: its place among the desired, and among the observed.
     pub(crate) both: Vec<(usize, usize)>,
-    /// What is asked for and not there.
+    /// Declared entries that are missing.
     pub(crate) only_desired: Vec<usize>,
-    /// What is there and not asked for.
+    /// Live entries that are not declared.
     pub(crate) only_observed: Vec<usize>,
 }
 
@@ -18,8 +18,8 @@ impl Pairs {
     }
 }
 
-/// Matches two lists one to one. `closeness` is `None` for different things; of several candidates the lowest wins, and of
-/// equal ones the first.
+/// Matches two lists one to one. `closeness` is `None` for different things; of several candidates
+/// the lowest wins, and of equal ones the first.
 pub(crate) fn pair<D, O>(desired: &[D], observed: &[O], closeness: impl Fn(&D, &O) -> Option<u8>) -> Pairs {
     let mut candidates = Vec::new();
     for (at, want) in desired.iter().enumerate() {

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::Entry;
 
-/// How two values of a field compare.
+/// The comparison of two values of a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Compare {
     /// Letter by letter.
@@ -23,7 +23,7 @@ pub(super) enum Compare {
     Actor,
 }
 
-/// What an entry without the field is.
+/// The meaning of an entry without the field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum LeftOut {
     /// An entry without identity: it is compared as a whole.
@@ -35,7 +35,7 @@ pub(super) enum LeftOut {
 /// A field that identifies.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Field {
-    /// Where it is; the first of these that the entry has.
+    /// The paths of the field; the first path that the entry has counts.
     paths: &'static [&'static str],
     compare: Compare,
     left_out: LeftOut,
@@ -83,12 +83,12 @@ const TABLE: &[Kind] = &[
     section("custom_properties", &[needed(&["name", "property_name"], Folded)]),
     section("webhooks", &[needed(&["url"], Exact)]),
     section("code_security_configurations", &[needed(&["name"], Exact)]),
-    // Of a branch protection rule.
+    // Lists of a branch protection rule.
     nested("checks", &[needed(&["context"], Exact), open(&["app_id"], App)], &[]),
-    // Of a ruleset.
+    // Lists of a ruleset.
     nested("bypass_actors", &[needed(&["actor_type"], Exact), open(&["actor_id"], Actor)], &[]),
     nested("rules", &[needed(&["type"], Exact)], &[]),
-    // Of a ruleset's rules.
+    // Lists of a ruleset's rules.
     nested(
         "required_status_checks",
         &[needed(&["context"], Exact), open(&["integration_id"], App)],
@@ -108,7 +108,7 @@ const OTHERS: &[&str] =
     &["name", "username", "actor_id", "login", "type", "key_prefix", "context", "url", "path", "tool"];
 
 impl Kind {
-    /// How many fields every entry has; they stand before the others.
+    /// The number of fields that every entry must have; they come first.
     pub(super) fn needed(&self) -> usize {
         self.fields.iter().filter(|field| field.left_out == LeftOut::Nameless).count()
     }
@@ -153,7 +153,8 @@ impl Field {
         }
         let value = self.paths.iter().find_map(|path| entry.value(path));
         let value = match (self.compare, value) {
-            // A `null` that is written stands for any App; a live check that is bound to none has it too.
+            // A `null` that is written stands for any App; a live check that is bound to none has
+            // it too.
             (Compare::App, Some(id)) if id.as_i64().is_none_or(|id| id <= 0) => Some(Value::from("any")),
             (_, Some(value)) if !value.is_null() => Some(value),
             _ => None,

@@ -93,7 +93,8 @@ impl Aspect for Configurations {
             if let Some(found) = found {
                 let from = sheet.drafts.len();
                 change(want, name, found, sheet);
-                // Every repository that has the configuration changes with it. That may be all of them.
+                // Every repository that has the configuration changes with it. That may be all of
+                // them.
                 context.reach(sheet, from, None).await?;
             } else {
                 create(want, name, sheet);
@@ -225,7 +226,7 @@ async fn attach(
     // Whoever has another configuration loses it, which may be the stricter one.
     let (taken, new): (Vec<&IndexRow>, Vec<&IndexRow>) =
         index.iter().filter(missing).partition(|row| elsewhere.contains(&row.id));
-    // What it turns off may have been on in a repository without a configuration.
+    // A feature that it turns off may have been on in a repository without a configuration.
     let first = if turns_off(want) { Risk::Weakens } else { Risk::Adds };
     for (rows, risk) in [(new, first), (taken, Risk::Weakens)] {
         for batch in rows.chunks(BATCH) {

@@ -63,7 +63,8 @@ impl<'a> Context<'a> {
         Ok(u32::try_from(open).unwrap_or(u32::MAX))
     }
 
-    /// Sets what the guarded changes of a sheet reach, from this one on: `narrowed`, or the whole organisation.
+    /// Sets what the guarded changes of a sheet reach, from this one on: `narrowed`, or the whole
+    /// organisation.
     async fn reach(&self, sheet: &mut Sheet, from: usize, narrowed: Option<u32>) -> Result<(), Failure> {
         for draft in sheet.drafts.iter_mut().skip(from) {
             if draft.change.risks().is_guarded() {
@@ -78,8 +79,8 @@ impl<'a> Context<'a> {
     }
 }
 
-/// How many repositories the conditions of a ruleset name one by one. `None`: they have to be counted as all of the organisation's,
-/// as a pattern or a property may reach each of them.
+/// How many repositories the conditions of a ruleset name one by one. `None`: they have to be
+/// counted as all of the organisation's, as a pattern or a property may reach each of them.
 fn named(conditions: &Value) -> Option<u32> {
     let is_plain = |name: &Value| name.as_str().is_some_and(|name| !name.contains(['*', '?', '[', '{', '~']));
     let ids = conditions["repository_id"]["repository_ids"].as_array();

@@ -202,7 +202,7 @@ impl Dice {
     }
 }
 
-/// What identifies a value of a list.
+/// The identity of a value of a list.
 fn id(item: &Value) -> String {
     let keys = ["context", "tool", "path", "app_id", "integration_id"];
     let parts: Vec<String> = keys.iter().map(|key| item[*key].to_string()).collect();

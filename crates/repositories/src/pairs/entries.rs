@@ -1,12 +1,13 @@
-//! Random sections of a policy, as people could write them: of the entries and values that a repository has, some as they
-//! are, some changed, and some new ones.
+//! Random sections of a policy, as people could write them: of the entries and values that a
+//! repository has, some as they are, some changed, and some new ones.
 
 use serde_json::{Map, Value, json};
 
 use super::dice::{APPS, Dice, TEAMS, UNREACHABLE};
 use crate::policy::described::{Key, REPOSITORY, RULES, Rule, SETTINGS, Shape, Status};
 
-/// A list of entries: its section, what identifies an entry, and what an entry must have beside that.
+/// A list of entries: its section, what identifies an entry, and what an entry must have beside
+/// that.
 pub(super) struct List {
     pub(super) section: &'static str,
     pub(super) id: &'static str,
@@ -73,7 +74,7 @@ pub(super) fn keys_of(section: &str) -> &'static [Key] {
 /// For whom a section is made.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
-    /// What a repository has: as GitHub can have it.
+    /// The sections of a repository, as GitHub can have them.
     Live,
     /// A file of a policy for many.
     Layer,
@@ -181,7 +182,8 @@ fn entries(dice: &mut Dice, list: &List, place: Place, live: &Value) -> Vec<Valu
     let known = live.as_array().cloned().unwrap_or_default();
     let mut all: Vec<Value> = Vec::new();
     let mut add = |entry: Value| {
-        // A name is there once, whatever its case: the check refuses it otherwise, and GitHub cannot have it.
+        // A name is there once, whatever its case: the check refuses it otherwise, and GitHub
+        // cannot have it.
         let id = |entry: &Value| entry[list.id].as_str().unwrap_or_default().to_lowercase();
         if !all.iter().any(|other| id(other) == id(&entry)) {
             all.push(entry);
@@ -346,7 +348,8 @@ pub(super) fn configurations(dice: &mut Dice, place: Place, live: &Value) -> Val
     Value::Array(all)
 }
 
-/// Names of rulesets, each with its target: two files that give one ruleset two targets are not what is tried.
+/// Names of rulesets, each with its target: two files that give one ruleset two targets are not
+/// what is tried.
 const RULESETS: &[(&str, &str)] =
     &[("main", "branch"), ("Main", "push"), ("tags / v*", "tag"), ("späte Regel", "branch")];
 

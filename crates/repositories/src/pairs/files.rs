@@ -42,7 +42,8 @@ pub(super) fn files(dice: &mut Dice, state: &State) -> Files {
     }
     for n in 0..dice.below(3) {
         let mut layer = sections(dice, state, Place::Layer, 18);
-        // Two of one rank may contradict: then their sections are in doubt, or the policy is refused.
+        // Two of one rank may contradict: then their sections are in doubt, or the policy is
+        // refused.
         layer.insert("rank".into(), json!(if dice.chance(10) { 200 } else { 200 + n }));
         if dice.chance(85) {
             layer.insert("select".into(), choice(dice));
@@ -94,7 +95,7 @@ fn of(dice: &mut Dice, live: &Live, rulesets: &Value, place: Place, percent: u32
     made
 }
 
-/// Whom a layer is for.
+/// The repositories of a layer.
 fn choice(dice: &mut Dice) -> Value {
     match dice.below(5) {
         0 => json!({ "name": dice.one(&["shop", "Sho*", "*2", "nothing-*"]) }),

@@ -1,5 +1,5 @@
-//! What an apply must not have done: change what no file names, or remove on a doubt. It looks at the files as they are
-//! written and at the simulator's state, and at nothing of what it tests.
+//! Judges an apply: it must not change anything that no file names, or remove on a doubt. It looks
+//! at the files as they are written and at the simulator's state, and at nothing of what it tests.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,7 +22,7 @@ const KEPT: &[(&str, &str)] = &[
     ("hooks", "webhooks"),
 ];
 
-/// What the simulator numbers and dates by itself.
+/// Fields that the simulator numbers and dates by itself.
 const VOLATILE: &[&str] = &["id", "updated_at"];
 
 /// Lists of actors, each of which GitHub takes as one.
@@ -48,7 +48,7 @@ pub(super) fn selects_otherwise(before: &Value, after: &Value) -> bool {
         .any(|(id, old)| after.get(id).is_some_and(|new| facts.iter().any(|fact| old[*fact] != new[*fact])))
 }
 
-/// What changed although no file names it.
+/// Changes that no file names.
 pub(super) fn strays(files: &Files, before: &Value, after: &Value) -> Vec<String> {
     let mut found = Vec::new();
     let (mut doc, mut doc_after) = (before.clone(), after.clone());
@@ -95,10 +95,10 @@ pub(super) fn lost(aspect: &str, before: &Value, after: &Value) -> Vec<String> {
     names(before).difference(&names(after)).cloned().collect()
 }
 
-/// What the files say to one repository, or to the organisation.
+/// The files' values for one repository, or for the organisation.
 struct Asked<'a> {
     settings: &'a Value,
-    /// Of the other files, those that may reach the repository.
+    /// The other files that may reach the repository.
     bodies: Vec<&'a Value>,
     is_of_organisation: bool,
 }
@@ -118,7 +118,7 @@ impl<'a> Asked<'a> {
                     let names = [name.strip_suffix(".yml"), body["repository"]["name"].as_str()];
                     names.into_iter().flatten().any(|name| name.eq_ignore_ascii_case(repository))
                 }
-                // Whom a selector selects is what is tested: here every layer may reach everybody.
+                // The test must not trust selectors: here every layer may reach every repository.
                 Some(_) => true,
             };
             if is_its {
@@ -145,7 +145,7 @@ impl<'a> Asked<'a> {
         bodies.filter_map(|body| body.get(section)).collect()
     }
 
-    /// What a section says of a key.
+    /// The value of a key in a section.
     fn key(&self, section: &str, key: &str) -> Vec<&'a Value> {
         self.section(section).into_iter().filter_map(|body| body.get(key)).collect()
     }
@@ -304,14 +304,14 @@ fn compare(place: &str, before: &Value, after: &Value, said: &[&Value], found: &
         return;
     }
     if said.is_empty() {
-        // GitHub drops from a restriction whoever may not write, whatever else of the rule is changed.
+        // GitHub drops actors without write access from a restriction with any change of the rule.
         let drops = place.ends_with(".restrictions") && is_part(after, before);
         if !drops {
             found.push(format!("{place}: {before} became {after}"));
         }
         return;
     }
-    // Whoever names some of a list's actors names the list.
+    // A file that names some actors of a list names the list.
     if ACTORS.iter().any(|list| place.ends_with(list)) {
         return;
     }
@@ -342,7 +342,8 @@ fn keys(one: &Value, other: &Value) -> BTreeSet<String> {
     both.map(|(key, _)| key.clone()).collect()
 }
 
-/// Whether two values are the same, but for what the simulator numbers. GitHub shows nothing and an empty value alike.
+/// Whether two values are the same, but for what the simulator numbers. GitHub shows nothing and an
+/// empty value alike.
 fn is_same(one: &Value, other: &Value) -> bool {
     let is_nothing = |value: &Value| match value {
         Value::Null => true,

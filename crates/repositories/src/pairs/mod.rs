@@ -1,10 +1,12 @@
-//! Random pairs of an organisation and a policy, made from the description of the files, against the simulated GitHub in
-//! this process. Whatever they are: after applies the plan is empty or unknown, one more apply writes nothing, nothing
-//! changed that no file names, and nothing was removed from a list that was in doubt. Some pairs begin with a read that
-//! fails or comes back short; in some of them somebody renames, deletes or adds things by hand afterwards.
+//! Random pairs of an organisation and a policy, made from the description of the files, against
+//! the simulated GitHub in this process. Whatever they are: after applies the plan is empty or
+//! unknown, one more apply writes nothing, nothing changed that no file names, and nothing was
+//! removed from a list that was in doubt. Some pairs begin with a read that fails or comes back
+//! short; in some of them somebody renames, deletes or adds things by hand afterwards.
 //!
-//! `PAIRS=10000 cargo test -p beadle-repositories pairs -- --nocapture` tries more of them; `PAIRS_FROM=42 PAIRS=1` tries the
-//! pair of one seed. A failure names its seed and shows the files.
+//! `PAIRS=10000 cargo test -p beadle-repositories pairs -- --nocapture` tries more of them;
+//! `PAIRS_FROM=42 PAIRS=1` tries the pair of one seed. A failure names its seed and shows the
+//! files.
 
 mod dice;
 mod entries;
@@ -60,7 +62,7 @@ impl Wire for InProcess {
     }
 }
 
-/// What became of a pair.
+/// The result of a pair.
 #[derive(Debug)]
 enum Outcome {
     /// The check refuses the policy; its first finding.
@@ -88,7 +90,7 @@ struct Round {
     /// Refusals, and how many of them are to be expected.
     refusals: Vec<String>,
     written: usize,
-    /// What was tried.
+    /// Changes that applies tried.
     made: Vec<String>,
     /// Changes that somebody had to approve.
     held: usize,
@@ -174,7 +176,7 @@ impl Stage {
             }
         }
         round.calls = self.sim.calls().iter().filter(|call| call["writes"] == true).count();
-        // What somebody has to approve is approved.
+        // Held changes are approved.
         for hold in self.store.holds().await.map_err(|error| error.to_string())? {
             let approved = self.store.approve(&hold.digest, "somebody", self.clock.now()).await;
             approved.map_err(|error| error.to_string())?;
@@ -260,7 +262,8 @@ async fn both(stage: &Stage, files: &Files, before: &Value, dice: &mut Dice) -> 
 /// Applies until nothing is written any more. A fault ends after the first apply.
 async fn settle(stage: &Stage, files: &Files, before: &Value, is_faulty: bool) -> Result<Counts, String> {
     let settled = settle_once(stage, files, before, is_faulty).await;
-    // Where layers select by what the policy itself writes, what an apply takes away may come back with the next one.
+    // Where layers select by what the policy itself writes, what an apply takes away may come back
+    // with the next one.
     match settled {
         Err(why) if why.starts_with("GitHub refused") => Err(why),
         Err(_) if stage.selects_by_what_changes() && harm::selects_otherwise(before, &stage.sim.state()) => {
@@ -297,7 +300,7 @@ async fn settle_once(
         counts.written += round.written;
         counts.refused += round.refusals.len();
         last = round;
-        // What was held is approved by now.
+        // Held changes are approved at this point.
         if last.calls == 0 && last.held == 0 && !faulty {
             break;
         }

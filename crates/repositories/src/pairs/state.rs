@@ -1,4 +1,5 @@
-//! A random organisation: in the form of a policy, from which policies are made, and in the simulator's form.
+//! A random organisation: in the form of a policy, from which policies are made, and in the
+//! simulator's form.
 
 use serde_json::{Map, Value, json};
 
@@ -7,10 +8,10 @@ use super::entries::{self, BLOCKS, LISTS, Place};
 
 pub(super) const ORGANISATION: &str = "acme";
 const REPOSITORIES: &[&str] = &["shop", "Shop-2", ".dotted", "api_v2"];
-/// From so many on the teams of all repositories are read by organisation.
+/// From this number of repositories on, teams are read by organisation.
 const MANY: usize = 21;
 
-/// What a repository has, as sections of a policy.
+/// A repository's live values, as sections of a policy.
 pub(super) struct Live {
     pub(super) name: String,
     pub(super) sections: Value,
@@ -99,7 +100,7 @@ fn live(dice: &mut Dice, name: String) -> Live {
     Live { name, sections }
 }
 
-/// Names as GitHub writes them; there are no others.
+/// All names, as GitHub writes them.
 fn canonical(entries: &mut Vec<Value>, id: &str, pool: &[&str]) {
     entries.retain_mut(|entry| {
         let name = entry[id].as_str().unwrap_or_default();

@@ -1,4 +1,5 @@
-//! What happens around applies: reads that fail or come back short, and people who rename, delete and add things by hand.
+//! Events around applies: reads that fail or come back short, and people who rename, delete and add
+//! things by hand.
 
 use beadle_sim::Fault;
 use http::Method;
@@ -23,7 +24,7 @@ pub(super) fn fault(dice: &mut Dice) -> Fault {
     }
 }
 
-/// What somebody does with the API.
+/// A change by hand through the API.
 #[derive(Debug)]
 pub(super) struct Act {
     pub(super) method: Method,
@@ -36,7 +37,7 @@ fn act(method: Method, path: String, body: Value) -> Act {
     Act { method, path, body }
 }
 
-/// What somebody does to an organisation.
+/// A change by hand to an organisation.
 pub(super) fn acts(dice: &mut Dice, doc: &Value) -> Vec<Act> {
     let organisation = &doc["orgs"][ORGANISATION];
     let names: Vec<&String> =

@@ -1,4 +1,4 @@
-//! What GitHub refuses although every value of it has the right form: values that do not go together.
+//! Finds values that do not go together: GitHub refuses them although each has the right form.
 
 use super::checks::entries;
 use super::layers::{Layer, LayerKind};
@@ -37,7 +37,7 @@ fn error(node: &Node, text: impl Into<String>) -> Problem {
     Problem::error(node.asked.clone(), node.column, text)
 }
 
-/// What does not go together in one file.
+/// Finds contradictions in one file.
 pub(super) fn check(kind: FileKind, root: &Node, problems: &mut Vec<Problem>) {
     if let Some(repository) = root.get("repository") {
         merging(repository, problems);
@@ -111,7 +111,8 @@ fn fixes(block: &Node, fixes: &str, alerts: &str, problems: &mut Vec<Problem>) {
     }
 }
 
-/// `{}` bars everybody as `restrictions`, and nobody as `dismissal_restrictions`: nobody guesses that right.
+/// `{}` bars everybody as `restrictions`, and nobody as `dismissal_restrictions`: nobody guesses
+/// that right.
 fn actors(protection: &Node, problems: &mut Vec<Problem>) {
     let reviews = protection.get("required_pull_request_reviews");
     let found = [
@@ -256,7 +257,7 @@ pub(super) fn incomplete(layers: &[Layer]) -> Vec<Problem> {
     problems
 }
 
-/// What is understood, and carried out in part only.
+/// Finds keys that Beadle carries out in part only.
 pub(super) fn remarks(root: &Node, lists: &[&str], problems: &mut Vec<Problem>) {
     let mut remark = |node: &Node, text: String| problems.push(error(node, text).severity(Severity::NotYet));
     for item in root.get("disable_plugins").map(Node::items).unwrap_or_default() {
@@ -270,7 +271,8 @@ pub(super) fn remarks(root: &Node, lists: &[&str], problems: &mut Vec<Problem>) 
     }
     for item in root.get("additive_plugins").map(Node::items).unwrap_or_default() {
         let name = item.get("plugin").unwrap_or(item).text().unwrap_or_default();
-        // Topics are a list of the repository's, and the other two never take away what they do not list.
+        // Topics are a list of the repository's, and the other two never take away what they do not
+        // list.
         let is_kept = ["topics", "branches", "code_security_configurations"].contains(&name);
         if !is_kept && !lists.contains(&name) {
             remark(item, format!("`additive_plugins`: `{name}` is not a list that Beadle can keep additive"));
@@ -285,8 +287,7 @@ pub(super) fn remarks(root: &Node, lists: &[&str], problems: &mut Vec<Problem>) 
     for item in root.get("suborgproperties").map(Node::items).unwrap_or_default() {
         let is_named = item.get("property_name").or(item.get("name")).is_some();
         if let Some((key, _)) = item.entries().get(1).filter(|_| !is_named) {
-            let text =
-                "`suborgproperties`: only the first key of an entry selects; write one entry a property";
+            let text = "`suborgproperties`: only the first key of an entry selects; write one entry for each property";
             remark(key, text.to_owned());
         }
     }

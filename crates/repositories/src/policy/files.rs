@@ -55,7 +55,7 @@ pub enum PolicyError {
     #[error("{}: no settings.yml, suborgs/, layers/ or repos/ here; a policy that asks for nothing is not taken", .0.display())]
     Empty(PathBuf),
     /// A fault of Beadle's. The last accepted generation stays in force.
-    #[error("{}: Beadle stopped with a fault of its own while it read this policy; please report it", .0.display())]
+    #[error("{}: Beadle failed with an internal error while it read this policy; please report it", .0.display())]
     Panicked(PathBuf),
     /// Something in it is wrong.
     #[error("{}", render(problems, sources))]

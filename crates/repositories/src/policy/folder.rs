@@ -1,4 +1,4 @@
-//! How the files of a policy are read: only regular files of a bounded size that are inside the policy's folder.
+//! Reads the files of a policy: only regular files of a bounded size inside the policy's folder.
 
 use std::collections::BTreeMap;
 use std::fs::{File, Metadata};
@@ -51,7 +51,7 @@ pub(super) fn read_part(
             continue;
         }
         if ending != right {
-            // Whoever wrote it meant it to be read.
+            // The author meant Beadle to read it.
             let why =
                 format!("the ending of a policy file must be `.{right}`; rename it to `{stem}.{right}`");
             return Err(unreadable(&path)(refused(why)));
@@ -64,7 +64,8 @@ pub(super) fn read_part(
     Ok(sources)
 }
 
-/// Reads the text of a regular file of a bounded size. A pipe or a device can keep its reader waiting for ever.
+/// Reads the text of a regular file of a bounded size. A pipe or a device can keep its reader
+/// waiting for ever.
 pub fn read_text(path: &Path) -> Result<String> {
     check_regular(&std::fs::metadata(path)?)?;
     let file = File::open(path)?;
@@ -85,7 +86,8 @@ fn check_regular(found: &Metadata) -> Result<()> {
     if found.len() > LARGEST { Err(too_large()) } else { Ok(()) }
 }
 
-/// Where a path leads to, which is inside the folder. A link out of it would show files of the machine in errors.
+/// Resolves a path, which must stay inside the folder. A link out of it would show files of the
+/// machine in errors.
 fn inside(root: &Path, path: &Path) -> Result<PathBuf> {
     let real = path.canonicalize()?;
     if real.starts_with(root) {

@@ -1,5 +1,5 @@
-//! What GitHub takes as a name or a text, as data: what it would refuse, or what cannot be put into the path of a request,
-//! is said before anything is written.
+//! Describes the names and texts that GitHub accepts, as data. Beadle reports a value that GitHub
+//! would refuse, or that cannot be part of a path, before it writes anything.
 //!
 //! <https://docs.github.com/rest>, and for branches <https://git-scm.com/docs/git-check-ref-format>
 
@@ -8,7 +8,7 @@ use beadle_github::segment;
 /// The form of a text.
 #[derive(Clone, Copy, Debug)]
 pub struct Form {
-    /// What the text is, for errors.
+    /// The kind of text, for errors.
     pub what: &'static str,
     check: fn(&str) -> Result<(), Misfit>,
 }
@@ -16,7 +16,7 @@ pub struct Form {
 /// Why a text has not the form that it must have.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Misfit {
-    /// What it must do, such as `have at most 50 characters`.
+    /// The rule, such as `have at most 50 characters`.
     pub must: String,
     /// A text that would be right.
     pub hint: Option<String>,
@@ -52,7 +52,7 @@ pub const LABEL_DESCRIPTION: Form = Form { what: "a description", check: |text| 
 pub const DESCRIPTION: Form = Form { what: "a description", check: |text| at_most(text, 350) };
 /// A repository's homepage.
 pub const HOMEPAGE: Form = Form { what: "an address", check: |text| at_most(text, 255) };
-/// What a reference begins with.
+/// The prefix of a reference.
 pub const AUTOLINK_PREFIX: Form = Form { what: "a prefix", check: autolink_prefix };
 /// The slug of a team, or of an App.
 pub const SLUG: Form = Form { what: "a slug", check: slug };

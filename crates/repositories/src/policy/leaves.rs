@@ -28,7 +28,7 @@ pub fn leaves(root: &Node) -> Vec<Leaf> {
     found
 }
 
-/// Where a walk is.
+/// The place of a walk.
 #[derive(Clone, Default)]
 struct Place {
     path: String,

@@ -28,8 +28,8 @@ pub enum Kind {
     Null,
     /// `true` or `false`; YAML 1.1's `yes` and `on` are texts.
     Bool(bool),
-    /// A whole number, written as people write one. A number in another spelling (`0042`, `1.50`, `1e3`) is a text: the
-    /// value of a property, a label or a version keeps its spelling.
+    /// A whole number, written as people write one. A number in another spelling (`0042`, `1.50`,
+    /// `1e3`) is a text: the value of a property, a label or a version keeps its spelling.
     Int(i64),
     /// A text.
     Text(String),
@@ -51,7 +51,8 @@ impl Node {
             duplicate_keys: serde_saphyr::DuplicateKeyPolicy::Error,
             strict_booleans: true,
             with_snippet: false,
-            // The parser keeps comments until it knows what they belong to, and gives up after 32 of them.
+            // The parser keeps comments until it knows what they belong to, and gives up after 32
+            // of them.
             emit_comments: false,
             leading_zero_numbers_as_strings: true,
             underscored_numbers_as_strings: true,

@@ -1,4 +1,5 @@
-//! One normal form per field, made when a file is read, so that nothing later has to know two spellings of one thing.
+//! One normal form per field, made when a file is read, so that nothing later has to know two
+//! spellings of one thing.
 //!
 //! - `null` as a parameter of a ruleset's rule, in its conditions or as its parameters: not specified.
 //! - `null` as a label's description: no description, which GitHub shows as an empty text.
@@ -30,7 +31,8 @@ pub(super) fn normal(root: &Node) -> Node {
     root
 }
 
-/// Every entry of a section's list, also where the list is a block with `include`, `exclusive` or `additive`.
+/// Every entry of a section's list, also where the list is a block with `include`, `exclusive` or
+/// `additive`.
 fn each(root: &mut Node, section: &str, change: impl Fn(&mut Node)) {
     let Some(node) = root.child(section) else { return };
     if let Kind::Map(lists) = &mut node.kind {

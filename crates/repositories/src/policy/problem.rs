@@ -18,7 +18,7 @@ pub enum Severity {
 /// The key whose value may be a secret.
 const SECRET: &str = "secret:";
 
-/// How many characters of a line are shown.
+/// The number of characters of a line that errors show.
 const EXCERPT: usize = 160;
 
 /// One finding.
@@ -69,14 +69,14 @@ impl Problem {
             format!("{word}: {}\n  --> {}:{line}:{}\n", self.message, self.asked.file, self.column);
         let excerpt = source.and_then(|source| source.lines().nth(line.saturating_sub(1) as usize));
         if let Some(excerpt) = excerpt {
-            // Whoever wrote a secret in place of its name must not find it in a log.
+            // A secret that stands in place of its name must not reach a log.
             let excerpt = match excerpt.find(SECRET) {
                 Some(at) => format!("{} (not shown)", &excerpt[..at + SECRET.len()]),
                 None => excerpt.to_owned(),
             };
             let gutter = line.to_string().len();
             let column = self.column.saturating_sub(1) as usize;
-            // Of a long line the part around the column.
+            // A long line shows the part around the column.
             let from = if excerpt.chars().count() > EXCERPT { column.saturating_sub(EXCERPT / 2) } else { 0 };
             let excerpt: String = excerpt
                 .chars()

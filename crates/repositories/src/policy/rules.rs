@@ -1,4 +1,5 @@
-//! The rules of rulesets: which parameters each type has, of what kind they are, and which GitHub demands of a new one.
+//! The rules of rulesets: which parameters each type has, of what kind they are, and which GitHub
+//! demands of a new one.
 //!
 //! <https://docs.github.com/rest/repos/rules#create-a-repository-ruleset>
 
@@ -11,7 +12,8 @@ pub(crate) struct Rule {
     /// Whether it is for rulesets with `target: push`, and for no others.
     pub(crate) is_push: bool,
     pub(crate) parameters: &'static [Key],
-    /// Parameters without which GitHub refuses the rule. Beadle adds those of reviews and checks itself.
+    /// Parameters without which GitHub refuses the rule. Beadle adds those of reviews and checks
+    /// itself.
     pub(crate) demanded: &'static [&'static str],
 }
 
@@ -148,7 +150,7 @@ pub(crate) const RULES: &[Rule] = &[
     push("max_file_size", &[count("max_file_size", &NUMBER)], &["max_file_size"]),
 ];
 
-/// What is known of a type of rule.
+/// The description of a type of rule.
 pub(crate) fn find(kind: &str) -> Option<&'static Rule> {
     RULES.iter().find(|rule| rule.kind == kind)
 }

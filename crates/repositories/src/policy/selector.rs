@@ -151,7 +151,8 @@ impl Selector {
                 return Ok(false);
             }
         }
-        // A name that stands for nothing may be the old name of what the repository has. It counts only where all else fits.
+        // A name that stands for nothing may be the old name of what the repository has. It counts
+        // only where all else fits.
         let mut doubt = None;
         if !self.topics.is_empty() {
             let have = known(repository.topics.as_ref(), "topics")?;

@@ -165,7 +165,7 @@ impl Shape {
         }
     }
 
-    /// How to write a text that should be of another kind.
+    /// The hint for a text that must be of another kind.
     fn unquoted(&self, text: &str) -> Option<String> {
         match self {
             Self::Int(..) if text.parse::<i64>().is_ok() => Some("write the number without quotes".into()),

@@ -33,7 +33,7 @@ pub struct Target {
     pub layers: Vec<Reached>,
     /// The files of layers of which it is not known whether they reach it.
     pub in_doubt: Vec<String>,
-    /// What a file alone says, and that waits: the sections that it speaks of, each with why.
+    /// The sections that only a waiting file specifies, each with the reason.
     pub waiting: Vec<(String, String)>,
     /// Lists that say themselves whether they are exclusive; the highest layer's word.
     pub words: Words,
@@ -58,7 +58,7 @@ pub struct Reached {
 const OF_ORGANISATION: &[&str] = &["rulesets", "code_security_configurations"];
 
 impl Policy {
-    /// What the policy says to `repository`, and how the files in repos/ stand to it.
+    /// Returns the policy's target for `repository`, given how the files in repos/ stand to it.
     pub fn resolve(&self, repository: &Repository, standing: &Standing<'_>) -> Verdict {
         let name = repository.name.as_str();
         let waits = standing.waits.as_ref();
@@ -104,8 +104,8 @@ impl Policy {
         Verdict::Reached(target)
     }
 
-    /// Whether a repository of this name is neither read nor counted by a plan or sweep of all of them: the policy's own, and
-    /// the organisation's defaults, unless a file in repos/ names them.
+    /// Whether a repository of this name is neither read nor counted by a plan or sweep of all of
+    /// them: the policy's own, and the organisation's defaults, unless a file in repos/ names them.
     pub fn leaves_out(&self, name: &str) -> bool {
         let mut left_out = LEFT_OUT.iter().copied().chain([self.home.as_str()]);
         left_out.any(|own| name.eq_ignore_ascii_case(own)) && self.file_of(name).is_none()
@@ -211,7 +211,8 @@ impl Target {
         other
     }
 
-    /// Whether a layer's selection (its file, or `file#n` for its n-th case) holds for the repository.
+    /// Whether a layer's selection (its file, or `file#n` for its n-th case) holds for the
+    /// repository.
     pub(crate) fn holds(&self, selection: &str) -> bool {
         let (file, case) = match selection.split_once('#') {
             Some((file, case)) => (file, case.parse::<usize>().ok()),
@@ -221,14 +222,14 @@ impl Target {
         self.layers.iter().any(holds)
     }
 
-    /// Takes out what a file says that belongs to this repository, or not, as nobody knows: the other layers go on, and what
-    /// the file alone says is neither made nor undone.
+    /// Takes out what a file says that belongs to this repository, or not, as nobody knows: the
+    /// other layers go on, and what the file alone says is neither made nor undone.
     fn wait_for(&mut self, layer: &Layer, why: &str) {
         if let Some(root) = &self.root {
             self.root = Some(without_said(root, &layer.root));
         }
         for section in layer.sections() {
-            // What is missing in a list may be what the file adds to it.
+            // The file may add an entry that a list lacks.
             let word = Word { exclusive: false, asked: layer.root.asked.clone() };
             let topics = (section == "repository"
                 && layer.root.get("repository").is_some_and(|node| node.get("topics").is_some()))
@@ -251,10 +252,11 @@ impl Target {
     }
 }
 
-/// How the files in repos/ stand to a repository.
+/// The relation of the files in repos/ to a repository.
 #[derive(Clone, Debug, Default)]
 pub struct Standing<'a> {
-    /// A file that belonged to another repository of this name, or to this one under another name, with why it waits.
+    /// A file that belonged to another repository of this name, or to this one under another name,
+    /// with why it waits.
     pub waits: Option<(&'a Layer, String)>,
     /// The file that is this repository's although it is called otherwise.
     pub own: Option<&'a Layer>,

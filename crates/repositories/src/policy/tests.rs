@@ -80,7 +80,7 @@ impl Policy {
         let got = self.asked(&target, &repository).as_ref().map(leaves).unwrap_or_default();
         for want in test.get("expect").map(leaves).unwrap_or_default() {
             let place = Node { asked: want.asked.clone(), column: 1, ..test.clone() };
-            // What an expected entry leaves out may be anything.
+            // A field that an expected entry leaves out may have any value.
             let found = got.iter().find(|leaf| leaf.path.eq_ignore_ascii_case(&want.path));
             match found.or_else(|| got.iter().find(|leaf| leaf.open == want.key)) {
                 None => fail(&place, format!("`{}` is not asked for", want.path)),

@@ -1,4 +1,5 @@
-//! GitHub's log of deliveries, read without trust in its order: rows come late, twice, or on another page than expected.
+//! GitHub's log of deliveries, read without trust in its order: rows come late, twice, or on
+//! another page than expected.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::ops::Range;
@@ -7,11 +8,13 @@ use std::time::Duration;
 use beadle_engine::Time;
 use beadle_github::DeliveryRow;
 
-/// A row may be listed this long after its delivery, and this far from the place that its time gives it.
+/// A row may be listed this long after its delivery, and this far from the place that its time
+/// gives it.
 pub(super) const OVERLAP: Duration = Duration::from_secs(300);
-/// What `status=failure` lists. A delivery without an answer can have another status: only the whole log shows it.
+/// The statuses that `status=failure` lists. A delivery without an answer can have another status:
+/// only the whole log shows it.
 const FAILURES: Range<u16> = 400..600;
-/// What counts as accepted by the service.
+/// The statuses of an accepted delivery.
 const ACCEPTED: Range<u16> = 200..300;
 
 fn moment(row: &DeliveryRow) -> Option<Time> {
@@ -21,7 +24,7 @@ fn moment(row: &DeliveryRow) -> Option<Time> {
 
 /// One reading of the log, page by page.
 pub(super) struct Reading {
-    /// Where the window begins, less the overlap.
+    /// The start of the window, less the overlap.
     from: Time,
     /// Each attempt once, by its id.
     attempts: BTreeMap<u64, DeliveryRow>,
@@ -37,8 +40,8 @@ impl Reading {
         Self { from: since - OVERLAP, attempts: BTreeMap::new(), followed: HashSet::new(), whole: false }
     }
 
-    /// Takes a page. Returns the link to read next: the window ends only where a whole page is older than it, because a
-    /// single old row can stand before newer ones.
+    /// Takes a page. Returns the link to read next: the window ends only where a whole page is
+    /// older than it, because a single old row can stand before newer ones.
     pub(super) fn take(&mut self, rows: Vec<DeliveryRow>, next: Option<String>) -> Option<String> {
         // A row whose time cannot be read counts as new.
         let is_older = |row: &DeliveryRow| moment(row).is_some_and(|at| at < self.from);
@@ -67,16 +70,16 @@ impl Reading {
 pub(super) struct Lost {
     /// Its newest attempt.
     pub(super) newest: DeliveryRow,
-    /// How many of its attempts the log shows.
+    /// The number of its attempts in the log.
     pub(super) attempts: usize,
 }
 
-/// What three readings say together.
+/// The result of three readings.
 #[derive(Debug)]
 pub(super) struct Findings {
     /// By the delivery's id.
     pub(super) lost: BTreeMap<String, Lost>,
-    /// How many attempts were seen.
+    /// The number of attempts in the log.
     pub(super) seen: usize,
     /// Whether every reading reached the end of the window.
     pub(super) whole: bool,
@@ -84,9 +87,10 @@ pub(super) struct Findings {
     pub(super) closed: Option<Time>,
 }
 
-/// Compares a reading of the whole log with two looks at its failures after it; `begun` is when the first one began.
+/// Compares a reading of the whole log with two looks at its failures after it; `begun` is when the
+/// first one began.
 pub(super) fn compare(all: Reading, looks: [Reading; 2], begun: Time) -> Findings {
-    // What is newer than this is read once more the next time.
+    // The next reading covers newer rows once more.
     let until = begun - OVERLAP;
     let [first, second] = [looks[0].failures(until), looks[1].failures(until)];
     let agree = first == second && all.failures(until).is_subset(&first);
@@ -134,7 +138,8 @@ mod tests {
         }
     }
 
-    /// A hundred deliveries, of which every third failed, and every sixth was accepted when it was sent again.
+    /// A hundred deliveries, of which every third failed, and every sixth was accepted when it was
+    /// sent again.
     fn rows() -> Vec<DeliveryRow> {
         let mut rows = Vec::new();
         for n in 0..100_u64 {

@@ -1,4 +1,5 @@
-//! Missed webhooks: GitHub sends each once and keeps a log of how it was answered. What nobody took is looked up there.
+//! Missed webhooks: GitHub sends each once and keeps a log of how it was answered. What nobody took
+//! is looked up there.
 //!
 //! <https://docs.github.com/webhooks/using-webhooks/handling-failed-webhook-deliveries>
 
@@ -28,7 +29,7 @@ const FAILED: &str = "app/hook/deliveries?per_page=100&status=failure";
 const UNSEEN: Duration = Duration::from_secs(600);
 /// A delivery that was asked for so often is not asked for again: the sweep covers it.
 const MOST_TRIES: u32 = 5;
-/// What is noted of one that was given up.
+/// The note of a delivery that was given up.
 const GIVEN_UP: u32 = MOST_TRIES + 1;
 /// More pages than three days of webhooks are.
 const MOST_PAGES: usize = 2000;
@@ -45,13 +46,13 @@ pub struct Installed {
     pub dispatches: Vec<Dispatched>,
 }
 
-/// What is remembered of an organisation between two looks.
+/// The memory of an organisation between two readings.
 #[derive(Debug, Serialize, Deserialize)]
 struct Note {
     until: Time,
-    /// How often each delivery was asked for again.
+    /// The number of redeliveries of each delivery.
     tries: BTreeMap<String, u32>,
-    /// When it was asked for last, and how many attempts the log showed then.
+    /// The time of the last request, and the number of attempts in the log at that time.
     #[serde(default)]
     asked: BTreeMap<String, Asked>,
 }
@@ -67,15 +68,16 @@ impl Note {
         Self { until, tries: BTreeMap::new(), asked: BTreeMap::new() }
     }
 
-    /// What is known of an organisation; `None` the first time.
+    /// The memory of an organisation; `None` the first time.
     fn read(text: Option<&str>, now: Time) -> Option<Self> {
         let note = serde_json::from_str::<Self>(text?).ok();
-        // A note that cannot be read, or that a clock which was ahead wrote, covers nothing: the whole log is read.
+        // A note that cannot be read, or that a clock which was ahead wrote, covers nothing: the
+        // whole log is read.
         Some(note.filter(|note| note.until <= now).unwrap_or_else(|| Self::new(Time(0))))
     }
 
-    /// Whether something of the window has to be looked at again: what was asked for, and not what was given up, which a sweep
-    /// covers.
+    /// Whether something of the window has to be looked at again: what was asked for, and not what
+    /// was given up, which a sweep covers.
     fn is_waiting(&self) -> bool {
         self.tries.values().any(|tries| *tries <= MOST_TRIES)
     }
@@ -86,22 +88,22 @@ impl Note {
     }
 }
 
-/// What was done about missed deliveries.
+/// The result of a search for missed deliveries.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Recovered {
     /// Their repositories were made due.
     pub marked: u32,
     /// GitHub was asked to send them again.
     pub redelivered: u32,
-    /// They were here all the same: only the answer was lost.
+    /// They arrived: only the answer was lost.
     pub known: u32,
     /// They failed too often; a sweep covers them.
     pub given_up: u32,
     /// There was a time that the log no longer reaches; a sweep covers it.
     pub beyond: bool,
-    /// How many attempts the log showed.
+    /// The number of attempts in the log.
     pub seen: usize,
-    /// How many deliveries among them nobody took.
+    /// The number of deliveries without a successful attempt.
     pub failed: usize,
     /// The readings of the log disagreed: the same time has to be read again soon.
     pub open: bool,
@@ -119,12 +121,13 @@ pub struct Recovery {
     pub clock: Clock,
     /// The App's id.
     pub app: u64,
-    /// Whom it is installed on.
+    /// The account that it is installed on.
     pub installed: Vec<Installed>,
 }
 
 impl Recovery {
-    /// Looks through the log since the last time. The first time there is nothing to recover: the first sweep covers all.
+    /// Looks through the log since the last time. The first time there is nothing to recover: the
+    /// first sweep covers all.
     pub async fn recover(&self) -> Result<Recovered, Failure> {
         let now = self.clock.now();
         let mut recovered = Recovered::default();
@@ -155,7 +158,7 @@ impl Recovery {
                         sweeps.insert(&of.instance);
                     }
                     Err(error) => {
-                        // What was asked for until here is remembered: it is not asked for again.
+                        // Beadle remembers the requests until here, and does not repeat them.
                         failure = Some(error);
                         break 'all;
                     }
@@ -223,7 +226,7 @@ impl Recovery {
                 note.tries.insert(newest.guid.clone(), GIVEN_UP);
                 return Ok(false);
             }
-            // That it could not be asked for now is no try.
+            // A failed request for a redelivery does not count as a try.
             Err(failure) => return Err(failure),
         }
         Ok(true)
@@ -257,8 +260,8 @@ impl Recovery {
         Ok(reading)
     }
 
-    /// Keeps the delivery by its id, without its payload, so that a late repetition of it changes nothing; and marks its
-    /// repository.
+    /// Keeps the delivery by its id, without its payload, so that a late repetition of it changes
+    /// nothing; and marks its repository.
     async fn mark(
         &self,
         of: &Installed,
@@ -284,7 +287,7 @@ impl Recovery {
     async fn say(&self, recovered: &Recovered, since: Time, now: Time) -> Result<(), Failure> {
         let Recovered { marked, redelivered, known, given_up, beyond, seen, failed, open } = *recovered;
         tracing::debug!(app = self.app, %since, seen, failed, known, open, "log of webhook deliveries read");
-        // What is known was made good before, or only its answer was lost.
+        // A known delivery was repaired before, or only its answer was lost.
         if marked + redelivered + given_up == 0 && !beyond {
             if open {
                 tracing::info!(app = self.app, %since, seen, failed, "log of webhook deliveries changed between two looks, reading again");

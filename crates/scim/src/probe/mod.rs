@@ -20,12 +20,12 @@ use crate::read::{IMPOSSIBLE, Reader};
 
 pub use write::probe_writes;
 
-/// What a probe found, in the order in which it looked.
+/// One finding of a probe.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Finding {
     /// So it is.
     Fine(String),
-    /// It could not be told, and why.
+    /// The question has no answer, with the reason.
     Unknown(String),
     /// The server contradicts the configuration.
     Contradiction(String),
@@ -38,7 +38,7 @@ impl fmt::Display for Finding {
     }
 }
 
-/// What a server was seen to do, by question.
+/// The behaviour of a server, by question.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Evidence(pub BTreeMap<String, String>);
 
@@ -73,12 +73,12 @@ impl Evidence {
     }
 }
 
-/// What came of a probe.
+/// The result of a probe.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Probed {
-    /// What it found.
+    /// The findings.
     pub findings: Vec<Finding>,
-    /// What the server did.
+    /// The behaviour of the server.
     pub evidence: Evidence,
 }
 
@@ -127,7 +127,7 @@ impl Reader {
             Some(why) => Finding::Unknown(format!("whether the list of groups is whole: {why}")),
         });
         for odd in &groups.odd {
-            probed.found(Finding::Unknown(format!("what group {} is: {}; it is left out", odd.id, odd.why)));
+            probed.found(Finding::Unknown(format!("group {}: {}; Beadle skips the group", odd.id, odd.why)));
         }
         let page = self.api.page_size();
         if page < dialect.page {
@@ -163,7 +163,7 @@ impl Reader {
         Ok(probed)
     }
 
-    /// What the server says of itself.
+    /// The server's description of itself.
     async fn probe_claims(&self, probed: &mut Probed) -> Result<(), Failure> {
         let says: Value = match self.api.get(&Path::at("ServiceProviderConfig")).await {
             Ok(answer) => answer.json()?,
@@ -187,7 +187,7 @@ impl Reader {
             Paging::Index => ("index", "cursor"),
         };
         if pagination[word] == Value::Bool(false) {
-            let text = format!("the server says that it has no paging by {word}; say paging = \"{other}\"");
+            let text = format!("the server says that it has no paging by {word}; set paging = \"{other}\"");
             probed.found(Finding::Contradiction(text));
         }
         Ok(())
@@ -237,13 +237,14 @@ impl Reader {
         }
         let id = |page: &Value| page["Resources"][0]["id"].clone();
         let (first, second) = (id(&pages[0]), id(&pages[1]));
-        // With fewer than two users nothing can be told.
+        // Fewer than two users show nothing.
         if first.is_null() || second.is_null() {
             return Ok(probed);
         }
         let does = if first == second {
             probed.found(Finding::Unknown(
-                "how lists go on: the server sends the first page again, so a list of more than a page is unknown".into(),
+                "paging: the server sends the first page again, so a list of more than a page is unknown"
+                    .into(),
             ));
             "repeats the first page"
         } else {
@@ -254,7 +255,7 @@ impl Reader {
             None => "does not count",
             Some(1) if first != second => {
                 probed.found(Finding::Unknown(
-                    "how long lists are: `totalResults` counts the page; set `page` to the server's largest page".into(),
+                    "length of lists: `totalResults` counts the page; set `page` to the server's largest page".into(),
                 ));
                 "counts the page"
             }
@@ -337,7 +338,7 @@ impl Reader {
             }
         }
         Ok(Finding::Unknown(
-            "no group with members was found, so how members are read could not be tried".into(),
+            "no group with members was found, so the probe could not try to read members".into(),
         ))
     }
 }
@@ -349,7 +350,7 @@ const IGNORES: &str = "ignores the filter";
 /// The answer of a server that has a bad moment, or cannot take the filter. It is no evidence of either.
 const FAILS: &str = "fails";
 
-/// What a server does with a filter for a value that nothing has.
+/// The server's answer to a filter for a value that does not exist.
 async fn impossible(
     api: &Api,
     resource: &'static str,

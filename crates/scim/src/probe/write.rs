@@ -21,13 +21,13 @@ pub async fn probe_writes(reader: &Reader, writer: &Writer) -> Result<Probed, Fa
     let people: Vec<String> =
         reader.users().await?.rows.into_iter().take(PEOPLE).map(|user| user.id).collect();
     if people.len() < PEOPLE {
-        let text = format!("how members are written: the server lists fewer than {PEOPLE} users");
+        let text = format!("writes of members: the server lists fewer than {PEOPLE} users");
         probed.found(Finding::Unknown(text));
         return Ok(probed);
     }
     let name = format!("beadle-probe-{}", reader.api.clock().now().0);
     let Some(group) = writer.create_group(&name, &name).await? else {
-        probed.found(Finding::Unknown(format!("how members are written: the name {name} is taken")));
+        probed.found(Finding::Unknown(format!("writes of members: the name {name} is taken")));
         return Ok(probed);
     };
     let tried = Try { reader, writer, group: &group.id, people: &people }.all(&mut probed).await;
@@ -81,7 +81,7 @@ impl Try<'_> {
         Ok(())
     }
 
-    /// What the server did otherwise than it was asked; `None` where the group holds exactly who it has to.
+    /// Returns the server's deviation; `None` if the group has exactly the expected members.
     async fn otherwise(&self, changed: &Changed, wanted: &[String]) -> Result<Option<String>, Failure> {
         if let Some(refused) = changed.refused.first() {
             return Ok(Some(format!("refuses it: {}", refused.why)));

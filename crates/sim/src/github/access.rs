@@ -1,4 +1,4 @@
-//! Who may do what with a repository, and where it comes from: teams inherit from the team above them.
+//! Permissions on a repository and their sources: teams inherit from the team above them.
 //!
 //! <https://docs.github.com/organizations/organizing-members-into-teams/about-teams#nested-teams>
 
@@ -38,12 +38,13 @@ impl World {
         lineage
     }
 
-    /// What a team may do with a repository, by itself or by a team above it. GitHub shows the greater of the two.
+    /// Returns the permission of a team on a repository, by itself or by a team above it. GitHub
+    /// shows the greater of the two.
     pub(crate) fn team_access(&self, org: &str, repository: &Value, slug: &str) -> Option<String> {
         granted(repository, &self.lineage(org, slug))
     }
 
-    /// What somebody may do with a repository, by all ways together.
+    /// Returns the permission of a person on a repository, from all sources together.
     pub(crate) fn person_access(&self, org: &str, repository: &Value, login: &str) -> Option<String> {
         if self.is_owner(org, login) {
             return Some("admin".into());
@@ -64,7 +65,8 @@ impl World {
         all.into_iter().max_by_key(|role| rank(role))
     }
 
-    /// Drops from the push restriction of a rule whoever may not write: GitHub does so without a word. Apps stay.
+    /// Drops actors without write access from the push restriction of a rule, as GitHub does
+    /// without a word. Apps stay.
     pub(crate) fn drop_powerless(&self, org: &str, repository: &Value, rule: &mut Value) {
         let writes = |access: Option<String>| access.is_some_and(|role| rank(&role) >= 2);
         if let Some(people) = rule.pointer_mut("/restrictions/users").and_then(Value::as_array_mut) {

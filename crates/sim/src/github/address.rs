@@ -1,18 +1,20 @@
-//! Addresses in answers: where the simulator is, not where GitHub is; the links between pages; and where something moved.
+//! Addresses in answers: where the simulator is, not where GitHub is; the links between pages; and
+//! where something moved.
 
 use http::{HeaderMap, Uri, header};
 use serde_json::Value;
 
 use crate::github::rest::Reply;
 
-/// Where the state's addresses begin.
+/// The base of the state's addresses.
 const GITHUB: &str = "https://api.github.com";
 /// The place that a call is redirected to, below the base.
 pub(crate) const MOVED: &str = "x-sim-moved";
 /// An answer with this is a file's text, and no JSON.
 pub(crate) const RAW: &str = "x-sim-raw";
 
-/// Where REST begins for this call: below `/api/v3` for a caller who takes the simulator for an Enterprise Server.
+/// The base of REST for this call: below `/api/v3` for a caller who takes the simulator for an
+/// Enterprise Server.
 pub(crate) fn base(headers: &HeaderMap, uri: &Uri) -> String {
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
     let prefix = if uri.path().starts_with("/api/v3/") { "/api/v3" } else { "" };

@@ -1,4 +1,5 @@
-//! Calls in the App's own name: itself, its installations, their tokens, and the log of its deliveries.
+//! Calls in the App's own name: itself, its installations, their tokens, and the log of its
+//! deliveries.
 //!
 //! <https://docs.github.com/rest/apps>
 

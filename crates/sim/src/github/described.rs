@@ -1,5 +1,5 @@
-//! Bodies, held to GitHub's published description at run time, whoever sends them. The table of it is made by
-//! `cargo xtask described`; a route that is not in it is not held.
+//! Checks bodies of all clients against GitHub's published description at run time. The table of it
+//! is made by `cargo xtask described`; a route that is not in it is not held.
 
 use std::sync::LazyLock;
 
@@ -34,7 +34,7 @@ fn schema_of(method: &str, path: &[&str]) -> Option<&'static Value> {
     fitting.min_by_key(|(route, _)| route.matches('{').count()).map(|(_, schema)| schema)
 }
 
-/// What is wrong with a value at a place of the body.
+/// Finds the error in a value at a place of the body.
 fn problem(schema: &Value, value: &Value, at: &str) -> Option<String> {
     if let Some(name) = schema["$ref"].as_str() {
         return problem(&TABLE["schemas"][name], value, at);
@@ -64,7 +64,7 @@ fn problem(schema: &Value, value: &Value, at: &str) -> Option<String> {
     for choice in ["oneOf", "anyOf"] {
         if let Some(parts) = schema[choice].as_array()
             && let Some(why) = meant(parts, value).map(|part| problem(part, value, at)).min_by_key(|why| {
-                // Of several reasons, the one that got farthest is about the part that was meant.
+                // The reason that got farthest is about the intended alternative.
                 why.as_ref().map_or((false, 0), |why| (true, usize::MAX - why.matches('/').count()))
             })
         {
@@ -89,7 +89,7 @@ fn meant<'a>(parts: &'a [Value], value: &Value) -> impl Iterator<Item = &'a Valu
     all.into_iter()
 }
 
-/// What is wrong with what a value holds.
+/// Finds the error in the content of a value.
 fn within(schema: &Value, value: &Value, at: &str) -> Option<String> {
     let below = |key: &str| if at.is_empty() { key.to_owned() } else { format!("{at}/{key}") };
     match value {

@@ -1,5 +1,5 @@
-//! What an installation's token may do: the permissions and repositories that it was asked for, of those that the
-//! installation has.
+//! The rights of an installation's token: the permissions and repositories that it was asked for,
+//! of those that the installation has.
 //!
 //! <https://docs.github.com/rest/authentication/permissions-required-for-github-apps>
 
@@ -9,7 +9,7 @@ use crate::github::rest::{self, Call, Reply};
 use crate::github::shapes;
 use crate::github::world::World;
 
-/// What a token was given.
+/// The rights of a token.
 #[derive(Clone, Debug)]
 pub(crate) struct Grant {
     org: String,
@@ -19,7 +19,7 @@ pub(crate) struct Grant {
 }
 
 impl Grant {
-    /// What the body of `POST /app/installations/{id}/access_tokens` asks for.
+    /// The rights that the body of `POST /app/installations/{id}/access_tokens` requests.
     pub(crate) fn asked(world: &World, org: &Value, body: &Value) -> Result<Self, Reply> {
         let login = org["login"].as_str().unwrap_or_default();
         let held = shapes::permissions_of(org);
@@ -47,7 +47,7 @@ impl Grant {
         Ok(Self { org: login.to_owned(), permissions, repositories })
     }
 
-    /// What the answer says of it.
+    /// The form of the rights in the answer.
     pub(crate) fn shown(&self, world: &World) -> Value {
         let mut shown = json!({ "permissions": self.permissions, "repository_selection": "all" });
         if self.repositories.is_some() {

@@ -24,7 +24,7 @@ pub(crate) fn asked(uri: &Uri, fault: Option<&Fault>) -> Uri {
     format!("{}?{}", uri.path(), query.finish()).parse().unwrap_or_else(|_| uri.clone())
 }
 
-/// What a fault makes of a list of REST.
+/// Applies a fault to a list of REST.
 pub(crate) fn rest(reply: &mut Reply, fault: &Fault, uri: &Uri) {
     if fault.lies.is_empty() {
         return;
@@ -56,7 +56,7 @@ pub(crate) fn begins_again(fault: Option<&Fault>) -> bool {
     tells(fault, Lie::FirstPageAgain)
 }
 
-/// What a fault makes of a connection of GraphQL that was asked for with `after`.
+/// Applies a fault to a connection of GraphQL that was asked for with `after`.
 pub(crate) fn connection(shown: &mut Value, fault: &Fault, after: Option<&str>) {
     let mut rows = 0;
     for list in ["nodes", "edges"] {

@@ -29,7 +29,7 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// What GitHub documents of requests that create content.
+    /// The documented limit of requests that create content.
     pub const CONTENT: (usize, usize) = (80, 500);
 }
 

@@ -1,17 +1,19 @@
-//! The App's log of deliveries. It has one order and is paged in that order; it lies where a test asks for it.
+//! The App's log of deliveries. It has one order and is paged in that order; it lies where a test
+//! asks for it.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::github::deliver::Logged;
 
-/// How the log of deliveries misleads its reader, as `PUT /_sim/log` takes it.
+/// The faults of the log of deliveries, in the form of `PUT /_sim/log`.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LogLies {
     /// The order of rows has nothing to do with their ids.
     pub shuffle: bool,
-    /// A row appears at most this many looks late, each row at its own time. A first page begins a look.
+    /// A row appears at most this many looks late, each row at its own time. A first page begins a
+    /// look.
     pub late: u32,
     /// The log shows every row twice, at two places.
     pub repeat: bool,
@@ -19,10 +21,10 @@ pub struct LogLies {
     pub seed: u64,
 }
 
-/// Where a row stands: its rank, and which copy of the row it is.
+/// The place of a row: its rank, and the number of the copy.
 type Place = (u64, u8);
 
-/// What `status=` asks for.
+/// The filter of `status=`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
     Success,
@@ -74,8 +76,8 @@ impl DeliveryLog {
         self.rows.iter().find(|(logged, _)| logged.id == id).map(|(logged, _)| logged.clone())
     }
 
-    /// One page, newest id first, and the cursor of the next page. A row that ends late takes the place of its id, so
-    /// that no page skips a row that the log already had.
+    /// One page, newest id first, and the cursor of the next page. A row that ends late takes the
+    /// place of its id, so that no page skips a row that the log already had.
     pub(crate) fn page(
         &mut self,
         outcome: Option<Outcome>,

@@ -18,14 +18,16 @@
 //! | `PUT limits` | `{"core": 4900, "graphql": 0}`: so much is spent of every account that was used |
 //! | `DELETE limits` | all rate limits begin anew |
 //!
-//! The state's shape: `orgs.<login>` holds `members`, `custom_roles`, `teams.<slug>` and `repos.<name>`; a repository is
-//! GitHub's REST object with, beside it, `branches.<name>`, `protection.<pattern>` (the body of the REST PUT),
-//! `teams.<slug>` and `collaborators.<login>` (a permission each), `invitations`, `contents.<path>`, `labels.<name>`,
-//! `autolinks.<prefix>`, `rulesets.<name>`, `actions`, `hooks.<url>`, `properties`, `code_scanning` and the other
-//! security switches, `workflows.<file>` (`run_name`, `inputs`) and their `runs`. An organisation has `rulesets` and
-//! `security_configurations` of its own, `property_definitions.<name>` (without them every property counts as
-//! defined), a `plan` (`free` and `team` refuse what is for enterprises) and the `permissions` of its installation.
-//! `users.<login>` and `apps.<slug>` are who exists. What a document leaves out gets GitHub's defaults.
+//! The state's shape: `orgs.<login>` holds `members`, `custom_roles`, `teams.<slug>` and
+//! `repos.<name>`; a repository is GitHub's REST object with, beside it, `branches.<name>`,
+//! `protection.<pattern>` (the body of the REST PUT), `teams.<slug>` and `collaborators.<login>` (a
+//! permission each), `invitations`, `contents.<path>`, `labels.<name>`, `autolinks.<prefix>`,
+//! `rulesets.<name>`, `actions`, `hooks.<url>`, `properties`, `code_scanning` and the other
+//! security switches, `workflows.<file>` (`run_name`, `inputs`) and their `runs`. An organisation
+//! has `rulesets` and `security_configurations` of its own, `property_definitions.<name>` (without
+//! them every property counts as defined), a `plan` (`free` and `team` refuse what is for
+//! enterprises) and the `permissions` of its installation. `users.<login>` and `apps.<slug>` are
+//! who exists. What a document leaves out gets GitHub's defaults.
 
 mod access;
 mod address;
@@ -156,7 +158,8 @@ impl Sim {
         server::lock(&self.shared.world).doc.clone()
     }
 
-    /// Answers a request without any network, for tests in simulated time. `None`: the connection breaks.
+    /// Answers a request without any network, for tests in simulated time. `None`: the connection
+    /// breaks.
     pub async fn exchange(&self, request: http::Request<Bytes>) -> Option<(u16, HeaderMap, Bytes)> {
         let (mut head, body) = request.into_parts();
         // Over a network it is HTTP that names the host; links between pages lead back to it.
@@ -171,8 +174,8 @@ impl Sim {
         Some((head.status.as_u16(), head.headers, body))
     }
 
-    /// Puts another state in place and tells nobody. The calls, the faults and what was spent of the limits are
-    /// forgotten.
+    /// Puts another state in place and tells nobody. The calls, the faults and what was spent of
+    /// the limits are forgotten.
     pub fn begin_with(&self, state: Value) {
         *server::lock(&self.shared.world) = world::World::from(state);
         *server::lock(&self.shared.accounts) = limits::Accounts::new(self.shared.limits);

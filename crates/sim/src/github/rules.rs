@@ -1,5 +1,5 @@
-//! What GitHub refuses by rules that only its documentation names, or its users report: a line of the table each.
-//! What the published description says is in [`super::described`].
+//! Rules that only GitHub's documentation names, or its users report: one line of the table each.
+//! The published description is in [`super::described`].
 //!
 //! <https://docs.github.com/rest/repos/repos#update-a-repository>, <https://docs.github.com/rest/repos/autolinks>,
 //! <https://docs.github.com/rest/repos/rules>, <https://docs.github.com/rest/orgs/custom-properties>
@@ -26,7 +26,7 @@ const TOPIC: usize = 50;
 /// Reviews that a branch protection rule may ask for.
 const REVIEWS: i64 = 6;
 
-/// What a body is for: a repository's part, or an organisation's.
+/// The subject of a body: a part of a repository, or of an organisation.
 pub(crate) struct Place<'a> {
     pub(crate) world: &'a World,
     pub(crate) org: &'a str,
@@ -131,7 +131,7 @@ fn ruleset(place: &Place<'_>, body: &Value, id: Option<&str>) -> Option<String> 
     body["bypass_actors"].as_array().into_iter().flatten().find_map(|actor| bypass(place, target, actor))
 }
 
-/// What is wrong with somebody who may bypass a ruleset.
+/// Finds the error in a bypass actor.
 fn bypass(place: &Place<'_>, target: &str, actor: &Value) -> Option<String> {
     let id = actor["actor_id"].as_u64();
     let kind = actor["actor_type"].as_str().unwrap_or_default();
@@ -154,7 +154,8 @@ fn bypass(place: &Place<'_>, target: &str, actor: &Value) -> Option<String> {
     None
 }
 
-/// Values of properties that the organisation did not define. A state without `property_definitions` defines all.
+/// Values of properties that the organisation did not define. A state without
+/// `property_definitions` defines all.
 fn properties(place: &Place<'_>, body: &Value) -> Option<String> {
     let definitions = place.world.org(place.org)?["property_definitions"].as_object()?;
     body["properties"].as_array().into_iter().flatten().find_map(|property| {

@@ -301,7 +301,7 @@ fn caller(shared: &Shared, headers: &HeaderMap) -> Result<Caller, Box<Reply>> {
         return Ok(Caller::Token(token.to_owned(), grant.clone()));
     }
     let mut validation = Validation::new(Algorithm::RS256);
-    // Who issued it is compared below: clients also send the App's id as a number.
+    // The issuer is compared below: clients also send the App's id as a number.
     validation.set_required_spec_claims(&["exp"]);
     validation.leeway = 0;
     let key = DecodingKey::from_rsa_der(&shared.app_key.public);

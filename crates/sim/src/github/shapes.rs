@@ -263,7 +263,7 @@ pub(crate) fn organisation(world: &World, org: &Value) -> Value {
     })
 }
 
-/// What an organisation's installation may do.
+/// The permissions of an organisation's installation.
 pub(crate) fn permissions_of(org: &Value) -> Value {
     if org["permissions"].is_object() { org["permissions"].clone() } else { permissions() }
 }

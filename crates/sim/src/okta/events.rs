@@ -41,7 +41,7 @@ pub(super) fn complete(state: &mut Value) {
         let login =
             user["profile"]["login"].as_str().map_or_else(|| format!("{id}@acme.example"), str::to_owned);
         let name = login.split('@').next().unwrap_or_default().to_owned();
-        // What is left out of a new one is filled in; what is said to be missing stays so.
+        // Fields that a new user leaves out are filled in; explicit nulls stay.
         let is_new = user["created"].is_null();
         user["id"] = json!(id);
         set(user, "status", json!("ACTIVE"));

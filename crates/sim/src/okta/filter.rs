@@ -1,4 +1,5 @@
-//! Filters as Okta takes them: `attribute operator "value"`, joined by `and` or by `or`. What is none is refused.
+//! Filters as Okta takes them: `attribute operator "value"`, joined by `and` or by `or`. What is
+//! none is refused.
 //!
 //! <https://developer.okta.com/docs/api/#filter>
 

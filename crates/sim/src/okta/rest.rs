@@ -252,7 +252,8 @@ fn logs(base: &str, call: &Call<'_>, log: &Value) -> Reply {
     let mut query = form_urlencoded::Serializer::new(String::new());
     query.extend_pairs(call.query.iter().filter(|(name, _)| name != "after"));
     let next = format!("<{base}/api/v1/logs?{}&after={end}>; rel=\"next\"", query.finish());
-    // A poll has a next page for ever; a bounded read, and one from the newest on, ends with the log.
+    // A poll has a next page for ever; a bounded read, and one from the newest on, ends with the
+    // log.
     let is_over = (until.is_some() || newest_first) && rows.len() < limit;
     let headers = if is_over { Vec::new() } else { vec![("link", next)] };
     Reply { status: 200, headers, body: Some(Value::Array(rows)) }

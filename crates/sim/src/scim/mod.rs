@@ -36,7 +36,7 @@ pub struct Settings {
     pub short_pages: bool,
     /// What was made is not found for so many calls after.
     pub slow_to_show: u32,
-    /// What it does otherwise than AWS.
+    /// The deviations from AWS.
     pub quirks: Vec<Quirk>,
 }
 

@@ -72,7 +72,8 @@ pub(super) fn patch_user(user: &mut Value, body: &Value) -> Result<(), String> {
     Ok(())
 }
 
-/// `displayName`, `externalId` and `members`; at most 100 members a request, never all of them at once.
+/// `displayName`, `externalId` and `members`; at most 100 members a request, never all of them at
+/// once.
 pub(super) fn patch_group(
     quirks: &Quirks,
     group: &mut Value,

@@ -1,11 +1,12 @@
-//! What other servers do otherwise than AWS; each is reported of real ones.
+//! Deviations of other servers from AWS; each was reported of real servers.
 
 use serde_json::{Value, json};
 
 /// One thing that a server does otherwise than AWS documents.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Quirk {
-    /// RFC 7644's ways: lists by index, attributes left out on request, members shown in groups and removed by path.
+    /// RFC 7644's ways: lists by index, attributes left out on request, members shown in groups and
+    /// removed by path.
     Generic,
     /// Filters are not looked at.
     FiltersIgnored,
@@ -27,7 +28,7 @@ pub enum Quirk {
     Unlisted(String),
     /// The first row of a list comes twice, and is counted twice.
     RowsTwice,
-    /// Groups show at most so many members.
+    /// Groups show at most this number of members.
     ShowsMembers(usize),
     /// Writes of members are answered and not done.
     WritesIgnored,

@@ -60,7 +60,7 @@ fn collection(kind: &str) -> &'static str {
     if kind == "Users" { "users" } else { "groups" }
 }
 
-/// What is shown of a resource; AWS shows a group always with nobody in it.
+/// The shown form of a resource; AWS shows every group without members.
 fn shown(quirks: &Quirks, kind: &str, resource: &Value) -> Value {
     let mut shown = resource.clone();
     let (schema, name) = if kind == "Users" { ("User", "User") } else { ("Group", "Group") };
@@ -237,7 +237,7 @@ fn taken(state: &Value, kind: &str, id: Option<&str>, resource: &Value) -> Optio
     None
 }
 
-/// What AWS asks of a user, and of a group, when it is made.
+/// The fields that AWS requires of a new user and a new group.
 fn needed(kind: &str) -> &'static [&'static str] {
     if kind == "Users" {
         &["/userName", "/displayName", "/name/givenName", "/name/familyName"]

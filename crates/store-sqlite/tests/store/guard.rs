@@ -1,7 +1,9 @@
-//! The guard against a plain specification: random schedules of changes, lost answers, refusals, kills, approvals, pauses and
-//! generations, by two processes on one file. In no window more is written than the limit, by what a change reaches.
+//! The guard against a plain specification: random schedules of changes, lost answers, refusals,
+//! kills, approvals, pauses and generations, by two processes on one file. In no window more is
+//! written than the limit, by what a change reaches.
 //!
-//! `GUARD_SCHEDULES=1000 cargo test -p beadle-store-sqlite guard` tries more schedules than CI does.
+//! `GUARD_SCHEDULES=1000 cargo test -p beadle-store-sqlite guard` tries more schedules than CI
+//! does.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -58,7 +60,8 @@ enum How {
 
 #[derive(Clone, Debug)]
 enum Op {
-    /// A run of one of the two processes: it asks for all of them, and writes in order, with so long between the writes.
+    /// A run of one of the two processes: it asks for all of them, and writes in order, with so
+    /// long between the writes.
     Run {
         process: usize,
         changes: Vec<(What, How)>,

@@ -26,7 +26,7 @@ pub(crate) async fn run(printer: &Printer) -> anyhow::Result<u8> {
     tokio::select! {
         played = Box::pin(play(printer)) => played,
         _ = tokio::signal::ctrl_c() => {
-            printer.note("interrupted; what the demo made is gone");
+            printer.note("interrupted; the demo's folder is removed");
             Ok(FAILED)
         }
     }

@@ -223,8 +223,9 @@ impl Deployment {
         panic!("{name}: {what} did not come true; {queued:?} messages\n{}", self.logs());
     }
 
-    /// Waits until no key is due or worked on. The list of what waits is read from an index, which may be behind: a row that
-    /// moves in it can be in neither place for a moment, so one look proves nothing.
+    /// Waits until no key is due or worked on. The list of what waits is read from an index, which
+    /// may be behind: a row that moves in it can be in neither place for a moment, so one look
+    /// proves nothing.
     pub(crate) async fn until_idle(&self) {
         const IDLE: &str = "0 event, 0 manual, 0 sweep due, 0 being worked on";
         const LOOKS: usize = 3;

@@ -1,6 +1,6 @@
-//! Clients that others wrote, run against the simulators: octokit, `PyGithub` and Okta's SDK. A step of
-//! a script in `clients/` either works, or is in the list of what the client calls and the simulator
-//! does not have. Both lists are complete.
+//! Clients that others wrote, run against the simulators: octokit, `PyGithub` and Okta's SDK. A
+//! step of a script in `clients/` either works, or is in the list of what the client calls and the
+//! simulator does not have. Both lists are complete.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -18,7 +18,8 @@ use crate::world::{World, acme};
 /// A client that takes longer than this does not end.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-/// A step that the simulator does not have: its name, the status of the answer, and why it is left out.
+/// A step that the simulator does not have: its name, the status of the answer, and why it is left
+/// out.
 type Missing = (&'static str, &'static str, &'static str);
 
 /// The steps of octokit that work.
@@ -95,7 +96,8 @@ const OKTA_MISSING: &[Missing] = &[
     ("user.suspend", "404", "Beadle only reads"),
 ];
 
-/// The problems of a client's output: steps that did not end as expected, and steps that were not tried.
+/// The problems of a client's output: steps that did not end as expected, and steps that were not
+/// tried.
 fn problems(said: &str, works: &str, missing: &[Missing]) -> Vec<String> {
     let works: BTreeSet<&str> = works.split_whitespace().collect();
     let mut tried = BTreeSet::new();

@@ -67,7 +67,8 @@ pub(super) fn check(call: &Value) -> Vec<String> {
     if DESCRIPTIONS[1].check(call).is_empty() { Vec::new() } else { first }
 }
 
-/// A redirect leads below the repository's id, which the description names for the repository itself only.
+/// A redirect leads below the repository's id, which the description names for the repository
+/// itself only.
 fn named(path: &str) -> String {
     let by_id = path.strip_prefix("/repositories/").and_then(|rest| rest.split_once('/'));
     by_id.map_or_else(|| path.to_owned(), |(_, rest)| format!("/repos/owner/name/{rest}"))

@@ -108,7 +108,7 @@ async fn a_tenant_swapped_for_another() {
     world.okta = okta::OktaSim::start(any, settings).await.unwrap();
     std::fs::write(world.path().join("okta.token"), world.okta.token()).unwrap();
     nobody_leaves(&world, "its source is gone", 1).await;
-    nobody_leaves(&world, "was made of corp/00g1, which is gone or no longer mapped; say adopt = true", 1)
+    nobody_leaves(&world, "was made of corp/00g1, which is gone or no longer mapped; set adopt = true", 1)
         .await;
     // And where the mapping says to delete or to empty: it waits for somebody.
     for word in ["delete", "empty"] {

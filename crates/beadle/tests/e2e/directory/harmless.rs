@@ -1,4 +1,5 @@
-//! What a directory may say, and do, without harm: lists that are wrong, slow losses, accounts of those who come and go.
+//! What a directory may say, and do, without harm: lists that are wrong, slow losses, accounts of
+//! those who come and go.
 
 use std::time::Duration;
 
@@ -89,7 +90,8 @@ async fn accounts_are_switched_off_one_by_one_as_removals_are_confirmed() {
     world.okta.patch(&status(0..3, "DEPROVISIONED"));
     world.beadle(&["sweep"]).await.expect(0);
     assert_eq!((world.members("Ops").unwrap().len(), count_active(&world)), (37, 37));
-    // 30 more are as many as wait for somebody; 20 in a day are confirmed and go, of whom 3 have gone.
+    // 30 more are as many as wait for somebody; 20 in a day are confirmed and go, of whom 3 have
+    // gone.
     world.okta.patch(&status(3..33, "DEPROVISIONED"));
     let swept = world.beadle(&["sweep"]).await.expect(2);
     assert!(swept.out.contains("members would leave"), "{}", swept.out);
@@ -185,14 +187,15 @@ async fn an_account_that_beadle_made_is_looked_at_in_a_group_or_not() {
     world.okta.patch(&status(4..5, "DEPROVISIONED"));
     world.beadle(&["sweep"]).await.expect(0);
     assert_eq!(signs_in(&world, 4), Some(false));
-    // Whom the directory does not know any more waits for somebody: another directory knows nobody, too.
+    // Whom the directory does not know any more waits for somebody: another directory knows nobody,
+    // too.
     world.okta.patch(
         &json!({ "users": { "00u00002": null }, "groups": { "00g1": { "members": { "00u00002": null } } } }),
     );
     let swept = world.beadle(&["sweep"]).await;
     assert_eq!(signs_in(&world, 2), Some(true), "{}{}", swept.out, swept.err);
     let swept = world.beadle(&["sweep"]).await.expect(2);
-    assert!(swept.out.contains("corp knows nobody with the id 00u00002 any more"), "{}", swept.out);
+    assert!(swept.out.contains("corp no longer has a person with the id 00u00002"), "{}", swept.out);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -244,7 +247,10 @@ async fn a_group_that_is_named_as_the_prefix_makes_no_group_without_a_name() {
     let world = World::new(state(2, &groups)).await;
     world.beadle(&["sweep"]).await.expect(1);
     let plan = world.beadle(&["plan"]).await.out;
-    assert!(plan.contains("`AWS_` would be called `` at the target, which is no name of a group"), "{plan}");
+    assert!(
+        plan.contains("`AWS_` would be called `` at the target, which is not a valid group name"),
+        "{plan}"
+    );
     assert!(world.writes().is_empty(), "{:?}", world.writes());
 }
 
@@ -257,7 +263,7 @@ async fn a_group_that_was_made_of_one_that_is_gone_is_handed_on_where_that_is_sa
     world.beadle(&["sweep"]).await.expect(1);
     let plan = world.beadle(&["plan"]).await.out;
     assert!(
-        plan.contains("was made of corp/00g0, which is gone or no longer mapped; say adopt = true"),
+        plan.contains("was made of corp/00g0, which is gone or no longer mapped; set adopt = true"),
         "{plan}"
     );
     assert!(world.writes().is_empty(), "{:?}", world.writes());

@@ -62,7 +62,8 @@ async fn the_identity_store_tells_who_is_in_a_group_page_by_page() {
     assert!(plan.out.contains(&format!("remove: {}", login(0))), "{}{}", plan.out, plan.err);
     assert!(plan.out.contains(&format!("add: {}", login(PEOPLE - 10))), "{}", plan.out);
     assert!(!plan.out.contains(&login(100)), "{}", plan.out);
-    // What is written by SCIM does not show in this emulated store: the second plan is not empty, and that is said.
+    // What is written by SCIM does not show in this emulated store: the second plan is not empty,
+    // and that is said.
     run(&world, &["apply", "--yes"]).await.expect(2);
     let writes = world.writes();
     let operations: Vec<&Value> = writes

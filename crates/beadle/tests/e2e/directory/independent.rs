@@ -206,7 +206,7 @@ async fn a_dialect_that_the_server_contradicts_is_refused() {
     world.dialect = "\"rfc7644\"".into();
     std::fs::write(world.path().join("aws.token"), &server.token).unwrap();
     let swept = world.beadle(&["sweep"]).await.expect(1);
-    assert!(swept.err.contains("say paging = \"cursor\""), "{}", swept.err);
+    assert!(swept.err.contains("set paging = \"cursor\""), "{}", swept.err);
     assert!(server.members("Ops").await.is_none());
 }
 

@@ -96,7 +96,7 @@ async fn several_groups_make_one_and_each_of_them_its_own_beside() {
     world.groups = world.groups.replace(", \"/^AWS_D/\"", "");
     let swept = world.beadle(&["sweep"]).await.expect(2);
     assert!(
-        swept.out.contains("corp/00g2 was a source of it, and no mapping names it any more"),
+        swept.out.contains("corp/00g2 was a source of the group, and no mapping names corp/00g2 any more"),
         "{}",
         swept.out
     );
@@ -118,7 +118,7 @@ async fn a_group_of_the_right_name_is_taken_over_only_where_that_is_said() {
         .aws
         .patch(&json!({ "groups": { "t1": { "displayName": "Ops", "externalId": "00g1", "members": {} } } }));
     let plan = world.beadle(&["plan"]).await.expect(2).out;
-    assert!(plan.contains("that Beadle did not make; say adopt = true"), "{plan}");
+    assert!(plan.contains("that Beadle did not make; set adopt = true"), "{plan}");
     world.beadle(&["sweep"]).await.expect(1);
     world.until_holds("Ops", 0..0).await;
     world.groups += "adopt = true\n";

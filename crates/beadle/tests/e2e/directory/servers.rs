@@ -40,7 +40,7 @@ async fn a_server_that_empties_a_group_is_stopped_and_the_group_is_whole_again()
     assert_eq!(world.writes().len(), before, "nothing more is written");
     world.dialect = "\"rfc7644\"".into();
     let probed = world.beadle(&["directory", "probe"]).await.expect(0).out;
-    assert!(probed.contains("is written to again"), "{probed}");
+    assert!(probed.contains("Beadle writes to the target again"), "{probed}");
     world.beadle(&["sweep"]).await.expect(0);
     world.until_holds("Ops", 2..20).await;
 }
@@ -96,7 +96,7 @@ async fn a_server_that_does_something_else_than_before_waits_for_a_probe() {
     let swept = world.beadle(&["sweep"]).await.expect(1);
     assert!(swept.err.contains("run `beadle directory probe`"), "{}", swept.err);
     let probed = world.beadle(&["directory", "probe"]).await.expect(0).out;
-    assert!(probed.contains("from now on that is what it does"), "{probed}");
+    assert!(probed.contains("Beadle expects the new behaviour from now on"), "{probed}");
     world.beadle(&["sweep"]).await.expect(0);
 }
 

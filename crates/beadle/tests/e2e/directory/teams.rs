@@ -339,7 +339,7 @@ async fn a_team_whose_making_was_cut_off_is_found_again_by_its_description() {
     let state = json!({ "ops": { "id": 900, "name": "Ops", "description": "Ours" } });
     let world = World::of_teams(directory(5, &groups), acme(5, &state)).await;
     let applied = world.beadle(&["apply", "--yes", "--group", "AWS_Ops"]).await;
-    assert!(applied.out.contains("that Beadle did not make; say adopt = true"), "{}", applied.out);
+    assert!(applied.out.contains("that Beadle did not make; set adopt = true"), "{}", applied.out);
     assert_eq!(world.team("ops"), Some(json!({})));
 }
 

@@ -124,7 +124,7 @@ impl TargetWriter for TeamWriter {
         self.reader.teams_anew().await?;
         self.reader.group_owned_as(new.external_id).await?.ok_or_else(|| {
             let text = format!(
-                "the organisation has a team {} that is not ours; rename one of them, or say adopt = true",
+                "the organisation has a team {} that is not ours; rename one of them, or set adopt = true",
                 new.name
             );
             Failure::new(Class::Rejected, text)

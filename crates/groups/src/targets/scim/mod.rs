@@ -20,9 +20,9 @@ use crate::sources::Person;
 
 pub use self::writer::ScimWriter;
 
-/// From so many people on who are looked for at once, all users are read: a page of them costs as much as one of them.
+/// From this number of people on, Beadle lists all users: a page costs as much as one user.
 const MANY: usize = 20;
-/// A list of all users that is older than this is read anew before it is said that somebody is not in it.
+/// An older list of all users is read again before Beadle reports a person as missing.
 const FRESH: Duration = Duration::from_secs(60);
 
 /// Another way to know who is in a server's groups than asking the server itself.
@@ -58,7 +58,7 @@ pub struct ScimReader {
     listing: Arc<tokio::sync::Mutex<()>>,
 }
 
-/// What an account says that a person has to say too.
+/// The attribute of an account that must agree with the person.
 const VALUES: [&str; 7] =
     ["userName", "externalId", "active", "name.givenName", "name.familyName", "displayName", "emails"];
 
@@ -107,14 +107,14 @@ impl ScimReader {
         self
     }
 
-    /// Who is in a group; `None` where there is no such group.
+    /// The members of a group; `None` if there is no such group.
     async fn listed(&self, id: &str) -> Result<Option<Vec<Member>>, Failure> {
         if let Some(memberships) = &self.memberships {
             let bare = |ids: Vec<String>| ids.into_iter().map(|id| Member { id, user: None }).collect();
             let members = memberships.of(id).await?.map(bare);
             if members.is_none() && self.scim.group(id).await?.is_some() {
                 let text = format!(
-                    "SCIM has the group {id}, and where its members are read it is not known: it is new, or that is the wrong store"
+                    "SCIM has the group {id}, and the Identity Store does not: the group is new, or the configured store is wrong"
                 );
                 return Err(Failure::new(Class::Retry, text));
             }
@@ -134,7 +134,8 @@ impl ScimReader {
         self.seen().remember(account);
     }
 
-    /// Reads all users, as far as the server lists them. Whoever is not listed is looked for alone.
+    /// Reads all users, as far as the server lists them. A person who is not listed is looked up
+    /// alone.
     async fn all_users(&self) -> Result<(), Failure> {
         let now = self.scim.clock().now();
         let users = self.scim.users().await?;
@@ -164,7 +165,7 @@ impl ScimReader {
     async fn list_groups(&self) -> Result<usize, Failure> {
         let groups = self.scim.groups().await?;
         if let Some(why) = &groups.short {
-            tracing::warn!(why, groups = groups.rows.len(), "the target's list of groups is not whole");
+            tracing::warn!(why, groups = groups.rows.len(), "target's list of groups is incomplete");
         }
         let mut seen = self.seen();
         seen.say_odd("group", &groups.odd);
@@ -205,7 +206,7 @@ impl ScimReader {
                     format!("whether the target has a group `{value}` is unknown: its list of groups: {why}");
                 Err(Failure::new(Class::Retry, text))
             }
-            // What the list showed may have changed since.
+            // The group may have changed since the list was read.
             ([id], _) => Ok(self.scim.group(id).await?.filter(|group| by.fits(group, value))),
             _ => {
                 let text = format!("the target has more than one group `{value}`; leave only one of them");
@@ -222,8 +223,9 @@ impl ScimReader {
         if !self.scim.is_member(group, lost).await? {
             return Ok(());
         }
-        let text =
-            format!("the list of members of the group {group} came back short: {lost} is in it all the same");
+        let text = format!(
+            "the list of members of the group {group} came back short: {lost} is missing, but still a member"
+        );
         Err(Failure::new(Class::Retry, text))
     }
 
@@ -329,7 +331,7 @@ impl TargetReader for ScimReader {
 
     async fn members(&self, id: &str) -> Result<Option<Vec<Account>>, Failure> {
         let Some(members) = self.listed(id).await? else { return Ok(None) };
-        // What another source than SCIM tells is not what a write is read back by.
+        // The read-back asks SCIM, and no other source of members.
         if self.memberships.is_none() {
             let ids: BTreeSet<String> = members.iter().map(|member| member.id.clone()).collect();
             self.is_no_less(id, &ids).await?;

@@ -1,4 +1,5 @@
-//! Each write of members is read back once: servers answer that they did it, and do nothing, or more than that.
+//! Each write of members is read back once: servers answer that they did it, and do nothing, or
+//! more than that.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -10,9 +11,10 @@ use futures::future::try_join3;
 use super::ScimReader;
 use super::writer::ScimWriter;
 
-/// Before a surprise is believed it is asked for in another way, this much later: a list may be short, or late.
+/// Before a surprise is believed it is asked for in another way, this much later: a list may be
+/// short, or late.
 const PATIENCE: [Duration; 2] = [Duration::from_millis(300), Duration::from_secs(2)];
-/// Of so many it is asked whether they are in the group; the others are as the list has them.
+/// The number of members about whom Beadle asks; for the others the list counts.
 const ASKED: usize = 5;
 /// A group of more members is read back by asking for single members, where that is one call each.
 const LARGE: usize = 100;
@@ -22,13 +24,13 @@ pub(super) struct Written<'a> {
     pub(super) group: &'a str,
     pub(super) added: &'a [String],
     pub(super) removed: &'a [String],
-    /// Who was in the group before, where that was read.
+    /// The members before the write, if they were read.
     pub(super) before: Option<BTreeSet<String>>,
-    /// Who is in the group now, where the server's answer shows it.
+    /// The members after the write, if the server's answer shows them.
     pub(super) shown: Option<Vec<String>>,
 }
 
-/// What a group holds otherwise than it must after a write.
+/// The differences between a group and its expected members after a write.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Surprise {
     /// Members who were added and are not in it, or were removed and are.
@@ -58,14 +60,14 @@ impl Written<'_> {
         self.before.iter().flatten().filter(move |id| !self.removed.contains(*id))
     }
 
-    /// Who has to be in the group now.
+    /// The members that the group must have now.
     fn expected(&self) -> BTreeSet<String> {
         self.stayers().chain(self.added).cloned().collect()
     }
 }
 
 impl ScimReader {
-    /// What differs from what a write had to bring about, and who is in the group now.
+    /// The differences from the expected result of a write, and the present members.
     async fn read_back(&self, written: &Written<'_>) -> Result<(Surprise, BTreeSet<String>), Failure> {
         let now: BTreeSet<String> = if let Some(shown) = &written.shown {
             shown.iter().cloned().collect()
@@ -123,7 +125,8 @@ impl ScimReader {
         Ok(())
     }
 
-    /// Whether a large group is as it has to be, as far as one member who was written and one who stays tell.
+    /// Whether a large group is as it has to be, as far as one member who was written and one who
+    /// stays tell.
     async fn is_as_asked(&self, written: &Written<'_>) -> Result<bool, Failure> {
         let dialect = self.scim.dialect();
         let size = written.before.as_ref().map_or(0, BTreeSet::len) + written.added.len();
@@ -166,14 +169,15 @@ impl Drop for Held<'_> {
 }
 
 impl ScimWriter {
-    /// Holds a group to what was written. Whom the server took out beside that is put back, and the target is stopped.
+    /// Holds a group to what was written. Whom the server took out beside that is put back, and the
+    /// target is stopped.
     pub(super) async fn hold_to(&self, written: &Written<'_>) -> Result<(), Failure> {
         if written.added.is_empty() && written.removed.is_empty() {
             return Ok(());
         }
         let group = written.group;
         let read = self.reader.read_back(written).await;
-        let (surprise, now) = read.map_err(|failure| failure.during("reading back what was written"))?;
+        let (surprise, now) = read.map_err(|failure| failure.during("reading back the write"))?;
         if surprise.is_none() {
             if written.before.is_some() {
                 self.reader.seen().members.insert(group.to_owned(), written.expected());
@@ -185,7 +189,8 @@ impl ScimWriter {
             [] => Err(not_done(written, &surprise.undone, now.len())),
             // Somebody else may have removed one at the same moment.
             [one] if stayed > 0 => {
-                let text = format!("{one} left the group {group} while it was written; reading it again");
+                let text =
+                    format!("{one} left the group {group} during the write; Beadle reads the group again");
                 Err(Failure::new(Class::Conflict, text))
             }
             lost => Err(self.put_back(written, lost).await),
@@ -220,7 +225,8 @@ impl ScimWriter {
         }
         // An account that the target does not know any more was not lost by this write.
         if refused == lost.len() {
-            let text = format!("{refused} accounts of the group {group} are gone; reading it again");
+            let text =
+                format!("{refused} accounts of the group {group} are gone; Beadle reads the group again");
             return Failure::new(Class::Conflict, text);
         }
         let what = match (written.added.len(), written.removed.len()) {
@@ -235,7 +241,7 @@ impl ScimWriter {
             lost.len(),
             lost[0]
         );
-        tracing::error!(group, lost = lost.len(), back, "the target took out members whom nobody removed");
+        tracing::error!(group, lost = lost.len(), back, "target removed other members with a write");
         self.reader.seen().stopped = Some(text.clone());
         Failure::new(Class::Rejected, text)
     }
@@ -253,7 +259,7 @@ fn not_done(written: &Written<'_>, undone: &[String], shows: usize) -> Failure {
         _ => String::new(),
     };
     let text = format!(
-        "the target answered that {} members of the group {} were {what} and did not do it, the first {}{hint}",
+        "the target answered that {} members of the group {} were {what}, and did not make the change, first member {}{hint}",
         undone.len(),
         written.group,
         undone.first().map_or("", String::as_str)

@@ -1,4 +1,4 @@
-//! What was seen of a SCIM server before. It saves questions, and nobody is taken out of a group because of it.
+//! Remembers answers of a SCIM server. The memory saves questions, and removes nobody from a group.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -7,26 +7,26 @@ use beadle_scim::{Group, Odd};
 
 use super::Account;
 
-/// What was seen before.
+/// The remembered answers.
 #[derive(Default)]
 pub(super) struct Seen {
     /// Names by group id.
     pub(super) names: HashMap<String, String>,
     /// All groups, as they were listed last.
     pub(super) groups: Option<Vec<Group>>,
-    /// Why that list is not whole.
+    /// The reason why that list is incomplete.
     pub(super) groups_short: Option<String>,
     /// Accounts by the id of the person.
     pub(super) people: HashMap<String, Account>,
     /// People by the id of the account.
     pub(super) accounts: HashMap<String, Account>,
-    /// How many users there are, when all were read.
+    /// The number of users in the last complete list.
     pub(super) users: usize,
     /// When all users were read, and whether the list was whole.
     pub(super) listed: Option<(Time, bool)>,
     /// Members that are groups.
     pub(super) nested: HashSet<String>,
-    /// Who was in a group when its members were read last, or written.
+    /// The members of a group at the last read or write.
     pub(super) members: HashMap<String, BTreeSet<String>>,
     /// Names that groups are to have, and that other groups have still.
     pub(super) wanted: HashMap<String, String>,
@@ -50,7 +50,7 @@ impl Seen {
         self.accounts.insert(account.id.clone(), account.clone());
     }
 
-    /// Who has which account is asked anew.
+    /// Forgets people and accounts, so that the next question asks the server.
     pub(super) fn forget_people(&mut self) {
         self.people.clear();
         self.accounts.clear();
@@ -70,7 +70,7 @@ impl Seen {
                     kind,
                     id = record.id,
                     why = record.why,
-                    "a record of the target cannot be read and is left out"
+                    "invalid record of the target skipped"
                 );
             }
         }

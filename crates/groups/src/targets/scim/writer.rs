@@ -61,8 +61,8 @@ impl ScimWriter {
         Ok(members.map(|members| members.into_iter().map(|member| member.id).collect()))
     }
 
-    /// The name is another group's: whose, and what is done about it. Two groups that swap their names do so by way of a
-    /// third one.
+    /// The name is another group's: whose, and what is done about it. Two groups that swap their
+    /// names do so by way of a third one.
     async fn taken(&self, group: &str, name: &str) -> Failure {
         let holder = match self.reader.find_group(By::Name, name, true).await {
             Ok(Some(holder)) if holder.id != group => holder,
@@ -72,7 +72,7 @@ impl ScimWriter {
                 );
                 return Failure::new(Class::Retry, text);
             }
-            Err(failure) => return failure.during(format!("looking whose name {name} is")),
+            Err(failure) => return failure.during(format!("looking for the owner of the name {name}")),
         };
         let whose = holder.external_id.as_deref().unwrap_or("not made by Beadle");
         if !holder.external_id.as_deref().is_some_and(|id| id.starts_with(OWNED)) {
@@ -98,8 +98,7 @@ impl ScimWriter {
             own.zip(wants).is_some_and(|(own, wants)| own.eq_ignore_ascii_case(wants))
         };
         if !in_circle {
-            let text =
-                format!("the name {name} is still that of the group {} ({whose}); trying again", holder.id);
+            let text = format!("the group {} ({whose}) still has the name {name}; retrying", holder.id);
             return Failure::new(Class::Retry, text);
         }
         let between = format!("{name} ({group})");
@@ -138,13 +137,14 @@ impl TargetWriter for ScimWriter {
         self.may_write()?;
         let NewGroup { name, external_id, .. } = *new;
         if let Some(made) = self.scim.create_group(name, external_id).await? {
-            // What another source than SCIM tells is not what a write is read back by.
+            // The read-back asks SCIM, and no other source of members.
             if self.reader.memberships.is_none() {
                 self.reader.seen().members.insert(made.id.clone(), BTreeSet::new());
             }
             return Ok(target(made));
         }
-        // There is one with this id, the echo of what we made before; or one of this name, somebody else's.
+        // There is one with this id, the echo of what we made before; or one of this name, somebody
+        // else's.
         if let Some(found) = self.reader.find_group(By::ExternalId, external_id, true).await? {
             return Ok(target(found));
         }
@@ -152,14 +152,13 @@ impl TargetWriter for ScimWriter {
             Some(found) if found.external_id.as_deref() == Some(external_id) => Ok(target(found)),
             Some(found) => {
                 let text = format!(
-                    "the target has a group {name} that is not ours ({}); rename one of them, or say adopt = true",
+                    "the target has a group {name} that is not ours ({}); rename one of them, or set adopt = true",
                     found.external_id.as_deref().unwrap_or("without an externalId")
                 );
                 Err(Failure::new(Class::Rejected, text))
             }
             None => {
-                let text =
-                    format!("the target says that {name} is there, and does not show it; trying again");
+                let text = format!("the target reports that {name} exists, and does not show it; retrying");
                 Err(Failure::new(Class::Retry, text))
             }
         }
@@ -174,7 +173,7 @@ impl TargetWriter for ScimWriter {
             Some(shown) if is_form_of(name, &shown) => Some(shown),
             Some(other) if other != name => {
                 let text = format!(
-                    "the target answered that the group {group} was renamed to {name} and did not do it: it is called {other}"
+                    "the target answered that the group {group} was renamed to {name}, and did not rename it: the group is called {other}"
                 );
                 return Err(Failure::new(Class::Retry, text));
             }
@@ -202,7 +201,7 @@ impl TargetWriter for ScimWriter {
         };
         let refused = refused(changed.refused);
         if !refused.is_empty() {
-            // Whom the target does not know any more has another account, or none.
+            // A person whose account is gone has another account, or none.
             let is_refused = |known: &Account| refused.iter().any(|one| one.account == known.id);
             self.reader.seen().people.retain(|_, known| !is_refused(known));
         }
@@ -255,7 +254,7 @@ impl TargetWriter for ScimWriter {
             }
             Found::Missing(_) => {
                 let text = format!(
-                    "the target says that the user {} is there, and does not show it; trying again",
+                    "the target reports that the user {} exists, and does not show it; retrying",
                     person.login
                 );
                 return Err(Failure::new(Class::Retry, text));
@@ -273,7 +272,7 @@ impl TargetWriter for ScimWriter {
         }
         self.may_write()?;
         self.scim.update_user(account, values).await?;
-        // What was known of it is no longer so.
+        // The remembered state is no longer valid.
         let mut seen = self.reader.seen();
         seen.accounts.remove(account);
         seen.people.retain(|_, known| known.id != account);

@@ -8,7 +8,7 @@ use super::translate::{Binding, Wanted, WantedCheck, app_node};
 use crate::aspects::{Context, field};
 use crate::identity::pair;
 
-/// How the checks that are required differ from those that are asked for, and the list that is written.
+/// The differences between required and declared checks, and the list to write.
 pub(super) fn checks(wanted: &Wanted, rule: Option<&Rule>) -> Option<(Field, Value)> {
     let (checks, asked) = wanted.checks.as_ref()?;
     let seen = rule.map(|rule| rule.checks.as_slice()).unwrap_or_default();
@@ -16,14 +16,15 @@ pub(super) fn checks(wanted: &Wanted, rule: Option<&Rule>) -> Option<(Field, Val
     if matched.only_desired.is_empty() && matched.only_observed.is_empty() {
         return None;
     }
-    // What each check is bound to, once it is written.
+    // The App of each check after the write.
     let bound = |at: usize| match (checks[at].binding, matched.observed_of(at)) {
         (Binding::Unsaid, Some(live)) => seen[live].app_id.map_or(Binding::Any, Binding::App),
         (binding, _) => binding,
     };
     let after: Vec<(&str, Binding)> =
         checks.iter().enumerate().map(|(at, check)| (check.context.as_str(), bound(at))).collect();
-    // Every check that was required still is, from the same source or a certain one: then nothing is weaker.
+    // Every check that was required still is, from the same source or a certain one: then nothing
+    // is weaker.
     let kept = seen.iter().all(|old| {
         let keeps = |binding: Binding| match (binding, old.app_id) {
             (Binding::App(new), Some(old)) => new == old,
@@ -89,8 +90,8 @@ fn unseen_apps<'a>(checks: &'a [WantedCheck], rules: &[Rule]) -> Vec<(i64, &'a W
     unseen
 }
 
-/// How close a live check is to a wanted one: a check is its name and its source. One whose source the policy leaves out
-/// takes what the others leave, and rather one that is bound to an App.
+/// How close a live check is to a wanted one: a check is its name and its source. One whose source
+/// the policy leaves out takes what the others leave, and rather one that is bound to an App.
 fn closeness(wanted: &WantedCheck, live: &StatusCheck) -> Option<u8> {
     if wanted.context != live.context {
         return None;
@@ -208,7 +209,8 @@ mod tests {
         assert_eq!(apps, [&json!(app_node(15368)), &json!("any"), &Value::Null]);
     }
 
-    /// What GitHub has after the list was written. It binds a check without a source to the App that reported it last.
+    /// The list at GitHub after the write. GitHub binds a check without a source to the App that
+    /// reported it last.
     fn written(input: &Value) -> Vec<(String, Option<i64>)> {
         let bound = |check: &Value| match check["appId"].as_str() {
             Some("any") => None,

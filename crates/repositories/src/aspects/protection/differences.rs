@@ -31,7 +31,7 @@ impl Difference {
 /// A list that could not be planned, and whether that may pass by itself.
 pub(super) type Doubt = (String, bool);
 
-/// What differs, and what is in doubt.
+/// The differences, and the doubts.
 pub(super) type Compared = (Vec<Difference>, Vec<Doubt>);
 
 /// Everything in which `rule`, one of the live `rules`, differs, and what is in doubt.
@@ -63,7 +63,7 @@ pub(super) async fn differences(
     Ok((found, doubts))
 }
 
-/// How one list of actors differs, and what of it is in doubt.
+/// Compares one list of actors, and returns its doubts.
 async fn list_of(
     context: &Context<'_>,
     wanted: &Wanted,
@@ -127,7 +127,7 @@ fn flags(
             continue;
         }
         let seen = seen_flag(rule, flag.graphql);
-        // Of a rule that is there, a flag that GitHub does not fill in is off.
+        // A flag that GitHub leaves out of a live rule is off.
         let is_off = |value: &Value| value == &json!(false) || value == &json!(0);
         if seen == *value || (rule.is_some() && seen.is_null() && is_off(value)) {
             continue;
@@ -166,7 +166,8 @@ fn same(one: &Actor, other: &Actor) -> bool {
     one.kind == other.kind && one.name.eq_ignore_ascii_case(&other.name)
 }
 
-/// Whether a permission lets its holder write. How far a custom role reaches is not known: GitHub has the last word.
+/// Whether a permission lets its holder write. How far a custom role reaches is not known: GitHub
+/// has the last word.
 fn writes(permission: &Permission) -> bool {
     permission.rank() >= Permission::Push.rank()
 }
@@ -182,7 +183,7 @@ fn is_granted(context: &Context<'_>, actor: &Actor) -> bool {
             .teams
             .as_ref()
             .is_some_and(|teams| teams.items.iter().any(|team| is(&team.slug, &team.permission))),
-        // Whoever is only invited by it has no access yet.
+        // An invitation gives no access yet.
         ActorKind::User => {
             let seen = context.repository.collaborators.as_ref().and_then(|seen| seen.as_ref().ok());
             let has_joined = |login: &str| {
@@ -196,8 +197,8 @@ fn is_granted(context: &Context<'_>, actor: &Actor) -> bool {
     }
 }
 
-/// The actors that a push restriction shall except, that it does not except yet, and that may not write. GitHub drops
-/// them without a word, so that Beadle would write them at every run.
+/// The actors that a push restriction shall except, that it does not except yet, and that may not
+/// write. GitHub drops them without a word, so that Beadle would write them at every run.
 async fn powerless(
     context: &Context<'_>,
     wanted: &Wanted,
@@ -222,13 +223,14 @@ async fn powerless(
     if powerless.is_empty() {
         return Ok(powerless);
     }
-    // An actor that does not exist is another matter, and said by whoever resolves it.
+    // The resolver reports an actor that does not exist.
     let exist = context.reader.resolve(&powerless).await?;
     Ok(powerless.into_iter().zip(exist).filter(|(_, id)| id.is_ok()).map(|(actor, _)| actor).collect())
 }
 
-/// One list of actors, with the flag that makes it count. `Err` names somebody who does not exist. Who is powerless is
-/// left out, as GitHub would; a restriction of which nobody is left is not made.
+/// One list of actors, with the flag that makes it count. `Err` names somebody who does not exist.
+/// Who is powerless is left out, as GitHub would; a restriction of which nobody is left is not
+/// made.
 async fn actors(
     context: &Context<'_>,
     wanted: &Wanted,

@@ -86,8 +86,9 @@ impl Aspect for Protection {
     }
 }
 
-/// What `default` stands for: the branch that the policy makes the default one in the same run, where it exists; else the
-/// branch that is the default one. A rule for a branch that is the default one only by drift would stay behind.
+/// What `default` stands for: the branch that the policy makes the default one in the same run,
+/// where it exists; else the branch that is the default one. A rule for a branch that is the
+/// default one only by drift would stay behind.
 async fn default_branches(context: &Context<'_>) -> Result<Vec<String>, Failure> {
     let repository = context.repository;
     let mut branches: Vec<String> = repository.default_branch.iter().cloned().collect();
@@ -140,7 +141,8 @@ fn rule_of<'a>(asks: &Asks<'_>, rules: &'a [Rule]) -> Option<&'a Rule> {
     rules.iter().find(|rule| rule.pattern == asks.pattern)
 }
 
-/// How the rule of a pattern differs from what is asked for, and what of it is in doubt. `None`: there shall be no rule.
+/// Compares the rule of a pattern with the declared one, and returns its doubts. `None`: the policy
+/// declares no rule.
 async fn compared(
     context: &Context<'_>,
     asks: &Asks<'_>,

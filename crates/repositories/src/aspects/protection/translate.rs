@@ -124,8 +124,8 @@ pub(super) const LISTS: &[List] = &[
 /// Who has to report a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Binding {
-    /// The policy leaves it out: GitHub binds the check to the App that reported it last, so that one App, or none, is as
-    /// it shall be.
+    /// The policy leaves it out: GitHub binds the check to the App that reported it last, so that
+    /// one App, or none, is as it shall be.
     Unsaid,
     /// Anybody.
     Any,

@@ -150,8 +150,9 @@ fn is_as_wanted(context: &Context<'_>, want: &Node, found: &Ruleset) -> bool {
 /// Parameters that the queries do not ask for: not every GitHub has them in GraphQL.
 const REST_ONLY: &[&str] = &["dismissal_restriction", "required_reviewers"];
 
-/// Whether the policy asks for something that GraphQL cannot tell from something else: the bypass modes `always` and
-/// `exempt` are one where GraphQL's enum has only one of them, and some parameters it does not show at all.
+/// Whether the policy asks for something that GraphQL cannot tell from something else: the bypass
+/// modes `always` and `exempt` are one where GraphQL's enum has only one of them, and some
+/// parameters it does not show at all.
 fn is_blurred(want: &Node, seen: &Value) -> bool {
     let actors = seen["bypass_actors"].as_array().into_iter().flatten();
     let bypass = want.get("bypass_actors").is_some()

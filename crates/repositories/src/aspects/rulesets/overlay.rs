@@ -1,4 +1,4 @@
-//! What is asked for laid over what is there, and the one form in which both are compared.
+//! Lays the declared ruleset over the live one, and brings both into one form for the comparison.
 
 use serde_json::{Map, Value, json};
 
@@ -23,7 +23,8 @@ fn is_nothing(value: &Value) -> bool {
     }
 }
 
-/// The form in which values are compared: lists without order and repetition, blocks without what may be left out.
+/// The form in which values are compared: lists without order and repetition, blocks without what
+/// may be left out.
 fn normal(value: &Value) -> Value {
     match value {
         Value::Object(map) => {
@@ -69,7 +70,8 @@ pub(super) fn without_nulls(value: Value) -> Value {
     }
 }
 
-/// `wanted`, the value of `key`, laid over `seen`: what is not wanted explicitly stays; lists are as wanted.
+/// `wanted`, the value of `key`, laid over `seen`: what is not wanted explicitly stays; lists are
+/// as wanted.
 pub(super) fn overlay(key: &str, wanted: &Value, seen: &Value) -> Value {
     match (wanted, seen) {
         (Value::Object(wanted), Value::Object(seen)) => Value::Object(overlay_block(wanted, seen)),
@@ -111,7 +113,7 @@ fn overlay_list(key: &str, wanted: &[Value], seen: &[Value]) -> Vec<Value> {
     distinct.iter().enumerate().map(entry).collect()
 }
 
-/// What a listed entry leaves out is as GitHub has it by itself; what nobody here knows is carried through.
+/// A field that a listed entry leaves out has GitHub's default; unknown fields pass unchanged.
 fn overlay_entry(kind: Option<&Kind>, wanted: &Value, seen: &Value) -> Value {
     let (Value::Object(wanted), Value::Object(seen)) = (wanted, seen) else { return wanted.clone() };
     let mut merged = overlay_block(wanted, seen);

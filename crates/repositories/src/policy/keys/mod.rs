@@ -354,7 +354,7 @@ const RESTRICTED: Shape = Shape::Either(
     &Shape::Map(&[key("include", TEXTS, "Only these."), key("exclude", TEXTS, "All but these.")]),
 );
 
-/// What becomes of validators.
+/// The remark on validators.
 const VALIDATORS: &str =
     "Beadle runs no JavaScript of a policy: this rule is not checked; write it as a test in tests/*.yml";
 

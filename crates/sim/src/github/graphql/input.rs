@@ -1,12 +1,12 @@
-//! Variables and the inputs of the mutations, held to their types before anything is read or changed. A variable of the
-//! wrong type fails the whole request, as at GitHub.
+//! Variables and the inputs of the mutations, held to their types before anything is read or
+//! changed. A variable of the wrong type fails the whole request, as at GitHub.
 //!
 //! <https://docs.github.com/graphql/reference/input-objects>
 
 use graphql_parser::query::{Type, VariableDefinition};
 use serde_json::{Map, Value};
 
-/// What is wrong with the variables of a request.
+/// Finds the error in the variables of a request.
 pub(super) fn variables(
     declared: &[VariableDefinition<'_, super::Text>],
     given: &Map<String, Value>,
@@ -18,7 +18,8 @@ pub(super) fn variables(
     Some(format!("Variable ${} of type {} was provided invalid value", wrong.name, wrong.var_type))
 }
 
-/// Whether a value is of a declared type. Of enums and inputs only the shape of a list is known here.
+/// Whether a value is of a declared type. Of enums and inputs only the shape of a list is known
+/// here.
 fn is_of(kind: &Type<'_, super::Text>, value: &Value) -> bool {
     match (kind, value) {
         (Type::NonNullType(_), Value::Null) => false,
@@ -48,7 +49,7 @@ enum Kind {
 
 use Kind::{Bool, Checks, Int, Text, Texts};
 
-/// What both inputs of branch protection rules have; no field of it is required.
+/// The fields of both inputs of branch protection rules; no field is required.
 const RULE: &[(&str, Kind)] = &[
     ("allowsDeletions", Bool),
     ("allowsForcePushes", Bool),
@@ -78,7 +79,8 @@ const RULE: &[(&str, Kind)] = &[
     ("reviewDismissalActorIds", Texts),
 ];
 
-/// A mutation: the name of its input, the fields that it needs, the fields that it may have, and whether it has a rule's.
+/// A mutation: the name of its input, the fields that it needs, the fields that it may have, and
+/// whether it has a rule's.
 type Shape = (&'static str, &'static [&'static str], &'static [&'static str], bool);
 
 fn shape(mutation: &str) -> Option<Shape> {
@@ -96,7 +98,7 @@ fn shape(mutation: &str) -> Option<Shape> {
     }
 }
 
-/// What is wrong with the input of a mutation.
+/// Finds the error in the input of a mutation.
 pub(super) fn wrong(mutation: &str, input: &Value) -> Option<String> {
     let (name, needed, optional, has_rule) = shape(mutation)?;
     let invalid =

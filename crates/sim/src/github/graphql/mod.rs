@@ -48,7 +48,7 @@ struct Run<'a> {
     fragments: BTreeMap<&'a str, &'a FragmentDefinition<'a, Text>>,
     variables: &'a Map<String, Value>,
     errors: Vec<Value>,
-    /// What the connections of one field lie about.
+    /// The lies of the connections of one field.
     fault: Option<&'a Fault>,
 }
 

@@ -25,7 +25,8 @@ fn entry(org: &str, repository: &str, path: &str, file: Option<&str>) -> Value {
     })
 }
 
-/// Whether a file is wanted as it is: `application/vnd.github.raw+json`, or `application/vnd.github.v3.raw`.
+/// Whether a file is wanted as it is: `application/vnd.github.raw+json`, or
+/// `application/vnd.github.v3.raw`.
 fn wants_raw(accept: &str) -> bool {
     let mut types = accept.split([',', ';']).map(str::trim);
     types.any(|kind| {

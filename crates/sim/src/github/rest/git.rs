@@ -1,4 +1,5 @@
-//! Branches, commits and trees. There is one state of the files: every branch ends in the same commit, the only one.
+//! Branches, commits and trees. There is one state of the files: every branch ends in the same
+//! commit, the only one.
 //!
 //! <https://docs.github.com/rest/branches/branches>, <https://docs.github.com/rest/commits/commits>,
 //! <https://docs.github.com/rest/git/trees>

@@ -120,7 +120,7 @@ pub(crate) fn answer(world: &mut World, call: &Call<'_>) -> Reply {
                 .collect();
             answer(world, &Call { path, ..*call })
         }
-        // What a redirect leads to.
+        // The target of a redirect.
         (_, ["repositories", id, rest @ ..]) => {
             let found = id.parse().ok().and_then(|id| world.by_id(id));
             let found =
@@ -142,7 +142,8 @@ pub(crate) fn answer(world: &mut World, call: &Call<'_>) -> Reply {
     }
 }
 
-/// A renamed repository is found by its old name: GitHub redirects reads, and tells writers where to write.
+/// A renamed repository is found by its old name: GitHub redirects reads, and tells writers where
+/// to write.
 fn moved(call: &Call<'_>, id: u64, rest: &[&str]) -> Reply {
     let (status, message) = match call.method.as_str() {
         "GET" => (301, "Moved Permanently"),
@@ -233,7 +234,7 @@ fn read_only(repository: &Value) -> Option<Reply> {
         .then(|| Reply::message(403, "Repository was archived so is read-only."))
 }
 
-/// What the body of a creation or of a PATCH may set.
+/// The keys that the body of a creation or of a PATCH may set.
 const SETTABLE: &[&str] = &[
     "name",
     "description",
@@ -335,8 +336,8 @@ fn repository(world: &mut World, call: &Call<'_>, org: &str, name: &str, rest: &
     }
 }
 
-/// The teams with access: what was granted here, to them or to a team above them, and what roles over the whole
-/// organisation give.
+/// The teams with access: what was granted here, to them or to a team above them, and what roles
+/// over the whole organisation give.
 fn teams_of(world: &World, org: &str, found: &Value) -> Vec<Value> {
     let all = world.org(org).map(|org| org["teams"].clone()).unwrap_or_default();
     let teams = all.as_object().into_iter().flatten();

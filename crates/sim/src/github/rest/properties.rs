@@ -34,8 +34,8 @@ pub(super) fn of_repository(world: &mut World, call: &Call<'_>, org: &str, found
     }
 }
 
-/// Answers `GET /orgs/{org}/properties/schema`: what `property_definitions` of the state defines, and without such a key what any
-/// repository has a value of.
+/// Answers `GET /orgs/{org}/properties/schema`: what `property_definitions` of the state defines,
+/// and without such a key what any repository has a value of.
 pub(super) fn definitions(world: &World, org: &str) -> Reply {
     let mut all = world.org(org).map(|org| org["property_definitions"].clone()).unwrap_or_default();
     if !all.is_object() {

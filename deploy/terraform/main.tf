@@ -2,13 +2,14 @@ data "aws_caller_identity" "current" {}
 data "aws_region" "current" {}
 data "aws_partition" "current" {}
 
-# beadle.toml and the policy: a new version of this layer is a new generation.
+# beadle.toml and the policy: a new version of this layer is a new generation. Only the files that Beadle
+# reads are packed: a private key that lies beside them stays out.
 data "archive_file" "configuration" {
   type        = "zip"
   output_path = "${path.root}/.terraform/${var.name}-configuration.zip"
 
   dynamic "source" {
-    for_each = fileset(var.configuration, "**")
+    for_each = fileset(var.configuration, "**/*.{toml,yml,yaml}")
     content {
       content  = file("${var.configuration}/${source.value}")
       filename = "beadle/${source.value}"

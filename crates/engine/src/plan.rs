@@ -212,6 +212,10 @@ impl<W> Change<W> {
         for field in &self.fields {
             hash.update(format!("{}\0{}\0{}\0", field.name, field.before, field.after).as_bytes());
         }
+        // An approval of a change that reaches 60 repositories is none for one that reaches 600.
+        if self.reaches != 1 {
+            hash.update(self.reaches.to_be_bytes());
+        }
         hash.finalize().iter().take(6).fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
     }
 

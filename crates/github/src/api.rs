@@ -255,10 +255,12 @@ impl Api {
                     again = false;
                 }
                 // GraphQL tells in its answer what single objects are denied: a whole query that is
-                // denied is the credential's.
+                // denied is the credential's. A mutation that is denied is the mutation's own matter.
                 Err(error)
                     if error.status() == Some(401)
-                        || (error.status() == Some(403) && call.resource == Resource::GraphQl) =>
+                        || (error.status() == Some(403)
+                            && call.resource == Resource::GraphQl
+                            && !call.writes) =>
                 {
                     return Err(self.client.denied(error));
                 }

@@ -116,6 +116,8 @@ const ENTRIES: &[Entry] = &[
         ],
     ),
     entry("Reader::resolve", &["user", "team", "app"], &["POST /graphql", "GET /apps/app"]),
+    entry("Reader::repositories_called", &["name"], &["POST /graphql"]),
+    entry("Reader::are_apps", &["node"], &["POST /graphql"]),
     entry("Reader::defined_properties", &[], &["GET /orgs/organisation/properties/schema"]),
     entry("Writer::named", &["node"], &["POST /graphql"]),
     entry("Writer::create_rule", &["pattern"], &["POST /graphql"]),
@@ -364,6 +366,8 @@ async fn read(call: &str, reader: &Reader, texts: &Texts) -> bool {
         "identities" => reader.identities().await.is_ok(),
         "team_members" => reader.team_members(text("slug")).await.is_ok(),
         "kept_by" => reader.kept_by(text("slug")).await.is_ok(),
+        "repositories_called" => reader.repositories_called(&[text("name").to_owned()]).await.is_ok(),
+        "are_apps" => reader.are_apps(&[text("node").to_owned()]).await.is_ok(),
         "resolve" => {
             let actor = |kind, name| Actor { kind, name: text(name).to_owned(), id: None, number: None };
             let actors = [

@@ -175,7 +175,7 @@ async fn who_left_by_a_write_that_was_not_read_back_was_not_lost_by_the_next() {
     let path = "groups.value".into();
     stage.sim.fault(beadle_sim::Fault { path, status: Some(500), count: Some(3), ..Default::default() });
     let failure = stage.remove("g1", &[3, 4]).await.unwrap_err();
-    assert!(failure.text.contains("reading back what was written"), "{failure}");
+    assert!(failure.text.contains("reading back the write"), "{failure}");
     stage.remove("g1", &[5]).await.unwrap();
     assert_eq!(stage.held("g1"), 17);
 }

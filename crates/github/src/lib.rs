@@ -4,6 +4,7 @@
 //! cannot write, by its type.
 
 mod api;
+mod assemble;
 mod auth;
 mod conditional;
 mod connection;

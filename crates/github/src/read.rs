@@ -9,10 +9,11 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::api::Api;
+use crate::assemble::assemble;
 use crate::connection::{Tally, each, entries, next};
 use crate::documents;
 use crate::graphql::{run, run_batch};
-use crate::loader::{Bulk, Loader, assemble};
+use crate::loader::{Bulk, Loader};
 use crate::names::SelectedBy;
 use crate::repository::{Asks, Invitation, Permission, Repository, Visibility};
 use crate::rulesets::Ruleset;

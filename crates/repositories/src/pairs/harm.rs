@@ -240,7 +240,8 @@ fn topics(place: &str, (before, after): (&Value, &Value), asked: &Asked<'_>, fou
 
 /// A list as a map by what identifies an entry.
 fn named(list: &Value, of: &List) -> BTreeMap<String, Value> {
-    let fold = |name: &str| if of.is_folded { name.to_lowercase() } else { name.to_owned() };
+    // GitHub keeps names apart that differ in the case of other letters.
+    let fold = |name: &str| if of.is_folded { name.to_ascii_lowercase() } else { name.to_owned() };
     let invitations = list.as_array().into_iter().flatten();
     let invitations =
         invitations.filter_map(|entry| Some((fold(entry["login"].as_str()?), entry["permissions"].clone())));
@@ -278,7 +279,7 @@ fn list(
             names.into_iter().flatten().any(|name| {
                 // The default branch may be any.
                 (section == "branches" && name == "default")
-                    || if of.is_folded { name.to_lowercase() == *id } else { name == id }
+                    || if of.is_folded { name.to_ascii_lowercase() == *id } else { name == id }
             })
         };
         let speaking: Vec<&Value> = said.iter().flat_map(|list| entries(list)).filter(is_named).collect();

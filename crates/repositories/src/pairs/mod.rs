@@ -266,7 +266,12 @@ async fn settle(stage: &Stage, files: &Files, before: &Value, is_faulty: bool) -
     // with the next one.
     match settled {
         Err(why) if why.starts_with("GitHub refused") => Err(why),
-        Err(_) if stage.selects_by_what_changes() && harm::selects_otherwise(before, &stage.sim.state()) => {
+        // A layer that selects private repositories and makes them public never rests either.
+        Err(why)
+            if stage.selects_by_what_changes()
+                && (why.starts_with("it is not quiet")
+                    || harm::selects_otherwise(before, &stage.sim.state())) =>
+        {
             Ok(Counts { moved: 1, ..Counts::default() })
         }
         settled => settled,
@@ -429,7 +434,7 @@ async fn whatever_is_applied_comes_to_rest_and_harms_nothing() {
     assert!(count < 20 || not_taken * 2 <= count, "the check refuses more than half of the policies");
     assert!(count < 20 || all.written > 0, "nothing was ever written: nothing was tried");
     assert!(
-        all.moved * 25 <= 25 + usize::try_from(count).unwrap_or(0),
+        count < 20 || all.moved * 25 <= 25 + usize::try_from(count).unwrap_or(0),
         "too many pairs do not rest: {all:?}"
     );
 }

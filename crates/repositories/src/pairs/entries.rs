@@ -4,7 +4,7 @@
 use serde_json::{Map, Value, json};
 
 use super::dice::{APPS, Dice, TEAMS, UNREACHABLE};
-use crate::policy::described::{Key, REPOSITORY, RULES, Rule, SETTINGS, Shape, Status};
+use crate::policy::described::{Key, OF_REPOSITORIES, REPOSITORY, RULES, Rule, SETTINGS, Shape, Status};
 
 /// A list of entries: its section, what identifies an entry, and what an entry must have beside
 /// that.
@@ -352,9 +352,6 @@ pub(super) fn configurations(dice: &mut Dice, place: Place, live: &Value) -> Val
 /// what is tried.
 const RULESETS: &[(&str, &str)] =
     &[("main", "branch"), ("Main", "push"), ("tags / v*", "tag"), ("späte Regel", "branch")];
-
-/// Rules that the description of an organisation's rulesets does not have.
-pub(super) const OF_REPOSITORIES: &[&str] = &["merge_queue", "license_compliance_scanning"];
 
 /// A ruleset. In `settings.yml` it is the organisation's, which says for which repositories it is.
 pub(super) fn ruleset(dice: &mut Dice, place: Place, live: &Value) -> Value {

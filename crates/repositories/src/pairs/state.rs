@@ -38,7 +38,9 @@ pub(super) fn state(dice: &mut Dice) -> State {
     if dice.chance(40) {
         let mut ruleset = entries::ruleset(dice, Place::Live, &Value::Null);
         if let Some(rules) = ruleset["rules"].as_array_mut() {
-            rules.retain(|rule| !entries::OF_REPOSITORIES.iter().any(|kind| rule["type"] == *kind));
+            rules.retain(|rule| {
+                !crate::policy::described::OF_REPOSITORIES.iter().any(|kind| rule["type"] == *kind)
+            });
         }
         ruleset["conditions"]["repository_name"] = json!({ "include": ["~ALL"], "exclude": [] });
         rulesets.push(ruleset);

@@ -61,7 +61,21 @@ pub(super) fn check(kind: FileKind, root: &Node, problems: &mut Vec<Problem>) {
     for (at, ruleset) in entries(root, "rulesets").iter().enumerate() {
         rules_of(&format!("rulesets[{at}]"), ruleset, problems);
         if kind == FileKind::Settings {
+            of_repositories(&format!("rulesets[{at}]"), ruleset, problems);
             reach(&format!("rulesets[{at}]"), ruleset, problems);
+        }
+    }
+}
+
+/// An organisation's ruleset has no rule that only repositories can have.
+fn of_repositories(path: &str, ruleset: &Node, problems: &mut Vec<Problem>) {
+    for rule in ruleset.get("rules").map(Node::items).unwrap_or_default() {
+        let Some(node) = rule.get("type") else { continue };
+        if let Some(kind) = node.text().filter(|kind| rules::OF_REPOSITORIES.contains(kind)) {
+            let problem =
+                error(node, format!("`{path}` is the organisation's and cannot have the rule `{kind}`"));
+            problems
+                .push(problem.hint("put the rule into a ruleset of a suborg, a layer or a file in repos/"));
         }
     }
 }

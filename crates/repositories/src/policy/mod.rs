@@ -41,6 +41,6 @@ pub use tests::Tested;
 #[cfg(test)]
 pub(crate) mod described {
     pub(crate) use super::keys::{REPOSITORY, SETTINGS};
-    pub(crate) use super::rules::{RULES, Rule};
+    pub(crate) use super::rules::{OF_REPOSITORIES, RULES, Rule};
     pub(crate) use super::shape::{Key, Shape, Status};
 }

@@ -6,6 +6,9 @@
 use super::forms;
 use super::shape::{Key, Shape, key};
 
+/// Rules that an organisation's rulesets cannot have.
+pub(crate) const OF_REPOSITORIES: &[&str] = &["merge_queue", "license_compliance_scanning"];
+
 /// A type of rule.
 pub(crate) struct Rule {
     pub(crate) kind: &'static str,
@@ -35,6 +38,7 @@ const fn count(name: &'static str, shape: &'static Shape) -> Key {
 
 const TEXTS: Shape = Shape::OrNull(&Shape::List(&Shape::Text));
 const NUMBER: Shape = Shape::Int(0, i64::MAX);
+const SOME: Shape = Shape::Int(1, i64::MAX);
 const ENTRIES: Shape = Shape::Int(0, 100);
 const WAIT: Shape = Shape::Int(0, 360);
 
@@ -141,13 +145,13 @@ pub(crate) const RULES: &[Rule] = &[
     rule("copilot_code_review", &[on("review_draft_pull_requests"), on("review_on_push")], &[]),
     rule("license_compliance_scanning", &[], &[]),
     push("file_path_restriction", &[key("restricted_file_paths", TEXTS, "")], &["restricted_file_paths"]),
-    push("max_file_path_length", &[count("max_file_path_length", &NUMBER)], &["max_file_path_length"]),
+    push("max_file_path_length", &[count("max_file_path_length", &SOME)], &["max_file_path_length"]),
     push(
         "file_extension_restriction",
         &[key("restricted_file_extensions", TEXTS, "")],
         &["restricted_file_extensions"],
     ),
-    push("max_file_size", &[count("max_file_size", &NUMBER)], &["max_file_size"]),
+    push("max_file_size", &[count("max_file_size", &SOME)], &["max_file_size"]),
 ];
 
 /// The description of a type of rule.

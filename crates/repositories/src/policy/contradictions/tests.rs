@@ -43,6 +43,11 @@ fn what_github_refuses_is_refused_with_its_line() {
             "autolinks:\n- { key_prefix: APO, url_template: https://x/<num> }\n- { key_prefix: APOPS, url_template: https://x/<num> }",
             ":3 `key_prefix` must not overlap with `APO`",
         ),
+        (
+            "settings.yml",
+            "rulesets:\n- name: main\n  enforcement: active\n  rules:\n  - type: license_compliance_scanning\n",
+            ":5 `rulesets[0]` is the organisation's and cannot have the rule `license_compliance_scanning`",
+        ),
         ("repos/a.yml", "repository:\n  visibility: PRIVATE", "did you mean `private`?"),
         ("repos/a.yml", "repository:\n  squash_merge_commit_title: pr_title", "did you mean `PR_TITLE`?"),
         (

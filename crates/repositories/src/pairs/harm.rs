@@ -279,7 +279,7 @@ fn list(
             names.into_iter().flatten().any(|name| {
                 // The default branch may be any.
                 (section == "branches" && name == "default")
-                    || if of.is_folded { name.to_ascii_lowercase() == *id } else { name == id }
+                    || if of.is_folded { name.to_lowercase() == id.to_lowercase() } else { name == id }
             })
         };
         let speaking: Vec<&Value> = said.iter().flat_map(|list| entries(list)).filter(is_named).collect();

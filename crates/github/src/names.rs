@@ -55,15 +55,6 @@ pub struct Missing {
 }
 
 impl Missing {
-    /// For tests and tools: these teams and properties do not exist.
-    pub fn new(teams: &[&str], properties: &[&str]) -> Self {
-        let all = |names: &[&str], what: &str| {
-            let entry = |name: &&str| (name.to_lowercase(), format!("there is no {what} `{name}`"));
-            names.iter().map(entry).collect()
-        };
-        Self { teams: all(teams, "team"), properties: all(properties, "custom property") }
-    }
-
     /// Why a team's slug stands for nothing, if it does.
     pub fn team(&self, slug: &str) -> Option<&str> {
         self.teams.get(&slug.to_lowercase()).map(String::as_str)

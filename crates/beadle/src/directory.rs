@@ -23,14 +23,14 @@ use secrecy::ExposeSecret as _;
 
 use crate::config::{self, Config, PUSH_SCOPE, SCOPES};
 use crate::shut::Partial;
-use crate::wiring::{Opening, Ways};
+use crate::wiring::{OpenOptions, Ways};
 
 /// From so many days before its end on a token is warned of.
 pub(crate) const TOKEN_DAYS: i64 = 30;
 
 /// A target, ready to work.
-pub(crate) struct Target<'a> {
-    pub(crate) file: &'a config::Target,
+pub(crate) struct Target {
+    pub(crate) file: Arc<config::Target>,
     /// Its groups, and the directories that they come from.
     pub(crate) directory: Directory,
     pub(crate) limits: Limits,
@@ -47,22 +47,22 @@ enum Side {
 }
 
 /// Everything of this half.
-pub(crate) struct Directories<'a> {
-    pub(crate) okta: Vec<(&'a config::Okta, Okta)>,
-    pub(crate) targets: BTreeMap<String, Target<'a>>,
+pub(crate) struct Directories {
+    pub(crate) okta: Vec<(Arc<config::Okta>, Okta)>,
+    pub(crate) targets: BTreeMap<String, Arc<Target>>,
     /// Targets that could not be opened, or that take groups of a directory that could not be.
-    pub(crate) shut: BTreeSet<&'a str>,
+    pub(crate) shut: BTreeSet<String>,
     /// Targets that are teams, with their organisations.
-    teams: Vec<(&'a str, &'a str)>,
+    teams: Vec<(String, String)>,
     mappings: Arc<RwLock<Arc<Mappings>>>,
 }
 
-impl<'a> Directories<'a> {
+impl Directories {
     /// Reads the secrets, and makes the ways to directories and targets. Nothing is asked of the network yet.
     pub(crate) fn open(
-        config: &'a Config,
+        config: &Config,
         clock: &Clock,
-        opening: Opening<'_>,
+        opening: &OpenOptions,
         ways: &Ways,
     ) -> anyhow::Result<Self> {
         let (opened, shut) = Self::open_some(config, clock, opening, ways);
@@ -71,9 +71,9 @@ impl<'a> Directories<'a> {
 
     /// Opens what can be opened, and tells why the rest cannot.
     pub(crate) fn open_some(
-        config: &'a Config,
+        config: &Config,
         clock: &Clock,
-        opening: Opening<'_>,
+        opening: &OpenOptions,
         ways: &Ways,
     ) -> (Self, Vec<anyhow::Error>) {
         let (mut okta, mut closed, mut shut) = (Vec::new(), Vec::new(), Vec::new());
@@ -96,7 +96,7 @@ impl<'a> Directories<'a> {
                     file.push_apps.clone(),
                 )),
             );
-            okta.push((file, api));
+            okta.push((file.clone(), api));
         }
         let mappings = Arc::new(RwLock::new(Arc::new(config.mappings.clone())));
         let (mut targets, mut without) = (BTreeMap::new(), BTreeSet::new());
@@ -104,7 +104,7 @@ impl<'a> Directories<'a> {
             // What a directory that cannot be asked has in it would be unknown in each of its plans.
             let feeds = |source: &&str| config.mappings.targets(source).contains(&file.name.as_str());
             if let Some(source) = closed.iter().copied().find(|source| feeds(source)) {
-                without.insert(file.name.as_str());
+                without.insert(file.name.clone());
                 shut.push(anyhow!("target {} waits for the directory {source}", file.name));
                 continue;
             }
@@ -116,7 +116,7 @@ impl<'a> Directories<'a> {
             let opened = match opened {
                 Ok(opened) => opened,
                 Err(error) => {
-                    without.insert(file.name.as_str());
+                    without.insert(file.name.clone());
                     shut.push(error);
                     continue;
                 }
@@ -129,7 +129,7 @@ impl<'a> Directories<'a> {
                 pushed: Arc::default(),
             };
             let target = Target {
-                file,
+                file: file.clone(),
                 directory,
                 limits: file.limits(),
                 pace: opened.pace,
@@ -137,18 +137,18 @@ impl<'a> Directories<'a> {
                 writer: opened.writer,
                 side: opened.side,
             };
-            targets.insert(file.name.clone(), target);
+            targets.insert(file.name.clone(), Arc::new(target));
         }
         let teams = config
             .file
             .target
             .iter()
-            .filter_map(|file| Some((file.name.as_str(), file.github.as_ref()?.org.as_str())));
+            .filter_map(|file| Some((file.name.clone(), file.github.as_ref()?.org.clone())));
         (Self { okta, targets, shut: without, teams: teams.collect(), mappings }, shut)
     }
 
     /// The targets, or the one that was asked for.
-    pub(crate) fn wanted(&self, name: Option<&str>) -> anyhow::Result<Vec<&Target<'a>>> {
+    pub(crate) fn wanted(&self, name: Option<&str>) -> anyhow::Result<Vec<&Arc<Target>>> {
         let Some(name) = name else { return Ok(self.targets.values().collect()) };
         if let Some(target) = self.targets.get(name) {
             return Ok(vec![target]);
@@ -162,7 +162,7 @@ impl<'a> Directories<'a> {
     pub(crate) fn budgets(&self) -> Vec<Budgets> {
         let okta = self.okta.iter().flat_map(|(_, okta)| okta.budgets().cloned());
         // An organisation's own are told with the organisation.
-        let of_target = |target: &Target<'_>| match &target.side {
+        let of_target = |target: &Arc<Target>| match &target.side {
             Side::Scim { budgets, .. } => Some(budgets.clone()),
             Side::Teams(_) => None,
         };
@@ -180,7 +180,7 @@ impl<'a> Directories<'a> {
         Arc::new(Partial {
             inner,
             source: source.to_owned(),
-            shut: self.shut.iter().map(|target| (*target).to_owned()).collect(),
+            shut: self.shut.clone(),
             mappings: self.mappings.clone(),
             store: store.clone(),
             clock: clock.clone(),
@@ -215,7 +215,7 @@ impl<'a> Directories<'a> {
     /// What marks groups for events of an organisation's teams; `None` where none of them is a target.
     pub(crate) fn team_marker(&self, org: &str, store: &Arc<dyn Store>, clock: &Clock) -> Option<TeamMarker> {
         let its = self.teams.iter().filter(|(_, of)| *of == org);
-        let targets: Vec<String> = its.map(|(target, _)| (*target).to_owned()).collect();
+        let targets: Vec<String> = its.map(|(target, _)| target.clone()).collect();
         (!targets.is_empty()).then(|| TeamMarker { targets, store: store.clone(), clock: clock.clone() })
     }
 
@@ -230,7 +230,7 @@ impl<'a> Directories<'a> {
     }
 }
 
-impl Target<'_> {
+impl Target {
     pub(crate) fn planner(&self, store: Option<&Arc<dyn Store>>, clock: &Clock) -> GroupPlanner {
         GroupPlanner::new(self.directory.clone(), self.group_limits, clock.clone(), store.cloned())
     }
@@ -442,7 +442,7 @@ fn open_teams(
     config: &Config,
     teams: &config::TeamsFile,
     clock: &Clock,
-    opening: Opening<'_>,
+    opening: &OpenOptions,
     ways: &Ways,
 ) -> anyhow::Result<Opened> {
     let org = config.orgs(Some(&teams.org))?[0];

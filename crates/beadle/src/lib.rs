@@ -16,7 +16,8 @@ mod reconcilers;
 mod render;
 mod sharing;
 mod shut;
-mod watch;
+mod service;
+mod tasks;
 mod wiring;
 
 use std::process::ExitCode;

@@ -101,7 +101,7 @@ impl Reconcilers {
     }
 
     /// From now on this organisation's keys are worked on.
-    pub(crate) fn add(&self, org: &Org<'_>, store: &Arc<dyn Store>, clock: &Clock) {
+    pub(crate) fn add(&self, org: &Org, store: &Arc<dyn Store>, clock: &Clock) {
         let [repository, sweep, dispatch] = org.reconcilers(store, clock);
         self.repositories.add(&org.file.name, repository);
         self.sweeps.add(&org.file.name, sweep);
@@ -109,12 +109,12 @@ impl Reconcilers {
     }
 
     /// From now on this target's groups are worked on.
-    pub(crate) fn add_target(&self, target: &Target<'_>, store: &Arc<dyn Store>, clock: &Clock) {
+    pub(crate) fn add_target(&self, target: &Target, store: &Arc<dyn Store>, clock: &Clock) {
         self.groups.add(&target.file.name, Arc::new(target.reconciler(store, clock)));
     }
 
     /// From now on events of this organisation's teams are worked on.
-    pub(crate) fn add_teams(&self, org: &str, of: &Directories<'_>, store: &Arc<dyn Store>, clock: &Clock) {
+    pub(crate) fn add_teams(&self, org: &str, of: &Directories, store: &Arc<dyn Store>, clock: &Clock) {
         if let Some(marker) = of.team_marker(org, store, clock) {
             self.teams.add(org, Arc::new(marker));
         }
@@ -124,7 +124,7 @@ impl Reconcilers {
     pub(crate) fn add_directory(
         &self,
         name: &str,
-        of: &Directories<'_>,
+        of: &Directories,
         store: &Arc<dyn Store>,
         clock: &Clock,
     ) {

@@ -74,9 +74,9 @@ impl Shared {
     }
 
     /// Of a command, which shares where there is a store.
-    pub(crate) async fn where_stored(org: &Org<'_>, store: Option<&Arc<dyn Store>>) -> Option<Self> {
+    pub(crate) async fn where_stored(org: &Org, store: Option<&Arc<dyn Store>>) -> Option<Self> {
         let way = (&org.api, &org.pace);
-        Some(Self::begin(org.file, way, store?, &CancellationToken::new()).await)
+        Some(Self::begin(&org.file, way, store?, &CancellationToken::new()).await)
     }
 
     /// A command ends.

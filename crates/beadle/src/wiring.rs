@@ -23,8 +23,8 @@ use crate::sharing::Shared;
 const MOST_AT_ONCE: usize = 90;
 
 /// One organisation, ready to work.
-pub(crate) struct Org<'a> {
-    pub(crate) file: &'a crate::config::Org,
+pub(crate) struct Org {
+    pub(crate) file: Arc<crate::config::Org>,
     pub(crate) policy: PolicyHandle,
     pub(crate) api: Api,
     pub(crate) reader: Reader,
@@ -45,7 +45,7 @@ impl Ways {
         config: &Config,
         file: &crate::config::Org,
         clock: &Clock,
-        opening: Opening<'_>,
+        opening: &OpenOptions,
     ) -> anyhow::Result<(Api, WritePace)> {
         let mut ways = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(way) = ways.get(&file.name) {
@@ -74,7 +74,7 @@ impl Ways {
         let budgets = Budgets::new(&file.name, file.budget.reserve.min(90)).divided(opening.parts);
         let api = Api::new(&Endpoint::new(&file.api), &file.name, credential, budgets, clock, settings)
             .map_err(anyhow::Error::msg)?;
-        let api = match opening.store {
+        let api = match &opening.store {
             Some(store) => api.keeping(store.clone()),
             None => api,
         };
@@ -102,34 +102,34 @@ impl Ways {
 }
 
 /// How an organisation is opened.
-#[derive(Clone, Copy)]
-pub(crate) struct Opening<'a> {
+#[derive(Clone)]
+pub(crate) struct OpenOptions {
     /// Keeps answers between runs.
-    pub(crate) store: Option<&'a Arc<dyn Store>>,
+    pub(crate) store: Option<Arc<dyn Store>>,
     /// Waits for a used-up budget: for commands.
     pub(crate) patient: bool,
     /// Into how many parts the budget is divided, where processes cannot tell each other what they spend.
     pub(crate) parts: u64,
 }
 
-impl Opening<'_> {
+impl OpenOptions {
     /// Of a command that needs no store.
     pub(crate) const PATIENT: Self = Self { store: None, patient: true, parts: 1 };
 }
 
-impl Default for Opening<'_> {
+impl Default for OpenOptions {
     fn default() -> Self {
         Self { store: None, patient: false, parts: 1 }
     }
 }
 
-impl<'a> Org<'a> {
+impl Org {
     /// Reads its policy and secrets, and makes its way to GitHub. Nothing is asked of the network yet.
     pub(crate) fn open(
         config: &Config,
-        file: &'a crate::config::Org,
+        file: &Arc<crate::config::Org>,
         clock: &Clock,
-        opening: Opening<'_>,
+        opening: &OpenOptions,
         ways: &Ways,
     ) -> anyhow::Result<Self> {
         let policy = Policy::load(&config.base.join(&file.policy), &file.policy_repository)?;
@@ -140,7 +140,7 @@ impl<'a> Org<'a> {
             let what = format!("the secret `{name}` of {}", file.name);
             secrets.insert(name.clone(), config.secret(reference, &what)?);
         }
-        Ok(Self { file, policy: PolicyHandle::new(policy), api, reader, pace, secrets })
+        Ok(Self { file: file.clone(), policy: PolicyHandle::new(policy), api, reader, pace, secrets })
     }
 
     /// What plans its repositories; with a store it remembers which file in repos/ belongs to which repository.

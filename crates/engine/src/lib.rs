@@ -5,6 +5,7 @@
 
 pub mod apply;
 pub mod backoff;
+pub mod background;
 pub mod budget;
 pub mod clock;
 mod contested;
@@ -30,6 +31,7 @@ pub mod transfer;
 pub mod worker;
 
 pub use apply::{Gate, Planner, Report, Session, Step, StepResult, Turn, Writer, apply};
+pub use background::{BackgroundTask, Driver, TaskRecord, TaskStatus, UnknownTask};
 pub use budget::{Account, Budgets, Resource, Wait};
 pub use clock::{Clock, Time};
 pub use delivery::{Accepted, Delivery, Mark};

@@ -1,10 +1,9 @@
 //! What Prometheus scrapes.
 
-use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use beadle_engine::{Budgets, Depth, Lane, Time, WorkerCounts};
+use beadle_engine::{Budgets, Depth, Lane, TaskRecord, Time, WorkerCounts};
 use http::StatusCode;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
@@ -41,8 +40,14 @@ struct Target {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct Of {
-    of: String,
+struct OfTask {
+    task: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct TaskOutcome {
+    task: String,
+    outcome: &'static str,
 }
 
 /// Every metric of the process.
@@ -59,9 +64,10 @@ pub struct Metrics {
     runs: Family<Outcome, Counter>,
     remaining: Family<AccountOf, Gauge>,
     token_days: Family<Target, Gauge>,
-    faults: Family<Of, Gauge>,
-    /// Why, by what they are of.
-    reasons: Mutex<BTreeMap<String, String>>,
+    task_failing: Family<OfTask, Gauge>,
+    task_runs: Family<TaskOutcome, Counter>,
+    task_ended: Family<OfTask, Gauge>,
+    task_took: Family<OfTask, Gauge>,
     /// Two scrapes at once would count the same runs twice.
     scraping: Mutex<()>,
 }
@@ -80,8 +86,10 @@ impl Default for Metrics {
             runs: Family::default(),
             remaining: Family::default(),
             token_days: Family::default(),
-            faults: Family::default(),
-            reasons: Mutex::default(),
+            task_failing: Family::default(),
+            task_runs: Family::default(),
+            task_ended: Family::default(),
+            task_took: Family::default(),
             scraping: Mutex::default(),
         };
         metrics.registered()
@@ -110,9 +118,20 @@ impl Metrics {
         registry.register("budget_remaining", "What a vendor's rate limit leaves", self.remaining.clone());
         registry.register("token_days_left", "Days until a target's token ends", self.token_days.clone());
         registry.register(
-            "fault",
-            "1 while the part does not work as configured, 0 afterwards",
-            self.faults.clone(),
+            "task_failing",
+            "1 while the last run of the background task failed, else 0",
+            self.task_failing.clone(),
+        );
+        registry.register("task_runs", "Runs of the background task", self.task_runs.clone());
+        registry.register(
+            "task_last_end_timestamp_seconds",
+            "The end of the background task's last run",
+            self.task_ended.clone(),
+        );
+        registry.register(
+            "task_last_run_milliseconds",
+            "The duration of the background task's last run",
+            self.task_took.clone(),
         );
         self
     }
@@ -128,29 +147,20 @@ impl Metrics {
         self.token_days.get_or_create(&Target { target: target.to_owned() }).set(days);
     }
 
-    /// Something cannot be used as configured, such as a policy that is not accepted; `None`: it
-    /// can again.
-    pub fn fault(&self, of: &str, why: Option<&str>) {
-        let mut reasons = self.reasons.lock().unwrap_or_else(PoisonError::into_inner);
-        let label = Of { of: of.to_owned() };
-        match why {
-            Some(why) => {
-                self.faults.get_or_create(&label).set(1);
-                reasons.insert(of.to_owned(), why.to_owned());
-            }
-            None => {
-                // A part that never failed has no line.
-                if reasons.remove(of).is_some() {
-                    self.faults.get_or_create(&label).set(0);
-                }
-            }
+    fn task(&self, record: &TaskRecord) {
+        let gauge = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+        let label = OfTask { task: record.name.clone() };
+        self.task_failing.get_or_create(&label).set(i64::from(record.failure.is_some()));
+        let fine = record.runs.saturating_sub(record.failures);
+        for (outcome, count) in [("fine", fine), ("failed", record.failures)] {
+            let counter = self.task_runs.get_or_create(&TaskOutcome { task: record.name.clone(), outcome });
+            counter.inc_by(count.saturating_sub(counter.get()));
         }
-    }
-
-    /// The parts that do not work as configured, one line each.
-    pub fn faults(&self) -> Vec<String> {
-        let reasons = self.reasons.lock().unwrap_or_else(PoisonError::into_inner);
-        reasons.iter().map(|(of, why)| format!("{of}: {}", why.lines().next().unwrap_or_default())).collect()
+        if let (Some(ended), Some(took)) = (record.ended, record.took()) {
+            self.task_ended.get_or_create(&label).set(ended.seconds());
+            let took = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+            self.task_took.get_or_create(&label).set(gauge(took));
+        }
     }
 
     /// The text that is scraped.
@@ -161,6 +171,7 @@ impl Metrics {
         now: Time,
         counts: &WorkerCounts,
         budgets: &[Budgets],
+        tasks: &[TaskRecord],
     ) -> Result<String, std::fmt::Error> {
         let _alone = self.scraping.lock().unwrap_or_else(PoisonError::into_inner);
         let gauge = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
@@ -193,6 +204,9 @@ impl Metrics {
                 self.remaining.get_or_create(&label).set(gauge(account.remaining));
             }
         }
+        for task in tasks {
+            self.task(task);
+        }
         let mut text = String::new();
         encode(&mut text, &self.registry)?;
         Ok(text)
@@ -206,7 +220,7 @@ mod tests {
     use super::*;
 
     fn scraped(metrics: &Metrics, counts: &WorkerCounts) -> String {
-        metrics.scrape(&Depth::default(), 0, Time(0), counts, &[]).unwrap()
+        metrics.scrape(&Depth::default(), 0, Time(0), counts, &[], &[]).unwrap()
     }
 
     #[test]
@@ -217,20 +231,5 @@ mod tests {
         let text = scraped(&metrics, &counts);
         assert!(text.contains("# TYPE beadle_runs counter"), "{text}");
         assert!(text.contains("beadle_runs_total{outcome=\"done\"} 3"), "{text}");
-    }
-
-    #[test]
-    fn a_fault_is_a_metric_until_it_is_over() {
-        let metrics = Metrics::default();
-        metrics.fault("policy of acme", None);
-        assert!(!scraped(&metrics, &WorkerCounts::default()).contains("policy of acme"));
-        metrics.fault("policy of acme", Some("settings.yml:1: no\nmore"));
-        assert_eq!(metrics.faults(), ["policy of acme: settings.yml:1: no"]);
-        let text = scraped(&metrics, &WorkerCounts::default());
-        assert!(text.contains("beadle_fault{of=\"policy of acme\"} 1"), "{text}");
-        metrics.fault("policy of acme", None);
-        assert_eq!(metrics.faults(), Vec::<String>::new());
-        let text = scraped(&metrics, &WorkerCounts::default());
-        assert!(text.contains("beadle_fault{of=\"policy of acme\"} 0"), "{text}");
     }
 }

@@ -1,12 +1,15 @@
-//! The operator listener: `/readyz`, `/metrics`. On loopback unless the configuration says otherwise.
+//! The operator listener: `/readyz`, `/metrics`, `/tasks`. On loopback unless the configuration says otherwise.
 
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use axum::extract::State;
+use axum::Json;
+use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
-use beadle_engine::{Budgets, Clock, Depth, Row, Store, StoreError, Time, WorkerCounts};
+use axum::routing::{get, post};
+use beadle_engine::{
+    Budgets, Clock, Depth, Driver, Row, Store, StoreError, TaskRecord, Time, WorkerCounts,
+};
 use http::{HeaderMap, StatusCode, header};
 use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
@@ -28,6 +31,8 @@ pub struct Operator {
     pub counts: Arc<WorkerCounts>,
     /// The credentials' budgets, of organisations that are open by now.
     pub budgets: Arc<RwLock<Vec<Budgets>>>,
+    /// The background tasks.
+    pub driver: Driver,
     /// The bearer token that callers must show; required wherever the listener is not on loopback.
     pub token: Option<SecretString>,
 }
@@ -35,7 +40,12 @@ pub struct Operator {
 impl Operator {
     /// The operator listener's routes.
     pub fn router(self: Arc<Self>) -> axum::Router {
-        axum::Router::new().route("/readyz", get(ready)).route("/metrics", get(metrics)).with_state(self)
+        axum::Router::new()
+            .route("/readyz", get(ready))
+            .route("/metrics", get(metrics))
+            .route("/tasks", get(tasks))
+            .route("/tasks/{name}/run", post(run_task))
+            .with_state(self)
     }
 
     fn admits(&self, headers: &HeaderMap) -> bool {
@@ -56,9 +66,39 @@ async fn ready(State(operator): State<Arc<Operator>>, headers: HeaderMap) -> Res
     if let Err(refused) = in_time(operator.store.ready()).await {
         return refused.into_response();
     }
-    // The service still accepts webhooks, so it is ready, and names its faults.
-    let lines = std::iter::once("ready".to_owned()).chain(operator.metrics.faults());
+    // The service still accepts webhooks, so it is ready, and names what fails.
+    let failing = operator.driver.status().into_iter().filter_map(|task| failure_line(&task));
+    let lines = std::iter::once("ready".to_owned()).chain(failing);
     lines.fold(String::new(), |text, line| text + &line + "\n").into_response()
+}
+
+/// The first line of a task's failure, after its name.
+fn failure_line(task: &TaskRecord) -> Option<String> {
+    let why = task.failure.as_ref()?;
+    Some(format!("{}: {}", task.name, why.lines().next().unwrap_or_default()))
+}
+
+/// Every background task.
+async fn tasks(State(operator): State<Arc<Operator>>, headers: HeaderMap) -> Response {
+    if !operator.admits(&headers) {
+        return UNAUTHORISED.into_response();
+    }
+    Json(operator.driver.status()).into_response()
+}
+
+/// Runs a background task, and answers with what is known of it then.
+async fn run_task(
+    State(operator): State<Arc<Operator>>,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+) -> Response {
+    if !operator.admits(&headers) {
+        return UNAUTHORISED.into_response();
+    }
+    match operator.driver.activate(&name).await {
+        Ok(record) => Json(record).into_response(),
+        Err(unknown) => (StatusCode::NOT_FOUND, format!("{unknown}\n")).into_response(),
+    }
 }
 
 /// An answer with the reason why there is no other answer.
@@ -102,7 +142,7 @@ async fn metrics(State(operator): State<Arc<Operator>>, headers: HeaderMap) -> R
         Err(refused) => return refused.into_response(),
     };
     let budgets = operator.budgets.read().unwrap_or_else(PoisonError::into_inner).clone();
-    match operator.metrics.scrape(&depth, held, now, &operator.counts, &budgets) {
+    match operator.metrics.scrape(&depth, held, now, &operator.counts, &budgets, &operator.driver.status()) {
         Ok(text) => {
             ([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text)
                 .into_response()

@@ -13,13 +13,11 @@ use beadle_aws::invocation::Invocation;
 use beadle_aws::queues::Queues;
 use beadle_aws::wakes::Woken;
 use beadle_engine::transfer::is_unfinished;
-use beadle_engine::{Clock, Store, Time};
-use beadle_hooks::github::Known;
-use beadle_server::Metrics;
+use beadle_engine::{Clock, Driver, Store, Time};
 use beadle_store_dynamodb::{DynamoStore, Wake as _};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use serde_json::{Value, json};
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::figures::Figures;
@@ -28,8 +26,9 @@ use crate::directory::Directories;
 use crate::logging;
 use crate::place::Place;
 use crate::reconcilers::Reconcilers;
-use crate::watch::{Means, Watch, look_back};
-use crate::wiring::{self, Opening, Ways};
+use crate::service::{Parts, Service};
+use crate::tasks::{Host, is_target_probe};
+use crate::wiring::{self, OpenOptions, Ways};
 
 /// Secrets that were read longer ago are read again; where one is missing, after the shorter time.
 const FRESH: Duration = Duration::from_secs(900);
@@ -38,8 +37,6 @@ const MISSING: Duration = Duration::from_secs(30);
 const NOT_OPEN: u32 = 5;
 /// So long before its end a function looks after nothing more.
 const LAST_LOOK: Duration = Duration::from_secs(10);
-/// An intent without a result is older than this where its function has ended: none runs for so long.
-const ENDED: Duration = Duration::from_secs(1200);
 /// A key that could have been worked on for so long is sent for again.
 const WAITED: Duration = Duration::from_secs(60);
 /// Of each lane so many are, in a minute.
@@ -89,7 +86,7 @@ impl Calls {
 async fn run() -> anyhow::Result<()> {
     let environment = Environment::read()?;
     let table = Place::Table { name: environment.table.clone(), region: None, endpoint: None };
-    let config = Config::load(&environment.config)?.stored_at(Some(table));
+    let config = Arc::new(Config::load(&environment.config)?.stored_at(Some(table)));
     let aws = aws().await;
     let (calls, called) = mpsc::channel::<Call>(1);
     let invoked = service_fn(|event: LambdaEvent<Value>| {
@@ -124,7 +121,7 @@ async fn run() -> anyhow::Result<()> {
 
 /// Answers invocations until secrets were replaced: then everything is opened anew.
 async fn serve(
-    config: &Config,
+    config: &Arc<Config>,
     environment: &Environment,
     aws: &SdkConfig,
     calls: &mut Calls,
@@ -138,42 +135,38 @@ async fn serve(
     if is_unfinished(store.as_ref()).await {
         anyhow::bail!("a copy into the table {} did not end: delete it, and copy again", environment.table);
     }
-    let known: HashMap<&str, Known> =
-        config.file.org.iter().map(|org| (org.name.as_str(), Known::default())).collect();
-    let ways = Ways::default();
-    let opening = Opening { store: Some(&store), ..Opening::default() };
-    let (directories, shut) = Directories::open_some(config, &clock, opening, &ways);
+    let ways = Arc::new(Ways::default());
+    let opening = OpenOptions { store: Some(store.clone()), ..OpenOptions::default() };
+    let (directories, shut) = Directories::open_some(config, &clock, &opening, &ways);
     for error in &shut {
         tracing::error!(error = format!("{error:#}"), "it is not worked on until this is mended");
     }
     let stop = CancellationToken::new();
     let _stopped = stop.clone().drop_guard();
     let hold = Duration::from(config.file.worker.lease) * NOT_OPEN;
-    let means = Means {
-        config,
-        ways: &ways,
-        store: store.clone(),
-        clock: clock.clone(),
-        bell: Arc::new(Notify::new()),
+    let service = Service::new(Parts {
         reconcilers: Reconcilers::new(config, &(hold..=hold), &clock),
-        budgets: Arc::default(),
+        config: config.clone(),
+        store,
+        clock: clock.clone(),
+        directories,
+        ways,
         stop,
-    };
-    let metrics = Arc::new(Metrics::default());
-    let mut watch = Watch::begin(&means, &directories, &metrics, &known).await;
-    let worker = means.worker();
-    let woken = Woken { worker, store: table, queues, clock: clock.clone() };
+    });
+    let driver = service.driver(Host::Function);
+    service.open_all().await;
+    let woken = Woken { worker: service.worker(), store: table, queues, clock: clock.clone() };
     let mut minute =
-        Minute { woken: &woken, environment, directories: &directories, known: &known, told: HashMap::new() };
-    let fresh = |watch: &Watch<'_>| if watch.is_open(config) { FRESH } else { MISSING };
-    let mut fresh_until = clock.now() + fresh(&watch);
+        Minute { woken: &woken, environment, service: &service, driver: &driver, told: HashMap::new() };
+    let fresh = || if service.is_open() { FRESH } else { MISSING };
+    let mut fresh_until = clock.now() + fresh();
     while let Some(call) = calls.take().await {
         // Before the work: once it is answered, the function may be frozen in the middle of asking.
         if clock.now() >= fresh_until {
-            fresh_until = clock.now() + fresh(&watch);
+            fresh_until = clock.now() + fresh();
             if config.fetch_vendor_secrets().await {
                 tracing::info!("a secret was replaced: everything is opened anew");
-                watch.leave().await;
+                service.leave().await;
                 calls.next = Some(call);
                 return Ok(());
             }
@@ -182,10 +175,12 @@ async fn serve(
         let deadline = deadline(event.context.deadline, clock.now());
         let answered = match Invocation::try_from(event.payload) {
             Ok(Invocation::Messages(records)) => {
-                watch.prepare(&means).await;
+                // Without this no key of theirs is worked on.
+                service.open_all().await;
+                driver.run_due(deadline, is_target_probe).await;
                 Ok(json!(woken.take(&records, deadline).await))
             }
-            Ok(Invocation::Minute) => minute.pass(&means, &mut watch, deadline).await.map(|()| json!({})),
+            Ok(Invocation::Minute) => minute.pass(deadline).await.map(|()| json!({})),
             Err(unknown) => Err(unknown.into()),
         };
         let _ = answer.send(answered); // the runtime has gone away with its invocation
@@ -203,18 +198,18 @@ fn deadline(given: u64, now: Time) -> Time {
 struct Minute<'a> {
     woken: &'a Woken,
     environment: &'a Environment,
-    directories: &'a Directories<'a>,
-    known: &'a HashMap<&'a str, Known>,
+    service: &'a Service,
+    driver: &'a Driver,
     /// What the intake was told of each organisation.
-    told: HashMap<&'a str, String>,
+    told: HashMap<String, String>,
 }
 
-impl<'a> Minute<'a> {
-    /// A message for every key that waits without one, what was interrupted, sweeps that are due, and what hooks lost. What
-    /// fails keeps nothing else from being done: it is logged, and the invocation fails with the first of it.
-    async fn pass(&mut self, means: &Means<'a>, watch: &mut Watch<'a>, deadline: Time) -> anyhow::Result<()> {
-        let store = &self.woken.store;
-        let now = means.clock.now();
+impl Minute<'_> {
+    /// A message for every key that waits without one, and the background tasks that are due. What
+    /// fails keeps nothing else from being done: it is logged, and the invocation fails with the
+    /// first of it.
+    async fn pass(&mut self, deadline: Time) -> anyhow::Result<()> {
+        let service = self.service;
         let mut failed = Ok(());
         let mut note = |what: &'static str, done: anyhow::Result<()>| {
             if let Err(error) = done {
@@ -224,20 +219,17 @@ impl<'a> Minute<'a> {
                 }
             }
         };
-        note("what waits could not be sent for", self.send_again(now).await);
-        note("what was interrupted could not be finished", settle(store, now).await);
-        note("writes that were cut off could not be looked at", look_back(store, now - ENDED, now).await);
-        let left = deadline.since(means.clock.now()).saturating_sub(LAST_LOOK);
-        tokio::select! {
-            () = watch.look(means) => {}
-            () = means.clock.sleep(left) => note("it took too long", Err(anyhow!("the look ended with its function"))),
-        }
+        note("what waits could not be sent for", self.send_again(service.clock.now()).await);
+        let failing = self.driver.run_due(deadline - LAST_LOOK, |_| true).await;
         // What was looked at a moment ago is known of organisations by now.
-        note("what the intake needs could not be told", self.tell(store).await);
+        note("what the intake needs could not be told", self.tell().await);
         failed?;
         // Everything else was done; and somebody has to see it.
-        ensure!(watch.is_open(means.config), "not everything can be opened; the log says what, and why");
-        store.put(LOOKED, &means.clock.now().0.to_string()).await?;
+        ensure!(service.is_open(), "not everything can be opened; the log says what, and why");
+        if let Some((task, why)) = failing.into_iter().next() {
+            return Err(anyhow!(why).context(format!("background task `{task}`")));
+        }
+        service.store.put(LOOKED, &service.clock.now().0.to_string()).await?;
         Ok(())
     }
 
@@ -252,7 +244,7 @@ impl<'a> Minute<'a> {
             self.woken.queues.wake(waiting, now).await;
         }
         let days =
-            self.directories.targets.values().filter_map(|target| target.token_days(&self.woken.clock));
+            self.service.directories.targets.values().filter_map(|target| target.token_days(&self.woken.clock));
         let figures = Figures {
             oldest_due: oldest.unwrap_or_default().as_secs(),
             held: store.holds().await?.len(),
@@ -263,22 +255,14 @@ impl<'a> Minute<'a> {
     }
 
     /// Tells the intake what it has to know of organisations, where that is news.
-    async fn tell(&mut self, store: &dyn Store) -> anyhow::Result<()> {
-        for (org, known) in self.known {
-            let told = known.told();
-            if self.told.get(org) != Some(&told) {
-                store.put(&told_of(org), &told).await?;
-                self.told.insert(org, told);
+    async fn tell(&mut self) -> anyhow::Result<()> {
+        for org in &self.service.orgs {
+            let (name, told) = (&org.file.name, org.known.told());
+            if self.told.get(name) != Some(&told) {
+                self.service.store.put(&told_of(name), &told).await?;
+                self.told.insert(name.clone(), told);
             }
         }
         Ok(())
     }
-}
-
-async fn settle(store: &dyn Store, now: Time) -> anyhow::Result<()> {
-    let settled = store.settle(now).await?;
-    if settled > 0 {
-        tracing::warn!(settled, "what was interrupted was finished");
-    }
-    Ok(())
 }

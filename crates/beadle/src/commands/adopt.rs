@@ -13,7 +13,7 @@ use crate::cli::AdoptArgs;
 use crate::commands::{FINE, operator};
 use crate::config::Config;
 use crate::printer::Printer;
-use crate::wiring::{self, Opening, Org, Ways};
+use crate::wiring::{self, OpenOptions, Org, Ways};
 
 pub(crate) async fn run(config: &Config, args: &AdoptArgs, printer: &Printer) -> anyhow::Result<u8> {
     let clock = Clock::system();
@@ -34,7 +34,7 @@ async fn repository(
     let (owner, name) = repository
         .split_once('/')
         .context("specify the repository as OWNER/NAME, or add `--team SLUG` or `--user LOGIN`")?;
-    let org = Org::open(config, config.orgs(Some(owner))?[0], clock, Opening::default(), &Ways::default())?;
+    let org = Org::open(config, config.orgs(Some(owner))?[0], clock, &OpenOptions::default(), &Ways::default())?;
     let policy = org.policy.current();
     let layer =
         policy.file_of(name).with_context(|| format!("the policy has no file in repos/ for {name}"))?;
@@ -64,7 +64,7 @@ async fn name(
         anyhow::bail!("`--{what}` needs an organisation, such as `acme`, found `{organisation}`");
     }
     let file = config.orgs(Some(organisation))?[0];
-    let org = Org::open(config, file, clock, Opening::default(), &Ways::default())?;
+    let org = Org::open(config, file, clock, &OpenOptions::default(), &Ways::default())?;
     let kind = match named {
         Named::Team => ActorKind::Team,
         Named::User => ActorKind::User,

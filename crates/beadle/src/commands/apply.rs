@@ -24,7 +24,7 @@ use crate::directory::{Directories, Target};
 use crate::printer::{Printer, Tone};
 use crate::render::{self, WholePlan};
 use crate::sharing::Shared;
-use crate::wiring::{self, Opening, Org, Ways};
+use crate::wiring::{self, OpenOptions, Org, Ways};
 
 /// What a write takes of a minute's points.
 ///
@@ -52,7 +52,7 @@ async fn all(
 ) -> anyhow::Result<u8> {
     let mut tally = Tally::default();
     let selection = &args.selection;
-    let opening = Opening { store: Some(store), patient: true, parts: 1 };
+    let opening = OpenOptions { store: Some(store.clone()), patient: true, parts: 1 };
     let ways = Ways::default();
     if selection.repositories() {
         for file in config.orgs(selection.org.as_deref())? {
@@ -60,7 +60,7 @@ async fn all(
             loop {
                 // Opened for every round: what was read of it before the writes is not read from
                 // memory.
-                let org = Org::open(config, file, clock, opening, &ways)?;
+                let org = Org::open(config, file, clock, &opening, &ways)?;
                 if rounds.is_first() {
                     shared.extend(Shared::where_stored(&org, Some(store)).await);
                 } else {
@@ -82,7 +82,7 @@ async fn all(
         }
     }
     if selection.groups() {
-        let directories = Directories::open(config, clock, opening, &ways)?;
+        let directories = Directories::open(config, clock, &opening, &ways)?;
         shared.extend(ways.share(config, Some(store)).await);
         for target in directories.wanted(selection.target.as_deref())? {
             let mut rounds = Rounds::default();
@@ -149,7 +149,7 @@ async fn make_so<P: Planner, W: Writer<P::Write>>(
 }
 
 /// Says how long the writes take, where that is long: one has to wait for the other.
-pub(super) fn announce(org: &Org<'_>, plans: &[Writable], printer: &Printer) {
+pub(super) fn announce(org: &Org, plans: &[Writable], printer: &Printer) {
     let changes = plans.iter().flat_map(|plan| &plan.changes);
     let writes = changes.filter(|change| change.mode.allows(&change.risks())).count();
     let budget = &org.file.budget;
@@ -225,7 +225,7 @@ impl<P, W> Hand<'_, P, W> {
 
 impl<'a> Hand<'a, RepositoryPlanner, RepositoryWriter> {
     pub(super) fn of_org(
-        org: &'a Org<'_>,
+        org: &'a Org,
         store: &'a Arc<dyn Store>,
         clock: &'a Clock,
         printer: &'a Printer,
@@ -246,7 +246,7 @@ impl<'a> Hand<'a, RepositoryPlanner, RepositoryWriter> {
 
 impl<'a> Hand<'a, GroupPlanner, GroupWriter> {
     pub(super) fn of_target(
-        target: &'a Target<'_>,
+        target: &'a Target,
         store: &'a Arc<dyn Store>,
         clock: &'a Clock,
         printer: &'a Printer,

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::commands::{FINE, ago};
 use crate::config::Config;
 use crate::printer::{Printer, Tone};
-use crate::wiring::{self, Opening, Org, Ways};
+use crate::wiring::{self, OpenOptions, Org, Ways};
 
 pub(crate) async fn run(
     config: &Config,
@@ -17,7 +17,7 @@ pub(crate) async fn run(
     let clock = Clock::system();
     let store = wiring::store_if_there(config).await?;
     for file in config.orgs(org)? {
-        let org = Org::open(config, file, &clock, Opening::default(), &Ways::default())?;
+        let org = Org::open(config, file, &clock, &OpenOptions::default(), &Ways::default())?;
         let limits = org.reader.rate_limit().await?;
         let mut processes = Vec::new();
         if let Some(store) = &store {

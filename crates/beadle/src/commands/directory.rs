@@ -10,7 +10,7 @@ use crate::commands::{FAILED, FINE};
 use crate::config::Config;
 use crate::directory::{Directories, TOKEN_DAYS, Target};
 use crate::printer::{Printer, Tone};
-use crate::wiring::{Opening, Ways, store_if_there};
+use crate::wiring::{OpenOptions, Ways, store_if_there};
 
 struct Probe<'a> {
     printer: &'a Printer,
@@ -22,7 +22,7 @@ struct Probe<'a> {
 
 pub(crate) async fn probe(config: &Config, printer: &Printer) -> anyhow::Result<u8> {
     let clock = Clock::system();
-    let directories = Directories::open(config, &clock, Opening::PATIENT, &Ways::default())?;
+    let directories = Directories::open(config, &clock, &OpenOptions::PATIENT, &Ways::default())?;
     let store = store_if_there(config).await?;
     let mut probe = Probe { printer, clock, store, failed: false };
     for (file, okta) in &directories.okta {
@@ -123,7 +123,7 @@ impl Probe<'_> {
 
     /// Reports each change in the server's behaviour and remembers the new behaviour: the operator
     /// has seen it.
-    async fn compare(&self, target: &Target<'_>, probed: &Probed) -> anyhow::Result<()> {
+    async fn compare(&self, target: &Target, probed: &Probed) -> anyhow::Result<()> {
         let Some(store) = self.store.as_ref().filter(|_| target.file.scim.is_some()) else { return Ok(()) };
         let before = target.seen_before(store).await?;
         for difference in probed.evidence.differences(&before) {
@@ -138,7 +138,7 @@ impl Probe<'_> {
         Ok(())
     }
 
-    async fn target(&mut self, target: &Target<'_>) {
+    async fn target(&mut self, target: &Target) {
         match target.probe(true).await {
             Err(error) => self.wrong(format!("{error:#}")),
             Ok(probed) => {

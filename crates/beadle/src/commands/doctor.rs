@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use crate::commands::{FAILED, FINE};
 use crate::config::Config;
 use crate::printer::{Printer, Tone};
-use crate::watch::other_modes;
-use crate::wiring::{self, Opening, Org, Ways};
+use crate::tasks::other_modes;
+use crate::wiring::{self, OpenOptions, Org, Ways};
 
 /// What each section of a policy needs of the App: permission and level.
 const PERMISSIONS: &[(&str, &str, &str)] = &[
@@ -97,7 +97,7 @@ pub(crate) async fn run(config: &Config, printer: &Printer) -> anyhow::Result<u8
     let mut doctor = Doctor::new(printer);
     doctor.judge(store(config).await);
     for file in &config.file.org {
-        match Org::open(config, file, &clock, Opening::default(), &Ways::default()) {
+        match Org::open(config, file, &clock, &OpenOptions::default(), &Ways::default()) {
             Ok(org) => {
                 let generation = &org.policy.current().generation;
                 doctor.fine(&format!("{}: policy {generation} is accepted, mode {}", file.name, file.mode));
@@ -146,7 +146,7 @@ pub(super) async fn store(config: &Config) -> anyhow::Result<String> {
     Ok(format!("the store {} takes writes", config.place))
 }
 
-async fn github(doctor: &mut Doctor<'_>, org: &Org<'_>, keeps_teams: bool) {
+async fn github(doctor: &mut Doctor<'_>, org: &Org, keeps_teams: bool) {
     let name = &org.file.name;
     match org.reader.organisation_and_clock().await {
         Ok((_, Some(ahead))) if ahead.abs() > SKEW => {
@@ -167,7 +167,7 @@ async fn github(doctor: &mut Doctor<'_>, org: &Org<'_>, keeps_teams: bool) {
     }
 }
 
-fn app(doctor: &mut Doctor<'_>, org: &Org<'_>, installation: &Value, keeps_teams: bool) {
+fn app(doctor: &mut Doctor<'_>, org: &Org, installation: &Value, keeps_teams: bool) {
     let name = &org.file.name;
     let policy = org.policy.current();
     let sections = policy.sections();

@@ -11,7 +11,7 @@ use crate::commands::FINE;
 use crate::config::Config;
 use crate::directory::Directories;
 use crate::printer::{Printer, Tone};
-use crate::wiring::{self, Opening, Org, Ways};
+use crate::wiring::{self, OpenOptions, Org, Ways};
 
 pub(crate) async fn run(config: &Config, args: &ExplainArgs, printer: &Printer) -> anyhow::Result<u8> {
     let clock = Clock::system();
@@ -21,8 +21,8 @@ pub(crate) async fn run(config: &Config, args: &ExplainArgs, printer: &Printer) 
     let repository = args.repository.as_deref().unwrap_or_default();
     let (owner, name) = repository.split_once('/').context("say OWNER/NAME, as acme/widgets")?;
     let store: Option<std::sync::Arc<dyn Store>> = wiring::store_if_there(config).await?;
-    let opening = Opening { store: store.as_ref(), patient: true, parts: 1 };
-    let org = Org::open(config, config.orgs(Some(owner))?[0], &clock, opening, &Ways::default())?;
+    let opening = OpenOptions { store: store.clone(), patient: true, parts: 1 };
+    let org = Org::open(config, config.orgs(Some(owner))?[0], &clock, &opening, &Ways::default())?;
     let planner = org.planner(store.as_ref()).only_looking();
     let explained = planner.explain(name, args.key.as_deref().unwrap_or("")).await?;
     let explained = explained.with_context(|| format!("there is no repository {repository}"))?;
@@ -43,8 +43,8 @@ async fn group(
     printer: &Printer,
 ) -> anyhow::Result<u8> {
     let store = wiring::store_if_there(config).await?;
-    let opening = Opening { store: store.as_ref(), patient: true, parts: 1 };
-    let directories = Directories::open(config, clock, opening, &Ways::default())?;
+    let opening = OpenOptions { store: store.clone(), patient: true, parts: 1 };
+    let directories = Directories::open(config, clock, &opening, &Ways::default())?;
     let mut any = false;
     for target in directories.targets.values() {
         let planner = target.planner(store.as_ref(), clock);

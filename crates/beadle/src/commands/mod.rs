@@ -60,7 +60,7 @@ pub(crate) async fn run(cli: Cli, printer: &Printer) -> anyhow::Result<u8> {
         Command::Explain(args) => explain::run(&armed().await?, &args, printer).await,
         Command::Budget { org, json } => budget::run(&armed().await?, org.as_deref(), json, printer).await,
         Command::Check { json } => check::run(&cli.config, json, printer),
-        Command::Serve => serve::run(&armed().await?).await,
+        Command::Serve => serve::run(armed().await?).await,
         Command::Doctor => doctor::run(&armed().await?, printer).await,
         #[cfg(feature = "aws")]
         Command::Aws(crate::cli::AwsCommand::Doctor(args)) => {

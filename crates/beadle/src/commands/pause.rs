@@ -1,5 +1,6 @@
 //! `beadle pause` and `beadle resume`.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
@@ -11,7 +12,7 @@ use crate::cli::Scope;
 use crate::commands::{FAILED, FINE, operator};
 use crate::config::{Config, Target};
 use crate::printer::Printer;
-use crate::wiring::{self, Opening, Org, Ways};
+use crate::wiring::{self, OpenOptions, Org, Ways};
 
 /// A pause that is forgotten ends.
 const LONGEST: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -74,7 +75,7 @@ pub(crate) async fn resume(config: &Config, scope: &Scope, printer: &Printer) ->
 /// The targets that are the teams of this organisation: a pause of the organisation covers what is
 /// written to them.
 fn teams_of<'a>(config: &'a Config, org: &'a str) -> impl Iterator<Item = &'a str> {
-    let is_its = move |target: &&Target| target.github.as_ref().is_some_and(|teams| teams.org == org);
+    let is_its = move |target: &&Arc<Target>| target.github.as_ref().is_some_and(|teams| teams.org == org);
     config.file.target.iter().filter(is_its).map(|target| target.name.as_str())
 }
 
@@ -114,7 +115,7 @@ async fn resolve(config: &Config, scope: &Scope, clock: &Clock) -> anyhow::Resul
     };
     let (owner, name) = repository.split_once('/').context("say --repo OWNER/NAME")?;
     let orgs = config.orgs(Some(owner))?;
-    let org = Org::open(config, orgs[0], clock, Opening::default(), &Ways::default())?;
+    let org = Org::open(config, orgs[0], clock, &OpenOptions::default(), &Ways::default())?;
     let index = org.reader.index().await?;
     let row = index.iter().find(|row| row.name.eq_ignore_ascii_case(name));
     let row = row.with_context(|| format!("there is no repository {repository}"))?;

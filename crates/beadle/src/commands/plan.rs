@@ -17,8 +17,8 @@ use crate::printer::Printer;
 use crate::progress::Progress;
 use crate::render::{self, Half, WholePlan};
 use crate::sharing::Shared;
-use crate::watch::other_modes;
-use crate::wiring::{self, Opening, Org, Ways};
+use crate::tasks::other_modes;
+use crate::wiring::{self, OpenOptions, Org, Ways};
 
 /// Groups planned at once.
 const AT_ONCE: usize = 8;
@@ -30,12 +30,12 @@ pub(crate) async fn run(config: &Config, args: &PlanArgs, printer: &Printer) -> 
     let selection = &args.selection;
     // Without a store the shards cannot tell each other what they spend.
     let parts = if store.is_none() { selection.shard.of() } else { 1 };
-    let opening = Opening { store: store.as_ref(), patient: true, parts };
+    let opening = OpenOptions { store: store.clone(), patient: true, parts };
     let ways = Ways::default();
     let mut plans = Vec::new();
     if selection.repositories() {
         for file in config.orgs(selection.org.as_deref())? {
-            let org = Org::open(config, file, &clock, opening, &ways)?;
+            let org = Org::open(config, file, &clock, &opening, &ways)?;
             let shared = Shared::where_stored(&org, store.as_ref()).await;
             let planner = org.planner(store.as_ref()).only_looking();
             let planned = plan(&org, &planner, selection, printer).await;
@@ -49,7 +49,7 @@ pub(crate) async fn run(config: &Config, args: &PlanArgs, printer: &Printer) -> 
         }
     }
     if selection.groups() {
-        let directories = Directories::open(config, &clock, opening, &ways)?;
+        let directories = Directories::open(config, &clock, &opening, &ways)?;
         let shared = ways.share(config, store.as_ref()).await;
         let planned = async {
             let mut planned = Vec::new();
@@ -82,7 +82,7 @@ pub(crate) type WritableGroup = beadle_engine::Plan<GroupWrite>;
 
 /// Plans one organisation: for printing, and for writing.
 pub(crate) async fn plan(
-    org: &Org<'_>,
+    org: &Org,
     planner: &RepositoryPlanner,
     selection: &Selection,
     printer: &Printer,
@@ -106,7 +106,7 @@ pub(crate) async fn plan(
 
 /// Plans the groups of one target: for printing, and for writing.
 pub(crate) async fn plan_groups(
-    target: &Target<'_>,
+    target: &Target,
     selection: &Selection,
     store: Option<&Arc<dyn Store>>,
     clock: &Clock,

@@ -26,7 +26,7 @@ use crate::markdown::{Page, Piece};
 use crate::printer::{Printer, Tone};
 use crate::render::{self, Half, WholePlan};
 use crate::sharing::Shared;
-use crate::wiring::{self, Opening, Org, Ways};
+use crate::wiring::{self, OpenOptions, Org, Ways};
 
 /// A listing that comes back short is read again so often.
 const TRIES: u32 = 3;
@@ -55,13 +55,13 @@ async fn sweep(config: &Config, args: &SweepArgs, printer: &Printer) -> anyhow::
     let asked = &Asked { args, by };
     let selection = &args.selection;
     let parts = if args.without_store { selection.shard.of() } else { 1 };
-    let opening = Opening { store: Some(&store), patient: true, parts };
+    let opening = OpenOptions { store: Some(store.clone()), patient: true, parts };
     let ways = Ways::default();
     let mut tally = Tally::default();
     let mut unknown: BTreeSet<&String> = args.approve.iter().collect();
     if selection.repositories() {
         for file in config.orgs(selection.org.as_deref())? {
-            let org = Org::open(config, file, &clock, opening, &ways)?;
+            let org = Org::open(config, file, &clock, &opening, &ways)?;
             let shared = Shared::where_stored(&org, Some(&store)).await;
             let swept = one(&org, asked, &store, &clock, printer).await;
             Shared::end_all(shared).await;
@@ -71,7 +71,7 @@ async fn sweep(config: &Config, args: &SweepArgs, printer: &Printer) -> anyhow::
         }
     }
     if selection.groups() {
-        let directories = Directories::open(config, &clock, opening, &ways)?;
+        let directories = Directories::open(config, &clock, &opening, &ways)?;
         let shared = ways.share(config, Some(&store)).await;
         let swept = groups(&directories, asked, &store, &clock, printer).await;
         Shared::end_all(shared).await;
@@ -95,7 +95,7 @@ async fn sweep(config: &Config, args: &SweepArgs, printer: &Printer) -> anyhow::
 }
 
 async fn groups(
-    directories: &Directories<'_>,
+    directories: &Directories,
     asked: &Asked<'_>,
     store: &Arc<dyn Store>,
     clock: &Clock,
@@ -178,7 +178,7 @@ fn end(args: &SweepArgs, swept: &Swept, tally: &mut Tally, printer: &Printer) ->
 }
 
 async fn one(
-    org: &Org<'_>,
+    org: &Org,
     asked: &Asked<'_>,
     store: &Arc<dyn Store>,
     clock: &Clock,

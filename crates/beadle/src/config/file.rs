@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use beadle_engine::{Limits, Mode, Time};
@@ -52,11 +53,11 @@ pub(crate) struct File {
     #[serde(default)]
     pub(crate) worker: WorkerFile,
     #[serde(default)]
-    pub(crate) org: Vec<OrgFile>,
+    pub(crate) org: Vec<Arc<OrgFile>>,
     #[serde(default)]
-    pub(crate) okta: Vec<OktaFile>,
+    pub(crate) okta: Vec<Arc<OktaFile>>,
     #[serde(default)]
-    pub(crate) target: Vec<TargetFile>,
+    pub(crate) target: Vec<Arc<TargetFile>>,
     #[serde(default)]
     pub(crate) groups: Vec<GroupsFile>,
     /// Files with nothing but further `[[groups]]`; the service takes changes of them over as it runs.

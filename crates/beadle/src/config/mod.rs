@@ -9,6 +9,7 @@ mod target;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
@@ -26,7 +27,7 @@ pub(crate) use okta::{OktaFile as Okta, PUSH_SCOPE, SCOPES};
 pub(crate) use target::{Probing, ScimFile, TargetFile as Target, TeamsFile, users};
 
 use file::OrgFile;
-use okta::OktaFile;
+
 
 use crate::place::Place;
 
@@ -184,7 +185,7 @@ impl Config {
     }
 
     /// The organisations, or the one that was asked for.
-    pub(crate) fn orgs(&self, wanted: Option<&str>) -> anyhow::Result<Vec<&OrgFile>> {
+    pub(crate) fn orgs(&self, wanted: Option<&str>) -> anyhow::Result<Vec<&Arc<OrgFile>>> {
         let Some(wanted) = wanted else { return Ok(self.file.org.iter().collect()) };
         let found: Vec<_> =
             self.file.org.iter().filter(|org| org.name.eq_ignore_ascii_case(wanted)).collect();
@@ -197,15 +198,15 @@ impl Config {
     }
 
     /// The targets that are teams of an organisation.
-    pub(crate) fn teams_of(&self, org: &str) -> impl Iterator<Item = &Target> {
-        let is_its = move |target: &&Target| target.github.as_ref().is_some_and(|teams| teams.org == org);
+    pub(crate) fn teams_of(&self, org: &str) -> impl Iterator<Item = &Arc<Target>> {
+        let is_its = move |target: &&Arc<Target>| target.github.as_ref().is_some_and(|teams| teams.org == org);
         self.file.target.iter().filter(is_its)
     }
 
     /// References to what vendors are asked with, and what they may be lent.
     fn vendor_references(&self) -> Vec<Reference> {
-        let orgs = self.file.org.iter().flat_map(OrgFile::vendor_references);
-        let oktas = self.file.okta.iter().flat_map(OktaFile::vendor_references);
+        let orgs = self.file.org.iter().flat_map(|org| org.vendor_references());
+        let oktas = self.file.okta.iter().flat_map(|okta| okta.vendor_references());
         let targets = self.file.target.iter().filter_map(|target| Some(&target.scim.as_ref()?.token));
         orgs.chain(oktas).chain(targets).filter_map(|reference| reference.parse().ok()).collect()
     }
@@ -213,7 +214,7 @@ impl Config {
     /// Every reference to a secret in it.
     fn references(&self) -> Vec<Reference> {
         let orgs = self.file.org.iter().flat_map(|org| &org.webhook_secrets);
-        let oktas = self.file.okta.iter().flat_map(OktaFile::hook_references);
+        let oktas = self.file.okta.iter().flat_map(|okta| okta.hook_references());
         let asked = orgs.chain(oktas).chain(&self.file.server.operator_token);
         let asked = asked.filter_map(|reference| reference.parse().ok());
         self.vendor_references().into_iter().chain(asked).collect()

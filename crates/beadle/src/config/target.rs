@@ -1,6 +1,7 @@
 //! `[[target]]`: SCIM servers, and the teams of organisations.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -50,7 +51,7 @@ impl TargetFile {
             }
             (None, Some(teams)) => {
                 teams.check(&file.org).map_err(wrong)?;
-                let is_its = |other: &&TargetFile| {
+                let is_its = |other: &&Arc<TargetFile>| {
                     other.name != self.name
                         && other.github.as_ref().is_some_and(|other| other.org == teams.org)
                 };
@@ -109,7 +110,7 @@ pub(crate) struct TeamsFile {
 }
 
 impl TeamsFile {
-    fn check(&self, orgs: &[OrgFile]) -> Result<(), String> {
+    fn check(&self, orgs: &[Arc<OrgFile>]) -> Result<(), String> {
         let Some(org) = orgs.iter().find(|org| org.name == self.org) else {
             let near = nearest(&self.org, orgs.iter().map(|org| org.name.as_str()));
             let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();

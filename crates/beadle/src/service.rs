@@ -1,0 +1,192 @@
+//! The parts of a process that works on keys: `beadle serve`, or the worker function on AWS.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use anyhow::Context as _;
+use beadle_engine::{Budgets, Clock, Driver, Store, Worker, WorkerSettings};
+use beadle_hooks::github::Known;
+use beadle_server::Metrics;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{self, Config};
+use crate::directory::Directories;
+use crate::reconcilers::Reconcilers;
+use crate::sharing::Shared;
+use crate::wiring::{OpenOptions, Org, Ways};
+
+/// What is said of an organisation that could not be opened.
+const NOT_OPEN: &str = "it is not worked on until this is mended; webhooks are kept";
+
+/// Everything that the worker and the background tasks share.
+pub(crate) struct Service {
+    pub(crate) config: Arc<Config>,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) clock: Clock,
+    /// Rings when a key became due.
+    pub(crate) bell: Arc<Notify>,
+    pub(crate) reconcilers: Reconcilers,
+    /// The budgets of all credentials that are in use, for the metrics.
+    pub(crate) budgets: Arc<RwLock<Vec<Budgets>>>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) orgs: Vec<Arc<Organisation>>,
+    pub(crate) directories: Arc<Directories>,
+    /// Targets that turned out to be what the configuration calls them.
+    agreed: Mutex<BTreeSet<String>>,
+    ways: Arc<Ways>,
+    stop: CancellationToken,
+}
+
+/// An organisation of the configuration, open or not.
+pub(crate) struct Organisation {
+    pub(crate) file: Arc<config::Org>,
+    /// What the intake has to know of it.
+    pub(crate) known: Known,
+    open: RwLock<Option<Arc<Org>>>,
+    /// The process' part of its budget.
+    shared: tokio::sync::Mutex<Option<Shared>>,
+}
+
+impl Organisation {
+    fn new(file: &Arc<config::Org>) -> Arc<Self> {
+        let (file, known) = (file.clone(), Known::default());
+        Arc::new(Self { file, known, open: RwLock::default(), shared: tokio::sync::Mutex::default() })
+    }
+
+    /// Its parts, if it is open.
+    pub(crate) fn open(&self) -> Option<Arc<Org>> {
+        self.open.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Says which policy is in force.
+    pub(crate) fn policy_in_force(&self, org: &Org) {
+        let policy = org.policy.current();
+        self.known.watch(policy.branches());
+        for remark in &policy.remarks {
+            tracing::warn!(organisation = self.file.name, at = %remark.asked, "{}", remark.message);
+        }
+        tracing::info!(organisation = self.file.name, mode = %self.file.mode, generation = policy.generation, "policy in force");
+    }
+}
+
+/// What a service is made of.
+pub(crate) struct Parts {
+    pub(crate) config: Arc<Config>,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) clock: Clock,
+    pub(crate) reconcilers: Reconcilers,
+    pub(crate) directories: Directories,
+    pub(crate) ways: Arc<Ways>,
+    pub(crate) stop: CancellationToken,
+}
+
+impl Service {
+    /// Puts a service together. Nothing is asked of the network.
+    pub(crate) fn new(parts: Parts) -> Arc<Self> {
+        let Parts { config, store, clock, reconcilers, directories, ways, stop } = parts;
+        let budgets = directories.budgets();
+        for (file, _) in &directories.okta {
+            reconcilers.add_directory(&file.name, &directories, &store, &clock);
+        }
+        for org in &config.file.org {
+            reconcilers.add_teams(&org.name, &directories, &store, &clock);
+        }
+        Arc::new(Self {
+            orgs: config.file.org.iter().map(Organisation::new).collect(),
+            config,
+            store,
+            clock,
+            bell: Arc::default(),
+            reconcilers,
+            budgets: Arc::new(RwLock::new(budgets)),
+            metrics: Arc::default(),
+            directories: Arc::new(directories),
+            agreed: Mutex::default(),
+            ways,
+            stop,
+        })
+    }
+
+    /// The worker, with as many runs at once as the configuration says.
+    pub(crate) fn worker(&self) -> Arc<Worker> {
+        Arc::new(Worker {
+            store: self.store.clone(),
+            clock: self.clock.clone(),
+            reconcilers: self.reconcilers.by_kind(),
+            settings: WorkerSettings {
+                concurrency: self.config.file.worker.concurrency.max(1),
+                ..WorkerSettings::default()
+            },
+            bell: self.bell.clone(),
+            counts: Arc::default(),
+        })
+    }
+
+    /// Opens an organisation, if it is not open and can be. Returns whether it was opened now.
+    pub(crate) async fn open(&self, org: &Organisation) -> anyhow::Result<bool> {
+        // Two who open it at once would be two parts of the budget.
+        let mut shared = org.shared.lock().await;
+        if org.open().is_some() {
+            return Ok(false);
+        }
+        let options = OpenOptions { store: Some(self.store.clone()), ..OpenOptions::default() };
+        let opened = Org::open(&self.config, &org.file, &self.clock, &options, &self.ways);
+        let opened = Arc::new(opened.context(NOT_OPEN)?);
+        org.policy_in_force(&opened);
+        // Before its first call: how much the others have spent.
+        *shared =
+            Some(Shared::begin(&org.file, (&opened.api, &opened.pace), &self.store, &self.stop).await);
+        let mut budgets = self.budgets.write().unwrap_or_else(PoisonError::into_inner);
+        budgets.push(opened.api.budgets().clone());
+        drop(budgets);
+        self.reconcilers.add(&opened, &self.store, &self.clock);
+        *org.open.write().unwrap_or_else(PoisonError::into_inner) = Some(opened);
+        Ok(true)
+    }
+
+    /// Opens every organisation that can be opened. The task of the others says why not, and tries
+    /// again.
+    pub(crate) async fn open_all(&self) {
+        for org in &self.orgs {
+            if let Err(error) = self.open(org).await {
+                tracing::debug!(organisation = org.file.name, error = format!("{error:#}"), "not open");
+            }
+        }
+    }
+
+    /// Whether a target turned out to be what the configuration calls it.
+    pub(crate) fn has_agreed(&self, target: &str) -> bool {
+        self.agreed.lock().unwrap_or_else(PoisonError::into_inner).contains(target)
+    }
+
+    /// From now on the keys of a target are worked on.
+    pub(crate) fn agrees(&self, target: &crate::directory::Target) {
+        self.reconcilers.add_target(target, &self.store, &self.clock);
+        self.agreed.lock().unwrap_or_else(PoisonError::into_inner).insert(target.file.name.clone());
+        self.bell.notify_one();
+    }
+
+    /// Whether every organisation, directory and target of the configuration is open.
+    #[cfg(feature = "aws")]
+    pub(crate) fn is_open(&self) -> bool {
+        let Directories { okta, targets, .. } = self.directories.as_ref();
+        let file = &self.config.file;
+        let are_open = okta.len() == file.okta.len() && targets.len() == file.target.len();
+        are_open && self.orgs.iter().all(|org| org.open().is_some())
+    }
+
+    /// The background tasks of this service.
+    pub(crate) fn driver(self: &Arc<Self>, host: crate::tasks::Host) -> Driver {
+        Driver::new(self.store.clone(), self.clock.clone(), crate::tasks::all(self, host))
+    }
+
+    /// The process stops: its parts of the budgets are for others.
+    pub(crate) async fn leave(&self) {
+        for org in &self.orgs {
+            if let Some(shared) = org.shared.lock().await.take() {
+                shared.end().await;
+            }
+        }
+    }
+}

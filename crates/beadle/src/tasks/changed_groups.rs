@@ -1,0 +1,36 @@
+//! Asks a directory which groups changed: its log does not tell everything.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use beadle_engine::{BackgroundTask, Failure, TaskStatus};
+
+use super::{Directory, REMOTE};
+
+/// The task of one directory.
+pub(super) struct ChangedGroups(pub(super) Directory);
+
+#[async_trait]
+impl BackgroundTask for ChangedGroups {
+    fn name(&self) -> String {
+        format!("changed groups of {}", self.0.file.name)
+    }
+
+    fn period(&self) -> Duration {
+        Duration::from(self.0.file.changes_every).max(Duration::from_millis(100))
+    }
+
+    fn timeout(&self) -> Duration {
+        REMOTE
+    }
+
+    async fn activate(&self) -> Result<TaskStatus, Failure> {
+        let service = &self.0.service;
+        let changed = self.0.catchup().probe().await?;
+        if changed == 0 {
+            return Ok(TaskStatus::Idle);
+        }
+        service.bell.notify_one();
+        Ok(TaskStatus::Done(format!("{changed} changed")))
+    }
+}

@@ -1,0 +1,38 @@
+//! Finishes deliveries that were interrupted between the inbox and their keys.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use beadle_engine::{BackgroundTask, Failure, TaskStatus};
+
+use super::LOCAL;
+use crate::service::Service;
+
+/// The task.
+pub(super) struct InterruptedDeliveries(pub(super) Arc<Service>);
+
+#[async_trait]
+impl BackgroundTask for InterruptedDeliveries {
+    fn name(&self) -> String {
+        "interrupted deliveries".into()
+    }
+
+    fn period(&self) -> Duration {
+        Duration::from_secs(60)
+    }
+
+    fn timeout(&self) -> Duration {
+        LOCAL
+    }
+
+    async fn activate(&self) -> Result<TaskStatus, Failure> {
+        let settled = self.0.store.settle(self.0.clock.now()).await?;
+        if settled == 0 {
+            return Ok(TaskStatus::Idle);
+        }
+        tracing::warn!(settled, "what was interrupted was finished");
+        self.0.bell.notify_one();
+        Ok(TaskStatus::Done(format!("{settled} finished")))
+    }
+}

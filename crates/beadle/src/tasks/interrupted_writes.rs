@@ -1,0 +1,80 @@
+//! Looks again at what was written when a process ended: a write whose answer nobody saw.
+
+use beadle_engine::{Entry, EntryKind, Key, Lane, Mark, Store, StoreError, Time};
+use serde_json::json;
+
+/// Marks the keys of writes that were begun before `before` and have no result. Returns how many
+/// there were.
+pub(crate) async fn recover_interrupted_writes(
+    store: &dyn Store,
+    before: Time,
+    now: Time,
+) -> Result<usize, StoreError> {
+    let mut found = 0;
+    for intent in store.open_intents().await?.into_iter().filter(|intent| intent.at <= before) {
+        tracing::warn!(subject = intent.subject, "a write was cut off; it is observed again");
+        let detail =
+            json!({ "written": "unknown", "why": "the process ended before the answer; observed again" });
+        let result = Entry {
+            seq: 0,
+            at: now,
+            kind: EntryKind::Result,
+            intent: Some(intent.seq),
+            detail,
+            ..intent.clone()
+        };
+        if let Ok(key) = intent.key.parse::<Key>() {
+            store.mark(vec![Mark::new(key, Lane::Event)], now).await?;
+        }
+        store.journal(None, vec![result], now).await?;
+        found += 1;
+    }
+    Ok(found)
+}
+
+#[cfg(feature = "aws")]
+pub(super) use task::InterruptedWrites;
+
+#[cfg(feature = "aws")]
+mod task {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use async_trait::async_trait;
+    use beadle_engine::{BackgroundTask, Failure, TaskStatus};
+
+    use super::super::LOCAL;
+    use super::recover_interrupted_writes;
+    use crate::service::Service;
+
+    /// An intent without a result is older than this where its function has ended: none runs for so
+    /// long.
+    const ENDED: Duration = Duration::from_secs(1200);
+
+    /// The task of the function. `beadle serve` is the only one that uses its store, and looks once,
+    /// when it starts.
+    pub(in crate::tasks) struct InterruptedWrites(pub(in crate::tasks) Arc<Service>);
+
+    #[async_trait]
+    impl BackgroundTask for InterruptedWrites {
+        fn name(&self) -> String {
+            "interrupted writes".into()
+        }
+
+        fn period(&self) -> Duration {
+            Duration::from_secs(30)
+        }
+
+        fn timeout(&self) -> Duration {
+            LOCAL
+        }
+
+        async fn activate(&self) -> Result<TaskStatus, Failure> {
+            let now = self.0.clock.now();
+            Ok(match recover_interrupted_writes(self.0.store.as_ref(), now - ENDED, now).await? {
+                0 => TaskStatus::Idle,
+                found => TaskStatus::Done(format!("{found} observed again")),
+            })
+        }
+    }
+}

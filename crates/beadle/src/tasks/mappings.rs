@@ -1,0 +1,63 @@
+//! Puts new mappings of groups in force.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use beadle_engine::{BackgroundTask, Failure, TaskStatus};
+
+use super::{LOCAL, LOOK, failed};
+use crate::service::Service;
+
+/// The task.
+pub(super) struct MappingsReload {
+    service: Arc<Service>,
+    /// Mappings that were seen once. A file that is being written to looks different the next time.
+    candidate: Mutex<Option<String>>,
+}
+
+impl MappingsReload {
+    pub(super) fn new(service: Arc<Service>) -> Self {
+        Self { service, candidate: Mutex::default() }
+    }
+}
+
+#[async_trait]
+impl BackgroundTask for MappingsReload {
+    fn name(&self) -> String {
+        "mappings".into()
+    }
+
+    fn period(&self) -> Duration {
+        LOOK
+    }
+
+    fn timeout(&self) -> Duration {
+        LOCAL
+    }
+
+    fn wakes(&self) -> Vec<String> {
+        let oktas = self.service.directories.okta.iter();
+        oktas.map(|(file, _)| super::sweep_start::name_of(&file.name)).collect()
+    }
+
+    async fn activate(&self) -> Result<TaskStatus, Failure> {
+        let (service, config) = (&self.service, self.service.config.clone());
+        let read = tokio::task::spawn_blocking(move || config.read_mappings()).await.map_err(failed)?;
+        let refused = "the mappings are not accepted, those before stay in force";
+        let found = read.map_err(|error| failed(error.context(refused)))?;
+        let mut candidate = self.candidate.lock().unwrap_or_else(PoisonError::into_inner);
+        if found.generation == service.directories.mappings().generation {
+            *candidate = None;
+        } else if candidate.as_ref() == Some(&found.generation) {
+            let generation = found.generation.clone();
+            tracing::info!(generation, mappings = found.all.len(), "mappings in force");
+            service.directories.take_over(found);
+            *candidate = None;
+            return Ok(TaskStatus::Done(format!("generation {generation} in force")));
+        } else {
+            *candidate = Some(found.generation);
+        }
+        Ok(TaskStatus::Idle)
+    }
+}

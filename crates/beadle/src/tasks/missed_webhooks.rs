@@ -1,0 +1,83 @@
+//! Looks for webhooks that GitHub sent and nobody took, App by App.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use beadle_engine::{BackgroundTask, Failure, TaskStatus};
+use beadle_github::Writer;
+use beadle_repositories::Recovery;
+use beadle_repositories::recovery::Installed;
+
+use crate::service::{Organisation, Service};
+use crate::wiring::dispatched;
+
+/// The wait after a look that failed, or that has to be repeated.
+const AGAIN: Duration = Duration::from_secs(60);
+/// The log of a busy App has many pages.
+const TIMEOUT: Duration = Duration::from_secs(1800);
+
+/// The task of one App and its organisations.
+pub(super) struct MissedWebhooks {
+    pub(super) service: Arc<Service>,
+    pub(super) app: u64,
+    pub(super) orgs: Vec<Arc<Organisation>>,
+}
+
+#[async_trait]
+impl BackgroundTask for MissedWebhooks {
+    fn name(&self) -> String {
+        format!("missed webhooks of App {}", self.app)
+    }
+
+    fn period(&self) -> Duration {
+        self.service.config.file.recovery.every.into()
+    }
+
+    fn timeout(&self) -> Duration {
+        TIMEOUT
+    }
+
+    fn retry(&self) -> Duration {
+        AGAIN.min(self.period())
+    }
+
+    async fn activate(&self) -> Result<TaskStatus, Failure> {
+        let service = &self.service;
+        let open: Vec<_> = self.orgs.iter().filter_map(|org| org.open()).collect();
+        let mut installed = Vec::new();
+        for org in &open {
+            let Some(installation) = org.reader.app().await? else { continue };
+            let ids = (installation["id"].as_u64(), installation["target_id"].as_u64());
+            let (Some(id), Some(organisation)) = ids else { continue };
+            installed.push(Installed {
+                instance: org.file.name.clone(),
+                installation: id,
+                organisation,
+                dispatches: dispatched(&org.file),
+            });
+        }
+        let Some(org) = open.first() else {
+            return Ok(TaskStatus::Unfinished("no organisation of the App is open".into()));
+        };
+        let recovery = Recovery {
+            reader: org.reader.clone(),
+            writer: Writer::new(org.api.clone()),
+            store: service.store.clone(),
+            clock: service.clock.clone(),
+            app: self.app,
+            installed,
+        };
+        let recovered = recovery.recover().await?;
+        if recovered.marked > 0 || recovered.beyond {
+            service.bell.notify_one();
+        }
+        if recovered.open {
+            return Ok(TaskStatus::Unfinished("the readings of the log disagree".into()));
+        }
+        Ok(match recovered.marked {
+            0 => TaskStatus::Idle,
+            marked => TaskStatus::Done(format!("{marked} marked")),
+        })
+    }
+}

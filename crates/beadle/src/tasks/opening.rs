@@ -1,0 +1,40 @@
+//! Opens organisations that could not be opened before: a policy was not accepted, or a secret was
+//! missing.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use beadle_engine::{BackgroundTask, Failure, TaskStatus};
+
+use super::{LOCAL, LOOK, failed};
+use crate::service::{Organisation, Service};
+
+/// The task of one organisation.
+pub(super) struct Opening(pub(super) (Arc<Service>, Arc<Organisation>));
+
+#[async_trait]
+impl BackgroundTask for Opening {
+    fn name(&self) -> String {
+        format!("opening of {}", self.0.1.file.name)
+    }
+
+    fn period(&self) -> Duration {
+        LOOK
+    }
+
+    fn timeout(&self) -> Duration {
+        LOCAL
+    }
+
+    fn wakes(&self) -> Vec<String> {
+        let name = &self.0.1.file.name;
+        vec![super::own_login::name_of(name), super::sweep_start::name_of(name)]
+    }
+
+    async fn activate(&self) -> Result<TaskStatus, Failure> {
+        let (service, org) = &self.0;
+        let opened = service.open(org).await.map_err(failed)?;
+        Ok(if opened { TaskStatus::Done("opened".into()) } else { TaskStatus::Idle })
+    }
+}

@@ -1,0 +1,56 @@
+//! Asks an organisation's GitHub for the login of its App, so that webhooks of Beadle's own writes
+//! are told from others.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use beadle_engine::{BackgroundTask, Failure, TaskStatus};
+
+use super::{LOOK, REMOTE};
+use crate::service::{Organisation, Service};
+
+/// The task of one organisation.
+pub(super) struct OwnLogin {
+    of: (Arc<Service>, Arc<Organisation>),
+    is_known: AtomicBool,
+}
+
+pub(super) fn name_of(org: &str) -> String {
+    format!("own login at {org}")
+}
+
+impl OwnLogin {
+    pub(super) fn new(of: (Arc<Service>, Arc<Organisation>)) -> Self {
+        Self { of, is_known: AtomicBool::new(false) }
+    }
+}
+
+#[async_trait]
+impl BackgroundTask for OwnLogin {
+    fn name(&self) -> String {
+        name_of(&self.of.1.file.name)
+    }
+
+    fn period(&self) -> Duration {
+        LOOK
+    }
+
+    fn timeout(&self) -> Duration {
+        REMOTE
+    }
+
+    async fn activate(&self) -> Result<TaskStatus, Failure> {
+        let organisation = &self.of.1;
+        let Some(org) = organisation.open().filter(|_| !self.is_known.load(Ordering::SeqCst)) else {
+            return Ok(TaskStatus::Idle);
+        };
+        let slug = org.reader.app_slug().await?;
+        self.is_known.store(true, Ordering::SeqCst);
+        let Some(slug) = slug else { return Ok(TaskStatus::Idle) };
+        let login = format!("{slug}[bot]");
+        organisation.known.set_own(login.clone());
+        Ok(TaskStatus::Done(login))
+    }
+}

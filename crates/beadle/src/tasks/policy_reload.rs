@@ -1,0 +1,70 @@
+//! Puts a new generation of an organisation's policy in force.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use beadle_engine::{BackgroundTask, Class, Failure, TaskStatus};
+use beadle_repositories::Policy;
+
+use super::{LOCAL, LOOK, failed};
+use crate::service::{Organisation, Service};
+
+/// The task of one organisation.
+pub(super) struct PolicyReload {
+    of: (Arc<Service>, Arc<Organisation>),
+    /// A generation that was seen once. A folder that is being written to looks different the next
+    /// time.
+    candidate: Mutex<Option<String>>,
+}
+
+impl PolicyReload {
+    pub(super) fn new(of: (Arc<Service>, Arc<Organisation>)) -> Self {
+        Self { of, candidate: Mutex::default() }
+    }
+}
+
+#[async_trait]
+impl BackgroundTask for PolicyReload {
+    fn name(&self) -> String {
+        format!("policy of {}", self.of.1.file.name)
+    }
+
+    fn period(&self) -> Duration {
+        LOOK
+    }
+
+    fn timeout(&self) -> Duration {
+        LOCAL
+    }
+
+    fn wakes(&self) -> Vec<String> {
+        vec![super::sweep_start::name_of(&self.of.1.file.name)]
+    }
+
+    async fn activate(&self) -> Result<TaskStatus, Failure> {
+        let (service, organisation) = &self.of;
+        let Some(org) = organisation.open() else { return Ok(TaskStatus::Idle) };
+        let folder = service.config.base.join(&organisation.file.policy);
+        let current = org.policy.current().generation.clone();
+        let home = organisation.file.policy_repository.clone();
+        let read = tokio::task::spawn_blocking(move || Policy::load(&folder, &home)).await.map_err(failed)?;
+        let mut candidate = self.candidate.lock().unwrap_or_else(PoisonError::into_inner);
+        match read {
+            Ok(policy) if policy.generation == current => *candidate = None,
+            Ok(policy) if candidate.as_ref() == Some(&policy.generation) => {
+                let generation = policy.generation.clone();
+                org.policy.replace(policy);
+                organisation.policy_in_force(&org);
+                *candidate = None;
+                return Ok(TaskStatus::Done(format!("generation {generation} in force")));
+            }
+            Ok(policy) => *candidate = Some(policy.generation),
+            Err(error) => {
+                let why = format!("the policy is not accepted, {current} stays in force: {error}");
+                return Err(Failure::new(Class::Retry, why));
+            }
+        }
+        Ok(TaskStatus::Idle)
+    }
+}

@@ -1,0 +1,59 @@
+//! Deletes what is older than the retention, in small batches.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use beadle_engine::{BackgroundTask, Failure, Retention, TaskStatus};
+
+use super::{LOOK, REMOTE};
+use crate::config::Span;
+use crate::service::Service;
+
+/// The number of rows of a batch: nothing else waits long for the writer.
+const BATCH: u32 = 2000;
+/// The wait between two batches.
+const BETWEEN: Duration = Duration::from_millis(200);
+
+/// The task.
+pub(super) struct Pruning(pub(super) Arc<Service>);
+
+#[async_trait]
+impl BackgroundTask for Pruning {
+    fn name(&self) -> String {
+        "pruning".into()
+    }
+
+    fn period(&self) -> Duration {
+        Duration::from_secs(600)
+    }
+
+    fn timeout(&self) -> Duration {
+        REMOTE
+    }
+
+    fn retry(&self) -> Duration {
+        LOOK
+    }
+
+    async fn activate(&self) -> Result<TaskStatus, Failure> {
+        let (service, kept) = (&self.0, self.0.config.file.retention);
+        let before = |kept: Span| service.clock.now() - kept.into();
+        let mut sum = 0;
+        loop {
+            let retention = Retention {
+                bodies_before: before(kept.bodies),
+                ids_before: before(kept.ids),
+                journal_before: before(kept.journal),
+                batch: BATCH,
+            };
+            let gone = service.store.prune(retention).await?;
+            sum += gone;
+            if gone < u64::from(BATCH) {
+                break;
+            }
+            service.clock.sleep(BETWEEN).await;
+        }
+        Ok(if sum == 0 { TaskStatus::Idle } else { TaskStatus::Done(format!("{sum} rows deleted")) })
+    }
+}

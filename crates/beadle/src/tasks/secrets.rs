@@ -1,0 +1,33 @@
+//! Asks AWS for secrets that it has not given yet.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use beadle_engine::{BackgroundTask, Failure, TaskStatus};
+
+use super::{LOOK, REMOTE};
+use crate::service::Service;
+
+/// The task.
+pub(super) struct Secrets(pub(super) Arc<Service>);
+
+#[async_trait]
+impl BackgroundTask for Secrets {
+    fn name(&self) -> String {
+        "secrets".into()
+    }
+
+    fn period(&self) -> Duration {
+        LOOK
+    }
+
+    fn timeout(&self) -> Duration {
+        REMOTE
+    }
+
+    async fn activate(&self) -> Result<TaskStatus, Failure> {
+        self.0.config.fetch_secrets().await;
+        Ok(TaskStatus::Idle)
+    }
+}

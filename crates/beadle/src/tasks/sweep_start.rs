@@ -1,0 +1,147 @@
+//! Starts sweeps: when it is time, and for a policy or mappings that were not swept yet.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use async_trait::async_trait;
+use beadle_engine::{BackgroundTask, Failure, Key, Lane, Mark, Store, StoreError, TaskStatus, Time};
+
+use super::{Directory, LOOK, REMOTE, failed};
+use crate::service::{Organisation, Service};
+use crate::shut::is_whole;
+
+pub(super) fn name_of(instance: &str) -> String {
+    format!("sweep of {instance}")
+}
+
+/// The name of the note of the last sweep: its time, what was swept, and in which modes.
+fn noted(instance: &str) -> String {
+    format!("sweep:{instance}")
+}
+
+/// The extent to which a policy is carried out.
+fn modes(file: &crate::config::Org) -> String {
+    let mut modes = file.mode.to_string();
+    for (aspect, mode) in &file.modes {
+        let _ = write!(modes, " {aspect}={mode}"); // a text takes everything
+    }
+    modes
+}
+
+/// Says so where the service sweeps in other modes than the configuration has: it reads them when
+/// it starts.
+pub(crate) async fn other_modes(
+    store: &dyn Store,
+    file: &crate::config::Org,
+) -> Result<Option<String>, StoreError> {
+    let noted = store.get(&noted(&file.name)).await?;
+    // Time, generation, modes.
+    let running = noted.as_deref().and_then(|noted| noted.splitn(3, ' ').nth(2));
+    Ok(running.filter(|running| *running != modes(file)).map(|running| {
+        format!(
+            "{}: the service was started with mode {running}, the configuration says {}; start the service again",
+            file.name,
+            modes(file)
+        )
+    }))
+}
+
+/// The last sweep of an instance: its time, and what was swept.
+async fn last(store: &dyn Store, instance: &str) -> Result<(Time, String), StoreError> {
+    let last = store.get(&noted(instance)).await?.unwrap_or_default();
+    let (at, swept) = last.split_once(' ').unwrap_or_default();
+    Ok((Time(at.parse().unwrap_or(0)), swept.to_owned()))
+}
+
+/// The task of one organisation.
+pub(super) struct Repositories(pub(super) (Arc<Service>, Arc<Organisation>));
+
+#[async_trait]
+impl BackgroundTask for Repositories {
+    fn name(&self) -> String {
+        name_of(&self.0.1.file.name)
+    }
+
+    fn period(&self) -> Duration {
+        LOOK
+    }
+
+    fn timeout(&self) -> Duration {
+        REMOTE
+    }
+
+    async fn activate(&self) -> Result<TaskStatus, Failure> {
+        let (service, organisation) = &self.0;
+        let Some(org) = organisation.open() else { return Ok(TaskStatus::Idle) };
+        let (store, name) = (&service.store, &organisation.file.name);
+        let (last, swept) = last(store.as_ref(), name).await?;
+        let now = service.clock.now();
+        let generation = org.policy.current().generation.clone();
+        // What is swept anew when it changes: the policy, and how far it is carried out.
+        let wanted = format!("{generation} {}", modes(&organisation.file));
+        // A time in the future was noted by a clock that was ahead.
+        let due = organisation.file.schedule().next(last).is_some_and(|next| next <= now) || last > now;
+        if !due && swept == wanted {
+            return Ok(TaskStatus::Idle);
+        }
+        store.forget_holds(name, &generation).await?;
+        let (answer, _) = org.reader.organisation_and_clock().await?;
+        let id = answer["id"].as_u64().context("GitHub's answer has no id of the organisation");
+        let id = id.map_err(failed)?;
+        store.mark(vec![Mark::new(Key::new("sweep", name, id), Lane::Sweep)], now).await?;
+        store.put(&noted(name), &format!("{} {wanted}", now.0)).await?;
+        service.bell.notify_one();
+        Ok(TaskStatus::Done(format!("started for generation {generation}")))
+    }
+}
+
+/// The task of one directory.
+pub(super) struct Groups(pub(super) Directory);
+
+#[async_trait]
+impl BackgroundTask for Groups {
+    fn name(&self) -> String {
+        name_of(&self.0.file.name)
+    }
+
+    fn period(&self) -> Duration {
+        self.0.look()
+    }
+
+    fn timeout(&self) -> Duration {
+        REMOTE
+    }
+
+    async fn activate(&self) -> Result<TaskStatus, Failure> {
+        let Directory { service, file, .. } = &self.0;
+        let store = service.store.as_ref();
+        let (last, swept) = last(store, &file.name).await?;
+        let directories = &service.directories;
+        let is_shut = |target: &str| directories.shut.contains(target);
+        // A target that was not open has missed something.
+        let is_whole = is_whole(store, &file.name, last, is_shut).await?;
+        let now = service.clock.now();
+        let mappings = directories.mappings();
+        let generation = &mappings.generation;
+        let due = file.schedule().next(last).is_some_and(|next| next <= now) || last > now;
+        if !due && swept == *generation && is_whole {
+            return Ok(TaskStatus::Idle);
+        }
+        for target in directories.targets.keys() {
+            store.forget_holds(target, generation).await?;
+        }
+        mark_groups(&file.name, service, now).await?;
+        store.put(&noted(&file.name), &format!("{} {generation}", now.0)).await?;
+        Ok(TaskStatus::Done(format!("started for mappings {generation}")))
+    }
+}
+
+/// Marks a sweep of a directory's groups.
+pub(super) async fn mark_groups(directory: &str, service: &Service, now: Time) -> Result<(), StoreError> {
+    let mark = Mark::new(Key::new("sweep", directory, "groups"), Lane::Sweep);
+    service.store.mark(vec![mark], now).await?;
+    service.bell.notify_one();
+    Ok(())
+}

@@ -1,0 +1,49 @@
+//! Reads a directory's System Log for events that no hook brought.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use beadle_engine::{BackgroundTask, Failure, TaskStatus};
+
+use super::Directory;
+
+/// A log that was not read for a day has many pages.
+const TIMEOUT: Duration = Duration::from_secs(1800);
+
+/// The task of one directory.
+pub(super) struct SystemLog(pub(super) Directory);
+
+#[async_trait]
+impl BackgroundTask for SystemLog {
+    fn name(&self) -> String {
+        format!("System Log of {}", self.0.file.name)
+    }
+
+    fn period(&self) -> Duration {
+        Duration::from(self.0.file.log_every).max(Duration::from_millis(100))
+    }
+
+    fn timeout(&self) -> Duration {
+        TIMEOUT
+    }
+
+    async fn activate(&self) -> Result<TaskStatus, Failure> {
+        let Directory { service, file, .. } = &self.0;
+        let caught = self.0.catchup().read_on().await?;
+        if caught.missed > 0 {
+            tracing::info!(directory = file.name, events = caught.missed, "events that no hook had brought");
+            service.bell.notify_one();
+        }
+        if caught.beyond {
+            tracing::warn!(
+                directory = file.name,
+                "the System Log no longer reaches back to the last look; a sweep covers it"
+            );
+            super::sweep_start::mark_groups(&file.name, service, service.clock.now()).await?;
+        }
+        Ok(match caught.missed {
+            0 => TaskStatus::Idle,
+            missed => TaskStatus::Done(format!("{missed} events that no hook had brought")),
+        })
+    }
+}

@@ -1,0 +1,61 @@
+//! Warns before the token of a target ends.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use beadle_engine::{BackgroundTask, Failure, TaskStatus, Time};
+
+use super::LOCAL;
+use crate::directory::{TOKEN_DAYS, Target};
+use crate::service::Service;
+
+/// The time between two warnings.
+const SAY: Duration = Duration::from_secs(24 * 3600);
+
+/// The task of one target.
+pub(super) struct TokenExpiry {
+    service: Arc<Service>,
+    target: Arc<Target>,
+    warned: Mutex<Option<Time>>,
+}
+
+impl TokenExpiry {
+    pub(super) fn new(service: Arc<Service>, target: Arc<Target>) -> Self {
+        Self { service, target, warned: Mutex::default() }
+    }
+}
+
+#[async_trait]
+impl BackgroundTask for TokenExpiry {
+    fn name(&self) -> String {
+        format!("token of {}", self.target.file.name)
+    }
+
+    fn period(&self) -> Duration {
+        Duration::from_secs(3600)
+    }
+
+    fn timeout(&self) -> Duration {
+        LOCAL
+    }
+
+    async fn activate(&self) -> Result<TaskStatus, Failure> {
+        let (clock, name) = (&self.service.clock, &self.target.file.name);
+        let Some(days) = self.target.token_days(clock) else { return Ok(TaskStatus::Idle) };
+        self.service.metrics.token_days(name, days);
+        let now = clock.now();
+        let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_due = warned.is_none_or(|at| at > now || now.since(at) >= SAY);
+        if days > TOKEN_DAYS || !is_due {
+            return Ok(TaskStatus::Idle);
+        }
+        *warned = Some(now);
+        tracing::warn!(
+            target = name,
+            days,
+            "the token of this target ends soon; make another, and configure it"
+        );
+        Ok(TaskStatus::Done(format!("the token ends in {days} days")))
+    }
+}

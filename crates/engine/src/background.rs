@@ -1,0 +1,354 @@
+//! Background tasks: work that comes back after a while, beside the keys that are due.
+//!
+//! Each task runs in a loop of its own. A task that waits for a vendor delays no other task.
+
+use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures::FutureExt as _;
+use futures::future::join_all;
+use serde::{Deserialize, Serialize};
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::{Clock, Time};
+use crate::failure::{Class, Failure};
+use crate::note::note;
+use crate::store::{Store, StoreError};
+
+/// A record that did not change is stored again after this time.
+const STORED_EVERY: Duration = Duration::from_secs(60);
+
+/// The result of one run of a task.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", tag = "status", content = "detail")]
+pub enum TaskStatus {
+    /// There was nothing to do.
+    Idle,
+    /// The task did what the text says.
+    Done(String),
+    /// Something is left for the reason that the text gives. The task runs again after
+    /// [`BackgroundTask::retry`].
+    Unfinished(String),
+}
+
+/// Work that comes back after a while.
+#[async_trait]
+pub trait BackgroundTask: Send + Sync + 'static {
+    /// The name for logs, metrics and commands, such as `policy of acme`. It is unique in a driver.
+    fn name(&self) -> String;
+    /// The time from the end of a run to the next run.
+    fn period(&self) -> Duration;
+    /// The time after which a run is ended and counts as failed.
+    fn timeout(&self) -> Duration;
+    /// The time from a run that failed, or left something, to the next run.
+    fn retry(&self) -> Duration {
+        self.period()
+    }
+    /// The names of tasks that run at once where a run of this one did something.
+    fn wakes(&self) -> Vec<String> {
+        Vec::new()
+    }
+    /// Runs once. A run may be dropped at any point of waiting: the process stops, or its time is
+    /// over.
+    async fn activate(&self) -> Result<TaskStatus, Failure>;
+}
+
+/// What is known of a task: its last run, and when it runs next.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskRecord {
+    /// The name of the task.
+    pub name: String,
+    /// The time between two runs, in milliseconds.
+    pub period: u64,
+    /// The beginning of the last run.
+    pub begun: Option<Time>,
+    /// The end of the last run.
+    pub ended: Option<Time>,
+    /// The result of the last run that did not fail.
+    pub last: Option<TaskStatus>,
+    /// Why the last run failed, if it did.
+    pub failure: Option<String>,
+    /// The end of the first of the failed runs in a row.
+    pub failing_since: Option<Time>,
+    /// The number of runs that this process made.
+    pub runs: u64,
+    /// The number of them that failed.
+    pub failures: u64,
+    /// The time of the next run.
+    pub next: Time,
+    /// The wait from the last run to the next one.
+    #[serde(skip)]
+    wait: Duration,
+}
+
+impl TaskRecord {
+    /// The duration of the last run.
+    pub fn took(&self) -> Option<Duration> {
+        Some(self.ended?.since(self.begun?))
+    }
+}
+
+/// There is no task of this name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("there is no background task `{name}`")]
+pub struct UnknownTask {
+    /// The name.
+    pub name: String,
+}
+
+/// A task, and what is known of it.
+struct Slot {
+    task: Arc<dyn BackgroundTask>,
+    record: Mutex<TaskRecord>,
+    /// The record as it was stored last, and when.
+    stored: Mutex<Option<(TaskRecord, Time)>>,
+    /// One run at a time.
+    running: tokio::sync::Mutex<()>,
+    /// The time of its next run changed.
+    moved: Notify,
+    /// Another task woke it, maybe in the middle of a run, which may have looked before.
+    woken: AtomicBool,
+}
+
+impl Slot {
+    fn record(&self) -> TaskRecord {
+        self.record.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn is_due(&self, now: Time) -> bool {
+        let TaskRecord { next, wait, .. } = self.record();
+        // A time that is further away than the wait was noted by a clock that was ahead.
+        next <= now || next.since(now) > wait
+    }
+}
+
+/// Runs background tasks, each in its own time.
+#[derive(Clone)]
+pub struct Driver {
+    store: Arc<dyn Store>,
+    clock: Clock,
+    slots: Arc<[Arc<Slot>]>,
+    /// A run has ended.
+    progress: Arc<Notify>,
+}
+
+impl Driver {
+    /// A driver of these tasks. All of them are due.
+    pub fn new(store: Arc<dyn Store>, clock: Clock, tasks: Vec<Arc<dyn BackgroundTask>>) -> Self {
+        let now = clock.now();
+        let slot = |task: Arc<dyn BackgroundTask>| {
+            let record = TaskRecord {
+                name: task.name(),
+                period: u64::try_from(task.period().as_millis()).unwrap_or(u64::MAX),
+                begun: None,
+                ended: None,
+                last: None,
+                failure: None,
+                failing_since: None,
+                runs: 0,
+                failures: 0,
+                next: now,
+                wait: Duration::ZERO,
+            };
+            Arc::new(Slot {
+                task,
+                record: Mutex::new(record),
+                stored: Mutex::default(),
+                running: tokio::sync::Mutex::default(),
+                moved: Notify::new(),
+                woken: AtomicBool::new(false),
+            })
+        };
+        Self { store, clock, slots: tasks.into_iter().map(slot).collect(), progress: Arc::default() }
+    }
+
+    /// Runs every task again and again, each in a loop of its own, until `stop`. Runs that are
+    /// under way are dropped then.
+    pub async fn run(&self, stop: CancellationToken) {
+        self.forget_others().await;
+        let mut loops = JoinSet::new();
+        for slot in self.slots.iter().cloned() {
+            let driver = self.clone();
+            loops.spawn(async move {
+                loop {
+                    if slot.is_due(driver.clock.now()) {
+                        driver.run_once(&slot, None).await;
+                    }
+                    let next = slot.record().next;
+                    tokio::select! {
+                        () = driver.clock.sleep_until(next) => {}
+                        () = slot.moved.notified() => {}
+                    }
+                }
+            });
+        }
+        stop.cancelled().await;
+        loops.shutdown().await;
+    }
+
+    /// Waits until each of the tasks that `is_one` names ran at least once in [`Driver::run`].
+    pub async fn ran(&self, is_one: impl Fn(&str) -> bool) {
+        loop {
+            let ended = self.progress.notified();
+            tokio::pin!(ended);
+            ended.as_mut().enable();
+            let records = self.status();
+            if records.iter().all(|record| record.runs > 0 || !is_one(&record.name)) {
+                return;
+            }
+            ended.await;
+        }
+    }
+
+    /// Runs every task that is due and that `is_one` names, side by side, and ends what is not
+    /// ready at `deadline`. What the runs wake is run after them. Returns the names of the tasks
+    /// that failed, each with the reason.
+    pub async fn run_due(&self, deadline: Time, is_one: impl Fn(&str) -> bool) -> Vec<(String, String)> {
+        let mut failed = BTreeMap::new();
+        // What is woken may wake others; a circle of them ends here.
+        for _ in 0..3 {
+            let now = self.clock.now();
+            let is_wanted = |slot: &&Arc<Slot>| slot.is_due(now) && is_one(&slot.task.name());
+            let due: Vec<&Arc<Slot>> = self.slots.iter().filter(is_wanted).collect();
+            if due.is_empty() || now >= deadline {
+                break;
+            }
+            for record in join_all(due.into_iter().map(|slot| self.run_once(slot, Some(deadline)))).await {
+                match record.failure {
+                    Some(why) => failed.insert(record.name, why),
+                    None => failed.remove(&record.name),
+                };
+            }
+        }
+        failed.into_iter().collect()
+    }
+
+    /// Runs a task now, whether it is due or not. A run that is under way ends first.
+    pub async fn activate(&self, name: &str) -> Result<TaskRecord, UnknownTask> {
+        let found = self.slots.iter().find(|slot| slot.task.name() == name);
+        let slot = found.ok_or_else(|| UnknownTask { name: name.to_owned() })?;
+        let record = self.run_once(slot, None).await;
+        slot.moved.notify_one();
+        Ok(record)
+    }
+
+    /// Runs a task once, notes the result and says what changed.
+    async fn run_once(&self, slot: &Slot, deadline: Option<Time>) -> TaskRecord {
+        let _alone = slot.running.lock().await;
+        let begun = self.clock.now();
+        slot.woken.store(false, Ordering::SeqCst);
+        let patience = slot.task.timeout();
+        let patience = deadline.map_or(patience, |deadline| patience.min(deadline.since(begun)));
+        let run = AssertUnwindSafe(slot.task.activate()).catch_unwind();
+        let result = tokio::select! {
+            result = run => result.unwrap_or_else(|_| Err(Failure::new(Class::Fatal, "the task panicked"))),
+            () = self.clock.sleep(patience) => {
+                let text = format!("no result within {} s, the run was ended", patience.as_secs());
+                Err(Failure::new(Class::Retry, text))
+            }
+        };
+        let did = matches!(result, Ok(TaskStatus::Done(_)));
+        let record = noted(slot, begun, self.clock.now(), result);
+        if did {
+            let woken = slot.task.wakes();
+            for other in self.slots.iter().filter(|other| woken.contains(&other.task.name())) {
+                other.woken.store(true, Ordering::SeqCst);
+                other.record.lock().unwrap_or_else(PoisonError::into_inner).next = self.clock.now();
+                other.moved.notify_one();
+            }
+        }
+        keep(slot, &record, self.store.as_ref(), self.clock.now()).await;
+        self.progress.notify_waiters();
+        record
+    }
+
+    /// What is known of every task.
+    pub fn status(&self) -> Vec<TaskRecord> {
+        self.slots.iter().map(|slot| slot.record()).collect()
+    }
+
+    /// Forgets stored records of tasks that the configuration no longer has.
+    async fn forget_others(&self) {
+        let Ok(stored) = self.store.notes(&note("task", &[""])).await else { return };
+        for (name, _) in stored {
+            let is_its = self.slots.iter().any(|slot| note("task", &[&slot.task.name()]) == name);
+            if !is_its && let Err(error) = self.store.forget(&name).await {
+                tracing::debug!(%error, "a task's record is forgotten at the next start");
+            }
+        }
+    }
+}
+
+/// The stored records of the tasks of all processes that share a store, by name.
+pub async fn stored_records(store: &dyn Store) -> Result<BTreeMap<String, TaskRecord>, StoreError> {
+    let notes = store.notes(&note("task", &[""])).await?;
+    let records = notes.into_iter().filter_map(|(_, text)| serde_json::from_str::<TaskRecord>(&text).ok());
+    Ok(records.map(|record| (record.name.clone(), record)).collect())
+}
+
+/// Notes the result of a run, and logs it where it is another than that of the run before.
+fn noted(slot: &Slot, begun: Time, now: Time, result: Result<TaskStatus, Failure>) -> TaskRecord {
+    let mut record = slot.record.lock().unwrap_or_else(PoisonError::into_inner);
+    record.begun = Some(begun);
+    record.ended = Some(now);
+    record.runs += 1;
+    let mut wait = match &result {
+        Ok(TaskStatus::Unfinished(_)) | Err(_) => slot.task.retry(),
+        Ok(_) => slot.task.period(),
+    };
+    if let Err(Failure { class: Class::RateLimited { until, .. }, .. }) = &result {
+        wait = wait.max(until.since(now));
+    }
+    if slot.woken.load(Ordering::SeqCst) {
+        wait = Duration::ZERO;
+    }
+    record.wait = wait;
+    record.next = now + wait;
+    match result {
+        Ok(status) => {
+            if record.failure.take().is_some() {
+                tracing::info!(task = record.name, "the background task works again");
+            }
+            record.failing_since = None;
+            record.last = Some(status);
+        }
+        Err(failure) => {
+            if record.failure.as_ref() != Some(&failure.text) {
+                tracing::error!(task = record.name, error = failure.text, "background task failed, retrying");
+            }
+            record.failures += 1;
+            record.failing_since.get_or_insert(now);
+            record.failure = Some(failure.text);
+        }
+    }
+    record.clone()
+}
+
+/// Stores a record that says something new, and every other one once in a while.
+async fn keep(slot: &Slot, record: &TaskRecord, store: &dyn Store, now: Time) {
+    let is_news = {
+        let stored = slot.stored.lock().unwrap_or_else(PoisonError::into_inner);
+        stored.as_ref().is_none_or(|(before, at)| {
+            let is_other = before.failure != record.failure
+                || (before.last != record.last && record.last != Some(TaskStatus::Idle));
+            is_other || now.since(*at) >= STORED_EVERY || *at > now
+        })
+    };
+    if !is_news {
+        return;
+    }
+    let Ok(text) = serde_json::to_string(record) else { return };
+    match store.put(&note("task", &[&record.name]), &text).await {
+        Ok(()) => {
+            let mut stored = slot.stored.lock().unwrap_or_else(PoisonError::into_inner);
+            *stored = Some((record.clone(), now));
+        }
+        Err(error) => tracing::debug!(task = record.name, %error, "the task's record was not stored"),
+    }
+}

@@ -190,6 +190,18 @@ pub(crate) enum Command {
         #[arg(long, value_name = "NAME")]
         group: Option<String>,
     },
+    /// List the background tasks of the service, or run one now
+    ///
+    /// The service notes the result of a task when it changes, and once a minute.
+    ///
+    /// `beadle tasks`, `beadle tasks run "policy of acme"`
+    Tasks {
+        /// As JSON, one a line.
+        #[arg(long, global = true)]
+        json: bool,
+        #[command(subcommand)]
+        command: Option<TasksCommand>,
+    },
     /// Print the journal: what was written, held, refused, and why
     ///
     /// Pruning deletes old entries; export them before with `beadle journal --format ndjson --since 7d`.
@@ -241,6 +253,17 @@ pub(crate) enum DirectoryCommand {
     ///
     /// Exit code: 0 all is well, 1 something is not, or could not be tried.
     Probe,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TasksCommand {
+    /// Have the running service run a task now, and wait for its result
+    ///
+    /// Asks the operator listener of the configuration. Exit code: 0 the run ended well, 1 it failed.
+    Run {
+        /// The name of the task, as `beadle tasks` lists it.
+        name: String,
+    },
 }
 
 #[derive(Debug, Subcommand)]

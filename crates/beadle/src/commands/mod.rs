@@ -25,6 +25,7 @@ mod serve;
 mod sim;
 mod store;
 mod sweep;
+mod tasks;
 mod tally;
 mod total;
 
@@ -90,6 +91,7 @@ pub(crate) async fn run(cli: Cli, printer: &Printer) -> anyhow::Result<u8> {
             queue::run(&config()?, wanted, printer).await
         }
         Command::Journal(args) => journal::run(&config()?, &args, printer).await,
+        Command::Tasks { json, command } => tasks::run(&config()?, command, json, printer).await,
         Command::Health => health::run(&config()?, printer).await,
         Command::Store(StoreCommand::Copy { from, to }) => store::copy(&config()?, from, to, printer).await,
         Command::Example => {

@@ -22,7 +22,7 @@ use beadle_repositories::{DispatchRule, Modes};
 use beadle_secrets::{Keeper, Reference, SecretString, SigningKey};
 
 pub(crate) use example::EXAMPLE;
-pub(crate) use file::{DispatchFile as Dispatch, File, OrgFile as Org, RetentionFile, Span};
+pub(crate) use file::{DispatchFile as Dispatch, File, OrgFile as Org, Span};
 pub(crate) use okta::{OktaFile as Okta, PUSH_SCOPE, SCOPES};
 pub(crate) use target::{Probing, ScimFile, TargetFile as Target, TeamsFile, users};
 

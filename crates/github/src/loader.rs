@@ -271,7 +271,8 @@ impl Loader {
         }
         if let Some(read) = settings? {
             if let Ok(settings) = &read {
-                repository.default_branch = settings["default_branch"].as_str().map(str::to_owned);
+                let branch = settings.get("default_branch").and_then(serde_json::Value::as_str);
+                repository.default_branch = branch.map(str::to_owned);
             }
             repository.rest_settings = Some(read);
         }

@@ -1,11 +1,12 @@
 //! A burst: 500 repositories change at once, and GitHub tells of each. It drops what is not answered in 10 s.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use beadle_sim::{Hook, Limits, Settings, Sim};
+use beadle_sim::{Limits, Settings, Sim};
 use serde_json::{Value, json};
 
-use crate::folder::Folder;
+use crate::clock::now;
+use crate::service::Service;
 
 const REPOSITORIES: usize = 500;
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -19,45 +20,34 @@ pub(crate) async fn run() -> anyhow::Result<()> {
     let state = json!({ "orgs": { "acme": { "repos": repositories } }, "apps": { "beadle-app": { "id": beadle_sim::APP_ID } } });
     let latency = Duration::from_millis(100);
     let settings = Settings { limits: Limits::default(), state: Some(state), latency, ..Settings::default() };
-    let sim = Sim::start(([127, 0, 0, 1], 0).into(), settings).await?;
-    let secret = format!("{:032x}", rand::random::<u128>());
     let policy = "repository: { has_wiki: false, topics: [managed] }\n";
-    let folder = Folder::enforcing(&sim, policy, &secret, "60s")?;
-    let mut service = folder.beadle(&["serve"]).spawn()?;
-    let client = reqwest::Client::new();
-    let ready = format!("http://127.0.0.1:{}/readyz", folder.ports[1]);
-    while !client.get(&ready).send().await.is_ok_and(|answer| answer.status().is_success()) {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    tokio::time::sleep(Duration::from_secs(5)).await; // its first sweep is over
-    let url = format!("http://127.0.0.1:{}/hooks/github", folder.ports[0]);
-    sim.send_webhooks_to(Hook { url, secret, organisation: false });
+    let mut service = Service::start(settings, policy).await?;
     let mut drift = json!({});
     for n in 0..REPOSITORIES {
         drift[format!("r{n:03}")] = json!({ "topics": [] });
     }
     let patch = json!({ "orgs": { "acme": { "repos": drift } } });
     let started = now();
-    client.patch(format!("{}/_sim/state?webhooks=true", sim.url())).body(patch.to_string()).send().await?;
+    service.change(&patch).await?;
     let is_declared =
         |found: &Value| found["topics"] == json!(["managed"]) && found["has_wiki"] == json!(false);
     let all = |sim: &Sim| {
         let state = sim.state();
         state["orgs"]["acme"]["repos"].as_object().is_some_and(|all| all.values().all(is_declared))
     };
-    while !all(&sim) && started.elapsed() < PATIENCE {
+    while !all(&service.sim) && started.elapsed() < PATIENCE {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     let took = started.elapsed().as_secs_f64();
-    let rows = client.get(format!("{}/_sim/deliveries", sim.url())).send().await?.text().await?;
+    let deliveries = format!("{}/_sim/deliveries", service.sim.url());
+    let rows = service.client.get(deliveries).send().await?.text().await?;
     let rows: Vec<Value> = serde_json::from_str(&rows)?;
     let mut answered: Vec<f64> =
         rows.iter().filter(|row| row["status"] == "OK").filter_map(|row| row["duration"].as_f64()).collect();
     answered.sort_by(f64::total_cmp);
     let own = answered.len();
-    let reconciled = all(&sim);
-    service.kill()?;
-    service.wait()?;
+    let reconciled = all(&service.sim);
+    service.stop()?;
     anyhow::ensure!(reconciled, "not every repository was repaired in {took:.0} s");
     println!(
         "{REPOSITORIES} repositories changed at once: {own} webhooks sent, {} not answered; the slowest answer took {:.3} s, the \
@@ -67,9 +57,4 @@ pub(crate) async fn run() -> anyhow::Result<()> {
         answered.get(own / 2).copied().unwrap_or(0.0)
     );
     Ok(())
-}
-
-#[expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
-fn now() -> Instant {
-    Instant::now()
 }

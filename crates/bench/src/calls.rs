@@ -1,12 +1,13 @@
 //! What keeping a whole organisation costs: calls, REST units, GraphQL points, time at 100 ms a call, memory; cold and warm,
 //! with 1,000 repositories and with 10,000, side by side.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use beadle_sim::{Limits, Settings, Sim};
 use serde_json::{Value, json};
 
+use crate::clock::now;
 use crate::folder::{Folder, peak};
 
 /// A typical policy, without what only REST shows.
@@ -173,9 +174,4 @@ fn forget_processes(store: &std::path::Path) -> anyhow::Result<()> {
     let connection = rusqlite::Connection::open(store).context("the store cannot be opened")?;
     connection.execute("DELETE FROM note WHERE name LIKE 'process:%'", [])?;
     Ok(())
-}
-
-#[expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
-fn now() -> Instant {
-    Instant::now()
 }

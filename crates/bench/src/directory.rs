@@ -1,12 +1,13 @@
 //! Groups of a directory at a target: how many calls an event takes, and a sweep that finds nothing to do. Beside them,
 //! counted as models, what others do.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use beadle_sim::okta::{self, Hook, OktaSim};
 use beadle_sim::scim::{self, ScimSim};
 use serde_json::{Map, Value, json};
 
+use crate::clock::now;
 use crate::folder::Folder;
 
 const PEOPLE: usize = 10_000;
@@ -106,10 +107,7 @@ pub(crate) async fn run() -> anyhow::Result<()> {
 
 async fn measure(okta: &OktaSim, aws: &ScimSim, folder: &Folder, secret: &str) -> anyhow::Result<()> {
     let client = reqwest::Client::new();
-    let ready = format!("http://127.0.0.1:{}/readyz", folder.ports[1]);
-    while !client.get(&ready).send().await.is_ok_and(|answer| answer.status().is_success()) {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    folder.until_ready(&client).await;
     settled(aws, |_| true).await?;
     println!(
         "{PEOPLE} people, {GROUPS} groups; the first sweep: {} reads, {} writes",
@@ -212,9 +210,4 @@ async fn load(okta: &OktaSim, aws: &ScimSim, folder: &Folder, secret: &str) -> a
         times.get(times.len() / 2).copied().unwrap_or(0.0)
     );
     Ok(())
-}
-
-#[expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
-fn now() -> Instant {
-    Instant::now()
 }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use beadle_sim::Sim;
@@ -90,6 +91,14 @@ impl Folder {
         command.arg("--config").arg(self.path.path().join("beadle.toml")).args(args);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         command
+    }
+
+    /// Waits until the service that was started here is ready.
+    pub(crate) async fn until_ready(&self, client: &reqwest::Client) {
+        let ready = format!("http://127.0.0.1:{}/readyz", self.ports[1]);
+        while !client.get(&ready).send().await.is_ok_and(|answer| answer.status().is_success()) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 }
 

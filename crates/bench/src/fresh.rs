@@ -1,12 +1,13 @@
 //! A new repository: how soon it is as declared, beside the time that its calls would take one
 //! after the other.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use beadle_sim::{Hook, Settings, Sim};
+use beadle_sim::{Settings, Sim};
 use serde_json::{Value, json};
 
-use crate::folder::Folder;
+use crate::clock::now;
+use crate::service::Service;
 
 const LATENCY: Duration = Duration::from_millis(100);
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -40,31 +41,19 @@ pub(crate) async fn run() -> anyhow::Result<()> {
         "apps": { "beadle-app": { "id": beadle_sim::APP_ID } },
     });
     let settings = Settings { state: Some(state), latency: LATENCY, ..Settings::default() };
-    let sim = Sim::start(([127, 0, 0, 1], 0).into(), settings).await?;
-    let secret = format!("{:032x}", rand::random::<u128>());
-    let folder = Folder::enforcing(&sim, POLICY, &secret, "60s")?;
-    let mut service = folder.beadle(&["serve"]).spawn()?;
-    let client = reqwest::Client::new();
-    let ready = format!("http://127.0.0.1:{}/readyz", folder.ports[1]);
-    while !client.get(&ready).send().await.is_ok_and(|answer| answer.status().is_success()) {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    tokio::time::sleep(Duration::from_secs(5)).await; // its first sweep is over
-    let url = format!("http://127.0.0.1:{}/hooks/github", folder.ports[0]);
-    sim.send_webhooks_to(Hook { url, secret, organisation: false });
-    client.delete(format!("{}/_sim/calls", sim.url())).send().await?;
+    let mut service = Service::start(settings, POLICY).await?;
+    service.client.delete(format!("{}/_sim/calls", service.sim.url())).send().await?;
     let patch = json!({ "orgs": { "acme": { "repos": { "new": { "visibility": "private" } } } } });
     let started = now();
-    client.patch(format!("{}/_sim/state?webhooks=true", sim.url())).body(patch.to_string()).send().await?;
+    service.change(&patch).await?;
     let is_there = |sim: &Sim| is_declared(&sim.state()["orgs"]["acme"]["repos"]["new"]);
-    while !is_there(&sim) && started.elapsed() < PATIENCE {
+    while !is_there(&service.sim) && started.elapsed() < PATIENCE {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     let took = started.elapsed().as_secs_f64();
-    let calls = sim.calls();
-    let reconciled = is_there(&sim);
-    service.kill()?;
-    service.wait()?;
+    let calls = service.sim.calls();
+    let reconciled = is_there(&service.sim);
+    service.stop()?;
     anyhow::ensure!(reconciled, "the new repository was not as declared in {took:.0} s");
     let writes = calls.iter().filter(|call| call["writes"] == Value::Bool(true)).count();
     let one_by_one = LATENCY.as_secs_f64() * f64::from(u32::try_from(calls.len())?);
@@ -74,9 +63,4 @@ pub(crate) async fn run() -> anyhow::Result<()> {
         calls.len()
     );
     Ok(())
-}
-
-#[expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
-fn now() -> Instant {
-    Instant::now()
 }

@@ -4,6 +4,7 @@
 mod bare;
 mod burst;
 mod calls;
+mod clock;
 mod coldstart;
 mod directory;
 mod folder;
@@ -11,6 +12,7 @@ mod fresh;
 mod intake;
 mod load;
 mod runtime;
+mod service;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {

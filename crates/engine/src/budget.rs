@@ -253,14 +253,18 @@ impl Budgets {
         state.blocked.remove(&Resource::Credential);
     }
 
-    /// What is refused until when, as far as it is known here.
+    /// What is refused until when, as far as other processes have to know of it. Whether the vendor
+    /// takes the credential is not in it: each process has a copy of its own, which may be the old
+    /// or the new one while it is replaced.
     pub fn refusals(&self) -> Vec<(Resource, Time)> {
-        self.state().blocked.iter().map(|(resource, until)| (*resource, *until)).collect()
+        let state = self.state();
+        let shared = state.blocked.iter().filter(|(resource, _)| **resource != Resource::Credential);
+        shared.map(|(resource, until)| (*resource, *until)).collect()
     }
 
-    /// Another process was refused, as far as that can be believed.
+    /// Another process was refused, as far as that can be believed and is not its own matter.
     pub fn heard_of_refusal(&self, resource: Resource, until: Time, now: Time) {
-        if !is_credible(until, now) {
+        if resource == Resource::Credential || !is_credible(until, now) {
             return;
         }
         self.state().block(resource, until, now);
@@ -390,6 +394,19 @@ mod tests {
             budgets.deny(Time(1_000_000 * (n + 1)));
         }
         assert_eq!(budgets.deny(Time(100_000_000)), Time(100_320_000), "a few minutes at most");
+    }
+
+    #[test]
+    fn a_process_whose_credential_is_denied_stops_no_other_process() {
+        let (old, new) = (low(), low());
+        old.deny(Time(0));
+        old.refuse(Resource::Secondary, None, Time(0));
+        assert_eq!(old.refusals(), [(Resource::Secondary, Time(60_000))]);
+        // A version that did tell of it.
+        new.heard_of_refusal(Resource::Credential, Time(10_000), Time(0));
+        assert_eq!(new.admit(Resource::Core, 1, Lane::Event, Time(0)), Ok(()));
+        new.heard_of_refusal(Resource::Secondary, Time(60_000), Time(0));
+        assert!(new.admit(Resource::Core, 1, Lane::Event, Time(0)).is_err());
     }
 
     #[test]

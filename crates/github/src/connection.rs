@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 
 use beadle_engine::{Class, Failure};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// More pages than any list has.
 const MOST_PAGES: usize = 1000;
@@ -49,9 +49,7 @@ impl Distinct {
             if row.is_null() {
                 return Err("an entry of the list is null".into());
             }
-            // A node that may not be seen says nothing of which one it is.
-            let hidden = row.get("node").is_some_and(Value::is_null);
-            if !hidden && !self.rows.insert(row.to_string()) {
+            if !is_nameless(row) && !self.rows.insert(row.to_string()) {
                 return Err("an entry of the list came twice".into());
             }
         }
@@ -62,6 +60,17 @@ impl Distinct {
             _ => Ok(()),
         }
     }
+}
+
+/// Whether a row does not tell which account it is about: GitHub hides it, it is of a type that the
+/// document does not describe, or there is none yet, as with an invitation by address. Two such rows
+/// are no repetition.
+fn is_nameless(row: &Value) -> bool {
+    let tells_nothing = |who: &Value| {
+        let is_bare = |fields: &Map<String, Value>| fields.keys().all(|name| name.as_str() == "__typename");
+        who.is_null() || who.as_object().is_some_and(is_bare)
+    };
+    ["node", "actor", "invitee"].iter().any(|part| row.get(part).is_some_and(tells_nothing))
 }
 
 /// The pages of one connection, held against what each of them says the list has.
@@ -154,9 +163,18 @@ mod tests {
     }
 
     #[test]
-    fn nodes_that_may_not_be_seen_are_no_repetition() {
-        let edge = json!({ "permission": "READ", "node": null });
-        assert!(read(&[page(&json!([edge, edge]), 2, None)]).is_ok());
+    fn rows_that_do_not_tell_whom_they_are_about_are_no_repetition() {
+        for row in [
+            json!({ "permission": "READ", "node": null }),
+            json!({ "actor": null }),
+            json!({ "bypassMode": "ALWAYS", "actor": { "__typename": "User" } }),
+            json!({ "invitee": null }),
+        ] {
+            assert!(read(&[page(&json!([row, row]), 2, None)]).is_ok(), "{row}");
+            assert!(read(&[page(&json!([row]), 2, None)]).is_err(), "{row}: one is missing");
+        }
+        let known = json!({ "actor": { "__typename": "Team", "databaseId": 1 } });
+        assert!(read(&[page(&json!([known, known]), 2, None)]).is_err());
     }
 
     #[test]

@@ -3,7 +3,9 @@
 //! [`Reader`] has no method that writes, and [`Writer`] none that plans could be made with: what holds only a reader
 //! cannot write, by its type.
 
+mod access;
 mod api;
+mod app;
 mod assemble;
 mod auth;
 mod conditional;
@@ -22,13 +24,14 @@ mod teams;
 mod write;
 
 pub use api::{Api, Endpoint};
+pub use app::DeliveryRow;
 pub use auth::Credential;
 pub use beadle_transport::path::segment;
 pub use beadle_transport::{Method, Path};
 pub use loader::{Bulk, Loader};
 pub use members::{Identity, Member, Team, TeamMembers};
 pub use names::{Missing, Resolved, SelectedBy};
-pub use read::{Cursor, DeliveryRow, IndexRow, Page, Reader};
+pub use read::{Cursor, IndexRow, Page, Reader};
 pub use repository::{
     Actor, ActorKind, Allowances, Asks, Collaborator, Invitation, Label, Part, Permission, Repository, Rule,
     StatusCheck, Visibility,

@@ -62,7 +62,8 @@ struct Known {
 pub struct Bulk {
     teams: Option<Result<Snapshot, Failure>>,
     properties: Option<Result<Properties, Failure>>,
-    missing: Arc<Missing>,
+    /// `Err`: a budget is used up, and nothing can be said of any repository.
+    missing: Result<Arc<Missing>, Failure>,
 }
 
 /// Gathers asks for repositories.
@@ -194,7 +195,11 @@ impl Loader {
         Box::pin(self.bulk_with(repositories, missing(&self.api, &selected_by))).await
     }
 
-    async fn bulk_with(&self, repositories: usize, missing: impl Future<Output = Arc<Missing>>) -> Bulk {
+    async fn bulk_with(
+        &self,
+        repositories: usize,
+        missing: impl Future<Output = Result<Arc<Missing>, Failure>>,
+    ) -> Bulk {
         let (asks, known) = (self.asks(), self.known());
         let many = |calls: usize| repositories >= MANY.max(calls);
         // Lists that would not keep still are no snapshot: each repository is asked for its own.
@@ -235,7 +240,7 @@ impl Loader {
 
     async fn read_rest(&self, repository: &mut Repository, asks: Asks, bulk: &Bulk) -> Result<(), Failure> {
         let (owner, name) = (repository.owner.clone(), repository.name.clone());
-        repository.missing = bulk.missing.clone();
+        repository.missing = bulk.missing.clone()?;
         repository.has_age = bulk.teams.is_some() || bulk.properties.is_some();
         let id = repository.id;
         // GraphQL knows no default branch of an empty repository; REST says what it will be.
@@ -271,7 +276,8 @@ impl Loader {
         }
         if let Some(read) = settings? {
             if let Ok(settings) = &read {
-                repository.default_branch = settings["default_branch"].as_str().map(str::to_owned);
+                let branch = settings.get("default_branch").and_then(serde_json::Value::as_str);
+                repository.default_branch = branch.map(str::to_owned);
             }
             repository.rest_settings = Some(read);
         }

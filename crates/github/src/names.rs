@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::api::Api;
+use crate::assemble::unless_limited;
 use crate::documents;
 use crate::graphql::run;
 use crate::read::Reader;
@@ -66,11 +67,12 @@ impl Missing {
     }
 }
 
-/// Resolves the names by which layers select, now. What could not be asked is as good as missing.
-pub(crate) async fn missing(api: &Api, selected_by: &SelectedBy) -> Arc<Missing> {
+/// Resolves the names by which layers select, now. What could not be asked is as good as missing; a
+/// used-up budget is a reason to come back later.
+pub(crate) async fn missing(api: &Api, selected_by: &SelectedBy) -> Result<Arc<Missing>, Failure> {
     let mut missing = Missing::default();
     if selected_by.is_empty() {
-        return Arc::new(missing);
+        return Ok(Arc::new(missing));
     }
     let actor = |slug: &String| Actor { kind: ActorKind::Team, name: slug.clone(), id: None, number: None };
     let teams: Vec<Actor> = selected_by.teams.iter().map(actor).collect();
@@ -80,7 +82,7 @@ pub(crate) async fn missing(api: &Api, selected_by: &SelectedBy) -> Arc<Missing>
     for (at, slug) in selected_by.teams.iter().enumerate() {
         let why = match &teams {
             Ok(teams) => teams.get(at).and_then(|team| team.as_ref().err().cloned()),
-            Err(failure) => Some(failure.text.clone()),
+            Err(failure) => Some(unless_limited(failure)?),
         };
         missing.teams.extend(why.map(|why| (slug.to_lowercase(), why)));
     }
@@ -88,11 +90,11 @@ pub(crate) async fn missing(api: &Api, selected_by: &SelectedBy) -> Arc<Missing>
         let why = match &properties {
             Ok(defined) if defined.iter().any(|known| known.eq_ignore_ascii_case(name)) => None,
             Ok(_) => Some(format!("{} defines no custom property `{name}`", api.organisation())),
-            Err(failure) => Some(failure.text.clone()),
+            Err(failure) => Some(unless_limited(failure)?),
         };
         missing.properties.extend(why.map(|why| (name.to_lowercase(), why)));
     }
-    Arc::new(missing)
+    Ok(Arc::new(missing))
 }
 
 #[derive(Deserialize)]

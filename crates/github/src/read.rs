@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use beadle_engine::{Budgets, Class, Clock, Failure, Time};
+use beadle_engine::{Budgets, Class, Clock, Failure};
 use beadle_transport::Path;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -15,7 +15,7 @@ use crate::documents;
 use crate::graphql::{run, run_batch};
 use crate::loader::{Bulk, Loader};
 use crate::names::SelectedBy;
-use crate::repository::{Asks, Invitation, Permission, Repository, Visibility};
+use crate::repository::{Asks, Invitation, Repository, Visibility};
 use crate::rulesets::Ruleset;
 use crate::teams::TeamPermission;
 
@@ -71,27 +71,6 @@ pub struct Reader {
     rulesets: Arc<Mutex<HashMap<u64, String>>>,
     /// When each ruleset was changed last that REST showed as it shall be.
     settled: Arc<Mutex<HashMap<u64, String>>>,
-}
-
-/// A row of the log of webhook deliveries.
-#[derive(Clone, Debug, Deserialize)]
-pub struct DeliveryRow {
-    /// This attempt's id.
-    pub id: u64,
-    /// The delivery's: the same when it is sent again.
-    pub guid: String,
-    /// When, as GitHub writes it.
-    pub delivered_at: String,
-    /// How it was answered.
-    pub status_code: u16,
-    /// The event.
-    pub event: String,
-    /// Its action.
-    pub action: Option<String>,
-    /// Whose event it is.
-    pub installation_id: Option<u64>,
-    /// What it is about.
-    pub repository_id: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -353,114 +332,6 @@ impl Reader {
     pub fn is_settled(&self, ruleset: &Ruleset) -> bool {
         let settled = self.settled.lock().unwrap_or_else(PoisonError::into_inner);
         settled.get(&ruleset.id) == Some(&ruleset.updated_at)
-    }
-
-    /// Whether somebody may write to one repository, by any way. A custom role counts by what it is based on.
-    ///
-    /// <https://docs.github.com/rest/collaborators/collaborators#get-repository-permissions-for-a-user>
-    pub async fn user_writes(&self, login: &str, owner: &str, name: &str) -> Result<bool, Failure> {
-        let path =
-            Path::at("repos").value(owner).value(name).then("collaborators").value(login).then("permission");
-        match self.api.read(&path).await {
-            Ok(answer) => {
-                let access: Value = answer.json().map_err(Failure::from)?;
-                Ok(matches!(access["permission"].as_str(), Some("admin" | "write")))
-            }
-            Err(error) if error.status() == Some(404) => Ok(false),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// A team's role on one repository, custom roles by their own name; `None` when it has none.
-    pub async fn team_role(
-        &self,
-        slug: &str,
-        owner: &str,
-        name: &str,
-    ) -> Result<Option<Permission>, Failure> {
-        let access = self.team_access(slug, owner, name).await?;
-        Ok(access.and_then(|access| access["role_name"].as_str().map(|role| role.to_owned().into())))
-    }
-
-    /// Whether a team may write to one repository. A custom role counts by what it is based on.
-    pub async fn team_writes(&self, slug: &str, owner: &str, name: &str) -> Result<bool, Failure> {
-        let access = self.team_access(slug, owner, name).await?;
-        Ok(access.is_some_and(|access| access["permissions"]["push"] == true))
-    }
-
-    /// A repository as it is shown to a team; `None` where the team has no access.
-    async fn team_access(&self, slug: &str, owner: &str, name: &str) -> Result<Option<Value>, Failure> {
-        let team = Path::at("orgs").value(self.organisation()).then("teams").value(slug);
-        let path = team.then("repos").value(owner).value(name);
-        match self.api.get_accepting(&path, "application/vnd.github.v3.repository+json").await {
-            Ok(answer) => answer.json().map(Some).map_err(Failure::from),
-            Err(error) if error.status() == Some(404) => Ok(None),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// What the App may do and hears of: its permissions and events. `None` for a token.
-    pub async fn app(&self) -> Result<Option<Value>, Failure> {
-        if !self.api.is_app() {
-            return Ok(None);
-        }
-        let path = Path::at("orgs").value(self.organisation()).then("installation");
-        let installation: Value = self.api.get_as_app(path).await?.json().map_err(Failure::from)?;
-        Ok(Some(installation))
-    }
-
-    /// What is left of the limits. It costs nothing.
-    pub async fn rate_limit(&self) -> Result<Value, Failure> {
-        self.api.get(&Path::at("rate_limit")).await?.json().map_err(Failure::from)
-    }
-
-    /// The App's name in addresses: it acts as `NAME[bot]`. `None` for a token.
-    pub async fn app_slug(&self) -> Result<Option<String>, Failure> {
-        let installation = self.app().await?;
-        Ok(installation.and_then(|installation| installation["app_slug"].as_str().map(str::to_owned)))
-    }
-
-    /// One page of the log of the App's webhook deliveries, newest first, and where the next page is.
-    pub async fn deliveries(
-        &self,
-        page: Option<&str>,
-    ) -> Result<(Vec<DeliveryRow>, Option<String>), Failure> {
-        let answer = self
-            .api
-            .get_as_app(page.map_or_else(|| Path::at("app/hook/deliveries?per_page=100"), Path::given))
-            .await?;
-        let next = answer.next().map(str::to_owned);
-        Ok((answer.json().map_err(Failure::from)?, next))
-    }
-
-    /// The runs of a workflow that were dispatched since a moment, newest first.
-    pub async fn dispatched(
-        &self,
-        repository: &str,
-        workflow: &str,
-        since: Time,
-    ) -> Result<Vec<Value>, Failure> {
-        let path = Path::at("repos").value(self.organisation()).value(repository);
-        let path =
-            path.then("actions/workflows").value(workflow).then("runs?event=workflow_dispatch&per_page=100");
-        let mut next = Some(path.query("created", format!(">={since}")));
-        let mut runs = Vec::new();
-        while let Some(path) = next {
-            let answer = self.api.get(&path).await?;
-            let mut page: Value = answer.json().map_err(Failure::from)?;
-            runs.extend(page["workflow_runs"].as_array_mut().map(std::mem::take).unwrap_or_default());
-            next = answer.next().map(Path::given);
-        }
-        Ok(runs)
-    }
-
-    /// Whether the organisation can be seen at all, and GitHub's clock beside ours, in seconds.
-    pub async fn organisation_and_clock(&self) -> Result<(Value, Option<i64>), Failure> {
-        let answer = self.api.get(&Path::at("orgs").value(self.organisation())).await?;
-        let date = answer.headers.get("date").and_then(|date| date.to_str().ok());
-        let date = date.and_then(|date| jiff::fmt::rfc2822::parse(date).ok());
-        let ahead = date.map(|date| date.timestamp().as_second() - self.clock().now().seconds());
-        Ok((answer.json().map_err(Failure::from)?, ahead))
     }
 }
 

@@ -142,8 +142,9 @@ async fn run(mut command: Command, works: &str, missing: &[Missing]) {
 
 /// A script that finds its packages where it runs, in the folder of the clients.
 fn node(script: &str) -> Command {
+    let script = format!("{}{script}", include_str!("clients/step.mjs"));
     let mut command = Command::new("node");
-    command.args(["--input-type=module", "--eval", script]).current_dir(super::tool("clients"));
+    command.args(["--input-type=module", "--eval", &script]).current_dir(super::tool("clients"));
     command
 }
 

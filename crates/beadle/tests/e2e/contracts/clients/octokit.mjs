@@ -6,27 +6,8 @@ import { createAppAuth } from "@octokit/auth-app";
 import { Octokit } from "@octokit/rest";
 
 const { GITHUB_URL: baseUrl, APP_ID, APP_KEY: privateKey } = process.env;
-const PATIENCE = 60_000;
 const org = "acme";
 const at = { owner: org, repo: "shop" };
-
-async function step(name, run) {
-    let timer;
-    const late = new Promise((_, reject) => {
-        timer = setTimeout(() => reject(new Error("no answer")), PATIENCE);
-    });
-    try {
-        const found = await Promise.race([run(), late]);
-        console.log(`ok ${name}`);
-        return found;
-    } catch (error) {
-        const message = String(error?.message ?? error).replaceAll(/\s+/g, " ").slice(0, 400);
-        console.log(`missing ${name} ${error?.status ?? error?.name ?? "none"} ${message}`);
-        return undefined;
-    } finally {
-        clearTimeout(timer);
-    }
-}
 
 const silent = () => {};
 const log = { debug: silent, info: silent, warn: silent, error: silent };

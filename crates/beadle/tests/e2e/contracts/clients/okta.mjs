@@ -5,25 +5,6 @@ import assert from "node:assert/strict";
 import okta from "@okta/okta-sdk-nodejs";
 
 const { OKTA_URL: orgUrl, OKTA_TOKEN: token, OKTA_KEY: privateKey } = process.env;
-const PATIENCE = 60_000;
-
-async function step(name, run) {
-    let timer;
-    const late = new Promise((_, reject) => {
-        timer = setTimeout(() => reject(new Error("no answer")), PATIENCE);
-    });
-    try {
-        const found = await Promise.race([run(), late]);
-        console.log(`ok ${name}`);
-        return found;
-    } catch (error) {
-        const message = String(error?.message ?? error).replaceAll(/\s+/g, " ").slice(0, 400);
-        console.log(`missing ${name} ${error?.status ?? error?.code ?? error?.name ?? "none"} ${message}`);
-        return undefined;
-    } finally {
-        clearTimeout(timer);
-    }
-}
 
 /** A method of whichever part of the client has it: the parts differ between versions. */
 function method(client, name) {

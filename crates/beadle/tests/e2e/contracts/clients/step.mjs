@@ -1,0 +1,22 @@
+// A step of a client: prints `ok STEP`, or `missing STEP STATUS MESSAGE`. It stands before each script.
+
+const PATIENCE = 60_000;
+
+async function step(name, run) {
+    let timer;
+    const late = new Promise((_, reject) => {
+        timer = setTimeout(() => reject(new Error("no answer")), PATIENCE);
+    });
+    try {
+        const found = await Promise.race([run(), late]);
+        console.log(`ok ${name}`);
+        return found;
+    } catch (error) {
+        const message = String(error?.message ?? error).replaceAll(/\s+/g, " ").slice(0, 400);
+        console.log(`missing ${name} ${error?.status ?? error?.code ?? error?.name ?? "none"} ${message}`);
+        return undefined;
+    } finally {
+        clearTimeout(timer);
+    }
+}
+

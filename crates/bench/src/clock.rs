@@ -1,0 +1,8 @@
+//! The real time, which a benchmark measures.
+
+use std::time::Instant;
+
+#[expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
+pub(crate) fn now() -> Instant {
+    Instant::now()
+}

@@ -1,0 +1,167 @@
+//! Checks of the guard: the window, holds and approvals, and what a write has to see before it begins.
+
+use std::time::Duration;
+
+use super::{LATER, Shared, begin, end, entry, hold, key};
+use crate::clock::Time;
+use crate::delivery::Mark;
+use crate::guard::window::{Begun, End, Intent};
+use crate::guard::{Hold, Limits, Verdict};
+use crate::journal::EntryKind;
+use crate::key::Lane;
+use crate::plan::Risk;
+
+pub(super) async fn the_window_lets_through_its_limit_and_holds_the_rest(store: Shared) {
+    let limits = Limits { removes: 3, ..Limits::default() };
+    let asked = |from: u64| {
+        (from..from + 4).map(|n| hold(n, &format!("d{n}"), Risk::Removes, "g")).collect::<Vec<_>>()
+    };
+    let verdicts = store.reserve(None, &limits, asked(0), LATER).await.unwrap().unwrap();
+    assert_eq!(verdicts.iter().filter(|verdict| **verdict == Verdict::Pass).count(), 3);
+    assert!(matches!(&verdicts[3], Verdict::Hold(why) if !why.is_empty()));
+    let held = store.holds().await.unwrap();
+    assert_eq!(held.len(), 1);
+    assert_eq!(held[0].digest, "d3");
+    // Another key, another process, the same window.
+    let more =
+        store.reserve(None, &limits, asked(10), LATER + Duration::from_secs(1)).await.unwrap().unwrap();
+    assert!(more.iter().all(|verdict| *verdict != Verdict::Pass));
+    // The window moves on, and what is held stays held.
+    let next = LATER + limits.window + Duration::from_secs(1);
+    let again =
+        store.reserve(None, &limits, vec![hold(3, "d3", Risk::Removes, "g")], next).await.unwrap().unwrap();
+    assert!(matches!(again[0], Verdict::Hold(_)), "a hold does not drain away by itself");
+    let fresh = store.reserve(None, &limits, asked(20), next).await.unwrap().unwrap();
+    assert_eq!(fresh.iter().filter(|verdict| **verdict == Verdict::Pass).count(), 3);
+    let tried_again = store.reserve(None, &limits, asked(20), next).await.unwrap().unwrap();
+    assert_eq!(tried_again, fresh, "what is tried again in the window is booked once");
+    assert!(matches!(begin(&store, 20, "d20", next).await, Begun::Yes(_)));
+    assert_eq!(begin(&store, 20, "d20", next).await, Begun::Lapsed, "room is for one write");
+    end(&store, "d20", End::Written).await;
+    let fought =
+        store.reserve(None, &limits, vec![hold(20, "d20", Risk::Removes, "g")], next).await.unwrap().unwrap();
+    assert!(
+        matches!(fought[0], Verdict::Hold(_)),
+        "what was written, and is to be written again, is booked again"
+    );
+    let other =
+        store.reserve(None, &limits, vec![hold(40, "w", Risk::Weakens, "g")], LATER).await.unwrap().unwrap();
+    assert_eq!(other, [Verdict::Pass], "each risk has its own limit");
+}
+
+pub(super) async fn an_approval_passes_once_and_a_generation_forgets(store: Shared) {
+    let limits = Limits { removes: 0, ..Limits::default() };
+    let ask = |n: u64, digest: &str| vec![hold(n, digest, Risk::Removes, "g1")];
+    store.reserve(None, &limits, ask(1, "a"), LATER).await.unwrap();
+    store.reserve(None, &limits, ask(2, "b"), LATER).await.unwrap();
+    assert_eq!(store.approve("unknown", "ann", LATER).await.unwrap(), None);
+    let approved = store.approve("a", "ann", LATER).await.unwrap().unwrap();
+    assert_eq!(approved.approved_by.as_deref(), Some("ann"));
+    assert_eq!(store.claim(5, LATER).await.unwrap()[0].lease.key, key(1), "an approval makes its key due");
+    assert_eq!(store.reserve(None, &limits, ask(1, "a"), LATER).await.unwrap().unwrap(), [Verdict::Pass]);
+    assert_eq!(
+        store.reserve(None, &limits, ask(1, "a"), LATER).await.unwrap().unwrap(),
+        [Verdict::Pass],
+        "a write that failed needs no second approval"
+    );
+    assert_eq!(store.holds_of(&key(1)).await.unwrap().len(), 1);
+    assert!(matches!(begin(&store, 1, "a", LATER).await, Begun::Yes(_)));
+    end(&store, "a", End::Written).await;
+    assert!(store.holds_of(&key(1)).await.unwrap().is_empty());
+    let second = store.reserve(None, &limits, ask(1, "a"), LATER).await.unwrap().unwrap();
+    assert!(matches!(second[0], Verdict::Hold(_)), "an approval is for one time");
+    assert_eq!(store.forget_holds("other", "g2").await.unwrap(), 0);
+    assert_eq!(store.forget_holds("acme", "g1").await.unwrap(), 0, "holds of the generation in force stay");
+    assert_eq!(store.forget_holds("acme", "g2").await.unwrap(), 2);
+    assert!(store.holds().await.unwrap().is_empty());
+}
+
+pub(super) async fn what_is_contested_is_held_until_it_is_approved(store: Shared) {
+    let fought = Hold { why: "contested".into(), ..hold(1, "c1", Risk::Changes, "g1") };
+    let limits = Limits::default();
+    let ask = || store.reserve(None, &limits, vec![fought.clone()], Time(0));
+    assert_eq!(ask().await.unwrap().unwrap(), [Verdict::Hold("contested".into())]);
+    assert_eq!(store.holds().await.unwrap().len(), 1);
+    store.approve(&fought.digest, "ann", Time(0)).await.unwrap().unwrap();
+    assert_eq!(ask().await.unwrap().unwrap(), [Verdict::Pass]);
+}
+
+pub(super) async fn a_lost_answer_stays_spent_and_a_refusal_is_given_back(store: Shared) {
+    let limits = Limits { removes: 2, ..Limits::default() };
+    let ask = |n: u64, digest: &'static str| {
+        let (store, asked) = (store.clone(), vec![hold(n, digest, Risk::Removes, "g")]);
+        async move { store.reserve(None, &limits, asked, LATER).await.unwrap().unwrap().remove(0) }
+    };
+    assert_eq!(ask(1, "a").await, Verdict::Pass);
+    assert!(matches!(begin(&store, 1, "a", LATER).await, Begun::Yes(_)));
+    // The answer is lost, or the process is killed: a retry takes room of its own.
+    assert_eq!(ask(1, "a").await, Verdict::Pass);
+    assert!(matches!(ask(2, "b").await, Verdict::Hold(_)), "both are spent");
+    assert!(matches!(begin(&store, 1, "a", LATER).await, Begun::Yes(_)));
+    end(&store, "a", End::Refused).await;
+    assert_eq!(ask(3, "c").await, Verdict::Pass, "what was refused is given back");
+    assert!(matches!(ask(4, "d").await, Verdict::Hold(_)), "what was lost is not");
+    end(&store, "c", End::NotBegun).await;
+    assert_eq!(begin(&store, 3, "c", LATER).await, Begun::Lapsed);
+    assert_eq!(ask(5, "e").await, Verdict::Pass, "what was not begun is given back");
+}
+
+pub(super) async fn an_approval_whose_answer_was_lost_lets_nothing_pass(store: Shared) {
+    let limits = Limits { removes: 0, ..Limits::default() };
+    let ask = || store.reserve(None, &limits, vec![hold(1, "a", Risk::Removes, "g")], LATER);
+    ask().await.unwrap();
+    store.approve("a", "ann", LATER).await.unwrap().unwrap();
+    assert!(matches!(begin(&store, 1, "a", LATER).await, Begun::Yes(_)));
+    end(&store, "a", End::Refused).await;
+    assert_eq!(ask().await.unwrap().unwrap(), [Verdict::Pass], "a refused write needs no second approval");
+    assert!(matches!(begin(&store, 1, "a", LATER).await, Begun::Yes(_)));
+    assert_eq!(begin(&store, 1, "a", LATER).await, Begun::Lapsed);
+    let verdicts = ask().await.unwrap().unwrap();
+    assert!(matches!(&verdicts[0], Verdict::Hold(why) if why.contains("ann approved it")), "{verdicts:?}");
+    store.approve("a", "ann", LATER).await.unwrap().unwrap();
+    assert_eq!(ask().await.unwrap().unwrap(), [Verdict::Pass]);
+}
+
+pub(super) async fn a_write_sees_a_pause_and_a_lost_lease(store: Shared) {
+    store.mark(vec![Mark::new(key(1), Lane::Event)], Time(0)).await.unwrap();
+    let lease = store.claim(1, LATER).await.unwrap().remove(0).lease;
+    let until = LATER + Duration::from_secs(60);
+    let write = |now: Time| {
+        let intent = Intent { entry: entry(EntryKind::Intent, now, None), spends: None };
+        store.begin(Some(&lease), &lease.key, intent, now)
+    };
+    assert!(matches!(write(LATER).await.unwrap(), Begun::Yes(_)));
+    for scope in ["acme", key(1).as_str()] {
+        store.pause(scope, until).await.unwrap();
+        assert_eq!(write(LATER).await.unwrap(), Begun::Paused { scope: scope.to_owned(), until });
+        store.resume(scope).await.unwrap();
+    }
+    store.pause("another", until).await.unwrap();
+    assert!(matches!(write(LATER).await.unwrap(), Begun::Yes(_)));
+    assert_eq!(write(LATER + store.timing().lease).await.unwrap(), Begun::LeaseLost);
+    assert_eq!(store.open_intents().await.unwrap().len(), 2, "what was not begun is not in the journal");
+}
+
+pub(super) async fn the_share_of_an_aspect_has_a_memory(store: Shared) {
+    let limits = Limits { repositories: 2, among: Some(20), ..Limits::default() };
+    let mut passed = 0;
+    for n in 0..10 {
+        // One at a time, as drift comes.
+        let asked = vec![hold(n, &format!("s{n}"), Risk::Removes, "g")];
+        let verdict = store.reserve(None, &limits, asked, LATER).await.unwrap().unwrap().remove(0);
+        passed += u32::from(verdict == Verdict::Pass);
+    }
+    assert_eq!(passed, 4, "a fifth of the repositories");
+    let why = &store.holds().await.unwrap()[0].why;
+    assert!(why.contains("`teams`") && why.contains("4 of 20 repositories"), "{why}");
+}
+
+pub(super) async fn what_was_released_is_not_approved(store: Shared) {
+    let limits = Limits { removes: 0, ..Limits::default() };
+    let asked = vec![hold(1, "r1", Risk::Removes, "g1")];
+    store.reserve(None, &limits, asked, Time(0)).await.unwrap();
+    assert_eq!(store.holds().await.unwrap().len(), 1);
+    store.release(vec!["r1".into()]).await.unwrap();
+    assert_eq!(store.approve("r1", "ann", Time(0)).await.unwrap(), None);
+    assert!(store.holds().await.unwrap().is_empty());
+}

@@ -1,0 +1,121 @@
+//! The trait's own test suite: every store has to pass it. Each check gets a store with nothing in it.
+
+#![expect(clippy::unwrap_used, reason = "a check that cannot go on has failed")]
+
+mod guard;
+mod queue;
+mod records;
+
+use std::sync::Arc;
+
+use serde_json::json;
+
+use crate::clock::Time;
+use crate::delivery::Delivery;
+use crate::guard::window::{Begun, End, Intent};
+use crate::guard::{Hold, Limits};
+use crate::journal::{Entry, EntryKind};
+use crate::key::Key;
+use crate::mode::Mode;
+use crate::plan::{Change, Field, Risk};
+use crate::store::{Listing, Store};
+
+type Shared = Arc<dyn Store>;
+
+/// Later than every debounce.
+const LATER: Time = Time(1_000_000);
+
+fn key(n: u64) -> Key {
+    Key::new("repository", "acme", n)
+}
+
+fn delivery(id: &str, at: Time) -> Delivery {
+    Delivery {
+        source: "github".into(),
+        id: id.into(),
+        actor: None,
+        event: "repository.created".into(),
+        instance: "acme".into(),
+        received: at,
+        body: br#"{"action":"created"}"#.to_vec(),
+    }
+}
+
+fn hold(n: u64, digest: &str, risk: Risk, generation: &str) -> Hold {
+    let field = Field { name: "x".into(), before: json!(true), after: json!(null), asked: None, risk };
+    let (aspect, what, mode) = ("teams".to_owned(), "team a".to_owned(), Mode::Enforce);
+    Hold {
+        digest: digest.into(),
+        key: key(n),
+        subject: "acme/widgets".into(),
+        since: Time(0),
+        why: String::new(),
+        contested: false,
+        approved_by: None,
+        spent: false,
+        generation: generation.into(),
+        change: Change {
+            aspect,
+            what,
+            fields: vec![field],
+            mode,
+            after: Vec::new(),
+            stop: None,
+            reaches: 1,
+            write: (),
+        },
+    }
+}
+
+fn entry(kind: EntryKind, at: Time, intent: Option<u64>) -> Entry {
+    Entry {
+        seq: 0,
+        at,
+        kind,
+        key: key(1).to_string(),
+        subject: "acme/widgets".into(),
+        intent,
+        detail: json!({"n": 1}),
+    }
+}
+
+/// Begins the write of a change that the guard let pass.
+async fn begin(store: &Shared, n: u64, digest: &str, now: Time) -> Begun {
+    let spends = Some((digest.to_owned(), Limits::default().window));
+    let intent = Intent { entry: entry(EntryKind::Intent, now, None), spends };
+    store.begin(None, &key(n), intent, now).await.unwrap()
+}
+
+async fn end(store: &Shared, digest: &str, end: End) {
+    store.conclude("acme", vec![(digest.to_owned(), end)]).await.unwrap();
+}
+
+fn all() -> Listing {
+    Listing { limit: 1000, ..Listing::default() }
+}
+
+/// Runs every check, each on a store that `open` makes.
+pub async fn suite(open: impl AsyncFn() -> Shared) {
+    records::a_delivery_is_kept_once_and_marks_once(open().await).await;
+    queue::a_claimed_key_is_nobody_elses(open().await).await;
+    queue::urgent_lanes_go_first_and_raise_what_is_queued(open().await).await;
+    queue::a_mark_during_a_run_causes_one_more(open().await).await;
+    queue::a_lost_lease_changes_nothing(open().await).await;
+    queue::an_operators_claim_waits_for_nobody_and_takes_from_nobody(open().await).await;
+    queue::a_named_key_is_claimed_when_it_is_due(open().await).await;
+    queue::a_pause_holds_back_and_keeps(open().await).await;
+    guard::the_window_lets_through_its_limit_and_holds_the_rest(open().await).await;
+    guard::an_approval_passes_once_and_a_generation_forgets(open().await).await;
+    records::an_intent_needs_the_lease_and_stays_open_without_a_result(open().await).await;
+    queue::a_park_is_seen_and_retried(open().await).await;
+    records::pruning_keeps_ids_longer_than_bodies(open().await).await;
+    records::the_journal_is_read_from_a_time_on_and_page_by_page(open().await).await;
+    guard::what_was_released_is_not_approved(open().await).await;
+    guard::what_is_contested_is_held_until_it_is_approved(open().await).await;
+    guard::a_lost_answer_stays_spent_and_a_refusal_is_given_back(open().await).await;
+    guard::an_approval_whose_answer_was_lost_lets_nothing_pass(open().await).await;
+    guard::a_write_sees_a_pause_and_a_lost_lease(open().await).await;
+    guard::the_share_of_an_aspect_has_a_memory(open().await).await;
+    records::notes_are_kept(open().await).await;
+    records::what_is_copied_is_as_it_was(open().await, open().await).await;
+}

@@ -1,0 +1,119 @@
+//! Checks of the queue: claims, lanes, leases, pauses and parked keys.
+
+use std::time::Duration;
+
+use super::{LATER, Shared, hold, key};
+use crate::clock::Time;
+use crate::delivery::Mark;
+use crate::guard::Limits;
+use crate::key::{Key, Lane};
+use crate::plan::Risk;
+use crate::queue::{Outcome, ParkReason};
+
+pub(super) async fn a_claimed_key_is_nobody_elses(store: Shared) {
+    store.mark((0..5).map(|n| Mark::new(key(n), Lane::Event)).collect(), Time(0)).await.unwrap();
+    let (one, other) = tokio::join!(store.claim(3, LATER), store.claim(5, LATER));
+    let mut keys: Vec<Key> =
+        one.unwrap().into_iter().chain(other.unwrap()).map(|claim| claim.lease.key).collect();
+    keys.sort();
+    assert_eq!(keys, (0..5).map(key).collect::<Vec<_>>());
+    assert!(store.claim(5, LATER).await.unwrap().is_empty());
+    let lease = store.timing().lease;
+    assert_eq!(store.next_due().await.unwrap(), Some(LATER + lease), "nothing before the leases end");
+    assert_eq!(
+        store.claim(9, LATER + lease).await.unwrap().len(),
+        5,
+        "a lease that ran out is claimed again"
+    );
+}
+
+pub(super) async fn urgent_lanes_go_first_and_raise_what_is_queued(store: Shared) {
+    store.mark(vec![Mark::new(key(1), Lane::Sweep)], Time(0)).await.unwrap();
+    store.mark(vec![Mark::new(key(2), Lane::Sweep)], Time(1)).await.unwrap();
+    store.mark(vec![Mark::new(key(3), Lane::Event)], Time(2)).await.unwrap();
+    store.mark(vec![Mark::new(key(2), Lane::Event)], Time(3)).await.unwrap();
+    let claims = store.claim(10, LATER).await.unwrap();
+    let order: Vec<Key> = claims.iter().map(|claim| claim.lease.key.clone()).collect();
+    assert_eq!(order, [key(2), key(3), key(1)], "what waited longest goes first within a lane");
+}
+
+pub(super) async fn a_mark_during_a_run_causes_one_more(store: Shared) {
+    store.mark(vec![Mark::new(key(1), Lane::Event)], Time(0)).await.unwrap();
+    let claim = store.claim(1, LATER).await.unwrap().remove(0);
+    for n in 0..3 {
+        store.mark(vec![Mark::new(key(1), Lane::Event)], LATER + Duration::from_millis(n)).await.unwrap();
+    }
+    let now = LATER + Duration::from_secs(10);
+    assert!(store.finish(&claim.lease, Outcome::Done, now).await.unwrap());
+    let again = store.claim(5, now).await.unwrap();
+    assert_eq!(again.len(), 1);
+    assert!(store.finish(&again[0].lease, Outcome::Done, now).await.unwrap());
+    assert_eq!(store.next_due().await.unwrap(), None);
+}
+
+pub(super) async fn a_lost_lease_changes_nothing(store: Shared) {
+    store.mark(vec![Mark::new(key(1), Lane::Event)], Time(0)).await.unwrap();
+    let late = store.claim(1, LATER).await.unwrap().remove(0);
+    let now = LATER + store.timing().lease;
+    let current = store.claim(1, now).await.unwrap().remove(0);
+    assert!(!store.finish(&late.lease, Outcome::Done, now).await.unwrap());
+    assert_eq!(store.renew(&late.lease, now).await.unwrap(), None);
+    let limits = Limits::default();
+    let asked = vec![hold(1, "d", Risk::Removes, "g")];
+    assert_eq!(store.reserve(Some(&late.lease), &limits, asked, now).await.unwrap(), None);
+    assert!(store.renew(&current.lease, now).await.unwrap().is_some());
+    assert!(store.finish(&current.lease, Outcome::Done, now).await.unwrap());
+}
+
+pub(super) async fn an_operators_claim_waits_for_nobody_and_takes_from_nobody(store: Shared) {
+    let claim = store.claim_key(&key(1), Time(0)).await.unwrap().expect("an unknown key can be claimed");
+    assert_eq!(store.claim_key(&key(1), Time(1)).await.unwrap(), None);
+    assert!(store.finish(&claim.lease, Outcome::Done, Time(2)).await.unwrap());
+    assert_eq!(store.next_due().await.unwrap(), None, "the refused claim left no mark");
+}
+
+pub(super) async fn a_named_key_is_claimed_when_it_is_due(store: Shared) {
+    store.mark((0..4).map(|n| Mark::new(key(n), Lane::Sweep)).collect(), LATER).await.unwrap();
+    store.pause(key(3).as_str(), LATER + Duration::from_secs(60)).await.unwrap();
+    let named = [key(1), key(2), key(3), key(9)];
+    assert!(store.claim_named(&named, Time(0)).await.unwrap().is_empty(), "nothing is due yet");
+    let claims = store.claim_named(&named, LATER).await.unwrap();
+    let mut claimed: Vec<Key> = claims.iter().map(|claim| claim.lease.key.clone()).collect();
+    claimed.sort();
+    assert_eq!(claimed, [key(1), key(2)], "neither a paused key nor one that nobody marked");
+    assert!(store.claim_named(&named, LATER).await.unwrap().is_empty(), "they are being worked on");
+    assert!(store.finish(&claims[0].lease, Outcome::Done, LATER).await.unwrap());
+    let again = store.claim_named(std::slice::from_ref(&claims[0].lease.key), LATER).await.unwrap();
+    assert!(again.is_empty(), "what was worked off is not due");
+    assert_eq!(store.claim(9, LATER).await.unwrap().len(), 1, "the others are as they were");
+}
+
+pub(super) async fn a_pause_holds_back_and_keeps(store: Shared) {
+    store.mark(vec![Mark::new(key(1), Lane::Event), Mark::new(key(2), Lane::Event)], Time(0)).await.unwrap();
+    let until = LATER + Duration::from_secs(60);
+    store.pause("acme", until).await.unwrap();
+    assert!(store.claim(5, LATER).await.unwrap().is_empty());
+    assert!(store.resume("acme").await.unwrap());
+    assert!(!store.resume("acme").await.unwrap());
+    store.pause(key(1).as_str(), until).await.unwrap();
+    assert_eq!(store.pauses(LATER).await.unwrap().len(), 1);
+    assert_eq!(store.claim(5, LATER).await.unwrap().len(), 1);
+    assert_eq!(store.claim(5, until).await.unwrap()[0].lease.key, key(1), "a pause ends by itself");
+    assert!(store.pauses(until).await.unwrap().is_empty());
+}
+
+pub(super) async fn a_park_is_seen_and_retried(store: Shared) {
+    store.mark(vec![Mark::new(key(1), Lane::Event)], Time(0)).await.unwrap();
+    let lease = store.claim(1, LATER).await.unwrap().remove(0).lease;
+    let parked = Outcome::Park(ParkReason::Failed, "403".into());
+    assert!(store.finish(&lease, parked, LATER).await.unwrap());
+    let row = store.row(&key(1)).await.unwrap().unwrap();
+    assert_eq!(row.parked.as_ref().map(|parked| parked.why.as_str()), Some("403"));
+    assert_eq!(store.rows(10).await.unwrap(), [row]);
+    let depth = store.depth(LATER).await.unwrap();
+    assert_eq!((depth.parked, depth.leased, depth.lane(Lane::Event)), (1, 0, 0));
+    assert!(store.claim(1, LATER + Duration::from_secs(99_999)).await.unwrap().is_empty());
+    store.mark(vec![Mark::new(key(1), Lane::Manual)], LATER).await.unwrap();
+    assert_eq!(store.claim(1, LATER).await.unwrap().len(), 1);
+    assert_eq!(store.depth(LATER).await.unwrap().leased, 1);
+}

@@ -1,0 +1,164 @@
+//! Checks of what a store keeps: deliveries, the journal and notes, how long, and what a copy has of them.
+
+use std::time::Duration;
+
+use super::{LATER, Shared, all, delivery, entry, hold, key};
+use crate::clock::Time;
+use crate::delivery::{Accepted, Delivery, Mark};
+use crate::guard::{Limits, Verdict};
+use crate::journal::EntryKind;
+use crate::key::Lane;
+use crate::plan::Risk;
+use crate::queue::{Outcome, ParkReason};
+use crate::store::{Listing, Retention};
+use crate::transfer::{Copied, CopyError};
+
+pub(super) async fn a_delivery_is_kept_once_and_marks_once(store: Shared) {
+    let marks = vec![Mark { key: key(1), lane: Lane::Event, hint: Some("R_1".into()) }];
+    assert_eq!(store.accept(delivery("a", Time(5)), marks.clone()).await, Ok(Accepted::Stored));
+    let claim = store.claim(10, LATER).await.unwrap().remove(0);
+    assert_eq!(claim.hint.as_deref(), Some("R_1"));
+    assert!(store.finish(&claim.lease, Outcome::Done, LATER).await.unwrap());
+    assert_eq!(store.accept(delivery("a", LATER), marks).await, Ok(Accepted::Duplicate));
+    assert!(
+        store.claim(10, LATER + Duration::from_secs(60)).await.unwrap().is_empty(),
+        "a repetition marks nothing"
+    );
+    let listed = store.deliveries(all()).await.unwrap();
+    assert_eq!(listed.len(), 1);
+    assert_eq!((listed[0].received, &listed[0].keys), (Time(5), &vec![key(1)]));
+    assert_eq!(store.body("github", "a").await.unwrap().as_deref(), Some(&br#"{"action":"created"}"#[..]));
+    assert_eq!(store.body("github", "b").await.unwrap(), None);
+}
+
+pub(super) async fn an_intent_needs_the_lease_and_stays_open_without_a_result(store: Shared) {
+    store.mark(vec![Mark::new(key(1), Lane::Event)], Time(0)).await.unwrap();
+    let lease = store.claim(1, LATER).await.unwrap().remove(0).lease;
+    let intent = vec![entry(EntryKind::Intent, LATER, None)];
+    let written = store.journal(Some(&lease), intent.clone(), LATER).await.unwrap().unwrap();
+    let late = LATER + store.timing().lease;
+    assert_eq!(
+        store.journal(Some(&lease), intent, late).await.unwrap(),
+        None,
+        "no intent after the lease ran out"
+    );
+    assert_eq!(store.open_intents().await.unwrap().len(), 1);
+    let result = vec![entry(EntryKind::Result, late, Some(written[0]))];
+    store.journal(None, result, late).await.unwrap().expect("a result needs no lease");
+    assert!(store.open_intents().await.unwrap().is_empty());
+    let listed = store.entries(all()).await.unwrap();
+    assert_eq!(listed.len(), 2);
+    assert_eq!(listed[1].intent, Some(listed[0].seq));
+    let after = store.entries(Listing { after: listed[0].seq, ..all() }).await.unwrap();
+    assert_eq!(after, listed[1..]);
+    let since = store.entries(Listing { since: Some(late), ..all() }).await.unwrap();
+    assert_eq!(since, listed[1..]);
+    assert!(store.entries(Listing { key: Some("-".into()), ..all() }).await.unwrap().is_empty());
+}
+
+pub(super) async fn pruning_keeps_ids_longer_than_bodies(store: Shared) {
+    for n in 0..10 {
+        store.accept(delivery(&format!("d{n}"), Time(n * 100)), Vec::new()).await.unwrap();
+        store.journal(None, vec![entry(EntryKind::Run, Time(n * 100), None)], Time(n)).await.unwrap();
+    }
+    let retention =
+        Retention { bodies_before: Time(700), ids_before: Time(300), journal_before: Time(500), batch: 2 };
+    let mut calls = 0;
+    while store.prune(retention).await.unwrap() > 0 {
+        calls += 1;
+    }
+    assert!(calls >= 3, "in batches: {calls}");
+    let ids: Vec<String> = store.deliveries(all()).await.unwrap().into_iter().map(|row| row.id).collect();
+    assert_eq!(ids, ["d9", "d8", "d7", "d6", "d5", "d4", "d3"]);
+    assert_eq!(store.body("github", "d6").await.unwrap(), None);
+    assert!(store.body("github", "d7").await.unwrap().is_some());
+    assert_eq!(store.accept(delivery("d4", LATER), Vec::new()).await.unwrap(), Accepted::Duplicate);
+    assert_eq!(store.entries(all()).await.unwrap().len(), 5);
+}
+
+pub(super) async fn notes_are_kept(store: Shared) {
+    for name in ["b:1", "b:2", "b:é", "b", "c:1"] {
+        store.put(name, "x").await.unwrap();
+    }
+    store.forget("b:2").await.unwrap();
+    let names: Vec<String> = store.notes("b:").await.unwrap().into_iter().map(|(name, _)| name).collect();
+    assert_eq!(names, ["b:1", "b:é"]);
+    assert_eq!(store.get("a").await.unwrap(), None);
+    store.put("a", "1").await.unwrap();
+    store.put("a", "2").await.unwrap();
+    assert_eq!(store.get("a").await.unwrap().as_deref(), Some("2"));
+    store.ready().await.unwrap();
+}
+
+pub(super) async fn what_is_copied_is_as_it_was(from: Shared, to: Shared) {
+    let marks =
+        (0..4).map(|n| Mark { key: key(n), lane: Lane::Event, hint: Some(format!("R_{n}")) }).collect();
+    from.accept(delivery("a", Time(5)), marks).await.unwrap();
+    from.accept(Delivery { actor: Some("ann".into()), ..delivery("b", Time(6)) }, Vec::new()).await.unwrap();
+    let claims = from.claim(3, LATER).await.unwrap();
+    from.finish(&claims[0].lease, Outcome::Done, LATER).await.unwrap();
+    from.finish(&claims[1].lease, Outcome::Park(ParkReason::Failed, "403".into()), LATER).await.unwrap();
+    let numbers =
+        from.journal(None, vec![entry(EntryKind::Intent, Time(7), None)], LATER).await.unwrap().unwrap();
+    let entries =
+        vec![entry(EntryKind::Result, Time(8), Some(numbers[0])), entry(EntryKind::Intent, Time(9), None)];
+    from.journal(None, entries, LATER).await.unwrap();
+    let limits = Limits { removes: 2, window: Duration::from_secs(60), ..Limits::default() };
+    let ask = |store: Shared, n: u64| async move {
+        let asked = vec![hold(n, &format!("h{n}"), Risk::Removes, "g1")];
+        store.reserve(None, &limits, asked, LATER).await.unwrap().unwrap().remove(0)
+    };
+    // One of long ago.
+    from.reserve(None, &limits, vec![hold(9, "h9", Risk::Removes, "g1")], Time(0)).await.unwrap();
+    for n in 0..3 {
+        ask(from.clone(), n).await;
+    }
+    from.approve("h2", "ann", LATER).await.unwrap();
+    from.pause("acme", LATER + Duration::from_secs(60)).await.unwrap();
+    let long = "x".repeat(100_000);
+    from.put("cursor", &long).await.unwrap();
+    from.ready().await.unwrap();
+    to.ready().await.unwrap();
+    let copied =
+        crate::transfer::copy(from.as_ref(), to.as_ref(), limits.window, LATER, &|_, _| {}).await.unwrap();
+    let expected = Copied { keys: 3, deliveries: 2, entries: 3, holds: 1, notes: 1, pauses: 1 };
+    assert_eq!(copied, expected);
+    assert_eq!(to.rows(10).await, from.rows(10).await);
+    assert_eq!(to.deliveries(all()).await, from.deliveries(all()).await);
+    assert_eq!(to.body("github", "a").await, from.body("github", "a").await);
+    assert_eq!(to.entries(all()).await, from.entries(all()).await);
+    assert_eq!(to.open_intents().await, from.open_intents().await);
+    assert_eq!(to.holds().await, from.holds().await);
+    let since = LATER - limits.window;
+    assert_eq!(to.bookings(since).await, from.bookings(since).await);
+    assert_eq!(to.bookings(Time(0)).await.unwrap().len(), 2, "what no longer counts is left where it was");
+    assert_eq!(to.pauses(LATER).await, from.pauses(LATER).await);
+    assert_eq!(to.get("cursor").await.unwrap(), Some(long));
+    // It goes on from there: a number after the last one, a window that is as full, a delivery that is known.
+    let next = to.journal(None, vec![entry(EntryKind::Run, Time(9), None)], LATER).await.unwrap().unwrap();
+    assert!(next[0] > numbers[0] + 2, "{next:?}");
+    assert!(matches!(ask(to.clone(), 3).await, Verdict::Hold(_)));
+    assert_eq!(to.accept(delivery("a", LATER), Vec::new()).await, Ok(Accepted::Duplicate));
+    let again = crate::transfer::copy(from.as_ref(), to.as_ref(), limits.window, LATER, &|_, _| {}).await;
+    assert_eq!(again, Err(CopyError::NotEmpty("keys")), "two states are not mixed");
+}
+
+pub(super) async fn the_journal_is_read_from_a_time_on_and_page_by_page(store: Shared) {
+    // In minutes; a clock that was behind wrote one of them.
+    for at in [0, 20, 40, 60, 55, 80, 100].map(|minutes: i64| minutes * 60_000) {
+        store.journal(None, vec![entry(EntryKind::Run, Time(at), None)], Time(at)).await.unwrap();
+    }
+    let since = Some(Time(40 * 60_000));
+    for of in [None, Some(key(1).to_string())] {
+        let mut listing = Listing { since, key: of, limit: 3, ..Listing::default() };
+        let mut read = Vec::new();
+        loop {
+            let page = store.entries(listing.clone()).await.unwrap();
+            let Some(last) = page.last() else { break };
+            assert!(page.len() <= 3);
+            listing.after = last.seq;
+            read.extend(page.iter().map(|entry| entry.at.0 / 60_000));
+        }
+        assert_eq!(read, [40, 60, 55, 80, 100]);
+    }
+}

@@ -1,0 +1,94 @@
+//! What an App or a token is told about itself: its permissions, the log of its webhook deliveries,
+//! the runs that it dispatched, its limits, and GitHub's clock.
+
+use beadle_engine::{Failure, Time};
+use beadle_transport::Path;
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::read::Reader;
+
+/// A row of the log of webhook deliveries.
+#[derive(Clone, Debug, Deserialize)]
+pub struct DeliveryRow {
+    /// This attempt's id.
+    pub id: u64,
+    /// The delivery's: the same when it is sent again.
+    pub guid: String,
+    /// When, as GitHub writes it.
+    pub delivered_at: String,
+    /// How it was answered.
+    pub status_code: u16,
+    /// The event.
+    pub event: String,
+    /// Its action.
+    pub action: Option<String>,
+    /// Whose event it is.
+    pub installation_id: Option<u64>,
+    /// What it is about.
+    pub repository_id: Option<u64>,
+}
+
+impl Reader {
+    /// What the App may do and hears of: its permissions and events. `None` for a token.
+    pub async fn app(&self) -> Result<Option<Value>, Failure> {
+        if !self.api().is_app() {
+            return Ok(None);
+        }
+        let path = Path::at("orgs").value(self.organisation()).then("installation");
+        let installation: Value = self.api().get_as_app(path).await?.json().map_err(Failure::from)?;
+        Ok(Some(installation))
+    }
+
+    /// What is left of the limits. It costs nothing.
+    pub async fn rate_limit(&self) -> Result<Value, Failure> {
+        self.api().get(&Path::at("rate_limit")).await?.json().map_err(Failure::from)
+    }
+
+    /// The App's name in addresses: it acts as `NAME[bot]`. `None` for a token.
+    pub async fn app_slug(&self) -> Result<Option<String>, Failure> {
+        let installation = self.app().await?;
+        Ok(installation.and_then(|installation| installation["app_slug"].as_str().map(str::to_owned)))
+    }
+
+    /// One page of the log of the App's webhook deliveries, newest first, and where the next page is.
+    pub async fn deliveries(
+        &self,
+        page: Option<&str>,
+    ) -> Result<(Vec<DeliveryRow>, Option<String>), Failure> {
+        let path = page.map_or_else(|| Path::at("app/hook/deliveries?per_page=100"), Path::given);
+        let answer = self.api().get_as_app(path).await?;
+        let next = answer.next().map(str::to_owned);
+        Ok((answer.json().map_err(Failure::from)?, next))
+    }
+
+    /// The runs of a workflow that were dispatched since a moment, newest first.
+    pub async fn dispatched(
+        &self,
+        repository: &str,
+        workflow: &str,
+        since: Time,
+    ) -> Result<Vec<Value>, Failure> {
+        let path = Path::at("repos").value(self.organisation()).value(repository);
+        let path =
+            path.then("actions/workflows").value(workflow).then("runs?event=workflow_dispatch&per_page=100");
+        let mut next = Some(path.query("created", format!(">={since}")));
+        let mut runs = Vec::new();
+        while let Some(path) = next {
+            let answer = self.api().get(&path).await?;
+            let mut page: Value = answer.json().map_err(Failure::from)?;
+            runs.extend(page["workflow_runs"].as_array_mut().map(std::mem::take).unwrap_or_default());
+            next = answer.next().map(Path::given);
+        }
+        Ok(runs)
+    }
+
+    /// Whether the organisation can be seen at all, and GitHub's clock beside ours, in seconds.
+    pub async fn organisation_and_clock(&self) -> Result<(Value, Option<i64>), Failure> {
+        let answer = self.api().get(&Path::at("orgs").value(self.organisation())).await?;
+        let date = answer.headers.get("date").and_then(|date| date.to_str().ok());
+        let date = date.and_then(|date| jiff::fmt::rfc2822::parse(date).ok());
+        let ahead = date.map(|date| date.timestamp().as_second() - self.clock().now().seconds());
+        Ok((answer.json().map_err(Failure::from)?, ahead))
+    }
+}

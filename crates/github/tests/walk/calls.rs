@@ -1,0 +1,190 @@
+//! How each call is made.
+
+use std::sync::Arc;
+
+use beadle_engine::Time;
+use beadle_github::{
+    Actor, ActorKind, Cursor, Method, NewTeam, Path, Permission, Reader, Repository, SelectedBy, Team,
+    TeamPermission, Visibility, Writer,
+};
+use beadle_transport::testing::Texts;
+use serde_json::{Map, json};
+
+fn repository(texts: &Texts) -> Repository {
+    Repository {
+        id: 1,
+        node_id: "R_1".into(),
+        name: texts.pick("name").to_owned(),
+        owner: texts.pick("owner").to_owned(),
+        archived: false,
+        fork: false,
+        visibility: Visibility::Private,
+        settings: Map::new(),
+        rest_settings: None,
+        default_branch: None,
+        topics: None,
+        teams: None,
+        has_age: false,
+        missing: Arc::default(),
+        collaborators: None,
+        invitations: None,
+        protection: None,
+        created_at: String::new(),
+        vulnerability_alerts: None,
+        labels: None,
+        rulesets: None,
+        properties: None,
+    }
+}
+
+/// A call of the reader. Gives whether it came to something.
+pub(crate) async fn read(call: &str, reader: &Reader, texts: &Texts) -> bool {
+    let text = |name: &'static str| texts.pick(name);
+    let mut repository = repository(texts);
+    match call {
+        "refresh" => {
+            let custom = Permission::Custom("custom".into());
+            let team = TeamPermission { id: 1, slug: "team".into(), permission: custom, parent: None };
+            repository.teams = Some(Ok(vec![team]));
+            reader.refresh(&mut repository).await.is_ok()
+        }
+        "repository" => reader.repository(text("node")).await.is_ok(),
+        "bulk" => {
+            let (teams, properties) = (vec![text("team").to_owned()], vec!["property".to_owned()]);
+            reader.select_by(SelectedBy { teams, properties });
+            drop(reader.bulk(25).await);
+            true
+        }
+        "page" => {
+            let first = reader.page(&Cursor::default()).await;
+            match first.ok().and_then(|first| first.next) {
+                Some(next) => reader.page(&next).await.is_ok(),
+                None => false,
+            }
+        }
+        "complete" => {
+            let bulk = reader.bulk(1).await;
+            reader.complete(&mut [repository], &bulk).await.is_ok()
+        }
+        "index" => reader.index().await.is_ok(),
+        "branch_exists" => reader.branch_exists(text("node"), text("branch")).await.is_ok(),
+        "below" => reader.below(&repository, Path::at("thing").value(text("value"))).await.is_ok(),
+        "list_below" => {
+            reader.list_below(&repository, Path::at("list").value(text("value")), &["id"]).await.is_ok()
+        }
+        "list_anew_below" => {
+            reader.list_anew_below(&repository, Path::at("list").value(text("value")), &["id"]).await.is_ok()
+        }
+        "of_organisation" => reader.of_organisation(Path::at("thing").value(text("value"))).await.is_ok(),
+        "list_of_organisation" => {
+            reader.list_of_organisation(Path::at("list").value(text("value")), &["id"]).await.is_ok()
+        }
+        "user_writes" => reader.user_writes(text("login"), text("owner"), text("name")).await.is_ok(),
+        "team_writes" => reader.team_writes(text("slug"), text("owner"), text("name")).await.is_ok(),
+        "team_role" => reader.team_role(text("slug"), text("owner"), text("name")).await.is_ok(),
+        "app" => reader.app().await.is_ok(),
+        "app_slug" => reader.app_slug().await.is_ok(),
+        "deliveries" => reader.deliveries(None).await.is_ok(),
+        "rate_limit" => reader.rate_limit().await.is_ok(),
+        "dispatched" => {
+            reader.dispatched(text("repository"), text("workflow"), Time::from_seconds(0)).await.is_ok()
+        }
+        "organisation_and_clock" => reader.organisation_and_clock().await.is_ok(),
+        "all_teams" => reader.all_teams().await.is_ok(),
+        "teams_of" => reader.teams_of(text("login")).await.is_ok(),
+        "members" => reader.members().await.is_ok(),
+        "identities" => reader.identities().await.is_ok(),
+        "team_members" => reader.team_members(text("slug")).await.is_ok(),
+        "kept_by" => reader.kept_by(text("slug")).await.is_ok(),
+        "repositories_called" => reader.repositories_called(&[text("name").to_owned()]).await.is_ok(),
+        "are_apps" => reader.are_apps(&[text("node").to_owned()]).await.is_ok(),
+        "resolve" => {
+            let actor = |kind, name| Actor { kind, name: text(name).to_owned(), id: None, number: None };
+            let actors = [
+                actor(ActorKind::User, "user"),
+                actor(ActorKind::Team, "team"),
+                actor(ActorKind::App, "app"),
+            ];
+            reader.resolve(&actors).await.is_ok()
+        }
+        "defined_properties" => reader.defined_properties().await.is_ok(),
+        other => panic!("the walk does not know how to call Reader::{other}"),
+    }
+}
+
+/// A call of the writer.
+pub(crate) async fn write(call: &str, writer: &Writer, texts: &Texts) -> bool {
+    let text = |name: &'static str| texts.pick(name);
+    match call {
+        "named" => writer.named(1, text("node")).await.is_ok(),
+        "create_rule" => writer.create_rule(json!({ "pattern": text("pattern") })).await.is_ok(),
+        "update_rule" => {
+            let input = json!({ "branchProtectionRuleId": text("rule"), "pattern": text("pattern") });
+            writer.update_rule(input).await.is_ok()
+        }
+        "delete_rule" => writer.delete_rule(text("rule")).await.is_ok(),
+        "redeliver" => writer.redeliver(7).await.is_ok(),
+        "dispatch" => {
+            let inputs = json!({ "input": text("input") });
+            writer.dispatch(text("repository"), text("workflow"), text("reference"), &inputs).await.is_ok()
+        }
+        "to_organisation" => {
+            writer.to_organisation(Method::PUT, Path::at("thing").value(text("value")), None).await.is_ok()
+        }
+        "create_team" => {
+            let new = NewTeam { name: text("team"), description: text("description"), parent: None };
+            writer.create_team(&new).await.is_ok()
+        }
+        "team" => writer.team(&team(text("node")), &[text("account").to_owned()]).await.is_ok(),
+        other => panic!("the walk does not know how to call Writer::{other}"),
+    }
+}
+
+fn team(node: &str) -> Team {
+    Team {
+        id: 5,
+        node_id: node.to_owned(),
+        slug: "before".into(),
+        name: "Team".into(),
+        description: String::new(),
+        is_parent: false,
+    }
+}
+
+/// A write to a repository, whose name comes from GitHub.
+pub(crate) async fn write_to_repository(call: &str, writer: &Writer, texts: &Texts) -> bool {
+    let text = |name: &'static str| texts.pick(name);
+    let role = || Permission::from(text("role").to_owned());
+    let Ok(named) = writer.named(1, "R_1").await else { return false };
+    match call {
+        "send" => named.send(Method::PUT, Path::at("thing").value(text("value")), None).await.is_ok(),
+        "update" => {
+            let body = json!({ "name": text("renamed"), "description": text("description") });
+            named.update(body).await.is_ok() && named.replace_topics(&[]).await.is_ok()
+        }
+        "try_update" => named.try_update(json!({ "description": text("description") })).await.is_ok(),
+        "replace_topics" => named.replace_topics(&[text("topic").to_owned()]).await.is_ok(),
+        "put_team" => named.put_team(text("slug"), &role()).await.is_ok(),
+        "remove_team" => named.remove_team(text("slug")).await.is_ok(),
+        "put_collaborator" => named.put_collaborator(text("login"), &role()).await.is_ok(),
+        "remove_collaborator" => named.remove_collaborator(text("login")).await.is_ok(),
+        "change_invitation" => named.change_invitation(7, &role()).await.is_ok(),
+        "withdraw_invitation" => named.withdraw_invitation(7).await.is_ok(),
+        other => panic!("the walk does not know how to call Named::{other}"),
+    }
+}
+
+/// A write to a team, whose slug and people's logins come from GitHub.
+pub(crate) async fn write_to_team(call: &str, writer: &Writer, texts: &Texts) -> bool {
+    let text = |name: &'static str| texts.pick(name);
+    let Ok(named) = writer.team(&team("T_5"), &["U_9".to_owned()]).await else { return false };
+    match call {
+        "is_member" => named.is_member(9).await.is_ok(),
+        "rename" => named.rename(text("renamed")).await.is_ok(),
+        "describe" => named.describe(text("description")).await.is_ok(),
+        "put_member" => named.put_member(text("login"), false).await.is_ok(),
+        "remove_member" => named.remove_member(text("login")).await.is_ok(),
+        "delete" => named.delete().await.is_ok(),
+        other => panic!("the walk does not know how to call NamedTeam::{other}"),
+    }
+}

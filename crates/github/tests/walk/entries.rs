@@ -1,0 +1,189 @@
+//! What each call takes, and what it sends.
+
+use beadle_transport::testing::Entry;
+
+/// What every call takes.
+pub(crate) const EVERYWHERE: &[&str] = &["organisation"];
+
+const fn entry(call: &'static str, texts: &'static [&'static str], sends: &'static [&'static str]) -> Entry {
+    Entry { call, texts, sends }
+}
+
+pub(crate) const ENTRIES: &[Entry] = &[
+    entry(
+        "Reader::refresh",
+        &["owner", "name", "slug"],
+        &[
+            "GET /repos/owner/name/teams",
+            "GET /repos/owner/name/properties/values",
+            "GET /orgs/organisation/teams/slug/repos/owner/name",
+        ],
+    ),
+    entry(
+        "Reader::repository",
+        &["node", "owner", "name"],
+        &[
+            "POST /graphql",
+            "GET /repos/owner/name/teams",
+            "GET /repos/owner/name/properties/values",
+            "GET /repos/owner/name/invitations",
+            "GET /repos/owner/name",
+        ],
+    ),
+    entry(
+        "Reader::bulk",
+        &["team", "slug"],
+        &[
+            "GET /orgs/organisation/custom-repository-roles",
+            "POST /graphql",
+            "GET /orgs/organisation/teams/slug/repos",
+            "GET /orgs/organisation/properties/values",
+            "POST /graphql",
+            "GET /orgs/organisation/properties/schema",
+        ],
+    ),
+    entry("Reader::page", &["cursor"], &["POST /graphql", "POST /graphql"]),
+    entry(
+        "Reader::complete",
+        &["owner", "name"],
+        &[
+            "GET /repos/owner/name/teams",
+            "GET /repos/owner/name/properties/values",
+            "GET /repos/owner/name/invitations",
+            "GET /repos/owner/name",
+        ],
+    ),
+    entry("Reader::index", &["cursor"], &["POST /graphql", "POST /graphql"]),
+    entry("Reader::branch_exists", &["node", "branch"], &["POST /graphql"]),
+    entry("Reader::below", &["owner", "name", "value"], &["GET /repos/owner/name/thing/value"]),
+    entry("Reader::list_below", &["owner", "name", "value"], &["GET /repos/owner/name/list/value"]),
+    entry("Reader::list_anew_below", &["owner", "name", "value"], &["GET /repos/owner/name/list/value"]),
+    entry("Reader::of_organisation", &["value"], &["GET /orgs/organisation/thing/value"]),
+    entry("Reader::list_of_organisation", &["value"], &["GET /orgs/organisation/list/value"]),
+    entry(
+        "Reader::user_writes",
+        &["login", "owner", "name"],
+        &["GET /repos/owner/name/collaborators/login/permission"],
+    ),
+    entry(
+        "Reader::team_writes",
+        &["slug", "owner", "name"],
+        &["GET /orgs/organisation/teams/slug/repos/owner/name"],
+    ),
+    entry(
+        "Reader::team_role",
+        &["slug", "owner", "name"],
+        &["GET /orgs/organisation/teams/slug/repos/owner/name"],
+    ),
+    // These are calls of an App, and a token sends nothing for them. They take no text: the place
+    // of a page of deliveries is the vendor's whole address, which the client follows to its own
+    // origin only.
+    entry("Reader::app", &[], &[]),
+    entry("Reader::app_slug", &[], &[]),
+    entry("Reader::deliveries", &[], &[]),
+    entry("Writer::redeliver", &[], &[]),
+    entry("Reader::rate_limit", &[], &["GET /rate_limit"]),
+    entry(
+        "Reader::dispatched",
+        &["repository", "workflow"],
+        &["GET /repos/organisation/repository/actions/workflows/workflow/runs"],
+    ),
+    entry("Reader::organisation_and_clock", &[], &["GET /orgs/organisation"]),
+    entry("Reader::all_teams", &[], &["POST /graphql"]),
+    entry("Reader::teams_of", &["login"], &["POST /graphql"]),
+    entry("Reader::members", &[], &["POST /graphql"]),
+    entry("Reader::identities", &[], &["POST /graphql"]),
+    entry("Reader::team_members", &["slug"], &["POST /graphql"]),
+    entry(
+        "Reader::kept_by",
+        &["slug"],
+        &[
+            "GET /orgs/organisation/teams/slug/external-groups",
+            "GET /orgs/organisation/teams/slug/team-sync/group-mappings",
+        ],
+    ),
+    entry("Reader::resolve", &["user", "team", "app"], &["POST /graphql", "GET /apps/app"]),
+    entry("Reader::repositories_called", &["name"], &["POST /graphql"]),
+    entry("Reader::are_apps", &["node"], &["POST /graphql"]),
+    entry("Reader::defined_properties", &[], &["GET /orgs/organisation/properties/schema"]),
+    entry("Writer::named", &["node"], &["POST /graphql"]),
+    entry("Writer::create_rule", &["pattern"], &["POST /graphql"]),
+    entry("Writer::update_rule", &["rule", "pattern"], &["POST /graphql"]),
+    entry("Writer::delete_rule", &["rule"], &["POST /graphql"]),
+    entry(
+        "Writer::dispatch",
+        &["repository", "workflow", "reference", "input"],
+        &["POST /repos/organisation/repository/actions/workflows/workflow/dispatches"],
+    ),
+    entry("Writer::to_organisation", &["value"], &["PUT /orgs/organisation/thing/value"]),
+    entry("Writer::create_team", &["team", "description"], &["POST /orgs/organisation/teams"]),
+    entry("Writer::team", &["node", "account"], &["POST /graphql"]),
+    entry("Named::send", &["name", "value"], &["POST /graphql", "PUT /repos/organisation/name/thing/value"]),
+    entry(
+        "Named::update",
+        &["name", "renamed", "description"],
+        &["POST /graphql", "PATCH /repos/organisation/name", "PUT /repos/organisation/renamed/topics"],
+    ),
+    entry(
+        "Named::try_update",
+        &["name", "description"],
+        &["POST /graphql", "PATCH /repos/organisation/name"],
+    ),
+    entry(
+        "Named::replace_topics",
+        &["name", "topic"],
+        &["POST /graphql", "PUT /repos/organisation/name/topics"],
+    ),
+    entry(
+        "Named::put_team",
+        &["name", "slug", "role"],
+        &["POST /graphql", "PUT /orgs/organisation/teams/slug/repos/organisation/name"],
+    ),
+    entry(
+        "Named::remove_team",
+        &["name", "slug"],
+        &["POST /graphql", "DELETE /orgs/organisation/teams/slug/repos/organisation/name"],
+    ),
+    entry(
+        "Named::put_collaborator",
+        &["name", "login", "role"],
+        &["POST /graphql", "PUT /repos/organisation/name/collaborators/login"],
+    ),
+    entry(
+        "Named::remove_collaborator",
+        &["name", "login"],
+        &["POST /graphql", "DELETE /repos/organisation/name/collaborators/login"],
+    ),
+    entry(
+        "Named::change_invitation",
+        &["name", "role"],
+        &["POST /graphql", "PATCH /repos/organisation/name/invitations/7"],
+    ),
+    entry(
+        "Named::withdraw_invitation",
+        &["name"],
+        &["POST /graphql", "DELETE /repos/organisation/name/invitations/7"],
+    ),
+    entry("NamedTeam::is_member", &["login"], &["POST /graphql", "GET /orgs/organisation/members/login"]),
+    entry(
+        "NamedTeam::rename",
+        &["slug", "renamed"],
+        &["POST /graphql", "PATCH /orgs/organisation/teams/slug"],
+    ),
+    entry(
+        "NamedTeam::describe",
+        &["slug", "description"],
+        &["POST /graphql", "PATCH /orgs/organisation/teams/slug"],
+    ),
+    entry(
+        "NamedTeam::put_member",
+        &["slug", "login"],
+        &["POST /graphql", "PUT /orgs/organisation/teams/slug/memberships/login"],
+    ),
+    entry(
+        "NamedTeam::remove_member",
+        &["slug", "login"],
+        &["POST /graphql", "DELETE /orgs/organisation/teams/slug/memberships/login"],
+    ),
+    entry("NamedTeam::delete", &["slug"], &["POST /graphql", "DELETE /orgs/organisation/teams/slug"]),
+];

@@ -1,0 +1,65 @@
+//! Every call of the client, with values of a policy, a payload and of live state that try to
+//! become structure: no value changes which resource a request names, and none gets into the text
+//! of a GraphQL document.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod answers;
+mod calls;
+mod entries;
+
+use std::sync::Arc;
+
+use answers::{data, rest};
+use beadle_engine::{Budgets, Clock};
+use beadle_github::{Api, Asks, Credential, Endpoint, Reader, Writer};
+use beadle_transport::Settings;
+use beadle_transport::testing::{Arrived, Recorder, Texts, holds_all, walk};
+use calls::{read, write, write_to_repository, write_to_team};
+use entries::{ENTRIES, EVERYWHERE};
+use secrecy::SecretString;
+use serde_json::json;
+
+fn api(wire: &Arc<Recorder>, organisation: &str) -> Api {
+    let settings = Settings {
+        rest_points: u32::MAX,
+        graphql_points: u32::MAX,
+        wire: Some(wire.clone()),
+        ..Settings::default()
+    };
+    let endpoint = Endpoint::new("https://github.test");
+    let token = Credential::Token(SecretString::from("token"));
+    Api::new(&endpoint, organisation, token, Budgets::new("walk", 0), &Clock::system(), settings).unwrap()
+}
+
+async fn perform(call: &str, texts: &Texts) -> Vec<Arrived> {
+    let answers = texts.clone();
+    let recorder = Recorder::new(move |arrived| {
+        if arrived.segments == ["graphql"] {
+            (200, json!({ "data": data(arrived, &answers) }))
+        } else {
+            rest(arrived, &answers)
+        }
+    });
+    let api = api(&recorder, texts.pick("organisation"));
+    let asks =
+        Asks { teams: true, properties: true, collaborators: true, rest_settings: true, ..Asks::default() };
+    let (reader, writer) = (Reader::new(api.clone(), asks), Writer::new(api));
+    match call.split_once("::") {
+        Some(("Reader", call)) => Box::pin(read(call, &reader, texts)).await,
+        Some(("Writer", call)) => Box::pin(write(call, &writer, texts)).await,
+        Some(("Named", call)) => Box::pin(write_to_repository(call, &writer, texts)).await,
+        Some(("NamedTeam", call)) => Box::pin(write_to_team(call, &writer, texts)).await,
+        _ => panic!("the walk does not know how to call {call}"),
+    };
+    recorder.arrived()
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_value_changes_which_resource_a_request_names() {
+    walk(ENTRIES, EVERYWHERE, &perform).await;
+}
+
+#[test]
+fn the_walk_knows_every_call() {
+    holds_all(ENTRIES, env!("CARGO_MANIFEST_DIR"));
+}

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use beadle_engine::{Class, Failure};
+use beadle_engine::{Class, Failure, Time};
 use beadle_transport::Path;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -28,6 +28,8 @@ pub struct Resolved {
     pub id: u64,
     /// The name as GitHub spells it.
     pub name: String,
+    /// The time of the question. Names can have other owners later.
+    pub asked: Time,
 }
 
 /// The names by which layers of a policy select repositories.
@@ -170,8 +172,13 @@ impl Reader {
     }
 }
 
-async fn resolve(api: &Api, actors: &[Actor]) -> Result<Vec<Result<Resolved, String>>, Failure> {
+/// Resolves actors. `Err` in a place: that one does not exist.
+pub(crate) async fn resolve(
+    api: &Api,
+    actors: &[Actor],
+) -> Result<Vec<Result<Resolved, String>>, Failure> {
     const DOING: &str = "resolving names";
+    let asked = api.clock().now();
     let mut found: Vec<Option<Result<Resolved, String>>> = vec![None; actors.len()];
     let mut parts = String::new();
     let mut variables = Map::from_iter([("org".to_owned(), json!(api.organisation()))]);
@@ -202,7 +209,7 @@ async fn resolve(api: &Api, actors: &[Actor]) -> Result<Vec<Result<Resolved, Str
             let name = place[name].as_str().unwrap_or(&actor.name);
             found[at] = Some(match (place["id"].as_str(), place["databaseId"].as_u64(), error) {
                 (Some(node_id), Some(id), _) => {
-                    Ok(Resolved { node_id: node_id.to_owned(), id, name: name.to_owned() })
+                    Ok(Resolved { node_id: node_id.to_owned(), id, name: name.to_owned(), asked })
                 }
                 (_, _, Some(error)) if !error.is_not_found() => return Err(error.failure(DOING)),
                 _ => Err(no_such(actor, api.organisation())),
@@ -220,6 +227,7 @@ async fn resolve(api: &Api, actors: &[Actor]) -> Result<Vec<Result<Resolved, Str
 ///
 /// <https://docs.github.com/rest/apps/apps#get-an-app>
 async fn app(api: &Api, actor: &Actor) -> Result<Result<Resolved, String>, Failure> {
+    let asked = api.clock().now();
     let app: Value = match api.get(&Path::at("apps").value(&actor.name)).await {
         Ok(answer) => answer.json().map_err(Failure::from)?,
         Err(error) if error.status() == Some(404) || error.is_unaddressable() => Value::Null,
@@ -228,7 +236,7 @@ async fn app(api: &Api, actor: &Actor) -> Result<Result<Resolved, String>, Failu
     Ok(match (app["node_id"].as_str(), app["id"].as_u64()) {
         (Some(node_id), Some(id)) => {
             let name = app["slug"].as_str().unwrap_or(&actor.name).to_owned();
-            Ok(Resolved { node_id: node_id.to_owned(), id, name })
+            Ok(Resolved { node_id: node_id.to_owned(), id, name, asked })
         }
         _ => Err(no_such(actor, api.organisation())),
     })

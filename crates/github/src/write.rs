@@ -1,13 +1,13 @@
 //! Everything that changes something. Nothing here can be reached from a plan.
 
-use std::time::Duration;
-
 use beadle_engine::{Class, Failure, Time};
 use beadle_transport::{Answer, Method, Path, TransportError};
 use serde_json::{Value, json};
 
 use crate::api::Api;
 use crate::documents;
+use crate::fresh::{FRESH, TRIES, is_fresh};
+use crate::grantee::{Confirmed, Grantee, Purpose};
 use crate::graphql::run;
 use crate::read::name_of;
 use crate::repository::Permission;
@@ -17,12 +17,6 @@ use crate::repository::Permission;
 pub struct Writer {
     api: Api,
 }
-
-/// The time for which a resolved name is valid: REST writes go to names, and anybody with access
-/// may rename the repository at any time.
-const FRESH: Duration = Duration::from_secs(5);
-/// How often a write that waited for too long is addressed again.
-const TRIES: u32 = 5;
 
 /// The writes to one repository. Its name is looked up by its id at most five seconds before each write.
 pub struct Named {
@@ -139,13 +133,13 @@ impl Known {
     }
 
     /// `/orgs/{org}/teams/{team_slug}/repos/{owner}/{repo}`.
-    fn team(&self, slug: &str) -> Path {
-        Path::at("orgs").value(&self.owner).then("teams").value(slug).then("repos").then(self.path())
+    fn team(&self, team: &Confirmed) -> Path {
+        Path::at("orgs").value(&self.owner).then("teams").value(team.name()).then("repos").then(self.path())
     }
 
-    /// Whether the name has to be asked for again. A moment in the future is one of a clock that was ahead.
-    fn is_stale(&self, now: Time) -> bool {
-        now < self.asked || now.since(self.asked) >= FRESH
+    /// `/repos/{owner}/{repo}/collaborators/{username}`.
+    fn collaborator(&self, account: &Confirmed) -> Path {
+        self.repository().then("collaborators").value(account.name())
     }
 }
 
@@ -153,7 +147,7 @@ impl Named {
     /// Returns the name of the repository. Asks again if the last answer is not fresh.
     async fn known(&self) -> Result<Known, Failure> {
         let mut known = self.known.lock().await;
-        if known.is_stale(self.api.clock().now()) {
+        if !is_fresh(known.asked, self.api.clock().now()) {
             *known = look_up(&self.api, self.id, &self.node_id).await?;
         }
         Ok(known.clone())
@@ -242,26 +236,47 @@ impl Named {
         self.send(Method::PUT, "topics", Some(json!({ "names": topics }))).await
     }
 
+    /// Writes at the path that `path` makes of both names. Both are asked for again where the write
+    /// had to wait for so long that somebody else may have one of them.
+    async fn write_for(
+        &self,
+        method: Method,
+        (whom, purpose): (&Grantee, Purpose),
+        path: impl Fn(&Known, &Confirmed) -> Path + Send,
+        body: Option<Value>,
+    ) -> Result<(), Failure> {
+        let mut tries = 0;
+        loop {
+            let confirmed = whom.confirm(&self.api, purpose).await?;
+            let known = self.known().await?;
+            let (path, by) = (path(&known, &confirmed), known.asked.min(confirmed.asked()) + FRESH);
+            match self.api.write_by(method.clone(), &path, body.clone(), by).await {
+                Err(error) if error.is_late() && tries < TRIES => tries += 1,
+                written => return written.map(drop).map_err(Failure::from),
+            }
+        }
+    }
+
     /// `PUT /orgs/{org}/teams/{team_slug}/repos/{owner}/{repo}`.
-    pub async fn put_team(&self, slug: &str, permission: &Permission) -> Result<(), Failure> {
+    pub async fn put_team(&self, team: &Grantee, permission: &Permission) -> Result<(), Failure> {
         let body = json!({ "permission": permission.as_str() });
-        self.write(Method::PUT, |known: &Known| known.team(slug), Some(body)).await.map(drop)
+        self.write_for(Method::PUT, (team, Purpose::Grant), Known::team, Some(body)).await
     }
 
     /// `DELETE /orgs/{org}/teams/{team_slug}/repos/{owner}/{repo}`.
-    pub async fn remove_team(&self, slug: &str) -> Result<(), Failure> {
-        self.write(Method::DELETE, |known: &Known| known.team(slug), None).await.map(drop)
+    pub async fn remove_team(&self, team: &Grantee) -> Result<(), Failure> {
+        self.write_for(Method::DELETE, (team, Purpose::Remove), Known::team, None).await
     }
 
     /// `PUT /repos/{owner}/{repo}/collaborators/{username}`: invites, or changes the permission.
-    pub async fn put_collaborator(&self, login: &str, permission: &Permission) -> Result<(), Failure> {
-        let path = Path::at("collaborators").value(login);
-        self.send(Method::PUT, path, Some(json!({ "permission": permission.as_str() }))).await
+    pub async fn put_collaborator(&self, account: &Grantee, permission: &Permission) -> Result<(), Failure> {
+        let body = json!({ "permission": permission.as_str() });
+        self.write_for(Method::PUT, (account, Purpose::Grant), Known::collaborator, Some(body)).await
     }
 
     /// `DELETE /repos/{owner}/{repo}/collaborators/{username}`.
-    pub async fn remove_collaborator(&self, login: &str) -> Result<(), Failure> {
-        self.send(Method::DELETE, Path::at("collaborators").value(login), None).await
+    pub async fn remove_collaborator(&self, account: &Grantee) -> Result<(), Failure> {
+        self.write_for(Method::DELETE, (account, Purpose::Remove), Known::collaborator, None).await
     }
 
     /// `PATCH /repos/{owner}/{repo}/invitations/{invitation_id}`.

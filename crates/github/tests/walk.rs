@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use beadle_engine::{Budgets, Clock, Time};
 use beadle_github::{
-    Actor, ActorKind, Api, Asks, Credential, Cursor, Endpoint, Method, NewTeam, Path, Permission, Reader,
-    Repository, SelectedBy, Team, TeamPermission, Visibility, Writer,
+    Actor, ActorKind, Api, Asks, Credential, Cursor, Endpoint, Grantee, Method, NewTeam, Path, Permission,
+    Reader, Repository, SelectedBy, Team, TeamPermission, Visibility, Writer,
 };
 use beadle_transport::Settings;
 use beadle_transport::testing::{Arrived, Entry, Recorder, Texts, holds_all, walk};
@@ -150,22 +150,22 @@ const ENTRIES: &[Entry] = &[
     entry(
         "Named::put_team",
         &["name", "slug", "role"],
-        &["POST /graphql", "PUT /orgs/organisation/teams/slug/repos/organisation/name"],
+        &["POST /graphql", "POST /graphql", "PUT /orgs/organisation/teams/slug/repos/organisation/name"],
     ),
     entry(
         "Named::remove_team",
         &["name", "slug"],
-        &["POST /graphql", "DELETE /orgs/organisation/teams/slug/repos/organisation/name"],
+        &["POST /graphql", "POST /graphql", "DELETE /orgs/organisation/teams/slug/repos/organisation/name"],
     ),
     entry(
         "Named::put_collaborator",
         &["name", "login", "role"],
-        &["POST /graphql", "PUT /repos/organisation/name/collaborators/login"],
+        &["POST /graphql", "POST /graphql", "PUT /repos/organisation/name/collaborators/login"],
     ),
     entry(
         "Named::remove_collaborator",
         &["name", "login"],
-        &["POST /graphql", "DELETE /repos/organisation/name/collaborators/login"],
+        &["POST /graphql", "POST /graphql", "DELETE /repos/organisation/name/collaborators/login"],
     ),
     entry(
         "Named::change_invitation",
@@ -177,6 +177,7 @@ const ENTRIES: &[Entry] = &[
         &["name"],
         &["POST /graphql", "DELETE /repos/organisation/name/invitations/7"],
     ),
+    entry("NamedTeam::has_account", &[], &["POST /graphql"]),
     entry("NamedTeam::is_member", &["login"], &["POST /graphql", "GET /orgs/organisation/members/login"]),
     entry(
         "NamedTeam::rename",
@@ -434,10 +435,10 @@ async fn write_to_repository(call: &str, writer: &Writer, texts: &Texts) -> bool
         }
         "try_update" => named.try_update(json!({ "description": text("description") })).await.is_ok(),
         "replace_topics" => named.replace_topics(&[text("topic").to_owned()]).await.is_ok(),
-        "put_team" => named.put_team(text("slug"), &role()).await.is_ok(),
-        "remove_team" => named.remove_team(text("slug")).await.is_ok(),
-        "put_collaborator" => named.put_collaborator(text("login"), &role()).await.is_ok(),
-        "remove_collaborator" => named.remove_collaborator(text("login")).await.is_ok(),
+        "put_team" => named.put_team(&Grantee::team(5, text("slug")), &role()).await.is_ok(),
+        "remove_team" => named.remove_team(&Grantee::team(5, text("slug"))).await.is_ok(),
+        "put_collaborator" => named.put_collaborator(&Grantee::user(1, text("login")), &role()).await.is_ok(),
+        "remove_collaborator" => named.remove_collaborator(&Grantee::user(1, text("login"))).await.is_ok(),
         "change_invitation" => named.change_invitation(7, &role()).await.is_ok(),
         "withdraw_invitation" => named.withdraw_invitation(7).await.is_ok(),
         other => panic!("the walk does not know how to call Named::{other}"),
@@ -449,11 +450,12 @@ async fn write_to_team(call: &str, writer: &Writer, texts: &Texts) -> bool {
     let text = |name: &'static str| texts.pick(name);
     let Ok(named) = writer.team(&team("T_5"), &["U_9".to_owned()]).await else { return false };
     match call {
+        "has_account" => named.has_account(9).await.is_ok(),
         "is_member" => named.is_member(9).await.is_ok(),
         "rename" => named.rename(text("renamed")).await.is_ok(),
         "describe" => named.describe(text("description")).await.is_ok(),
-        "put_member" => named.put_member(text("login"), false).await.is_ok(),
-        "remove_member" => named.remove_member(text("login")).await.is_ok(),
+        "put_member" => named.put_member(9, false).await.is_ok(),
+        "remove_member" => named.remove_member(9).await.is_ok(),
         "delete" => named.delete().await.is_ok(),
         other => panic!("the walk does not know how to call NamedTeam::{other}"),
     }

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use beadle_engine::{Failure, Risk};
-use beadle_github::{Actor, ActorKind, Permission, TeamPermission};
+use beadle_github::{Actor, ActorKind, Grantee, Permission, TeamPermission};
 use serde_json::{Value, json};
 
 use super::{Aspect, Context, Sheet, Stage, Step, Target, field};
@@ -17,16 +17,16 @@ use crate::policy::TeamWant;
 pub struct Teams;
 
 enum Write {
-    Put { slug: String, permission: Permission },
-    Remove { slug: String },
+    Put { team: Grantee, permission: Permission },
+    Remove { team: Grantee },
 }
 
 #[async_trait]
 impl Step for Write {
     async fn write(&self, to: &Target) -> Result<(), Failure> {
         match self {
-            Self::Put { slug, permission } => to.named()?.put_team(slug, permission).await,
-            Self::Remove { slug } => to.named()?.remove_team(slug).await,
+            Self::Put { team, permission } => to.named()?.put_team(team, permission).await,
+            Self::Remove { team } => to.named()?.remove_team(team).await,
         }
     }
 }
@@ -102,7 +102,8 @@ impl Aspect for Teams {
                 Some(&want.asked),
                 risk,
             )];
-            let write = Write::Put { slug: found.slug.clone(), permission: want.permission.clone() };
+            let team = Grantee::team(found.id, &found.slug);
+            let write = Write::Put { team, permission: want.permission.clone() };
             sheet.change(format!("team {}", found.slug), fields, write);
         }
         add(context, &missing, sheet).await?;
@@ -110,7 +111,8 @@ impl Aspect for Teams {
         for team in seen.iter().filter(|_| wanted.exclusive).filter(is_gone) {
             let before = json!(team.permission.as_str());
             let fields = vec![field("permission", before, Value::Null, Some(&wanted.asked), Risk::Removes)];
-            sheet.change(format!("team {}", team.slug), fields, Write::Remove { slug: team.slug.clone() });
+            let write = Write::Remove { team: Grantee::team(team.id, &team.slug) };
+            sheet.change(format!("team {}", team.slug), fields, write);
         }
         Ok(())
     }
@@ -187,17 +189,20 @@ async fn add(context: &Context<'_>, missing: &[&TeamWant], sheet: &mut Sheet) ->
         |want: &&TeamWant| Actor { kind: ActorKind::Team, name: want.slug.clone(), id: None, number: None };
     let actors: Vec<Actor> = missing.iter().map(actor).collect();
     for (want, found) in missing.iter().zip(context.reader.resolve(&actors).await?) {
-        let why = match found {
-            Ok(found) => names_another(context, want, found.id).await?,
-            Err(why) => Some(format!("{why} ({})", want.asked)),
+        let found = match found {
+            Ok(found) => names_another(context, want, found.id).await?.map_or(Ok(found), Err),
+            Err(why) => Err(format!("{why} ({})", want.asked)),
         };
-        if let Some(why) = why {
-            sheet.unresolved(format!("{why}; no team is removed while this is so"));
-            continue;
-        }
+        let team = match found {
+            Ok(found) => Grantee::resolved_team(&found),
+            Err(why) => {
+                sheet.unresolved(format!("{why}; no team is removed while this is so"));
+                continue;
+            }
+        };
         let after = json!(want.permission.as_str());
         let fields = vec![field("permission", Value::Null, after, Some(&want.asked), Risk::Adds)];
-        let write = Write::Put { slug: want.slug.clone(), permission: want.permission.clone() };
+        let write = Write::Put { team, permission: want.permission.clone() };
         sheet.change(format!("team {}", want.slug), fields, write);
     }
     Ok(())

@@ -20,7 +20,7 @@ use crate::failure::{Class, Failure};
 use crate::guard::window::{Begun, End, Intent};
 use crate::guard::{Hold, Limits};
 use crate::journal::{Entry, EntryKind};
-use crate::key::{Key, Lane};
+use crate::key::Key;
 use crate::pace::WritePace;
 use crate::plan::{Change, Plan, Unknown};
 use crate::queue::Lease;
@@ -52,8 +52,14 @@ pub trait Planner: Send + Sync + 'static {
 /// Writes changes.
 #[async_trait]
 pub trait Writer<W>: Send + Sync + 'static {
-    /// Resolves again what the key is called now, before a run's first write.
-    async fn open(&self, key: &Key, plan: &Plan<W>) -> Result<Box<dyn Session<W>>, Failure>;
+    /// Resolves again what the key is called now, before a run's first write. The session sends no
+    /// request after `valid_until`, however long a write waits for a budget.
+    async fn open(
+        &self,
+        key: &Key,
+        plan: &Plan<W>,
+        valid_until: Time,
+    ) -> Result<Box<dyn Session<W>>, Failure>;
     /// Returns when a change may be written beside others in a run for an event. Other runs write
     /// one change at a time.
     fn turn(&self, _change: &Change<W>) -> Turn {
@@ -85,6 +91,8 @@ pub struct Gate {
     pub patient: bool,
     /// The policy's generation that the plan was made by.
     pub generation: String,
+    /// The time at which the plan was made. No write of the plan begins more than [`OLDEST`] later.
+    pub planned: Time,
 }
 
 /// What became of one change.
@@ -221,7 +229,7 @@ pub async fn apply<W: Send + Sync + 'static>(
         }
         gate.clock.sleep_until(until).await;
     }
-    let begun = gate.clock.now();
+    let valid_until = gate.planned + OLDEST;
     let mut turns = Turns::new(plan, writer, lane);
     let mut session: Option<Arc<dyn Session<W>>> = None;
     let mut under_way = UnderWay::new();
@@ -236,6 +244,10 @@ pub async fn apply<W: Send + Sync + 'static>(
                 Ok(Begun::Yes(_)) => StepResult::Written,
                 Ok(stopped) => {
                     failure = Some(graver(failure, why_not_begun(&stopped)));
+                    StepResult::NotReached
+                }
+                Err(error) if error.asks_for_another_plan(gate.clock.now()) && !error.is_partial => {
+                    failure = Some(graver(failure, error));
                     StepResult::NotReached
                 }
                 Err(error) => {
@@ -259,7 +271,7 @@ pub async fn apply<W: Send + Sync + 'static>(
         }
         let opened = match &session {
             Some(opened) => opened.clone(),
-            None => match writer.open(key, plan).await {
+            None => match writer.open(key, plan, valid_until).await {
                 Ok(opened) => session.insert(Arc::from(opened)).clone(),
                 Err(error) => {
                     gate.pace.settle(gate.clock.now());
@@ -270,9 +282,9 @@ pub async fn apply<W: Send + Sync + 'static>(
         };
         gate.pace.turn(lane, &gate.clock).await;
         let now = gate.clock.now();
-        if !gate.patient && lane != Lane::Event && now.since(begun) > LONGEST {
-            // The rest has its turn after the others, with a new plan.
-            failure = Some(graver(failure, turn(now)));
+        if now > valid_until {
+            // Others may have written since. The rest has its turn with a new plan.
+            failure = Some(graver(failure, outdated(now)));
             told(at, &StepResult::NotReached);
             results[at] = Some(StepResult::NotReached);
             continue;
@@ -312,8 +324,16 @@ pub async fn apply<W: Send + Sync + 'static>(
 /// The writes that have begun, each with the place of its change.
 type UnderWay<'a> = FuturesUnordered<BoxFuture<'a, (usize, Result<Begun, Failure>)>>;
 
-/// How long a run makes bulk writes before it lets others have their turns.
-const LONGEST: Duration = Duration::from_secs(120);
+/// The longest time between a plan and a write of it. A write may replace a whole body, and with it
+/// what others have written since the plan was made. The same limit lets other runs have their
+/// turns.
+pub const OLDEST: Duration = Duration::from_secs(120);
+
+/// Reports that a plan is too old. Another one is made at once; that costs no attempt.
+fn outdated(now: Time) -> Failure {
+    let text = "the plan is too old, and others may have written since; Beadle plans again";
+    Failure::new(Class::RateLimited { until: now, spares_events: true }, text)
+}
 
 /// Why a run waits that only has to leave a second between two writes: nothing is short, and nobody
 /// has to look.

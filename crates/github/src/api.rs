@@ -52,6 +52,8 @@ pub struct Api {
     lacking: Arc<Mutex<BTreeSet<String>>>,
     /// Where answers are kept, so that what did not change is not sent again.
     kept: Option<Arc<dyn Store>>,
+    /// The time until which the plan of the writes is valid.
+    valid_until: Option<Time>,
 }
 
 impl Api {
@@ -73,7 +75,14 @@ impl Api {
             organisation: organisation.into(),
             lacking: Arc::default(),
             kept: None,
+            valid_until: None,
         })
+    }
+
+    /// The same for the writes of one plan. A write that waits for longer than the plan is valid is
+    /// not sent: [`TransportError::Outdated`].
+    pub(crate) fn until(&self, valid_until: Time) -> Self {
+        Self { valid_until: Some(valid_until), ..self.clone() }
     }
 
     /// Keeps answers in `store` between runs.
@@ -204,7 +213,7 @@ impl Api {
         path: &Path,
         body: Option<Value>,
     ) -> Result<Answer, TransportError> {
-        let call = Call { method, body, writes: true, ..Call::read(path) };
+        let call = Call { method, body, writes: true, by: self.valid_until, ..Call::read(path) };
         self.call(call).await.map(|(answer, _)| answer)
     }
 
@@ -216,7 +225,8 @@ impl Api {
         body: Option<Value>,
         by: Time,
     ) -> Result<Answer, TransportError> {
-        let call = Call { method, body, writes: true, by: Some(by), ..Call::read(path) };
+        let by = Some(self.valid_until.map_or(by, |valid_until| valid_until.min(by)));
+        let call = Call { method, body, writes: true, by, ..Call::read(path) };
         self.call(call).await.map(|(answer, _)| answer)
     }
 
@@ -226,9 +236,14 @@ impl Api {
             body: Some(body),
             resource: Resource::GraphQl,
             writes,
+            by: self.valid_until.filter(|_| writes),
             ..Call::read(&self.graphql)
         };
         self.call(call).await.map(|(answer, _)| answer)
+    }
+
+    fn is_outdated(&self) -> bool {
+        self.valid_until.is_some_and(|valid_until| valid_until < self.clock().now())
     }
 
     async fn call(&self, call: Call<'_>) -> Result<(Answer, SecretString), TransportError> {
@@ -248,6 +263,9 @@ impl Api {
             }
             let request = Request { writes: call.writes, accept: call.accept, ..request };
             match self.client.send_by(&request, call.by).await {
+                Err(TransportError::Late { request }) if call.writes && self.is_outdated() => {
+                    return Err(TransportError::Outdated { request, now: self.clock().now() });
+                }
                 // The token may have been revoked early: once more with a new one.
                 Err(error)
                     if error.status() == Some(401) && again && self.auth.forget(&authorization).await =>

@@ -173,10 +173,7 @@ impl Reader {
 }
 
 /// Resolves actors. `Err` in a place: that one does not exist.
-pub(crate) async fn resolve(
-    api: &Api,
-    actors: &[Actor],
-) -> Result<Vec<Result<Resolved, String>>, Failure> {
+pub(crate) async fn resolve(api: &Api, actors: &[Actor]) -> Result<Vec<Result<Resolved, String>>, Failure> {
     const DOING: &str = "resolving names";
     let asked = api.clock().now();
     let mut found: Vec<Option<Result<Resolved, String>>> = vec![None; actors.len()];

@@ -40,6 +40,14 @@ impl Writer {
         Self { api }
     }
 
+    /// Returns a writer for one plan, whose writes are valid until this time. The body of a write
+    /// may replace what others have written since the plan was made, so that Beadle sends none that
+    /// waited for longer.
+    #[must_use]
+    pub fn until(&self, valid_until: Time) -> Self {
+        Self { api: self.api.until(valid_until) }
+    }
+
     pub(crate) fn api(&self) -> &Api {
         &self.api
     }

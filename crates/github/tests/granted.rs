@@ -54,9 +54,8 @@ impl World {
     fn sent(&self) -> (Vec<String>, usize) {
         let arrived = self.wire.arrived();
         let (asked, written): (Vec<_>, Vec<_>) = arrived.iter().partition(|one| one.method == "POST");
-        let shown = |one: &&beadle_transport::testing::Arrived| {
-            format!("{} {}", one.method, one.segments.join("/"))
-        };
+        let shown =
+            |one: &&beadle_transport::testing::Arrived| format!("{} {}", one.method, one.segments.join("/"));
         (written.iter().map(shown).collect(), asked.len())
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use async_trait::async_trait;
+use beadle_engine::apply::OLDEST;
 use beadle_engine::{Change, Class, Failure, Key, Mode, Plan, Planner, Store, Unknown};
 use beadle_github::{Cursor, IndexRow, Reader, Repository};
 use futures::future::join_all;
@@ -22,6 +23,8 @@ use crate::shared::Shared;
 
 /// The aspects whose state may come from a snapshot of the organisation.
 const AGED: &[&str] = &["teams", "custom_properties"];
+/// The number of times that a plan is made whose reads took too long.
+const PLANS: u32 = 3;
 /// Repositories planned at once. The transport bounds the requests.
 const AT_ONCE: usize = 64;
 
@@ -431,11 +434,9 @@ impl RepositoryPlanner {
     }
 }
 
-#[async_trait]
-impl Planner for RepositoryPlanner {
-    type Write = Box<dyn Step>;
-
-    async fn plan(&self, key: &Key, hint: Option<&str>) -> Result<Plan<Box<dyn Step>>, Failure> {
+impl RepositoryPlanner {
+    /// Reads one key and plans it.
+    async fn read_and_plan(&self, key: &Key, hint: Option<&str>) -> Result<Plan<Box<dyn Step>>, Failure> {
         let id: u64 = key
             .id()
             .parse()
@@ -465,6 +466,28 @@ impl Planner for RepositoryPlanner {
         let mut plan = Plan::new(format!("{}/#{id}", self.reader.organisation()));
         plan.skipped = Some("it is gone, or the App may not see it".into());
         Ok(plan)
+    }
+}
+
+#[async_trait]
+impl Planner for RepositoryPlanner {
+    type Write = Box<dyn Step>;
+
+    /// Bodies that replace something whole are made of what was read. A plan whose reads had to
+    /// wait for too long is made again: others may have written since the first of them.
+    async fn plan(&self, key: &Key, hint: Option<&str>) -> Result<Plan<Box<dyn Step>>, Failure> {
+        let clock = self.reader.clock();
+        for _ in 0..PLANS {
+            let begun = clock.now();
+            let plan = self.read_and_plan(key, hint).await?;
+            if plan.changes.is_empty() || clock.now().since(begun) <= OLDEST {
+                return Ok(plan);
+            }
+            tracing::debug!(%key, "the reads of a plan took too long, planning again");
+        }
+        let text = format!("the reads of a plan took longer than {} s; Beadle plans again", OLDEST.as_secs());
+        let until = clock.now() + OLDEST;
+        Err(Failure::new(Class::RateLimited { until, spares_events: true }, text))
     }
 
     fn generation(&self) -> String {

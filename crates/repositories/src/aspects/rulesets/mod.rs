@@ -125,7 +125,7 @@ impl Aspect for Rulesets {
             let whole = context.reader.below(context.repository, Path::at("rulesets").id(found.id)).await?;
             match whole {
                 Some(whole) if change(want, name, &whole, sheet) => {}
-                Some(_) => context.reader.settle(found),
+                Some(_) => context.reader.settle(found, &want.json()),
                 None => sheet.part_unreadable(name, "the ruleset went while it was read"),
             }
         }
@@ -143,7 +143,8 @@ impl Aspect for Rulesets {
 fn is_as_wanted(context: &Context<'_>, want: &Node, found: &Ruleset) -> bool {
     let reader = context.reader;
     let changed = reader.has_changed(found);
-    let is_whole = !found.is_veiled && (!is_blurred(want, &found.body) || reader.is_settled(found));
+    let is_whole =
+        !found.is_veiled && (!is_blurred(want, &found.body) || reader.is_settled(found, &want.json()));
     !changed && is_whole && compare::differences(want, &found.body).is_empty()
 }
 

@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use beadle_engine::{Budgets, Class, Clock, Resource, Time};
-use beadle_github::{Actor, ActorKind, Api, Asks, Credential, Endpoint, Grantee, Permission, Reader, Writer};
+use beadle_github::{
+    Actor, ActorKind, Api, Asks, Credential, Endpoint, Grantee, Permission, Reader, Team, Writer,
+};
 use beadle_transport::Settings;
 use beadle_transport::testing::Recorder;
 use secrecy::SecretString;
@@ -29,6 +31,18 @@ impl World {
                 return (204, Value::Null);
             }
             let document = arrived.body["query"].as_str().unwrap_or_default();
+            if document.contains("nodes(ids") {
+                let login = if owner(asked.fetch_add(1, Ordering::SeqCst)) == 7 { "mona" } else { "lisa" };
+                let organisation = json!({ "databaseId": 1 });
+                let account = json!({
+                    "__typename": "User", "databaseId": 9, "login": login, "organization": organisation,
+                });
+                let below = json!({ "totalCount": 0 });
+                let team = json!({
+                    "__typename": "Team", "databaseId": 5, "slug": "platform", "childTeams": below,
+                });
+                return (200, json!({ "data": { "nodes": [team, account] } }));
+            }
             if !document.contains("a0:") {
                 let node = json!({ "databaseId": 1, "name": "shop", "owner": { "login": "acme" } });
                 return (200, json!({ "data": { "node": node } }));
@@ -118,4 +132,26 @@ async fn a_grant_that_waits_for_a_budget_is_not_sent_to_the_next_owner_of_the_na
     let refused = named.put_collaborator(&Grantee::user(7, "mona"), &push()).await.unwrap_err();
     assert!(refused.text.contains("has the id 8 now"), "{refused}");
     assert_eq!(world.sent().0, [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_member_is_written_by_the_login_that_the_account_has_then() {
+    // The account is renamed after its team was opened.
+    let world = World::new(|asked| if asked == 0 { 7 } else { 8 });
+    let team = Team {
+        id: 5,
+        node_id: "T_5".into(),
+        slug: "platform".into(),
+        name: "Platform".into(),
+        description: String::new(),
+        is_parent: false,
+    };
+    let named = Writer::new(world.api.clone()).team(&team, &["U_9".to_owned()]).await.unwrap();
+    named.put_member(9, false).await.unwrap();
+    world.clock.jump(6_000);
+    named.put_member(9, false).await.unwrap();
+    let members = "PUT orgs/acme/teams/platform/memberships";
+    assert_eq!(world.sent(), (vec![format!("{members}/mona"), format!("{members}/lisa")], 2));
+    let failure = named.remove_member(10).await.unwrap_err();
+    assert_eq!(failure.class, Class::Conflict, "an account that is gone has no name: {failure}");
 }

@@ -6,6 +6,7 @@
 mod api;
 mod assemble;
 mod auth;
+mod below;
 mod conditional;
 mod connection;
 mod documents;
@@ -27,6 +28,7 @@ pub use api::{Api, Endpoint};
 pub use auth::Credential;
 pub use beadle_transport::path::segment;
 pub use beadle_transport::{Method, Path};
+pub use below::Below;
 pub use grantee::Grantee;
 pub use loader::{Bulk, Loader};
 pub use members::{Identity, Member, Team, TeamMembers};

@@ -5,6 +5,7 @@ use beadle_transport::{Answer, Method, Path, TransportError};
 use serde_json::{Value, json};
 
 use crate::api::Api;
+use crate::below::Below;
 use crate::documents;
 use crate::fresh::{FRESH, TRIES, is_fresh};
 use crate::grantee::{Confirmed, Grantee, Purpose};
@@ -101,10 +102,10 @@ impl Writer {
     pub async fn to_organisation(
         &self,
         method: Method,
-        path: impl Into<Path>,
+        path: impl Into<Below>,
         body: Option<Value>,
     ) -> Result<(), Failure> {
-        let path = Path::at("orgs").value(self.api.organisation()).then(path);
+        let path = Path::at("orgs").value(self.api.organisation()).then(path.into().into_path());
         self.api.write(method, &path, body).await.map(drop).map_err(Failure::from)
     }
 
@@ -193,10 +194,10 @@ impl Named {
     pub async fn send(
         &self,
         method: Method,
-        path: impl Into<Path>,
+        path: impl Into<Below>,
         body: Option<Value>,
     ) -> Result<(), Failure> {
-        let below = path.into();
+        let below = path.into().into_path();
         let path = |known: &Known| known.repository().then(below.clone());
         self.write(method, path, body).await.map(drop)
     }
@@ -289,12 +290,12 @@ impl Named {
 
     /// `PATCH /repos/{owner}/{repo}/invitations/{invitation_id}`.
     pub async fn change_invitation(&self, id: u64, permission: &Permission) -> Result<(), Failure> {
-        let path = Path::at("invitations").id(id);
+        let path = Below::at("invitations").id(id);
         self.send(Method::PATCH, path, Some(json!({ "permissions": permission.as_invitation() }))).await
     }
 
     /// `DELETE /repos/{owner}/{repo}/invitations/{invitation_id}`.
     pub async fn withdraw_invitation(&self, id: u64) -> Result<(), Failure> {
-        self.send(Method::DELETE, Path::at("invitations").id(id), None).await
+        self.send(Method::DELETE, Below::at("invitations").id(id), None).await
     }
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use beadle_engine::{Budgets, Clock, Resource, Time};
-use beadle_github::{Api, Credential, Endpoint, Method, Path, Writer};
+use beadle_github::{Api, Below, Credential, Endpoint, Method, Writer};
 use beadle_transport::Settings;
 use beadle_transport::testing::Recorder;
 use secrecy::SecretString;
@@ -66,8 +66,8 @@ async fn no_body_is_sent_that_waited_for_longer_than_its_plan_is_valid() -> Resu
         let body = || Some(json!({ "rules": [] }));
         let sent = match call {
             0 => named.replace_topics(&["rust".to_owned()]).await,
-            1 => named.send(Method::PUT, Path::at("rulesets").id(5), body()).await,
-            2 => writer.to_organisation(Method::PUT, Path::at("rulesets").id(5), body()).await,
+            1 => named.send(Method::PUT, Below::at("rulesets").id(5), body()).await,
+            2 => writer.to_organisation(Method::PUT, Below::at("rulesets").id(5), body()).await,
             _ => writer.update_rule(json!({ "branchProtectionRuleId": "BPR_1" })).await,
         };
         let failure = sent.err().ok_or("it was sent")?;

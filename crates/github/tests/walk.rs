@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use beadle_engine::{Budgets, Clock, Time};
 use beadle_github::{
-    Actor, ActorKind, Api, Asks, Credential, Cursor, Endpoint, Grantee, Method, NewTeam, Path, Permission,
-    Reader, Repository, SelectedBy, Team, TeamPermission, Visibility, Writer,
+    Actor, ActorKind, Api, Asks, Below, Credential, Cursor, Endpoint, Grantee, Method, NewTeam, Path,
+    Permission, Reader, Repository, SelectedBy, Team, TeamPermission, Visibility, Writer,
 };
 use beadle_transport::Settings;
 use beadle_transport::testing::{Arrived, Entry, Recorder, Texts, holds_all, walk};
@@ -128,10 +128,10 @@ const ENTRIES: &[Entry] = &[
         &["repository", "workflow", "reference", "input"],
         &["POST /repos/organisation/repository/actions/workflows/workflow/dispatches"],
     ),
-    entry("Writer::to_organisation", &["value"], &["PUT /orgs/organisation/thing/value"]),
+    entry("Writer::to_organisation", &["value"], &["PUT /orgs/organisation/labels/value"]),
     entry("Writer::create_team", &["team", "description"], &["POST /orgs/organisation/teams"]),
     entry("Writer::team", &["node", "account"], &["POST /graphql"]),
-    entry("Named::send", &["name", "value"], &["POST /graphql", "PUT /repos/organisation/name/thing/value"]),
+    entry("Named::send", &["name", "value"], &["POST /graphql", "PUT /repos/organisation/name/labels/value"]),
     entry(
         "Named::update",
         &["name", "renamed", "description"],
@@ -400,7 +400,7 @@ async fn write(call: &str, writer: &Writer, texts: &Texts) -> bool {
             writer.dispatch(text("repository"), text("workflow"), text("reference"), &inputs).await.is_ok()
         }
         "to_organisation" => {
-            writer.to_organisation(Method::PUT, Path::at("thing").value(text("value")), None).await.is_ok()
+            writer.to_organisation(Method::PUT, Below::label(text("value")), None).await.is_ok()
         }
         "create_team" => {
             let new = NewTeam { name: text("team"), description: text("description"), parent: None };
@@ -428,7 +428,7 @@ async fn write_to_repository(call: &str, writer: &Writer, texts: &Texts) -> bool
     let role = || Permission::from(text("role").to_owned());
     let Ok(named) = writer.named(1, "R_1").await else { return false };
     match call {
-        "send" => named.send(Method::PUT, Path::at("thing").value(text("value")), None).await.is_ok(),
+        "send" => named.send(Method::PUT, Below::label(text("value")), None).await.is_ok(),
         "update" => {
             let body = json!({ "name": text("renamed"), "description": text("description") });
             named.update(body).await.is_ok() && named.replace_topics(&[]).await.is_ok()

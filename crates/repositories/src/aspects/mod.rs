@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use beadle_engine::{Asked, Change, Class, Failure, Field, Mode, Risk, Turn};
-use beadle_github::{Method, Named, Path, Reader, Repository, Writer};
+use beadle_github::{Below, Method, Named, Reader, Repository, Writer};
 use secrecy::SecretString;
 use serde_json::Value;
 
@@ -111,7 +111,7 @@ impl Target {
     pub async fn send(
         &self,
         method: Method,
-        path: impl Into<Path> + Send,
+        path: impl Into<Below> + Send,
         body: Option<Value>,
     ) -> Result<(), Failure> {
         match &self.named {

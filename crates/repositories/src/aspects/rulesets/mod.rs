@@ -9,7 +9,7 @@ mod tests;
 
 use async_trait::async_trait;
 use beadle_engine::{Failure, Field, Risk};
-use beadle_github::{Method, Path, Ruleset};
+use beadle_github::{Below, Method, Path, Ruleset};
 use serde_json::{Value, json};
 
 use self::compare::Difference;
@@ -85,9 +85,9 @@ impl Step for Write {
         match self {
             Self::Create(body) => to.send(Method::POST, "rulesets", Some(body.clone())).await,
             Self::Replace { id, body } => {
-                to.send(Method::PUT, Path::at("rulesets").id(*id), Some(body.clone())).await
+                to.send(Method::PUT, Below::at("rulesets").id(*id), Some(body.clone())).await
             }
-            Self::Delete { id } => to.send(Method::DELETE, Path::at("rulesets").id(*id), None).await,
+            Self::Delete { id } => to.send(Method::DELETE, Below::at("rulesets").id(*id), None).await,
         }
     }
 }

@@ -32,7 +32,7 @@ use turns::{AT_ONCE, Turns};
 
 pub use turns::Turn;
 
-/// Reads both sides and says what has to be written. What implements it holds no means to write.
+/// Reads both sides and plans the writes. A type that implements it holds no means to write.
 #[async_trait]
 pub trait Planner: Send + Sync + 'static {
     /// How a change of this planner is written.
@@ -41,8 +41,8 @@ pub trait Planner: Send + Sync + 'static {
     async fn plan(&self, key: &Key, hint: Option<&str>) -> Result<Plan<Self::Write>, Failure>;
     /// The policy's generation that plans are made by now.
     fn generation(&self) -> String;
-    /// Whether a key is set aside for a name that does not exist. Where one name can be meant for
-    /// every key there is, the fault is the policy's and no key's: the next generation, event or
+    /// Returns whether a key is set aside because of a name that does not exist. Where every key
+    /// may use one name, the fault is the policy's and no key's: the next generation, event or
     /// sweep looks again.
     fn parks_unresolved(&self) -> bool {
         true
@@ -74,7 +74,7 @@ pub trait Session<W>: Send + Sync {
     async fn write(&self, change: &Change<W>) -> Result<(), Failure>;
 }
 
-/// What stands between a plan and its writes.
+/// Everything that a write of a plan has to pass.
 #[derive(Clone)]
 pub struct Gate {
     /// Where the window, the holds and the journal are.
@@ -95,7 +95,7 @@ pub struct Gate {
     pub planned: Time,
 }
 
-/// What became of one change.
+/// The result of one change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case", tag = "result", content = "why")]
 pub enum StepResult {
@@ -120,23 +120,23 @@ pub enum StepResult {
     Failed(String),
 }
 
-/// One change of a plan, and what became of it.
+/// One change of a plan, and its result.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Step {
     /// The change.
     pub change: Change<()>,
-    /// What became of it.
+    /// The result.
     pub outcome: StepResult,
 }
 
-/// What became of a plan.
+/// The result of a plan.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Report {
     /// The thing's name for people.
     pub subject: String,
     /// Every change, in order.
     pub steps: Vec<Step>,
-    /// What could not be read or resolved.
+    /// The parts that could not be read or resolved.
     pub unknowns: Vec<Unknown>,
     /// Why nothing was planned at all.
     pub skipped: Option<String>,
@@ -171,7 +171,7 @@ impl Report {
         self.count(|result| *result == StepResult::Blocked)
     }
 
-    /// Of a plan of which nothing is to be written.
+    /// Creates the report of a plan that has no changes to apply.
     pub fn of_nothing<W>(plan: &Plan<W>) -> Self {
         Self {
             subject: plan.subject.clone(),
@@ -182,8 +182,8 @@ impl Report {
         }
     }
 
-    /// Whether only people can repair the unknown parts, in the policy or at the vendor, and
-    /// nothing else failed.
+    /// Returns whether nothing failed, and only people can repair the unknown parts, in the policy
+    /// or at the vendor.
     pub fn is_for_people(&self) -> bool {
         self.failure.is_none() && self.unknowns.iter().all(|unknown| !unknown.transient)
     }
@@ -442,8 +442,8 @@ async fn write<W: Send + Sync + 'static>(
     written.map(|()| begun)
 }
 
-/// Whether a change that failed certainly changed nothing. Several guarded fields may have been
-/// several requests, of which only the last one was refused.
+/// Returns whether a change that failed certainly changed nothing. Several guarded fields may have
+/// been several requests, of which only the last one was refused.
 fn is_certain<W>(change: &Change<W>, failure: &Failure) -> bool {
     let guarded = change.fields.iter().filter(|field| field.risk.is_guarded()).count();
     failure.class.changed_nothing() && !failure.is_partial && guarded <= 1
@@ -472,7 +472,7 @@ fn ends_run(failure: &Failure) -> bool {
     matches!(failure.class, Class::RateLimited { .. } | Class::Conflict)
 }
 
-/// Of two failures, the one whose treatment covers the other.
+/// Returns the one of two failures whose treatment covers the other.
 fn graver(first: Option<Failure>, second: Failure) -> Failure {
     let weight = |failure: &Failure| match failure.class {
         Class::Rejected => 0,

@@ -183,7 +183,8 @@ impl Api {
             let mut answer = if kept { self.read(&path).await? } else { self.get(&path).await? };
             let mut page: Vec<Value> = answer.json()?;
             if kept && page.len() == WHOLE_PAGE && answer.next().is_none() {
-                // Whether another page follows is not in the body: one that did not change may have one now.
+                // The body does not tell whether another page follows: an unchanged page may have a
+                // next one now.
                 answer = self.get(&path).await?;
                 page = answer.json()?;
             }
@@ -288,7 +289,7 @@ impl Api {
     }
 }
 
-/// What is known already, for the token that is used.
+/// Returns the tag of the known body for the token in use.
 pub(crate) type Tag<'a> = dyn Fn(&SecretString) -> Option<String> + Send + Sync + 'a;
 
 /// A call in the installation's name.

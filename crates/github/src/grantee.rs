@@ -67,7 +67,7 @@ impl Grantee {
     }
 }
 
-/// What a write does to a team or an account.
+/// The effect of a write on a team or an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
     /// It gives access.

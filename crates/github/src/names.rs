@@ -57,12 +57,12 @@ pub struct Missing {
 }
 
 impl Missing {
-    /// Why a team's slug stands for nothing, if it does.
+    /// Returns the reason if a team's slug stands for nothing.
     pub fn team(&self, slug: &str) -> Option<&str> {
         self.teams.get(&slug.to_lowercase()).map(String::as_str)
     }
 
-    /// Why a custom property's name stands for nothing, if it does.
+    /// Returns the reason if a custom property's name stands for nothing.
     pub fn property(&self, name: &str) -> Option<&str> {
         self.properties.get(&name.to_lowercase()).map(String::as_str)
     }
@@ -151,7 +151,7 @@ impl Reader {
         Ok(ids)
     }
 
-    /// Whether each of these node ids is that of a GitHub App.
+    /// Returns for each node id whether it belongs to a GitHub App.
     pub async fn are_apps(&self, nodes: &[String]) -> Result<Vec<bool>, Failure> {
         const DOING: &str = "looking for GitHub Apps";
         let answer = run(self.api(), DOING, documents::APPS, json!({ "ids": nodes }), false).await?;

@@ -153,17 +153,18 @@ impl NamedTeam {
         self.send(method, None, body).await?.map_err(Failure::from)
     }
 
-    /// Whether other teams are below it.
+    /// Returns whether other teams are below the team.
     pub fn is_parent(&self) -> bool {
         self.is_parent
     }
 
-    /// Whether an account still exists.
+    /// Returns whether an account still exists.
     pub async fn has_account(&self, account: u64) -> Result<bool, Failure> {
         Ok(self.known().await?.accounts.contains_key(&account))
     }
 
-    /// Whether an account is in the organisation now. Where GraphQL does not show it, REST is asked.
+    /// Returns whether an account is in the organisation now. Asks REST where GraphQL does not show
+    /// it.
     ///
     /// <https://docs.github.com/rest/orgs/members#check-organization-membership-for-a-user>
     pub async fn is_member(&self, account: u64) -> Result<bool, Failure> {

@@ -212,7 +212,7 @@ impl Named {
         self.is_answered_for(&answer).await
     }
 
-    /// Whether the repository in an answer is the one that was meant.
+    /// Checks that the repository in an answer is the planned one.
     async fn is_answered_for(&self, answer: &Answer) -> Result<(), Failure> {
         let written = answer.json::<Value>().ok().and_then(|repository| repository["id"].as_u64());
         match written {

@@ -100,7 +100,7 @@ pub struct OrganisationPlan {
     pub plans: Vec<(Key, Plan<Box<dyn Step>>)>,
     /// Why the list of repositories is short, if it is.
     pub short: Option<String>,
-    /// What in the policy reaches nothing.
+    /// The parts of the policy that reach nothing.
     pub unmatched: Vec<String>,
 }
 
@@ -151,7 +151,7 @@ impl RepositoryPlanner {
         self
     }
 
-    /// What reads for it.
+    /// Returns the reader of the planner.
     pub fn reader(&self) -> &Reader {
         &self.reader
     }
@@ -171,7 +171,7 @@ impl RepositoryPlanner {
         let mut plan = OrganisationPlan { plans: Vec::new(), short: None, unmatched: Vec::new() };
         let mut own = None;
         if names.is_empty() {
-            // What nobody asks anything of takes no call.
+            // An organisation without sections of its own takes no call.
             if shard.is_first() && !self.sections_of_organisation(&policy).is_empty() {
                 let (organisation, _) = self.reader.organisation_and_clock().await?;
                 let id = organisation["id"].as_u64().unwrap_or_default();
@@ -299,7 +299,7 @@ impl RepositoryPlanner {
         organisation::plan(&context, &self.sections_of_organisation(policy)).await
     }
 
-    /// What is asked of the organisation itself.
+    /// Returns the sections of the policy about the organisation itself.
     fn sections_of_organisation<'a>(&self, policy: &'a Policy) -> Vec<organisation::Wanted<'a>> {
         let settings = policy.layers.iter().find(|layer| matches!(layer.kind, LayerKind::Organisation));
         let mut sections = Vec::new();

@@ -39,7 +39,7 @@ struct Want<'a> {
     name: &'a str,
     color: Option<String>,
     description: Option<&'a str>,
-    /// What it was called before.
+    /// The former name of the label.
     oldname: Option<&'a str>,
     asked: &'a Asked,
 }

@@ -31,7 +31,7 @@ impl Step for Write {
     }
 }
 
-/// What it means to others when a permission changes.
+/// Returns the risk of a change from one permission to another.
 pub(super) fn change_of(before: &Permission, after: &Permission) -> Risk {
     match (before.rank(), after.rank()) {
         (Some(before), Some(after)) if after < before => Risk::Removes,
@@ -147,8 +147,8 @@ async fn names_another(context: &Context<'_>, want: &TeamWant, id: u64) -> Resul
     Ok(before.map(|before| format!("{} ({})", names.taken(Named::Team, &want.slug, before, id), want.asked)))
 }
 
-/// What the team above may do, where it is all that GitHub shows of a team. A grant of the team's
-/// own would not show, and neither changing nor removing it would.
+/// Returns the permission of the team above, where GitHub shows nothing else of a team. GitHub then
+/// shows no grant of the team's own, and no change or removal of such a grant.
 fn above<'a>(seen: &'a [TeamPermission], team: &TeamPermission) -> Option<&'a Permission> {
     let parent = team.parent.as_deref()?;
     let above = &seen.iter().find(|other| other.slug.eq_ignore_ascii_case(parent))?.permission;
@@ -159,8 +159,9 @@ fn above<'a>(seen: &'a [TeamPermission], team: &TeamPermission) -> Option<&'a Pe
     reaches.then_some(above)
 }
 
-/// Whether the team above may do what is wanted already, so that a grant of the team's own would
-/// show nothing. How far a custom role reaches is not known: only administrators may do all of it.
+/// Returns whether the team above has the wanted permission already. GitHub would not show a grant
+/// of the team's own then. The extent of a custom role is unknown: only administrators may do
+/// everything.
 fn is_covered(seen: &[TeamPermission], team: &TeamPermission, wanted: &Permission) -> bool {
     let above = above(seen, team).and_then(Permission::rank);
     let wanted = wanted.rank().or(Permission::Admin.rank());

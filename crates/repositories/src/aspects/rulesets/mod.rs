@@ -121,7 +121,7 @@ impl Aspect for Rulesets {
             if is_as_wanted(context, want, found) {
                 continue;
             }
-            // What is concluded, and the body of a PUT, come from REST, which shows everything.
+            // REST shows everything: conclusions and the body of a PUT come from it.
             let whole = context.reader.below(context.repository, Path::at("rulesets").id(found.id)).await?;
             match whole {
                 Some(whole) if change(want, name, &whole, sheet) => {}
@@ -139,7 +139,7 @@ impl Aspect for Rulesets {
     }
 }
 
-/// Whether GraphQL shows all of it, and as it shall be.
+/// Returns whether GraphQL shows the whole ruleset, and shows it as the policy wants it.
 fn is_as_wanted(context: &Context<'_>, want: &Node, found: &Ruleset) -> bool {
     let reader = context.reader;
     let changed = reader.has_changed(found);
@@ -151,9 +151,9 @@ fn is_as_wanted(context: &Context<'_>, want: &Node, found: &Ruleset) -> bool {
 /// Parameters that the queries do not ask for: not every GitHub has them in GraphQL.
 const REST_ONLY: &[&str] = &["dismissal_restriction", "required_reviewers"];
 
-/// Whether the policy asks for something that GraphQL cannot tell from something else: the bypass
-/// modes `always` and `exempt` are one where GraphQL's enum has only one of them, and some
-/// parameters it does not show at all.
+/// Returns whether the policy specifies a value that GraphQL cannot tell from another one. The
+/// bypass modes `always` and `exempt` look the same where GraphQL's enum has only one of them, and
+/// GraphQL does not show some parameters at all.
 fn is_blurred(want: &Node, seen: &Value) -> bool {
     let actors = seen["bypass_actors"].as_array().into_iter().flatten();
     let bypass = want.get("bypass_actors").is_some()

@@ -499,3 +499,6 @@ impl Planner for RepositoryPlanner {
         false
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use crate::auth::{Auth, Credential};
 use crate::connection::Distinct;
+use crate::owners::Owners;
 use crate::{conditional, documents};
 
 /// GitHub's versioned media type.
@@ -52,6 +53,8 @@ pub struct Api {
     lacking: Arc<Mutex<BTreeSet<String>>>,
     /// Where answers are kept, so that what did not change is not sent again.
     kept: Option<Arc<dyn Store>>,
+    /// The last answers about names that writes address.
+    owners: Arc<Owners>,
     /// The time until which the plan of the writes is valid.
     valid_until: Option<Time>,
 }
@@ -75,6 +78,7 @@ impl Api {
             organisation: organisation.into(),
             lacking: Arc::default(),
             kept: None,
+            owners: Arc::default(),
             valid_until: None,
         })
     }
@@ -134,6 +138,10 @@ impl Api {
     /// The client below, for those who share its budget.
     pub fn client(&self) -> &Client {
         &self.client
+    }
+
+    pub(crate) fn owners(&self) -> &Owners {
+        &self.owners
     }
 
     pub(crate) fn is_app(&self) -> bool {

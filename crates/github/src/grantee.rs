@@ -7,6 +7,7 @@ use beadle_engine::{Class, Failure, Time};
 use crate::api::Api;
 use crate::fresh::is_fresh;
 use crate::names::{Resolved, resolve};
+use crate::owners::Owner;
 use crate::repository::{Actor, ActorKind};
 
 /// A team or an account that a change means.
@@ -42,14 +43,24 @@ impl Grantee {
     }
 
     /// Makes sure that the name stands for the planned id now. A name that was resolved less than
-    /// five seconds ago costs no call.
+    /// five seconds ago, for the plan or for another write, costs no call.
     pub(crate) async fn confirm(&self, api: &Api, purpose: Purpose) -> Result<Confirmed, Failure> {
         let now = api.clock().now();
         if let Some(asked) = self.asked.filter(|asked| is_fresh(*asked, now)) {
             return Ok(Confirmed { name: self.name.clone(), asked });
         }
+        let answer = api.owners().of(self.kind, &self.name);
+        let mut last = answer.lock().await;
+        let now = api.clock().now();
+        if let Some(owner) = last.filter(|owner| owner.id == self.id && is_fresh(owner.asked, now)) {
+            return Ok(Confirmed { name: self.name.clone(), asked: owner.asked });
+        }
         let actor = Actor { kind: self.kind, name: self.name.clone(), id: None, number: None };
         let found = resolve(api, &[actor]).await?.into_iter().next();
+        *last = match &found {
+            Some(Ok(found)) => Some(Owner { id: found.id, asked: found.asked }),
+            _ => None,
+        };
         let why = match found {
             Some(Ok(found)) if found.id == self.id => {
                 return Ok(Confirmed { name: self.name.clone(), asked: found.asked });

@@ -16,6 +16,7 @@ mod graphql;
 mod loader;
 mod members;
 mod names;
+mod owners;
 mod properties;
 mod read;
 mod repository;

@@ -155,3 +155,20 @@ async fn a_member_is_written_by_the_login_that_the_account_has_then() {
     let failure = named.remove_member(10).await.unwrap_err();
     assert_eq!(failure.class, Class::Conflict, "an account that is gone has no name: {failure}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_team_that_many_repositories_lose_is_looked_up_once() {
+    let world = World::new(|_| 7);
+    let writer = Writer::new(world.api.clone());
+    let team = Grantee::team(7, "platform");
+    let lose = || async {
+        let named = writer.named(1, "R_1").await.unwrap();
+        named.remove_team(&team).await.unwrap();
+    };
+    futures::future::join_all((0..20).map(|_| lose())).await;
+    let (written, asked) = world.sent();
+    assert_eq!((written.len(), asked), (20, 21), "the name of each repository, and the team's once");
+    world.clock.jump(6_000);
+    lose().await;
+    assert_eq!(world.sent().1, 23, "an answer counts for five seconds");
+}

@@ -52,8 +52,9 @@ pub trait Planner: Send + Sync + 'static {
 /// Writes changes.
 #[async_trait]
 pub trait Writer<W>: Send + Sync + 'static {
-    /// Resolves again what the key is called now, before a run's first write. The session sends no
-    /// request after `valid_until`, however long a write waits for a budget.
+    /// Resolves again what the key is called now, before a run's first write. A session whose writes
+    /// replace whole bodies sends no request after `valid_until`, however long a write waits for a
+    /// budget.
     async fn open(
         &self,
         key: &Key,

@@ -20,7 +20,7 @@ use crate::failure::{Class, Failure};
 use crate::guard::window::{Begun, End, Intent};
 use crate::guard::{Hold, Limits};
 use crate::journal::{Entry, EntryKind};
-use crate::key::{Key, Lane};
+use crate::key::Key;
 use crate::pace::WritePace;
 use crate::plan::{Change, Plan, Unknown};
 use crate::queue::Lease;
@@ -32,7 +32,7 @@ use turns::{AT_ONCE, Turns};
 
 pub use turns::Turn;
 
-/// Reads both sides and says what has to be written. What implements it holds no means to write.
+/// Reads both sides and plans the writes. A type that implements it holds no means to write.
 #[async_trait]
 pub trait Planner: Send + Sync + 'static {
     /// How a change of this planner is written.
@@ -41,8 +41,8 @@ pub trait Planner: Send + Sync + 'static {
     async fn plan(&self, key: &Key, hint: Option<&str>) -> Result<Plan<Self::Write>, Failure>;
     /// The policy's generation that plans are made by now.
     fn generation(&self) -> String;
-    /// Whether a key is set aside for a name that does not exist. Where one name can be meant for
-    /// every key there is, the fault is the policy's and no key's: the next generation, event or
+    /// Returns whether a key is set aside because of a name that does not exist. Where every key
+    /// may use one name, the fault is the policy's and no key's: the next generation, event or
     /// sweep looks again.
     fn parks_unresolved(&self) -> bool {
         true
@@ -52,8 +52,15 @@ pub trait Planner: Send + Sync + 'static {
 /// Writes changes.
 #[async_trait]
 pub trait Writer<W>: Send + Sync + 'static {
-    /// Resolves again what the key is called now, before a run's first write.
-    async fn open(&self, key: &Key, plan: &Plan<W>) -> Result<Box<dyn Session<W>>, Failure>;
+    /// Resolves again what the key is called now, before a run's first write. A session whose writes
+    /// replace whole bodies sends no request after `valid_until`, however long a write waits for a
+    /// budget.
+    async fn open(
+        &self,
+        key: &Key,
+        plan: &Plan<W>,
+        valid_until: Time,
+    ) -> Result<Box<dyn Session<W>>, Failure>;
     /// Returns when a change may be written beside others in a run for an event. Other runs write
     /// one change at a time.
     fn turn(&self, _change: &Change<W>) -> Turn {
@@ -68,7 +75,7 @@ pub trait Session<W>: Send + Sync {
     async fn write(&self, change: &Change<W>) -> Result<(), Failure>;
 }
 
-/// What stands between a plan and its writes.
+/// Everything that a write of a plan has to pass.
 #[derive(Clone)]
 pub struct Gate {
     /// Where the window, the holds and the journal are.
@@ -85,9 +92,11 @@ pub struct Gate {
     pub patient: bool,
     /// The policy's generation that the plan was made by.
     pub generation: String,
+    /// The time at which the plan was made. No write of the plan begins more than [`OLDEST`] later.
+    pub planned: Time,
 }
 
-/// What became of one change.
+/// The result of one change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case", tag = "result", content = "why")]
 pub enum StepResult {
@@ -112,23 +121,23 @@ pub enum StepResult {
     Failed(String),
 }
 
-/// One change of a plan, and what became of it.
+/// One change of a plan, and its result.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Step {
     /// The change.
     pub change: Change<()>,
-    /// What became of it.
+    /// The result.
     pub outcome: StepResult,
 }
 
-/// What became of a plan.
+/// The result of a plan.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Report {
     /// The thing's name for people.
     pub subject: String,
     /// Every change, in order.
     pub steps: Vec<Step>,
-    /// What could not be read or resolved.
+    /// The parts that could not be read or resolved.
     pub unknowns: Vec<Unknown>,
     /// Why nothing was planned at all.
     pub skipped: Option<String>,
@@ -163,7 +172,7 @@ impl Report {
         self.count(|result| *result == StepResult::Blocked)
     }
 
-    /// Of a plan of which nothing is to be written.
+    /// Creates the report of a plan that has no changes to apply.
     pub fn of_nothing<W>(plan: &Plan<W>) -> Self {
         Self {
             subject: plan.subject.clone(),
@@ -174,8 +183,8 @@ impl Report {
         }
     }
 
-    /// Whether only people can repair the unknown parts, in the policy or at the vendor, and
-    /// nothing else failed.
+    /// Returns whether nothing failed, and only people can repair the unknown parts, in the policy
+    /// or at the vendor.
     pub fn is_for_people(&self) -> bool {
         self.failure.is_none() && self.unknowns.iter().all(|unknown| !unknown.transient)
     }
@@ -221,7 +230,7 @@ pub async fn apply<W: Send + Sync + 'static>(
         }
         gate.clock.sleep_until(until).await;
     }
-    let begun = gate.clock.now();
+    let valid_until = gate.planned + OLDEST;
     let mut turns = Turns::new(plan, writer, lane);
     let mut session: Option<Arc<dyn Session<W>>> = None;
     let mut under_way = UnderWay::new();
@@ -236,6 +245,10 @@ pub async fn apply<W: Send + Sync + 'static>(
                 Ok(Begun::Yes(_)) => StepResult::Written,
                 Ok(stopped) => {
                     failure = Some(graver(failure, why_not_begun(&stopped)));
+                    StepResult::NotReached
+                }
+                Err(error) if error.asks_for_another_plan(gate.clock.now()) && !error.is_partial => {
+                    failure = Some(graver(failure, error));
                     StepResult::NotReached
                 }
                 Err(error) => {
@@ -259,7 +272,7 @@ pub async fn apply<W: Send + Sync + 'static>(
         }
         let opened = match &session {
             Some(opened) => opened.clone(),
-            None => match writer.open(key, plan).await {
+            None => match writer.open(key, plan, valid_until).await {
                 Ok(opened) => session.insert(Arc::from(opened)).clone(),
                 Err(error) => {
                     gate.pace.settle(gate.clock.now());
@@ -270,9 +283,9 @@ pub async fn apply<W: Send + Sync + 'static>(
         };
         gate.pace.turn(lane, &gate.clock).await;
         let now = gate.clock.now();
-        if !gate.patient && lane != Lane::Event && now.since(begun) > LONGEST {
-            // The rest has its turn after the others, with a new plan.
-            failure = Some(graver(failure, turn(now)));
+        if now > valid_until {
+            // Others may have written since. The rest has its turn with a new plan.
+            failure = Some(graver(failure, outdated(now)));
             told(at, &StepResult::NotReached);
             results[at] = Some(StepResult::NotReached);
             continue;
@@ -312,8 +325,16 @@ pub async fn apply<W: Send + Sync + 'static>(
 /// The writes that have begun, each with the place of its change.
 type UnderWay<'a> = FuturesUnordered<BoxFuture<'a, (usize, Result<Begun, Failure>)>>;
 
-/// How long a run makes bulk writes before it lets others have their turns.
-const LONGEST: Duration = Duration::from_secs(120);
+/// The longest time between a plan and a write of it. A write may replace a whole body, and with it
+/// what others have written since the plan was made. The same limit lets other runs have their
+/// turns.
+pub const OLDEST: Duration = Duration::from_secs(120);
+
+/// Reports that a plan is too old. Another one is made at once; that costs no attempt.
+fn outdated(now: Time) -> Failure {
+    let text = "the plan is too old, and others may have written since; Beadle plans again";
+    Failure::new(Class::RateLimited { until: now, spares_events: true }, text)
+}
 
 /// Why a run waits that only has to leave a second between two writes: nothing is short, and nobody
 /// has to look.
@@ -422,8 +443,8 @@ async fn write<W: Send + Sync + 'static>(
     written.map(|()| begun)
 }
 
-/// Whether a change that failed certainly changed nothing. Several guarded fields may have been
-/// several requests, of which only the last one was refused.
+/// Returns whether a change that failed certainly changed nothing. Several guarded fields may have
+/// been several requests, of which only the last one was refused.
 fn is_certain<W>(change: &Change<W>, failure: &Failure) -> bool {
     let guarded = change.fields.iter().filter(|field| field.risk.is_guarded()).count();
     failure.class.changed_nothing() && !failure.is_partial && guarded <= 1
@@ -452,7 +473,7 @@ fn ends_run(failure: &Failure) -> bool {
     matches!(failure.class, Class::RateLimited { .. } | Class::Conflict)
 }
 
-/// Of two failures, the one whose treatment covers the other.
+/// Returns the one of two failures whose treatment covers the other.
 fn graver(first: Option<Failure>, second: Failure) -> Failure {
     let weight = |failure: &Failure| match failure.class {
         Class::Rejected => 0,

@@ -60,6 +60,11 @@ impl Failure {
         self
     }
 
+    /// Whether another plan at once is all that is needed: there is nothing to wait for.
+    pub fn asks_for_another_plan(&self, now: Time) -> bool {
+        matches!(self.class, Class::RateLimited { until, .. } if until <= now)
+    }
+
     /// Says what was being done when it happened.
     #[must_use]
     pub fn during(mut self, what: impl fmt::Display) -> Self {

@@ -73,6 +73,7 @@ impl<P: Planner, W: Writer<P::Write>> Reconcile for Reconciler<P, W> {
         let key = &run.lease.key;
         let generation = self.planner.generation();
         let plan = self.planner.plan(key, run.hint.as_deref()).await?;
+        let planned = self.clock.now();
         fail::fail_point!("between-claim-and-write", |_| std::process::abort());
         let gate = Gate {
             store: self.store.clone(),
@@ -82,6 +83,7 @@ impl<P: Planner, W: Writer<P::Write>> Reconcile for Reconciler<P, W> {
             pace: self.pace.clone(),
             patient: false,
             generation,
+            planned,
         };
         forget_what_is_mended(key, &plan, &gate).await?;
         let report = apply(key, &plan, &self.writer, &gate, &|_, _| {}).await?;
@@ -351,8 +353,8 @@ impl Worker {
             Outcome::Park(reason, why) => {
                 tracing::error!(key = %lease.key, reason = reason.as_str(), why, "set aside");
             }
-            Outcome::RateLimited { until, why, .. } if why == TURN => {
-                tracing::debug!(key = %lease.key, %until, "waits for its turn");
+            Outcome::RateLimited { until, why, .. } if why == TURN || *until <= self.clock.now() => {
+                tracing::debug!(key = %lease.key, %until, why, "waits for its turn");
             }
             Outcome::RateLimited { until, why, .. } if self.is_news(&lease.key, why) => {
                 tracing::warn!(key = %lease.key, %until, why, "waits for a budget");

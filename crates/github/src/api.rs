@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use crate::auth::{Auth, Credential};
 use crate::connection::Distinct;
+use crate::owners::Owners;
 use crate::{conditional, documents};
 
 /// GitHub's versioned media type.
@@ -52,6 +53,10 @@ pub struct Api {
     lacking: Arc<Mutex<BTreeSet<String>>>,
     /// Where answers are kept, so that what did not change is not sent again.
     kept: Option<Arc<dyn Store>>,
+    /// The last answers about names that writes address.
+    owners: Arc<Owners>,
+    /// The time until which the plan of the writes is valid.
+    valid_until: Option<Time>,
 }
 
 impl Api {
@@ -73,7 +78,15 @@ impl Api {
             organisation: organisation.into(),
             lacking: Arc::default(),
             kept: None,
+            owners: Arc::default(),
+            valid_until: None,
         })
+    }
+
+    /// The same for the writes of one plan. A write that waits for longer than the plan is valid is
+    /// not sent: [`TransportError::Outdated`].
+    pub(crate) fn until(&self, valid_until: Time) -> Self {
+        Self { valid_until: Some(valid_until), ..self.clone() }
     }
 
     /// Keeps answers in `store` between runs.
@@ -127,6 +140,10 @@ impl Api {
         &self.client
     }
 
+    pub(crate) fn owners(&self) -> &Owners {
+        &self.owners
+    }
+
     pub(crate) fn is_app(&self) -> bool {
         self.auth.is_app()
     }
@@ -174,7 +191,8 @@ impl Api {
             let mut answer = if kept { self.read(&path).await? } else { self.get(&path).await? };
             let mut page: Vec<Value> = answer.json()?;
             if kept && page.len() == WHOLE_PAGE && answer.next().is_none() {
-                // Whether another page follows is not in the body: one that did not change may have one now.
+                // The body does not tell whether another page follows: an unchanged page may have a
+                // next one now.
                 answer = self.get(&path).await?;
                 page = answer.json()?;
             }
@@ -204,7 +222,7 @@ impl Api {
         path: &Path,
         body: Option<Value>,
     ) -> Result<Answer, TransportError> {
-        let call = Call { method, body, writes: true, ..Call::read(path) };
+        let call = Call { method, body, writes: true, by: self.valid_until, ..Call::read(path) };
         self.call(call).await.map(|(answer, _)| answer)
     }
 
@@ -216,7 +234,8 @@ impl Api {
         body: Option<Value>,
         by: Time,
     ) -> Result<Answer, TransportError> {
-        let call = Call { method, body, writes: true, by: Some(by), ..Call::read(path) };
+        let by = Some(self.valid_until.map_or(by, |valid_until| valid_until.min(by)));
+        let call = Call { method, body, writes: true, by, ..Call::read(path) };
         self.call(call).await.map(|(answer, _)| answer)
     }
 
@@ -226,9 +245,14 @@ impl Api {
             body: Some(body),
             resource: Resource::GraphQl,
             writes,
+            by: self.valid_until.filter(|_| writes),
             ..Call::read(&self.graphql)
         };
         self.call(call).await.map(|(answer, _)| answer)
+    }
+
+    fn is_outdated(&self) -> bool {
+        self.valid_until.is_some_and(|valid_until| valid_until < self.clock().now())
     }
 
     async fn call(&self, call: Call<'_>) -> Result<(Answer, SecretString), TransportError> {
@@ -248,6 +272,9 @@ impl Api {
             }
             let request = Request { writes: call.writes, accept: call.accept, ..request };
             match self.client.send_by(&request, call.by).await {
+                Err(TransportError::Late { request }) if call.writes && self.is_outdated() => {
+                    return Err(TransportError::Outdated { request, now: self.clock().now() });
+                }
                 // The token may have been revoked early: once more with a new one.
                 Err(error)
                     if error.status() == Some(401) && again && self.auth.forget(&authorization).await =>
@@ -270,7 +297,7 @@ impl Api {
     }
 }
 
-/// What is known already, for the token that is used.
+/// Returns the tag of the known body for the token in use.
 pub(crate) type Tag<'a> = dyn Fn(&SecretString) -> Option<String> + Send + Sync + 'a;
 
 /// A call in the installation's name.

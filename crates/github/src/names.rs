@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use beadle_engine::{Class, Failure};
+use beadle_engine::{Class, Failure, Time};
 use beadle_transport::Path;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -29,6 +29,8 @@ pub struct Resolved {
     pub id: u64,
     /// The name as GitHub spells it.
     pub name: String,
+    /// The time of the question. Names can have other owners later.
+    pub asked: Time,
 }
 
 /// The names by which layers of a policy select repositories.
@@ -56,12 +58,12 @@ pub struct Missing {
 }
 
 impl Missing {
-    /// Why a team's slug stands for nothing, if it does.
+    /// Returns the reason if a team's slug stands for nothing.
     pub fn team(&self, slug: &str) -> Option<&str> {
         self.teams.get(&slug.to_lowercase()).map(String::as_str)
     }
 
-    /// Why a custom property's name stands for nothing, if it does.
+    /// Returns the reason if a custom property's name stands for nothing.
     pub fn property(&self, name: &str) -> Option<&str> {
         self.properties.get(&name.to_lowercase()).map(String::as_str)
     }
@@ -151,7 +153,7 @@ impl Reader {
         Ok(ids)
     }
 
-    /// Whether each of these node ids is that of a GitHub App.
+    /// Returns for each node id whether it belongs to a GitHub App.
     pub async fn are_apps(&self, nodes: &[String]) -> Result<Vec<bool>, Failure> {
         const DOING: &str = "looking for GitHub Apps";
         let answer = run(self.api(), DOING, documents::APPS, json!({ "ids": nodes }), false).await?;
@@ -172,8 +174,10 @@ impl Reader {
     }
 }
 
-async fn resolve(api: &Api, actors: &[Actor]) -> Result<Vec<Result<Resolved, String>>, Failure> {
+/// Resolves actors. `Err` in a place: that one does not exist.
+pub(crate) async fn resolve(api: &Api, actors: &[Actor]) -> Result<Vec<Result<Resolved, String>>, Failure> {
     const DOING: &str = "resolving names";
+    let asked = api.clock().now();
     let mut found: Vec<Option<Result<Resolved, String>>> = vec![None; actors.len()];
     let mut parts = String::new();
     let mut variables = Map::from_iter([("org".to_owned(), json!(api.organisation()))]);
@@ -204,7 +208,7 @@ async fn resolve(api: &Api, actors: &[Actor]) -> Result<Vec<Result<Resolved, Str
             let name = place[name].as_str().unwrap_or(&actor.name);
             found[at] = Some(match (place["id"].as_str(), place["databaseId"].as_u64(), error) {
                 (Some(node_id), Some(id), _) => {
-                    Ok(Resolved { node_id: node_id.to_owned(), id, name: name.to_owned() })
+                    Ok(Resolved { node_id: node_id.to_owned(), id, name: name.to_owned(), asked })
                 }
                 (_, _, Some(error)) if !error.is_not_found() => return Err(error.failure(DOING)),
                 _ => Err(no_such(actor, api.organisation())),
@@ -222,6 +226,7 @@ async fn resolve(api: &Api, actors: &[Actor]) -> Result<Vec<Result<Resolved, Str
 ///
 /// <https://docs.github.com/rest/apps/apps#get-an-app>
 async fn app(api: &Api, actor: &Actor) -> Result<Result<Resolved, String>, Failure> {
+    let asked = api.clock().now();
     let app: Value = match api.get(&Path::at("apps").value(&actor.name)).await {
         Ok(answer) => answer.json().map_err(Failure::from)?,
         Err(error) if error.status() == Some(404) || error.is_unaddressable() => Value::Null,
@@ -230,7 +235,7 @@ async fn app(api: &Api, actor: &Actor) -> Result<Result<Resolved, String>, Failu
     Ok(match (app["node_id"].as_str(), app["id"].as_u64()) {
         (Some(node_id), Some(id)) => {
             let name = app["slug"].as_str().unwrap_or(&actor.name).to_owned();
-            Ok(Resolved { node_id: node_id.to_owned(), id, name })
+            Ok(Resolved { node_id: node_id.to_owned(), id, name, asked })
         }
         _ => Err(no_such(actor, api.organisation())),
     })

@@ -7,6 +7,7 @@ use beadle_engine::{Budgets, Class, Clock, Failure};
 use beadle_transport::Path;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
+use sha2::{Digest as _, Sha256};
 
 use crate::api::Api;
 use crate::assemble::assemble;
@@ -69,8 +70,9 @@ pub struct Reader {
     nodes: Arc<Mutex<HashMap<u64, String>>>,
     /// When each ruleset was changed last, as it was first seen or settled.
     rulesets: Arc<Mutex<HashMap<u64, String>>>,
-    /// When each ruleset was changed last that REST showed as it shall be.
-    settled: Arc<Mutex<HashMap<u64, String>>>,
+    /// Rulesets that REST showed as the policy wants them: the time of the last change, and a digest
+    /// of what was wanted.
+    settled: Arc<Mutex<HashMap<u64, (String, Vec<u8>)>>>,
 }
 
 #[derive(Deserialize)]
@@ -319,20 +321,27 @@ impl Reader {
         *seen.entry(ruleset.id).or_insert_with(|| ruleset.updated_at.clone()) != ruleset.updated_at
     }
 
-    /// REST showed the ruleset as it shall be.
-    pub fn settle(&self, ruleset: &Ruleset) {
-        for seen in [&self.rulesets, &self.settled] {
-            let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
-            seen.insert(ruleset.id, ruleset.updated_at.clone());
-        }
+    /// Remembers that REST showed the ruleset as `wanted`.
+    pub fn settle(&self, ruleset: &Ruleset, wanted: &Value) {
+        let mut seen = self.rulesets.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.insert(ruleset.id, ruleset.updated_at.clone());
+        let mut settled = self.settled.lock().unwrap_or_else(PoisonError::into_inner);
+        settled.insert(ruleset.id, (ruleset.updated_at.clone(), digest(wanted)));
     }
 
-    /// Whether REST showed the ruleset as it shall be since it was changed last. What GraphQL cannot show is known only
-    /// then.
-    pub fn is_settled(&self, ruleset: &Ruleset) -> bool {
+    /// Returns whether REST showed the ruleset as `wanted` since the last change. Beadle knows what
+    /// GraphQL does not show only then. Another policy wants something else, and needs another look.
+    pub fn is_settled(&self, ruleset: &Ruleset, wanted: &Value) -> bool {
         let settled = self.settled.lock().unwrap_or_else(PoisonError::into_inner);
-        settled.get(&ruleset.id) == Some(&ruleset.updated_at)
+        settled
+            .get(&ruleset.id)
+            .is_some_and(|(updated_at, was)| *updated_at == ruleset.updated_at && *was == digest(wanted))
     }
+}
+
+/// The digest of what a policy wants.
+fn digest(wanted: &Value) -> Vec<u8> {
+    Sha256::digest(wanted.to_string()).to_vec()
 }
 
 /// The rows, if each of them has what identifies it.

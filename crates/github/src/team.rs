@@ -3,7 +3,6 @@
 //! <https://docs.github.com/rest/teams>
 
 use std::collections::HashMap;
-use std::time::Duration;
 
 use beadle_engine::{Class, Failure, Time};
 use beadle_transport::{Method, Path, TransportError};
@@ -11,6 +10,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::api::Api;
+use crate::fresh::{FRESH, TRIES, is_fresh};
 use crate::members::{Team, names};
 use crate::write::Writer;
 
@@ -25,17 +25,39 @@ pub struct NewTeam<'a> {
     pub parent: Option<u64>,
 }
 
-/// How long names count as the team's and the people's. A write that had to wait for longer is not sent.
-const FRESH: Duration = Duration::from_secs(60);
-
-/// A team and people, by the names that they had when this was made.
+/// The writes to one team. The team and its people are meant by their ids: what they are called is
+/// looked up at most five seconds before each write.
 pub struct NamedTeam {
     api: Api,
-    /// When the names were looked up.
+    team: Team,
+    /// GraphQL's ids of the people.
+    accounts: Vec<String>,
+    is_parent: bool,
+    known: tokio::sync::Mutex<Known>,
+}
+
+/// The names of a team and of people, and the time of the question.
+struct Known {
     asked: Time,
     slug: String,
     is_parent: bool,
+    /// The login of each account, and whether GitHub shows that the account is in the organisation.
     accounts: HashMap<u64, (String, bool)>,
+}
+
+/// Looks up what a team and people are called now. The team must be the one that was planned for.
+async fn look_up(api: &Api, team: &Team, accounts: &[String]) -> Result<Known, Failure> {
+    let asked = api.clock().now();
+    let found = names(api, &team.node_id, accounts).await?;
+    match found.team {
+        Some((id, slug, is_parent)) if id == team.id => {
+            Ok(Known { asked, slug, is_parent, accounts: found.accounts })
+        }
+        _ => {
+            let text = format!("team {} is gone since it was read; nothing was written", team.name);
+            Err(Failure::new(Class::Conflict, text))
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -68,60 +90,90 @@ impl Writer {
         }
     }
 
-    /// Looks up what a team and people are called now. The team must be the one that was planned for.
+    /// Opens the writes to a team and to people. The team must be the one that was planned for.
     pub async fn team(&self, team: &Team, accounts: &[String]) -> Result<NamedTeam, Failure> {
-        let asked = self.api().clock().now();
-        let found = names(self.api(), &team.node_id, accounts).await?;
-        match found.team {
-            Some((id, slug, is_parent)) if id == team.id => {
-                Ok(NamedTeam { api: self.api().clone(), asked, slug, is_parent, accounts: found.accounts })
-            }
-            _ => {
-                let text = format!("team {} is gone since it was read; nothing was written", team.name);
-                Err(Failure::new(Class::Conflict, text))
-            }
-        }
+        let known = look_up(self.api(), team, accounts).await?;
+        Ok(NamedTeam {
+            api: self.api().clone(),
+            team: team.clone(),
+            accounts: accounts.to_vec(),
+            is_parent: known.is_parent,
+            known: tokio::sync::Mutex::new(known),
+        })
     }
 }
 
 impl NamedTeam {
+    /// Returns what GitHub says of the names. Asks again if the last answer is not fresh.
+    async fn known(&self) -> Result<tokio::sync::MutexGuard<'_, Known>, Failure> {
+        let mut known = self.known.lock().await;
+        if !is_fresh(known.asked, self.api.clock().now()) {
+            *known = look_up(&self.api, &self.team, &self.accounts).await?;
+        }
+        Ok(known)
+    }
+
+    /// The path of the team, or of the membership of an account, and the time until which it is
+    /// valid.
+    async fn path(&self, account: Option<u64>) -> Result<(Path, Time), Failure> {
+        let known = self.known().await?;
+        let team = Path::at("orgs").value(self.api.organisation()).then("teams").value(&known.slug);
+        let path = match account {
+            None => team,
+            Some(account) => match known.accounts.get(&account) {
+                Some((login, _)) => team.then("memberships").value(login),
+                None => {
+                    let text = format!("account {account} is gone since it was read; nothing was written");
+                    return Err(Failure::new(Class::Conflict, text));
+                }
+            },
+        };
+        Ok((path, known.asked + FRESH))
+    }
+
+    /// Writes to the team, or to the membership of an account. A write that had to wait for so long
+    /// that somebody else may have a name is sent to the names of that moment.
     async fn send(
         &self,
         method: Method,
-        below: Option<Path>,
+        account: Option<u64>,
         body: Option<Value>,
-    ) -> Result<(), TransportError> {
-        let team = Path::at("orgs").value(self.api.organisation()).then("teams").value(&self.slug);
-        let path = match below {
-            Some(below) => team.then(below),
-            None => team,
-        };
-        self.api.write_by(method, &path, body, self.asked + FRESH).await.map(drop)
+    ) -> Result<Result<(), TransportError>, Failure> {
+        let mut tries = 0;
+        loop {
+            let (path, by) = self.path(account).await?;
+            match self.api.write_by(method.clone(), &path, body.clone(), by).await {
+                Err(error) if error.is_late() && tries < TRIES => tries += 1,
+                written => return Ok(written.map(drop)),
+            }
+        }
     }
 
     async fn write(&self, method: Method, body: Option<Value>) -> Result<(), Failure> {
-        self.send(method, None, body).await.map_err(Failure::from)
+        self.send(method, None, body).await?.map_err(Failure::from)
     }
 
-    /// Whether other teams are below it.
+    /// Returns whether other teams are below the team.
     pub fn is_parent(&self) -> bool {
         self.is_parent
     }
 
-    /// What an account is called; `None` where it is gone.
-    pub fn login(&self, account: u64) -> Option<&str> {
-        self.accounts.get(&account).map(|(login, _)| login.as_str())
+    /// Returns whether an account still exists.
+    pub async fn has_account(&self, account: u64) -> Result<bool, Failure> {
+        Ok(self.known().await?.accounts.contains_key(&account))
     }
 
-    /// Whether an account is in the organisation now. Where GraphQL does not show it, REST is asked.
+    /// Returns whether an account is in the organisation now. Asks REST where GraphQL does not show
+    /// it.
     ///
     /// <https://docs.github.com/rest/orgs/members#check-organization-membership-for-a-user>
     pub async fn is_member(&self, account: u64) -> Result<bool, Failure> {
-        let Some((login, is_member)) = self.accounts.get(&account) else { return Ok(false) };
-        if *is_member {
+        let found = self.known().await?.accounts.get(&account).cloned();
+        let Some((login, is_member)) = found else { return Ok(false) };
+        if is_member {
             return Ok(true);
         }
-        let path = Path::at("orgs").value(self.api.organisation()).then("members").value(login);
+        let path = Path::at("orgs").value(self.api.organisation()).then("members").value(&login);
         match self.api.get(&path).await {
             Ok(answer) => Ok(answer.status == 204),
             Err(error) if matches!(error.status(), Some(302 | 404)) => Ok(false),
@@ -142,10 +194,9 @@ impl NamedTeam {
     /// `PUT /orgs/{org}/teams/{team_slug}/memberships/{username}`: takes somebody in, or changes their role. Somebody who is
     /// not in the organisation would be invited to it.
     /// Gives why GitHub does not take them, if it does not.
-    pub async fn put_member(&self, login: &str, is_maintainer: bool) -> Result<Option<String>, Failure> {
+    pub async fn put_member(&self, account: u64, is_maintainer: bool) -> Result<Option<String>, Failure> {
         let role = if is_maintainer { "maintainer" } else { "member" };
-        let path = Path::at("memberships").value(login);
-        match self.send(Method::PUT, Some(path), Some(json!({ "role": role }))).await {
+        match self.send(Method::PUT, Some(account), Some(json!({ "role": role }))).await? {
             Err(error) if matches!(error.status(), Some(404 | 422)) => Ok(Some(error.to_string())),
             sent => sent.map(|()| None).map_err(Failure::from),
         }
@@ -153,8 +204,8 @@ impl NamedTeam {
 
     /// `DELETE /orgs/{org}/teams/{team_slug}/memberships/{username}`: takes somebody out, or withdraws the invitation.
     /// Gives why GitHub does not, if it does not.
-    pub async fn remove_member(&self, login: &str) -> Result<Option<String>, Failure> {
-        match self.send(Method::DELETE, Some(Path::at("memberships").value(login)), None).await {
+    pub async fn remove_member(&self, account: u64) -> Result<Option<String>, Failure> {
+        match self.send(Method::DELETE, Some(account), None).await? {
             // Who is not in it is out.
             Err(error) if error.status() == Some(404) => Ok(None),
             Err(error) if error.status() == Some(422) => Ok(Some(error.to_string())),

@@ -1,13 +1,14 @@
 //! Everything that changes something. Nothing here can be reached from a plan.
 
-use std::time::Duration;
-
 use beadle_engine::{Class, Failure, Time};
 use beadle_transport::{Answer, Method, Path, TransportError};
 use serde_json::{Value, json};
 
 use crate::api::Api;
+use crate::below::Below;
 use crate::documents;
+use crate::fresh::{FRESH, TRIES, is_fresh};
+use crate::grantee::{Confirmed, Grantee, Purpose};
 use crate::graphql::run;
 use crate::read::name_of;
 use crate::repository::Permission;
@@ -17,12 +18,6 @@ use crate::repository::Permission;
 pub struct Writer {
     api: Api,
 }
-
-/// The time for which a resolved name is valid: REST writes go to names, and anybody with access
-/// may rename the repository at any time.
-const FRESH: Duration = Duration::from_secs(5);
-/// How often a write that waited for too long is addressed again.
-const TRIES: u32 = 5;
 
 /// The writes to one repository. Its name is looked up by its id at most five seconds before each write.
 pub struct Named {
@@ -44,6 +39,14 @@ impl Writer {
     /// A writer.
     pub fn new(api: Api) -> Self {
         Self { api }
+    }
+
+    /// Returns a writer for one plan, whose writes are valid until this time. The body of a write
+    /// may replace what others have written since the plan was made, so that Beadle sends none that
+    /// waited for longer.
+    #[must_use]
+    pub fn until(&self, valid_until: Time) -> Self {
+        Self { api: self.api.until(valid_until) }
     }
 
     pub(crate) fn api(&self) -> &Api {
@@ -99,10 +102,10 @@ impl Writer {
     pub async fn to_organisation(
         &self,
         method: Method,
-        path: impl Into<Path>,
+        path: impl Into<Below>,
         body: Option<Value>,
     ) -> Result<(), Failure> {
-        let path = Path::at("orgs").value(self.api.organisation()).then(path);
+        let path = Path::at("orgs").value(self.api.organisation()).then(path.into().into_path());
         self.api.write(method, &path, body).await.map(drop).map_err(Failure::from)
     }
 
@@ -139,13 +142,13 @@ impl Known {
     }
 
     /// `/orgs/{org}/teams/{team_slug}/repos/{owner}/{repo}`.
-    fn team(&self, slug: &str) -> Path {
-        Path::at("orgs").value(&self.owner).then("teams").value(slug).then("repos").then(self.path())
+    fn team(&self, team: &Confirmed) -> Path {
+        Path::at("orgs").value(&self.owner).then("teams").value(team.name()).then("repos").then(self.path())
     }
 
-    /// Whether the name has to be asked for again. A moment in the future is one of a clock that was ahead.
-    fn is_stale(&self, now: Time) -> bool {
-        now < self.asked || now.since(self.asked) >= FRESH
+    /// `/repos/{owner}/{repo}/collaborators/{username}`.
+    fn collaborator(&self, account: &Confirmed) -> Path {
+        self.repository().then("collaborators").value(account.name())
     }
 }
 
@@ -153,7 +156,7 @@ impl Named {
     /// Returns the name of the repository. Asks again if the last answer is not fresh.
     async fn known(&self) -> Result<Known, Failure> {
         let mut known = self.known.lock().await;
-        if known.is_stale(self.api.clock().now()) {
+        if !is_fresh(known.asked, self.api.clock().now()) {
             *known = look_up(&self.api, self.id, &self.node_id).await?;
         }
         Ok(known.clone())
@@ -191,10 +194,10 @@ impl Named {
     pub async fn send(
         &self,
         method: Method,
-        path: impl Into<Path>,
+        path: impl Into<Below>,
         body: Option<Value>,
     ) -> Result<(), Failure> {
-        let below = path.into();
+        let below = path.into().into_path();
         let path = |known: &Known| known.repository().then(below.clone());
         self.write(method, path, body).await.map(drop)
     }
@@ -209,7 +212,7 @@ impl Named {
         self.is_answered_for(&answer).await
     }
 
-    /// Whether the repository in an answer is the one that was meant.
+    /// Checks that the repository in an answer is the planned one.
     async fn is_answered_for(&self, answer: &Answer) -> Result<(), Failure> {
         let written = answer.json::<Value>().ok().and_then(|repository| repository["id"].as_u64());
         match written {
@@ -242,36 +245,57 @@ impl Named {
         self.send(Method::PUT, "topics", Some(json!({ "names": topics }))).await
     }
 
+    /// Writes at the path that `path` makes of both names. Both are asked for again where the write
+    /// had to wait for so long that somebody else may have one of them.
+    async fn write_for(
+        &self,
+        method: Method,
+        (whom, purpose): (&Grantee, Purpose),
+        path: impl Fn(&Known, &Confirmed) -> Path + Send,
+        body: Option<Value>,
+    ) -> Result<(), Failure> {
+        let mut tries = 0;
+        loop {
+            let confirmed = whom.confirm(&self.api, purpose).await?;
+            let known = self.known().await?;
+            let (path, by) = (path(&known, &confirmed), known.asked.min(confirmed.asked()) + FRESH);
+            match self.api.write_by(method.clone(), &path, body.clone(), by).await {
+                Err(error) if error.is_late() && tries < TRIES => tries += 1,
+                written => return written.map(drop).map_err(Failure::from),
+            }
+        }
+    }
+
     /// `PUT /orgs/{org}/teams/{team_slug}/repos/{owner}/{repo}`.
-    pub async fn put_team(&self, slug: &str, permission: &Permission) -> Result<(), Failure> {
+    pub async fn put_team(&self, team: &Grantee, permission: &Permission) -> Result<(), Failure> {
         let body = json!({ "permission": permission.as_str() });
-        self.write(Method::PUT, |known: &Known| known.team(slug), Some(body)).await.map(drop)
+        self.write_for(Method::PUT, (team, Purpose::Grant), Known::team, Some(body)).await
     }
 
     /// `DELETE /orgs/{org}/teams/{team_slug}/repos/{owner}/{repo}`.
-    pub async fn remove_team(&self, slug: &str) -> Result<(), Failure> {
-        self.write(Method::DELETE, |known: &Known| known.team(slug), None).await.map(drop)
+    pub async fn remove_team(&self, team: &Grantee) -> Result<(), Failure> {
+        self.write_for(Method::DELETE, (team, Purpose::Remove), Known::team, None).await
     }
 
     /// `PUT /repos/{owner}/{repo}/collaborators/{username}`: invites, or changes the permission.
-    pub async fn put_collaborator(&self, login: &str, permission: &Permission) -> Result<(), Failure> {
-        let path = Path::at("collaborators").value(login);
-        self.send(Method::PUT, path, Some(json!({ "permission": permission.as_str() }))).await
+    pub async fn put_collaborator(&self, account: &Grantee, permission: &Permission) -> Result<(), Failure> {
+        let body = json!({ "permission": permission.as_str() });
+        self.write_for(Method::PUT, (account, Purpose::Grant), Known::collaborator, Some(body)).await
     }
 
     /// `DELETE /repos/{owner}/{repo}/collaborators/{username}`.
-    pub async fn remove_collaborator(&self, login: &str) -> Result<(), Failure> {
-        self.send(Method::DELETE, Path::at("collaborators").value(login), None).await
+    pub async fn remove_collaborator(&self, account: &Grantee) -> Result<(), Failure> {
+        self.write_for(Method::DELETE, (account, Purpose::Remove), Known::collaborator, None).await
     }
 
     /// `PATCH /repos/{owner}/{repo}/invitations/{invitation_id}`.
     pub async fn change_invitation(&self, id: u64, permission: &Permission) -> Result<(), Failure> {
-        let path = Path::at("invitations").id(id);
+        let path = Below::at("invitations").id(id);
         self.send(Method::PATCH, path, Some(json!({ "permissions": permission.as_invitation() }))).await
     }
 
     /// `DELETE /repos/{owner}/{repo}/invitations/{invitation_id}`.
     pub async fn withdraw_invitation(&self, id: u64) -> Result<(), Failure> {
-        self.send(Method::DELETE, Path::at("invitations").id(id), None).await
+        self.send(Method::DELETE, Below::at("invitations").id(id), None).await
     }
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use beadle_engine::{Budgets, Clock, Resource, Time};
-use beadle_github::{Api, Credential, Endpoint, Writer};
+use beadle_github::{Api, Below, Credential, Endpoint, Method, Writer};
 use beadle_transport::Settings;
 use beadle_transport::testing::Recorder;
 use secrecy::SecretString;
@@ -36,5 +36,46 @@ async fn a_write_that_waits_for_a_budget_goes_to_the_name_that_its_repository_ha
     let sent: Vec<String> =
         arrived.iter().map(|one| format!("{} {}", one.method, one.segments.join("/"))).collect();
     assert_eq!(sent, ["POST graphql", "POST graphql", "PUT repos/acme/new/topics"]);
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_body_is_sent_that_waited_for_longer_than_its_plan_is_valid() -> Result<(), Box<dyn Error>> {
+    let wire = Recorder::new(|arrived| {
+        if arrived.method != "POST" {
+            return (204, Value::Null);
+        }
+        let node = json!({ "databaseId": 1, "name": "shop", "owner": { "login": "acme" } });
+        (200, json!({ "data": { "node": node, "updateBranchProtectionRule": {} } }))
+    });
+    let (clock, budgets) = (Clock::simulated(Time(0)), Budgets::new("acme", 0));
+    let settings = Settings { patient: true, wire: Some(wire.clone()), ..Settings::default() };
+    let token = Credential::Token(SecretString::from("token"));
+    let endpoint = Endpoint::new("https://github.test");
+    let api = Api::new(&endpoint, "acme", token, budgets.clone(), &clock, settings)?;
+    let writer = Writer::new(api);
+    for call in 0..4 {
+        let now = clock.now();
+        let writer = writer.until(now + Duration::from_secs(120));
+        let named = writer.named(1, "R_1").await?;
+        let before = wire.arrived().len();
+        // Somebody may change what the body replaces in these five minutes.
+        for resource in [Resource::Core, Resource::GraphQl] {
+            budgets.refuse(resource, Some(now + Duration::from_secs(300)), now);
+        }
+        let body = || Some(json!({ "rules": [] }));
+        let sent = match call {
+            0 => named.replace_topics(&["rust".to_owned()]).await,
+            1 => named.send(Method::PUT, Below::at("rulesets").id(5), body()).await,
+            2 => writer.to_organisation(Method::PUT, Below::at("rulesets").id(5), body()).await,
+            _ => writer.update_rule(json!({ "branchProtectionRuleId": "BPR_1" })).await,
+        };
+        let failure = sent.err().ok_or("it was sent")?;
+        assert!(failure.asks_for_another_plan(clock.now()), "{failure}");
+        let after = wire.arrived();
+        let document =
+            |at: usize| after[at].body["query"].as_str().unwrap_or_default().starts_with("mutation");
+        assert!((before..after.len()).all(|at| after[at].method == "POST" && !document(at)), "{call}");
+    }
     Ok(())
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use beadle_engine::apply::Session;
-use beadle_engine::{Change, Class, Clock, Failure, Key, Plan, Store, Writer};
+use beadle_engine::{Change, Class, Clock, Failure, Key, Plan, Store, Time, Writer};
 use serde_json::Value;
 use tokio::sync::Mutex;
 
@@ -73,7 +73,7 @@ struct State {
 
 #[async_trait]
 impl Writer<Write> for GroupWriter {
-    async fn open(&self, key: &Key, _: &Plan<Write>) -> Result<Box<dyn Session<Write>>, Failure> {
+    async fn open(&self, key: &Key, _: &Plan<Write>, _: Time) -> Result<Box<dyn Session<Write>>, Failure> {
         let slot: Slot = key.id().parse().map_err(|why: String| Failure::new(Class::Rejected, why))?;
         // Another process may have stopped it, or this one before it was started again.
         if let Some(why) = self.pairs.stopped(&self.name).await? {

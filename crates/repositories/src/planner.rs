@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use async_trait::async_trait;
+use beadle_engine::apply::OLDEST;
 use beadle_engine::{Change, Class, Failure, Key, Mode, Plan, Planner, Store, Unknown};
 use beadle_github::{Cursor, IndexRow, Reader, Repository};
 use futures::future::join_all;
@@ -22,6 +23,8 @@ use crate::shared::Shared;
 
 /// The aspects whose state may come from a snapshot of the organisation.
 const AGED: &[&str] = &["teams", "custom_properties"];
+/// The number of times that a plan is made whose reads took too long.
+const PLANS: u32 = 3;
 /// Repositories planned at once. The transport bounds the requests.
 const AT_ONCE: usize = 64;
 
@@ -97,7 +100,7 @@ pub struct OrganisationPlan {
     pub plans: Vec<(Key, Plan<Box<dyn Step>>)>,
     /// Why the list of repositories is short, if it is.
     pub short: Option<String>,
-    /// What in the policy reaches nothing.
+    /// The parts of the policy that reach nothing.
     pub unmatched: Vec<String>,
 }
 
@@ -148,7 +151,7 @@ impl RepositoryPlanner {
         self
     }
 
-    /// What reads for it.
+    /// Returns the reader of the planner.
     pub fn reader(&self) -> &Reader {
         &self.reader
     }
@@ -168,7 +171,7 @@ impl RepositoryPlanner {
         let mut plan = OrganisationPlan { plans: Vec::new(), short: None, unmatched: Vec::new() };
         let mut own = None;
         if names.is_empty() {
-            // What nobody asks anything of takes no call.
+            // An organisation without sections of its own takes no call.
             if shard.is_first() && !self.sections_of_organisation(&policy).is_empty() {
                 let (organisation, _) = self.reader.organisation_and_clock().await?;
                 let id = organisation["id"].as_u64().unwrap_or_default();
@@ -296,7 +299,7 @@ impl RepositoryPlanner {
         organisation::plan(&context, &self.sections_of_organisation(policy)).await
     }
 
-    /// What is asked of the organisation itself.
+    /// Returns the sections of the policy about the organisation itself.
     fn sections_of_organisation<'a>(&self, policy: &'a Policy) -> Vec<organisation::Wanted<'a>> {
         let settings = policy.layers.iter().find(|layer| matches!(layer.kind, LayerKind::Organisation));
         let mut sections = Vec::new();
@@ -431,11 +434,9 @@ impl RepositoryPlanner {
     }
 }
 
-#[async_trait]
-impl Planner for RepositoryPlanner {
-    type Write = Box<dyn Step>;
-
-    async fn plan(&self, key: &Key, hint: Option<&str>) -> Result<Plan<Box<dyn Step>>, Failure> {
+impl RepositoryPlanner {
+    /// Reads one key and plans it.
+    async fn read_and_plan(&self, key: &Key, hint: Option<&str>) -> Result<Plan<Box<dyn Step>>, Failure> {
         let id: u64 = key
             .id()
             .parse()
@@ -466,6 +467,28 @@ impl Planner for RepositoryPlanner {
         plan.skipped = Some("it is gone, or the App may not see it".into());
         Ok(plan)
     }
+}
+
+#[async_trait]
+impl Planner for RepositoryPlanner {
+    type Write = Box<dyn Step>;
+
+    /// Bodies that replace something whole are made of what was read. A plan whose reads had to
+    /// wait for too long is made again: others may have written since the first of them.
+    async fn plan(&self, key: &Key, hint: Option<&str>) -> Result<Plan<Box<dyn Step>>, Failure> {
+        let clock = self.reader.clock();
+        for _ in 0..PLANS {
+            let begun = clock.now();
+            let plan = self.read_and_plan(key, hint).await?;
+            if plan.changes.is_empty() || clock.now().since(begun) <= OLDEST {
+                return Ok(plan);
+            }
+            tracing::debug!(%key, "the reads of a plan took too long, planning again");
+        }
+        let text = format!("the reads of a plan took longer than {} s; Beadle plans again", OLDEST.as_secs());
+        let until = clock.now() + OLDEST;
+        Err(Failure::new(Class::RateLimited { until, spares_events: true }, text))
+    }
 
     fn generation(&self) -> String {
         self.policy.current().generation.clone()
@@ -476,3 +499,6 @@ impl Planner for RepositoryPlanner {
         false
     }
 }
+
+#[cfg(test)]
+mod tests;

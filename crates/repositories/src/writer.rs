@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use beadle_engine::apply::{Session, Writer as Writes};
-use beadle_engine::{Change, Class, Failure, Key, Plan, Turn};
+use beadle_engine::{Change, Class, Failure, Key, Plan, Time, Turn};
 use beadle_github::{Reader, Writer};
 
 use crate::aspects::{Step, Target};
@@ -35,8 +35,10 @@ impl Writes<Box<dyn Step>> for RepositoryWriter {
         &self,
         key: &Key,
         plan: &Plan<Box<dyn Step>>,
+        valid_until: Time,
     ) -> Result<Box<dyn Session<Box<dyn Step>>>, Failure> {
-        let target = |named| Target { named, writer: self.writer.clone(), reader: self.reader.clone() };
+        let writer = self.writer.until(valid_until);
+        let target = |named| Target { named, writer: writer.clone(), reader: self.reader.clone() };
         if key.kind() == "organisation" {
             return Ok(Box::new(Open(target(None))));
         }
@@ -44,7 +46,7 @@ impl Writes<Box<dyn Step>> for RepositoryWriter {
         let id: u64 = key.id().parse().map_err(|_| fatal("its key has no repository's id"))?;
         let node_id =
             self.reader.node_of(id).ok_or_else(|| fatal("it was not read before it was to be written"))?;
-        let named = self.writer.named(id, &node_id).await?;
+        let named = writer.named(id, &node_id).await?;
         Ok(Box::new(Open(target(Some(named)))))
     }
 

@@ -78,6 +78,14 @@ pub enum TransportError {
         /// Method and path.
         request: String,
     },
+    /// The request had to wait for longer than its plan is valid. Nothing was sent.
+    #[error("{request}: not sent: the plan is too old, Beadle plans again")]
+    Outdated {
+        /// Method and path.
+        request: String,
+        /// The time at which that was noticed.
+        now: Time,
+    },
     /// A link or redirect to somewhere else than the configured origin.
     #[error("{request}: not followed to {target}, which is not the configured origin")]
     ForeignOrigin {
@@ -104,6 +112,8 @@ impl TransportError {
                 _ => Class::Rejected,
             },
             Self::Late { .. } => Class::Conflict,
+            // Another plan is made at once, and the key is not to blame.
+            Self::Outdated { now, .. } => Class::RateLimited { until: *now, spares_events: true },
             Self::Unaddressable { .. } | Self::ForeignOrigin { .. } => Class::Rejected,
         }
     }

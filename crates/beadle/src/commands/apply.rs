@@ -281,6 +281,7 @@ pub(super) async fn write<P: Planner, W: Writer<P::Write>>(
         pace: hand.pace.clone(),
         patient: true,
         generation: hand.planner.generation(),
+        planned: clock.now(),
     };
     if plan.changes.is_empty() {
         return Ok((Report::of_nothing(plan), true));
@@ -330,27 +331,57 @@ async fn write_agreed<P: Planner, W: Writer<P::Write>>(
     gate: &Gate,
 ) -> Result<(Report, bool), Failure> {
     let printer = hand.printer;
-    let mut plan = hand.planner.plan(key, (hand.hint)(key).as_deref()).await?;
     let agreed: Vec<String> = shown.changes.iter().map(|change| change.digest(key)).collect();
-    forget_what_is_mended(key, &plan, gate).await?;
     let is_agreed = |change: &Change<P::Write>| !hand.only_shown || agreed.contains(&change.digest(key));
-    let all = plan.changes.iter().all(is_agreed);
-    if !all {
-        printer.error(&format!("{}: {CHANGED}", plan.subject));
-        plan.retain(is_agreed);
+    let (mut written, mut is_all, mut outdated) = (Vec::new(), true, 0);
+    loop {
+        let mut plan = hand.planner.plan(key, (hand.hint)(key).as_deref()).await?;
+        let gate = Gate { planned: hand.clock.now(), ..gate.clone() };
+        forget_what_is_mended(key, &plan, &gate).await?;
+        let all = plan.changes.iter().all(is_agreed);
+        is_all &= all;
+        if !all {
+            printer.error(&format!("{}: {CHANGED}", plan.subject));
+            plan.retain(is_agreed);
+        }
+        let print = |at: usize, result: &StepResult| {
+            let step = beadle_engine::Step { change: plan.changes[at].describe(), outcome: result.clone() };
+            printer.line(render::step(printer, &plan.subject, &step));
+        };
+        // A change that this plan does not reach may be in the next one.
+        let told = |at: usize, result: &StepResult| {
+            if *result != StepResult::NotReached {
+                print(at, result);
+            }
+        };
+        let mut report = apply(key, &plan, &hand.writer, &gate, &told).await?;
+        let is_outdated =
+            report.failure.as_ref().is_some_and(|failure| failure.asks_for_another_plan(hand.clock.now()));
+        let news = report.steps.iter().filter(|step| step.outcome == StepResult::Written);
+        let before = written.len();
+        written.extend(news.cloned());
+        if is_outdated && (written.len() > before || outdated < OUTDATED) {
+            outdated += 1;
+            continue;
+        }
+        for (at, step) in report.steps.iter().enumerate() {
+            if step.outcome == StepResult::NotReached {
+                print(at, &step.outcome);
+            }
+        }
+        report.steps.splice(0..0, written.into_iter().take(before));
+        if !is_all {
+            // The summary and the exit code tell that this one is not as it was shown.
+            let why = CHANGED.to_owned();
+            report.unknowns.push(Unknown { aspect: "plan".into(), part: None, why, transient: true });
+        }
+        return Ok((report, is_all));
     }
-    let told = |at: usize, result: &StepResult| {
-        let step = beadle_engine::Step { change: plan.changes[at].describe(), outcome: result.clone() };
-        printer.line(render::step(printer, &plan.subject, &step));
-    };
-    let mut report = apply(key, &plan, &hand.writer, gate, &told).await?;
-    if !all {
-        // The summary and the exit code tell that this one is not as it was shown.
-        let why = CHANGED.to_owned();
-        report.unknowns.push(Unknown { aspect: "plan".into(), part: None, why, transient: true });
-    }
-    Ok((report, all))
 }
+
+/// The number of times that a plan is made again although the one before it came to nothing: its
+/// first write waited for a budget for longer than a plan is valid.
+const OUTDATED: u32 = 5;
 
 /// Keeps the claim for as long as the writes take.
 async fn heartbeat(

@@ -9,7 +9,7 @@ use crate::plan::{Change, Plan};
 /// The maximum number of writes of one run that are under way at the same time.
 pub(super) const AT_ONCE: usize = 6;
 
-/// When a change is written among the changes of its run. A stage begins when the stage before it
+/// The place of a change in the order of its run's writes. A stage begins when the stage before it
 /// has ended. Within a stage, the changes of one track are written in their order, and the tracks
 /// side by side. A change that fails stops only the changes that depend on it, in its own track
 /// too. By default a plan is one track.

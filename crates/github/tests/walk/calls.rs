@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use beadle_engine::Time;
 use beadle_github::{
-    Actor, ActorKind, Cursor, Method, NewTeam, Path, Permission, Reader, Repository, SelectedBy, Team,
-    TeamPermission, Visibility, Writer,
+    Actor, ActorKind, Below, Cursor, Grantee, Method, NewTeam, Permission, Reader, Repository, SelectedBy,
+    Team, TeamPermission, Visibility, Writer,
 };
 use beadle_transport::testing::Texts;
 use serde_json::{Map, json};
@@ -129,7 +129,7 @@ pub(crate) async fn write(call: &str, writer: &Writer, texts: &Texts) -> bool {
             writer.dispatch(text("repository"), text("workflow"), text("reference"), &inputs).await.is_ok()
         }
         "to_organisation" => {
-            writer.to_organisation(Method::PUT, Path::at("thing").value(text("value")), None).await.is_ok()
+            writer.to_organisation(Method::PUT, Below::label(text("value")), None).await.is_ok()
         }
         "create_team" => {
             let new = NewTeam { name: text("team"), description: text("description"), parent: None };
@@ -157,17 +157,17 @@ pub(crate) async fn write_to_repository(call: &str, writer: &Writer, texts: &Tex
     let role = || Permission::from(text("role").to_owned());
     let Ok(named) = writer.named(1, "R_1").await else { return false };
     match call {
-        "send" => named.send(Method::PUT, Path::at("thing").value(text("value")), None).await.is_ok(),
+        "send" => named.send(Method::PUT, Below::label(text("value")), None).await.is_ok(),
         "update" => {
             let body = json!({ "name": text("renamed"), "description": text("description") });
             named.update(body).await.is_ok() && named.replace_topics(&[]).await.is_ok()
         }
         "try_update" => named.try_update(json!({ "description": text("description") })).await.is_ok(),
         "replace_topics" => named.replace_topics(&[text("topic").to_owned()]).await.is_ok(),
-        "put_team" => named.put_team(text("slug"), &role()).await.is_ok(),
-        "remove_team" => named.remove_team(text("slug")).await.is_ok(),
-        "put_collaborator" => named.put_collaborator(text("login"), &role()).await.is_ok(),
-        "remove_collaborator" => named.remove_collaborator(text("login")).await.is_ok(),
+        "put_team" => named.put_team(&Grantee::team(5, text("slug")), &role()).await.is_ok(),
+        "remove_team" => named.remove_team(&Grantee::team(5, text("slug"))).await.is_ok(),
+        "put_collaborator" => named.put_collaborator(&Grantee::user(1, text("login")), &role()).await.is_ok(),
+        "remove_collaborator" => named.remove_collaborator(&Grantee::user(1, text("login"))).await.is_ok(),
         "change_invitation" => named.change_invitation(7, &role()).await.is_ok(),
         "withdraw_invitation" => named.withdraw_invitation(7).await.is_ok(),
         other => panic!("the walk does not know how to call Named::{other}"),
@@ -179,11 +179,12 @@ pub(crate) async fn write_to_team(call: &str, writer: &Writer, texts: &Texts) ->
     let text = |name: &'static str| texts.pick(name);
     let Ok(named) = writer.team(&team("T_5"), &["U_9".to_owned()]).await else { return false };
     match call {
+        "has_account" => named.has_account(9).await.is_ok(),
         "is_member" => named.is_member(9).await.is_ok(),
         "rename" => named.rename(text("renamed")).await.is_ok(),
         "describe" => named.describe(text("description")).await.is_ok(),
-        "put_member" => named.put_member(text("login"), false).await.is_ok(),
-        "remove_member" => named.remove_member(text("login")).await.is_ok(),
+        "put_member" => named.put_member(9, false).await.is_ok(),
+        "remove_member" => named.remove_member(9).await.is_ok(),
         "delete" => named.delete().await.is_ok(),
         other => panic!("the walk does not know how to call NamedTeam::{other}"),
     }

@@ -115,10 +115,10 @@ pub(crate) const ENTRIES: &[Entry] = &[
         &["repository", "workflow", "reference", "input"],
         &["POST /repos/organisation/repository/actions/workflows/workflow/dispatches"],
     ),
-    entry("Writer::to_organisation", &["value"], &["PUT /orgs/organisation/thing/value"]),
+    entry("Writer::to_organisation", &["value"], &["PUT /orgs/organisation/labels/value"]),
     entry("Writer::create_team", &["team", "description"], &["POST /orgs/organisation/teams"]),
     entry("Writer::team", &["node", "account"], &["POST /graphql"]),
-    entry("Named::send", &["name", "value"], &["POST /graphql", "PUT /repos/organisation/name/thing/value"]),
+    entry("Named::send", &["name", "value"], &["POST /graphql", "PUT /repos/organisation/name/labels/value"]),
     entry(
         "Named::update",
         &["name", "renamed", "description"],
@@ -137,22 +137,22 @@ pub(crate) const ENTRIES: &[Entry] = &[
     entry(
         "Named::put_team",
         &["name", "slug", "role"],
-        &["POST /graphql", "PUT /orgs/organisation/teams/slug/repos/organisation/name"],
+        &["POST /graphql", "POST /graphql", "PUT /orgs/organisation/teams/slug/repos/organisation/name"],
     ),
     entry(
         "Named::remove_team",
         &["name", "slug"],
-        &["POST /graphql", "DELETE /orgs/organisation/teams/slug/repos/organisation/name"],
+        &["POST /graphql", "POST /graphql", "DELETE /orgs/organisation/teams/slug/repos/organisation/name"],
     ),
     entry(
         "Named::put_collaborator",
         &["name", "login", "role"],
-        &["POST /graphql", "PUT /repos/organisation/name/collaborators/login"],
+        &["POST /graphql", "POST /graphql", "PUT /repos/organisation/name/collaborators/login"],
     ),
     entry(
         "Named::remove_collaborator",
         &["name", "login"],
-        &["POST /graphql", "DELETE /repos/organisation/name/collaborators/login"],
+        &["POST /graphql", "POST /graphql", "DELETE /repos/organisation/name/collaborators/login"],
     ),
     entry(
         "Named::change_invitation",
@@ -164,6 +164,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
         &["name"],
         &["POST /graphql", "DELETE /repos/organisation/name/invitations/7"],
     ),
+    entry("NamedTeam::has_account", &[], &["POST /graphql"]),
     entry("NamedTeam::is_member", &["login"], &["POST /graphql", "GET /orgs/organisation/members/login"]),
     entry(
         "NamedTeam::rename",

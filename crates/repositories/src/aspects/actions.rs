@@ -18,7 +18,8 @@ const PERMISSIONS: &[&str] = &["enabled", "allowed_actions", "sha_pinning_requir
 const SELECTED: &[&str] = &["github_owned_allowed", "verified_allowed", "patterns_allowed"];
 const WORKFLOW: &[&str] = &["default_workflow_permissions", "can_approve_pull_request_reviews"];
 
-/// What is put where, one after the other: the list of selected actions can be set only once they are `selected`.
+/// Paths and bodies of PUT requests, in their order: GitHub takes the list of selected actions only
+/// after `allowed_actions` is `selected`.
 struct Put(Vec<(&'static str, Value)>);
 
 #[async_trait]
@@ -126,7 +127,7 @@ impl Aspect for Actions {
                 want.unwrap_or_else(|| seen[key].clone())
             };
             if after("enabled") == json!(false) {
-                // What is allowed says nothing, and is refused, while nothing runs.
+                // GitHub refuses the other keys while Actions are off.
                 let off: Vec<_> = permissions.iter().filter(|(key, _)| *key == "enabled").copied().collect();
                 let fields = differences(&off, &seen);
                 if !fields.is_empty() {

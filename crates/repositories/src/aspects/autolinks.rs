@@ -6,7 +6,7 @@
 
 use async_trait::async_trait;
 use beadle_engine::{Failure, Risk};
-use beadle_github::{Method, Path};
+use beadle_github::{Below, Method};
 use serde_json::{Value, json};
 
 use super::{Aspect, Context, Sheet, Step, Target, field};
@@ -35,9 +35,9 @@ impl Step for Write {
         let named = to.named()?;
         match self {
             Self::Create(body) => named.send(Method::POST, "autolinks", Some(body.clone())).await,
-            Self::Delete { id } => named.send(Method::DELETE, Path::at("autolinks").id(*id), None).await,
+            Self::Delete { id } => named.send(Method::DELETE, Below::at("autolinks").id(*id), None).await,
             Self::Replace { id, body, before } => {
-                named.send(Method::DELETE, Path::at("autolinks").id(*id), None).await?;
+                named.send(Method::DELETE, Below::at("autolinks").id(*id), None).await?;
                 let made = named.send(Method::POST, "autolinks", Some(body.clone())).await;
                 if made.is_err() {
                     // If that fails too, the next run makes it.

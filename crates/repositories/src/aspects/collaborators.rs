@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use beadle_engine::{Failure, Risk};
-use beadle_github::{Actor, ActorKind, Collaborator, Invitation, Permission};
+use beadle_github::{Actor, ActorKind, Collaborator, Grantee, Invitation, Permission};
 use serde_json::{Value, json};
 
 use super::teams::change_of;
@@ -20,12 +20,12 @@ pub struct Collaborators;
 enum Write {
     /// Invites, or changes what somebody may do. An expired invitation is withdrawn before.
     Put {
-        login: String,
+        account: Grantee,
         permission: Permission,
         expired: Option<u64>,
     },
     Remove {
-        login: String,
+        account: Grantee,
     },
     Change {
         invitation: u64,
@@ -40,13 +40,13 @@ enum Write {
 impl Step for Write {
     async fn write(&self, to: &Target) -> Result<(), Failure> {
         match self {
-            Self::Put { login, permission, expired } => {
+            Self::Put { account, permission, expired } => {
                 if let Some(invitation) = expired {
                     to.named()?.withdraw_invitation(*invitation).await?;
                 }
-                to.named()?.put_collaborator(login, permission).await
+                to.named()?.put_collaborator(account, permission).await
             }
-            Self::Remove { login } => to.named()?.remove_collaborator(login).await,
+            Self::Remove { account } => to.named()?.remove_collaborator(account).await,
             Self::Change { invitation, permission } => {
                 to.named()?.change_invitation(*invitation, permission).await
             }
@@ -90,7 +90,7 @@ impl Aspect for Collaborators {
             match meant(context, want, seen, pending, sheet).await? {
                 Some((id, found)) => {
                     paired.insert(id);
-                    present(context, want, &found, sheet);
+                    present(context, want, (id, &found), sheet);
                 }
                 None => missing.push(want),
             }
@@ -153,11 +153,16 @@ async fn names_another(
     Ok(before.map(|before| format!("{} ({})", names.taken(Named::User, &want.login, before, id), want.asked)))
 }
 
-fn put(login: &str, want: &CollaboratorWant, expired: Option<u64>) -> Write {
-    Write::Put { login: login.to_owned(), permission: want.permission.clone(), expired }
+fn put(account: Grantee, want: &CollaboratorWant, expired: Option<u64>) -> Write {
+    Write::Put { account, permission: want.permission.clone(), expired }
 }
 
-fn present(context: &Context<'_>, want: &CollaboratorWant, found: &Found<'_>, sheet: &mut Sheet) {
+fn present(
+    context: &Context<'_>,
+    want: &CollaboratorWant,
+    (id, found): (u64, &Found<'_>),
+    sheet: &mut Sheet,
+) {
     let change = |before: &Permission| {
         let (before_text, after) = (json!(before.as_str()), json!(want.permission.as_str()));
         let risk = change_of(before, &want.permission);
@@ -175,12 +180,15 @@ fn present(context: &Context<'_>, want: &CollaboratorWant, found: &Found<'_>, sh
                 );
             } else {
                 let what = format!("collaborator {}", found.login);
-                sheet.change(what, change(&found.permission), put(&found.login, want, None));
+                let account = Grantee::user(found.id, &found.login);
+                sheet.change(what, change(&found.permission), put(account, want, None));
             }
         }
         Found::Invitation(invitation) if invitation.expired => {
             let what = format!("collaborator {}", want.login);
-            sheet.change(what, added(want), put(&want.login, want, Some(invitation.id)));
+            // The policy may have the login that the account had before.
+            let login = invitation.login.as_deref().unwrap_or(&want.login);
+            sheet.change(what, added(want), put(Grantee::user(id, login), want, Some(invitation.id)));
         }
         // An invitation shows the role that a custom one is based on: it is compared when it was accepted.
         Found::Invitation(_) if want.permission.rank().is_none() => {}
@@ -217,19 +225,19 @@ async fn invite(
     };
     let actors: Vec<Actor> = missing.iter().map(actor).collect();
     for (want, found) in missing.iter().zip(context.reader.resolve(&actors).await?) {
-        let why = match found {
+        let found = match found {
             Ok(found) => {
                 ids.push(found.id);
-                names_another(context, want, found.id).await?
+                names_another(context, want, found.id).await?.map_or(Ok(found), Err)
             }
-            Err(why) => Some(format!("{why} ({})", want.asked)),
+            Err(why) => Err(format!("{why} ({})", want.asked)),
         };
-        match why {
-            Some(why) => sheet.unresolved(format!("{why}; no collaborator is removed while this is so")),
-            None => sheet.change(
+        match found {
+            Err(why) => sheet.unresolved(format!("{why}; no collaborator is removed while this is so")),
+            Ok(found) => sheet.change(
                 format!("collaborator {}", want.login),
                 added(want),
-                put(&want.login, want, None),
+                put(Grantee::resolved_user(&found), want, None),
             ),
         }
     }
@@ -247,7 +255,7 @@ fn absent(
         vec![field("permission", json!(before.as_str()), Value::Null, Some(&wanted.asked), Risk::Removes)]
     };
     for found in seen.iter().filter(|found| !paired.contains(&found.id)) {
-        let write = Write::Remove { login: found.login.clone() };
+        let write = Write::Remove { account: Grantee::user(found.id, &found.login) };
         sheet.change(format!("collaborator {}", found.login), gone(&found.permission), write);
     }
     for invitation in pending {

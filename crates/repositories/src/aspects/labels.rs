@@ -5,7 +5,7 @@
 
 use async_trait::async_trait;
 use beadle_engine::{Asked, Failure, Risk};
-use beadle_github::{Label, Method, Path, segment};
+use beadle_github::{Below, Label, Method, segment};
 use serde_json::{Map, Value, json};
 
 use super::{Aspect, Context, Sheet, Step, Target, field};
@@ -28,9 +28,9 @@ impl Step for Write {
         match self {
             Self::Create(body) => named.send(Method::POST, "labels", Some(body.clone())).await,
             Self::Update { name, body } => {
-                named.send(Method::PATCH, Path::at("labels").value(name), Some(body.clone())).await
+                named.send(Method::PATCH, Below::label(name), Some(body.clone())).await
             }
-            Self::Delete { name } => named.send(Method::DELETE, Path::at("labels").value(name), None).await,
+            Self::Delete { name } => named.send(Method::DELETE, Below::label(name), None).await,
         }
     }
 }
@@ -39,7 +39,7 @@ struct Want<'a> {
     name: &'a str,
     color: Option<String>,
     description: Option<&'a str>,
-    /// What it was called before.
+    /// The former name of the label.
     oldname: Option<&'a str>,
     asked: &'a Asked,
 }

@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use beadle_engine::{Asked, Change, Class, Failure, Field, Mode, Risk, Turn};
-use beadle_github::{Method, Named, Path, Reader, Repository, Writer};
+use beadle_github::{Below, Method, Named, Reader, Repository, Writer};
 use secrecy::SecretString;
 use serde_json::Value;
 
@@ -46,14 +46,14 @@ pub const ALL: &[&dyn Aspect] = &[
 pub trait Aspect: Send + Sync {
     /// Its name in plans, modes and metrics.
     fn name(&self) -> &'static str;
-    /// Whether a section of the policy is (also) its own.
+    /// Returns whether the aspect carries out a section of the policy, or a part of it.
     fn owns(&self, section: &str) -> bool;
     /// The stage of a change that the aspect adds to the body of the run.
     fn stage(&self) -> Stage {
         Stage::Body
     }
-    /// Whether changes that are about different things may be written in any order. Otherwise its
-    /// changes keep their order.
+    /// Returns whether changes of different things may be written in any order. Otherwise the
+    /// changes of the aspect keep their order.
     fn is_apart(&self) -> bool {
         false
     }
@@ -61,17 +61,17 @@ pub trait Aspect: Send + Sync {
     async fn plan(&self, context: &Context<'_>, sheet: &mut Sheet) -> Result<(), Failure>;
 }
 
-/// What an aspect plans with.
+/// Holds everything that an aspect plans with.
 pub struct Context<'a> {
     /// For what was not read beforehand.
     pub reader: &'a Reader,
-    /// What is asked for.
+    /// The desired state.
     pub desired: &'a Desired,
-    /// What is there.
+    /// The observed state.
     pub repository: &'a Repository,
-    /// What the configuration lets the policy name.
+    /// The secrets that the policy may name.
     pub secrets: &'a Secrets,
-    /// Whether the mode lets settings be written in this run.
+    /// The mode lets this run write settings.
     pub settings_are_written: bool,
     /// The remembered meanings of the policy's names.
     pub names: &'a Names,
@@ -91,13 +91,13 @@ pub trait Step: Send + Sync + 'static {
     }
 }
 
-/// What a step writes to.
+/// The destination of a step's writes.
 pub struct Target {
     /// The repository by its present name; `None`: the organisation.
     pub(crate) named: Option<Named>,
-    /// What is addressed by node ids, or below the organisation.
+    /// Writes by node ids, and below the organisation.
     pub(crate) writer: Writer,
-    /// Finds again what was made in the same run.
+    /// Finds things that the same run made.
     pub(crate) reader: Reader,
 }
 
@@ -111,7 +111,7 @@ impl Target {
     pub async fn send(
         &self,
         method: Method,
-        path: impl Into<Path> + Send,
+        path: impl Into<Below> + Send,
         body: Option<Value>,
     ) -> Result<(), Failure> {
         match &self.named {
@@ -162,12 +162,12 @@ pub struct Draft {
     pub stage: Stage,
 }
 
-/// What an aspect found out.
+/// The findings of an aspect.
 #[derive(Default)]
 pub struct Sheet {
-    /// What differs.
+    /// The changes.
     pub drafts: Vec<Draft>,
-    /// What could not be read or resolved.
+    /// The parts that could not be read or resolved.
     pub doubts: Vec<Doubt>,
 }
 
@@ -175,9 +175,9 @@ pub struct Sheet {
 pub struct Doubt {
     /// The part of the aspect that it is about; `None` for the whole.
     pub part: Option<String>,
-    /// What, and what to do.
+    /// The problem, and what to do about it.
     pub why: String,
-    /// Whether it may pass by itself.
+    /// The problem may end without anybody's help.
     pub transient: bool,
 }
 

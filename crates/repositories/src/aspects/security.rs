@@ -55,7 +55,7 @@ impl Aspect for Security {
         let incumbent = context.desired.security.as_ref();
         let mut wants = Vec::new();
         for (key, old, path) in SWITCHES {
-            // What is left of the incumbent's words is of a higher layer.
+            // Remaining keys of the incumbent come from a higher layer.
             let want =
                 incumbent.and_then(|node| node.get(old)).or_else(|| own.and_then(|node| node.get(key)));
             if let Some((want, wanted)) = want.and_then(|node| Some((node, node.bool()?))) {
@@ -90,7 +90,7 @@ impl Aspect for Security {
     }
 }
 
-/// Whether a feature is on; `None` where the repository cannot have it.
+/// Returns whether a feature is on. `None`: the repository cannot have the feature.
 async fn known(context: &Context<'_>, key: &str, path: &'static str) -> Result<Option<bool>, Failure> {
     let repository = context.repository;
     if key == "dependabot_alerts"
@@ -118,7 +118,8 @@ async fn known(context: &Context<'_>, key: &str, path: &'static str) -> Result<O
     }))
 }
 
-/// What is refused (a missing licence or permission) is a doubt of this feature alone.
+/// Reports a refused read, such as one without a licence or a permission, as a doubt of this
+/// feature alone.
 fn doubt(sheet: &mut Sheet, part: &str, failure: &Failure) -> Result<(), Failure> {
     match failure.class {
         Class::RateLimited { .. } | Class::Fatal => return Err(failure.clone()),

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use super::{Aspect, Context, Sheet, Stage, Step, Target, field};
 use crate::policy::Want;
 
-/// What `true` or a value does to others, where it is more than a change.
+/// The effect of `true`, or of a value, on others.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Direction {
     /// Neither value is stricter.
@@ -55,12 +55,12 @@ const KEYS: &[(&str, Direction, bool)] = &[
     ("security_and_analysis", Protects, true),
 ];
 
-/// Whether `key` is a setting.
+/// Returns whether `key` is a setting.
 pub(crate) fn is_setting(key: &str) -> bool {
     KEYS.iter().any(|(name, ..)| *name == key)
 }
 
-/// Whether only REST shows it.
+/// Returns whether only REST shows a setting.
 pub(crate) fn is_rest_only(key: &str) -> bool {
     KEYS.iter().any(|(name, _, rest_only)| *name == key && *rest_only)
 }
@@ -162,7 +162,8 @@ impl Aspect for Settings {
                     let risk = risk(key, &seen, &want.value);
                     let fields = vec![field(key, seen, want.value.clone(), Some(&want.asked), risk)];
                     if risk.is_guarded() || ALONE.contains(&key) {
-                        // What the guard may hold, or the organisation refuse, goes alone: nothing else waits for it.
+                        // The guard may hold the change, or the organisation refuse it: it goes
+                        // alone, so that nothing else waits for it.
                         sheet.change("", fields, patch(key, want.value.clone()));
                     } else {
                         plain.fields.extend(fields);
@@ -187,10 +188,11 @@ impl Aspect for Settings {
     }
 }
 
-/// What an organisation may forbid.
+/// Settings that an organisation may forbid.
 const ALONE: &[&str] = &["allow_forking", "has_projects"];
 
-/// Whether a setting is of a way to merge that is, or is to be, turned off: GitHub refuses it then.
+/// Returns whether a setting belongs to a way to merge that is off, or that the policy turns off.
+/// GitHub refuses such a setting.
 fn off(context: &Context<'_>, key: &str) -> bool {
     let method = match key {
         "squash_merge_commit_title" | "squash_merge_commit_message" => "allow_squash_merge",

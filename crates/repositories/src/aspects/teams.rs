@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use beadle_engine::{Failure, Risk};
-use beadle_github::{Actor, ActorKind, Permission, TeamPermission};
+use beadle_github::{Actor, ActorKind, Grantee, Permission, TeamPermission};
 use serde_json::{Value, json};
 
 use super::{Aspect, Context, Sheet, Stage, Step, Target, field};
@@ -17,21 +17,21 @@ use crate::policy::TeamWant;
 pub struct Teams;
 
 enum Write {
-    Put { slug: String, permission: Permission },
-    Remove { slug: String },
+    Put { team: Grantee, permission: Permission },
+    Remove { team: Grantee },
 }
 
 #[async_trait]
 impl Step for Write {
     async fn write(&self, to: &Target) -> Result<(), Failure> {
         match self {
-            Self::Put { slug, permission } => to.named()?.put_team(slug, permission).await,
-            Self::Remove { slug } => to.named()?.remove_team(slug).await,
+            Self::Put { team, permission } => to.named()?.put_team(team, permission).await,
+            Self::Remove { team } => to.named()?.remove_team(team).await,
         }
     }
 }
 
-/// What it means to others when a permission changes.
+/// Returns the risk of a change from one permission to another.
 pub(super) fn change_of(before: &Permission, after: &Permission) -> Risk {
     match (before.rank(), after.rank()) {
         (Some(before), Some(after)) if after < before => Risk::Removes,
@@ -102,7 +102,8 @@ impl Aspect for Teams {
                 Some(&want.asked),
                 risk,
             )];
-            let write = Write::Put { slug: found.slug.clone(), permission: want.permission.clone() };
+            let team = Grantee::team(found.id, &found.slug);
+            let write = Write::Put { team, permission: want.permission.clone() };
             sheet.change(format!("team {}", found.slug), fields, write);
         }
         add(context, &missing, sheet).await?;
@@ -110,7 +111,8 @@ impl Aspect for Teams {
         for team in seen.iter().filter(|_| wanted.exclusive).filter(is_gone) {
             let before = json!(team.permission.as_str());
             let fields = vec![field("permission", before, Value::Null, Some(&wanted.asked), Risk::Removes)];
-            sheet.change(format!("team {}", team.slug), fields, Write::Remove { slug: team.slug.clone() });
+            let write = Write::Remove { team: Grantee::team(team.id, &team.slug) };
+            sheet.change(format!("team {}", team.slug), fields, write);
         }
         Ok(())
     }
@@ -145,8 +147,8 @@ async fn names_another(context: &Context<'_>, want: &TeamWant, id: u64) -> Resul
     Ok(before.map(|before| format!("{} ({})", names.taken(Named::Team, &want.slug, before, id), want.asked)))
 }
 
-/// What the team above may do, where it is all that GitHub shows of a team. A grant of the team's
-/// own would not show, and neither changing nor removing it would.
+/// Returns the permission of the team above, where GitHub shows nothing else of a team. GitHub then
+/// shows no grant of the team's own, and no change or removal of such a grant.
 fn above<'a>(seen: &'a [TeamPermission], team: &TeamPermission) -> Option<&'a Permission> {
     let parent = team.parent.as_deref()?;
     let above = &seen.iter().find(|other| other.slug.eq_ignore_ascii_case(parent))?.permission;
@@ -157,8 +159,9 @@ fn above<'a>(seen: &'a [TeamPermission], team: &TeamPermission) -> Option<&'a Pe
     reaches.then_some(above)
 }
 
-/// Whether the team above may do what is wanted already, so that a grant of the team's own would
-/// show nothing. How far a custom role reaches is not known: only administrators may do all of it.
+/// Returns whether the team above has the wanted permission already. GitHub would not show a grant
+/// of the team's own then. The extent of a custom role is unknown: only administrators may do
+/// everything.
 fn is_covered(seen: &[TeamPermission], team: &TeamPermission, wanted: &Permission) -> bool {
     let above = above(seen, team).and_then(Permission::rank);
     let wanted = wanted.rank().or(Permission::Admin.rank());
@@ -187,17 +190,20 @@ async fn add(context: &Context<'_>, missing: &[&TeamWant], sheet: &mut Sheet) ->
         |want: &&TeamWant| Actor { kind: ActorKind::Team, name: want.slug.clone(), id: None, number: None };
     let actors: Vec<Actor> = missing.iter().map(actor).collect();
     for (want, found) in missing.iter().zip(context.reader.resolve(&actors).await?) {
-        let why = match found {
-            Ok(found) => names_another(context, want, found.id).await?,
-            Err(why) => Some(format!("{why} ({})", want.asked)),
+        let found = match found {
+            Ok(found) => names_another(context, want, found.id).await?.map_or(Ok(found), Err),
+            Err(why) => Err(format!("{why} ({})", want.asked)),
         };
-        if let Some(why) = why {
-            sheet.unresolved(format!("{why}; no team is removed while this is so"));
-            continue;
-        }
+        let team = match found {
+            Ok(found) => Grantee::resolved_team(&found),
+            Err(why) => {
+                sheet.unresolved(format!("{why}; no team is removed while this is so"));
+                continue;
+            }
+        };
         let after = json!(want.permission.as_str());
         let fields = vec![field("permission", Value::Null, after, Some(&want.asked), Risk::Adds)];
-        let write = Write::Put { slug: want.slug.clone(), permission: want.permission.clone() };
+        let write = Write::Put { team, permission: want.permission.clone() };
         sheet.change(format!("team {}", want.slug), fields, write);
     }
     Ok(())

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use beadle_engine::{Failure, Field, Risk};
-use beadle_github::{Method, Path};
+use beadle_github::{Below, Method};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
@@ -57,13 +57,13 @@ impl Step for Write {
                 named.send(Method::POST, "hooks", Some(body)).await
             }
             Self::Update { id, body } => {
-                named.send(Method::PATCH, Path::at("hooks").id(*id), Some(body.clone())).await
+                named.send(Method::PATCH, Below::at("hooks").id(*id), Some(body.clone())).await
             }
             Self::Configure { id, body, secret } => {
                 let body = with(body.clone(), secret.as_ref());
-                named.send(Method::PATCH, Path::at("hooks").id(*id).then("config"), Some(body)).await
+                named.send(Method::PATCH, Below::at("hooks").id(*id).then("config"), Some(body)).await
             }
-            Self::Delete { id } => named.send(Method::DELETE, Path::at("hooks").id(*id), None).await,
+            Self::Delete { id } => named.send(Method::DELETE, Below::at("hooks").id(*id), None).await,
         }
     }
 }

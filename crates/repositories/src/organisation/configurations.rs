@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use beadle_engine::{Failure, Risk};
-use beadle_github::{IndexRow, Method, Path, Visibility};
+use beadle_github::{Below, IndexRow, Method, Path, Visibility};
 use serde_json::{Map, Value, json};
 
 use super::{Aspect, Context, Section};
@@ -42,17 +42,17 @@ impl Step for Write {
         match self {
             Self::Create(body) => to.send(Method::POST, PATH, Some(body.clone())).await,
             Self::Update { id, body } => {
-                to.send(Method::PATCH, Path::at(PATH).id(*id), Some(body.clone())).await
+                to.send(Method::PATCH, Below::at(PATH).id(*id), Some(body.clone())).await
             }
             Self::Default { id, value } => {
                 let id = find(to, id).await?;
                 let body = json!({ "default_for_new_repos": value });
-                to.send(Method::PUT, Path::at(PATH).id(id).then("defaults"), Some(body)).await
+                to.send(Method::PUT, Below::at(PATH).id(id).then("defaults"), Some(body)).await
             }
             Self::Attach { id, repositories } => {
                 let id = find(to, id).await?;
                 let body = json!({ "scope": "selected", "selected_repository_ids": repositories });
-                to.send(Method::POST, Path::at(PATH).id(id).then("attach"), Some(body)).await
+                to.send(Method::POST, Below::at(PATH).id(id).then("attach"), Some(body)).await
             }
         }
     }

@@ -147,8 +147,9 @@ impl Stage {
             return Err(format!("the list of repositories is short: {short}"));
         }
         let mut round = Round::default();
+        let planned = self.clock.now();
         for (key, plan) in &whole.plans {
-            let gate = self.gate(planner.generation());
+            let gate = self.gate(planner.generation(), planned);
             let report = apply(key, plan, &writer, &gate, &|_, _| {}).await;
             let report = report.map_err(|failure| format!("{}: {}", plan.subject, failure.text))?;
             let unknown: BTreeSet<&str> =
@@ -185,7 +186,7 @@ impl Stage {
         Ok(round)
     }
 
-    fn gate(&self, generation: String) -> Gate {
+    fn gate(&self, generation: String, planned: Time) -> Gate {
         let most = 1_000_000;
         let limits = Limits {
             removes: most,
@@ -198,7 +199,7 @@ impl Stage {
         };
         let (store, clock) = (self.store.clone(), self.clock.clone());
         let pace = WritePace::new(Duration::ZERO);
-        Gate { store, clock, lease: None, limits, pace, patient: true, generation }
+        Gate { store, clock, lease: None, limits, pace, patient: true, generation, planned }
     }
 
     /// Does something behind everybody's back. What GitHub refuses is not done.

@@ -29,7 +29,7 @@ struct Vendor {
 
 #[async_trait]
 impl Writer<()> for Vendor {
-    async fn open(&self, _: &Key, _: &Plan<()>) -> Result<Box<dyn Session<()>>, Failure> {
+    async fn open(&self, _: &Key, _: &Plan<()>, _: Time) -> Result<Box<dyn Session<()>>, Failure> {
         Ok(Box::new(self.clone()))
     }
 }
@@ -106,6 +106,7 @@ impl World {
             pace: WritePace::new(Duration::ZERO),
             patient: true,
             generation: self.generation.clone(),
+            planned: self.clock.now(),
         };
         let key = Key::new("repository", "acme", 1);
         in_lane(lane, apply(&key, &plan, &self.vendor, &gate, &|_, _| {})).await.unwrap()
@@ -224,4 +225,42 @@ async fn the_next_write_sees_a_pause_and_the_rest_is_given_back() {
     let bookings = world.store.bookings(Time(0)).await.unwrap();
     let in_state = |state: Spent| bookings.iter().filter(|booking| booking.state == state).count();
     assert_eq!((in_state(Spent::Written), in_state(Spent::Refused)), (2, 38));
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_write_begins_long_after_the_plan_and_the_rest_is_planned_again_at_no_cost() {
+    for lane in [Lane::Event, Lane::Manual, Lane::Sweep] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut world = World::new(folder.path(), || Ok(()));
+        let clock = world.clock.clone();
+        world.vendor.answer = Arc::new(move || {
+            clock.jump(50_000);
+            Ok(())
+        });
+        let report = world.run(lane, Risk::Removes, 5).await;
+        assert_eq!(world.writes(), 3, "after 0, 50 and 100 s");
+        assert_eq!(report.count(|result| *result == StepResult::NotReached), 2);
+        let failure = report.verdict().unwrap();
+        assert!(failure.asks_for_another_plan(world.clock.now()), "{failure}");
+        let bookings = world.store.bookings(Time(0)).await.unwrap();
+        let refused = bookings.iter().filter(|booking| booking.state == Spent::Refused).count();
+        assert_eq!(refused, 2, "the room of the rest is given back");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_that_waited_for_longer_than_its_plan_is_valid_is_no_failure() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut world = World::new(folder.path(), || Ok(()));
+    let clock = world.clock.clone();
+    world.vendor.answer = Arc::new(move || {
+        clock.jump(3_600_000);
+        let class = Class::RateLimited { until: clock.now(), spares_events: true };
+        Err(Failure::new(class, "not sent: the plan is too old"))
+    });
+    let report = world.run(Lane::Sweep, Risk::Removes, 2).await;
+    assert_eq!(world.writes(), 1);
+    assert_eq!(report.count(|result| *result == StepResult::NotReached), 2);
+    let bookings = world.store.bookings(Time(0)).await.unwrap();
+    assert!(bookings.iter().all(|booking| booking.state == Spent::Refused), "{bookings:?}");
 }

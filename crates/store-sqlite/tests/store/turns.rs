@@ -29,7 +29,7 @@ struct Vendor {
 
 #[async_trait]
 impl Writer<Turn> for Vendor {
-    async fn open(&self, _: &Key, _: &Plan<Turn>) -> Result<Box<dyn Session<Turn>>, Failure> {
+    async fn open(&self, _: &Key, _: &Plan<Turn>, _: Time) -> Result<Box<dyn Session<Turn>>, Failure> {
         Ok(Box::new(self.clone()))
     }
 
@@ -106,6 +106,7 @@ impl World {
             pace: WritePace::new(Duration::ZERO),
             patient: true,
             generation: "g".into(),
+            planned: self.vendor.clock.now(),
         };
         let key = Key::new("repository", "acme", 1);
         in_lane(lane, apply(&key, &self.plan, &self.vendor, &gate, &|_, _| {})).await.unwrap()

@@ -1,7 +1,6 @@
 //! Writes an organisation's teams.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use beadle_engine::{Class, Failure};
@@ -12,9 +11,6 @@ use super::{SURE, TeamReader, described, id_of, lock, target};
 use crate::mapping::Role;
 use crate::sources::Person;
 use crate::targets::{Account, NewGroup, Refused, TargetGroup, TargetReader as _, TargetWriter};
-
-/// From what is read for a batch of writes to the last of them.
-const OLDEST: Duration = Duration::from_secs(60);
 
 /// Writes an organisation's teams.
 pub struct TeamWriter {
@@ -56,25 +52,21 @@ impl TeamWriter {
         let team = self.team(group).await?;
         let members = self.accounts(ids)?;
         let nodes: Vec<String> = members.iter().map(|member| member.node_id.clone()).collect();
-        let read = self.reader.now();
         let named = self.github.team(&team, &nodes).await?;
         let (mut refused, mut left) = (Vec::new(), Vec::new());
         for member in members {
-            if self.reader.now().since(read) > OLDEST {
-                let text = "what people are called may be another's by now; reading it again";
-                return Err(Failure::new(Class::Conflict, text));
-            }
-            let why = match (named.login(member.id), role) {
-                (Some(login), Some(role)) if self.may_join(&named, team.id, member.id).await? => {
-                    named.put_member(login, role == Role::Maintainer).await?
+            let exists = named.has_account(member.id).await?;
+            let why = match role {
+                Some(_) if !exists => Some("the account is gone".to_owned()),
+                Some(role) if self.may_join(&named, team.id, member.id).await? => {
+                    named.put_member(member.id, role == Role::Maintainer).await?
                 }
-                (Some(_), Some(_)) => {
+                Some(_) => {
                     left.push(member.login.clone());
                     None
                 }
-                (Some(login), None) => named.remove_member(login).await?,
-                (None, Some(_)) => Some("the account is gone".into()),
-                (None, None) => None,
+                None if exists => named.remove_member(member.id).await?,
+                None => None,
             };
             let account = member.login.clone();
             refused.extend(why.map(|why| Refused { account, why }));

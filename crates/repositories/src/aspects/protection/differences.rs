@@ -15,14 +15,14 @@ use crate::names::Named;
 
 /// Values that are written together.
 pub(super) struct Difference {
-    /// What differs.
+    /// The fields that differ.
     pub(super) fields: Vec<Field>,
-    /// What it puts into the mutation's input.
+    /// The keys and values of the mutation's input.
     pub(super) input: Vec<(&'static str, Value)>,
 }
 
 impl Difference {
-    /// Whether the guard has to look.
+    /// Returns whether the guard counts the difference.
     pub(super) fn is_guarded(&self) -> bool {
         self.fields.iter().any(|field| field.risk.is_guarded())
     }
@@ -161,18 +161,18 @@ fn environments(wanted: &Wanted, rule: Option<&Rule>, found: &mut Vec<Difference
     });
 }
 
-/// Whether two actors are the same one.
+/// Returns whether two actors are the same one.
 fn same(one: &Actor, other: &Actor) -> bool {
     one.kind == other.kind && one.name.eq_ignore_ascii_case(&other.name)
 }
 
-/// Whether a permission lets its holder write. How far a custom role reaches is not known: GitHub
-/// has the last word.
+/// Returns whether a permission lets its holder write. The extent of a custom role is unknown:
+/// GitHub has the last word.
 fn writes(permission: &Permission) -> bool {
     permission.rank() >= Permission::Push.rank()
 }
 
-/// Whether the policy itself gives an actor write access; Apps have it from their installation.
+/// Returns whether the policy gives an actor write access. Apps have it from their installation.
 fn is_granted(context: &Context<'_>, actor: &Actor) -> bool {
     let is =
         |name: &str, permission: &Permission| name.eq_ignore_ascii_case(&actor.name) && writes(permission);

@@ -39,7 +39,7 @@ impl Step for Write {
     }
 }
 
-/// What is asked of one pattern, all layers and `default` laid over each other.
+/// The desired protection of one pattern: all layers and `default` laid over each other.
 struct Asks<'a> {
     pattern: &'a str,
     protection: Option<Node>,
@@ -86,8 +86,9 @@ impl Aspect for Protection {
     }
 }
 
-/// What `default` stands for: the branch that the policy makes the default one in the same run,
-/// where it exists; else the branch that is the default one. A rule for a branch that is the
+/// Returns the branches that `default` stands for. If the policy names another default branch and
+/// that branch exists, the same run makes it the default branch, and `default` stands for it.
+/// Otherwise `default` stands for the present default branch. A rule for a branch that is the
 /// default one only by drift would stay behind.
 async fn default_branches(context: &Context<'_>) -> Result<Vec<String>, Failure> {
     let repository = context.repository;
@@ -182,14 +183,14 @@ fn plan_rule(
         let mut fields = vec![rule];
         for difference in found {
             input.extend(difference.input.into_iter().map(|(name, value)| (name.to_owned(), value)));
-            // What is off is off in a new rule by itself.
+            // Everything is off in a new rule by itself.
             let added = difference.fields.into_iter().filter(|field| field.after != json!(false));
             fields.extend(added.map(|field| Field { before: Value::Null, risk: Risk::Adds, ..field }));
         }
         sheet.change(what, fields, Write::Create(Value::Object(input)));
         return;
     };
-    // What the guard may hold goes apart, so that nothing else waits for it.
+    // Changes that the guard may hold stand alone, so that nothing else waits for them.
     let (guarded, plain): (Vec<_>, Vec<_>) = found.into_iter().partition(Difference::is_guarded);
     for part in [plain, guarded] {
         if part.is_empty() {
@@ -205,7 +206,7 @@ fn plan_rule(
     }
 }
 
-/// Whether a new rule for `name` takes the place of an existing rule for `pattern`.
+/// Returns whether a new rule for `name` takes the place of an existing rule for `pattern`.
 fn shadows(name: &str, pattern: &str) -> bool {
     // A pattern that is live may be anybody's.
     if name == pattern || check_glob(pattern).is_err() {

@@ -20,7 +20,7 @@ pub(super) struct Flag {
     pub(super) rest: &'static str,
     /// Its name in GraphQL, in rules and inputs alike.
     pub(super) graphql: &'static str,
-    /// Whether more of it is stricter.
+    /// A greater value is stricter.
     pub(super) strict: bool,
 }
 
@@ -143,7 +143,7 @@ pub(super) struct WantedCheck {
 /// The incumbent's word for checks that are kept elsewhere: the live ones stay.
 const EXTERNALLY_DEFINED: &str = "{{EXTERNALLY_DEFINED}}";
 
-/// What a policy asks of a rule, by GraphQL's names.
+/// The desired values of a rule, by GraphQL's names.
 #[derive(Debug, Default)]
 pub(super) struct Wanted {
     pub(super) fields: BTreeMap<&'static str, (Value, Asked)>,
@@ -249,7 +249,7 @@ impl Wanted {
     }
 }
 
-/// Whether a value is at least as strict as before.
+/// Returns whether a value is at least as strict as before.
 pub(super) fn better(seen: &Value, wanted: &Value, strict: bool) -> bool {
     let number = |value: &Value| value.as_i64().or(value.as_bool().map(i64::from)).unwrap_or(0);
     if strict { number(wanted) >= number(seen) } else { number(wanted) <= number(seen) }

@@ -10,7 +10,7 @@ use super::overlay::{EXTERNALLY_DEFINED, differ, list, overlay, without_nulls};
 use crate::aspects::field;
 use crate::policy::Node;
 
-/// What a body may hold.
+/// The keys of a body.
 const BODY: &[&str] = &["name", "target", "enforcement", "bypass_actors", "conditions", "rules"];
 /// Types of rules that GraphQL does not show. One that the policy does not name is carried through.
 const REST_ONLY: &[&str] = &["copilot_code_review", "license_compliance_scanning"];
@@ -26,14 +26,14 @@ enum Part {
 /// A part that differs.
 pub(crate) struct Difference {
     part: Part,
-    /// What to show.
+    /// The fields that a plan shows.
     pub(crate) fields: Vec<Field>,
     /// The part as it shall be; `None` where it is to go.
     after: Option<Value>,
 }
 
 impl Difference {
-    /// Whether the guard has to look.
+    /// Returns whether the guard counts the difference.
     pub(crate) fn is_guarded(&self) -> bool {
         self.fields.iter().any(|field| field.risk.is_guarded())
     }
@@ -66,7 +66,7 @@ fn label(actor: &Value) -> Value {
     json!(format!("{}{id} ({})", text("actor_type"), text("bypass_mode")))
 }
 
-/// Whether `after` is at least as strict, of one parameter of a rule.
+/// Returns whether the value `after` of a rule's parameter is at least as strict as `before`.
 fn stricter(key: &str, before: &Value, after: &Value) -> bool {
     const LAX: &[&str] = &["update_allows_fetch_and_merge", "do_not_enforce_on_create"];
     let is_in = |item: &Value, many: &Value| list(many).iter().any(|other| !differ("", item, other));

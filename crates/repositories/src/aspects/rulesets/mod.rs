@@ -9,7 +9,7 @@ mod tests;
 
 use async_trait::async_trait;
 use beadle_engine::{Failure, Field, Risk};
-use beadle_github::{Method, Path, Ruleset};
+use beadle_github::{Below, Method, Path, Ruleset};
 use serde_json::{Value, json};
 
 use self::compare::Difference;
@@ -85,9 +85,9 @@ impl Step for Write {
         match self {
             Self::Create(body) => to.send(Method::POST, "rulesets", Some(body.clone())).await,
             Self::Replace { id, body } => {
-                to.send(Method::PUT, Path::at("rulesets").id(*id), Some(body.clone())).await
+                to.send(Method::PUT, Below::at("rulesets").id(*id), Some(body.clone())).await
             }
-            Self::Delete { id } => to.send(Method::DELETE, Path::at("rulesets").id(*id), None).await,
+            Self::Delete { id } => to.send(Method::DELETE, Below::at("rulesets").id(*id), None).await,
         }
     }
 }
@@ -121,11 +121,11 @@ impl Aspect for Rulesets {
             if is_as_wanted(context, want, found) {
                 continue;
             }
-            // What is concluded, and the body of a PUT, come from REST, which shows everything.
+            // REST shows everything: conclusions and the body of a PUT come from it.
             let whole = context.reader.below(context.repository, Path::at("rulesets").id(found.id)).await?;
             match whole {
                 Some(whole) if change(want, name, &whole, sheet) => {}
-                Some(_) => context.reader.settle(found),
+                Some(_) => context.reader.settle(found, &want.json()),
                 None => sheet.part_unreadable(name, "the ruleset went while it was read"),
             }
         }
@@ -139,20 +139,21 @@ impl Aspect for Rulesets {
     }
 }
 
-/// Whether GraphQL shows all of it, and as it shall be.
+/// Returns whether GraphQL shows the whole ruleset, and shows it as the policy wants it.
 fn is_as_wanted(context: &Context<'_>, want: &Node, found: &Ruleset) -> bool {
     let reader = context.reader;
     let changed = reader.has_changed(found);
-    let is_whole = !found.is_veiled && (!is_blurred(want, &found.body) || reader.is_settled(found));
+    let is_whole =
+        !found.is_veiled && (!is_blurred(want, &found.body) || reader.is_settled(found, &want.json()));
     !changed && is_whole && compare::differences(want, &found.body).is_empty()
 }
 
 /// Parameters that the queries do not ask for: not every GitHub has them in GraphQL.
 const REST_ONLY: &[&str] = &["dismissal_restriction", "required_reviewers"];
 
-/// Whether the policy asks for something that GraphQL cannot tell from something else: the bypass
-/// modes `always` and `exempt` are one where GraphQL's enum has only one of them, and some
-/// parameters it does not show at all.
+/// Returns whether the policy specifies a value that GraphQL cannot tell from another one. The
+/// bypass modes `always` and `exempt` look the same where GraphQL's enum has only one of them, and
+/// GraphQL does not show some parameters at all.
 fn is_blurred(want: &Node, seen: &Value) -> bool {
     let actors = seen["bypass_actors"].as_array().into_iter().flatten();
     let bypass = want.get("bypass_actors").is_some()

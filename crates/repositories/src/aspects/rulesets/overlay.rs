@@ -12,7 +12,7 @@ pub(super) fn list(value: &Value) -> &[Value] {
     value.as_array().map(Vec::as_slice).unwrap_or_default()
 }
 
-/// Whether GitHub may as well leave a value out.
+/// Returns whether GitHub may leave a value out without a change of its meaning.
 fn is_nothing(value: &Value) -> bool {
     match value {
         Value::Null | Value::Bool(false) => true,
@@ -44,7 +44,7 @@ fn normal(value: &Value) -> Value {
     }
 }
 
-/// Whether two values of a parameter are different things.
+/// Returns whether two values of a parameter have different meanings.
 pub(super) fn differ(key: &str, one: &Value, other: &Value) -> bool {
     let form = |value: &Value| match normal(value) {
         // A rule that names no way to merge allows all.

@@ -1,0 +1,134 @@
+//! Plans that somebody overtakes: while they are read, or before they are written.
+
+use std::path::Path;
+use std::time::Duration;
+
+use beadle_engine::apply::{Session as _, Writer as _};
+use beadle_engine::{Budgets, Clock, Resource, Time};
+use beadle_github::{Api, Credential, Endpoint, Writer};
+use beadle_sim::Sim;
+use beadle_transport::{Exchanged, Settings, Wire};
+use bytes::Bytes;
+use secrecy::SecretString;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::writer::RepositoryWriter;
+
+struct InProcess(Arc<Sim>);
+
+#[async_trait]
+impl Wire for InProcess {
+    async fn exchange(&self, request: http::Request<Bytes>) -> Result<Exchanged, String> {
+        self.0.exchange(request).await.ok_or_else(|| "the connection broke".to_owned())
+    }
+}
+
+struct Stage {
+    sim: Arc<Sim>,
+    token: String,
+    clock: Clock,
+    budgets: Budgets,
+    planner: RepositoryPlanner,
+    writer: RepositoryWriter,
+}
+
+impl Stage {
+    /// An organisation with the repository `shop`, and a policy for it.
+    async fn new(doc: Value, policy: &str) -> Self {
+        let sim = Sim::start(([127, 0, 0, 1], 0).into(), beadle_sim::Settings::default()).await.unwrap();
+        let sim = Arc::new(sim);
+        sim.begin_with(doc);
+        let texts = BTreeMap::from([("settings.yml".to_owned(), policy.to_owned())]);
+        let policy = Policy::from_sources(texts, "admin", Path::new("policy")).unwrap();
+        let clock = Clock::simulated(Time::from_seconds(1_800_000_000));
+        let budgets = Budgets::new("acme", 0);
+        let wire: Arc<dyn Wire> = Arc::new(InProcess(sim.clone()));
+        let settings = Settings { patient: true, wire: Some(wire), ..Settings::default() };
+        let (endpoint, token) = (Endpoint::new(&sim.url()), sim.token());
+        let credential = Credential::Token(SecretString::from(token.as_str()));
+        let api = Api::new(&endpoint, "acme", credential, budgets.clone(), &clock, settings).unwrap();
+        let reader = Reader::new(api.clone(), policy.asks());
+        let planner = RepositoryPlanner::new(reader.clone(), PolicyHandle::new(policy), Modes::default());
+        let writer = RepositoryWriter::new(Writer::new(api), reader);
+        Self { sim, token, clock, budgets, planner, writer }
+    }
+
+    async fn plan(&self) -> Plan<Box<dyn Step>> {
+        self.planner.plan(&shop(), None).await.unwrap()
+    }
+
+    /// Writes the first change of a plan.
+    async fn write(&self, plan: &Plan<Box<dyn Step>>) -> Result<(), Failure> {
+        let valid_until = self.clock.now() + Duration::from_secs(120);
+        let session = self.writer.open(&shop(), plan, valid_until).await?;
+        session.write(&plan.changes[0]).await
+    }
+
+    /// The number of calls that wrote.
+    fn writes(&self) -> usize {
+        self.sim.calls().iter().filter(|call| call["writes"] == true).count()
+    }
+}
+
+fn shop() -> Key {
+    Key::new("repository", "acme", 101)
+}
+
+/// An organisation in which the login and the slug have these ids.
+fn acme(mona: u64, platform: u64) -> Value {
+    let shop = json!({ "id": 101, "branches": { "main": {} }, "topics": ["old"] });
+    json!({
+        "users": { "mona": { "id": mona } },
+        "orgs": { "acme": {
+            "id": 1, "teams": { "platform": { "id": platform } }, "repos": { "shop": shop },
+        } },
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plan_whose_reads_waited_for_long_is_made_of_what_is_there_after_the_wait() {
+    let policy = "repository: { topics: [managed] }\nactions: { default_workflow_permissions: read }\n";
+    let stage = Stage::new(acme(501, 601), policy).await;
+    // The read of the Actions permissions waits for the budget; the topics were read before.
+    let now = stage.clock.now();
+    stage.budgets.refuse(Resource::Core, Some(now + Duration::from_secs(150)), now);
+    let somebody = async {
+        stage.clock.sleep(Duration::from_secs(60)).await;
+        let request = http::Request::builder()
+            .method("PUT")
+            .uri(format!("{}/repos/acme/shop/topics", stage.sim.url()))
+            .header("authorization", format!("Bearer {}", stage.token))
+            .body(Bytes::from_static(br#"{ "names": ["old", "theirs"] }"#));
+        let answer = stage.sim.exchange(request.unwrap()).await;
+        assert_eq!(answer.map(|(status, ..)| status), Some(200));
+    };
+    let (plan, ()) = tokio::join!(stage.plan(), somebody);
+    let topics = plan.changes.iter().filter(|change| change.aspect == "topics");
+    let names: Vec<&str> =
+        topics.flat_map(|change| &change.fields).map(|field| field.name.as_str()).collect();
+    assert_eq!(names, ["managed", "old", "theirs"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_takes_a_name_between_plan_and_write_gets_nothing() {
+    let policies = [
+        "collaborators: [{ username: mona, permission: push }]\n",
+        "teams: [{ name: platform, permission: push }]\n",
+    ];
+    for policy in policies {
+        let stage = Stage::new(acme(501, 601), policy).await;
+        let plan = stage.plan().await;
+        assert_eq!(plan.changes.len(), 1, "{policy}");
+        stage.clock.jump(6_000);
+        stage.sim.begin_with(acme(502, 602));
+        let failure = stage.write(&plan).await.unwrap_err();
+        assert_eq!(failure.class, Class::Conflict, "{failure}");
+        assert!(failure.text.contains("and the plan meant the id"), "{failure}");
+        assert_eq!(stage.writes(), 0, "{policy}");
+        // The planned one gets it.
+        stage.sim.begin_with(acme(501, 601));
+        stage.write(&plan).await.unwrap();
+        assert_eq!(stage.writes(), 1, "{policy}");
+    }
+}

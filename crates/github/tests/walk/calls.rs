@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use beadle_engine::Time;
 use beadle_github::{
-    Actor, ActorKind, Below, Cursor, Grantee, Method, NewTeam, Permission, Reader, Repository, SelectedBy,
-    Team, TeamPermission, Visibility, Writer,
+    Actor, ActorKind, Below, Cursor, Grantee, Method, NewTeam, Path, Permission, Reader, Repository,
+    SelectedBy, Team, TeamPermission, Visibility, Writer,
 };
 use beadle_transport::testing::Texts;
 use serde_json::{Map, json};

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use beadle_engine::apply::{Session as _, Writer as _};
+use beadle_engine::apply::Writer as _;
 use beadle_engine::{Budgets, Clock, Resource, Time};
 use beadle_github::{Api, Credential, Endpoint, Writer};
 use beadle_sim::Sim;

@@ -22,9 +22,30 @@ pub(crate) struct Pair {
     pub(crate) from: String,
     /// The groups of directories that it is made of, as `source/id`.
     pub(crate) sources: Vec<String>,
+    /// Of them, the groups that had members when something of the group was written last. An
+    /// earlier version did not note them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) filled: Option<Vec<String>>,
 }
 
 impl Pair {
+    /// The sources that had members. Where that is not known, each of them may have had some.
+    pub(crate) fn filled(&self) -> &[String] {
+        self.filled.as_deref().unwrap_or(&self.sources)
+    }
+
+    /// Adds sources, and those that have members. Only a settled removal takes one away.
+    pub(crate) fn learn(&mut self, sources: &[String], filled: &[String]) {
+        let with = |known: &[String], further: &[String]| {
+            let mut all = [known, further].concat();
+            all.sort();
+            all.dedup();
+            all
+        };
+        self.filled = Some(with(self.filled(), filled));
+        self.sources = with(&self.sources, sources);
+    }
+
     /// Beadle's name for the group, if the target shows this name.
     pub(crate) fn named(&self, shown: &str) -> String {
         if self.shown.as_deref() == Some(shown) { self.name.clone() } else { shown.to_owned() }
@@ -110,7 +131,20 @@ mod tests {
             shown: Some("PRIMARY/A".into()),
             from: "A".into(),
             sources: Vec::new(),
+            filled: None,
         };
         assert_eq!((pair.named("PRIMARY/A").as_str(), pair.named("B").as_str()), ("A", "B"));
+    }
+
+    #[test]
+    fn which_sources_had_members_is_kept_until_a_removal_settles_it() {
+        let before = r#"{"group":"g","name":"A","from":"A","sources":["corp/a","corp/b"]}"#;
+        let mut pair: Pair = serde_json::from_str(before).unwrap();
+        assert_eq!(pair.filled(), ["corp/a", "corp/b"], "an earlier version's: each may have had some");
+        pair.learn(&["corp/c".to_owned()], &[]);
+        assert_eq!(pair.filled(), ["corp/a", "corp/b"]);
+        assert_eq!(pair.sources, ["corp/a", "corp/b", "corp/c"]);
+        pair.learn(&[], &["corp/c".to_owned()]);
+        assert_eq!(pair.filled(), ["corp/a", "corp/b", "corp/c"]);
     }
 }

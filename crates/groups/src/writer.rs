@@ -97,6 +97,7 @@ impl Session<Write> for Run {
             shown: None,
             from: facts.from.clone(),
             sources: facts.sources.clone(),
+            filled: Some(facts.filled.clone()),
         };
         match what {
             What::Create => {
@@ -182,20 +183,16 @@ impl Session<Write> for Run {
                 }
                 let mut refused = self.heeding(target.add(&known.group, &accounts, *role)).await?;
                 refused.extend(without);
-                let before = known.sources.len();
-                known.sources.extend(facts.sources.iter().cloned());
-                known.sources.sort();
-                known.sources.dedup();
-                if known.sources.len() != before {
+                let before = known.clone();
+                known.learn(&facts.sources, &facts.filled);
+                if known != before {
                     self.keep(&mut state, known).await?;
                 }
                 taken("add", &refused)
             }
             What::Remember => {
                 let mut known = ours(&state)?;
-                known.sources.extend(facts.sources.iter().cloned());
-                known.sources.sort();
-                known.sources.dedup();
+                known.learn(&facts.sources, &facts.filled);
                 known.from.clone_from(&facts.from);
                 self.keep(&mut state, known).await
             }
@@ -222,8 +219,10 @@ impl Session<Write> for Run {
                     writer.departures.book(&writer.name, slot, departure, writer.window).await?;
                 }
                 let refused = self.heeding(target.remove(&known.group, accounts)).await?;
-                if *settles && known.sources != facts.sources {
+                let is_settled = known.sources == facts.sources && known.filled() == facts.filled.as_slice();
+                if *settles && !is_settled {
                     known.sources.clone_from(&facts.sources);
+                    known.filled = Some(facts.filled.clone());
                     self.keep(&mut state, known).await?;
                 }
                 taken("remove", &refused)

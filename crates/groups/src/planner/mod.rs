@@ -4,6 +4,7 @@ mod account;
 mod changes;
 mod compare;
 mod directory;
+mod emptied;
 mod explain;
 mod gone;
 mod leavers;
@@ -63,6 +64,8 @@ struct Desired<'a> {
     may_empty: bool,
     /// How many each source listed, whatever their status: by directory and group.
     listed: Vec<(&'a str, String, usize)>,
+    /// Sources without members that may not be empty, as `source/id`.
+    empty: Vec<String>,
     people: BTreeMap<String, Person>,
     /// What they are in the group, by person; `None`: whatever they are.
     roles: Option<BTreeMap<String, Role>>,
@@ -156,6 +159,7 @@ impl GroupPlanner {
         }
         let parts = self.leavers(&desired, slot, &seen, &mut difference, &mut plan).await?;
         self.changes(&desired, &seen, &difference, &parts, read, &mut plan);
+        desired.remember_filled(&seen, &mut plan);
         if let Some(source) = self.directory.first_pushed(&desired.facts.sources) {
             plan.skipped = Some(format!("the directory pushes {source} itself; it is only observed"));
             observe(&mut plan);
@@ -232,10 +236,17 @@ impl GroupPlanner {
         let mut homes = BTreeMap::new();
         let mut roles: BTreeMap<String, Role> = BTreeMap::new();
         let mut listed = Vec::with_capacity(groups.len());
+        let (mut filled, mut empty) = (Vec::new(), Vec::new());
         for (mapping, group) in groups {
             let source = self.directory.source(&mapping.source)?;
             let members =
                 if counted { source.members_counted(group).await } else { source.members(group).await }?;
+            let own = format!("{}/{}", mapping.source, group.id);
+            if !members.is_empty() {
+                filled.push(own);
+            } else if !mapping.may_empty {
+                empty.push(own);
+            }
             listed.push((mapping.source.as_str(), group.id.clone(), members.len()));
             for person in members {
                 let role = roles.entry(person.id.clone()).or_default();
@@ -253,6 +264,7 @@ impl GroupPlanner {
                 .iter()
                 .map(|(mapping, group)| format!("{}/{}", mapping.source, group.id))
                 .collect(),
+            filled,
             external_id: owned_as(slot),
             description: groups.iter().find_map(|(mapping, group)| {
                 Some(mapping.description.as_ref()?.replace("{group}", &group.name))
@@ -267,6 +279,7 @@ impl GroupPlanner {
             is_protected: groups.iter().any(|(mapping, group)| mapping.protects(&group.id, &group.name)),
             may_empty: groups.iter().all(|(mapping, _)| mapping.may_empty),
             listed,
+            empty,
             people,
             roles: says_roles.then_some(roles),
             leaving,

@@ -11,4 +11,5 @@ mod limits;
 mod paused;
 mod servers;
 mod teams;
+mod unions;
 pub(crate) mod world;

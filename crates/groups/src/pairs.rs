@@ -1,8 +1,10 @@
 //! Which group of a target is ours: remembered, so that a rename on one side is a rename on the other.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
-use beadle_engine::{Failure, Store};
+use beadle_engine::{Failure, Store, Time};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -26,7 +28,21 @@ pub(crate) struct Pair {
     /// earlier version did not note them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) filled: Option<Vec<String>>,
+    /// The name that it could not be given, as another group may have this name still.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) waits: Option<Waits>,
 }
+
+/// A name that a group waits for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Waits {
+    pub(crate) name: String,
+    /// When the group could not be given the name last.
+    pub(crate) at: Time,
+}
+
+/// A group that was not tried again for this long waits for its name no more.
+const WAITS: Duration = Duration::from_secs(24 * 3600);
 
 impl Pair {
     /// The sources that had members. Where that is not known, each of them may have had some.
@@ -104,6 +120,15 @@ impl Pairs {
         Ok(store.forget(&note(target, &slot.to_string())).await?)
     }
 
+    /// The groups of a target that wait for a name, by their ids there.
+    pub(crate) async fn waiting(&self, target: &str, now: Time) -> Result<BTreeMap<String, String>, Failure> {
+        let waits = |(_, pair): (Slot, Pair)| {
+            let waits = pair.waits.filter(|waits| now.since(waits.at) < WAITS)?;
+            Some((pair.group, waits.name))
+        };
+        Ok(self.all(target).await?.into_iter().filter_map(waits).collect())
+    }
+
     /// Everything that is remembered of a target.
     pub(crate) async fn all(&self, target: &str) -> Result<Vec<(Slot, Pair)>, Failure> {
         let Some(store) = &self.0 else { return Ok(Vec::new()) };
@@ -132,6 +157,7 @@ mod tests {
             from: "A".into(),
             sources: Vec::new(),
             filled: None,
+            waits: None,
         };
         assert_eq!((pair.named("PRIMARY/A").as_str(), pair.named("B").as_str()), ("A", "B"));
     }

@@ -14,7 +14,7 @@ use crate::accounts::{Accounts, Whose};
 use crate::departures::Departures;
 use crate::guard::Departure;
 use crate::mapping::Slot;
-use crate::pairs::{Pair, Pairs, is_form_of};
+use crate::pairs::{Pair, Pairs, Waits, is_form_of};
 use crate::planner::{What, Write};
 use crate::sources::Person;
 use crate::targets::{NewGroup, Refused, TargetWriter};
@@ -98,6 +98,7 @@ impl Session<Write> for Run {
             from: facts.from.clone(),
             sources: facts.sources.clone(),
             filled: Some(facts.filled.clone()),
+            waits: None,
         };
         match what {
             What::Create => {
@@ -135,8 +136,20 @@ impl Session<Write> for Run {
             }
             What::Rename => {
                 let mut known = ours(&state)?;
-                known.shown = target.rename(&known.group, &facts.name).await?;
-                known.name.clone_from(&facts.name);
+                let (name, now) = (&facts.name, self.writer.clock.now());
+                let waiting = self.writer.pairs.waiting(&self.writer.name, now).await?;
+                let renamed = target.rename(&known.group, name, &waiting).await;
+                match renamed {
+                    Ok(shown) => known.shown = shown,
+                    Err(failure) => {
+                        // Another process may rename the group that has this name.
+                        known.waits = Some(Waits { name: name.clone(), at: now });
+                        self.keep(&mut state, known).await?;
+                        return Err(failure);
+                    }
+                }
+                known.waits = None;
+                known.name.clone_from(name);
                 known.from.clone_from(&facts.from);
                 self.keep(&mut state, known).await
             }

@@ -151,8 +151,13 @@ pub trait TargetWriter: Send + Sync + 'static {
     /// Makes a group, or finds the one that was made before with this id of its owner.
     async fn create(&self, new: &NewGroup<'_>) -> Result<TargetGroup, Failure>;
     /// Gives it another name, in place. Returns the name that the target shows, where that is
-    /// another one.
-    async fn rename(&self, group: &str, name: &str) -> Result<Option<String>, Failure>;
+    /// another one. `waiting`: groups that wait for a name, by id, as any process noted them.
+    async fn rename(
+        &self,
+        group: &str,
+        name: &str,
+        waiting: &BTreeMap<String, String>,
+    ) -> Result<Option<String>, Failure>;
     /// Has it say something else about itself.
     async fn describe(&self, group: &str, external_id: &str, description: &str) -> Result<(), Failure>;
     /// Adds members, or gives them another role.

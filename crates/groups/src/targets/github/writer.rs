@@ -1,5 +1,6 @@
 //! Writes an organisation's teams.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -131,7 +132,12 @@ impl TargetWriter for TeamWriter {
         })
     }
 
-    async fn rename(&self, group: &str, name: &str) -> Result<Option<String>, Failure> {
+    async fn rename(
+        &self,
+        group: &str,
+        name: &str,
+        _: &BTreeMap<String, String>,
+    ) -> Result<Option<String>, Failure> {
         let team = self.team(group).await?;
         self.github.team(&team, &[]).await?.rename(name).await?;
         // Its slug is another one too.

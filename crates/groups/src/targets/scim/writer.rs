@@ -1,6 +1,6 @@
 //! Writes a SCIM server's groups.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use beadle_engine::{Class, Failure};
@@ -63,7 +63,7 @@ impl ScimWriter {
 
     /// The name is another group's: whose, and what is done about it. Two groups that swap their
     /// names do so by way of a third one.
-    async fn taken(&self, group: &str, name: &str) -> Failure {
+    async fn taken(&self, group: &str, name: &str, waiting: &BTreeMap<String, String>) -> Failure {
         let holder = match self.reader.find_group(By::Name, name, true).await {
             Ok(Some(holder)) if holder.id != group => holder,
             Ok(_) => {
@@ -93,8 +93,9 @@ impl ScimWriter {
         let in_circle = {
             let mut seen = self.reader.seen();
             seen.wanted.insert(group.to_owned(), name.to_owned());
-            // The holder waits for the name that this group has.
-            let wants = seen.wanted.get(&holder.id);
+            // The holder waits for the name that this group has; this process may know it, or
+            // another one noted it.
+            let wants = seen.wanted.get(&holder.id).or_else(|| waiting.get(&holder.id));
             own.zip(wants).is_some_and(|(own, wants)| own.eq_ignore_ascii_case(wants))
         };
         if !in_circle {
@@ -164,10 +165,15 @@ impl TargetWriter for ScimWriter {
         }
     }
 
-    async fn rename(&self, group: &str, name: &str) -> Result<Option<String>, Failure> {
+    async fn rename(
+        &self,
+        group: &str,
+        name: &str,
+        waiting: &BTreeMap<String, String>,
+    ) -> Result<Option<String>, Failure> {
         self.may_write()?;
         if !self.scim.rename_group(group, name).await? {
-            return Err(self.taken(group, name).await);
+            return Err(self.taken(group, name, waiting).await);
         }
         let shown = match self.scim_shows(group).await? {
             Some(shown) if is_form_of(name, &shown) => Some(shown),

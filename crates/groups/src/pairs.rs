@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use beadle_engine::{Failure, Store, Time};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::mapping::Slot;
+use crate::targets::StopNote;
 
 /// What is remembered of a group.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -98,6 +100,15 @@ impl Pairs {
         Ok(store.put(&stop_note(target), why).await?)
     }
 
+    /// Takes back what was remembered by [`Pairs::stop`], unless another reason took its place.
+    async fn withdraw(&self, target: &str, why: &str) -> Result<(), Failure> {
+        let Some(store) = &self.0 else { return Ok(()) };
+        if store.get(&stop_note(target)).await?.as_deref() == Some(why) {
+            store.forget(&stop_note(target)).await?;
+        }
+        Ok(())
+    }
+
     /// Why nothing is written to a target any more.
     pub(crate) async fn stopped(&self, target: &str) -> Result<Option<String>, Failure> {
         let Some(store) = &self.0 else { return Ok(None) };
@@ -139,6 +150,23 @@ impl Pairs {
             Some((slot, serde_json::from_str(&text).ok()?))
         };
         Ok(notes.into_iter().filter_map(read).collect())
+    }
+}
+
+/// The note that one target is stopped.
+pub(crate) struct Stop<'a> {
+    pub(crate) pairs: &'a Pairs,
+    pub(crate) target: &'a str,
+}
+
+#[async_trait]
+impl StopNote for Stop<'_> {
+    async fn put(&self, why: &str) -> Result<(), Failure> {
+        self.pairs.stop(self.target, why).await
+    }
+
+    async fn withdraw(&self, why: &str) -> Result<(), Failure> {
+        self.pairs.withdraw(self.target, why).await
     }
 }
 

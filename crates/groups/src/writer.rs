@@ -14,7 +14,7 @@ use crate::accounts::{Accounts, Whose};
 use crate::departures::Departures;
 use crate::guard::Departure;
 use crate::mapping::Slot;
-use crate::pairs::{Pair, Pairs, Waits, is_form_of};
+use crate::pairs::{Pair, Pairs, Stop, Waits, is_form_of};
 use crate::planner::{What, Write};
 use crate::sources::Person;
 use crate::targets::{NewGroup, Refused, TargetWriter};
@@ -91,6 +91,7 @@ impl Session<Write> for Run {
         let Write { facts, what } = &change.write;
         let target = &self.writer.target;
         let mut state = self.state.lock().await;
+        let stop = Stop { pairs: &self.writer.pairs, target: &self.writer.name };
         let pair = |group: String, name: String| Pair {
             group,
             name,
@@ -194,7 +195,7 @@ impl Session<Write> for Run {
                 if accounts.is_empty() {
                     return taken("add", &without);
                 }
-                let mut refused = self.heeding(target.add(&known.group, &accounts, *role)).await?;
+                let mut refused = self.heeding(target.add(&known.group, &accounts, *role, &stop)).await?;
                 refused.extend(without);
                 let before = known.clone();
                 known.learn(&facts.sources, &facts.filled);
@@ -231,7 +232,7 @@ impl Session<Write> for Run {
                     };
                     writer.departures.book(&writer.name, slot, departure, writer.window).await?;
                 }
-                let refused = self.heeding(target.remove(&known.group, accounts)).await?;
+                let refused = self.heeding(target.remove(&known.group, accounts, &stop)).await?;
                 let is_settled = known.sources == facts.sources && known.filled() == facts.filled.as_slice();
                 if *settles && !is_settled {
                     known.sources.clone_from(&facts.sources);

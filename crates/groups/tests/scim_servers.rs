@@ -8,7 +8,9 @@ use std::sync::Arc;
 use beadle_engine::{Budgets, Class, Clock, Failure, Time};
 use beadle_groups::mapping::Role;
 use beadle_groups::sources::Person;
-use beadle_groups::targets::{Account, Found, NewGroup, ScimReader, ScimWriter, TargetReader, TargetWriter};
+use beadle_groups::targets::{
+    Account, Found, NewGroup, ScimReader, ScimWriter, StopNote, TargetReader, TargetWriter,
+};
 use beadle_scim::{Api, Dialect, Finding, Members, Removal, probe_writes};
 use beadle_sim::scim::{Quirk, ScimSim, Settings};
 use beadle_transport::{Exchanged, Wire};
@@ -22,6 +24,47 @@ struct InProcess(Arc<ScimSim>);
 impl Wire for InProcess {
     async fn exchange(&self, request: http::Request<Bytes>) -> Result<Exchanged, String> {
         self.0.exchange(request).await.ok_or_else(|| "the connection broke".to_owned())
+    }
+}
+
+/// Without a store, nothing is noted.
+struct Unnoted;
+
+#[async_trait::async_trait]
+impl StopNote for Unnoted {
+    async fn put(&self, _: &str) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    async fn withdraw(&self, _: &str) -> Result<(), Failure> {
+        Ok(())
+    }
+}
+
+/// Looks at the server at the moment of each note.
+struct Noted {
+    sim: Arc<ScimSim>,
+    /// The number of members of `g1` at each note, and whether the note was put.
+    notes: std::sync::Mutex<Vec<(usize, bool)>>,
+}
+
+impl Noted {
+    fn note(&self, is_put: bool) {
+        let members = self.sim.state()["groups"]["g1"]["members"].as_object().unwrap().len();
+        self.notes.lock().unwrap().push((members, is_put));
+    }
+}
+
+#[async_trait::async_trait]
+impl StopNote for Noted {
+    async fn put(&self, _: &str) -> Result<(), Failure> {
+        self.note(true);
+        Ok(())
+    }
+
+    async fn withdraw(&self, _: &str) -> Result<(), Failure> {
+        self.note(false);
+        Ok(())
     }
 }
 
@@ -102,12 +145,12 @@ impl Stage {
 
     async fn remove(&self, group: &str, members: &[usize]) -> Result<(), Failure> {
         let ids: Vec<String> = members.iter().copied().map(id).collect();
-        self.writer.remove(group, &ids).await.map(drop)
+        self.writer.remove(group, &ids, &Unnoted).await.map(drop)
     }
 
     async fn add(&self, group: &str, members: &[usize]) -> Result<(), Failure> {
         let ids: Vec<String> = members.iter().copied().map(id).collect();
-        self.writer.add(group, &ids, Role::Member).await.map(drop)
+        self.writer.add(group, &ids, Role::Member, &Unnoted).await.map(drop)
     }
 
     async fn find(&self, n: usize) -> Result<Found, Failure> {
@@ -137,6 +180,18 @@ async fn whom_a_removal_took_out_beside_is_put_back_and_the_target_is_stopped() 
     assert!(stage.add("g1", &[3]).await.unwrap_err().text.contains("the target is stopped"));
     assert!(stage.remove("g1", &[4]).await.is_err());
     assert_eq!(writes(&stage), before, "nothing more is written");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_stop_is_noted_before_anybody_is_put_back() {
+    let dialect = Dialect { removal: Removal::Array, ..Dialect::RFC7644 };
+    let stage = stage(dialect, &[Quirk::Generic, Quirk::ArrayEmpties]).await;
+    stage.members("g1").await;
+    let noted = Noted { sim: stage.sim.clone(), notes: std::sync::Mutex::default() };
+    let failure = stage.writer.remove("g1", &[id(3)], &noted).await.unwrap_err();
+    assert!(failure.text.contains("19 were put back"), "{failure}");
+    assert_eq!(*noted.notes.lock().unwrap(), [(0, true)], "a kill after it leaves the target stopped");
+    assert_eq!(stage.held("g1"), 19);
 }
 
 #[tokio::test(start_paused = true)]

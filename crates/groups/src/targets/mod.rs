@@ -141,6 +141,16 @@ pub struct Refused {
     pub why: String,
 }
 
+/// The note that nothing is written to a target any more. Every process reads it.
+#[async_trait]
+pub trait StopNote: Send + Sync {
+    /// Stops the target. The writer calls it before it mends anything: a kill between the two must
+    /// leave the target stopped.
+    async fn put(&self, why: &str) -> Result<(), Failure>;
+    /// Takes this note back: there was no reason.
+    async fn withdraw(&self, why: &str) -> Result<(), Failure>;
+}
+
 /// Writes to a target. Doing it twice does no harm.
 #[async_trait]
 pub trait TargetWriter: Send + Sync + 'static {
@@ -161,9 +171,20 @@ pub trait TargetWriter: Send + Sync + 'static {
     /// Has it say something else about itself.
     async fn describe(&self, group: &str, external_id: &str, description: &str) -> Result<(), Failure>;
     /// Adds members, or gives them another role.
-    async fn add(&self, group: &str, accounts: &[String], role: Role) -> Result<Vec<Refused>, Failure>;
+    async fn add(
+        &self,
+        group: &str,
+        accounts: &[String],
+        role: Role,
+        stop: &dyn StopNote,
+    ) -> Result<Vec<Refused>, Failure>;
     /// Takes members out.
-    async fn remove(&self, group: &str, accounts: &[String]) -> Result<Vec<Refused>, Failure>;
+    async fn remove(
+        &self,
+        group: &str,
+        accounts: &[String],
+        stop: &dyn StopNote,
+    ) -> Result<Vec<Refused>, Failure>;
     /// Deletes it.
     async fn delete(&self, group: &str) -> Result<(), Failure>;
     /// Makes an account for a person, or brings the one that they have up to date.

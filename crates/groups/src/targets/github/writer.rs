@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::{SURE, TeamReader, described, id_of, lock, target};
 use crate::mapping::Role;
 use crate::sources::Person;
-use crate::targets::{Account, NewGroup, Refused, TargetGroup, TargetReader as _, TargetWriter};
+use crate::targets::{Account, NewGroup, Refused, StopNote, TargetGroup, TargetReader as _, TargetWriter};
 
 /// From what is read for a batch of writes to the last of them.
 const OLDEST: Duration = Duration::from_secs(60);
@@ -153,11 +153,22 @@ impl TargetWriter for TeamWriter {
         Ok(())
     }
 
-    async fn add(&self, group: &str, accounts: &[String], role: Role) -> Result<Vec<Refused>, Failure> {
+    async fn add(
+        &self,
+        group: &str,
+        accounts: &[String],
+        role: Role,
+        _: &dyn StopNote,
+    ) -> Result<Vec<Refused>, Failure> {
         self.each(group, accounts, Some(role)).await
     }
 
-    async fn remove(&self, group: &str, accounts: &[String]) -> Result<Vec<Refused>, Failure> {
+    async fn remove(
+        &self,
+        group: &str,
+        accounts: &[String],
+        _: &dyn StopNote,
+    ) -> Result<Vec<Refused>, Failure> {
         self.each(group, accounts, None).await
     }
 

@@ -13,7 +13,7 @@ use crate::mapping::Role;
 use crate::pairs::is_form_of;
 use crate::planner::OWNED;
 use crate::sources::Person;
-use crate::targets::{Account, Found, NewGroup, Refused, TargetGroup, TargetWriter};
+use crate::targets::{Account, Found, NewGroup, Refused, StopNote, TargetGroup, TargetWriter};
 
 /// Writes a SCIM server's groups.
 pub struct ScimWriter {
@@ -195,14 +195,20 @@ impl TargetWriter for ScimWriter {
         Err(Failure::new(Class::Rejected, "SCIM's groups have no description"))
     }
 
-    async fn add(&self, group: &str, accounts: &[String], _: Role) -> Result<Vec<Refused>, Failure> {
+    async fn add(
+        &self,
+        group: &str,
+        accounts: &[String],
+        _: Role,
+        stop: &dyn StopNote,
+    ) -> Result<Vec<Refused>, Failure> {
         self.may_write()?;
         let before = self.before(group).await?;
         let changed = match self.scim.add_members(group, accounts).await {
             Ok(changed) => changed,
             Err(failure) => {
                 let written = Written { group, added: accounts, removed: &[], before, shown: None };
-                return Err(self.hold_to_failed(&written, failure).await);
+                return Err(self.hold_to_failed(&written, failure, stop).await);
             }
         };
         let refused = refused(changed.refused);
@@ -213,24 +219,29 @@ impl TargetWriter for ScimWriter {
         }
         let added = taken_of(accounts, &refused);
         let written = Written { group, added: &added, removed: &[], before, shown: changed.shown };
-        self.hold_to(&written).await?;
+        self.hold_to(&written, stop).await?;
         Ok(refused)
     }
 
-    async fn remove(&self, group: &str, accounts: &[String]) -> Result<Vec<Refused>, Failure> {
+    async fn remove(
+        &self,
+        group: &str,
+        accounts: &[String],
+        stop: &dyn StopNote,
+    ) -> Result<Vec<Refused>, Failure> {
         self.may_write()?;
         let before = self.before(group).await?;
         let changed = match self.scim.remove_members(group, accounts).await {
             Ok(changed) => changed,
             Err(failure) => {
                 let written = Written { group, added: &[], removed: accounts, before, shown: None };
-                return Err(self.hold_to_failed(&written, failure).await);
+                return Err(self.hold_to_failed(&written, failure, stop).await);
             }
         };
         let refused = refused(changed.refused);
         let removed = taken_of(accounts, &refused);
         let written = Written { group, added: &[], removed: &removed, before, shown: changed.shown };
-        self.hold_to(&written).await?;
+        self.hold_to(&written, stop).await?;
         Ok(refused)
     }
 

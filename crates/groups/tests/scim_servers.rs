@@ -492,6 +492,27 @@ async fn the_probe_tries_writes_on_a_group_of_its_own() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn the_probe_deletes_what_a_killed_probe_left_behind_and_nothing_else() {
+    let stage = stage(Dialect::AWS, &[]).await;
+    let group = |name: &str, external: &str| json!({ "displayName": name, "externalId": external });
+    let left = "beadle-probe-1799990000000";
+    let running = "beadle-probe-1799999999000";
+    stage.sim.patch(&json!({ "groups": {
+        "left": group(left, left),
+        "running": group(running, running),
+        "anothers": group("beadle-probe-1799990000001", "00g9"),
+        "renamed": group("Probes", "beadle-probe-1799990000002"),
+        "similar": group("beadle-probe-old", "beadle-probe-old"),
+        "padded": group("beadle-probe-01799990000000", "beadle-probe-01799990000000"),
+    } }));
+    let mut wanted = stage.sim.state()["groups"].clone();
+    wanted.as_object_mut().unwrap().remove("left");
+    let probed = probe_writes(&stage.scim.0, &stage.scim.1).await.unwrap();
+    assert!(probed.findings.iter().any(|finding| finding.to_string().contains(left)), "{probed:?}");
+    assert_eq!(stage.sim.state()["groups"], wanted);
+}
+
 /// How many answers of a server, one after the other, it takes; each takes four seconds.
 async fn answers(stage: &Stage, work: impl Future<Output = ()>) -> u64 {
     stage.sim.fault(beadle_sim::Fault { delay_ms: 4000, ..Default::default() });

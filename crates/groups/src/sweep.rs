@@ -133,6 +133,36 @@ pub async fn summarise(
     engine::summarise(store, source, &is_its, now).await
 }
 
+impl GroupSweep {
+    /// Forgets accounts that the target does not have any more: there is nothing to deactivate.
+    async fn forget_gone(&self, directory: &Directory, found: &mut Vec<Named>) -> Result<(), Failure> {
+        let (accounts, target) = (Accounts(Some(self.store.clone())), &directory.name);
+        let pairs = Pairs(Some(self.store.clone())).all(target).await?;
+        // Another server at the target's address has none of the accounts, and none of the groups.
+        if !pairs.iter().any(|(_, pair)| directory.target.known(&pair.group).is_some()) {
+            return Ok(());
+        }
+        let mut gone = BTreeSet::new();
+        for one in found.iter() {
+            let Ok(Slot::Account { source, person }) = one.key.id().parse::<Slot>() else { continue };
+            let Some(whose) = accounts.of(target, &source, &person).await? else { continue };
+            let is_gone = match directory.target.has_account(&whose.account).await {
+                Ok(has) => !has,
+                // The run of the account's key reports the reason.
+                Err(_) => break,
+            };
+            // Another run may have made an account for the same person meanwhile.
+            if is_gone && accounts.of(target, &source, &person).await?.as_ref() == Some(&whose) {
+                tracing::info!(directory = source, login = whose.login, "account is gone and forgotten");
+                accounts.forget(target, &whose).await?;
+                gone.insert(one.key.clone());
+            }
+        }
+        found.retain(|one| !gone.contains(&one.key));
+        Ok(())
+    }
+}
+
 #[async_trait]
 impl Reconcile for GroupSweep {
     async fn reconcile(&self, _: &Run) -> Result<Report, Failure> {
@@ -155,7 +185,8 @@ impl Reconcile for GroupSweep {
                     "whether Okta pushes groups itself is unknown; it needs the scope okta.apps.read"
                 );
             }
-            let found = named(&self.source, directory, Some(&self.store)).await?;
+            let mut found = named(&self.source, directory, Some(&self.store)).await?;
+            self.forget_gone(directory, &mut found).await?;
             marks.extend(found.into_iter().map(|one| Mark::new(one.key, Lane::Sweep)));
         }
         let now = self.clock.now();

@@ -126,6 +126,10 @@ pub trait TargetReader: Send + Sync + 'static {
     async fn told_apart_anew(&self, believed: Duration) -> Result<bool, Failure>;
     /// The ids of the groups that a person is in.
     async fn groups_of(&self, person: &str) -> Result<Vec<String>, Failure>;
+    /// Whether there is an account of this id, unless the target does not tell.
+    async fn has_account(&self, _account: &str) -> Result<bool, Failure> {
+        Ok(true)
+    }
     /// What keeps the members of a group beside us, as far as the target tells.
     async fn kept_by(&self, id: &str) -> Result<Option<String>, Failure>;
     /// The most members that one request may change.

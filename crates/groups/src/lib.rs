@@ -3,6 +3,7 @@
 mod accounts;
 pub mod catchup;
 mod departures;
+mod due;
 mod guard;
 pub mod mapping;
 pub mod mark;

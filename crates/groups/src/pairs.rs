@@ -4,13 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use beadle_engine::{Failure, Store, Time};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::mapping::Slot;
-use crate::targets::StopNote;
 
 /// What is remembered of a group.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -101,7 +99,7 @@ impl Pairs {
     }
 
     /// Takes back what was remembered by [`Pairs::stop`], unless another reason took its place.
-    async fn withdraw(&self, target: &str, why: &str) -> Result<(), Failure> {
+    pub(crate) async fn withdraw(&self, target: &str, why: &str) -> Result<(), Failure> {
         let Some(store) = &self.0 else { return Ok(()) };
         if store.get(&stop_note(target)).await?.as_deref() == Some(why) {
             store.forget(&stop_note(target)).await?;
@@ -150,23 +148,6 @@ impl Pairs {
             Some((slot, serde_json::from_str(&text).ok()?))
         };
         Ok(notes.into_iter().filter_map(read).collect())
-    }
-}
-
-/// The note that one target is stopped.
-pub(crate) struct Stop<'a> {
-    pub(crate) pairs: &'a Pairs,
-    pub(crate) target: &'a str,
-}
-
-#[async_trait]
-impl StopNote for Stop<'_> {
-    async fn put(&self, why: &str) -> Result<(), Failure> {
-        self.pairs.stop(self.target, why).await
-    }
-
-    async fn withdraw(&self, why: &str) -> Result<(), Failure> {
-        self.pairs.withdraw(self.target, why).await
     }
 }
 

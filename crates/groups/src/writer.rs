@@ -14,10 +14,10 @@ use crate::accounts::{Accounts, Whose};
 use crate::departures::Departures;
 use crate::guard::Departure;
 use crate::mapping::Slot;
-use crate::pairs::{Pair, Pairs, Stop, Waits, is_form_of};
+use crate::pairs::{Pair, Pairs, Waits, is_form_of};
 use crate::planner::{What, Write};
 use crate::sources::Person;
-use crate::targets::{NewGroup, Refused, TargetWriter};
+use crate::targets::{NewGroup, Refused, StopNote, TargetWriter};
 
 /// Nobody is taken out because of what was read longer ago.
 pub(crate) const OLDEST: Duration = Duration::from_secs(120);
@@ -55,6 +55,23 @@ impl GroupWriter {
             window,
             adopting: Arc::default(),
         }
+    }
+}
+
+/// The note that one target is stopped.
+struct Stop<'a> {
+    pairs: &'a Pairs,
+    target: &'a str,
+}
+
+#[async_trait]
+impl StopNote for Stop<'_> {
+    async fn put(&self, why: &str) -> Result<(), Failure> {
+        self.pairs.stop(self.target, why).await
+    }
+
+    async fn withdraw(&self, why: &str) -> Result<(), Failure> {
+        self.pairs.withdraw(self.target, why).await
     }
 }
 

@@ -11,8 +11,13 @@ const ALONE: &str = "alone";
 /// Makes a mark of a group of a target, the only way: a run must know whether its last mark in the
 /// lane of sweeps is a sweep's, and of when. `sweep`: the time of the sweep's mark.
 pub(crate) fn due(key: Key, lane: Lane, sweep: Option<Time>) -> Mark {
-    let hint = sweep.map_or_else(|| ALONE.to_owned(), |at| format!("{SWEPT}{}", at.0));
+    let hint = sweep.map_or_else(|| ALONE.to_owned(), sweep_hint);
     Mark { key, lane, hint: Some(hint) }
+}
+
+/// The hint with which a sweep that began at this time plans a group.
+pub fn sweep_hint(began: Time) -> String {
+    format!("{SWEPT}{}", began.0)
 }
 
 /// The time of the mark, if the last mark that a run covers is a sweep's. A mark of another lane

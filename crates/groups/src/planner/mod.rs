@@ -195,7 +195,9 @@ impl GroupPlanner {
         match slot {
             Slot::One { source, group } => {
                 let Some(found) = self.source_group(source, group).await? else {
-                    self.kept.forget(source, group).await?;
+                    if self.swept.is_some() {
+                        self.kept.forget(source, group).await?;
+                    }
                     return Ok(Sources::Gone);
                 };
                 let mapping = mappings.one(&self.directory.name, source, &found.id, &found.name);

@@ -30,7 +30,8 @@ pub struct OktaSource {
     count: Arc<AtomicUsize>,
     /// The number of present questions for one group.
     asking: Arc<AtomicUsize>,
-    surveyed: Arc<Mutex<Option<Last>>>,
+    /// The last surveys, the newest first.
+    surveyed: Arc<Mutex<Vec<Surveying>>>,
     /// The list of all users has more pages than this.
     long: Arc<AtomicUsize>,
 }
@@ -38,9 +39,12 @@ pub struct OktaSource {
 /// The runs of a long sweep read the directory anew after this time.
 const FRESH: Duration = Duration::from_secs(900);
 
-/// The last survey.
-struct Last {
-    /// The mark of the sweep that it is for.
+/// Surveys that are held: the sweeps of two directories may mark the groups of one union.
+const HELD: usize = 3;
+
+/// A survey, and what it is for.
+struct Surveying {
+    /// The mark of the sweep. Only the same mark counts: a clock may have been turned back.
     mark: Time,
     began: Time,
     /// `None`: it failed.
@@ -190,12 +194,10 @@ impl Source for OktaSource {
 
     async fn survey(&self, mark: Time, now: Time) -> Result<Option<Arc<Survey>>, Failure> {
         // While one reads the others wait here.
-        let mut last = self.surveyed.lock().await;
-        if let Some(last) = last.as_ref()
-            && last.mark >= mark
-            && now.since(last.began) < FRESH
-        {
-            return Ok(last.survey.clone());
+        let mut held = self.surveyed.lock().await;
+        let is_it = |one: &&Surveying| one.mark == mark && now.since(one.began) < FRESH;
+        if let Some(known) = held.iter().find(is_it) {
+            return Ok(known.survey.clone());
         }
         let survey = match self.okta.groups().await {
             Ok(groups) => {
@@ -211,7 +213,8 @@ impl Source for OktaSource {
                 None
             }
         };
-        *last = Some(Last { mark, began: now, survey: survey.clone() });
+        held.insert(0, Surveying { mark, began: now, survey: survey.clone() });
+        held.truncate(HELD);
         Ok(survey)
     }
 

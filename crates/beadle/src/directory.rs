@@ -275,8 +275,10 @@ impl Target {
         }
     }
 
+    /// The note of the server's behaviour. Another server under the same name has its own.
     fn evidence(&self) -> String {
-        format!("scim-evidence:{}", self.file.name)
+        let base = self.file.scim.as_ref().map_or("", |scim| scim.url.trim_end_matches('/'));
+        beadle_engine::note("scim-evidence", &[self.file.name.as_str(), base])
     }
 
     /// The remembered behaviour of the server, if there is one.

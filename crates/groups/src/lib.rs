@@ -3,6 +3,7 @@
 mod accounts;
 pub mod catchup;
 mod departures;
+mod due;
 mod guard;
 pub mod mapping;
 pub mod mark;
@@ -13,6 +14,7 @@ pub mod sweep;
 pub mod targets;
 mod writer;
 
+pub use due::sweep_hint;
 pub use guard::GroupLimits;
 pub use mapping::{Mapping, MappingError, Mappings};
 pub use mark::{Marker, TeamMarker};

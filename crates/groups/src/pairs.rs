@@ -1,8 +1,10 @@
 //! Which group of a target is ours: remembered, so that a rename on one side is a rename on the other.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
-use beadle_engine::{Failure, Store};
+use beadle_engine::{Failure, Store, Time};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -22,9 +24,44 @@ pub(crate) struct Pair {
     pub(crate) from: String,
     /// The groups of directories that it is made of, as `source/id`.
     pub(crate) sources: Vec<String>,
+    /// Of them, the groups that had members when something of the group was written last. An
+    /// earlier version did not note them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) filled: Option<Vec<String>>,
+    /// The name that it could not be given, as another group may have this name still.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) waits: Option<Waits>,
 }
 
+/// A name that a group waits for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Waits {
+    pub(crate) name: String,
+    /// When the group could not be given the name last.
+    pub(crate) at: Time,
+}
+
+/// A group that was not tried again for this long waits for its name no more.
+const WAITS: Duration = Duration::from_secs(24 * 3600);
+
 impl Pair {
+    /// The sources that had members. Where that is not known, each of them may have had some.
+    pub(crate) fn filled(&self) -> &[String] {
+        self.filled.as_deref().unwrap_or(&self.sources)
+    }
+
+    /// Adds sources, and those that have members. Only a settled removal takes one away.
+    pub(crate) fn learn(&mut self, sources: &[String], filled: &[String]) {
+        let with = |known: &[String], further: &[String]| {
+            let mut all = [known, further].concat();
+            all.sort();
+            all.dedup();
+            all
+        };
+        self.filled = Some(with(self.filled(), filled));
+        self.sources = with(&self.sources, sources);
+    }
+
     /// Beadle's name for the group, if the target shows this name.
     pub(crate) fn named(&self, shown: &str) -> String {
         if self.shown.as_deref() == Some(shown) { self.name.clone() } else { shown.to_owned() }
@@ -61,6 +98,15 @@ impl Pairs {
         Ok(store.put(&stop_note(target), why).await?)
     }
 
+    /// Takes back what was remembered by [`Pairs::stop`], unless another reason took its place.
+    pub(crate) async fn withdraw(&self, target: &str, why: &str) -> Result<(), Failure> {
+        let Some(store) = &self.0 else { return Ok(()) };
+        if store.get(&stop_note(target)).await?.as_deref() == Some(why) {
+            store.forget(&stop_note(target)).await?;
+        }
+        Ok(())
+    }
+
     /// Why nothing is written to a target any more.
     pub(crate) async fn stopped(&self, target: &str) -> Result<Option<String>, Failure> {
         let Some(store) = &self.0 else { return Ok(None) };
@@ -81,6 +127,15 @@ impl Pairs {
     pub(crate) async fn forget(&self, target: &str, slot: &Slot) -> Result<(), Failure> {
         let Some(store) = &self.0 else { return Ok(()) };
         Ok(store.forget(&note(target, &slot.to_string())).await?)
+    }
+
+    /// The groups of a target that wait for a name, by their ids there.
+    pub(crate) async fn waiting(&self, target: &str, now: Time) -> Result<BTreeMap<String, String>, Failure> {
+        let waits = |(_, pair): (Slot, Pair)| {
+            let waits = pair.waits.filter(|waits| now.since(waits.at) < WAITS)?;
+            Some((pair.group, waits.name))
+        };
+        Ok(self.all(target).await?.into_iter().filter_map(waits).collect())
     }
 
     /// Everything that is remembered of a target.
@@ -110,7 +165,21 @@ mod tests {
             shown: Some("PRIMARY/A".into()),
             from: "A".into(),
             sources: Vec::new(),
+            filled: None,
+            waits: None,
         };
         assert_eq!((pair.named("PRIMARY/A").as_str(), pair.named("B").as_str()), ("A", "B"));
+    }
+
+    #[test]
+    fn which_sources_had_members_is_kept_until_a_removal_settles_it() {
+        let before = r#"{"group":"g","name":"A","from":"A","sources":["corp/a","corp/b"]}"#;
+        let mut pair: Pair = serde_json::from_str(before).unwrap();
+        assert_eq!(pair.filled(), ["corp/a", "corp/b"], "an earlier version's: each may have had some");
+        pair.learn(&["corp/c".to_owned()], &[]);
+        assert_eq!(pair.filled(), ["corp/a", "corp/b"]);
+        assert_eq!(pair.sources, ["corp/a", "corp/b", "corp/c"]);
+        pair.learn(&[], &["corp/c".to_owned()]);
+        assert_eq!(pair.filled(), ["corp/a", "corp/b", "corp/c"]);
     }
 }

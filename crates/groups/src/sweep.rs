@@ -9,6 +9,7 @@ use beadle_engine::worker::{Reconcile, Run};
 use beadle_engine::{Clock, Failure, Key, Lane, Mark, Report, Store, StoreError, Time};
 
 use crate::accounts::Accounts;
+use crate::due::{all_marked, due};
 use crate::mapping::Slot;
 use crate::mark::KIND;
 use crate::pairs::{Pair, Pairs};
@@ -133,10 +134,40 @@ pub async fn summarise(
     engine::summarise(store, source, &is_its, now).await
 }
 
+impl GroupSweep {
+    /// Forgets accounts that the target does not have any more: there is nothing to deactivate.
+    async fn forget_gone(&self, directory: &Directory, found: &mut Vec<Named>) -> Result<(), Failure> {
+        let (accounts, target) = (Accounts(Some(self.store.clone())), &directory.name);
+        let pairs = Pairs(Some(self.store.clone())).all(target).await?;
+        // Another server at the target's address has none of the accounts, and none of the groups.
+        if !pairs.iter().any(|(_, pair)| directory.target.known(&pair.group).is_some()) {
+            return Ok(());
+        }
+        let mut gone = BTreeSet::new();
+        for one in found.iter() {
+            let Ok(Slot::Account { source, person }) = one.key.id().parse::<Slot>() else { continue };
+            let Some(whose) = accounts.of(target, &source, &person).await? else { continue };
+            let is_gone = match directory.target.has_account(&whose.account).await {
+                Ok(has) => !has,
+                // The run of the account's key reports the reason.
+                Err(_) => break,
+            };
+            // Another run may have made an account for the same person meanwhile.
+            if is_gone && accounts.of(target, &source, &person).await?.as_ref() == Some(&whose) {
+                tracing::info!(directory = source, login = whose.login, "account is gone and forgotten");
+                accounts.forget(target, &whose).await?;
+                gone.insert(one.key.clone());
+            }
+        }
+        found.retain(|one| !gone.contains(&one.key));
+        Ok(())
+    }
+}
+
 #[async_trait]
 impl Reconcile for GroupSweep {
     async fn reconcile(&self, _: &Run) -> Result<Report, Failure> {
-        let mut marks = Vec::new();
+        let mut keys = Vec::new();
         let mut broken = None;
         for (name, directory) in &self.directories {
             if !directory.mappings().targets(&self.source).contains(&name.as_str()) {
@@ -155,10 +186,13 @@ impl Reconcile for GroupSweep {
                     "whether Okta pushes groups itself is unknown; it needs the scope okta.apps.read"
                 );
             }
-            let found = named(&self.source, directory, Some(&self.store)).await?;
-            marks.extend(found.into_iter().map(|one| Mark::new(one.key, Lane::Sweep)));
+            let mut found = named(&self.source, directory, Some(&self.store)).await?;
+            self.forget_gone(directory, &mut found).await?;
+            keys.extend(found.into_iter().map(|one| one.key));
         }
         let now = self.clock.now();
+        let sweep = Some((self.source.as_str(), now));
+        let marks: Vec<Mark> = keys.into_iter().map(|key| due(key, Lane::Sweep, sweep)).collect();
         if !engine::begin(self.store.as_ref(), &self.source, marks.len(), now).await? {
             tracing::warn!(
                 directory = self.source,
@@ -168,6 +202,7 @@ impl Reconcile for GroupSweep {
         for batch in marks.chunks(BATCH) {
             self.store.mark(batch.to_vec(), now).await?;
         }
+        all_marked(&self.store, &self.source, now).await?;
         tracing::info!(directory = self.source, groups = marks.len(), "a sweep has begun");
         if let Some(failure) = broken {
             return Err(failure);

@@ -14,10 +14,10 @@ use crate::accounts::{Accounts, Whose};
 use crate::departures::Departures;
 use crate::guard::Departure;
 use crate::mapping::Slot;
-use crate::pairs::{Pair, Pairs, is_form_of};
+use crate::pairs::{Pair, Pairs, Waits, is_form_of};
 use crate::planner::{What, Write};
 use crate::sources::Person;
-use crate::targets::{NewGroup, Refused, TargetWriter};
+use crate::targets::{NewGroup, Refused, StopNote, TargetWriter};
 
 /// Nobody is taken out because of what was read longer ago.
 pub(crate) const OLDEST: Duration = Duration::from_secs(120);
@@ -58,6 +58,23 @@ impl GroupWriter {
     }
 }
 
+/// The note that one target is stopped.
+struct Stop<'a> {
+    pairs: &'a Pairs,
+    target: &'a str,
+}
+
+#[async_trait]
+impl StopNote for Stop<'_> {
+    async fn put(&self, why: &str) -> Result<(), Failure> {
+        self.pairs.stop(self.target, why).await
+    }
+
+    async fn withdraw(&self, why: &str) -> Result<(), Failure> {
+        self.pairs.withdraw(self.target, why).await
+    }
+}
+
 struct Run {
     writer: GroupWriter,
     slot: Slot,
@@ -91,12 +108,15 @@ impl Session<Write> for Run {
         let Write { facts, what } = &change.write;
         let target = &self.writer.target;
         let mut state = self.state.lock().await;
+        let stop = Stop { pairs: &self.writer.pairs, target: &self.writer.name };
         let pair = |group: String, name: String| Pair {
             group,
             name,
             shown: None,
             from: facts.from.clone(),
             sources: facts.sources.clone(),
+            filled: Some(facts.filled.clone()),
+            waits: None,
         };
         match what {
             What::Create => {
@@ -134,8 +154,20 @@ impl Session<Write> for Run {
             }
             What::Rename => {
                 let mut known = ours(&state)?;
-                known.shown = target.rename(&known.group, &facts.name).await?;
-                known.name.clone_from(&facts.name);
+                let (name, now) = (&facts.name, self.writer.clock.now());
+                let waiting = self.writer.pairs.waiting(&self.writer.name, now).await?;
+                let renamed = target.rename(&known.group, name, &waiting).await;
+                match renamed {
+                    Ok(shown) => known.shown = shown,
+                    Err(failure) => {
+                        // Another process may rename the group that has this name.
+                        known.waits = Some(Waits { name: name.clone(), at: now });
+                        self.keep(&mut state, known).await?;
+                        return Err(failure);
+                    }
+                }
+                known.waits = None;
+                known.name.clone_from(name);
                 known.from.clone_from(&facts.from);
                 self.keep(&mut state, known).await
             }
@@ -180,22 +212,18 @@ impl Session<Write> for Run {
                 if accounts.is_empty() {
                     return taken("add", &without);
                 }
-                let mut refused = self.heeding(target.add(&known.group, &accounts, *role)).await?;
+                let mut refused = self.heeding(target.add(&known.group, &accounts, *role, &stop)).await?;
                 refused.extend(without);
-                let before = known.sources.len();
-                known.sources.extend(facts.sources.iter().cloned());
-                known.sources.sort();
-                known.sources.dedup();
-                if known.sources.len() != before {
+                let before = known.clone();
+                known.learn(&facts.sources, &facts.filled);
+                if known != before {
                     self.keep(&mut state, known).await?;
                 }
                 taken("add", &refused)
             }
             What::Remember => {
                 let mut known = ours(&state)?;
-                known.sources.extend(facts.sources.iter().cloned());
-                known.sources.sort();
-                known.sources.dedup();
+                known.learn(&facts.sources, &facts.filled);
                 known.from.clone_from(&facts.from);
                 self.keep(&mut state, known).await
             }
@@ -221,9 +249,11 @@ impl Session<Write> for Run {
                     };
                     writer.departures.book(&writer.name, slot, departure, writer.window).await?;
                 }
-                let refused = self.heeding(target.remove(&known.group, accounts)).await?;
-                if *settles && known.sources != facts.sources {
+                let refused = self.heeding(target.remove(&known.group, accounts, &stop)).await?;
+                let is_settled = known.sources == facts.sources && known.filled() == facts.filled.as_slice();
+                if *settles && !is_settled {
                     known.sources.clone_from(&facts.sources);
+                    known.filled = Some(facts.filled.clone());
                     self.keep(&mut state, known).await?;
                 }
                 taken("remove", &refused)

@@ -2,12 +2,15 @@
 //! simulated time.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use beadle_engine::{Budgets, Class, Clock, Failure, Time};
 use beadle_groups::mapping::Role;
 use beadle_groups::sources::Person;
-use beadle_groups::targets::{Account, Found, NewGroup, ScimReader, ScimWriter, TargetReader, TargetWriter};
+use beadle_groups::targets::{
+    Account, Found, NewGroup, ScimReader, ScimWriter, StopNote, TargetReader, TargetWriter,
+};
 use beadle_scim::{Api, Dialect, Finding, Members, Removal, probe_writes};
 use beadle_sim::scim::{Quirk, ScimSim, Settings};
 use beadle_transport::{Exchanged, Wire};
@@ -21,6 +24,47 @@ struct InProcess(Arc<ScimSim>);
 impl Wire for InProcess {
     async fn exchange(&self, request: http::Request<Bytes>) -> Result<Exchanged, String> {
         self.0.exchange(request).await.ok_or_else(|| "the connection broke".to_owned())
+    }
+}
+
+/// Without a store, nothing is noted.
+struct Unnoted;
+
+#[async_trait::async_trait]
+impl StopNote for Unnoted {
+    async fn put(&self, _: &str) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    async fn withdraw(&self, _: &str) -> Result<(), Failure> {
+        Ok(())
+    }
+}
+
+/// Looks at the server at the moment of each note.
+struct Noted {
+    sim: Arc<ScimSim>,
+    /// The number of members of `g1` at each note, and whether the note was put.
+    notes: std::sync::Mutex<Vec<(usize, bool)>>,
+}
+
+impl Noted {
+    fn note(&self, is_put: bool) {
+        let members = self.sim.state()["groups"]["g1"]["members"].as_object().unwrap().len();
+        self.notes.lock().unwrap().push((members, is_put));
+    }
+}
+
+#[async_trait::async_trait]
+impl StopNote for Noted {
+    async fn put(&self, _: &str) -> Result<(), Failure> {
+        self.note(true);
+        Ok(())
+    }
+
+    async fn withdraw(&self, _: &str) -> Result<(), Failure> {
+        self.note(false);
+        Ok(())
     }
 }
 
@@ -101,12 +145,12 @@ impl Stage {
 
     async fn remove(&self, group: &str, members: &[usize]) -> Result<(), Failure> {
         let ids: Vec<String> = members.iter().copied().map(id).collect();
-        self.writer.remove(group, &ids).await.map(drop)
+        self.writer.remove(group, &ids, &Unnoted).await.map(drop)
     }
 
     async fn add(&self, group: &str, members: &[usize]) -> Result<(), Failure> {
         let ids: Vec<String> = members.iter().copied().map(id).collect();
-        self.writer.add(group, &ids, Role::Member).await.map(drop)
+        self.writer.add(group, &ids, Role::Member, &Unnoted).await.map(drop)
     }
 
     async fn find(&self, n: usize) -> Result<Found, Failure> {
@@ -136,6 +180,18 @@ async fn whom_a_removal_took_out_beside_is_put_back_and_the_target_is_stopped() 
     assert!(stage.add("g1", &[3]).await.unwrap_err().text.contains("the target is stopped"));
     assert!(stage.remove("g1", &[4]).await.is_err());
     assert_eq!(writes(&stage), before, "nothing more is written");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_stop_is_noted_before_anybody_is_put_back() {
+    let dialect = Dialect { removal: Removal::Array, ..Dialect::RFC7644 };
+    let stage = stage(dialect, &[Quirk::Generic, Quirk::ArrayEmpties]).await;
+    stage.members("g1").await;
+    let noted = Noted { sim: stage.sim.clone(), notes: std::sync::Mutex::default() };
+    let failure = stage.writer.remove("g1", &[id(3)], &noted).await.unwrap_err();
+    assert!(failure.text.contains("19 were put back"), "{failure}");
+    assert_eq!(*noted.notes.lock().unwrap(), [(0, true)], "a kill after it leaves the target stopped");
+    assert_eq!(stage.held("g1"), 19);
 }
 
 #[tokio::test(start_paused = true)]
@@ -368,7 +424,10 @@ async fn a_name_that_no_filter_takes_is_found_in_the_list() {
 #[tokio::test(start_paused = true)]
 async fn the_name_that_a_server_makes_of_ours_is_told() {
     let stage = generic(&[Quirk::Prefix("PRIMARY/".into())]).await;
-    assert_eq!(stage.writer.rename("g2", "Developers").await.unwrap().as_deref(), Some("PRIMARY/Developers"));
+    assert_eq!(
+        stage.writer.rename("g2", "Developers", &BTreeMap::new()).await.unwrap().as_deref(),
+        Some("PRIMARY/Developers")
+    );
     let new = NewGroup { name: "New", external_id: "beadle:corp/00g3", description: None, parent: None };
     assert_eq!(stage.writer.create(&new).await.unwrap().name, "PRIMARY/New");
 }
@@ -381,7 +440,7 @@ async fn two_groups_swap_their_names_by_way_of_a_third_one() {
         for (group, name) in [("g1", "Dev"), ("g2", "Ops")] {
             let known = stage.reader.known(group).unwrap().name;
             if known != name
-                && let Err(failure) = stage.writer.rename(group, name).await
+                && let Err(failure) = stage.writer.rename(group, name, &BTreeMap::new()).await
             {
                 assert_eq!(failure.class, Class::Retry, "{failure}");
                 assert!(failure.text.contains("beadle:corp/00g"), "it is said whose it is: {failure}");
@@ -393,10 +452,26 @@ async fn two_groups_swap_their_names_by_way_of_a_third_one() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn two_groups_swap_their_names_although_beadle_is_started_again_between() {
+    let stage = stage(Dialect::AWS, &[]).await;
+    let name = |group: &str| stage.sim.state()["groups"][group]["displayName"].clone();
+    // What the store keeps is all that is left of the process before.
+    let mut waiting = BTreeMap::new();
+    for (group, wanted) in [("g1", "Dev"), ("g2", "Ops"), ("g1", "Dev"), ("g2", "Ops")] {
+        let reader = ScimReader::new(stage.scim.0.clone());
+        let writer = ScimWriter::new(stage.scim.1.clone(), &reader);
+        if name(group) != json!(wanted) && writer.rename(group, wanted, &waiting).await.is_err() {
+            waiting.insert(group.to_owned(), wanted.to_owned());
+        }
+    }
+    assert_eq!((name("g1"), name("g2")), (json!("Dev"), json!("Ops")));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_name_that_is_somebody_else_s_is_said_to_be_theirs() {
     let stage = stage(Dialect::AWS, &[]).await;
     stage.sim.patch(&json!({ "groups": { "g2": { "externalId": "okta-push" } } }));
-    let failure = stage.writer.rename("g1", "Dev").await.unwrap_err();
+    let failure = stage.writer.rename("g1", "Dev", &BTreeMap::new()).await.unwrap_err();
     assert!(failure.text.contains("okta-push") && failure.class == Class::Rejected, "{failure}");
 }
 
@@ -415,6 +490,27 @@ async fn the_probe_tries_writes_on_a_group_of_its_own() {
         assert_eq!(probed.contradicts(), does != "removes them");
         assert_eq!(stage.sim.state()["groups"], before["groups"], "the probe's group is gone");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_probe_deletes_what_a_killed_probe_left_behind_and_nothing_else() {
+    let stage = stage(Dialect::AWS, &[]).await;
+    let group = |name: &str, external: &str| json!({ "displayName": name, "externalId": external });
+    let left = "beadle-probe-1799990000000";
+    let running = "beadle-probe-1799999999000";
+    stage.sim.patch(&json!({ "groups": {
+        "left": group(left, left),
+        "running": group(running, running),
+        "anothers": group("beadle-probe-1799990000001", "00g9"),
+        "renamed": group("Probes", "beadle-probe-1799990000002"),
+        "similar": group("beadle-probe-old", "beadle-probe-old"),
+        "padded": group("beadle-probe-01799990000000", "beadle-probe-01799990000000"),
+    } }));
+    let mut wanted = stage.sim.state()["groups"].clone();
+    wanted.as_object_mut().unwrap().remove("left");
+    let probed = probe_writes(&stage.scim.0, &stage.scim.1).await.unwrap();
+    assert!(probed.findings.iter().any(|finding| finding.to_string().contains(left)), "{probed:?}");
+    assert_eq!(stage.sim.state()["groups"], wanted);
 }
 
 /// How many answers of a server, one after the other, it takes; each takes four seconds.
@@ -459,6 +555,26 @@ async fn a_list_that_many_need_at_the_same_moment_is_read_once() {
     assert_eq!(answers(&stage, find).await, 3, "by id, by name, and in the list");
     let lists = |call: &&Value| !call["query"].as_str().unwrap_or_default().contains("filter=");
     assert_eq!(stage.sim.calls().iter().filter(lists).count(), 1, "{:?}", stage.sim.calls());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_to_a_group_that_is_gone_is_tried_once_and_a_missing_member_is_told_apart() {
+    let stage = stage(Dialect::AWS, &[]).await;
+    let patches = |stage: &Stage| stage.sim.calls().iter().filter(|call| call["method"] == "PATCH").count();
+    stage.members("g2").await;
+    stage.sim.fault(beadle_sim::Fault {
+        method: Some("PATCH".into()),
+        status: Some(404),
+        count: Some(1),
+        ..Default::default()
+    });
+    stage.add("g2", &[0, 1]).await.unwrap();
+    assert_eq!((patches(&stage), stage.held("g2")), (3, 2), "both halves are tried, as the group is there");
+    stage.sim.patch(&json!({ "groups": { "g2": null } }));
+    stage.sim.forget_calls();
+    let failure = stage.add("g2", &[2, 3, 4, 5, 6, 7, 8, 9]).await.unwrap_err();
+    assert!(failure.text.contains("has no group g2 any more"), "{failure}");
+    assert_eq!((failure.class, patches(&stage)), (Class::Conflict, 1));
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use beadle_engine::Failure;
+use beadle_engine::{Class, Failure};
 use beadle_transport::{Answer, Method, Path, TransportError};
 use serde_json::{Value, json};
 
@@ -131,23 +131,45 @@ impl Writer {
         let path = Path::at("Groups").value(group);
         let mut changed = Changed::default();
         let mut waiting = vec![members];
+        let mut is_there = false;
         while let Some(part) = waiting.pop() {
             if part.is_empty() {
                 continue;
             }
-            match self.patch(&path, group, &operations(part)?).await {
-                Ok(answer) => changed.shown = self.shown(&answer),
-                Err(error) if !is_about_its_content(&error) => return Err(error.into()),
-                Err(error) if part.len() == 1 => {
-                    changed.refused.push(Refused { member: part[0].clone(), why: error.to_string() });
+            let error = match self.patch(&path, group, &operations(part)?).await {
+                Ok(answer) => {
+                    changed.shown = self.shown(&answer);
+                    continue;
                 }
-                Err(_) => {
-                    let (left, right) = part.split_at(part.len() / 2);
-                    waiting.extend([right, left]);
+                Err(error) => error,
+            };
+            if !is_about_its_content(&error) {
+                return Err(error.into());
+            }
+            // A server answers the same for a missing group as for a missing member.
+            if error.status() == Some(404) && !is_there {
+                if self.is_gone(group).await? {
+                    let text = format!("the target has no group {group} any more; reading it again");
+                    return Err(Failure::new(Class::Conflict, text));
                 }
+                is_there = true;
+            }
+            if part.len() == 1 {
+                changed.refused.push(Refused { member: part[0].clone(), why: error.to_string() });
+            } else {
+                let (left, right) = part.split_at(part.len() / 2);
+                waiting.extend([right, left]);
             }
         }
         Ok(changed)
+    }
+
+    async fn is_gone(&self, group: &str) -> Result<bool, Failure> {
+        match self.api.get(&Path::at("Groups").value(group)).await {
+            Ok(_) => Ok(false),
+            Err(error) if error.status() == Some(404) => Ok(true),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// The members of a group, if an answer to a write shows them. An empty list may be a list that

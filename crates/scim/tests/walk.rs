@@ -49,6 +49,7 @@ const AWS: [Entry; 4] = [
         "probe_writes",
         &["group", "user"],
         &[
+            "GET /Groups",
             "GET /Users",
             "POST /Groups",
             "PATCH /Groups/group",
@@ -89,6 +90,7 @@ const RFC7644: [Entry; 4] = [
         "probe_writes",
         &["group", "user"],
         &[
+            "GET /Groups",
             "GET /Users",
             "POST /Groups",
             "PATCH /Groups/group",

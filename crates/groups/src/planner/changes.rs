@@ -122,13 +122,13 @@ impl GroupPlanner {
                 let accounts = part.iter().map(|(account, _)| account.id.clone()).collect();
                 let write = What::Add { accounts, people: Vec::new(), role };
                 let mut change = change("change roles", fields, first.clone(), write);
-                change.stop = match seen.vanished.as_slice() {
-                    _ if role == Role::Maintainer => None,
-                    [source, ..] => Some(format!(
-                        "{source} was a source of the group, and no mapping names {source} any more"
-                    )),
-                    [] => (!difference.has_maintainer)
-                        .then(|| "nobody would be a maintainer any more, and all members only".into()),
+                let nobody = || {
+                    (!difference.has_maintainer)
+                        .then(|| "nobody would be a maintainer any more, and all members only".into())
+                };
+                change.stop = match role {
+                    Role::Maintainer => None,
+                    Role::Member => seen.why_vanished().or_else(nobody).or_else(|| desired.why_emptied(seen)),
                 };
                 plan.changes.push(change);
             }
@@ -145,7 +145,7 @@ impl GroupPlanner {
                     confirmed: confirmed.cloned().collect(),
                     watched: watched.cloned().collect(),
                     // Which groups it is made of is settled by those removals only that say so.
-                    settles: seen.vanished.is_empty() || part.stop.is_some(),
+                    settles: desired.keeps_its_sources(seen) || part.stop.is_some(),
                     accounts: ids,
                 };
                 let mut change = change("remove", fields, first.clone(), write);

@@ -33,6 +33,7 @@ impl GroupPlanner {
             name: pair.name.clone(),
             from: pair.from.clone(),
             sources: pair.sources.clone(),
+            filled: Vec::new(),
             external_id: owned_as(slot),
             description: None,
             parent: None,

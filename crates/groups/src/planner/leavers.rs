@@ -66,12 +66,12 @@ impl GroupPlanner {
             is_protected: desired.is_protected,
             may_empty: desired.may_empty,
         };
-        let stop = match seen.vanished.as_slice() {
-            [first, ..] if leaving.count > 0 => {
-                Some(format!("{first} was a source of the group, and no mapping names {first} any more"))
-            }
-            _ => self.limits.stops(leaving, &recent),
-        };
+        let somebody_leaves = |_: &String| leaving.count > 0;
+        let stop = seen
+            .why_vanished()
+            .filter(somebody_leaves)
+            .or_else(|| self.limits.stops(leaving, &recent))
+            .or_else(|| desired.why_emptied(seen).filter(somebody_leaves));
         let provisions = desired.mapping.users == Users::Provision;
         let mut asks = self.limits.leavers * ASKS;
         // The number of people who may leave although the others wait.

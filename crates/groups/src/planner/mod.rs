@@ -4,8 +4,10 @@ mod account;
 mod changes;
 mod compare;
 mod directory;
+mod emptied;
 mod explain;
 mod gone;
+mod kept;
 mod leavers;
 mod observed;
 mod write;
@@ -15,13 +17,15 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use beadle_engine::{
-    Asked, Change, Class, Clock, Failure, Field, Key, Mode, Plan, Planner, Risk, Store, Unknown,
+    Asked, Change, Class, Clock, Failure, Field, Key, Mode, Plan, Planner, Risk, Store, Time, Unknown,
 };
 use serde_json::{Value, json};
 
+use self::kept::KeptMembers;
 use self::observed::Seen;
 use crate::accounts::{Accounts, Whose};
 use crate::departures::Departures;
+use crate::due::swept;
 use crate::guard::GroupLimits;
 use crate::mapping::{Mapping, Mappings, Role, Slot};
 use crate::pairs::{Pair, Pairs};
@@ -50,6 +54,9 @@ pub struct GroupPlanner {
     pub(crate) pairs: Pairs,
     accounts: Accounts,
     departures: Departures,
+    kept: KeptMembers,
+    /// The time of the sweep's marks, in a run that may use the sweep's survey.
+    swept: Option<Time>,
 }
 
 /// What a group is declared to be.
@@ -63,6 +70,8 @@ struct Desired<'a> {
     may_empty: bool,
     /// How many each source listed, whatever their status: by directory and group.
     listed: Vec<(&'a str, String, usize)>,
+    /// Sources without members that may not be empty, as `source/id`.
+    empty: Vec<String>,
     people: BTreeMap<String, Person>,
     /// What they are in the group, by person; `None`: whatever they are.
     roles: Option<BTreeMap<String, Role>>,
@@ -86,7 +95,9 @@ impl GroupPlanner {
             clock,
             pairs: Pairs(store.clone()),
             accounts: Accounts(store.clone()),
-            departures: Departures(store),
+            departures: Departures(store.clone()),
+            kept: KeptMembers(store),
+            swept: None,
         }
     }
 
@@ -156,6 +167,7 @@ impl GroupPlanner {
         }
         let parts = self.leavers(&desired, slot, &seen, &mut difference, &mut plan).await?;
         self.changes(&desired, &seen, &difference, &parts, read, &mut plan);
+        desired.remember_filled(&seen, &mut plan);
         if let Some(source) = self.directory.first_pushed(&desired.facts.sources) {
             plan.skipped = Some(format!("the directory pushes {source} itself; it is only observed"));
             observe(&mut plan);
@@ -182,7 +194,10 @@ impl GroupPlanner {
     async fn sources_of<'a>(&self, mappings: &'a Mappings, slot: &Slot) -> Result<Sources<'a>, Failure> {
         match slot {
             Slot::One { source, group } => {
-                let Some(found) = self.directory.source(source)?.group(group).await? else {
+                let Some(found) = self.source_group(source, group).await? else {
+                    if self.swept.is_some() {
+                        self.kept.forget(source, group).await?;
+                    }
                     return Ok(Sources::Gone);
                 };
                 let mapping = mappings.one(&self.directory.name, source, &found.id, &found.name);
@@ -192,8 +207,7 @@ impl GroupPlanner {
             Slot::Union(into) => {
                 let mut groups: Vec<(&Mapping, SourceGroup)> = Vec::new();
                 for mapping in mappings.union(&self.directory.name, into) {
-                    let source = self.directory.source(&mapping.source)?;
-                    for found in source.groups().await? {
+                    for found in self.source_groups(&mapping.source).await? {
                         let known = |(other, group): &(&Mapping, SourceGroup)| {
                             other.source == mapping.source && group.id == found.id
                         };
@@ -232,10 +246,19 @@ impl GroupPlanner {
         let mut homes = BTreeMap::new();
         let mut roles: BTreeMap<String, Role> = BTreeMap::new();
         let mut listed = Vec::with_capacity(groups.len());
+        let (mut filled, mut empty) = (Vec::new(), Vec::new());
         for (mapping, group) in groups {
-            let source = self.directory.source(&mapping.source)?;
-            let members =
-                if counted { source.members_counted(group).await } else { source.members(group).await }?;
+            let members = if counted {
+                self.directory.source(&mapping.source)?.members_counted(group).await?
+            } else {
+                self.source_members(&mapping.source, group).await?
+            };
+            let own = format!("{}/{}", mapping.source, group.id);
+            if !members.is_empty() {
+                filled.push(own);
+            } else if !mapping.may_empty {
+                empty.push(own);
+            }
             listed.push((mapping.source.as_str(), group.id.clone(), members.len()));
             for person in members {
                 let role = roles.entry(person.id.clone()).or_default();
@@ -253,6 +276,7 @@ impl GroupPlanner {
                 .iter()
                 .map(|(mapping, group)| format!("{}/{}", mapping.source, group.id))
                 .collect(),
+            filled,
             external_id: owned_as(slot),
             description: groups.iter().find_map(|(mapping, group)| {
                 Some(mapping.description.as_ref()?.replace("{group}", &group.name))
@@ -267,6 +291,7 @@ impl GroupPlanner {
             is_protected: groups.iter().any(|(mapping, group)| mapping.protects(&group.id, &group.name)),
             may_empty: groups.iter().all(|(mapping, _)| mapping.may_empty),
             listed,
+            empty,
             people,
             roles: says_roles.then_some(roles),
             leaving,
@@ -413,9 +438,10 @@ fn known<T>(result: Result<T, Failure>, aspect: &str, plan: &mut Plan<Write>) ->
 impl Planner for GroupPlanner {
     type Write = Write;
 
-    async fn plan(&self, key: &Key, _: Option<&str>) -> Result<Plan<Write>, Failure> {
+    async fn plan(&self, key: &Key, hint: Option<&str>) -> Result<Plan<Write>, Failure> {
         let slot: Slot = key.id().parse().map_err(|why: String| Failure::new(Class::Rejected, why))?;
-        self.plan_slot(&slot).await
+        let swept = swept(self.kept.0.as_ref(), hint).await?;
+        Self { swept, ..self.clone() }.plan_slot(&slot).await
     }
 
     fn generation(&self) -> String {

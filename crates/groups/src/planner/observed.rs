@@ -18,6 +18,8 @@ pub(super) struct Seen {
     pub(super) first: Option<usize>,
     /// Former sources of the group.
     pub(super) vanished: Vec<String>,
+    /// The sources that had members when the group was written last.
+    pub(super) filled: Vec<String>,
 }
 
 impl GroupPlanner {
@@ -68,7 +70,14 @@ impl GroupPlanner {
             }
             let is_gone = |source: &&String| !desired.facts.sources.contains(source);
             let vanished = pair.sources.iter().filter(is_gone).cloned().collect();
-            return Ok(Some(Seen { group: Some(pair.group.clone()), members, first: None, vanished }));
+            let filled = pair.filled().to_vec();
+            return Ok(Some(Seen {
+                group: Some(pair.group.clone()),
+                members,
+                first: None,
+                vanished,
+                filled,
+            }));
         }
         // What was made before and is not remembered, because a kill came between, may have been renamed since.
         // Both are asked at once: of a group that has to be made, neither is known.
@@ -122,7 +131,13 @@ impl GroupPlanner {
                     plan.changes.push(rename);
                 }
                 describe(desired, Some(&found), Some(first), plan);
-                Ok(Some(Seen { group: Some(found.id), members, first: Some(first), vanished: Vec::new() }))
+                Ok(Some(Seen {
+                    group: Some(found.id),
+                    members,
+                    first: Some(first),
+                    vanished: Vec::new(),
+                    filled: Vec::new(),
+                }))
             }
             None => match desired.mapping.on_missing_group {
                 OnMissingGroup::Create => {
@@ -132,6 +147,7 @@ impl GroupPlanner {
                         members: Vec::new(),
                         first: Some(plan.changes.len() - 1),
                         vanished: Vec::new(),
+                        filled: Vec::new(),
                     }))
                 }
                 other => {

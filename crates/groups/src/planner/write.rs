@@ -18,6 +18,8 @@ pub(crate) struct Facts {
     pub(crate) from: String,
     /// The groups that it is made of.
     pub(crate) sources: Vec<String>,
+    /// Of them, the groups that have members.
+    pub(crate) filled: Vec<String>,
     /// What the target is told to know it by.
     pub(crate) external_id: String,
     /// What it is to say about itself; `None`: whatever it says.

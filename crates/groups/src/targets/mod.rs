@@ -126,6 +126,10 @@ pub trait TargetReader: Send + Sync + 'static {
     async fn told_apart_anew(&self, believed: Duration) -> Result<bool, Failure>;
     /// The ids of the groups that a person is in.
     async fn groups_of(&self, person: &str) -> Result<Vec<String>, Failure>;
+    /// Whether there is an account of this id, unless the target does not tell.
+    async fn has_account(&self, _account: &str) -> Result<bool, Failure> {
+        Ok(true)
+    }
     /// What keeps the members of a group beside us, as far as the target tells.
     async fn kept_by(&self, id: &str) -> Result<Option<String>, Failure>;
     /// The most members that one request may change.
@@ -141,6 +145,16 @@ pub struct Refused {
     pub why: String,
 }
 
+/// The note that nothing is written to a target any more. Every process reads it.
+#[async_trait]
+pub trait StopNote: Send + Sync {
+    /// Stops the target. The writer calls it before it mends anything: a kill between the two must
+    /// leave the target stopped.
+    async fn put(&self, why: &str) -> Result<(), Failure>;
+    /// Takes this note back: there was no reason.
+    async fn withdraw(&self, why: &str) -> Result<(), Failure>;
+}
+
 /// Writes to a target. Doing it twice does no harm.
 #[async_trait]
 pub trait TargetWriter: Send + Sync + 'static {
@@ -151,14 +165,30 @@ pub trait TargetWriter: Send + Sync + 'static {
     /// Makes a group, or finds the one that was made before with this id of its owner.
     async fn create(&self, new: &NewGroup<'_>) -> Result<TargetGroup, Failure>;
     /// Gives it another name, in place. Returns the name that the target shows, where that is
-    /// another one.
-    async fn rename(&self, group: &str, name: &str) -> Result<Option<String>, Failure>;
+    /// another one. `waiting`: groups that wait for a name, by id, as any process noted them.
+    async fn rename(
+        &self,
+        group: &str,
+        name: &str,
+        waiting: &BTreeMap<String, String>,
+    ) -> Result<Option<String>, Failure>;
     /// Has it say something else about itself.
     async fn describe(&self, group: &str, external_id: &str, description: &str) -> Result<(), Failure>;
     /// Adds members, or gives them another role.
-    async fn add(&self, group: &str, accounts: &[String], role: Role) -> Result<Vec<Refused>, Failure>;
+    async fn add(
+        &self,
+        group: &str,
+        accounts: &[String],
+        role: Role,
+        stop: &dyn StopNote,
+    ) -> Result<Vec<Refused>, Failure>;
     /// Takes members out.
-    async fn remove(&self, group: &str, accounts: &[String]) -> Result<Vec<Refused>, Failure>;
+    async fn remove(
+        &self,
+        group: &str,
+        accounts: &[String],
+        stop: &dyn StopNote,
+    ) -> Result<Vec<Refused>, Failure>;
     /// Deletes it.
     async fn delete(&self, group: &str) -> Result<(), Failure>;
     /// Makes an account for a person, or brings the one that they have up to date.

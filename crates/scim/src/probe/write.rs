@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use beadle_engine::Failure;
+use beadle_engine::{Failure, Time};
 
 use super::{Finding, Probed};
 use crate::dialect::Removal;
+use crate::model::Group;
 use crate::read::Reader;
 use crate::write::{Changed, Writer};
 
@@ -15,9 +16,15 @@ const PEOPLE: usize = 3;
 /// A server may show a moment later what it wrote.
 const PATIENCE: [Duration; 2] = [Duration::from_millis(300), Duration::from_secs(2)];
 
+/// The beginning of the name of a probe's group.
+const PREFIX: &str = "beadle-probe-";
+/// A younger group may be that of a probe that another process runs now.
+const RUNNING: Duration = Duration::from_secs(600);
+
 /// Tries how the server writes, on a group that it makes and deletes.
 pub async fn probe_writes(reader: &Reader, writer: &Writer) -> Result<Probed, Failure> {
     let mut probed = Probed::default();
+    delete_left_behind(reader, writer, &mut probed).await?;
     let people: Vec<String> =
         reader.users().await?.rows.into_iter().take(PEOPLE).map(|user| user.id).collect();
     if people.len() < PEOPLE {
@@ -25,7 +32,7 @@ pub async fn probe_writes(reader: &Reader, writer: &Writer) -> Result<Probed, Fa
         probed.found(Finding::Unknown(text));
         return Ok(probed);
     }
-    let name = format!("beadle-probe-{}", reader.api.clock().now().0);
+    let name = name_at(reader.api.clock().now());
     let Some(group) = writer.create_group(&name, &name).await? else {
         probed.found(Finding::Unknown(format!("writes of members: the name {name} is taken")));
         return Ok(probed);
@@ -37,6 +44,33 @@ pub async fn probe_writes(reader: &Reader, writer: &Writer) -> Result<Probed, Fa
     let gone = reader.group(&group.id).await?.is_none();
     probed.evidence.saw("delete", if gone { "deletes" } else { "does not delete" });
     Ok(probed)
+}
+
+/// The name of a probe's group, which is the `externalId` of the group too.
+fn name_at(time: Time) -> String {
+    format!("{PREFIX}{}", time.0)
+}
+
+/// Returns when a probe made a group. `None`: no probe made it, or somebody changed it since.
+fn made_at(group: &Group) -> Option<Time> {
+    let time = Time(group.name.strip_prefix(PREFIX)?.parse().ok()?);
+    let name = name_at(time);
+    let is_own = group.name == name && group.external_id.as_ref() == Some(&name);
+    is_own.then_some(time)
+}
+
+/// Deletes the groups of probes that were killed.
+async fn delete_left_behind(reader: &Reader, writer: &Writer, probed: &mut Probed) -> Result<(), Failure> {
+    let now = reader.api.clock().now();
+    let is_left = |group: &Group| made_at(group).is_some_and(|at| now.since(at) > RUNNING);
+    for listed in reader.groups().await?.rows.into_iter().filter(is_left) {
+        // The group may have changed since it was listed.
+        let Some(group) = reader.group(&listed.id).await?.filter(is_left) else { continue };
+        writer.delete_group(&group.id).await?;
+        let text = format!("the group {}, which an interrupted probe left behind, was deleted", group.name);
+        probed.found(Finding::Fine(text));
+    }
+    Ok(())
 }
 
 struct Try<'a> {

@@ -10,5 +10,7 @@ mod isolation;
 mod limits;
 mod paused;
 mod servers;
+mod swapped;
 mod teams;
+mod unions;
 pub(crate) mod world;

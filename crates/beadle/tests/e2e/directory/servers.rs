@@ -101,6 +101,25 @@ async fn a_server_that_does_something_else_than_before_waits_for_a_probe() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn another_server_under_an_old_name_is_not_held_to_what_the_old_one_did() {
+    let mut world = world(&of(0..20), &held(0..20), vec![Quirk::Generic]).await;
+    world.beadle(&["sweep"]).await.expect(0);
+    let settings = scim::Settings {
+        record: true,
+        state: Some(world.aws.state()),
+        quirks: vec![Quirk::Generic, Quirk::FiltersIgnored],
+        ..scim::Settings::default()
+    };
+    world.aws = scim::ScimSim::start(([127, 0, 0, 1], 0).into(), settings).await.unwrap();
+    std::fs::write(world.path().join("aws.token"), world.aws.token()).unwrap();
+    world.beadle(&["sweep"]).await.expect(0);
+    // From now on this one is held to what it does.
+    world.aws.behave(vec![Quirk::Generic]);
+    let swept = world.beadle(&["sweep"]).await.expect(1);
+    assert!(swept.err.contains("run `beadle directory probe`"), "{}", swept.err);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_probe_writes_to_a_group_of_its_own_where_it_may() {
     let quirks = vec![Quirk::Generic, Quirk::ArrayEmpties];
     let mut world = world(&of(0..20), &held(0..20), quirks).await;

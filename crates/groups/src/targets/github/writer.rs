@@ -1,5 +1,6 @@
 //! Writes an organisation's teams.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -10,7 +11,7 @@ use serde_json::Value;
 use super::{SURE, TeamReader, described, id_of, lock, target};
 use crate::mapping::Role;
 use crate::sources::Person;
-use crate::targets::{Account, NewGroup, Refused, TargetGroup, TargetReader as _, TargetWriter};
+use crate::targets::{Account, NewGroup, Refused, StopNote, TargetGroup, TargetReader as _, TargetWriter};
 
 /// Writes an organisation's teams.
 pub struct TeamWriter {
@@ -123,7 +124,12 @@ impl TargetWriter for TeamWriter {
         })
     }
 
-    async fn rename(&self, group: &str, name: &str) -> Result<Option<String>, Failure> {
+    async fn rename(
+        &self,
+        group: &str,
+        name: &str,
+        _: &BTreeMap<String, String>,
+    ) -> Result<Option<String>, Failure> {
         let team = self.team(group).await?;
         self.github.team(&team, &[]).await?.rename(name).await?;
         // Its slug is another one too.
@@ -139,11 +145,22 @@ impl TargetWriter for TeamWriter {
         Ok(())
     }
 
-    async fn add(&self, group: &str, accounts: &[String], role: Role) -> Result<Vec<Refused>, Failure> {
+    async fn add(
+        &self,
+        group: &str,
+        accounts: &[String],
+        role: Role,
+        _: &dyn StopNote,
+    ) -> Result<Vec<Refused>, Failure> {
         self.each(group, accounts, Some(role)).await
     }
 
-    async fn remove(&self, group: &str, accounts: &[String]) -> Result<Vec<Refused>, Failure> {
+    async fn remove(
+        &self,
+        group: &str,
+        accounts: &[String],
+        _: &dyn StopNote,
+    ) -> Result<Vec<Refused>, Failure> {
         self.each(group, accounts, None).await
     }
 

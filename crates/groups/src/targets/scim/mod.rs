@@ -396,6 +396,10 @@ impl TargetReader for ScimReader {
         Ok(self.scim.groups_of(&account).await?.into_iter().map(|group| group.id).collect())
     }
 
+    async fn has_account(&self, account: &str) -> Result<bool, Failure> {
+        Ok(self.scim.user(account).await?.is_some())
+    }
+
     async fn kept_by(&self, _: &str) -> Result<Option<String>, Failure> {
         // SCIM does not tell who else writes.
         Ok(None)

@@ -10,6 +10,7 @@ use futures::future::try_join3;
 
 use super::ScimReader;
 use super::writer::ScimWriter;
+use crate::targets::StopNote;
 
 /// Before a surprise is believed it is asked for in another way, this much later: a list may be
 /// short, or late.
@@ -171,7 +172,7 @@ impl Drop for Held<'_> {
 impl ScimWriter {
     /// Holds a group to what was written. Whom the server took out beside that is put back, and the
     /// target is stopped.
-    pub(super) async fn hold_to(&self, written: &Written<'_>) -> Result<(), Failure> {
+    pub(super) async fn hold_to(&self, written: &Written<'_>, stop: &dyn StopNote) -> Result<(), Failure> {
         if written.added.is_empty() && written.removed.is_empty() {
             return Ok(());
         }
@@ -193,18 +194,23 @@ impl ScimWriter {
                     format!("{one} left the group {group} during the write; Beadle reads the group again");
                 Err(Failure::new(Class::Conflict, text))
             }
-            lost => Err(self.put_back(written, lost).await),
+            lost => Err(self.put_back(written, lost, stop).await),
         }
     }
 
     /// Holds a group to a write that failed: one whose answer was lost may have been done, and more than it.
-    pub(super) async fn hold_to_failed(&self, written: &Written<'_>, failure: Failure) -> Failure {
+    pub(super) async fn hold_to_failed(
+        &self,
+        written: &Written<'_>,
+        failure: Failure,
+        stop: &dyn StopNote,
+    ) -> Failure {
         if failure.class != Class::Retry || written.before.is_none() {
             return failure;
         }
         match self.reader.lost_by(written).await {
             Ok(lost) if lost.len() > 1 || (!lost.is_empty() && lost.len() == written.stayers().count()) => {
-                self.put_back(written, &lost).await
+                self.put_back(written, &lost, stop).await
             }
             // A single one may have been removed by somebody else, and comes back with the next plan.
             Ok(_) => failure,
@@ -212,9 +218,14 @@ impl ScimWriter {
         }
     }
 
-    async fn put_back(&self, written: &Written<'_>, lost: &[String]) -> Failure {
+    async fn put_back(&self, written: &Written<'_>, lost: &[String], stop: &dyn StopNote) -> Failure {
         let group = written.group;
         let _held = Held::new(&self.reader);
+        // A kill while they are put back must leave the target stopped.
+        let begun = stopped(written, lost, "Beadle puts them back");
+        if let Err(failure) = stop.put(&begun).await {
+            tracing::error!(group, why = failure.text, "stop of the target not stored");
+        }
         let mut left = 0;
         let mut refused = 0;
         for part in lost.chunks(self.reader.scim.dialect().changes.max(1)) {
@@ -227,24 +238,32 @@ impl ScimWriter {
         if refused == lost.len() {
             let text =
                 format!("{refused} accounts of the group {group} are gone; Beadle reads the group again");
+            if let Err(failure) = stop.withdraw(&begun).await {
+                tracing::error!(group, why = failure.text, "stop of the target not taken back");
+            }
             return Failure::new(Class::Conflict, text);
         }
-        let what = match (written.added.len(), written.removed.len()) {
-            (0, removed) => format!("the removal of {removed} members"),
-            (added, _) => format!("the addition of {added} members"),
-        };
         let back = lost.len() - left - refused;
-        let text = format!(
-            "the target took {} other members out of the group {group} at {what}, the first {}; {back} were put back; nothing \
-             more is written to this target: set `removal` as the server needs it, run `beadle directory probe`, and start \
-             Beadle again",
-            lost.len(),
-            lost[0]
-        );
+        let text = stopped(written, lost, &format!("{back} were put back"));
         tracing::error!(group, lost = lost.len(), back, "target removed other members with a write");
         self.reader.seen().stopped = Some(text.clone());
         Failure::new(Class::Rejected, text)
     }
+}
+
+/// Why nothing is written to the target any more; `done` is what became of those who were lost.
+fn stopped(written: &Written<'_>, lost: &[String], done: &str) -> String {
+    let what = match (written.added.len(), written.removed.len()) {
+        (0, removed) => format!("the removal of {removed} members"),
+        (added, _) => format!("the addition of {added} members"),
+    };
+    format!(
+        "the target took {} other members out of the group {} at {what}, the first {}; {done}; nothing more is written to \
+         this target: set `removal` as the server needs it, run `beadle directory probe`, and start Beadle again",
+        lost.len(),
+        written.group,
+        lost.first().map_or("", String::as_str)
+    )
 }
 
 /// The server answered that it did what it was asked, and did not.

@@ -1,6 +1,6 @@
 //! Writes a SCIM server's groups.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use beadle_engine::{Class, Failure};
@@ -13,7 +13,7 @@ use crate::mapping::Role;
 use crate::pairs::is_form_of;
 use crate::planner::OWNED;
 use crate::sources::Person;
-use crate::targets::{Account, Found, NewGroup, Refused, TargetGroup, TargetWriter};
+use crate::targets::{Account, Found, NewGroup, Refused, StopNote, TargetGroup, TargetWriter};
 
 /// Writes a SCIM server's groups.
 pub struct ScimWriter {
@@ -63,7 +63,7 @@ impl ScimWriter {
 
     /// The name is another group's: whose, and what is done about it. Two groups that swap their
     /// names do so by way of a third one.
-    async fn taken(&self, group: &str, name: &str) -> Failure {
+    async fn taken(&self, group: &str, name: &str, waiting: &BTreeMap<String, String>) -> Failure {
         let holder = match self.reader.find_group(By::Name, name, true).await {
             Ok(Some(holder)) if holder.id != group => holder,
             Ok(_) => {
@@ -93,8 +93,9 @@ impl ScimWriter {
         let in_circle = {
             let mut seen = self.reader.seen();
             seen.wanted.insert(group.to_owned(), name.to_owned());
-            // The holder waits for the name that this group has.
-            let wants = seen.wanted.get(&holder.id);
+            // The holder waits for the name that this group has; this process may know it, or
+            // another one noted it.
+            let wants = seen.wanted.get(&holder.id).or_else(|| waiting.get(&holder.id));
             own.zip(wants).is_some_and(|(own, wants)| own.eq_ignore_ascii_case(wants))
         };
         if !in_circle {
@@ -164,10 +165,15 @@ impl TargetWriter for ScimWriter {
         }
     }
 
-    async fn rename(&self, group: &str, name: &str) -> Result<Option<String>, Failure> {
+    async fn rename(
+        &self,
+        group: &str,
+        name: &str,
+        waiting: &BTreeMap<String, String>,
+    ) -> Result<Option<String>, Failure> {
         self.may_write()?;
         if !self.scim.rename_group(group, name).await? {
-            return Err(self.taken(group, name).await);
+            return Err(self.taken(group, name, waiting).await);
         }
         let shown = match self.scim_shows(group).await? {
             Some(shown) if is_form_of(name, &shown) => Some(shown),
@@ -189,14 +195,20 @@ impl TargetWriter for ScimWriter {
         Err(Failure::new(Class::Rejected, "SCIM's groups have no description"))
     }
 
-    async fn add(&self, group: &str, accounts: &[String], _: Role) -> Result<Vec<Refused>, Failure> {
+    async fn add(
+        &self,
+        group: &str,
+        accounts: &[String],
+        _: Role,
+        stop: &dyn StopNote,
+    ) -> Result<Vec<Refused>, Failure> {
         self.may_write()?;
         let before = self.before(group).await?;
         let changed = match self.scim.add_members(group, accounts).await {
             Ok(changed) => changed,
             Err(failure) => {
                 let written = Written { group, added: accounts, removed: &[], before, shown: None };
-                return Err(self.hold_to_failed(&written, failure).await);
+                return Err(self.hold_to_failed(&written, failure, stop).await);
             }
         };
         let refused = refused(changed.refused);
@@ -207,24 +219,29 @@ impl TargetWriter for ScimWriter {
         }
         let added = taken_of(accounts, &refused);
         let written = Written { group, added: &added, removed: &[], before, shown: changed.shown };
-        self.hold_to(&written).await?;
+        self.hold_to(&written, stop).await?;
         Ok(refused)
     }
 
-    async fn remove(&self, group: &str, accounts: &[String]) -> Result<Vec<Refused>, Failure> {
+    async fn remove(
+        &self,
+        group: &str,
+        accounts: &[String],
+        stop: &dyn StopNote,
+    ) -> Result<Vec<Refused>, Failure> {
         self.may_write()?;
         let before = self.before(group).await?;
         let changed = match self.scim.remove_members(group, accounts).await {
             Ok(changed) => changed,
             Err(failure) => {
                 let written = Written { group, added: &[], removed: accounts, before, shown: None };
-                return Err(self.hold_to_failed(&written, failure).await);
+                return Err(self.hold_to_failed(&written, failure, stop).await);
             }
         };
         let refused = refused(changed.refused);
         let removed = taken_of(accounts, &refused);
         let written = Written { group, added: &[], removed: &removed, before, shown: changed.shown };
-        self.hold_to(&written).await?;
+        self.hold_to(&written, stop).await?;
         Ok(refused)
     }
 

@@ -202,13 +202,9 @@ pub async fn apply<W: Send + Sync + 'static>(
     told: &(dyn Fn(usize, &StepResult) + Send + Sync),
 ) -> Result<Report, Failure> {
     let lane = current_lane();
-    let remembered = if plan.changes.is_empty() {
-        Refusals::default()
-    } else {
-        Refusals::read(gate.store.as_ref(), key, &gate.generation).await?
-    };
-    let mut refusals = remembered.clone();
-    let Judgement { mut results, asked, mut failure } = judge(key, plan, gate, lane, &remembered).await?;
+    let remembered = Refusals::read(gate.store.as_ref(), key).await?;
+    let mut refusals = remembered.of_generation(&gate.generation);
+    let Judgement { mut results, asked, mut failure } = judge(key, plan, gate, lane, &refusals).await?;
     for (at, result) in results.iter().enumerate() {
         if let Some(result) = result {
             told(at, result);
@@ -241,7 +237,8 @@ pub async fn apply<W: Send + Sync + 'static>(
                 Err(error) => {
                     let text = error.text.clone();
                     if error.class == Class::Rejected {
-                        refusals.add(plan.changes[at].digest(key), &text, gate.clock.now());
+                        let change = &plan.changes[at];
+                        refusals.add(change.digest(key), &change.aspect, &text, gate.clock.now());
                     }
                     failure = Some(graver(failure, error));
                     StepResult::Failed(text)
@@ -287,12 +284,12 @@ pub async fn apply<W: Send + Sync + 'static>(
     }
     gate.pace.settle(gate.clock.now());
     give_back(key, plan, gate, &asked, &results).await;
-    if !plan.changes.is_empty() {
-        let failed = failed_digests(key, plan, &results);
-        refusals.retain(|digest| failed.contains(digest));
-        if let Err(error) = refusals.write(&remembered, gate.store.as_ref(), key).await {
-            tracing::warn!(%key, %error, "refused changes not stored, next sweep sends them again");
-        }
+    // Also a plan without changes ends what was refused before.
+    let is_unknown =
+        |aspect: &str| plan.unknowns.iter().any(|u| u.aspect == aspect && u.part.is_none());
+    refusals.end(&open_digests(key, plan, &results), is_unknown);
+    if let Err(error) = refusals.write(&remembered, gate.store.as_ref(), key).await {
+        tracing::warn!(%key, %error, "refused changes not stored, next sweep sends them again");
     }
     let steps = plan.changes.iter().zip(results);
     Ok(Report {
@@ -346,11 +343,11 @@ async fn give_back<W>(
     }
 }
 
-/// The digests of the changes that failed.
-fn failed_digests<W>(key: &Key, plan: &Plan<W>, results: &[Option<StepResult>]) -> HashSet<String> {
+/// The digests of the changes that were not written.
+fn open_digests<W>(key: &Key, plan: &Plan<W>, results: &[Option<StepResult>]) -> HashSet<String> {
     let steps = plan.changes.iter().zip(results);
-    let failed = steps.filter(|(_, result)| matches!(result, Some(StepResult::Failed(_))));
-    failed.map(|(change, _)| change.digest(key)).collect()
+    let open = steps.filter(|(_, result)| !matches!(result, Some(StepResult::Written)));
+    open.map(|(change, _)| change.digest(key)).collect()
 }
 
 /// A hold whose change is no longer planned is over, and so is its approval; where an aspect is unknown, nothing is.

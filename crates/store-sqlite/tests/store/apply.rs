@@ -196,6 +196,22 @@ async fn what_is_refused_for_good_is_sent_once_until_an_event_or_another_policy(
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_refusal_is_forgotten_when_the_drift_is_repaired_by_hand() {
+    let folder = tempfile::tempdir().unwrap();
+    let world =
+        World::new(folder.path(), || Err(Failure::new(Class::Rejected, "403 Resource not accessible")));
+    world.run(Lane::Event, Risk::Changes, 1).await;
+    world.run(Lane::Sweep, Risk::Changes, 1).await;
+    assert_eq!(world.writes(), 1, "the sweep does not send it again");
+    assert_eq!(world.store.notes("refused:").await.unwrap().len(), 1);
+    // Somebody repairs it: the plan has no changes.
+    world.run(Lane::Sweep, Risk::Changes, 0).await;
+    assert!(world.store.notes("refused:").await.unwrap().is_empty());
+    world.run(Lane::Sweep, Risk::Changes, 1).await;
+    assert_eq!(world.writes(), 2, "the same drift later is a new one");
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_refused_after_a_part_of_it_was_done_stays_spent() {
     for (is_partial, state) in [(false, Spent::Refused), (true, Spent::Unknown)] {
         let folder = tempfile::tempdir().unwrap();

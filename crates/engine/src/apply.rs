@@ -285,8 +285,7 @@ pub async fn apply<W: Send + Sync + 'static>(
     gate.pace.settle(gate.clock.now());
     give_back(key, plan, gate, &asked, &results).await;
     // Also a plan without changes ends what was refused before.
-    let is_unknown =
-        |aspect: &str| plan.unknowns.iter().any(|u| u.aspect == aspect && u.part.is_none());
+    let is_unknown = |aspect: &str| plan.unknowns.iter().any(|u| u.aspect == aspect && u.part.is_none());
     refusals.end(&open_digests(key, plan, &results), is_unknown);
     if let Err(error) = refusals.write(&remembered, gate.store.as_ref(), key).await {
         tracing::warn!(%key, %error, "refused changes not stored, next sweep sends them again");

@@ -21,6 +21,7 @@
 //! length (60 s) could let two work on one key; every write to a vendor is idempotent, and the lease is checked before it.
 
 mod guard;
+mod holds;
 mod inbox;
 mod items;
 mod journal;

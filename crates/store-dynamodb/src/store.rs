@@ -7,7 +7,7 @@ use beadle_engine::{
 };
 
 use crate::DynamoStore;
-use crate::guard::hold_item;
+use crate::holds::hold_item;
 
 #[async_trait]
 impl Store for DynamoStore {

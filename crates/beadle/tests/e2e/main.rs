@@ -36,6 +36,7 @@ mod renamed;
 mod repair;
 mod scale;
 mod sweep;
+mod taken;
 mod targeting;
 mod webhooks;
 mod work;

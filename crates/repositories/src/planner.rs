@@ -104,7 +104,7 @@ pub struct OrganisationPlan {
 impl RepositoryPlanner {
     /// A planner.
     pub fn new(reader: Reader, policy: PolicyHandle, modes: Modes) -> Self {
-        let names = Names::new(None, reader.organisation());
+        let names = Names::new(None, reader.organisation(), reader.clock());
         let overrides = Overrides::new(None, reader.organisation());
         Self {
             reader,
@@ -132,7 +132,7 @@ impl RepositoryPlanner {
         let organisation = self.reader.organisation();
         self.overrides = Overrides::new(Some(store.clone()), organisation);
         self.reached = Some(Reached::new(store.clone(), organisation));
-        self.names = Names::new(Some(store), organisation);
+        self.names = Names::new(Some(store), organisation, self.reader.clock());
         self
     }
 

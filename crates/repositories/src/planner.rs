@@ -372,29 +372,28 @@ impl RepositoryPlanner {
             names: &self.names,
         };
         let mut drafts: Vec<Draft> = Vec::new();
-        let mut waits = false;
         // No aspect waits for the reads of another one.
         let plans = aspects::ALL.iter().map(|aspect| self.aspect(*aspect, &context, &target));
         for (aspect, planned) in aspects::ALL.iter().zip(join_all(plans).await) {
             let mode = self.modes.of(aspect.name());
             let (own, unknowns) = planned?;
-            let moved =
-                moves.moved.iter().find(|moved| moved.sections.iter().any(|section| aspect.owns(section)));
+            let owns = |section: &str| aspect.owns(section);
+            let moved = moves.of(owns).cloned();
+            // A section that could not be read may turn out to be weakened by the same move.
+            let mut waits = moved.is_some() && !unknowns.is_empty();
             drafts.extend(own.into_iter().map(|mut draft| {
                 aspect.name().clone_into(&mut draft.change.aspect);
                 draft.change.mode = mode;
-                if let Some(moved) = moved.filter(|_| draft.change.risks().is_guarded()) {
+                if let Some(moved) = moved.as_ref().filter(|_| draft.change.risks().is_guarded()) {
                     waits = true;
                     draft.change.stop.get_or_insert_with(|| moved.why.clone());
                 }
                 draft
             }));
-            // A section that could not be read may turn out to be weakened by the same move.
-            waits |= moved.is_some() && !unknowns.is_empty();
+            if waits {
+                moves.wait(owns);
+            }
             plan.unknowns.extend(unknowns);
-        }
-        if waits {
-            moves.wait();
         }
         plan.changes = in_order(drafts);
         Ok((plan, moves))

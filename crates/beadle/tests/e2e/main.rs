@@ -35,6 +35,7 @@ mod recovery;
 mod renamed;
 mod repair;
 mod scale;
+mod settled;
 mod sweep;
 mod taken;
 mod targeting;

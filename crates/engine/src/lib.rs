@@ -44,6 +44,7 @@ pub use note::note;
 pub use pace::WritePace;
 pub use plan::{Asked, Change, Field, Plan, Risk, Risks, Unknown};
 pub use queue::{Claim, Lease, Outcome, ParkReason, Parked, Row, Timing};
+pub use refused::refused_note;
 pub use span::parse_span;
 pub use store::{DeliveryRow, Depth, Listing, Pause, Retention, Store, StoreError};
 pub use transfer::{Copied, CopyError, Piece, copy};

@@ -47,14 +47,15 @@ impl Refusal {
     }
 }
 
-fn note(key: &Key) -> String {
+/// The name of the note of a key's refused changes.
+pub fn refused_note(key: &Key) -> String {
     format!("refused:{key}")
 }
 
 impl Refusals {
     /// Reads what is stored of this key, of any generation.
     pub(crate) async fn read(store: &dyn Store, key: &Key) -> Result<Self, Failure> {
-        let stored = store.get(&note(key)).await?;
+        let stored = store.get(&refused_note(key)).await?;
         Ok(stored.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default())
     }
 
@@ -100,11 +101,11 @@ impl Refusals {
             return Ok(());
         }
         if self.changes.is_empty() {
-            return Ok(store.forget(&note(key)).await?);
+            return Ok(store.forget(&refused_note(key)).await?);
         }
         let text = serde_json::to_string(self);
         let text = text.map_err(|error| Failure::new(crate::failure::Class::Fatal, error))?;
-        Ok(store.put(&note(key), &text).await?)
+        Ok(store.put(&refused_note(key), &text).await?)
     }
 }
 

@@ -22,6 +22,16 @@ pub struct Overrides {
     looks_only: bool,
 }
 
+/// The name of the note of a file's repository. With an empty `file` it begins the names of all.
+pub(crate) fn note_of_file(organisation: &str, file: &str) -> String {
+    note("override", &[organisation, &file.to_lowercase()])
+}
+
+/// The name of the note of a repository's file. With an empty `id` it begins the names of all.
+pub(crate) fn note_of_repository(organisation: &str, id: &str) -> String {
+    note("override-of", &[organisation, id])
+}
+
 /// The repository that a file without an owner leads to.
 #[derive(Debug, PartialEq, Eq)]
 enum Lead {
@@ -83,16 +93,16 @@ impl Overrides {
     }
 
     fn of_file(&self, layer: &Layer) -> String {
-        note("override", &[&self.organisation, &layer.file.to_lowercase()])
+        note_of_file(&self.organisation, &layer.file)
     }
 
     /// The prefix of the notes of all files.
     fn of_files(&self) -> String {
-        note("override", &[&self.organisation, ""])
+        note_of_file(&self.organisation, "")
     }
 
     fn of_repository(&self, id: u64) -> String {
-        note("override-of", &[&self.organisation, &id.to_string()])
+        note_of_repository(&self.organisation, &id.to_string())
     }
 
     /// Asks GitHub to which repository each file in repos/ belongs for which none is remembered: a

@@ -23,6 +23,11 @@ pub struct Reached {
     looks_only: bool,
 }
 
+/// The name of the note of a repository. With an empty `id` it begins the names of all.
+pub(crate) fn note_of(organisation: &str, id: &str) -> String {
+    note("reached", &[organisation, id])
+}
+
 /// The memory of one repository.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Memory {
@@ -241,7 +246,7 @@ impl Reached {
         if all.is_empty() {
             return Ok(Moves::default());
         }
-        let note = note("reached", &[&self.organisation, &seen.id.to_string()]);
+        let note = note_of(&self.organisation, &seen.id.to_string());
         let text = self.store.get(&note).await?;
         let before: Option<Memory> = text.as_deref().and_then(|text| serde_json::from_str(text).ok());
         let mut now = Memory {

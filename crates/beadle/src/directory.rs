@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
 use beadle_engine::worker::Reconcile;
-use beadle_engine::{Budgets, Class, Clock, Key, Limits, Reconciler, Store, WritePace};
+use beadle_engine::{Budgets, Class, Clock, Key, Limits, Reconciler, Store, Time, WritePace, revive};
 use beadle_groups::catchup::Catchup;
 use beadle_groups::sources::{OktaSource, Source};
 use beadle_groups::sweep::remembered;
 use beadle_groups::targets::{ScimReader, ScimWriter, TargetReader, TargetWriter, TeamReader, TeamWriter};
 use beadle_groups::{
-    Directory, GroupLimits, GroupPlanner, GroupSweep, GroupWriter, Mappings, Marker, TeamMarker, stop_note,
+    Directory, GroupLimits, GroupPlanner, GroupSweep, GroupWriter, Mappings, Marker, STOPPED, TeamMarker,
+    stop_note,
 };
 use beadle_hooks::okta::{Proof, Sender};
 use beadle_okta::{Credential, Okta};
@@ -306,12 +307,14 @@ impl Target<'_> {
     }
 
     /// Lets a target be written to again that a write of another kind than was asked for had
-    /// stopped.
-    pub(crate) async fn release(&self, store: &Arc<dyn Store>) -> anyhow::Result<Option<String>> {
-        let note = stop_note(&self.file.name);
+    /// stopped, and makes the keys due that the stop set aside.
+    pub(crate) async fn release(&self, store: &Arc<dyn Store>, now: Time) -> anyhow::Result<Option<String>> {
+        let name = self.file.name.as_str();
+        let note = stop_note(name);
         let stopped = store.get(&note).await?;
         if stopped.is_some() {
             store.forget(&note).await?;
+            revive(store.as_ref(), STOPPED, &|key: &Key| key.instance() == name, now).await?;
         }
         Ok(stopped)
     }

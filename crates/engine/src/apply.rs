@@ -25,6 +25,7 @@ use crate::pace::WritePace;
 use crate::plan::{Change, Plan, Unknown};
 use crate::queue::Lease;
 use crate::refused::Refusals;
+use crate::revive::paused;
 use crate::store::Store;
 
 use judge::{Judgement, judge};
@@ -428,10 +429,9 @@ fn is_certain<W>(change: &Change<W>, failure: &Failure) -> bool {
 /// Why a write was not begun.
 fn why_not_begun(begun: &Begun) -> Failure {
     match begun {
-        Begun::Paused { scope, until } => Failure::new(
-            Class::Conflict,
-            format!("{scope} is paused until {until}; this run wrote nothing more"),
-        ),
+        Begun::Paused { scope, until } => {
+            Failure::new(Class::Conflict, format!("{} {until}; this run wrote nothing more", paused(scope)))
+        }
         Begun::Lapsed => {
             let text = "the room in the guard's window, or the approval, is not valid any more; Beadle plans the change again";
             Failure::new(Class::Conflict, text)

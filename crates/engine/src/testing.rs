@@ -16,6 +16,7 @@ use crate::key::{Key, Lane};
 use crate::mode::Mode;
 use crate::plan::{Change, Field, Risk};
 use crate::queue::{Outcome, ParkReason};
+use crate::revive::{paused, revive, revive_paused};
 use crate::store::{Listing, Retention, Store};
 use crate::transfer::{Copied, CopyError};
 
@@ -107,6 +108,7 @@ pub async fn suite(open: impl AsyncFn() -> Shared) {
     an_approval_passes_once_and_a_generation_forgets(open().await).await;
     an_intent_needs_the_lease_and_stays_open_without_a_result(open().await).await;
     a_park_is_seen_and_retried(open().await).await;
+    what_a_stop_set_aside_or_delayed_is_due_when_it_is_lifted(open().await).await;
     pruning_keeps_ids_longer_than_bodies(open().await).await;
     the_journal_is_read_from_a_time_on_and_page_by_page(open().await).await;
     what_was_released_is_not_approved(open().await).await;
@@ -333,6 +335,35 @@ async fn a_park_is_seen_and_retried(store: Shared) {
     store.mark(vec![Mark::new(key(1), Lane::Manual)], LATER).await.unwrap();
     assert_eq!(store.claim(1, LATER).await.unwrap().len(), 1);
     assert_eq!(store.depth(LATER).await.unwrap().leased, 1);
+}
+
+async fn what_a_stop_set_aside_or_delayed_is_due_when_it_is_lifted(store: Shared) {
+    const STOPPED: &str = "the target is stopped";
+    store.mark((1..6).map(|n| Mark::new(key(n), Lane::Event)).collect(), Time(0)).await.unwrap();
+    for claim in store.claim(9, LATER).await.unwrap() {
+        let outcome = match claim.lease.key.id() {
+            "1" => Outcome::Park(ParkReason::Failed, format!("{STOPPED}: it empties groups")),
+            "2" => Outcome::Retry(format!("{STOPPED}: it empties groups")),
+            "3" => Outcome::Park(ParkReason::Failed, "403".into()),
+            "4" => Outcome::Retry(format!("{} tomorrow", paused("acme"))),
+            _ => Outcome::Done,
+        };
+        assert!(store.finish(&claim.lease, outcome, LATER).await.unwrap());
+    }
+    let keys = async || {
+        let claims = store.claim(9, LATER).await.unwrap();
+        let mut keys: Vec<Key> = claims.into_iter().map(|claim| claim.lease.key).collect();
+        keys.sort();
+        keys
+    };
+    let of = |instance: &'static str| move |key: &Key| key.instance() == instance;
+    assert_eq!(revive(store.as_ref(), STOPPED, &of("other"), LATER).await.unwrap(), 0);
+    assert_eq!(revive_paused(store.as_ref(), "other", LATER).await.unwrap(), 0);
+    assert!(keys().await.is_empty());
+    assert_eq!(revive(store.as_ref(), STOPPED, &of("acme"), LATER).await.unwrap(), 2);
+    assert_eq!(keys().await, [key(1), key(2)]);
+    assert_eq!(revive_paused(store.as_ref(), "acme", LATER).await.unwrap(), 1);
+    assert_eq!(keys().await, [key(4)]);
 }
 
 async fn pruning_keeps_ids_longer_than_bodies(store: Shared) {

@@ -67,7 +67,7 @@ impl Refusals {
         Self { generation: generation.to_owned(), changes: BTreeMap::new() }
     }
 
-    /// Why a sweep does not send this change now, if it does not.
+    /// Returns the reason why a sweep does not send this change now.
     pub(crate) fn stops(&self, digest: &str, now: Time) -> Option<String> {
         let refusal = self.changes.get(digest).filter(|refusal| now < refusal.until())?;
         Some(format!(

@@ -22,7 +22,7 @@ pub enum Named {
 }
 
 impl Named {
-    /// As stored and printed.
+    /// Returns the kind's name as it is stored and printed.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Team => "team",
@@ -37,20 +37,20 @@ pub struct Names {
     store: Option<Arc<dyn Store>>,
     organisation: String,
     clock: Clock,
-    /// Only looks at what is remembered.
+    /// Beadle reads the memory and adds nothing to it.
     looks_only: bool,
     /// The ids of names by their notes, each with the time at which the store was asked.
     known: Mutex<HashMap<String, (u64, Time)>>,
 }
 
 impl Names {
-    /// For one organisation.
+    /// Creates the memory of one organisation.
     pub fn new(store: Option<Arc<dyn Store>>, organisation: &str, clock: &Clock) -> Self {
         let organisation = organisation.to_lowercase();
         Self { store, organisation, clock: clock.clone(), looks_only: false, known: Mutex::default() }
     }
 
-    /// From now on remembers no name that is new.
+    /// Remembers no new name from now on.
     pub(crate) fn only_look(&mut self) {
         self.looks_only = true;
     }
@@ -59,15 +59,15 @@ impl Names {
         note("name", &[&self.organisation, named.as_str(), &name.to_lowercase()])
     }
 
-    /// The id that a name had, if it is remembered.
+    /// Returns the remembered id of a name.
     pub async fn remembered(&self, named: Named, name: &str) -> Result<Option<u64>, StoreError> {
         let Some(store) = &self.store else { return Ok(None) };
         let id = store.get(&self.note(named, name)).await?;
         Ok(id.and_then(|id| id.parse().ok()))
     }
 
-    /// The id that a name meant before, if it resolves to another `id` now. Remembers a name that
-    /// is new.
+    /// Returns the id that a name meant before, if the name resolves to another `id` now. Remembers
+    /// a new name.
     pub async fn meant_before(&self, named: Named, name: &str, id: u64) -> Result<Option<u64>, StoreError> {
         let (note, now) = (self.note(named, name), self.clock.now());
         if self.is_believed(&note, id, now) {
@@ -83,14 +83,14 @@ impl Names {
         Ok(None)
     }
 
-    /// Whether the store said a short time ago that a name means this id.
+    /// Returns `true` if the store said a short time ago that a name means this id.
     fn is_believed(&self, note: &str, id: u64, now: Time) -> bool {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(note).copied();
         let is_recent = |at: Time| at <= now && now.since(at) < BELIEVED;
         current_lane() != Lane::Event && known.is_some_and(|(known, at)| known == id && is_recent(at))
     }
 
-    /// From now on the name means `id`.
+    /// Remembers that the name means `id` from now on.
     pub async fn confirm(&self, named: Named, name: &str, id: u64) -> Result<(), StoreError> {
         match &self.store {
             Some(store) => store.put(&self.note(named, name), &id.to_string()).await,

@@ -12,13 +12,13 @@ use crate::policy::{Layer, LayerKind, Policy, Standing};
 /// Remembers which repository each file belongs to.
 pub struct Overrides {
     store: Option<Arc<dyn Store>>,
-    /// What is remembered without a store, or of a plan that is only looked at, for as long as the process runs.
+    /// The memory of this process: of a run without a store, and of a plan that is only looked at.
     here: Mutex<BTreeMap<String, String>>,
     /// The repositories that a file without an owner may belong to, by id, each with the file and
     /// with why it is in doubt.
     doubts: Mutex<BTreeMap<u64, (String, String)>>,
     organisation: String,
-    /// Only looks at what the store remembers.
+    /// Beadle reads the store's memory and adds nothing to it.
     looks_only: bool,
 }
 
@@ -64,13 +64,13 @@ fn lead(
 }
 
 impl Overrides {
-    /// For one organisation.
+    /// Creates the memory of one organisation.
     pub fn new(store: Option<Arc<dyn Store>>, organisation: &str) -> Self {
         let (here, doubts) = (Mutex::default(), Mutex::default());
         Self { store, here, doubts, organisation: organisation.to_lowercase(), looks_only: false }
     }
 
-    /// From now on the store remembers nothing new.
+    /// Adds nothing to the store's memory from now on.
     pub(crate) fn only_look(&mut self) {
         self.looks_only = true;
     }
@@ -160,7 +160,7 @@ impl Overrides {
         Ok(files.filter(|(_, layer)| !known.contains(&self.of_file(layer))).collect())
     }
 
-    /// How the files in repos/ stand to a repository.
+    /// Returns the relation of the files in repos/ to a repository.
     pub(crate) async fn of<'a>(
         &self,
         policy: &'a Policy,

@@ -19,7 +19,7 @@ use crate::policy::{Desired, Layer, LayerKind, Node, Policy, Target, holds};
 pub struct Reached {
     store: Arc<dyn Store>,
     organisation: String,
-    /// Only looks at what is remembered.
+    /// Beadle reads the memory and adds nothing to it.
     looks_only: bool,
 }
 
@@ -53,7 +53,7 @@ pub(crate) struct Moved {
     digest: String,
     /// The sections that the layer speaks of and that are not settled.
     pub(crate) sections: BTreeSet<String>,
-    /// Why what is asked differently now has to be approved.
+    /// The reason why changes in these sections need an approval.
     pub(crate) why: String,
 }
 
@@ -88,7 +88,7 @@ impl Moves {
         self.waiting.extend(sections);
     }
 
-    /// Whether the memory differs from what is seen, or has moves that could be settled.
+    /// Returns `true` if the repository differs from the memory, or has moves that could be settled.
     pub(crate) fn is_news(&self) -> bool {
         !self.moved.is_empty() || self.memory.as_ref().is_some_and(|next| next.before != next.now)
     }
@@ -219,12 +219,12 @@ fn carried(before: &Memory, all: &[Selection<'_>]) -> BTreeMap<String, Moved> {
 }
 
 impl Reached {
-    /// For one organisation.
+    /// Creates the memory of one organisation.
     pub fn new(store: Arc<dyn Store>, organisation: &str) -> Self {
         Self { store, organisation: organisation.to_lowercase(), looks_only: false }
     }
 
-    /// From now on remembers nothing new.
+    /// Adds nothing to the memory from now on.
     pub(crate) fn only_look(&mut self) {
         self.looks_only = true;
     }
@@ -233,8 +233,8 @@ impl Reached {
         if self.looks_only { Ok(()) } else { self.store.put(note, text).await }
     }
 
-    /// Compares what reaches a repository now with what reached it last. What changed because the
-    /// policy itself asks for it moves nothing.
+    /// Compares the layers that reach a repository now with the layers that reached it last. A
+    /// change that the policy itself asks for moves nothing.
     pub(crate) async fn moves(
         &self,
         policy: &Policy,
@@ -257,7 +257,7 @@ impl Reached {
             open: BTreeMap::new(),
         };
         for one in &all {
-            // While it is in doubt whether a layer reaches it, what was so before still is.
+            // A layer in doubt reaches the repository if it did before.
             let doubtful = target.in_doubt.contains(&one.layer.file);
             let held_before =
                 before.as_ref().is_some_and(|before| before.held.get(&one.name) == Some(&one.digest));
@@ -272,8 +272,8 @@ impl Reached {
         };
         let mut moved = carried(&before, &all);
         let is_renamed_as_asked = before.name == now.name || asked_name(desired) == Some(now.name.as_str());
-        // What a layer asks for explains nothing by which the layer itself comes and goes: the policy has to have asked for it
-        // already while the layers of before held.
+        // A layer that comes or goes does not explain its own move: the policy must have asked for the
+        // same facts while the former layers still held.
         let is_asked = is_renamed_as_asked
             && before.facts.differ_only_as_asked(&now.facts, desired)
             && before.facts.differ_only_as_asked(

@@ -21,7 +21,7 @@ use crate::journal::{may_try_again, refused};
 /// Holds in one transaction, beside the window and the lease.
 const AT_ONCE: usize = 90;
 
-/// What was given in an instance's window, in order.
+/// The bookings of an instance's window, in order.
 type Window = Vec<Booking>;
 
 /// The window in an item.
@@ -104,7 +104,7 @@ impl DynamoStore {
                 stored.iter().map(|(digest, stored)| (digest.clone(), stored.hold.clone())).collect();
             let mut window = before.clone();
             let judged = window::judge(&mut window, &known, limits, asked, now);
-            // What is long past, or was refused, counts for nothing: the item must not grow by it.
+            // Old and refused bookings count for nothing: the item must not grow by them.
             window.retain(|booked| booked.at > now - limits.window * 2 && booked.state != Spent::Refused);
             let mut actions = Vec::new();
             if let Some(lease) = lease {
@@ -138,8 +138,8 @@ impl DynamoStore {
         Err(crowded(doing, instance))
     }
 
-    /// The moment before a write. What is spent is stored first: if the intent cannot be stored
-    /// then, it stays spent.
+    /// Begins a write. The spent room is stored first: if the store then fails to keep the intent,
+    /// the room stays spent.
     pub(crate) async fn begin_write(
         &self,
         lease: Option<&Lease>,
@@ -257,7 +257,7 @@ impl DynamoStore {
         Ok(windows.into_iter().flatten().filter(|booked| booked.at >= since).collect())
     }
 
-    /// What another store had given, where nothing was given here.
+    /// Takes over the bookings of another store, where this store has none.
     pub(crate) async fn take_bookings(
         &self,
         doing: &'static str,

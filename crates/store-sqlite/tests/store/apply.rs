@@ -13,7 +13,7 @@ use beadle_engine::{
 use beadle_store_sqlite::{Settings, SqliteStore};
 use serde_json::json;
 
-/// What the vendor does with every write.
+/// The vendor's answer to every write.
 type Answer = Arc<dyn Fn() -> Result<(), Failure> + Send + Sync>;
 
 /// A vendor that counts what reaches it.

@@ -203,7 +203,11 @@ pub async fn apply<W: Send + Sync + 'static>(
     told: &(dyn Fn(usize, &StepResult) + Send + Sync),
 ) -> Result<Report, Failure> {
     let lane = current_lane();
-    let remembered = Refusals::read(gate.store.as_ref(), key).await?;
+    let remembered = if plan.changes.is_empty() {
+        Refusals::default()
+    } else {
+        Refusals::read(gate.store.as_ref(), key).await?
+    };
     let mut refusals = remembered.of_generation(&gate.generation);
     let Judgement { mut results, asked, mut failure } = judge(key, plan, gate, lane, &refusals).await?;
     for (at, result) in results.iter().enumerate() {
@@ -285,9 +289,11 @@ pub async fn apply<W: Send + Sync + 'static>(
     }
     gate.pace.settle(gate.clock.now());
     give_back(key, plan, gate, &asked, &results).await;
-    // Also a plan without changes ends what was refused before.
-    let is_unknown = |aspect: &str| plan.unknowns.iter().any(|u| u.aspect == aspect && u.part.is_none());
-    refusals.end(&open_digests(key, plan, &results), is_unknown);
+    let written =
+        plan.changes.iter().zip(&results).filter(|(_, result)| **result == Some(StepResult::Written));
+    for (change, _) in written {
+        refusals.end(&change.digest(key));
+    }
     if let Err(error) = refusals.write(&remembered, gate.store.as_ref(), key).await {
         tracing::warn!(%key, %error, "refused changes not stored, next sweep sends them again");
     }
@@ -343,20 +349,19 @@ async fn give_back<W>(
     }
 }
 
-/// The digests of the changes that were not written.
-fn open_digests<W>(key: &Key, plan: &Plan<W>, results: &[Option<StepResult>]) -> HashSet<String> {
-    let steps = plan.changes.iter().zip(results);
-    let open = steps.filter(|(_, result)| !matches!(result, Some(StepResult::Written)));
-    open.map(|(change, _)| change.digest(key)).collect()
-}
-
-/// A hold whose change is no longer planned is over, and so is its approval; where an aspect is unknown, nothing is.
+/// Ends holds and refusals whose change is no longer planned, and with a hold its approval. If an
+/// aspect is unknown, nothing of it ends. A plan without changes ends them, too.
 pub async fn forget_what_is_mended<W>(key: &Key, plan: &Plan<W>, gate: &Gate) -> Result<(), Failure> {
+    let planned: HashSet<String> = plan.changes.iter().map(|change| change.digest(key)).collect();
+    let is_unknown = |aspect: &str| plan.unknowns.iter().any(|u| u.aspect == aspect && u.part.is_none());
+    let refused = Refusals::read(gate.store.as_ref(), key).await?;
+    let mut open = refused.of_generation(&gate.generation);
+    open.keep(&planned, is_unknown);
+    open.write(&refused, gate.store.as_ref(), key).await?;
     let held = gate.store.holds_of(key).await?;
     if held.is_empty() {
         return Ok(());
     }
-    let planned: Vec<String> = plan.changes.iter().map(|change| change.digest(key)).collect();
     let unknown = |aspect: &str| plan.unknowns.iter().any(|unknown| unknown.aspect == aspect);
     // A contested change stays contested until somebody approves it or another generation declares
     // something else. What is not guarded goes on without an approval.

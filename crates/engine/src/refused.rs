@@ -88,11 +88,15 @@ impl Refusals {
         why.clone_into(&mut refusal.why);
     }
 
-    /// Ends the refusals of changes that no longer have to be made. `open` has the digests of the
-    /// planned changes that were not written. An aspect that is unknown as a whole has no plan, so its
-    /// refusals stay.
-    pub(crate) fn end(&mut self, open: &HashSet<String>, is_unknown: impl Fn(&str) -> bool) {
-        self.changes.retain(|digest, refusal| open.contains(digest) || is_unknown(&refusal.aspect));
+    /// Ends the refusals of this change: it was written.
+    pub(crate) fn end(&mut self, digest: &str) {
+        self.changes.remove(digest);
+    }
+
+    /// Keeps the refusals of `planned` changes. An aspect that is unknown as a whole has no plan, so
+    /// its refusals stay.
+    pub(crate) fn keep(&mut self, planned: &HashSet<String>, is_unknown: impl Fn(&str) -> bool) {
+        self.changes.retain(|digest, refusal| planned.contains(digest) || is_unknown(&refusal.aspect));
     }
 
     /// Stores them, if they differ from what is stored.
@@ -133,17 +137,19 @@ mod tests {
         let week = 7 * 24 * 60;
         assert_eq!(waits, [1, 60, 3600, week, week]);
         assert_eq!(refusals.stops("another", Time(0)), None);
+        refusals.end("d");
+        assert_eq!(refusals, Refusals::default());
     }
 
     #[test]
     fn a_refusal_ends_with_its_change_and_not_with_a_doubt() {
         let mut refusals = Refusals::default();
         refusals.add("d".into(), "teams", "403", Time(0));
-        refusals.end(&HashSet::from(["d".to_owned()]), |_| false);
+        refusals.keep(&HashSet::from(["d".to_owned()]), |_| false);
         assert!(refusals.stops("d", Time(0)).is_some(), "the change is still to be made");
-        refusals.end(&HashSet::new(), |aspect| aspect == "teams");
+        refusals.keep(&HashSet::new(), |aspect| aspect == "teams");
         assert!(refusals.stops("d", Time(0)).is_some(), "nobody knows whether it is still to be made");
-        refusals.end(&HashSet::from(["e".to_owned()]), |aspect| aspect == "labels");
+        refusals.keep(&HashSet::from(["e".to_owned()]), |aspect| aspect == "labels");
         assert_eq!(refusals, Refusals::default());
     }
 

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use beadle_engine::apply::forget_what_is_mended;
 use beadle_engine::budget::in_lane;
 use beadle_engine::{
     Change, Class, Clock, EntryKind, Failure, Field, Gate, Key, Lane, Limits, Listing, Mode, Plan, Report,
@@ -108,6 +109,7 @@ impl World {
             generation: self.generation.clone(),
         };
         let key = Key::new("repository", "acme", 1);
+        forget_what_is_mended(&key, &plan, &gate).await.unwrap();
         in_lane(lane, apply(&key, &plan, &self.vendor, &gate, &|_, _| {})).await.unwrap()
     }
 

@@ -309,14 +309,23 @@ impl Target<'_> {
     /// Lets a target be written to again that a write of another kind than was asked for had
     /// stopped, and makes the keys due that the stop set aside.
     pub(crate) async fn release(&self, store: &Arc<dyn Store>, now: Time) -> anyhow::Result<Option<String>> {
-        let name = self.file.name.as_str();
-        let note = stop_note(name);
+        let note = stop_note(&self.file.name);
         let stopped = store.get(&note).await?;
         if stopped.is_some() {
             store.forget(&note).await?;
-            revive(store.as_ref(), STOPPED, &|key: &Key| key.instance() == name, now).await?;
+            self.go_on(store, now).await?;
         }
         Ok(stopped)
+    }
+
+    /// Makes the keys due that a stop set aside, if the stop is over. A service that stopped the
+    /// target itself sets them aside again until it is started with another configuration.
+    pub(crate) async fn go_on(&self, store: &Arc<dyn Store>, now: Time) -> anyhow::Result<()> {
+        let name = self.file.name.as_str();
+        if store.get(&stop_note(name)).await?.is_none() {
+            revive(store.as_ref(), STOPPED, &|key: &Key| key.instance() == name, now).await?;
+        }
+        Ok(())
     }
 
     /// A server that contradicts the configuration, or does something else than before, is not

@@ -3,11 +3,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use beadle_engine::{Failure, Store, StoreError, note};
+use beadle_engine::{Failure, Store, StoreError, Time, note};
 use beadle_github::{Called, Reader, Repository};
 
 use crate::policy::{Layer, LayerKind, Policy, Standing};
+
+/// The time after which Beadle asks again for the repositories of files that are in doubt.
+const AGAIN: Duration = Duration::from_secs(300);
 
 /// Remembers which repository each file belongs to.
 pub struct Overrides {
@@ -17,6 +21,8 @@ pub struct Overrides {
     /// The repositories that a file without an owner may belong to, by id, each with the file and
     /// with why it is in doubt.
     doubts: Mutex<BTreeMap<u64, (String, String)>>,
+    /// The generation whose files were followed last, and when.
+    followed: tokio::sync::Mutex<Option<(String, Time)>>,
     organisation: String,
     /// Beadle reads the store's memory and adds nothing to it.
     looks_only: bool,
@@ -66,8 +72,8 @@ fn lead(
 impl Overrides {
     /// Creates the memory of one organisation.
     pub fn new(store: Option<Arc<dyn Store>>, organisation: &str) -> Self {
-        let (here, doubts) = (Mutex::default(), Mutex::default());
-        Self { store, here, doubts, organisation: organisation.to_lowercase(), looks_only: false }
+        let (here, doubts, followed) = (Mutex::default(), Mutex::default(), tokio::sync::Mutex::default());
+        Self { store, here, doubts, followed, organisation: organisation.to_lowercase(), looks_only: false }
     }
 
     /// Adds nothing to the store's memory from now on.
@@ -135,6 +141,21 @@ impl Overrides {
             }
         }
         *self.doubts.lock().unwrap_or_else(PoisonError::into_inner) = doubts;
+        Ok(())
+    }
+
+    /// Does the same once for each generation of the policy, before one of its repositories is
+    /// planned alone. While a file is in doubt, it asks again after some minutes.
+    pub(crate) async fn follow_once(&self, policy: &Policy, reader: &Reader) -> Result<(), Failure> {
+        let now = reader.clock().now();
+        let mut followed = self.followed.lock().await;
+        let is_sure = self.doubts.lock().unwrap_or_else(PoisonError::into_inner).is_empty();
+        let holds = |at: Time| is_sure || (at <= now && now.since(at) < AGAIN);
+        if followed.as_ref().is_some_and(|(generation, at)| *generation == policy.generation && holds(*at)) {
+            return Ok(());
+        }
+        self.follow(policy, reader).await?;
+        *followed = Some((policy.generation.clone(), now));
         Ok(())
     }
 

@@ -42,7 +42,10 @@ pub(crate) fn note_of_repository(organisation: &str, id: &str) -> String {
 #[derive(Debug, PartialEq, Eq)]
 enum Lead {
     Nobody,
+    /// The repository that has the file's name.
     Of(u64),
+    /// The repository that had the file's name before it was renamed.
+    Formerly(u64),
     /// One repository has the file's name, or had it, and the other one has the name that the file
     /// gives.
     Either(u64, u64),
@@ -57,14 +60,16 @@ fn lead(
     has_file: impl Fn(&str) -> bool,
 ) -> Lead {
     let Some(one) = called(name) else { return Lead::Nobody };
-    // A file of its present name is the one of a renamed repository.
-    if !one.name.eq_ignore_ascii_case(name) && has_file(&one.name) {
+    let is_renamed = !one.name.eq_ignore_ascii_case(name);
+    // A renamed repository whose present name has a file needs no other one.
+    if is_renamed && has_file(&one.name) {
         return Lead::Nobody;
     }
     let given = given.and_then(|given| called(given).filter(|other| other.name.eq_ignore_ascii_case(given)));
     match given {
         // The file may have renamed its repository before, and another one have taken the name.
         Some(other) if other.id != one.id => Lead::Either(one.id, other.id),
+        _ if is_renamed => Lead::Formerly(one.id),
         _ => Lead::Of(one.id),
     }
 }
@@ -128,6 +133,12 @@ impl Overrides {
             match lead(name, layer.given_name(), called, |name| policy.file_of(name).is_some()) {
                 Lead::Nobody => {}
                 Lead::Of(id) => self.adopt(layer, id).await?,
+                Lead::Formerly(id) => {
+                    // A repository that has a file already keeps that one.
+                    if self.remembered(policy, id).await?.is_none() {
+                        self.adopt(layer, id).await?;
+                    }
+                }
                 Lead::Either(one, other) => {
                     let file = &layer.file;
                     let why = format!(
@@ -181,6 +192,17 @@ impl Overrides {
         Ok(files.filter(|(_, layer)| !known.contains(&self.of_file(layer))).collect())
     }
 
+    /// The file of the policy that belongs to a repository, as far as that is remembered. A file that
+    /// is gone from the policy, or was given to another repository, asks nothing of this one.
+    async fn remembered<'a>(&self, policy: &'a Policy, id: u64) -> Result<Option<&'a Layer>, StoreError> {
+        let Some(file) = self.get(&self.of_repository(id)).await? else { return Ok(None) };
+        // As everywhere else, the case of a file's name makes no difference.
+        let is_it = |layer: &&Layer| layer.file.to_lowercase() == file.to_lowercase();
+        let Some(layer) = policy.layers.iter().find(is_it) else { return Ok(None) };
+        let owner = self.get(&self.of_file(layer)).await?;
+        Ok(owner.is_some_and(|owner| owner == id.to_string()).then_some(layer))
+    }
+
     /// Returns the relation of the files in repos/ to a repository.
     pub(crate) async fn of<'a>(
         &self,
@@ -207,22 +229,14 @@ impl Overrides {
             let why = format!("{why}; if it is for {full} now, say `beadle adopt {full}`");
             return Ok(Standing { waits: Some((layer, why)), own: None });
         }
-        let Some(file) = self.get(&self.of_repository(seen.id)).await? else {
+        let Some(layer) = self.remembered(policy, seen.id).await? else {
             return Ok(Standing::default());
         };
-        // A file that is gone from the policy, or was given to another repository, asks nothing of this one.
-        // As everywhere else, the case of a file's name makes no difference.
-        let is_it = |layer: &&Layer| layer.file.to_lowercase() == file.to_lowercase();
-        let Some(layer) = policy.layers.iter().find(is_it) else {
-            return Ok(Standing::default());
-        };
-        if self.get(&self.of_file(layer)).await?.as_ref() != Some(&id) {
-            return Ok(Standing::default());
-        }
         if layer.given_name().is_some_and(|given| given.eq_ignore_ascii_case(&seen.name)) {
             // The file itself gave it this name.
             return Ok(Standing { waits: None, own: Some(layer) });
         }
+        let file = &layer.file;
         let why =
             format!("{file} was this repository's before it was renamed to {full}; rename the file too");
         Ok(Standing { waits: Some((layer, why)), own: None })
@@ -253,7 +267,7 @@ mod tests {
     #[test]
     fn a_file_is_of_whoever_has_its_name_or_had_it() {
         assert_eq!(leads("svc", None, &[("svc", 1, "SVC")], &["svc"]), Lead::Of(1));
-        assert_eq!(leads("svc", None, &[("svc", 1, "svc2")], &["svc"]), Lead::Of(1));
+        assert_eq!(leads("svc", None, &[("svc", 1, "svc2")], &["svc"]), Lead::Formerly(1));
         assert_eq!(leads("svc", None, &[], &["svc"]), Lead::Nobody);
     }
 
@@ -269,7 +283,7 @@ mod tests {
         let taken_and_renamed = [("svc", 2, "svc2"), ("pay", 1, "pay")];
         assert_eq!(leads("svc", Some("pay"), &taken_and_renamed, &["svc"]), Lead::Either(2, 1));
         let renamed = [("svc", 1, "pay"), ("pay", 1, "pay")];
-        assert_eq!(leads("svc", Some("pay"), &renamed, &["svc"]), Lead::Of(1));
+        assert_eq!(leads("svc", Some("pay"), &renamed, &["svc"]), Lead::Formerly(1));
         let formerly = [("svc", 2, "svc"), ("pay", 1, "checkout")];
         assert_eq!(leads("svc", Some("pay"), &formerly, &["svc"]), Lead::Of(2));
     }

@@ -49,6 +49,7 @@ impl BackgroundTask for TargetProbe {
                 "whether Okta pushes groups itself is unknown; it needs the scope okta.apps.read"
             );
         }
+        target.go_on(&service.store, service.clock.now()).await.map_err(failed)?;
         service.agrees(target);
         Ok(TaskStatus::Done("the target is what the configuration says".into()))
     }

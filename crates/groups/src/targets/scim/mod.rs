@@ -382,8 +382,8 @@ impl TargetReader for ScimReader {
         }
         // Whom the list of users does not show is looked up alone.
         let unlisted = bare.iter().filter(|member| !self.seen().is_known(member));
-        let asked: Vec<_> = unlisted.map(|member| self.look_up(member)).collect();
-        try_join_all(asked).await?;
+        let looks: Vec<_> = unlisted.map(|member| self.look_up(member)).collect();
+        try_join_all(looks).await?;
         let mut accounts = Vec::with_capacity(members.len());
         for member in members {
             if let Some(user) = member.user {

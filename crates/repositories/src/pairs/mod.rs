@@ -47,7 +47,7 @@ const PLENTY: u64 = 1_000_000_000;
 /// What GitHub may refuse of a policy that the check takes, because of what only it knows.
 const REFUSALS: &[(&str, &str)] = &[
     ("no_merge_method", "the other ways to merge are off already, which no file says"),
-    ("does not go with", "the title and the message come from two files, or one of them is the live one"),
+    ("does not go with", "the title or the message is the live one"),
     ("Vulnerability alerts must be enabled", "the alerts are off, which no file says"),
     ("name already exists on this account", "another repository has the name"),
     ("is no Team of this organization", "a ruleset names a team by its id, and somebody deleted it"),

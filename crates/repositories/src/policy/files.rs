@@ -8,7 +8,7 @@ use beadle_github::{Asks, SelectedBy};
 use sha2::{Digest, Sha256};
 
 use super::checks::check_layer;
-use super::contradictions::{incomplete, remarks};
+use super::contradictions::{across, incomplete, remarks};
 use super::folder::read_folder;
 use super::forms::REPOSITORY;
 use super::layers::{LISTS, Layer, LayerKind, conflicts, contradictions};
@@ -129,6 +129,7 @@ impl Policy {
         policy.layers.sort_by_key(|layer| layer.rank);
         problems.extend(policy.certain_conflicts());
         problems.extend(incomplete(&policy.layers));
+        problems.extend(across(&policy.layers, &policy.disabled));
         if problems.iter().any(|problem| problem.severity == Severity::Error) {
             return Err(PolicyError::Invalid { problems, sources });
         }

@@ -187,6 +187,11 @@ impl Choice {
     fn selectors(&self) -> impl Iterator<Item = &Selector> {
         std::iter::once(&self.select).chain(&self.except)
     }
+
+    /// Whether every repository is meant.
+    pub(super) fn is_empty(&self) -> bool {
+        self.except.is_none() && self.select.is_empty()
+    }
 }
 
 impl Layer {
@@ -231,7 +236,7 @@ impl Layer {
     pub(super) fn reaches_all(&self) -> bool {
         match &self.kind {
             LayerKind::Organisation => true,
-            LayerKind::Selected(choice) => choice.except.is_none() && choice.select.is_empty(),
+            LayerKind::Selected(choice) => choice.is_empty(),
             LayerKind::Suborg { .. } | LayerKind::Repository(_) => false,
         }
     }

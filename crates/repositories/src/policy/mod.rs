@@ -10,6 +10,7 @@ pub mod forms;
 mod keys;
 mod layers;
 mod leaves;
+mod meeting;
 mod merge;
 mod node;
 mod normal;

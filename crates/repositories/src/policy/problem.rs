@@ -13,6 +13,8 @@ pub enum Severity {
     Error,
     /// The key is understood, and this version does not carry it out.
     NotYet,
+    /// The policy is accepted, and may ask for something that GitHub refuses.
+    Warning,
 }
 
 /// The key whose value may be a secret.
@@ -63,6 +65,7 @@ impl Problem {
         let word = match self.severity {
             Severity::Error => "error",
             Severity::NotYet => "not carried out",
+            Severity::Warning => "warning",
         };
         let line = self.asked.line;
         let mut text =

@@ -3,6 +3,7 @@
 use beadle_engine::Asked;
 use beadle_github::Repository;
 
+use super::contradictions::found;
 use super::files::Policy;
 use super::layers::{Layer, LayerKind, Word, Words, conflicts, contradictions};
 use super::merge::{merge, without_entries};
@@ -95,6 +96,7 @@ impl Policy {
         if let Some((layer, why)) = waits {
             target.wait_for(layer, why);
         }
+        target.contradict(&self.disabled);
         if repository.archived {
             let asked = named.and_then(|layer| layer.root.get("repository")?.get("archived")?.bool());
             if asked != Some(false) {
@@ -184,6 +186,17 @@ impl Target {
         }
         self.put_over(&root, &words);
         self.layers.push(Reached { file: layer.file.clone(), rank: layer.rank, case: held, root, words });
+    }
+
+    /// Leaves the sections alone in which the layers together ask for what GitHub refuses.
+    fn contradict(&mut self, disabled: &[String]) {
+        let Some(root) = &self.root else { return };
+        let contradictions = found(root, &|asked| self.rank(asked));
+        let contradictions = contradictions.into_iter().filter(|found| !found.is_disabled(disabled));
+        let doubts: Vec<(String, String)> = contradictions
+            .filter_map(|found| Some(((*found.names.first()?).to_owned(), found.why())))
+            .collect();
+        self.doubtful.extend(doubts);
     }
 
     fn put_over(&mut self, root: &Node, words: &Words) {

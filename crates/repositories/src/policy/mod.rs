@@ -33,6 +33,7 @@ pub(crate) use merge::merge;
 pub use node::{Kind, Node};
 pub(crate) use pattern::Pattern;
 pub use problem::{Problem, Severity, nearest};
+pub(crate) use rules::find as known_rule;
 pub use schema::{FileKind, schema, test_schema};
 pub use selector::Selector;
 pub use targeting::{Reached, Standing, Target, Verdict};

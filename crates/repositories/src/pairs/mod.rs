@@ -76,7 +76,7 @@ struct Counts {
     written: usize,
     unknown: usize,
     refused: usize,
-    /// Pairs that did not rest because layers select by what the policy writes.
+    /// Pairs that did not rest because layers select by what other files write.
     moved: usize,
 }
 
@@ -127,15 +127,6 @@ impl Stage {
             .lending(secrets)
             .remembering(self.store.clone());
         Ok((planner, RepositoryWriter::new(Writer::new(api), reader)))
-    }
-
-    /// Whether a layer selects by teams, properties, topics or visibility.
-    fn selects_by_what_changes(&self) -> bool {
-        let suborg = |layer: &crate::policy::Layer| matches!(&layer.kind, crate::policy::LayerKind::Suborg { teams, .. } if !teams.is_empty());
-        self.policy
-            .layers
-            .iter()
-            .any(|layer| suborg(layer) || layer.selectors().any(|selector| !selector.is_by_name_only()))
     }
 
     async fn round(&self) -> Result<Round, String> {
@@ -262,13 +253,12 @@ async fn both(stage: &Stage, files: &Files, before: &Value, dice: &mut Dice) -> 
 /// Applies until nothing is written any more. A fault ends after the first apply.
 async fn settle(stage: &Stage, files: &Files, before: &Value, is_faulty: bool) -> Result<Counts, String> {
     let settled = settle_once(stage, files, before, is_faulty).await;
-    // Where layers select by what the policy itself writes, what an apply takes away may come back
-    // with the next one.
+    // The check refuses a layer that changes its own selection. It cannot see what a value of another
+    // file does to a selection, because the other file may not reach the repository.
     match settled {
         Err(why) if why.starts_with("GitHub refused") => Err(why),
-        // A layer that selects private repositories and makes them public never rests either.
         Err(why)
-            if stage.selects_by_what_changes()
+            if files::selects_by_what_is_written(files)
                 && (why.starts_with("it is not quiet")
                     || harm::selects_otherwise(before, &stage.sim.state())) =>
         {
@@ -434,7 +424,7 @@ async fn whatever_is_applied_comes_to_rest_and_harms_nothing() {
     assert!(count < 20 || not_taken * 2 <= count, "the check refuses more than half of the policies");
     assert!(count < 20 || all.written > 0, "nothing was ever written: nothing was tried");
     assert!(
-        count < 20 || all.moved * 25 <= 25 + usize::try_from(count).unwrap_or(0),
+        count < 20 || all.moved * 100 <= 200 + usize::try_from(count).unwrap_or(0),
         "too many pairs do not rest: {all:?}"
     );
 }

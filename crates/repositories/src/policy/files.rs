@@ -15,6 +15,7 @@ use super::layers::{LISTS, Layer, LayerKind, conflicts, contradictions};
 use super::node::{Kind, Node};
 use super::pattern::{Pattern, patterns};
 use super::problem::{Problem, Severity};
+use super::rest::unrest;
 use super::schema::FileKind;
 use super::selector::Selector;
 use super::shape::Shape;
@@ -113,10 +114,14 @@ impl Policy {
                 ));
             }
         }
+        let mut roots = BTreeMap::new();
         for (file, text) in &sources {
             hash.update(format!("{file}\0{}\0{text}", text.len()));
             match Node::parse(file, text) {
-                Ok(root) => policy.add(file, &root, &mut problems),
+                Ok(root) => {
+                    policy.add(file, &root, &mut problems);
+                    roots.insert(file.clone(), root);
+                }
                 Err(problem) => problems.push(problem),
             }
         }
@@ -130,6 +135,7 @@ impl Policy {
         problems.extend(policy.certain_conflicts());
         problems.extend(incomplete(&policy.layers));
         problems.extend(across(&policy.layers, &policy.disabled));
+        problems.extend(unrest(&roots));
         if problems.iter().any(|problem| problem.severity == Severity::Error) {
             return Err(PolicyError::Invalid { problems, sources });
         }

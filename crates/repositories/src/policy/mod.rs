@@ -16,6 +16,7 @@ mod node;
 mod normal;
 mod pattern;
 mod problem;
+mod rest;
 mod rules;
 mod schema;
 mod selector;

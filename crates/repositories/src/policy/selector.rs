@@ -86,16 +86,6 @@ impl Selector {
         }
     }
 
-    /// Whether nothing but names and dates, which no setting changes, decide.
-    #[cfg(test)]
-    pub(crate) fn is_by_name_only(&self) -> bool {
-        self.topics.is_empty()
-            && self.teams.is_empty()
-            && self.properties.is_empty()
-            && self.visibilities.is_empty()
-            && self.fork.is_none()
-    }
-
     /// Whether it selects everything.
     pub fn is_empty(&self) -> bool {
         self.names.is_empty()

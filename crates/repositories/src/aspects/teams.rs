@@ -140,9 +140,7 @@ async fn meant<'a>(
 
 /// Why an entry's slug is another team's now, if it is.
 async fn names_another(context: &Context<'_>, want: &TeamWant, id: u64) -> Result<Option<String>, Failure> {
-    let names = context.names;
-    let before = names.meant_before(Named::Team, &want.slug, id).await?;
-    Ok(before.map(|before| format!("{} ({})", names.taken(Named::Team, &want.slug, before, id), want.asked)))
+    Ok(context.names.another_owner(Named::Team, &want.slug, id, Some(&want.asked)).await?)
 }
 
 /// What the team above may do, where it is all that GitHub shows of a team. A grant of the team's

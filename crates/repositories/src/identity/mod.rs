@@ -11,6 +11,8 @@ mod table;
 use serde_json::Value;
 
 pub(crate) use self::pair::{Pairs, pair};
+#[cfg(test)]
+pub(crate) use self::table::keys;
 pub(crate) use self::table::{Kind, kind};
 use self::table::{Part, is_nested, parts};
 use crate::policy::Node;

@@ -119,6 +119,12 @@ pub(crate) fn kind(list: &str) -> Option<&'static Kind> {
     TABLE.iter().find(|kind| kind.key == list)
 }
 
+/// The keys of all kinds of lists: of sections, or of parts of entries.
+#[cfg(test)]
+pub(crate) fn keys(are_nested: bool) -> Vec<&'static str> {
+    TABLE.iter().filter(|kind| kind.is_nested == are_nested).map(|kind| kind.key).collect()
+}
+
 /// The value of a field in the forms in which it is compared.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Part {

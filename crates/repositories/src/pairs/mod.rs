@@ -12,6 +12,7 @@ mod dice;
 mod entries;
 mod files;
 mod harm;
+mod lists;
 mod state;
 mod weather;
 
@@ -107,6 +108,14 @@ struct Stage {
 }
 
 impl Stage {
+    /// A store of its own, and the simulated GitHub as it is.
+    fn open(sim: &Arc<Sim>, path: &Path, policy: Policy) -> Result<Self, String> {
+        let store = SqliteStore::open_inline(path, StoreSettings::default());
+        let store: Arc<dyn Store> = Arc::new(store.map_err(|error| error.to_string())?);
+        let clock = Clock::simulated(Time::from_seconds(1_800_000_000));
+        Ok(Self { sim: sim.clone(), store, clock, policy, token: sim.token() })
+    }
+
     /// What plans and writes, with nothing in memory.
     fn parts(&self) -> Result<(RepositoryPlanner, RepositoryWriter), String> {
         let wire = Arc::new(InProcess(self.sim.clone()));
@@ -354,11 +363,7 @@ async fn one(seed: u64, sim: &Arc<Sim>, folder: &Path) -> Result<Outcome, String
     sim.begin_with(state.doc);
     let before = sim.state();
     let path = folder.join(format!("{seed}.db"));
-    let store: Arc<dyn Store> = Arc::new(
-        SqliteStore::open_inline(&path, StoreSettings::default()).map_err(|error| error.to_string())?,
-    );
-    let clock = Clock::simulated(Time::from_seconds(1_800_000_000));
-    let stage = Stage { sim: sim.clone(), store, clock, policy, token: sim.token() };
+    let stage = Stage::open(sim, &path, policy)?;
     let settled = both(&stage, &files, &before, &mut dice).await;
     for ending in ["", "-wal", "-shm"] {
         let _ = std::fs::remove_file(format!("{}{ending}", path.display())); // the folder goes with it
@@ -381,8 +386,8 @@ fn number(name: &str, usual: u64) -> u64 {
     said.and_then(|text| text.parse().ok()).unwrap_or(usual)
 }
 
-#[tokio::test(start_paused = true)]
-async fn whatever_is_applied_comes_to_rest_and_harms_nothing() {
+/// A simulated GitHub whose budgets are never short.
+async fn simulated() -> Arc<Sim> {
     let limits = beadle_sim::Limits {
         core: PLENTY,
         graphql: PLENTY,
@@ -391,9 +396,18 @@ async fn whatever_is_applied_comes_to_rest_and_harms_nothing() {
         ..beadle_sim::Limits::default()
     };
     let settings = beadle_sim::Settings { limits, ..beadle_sim::Settings::default() };
-    let sim = Arc::new(Sim::start(([127, 0, 0, 1], 0).into(), settings).await.unwrap());
+    Arc::new(Sim::start(([127, 0, 0, 1], 0).into(), settings).await.unwrap())
+}
+
+/// A folder for stores, in memory if there is one.
+fn folder() -> tempfile::TempDir {
     let shared = Path::new("/dev/shm");
-    let folder = if shared.is_dir() { tempfile::tempdir_in(shared) } else { tempfile::tempdir() }.unwrap();
+    if shared.is_dir() { tempfile::tempdir_in(shared) } else { tempfile::tempdir() }.unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn whatever_is_applied_comes_to_rest_and_harms_nothing() {
+    let (sim, folder) = (simulated().await, folder());
     let (from, count) = (number("PAIRS_FROM", 0), number("PAIRS", USUAL));
     let mut refused: BTreeMap<String, u64> = BTreeMap::new();
     let (mut all, mut failures) = (Counts::default(), Vec::new());

@@ -43,7 +43,7 @@ pub use tests::Tested;
 /// The description of the files, for tests that make files from it.
 #[cfg(test)]
 pub(crate) mod described {
-    pub(crate) use super::keys::{REPOSITORY, SETTINGS};
+    pub(crate) use super::keys::{LAYER, REPO, REPOSITORY, SETTINGS, SUBORG};
     pub(crate) use super::rules::{OF_REPOSITORIES, RULES, Rule};
     pub(crate) use super::shape::{Key, Shape, Status};
 }

@@ -139,7 +139,8 @@ fn agree(body: &mut Map<String, Value>, selected: &Value) {
     }
 }
 
-/// Whether a file selects repositories by what a file writes: only then may a pair not rest.
+/// Returns whether a file selects repositories by what a file writes: only then may a pair not
+/// rest.
 pub(super) fn selects_by_what_is_written(files: &Files) -> bool {
     let cases = |body: &Value| body["first_match"].as_array().cloned().unwrap_or_default();
     let bodies: Vec<Value> =

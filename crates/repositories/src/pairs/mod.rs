@@ -46,7 +46,7 @@ const ROUNDS: usize = 5;
 /// No budget is short.
 const PLENTY: u64 = 1_000_000_000;
 
-/// What GitHub may refuse of a policy that the check takes, because of what only it knows.
+/// Refusals of policies that the check takes: only GitHub knows their reasons.
 const REFUSALS: &[(&str, &str)] = &[
     ("no_merge_method", "the other ways to merge are off already, which no file says"),
     ("does not go with", "the title or the message is the live one"),
@@ -117,7 +117,7 @@ impl Stage {
         Ok(Self { sim: sim.clone(), store, clock, policy, token: sim.token() })
     }
 
-    /// What plans and writes, with nothing in memory.
+    /// Returns a planner and a writer that have nothing in memory.
     fn parts(&self) -> Result<(RepositoryPlanner, RepositoryWriter), String> {
         let wire = Arc::new(InProcess(self.sim.clone()));
         let settings = Settings {

@@ -57,7 +57,8 @@ const OTHERS: &[(&str, &str)] = &[
     ("repository.name", "the name that a repository gets: tests/e2e/renamed.rs"),
 ];
 
-/// Whether only the name itself tells what is meant, so that its new owner is the right one.
+/// Returns whether only the name itself tells what is meant, so that its new owner is the right
+/// one.
 fn is_by_name(place: &Place) -> bool {
     // The owner of an App alone can give its slug away. A file that excepts a name reaches
     // everything else.

@@ -82,7 +82,7 @@ impl<'a> Contradiction<'a> {
         format!("{} ({})", self.text, places.join(", "))
     }
 
-    /// Whether a section that Beadle leaves alone has the values.
+    /// Returns whether a section that Beadle leaves alone has the values.
     pub(super) fn is_disabled(&self, disabled: &[String]) -> bool {
         self.names.iter().any(|name| disabled.iter().any(|other| other == name))
     }

@@ -69,12 +69,12 @@ fn conditions(layer: &Layer) -> Vec<Condition<'_>> {
 }
 
 impl Part<'_> {
-    /// Whether it is for one repository.
+    /// Returns whether it is for one repository.
     pub(super) fn is_single(&self) -> bool {
         matches!(self.conditions.first(), Some(Condition::Named(..)))
     }
 
-    /// Whether it certainly reaches every repository that `narrow` reaches.
+    /// Returns whether it certainly reaches every repository that `narrow` reaches.
     pub(super) fn covers(&self, narrow: &Self) -> bool {
         // A later case holds only if no earlier one does.
         let is_certain = self.case.is_none_or(|case| case == 0);
@@ -82,7 +82,7 @@ impl Part<'_> {
         std::ptr::eq(self, narrow) || (is_certain && self.conditions.iter().all(is_implied))
     }
 
-    /// Whether no repository is reached by both, as far as the files tell.
+    /// Returns whether no repository is reached by both, as far as the files tell.
     pub(super) fn is_apart_from(&self, other: &Self) -> bool {
         let is_same_layer = match (self.layer, other.layer) {
             (Some(one), Some(two)) => one.file == two.file,
@@ -108,7 +108,8 @@ fn all_known(own: &[String], wide: &[String]) -> bool {
 }
 
 impl Condition<'_> {
-    /// Whether it holds for a repository of this name, in lower case; `None` if more decides.
+    /// Returns whether it holds for a repository of this name, in lower case; `None` if more
+    /// decides.
     fn of_name(&self, name: &str) -> Option<bool> {
         match self {
             Self::Named(own, _) if own == name => Some(true),
@@ -131,7 +132,7 @@ impl Condition<'_> {
         }
     }
 
-    /// Whether `wide` holds wherever this condition does.
+    /// Returns whether `wide` holds wherever this condition does.
     fn is_within(&self, wide: &Self) -> bool {
         match (self, wide) {
             (Self::Named(name, _), _) => wide.of_name(name) == Some(true),

@@ -22,7 +22,7 @@ enum Matcher {
     Regex(Regex),
 }
 
-/// What a pattern is, and nothing of how it is carried out: a matcher shows its caches and who used it first, and what layers
+/// Shows the pattern, and nothing of how it is carried out: a matcher shows its caches and who used it first, and what layers
 /// select by is remembered between runs by how it is shown.
 impl fmt::Debug for Pattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -60,7 +60,7 @@ impl Pattern {
         Ok(Self { text: text.to_owned(), matcher: Matcher::Regex(regex) })
     }
 
-    /// Whether a name matches.
+    /// Returns whether a name matches.
     pub fn is_match(&self, name: &str) -> bool {
         match &self.matcher {
             Matcher::Glob(glob) => glob.is_match(name),
@@ -95,7 +95,8 @@ impl Pattern {
         (start, end)
     }
 
-    /// Whether every name that matches this pattern matches `other` too, as far as the texts tell.
+    /// Returns whether every name that matches this pattern matches `other` too, as far as the
+    /// texts tell.
     pub(super) fn is_within(&self, other: &Self) -> bool {
         if let Some(name) = self.literal() {
             return other.is_match(&name);
@@ -112,7 +113,7 @@ impl Pattern {
         })
     }
 
-    /// Whether no name matches both patterns, as far as the texts tell.
+    /// Returns whether no name matches both patterns, as far as the texts tell.
     pub(super) fn is_apart_from(&self, other: &Self) -> bool {
         match (self.literal(), other.literal()) {
             (Some(name), _) => !other.is_match(&name),

@@ -1,11 +1,12 @@
-//! What is wrong with a policy, or not carried out of it: file, line, key, and the nearest right one.
+//! Findings in a policy: errors, warnings, and keys that Beadle does not carry out. Each has a file, a
+//! line and the nearest right key.
 
 use std::fmt::Write as _;
 
 use beadle_engine::Asked;
 use serde::Serialize;
 
-/// How bad it is.
+/// The severity of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Severity {
@@ -26,7 +27,7 @@ const EXCERPT: usize = 160;
 /// One finding.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Problem {
-    /// How bad it is.
+    /// The severity.
     pub severity: Severity,
     /// Where.
     pub asked: Asked,
@@ -34,7 +35,7 @@ pub struct Problem {
     pub column: u32,
     /// What.
     pub message: String,
-    /// What would be right.
+    /// A form that would be right.
     pub hint: Option<String>,
 }
 

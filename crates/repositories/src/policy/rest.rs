@@ -23,7 +23,7 @@ struct Pick<'a> {
     values: Vec<String>,
     /// The line.
     at: &'a Node,
-    /// Whether the file reaches a repository only if the values do not select it.
+    /// True if the file reaches a repository only if the values do not select it.
     is_excepted: bool,
 }
 
@@ -36,11 +36,11 @@ struct Part<'a> {
 
 /// The effect of sections on a selection.
 struct Effect<'a> {
-    /// Whether the values of the selection hold afterwards.
+    /// True if the values of the selection hold afterwards.
     holds: bool,
     /// The value that decides it.
     at: &'a Node,
-    /// Whether a value is written; otherwise a list takes away what it does not have.
+    /// True if a value is written; otherwise a list takes away what it does not have.
     is_written: bool,
 }
 
@@ -104,7 +104,7 @@ fn own(effect: &Effect<'_>, pick: &Pick<'_>) -> Problem {
     problem.hint("select this value too, or select by something that the file does not write")
 }
 
-/// Whether a part decides, by way of others, whether another one holds.
+/// Returns whether a part decides, by way of others, whether another one holds.
 fn leads(decides: &[(usize, usize)], from: usize, to: usize) -> bool {
     let mut reached = vec![from];
     let mut next = 0;
@@ -145,7 +145,7 @@ fn texts(node: &Node) -> Vec<String> {
     }
 }
 
-/// What `select` and `except` select by.
+/// Returns the facts that `select` and `except` select by.
 fn chosen(root: &Node) -> Vec<Pick<'_>> {
     let mut picks = Vec::new();
     for (key, is_excepted) in [("select", false), ("except", true)] {
@@ -173,7 +173,8 @@ fn chosen(root: &Node) -> Vec<Pick<'_>> {
     picks
 }
 
-/// What a suborg selects by. Each of its lists is enough, so that only a single one decides.
+/// Returns the fact that a suborg selects by. Each list of a suborg is enough, so that a fact
+/// decides only if there is one list.
 fn of_suborg(root: &Node) -> Option<Pick<'_>> {
     let lists = ["suborgrepos", "suborgteams", "suborgproperties"].map(|key| root.get(key));
     match lists {
@@ -250,7 +251,7 @@ fn listed<'a>(list: &'a Node, item: Option<&'a Node>) -> Option<Effect<'a>> {
     }
 }
 
-/// Whether a file lists a value of the selection, or keeps what is not listed.
+/// Returns whether a file lists a value of the selection, or keeps what is not listed.
 fn is_listed(files: &BTreeMap<String, Node>, pick: &Pick<'_>) -> bool {
     let section = match pick.fact {
         Fact::Visibility => return false,

@@ -13,7 +13,7 @@ pub(crate) const OF_REPOSITORIES: &[&str] = &["merge_queue", "license_compliance
 /// [`RULES`].
 pub(crate) struct Rule {
     pub(crate) kind: &'static str,
-    /// Whether it is for rulesets with `target: push`, and for no others.
+    /// True if it is for rulesets with `target: push`, and for no others.
     pub(crate) is_push: bool,
     pub(crate) parameters: &'static [Key],
     /// Parameters without which GitHub refuses the rule. Beadle adds those of reviews and checks
@@ -203,7 +203,7 @@ mod tests {
         of("org-rules", &mut all().filter(|kind| !OF_REPOSITORIES.contains(kind)));
     }
 
-    /// Whether the check takes what the description takes.
+    /// Returns whether the check takes what the description takes.
     fn is_described(table: &Value, shape: &Shape, schema: &Value) -> bool {
         let schema = resolved(table, schema);
         match shape {

@@ -1,4 +1,5 @@
-//! Which repositories a layer is for: `select:` and `except:`. Every key given has to hold; of a list, one.
+//! Selects the repositories of a layer: `select:` and `except:`. Every key has to hold; of a list, one
+//! entry.
 
 use beadle_github::Repository;
 use jiff::civil::Date;
@@ -8,7 +9,7 @@ use super::node::{Kind, Node};
 use super::pattern::{Pattern, patterns};
 use super::problem::Problem;
 
-/// What a repository has to be like.
+/// The conditions that a repository has to meet.
 #[derive(Clone, Debug, Default)]
 pub struct Selector {
     /// Globs on its name.
@@ -86,7 +87,7 @@ impl Selector {
         }
     }
 
-    /// Whether it selects everything.
+    /// Returns whether it selects everything.
     pub fn is_empty(&self) -> bool {
         self.names.is_empty()
             && self.topics.is_empty()
@@ -98,7 +99,7 @@ impl Selector {
             && self.before.is_none()
     }
 
-    /// Whether a repository's topics have to be known.
+    /// Returns whether a repository's topics have to be known.
     pub fn asks_for_topics(&self) -> bool {
         !self.topics.is_empty()
     }
@@ -113,24 +114,24 @@ impl Selector {
         self.properties.iter().map(|(name, _)| name)
     }
 
-    /// Whether its teams have to be known.
+    /// Returns whether its teams have to be known.
     pub fn asks_for_teams(&self) -> bool {
         !self.teams.is_empty()
     }
 
-    /// Whether its custom properties have to be known.
+    /// Returns whether its custom properties have to be known.
     pub fn asks_for_properties(&self) -> bool {
         !self.properties.is_empty()
     }
 
-    /// Whether a repository is meant; `Err` where that cannot be known.
+    /// Returns whether a repository is meant; `Err` where that cannot be known.
     pub fn is_match(&self, repository: &Repository) -> Result<bool, String> {
         let sure = (self.names.is_empty() || self.names.iter().any(|glob| glob.is_match(&repository.name)))
             && (self.visibilities.is_empty()
                 || self.visibilities.iter().any(|wanted| wanted == repository.visibility.as_str()))
             && self.fork.is_none_or(|fork| fork == repository.fork);
         if !sure {
-            // What is not known cannot make it one.
+            // An unknown part cannot select the repository any more.
             return Ok(false);
         }
         if self.after.is_some() || self.before.is_some() {
@@ -184,9 +185,9 @@ impl Selector {
     }
 }
 
-/// What can be said of two selectors without a repository.
+/// Compares selectors without a repository.
 impl Selector {
-    /// Whether a repository of this name is selected; `None` if more than the name decides.
+    /// Returns whether a repository of this name is selected; `None` if more than the name decides.
     pub(super) fn of_name(&self, name: &str) -> Option<bool> {
         if !self.names.is_empty() && !self.names.iter().any(|glob| glob.is_match(name)) {
             return Some(false);
@@ -200,7 +201,8 @@ impl Selector {
         others.is_empty().then_some(self.names.as_slice())
     }
 
-    /// Whether every repository that is selected is one of `other` too, as far as the keys tell.
+    /// Returns whether every repository that is selected is one of `other` too, as far as the keys
+    /// tell.
     pub(super) fn is_within(&self, other: &Self) -> bool {
         let names = || {
             !self.names.is_empty()
@@ -222,7 +224,7 @@ impl Selector {
             && other.before.is_none_or(|wide| self.before.is_some_and(|own| own <= wide))
     }
 
-    /// Whether no repository is selected by both, as far as the keys tell.
+    /// Returns whether no repository is selected by both, as far as the keys tell.
     pub(super) fn is_apart_from(&self, other: &Self) -> bool {
         let names = !self.names.is_empty()
             && !other.names.is_empty()

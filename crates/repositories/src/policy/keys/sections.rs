@@ -186,7 +186,7 @@ pub(super) const CONFIGURATION: Shape = Shape::Map(&[
     ),
 ]);
 
-/// Whom a layer is for: every key has to hold; of a list, one.
+/// The selector of a layer: every key has to hold; of a list, one entry.
 pub(super) const CHOICE: Shape = Shape::Map(&[
     key("name", ONE_OR_MORE, "Globs on the name."),
     key("topic", ONE_OR_MORE, "Topics."),

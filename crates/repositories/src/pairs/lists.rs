@@ -65,9 +65,9 @@ fn list(dice: &mut Dice, section: &str, live: &Value) -> Vec<Value> {
 }
 
 /// An entry that is in no list.
-fn stranger(section: &str, live: &Map<String, Value>) -> Option<(String, Value)> {
+fn stranger(section: &str, names: &BTreeSet<String>, live: &Map<String, Value>) -> Option<(String, Value)> {
     let free = |pool: &[&str]| {
-        let is_free = |name: &&&str| !live.keys().any(|known| known.eq_ignore_ascii_case(name));
+        let is_free = |name: &&&str| !live.keys().chain(names).any(|known| known.eq_ignore_ascii_case(name));
         pool.iter().find(is_free).map(|name| (*name).to_owned())
     };
     let url = "https://stranger.example.com/";
@@ -120,7 +120,7 @@ fn mutations(section: &str, names: &BTreeSet<String>, live: &Map<String, Value>)
         other.insert(name.clone(), changed(section, entry));
         found.push((format!("with another {name}"), Value::Object(other)));
     }
-    if let Some((name, entry)) = stranger(section, live) {
+    if let Some((name, entry)) = stranger(section, names, live) {
         let mut more = live.clone();
         more.insert(name.clone(), entry);
         found.push((format!("with {name}"), Value::Object(more)));

@@ -57,12 +57,12 @@ pub(super) fn unrest(files: &BTreeMap<String, Node>) -> Vec<Problem> {
             for pick in &reader.picks {
                 let Some(effect) = effect(writer.root, pick) else { continue };
                 let holds = effect.holds != pick.is_excepted;
-                if !effect.is_written && is_listed(files, pick) {
-                    continue;
-                }
+                // A file that selects by nothing is in no circle.
+                let is_other = writer.file != reader.file && !writer.picks.is_empty();
                 if at == place {
-                    problems.extend((!holds).then(|| own(&effect, pick)));
-                } else if effect.is_written && writer.file != reader.file {
+                    let is_kept = holds || (!effect.is_written && is_listed(files, pick));
+                    problems.extend((!is_kept).then(|| own(&effect, pick)));
+                } else if effect.is_written && is_other {
                     decides.push((at, place));
                     if !holds {
                         ends.push((at, place, effect.at, pick.at));

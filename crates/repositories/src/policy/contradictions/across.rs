@@ -62,7 +62,7 @@ pub(in crate::policy) fn across(layers: &[Layer], disabled: &[String]) -> Vec<Pr
             }
             for (three, third) in &methods[place + 1..] {
                 let are_all = (0..METHODS.len()).all(|n| first[n] || second[n] || third[n]);
-                if are_all && can_meet(*one, *three) && can_meet(*two, *three) {
+                if are_all && can_meet(*two, *three) && can_meet(*one, *three) {
                     search.look(together(&[*one, *two, *three]), false);
                 }
             }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use beadle_engine::budget::current_lane;
-use beadle_engine::{Clock, Lane, Store, StoreError, Time, note};
+use beadle_engine::{Asked, Clock, Lane, Store, StoreError, Time, note};
 
 /// The time for which a confirmed name is believed without another look at the store. A run for an
 /// event believes only what it reads itself: an operator may have confirmed another owner.
@@ -98,8 +98,24 @@ impl Names {
         }
     }
 
-    /// The report of a name that has another owner now.
-    pub fn taken(&self, named: Named, name: &str, before: u64, now: u64) -> String {
+    /// The report of a name that has another owner now, with the line of the policy; `None` if it
+    /// has the same one.
+    pub async fn another_owner(
+        &self,
+        named: Named,
+        name: &str,
+        id: u64,
+        asked: Option<&Asked>,
+    ) -> Result<Option<String>, StoreError> {
+        let Some(before) = self.meant_before(named, name, id).await? else { return Ok(None) };
+        let text = self.taken(named, name, before, id);
+        Ok(Some(match asked {
+            Some(asked) => format!("{text} ({asked})"),
+            None => text,
+        }))
+    }
+
+    fn taken(&self, named: Named, name: &str, before: u64, now: u64) -> String {
         let what = named.as_str();
         format!(
             "{what} `{name}` had the id {before} and is another {what} now, with the id {now}; if this one is meant, run `beadle \

@@ -99,8 +99,16 @@ pub(crate) fn run(path: &Path, as_json: bool, printer: &Printer) -> anyhow::Resu
             ));
         }
         let count = |severity| problems.iter().filter(|problem| problem.severity == severity).count();
-        let said =
-            format!("{} errors, {} keys not carried out", count(Severity::Error), count(Severity::NotYet));
+        let warned = match count(Severity::Warning) {
+            0 => String::new(),
+            1 => ", 1 warning".to_owned(),
+            count => format!(", {count} warnings"),
+        };
+        let said = format!(
+            "{} errors, {} keys not carried out{warned}",
+            count(Severity::Error),
+            count(Severity::NotYet)
+        );
         match generation {
             Some(generation) => {
                 let fine = if count(Severity::Error) == 0 {

@@ -148,9 +148,7 @@ async fn names_another(
     want: &CollaboratorWant,
     id: u64,
 ) -> Result<Option<String>, Failure> {
-    let names = context.names;
-    let before = names.meant_before(Named::User, &want.login, id).await?;
-    Ok(before.map(|before| format!("{} ({})", names.taken(Named::User, &want.login, before, id), want.asked)))
+    Ok(context.names.another_owner(Named::User, &want.login, id, Some(&want.asked)).await?)
 }
 
 fn put(account: Grantee, want: &CollaboratorWant, expired: Option<u64>) -> Write {

@@ -142,9 +142,7 @@ async fn meant<'a>(
 
 /// Why an entry's slug is another team's now, if it is.
 async fn names_another(context: &Context<'_>, want: &TeamWant, id: u64) -> Result<Option<String>, Failure> {
-    let names = context.names;
-    let before = names.meant_before(Named::Team, &want.slug, id).await?;
-    Ok(before.map(|before| format!("{} ({})", names.taken(Named::Team, &want.slug, before, id), want.asked)))
+    Ok(context.names.another_owner(Named::Team, &want.slug, id, Some(&want.asked)).await?)
 }
 
 /// Returns the permission of the team above, where GitHub shows nothing else of a team. GitHub then

@@ -11,6 +11,8 @@ mod table;
 use serde_json::Value;
 
 pub(crate) use self::pair::{Pairs, pair};
+#[cfg(test)]
+pub(crate) use self::table::keys;
 pub(crate) use self::table::{Kind, kind};
 use self::table::{Part, is_nested, parts};
 use crate::policy::Node;
@@ -21,7 +23,7 @@ pub(crate) trait Entry {
     fn value(&self, path: &str) -> Option<Value>;
     /// Everything.
     fn whole(&self) -> Value;
-    /// Whether it is a block of keys.
+    /// Returns whether it is a block of keys.
     fn is_block(&self) -> bool;
 }
 
@@ -102,7 +104,7 @@ pub(crate) fn pair_entries(kind: Option<&Kind>, desired: &[impl Entry], observed
     pair(&identities(kind, desired), &identities(kind, observed), Identity::closeness)
 }
 
-/// Whether every entry says what it is. A list of which that is not so cannot be compared.
+/// Returns whether every entry says what it is. A list of which that is not so cannot be compared.
 pub(crate) fn all_named(kind: Option<&Kind>, entries: &[impl Entry]) -> bool {
     entries.iter().all(|entry| matches!(Identity::of(kind, entry), Identity::Fields(_)))
 }
@@ -115,7 +117,7 @@ pub(crate) fn pair_layers(list: &str, over: &[Node], under: &[Node]) -> Pairs {
     pair(&identities(kind, over), &identities(kind, under), certain)
 }
 
-/// Whether two entries of the list `list` are certainly the same thing.
+/// Returns whether two entries of the list `list` are certainly the same thing.
 pub(crate) fn same(list: &str, one: &Node, other: &Node) -> bool {
     let kind = kind(list);
     let far = Identity::of(kind, one).closeness(&Identity::of(kind, other));

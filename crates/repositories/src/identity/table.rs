@@ -50,7 +50,7 @@ pub(crate) struct Kind {
     fields: &'static [Field],
     /// Fields that GitHub leaves unset where an entry does not set them.
     pub(crate) unset: &'static [&'static str],
-    /// Whether it is a part of an entry of another list.
+    /// True if it is a part of an entry of another list.
     is_nested: bool,
 }
 
@@ -117,6 +117,12 @@ impl Kind {
 /// The kind of a list by its key.
 pub(crate) fn kind(list: &str) -> Option<&'static Kind> {
     TABLE.iter().find(|kind| kind.key == list)
+}
+
+/// The keys of all kinds of lists: of sections, or of parts of entries.
+#[cfg(test)]
+pub(crate) fn keys(are_nested: bool) -> Vec<&'static str> {
+    TABLE.iter().filter(|kind| kind.is_nested == are_nested).map(|kind| kind.key).collect()
 }
 
 /// The value of a field in the forms in which it is compared.
@@ -196,7 +202,7 @@ pub(super) fn parts(kind: Option<&Kind>, entry: &impl Entry) -> Option<Vec<Optio
     }
 }
 
-/// Whether lists of this key are parts of entries.
+/// Returns whether lists of this key are parts of entries.
 pub(super) fn is_nested(list: &str) -> bool {
     kind(list).is_some_and(|kind| kind.is_nested)
 }

@@ -49,7 +49,7 @@ impl Dice {
         Self(StdRng::seed_from_u64(seed))
     }
 
-    /// Whether something of this chance, in percent, happens.
+    /// Returns whether something of this chance, in percent, happens.
     pub(super) fn chance(&mut self, percent: u32) -> bool {
         self.0.random_range(0..100_u32) < percent
     }

@@ -12,7 +12,7 @@ pub(super) struct List {
     pub(super) section: &'static str,
     pub(super) id: &'static str,
     required: &'static [&'static str],
-    /// Whether a name in other capitals means the same.
+    /// True if a name in other capitals means the same.
     pub(super) is_folded: bool,
 }
 

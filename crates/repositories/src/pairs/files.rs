@@ -35,6 +35,7 @@ pub(super) fn files(dice: &mut Dice, state: &State) -> Files {
             1 => suborg.insert("suborgteams".into(), json!([dice.one(TEAMS)])),
             _ => {
                 let property = dice.one(PROPERTIES);
+                agree(&mut suborg, &json!({ "property": { property: "gold" } }));
                 suborg.insert("suborgproperties".into(), json!([{ property: "gold" }]))
             }
         };
@@ -46,14 +47,18 @@ pub(super) fn files(dice: &mut Dice, state: &State) -> Files {
         // refused.
         layer.insert("rank".into(), json!(if dice.chance(10) { 200 } else { 200 + n }));
         if dice.chance(85) {
-            layer.insert("select".into(), choice(dice));
+            let chosen = choice(dice);
+            agree(&mut layer, &chosen);
+            layer.insert("select".into(), chosen);
         }
         if dice.chance(20) {
             layer.insert("except".into(), choice(dice));
         }
         if dice.chance(15) {
             let mut case = sections(dice, state, Place::Layer, 10);
-            case.insert("select".into(), choice(dice));
+            let chosen = choice(dice);
+            agree(&mut case, &chosen);
+            case.insert("select".into(), chosen);
             layer.insert("first_match".into(), json!([case]));
         }
         files.insert(format!("layers/l{n}.yml"), Value::Object(layer));
@@ -107,4 +112,46 @@ fn choice(dice: &mut Dice) -> Value {
         }
         _ => json!({ "visibility": dice.one(&["private", "internal", "public"]), "topic": dice.one(TOPICS) }),
     }
+}
+
+/// Lets sections write what their file selects by: the check refuses a file that takes repositories
+/// out of its own selection.
+fn agree(body: &mut Map<String, Value>, selected: &Value) {
+    if let Some(repository) = body.get_mut("repository").and_then(Value::as_object_mut)
+        && selected["visibility"].is_string()
+    {
+        repository.remove("private");
+        if repository.contains_key("visibility") {
+            repository.insert("visibility".into(), selected["visibility"].clone());
+        }
+    }
+    let property = selected["property"].as_object().and_then(|properties| properties.keys().next());
+    let (Some(property), Some(list)) = (property, body.get_mut("custom_properties")) else { return };
+    let word = ["exclusive", "additive"].into_iter().find(|word| list.get(*word).is_some());
+    let list = match word {
+        Some(word) => &mut list[word],
+        None => list,
+    };
+    for entry in list.as_array_mut().into_iter().flatten() {
+        if entry["name"].as_str().is_some_and(|name| name.eq_ignore_ascii_case(property)) {
+            entry["value"] = json!("gold");
+        }
+    }
+}
+
+/// Returns whether a file selects repositories by what a file writes: only then may a pair not
+/// rest.
+pub(super) fn selects_by_what_is_written(files: &Files) -> bool {
+    let cases = |body: &Value| body["first_match"].as_array().cloned().unwrap_or_default();
+    let bodies: Vec<Value> =
+        files.values().flat_map(|body| std::iter::once(body.clone()).chain(cases(body))).collect();
+    let selects = |key: &str| {
+        let mut blocks = bodies.iter().flat_map(|body| [&body["select"], &body["except"]]);
+        blocks.any(|block| block.get(key).is_some())
+    };
+    let has = |pointer: &str| bodies.iter().any(|body| body.pointer(pointer).is_some());
+    (selects("visibility") && (has("/repository/visibility") || has("/repository/private")))
+        || (selects("topic") && has("/repository/topics"))
+        || ((selects("team") || has("/suborgteams")) && has("/teams"))
+        || ((selects("property") || has("/suborgproperties")) && has("/custom_properties"))
 }

@@ -39,7 +39,7 @@ pub(super) fn repositories(doc: &Value) -> BTreeMap<u64, &Value> {
     all.map(|(_, repository)| (repository["id"].as_u64().unwrap_or_default(), repository)).collect()
 }
 
-/// Whether something that layers can select by is another one than before.
+/// Returns whether something that layers can select by is another one than before.
 pub(super) fn selects_otherwise(before: &Value, after: &Value) -> bool {
     let (before, after) = (repositories(before), repositories(after));
     let facts = ["teams", "properties", "topics", "visibility"];
@@ -76,13 +76,13 @@ pub(super) fn strays(files: &Files, before: &Value, after: &Value) -> Vec<String
     found
 }
 
-/// What was removed of a list that was in doubt: an aspect's entries that are there no more.
+/// Returns the entries of an aspect's list that are gone. The list was in doubt.
 pub(super) fn lost(aspect: &str, before: &Value, after: &Value) -> Vec<String> {
     let key = match aspect {
         "teams" | "collaborators" | "labels" | "autolinks" | "rulesets" | "topics" => aspect,
         "custom_properties" => "properties",
         "webhooks" => "hooks",
-        // What is removed of the others is named by a file, one by one.
+        // Of the others, a file names each entry that is removed.
         _ => return Vec::new(),
     };
     let names = |repository: &Value| -> BTreeSet<String> {
@@ -150,7 +150,7 @@ impl<'a> Asked<'a> {
         self.section(section).into_iter().filter_map(|body| body.get(key)).collect()
     }
 
-    /// Whether anything of a list may go that nobody names.
+    /// Returns whether anything of a list may go that nobody names.
     fn is_exclusive(&self, section: &str, said: &[&Value]) -> bool {
         let is_additive = self.plugins("additive_plugins", section);
         said.iter().any(|list| {
@@ -316,7 +316,7 @@ fn compare(place: &str, before: &Value, after: &Value, said: &[&Value], found: &
     if ACTORS.iter().any(|list| place.ends_with(list)) {
         return;
     }
-    // What a file says as a whole may change as a whole; and so may what was not there, or is gone.
+    // A value that a file sets as a whole may change as a whole, and so may a new or a removed one.
     if !said.iter().all(|said| said.is_object()) || !before.is_object() || !after.is_object() {
         return;
     }
@@ -329,7 +329,7 @@ fn compare(place: &str, before: &Value, after: &Value, said: &[&Value], found: &
     }
 }
 
-/// Whether each list of `part` has only what is in the same list of `whole`.
+/// Returns whether each list of `part` has only what is in the same list of `whole`.
 fn is_part(part: &Value, whole: &Value) -> bool {
     let mut lists = part.as_object().into_iter().flatten();
     lists.all(|(key, list)| {
@@ -343,8 +343,8 @@ fn keys(one: &Value, other: &Value) -> BTreeSet<String> {
     both.map(|(key, _)| key.clone()).collect()
 }
 
-/// Whether two values are the same, but for what the simulator numbers. GitHub shows nothing and an
-/// empty value alike.
+/// Returns whether two values are the same, but for what the simulator numbers. GitHub shows
+/// nothing and an empty value alike.
 fn is_same(one: &Value, other: &Value) -> bool {
     let is_nothing = |value: &Value| match value {
         Value::Null => true,

@@ -12,6 +12,8 @@ mod dice;
 mod entries;
 mod files;
 mod harm;
+mod lists;
+mod names;
 mod state;
 mod weather;
 
@@ -44,10 +46,10 @@ const ROUNDS: usize = 5;
 /// No budget is short.
 const PLENTY: u64 = 1_000_000_000;
 
-/// What GitHub may refuse of a policy that the check takes, because of what only it knows.
+/// Refusals of policies that the check takes: only GitHub knows their reasons.
 const REFUSALS: &[(&str, &str)] = &[
     ("no_merge_method", "the other ways to merge are off already, which no file says"),
-    ("does not go with", "the title and the message come from two files, or one of them is the live one"),
+    ("does not go with", "the title or the message is the live one"),
     ("Vulnerability alerts must be enabled", "the alerts are off, which no file says"),
     ("name already exists on this account", "another repository has the name"),
     ("is no Team of this organization", "a ruleset names a team by its id, and somebody deleted it"),
@@ -76,7 +78,7 @@ struct Counts {
     written: usize,
     unknown: usize,
     refused: usize,
-    /// Pairs that did not rest because layers select by what the policy writes.
+    /// Pairs that did not rest because layers select by what other files write.
     moved: usize,
 }
 
@@ -107,7 +109,15 @@ struct Stage {
 }
 
 impl Stage {
-    /// What plans and writes, with nothing in memory.
+    /// A store of its own, and the simulated GitHub as it is.
+    fn open(sim: &Arc<Sim>, path: &Path, policy: Policy) -> Result<Self, String> {
+        let store = SqliteStore::open_inline(path, StoreSettings::default());
+        let store: Arc<dyn Store> = Arc::new(store.map_err(|error| error.to_string())?);
+        let clock = Clock::simulated(Time::from_seconds(1_800_000_000));
+        Ok(Self { sim: sim.clone(), store, clock, policy, token: sim.token() })
+    }
+
+    /// Returns a planner and a writer that have nothing in memory.
     fn parts(&self) -> Result<(RepositoryPlanner, RepositoryWriter), String> {
         let wire = Arc::new(InProcess(self.sim.clone()));
         let settings = Settings {
@@ -129,16 +139,18 @@ impl Stage {
         Ok((planner, RepositoryWriter::new(Writer::new(api), reader)))
     }
 
-    /// Whether a layer selects by teams, properties, topics or visibility.
-    fn selects_by_what_changes(&self) -> bool {
-        let suborg = |layer: &crate::policy::Layer| matches!(&layer.kind, crate::policy::LayerKind::Suborg { teams, .. } if !teams.is_empty());
-        self.policy
-            .layers
-            .iter()
-            .any(|layer| suborg(layer) || layer.selectors().any(|selector| !selector.is_by_name_only()))
+    /// Applies, and approves what is held.
+    async fn round(&self) -> Result<Round, String> {
+        let round = self.applied().await?;
+        for hold in self.store.holds().await.map_err(|error| error.to_string())? {
+            let approved = self.store.approve(&hold.digest, "somebody", self.clock.now()).await;
+            approved.map_err(|error| error.to_string())?;
+        }
+        self.clock.sleep(Duration::from_secs(5)).await;
+        Ok(round)
     }
 
-    async fn round(&self) -> Result<Round, String> {
+    async fn applied(&self) -> Result<Round, String> {
         let (planner, writer) = self.parts()?;
         self.sim.forget_calls();
         let whole = planner.organisation(ORGANISATION, &[], Shard::default(), &|_, _| {}).await;
@@ -177,12 +189,6 @@ impl Stage {
             }
         }
         round.calls = self.sim.calls().iter().filter(|call| call["writes"] == true).count();
-        // Held changes are approved.
-        for hold in self.store.holds().await.map_err(|error| error.to_string())? {
-            let approved = self.store.approve(&hold.digest, "somebody", self.clock.now()).await;
-            approved.map_err(|error| error.to_string())?;
-        }
-        self.clock.sleep(Duration::from_secs(5)).await;
         Ok(round)
     }
 
@@ -263,13 +269,12 @@ async fn both(stage: &Stage, files: &Files, before: &Value, dice: &mut Dice) -> 
 /// Applies until nothing is written any more. A fault ends after the first apply.
 async fn settle(stage: &Stage, files: &Files, before: &Value, is_faulty: bool) -> Result<Counts, String> {
     let settled = settle_once(stage, files, before, is_faulty).await;
-    // Where layers select by what the policy itself writes, what an apply takes away may come back
-    // with the next one.
+    // The check refuses a layer that changes its own selection. It cannot see what a value of another
+    // file does to a selection, because the other file may not reach the repository.
     match settled {
         Err(why) if why.starts_with("GitHub refused") => Err(why),
-        // A layer that selects private repositories and makes them public never rests either.
         Err(why)
-            if stage.selects_by_what_changes()
+            if files::selects_by_what_is_written(files)
                 && (why.starts_with("it is not quiet")
                     || harm::selects_otherwise(before, &stage.sim.state())) =>
         {
@@ -365,11 +370,7 @@ async fn one(seed: u64, sim: &Arc<Sim>, folder: &Path) -> Result<Outcome, String
     sim.begin_with(state.doc);
     let before = sim.state();
     let path = folder.join(format!("{seed}.db"));
-    let store: Arc<dyn Store> = Arc::new(
-        SqliteStore::open_inline(&path, StoreSettings::default()).map_err(|error| error.to_string())?,
-    );
-    let clock = Clock::simulated(Time::from_seconds(1_800_000_000));
-    let stage = Stage { sim: sim.clone(), store, clock, policy, token: sim.token() };
+    let stage = Stage::open(sim, &path, policy)?;
     let settled = both(&stage, &files, &before, &mut dice).await;
     for ending in ["", "-wal", "-shm"] {
         let _ = std::fs::remove_file(format!("{}{ending}", path.display())); // the folder goes with it
@@ -392,8 +393,8 @@ fn number(name: &str, usual: u64) -> u64 {
     said.and_then(|text| text.parse().ok()).unwrap_or(usual)
 }
 
-#[tokio::test(start_paused = true)]
-async fn whatever_is_applied_comes_to_rest_and_harms_nothing() {
+/// A simulated GitHub whose budgets are never short.
+async fn simulated() -> Arc<Sim> {
     let limits = beadle_sim::Limits {
         core: PLENTY,
         graphql: PLENTY,
@@ -402,9 +403,18 @@ async fn whatever_is_applied_comes_to_rest_and_harms_nothing() {
         ..beadle_sim::Limits::default()
     };
     let settings = beadle_sim::Settings { limits, ..beadle_sim::Settings::default() };
-    let sim = Arc::new(Sim::start(([127, 0, 0, 1], 0).into(), settings).await.unwrap());
+    Arc::new(Sim::start(([127, 0, 0, 1], 0).into(), settings).await.unwrap())
+}
+
+/// A folder for stores, in memory if there is one.
+fn folder() -> tempfile::TempDir {
     let shared = Path::new("/dev/shm");
-    let folder = if shared.is_dir() { tempfile::tempdir_in(shared) } else { tempfile::tempdir() }.unwrap();
+    if shared.is_dir() { tempfile::tempdir_in(shared) } else { tempfile::tempdir() }.unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn whatever_is_applied_comes_to_rest_and_harms_nothing() {
+    let (sim, folder) = (simulated().await, folder());
     let (from, count) = (number("PAIRS_FROM", 0), number("PAIRS", USUAL));
     let mut refused: BTreeMap<String, u64> = BTreeMap::new();
     let (mut all, mut failures) = (Counts::default(), Vec::new());
@@ -435,7 +445,7 @@ async fn whatever_is_applied_comes_to_rest_and_harms_nothing() {
     assert!(count < 20 || not_taken * 2 <= count, "the check refuses more than half of the policies");
     assert!(count < 20 || all.written > 0, "nothing was ever written: nothing was tried");
     assert!(
-        count < 20 || all.moved * 25 <= 25 + usize::try_from(count).unwrap_or(0),
+        count < 20 || all.moved * 100 <= 200 + usize::try_from(count).unwrap_or(0),
         "too many pairs do not rest: {all:?}"
     );
 }

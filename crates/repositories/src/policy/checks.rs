@@ -1,4 +1,5 @@
-//! What a shape cannot say about a file: entries that are there twice, or lack what they need, and what contradicts.
+//! Checks what the shape of a file cannot express: entries that are there twice or lack a key, and
+//! values that contradict each other.
 
 use super::contradictions;
 use super::node::{Kind, Node};
@@ -7,7 +8,7 @@ use super::problem::Problem;
 use super::schema::FileKind;
 use crate::identity;
 
-/// What entries of lists cannot do without.
+/// The keys that an entry of each list must have.
 const REQUIRED: &[(&str, &[&str])] = &[
     ("teams", &["name", "permission"]),
     ("collaborators", &["username", "permission"]),
@@ -94,7 +95,7 @@ fn check_configurations(root: &Node, problems: &mut Vec<Problem>) {
     }
 }
 
-/// What a shape cannot say.
+/// Checks a file, or one of its cases, beyond its shape.
 pub(super) fn check_layer(kind: FileKind, root: &Node, problems: &mut Vec<Problem>) {
     let single = kind == FileKind::Repo;
     for case in root.get("first_match").map(Node::items).unwrap_or_default() {

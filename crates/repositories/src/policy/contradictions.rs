@@ -1,5 +1,10 @@
 //! Finds values that do not go together: GitHub refuses them although each has the right form.
 
+mod across;
+
+use beadle_engine::Asked;
+
+pub(super) use self::across::across;
 use super::checks::entries;
 use super::layers::{Layer, LayerKind};
 use super::node::{Kind, Node};
@@ -31,33 +36,108 @@ const PAIRS: &[TitleAndMessage] = &[
     ),
 ];
 
+/// The ways to merge, of which GitHub wants one.
 const METHODS: [&str; 3] = ["allow_squash_merge", "allow_merge_commit", "allow_rebase_merge"];
+
+/// Values of which each is right, and that GitHub refuses together.
+pub(super) struct Contradiction<'a> {
+    /// The section that has the values; beside it a part of it that `disable_plugins` can name.
+    pub(super) names: &'static [&'static str],
+    /// The values; the first is where the problem is reported.
+    values: Vec<&'a Node>,
+    text: String,
+    hint: Option<String>,
+}
+
+impl<'a> Contradiction<'a> {
+    fn new(names: &'static [&'static str], values: Vec<&'a Node>, text: impl Into<String>) -> Self {
+        Self { names, values, text: text.into(), hint: None }
+    }
+
+    fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// The problem in a file that has all the values.
+    fn problem(self) -> Option<Problem> {
+        let problem = error(self.values.first()?, self.text);
+        Some(match self.hint {
+            Some(hint) => problem.hint(hint),
+            None => problem,
+        })
+    }
+
+    /// The lines of the values, each once.
+    pub(super) fn places(&self) -> Vec<&'a Asked> {
+        let mut places: Vec<&Asked> = self.values.iter().map(|value| &value.asked).collect();
+        places.sort_by(|one, other| (&one.file, one.line).cmp(&(&other.file, other.line)));
+        places.dedup();
+        places
+    }
+
+    /// The report for values of several files.
+    pub(super) fn why(&self) -> String {
+        let places: Vec<String> = self.places().into_iter().map(ToString::to_string).collect();
+        format!("{} ({})", self.text, places.join(", "))
+    }
+
+    /// Returns whether a section that Beadle leaves alone has the values.
+    pub(super) fn is_disabled(&self, disabled: &[String]) -> bool {
+        self.names.iter().any(|name| disabled.iter().any(|other| other == name))
+    }
+}
 
 fn error(node: &Node, text: impl Into<String>) -> Problem {
     Problem::error(node.asked.clone(), node.column, text)
 }
 
-/// Finds contradictions in one file.
-pub(super) fn check(kind: FileKind, root: &Node, problems: &mut Vec<Problem>) {
-    if let Some(repository) = root.get("repository") {
-        merging(repository, problems);
-        topics(repository, problems);
-        if let Some(security) = repository.get("security") {
-            fixes(security, "enableAutomatedSecurityFixes", "enableVulnerabilityAlerts", problems);
+/// Finds the contradictions of a block of sections: of one file, or of layers laid over each other.
+/// `rank` is the rank of the layer of a line.
+pub(super) fn found<'a>(root: &'a Node, rank: &dyn Fn(&Asked) -> i64) -> Vec<Contradiction<'a>> {
+    let mut found = Vec::new();
+    let repository = root.get("repository");
+    if let Some(repository) = repository {
+        merging(repository, &mut found);
+        topics(repository, &mut found);
+    }
+    // Both sections say the same things: of each the word of the higher layer counts.
+    let security = (repository.and_then(|node| node.get("security")), root.get("security"));
+    let counts = |incumbent: &str, own: &'static str| {
+        let one = security.0.and_then(|node| Some((node.get(incumbent)?, incumbent.to_owned())));
+        let other = security.1.and_then(|node| Some((node.get(own)?, own.to_owned())));
+        match (one, other) {
+            (Some(one), Some(other)) if rank(&one.0.asked) > rank(&other.0.asked) => Some(one),
+            (one, other) => other.or(one),
         }
+    };
+    fixes(
+        counts("enableAutomatedSecurityFixes", "dependabot_security_updates"),
+        counts("enableVulnerabilityAlerts", "dependabot_alerts"),
+        &["security"],
+        &mut found,
+    );
+    prefixes(entries(root, "autolinks"), &mut found);
+    for ruleset in entries(root, "rulesets") {
+        targets(ruleset, &mut found);
     }
-    if let Some(security) = root.get("security") {
-        fixes(security, "dependabot_security_updates", "dependabot_alerts", problems);
-    }
+    found
+}
+
+/// Checks one file.
+pub(super) fn check(kind: FileKind, root: &Node, problems: &mut Vec<Problem>) {
+    let mut contradictions = found(root, &|_| 0);
     for configuration in entries(root, "code_security_configurations") {
-        fixes(configuration, "dependabot_security_updates", "dependabot_alerts", problems);
+        let value = |key: &str| configuration.get(key).map(|node| (node, key.to_owned()));
+        let (updates, alerts) = (value("dependabot_security_updates"), value("dependabot_alerts"));
+        fixes(updates, alerts, &["code_security_configurations"], &mut contradictions);
     }
+    problems.extend(contradictions.into_iter().filter_map(Contradiction::problem));
     for branch in entries(root, "branches") {
         if let Some(protection) = branch.get("protection") {
             actors(protection, problems);
         }
     }
-    prefixes(entries(root, "autolinks"), problems);
     for (at, ruleset) in entries(root, "rulesets").iter().enumerate() {
         rules_of(&format!("rulesets[{at}]"), ruleset, problems);
         if kind == FileKind::Settings {
@@ -80,12 +160,15 @@ fn of_repositories(path: &str, ruleset: &Node, problems: &mut Vec<Problem>) {
     }
 }
 
-fn merging(repository: &Node, problems: &mut Vec<Problem>) {
-    let off = METHODS.map(|key| repository.get(key).filter(|value| value.bool() == Some(false)));
-    if let [Some(_), Some(_), Some(last)] = off {
-        let problem =
-            error(last, format!("one of {} must be true: GitHub refuses all three off", METHODS.join(", ")));
-        problems.push(problem);
+/// The ways to merge that a block of settings switches off.
+pub(super) fn off(repository: &Node) -> [Option<&Node>; 3] {
+    METHODS.map(|key| repository.get(key).filter(|value| value.bool() == Some(false)))
+}
+
+fn merging<'a>(repository: &'a Node, found: &mut Vec<Contradiction<'a>>) {
+    if let [Some(first), Some(second), Some(last)] = off(repository) {
+        let text = format!("one of {} must be true: GitHub refuses all three off", METHODS.join(", "));
+        found.push(Contradiction::new(&["repository"], vec![last, first, second], text));
     }
     for (title, message, pairs) in PAIRS {
         let (Some(titled), Some(said)) = (repository.get(title), repository.get(message)) else { continue };
@@ -98,30 +181,38 @@ fn merging(repository: &Node, problems: &mut Vec<Problem>) {
                 "`repository.{message}` must be one of {} with `{title}: {with}`, found `{text}`",
                 fine.join(", ")
             );
-            problems.push(error(said, text));
+            found.push(Contradiction::new(&["repository"], vec![said, titled], text));
         }
     }
 }
 
-fn topics(repository: &Node, problems: &mut Vec<Problem>) {
+fn topics<'a>(repository: &'a Node, found: &mut Vec<Contradiction<'a>>) {
     let Some(node) = repository.get("topics") else { return };
     let list = ["exclusive", "additive"].into_iter().find_map(|key| node.get(key)).unwrap_or(node);
-    if let Some(item) = list.items().get(TOPICS) {
-        let text =
-            format!("`repository.topics` must have at most {TOPICS} topics, found {}", list.items().len());
-        problems.push(error(item, text));
+    let items = list.items();
+    if let Some(item) = items.get(TOPICS) {
+        let text = format!("`repository.topics` must have at most {TOPICS} topics, found {}", items.len());
+        let values = std::iter::once(item).chain(items).collect();
+        found.push(Contradiction::new(&["repository", "topics"], values, text));
     }
 }
 
-/// Fixes need the alerts.
-fn fixes(block: &Node, fixes: &str, alerts: &str, problems: &mut Vec<Problem>) {
-    let is = |key: &str, on: bool| {
+/// Fixes need the alerts. Each is a value with its key.
+fn fixes<'a>(
+    fixes: Option<(&'a Node, String)>,
+    alerts: Option<(&'a Node, String)>,
+    names: &'static [&'static str],
+    found: &mut Vec<Contradiction<'a>>,
+) {
+    let is = |node: &Node, on: bool| {
         let word = if on { "enabled" } else { "disabled" };
-        block.get(key).filter(|value| value.bool() == Some(on) || value.text() == Some(word))
+        node.bool() == Some(on) || node.text() == Some(word)
     };
-    if let (Some(fixed), Some(_)) = (is(fixes, true), is(alerts, false)) {
-        let problem = error(fixed, format!("`{fixes}` needs `{alerts}`, which this file turns off"));
-        problems.push(problem.hint(format!("turn `{alerts}` on, or `{fixes}` off")));
+    let (Some((fix, fix_key)), Some((alert, alert_key))) = (fixes, alerts) else { return };
+    if is(fix, true) && is(alert, false) {
+        let text = format!("`{fix_key}` needs `{alert_key}`, which the policy turns off");
+        let contradiction = Contradiction::new(names, vec![fix, alert], text);
+        found.push(contradiction.hint(format!("turn `{alert_key}` on, or `{fix_key}` off")));
     }
 }
 
@@ -146,23 +237,43 @@ fn actors(protection: &Node, problems: &mut Vec<Problem>) {
 }
 
 /// No reference may belong to two autolinks.
-fn prefixes(links: &[Node], problems: &mut Vec<Problem>) {
-    let prefix = |link: &Node| link.get("key_prefix").and_then(Node::text).map(str::to_owned);
+fn prefixes<'a>(links: &'a [Node], found: &mut Vec<Contradiction<'a>>) {
+    let prefix = |link: &'a Node| Some((link, link.get("key_prefix")?.text()?));
     for (at, link) in links.iter().enumerate() {
-        let Some(own) = prefix(link) else { continue };
-        let overlaps = |other: &String| *other != own && (own.starts_with(other) || other.starts_with(&own));
-        if let Some(other) = links[..at].iter().filter_map(prefix).find(overlaps) {
+        let Some((_, own)) = prefix(link) else { continue };
+        let overlaps =
+            |(_, other): &(&Node, &str)| *other != own && (own.starts_with(other) || other.starts_with(own));
+        if let Some((before, other)) = links[..at].iter().filter_map(prefix).find(overlaps) {
             let text =
                 format!("`key_prefix` must not overlap with `{other}`: one of them begins with the other");
-            problems.push(error(link, text));
+            found.push(Contradiction::new(&["autolinks"], vec![link, before], text));
         }
     }
 }
 
-/// Rules, their parameters and what they are for.
+/// A ruleset has only rules for what it is about.
+fn targets<'a>(ruleset: &'a Node, found: &mut Vec<Contradiction<'a>>) {
+    let Some(target) = ruleset.get("target") else { return };
+    let Some(what @ ("push" | "branch" | "tag")) = target.text() else { return };
+    for rule in ruleset.get("rules").map(Node::items).unwrap_or_default() {
+        let Some(node) = rule.get("type") else { continue };
+        let Some(known) = node.text().and_then(rules::find) else { continue };
+        if known.is_push == (what == "push") {
+            continue;
+        }
+        let text = format!("a ruleset with `target: {what}` cannot have the rule `{}`", known.kind);
+        let contradiction = Contradiction::new(&["rulesets"], vec![node, target], text);
+        found.push(if known.is_push {
+            contradiction.hint("put it into a ruleset with `target: push`")
+        } else {
+            contradiction
+        });
+    }
+}
+
+/// Checks the rules of a ruleset and their parameters.
 fn rules_of(path: &str, ruleset: &Node, problems: &mut Vec<Problem>) {
     let rules = ruleset.get("rules").map(Node::items).unwrap_or_default();
-    let target = ruleset.get("target").and_then(Node::text);
     for (at, rule) in rules.iter().enumerate() {
         let Some(node) = rule.get("type") else {
             problems.push(error(rule, format!("`{path}.rules[{at}].type` is missing")));
@@ -180,20 +291,6 @@ fn rules_of(path: &str, ruleset: &Node, problems: &mut Vec<Problem>) {
         if rules[..at].iter().any(|other| other.get("type").and_then(Node::text) == Some(kind)) {
             let problem = error(node, format!("`{path}` has the rule `{kind}` twice, which GitHub refuses"));
             problems.push(problem.hint("make one rule of both, or put one into a ruleset of its own"));
-        }
-        match target {
-            Some("push") if !known.is_push => {
-                problems.push(error(
-                    node,
-                    format!("a ruleset with `target: push` cannot have the rule `{kind}`"),
-                ));
-            }
-            Some(target @ ("branch" | "tag")) if known.is_push => {
-                let problem =
-                    error(node, format!("a ruleset with `target: {target}` cannot have the rule `{kind}`"));
-                problems.push(problem.hint("put it into a ruleset with `target: push`"));
-            }
-            _ => {}
         }
     }
 }

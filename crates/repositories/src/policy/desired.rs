@@ -1,4 +1,4 @@
-//! What a policy asks of one repository, typed: parsed once, here.
+//! The values that a policy asks for in one repository, as types. They are parsed once, here.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ pub struct Want {
     pub key: String,
     /// Its value.
     pub value: Value,
-    /// Who asks.
+    /// The line of the policy that asks for it.
     pub asked: Asked,
 }
 
@@ -29,7 +29,7 @@ pub struct Listed<T> {
     pub exclusive: bool,
     /// The line of the list.
     pub asked: Asked,
-    /// What is asked for.
+    /// The entries that the policy asks for.
     pub items: Vec<T>,
 }
 
@@ -38,9 +38,9 @@ pub struct Listed<T> {
 pub struct TeamWant {
     /// Its slug.
     pub slug: String,
-    /// What it shall be able to do.
+    /// The permission that the team shall have.
     pub permission: Permission,
-    /// Who asks.
+    /// The line of the policy that asks for it.
     pub asked: Asked,
 }
 
@@ -49,9 +49,9 @@ pub struct TeamWant {
 pub struct CollaboratorWant {
     /// Their login.
     pub login: String,
-    /// What they shall be able to do.
+    /// The permission that the person shall have.
     pub permission: Permission,
-    /// Who asks.
+    /// The line of the policy that asks for it.
     pub asked: Asked,
 }
 
@@ -62,13 +62,14 @@ pub struct BranchWant {
     pub pattern: Option<String>,
     /// The rule; `None` takes it away.
     pub protection: Option<Node>,
-    /// Who asks.
+    /// The line of the policy that asks for it.
     pub asked: Asked,
     /// The rank of the layer that does.
     pub rank: i64,
 }
 
-/// What is asked of one repository. `None`: nothing is asked, and nothing is looked at.
+/// The values that the policy asks for in one repository. `None`: the policy asks for nothing, and
+/// Beadle reads nothing.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Desired {
     /// Settings.
@@ -90,9 +91,9 @@ pub struct Desired {
 /// A section of the policy.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Section {
-    /// What it says.
+    /// The values of the section.
     pub node: Node,
-    /// What is not listed has to go.
+    /// True if Beadle removes entries that are not listed.
     pub exclusive: bool,
 }
 
@@ -103,7 +104,7 @@ impl Section {
     }
 }
 
-/// What the incumbent calls otherwise than the section `security`.
+/// The incumbent's names of two keys, each with the name in the section `security`.
 const SAME: &[(&str, &str)] = &[
     ("enableVulnerabilityAlerts", "dependabot_alerts"),
     ("enableAutomatedSecurityFixes", "dependabot_security_updates"),
@@ -114,7 +115,7 @@ const SECTIONS: &[&str] =
     &["labels", "autolinks", "rulesets", "custom_properties", "actions", "security", "webhooks"];
 
 impl Policy {
-    /// What `target` asks of `repository`.
+    /// Returns the values that `target` asks for in `repository`.
     pub fn desired(&self, target: &Target, repository: &Repository) -> Desired {
         let Some(root) = &target.root else { return Desired::default() };
         let section = |name: &str| {
@@ -200,7 +201,8 @@ fn settings(node: &Node, target: &Target) -> Vec<Want> {
 }
 
 impl Policy {
-    /// What `target` says, without what does not hold for `repository`: disabled sections, and entries for others.
+    /// Returns the values of `target` without disabled sections and without entries for other
+    /// repositories.
     pub(crate) fn asked(&self, target: &Target, repository: &Repository) -> Option<Node> {
         let disabled: Vec<&str> = self.disabled.iter().map(String::as_str).collect();
         let mut root = target.root.as_ref()?.without(&disabled);
@@ -216,7 +218,7 @@ impl Policy {
     }
 }
 
-/// Whether an entry of a list is for this repository.
+/// Returns whether an entry of a list is for this repository.
 pub(crate) fn holds(item: &Node, repository: &Repository) -> bool {
     let matches = |globs: &Node| {
         // The check refused what is no glob.

@@ -1,4 +1,5 @@
-//! Why a repository is asked for what: every value, the line that set it, and what it overrode.
+//! Explains the values of a repository: each value, the line that set it, and the values that it
+//! overrode.
 
 use beadle_github::Repository;
 use serde::Serialize;
@@ -13,20 +14,20 @@ use super::targeting::Target;
 /// One value and where it comes from.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Explained {
-    /// Where it is, such as `teams[platform].permission`.
+    /// The path of the value, such as `teams[platform].permission`.
     pub path: String,
-    /// What it is.
+    /// The value itself.
     pub value: Value,
     /// The line that set it.
     pub set_by: String,
-    /// What lower layers said, the nearest first.
+    /// The values of lower layers, the nearest first.
     pub overrode: Vec<Overridden>,
 }
 
 /// A value that another layer's took the place of.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Overridden {
-    /// What it was.
+    /// The value of the lower layer.
     pub value: Value,
     /// The line that said it.
     pub said_by: String,

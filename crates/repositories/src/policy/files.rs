@@ -8,13 +8,14 @@ use beadle_github::{Asks, SelectedBy};
 use sha2::{Digest, Sha256};
 
 use super::checks::check_layer;
-use super::contradictions::{incomplete, remarks};
+use super::contradictions::{across, incomplete, remarks};
 use super::folder::read_folder;
 use super::forms::REPOSITORY;
 use super::layers::{LISTS, Layer, LayerKind, conflicts, contradictions};
 use super::node::{Kind, Node};
 use super::pattern::{Pattern, patterns};
 use super::problem::{Problem, Severity};
+use super::rest::unrest;
 use super::schema::FileKind;
 use super::selector::Selector;
 use super::shape::Shape;
@@ -28,19 +29,19 @@ pub struct Policy {
     pub layers: Vec<Layer>,
     /// Repositories that are left alone, by pattern.
     pub excluded: Vec<Pattern>,
-    /// If not empty: only these, by pattern.
+    /// The patterns of the repositories that the policy is for; empty for all.
     pub included: Vec<Pattern>,
     /// The repository that the policy itself lives in; left alone unless a file names it.
     pub home: String,
     /// Sections that are left alone.
     pub disabled: Vec<String>,
-    /// What it asks for that is not carried out, and what is worth a look. Never an error.
+    /// Keys that Beadle does not carry out, and warnings. None of them is an error.
     pub remarks: Vec<Problem>,
     /// The texts of the files, for excerpts.
     pub sources: BTreeMap<String, String>,
 }
 
-/// Why a policy is not accepted.
+/// The reason why a policy is not accepted.
 #[derive(Debug, thiserror::Error)]
 pub enum PolicyError {
     /// A file or the folder cannot be read. The last accepted generation stays in force.
@@ -48,7 +49,7 @@ pub enum PolicyError {
     Unreadable {
         /// Which.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         why: std::io::Error,
     },
     /// There is no policy in the folder.
@@ -113,10 +114,14 @@ impl Policy {
                 ));
             }
         }
+        let mut roots = BTreeMap::new();
         for (file, text) in &sources {
             hash.update(format!("{file}\0{}\0{text}", text.len()));
             match Node::parse(file, text) {
-                Ok(root) => policy.add(file, &root, &mut problems),
+                Ok(root) => {
+                    policy.add(file, &root, &mut problems);
+                    roots.insert(file.clone(), root);
+                }
                 Err(problem) => problems.push(problem),
             }
         }
@@ -129,6 +134,8 @@ impl Policy {
         policy.layers.sort_by_key(|layer| layer.rank);
         problems.extend(policy.certain_conflicts());
         problems.extend(incomplete(&policy.layers));
+        problems.extend(across(&policy.layers, &policy.disabled));
+        problems.extend(unrest(&roots));
         if problems.iter().any(|problem| problem.severity == Severity::Error) {
             return Err(PolicyError::Invalid { problems, sources });
         }
@@ -152,7 +159,7 @@ impl Policy {
             _ => FileKind::Repo,
         };
         if root.is_null() && kind != FileKind::Deployment {
-            // What an emptied file would take away is not meant.
+            // Nobody who empties a file means to take away everything that it gave.
             let problem = Problem::error(root.asked.clone(), 1, "the file is empty");
             problems.push(problem.hint("delete it, if nothing shall be asked for any more"));
             return;
@@ -252,7 +259,7 @@ impl Policy {
         selected_by
     }
 
-    /// What has to be read for it, over all layers.
+    /// Returns the parts of a repository that the layers need.
     pub fn asks(&self) -> Asks {
         let mut asks = Asks::default();
         for layer in &self.layers {

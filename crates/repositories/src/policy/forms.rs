@@ -13,7 +13,7 @@ pub struct Form {
     check: fn(&str) -> Result<(), Misfit>,
 }
 
-/// Why a text has not the form that it must have.
+/// The rule that a text breaks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Misfit {
     /// The rule, such as `have at most 50 characters`.

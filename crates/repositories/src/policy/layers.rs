@@ -13,7 +13,7 @@ use super::problem::Problem;
 use super::schema::FileKind;
 use super::selector::{Selector, incumbent};
 
-/// What a layer reaches.
+/// The repositories that a layer reaches.
 #[derive(Clone, Debug)]
 pub enum LayerKind {
     /// Every repository.
@@ -36,33 +36,33 @@ pub enum LayerKind {
 /// `select:` and `except:`.
 #[derive(Clone, Debug, Default)]
 pub struct Choice {
-    /// Whom it is for.
+    /// The selected repositories.
     pub select: Selector,
-    /// Whom it is not for all the same.
+    /// Selected repositories that are left out all the same.
     pub except: Option<Selector>,
 }
 
 /// One of a layer's `first_match`.
 #[derive(Clone, Debug)]
 pub struct Case {
-    /// Whom it is for.
+    /// The selected repositories.
     pub choice: Choice,
-    /// What it says.
+    /// The values.
     pub root: Node,
     /// See [`Layer::words`].
     pub words: Words,
 }
 
-/// What a list says of itself.
+/// The word `exclusive` or `additive` of a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Word {
-    /// What it does not list has to go.
+    /// True if Beadle removes entries that are not listed.
     pub exclusive: bool,
     /// The line that says it.
     pub asked: Asked,
 }
 
-/// What lists say of themselves, by section.
+/// The words of lists, by section.
 pub type Words = BTreeMap<String, Word>;
 
 /// One file of settings.
@@ -70,11 +70,11 @@ pub type Words = BTreeMap<String, Word>;
 pub struct Layer {
     /// Relative to the policy's folder.
     pub file: String,
-    /// What it reaches.
+    /// The repositories that it reaches.
     pub kind: LayerKind,
     /// Its place: settings.yml is 0, repos/ are 1000.
     pub rank: i64,
-    /// What it says.
+    /// The values.
     pub root: Node,
     /// Of these the first that matches says something too.
     pub cases: Vec<Case>,
@@ -99,7 +99,7 @@ pub(super) fn plugins(root: &Node, key: &str) -> Vec<String> {
     items.iter().filter_map(|item| item.get("plugin").unwrap_or(item).text().map(str::to_owned)).collect()
 }
 
-/// What a list says of itself, and the list.
+/// Returns the word of a list, and the list itself.
 fn said(node: &Node) -> (Option<Word>, Node) {
     for (key, exclusive) in [("exclusive", true), ("additive", false)] {
         if let Some(list) = node.get(key) {
@@ -122,7 +122,7 @@ fn plain(root: &Node) -> (Node, Words) {
             list = one_name(&list);
         }
         let new = match node.get("exclude").cloned() {
-            // What is kept by pattern stays beside the list.
+            // The patterns of entries that stay remain beside the list.
             Some(exclude) => block(node, &[("include", list), ("exclude", exclude)]),
             None if *section == "labels" => block(node, &[("include", list)]),
             None => list,
@@ -173,7 +173,7 @@ fn choice(node: &Node, problems: &mut Vec<Problem>) -> Choice {
 }
 
 impl Choice {
-    /// Whether a repository is meant; `Err` where that cannot be known.
+    /// Returns whether a repository is meant; `Err` where that cannot be known.
     pub fn is_match(&self, repository: &beadle_github::Repository) -> Result<bool, String> {
         if !self.select.is_match(repository)? {
             return Ok(false);
@@ -186,6 +186,11 @@ impl Choice {
 
     fn selectors(&self) -> impl Iterator<Item = &Selector> {
         std::iter::once(&self.select).chain(&self.except)
+    }
+
+    /// Returns whether every repository is meant.
+    pub(super) fn is_empty(&self) -> bool {
+        self.except.is_none() && self.select.is_empty()
     }
 }
 
@@ -227,11 +232,11 @@ impl Layer {
         Self { file: file.to_owned(), kind, rank, root, cases, words, additive }
     }
 
-    /// Whether it is for every repository.
+    /// Returns whether it is for every repository.
     pub(super) fn reaches_all(&self) -> bool {
         match &self.kind {
             LayerKind::Organisation => true,
-            LayerKind::Selected(choice) => choice.except.is_none() && choice.select.is_empty(),
+            LayerKind::Selected(choice) => choice.is_empty(),
             LayerKind::Suborg { .. } | LayerKind::Repository(_) => false,
         }
     }
@@ -265,7 +270,7 @@ impl Layer {
     }
 }
 
-/// Where two layers of one rank say different things of whether a list is exclusive.
+/// Finds the lists that one layer calls exclusive and another layer of the same rank additive.
 pub(super) fn contradictions(one: &Words, other: &Words) -> Vec<(String, Asked, Asked)> {
     let both = one.iter().filter_map(|(section, word)| Some((section, word, other.get(section)?)));
     let differ = both.filter(|(_, word, against)| word.exclusive != against.exclusive);
@@ -274,7 +279,7 @@ pub(super) fn contradictions(one: &Words, other: &Words) -> Vec<(String, Asked, 
         .collect()
 }
 
-/// Where two blocks of one rank say different things: the path, and both lines.
+/// Finds the paths for which two blocks of one rank have different values, with both lines.
 pub(super) fn conflicts(one: &Node, other: &Node) -> Vec<(String, Asked, Asked)> {
     let (one, other) = (leaves(one), leaves(other));
     let mut found = Vec::new();

@@ -9,7 +9,7 @@ use crate::identity::{self, Name};
 /// One value of a policy.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Leaf {
-    /// Where it is, such as `teams[platform].permission`.
+    /// The path of the value, such as `teams[platform].permission`.
     pub path: String,
     /// The same, in the form in which paths are compared.
     pub key: String,
@@ -17,7 +17,7 @@ pub struct Leaf {
     pub open: String,
     /// The line that says it.
     pub asked: Asked,
-    /// What it is.
+    /// The value itself.
     pub value: Value,
 }
 

@@ -1,4 +1,4 @@
-//! How a narrower layer changes a wider one, by the incumbent's rules: keys merge, the narrower value wins; items of
+//! Lays a narrower layer over a wider one, by the incumbent's rules: keys merge, the narrower value wins; items of
 //! lists match on what they are (`crate::identity`), else they are appended.
 
 use super::node::{Kind, Node};

@@ -10,11 +10,13 @@ pub mod forms;
 mod keys;
 mod layers;
 mod leaves;
+mod meeting;
 mod merge;
 mod node;
 mod normal;
 mod pattern;
 mod problem;
+mod rest;
 mod rules;
 mod schema;
 mod selector;
@@ -32,6 +34,7 @@ pub(crate) use merge::merge;
 pub use node::{Kind, Node};
 pub(crate) use pattern::Pattern;
 pub use problem::{Problem, Severity, nearest};
+pub(crate) use rules::find as known_rule;
 pub use schema::{FileKind, schema, test_schema};
 pub use selector::Selector;
 pub use targeting::{Reached, Standing, Target, Verdict};
@@ -40,7 +43,7 @@ pub use tests::Tested;
 /// The description of the files, for tests that make files from it.
 #[cfg(test)]
 pub(crate) mod described {
-    pub(crate) use super::keys::{REPOSITORY, SETTINGS};
+    pub(crate) use super::keys::{LAYER, REPO, REPOSITORY, SETTINGS, SUBORG};
     pub(crate) use super::rules::{OF_REPOSITORIES, RULES, Rule};
     pub(crate) use super::shape::{Key, Shape, Status};
 }

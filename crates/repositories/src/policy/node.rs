@@ -13,15 +13,15 @@ use super::problem::Problem;
 /// A value and where it stands.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Node {
-    /// Which file and line ask for it.
+    /// The file and line of the value.
     pub asked: Asked,
     /// The column, from 1.
     pub column: u32,
-    /// What it is.
+    /// The value itself.
     pub kind: Kind,
 }
 
-/// What a node is.
+/// The value of a node.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Kind {
     /// `null`, or nothing.
@@ -89,7 +89,7 @@ impl Node {
         if let Kind::Int(value) = self.kind { Some(value) } else { None }
     }
 
-    /// Whether it is a single value.
+    /// Returns whether it is a single value.
     pub fn is_scalar(&self) -> bool {
         !matches!(self.kind, Kind::List(_) | Kind::Map(_))
     }
@@ -154,7 +154,7 @@ impl Node {
         }
     }
 
-    /// What it is, for messages.
+    /// Returns the kind of the value, for messages.
     pub fn what(&self) -> &'static str {
         match self.kind {
             Kind::Null => "no value",

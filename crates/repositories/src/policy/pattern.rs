@@ -22,7 +22,7 @@ enum Matcher {
     Regex(Regex),
 }
 
-/// What a pattern is, and nothing of how it is carried out: a matcher shows its caches and who used it first, and what layers
+/// Shows the pattern, and nothing of how it is carried out: a matcher shows its caches and who used it first, and what layers
 /// select by is remembered between runs by how it is shown.
 impl fmt::Debug for Pattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -60,7 +60,7 @@ impl Pattern {
         Ok(Self { text: text.to_owned(), matcher: Matcher::Regex(regex) })
     }
 
-    /// Whether a name matches.
+    /// Returns whether a name matches.
     pub fn is_match(&self, name: &str) -> bool {
         match &self.matcher {
             Matcher::Glob(glob) => glob.is_match(name),
@@ -71,6 +71,60 @@ impl Pattern {
     /// As it was written.
     pub fn text(&self) -> &str {
         &self.text
+    }
+}
+
+/// The characters with a meaning in a glob.
+const META: &[char] = &['*', '?', '[', ']', '{', '}', '\\'];
+
+impl Pattern {
+    /// The name, if the pattern is a glob that matches this name only.
+    pub(super) fn literal(&self) -> Option<String> {
+        let is_glob = matches!(self.matcher, Matcher::Glob(_));
+        (is_glob && !self.text.contains(META)).then(|| self.text.to_lowercase())
+    }
+
+    /// The beginning and the end that each matching name has, in lower case.
+    fn ends(&self) -> (String, String) {
+        if matches!(self.matcher, Matcher::Regex(_)) {
+            return (String::new(), String::new());
+        }
+        let text = self.text.to_lowercase();
+        let start = text.split(META).next().unwrap_or_default().to_owned();
+        let end = text.rsplit(META).next().unwrap_or_default().to_owned();
+        (start, end)
+    }
+
+    /// Returns whether every name that matches this pattern matches `other` too, as far as the
+    /// texts tell.
+    pub(super) fn is_within(&self, other: &Self) -> bool {
+        if let Some(name) = self.literal() {
+            return other.is_match(&name);
+        }
+        if matches!(self.matcher, Matcher::Glob(_)) == matches!(other.matcher, Matcher::Glob(_))
+            && self.text.eq_ignore_ascii_case(&other.text)
+        {
+            return true;
+        }
+        let text = other.text.to_lowercase();
+        let opens = text.strip_suffix('*').filter(|start| !start.contains(META));
+        opens.is_some_and(|start| {
+            matches!(other.matcher, Matcher::Glob(_)) && self.ends().0.starts_with(start)
+        })
+    }
+
+    /// Returns whether no name matches both patterns, as far as the texts tell.
+    pub(super) fn is_apart_from(&self, other: &Self) -> bool {
+        match (self.literal(), other.literal()) {
+            (Some(name), _) => !other.is_match(&name),
+            (_, Some(name)) => !self.is_match(&name),
+            (None, None) => {
+                let (one, two) = (self.ends(), other.ends());
+                let starts = one.0.starts_with(&two.0) || two.0.starts_with(&one.0);
+                let ends = one.1.ends_with(&two.1) || two.1.ends_with(&one.1);
+                !starts || !ends
+            }
+        }
     }
 }
 
@@ -126,6 +180,27 @@ mod tests {
             assert_eq!(format!("{pattern:?}"), "Glob(\"pay*\")");
         }
         assert_eq!(format!("{:?}", Pattern::regex("^pay").unwrap()), "Regex(\"^pay\")");
+    }
+
+    #[test]
+    fn two_globs_are_told_apart_only_if_no_name_matches_both() {
+        let apart = |one: &str, other: &str| {
+            let (one, other) = (Pattern::glob(one).unwrap(), Pattern::glob(other).unwrap());
+            assert_eq!(one.is_apart_from(&other), other.is_apart_from(&one));
+            one.is_apart_from(&other)
+        };
+        assert!(apart("web-*", "pay-*") && apart("*-api", "*-ui") && apart("shop", "Shop-2"));
+        assert!(apart("web-*", "shop") && !apart("web-*", "WEB-shop") && !apart("web-*", "*-api"));
+        assert!(!apart("{web,pay}-*", "pay-*") && !apart("*", "shop") && !apart("[a-z]*", "web"));
+    }
+
+    #[test]
+    fn a_glob_within_another_one_is_found() {
+        let within =
+            |one: &str, other: &str| Pattern::glob(one).unwrap().is_within(&Pattern::glob(other).unwrap());
+        assert!(within("web-api-*", "web-*") && within("shop", "Sho*") && within("*-api", "*"));
+        assert!(within("*-api", "*-API") && !within("web-*", "web-api-*") && !within("*-api", "web-*"));
+        assert!(!within("{web,pay}-*", "web-*"), "a glob with braces begins with any of them");
     }
 
     #[test]

@@ -1,11 +1,12 @@
-//! What is wrong with a policy, or not carried out of it: file, line, key, and the nearest right one.
+//! Findings in a policy: errors, warnings, and keys that Beadle does not carry out. Each has a file, a
+//! line and the nearest right key.
 
 use std::fmt::Write as _;
 
 use beadle_engine::Asked;
 use serde::Serialize;
 
-/// How bad it is.
+/// The severity of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Severity {
@@ -13,6 +14,8 @@ pub enum Severity {
     Error,
     /// The key is understood, and this version does not carry it out.
     NotYet,
+    /// The policy is accepted, and may ask for something that GitHub refuses.
+    Warning,
 }
 
 /// The key whose value may be a secret.
@@ -24,7 +27,7 @@ const EXCERPT: usize = 160;
 /// One finding.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Problem {
-    /// How bad it is.
+    /// The severity.
     pub severity: Severity,
     /// Where.
     pub asked: Asked,
@@ -32,7 +35,7 @@ pub struct Problem {
     pub column: u32,
     /// What.
     pub message: String,
-    /// What would be right.
+    /// A form that would be right.
     pub hint: Option<String>,
 }
 
@@ -63,6 +66,7 @@ impl Problem {
         let word = match self.severity {
             Severity::Error => "error",
             Severity::NotYet => "not carried out",
+            Severity::Warning => "warning",
         };
         let line = self.asked.line;
         let mut text =

@@ -9,10 +9,11 @@ use super::shape::{Key, Shape, key};
 /// Rules that an organisation's rulesets cannot have.
 pub(crate) const OF_REPOSITORIES: &[&str] = &["merge_queue", "license_compliance_scanning"];
 
-/// A type of rule.
+/// A type of rule. The check, the schema of the files and the comparison all take the types from
+/// [`RULES`].
 pub(crate) struct Rule {
     pub(crate) kind: &'static str,
-    /// Whether it is for rulesets with `target: push`, and for no others.
+    /// True if it is for rulesets with `target: push`, and for no others.
     pub(crate) is_push: bool,
     pub(crate) parameters: &'static [Key],
     /// Parameters without which GitHub refuses the rule. Beadle adds those of reviews and checks
@@ -38,7 +39,8 @@ const fn count(name: &'static str, shape: &'static Shape) -> Key {
 
 const TEXTS: Shape = Shape::OrNull(&Shape::List(&Shape::Text));
 const NUMBER: Shape = Shape::Int(0, i64::MAX);
-const SOME: Shape = Shape::Int(1, i64::MAX);
+const LENGTH: Shape = Shape::Int(1, 32_767);
+const MEGABYTES: Shape = Shape::Int(1, 100);
 const ENTRIES: Shape = Shape::Int(0, 100);
 const WAIT: Shape = Shape::Int(0, 360);
 
@@ -145,13 +147,13 @@ pub(crate) const RULES: &[Rule] = &[
     rule("copilot_code_review", &[on("review_draft_pull_requests"), on("review_on_push")], &[]),
     rule("license_compliance_scanning", &[], &[]),
     push("file_path_restriction", &[key("restricted_file_paths", TEXTS, "")], &["restricted_file_paths"]),
-    push("max_file_path_length", &[count("max_file_path_length", &SOME)], &["max_file_path_length"]),
+    push("max_file_path_length", &[count("max_file_path_length", &LENGTH)], &["max_file_path_length"]),
     push(
         "file_extension_restriction",
         &[key("restricted_file_extensions", TEXTS, "")],
         &["restricted_file_extensions"],
     ),
-    push("max_file_size", &[count("max_file_size", &SOME)], &["max_file_size"]),
+    push("max_file_size", &[count("max_file_size", &MEGABYTES)], &["max_file_size"]),
 ];
 
 /// The description of a type of rule.
@@ -161,17 +163,90 @@ pub(crate) fn find(kind: &str) -> Option<&'static Rule> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
-    use crate::aspects::rulesets::KINDS;
+
+    fn table() -> Value {
+        serde_json::from_str(include_str!("../../../sim/src/github/described.json")).unwrap()
+    }
+
+    fn resolved<'a>(table: &'a Value, schema: &'a Value) -> &'a Value {
+        match schema["$ref"].as_str() {
+            Some(name) => resolved(table, &table["schemas"][name]),
+            None => schema,
+        }
+    }
+
+    /// The types of rules that the description lists, each with the schema of its parameters.
+    fn described<'a>(table: &'a Value, list: &str) -> Vec<(&'a str, &'a Value)> {
+        let all = table["schemas"][list]["oneOf"].as_array().unwrap().iter();
+        all.map(|rule| {
+            let properties = &resolved(table, rule)["properties"];
+            (properties["type"]["enum"][0].as_str().unwrap(), resolved(table, &properties["parameters"]))
+        })
+        .collect()
+    }
 
     #[test]
-    fn the_check_and_the_aspect_know_the_same_rules() {
-        assert_eq!(RULES.len(), KINDS.len());
-        for (kind, parameters) in KINDS {
+    fn the_check_knows_the_rules_of_the_published_description_and_no_others() {
+        let table = table();
+        let of = |list: &str, rules: &mut dyn Iterator<Item = &'static str>| {
+            let mut known: Vec<&str> = rules.collect();
+            let mut listed: Vec<&str> = described(&table, list).into_iter().map(|(kind, _)| kind).collect();
+            known.sort_unstable();
+            listed.sort_unstable();
+            assert_eq!(known, listed, "{list}");
+        };
+        let all = || RULES.iter().map(|rule| rule.kind);
+        of("repository-rule", &mut all());
+        of("org-rules", &mut all().filter(|kind| !OF_REPOSITORIES.contains(kind)));
+    }
+
+    /// Returns whether the check takes what the description takes.
+    fn is_described(table: &Value, shape: &Shape, schema: &Value) -> bool {
+        let schema = resolved(table, schema);
+        match shape {
+            Shape::OrNull(inner) => is_described(table, inner, schema),
+            Shape::Bool => schema["type"] == "boolean",
+            Shape::Int(least, most) => {
+                schema["type"] == "integer"
+                    && schema["minimum"].as_i64().is_none_or(|minimum| *least == minimum)
+                    && schema["maximum"].as_i64().is_none_or(|maximum| *most == maximum)
+            }
+            Shape::OneOf(texts) => schema["enum"] == json!(texts),
+            Shape::Text | Shape::Form(_) => schema["type"] == "string",
+            Shape::List(item) => schema["type"] == "array" && is_described(table, item, &schema["items"]),
+            Shape::Map(keys) => {
+                let described = schema["properties"].as_object().unwrap();
+                keys.len() == described.len()
+                    && keys.iter().all(|key| is_described(table, &key.shape, &described[key.name]))
+            }
+            Shape::Free => schema["type"] == "object",
+            _ => false,
+        }
+    }
+
+    #[test]
+    fn parameters_have_the_bounds_and_words_of_the_published_description() {
+        let table = table();
+        for (kind, schema) in described(&table, "repository-rule") {
             let rule = find(kind).unwrap();
-            let known: Vec<&str> = rule.parameters.iter().map(|key| key.name).collect();
-            assert_eq!(known, *parameters, "{kind}");
-            assert!(rule.demanded.iter().all(|name| known.contains(name)), "{kind}");
+            let none = serde_json::Map::new();
+            let parameters = schema["properties"].as_object().unwrap_or(&none);
+            assert_eq!(rule.parameters.len(), parameters.len(), "{kind}");
+            for key in rule.parameters {
+                let described = parameters.get(key.name).unwrap_or(&Value::Null);
+                assert!(is_described(&table, &key.shape, described), "{kind}: {}: {described}", key.name);
+            }
+            // Beadle adds those of reviews and checks itself, and that of updates.
+            if !["pull_request", "required_status_checks", "update"].contains(&kind) {
+                assert_eq!(
+                    json!(rule.demanded),
+                    schema.get("required").cloned().unwrap_or(json!([])),
+                    "{kind}"
+                );
+            }
         }
     }
 }

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::keys::{DEPLOYMENT, LAYER, REPO, SETTINGS, SUBORG, TEST};
 use super::shape::{Key, Shape, Status};
 
-/// Which file a schema is for.
+/// A kind of file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FileKind {
     /// `settings.yml`.

@@ -1,4 +1,5 @@
-//! Which repositories a layer is for: `select:` and `except:`. Every key given has to hold; of a list, one.
+//! Selects the repositories of a layer: `select:` and `except:`. Every key has to hold; of a list, one
+//! entry.
 
 use beadle_github::Repository;
 use jiff::civil::Date;
@@ -8,7 +9,7 @@ use super::node::{Kind, Node};
 use super::pattern::{Pattern, patterns};
 use super::problem::Problem;
 
-/// What a repository has to be like.
+/// The conditions that a repository has to meet.
 #[derive(Clone, Debug, Default)]
 pub struct Selector {
     /// Globs on its name.
@@ -86,17 +87,7 @@ impl Selector {
         }
     }
 
-    /// Whether nothing but names and dates, which no setting changes, decide.
-    #[cfg(test)]
-    pub(crate) fn is_by_name_only(&self) -> bool {
-        self.topics.is_empty()
-            && self.teams.is_empty()
-            && self.properties.is_empty()
-            && self.visibilities.is_empty()
-            && self.fork.is_none()
-    }
-
-    /// Whether it selects everything.
+    /// Returns whether it selects everything.
     pub fn is_empty(&self) -> bool {
         self.names.is_empty()
             && self.topics.is_empty()
@@ -108,7 +99,7 @@ impl Selector {
             && self.before.is_none()
     }
 
-    /// Whether a repository's topics have to be known.
+    /// Returns whether a repository's topics have to be known.
     pub fn asks_for_topics(&self) -> bool {
         !self.topics.is_empty()
     }
@@ -123,24 +114,24 @@ impl Selector {
         self.properties.iter().map(|(name, _)| name)
     }
 
-    /// Whether its teams have to be known.
+    /// Returns whether its teams have to be known.
     pub fn asks_for_teams(&self) -> bool {
         !self.teams.is_empty()
     }
 
-    /// Whether its custom properties have to be known.
+    /// Returns whether its custom properties have to be known.
     pub fn asks_for_properties(&self) -> bool {
         !self.properties.is_empty()
     }
 
-    /// Whether a repository is meant; `Err` where that cannot be known.
+    /// Returns whether a repository is meant; `Err` where that cannot be known.
     pub fn is_match(&self, repository: &Repository) -> Result<bool, String> {
         let sure = (self.names.is_empty() || self.names.iter().any(|glob| glob.is_match(&repository.name)))
             && (self.visibilities.is_empty()
                 || self.visibilities.iter().any(|wanted| wanted == repository.visibility.as_str()))
             && self.fork.is_none_or(|fork| fork == repository.fork);
         if !sure {
-            // What is not known cannot make it one.
+            // An unknown part cannot select the repository any more.
             return Ok(false);
         }
         if self.after.is_some() || self.before.is_some() {
@@ -192,6 +183,76 @@ impl Selector {
         }
         doubt.map_or(Ok(true), |why| Err(why.to_owned()))
     }
+}
+
+/// Compares selectors without a repository.
+impl Selector {
+    /// Returns whether a repository of this name is selected; `None` if more than the name decides.
+    pub(super) fn of_name(&self, name: &str) -> Option<bool> {
+        if !self.names.is_empty() && !self.names.iter().any(|glob| glob.is_match(name)) {
+            return Some(false);
+        }
+        self.only_names().map(|_| true)
+    }
+
+    /// The globs on the name, if nothing else decides.
+    pub(super) fn only_names(&self) -> Option<&[Pattern]> {
+        let others = Self { names: Vec::new(), ..self.clone() };
+        others.is_empty().then_some(self.names.as_slice())
+    }
+
+    /// Returns whether every repository that is selected is one of `other` too, as far as the keys
+    /// tell.
+    pub(super) fn is_within(&self, other: &Self) -> bool {
+        let names = || {
+            !self.names.is_empty()
+                && self.names.iter().all(|name| other.names.iter().any(|wide| name.is_within(wide)))
+        };
+        let texts = |own: &[String], wide: &[String]| {
+            wide.is_empty() || (!own.is_empty() && own.iter().all(|text| holds(wide, text)))
+        };
+        let property = |(name, wide): &(String, Vec<String>)| {
+            self.values(name).is_some_and(|own| own.iter().all(|value| wide.contains(value)))
+        };
+        (other.names.is_empty() || names())
+            && texts(&self.topics, &other.topics)
+            && texts(&self.teams, &other.teams)
+            && texts(&self.visibilities, &other.visibilities)
+            && other.properties.iter().all(property)
+            && (other.fork.is_none() || self.fork == other.fork)
+            && other.after.is_none_or(|wide| self.after.is_some_and(|own| own >= wide))
+            && other.before.is_none_or(|wide| self.before.is_some_and(|own| own <= wide))
+    }
+
+    /// Returns whether no repository is selected by both, as far as the keys tell.
+    pub(super) fn is_apart_from(&self, other: &Self) -> bool {
+        let names = !self.names.is_empty()
+            && !other.names.is_empty()
+            && self.names.iter().all(|one| other.names.iter().all(|two| one.is_apart_from(two)));
+        let visibilities = !self.visibilities.is_empty()
+            && !other.visibilities.is_empty()
+            && !self.visibilities.iter().any(|one| other.visibilities.contains(one));
+        let forks = self.fork.is_some() && other.fork.is_some() && self.fork != other.fork;
+        // A property that may have several values is rare; a plan finds what this misses.
+        let properties = self.properties.iter().any(|(name, own)| {
+            other.values(name).is_some_and(|values| !own.iter().any(|value| values.contains(value)))
+        });
+        let ends = |after: Option<Date>, before: Option<Date>| {
+            after.is_some_and(|after| before.is_some_and(|before| after >= before))
+        };
+        let dates = ends(self.after, other.before) || ends(other.after, self.before);
+        names || visibilities || forks || properties || dates
+    }
+
+    /// The values of a custom property that it selects by.
+    pub(super) fn values(&self, property: &str) -> Option<&[String]> {
+        let found = self.properties.iter().find(|(name, _)| name.eq_ignore_ascii_case(property));
+        found.map(|(_, values)| values.as_slice())
+    }
+}
+
+fn holds(texts: &[String], text: &str) -> bool {
+    texts.iter().any(|other| other.eq_ignore_ascii_case(text))
 }
 
 fn known<'a, T>(part: Option<&'a Result<T, String>>, what: &str) -> Result<&'a T, String> {

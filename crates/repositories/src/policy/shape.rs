@@ -1,11 +1,12 @@
-//! What a policy file may hold, as data: the check, the nearest right key and the JSON Schema all come from it.
+//! Describes the contents of a policy file as data. The check, the nearest right key and the JSON
+//! Schema all come from this description.
 
 use super::forms::Form;
 use super::node::{Kind, Node};
 use super::pattern::{Pattern, short};
 use super::problem::{Problem, Severity, nearest};
 
-/// What a value has to be.
+/// The form of a value.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Shape {
     Bool,
@@ -40,11 +41,11 @@ pub(crate) struct Key {
     pub(crate) name: &'static str,
     pub(crate) shape: Shape,
     pub(crate) status: Status,
-    /// What it says, for editors.
+    /// The description, for editors.
     pub(crate) doc: &'static str,
 }
 
-/// Whether this version carries a key out.
+/// The state of a key in this version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Status {
     Carried,
@@ -83,7 +84,7 @@ impl Shape {
         }
     }
 
-    /// Whether a value is of this kind on the outside.
+    /// Returns whether a value is of this kind on the outside.
     fn fits(&self, node: &Node) -> bool {
         match (self, &node.kind) {
             (Self::Bool, Kind::Bool(_))
@@ -156,7 +157,7 @@ impl Shape {
         }
     }
 
-    /// Whether it is a text that another value could be put in quotes for.
+    /// Returns whether it is a text that another value could be put in quotes for.
     fn is_text(&self) -> bool {
         match self {
             Self::Text | Self::Form(_) | Self::Color => true,

@@ -1,8 +1,9 @@
-//! Which layers reach a repository, and which repositories are left alone.
+//! Finds the layers that reach a repository, and the repositories that Beadle leaves alone.
 
 use beadle_engine::Asked;
 use beadle_github::Repository;
 
+use super::contradictions::found;
 use super::files::Policy;
 use super::layers::{Layer, LayerKind, Word, Words, conflicts, contradictions};
 use super::merge::{merge, without_entries};
@@ -12,7 +13,7 @@ use super::pattern::Pattern;
 /// GitHub's repository for an organisation's defaults, and the incumbent's own; left alone unless a file names them.
 const LEFT_OUT: &[&str] = &[".github", "safe-settings"];
 
-/// What a policy says to one repository.
+/// The result of a policy for one repository.
 #[derive(Clone, Debug)]
 pub enum Verdict {
     /// Nothing, and why.
@@ -24,7 +25,7 @@ pub enum Verdict {
 /// The layers that reach a repository, laid over each other.
 #[derive(Clone, Debug)]
 pub struct Target {
-    /// What is asked for.
+    /// The values of all layers.
     pub root: Option<Node>,
     /// Sections of layers of which it is not known whether they reach it, or that contradict each other, and why. Nothing
     /// of them is touched.
@@ -46,15 +47,15 @@ pub struct Reached {
     pub file: String,
     /// Its rank.
     pub rank: i64,
-    /// Which of its `first_match` holds.
+    /// The place of the case of `first_match` that holds.
     case: Option<usize>,
-    /// What it says to this repository.
+    /// The values that it has for this repository.
     pub root: Node,
-    /// What its lists say of themselves.
+    /// The words of its lists.
     words: Words,
 }
 
-/// What `settings.yml` says of the organisation, and not of its repositories.
+/// The sections of `settings.yml` that are the organisation's, and not its repositories'.
 const OF_ORGANISATION: &[&str] = &["rulesets", "code_security_configurations"];
 
 impl Policy {
@@ -95,6 +96,7 @@ impl Policy {
         if let Some((layer, why)) = waits {
             target.wait_for(layer, why);
         }
+        target.contradict(&self.disabled);
         if repository.archived {
             let asked = named.and_then(|layer| layer.root.get("repository")?.get("archived")?.bool());
             if asked != Some(false) {
@@ -104,8 +106,9 @@ impl Policy {
         Verdict::Reached(target)
     }
 
-    /// Whether a repository of this name is neither read nor counted by a plan or sweep of all of
-    /// them: the policy's own, and the organisation's defaults, unless a file in repos/ names them.
+    /// Returns whether a repository of this name is neither read nor counted by a plan or sweep of
+    /// all of them: the policy's own, and the organisation's defaults, unless a file in repos/
+    /// names them.
     pub fn leaves_out(&self, name: &str) -> bool {
         let mut left_out = LEFT_OUT.iter().copied().chain([self.home.as_str()]);
         left_out.any(|own| name.eq_ignore_ascii_case(own)) && self.file_of(name).is_none()
@@ -186,6 +189,17 @@ impl Target {
         self.layers.push(Reached { file: layer.file.clone(), rank: layer.rank, case: held, root, words });
     }
 
+    /// Leaves the sections alone in which the layers together ask for what GitHub refuses.
+    fn contradict(&mut self, disabled: &[String]) {
+        let Some(root) = &self.root else { return };
+        let contradictions = found(root, &|asked| self.rank(asked));
+        let contradictions = contradictions.into_iter().filter(|found| !found.is_disabled(disabled));
+        let doubts: Vec<(String, String)> = contradictions
+            .filter_map(|found| Some(((*found.names.first()?).to_owned(), found.why())))
+            .collect();
+        self.doubtful.extend(doubts);
+    }
+
     fn put_over(&mut self, root: &Node, words: &Words) {
         self.root = Some(match &self.root {
             None => root.clone(),
@@ -194,7 +208,8 @@ impl Target {
         self.words.extend(words.clone());
     }
 
-    /// What would be asked if exactly those selections held (see [`Target::holds`]) of which `held` says so.
+    /// Returns the target as it would be if exactly those selections held (see [`Target::holds`]) for
+    /// which `held` is true.
     pub(crate) fn as_if(&self, policy: &Policy, held: impl Fn(&str) -> bool) -> Self {
         let mut other = Self { root: None, words: Words::new(), ..self.clone() };
         for layer in &policy.layers {
@@ -211,7 +226,7 @@ impl Target {
         other
     }
 
-    /// Whether a layer's selection (its file, or `file#n` for its n-th case) holds for the
+    /// Returns whether a layer's selection (its file, or `file#n` for its n-th case) holds for the
     /// repository.
     pub(crate) fn holds(&self, selection: &str) -> bool {
         let (file, case) = match selection.split_once('#') {
@@ -262,7 +277,7 @@ pub struct Standing<'a> {
     pub own: Option<&'a Layer>,
 }
 
-/// What a layer says where this one of its cases holds, and what its lists say of themselves.
+/// Returns the values of a layer of which this case holds, and the words of its lists.
 fn said(layer: &Layer, case: Option<usize>) -> (Node, Words) {
     let mut root = match &layer.kind {
         LayerKind::Organisation => layer.root.without(OF_ORGANISATION),
@@ -307,12 +322,12 @@ fn without_said(root: &Node, said: &Node) -> Node {
     Node { kind, ..root.clone() }
 }
 
-/// Whether a file in repos/ is called like this repository.
+/// Returns whether a file in repos/ is called like this repository.
 fn names(layer: &Layer, name: &str) -> bool {
     matches!(&layer.kind, LayerKind::Repository(file) if file.eq_ignore_ascii_case(name))
 }
 
-/// Whether a layer reaches a repository; `Err` where it cannot be known.
+/// Returns whether a layer reaches a repository; `Err` where it cannot be known.
 fn reaches(layer: &Layer, repository: &Repository) -> Result<bool, String> {
     match &layer.kind {
         LayerKind::Organisation => Ok(true),

@@ -15,12 +15,12 @@ use super::problem::{Problem, nearest};
 use super::shape::Shape;
 use super::targeting::{Standing, Verdict};
 
-/// What the tests of a policy came to.
+/// The results of the tests of a policy.
 #[derive(Debug, Default)]
 pub struct Tested {
-    /// How many there are.
+    /// The number of tests.
     pub count: usize,
-    /// What did not come out as expected, and what is wrong with the tests themselves.
+    /// Failed expectations, and errors in the tests themselves.
     pub problems: Vec<Problem>,
     /// The texts of the files, for excerpts.
     pub sources: BTreeMap<String, String>,
@@ -93,7 +93,7 @@ impl Policy {
         }
         for path in test.get("absent").map(Node::items).unwrap_or_default() {
             let text = path.text().unwrap_or_default();
-            // What nobody can ask for is always absent.
+            // A section that does not exist is always absent.
             let section = text.split(['.', '[']).next().unwrap_or_default();
             if !SETTINGS.iter().any(|key| key.name == section) {
                 let near = nearest(section, SETTINGS.iter().map(|key| key.name));

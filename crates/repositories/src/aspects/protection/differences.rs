@@ -339,8 +339,7 @@ async fn names_another(context: &Context<'_>, actor: &Actor, id: u64) -> Result<
         // The slug of an App changes with its name, and its owner alone gives it one.
         ActorKind::App => return Ok(None),
     };
-    let before = context.names.meant_before(named, &actor.name, id).await?;
-    Ok(before.map(|before| context.names.taken(named, &actor.name, before, id)))
+    Ok(context.names.another_owner(named, &actor.name, id, None).await?)
 }
 
 fn labels(actors: &[Actor]) -> Vec<String> {

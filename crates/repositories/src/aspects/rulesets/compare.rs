@@ -231,7 +231,7 @@ fn rules(seen: &Value, node: &Node) -> Vec<Difference> {
 }
 
 fn is_known(kind: &str) -> bool {
-    super::KINDS.iter().any(|(known, _)| *known == kind)
+    crate::policy::known_rule(kind).is_some()
 }
 
 /// A new rule as REST takes it: with every parameter that it demands, and no words for what is kept elsewhere.
@@ -245,6 +245,7 @@ fn complete(rule: &mut Value) {
         Some("required_status_checks") => {
             json!({ "required_status_checks": [], "strict_required_status_checks_policy": false })
         }
+        Some("update") if rule["parameters"].is_object() => json!({ "update_allows_fetch_and_merge": false }),
         _ => Value::Null,
     };
     for (key, value) in demanded.as_object().into_iter().flatten() {

@@ -19,60 +19,6 @@ use crate::policy::Node;
 /// The repository's rulesets.
 pub struct Rulesets;
 
-/// Every type of rule, with its parameters.
-pub(crate) const KINDS: &[(&str, &[&str])] = &[
-    ("creation", &[]),
-    ("update", &["update_allows_fetch_and_merge"]),
-    ("deletion", &[]),
-    ("required_linear_history", &[]),
-    (
-        "merge_queue",
-        &[
-            "check_response_timeout_minutes",
-            "grouping_strategy",
-            "max_entries_to_build",
-            "max_entries_to_merge",
-            "merge_method",
-            "min_entries_to_merge",
-            "min_entries_to_merge_wait_minutes",
-        ],
-    ),
-    ("required_deployments", &["required_deployment_environments"]),
-    ("required_signatures", &[]),
-    (
-        "pull_request",
-        &[
-            "allowed_merge_methods",
-            "dismiss_stale_reviews_on_push",
-            "dismissal_restriction",
-            "require_code_owner_review",
-            "require_last_push_approval",
-            "required_approving_review_count",
-            "required_review_thread_resolution",
-            "required_reviewers",
-        ],
-    ),
-    (
-        "required_status_checks",
-        &["do_not_enforce_on_create", "required_status_checks", "strict_required_status_checks_policy"],
-    ),
-    ("non_fast_forward", &[]),
-    ("commit_message_pattern", PATTERN),
-    ("commit_author_email_pattern", PATTERN),
-    ("committer_email_pattern", PATTERN),
-    ("branch_name_pattern", PATTERN),
-    ("tag_name_pattern", PATTERN),
-    ("workflows", &["do_not_enforce_on_create", "workflows"]),
-    ("code_scanning", &["code_scanning_tools"]),
-    ("copilot_code_review", &["review_draft_pull_requests", "review_on_push"]),
-    ("license_compliance_scanning", &[]),
-    ("file_path_restriction", &["restricted_file_paths"]),
-    ("max_file_path_length", &["max_file_path_length"]),
-    ("file_extension_restriction", &["restricted_file_extensions"]),
-    ("max_file_size", &["max_file_size"]),
-];
-const PATTERN: &[&str] = &["name", "negate", "operator", "pattern"];
-
 enum Write {
     Create(Value),
     Replace { id: u64, body: Value },

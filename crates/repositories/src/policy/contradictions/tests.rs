@@ -175,3 +175,176 @@ fn a_layer_may_add_what_a_rule_of_another_lacks() {
         "those are the organisation's"
     );
 }
+
+/// Two of the ways to merge are off.
+const TWO_OFF: &str = "repository:\n  allow_squash_merge: false\n  allow_rebase_merge: false\n";
+/// The third one is off.
+const ONE_OFF: &str = "repository:\n  allow_merge_commit: false\n";
+
+/// A layer for a selector.
+fn layer(select: &str, text: &str) -> String {
+    format!("{text}select: {select}\n")
+}
+
+#[test]
+fn a_contradiction_of_files_that_certainly_meet_is_an_error_with_all_lines() {
+    let titles =
+        "repository:\n  squash_merge_commit_title: PR_TITLE\n  squash_merge_commit_message: PR_BODY\n";
+    let title = "repository:\n  squash_merge_commit_title: COMMIT_OR_PR_TITLE\n";
+    let link =
+        |prefix: &str| format!("autolinks:\n- {{ key_prefix: {prefix}, url_template: https://x/<num> }}\n");
+    let topics = |from: usize, to: usize| {
+        let names: Vec<String> = (from..to).map(|n| format!("t{n}")).collect();
+        format!("repository:\n  topics: [{}]\n", names.join(", "))
+    };
+    let rules = "rulesets:\n- name: main\n  enforcement: active\n  rules: [{ type: deletion }]\n";
+    let push = "rulesets:\n- name: main\n  enforcement: active\n  target: push\n";
+    let cases: &[(&str, &str, &str, &str, &str)] = &[
+        (
+            "settings.yml",
+            TWO_OFF,
+            "layers/b.yml",
+            &layer("{ team: core }", ONE_OFF),
+            "settings.yml:2, settings.yml:3",
+        ),
+        (
+            "layers/a.yml",
+            &layer("{ name: 'web-*' }", TWO_OFF),
+            "repos/web-shop.yml",
+            ONE_OFF,
+            "repos/web-shop.yml:2",
+        ),
+        (
+            "suborgs/a.yml",
+            &format!("{TWO_OFF}suborgrepos: [shop]\n"),
+            "layers/b.yml",
+            &layer("{ name: 'sho*' }", ONE_OFF),
+            "suborgs/a.yml:2",
+        ),
+        (
+            "suborgs/a.yml",
+            &format!("{TWO_OFF}suborgrepos: [shop, web]\n"),
+            "layers/b.yml",
+            &layer("{ name: [shop, api] }", ONE_OFF),
+            "suborgs/a.yml:2",
+        ),
+        (
+            "layers/a.yml",
+            &layer("{ team: core }", TWO_OFF),
+            "layers/b.yml",
+            &layer("{ team: [core, infra] }", ONE_OFF),
+            "layers/b.yml:2",
+        ),
+        ("settings.yml", titles, "repos/a.yml", title, "repos/a.yml:2, settings.yml:3"),
+        (
+            "settings.yml",
+            "security: { dependabot_security_updates: true }\n",
+            "repos/a.yml",
+            "security: { dependabot_alerts: false }\n",
+            "repos/a.yml:1, settings.yml:1",
+        ),
+        (
+            "settings.yml",
+            "security: { dependabot_security_updates: true }\n",
+            "repos/a.yml",
+            "repository: { security: { enableVulnerabilityAlerts: false } }\n",
+            "repos/a.yml:1, settings.yml:1",
+        ),
+        ("settings.yml", &link("APO"), "repos/a.yml", &link("APOPS"), "repos/a.yml:2, settings.yml:2"),
+        ("settings.yml", &topics(0, 12), "repos/a.yml", &topics(12, 24), "repos/a.yml:2, settings.yml:2"),
+        (
+            "suborgs/a.yml",
+            &format!("{rules}suborgrepos: ['*']\n"),
+            "repos/a.yml",
+            push,
+            "repos/a.yml:4, suborgs/a.yml:4",
+        ),
+    ];
+    for (one, first, other, second, lines) in cases {
+        let files = [(*one, *first), (*other, *second)];
+        let Err(PolicyError::Invalid { problems, .. }) = load(&files) else { panic!("accepted: {files:?}") };
+        assert!(problems.iter().any(|problem| problem.message.contains(lines)), "{files:?}: {problems:#?}");
+        // Each of them alone is fine.
+        for file in files {
+            assert!(load(&[file]).is_ok(), "{file:?}");
+        }
+    }
+}
+
+#[test]
+fn a_contradiction_of_files_that_may_meet_is_a_warning_with_all_lines() {
+    let by_team = layer("{ team: core }", TWO_OFF);
+    let others = [
+        ("layers/b.yml", layer("{ topic: infra }", ONE_OFF)),
+        ("layers/b.yml", layer("{ team: infra }", ONE_OFF)),
+        ("suborgs/b.yml", format!("{ONE_OFF}suborgproperties: [{{ tier: gold }}]\n")),
+        ("repos/web-shop.yml", ONE_OFF.to_owned()),
+    ];
+    for (file, text) in &others {
+        let policy = load(&[("layers/a.yml", by_team.as_str()), (*file, text.as_str())]).unwrap();
+        let [warning] = policy.remarks.as_slice() else { panic!("{file}: {:#?}", policy.remarks) };
+        assert_eq!(warning.severity, crate::Severity::Warning);
+        for line in ["layers/a.yml:2", "layers/a.yml:3", &*format!("{file}:2")] {
+            assert!(warning.message.contains(line), "{line}: {warning:?}");
+        }
+    }
+    let one = |method: &str, team: &str| {
+        layer(&format!("{{ team: {team} }}"), &format!("repository: {{ allow_{method}: false }}\n"))
+    };
+    let [a, b, c] = [one("squash_merge", "a"), one("rebase_merge", "b"), one("merge_commit", "c")];
+    let policy =
+        load(&[("layers/a.yml", a.as_str()), ("layers/b.yml", b.as_str()), ("layers/c.yml", c.as_str())])
+            .unwrap();
+    let said: Vec<&str> = policy.remarks.iter().map(|remark| remark.message.as_str()).collect();
+    assert!(
+        said.len() == 1 && said[0].contains("layers/a.yml:1, layers/b.yml:1, layers/c.yml:1"),
+        "{said:?}"
+    );
+}
+
+#[test]
+fn files_that_never_meet_or_that_a_third_one_reconciles_are_fine() {
+    let pairs = [
+        ("{ name: 'web-*' }", "{ name: 'pay-*' }"),
+        ("{ visibility: public }", "{ visibility: [private, internal] }"),
+        ("{ fork: true }", "{ fork: false }"),
+        ("{ property: { tier: gold } }", "{ property: { tier: lead } }"),
+        ("{ topic: infra }", "{ name: 'web-*' }\nexcept: { topic: infra }"),
+    ];
+    for (one, other) in pairs {
+        let files = [("layers/a.yml", layer(one, TWO_OFF)), ("layers/b.yml", layer(other, ONE_OFF))];
+        assert_eq!(
+            said(&files.each_ref().map(|(file, text)| (*file, text.as_str()))),
+            Vec::<String>::new(),
+            "{one} {other}"
+        );
+    }
+    let on = "rank: 500\nrepository: { allow_squash_merge: true }\n";
+    let narrow = layer("{ team: core }", ONE_OFF);
+    let files = [("settings.yml", TWO_OFF), ("layers/b.yml", &*narrow), ("layers/c.yml", on)];
+    assert_eq!(said(&files), Vec::<String>::new(), "a layer for all switches one on");
+    assert_eq!(said(&[("repos/a.yml", TWO_OFF), ("repos/b.yml", ONE_OFF)]), Vec::<String>::new());
+    let disabled = format!("{TWO_OFF}disable_plugins: [repository]\n");
+    assert_eq!(said(&[("settings.yml", &*disabled), ("repos/a.yml", ONE_OFF)]), Vec::<String>::new());
+}
+
+#[test]
+fn a_repository_that_two_files_reach_is_left_alone_where_they_contradict() {
+    let by_team = layer("{ team: core }", TWO_OFF);
+    let by_topic = layer("{ topic: infra }", ONE_OFF);
+    let folder = tempfile::tempdir().unwrap();
+    let test = "- repository: { name: shop, teams: [core], topics: [infra] }\n  absent: [labels]\n\
+                - repository: { name: web, teams: [core] }\n  absent: [labels]\n";
+    for (file, text) in
+        [("layers/a.yml", by_team.as_str()), ("layers/b.yml", by_topic.as_str()), ("tests/a.yml", test)]
+    {
+        let path = folder.path().join(file);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+    let policy = Policy::load(folder.path(), "admin").unwrap();
+    let tested = policy.test(folder.path()).unwrap();
+    let [problem] = tested.problems.as_slice() else { panic!("{:#?}", tested.problems) };
+    assert!(problem.message.contains("`repository` is in doubt"), "{problem:?}");
+    assert!(problem.message.contains("(layers/a.yml:2, layers/a.yml:3, layers/b.yml:2)"), "{problem:?}");
+}

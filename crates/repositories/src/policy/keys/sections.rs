@@ -2,7 +2,7 @@
 
 use super::super::shape::{Key, Shape, key};
 use super::{EXCLUDE, INCLUDE, LOGIN, NAME, OPTIONAL_TEXT, PERMISSION, SLUG, SLUGS, TEXTS, forms};
-use crate::aspects::rulesets::KINDS;
+use crate::policy::rules::RULES;
 
 pub(super) const TEAM: Shape =
     Shape::Map(&[key("name", SLUG, "The team's slug."), PERMISSION, INCLUDE, EXCLUDE]);
@@ -57,11 +57,11 @@ pub(super) const PROPERTIES: Shape = listed!(PROPERTY);
 
 pub(super) const ENABLED: Shape = Shape::OneOf(&["enabled", "disabled", "not_set"]);
 
-pub(super) const RULE_KINDS: [&str; KINDS.len()] = {
-    let mut names = [""; KINDS.len()];
+pub(super) const RULE_KINDS: [&str; RULES.len()] = {
+    let mut names = [""; RULES.len()];
     let mut at = 0;
-    while at < KINDS.len() {
-        names[at] = KINDS[at].0;
+    while at < RULES.len() {
+        names[at] = RULES[at].kind;
         at += 1;
     }
     names
@@ -186,7 +186,7 @@ pub(super) const CONFIGURATION: Shape = Shape::Map(&[
     ),
 ]);
 
-/// Whom a layer is for: every key has to hold; of a list, one.
+/// The selector of a layer: every key has to hold; of a list, one entry.
 pub(super) const CHOICE: Shape = Shape::Map(&[
     key("name", ONE_OR_MORE, "Globs on the name."),
     key("topic", ONE_OR_MORE, "Topics."),

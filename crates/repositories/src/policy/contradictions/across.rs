@@ -1,0 +1,144 @@
+//! Finds contradictions of several files. Values that certainly meet in a repository are an error;
+//! values that meet only if a repository has, for example, two teams are a warning. A plan finds
+//! those again for each repository (`Target::contradict`).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use beadle_engine::Asked;
+
+use super::{METHODS, PAIRS, found, off};
+use crate::policy::layers::{Layer, LayerKind};
+use crate::policy::meeting::{Part, parts};
+use crate::policy::merge::merge;
+use crate::policy::node::{Kind, Node};
+use crate::policy::problem::{Problem, Severity};
+
+/// Finds the contradictions of all layers that can meet. `layers` are sorted by rank.
+pub(in crate::policy) fn across(layers: &[Layer], disabled: &[String]) -> Vec<Problem> {
+    let parts = parts(layers);
+    let said: Vec<Option<Node>> = parts.iter().map(relevant).collect();
+    let speaking: Vec<usize> = (0..parts.len()).filter(|at| said[*at].is_some()).collect();
+    if speaking.len() < 2 {
+        return Vec::new();
+    }
+    // The parts that reach every repository of a part.
+    let covering = |at: usize| -> Vec<usize> {
+        speaking.iter().copied().filter(|wide| parts[*wide].covers(&parts[at])).collect()
+    };
+    let covered: Vec<Vec<usize>> = (0..parts.len()).map(covering).collect();
+    let ranks = layers.iter().map(|layer| (layer.file.as_str(), layer.rank)).collect();
+    let (tried, seen, problems) = (BTreeSet::new(), BTreeSet::new(), Vec::new());
+    let mut search = Search { said: &said, ranks, disabled, tried, seen, problems };
+    for members in &covered {
+        search.look(members.clone(), true);
+    }
+    let can_meet = |one: usize, two: usize| {
+        // Two files of single repositories never meet.
+        let is_single = parts[one].is_single() && parts[two].is_single();
+        !is_single && !parts[one].is_apart_from(&parts[two])
+    };
+    let together = |members: &[usize]| -> Vec<usize> {
+        members.iter().flat_map(|at| covered[*at].iter().copied()).collect()
+    };
+    for (at, one) in speaking.iter().enumerate() {
+        for two in &speaking[at + 1..] {
+            let is_done = covered[*two].contains(one) || covered[*one].contains(two);
+            if !is_done && can_meet(*one, *two) {
+                search.look(together(&[*one, *two]), false);
+            }
+        }
+    }
+    // Three files may switch off one way to merge each. No other contradiction needs three.
+    let methods = |at: &usize| {
+        let repository = said[*at].as_ref()?.get("repository")?;
+        let off = off(repository).map(|value| value.is_some());
+        off.contains(&true).then_some((*at, off))
+    };
+    let methods: Vec<(usize, [bool; 3])> = speaking.iter().filter_map(methods).collect();
+    for (at, (one, first)) in methods.iter().enumerate() {
+        for (place, (two, second)) in methods.iter().enumerate().skip(at + 1) {
+            if first == second || !can_meet(*one, *two) {
+                continue;
+            }
+            for (three, third) in &methods[place + 1..] {
+                let are_all = (0..METHODS.len()).all(|n| first[n] || second[n] || third[n]);
+                if are_all && can_meet(*two, *three) && can_meet(*one, *three) {
+                    search.look(together(&[*one, *two, *three]), false);
+                }
+            }
+        }
+    }
+    search.problems
+}
+
+struct Search<'a> {
+    said: &'a [Option<Node>],
+    ranks: BTreeMap<&'a str, i64>,
+    disabled: &'a [String],
+    tried: BTreeSet<Vec<usize>>,
+    /// The lines of what was found.
+    seen: BTreeSet<Vec<String>>,
+    problems: Vec<Problem>,
+}
+
+impl Search<'_> {
+    /// Looks at parts that reach one repository together: certainly, or perhaps.
+    fn look(&mut self, mut members: Vec<usize>, is_certain: bool) {
+        members.sort_unstable();
+        members.dedup();
+        if !self.tried.insert(members.clone()) {
+            return;
+        }
+        let nodes = members.into_iter().filter_map(|at| self.said[at].clone());
+        let Some(root) = nodes.reduce(|under, over| merge(&under, &over)) else { return };
+        let rank = |asked: &Asked| self.ranks.get(&*asked.file).copied().unwrap_or_default();
+        for contradiction in found(&root, &rank) {
+            let places: Vec<String> = contradiction.places().into_iter().map(ToString::to_string).collect();
+            let Some(value) = contradiction.values.first() else { continue };
+            if contradiction.is_disabled(self.disabled) || !self.seen.insert(places) {
+                continue;
+            }
+            let why = contradiction.why();
+            let problem = |text: String| Problem::error(value.asked.clone(), value.column, text);
+            let hint = "narrow a selector, or set the value in a layer of a higher rank";
+            self.problems.push(if is_certain {
+                problem(why).hint(contradiction.hint.clone().unwrap_or_else(|| hint.to_owned()))
+            } else {
+                let text =
+                    format!("GitHub refuses these values in a repository that all these files reach: {why}");
+                problem(text).severity(Severity::Warning).hint(hint)
+            });
+        }
+    }
+}
+
+/// The values of a part that contradictions are about; `None` if it has none.
+fn relevant(part: &Part<'_>) -> Option<Node> {
+    let (layer, root) = (part.layer?, part.root?);
+    let kept = root.entries().iter().filter_map(|(key, value)| {
+        let value = match key.text()? {
+            "repository" => settings(value)?,
+            "security" | "autolinks" => value.clone(),
+            // Those of the organisation are not laid over those of repositories.
+            "rulesets" if !matches!(layer.kind, LayerKind::Organisation) => value.clone(),
+            _ => return None,
+        };
+        Some((key.clone(), value))
+    });
+    block(root, kept.collect())
+}
+
+fn settings(repository: &Node) -> Option<Node> {
+    let is_relevant = |key: &str| {
+        METHODS.contains(&key)
+            || ["topics", "security"].contains(&key)
+            || PAIRS.iter().any(|(title, message, _)| [*title, *message].contains(&key))
+    };
+    let kept = repository.entries().iter().filter(|(key, _)| key.text().is_some_and(is_relevant));
+    block(repository, kept.cloned().collect())
+}
+
+fn block(at: &Node, entries: Vec<(Node, Node)>) -> Option<Node> {
+    let node = Node { asked: at.asked.clone(), column: at.column, kind: Kind::Map(entries) };
+    (!node.entries().is_empty()).then_some(node)
+}

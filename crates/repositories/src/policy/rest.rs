@@ -1,0 +1,353 @@
+//! Finds layers that select repositories by a value that the policy itself writes, so that the
+//! selection changes with each apply and the policy never comes to rest.
+
+use std::collections::BTreeMap;
+
+use super::checks::entries;
+use super::node::{Kind, Node};
+use super::problem::{Problem, Severity};
+
+/// A fact of a repository that selects it.
+#[derive(Clone, Debug, PartialEq)]
+enum Fact {
+    Visibility,
+    Topic,
+    Team,
+    Property(String),
+}
+
+/// The selection of a file by one fact.
+struct Pick<'a> {
+    fact: Fact,
+    /// Any of these selects.
+    values: Vec<String>,
+    /// The line.
+    at: &'a Node,
+    /// True if the file reaches a repository only if the values do not select it.
+    is_excepted: bool,
+}
+
+/// The sections that hold as one, and the selections of them.
+struct Part<'a> {
+    file: &'a str,
+    picks: Vec<Pick<'a>>,
+    root: &'a Node,
+}
+
+/// The effect of sections on a selection.
+struct Effect<'a> {
+    /// True if the values of the selection hold afterwards.
+    holds: bool,
+    /// The value that decides it.
+    at: &'a Node,
+    /// True if a value is written; otherwise a list takes away what it does not have.
+    is_written: bool,
+}
+
+/// Finds selections that a file changes itself, and selections that several files change in a
+/// circle. `files` are the roots of the files, as they are written.
+pub(super) fn unrest(files: &BTreeMap<String, Node>) -> Vec<Problem> {
+    let parts: Vec<Part<'_>> = files.iter().flat_map(|(file, root)| parts(file, root)).collect();
+    let mut problems = Vec::new();
+    // Places of the parts: what the first writes decides whether the second holds.
+    let mut decides: Vec<(usize, usize)> = Vec::new();
+    let mut ends: Vec<(usize, usize, &Node, &Node)> = Vec::new();
+    for (at, writer) in parts.iter().enumerate() {
+        for (place, reader) in parts.iter().enumerate() {
+            for pick in &reader.picks {
+                let Some(effect) = effect(writer.root, pick) else { continue };
+                let holds = effect.holds != pick.is_excepted;
+                // A file that selects by nothing is in no circle.
+                let is_other = writer.file != reader.file && !writer.picks.is_empty();
+                if at == place {
+                    let is_kept = holds || (!effect.is_written && is_listed(files, pick));
+                    problems.extend((!is_kept).then(|| own(&effect, pick)));
+                } else if effect.is_written && is_other {
+                    decides.push((at, place));
+                    if !holds {
+                        ends.push((at, place, effect.at, pick.at));
+                    }
+                }
+            }
+        }
+    }
+    for (writer, reader, value, pick) in ends {
+        if leads(&decides, reader, writer) {
+            let text = format!(
+                "this value takes repositories out of the selection at {}, and that file decides, directly or by way \
+                 of others, whether this one reaches them: the policy may never come to rest",
+                pick.asked
+            );
+            let problem = Problem::error(value.asked.clone(), value.column, text);
+            let hint = "select by something that no file of the circle writes";
+            let problem = problem.severity(Severity::Warning).hint(hint);
+            if !problems.contains(&problem) {
+                problems.push(problem);
+            }
+        }
+    }
+    problems
+}
+
+/// The report of a file that changes its own selection.
+fn own(effect: &Effect<'_>, pick: &Pick<'_>) -> Problem {
+    let what = match (effect.is_written, pick.is_excepted) {
+        (true, true) => "the file excepts this value",
+        (true, false) => "the file selects by another value",
+        (false, _) => "this list takes away the value that the file selects by",
+    };
+    let text = format!("{what} ({}): it takes repositories out of its own selection", pick.at.asked);
+    let problem = Problem::error(effect.at.asked.clone(), effect.at.column, text);
+    // A list without a word may be meant as additive.
+    let is_certain = effect.is_written || effect.at.get("exclusive").is_some();
+    let problem = if is_certain { problem } else { problem.severity(Severity::Warning) };
+    problem.hint("select this value too, or select by something that the file does not write")
+}
+
+/// Returns whether a part decides, by way of others, whether another one holds.
+fn leads(decides: &[(usize, usize)], from: usize, to: usize) -> bool {
+    let mut reached = vec![from];
+    let mut next = 0;
+    while let Some(at) = reached.get(next).copied() {
+        next += 1;
+        for (_, place) in decides.iter().filter(|(writer, _)| *writer == at) {
+            if !reached.contains(place) {
+                reached.push(*place);
+            }
+        }
+    }
+    reached[1..].contains(&to)
+}
+
+fn parts<'a>(file: &'a str, root: &'a Node) -> Vec<Part<'a>> {
+    let picks = || {
+        let mut picks = chosen(root);
+        picks.extend(of_suborg(root));
+        picks
+    };
+    let mut parts = vec![Part { file, picks: picks(), root }];
+    for case in root.get("first_match").map(Node::items).unwrap_or_default() {
+        let mut picks = picks();
+        picks.extend(chosen(case));
+        parts.push(Part { file, picks, root: case });
+    }
+    parts
+}
+
+fn texts(node: &Node) -> Vec<String> {
+    let text = |node: &Node| match node.json() {
+        serde_json::Value::String(text) => text,
+        other => other.to_string(),
+    };
+    match &node.kind {
+        Kind::List(items) => items.iter().map(text).collect(),
+        _ => vec![text(node)],
+    }
+}
+
+/// Returns the facts that `select` and `except` select by.
+fn chosen(root: &Node) -> Vec<Pick<'_>> {
+    let mut picks = Vec::new();
+    for (key, is_excepted) in [("select", false), ("except", true)] {
+        let Some(block) = root.get(key) else { continue };
+        // All keys of `except` have to hold: of several nobody knows which do.
+        if is_excepted && block.entries().len() != 1 {
+            continue;
+        }
+        let mut pick = |fact, at| picks.push(Pick { fact, values: texts(at), at, is_excepted });
+        for (name, value) in block.entries() {
+            match name.text() {
+                Some("visibility") => pick(Fact::Visibility, value),
+                Some("topic") => pick(Fact::Topic, value),
+                Some("team") => pick(Fact::Team, value),
+                Some("property") if !is_excepted || value.entries().len() == 1 => {
+                    for (name, value) in value.entries() {
+                        let name = name.text().unwrap_or_default();
+                        pick(Fact::Property(name.to_owned()), value);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+    picks
+}
+
+/// Returns the fact that a suborg selects by. Each list of a suborg is enough, so that a fact
+/// decides only if there is one list.
+fn of_suborg(root: &Node) -> Option<Pick<'_>> {
+    let lists = ["suborgrepos", "suborgteams", "suborgproperties"].map(|key| root.get(key));
+    match lists {
+        [None, Some(at), None] => Some(Pick { fact: Fact::Team, values: texts(at), at, is_excepted: false }),
+        [None, None, Some(list)] => {
+            let [item] = list.items() else { return None };
+            let (name, at) = match (item.get("property_name"), item.get("values")) {
+                (Some(name), Some(values)) => (name, values),
+                _ => item.entries().first().map(|(name, value)| (name, value))?,
+            };
+            let fact = Fact::Property(name.text()?.to_owned());
+            Some(Pick { fact, values: texts(at), at, is_excepted: false })
+        }
+        _ => None,
+    }
+}
+
+/// The effect of sections on a selection; `None` if they leave it as it is.
+fn effect<'a>(root: &'a Node, pick: &Pick<'_>) -> Option<Effect<'a>> {
+    let is_picked = |text: &str| pick.values.iter().any(|value| value.eq_ignore_ascii_case(text));
+    let written = |at: &'a Node, holds: bool| Effect { holds, at, is_written: true };
+    match &pick.fact {
+        Fact::Visibility => {
+            let repository = root.get("repository")?;
+            if let Some(at) = repository.get("visibility") {
+                return Some(written(at, is_picked(at.text()?)));
+            }
+            let at = repository.get("private")?;
+            let is_private = at.bool()?;
+            // An internal repository stays so.
+            let is_kept = is_private && is_picked("internal");
+            let word = if is_private { "private" } else { "public" };
+            (!is_kept).then(|| written(at, is_picked(word)))
+        }
+        Fact::Topic => {
+            let list = root.get("repository")?.get("topics")?;
+            let items = ["exclusive", "additive"].into_iter().find_map(|word| list.get(word));
+            let items = items.unwrap_or(list).items();
+            listed(list, items.iter().find(|item| item.text().is_some_and(is_picked)))
+        }
+        Fact::Team => {
+            let list = root.get("teams")?;
+            // An entry for some repositories says nothing of the others.
+            let for_some = |item: &Node| item.get("include").is_some() || item.get("exclude").is_some();
+            let own = |item: &&Node| item.get("name").and_then(Node::text).is_some_and(is_picked);
+            let item = entries(root, "teams").iter().find(own);
+            if item.is_some_and(for_some) { None } else { listed(list, item) }
+        }
+        Fact::Property(property) => {
+            let list = root.get("custom_properties")?;
+            let name = |item: &Node| {
+                let name = item.get("name").or(item.get("property_name")).and_then(Node::text);
+                name.is_some_and(|name| name.eq_ignore_ascii_case(property))
+            };
+            let item = entries(root, "custom_properties").iter().find(|item| name(item));
+            match item.and_then(|item| item.get("value")) {
+                // The values of a property keep their case.
+                Some(value) => {
+                    let holds = texts(value).iter().any(|text| pick.values.contains(text));
+                    Some(written(value, holds && !value.is_null()))
+                }
+                None => listed(list, None),
+            }
+        }
+    }
+}
+
+/// The effect of a list that has a value, or has not.
+fn listed<'a>(list: &'a Node, item: Option<&'a Node>) -> Option<Effect<'a>> {
+    match item {
+        Some(at) => Some(Effect { holds: true, at, is_written: true }),
+        None if list.get("additive").is_some() => None,
+        None => Some(Effect { holds: false, at: list, is_written: false }),
+    }
+}
+
+/// Returns whether a file lists a value of the selection, or keeps what is not listed.
+fn is_listed(files: &BTreeMap<String, Node>, pick: &Pick<'_>) -> bool {
+    let section = match pick.fact {
+        Fact::Visibility => return false,
+        Fact::Topic => "topics",
+        Fact::Team => "teams",
+        Fact::Property(_) => "custom_properties",
+    };
+    let says = |root: &Node| {
+        let list = if section == "topics" {
+            root.get("repository").and_then(|repository| repository.get("topics"))
+        } else {
+            root.get(section)
+        };
+        let plugins = ["additive_plugins", "disable_plugins"].into_iter();
+        let mut names = plugins.flat_map(|key| super::layers::plugins(root, key));
+        list.is_some_and(|list| list.get("additive").is_some())
+            || effect(root, pick).is_some_and(|effect| effect.is_written)
+            || names.any(|name| name == section)
+    };
+    files.values().any(|root| {
+        let cases = root.get("first_match").map(Node::items).unwrap_or_default();
+        says(root) || cases.iter().any(says)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(files: &[(&str, &str)]) -> Vec<(Severity, String)> {
+        let files: BTreeMap<String, Node> =
+            files.iter().map(|(file, text)| ((*file).to_owned(), Node::parse(file, text).unwrap())).collect();
+        let problems = unrest(&files);
+        problems.iter().map(|found| (found.severity, format!("{} {}", found.asked, found.message))).collect()
+    }
+
+    #[test]
+    fn a_file_that_changes_its_own_selection_is_refused_with_both_lines() {
+        for text in [
+            "select: { visibility: private }\nrepository: { visibility: public }\n",
+            "select: { visibility: [private, internal] }\nrepository: { private: false }\n",
+            "select: { property: { tier: gold } }\ncustom_properties: [{ name: Tier, value: lead }]\n",
+            "suborgproperties: [{ tier: gold }]\ncustom_properties: [{ name: tier, value: null }]\n",
+            "select: { topic: infra }\nrepository: { topics: { exclusive: [rust] } }\n",
+            "select: { team: core }\nteams: { exclusive: [{ name: infra, permission: pull }] }\n",
+            "except: { visibility: public }\nrepository: { visibility: public }\n",
+            "except: { topic: infra }\nrepository: { topics: { additive: [infra] } }\n",
+            "select: { visibility: private }\nfirst_match: [{ repository: { visibility: public } }]\n",
+        ] {
+            let found = found(&[("layers/a.yml", text)]);
+            let [(Severity::Error, said)] = found.as_slice() else { panic!("{text}: {found:?}") };
+            assert!(said.starts_with("layers/a.yml:2 ") && said.contains("layers/a.yml:1"), "{said}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_keeps_its_own_selection_is_fine() {
+        for text in [
+            "select: { visibility: private }\nrepository: { visibility: private }\n",
+            "select: { visibility: [internal, private] }\nrepository: { private: true }\n",
+            "select: { property: { tier: [gold, lead] } }\ncustom_properties: [{ name: tier, value: lead }]\n",
+            "select: { topic: infra }\nrepository: { topics: { additive: [rust] } }\n",
+            "suborgteams: [core]\nsuborgrepos: [shop]\nteams: { exclusive: [{ name: infra, permission: pull }] }\n",
+            "select: { team: core }\nteams: [{ name: Core, permission: pull }]\n",
+            "except: { topic: infra }\nrepository: { topics: { exclusive: [rust] } }\n",
+        ] {
+            assert!(found(&[("layers/a.yml", text)]).is_empty(), "{text}");
+        }
+        let lists = "select: { topic: infra }\nrepository: { topics: { exclusive: [rust] } }\n";
+        let settings = "repository: { topics: [infra] }\n";
+        let kept = found(&[("layers/a.yml", lists), ("settings.yml", settings)]);
+        assert!(kept.is_empty(), "another file keeps it: {kept:?}");
+    }
+
+    #[test]
+    fn a_list_that_may_be_meant_as_additive_is_a_warning() {
+        let found =
+            found(&[("suborgs/a.yml", "suborgteams: [core]\nteams: [{ name: infra, permission: pull }]\n")]);
+        assert!(matches!(found.as_slice(), [(Severity::Warning, _)]), "{found:?}");
+    }
+
+    #[test]
+    fn files_that_take_the_selection_from_each_other_are_a_warning() {
+        let one = "select: { property: { tier: gold } }\nrepository: { visibility: public }\n";
+        let other = "select: { visibility: public }\ncustom_properties: [{ name: tier, value: lead }]\n";
+        let circle = found(&[("layers/a.yml", one), ("layers/b.yml", other)]);
+        let [(Severity::Warning, said)] = circle.as_slice() else { panic!("{circle:?}") };
+        assert!(said.starts_with("layers/b.yml:2 ") && said.contains("layers/a.yml:1"), "{said}");
+        let kept = other.replace("lead", "gold");
+        assert!(
+            found(&[("layers/a.yml", one), ("layers/b.yml", kept.as_str())]).is_empty(),
+            "it comes to rest"
+        );
+        let third = "select: { topic: infra }\nrepository: { visibility: public }\n";
+        let first = "select: { property: { tier: gold } }\nrepository: { topics: { additive: [infra] } }\n";
+        let three = [("layers/a.yml", first), ("layers/b.yml", other), ("layers/c.yml", third)];
+        assert_eq!(found(&three).len(), 1);
+    }
+}

@@ -21,10 +21,7 @@ use crate::github::world::World;
 /// Answers a call that carries the App's own JWT.
 pub(crate) fn answer(shared: &Arc<Shared>, method: &Method, path: &str, uri: &Uri, body: &Value) -> Reply {
     let world = lock(&shared.world);
-    let app = world
-        .app(crate::github::APP_SLUG)
-        .cloned()
-        .unwrap_or_else(|| json!({ "id": crate::github::APP_ID, "slug": crate::github::APP_SLUG }));
+    let app = world.acting(crate::github::APP_SLUG).unwrap_or_default();
     let segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
     match (method.as_str(), segments.as_slice()) {
         ("GET", ["app"]) => Reply::json(200, shapes::app(&world, &app)),

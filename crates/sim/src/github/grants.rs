@@ -139,9 +139,12 @@ fn needed(method: &str, path: &[&str]) -> Option<(&'static str, bool)> {
         ["orgs", _, "teams" | "members", ..] | ["organizations", _, "team", ..] => "members",
         ["orgs", _, "rulesets" | "code-security", ..] => "organization_administration",
         ["orgs", _, "properties", ..] => "organization_custom_properties",
-        ["repos", _, _, "labels", ..] => "issues",
+        ["repos", _, _, "labels" | "issues", ..] => "issues",
+        ["repos", _, _, "check-runs", ..] | ["repos", _, _, "commits", _, "check-runs"] => "checks",
         ["repos", _, _, "hooks", ..] => "repository_hooks",
-        ["repos", _, _, "contents" | "commits" | "git", ..] | ["repos", _, _, "branches", _] => "contents",
+        ["repos", _, _, "contents" | "commits" | "git", ..]
+        | ["repos", _, _, "branches", _]
+        | ["repos", _, _, "branches", _, "rename"] => "contents",
         ["repos", _, _, "properties", ..] if writes => "repository_custom_properties",
         ["repos", _, _, "actions", "workflows", ..] => "actions",
         [

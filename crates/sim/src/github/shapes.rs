@@ -26,6 +26,8 @@ pub(crate) const OWN: &[&str] = &[
     "properties",
     "workflows",
     "runs",
+    "check_runs",
+    "issues",
 ];
 const URLS: &[&str] = &[
     "archive_url",
@@ -138,9 +140,7 @@ pub(crate) fn user(world: &World, login: &str) -> Value {
 
 /// Who did something: an App acts as its bot.
 pub(crate) fn sender(world: &World, login: &str) -> Value {
-    let known = world.app(login).and_then(|app| app["id"].as_u64());
-    // The simulated App is there in a state without `apps`, too.
-    match known.or((login == crate::github::APP_SLUG).then_some(crate::github::APP_ID)) {
+    match world.acting(login).and_then(|app| app["id"].as_u64()) {
         Some(id) => account(&format!("{login}[bot]"), id + 900_000, &format!("BOT_kgDO{id:08}"), "Bot"),
         None => user(world, login),
     }

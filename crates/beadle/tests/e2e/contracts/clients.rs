@@ -37,20 +37,19 @@ const OCTOKIT: &str = "\
     organisation.ruleset.delete autolink.create autolinks autolink autolink.delete hook.create hooks \
     hook hook.update hook.config.update hook.delete properties.update properties \
     organisation.properties properties.schema actions.update actions actions.token alerts.enable \
-    alerts alerts.disable file file.raw folder tree commits commit graphql";
+    alerts alerts.disable file file.raw folder tree commits commit issues graphql";
 /// The steps of octokit that the simulator does not have.
 const OCTOKIT_MISSING: &[Missing] = &[
     ("organisation.members", "404", "`GET /orgs/ORG/members`: Beadle reads members by GraphQL"),
     ("protection.reviews", "404", "parts of a protection: Beadle reads and writes it whole"),
-    ("branch.rename", "404", "Beadle renames no branch"),
+    ("branch.rename", "403", "Beadle may only read files"),
     ("branch.rules", "404", "the rules that hold for a branch: Beadle reads rulesets"),
     ("hook.ping", "404", "Beadle pings no webhook of a repository"),
     ("file.write", "403", "Beadle may only read files"),
     ("ref", "404", "Beadle reads no refs"),
     ("readme", "404", "Beadle reads files by their paths"),
     ("environments", "404", "Beadle does not manage environments"),
-    ("issues", "404", "Beadle reads no issues"),
-    ("check.create", "404", "Beadle writes no check runs"),
+    ("check.create", "403", "the App has no permission `checks`"),
     ("search", "404", "Beadle lists repositories, and searches for none"),
 ];
 
@@ -66,7 +65,7 @@ const PYGITHUB: &str = "\
     branches branch protection protection.delete autolink.create \
     autolinks autolink.delete hook.create hooks hook hook.update hook.delete properties.update \
     properties properties.schema organisation.properties alerts.enable alerts alerts.disable file \
-    folder tree commits commit graphql";
+    folder tree commits commit issues graphql";
 /// The steps of `PyGithub` that the simulator does not have.
 const PYGITHUB_MISSING: &[Missing] = &[
     ("organisation.members", "404", "`GET /orgs/ORG/members`: Beadle reads members by GraphQL"),
@@ -78,8 +77,7 @@ const PYGITHUB_MISSING: &[Missing] = &[
     ("ref", "404", "Beadle reads no refs"),
     ("readme", "404", "Beadle reads files by their paths"),
     ("environments", "404", "Beadle does not manage environments"),
-    ("issues", "404", "Beadle reads no issues"),
-    ("check.create", "404", "Beadle writes no check runs"),
+    ("check.create", "403", "the App has no permission `checks`"),
     ("search", "404", "Beadle lists repositories, and searches for none"),
 ];
 

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::{Call, Reply, page};
+use crate::github::address;
 
 /// The id of the only commit.
 pub(super) fn head() -> String {
@@ -39,6 +40,11 @@ fn leads(found: &Value, reference: &str) -> bool {
     reference == head() || reference == "HEAD" || found["branches"].get(reference).is_some()
 }
 
+/// Whether a repository has this commit.
+pub(super) fn is_commit(found: &Value, reference: &str) -> bool {
+    has_branches(found) && leads(found, reference)
+}
+
 fn commit(org: &str, name: &str) -> Value {
     let (head, root) = (head(), id("tree", ""));
     let api = format!("https://api.github.com/repos/{org}/{name}");
@@ -65,7 +71,7 @@ pub(super) fn branch(org: &str, found: &Value, branch: &str) -> Reply {
         return Reply::message(404, "Branch not found");
     }
     let name = found["name"].as_str().unwrap_or_default();
-    let segment = percent_encoding::utf8_percent_encode(branch, percent_encoding::NON_ALPHANUMERIC);
+    let segment = address::segment(branch);
     let url = format!("https://api.github.com/repos/{org}/{name}/branches/{segment}");
     let rule = &found["protection"][branch];
     let checks = &rule["required_status_checks"];
@@ -82,7 +88,7 @@ pub(super) fn branch(org: &str, found: &Value, branch: &str) -> Reply {
     });
     let shown = json!({
         "name": branch, "commit": commit(org, name), "protected": rule.is_object(), "protection": protection,
-        "_links": { "self": url, "html": format!("https://github.com/{org}/{name}/tree/{branch}") },
+        "_links": { "self": url, "html": format!("https://github.com/{org}/{name}/tree/{segment}") },
         "protection_url": format!("{url}/protection"),
     });
     Reply::json(200, shown)

@@ -1,4 +1,4 @@
-//! Clients that others wrote, run against the simulators: octokit, `PyGithub` and Okta's SDK. A
+//! Clients that others wrote, run against the simulators: octokit, `PyGithub`, Probot and Okta's SDK. A
 //! step of a script in `clients/` either works, or is in the list of what the client calls and the
 //! simulator does not have. Both lists are complete.
 
@@ -81,6 +81,20 @@ const PYGITHUB_MISSING: &[Missing] = &[
     ("search", "404", "Beadle lists repositories, and searches for none"),
 ];
 
+/// The steps of a Probot app that work.
+const PROBOT: &str = "\
+    app installations repository.created repository.created.sender settings settings.unchanged \
+    settings.raw overrides repository repository.update topics alerts labels collaborators teams \
+    autolinks rulesets organisation.rulesets properties roles branches protection branch.rename \
+    branch.rename.webhook check.result push repositories check.update comment issue organisation";
+/// The steps of a Probot app that the simulator does not have.
+const PROBOT_MISSING: &[Missing] = &[
+    ("environments", "404", "Beadle does not manage environments"),
+    ("variables", "404", "Beadle does not manage variables"),
+    ("milestones", "404", "Beadle does not manage milestones"),
+    ("compare", "404", "every commit of the simulator is the same one"),
+];
+
 /// The steps of Okta's SDK that work.
 const OKTA: &str = "\
     groups.pages groups.filter groups.search groups.q groups.stats group group.unknown group.users \
@@ -146,13 +160,18 @@ fn node(script: &str) -> Command {
 }
 
 /// A simulated GitHub with something of everything, and what a client needs to log in.
-async fn github(mut command: Command) -> (World, Command) {
+async fn github(command: Command) -> (World, Command) {
     let shop = json!({
         "branches": { "main": {}, "next/one": {} }, "protection": { "main": {} }, "topics": ["kept"],
         "labels": { "old": { "color": "cc0000" }, "older": { "color": "00cc00" } },
         "contents": { "README.md": "a", ".github/settings.yml": "x: ä\n", ".github/repos/shop.yml": "y" },
     });
     let state = acme(json!({ "shop": shop, "till": {}, "stock": {}, "site": {}, "docs": {} }));
+    with_state(state, command).await
+}
+
+/// A simulated GitHub with a state, and what a client needs to log in.
+async fn with_state(state: Value, mut command: Command) -> (World, Command) {
     let world = World::unlimited(state).await;
     command.env("GITHUB_URL", world.sim.url());
     command.env("APP_ID", APP_ID.to_string()).env("APP_KEY", world.sim.app_pem());
@@ -163,6 +182,29 @@ async fn github(mut command: Command) -> (World, Command) {
 async fn octokit_works_but_for_what_is_listed() {
     let (_world, command) = github(node(include_str!("clients/octokit.mjs"))).await;
     run(command, OCTOKIT, OCTOKIT_MISSING).await;
+}
+
+/// A Probot app makes the calls of safe-settings, on the webhooks that safe-settings subscribes to.
+/// safe-settings itself is not on npm, so this test cannot install it: the list of its calls is in
+/// `clients/probot.mjs`.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_probot_app_does_the_work_of_safe_settings_but_for_what_is_listed() {
+    let admin = json!({
+        "branches": { "main": {} },
+        "contents": {
+            ".github/settings.yml": "repository: {}\n", ".github/repos/till.yml": "repository: {}\n",
+        },
+        "issues": [{ "id": 77, "number": 1, "title": "Change the policy", "pull_request": true }],
+    });
+    let mut state = acme(json!({ "admin": admin, "shop": {} }));
+    state["orgs"]["acme"]["permissions"] = json!({
+        "administration": "write", "checks": "write", "contents": "write", "issues": "write",
+        "members": "write", "metadata": "read", "organization_administration": "write",
+        "organization_custom_properties": "read", "pull_requests": "write",
+        "repository_custom_properties": "write", "vulnerability_alerts": "write",
+    });
+    let (_world, command) = with_state(state, node(include_str!("clients/probot.mjs"))).await;
+    run(command, PROBOT, PROBOT_MISSING).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

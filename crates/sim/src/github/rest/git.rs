@@ -115,6 +115,25 @@ pub(super) fn commits(call: &Call<'_>, org: &str, found: &Value, rest: &[&str]) 
     }
 }
 
+/// Answers `GET /repos/{owner}/{repo}/compare/{base}...{head}`: there is one commit to compare.
+pub(super) fn compare(org: &str, found: &Value, basehead: &str) -> Reply {
+    let Some((base, head)) = basehead.split_once("...") else { return Reply::not_found() };
+    if !is_commit(found, base) || !is_commit(found, head) {
+        return Reply::not_found();
+    }
+    let name = found["name"].as_str().unwrap_or_default();
+    let part = address::segment(basehead);
+    let web = format!("https://github.com/{org}/{name}/compare/{part}");
+    let commit = commit(org, name);
+    let shown = json!({
+        "url": format!("https://api.github.com/repos/{org}/{name}/compare/{part}"), "html_url": web,
+        "permalink_url": web, "diff_url": format!("{web}.diff"), "patch_url": format!("{web}.patch"),
+        "base_commit": commit, "merge_base_commit": commit, "status": "identical",
+        "ahead_by": 0, "behind_by": 0, "total_commits": 0, "commits": [], "files": [],
+    });
+    Reply::json(200, shown)
+}
+
 /// Answers `GET /repos/{owner}/{repo}/git/trees/{tree_sha}`.
 pub(super) fn tree(call: &Call<'_>, org: &str, found: &Value, asked: &str) -> Reply {
     if !has_branches(found) {
@@ -239,5 +258,8 @@ mod tests {
         assert_eq!(of(&["main"]).body.unwrap()["sha"], head());
         assert_eq!(of(&["gone"]).status, 422);
         assert_eq!(asked(&[], |call| commits(call, "acme", &json!({}), &[])).status, 409);
+        let compared = compare("acme", &found, "main...next/one").body.unwrap();
+        assert_eq!((&compared["status"], &compared["files"]), (&json!("identical"), &json!([])));
+        assert_eq!(compare("acme", &found, "main...gone").status, 404);
     }
 }

@@ -232,6 +232,11 @@ await step("repositories", async () => {
     const all = await octokit.paginate("GET /installation/repositories", { per_page: 2 });
     assert.deepEqual(all.map(({ name }) => name).sort(), ["admin", "shop", "till"]);
 });
+await step("properties.query", async () => {
+    const wanted = { org, repository_query: "props.tier:gold", per_page: 100 };
+    const all = await octokit.paginate("GET /orgs/{org}/properties/values", wanted);
+    assert.deepEqual(all.map(({ repository_name }) => repository_name), ["till"]);
+});
 await step("check.update", async () => {
     const head_sha = "1".repeat(40);
     const { data } = await checks.create({ ...admin, name: "validator", head_sha });
@@ -253,7 +258,8 @@ await step("issue", async () => {
     assert.ok(all.some(({ number }) => number === data.number));
 });
 await step("compare", async () => {
-    await repos.compareCommitsWithBasehead({ ...admin, basehead: `${"1".repeat(40)}...${"1".repeat(40)}` });
+    const { data } = await repos.compareCommitsWithBasehead({ ...admin, basehead: "main...main" });
+    assert.ok(Array.isArray(data.files));
 });
 await step("organisation", async () => {
     assert.equal((await orgs.get({ org })).data.login, org);

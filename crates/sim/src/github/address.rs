@@ -2,16 +2,29 @@
 //! where something moved.
 
 use http::{HeaderMap, Uri, header};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
 use crate::github::rest::Reply;
 
 /// The base of the state's addresses.
 const GITHUB: &str = "https://api.github.com";
+/// All but what a URI allows in every place.
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 /// The place that a call is redirected to, below the base.
 pub(crate) const MOVED: &str = "x-sim-moved";
 /// An answer with this is a file's text, and no JSON.
 pub(crate) const RAW: &str = "x-sim-raw";
+
+/// A name as one segment of an address.
+pub(crate) fn segment(name: &str) -> String {
+    utf8_percent_encode(name, SEGMENT).to_string()
+}
+
+/// A path of names as segments of an address.
+pub(crate) fn path(names: &str) -> String {
+    names.split('/').map(segment).collect::<Vec<_>>().join("/")
+}
 
 /// The base of REST for this call: below `/api/v3` for a caller who takes the simulator for an
 /// Enterprise Server.

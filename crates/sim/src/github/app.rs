@@ -21,11 +21,12 @@ use crate::github::world::World;
 /// Answers a call that carries the App's own JWT.
 pub(crate) fn answer(shared: &Arc<Shared>, method: &Method, path: &str, uri: &Uri, body: &Value) -> Reply {
     let world = lock(&shared.world);
-    let app = world
-        .app(crate::github::APP_SLUG)
-        .cloned()
-        .unwrap_or_else(|| json!({ "id": crate::github::APP_ID, "slug": crate::github::APP_SLUG }));
+    let app = world.acting(crate::github::APP_SLUG).unwrap_or_default();
     let segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
+    let refused = || Reply::message(403, "Resource not accessible by integration");
+    if !described::is_served(method.as_str(), &segments) {
+        return refused();
+    }
     match (method.as_str(), segments.as_slice()) {
         ("GET", ["app"]) => Reply::json(200, shapes::app(&world, &app)),
         ("GET", ["app", "installations"]) => {
@@ -75,7 +76,7 @@ pub(crate) fn answer(shared: &Arc<Shared>, method: &Method, path: &str, uri: &Ur
                 Reply::not_found()
             }
         }
-        _ => Reply::message(403, "Resource not accessible by integration"),
+        _ => refused(),
     }
 }
 

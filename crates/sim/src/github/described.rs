@@ -1,5 +1,6 @@
-//! Checks bodies of all clients against GitHub's published description at run time. The table of it
-//! is made by `cargo xtask described`; a route that is not in it is not held.
+//! Checks bodies of all clients against GitHub's published description at run time. `cargo xtask
+//! described` makes the table of it. The table and [`BODILESS`] are the only writes that the simulator
+//! serves, so that no handler can take a body that nothing checks.
 
 use std::sync::LazyLock;
 
@@ -10,8 +11,42 @@ use crate::github::rest::Reply;
 static TABLE: LazyLock<Value> =
     LazyLock::new(|| serde_json::from_str(include_str!("described.json")).unwrap_or_default());
 
-/// Refuses a body that the description does not allow.
+/// Every write that the simulator serves and that has no body in the description: GitHub ignores one.
+const BODILESS: &[&str] = &[
+    "DELETE /orgs/{org}/code-security/configurations/{configuration_id}",
+    "DELETE /orgs/{org}/rulesets/{ruleset_id}",
+    "DELETE /orgs/{org}/teams/{team_slug}",
+    "DELETE /orgs/{org}/teams/{team_slug}/memberships/{username}",
+    "DELETE /orgs/{org}/teams/{team_slug}/repos/{owner}/{repo}",
+    "DELETE /repos/{owner}/{repo}",
+    "DELETE /repos/{owner}/{repo}/autolinks/{autolink_id}",
+    "DELETE /repos/{owner}/{repo}/automated-security-fixes",
+    "DELETE /repos/{owner}/{repo}/branches/{branch}/protection",
+    "DELETE /repos/{owner}/{repo}/collaborators/{username}",
+    "DELETE /repos/{owner}/{repo}/hooks/{hook_id}",
+    "DELETE /repos/{owner}/{repo}/invitations/{invitation_id}",
+    "DELETE /repos/{owner}/{repo}/labels/{name}",
+    "DELETE /repos/{owner}/{repo}/private-vulnerability-reporting",
+    "DELETE /repos/{owner}/{repo}/rulesets/{ruleset_id}",
+    "DELETE /repos/{owner}/{repo}/vulnerability-alerts",
+    "POST /app/hook/deliveries/{delivery_id}/attempts",
+    "PUT /repos/{owner}/{repo}/automated-security-fixes",
+    "PUT /repos/{owner}/{repo}/private-vulnerability-reporting",
+    "PUT /repos/{owner}/{repo}/vulnerability-alerts",
+];
+
+/// Whether a call reads, or is a write whose body is checked or ignored.
+pub(crate) fn is_served(method: &str, path: &[&str]) -> bool {
+    ["GET", "HEAD"].contains(&method)
+        || schema_of(method, path).is_some()
+        || BODILESS.iter().any(|route| fits(route, method, path))
+}
+
+/// Refuses a write that is not served, and a body that the description does not allow.
 pub(crate) fn refusal(method: &str, path: &[&str], body: &Value) -> Option<Reply> {
+    if !is_served(method, path) {
+        return Some(Reply::not_found());
+    }
     let schema = schema_of(method, path)?;
     // A request without a body has no keys.
     let none = json!({});
@@ -23,15 +58,18 @@ pub(crate) fn refusal(method: &str, path: &[&str], body: &Value) -> Option<Reply
 /// The schema of a route's body. A name in a template goes before a parameter.
 fn schema_of(method: &str, path: &[&str]) -> Option<&'static Value> {
     let routes = TABLE["routes"].as_object()?.iter();
-    let fitting = routes.filter(|(route, _)| {
-        let Some((wanted, template)) = route.split_once(' ') else { return false };
-        let segments: Vec<&str> = template.trim_start_matches('/').split('/').collect();
-        let mut both = segments.iter().zip(path);
-        wanted == method
-            && segments.len() == path.len()
-            && both.all(|(segment, given)| segment.starts_with('{') || segment == given)
-    });
+    let fitting = routes.filter(|(route, _)| fits(route, method, path));
     fitting.min_by_key(|(route, _)| route.matches('{').count()).map(|(_, schema)| schema)
+}
+
+/// Whether a call is one of a route: of its method, and of its template.
+fn fits(route: &str, method: &str, path: &[&str]) -> bool {
+    let Some((wanted, template)) = route.split_once(' ') else { return false };
+    let segments: Vec<&str> = template.trim_start_matches('/').split('/').collect();
+    let mut both = segments.iter().zip(path);
+    wanted == method
+        && segments.len() == path.len()
+        && both.all(|(segment, given)| segment.starts_with('{') || segment == given)
 }
 
 /// Finds the error in a value at a place of the body.
@@ -220,10 +258,32 @@ mod tests {
                 "repos/acme/svc/rulesets",
                 json!({ "name": "x", "enforcement": "active", "rules": [{ "type": "creation" }] }),
             ),
-            ("POST", "no/such/route", json!({ "x": 1 })),
+            ("PUT", "repos/acme/svc/vulnerability-alerts", json!({ "x": 1 })),
+            ("GET", "repos/acme/svc/merges", Value::Null),
         ];
         for (method, path, body) in cases {
             assert_eq!(refused(method, path, &body), None, "{method} {path} {body}");
+        }
+    }
+
+    #[test]
+    fn a_write_whose_body_nothing_checks_is_not_served() {
+        for (method, path) in [
+            ("POST", "repos/acme/svc/merges"),
+            ("PATCH", "repos/acme/svc/labels"),
+            ("DELETE", "repos/acme/svc/topics"),
+            ("POST", "no/such/route"),
+        ] {
+            let segments: Vec<&str> = path.split('/').collect();
+            let status = refusal(method, &segments, &json!({})).map(|reply| reply.status);
+            assert_eq!(status, Some(404), "{method} {path}");
+        }
+    }
+
+    #[test]
+    fn a_route_without_a_body_is_not_one_of_the_table() {
+        for route in BODILESS {
+            assert!(TABLE["routes"].get(route).is_none(), "{route}");
         }
     }
 }

@@ -92,6 +92,7 @@ pub(crate) fn of_change(
             labels(&mut told, before, after);
             properties(&mut told, before, after);
             branches(&mut told, before, after);
+            files(&mut told, before, after);
         }
         _ => {}
     }
@@ -299,19 +300,87 @@ fn rule(repository: &Value, pattern: &str, rule: &Value) -> Value {
 fn branches(told: &mut Told<'_>, before: &Value, after: &Value) {
     for (name, old, new) in differences(&before["branches"], &after["branches"]) {
         if old.is_none() && new.is_some() {
-            let (zero, head) = ("0".repeat(40), "1".repeat(40));
-            let more = json!({
-                "ref": format!("refs/heads/{name}"), "before": zero, "after": head,
-                "created": true, "deleted": false, "forced": false, "base_ref": null,
-                "compare": "https://github.com/", "commits": [], "head_commit": null,
-                "pusher": { "name": told.sender },
-            });
-            told.add("push", None, after, &more);
+            push(told, after, name, &Value::Null);
             let more = json!({
                 "ref": name, "ref_type": "branch", "master_branch": after["default_branch"], "description": null,
                 "pusher_type": "user",
             });
             told.add("create", None, after, &more);
         }
+    }
+}
+
+/// Changed files come as one commit on the default branch.
+fn files(told: &mut Told<'_>, before: &Value, after: &Value) {
+    let branch = after["default_branch"].as_str().unwrap_or_default();
+    let has_branch = |found: &Value| found["branches"].get(branch).is_some();
+    let changed = differences(&before["contents"], &after["contents"]);
+    // What a new branch begins with comes with the branch.
+    if changed.is_empty() || !has_branch(before) || !has_branch(after) {
+        return;
+    }
+    let mut commit = json!({ "added": [], "removed": [], "modified": [] });
+    for (path, old, new) in changed {
+        let kind = match (old, new) {
+            (None, _) => "added",
+            (_, None) => "removed",
+            _ => "modified",
+        };
+        if let Some(paths) = commit[kind].as_array_mut() {
+            paths.push(json!(path));
+        }
+    }
+    let head = head();
+    let name = after["name"].as_str().unwrap_or_default();
+    let who = json!({ "name": told.sender, "email": "octocat@example.com", "username": told.sender });
+    commit["id"] = json!(head);
+    commit["tree_id"] = json!(head);
+    commit["distinct"] = json!(true);
+    commit["message"] = json!("Change files");
+    commit["timestamp"] = json!("2026-01-01T00:00:00Z");
+    commit["url"] = json!(format!("https://github.com/{}/{name}/commit/{head}", told.org));
+    commit["author"] = who.clone();
+    commit["committer"] = who;
+    push(told, after, branch, &commit);
+}
+
+/// The only commit's id.
+fn head() -> String {
+    "1".repeat(40)
+}
+
+/// A push to a branch; without a commit the branch is new.
+fn push(told: &mut Told<'_>, after: &Value, branch: &str, commit: &Value) {
+    let is_new = commit.is_null();
+    let commits: Vec<&Value> = if is_new { Vec::new() } else { vec![commit] };
+    let more = json!({
+        "ref": format!("refs/heads/{branch}"),
+        "before": if is_new { "0".repeat(40) } else { head() }, "after": head(),
+        "created": is_new, "deleted": false, "forced": false, "base_ref": null,
+        "compare": "https://github.com/", "commits": commits, "head_commit": commit,
+        "pusher": { "name": told.sender },
+    });
+    told.add("push", None, after, &more);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_of_files_is_told_as_a_push_with_one_commit() {
+        let before = json!({ "name": "admin", "default_branch": "main", "branches": { "main": {} },
+            "contents": { "a.yml": "1", "b.yml": "1" } });
+        let mut after = before.clone();
+        after["contents"] = json!({ "a.yml": "2", "c.yml": "1" });
+        let world = World::from(json!({ "orgs": { "acme": {} } }));
+        let told = of_change(&world, "acme", Some(&before), Some(&after), "octocat");
+        assert_eq!(told.iter().map(|event| event.name).collect::<Vec<_>>(), ["push"]);
+        let push = &told[0].payload;
+        assert_eq!((&push["ref"], &push["created"]), (&json!("refs/heads/main"), &json!(false)));
+        let commit = &push["commits"][0];
+        assert_eq!(commit["modified"], json!(["a.yml"]));
+        assert_eq!((&commit["added"], &commit["removed"]), (&json!(["c.yml"]), &json!(["b.yml"])));
+        assert_eq!(&push["head_commit"], commit);
     }
 }

@@ -75,7 +75,9 @@ impl Grant {
             return Some(Reply::not_found());
         }
         let (permission, writes) = needed(call.method.as_str(), &call.path)?;
-        (!self.has(permission, writes)).then(|| Reply::message(403, "Resource not accessible by integration"))
+        let is_allowed = self.has(permission, writes)
+            && (!renames_default(world, call) || self.has("administration", true));
+        (!is_allowed).then(|| Reply::message(403, "Resource not accessible by integration"))
     }
 
     fn has(&self, permission: &str, writes: bool) -> bool {
@@ -123,6 +125,12 @@ fn rank(level: &Value) -> u8 {
     }
 }
 
+/// Whether a call renames a default branch, which needs a second permission.
+fn renames_default(world: &World, call: &Call<'_>) -> bool {
+    let ["repos", org, name, "branches", branch, "rename"] = call.path.as_slice() else { return false };
+    world.repository(org, name).is_some_and(|found| found["default_branch"] == *branch)
+}
+
 /// The permission that a call needs, and whether it writes. `None`: every installation may.
 fn needed(method: &str, path: &[&str]) -> Option<(&'static str, bool)> {
     let writes = method != "GET";
@@ -139,9 +147,12 @@ fn needed(method: &str, path: &[&str]) -> Option<(&'static str, bool)> {
         ["orgs", _, "teams" | "members", ..] | ["organizations", _, "team", ..] => "members",
         ["orgs", _, "rulesets" | "code-security", ..] => "organization_administration",
         ["orgs", _, "properties", ..] => "organization_custom_properties",
-        ["repos", _, _, "labels", ..] => "issues",
+        ["repos", _, _, "labels" | "issues", ..] => "issues",
+        ["repos", _, _, "check-runs", ..] | ["repos", _, _, "commits", _, "check-runs"] => "checks",
         ["repos", _, _, "hooks", ..] => "repository_hooks",
-        ["repos", _, _, "contents" | "commits" | "git", ..] | ["repos", _, _, "branches", _] => "contents",
+        ["repos", _, _, "contents" | "commits" | "git" | "compare", ..]
+        | ["repos", _, _, "branches", _]
+        | ["repos", _, _, "branches", _, "rename"] => "contents",
         ["repos", _, _, "properties", ..] if writes => "repository_custom_properties",
         ["repos", _, _, "actions", "workflows", ..] => "actions",
         [
@@ -201,6 +212,19 @@ mod tests {
         assert_eq!(status(&reading, &world, &Method::POST, "repos/acme/svc/autolinks"), Some(403));
         assert!(reading.mutation().is_some() && whole.mutation().is_none());
         assert!(grant(&world, &json!({ "permissions": { "members": "write" } })).is_err());
+    }
+
+    #[test]
+    fn a_rename_of_the_default_branch_needs_administration_too() {
+        let mut world = world();
+        let path = |branch: &str| format!("repos/acme/svc/branches/{branch}/rename");
+        world.doc["orgs"]["acme"]["permissions"] = json!({ "contents": "write" });
+        let files = grant(&world, &Value::Null).unwrap();
+        assert_eq!(status(&files, &world, &Method::POST, &path("next")), None);
+        assert_eq!(status(&files, &world, &Method::POST, &path("main")), Some(403));
+        world.doc["orgs"]["acme"]["permissions"]["administration"] = json!("write");
+        let both = grant(&world, &Value::Null).unwrap();
+        assert_eq!(status(&both, &world, &Method::POST, &path("main")), None);
     }
 
     #[test]

@@ -23,7 +23,8 @@
 //! `protection.<pattern>` (the body of the REST PUT), `teams.<slug>` and `collaborators.<login>` (a
 //! permission each), `invitations`, `contents.<path>`, `labels.<name>`, `autolinks.<prefix>`,
 //! `rulesets.<name>`, `actions`, `hooks.<url>`, `properties`, `code_scanning` and the other
-//! security switches, `workflows.<file>` (`run_name`, `inputs`) and their `runs`. An organisation
+//! security switches, `workflows.<file>` (`run_name`, `inputs`) and their `runs`, `check_runs`, and
+//! `issues` (an entry with `"pull_request": true` is a pull request). An organisation
 //! has `rulesets` and `security_configurations` of its own, `property_definitions.<name>` (without
 //! them every property counts as defined), a `plan` (`free` and `team` refuse what is for
 //! enterprises) and the `permissions` of its installation. `users.<login>` and `apps.<slug>` are

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::github::access;
+use crate::github::address;
 use crate::github::ids::Node;
 use crate::github::world::World;
 
@@ -26,6 +27,8 @@ pub(crate) const OWN: &[&str] = &[
     "properties",
     "workflows",
     "runs",
+    "check_runs",
+    "issues",
 ];
 const URLS: &[&str] = &[
     "archive_url",
@@ -123,6 +126,14 @@ pub(crate) fn repository(world: &World, org: &str, repository: &Value, full: boo
     shown
 }
 
+/// A repository as lists beside it show it: what it is, and no settings.
+pub(crate) fn simple_repository(world: &World, org: &str, of: &Value) -> Value {
+    let whole = repository(world, org, of, false);
+    let keys =
+        ["id", "node_id", "name", "full_name", "owner", "private", "html_url", "description", "fork", "url"];
+    keys.iter().chain(URLS).map(|key| ((*key).to_owned(), whole[*key].clone())).collect()
+}
+
 pub(crate) fn organisation_as_owner(world: &World, login: &str) -> Value {
     let id = world.org(login).and_then(|org| org["id"].as_u64()).unwrap_or_default();
     account(login, id, &Node::Organisation(id).encode(), "Organization")
@@ -138,20 +149,20 @@ pub(crate) fn user(world: &World, login: &str) -> Value {
 
 /// Who did something: an App acts as its bot.
 pub(crate) fn sender(world: &World, login: &str) -> Value {
-    let known = world.app(login).and_then(|app| app["id"].as_u64());
-    // The simulated App is there in a state without `apps`, too.
-    match known.or((login == crate::github::APP_SLUG).then_some(crate::github::APP_ID)) {
+    match world.acting(login).and_then(|app| app["id"].as_u64()) {
         Some(id) => account(&format!("{login}[bot]"), id + 900_000, &format!("BOT_kgDO{id:08}"), "Bot"),
         None => user(world, login),
     }
 }
 
 fn account(login: &str, id: u64, node_id: &str, kind: &str) -> Value {
-    let api = format!("https://api.github.com/users/{login}");
+    // A bot's brackets are not allowed in a URI.
+    let segment = address::segment(login);
+    let api = format!("https://api.github.com/users/{segment}");
     json!({
         "login": login, "id": id, "node_id": node_id, "type": kind, "site_admin": false, "gravatar_id": "",
         "avatar_url": format!("https://avatars.githubusercontent.com/u/{id}"),
-        "html_url": format!("https://github.com/{login}"),
+        "html_url": format!("https://github.com/{segment}"),
         "url": api,
         "events_url": format!("{api}/events{{/privacy}}"),
         "followers_url": format!("{api}/followers"),
@@ -344,5 +355,27 @@ pub(crate) fn role_name(permission: &str) -> &str {
         "pull" => "read",
         "push" => "write",
         other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_address_of_a_bot_is_a_uri() {
+        let bot = sender(&World::new(), crate::github::APP_SLUG);
+        assert_eq!((&bot["login"], &bot["type"]), (&json!("beadle-app[bot]"), &json!("Bot")));
+        assert_eq!(bot["url"], "https://api.github.com/users/beadle-app%5Bbot%5D");
+    }
+
+    #[test]
+    fn a_simple_repository_shows_no_settings() {
+        let world = World::from(json!({ "orgs": { "acme": { "repos": { "shop": { "topics": ["a"] } } } } }));
+        let shown = simple_repository(&world, "acme", world.repository("acme", "shop").unwrap());
+        assert_eq!((&shown["name"], &shown["owner"]["login"]), (&json!("shop"), &json!("acme")));
+        for key in ["topics", "visibility", "permissions", "default_branch", "archived", "has_wiki"] {
+            assert!(shown.get(key).is_none(), "{key}");
+        }
     }
 }

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use crate::github::events::{self, Event};
 use crate::github::ids::Node;
+use crate::github::{APP_ID, APP_SLUG};
 
 /// The simulated GitHub's state.
 #[derive(Debug)]
@@ -261,6 +262,12 @@ impl World {
 
     pub(crate) fn app(&self, slug: &str) -> Option<&Value> {
         find(&self.doc["apps"], slug)
+    }
+
+    /// An App that acts. The simulated one is there in a state without `apps`, too.
+    pub(crate) fn acting(&self, slug: &str) -> Option<Value> {
+        let own = || json!({ "id": APP_ID, "slug": APP_SLUG });
+        self.app(slug).cloned().or_else(|| (slug == APP_SLUG).then(own))
     }
 
     /// What an actor's node id names, as a branch rule keeps it: the list, and the name in it.

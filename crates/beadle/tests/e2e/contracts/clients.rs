@@ -1,4 +1,4 @@
-//! Clients that others wrote, run against the simulators: octokit, `PyGithub` and Okta's SDK. A
+//! Clients that others wrote, run against the simulators: octokit, `PyGithub`, Probot and Okta's SDK. A
 //! step of a script in `clients/` either works, or is in the list of what the client calls and the
 //! simulator does not have. Both lists are complete.
 
@@ -37,20 +37,19 @@ const OCTOKIT: &str = "\
     organisation.ruleset.delete autolink.create autolinks autolink autolink.delete hook.create hooks \
     hook hook.update hook.config.update hook.delete properties.update properties \
     organisation.properties properties.schema actions.update actions actions.token alerts.enable \
-    alerts alerts.disable file file.raw folder tree commits commit graphql";
+    alerts alerts.disable file file.raw folder tree commits commit issues graphql";
 /// The steps of octokit that the simulator does not have.
 const OCTOKIT_MISSING: &[Missing] = &[
     ("organisation.members", "404", "`GET /orgs/ORG/members`: Beadle reads members by GraphQL"),
     ("protection.reviews", "404", "parts of a protection: Beadle reads and writes it whole"),
-    ("branch.rename", "404", "Beadle renames no branch"),
+    ("branch.rename", "403", "Beadle may only read files"),
     ("branch.rules", "404", "the rules that hold for a branch: Beadle reads rulesets"),
     ("hook.ping", "404", "Beadle pings no webhook of a repository"),
     ("file.write", "403", "Beadle may only read files"),
     ("ref", "404", "Beadle reads no refs"),
     ("readme", "404", "Beadle reads files by their paths"),
     ("environments", "404", "Beadle does not manage environments"),
-    ("issues", "404", "Beadle reads no issues"),
-    ("check.create", "404", "Beadle writes no check runs"),
+    ("check.create", "403", "the App has no permission `checks`"),
     ("search", "404", "Beadle lists repositories, and searches for none"),
 ];
 
@@ -66,7 +65,7 @@ const PYGITHUB: &str = "\
     branches branch protection protection.delete autolink.create \
     autolinks autolink.delete hook.create hooks hook hook.update hook.delete properties.update \
     properties properties.schema organisation.properties alerts.enable alerts alerts.disable file \
-    folder tree commits commit graphql";
+    folder tree commits commit issues graphql";
 /// The steps of `PyGithub` that the simulator does not have.
 const PYGITHUB_MISSING: &[Missing] = &[
     ("organisation.members", "404", "`GET /orgs/ORG/members`: Beadle reads members by GraphQL"),
@@ -78,9 +77,22 @@ const PYGITHUB_MISSING: &[Missing] = &[
     ("ref", "404", "Beadle reads no refs"),
     ("readme", "404", "Beadle reads files by their paths"),
     ("environments", "404", "Beadle does not manage environments"),
-    ("issues", "404", "Beadle reads no issues"),
-    ("check.create", "404", "Beadle writes no check runs"),
+    ("check.create", "403", "the App has no permission `checks`"),
     ("search", "404", "Beadle lists repositories, and searches for none"),
+];
+
+/// The steps of a Probot app that work.
+const PROBOT: &str = "\
+    app installations repository.created repository.created.sender settings settings.unchanged \
+    settings.raw overrides repository repository.update topics alerts labels collaborators teams \
+    autolinks rulesets organisation.rulesets properties roles branches protection branch.rename \
+    branch.rename.webhook check.result push repositories properties.query check.update comment issue compare \
+    organisation";
+/// The steps of a Probot app that the simulator does not have.
+const PROBOT_MISSING: &[Missing] = &[
+    ("environments", "404", "Beadle does not manage environments"),
+    ("variables", "404", "Beadle does not manage variables"),
+    ("milestones", "404", "Beadle does not manage milestones"),
 ];
 
 /// The steps of Okta's SDK that work.
@@ -149,13 +161,18 @@ fn node(script: &str) -> Command {
 }
 
 /// A simulated GitHub with something of everything, and what a client needs to log in.
-async fn github(mut command: Command) -> (World, Command) {
+async fn github(command: Command) -> (World, Command) {
     let shop = json!({
         "branches": { "main": {}, "next/one": {} }, "protection": { "main": {} }, "topics": ["kept"],
         "labels": { "old": { "color": "cc0000" }, "older": { "color": "00cc00" } },
         "contents": { "README.md": "a", ".github/settings.yml": "x: ä\n", ".github/repos/shop.yml": "y" },
     });
     let state = acme(json!({ "shop": shop, "till": {}, "stock": {}, "site": {}, "docs": {} }));
+    with_state(state, command).await
+}
+
+/// A simulated GitHub with a state, and what a client needs to log in.
+async fn with_state(state: Value, mut command: Command) -> (World, Command) {
     let world = World::unlimited(state).await;
     command.env("GITHUB_URL", world.sim.url());
     command.env("APP_ID", APP_ID.to_string()).env("APP_KEY", world.sim.app_pem());
@@ -166,6 +183,29 @@ async fn github(mut command: Command) -> (World, Command) {
 async fn octokit_works_but_for_what_is_listed() {
     let (_world, command) = github(node(include_str!("clients/octokit.mjs"))).await;
     run(command, OCTOKIT, OCTOKIT_MISSING).await;
+}
+
+/// A Probot app makes the calls of safe-settings, on the webhooks that safe-settings subscribes to.
+/// safe-settings itself is not on npm, so this test cannot install it: the list of its calls is in
+/// `clients/probot.mjs`.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_probot_app_does_the_work_of_safe_settings_but_for_what_is_listed() {
+    let admin = json!({
+        "branches": { "main": {} },
+        "contents": {
+            ".github/settings.yml": "repository: {}\n", ".github/repos/till.yml": "repository: {}\n",
+        },
+        "issues": [{ "id": 77, "number": 1, "title": "Change the policy", "pull_request": true }],
+    });
+    let mut state = acme(json!({ "admin": admin, "shop": {} }));
+    state["orgs"]["acme"]["permissions"] = json!({
+        "administration": "write", "checks": "write", "contents": "write", "issues": "write",
+        "members": "write", "metadata": "read", "organization_administration": "write",
+        "organization_custom_properties": "read", "pull_requests": "write",
+        "repository_custom_properties": "write", "vulnerability_alerts": "write",
+    });
+    let (_world, command) = with_state(state, node(include_str!("clients/probot.mjs"))).await;
+    run(command, PROBOT, PROBOT_MISSING).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

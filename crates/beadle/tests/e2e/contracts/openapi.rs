@@ -37,6 +37,13 @@ fn modern(value: &mut Value) {
             {
                 *reference = json!(format!("{URI}#{local}"));
             }
+            // Addresses are held to their format. GitHub shows a homepage as it was written.
+            if map.get("format").is_some_and(|format| format.is_string() && format != "uri") {
+                map.remove("format");
+            }
+            if let Some(Value::Object(homepage)) = map.get_mut("homepage") {
+                homepage.remove("format");
+            }
             map.values_mut().for_each(modern);
             // An account is a user or an enterprise. The description says that it is both, which nothing can be.
             let titles =
@@ -55,6 +62,13 @@ fn modern(value: &mut Value) {
         Value::Array(items) => items.iter_mut().for_each(modern),
         _ => {}
     }
+}
+
+/// A part of a call that a schema describes. The formats of requests are the client's affair.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Part {
+    Request,
+    Answer,
 }
 
 /// What is wrong with a call; nothing where either description allows it.
@@ -97,7 +111,7 @@ impl Description {
         }
         let body = &operation["requestBody"]["content"]["application/json"]["schema"];
         if !body.is_null() && !call["request"].is_null() {
-            problems.extend(self.validate(body, &call["request"], "the request"));
+            problems.extend(self.validate(body, &call["request"], Part::Request));
         }
         let status = call["status"].as_u64().unwrap_or(0);
         let response = &operation["responses"][status.to_string()];
@@ -112,7 +126,7 @@ impl Description {
                     problems.push(format!("{template} answers {status} without a body"));
                 }
             } else {
-                problems.extend(self.validate(schema, &call["answer"], "the answer"));
+                problems.extend(self.validate(schema, &call["answer"], Part::Answer));
             }
         }
         problems
@@ -146,15 +160,36 @@ impl Description {
         self.deref(parameter)["name"].as_str().unwrap_or_default().to_owned()
     }
 
-    fn validate(&self, schema: &Value, value: &Value, what: &str) -> Vec<String> {
+    fn validate(&self, schema: &Value, value: &Value, part: Part) -> Vec<String> {
         let mut validators = self.validators.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let validator = validators.entry(schema.to_string()).or_insert_with(|| {
-            let built = jsonschema::options().with_registry(&self.registry).build(schema);
+        let validator = validators.entry(format!("{part:?} {schema}")).or_insert_with(|| {
+            let options = jsonschema::options().should_validate_formats(part == Part::Answer);
+            let built = options.with_registry(&self.registry).build(schema);
             Box::leak(Box::new(
                 built.unwrap_or_else(|error| panic!("the description has a bad schema: {error}")),
             ))
         });
         let errors = validator.iter_errors(value);
-        errors.take(3).map(|error| format!("{what} at `{}`: {error}", error.instance_path())).collect()
+        let place = match part {
+            Part::Request => "the request",
+            Part::Answer => "the answer",
+        };
+        errors.take(3).map(|error| format!("{place} at `{}`: {error}", error.instance_path())).collect()
     }
+}
+
+#[test]
+fn an_address_of_an_answer_that_is_no_uri_is_a_problem() {
+    let call = |url: &str| {
+        let label = json!({
+            "id": 1, "node_id": "L", "url": url, "name": "a b", "description": null, "color": "cc0000", "default": false,
+        });
+        check(
+            &json!({ "method": "GET", "path": "/repos/acme/shop/labels/a%20b", "status": 200, "answer": label }),
+        )
+    };
+    let place = "https://api.github.com/repos/acme/shop/labels";
+    assert_eq!(call(&format!("{place}/a%20b")), Vec::<String>::new());
+    let problems = call(&format!("{place}/a b"));
+    assert!(problems.iter().any(|problem| problem.contains("`/url`")), "{problems:?}");
 }

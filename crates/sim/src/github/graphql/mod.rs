@@ -4,8 +4,12 @@ mod connection;
 mod cost;
 mod input;
 mod mutate;
+mod organisations;
 mod people;
+mod repositories;
 mod resolve;
+mod root;
+mod rules;
 mod rulesets;
 
 use std::collections::BTreeMap;

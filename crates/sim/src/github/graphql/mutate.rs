@@ -3,7 +3,8 @@
 use serde_json::{Map, Value, json};
 
 use super::Problem;
-use super::resolve::{Object, find_rule};
+use super::resolve::Object;
+use super::root::find_rule;
 use crate::github::ids::Node;
 use crate::github::protection;
 use crate::github::world::World;

@@ -106,7 +106,7 @@ fn one(
             let ids = configuration["repositories"].as_array().cloned().unwrap_or_default();
             let found = ids.iter().filter_map(|id| world.by_id(id.as_u64()?));
             let rows = found.map(|(org, found)| {
-                json!({ "status": "enforced", "repository": shapes::repository(world, org, found, false) })
+                json!({ "status": "enforced", "repository": shapes::simple_repository(world, org, found) })
             });
             page(call, rows.collect())
         }

@@ -9,11 +9,13 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use super::{Call, Reply, git};
+use crate::github::address;
 
 /// A file with its text, or a folder.
 fn entry(org: &str, repository: &str, path: &str, file: Option<&str>) -> Value {
     let name = path.rsplit('/').next().unwrap_or_default();
-    let url = format!("https://api.github.com/repos/{org}/{repository}/contents/{path}");
+    let place = address::path(path);
+    let url = format!("https://api.github.com/repos/{org}/{repository}/contents/{place}");
     let (kind, sha) = match file {
         Some(text) => ("file", git::id("blob", text)),
         None => ("dir", git::id("tree", path)),

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::{Call, Reply, page};
+use crate::github::address;
 
 /// The id of the only commit.
 pub(super) fn head() -> String {
@@ -39,6 +40,11 @@ fn leads(found: &Value, reference: &str) -> bool {
     reference == head() || reference == "HEAD" || found["branches"].get(reference).is_some()
 }
 
+/// Whether a repository has this commit.
+pub(super) fn is_commit(found: &Value, reference: &str) -> bool {
+    has_branches(found) && leads(found, reference)
+}
+
 fn commit(org: &str, name: &str) -> Value {
     let (head, root) = (head(), id("tree", ""));
     let api = format!("https://api.github.com/repos/{org}/{name}");
@@ -65,7 +71,7 @@ pub(super) fn branch(org: &str, found: &Value, branch: &str) -> Reply {
         return Reply::message(404, "Branch not found");
     }
     let name = found["name"].as_str().unwrap_or_default();
-    let segment = percent_encoding::utf8_percent_encode(branch, percent_encoding::NON_ALPHANUMERIC);
+    let segment = address::segment(branch);
     let url = format!("https://api.github.com/repos/{org}/{name}/branches/{segment}");
     let rule = &found["protection"][branch];
     let checks = &rule["required_status_checks"];
@@ -82,7 +88,7 @@ pub(super) fn branch(org: &str, found: &Value, branch: &str) -> Reply {
     });
     let shown = json!({
         "name": branch, "commit": commit(org, name), "protected": rule.is_object(), "protection": protection,
-        "_links": { "self": url, "html": format!("https://github.com/{org}/{name}/tree/{branch}") },
+        "_links": { "self": url, "html": format!("https://github.com/{org}/{name}/tree/{segment}") },
         "protection_url": format!("{url}/protection"),
     });
     Reply::json(200, shown)
@@ -107,6 +113,25 @@ pub(super) fn commits(call: &Call<'_>, org: &str, found: &Value, rest: &[&str]) 
         [reference] => Reply::invalid(&format!("No commit found for SHA: {reference}")),
         _ => Reply::not_found(),
     }
+}
+
+/// Answers `GET /repos/{owner}/{repo}/compare/{base}...{head}`: there is one commit to compare.
+pub(super) fn compare(org: &str, found: &Value, basehead: &str) -> Reply {
+    let Some((base, head)) = basehead.split_once("...") else { return Reply::not_found() };
+    if !is_commit(found, base) || !is_commit(found, head) {
+        return Reply::not_found();
+    }
+    let name = found["name"].as_str().unwrap_or_default();
+    let part = address::segment(basehead);
+    let web = format!("https://github.com/{org}/{name}/compare/{part}");
+    let commit = commit(org, name);
+    let shown = json!({
+        "url": format!("https://api.github.com/repos/{org}/{name}/compare/{part}"), "html_url": web,
+        "permalink_url": web, "diff_url": format!("{web}.diff"), "patch_url": format!("{web}.patch"),
+        "base_commit": commit, "merge_base_commit": commit, "status": "identical",
+        "ahead_by": 0, "behind_by": 0, "total_commits": 0, "commits": [], "files": [],
+    });
+    Reply::json(200, shown)
 }
 
 /// Answers `GET /repos/{owner}/{repo}/git/trees/{tree_sha}`.
@@ -233,5 +258,8 @@ mod tests {
         assert_eq!(of(&["main"]).body.unwrap()["sha"], head());
         assert_eq!(of(&["gone"]).status, 422);
         assert_eq!(asked(&[], |call| commits(call, "acme", &json!({}), &[])).status, 409);
+        let compared = compare("acme", &found, "main...next/one").body.unwrap();
+        assert_eq!((&compared["status"], &compared["files"]), (&json!("identical"), &json!([])));
+        assert_eq!(compare("acme", &found, "main...gone").status, 404);
     }
 }

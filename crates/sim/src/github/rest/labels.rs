@@ -5,11 +5,12 @@
 use serde_json::{Value, json};
 
 use super::{Call, Reply, page};
+use crate::github::address;
 use crate::github::world::{World, find};
 
 fn shown(org: &str, repository: &str, name: &str, label: &Value) -> Value {
     let id = label["id"].as_u64().unwrap_or_default();
-    let segment = percent_encoding::utf8_percent_encode(name, percent_encoding::NON_ALPHANUMERIC);
+    let segment = address::segment(name);
     json!({
         "id": id, "node_id": format!("LA_kwDO{id:08}"), "name": name,
         "url": format!("https://api.github.com/repos/{org}/{repository}/labels/{segment}"),

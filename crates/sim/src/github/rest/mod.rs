@@ -4,10 +4,13 @@
 
 mod actions;
 mod autolinks;
+mod branches;
+mod checks;
 mod configurations;
 mod contents;
 mod git;
 mod hooks;
+mod issues;
 mod labels;
 mod people;
 mod properties;
@@ -21,7 +24,7 @@ use serde_json::{Value, json};
 use crate::github::address::{MOVED, RAW};
 use crate::github::rules::Place;
 use crate::github::world::{World, new_repository, now};
-use crate::github::{described, protection, rules, shapes};
+use crate::github::{address, described, rules, shapes};
 
 /// A call as it came in.
 pub(crate) struct Call<'a> {
@@ -152,7 +155,7 @@ fn moved(call: &Call<'_>, id: u64, rest: &[&str]) -> Reply {
     let mut place = format!("/repositories/{id}");
     for segment in rest {
         place.push('/');
-        place.extend(percent_encoding::utf8_percent_encode(segment, percent_encoding::NON_ALPHANUMERIC));
+        place.push_str(&address::segment(segment));
     }
     let mut reply = Reply::message(status, message);
     if let Some(body) = &mut reply.body {
@@ -328,9 +331,15 @@ fn repository(world: &mut World, call: &Call<'_>, org: &str, name: &str, rest: &
             ["vulnerability-alerts" | "automated-security-fixes" | "private-vulnerability-reporting"]
             | ["code-scanning", "default-setup"],
         ) => security::answer(world, call, org, &found, rest[0]),
-        (_, ["branches", ..]) => branches(world, call, org, &found, &rest[1..]),
+        (_, ["branches", rest @ ..]) => branches::answer(world, call, org, &found, rest),
+        (_, ["check-runs", rest @ ..]) => checks::answer(world, call, org, &found, rest),
+        (_, ["issues", rest @ ..]) => issues::answer(world, call, org, &found, rest),
+        ("GET", ["commits", reference, "check-runs"]) => {
+            checks::of_commit(world, call, org, &found, reference)
+        }
         ("GET", ["contents", path @ ..]) => contents::answer(call, org, &found, &path.join("/")),
         ("GET", ["commits", rest @ ..]) => git::commits(call, org, &found, rest),
+        ("GET", ["compare", basehead]) => git::compare(org, &found, basehead),
         ("GET", ["git", "trees", id]) => git::tree(call, org, &found, id),
         _ => Reply::not_found(),
     }
@@ -398,53 +407,4 @@ fn update(world: &mut World, call: &Call<'_>, org: &str, found: &Value) -> Reply
     }
     world.edit(org, name, call.sender, |found| *found = changed.clone());
     Reply::json(200, shapes::repository(world, org, &changed, true))
-}
-
-fn branches(world: &mut World, call: &Call<'_>, org: &str, found: &Value, rest: &[&str]) -> Reply {
-    let name = found["name"].as_str().unwrap_or_default();
-    let method = call.method.as_str();
-    if let ("GET", []) = (method, rest) {
-        let branches = found["branches"].as_object().into_iter().flatten();
-        let rows = branches.map(|(branch, _)| {
-            let url = format!("https://api.github.com/repos/{org}/{name}/commits/{branch}");
-            let protected = found["protection"].get(branch).is_some();
-            json!({ "name": branch, "commit": { "sha": git::head(), "url": url }, "protected": protected })
-        });
-        return page(call, rows.collect());
-    }
-    if let ("GET", [branch]) = (method, rest) {
-        return git::branch(org, found, branch);
-    }
-    let [branch, "protection"] = rest else { return Reply::not_found() };
-    let branch = (*branch).to_owned();
-    if found["branches"].get(&branch).is_none() {
-        return Reply::message(404, "Branch not found");
-    }
-    let url = format!("https://api.github.com/repos/{org}/{name}/branches/{branch}/protection");
-    let rule = found["protection"].get(&branch);
-    match method {
-        "GET" => match rule {
-            Some(rule) => Reply::json(200, protection::to_rest(world, org, rule, &url)),
-            None => Reply::message(404, "Branch not protected"),
-        },
-        "PUT" => {
-            let id = rule.and_then(|rule| rule["id"].as_u64()).unwrap_or_else(|| world.fresh_id());
-            match protection::from_rest(id, call.body) {
-                Ok(mut rule) => {
-                    world.drop_powerless(org, found, &mut rule);
-                    let shown = protection::to_rest(world, org, &rule, &url);
-                    world.edit(org, name, call.sender, |found| found["protection"][branch] = rule);
-                    Reply::json(200, shown)
-                }
-                Err(message) => Reply::invalid(&format!("Invalid request.\n\n{message}")),
-            }
-        }
-        "DELETE" => {
-            world.edit(org, name, call.sender, |found| {
-                found["protection"].as_object_mut().and_then(|rules| rules.remove(&branch))
-            });
-            Reply::empty(204)
-        }
-        _ => Reply::not_found(),
-    }
 }

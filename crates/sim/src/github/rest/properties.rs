@@ -62,7 +62,20 @@ pub(super) fn of_organisation(world: &World, call: &Call<'_>, org: &str) -> Repl
     if call.method.as_str() != "GET" {
         return Reply::not_found();
     }
-    let rows = world.repositories(org).into_iter().map(|found| {
+    let query = call.query.iter().find(|(name, _)| name == "repository_query");
+    let terms = query.map_or("", |(_, query)| query.as_str()).split_whitespace();
+    let terms: Option<Vec<(&str, &str)>> =
+        terms.map(|term| term.strip_prefix("props.")?.split_once(':')).collect();
+    // A filter that is ignored would show repositories that GitHub leaves out.
+    let Some(terms) = terms else {
+        return Reply::invalid("Validation Failed: repository_query takes `props.NAME:VALUE` here");
+    };
+    let has = |found: &Value, (name, wanted): &(&str, &str)| match &found["properties"][*name] {
+        Value::Array(values) => values.iter().any(|value| value == wanted),
+        value => value == wanted,
+    };
+    let found = world.repositories(org).into_iter().filter(|found| terms.iter().all(|term| has(found, term)));
+    let rows = found.map(|found| {
         let name = found["name"].as_str().unwrap_or_default();
         json!({
             "repository_id": found["id"], "repository_name": name,
@@ -70,4 +83,32 @@ pub(super) fn of_organisation(world: &World, call: &Call<'_>, org: &str) -> Repl
         })
     });
     page(call, rows.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Method;
+
+    use super::*;
+
+    #[test]
+    fn a_query_selects_repositories_by_their_properties() {
+        let world = World::from(json!({ "orgs": { "acme": { "repos": {
+            "shop": { "properties": { "tier": "gold", "use": ["web", "api"] } },
+            "till": { "properties": { "tier": "lead" } }, "docs": {},
+        } } } }));
+        let names = |terms: &str| {
+            let query = [("repository_query".to_owned(), terms.to_owned())];
+            let (method, path, body) = (Method::GET, Vec::new(), Value::Null);
+            let call =
+                Call { method: &method, path, query: &query, body: &body, sender: "beadle-app", accept: "" };
+            let rows = of_organisation(&world, &call, "acme").body.unwrap();
+            let rows = rows.as_array().cloned().unwrap_or_default();
+            rows.iter().map(|row| row["repository_name"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(names("props.tier:gold"), ["shop"]);
+        assert_eq!(names("props.tier:gold props.use:api"), ["shop"]);
+        assert_eq!(names("").len(), 3);
+        assert!(names("topic:web").is_empty());
+    }
 }

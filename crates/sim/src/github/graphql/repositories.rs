@@ -1,0 +1,129 @@
+//! The fields of repositories.
+
+use serde_json::{Map, Value, json};
+
+use super::connection::{Edge, page};
+use super::resolve::{Object, Resolved, text};
+use crate::github::ids::Node;
+use crate::github::world::World;
+
+/// GraphQL's plain fields of a repository, and their REST keys.
+const FIELDS: &[(&str, &str)] = &[
+    ("databaseId", "id"),
+    ("name", "name"),
+    ("isArchived", "archived"),
+    ("isFork", "fork"),
+    ("isPrivate", "private"),
+    ("description", "description"),
+    ("homepageUrl", "homepage"),
+    ("hasIssuesEnabled", "has_issues"),
+    ("hasProjectsEnabled", "has_projects"),
+    ("hasWikiEnabled", "has_wiki"),
+    ("hasDiscussionsEnabled", "has_discussions"),
+    ("isTemplate", "is_template"),
+    ("squashMergeAllowed", "allow_squash_merge"),
+    ("mergeCommitAllowed", "allow_merge_commit"),
+    ("rebaseMergeAllowed", "allow_rebase_merge"),
+    ("autoMergeAllowed", "allow_auto_merge"),
+    ("deleteBranchOnMerge", "delete_branch_on_merge"),
+    ("allowUpdateBranch", "allow_update_branch"),
+    ("squashMergeCommitTitle", "squash_merge_commit_title"),
+    ("squashMergeCommitMessage", "squash_merge_commit_message"),
+    ("mergeCommitTitle", "merge_commit_title"),
+    ("mergeCommitMessage", "merge_commit_message"),
+    ("forkingAllowed", "allow_forking"),
+    ("webCommitSignoffRequired", "web_commit_signoff_required"),
+    ("createdAt", "created_at"),
+    ("hasVulnerabilityAlertsEnabled", "vulnerability_alerts"),
+];
+
+pub(super) fn permission(text: &str) -> String {
+    match text {
+        "triage" => "TRIAGE".into(),
+        "push" | "write" => "WRITE".into(),
+        "maintain" => "MAINTAIN".into(),
+        "admin" => "ADMIN".into(),
+        // `pull`; and a custom role shows as the one that it is based on; here they are all based on reading.
+        _ => "READ".into(),
+    }
+}
+
+/// What was granted on the repository; and for owners of the organisation, what that gives besides.
+fn sources(world: &World, org: &str, login: &str, role: &Value) -> Vec<(&'static str, String)> {
+    let mut sources = vec![("Repository", role.as_str().unwrap_or_default().to_owned())];
+    let owners = world.org(org).map(|org| org["owners"].clone()).unwrap_or_default();
+    if owners.as_array().is_some_and(|owners| owners.contains(&json!(login))) {
+        sources.insert(0, ("Organization", "admin".into()));
+    }
+    sources
+}
+
+pub(super) fn repository(world: &World, id: u64, field: &str, arguments: &Map<String, Value>) -> Resolved {
+    let Some((org, repository)) = world.by_id(id) else { return Resolved::Value(Value::Null) };
+    if let Some((_, key)) = FIELDS.iter().find(|(name, _)| *name == field) {
+        return Resolved::Value(repository[*key].clone());
+    }
+    match field {
+        "id" => Resolved::Value(json!(Node::Repository(id).encode())),
+        "nameWithOwner" => {
+            Resolved::Value(json!(format!("{org}/{}", repository["name"].as_str().unwrap_or_default())))
+        }
+        "owner" => Resolved::Object(Object::Organisation(org.to_owned())),
+        "visibility" => {
+            Resolved::Value(json!(repository["visibility"].as_str().unwrap_or_default().to_uppercase()))
+        }
+        "defaultBranchRef" => {
+            let name = repository["default_branch"].as_str().unwrap_or_default();
+            // An empty repository has none.
+            match repository["branches"].get(name) {
+                Some(_) => Resolved::Object(Object::Plain("Ref", json!({ "name": name }))),
+                None => Resolved::Value(Value::Null),
+            }
+        }
+        "ref" => {
+            let name = text(arguments, "qualifiedName").trim_start_matches("refs/heads/");
+            match repository["branches"].get(name) {
+                Some(_) => Resolved::Object(Object::Plain("Ref", json!({ "name": name }))),
+                None => Resolved::Value(Value::Null),
+            }
+        }
+        "repositoryTopics" => {
+            let topics = repository["topics"].as_array().into_iter().flatten();
+            let topics =
+                topics.filter_map(|topic| Some(Edge::plain(Object::Topic(topic.as_str()?.to_owned()))));
+            page("RepositoryTopicConnection", topics.collect(), arguments)
+        }
+        "labels" => {
+            let labels = repository["labels"].as_object().into_iter().flatten();
+            let labels = labels.map(|(name, label)| {
+                let color = label["color"].as_str().unwrap_or("ededed");
+                let shown = json!({ "name": name, "color": color, "description": label["description"] });
+                Edge::plain(Object::Plain("Label", shown))
+            });
+            page("LabelConnection", labels.collect(), arguments)
+        }
+        "rulesets" => {
+            let rulesets = repository["rulesets"].as_object().into_iter().flatten();
+            let rulesets =
+                rulesets.map(|(name, _)| Edge::plain(Object::Ruleset { repository: id, name: name.clone() }));
+            page("RepositoryRulesetConnection", rulesets.collect(), arguments)
+        }
+        "collaborators" => {
+            let people = repository["collaborators"].as_object().into_iter().flatten();
+            let people = people.map(|(login, role)| Edge {
+                type_name: "RepositoryCollaboratorEdge",
+                node: Object::User(login.clone()),
+                permission: Some(permission(role.as_str().unwrap_or_default())),
+                sources: sources(world, org, login, role),
+            });
+            page("RepositoryCollaboratorConnection", people.collect(), arguments)
+        }
+        "branchProtectionRules" => {
+            let rules = repository["protection"].as_object().into_iter().flatten();
+            let rules = rules
+                .map(|(pattern, _)| Edge::plain(Object::Rule { repository: id, pattern: pattern.clone() }));
+            page("BranchProtectionRuleConnection", rules.collect(), arguments)
+        }
+        _ => Resolved::unknown("Repository", field),
+    }
+}

@@ -1,0 +1,173 @@
+//! Check runs, which an App reports its results with.
+//!
+//! <https://docs.github.com/rest/checks/runs>
+
+use serde_json::{Value, json};
+
+use super::{Call, Reply, git, has_id, page};
+use crate::github::shapes;
+use crate::github::world::{World, now};
+
+/// The keys that a body may set.
+const SETTABLE: &[&str] =
+    &["name", "details_url", "external_id", "status", "started_at", "conclusion", "completed_at"];
+
+/// Answers below `/repos/{owner}/{repo}/check-runs`.
+pub(super) fn answer(world: &mut World, call: &Call<'_>, org: &str, found: &Value, rest: &[&str]) -> Reply {
+    let name = found["name"].as_str().unwrap_or_default();
+    let runs = found["check_runs"].as_array().cloned().unwrap_or_default();
+    let place = |id: &str| runs.iter().position(|run| has_id(run, id));
+    match (call.method.as_str(), rest) {
+        ("POST", []) => {
+            let sha = call.body["head_sha"].as_str().unwrap_or_default();
+            if !git::is_commit(found, sha) {
+                return Reply::invalid(&format!("No commit found for SHA: {sha}"));
+            }
+            let mut run =
+                json!({ "id": world.fresh_id(), "head_sha": sha, "status": "queued", "app": call.sender });
+            set(&mut run, call.body);
+            let shown = shown(world, org, name, &run);
+            world.edit(org, name, call.sender, |found| match found["check_runs"].as_array_mut() {
+                Some(runs) => runs.push(run),
+                None => found["check_runs"] = json!([run]),
+            });
+            Reply::json(201, shown)
+        }
+        ("GET", [id]) => match place(id) {
+            Some(at) => Reply::json(200, shown(world, org, name, &runs[at])),
+            None => Reply::not_found(),
+        },
+        ("PATCH", [id]) => {
+            let Some(at) = place(id) else { return Reply::not_found() };
+            let mut run = runs[at].clone();
+            set(&mut run, call.body);
+            let shown = shown(world, org, name, &run);
+            world.edit(org, name, call.sender, |found| found["check_runs"][at] = run);
+            Reply::json(200, shown)
+        }
+        _ => Reply::not_found(),
+    }
+}
+
+/// Answers `GET /repos/{owner}/{repo}/commits/{ref}/check-runs`.
+pub(super) fn of_commit(world: &World, call: &Call<'_>, org: &str, found: &Value, reference: &str) -> Reply {
+    if !git::is_commit(found, reference) {
+        return Reply::invalid(&format!("No commit found for SHA: {reference}"));
+    }
+    let name = found["name"].as_str().unwrap_or_default();
+    let wanted =
+        |key: &str| call.query.iter().find(|(other, _)| other == key).map(|(_, value)| value.as_str());
+    let (named, status) = (wanted("check_name"), wanted("status"));
+    let runs = found["check_runs"].as_array().into_iter().flatten().filter(|run| {
+        named.is_none_or(|name| run["name"] == name) && status.is_none_or(|status| run["status"] == status)
+    });
+    let rows: Vec<Value> = runs.map(|run| shown(world, org, name, run)).collect();
+    let total = rows.len();
+    let mut reply = page(call, rows);
+    reply.body = reply.body.map(|rows| json!({ "total_count": total, "check_runs": rows }));
+    reply
+}
+
+/// Sets what a body specifies, and what follows from it: a conclusion completes a run.
+fn set(run: &mut Value, body: &Value) {
+    for (key, value) in body.as_object().into_iter().flatten() {
+        if SETTABLE.contains(&key.as_str()) {
+            run[key] = value.clone();
+        }
+    }
+    if let Some(output) = body["output"].as_object() {
+        for key in ["title", "summary", "text"] {
+            if let Some(text) = output.get(key) {
+                run["output"][key] = text.clone();
+            }
+        }
+        let more = output.get("annotations").and_then(Value::as_array).map_or(0, Vec::len);
+        let before = run["output"]["annotations"].as_u64().unwrap_or_default();
+        run["output"]["annotations"] = json!(before + more as u64);
+    }
+    let begins_again = body["status"].as_str().is_some_and(|status| status != "completed");
+    if begins_again && body["conclusion"].is_null() {
+        run["conclusion"] = Value::Null;
+        run["completed_at"] = Value::Null;
+    }
+    if !run["conclusion"].is_null() {
+        run["status"] = json!("completed");
+    }
+    for (key, is_due) in
+        [("started_at", run["status"] != "queued"), ("completed_at", run["status"] == "completed")]
+    {
+        if is_due && run[key].is_null() {
+            run[key] = json!(now());
+        }
+    }
+}
+
+fn shown(world: &World, org: &str, name: &str, run: &Value) -> Value {
+    let id = run["id"].as_u64().unwrap_or_default();
+    let url = format!("https://api.github.com/repos/{org}/{name}/check-runs/{id}");
+    let web = format!("https://github.com/{org}/{name}/runs/{id}");
+    let app = run["app"].as_str().and_then(|slug| world.acting(slug));
+    let output = &run["output"];
+    json!({
+        "id": id, "node_id": format!("CR_kwDO{id:08}"), "head_sha": run["head_sha"], "name": run["name"],
+        "external_id": run["external_id"], "url": url, "html_url": web,
+        "details_url": run["details_url"].as_str().unwrap_or(&web),
+        "status": run["status"], "conclusion": run["conclusion"],
+        "started_at": run["started_at"], "completed_at": run["completed_at"],
+        "output": {
+            "title": output["title"], "summary": output["summary"], "text": output["text"],
+            "annotations_count": output["annotations"].as_u64().unwrap_or_default(),
+            "annotations_url": format!("{url}/annotations"),
+        },
+        "check_suite": { "id": 1 }, "app": app.map(|app| shapes::app(world, &app)), "pull_requests": [],
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Method;
+
+    use super::*;
+    use crate::github::rest;
+
+    /// Answers a call as the router does.
+    fn call(world: &mut World, method: &Method, path: &str, body: &Value) -> Reply {
+        let path = path.split('/').collect();
+        rest::answer(world, &Call { method, path, query: &[], body, sender: "beadle-app", accept: "" })
+    }
+
+    fn world() -> World {
+        World::from(json!({ "orgs": { "acme": { "repos": { "admin": { "branches": { "main": {} } } } } } }))
+    }
+
+    #[test]
+    fn a_check_run_is_created_concluded_and_listed_at_its_commit() {
+        let mut world = world();
+        let new = json!({ "name": "policy", "head_sha": git::head() });
+        let reply = call(&mut world, &Method::POST, "repos/acme/admin/check-runs", &new);
+        let run = reply.body.unwrap();
+        assert_eq!(
+            (reply.status, &run["status"], &run["completed_at"]),
+            (201, &json!("queued"), &Value::Null)
+        );
+        // The App is there in a state without `apps`, too.
+        assert_eq!(run["app"]["slug"], "beadle-app");
+        let path = format!("repos/acme/admin/check-runs/{}", run["id"]);
+        let done = json!({ "conclusion": "failure", "output": { "title": "t", "summary": "s" } });
+        let run = call(&mut world, &Method::PATCH, &path, &done).body.unwrap();
+        assert_eq!((&run["status"], &run["conclusion"]), (&json!("completed"), &json!("failure")));
+        assert!(run["completed_at"].is_string());
+        let listed = call(&mut world, &Method::GET, "repos/acme/admin/commits/main/check-runs", &Value::Null);
+        let listed = listed.body.unwrap();
+        assert_eq!((&listed["total_count"], &listed["check_runs"][0]["name"]), (&json!(1), &json!("policy")));
+    }
+
+    #[test]
+    fn a_check_run_of_an_unknown_commit_or_with_an_invalid_status_is_refused() {
+        let mut world = world();
+        let unknown = json!({ "name": "policy", "head_sha": "2".repeat(40) });
+        assert_eq!(call(&mut world, &Method::POST, "repos/acme/admin/check-runs", &unknown).status, 422);
+        let invalid = json!({ "name": "policy", "head_sha": git::head(), "conclusion": "fine" });
+        assert_eq!(call(&mut world, &Method::POST, "repos/acme/admin/check-runs", &invalid).status, 422);
+    }
+}

@@ -1,0 +1,173 @@
+//! Issues, and the comments on them and on pull requests: to GitHub a pull request is an issue, too.
+//! An entry of the state's `issues` with `"pull_request": true` is one.
+//!
+//! <https://docs.github.com/rest/issues/issues>, <https://docs.github.com/rest/issues/comments>
+
+use serde_json::{Value, json};
+
+use super::{Call, Reply, page};
+use crate::github::shapes;
+use crate::github::world::{World, now};
+
+/// The moment of entries that the state does not date.
+const UNDATED: &str = "2026-01-01T00:00:00Z";
+
+/// Answers below `/repos/{owner}/{repo}/issues`.
+pub(super) fn answer(world: &mut World, call: &Call<'_>, org: &str, found: &Value, rest: &[&str]) -> Reply {
+    let name = found["name"].as_str().unwrap_or_default();
+    let issues = found["issues"].as_array().cloned().unwrap_or_default();
+    let place =
+        |number: &str| issues.iter().position(|issue| issue["number"].as_u64() == number.parse().ok());
+    match (call.method.as_str(), rest) {
+        ("GET", []) => {
+            let state =
+                call.query.iter().find(|(key, _)| key == "state").map_or("open", |(_, state)| state.as_str());
+            let rows = issues.iter().filter(|issue| state == "all" || state_of(issue) == state);
+            page(call, rows.map(|issue| shown(world, org, found, issue)).collect())
+        }
+        ("POST", []) => {
+            let labels = call.body["labels"].as_array().into_iter().flatten();
+            let labels: Vec<&Value> =
+                labels.map(|label| if label.is_object() { &label["name"] } else { label }).collect();
+            let last = issues.iter().filter_map(|issue| issue["number"].as_u64()).max().unwrap_or_default();
+            let issue = json!({
+                "id": world.fresh_id(), "number": last + 1, "title": call.body["title"], "body": call.body["body"],
+                "labels": labels, "user": call.sender, "created_at": now(), "comments": [],
+            });
+            let shown = shown(world, org, found, &issue);
+            world.edit(org, name, call.sender, |found| match found["issues"].as_array_mut() {
+                Some(issues) => issues.push(issue),
+                None => found["issues"] = json!([issue]),
+            });
+            Reply::json(201, shown)
+        }
+        ("GET", [number]) => match place(number) {
+            Some(at) => Reply::json(200, shown(world, org, found, &issues[at])),
+            None => Reply::not_found(),
+        },
+        ("GET", [number, "comments"]) => match place(number) {
+            Some(at) => {
+                let comments = issues[at]["comments"].as_array().into_iter().flatten();
+                page(
+                    call,
+                    comments.map(|comment| comment_of(world, org, name, &issues[at], comment)).collect(),
+                )
+            }
+            None => Reply::not_found(),
+        },
+        ("POST", [number, "comments"]) => {
+            let Some(at) = place(number) else { return Reply::not_found() };
+            let comment = json!({
+                "id": world.fresh_id(), "body": call.body["body"], "user": call.sender, "created_at": now(),
+            });
+            let shown = comment_of(world, org, name, &issues[at], &comment);
+            world.edit(org, name, call.sender, |found| {
+                let comments = &mut found["issues"][at]["comments"];
+                match comments.as_array_mut() {
+                    Some(comments) => comments.push(comment),
+                    None => *comments = json!([comment]),
+                }
+            });
+            Reply::json(201, shown)
+        }
+        _ => Reply::not_found(),
+    }
+}
+
+fn state_of(issue: &Value) -> &str {
+    issue["state"].as_str().unwrap_or("open")
+}
+
+/// The author; an entry of the state may leave it out.
+fn author(world: &World, entry: &Value) -> Value {
+    shapes::sender(world, entry["user"].as_str().unwrap_or("octocat"))
+}
+
+fn dated(entry: &Value) -> &str {
+    entry["created_at"].as_str().unwrap_or(UNDATED)
+}
+
+fn shown(world: &World, org: &str, found: &Value, issue: &Value) -> Value {
+    let name = found["name"].as_str().unwrap_or_default();
+    let (id, number) =
+        (issue["id"].as_u64().unwrap_or_default(), issue["number"].as_u64().unwrap_or_default());
+    let repository = format!("https://api.github.com/repos/{org}/{name}");
+    let api = format!("{repository}/issues/{number}");
+    let is_pull = issue["pull_request"] == json!(true);
+    let web = format!("https://github.com/{org}/{name}/{}/{number}", if is_pull { "pull" } else { "issues" });
+    let labels = issue["labels"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    // GitHub makes a label that is not there.
+    let labels: Vec<Value> = labels
+        .map(|label| json!({ "name": label, "color": found["labels"][label]["color"].as_str().unwrap_or("ededed") }))
+        .collect();
+    let mut shown = json!({
+        "id": id, "node_id": format!("I_kwDO{id:08}"), "number": number, "title": issue["title"],
+        "body": issue["body"], "state": state_of(issue), "user": author(world, issue), "labels": labels,
+        "url": api, "repository_url": repository, "labels_url": format!("{api}/labels{{/name}}"),
+        "comments_url": format!("{api}/comments"), "events_url": format!("{api}/events"), "html_url": web,
+        "assignee": null, "assignees": [], "milestone": null, "locked": false, "author_association": "NONE",
+        "comments": issue["comments"].as_array().map_or(0, Vec::len),
+        "created_at": dated(issue), "updated_at": dated(issue), "closed_at": issue["closed_at"],
+    });
+    if is_pull {
+        shown["pull_request"] = json!({
+            "url": format!("{repository}/pulls/{number}"), "html_url": web,
+            "diff_url": format!("{web}.diff"), "patch_url": format!("{web}.patch"),
+        });
+    }
+    shown
+}
+
+fn comment_of(world: &World, org: &str, name: &str, issue: &Value, comment: &Value) -> Value {
+    let id = comment["id"].as_u64().unwrap_or_default();
+    let api = format!("https://api.github.com/repos/{org}/{name}/issues");
+    let part = if issue["pull_request"] == json!(true) { "pull" } else { "issues" };
+    let number = &issue["number"];
+    json!({
+        "id": id, "node_id": format!("IC_kwDO{id:08}"), "body": comment["body"], "user": author(world, comment),
+        "url": format!("{api}/comments/{id}"), "issue_url": format!("{api}/{number}"),
+        "html_url": format!("https://github.com/{org}/{name}/{part}/{number}#issuecomment-{id}"),
+        "author_association": "NONE", "created_at": dated(comment), "updated_at": dated(comment),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Method;
+
+    use super::*;
+    use crate::github::rest;
+
+    fn call(world: &mut World, method: &Method, path: &str, body: &Value) -> Reply {
+        let path = path.split('/').collect();
+        rest::answer(world, &Call { method, path, query: &[], body, sender: "beadle-app", accept: "" })
+    }
+
+    #[test]
+    fn an_issue_is_created_by_the_apps_bot_and_listed() {
+        let mut world = World::from(json!({ "orgs": { "acme": { "repos": { "admin": {} } } } }));
+        let new = json!({ "title": "failed", "body": "why", "labels": ["bug", { "name": "policy" }] });
+        let reply = call(&mut world, &Method::POST, "repos/acme/admin/issues", &new);
+        let issue = reply.body.unwrap();
+        assert_eq!((reply.status, &issue["number"], &issue["user"]["type"]), (201, &json!(1), &json!("Bot")));
+        assert_eq!(issue["labels"][1]["name"], "policy");
+        let listed = call(&mut world, &Method::GET, "repos/acme/admin/issues", &Value::Null).body.unwrap();
+        assert_eq!(listed[0]["title"], "failed");
+        assert_eq!(call(&mut world, &Method::POST, "repos/acme/admin/issues", &json!({})).status, 422);
+    }
+
+    #[test]
+    fn a_pull_request_takes_comments() {
+        let issues = json!([{ "id": 5, "number": 3, "title": "change", "pull_request": true }]);
+        let mut world =
+            World::from(json!({ "orgs": { "acme": { "repos": { "admin": { "issues": issues } } } } }));
+        let path = "repos/acme/admin/issues/3/comments";
+        let said = call(&mut world, &Method::POST, path, &json!({ "body": "fine" })).body.unwrap();
+        assert!(said["html_url"].as_str().unwrap().contains("/acme/admin/pull/3#issuecomment-"));
+        let listed = call(&mut world, &Method::GET, path, &Value::Null).body.unwrap();
+        assert_eq!((&listed[0]["body"], listed.as_array().unwrap().len()), (&json!("fine"), 1));
+        assert_eq!(call(&mut world, &Method::POST, path, &json!({})).status, 422);
+        let shown = call(&mut world, &Method::GET, "repos/acme/admin/issues/3", &Value::Null).body.unwrap();
+        assert_eq!((&shown["comments"], shown["pull_request"].is_object()), (&json!(1), true));
+    }
+}

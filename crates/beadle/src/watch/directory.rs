@@ -10,8 +10,9 @@ use beadle_server::Metrics;
 use futures::future::join_all;
 
 use super::{LOOK, Means, say_ended};
-use crate::config::{Config, Okta as OktaFile};
+use crate::config::{Config, Okta as OktaFile, read_mappings};
 use crate::directory::{Directories, TOKEN_DAYS, Target, catchup};
+use crate::reading::Reading;
 use crate::shut::is_whole;
 
 /// How often it is.
@@ -32,6 +33,8 @@ pub(super) struct LookedAfter<'a> {
     begun: bool,
     /// Mappings that were seen once. A file that is being written to looks different the next time.
     candidate: Option<String>,
+    /// Of the files with mappings.
+    reading: Reading,
 }
 
 impl<'a> LookedAfter<'a> {
@@ -44,6 +47,7 @@ impl<'a> LookedAfter<'a> {
             said: BTreeMap::new(),
             begun: false,
             candidate: None,
+            reading: Reading::default(),
         }
     }
 
@@ -88,8 +92,10 @@ impl<'a> LookedAfter<'a> {
     }
 
     /// Takes over mappings that two looks in a row see.
-    fn look_at_mappings(&mut self, config: &Config) -> anyhow::Result<()> {
-        let found = config.read_mappings()?;
+    async fn look_at_mappings(&mut self, config: &Config) -> anyhow::Result<()> {
+        let paths = config.mapping_files();
+        let texts = self.reading.read(move |at| read_mappings(paths, at)).await??;
+        let found = config.mappings_of(&texts)?;
         if found.generation == self.directories.mappings().generation {
             self.candidate = None;
         } else if self.candidate.as_ref() == Some(&found.generation) {
@@ -136,7 +142,7 @@ impl<'a> LookedAfter<'a> {
         self.prepare(means).await;
         let now = means.clock.now();
         if !means.config.file.groups_from.is_empty() && self.is_due("mappings", LOOK, now) {
-            let looked = self.look_at_mappings(means.config);
+            let looked = self.look_at_mappings(means.config).await;
             self.say("mappings are not accepted, those before stay in force", looked);
         }
         for (name, target) in &self.directories.targets {

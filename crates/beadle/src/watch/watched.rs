@@ -6,12 +6,13 @@ use std::sync::{Arc, PoisonError};
 use anyhow::Context as _;
 use beadle_engine::{Key, Lane, Mark, Store, StoreError, Time};
 use beadle_hooks::github::Known;
-use beadle_repositories::{Policy, sweep};
+use beadle_repositories::sweep;
 use beadle_server::Metrics;
 
 use super::{Means, say_ended};
+use crate::reading::Reading;
 use crate::sharing::Shared;
-use crate::wiring::{Opening, Org};
+use crate::wiring::{self, Opening, Org};
 
 /// The extent to which a policy is carried out.
 fn modes(file: &crate::config::Org) -> String {
@@ -54,12 +55,15 @@ pub(super) struct Watched<'a> {
     metrics: &'a Arc<Metrics>,
     /// A generation that was seen once. A folder that is being written to looks different the next time.
     candidate: Option<String>,
+    /// Of the policy's files.
+    reading: Reading,
 }
 
 impl<'a> Watched<'a> {
     pub(super) fn new(file: &'a crate::config::Org, known: Known, metrics: &'a Arc<Metrics>) -> Self {
         let said = String::new();
-        Self { file, open: None, known, named: false, shared: None, said, metrics, candidate: None }
+        let reading = Reading::default();
+        Self { file, open: None, known, named: false, shared: None, said, metrics, candidate: None, reading }
     }
 
     /// Its name in the metrics.
@@ -81,7 +85,10 @@ impl<'a> Watched<'a> {
             return;
         }
         let opening = Opening { store: Some(&means.store), ..Opening::default() };
-        match Org::open(means.config, self.file, &means.clock, opening, means.ways) {
+        let policy = wiring::policy(means.config, self.file, &mut self.reading).await;
+        let opened = policy
+            .and_then(|policy| Org::with(policy, means.config, self.file, &means.clock, opening, means.ways));
+        match opened {
             Ok(org) => {
                 self.take_over(&org);
                 // Before its first call: how much the others have spent.
@@ -117,10 +124,8 @@ impl<'a> Watched<'a> {
     /// sums up one that ended.
     pub(super) async fn look(&mut self, means: &Means<'_>) -> anyhow::Result<()> {
         let Some(org) = &self.open else { return Ok(()) };
-        let folder = means.config.base.join(&self.file.policy);
         let current = org.policy.current().generation.clone();
-        let home = self.file.policy_repository.clone();
-        match tokio::task::spawn_blocking(move || Policy::load(&folder, &home)).await? {
+        match wiring::policy(means.config, self.file, &mut self.reading).await {
             Ok(policy) if policy.generation == current => {
                 self.candidate = None;
                 self.said.clear();
@@ -135,7 +140,7 @@ impl<'a> Watched<'a> {
             Ok(policy) => self.candidate = Some(policy.generation),
             Err(error) => {
                 let then = format!("the policy is not accepted, {current} stays in force");
-                self.say(&error.to_string(), &then);
+                self.say(&format!("{error:#}"), &then);
             }
         }
         let Some(org) = &self.open else { return Ok(()) };

@@ -23,6 +23,7 @@ mod refused;
 mod said;
 pub mod span;
 pub mod store;
+mod subjects;
 pub mod sweep;
 #[cfg(feature = "testing")]
 pub mod testing;

@@ -37,5 +37,6 @@ mod repair;
 mod scale;
 mod sweep;
 mod targeting;
+mod told;
 mod webhooks;
 mod work;

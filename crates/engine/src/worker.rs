@@ -376,7 +376,7 @@ impl Worker {
             match self.store.finish(&lease, outcome.clone(), self.clock.now()).await {
                 Ok(_) => return,
                 Err(error) => {
-                    tracing::error!(key = %lease.key, subject, %error, "ending a run failed, retrying")
+                    tracing::error!(key = %lease.key, subject, %error, "ending a run failed, retrying");
                 }
             }
         }

@@ -8,11 +8,15 @@ use anyhow::bail;
 use beadle_engine::{Budgets, Clock, WritePace};
 use beadle_groups::targets::{ScimReader, ScimWriter, TargetReader, TargetWriter, TeamReader, TeamWriter};
 use beadle_okta::{Credential, Okta};
+use beadle_repositories::policy::ReadingAt;
 use beadle_scim::{Api, Reader, Writer};
 use beadle_transport::Settings;
+use futures::FutureExt as _;
+use tokio::sync::Mutex;
 
 use super::Side;
 use crate::config::{self, Config, PUSH_SCOPE, SCOPES};
+use crate::reading::Reading;
 use crate::wiring::{Opening, Ways};
 
 pub(super) fn open_okta(
@@ -96,9 +100,19 @@ pub(super) fn open_teams(
     let org = config.orgs(Some(&teams.org))?[0];
     let (api, pace) = ways.to(config, org, clock, opening)?;
     let list = teams.users_from.as_ref().map(|path| config.base.join(path));
-    let listed = move || match &list {
-        Some(path) => config::users(path).map_err(|error| format!("{error:#}")),
-        None => Ok(BTreeMap::new()),
+    let reading = Arc::new(Mutex::new(Reading::default()));
+    let listed = move || {
+        let (list, reading) = (list.clone(), reading.clone());
+        let listed = async move {
+            let Some(path) = list else { return Ok(BTreeMap::new()) };
+            let read = move |at: &ReadingAt| {
+                at.note(&path);
+                config::users(&path)
+            };
+            let listed = reading.lock().await.read(read).await.flatten();
+            listed.map_err(|error| format!("{error:#}"))
+        };
+        listed.boxed()
     };
     // Nothing of repositories is asked here.
     let reader = beadle_github::Reader::new(api.clone(), beadle_github::Asks::default());

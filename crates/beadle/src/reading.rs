@@ -3,9 +3,10 @@
 
 use std::time::Duration;
 
-use anyhow::anyhow;
+use anyhow::{Context as _, anyhow};
 use beadle_repositories::policy::ReadingAt;
-use tokio::task::AbortHandle;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
 /// The time after which a file system counts as one that hangs.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -14,7 +15,15 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// from outside; until it has ended, no other read begins.
 #[derive(Debug, Default)]
 pub(crate) struct Reading {
-    hangs: Option<(ReadingAt, AbortHandle)>,
+    under_way: Option<UnderWay>,
+}
+
+#[derive(Debug)]
+struct UnderWay {
+    at: ReadingAt,
+    ended: JoinHandle<()>,
+    /// Somebody has waited for it as long as is sensible.
+    is_late: bool,
 }
 
 impl Reading {
@@ -32,22 +41,28 @@ impl Reading {
         patience: Duration,
         read: impl FnOnce(&ReadingAt) -> T + Send + 'static,
     ) -> anyhow::Result<T> {
-        if let Some((at, hanging)) = &self.hangs
-            && !hanging.is_finished()
-        {
-            return Err(hangs(at));
+        // It hangs, or whoever waited for it was cut off.
+        if let Some(before) = &mut self.under_way {
+            let patience = if before.is_late { Duration::ZERO } else { patience };
+            if tokio::time::timeout(patience, &mut before.ended).await.is_err() {
+                before.is_late = true;
+                return Err(hangs(&before.at));
+            }
+            // What it found is old: its result is not used.
+            self.under_way = None;
         }
-        // What a read found after it hung is old: its result is not used.
-        self.hangs = None;
         let at = ReadingAt::default();
-        let noted = at.clone();
-        let mut running = tokio::task::spawn_blocking(move || read(&noted));
-        if let Ok(read) = tokio::time::timeout(patience, &mut running).await {
-            return Ok(read?);
+        let (noted, (sender, receiver)) = (at.clone(), oneshot::channel());
+        let ended = tokio::task::spawn_blocking(move || {
+            let _ = sender.send(read(&noted)); // whoever waited may have gone
+        });
+        let under_way = self.under_way.insert(UnderWay { at, ended, is_late: false });
+        if let Ok(read) = tokio::time::timeout(patience, receiver).await {
+            self.under_way = None;
+            return read.context("the thread that reads files panicked; the log says where");
         }
-        let error = hangs(&at);
-        self.hangs = Some((at, running.abort_handle()));
-        Err(error)
+        under_way.is_late = true;
+        Err(hangs(&under_way.at))
     }
 }
 
@@ -90,6 +105,22 @@ mod tests {
         assert!(why.contains("cannot read policy/repos/shop.yml"), "{why}");
         assert!(begins.try_recv().is_err(), "a second read began");
         release.send(()).unwrap();
+        while reading.read(|_| ()).await.is_err() {
+            tokio::time::sleep(soon).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_read_whose_waiter_was_cut_off_is_not_joined_either() {
+        let mut reading = Reading::default();
+        let (release, hanging) = channel::<()>();
+        let soon = Duration::from_millis(10);
+        let cut_off = reading.read(move |_| hanging.recv());
+        assert!(tokio::time::timeout(soon, cut_off).await.is_err());
+        let (begun, begins) = channel();
+        assert!(reading.read_within(soon, move |_| begun.send(())).await.is_err());
+        assert!(begins.try_recv().is_err(), "a second read began");
+        drop(release);
         while reading.read(|_| ()).await.is_err() {
             tokio::time::sleep(soon).await;
         }

@@ -21,7 +21,8 @@ impl Subjects {
     /// Takes the name that a run found.
     pub(crate) fn remember(&self, key: &Key, subject: &str) {
         let mut names = self.names();
-        if names.get(key).is_some_and(|name| name == subject) {
+        // Not every run has a name.
+        if subject.is_empty() || names.get(key).is_some_and(|name| name == subject) {
             return;
         }
         if names.len() >= MOST {
@@ -46,6 +47,7 @@ mod tests {
         assert_eq!(subjects.of(&key), None);
         subjects.remember(&key, "acme/old");
         subjects.remember(&key, "acme/new");
+        subjects.remember(&key, "");
         assert_eq!(subjects.of(&key).as_deref(), Some("acme/new"));
         for id in 0..2 * MOST {
             subjects.remember(&Key::new("repository", "many", id), "many/one");

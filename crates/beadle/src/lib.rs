@@ -12,6 +12,7 @@ mod markdown;
 mod place;
 mod printer;
 mod progress;
+mod reading;
 mod reconcilers;
 mod render;
 mod sharing;

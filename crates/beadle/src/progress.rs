@@ -35,7 +35,12 @@ impl Progress {
                 .with_message(escape::escaped(what))
         });
         let moves = Arc::new(AtomicU64::new(0));
-        let silence = tokio::spawn(watch(what.to_owned(), *printer, bar.clone(), moves.clone()));
+        let (note, shown) = (*printer, bar.clone());
+        let say = move |text: String| match &shown {
+            Some(bar) => bar.suspend(|| note.note(text)),
+            None => note.note(text),
+        };
+        let silence = tokio::spawn(watch(what.to_owned(), moves.clone(), say));
         Self { bar, what: what.to_owned(), printer: *printer, said: AtomicU64::new(0), moves, silence }
     }
 
@@ -68,7 +73,7 @@ impl Drop for Progress {
 }
 
 /// Says that nothing comes, for as long as nothing does.
-async fn watch(what: String, printer: Printer, bar: Option<ProgressBar>, moves: Arc<AtomicU64>) {
+async fn watch(what: String, moves: Arc<AtomicU64>, say: impl Fn(String)) {
     let (mut seen, mut waited) = (0, Duration::ZERO);
     loop {
         tokio::time::sleep(SILENCE).await;
@@ -76,18 +81,30 @@ async fn watch(what: String, printer: Printer, bar: Option<ProgressBar>, moves: 
         waited = if now == seen { waited + SILENCE } else { Duration::ZERO };
         seen = now;
         if waited > Duration::ZERO {
-            let text = format!("{what}: no answer for {} s; still waiting", waited.as_secs());
-            match &bar {
-                Some(bar) => bar.suspend(|| printer.note(text)),
-                None => printer.note(text),
-            }
+            say(format!("{what}: no answer for {} s; still waiting", waited.as_secs()));
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_vendor_is_named_for_as_long_as_it_is_silent() {
+        let (said, moves) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicU64::new(0)));
+        let heard = said.clone();
+        let say = move |text: String| heard.lock().unwrap().push(text);
+        let watching = tokio::spawn(watch("reading acme".to_owned(), moves.clone(), say));
+        tokio::time::sleep(SILENCE * 2 + Duration::from_secs(1)).await;
+        moves.fetch_add(1, Ordering::Relaxed);
+        tokio::time::sleep(SILENCE).await;
+        watching.abort();
+        let told = [15, 30].map(|waited| format!("reading acme: no answer for {waited} s; still waiting"));
+        assert_eq!(*said.lock().unwrap(), told);
+    }
 
     #[tokio::test]
     async fn what_has_ended_is_not_waited_for() {

@@ -414,6 +414,11 @@ acme (observe): 3 changes in 1 of 2 repositories: 1 adds, 1 exposes, 1 removes; 
     }
 
     #[test]
+    fn an_empty_list_is_called_one() {
+        assert_eq!(value(&json!([])), "an empty list");
+    }
+
+    #[test]
     fn a_plan_as_markdown_marks_what_is_grave() {
         let text = markdown(&plan());
         assert!(

@@ -6,15 +6,18 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use anyhow::Context as _;
 use beadle_engine::{Budgets, Clock, Driver, Store, Worker, WorkerSettings};
 use beadle_hooks::github::Known;
+use beadle_repositories::Policy;
 use beadle_server::Metrics;
+use futures::future::join_all;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{self, Config};
 use crate::directory::Directories;
+use crate::reading::Reading;
 use crate::reconcilers::Reconcilers;
 use crate::sharing::Shared;
-use crate::wiring::{OpenOptions, Org, Ways};
+use crate::wiring::{self, OpenOptions, Org, Ways};
 
 /// What is said of an organisation that could not be opened.
 const NOT_OPEN: &str = "it is not worked on until this is mended; webhooks are kept";
@@ -44,6 +47,8 @@ pub(crate) struct Organisation {
     /// What the intake has to know of it.
     pub(crate) known: Known,
     open: RwLock<Option<Arc<Org>>>,
+    /// Reads the files of its policy.
+    reading: tokio::sync::Mutex<Reading>,
     /// The process' part of its budget.
     shared: tokio::sync::Mutex<Option<Shared>>,
 }
@@ -51,12 +56,24 @@ pub(crate) struct Organisation {
 impl Organisation {
     fn new(file: &Arc<config::Org>) -> Arc<Self> {
         let (file, known) = (file.clone(), Known::default());
-        Arc::new(Self { file, known, open: RwLock::default(), shared: tokio::sync::Mutex::default() })
+        Arc::new(Self {
+            file,
+            known,
+            open: RwLock::default(),
+            reading: tokio::sync::Mutex::default(),
+            shared: tokio::sync::Mutex::default(),
+        })
     }
 
     /// Its parts, if it is open.
     pub(crate) fn open(&self) -> Option<Arc<Org>> {
         self.open.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Reads its policy anew.
+    pub(crate) async fn read_policy(&self, config: &Config) -> anyhow::Result<Policy> {
+        let mut reading = self.reading.lock().await;
+        wiring::policy(config, &self.file, &mut reading).await
     }
 
     /// Says which policy is in force.
@@ -131,7 +148,8 @@ impl Service {
             return Ok(false);
         }
         let options = OpenOptions { store: Some(self.store.clone()), ..OpenOptions::default() };
-        let opened = Org::open(&self.config, &org.file, &self.clock, &options, &self.ways);
+        let policy = org.read_policy(&self.config).await.context(NOT_OPEN)?;
+        let opened = Org::with(policy, &self.config, &org.file, &self.clock, &options, &self.ways);
         let opened = Arc::new(opened.context(NOT_OPEN)?);
         org.policy_in_force(&opened);
         // Before its first call: how much the others have spent.
@@ -145,14 +163,15 @@ impl Service {
         Ok(true)
     }
 
-    /// Opens every organisation that can be opened. The task of the others says why not, and tries
-    /// again.
+    /// Opens every organisation that can be opened, side by side. The task of the others says why
+    /// not, and tries again.
     pub(crate) async fn open_all(&self) {
-        for org in &self.orgs {
+        let opening = self.orgs.iter().map(|org| async move {
             if let Err(error) = self.open(org).await {
                 tracing::debug!(organisation = org.file.name, error = format!("{error:#}"), "not open");
             }
-        }
+        });
+        join_all(opening).await;
     }
 
     /// Whether a target turned out to be what the configuration calls it.

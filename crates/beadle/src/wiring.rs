@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::place::Place;
+use crate::reading::Reading;
 use crate::sharing::Shared;
 
 /// GitHub takes 100 requests at once, of everybody who uses a credential.
@@ -125,14 +126,26 @@ impl Default for OpenOptions {
 
 impl Org {
     /// Reads its policy and secrets, and makes its way to GitHub. Nothing is asked of the network yet.
-    pub(crate) fn open(
+    pub(crate) async fn open(
         config: &Config,
         file: &Arc<crate::config::Org>,
         clock: &Clock,
         opening: &OpenOptions,
         ways: &Ways,
     ) -> anyhow::Result<Self> {
-        let policy = Policy::load(&config.base.join(&file.policy), &file.policy_repository)?;
+        let policy = policy(config, file, &mut Reading::default()).await?;
+        Self::with(policy, config, file, clock, opening, ways)
+    }
+
+    /// The same, with a policy that was read before.
+    pub(crate) fn with(
+        policy: Policy,
+        config: &Config,
+        file: &Arc<crate::config::Org>,
+        clock: &Clock,
+        opening: &OpenOptions,
+        ways: &Ways,
+    ) -> anyhow::Result<Self> {
         let (api, pace) = ways.to(config, file, clock, opening)?;
         let reader = Reader::new(api.clone(), policy.asks());
         let mut secrets = Secrets::new();
@@ -182,6 +195,17 @@ impl Org {
         };
         [Arc::new(repositories), Arc::new(sweep), Arc::new(dispatch)]
     }
+}
+
+/// Reads the policy of an organisation.
+pub(crate) async fn policy(
+    config: &Config,
+    file: &crate::config::Org,
+    reading: &mut Reading,
+) -> anyhow::Result<Policy> {
+    let folder = config.base.join(&file.policy);
+    let home = file.policy_repository.clone();
+    Ok(reading.read(move |at| Policy::load_noting(&folder, &home, at)).await??)
 }
 
 /// Opens the store.

@@ -308,7 +308,7 @@ pub async fn apply<W: Send + Sync + 'static>(
         refusals.end(&change.digest(key));
     }
     if let Err(error) = refusals.write(&remembered, gate.store.as_ref(), key).await {
-        tracing::warn!(%key, %error, "refused changes not stored, next sweep sends them again");
+        tracing::warn!(%key, subject = plan.subject, %error, "refused changes not stored, next sweep sends them again");
     }
     let steps = plan.changes.iter().zip(results);
     Ok(Report {
@@ -366,7 +366,7 @@ async fn give_back<W>(
         return;
     }
     if let Err(error) = gate.store.conclude(key.instance(), ends).await {
-        tracing::warn!(%key, %error, "room in the guard's window not given back, room stays spent");
+        tracing::warn!(%key, subject = plan.subject, %error, "room in the guard's window not given back, room stays spent");
     }
 }
 

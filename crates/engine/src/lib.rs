@@ -25,6 +25,7 @@ mod revive;
 mod said;
 pub mod span;
 pub mod store;
+mod subjects;
 pub mod sweep;
 #[cfg(feature = "testing")]
 pub mod testing;

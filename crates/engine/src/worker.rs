@@ -23,6 +23,7 @@ use crate::pace::WritePace;
 use crate::queue::{Claim, Outcome, ParkReason};
 use crate::said::Said;
 use crate::store::{DeliveryRow, Listing, Store, StoreError};
+use crate::subjects::Subjects;
 
 /// A claimed key, as a reconciler gets it. Why it is due is not in it.
 #[derive(Clone, Debug)]
@@ -175,6 +176,8 @@ pub struct WorkerCounts {
     pub contested: AtomicU64,
     /// The causes that were logged.
     said: Said,
+    /// The names of keys, for the log.
+    subjects: Subjects,
 }
 
 /// Claims keys and runs their reconcilers until told to stop.
@@ -257,12 +260,14 @@ impl Worker {
         let (outcome, report) = tokio::select! {
             ended = self.reconcile(claim) => ended,
             () = self.heartbeat(&lease) => {
-                tracing::warn!(key = %lease.key, "another worker took this key over");
+                let subject = self.counts.subjects.of(&lease.key);
+                tracing::warn!(key = %lease.key, subject, "another worker took this key over");
                 return;
             }
             () = cut.cancelled() => (Outcome::HandBack, None),
         };
         if let Some(report) = &report {
+            self.counts.subjects.remember(&lease.key, &report.subject);
             let written = report.count(|result| *result == StepResult::Written) as u64;
             let held = report.count(|result| matches!(result, StepResult::Held { .. })) as u64;
             self.counts.written.fetch_add(written, Ordering::Relaxed);
@@ -344,23 +349,26 @@ impl Worker {
             Outcome::Park(..) => &self.counts.parked,
         };
         counter.fetch_add(1, Ordering::Relaxed);
+        let subject = self.counts.subjects.of(&lease.key);
         match &outcome {
             // A cause that affects all keys is logged with the first of them.
             Outcome::Retry(why) if self.is_news(&lease.key, why) => {
-                tracing::warn!(key = %lease.key, attempt, why, "run failed, retrying");
+                tracing::warn!(key = %lease.key, subject, attempt, why, "run failed, retrying");
             }
-            Outcome::Retry(why) => tracing::debug!(key = %lease.key, attempt, why, "run failed, retrying"),
+            Outcome::Retry(why) => {
+                tracing::debug!(key = %lease.key, subject, attempt, why, "run failed, retrying");
+            }
             Outcome::Park(reason, why) => {
-                tracing::error!(key = %lease.key, reason = reason.as_str(), why, "set aside");
+                tracing::error!(key = %lease.key, subject, reason = reason.as_str(), why, "set aside");
             }
             Outcome::RateLimited { until, why, .. } if why == TURN || *until <= self.clock.now() => {
-                tracing::debug!(key = %lease.key, %until, why, "waits for its turn");
+                tracing::debug!(key = %lease.key, subject, %until, why, "waits for its turn");
             }
             Outcome::RateLimited { until, why, .. } if self.is_news(&lease.key, why) => {
-                tracing::warn!(key = %lease.key, %until, why, "waits for a budget");
+                tracing::warn!(key = %lease.key, subject, %until, why, "waits for a budget");
             }
             Outcome::RateLimited { until, why, .. } => {
-                tracing::debug!(key = %lease.key, %until, why, "waits for a budget");
+                tracing::debug!(key = %lease.key, subject, %until, why, "waits for a budget");
             }
             Outcome::Done | Outcome::HandBack => {}
         }
@@ -369,7 +377,9 @@ impl Worker {
             self.clock.sleep(Duration::from_millis(wait)).await;
             match self.store.finish(&lease, outcome.clone(), self.clock.now()).await {
                 Ok(_) => return,
-                Err(error) => tracing::error!(key = %lease.key, %error, "ending a run failed, retrying"),
+                Err(error) => {
+                    tracing::error!(key = %lease.key, subject, %error, "ending a run failed, retrying");
+                }
             }
         }
     }

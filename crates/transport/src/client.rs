@@ -251,7 +251,12 @@ impl Client {
         let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
         if until.since(*said) > Duration::from_secs(1) {
             *said = until;
-            tracing::warn!(%error, %until, "waiting for the budget; it goes on by itself");
+            // The pace is kept all the time: that is nothing to look at.
+            if error.is_pacing() {
+                tracing::info!(%error, %until, "waiting for the next turn");
+            } else {
+                tracing::warn!(%error, %until, "waiting for the budget; it goes on by itself");
+            }
         }
     }
 

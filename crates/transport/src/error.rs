@@ -142,6 +142,11 @@ impl TransportError {
         }
     }
 
+    /// Whether only our own pace asks to wait, as it does in every long work.
+    pub fn is_pacing(&self) -> bool {
+        matches!(self, Self::Budget(Wait { resource: Resource::Secondary, spares_events: true, .. }))
+    }
+
     /// The answer's status, if there was one.
     pub fn status(&self) -> Option<u16> {
         match self {
@@ -154,5 +159,22 @@ impl TransportError {
 impl From<TransportError> for Failure {
     fn from(error: TransportError) -> Self {
         Self::new(error.class(), error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn our_own_pace_is_told_from_a_limit_that_a_vendor_named() {
+        let wait = |resource, spares_events| {
+            let credential = "acme".to_owned();
+            TransportError::Budget(Wait { credential, resource, until: Time(1), spares_events })
+        };
+        assert!(wait(Resource::Secondary, true).is_pacing());
+        // The vendor refused: nobody may call.
+        assert!(!wait(Resource::Secondary, false).is_pacing());
+        assert!(!wait(Resource::Core, true).is_pacing());
     }
 }

@@ -34,7 +34,8 @@ async fn repository(
     let (owner, name) = repository
         .split_once('/')
         .context("specify the repository as OWNER/NAME, or add `--team SLUG` or `--user LOGIN`")?;
-    let org = Org::open(config, config.orgs(Some(owner))?[0], clock, &OpenOptions::default(), &Ways::default())?;
+    let org =
+        Org::open(config, config.orgs(Some(owner))?[0], clock, &OpenOptions::default(), &Ways::default()).await?;
     let policy = org.policy.current();
     let layer =
         policy.file_of(name).with_context(|| format!("the policy has no file in repos/ for {name}"))?;
@@ -64,7 +65,7 @@ async fn name(
         anyhow::bail!("`--{what}` needs an organisation, such as `acme`, found `{organisation}`");
     }
     let file = config.orgs(Some(organisation))?[0];
-    let org = Org::open(config, file, clock, &OpenOptions::default(), &Ways::default())?;
+    let org = Org::open(config, file, clock, &OpenOptions::default(), &Ways::default()).await?;
     let kind = match named {
         Named::Team => ActorKind::Team,
         Named::User => ActorKind::User,

@@ -60,7 +60,7 @@ async fn all(
             loop {
                 // Opened for every round: what was read of it before the writes is not read from
                 // memory.
-                let org = Org::open(config, file, clock, &opening, &ways)?;
+                let org = Org::open(config, file, clock, &opening, &ways).await?;
                 if rounds.is_first() {
                     shared.extend(Shared::where_stored(&org, Some(store)).await);
                 } else {

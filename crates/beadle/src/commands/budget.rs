@@ -17,7 +17,7 @@ pub(crate) async fn run(
     let clock = Clock::system();
     let store = wiring::store_if_there(config).await?;
     for file in config.orgs(org)? {
-        let org = Org::open(config, file, &clock, &OpenOptions::default(), &Ways::default())?;
+        let org = Org::open(config, file, &clock, &OpenOptions::default(), &Ways::default()).await?;
         let limits = org.reader.rate_limit().await?;
         let mut processes = Vec::new();
         if let Some(store) = &store {

@@ -4,16 +4,18 @@ use std::cmp::Reverse;
 
 use anyhow::bail;
 use beadle_engine::{Clock, DeliveryRow, Listing, Store};
+use beadle_hooks::okta::{EVENTS, SOURCE};
 
 use crate::cli::ListArgs;
-use crate::commands::{FINE, named};
+use crate::commands::FINE;
+use crate::commands::named::{self, PAGE};
 use crate::config::Config;
 use crate::escape::{self, VALUE};
 use crate::printer::{Printer, Tone};
 use crate::wiring;
 
 /// The senders of deliveries. Each sender has ids of its own.
-const SOURCES: [&str; 2] = ["github", beadle_hooks::okta::SOURCE];
+const SOURCES: [&str; 2] = ["github", SOURCE];
 
 pub(crate) async fn run(config: &Config, args: &ListArgs, printer: &Printer) -> anyhow::Result<u8> {
     let store = wiring::existing(config).await?;
@@ -68,8 +70,82 @@ async fn body(store: &dyn Store, id: &str) -> anyhow::Result<Vec<u8>> {
             return Ok(body);
         }
     }
+    if let Some(body) = body_around(store, id).await? {
+        return Ok(body);
+    }
     bail!(
-        "the store has no body of a delivery `{id}`\nhint: bodies are kept for `retention.bodies`; an event of Okta has \
-         none of its own, its delivery has it"
+        "the store has no body of a delivery `{id}`\nhint: bodies are kept for `retention.bodies`; an event that Beadle \
+         found in Okta's System Log has none"
     )
+}
+
+/// The body of the delivery that brought an event of Okta. The two are stored with the same time.
+async fn body_around(store: &dyn Store, id: &str) -> anyhow::Result<Option<Vec<u8>>> {
+    let mut event: Option<DeliveryRow> = None;
+    let mut brought = Vec::new();
+    let mut after = 0;
+    loop {
+        let rows = store.deliveries(Listing { after, since: None, key: None, limit: PAGE }).await?;
+        let older = |row: &DeliveryRow| event.as_ref().is_some_and(|event| row.received < event.received);
+        if rows.first().is_none_or(older) {
+            break;
+        }
+        after += rows.len() as u64;
+        for row in rows {
+            match row.source.as_str() {
+                SOURCE => brought.push(row),
+                EVENTS if row.id == id => event = Some(row),
+                _ => {}
+            }
+        }
+    }
+    let Some(event) = event else { return Ok(None) };
+    brought.retain(|row| row.received == event.received && row.instance == event.instance);
+    for delivery in brought {
+        // An event without a uuid is stored by its place in the delivery.
+        let is_place = id.strip_prefix(&delivery.id).is_some_and(|rest| rest.starts_with('-'));
+        if let Some(body) = store.body(SOURCE, &delivery.id).await?
+            && !body.is_empty()
+            && (is_place || String::from_utf8_lossy(&body).contains(id))
+        {
+            return Ok(Some(body));
+        }
+    }
+    Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use beadle_engine::Time;
+    use beadle_hooks::okta::{Sender, receive};
+    use beadle_store_sqlite::{Settings, SqliteStore};
+    use serde_json::json;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_body_of_an_event_of_okta_is_that_of_its_delivery() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(&folder.path().join("beadle.db"), Settings::default()).unwrap();
+        let sender = Sender { instance: "corp".into(), proofs: Vec::new() };
+        let mut bodies = Vec::new();
+        for n in 0..3_i64 {
+            let events = json!([{ "uuid": format!("event{n}") }, { "eventType": "user.lifecycle.create" }]);
+            let body = json!({ "eventId": format!("delivery{n}"), "data": { "events": events } });
+            let body = body.to_string().into_bytes();
+            // The last two came in the same moment.
+            let verified = receive(&sender, body.clone(), Time(1000 * n.min(1))).unwrap();
+            for (event, marks) in verified.events {
+                store.accept(event, marks).await.unwrap();
+            }
+            store.accept(verified.delivery, Vec::new()).await.unwrap();
+            bodies.push(body);
+        }
+        for (n, found) in bodies.iter().enumerate() {
+            for id in [format!("delivery{n}"), format!("event{n}"), format!("delivery{n}-1")] {
+                assert_eq!(&body(&store, &id).await.unwrap(), found, "{id}");
+            }
+        }
+        assert!(body(&store, "event7").await.is_err());
+    }
 }

@@ -97,7 +97,7 @@ pub(crate) async fn run(config: &Config, printer: &Printer) -> anyhow::Result<u8
     let mut doctor = Doctor::new(printer);
     doctor.judge(store(config).await);
     for file in &config.file.org {
-        match Org::open(config, file, &clock, &OpenOptions::default(), &Ways::default()) {
+        match Org::open(config, file, &clock, &OpenOptions::default(), &Ways::default()).await {
             Ok(org) => {
                 let generation = &org.policy.current().generation;
                 doctor.fine(&format!("{}: policy {generation} is accepted, mode {}", file.name, file.mode));

@@ -22,7 +22,7 @@ pub(crate) async fn run(config: &Config, args: &ExplainArgs, printer: &Printer) 
     let (owner, name) = repository.split_once('/').context("say OWNER/NAME, as acme/widgets")?;
     let store: Option<std::sync::Arc<dyn Store>> = wiring::store_if_there(config).await?;
     let opening = OpenOptions { store: store.clone(), patient: true, parts: 1 };
-    let org = Org::open(config, config.orgs(Some(owner))?[0], &clock, &opening, &Ways::default())?;
+    let org = Org::open(config, config.orgs(Some(owner))?[0], &clock, &opening, &Ways::default()).await?;
     let planner = org.planner(store.as_ref()).only_looking();
     let explained = planner.explain(name, args.key.as_deref().unwrap_or("")).await?;
     let explained = explained.with_context(|| format!("there is no repository {repository}"))?;

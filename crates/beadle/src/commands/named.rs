@@ -21,7 +21,7 @@ pub(super) async fn keys(config: &Config, store: &Arc<dyn Store>, text: &str) ->
     }
     let mut known: BTreeSet<String> = BTreeSet::new();
     let mut found: BTreeSet<Key> = BTreeSet::new();
-    each(store.as_ref(), |entry| {
+    each(store.as_ref(), None, |entry| {
         if is_called(&entry.subject, text) {
             found.extend(entry.key.parse::<Key>());
         }
@@ -74,17 +74,22 @@ pub(super) async fn ensure_known(store: &dyn Store, keys: &[Key]) -> anyhow::Res
 
 /// The last name of a key in the journal.
 pub(super) async fn name(store: &dyn Store, key: &Key) -> anyhow::Result<Option<String>> {
-    let listing = Listing { after: 0, since: None, key: Some(key.to_string()), limit: PAGE };
-    let entries = store.entries(listing).await?;
-    let mut subjects = entries.into_iter().rev().map(|entry| entry.subject);
-    Ok(subjects.find(|subject| !subject.is_empty() && subject != key.as_str()))
+    let mut last: Option<String> = None;
+    each(store, Some(key), |entry| {
+        if !entry.subject.is_empty() && entry.subject != key.as_str() {
+            entry.subject.clone_into(last.get_or_insert_default());
+        }
+    })
+    .await?;
+    Ok(last)
 }
 
-/// Reads the whole journal, page by page.
-async fn each(store: &dyn Store, mut look: impl FnMut(&Entry)) -> anyhow::Result<()> {
+/// Reads the whole journal, or that of a key, page by page and oldest first.
+async fn each(store: &dyn Store, key: Option<&Key>, mut look: impl FnMut(&Entry)) -> anyhow::Result<()> {
     let mut after = 0;
     loop {
-        let entries = store.entries(Listing { after, since: None, key: None, limit: PAGE }).await?;
+        let key = key.map(ToString::to_string);
+        let entries = store.entries(Listing { after, since: None, key, limit: PAGE }).await?;
         let Some(last) = entries.last() else { return Ok(()) };
         after = last.seq;
         entries.iter().for_each(&mut look);
@@ -93,7 +98,32 @@ async fn each(store: &dyn Store, mut look: impl FnMut(&Entry)) -> anyhow::Result
 
 #[cfg(test)]
 mod tests {
+    use beadle_engine::{EntryKind, Time};
+    use beadle_store_sqlite::{Settings, SqliteStore};
+    use serde_json::Value;
+
     use super::*;
+
+    #[tokio::test]
+    async fn the_last_name_of_a_key_counts_however_long_its_journal_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(&folder.path().join("beadle.db"), Settings::default()).unwrap();
+        let key = Key::new("repository", "acme", 7);
+        let entry = |subject: &str| Entry {
+            seq: 0,
+            at: Time(1),
+            kind: EntryKind::Run,
+            key: key.to_string(),
+            subject: subject.to_owned(),
+            intent: None,
+            detail: Value::Null,
+        };
+        let mut entries = vec![entry("acme/old"); PAGE as usize + 1];
+        entries.push(entry("acme/new"));
+        entries.push(entry(key.as_str()));
+        store.journal(None, entries, Time(1)).await.unwrap();
+        assert_eq!(name(&store, &key).await.unwrap().as_deref(), Some("acme/new"));
+    }
 
     #[test]
     fn a_subject_is_found_with_and_without_its_owner() {

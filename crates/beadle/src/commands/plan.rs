@@ -35,7 +35,7 @@ pub(crate) async fn run(config: &Config, args: &PlanArgs, printer: &Printer) -> 
     let mut plans = Vec::new();
     if selection.repositories() {
         for file in config.orgs(selection.org.as_deref())? {
-            let org = Org::open(config, file, &clock, &opening, &ways)?;
+            let org = Org::open(config, file, &clock, &opening, &ways).await?;
             let shared = Shared::where_stored(&org, store.as_ref()).await;
             let planner = org.planner(store.as_ref()).only_looking();
             let planned = plan(&org, &planner, selection, printer).await;

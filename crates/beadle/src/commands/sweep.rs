@@ -61,7 +61,7 @@ async fn sweep(config: &Config, args: &SweepArgs, printer: &Printer) -> anyhow::
     let mut unknown: BTreeSet<&String> = args.approve.iter().collect();
     if selection.repositories() {
         for file in config.orgs(selection.org.as_deref())? {
-            let org = Org::open(config, file, &clock, &opening, &ways)?;
+            let org = Org::open(config, file, &clock, &opening, &ways).await?;
             let shared = Shared::where_stored(&org, Some(&store)).await;
             let swept = one(&org, asked, &store, &clock, printer).await;
             Shared::end_all(shared).await;

@@ -1,6 +1,6 @@
 //! `[[groups]]`: which groups of a directory make which groups of a target.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
@@ -9,7 +9,7 @@ use beadle_groups::Mapping;
 use beadle_groups::mapping::{
     Case, Naming, OnDelete, OnMissingGroup, OnMissingUser, OnRename, Pattern, Role, Users, replacements,
 };
-use beadle_repositories::policy::{nearest, read_text};
+use beadle_repositories::policy::{ReadingAt, nearest, read_text};
 use serde::Deserialize;
 
 use super::file::File;
@@ -127,11 +127,21 @@ struct MappingsFile {
     groups: Vec<GroupsFile>,
 }
 
-/// The mappings of a file that has nothing else, read anew.
-pub(super) fn read(file: &File, path: &Path) -> anyhow::Result<Vec<Mapping>> {
-    let text = read_text(path).with_context(|| format!("cannot read {} (groups_from)", path.display()))?;
-    let found: MappingsFile = parse(path, &text)?;
-    mappings(file, &found.groups, path, &text)
+/// Returns the texts of the files that have nothing but mappings, as they are now.
+pub(crate) fn read(paths: Vec<PathBuf>, at: &ReadingAt) -> anyhow::Result<Vec<(PathBuf, String)>> {
+    let read = |path: PathBuf| -> anyhow::Result<_> {
+        at.note(&path);
+        let text =
+            read_text(&path).with_context(|| format!("cannot read {} (groups_from)", path.display()))?;
+        Ok((path, text))
+    };
+    paths.into_iter().map(read).collect()
+}
+
+/// The mappings of a file that has nothing else.
+pub(super) fn mappings_alone(file: &File, path: &Path, text: &str) -> anyhow::Result<Vec<Mapping>> {
+    let found: MappingsFile = parse(path, text)?;
+    mappings(file, &found.groups, path, text)
 }
 
 /// The mappings of a file with this text.

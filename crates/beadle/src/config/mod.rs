@@ -17,12 +17,13 @@ use beadle_engine::{Limits, Mode};
 use beadle_groups::{Mapping, Mappings};
 use beadle_hooks::github::{EVENTS, REPOSITORY_ACTIONS};
 use beadle_repositories::policy::forms::{Form, LOGIN, NAME, REPOSITORY, URL, WORKFLOW};
-use beadle_repositories::policy::nearest;
+use beadle_repositories::policy::{ReadingAt, nearest};
 use beadle_repositories::{DispatchRule, Modes};
 use beadle_secrets::{Keeper, Reference, SecretString, SigningKey};
 
 pub(crate) use example::EXAMPLE;
 pub(crate) use file::{DispatchFile as Dispatch, File, OrgFile as Org, Span};
+pub(crate) use groups::read as read_mappings;
 pub(crate) use okta::{OktaFile as Okta, PUSH_SCOPE, SCOPES};
 pub(crate) use target::{Probing, ScimFile, TargetFile as Target, TeamsFile, users};
 
@@ -67,7 +68,8 @@ impl Config {
         let secrets = Keeper::new(base.to_owned());
         let mut config =
             Self { base: base.to_owned(), file, own, mappings: Mappings::default(), place, secrets };
-        config.mappings = config.read_mappings()?;
+        let texts = groups::read(config.mapping_files(), &ReadingAt::default())?;
+        config.mappings = config.mappings_of(&texts)?;
         for list in config.file.target.iter().filter_map(|target| target.github.as_ref()?.users_from.as_ref())
         {
             users(&config.base.join(list))?;
@@ -76,11 +78,16 @@ impl Config {
         Ok(config)
     }
 
-    /// All mappings, with those of further files as they are now.
-    pub(crate) fn read_mappings(&self) -> anyhow::Result<Mappings> {
+    /// The further files with mappings.
+    pub(crate) fn mapping_files(&self) -> Vec<PathBuf> {
+        self.file.groups_from.iter().map(|path| self.base.join(path)).collect()
+    }
+
+    /// All mappings, with those of the further files, which have these texts.
+    pub(crate) fn mappings_of(&self, further: &[(PathBuf, String)]) -> anyhow::Result<Mappings> {
         let mut all = self.own.clone();
-        for path in &self.file.groups_from {
-            all.extend(groups::read(&self.file, &self.base.join(path))?);
+        for (path, text) in further {
+            all.extend(groups::mappings_alone(&self.file, path, text)?);
         }
         Ok(Mappings::new(all))
     }

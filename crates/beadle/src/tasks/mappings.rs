@@ -5,8 +5,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use beadle_engine::{BackgroundTask, Failure, TaskStatus};
+use beadle_groups::Mappings;
 
 use super::{LOCAL, LOOK, failed};
+use crate::config::read_mappings;
+use crate::reading::Reading;
 use crate::service::Service;
 
 /// The task.
@@ -14,11 +17,20 @@ pub(super) struct MappingsReload {
     service: Arc<Service>,
     /// Mappings that were seen once. A file that is being written to looks different the next time.
     candidate: Mutex<Option<String>>,
+    /// Reads the files.
+    reading: tokio::sync::Mutex<Reading>,
 }
 
 impl MappingsReload {
     pub(super) fn new(service: Arc<Service>) -> Self {
-        Self { service, candidate: Mutex::default() }
+        Self { service, candidate: Mutex::default(), reading: tokio::sync::Mutex::default() }
+    }
+
+    async fn read(&self) -> anyhow::Result<Mappings> {
+        let config = &self.service.config;
+        let paths = config.mapping_files();
+        let texts = self.reading.lock().await.read(move |at| read_mappings(paths, at)).await??;
+        config.mappings_of(&texts)
     }
 }
 
@@ -42,10 +54,9 @@ impl BackgroundTask for MappingsReload {
     }
 
     async fn activate(&self) -> Result<TaskStatus, Failure> {
-        let (service, config) = (&self.service, self.service.config.clone());
-        let read = tokio::task::spawn_blocking(move || config.read_mappings()).await.map_err(failed)?;
+        let service = &self.service;
         let refused = "the mappings are not accepted, those before stay in force";
-        let found = read.map_err(|error| failed(error.context(refused)))?;
+        let found = self.read().await.map_err(|error| failed(error.context(refused)))?;
         let mut candidate = self.candidate.lock().unwrap_or_else(PoisonError::into_inner);
         if found.generation == service.directories.mappings().generation {
             *candidate = None;

@@ -5,9 +5,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use beadle_engine::{BackgroundTask, Class, Failure, TaskStatus};
-use beadle_repositories::Policy;
 
-use super::{LOCAL, LOOK, failed};
+use super::{LOCAL, LOOK};
 use crate::service::{Organisation, Service};
 
 /// The task of one organisation.
@@ -45,10 +44,8 @@ impl BackgroundTask for PolicyReload {
     async fn activate(&self) -> Result<TaskStatus, Failure> {
         let (service, organisation) = &self.of;
         let Some(org) = organisation.open() else { return Ok(TaskStatus::Idle) };
-        let folder = service.config.base.join(&organisation.file.policy);
         let current = org.policy.current().generation.clone();
-        let home = organisation.file.policy_repository.clone();
-        let read = tokio::task::spawn_blocking(move || Policy::load(&folder, &home)).await.map_err(failed)?;
+        let read = organisation.read_policy(&service.config).await;
         let mut candidate = self.candidate.lock().unwrap_or_else(PoisonError::into_inner);
         match read {
             Ok(policy) if policy.generation == current => *candidate = None,
@@ -61,7 +58,7 @@ impl BackgroundTask for PolicyReload {
             }
             Ok(policy) => *candidate = Some(policy.generation),
             Err(error) => {
-                let why = format!("the policy is not accepted, {current} stays in force: {error}");
+                let why = format!("the policy is not accepted, {current} stays in force: {error:#}");
                 return Err(Failure::new(Class::Retry, why));
             }
         }

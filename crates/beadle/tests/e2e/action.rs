@@ -161,3 +161,40 @@ fn the_configuration_beside_the_workflow_is_one() {
     let configuration: toml::Table = text.parse().unwrap();
     assert!(configuration.contains_key("org"));
 }
+
+/// `hashFiles` sees no file of the action. A key of the cache that never changes keeps the binary of
+/// an earlier pin.
+#[test]
+fn each_pin_of_the_action_has_a_build_of_its_own() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let action: Value =
+        serde_saphyr::from_str(&std::fs::read_to_string(root.join("action.yml")).unwrap()).unwrap();
+    let steps = action["runs"]["steps"].as_array().unwrap();
+    let named = |name: &str| steps.iter().find(|step| step["name"] == name).unwrap();
+    let key = named("Look for an earlier build")["with"]["key"].as_str().unwrap();
+    assert!(key.contains("${{ steps.source.outputs.hash }}"), "{key}");
+    assert_eq!(named("Tell builds apart")["id"], "source");
+    let script = named("Tell builds apart")["run"].as_str().unwrap();
+
+    let folder = tempfile::tempdir().unwrap();
+    let source = folder.path().join("source");
+    std::fs::create_dir_all(source.join("crates/beadle/src")).unwrap();
+    let main = source.join("crates/beadle/src/main.rs");
+    for file in [&source.join("Cargo.toml"), &source.join("Cargo.lock"), &main] {
+        std::fs::write(file, "one").unwrap();
+    }
+    let hash = || {
+        let output = folder.path().join("output");
+        std::fs::write(&output, "").unwrap();
+        let mut command = Command::new("bash");
+        command.args(["--noprofile", "--norc", "-eo", "pipefail", "-c", script]);
+        let status = command.env("SOURCE", &source).env("GITHUB_OUTPUT", &output).status().unwrap();
+        assert!(status.success());
+        std::fs::read_to_string(output).unwrap()
+    };
+    let before = hash();
+    assert!(before.starts_with("hash="), "{before}");
+    assert_eq!(hash(), before, "a build is found again");
+    std::fs::write(&main, "two").unwrap();
+    assert_ne!(hash(), before, "another pin has another key");
+}

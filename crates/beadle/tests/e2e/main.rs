@@ -40,5 +40,6 @@ mod sweep;
 mod taken;
 mod tasks;
 mod targeting;
+mod told;
 mod webhooks;
 mod work;

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::checks::check_layer;
 use super::contradictions::{across, incomplete, remarks};
-use super::folder::read_folder;
+use super::folder::{ReadingAt, read_folder};
 use super::forms::REPOSITORY;
 use super::layers::{LISTS, Layer, LayerKind, conflicts, contradictions};
 use super::node::{Kind, Node};
@@ -80,7 +80,12 @@ fn render(problems: &[Problem], sources: &BTreeMap<String, String>) -> String {
 impl Policy {
     /// Reads a folder. `home` is the name of the repository that the policy lives in.
     pub fn load(folder: &Path, home: &str) -> Result<Self, PolicyError> {
-        let read = || Self::from_sources(read_folder(folder)?, home, folder);
+        Self::load_noting(folder, home, &ReadingAt::default())
+    }
+
+    /// The same. Notes in `at` which file is being read.
+    pub fn load_noting(folder: &Path, home: &str, at: &ReadingAt) -> Result<Self, PolicyError> {
+        let read = || Self::from_sources(read_folder(folder, at)?, home, folder);
         // A panic of a library over one organisation's files must not stop the others.
         std::panic::catch_unwind(read).unwrap_or_else(|_| Err(PolicyError::Panicked(folder.to_owned())))
     }

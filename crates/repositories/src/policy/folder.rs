@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 use std::fs::{File, Metadata};
 use std::io::{Error, ErrorKind, Read as _, Result};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rustix::fs::{Mode, OFlags};
 
 use super::files::PolicyError;
 
@@ -13,12 +16,33 @@ const LARGEST: u64 = 4 << 20;
 /// The endings of a policy's files.
 const ENDINGS: [&str; 2] = ["yml", "yaml"];
 
+/// The path that a read has arrived at. If a file system hangs, whoever waits for the read can name
+/// it.
+#[derive(Clone, Debug, Default)]
+pub struct ReadingAt(Arc<Mutex<PathBuf>>);
+
+impl ReadingAt {
+    /// Notes the path that is read next.
+    pub fn note(&self, path: &Path) {
+        path.clone_into(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Returns the path that was noted last.
+    pub fn path(&self) -> PathBuf {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
 /// The texts of all files of a policy, by their paths relative to its folder.
-pub(super) fn read_folder(folder: &Path) -> std::result::Result<BTreeMap<String, String>, PolicyError> {
+pub(super) fn read_folder(
+    folder: &Path,
+    at: &ReadingAt,
+) -> std::result::Result<BTreeMap<String, String>, PolicyError> {
+    at.note(folder);
     std::fs::read_dir(folder).map_err(unreadable(folder))?;
-    let mut sources = read_part(folder, "", &["settings", "deployment-settings"])?;
+    let mut sources = read_part(folder, "", &["settings", "deployment-settings"], at)?;
     for part in ["suborgs", "layers", "repos"] {
-        sources.extend(read_part(folder, part, &[])?);
+        sources.extend(read_part(folder, part, &[], at)?);
     }
     Ok(sources)
 }
@@ -28,10 +52,12 @@ pub(super) fn read_part(
     folder: &Path,
     part: &str,
     wanted: &[&str],
+    at: &ReadingAt,
 ) -> std::result::Result<BTreeMap<String, String>, PolicyError> {
     let mut sources = BTreeMap::new();
     let root = folder.canonicalize().map_err(unreadable(folder))?;
     let path = folder.join(part);
+    at.note(&path);
     // A part that is a dangling link is there: its files are not deleted, but unreadable.
     match std::fs::symlink_metadata(&path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(sources),
@@ -56,6 +82,7 @@ pub(super) fn read_part(
                 format!("the ending of a policy file must be `.{right}`; rename it to `{stem}.{right}`");
             return Err(unreadable(&path)(refused(why)));
         }
+        at.note(&path);
         let real = inside(&root, &path).map_err(unreadable(&path))?;
         let text = read_text(&real).map_err(unreadable(&path))?;
         let file = format!("{stem}.{ending}");
@@ -67,10 +94,23 @@ pub(super) fn read_part(
 /// Reads the text of a regular file of a bounded size. A pipe or a device can keep its reader
 /// waiting for ever.
 pub fn read_text(path: &Path) -> Result<String> {
+    // A device is not even opened: some act when they are.
     check_regular(&std::fs::metadata(path)?)?;
-    let file = File::open(path)?;
-    // The path can lead to another file than a moment ago, and what /proc shows has no size.
+    read_opened(open(path)?)
+}
+
+/// Opens a file without a wait. The path can lead to a pipe by now, and a plain open of a pipe waits
+/// for its writer.
+fn open(path: &Path) -> Result<File> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    Ok(File::from(rustix::fs::open(path, flags, Mode::empty())?))
+}
+
+/// Reads the text of an open file if the file is regular. The handle decides and not the path,
+/// which can lead to another file than a moment ago.
+fn read_opened(file: File) -> Result<String> {
     check_regular(&file.metadata()?)?;
+    // What /proc shows has no size.
     let mut text = String::new();
     file.take(LARGEST + 1).read_to_string(&mut text)?;
     if text.len() as u64 > LARGEST { Err(too_large()) } else { Ok(text) }
@@ -184,6 +224,28 @@ mod tests {
         std::fs::remove_file(&shop).unwrap();
         std::fs::create_dir(&shop).unwrap();
         assert!(load(&folder).unwrap_err().to_string().contains("found a folder"));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_pipe_that_takes_the_place_of_a_file_after_the_look_keeps_nobody_waiting() {
+        let folder = folder();
+        let pipe = folder.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        // As after a look at a regular file: the path leads to the pipe when it is opened.
+        let (sender, read) = std::sync::mpsc::channel();
+        let _reader = std::thread::spawn(move || sender.send(open(&pipe).and_then(read_opened)));
+        let read = read.recv_timeout(std::time::Duration::from_secs(60)).expect("the pipe was waited for");
+        assert!(read.unwrap_err().to_string().contains("a pipe"));
+    }
+
+    #[test]
+    fn a_read_notes_the_path_that_it_has_arrived_at() {
+        let (folder, at) = (folder(), ReadingAt::default());
+        let shop = folder.path().join("policy/repos/shop.yml");
+        std::fs::create_dir(&shop).unwrap();
+        assert!(Policy::load_noting(&folder.path().join("policy"), "admin", &at).is_err());
+        assert_eq!(at.path(), shop);
     }
 
     #[test]

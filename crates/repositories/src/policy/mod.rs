@@ -28,7 +28,7 @@ pub(crate) use desired::holds;
 pub use desired::{BranchWant, CollaboratorWant, Desired, Listed, Section, TeamWant, Want};
 pub use explain::{Explained, Overridden, explain};
 pub use files::{Policy, PolicyError};
-pub use folder::read_text;
+pub use folder::{ReadingAt, read_text};
 pub use layers::{Layer, LayerKind};
 pub(crate) use merge::merge;
 pub use node::{Kind, Node};

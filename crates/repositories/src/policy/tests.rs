@@ -8,6 +8,7 @@ use beadle_github::{Repository, TeamPermission, Visibility};
 use serde_json::{Map, Value};
 
 use super::files::{Policy, PolicyError};
+use super::folder::{ReadingAt, read_part};
 use super::keys::{SETTINGS, TEST};
 use super::leaves::leaves;
 use super::node::Node;
@@ -29,9 +30,8 @@ pub struct Tested {
 impl Policy {
     /// Runs the tests in `tests/*.yml` of the policy's folder.
     pub fn test(&self, folder: &Path) -> Result<Tested, PolicyError> {
-        let mut tested =
-            Tested { sources: super::folder::read_part(folder, "tests", &[])?, ..Tested::default() };
-        let sources = std::mem::take(&mut tested.sources);
+        let mut tested = Tested::default();
+        let sources = read_part(folder, "tests", &[], &ReadingAt::default())?;
         for (file, text) in &sources {
             match Node::parse(file, text) {
                 Ok(root) => {

@@ -73,6 +73,8 @@ pub(crate) struct Accounts {
     minutes: HashMap<(String, &'static str), Minute>,
     /// When each account created something, in the last hour.
     created: HashMap<String, VecDeque<Instant>>,
+    /// No hour ends: each answer names a reset that is an hour away.
+    held: bool,
     pub(crate) at_once: usize,
 }
 
@@ -84,7 +86,14 @@ pub(crate) fn instant() -> Instant {
 
 impl Accounts {
     pub(crate) fn new(limits: Limits) -> Self {
-        Self { limits, hours: HashMap::new(), minutes: HashMap::new(), created: HashMap::new(), at_once: 0 }
+        Self {
+            limits,
+            hours: HashMap::new(),
+            minutes: HashMap::new(),
+            created: HashMap::new(),
+            held: false,
+            at_once: 0,
+        }
     }
 
     fn limit(&self, resource: &str) -> (u64, u64) {
@@ -102,7 +111,9 @@ impl Accounts {
             .hours
             .entry((token.to_owned(), resource))
             .or_insert_with(|| Account { used: 0, resets: now + hour });
-        if account.resets <= now {
+        if self.held {
+            account.resets = now + hour;
+        } else if account.resets <= now {
             *account = Account { used: 0, resets: now + hour };
         }
         account
@@ -159,7 +170,10 @@ impl Accounts {
     }
 
     /// Spends of every account that was used, so that a test begins with little left: `{"core": 4900, "graphql": 0}`.
+    /// `{"held": true}` lets no hour end, so that a test does not race against it. After
+    /// `{"held": false}` each hour ends at the reset that the last answer named.
     pub(crate) fn spend(&mut self, spent: &Value) {
+        self.held = spent["held"].as_bool().unwrap_or(self.held);
         for ((_, resource), account) in &mut self.hours {
             account.used += spent[*resource].as_u64().unwrap_or(0);
         }
@@ -219,5 +233,21 @@ mod tests {
         assert!(accounts.create("b").is_ok());
         let mut free = Accounts::new(Limits::default());
         assert!((0..1_000).all(|_| free.create("a").is_ok()));
+    }
+
+    #[test]
+    fn an_hour_that_is_held_ends_at_the_reset_that_was_named_last() {
+        let limits = Limits { minute: Duration::ZERO, core: 2, ..Limits::default() };
+        let mut accounts = Accounts::new(limits);
+        accounts.spend(&json!({ "held": true }));
+        for _ in 0..2 {
+            assert!(accounts.admit("a", "core", 1).is_ok());
+            accounts.book("a", "core", 1, 1);
+        }
+        assert!(accounts.admit("a", "core", 1).is_err(), "the hour has no length and does not end");
+        accounts.spend(&json!({ "core": 0 }));
+        assert!(accounts.admit("a", "core", 1).is_err(), "it is still held");
+        accounts.spend(&json!({ "held": false }));
+        assert!(accounts.admit("a", "core", 1).is_ok(), "the reset that was named is over");
     }
 }

@@ -15,7 +15,7 @@
 //! | `PUT latency` | `{"ms": 100}` |
 //! | `GET deliveries` | every webhook that was sent, and how it was answered, in the order in which attempts ended |
 //! | `PUT`, `DELETE log` | [`LogLies`]: the App's log of deliveries shuffles, delays or repeats its rows |
-//! | `PUT limits` | `{"core": 4900, "graphql": 0}`: so much is spent of every account that was used |
+//! | `PUT limits` | `{"core": 4900, "graphql": 0}`: so much is spent of every account that was used; `{"held": true}`: no hour ends until `{"held": false}` |
 //! | `DELETE limits` | all rate limits begin anew |
 //!
 //! The state's shape: `orgs.<login>` holds `members`, `custom_roles`, `teams.<slug>` and

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use beadle_engine::{Class, Failure};
 use beadle_github::Member;
+use futures::future::BoxFuture;
 use serde::Deserialize;
 
 use super::{BELIEVED, TeamReader, lock};
@@ -25,7 +26,7 @@ pub enum Match {
 }
 
 /// Logins at GitHub by login, address or id at the directory; read anew when people are.
-pub type Listed = Arc<dyn Fn() -> Result<BTreeMap<String, String>, String> + Send + Sync>;
+pub type Listed = Arc<dyn Fn() -> BoxFuture<'static, Result<BTreeMap<String, String>, String>> + Send + Sync>;
 
 /// Whose account is whose.
 #[derive(Default)]
@@ -53,7 +54,7 @@ impl TeamReader {
         let now = self.now();
         // What may be wrong with the list, or with the provider, is known before a page of members is read.
         let listed = if self.matches.contains(&Match::File) {
-            (self.listed)().map_err(|why| Failure::new(Class::Rejected, why))?
+            (self.listed)().await.map_err(|why| Failure::new(Class::Rejected, why))?
         } else {
             BTreeMap::new()
         };

@@ -1,8 +1,10 @@
 //! Puts the other half together: directories, targets, and what reconciles their groups.
 
+mod opening;
+mod sender;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
 use beadle_engine::worker::Reconcile;
@@ -10,19 +12,20 @@ use beadle_engine::{Budgets, Class, Clock, Key, Limits, Reconciler, Store, Time,
 use beadle_groups::catchup::Catchup;
 use beadle_groups::sources::{OktaSource, Source};
 use beadle_groups::sweep::remembered;
-use beadle_groups::targets::{ScimReader, ScimWriter, TargetReader, TargetWriter, TeamReader, TeamWriter};
+use beadle_groups::targets::{TargetWriter, TeamReader};
 use beadle_groups::{
     Directory, GroupLimits, GroupPlanner, GroupSweep, GroupWriter, Mappings, Marker, STOPPED, TeamMarker,
     stop_note,
 };
-use beadle_hooks::okta::{Proof, Sender};
-use beadle_okta::{Credential, Okta};
+use beadle_okta::Okta;
 use beadle_repositories::policy::nearest;
-use beadle_scim::{Api, Evidence, Finding, Probed, Reader, Writer, probe_writes};
-use beadle_transport::Settings;
-use secrecy::ExposeSecret as _;
+use beadle_scim::{Evidence, Finding, Probed, Reader, Writer, probe_writes};
 
-use crate::config::{self, Config, PUSH_SCOPE, SCOPES};
+pub(crate) use sender::senders;
+
+use opening::{open_okta, open_scim, open_teams};
+
+use crate::config::{self, Config};
 use crate::shut::Partial;
 use crate::wiring::{OpenOptions, Ways};
 
@@ -384,133 +387,4 @@ pub(crate) async fn called(config: &Config, store: &Arc<dyn Store>, name: &str) 
 /// Reads a directory's log.
 pub(crate) fn catchup(okta: &Okta, store: &Arc<dyn Store>, clock: &Clock) -> Catchup {
     Catchup { okta: okta.clone(), store: store.clone(), clock: clock.clone() }
-}
-
-fn open_okta(config: &Config, file: &config::Okta, clock: &Clock, patient: bool) -> anyhow::Result<Okta> {
-    let what = format!("the credential of {}", file.name);
-    let credential = match (&file.app, &file.token) {
-        (Some(app), _) => {
-            let key = config.signing_key(&app.key, &what)?;
-            let mut scopes = SCOPES.map(str::to_owned).to_vec();
-            scopes.extend((!file.push_apps.is_empty()).then(|| PUSH_SCOPE.to_owned()));
-            Credential::App { client: app.client_id.clone(), key_id: app.key_id.clone(), key, scopes }
-        }
-        (None, Some(token)) => Credential::Token(config.secret(token, &what)?),
-        (None, None) => bail!("{what}: none is configured"),
-    };
-    let settings = Settings {
-        concurrency: file.concurrency.max(1),
-        // Okta tells its limits in every answer, and has no other.
-        rest_points: u32::MAX,
-        patient,
-        ..Settings::default()
-    };
-    Okta::new(&file.url, &file.name, credential, file.reserve, clock, &settings).map_err(anyhow::Error::msg)
-}
-
-/// A target, opened.
-struct Opened {
-    reader: Arc<dyn TargetReader>,
-    writer: Arc<dyn TargetWriter>,
-    pace: WritePace,
-    side: Side,
-}
-
-fn open_scim(
-    config: &Config,
-    file: &config::Target,
-    scim: &config::ScimFile,
-    clock: &Clock,
-    patient: bool,
-) -> anyhow::Result<Opened> {
-    let what = format!("the token of {}", file.name);
-    let token = config.secret(&scim.token, &what)?;
-    let dialect = scim.dialect().map_err(anyhow::Error::msg)?;
-    let budgets = Budgets::new(&file.name, 0);
-    let budget = file.budget.clone().unwrap_or_default();
-    let settings = Settings {
-        concurrency: budget.concurrency.max(1),
-        rest_points: budget.points.max(5),
-        patient,
-        ..Settings::default()
-    };
-    let api = Api::new(&scim.url, &token, dialect, budgets.clone(), clock, settings);
-    let api = api.map_err(anyhow::Error::msg)?;
-    let (reader, writer) = (Reader::new(api.clone()), Writer::new(api));
-    let groups = ScimReader::new(reader.clone());
-    #[cfg(feature = "aws")]
-    let groups = match &scim.identity_store {
-        Some(store) => groups.knowing(Arc::new(store.open(clock))),
-        None => groups,
-    };
-    let every: Duration = budget.write_every.into();
-    Ok(Opened {
-        writer: Arc::new(ScimWriter::new(writer.clone(), &groups)),
-        reader: Arc::new(groups),
-        pace: WritePace::new(every),
-        side: Side::Scim { reader: Box::new(reader), writer: Box::new(writer), budgets },
-    })
-}
-
-fn open_teams(
-    config: &Config,
-    teams: &config::TeamsFile,
-    clock: &Clock,
-    opening: &OpenOptions,
-    ways: &Ways,
-) -> anyhow::Result<Opened> {
-    let org = config.orgs(Some(&teams.org))?[0];
-    let (api, pace) = ways.to(config, org, clock, opening)?;
-    let list = teams.users_from.as_ref().map(|path| config.base.join(path));
-    let listed = move || match &list {
-        Some(path) => config::users(path).map_err(|error| format!("{error:#}")),
-        None => Ok(BTreeMap::new()),
-    };
-    // Nothing of repositories is asked here.
-    let reader = beadle_github::Reader::new(api.clone(), beadle_github::Asks::default());
-    let reader = Arc::new(TeamReader::new(reader, teams.ways.clone(), Arc::new(listed)));
-    Ok(Opened {
-        writer: Arc::new(TeamWriter::new(beadle_github::Writer::new(api), reader.clone())),
-        reader: reader.clone(),
-        pace,
-        side: Side::Teams(reader),
-    })
-}
-
-/// Whether what is sent for one could be taken for the other.
-fn share(one: &Sender, other: &Sender) -> bool {
-    let (Some(one), Some(other)) = (one.proofs.first(), other.proofs.first()) else { return false };
-    let mut pairs = one.values.iter().flat_map(|value| other.values.iter().map(move |other| (value, other)));
-    pairs.any(|(value, other)| value.expose_secret() == other.expose_secret())
-}
-
-/// Who may send events.
-pub(crate) fn senders(config: &Config) -> anyhow::Result<Vec<Sender>> {
-    let mut senders = Vec::new();
-    for file in &config.file.okta {
-        let what = format!("the hook's secret of {}", file.name);
-        let proof = |header: &str, references: &[String]| -> anyhow::Result<Proof> {
-            let values = config.valid_secrets(references, &what)?;
-            Ok(Proof { header: header.to_lowercase(), values })
-        };
-        let mut proofs = Vec::new();
-        // Without the first there is none, whatever else is sent.
-        if !file.hook_secrets.is_empty() {
-            proofs.push(proof(&file.hook_header, &file.hook_secrets)?);
-            if let Some(key) = &file.hook_key {
-                proofs.push(proof(&key.header, &key.secrets)?);
-            }
-        }
-        senders.push(Sender { instance: file.name.clone(), proofs });
-    }
-    for (at, one) in senders.iter().enumerate() {
-        if let Some(other) = senders[..at].iter().find(|other| share(one, other)) {
-            bail!(
-                "the event hooks of {} and {} have a secret in common, and their deliveries could not be told apart; give each its own",
-                other.instance,
-                one.instance
-            );
-        }
-    }
-    Ok(senders)
 }

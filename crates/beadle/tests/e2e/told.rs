@@ -1,0 +1,101 @@
+//! What people are told of a running service, of the demo, and by the documents.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::repair::{POLICY, declared};
+use crate::world::{Serving, World, acme};
+
+/// Longer than this nothing takes, also on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+async fn until_logged(serving: &Serving, holds: impl Fn(&str) -> bool) {
+    let begun = Instant::now();
+    while !serving.log().lines().any(&holds) {
+        assert!(begun.elapsed() < PATIENCE, "{}", serving.log());
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn plan_and_doctor_say_in_which_mode_the_service_runs() {
+    let mut world = World::new(acme(json!({ "widgets": declared() }))).await;
+    world.mode = "observe";
+    world.policy("settings.yml", POLICY);
+    let serving = world.serve().await;
+    until_logged(&serving, |line| line.contains("a sweep has ended")).await;
+    let other = "the service was started with mode observe, the configuration says enforce";
+    for command in ["plan", "doctor"] {
+        let ran = world.beadle(&[command]).await;
+        assert!(!format!("{}{}", ran.out, ran.err).contains(other), "{ran:?}");
+    }
+    world.mode = "enforce";
+    for command in ["plan", "doctor"] {
+        let ran = world.beadle(&[command]).await;
+        assert!(format!("{}{}", ran.out, ran.err).contains(other), "{ran:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_names_the_repository_beside_its_key() {
+    let world = World::new(acme(json!({ "widgets": declared() }))).await;
+    world.policy("settings.yml", POLICY);
+    let serving = world.serve().await;
+    world.connect();
+    until_logged(&serving, |line| line.contains("a sweep has ended")).await;
+    world.fault(json!({ "path": "/graphql", "status": 500 })).await;
+    world.patch(json!({ "widgets": { "has_wiki": true } }), true).await;
+    until_logged(&serving, |line| {
+        line.contains("run failed") && line.contains("subject=") && line.contains("acme/widgets")
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_demo_that_is_interrupted_leaves_no_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut demo = Command::new(env!("CARGO_BIN_EXE_beadle"));
+    demo.arg("demo").env("TMPDIR", folder.path());
+    demo.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut demo = demo.spawn().unwrap();
+    let entries = |of: &Path| -> Vec<PathBuf> {
+        std::fs::read_dir(of).unwrap().map(|entry| entry.unwrap().path()).collect()
+    };
+    // By then it waits for the signal, and has a service of its own.
+    let begun = Instant::now();
+    while !entries(folder.path()).iter().any(|inside| inside.join("serve.log").exists()) {
+        assert!(begun.elapsed() < PATIENCE && demo.try_wait().unwrap().is_none(), "the demo has no service");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let id = demo.id().to_string();
+    assert!(Command::new("kill").args(["-INT", &id]).status().unwrap().success());
+    let status = tokio::task::spawn_blocking(move || demo.wait().unwrap()).await.unwrap();
+    assert_eq!(status.code(), Some(1));
+    assert_eq!(entries(folder.path()), Vec::<PathBuf>::new());
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+#[test]
+fn terraform_packs_no_private_key() {
+    let text = std::fs::read_to_string(root().join("deploy/terraform/main.tf")).unwrap();
+    let packed: Vec<&str> = text.lines().filter(|line| line.contains("fileset(")).collect();
+    assert!(!packed.is_empty());
+    assert!(packed.iter().all(|line| line.contains("\"**/*.{toml,yml,yaml}\"")), "{packed:?}");
+}
+
+#[test]
+fn the_directorys_example_makes_no_second_group_for_somebody_who_moves() {
+    let text = std::fs::read_to_string(root().join("docs/directory.md")).unwrap();
+    let example = text.split("```toml\n").skip(1).find(|block| block.contains("[[groups]]")).unwrap();
+    let example: toml::Table = example.split("```").next().unwrap().parse().unwrap();
+    for groups in example["groups"].as_array().unwrap() {
+        assert_eq!(groups.get("adopt").and_then(toml::Value::as_bool), Some(true), "{groups}");
+        assert!(groups.get("strip_prefix").is_none() && groups.get("on_missing_group").is_none(), "{groups}");
+    }
+}

@@ -223,6 +223,57 @@ async fn a_write_whose_answer_was_lost_is_read_back_too() {
     }
 }
 
+/// Whether nobody can tell if a write that failed like this changed anything.
+fn is_uncertain(failure: &Failure) -> bool {
+    failure.is_partial || !failure.class.changed_nothing()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_that_was_made_is_not_refused_whatever_its_read_back_says() {
+    for status in [403, 429] {
+        let stage = stage(Dialect::AWS, &[]).await;
+        stage.members("g1").await;
+        let (path, status) = ("groups.value".into(), Some(status));
+        stage.sim.fault(beadle_sim::Fault { path, status, count: Some(1), ..Default::default() });
+        let failure = stage.remove("g1", &[3]).await.unwrap_err();
+        assert!(failure.class.changed_nothing(), "the class is about the read-back: {failure}");
+        assert!(is_uncertain(&failure), "the member is out: {failure}");
+        assert_eq!(stage.held("g1"), 19);
+    }
+    // Somebody else removes one at the same moment.
+    let first = generic(&[]).await;
+    first.members("g1").await;
+    first.sim.patch(&json!({ "groups": { "g1": { "members": { id(9): null } } } }));
+    let failure = first.remove("g1", &[3]).await.unwrap_err();
+    assert_eq!(failure.class, Class::Conflict, "{failure}");
+    assert!(is_uncertain(&failure), "{failure}");
+    // The target took the others out, and they are put back.
+    let dialect = Dialect { removal: Removal::Array, ..Dialect::RFC7644 };
+    let second = stage(dialect, &[Quirk::Generic, Quirk::ArrayEmpties]).await;
+    second.members("g1").await;
+    let failure = second.remove("g1", &[3]).await.unwrap_err();
+    assert_eq!(failure.class, Class::Rejected, "{failure}");
+    assert!(is_uncertain(&failure), "{failure}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_in_halves_that_is_refused_in_the_middle_was_made_in_part() {
+    let stage = generic(&[]).await;
+    stage.members("g1").await;
+    let patch = |status, contains| beadle_sim::Fault {
+        method: Some("PATCH".into()),
+        status: Some(status),
+        contains,
+        count: Some(1),
+        ..Default::default()
+    };
+    stage.sim.fault(patch(400, id(3)));
+    stage.sim.fault(patch(403, id(4)));
+    let failure = stage.remove("g1", &[3, 4]).await.unwrap_err();
+    assert_eq!((failure.class, is_uncertain(&failure)), (Class::Rejected, true), "{failure}");
+    assert_eq!(stage.held("g1"), 19);
+}
+
 #[tokio::test(start_paused = true)]
 async fn who_left_by_a_write_that_was_not_read_back_was_not_lost_by_the_next() {
     let stage = stage(Dialect::AWS, &[]).await;

@@ -171,11 +171,15 @@ impl Drop for Held<'_> {
 
 impl ScimWriter {
     /// Holds a group to what was written. Whom the server took out beside that is put back, and the
-    /// target is stopped.
+    /// target is stopped. Whatever fails here, the write was made before.
     pub(super) async fn hold_to(&self, written: &Written<'_>, stop: &dyn StopNote) -> Result<(), Failure> {
         if written.added.is_empty() && written.removed.is_empty() {
             return Ok(());
         }
+        self.compare(written, stop).await.map_err(Failure::after_a_part)
+    }
+
+    async fn compare(&self, written: &Written<'_>, stop: &dyn StopNote) -> Result<(), Failure> {
         let group = written.group;
         let read = self.reader.read_back(written).await;
         let (surprise, now) = read.map_err(|failure| failure.during("reading back the write"))?;
@@ -198,19 +202,20 @@ impl ScimWriter {
         }
     }
 
-    /// Holds a group to a write that failed: one whose answer was lost may have been done, and more than it.
+    /// Holds a group to a write that failed: one whose answer was lost may have been done, and more than
+    /// it; of one in parts the first may have been done.
     pub(super) async fn hold_to_failed(
         &self,
         written: &Written<'_>,
         failure: Failure,
         stop: &dyn StopNote,
     ) -> Failure {
-        if failure.class != Class::Retry || written.before.is_none() {
+        if !(failure.class == Class::Retry || failure.is_partial) || written.before.is_none() {
             return failure;
         }
         match self.reader.lost_by(written).await {
             Ok(lost) if lost.len() > 1 || (!lost.is_empty() && lost.len() == written.stayers().count()) => {
-                self.put_back(written, &lost, stop).await
+                self.put_back(written, &lost, stop).await.after_a_part()
             }
             // A single one may have been removed by somebody else, and comes back with the next plan.
             Ok(_) => failure,

@@ -1,6 +1,6 @@
 //! Which group of a target is ours: remembered, so that a rename on one side is a rename on the other.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -153,10 +153,18 @@ impl Pairs {
     }
 }
 
-/// The note that one target is stopped.
+/// The notes of one target's writer. Without a store, nothing is noted.
 pub(crate) struct Stop<'a> {
     pub(crate) pairs: &'a Pairs,
     pub(crate) target: &'a str,
+    /// The accounts that the plan wants in the group.
+    pub(crate) wanted: &'a BTreeSet<String>,
+}
+
+impl Stop<'_> {
+    fn write(&self, group: &str) -> String {
+        beadle_engine::note("unread", &[self.target, group])
+    }
 }
 
 #[async_trait]
@@ -167,6 +175,25 @@ impl StopNote for Stop<'_> {
 
     async fn withdraw(&self, why: &str) -> Result<(), Failure> {
         self.pairs.withdraw(self.target, why).await
+    }
+
+    async fn note_write(&self, group: &str, write: &str) -> Result<(), Failure> {
+        let Some(store) = &self.pairs.0 else { return Ok(()) };
+        Ok(store.put(&self.write(group), write).await?)
+    }
+
+    async fn unread_write(&self, group: &str) -> Result<Option<String>, Failure> {
+        let Some(store) = &self.pairs.0 else { return Ok(None) };
+        Ok(store.get(&self.write(group)).await?)
+    }
+
+    async fn forget_write(&self, group: &str) -> Result<(), Failure> {
+        let Some(store) = &self.pairs.0 else { return Ok(()) };
+        Ok(store.forget(&self.write(group)).await?)
+    }
+
+    fn wants(&self, account: &str) -> bool {
+        self.wanted.contains(account)
     }
 }
 

@@ -1,6 +1,6 @@
 //! The writes of one group.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use crate::mapping::Slot;
 use crate::pairs::{Pair, Pairs, Stop, Waits, is_form_of};
 use crate::planner::{What, Write};
 use crate::sources::Person;
-use crate::targets::{NewGroup, Refused, TargetWriter};
+use crate::targets::{NewGroup, Refused, StopNote as _, TargetWriter};
 
 /// Nobody is taken out because of what was read longer ago.
 pub(crate) const OLDEST: Duration = Duration::from_secs(120);
@@ -91,7 +91,13 @@ impl Session<Write> for Run {
         let Write { facts, what } = &change.write;
         let target = &self.writer.target;
         let mut state = self.state.lock().await;
-        let stop = Stop { pairs: &self.writer.pairs, target: &self.writer.name };
+        let wanted: BTreeSet<String> = match what {
+            What::Add { wanted, .. } | What::Remove { wanted, .. } => {
+                wanted.iter().chain(state.made.values()).cloned().collect()
+            }
+            _ => BTreeSet::new(),
+        };
+        let stop = Stop { pairs: &self.writer.pairs, target: &self.writer.name, wanted: &wanted };
         let pair = |group: String, name: String| Pair {
             group,
             name,
@@ -180,7 +186,7 @@ impl Session<Write> for Run {
                     None => Ok(()),
                 }
             }
-            What::Add { accounts, people, role } => {
+            What::Add { accounts, people, role, .. } => {
                 let mut known = ours(&state)?;
                 let made = people.iter().filter_map(|(person, _)| state.made.get(person));
                 let accounts: Vec<String> = accounts.iter().chain(made).cloned().collect();
@@ -210,7 +216,7 @@ impl Session<Write> for Run {
                 known.from.clone_from(&facts.from);
                 self.keep(&mut state, known).await
             }
-            What::Remove { accounts, read, members, confirmed, watched, settles } => {
+            What::Remove { accounts, read, members, confirmed, watched, settles, .. } => {
                 if self.writer.clock.now().since(*read) > OLDEST {
                     let text = "what was read is too old to take anybody out; reading it again";
                     return Err(Failure::new(Class::Conflict, text));
@@ -244,6 +250,7 @@ impl Session<Write> for Run {
             What::Delete => {
                 let known = ours(&state)?;
                 target.delete(&known.group).await?;
+                stop.forget_write(&known.group).await?;
                 state.pair = None;
                 self.writer.pairs.forget(&self.writer.name, &self.slot).await
             }

@@ -68,6 +68,43 @@ impl StopNote for Noted {
     }
 }
 
+/// Notes of writes, as a store holds them, and what a plan wants.
+#[derive(Default)]
+struct Kept {
+    writes: std::sync::Mutex<BTreeMap<String, String>>,
+    /// Accounts that the plan does not want.
+    unwanted: Vec<String>,
+}
+
+#[async_trait::async_trait]
+impl StopNote for Kept {
+    async fn put(&self, _: &str) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    async fn withdraw(&self, _: &str) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    async fn note_write(&self, group: &str, write: &str) -> Result<(), Failure> {
+        self.writes.lock().unwrap().insert(group.to_owned(), write.to_owned());
+        Ok(())
+    }
+
+    async fn unread_write(&self, group: &str) -> Result<Option<String>, Failure> {
+        Ok(self.writes.lock().unwrap().get(group).cloned())
+    }
+
+    async fn forget_write(&self, group: &str) -> Result<(), Failure> {
+        self.writes.lock().unwrap().remove(group);
+        Ok(())
+    }
+
+    fn wants(&self, account: &str) -> bool {
+        !self.unwanted.iter().any(|id| id == account)
+    }
+}
+
 /// A server, and both sides of it.
 struct Stage {
     sim: Arc<ScimSim>,
@@ -285,6 +322,68 @@ async fn who_left_by_a_write_that_was_not_read_back_was_not_lost_by_the_next() {
     assert!(failure.text.contains("reading back the write"), "{failure}");
     stage.remove("g1", &[5]).await.unwrap();
     assert_eq!(stage.held("g1"), 17);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_that_nobody_could_read_back_is_read_back_before_the_next() {
+    let dialect = Dialect { removal: Removal::Array, ..Dialect::RFC7644 };
+    let stage = stage(dialect, &[Quirk::Generic, Quirk::ArrayEmpties]).await;
+    let kept = Kept::default();
+    stage.members("g1").await;
+    // Reads are tried three times.
+    let (method, path) = (Some("GET".into()), "/Groups/g1".into());
+    let fault = beadle_sim::Fault { method, path, status: Some(500), count: Some(3), ..Default::default() };
+    stage.sim.fault(fault);
+    let failure = stage.writer.remove("g1", &[id(3)], &kept).await.unwrap_err();
+    assert!(failure.text.contains("reading back the write"), "{failure}");
+    assert_eq!(stage.held("g1"), 0, "the server took everybody out");
+    // Another process plans the others as additions.
+    let reader = ScimReader::new(stage.scim.0.clone());
+    let writer = ScimWriter::new(stage.scim.1.clone(), &reader);
+    assert_eq!(reader.members("g1").await.unwrap().unwrap().len(), 0);
+    let failure = writer.add("g1", &[id(0)], Role::Member, &kept).await.unwrap_err();
+    assert!(failure.text.contains("19 other members"), "{failure}");
+    assert_eq!(stage.held("g1"), 19);
+    assert!(writer.stopped().is_some());
+    assert!(kept.writes.lock().unwrap().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_that_was_read_back_leaves_no_note() {
+    let (stage, kept) = (generic(&[]).await, Kept::default());
+    stage.members("g1").await;
+    stage.writer.remove("g1", &[id(3)], &kept).await.unwrap();
+    assert!(kept.writes.lock().unwrap().is_empty());
+    // One that was refused has none, either.
+    let (method, status) = (Some("PATCH".into()), Some(403));
+    stage.sim.fault(beadle_sim::Fault { method, status, count: Some(1), ..Default::default() });
+    let failure = stage.writer.remove("g1", &[id(4)], &kept).await.unwrap_err();
+    assert_eq!(failure.class, Class::Rejected, "{failure}");
+    assert!(!is_uncertain(&failure) && kept.writes.lock().unwrap().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn whom_somebody_else_removed_before_the_write_is_not_put_back() {
+    let stage = generic(&[]).await;
+    stage.members("g1").await;
+    stage.sim.patch(&json!({ "groups": { "g1": { "members": { id(7): null, id(8): null } } } }));
+    stage.scim.0.clock().sleep(std::time::Duration::from_secs(10)).await;
+    stage.remove("g1", &[3]).await.unwrap();
+    assert_eq!(stage.held("g1"), 17);
+    assert!(stage.writer.stopped().is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_is_put_back_whom_the_plan_does_not_want() {
+    let stage = generic(&[]).await;
+    let kept = Kept { unwanted: vec![id(7), id(8)], ..Kept::default() };
+    stage.members("g1").await;
+    stage.sim.patch(&json!({ "groups": { "g1": { "members": { id(7): null, id(8): null } } } }));
+    let failure = stage.writer.remove("g1", &[id(3)], &kept).await.unwrap_err();
+    assert_eq!(failure.class, Class::Conflict, "{failure}");
+    assert!(failure.text.contains("2 members left the group g1"), "{failure}");
+    assert_eq!(stage.held("g1"), 17);
+    assert!(stage.writer.stopped().is_none());
 }
 
 #[tokio::test(start_paused = true)]

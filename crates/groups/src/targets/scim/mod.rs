@@ -2,6 +2,7 @@
 
 mod readback;
 mod seen;
+mod unread;
 mod writer;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -218,7 +219,7 @@ impl ScimReader {
     /// A list that lacks somebody who was in the group before is held to another question: whoever it hides would never
     /// leave.
     async fn is_no_less(&self, group: &str, ids: &BTreeSet<String>) -> Result<(), Failure> {
-        let before = self.seen().members.get(group).cloned();
+        let before = self.seen().members.get(group).map(|(_, members)| members.clone());
         let Some(lost) = before.iter().flatten().find(|known| !ids.contains(*known)) else { return Ok(()) };
         if !self.scim.is_member(group, lost).await? {
             return Ok(());
@@ -330,12 +331,13 @@ impl TargetReader for ScimReader {
     }
 
     async fn members(&self, id: &str) -> Result<Option<Vec<Account>>, Failure> {
+        let now = self.scim.clock().now();
         let Some(members) = self.listed(id).await? else { return Ok(None) };
         // The read-back asks SCIM, and no other source of members.
         if self.memberships.is_none() {
             let ids: BTreeSet<String> = members.iter().map(|member| member.id.clone()).collect();
             self.is_no_less(id, &ids).await?;
-            self.seen().members.insert(id.to_owned(), ids);
+            self.seen().members.insert(id.to_owned(), (now, ids));
         }
         let bare = members.iter().filter(|member| member.user.is_none());
         let bare: Vec<String> = bare.map(|member| member.id.clone()).collect();

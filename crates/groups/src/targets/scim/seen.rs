@@ -26,8 +26,8 @@ pub(super) struct Seen {
     pub(super) listed: Option<(Time, bool)>,
     /// Members that are groups.
     pub(super) nested: HashSet<String>,
-    /// The members of a group at the last read or write.
-    pub(super) members: HashMap<String, BTreeSet<String>>,
+    /// The members of a group at the last read or write, and when that was.
+    pub(super) members: HashMap<String, (Time, BTreeSet<String>)>,
     /// Names that groups are to have, and that other groups have still.
     pub(super) wanted: HashMap<String, String>,
     /// Why nothing is written to the target any more.

@@ -307,15 +307,14 @@ impl Target<'_> {
         })
     }
 
-    /// Lets a target be written to again that a write of another kind than was asked for had
-    /// stopped.
-    pub(crate) async fn release(&self, store: &Arc<dyn Store>) -> anyhow::Result<Option<String>> {
-        let note = stop_note(&self.file.name);
-        let stopped = store.get(&note).await?;
-        if stopped.is_some() {
-            store.forget(&note).await?;
-        }
-        Ok(stopped)
+    /// Why nothing is written to the target: it did something else with a write than it was asked.
+    pub(crate) async fn stopped(&self, store: &Arc<dyn Store>) -> anyhow::Result<Option<String>> {
+        Ok(store.get(&stop_note(&self.file.name)).await?)
+    }
+
+    /// Lets a stopped target be written to again.
+    pub(crate) async fn release(&self, store: &Arc<dyn Store>) -> anyhow::Result<()> {
+        Ok(store.forget(&stop_note(&self.file.name)).await?)
     }
 
     /// A server that contradicts the configuration, or does something else than before, is not

@@ -638,6 +638,8 @@ async fn the_probe_tries_writes_on_a_group_of_its_own() {
         let probed = probe_writes(&stage.scim.0, &stage.scim.1).await.unwrap();
         assert_eq!(probed.evidence.0["remove members"], does, "{probed:?}");
         assert_eq!(probed.contradicts(), does != "removes them");
+        assert_eq!(probed.writes_as_asked(), does == "removes them");
+        assert!(!stage.scim.0.probe().await.unwrap().writes_as_asked(), "it only asked");
         assert_eq!(stage.sim.state()["groups"], before["groups"], "the probe's group is gone");
     }
 }

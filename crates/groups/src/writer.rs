@@ -226,10 +226,9 @@ impl Session<Write> for Run {
                 for whose in watched {
                     writer.accounts.keep(&writer.name, whose).await?;
                 }
-                if change.stop.is_some() {
-                    // Somebody looked at it and approved it: it counts no more.
-                    writer.departures.forget(&writer.name, slot).await?;
-                } else {
+                // Somebody looked at it and approved it: it takes nothing of the group's share.
+                let is_approved = change.stop.is_some();
+                if !is_approved {
                     let departure = Departure {
                         at: writer.clock.now(),
                         accounts: accounts.clone(),
@@ -239,6 +238,9 @@ impl Session<Write> for Run {
                     writer.departures.book(&writer.name, slot, departure, writer.window).await?;
                 }
                 let refused = self.heeding(target.remove(&known.group, accounts, &stop)).await?;
+                if is_approved {
+                    writer.departures.approved(&writer.name, slot, accounts).await?;
+                }
                 let is_settled = known.sources == facts.sources && known.filled() == facts.filled.as_slice();
                 if *settles && !is_settled {
                     known.sources.clone_from(&facts.sources);

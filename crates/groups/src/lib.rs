@@ -3,16 +3,19 @@
 mod accounts;
 pub mod catchup;
 mod departures;
+mod due;
 mod guard;
 pub mod mapping;
 pub mod mark;
 mod pairs;
 mod planner;
 pub mod sources;
+mod stop;
 pub mod sweep;
 pub mod targets;
 mod writer;
 
+pub use due::sweep_hint;
 pub use guard::GroupLimits;
 pub use mapping::{Mapping, MappingError, Mappings};
 pub use mark::{Marker, TeamMarker};

@@ -10,6 +10,7 @@ use beadle_engine::{Class, Clock, Failure, Key, Mark, Report, Store};
 use beadle_hooks::okta::WHOLE;
 
 use crate::accounts::Accounts;
+use crate::due::due;
 use crate::mapping::Slot;
 use crate::pairs::Pairs;
 use crate::planner::Directory;
@@ -39,7 +40,7 @@ impl Reconcile for Marker {
             _ => (self.of_group(key.id()).await?, None),
         };
         // A key from the lane of sweeps stays in that lane.
-        let marks: Vec<Mark> = keys.into_iter().map(|key| Mark::new(key, current_lane())).collect();
+        let marks: Vec<Mark> = keys.into_iter().map(|key| due(key, current_lane(), None)).collect();
         if !marks.is_empty() {
             self.store.mark(marks, self.clock.now()).await?;
         }
@@ -69,7 +70,7 @@ impl Reconcile for TeamMarker {
             let pairs = Pairs(Some(self.store.clone())).all(target).await?;
             let its = pairs.into_iter().filter(|(_, pair)| pair.group == key.id());
             // What we wrote ourselves comes in the lane of sweeps, and goes on in it.
-            marks.extend(its.map(|(slot, _)| Mark::new(Key::new(KIND, target, slot), current_lane())));
+            marks.extend(its.map(|(slot, _)| due(Key::new(KIND, target, slot), current_lane(), None)));
         }
         if !marks.is_empty() {
             self.store.mark(marks, self.clock.now()).await?;

@@ -1,16 +1,14 @@
 //! Which group of a target is ours: remembered, so that a rename on one side is a rename on the other.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use beadle_engine::{Failure, Store, Time};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::mapping::Slot;
-use crate::targets::StopNote;
 
 /// What is remembered of a group.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -101,7 +99,7 @@ impl Pairs {
     }
 
     /// Takes back what was remembered by [`Pairs::stop`], unless another reason took its place.
-    async fn withdraw(&self, target: &str, why: &str) -> Result<(), Failure> {
+    pub(crate) async fn withdraw(&self, target: &str, why: &str) -> Result<(), Failure> {
         let Some(store) = &self.0 else { return Ok(()) };
         if store.get(&stop_note(target)).await?.as_deref() == Some(why) {
             store.forget(&stop_note(target)).await?;
@@ -150,50 +148,6 @@ impl Pairs {
             Some((slot, serde_json::from_str(&text).ok()?))
         };
         Ok(notes.into_iter().filter_map(read).collect())
-    }
-}
-
-/// The notes of one target's writer. Without a store, nothing is noted.
-pub(crate) struct Stop<'a> {
-    pub(crate) pairs: &'a Pairs,
-    pub(crate) target: &'a str,
-    /// The accounts that the plan wants in the group.
-    pub(crate) wanted: &'a BTreeSet<String>,
-}
-
-impl Stop<'_> {
-    fn write(&self, group: &str) -> String {
-        beadle_engine::note("unread", &[self.target, group])
-    }
-}
-
-#[async_trait]
-impl StopNote for Stop<'_> {
-    async fn put(&self, why: &str) -> Result<(), Failure> {
-        self.pairs.stop(self.target, why).await
-    }
-
-    async fn withdraw(&self, why: &str) -> Result<(), Failure> {
-        self.pairs.withdraw(self.target, why).await
-    }
-
-    async fn note_write(&self, group: &str, write: &str) -> Result<(), Failure> {
-        let Some(store) = &self.pairs.0 else { return Ok(()) };
-        Ok(store.put(&self.write(group), write).await?)
-    }
-
-    async fn unread_write(&self, group: &str) -> Result<Option<String>, Failure> {
-        let Some(store) = &self.pairs.0 else { return Ok(None) };
-        Ok(store.get(&self.write(group)).await?)
-    }
-
-    async fn forget_write(&self, group: &str) -> Result<(), Failure> {
-        let Some(store) = &self.pairs.0 else { return Ok(()) };
-        Ok(store.forget(&self.write(group)).await?)
-    }
-
-    fn wants(&self, account: &str) -> bool {
-        self.wanted.contains(account)
     }
 }
 

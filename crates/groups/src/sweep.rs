@@ -9,6 +9,7 @@ use beadle_engine::worker::{Reconcile, Run};
 use beadle_engine::{Clock, Failure, Key, Lane, Mark, Report, Store, StoreError, Time};
 
 use crate::accounts::Accounts;
+use crate::due::due;
 use crate::mapping::Slot;
 use crate::mark::KIND;
 use crate::pairs::{Pair, Pairs};
@@ -166,7 +167,7 @@ impl GroupSweep {
 #[async_trait]
 impl Reconcile for GroupSweep {
     async fn reconcile(&self, _: &Run) -> Result<Report, Failure> {
-        let mut marks = Vec::new();
+        let mut keys = Vec::new();
         let mut broken = None;
         for (name, directory) in &self.directories {
             if !directory.mappings().targets(&self.source).contains(&name.as_str()) {
@@ -187,9 +188,10 @@ impl Reconcile for GroupSweep {
             }
             let mut found = named(&self.source, directory, Some(&self.store)).await?;
             self.forget_gone(directory, &mut found).await?;
-            marks.extend(found.into_iter().map(|one| Mark::new(one.key, Lane::Sweep)));
+            keys.extend(found.into_iter().map(|one| one.key));
         }
         let now = self.clock.now();
+        let marks: Vec<Mark> = keys.into_iter().map(|key| due(key, Lane::Sweep, Some(now))).collect();
         if !engine::begin(self.store.as_ref(), &self.source, marks.len(), now).await? {
             tracing::warn!(
                 directory = self.source,

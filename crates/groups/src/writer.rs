@@ -14,9 +14,10 @@ use crate::accounts::{Accounts, Whose};
 use crate::departures::Departures;
 use crate::guard::Departure;
 use crate::mapping::Slot;
-use crate::pairs::{Pair, Pairs, Stop, Waits, is_form_of};
+use crate::pairs::{Pair, Pairs, Waits, is_form_of};
 use crate::planner::{What, Write};
 use crate::sources::Person;
+use crate::stop::Stop;
 use crate::targets::{NewGroup, Refused, StopNote as _, TargetWriter};
 
 /// Nobody is taken out because of what was read longer ago.

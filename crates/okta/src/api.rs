@@ -107,6 +107,12 @@ impl Okta {
         self.list(&self.users, Path::at("api/v1/users").query("limit", PAGE)).await
     }
 
+    /// The same list, unless it has more pages than this: then `None`.
+    pub async fn users_within(&self, pages: usize) -> Result<Option<Vec<User>>, Failure> {
+        let path = Path::at("api/v1/users").query("limit", PAGE);
+        Ok(self.pages_within(&self.users, path, pages).await?)
+    }
+
     /// A user; `None` where there is none (any more).
     pub async fn user(&self, id: &str) -> Result<Option<User>, Failure> {
         match self.get(&self.users, &Path::at("api/v1/users").value(id)).await {
@@ -151,14 +157,29 @@ impl Okta {
         client: &Client,
         path: Path,
     ) -> Result<Vec<T>, TransportError> {
+        Ok(self.pages_within(client, path, usize::MAX).await?.unwrap_or_default())
+    }
+
+    /// The same, unless it has more pages than this: then `None`.
+    async fn pages_within<T: DeserializeOwned + Row>(
+        &self,
+        client: &Client,
+        path: Path,
+        most: usize,
+    ) -> Result<Option<Vec<T>>, TransportError> {
         let mut list = Listed::new(&path.to_string());
         let mut next = Some(path);
+        let mut read = 0;
         while let Some(path) = next {
+            if read == most {
+                return Ok(None);
+            }
+            read += 1;
             let answer = self.get(client, &path).await?;
             list.take(answer.json::<Vec<T>>()?, answer.next())?;
             next = answer.next().map(Path::given);
         }
-        Ok(list.rows())
+        Ok(Some(list.rows()))
     }
 
     async fn get(&self, client: &Client, path: &Path) -> Result<Answer, TransportError> {

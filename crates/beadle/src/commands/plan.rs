@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use beadle_engine::{Clock, Planner as _, Store};
-use beadle_groups::Write as GroupWrite;
 use beadle_groups::sweep::named;
+use beadle_groups::{Write as GroupWrite, sweep_hint};
 use beadle_repositories::{RepositoryPlanner, Step};
 use futures::{StreamExt as _, TryStreamExt as _};
 
@@ -124,6 +124,8 @@ pub(crate) async fn plan_groups(
                 failure.text
             ));
         }
+        // Of `beadle sweep`; other commands read each group for themselves.
+        let hint = sweep_hint(clock.now());
         let mut found = Vec::new();
         for source in target.directory.sources.keys() {
             found.extend(named(source, &target.directory, store).await?);
@@ -144,8 +146,8 @@ pub(crate) async fn plan_groups(
         let total = found.len() as u64;
         let mut done = 0;
         let plans = found.iter().map(|one| {
-            let planner = planner.clone();
-            async move { Ok::<_, anyhow::Error>((one.key.clone(), planner.plan(&one.key, None).await?)) }
+            let (planner, hint) = (planner.clone(), hint.as_str());
+            async move { Ok::<_, anyhow::Error>((one.key.clone(), planner.plan(&one.key, Some(hint)).await?)) }
         });
         let plans = futures::stream::iter(plans).buffered(AT_ONCE).inspect_ok(|_| {
             done += 1;

@@ -7,6 +7,7 @@ mod directory;
 mod emptied;
 mod explain;
 mod gone;
+mod kept;
 mod leavers;
 mod observed;
 mod write;
@@ -16,13 +17,15 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use beadle_engine::{
-    Asked, Change, Class, Clock, Failure, Field, Key, Mode, Plan, Planner, Risk, Store, Unknown,
+    Asked, Change, Class, Clock, Failure, Field, Key, Mode, Plan, Planner, Risk, Store, Time, Unknown,
 };
 use serde_json::{Value, json};
 
+use self::kept::KeptMembers;
 use self::observed::Seen;
 use crate::accounts::{Accounts, Whose};
 use crate::departures::Departures;
+use crate::due::swept;
 use crate::guard::GroupLimits;
 use crate::mapping::{Mapping, Mappings, Role, Slot};
 use crate::pairs::{Pair, Pairs};
@@ -51,6 +54,9 @@ pub struct GroupPlanner {
     pub(crate) pairs: Pairs,
     accounts: Accounts,
     departures: Departures,
+    kept: KeptMembers,
+    /// The time of the sweep's mark, in a run whose last mark it is.
+    swept: Option<Time>,
 }
 
 /// What a group is declared to be.
@@ -89,7 +95,9 @@ impl GroupPlanner {
             clock,
             pairs: Pairs(store.clone()),
             accounts: Accounts(store.clone()),
-            departures: Departures(store),
+            departures: Departures(store.clone()),
+            kept: KeptMembers(store),
+            swept: None,
         }
     }
 
@@ -186,7 +194,10 @@ impl GroupPlanner {
     async fn sources_of<'a>(&self, mappings: &'a Mappings, slot: &Slot) -> Result<Sources<'a>, Failure> {
         match slot {
             Slot::One { source, group } => {
-                let Some(found) = self.directory.source(source)?.group(group).await? else {
+                let Some(found) = self.source_group(source, group).await? else {
+                    if self.swept.is_some() {
+                        self.kept.forget(source, group).await?;
+                    }
                     return Ok(Sources::Gone);
                 };
                 let mapping = mappings.one(&self.directory.name, source, &found.id, &found.name);
@@ -196,8 +207,7 @@ impl GroupPlanner {
             Slot::Union(into) => {
                 let mut groups: Vec<(&Mapping, SourceGroup)> = Vec::new();
                 for mapping in mappings.union(&self.directory.name, into) {
-                    let source = self.directory.source(&mapping.source)?;
-                    for found in source.groups().await? {
+                    for found in self.source_groups(&mapping.source).await? {
                         let known = |(other, group): &(&Mapping, SourceGroup)| {
                             other.source == mapping.source && group.id == found.id
                         };
@@ -238,9 +248,11 @@ impl GroupPlanner {
         let mut listed = Vec::with_capacity(groups.len());
         let (mut filled, mut empty) = (Vec::new(), Vec::new());
         for (mapping, group) in groups {
-            let source = self.directory.source(&mapping.source)?;
-            let members =
-                if counted { source.members_counted(group).await } else { source.members(group).await }?;
+            let members = if counted {
+                self.directory.source(&mapping.source)?.members_counted(group).await?
+            } else {
+                self.source_members(&mapping.source, group).await?
+            };
             let own = format!("{}/{}", mapping.source, group.id);
             if !members.is_empty() {
                 filled.push(own);
@@ -426,9 +438,9 @@ fn known<T>(result: Result<T, Failure>, aspect: &str, plan: &mut Plan<Write>) ->
 impl Planner for GroupPlanner {
     type Write = Write;
 
-    async fn plan(&self, key: &Key, _: Option<&str>) -> Result<Plan<Write>, Failure> {
+    async fn plan(&self, key: &Key, hint: Option<&str>) -> Result<Plan<Write>, Failure> {
         let slot: Slot = key.id().parse().map_err(|why: String| Failure::new(Class::Rejected, why))?;
-        self.plan_slot(&slot).await
+        Self { swept: swept(hint), ..self.clone() }.plan_slot(&slot).await
     }
 
     fn generation(&self) -> String {

@@ -2,14 +2,17 @@
 
 mod okta;
 mod shared;
+mod survey;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use async_trait::async_trait;
-use beadle_engine::Failure;
+use beadle_engine::{Failure, Time};
 use serde_json::{Value, json};
 
 pub use okta::OktaSource;
+pub use survey::{People, Survey, Surveyed};
 
 /// A group of a directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,6 +83,13 @@ pub trait Source: Send + Sync + 'static {
     async fn pushed(&self) -> Result<BTreeSet<String>, Failure>;
     /// One person, asked for alone; `None` where there is none.
     async fn person(&self, id: &str) -> Result<Option<Person>, Failure>;
+    /// One look at the whole directory for all runs whose last mark is a sweep's, made at `mark`. It
+    /// begins after that mark; `now` is the time of the question. `None`: there is none, and each
+    /// run reads for itself.
+    async fn survey(&self, mark: Time, now: Time) -> Result<Option<Arc<Survey>>, Failure>;
+    /// Everybody of the directory but for those who are deactivated, read after a survey began.
+    /// `None`: they cannot be read, or not at a fair cost.
+    async fn surveyed_people<'a>(&self, survey: &'a Survey) -> Result<Option<&'a People>, Failure>;
     /// The groups that a person is in.
     async fn groups_of(&self, person: &str) -> Result<Vec<SourceGroup>, Failure>;
 }

@@ -3,14 +3,16 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use beadle_engine::budget::current_lane;
-use beadle_engine::{Class, Failure, Lane};
+use beadle_engine::{Class, Failure, Lane, Time};
 use beadle_okta::{Group, Okta, Status, User};
+use tokio::sync::Mutex;
 
 use super::shared::Shared;
-use super::{Person, Source, SourceGroup};
+use super::{People, Person, Source, SourceGroup, Survey, Surveyed};
 
 /// Groups in one page of Okta's list.
 const PAGE: usize = 200;
@@ -28,6 +30,25 @@ pub struct OktaSource {
     count: Arc<AtomicUsize>,
     /// The number of present questions for one group.
     asking: Arc<AtomicUsize>,
+    /// The last surveys, the newest first.
+    surveyed: Arc<Mutex<Vec<Surveying>>>,
+    /// The list of all users has more pages than this.
+    long: Arc<AtomicUsize>,
+}
+
+/// The runs of a long sweep read the directory anew after this time.
+const FRESH: Duration = Duration::from_secs(900);
+
+/// Surveys that are held: the sweeps of two directories may mark the groups of one union.
+const HELD: usize = 3;
+
+/// A survey, and what it is for.
+struct Surveying {
+    /// The mark of the sweep. Only the same mark counts: a clock may have been turned back.
+    mark: Time,
+    began: Time,
+    /// `None`: it failed.
+    survey: Option<Arc<Survey>>,
 }
 
 /// One who asks, for as long as it takes.
@@ -58,6 +79,8 @@ impl OktaSource {
             listed: Arc::default(),
             count: Arc::default(),
             asking: Arc::default(),
+            surveyed: Arc::default(),
+            long: Arc::default(),
         }
     }
 
@@ -167,6 +190,58 @@ impl Source for OktaSource {
 
     async fn person(&self, id: &str) -> Result<Option<Person>, Failure> {
         Ok(self.okta.user(id).await?.map(|user| OktaSource::person(self, user)))
+    }
+
+    async fn survey(&self, mark: Time, now: Time) -> Result<Option<Arc<Survey>>, Failure> {
+        // While one reads the others wait here.
+        let mut held = self.surveyed.lock().await;
+        let is_it = |one: &&Surveying| one.mark == mark && now.since(one.began) < FRESH;
+        if let Some(known) = held.iter().find(is_it) {
+            return Ok(known.survey.clone());
+        }
+        let survey = match self.okta.groups().await {
+            Ok(groups) => {
+                let shown = groups.into_iter().map(|mut shown| {
+                    let changed = shown.members_changed.take();
+                    Surveyed { group: group(shown), changed }
+                });
+                Some(Arc::new(Survey::new(now, shown.collect())))
+            }
+            Err(failure) if matches!(failure.class, Class::RateLimited { .. }) => return Err(failure),
+            Err(failure) => {
+                tracing::warn!(why = failure.text, "each group is read alone: no list of groups");
+                None
+            }
+        };
+        held.insert(0, Surveying { mark, began: now, survey: survey.clone() });
+        held.truncate(HELD);
+        Ok(survey)
+    }
+
+    async fn surveyed_people<'a>(&self, survey: &'a Survey) -> Result<Option<&'a People>, Failure> {
+        let people = survey.people.get_or_try_init(|| async move {
+            // The list must cost less than the groups that it saves.
+            let most = survey.groups().count() / 2 + 1;
+            if most <= self.long.load(Ordering::SeqCst) {
+                return Ok(None);
+            }
+            match self.okta.users_within(most).await {
+                Ok(Some(users)) => {
+                    let all = users.into_iter().map(|user| OktaSource::person(self, user));
+                    Ok(Some(all.map(|person| (person.id.clone(), person)).collect::<People>()))
+                }
+                Ok(None) => {
+                    self.long.store(most, Ordering::SeqCst);
+                    Ok(None)
+                }
+                Err(failure) if matches!(failure.class, Class::RateLimited { .. }) => Err(failure),
+                Err(failure) => {
+                    tracing::warn!(why = failure.text, "each group is read alone: no list of users");
+                    Ok(None)
+                }
+            }
+        });
+        Ok(people.await?.as_ref())
     }
 
     async fn groups_of(&self, person: &str) -> Result<Vec<SourceGroup>, Failure> {

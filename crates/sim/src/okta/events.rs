@@ -98,17 +98,19 @@ fn apply_rules(state: &mut Value) {
 /// The events of a change; each is in the log too.
 pub(super) fn of_change(before: &Value, state: &mut Value) -> Vec<Value> {
     let mut events = Vec::new();
-    let at = now();
     let none = Value::Null;
     let known = |list: &str, id: &str| before[list].get(id).filter(|value| value.is_object());
     let user_target = |id: &str, user: &Value| json!({ "id": id, "type": "User", "alternateId": user["profile"]["login"], "displayName": user["profile"]["firstName"], "detailEntry": null });
     let group_target = |id: &str, group: &Value| json!({ "id": id, "type": "UserGroup", "alternateId": "unknown", "displayName": group["profile"]["name"], "detailEntry": null });
-    let mut touched = Vec::new();
+    let (mut touched, mut changed) = (Vec::new(), Vec::new());
     for (id, user) in entries(&state["users"]) {
         let target = || vec![user_target(id, user)];
         match known("users", id) {
             None => events.push(event("user.lifecycle.create", &target())),
             Some(old) => {
+                if old["status"] != user["status"] || old["profile"] != user["profile"] {
+                    changed.push(id.clone());
+                }
                 if let Some(kind) = lifecycle(&old["status"], &user["status"]) {
                     events.push(event(kind, &target()));
                 }
@@ -165,12 +167,27 @@ pub(super) fn of_change(before: &Value, state: &mut Value) -> Vec<Value> {
         }
     }
     for id in touched {
-        state["groups"][&id]["lastMembershipUpdated"] = json!(at);
+        touch(&mut state["groups"][&id]["lastMembershipUpdated"]);
+    }
+    for id in changed {
+        touch(&mut state["users"][&id]["lastUpdated"]);
     }
     if let Some(log) = state["log"].as_array_mut() {
         log.extend(events.iter().cloned());
     }
     events
+}
+
+/// Notes that something changes now. A later change has a later time, however soon it comes.
+fn touch(time: &mut Value) {
+    let (at, before) = (now(), time.as_str().unwrap_or_default());
+    let next = if at.as_str() > before {
+        None
+    } else {
+        let before = before.parse::<jiff::Timestamp>().ok();
+        before.and_then(|before| jiff::Timestamp::from_millisecond(before.as_millisecond() + 1).ok())
+    };
+    *time = json!(next.map_or(at, |next| format!("{next:.3}")));
 }
 
 fn lifecycle(before: &Value, after: &Value) -> Option<&'static str> {

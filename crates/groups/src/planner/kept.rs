@@ -1,0 +1,211 @@
+//! The members of groups that did not change since they were read: a sweep reads them again only
+//! once a day.
+//!
+//! A run that covers a mark must read everything after that mark. Where the last mark of a key is
+//! a sweep's, the runs of the sweep share one [`Survey`] that begins after it: a list of all groups
+//! with the time at which their members changed last, and a list of all users. The ids of the
+//! members are kept from an earlier read. They count while the survey shows the same time of
+//! change; what the members are comes from the survey's list of users. Nobody leaves because of it:
+//! before anybody does, the group is read again, and counted.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use beadle_engine::{Failure, Store, Time, note};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::GroupPlanner;
+use crate::sources::{People, Person, SourceGroup, Survey};
+
+/// A younger time of change is not trusted: a further change may have the same time, or be shown
+/// late.
+const SETTLED: Duration = Duration::from_secs(600);
+/// Each group is read again after this time, whatever its time of change says.
+const LONGEST: Duration = Duration::from_secs(24 * 3600);
+/// The members of a larger group are not kept.
+const MOST: usize = 5000;
+
+/// The members of a group as they were read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Kept {
+    /// When they had changed last, as a list showed it that was read before them.
+    changed: String,
+    read: Time,
+    /// Ids of those who belong to the group.
+    stay: Vec<String>,
+    /// Ids of those whose access should go. The directory may show them in no list of users.
+    leave: Vec<String>,
+}
+
+/// What is kept of groups. Without a store, nothing is.
+#[derive(Clone, Default)]
+pub(super) struct KeptMembers(pub(super) Option<Arc<dyn Store>>);
+
+fn name(source: &str, group: &str) -> String {
+    note("listed", &[source, group])
+}
+
+impl Kept {
+    /// `None`: what was read cannot be told from what a later read may show.
+    fn of(changed: &str, began: Time, read: Time, members: &[Person]) -> Option<Self> {
+        let at: jiff::Timestamp = changed.parse().ok()?;
+        let is_settled = began.since(Time(at.as_millisecond())) > SETTLED;
+        if !is_settled || members.len() > MOST {
+            return None;
+        }
+        let ids = |leaves: bool| -> Vec<String> {
+            let those = members.iter().filter(|person| person.is_leaving == leaves);
+            those.map(|person| person.id.clone()).collect()
+        };
+        Some(Self { changed: changed.to_owned(), read, stay: ids(false), leave: ids(true) })
+    }
+
+    /// Whether a survey that began at a time shows that nobody came or went.
+    fn counts(&self, changed: &str, began: Time) -> bool {
+        self.changed == changed && self.read <= began && began.since(self.read) < LONGEST
+    }
+
+    /// The members as a list of all users shows them. `None`: it does not show all of them.
+    fn members(&self, people: &People) -> Option<Vec<Person>> {
+        let stay = self.stay.iter().map(|id| people.get(id).cloned());
+        // Those who left the list, and had to leave the group, have to leave it still.
+        let leave = self.leave.iter().filter_map(|id| people.get(id).cloned());
+        stay.chain(leave.map(Some)).collect()
+    }
+}
+
+impl KeptMembers {
+    async fn of(&self, source: &str, group: &str) -> Result<Option<Kept>, Failure> {
+        let Some(store) = &self.0 else { return Ok(None) };
+        let text = store.get(&name(source, group)).await?;
+        Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
+    }
+
+    async fn keep(&self, source: &str, group: &str, kept: &Kept) -> Result<(), Failure> {
+        let Some(store) = &self.0 else { return Ok(()) };
+        Ok(store.put(&name(source, group), &json!(kept).to_string()).await?)
+    }
+
+    /// Forgets what was kept of a group that is gone.
+    pub(super) async fn forget(&self, source: &str, group: &str) -> Result<(), Failure> {
+        let Some(store) = &self.0 else { return Ok(()) };
+        Ok(store.forget(&name(source, group)).await?)
+    }
+}
+
+impl GroupPlanner {
+    /// The survey that this run may use. `None`: its marks ask for a reading of their own.
+    async fn survey(&self, source: &str) -> Result<Option<Arc<Survey>>, Failure> {
+        match self.swept {
+            Some(mark) => self.directory.source(source)?.survey(mark, self.clock.now()).await,
+            None => Ok(None),
+        }
+    }
+
+    /// One group of a directory, as it is after the marks of this run.
+    pub(super) async fn source_group(&self, source: &str, id: &str) -> Result<Option<SourceGroup>, Failure> {
+        if let Some(survey) = self.survey(source).await?
+            && let Some(found) = survey.group(id)
+        {
+            return Ok(Some(found.group.clone()));
+        }
+        // A group that is not in the list is asked for alone.
+        self.directory.source(source)?.group(id).await
+    }
+
+    /// All groups of a directory, as they are after the marks of this run.
+    pub(super) async fn source_groups(&self, source: &str) -> Result<Vec<SourceGroup>, Failure> {
+        match self.survey(source).await? {
+            Some(survey) => Ok(survey.groups().cloned().collect()),
+            None => self.directory.source(source)?.groups().await,
+        }
+    }
+
+    /// Everybody in a group, as one list shows it, or as it was kept and did not change.
+    pub(super) async fn source_members(
+        &self,
+        source: &str,
+        group: &SourceGroup,
+    ) -> Result<Vec<Person>, Failure> {
+        let directory = self.directory.source(source)?;
+        let survey = self.survey(source).await?;
+        let surveyed = survey.as_ref().and_then(|survey| {
+            let changed = survey.group(&group.id)?.changed.as_deref()?;
+            Some((survey, changed))
+        });
+        let Some((survey, changed)) = surveyed else { return directory.members(group).await };
+        let kept = self.kept.of(source, &group.id).await?;
+        if let Some(kept) = kept.filter(|kept| kept.counts(changed, survey.began))
+            && let Some(people) = directory.surveyed_people(survey).await?
+            && let Some(members) = kept.members(people)
+        {
+            return Ok(members);
+        }
+        let read = self.clock.now();
+        let members = directory.members(group).await?;
+        if let Some(kept) = Kept::of(changed, survey.began, read, &members) {
+            self.kept.keep(source, &group.id, &kept).await?;
+        }
+        Ok(members)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    const CHANGED: &str = "2026-01-01T00:00:00.000Z";
+
+    /// So many seconds after the change.
+    fn after(seconds: i64) -> Time {
+        let at: jiff::Timestamp = CHANGED.parse().unwrap();
+        Time(at.as_millisecond() + seconds * 1000)
+    }
+
+    fn person(id: &str, is_leaving: bool) -> Person {
+        Person {
+            id: id.into(),
+            login: format!("{id}@acme.example"),
+            email: None,
+            given: String::new(),
+            family: String::new(),
+            display: String::new(),
+            is_leaving,
+            status: String::new(),
+            may_be_made: !is_leaving,
+        }
+    }
+
+    #[test]
+    fn a_young_time_of_change_is_not_trusted_and_no_read_for_longer_than_a_day() {
+        let members = [person("a", false)];
+        assert_eq!(Kept::of(CHANGED, after(600), after(601), &members), None);
+        assert_eq!(Kept::of("yesterday", after(601), after(602), &members), None);
+        let kept = Kept::of(CHANGED, after(601), after(602), &members).unwrap();
+        assert!(kept.counts(CHANGED, after(700)));
+        assert!(!kept.counts("2026-01-01T00:00:00.001Z", after(700)), "somebody came or went");
+        assert!(!kept.counts(CHANGED, after(601)), "the survey began before the read");
+        assert!(!kept.counts(CHANGED, after(602 + 24 * 3600)));
+    }
+
+    #[test]
+    fn members_are_as_the_list_of_users_shows_them_and_one_who_is_missing_is_read_again() {
+        let people = |list: &[Person]| -> People {
+            list.iter().map(|person| (person.id.clone(), person.clone())).collect()
+        };
+        let members = [person("a", false), person("b", true)];
+        let kept = Kept::of(CHANGED, after(601), after(602), &members).unwrap();
+        let now = [person("a", true), person("b", false), person("c", false)];
+        let ids = |list: Option<Vec<Person>>| -> Option<BTreeSet<(String, bool)>> {
+            Some(list?.into_iter().map(|person| (person.id, person.is_leaving)).collect())
+        };
+        let both = BTreeSet::from([("a".to_owned(), true), ("b".to_owned(), false)]);
+        assert_eq!(ids(kept.members(&people(&now))), Some(both));
+        let one = BTreeSet::from([("a".to_owned(), false)]);
+        assert_eq!(ids(kept.members(&people(&members[..1]))), Some(one), "one who leaves is in no list");
+        assert_eq!(kept.members(&people(&members[1..])), None);
+    }
+}

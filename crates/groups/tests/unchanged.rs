@@ -1,0 +1,198 @@
+//! Sweeps of groups that did not change cost no call of Okta for each group, and find what changed.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, RwLock};
+use std::time::Duration;
+
+use beadle_engine::budget::in_lane;
+use beadle_engine::{Budgets, Clock, Key, Lane, Lease, Mode, Planner, Reconcile, Run, Store, Time};
+use beadle_groups::mapping::{Naming, OnDelete, OnMissingGroup, OnMissingUser, OnRename, Users};
+use beadle_groups::sources::{OktaSource, Source};
+use beadle_groups::targets::ScimReader;
+use beadle_groups::{Directory, GroupLimits, GroupPlanner, GroupSweep, Mapping, Mappings};
+use beadle_okta::{Credential, Okta, Status};
+use beadle_scim::{Api, Dialect};
+use beadle_sim::okta::OktaSim;
+use beadle_sim::scim::ScimSim;
+use beadle_sim::{okta, scim};
+use beadle_store_sqlite::{Settings as StoreSettings, SqliteStore};
+use beadle_transport::Settings;
+use secrecy::SecretString;
+use serde_json::json;
+
+const PEOPLE: usize = 10;
+/// Okta's calls of a sweep in which nothing changed: the groups to mark, and the survey of groups
+/// and users.
+const UNCHANGED: usize = 3;
+
+fn mapping() -> Mapping {
+    Mapping {
+        source: "corp".into(),
+        target: "aws".into(),
+        include: vec!["AWS_*".parse().unwrap()],
+        exclude: Vec::new(),
+        naming: Naming::default(),
+        into: None,
+        mode: Mode::Enforce,
+        on_missing_group: OnMissingGroup::Create,
+        on_missing_user: OnMissingUser::Wait,
+        users: Users::Leave,
+        on_rename: OnRename::Follow,
+        on_delete: OnDelete::Keep,
+        adopt: false,
+        may_empty: false,
+        protected: Vec::new(),
+        role: None,
+        parent: None,
+        description: None,
+        asked: None,
+    }
+}
+
+/// A directory whose groups `00g<n>` hold the people `n` and `n + 1`, and a target without groups.
+struct Stage {
+    corp: OktaSim,
+    /// It answers until it is dropped.
+    _aws: ScimSim,
+    _folder: tempfile::TempDir,
+    clock: Clock,
+    store: Arc<dyn Store>,
+    planner: GroupPlanner,
+    sweep: GroupSweep,
+}
+
+async fn stage(count: usize) -> Stage {
+    let (mut users, mut accounts, mut groups) = (json!({}), json!({}), json!({}));
+    for n in 0..PEOPLE {
+        let login = format!("p{n}@acme.example");
+        users[format!("00u{n}")] = json!({ "profile": { "login": login } });
+        accounts[format!("a{n}")] = json!({ "userName": login, "externalId": format!("00u{n}") });
+    }
+    for n in 0..count {
+        let mut members = json!({});
+        for member in [n % PEOPLE, (n + 1) % PEOPLE] {
+            members[format!("00u{member}")] = json!(true);
+        }
+        let profile = json!({ "name": format!("AWS_{n}") });
+        groups[format!("00g{n}")] = json!({ "profile": profile, "members": members });
+    }
+    let any = ([127, 0, 0, 1], 0).into();
+    let state = Some(json!({ "users": users, "groups": groups }));
+    let settings = okta::Settings { state, limit: 1_000_000, ..okta::Settings::default() };
+    let corp = OktaSim::start(any, settings).await.unwrap();
+    let state = Some(json!({ "users": accounts }));
+    let aws = ScimSim::start(any, scim::Settings { state, ..scim::Settings::default() }).await.unwrap();
+    let clock = Clock::simulated(Time::from_seconds(1_800_000_000));
+    let settings = Settings { rest_points: u32::MAX, ..Settings::default() };
+    let token = Credential::Token(SecretString::from(corp.token()));
+    let api = Okta::new(&corp.url(), "corp", token, 0, &clock, &settings).unwrap();
+    let leaving = vec![Status::Suspended, Status::Deprovisioned];
+    let source: Arc<dyn Source> = Arc::new(OktaSource::new(api, leaving, Vec::new(), Vec::new()));
+    let token = SecretString::from(aws.token());
+    let budgets = Budgets::new("aws", 0);
+    let api = Api::new(&aws.url(), &token, Dialect::AWS, budgets, &clock, settings).unwrap();
+    let directory = Directory {
+        sources: HashMap::from([("corp".to_owned(), source)]),
+        target: Arc::new(ScimReader::new(beadle_scim::Reader::new(api))),
+        name: "aws".into(),
+        mappings: Arc::new(RwLock::new(Arc::new(Mappings::new(vec![mapping()])))),
+        pushed: Arc::default(),
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("beadle.db");
+    let store: Arc<dyn Store> = Arc::new(SqliteStore::open_inline(&path, StoreSettings::default()).unwrap());
+    let limits = GroupLimits::default();
+    let planner = GroupPlanner::new(directory.clone(), limits, clock.clone(), Some(store.clone()));
+    let directories = HashMap::from([("aws".to_owned(), directory)]);
+    let sweep = GroupSweep { source: "corp".into(), directories, store: store.clone(), clock: clock.clone() };
+    Stage { corp, _aws: aws, _folder: folder, clock, store, planner, sweep }
+}
+
+impl Stage {
+    /// Sweeps. Returns who comes to each group, by its id, and the number of Okta's calls.
+    async fn sweep(&self) -> (BTreeMap<String, BTreeSet<String>>, usize) {
+        self.corp.forget_calls();
+        let lease = Lease { key: Key::new("sweep", "corp", "groups"), epoch: 1, until: Time(i64::MAX) };
+        self.sweep.reconcile(&Run { lease, hint: None, since: self.clock.now() }).await.unwrap();
+        let mut come = BTreeMap::new();
+        for row in self.store.rows(1000).await.unwrap() {
+            let plan = self.planner.plan(&row.key, row.hint.as_deref());
+            let plan = in_lane(Lane::Sweep, plan).await.unwrap();
+            assert!(plan.unknowns.is_empty(), "{:?}", plan.unknowns);
+            let adds = plan.changes.iter().filter(|change| change.what == "add");
+            let names = adds.flat_map(|change| change.fields.iter().map(|field| field.name.clone()));
+            let id = row.key.id().trim_start_matches("corp/").to_owned();
+            come.insert(id, names.collect::<BTreeSet<String>>());
+        }
+        // The next sweep is another one.
+        self.clock.jump(60_000);
+        (come, self.corp.calls().len())
+    }
+}
+
+fn people(names: &[&str]) -> BTreeSet<String> {
+    names.iter().map(|name| format!("{name}@acme.example")).collect()
+}
+
+#[tokio::test]
+async fn the_second_sweep_of_unchanged_groups_costs_the_same_however_many_they_are() {
+    for count in [20, 60] {
+        let stage = stage(count).await;
+        let (first, calls) = stage.sweep().await;
+        assert!(first.len() == count && calls > count, "{calls} calls for {} groups", first.len());
+        let (second, calls) = stage.sweep().await;
+        assert_eq!(second, first);
+        assert!(calls <= UNCHANGED, "{calls} calls for {count} groups");
+    }
+}
+
+#[tokio::test]
+async fn the_second_sweep_finds_a_changed_membership_status_and_profile() {
+    let stage = stage(20).await;
+    stage.sweep().await;
+    stage.corp.patch(&json!({
+        "groups": { "00g3": { "members": { "00u9": true } } },
+        "users": {
+            "00u0": { "status": "SUSPENDED" },
+            "00u5": { "status": "DEPROVISIONED" },
+            "00u7": { "profile": { "login": "new@acme.example" } },
+        },
+    }));
+    let (come, _) = stage.sweep().await;
+    assert_eq!(come["00g3"], people(&["p3", "p4", "p9"]), "somebody joined");
+    assert_eq!(come["00g0"], people(&["p1"]), "somebody was suspended");
+    assert_eq!(come["00g5"], people(&["p6"]), "somebody was deactivated");
+    let renamed = "new@acme.example (p7@acme.example)";
+    assert!(come["00g7"].contains(renamed), "{:?}", come["00g7"]);
+    // What was found is known from now on, and a person who comes back is found, too.
+    let (again, calls) = stage.sweep().await;
+    assert_eq!(again, come);
+    assert!(calls <= UNCHANGED, "{calls} calls");
+    stage.corp.patch(&json!({ "users": { "00u5": { "status": "ACTIVE" } } }));
+    assert_eq!(stage.sweep().await.0["00g5"], people(&["p5", "p6"]));
+}
+
+#[tokio::test]
+async fn a_change_whose_time_is_not_shown_is_found_within_a_day() {
+    let stage = stage(20).await;
+    stage.sweep().await;
+    let mut state = stage.corp.state();
+    state["groups"]["00g7"]["members"]["00u0"] = json!(true);
+    stage.corp.begin_with(state);
+    assert_eq!(stage.sweep().await.0["00g7"], people(&["p7", "p8"]), "Okta says that nothing changed");
+    let day = Duration::from_secs(24 * 3600);
+    stage.clock.jump(i64::try_from(day.as_millis()).unwrap());
+    assert_eq!(stage.sweep().await.0["00g7"], people(&["p0", "p7", "p8"]));
+}
+
+#[tokio::test]
+async fn a_list_of_users_that_lacks_somebody_costs_a_call_and_loses_nobody() {
+    let stage = stage(20).await;
+    let (first, _) = stage.sweep().await;
+    let short = beadle_sim::Fault { path: "api/v1/users".into(), short: true, ..Default::default() };
+    stage.corp.fault(short);
+    let (second, calls) = stage.sweep().await;
+    assert_eq!(second, first);
+    assert!(calls > UNCHANGED, "the groups of that person are read: {calls} calls");
+}

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use beadle_engine::Failure;
+use beadle_engine::{Class, Failure};
 use serde_json::Value;
 
 use crate::mapping::Role;
@@ -129,6 +129,10 @@ pub trait TargetReader: Send + Sync + 'static {
     /// Whether there is an account of this id, unless the target does not tell.
     async fn has_account(&self, _account: &str) -> Result<bool, Failure> {
         Ok(true)
+    }
+    /// An account as it is now, whatever is known of it; `None` where there is none.
+    async fn account_now(&self, _account: &str) -> Result<Option<Account>, Failure> {
+        Err(Failure::new(Class::Rejected, "the target does not show single accounts"))
     }
     /// What keeps the members of a group beside us, as far as the target tells.
     async fn kept_by(&self, id: &str) -> Result<Option<String>, Failure>;

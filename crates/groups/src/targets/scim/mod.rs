@@ -380,7 +380,8 @@ impl TargetReader for ScimReader {
     }
 
     async fn told_apart_anew(&self, _: Duration) -> Result<bool, Failure> {
-        // A member is seen with the id of the person.
+        // By the id that an account carries. Where a group shows ids of accounts alone, that is known
+        // since the last sweep, and nothing better can be asked for all of them.
         Ok(false)
     }
 
@@ -400,6 +401,14 @@ impl TargetReader for ScimReader {
 
     async fn has_account(&self, account: &str) -> Result<bool, Failure> {
         Ok(self.scim.user(account).await?.is_some())
+    }
+
+    async fn account_now(&self, id: &str) -> Result<Option<Account>, Failure> {
+        let found = self.scim.user(id).await?.map(account);
+        if let Some(found) = &found {
+            self.remember(found);
+        }
+        Ok(found)
     }
 
     async fn kept_by(&self, _: &str) -> Result<Option<String>, Failure> {

@@ -1,4 +1,6 @@
-//! Remembers answers of a SCIM server. The memory saves questions, and removes nobody from a group.
+//! Remembers answers of a SCIM server; each sweep forgets people and accounts. The memory saves
+//! questions. Where a group shows ids of accounts alone, it tells whose they are. Whether an account
+//! may sign in is asked anew before Beadle leaves the account as it is.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 

@@ -1,50 +1,82 @@
 //! How a group of a target is made due, so that its run knows what it has to read.
 
-use beadle_engine::budget::current_lane;
-use beadle_engine::{Key, Lane, Mark, Time};
+use std::sync::Arc;
 
-/// The hint of a key of a group that a sweep made due, before the time of the mark.
+use beadle_engine::budget::current_lane;
+use beadle_engine::{Failure, Key, Lane, Mark, Store, Time, note};
+
+/// The hint of a key that a sweep made due, before the time of the sweep's marks and its directory.
 const SWEPT: &str = "swept ";
-/// The hint of a key of a group that something else made due.
+/// The hint of a key that is planned for no mark, before the time of the sweep.
+const SHOWN: &str = "shown ";
+/// The hint of a key that something else made due.
 const ALONE: &str = "alone";
 
+/// The note of the last sweep of a directory whose groups are all marked.
+fn marked(source: &str) -> String {
+    note("swept", &[source])
+}
+
 /// Makes a mark of a group of a target, the only way: a run must know whether its last mark in the
-/// lane of sweeps is a sweep's, and of when. `sweep`: the time of the sweep's mark.
-pub(crate) fn due(key: Key, lane: Lane, sweep: Option<Time>) -> Mark {
-    let hint = sweep.map_or_else(|| ALONE.to_owned(), sweep_hint);
+/// lane of sweeps is a sweep's. `sweep`: the directory and the time of the sweep's marks.
+pub(crate) fn due(key: Key, lane: Lane, sweep: Option<(&str, Time)>) -> Mark {
+    let hint = sweep.map_or_else(|| ALONE.to_owned(), |(source, at)| format!("{SWEPT}{} {source}", at.0));
     Mark { key, lane, hint: Some(hint) }
 }
 
-/// The hint with which a sweep that began at this time plans a group.
-pub fn sweep_hint(began: Time) -> String {
-    format!("{SWEPT}{}", began.0)
+/// Notes that a sweep has marked everything. Only then may its runs begin to share what they read: a
+/// survey that began before might be older than the last of the marks.
+pub(crate) async fn all_marked(store: &Arc<dyn Store>, source: &str, at: Time) -> Result<(), Failure> {
+    Ok(store.put(&marked(source), &at.0.to_string()).await?)
 }
 
-/// The time of the mark, if the last mark that a run covers is a sweep's. A mark of another lane
-/// brings its run into that lane.
-pub(crate) fn swept(hint: Option<&str>) -> Option<Time> {
-    if current_lane() != Lane::Sweep {
-        return None;
+/// The hint with which a sweep without a queue plans a group. It began at this time.
+pub fn sweep_hint(began: Time) -> String {
+    format!("{SHOWN}{}", began.0)
+}
+
+/// The sweep whose survey a run may use: the last mark that the run covers is the sweep's, and so is
+/// no later mark of any key. A mark of another lane brings its run into that lane.
+pub(crate) async fn swept(
+    store: Option<&Arc<dyn Store>>,
+    hint: Option<&str>,
+) -> Result<Option<Time>, Failure> {
+    let (Lane::Sweep, Some(hint)) = (current_lane(), hint) else { return Ok(None) };
+    if let Some(at) = hint.strip_prefix(SHOWN) {
+        return Ok(at.parse().ok().map(Time));
     }
-    hint?.strip_prefix(SWEPT)?.parse().ok().map(Time)
+    let swept = hint.strip_prefix(SWEPT).and_then(|text| text.split_once(' '));
+    let (Some((at, source)), Some(store)) = (swept, store) else { return Ok(None) };
+    let is_marked = store.get(&marked(source)).await?.as_deref() == Some(at);
+    Ok(at.parse().ok().map(Time).filter(|_| is_marked))
 }
 
 #[cfg(test)]
 mod tests {
     use beadle_engine::budget::in_lane;
+    use beadle_store_sqlite::{Settings, SqliteStore};
 
     use super::*;
 
     #[tokio::test]
     async fn only_a_run_whose_last_mark_is_a_sweep_s_shares_what_the_sweep_reads() {
-        let key = || Key::new("target-group", "aws", "corp/00g1");
-        let seen = async |lane: Lane, sweep: Option<Time>| {
-            let hint = due(key(), Lane::Sweep, sweep).hint;
-            in_lane(lane, async { swept(hint.as_deref()) }).await
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open_inline(&folder.path().join("beadle.db"), Settings::default()).unwrap();
+        let store: Arc<dyn Store> = Arc::new(store);
+        let seen = async |lane: Lane, sweep: Option<(&'static str, Time)>| {
+            let hint = due(Key::new("target-group", "aws", "corp/00g1"), Lane::Sweep, sweep).hint;
+            in_lane(lane, swept(Some(&store), hint.as_deref())).await.unwrap()
         };
-        assert_eq!(seen(Lane::Sweep, Some(Time(7))).await, Some(Time(7)));
+        let sweep = Some(("corp", Time(7)));
+        assert_eq!(seen(Lane::Sweep, sweep).await, None, "the sweep is still marking");
+        all_marked(&store, "corp", Time(7)).await.unwrap();
+        assert_eq!(seen(Lane::Sweep, sweep).await, Some(Time(7)));
+        assert_eq!(seen(Lane::Sweep, Some(("corp", Time(6)))).await, None);
+        assert_eq!(seen(Lane::Sweep, Some(("other", Time(7)))).await, None);
         assert_eq!(seen(Lane::Sweep, None).await, None, "a group or a user made it due");
-        assert_eq!(seen(Lane::Event, Some(Time(7))).await, None);
-        assert_eq!(seen(Lane::Manual, Some(Time(7))).await, None);
+        assert_eq!(seen(Lane::Event, sweep).await, None);
+        assert_eq!(seen(Lane::Manual, sweep).await, None);
+        let shown = in_lane(Lane::Sweep, swept(None, Some(&sweep_hint(Time(9))))).await.unwrap();
+        assert_eq!(shown, Some(Time(9)), "a command covers no mark");
     }
 }

@@ -9,7 +9,7 @@ use beadle_engine::worker::{Reconcile, Run};
 use beadle_engine::{Clock, Failure, Key, Lane, Mark, Report, Store, StoreError, Time};
 
 use crate::accounts::Accounts;
-use crate::due::due;
+use crate::due::{all_marked, due};
 use crate::mapping::Slot;
 use crate::mark::KIND;
 use crate::pairs::{Pair, Pairs};
@@ -191,7 +191,8 @@ impl Reconcile for GroupSweep {
             keys.extend(found.into_iter().map(|one| one.key));
         }
         let now = self.clock.now();
-        let marks: Vec<Mark> = keys.into_iter().map(|key| due(key, Lane::Sweep, Some(now))).collect();
+        let sweep = Some((self.source.as_str(), now));
+        let marks: Vec<Mark> = keys.into_iter().map(|key| due(key, Lane::Sweep, sweep)).collect();
         if !engine::begin(self.store.as_ref(), &self.source, marks.len(), now).await? {
             tracing::warn!(
                 directory = self.source,
@@ -201,6 +202,7 @@ impl Reconcile for GroupSweep {
         for batch in marks.chunks(BATCH) {
             self.store.mark(batch.to_vec(), now).await?;
         }
+        all_marked(&self.store, &self.source, now).await?;
         tracing::info!(directory = self.source, groups = marks.len(), "a sweep has begun");
         if let Some(failure) = broken {
             return Err(failure);

@@ -55,7 +55,7 @@ pub struct GroupPlanner {
     accounts: Accounts,
     departures: Departures,
     kept: KeptMembers,
-    /// The time of the sweep's mark, in a run whose last mark it is.
+    /// The time of the sweep's marks, in a run that may use the sweep's survey.
     swept: Option<Time>,
 }
 
@@ -440,7 +440,8 @@ impl Planner for GroupPlanner {
 
     async fn plan(&self, key: &Key, hint: Option<&str>) -> Result<Plan<Write>, Failure> {
         let slot: Slot = key.id().parse().map_err(|why: String| Failure::new(Class::Rejected, why))?;
-        Self { swept: swept(hint), ..self.clone() }.plan_slot(&slot).await
+        let swept = swept(self.kept.0.as_ref(), hint).await?;
+        Self { swept, ..self.clone() }.plan_slot(&slot).await
     }
 
     fn generation(&self) -> String {

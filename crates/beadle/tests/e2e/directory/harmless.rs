@@ -298,7 +298,8 @@ async fn a_sweep_of_unchanged_groups_asks_okta_a_few_times() {
     let calls = world.okta.calls();
     let of_groups = |call: &&Value| call["path"].as_str().unwrap().starts_with("/api/v1/groups");
     let asked = calls.iter().filter(of_groups).count();
-    assert!(asked < 10, "{asked} calls for {GROUPS} groups");
+    // Runs that begin before the sweep has marked all of its groups read for themselves.
+    assert!(asked < GROUPS / 2, "{asked} calls for {GROUPS} groups");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -54,7 +54,8 @@ impl Departures {
         Ok(store.put(&note(target, slot), &json!(all).to_string()).await?)
     }
 
-    /// Takes out those of whom an operator approved that they leave. Whoever else left still counts.
+    /// Takes out those of whom an operator approved that they leave. All others who left still
+    /// count.
     pub(crate) async fn approved(
         &self,
         target: &str,

@@ -93,8 +93,8 @@ impl<T: Record> Rows<T> {
         self.count.is_some_and(|count| self.distinct() as u64 >= count)
     }
 
-    /// Whether the next page may lie behind the end of the list: all came, or the server does not count
-    /// and the last page was not full.
+    /// Whether the next page may lie behind the end of the list: all came, or the server does not
+    /// count and the last page was not full.
     pub(crate) fn may_have_ended(&self) -> bool {
         self.has_all() || (self.count.is_none() && self.is_cut)
     }
@@ -165,8 +165,8 @@ impl<T: Record> Rows<T> {
             }
             return Next::End;
         }
-        // Without a count only an empty page is the end: a server may send fewer rows than were asked
-        // for.
+        // Without a count only an empty page is the end: a server may send fewer rows than were
+        // asked for.
         self.bounded()
     }
 

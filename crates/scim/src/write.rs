@@ -121,8 +121,8 @@ impl Writer {
         self.change_members(group, members, &operations).await
     }
 
-    /// One request, and where the server refuses it, its halves, until it is known who is refused. A failure
-    /// says whether one of the halves was written before.
+    /// One request, and where the server refuses it, its halves, until it is known who is refused. A
+    /// failure says whether one of the halves was written before.
     async fn change_members(
         &self,
         group: &str,

@@ -47,8 +47,8 @@ impl Directory {
         sources.iter().find(|source| pushed.contains(*source))
     }
 
-    /// The person of this id. Okta takes a sign-in name, whole or short, in place of an id: an answer about
-    /// somebody else is none.
+    /// The person of this id. Okta takes a sign-in name, whole or short, in place of an id: an answer
+    /// about somebody else is none.
     pub(crate) async fn person_with_id(&self, source: &str, id: &str) -> Result<Option<Person>, Failure> {
         match self.source(source)?.person(id).await? {
             Some(found) if found.id != id => {

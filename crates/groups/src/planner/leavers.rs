@@ -143,8 +143,8 @@ impl GroupPlanner {
         Ok([sure, rest].into_iter().filter(|part| !part.go.is_empty()).collect())
     }
 
-    /// Whether an account may sign in. That it may not can be known from long ago, and is asked anew. Where
-    /// it is not asked, it may: then Beadle watches the account.
+    /// Whether an account may sign in. An account that is remembered as inactive is read again. If it
+    /// cannot be read, it counts as active, so that Beadle watches it.
     async fn signs_in(&self, account: &Account, looks: &mut usize) -> Result<bool, Failure> {
         if account.is_active() || *looks == 0 {
             return Ok(true);

@@ -149,8 +149,8 @@ pub struct Refused {
     pub why: String,
 }
 
-/// What a writer of members notes for every process, and knows of the plan: first of all the note that
-/// nothing is written to a target any more.
+/// What a writer of members notes for every process, and knows of the plan: first of all the note
+/// that nothing is written to a target any more.
 #[async_trait]
 pub trait StopNote: Send + Sync {
     /// Stops the target. The writer calls it before it mends anything: a kill between the two must

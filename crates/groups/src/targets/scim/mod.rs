@@ -380,8 +380,8 @@ impl TargetReader for ScimReader {
     }
 
     async fn told_apart_anew(&self, _: Duration) -> Result<bool, Failure> {
-        // By the id that an account carries. Where a group shows ids of accounts alone, that is known
-        // since the last sweep, and nothing better can be asked for all of them.
+        // People are told apart by the id that their account carries. Where a group shows ids of
+        // accounts alone, Beadle remembers that id since the last sweep at most.
         Ok(false)
     }
 

@@ -222,8 +222,8 @@ impl ScimWriter {
         })
     }
 
-    /// Holds a group to a write that failed: one whose answer was lost may have been done, and more than
-    /// it; of one in parts the first may have been done.
+    /// Holds a group to a write that failed: one whose answer was lost may have been done, and more
+    /// than it; of one in parts the first may have been done.
     pub(super) async fn hold_to_failed(
         &self,
         written: &Written<'_>,

@@ -1,6 +1,6 @@
 //! Remembers answers of a SCIM server; each sweep forgets people and accounts. The memory saves
-//! questions. Where a group shows ids of accounts alone, it tells whose they are. Whether an account
-//! may sign in is asked anew before Beadle leaves the account as it is.
+//! questions. Where a group shows ids of accounts alone, the memory tells whose accounts they are.
+//! Before Beadle leaves an account active, it asks the server whether the account may sign in.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 

@@ -52,11 +52,12 @@ impl ScimWriter {
         Ok(self.reader.scim.group(group).await?.map(|group| group.name))
     }
 
-    /// Who is in the group before a write of its members: as it was read a moment ago, or as it is now. `None`: there is no
-    /// such group, or another source than SCIM tells, which is not what a write is read back by.
+    /// Who is in the group before a write of its members: as it was read a moment ago, or as it is
+    /// now. `None`: there is no such group, or another source than SCIM tells, which is not what a
+    /// write is read back by.
     ///
-    /// It is forgotten until the write was read back: whoever leaves by a write of which nothing is known was not lost by the
-    /// next one. A write before that was not read back is read back here.
+    /// It is forgotten until the write was read back: whoever leaves by a write of which nothing is
+    /// known was not lost by the next one. A write before that was not read back is read back here.
     async fn before(&self, group: &str, stop: &dyn StopNote) -> Result<Option<BTreeSet<String>>, Failure> {
         if self.reader.memberships.is_some() {
             return Ok(None);

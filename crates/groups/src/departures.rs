@@ -54,9 +54,49 @@ impl Departures {
         Ok(store.put(&note(target, slot), &json!(all).to_string()).await?)
     }
 
-    /// Starts the window again: an operator approved the departures.
-    pub(crate) async fn forget(&self, target: &str, slot: &Slot) -> Result<(), Failure> {
+    /// Takes out those of whom an operator approved that they leave. All others who left still
+    /// count.
+    pub(crate) async fn approved(
+        &self,
+        target: &str,
+        slot: &Slot,
+        accounts: &[String],
+    ) -> Result<(), Failure> {
         let Some(store) = &self.0 else { return Ok(()) };
-        Ok(store.forget(&note(target, slot)).await?)
+        let before = self.all(target, slot).await?;
+        let mut all = before.clone();
+        for departure in &mut all {
+            departure.accounts.retain(|account| !accounts.contains(account));
+        }
+        all.retain(|departure| !departure.accounts.is_empty());
+        if all == before {
+            return Ok(());
+        }
+        Ok(store.put(&note(target, slot), &json!(all).to_string()).await?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use beadle_store_sqlite::{Settings, SqliteStore};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_approval_frees_the_window_of_those_whom_it_names_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("beadle.db");
+        let store: Arc<dyn Store> = Arc::new(SqliteStore::open_inline(&path, Settings::default()).unwrap());
+        let departures = Departures(Some(store));
+        let (slot, window) = (Slot::Union("Ops".into()), Duration::from_secs(3600));
+        let now = Time::from_seconds(1_800_000_000);
+        for account in ["a", "b", "c"] {
+            let accounts = vec![account.to_owned()];
+            let departure = Departure { at: now, accounts, confirmed: Vec::new(), members: 40 };
+            departures.book("aws", &slot, departure, window).await.unwrap();
+        }
+        departures.approved("aws", &slot, &["c".to_owned(), "d".to_owned()]).await.unwrap();
+        let recent = departures.recent("aws", &slot, now, window, |_| false).await.unwrap();
+        assert_eq!((recent.gone, recent.members), (2, 40), "a and b left without an approval");
     }
 }

@@ -10,6 +10,7 @@ pub mod mark;
 mod pairs;
 mod planner;
 pub mod sources;
+mod stop;
 pub mod sweep;
 pub mod targets;
 mod writer;

@@ -1,6 +1,6 @@
 //! The writes of one group.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +17,8 @@ use crate::mapping::Slot;
 use crate::pairs::{Pair, Pairs, Waits, is_form_of};
 use crate::planner::{What, Write};
 use crate::sources::Person;
-use crate::targets::{NewGroup, Refused, StopNote, TargetWriter};
+use crate::stop::Stop;
+use crate::targets::{NewGroup, Refused, StopNote as _, TargetWriter};
 
 /// Nobody is taken out because of what was read longer ago.
 pub(crate) const OLDEST: Duration = Duration::from_secs(120);
@@ -58,23 +59,6 @@ impl GroupWriter {
     }
 }
 
-/// The note that one target is stopped.
-struct Stop<'a> {
-    pairs: &'a Pairs,
-    target: &'a str,
-}
-
-#[async_trait]
-impl StopNote for Stop<'_> {
-    async fn put(&self, why: &str) -> Result<(), Failure> {
-        self.pairs.stop(self.target, why).await
-    }
-
-    async fn withdraw(&self, why: &str) -> Result<(), Failure> {
-        self.pairs.withdraw(self.target, why).await
-    }
-}
-
 struct Run {
     writer: GroupWriter,
     slot: Slot,
@@ -108,7 +92,13 @@ impl Session<Write> for Run {
         let Write { facts, what } = &change.write;
         let target = &self.writer.target;
         let mut state = self.state.lock().await;
-        let stop = Stop { pairs: &self.writer.pairs, target: &self.writer.name };
+        let wanted: BTreeSet<String> = match what {
+            What::Add { wanted, .. } | What::Remove { wanted, .. } => {
+                wanted.iter().chain(state.made.values()).cloned().collect()
+            }
+            _ => BTreeSet::new(),
+        };
+        let stop = Stop { pairs: &self.writer.pairs, target: &self.writer.name, wanted: &wanted };
         let pair = |group: String, name: String| Pair {
             group,
             name,
@@ -197,7 +187,7 @@ impl Session<Write> for Run {
                     None => Ok(()),
                 }
             }
-            What::Add { accounts, people, role } => {
+            What::Add { accounts, people, role, .. } => {
                 let mut known = ours(&state)?;
                 let made = people.iter().filter_map(|(person, _)| state.made.get(person));
                 let accounts: Vec<String> = accounts.iter().chain(made).cloned().collect();
@@ -227,7 +217,7 @@ impl Session<Write> for Run {
                 known.from.clone_from(&facts.from);
                 self.keep(&mut state, known).await
             }
-            What::Remove { accounts, read, members, confirmed, watched, settles } => {
+            What::Remove { accounts, read, members, confirmed, watched, settles, .. } => {
                 if self.writer.clock.now().since(*read) > OLDEST {
                     let text = "what was read is too old to take anybody out; reading it again";
                     return Err(Failure::new(Class::Conflict, text));
@@ -237,10 +227,9 @@ impl Session<Write> for Run {
                 for whose in watched {
                     writer.accounts.keep(&writer.name, whose).await?;
                 }
-                if change.stop.is_some() {
-                    // Somebody looked at it and approved it: it counts no more.
-                    writer.departures.forget(&writer.name, slot).await?;
-                } else {
+                // Somebody looked at it and approved it: it takes nothing of the group's share.
+                let is_approved = change.stop.is_some();
+                if !is_approved {
                     let departure = Departure {
                         at: writer.clock.now(),
                         accounts: accounts.clone(),
@@ -250,6 +239,9 @@ impl Session<Write> for Run {
                     writer.departures.book(&writer.name, slot, departure, writer.window).await?;
                 }
                 let refused = self.heeding(target.remove(&known.group, accounts, &stop)).await?;
+                if is_approved {
+                    writer.departures.approved(&writer.name, slot, accounts).await?;
+                }
                 let is_settled = known.sources == facts.sources && known.filled() == facts.filled.as_slice();
                 if *settles && !is_settled {
                     known.sources.clone_from(&facts.sources);
@@ -261,6 +253,7 @@ impl Session<Write> for Run {
             What::Delete => {
                 let known = ours(&state)?;
                 target.delete(&known.group).await?;
+                stop.forget_write(&known.group).await?;
                 state.pair = None;
                 self.writer.pairs.forget(&self.writer.name, &self.slot).await
             }

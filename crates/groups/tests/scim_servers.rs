@@ -68,6 +68,43 @@ impl StopNote for Noted {
     }
 }
 
+/// Notes of writes, as a store holds them, and what a plan wants.
+#[derive(Default)]
+struct Kept {
+    writes: std::sync::Mutex<BTreeMap<String, String>>,
+    /// Accounts that the plan does not want.
+    unwanted: Vec<String>,
+}
+
+#[async_trait::async_trait]
+impl StopNote for Kept {
+    async fn put(&self, _: &str) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    async fn withdraw(&self, _: &str) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    async fn note_write(&self, group: &str, write: &str) -> Result<(), Failure> {
+        self.writes.lock().unwrap().insert(group.to_owned(), write.to_owned());
+        Ok(())
+    }
+
+    async fn unread_write(&self, group: &str) -> Result<Option<String>, Failure> {
+        Ok(self.writes.lock().unwrap().get(group).cloned())
+    }
+
+    async fn forget_write(&self, group: &str) -> Result<(), Failure> {
+        self.writes.lock().unwrap().remove(group);
+        Ok(())
+    }
+
+    fn wants(&self, account: &str) -> bool {
+        !self.unwanted.iter().any(|id| id == account)
+    }
+}
+
 /// A server, and both sides of it.
 struct Stage {
     sim: Arc<ScimSim>,
@@ -223,6 +260,57 @@ async fn a_write_whose_answer_was_lost_is_read_back_too() {
     }
 }
 
+/// Whether nobody can tell if a write that failed like this changed anything.
+fn is_uncertain(failure: &Failure) -> bool {
+    failure.is_partial || !failure.class.changed_nothing()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_that_was_made_is_not_refused_whatever_its_read_back_says() {
+    for status in [403, 429] {
+        let stage = stage(Dialect::AWS, &[]).await;
+        stage.members("g1").await;
+        let (path, status) = ("groups.value".into(), Some(status));
+        stage.sim.fault(beadle_sim::Fault { path, status, count: Some(1), ..Default::default() });
+        let failure = stage.remove("g1", &[3]).await.unwrap_err();
+        assert!(failure.class.changed_nothing(), "the class is about the read-back: {failure}");
+        assert!(is_uncertain(&failure), "the member is out: {failure}");
+        assert_eq!(stage.held("g1"), 19);
+    }
+    // Somebody else removes one at the same moment.
+    let first = generic(&[]).await;
+    first.members("g1").await;
+    first.sim.patch(&json!({ "groups": { "g1": { "members": { id(9): null } } } }));
+    let failure = first.remove("g1", &[3]).await.unwrap_err();
+    assert_eq!(failure.class, Class::Conflict, "{failure}");
+    assert!(is_uncertain(&failure), "{failure}");
+    // The target took the others out, and they are put back.
+    let dialect = Dialect { removal: Removal::Array, ..Dialect::RFC7644 };
+    let second = stage(dialect, &[Quirk::Generic, Quirk::ArrayEmpties]).await;
+    second.members("g1").await;
+    let failure = second.remove("g1", &[3]).await.unwrap_err();
+    assert_eq!(failure.class, Class::Rejected, "{failure}");
+    assert!(is_uncertain(&failure), "{failure}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_in_halves_that_is_refused_in_the_middle_was_made_in_part() {
+    let stage = generic(&[]).await;
+    stage.members("g1").await;
+    let patch = |status, contains| beadle_sim::Fault {
+        method: Some("PATCH".into()),
+        status: Some(status),
+        contains,
+        count: Some(1),
+        ..Default::default()
+    };
+    stage.sim.fault(patch(400, id(3)));
+    stage.sim.fault(patch(403, id(4)));
+    let failure = stage.remove("g1", &[3, 4]).await.unwrap_err();
+    assert_eq!((failure.class, is_uncertain(&failure)), (Class::Rejected, true), "{failure}");
+    assert_eq!(stage.held("g1"), 19);
+}
+
 #[tokio::test(start_paused = true)]
 async fn who_left_by_a_write_that_was_not_read_back_was_not_lost_by_the_next() {
     let stage = stage(Dialect::AWS, &[]).await;
@@ -234,6 +322,68 @@ async fn who_left_by_a_write_that_was_not_read_back_was_not_lost_by_the_next() {
     assert!(failure.text.contains("reading back the write"), "{failure}");
     stage.remove("g1", &[5]).await.unwrap();
     assert_eq!(stage.held("g1"), 17);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_that_nobody_could_read_back_is_read_back_before_the_next() {
+    let dialect = Dialect { removal: Removal::Array, ..Dialect::RFC7644 };
+    let stage = stage(dialect, &[Quirk::Generic, Quirk::ArrayEmpties]).await;
+    let kept = Kept::default();
+    stage.members("g1").await;
+    // Reads are tried three times.
+    let (method, path) = (Some("GET".into()), "/Groups/g1".into());
+    let fault = beadle_sim::Fault { method, path, status: Some(500), count: Some(3), ..Default::default() };
+    stage.sim.fault(fault);
+    let failure = stage.writer.remove("g1", &[id(3)], &kept).await.unwrap_err();
+    assert!(failure.text.contains("reading back the write"), "{failure}");
+    assert_eq!(stage.held("g1"), 0, "the server took everybody out");
+    // Another process plans the others as additions.
+    let reader = ScimReader::new(stage.scim.0.clone());
+    let writer = ScimWriter::new(stage.scim.1.clone(), &reader);
+    assert_eq!(reader.members("g1").await.unwrap().unwrap().len(), 0);
+    let failure = writer.add("g1", &[id(0)], Role::Member, &kept).await.unwrap_err();
+    assert!(failure.text.contains("19 other members"), "{failure}");
+    assert_eq!(stage.held("g1"), 19);
+    assert!(writer.stopped().is_some());
+    assert!(kept.writes.lock().unwrap().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_that_was_read_back_leaves_no_note() {
+    let (stage, kept) = (generic(&[]).await, Kept::default());
+    stage.members("g1").await;
+    stage.writer.remove("g1", &[id(3)], &kept).await.unwrap();
+    assert!(kept.writes.lock().unwrap().is_empty());
+    // One that was refused has none, either.
+    let (method, status) = (Some("PATCH".into()), Some(403));
+    stage.sim.fault(beadle_sim::Fault { method, status, count: Some(1), ..Default::default() });
+    let failure = stage.writer.remove("g1", &[id(4)], &kept).await.unwrap_err();
+    assert_eq!(failure.class, Class::Rejected, "{failure}");
+    assert!(!is_uncertain(&failure) && kept.writes.lock().unwrap().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn whom_somebody_else_removed_before_the_write_is_not_put_back() {
+    let stage = generic(&[]).await;
+    stage.members("g1").await;
+    stage.sim.patch(&json!({ "groups": { "g1": { "members": { id(7): null, id(8): null } } } }));
+    stage.scim.0.clock().sleep(std::time::Duration::from_secs(10)).await;
+    stage.remove("g1", &[3]).await.unwrap();
+    assert_eq!(stage.held("g1"), 17);
+    assert!(stage.writer.stopped().is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_is_put_back_whom_the_plan_does_not_want() {
+    let stage = generic(&[]).await;
+    let kept = Kept { unwanted: vec![id(7), id(8)], ..Kept::default() };
+    stage.members("g1").await;
+    stage.sim.patch(&json!({ "groups": { "g1": { "members": { id(7): null, id(8): null } } } }));
+    let failure = stage.writer.remove("g1", &[id(3)], &kept).await.unwrap_err();
+    assert_eq!(failure.class, Class::Conflict, "{failure}");
+    assert!(failure.text.contains("2 members left the group g1"), "{failure}");
+    assert_eq!(stage.held("g1"), 17);
+    assert!(stage.writer.stopped().is_none());
 }
 
 #[tokio::test(start_paused = true)]
@@ -488,6 +638,8 @@ async fn the_probe_tries_writes_on_a_group_of_its_own() {
         let probed = probe_writes(&stage.scim.0, &stage.scim.1).await.unwrap();
         assert_eq!(probed.evidence.0["remove members"], does, "{probed:?}");
         assert_eq!(probed.contradicts(), does != "removes them");
+        assert_eq!(probed.writes_as_asked(), does == "removes them");
+        assert!(!stage.scim.0.probe().await.unwrap().writes_as_asked(), "it only asked");
         assert_eq!(stage.sim.state()["groups"], before["groups"], "the probe's group is gone");
     }
 }

@@ -174,7 +174,7 @@ impl Api {
             let (mut page, asked) = match self.page(&sized).await {
                 Ok(page) => page,
                 // Some servers refuse a page behind the last one; it was asked for to be sure.
-                Err(error) if rows.has_all() && matches!(error.status(), Some(400 | 404)) => break,
+                Err(error) if rows.may_have_ended() && matches!(error.status(), Some(400 | 404)) => break,
                 Err(error) => return Err(error),
             };
             let next = match self.dialect.paging {

@@ -58,6 +58,8 @@ pub(crate) struct Rows<T> {
     came: usize,
     /// The largest count that a page named.
     count: Option<u64>,
+    /// Whether the last page, of a list by index, had fewer rows than were asked for.
+    is_cut: bool,
     pages: usize,
     short: Option<String>,
 }
@@ -70,6 +72,7 @@ impl<T: Record> Rows<T> {
             ids: HashSet::new(),
             came: 0,
             count: None,
+            is_cut: false,
             pages: 0,
             short: None,
         }
@@ -88,6 +91,12 @@ impl<T: Record> Rows<T> {
     /// Whether as many distinct records came as the server counted.
     pub(crate) fn has_all(&self) -> bool {
         self.count.is_some_and(|count| self.distinct() as u64 >= count)
+    }
+
+    /// Whether the next page may lie behind the end of the list: all came, or the server does not
+    /// count and the last page was not full.
+    pub(crate) fn may_have_ended(&self) -> bool {
+        self.has_all() || (self.count.is_none() && self.is_cut)
     }
 
     /// Takes the rows of a page. Returns whether any of them is new.
@@ -123,6 +132,7 @@ impl<T: Record> Rows<T> {
     pub(crate) fn by_index(&mut self, page: Page, asked: usize) -> Next {
         let resources = page.resources.unwrap_or_default();
         let got = resources.len();
+        self.is_cut = got < asked;
         // A row that leaves an early page moves the rest forward, over the edge of a page that was
         // read already.
         self.count = self.count.max(page.total_results);
@@ -141,7 +151,11 @@ impl<T: Record> Rows<T> {
             // A server that sends more rows than were asked for sends all that it has, each time.
             let sends_all = got > asked && count.is_none();
             if !sends_all && (!is_all(self.distinct()) || counts_the_page) {
-                self.short = Some("the server repeats a page".into());
+                let hint = match count {
+                    None => " and does not count the list: set `page` to fewer rows than the list has",
+                    Some(_) => "",
+                };
+                self.short = Some(format!("the server repeats a page{hint}"));
             }
             return Next::End;
         }
@@ -151,10 +165,8 @@ impl<T: Record> Rows<T> {
             }
             return Next::End;
         }
-        // Without a count a page that is not full is the last one.
-        if count.is_none() && got < asked {
-            return Next::End;
-        }
+        // Without a count only an empty page is the end: a server may send fewer rows than were
+        // asked for.
         self.bounded()
     }
 
@@ -253,8 +265,38 @@ mod tests {
 
     #[test]
     fn a_server_without_a_count_is_read_to_its_last_page() {
-        let listed = read(vec![page(0..10, None), page(10..14, None)]);
+        let listed = read(vec![page(0..10, None), page(10..14, None), page(0..0, None)]);
         assert_eq!((listed.rows.len(), listed.short), (14, None));
+        let listed = read(vec![page(0..10, None), page(10..14, None), page(14..20, None), page(0..0, None)]);
+        assert_eq!((listed.rows.len(), listed.short), (20, None), "the server cut its second page");
+        let listed = read(vec![page(0..14, None), page(0..14, None)]);
+        assert_eq!((listed.rows.len(), listed.short), (14, None), "it sends all, each time");
+        let listed = read(vec![page(0..5, None), page(0..5, None)]);
+        assert_eq!(listed.rows.len(), 5);
+        assert!(listed.short.is_some_and(|why| why.contains("repeats")), "it may have cut the page");
+    }
+
+    #[test]
+    fn a_page_behind_the_end_may_be_refused_only_where_the_list_may_have_ended() {
+        let mut rows = Rows::<Group>::new();
+        assert!(!rows.may_have_ended(), "nothing was read");
+        rows.by_index(page(0..10, None), 10);
+        assert!(!rows.may_have_ended(), "the page was full");
+        rows.by_index(page(10..14, None), 10);
+        assert!(rows.may_have_ended());
+        let mut rows = Rows::<Group>::new();
+        let mut one = Page { next_cursor: Some("more".into()), ..page(0..4, None) };
+        assert_eq!(rows.by_cursor(&mut one), Next::More);
+        assert!(!rows.may_have_ended(), "a cursor says itself whether the list goes on");
+    }
+
+    #[test]
+    fn repeated_rows_are_no_rows_of_a_whole_list() {
+        let mut rows = Rows::<Group>::new();
+        rows.by_index(page([0, 1, 2, 2], Some(4)), 10);
+        assert!(!rows.has_all(), "one of the four is missing");
+        rows.by_index(page(3..4, Some(4)), 10);
+        assert!(rows.has_all());
     }
 
     #[test]

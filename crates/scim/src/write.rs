@@ -121,7 +121,8 @@ impl Writer {
         self.change_members(group, members, &operations).await
     }
 
-    /// One request, and where the server refuses it, its halves, until it is known who is refused.
+    /// One request, and where the server refuses it, its halves, until it is known who is refused. A
+    /// failure says whether one of the halves was written before.
     async fn change_members(
         &self,
         group: &str,
@@ -132,25 +133,30 @@ impl Writer {
         let mut changed = Changed::default();
         let mut waiting = vec![members];
         let mut is_there = false;
+        let mut is_begun = false;
+        let failed = |failure: Failure, begun: bool| if begun { failure.after_a_part() } else { failure };
         while let Some(part) = waiting.pop() {
             if part.is_empty() {
                 continue;
             }
-            let error = match self.patch(&path, group, &operations(part)?).await {
+            let body = operations(part).map_err(|error| failed(error.into(), is_begun))?;
+            let error = match self.patch(&path, group, &body).await {
                 Ok(answer) => {
                     changed.shown = self.shown(&answer);
+                    is_begun = true;
                     continue;
                 }
                 Err(error) => error,
             };
             if !is_about_its_content(&error) {
-                return Err(error.into());
+                return Err(failed(error.into(), is_begun));
             }
             // A server answers the same for a missing group as for a missing member.
             if error.status() == Some(404) && !is_there {
-                if self.is_gone(group).await? {
+                let is_gone = self.is_gone(group).await.map_err(|failure| failed(failure, is_begun))?;
+                if is_gone {
                     let text = format!("the target has no group {group} any more; reading it again");
-                    return Err(Failure::new(Class::Conflict, text));
+                    return Err(failed(Failure::new(Class::Conflict, text), is_begun));
                 }
                 is_there = true;
             }

@@ -15,8 +15,15 @@ pub(crate) enum DirectoryCommand {
     ///
     /// With `probe = "write"` in `[target.scim]` it also makes a group of its own, fills it, empties it and deletes it.
     ///
+    /// Beadle stops a target that removed other members with a write. If the probe's own writes went
+    /// right, Beadle writes to this target again.
+    ///
     /// Exit code: 0 all is well, 1 something is not, or could not be tried.
-    Probe,
+    Probe {
+        /// Write to this stopped target again, although the probe tried no write, such as `aws`
+        #[arg(long, value_name = "TARGET")]
+        release: Option<String>,
+    },
 }
 
 #[derive(Debug, Subcommand)]

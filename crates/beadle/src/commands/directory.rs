@@ -17,14 +17,21 @@ struct Probe<'a> {
     clock: Clock,
     /// The store that remembers the behaviour of servers, if there is one.
     store: Option<Arc<dyn Store>>,
+    /// The stopped target that is written to again, whatever the probe tried.
+    release: Option<&'a str>,
     failed: bool,
 }
 
-pub(crate) async fn probe(config: &Config, printer: &Printer) -> anyhow::Result<u8> {
+pub(crate) async fn probe(config: &Config, release: Option<&str>, printer: &Printer) -> anyhow::Result<u8> {
     let clock = Clock::system();
     let directories = Directories::open(config, &clock, &OpenOptions::PATIENT, &Ways::default())?;
     let store = store_if_there(config).await?;
-    let mut probe = Probe { printer, clock, store, failed: false };
+    if let Some(name) = release
+        && !directories.targets.values().any(|target| target.file.name == name)
+    {
+        anyhow::bail!("the configuration has no target `{name}`");
+    }
+    let mut probe = Probe { printer, clock, store, release, failed: false };
     for (file, okta) in &directories.okta {
         printer.line(printer.paint(Tone::Heading, format!("{} ({})", file.name, file.url)));
         probe.okta(okta).await;
@@ -123,17 +130,44 @@ impl Probe<'_> {
 
     /// Reports each change in the server's behaviour and remembers the new behaviour: the operator
     /// has seen it.
-    async fn compare(&self, target: &Target, probed: &Probed) -> anyhow::Result<()> {
-        let Some(store) = self.store.as_ref().filter(|_| target.file.scim.is_some()) else { return Ok(()) };
-        let before = target.seen_before(store).await?;
+    async fn compare(&mut self, target: &Target, probed: &Probed) -> anyhow::Result<()> {
+        let Some(store) = self.store.clone().filter(|_| target.file.scim.is_some()) else { return Ok(()) };
+        let before = target.seen_before(&store).await?;
         for difference in probed.evidence.differences(&before) {
             self.unknown(format!("{difference}; Beadle expects the new behaviour from now on"));
         }
-        target.remember(&probed.evidence.clone().with(before), store).await?;
-        if !probed.contradicts()
-            && let Some(why) = target.release(store, self.clock.now()).await?
-        {
-            self.unknown(format!("whether this fault is over: {why}; Beadle writes to the target again"));
+        target.remember(&probed.evidence.clone().with(before), &store).await?;
+        self.release(target, probed, &store).await
+    }
+
+    /// Lets Beadle write to a stopped target again: if the probe's own writes went right, or if the
+    /// operator says so.
+    async fn release(
+        &mut self,
+        target: &Target,
+        probed: &Probed,
+        store: &Arc<dyn Store>,
+    ) -> anyhow::Result<()> {
+        let Some(why) = target.stopped(store).await? else { return Ok(()) };
+        let name = &target.file.name;
+        if probed.contradicts() {
+            self.wrong(format!("the target stays stopped: {why}"));
+        } else if probed.writes_as_asked() {
+            target.release(store, self.clock.now()).await?;
+            self.fine(format!(
+                "the target was stopped, and the probe's own writes went right; Beadle writes to the target again ({why})"
+            ));
+        } else if self.release == Some(name.as_str()) {
+            target.release(store, self.clock.now()).await?;
+            self.unknown(format!(
+                "whether this fault is over, as the probe tried no write: {why}; Beadle writes to the target again \
+                 (--release {name})"
+            ));
+        } else {
+            self.wrong(format!(
+                "the target stays stopped, as the probe tried no write of members: {why}; set probe = \"write\" in \
+                 [target.scim] and probe again, or run `beadle directory probe --release {name}`"
+            ));
         }
         Ok(())
     }

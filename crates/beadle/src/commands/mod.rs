@@ -67,7 +67,9 @@ pub(crate) async fn run(cli: Cli, printer: &Printer) -> anyhow::Result<u8> {
         Command::Aws(crate::cli::AwsCommand::Doctor(args)) => {
             aws::doctor(&armed().await?, &args, printer).await
         }
-        Command::Directory(DirectoryCommand::Probe) => directory::probe(&armed().await?, printer).await,
+        Command::Directory(DirectoryCommand::Probe { release }) => {
+            directory::probe(&armed().await?, release.as_deref(), printer).await
+        }
         Command::Pause { scope, time } => pause::pause(&config()?, &scope, time, printer).await,
         Command::Resume { scope } => pause::resume(&config()?, &scope, printer).await,
         Command::Holds { json } => approve::holds(&config()?, json, printer).await,

@@ -311,16 +311,15 @@ impl Target {
         })
     }
 
-    /// Lets a target be written to again that a write of another kind than was asked for had
-    /// stopped, and makes the keys due that the stop set aside.
-    pub(crate) async fn release(&self, store: &Arc<dyn Store>, now: Time) -> anyhow::Result<Option<String>> {
-        let note = stop_note(&self.file.name);
-        let stopped = store.get(&note).await?;
-        if stopped.is_some() {
-            store.forget(&note).await?;
-            self.go_on(store, now).await?;
-        }
-        Ok(stopped)
+    /// Why nothing is written to the target: it did something else with a write than it was asked.
+    pub(crate) async fn stopped(&self, store: &Arc<dyn Store>) -> anyhow::Result<Option<String>> {
+        Ok(store.get(&stop_note(&self.file.name)).await?)
+    }
+
+    /// Lets a stopped target be written to again, and makes the keys due that the stop set aside.
+    pub(crate) async fn release(&self, store: &Arc<dyn Store>, now: Time) -> anyhow::Result<()> {
+        store.forget(&stop_note(&self.file.name)).await?;
+        self.go_on(store, now).await
     }
 
     /// Makes the keys due that a stop set aside, if the stop is over. A service that stopped the

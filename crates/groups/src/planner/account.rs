@@ -7,8 +7,7 @@ use serde_json::json;
 
 use super::{Facts, GroupPlanner, USERS, What, Write, unknown};
 use crate::mapping::Mappings;
-use crate::sources::Person;
-use crate::targets::Found;
+use crate::targets::Account;
 
 impl GroupPlanner {
     /// Plans to deactivate an account whose person's access should go, as the directory says of
@@ -31,7 +30,7 @@ impl GroupPlanner {
                 Some("no mapping creates users any more; Beadle leaves the account as it is".into());
             return Ok(plan);
         };
-        let found = match self.directory.source(source)?.person(person).await {
+        let found = match self.directory.person_with_id(source, person).await {
             Ok(Some(found)) if !found.is_leaving => return Ok(plan),
             Ok(found) => found,
             Err(failure) if matches!(failure.class, Class::RateLimited { .. }) => return Err(failure),
@@ -41,29 +40,23 @@ impl GroupPlanner {
             }
         };
         let is_gone = found.is_none();
-        let somebody = found.unwrap_or_else(|| Person {
-            id: person.to_owned(),
-            login: whose.login.clone(),
-            email: None,
-            given: String::new(),
-            family: String::new(),
-            display: String::new(),
-            is_leaving: true,
-            status: String::new(),
-            may_be_made: false,
-        });
-        let account = match self.directory.target.find(None, std::slice::from_ref(&somebody)).await.pop() {
-            Some(Ok(Found::Account(account))) if account.id == whose.account => account,
-            Some(Err(failure)) if matches!(failure.class, Class::RateLimited { .. }) => return Err(failure),
-            Some(Err(failure)) => {
-                plan.unknowns.push(unknown(USERS, None, &failure));
-                return Ok(plan);
-            }
-            Some(Ok(_)) | None => {
+        let account = match self.directory.target.account_now(&whose.account).await {
+            Ok(Some(account)) => account,
+            Ok(None) => {
                 plan.skipped = Some("the target does not have this account any more".into());
                 return Ok(plan);
             }
+            Err(failure) if matches!(failure.class, Class::RateLimited { .. }) => return Err(failure),
+            Err(failure) => {
+                plan.unknowns.push(unknown(USERS, None, &failure));
+                return Ok(plan);
+            }
         };
+        let login = found.map_or_else(|| whose.login.clone(), |found| found.login);
+        if !is_theirs(&account, person, &[&whose.login, &login]) {
+            plan.skipped = Some("the account of the target belongs to another person now".into());
+            return Ok(plan);
+        }
         if !account.is_active() {
             return Ok(plan);
         }
@@ -88,5 +81,14 @@ impl GroupPlanner {
             },
         });
         Ok(plan)
+    }
+}
+
+/// Whether an account is this person's: it carries their id, or nobody's and one of their names.
+fn is_theirs(account: &Account, person: &str, logins: &[&str]) -> bool {
+    match (&account.person, &account.name) {
+        (Some(id), _) => id == person,
+        (None, Some(name)) => logins.iter().any(|login| name.eq_ignore_ascii_case(login)),
+        (None, None) => false,
     }
 }

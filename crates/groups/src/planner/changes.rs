@@ -1,5 +1,7 @@
 //! From who comes and goes to changes: adds before removes, in the fewest requests.
 
+use std::sync::Arc;
+
 use beadle_engine::{Change, Field, Plan, Risk, Time};
 use serde_json::{Value, json};
 
@@ -39,6 +41,7 @@ impl GroupPlanner {
             write: Write { facts: desired.facts.clone(), what: write },
         };
         let first: Vec<usize> = seen.first.into_iter().collect();
+        let wanted = Arc::new(difference.wanted());
         let member = |name: &str, risk: Risk| {
             let (before, after) = match risk {
                 Risk::Removes => (json!(true), Value::Null),
@@ -107,7 +110,8 @@ impl GroupPlanner {
                     }
                 }
                 let what = if role == Role::Member { "add" } else { "add as maintainers" };
-                plan.changes.push(change(what, fields, first.clone(), What::Add { accounts, people, role }));
+                let write = What::Add { accounts, people, role, wanted: wanted.clone() };
+                plan.changes.push(change(what, fields, first.clone(), write));
             }
         }
         // Who may do more before who may do less.
@@ -120,7 +124,7 @@ impl GroupPlanner {
                 };
                 let fields = part.iter().map(|(account, _)| field(account)).collect();
                 let accounts = part.iter().map(|(account, _)| account.id.clone()).collect();
-                let write = What::Add { accounts, people: Vec::new(), role };
+                let write = What::Add { accounts, people: Vec::new(), role, wanted: wanted.clone() };
                 let mut change = change("change roles", fields, first.clone(), write);
                 let nobody = || {
                     (!difference.has_maintainer)
@@ -147,6 +151,7 @@ impl GroupPlanner {
                     // Which groups it is made of is settled by those removals only that say so.
                     settles: desired.keeps_its_sources(seen) || part.stop.is_some(),
                     accounts: ids,
+                    wanted: wanted.clone(),
                 };
                 let mut change = change("remove", fields, first.clone(), write);
                 change.stop.clone_from(&part.stop);

@@ -20,6 +20,8 @@ pub(super) struct Difference {
     pub(super) come: Vec<(Person, Account, Role)>,
     pub(super) provision: Vec<Person>,
     pub(super) go: Vec<Account>,
+    /// Members who are in the sources.
+    stay: BTreeSet<String>,
     /// Accounts that stay, and are to be something else in the group.
     pub(super) roles: Vec<(Account, Role)>,
     /// Whether anybody who stays or comes is to be a maintainer.
@@ -36,6 +38,12 @@ impl Difference {
             Some((.., known)) => *known = (*known).max(role),
             None => self.come.push((person, account, role)),
         }
+    }
+
+    /// The accounts that are to be in the group. Those of whom nobody knows are none of them.
+    pub(super) fn wanted(&self) -> BTreeSet<String> {
+        let come = self.come.iter().map(|(_, account, _)| &account.id);
+        self.stay.iter().chain(come).cloned().collect()
     }
 
     /// Whether somebody loses something.
@@ -201,6 +209,7 @@ impl GroupPlanner {
         }
         difference.has_maintainer = wanted.values().any(|role| *role == Role::Maintainer)
             || difference.come.iter().any(|(.., role)| *role == Role::Maintainer);
+        difference.stay = stay.into_iter().map(str::to_owned).collect();
         // In one order whatever the target's is, so that what was approved is what is planned the next time.
         difference.go.sort_by(|one, other| one.id.cmp(&other.id));
         Ok(difference)

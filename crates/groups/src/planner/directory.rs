@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use beadle_engine::{Class, Failure};
 
 use crate::mapping::Mappings;
-use crate::sources::Source;
+use crate::sources::{Person, Source};
 use crate::targets::TargetReader;
 
 /// Directories and targets, by name, and how groups go from one to the other.
@@ -45,6 +45,21 @@ impl Directory {
     pub(crate) fn first_pushed<'a>(&self, sources: &'a [String]) -> Option<&'a String> {
         let pushed = self.pushed.read().unwrap_or_else(PoisonError::into_inner);
         sources.iter().find(|source| pushed.contains(*source))
+    }
+
+    /// The person of this id. Okta takes a sign-in name, whole or short, in place of an id: an answer
+    /// about somebody else is none.
+    pub(crate) async fn person_with_id(&self, source: &str, id: &str) -> Result<Option<Person>, Failure> {
+        match self.source(source)?.person(id).await? {
+            Some(found) if found.id != id => {
+                let text = format!(
+                    "{source} was asked for the person with the id {id} and answered about {} ({})",
+                    found.login, found.id
+                );
+                Err(Failure::new(Class::Rejected, text))
+            }
+            found => Ok(found),
+        }
     }
 
     pub(crate) fn source(&self, name: &str) -> Result<&Arc<dyn Source>, Failure> {

@@ -72,6 +72,7 @@ impl GroupPlanner {
                                 confirmed: Vec::new(),
                                 watched: Vec::new(),
                                 settles: true,
+                                wanted: Arc::default(),
                             },
                         },
                     });

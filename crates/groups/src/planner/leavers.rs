@@ -25,6 +25,15 @@ enum Answer {
     Unknown,
 }
 
+/// What a person is asked for by.
+#[derive(Clone, Copy)]
+enum Named<'a> {
+    /// The directory's id.
+    Id(&'a str),
+    /// A name that the directory takes in place of an id.
+    Name(&'a str),
+}
+
 /// Some of those who would leave.
 #[derive(Default)]
 pub(super) struct Part {
@@ -74,6 +83,7 @@ impl GroupPlanner {
             .or_else(|| desired.why_emptied(seen).filter(somebody_leaves));
         let provisions = desired.mapping.users == Users::Provision;
         let mut asks = self.limits.leavers * ASKS;
+        let mut looks = asks;
         // The number of people who may leave although the others wait.
         let mut room = match stop {
             Some(_) => self.limits.leavers.saturating_sub(recent.confirmed),
@@ -84,9 +94,11 @@ impl GroupPlanner {
         for account in std::mem::take(&mut difference.go) {
             let is_held = rest.stop.is_some();
             let listed_as = desired.listed_as_leaving(&account);
-            let signs_in = provisions && account.is_active();
-            let person = account.person.as_ref().or(account.known_as.first());
-            let (answer, by) = match person {
+            let signs_in =
+                provisions && account.person.is_some() && self.signs_in(&account, &mut looks).await?;
+            let by_id = account.person.as_deref().map(Named::Id);
+            let named = by_id.or_else(|| account.known_as.first().map(|name| Named::Name(name)));
+            let (answer, by) = match named {
                 Some(person) if asks > 0 && room > 0 && (is_held || listed_as.is_some() || signs_in) => {
                     asks -= 1;
                     self.ask(desired, person).await?
@@ -123,18 +135,40 @@ impl GroupPlanner {
                     part.confirmed.push(account.id.clone());
                     part.deactivate.extend(whose);
                 }
-                Answer::Stays => {}
-                Answer::Gone | Answer::Unknown => part.watched.extend(whose),
+                // The account may be one that Beadle does not remember: only here it learns of it.
+                Answer::Stays | Answer::Gone | Answer::Unknown => part.watched.extend(whose),
             }
             part.go.push(account);
         }
         Ok([sure, rest].into_iter().filter(|part| !part.go.is_empty()).collect())
     }
 
+    /// Whether an account may sign in. An account that is remembered as inactive is read again. If it
+    /// cannot be read, it counts as active, so that Beadle watches it.
+    async fn signs_in(&self, account: &Account, looks: &mut usize) -> Result<bool, Failure> {
+        if account.is_active() || *looks == 0 {
+            return Ok(true);
+        }
+        *looks -= 1;
+        match self.directory.target.account_now(&account.id).await {
+            Ok(found) => Ok(found.is_some_and(|found| found.is_active())),
+            Err(failure) if matches!(failure.class, Class::RateLimited { .. }) => Err(failure),
+            Err(_) => Ok(true),
+        }
+    }
+
     /// Asks for a person alone. Returns the answer, and the directory that knows them.
-    async fn ask(&self, desired: &Desired<'_>, person: &str) -> Result<(Answer, Option<String>), Failure> {
+    async fn ask(
+        &self,
+        desired: &Desired<'_>,
+        person: Named<'_>,
+    ) -> Result<(Answer, Option<String>), Failure> {
         for source in desired.sources() {
-            let answer = match self.directory.source(source)?.person(person).await {
+            let asked = match person {
+                Named::Id(id) => self.directory.person_with_id(source, id).await,
+                Named::Name(name) => self.directory.source(source)?.person(name).await,
+            };
+            let answer = match asked {
                 Ok(Some(person)) if person.is_leaving => Answer::Leaves,
                 Ok(Some(_)) => Answer::Stays,
                 Ok(None) => continue,

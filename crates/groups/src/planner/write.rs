@@ -1,5 +1,6 @@
 //! How changes of a group are written: what a plan carries, and cannot do.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use beadle_engine::Time;
@@ -76,6 +77,8 @@ pub(crate) enum What {
         people: Vec<(String, String)>,
         /// What they are in the group.
         role: Role,
+        /// All accounts that the plan wants in the group.
+        wanted: Arc<BTreeSet<String>>,
     },
     /// Takes accounts out.
     Remove {
@@ -92,6 +95,8 @@ pub(crate) enum What {
         watched: Vec<Whose>,
         /// Whether the group is made of its sources of now, and no others, once this is written.
         settles: bool,
+        /// All accounts that the plan wants in the group.
+        wanted: Arc<BTreeSet<String>>,
     },
     /// Deletes the group.
     Delete,

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use beadle_engine::Failure;
+use beadle_engine::{Class, Failure};
 use serde_json::Value;
 
 use crate::mapping::Role;
@@ -130,6 +130,10 @@ pub trait TargetReader: Send + Sync + 'static {
     async fn has_account(&self, _account: &str) -> Result<bool, Failure> {
         Ok(true)
     }
+    /// An account as it is now, whatever is known of it; `None` where there is none.
+    async fn account_now(&self, _account: &str) -> Result<Option<Account>, Failure> {
+        Err(Failure::new(Class::Rejected, "the target does not show single accounts"))
+    }
     /// What keeps the members of a group beside us, as far as the target tells.
     async fn kept_by(&self, id: &str) -> Result<Option<String>, Failure>;
     /// The most members that one request may change.
@@ -145,7 +149,8 @@ pub struct Refused {
     pub why: String,
 }
 
-/// The note that nothing is written to a target any more. Every process reads it.
+/// What a writer of members notes for every process, and knows of the plan: first of all the note
+/// that nothing is written to a target any more.
 #[async_trait]
 pub trait StopNote: Send + Sync {
     /// Stops the target. The writer calls it before it mends anything: a kill between the two must
@@ -153,6 +158,22 @@ pub trait StopNote: Send + Sync {
     async fn put(&self, why: &str) -> Result<(), Failure>;
     /// Takes this note back: there was no reason.
     async fn withdraw(&self, why: &str) -> Result<(), Failure>;
+    /// Notes a write of a group's members before it is made, in place of the write before.
+    async fn note_write(&self, _group: &str, _write: &str) -> Result<(), Failure> {
+        Ok(())
+    }
+    /// The noted write of a group's members: nobody knows what it did.
+    async fn unread_write(&self, _group: &str) -> Result<Option<String>, Failure> {
+        Ok(None)
+    }
+    /// Forgets the write of a group's members: what it did is known.
+    async fn forget_write(&self, _group: &str) -> Result<(), Failure> {
+        Ok(())
+    }
+    /// Whether the plan wants this account in the group.
+    fn wants(&self, _account: &str) -> bool {
+        true
+    }
 }
 
 /// Writes to a target. Doing it twice does no harm.

@@ -16,6 +16,11 @@ const PEOPLE: usize = 3;
 /// A server may show a moment later what it wrote.
 const PATIENCE: [Duration; 2] = [Duration::from_millis(300), Duration::from_secs(2)];
 
+/// The question of additions, and the right answer.
+pub(super) const ADDS: (&str, &str) = ("add members", "adds them");
+/// The question of removals, and the right answer.
+pub(super) const REMOVES: (&str, &str) = ("remove members", "removes them");
+
 /// The beginning of the name of a probe's group.
 const PREFIX: &str = "beadle-probe-";
 /// A younger group may be that of a probe that another process runs now.
@@ -86,17 +91,17 @@ impl Try<'_> {
         for (part, wanted) in [(first, first), (rest, self.people)] {
             let changed = self.writer.add_members(self.group, part).await?;
             if let Some(does) = self.otherwise(&changed, wanted).await? {
-                probed.evidence.saw("add members", does.split(':').next().unwrap_or_default());
+                probed.evidence.saw(ADDS.0, does.split(':').next().unwrap_or_default());
                 probed.found(Finding::Contradiction(format!("adding members to a group: the server {does}")));
                 return Ok(());
             }
         }
-        probed.evidence.saw("add members", "adds them");
+        probed.evidence.saw(ADDS.0, ADDS.1);
         for left in (0..self.people.len()).rev() {
             let (stay, go) = self.people[..=left].split_at(left);
             let changed = self.writer.remove_members(self.group, go).await?;
             if let Some(does) = self.otherwise(&changed, stay).await? {
-                probed.evidence.saw("remove members", does.split(':').next().unwrap_or_default());
+                probed.evidence.saw(REMOVES.0, does.split(':').next().unwrap_or_default());
                 let other = match self.reader.dialect().removal {
                     Removal::Array => "path",
                     Removal::Path => "array",
@@ -108,7 +113,7 @@ impl Try<'_> {
                 return Ok(());
             }
         }
-        probed.evidence.saw("remove members", "removes them");
+        probed.evidence.saw(REMOVES.0, REMOVES.1);
         probed.found(Finding::Fine(
             "a group of the probe's own was made, filled, emptied one by one and deleted".into(),
         ));

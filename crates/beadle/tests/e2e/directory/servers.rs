@@ -33,14 +33,36 @@ async fn a_server_that_empties_a_group_is_stopped_and_the_group_is_whole_again()
     let said = format!("{}{}{}", swept.out, swept.err, journal.out);
     assert!(said.contains("19 were put back"), "{said}");
     world.until_holds("Ops", 1..20).await;
-    // It stays stopped for every process, until it is probed.
+    // It stays stopped for every process, until a probe tries what stopped it.
     world.okta.patch(&json!({ "groups": { "00g1": { "members": { "00u00001": null } } } }));
     let before = world.writes().len();
     world.beadle(&["sweep"]).await.expect(1);
     assert_eq!(world.writes().len(), before, "nothing more is written");
     world.dialect = "\"rfc7644\"".into();
+    let probed = world.beadle(&["directory", "probe"]).await.expect(1).out;
+    assert!(probed.contains("the target stays stopped") && probed.contains("probe = \"write\""), "{probed}");
+    world.beadle(&["sweep"]).await.expect(1);
+    assert_eq!(world.writes().len(), before, "nothing was tried, and nothing is written");
+    world.dialect = "\"rfc7644\", probe = \"write\"".into();
     let probed = world.beadle(&["directory", "probe"]).await.expect(0).out;
     assert!(probed.contains("Beadle writes to the target again"), "{probed}");
+    world.beadle(&["sweep"]).await.expect(0);
+    world.until_holds("Ops", 2..20).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stopped_target_is_released_without_a_try_only_if_the_operator_names_it() {
+    let quirks = vec![Quirk::Generic, Quirk::ArrayEmpties];
+    let mut world = world(&of(1..20), &held(0..20), quirks).await;
+    world.dialect += ", removal = \"array\"";
+    world.beadle(&["sweep"]).await;
+    world.until_holds("Ops", 1..20).await;
+    world.dialect = "\"rfc7644\"".into();
+    let other = world.beadle(&["directory", "probe", "--release", "other"]).await.expect(1);
+    assert!(other.err.contains("no target `other`"), "{}", other.err);
+    let probed = world.beadle(&["directory", "probe", "--release", "aws"]).await.expect(0).out;
+    assert!(probed.contains("the probe tried no write") && probed.contains("--release aws"), "{probed}");
+    world.okta.patch(&json!({ "groups": { "00g1": { "members": { "00u00001": null } } } }));
     world.beadle(&["sweep"]).await.expect(0);
     world.until_holds("Ops", 2..20).await;
 }
@@ -58,7 +80,7 @@ async fn a_service_that_was_stopped_does_not_stop_what_a_probe_found_right() {
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    world.dialect = "\"rfc7644\"".into();
+    world.dialect = "\"rfc7644\", probe = \"write\"".into();
     world.beadle(&["directory", "probe"]).await.expect(0);
     // The service tries to write, and has not heard of the probe.
     world.okta.patch(&json!({ "groups": { "00g1": { "members": { "00u00001": null } } } }));

@@ -2,6 +2,7 @@
 
 mod readback;
 mod seen;
+mod unread;
 mod writer;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -234,7 +235,7 @@ impl ScimReader {
     /// A list that lacks somebody who was in the group before is held to another question: whoever it hides would never
     /// leave.
     async fn is_no_less(&self, group: &str, ids: &BTreeSet<String>) -> Result<(), Failure> {
-        let before = self.seen().members.get(group).cloned();
+        let before = self.seen().members.get(group).map(|(_, members)| members.clone());
         let Some(lost) = before.iter().flatten().find(|known| !ids.contains(*known)) else { return Ok(()) };
         if !self.scim.is_member(group, lost).await? {
             return Ok(());
@@ -371,7 +372,7 @@ impl TargetReader for ScimReader {
         if self.memberships.is_none() {
             let ids: BTreeSet<String> = members.iter().map(|member| member.id.clone()).collect();
             self.is_no_less(id, &ids).await?;
-            self.seen().members.insert(id.to_owned(), ids);
+            self.seen().members.insert(id.to_owned(), (now, ids));
         }
         let bare = members.iter().filter(|member| member.user.is_none());
         let bare: Vec<String> = bare.map(|member| member.id.clone()).collect();
@@ -415,7 +416,8 @@ impl TargetReader for ScimReader {
     }
 
     async fn told_apart_anew(&self, _: Duration) -> Result<bool, Failure> {
-        // A member is seen with the id of the person.
+        // People are told apart by the id that their account carries. Where a group shows ids of
+        // accounts alone, Beadle remembers that id since the last sweep at most.
         Ok(false)
     }
 
@@ -435,6 +437,14 @@ impl TargetReader for ScimReader {
 
     async fn has_account(&self, account: &str) -> Result<bool, Failure> {
         Ok(self.scim.user(account).await?.is_some())
+    }
+
+    async fn account_now(&self, id: &str) -> Result<Option<Account>, Failure> {
+        let found = self.scim.user(id).await?.map(account);
+        if let Some(found) = &found {
+            self.remember(found);
+        }
+        Ok(found)
     }
 
     async fn kept_by(&self, _: &str) -> Result<Option<String>, Failure> {

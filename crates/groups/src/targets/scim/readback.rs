@@ -57,8 +57,16 @@ impl Surprise {
 
 impl Written<'_> {
     /// Members who were in the group before and whom the write does not name.
-    fn stayers(&self) -> impl Iterator<Item = &String> {
+    pub(super) fn stayers(&self) -> impl Iterator<Item = &String> {
         self.before.iter().flatten().filter(move |id| !self.removed.contains(*id))
+    }
+
+    /// Of those who were lost, the members who are put back: nobody whom the plan does not want. A
+    /// single one may have been removed by somebody else at the same moment.
+    pub(super) fn to_put_back(&self, lost: &[String], stop: &dyn StopNote) -> Vec<String> {
+        let wanted: Vec<String> = lost.iter().filter(|id| stop.wants(id)).cloned().collect();
+        let is_emptied = lost.len() == self.stayers().count();
+        if wanted.len() == 1 && !is_emptied { Vec::new() } else { wanted }
     }
 
     /// The members that the group must have now.
@@ -96,7 +104,7 @@ impl ScimReader {
     }
 
     /// Members whom a write took out beside those that it names, though it failed.
-    async fn lost_by(&self, written: &Written<'_>) -> Result<Vec<String>, Failure> {
+    pub(super) async fn lost_by(&self, written: &Written<'_>) -> Result<Vec<String>, Failure> {
         let Some(members) = self.scim.members(written.group).await? else { return Ok(Vec::new()) };
         let now = members.into_iter().map(|member| member.id).collect();
         // Whether what was asked for was done is seen when the group is planned again.
@@ -171,71 +179,103 @@ impl Drop for Held<'_> {
 
 impl ScimWriter {
     /// Holds a group to what was written. Whom the server took out beside that is put back, and the
-    /// target is stopped.
+    /// target is stopped. Whatever fails here, the write was made before.
     pub(super) async fn hold_to(&self, written: &Written<'_>, stop: &dyn StopNote) -> Result<(), Failure> {
         if written.added.is_empty() && written.removed.is_empty() {
+            self.forget(written, stop).await;
             return Ok(());
         }
+        self.compare(written, stop).await.map_err(Failure::after_a_part)
+    }
+
+    async fn compare(&self, written: &Written<'_>, stop: &dyn StopNote) -> Result<(), Failure> {
         let group = written.group;
         let read = self.reader.read_back(written).await;
         let (surprise, now) = read.map_err(|failure| failure.during("reading back the write"))?;
         if surprise.is_none() {
+            self.forget(written, stop).await;
             if written.before.is_some() {
-                self.reader.seen().members.insert(group.to_owned(), written.expected());
+                let now = self.reader.scim.clock().now();
+                self.reader.seen().members.insert(group.to_owned(), (now, written.expected()));
             }
             return Ok(());
         }
-        let stayed = written.stayers().count() - surprise.lost.len();
-        match surprise.lost.as_slice() {
-            [] => Err(not_done(written, &surprise.undone, now.len())),
-            // Somebody else may have removed one at the same moment.
-            [one] if stayed > 0 => {
+        let back = written.to_put_back(&surprise.lost, stop);
+        if !back.is_empty() {
+            return Err(self.put_back(written, &surprise.lost, &back, stop).await);
+        }
+        self.forget(written, stop).await;
+        Err(match surprise.lost.as_slice() {
+            [] => not_done(written, &surprise.undone, now.len()),
+            [one] => {
                 let text =
                     format!("{one} left the group {group} during the write; Beadle reads the group again");
-                Err(Failure::new(Class::Conflict, text))
+                Failure::new(Class::Conflict, text)
             }
-            lost => Err(self.put_back(written, lost, stop).await),
-        }
+            [first, ..] => {
+                let text = format!(
+                    "{} members left the group {group} during the write, the first {first}; Beadle reads the group again",
+                    surprise.lost.len()
+                );
+                Failure::new(Class::Conflict, text)
+            }
+        })
     }
 
-    /// Holds a group to a write that failed: one whose answer was lost may have been done, and more than it.
+    /// Holds a group to a write that failed: one whose answer was lost may have been done, and more
+    /// than it; of one in parts the first may have been done.
     pub(super) async fn hold_to_failed(
         &self,
         written: &Written<'_>,
         failure: Failure,
         stop: &dyn StopNote,
     ) -> Failure {
-        if failure.class != Class::Retry || written.before.is_none() {
+        if written.before.is_none() {
             return failure;
         }
-        match self.reader.lost_by(written).await {
-            Ok(lost) if lost.len() > 1 || (!lost.is_empty() && lost.len() == written.stayers().count()) => {
-                self.put_back(written, &lost, stop).await
-            }
-            // A single one may have been removed by somebody else, and comes back with the next plan.
-            Ok(_) => failure,
-            Err(unread) => failure.during(format!("reading back what was written ({unread})")),
+        if failure.class.changed_nothing() && !failure.is_partial {
+            self.forget(written, stop).await;
+            return failure;
         }
+        let lost = match self.reader.lost_by(written).await {
+            Ok(lost) => lost,
+            Err(unread) => return failure.during(format!("reading back what was written ({unread})")),
+        };
+        let back = written.to_put_back(&lost, stop);
+        if !back.is_empty() {
+            return self.put_back(written, &lost, &back, stop).await.after_a_part();
+        }
+        // Whoever else was lost comes back with the next plan.
+        self.forget(written, stop).await;
+        failure
     }
 
-    async fn put_back(&self, written: &Written<'_>, lost: &[String], stop: &dyn StopNote) -> Failure {
+    /// Puts members back whom the target took out, and stops the target.
+    pub(super) async fn put_back(
+        &self,
+        written: &Written<'_>,
+        lost: &[String],
+        wanted: &[String],
+        stop: &dyn StopNote,
+    ) -> Failure {
         let group = written.group;
         let _held = Held::new(&self.reader);
         // A kill while they are put back must leave the target stopped.
         let begun = stopped(written, lost, "Beadle puts them back");
-        if let Err(failure) = stop.put(&begun).await {
-            tracing::error!(group, why = failure.text, "stop of the target not stored");
+        match stop.put(&begun).await {
+            Ok(()) => self.forget(written, stop).await,
+            Err(failure) => tracing::error!(group, why = failure.text, "stop of the target not stored"),
         }
         let mut left = 0;
         let mut refused = 0;
-        for part in lost.chunks(self.reader.scim.dialect().changes.max(1)) {
+        for part in wanted.chunks(self.reader.scim.dialect().changes.max(1)) {
             match self.scim.add_members(group, part).await {
                 Ok(changed) => refused += changed.refused.len(),
                 Err(_) => left += part.len(),
             }
         }
         // An account that the target does not know any more was not lost by this write.
-        if refused == lost.len() {
+        if refused == wanted.len() {
             let text =
                 format!("{refused} accounts of the group {group} are gone; Beadle reads the group again");
             if let Err(failure) = stop.withdraw(&begun).await {
@@ -243,7 +283,7 @@ impl ScimWriter {
             }
             return Failure::new(Class::Conflict, text);
         }
-        let back = lost.len() - left - refused;
+        let back = wanted.len() - left - refused;
         let text = stopped(written, lost, &format!("{back} were put back"));
         tracing::error!(group, lost = lost.len(), back, "target removed other members with a write");
         self.reader.seen().stopped = Some(text.clone());
@@ -259,7 +299,7 @@ fn stopped(written: &Written<'_>, lost: &[String], done: &str) -> String {
     };
     format!(
         "the target took {} other members out of the group {} at {what}, the first {}; {done}; nothing more is written to \
-         this target: set `removal` as the server needs it, run `beadle directory probe`, and start Beadle again",
+         this target: set `removal` as the server needs it, run `beadle directory probe` with probe = \"write\", and start Beadle again",
         lost.len(),
         written.group,
         lost.first().map_or("", String::as_str)

@@ -1,4 +1,6 @@
-//! Remembers answers of a SCIM server. The memory saves questions, and removes nobody from a group.
+//! Remembers answers of a SCIM server; each sweep forgets people and accounts. The memory saves
+//! questions. Where a group shows ids of accounts alone, the memory tells whose accounts they are.
+//! Before Beadle leaves an account active, it asks the server whether the account may sign in.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -28,8 +30,8 @@ pub(super) struct Seen {
     pub(super) listed: Option<(Time, bool)>,
     /// Members that are groups.
     pub(super) nested: HashSet<String>,
-    /// The members of a group at the last read or write.
-    pub(super) members: HashMap<String, BTreeSet<String>>,
+    /// The members of a group at the last read or write, and when that was.
+    pub(super) members: HashMap<String, (Time, BTreeSet<String>)>,
     /// Names that groups are to have, and that other groups have still.
     pub(super) wanted: HashMap<String, String>,
     /// Why nothing is written to the target any more.

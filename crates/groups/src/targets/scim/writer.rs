@@ -1,6 +1,7 @@
 //! Writes a SCIM server's groups.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use beadle_engine::{Class, Failure};
@@ -14,6 +15,10 @@ use crate::pairs::is_form_of;
 use crate::planner::OWNED;
 use crate::sources::Person;
 use crate::targets::{Account, Found, NewGroup, Refused, StopNote, TargetGroup, TargetWriter};
+
+/// Members that were read longer ago are read again before a write: whoever left since then was not
+/// lost by this write.
+const RECENT: Duration = Duration::from_secs(5);
 
 /// Writes a SCIM server's groups.
 pub struct ScimWriter {
@@ -47,18 +52,31 @@ impl ScimWriter {
         Ok(self.reader.scim.group(group).await?.map(|group| group.name))
     }
 
-    /// Who is in the group before a write of its members: as its plan read it, or as it is now. `None`: there is no such group,
-    /// or another source than SCIM tells, which is not what a write is read back by.
+    /// Who is in the group before a write of its members: as it was read a moment ago, or as it is
+    /// now. `None`: there is no such group, or another source than SCIM tells, which is not what a
+    /// write is read back by.
     ///
-    /// It is forgotten until the write was read back: whoever leaves by a write of which nothing is known was not lost by the
-    /// next one.
-    async fn before(&self, group: &str) -> Result<Option<BTreeSet<String>>, Failure> {
-        let known = self.reader.seen().members.remove(group);
-        if known.is_some() || self.reader.memberships.is_some() {
-            return Ok(known);
+    /// It is forgotten until the write was read back: whoever leaves by a write of which nothing is
+    /// known was not lost by the next one. A write before that was not read back is read back here.
+    async fn before(&self, group: &str, stop: &dyn StopNote) -> Result<Option<BTreeSet<String>>, Failure> {
+        if self.reader.memberships.is_some() {
+            return Ok(None);
         }
-        let members = self.reader.scim.members(group).await?;
-        Ok(members.map(|members| members.into_iter().map(|member| member.id).collect()))
+        self.settle(group, stop).await?;
+        let now = self.reader.scim.clock().now();
+        let known = self.reader.seen().members.get(group).cloned();
+        let before = match known {
+            Some((at, known)) if now.since(at) < RECENT => Some(known),
+            _ => {
+                let members = self.reader.scim.members(group).await?;
+                members.map(|members| members.into_iter().map(|member| member.id).collect())
+            }
+        };
+        if let Some(ids) = &before {
+            self.reader.is_no_less(group, ids).await?;
+        }
+        self.reader.seen().members.remove(group);
+        Ok(before)
     }
 
     /// The name is another group's: whose, and what is done about it. Two groups that swap their
@@ -140,7 +158,8 @@ impl TargetWriter for ScimWriter {
         if let Some(made) = self.scim.create_group(name, external_id).await? {
             // The read-back asks SCIM, and no other source of members.
             if self.reader.memberships.is_none() {
-                self.reader.seen().members.insert(made.id.clone(), BTreeSet::new());
+                let now = self.reader.scim.clock().now();
+                self.reader.seen().members.insert(made.id.clone(), (now, BTreeSet::new()));
             }
             return Ok(target(made));
         }
@@ -203,13 +222,12 @@ impl TargetWriter for ScimWriter {
         stop: &dyn StopNote,
     ) -> Result<Vec<Refused>, Failure> {
         self.may_write()?;
-        let before = self.before(group).await?;
+        let before = self.before(group, stop).await?;
+        let written = Written { group, added: accounts, removed: &[], before, shown: None };
+        self.begin(&written, stop).await?;
         let changed = match self.scim.add_members(group, accounts).await {
             Ok(changed) => changed,
-            Err(failure) => {
-                let written = Written { group, added: accounts, removed: &[], before, shown: None };
-                return Err(self.hold_to_failed(&written, failure, stop).await);
-            }
+            Err(failure) => return Err(self.hold_to_failed(&written, failure, stop).await),
         };
         let refused = refused(changed.refused);
         if !refused.is_empty() {
@@ -218,7 +236,7 @@ impl TargetWriter for ScimWriter {
             self.reader.seen().people.retain(|_, known| !is_refused(known));
         }
         let added = taken_of(accounts, &refused);
-        let written = Written { group, added: &added, removed: &[], before, shown: changed.shown };
+        let written = Written { added: &added, shown: changed.shown, ..written };
         self.hold_to(&written, stop).await?;
         Ok(refused)
     }
@@ -230,17 +248,16 @@ impl TargetWriter for ScimWriter {
         stop: &dyn StopNote,
     ) -> Result<Vec<Refused>, Failure> {
         self.may_write()?;
-        let before = self.before(group).await?;
+        let before = self.before(group, stop).await?;
+        let written = Written { group, added: &[], removed: accounts, before, shown: None };
+        self.begin(&written, stop).await?;
         let changed = match self.scim.remove_members(group, accounts).await {
             Ok(changed) => changed,
-            Err(failure) => {
-                let written = Written { group, added: &[], removed: accounts, before, shown: None };
-                return Err(self.hold_to_failed(&written, failure, stop).await);
-            }
+            Err(failure) => return Err(self.hold_to_failed(&written, failure, stop).await),
         };
         let refused = refused(changed.refused);
         let removed = taken_of(accounts, &refused);
-        let written = Written { group, added: &[], removed: &removed, before, shown: changed.shown };
+        let written = Written { removed: &removed, shown: changed.shown, ..written };
         self.hold_to(&written, stop).await?;
         Ok(refused)
     }

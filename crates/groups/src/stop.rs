@@ -1,0 +1,54 @@
+//! The notes of one target's writer, which every process reads. Without a store, nothing is noted.
+
+use std::collections::BTreeSet;
+
+use async_trait::async_trait;
+use beadle_engine::Failure;
+
+use crate::pairs::Pairs;
+use crate::targets::StopNote;
+
+/// The notes of a target, and whom the plan wants.
+pub(crate) struct Stop<'a> {
+    pub(crate) pairs: &'a Pairs,
+    pub(crate) target: &'a str,
+    /// The accounts that the plan wants in the group.
+    pub(crate) wanted: &'a BTreeSet<String>,
+}
+
+impl Stop<'_> {
+    /// The name of the note of a group's last write of members.
+    fn unread(&self, group: &str) -> String {
+        beadle_engine::note("unread", &[self.target, group])
+    }
+}
+
+#[async_trait]
+impl StopNote for Stop<'_> {
+    async fn put(&self, why: &str) -> Result<(), Failure> {
+        self.pairs.stop(self.target, why).await
+    }
+
+    async fn withdraw(&self, why: &str) -> Result<(), Failure> {
+        self.pairs.withdraw(self.target, why).await
+    }
+
+    async fn note_write(&self, group: &str, write: &str) -> Result<(), Failure> {
+        let Some(store) = &self.pairs.0 else { return Ok(()) };
+        Ok(store.put(&self.unread(group), write).await?)
+    }
+
+    async fn unread_write(&self, group: &str) -> Result<Option<String>, Failure> {
+        let Some(store) = &self.pairs.0 else { return Ok(None) };
+        Ok(store.get(&self.unread(group)).await?)
+    }
+
+    async fn forget_write(&self, group: &str) -> Result<(), Failure> {
+        let Some(store) = &self.pairs.0 else { return Ok(()) };
+        Ok(store.forget(&self.unread(group)).await?)
+    }
+
+    fn wants(&self, account: &str) -> bool {
+        self.wanted.contains(account)
+    }
+}

@@ -1,0 +1,68 @@
+//! Notes each write of members until it was read back. A read-back that could not be made is made
+//! before the next write: otherwise nobody would see whom a killed process's write took out.
+
+use std::collections::BTreeSet;
+
+use beadle_engine::Failure;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::readback::Written;
+use super::writer::ScimWriter;
+use crate::targets::StopNote;
+
+/// A note holds at most this number of members who stay: a store takes no value of any size. Those
+/// of them who are gone show what the target did with all.
+const MOST: usize = 1000;
+
+/// A write of members that was not read back.
+#[derive(Serialize, Deserialize)]
+struct Unread {
+    stay: BTreeSet<String>,
+    added: Vec<String>,
+    removed: Vec<String>,
+}
+
+impl ScimWriter {
+    /// Notes a write of members before it is made.
+    pub(super) async fn begin(&self, written: &Written<'_>, stop: &dyn StopNote) -> Result<(), Failure> {
+        if written.before.is_none() {
+            return Ok(());
+        }
+        let unread = Unread {
+            stay: written.stayers().take(MOST).cloned().collect(),
+            added: written.added.to_vec(),
+            removed: written.removed.to_vec(),
+        };
+        stop.note_write(written.group, &json!(unread).to_string()).await
+    }
+
+    /// What a write of members did is known now.
+    pub(super) async fn forget(&self, written: &Written<'_>, stop: &dyn StopNote) {
+        if written.before.is_none() {
+            return;
+        }
+        if let Err(failure) = stop.forget_write(written.group).await {
+            tracing::warn!(group = written.group, why = failure.text, "note of a write not deleted");
+        }
+    }
+
+    /// Reads back the last write of a group's members if nobody could do so after it.
+    pub(super) async fn settle(&self, group: &str, stop: &dyn StopNote) -> Result<(), Failure> {
+        let Some(text) = stop.unread_write(group).await? else { return Ok(()) };
+        let Ok(unread) = serde_json::from_str::<Unread>(&text) else {
+            tracing::warn!(group, "note of a write cannot be read and is deleted");
+            return stop.forget_write(group).await;
+        };
+        let (added, removed) = (unread.added.as_slice(), unread.removed.as_slice());
+        let written = Written { group, added, removed, before: Some(unread.stay), shown: None };
+        let read = self.reader.lost_by(&written).await;
+        let lost = read.map_err(|failure| failure.during("reading back the write before this one"))?;
+        let back = written.to_put_back(&lost, stop);
+        if !back.is_empty() {
+            return Err(self.put_back(&written, &lost, &back, stop).await);
+        }
+        self.forget(&written, stop).await;
+        Ok(())
+    }
+}

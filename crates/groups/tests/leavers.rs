@@ -1,0 +1,206 @@
+//! The accounts of people who leave a group: what Beadle asks before it leaves an account as it is.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::collections::HashMap;
+use std::sync::{Arc, RwLock};
+
+use beadle_engine::{Budgets, Clock, Key, Mode, Plan, Planner, Store, Writer, note};
+use beadle_groups::mapping::{Naming, OnDelete, OnMissingGroup, OnMissingUser, OnRename, Users};
+use beadle_groups::mark::KIND;
+use beadle_groups::sources::{OktaSource, Source};
+use beadle_groups::targets::{ScimReader, ScimWriter};
+use beadle_groups::{Directory, GroupLimits, GroupPlanner, GroupWriter, Mapping, Mappings, Write};
+use beadle_okta::{Credential, Okta, Status};
+use beadle_scim::{Api, Dialect};
+use beadle_sim::okta::OktaSim;
+use beadle_sim::scim::{Quirk, ScimSim};
+use beadle_sim::{okta, scim};
+use beadle_store_sqlite::{Settings as StoreSettings, SqliteStore};
+use beadle_transport::Settings;
+use secrecy::SecretString;
+use serde_json::{Value, json};
+
+const GROUP: &str = "corp/00g1";
+
+fn mapping() -> Mapping {
+    Mapping {
+        source: "corp".into(),
+        target: "aws".into(),
+        include: vec!["AWS_*".parse().unwrap()],
+        exclude: Vec::new(),
+        naming: Naming::default(),
+        into: None,
+        mode: Mode::Enforce,
+        on_missing_group: OnMissingGroup::Create,
+        on_missing_user: OnMissingUser::Wait,
+        users: Users::Provision,
+        on_rename: OnRename::Follow,
+        on_delete: OnDelete::Keep,
+        adopt: false,
+        may_empty: false,
+        protected: Vec::new(),
+        role: None,
+        parent: None,
+        description: None,
+        asked: None,
+    }
+}
+
+/// A directory of ten people, a group of eight of them, and a target whose group has one more: the
+/// account `a0`.
+struct Stage {
+    corp: OktaSim,
+    aws: ScimSim,
+    _folder: tempfile::TempDir,
+    store: Arc<dyn Store>,
+    directory: Directory,
+    planner: GroupPlanner,
+    writer: GroupWriter,
+}
+
+/// `id` is the `externalId` of `a0`.
+async fn stage(id: &str) -> Stage {
+    let any = ([127, 0, 0, 1], 0).into();
+    let (mut users, mut accounts) = (json!({}), json!({}));
+    let (mut members, mut held) = (json!({}), json!({}));
+    for n in 0..10 {
+        let login = format!("p{n}@acme.example");
+        users[format!("00u{n}")] = json!({ "profile": { "login": login } });
+        if n == 9 {
+            continue;
+        }
+        let external = if n == 0 { id.to_owned() } else { format!("00u{n}") };
+        accounts[format!("a{n}")] = json!({ "userName": login, "externalId": external, "active": true });
+        held[format!("a{n}")] = json!(true);
+        if n > 0 {
+            members[format!("00u{n}")] = json!(true);
+        }
+    }
+    let groups = json!({ "00g1": { "profile": { "name": "AWS_Ops" }, "members": members } });
+    let state = Some(json!({ "users": users, "groups": groups }));
+    let corp = OktaSim::start(any, okta::Settings { state, ..okta::Settings::default() }).await.unwrap();
+    let ours =
+        json!({ "t1": { "displayName": "AWS_Ops", "externalId": "beadle:corp/00g1", "members": held } });
+    let state = Some(json!({ "users": accounts, "groups": ours }));
+    let quirks = vec![Quirk::Generic];
+    let aws =
+        ScimSim::start(any, scim::Settings { state, quirks, ..scim::Settings::default() }).await.unwrap();
+    let clock = Clock::system();
+    let settings = Settings { rest_points: u32::MAX, ..Settings::default() };
+    let token = Credential::Token(SecretString::from(corp.token()));
+    let api = Okta::new(&corp.url(), "corp", token, 0, &clock, &settings).unwrap();
+    let leaving = vec![Status::Suspended, Status::Deprovisioned];
+    let source: Arc<dyn Source> = Arc::new(OktaSource::new(api, leaving, Vec::new(), Vec::new()));
+    let token = SecretString::from(aws.token());
+    let budgets = Budgets::new("aws", 0);
+    let api = Api::new(&aws.url(), &token, Dialect::RFC7644, budgets, &clock, settings).unwrap();
+    let reader = ScimReader::new(beadle_scim::Reader::new(api.clone()));
+    let writer = ScimWriter::new(beadle_scim::Writer::new(api), &reader);
+    let directory = Directory {
+        sources: HashMap::from([("corp".to_owned(), source)]),
+        target: Arc::new(reader),
+        name: "aws".into(),
+        mappings: Arc::new(RwLock::new(Arc::new(Mappings::new(vec![mapping()])))),
+        pushed: Arc::default(),
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("beadle.db");
+    let store: Arc<dyn Store> = Arc::new(SqliteStore::open_inline(&path, StoreSettings::default()).unwrap());
+    let pair = json!({ "group": "t1", "name": "AWS_Ops", "from": "AWS_Ops", "sources": [GROUP] });
+    store.put(&note("pair", &["aws", GROUP]), &pair.to_string()).await.unwrap();
+    let limits = GroupLimits::default();
+    Stage {
+        corp,
+        aws,
+        _folder: folder,
+        planner: GroupPlanner::new(directory.clone(), limits, clock.clone(), Some(store.clone())),
+        writer: GroupWriter::new(Arc::new(writer), "aws", limits.window, clock, Some(store.clone())),
+        store,
+        directory,
+    }
+}
+
+impl Stage {
+    async fn plan(&self, id: &str) -> Plan<Write> {
+        self.planner.plan(&Key::new(KIND, "aws", id), None).await.unwrap()
+    }
+
+    /// The note of a person's account.
+    fn account(person: &str) -> String {
+        note("account", &["aws", &format!("corp/{person}")])
+    }
+
+    async fn keep(&self, person: &str) {
+        let kept = json!({ "account": "a0", "login": "p0@acme.example" });
+        self.store.put(&Self::account(person), &kept.to_string()).await.unwrap();
+    }
+
+    fn suspend(&self, person: &str) {
+        self.corp.patch(&json!({ "users": { person: { "status": "SUSPENDED" } } }));
+    }
+
+    fn activate(&self, active: bool) {
+        self.aws.patch(&json!({ "users": { "a0": { "active": active } } }));
+    }
+}
+
+fn removes(plan: &Plan<Write>) -> bool {
+    plan.changes.iter().any(|change| change.what == "remove")
+}
+
+fn deactivates(plan: &Plan<Write>) -> bool {
+    let mut fields = plan.changes.iter().flat_map(|change| &change.fields);
+    fields.any(|field| field.name == "active" && field.after == Value::Bool(false))
+}
+
+#[tokio::test]
+async fn an_answer_about_another_person_deactivates_nobody() {
+    // The account carries an id of its own, which is somebody's sign-in name.
+    let stage = stage("p9@acme.example").await;
+    stage.suspend("00u9");
+    let plan = stage.plan(GROUP).await;
+    assert!(removes(&plan) && !deactivates(&plan));
+    stage.keep("p9@acme.example").await;
+    let plan = stage.plan("account/corp/p9@acme.example").await;
+    assert!(plan.changes.is_empty());
+    assert!(plan.unknowns[0].why.contains("answered about p9@acme.example (00u9)"), "{:?}", plan.unknowns);
+}
+
+#[tokio::test]
+async fn the_account_of_somebody_who_leaves_a_group_and_stays_is_watched_from_then_on() {
+    let stage = stage("00u0").await;
+    let plan = stage.plan(GROUP).await;
+    assert!(removes(&plan) && !deactivates(&plan));
+    let session = stage.writer.open(&Key::new(KIND, "aws", GROUP), &plan).await.unwrap();
+    for change in plan.changes.iter().filter(|change| change.what == "remove") {
+        session.write(change).await.unwrap();
+    }
+    let kept = stage.store.get(&Stage::account("00u0")).await.unwrap();
+    assert!(kept.is_some_and(|kept| kept.contains("a0")), "Beadle did not make it in this run");
+}
+
+#[tokio::test]
+async fn an_account_that_was_inactive_when_it_was_read_last_is_deactivated_all_the_same() {
+    let stage = stage("00u0").await;
+    stage.activate(false);
+    stage.directory.target.members("t1").await.unwrap();
+    stage.activate(true);
+    stage.suspend("00u0");
+    assert!(deactivates(&stage.plan(GROUP).await), "when the person leaves a group");
+    stage.keep("00u0").await;
+    stage.activate(false);
+    assert!(!deactivates(&stage.plan("account/corp/00u0").await), "it is inactive now");
+    stage.activate(true);
+    assert!(deactivates(&stage.plan("account/corp/00u0").await), "without a group");
+}
+
+#[tokio::test]
+async fn an_account_that_another_person_has_now_is_left_alone() {
+    let stage = stage("00u0").await;
+    stage.keep("00u0").await;
+    stage.suspend("00u0");
+    stage.aws.patch(&json!({ "users": { "a0": { "externalId": "00u9" } } }));
+    let plan = stage.plan("account/corp/00u0").await;
+    assert!(plan.changes.is_empty());
+    assert!(plan.skipped.is_some_and(|why| why.contains("belongs to another person")));
+}

@@ -15,9 +15,9 @@ mod progress;
 mod reading;
 mod reconcilers;
 mod render;
+mod service;
 mod sharing;
 mod shut;
-mod service;
 mod tasks;
 mod wiring;
 

@@ -121,13 +121,7 @@ impl Reconcilers {
     }
 
     /// From now on this directory's events and sweeps are worked on, for the targets that are open.
-    pub(crate) fn add_directory(
-        &self,
-        name: &str,
-        of: &Directories,
-        store: &Arc<dyn Store>,
-        clock: &Clock,
-    ) {
+    pub(crate) fn add_directory(&self, name: &str, of: &Directories, store: &Arc<dyn Store>, clock: &Clock) {
         let mut marker: Arc<dyn Reconcile> = Arc::new(of.marker(name, store, clock));
         let mut sweep: Arc<dyn Reconcile> = Arc::new(of.sweep(name, store, clock));
         if !of.shut.is_empty() {

@@ -153,8 +153,7 @@ impl Service {
         let opened = Arc::new(opened.context(NOT_OPEN)?);
         org.policy_in_force(&opened);
         // Before its first call: how much the others have spent.
-        *shared =
-            Some(Shared::begin(&org.file, (&opened.api, &opened.pace), &self.store, &self.stop).await);
+        *shared = Some(Shared::begin(&org.file, (&opened.api, &opened.pace), &self.store, &self.stop).await);
         let mut budgets = self.budgets.write().unwrap_or_else(PoisonError::into_inner);
         budgets.push(opened.api.budgets().clone());
         drop(budgets);

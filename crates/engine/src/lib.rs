@@ -4,8 +4,8 @@
 //! keys from a [`Store`] and hands them to a [`Reconcile`]r, which plans, passes the [`guard`] and applies.
 
 pub mod apply;
-pub mod backoff;
 pub mod background;
+pub mod backoff;
 pub mod budget;
 pub mod clock;
 mod contested;

@@ -70,10 +70,12 @@ pub struct Reader {
     nodes: Arc<Mutex<HashMap<u64, String>>>,
     /// When each ruleset was changed last, as it was first seen or settled.
     rulesets: Arc<Mutex<HashMap<u64, String>>>,
-    /// Rulesets that REST showed as the policy wants them: the time of the last change, and a digest
-    /// of what was wanted.
-    settled: Arc<Mutex<HashMap<u64, (String, Vec<u8>)>>>,
+    /// Rulesets that REST showed as the policy wants them.
+    settled: Arc<Mutex<HashMap<u64, Settled>>>,
 }
+
+/// The time of a ruleset's last change, and a digest of what was wanted of it then.
+type Settled = (String, Vec<u8>);
 
 #[derive(Deserialize)]
 struct InvitationRow {

@@ -120,13 +120,13 @@ impl NamedTeam {
         let team = Path::at("orgs").value(self.api.organisation()).then("teams").value(&known.slug);
         let path = match account {
             None => team,
-            Some(account) => match known.accounts.get(&account) {
-                Some((login, _)) => team.then("memberships").value(login),
-                None => {
+            Some(account) => {
+                let Some((login, _)) = known.accounts.get(&account) else {
                     let text = format!("account {account} is gone since it was read; nothing was written");
                     return Err(Failure::new(Class::Conflict, text));
-                }
-            },
+                };
+                team.then("memberships").value(login)
+            }
         };
         Ok((path, known.asked + FRESH))
     }

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, RwLock};
 
-use beadle_engine::{Budgets, Clock, Key, Mode, Plan, Planner, Store, Writer, note};
+use beadle_engine::{Budgets, Clock, Key, Mode, Plan, Planner, Store, Time, Writer, note};
 use beadle_groups::mapping::{Naming, OnDelete, OnMissingGroup, OnMissingUser, OnRename, Users};
 use beadle_groups::mark::KIND;
 use beadle_groups::sources::{OktaSource, Source};
@@ -171,7 +171,7 @@ async fn the_account_of_somebody_who_leaves_a_group_and_stays_is_watched_from_th
     let stage = stage("00u0").await;
     let plan = stage.plan(GROUP).await;
     assert!(removes(&plan) && !deactivates(&plan));
-    let session = stage.writer.open(&Key::new(KIND, "aws", GROUP), &plan).await.unwrap();
+    let session = stage.writer.open(&Key::new(KIND, "aws", GROUP), &plan, Time(i64::MAX)).await.unwrap();
     for change in plan.changes.iter().filter(|change| change.what == "remove") {
         session.write(change).await.unwrap();
     }

@@ -48,15 +48,12 @@ impl Facts {
     /// Takes the facts of one list: the ones that were `read`, or those of `before`.
     fn take(&mut self, kind: &str, read: Option<Vec<(String, String)>>, before: Option<&Self>) {
         let prefix = format!("{kind} ");
-        match read {
-            Some(read) => {
-                self.0.extend(read.into_iter().map(|(name, value)| (format!("{prefix}{name}"), value)));
-            }
-            None => {
-                let known = before.into_iter().flat_map(|before| &before.0);
-                let known = known.filter(|(name, _)| name.starts_with(&prefix));
-                self.0.extend(known.map(|(name, value)| (name.clone(), value.clone())));
-            }
+        if let Some(read) = read {
+            self.0.extend(read.into_iter().map(|(name, value)| (format!("{prefix}{name}"), value)));
+        } else {
+            let known = before.into_iter().flat_map(|before| &before.0);
+            let known = known.filter(|(name, _)| name.starts_with(&prefix));
+            self.0.extend(known.map(|(name, value)| (name.clone(), value.clone())));
         }
     }
 

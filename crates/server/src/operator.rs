@@ -7,9 +7,7 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use beadle_engine::{
-    Budgets, Clock, Depth, Driver, Row, Store, StoreError, TaskRecord, Time, WorkerCounts,
-};
+use beadle_engine::{Budgets, Clock, Depth, Driver, Row, Store, StoreError, TaskRecord, Time, WorkerCounts};
 use http::{HeaderMap, StatusCode, header};
 use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;

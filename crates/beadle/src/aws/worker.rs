@@ -243,8 +243,12 @@ impl Minute<'_> {
             tracing::info!(keys = waiting.len(), "keys that waited are sent for again");
             self.woken.queues.wake(waiting, now).await;
         }
-        let days =
-            self.service.directories.targets.values().filter_map(|target| target.token_days(&self.woken.clock));
+        let days = self
+            .service
+            .directories
+            .targets
+            .values()
+            .filter_map(|target| target.token_days(&self.woken.clock));
         let figures = Figures {
             oldest_due: oldest.unwrap_or_default().as_secs(),
             held: store.holds().await?.len(),

@@ -11,7 +11,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 pub(crate) use args::SimArgs;
 pub(crate) use args::{
     AdoptArgs, ApplyArgs, DirectoryCommand, ExplainArgs, Format, JournalArgs, JournalFormat, ListArgs,
-    PlanArgs, SchemaFile, Scope, Selection, StoreCommand, SweepArgs, TotalArgs,
+    PlanArgs, SchemaFile, Scope, Selection, StoreCommand, SweepArgs, TasksCommand, TotalArgs,
 };
 #[cfg(feature = "aws")]
 pub(crate) use args::{AwsCommand, AwsDoctorArgs};

@@ -35,7 +35,8 @@ async fn repository(
         .split_once('/')
         .context("specify the repository as OWNER/NAME, or add `--team SLUG` or `--user LOGIN`")?;
     let org =
-        Org::open(config, config.orgs(Some(owner))?[0], clock, &OpenOptions::default(), &Ways::default()).await?;
+        Org::open(config, config.orgs(Some(owner))?[0], clock, &OpenOptions::default(), &Ways::default())
+            .await?;
     let policy = org.policy.current();
     let layer =
         policy.file_of(name).with_context(|| format!("the policy has no file in repos/ for {name}"))?;

@@ -25,8 +25,8 @@ mod serve;
 mod sim;
 mod store;
 mod sweep;
-mod tasks;
 mod tally;
+mod tasks;
 mod total;
 
 use beadle_engine::Time;

@@ -29,7 +29,6 @@ pub(crate) use target::{Probing, ScimFile, TargetFile as Target, TeamsFile, user
 
 use file::OrgFile;
 
-
 use crate::place::Place;
 
 /// The whole configuration.
@@ -206,7 +205,8 @@ impl Config {
 
     /// The targets that are teams of an organisation.
     pub(crate) fn teams_of(&self, org: &str) -> impl Iterator<Item = &Arc<Target>> {
-        let is_its = move |target: &&Arc<Target>| target.github.as_ref().is_some_and(|teams| teams.org == org);
+        let is_its =
+            move |target: &&Arc<Target>| target.github.as_ref().is_some_and(|teams| teams.org == org);
         self.file.target.iter().filter(is_its)
     }
 

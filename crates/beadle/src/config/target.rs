@@ -1,8 +1,8 @@
 //! `[[target]]`: SCIM servers, and the teams of organisations.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};

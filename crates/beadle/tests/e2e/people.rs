@@ -167,7 +167,7 @@ async fn the_operator_listener_names_a_rejected_policy_and_waits_for_no_lock() {
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
     let (_, metrics) = asked(&world, "/metrics").await;
-    assert!(metrics.contains("beadle_fault{of=\"policy of acme\"} 1"), "{metrics}");
+    assert!(metrics.contains("beadle_task_failing{task=\"policy of acme\"} 1"), "{metrics}");
 
     let lock = rusqlite::Connection::open(world.path().join("beadle.db")).unwrap();
     lock.execute_batch("BEGIN EXCLUSIVE").unwrap();

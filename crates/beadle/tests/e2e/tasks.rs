@@ -31,7 +31,7 @@ async fn a_vendor_that_never_answers_delays_no_other_organisation() {
     world.lines = format!(
         "[[org]]\nname = \"absent\"\napi = \"{url}\"\n{token}\npolicy = \"policy\"\nmode = \"enforce\"\n\
          [[okta]]\nname = \"corp\"\nurl = \"{url}\"\n{token}\nlog_every = \"1s\"\n\
-         [[target]]\nname = \"aws\"\nscim = {{ url = \"{url}\", {token}, dialect = \"aws\" }}\n\
+         [[target]]\nname = \"aws\"\nscim = {{ url = \"{url}\", {token}, dialect = \"aws-identity-center\" }}\n\
          [[groups]]\nsource = \"corp\"\ntarget = \"aws\"\ninclude = [\"*\"]\n"
     );
     world.policy("settings.yml", POLICY);
@@ -59,7 +59,8 @@ async fn tasks_are_listed_and_the_running_service_runs_one_on_request() {
         assert!(listed.out.contains(task), "{task}: {}", listed.out);
     }
     let url = format!("http://127.0.0.1:{}", world.ports[1]);
-    let shown: Value = reqwest::get(format!("{url}/tasks")).await.unwrap().text().await.unwrap().parse().unwrap();
+    let shown: Value =
+        reqwest::get(format!("{url}/tasks")).await.unwrap().text().await.unwrap().parse().unwrap();
     let runs = |shown: &Value| {
         let policy = shown.as_array().unwrap().iter().find(|task| task["name"] == "policy of acme");
         policy.unwrap()["runs"].as_u64().unwrap()

@@ -46,7 +46,7 @@ fn stated(section: &str, mut entry: Value) -> Option<Value> {
     match section {
         "teams" | "collaborators" if entry["permission"] == "auditor" => entry["permission"] = json!("push"),
         "branches" => {
-            entry["protection"] = json!({ "enforce_admins": true, "required_linear_history": true })
+            entry["protection"] = json!({ "enforce_admins": true, "required_linear_history": true });
         }
         "labels" => entry["color"] = json!("cc0000"),
         "custom_properties" => entry["value"] = json!("gold"),

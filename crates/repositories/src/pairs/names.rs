@@ -257,7 +257,7 @@ async fn tried(place: &Place, sim: &Arc<Sim>, folder: &Path) -> Result<(), Strin
         Policy::from_sources(sources, "admin", Path::new("policy")).map_err(|error| error.to_string())
     };
     let store = |name: &str| {
-        let path: String = place.path.chars().filter(|c| c.is_ascii_alphanumeric()).collect();
+        let path: String = place.path.chars().filter(char::is_ascii_alphanumeric).collect();
         folder.join(format!("{path}-{name}.db"))
     };
     sim.begin_with(organisation());

@@ -372,7 +372,7 @@ impl TargetReader for ScimReader {
         if self.memberships.is_none() {
             let ids: BTreeSet<String> = members.iter().map(|member| member.id.clone()).collect();
             self.is_no_less(id, &ids).await?;
-            self.seen().members.insert(id.to_owned(), (now, ids));
+            self.seen().members.insert(id.to_owned(), (asked, ids));
         }
         let bare = members.iter().filter(|member| member.user.is_none());
         let bare: Vec<String> = bare.map(|member| member.id.clone()).collect();
@@ -440,9 +440,10 @@ impl TargetReader for ScimReader {
     }
 
     async fn account_now(&self, id: &str) -> Result<Option<Account>, Failure> {
+        let asked = self.now();
         let found = self.scim.user(id).await?.map(account);
         if let Some(found) = &found {
-            self.remember(found);
+            self.remember(found, asked);
         }
         Ok(found)
     }

@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
 use beadle_engine::worker::Reconcile;
-use beadle_engine::{Budgets, Class, Clock, Key, Limits, Reconciler, Store, WritePace};
+use beadle_engine::{Budgets, Class, Clock, Key, Limits, Reconciler, Store, Time, WritePace, revive};
 use beadle_groups::catchup::Catchup;
 use beadle_groups::sources::{OktaSource, Source};
 use beadle_groups::sweep::remembered;
 use beadle_groups::targets::{ScimReader, ScimWriter, TargetReader, TargetWriter, TeamReader, TeamWriter};
 use beadle_groups::{
-    Directory, GroupLimits, GroupPlanner, GroupSweep, GroupWriter, Mappings, Marker, TeamMarker, stop_note,
+    Directory, GroupLimits, GroupPlanner, GroupSweep, GroupWriter, Mappings, Marker, STOPPED, TeamMarker,
+    stop_note,
 };
 use beadle_hooks::okta::{Proof, Sender};
 use beadle_okta::{Credential, Okta};
@@ -306,14 +307,25 @@ impl Target<'_> {
     }
 
     /// Lets a target be written to again that a write of another kind than was asked for had
-    /// stopped.
-    pub(crate) async fn release(&self, store: &Arc<dyn Store>) -> anyhow::Result<Option<String>> {
+    /// stopped, and makes the keys due that the stop set aside.
+    pub(crate) async fn release(&self, store: &Arc<dyn Store>, now: Time) -> anyhow::Result<Option<String>> {
         let note = stop_note(&self.file.name);
         let stopped = store.get(&note).await?;
         if stopped.is_some() {
             store.forget(&note).await?;
+            self.go_on(store, now).await?;
         }
         Ok(stopped)
+    }
+
+    /// Makes the keys due that a stop set aside, if the stop is over. A service that stopped the
+    /// target itself sets them aside again until it is started with another configuration.
+    pub(crate) async fn go_on(&self, store: &Arc<dyn Store>, now: Time) -> anyhow::Result<()> {
+        let name = self.file.name.as_str();
+        if store.get(&stop_note(name)).await?.is_none() {
+            revive(store.as_ref(), STOPPED, &|key: &Key| key.instance() == name, now).await?;
+        }
+        Ok(())
     }
 
     /// A server that contradicts the configuration, or does something else than before, is not

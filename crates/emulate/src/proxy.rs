@@ -1,8 +1,9 @@
 //! Between a store and its tables: throttling, conflicts, answers that are lost, and an index that is behind.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::State;
@@ -10,6 +11,7 @@ use axum::response::{IntoResponse as _, Response};
 use axum::{Router, routing::any};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
+use tokio::sync::Notify;
 
 /// How often out of a hundred each happens.
 #[derive(Clone, Copy, Debug)]
@@ -24,6 +26,9 @@ pub struct Odds {
     pub stale: u32,
 }
 
+/// Nothing happens.
+const NOTHING: Odds = Odds { throttled: 0, conflict: 0, lost: 0, stale: 0 };
+
 struct Shared {
     to: String,
     odds: Odds,
@@ -35,6 +40,15 @@ struct Shared {
     left: AtomicU64,
     /// How often each happened.
     counts: Mutex<HashMap<&'static str, u32>>,
+    stop: Option<Stop>,
+}
+
+/// The place where the first request of an operation waits.
+struct Stop {
+    operation: String,
+    has_come: AtomicBool,
+    came: Notify,
+    goes_on: Notify,
 }
 
 /// A proxy that does what DynamoDB may do, and moto never does.
@@ -47,15 +61,41 @@ pub struct Proxy {
 impl Proxy {
     /// In front of what is at `to`.
     pub async fn start(to: &str, odds: Odds, seed: u64) -> Self {
-        Self::with(to, odds, seed, u64::MAX).await
+        Self::with(to, odds, seed, u64::MAX, None).await
     }
 
     /// Lets so many requests through, and then none: as if the process were killed there.
     pub async fn closing(to: &str, after: u64) -> Self {
-        Self::with(to, Odds { throttled: 0, conflict: 0, lost: 0, stale: 0 }, 1, after).await
+        Self::with(to, NOTHING, 1, after, None).await
     }
 
-    async fn with(to: &str, odds: Odds, seed: u64, left: u64) -> Self {
+    /// Stops the first request of an operation until [`Proxy::go_on`]: meanwhile the test writes
+    /// what another process writes.
+    pub async fn stopping(to: &str, operation: &str) -> Self {
+        let stop = Stop {
+            operation: operation.to_owned(),
+            has_come: AtomicBool::new(false),
+            came: Notify::new(),
+            goes_on: Notify::new(),
+        };
+        Self::with(to, NOTHING, 1, u64::MAX, Some(stop)).await
+    }
+
+    /// Waits until the request that is stopped has come.
+    pub async fn until_stopped(&self) {
+        if let Some(stop) = &self.shared.stop {
+            tokio::time::timeout(Duration::from_secs(30), stop.came.notified()).await.unwrap();
+        }
+    }
+
+    /// Lets the stopped request go on.
+    pub fn go_on(&self) {
+        if let Some(stop) = &self.shared.stop {
+            stop.goes_on.notify_one();
+        }
+    }
+
+    async fn with(to: &str, odds: Odds, seed: u64, left: u64, stop: Option<Stop>) -> Self {
         let shared = Arc::new(Shared {
             to: to.to_owned(),
             odds,
@@ -64,6 +104,7 @@ impl Proxy {
             http: reqwest::Client::new(),
             counts: Mutex::default(),
             left: AtomicU64::new(left),
+            stop,
         });
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -103,6 +144,13 @@ async fn forward(State(shared): State<Arc<Shared>>, request: axum::extract::Requ
     let one_less = |left: u64| left.checked_sub(1);
     if shared.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less).is_err() {
         return refused(400, "AccessDeniedException", "");
+    }
+    if let Some(stop) = &shared.stop
+        && stop.operation == operation
+        && !stop.has_come.swap(true, Ordering::SeqCst)
+    {
+        stop.came.notify_one();
+        stop.goes_on.notified().await;
     }
     // The table itself is made as nothing else is.
     let is_of_items = !operation.contains("Table") && operation != "UpdateTimeToLive";

@@ -25,6 +25,7 @@ use crate::pace::WritePace;
 use crate::plan::{Change, Plan, Unknown};
 use crate::queue::Lease;
 use crate::refused::Refusals;
+use crate::revive::paused;
 use crate::store::Store;
 
 use judge::{Judgement, judge};
@@ -205,10 +206,10 @@ pub async fn apply<W: Send + Sync + 'static>(
     let remembered = if plan.changes.is_empty() {
         Refusals::default()
     } else {
-        Refusals::read(gate.store.as_ref(), key, &gate.generation).await?
+        Refusals::read(gate.store.as_ref(), key).await?
     };
-    let mut refusals = remembered.clone();
-    let Judgement { mut results, asked, mut failure } = judge(key, plan, gate, lane, &remembered).await?;
+    let mut refusals = remembered.of_generation(&gate.generation);
+    let Judgement { mut results, asked, mut failure } = judge(key, plan, gate, lane, &refusals).await?;
     for (at, result) in results.iter().enumerate() {
         if let Some(result) = result {
             told(at, result);
@@ -241,7 +242,8 @@ pub async fn apply<W: Send + Sync + 'static>(
                 Err(error) => {
                     let text = error.text.clone();
                     if error.class == Class::Rejected {
-                        refusals.add(plan.changes[at].digest(key), &text, gate.clock.now());
+                        let change = &plan.changes[at];
+                        refusals.add(change.digest(key), &change.aspect, &text, gate.clock.now());
                     }
                     failure = Some(graver(failure, error));
                     StepResult::Failed(text)
@@ -287,12 +289,13 @@ pub async fn apply<W: Send + Sync + 'static>(
     }
     gate.pace.settle(gate.clock.now());
     give_back(key, plan, gate, &asked, &results).await;
-    if !plan.changes.is_empty() {
-        let failed = failed_digests(key, plan, &results);
-        refusals.retain(|digest| failed.contains(digest));
-        if let Err(error) = refusals.write(&remembered, gate.store.as_ref(), key).await {
-            tracing::warn!(%key, %error, "refused changes not stored, next sweep sends them again");
-        }
+    let written =
+        plan.changes.iter().zip(&results).filter(|(_, result)| **result == Some(StepResult::Written));
+    for (change, _) in written {
+        refusals.end(&change.digest(key));
+    }
+    if let Err(error) = refusals.write(&remembered, gate.store.as_ref(), key).await {
+        tracing::warn!(%key, %error, "refused changes not stored, next sweep sends them again");
     }
     let steps = plan.changes.iter().zip(results);
     Ok(Report {
@@ -346,20 +349,19 @@ async fn give_back<W>(
     }
 }
 
-/// The digests of the changes that failed.
-fn failed_digests<W>(key: &Key, plan: &Plan<W>, results: &[Option<StepResult>]) -> HashSet<String> {
-    let steps = plan.changes.iter().zip(results);
-    let failed = steps.filter(|(_, result)| matches!(result, Some(StepResult::Failed(_))));
-    failed.map(|(change, _)| change.digest(key)).collect()
-}
-
-/// A hold whose change is no longer planned is over, and so is its approval; where an aspect is unknown, nothing is.
+/// Ends holds and refusals whose change is no longer planned, and with a hold its approval. If an
+/// aspect is unknown, nothing of it ends. A plan without changes ends them, too.
 pub async fn forget_what_is_mended<W>(key: &Key, plan: &Plan<W>, gate: &Gate) -> Result<(), Failure> {
+    let planned: HashSet<String> = plan.changes.iter().map(|change| change.digest(key)).collect();
+    let is_unknown = |aspect: &str| plan.unknowns.iter().any(|u| u.aspect == aspect && u.part.is_none());
+    let refused = Refusals::read(gate.store.as_ref(), key).await?;
+    let mut open = refused.of_generation(&gate.generation);
+    open.keep(&planned, is_unknown);
+    open.write(&refused, gate.store.as_ref(), key).await?;
     let held = gate.store.holds_of(key).await?;
     if held.is_empty() {
         return Ok(());
     }
-    let planned: Vec<String> = plan.changes.iter().map(|change| change.digest(key)).collect();
     let unknown = |aspect: &str| plan.unknowns.iter().any(|unknown| unknown.aspect == aspect);
     // A contested change stays contested until somebody approves it or another generation declares
     // something else. What is not guarded goes on without an approval.
@@ -432,10 +434,9 @@ fn is_certain<W>(change: &Change<W>, failure: &Failure) -> bool {
 /// Why a write was not begun.
 fn why_not_begun(begun: &Begun) -> Failure {
     match begun {
-        Begun::Paused { scope, until } => Failure::new(
-            Class::Conflict,
-            format!("{scope} is paused until {until}; this run wrote nothing more"),
-        ),
+        Begun::Paused { scope, until } => {
+            Failure::new(Class::Conflict, format!("{} {until}; this run wrote nothing more", paused(scope)))
+        }
         Begun::Lapsed => {
             let text = "the room in the guard's window, or the approval, is not valid any more; Beadle plans the change again";
             Failure::new(Class::Conflict, text)

@@ -26,7 +26,7 @@ const FIRST: Duration = Duration::from_secs(60);
 /// The contested changes of a plan.
 #[derive(Debug, Default)]
 pub(crate) struct Contested {
-    /// Why guarded changes are held, by aspect.
+    /// The reasons for which guarded changes are held, by aspect.
     held: HashMap<String, String>,
     /// The time and the reason of the next write of other changes, by their place in the plan.
     slowed: HashMap<usize, (Time, String)>,
@@ -35,12 +35,12 @@ pub(crate) struct Contested {
 }
 
 impl Contested {
-    /// Why a guarded change of this aspect is held.
+    /// Returns the reason for which a guarded change of this aspect is held.
     pub(crate) fn holds(&self, aspect: &str) -> Option<&String> {
         self.held.get(aspect)
     }
 
-    /// Why the change at this place of the plan has to wait.
+    /// Returns the reason for which the change at this place of the plan has to wait.
     pub(crate) fn postpones(&self, at: usize, now: Time) -> Option<&String> {
         self.slowed.get(&at).filter(|(until, _)| now < *until).map(|(_, why)| why)
     }

@@ -1,7 +1,8 @@
 //! Remembers changes that the vendor refused for good, so that a sweep does not send the same
-//! change each time.
+//! change each time. A note is about one observed and one wanted value. It ends when a plan no
+//! longer has that change: a later drift to the same value is a new one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -33,6 +34,9 @@ struct Refusal {
     times: u32,
     last: Time,
     why: String,
+    /// The aspect of the change; empty in what an older version stored.
+    #[serde(default)]
+    aspect: String,
 }
 
 impl Refusal {
@@ -43,20 +47,27 @@ impl Refusal {
     }
 }
 
-fn note(key: &Key) -> String {
+/// The name of the note of a key's refused changes.
+pub fn refused_note(key: &Key) -> String {
     format!("refused:{key}")
 }
 
 impl Refusals {
-    /// Reads what was refused of this key in this generation.
-    pub(crate) async fn read(store: &dyn Store, key: &Key, generation: &str) -> Result<Self, Failure> {
-        let stored = store.get(&note(key)).await?;
-        let stored: Option<Self> = stored.and_then(|text| serde_json::from_str(&text).ok());
-        let empty = Self { generation: generation.to_owned(), changes: BTreeMap::new() };
-        Ok(stored.filter(|stored| stored.generation == generation).unwrap_or(empty))
+    /// Reads what is stored of this key, of any generation.
+    pub(crate) async fn read(store: &dyn Store, key: &Key) -> Result<Self, Failure> {
+        let stored = store.get(&refused_note(key)).await?;
+        Ok(stored.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default())
     }
 
-    /// Why a sweep does not send this change now, if it does not.
+    /// The refusals of this generation. Those of another generation are over.
+    pub(crate) fn of_generation(&self, generation: &str) -> Self {
+        if self.generation == generation {
+            return self.clone();
+        }
+        Self { generation: generation.to_owned(), changes: BTreeMap::new() }
+    }
+
+    /// Returns the reason why a sweep does not send this change now.
     pub(crate) fn stops(&self, digest: &str, now: Time) -> Option<String> {
         let refusal = self.changes.get(digest).filter(|refusal| now < refusal.until())?;
         Some(format!(
@@ -67,9 +78,9 @@ impl Refusals {
     }
 
     /// Counts a refusal. Retries within the wait are the same refusal.
-    pub(crate) fn add(&mut self, digest: String, why: &str, now: Time) {
-        let refusal =
-            self.changes.entry(digest).or_insert(Refusal { times: 0, last: now, why: String::new() });
+    pub(crate) fn add(&mut self, digest: String, aspect: &str, why: &str, now: Time) {
+        let new = Refusal { times: 0, last: now, why: String::new(), aspect: aspect.to_owned() };
+        let refusal = self.changes.entry(digest).or_insert(new);
         if refusal.times == 0 || now >= refusal.until() {
             refusal.times = refusal.times.saturating_add(1);
             refusal.last = now;
@@ -77,22 +88,28 @@ impl Refusals {
         why.clone_into(&mut refusal.why);
     }
 
-    /// Keeps the refusals of these changes only.
-    pub(crate) fn retain(&mut self, still: impl Fn(&str) -> bool) {
-        self.changes.retain(|digest, _| still(digest));
+    /// Ends the refusals of this change: it was written.
+    pub(crate) fn end(&mut self, digest: &str) {
+        self.changes.remove(digest);
     }
 
-    /// Stores them, if they differ from `before`.
-    pub(crate) async fn write(&self, before: &Self, store: &dyn Store, key: &Key) -> Result<(), Failure> {
-        if self == before {
+    /// Keeps the refusals of `planned` changes. An aspect that is unknown as a whole has no plan, so
+    /// its refusals stay.
+    pub(crate) fn keep(&mut self, planned: &HashSet<String>, is_unknown: impl Fn(&str) -> bool) {
+        self.changes.retain(|digest, refusal| planned.contains(digest) || is_unknown(&refusal.aspect));
+    }
+
+    /// Stores them, if they differ from what is stored.
+    pub(crate) async fn write(&self, stored: &Self, store: &dyn Store, key: &Key) -> Result<(), Failure> {
+        if self == stored || (self.changes.is_empty() && stored.changes.is_empty()) {
             return Ok(());
         }
         if self.changes.is_empty() {
-            return Ok(store.forget(&note(key)).await?);
+            return Ok(store.forget(&refused_note(key)).await?);
         }
         let text = serde_json::to_string(self);
         let text = text.map_err(|error| Failure::new(crate::failure::Class::Fatal, error))?;
-        Ok(store.put(&note(key), &text).await?)
+        Ok(store.put(&refused_note(key), &text).await?)
     }
 }
 
@@ -108,9 +125,9 @@ mod tests {
         let mut now = Time(0);
         let mut waits = Vec::new();
         for _ in 0..5 {
-            refusals.add("d".into(), "403", now);
+            refusals.add("d".into(), "teams", "403", now);
             // A retry within the wait changes nothing.
-            refusals.add("d".into(), "403", now + Duration::from_secs(2));
+            refusals.add("d".into(), "teams", "403", now + Duration::from_secs(2));
             let begun = now;
             while refusals.stops("d", now).is_some() {
                 now = now + MINUTE;
@@ -120,7 +137,29 @@ mod tests {
         let week = 7 * 24 * 60;
         assert_eq!(waits, [1, 60, 3600, week, week]);
         assert_eq!(refusals.stops("another", Time(0)), None);
-        refusals.retain(|digest| digest != "d");
+        refusals.end("d");
         assert_eq!(refusals, Refusals::default());
+    }
+
+    #[test]
+    fn a_refusal_ends_with_its_change_and_not_with_a_doubt() {
+        let mut refusals = Refusals::default();
+        refusals.add("d".into(), "teams", "403", Time(0));
+        refusals.keep(&HashSet::from(["d".to_owned()]), |_| false);
+        assert!(refusals.stops("d", Time(0)).is_some(), "the change is still to be made");
+        refusals.keep(&HashSet::new(), |aspect| aspect == "teams");
+        assert!(refusals.stops("d", Time(0)).is_some(), "nobody knows whether it is still to be made");
+        refusals.keep(&HashSet::from(["e".to_owned()]), |aspect| aspect == "labels");
+        assert_eq!(refusals, Refusals::default());
+    }
+
+    #[test]
+    fn a_refusal_ends_with_its_generation() {
+        let mut refusals = Refusals::default().of_generation("one");
+        refusals.add("d".into(), "teams", "403", Time(0));
+        assert_eq!(refusals.of_generation("one"), refusals);
+        let other = refusals.of_generation("two");
+        assert_eq!(other.stops("d", Time(0)), None);
+        assert_eq!(other.generation, "two");
     }
 }

@@ -16,7 +16,7 @@ const MOST: usize = 1000;
 pub(crate) struct Said(Mutex<HashMap<String, Time>>);
 
 impl Said {
-    /// Whether `cause` was not logged before, or long ago. It counts as logged from now on.
+    /// Returns `true` if `cause` was never logged, or long ago. It counts as logged from now on.
     pub(crate) fn is_news(&self, cause: &str, now: Time) -> bool {
         let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // A moment in the future comes from a clock that was ahead.

@@ -30,7 +30,7 @@ pub use beadle_transport::path::segment;
 pub use beadle_transport::{Method, Path};
 pub use loader::{Bulk, Loader};
 pub use members::{Identity, Member, Team, TeamMembers};
-pub use names::{Missing, Resolved, SelectedBy};
+pub use names::{Called, Missing, Resolved, SelectedBy};
 pub use read::{Cursor, IndexRow, Page, Reader};
 pub use repository::{
     Actor, ActorKind, Allowances, Asks, Collaborator, Invitation, Label, Part, Permission, Repository, Rule,

@@ -31,6 +31,16 @@ pub struct Resolved {
     pub name: String,
 }
 
+/// A repository that a name leads to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Called {
+    /// The immutable id.
+    pub id: u64,
+    /// The present name. It is another one than the name that was asked for where the repository
+    /// was renamed.
+    pub name: String,
+}
+
 /// The names by which layers of a policy select repositories.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SelectedBy {
@@ -117,18 +127,18 @@ impl Reader {
         resolve(self.api(), actors).await
     }
 
-    /// The id of the organisation's repository that each of these names leads to: the one that has
-    /// the name, or had it before it was renamed.
-    pub async fn repositories_called(&self, names: &[String]) -> Result<Vec<Option<u64>>, Failure> {
+    /// The organisation's repository that each of these names leads to: the one that has the name,
+    /// or had it before it was renamed.
+    pub async fn repositories_called(&self, names: &[String]) -> Result<Vec<Option<Called>>, Failure> {
         const DOING: &str = "resolving the names of repositories";
-        let mut ids = Vec::with_capacity(names.len());
+        let mut called = Vec::with_capacity(names.len());
         for names in names.chunks(AT_ONCE) {
             let (mut parts, mut declared) = (String::new(), String::from("$org: String!"));
             let mut variables = Map::from_iter([("org".to_owned(), json!(self.organisation()))]);
             for (at, name) in names.iter().enumerate() {
                 let _ = write!(
                     parts,
-                    "r{at}: repository(owner: $org, name: $n{at}) {{ databaseId owner {{ login }} }} "
+                    "r{at}: repository(owner: $org, name: $n{at}) {{ databaseId name owner {{ login }} }} "
                 );
                 let _ = write!(declared, ", $n{at}: String!");
                 variables.insert(format!("n{at}"), json!(name));
@@ -145,10 +155,12 @@ impl Reader {
                 let found = &answer.data[&place];
                 let owner = found["owner"]["login"].as_str().unwrap_or_default();
                 let is_ours = owner.eq_ignore_ascii_case(self.organisation());
-                ids.push(found["databaseId"].as_u64().filter(|_| is_ours));
+                let id = found["databaseId"].as_u64().filter(|_| is_ours);
+                let name = found["name"].as_str();
+                called.push(id.zip(name).map(|(id, name)| Called { id, name: name.to_owned() }));
             }
         }
-        Ok(ids)
+        Ok(called)
     }
 
     /// Whether each of these node ids is that of a GitHub App.

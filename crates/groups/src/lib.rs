@@ -16,7 +16,7 @@ mod writer;
 pub use guard::GroupLimits;
 pub use mapping::{Mapping, MappingError, Mappings};
 pub use mark::{Marker, TeamMarker};
-pub use pairs::stop_note;
+pub use pairs::{STOPPED, stop_note};
 pub use planner::{Directory, Explained, GroupPlanner, Write};
 pub use sweep::GroupSweep;
 pub use writer::GroupWriter;

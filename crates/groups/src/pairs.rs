@@ -49,7 +49,10 @@ fn note(target: &str, slot: &str) -> String {
     beadle_engine::note("pair", &[target, slot])
 }
 
-/// The name under which it is remembered that nothing is written to a target any more, and why.
+/// The beginning of the text of a write that a stopped target does not get.
+pub const STOPPED: &str = "the target is stopped";
+
+/// The name of the note that nothing is written to a target any more, with why.
 pub fn stop_note(target: &str) -> String {
     format!("stopped:{target}")
 }

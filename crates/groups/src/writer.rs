@@ -77,7 +77,7 @@ impl Writer<Write> for GroupWriter {
         let slot: Slot = key.id().parse().map_err(|why: String| Failure::new(Class::Rejected, why))?;
         // Another process may have stopped it, or this one before it was started again.
         if let Some(why) = self.pairs.stopped(&self.name).await? {
-            return Err(Failure::new(Class::Rejected, format!("the target is stopped: {why}")));
+            return Err(Failure::new(Class::Rejected, format!("{}: {why}", crate::pairs::STOPPED)));
         }
         let pair = self.pairs.of(&self.name, &slot).await?;
         let state = Mutex::new(State { pair, made: HashMap::new() });

@@ -25,22 +25,42 @@ fn setting<'a>(desired: &'a Desired, key: &str) -> Option<&'a str> {
 }
 
 impl Facts {
-    /// The facts of a repository, as far as they were read.
-    pub(crate) fn of(seen: &Repository) -> Self {
-        let mut facts = BTreeMap::from([("visibility".to_owned(), seen.visibility.as_str().to_owned())]);
-        let topics = seen.topics.as_ref().and_then(|topics| topics.as_ref().ok()).into_iter().flatten();
-        facts.extend(topics.map(|topic| (format!("topic {topic}"), String::new())));
-        let teams = seen.teams.as_ref().and_then(|teams| teams.as_ref().ok()).into_iter().flatten();
-        facts.extend(teams.map(|team| (format!("team {}", team.slug), String::new())));
+    /// The facts of a repository. A list that was not read has the facts that it had `before`: what
+    /// it lost meanwhile must show as lost when it is read again.
+    pub(crate) fn of(seen: &Repository, before: Option<&Self>) -> Self {
+        let topics = seen.topics.as_ref().and_then(|topics| topics.as_ref().ok());
+        let topics = topics.map(|topics| topics.iter().map(|topic| (topic.clone(), String::new())).collect());
+        let teams = seen.teams.as_ref().and_then(|teams| teams.as_ref().ok());
+        let teams = teams.map(|teams| teams.iter().map(|team| (team.slug.clone(), String::new())).collect());
         let properties = seen.properties.as_ref().and_then(|properties| properties.as_ref().ok());
-        let properties = properties.into_iter().flatten();
-        facts.extend(
-            properties.map(|(name, value)| (format!("property {name}"), comparable(value).to_string())),
-        );
-        Self(facts)
+        let properties = properties.map(|properties| {
+            let pairs = properties.iter();
+            pairs.map(|(name, value)| (name.clone(), comparable(value).to_string())).collect()
+        });
+        let mut facts = Self::default();
+        facts.0.insert("visibility".to_owned(), seen.visibility.as_str().to_owned());
+        for (kind, read) in [("topic", topics), ("team", teams), ("property", properties)] {
+            facts.take(kind, read, before);
+        }
+        facts
     }
 
-    /// Whether each fact that differs is now as the policy asks for it.
+    /// Takes the facts of one list: the ones that were `read`, or those of `before`.
+    fn take(&mut self, kind: &str, read: Option<Vec<(String, String)>>, before: Option<&Self>) {
+        let prefix = format!("{kind} ");
+        match read {
+            Some(read) => {
+                self.0.extend(read.into_iter().map(|(name, value)| (format!("{prefix}{name}"), value)));
+            }
+            None => {
+                let known = before.into_iter().flat_map(|before| &before.0);
+                let known = known.filter(|(name, _)| name.starts_with(&prefix));
+                self.0.extend(known.map(|(name, value)| (name.clone(), value.clone())));
+            }
+        }
+    }
+
+    /// Returns `true` if each fact that differs is now as the policy asks for it.
     pub(crate) fn differ_only_as_asked(&self, now: &Self, desired: &Desired) -> bool {
         let names: BTreeSet<&String> = self.0.keys().chain(now.0.keys()).collect();
         let mut differ = names.into_iter().filter(|name| self.0.get(*name) != now.0.get(*name));
@@ -48,13 +68,13 @@ impl Facts {
     }
 }
 
-/// Whether a list asks for an entry that is there, or asks for none where it is gone: a list that is not exclusive takes nothing
-/// away.
+/// Returns `true` if a list asks for an entry that is there, or for the absence of one that is gone.
+/// A list that is not exclusive takes nothing away.
 fn is_listed<T>(wanted: &Listed<T>, is_there: bool, is_it: impl Fn(&T) -> bool) -> bool {
     wanted.items.iter().any(is_it) == is_there && (is_there || wanted.exclusive)
 }
 
-/// Whether the policy asks for a fact as it is; `None`: as it is gone.
+/// Returns `true` if the policy asks for a fact with this value; `None` stands for its absence.
 fn is_asked(fact: &str, value: Option<&str>, desired: &Desired) -> bool {
     match fact.split_once(' ') {
         Some(("topic", topic)) => desired.topics.as_ref().is_some_and(|wanted| {
@@ -83,6 +103,22 @@ mod tests {
     use beadle_engine::Asked;
 
     use super::*;
+
+    #[test]
+    fn a_list_that_is_not_read_loses_no_fact_and_hides_no_later_loss() {
+        let pair = |name: &str| vec![(name.to_owned(), String::new())];
+        let mut before = Facts::default();
+        before.take("team", Some(pair("security")), None);
+        before.take("topic", Some(pair("rust")), None);
+        let mut unread = Facts::default();
+        unread.take("team", None, Some(&before));
+        unread.take("topic", Some(pair("rust")), Some(&before));
+        assert_eq!(unread, before);
+        let mut lost = Facts::default();
+        lost.take("team", Some(Vec::new()), Some(&unread));
+        lost.take("topic", Some(pair("rust")), Some(&unread));
+        assert!(!unread.differ_only_as_asked(&lost, &Desired::default()), "somebody took the team away");
+    }
 
     #[test]
     fn a_list_asks_for_the_absence_of_an_entry_only_where_it_is_exclusive() {

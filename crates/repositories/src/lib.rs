@@ -3,6 +3,7 @@
 pub mod aspects;
 pub mod dispatch;
 mod facts;
+mod gone;
 mod identity;
 pub mod names;
 mod order;

@@ -3,8 +3,14 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use beadle_engine::{Store, StoreError, note};
+use beadle_engine::budget::current_lane;
+use beadle_engine::{Clock, Lane, Store, StoreError, Time, note};
+
+/// The time for which a confirmed name is believed without another look at the store. A run for an
+/// event believes only what it reads itself: an operator may have confirmed another owner.
+const BELIEVED: Duration = Duration::from_secs(300);
 
 /// The kind of thing that a name stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -16,7 +22,7 @@ pub enum Named {
 }
 
 impl Named {
-    /// As stored and printed.
+    /// Returns the kind's name as it is stored and printed.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Team => "team",
@@ -30,19 +36,21 @@ impl Named {
 pub struct Names {
     store: Option<Arc<dyn Store>>,
     organisation: String,
-    /// Only looks at what is remembered.
+    clock: Clock,
+    /// Beadle reads the memory and adds nothing to it.
     looks_only: bool,
-    known: Mutex<HashMap<String, u64>>,
+    /// The ids of names by their notes, each with the time at which the store was asked.
+    known: Mutex<HashMap<String, (u64, Time)>>,
 }
 
 impl Names {
-    /// For one organisation.
-    pub fn new(store: Option<Arc<dyn Store>>, organisation: &str) -> Self {
+    /// Creates the memory of one organisation.
+    pub fn new(store: Option<Arc<dyn Store>>, organisation: &str, clock: &Clock) -> Self {
         let organisation = organisation.to_lowercase();
-        Self { store, organisation, looks_only: false, known: Mutex::default() }
+        Self { store, organisation, clock: clock.clone(), looks_only: false, known: Mutex::default() }
     }
 
-    /// From now on remembers no name that is new.
+    /// Remembers no new name from now on.
     pub(crate) fn only_look(&mut self) {
         self.looks_only = true;
     }
@@ -51,18 +59,18 @@ impl Names {
         note("name", &[&self.organisation, named.as_str(), &name.to_lowercase()])
     }
 
-    /// The id that a name had, if it is remembered.
+    /// Returns the remembered id of a name.
     pub async fn remembered(&self, named: Named, name: &str) -> Result<Option<u64>, StoreError> {
         let Some(store) = &self.store else { return Ok(None) };
         let id = store.get(&self.note(named, name)).await?;
         Ok(id.and_then(|id| id.parse().ok()))
     }
 
-    /// Whether a name that resolves to `id` now still means the same; remembers it where it is new.
-    /// Gives the id that it meant before where it is another one.
+    /// Returns the id that a name meant before, if the name resolves to another `id` now. Remembers
+    /// a new name.
     pub async fn meant_before(&self, named: Named, name: &str, id: u64) -> Result<Option<u64>, StoreError> {
-        let note = self.note(named, name);
-        if self.known.lock().unwrap_or_else(PoisonError::into_inner).get(&note) == Some(&id) {
+        let (note, now) = (self.note(named, name), self.clock.now());
+        if self.is_believed(&note, id, now) {
             return Ok(None);
         }
         match self.remembered(named, name).await? {
@@ -71,11 +79,18 @@ impl Names {
             None if self.looks_only => {}
             None => self.confirm(named, name, id).await?,
         }
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(note, id);
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(note, (id, now));
         Ok(None)
     }
 
-    /// From now on the name means `id`.
+    /// Returns `true` if the store said a short time ago that a name means this id.
+    fn is_believed(&self, note: &str, id: u64, now: Time) -> bool {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(note).copied();
+        let is_recent = |at: Time| at <= now && now.since(at) < BELIEVED;
+        current_lane() != Lane::Event && known.is_some_and(|(known, at)| known == id && is_recent(at))
+    }
+
+    /// Remembers that the name means `id` from now on.
     pub async fn confirm(&self, named: Named, name: &str, id: u64) -> Result<(), StoreError> {
         match &self.store {
             Some(store) => store.put(&self.note(named, name), &id.to_string()).await,
@@ -91,5 +106,33 @@ impl Names {
              adopt {} --{what} {name}`",
             self.organisation
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use beadle_engine::budget::in_lane;
+    use beadle_store_sqlite::{Settings, SqliteStore};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_an_operator_confirms_elsewhere_counts_for_the_next_event_and_soon_for_a_sweep() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open_inline(&folder.path().join("b.db"), Settings::default()).unwrap();
+        let store: Arc<dyn Store> = Arc::new(store);
+        let clock = Clock::simulated(Time(1_000_000_000));
+        let (ours, theirs) = (
+            Names::new(Some(store.clone()), "acme", &clock),
+            Names::new(Some(store.clone()), "acme", &clock),
+        );
+        let look = |lane: Lane, id: u64| in_lane(lane, ours.meant_before(Named::User, "mona", id));
+        assert_eq!(look(Lane::Sweep, 501).await, Ok(None));
+        theirs.confirm(Named::User, "mona", 502).await.unwrap();
+        assert_eq!(look(Lane::Sweep, 501).await, Ok(None), "a sweep asks the store once");
+        assert_eq!(look(Lane::Event, 501).await, Ok(Some(502)));
+        tokio::time::advance(BELIEVED).await;
+        assert_eq!(look(Lane::Sweep, 501).await, Ok(Some(502)));
+        assert_eq!(look(Lane::Sweep, 502).await, Ok(None));
     }
 }

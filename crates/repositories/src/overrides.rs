@@ -1,31 +1,76 @@
-//! A file in repos/ belongs to the repository that it was first seen with, by its immutable id: a rename, or another
-//! repository under an old name, is reported and loosens nothing.
+//! A file in repos/ belongs to the repository that it was first seen with, by its immutable id: a
+//! rename, or another repository under an old name, is reported and loosens nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use beadle_engine::{Failure, Store, StoreError, note};
-use beadle_github::{Reader, Repository};
+use beadle_github::{Called, Reader, Repository};
 
 use crate::policy::{Layer, LayerKind, Policy, Standing};
 
 /// Remembers which repository each file belongs to.
 pub struct Overrides {
     store: Option<Arc<dyn Store>>,
-    /// What is remembered without a store, or of a plan that is only looked at, for as long as the process runs.
+    /// The memory of this process: of a run without a store, and of a plan that is only looked at.
     here: Mutex<BTreeMap<String, String>>,
+    /// The repositories that a file without an owner may belong to, by id, each with the file and
+    /// with why it is in doubt.
+    doubts: Mutex<BTreeMap<u64, (String, String)>>,
     organisation: String,
-    /// Only looks at what the store remembers.
+    /// Beadle reads the store's memory and adds nothing to it.
     looks_only: bool,
 }
 
+/// The name of the note of a file's repository. With an empty `file` it begins the names of all.
+pub(crate) fn note_of_file(organisation: &str, file: &str) -> String {
+    note("override", &[organisation, &file.to_lowercase()])
+}
+
+/// The name of the note of a repository's file. With an empty `id` it begins the names of all.
+pub(crate) fn note_of_repository(organisation: &str, id: &str) -> String {
+    note("override-of", &[organisation, id])
+}
+
+/// The repository that a file without an owner leads to.
+#[derive(Debug, PartialEq, Eq)]
+enum Lead {
+    Nobody,
+    Of(u64),
+    /// One repository has the file's name, or had it, and the other one has the name that the file
+    /// gives.
+    Either(u64, u64),
+}
+
+/// Finds the repository of a file that is called `name` and gives the name `given`. `called` has
+/// what each name leads to; `has_file` tells whether a repository of a name has a file of its own.
+fn lead(
+    name: &str,
+    given: Option<&str>,
+    called: impl Fn(&str) -> Option<Called>,
+    has_file: impl Fn(&str) -> bool,
+) -> Lead {
+    let Some(one) = called(name) else { return Lead::Nobody };
+    // A file of its present name is the one of a renamed repository.
+    if !one.name.eq_ignore_ascii_case(name) && has_file(&one.name) {
+        return Lead::Nobody;
+    }
+    let given = given.and_then(|given| called(given).filter(|other| other.name.eq_ignore_ascii_case(given)));
+    match given {
+        // The file may have renamed its repository before, and another one have taken the name.
+        Some(other) if other.id != one.id => Lead::Either(one.id, other.id),
+        _ => Lead::Of(one.id),
+    }
+}
+
 impl Overrides {
-    /// For one organisation.
+    /// Creates the memory of one organisation.
     pub fn new(store: Option<Arc<dyn Store>>, organisation: &str) -> Self {
-        Self { store, here: Mutex::default(), organisation: organisation.to_lowercase(), looks_only: false }
+        let (here, doubts) = (Mutex::default(), Mutex::default());
+        Self { store, here, doubts, organisation: organisation.to_lowercase(), looks_only: false }
     }
 
-    /// From now on the store remembers nothing new.
+    /// Adds nothing to the store's memory from now on.
     pub(crate) fn only_look(&mut self) {
         self.looks_only = true;
     }
@@ -48,30 +93,57 @@ impl Overrides {
     }
 
     fn of_file(&self, layer: &Layer) -> String {
-        note("override", &[&self.organisation, &layer.file.to_lowercase()])
+        note_of_file(&self.organisation, &layer.file)
     }
 
     /// The prefix of the notes of all files.
     fn of_files(&self) -> String {
-        note("override", &[&self.organisation, ""])
+        note_of_file(&self.organisation, "")
     }
 
     fn of_repository(&self, id: u64) -> String {
-        note("override-of", &[&self.organisation, &id.to_string()])
+        note_of_repository(&self.organisation, &id.to_string())
     }
 
-    /// Asks GitHub to which repository each file in repos/ belongs for which none is remembered: a job has no store, but
-    /// GitHub remembers the former names of a repository.
+    /// Asks GitHub to which repository each file in repos/ belongs for which none is remembered: a
+    /// job has no store, but GitHub remembers the former names of a repository. A file that can be
+    /// of two repositories is given to none of them.
     pub(crate) async fn follow(&self, policy: &Policy, reader: &Reader) -> Result<(), Failure> {
         let files = self.ownerless(policy).await?;
-        let names: Vec<String> = files.iter().map(|(name, _)| (*name).to_owned()).collect();
+        let names: BTreeSet<&str> =
+            files.iter().flat_map(|(name, layer)| [*name, layer.given_name().unwrap_or(name)]).collect();
+        let names: Vec<String> = names.into_iter().map(str::to_owned).collect();
         let found = reader.repositories_called(&names).await?;
-        for ((_, layer), id) in files.into_iter().zip(found) {
-            if let Some(id) = id {
-                self.adopt(layer, id).await?;
+        let found: BTreeMap<String, Called> =
+            names.into_iter().zip(found).filter_map(|(name, called)| Some((name, called?))).collect();
+        let mut doubts = BTreeMap::new();
+        for (name, layer) in files {
+            let called = |name: &str| found.get(name).cloned();
+            match lead(name, layer.given_name(), called, |name| policy.file_of(name).is_some()) {
+                Lead::Nobody => {}
+                Lead::Of(id) => self.adopt(layer, id).await?,
+                Lead::Either(one, other) => {
+                    let file = &layer.file;
+                    let why = format!(
+                        "{file} has the name of repository {one} and gives the name of repository {other}: rename the \
+                         file, or take `repository.name` out of it"
+                    );
+                    for id in [one, other] {
+                        doubts.entry(id).or_insert_with(|| (file.clone(), why.clone()));
+                    }
+                }
             }
         }
+        *self.doubts.lock().unwrap_or_else(PoisonError::into_inner) = doubts;
         Ok(())
+    }
+
+    /// The file that may be of this repository or of another one, with why that is not known.
+    fn doubt<'a>(&self, policy: &'a Policy, id: u64) -> Option<(&'a Layer, String)> {
+        let doubts = self.doubts.lock().unwrap_or_else(PoisonError::into_inner);
+        let (file, why) = doubts.get(&id)?;
+        let layer = policy.layers.iter().find(|layer| layer.file == *file)?;
+        Some((layer, why.clone()))
     }
 
     /// The files in repos/ for which no repository is remembered, each with its name.
@@ -88,7 +160,7 @@ impl Overrides {
         Ok(files.filter(|(_, layer)| !known.contains(&self.of_file(layer))).collect())
     }
 
-    /// How the files in repos/ stand to a repository.
+    /// Returns the relation of the files in repos/ to a repository.
     pub(crate) async fn of<'a>(
         &self,
         policy: &'a Policy,
@@ -96,6 +168,11 @@ impl Overrides {
     ) -> Result<Standing<'a>, StoreError> {
         let full = seen.full_name();
         let id = seen.id.to_string();
+        if let Some((layer, why)) = self.doubt(policy, seen.id)
+            && self.get(&self.of_file(layer)).await?.is_none()
+        {
+            return Ok(Standing { waits: Some((layer, why)), own: None });
+        }
         if let Some(layer) = policy.file_of(&seen.name) {
             let Some(owner) = self.get(&self.of_file(layer)).await? else {
                 self.adopt(layer, seen.id).await?;
@@ -136,5 +213,43 @@ impl Overrides {
         // whose file is forgotten at its next rename.
         self.put(self.of_repository(id), &layer.file).await?;
         self.put(self.of_file(layer), &id.to_string()).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The repositories by the names that lead to them: each with its id and its present name.
+    fn leads(name: &str, given: Option<&str>, called: &[(&str, u64, &str)], files: &[&str]) -> Lead {
+        let find = |wanted: &str| {
+            let found = called.iter().find(|(name, ..)| *name == wanted);
+            found.map(|(_, id, name)| Called { id: *id, name: (*name).to_owned() })
+        };
+        lead(name, given, find, |name| files.contains(&name))
+    }
+
+    #[test]
+    fn a_file_is_of_whoever_has_its_name_or_had_it() {
+        assert_eq!(leads("svc", None, &[("svc", 1, "SVC")], &["svc"]), Lead::Of(1));
+        assert_eq!(leads("svc", None, &[("svc", 1, "svc2")], &["svc"]), Lead::Of(1));
+        assert_eq!(leads("svc", None, &[], &["svc"]), Lead::Nobody);
+    }
+
+    #[test]
+    fn a_file_under_an_old_name_does_not_displace_the_file_of_the_new_name() {
+        assert_eq!(leads("svc", None, &[("svc", 1, "pay")], &["svc", "pay"]), Lead::Nobody);
+    }
+
+    #[test]
+    fn a_file_that_renamed_its_repository_is_not_of_whoever_takes_the_name() {
+        let both = [("svc", 2, "svc"), ("pay", 1, "pay")];
+        assert_eq!(leads("svc", Some("pay"), &both, &["svc"]), Lead::Either(2, 1));
+        let taken_and_renamed = [("svc", 2, "svc2"), ("pay", 1, "pay")];
+        assert_eq!(leads("svc", Some("pay"), &taken_and_renamed, &["svc"]), Lead::Either(2, 1));
+        let renamed = [("svc", 1, "pay"), ("pay", 1, "pay")];
+        assert_eq!(leads("svc", Some("pay"), &renamed, &["svc"]), Lead::Of(1));
+        let formerly = [("svc", 2, "svc"), ("pay", 1, "checkout")];
+        assert_eq!(leads("svc", Some("pay"), &formerly, &["svc"]), Lead::Of(2));
     }
 }

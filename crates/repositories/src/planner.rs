@@ -104,7 +104,7 @@ pub struct OrganisationPlan {
 impl RepositoryPlanner {
     /// A planner.
     pub fn new(reader: Reader, policy: PolicyHandle, modes: Modes) -> Self {
-        let names = Names::new(None, reader.organisation());
+        let names = Names::new(None, reader.organisation(), reader.clock());
         let overrides = Overrides::new(None, reader.organisation());
         Self {
             reader,
@@ -132,7 +132,7 @@ impl RepositoryPlanner {
         let organisation = self.reader.organisation();
         self.overrides = Overrides::new(Some(store.clone()), organisation);
         self.reached = Some(Reached::new(store.clone(), organisation));
-        self.names = Names::new(Some(store), organisation);
+        self.names = Names::new(Some(store), organisation, self.reader.clock());
         self
     }
 
@@ -372,29 +372,28 @@ impl RepositoryPlanner {
             names: &self.names,
         };
         let mut drafts: Vec<Draft> = Vec::new();
-        let mut waits = false;
         // No aspect waits for the reads of another one.
         let plans = aspects::ALL.iter().map(|aspect| self.aspect(*aspect, &context, &target));
         for (aspect, planned) in aspects::ALL.iter().zip(join_all(plans).await) {
             let mode = self.modes.of(aspect.name());
             let (own, unknowns) = planned?;
-            let moved =
-                moves.moved.iter().find(|moved| moved.sections.iter().any(|section| aspect.owns(section)));
+            let owns = |section: &str| aspect.owns(section);
+            let moved = moves.of(owns).cloned();
+            // A section that could not be read may turn out to be weakened by the same move.
+            let mut waits = moved.is_some() && !unknowns.is_empty();
             drafts.extend(own.into_iter().map(|mut draft| {
                 aspect.name().clone_into(&mut draft.change.aspect);
                 draft.change.mode = mode;
-                if let Some(moved) = moved.filter(|_| draft.change.risks().is_guarded()) {
+                if let Some(moved) = moved.as_ref().filter(|_| draft.change.risks().is_guarded()) {
                     waits = true;
                     draft.change.stop.get_or_insert_with(|| moved.why.clone());
                 }
                 draft
             }));
-            // A section that could not be read may turn out to be weakened by the same move.
-            waits |= moved.is_some() && !unknowns.is_empty();
+            if waits {
+                moves.wait(owns);
+            }
             plan.unknowns.extend(unknowns);
-        }
-        if waits {
-            moves.wait();
         }
         plan.changes = in_order(drafts);
         Ok((plan, moves))

@@ -1,7 +1,8 @@
 //! Remembers which selective layers reached a repository last. A repository can leave or enter a
 //! layer because it changed (its name, a property, a topic, a team), and not the policy. The
 //! repository's own administrator can cause that, so each removal, weakening and exposure because
-//! of it waits for an operator.
+//! of it waits for an operator. A move is settled section by section: what is unknown or waits in
+//! one section keeps no other section open.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -18,8 +19,13 @@ use crate::policy::{Desired, Layer, LayerKind, Node, Policy, Target, holds};
 pub struct Reached {
     store: Arc<dyn Store>,
     organisation: String,
-    /// Only looks at what is remembered.
+    /// Beadle reads the memory and adds nothing to it.
     looks_only: bool,
+}
+
+/// The name of the note of a repository. With an empty `id` it begins the names of all.
+pub(crate) fn note_of(organisation: &str, id: &str) -> String {
+    note("reached", &[organisation, id])
 }
 
 /// The memory of one repository.
@@ -35,33 +41,65 @@ struct Memory {
     held: BTreeMap<String, String>,
     /// Digests of every selection of the policy.
     known: BTreeSet<String>,
+    /// The moves that are not settled, by selection.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    open: BTreeMap<String, Moved>,
 }
 
 /// A layer that reaches a repository otherwise than before, although the policy did not change.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Moved {
-    /// The sections that the layer speaks of.
+    /// The digest of what it selects by. Another policy asks for something else.
+    digest: String,
+    /// The sections that the layer speaks of and that are not settled.
     pub(crate) sections: BTreeSet<String>,
-    /// Why what is asked differently now has to be approved.
+    /// The reason why changes in these sections need an approval.
     pub(crate) why: String,
 }
 
-/// The layers that moved, and the new memory for the time when no change waits because of them.
+/// The layers that moved, and what is to be remembered of a repository.
 #[derive(Default)]
 pub(crate) struct Moves {
-    pub(crate) moved: Vec<Moved>,
-    note: Option<(String, String)>,
+    /// By selection.
+    moved: BTreeMap<String, Moved>,
+    /// The sections that are unknown, or in which a change waits.
+    waiting: BTreeSet<String>,
+    memory: Option<Next>,
+}
+
+/// The memory as it was and as it is to be, with the name of its note.
+struct Next {
+    note: String,
+    before: Memory,
+    now: Memory,
 }
 
 impl Moves {
-    /// A change waits because of what moved: until it is over, what was before is remembered.
-    pub(crate) fn wait(&mut self) {
-        self.note = None;
+    /// The move that decides about one of the sections that `owns` names.
+    pub(crate) fn of(&self, owns: impl Fn(&str) -> bool) -> Option<&Moved> {
+        self.moved.values().find(|moved| moved.sections.iter().any(|section| owns(section)))
     }
 
-    /// Whether what is remembered differs from what is seen.
+    /// These sections are unknown, or a change in them waits because of what moved: their moves
+    /// stay open.
+    pub(crate) fn wait(&mut self, owns: impl Fn(&str) -> bool) {
+        let sections = self.moved.values().flat_map(|moved| &moved.sections);
+        let sections: Vec<String> = sections.filter(|section| owns(section)).cloned().collect();
+        self.waiting.extend(sections);
+    }
+
+    /// Returns `true` if the repository differs from the memory, or has moves that could be settled.
     pub(crate) fn is_news(&self) -> bool {
-        self.note.is_some()
+        !self.moved.is_empty() || self.memory.as_ref().is_some_and(|next| next.before != next.now)
+    }
+
+    /// The moves that stay open.
+    fn open(moved: BTreeMap<String, Moved>, waiting: &BTreeSet<String>) -> BTreeMap<String, Moved> {
+        let rest = moved.into_iter().map(|(selection, mut moved)| {
+            moved.sections.retain(|section| waiting.contains(section));
+            (selection, moved)
+        });
+        rest.filter(|(_, moved)| !moved.sections.is_empty()).collect()
     }
 }
 
@@ -91,7 +129,7 @@ struct Entry<'a> {
 }
 
 impl Selection<'_> {
-    /// Whether it selects a repository.
+    /// Returns `true` if it selects a repository.
     fn holds(&self, target: &Target, seen: &Repository) -> bool {
         target.holds(&self.base) && self.entry.as_ref().is_none_or(|entry| holds(entry.node, seen))
     }
@@ -155,8 +193,8 @@ fn digest(text: &str) -> String {
     Sha256::digest(text).iter().take(4).fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
 }
 
-/// What would be asked of a repository if what reached it before still did. A selection that the policy did not have before
-/// counts as it is now.
+/// The target of a repository if the selections that reached it before still did. A selection that
+/// the policy did not have before counts as it is now.
 fn as_before(
     policy: &Policy,
     target: &Target,
@@ -171,13 +209,22 @@ fn as_before(
     })
 }
 
+/// The moves of before that are still open: their selections are as they were.
+fn carried(before: &Memory, all: &[Selection<'_>]) -> BTreeMap<String, Moved> {
+    let is_there = |selection: &str, moved: &Moved| {
+        all.iter().any(|one| one.name == selection && one.digest == moved.digest)
+    };
+    let open = before.open.iter().filter(|(selection, moved)| is_there(selection, moved));
+    open.map(|(selection, moved)| (selection.clone(), moved.clone())).collect()
+}
+
 impl Reached {
-    /// For one organisation.
+    /// Creates the memory of one organisation.
     pub fn new(store: Arc<dyn Store>, organisation: &str) -> Self {
         Self { store, organisation: organisation.to_lowercase(), looks_only: false }
     }
 
-    /// From now on remembers nothing new.
+    /// Adds nothing to the memory from now on.
     pub(crate) fn only_look(&mut self) {
         self.looks_only = true;
     }
@@ -186,8 +233,8 @@ impl Reached {
         if self.looks_only { Ok(()) } else { self.store.put(note, text).await }
     }
 
-    /// Compares what reaches a repository now with what reached it last. What changed because the
-    /// policy itself asks for it moves nothing.
+    /// Compares the layers that reach a repository now with the layers that reached it last. A
+    /// change that the policy itself asks for moves nothing.
     pub(crate) async fn moves(
         &self,
         policy: &Policy,
@@ -199,17 +246,18 @@ impl Reached {
         if all.is_empty() {
             return Ok(Moves::default());
         }
-        let note = note("reached", &[&self.organisation, &seen.id.to_string()]);
+        let note = note_of(&self.organisation, &seen.id.to_string());
         let text = self.store.get(&note).await?;
         let before: Option<Memory> = text.as_deref().and_then(|text| serde_json::from_str(text).ok());
         let mut now = Memory {
             name: seen.name.clone(),
-            facts: Facts::of(seen),
+            facts: Facts::of(seen, before.as_ref().map(|before| &before.facts)),
             held: BTreeMap::new(),
             known: all.iter().map(|one| one.digest.clone()).collect(),
+            open: BTreeMap::new(),
         };
         for one in &all {
-            // While it is in doubt whether a layer reaches it, what was so before still is.
+            // A layer in doubt reaches the repository if it did before.
             let doubtful = target.in_doubt.contains(&one.layer.file);
             let held_before =
                 before.as_ref().is_some_and(|before| before.held.get(&one.name) == Some(&one.digest));
@@ -222,10 +270,10 @@ impl Reached {
             self.keep(&note, &text).await?;
             return Ok(Moves::default());
         };
-        let mut moves = Moves::default();
+        let mut moved = carried(&before, &all);
         let is_renamed_as_asked = before.name == now.name || asked_name(desired) == Some(now.name.as_str());
-        // What a layer asks for explains nothing by which the layer itself comes and goes: the policy has to have asked for it
-        // already while the layers of before held.
+        // A layer that comes or goes does not explain its own move: the policy must have asked for the
+        // same facts while the former layers still held.
         let is_asked = is_renamed_as_asked
             && before.facts.differ_only_as_asked(&now.facts, desired)
             && before.facts.differ_only_as_asked(
@@ -246,19 +294,59 @@ impl Reached {
                 if is { "reaches this repository only since" } else { "no longer reaches this repository:" };
             let join = if is { " then: " } else { " " };
             let why = format!("{} {how}{join}{because}; approve the change if it is right", one.called());
-            moves.moved.push(Moved { sections: one.sections(), why });
+            let (digest, sections) = (one.digest.clone(), one.sections());
+            moved.insert(one.name.clone(), Moved { digest, sections, why });
         }
-        if before != now {
-            moves.note = serde_json::to_string(&now).ok().map(|text| (note, text));
-        }
-        Ok(moves)
+        let memory = Some(Next { note, before, now });
+        Ok(Moves { moved, waiting: BTreeSet::new(), memory })
     }
 
-    /// Nothing waits because of what moved: from now on this is how it was.
+    /// Remembers what is seen, and the moves of sections that wait.
     pub(crate) async fn settle(&self, moves: Moves) -> Result<(), StoreError> {
-        match moves.note {
-            Some((note, text)) => self.keep(&note, &text).await,
-            None => Ok(()),
+        let Some(Next { note, before, mut now }) = moves.memory else { return Ok(()) };
+        now.open = Moves::open(moves.moved, &moves.waiting);
+        if now == before {
+            return Ok(());
         }
+        let text = serde_json::to_string(&now).unwrap_or_default();
+        self.keep(&note, &text).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn moved(sections: &[&str]) -> Moved {
+        let sections = sections.iter().map(|section| (*section).to_owned()).collect();
+        Moved { digest: "d".into(), sections, why: "it was called pay before".into() }
+    }
+
+    #[test]
+    fn a_section_that_stays_unknown_keeps_no_other_section_open() {
+        let mut moves = Moves::default();
+        moves.moved.insert("suborgs/pay.yml".into(), moved(&["teams", "branches"]));
+        moves.moved.insert("suborgs/web.yml".into(), moved(&["labels"]));
+        assert!(moves.of(|section| section == "branches").is_some());
+        assert!(moves.of(|section| section == "milestones").is_none());
+        moves.wait(|section| section == "teams");
+        let open = Moves::open(moves.moved, &moves.waiting);
+        assert_eq!(open, BTreeMap::from([("suborgs/pay.yml".to_owned(), moved(&["teams"]))]));
+        let moves = Moves { moved: open, ..Moves::default() };
+        assert!(moves.of(|section| section == "branches").is_none(), "that one is settled");
+        assert!(moves.is_news(), "and the other one is looked at each time");
+        assert!(Moves::open(moves.moved, &moves.waiting).is_empty(), "until it is known");
+    }
+
+    #[test]
+    fn a_memory_of_an_earlier_version_has_no_open_moves() {
+        let memory: Memory = serde_json::from_str(r#"{"name":"pay","held":{},"known":[]}"#).unwrap();
+        assert!(memory.open.is_empty());
+        assert!(!serde_json::to_string(&memory).unwrap().contains("open"));
+        let open = BTreeMap::from([("suborgs/pay.yml".to_owned(), moved(&["teams"]))]);
+        let memory = Memory { open, ..memory };
+        assert!(carried(&memory, &[]).is_empty(), "the policy has no such layer any more");
+        let text = serde_json::to_string(&memory).unwrap();
+        assert_eq!(serde_json::from_str::<Memory>(&text).unwrap(), memory);
     }
 }

@@ -1,5 +1,6 @@
 //! A sweep: the organisation and every repository of it made due, and what became of them.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -9,6 +10,7 @@ use beadle_engine::worker::{Reconcile, Run};
 use beadle_engine::{Clock, Failure, Key, Lane, Mark, Report, Store, StoreError, Time};
 use beadle_github::Reader;
 
+use crate::gone;
 use crate::planner::PolicyHandle;
 
 /// Marks in one transaction.
@@ -54,6 +56,16 @@ impl Reconcile for Sweep {
         let names: Vec<&str> = index.iter().map(|row| row.name.as_str()).collect();
         for what in policy.unmatched(&names) {
             tracing::warn!(instance, what, "the policy reaches nothing with it");
+        }
+        let there: BTreeSet<u64> = index.iter().map(|row| row.id).collect();
+        let has_file = |file: &str| policy.layers.iter().any(|layer| layer.file.to_lowercase() == file);
+        let of = (self.reader.organisation(), instance);
+        match gone::forget(self.store.as_ref(), of, &there, &has_file, now).await {
+            Ok(0) => {}
+            Ok(notes) => tracing::info!(instance, notes, "notes of repositories that are gone forgotten"),
+            Err(error) => {
+                tracing::warn!(instance, %error, "notes of gone repositories not forgotten, the next sweep tries again");
+            }
         }
         tracing::info!(instance, repositories = swept.len(), "a sweep has begun");
         Ok(Report {

@@ -15,7 +15,7 @@ use crate::{DynamoStore, SHARDS};
 
 /// An item holds 400 KB, its other attributes among them.
 const PART: usize = 350_000;
-/// What was interrupted is finished after this: until then somebody may be about to.
+/// An interrupted delivery is finished after this time: until then its own process may finish it.
 const INTERRUPTED: std::time::Duration = std::time::Duration::from_secs(60);
 /// Deliveries whose keys are not all marked yet.
 const UNMARKED: &str = "unmarked";
@@ -249,7 +249,7 @@ impl DynamoStore {
         serde_json::from_slice(&all).map_err(|error| corrupt(doing, &error))
     }
 
-    /// What is in parts, put together, and in how many.
+    /// Returns a value that is stored in parts, and the number of its parts.
     async fn parts(
         &self,
         doing: &'static str,
@@ -300,7 +300,7 @@ impl DynamoStore {
         };
         let is_wanted = |item: &Item| {
             let quoted = listing.key.as_ref().map(|key| format!("\"{key}\""));
-            // Where the keys are apart they are looked at below.
+            // Keys that are stored apart are looked at below.
             quoted.is_none_or(|key| get(item, "keys").is_none_or(|keys| keys.contains(&key)))
         };
         let (range, is_wanted) = (&range, &is_wanted);

@@ -16,14 +16,14 @@ use crate::{DynamoStore, SHARDS};
 /// An item's attributes.
 pub(crate) type Item = HashMap<String, AttributeValue>;
 
-/// How hard is compressed: hardly, as in SQLite.
+/// The compression level: a low one, as in SQLite.
 pub(crate) const LEVEL: i32 = 1;
 /// Nothing that is kept is larger once it is unpacked.
 pub(crate) const LARGEST: usize = 64 * 1024 * 1024;
-/// What is longer is compressed.
+/// Beadle compresses longer values.
 const LONG: usize = 4096;
 
-/// How often a write is tried that others came before.
+/// The number of tries of a write that other processes come before.
 pub(crate) const TRIES: u32 = 40;
 
 pub(crate) fn text(value: impl Into<String>) -> AttributeValue {
@@ -50,7 +50,7 @@ pub(crate) fn shard(of: &str) -> u64 {
     hasher.finish() % SHARDS
 }
 
-/// When DynamoDB may delete it, in seconds.
+/// The time after which DynamoDB may delete an item, in seconds.
 pub(crate) fn gone(at: Time, kept: Duration) -> AttributeValue {
     number((at + kept).0.div_euclid(1000))
 }
@@ -89,7 +89,7 @@ pub(crate) fn get_number<T: std::str::FromStr>(item: &Item, name: &str) -> Optio
     item.get(name)?.as_n().ok()?.parse().ok()
 }
 
-/// What is stored as JSON.
+/// Reads an attribute that is stored as JSON.
 pub(crate) fn get_json<T: serde::de::DeserializeOwned>(
     doing: &'static str,
     item: &Item,
@@ -116,7 +116,7 @@ pub(crate) fn packed(doing: &'static str, value: String) -> Result<AttributeValu
     packed.map(bytes).map_err(|error| unavailable(doing, &error))
 }
 
-/// What [`packed`] made.
+/// Returns the text of an attribute that [`packed`] made.
 pub(crate) fn unpacked(doing: &'static str, item: &Item, name: &str) -> Result<String, StoreError> {
     match item.get(name) {
         Some(AttributeValue::S(value)) => Ok(value.clone()),
@@ -129,7 +129,7 @@ pub(crate) fn unpacked(doing: &'static str, item: &Item, name: &str) -> Result<S
     }
 }
 
-/// Which items of a partition.
+/// Selects items of a partition.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Range {
     /// After this one.

@@ -20,7 +20,7 @@ const AT_ONCE: usize = 45;
 /// Clocks of those who write are closer to each other than this.
 const APART: Duration = Duration::from_secs(600);
 
-/// Where the entries of all keys are, in the index.
+/// Returns the part of the index in which an entry is found among those of all keys.
 fn part(seq: u64) -> String {
     format!("journal#{}", seq % SHARDS)
 }
@@ -29,7 +29,7 @@ fn sort(seq: u64) -> String {
     format!("{seq:020}")
 }
 
-/// Which of a transaction's actions was refused by its condition, if one was.
+/// Returns the actions of a transaction that their conditions refused, if there are any.
 pub(crate) fn refused(error: &TransactWriteItemsError) -> Option<Vec<usize>> {
     let TransactWriteItemsError::TransactionCanceledException(canceled) = error else { return None };
     let reasons = canceled.cancellation_reasons().iter().enumerate();
@@ -38,7 +38,8 @@ pub(crate) fn refused(error: &TransactWriteItemsError) -> Option<Vec<usize>> {
     (!refused.is_empty()).then_some(refused)
 }
 
-/// Whether others were at the same items, or too many came: it may be tried again.
+/// Returns `true` if other processes wrote the same items, or too many requests came: the caller
+/// may retry.
 pub(crate) fn may_try_again(error: &TransactWriteItemsError) -> bool {
     match error {
         TransactWriteItemsError::TransactionCanceledException(canceled) => {

@@ -15,12 +15,13 @@
 //! pure functions, and written only where its version is the one that was read. A write carries a token of its own, so that
 //! one whose answer was lost, and which is tried again, is known to be ours.
 //!
-//! What is assumed: writes to one item are linearizable, and a consistent read sees every write that was answered. The index is
+//! The store assumes that writes to one item are linearizable, and that a consistent read sees every answered write. The index is
 //! eventually consistent: what it leaves out for a moment is found by the next look, and what it shows too long is read
 //! consistently before it is claimed. Leases are compared with the caller's clock: clocks that differ by more than a lease's
 //! length (60 s) could let two work on one key; every write to a vendor is idempotent, and the lease is checked before it.
 
 mod guard;
+mod holds;
 mod inbox;
 mod items;
 mod journal;
@@ -42,16 +43,16 @@ pub use wake::{Due, Wake};
 /// Into so many parts what would be one hot partition of the index is divided.
 const SHARDS: u64 = 4;
 
-/// How a table is used.
+/// The settings of a store in a table.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
     /// The timing of the queue.
     pub timing: Timing,
-    /// How long bodies of deliveries are kept, their ids, and the journal: DynamoDB deletes them by itself after that.
+    /// The time for which bodies of deliveries are kept. DynamoDB deletes them after that.
     pub bodies: Duration,
-    /// See above.
+    /// The time for which ids of deliveries are kept.
     pub ids: Duration,
-    /// See above.
+    /// The time for which the journal is kept.
     pub journal: Duration,
 }
 

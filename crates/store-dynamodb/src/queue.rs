@@ -1,4 +1,4 @@
-//! Which keys are due, and who works on them.
+//! The keys that are due, and the leases on them.
 
 use std::cmp::Ordering;
 use std::collections::HashSet;
@@ -95,7 +95,7 @@ impl DynamoStore {
             }
         }
         wanted.sort_by(in_order);
-        // What the index shows may be old: it is read again, and claimed where it is due all the same.
+        // A row in the index may be old: it is read again, and claimed if it is still due.
         let wanted: Vec<&Key> = wanted.iter().map(|row| &row.key).collect();
         self.claim_all(DOING, &wanted, now).await
     }
@@ -106,8 +106,8 @@ impl DynamoStore {
         self.claim_all("claiming keys by name", &free, now).await
     }
 
-    /// What tells items of keys that are not paused from others: what is paused takes nobody's place, however much of it
-    /// there is.
+    /// Returns a test for items of keys that are not paused: paused keys take the place of no other
+    /// key, however many there are.
     pub(crate) async fn free(&self, now: Time) -> Result<impl Fn(&Item) -> bool + use<>, StoreError> {
         let paused = self.paused(now).await?;
         Ok(move |item: &Item| {
@@ -138,7 +138,7 @@ impl DynamoStore {
             }
         }
         match failure {
-            // What was claimed is worked on, whatever became of the others.
+            // A claimed key is worked on, also if other claims failed.
             Some(error) if claims.is_empty() => Err(error),
             _ => Ok(claims),
         }

@@ -23,7 +23,7 @@ pub(crate) fn parked(shard: u64) -> String {
     format!("parked#{shard}")
 }
 
-/// Where a row is in the index, if it has to be found there.
+/// Returns the place of a row in the index, if the row has to be found there.
 fn place(row: &Row) -> Option<(String, String)> {
     let shard = shard(row.key.as_str());
     match (&row.parked, row.due_at()) {
@@ -97,7 +97,7 @@ impl DynamoStore {
             ("row".to_owned(), json(doing, row)?),
             ("v".to_owned(), number(version + 1)),
             ("token".to_owned(), text(&token)),
-            // What a transaction holds a lease against.
+            // A transaction under a lease checks these two attributes.
             ("epoch".to_owned(), number(row.epoch)),
             ("lease".to_owned(), number(row.lease_until.unwrap_or(Time(0)).0)),
         ]);
@@ -129,7 +129,7 @@ impl DynamoStore {
         }
     }
 
-    /// That a lease holds, as a condition of a transaction.
+    /// Returns the condition of a transaction that a lease holds.
     pub(crate) fn holding(
         &self,
         doing: &'static str,
@@ -148,7 +148,7 @@ impl DynamoStore {
         Ok(TransactWriteItem::builder().condition_check(check).build())
     }
 
-    /// Whether a lease holds.
+    /// Returns `true` if a lease holds, or if there is none.
     pub(crate) async fn holds_lease(
         &self,
         doing: &'static str,

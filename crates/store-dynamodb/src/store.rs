@@ -7,7 +7,7 @@ use beadle_engine::{
 };
 
 use crate::DynamoStore;
-use crate::guard::hold_item;
+use crate::holds::hold_item;
 
 #[async_trait]
 impl Store for DynamoStore {
@@ -165,7 +165,7 @@ impl Store for DynamoStore {
     }
 
     async fn settle(&self, now: Time) -> Result<u64, StoreError> {
-        // What fails in one keeps the other from nothing.
+        // A failure of one does not stop the other.
         let (finished, taken_back) = (self.finish_interrupted(now).await, self.take_back(now).await);
         Ok(finished? + taken_back?)
     }

@@ -17,7 +17,7 @@ use crate::items::{failed, unavailable};
 /// A table that is not there after so many seconds is not waited for.
 const PATIENCE: u32 = 300;
 
-/// Whether a table has our keys and our index: nothing is changed of anybody else's.
+/// Returns `true` if a table has Beadle's keys and index. Beadle changes no other table.
 fn is_ours(table: &TableDescription) -> bool {
     let keys: Vec<&str> = table.key_schema().iter().map(KeySchemaElement::attribute_name).collect();
     keys == ["pk", "sk"]
@@ -56,7 +56,7 @@ impl DynamoStore {
         self.until_active(DOING).await
     }
 
-    /// How far the table is; `None`: there is none, or it was only just made.
+    /// Returns the status of the table; `None` if there is no table, or a new one.
     async fn status(&self, doing: &'static str) -> Result<Option<TableStatus>, StoreError> {
         match self.client.describe_table().table_name(&self.table).send().await {
             Ok(described) => {

@@ -1,4 +1,5 @@
-//! Who sleeps until a message comes is told of keys that can be claimed earlier than before, or more urgently.
+//! Tells workers that sleep until a message comes of keys that can be claimed earlier than before, or in a
+//! more urgent lane.
 //!
 //! The row is the truth and a message only wakes: one that is lost is made up for by [`DynamoStore::waiting`].
 
@@ -12,14 +13,14 @@ use crate::DynamoStore;
 pub struct Due {
     /// The key.
     pub key: Key,
-    /// How urgent it is.
+    /// The lane of the key.
     pub lane: Lane,
     /// From when on.
     pub at: Time,
 }
 
 impl Due {
-    /// What there is to tell of a row that was like `before`.
+    /// Returns the message about a row that was like `before`, if there is one.
     pub(crate) fn between(before: &Row, row: &Row, now: Time) -> Option<Self> {
         let at = row.wakes(before, now)?;
         Some(Self { key: row.key.clone(), lane: row.lane, at })

@@ -43,7 +43,7 @@ fn booking(row: &rusqlite::Row<'_>, from: usize) -> rusqlite::Result<Booking> {
 
 impl Window {
     fn load(connection: &Connection, instance: &str, since: Time) -> rusqlite::Result<Self> {
-        // What was refused counts for nothing: thousands of such rows are no reason to be slow.
+        // Refused bookings count for nothing, and thousands of them must not slow down the query.
         let sql = format!(
             "SELECT n, {COLUMNS} FROM guard_booking WHERE instance = ?1 AND at > ?2 AND state <> 'refused' ORDER BY n"
         );
@@ -94,7 +94,7 @@ pub(crate) fn reserve(
     Ok(verdicts.into_values().collect())
 }
 
-/// The moment before a write.
+/// Begins a write: checks the pauses and spends the room or the approval.
 pub(crate) fn begin(
     connection: &Connection,
     key: &Key,
@@ -202,7 +202,7 @@ pub(crate) fn forget(connection: &Connection, instance: &str, generation: &str) 
     Ok(stale.len() as u64)
 }
 
-/// What was given since then, in order.
+/// Returns the bookings since then, in order.
 pub(crate) fn bookings(connection: &Connection, since: Time) -> rusqlite::Result<Vec<Booking>> {
     let sql = format!("SELECT {COLUMNS} FROM guard_booking WHERE at >= ?1 ORDER BY n");
     connection.prepare_cached(&sql)?.query_map([since.0], |row| booking(row, 0))?.collect()

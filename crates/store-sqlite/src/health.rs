@@ -1,4 +1,4 @@
-//! Whether the file is still the one that was opened, and whether SQLite found it damaged.
+//! Watches whether the file is still the one that was opened, and whether SQLite found it damaged.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -43,7 +43,7 @@ impl Health {
         }
     }
 
-    /// Why nothing that is written now would ever be found again.
+    /// Returns the reason why a write would be lost, if there is one.
     pub(crate) fn lost(&self) -> Option<String> {
         let opened = self.opened.get()?;
         (identity(&self.path).as_ref() != Some(opened)).then(|| {

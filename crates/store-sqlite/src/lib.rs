@@ -21,10 +21,10 @@ use rusqlite::{Connection, OpenFlags};
 use health::Health;
 use writer::Writer;
 
-/// How a file is opened.
+/// The settings of a store in a file.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
-    /// How long to wait for another process that writes.
+    /// The time for which Beadle waits for another process that writes.
     pub busy: Duration,
     /// The most bytes that the file may grow to; beyond, writes fail as on a full disk. `None` for no limit.
     pub max_bytes: Option<u64>,

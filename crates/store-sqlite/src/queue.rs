@@ -165,7 +165,7 @@ pub(crate) fn finish(
     Ok(finished)
 }
 
-/// Whether `lease` (if there is one) still holds.
+/// Returns `true` if `lease` still holds, or if there is none.
 pub(crate) fn holds(connection: &Connection, lease: Option<&Lease>, now: Time) -> rusqlite::Result<bool> {
     match lease {
         None => Ok(true),
@@ -173,7 +173,7 @@ pub(crate) fn holds(connection: &Connection, lease: Option<&Lease>, now: Time) -
     }
 }
 
-/// Whether a claim has anything to do: a key is due, or one has to come back from a time that no
+/// Returns `true` if a claim has work: a key is due, or one has to come back from a time that no
 /// vendor's hold reaches.
 pub(crate) fn is_due(connection: &Connection, now: Time) -> rusqlite::Result<bool> {
     let sql = "SELECT EXISTS (SELECT 1 FROM work WHERE due IS NOT NULL AND due <= ?1)

@@ -15,7 +15,7 @@ use crate::health::Health;
 /// The most requests in one commit.
 const GROUP: usize = 512;
 
-/// Where writes run: on their own thread, or (in simulated time) on the caller's.
+/// The thread of all writes: their own one, or (in simulated time) the caller's.
 pub(crate) enum Writer {
     Thread(mpsc::Sender<Box<dyn Work>>, Arc<Health>),
     Inline(Mutex<Connection>, Arc<Health>),

@@ -76,7 +76,7 @@ async fn name(
     let (about, _) = org.reader.organisation_and_clock().await?;
     let id = about["id"].as_u64().context("GitHub's answer has no id of the organisation")?;
     let store = wiring::store(config).await?;
-    let names = Names::new(Some(store.clone()), &file.name);
+    let names = Names::new(Some(store.clone()), &file.name, clock);
     let before = names.remembered(named, name).await?;
     names.confirm(named, name, found.id).await?;
     let detail = json!({

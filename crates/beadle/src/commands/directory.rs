@@ -131,7 +131,7 @@ impl Probe<'_> {
         }
         target.remember(&probed.evidence.clone().with(before), store).await?;
         if !probed.contradicts()
-            && let Some(why) = target.release(store).await?
+            && let Some(why) = target.release(store, self.clock.now()).await?
         {
             self.unknown(format!("whether this fault is over: {why}; Beadle writes to the target again"));
         }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use beadle_engine::{Clock, Entry, EntryKind, Store};
+use beadle_engine::{Clock, Entry, EntryKind, Store, revive_paused};
 use beadle_repositories::policy::nearest;
 use serde_json::{Value, json};
 
@@ -59,12 +59,14 @@ pub(crate) async fn resume(config: &Config, scope: &Scope, printer: &Printer) ->
         // A pause of the target's own ends at another time, and stays.
         if until(target).is_some() && until(target) == until(&scope) {
             store.resume(target).await?;
+            revive_paused(store.as_ref(), target, clock.now()).await?;
         }
     }
     if !store.resume(&scope).await? {
         printer.error(&format!("{name} is not paused"));
         return Ok(FAILED);
     }
+    revive_paused(store.as_ref(), &scope, clock.now()).await?;
     note(store.as_ref(), &clock, &scope, &name, json!({ "resumed": true, "by": operator(config).await }))
         .await?;
     printer.line(format!("{name} goes on"));

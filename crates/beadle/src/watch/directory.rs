@@ -232,6 +232,7 @@ async fn open(name: &str, target: &Target<'_>, means: &Means<'_>) -> anyhow::Res
         );
     }
     means.reconcilers.add_target(target, &means.store, &means.clock);
+    target.go_on(&means.store, means.clock.now()).await?;
     means.bell.notify_one();
     Ok(())
 }

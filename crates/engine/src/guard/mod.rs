@@ -27,7 +27,8 @@ pub struct Limits {
     pub weakens: u32,
     /// Exposures.
     pub exposes: u32,
-    /// How often one and the same change is made in an hour; then its aspect is contested. Zero: as often as it comes.
+    /// The number of times that the same change is made within an hour before its aspect counts as
+    /// contested. Zero means no limit.
     pub repeats: u32,
     /// The share of the instance's repositories, in percent, of which one aspect may lose or weaken
     /// something in a window.
@@ -88,7 +89,7 @@ impl Limits {
     }
 }
 
-/// What the guard says about one change.
+/// The guard's decision about one change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// It may be written.
@@ -107,14 +108,15 @@ pub struct Hold {
     pub key: Key,
     /// The thing's name for people.
     pub subject: String,
-    /// Since when.
+    /// The beginning of the hold.
     pub since: Time,
-    /// What stopped it. One that is given when room is asked for is held for that, unless it was approved.
+    /// The reason of the hold. A change that is asked for with a reason is held for it, unless the
+    /// change was approved.
     pub why: String,
     /// Two writers fight over its aspect.
     #[serde(default)]
     pub contested: bool,
-    /// Who let it pass, if somebody did.
+    /// The operator who approved the change.
     pub approved_by: Option<String>,
     /// The approved write was begun, and its result is not known. The approval lets nothing else
     /// pass.
@@ -122,7 +124,7 @@ pub struct Hold {
     pub spent: bool,
     /// The policy's generation that asked for it.
     pub generation: String,
-    /// What is held.
+    /// The held change.
     pub change: Change<()>,
 }
 

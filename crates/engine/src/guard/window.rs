@@ -118,7 +118,7 @@ impl Booking {
         }
     }
 
-    /// Whether it fills the window that began at `since`.
+    /// Returns `true` if the booking fills the window that began at `since`.
     fn counts(&self, since: Time) -> bool {
         self.at > since && self.state != Spent::Refused
     }
@@ -218,8 +218,9 @@ fn exceeded(window: &[Booking], limits: &Limits, hold: &Hold, since: Time) -> Op
     Some(why)
 }
 
-/// Whether one aspect would lose or weaken something in too large a share of the repositories. Many
-/// small changes add up here, and one change that reaches many repositories counts as these.
+/// Returns the reason if one aspect would lose or weaken something in too large a share of the
+/// repositories. Many small changes add up here, and one change that reaches many repositories
+/// counts as many.
 fn share_exceeded(window: &[Booking], limits: &Limits, hold: &Hold, since: Time) -> Option<String> {
     let (allowed, among) = limits.share()?;
     let risks = hold.change.risks();
@@ -261,7 +262,7 @@ pub struct Intent {
     pub spends: Option<(String, Duration)>,
 }
 
-/// Whether a write may begin.
+/// The answer to a write that is about to begin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Begun {
     /// It may, and the journal has this intent.

@@ -108,6 +108,7 @@ pub async fn suite(open: impl AsyncFn() -> Shared) {
     guard::an_approval_passes_once_and_a_generation_forgets(open().await).await;
     records::an_intent_needs_the_lease_and_stays_open_without_a_result(open().await).await;
     queue::a_park_is_seen_and_retried(open().await).await;
+    queue::what_a_stop_set_aside_or_delayed_is_due_when_it_is_lifted(open().await).await;
     records::pruning_keeps_ids_longer_than_bodies(open().await).await;
     records::the_journal_is_read_from_a_time_on_and_page_by_page(open().await).await;
     guard::what_was_released_is_not_approved(open().await).await;

@@ -9,6 +9,7 @@ use crate::guard::Limits;
 use crate::key::{Key, Lane};
 use crate::plan::Risk;
 use crate::queue::{Outcome, ParkReason};
+use crate::revive::{paused, revive, revive_paused};
 
 pub(super) async fn a_claimed_key_is_nobody_elses(store: Shared) {
     store.mark((0..5).map(|n| Mark::new(key(n), Lane::Event)).collect(), Time(0)).await.unwrap();
@@ -116,4 +117,33 @@ pub(super) async fn a_park_is_seen_and_retried(store: Shared) {
     store.mark(vec![Mark::new(key(1), Lane::Manual)], LATER).await.unwrap();
     assert_eq!(store.claim(1, LATER).await.unwrap().len(), 1);
     assert_eq!(store.depth(LATER).await.unwrap().leased, 1);
+}
+
+pub(super) async fn what_a_stop_set_aside_or_delayed_is_due_when_it_is_lifted(store: Shared) {
+    const STOPPED: &str = "the target is stopped";
+    store.mark((1..6).map(|n| Mark::new(key(n), Lane::Event)).collect(), Time(0)).await.unwrap();
+    for claim in store.claim(9, LATER).await.unwrap() {
+        let outcome = match claim.lease.key.id() {
+            "1" => Outcome::Park(ParkReason::Failed, format!("{STOPPED}: it empties groups")),
+            "2" => Outcome::Retry(format!("{STOPPED}: it empties groups")),
+            "3" => Outcome::Park(ParkReason::Failed, "403".into()),
+            "4" => Outcome::Retry(format!("{} tomorrow", paused("acme"))),
+            _ => Outcome::Done,
+        };
+        assert!(store.finish(&claim.lease, outcome, LATER).await.unwrap());
+    }
+    let keys = async || {
+        let claims = store.claim(9, LATER).await.unwrap();
+        let mut keys: Vec<Key> = claims.into_iter().map(|claim| claim.lease.key).collect();
+        keys.sort();
+        keys
+    };
+    let of = |instance: &'static str| move |key: &Key| key.instance() == instance;
+    assert_eq!(revive(store.as_ref(), STOPPED, &of("other"), LATER).await.unwrap(), 0);
+    assert_eq!(revive_paused(store.as_ref(), "other", LATER).await.unwrap(), 0);
+    assert!(keys().await.is_empty());
+    assert_eq!(revive(store.as_ref(), STOPPED, &of("acme"), LATER).await.unwrap(), 2);
+    assert_eq!(keys().await, [key(1), key(2)]);
+    assert_eq!(revive_paused(store.as_ref(), "acme", LATER).await.unwrap(), 1);
+    assert_eq!(keys().await, [key(4)]);
 }

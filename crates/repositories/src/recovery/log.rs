@@ -30,7 +30,7 @@ pub(super) struct Reading {
     attempts: BTreeMap<u64, DeliveryRow>,
     /// The links that were followed.
     followed: HashSet<String>,
-    /// Whether the reading reached the end of its window.
+    /// `true` if the reading reached the end of its window.
     whole: bool,
 }
 
@@ -81,7 +81,7 @@ pub(super) struct Findings {
     pub(super) lost: BTreeMap<String, Lost>,
     /// The number of attempts in the log.
     pub(super) seen: usize,
-    /// Whether every reading reached the end of the window.
+    /// `true` if every reading reached the end of the window.
     pub(super) whole: bool,
     /// Up to here the looks agree about what failed; `None`: they do not.
     pub(super) closed: Option<Time>,

@@ -1,5 +1,5 @@
-//! Missed webhooks: GitHub sends each once and keeps a log of how it was answered. What nobody took
-//! is looked up there.
+//! Missed webhooks: GitHub sends each webhook once and keeps a log of the answers. Beadle looks for
+//! the unanswered webhooks in that log.
 //!
 //! <https://docs.github.com/webhooks/using-webhooks/handling-failed-webhook-deliveries>
 
@@ -76,13 +76,13 @@ impl Note {
         Some(note.filter(|note| note.until <= now).unwrap_or_else(|| Self::new(Time(0))))
     }
 
-    /// Whether something of the window has to be looked at again: what was asked for, and not what
-    /// was given up, which a sweep covers.
+    /// Returns `true` if a requested redelivery of the window is not seen yet. Deliveries that were
+    /// given up do not count: a sweep covers them.
     fn is_waiting(&self) -> bool {
         self.tries.values().any(|tries| *tries <= MOST_TRIES)
     }
 
-    /// Whether the redelivery that was asked for last is still under way.
+    /// Returns `true` if the last requested redelivery is still under way.
     fn is_under_way(&self, guid: &str, attempts: usize, now: Time) -> bool {
         self.asked.get(guid).is_some_and(|asked| asked.attempts >= attempts && now.since(asked.at) < UNSEEN)
     }

@@ -14,7 +14,7 @@ const KEYS: u64 = 4;
 const EVENTS: u64 = 60;
 const WORKERS: usize = 4;
 
-/// What runs saw: how often each key was marked when the run began; and whether two were on one key.
+/// The view of the runs: the number of marks of each key when its run began, and two runs on one key.
 #[derive(Default)]
 struct Seen {
     running: HashMap<Key, usize>,
@@ -85,10 +85,10 @@ async fn every_last_mark_is_followed_by_a_run_and_no_key_is_worked_on_twice_at_o
             received: clock(),
             body: b"{}".to_vec(),
         };
-        // What a run has to have seen, at least: that this event is being sent.
+        // A run must have seen at least that this event is being sent.
         *marked.lock().unwrap().entry(key.clone()).or_insert(0) += 1;
         last.insert(key.clone(), n / KEYS + 1);
-        // Whoever is not answered sends it again, and it is kept once.
+        // A sender without an answer sends it again, and it is kept once.
         loop {
             let marks = vec![Mark::new(key.clone(), Lane::Event)];
             match store.accept(delivery.clone(), marks).await {
@@ -147,7 +147,7 @@ async fn a_claim_whose_answer_was_lost_is_known_to_be_ours() {
     for n in 0..30 {
         let (key, now) = (Key::new("repository", "acme", n), Time(1_000_000));
         direct.mark(vec![Mark::new(key.clone(), Lane::Event)], Time(0)).await.unwrap();
-        // Whoever is not answered at all says so, and somebody else gets the key when the lease ends.
+        // A claim without an answer fails, and another worker gets the key when the lease ends.
         let Ok(claim) = store.claim_key(&key, now).await else { continue };
         let claim = claim.expect("nobody else is at it");
         assert_eq!(direct.row(&key).await.unwrap().unwrap().epoch, claim.lease.epoch);

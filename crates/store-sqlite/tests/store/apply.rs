@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use beadle_engine::apply::forget_what_is_mended;
 use beadle_engine::budget::in_lane;
 use beadle_engine::{
     Change, Class, Clock, EntryKind, Failure, Field, Gate, Key, Lane, Limits, Listing, Mode, Plan, Report,
@@ -13,7 +14,7 @@ use beadle_engine::{
 use beadle_store_sqlite::{Settings, SqliteStore};
 use serde_json::json;
 
-/// What the vendor does with every write.
+/// The vendor's answer to every write.
 type Answer = Arc<dyn Fn() -> Result<(), Failure> + Send + Sync>;
 
 /// A vendor that counts what reaches it.
@@ -108,6 +109,7 @@ impl World {
             generation: self.generation.clone(),
         };
         let key = Key::new("repository", "acme", 1);
+        forget_what_is_mended(&key, &plan, &gate).await.unwrap();
         in_lane(lane, apply(&key, &plan, &self.vendor, &gate, &|_, _| {})).await.unwrap()
     }
 
@@ -193,6 +195,22 @@ async fn what_is_refused_for_good_is_sent_once_until_an_event_or_another_policy(
     assert_eq!(world.writes(), 4, "a permission that was granted is noticed");
     let bookings = world.store.bookings(Time(0)).await.unwrap();
     assert!(bookings.iter().all(|booking| booking.state == Spent::Refused), "{bookings:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_is_forgotten_when_the_drift_is_repaired_by_hand() {
+    let folder = tempfile::tempdir().unwrap();
+    let world =
+        World::new(folder.path(), || Err(Failure::new(Class::Rejected, "403 Resource not accessible")));
+    world.run(Lane::Event, Risk::Changes, 1).await;
+    world.run(Lane::Sweep, Risk::Changes, 1).await;
+    assert_eq!(world.writes(), 1, "the sweep does not send it again");
+    assert_eq!(world.store.notes("refused:").await.unwrap().len(), 1);
+    // Somebody repairs it: the plan has no changes.
+    world.run(Lane::Sweep, Risk::Changes, 0).await;
+    assert!(world.store.notes("refused:").await.unwrap().is_empty());
+    world.run(Lane::Sweep, Risk::Changes, 1).await;
+    assert_eq!(world.writes(), 2, "the same drift later is a new one");
 }
 
 #[tokio::test(start_paused = true)]

@@ -47,7 +47,7 @@ async fn a_full_disk_keeps_nothing_half_done() {
     assert!(matches!(error, StoreError::Unavailable { .. }), "{error}");
     let listing = Listing { limit: 1000, ..Listing::default() };
     assert_eq!(store.deliveries(listing.clone()).await.unwrap().len(), stored);
-    // What fits is stored although others of its group do not fit.
+    // A delivery that fits is stored although others of its group do not fit.
     let store = Arc::new(store);
     let (large, small) = tokio::join!(
         store.accept(delivery("large", 200 * 1024), marks()),

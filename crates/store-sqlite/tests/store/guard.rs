@@ -17,7 +17,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 const WINDOW: Duration = Duration::from_secs(600);
-/// How many repositories there are.
+/// The number of repositories.
 const AMONG: u32 = 10;
 const ASPECTS: [&str; 2] = ["teams", "rulesets"];
 
@@ -43,7 +43,7 @@ struct What {
     reaches: u32,
 }
 
-/// How a write ends.
+/// The end of a write.
 #[derive(Clone, Copy, Debug)]
 enum How {
     Written,
@@ -193,7 +193,7 @@ impl World {
         }
     }
 
-    /// What `apply` does with a plan, as far as the store is concerned.
+    /// Does the same to the store as `apply` does with a plan.
     async fn run(&mut self, process: usize, changes: &[(What, How)], apart: u16) {
         let store = self.processes[process].clone();
         let asked: Vec<Hold> = changes.iter().map(|(what, _)| self.hold(what)).collect();
@@ -300,7 +300,7 @@ proptest! {
     fn no_window_has_more_than_its_limit(ops in ops()) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
-            // What is tried is not the disk.
+            // This test is not about the disk.
             let shared = std::path::Path::new("/dev/shm");
             let folder = if shared.is_dir() { tempfile::tempdir_in(shared) } else { tempfile::tempdir() }.unwrap();
             let path = folder.path().join("b.db");

@@ -36,14 +36,14 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
     proptest::collection::vec(op, 1..80)
 }
 
-/// What has to hold of one key, said without the queue's own words.
+/// The model of one key, in other words than the queue's own.
 #[derive(Clone, Debug, Default)]
 struct Model {
     /// Marks that no completed run covers.
     open: u64,
     /// Of these, the ones made since the last claim.
     since_claim: u64,
-    /// Who may work on it, and until when nobody else may.
+    /// The worker of the key, and the end of its lease.
     holder: Option<(Lease, Time)>,
     parked: Option<ParkReason>,
 }

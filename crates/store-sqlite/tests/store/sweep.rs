@@ -1,4 +1,4 @@
-//! When a sweep has ended, and what it came to.
+//! The end of a sweep, and its summary.
 
 use std::time::Duration;
 

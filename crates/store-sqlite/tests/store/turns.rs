@@ -22,7 +22,7 @@ struct Vendor {
     clock: Clock,
     /// The write that fails, in half of the time.
     failing: Option<(&'static str, Class)>,
-    /// When so many writes have reached the vendor, somebody pauses the organisation.
+    /// Somebody pauses the organisation after this number of writes.
     pause_at: Option<usize>,
     reached: Arc<Mutex<Vec<(String, Time)>>>,
 }
@@ -111,12 +111,12 @@ impl World {
         in_lane(lane, apply(&key, &self.plan, &self.vendor, &gate, &|_, _| {})).await.unwrap()
     }
 
-    /// How many calls' time has passed since the beginning.
+    /// Returns the time since the beginning, in calls.
     fn calls(&self) -> u128 {
         self.vendor.clock.now().since(self.begun).as_millis() / CALL.as_millis()
     }
 
-    /// What reached the vendor, and after how many calls' time.
+    /// The writes that reached the vendor, each with its time in calls.
     fn reached(&self) -> Vec<(String, u128)> {
         let reached = self.vendor.reached.lock().unwrap();
         let calls = |at: &Time| at.since(self.begun).as_millis() / CALL.as_millis();

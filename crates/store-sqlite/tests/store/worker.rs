@@ -16,7 +16,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use tokio_util::sync::CancellationToken;
 
-/// How a key's runs go.
+/// The results of a key's runs.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Nature {
     Fine,

@@ -9,7 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use beadle_engine::{Class, Failure};
+use beadle_engine::budget::current_lane;
+use beadle_engine::{Class, Failure, Lane, Time};
 use beadle_scim::{Answered, Group, Member, Reader, User};
 use futures::future::{join_all, try_join_all};
 use serde_json::Value;
@@ -24,6 +25,10 @@ pub use self::writer::ScimWriter;
 const MANY: usize = 20;
 /// An older list of all users is read again before Beadle reports a person as missing.
 const FRESH: Duration = Duration::from_secs(60);
+
+/// The time for which a remembered account is believed when a sweep or an operator looks for a person.
+/// A run for an event believes only what it reads itself: the event may be about that account.
+const BELIEVED: Duration = Duration::from_secs(300);
 
 /// Another way to know who is in a server's groups than asking the server itself.
 #[async_trait]
@@ -130,8 +135,19 @@ impl ScimReader {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn remember(&self, account: &Account) {
-        self.seen().remember(account);
+    fn now(&self) -> Time {
+        self.scim.clock().now()
+    }
+
+    /// Remembers an account that was asked for at `asked`.
+    fn remember(&self, account: &Account, asked: Time) {
+        self.seen().remember(account, asked);
+    }
+
+    /// The time since which an account must have been read, so that a person is found by it: who is
+    /// found is granted something.
+    fn believed_since(&self) -> Time {
+        if current_lane() == Lane::Event { self.now() } else { self.now() - BELIEVED }
     }
 
     /// Reads all users, as far as the server lists them. A person who is not listed is looked up
@@ -145,7 +161,7 @@ impl ScimReader {
         seen.listed = Some((now, users.short.is_none() && users.odd.is_empty()));
         seen.people.clear();
         for user in users.rows {
-            seen.remember(&account(user));
+            seen.remember(&account(user), now);
         }
         Ok(())
     }
@@ -231,8 +247,9 @@ impl ScimReader {
 
     /// Finds out who a member is that no list showed: a user, a group in the group, or nobody knows.
     async fn look_up(&self, member: &str) -> Result<(), Failure> {
+        let asked = self.now();
         match self.scim.user(member).await {
-            Ok(Some(user)) => self.remember(&account(user)),
+            Ok(Some(user)) => self.remember(&account(user), asked),
             Ok(None) => {
                 if self.scim.group(member).await?.is_some() {
                     self.seen().nested.insert(member.to_owned());
@@ -247,15 +264,33 @@ impl ScimReader {
     }
 
     async fn find_one(&self, person: &Person) -> Result<Found, Failure> {
+        self.find_since(person, self.believed_since()).await
+    }
+
+    /// Finds the account of a person. An account that was read before `since` is read again.
+    async fn find_since(&self, person: &Person, since: Time) -> Result<Found, Failure> {
+        let asked = self.now();
         let known = || self.seen().people.get(&person.id).cloned();
         if let Some(known) = known() {
-            return Ok(Found::Account(known));
+            if self.seen().knows(&person.id, since) {
+                return Ok(Found::Account(known));
+            }
+            match self.scim.user(&known.id).await? {
+                Some(user) => {
+                    let found = account(user);
+                    self.remember(&found, asked);
+                    if found.person.as_ref() == Some(&person.id) {
+                        return Ok(Found::Account(found));
+                    }
+                }
+                None => self.seen().forget(&known.id),
+            }
         }
         let by_id = self.scim.user_with_external_id(&person.id).await?;
         let mut is_sure = by_id == Answered::None;
         if let Some(user) = by_id.one() {
             let found = account(user);
-            self.remember(&found);
+            self.remember(&found, asked);
             return Ok(Found::Account(found));
         }
         let by_name = self.scim.user_named(&person.login).await?;
@@ -277,7 +312,7 @@ impl ScimReader {
             // It carries nobody's id, or carried none yet: the name is who it is. Or it is theirs, and only its id could not
             // be asked for.
             Some(found) if found.person.is_none() || is_theirs(&found) => {
-                self.remember(&found);
+                self.remember(&found, asked);
                 Ok(Found::Account(found))
             }
             Some(found) => Ok(Found::Another(format!(
@@ -330,6 +365,7 @@ impl TargetReader for ScimReader {
     }
 
     async fn members(&self, id: &str) -> Result<Option<Vec<Account>>, Failure> {
+        let asked = self.now();
         let Some(members) = self.listed(id).await? else { return Ok(None) };
         // The read-back asks SCIM, and no other source of members.
         if self.memberships.is_none() {
@@ -352,7 +388,7 @@ impl TargetReader for ScimReader {
         for member in members {
             if let Some(user) = member.user {
                 let found = account(user);
-                self.remember(&found);
+                self.remember(&found, asked);
                 accounts.push(found);
                 continue;
             }
@@ -366,14 +402,15 @@ impl TargetReader for ScimReader {
     }
 
     async fn find(&self, _: Option<&str>, people: &[Person]) -> Vec<Result<Found, Failure>> {
-        let strange = people.iter().filter(|person| !self.seen().people.contains_key(&person.id)).count();
+        let since = self.believed_since();
+        let strange = people.iter().filter(|person| !self.seen().knows(&person.id, since)).count();
         if strange >= MANY.max(self.seen().users / 100)
             && let Err(failure) = self.all_users().await
         {
             return people.iter().map(|_| Err(failure.clone())).collect();
         }
         // Side by side: the client bounds how many calls are under way.
-        let asked: Vec<_> = people.iter().map(|person| self.find_one(person)).collect();
+        let asked: Vec<_> = people.iter().map(|person| self.find_since(person, since)).collect();
         join_all(asked).await
     }
 

@@ -20,6 +20,8 @@ pub(super) struct Seen {
     pub(super) people: HashMap<String, Account>,
     /// People by the id of the account.
     pub(super) accounts: HashMap<String, Account>,
+    /// When each account was read, by its id.
+    read: HashMap<String, Time>,
     /// The number of users in the last complete list.
     pub(super) users: usize,
     /// When all users were read, and whether the list was whole.
@@ -39,7 +41,8 @@ pub(super) struct Seen {
 }
 
 impl Seen {
-    pub(super) fn remember(&mut self, account: &Account) {
+    /// Remembers an account that was asked for at `at` or later.
+    pub(super) fn remember(&mut self, account: &Account, at: Time) {
         let before = self.accounts.get(&account.id).and_then(|known| known.person.clone());
         if let Some(before) = before.filter(|before| account.person.as_ref() != Some(before)) {
             self.people.remove(&before);
@@ -48,6 +51,20 @@ impl Seen {
             self.people.insert(person.clone(), account.clone());
         }
         self.accounts.insert(account.id.clone(), account.clone());
+        self.read.insert(account.id.clone(), at);
+    }
+
+    /// Whether the account of a person was read since then.
+    pub(super) fn knows(&self, person: &str, since: Time) -> bool {
+        let read = self.people.get(person).and_then(|account| self.read.get(&account.id));
+        read.is_some_and(|at| *at >= since)
+    }
+
+    /// Forgets an account that is gone.
+    pub(super) fn forget(&mut self, account: &str) {
+        self.people.retain(|_, known| known.id != account);
+        self.accounts.remove(account);
+        self.read.remove(account);
     }
 
     /// Forgets people and accounts, so that the next question asks the server.
@@ -55,6 +72,7 @@ impl Seen {
         self.people.clear();
         self.accounts.clear();
         self.nested.clear();
+        self.read.clear();
         self.listed = None;
     }
 

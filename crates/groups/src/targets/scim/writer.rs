@@ -30,7 +30,7 @@ impl ScimWriter {
     /// Nothing is written to a target that did something else than it was asked.
     fn may_write(&self) -> Result<(), Failure> {
         if let Some(why) = self.stopped() {
-            return Err(Failure::new(Class::Rejected, format!("the target is stopped: {why}")));
+            return Err(Failure::new(Class::Rejected, format!("{}: {why}", crate::pairs::STOPPED)));
         }
         if self.reader.seen().putting_back > 0 {
             let text = "members whom the target took out of another group are put back first; trying again";

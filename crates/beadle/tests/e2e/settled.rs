@@ -1,0 +1,38 @@
+//! Layers that moved, and that are settled list by list.
+
+use serde_json::{Value, json};
+
+use crate::world::{World, acme};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_that_stays_unknown_holds_no_later_drift_of_another_list() {
+    let world = World::new(acme(json!({ "pay-api": { "id": 4001, "branches": { "main": {} } } }))).await;
+    let rule = |is_strict: bool| {
+        format!("branches:\n  - {{ name: default, protection: {{ enforce_admins: {is_strict} }} }}\n")
+    };
+    let teams = "teams:\n  - { name: platform, permission: admin }\n  - { name: ghosts, permission: pull }\n";
+    world.policy("settings.yml", &format!("{teams}{}", rule(false)));
+    let layer = "suborgrepos: ['pay*']\nteams:\n  - { name: security, permission: pull }\n";
+    world.policy("suborgs/pay.yml", &format!("{layer}{}", rule(true)));
+    world.beadle(&["apply", "--yes"]).await;
+    let is_strict =
+        |name: &str| world.repository(name)["protection"]["main"]["enforce_admins"] == json!(true);
+    assert!(is_strict("pay-api"));
+    world.patch(json!({ "pay-api": null, "shop": world.repository("pay-api") }), false).await;
+    world.beadle(&["apply", "--yes"]).await;
+    assert!(is_strict("shop"), "what the layer protected waits for somebody");
+    let holds = world.beadle(&["holds", "--json"]).await.expect(0).out;
+    for hold in holds.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()) {
+        world.beadle(&["approve", hold["digest"].as_str().unwrap()]).await.expect(0);
+    }
+    // One run writes it, and the next one finds nothing more; there is no team `ghosts` in either.
+    world.beadle(&["apply", "--yes"]).await;
+    let quiet = world.beadle(&["apply", "--yes"]).await;
+    assert!(!is_strict("shop") && quiet.out.contains("ghosts"), "{}", quiet.out);
+    // Somebody else makes it strict: that is drift, and none of the layer's business.
+    let mut drifted = world.repository("shop");
+    drifted["protection"]["main"]["enforce_admins"] = json!(true);
+    world.patch(json!({ "shop": drifted }), false).await;
+    let applied = world.beadle(&["apply", "--yes"]).await;
+    assert!(!is_strict("shop"), "{}", applied.out);
+}

@@ -1,0 +1,27 @@
+//! Names in files of repos/ that more than one repository can claim.
+
+use serde_json::json;
+
+use crate::world::{World, acme};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_takes_the_name_of_a_file_that_renamed_its_repository_gets_nothing_of_it() {
+    let teams = json!({ "platform": "admin", "security": "pull" });
+    let ours = json!({ "id": 4001, "description": "Ours", "branches": { "main": {} }, "teams": teams });
+    let theirs = json!({ "id": 4002, "branches": { "main": {} }, "teams": { "platform": "admin" } });
+    let world = World::new(acme(json!({ "pay": ours, "svc": theirs }))).await;
+    world.policy("settings.yml", "teams:\n  - { name: platform, permission: admin }\n");
+    let file =
+        "repository: { name: pay, description: Ours }\nteams:\n  - { name: security, permission: pull }\n";
+    world.policy("repos/svc.yml", file);
+    let swept = world.beadle(&["sweep", "--without-store"]).await.expect(1);
+    let why = "repos/svc.yml has the name of repository 4002 and gives the name of repository 4001";
+    assert!(swept.out.contains(why), "{}", swept.out);
+    assert_eq!(world.writes(), Vec::<serde_json::Value>::new());
+    // The repository of the file is named after it, or the file after its repository.
+    std::fs::remove_file(world.path().join("policy/repos/svc.yml")).unwrap();
+    world.policy("repos/pay.yml", &file.replace("name: pay, ", ""));
+    world.beadle(&["sweep", "--without-store"]).await.expect(0);
+    assert_eq!(world.repository("pay")["teams"], teams);
+    assert_eq!(world.repository("svc")["teams"], json!({ "platform": "admin" }));
+}

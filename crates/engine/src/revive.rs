@@ -1,0 +1,43 @@
+//! Makes keys due when an operator lifts what stopped them. A key that a stop delayed, or set aside
+//! after some tries, would else wait for its backoff or for the next sweep.
+
+use crate::clock::Time;
+use crate::delivery::Mark;
+use crate::key::{Key, Lane};
+use crate::queue::Row;
+use crate::store::{Store, StoreError};
+
+/// Marks in one transaction.
+const BATCH: usize = 500;
+
+/// The beginning of the text of a run that a pause of `scope` ended.
+pub(crate) fn paused(scope: &str) -> String {
+    format!("{scope} is paused until")
+}
+
+/// Makes those of the keys due that wait, or are set aside, for a cause whose text contains `why`.
+/// Returns the number of keys.
+pub async fn revive(
+    store: &dyn Store,
+    why: &str,
+    is_its: &(dyn Fn(&Key) -> bool + Send + Sync),
+    now: Time,
+) -> Result<usize, StoreError> {
+    let waits = |row: &Row| match &row.parked {
+        Some(parked) => parked.why.contains(why),
+        None => row.is_pending() && row.last_error.as_ref().is_some_and(|error| error.contains(why)),
+    };
+    let rows = store.rows(u32::MAX).await?.into_iter().filter(|row| is_its(&row.key) && waits(row));
+    let marks: Vec<Mark> = rows.map(|row| Mark::new(row.key, Lane::Manual)).collect();
+    for batch in marks.chunks(BATCH) {
+        store.mark(batch.to_vec(), now).await?;
+    }
+    Ok(marks.len())
+}
+
+/// Makes the keys due that a pause of `scope`, an instance or a whole key, ended in the middle of
+/// a run.
+pub async fn revive_paused(store: &dyn Store, scope: &str, now: Time) -> Result<usize, StoreError> {
+    let is_its = |key: &Key| key.instance() == scope || key.as_str() == scope;
+    revive(store, &paused(scope), &is_its, now).await
+}

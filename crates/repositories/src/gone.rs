@@ -1,0 +1,202 @@
+//! Forgets what is remembered of repositories that are gone: deleted, transferred, or no longer
+//! shown to the App. Only a sweep that read the whole list knows that, and the memory stays for a
+//! long time after: a repository can be restored, and one that the App may not see can come back.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use beadle_engine::{Key, Store, StoreError, Time, note, refused_note};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::{overrides, reached};
+
+/// The time between two looks at the notes.
+const EVERY: Duration = Duration::from_secs(24 * 3600);
+/// The time after which a repository that is gone is forgotten.
+const DELAY: Duration = Duration::from_secs(30 * 24 * 3600);
+/// The most repositories whose absence is noted.
+const MOST: usize = 1000;
+/// The most repositories that one look forgets.
+const AT_ONCE: usize = 100;
+
+/// The repositories of one organisation that are gone and still remembered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Gone {
+    /// The last look.
+    looked: Time,
+    /// The first look that did not see the repository, by id.
+    since: BTreeMap<u64, Time>,
+}
+
+impl Gone {
+    fn new() -> Self {
+        Self { looked: Time(0), since: BTreeMap::new() }
+    }
+
+    /// Returns `true` if it is time for a look. A look in the future is one of a clock that was
+    /// ahead.
+    fn is_due(&self, now: Time) -> bool {
+        self.looked > now || now.since(self.looked) >= EVERY
+    }
+
+    /// Notes which of the `remembered` repositories are not `there`. Returns those that are to be
+    /// forgotten now.
+    fn look(&mut self, remembered: &BTreeSet<u64>, there: &BTreeSet<u64>, now: Time) -> Vec<u64> {
+        self.looked = now;
+        self.since.retain(|id, _| remembered.contains(id) && !there.contains(id));
+        for at in self.since.values_mut() {
+            *at = (*at).min(now);
+        }
+        for id in remembered.difference(there) {
+            if self.since.len() >= MOST {
+                break;
+            }
+            self.since.entry(*id).or_insert(now);
+        }
+        let over = self.since.iter().filter(|(_, at)| now.since(**at) >= DELAY);
+        over.map(|(id, _)| *id).take(AT_ONCE).collect()
+    }
+}
+
+/// The notes of repositories, by id. The owner of a file that the policy still has stays: another
+/// repository that takes the name gets the file only from an operator.
+async fn remembered(
+    store: &dyn Store,
+    organisation: &str,
+    instance: &str,
+    has_file: &(dyn Fn(&str) -> bool + Send + Sync),
+) -> Result<BTreeMap<u64, Vec<String>>, StoreError> {
+    let mut notes: BTreeMap<u64, Vec<String>> = BTreeMap::new();
+    let prefixes = [
+        reached::note_of(organisation, ""),
+        overrides::note_of_repository(organisation, ""),
+        refused_note(&Key::new("repository", instance, "")),
+    ];
+    for prefix in &prefixes {
+        for (name, _) in store.notes(prefix).await? {
+            let id = name.strip_prefix(prefix.as_str()).and_then(|id| id.parse::<u64>().ok());
+            if let Some(id) = id {
+                notes.entry(id).or_default().push(name);
+            }
+        }
+    }
+    let prefix = overrides::note_of_file(organisation, "");
+    for (name, owner) in store.notes(&prefix).await? {
+        let is_there = name.strip_prefix(prefix.as_str()).is_none_or(has_file);
+        if let Ok(id) = owner.parse::<u64>()
+            && !is_there
+        {
+            notes.entry(id).or_default().push(name);
+        }
+    }
+    Ok(notes)
+}
+
+/// Forgets repositories that have been gone for long, where a look is due. `there` has the ids of
+/// all repositories; `has_file` tells whether the policy has a file, in lower case. Returns the
+/// number of notes that went.
+pub(crate) async fn forget(
+    store: &dyn Store,
+    (organisation, instance): (&str, &str),
+    there: &BTreeSet<u64>,
+    has_file: &(dyn Fn(&str) -> bool + Send + Sync),
+    now: Time,
+) -> Result<usize, StoreError> {
+    let organisation = organisation.to_lowercase();
+    let own = note("gone", &[&organisation]);
+    let stored = store.get(&own).await?;
+    let mut gone = stored.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_else(Gone::new);
+    if !gone.is_due(now) {
+        return Ok(0);
+    }
+    let notes = remembered(store, &organisation, instance, has_file).await?;
+    let ids: BTreeSet<u64> = notes.keys().copied().collect();
+    let mut forgotten = 0;
+    for id in gone.look(&ids, there, now) {
+        for name in notes.get(&id).into_iter().flatten() {
+            store.forget(name).await?;
+            forgotten += 1;
+        }
+    }
+    store.put(&own, &json!(gone).to_string()).await?;
+    Ok(forgotten)
+}
+
+#[cfg(test)]
+mod tests {
+    use beadle_store_sqlite::{Settings, SqliteStore};
+
+    use super::*;
+
+    const DAY: Duration = Duration::from_secs(24 * 3600);
+    const NOW: Time = Time(1_000_000_000_000);
+
+    fn ids(all: impl IntoIterator<Item = u64>) -> BTreeSet<u64> {
+        all.into_iter().collect()
+    }
+
+    #[test]
+    fn a_repository_is_forgotten_after_thirty_days_and_not_if_it_comes_back() {
+        let mut gone = Gone::new();
+        assert!(gone.is_due(NOW));
+        assert!(gone.look(&ids([1, 2, 3]), &ids([1]), NOW).is_empty());
+        assert!(!gone.is_due(NOW + Duration::from_secs(3600)) && gone.is_due(NOW + DAY));
+        // The second one comes back for a day.
+        assert!(gone.look(&ids([1, 2, 3]), &ids([1, 2]), NOW + DAY * 20).is_empty());
+        assert!(gone.look(&ids([1, 2, 3]), &ids([1]), NOW + DAY * 21).is_empty());
+        assert_eq!(gone.look(&ids([1, 2, 3]), &ids([1]), NOW + DAY * 30), [3]);
+        assert_eq!(gone.look(&ids([1, 2]), &ids([1]), NOW + DAY * 51), [2]);
+    }
+
+    #[test]
+    fn a_look_does_a_bounded_part_of_the_work() {
+        let (mut gone, all) = (Gone::new(), ids(0..5000));
+        assert!(gone.look(&all, &BTreeSet::new(), NOW).is_empty());
+        assert_eq!(gone.since.len(), MOST);
+        let over = gone.look(&all, &BTreeSet::new(), NOW + DELAY);
+        assert_eq!(over.len(), AT_ONCE);
+    }
+
+    #[test]
+    fn a_clock_that_was_ahead_forgets_nothing_early_and_stops_no_look() {
+        let mut gone = Gone::new();
+        gone.look(&ids([1]), &BTreeSet::new(), NOW + DAY * 400);
+        assert!(gone.is_due(NOW));
+        assert!(gone.look(&ids([1]), &BTreeSet::new(), NOW).is_empty());
+        assert_eq!(gone.look(&ids([1]), &BTreeSet::new(), NOW + DELAY), [1]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_notes_of_a_gone_repository_go_and_all_others_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open_inline(&folder.path().join("b.db"), Settings::default()).unwrap();
+        let refused = |id: u64| refused_note(&Key::new("repository", "acme", id));
+        for id in [1, 2] {
+            store.put(&reached::note_of("acme", &id.to_string()), "{}").await.unwrap();
+            store.put(&overrides::note_of_repository("acme", &id.to_string()), "repos/x.yml").await.unwrap();
+            store.put(&refused(id), "{}").await.unwrap();
+        }
+        // Two files of the second one: the policy has one of them.
+        store.put(&overrides::note_of_file("acme", "repos/kept.yml"), "2").await.unwrap();
+        store.put(&overrides::note_of_file("acme", "repos/gone.yml"), "2").await.unwrap();
+        store.put(&reached::note_of("other", "2"), "{}").await.unwrap();
+        let look = |now: Time| {
+            let store = &store;
+            async move {
+                let has_file = |file: &str| file == "repos/kept.yml";
+                forget(store, ("Acme", "acme"), &ids([1]), &has_file, now).await.unwrap()
+            }
+        };
+        assert_eq!(look(NOW).await, 0);
+        assert_eq!(look(NOW + DAY * 29).await, 0);
+        assert_eq!(look(NOW + DELAY).await, 4);
+        let left: Vec<String> = store.notes("").await.unwrap().into_iter().map(|(name, _)| name).collect();
+        assert!(left.contains(&overrides::note_of_file("acme", "repos/kept.yml")), "{left:?}");
+        assert!(left.contains(&reached::note_of("other", "2")), "{left:?}");
+        assert!(left.contains(&reached::note_of("acme", "1")) && left.contains(&refused(1)), "{left:?}");
+        let of_gone = [reached::note_of("acme", "2"), overrides::note_of_repository("acme", "2"), refused(2)];
+        assert!(of_gone.iter().all(|name| !left.contains(name)), "{left:?}");
+        assert!(!left.contains(&overrides::note_of_file("acme", "repos/gone.yml")), "{left:?}");
+    }
+}

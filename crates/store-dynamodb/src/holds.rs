@@ -1,0 +1,201 @@
+//! Holds: each is an item, and each write of one is conditional on the hold that was read before.
+//! So no approval and no hold that another process stored meanwhile is overwritten.
+
+use std::collections::BTreeMap;
+
+use aws_sdk_dynamodb::types::{AttributeValue, ConditionCheck, Delete, Put, TransactWriteItem};
+use beadle_engine::{Hold, Key, Lane, Mark, StoreError, Time};
+use futures::future::try_join_all;
+
+use crate::DynamoStore;
+use crate::items::{Item, Range, TRIES, corrupt, failed, get, get_json, json, pause, text, unavailable};
+use crate::journal::{may_try_again, refused};
+
+/// The condition that a hold is still as it was read.
+const UNCHANGED: &str = "#hold = :was";
+/// The condition that there is still no hold.
+const ABSENT: &str = "attribute_not_exists(pk)";
+
+/// A hold as it was read.
+#[derive(Clone, Debug)]
+pub(crate) struct Stored {
+    pub(crate) hold: Hold,
+    /// The attribute itself: a later write compares it.
+    was: AttributeValue,
+}
+
+impl Stored {
+    fn of(doing: &'static str, item: &Item) -> Result<Self, StoreError> {
+        let hold = get_json(doing, item, "hold")?;
+        let was = item.get("hold").cloned();
+        Ok(Self { hold, was: was.ok_or_else(|| corrupt(doing, &"an item lacks `hold`"))? })
+    }
+}
+
+pub(crate) fn hold_item(doing: &'static str, hold: &Hold) -> Result<Item, StoreError> {
+    Ok(Item::from([
+        ("pk".to_owned(), text("hold")),
+        ("sk".to_owned(), text(&hold.digest)),
+        ("hold".to_owned(), json(doing, hold)?),
+        ("g".to_owned(), text(format!("hold#{}", hold.key))),
+        ("gs".to_owned(), text(&hold.digest)),
+    ]))
+}
+
+impl DynamoStore {
+    /// The hold of this digest.
+    pub(crate) async fn hold(&self, doing: &'static str, digest: &str) -> Result<Option<Stored>, StoreError> {
+        let item = self.read(doing, "hold", digest).await?;
+        item.map(|item| Stored::of(doing, &item)).transpose()
+    }
+
+    /// The stored holds of these changes, by digest.
+    pub(crate) async fn known_holds(
+        &self,
+        doing: &'static str,
+        asked: &[&Hold],
+    ) -> Result<BTreeMap<String, Stored>, StoreError> {
+        let reads = asked.iter().map(|hold| self.hold(doing, &hold.digest));
+        let known = try_join_all(reads).await?.into_iter().flatten();
+        Ok(known.map(|stored| (stored.hold.digest.clone(), stored)).collect())
+    }
+
+    /// The action of a transaction that makes the hold of `digest` as in `now`; `None` removes it.
+    /// The transaction is refused where the hold is no longer as it was read.
+    pub(crate) fn hold_action(
+        &self,
+        doing: &'static str,
+        digest: &str,
+        was: Option<&Stored>,
+        now: Option<&Hold>,
+    ) -> Result<TransactWriteItem, StoreError> {
+        let unbuilt = |error: aws_sdk_dynamodb::error::BuildError| unavailable(doing, &error);
+        let action = TransactWriteItem::builder();
+        let action = match (was, now) {
+            (was, Some(now)) => {
+                let put = Put::builder().table_name(&self.table).set_item(Some(hold_item(doing, now)?));
+                let put = match was {
+                    Some(was) => put
+                        .condition_expression(UNCHANGED)
+                        .expression_attribute_names("#hold", "hold")
+                        .expression_attribute_values(":was", was.was.clone()),
+                    None => put.condition_expression(ABSENT),
+                };
+                action.put(put.build().map_err(unbuilt)?)
+            }
+            (Some(was), None) => {
+                let delete = Delete::builder()
+                    .table_name(&self.table)
+                    .key("pk", text("hold"))
+                    .key("sk", text(digest))
+                    .condition_expression(UNCHANGED)
+                    .expression_attribute_names("#hold", "hold")
+                    .expression_attribute_values(":was", was.was.clone());
+                action.delete(delete.build().map_err(unbuilt)?)
+            }
+            (None, None) => {
+                let check = ConditionCheck::builder()
+                    .table_name(&self.table)
+                    .key("pk", text("hold"))
+                    .key("sk", text(digest))
+                    .condition_expression(ABSENT);
+                action.condition_check(check.build().map_err(unbuilt)?)
+            }
+        };
+        Ok(action.build())
+    }
+
+    /// Makes a hold as in `now`; `None` removes it. `false`: it is no longer as it was read, and
+    /// nothing was written.
+    pub(crate) async fn change_hold(
+        &self,
+        doing: &'static str,
+        digest: &str,
+        was: Option<&Stored>,
+        now: Option<&Hold>,
+    ) -> Result<bool, StoreError> {
+        let action = self.hold_action(doing, digest, was, now)?;
+        for attempt in 0..TRIES {
+            let sent = self.client.transact_write_items().transact_items(action.clone()).send().await;
+            let Err(error) = sent else { return Ok(true) };
+            let service = error.as_service_error();
+            if service.is_some_and(|error| refused(error).is_some()) {
+                return Ok(false);
+            }
+            if !service.is_some_and(may_try_again) {
+                return Err(failed(doing)(error));
+            }
+            pause(attempt).await;
+        }
+        Err(busy(doing, digest))
+    }
+
+    async fn stored_holds(&self, doing: &'static str) -> Result<Vec<Stored>, StoreError> {
+        let items = self.query(doing, (false, "hold"), &Range::default(), |_| false).await?;
+        items.iter().map(|item| Stored::of(doing, item)).collect()
+    }
+
+    pub(crate) async fn list_holds(&self) -> Result<Vec<Hold>, StoreError> {
+        let stored = self.stored_holds("listing what is held").await?;
+        let mut holds: Vec<Hold> = stored.into_iter().map(|stored| stored.hold).collect();
+        holds.sort_by(|one, other| (one.since, &one.digest).cmp(&(other.since, &other.digest)));
+        Ok(holds)
+    }
+
+    /// The index says which there are, and each is read consistently: an approval of a moment ago
+    /// has to be seen.
+    pub(crate) async fn holds_of_key(&self, key: &Key) -> Result<Vec<Hold>, StoreError> {
+        const DOING: &str = "listing what is held";
+        let part = format!("hold#{key}");
+        let items = self.query(DOING, (true, &part), &Range::default(), |_| false).await?;
+        let digests = items.iter().filter_map(|item| get(item, "sk"));
+        let holds = try_join_all(digests.map(|digest| self.hold(DOING, digest))).await?;
+        Ok(holds.into_iter().flatten().map(|stored| stored.hold).collect())
+    }
+
+    pub(crate) async fn forget_digests(&self, digests: &[String]) -> Result<(), StoreError> {
+        const DOING: &str = "releasing holds";
+        if digests.is_empty() {
+            return Ok(());
+        }
+        try_join_all(digests.iter().map(|digest| self.delete(DOING, "hold", digest))).await.map(drop)
+    }
+
+    pub(crate) async fn let_pass(
+        &self,
+        digest: &str,
+        by: &str,
+        now: Time,
+    ) -> Result<Option<Hold>, StoreError> {
+        const DOING: &str = "approving a change";
+        for attempt in 0..TRIES {
+            // A hold that was released meanwhile is not made again: it would let the same change
+            // pass another time.
+            let Some(was) = self.hold(DOING, digest).await? else { return Ok(None) };
+            let hold = Hold { approved_by: Some(by.to_owned()), spent: false, ..was.hold.clone() };
+            if self.change_hold(DOING, digest, Some(&was), Some(&hold)).await? {
+                self.mark_all(DOING, &[Mark::new(hold.key.clone(), Lane::Manual)], now).await?;
+                return Ok(Some(hold));
+            }
+            pause(attempt).await;
+        }
+        Err(busy(DOING, digest))
+    }
+
+    pub(crate) async fn forget_generations(
+        &self,
+        instance: &str,
+        generation: &str,
+    ) -> Result<u64, StoreError> {
+        const DOING: &str = "releasing holds of other generations";
+        let mut stale = self.stored_holds(DOING).await?;
+        stale.retain(|stored| stored.hold.key.instance() == instance && stored.hold.generation != generation);
+        // A hold that another process stored meanwhile is of the new generation.
+        let gone = stale.iter().map(|was| self.change_hold(DOING, &was.hold.digest, Some(was), None));
+        Ok(try_join_all(gone).await?.into_iter().filter(|gone| *gone).count() as u64)
+    }
+}
+
+fn busy(doing: &'static str, digest: &str) -> StoreError {
+    StoreError::Unavailable { doing, why: format!("other processes write the hold {digest} all the time") }
+}

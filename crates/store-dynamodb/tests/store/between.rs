@@ -1,0 +1,130 @@
+//! Two processes at one hold: one of them reads it, the other writes it, and the first one goes on.
+
+use beadle_emulate::{Moto, Proxy};
+use beadle_engine::{
+    Begun, Change, End, Entry, EntryKind, Field, Hold, Intent, Key, Limits, Mode, Risk, Store, Time, Verdict,
+};
+use beadle_store_dynamodb::{DynamoStore, Settings};
+use serde_json::json;
+
+const NOW: Time = Time(1_000_000);
+
+/// Every removal is held.
+fn limits() -> Limits {
+    Limits { removes: 0, ..Limits::default() }
+}
+
+fn key() -> Key {
+    Key::new("repository", "acme", 1)
+}
+
+fn hold(generation: &str) -> Hold {
+    let risk = Risk::Removes;
+    let field = Field { name: "x".into(), before: json!(true), after: json!(null), asked: None, risk };
+    Hold {
+        digest: "a".into(),
+        key: key(),
+        subject: "acme/shop".into(),
+        since: NOW,
+        why: String::new(),
+        contested: false,
+        approved_by: None,
+        spent: false,
+        generation: generation.into(),
+        change: Change {
+            aspect: "teams".into(),
+            what: "team a".into(),
+            fields: vec![field],
+            mode: Mode::Enforce,
+            after: Vec::new(),
+            stop: None,
+            reaches: 1,
+            write: (),
+        },
+    }
+}
+
+async fn ask(store: &DynamoStore) -> Verdict {
+    store.reserve(None, &limits(), vec![hold("g")], NOW).await.unwrap().unwrap().remove(0)
+}
+
+async fn begin(store: &DynamoStore) -> Begun {
+    let entry = Entry {
+        seq: 0,
+        at: NOW,
+        kind: EntryKind::Intent,
+        key: key().to_string(),
+        subject: "acme/shop".into(),
+        intent: None,
+        detail: json!({}),
+    };
+    let intent = Intent { entry, spends: Some(("a".to_owned(), limits().window)) };
+    store.begin(None, &key(), intent, NOW).await.unwrap()
+}
+
+/// A table, a store in it, and the same store behind a proxy that stops its first transaction.
+async fn world() -> (Moto, DynamoStore, Proxy, DynamoStore) {
+    let moto = Moto::start().await;
+    let direct = moto.store(Settings::default()).await;
+    let proxy = Proxy::stopping(&moto.url, "TransactWriteItems").await;
+    let stopped = moto.by(&proxy.url, Settings::default()).await;
+    (moto, direct, proxy, stopped)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_approval_that_is_given_between_the_reads_and_the_write_of_another_process_stays() {
+    let (_moto, direct, proxy, stopped) = world().await;
+    assert!(matches!(ask(&direct).await, Verdict::Hold(_)));
+    direct.approve("a", "ann", NOW).await.unwrap().unwrap();
+    let begun = tokio::spawn(async move { begin(&stopped).await });
+    proxy.until_stopped().await;
+    direct.approve("a", "bob", NOW).await.unwrap().unwrap();
+    proxy.go_on();
+    assert!(matches!(begun.await.unwrap(), Begun::Yes(_)), "it is approved, by whomever");
+    let holds = direct.holds().await.unwrap();
+    assert_eq!((holds[0].approved_by.as_deref(), holds[0].spent), (Some("bob"), true));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_released_between_the_reads_and_the_write_does_not_begin_and_does_not_come_back() {
+    let (_moto, direct, proxy, stopped) = world().await;
+    ask(&direct).await;
+    direct.approve("a", "ann", NOW).await.unwrap().unwrap();
+    let begun = tokio::spawn(async move { begin(&stopped).await });
+    proxy.until_stopped().await;
+    direct.release(vec!["a".into()]).await.unwrap();
+    proxy.go_on();
+    assert_eq!(begun.await.unwrap(), Begun::Lapsed);
+    assert!(direct.holds().await.unwrap().is_empty());
+    assert!(direct.open_intents().await.unwrap().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_approval_is_not_taken_back_by_a_run_that_read_the_first_one() {
+    let (_moto, direct, proxy, stopped) = world().await;
+    ask(&direct).await;
+    direct.approve("a", "ann", NOW).await.unwrap().unwrap();
+    // The answer to the write is lost: the next run asks for another approval.
+    assert!(matches!(begin(&direct).await, Begun::Yes(_)));
+    let asked = tokio::spawn(async move { ask(&stopped).await });
+    proxy.until_stopped().await;
+    direct.approve("a", "bob", NOW).await.unwrap().unwrap();
+    proxy.go_on();
+    assert_eq!(asked.await.unwrap(), Verdict::Pass);
+    assert_eq!(direct.holds().await.unwrap()[0].approved_by.as_deref(), Some("bob"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_that_ends_uses_up_its_own_approval_and_no_later_one() {
+    let (_moto, direct, proxy, stopped) = world().await;
+    ask(&direct).await;
+    direct.approve("a", "ann", NOW).await.unwrap().unwrap();
+    assert!(matches!(begin(&direct).await, Begun::Yes(_)));
+    let ends = vec![("a".to_owned(), End::Written)];
+    let ended = tokio::spawn(async move { stopped.conclude("acme", ends).await });
+    proxy.until_stopped().await;
+    direct.approve("a", "bob", NOW).await.unwrap().unwrap();
+    proxy.go_on();
+    ended.await.unwrap().unwrap();
+    assert_eq!(direct.holds().await.unwrap()[0].approved_by.as_deref(), Some("bob"));
+}

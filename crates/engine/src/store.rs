@@ -174,7 +174,8 @@ pub trait Store: Send + Sync + 'static {
     async fn conclude(&self, instance: &str, ends: Vec<(String, End)>) -> Result<(), StoreError>;
     /// Forgets holds: their changes are no longer asked for.
     async fn release(&self, digests: Vec<String>) -> Result<(), StoreError>;
-    /// Lets a held change pass and makes its key due; `None` for an unknown digest.
+    /// Lets a held change pass and makes its key due; `None` for an unknown digest. A change that
+    /// was approved before keeps its first approval, whether its write was begun or not.
     async fn approve(&self, digest: &str, by: &str, now: Time) -> Result<Option<Hold>, StoreError>;
     /// Forgets holds of other generations of this instance. Returns how many.
     async fn forget_holds(&self, instance: &str, generation: &str) -> Result<u64, StoreError>;

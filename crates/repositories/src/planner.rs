@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use async_trait::async_trait;
 use beadle_engine::{Change, Class, Failure, Key, Mode, Plan, Planner, Store, Unknown};
-use beadle_github::{Cursor, IndexRow, Reader, Repository};
+use beadle_github::{Cursor, IndexRow, Reader, Repository, Unsure};
 use futures::future::join_all;
 use futures::{StreamExt as _, TryStreamExt as _};
 use serde::Serialize;
@@ -283,7 +283,8 @@ impl RepositoryPlanner {
                 explanation.layers =
                     target.layers.iter().map(|layer| (layer.file.clone(), layer.rank)).collect();
                 explanation.values = explain(&policy, &target, &seen, key);
-                explanation.doubtful = target.doubtful;
+                explanation.doubtful =
+                    target.doubtful.into_iter().map(|(section, unsure)| (section, unsure.why)).collect();
                 explanation.doubtful.extend(target.waiting);
             }
         }
@@ -407,8 +408,10 @@ impl RepositoryPlanner {
         target: &Target,
     ) -> Result<(Vec<Draft>, Vec<Unknown>), Failure> {
         let name = aspect.name().to_owned();
-        if let Some((_, why)) = target.doubtful.iter().find(|(section, _)| aspect.owns(section)) {
-            let unknown = Unknown { aspect: name, part: None, why: why.clone(), transient: false };
+        let doubts = target.doubtful.iter().filter(|(section, _)| aspect.owns(section));
+        let doubt = doubts.map(|(_, unsure)| unsure).reduce(|one, other| Unsure::sooner(Some(one), other));
+        if let Some(Unsure { why, transient }) = doubt {
+            let unknown = Unknown { aspect: name, part: None, why: why.clone(), transient: *transient };
             return Ok((Vec::new(), vec![unknown]));
         }
         let mut sheet = Sheet::default();

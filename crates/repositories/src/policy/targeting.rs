@@ -1,7 +1,7 @@
 //! Which layers reach a repository, and which repositories are left alone.
 
 use beadle_engine::Asked;
-use beadle_github::Repository;
+use beadle_github::{Repository, Unsure};
 
 use super::files::Policy;
 use super::layers::{Layer, LayerKind, Word, Words, conflicts, contradictions};
@@ -28,7 +28,7 @@ pub struct Target {
     pub root: Option<Node>,
     /// Sections of layers of which it is not known whether they reach it, or that contradict each other, and why. Nothing
     /// of them is touched.
-    pub doubtful: Vec<(String, String)>,
+    pub doubtful: Vec<(String, Unsure)>,
     /// The layers that reach it, lowest first.
     pub layers: Vec<Reached>,
     /// The files of layers of which it is not known whether they reach it.
@@ -168,7 +168,7 @@ impl Target {
                     break;
                 }
                 Ok(false) => {}
-                Err(why) => return self.doubt(layer, &format!("{}: {why}", layer.file)),
+                Err(why) => return self.doubt(layer, &why.of_file(&layer.file)),
             }
         }
         let (root, words) = said(layer, held);
@@ -179,7 +179,7 @@ impl Target {
                 let section = section.split(['.', '[']).next().unwrap_or_default().to_owned();
                 let why =
                     format!("{one} and {two} say different things of `{path}`; give one file a higher rank");
-                self.doubtful.push((section, why));
+                self.doubtful.push((section, Unsure::for_people(why)));
             }
         }
         self.put_over(&root, &words);
@@ -241,9 +241,9 @@ impl Target {
     }
 
     /// Nothing of a layer's sections is touched.
-    fn doubt(&mut self, layer: &Layer, why: &str) {
+    fn doubt(&mut self, layer: &Layer, why: &Unsure) {
         self.in_doubt.push(layer.file.clone());
-        self.doubtful.extend(layer.sections().into_iter().map(|section| (section, why.to_owned())));
+        self.doubtful.extend(layer.sections().into_iter().map(|section| (section, why.clone())));
     }
 
     /// The rank of the layer that a line belongs to.
@@ -313,13 +313,11 @@ fn names(layer: &Layer, name: &str) -> bool {
 }
 
 /// Whether a layer reaches a repository; `Err` where it cannot be known.
-fn reaches(layer: &Layer, repository: &Repository) -> Result<bool, String> {
+fn reaches(layer: &Layer, repository: &Repository) -> Result<bool, Unsure> {
     match &layer.kind {
         LayerKind::Organisation => Ok(true),
         LayerKind::Repository(_) => Ok(names(layer, &repository.name)),
-        LayerKind::Selected(choice) => {
-            choice.is_match(repository).map_err(|why| format!("{}: {why}", layer.file))
-        }
+        LayerKind::Selected(choice) => choice.is_match(repository).map_err(|why| why.of_file(&layer.file)),
         LayerKind::Suborg { globs, teams, properties } => {
             if globs.iter().any(|glob| glob.is_match(&repository.name)) {
                 return Ok(true);
@@ -336,20 +334,24 @@ fn reaches(layer: &Layer, repository: &Repository) -> Result<bool, String> {
                         }
                     }
                     Some(Err(why)) => {
-                        return Err(format!("{}: the repository's teams are unknown: {why}", layer.file));
+                        let why = format!("{}: the repository's teams are unknown: {why}", layer.file);
+                        return Err(Unsure::for_now(why));
                     }
-                    None => return Err(format!("{}: the repository's teams were not read", layer.file)),
+                    None => {
+                        let why = format!("{}: the repository's teams were not read", layer.file);
+                        return Err(Unsure::for_now(why));
+                    }
                 }
             }
-            let mut doubt = missing.map(str::to_owned);
+            let mut doubt = missing.cloned();
             for property in properties {
                 match property.is_match(repository) {
                     Ok(true) => return Ok(true),
                     Ok(false) => {}
-                    Err(why) => doubt = Some(why),
+                    Err(why) => doubt = Some(Unsure::sooner(doubt.as_ref(), &why).clone()),
                 }
             }
-            doubt.map_or(Ok(false), |why| Err(format!("{}: {why}", layer.file)))
+            doubt.map_or(Ok(false), |why| Err(why.of_file(&layer.file)))
         }
     }
 }

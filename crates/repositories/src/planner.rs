@@ -91,6 +91,18 @@ pub struct Explanation {
     pub values: Vec<Explained>,
 }
 
+/// Returns what GitHub answered for the node of a listed repository. Another repository in its place
+/// does not mean that the listed one is gone.
+fn meant(row: &IndexRow, seen: Option<Repository>) -> Result<Option<Repository>, Failure> {
+    match seen {
+        Some(other) if other.id != row.id => {
+            let text = format!("GitHub answered the node of {} with repository {}", row.name, other.id);
+            Err(Failure::new(Class::Retry, text))
+        }
+        seen => Ok(seen),
+    }
+}
+
 /// The plans of a whole organisation.
 pub struct OrganisationPlan {
     /// One a repository.
@@ -186,8 +198,8 @@ impl RepositoryPlanner {
                 }
             }
             let reads = found.iter().map(|row| self.reader.repository(&row.node_id));
-            for read in join_all(reads).await {
-                let Some(repository) = read? else { continue };
+            for (row, read) in found.iter().zip(join_all(reads).await) {
+                let Some(repository) = meant(row, read?)? else { continue };
                 plan.plans.push(self.keyed(&policy, instance, &repository).await?);
             }
         }
@@ -273,7 +285,7 @@ impl RepositoryPlanner {
         self.reader.select_by(policy.selected_by());
         let index = self.reader.index().await?;
         let Some(row) = index.iter().find(|row| row.name.eq_ignore_ascii_case(name)) else { return Ok(None) };
-        let Some(seen) = self.reader.repository(&row.node_id).await? else { return Ok(None) };
+        let Some(seen) = meant(row, self.reader.repository(&row.node_id).await?)? else { return Ok(None) };
         self.overrides.follow(&policy, &self.reader).await?;
         let standing = self.overrides.of(&policy, &seen).await?;
         let mut explanation = Explanation { repository: seen.full_name(), ..Explanation::default() };
@@ -457,7 +469,7 @@ impl Planner for RepositoryPlanner {
             // node of every id.
             let index = self.listing.get(|| self.reader.index()).await?;
             seen = match index.iter().find(|row| row.id == id) {
-                Some(row) => self.reader.repository(&row.node_id).await?,
+                Some(row) => meant(row, self.reader.repository(&row.node_id).await?)?,
                 None => None,
             };
         }

@@ -86,7 +86,8 @@ pub struct Depth {
     pub leased: u64,
     /// Keys set aside.
     pub parked: u64,
-    /// When the oldest waiting key became due.
+    /// The time at which the oldest waiting key became due. Paused keys do not count: they are no
+    /// reason for an alarm.
     pub oldest: Option<Time>,
 }
 

@@ -3,11 +3,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use beadle_engine::{Failure, Store, StoreError, note};
+use beadle_engine::{Failure, Store, StoreError, Time, note};
 use beadle_github::{Called, Reader, Repository};
 
 use crate::policy::{Layer, LayerKind, Policy, Standing};
+
+/// The time after which Beadle asks again for the repositories of files that are in doubt.
+const AGAIN: Duration = Duration::from_secs(300);
 
 /// Remembers which repository each file belongs to.
 pub struct Overrides {
@@ -17,6 +21,8 @@ pub struct Overrides {
     /// The repositories that a file without an owner may belong to, by id, each with the file and
     /// with why it is in doubt.
     doubts: Mutex<BTreeMap<u64, (String, String)>>,
+    /// The generation whose files were followed last, and when.
+    followed: tokio::sync::Mutex<Option<(String, Time)>>,
     organisation: String,
     /// Beadle reads the store's memory and adds nothing to it.
     looks_only: bool,
@@ -36,7 +42,10 @@ pub(crate) fn note_of_repository(organisation: &str, id: &str) -> String {
 #[derive(Debug, PartialEq, Eq)]
 enum Lead {
     Nobody,
+    /// The repository that has the file's name.
     Of(u64),
+    /// The repository that had the file's name before it was renamed.
+    Formerly(u64),
     /// One repository has the file's name, or had it, and the other one has the name that the file
     /// gives.
     Either(u64, u64),
@@ -51,14 +60,16 @@ fn lead(
     has_file: impl Fn(&str) -> bool,
 ) -> Lead {
     let Some(one) = called(name) else { return Lead::Nobody };
-    // A file of its present name is the one of a renamed repository.
-    if !one.name.eq_ignore_ascii_case(name) && has_file(&one.name) {
+    let is_renamed = !one.name.eq_ignore_ascii_case(name);
+    // A renamed repository whose present name has a file needs no other one.
+    if is_renamed && has_file(&one.name) {
         return Lead::Nobody;
     }
     let given = given.and_then(|given| called(given).filter(|other| other.name.eq_ignore_ascii_case(given)));
     match given {
         // The file may have renamed its repository before, and another one have taken the name.
         Some(other) if other.id != one.id => Lead::Either(one.id, other.id),
+        _ if is_renamed => Lead::Formerly(one.id),
         _ => Lead::Of(one.id),
     }
 }
@@ -66,8 +77,8 @@ fn lead(
 impl Overrides {
     /// Creates the memory of one organisation.
     pub fn new(store: Option<Arc<dyn Store>>, organisation: &str) -> Self {
-        let (here, doubts) = (Mutex::default(), Mutex::default());
-        Self { store, here, doubts, organisation: organisation.to_lowercase(), looks_only: false }
+        let (here, doubts, followed) = (Mutex::default(), Mutex::default(), tokio::sync::Mutex::default());
+        Self { store, here, doubts, followed, organisation: organisation.to_lowercase(), looks_only: false }
     }
 
     /// Adds nothing to the store's memory from now on.
@@ -122,6 +133,12 @@ impl Overrides {
             match lead(name, layer.given_name(), called, |name| policy.file_of(name).is_some()) {
                 Lead::Nobody => {}
                 Lead::Of(id) => self.adopt(layer, id).await?,
+                Lead::Formerly(id) => {
+                    // A repository that has a file already keeps that one.
+                    if self.remembered(policy, id).await?.is_none() {
+                        self.adopt(layer, id).await?;
+                    }
+                }
                 Lead::Either(one, other) => {
                     let file = &layer.file;
                     let why = format!(
@@ -135,6 +152,21 @@ impl Overrides {
             }
         }
         *self.doubts.lock().unwrap_or_else(PoisonError::into_inner) = doubts;
+        Ok(())
+    }
+
+    /// Does the same once for each generation of the policy, before one of its repositories is
+    /// planned alone. While a file is in doubt, it asks again after some minutes.
+    pub(crate) async fn follow_once(&self, policy: &Policy, reader: &Reader) -> Result<(), Failure> {
+        let now = reader.clock().now();
+        let mut followed = self.followed.lock().await;
+        let is_sure = self.doubts.lock().unwrap_or_else(PoisonError::into_inner).is_empty();
+        let holds = |at: Time| is_sure || (at <= now && now.since(at) < AGAIN);
+        if followed.as_ref().is_some_and(|(generation, at)| *generation == policy.generation && holds(*at)) {
+            return Ok(());
+        }
+        self.follow(policy, reader).await?;
+        *followed = Some((policy.generation.clone(), now));
         Ok(())
     }
 
@@ -158,6 +190,17 @@ impl Overrides {
             _ => None,
         });
         Ok(files.filter(|(_, layer)| !known.contains(&self.of_file(layer))).collect())
+    }
+
+    /// The file of the policy that belongs to a repository, as far as that is remembered. A file that
+    /// is gone from the policy, or was given to another repository, asks nothing of this one.
+    async fn remembered<'a>(&self, policy: &'a Policy, id: u64) -> Result<Option<&'a Layer>, StoreError> {
+        let Some(file) = self.get(&self.of_repository(id)).await? else { return Ok(None) };
+        // As everywhere else, the case of a file's name makes no difference.
+        let is_it = |layer: &&Layer| layer.file.to_lowercase() == file.to_lowercase();
+        let Some(layer) = policy.layers.iter().find(is_it) else { return Ok(None) };
+        let owner = self.get(&self.of_file(layer)).await?;
+        Ok(owner.is_some_and(|owner| owner == id.to_string()).then_some(layer))
     }
 
     /// Returns the relation of the files in repos/ to a repository.
@@ -186,22 +229,14 @@ impl Overrides {
             let why = format!("{why}; if it is for {full} now, say `beadle adopt {full}`");
             return Ok(Standing { waits: Some((layer, why)), own: None });
         }
-        let Some(file) = self.get(&self.of_repository(seen.id)).await? else {
+        let Some(layer) = self.remembered(policy, seen.id).await? else {
             return Ok(Standing::default());
         };
-        // A file that is gone from the policy, or was given to another repository, asks nothing of this one.
-        // As everywhere else, the case of a file's name makes no difference.
-        let is_it = |layer: &&Layer| layer.file.to_lowercase() == file.to_lowercase();
-        let Some(layer) = policy.layers.iter().find(is_it) else {
-            return Ok(Standing::default());
-        };
-        if self.get(&self.of_file(layer)).await?.as_ref() != Some(&id) {
-            return Ok(Standing::default());
-        }
         if layer.given_name().is_some_and(|given| given.eq_ignore_ascii_case(&seen.name)) {
             // The file itself gave it this name.
             return Ok(Standing { waits: None, own: Some(layer) });
         }
+        let file = &layer.file;
         let why =
             format!("{file} was this repository's before it was renamed to {full}; rename the file too");
         Ok(Standing { waits: Some((layer, why)), own: None })
@@ -232,7 +267,7 @@ mod tests {
     #[test]
     fn a_file_is_of_whoever_has_its_name_or_had_it() {
         assert_eq!(leads("svc", None, &[("svc", 1, "SVC")], &["svc"]), Lead::Of(1));
-        assert_eq!(leads("svc", None, &[("svc", 1, "svc2")], &["svc"]), Lead::Of(1));
+        assert_eq!(leads("svc", None, &[("svc", 1, "svc2")], &["svc"]), Lead::Formerly(1));
         assert_eq!(leads("svc", None, &[], &["svc"]), Lead::Nobody);
     }
 
@@ -248,7 +283,7 @@ mod tests {
         let taken_and_renamed = [("svc", 2, "svc2"), ("pay", 1, "pay")];
         assert_eq!(leads("svc", Some("pay"), &taken_and_renamed, &["svc"]), Lead::Either(2, 1));
         let renamed = [("svc", 1, "pay"), ("pay", 1, "pay")];
-        assert_eq!(leads("svc", Some("pay"), &renamed, &["svc"]), Lead::Of(1));
+        assert_eq!(leads("svc", Some("pay"), &renamed, &["svc"]), Lead::Formerly(1));
         let formerly = [("svc", 2, "svc"), ("pay", 1, "checkout")];
         assert_eq!(leads("svc", Some("pay"), &formerly, &["svc"]), Lead::Of(2));
     }

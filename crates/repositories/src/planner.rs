@@ -460,6 +460,7 @@ impl Planner for RepositoryPlanner {
         if key.kind() == "organisation" {
             return self.of_organisation(&policy).await;
         }
+        self.overrides.follow_once(&policy, &self.reader).await?;
         let mut seen = match hint {
             Some(node_id) => self.reader.repository(node_id).await?,
             None => None,

@@ -231,8 +231,8 @@ async fn open(name: &str, target: &Target<'_>, means: &Means<'_>) -> anyhow::Res
             "whether Okta pushes groups itself is unknown; it needs the scope okta.apps.read"
         );
     }
-    means.reconcilers.add_target(target, &means.store, &means.clock);
     target.go_on(&means.store, means.clock.now()).await?;
+    means.reconcilers.add_target(target, &means.store, &means.clock);
     means.bell.notify_one();
     Ok(())
 }

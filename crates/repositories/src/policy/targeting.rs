@@ -61,11 +61,11 @@ impl Policy {
     /// Returns the policy's target for `repository`, given how the files in repos/ stand to it.
     pub fn resolve(&self, repository: &Repository, standing: &Standing<'_>) -> Verdict {
         let name = repository.name.as_str();
-        let waits = standing.waits.as_ref();
-        let is_waiting = |layer: &Layer| waits.is_some_and(|(waiting, _)| waiting.file == layer.file);
+        let waits = &standing.waits;
+        let is_waiting = |layer: &Layer| waits.iter().any(|(waiting, _)| waiting.file == layer.file);
         let named = self.file_of(name).filter(|layer| !is_waiting(layer)).or(standing.own);
         let is_own = |layer: &Layer| standing.own.is_some_and(|own| own.file == layer.file);
-        if named.is_none() && waits.is_none() && self.leaves_out(name) {
+        if named.is_none() && waits.is_empty() && self.leaves_out(name) {
             return Verdict::Skipped("left out unless a file in repos/ names it".into());
         }
         if repository.is_advisory_fork() && named.is_none() {
@@ -92,7 +92,7 @@ impl Policy {
                 Err(why) => target.doubt(layer, &why),
             }
         }
-        if let Some((layer, why)) = waits {
+        for (layer, why) in waits {
             target.wait_for(layer, why);
         }
         if repository.archived {
@@ -255,9 +255,9 @@ impl Target {
 /// The relation of the files in repos/ to a repository.
 #[derive(Clone, Debug, Default)]
 pub struct Standing<'a> {
-    /// A file that belonged to another repository of this name, or to this one under another name,
-    /// with why it waits.
-    pub waits: Option<(&'a Layer, String)>,
+    /// Files that belonged to another repository of this name, or to this one under another name,
+    /// and a file of its name beside its own one, each with why it waits.
+    pub waits: Vec<(&'a Layer, String)>,
     /// The file that is this repository's although it is called otherwise.
     pub own: Option<&'a Layer>,
 }

@@ -109,7 +109,8 @@ impl Policy {
     }
 }
 
-fn repository(given: &Node) -> Repository {
+/// The repository that a test of a policy describes.
+pub(crate) fn repository(given: &Node) -> Repository {
     let text = |key: &str| given.get(key).and_then(Node::text);
     let bool = |key: &str| given.get(key).and_then(Node::bool).unwrap_or(false);
     let texts = |key: &str| given.get(key).map(Node::texts).unwrap_or_default();

@@ -222,7 +222,7 @@ async fn a_change_that_a_run_did_not_reach_keeps_its_refusal() {
     assert_eq!(world.writes(), 2);
     let until = world.clock.now() + Duration::from_secs(60);
     let class = Class::RateLimited { until, spares_events: false };
-    world.vendor.answer = Arc::new(move || Err(Failure::new(class.clone(), "the budget is used up")));
+    world.vendor.answer = Arc::new(move || Err(Failure::new(class, "the budget is used up")));
     let report = world.run(Lane::Event, Risk::Changes, 2).await;
     assert_eq!(report.count(|result| *result == StepResult::NotReached), 1, "the run ends");
     let sent = world.writes();

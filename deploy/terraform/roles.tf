@@ -69,7 +69,7 @@ data "aws_iam_policy_document" "worker" {
     actions   = ["logs:CreateLogStream", "logs:PutLogEvents"]
     resources = ["${aws_cloudwatch_log_group.this["worker"].arn}:*"]
   }
-  # Rows, journal, holds and notes; ConditionCheckItem is the lease in a transaction.
+  # Rows, journal, holds and notes; ConditionCheckItem is the lease and the pauses in a transaction.
   statement {
     sid = "Table"
     actions = [

@@ -198,11 +198,15 @@ impl Budgets {
         }
     }
 
-    /// Takes over what the vendor reported. Answers overtake each other, so within a period the lowest figure counts.
-    pub fn report(&self, resource: Resource, reported: Account) {
+    /// Takes over the figures of an answer. Answers overtake each other: within a period the lowest
+    /// figure counts, and an earlier period changes nothing. It does once the known period is over,
+    /// or ends at a time that nobody can mean: the vendor's clock, or ours, was ahead and is right
+    /// by now.
+    pub fn report(&self, resource: Resource, reported: Account, now: Time) {
         let mut state = self.state();
         let account = state.accounts.entry(resource).or_insert(reported);
-        if reported.period > account.period {
+        let is_over = account.reset <= now || !is_credible(account.reset, now);
+        if reported.period > account.period || (is_over && reported.period < account.period) {
             *account = reported;
         } else if reported.period == account.period {
             account.limit = reported.limit;
@@ -297,7 +301,11 @@ mod tests {
 
     fn low() -> Budgets {
         let budgets = Budgets::new("app", 20);
-        budgets.report(Resource::Core, Account { limit: 100, remaining: 21, reset: HOUR, period: 1 });
+        budgets.report(
+            Resource::Core,
+            Account { limit: 100, remaining: 21, reset: HOUR, period: 1 },
+            Time(0),
+        );
         budgets
     }
 
@@ -318,7 +326,11 @@ mod tests {
     #[test]
     fn a_process_that_cannot_hear_of_the_others_uses_its_part() {
         let budgets = Budgets::new("app", 20).divided(4);
-        budgets.report(Resource::Core, Account { limit: 100, remaining: 100, reset: HOUR, period: 1 });
+        budgets.report(
+            Resource::Core,
+            Account { limit: 100, remaining: 100, reset: HOUR, period: 1 },
+            Time(0),
+        );
         for _ in 0..20 {
             assert_eq!(budgets.admit(Resource::Core, 1, Lane::Sweep, Time(0)), Ok(()));
         }
@@ -335,10 +347,10 @@ mod tests {
             for _ in 0..1000 {
                 assert_eq!(budgets.admit(Resource::Core, 1, Lane::Sweep, Time(0)), Ok(()));
                 budgets.give_back(Resource::Core, 1);
-                budgets.report(Resource::Core, said);
+                budgets.report(Resource::Core, said, Time(0));
             }
             budgets.give_back(Resource::Core, 50);
-            budgets.report(Resource::Core, said);
+            budgets.report(Resource::Core, said, Time(0));
             assert_eq!(budgets.accounts()[0].1.remaining, 21);
         }
     }
@@ -346,11 +358,34 @@ mod tests {
     #[test]
     fn an_older_answer_does_not_raise_what_is_left() {
         let budgets = low();
-        budgets.report(Resource::Core, Account { limit: 100, remaining: 90, reset: HOUR, period: 1 });
+        budgets.report(
+            Resource::Core,
+            Account { limit: 100, remaining: 90, reset: HOUR, period: 1 },
+            Time(0),
+        );
         assert_eq!(budgets.accounts()[0].1.remaining, 21);
-        budgets
-            .report(Resource::Core, Account { limit: 100, remaining: 90, reset: Time(7_200_000), period: 2 });
+        budgets.report(
+            Resource::Core,
+            Account { limit: 100, remaining: 90, reset: Time(7_200_000), period: 2 },
+            Time(0),
+        );
         assert_eq!(budgets.accounts()[0].1.remaining, 90);
+    }
+
+    #[test]
+    fn figures_of_a_clock_that_was_ahead_give_way_to_those_of_the_right_one() {
+        let account = |period, remaining, reset| Account { limit: 100, remaining, reset, period };
+        let remaining = |budgets: &Budgets| budgets.accounts()[0].1.remaining;
+        let budgets = Budgets::new("app", 20);
+        budgets.report(Resource::Core, account(1_000_000, 90, HOUR), Time(0));
+        budgets.report(Resource::Core, account(1, 0, HOUR), Time(0));
+        assert_eq!(remaining(&budgets), 90, "an answer that came late");
+        budgets.report(Resource::Core, account(1, 0, Time(2 * HOUR.0)), HOUR);
+        assert_eq!(remaining(&budgets), 0, "the period of the wrong clock is over");
+        let budgets = Budgets::new("app", 20);
+        budgets.report(Resource::Core, account(1_000_000, 90, Time(100 * HOUR.0)), Time(99 * HOUR.0));
+        budgets.report(Resource::Core, account(1, 0, HOUR), Time(0));
+        assert_eq!(remaining(&budgets), 0, "our clock was set back by days");
     }
 
     #[test]
@@ -366,7 +401,11 @@ mod tests {
         budgets.heard_of_refusal(Resource::Secondary, years, Time(0));
         assert_eq!(budgets.admit(Resource::Core, 1, Lane::Event, Time(60_000)), Ok(()));
         let budgets = Budgets::new("app", 20);
-        budgets.report(Resource::Core, Account { limit: 100, remaining: 0, reset: years, period: 1 });
+        budgets.report(
+            Resource::Core,
+            Account { limit: 100, remaining: 0, reset: years, period: 1 },
+            Time(0),
+        );
         assert_eq!(
             budgets.admit(Resource::Core, 1, Lane::Event, Time(0)),
             Ok(()),

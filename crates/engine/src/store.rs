@@ -86,7 +86,8 @@ pub struct Depth {
     pub leased: u64,
     /// Keys set aside.
     pub parked: u64,
-    /// When the oldest waiting key became due.
+    /// The time at which the oldest waiting key became due. Paused keys do not count: they are no
+    /// reason for an alarm.
     pub oldest: Option<Time>,
 }
 
@@ -174,7 +175,8 @@ pub trait Store: Send + Sync + 'static {
     async fn conclude(&self, instance: &str, ends: Vec<(String, End)>) -> Result<(), StoreError>;
     /// Forgets holds: their changes are no longer asked for.
     async fn release(&self, digests: Vec<String>) -> Result<(), StoreError>;
-    /// Lets a held change pass and makes its key due; `None` for an unknown digest.
+    /// Lets a held change pass and makes its key due; `None` for an unknown digest. A change that
+    /// was approved before keeps its first approval, whether its write was begun or not.
     async fn approve(&self, digest: &str, by: &str, now: Time) -> Result<Option<Hold>, StoreError>;
     /// Forgets holds of other generations of this instance. Returns how many.
     async fn forget_holds(&self, instance: &str, generation: &str) -> Result<u64, StoreError>;

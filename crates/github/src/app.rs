@@ -1,11 +1,12 @@
 //! What an App or a token is told about itself: its permissions, the log of its webhook deliveries,
 //! the runs that it dispatched, its limits, and GitHub's clock.
 
-use beadle_engine::{Failure, Time};
+use beadle_engine::{Class, Failure, Time};
 use beadle_transport::Path;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::connection::Distinct;
 use crate::read::Reader;
 
 /// A row of the log of webhook deliveries.
@@ -27,6 +28,15 @@ pub struct DeliveryRow {
     pub installation_id: Option<u64>,
     /// What it is about.
     pub repository_id: Option<u64>,
+}
+
+/// The runs of a page. A page without a list, and a list without an end, are unknown.
+fn page_of_runs(mut page: Value, next: Option<&str>, distinct: &mut Distinct) -> Result<Vec<Value>, Failure> {
+    let unknown = |why: String| Failure::new(Class::Retry, format!("reading the runs of a workflow: {why}"));
+    let runs = page["workflow_runs"].as_array_mut().map(std::mem::take);
+    let runs = runs.ok_or_else(|| unknown("a page has no `workflow_runs`".to_owned()))?;
+    distinct.page(&runs, next).map_err(unknown)?;
+    Ok(runs)
 }
 
 impl Reader {
@@ -73,11 +83,10 @@ impl Reader {
         let path =
             path.then("actions/workflows").value(workflow).then("runs?event=workflow_dispatch&per_page=100");
         let mut next = Some(path.query("created", format!(">={since}")));
-        let mut runs = Vec::new();
+        let (mut runs, mut distinct) = (Vec::new(), Distinct::default());
         while let Some(path) = next {
             let answer = self.api().get(&path).await?;
-            let mut page: Value = answer.json().map_err(Failure::from)?;
-            runs.extend(page["workflow_runs"].as_array_mut().map(std::mem::take).unwrap_or_default());
+            runs.extend(page_of_runs(answer.json().map_err(Failure::from)?, answer.next(), &mut distinct)?);
             next = answer.next().map(Path::given);
         }
         Ok(runs)
@@ -90,5 +99,24 @@ impl Reader {
         let date = date.and_then(|date| jiff::fmt::rfc2822::parse(date).ok());
         let ahead = date.map(|date| date.timestamp().as_second() - self.clock().now().seconds());
         Ok((answer.json().map_err(Failure::from)?, ahead))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn runs_are_read_to_the_end_of_their_list_or_are_unknown() {
+        let mut distinct = Distinct::default();
+        let mut read = |page: Value, next| page_of_runs(page, next, &mut distinct);
+        let page = |id: u64| json!({ "workflow_runs": [{ "id": id }] });
+        assert_eq!(read(page(1), Some("2")).unwrap(), [json!({ "id": 1 })]);
+        let failure = read(page(2), Some("2")).unwrap_err();
+        assert_eq!(failure.class, Class::Retry);
+        assert!(failure.text.contains("the list has no end"), "{failure}");
+        assert!(read(json!({}), None).is_err(), "no list is no empty list");
     }
 }

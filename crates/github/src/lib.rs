@@ -25,6 +25,7 @@ mod repository;
 mod rulesets;
 mod team;
 mod teams;
+mod unsure;
 mod write;
 
 pub use api::{Api, Endpoint};
@@ -45,4 +46,5 @@ pub use repository::{
 pub use rulesets::Ruleset;
 pub use team::{NamedTeam, NewTeam};
 pub use teams::TeamPermission;
+pub use unsure::Unsure;
 pub use write::{Named, Writer};

@@ -137,23 +137,21 @@ impl Loader {
         let (chunks, missing) = futures::join!(reads, missing(&self.api, &selected_by));
         let mut results: HashMap<String, Result<Option<Repository>, Failure>> =
             chunks.into_iter().flatten().collect();
-        let mut found: Vec<Repository> =
-            results.values_mut().filter_map(|result| result.as_mut().ok().and_then(Option::take)).collect();
+        let taken = results
+            .iter_mut()
+            .filter_map(|(id, result)| Some((id.clone(), result.as_mut().ok().and_then(Option::take)?)));
+        let (ids, mut found): (Vec<String>, Vec<Repository>) = taken.unzip();
         let bulk = self.bulk_with(found.len(), std::future::ready(missing)).await;
         let failures = self.complete(&mut found, &bulk).await;
-        for (repository, failure) in found.iter().zip(failures) {
-            if let Some(failure) = failure {
-                results.insert(repository.node_id.clone(), Err(failure));
-            }
+        // GitHub may answer an old id of a node with the node's present id: what was asked for by the
+        // old id has its answer all the same, and the immutable id tells which repository it is.
+        for ((id, repository), failure) in ids.into_iter().zip(found).zip(failures) {
+            results.insert(id, failure.map_or(Ok(Some(repository)), Err));
         }
-        let found: HashMap<String, Repository> =
-            found.into_iter().map(|repository| (repository.node_id.clone(), repository)).collect();
         for (id, reply) in asks {
-            let result = match results.get(&id) {
-                Some(Err(failure)) => Err(failure.clone()),
-                // Two may ask for one; a node is answered under the id that it says it has.
-                _ => Ok(found.get(&id).cloned()),
-            };
+            // Two may ask for one.
+            let unanswered = || Err(Failure::new(Class::Retry, format!("node {id} was not answered")));
+            let result = results.get(&id).cloned().unwrap_or_else(unanswered);
             let _ = reply.send(result); // who gave up waiting needs no answer
         }
     }

@@ -16,6 +16,7 @@ use crate::documents;
 use crate::graphql::run;
 use crate::read::Reader;
 use crate::repository::{Actor, ActorKind};
+use crate::unsure::Unsure;
 
 /// Names of repositories in one query.
 const AT_ONCE: usize = 50;
@@ -63,19 +64,19 @@ impl SelectedBy {
 /// otherwise.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Missing {
-    teams: BTreeMap<String, String>,
-    properties: BTreeMap<String, String>,
+    teams: BTreeMap<String, Unsure>,
+    properties: BTreeMap<String, Unsure>,
 }
 
 impl Missing {
     /// Returns the reason if a team's slug stands for nothing.
-    pub fn team(&self, slug: &str) -> Option<&str> {
-        self.teams.get(&slug.to_lowercase()).map(String::as_str)
+    pub fn team(&self, slug: &str) -> Option<&Unsure> {
+        self.teams.get(&slug.to_lowercase())
     }
 
     /// Returns the reason if a custom property's name stands for nothing.
-    pub fn property(&self, name: &str) -> Option<&str> {
-        self.properties.get(&name.to_lowercase()).map(String::as_str)
+    pub fn property(&self, name: &str) -> Option<&Unsure> {
+        self.properties.get(&name.to_lowercase())
     }
 }
 
@@ -93,20 +94,28 @@ pub(crate) async fn missing(api: &Api, selected_by: &SelectedBy) -> Result<Arc<M
     });
     for (at, slug) in selected_by.teams.iter().enumerate() {
         let why = match &teams {
-            Ok(teams) => teams.get(at).and_then(|team| team.as_ref().err().cloned()),
-            Err(failure) => Some(unless_limited(failure)?),
+            Ok(teams) => teams.get(at).and_then(|team| team.as_ref().err().cloned()).map(Unsure::for_people),
+            Err(failure) => Some(not_asked(failure)?),
         };
         missing.teams.extend(why.map(|why| (slug.to_lowercase(), why)));
     }
     for name in &selected_by.properties {
         let why = match &properties {
             Ok(defined) if defined.iter().any(|known| known.eq_ignore_ascii_case(name)) => None,
-            Ok(_) => Some(format!("{} defines no custom property `{name}`", api.organisation())),
-            Err(failure) => Some(unless_limited(failure)?),
+            Ok(_) => {
+                let why = format!("{} defines no custom property `{name}`", api.organisation());
+                Some(Unsure::for_people(why))
+            }
+            Err(failure) => Some(not_asked(failure)?),
         };
         missing.properties.extend(why.map(|why| (name.to_lowercase(), why)));
     }
     Ok(Arc::new(missing))
+}
+
+/// The reason why a name is as good as missing: nobody could be asked for it.
+fn not_asked(failure: &Failure) -> Result<Unsure, Failure> {
+    Ok(Unsure { why: unless_limited(failure)?, transient: failure.class == Class::Retry })
 }
 
 #[derive(Deserialize)]
@@ -258,5 +267,20 @@ fn no_such(actor: &Actor, organisation: &str) -> String {
         ActorKind::Team => format!("there is no team `{}` in {organisation}", actor.name),
         ActorKind::User => format!("there is no user `{}`", actor.name),
         ActorKind::App => format!("there is no GitHub App `{}`", actor.name),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use beadle_engine::Time;
+
+    use super::*;
+
+    #[test]
+    fn a_name_that_could_not_be_asked_for_is_asked_for_again_where_that_can_help() {
+        let of = |class| not_asked(&Failure::new(class, "reading: 502"));
+        assert_eq!(of(Class::Retry).unwrap(), Unsure::for_now("reading: 502".to_owned()));
+        assert_eq!(of(Class::Rejected).unwrap(), Unsure::for_people("reading: 502".to_owned()));
+        of(Class::RateLimited { until: Time(1), spares_events: true }).unwrap_err();
     }
 }

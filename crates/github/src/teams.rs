@@ -84,12 +84,17 @@ async fn may_have_custom_roles(api: &Api) -> Result<bool, Failure> {
     }
 }
 
-/// A team, and its repositories with the names of custom roles.
-async fn granted(api: &Api, team: &Value) -> Result<(String, Vec<Granted>), Failure> {
+/// A team, and its repositories with the names of custom roles. `None`: the team is gone, or has
+/// another name by now.
+async fn granted(api: &Api, team: &Value) -> Result<Option<(String, Vec<Granted>)>, Failure> {
     let slug = team["slug"].as_str().unwrap_or_default();
     let path =
         Path::at("orgs").value(api.organisation()).then("teams").value(slug).then("repos?per_page=100");
-    Ok((slug.to_owned(), api.list(&path).await?))
+    match api.list(&path).await {
+        Ok(rows) => Ok(Some((slug.to_owned(), rows))),
+        Err(error) if error.status() == Some(404) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Whether a list has as many rows as GraphQL counts. Where it counts repositories that we may not
@@ -104,7 +109,8 @@ fn is_complete(team: &Value, rows: usize) -> bool {
 async fn read_by_rest(api: &Api, teams: &[Value], snapshot: &mut Snapshot) -> Result<bool, Failure> {
     for teams in teams.chunks(AT_ONCE) {
         let lists = try_join_all(teams.iter().map(|team| granted(api, team))).await?;
-        for (team, (slug, rows)) in teams.iter().zip(lists) {
+        for (team, list) in teams.iter().zip(lists) {
+            let Some((slug, rows)) = list else { return Ok(false) };
             if !is_complete(team, rows.len()) {
                 return Ok(false);
             }
@@ -215,7 +221,14 @@ async fn read_team(api: &Api, team: &Value, snapshot: &mut Snapshot) -> Result<b
 
 #[cfg(test)]
 mod tests {
+    use beadle_engine::{Budgets, Clock, Time};
+    use beadle_transport::Settings;
+    use beadle_transport::testing::Recorder;
+    use secrecy::SecretString;
+
     use super::*;
+    use crate::api::Endpoint;
+    use crate::auth::Credential;
 
     #[test]
     fn a_list_that_is_shorter_than_its_count_is_no_snapshot() {
@@ -225,5 +238,25 @@ mod tests {
         assert!(is_complete(&team(1, &[edge(json!(5))]), 1));
         assert!(!is_complete(&team(2, &[edge(json!(5)), edge(json!(6))]), 1));
         assert!(is_complete(&team(2, &[edge(json!(5)), edge(Value::Null)]), 1), "one that we may not see");
+    }
+    #[tokio::test(start_paused = true)]
+    async fn a_team_that_is_gone_before_its_list_is_read_is_a_change_and_no_failure() {
+        let page = |nodes: Value| {
+            let info = json!({ "hasNextPage": false, "endCursor": null });
+            json!({ "totalCount": nodes.as_array().unwrap().len(), "pageInfo": info, "nodes": nodes })
+        };
+        let team = json!({ "databaseId": 5, "slug": "core", "repositories": page(json!([])) });
+        let teams = json!({ "data": { "organization": { "teams": page(json!([team])) } } });
+        let wire = Recorder::new(move |arrived| match arrived.segments.last().map(String::as_str) {
+            Some("custom-repository-roles") => (200, json!({ "total_count": 1 })),
+            Some("repos") => (404, json!({ "message": "Not Found" })),
+            _ => (200, teams.clone()),
+        });
+        let settings = Settings { wire: Some(wire), ..Settings::default() };
+        let token = Credential::Token(SecretString::from("token"));
+        let (endpoint, budgets) = (Endpoint::new("https://github.test"), Budgets::new("acme", 0));
+        let clock = Clock::simulated(Time(0));
+        let api = Api::new(&endpoint, "acme", token, budgets, &clock, settings).unwrap();
+        assert!(snapshot(&api).await.unwrap().is_none());
     }
 }

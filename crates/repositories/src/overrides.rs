@@ -42,10 +42,8 @@ pub(crate) fn note_of_repository(organisation: &str, id: &str) -> String {
 #[derive(Debug, PartialEq, Eq)]
 enum Lead {
     Nobody,
-    /// The repository that has the file's name.
+    /// The repository that has the file's name, or had it before it was renamed.
     Of(u64),
-    /// The repository that had the file's name before it was renamed.
-    Formerly(u64),
     /// One repository has the file's name, or had it, and the other one has the name that the file
     /// gives.
     Either(u64, u64),
@@ -60,16 +58,14 @@ fn lead(
     has_file: impl Fn(&str) -> bool,
 ) -> Lead {
     let Some(one) = called(name) else { return Lead::Nobody };
-    let is_renamed = !one.name.eq_ignore_ascii_case(name);
     // A renamed repository whose present name has a file needs no other one.
-    if is_renamed && has_file(&one.name) {
+    if !one.name.eq_ignore_ascii_case(name) && has_file(&one.name) {
         return Lead::Nobody;
     }
     let given = given.and_then(|given| called(given).filter(|other| other.name.eq_ignore_ascii_case(given)));
     match given {
         // The file may have renamed its repository before, and another one have taken the name.
         Some(other) if other.id != one.id => Lead::Either(one.id, other.id),
-        _ if is_renamed => Lead::Formerly(one.id),
         _ => Lead::Of(one.id),
     }
 }
@@ -132,12 +128,8 @@ impl Overrides {
             let called = |name: &str| found.get(name).cloned();
             match lead(name, layer.given_name(), called, |name| policy.file_of(name).is_some()) {
                 Lead::Nobody => {}
-                Lead::Of(id) => self.adopt(layer, id).await?,
-                Lead::Formerly(id) => {
-                    // A repository that has a file already keeps that one.
-                    if self.remembered(policy, id).await?.is_none() {
-                        self.adopt(layer, id).await?;
-                    }
+                Lead::Of(id) => {
+                    self.give(policy, layer, id).await?;
                 }
                 Lead::Either(one, other) => {
                     let file = &layer.file;
@@ -214,32 +206,52 @@ impl Overrides {
         if let Some((layer, why)) = self.doubt(policy, seen.id)
             && self.get(&self.of_file(layer)).await?.is_none()
         {
-            return Ok(Standing { waits: Some((layer, why)), own: None });
+            return Ok(Standing { waits: vec![(layer, why)], own: None });
         }
+        let mut standing = Standing::default();
         if let Some(layer) = policy.file_of(&seen.name) {
-            let Some(owner) = self.get(&self.of_file(layer)).await? else {
-                self.adopt(layer, seen.id).await?;
-                return Ok(Standing::default());
-            };
-            if owner == id {
-                return Ok(Standing::default());
-            }
             let file = &layer.file;
-            let why = format!("{file} belongs to repository {owner}, which had this name before");
-            let why = format!("{why}; if it is for {full} now, say `beadle adopt {full}`");
-            return Ok(Standing { waits: Some((layer, why)), own: None });
+            let why = match self.get(&self.of_file(layer)).await? {
+                Some(owner) if owner == id => return Ok(standing),
+                Some(owner) => {
+                    let why = format!("{file} belongs to repository {owner}, which had this name before");
+                    format!("{why}; if it is for {full} now, say `beadle adopt {full}`")
+                }
+                None => match self.give(policy, layer, seen.id).await? {
+                    None => return Ok(standing),
+                    Some(other) => format!(
+                        "{full} has another file, {}, so {file} has no effect; to use {file}, run `beadle adopt {full}`",
+                        other.file
+                    ),
+                },
+            };
+            standing.waits.push((layer, why));
         }
-        let Some(layer) = self.remembered(policy, seen.id).await? else {
-            return Ok(Standing::default());
-        };
+        let Some(layer) = self.remembered(policy, seen.id).await? else { return Ok(standing) };
         if layer.given_name().is_some_and(|given| given.eq_ignore_ascii_case(&seen.name)) {
             // The file itself gave it this name.
-            return Ok(Standing { waits: None, own: Some(layer) });
+            return Ok(Standing { own: Some(layer), ..standing });
         }
         let file = &layer.file;
         let why =
             format!("{file} was this repository's before it was renamed to {full}; rename the file too");
-        Ok(Standing { waits: Some((layer, why)), own: None })
+        standing.waits.push((layer, why));
+        Ok(standing)
+    }
+
+    /// Gives a file to a repository, unless the policy has another file of that repository: then
+    /// nothing is taken away from it, and that file is returned.
+    async fn give<'a>(
+        &self,
+        policy: &'a Policy,
+        layer: &Layer,
+        id: u64,
+    ) -> Result<Option<&'a Layer>, StoreError> {
+        let other = self.remembered(policy, id).await?;
+        if other.is_none() {
+            self.adopt(layer, id).await?;
+        }
+        Ok(other)
     }
 
     /// Gives a file to a repository.
@@ -253,7 +265,10 @@ impl Overrides {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
+    use crate::policy::{Node, repository};
 
     /// The repositories by the names that lead to them: each with its id and its present name.
     fn leads(name: &str, given: Option<&str>, called: &[(&str, u64, &str)], files: &[&str]) -> Lead {
@@ -267,7 +282,7 @@ mod tests {
     #[test]
     fn a_file_is_of_whoever_has_its_name_or_had_it() {
         assert_eq!(leads("svc", None, &[("svc", 1, "SVC")], &["svc"]), Lead::Of(1));
-        assert_eq!(leads("svc", None, &[("svc", 1, "svc2")], &["svc"]), Lead::Formerly(1));
+        assert_eq!(leads("svc", None, &[("svc", 1, "svc2")], &["svc"]), Lead::Of(1));
         assert_eq!(leads("svc", None, &[], &["svc"]), Lead::Nobody);
     }
 
@@ -283,8 +298,67 @@ mod tests {
         let taken_and_renamed = [("svc", 2, "svc2"), ("pay", 1, "pay")];
         assert_eq!(leads("svc", Some("pay"), &taken_and_renamed, &["svc"]), Lead::Either(2, 1));
         let renamed = [("svc", 1, "pay"), ("pay", 1, "pay")];
-        assert_eq!(leads("svc", Some("pay"), &renamed, &["svc"]), Lead::Formerly(1));
+        assert_eq!(leads("svc", Some("pay"), &renamed, &["svc"]), Lead::Of(1));
         let formerly = [("svc", 2, "svc"), ("pay", 1, "checkout")];
         assert_eq!(leads("svc", Some("pay"), &formerly, &["svc"]), Lead::Of(2));
+    }
+    /// How the files of a policy stand to the repository of this id and name.
+    async fn standing(overrides: &Overrides, policy: &Policy, id: u64, name: &str) -> (Vec<String>, bool) {
+        let given = Node::parse("test.yml", &format!("name: {name}")).unwrap();
+        let seen = Repository { id, owner: "acme".into(), ..repository(&given) };
+        let Standing { waits, own } = overrides.of(policy, &seen).await.unwrap();
+        (waits.into_iter().map(|(layer, _)| layer.file.clone()).collect(), own.is_some())
+    }
+
+    fn policy(files: &[(&str, &str)]) -> Policy {
+        let sources = files.iter().map(|(file, text)| ((*file).to_owned(), (*text).to_owned()));
+        Policy::from_sources(sources.collect(), "admin", Path::new("policy")).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_prepared_file_does_not_displace_the_file_of_a_repository_that_takes_its_name() {
+        let files = [
+            ("repos/a.yml", "repository: { topics: [pay] }"),
+            ("repos/b.yml", "repository: { topics: [shop] }"),
+        ];
+        let (both, overrides) = (policy(&files), Overrides::new(None, "acme"));
+        assert_eq!(standing(&overrides, &both, 1, "a").await, (vec![], false), "it is its file");
+        for _ in 0..2 {
+            let (waiting, is_own) = standing(&overrides, &both, 1, "b").await;
+            assert_eq!(waiting, ["repos/b.yml", "repos/a.yml"], "neither is made or undone");
+            assert!(!is_own);
+        }
+        overrides.adopt(both.file_of("b").unwrap(), 1).await.unwrap();
+        assert_eq!(standing(&overrides, &both, 1, "b").await, (vec![], false));
+    }
+
+    #[tokio::test]
+    async fn a_file_that_replaces_the_former_one_needs_nobody() {
+        let overrides = Overrides::new(None, "acme");
+        standing(&overrides, &policy(&[("repos/a.yml", "repository: { topics: [pay] }")]), 1, "a").await;
+        let renamed = policy(&[("repos/b.yml", "repository: { topics: [pay] }")]);
+        assert_eq!(standing(&overrides, &renamed, 1, "b").await, (vec![], false));
+    }
+
+    #[tokio::test]
+    async fn a_file_that_gave_the_name_stays_beside_a_prepared_one() {
+        let gives = "repository: { name: b }";
+        let both = policy(&[("repos/a.yml", gives), ("repos/b.yml", "repository: { topics: [shop] }")]);
+        let overrides = Overrides::new(None, "acme");
+        standing(&overrides, &both, 1, "a").await;
+        assert_eq!(standing(&overrides, &both, 1, "b").await, (vec!["repos/b.yml".to_owned()], true));
+    }
+
+    #[tokio::test]
+    async fn the_name_of_another_repository_takes_no_file_away() {
+        let files = [
+            ("repos/a.yml", "repository: { topics: [pay] }"),
+            ("repos/c.yml", "repository: { topics: [shop] }"),
+        ];
+        let (both, overrides) = (policy(&files), Overrides::new(None, "acme"));
+        standing(&overrides, &both, 1, "a").await;
+        standing(&overrides, &both, 2, "c").await;
+        let (waiting, _) = standing(&overrides, &both, 2, "a").await;
+        assert_eq!(waiting, ["repos/a.yml", "repos/c.yml"]);
     }
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use async_trait::async_trait;
 use beadle_engine::apply::OLDEST;
 use beadle_engine::{Change, Class, Failure, Key, Mode, Plan, Planner, Store, Unknown};
-use beadle_github::{Cursor, IndexRow, Reader, Repository};
+use beadle_github::{Cursor, IndexRow, Reader, Repository, Unsure};
 use futures::future::join_all;
 use futures::{StreamExt as _, TryStreamExt as _};
 use serde::Serialize;
@@ -92,6 +92,18 @@ pub struct Explanation {
     pub doubtful: Vec<(String, String)>,
     /// Every value.
     pub values: Vec<Explained>,
+}
+
+/// Returns what GitHub answered for the node of a listed repository. Another repository in its place
+/// does not mean that the listed one is gone.
+fn meant(row: &IndexRow, seen: Option<Repository>) -> Result<Option<Repository>, Failure> {
+    match seen {
+        Some(other) if other.id != row.id => {
+            let text = format!("GitHub answered the node of {} with repository {}", row.name, other.id);
+            Err(Failure::new(Class::Retry, text))
+        }
+        seen => Ok(seen),
+    }
 }
 
 /// The plans of a whole organisation.
@@ -189,8 +201,8 @@ impl RepositoryPlanner {
                 }
             }
             let reads = found.iter().map(|row| self.reader.repository(&row.node_id));
-            for read in join_all(reads).await {
-                let Some(repository) = read? else { continue };
+            for (row, read) in found.iter().zip(join_all(reads).await) {
+                let Some(repository) = meant(row, read?)? else { continue };
                 plan.plans.push(self.keyed(&policy, instance, &repository).await?);
             }
         }
@@ -276,7 +288,7 @@ impl RepositoryPlanner {
         self.reader.select_by(policy.selected_by());
         let index = self.reader.index().await?;
         let Some(row) = index.iter().find(|row| row.name.eq_ignore_ascii_case(name)) else { return Ok(None) };
-        let Some(seen) = self.reader.repository(&row.node_id).await? else { return Ok(None) };
+        let Some(seen) = meant(row, self.reader.repository(&row.node_id).await?)? else { return Ok(None) };
         self.overrides.follow(&policy, &self.reader).await?;
         let standing = self.overrides.of(&policy, &seen).await?;
         let mut explanation = Explanation { repository: seen.full_name(), ..Explanation::default() };
@@ -286,7 +298,8 @@ impl RepositoryPlanner {
                 explanation.layers =
                     target.layers.iter().map(|layer| (layer.file.clone(), layer.rank)).collect();
                 explanation.values = explain(&policy, &target, &seen, key);
-                explanation.doubtful = target.doubtful;
+                explanation.doubtful =
+                    target.doubtful.into_iter().map(|(section, unsure)| (section, unsure.why)).collect();
                 explanation.doubtful.extend(target.waiting);
             }
         }
@@ -410,8 +423,10 @@ impl RepositoryPlanner {
         target: &Target,
     ) -> Result<(Vec<Draft>, Vec<Unknown>), Failure> {
         let name = aspect.name().to_owned();
-        if let Some((_, why)) = target.doubtful.iter().find(|(section, _)| aspect.owns(section)) {
-            let unknown = Unknown { aspect: name, part: None, why: why.clone(), transient: false };
+        let doubts = target.doubtful.iter().filter(|(section, _)| aspect.owns(section));
+        let doubt = doubts.map(|(_, unsure)| unsure).reduce(|one, other| Unsure::sooner(Some(one), other));
+        if let Some(Unsure { why, transient }) = doubt {
+            let unknown = Unknown { aspect: name, part: None, why: why.clone(), transient: *transient };
             return Ok((Vec::new(), vec![unknown]));
         }
         let mut sheet = Sheet::default();
@@ -456,7 +471,7 @@ impl RepositoryPlanner {
             // node of every id.
             let index = self.listing.get(|| self.reader.index()).await?;
             seen = match index.iter().find(|row| row.id == id) {
-                Some(row) => self.reader.repository(&row.node_id).await?,
+                Some(row) => meant(row, self.reader.repository(&row.node_id).await?)?,
                 None => None,
             };
         }

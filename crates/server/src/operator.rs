@@ -7,7 +7,7 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use beadle_engine::{Budgets, Clock, Depth, Driver, Row, Store, StoreError, TaskRecord, Time, WorkerCounts};
+use beadle_engine::{Budgets, Clock, Depth, Driver, Store, StoreError, TaskRecord, Time, WorkerCounts};
 use http::{HeaderMap, StatusCode, header};
 use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
@@ -112,22 +112,10 @@ async fn in_time<T>(asked: impl Future<Output = Result<T, StoreError>>) -> Resul
     Err((StatusCode::SERVICE_UNAVAILABLE, why))
 }
 
-/// The number of due and held keys. Paused keys are no reason for an alarm.
+/// The state of the queue, and the number of held changes. The store itself leaves out what is
+/// paused: that can be every repository of an organisation.
 async fn figures(store: &dyn Store, now: Time) -> Result<(Depth, usize), StoreError> {
-    let mut depth = store.depth(now).await?;
-    let pauses = store.pauses(now).await?;
-    if !pauses.is_empty() {
-        let rows = store.rows(u32::MAX).await?;
-        let is_paused = |row: &Row| {
-            pauses.iter().any(|pause| pause.scope == row.key.as_str() || pause.scope == row.key.instance())
-        };
-        let waits = rows.iter().filter(|row| {
-            let is_leased = row.lease_until.is_some_and(|until| until > now);
-            row.is_pending() && row.parked.is_none() && !is_leased && !is_paused(row)
-        });
-        depth.oldest = waits.map(|row| row.first_dirty).min();
-    }
-    Ok((depth, store.holds().await?.len()))
+    Ok((store.depth(now).await?, store.holds().await?.len()))
 }
 
 async fn metrics(State(operator): State<Arc<Operator>>, headers: HeaderMap) -> Response {

@@ -138,8 +138,8 @@ impl DynamoStore {
         Err(crowded(doing, instance))
     }
 
-    /// Begins a write. The spent room is stored first: if the store then fails to keep the intent,
-    /// the room stays spent.
+    /// Begins a write: one transaction checks the pauses and the lease, spends what the guard gave
+    /// and stores the intent.
     pub(crate) async fn begin_write(
         &self,
         lease: Option<&Lease>,
@@ -148,58 +148,68 @@ impl DynamoStore {
         now: Time,
     ) -> Result<Begun, StoreError> {
         const DOING: &str = "beginning a write";
-        let pauses = self.pauses_at(now).await?;
-        let covers = |scope: &str| scope == key.as_str() || scope == key.instance();
-        if let Some(pause) = pauses.into_iter().find(|pause| covers(&pause.scope)) {
-            return Ok(Begun::Paused { scope: pause.scope, until: pause.until });
-        }
-        if let Some((digest, length)) = &intent.spends {
-            let spent = self.spend(DOING, lease, key.instance(), (digest.as_str(), *length), now).await?;
-            if let Some(stopped) = spent {
-                return Ok(stopped);
-            }
-        }
-        let numbers = self.append(lease, vec![intent.entry], now).await?;
-        Ok(numbers.and_then(|numbers| numbers.first().copied()).map_or(Begun::LeaseLost, Begun::Yes))
-    }
-
-    /// Spends what the guard gave to a change; or says why there is nothing to be spent.
-    async fn spend(
-        &self,
-        doing: &'static str,
-        lease: Option<&Lease>,
-        instance: &str,
-        (digest, length): (&str, Duration),
-        now: Time,
-    ) -> Result<Option<Begun>, StoreError> {
+        let entry = self.numbered(DOING, intent.entry).await?;
         for attempt in 0..TRIES {
-            let (mut window, version) = self.window(doing, instance).await?;
-            let was = self.hold(doing, digest).await?;
-            let mut hold = was.as_ref().map(|was| was.hold.clone());
-            if !window::begin(&mut window, hold.as_mut(), digest, length, now) {
-                return Ok(Some(Begun::Lapsed));
-            }
-            let mut actions = Vec::new();
+            let mut actions = self.unpaused(DOING, key, now)?;
+            let lease_at = actions.len();
             if let Some(lease) = lease {
-                actions.push(self.holding(doing, lease, now)?);
+                actions.push(self.holding(DOING, lease, now)?);
             }
-            actions.push(self.window_action(doing, instance, &window, version)?);
-            actions.push(self.hold_action(doing, digest, was.as_ref(), hold.as_ref())?);
+            if let Some((digest, length)) = &intent.spends {
+                let spent = self.spend(DOING, key.instance(), (digest.as_str(), *length), now).await?;
+                let Some(spent) = spent else {
+                    let is_stored = self.has_entry(DOING, &entry).await?;
+                    return Ok(if is_stored { Begun::Yes(entry.seq) } else { Begun::Lapsed });
+                };
+                actions.extend(spent);
+            }
+            actions.push(self.entry_action(DOING, &entry)?);
+            actions.push(self.open_action(DOING, &entry)?);
             let sent = self.client.transact_write_items().set_transact_items(Some(actions)).send().await;
-            let Err(error) = sent else { return Ok(None) };
+            let Err(error) = sent else { return Ok(Begun::Yes(entry.seq)) };
             let service = error.as_service_error();
-            match service.and_then(refused) {
-                // The lease is the first of the actions, where there is one.
-                Some(actions) if lease.is_some() && actions.contains(&0) => {
-                    return Ok(Some(Begun::LeaseLost));
+            let (places, may_retry) = (service.and_then(refused), service.is_some_and(may_try_again));
+            let Some(places) = places else {
+                if !may_retry {
+                    return Err(failed(DOING)(error));
                 }
-                Some(_) => {}
-                None if service.is_some_and(may_try_again) => {}
-                None => return Err(failed(doing)(error)),
+                pause(attempt).await;
+                continue;
+            };
+            // The answer was lost to a transaction that was made: the number is of no other entry.
+            if self.has_entry(DOING, &entry).await? {
+                return Ok(Begun::Yes(entry.seq));
+            }
+            if places.iter().any(|place| *place < lease_at) {
+                let covers = |scope: &str| scope == key.as_str() || scope == key.instance();
+                let paused = self.pauses_at(now).await?.into_iter().find(|pause| covers(&pause.scope));
+                if let Some(paused) = paused {
+                    return Ok(Begun::Paused { scope: paused.scope, until: paused.until });
+                }
+            } else if lease.is_some() && places.contains(&lease_at) {
+                return Ok(Begun::LeaseLost);
             }
             pause(attempt).await;
         }
-        Err(crowded(doing, instance))
+        Err(crowded(DOING, key.instance()))
+    }
+
+    /// The actions that spend what the guard gave to a change; `None`: there is nothing to be spent.
+    async fn spend(
+        &self,
+        doing: &'static str,
+        instance: &str,
+        (digest, length): (&str, Duration),
+        now: Time,
+    ) -> Result<Option<[TransactWriteItem; 2]>, StoreError> {
+        let (mut window, version) = self.window(doing, instance).await?;
+        let was = self.hold(doing, digest).await?;
+        let mut hold = was.as_ref().map(|was| was.hold.clone());
+        if !window::begin(&mut window, hold.as_mut(), digest, length, now) {
+            return Ok(None);
+        }
+        let booked = self.window_action(doing, instance, &window, version)?;
+        Ok(Some([booked, self.hold_action(doing, digest, was.as_ref(), hold.as_ref())?]))
     }
 
     /// Notes how changes of this instance ended.

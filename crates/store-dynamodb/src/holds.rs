@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use aws_sdk_dynamodb::types::{AttributeValue, ConditionCheck, Delete, Put, TransactWriteItem};
+use beadle_engine::guard::window;
 use beadle_engine::{Hold, Key, Lane, Mark, StoreError, Time};
 use futures::future::try_join_all;
 
@@ -172,8 +173,14 @@ impl DynamoStore {
             // A hold that was released meanwhile is not made again: it would let the same change
             // pass another time.
             let Some(was) = self.hold(DOING, digest).await? else { return Ok(None) };
-            let hold = Hold { approved_by: Some(by.to_owned()), spent: false, ..was.hold.clone() };
-            if self.change_hold(DOING, digest, Some(&was), Some(&hold)).await? {
+            let (hold, is_stored) = match window::approve(&was.hold, by) {
+                Some(hold) => {
+                    let is_stored = self.change_hold(DOING, digest, Some(&was), Some(&hold)).await?;
+                    (hold, is_stored)
+                }
+                None => (was.hold, true),
+            };
+            if is_stored {
                 self.mark_all(DOING, &[Mark::new(hold.key.clone(), Lane::Manual)], now).await?;
                 return Ok(Some(hold));
             }

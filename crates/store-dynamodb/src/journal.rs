@@ -25,6 +25,11 @@ fn part(seq: u64) -> String {
     format!("journal#{}", seq % SHARDS)
 }
 
+/// A key's own entries are read consistently: whether something was done already is decided by them.
+fn of_key(entry: &Entry) -> String {
+    format!("journal#{}", entry.key)
+}
+
 fn sort(seq: u64) -> String {
     format!("{seq:020}")
 }
@@ -111,6 +116,48 @@ impl DynamoStore {
         asked.send().await.map(drop).map_err(failed(doing))
     }
 
+    /// Gives an entry its number before it is stored.
+    pub(crate) async fn numbered(&self, doing: &'static str, entry: Entry) -> Result<Entry, StoreError> {
+        Ok(Entry { seq: self.numbers(doing, 1).await?, ..entry })
+    }
+
+    /// Returns `true` if the entry of this number is stored.
+    pub(crate) async fn has_entry(&self, doing: &'static str, entry: &Entry) -> Result<bool, StoreError> {
+        Ok(self.read(doing, &of_key(entry), &sort(entry.seq)).await?.is_some())
+    }
+
+    /// The action of a transaction that stores an entry.
+    pub(crate) fn entry_action(
+        &self,
+        doing: &'static str,
+        entry: &Entry,
+    ) -> Result<TransactWriteItem, StoreError> {
+        let sk = sort(entry.seq);
+        let item = Item::from([
+            ("pk".to_owned(), text(of_key(entry))),
+            ("sk".to_owned(), text(&sk)),
+            ("entry".to_owned(), json(doing, entry)?),
+            ("g".to_owned(), text(part(entry.seq))),
+            ("gs".to_owned(), text(&sk)),
+            ("gone".to_owned(), gone(entry.at, self.settings.journal)),
+        ]);
+        self.put_action(doing, item)
+    }
+
+    /// The action of a transaction that keeps an intent until its result is stored.
+    pub(crate) fn open_action(
+        &self,
+        doing: &'static str,
+        entry: &Entry,
+    ) -> Result<TransactWriteItem, StoreError> {
+        let item = Item::from([
+            ("pk".to_owned(), text("intent")),
+            ("sk".to_owned(), text(sort(entry.seq))),
+            ("entry".to_owned(), json(doing, entry)?),
+        ]);
+        self.put_action(doing, item)
+    }
+
     async fn append_some(
         &self,
         doing: &'static str,
@@ -125,24 +172,9 @@ impl DynamoStore {
         // A transaction writes no item twice: an intent whose result is here too was never open.
         let mut closed: BTreeSet<u64> = entries.iter().filter_map(|entry| entry.intent).collect();
         for entry in entries {
-            let sk = sort(entry.seq);
-            let stored = json(doing, entry)?;
-            actions.push(self.put_action(
-                doing,
-                Item::from([
-                    // A key's own entries are read consistently: whether something was done already is decided by them.
-                    ("pk".to_owned(), text(format!("journal#{}", entry.key))),
-                    ("sk".to_owned(), text(&sk)),
-                    ("entry".to_owned(), stored.clone()),
-                    ("g".to_owned(), text(part(entry.seq))),
-                    ("gs".to_owned(), text(&sk)),
-                    ("gone".to_owned(), gone(entry.at, self.settings.journal)),
-                ]),
-            )?);
+            actions.push(self.entry_action(doing, entry)?);
             if entry.kind == EntryKind::Intent && !closed.remove(&entry.seq) {
-                let open = [("pk", text("intent")), ("sk", text(&sk)), ("entry", stored)];
-                let open = open.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-                actions.push(self.put_action(doing, open)?);
+                actions.push(self.open_action(doing, entry)?);
             }
         }
         for intent in closed {

@@ -1,9 +1,10 @@
 //! Small values by name, and pauses.
 
-use beadle_engine::{Pause, StoreError, Time};
+use aws_sdk_dynamodb::types::{ConditionCheck, TransactWriteItem};
+use beadle_engine::{Key, Pause, StoreError, Time};
 
 use crate::DynamoStore;
-use crate::items::{Item, Range, failed, get, get_number, number, packed, text, unpacked};
+use crate::items::{Item, Range, failed, get, get_number, number, packed, text, unavailable, unpacked};
 
 impl DynamoStore {
     pub(crate) async fn note(&self, name: &str) -> Result<Option<String>, StoreError> {
@@ -48,6 +49,28 @@ impl DynamoStore {
         let asked = asked.return_values(aws_sdk_dynamodb::types::ReturnValue::AllOld);
         let answer = asked.send().await.map_err(failed("resuming"))?;
         Ok(answer.attributes.is_some_and(|item| !item.is_empty()))
+    }
+
+    /// The conditions of a transaction that neither a key nor its instance is paused.
+    pub(crate) fn unpaused(
+        &self,
+        doing: &'static str,
+        key: &Key,
+        now: Time,
+    ) -> Result<Vec<TransactWriteItem>, StoreError> {
+        let unpaused = |scope: &str| -> Result<TransactWriteItem, StoreError> {
+            let check = ConditionCheck::builder()
+                .table_name(&self.table)
+                .key("pk", text("pause"))
+                .key("sk", text(scope))
+                .condition_expression("attribute_not_exists(pk) OR #until <= :now")
+                .expression_attribute_names("#until", "until")
+                .expression_attribute_values(":now", number(now.0))
+                .build()
+                .map_err(|error| unavailable(doing, &error))?;
+            Ok(TransactWriteItem::builder().condition_check(check).build())
+        };
+        [key.as_str(), key.instance()].into_iter().map(unpaused).collect()
     }
 
     pub(crate) async fn pauses_at(&self, now: Time) -> Result<Vec<Pause>, StoreError> {

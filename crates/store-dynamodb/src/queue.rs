@@ -213,6 +213,7 @@ impl DynamoStore {
 
     pub(crate) async fn measure(&self, now: Time) -> Result<Depth, StoreError> {
         let mut depth = Depth::default();
+        let paused = self.paused(now).await?;
         for row in self.all_rows("measuring the queue").await? {
             if row.parked.is_some() {
                 depth.parked += 1;
@@ -220,7 +221,8 @@ impl DynamoStore {
                 depth.leased += 1;
             } else {
                 depth.due[row.lane as usize] += 1;
-                depth.oldest = depth.oldest.into_iter().chain([row.first_dirty]).min();
+                let waits = (!is_paused(&row.key, &paused)).then_some(row.first_dirty);
+                depth.oldest = depth.oldest.into_iter().chain(waits).min();
             }
         }
         Ok(depth)

@@ -185,11 +185,10 @@ pub(crate) fn release(connection: &Connection, digests: &[String]) -> rusqlite::
 }
 
 pub(crate) fn approve(connection: &Connection, digest: &str, by: &str) -> rusqlite::Result<Option<Hold>> {
-    let Some(mut hold) = find(connection, digest)? else { return Ok(None) };
-    hold.approved_by = Some(by.to_owned());
-    hold.spent = false;
-    save(connection, &hold)?;
-    Ok(Some(hold))
+    let Some(hold) = find(connection, digest)? else { return Ok(None) };
+    let Some(approved) = window::approve(&hold, by) else { return Ok(Some(hold)) };
+    save(connection, &approved)?;
+    Ok(Some(approved))
 }
 
 pub(crate) fn forget(connection: &Connection, instance: &str, generation: &str) -> rusqlite::Result<u64> {

@@ -198,7 +198,7 @@ pub(crate) fn list(connection: &Connection, limit: u32) -> rusqlite::Result<Vec<
 pub(crate) fn depth(connection: &Connection, now: Time) -> rusqlite::Result<Depth> {
     let mut depth = Depth::default();
     let mut statement = connection.prepare_cached(
-        "SELECT lane, COUNT(*), MIN(first_dirty) FROM work
+        "SELECT lane, COUNT(*) FROM work
          WHERE due IS NOT NULL AND (lease_until IS NULL OR lease_until <= ?1) GROUP BY lane",
     )?;
     let mut groups = statement.query([now.0])?;
@@ -206,9 +206,14 @@ pub(crate) fn depth(connection: &Connection, now: Time) -> rusqlite::Result<Dept
         let lane: String = group.get(0)?;
         let lane: Lane = lane.parse().map_err(|error| crate::rows::damaged(0, error))?;
         depth.due[lane as usize] = group.get(1)?;
-        let oldest = group.get::<_, Option<i64>>(2)?.map(Time);
-        depth.oldest = depth.oldest.into_iter().chain(oldest).min();
     }
+    // By the index of ages: it ends at the first key that is not paused.
+    let oldest = "SELECT first_dirty FROM work
+         WHERE due IS NOT NULL AND (lease_until IS NULL OR lease_until <= ?1) AND NOT EXISTS
+             (SELECT 1 FROM pause WHERE until > ?1 AND scope IN (work.key, work.instance))
+         ORDER BY first_dirty LIMIT 1";
+    let mut oldest = connection.prepare_cached(oldest)?;
+    depth.oldest = oldest.query_row([now.0], |row| row.get(0)).optional()?.map(Time);
     depth.leased =
         connection
             .query_row("SELECT COUNT(*) FROM work WHERE lease_until > ?1", [now.0], |row| row.get(0))?;

@@ -62,8 +62,12 @@ pub(crate) fn vendor_time(headers: &HeaderMap, now: Time) -> Time {
 /// added for safety. `None`: the vendor cannot mean it.
 pub(crate) fn on_our_clock(seconds: i64, headers: &HeaderMap, now: Time) -> Option<Time> {
     let at = Time::from_seconds(seconds);
-    let ahead = |clock: Time| Some(at.since(clock)).filter(|ahead| is_credible(now + *ahead, now));
-    // A `Date` that is years away is worth less than our own clock.
+    // A moment that is long past by a clock says as much about the clock as one that is far ahead.
+    let ahead = |clock: Time| {
+        let is_meant = is_credible(now + at.since(clock), now) && is_credible(now + clock.since(at), now);
+        is_meant.then(|| at.since(clock))
+    };
+    // A `Date` that is years away, in whichever direction, is worth less than our own clock.
     let ahead = ahead(vendor_time(headers, now)).or_else(|| ahead(now))?;
     Some(now + (ahead + Duration::from_secs(1)).min(LONGEST_HOLD))
 }
@@ -146,6 +150,10 @@ mod tests {
         assert_eq!(of(date, "9223372036854775807"), None);
         let epoch = "Thu, 01 Jan 1970 00:00:00 GMT";
         assert_eq!(of(epoch, "1800000060"), Some(now + Duration::from_secs(61)), "our clock is right");
+        let ahead = "Fri, 15 Jan 2038 08:00:00 GMT";
+        assert_eq!(of(ahead, "1800000060"), Some(now + Duration::from_secs(61)), "here, too");
+        assert_eq!(of(date, "1799999940"), Some(now + Duration::from_secs(1)), "a moment ago");
+        assert_eq!(of(date, "60"), None, "years ago");
         let after = |seconds| retry_after(&headers(&[("retry-after", seconds)]), now);
         assert_eq!(after("60"), Some(now + Duration::from_secs(60)));
         assert_eq!(after("-1"), Some(now));

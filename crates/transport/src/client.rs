@@ -352,7 +352,7 @@ impl Client {
         if let Some((resource, account)) =
             answer::account(&headers, self.settings.figures, now).filter(|_| request.counted)
         {
-            self.budgets.report(resource, account);
+            self.budgets.report(resource, account, now);
         }
         let answer = Answer { request: label.to_owned(), status, headers, body };
         if (200..400).contains(&status) {

@@ -75,7 +75,7 @@ impl Sharing {
             others = (others.0 + said.rest, others.1 + said.graphql);
             // A note of a wrong clock, or of a vendor's wrong header, stops nobody here.
             for (resource, account) in said.accounts.into_iter().filter(|of| is_credible(of.1.reset, now)) {
-                self.client.budgets().report(resource, account);
+                self.client.budgets().report(resource, account, now);
             }
             for (resource, until) in said.refusals {
                 self.client.budgets().heard_of_refusal(resource, until, now);

@@ -15,7 +15,6 @@ use beadle_groups::{GroupPlanner, GroupWriter};
 use beadle_repositories::{RepositoryPlanner, RepositoryWriter};
 
 use crate::cli::{ApplyArgs, Selection};
-use crate::commands::PENDING;
 use crate::commands::plan::{Writable, plan, plan_groups};
 use crate::commands::rounds::{Rounds, SETTLE, Went};
 use crate::commands::tally::Tally;
@@ -73,7 +72,10 @@ async fn all(
                 let mut hand = Hand::of_org(&org, store, clock, printer);
                 hand.counts(&shown, selection).await?;
                 match make_so(&hand, args, &shown, &plans, &say, &mut rounds).await? {
-                    Went::Declined => return Ok(PENDING),
+                    Went::Declined => {
+                        tally.add(rounds.tally());
+                        return Ok(declined(&tally, printer));
+                    }
                     Went::Quiet => break,
                     Went::Again => {}
                 }
@@ -95,7 +97,10 @@ async fn all(
                 rounds.keep(&mut shown, &mut plans);
                 let hand = Hand::of_target(target, store, clock, printer);
                 match make_so(&hand, args, &shown, &plans, &|| {}, &mut rounds).await? {
-                    Went::Declined => return Ok(PENDING),
+                    Went::Declined => {
+                        tally.add(rounds.tally());
+                        return Ok(declined(&tally, printer));
+                    }
                     Went::Quiet => break,
                     Went::Again => {}
                 }
@@ -105,6 +110,14 @@ async fn all(
     }
     summary(&tally, printer);
     Ok(tally.code())
+}
+
+/// The end where somebody said no: what was written before, and how it went, counts all the same.
+fn declined(tally: &Tally, printer: &Printer) -> u8 {
+    if *tally != Tally::default() {
+        summary(tally, printer);
+    }
+    tally.code_with(1)
 }
 
 /// Shows, asks, writes.

@@ -49,7 +49,12 @@ pub(crate) async fn approve(config: &Config, digests: &[String], printer: &Print
                 detail: json!({ "approved": digest, "by": by }),
             };
             store.journal(None, vec![entry], clock.now()).await?;
-            printer.line(format!("{digest}: approved; {} is due now", hold.subject));
+            if hold.spent {
+                let why = "the approved write began, and its result is not known yet";
+                printer.note(format!("{digest}: {why}; if Beadle holds the change again, approve it again"));
+            } else {
+                printer.line(format!("{digest}: approved; {} is due now", hold.subject));
+            }
         } else {
             printer.error(&format!("nothing with the digest `{digest}` is held; see `beadle holds`"));
             code = FAILED;

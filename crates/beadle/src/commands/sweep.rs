@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use beadle_engine::apply::{Planner, Writer};
 use beadle_engine::budget::in_lane;
 use beadle_engine::sweep::Summary;
-use beadle_engine::{Change, Clock, Hold, Lane, Limits, Mode, Plan, Report, StepResult, Store};
+use beadle_engine::{Change, Clock, Hold, Key, Lane, Limits, Mode, Plan, Report, StepResult, Store};
 use beadle_store_sqlite::{Settings as StoreSettings, SqliteStore};
 use serde_json::json;
 
@@ -127,18 +127,21 @@ impl Swept {
         subjects.map(|(_, name)| name.to_owned()).collect()
     }
 
-    /// The number of changes of this plan that were written before.
-    fn planned_again(&self, shown: &WholePlan) -> usize {
+    /// The number of changes of this plan that were written before, or never tried.
+    fn left(&self, shown: &WholePlan, tried: &BTreeSet<String>) -> usize {
         let is_written = |subject: &str, change: &Change<()>| {
             let mut own = self.reports.iter().filter(|report| report.subject == subject);
             own.any(|report| {
                 report.steps.iter().any(|step| step.outcome == StepResult::Written && step.change == *change)
             })
         };
-        let plans = shown.plans.iter();
-        plans
-            .map(|(_, plan)| plan.changes.iter().filter(|change| is_written(&plan.subject, change)).count())
-            .sum()
+        let of = |(key, plan): &(Key, Plan<()>)| {
+            let is_left = |change: &&Change<()>| {
+                is_written(&plan.subject, change) || !tried.contains(&change.digest(key))
+            };
+            plan.changes.iter().filter(is_left).count()
+        };
+        shown.plans.iter().map(of).sum()
     }
 
     /// The results of its repositories that were planned again.
@@ -197,22 +200,21 @@ async fn one(
     let keys = swept.shown.keys();
     let mut tried = digests(&swept.shown);
     let mut names = swept.written();
-    for _ in 1..MOST {
+    for round in 1..=MOST {
         if names.is_empty() || swept.tally.failed > 0 {
             break;
         }
         // A team or a property that was written can be what a layer selects by: what was written is
         // planned again.
-        let mut args = asked.args.clone();
-        args.selection.repo = names;
+        let args = next_round(asked.args, names, &tried);
         clock.sleep(SETTLE).await;
         let (mut shown, mut plans) = plan(org, &org.planner(Some(store)), &args.selection, printer).await?;
         shown.keep(&mut plans, &keys);
         // One that has another name by now is the next sweep's.
         shown.unmatched.clear();
         let planned = digests(&shown);
-        if planned.is_subset(&tried) {
-            swept.tally.again += swept.planned_again(&shown);
+        if ends(round, &planned, &tried) {
+            swept.tally.again += swept.left(&shown, &tried);
             break;
         }
         tried.extend(planned);
@@ -223,6 +225,21 @@ async fn one(
         swept.follow(next);
     }
     Ok(swept)
+}
+
+/// What the next round is asked for. An approval is for one write: what was planned before is not
+/// approved once more.
+fn next_round(args: &SweepArgs, names: Vec<String>, tried: &BTreeSet<String>) -> SweepArgs {
+    let mut args = args.clone();
+    args.selection.repo = names;
+    args.approve.retain(|digest| !tried.contains(digest));
+    args
+}
+
+/// Whether the plan after this round is the last one, which is not written: it has nothing new, or
+/// there were rounds enough. So the exit code tells of what a second plan has.
+fn ends(round: usize, planned: &BTreeSet<String>, tried: &BTreeSet<String>) -> bool {
+    round >= MOST || planned.is_subset(tried)
 }
 
 /// The digest of every change of a plan.
@@ -382,3 +399,6 @@ pub(super) fn append(path: &Path, text: &str) -> anyhow::Result<()> {
     let mut file = file.with_context(|| format!("cannot write the summary to {}", path.display()))?;
     file.write_all(text.as_bytes()).with_context(|| format!("cannot write the summary to {}", path.display()))
 }
+
+#[cfg(test)]
+mod tests;

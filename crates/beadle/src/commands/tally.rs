@@ -39,7 +39,12 @@ impl Tally {
     }
 
     pub(crate) fn code(&self) -> u8 {
-        let left = self.held + self.withheld + self.waiting + self.again;
+        self.code_with(0)
+    }
+
+    /// The exit code if so many changes are left beside those that were counted.
+    pub(crate) fn code_with(&self, more: usize) -> u8 {
+        let left = self.held + self.withheld + self.waiting + self.again + more;
         code(self.failed + self.unknown, left)
     }
 }
@@ -92,6 +97,8 @@ mod tests {
             assert_eq!(tally.code(), expected, "{outcomes:?}");
         }
         assert_eq!(Tally { written: 3, again: 1, ..Tally::default() }.code(), PENDING);
+        assert_eq!(Tally::default().code_with(1), PENDING, "somebody said no");
+        assert_eq!(Tally { failed: 1, written: 2, ..Tally::default() }.code_with(1), FAILED);
         assert_eq!(Tally { unknown: 1, held: 1, ..Tally::default() }.code(), FAILED);
     }
 }

@@ -133,6 +133,15 @@ impl Config {
                 "{file}: retention.ids has to be 8d at least: GitHub may deliver an event again for 7 days"
             );
         }
+        // The bookings of a guard's window are kept for as long as the journal.
+        let window = self.longest_window();
+        if Duration::from(self.file.retention.journal) < window {
+            let seconds = window.as_secs();
+            bail!(
+                "{file}: retention.journal must be at least the longest guard.window, which is {seconds} s\n\
+                 hint: set journal = \"{seconds}s\" or longer in [retention]"
+            );
+        }
         for org in &self.file.org {
             if org.budget.reserve > 90 {
                 bail!("{file}: {}: budget.reserve is in percent, 90 at most", org.name);
@@ -376,6 +385,18 @@ mod tests {
 
     fn org(name: &str, more: &str) -> String {
         format!("[[org]]\nname = \"{name}\"\npolicy = \"p\"\ntoken = \"env:T\"\n{more}\n")
+    }
+
+    #[test]
+    fn the_journal_is_kept_for_as_long_as_the_longest_window_of_a_guard() {
+        let kept = |journal: &str| {
+            let guard = "[org.guard]\nwindow = \"2d\"";
+            format!("{}[retention]\njournal = \"{journal}\"\n", org("acme", guard))
+        };
+        load(&kept("2d")).unwrap();
+        let error = format!("{:#}", load(&kept("47h")).unwrap_err());
+        assert!(error.contains("retention.journal must be at least the longest guard.window"), "{error}");
+        assert!(error.contains("set journal = \"172800s\""), "{error}");
     }
 
     #[test]

@@ -303,6 +303,14 @@ pub fn begin(
     true
 }
 
+/// Approves a held change: for one write. `None`: somebody approved it before, and the hold stays as
+/// it is. The approved write may be under way, and a second approval would let the change pass once
+/// more. If the answer to that write is lost, [`judge`] holds the change again without an approval.
+pub fn approve(hold: &Hold, by: &str) -> Option<Hold> {
+    let approved = || Hold { approved_by: Some(by.to_owned()), spent: false, ..hold.clone() };
+    hold.approved_by.is_none().then(approved)
+}
+
 /// The end of a change for which the guard was asked. A lost answer has no end: the room stays
 /// spent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

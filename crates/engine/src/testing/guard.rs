@@ -122,6 +122,22 @@ pub(super) async fn an_approval_whose_answer_was_lost_lets_nothing_pass(store: S
     assert_eq!(ask().await.unwrap().unwrap(), [Verdict::Pass]);
 }
 
+pub(super) async fn a_second_approval_lets_nothing_more_pass(store: Shared) {
+    let limits = Limits { removes: 0, ..Limits::default() };
+    let ask = || store.reserve(None, &limits, vec![hold(1, "a", Risk::Removes, "g")], LATER);
+    ask().await.unwrap();
+    store.approve("a", "ann", LATER).await.unwrap().unwrap();
+    assert!(matches!(begin(&store, 1, "a", LATER).await, Begun::Yes(_)));
+    assert_eq!(begin(&store, 1, "a", LATER).await, Begun::Lapsed, "an approval is for one write");
+    // The write is under way.
+    let again = store.approve("a", "bob", LATER).await.unwrap().unwrap();
+    assert_eq!((again.approved_by.as_deref(), again.spent), (Some("ann"), true));
+    assert_eq!(begin(&store, 1, "a", LATER).await, Begun::Lapsed);
+    end(&store, "a", End::Written).await;
+    assert!(store.holds().await.unwrap().is_empty());
+    assert!(matches!(ask().await.unwrap().unwrap()[0], Verdict::Hold(_)));
+}
+
 pub(super) async fn a_write_sees_a_pause_and_a_lost_lease(store: Shared) {
     store.mark(vec![Mark::new(key(1), Lane::Event)], Time(0)).await.unwrap();
     let lease = store.claim(1, LATER).await.unwrap().remove(0).lease;

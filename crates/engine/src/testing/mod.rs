@@ -115,6 +115,7 @@ pub async fn suite(open: impl AsyncFn() -> Shared) {
     guard::what_is_contested_is_held_until_it_is_approved(open().await).await;
     guard::a_lost_answer_stays_spent_and_a_refusal_is_given_back(open().await).await;
     guard::an_approval_whose_answer_was_lost_lets_nothing_pass(open().await).await;
+    guard::a_second_approval_lets_nothing_more_pass(open().await).await;
     guard::a_write_sees_a_pause_and_a_lost_lease(open().await).await;
     guard::the_share_of_an_aspect_has_a_memory(open().await).await;
     records::notes_are_kept(open().await).await;

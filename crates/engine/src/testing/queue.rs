@@ -94,11 +94,16 @@ pub(super) async fn a_pause_holds_back_and_keeps(store: Shared) {
     let until = LATER + Duration::from_secs(60);
     store.pause("acme", until).await.unwrap();
     assert!(store.claim(5, LATER).await.unwrap().is_empty());
+    let depth = store.depth(LATER).await.unwrap();
+    assert_eq!((depth.lane(Lane::Event), depth.oldest), (2, None), "paused keys have no age");
     assert!(store.resume("acme").await.unwrap());
     assert!(!store.resume("acme").await.unwrap());
     store.pause(key(1).as_str(), until).await.unwrap();
     assert_eq!(store.pauses(LATER).await.unwrap().len(), 1);
+    assert!(store.depth(LATER).await.unwrap().oldest.is_some(), "the other key waits");
     assert_eq!(store.claim(5, LATER).await.unwrap().len(), 1);
+    assert_eq!(store.depth(LATER).await.unwrap().oldest, None);
+    assert!(store.depth(until).await.unwrap().oldest.is_some(), "a pause ends by itself");
     assert_eq!(store.claim(5, until).await.unwrap()[0].lease.key, key(1), "a pause ends by itself");
     assert!(store.pauses(until).await.unwrap().is_empty());
 }

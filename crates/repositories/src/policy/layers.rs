@@ -174,7 +174,7 @@ fn choice(node: &Node, problems: &mut Vec<Problem>) -> Choice {
 
 impl Choice {
     /// Returns whether a repository is meant; `Err` where that cannot be known.
-    pub fn is_match(&self, repository: &beadle_github::Repository) -> Result<bool, String> {
+    pub fn is_match(&self, repository: &beadle_github::Repository) -> Result<bool, beadle_github::Unsure> {
         if !self.select.is_match(repository)? {
             return Ok(false);
         }

@@ -39,6 +39,8 @@ pub use schema::{FileKind, schema, test_schema};
 pub use selector::Selector;
 pub use targeting::{Reached, Standing, Target, Verdict};
 pub use tests::Tested;
+#[cfg(test)]
+pub(crate) use tests::repository;
 
 /// The description of the files, for tests that make files from it.
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Selects the repositories of a layer: `select:` and `except:`. Every key has to hold; of a list, one
 //! entry.
 
-use beadle_github::Repository;
+use beadle_github::{Repository, Unsure};
 use jiff::civil::Date;
 use serde_json::Value;
 
@@ -125,7 +125,7 @@ impl Selector {
     }
 
     /// Returns whether a repository is meant; `Err` where that cannot be known.
-    pub fn is_match(&self, repository: &Repository) -> Result<bool, String> {
+    pub fn is_match(&self, repository: &Repository) -> Result<bool, Unsure> {
         let sure = (self.names.is_empty() || self.names.iter().any(|glob| glob.is_match(&repository.name)))
             && (self.visibilities.is_empty()
                 || self.visibilities.iter().any(|wanted| wanted == repository.visibility.as_str()))
@@ -136,7 +136,8 @@ impl Selector {
         }
         if self.after.is_some() || self.before.is_some() {
             let day = repository.created_at.get(..10).and_then(|day| day.parse::<Date>().ok());
-            let day = day.ok_or("when the repository was made is unknown")?;
+            let unknown = || Unsure::for_people("when the repository was made is unknown".to_owned());
+            let day = day.ok_or_else(unknown)?;
             if self.after.is_some_and(|after| day <= after) || self.before.is_some_and(|before| day >= before)
             {
                 return Ok(false);
@@ -156,7 +157,7 @@ impl Selector {
             let has = |team: &String| have.iter().any(|other| other.slug.eq_ignore_ascii_case(team));
             if !self.teams.iter().any(has) {
                 match self.teams.iter().find_map(|team| repository.missing.team(team)) {
-                    Some(why) => doubt = Some(why),
+                    Some(why) => doubt = Some(Unsure::sooner(doubt, why)),
                     None => return Ok(false),
                 }
             }
@@ -176,12 +177,12 @@ impl Selector {
             };
             if !fits {
                 match repository.missing.property(name) {
-                    Some(why) => doubt = Some(why),
+                    Some(why) => doubt = Some(Unsure::sooner(doubt, why)),
                     None => return Ok(false),
                 }
             }
         }
-        doubt.map_or(Ok(true), |why| Err(why.to_owned()))
+        doubt.map_or(Ok(true), |why| Err(why.clone()))
     }
 }
 
@@ -255,10 +256,10 @@ fn holds(texts: &[String], text: &str) -> bool {
     texts.iter().any(|other| other.eq_ignore_ascii_case(text))
 }
 
-fn known<'a, T>(part: Option<&'a Result<T, String>>, what: &str) -> Result<&'a T, String> {
+fn known<'a, T>(part: Option<&'a Result<T, String>>, what: &str) -> Result<&'a T, Unsure> {
     match part {
         Some(Ok(known)) => Ok(known),
-        Some(Err(why)) => Err(format!("the repository's {what} are unknown: {why}")),
-        None => Err(format!("the repository's {what} were not read")),
+        Some(Err(why)) => Err(Unsure::for_now(format!("the repository's {what} are unknown: {why}"))),
+        None => Err(Unsure::for_now(format!("the repository's {what} were not read"))),
     }
 }

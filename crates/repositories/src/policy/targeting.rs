@@ -1,7 +1,7 @@
 //! Finds the layers that reach a repository, and the repositories that Beadle leaves alone.
 
 use beadle_engine::Asked;
-use beadle_github::Repository;
+use beadle_github::{Repository, Unsure};
 
 use super::contradictions::found;
 use super::files::Policy;
@@ -29,7 +29,7 @@ pub struct Target {
     pub root: Option<Node>,
     /// Sections of layers of which it is not known whether they reach it, or that contradict each other, and why. Nothing
     /// of them is touched.
-    pub doubtful: Vec<(String, String)>,
+    pub doubtful: Vec<(String, Unsure)>,
     /// The layers that reach it, lowest first.
     pub layers: Vec<Reached>,
     /// The files of layers of which it is not known whether they reach it.
@@ -62,11 +62,11 @@ impl Policy {
     /// Returns the policy's target for `repository`, given how the files in repos/ stand to it.
     pub fn resolve(&self, repository: &Repository, standing: &Standing<'_>) -> Verdict {
         let name = repository.name.as_str();
-        let waits = standing.waits.as_ref();
-        let is_waiting = |layer: &Layer| waits.is_some_and(|(waiting, _)| waiting.file == layer.file);
+        let waits = &standing.waits;
+        let is_waiting = |layer: &Layer| waits.iter().any(|(waiting, _)| waiting.file == layer.file);
         let named = self.file_of(name).filter(|layer| !is_waiting(layer)).or(standing.own);
         let is_own = |layer: &Layer| standing.own.is_some_and(|own| own.file == layer.file);
-        if named.is_none() && waits.is_none() && self.leaves_out(name) {
+        if named.is_none() && waits.is_empty() && self.leaves_out(name) {
             return Verdict::Skipped("left out unless a file in repos/ names it".into());
         }
         if repository.is_advisory_fork() && named.is_none() {
@@ -93,7 +93,7 @@ impl Policy {
                 Err(why) => target.doubt(layer, &why),
             }
         }
-        if let Some((layer, why)) = waits {
+        for (layer, why) in waits {
             target.wait_for(layer, why);
         }
         target.contradict(&self.disabled);
@@ -171,7 +171,7 @@ impl Target {
                     break;
                 }
                 Ok(false) => {}
-                Err(why) => return self.doubt(layer, &format!("{}: {why}", layer.file)),
+                Err(why) => return self.doubt(layer, &why.of_file(&layer.file)),
             }
         }
         let (root, words) = said(layer, held);
@@ -182,7 +182,7 @@ impl Target {
                 let section = section.split(['.', '[']).next().unwrap_or_default().to_owned();
                 let why =
                     format!("{one} and {two} say different things of `{path}`; give one file a higher rank");
-                self.doubtful.push((section, why));
+                self.doubtful.push((section, Unsure::for_people(why)));
             }
         }
         self.put_over(&root, &words);
@@ -256,9 +256,9 @@ impl Target {
     }
 
     /// Nothing of a layer's sections is touched.
-    fn doubt(&mut self, layer: &Layer, why: &str) {
+    fn doubt(&mut self, layer: &Layer, why: &Unsure) {
         self.in_doubt.push(layer.file.clone());
-        self.doubtful.extend(layer.sections().into_iter().map(|section| (section, why.to_owned())));
+        self.doubtful.extend(layer.sections().into_iter().map(|section| (section, why.clone())));
     }
 
     /// The rank of the layer that a line belongs to.
@@ -270,9 +270,9 @@ impl Target {
 /// The relation of the files in repos/ to a repository.
 #[derive(Clone, Debug, Default)]
 pub struct Standing<'a> {
-    /// A file that belonged to another repository of this name, or to this one under another name,
-    /// with why it waits.
-    pub waits: Option<(&'a Layer, String)>,
+    /// Files that belonged to another repository of this name, or to this one under another name,
+    /// and a file of its name beside its own one, each with why it waits.
+    pub waits: Vec<(&'a Layer, String)>,
     /// The file that is this repository's although it is called otherwise.
     pub own: Option<&'a Layer>,
 }
@@ -328,13 +328,11 @@ fn names(layer: &Layer, name: &str) -> bool {
 }
 
 /// Returns whether a layer reaches a repository; `Err` where it cannot be known.
-fn reaches(layer: &Layer, repository: &Repository) -> Result<bool, String> {
+fn reaches(layer: &Layer, repository: &Repository) -> Result<bool, Unsure> {
     match &layer.kind {
         LayerKind::Organisation => Ok(true),
         LayerKind::Repository(_) => Ok(names(layer, &repository.name)),
-        LayerKind::Selected(choice) => {
-            choice.is_match(repository).map_err(|why| format!("{}: {why}", layer.file))
-        }
+        LayerKind::Selected(choice) => choice.is_match(repository).map_err(|why| why.of_file(&layer.file)),
         LayerKind::Suborg { globs, teams, properties } => {
             if globs.iter().any(|glob| glob.is_match(&repository.name)) {
                 return Ok(true);
@@ -351,20 +349,24 @@ fn reaches(layer: &Layer, repository: &Repository) -> Result<bool, String> {
                         }
                     }
                     Some(Err(why)) => {
-                        return Err(format!("{}: the repository's teams are unknown: {why}", layer.file));
+                        let why = format!("{}: the repository's teams are unknown: {why}", layer.file);
+                        return Err(Unsure::for_now(why));
                     }
-                    None => return Err(format!("{}: the repository's teams were not read", layer.file)),
+                    None => {
+                        let why = format!("{}: the repository's teams were not read", layer.file);
+                        return Err(Unsure::for_now(why));
+                    }
                 }
             }
-            let mut doubt = missing.map(str::to_owned);
+            let mut doubt = missing.cloned();
             for property in properties {
                 match property.is_match(repository) {
                     Ok(true) => return Ok(true),
                     Ok(false) => {}
-                    Err(why) => doubt = Some(why),
+                    Err(why) => doubt = Some(Unsure::sooner(doubt.as_ref(), &why).clone()),
                 }
             }
-            doubt.map_or(Ok(false), |why| Err(format!("{}: {why}", layer.file)))
+            doubt.map_or(Ok(false), |why| Err(why.of_file(&layer.file)))
         }
     }
 }

@@ -109,7 +109,8 @@ impl Policy {
     }
 }
 
-fn repository(given: &Node) -> Repository {
+/// The repository that a test of a policy describes.
+pub(crate) fn repository(given: &Node) -> Repository {
     let text = |key: &str| given.get(key).and_then(Node::text);
     let bool = |key: &str| given.get(key).and_then(Node::bool).unwrap_or(false);
     let texts = |key: &str| given.get(key).map(Node::texts).unwrap_or_default();
@@ -143,5 +144,32 @@ fn repository(given: &Node) -> Repository {
         labels: None,
         rulesets: None,
         properties: Some(Ok(properties.collect::<BTreeMap<String, Value>>())),
+    }
+}
+
+#[cfg(test)]
+mod checks {
+    use super::*;
+
+    #[test]
+    fn a_selector_that_could_not_be_read_is_a_doubt_that_a_retry_can_end() {
+        for (layer, change) in [
+            ("suborgs/a.yml", "suborgteams: [core]\nlabels: [{ name: a, color: ff0000 }]"),
+            ("layers/a.yml", "rank: 5\nselect: { topic: core }\nlabels: [{ name: a, color: ff0000 }]"),
+        ] {
+            let sources = [(layer, change), ("settings.yml", "repository: { has_wiki: false }")];
+            let sources = sources.map(|(file, text)| (file.to_owned(), text.to_owned()));
+            let policy = Policy::from_sources(BTreeMap::from(sources), "admin", Path::new("policy")).unwrap();
+            let given = Node::parse("test.yml", "name: shop").unwrap();
+            let unread = Some(Err("502".to_owned()));
+            let seen =
+                Repository { topics: unread, teams: Some(Err("502".to_owned())), ..repository(&given) };
+            let Verdict::Reached(target) = policy.resolve(&seen, &Standing::default()) else {
+                panic!("{layer} is left alone");
+            };
+            let doubt = target.doubtful.iter().find(|(section, _)| section == "labels");
+            let Some((_, unsure)) = doubt else { panic!("{:?}", target.doubtful) };
+            assert!(unsure.transient && unsure.why.contains("502"), "{unsure}");
+        }
     }
 }

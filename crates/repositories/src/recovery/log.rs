@@ -28,6 +28,8 @@ pub(super) struct Reading {
     from: Time,
     /// Each attempt once, by its id.
     attempts: BTreeMap<u64, DeliveryRow>,
+    /// The number of pages that have rows of the window.
+    pages: usize,
     /// The links that were followed.
     followed: HashSet<String>,
     /// `true` if the reading reached the end of its window.
@@ -37,7 +39,8 @@ pub(super) struct Reading {
 impl Reading {
     /// Begins to read everything since `since`.
     pub(super) fn new(since: Time) -> Self {
-        Self { from: since - OVERLAP, attempts: BTreeMap::new(), followed: HashSet::new(), whole: false }
+        let (attempts, followed) = (BTreeMap::new(), HashSet::new());
+        Self { from: since - OVERLAP, attempts, pages: 0, followed, whole: false }
     }
 
     /// Takes a page. Returns the link to read next: the window ends only where a whole page is
@@ -47,6 +50,7 @@ impl Reading {
         let is_older = |row: &DeliveryRow| moment(row).is_some_and(|at| at < self.from);
         let is_past = !rows.is_empty() && rows.iter().all(is_older);
         let newer: Vec<DeliveryRow> = rows.into_iter().filter(|row| !is_older(row)).collect();
+        self.pages += usize::from(!newer.is_empty());
         self.attempts.extend(newer.into_iter().map(|row| (row.id, row)));
         let Some(next) = next.filter(|_| !is_past) else {
             self.whole = true;
@@ -56,12 +60,32 @@ impl Reading {
         self.followed.insert(next.clone()).then_some(next)
     }
 
+    /// The ids of the attempts before `until` whose status is as wanted.
+    fn ids(&self, until: Time, is_wanted: impl Fn(u16) -> bool) -> BTreeSet<u64> {
+        let of = |row: &&DeliveryRow| is_wanted(row.status_code) && moment(row).is_none_or(|at| at < until);
+        self.attempts.values().filter(of).map(|row| row.id).collect()
+    }
+
     /// The ids of the failed attempts before `until`.
     fn failures(&self, until: Time) -> BTreeSet<u64> {
-        let of = |row: &&DeliveryRow| {
-            FAILURES.contains(&row.status_code) && moment(row).is_none_or(|at| at < until)
-        };
-        self.attempts.values().filter(of).map(|row| row.id).collect()
+        self.ids(until, |status| FAILURES.contains(&status))
+    }
+
+    /// The ids of the attempts before `until` that were not accepted, with or without an answer.
+    fn unaccepted(&self, until: Time) -> BTreeSet<u64> {
+        self.ids(until, |status| !ACCEPTED.contains(&status))
+    }
+
+    /// Returns `true` if the whole log has to be read once more before the window is closed. The
+    /// looks show failures only, so nothing but another reading shows an attempt without an answer
+    /// that this one skipped. A reading skips no row if all rows of the window stand on one page,
+    /// every one was accepted, and the looks show no other row: that is the usual case, and costs no
+    /// further call.
+    pub(super) fn may_lack_rows(&self, looks: &[Self; 2], begun: Time) -> bool {
+        let is_new = |id: &u64| !self.attempts.contains_key(id);
+        self.pages > 1
+            || !self.unaccepted(begun - OVERLAP).is_empty()
+            || looks.iter().flat_map(|look| look.attempts.keys()).any(is_new)
     }
 }
 
@@ -74,7 +98,7 @@ pub(super) struct Lost {
     pub(super) attempts: usize,
 }
 
-/// The result of three readings.
+/// The result of all readings.
 #[derive(Debug)]
 pub(super) struct Findings {
     /// By the delivery's id.
@@ -87,17 +111,20 @@ pub(super) struct Findings {
     pub(super) closed: Option<Time>,
 }
 
-/// Compares a reading of the whole log with two looks at its failures after it; `begun` is when the
-/// first one began.
-pub(super) fn compare(all: Reading, looks: [Reading; 2], begun: Time) -> Findings {
+/// Compares the readings of the whole log with two looks at its failures after the first reading;
+/// `begun` is when the first one began. They agree if the looks show the same failures, each reading
+/// shows no other failure, and all readings show the same attempts that were not accepted.
+pub(super) fn compare(all: Vec<Reading>, looks: [Reading; 2], begun: Time) -> Findings {
     // The next reading covers newer rows once more.
     let until = begun - OVERLAP;
     let [first, second] = [looks[0].failures(until), looks[1].failures(until)];
-    let agree = first == second && all.failures(until).is_subset(&first);
-    let whole = all.whole && looks.iter().all(|look| look.whole);
-    let mut attempts = all.attempts;
-    for look in looks {
-        attempts.extend(look.attempts);
+    let agree = first == second
+        && all.iter().all(|reading| reading.failures(until).is_subset(&first))
+        && all.windows(2).all(|pair| pair[0].unaccepted(until) == pair[1].unaccepted(until));
+    let whole = all.iter().chain(&looks).all(|reading| reading.whole);
+    let mut attempts = BTreeMap::new();
+    for reading in all.into_iter().chain(looks) {
+        attempts.extend(reading.attempts);
     }
     let seen = attempts.len();
     let mut deliveries: BTreeMap<String, Vec<DeliveryRow>> = BTreeMap::new();
@@ -192,7 +219,7 @@ mod tests {
             let rows = shuffled(rows, seed);
             let failures = failed(&rows);
             let looks = [read(&failures), read(&shuffled(failures, seed + 1))];
-            let found = compare(read(&rows), looks, BEGUN);
+            let found = compare(vec![read(&rows)], looks, BEGUN);
             assert!(found.lost.keys().eq(&expected), "seed {seed}: {:?}", found.lost.keys());
             assert!(found.whole, "seed {seed}");
             assert_eq!(found.seen, 117, "seed {seed}");
@@ -208,12 +235,12 @@ mod tests {
         let without: Vec<DeliveryRow> = rows.iter().filter(|row| row.id != late.id).cloned().collect();
         let mut later = failures.clone();
         later.push(late);
-        let found = compare(read(&without), [read(&failures), read(&later)], BEGUN);
+        let found = compare(vec![read(&without)], [read(&failures), read(&later)], BEGUN);
         assert!(found.lost.contains_key("g15"));
         assert_eq!(found.closed, None, "the looks differ");
-        let found = compare(read(&rows), [read(&failures), read(&failures)], BEGUN);
+        let found = compare(vec![read(&rows)], [read(&failures), read(&failures)], BEGUN);
         assert_eq!(found.closed, None, "the whole log shows one more than the looks");
-        let found = compare(read(&rows), [read(&later), read(&later)], BEGUN);
+        let found = compare(vec![read(&rows)], [read(&later), read(&later)], BEGUN);
         assert_eq!(found.closed, Some(BEGUN - OVERLAP), "two looks agree");
     }
 
@@ -223,7 +250,7 @@ mod tests {
         let failures = failed(&rows);
         let mut later = failures.clone();
         later.push(row(9000, "now", 9_990, 502));
-        let found = compare(read(&rows), [read(&failures), read(&later)], BEGUN);
+        let found = compare(vec![read(&rows)], [read(&failures), read(&later)], BEGUN);
         assert!(found.lost.contains_key("now"));
         assert_eq!(found.closed, Some(BEGUN - OVERLAP), "it is inside the overlap, and read again");
     }
@@ -252,8 +279,36 @@ mod tests {
     #[test]
     fn an_attempt_without_an_answer_is_lost_although_no_filter_lists_it() {
         let rows = [row(1, "a", 6_000, 0)];
-        let found = compare(read(&rows), [read(&[]), read(&[])], BEGUN);
+        let found = compare(vec![read(&rows)], [read(&[]), read(&[])], BEGUN);
         assert_eq!(found.lost.len(), 1);
         assert_eq!(found.closed, Some(BEGUN - OVERLAP));
+    }
+    #[test]
+    fn an_attempt_without_an_answer_that_one_reading_skipped_holds_the_window_open() {
+        let rows = [row(1, "a", 6_000, 0), row(2, "b", 6_040, 302), row(3, "c", 6_080, 202)];
+        for skipped in 0..2 {
+            let mut short = rows.to_vec();
+            short.remove(skipped);
+            for all in [[&short[..], &rows[..]], [&rows[..], &short[..]]] {
+                let found = compare(all.map(read).into(), [read(&[]), read(&[])], BEGUN);
+                assert!(found.lost.keys().eq(["a", "b"]), "{:?}", found.lost.keys());
+                assert_eq!(found.closed, None);
+            }
+        }
+        let found = compare(vec![read(&rows), read(&rows)], [read(&[]), read(&[])], BEGUN);
+        assert_eq!(found.closed, Some(BEGUN - OVERLAP), "the readings agree");
+    }
+
+    #[test]
+    fn the_whole_log_is_read_once_more_only_where_a_reading_may_lack_rows() {
+        let fine = [row(1, "a", 6_000, 202), row(2, "b", 6_040, 200)];
+        let may_lack = |rows: &[DeliveryRow], look: &[DeliveryRow]| {
+            read(rows).may_lack_rows(&[read(look), read(&[])], BEGUN)
+        };
+        assert!(!may_lack(&fine, &[]));
+        assert!(!may_lack(&[], &[]));
+        assert!(may_lack(&[row(1, "a", 6_000, 0)], &[]), "an attempt has no answer");
+        assert!(may_lack(&fine, &[row(3, "c", 6_080, 502)]), "a look shows another row");
+        assert!(may_lack(&rows(), &[]), "a row can have moved to another page");
     }
 }

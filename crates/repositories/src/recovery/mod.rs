@@ -240,10 +240,14 @@ impl Recovery {
         Ok(self.store.put(&self.note(of), &json!(note).to_string()).await?)
     }
 
-    /// Reads the whole log since then, and its failures twice.
+    /// Reads the whole log since then, and its failures twice; then the whole log once more where
+    /// the first reading may lack rows.
     async fn read(&self, since: Time, begun: Time) -> Result<Findings, Failure> {
-        let all = self.reading(ALL, since).await?;
+        let mut all = vec![self.reading(ALL, since).await?];
         let looks = [self.reading(FAILED, since).await?, self.reading(FAILED, since).await?];
+        if all[0].may_lack_rows(&looks, begun) {
+            all.push(self.reading(ALL, since).await?);
+        }
         Ok(compare(all, looks, begun))
     }
 

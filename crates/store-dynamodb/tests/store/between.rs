@@ -1,5 +1,7 @@
 //! Two processes at one hold: one of them reads it, the other writes it, and the first one goes on.
 
+use std::time::Duration;
+
 use beadle_emulate::{Moto, Proxy};
 use beadle_engine::{
     Begun, Change, End, Entry, EntryKind, Field, Hold, Intent, Key, Limits, Mode, Risk, Store, Time, Verdict,
@@ -72,7 +74,7 @@ async fn world() -> (Moto, DynamoStore, Proxy, DynamoStore) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_approval_that_is_given_between_the_reads_and_the_write_of_another_process_stays() {
+async fn an_approval_that_is_given_between_the_reads_and_the_write_of_another_process_is_not_lost() {
     let (_moto, direct, proxy, stopped) = world().await;
     assert!(matches!(ask(&direct).await, Verdict::Hold(_)));
     direct.approve("a", "ann", NOW).await.unwrap().unwrap();
@@ -82,7 +84,7 @@ async fn an_approval_that_is_given_between_the_reads_and_the_write_of_another_pr
     proxy.go_on();
     assert!(matches!(begun.await.unwrap(), Begun::Yes(_)), "it is approved, by whomever");
     let holds = direct.holds().await.unwrap();
-    assert_eq!((holds[0].approved_by.as_deref(), holds[0].spent), (Some("bob"), true));
+    assert_eq!((holds[0].approved_by.as_deref(), holds[0].spent), (Some("ann"), true));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -100,7 +102,7 @@ async fn what_is_released_between_the_reads_and_the_write_does_not_begin_and_doe
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_second_approval_is_not_taken_back_by_a_run_that_read_the_first_one() {
+async fn a_hold_that_another_run_put_back_and_somebody_approved_is_not_put_back_again() {
     let (_moto, direct, proxy, stopped) = world().await;
     ask(&direct).await;
     direct.approve("a", "ann", NOW).await.unwrap().unwrap();
@@ -108,6 +110,7 @@ async fn a_second_approval_is_not_taken_back_by_a_run_that_read_the_first_one() 
     assert!(matches!(begin(&direct).await, Begun::Yes(_)));
     let asked = tokio::spawn(async move { ask(&stopped).await });
     proxy.until_stopped().await;
+    assert!(matches!(ask(&direct).await, Verdict::Hold(_)));
     direct.approve("a", "bob", NOW).await.unwrap().unwrap();
     proxy.go_on();
     assert_eq!(asked.await.unwrap(), Verdict::Pass);
@@ -115,7 +118,7 @@ async fn a_second_approval_is_not_taken_back_by_a_run_that_read_the_first_one() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_write_that_ends_uses_up_its_own_approval_and_no_later_one() {
+async fn an_approval_during_the_write_that_was_approved_lets_nothing_more_pass() {
     let (_moto, direct, proxy, stopped) = world().await;
     ask(&direct).await;
     direct.approve("a", "ann", NOW).await.unwrap().unwrap();
@@ -126,5 +129,21 @@ async fn a_write_that_ends_uses_up_its_own_approval_and_no_later_one() {
     direct.approve("a", "bob", NOW).await.unwrap().unwrap();
     proxy.go_on();
     ended.await.unwrap().unwrap();
-    assert_eq!(direct.holds().await.unwrap()[0].approved_by.as_deref(), Some("bob"));
+    assert!(direct.holds().await.unwrap().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pause_that_is_set_between_the_reads_and_the_write_stops_it_and_spends_nothing() {
+    let (_moto, direct, proxy, stopped) = world().await;
+    ask(&direct).await;
+    direct.approve("a", "ann", NOW).await.unwrap().unwrap();
+    let until = NOW + Duration::from_secs(60);
+    let begun = tokio::spawn(async move { begin(&stopped).await });
+    proxy.until_stopped().await;
+    direct.pause("acme", until).await.unwrap();
+    proxy.go_on();
+    assert_eq!(begun.await.unwrap(), Begun::Paused { scope: "acme".to_owned(), until });
+    assert!(direct.open_intents().await.unwrap().is_empty());
+    direct.resume("acme").await.unwrap();
+    assert!(matches!(begin(&direct).await, Begun::Yes(_)), "the approval was not spent");
 }

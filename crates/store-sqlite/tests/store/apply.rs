@@ -215,6 +215,23 @@ async fn a_refusal_is_forgotten_when_the_drift_is_repaired_by_hand() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_change_that_a_run_did_not_reach_keeps_its_refusal() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut world =
+        World::new(folder.path(), || Err(Failure::new(Class::Rejected, "403 Resource not accessible")));
+    world.run(Lane::Sweep, Risk::Changes, 2).await;
+    assert_eq!(world.writes(), 2);
+    let until = world.clock.now() + Duration::from_secs(60);
+    let class = Class::RateLimited { until, spares_events: false };
+    world.vendor.answer = Arc::new(move || Err(Failure::new(class, "the budget is used up")));
+    let report = world.run(Lane::Event, Risk::Changes, 2).await;
+    assert_eq!(report.count(|result| *result == StepResult::NotReached), 1, "the run ends");
+    let sent = world.writes();
+    world.run(Lane::Sweep, Risk::Changes, 2).await;
+    assert_eq!(world.writes(), sent, "the sweep sends neither of them again");
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_refused_after_a_part_of_it_was_done_stays_spent() {
     for (is_partial, state) in [(false, Spent::Refused), (true, Spent::Unknown)] {
         let folder = tempfile::tempdir().unwrap();

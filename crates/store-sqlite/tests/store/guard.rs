@@ -172,8 +172,11 @@ impl World {
             Op::Approve(which) => {
                 let holds = self.processes[0].holds().await.unwrap();
                 let Some(hold) = holds.get(usize::from(which) % holds.len().max(1)) else { return };
-                self.processes[1].approve(&hold.digest, "ann", self.now).await.unwrap().unwrap();
-                self.approved.insert(hold.digest.clone());
+                let hold = self.processes[1].approve(&hold.digest, "ann", self.now).await.unwrap().unwrap();
+                // A change whose write was begun is approved again after it is held again.
+                if !hold.spent {
+                    self.approved.insert(hold.digest);
+                }
             }
             Op::Pause(ms) => {
                 self.paused_until = self.now + Duration::from_millis(ms.into());

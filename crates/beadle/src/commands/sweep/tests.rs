@@ -1,0 +1,58 @@
+use beadle_engine::Step;
+use clap::Parser as _;
+
+use super::*;
+use crate::cli::{Cli, Command};
+
+fn change(name: &str) -> Change<()> {
+    let field = json!({ "name": name, "before": null, "after": true, "asked": null, "risk": "adds" });
+    let change = json!({
+        "aspect": "settings", "what": "", "fields": [field], "mode": "enforce", "after": [], "write": null,
+    });
+    serde_json::from_value(change).unwrap()
+}
+
+fn shown(names: &[&str]) -> WholePlan {
+    let mut plan = Plan::new("acme/widgets");
+    plan.changes = names.iter().map(|name| change(name)).collect();
+    WholePlan {
+        of: "acme".into(),
+        half: Half::Repositories(Mode::Enforce),
+        plans: vec![(Key::new("repository", "acme", 1), plan)],
+        short: None,
+        unmatched: Vec::new(),
+    }
+}
+
+fn swept(names: &[&str]) -> Swept {
+    let step = |name: &&str| Step { change: change(name), outcome: StepResult::Written };
+    let report = Report {
+        subject: "acme/widgets".into(),
+        steps: names.iter().map(step).collect(),
+        unknowns: Vec::new(),
+        skipped: None,
+        failure: None,
+    };
+    Swept { summary: Summary::default(), tally: Tally::default(), shown: shown(names), reports: vec![report] }
+}
+
+#[test]
+fn what_is_new_after_the_last_round_is_left_and_told_by_the_exit_code() {
+    let swept = swept(&["a"]);
+    let tried = digests(&swept.shown);
+    let next = shown(&["b"]);
+    assert!(!ends(1, &digests(&next), &tried), "it is written");
+    assert!(ends(MOST, &digests(&next), &tried), "there were rounds enough");
+    assert_eq!(swept.left(&next, &tried), 1);
+    assert!(ends(1, &tried, &tried));
+    assert_eq!(swept.left(&shown(&["a"]), &tried), 1, "it was written, and is planned again");
+    assert_eq!(swept.left(&shown(&[]), &tried), 0);
+}
+
+#[test]
+fn an_approval_of_one_round_is_none_of_the_next_round() {
+    let cli = Cli::try_parse_from(["beadle", "sweep", "--approve", "a,b"]).unwrap();
+    let Command::Sweep(args) = cli.command else { panic!("it is a sweep") };
+    let next = next_round(&args, vec!["shop".to_owned()], &BTreeSet::from(["a".to_owned()]));
+    assert_eq!((next.approve, next.selection.repo), (vec!["b".to_owned()], vec!["shop".to_owned()]));
+}

@@ -194,8 +194,8 @@ impl Target {
         let Some(root) = &self.root else { return };
         let contradictions = found(root, &|asked| self.rank(asked));
         let contradictions = contradictions.into_iter().filter(|found| !found.is_disabled(disabled));
-        let doubts: Vec<(String, String)> = contradictions
-            .filter_map(|found| Some(((*found.names.first()?).to_owned(), found.why())))
+        let doubts: Vec<(String, Unsure)> = contradictions
+            .filter_map(|found| Some(((*found.names.first()?).to_owned(), Unsure::for_people(found.why()))))
             .collect();
         self.doubtful.extend(doubts);
     }

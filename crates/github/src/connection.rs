@@ -5,6 +5,7 @@ use std::collections::HashSet;
 
 use beadle_engine::{Class, Failure};
 use serde_json::{Map, Value};
+use sha2::{Digest as _, Sha256};
 
 /// More pages than any list has.
 const MOST_PAGES: usize = 1000;
@@ -29,7 +30,8 @@ pub(crate) fn next(connection: &Value) -> Result<Option<Value>, Failure> {
 /// while it was read, or that a page was repeated: either way a row may be missing.
 #[derive(Debug, Default)]
 pub(crate) struct Distinct {
-    rows: HashSet<String>,
+    /// Digests: the rows of a long list may be whole repositories.
+    rows: HashSet<[u8; 16]>,
     pages: usize,
     cursors: HashSet<String>,
 }
@@ -49,7 +51,7 @@ impl Distinct {
             if row.is_null() {
                 return Err("an entry of the list is null".into());
             }
-            if !is_nameless(row) && !self.rows.insert(row.to_string()) {
+            if !is_nameless(row) && !self.rows.insert(digest(row)) {
                 return Err("an entry of the list came twice".into());
             }
         }
@@ -60,6 +62,11 @@ impl Distinct {
             _ => Ok(()),
         }
     }
+}
+
+fn digest(row: &Value) -> [u8; 16] {
+    let whole: [u8; 32] = Sha256::digest(row.to_string()).into();
+    std::array::from_fn(|at| whole[at])
 }
 
 /// Whether a row does not tell which account it is about: GitHub hides it, it is of a type that the

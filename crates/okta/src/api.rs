@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use beadle_engine::{Budgets, Clock, Failure, Resource};
+use beadle_engine::{Budgets, Clock, Failure, Resource, Time};
 use beadle_transport::{Answer, Client, Figures, Method, Path, Request, Settings, TransportError};
 use serde::de::DeserializeOwned;
 
@@ -65,6 +65,12 @@ impl Okta {
         self.list(&self.groups, Path::at("api/v1/groups").query("limit", PAGE)).await
     }
 
+    /// The same, with the time by Okta's own clock at which the list began, if Okta says it.
+    pub async fn groups_and_clock(&self) -> Result<(Vec<Group>, Option<Time>), Failure> {
+        let path = Path::at("api/v1/groups").query("limit", PAGE);
+        Ok(self.pages_within(&self.groups, path, usize::MAX).await?.unwrap_or_default())
+    }
+
     /// One group, as it is now; `None` where there is none.
     pub async fn group(&self, id: &str) -> Result<Option<Group>, Failure> {
         match self.get(&self.groups, &Path::at("api/v1/groups").value(id)).await {
@@ -110,7 +116,7 @@ impl Okta {
     /// The same list, unless it has more pages than this: then `None`.
     pub async fn users_within(&self, pages: usize) -> Result<Option<Vec<User>>, Failure> {
         let path = Path::at("api/v1/users").query("limit", PAGE);
-        Ok(self.pages_within(&self.users, path, pages).await?)
+        Ok(self.pages_within(&self.users, path, pages).await?.map(|(users, _)| users))
     }
 
     /// A user; `None` where there is none (any more).
@@ -157,29 +163,31 @@ impl Okta {
         client: &Client,
         path: Path,
     ) -> Result<Vec<T>, TransportError> {
-        Ok(self.pages_within(client, path, usize::MAX).await?.unwrap_or_default())
+        Ok(self.pages_within(client, path, usize::MAX).await?.unwrap_or_default().0)
     }
 
-    /// The same, unless it has more pages than this: then `None`.
+    /// The same, with the time of the first page by Okta's clock, unless the list has more pages than
+    /// this: then `None`.
     async fn pages_within<T: DeserializeOwned + Row>(
         &self,
         client: &Client,
         path: Path,
         most: usize,
-    ) -> Result<Option<Vec<T>>, TransportError> {
+    ) -> Result<Option<(Vec<T>, Option<Time>)>, TransportError> {
         let mut list = Listed::new(&path.to_string());
         let mut next = Some(path);
-        let mut read = 0;
+        let (mut read, mut began) = (0, None);
         while let Some(path) = next {
             if read == most {
                 return Ok(None);
             }
             read += 1;
             let answer = self.get(client, &path).await?;
+            began = began.or_else(|| answer.date());
             list.take(answer.json::<Vec<T>>()?, answer.next())?;
             next = answer.next().map(Path::given);
         }
-        Ok(Some(list.rows()))
+        Ok(Some((list.rows(), began)))
     }
 
     async fn get(&self, client: &Client, path: &Path) -> Result<Answer, TransportError> {

@@ -17,6 +17,7 @@ const fn entry(call: &'static str, texts: &'static [&'static str], sends: &'stat
 
 const ENTRIES: &[Entry] = &[
     entry("Okta::groups", &[], &["GET /api/v1/groups"]),
+    entry("Okta::groups_and_clock", &[], &["GET /api/v1/groups"]),
     entry("Okta::group", &["group"], &["GET /api/v1/groups/group"]),
     entry("Okta::count", &["group"], &["GET /api/v1/groups"]),
     entry("Okta::groups_changed_since", &["moment"], &["GET /api/v1/groups"]),
@@ -52,6 +53,7 @@ async fn perform(call: &str, texts: &Texts) -> Vec<Arrived> {
     let text = |name: &'static str| texts.pick(name);
     let _is_answered = match call {
         "Okta::groups" => okta.groups().await.is_ok(),
+        "Okta::groups_and_clock" => okta.groups_and_clock().await.is_ok(),
         "Okta::group" => okta.group(text("group")).await.is_ok(),
         "Okta::count" => okta.count(text("group")).await.is_ok(),
         "Okta::groups_changed_since" => okta.groups_changed_since(text("moment")).await.is_ok(),

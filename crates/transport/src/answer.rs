@@ -36,6 +36,11 @@ impl Answer {
         })
     }
 
+    /// The time of the answer by the vendor's own clock, to the second, if the vendor says it.
+    pub fn date(&self) -> Option<Time> {
+        date(&self.headers)
+    }
+
     /// The address of the next page, from `Link` (RFC 8288), which may be one header or several.
     pub fn next(&self) -> Option<&str> {
         let links = self.headers.get_all("link").iter().filter_map(|link| link.to_str().ok());
@@ -53,9 +58,12 @@ pub(crate) fn number(headers: &HeaderMap, name: &str) -> Option<i64> {
 
 /// The vendor's clock when it answered; ours when it did not say.
 pub(crate) fn vendor_time(headers: &HeaderMap, now: Time) -> Time {
-    let date = headers.get("date").and_then(|date| date.to_str().ok());
-    let date = date.and_then(|date| jiff::fmt::rfc2822::parse(date).ok());
-    date.map_or(now, |date| Time(date.timestamp().as_millisecond()))
+    date(headers).unwrap_or(now)
+}
+
+fn date(headers: &HeaderMap) -> Option<Time> {
+    let date = jiff::fmt::rfc2822::parse(headers.get("date")?.to_str().ok()?).ok()?;
+    Some(Time(date.timestamp().as_millisecond()))
 }
 
 /// A moment on the vendor's clock (seconds), on ours. `Date` has whole seconds, so a second is

@@ -47,10 +47,12 @@ fn name(source: &str, group: &str) -> String {
 }
 
 impl Kept {
-    /// `None`: what was read cannot be told from what a later read may show.
-    fn of(changed: &str, began: Time, read: Time, members: &[Person]) -> Option<Self> {
+    /// `None`: what was read cannot be told from what a later read may show. `theirs` is the time
+    /// before the read by the directory's clock: the time of change is by that clock, and this
+    /// machine's clock may be another one.
+    fn of(changed: &str, theirs: Option<Time>, read: Time, members: &[Person]) -> Option<Self> {
         let at: jiff::Timestamp = changed.parse().ok()?;
-        let is_settled = began.since(Time(at.as_millisecond())) > SETTLED;
+        let is_settled = theirs?.since(Time(at.as_millisecond())) > SETTLED;
         if !is_settled || members.len() > MOST {
             return None;
         }
@@ -144,7 +146,7 @@ impl GroupPlanner {
         }
         let read = self.clock.now();
         let members = directory.members(group).await?;
-        if let Some(kept) = Kept::of(changed, survey.began, read, &members) {
+        if let Some(kept) = Kept::of(changed, survey.theirs, read, &members) {
             self.kept.keep(source, &group.id, &kept).await?;
         }
         Ok(members)
@@ -182,9 +184,14 @@ mod tests {
     #[test]
     fn a_young_time_of_change_is_not_trusted_and_no_read_for_longer_than_a_day() {
         let members = [person("a", false)];
-        assert_eq!(Kept::of(CHANGED, after(600), after(601), &members), None);
-        assert_eq!(Kept::of("yesterday", after(601), after(602), &members), None);
-        let kept = Kept::of(CHANGED, after(601), after(602), &members).unwrap();
+        assert_eq!(
+            Kept::of(CHANGED, Some(after(600)), after(90_000), &members),
+            None,
+            "by the directory's clock"
+        );
+        assert_eq!(Kept::of(CHANGED, None, after(90_000), &members), None);
+        assert_eq!(Kept::of("yesterday", Some(after(601)), after(602), &members), None);
+        let kept = Kept::of(CHANGED, Some(after(601)), after(602), &members).unwrap();
         assert!(kept.counts(CHANGED, after(700)));
         assert!(!kept.counts("2026-01-01T00:00:00.001Z", after(700)), "somebody came or went");
         assert!(!kept.counts(CHANGED, after(601)), "the survey began before the read");
@@ -197,7 +204,7 @@ mod tests {
             list.iter().map(|person| (person.id.clone(), person.clone())).collect()
         };
         let members = [person("a", false), person("b", true)];
-        let kept = Kept::of(CHANGED, after(601), after(602), &members).unwrap();
+        let kept = Kept::of(CHANGED, Some(after(601)), after(602), &members).unwrap();
         let now = [person("a", true), person("b", false), person("c", false)];
         let ids = |list: Option<Vec<Person>>| -> Option<BTreeSet<(String, bool)>> {
             Some(list?.into_iter().map(|person| (person.id, person.is_leaving)).collect())

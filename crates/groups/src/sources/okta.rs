@@ -199,13 +199,13 @@ impl Source for OktaSource {
         if let Some(known) = held.iter().find(is_it) {
             return Ok(known.survey.clone());
         }
-        let survey = match self.okta.groups().await {
-            Ok(groups) => {
+        let survey = match self.okta.groups_and_clock().await {
+            Ok((groups, theirs)) => {
                 let shown = groups.into_iter().map(|mut shown| {
                     let changed = shown.members_changed.take();
                     Surveyed { group: group(shown), changed }
                 });
-                Some(Arc::new(Survey::new(now, shown.collect())))
+                Some(Arc::new(Survey::new(now, theirs, shown.collect())))
             }
             Err(failure) if matches!(failure.class, Class::RateLimited { .. }) => return Err(failure),
             Err(failure) => {

@@ -23,6 +23,8 @@ pub struct Surveyed {
 pub struct Survey {
     /// It began at this time, or later.
     pub(crate) began: Time,
+    /// The same by the directory's own clock, by which it writes when members changed.
+    pub(crate) theirs: Option<Time>,
     groups: Vec<Surveyed>,
     places: HashMap<String, usize>,
     /// Everybody, read when a run asks for them. `None`: they cannot be read, or not at a fair cost.
@@ -30,9 +32,9 @@ pub struct Survey {
 }
 
 impl Survey {
-    pub(super) fn new(began: Time, groups: Vec<Surveyed>) -> Self {
+    pub(super) fn new(began: Time, theirs: Option<Time>, groups: Vec<Surveyed>) -> Self {
         let places = groups.iter().enumerate().map(|(at, one)| (one.group.id.clone(), at)).collect();
-        Self { began, groups, places, people: OnceCell::new() }
+        Self { began, theirs, groups, places, people: OnceCell::new() }
     }
 
     /// Every group, in the directory's order.

@@ -168,7 +168,8 @@ async fn the_second_sweep_finds_a_changed_membership_status_and_profile() {
     // What was found is known from now on, and a person who comes back is found, too.
     let (again, calls) = stage.sweep().await;
     assert_eq!(again, come);
-    assert!(calls <= UNCHANGED, "{calls} calls");
+    // By Okta's clock somebody joined `00g3` a moment ago: the group is read once more.
+    assert!(calls <= UNCHANGED + 1, "{calls} calls");
     stage.corp.patch(&json!({ "users": { "00u5": { "status": "ACTIVE" } } }));
     assert_eq!(stage.sweep().await.0["00g5"], people(&["p5", "p6"]));
 }

@@ -6,28 +6,9 @@ import { createServer } from "node:http";
 import { createNodeMiddleware, Probot } from "probot";
 
 const { GITHUB_URL: baseUrl, APP_ID: appId, APP_KEY: privateKey } = process.env;
-const PATIENCE = 60_000;
 const secret = "a secret of this test";
 const org = "acme";
 const admin = { owner: org, repo: "admin" };
-
-async function step(name, run) {
-    let timer;
-    const late = new Promise((_, reject) => {
-        timer = setTimeout(() => reject(new Error("no answer")), PATIENCE);
-    });
-    try {
-        const found = await Promise.race([run(), late]);
-        console.log(`ok ${name}`);
-        return found;
-    } catch (error) {
-        const message = String(error?.message ?? error).replaceAll(/\s+/g, " ").slice(0, 400);
-        console.log(`missing ${name} ${error?.status ?? error?.name ?? "none"} ${message}`);
-        return undefined;
-    } finally {
-        clearTimeout(timer);
-    }
-}
 
 // A log line on the standard output would be taken for a step.
 const probot = new Probot({ appId, privateKey, secret, baseUrl, logLevel: "fatal" });

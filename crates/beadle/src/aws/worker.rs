@@ -226,11 +226,11 @@ impl Minute<'_> {
         failed?;
         // Everything else was done; and somebody has to see it.
         ensure!(service.is_open(), "not everything can be opened; the log says what, and why");
-        if let Some((task, why)) = failing.into_iter().next() {
-            return Err(anyhow!(why).context(format!("background task `{task}`")));
-        }
         service.store.put(LOOKED, &service.clock.now().0.to_string()).await?;
-        Ok(())
+        match failing.into_iter().next() {
+            Some((task, why)) => Err(anyhow!(why).context(format!("background task `{task}`"))),
+            None => Ok(()),
+        }
     }
 
     /// A message for every key that has waited for long, and the figures.

@@ -13,7 +13,7 @@ use crate::service::{Organisation, Service};
 use crate::wiring::dispatched;
 
 /// The wait after a look that failed, or that has to be repeated.
-const AGAIN: Duration = Duration::from_secs(60);
+const AGAIN: Duration = Duration::from_secs(45);
 /// The log of a busy App has many pages.
 const TIMEOUT: Duration = Duration::from_secs(1800);
 

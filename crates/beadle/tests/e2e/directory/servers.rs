@@ -74,10 +74,13 @@ async fn a_service_that_was_stopped_does_not_stop_what_a_probe_found_right() {
     world.dialect += ", removal = \"array\"";
     let serving = world.serve().await;
     world.connect(&okta::Hook::default());
-    for _ in 0..300 {
-        if serving.log().contains("took out members whom nobody removed") {
+    // The result of the write is in the journal once the target is stopped.
+    for attempt in 0.. {
+        let journal = world.beadle(&["journal", "--format", "ndjson"]).await.expect(0);
+        if journal.out.contains("were put back") {
             break;
         }
+        assert!(attempt < 300, "{}", serving.log());
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     world.dialect = "\"rfc7644\", probe = \"write\"".into();

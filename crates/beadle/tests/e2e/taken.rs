@@ -14,9 +14,10 @@ async fn who_takes_the_name_of_a_file_that_renamed_its_repository_gets_nothing_o
     let file =
         "repository: { name: pay, description: Ours }\nteams:\n  - { name: security, permission: pull }\n";
     world.policy("repos/svc.yml", file);
-    let swept = world.beadle(&["sweep", "--without-store"]).await.expect(1);
+    world.beadle(&["sweep", "--without-store"]).await.expect(1);
+    let plan = world.beadle(&["plan"]).await;
     let why = "repos/svc.yml has the name of repository 4002 and gives the name of repository 4001";
-    assert!(format!("{}{}", swept.out, swept.err).contains(why), "{}{}", swept.out, swept.err);
+    assert!(plan.out.contains(why), "{}{}", plan.out, plan.err);
     assert!(world.writes().is_empty(), "{:?}", world.writes());
     // The repository of the file is named after it, or the file after its repository.
     std::fs::remove_file(world.path().join("policy/repos/svc.yml")).unwrap();

@@ -47,7 +47,7 @@ async fn the_log_names_the_repository_beside_its_key() {
     world.connect();
     until_logged(&serving, |line| line.contains("a sweep has ended")).await;
     world.fault(json!({ "path": "/graphql", "status": 500 })).await;
-    world.patch(json!({ "widgets": { "has_wiki": true } }), true).await;
+    world.patch(json!({ "widgets": { "teams": { "contractors": "admin" } } }), true).await;
     until_logged(&serving, |line| {
         line.contains("run failed") && line.contains("subject=") && line.contains("acme/widgets")
     })

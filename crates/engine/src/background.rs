@@ -23,6 +23,9 @@ use crate::store::{Store, StoreError};
 
 /// A record that did not change is stored again after this time.
 const STORED_EVERY: Duration = Duration::from_secs(60);
+/// The time after which a run that cannot be dropped is left behind: it hangs in a call that does
+/// not wait.
+const LEFT_BEHIND: Duration = Duration::from_secs(1);
 
 /// The result of one run of a task.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -189,7 +192,12 @@ impl Driver {
             });
         }
         stop.cancelled().await;
-        loops.shutdown().await;
+        loops.abort_all();
+        let ended = async { while loops.join_next().await.is_some() {} };
+        tokio::select! {
+            () = ended => {}
+            () = self.clock.sleep(LEFT_BEHIND) => {}
+        }
     }
 
     /// Waits until each of the tasks that `is_one` names ran at least once in [`Driver::run`].

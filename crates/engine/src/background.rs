@@ -23,6 +23,9 @@ use crate::store::{Store, StoreError};
 
 /// A record that did not change is stored again after this time.
 const STORED_EVERY: Duration = Duration::from_secs(60);
+/// A function that is called about once a minute runs a task by so much too early: what misses a
+/// call by a moment would wait for a whole minute. Half of the task's own wait is the most.
+const EARLY: Duration = Duration::from_secs(20);
 /// The time after which a run that cannot be dropped is left behind: it hangs in a call that does
 /// not wait.
 const LEFT_BEHIND: Duration = Duration::from_secs(1);
@@ -124,10 +127,11 @@ impl Slot {
         self.record.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn is_due(&self, now: Time) -> bool {
+    /// Whether it is due, or is in `early` at the latest.
+    fn is_due(&self, now: Time, early: Duration) -> bool {
         let TaskRecord { next, wait, .. } = self.record();
         // A time that is further away than the wait was noted by a clock that was ahead.
-        next <= now || next.since(now) > wait
+        next <= now + early.min(wait / 2) || next.since(now) > wait
     }
 }
 
@@ -180,7 +184,7 @@ impl Driver {
             let driver = self.clone();
             loops.spawn(async move {
                 loop {
-                    if slot.is_due(driver.clock.now()) {
+                    if slot.is_due(driver.clock.now(), Duration::ZERO) {
                         driver.run_once(&slot, None).await;
                     }
                     let next = slot.record().next;
@@ -214,19 +218,21 @@ impl Driver {
         }
     }
 
-    /// Runs every task that is due and that `is_one` names, side by side, and ends what is not
-    /// ready at `deadline`. What the runs wake is run after them. Returns the names of the tasks
-    /// that failed, each with the reason.
+    /// Runs every task that is due, or nearly so, and that `is_one` names, side by side, and ends
+    /// what is not ready at `deadline`. What the runs wake is run after them. Returns the names of
+    /// the tasks that failed, each with the reason.
     pub async fn run_due(&self, deadline: Time, is_one: impl Fn(&str) -> bool) -> Vec<(String, String)> {
         let mut failed = BTreeMap::new();
+        let mut early = EARLY;
         // What is woken may wake others; a circle of them ends here.
         for _ in 0..3 {
             let now = self.clock.now();
-            let is_wanted = |slot: &&Arc<Slot>| slot.is_due(now) && is_one(&slot.task.name());
+            let is_wanted = |slot: &&Arc<Slot>| slot.is_due(now, early) && is_one(&slot.task.name());
             let due: Vec<&Arc<Slot>> = self.slots.iter().filter(is_wanted).collect();
             if due.is_empty() || now >= deadline {
                 break;
             }
+            early = Duration::ZERO;
             for record in join_all(due.into_iter().map(|slot| self.run_once(slot, Some(deadline)))).await {
                 match record.failure {
                     Some(why) => failed.insert(record.name, why),

@@ -185,6 +185,9 @@ async fn what_is_due_runs_side_by_side_and_ends_at_the_deadline() {
     assert_eq!((record(&records, "a").runs, record(&records, "b").runs), (1, 1));
     assert!(driver.run_due(world.clock.now() + SECOND, |name| name == "a").await.is_empty());
     assert_eq!(record(&driver.status(), "a").runs, 1, "it is not due");
+    tokio::time::sleep(4 * SECOND).await;
+    assert!(driver.run_due(world.clock.now() + 5 * SECOND, |name| name == "a").await.is_empty());
+    assert_eq!(record(&driver.status(), "a").runs, 2, "half of its wait is over, and it is due soon");
 }
 
 #[tokio::test(start_paused = true)]

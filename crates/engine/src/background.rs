@@ -2,7 +2,7 @@
 //!
 //! Each task runs in a loop of its own. A task that waits for a vendor delays no other task.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -39,7 +39,7 @@ pub enum TaskStatus {
     /// The task did what the text says.
     Done(String),
     /// Something is left for the reason that the text gives. The task runs again after
-    /// [`BackgroundTask::retry`].
+    /// [`BackgroundTask::retry`], or when the budget that was used up is there again.
     Unfinished(String),
 }
 
@@ -220,20 +220,27 @@ impl Driver {
 
     /// Runs every task that is due, or nearly so, and that `is_one` names, side by side, and ends
     /// what is not ready at `deadline`. What the runs wake is run after them. Returns the names of
-    /// the tasks that failed, each with the reason.
+    /// the tasks that failed, or for which no time was left, each with the reason.
     pub async fn run_due(&self, deadline: Time, is_one: impl Fn(&str) -> bool) -> Vec<(String, String)> {
-        let mut failed = BTreeMap::new();
+        let (mut failed, mut ran) = (BTreeMap::<String, String>::new(), BTreeSet::<String>::new());
         let mut early = EARLY;
         // What is woken may wake others; a circle of them ends here.
         for _ in 0..3 {
             let now = self.clock.now();
             let is_wanted = |slot: &&Arc<Slot>| slot.is_due(now, early) && is_one(&slot.task.name());
             let due: Vec<&Arc<Slot>> = self.slots.iter().filter(is_wanted).collect();
-            if due.is_empty() || now >= deadline {
+            if now >= deadline {
+                // What ran and was woken again has had its time.
+                let left = due.iter().map(|slot| slot.task.name()).filter(|name| !ran.contains(name));
+                failed.extend(left.map(|name| (name, "no time was left for it".to_owned())));
+                break;
+            }
+            if due.is_empty() {
                 break;
             }
             early = Duration::ZERO;
             for record in join_all(due.into_iter().map(|slot| self.run_once(slot, Some(deadline)))).await {
+                ran.insert(record.name.clone());
                 match record.failure {
                     Some(why) => failed.insert(record.name, why),
                     None => failed.remove(&record.name),
@@ -316,9 +323,14 @@ fn noted(slot: &Slot, begun: Time, now: Time, result: Result<TaskStatus, Failure
         Ok(TaskStatus::Unfinished(_)) | Err(_) => slot.task.retry(),
         Ok(_) => slot.task.period(),
     };
-    if let Err(Failure { class: Class::RateLimited { until, .. }, .. }) = &result {
-        wait = wait.max(until.since(now));
-    }
+    let result = match result {
+        // It is there again by itself: nobody has to look at it.
+        Err(Failure { class: Class::RateLimited { until, .. }, text, .. }) => {
+            wait = wait.max(until.since(now));
+            Ok(TaskStatus::Unfinished(text))
+        }
+        result => result,
+    };
     if slot.woken.load(Ordering::SeqCst) {
         wait = Duration::ZERO;
     }

@@ -143,6 +143,8 @@ pub struct Driver {
     slots: Arc<[Arc<Slot>]>,
     /// A run has ended.
     progress: Arc<Notify>,
+    /// A function looked whether there are records of tasks that are gone.
+    has_tidied: Arc<AtomicBool>,
 }
 
 impl Driver {
@@ -172,7 +174,13 @@ impl Driver {
                 woken: AtomicBool::new(false),
             })
         };
-        Self { store, clock, slots: tasks.into_iter().map(slot).collect(), progress: Arc::default() }
+        Self {
+            store,
+            clock,
+            slots: tasks.into_iter().map(slot).collect(),
+            progress: Arc::default(),
+            has_tidied: Arc::default(),
+        }
     }
 
     /// Runs every task again and again, each in a loop of its own, until `stop`. Runs that are
@@ -222,6 +230,9 @@ impl Driver {
     /// what is not ready at `deadline`. What the runs wake is run after them. Returns the names of
     /// the tasks that failed, or for which no time was left, each with the reason.
     pub async fn run_due(&self, deadline: Time, is_one: impl Fn(&str) -> bool) -> Vec<(String, String)> {
+        if !self.has_tidied.swap(true, Ordering::SeqCst) {
+            self.forget_others().await;
+        }
         let (mut failed, mut ran) = (BTreeMap::<String, String>::new(), BTreeSet::<String>::new());
         let mut early = EARLY;
         // What is woken may wake others; a circle of them ends here.

@@ -62,7 +62,8 @@ pub(crate) async fn approve(config: &Config, digests: &[String], printer: &Print
             }
             Effect::Nothing => {
                 let why = "the approved write began, and its result is not known yet";
-                printer.error(&format!("{digest}: {why}; if Beadle holds the change again, approve it again"));
+                let hint = "if Beadle holds the change again, approve it again";
+                printer.error(&format!("{digest}: {why}; {hint}"));
                 code = FAILED;
             }
         }

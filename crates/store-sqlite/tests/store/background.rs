@@ -251,6 +251,16 @@ async fn other_processes_read_the_records_and_those_of_tasks_that_are_gone_are_f
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_function_forgets_the_records_of_tasks_that_are_gone_too() {
+    let world = World::new();
+    for name in ["gone", "there"] {
+        world.driver(vec![idle(name)]).run_due(world.clock.now() + SECOND, |_| true).await;
+    }
+    let names: Vec<String> = stored_records(world.store.as_ref()).await.unwrap().into_keys().collect();
+    assert_eq!(names, ["there"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_first_runs_of_tasks_can_be_waited_for() {
     let world = World::new();
     let driver = world.driver(vec![Task { takes: 7 * SECOND, ..idle("target a") }, idle("policy")]);

@@ -8,7 +8,7 @@ use beadle_repositories::policy::ReadingAt;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-/// The time after which a file system counts as one that hangs.
+/// The time without another file after which a file system counts as one that hangs.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Reads one after the other. A read that hangs keeps its thread, because no thread can be ended
@@ -44,7 +44,7 @@ impl Reading {
         // It hangs, or whoever waited for it was cut off.
         if let Some(before) = &mut self.under_way {
             let patience = if before.is_late { Duration::ZERO } else { patience };
-            if tokio::time::timeout(patience, &mut before.ended).await.is_err() {
+            if end_of(&before.at, patience, &mut before.ended).await.is_none() {
                 before.is_late = true;
                 return Err(hangs(&before.at));
             }
@@ -57,12 +57,32 @@ impl Reading {
             let _ = sender.send(read(&noted)); // whoever waited may have gone
         });
         let under_way = self.under_way.insert(UnderWay { at, ended, is_late: false });
-        if let Ok(read) = tokio::time::timeout(patience, receiver).await {
+        if let Some(read) = end_of(&under_way.at, patience, receiver).await {
             self.under_way = None;
             return read.context("the thread that reads files panicked; the log says where");
         }
         under_way.is_late = true;
         Err(hangs(&under_way.at))
+    }
+}
+
+/// Waits for the end of a read as long as it gets to other files: a large folder on a slow file
+/// system takes its time. `None` if it stays at one.
+async fn end_of<T>(
+    at: &ReadingAt,
+    patience: Duration,
+    mut ended: impl Future<Output = T> + Unpin,
+) -> Option<T> {
+    let mut before = at.path();
+    loop {
+        if let Ok(end) = tokio::time::timeout(patience, &mut ended).await {
+            return Some(end);
+        }
+        let path = at.path();
+        if path == before {
+            return None;
+        }
+        before = path;
     }
 }
 
@@ -108,6 +128,19 @@ mod tests {
         while reading.read(|_| ()).await.is_err() {
             tokio::time::sleep(soon).await;
         }
+    }
+
+    #[tokio::test]
+    async fn a_read_that_gets_to_other_files_is_waited_for() {
+        let mut reading = Reading::default();
+        let (_open, never) = channel::<()>();
+        let read = reading.read_within(Duration::from_millis(300), move |at| {
+            for file in 0..12 {
+                at.note(Path::new(&format!("policy/repos/{file}.yml")));
+                let _ = never.recv_timeout(Duration::from_millis(50)); // nothing comes
+            }
+        });
+        read.await.unwrap();
     }
 
     #[tokio::test]

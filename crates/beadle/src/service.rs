@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use beadle_engine::{Budgets, Clock, Driver, Store, Worker, WorkerSettings};
@@ -21,6 +22,9 @@ use crate::wiring::{self, OpenOptions, Org, Ways};
 
 /// What is said of an organisation that could not be opened.
 const NOT_OPEN: &str = "it is not worked on until this is mended; webhooks are kept";
+
+/// The start waits no longer for an organisation: a large policy on a slow file system.
+const OPENING: Duration = Duration::from_secs(15);
 
 /// Everything that the worker and the background tasks share.
 pub(crate) struct Service {
@@ -166,8 +170,12 @@ impl Service {
     /// not, and tries again.
     pub(crate) async fn open_all(&self) {
         let opening = self.orgs.iter().map(|org| async move {
-            if let Err(error) = self.open(org).await {
-                tracing::debug!(organisation = org.file.name, error = format!("{error:#}"), "not open");
+            match tokio::time::timeout(OPENING, self.open(org)).await {
+                Ok(Ok(_)) => {}
+                Ok(Err(error)) => {
+                    tracing::debug!(organisation = org.file.name, error = format!("{error:#}"), "not open");
+                }
+                Err(_) => tracing::debug!(organisation = org.file.name, "not open yet"),
             }
         });
         join_all(opening).await;

@@ -2,7 +2,7 @@
 //!
 //! Each task runs in a loop of its own. A task that waits for a vendor delays no other task.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,6 +23,12 @@ use crate::store::{Store, StoreError};
 
 /// A record that did not change is stored again after this time.
 const STORED_EVERY: Duration = Duration::from_secs(60);
+/// A function that is called about once a minute runs a task by so much too early: what misses a
+/// call by a moment would wait for a whole minute. Half of the task's own wait is the most.
+const EARLY: Duration = Duration::from_secs(20);
+/// The time after which a run that cannot be dropped is left behind: it hangs in a call that does
+/// not wait.
+const LEFT_BEHIND: Duration = Duration::from_secs(1);
 
 /// The result of one run of a task.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,7 +39,7 @@ pub enum TaskStatus {
     /// The task did what the text says.
     Done(String),
     /// Something is left for the reason that the text gives. The task runs again after
-    /// [`BackgroundTask::retry`].
+    /// [`BackgroundTask::retry`], or when the budget that was used up is there again.
     Unfinished(String),
 }
 
@@ -121,10 +127,11 @@ impl Slot {
         self.record.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn is_due(&self, now: Time) -> bool {
+    /// Whether it is due, or is in `early` at the latest.
+    fn is_due(&self, now: Time, early: Duration) -> bool {
         let TaskRecord { next, wait, .. } = self.record();
         // A time that is further away than the wait was noted by a clock that was ahead.
-        next <= now || next.since(now) > wait
+        next <= now + early.min(wait / 2) || next.since(now) > wait
     }
 }
 
@@ -136,6 +143,8 @@ pub struct Driver {
     slots: Arc<[Arc<Slot>]>,
     /// A run has ended.
     progress: Arc<Notify>,
+    /// A function looked whether there are records of tasks that are gone.
+    has_tidied: Arc<AtomicBool>,
 }
 
 impl Driver {
@@ -165,7 +174,13 @@ impl Driver {
                 woken: AtomicBool::new(false),
             })
         };
-        Self { store, clock, slots: tasks.into_iter().map(slot).collect(), progress: Arc::default() }
+        Self {
+            store,
+            clock,
+            slots: tasks.into_iter().map(slot).collect(),
+            progress: Arc::default(),
+            has_tidied: Arc::default(),
+        }
     }
 
     /// Runs every task again and again, each in a loop of its own, until `stop`. Runs that are
@@ -177,7 +192,7 @@ impl Driver {
             let driver = self.clone();
             loops.spawn(async move {
                 loop {
-                    if slot.is_due(driver.clock.now()) {
+                    if slot.is_due(driver.clock.now(), Duration::ZERO) {
                         driver.run_once(&slot, None).await;
                     }
                     let next = slot.record().next;
@@ -189,7 +204,12 @@ impl Driver {
             });
         }
         stop.cancelled().await;
-        loops.shutdown().await;
+        loops.abort_all();
+        let ended = async { while loops.join_next().await.is_some() {} };
+        tokio::select! {
+            () = ended => {}
+            () = self.clock.sleep(LEFT_BEHIND) => {}
+        }
     }
 
     /// Waits until each of the tasks that `is_one` names ran at least once in [`Driver::run`].
@@ -206,20 +226,32 @@ impl Driver {
         }
     }
 
-    /// Runs every task that is due and that `is_one` names, side by side, and ends what is not
-    /// ready at `deadline`. What the runs wake is run after them. Returns the names of the tasks
-    /// that failed, each with the reason.
+    /// Runs every task that is due, or nearly so, and that `is_one` names, side by side, and ends
+    /// what is not ready at `deadline`. What the runs wake is run after them. Returns the names of
+    /// the tasks that failed, or for which no time was left, each with the reason.
     pub async fn run_due(&self, deadline: Time, is_one: impl Fn(&str) -> bool) -> Vec<(String, String)> {
-        let mut failed = BTreeMap::new();
+        if !self.has_tidied.swap(true, Ordering::SeqCst) {
+            self.forget_others().await;
+        }
+        let (mut failed, mut ran) = (BTreeMap::<String, String>::new(), BTreeSet::<String>::new());
+        let mut early = EARLY;
         // What is woken may wake others; a circle of them ends here.
         for _ in 0..3 {
             let now = self.clock.now();
-            let is_wanted = |slot: &&Arc<Slot>| slot.is_due(now) && is_one(&slot.task.name());
+            let is_wanted = |slot: &&Arc<Slot>| slot.is_due(now, early) && is_one(&slot.task.name());
             let due: Vec<&Arc<Slot>> = self.slots.iter().filter(is_wanted).collect();
-            if due.is_empty() || now >= deadline {
+            if now >= deadline {
+                // What ran and was woken again has had its time.
+                let left = due.iter().map(|slot| slot.task.name()).filter(|name| !ran.contains(name));
+                failed.extend(left.map(|name| (name, "no time was left for it".to_owned())));
                 break;
             }
+            if due.is_empty() {
+                break;
+            }
+            early = Duration::ZERO;
             for record in join_all(due.into_iter().map(|slot| self.run_once(slot, Some(deadline)))).await {
+                ran.insert(record.name.clone());
                 match record.failure {
                     Some(why) => failed.insert(record.name, why),
                     None => failed.remove(&record.name),
@@ -302,9 +334,14 @@ fn noted(slot: &Slot, begun: Time, now: Time, result: Result<TaskStatus, Failure
         Ok(TaskStatus::Unfinished(_)) | Err(_) => slot.task.retry(),
         Ok(_) => slot.task.period(),
     };
-    if let Err(Failure { class: Class::RateLimited { until, .. }, .. }) = &result {
-        wait = wait.max(until.since(now));
-    }
+    let result = match result {
+        // It is there again by itself: nobody has to look at it.
+        Err(Failure { class: Class::RateLimited { until, .. }, text, .. }) => {
+            wait = wait.max(until.since(now));
+            Ok(TaskStatus::Unfinished(text))
+        }
+        result => result,
+    };
     if slot.woken.load(Ordering::SeqCst) {
         wait = Duration::ZERO;
     }

@@ -38,7 +38,7 @@ pub struct Catchup {
 pub struct Caught {
     /// Events that no hook had brought.
     pub missed: u64,
-    /// The log did not reach back far enough: a sweep has to cover it.
+    /// The log did not reach back far enough: a sweep that covers it is marked.
     pub beyond: bool,
 }
 
@@ -51,6 +51,7 @@ impl Catchup {
         let note = self.store.get(&name).await?.and_then(|text| serde_json::from_str::<Note>(&text).ok());
         let mut note = note.unwrap_or(Note { cursor: None, until: now });
         caught.beyond = note.until + KEPT < now;
+        let mut gap = caught.beyond;
         for _ in 0..MOST_PAGES {
             let since = match &note.cursor {
                 Some(cursor) => Since::Cursor(cursor.clone()),
@@ -74,6 +75,12 @@ impl Catchup {
                 if self.store.accept(delivery, marks).await? == Accepted::Stored && marked {
                     caught.missed += 1;
                 }
+            }
+            if gap {
+                // Before the new place is stored: after that nobody sees the gap.
+                let sweep = Mark::new(Key::new("sweep", self.okta.name(), "groups"), Lane::Sweep);
+                self.store.mark(vec![sweep], now).await?;
+                gap = false;
             }
             // Only now: what was read before a kill is read again, and known.
             let until = if page.is_full { note.until } else { now };

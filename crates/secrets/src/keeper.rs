@@ -41,7 +41,10 @@ impl Keeper {
     /// give is said when it is used.
     #[cfg_attr(not(feature = "aws"), expect(clippy::unused_async, reason = "with AWS' SDK it asks AWS"))]
     pub async fn fetch(&self, references: &[Reference]) {
-        let missing = |reference: &&Reference| self.valid(reference).is_err();
+        // The others are not looked at: a file may be on a file system that hangs.
+        let missing = |reference: &&Reference| {
+            !matches!(reference, Reference::Env(_) | Reference::File(_)) && self.valid(reference).is_err()
+        };
         let wanted: Vec<Reference> = references.iter().filter(missing).cloned().collect();
         #[cfg(feature = "aws")]
         let asked = self.ask(&wanted).await;

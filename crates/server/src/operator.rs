@@ -57,6 +57,14 @@ impl Operator {
 const UNAUTHORISED: (StatusCode, &str) =
     (StatusCode::UNAUTHORIZED, "show the operator token as a bearer token\n");
 
+const FROM_A_PAGE: (StatusCode, &str) =
+    (StatusCode::FORBIDDEN, "a page in a browser runs no background task; use `beadle tasks run`\n");
+
+/// Whether a page in a browser asks. It reaches loopback too, and needs no token there.
+fn is_from_a_page(headers: &HeaderMap) -> bool {
+    headers.contains_key(header::ORIGIN)
+}
+
 async fn ready(State(operator): State<Arc<Operator>>, headers: HeaderMap) -> Response {
     if !operator.admits(&headers) {
         return UNAUTHORISED.into_response();
@@ -92,6 +100,9 @@ async fn run_task(
 ) -> Response {
     if !operator.admits(&headers) {
         return UNAUTHORISED.into_response();
+    }
+    if is_from_a_page(&headers) {
+        return FROM_A_PAGE.into_response();
     }
     match operator.driver.activate(&name).await {
         Ok(record) => Json(record).into_response(),
@@ -134,5 +145,18 @@ async fn metrics(State(operator): State<Arc<Operator>>, headers: HeaderMap) -> R
                 .into_response()
         }
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_in_a_browser_runs_no_task() {
+        let mut headers = HeaderMap::new();
+        assert!(!is_from_a_page(&headers), "the command shows no origin");
+        headers.insert(header::ORIGIN, http::HeaderValue::from_static("https://elsewhere.example"));
+        assert!(is_from_a_page(&headers));
     }
 }

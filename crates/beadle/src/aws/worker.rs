@@ -227,7 +227,9 @@ impl Minute<'_> {
         // Everything else was done; and somebody has to see it.
         ensure!(service.is_open(), "not everything can be opened; the log says what, and why");
         service.store.put(LOOKED, &service.clock.now().0.to_string()).await?;
-        match failing.into_iter().next() {
+        // Also what failed before and is not due yet: the alarm stays until it works again.
+        let before = self.driver.status().into_iter().filter_map(|task| Some((task.name, task.failure?)));
+        match failing.into_iter().chain(before).next() {
             Some((task, why)) => Err(anyhow!(why).context(format!("background task `{task}`"))),
             None => Ok(()),
         }

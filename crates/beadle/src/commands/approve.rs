@@ -38,27 +38,68 @@ pub(crate) async fn approve(config: &Config, digests: &[String], printer: &Print
     let by = operator(config).await;
     let mut code = FINE;
     for digest in digests {
-        if let Some(hold) = store.approve(digest, &by, clock.now()).await? {
-            let entry = Entry {
-                seq: 0,
-                at: clock.now(),
-                kind: EntryKind::Operator,
-                key: hold.key.to_string(),
-                subject: hold.subject.clone(),
-                intent: None,
-                detail: json!({ "approved": digest, "by": by }),
-            };
-            store.journal(None, vec![entry], clock.now()).await?;
-            if hold.spent {
-                let why = "the approved write began, and its result is not known yet";
-                printer.note(format!("{digest}: {why}; if Beadle holds the change again, approve it again"));
-            } else {
-                printer.line(format!("{digest}: approved; {} is due now", hold.subject));
-            }
-        } else {
+        let Some(hold) = store.approve(digest, &by, clock.now()).await? else {
             printer.error(&format!("nothing with the digest `{digest}` is held; see `beadle holds`"));
             code = FAILED;
+            continue;
+        };
+        match effect(hold.approved_by.as_deref(), hold.spent, &by) {
+            Effect::Approved => {
+                let entry = Entry {
+                    seq: 0,
+                    at: clock.now(),
+                    kind: EntryKind::Operator,
+                    key: hold.key.to_string(),
+                    subject: hold.subject.clone(),
+                    intent: None,
+                    detail: json!({ "approved": digest, "by": by }),
+                };
+                store.journal(None, vec![entry], clock.now()).await?;
+                printer.line(format!("{digest}: approved; {} is due now", hold.subject));
+            }
+            Effect::ApprovedBefore(other) => {
+                printer.line(format!("{digest}: {other} approved it before; {} is due now", hold.subject));
+            }
+            Effect::Nothing => {
+                let why = "the approved write began, and its result is not known yet";
+                let hint = "if Beadle holds the change again, approve it again";
+                printer.error(&format!("{digest}: {why}; {hint}"));
+                code = FAILED;
+            }
         }
     }
     Ok(code)
+}
+
+/// What an approval came to.
+#[derive(Debug, PartialEq, Eq)]
+enum Effect<'a> {
+    /// The change passes by this approval.
+    Approved,
+    /// It passes by the approval of somebody else.
+    ApprovedBefore(&'a str),
+    /// Its write was begun, and may have been made: this approval lets nothing pass.
+    Nothing,
+}
+
+/// The effect of an approval by `by`, by who approved the hold first, and whether its write was begun.
+fn effect<'a>(approved_by: Option<&'a str>, spent: bool, by: &str) -> Effect<'a> {
+    match approved_by {
+        _ if spent => Effect::Nothing,
+        Some(other) if other != by => Effect::ApprovedBefore(other),
+        _ => Effect::Approved,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_approval_without_an_effect_is_none() {
+        assert_eq!(effect(Some("mona"), false, "mona"), Effect::Approved);
+        assert_eq!(effect(Some("hubot"), false, "mona"), Effect::ApprovedBefore("hubot"));
+        assert_eq!(effect(Some("mona"), true, "mona"), Effect::Nothing);
+        assert_eq!(effect(Some("hubot"), true, "mona"), Effect::Nothing);
+    }
 }

@@ -93,7 +93,11 @@ pub(crate) async fn run(cli: Cli, printer: &Printer) -> anyhow::Result<u8> {
             queue::run(&config()?, wanted, printer).await
         }
         Command::Journal(args) => journal::run(&config()?, &args, printer).await,
-        Command::Tasks { json, command } => tasks::run(&config()?, command, json, printer).await,
+        Command::Tasks { json, command } => {
+            // The list is in the store; for a run the operator token is shown.
+            let config = if command.is_some() { armed().await? } else { config()? };
+            tasks::run(&config, command, json, printer).await
+        }
         Command::Health => health::run(&config()?, printer).await,
         Command::Store(StoreCommand::Copy { from, to }) => store::copy(&config()?, from, to, printer).await,
         Command::Example => {

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use beadle_engine::{BackgroundTask, Failure, TaskStatus};
 use beadle_groups::Mappings;
 
-use super::{LOCAL, LOOK, failed};
+use super::{LOOK, REMOTE, failed};
 use crate::config::read_mappings;
 use crate::reading::Reading;
 use crate::service::Service;
@@ -45,7 +45,8 @@ impl BackgroundTask for MappingsReload {
     }
 
     fn timeout(&self) -> Duration {
-        LOCAL
+        // The file system may be a slow one.
+        REMOTE
     }
 
     fn wakes(&self) -> Vec<String> {

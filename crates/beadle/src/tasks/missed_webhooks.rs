@@ -12,10 +12,16 @@ use beadle_repositories::recovery::Installed;
 use crate::service::{Organisation, Service};
 use crate::wiring::dispatched;
 
+/// The log of an App is not looked at without a pause, whatever the configuration says.
+const LEAST: Duration = Duration::from_secs(1);
 /// The wait after a look that failed, or that has to be repeated.
 const AGAIN: Duration = Duration::from_secs(45);
 /// The log of a busy App has many pages.
 const TIMEOUT: Duration = Duration::from_secs(1800);
+
+fn period(every: Duration) -> Duration {
+    every.max(LEAST)
+}
 
 /// The task of one App and its organisations.
 pub(super) struct MissedWebhooks {
@@ -31,7 +37,7 @@ impl BackgroundTask for MissedWebhooks {
     }
 
     fn period(&self) -> Duration {
-        self.service.config.file.recovery.every.into()
+        period(self.service.config.file.recovery.every.into())
     }
 
     fn timeout(&self) -> Duration {
@@ -79,5 +85,16 @@ impl BackgroundTask for MissedWebhooks {
             0 => TaskStatus::Idle,
             marked => TaskStatus::Done(format!("{marked} marked")),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_is_never_looked_at_without_a_pause() {
+        assert_eq!(period(Duration::ZERO), LEAST);
+        assert_eq!(period(Duration::from_secs(300)), Duration::from_secs(300));
     }
 }

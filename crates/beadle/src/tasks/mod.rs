@@ -73,7 +73,7 @@ pub(crate) fn all(service: &Arc<Service>, host: Host) -> Vec<Arc<dyn BackgroundT
         all.push(Arc::new(missed_webhooks::MissedWebhooks { service: service.clone(), app, orgs }));
     }
     for target in service.directories.targets.values() {
-        all.push(Arc::new(target_probe::TargetProbe(service.clone(), target.clone())));
+        all.push(Arc::new(target_probe::TargetProbe::new(service.clone(), target.clone())));
         all.push(Arc::new(token_expiry::TokenExpiry::new(service.clone(), target.clone())));
     }
     for (file, okta) in &service.directories.okta {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use beadle_engine::{BackgroundTask, Failure, TaskStatus};
 
-use super::{LOCAL, LOOK, failed};
+use super::{LOOK, REMOTE, failed};
 use crate::service::{Organisation, Service};
 
 /// The task of one organisation.
@@ -24,7 +24,8 @@ impl BackgroundTask for Opening {
     }
 
     fn timeout(&self) -> Duration {
-        LOCAL
+        // The file system may be a slow one.
+        REMOTE
     }
 
     fn wakes(&self) -> Vec<String> {

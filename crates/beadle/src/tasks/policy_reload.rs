@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use beadle_engine::{BackgroundTask, Class, Failure, TaskStatus};
 
-use super::{LOCAL, LOOK};
+use super::{LOOK, REMOTE};
 use crate::service::{Organisation, Service};
 
 /// The task of one organisation.
@@ -34,7 +34,8 @@ impl BackgroundTask for PolicyReload {
     }
 
     fn timeout(&self) -> Duration {
-        LOCAL
+        // The file system may be a slow one.
+        REMOTE
     }
 
     fn wakes(&self) -> Vec<String> {

@@ -139,7 +139,7 @@ impl BackgroundTask for Groups {
 }
 
 /// Marks a sweep of a directory's groups.
-pub(super) async fn mark_groups(directory: &str, service: &Service, now: Time) -> Result<(), StoreError> {
+async fn mark_groups(directory: &str, service: &Service, now: Time) -> Result<(), StoreError> {
     let mark = Mark::new(Key::new("sweep", directory, "groups"), Lane::Sweep);
     service.store.mark(vec![mark], now).await?;
     service.bell.notify_one();

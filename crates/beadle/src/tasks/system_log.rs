@@ -39,7 +39,7 @@ impl BackgroundTask for SystemLog {
                 directory = file.name,
                 "the System Log no longer reaches back to the last look; a sweep covers it"
             );
-            super::sweep_start::mark_groups(&file.name, service, service.clock.now()).await?;
+            service.bell.notify_one();
         }
         Ok(match caught.missed {
             0 => TaskStatus::Idle,

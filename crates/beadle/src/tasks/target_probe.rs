@@ -2,6 +2,7 @@
 //! target is worked on.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -12,7 +13,18 @@ use crate::directory::Target;
 use crate::service::Service;
 
 /// The task of one target.
-pub(super) struct TargetProbe(pub(super) Arc<Service>, pub(super) Arc<Target>);
+pub(super) struct TargetProbe {
+    service: Arc<Service>,
+    target: Arc<Target>,
+    /// The keys that a stop had set aside are due again, where the stop is over.
+    went_on: AtomicBool,
+}
+
+impl TargetProbe {
+    pub(super) fn new(service: Arc<Service>, target: Arc<Target>) -> Self {
+        Self { service, target, went_on: AtomicBool::new(false) }
+    }
+}
 
 const KIND: &str = "target";
 
@@ -24,7 +36,7 @@ pub(crate) fn is_target_probe(task: &str) -> bool {
 #[async_trait]
 impl BackgroundTask for TargetProbe {
     fn name(&self) -> String {
-        format!("{KIND} {}", self.1.file.name)
+        format!("{KIND} {}", self.target.file.name)
     }
 
     fn period(&self) -> Duration {
@@ -36,21 +48,38 @@ impl BackgroundTask for TargetProbe {
     }
 
     async fn activate(&self) -> Result<TaskStatus, Failure> {
-        let Self(service, target) = self;
+        let Self { service, target, went_on } = self;
         let name = &target.file.name;
-        if service.has_agreed(name) {
+        let had_agreed = service.has_agreed(name);
+        if !had_agreed {
+            self.agree().await?;
+        }
+        // It comes last: it reads every row, and the target works without it.
+        if !went_on.load(Ordering::SeqCst) {
+            target.go_on(&service.store, service.clock.now()).await.map_err(failed)?;
+            went_on.store(true, Ordering::SeqCst);
+            service.bell.notify_one();
+        }
+        if had_agreed {
             return Ok(TaskStatus::Idle);
         }
+        Ok(TaskStatus::Done("the target is what the configuration says".into()))
+    }
+}
+
+impl TargetProbe {
+    /// Compares, and opens the target if they agree.
+    async fn agree(&self) -> Result<(), Failure> {
+        let Self { service, target, .. } = self;
         target.agree(Some(&service.store)).await.map_err(failed)?;
         if let Err(failure) = target.directory.look_at_pushes().await {
             tracing::warn!(
-                target = name,
+                target = target.file.name,
                 why = failure.text,
                 "whether Okta pushes groups itself is unknown; it needs the scope okta.apps.read"
             );
         }
-        target.go_on(&service.store, service.clock.now()).await.map_err(failed)?;
         service.agrees(target);
-        Ok(TaskStatus::Done("the target is what the configuration says".into()))
+        Ok(())
     }
 }

@@ -129,7 +129,7 @@ async fn a_task_that_failed_runs_again_soon_and_its_record_says_since_when() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_budget_that_is_used_up_is_waited_for() {
+async fn a_budget_that_is_used_up_is_waited_for_and_is_no_failure() {
     let world = World::new();
     let until = START + 40 * SECOND;
     let act: Act = Box::new(move |before| match before {
@@ -137,7 +137,10 @@ async fn a_budget_that_is_used_up_is_waited_for() {
         _ => Ok(TaskStatus::Idle),
     });
     let driver = world.driver(vec![Task { act, ..idle("a") }]);
-    assert_eq!(record(&world.run(&driver, 39 * SECOND).await, "a").runs, 1);
+    let records = world.run(&driver, 39 * SECOND).await;
+    let waiting = record(&records, "a");
+    assert_eq!((waiting.runs, waiting.failures, waiting.failure.as_ref()), (1, 0, None));
+    assert_eq!(waiting.last, Some(TaskStatus::Unfinished("used up".into())));
     tokio::time::sleep(2 * SECOND).await;
     assert_eq!(record(&driver.status(), "a").runs, 2);
 }
@@ -185,6 +188,19 @@ async fn what_is_due_runs_side_by_side_and_ends_at_the_deadline() {
     assert_eq!((record(&records, "a").runs, record(&records, "b").runs), (1, 1));
     assert!(driver.run_due(world.clock.now() + SECOND, |name| name == "a").await.is_empty());
     assert_eq!(record(&driver.status(), "a").runs, 1, "it is not due");
+    tokio::time::sleep(4 * SECOND).await;
+    assert!(driver.run_due(world.clock.now() + 5 * SECOND, |name| name == "a").await.is_empty());
+    assert_eq!(record(&driver.status(), "a").runs, 2, "half of its wait is over, and it is due soon");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_due_when_no_time_is_left_counts_as_failed() {
+    let world = World::new();
+    let driver = world.driver(vec![idle("a"), idle("b")]);
+    let failed = driver.run_due(START, |name| name == "a").await;
+    assert_eq!(failed, [("a".to_owned(), "no time was left for it".to_owned())]);
+    assert_eq!(record(&driver.status(), "a").runs, 0);
+    assert!(driver.run_due(START + 5 * SECOND, |_| true).await.is_empty());
 }
 
 #[tokio::test(start_paused = true)]
@@ -232,6 +248,16 @@ async fn other_processes_read_the_records_and_those_of_tasks_that_are_gone_are_f
     world.run(&driver, SECOND).await;
     let names: Vec<String> = stored_records(world.store.as_ref()).await.unwrap().into_keys().collect();
     assert_eq!(names, ["policy of acme"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_function_forgets_the_records_of_tasks_that_are_gone_too() {
+    let world = World::new();
+    for name in ["gone", "there"] {
+        world.driver(vec![idle(name)]).run_due(world.clock.now() + SECOND, |_| true).await;
+    }
+    let names: Vec<String> = stored_records(world.store.as_ref()).await.unwrap().into_keys().collect();
+    assert_eq!(names, ["there"]);
 }
 
 #[tokio::test(start_paused = true)]

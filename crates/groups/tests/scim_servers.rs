@@ -349,6 +349,24 @@ async fn a_write_that_nobody_could_read_back_is_read_back_before_the_next() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_write_of_long_ago_is_not_blamed_for_members_whom_somebody_else_removed() {
+    let stage = generic(&[]).await;
+    let kept = Kept::default();
+    stage.members("g1").await;
+    // Reads are tried three times.
+    let (method, path) = (Some("GET".into()), "/Groups/g1".into());
+    let fault = beadle_sim::Fault { method, path, status: Some(500), count: Some(3), ..Default::default() };
+    stage.sim.fault(fault);
+    stage.writer.remove("g1", &[id(3)], &kept).await.unwrap_err();
+    assert!(!kept.writes.lock().unwrap().is_empty());
+    stage.scim.0.clock().sleep(std::time::Duration::from_secs(3600)).await;
+    stage.sim.patch(&json!({ "groups": { "g1": { "members": { id(7): null, id(8): null } } } }));
+    stage.writer.remove("g1", &[id(4)], &kept).await.unwrap();
+    assert_eq!(stage.held("g1"), 16);
+    assert!(stage.writer.stopped().is_none());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_write_that_was_read_back_leaves_no_note() {
     let (stage, kept) = (generic(&[]).await, Kept::default());
     stage.members("g1").await;

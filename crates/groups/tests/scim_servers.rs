@@ -74,6 +74,8 @@ struct Kept {
     writes: std::sync::Mutex<BTreeMap<String, String>>,
     /// Accounts that the plan does not want.
     unwanted: Vec<String>,
+    /// Of them, accounts that it takes out, and about whom nobody is asked before.
+    out: Vec<String>,
 }
 
 #[async_trait::async_trait]
@@ -102,6 +104,10 @@ impl StopNote for Kept {
 
     fn wants(&self, account: &str) -> bool {
         !self.unwanted.iter().any(|id| id == account)
+    }
+
+    fn takes_out(&self, account: &str) -> bool {
+        self.out.iter().any(|id| id == account)
     }
 }
 
@@ -392,9 +398,9 @@ async fn whom_somebody_else_removed_before_the_write_is_not_put_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nobody_is_put_back_whom_the_plan_does_not_want() {
+async fn nobody_is_put_back_whom_the_plan_takes_out_and_whoever_waits_for_an_approval_is() {
     let stage = generic(&[]).await;
-    let kept = Kept { unwanted: vec![id(7), id(8)], ..Kept::default() };
+    let kept = Kept { unwanted: vec![id(7), id(8)], out: vec![id(7), id(8)], ..Kept::default() };
     stage.members("g1").await;
     stage.sim.patch(&json!({ "groups": { "g1": { "members": { id(7): null, id(8): null } } } }));
     let failure = stage.writer.remove("g1", &[id(3)], &kept).await.unwrap_err();
@@ -402,6 +408,15 @@ async fn nobody_is_put_back_whom_the_plan_does_not_want() {
     assert!(failure.text.contains("2 members left the group g1"), "{failure}");
     assert_eq!(stage.held("g1"), 17);
     assert!(stage.writer.stopped().is_none());
+    // Nobody approved that the same members leave: they stay, and the plan does not want them.
+    let stage = generic(&[]).await;
+    let kept = Kept { unwanted: vec![id(7), id(8)], ..Kept::default() };
+    stage.members("g1").await;
+    stage.sim.patch(&json!({ "groups": { "g1": { "members": { id(7): null, id(8): null } } } }));
+    let failure = stage.writer.remove("g1", &[id(3)], &kept).await.unwrap_err();
+    assert!(failure.text.contains("2 were put back"), "{failure}");
+    assert_eq!(stage.held("g1"), 19);
+    assert!(stage.writer.stopped().is_some());
 }
 
 #[tokio::test(start_paused = true)]

@@ -200,7 +200,7 @@ impl ScimWriter {
             }
             return Ok(());
         }
-        let back = written.to_put_back(&surprise.lost, |id| stop.wants(id));
+        let back = written.to_put_back(&surprise.lost, |id| !stop.takes_out(id));
         if !back.is_empty() {
             return Err(self.put_back(written, &surprise.lost, &back, stop).await);
         }
@@ -241,7 +241,7 @@ impl ScimWriter {
             Ok(lost) => lost,
             Err(unread) => return failure.during(format!("reading back what was written ({unread})")),
         };
-        let back = written.to_put_back(&lost, |id| stop.wants(id));
+        let back = written.to_put_back(&lost, |id| !stop.takes_out(id));
         if !back.is_empty() {
             return self.put_back(written, &lost, &back, stop).await.after_a_part();
         }

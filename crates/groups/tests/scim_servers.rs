@@ -319,15 +319,32 @@ async fn a_write_in_halves_that_is_refused_in_the_middle_was_made_in_part() {
 
 #[tokio::test(start_paused = true)]
 async fn who_left_by_a_write_that_was_not_read_back_was_not_lost_by_the_next() {
-    let stage = stage(Dialect::AWS, &[]).await;
+    let (stage, kept) = (stage(Dialect::AWS, &[]).await, Kept::default());
     assert_eq!(stage.members("g1").await.len(), 20);
     // Reads are tried three times.
     let path = "groups.value".into();
     stage.sim.fault(beadle_sim::Fault { path, status: Some(500), count: Some(3), ..Default::default() });
-    let failure = stage.remove("g1", &[3, 4]).await.unwrap_err();
+    let failure = stage.writer.remove("g1", &[id(3), id(4)], &kept).await.unwrap_err();
     assert!(failure.text.contains("reading back the write"), "{failure}");
-    stage.remove("g1", &[5]).await.unwrap();
+    assert!(!kept.writes.lock().unwrap().is_empty());
+    stage.writer.remove("g1", &[id(5)], &kept).await.unwrap();
     assert_eq!(stage.held("g1"), 17);
+    assert!(kept.writes.lock().unwrap().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_group_that_somebody_deleted_after_a_write_does_not_stop_the_target() {
+    let (stage, kept) = (stage(Dialect::AWS, &[]).await, Kept::default());
+    stage.members("g1").await;
+    // Reads are tried three times.
+    let path = "groups.value".into();
+    stage.sim.fault(beadle_sim::Fault { path, status: Some(500), count: Some(3), ..Default::default() });
+    stage.writer.remove("g1", &[id(3)], &kept).await.unwrap_err();
+    stage.sim.patch(&json!({ "groups": { "g1": null } }));
+    let failure = stage.writer.remove("g1", &[id(4)], &kept).await.unwrap_err();
+    assert_eq!(failure.class, Class::Conflict, "{failure}");
+    assert!(stage.writer.stopped().is_none());
+    assert!(kept.writes.lock().unwrap().is_empty());
 }
 
 #[tokio::test(start_paused = true)]

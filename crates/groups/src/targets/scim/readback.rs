@@ -260,6 +260,12 @@ impl ScimWriter {
     ) -> Failure {
         let group = written.group;
         let _held = Held::new(&self.reader);
+        // A group that somebody deleted meanwhile shows no members, too.
+        if matches!(self.reader.scim.group(group).await, Ok(None)) {
+            self.forget(written, stop).await;
+            let text = format!("the group {group} is gone; Beadle reads it again");
+            return Failure::new(Class::Conflict, text);
+        }
         // A kill while they are put back must leave the target stopped.
         let begun = stopped(written, lost, "Beadle puts them back");
         match stop.put(&begun).await {

@@ -11,7 +11,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use beadle_engine::{Class, Failure, Store, Time, note};
+use beadle_engine::{Failure, Store, Time, note};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -46,18 +46,14 @@ fn name(source: &str, group: &str) -> String {
     note("listed", &[source, group])
 }
 
-/// Whether a time of change is old enough by the directory's clock.
-fn is_settled(changed: &str, theirs: Option<Time>) -> bool {
-    let at = changed.parse::<jiff::Timestamp>();
-    theirs.zip(at.ok()).is_some_and(|(now, at)| now.since(Time(at.as_millisecond())) > SETTLED)
-}
-
 impl Kept {
     /// `None`: what was read cannot be told from what a later read may show. `theirs` is the time
     /// before the read by the directory's clock: the time of change is by that clock, and this
     /// machine's clock may be another one.
     fn of(changed: &str, theirs: Option<Time>, read: Time, members: &[Person]) -> Option<Self> {
-        if !is_settled(changed, theirs) || members.len() > MOST {
+        let at: jiff::Timestamp = changed.parse().ok()?;
+        let is_settled = theirs?.since(Time(at.as_millisecond())) > SETTLED;
+        if !is_settled || members.len() > MOST {
             return None;
         }
         let ids = |leaves: bool| -> Vec<String> {
@@ -148,21 +144,26 @@ impl GroupPlanner {
         {
             return Ok(members);
         }
-        if self.kept.0.is_none() || !is_settled(changed, survey.theirs) {
-            return directory.members(group).await;
-        }
         let read = self.clock.now();
-        // A list is kept for a day: one that came back short would hide somebody for as long.
-        let members = match directory.members_counted(group).await {
-            Ok(members) => members,
-            Err(failure) if matches!(failure.class, Class::RateLimited { .. }) => return Err(failure),
-            Err(failure) => {
-                tracing::warn!(group = group.name, why = failure.text, "list of members not kept");
-                return directory.members(group).await;
+        let members = directory.members(group).await?;
+        if self.kept.0.is_some()
+            && let Some(kept) = Kept::of(changed, survey.theirs, read, &members)
+        {
+            // A list that came back short would hide somebody for a day. Whatever fails here, even
+            // a used-up budget, the list is enough for this run: a run that failed here would read
+            // the list again.
+            match directory.count(&group.id).await {
+                Ok(Some(count)) if members.len() as u64 >= count => {
+                    self.kept.keep(source, &group.id, &kept).await?;
+                }
+                Ok(count) => {
+                    let listed = members.len();
+                    tracing::warn!(group = group.name, listed, ?count, "short list of members not kept");
+                }
+                Err(failure) => {
+                    tracing::debug!(group = group.name, why = failure.text, "list of members not kept");
+                }
             }
-        };
-        if let Some(kept) = Kept::of(changed, survey.theirs, read, &members) {
-            self.kept.keep(source, &group.id, &kept).await?;
         }
         Ok(members)
     }

@@ -42,7 +42,7 @@ pub(crate) struct Waits {
 }
 
 /// A group that was not tried again for this long waits for its name no more.
-const WAITS: Duration = Duration::from_secs(24 * 3600);
+const WAITS: Duration = Duration::from_secs(3600);
 
 impl Pair {
     /// The sources that had members. Where that is not known, each of them may have had some.

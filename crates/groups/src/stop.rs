@@ -14,6 +14,8 @@ pub(crate) struct Stop<'a> {
     pub(crate) target: &'a str,
     /// The accounts that the plan wants in the group.
     pub(crate) wanted: &'a BTreeSet<String>,
+    /// The accounts that the plan takes out of it, and about whom nobody is asked before.
+    pub(crate) out: &'a BTreeSet<String>,
 }
 
 impl Stop<'_> {
@@ -50,5 +52,9 @@ impl StopNote for Stop<'_> {
 
     fn wants(&self, account: &str) -> bool {
         self.wanted.contains(account)
+    }
+
+    fn takes_out(&self, account: &str) -> bool {
+        self.out.contains(account)
     }
 }

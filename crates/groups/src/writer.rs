@@ -92,13 +92,13 @@ impl Session<Write> for Run {
         let Write { facts, what } = &change.write;
         let target = &self.writer.target;
         let mut state = self.state.lock().await;
-        let wanted: BTreeSet<String> = match what {
-            What::Add { wanted, .. } | What::Remove { wanted, .. } => {
-                wanted.iter().chain(state.made.values()).cloned().collect()
+        let (wanted, out): (BTreeSet<String>, Arc<BTreeSet<String>>) = match what {
+            What::Add { wanted, out, .. } | What::Remove { wanted, out, .. } => {
+                (wanted.iter().chain(state.made.values()).cloned().collect(), out.clone())
             }
-            _ => BTreeSet::new(),
+            _ => (BTreeSet::new(), Arc::default()),
         };
-        let stop = Stop { pairs: &self.writer.pairs, target: &self.writer.name, wanted: &wanted };
+        let stop = Stop { pairs: &self.writer.pairs, target: &self.writer.name, wanted: &wanted, out: &out };
         let pair = |group: String, name: String| Pair {
             group,
             name,

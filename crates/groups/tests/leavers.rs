@@ -204,3 +204,12 @@ async fn an_account_that_another_person_has_now_is_left_alone() {
     assert!(plan.changes.is_empty());
     assert!(plan.skipped.is_some_and(|why| why.contains("belongs to another person")));
 }
+
+#[tokio::test]
+async fn an_account_that_another_person_has_now_is_left_alone_when_its_member_leaves_the_group() {
+    let stage = stage("00u0").await;
+    stage.directory.target.members("t1").await.unwrap();
+    stage.suspend("00u0");
+    stage.aws.patch(&json!({ "users": { "a0": { "externalId": "00u9" } } }));
+    assert!(!deactivates(&stage.plan(GROUP).await));
+}

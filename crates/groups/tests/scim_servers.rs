@@ -74,6 +74,8 @@ struct Kept {
     writes: std::sync::Mutex<BTreeMap<String, String>>,
     /// Accounts that the plan does not want.
     unwanted: Vec<String>,
+    /// Of them, accounts that it takes out, and about whom nobody is asked before.
+    out: Vec<String>,
 }
 
 #[async_trait::async_trait]
@@ -102,6 +104,10 @@ impl StopNote for Kept {
 
     fn wants(&self, account: &str) -> bool {
         !self.unwanted.iter().any(|id| id == account)
+    }
+
+    fn takes_out(&self, account: &str) -> bool {
+        self.out.iter().any(|id| id == account)
     }
 }
 
@@ -313,15 +319,32 @@ async fn a_write_in_halves_that_is_refused_in_the_middle_was_made_in_part() {
 
 #[tokio::test(start_paused = true)]
 async fn who_left_by_a_write_that_was_not_read_back_was_not_lost_by_the_next() {
-    let stage = stage(Dialect::AWS, &[]).await;
+    let (stage, kept) = (stage(Dialect::AWS, &[]).await, Kept::default());
     assert_eq!(stage.members("g1").await.len(), 20);
     // Reads are tried three times.
     let path = "groups.value".into();
     stage.sim.fault(beadle_sim::Fault { path, status: Some(500), count: Some(3), ..Default::default() });
-    let failure = stage.remove("g1", &[3, 4]).await.unwrap_err();
+    let failure = stage.writer.remove("g1", &[id(3), id(4)], &kept).await.unwrap_err();
     assert!(failure.text.contains("reading back the write"), "{failure}");
-    stage.remove("g1", &[5]).await.unwrap();
+    assert!(!kept.writes.lock().unwrap().is_empty());
+    stage.writer.remove("g1", &[id(5)], &kept).await.unwrap();
     assert_eq!(stage.held("g1"), 17);
+    assert!(kept.writes.lock().unwrap().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_group_that_somebody_deleted_after_a_write_does_not_stop_the_target() {
+    let (stage, kept) = (stage(Dialect::AWS, &[]).await, Kept::default());
+    stage.members("g1").await;
+    // The write is taken, and the read-back finds no group.
+    stage.sim.patch(&json!({ "groups": { "g1": null } }));
+    let (method, status) = (Some("PATCH".into()), Some(204));
+    stage.sim.fault(beadle_sim::Fault { method, status, count: Some(1), ..Default::default() });
+    let failure = stage.writer.remove("g1", &[id(3)], &kept).await.unwrap_err();
+    assert_eq!(failure.class, Class::Conflict, "{failure}");
+    assert!(failure.text.contains("is gone"), "{failure}");
+    assert!(stage.writer.stopped().is_none());
+    assert!(kept.writes.lock().unwrap().is_empty());
 }
 
 #[tokio::test(start_paused = true)]
@@ -346,6 +369,24 @@ async fn a_write_that_nobody_could_read_back_is_read_back_before_the_next() {
     assert_eq!(stage.held("g1"), 19);
     assert!(writer.stopped().is_some());
     assert!(kept.writes.lock().unwrap().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_of_long_ago_is_not_blamed_for_members_whom_somebody_else_removed() {
+    let stage = generic(&[]).await;
+    let kept = Kept::default();
+    stage.members("g1").await;
+    // Reads are tried three times.
+    let (method, path) = (Some("GET".into()), "/Groups/g1".into());
+    let fault = beadle_sim::Fault { method, path, status: Some(500), count: Some(3), ..Default::default() };
+    stage.sim.fault(fault);
+    stage.writer.remove("g1", &[id(3)], &kept).await.unwrap_err();
+    assert!(!kept.writes.lock().unwrap().is_empty());
+    stage.scim.0.clock().sleep(std::time::Duration::from_secs(3600)).await;
+    stage.sim.patch(&json!({ "groups": { "g1": { "members": { id(7): null, id(8): null } } } }));
+    stage.writer.remove("g1", &[id(4)], &kept).await.unwrap();
+    assert_eq!(stage.held("g1"), 16);
+    assert!(stage.writer.stopped().is_none());
 }
 
 #[tokio::test(start_paused = true)]
@@ -374,9 +415,9 @@ async fn whom_somebody_else_removed_before_the_write_is_not_put_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nobody_is_put_back_whom_the_plan_does_not_want() {
+async fn nobody_is_put_back_whom_the_plan_takes_out_and_whoever_waits_for_an_approval_is() {
     let stage = generic(&[]).await;
-    let kept = Kept { unwanted: vec![id(7), id(8)], ..Kept::default() };
+    let kept = Kept { unwanted: vec![id(7), id(8)], out: vec![id(7), id(8)], ..Kept::default() };
     stage.members("g1").await;
     stage.sim.patch(&json!({ "groups": { "g1": { "members": { id(7): null, id(8): null } } } }));
     let failure = stage.writer.remove("g1", &[id(3)], &kept).await.unwrap_err();
@@ -384,6 +425,15 @@ async fn nobody_is_put_back_whom_the_plan_does_not_want() {
     assert!(failure.text.contains("2 members left the group g1"), "{failure}");
     assert_eq!(stage.held("g1"), 17);
     assert!(stage.writer.stopped().is_none());
+    // Nobody approved that the same members leave: they stay, and the plan does not want them.
+    let stage = generic(&[]).await;
+    let kept = Kept { unwanted: vec![id(7), id(8)], ..Kept::default() };
+    stage.members("g1").await;
+    stage.sim.patch(&json!({ "groups": { "g1": { "members": { id(7): null, id(8): null } } } }));
+    let failure = stage.writer.remove("g1", &[id(3)], &kept).await.unwrap_err();
+    assert!(failure.text.contains("2 were put back"), "{failure}");
+    assert_eq!(stage.held("g1"), 19);
+    assert!(stage.writer.stopped().is_some());
 }
 
 #[tokio::test(start_paused = true)]

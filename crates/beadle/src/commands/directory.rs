@@ -155,13 +155,14 @@ impl Probe<'_> {
         } else if probed.writes_as_asked() {
             target.release(store, self.clock.now()).await?;
             self.fine(format!(
-                "the target was stopped, and the probe's own writes went right; Beadle writes to the target again ({why})"
+                "the target was stopped, and the probe's own writes went right; Beadle writes to the target again \
+                 ({why}); restart a service that stopped it"
             ));
         } else if self.release == Some(name.as_str()) {
             target.release(store, self.clock.now()).await?;
             self.unknown(format!(
                 "whether this fault is over, as the probe tried no write: {why}; Beadle writes to the target again \
-                 (--release {name})"
+                 (--release {name}); restart a service that stopped it"
             ));
         } else {
             self.wrong(format!(

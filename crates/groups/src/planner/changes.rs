@@ -1,8 +1,9 @@
 //! From who comes and goes to changes: adds before removes, in the fewest requests.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use beadle_engine::{Change, Field, Plan, Risk, Time};
+use beadle_engine::{Change, Field, Mode, Plan, Risk, Time};
 use serde_json::{Value, json};
 
 use super::compare::Difference;
@@ -42,6 +43,11 @@ impl GroupPlanner {
         };
         let first: Vec<usize> = seen.first.into_iter().collect();
         let wanted = Arc::new(difference.wanted());
+        // In the other modes nobody is taken out.
+        let leave = parts.iter().filter(|part| part.stop.is_none() && mode == Mode::Enforce);
+        let out: BTreeSet<String> =
+            leave.flat_map(|part| &part.go).map(|account| account.id.clone()).collect();
+        let out = Arc::new(out);
         let member = |name: &str, risk: Risk| {
             let (before, after) = match risk {
                 Risk::Removes => (json!(true), Value::Null),
@@ -110,7 +116,7 @@ impl GroupPlanner {
                     }
                 }
                 let what = if role == Role::Member { "add" } else { "add as maintainers" };
-                let write = What::Add { accounts, people, role, wanted: wanted.clone() };
+                let write = What::Add { accounts, people, role, wanted: wanted.clone(), out: out.clone() };
                 plan.changes.push(change(what, fields, first.clone(), write));
             }
         }
@@ -124,7 +130,8 @@ impl GroupPlanner {
                 };
                 let fields = part.iter().map(|(account, _)| field(account)).collect();
                 let accounts = part.iter().map(|(account, _)| account.id.clone()).collect();
-                let write = What::Add { accounts, people: Vec::new(), role, wanted: wanted.clone() };
+                let (people, wanted, out) = (Vec::new(), wanted.clone(), out.clone());
+                let write = What::Add { accounts, people, role, wanted, out };
                 let mut change = change("change roles", fields, first.clone(), write);
                 let nobody = || {
                     (!difference.has_maintainer)
@@ -152,6 +159,7 @@ impl GroupPlanner {
                     settles: desired.keeps_its_sources(seen) || part.stop.is_some(),
                     accounts: ids,
                     wanted: wanted.clone(),
+                    out: out.clone(),
                 };
                 let mut change = change("remove", fields, first.clone(), write);
                 change.stop.clone_from(&part.stop);

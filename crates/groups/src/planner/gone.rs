@@ -1,5 +1,6 @@
 //! What becomes of a group whose source is gone.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use beadle_engine::{Change, Failure, Field, Plan, Risk};
@@ -47,6 +48,9 @@ impl GroupPlanner {
             OnDelete::Empty => {
                 let read = self.clock.now();
                 let Some(Some(members)) = self.read(&pair.group, &mut plan).await? else { return Ok(plan) };
+                // The approval that each of these writes needs is about all members.
+                let out: BTreeSet<String> = members.iter().map(|account| account.id.clone()).collect();
+                let out = Arc::new(out);
                 for part in members.chunks(self.directory.target.changes_at_once().max(1)) {
                     let field = |account: &Account| Field {
                         name: account.label().to_owned(),
@@ -73,6 +77,7 @@ impl GroupPlanner {
                                 watched: Vec::new(),
                                 settles: true,
                                 wanted: Arc::default(),
+                                out: out.clone(),
                             },
                         },
                     });

@@ -146,8 +146,24 @@ impl GroupPlanner {
         }
         let read = self.clock.now();
         let members = directory.members(group).await?;
-        if let Some(kept) = Kept::of(changed, survey.theirs, read, &members) {
-            self.kept.keep(source, &group.id, &kept).await?;
+        if self.kept.0.is_some()
+            && let Some(kept) = Kept::of(changed, survey.theirs, read, &members)
+        {
+            // A list that came back short would hide somebody for a day. Whatever fails here, even
+            // a used-up budget, the list is enough for this run: a run that failed here would read
+            // the list again.
+            match directory.count(&group.id).await {
+                Ok(Some(count)) if members.len() as u64 >= count => {
+                    self.kept.keep(source, &group.id, &kept).await?;
+                }
+                Ok(count) => {
+                    let listed = members.len();
+                    tracing::warn!(group = group.name, listed, ?count, "short list of members not kept");
+                }
+                Err(failure) => {
+                    tracing::debug!(group = group.name, why = failure.text, "list of members not kept");
+                }
+            }
         }
         Ok(members)
     }

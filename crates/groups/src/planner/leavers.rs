@@ -133,7 +133,13 @@ impl GroupPlanner {
             match answer {
                 Answer::Leaves => {
                     part.confirmed.push(account.id.clone());
-                    part.deactivate.extend(whose);
+                    if let Some(whose) = whose {
+                        match self.is_still_theirs(&whose).await? {
+                            Some(true) => part.deactivate.push(whose),
+                            Some(false) => {}
+                            None => part.watched.push(whose),
+                        }
+                    }
                 }
                 // The account may be one that Beadle does not remember: only here it learns of it.
                 Answer::Stays | Answer::Gone | Answer::Unknown => part.watched.extend(whose),
@@ -154,6 +160,16 @@ impl GroupPlanner {
             Ok(found) => Ok(found.is_some_and(|found| found.is_active())),
             Err(failure) if matches!(failure.class, Class::RateLimited { .. }) => Err(failure),
             Err(_) => Ok(true),
+        }
+    }
+
+    /// Whether an account is this person's now: another person may have it by now. `None`: it could
+    /// not be read.
+    async fn is_still_theirs(&self, whose: &Whose) -> Result<Option<bool>, Failure> {
+        match self.directory.target.account_now(&whose.account).await {
+            Ok(found) => Ok(Some(found.is_some_and(|found| found.person.as_ref() == Some(&whose.person)))),
+            Err(failure) if matches!(failure.class, Class::RateLimited { .. }) => Err(failure),
+            Err(_) => Ok(None),
         }
     }
 

@@ -79,6 +79,8 @@ pub(crate) enum What {
         role: Role,
         /// All accounts that the plan wants in the group.
         wanted: Arc<BTreeSet<String>>,
+        /// All accounts that the plan takes out, and about whom nobody is asked before.
+        out: Arc<BTreeSet<String>>,
     },
     /// Takes accounts out.
     Remove {
@@ -97,6 +99,8 @@ pub(crate) enum What {
         settles: bool,
         /// All accounts that the plan wants in the group.
         wanted: Arc<BTreeSet<String>>,
+        /// All accounts that the plan takes out, and about whom nobody is asked before.
+        out: Arc<BTreeSet<String>>,
     },
     /// Deletes the group.
     Delete,

@@ -1,8 +1,8 @@
 //! Okta's groups.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -34,6 +34,8 @@ pub struct OktaSource {
     surveyed: Arc<Mutex<Vec<Surveying>>>,
     /// The list of all users has more pages than this.
     long: Arc<AtomicUsize>,
+    /// The budget windows in which the list of all users did not come to its end.
+    cut: Arc<Cuts>,
 }
 
 /// The runs of a long sweep read the directory anew after this time.
@@ -49,6 +51,28 @@ struct Surveying {
     began: Time,
     /// `None`: it failed.
     survey: Option<Arc<Survey>>,
+}
+
+/// A list that did not come to its end in so many windows is longer than a window.
+const CUTS: usize = 3;
+
+/// Budget windows that ended while a list was read, each by its end: several runs may be refused in
+/// one window.
+#[derive(Default)]
+struct Cuts(std::sync::Mutex<BTreeSet<Time>>);
+
+impl Cuts {
+    /// Notes a window. Returns whether the list may fit into the next one.
+    fn may_fit_after(&self, window: Time) -> bool {
+        let mut windows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        windows.insert(window);
+        windows.len() < CUTS
+    }
+
+    /// The list came to its end.
+    fn forget(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
 }
 
 /// One who asks, for as long as it takes.
@@ -81,6 +105,7 @@ impl OktaSource {
             asking: Arc::default(),
             surveyed: Arc::default(),
             long: Arc::default(),
+            cut: Arc::default(),
         }
     }
 
@@ -227,6 +252,7 @@ impl Source for OktaSource {
             }
             match self.okta.users_within(most).await {
                 Ok(Some(users)) => {
+                    self.cut.forget();
                     let all = users.into_iter().map(|user| OktaSource::person(self, user));
                     Ok(Some(all.map(|person| (person.id.clone(), person)).collect::<People>()))
                 }
@@ -234,8 +260,13 @@ impl Source for OktaSource {
                     self.long.store(most, Ordering::SeqCst);
                     Ok(None)
                 }
-                Err(failure) if matches!(failure.class, Class::RateLimited { .. }) => Err(failure),
                 Err(failure) => {
+                    if let Class::RateLimited { until, .. } = failure.class {
+                        if self.cut.may_fit_after(until) {
+                            return Err(failure);
+                        }
+                        self.long.store(most, Ordering::SeqCst);
+                    }
                     tracing::warn!(why = failure.text, "each group is read alone: no list of users");
                     Ok(None)
                 }
@@ -246,5 +277,21 @@ impl Source for OktaSource {
 
     async fn groups_of(&self, person: &str) -> Result<Vec<SourceGroup>, Failure> {
         Ok(self.okta.groups_of(person).await?.into_iter().map(group).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_that_is_longer_than_a_budget_window_is_not_begun_again_for_ever() {
+        let cuts = Cuts::default();
+        let window = |n: i64| Time::from_seconds(60 * n);
+        assert!(cuts.may_fit_after(window(1)) && cuts.may_fit_after(window(2)));
+        assert!(cuts.may_fit_after(window(2)), "another run in the same window");
+        assert!(!cuts.may_fit_after(window(3)));
+        cuts.forget();
+        assert!(cuts.may_fit_after(window(4)));
     }
 }

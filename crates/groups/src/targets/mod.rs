@@ -174,6 +174,12 @@ pub trait StopNote: Send + Sync {
     fn wants(&self, _account: &str) -> bool {
         true
     }
+    /// Whether the plan takes this account out of the group, and nobody is asked before. Whoever is
+    /// neither wanted nor taken out stays as they are: they wait for an approval, or nobody knows
+    /// who they are.
+    fn takes_out(&self, account: &str) -> bool {
+        !self.wants(account)
+    }
 }
 
 /// Writes to a target. Doing it twice does no harm.

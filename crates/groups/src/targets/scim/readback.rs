@@ -61,12 +61,12 @@ impl Written<'_> {
         self.before.iter().flatten().filter(move |id| !self.removed.contains(*id))
     }
 
-    /// Of those who were lost, the members who are put back: nobody whom the plan does not want. A
-    /// single one may have been removed by somebody else at the same moment.
-    pub(super) fn to_put_back(&self, lost: &[String], stop: &dyn StopNote) -> Vec<String> {
-        let wanted: Vec<String> = lost.iter().filter(|id| stop.wants(id)).cloned().collect();
+    /// Of those who were lost, the members who are put back: those who have to stay. A single one
+    /// may have been removed by somebody else at the same moment.
+    pub(super) fn to_put_back(&self, lost: &[String], has_to_stay: impl Fn(&str) -> bool) -> Vec<String> {
+        let back: Vec<String> = lost.iter().filter(|id| has_to_stay(id)).cloned().collect();
         let is_emptied = lost.len() == self.stayers().count();
-        if wanted.len() == 1 && !is_emptied { Vec::new() } else { wanted }
+        if back.len() == 1 && !is_emptied { Vec::new() } else { back }
     }
 
     /// The members that the group must have now.
@@ -200,7 +200,7 @@ impl ScimWriter {
             }
             return Ok(());
         }
-        let back = written.to_put_back(&surprise.lost, stop);
+        let back = written.to_put_back(&surprise.lost, |id| !stop.takes_out(id));
         if !back.is_empty() {
             return Err(self.put_back(written, &surprise.lost, &back, stop).await);
         }
@@ -241,7 +241,7 @@ impl ScimWriter {
             Ok(lost) => lost,
             Err(unread) => return failure.during(format!("reading back what was written ({unread})")),
         };
-        let back = written.to_put_back(&lost, stop);
+        let back = written.to_put_back(&lost, |id| !stop.takes_out(id));
         if !back.is_empty() {
             return self.put_back(written, &lost, &back, stop).await.after_a_part();
         }
@@ -260,6 +260,12 @@ impl ScimWriter {
     ) -> Failure {
         let group = written.group;
         let _held = Held::new(&self.reader);
+        // A group that somebody deleted meanwhile shows no members, too.
+        if matches!(self.reader.scim.group(group).await, Ok(None)) {
+            self.forget(written, stop).await;
+            let text = format!("the group {group} is gone; Beadle reads it again");
+            return Failure::new(Class::Conflict, text);
+        }
         // A kill while they are put back must leave the target stopped.
         let begun = stopped(written, lost, "Beadle puts them back");
         match stop.put(&begun).await {

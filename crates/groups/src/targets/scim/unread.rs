@@ -2,8 +2,9 @@
 //! before the next write: otherwise nobody would see whom a killed process's write took out.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
-use beadle_engine::Failure;
+use beadle_engine::{Failure, Time};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -14,6 +15,9 @@ use crate::targets::StopNote;
 /// A note holds at most this number of members who stay: a store takes no value of any size. Those
 /// of them who are gone show what the target did with all.
 const MOST: usize = 1000;
+/// After this time somebody else may have removed the members who are missing: only a group that
+/// lost everybody is blamed on the write.
+const BLAMED: Duration = Duration::from_secs(600);
 
 /// A write of members that was not read back.
 #[derive(Serialize, Deserialize)]
@@ -21,6 +25,9 @@ struct Unread {
     stay: BTreeSet<String>,
     added: Vec<String>,
     removed: Vec<String>,
+    /// When the write began. An earlier version did not note it.
+    #[serde(default)]
+    at: Option<Time>,
 }
 
 impl ScimWriter {
@@ -33,6 +40,7 @@ impl ScimWriter {
             stay: written.stayers().take(MOST).cloned().collect(),
             added: written.added.to_vec(),
             removed: written.removed.to_vec(),
+            at: Some(self.reader.scim.clock().now()),
         };
         stop.note_write(written.group, &json!(unread).to_string()).await
     }
@@ -54,11 +62,19 @@ impl ScimWriter {
             tracing::warn!(group, "note of a write cannot be read and is deleted");
             return stop.forget_write(group).await;
         };
+        let now = self.reader.scim.clock().now();
+        let is_old = unread.at.is_none_or(|at| now.since(at) > BLAMED);
         let (added, removed) = (unread.added.as_slice(), unread.removed.as_slice());
         let written = Written { group, added, removed, before: Some(unread.stay), shown: None };
         let read = self.reader.lost_by(&written).await;
         let lost = read.map_err(|failure| failure.during("reading back the write before this one"))?;
-        let back = written.to_put_back(&lost, stop);
+        let is_emptied = lost.len() > 1 && lost.len() == written.stayers().count();
+        // The plan is a later one: whom it does not want may have had to leave since.
+        let back = if is_old && !is_emptied {
+            Vec::new()
+        } else {
+            written.to_put_back(&lost, |id| stop.wants(id))
+        };
         if !back.is_empty() {
             return Err(self.put_back(&written, &lost, &back, stop).await);
         }

@@ -70,11 +70,8 @@ impl ScimWriter {
         let lost = read.map_err(|failure| failure.during("reading back the write before this one"))?;
         let is_emptied = lost.len() > 1 && lost.len() == written.stayers().count();
         // The plan is a later one: whom it does not want may have had to leave since.
-        let back = if is_old && !is_emptied {
-            Vec::new()
-        } else {
-            written.to_put_back(&lost, |id| stop.wants(id))
-        };
+        let back =
+            if is_old && !is_emptied { Vec::new() } else { written.to_put_back(&lost, |id| stop.wants(id)) };
         if !back.is_empty() {
             return Err(self.put_back(&written, &lost, &back, stop).await);
         }

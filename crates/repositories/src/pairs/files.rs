@@ -114,8 +114,8 @@ fn choice(dice: &mut Dice) -> Value {
     }
 }
 
-/// Lets sections write what their file selects by: the check refuses a file that takes repositories
-/// out of its own selection.
+/// Lets sections write what their file selects by: a file that takes repositories out of its own
+/// selection may never come to rest.
 fn agree(body: &mut Map<String, Value>, selected: &Value) {
     if let Some(repository) = body.get_mut("repository").and_then(Value::as_object_mut)
         && selected["visibility"].is_string()

@@ -73,6 +73,9 @@ impl Policy {
         for (section, why) in &target.doubtful {
             fail(given, format!("`{section}` is in doubt: {why}"));
         }
+        for (section, why) in &target.waiting {
+            fail(given, format!("a part of `{section}` is in doubt: {why}"));
+        }
         let tests = ["expect", "absent", "skipped"].into_iter().any(|key| test.get(key).is_some());
         if !tests {
             fail(test, "it expects nothing: say `expect`, `absent` or `skipped`".into());

@@ -69,10 +69,7 @@ async fn remembered(
     has_file: &(dyn Fn(&str) -> bool + Send + Sync),
 ) -> Result<BTreeMap<u64, Vec<String>>, StoreError> {
     let mut notes: BTreeMap<u64, Vec<String>> = BTreeMap::new();
-    let prefixes = [
-        reached::note_of(organisation, ""),
-        refused_note(&Key::new("repository", instance, "")),
-    ];
+    let prefixes = [reached::note_of(organisation, ""), refused_note(&Key::new("repository", instance, ""))];
     for prefix in &prefixes {
         for (name, _) in store.notes(prefix).await? {
             let id = name.strip_prefix(prefix.as_str()).and_then(|id| id.parse::<u64>().ok());

@@ -203,13 +203,16 @@ impl Overrides {
     ) -> Result<Standing<'a>, StoreError> {
         let full = seen.full_name();
         let id = seen.id.to_string();
+        let mut standing = Standing::default();
+        let mut named = policy.file_of(&seen.name);
         if let Some((layer, why)) = self.doubt(policy, seen.id)
             && self.get(&self.of_file(layer)).await?.is_none()
         {
-            return Ok(Standing { waits: vec![(layer, why)], own: None });
+            // A doubt about one file says nothing of who owns another one.
+            named = named.filter(|named| named.file != layer.file);
+            standing.waits.push((layer, why));
         }
-        let mut standing = Standing::default();
-        if let Some(layer) = policy.file_of(&seen.name) {
+        if let Some(layer) = named {
             let file = &layer.file;
             let why = match self.get(&self.of_file(layer)).await? {
                 Some(owner) if owner == id => return Ok(standing),
@@ -360,5 +363,26 @@ mod tests {
         standing(&overrides, &both, 2, "c").await;
         let (waiting, _) = standing(&overrides, &both, 2, "a").await;
         assert_eq!(waiting, ["repos/a.yml", "repos/c.yml"]);
+    }
+
+    /// Leaves a file to two repositories.
+    fn put_in_doubt(overrides: &Overrides, file: &str, ids: [u64; 2]) {
+        let doubt = || (file.to_owned(), "it may be of either".to_owned());
+        *overrides.doubts.lock().unwrap() = ids.into_iter().map(|id| (id, doubt())).collect();
+    }
+
+    #[tokio::test]
+    async fn a_doubt_about_one_file_does_not_give_a_repository_the_file_of_another_one() {
+        let files = [
+            ("repos/svc.yml", "repository: { name: pay }"),
+            ("repos/pay.yml", "repository: { topics: [pay] }"),
+        ];
+        let (both, overrides) = (policy(&files), Overrides::new(None, "acme"));
+        overrides.adopt(both.file_of("pay").unwrap(), 3).await.unwrap();
+        put_in_doubt(&overrides, "repos/svc.yml", [1, 2]);
+        let (waiting, is_own) = standing(&overrides, &both, 1, "pay").await;
+        assert_eq!(waiting, ["repos/svc.yml", "repos/pay.yml"], "the other file belongs to repository 3");
+        assert!(!is_own);
+        assert_eq!(standing(&overrides, &both, 2, "svc").await, (vec!["repos/svc.yml".to_owned()], false));
     }
 }

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use beadle_engine::{Failure, Store, StoreError, Time, note};
+use beadle_engine::budget::current_lane;
+use beadle_engine::{Failure, Lane, Store, StoreError, Time, note};
 use beadle_github::{Called, Reader, Repository};
 
 use crate::policy::{Layer, LayerKind, Policy, Standing};
@@ -148,18 +149,31 @@ impl Overrides {
     }
 
     /// Does the same once for each generation of the policy, before one of its repositories is
-    /// planned alone. While a file is in doubt, it asks again after some minutes.
-    pub(crate) async fn follow_once(&self, policy: &Policy, reader: &Reader) -> Result<(), Failure> {
+    /// planned alone. While a file is in doubt, it asks again after some minutes, and at once for the
+    /// repository `id` that the doubt is about.
+    pub(crate) async fn follow_once(
+        &self,
+        policy: &Policy,
+        reader: &Reader,
+        id: u64,
+    ) -> Result<(), Failure> {
         let now = reader.clock().now();
         let mut followed = self.followed.lock().await;
-        let is_sure = self.doubts.lock().unwrap_or_else(PoisonError::into_inner).is_empty();
-        let holds = |at: Time| is_sure || (at <= now && now.since(at) < AGAIN);
+        let holds = |at: Time| self.holds(at, now, id, current_lane());
         if followed.as_ref().is_some_and(|(generation, at)| *generation == policy.generation && holds(*at)) {
             return Ok(());
         }
         self.follow(policy, reader).await?;
         *followed = Some((policy.generation.clone(), now));
         Ok(())
+    }
+
+    /// Returns whether the answers of `at` still count for a repository. What is old decides nothing
+    /// of a repository in doubt that somebody waits for; a sweep comes again.
+    fn holds(&self, at: Time, now: Time, id: u64, lane: Lane) -> bool {
+        let doubts = self.doubts.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_recent = at <= now && now.since(at) < AGAIN;
+        doubts.is_empty() || (is_recent && (lane == Lane::Sweep || !doubts.contains_key(&id)))
     }
 
     /// The file that may be of this repository or of another one, with why that is not known.
@@ -384,5 +398,18 @@ mod tests {
         assert_eq!(waiting, ["repos/svc.yml", "repos/pay.yml"], "the other file belongs to repository 3");
         assert!(!is_own);
         assert_eq!(standing(&overrides, &both, 2, "svc").await, (vec!["repos/svc.yml".to_owned()], false));
+    }
+
+    #[test]
+    fn an_event_of_a_repository_in_doubt_is_not_decided_by_old_answers() {
+        let overrides = Overrides::new(None, "acme");
+        let (at, soon, late) = (Time(1_000_000), Time(1_001_000), Time(1_000_000) + AGAIN);
+        assert!(overrides.holds(at, late, 1, Lane::Event), "nothing is in doubt");
+        put_in_doubt(&overrides, "repos/svc.yml", [1, 2]);
+        assert!(!overrides.holds(at, soon, 1, Lane::Event));
+        assert!(!overrides.holds(at, soon, 1, Lane::Manual));
+        assert!(overrides.holds(at, soon, 1, Lane::Sweep));
+        assert!(overrides.holds(at, soon, 3, Lane::Event), "the doubt is about others");
+        assert!(!overrides.holds(at, late, 3, Lane::Event));
     }
 }

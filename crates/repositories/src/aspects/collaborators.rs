@@ -44,7 +44,9 @@ impl Step for Write {
                 if let Some(invitation) = expired {
                     to.named()?.withdraw_invitation(*invitation).await?;
                 }
-                to.named()?.put_collaborator(account, permission).await
+                let put = to.named()?.put_collaborator(account, permission).await;
+                // The invitation is gone.
+                put.map_err(|failure| if expired.is_some() { failure.after_a_part() } else { failure })
             }
             Self::Remove { account } => to.named()?.remove_collaborator(account).await,
             Self::Change { invitation, permission } => {

@@ -151,12 +151,7 @@ impl Overrides {
     /// Does the same once for each generation of the policy, before one of its repositories is
     /// planned alone. While a file is in doubt, it asks again after some minutes, and at once for the
     /// repository `id` that the doubt is about.
-    pub(crate) async fn follow_once(
-        &self,
-        policy: &Policy,
-        reader: &Reader,
-        id: u64,
-    ) -> Result<(), Failure> {
+    pub(crate) async fn follow_once(&self, policy: &Policy, reader: &Reader, id: u64) -> Result<(), Failure> {
         let now = reader.clock().now();
         let mut followed = self.followed.lock().await;
         let holds = |at: Time| self.holds(at, now, id, current_lane());

@@ -81,7 +81,7 @@ impl Aspect for Collaborators {
         let (seen, pending) = match (&repository.collaborators, &repository.invitations) {
             (Some(Ok(seen)), Some(Ok(pending))) => (seen, pending),
             (Some(Err(why)), _) | (_, Some(Err(why))) => {
-                sheet.unreadable(why.clone());
+                sheet.unreadable(&why.why);
                 return Ok(());
             }
             _ => return Ok(()),

@@ -365,9 +365,9 @@ fn reaches(layer: &Layer, repository: &Repository) -> Result<bool, Unsure> {
                             return Ok(true);
                         }
                     }
-                    Some(Err(why)) => {
+                    Some(Err(Unsure { why, transient })) => {
                         let why = format!("{}: the repository's teams are unknown: {why}", layer.file);
-                        return Err(Unsure::for_now(why));
+                        return Err(Unsure { why, transient: *transient });
                     }
                     None => {
                         let why = format!("{}: the repository's teams were not read", layer.file);

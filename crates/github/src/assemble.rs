@@ -13,12 +13,13 @@ use crate::repository::{
     Actor, ActorKind, Allowances, Asks, Collaborator, Label, Part, Repository, Rule, StatusCheck, Visibility,
 };
 use crate::rulesets::Ruleset;
+use crate::unsure::Unsure;
 
 /// A failed part is unknown; a used-up budget is a reason to come back later.
-pub(crate) fn unless_limited(failure: &Failure) -> Result<String, Failure> {
+pub(crate) fn unless_limited(failure: &Failure) -> Result<Unsure, Failure> {
     match failure.class {
         Class::RateLimited { .. } => Err(failure.clone()),
-        _ => Ok(failure.text.clone()),
+        _ => Ok(Unsure::of(failure, failure.text.clone())),
     }
 }
 
@@ -34,7 +35,7 @@ pub(crate) async fn assemble(
     let error_of = |part: &str| {
         let mut path = path.to_vec();
         path.push(json!(part));
-        answer.error_at(&path).map(|error| error.message.clone())
+        answer.error_at(&path).map(|error| Unsure::of(&error.failure(DOING), error.message.clone()))
     };
     let (Some(id), Some(node_id), Some(name)) =
         (node["databaseId"].as_u64(), node["id"].as_str(), node["name"].as_str())
@@ -145,7 +146,7 @@ async fn ruleset(api: &Api, node: &Value) -> Result<Ruleset, Failure> {
 }
 
 pub(crate) async fn part<T>(
-    error: Option<String>,
+    error: Option<Unsure>,
     read: impl Future<Output = Result<T, Failure>>,
 ) -> Result<Part<T>, Failure> {
     if let Some(error) = error {

@@ -95,7 +95,7 @@ pub(crate) async fn missing(api: &Api, selected_by: &SelectedBy) -> Result<Arc<M
     for (at, slug) in selected_by.teams.iter().enumerate() {
         let why = match &teams {
             Ok(teams) => teams.get(at).and_then(|team| team.as_ref().err().cloned()).map(Unsure::for_people),
-            Err(failure) => Some(not_asked(failure)?),
+            Err(failure) => Some(unless_limited(failure)?),
         };
         missing.teams.extend(why.map(|why| (slug.to_lowercase(), why)));
     }
@@ -106,16 +106,11 @@ pub(crate) async fn missing(api: &Api, selected_by: &SelectedBy) -> Result<Arc<M
                 let why = format!("{} defines no custom property `{name}`", api.organisation());
                 Some(Unsure::for_people(why))
             }
-            Err(failure) => Some(not_asked(failure)?),
+            Err(failure) => Some(unless_limited(failure)?),
         };
         missing.properties.extend(why.map(|why| (name.to_lowercase(), why)));
     }
     Ok(Arc::new(missing))
-}
-
-/// The reason why a name is as good as missing: nobody could be asked for it.
-fn not_asked(failure: &Failure) -> Result<Unsure, Failure> {
-    Ok(Unsure { why: unless_limited(failure)?, transient: failure.class == Class::Retry })
 }
 
 #[derive(Deserialize)]
@@ -278,7 +273,7 @@ mod tests {
 
     #[test]
     fn a_name_that_could_not_be_asked_for_is_asked_for_again_where_that_can_help() {
-        let of = |class| not_asked(&Failure::new(class, "reading: 502"));
+        let of = |class| unless_limited(&Failure::new(class, "reading: 502"));
         assert_eq!(of(Class::Retry).unwrap(), Unsure::for_now("reading: 502".to_owned()));
         assert_eq!(of(Class::Rejected).unwrap(), Unsure::for_people("reading: 502".to_owned()));
         of(Class::RateLimited { until: Time(1), spares_events: true }).unwrap_err();

@@ -10,6 +10,8 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::api::Api;
+use crate::repository::Part;
+use crate::unsure::Unsure;
 
 /// Of every repository.
 pub(crate) struct Properties {
@@ -20,9 +22,10 @@ pub(crate) struct Properties {
 
 impl Properties {
     /// Of a repository; one that is not in the list is unknown, and not without properties.
-    pub(crate) fn of(&self, repository: u64) -> Result<BTreeMap<String, Value>, String> {
+    pub(crate) fn of(&self, repository: u64) -> Part<BTreeMap<String, Value>> {
         let found = self.by_repository.get(&repository).cloned();
-        found.ok_or_else(|| "the list of all properties does not have this repository".to_owned())
+        let why = "the list of all properties does not have this repository";
+        found.ok_or_else(|| Unsure::for_now(why.to_owned()))
     }
 }
 

@@ -8,9 +8,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::rulesets::Ruleset;
+use crate::unsure::Unsure;
 
 /// A part that was read to its end, or why it is unknown.
-pub type Part<T> = Result<T, String>;
+pub type Part<T> = Result<T, Unsure>;
 
 /// Which parts are to be read. Only what a policy asks for is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

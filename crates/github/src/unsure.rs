@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use beadle_engine::{Class, Failure};
+
 /// The reason why nobody knows whether something holds for a repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unsure {
@@ -20,6 +22,11 @@ impl Unsure {
     /// Creates a reason that somebody has to end, in the policy or at GitHub.
     pub fn for_people(why: String) -> Self {
         Self { why, transient: false }
+    }
+
+    /// Creates a reason from what a read came to. Nobody reads again what the vendor refused for good.
+    pub(crate) fn of(failure: &Failure, why: String) -> Self {
+        Self { why, transient: !matches!(failure.class, Class::Rejected | Class::Fatal) }
     }
 
     /// Names the file of the policy that asks.

@@ -59,8 +59,9 @@ impl Gone {
     }
 }
 
-/// The notes of repositories, by id. The owner of a file that the policy still has stays: another
-/// repository that takes the name gets the file only from an operator.
+/// The notes of repositories, by id. The owner of a file that the policy still has stays, and so does
+/// the file of that repository: another repository that takes the name gets the file only from an
+/// operator, and the same one that comes back under another name still has it.
 async fn remembered(
     store: &dyn Store,
     organisation: &str,
@@ -68,17 +69,20 @@ async fn remembered(
     has_file: &(dyn Fn(&str) -> bool + Send + Sync),
 ) -> Result<BTreeMap<u64, Vec<String>>, StoreError> {
     let mut notes: BTreeMap<u64, Vec<String>> = BTreeMap::new();
-    let prefixes = [
-        reached::note_of(organisation, ""),
-        overrides::note_of_repository(organisation, ""),
-        refused_note(&Key::new("repository", instance, "")),
-    ];
+    let prefixes = [reached::note_of(organisation, ""), refused_note(&Key::new("repository", instance, ""))];
     for prefix in &prefixes {
         for (name, _) in store.notes(prefix).await? {
             let id = name.strip_prefix(prefix.as_str()).and_then(|id| id.parse::<u64>().ok());
             if let Some(id) = id {
                 notes.entry(id).or_default().push(name);
             }
+        }
+    }
+    let prefix = overrides::note_of_repository(organisation, "");
+    for (name, file) in store.notes(&prefix).await? {
+        let id = name.strip_prefix(prefix.as_str()).and_then(|id| id.parse::<u64>().ok());
+        if let Some(id) = id.filter(|_| !has_file(&file.to_lowercase())) {
+            notes.entry(id).or_default().push(name);
         }
     }
     let prefix = overrides::note_of_file(organisation, "");
@@ -198,5 +202,23 @@ mod tests {
         let of_gone = [reached::note_of("acme", "2"), overrides::note_of_repository("acme", "2"), refused(2)];
         assert!(of_gone.iter().all(|name| !left.contains(name)), "{left:?}");
         assert!(!left.contains(&overrides::note_of_file("acme", "repos/gone.yml")), "{left:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_gone_repository_keeps_both_notes_of_a_file_that_the_policy_has() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open_inline(&folder.path().join("b.db"), Settings::default()).unwrap();
+        let of_file = overrides::note_of_file("acme", "repos/Kept.yml");
+        let of_repository = overrides::note_of_repository("acme", "2");
+        store.put(&of_file, "2").await.unwrap();
+        store.put(&of_repository, "repos/Kept.yml").await.unwrap();
+        store.put(&reached::note_of("acme", "2"), "{}").await.unwrap();
+        let has_file = |file: &str| file == "repos/kept.yml";
+        for (now, forgotten) in [(NOW, 0), (NOW + DELAY, 1)] {
+            let of = ("acme", "acme");
+            assert_eq!(forget(&store, of, &ids([1]), &has_file, now).await.unwrap(), forgotten);
+        }
+        assert_eq!(store.get(&of_file).await.unwrap().as_deref(), Some("2"));
+        assert_eq!(store.get(&of_repository).await.unwrap().as_deref(), Some("repos/Kept.yml"));
     }
 }

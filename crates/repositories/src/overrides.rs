@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use beadle_engine::{Failure, Store, StoreError, Time, note};
+use beadle_engine::budget::current_lane;
+use beadle_engine::{Failure, Lane, Store, StoreError, Time, note};
 use beadle_github::{Called, Reader, Repository};
 
 use crate::policy::{Layer, LayerKind, Policy, Standing};
@@ -148,18 +149,26 @@ impl Overrides {
     }
 
     /// Does the same once for each generation of the policy, before one of its repositories is
-    /// planned alone. While a file is in doubt, it asks again after some minutes.
-    pub(crate) async fn follow_once(&self, policy: &Policy, reader: &Reader) -> Result<(), Failure> {
+    /// planned alone. While a file is in doubt, it asks again after some minutes, and at once for the
+    /// repository `id` that the doubt is about.
+    pub(crate) async fn follow_once(&self, policy: &Policy, reader: &Reader, id: u64) -> Result<(), Failure> {
         let now = reader.clock().now();
         let mut followed = self.followed.lock().await;
-        let is_sure = self.doubts.lock().unwrap_or_else(PoisonError::into_inner).is_empty();
-        let holds = |at: Time| is_sure || (at <= now && now.since(at) < AGAIN);
+        let holds = |at: Time| self.holds(at, now, id, current_lane());
         if followed.as_ref().is_some_and(|(generation, at)| *generation == policy.generation && holds(*at)) {
             return Ok(());
         }
         self.follow(policy, reader).await?;
         *followed = Some((policy.generation.clone(), now));
         Ok(())
+    }
+
+    /// Returns whether the answers of `at` still count for a repository. What is old decides nothing
+    /// of a repository in doubt that somebody waits for; a sweep comes again.
+    fn holds(&self, at: Time, now: Time, id: u64, lane: Lane) -> bool {
+        let doubts = self.doubts.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_recent = at <= now && now.since(at) < AGAIN;
+        doubts.is_empty() || (is_recent && (lane == Lane::Sweep || !doubts.contains_key(&id)))
     }
 
     /// The file that may be of this repository or of another one, with why that is not known.
@@ -203,13 +212,16 @@ impl Overrides {
     ) -> Result<Standing<'a>, StoreError> {
         let full = seen.full_name();
         let id = seen.id.to_string();
+        let mut standing = Standing::default();
+        let mut named = policy.file_of(&seen.name);
         if let Some((layer, why)) = self.doubt(policy, seen.id)
             && self.get(&self.of_file(layer)).await?.is_none()
         {
-            return Ok(Standing { waits: vec![(layer, why)], own: None });
+            // A doubt about one file says nothing of who owns another one.
+            named = named.filter(|named| named.file != layer.file);
+            standing.waits.push((layer, why));
         }
-        let mut standing = Standing::default();
-        if let Some(layer) = policy.file_of(&seen.name) {
+        if let Some(layer) = named {
             let file = &layer.file;
             let why = match self.get(&self.of_file(layer)).await? {
                 Some(owner) if owner == id => return Ok(standing),
@@ -360,5 +372,39 @@ mod tests {
         standing(&overrides, &both, 2, "c").await;
         let (waiting, _) = standing(&overrides, &both, 2, "a").await;
         assert_eq!(waiting, ["repos/a.yml", "repos/c.yml"]);
+    }
+
+    /// Leaves a file to two repositories.
+    fn put_in_doubt(overrides: &Overrides, file: &str, ids: [u64; 2]) {
+        let doubt = || (file.to_owned(), "it may be of either".to_owned());
+        *overrides.doubts.lock().unwrap() = ids.into_iter().map(|id| (id, doubt())).collect();
+    }
+
+    #[tokio::test]
+    async fn a_doubt_about_one_file_does_not_give_a_repository_the_file_of_another_one() {
+        let files = [
+            ("repos/svc.yml", "repository: { name: pay }"),
+            ("repos/pay.yml", "repository: { topics: [pay] }"),
+        ];
+        let (both, overrides) = (policy(&files), Overrides::new(None, "acme"));
+        overrides.adopt(both.file_of("pay").unwrap(), 3).await.unwrap();
+        put_in_doubt(&overrides, "repos/svc.yml", [1, 2]);
+        let (waiting, is_own) = standing(&overrides, &both, 1, "pay").await;
+        assert_eq!(waiting, ["repos/svc.yml", "repos/pay.yml"], "the other file belongs to repository 3");
+        assert!(!is_own);
+        assert_eq!(standing(&overrides, &both, 2, "svc").await, (vec!["repos/svc.yml".to_owned()], false));
+    }
+
+    #[test]
+    fn an_event_of_a_repository_in_doubt_is_not_decided_by_old_answers() {
+        let overrides = Overrides::new(None, "acme");
+        let (at, soon, late) = (Time(1_000_000), Time(1_001_000), Time(1_000_000) + AGAIN);
+        assert!(overrides.holds(at, late, 1, Lane::Event), "nothing is in doubt");
+        put_in_doubt(&overrides, "repos/svc.yml", [1, 2]);
+        assert!(!overrides.holds(at, soon, 1, Lane::Event));
+        assert!(!overrides.holds(at, soon, 1, Lane::Manual));
+        assert!(overrides.holds(at, soon, 1, Lane::Sweep));
+        assert!(overrides.holds(at, soon, 3, Lane::Event), "the doubt is about others");
+        assert!(!overrides.holds(at, late, 3, Lane::Event));
     }
 }

@@ -461,7 +461,7 @@ impl RepositoryPlanner {
         if key.kind() == "organisation" {
             return self.of_organisation(&policy).await;
         }
-        self.overrides.follow_once(&policy, &self.reader).await?;
+        self.overrides.follow_once(&policy, &self.reader, id).await?;
         let mut seen = match hint {
             Some(node_id) => self.reader.repository(node_id).await?,
             None => None,

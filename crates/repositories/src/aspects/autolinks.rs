@@ -43,7 +43,7 @@ impl Step for Write {
                     // If that fails too, the next run makes it.
                     let _ = named.send(Method::POST, "autolinks", Some(before.clone())).await;
                 }
-                made
+                made.map_err(Failure::after_a_part)
             }
         }
     }

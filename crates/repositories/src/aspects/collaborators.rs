@@ -44,7 +44,9 @@ impl Step for Write {
                 if let Some(invitation) = expired {
                     to.named()?.withdraw_invitation(*invitation).await?;
                 }
-                to.named()?.put_collaborator(account, permission).await
+                let put = to.named()?.put_collaborator(account, permission).await;
+                // The invitation is gone.
+                put.map_err(|failure| if expired.is_some() { failure.after_a_part() } else { failure })
             }
             Self::Remove { account } => to.named()?.remove_collaborator(account).await,
             Self::Change { invitation, permission } => {
@@ -79,7 +81,7 @@ impl Aspect for Collaborators {
         let (seen, pending) = match (&repository.collaborators, &repository.invitations) {
             (Some(Ok(seen)), Some(Ok(pending))) => (seen, pending),
             (Some(Err(why)), _) | (_, Some(Err(why))) => {
-                sheet.unreadable(why.clone());
+                sheet.unreadable(&why.why);
                 return Ok(());
             }
             _ => return Ok(()),

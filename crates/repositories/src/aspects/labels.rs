@@ -77,7 +77,7 @@ impl Aspect for Labels {
         let seen = match &context.repository.labels {
             Some(Ok(seen)) => seen,
             Some(Err(why)) => {
-                sheet.unreadable(why.clone());
+                sheet.unreadable(&why.why);
                 return Ok(());
             }
             None => return Ok(()),

@@ -76,7 +76,7 @@ impl Aspect for Properties {
         let seen = match &context.repository.properties {
             Some(Ok(seen)) => seen,
             Some(Err(why)) => {
-                sheet.unreadable(why.clone());
+                sheet.unreadable(&why.why);
                 return Ok(());
             }
             None => return Ok(()),

@@ -245,7 +245,7 @@ fn seen(context: &Context<'_>, want: &Want, sheet: &mut Sheet) -> Option<Value> 
                 "GitHub does not show `{key}` of this repository; the App may lack administration: read"
             ),
         },
-        Some(Err(why)) => why.clone(),
+        Some(Err(unsure)) => unsure.why.clone(),
         None => format!("`{key}` was not read"),
     };
     sheet.part_unreadable(key, why);

@@ -63,7 +63,7 @@ impl Aspect for Teams {
         let seen = match &context.repository.teams {
             Some(Ok(seen)) => seen,
             Some(Err(why)) => {
-                sheet.unreadable(why.clone());
+                sheet.unreadable(&why.why);
                 return Ok(());
             }
             None => return Ok(()),

@@ -41,7 +41,7 @@ impl Aspect for Topics {
         let seen = match &context.repository.topics {
             Some(Ok(seen)) => seen.iter().cloned().collect::<BTreeSet<String>>(),
             Some(Err(why)) => {
-                sheet.unreadable(why.clone());
+                sheet.unreadable(&why.why);
                 return Ok(());
             }
             None => return Ok(()),

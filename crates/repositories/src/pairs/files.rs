@@ -32,7 +32,11 @@ pub(super) fn files(dice: &mut Dice, state: &State) -> Files {
         suborg.insert("rank".into(), json!(100 + n * 10));
         match dice.below(3) {
             0 => suborg.insert("suborgrepos".into(), json!([dice.one(&["shop", "Sho*", "*2", "nothing-*"])])),
-            1 => suborg.insert("suborgteams".into(), json!([dice.one(TEAMS)])),
+            1 => {
+                let team = dice.one(TEAMS);
+                agree(&mut suborg, &json!({ "team": team }));
+                suborg.insert("suborgteams".into(), json!([team]))
+            }
             _ => {
                 let property = dice.one(PROPERTIES);
                 agree(&mut suborg, &json!({ "property": { property: "gold" } }));
@@ -114,8 +118,8 @@ fn choice(dice: &mut Dice) -> Value {
     }
 }
 
-/// Lets sections write what their file selects by: the check refuses a file that takes repositories
-/// out of its own selection.
+/// Lets sections write what their file selects by: a file that takes repositories out of its own
+/// selection may never come to rest.
 fn agree(body: &mut Map<String, Value>, selected: &Value) {
     if let Some(repository) = body.get_mut("repository").and_then(Value::as_object_mut)
         && selected["visibility"].is_string()
@@ -124,6 +128,16 @@ fn agree(body: &mut Map<String, Value>, selected: &Value) {
         if repository.contains_key("visibility") {
             repository.insert("visibility".into(), selected["visibility"].clone());
         }
+    }
+    if selected["topic"].is_string()
+        && let Some(list) = body.get_mut("repository").and_then(|repository| repository.get_mut("topics"))
+    {
+        keep_others(list);
+    }
+    if selected["team"].is_string()
+        && let Some(list) = body.get_mut("teams")
+    {
+        keep_others(list);
     }
     let property = selected["property"].as_object().and_then(|properties| properties.keys().next());
     let (Some(property), Some(list)) = (property, body.get_mut("custom_properties")) else { return };
@@ -136,6 +150,13 @@ fn agree(body: &mut Map<String, Value>, selected: &Value) {
         if entry["name"].as_str().is_some_and(|name| name.eq_ignore_ascii_case(property)) {
             entry["value"] = json!("gold");
         }
+    }
+}
+
+/// Makes an exclusive list additive.
+fn keep_others(list: &mut Value) {
+    if let Some(items) = list.get("exclusive").cloned() {
+        *list = json!({ "additive": items });
     }
 }
 

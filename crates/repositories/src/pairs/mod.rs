@@ -269,7 +269,7 @@ async fn both(stage: &Stage, files: &Files, before: &Value, dice: &mut Dice) -> 
 /// Applies until nothing is written any more. A fault ends after the first apply.
 async fn settle(stage: &Stage, files: &Files, before: &Value, is_faulty: bool) -> Result<Counts, String> {
     let settled = settle_once(stage, files, before, is_faulty).await;
-    // The check refuses a layer that changes its own selection. It cannot see what a value of another
+    // No layer changes its own selection (`files::agree`). The check cannot see what a value of another
     // file does to a selection, because the other file may not reach the repository.
     match settled {
         Err(why) if why.starts_with("GitHub refused") => Err(why),

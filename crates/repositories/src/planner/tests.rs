@@ -6,7 +6,7 @@ use std::time::Duration;
 use beadle_engine::apply::Writer as _;
 use beadle_engine::{Budgets, Clock, Resource, Time};
 use beadle_github::{Api, Credential, Endpoint, Writer};
-use beadle_sim::Sim;
+use beadle_sim::{Fault, Sim};
 use beadle_transport::{Exchanged, Settings, Wire};
 use bytes::Bytes;
 use secrecy::SecretString;
@@ -131,4 +131,22 @@ async fn who_takes_a_name_between_plan_and_write_gets_nothing() {
         stage.write(&plan).await.unwrap();
         assert_eq!(stage.writes(), 1, "{policy}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_autolink_that_was_deleted_and_is_not_made_was_changed_in_part() {
+    let mut doc = acme(501, 601);
+    let link = json!({ "url_template": "https://theirs/<num>", "is_alphanumeric": true });
+    doc["orgs"]["acme"]["repos"]["shop"]["autolinks"] = json!({ "T-": link });
+    let stage = Stage::new(doc, "autolinks: [{ key_prefix: T-, url_template: 'https://t/<num>' }]\n").await;
+    let plan = stage.plan().await;
+    assert_eq!(plan.changes.len(), 1);
+    let (method, path) = (Some("POST".to_owned()), "/autolinks".to_owned());
+    let fault = Fault { method, path, status: Some(422), count: Some(1), ..Fault::default() };
+    stage.sim.fault(fault);
+    let failure = stage.write(&plan).await.unwrap_err();
+    assert!(failure.is_partial, "{failure:?}");
+    let state = stage.sim.state();
+    let left = &state["orgs"]["acme"]["repos"]["shop"]["autolinks"]["T-"]["url_template"];
+    assert_eq!(left, "https://theirs/<num>", "it is put back");
 }

@@ -16,14 +16,17 @@ use super::shape::Shape;
 /// The most topics of a repository.
 const TOPICS: usize = 20;
 
-/// The keys of a title and a message, and the messages that GitHub takes with each title.
-type TitleAndMessage = (&'static str, &'static str, &'static [(&'static str, &'static [&'static str])]);
+/// The keys of a title, of a message and of their way to merge, and the messages that GitHub takes
+/// with each title.
+type TitleAndMessage =
+    (&'static str, &'static str, &'static str, &'static [(&'static str, &'static [&'static str])]);
 
 /// The texts of a commit go in pairs.
 const PAIRS: &[TitleAndMessage] = &[
     (
         "squash_merge_commit_title",
         "squash_merge_commit_message",
+        "allow_squash_merge",
         &[
             ("PR_TITLE", &["PR_BODY", "BLANK", "COMMIT_MESSAGES"]),
             ("COMMIT_OR_PR_TITLE", &["COMMIT_MESSAGES"]),
@@ -32,6 +35,7 @@ const PAIRS: &[TitleAndMessage] = &[
     (
         "merge_commit_title",
         "merge_commit_message",
+        "allow_merge_commit",
         &[("PR_TITLE", &["PR_BODY", "BLANK"]), ("MERGE_MESSAGE", &["PR_TITLE"])],
     ),
 ];
@@ -43,6 +47,8 @@ const METHODS: [&str; 3] = ["allow_squash_merge", "allow_merge_commit", "allow_r
 pub(super) struct Contradiction<'a> {
     /// The section that has the values; beside it a part of it that `disable_plugins` can name.
     pub(super) names: &'static [&'static str],
+    /// The keys of the section that it is about, if it is about no more than these.
+    pub(super) keys: Vec<&'static str>,
     /// The values; the first is where the problem is reported.
     values: Vec<&'a Node>,
     text: String,
@@ -51,7 +57,13 @@ pub(super) struct Contradiction<'a> {
 
 impl<'a> Contradiction<'a> {
     fn new(names: &'static [&'static str], values: Vec<&'a Node>, text: impl Into<String>) -> Self {
-        Self { names, values, text: text.into(), hint: None }
+        Self { names, keys: Vec::new(), values, text: text.into(), hint: None }
+    }
+
+    /// The same. It is about these keys of its section only.
+    fn only(mut self, keys: &[&'static str]) -> Self {
+        self.keys = keys.to_vec();
+        self
     }
 
     fn hint(mut self, hint: impl Into<String>) -> Self {
@@ -166,11 +178,19 @@ pub(super) fn off(repository: &Node) -> [Option<&Node>; 3] {
 }
 
 fn merging<'a>(repository: &'a Node, found: &mut Vec<Contradiction<'a>>) {
-    if let [Some(first), Some(second), Some(last)] = off(repository) {
+    let off = off(repository);
+    if let [Some(first), Some(second), Some(last)] = off {
         let text = format!("one of {} must be true: GitHub refuses all three off", METHODS.join(", "));
-        found.push(Contradiction::new(&["repository"], vec![last, first, second], text));
+        let values = vec![last, first, second];
+        found.push(Contradiction::new(&["repository"], values, text).only(&METHODS));
     }
-    for (title, message, pairs) in PAIRS {
+    for (title, message, method, pairs) in PAIRS {
+        // The texts of a way to merge that is off are not sent. If all are off, none of them is
+        // switched.
+        let is_off = repository.get(method).is_some_and(|value| value.bool() == Some(false));
+        if is_off && off.contains(&None) {
+            continue;
+        }
         let (Some(titled), Some(said)) = (repository.get(title), repository.get(message)) else { continue };
         let Some((_, fine)) = pairs.iter().find(|(name, _)| titled.text() == Some(*name)) else { continue };
         if let Some(text) = said.text()
@@ -181,7 +201,8 @@ fn merging<'a>(repository: &'a Node, found: &mut Vec<Contradiction<'a>>) {
                 "`repository.{message}` must be one of {} with `{title}: {with}`, found `{text}`",
                 fine.join(", ")
             );
-            found.push(Contradiction::new(&["repository"], vec![said, titled], text));
+            let contradiction = Contradiction::new(&["repository"], vec![said, titled], text);
+            found.push(contradiction.only(&[*title, *message]));
         }
     }
 }
@@ -193,7 +214,7 @@ fn topics<'a>(repository: &'a Node, found: &mut Vec<Contradiction<'a>>) {
     if let Some(item) = items.get(TOPICS) {
         let text = format!("`repository.topics` must have at most {TOPICS} topics, found {}", items.len());
         let values = std::iter::once(item).chain(items).collect();
-        found.push(Contradiction::new(&["repository", "topics"], values, text));
+        found.push(Contradiction::new(&["repository", "topics"], values, text).only(&["topics"]));
     }
 }
 

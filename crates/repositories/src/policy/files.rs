@@ -140,7 +140,7 @@ impl Policy {
         problems.extend(policy.certain_conflicts());
         problems.extend(incomplete(&policy.layers));
         problems.extend(across(&policy.layers, &policy.disabled));
-        problems.extend(unrest(&roots));
+        problems.extend(unrest(&roots, &policy.disabled));
         if problems.iter().any(|problem| problem.severity == Severity::Error) {
             return Err(PolicyError::Invalid { problems, sources });
         }

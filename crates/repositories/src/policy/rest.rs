@@ -1,5 +1,6 @@
 //! Finds layers that select repositories by a value that the policy itself writes, so that the
-//! selection changes with each apply and the policy never comes to rest.
+//! selection changes with each apply. All findings are warnings: some of these policies come to rest
+//! after one change, and nobody is served by an organisation that is not opened.
 
 use std::collections::BTreeMap;
 
@@ -14,6 +15,23 @@ enum Fact {
     Topic,
     Team,
     Property(String),
+}
+
+impl Fact {
+    /// The names by which `disable_plugins` leaves it alone.
+    fn sections(&self) -> &'static [&'static str] {
+        match self {
+            Self::Visibility => &["repository"],
+            Self::Topic => &["repository", "topics"],
+            Self::Team => &["teams"],
+            Self::Property(_) => &["custom_properties"],
+        }
+    }
+
+    /// Returns whether Beadle leaves it alone.
+    fn is_disabled(&self, disabled: &[String]) -> bool {
+        self.sections().iter().any(|section| disabled.iter().any(|other| other == section))
+    }
 }
 
 /// The selection of a file by one fact.
@@ -45,8 +63,9 @@ struct Effect<'a> {
 }
 
 /// Finds selections that a file changes itself, and selections that several files change in a
-/// circle. `files` are the roots of the files, as they are written.
-pub(super) fn unrest(files: &BTreeMap<String, Node>) -> Vec<Problem> {
+/// circle. `files` are the roots of the files, as they are written; `disabled` are the sections that
+/// Beadle leaves alone.
+pub(super) fn unrest(files: &BTreeMap<String, Node>, disabled: &[String]) -> Vec<Problem> {
     let parts: Vec<Part<'_>> = files.iter().flat_map(|(file, root)| parts(file, root)).collect();
     let mut problems = Vec::new();
     // Places of the parts: what the first writes decides whether the second holds.
@@ -54,7 +73,7 @@ pub(super) fn unrest(files: &BTreeMap<String, Node>) -> Vec<Problem> {
     let mut ends: Vec<(usize, usize, &Node, &Node)> = Vec::new();
     for (at, writer) in parts.iter().enumerate() {
         for (place, reader) in parts.iter().enumerate() {
-            for pick in &reader.picks {
+            for pick in reader.picks.iter().filter(|pick| !pick.fact.is_disabled(disabled)) {
                 let Some(effect) = effect(writer.root, pick) else { continue };
                 let holds = effect.holds != pick.is_excepted;
                 // A file that selects by nothing is in no circle.
@@ -98,9 +117,7 @@ fn own(effect: &Effect<'_>, pick: &Pick<'_>) -> Problem {
     };
     let text = format!("{what} ({}): it takes repositories out of its own selection", pick.at.asked);
     let problem = Problem::error(effect.at.asked.clone(), effect.at.column, text);
-    // A list without a word may be meant as additive.
-    let is_certain = effect.is_written || effect.at.get("exclusive").is_some();
-    let problem = if is_certain { problem } else { problem.severity(Severity::Warning) };
+    let problem = problem.severity(Severity::Warning);
     problem.hint("select this value too, or select by something that the file does not write")
 }
 
@@ -219,8 +236,7 @@ fn effect<'a>(root: &'a Node, pick: &Pick<'_>) -> Option<Effect<'a>> {
             let list = root.get("teams")?;
             // An entry for some repositories says nothing of the others.
             let for_some = |item: &Node| item.get("include").is_some() || item.get("exclude").is_some();
-            let own = |item: &&Node| item.get("name").and_then(Node::text).is_some_and(is_picked);
-            let item = entries(root, "teams").iter().find(own);
+            let item = team(root, pick);
             if item.is_some_and(for_some) { None } else { listed(list, item) }
         }
         Fact::Property(property) => {
@@ -242,11 +258,19 @@ fn effect<'a>(root: &'a Node, pick: &Pick<'_>) -> Option<Effect<'a>> {
     }
 }
 
-/// The effect of a list that has a value, or has not.
+/// The entry of the team that a selection is by.
+fn team<'a>(root: &'a Node, pick: &Pick<'_>) -> Option<&'a Node> {
+    entries(root, "teams").iter().find(|item| {
+        let name = item.get("name").and_then(Node::text);
+        name.is_some_and(|name| pick.values.iter().any(|value| value.eq_ignore_ascii_case(name)))
+    })
+}
+
+/// The effect of a list that has a value, or has not. A list without a value takes nothing away.
 fn listed<'a>(list: &'a Node, item: Option<&'a Node>) -> Option<Effect<'a>> {
     match item {
         Some(at) => Some(Effect { holds: true, at, is_written: true }),
-        None if list.get("additive").is_some() => None,
+        None if list.get("additive").is_some() || list.get("exclusive").unwrap_or(list).is_null() => None,
         None => Some(Effect { holds: false, at: list, is_written: false }),
     }
 }
@@ -265,11 +289,13 @@ fn is_listed(files: &BTreeMap<String, Node>, pick: &Pick<'_>) -> bool {
         } else {
             root.get(section)
         };
-        let plugins = ["additive_plugins", "disable_plugins"].into_iter();
-        let mut names = plugins.flat_map(|key| super::layers::plugins(root, key));
-        list.is_some_and(|list| list.get("additive").is_some())
+        let mut additive = super::layers::plugins(root, "additive_plugins").into_iter();
+        // An entry for some repositories may be one of this one.
+        let has_team = pick.fact == Fact::Team && team(root, pick).is_some();
+        has_team
+            || list.is_some_and(|list| list.get("additive").is_some())
             || effect(root, pick).is_some_and(|effect| effect.is_written)
-            || names.any(|name| name == section)
+            || additive.any(|name| name == section)
     };
     files.values().any(|root| {
         let cases = root.get("first_match").map(Node::items).unwrap_or_default();
@@ -282,14 +308,20 @@ mod tests {
     use super::*;
 
     fn found(files: &[(&str, &str)]) -> Vec<(Severity, String)> {
+        found_without(files, &[])
+    }
+
+    /// The same. `disabled` are the sections that Beadle leaves alone.
+    fn found_without(files: &[(&str, &str)], disabled: &[&str]) -> Vec<(Severity, String)> {
+        let disabled: Vec<String> = disabled.iter().map(|name| (*name).to_owned()).collect();
         let files: BTreeMap<String, Node> =
             files.iter().map(|(file, text)| ((*file).to_owned(), Node::parse(file, text).unwrap())).collect();
-        let problems = unrest(&files);
+        let problems = unrest(&files, &disabled);
         problems.iter().map(|found| (found.severity, format!("{} {}", found.asked, found.message))).collect()
     }
 
     #[test]
-    fn a_file_that_changes_its_own_selection_is_refused_with_both_lines() {
+    fn a_file_that_changes_its_own_selection_is_a_warning_with_both_lines() {
         for text in [
             "select: { visibility: private }\nrepository: { visibility: public }\n",
             "select: { visibility: [private, internal] }\nrepository: { private: false }\n",
@@ -300,9 +332,10 @@ mod tests {
             "except: { visibility: public }\nrepository: { visibility: public }\n",
             "except: { topic: infra }\nrepository: { topics: { additive: [infra] } }\n",
             "select: { visibility: private }\nfirst_match: [{ repository: { visibility: public } }]\n",
+            "suborgteams: [core]\nteams: [{ name: infra, permission: pull }]\n",
         ] {
             let found = found(&[("layers/a.yml", text)]);
-            let [(Severity::Error, said)] = found.as_slice() else { panic!("{text}: {found:?}") };
+            let [(Severity::Warning, said)] = found.as_slice() else { panic!("{text}: {found:?}") };
             assert!(said.starts_with("layers/a.yml:2 ") && said.contains("layers/a.yml:1"), "{said}");
         }
     }
@@ -327,10 +360,40 @@ mod tests {
     }
 
     #[test]
-    fn a_list_that_may_be_meant_as_additive_is_a_warning() {
-        let found =
-            found(&[("suborgs/a.yml", "suborgteams: [core]\nteams: [{ name: infra, permission: pull }]\n")]);
-        assert!(matches!(found.as_slice(), [(Severity::Warning, _)]), "{found:?}");
+    fn what_beadle_leaves_alone_changes_no_selection() {
+        for (name, text) in [
+            ("repository", "select: { visibility: private }\nrepository: { visibility: public }\n"),
+            ("repository", "select: { topic: infra }\nrepository: { topics: { exclusive: [rust] } }\n"),
+            ("topics", "select: { topic: infra }\nrepository: { topics: { exclusive: [rust] } }\n"),
+            ("teams", "select: { team: core }\nteams: [{ name: infra, permission: pull }]\n"),
+            (
+                "custom_properties",
+                "select: { property: { tier: gold } }\ncustom_properties: [{ name: tier, value: lead }]\n",
+            ),
+        ] {
+            assert_eq!(found(&[("layers/a.yml", text)]).len(), 1, "{text}");
+            assert!(found_without(&[("layers/a.yml", text)], &[name]).is_empty(), "{name}: {text}");
+        }
+    }
+
+    #[test]
+    fn a_list_without_a_value_takes_nothing_away() {
+        for text in [
+            "select: { team: core }\nteams:\n",
+            "select: { team: core }\nteams: { exclusive: }\n",
+            "select: { topic: infra }\nrepository: { topics: }\n",
+            "select: { property: { tier: gold } }\ncustom_properties: null\n",
+        ] {
+            assert!(found(&[("layers/a.yml", text)]).is_empty(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_team_that_another_file_lists_for_some_repositories_is_listed() {
+        let lists = "select: { team: core }\nteams: [{ name: infra, permission: pull }]\n";
+        let settings = "teams: [{ name: core, permission: push, include: [shop] }]\n";
+        let kept = found(&[("layers/a.yml", lists), ("settings.yml", settings)]);
+        assert!(kept.is_empty(), "{kept:?}");
     }
 
     #[test]

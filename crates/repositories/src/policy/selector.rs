@@ -1,7 +1,7 @@
 //! Selects the repositories of a layer: `select:` and `except:`. Every key has to hold; of a list, one
 //! entry.
 
-use beadle_github::{Repository, Unsure};
+use beadle_github::{Part, Repository, Unsure};
 use jiff::civil::Date;
 use serde_json::Value;
 
@@ -256,10 +256,13 @@ fn holds(texts: &[String], text: &str) -> bool {
     texts.iter().any(|other| other.eq_ignore_ascii_case(text))
 }
 
-fn known<'a, T>(part: Option<&'a Result<T, String>>, what: &str) -> Result<&'a T, Unsure> {
+/// Returns a part of a repository, or why it is unknown: a retry helps as far as it helps the read.
+fn known<'a, T>(part: Option<&'a Part<T>>, what: &str) -> Result<&'a T, Unsure> {
     match part {
         Some(Ok(known)) => Ok(known),
-        Some(Err(why)) => Err(Unsure::for_now(format!("the repository's {what} are unknown: {why}"))),
+        Some(Err(Unsure { why, transient })) => {
+            Err(Unsure { why: format!("the repository's {what} are unknown: {why}"), transient: *transient })
+        }
         None => Err(Unsure::for_now(format!("the repository's {what} were not read"))),
     }
 }

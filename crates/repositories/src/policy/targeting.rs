@@ -34,7 +34,8 @@ pub struct Target {
     pub layers: Vec<Reached>,
     /// The files of layers of which it is not known whether they reach it.
     pub in_doubt: Vec<String>,
-    /// The sections that only a waiting file specifies, each with the reason.
+    /// The sections of which a part is left alone, each with the reason: what only a waiting file
+    /// specifies, and values of `repository` that contradict each other.
     pub waiting: Vec<(String, String)>,
     /// Lists that say themselves whether they are exclusive; the highest layer's word.
     pub words: Words,
@@ -189,15 +190,31 @@ impl Target {
         self.layers.push(Reached { file: layer.file.clone(), rank: layer.rank, case: held, root, words });
     }
 
-    /// Leaves the sections alone in which the layers together ask for what GitHub refuses.
+    /// Leaves alone what the layers together ask for and GitHub refuses: some keys of `repository`,
+    /// whose other values are still kept, or a whole section.
     fn contradict(&mut self, disabled: &[String]) {
         let Some(root) = &self.root else { return };
-        let contradictions = found(root, &|asked| self.rank(asked));
-        let contradictions = contradictions.into_iter().filter(|found| !found.is_disabled(disabled));
-        let doubts: Vec<(String, Unsure)> = contradictions
-            .filter_map(|found| Some(((*found.names.first()?).to_owned(), Unsure::for_people(found.why()))))
-            .collect();
-        self.doubtful.extend(doubts);
+        let (mut keys, mut waiting, mut doubtful) = (Vec::new(), Vec::new(), Vec::new());
+        for contradiction in found(root, &|asked| self.rank(asked)) {
+            let Some(section) = contradiction.names.first().filter(|_| !contradiction.is_disabled(disabled))
+            else {
+                continue;
+            };
+            let section = (*section).to_owned();
+            if contradiction.keys.is_empty() {
+                doubtful.push((section, Unsure::for_people(contradiction.why())));
+            } else {
+                waiting.push((section, contradiction.why()));
+                keys.extend(contradiction.keys.iter().copied());
+            }
+        }
+        if !keys.is_empty()
+            && let Some(repository) = root.get("repository")
+        {
+            self.root = Some(root.with("repository", &repository.without(&keys)));
+        }
+        self.waiting.extend(waiting);
+        self.doubtful.extend(doubtful);
     }
 
     fn put_over(&mut self, root: &Node, words: &Words) {
@@ -348,9 +365,9 @@ fn reaches(layer: &Layer, repository: &Repository) -> Result<bool, Unsure> {
                             return Ok(true);
                         }
                     }
-                    Some(Err(why)) => {
+                    Some(Err(Unsure { why, transient })) => {
                         let why = format!("{}: the repository's teams are unknown: {why}", layer.file);
-                        return Err(Unsure::for_now(why));
+                        return Err(Unsure { why, transient: *transient });
                     }
                     None => {
                         let why = format!("{}: the repository's teams were not read", layer.file);

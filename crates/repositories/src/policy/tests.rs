@@ -73,6 +73,9 @@ impl Policy {
         for (section, why) in &target.doubtful {
             fail(given, format!("`{section}` is in doubt: {why}"));
         }
+        for (section, why) in &target.waiting {
+            fail(given, format!("a part of `{section}` is in doubt: {why}"));
+        }
         let tests = ["expect", "absent", "skipped"].into_iter().any(|key| test.get(key).is_some());
         if !tests {
             fail(test, "it expects nothing: say `expect`, `absent` or `skipped`".into());
@@ -149,27 +152,34 @@ pub(crate) fn repository(given: &Node) -> Repository {
 
 #[cfg(test)]
 mod checks {
+    use beadle_github::Unsure;
+
     use super::*;
 
     #[test]
-    fn a_selector_that_could_not_be_read_is_a_doubt_that_a_retry_can_end() {
-        for (layer, change) in [
-            ("suborgs/a.yml", "suborgteams: [core]\nlabels: [{ name: a, color: ff0000 }]"),
-            ("layers/a.yml", "rank: 5\nselect: { topic: core }\nlabels: [{ name: a, color: ff0000 }]"),
+    fn a_selector_that_could_not_be_read_is_a_doubt_that_a_retry_can_end_unless_it_was_refused() {
+        const SUBORG: &str = "suborgteams: [core]\nlabels: [{ name: a, color: ff0000 }]";
+        const LAYER: &str = "rank: 5\nselect: { topic: core }\nlabels: [{ name: a, color: ff0000 }]";
+        let (busy, refused) = (Unsure::for_now("502".to_owned()), Unsure::for_people("403".to_owned()));
+        for (layer, change, unread) in [
+            ("suborgs/a.yml", SUBORG, &busy),
+            ("layers/a.yml", LAYER, &busy),
+            ("suborgs/a.yml", SUBORG, &refused),
+            ("layers/a.yml", LAYER, &refused),
         ] {
             let sources = [(layer, change), ("settings.yml", "repository: { has_wiki: false }")];
             let sources = sources.map(|(file, text)| (file.to_owned(), text.to_owned()));
             let policy = Policy::from_sources(BTreeMap::from(sources), "admin", Path::new("policy")).unwrap();
             let given = Node::parse("test.yml", "name: shop").unwrap();
-            let unread = Some(Err("502".to_owned()));
-            let seen =
-                Repository { topics: unread, teams: Some(Err("502".to_owned())), ..repository(&given) };
+            let (topics, teams) = (Some(Err(unread.clone())), Some(Err(unread.clone())));
+            let seen = Repository { topics, teams, ..repository(&given) };
             let Verdict::Reached(target) = policy.resolve(&seen, &Standing::default()) else {
                 panic!("{layer} is left alone");
             };
             let doubt = target.doubtful.iter().find(|(section, _)| section == "labels");
             let Some((_, unsure)) = doubt else { panic!("{:?}", target.doubtful) };
-            assert!(unsure.transient && unsure.why.contains("502"), "{unsure}");
+            assert_eq!(unsure.transient, unread.transient, "{unsure}");
+            assert!(unsure.why.contains(&unread.why), "{unsure}");
         }
     }
 }

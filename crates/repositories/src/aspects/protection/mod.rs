@@ -63,7 +63,7 @@ impl Aspect for Protection {
         let rules = match &context.repository.protection {
             Some(Ok(rules)) => rules,
             Some(Err(why)) => {
-                sheet.unreadable(why.clone());
+                sheet.unreadable(&why.why);
                 return Ok(());
             }
             None => return Ok(()),

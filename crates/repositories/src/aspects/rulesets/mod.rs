@@ -53,7 +53,7 @@ impl Aspect for Rulesets {
         let seen = match &context.repository.rulesets {
             Some(Ok(seen)) => seen,
             Some(Err(why)) => {
-                sheet.unreadable(why.clone());
+                sheet.unreadable(&why.why);
                 return Ok(());
             }
             None => return Ok(()),

@@ -1,6 +1,7 @@
-//! Finds contradictions of several files. Values that certainly meet in a repository are an error;
-//! values that meet only if a repository has, for example, two teams are a warning. A plan finds
-//! those again for each repository (`Target::contradict`).
+//! Finds contradictions of several files. All of them are warnings: whether files meet in a
+//! repository is decided by names that a file itself changes, by the repositories that Beadle leaves
+//! alone and by the cases of `first_match` too. A plan finds them again for each repository
+//! (`Target::contradict`).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -99,14 +100,16 @@ impl Search<'_> {
                 continue;
             }
             let why = contradiction.why();
-            let problem = |text: String| Problem::error(value.asked.clone(), value.column, text);
+            let problem = |text: String| {
+                Problem::error(value.asked.clone(), value.column, text).severity(Severity::Warning)
+            };
             let hint = "narrow a selector, or set the value in a layer of a higher rank";
             self.problems.push(if is_certain {
                 problem(why).hint(contradiction.hint.clone().unwrap_or_else(|| hint.to_owned()))
             } else {
                 let text =
                     format!("GitHub refuses these values in a repository that all these files reach: {why}");
-                problem(text).severity(Severity::Warning).hint(hint)
+                problem(text).hint(hint)
             });
         }
     }
@@ -132,7 +135,7 @@ fn settings(repository: &Node) -> Option<Node> {
     let is_relevant = |key: &str| {
         METHODS.contains(&key)
             || ["topics", "security"].contains(&key)
-            || PAIRS.iter().any(|(title, message, _)| [*title, *message].contains(&key))
+            || PAIRS.iter().any(|(title, message, ..)| [*title, *message].contains(&key))
     };
     let kept = repository.entries().iter().filter(|(key, _)| key.text().is_some_and(is_relevant));
     block(repository, kept.cloned().collect())

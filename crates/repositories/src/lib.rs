@@ -5,6 +5,7 @@ pub mod dispatch;
 mod facts;
 mod gone;
 mod identity;
+mod in_force;
 pub mod names;
 mod order;
 mod organisation;
@@ -16,7 +17,6 @@ pub mod policy;
 mod reached;
 pub mod recovery;
 pub mod shard;
-mod shared;
 pub mod sweep;
 pub mod writer;
 
@@ -28,7 +28,8 @@ pub fn aspect_names() -> impl Iterator<Item = &'static str> + Clone {
     aspects::ALL.iter().map(|aspect| aspect.name()).chain(own)
 }
 pub use dispatch::{Dispatch, DispatchRule};
-pub use planner::{Modes, OrganisationPlan, PolicyHandle, RepositoryPlanner};
+pub use in_force::{Modes, PolicyHandle};
+pub use planner::{OrganisationPlan, RepositoryPlanner};
 pub use policy::{FileKind, Policy, PolicyError, Problem, Severity, schema, test_schema};
 pub use recovery::Recovery;
 pub use shard::Shard;

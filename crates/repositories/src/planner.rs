@@ -1,17 +1,18 @@
 //! From a policy and a repository to a plan.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use beadle_engine::apply::OLDEST;
-use beadle_engine::{Change, Class, Failure, Key, Mode, Plan, Planner, Store, Unknown};
+use beadle_engine::{Change, Class, Failure, Key, Mode, Plan, Planner, SharedRead, Store, Unknown};
 use beadle_github::{Cursor, IndexRow, Reader, Repository, Unsure};
 use futures::future::join_all;
 use futures::{StreamExt as _, TryStreamExt as _};
 use serde::Serialize;
 
 use crate::aspects::{self, Aspect, Context, Draft, Secrets, Sheet, Step};
+use crate::in_force::{Modes, PolicyHandle};
 use crate::names::Names;
 use crate::order::in_order;
 use crate::organisation;
@@ -19,7 +20,6 @@ use crate::overrides::Overrides;
 use crate::policy::{Explained, LayerKind, Policy, Target, Verdict, explain};
 use crate::reached::{Moves, Reached};
 use crate::shard::Shard;
-use crate::shared::Shared;
 
 /// The aspects whose state may come from a snapshot of the organisation.
 const AGED: &[&str] = &["teams", "custom_properties"];
@@ -27,43 +27,6 @@ const AGED: &[&str] = &["teams", "custom_properties"];
 const PLANS: u32 = 3;
 /// Repositories planned at once. The transport bounds the requests.
 const AT_ONCE: usize = 64;
-
-/// The generation of the policy that is in force. A new one is put in place while work goes on.
-#[derive(Clone, Debug)]
-pub struct PolicyHandle(Arc<RwLock<Arc<Policy>>>);
-
-impl PolicyHandle {
-    /// Starts with `policy`.
-    pub fn new(policy: Policy) -> Self {
-        Self(Arc::new(RwLock::new(Arc::new(policy))))
-    }
-
-    /// The generation in force.
-    pub fn current(&self) -> Arc<Policy> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Puts another generation in force.
-    pub fn replace(&self, policy: Policy) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(policy);
-    }
-}
-
-/// How far each aspect may go.
-#[derive(Clone, Debug, Default)]
-pub struct Modes {
-    /// The organisation's.
-    pub organisation: Mode,
-    /// Of single aspects, where they are more careful.
-    pub aspects: BTreeMap<String, Mode>,
-}
-
-impl Modes {
-    fn of(&self, aspect: &str) -> Mode {
-        let own = self.aspects.get(aspect).copied().unwrap_or(Mode::Enforce);
-        own.min(self.organisation)
-    }
-}
 
 /// Plans repositories of one organisation. It holds a reader, and nothing that writes.
 pub struct RepositoryPlanner {
@@ -76,7 +39,7 @@ pub struct RepositoryPlanner {
     secrets: Secrets,
     /// The listing, for keys whose hint leads nowhere: hundreds of deleted repositories ask for it
     /// at the same time.
-    listing: Shared<Vec<IndexRow>>,
+    listing: SharedRead<Vec<IndexRow>>,
 }
 
 /// Why a repository is asked for what.
@@ -129,7 +92,7 @@ impl RepositoryPlanner {
             reached: None,
             names,
             secrets: Secrets::new(),
-            listing: Shared::default(),
+            listing: SharedRead::default(),
         }
     }
 
@@ -469,7 +432,7 @@ impl RepositoryPlanner {
         if seen.as_ref().is_none_or(|repository| repository.id != id) {
             // The id decides, and the hint may be anybody's, or nothing's: the listing knows the
             // node of every id.
-            let index = self.listing.get(|| self.reader.index()).await?;
+            let index = self.listing.get(self.reader.index()).await?;
             seen = match index.iter().find(|row| row.id == id) {
                 Some(row) => meant(row, self.reader.repository(&row.node_id).await?)?,
                 None => None,

@@ -11,7 +11,7 @@ use beadle_engine::{Clock, Failure, Key, Lane, Mark, Report, Store, StoreError, 
 use beadle_github::Reader;
 
 use crate::gone;
-use crate::planner::PolicyHandle;
+use crate::in_force::PolicyHandle;
 
 /// Marks in one transaction.
 const BATCH: usize = 500;

@@ -1,7 +1,6 @@
 //! Where it is declared who is in a group.
 
 mod okta;
-mod shared;
 mod survey;
 
 use std::collections::BTreeSet;

@@ -7,11 +7,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use beadle_engine::budget::current_lane;
-use beadle_engine::{Class, Failure, Lane, Time};
+use beadle_engine::{Class, Failure, Lane, SharedRead, Time};
 use beadle_okta::{Group, Okta, Status, User};
 use tokio::sync::Mutex;
 
-use super::shared::Shared;
 use super::{People, Person, Source, SourceGroup, Survey, Surveyed};
 
 /// Groups in one page of Okta's list.
@@ -25,7 +24,7 @@ pub struct OktaSource {
     made: Vec<Status>,
     apps: Vec<String>,
     /// All groups, as sweeps read them.
-    listed: Arc<Shared<Vec<SourceGroup>>>,
+    listed: Arc<SharedRead<Vec<SourceGroup>>>,
     /// The number of groups in the last complete list.
     count: Arc<AtomicUsize>,
     /// The number of present questions for one group.

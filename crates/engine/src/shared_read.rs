@@ -7,22 +7,23 @@ use tokio::sync::Mutex;
 
 /// A reading that is shared. Nobody is given one that began before they asked: what they are to see
 /// may have happened in between.
-pub(super) struct Shared<T> {
+#[derive(Debug)]
+pub struct SharedRead<T> {
     /// The number of questions.
     asked: AtomicU64,
     /// The last reading, and how many had asked when it began.
     read: Mutex<Option<(u64, Arc<T>)>>,
 }
 
-impl<T> Default for Shared<T> {
+impl<T> Default for SharedRead<T> {
     fn default() -> Self {
         Self { asked: AtomicU64::new(0), read: Mutex::new(None) }
     }
 }
 
-impl<T> Shared<T> {
+impl<T> SharedRead<T> {
     /// Returns a reading that began after this was called: another's, or that of `read`.
-    pub(super) async fn get<E>(&self, read: impl Future<Output = Result<T, E>>) -> Result<Arc<T>, E> {
+    pub async fn get<E>(&self, read: impl Future<Output = Result<T, E>>) -> Result<Arc<T>, E> {
         let place = self.asked.fetch_add(1, Ordering::SeqCst);
         // While one reads the others wait here; the next one reads for all of them.
         let mut last = self.read.lock().await;
@@ -47,7 +48,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn nobody_is_given_what_was_read_before_they_asked() {
-        let shared: Arc<Shared<usize>> = Arc::default();
+        let shared: Arc<SharedRead<usize>> = Arc::default();
         let (begun, now) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         let mut asks = Vec::new();
         for n in 0..40 {
@@ -74,7 +75,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_reading_that_failed_serves_nobody() {
-        let shared: Shared<usize> = Shared::default();
+        let shared: SharedRead<usize> = SharedRead::default();
         assert_eq!(shared.get(async { Err::<usize, &str>("no") }).await, Err("no"));
         assert_eq!(shared.get(async { Ok::<usize, &str>(7) }).await, Ok(Arc::new(7)));
     }

@@ -181,7 +181,7 @@ impl Service {
         join_all(opening).await;
     }
 
-    /// Whether a target turned out to be what the configuration calls it.
+    /// Returns whether a target turned out to be what the configuration calls it.
     pub(crate) fn has_agreed(&self, target: &str) -> bool {
         self.agreed.lock().unwrap_or_else(PoisonError::into_inner).contains(target)
     }
@@ -193,7 +193,7 @@ impl Service {
         self.bell.notify_one();
     }
 
-    /// Whether every organisation, directory and target of the configuration is open.
+    /// Returns whether every organisation, directory and target of the configuration is open.
     #[cfg(feature = "aws")]
     pub(crate) fn is_open(&self) -> bool {
         let Directories { okta, targets, .. } = self.directories.as_ref();

@@ -127,7 +127,7 @@ impl Slot {
         self.record.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Whether it is due, or is in `early` at the latest.
+    /// Returns whether it is due, or is in `early` at the latest.
     fn is_due(&self, now: Time, early: Duration) -> bool {
         let TaskRecord { next, wait, .. } = self.record();
         // A time that is further away than the wait was noted by a clock that was ahead.

@@ -1,4 +1,4 @@
-//! What the commands take.
+//! The arguments of the commands.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -100,17 +100,17 @@ pub(crate) struct Selection {
 }
 
 impl Selection {
-    /// Whether repositories are meant.
+    /// Returns whether repositories are meant.
     pub(crate) fn repositories(&self) -> bool {
         self.target.is_none() && self.group.is_empty()
     }
 
-    /// Whether groups are meant.
+    /// Returns whether groups are meant.
     pub(crate) fn groups(&self) -> bool {
         self.org.is_none() && self.repo.is_empty() && self.shard.is_first()
     }
 
-    /// Whether single things were asked for by name.
+    /// Returns whether single things were asked for by name.
     pub(crate) fn is_by_name(&self) -> bool {
         !self.repo.is_empty() || !self.group.is_empty()
     }

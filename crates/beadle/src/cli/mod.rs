@@ -74,7 +74,7 @@ pub(crate) enum Color {
 }
 
 impl Color {
-    /// Whether standard output gets colour.
+    /// Returns whether standard output gets colour.
     pub(crate) fn resolve(self) -> bool {
         match self {
             Self::Always => true,
@@ -139,7 +139,7 @@ pub(crate) enum Command {
     Serve,
     /// Say what is missing: permissions, events, clock, store, a signed delivery to itself
     Doctor,
-    /// What directories and targets are, and whether they are what the configuration says
+    /// Compare directories and targets with the configuration
     #[command(subcommand)]
     Directory(DirectoryCommand),
     /// Write nothing to an organisation, a repository or a target for a while
@@ -225,7 +225,7 @@ pub(crate) enum Command {
     Store(StoreCommand),
     /// Print a commented beadle.toml to begin with
     Example,
-    /// What is deployed on AWS
+    /// Check the deployment on AWS
     #[cfg(feature = "aws")]
     #[command(subcommand)]
     Aws(AwsCommand),
@@ -244,7 +244,7 @@ pub(crate) enum Command {
 }
 
 impl Command {
-    /// Whether it runs until it is stopped.
+    /// Returns whether it runs until it is stopped.
     pub(crate) fn is_service(&self) -> bool {
         match self {
             Self::Serve => true,

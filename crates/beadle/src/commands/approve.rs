@@ -71,7 +71,7 @@ pub(crate) async fn approve(config: &Config, digests: &[String], printer: &Print
     Ok(code)
 }
 
-/// What an approval came to.
+/// The effect of an approval.
 #[derive(Debug, PartialEq, Eq)]
 enum Effect<'a> {
     /// The change passes by this approval.

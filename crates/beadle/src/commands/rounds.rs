@@ -57,7 +57,7 @@ impl Rounds {
         self.tally
     }
 
-    /// Whether something of this plan is to be written that was not tried before.
+    /// Returns whether something of this plan is to be written that was not tried before.
     pub(crate) fn has_news(&self, plan: &WholePlan) -> bool {
         self.done < MOST && changes(plan).any(|digest| !self.tried.contains_key(&digest))
     }

@@ -227,7 +227,7 @@ async fn one(
     Ok(swept)
 }
 
-/// What the next round is asked for. An approval is for one write: what was planned before is not
+/// The arguments of the next round. An approval is for one write: what was planned before is not
 /// approved once more.
 fn next_round(args: &SweepArgs, names: Vec<String>, tried: &BTreeSet<String>) -> SweepArgs {
     let mut args = args.clone();

@@ -28,7 +28,7 @@ impl TargetProbe {
 
 const KIND: &str = "target";
 
-/// Whether a task is one of these.
+/// Returns whether a task is one of these.
 pub(crate) fn is_target_probe(task: &str) -> bool {
     task.split_once(' ').is_some_and(|(kind, _)| kind == KIND)
 }

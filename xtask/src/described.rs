@@ -71,7 +71,7 @@ const KEPT: &[&str] = &[
 const PROSE: &[&str] = &["title", "description", "default", "deprecated", "example", "examples", "format"];
 
 fn path() -> PathBuf {
-    root().join("crates/sim/src/github/described.json")
+    root().join("tools/sim/src/github/described.json")
 }
 
 /// Makes the table again.
@@ -177,7 +177,7 @@ fn slim(schema: &Value, wanted: &mut Vec<String>) -> anyhow::Result<Value> {
             key if KEPT.contains(&key) => value.clone(),
             key if PROSE.contains(&key) || key.starts_with("x-") => continue,
             key => {
-                bail!("the simulator cannot hold a body to `{key}`: teach crates/sim/src/github/described.rs")
+                bail!("the simulator cannot hold a body to `{key}`: teach tools/sim/src/github/described.rs")
             }
         };
         slimmed.insert(key.clone(), kept);

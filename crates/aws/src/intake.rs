@@ -11,10 +11,10 @@ use aws_config::SdkConfig;
 use axum::body::Body as AxumBody;
 use beadle_engine::transfer::is_unfinished;
 use beadle_engine::{Clock, Store as _, Time};
-use beadle_hooks::github::Known;
-use beadle_secrets::{Keeper, Reference};
+use beadle_hooks::github::OrgFacts;
+use beadle_secrets::{Reference, SecretStore};
 use beadle_server::{Intake, IntakeLimits, Metrics};
-use beadle_store_dynamodb::{DynamoStore, Settings};
+use beadle_store_dynamodb::{DynamoSettings, DynamoStore};
 use futures::future::{join_all, join3};
 use http_body_util::BodyExt as _;
 use lambda_http::http::{StatusCode, Uri, header, request};
@@ -54,7 +54,7 @@ pub enum IntakeError {
 pub struct Function {
     file: SendersFile,
     references: Vec<Reference>,
-    keeper: Keeper,
+    secret_store: SecretStore,
     store: DynamoStore,
     clock: Clock,
     serving: Mutex<Option<Serving>>,
@@ -68,9 +68,9 @@ struct Serving {
 }
 
 /// How long deliveries are kept, where the file says so.
-fn settings(file: &SendersFile) -> Settings {
-    let default = Settings::default();
-    Settings {
+fn settings(file: &SendersFile) -> DynamoSettings {
+    let default = DynamoSettings::default();
+    DynamoSettings {
         bodies: file.kept("bodies").unwrap_or(default.bodies),
         ids: file.kept("ids").unwrap_or(default.ids),
         journal: file.kept("journal").unwrap_or(default.journal),
@@ -101,7 +101,7 @@ impl Function {
         let base = environment.config.parent().unwrap_or(Path::new("."));
         Ok(Self {
             references: file.references(),
-            keeper: Keeper::new(base.to_owned()).asking(aws),
+            secret_store: SecretStore::new(base.to_owned()).asking(aws),
             file,
             store,
             clock: Clock::system(),
@@ -111,19 +111,19 @@ impl Function {
 
     /// Reads secrets, and what the worker told of organisations, beside each other. Whether anybody may send now.
     async fn read(&self) -> Option<Serving> {
-        let told = join_all(self.file.orgs().map(|org| async move {
+        let facts = join_all(self.file.orgs().map(|org| async move {
             // Without it a few runs too many are caused, and nothing else.
-            let told = self.store.get(&told_of(org)).await.ok().flatten().unwrap_or_default();
-            (org.to_owned(), Known::learnt(&told))
+            let stored = self.store.get(&told_of(org)).await.ok().flatten().unwrap_or_default();
+            (org.to_owned(), OrgFacts::from_json(&stored))
         }));
-        let fetched = self.keeper.fetch_again(&self.references);
-        let (_, known, is_unfinished) = join3(fetched, told, is_unfinished(&self.store)).await;
+        let fetched = self.secret_store.fetch_again(&self.references);
+        let (_, known, is_unfinished) = join3(fetched, facts, is_unfinished(&self.store)).await;
         if is_unfinished {
             tracing::error!("a copy into the table did not end: nothing is stored in it");
             return None;
         }
-        let known: HashMap<String, Known> = known.into_iter().collect();
-        let (senders, missing) = self.file.senders(&self.keeper, &known);
+        let known: HashMap<String, OrgFacts> = known.into_iter().collect();
+        let (senders, missing) = self.file.senders(&self.secret_store, &known);
         for (of, error) in &missing {
             tracing::error!(of, %error, "its webhooks cannot be taken");
         }

@@ -5,10 +5,10 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use beadle_engine::parse_span;
-use beadle_hooks::github::{Dispatched, Known};
-use beadle_hooks::okta::Proof;
+use beadle_hooks::github::{Dispatched, OrgFacts};
+use beadle_hooks::okta::HeaderSecret;
 use beadle_hooks::{github, okta};
-use beadle_secrets::{Keeper, Reference, SecretError, SecretString};
+use beadle_secrets::{Reference, SecretError, SecretStore, SecretString};
 use beadle_server::Senders;
 use serde::Deserialize;
 
@@ -16,38 +16,38 @@ use serde::Deserialize;
 #[derive(Debug, Deserialize)]
 pub struct SendersFile {
     #[serde(default)]
-    org: Vec<Org>,
+    org: Vec<OrgEntry>,
     #[serde(default)]
-    okta: Vec<Okta>,
+    okta: Vec<OktaEntry>,
     #[serde(default)]
-    target: Vec<Target>,
+    target: Vec<TargetEntry>,
     #[serde(default)]
     retention: toml::Table,
 }
 
 #[derive(Debug, Deserialize)]
-struct Org {
+struct OrgEntry {
     name: String,
-    app: Option<App>,
+    app: Option<AppEntry>,
     #[serde(default)]
     webhook_secrets: Vec<String>,
     #[serde(default)]
-    dispatch: Vec<Dispatch>,
+    dispatch: Vec<DispatchEntry>,
 }
 
 #[derive(Debug, Deserialize)]
-struct App {
+struct AppEntry {
     id: u64,
 }
 
 #[derive(Debug, Deserialize)]
-struct Dispatch {
+struct DispatchEntry {
     name: String,
     on: String,
 }
 
 #[derive(Debug, Deserialize)]
-struct Okta {
+struct OktaEntry {
     name: String,
     #[serde(default)]
     hook_secrets: Vec<String>,
@@ -63,12 +63,12 @@ struct HookKey {
 }
 
 #[derive(Debug, Deserialize)]
-struct Target {
-    github: Option<Teams>,
+struct TargetEntry {
+    github: Option<TeamsEntry>,
 }
 
 #[derive(Debug, Deserialize)]
-struct Teams {
+struct TeamsEntry {
     org: String,
 }
 
@@ -99,20 +99,22 @@ impl SendersFile {
     /// Who may send, and of whom that is not known because a secret is missing.
     pub fn senders(
         &self,
-        keeper: &Keeper,
-        known: &HashMap<String, Known>,
+        secret_store: &SecretStore,
+        known: &HashMap<String, OrgFacts>,
     ) -> (Senders, Vec<(String, SecretError)>) {
         let mut senders = Senders::default();
         let mut missing = Vec::new();
         for org in &self.org {
-            match values(keeper, &org.webhook_secrets) {
+            match values(secret_store, &org.webhook_secrets) {
                 Ok(secrets) => senders.github.push(self.of_org(org, secrets, known)),
                 Err(error) => missing.push((org.name.clone(), error)),
             }
         }
         for file in &self.okta {
-            match proofs(keeper, file) {
-                Ok(proofs) => senders.okta.push(okta::Sender { instance: file.name.clone(), proofs }),
+            match header_secrets(secret_store, file) {
+                Ok(header_secrets) => {
+                    senders.okta.push(okta::Sender { instance: file.name.clone(), header_secrets });
+                }
                 Err(error) => missing.push((file.name.clone(), error)),
             }
         }
@@ -121,12 +123,13 @@ impl SendersFile {
 
     fn of_org(
         &self,
-        org: &Org,
+        org: &OrgEntry,
         secrets: Vec<SecretString>,
-        known: &HashMap<String, Known>,
+        known: &HashMap<String, OrgFacts>,
     ) -> github::Sender {
-        let dispatched = |rule: &Dispatch| Dispatched { name: rule.name.clone(), event: rule.on.clone() };
-        let is_its = |target: &Target| target.github.as_ref().is_some_and(|teams| teams.org == org.name);
+        let dispatched =
+            |rule: &DispatchEntry| Dispatched { name: rule.name.clone(), event: rule.on.clone() };
+        let is_its = |target: &TargetEntry| target.github.as_ref().is_some_and(|teams| teams.org == org.name);
         github::Sender {
             instance: org.name.clone(),
             login: org.name.clone(),
@@ -139,23 +142,28 @@ impl SendersFile {
     }
 }
 
-fn proofs(keeper: &Keeper, file: &Okta) -> Result<Vec<Proof>, SecretError> {
+fn header_secrets(secret_store: &SecretStore, file: &OktaEntry) -> Result<Vec<HeaderSecret>, SecretError> {
     // Without the first there is none, whatever else is sent.
     if file.hook_secrets.is_empty() {
         return Ok(Vec::new());
     }
-    let mut proofs =
-        vec![Proof { header: file.hook_header.to_lowercase(), values: values(keeper, &file.hook_secrets)? }];
+    let mut header_secrets = vec![HeaderSecret {
+        header: file.hook_header.to_lowercase(),
+        values: values(secret_store, &file.hook_secrets)?,
+    }];
     if let Some(key) = &file.hook_key {
-        proofs.push(Proof { header: key.header.to_lowercase(), values: values(keeper, &key.secrets)? });
+        header_secrets.push(HeaderSecret {
+            header: key.header.to_lowercase(),
+            values: values(secret_store, &key.secrets)?,
+        });
     }
-    Ok(proofs)
+    Ok(header_secrets)
 }
 
-fn values(keeper: &Keeper, references: &[String]) -> Result<Vec<SecretString>, SecretError> {
+fn values(secret_store: &SecretStore, references: &[String]) -> Result<Vec<SecretString>, SecretError> {
     let mut values = Vec::new();
     for reference in references {
-        values.append(&mut keeper.valid(&reference.parse()?)?);
+        values.append(&mut secret_store.valid(&reference.parse()?)?);
     }
     Ok(values)
 }

@@ -19,7 +19,7 @@ const LAST_BEGIN: Duration = Duration::from_secs(30);
 const LAST_END: Duration = Duration::from_secs(10);
 
 /// Takes messages.
-pub struct Woken {
+pub struct WakeHandler {
     /// Works claimed keys off.
     pub worker: Arc<Worker>,
     /// Where the keys are.
@@ -30,7 +30,7 @@ pub struct Woken {
     pub clock: Clock,
 }
 
-impl Woken {
+impl WakeHandler {
     /// Works off what the messages are for. A message is done with when its key's row says how it goes on; delivered again is
     /// only what could not be read or claimed.
     pub async fn take(&self, records: &[Record], deadline: Time) -> Answer {

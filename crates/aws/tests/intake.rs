@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use beadle_emulate::{Function, Gateway, Lambdas, Moto, Shape};
 use beadle_engine::{Listing, Store as _};
-use beadle_store_dynamodb::{DynamoStore, Settings};
+use beadle_store_dynamodb::{DynamoSettings, DynamoStore};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
@@ -33,7 +33,7 @@ impl World {
                     webhook_secrets = [\"aws-secretsmanager:github\"]\n\
                     [[okta]]\nname = \"corp\"\nurl = \"https://x\"\nhook_secrets = [\"aws-secretsmanager:okta#hook\"]\n";
         std::fs::write(folder.path().join("beadle.toml"), file).unwrap();
-        let store = moto.table("beadle", Settings::default()).await;
+        let store = moto.table("beadle", DynamoSettings::default()).await;
         let [event, _] = moto.queue("event", Duration::from_secs(5)).await;
         let [sweep, _] = moto.queue("sweep", Duration::from_secs(5)).await;
         let lambdas = Arc::new(Lambdas::start(Duration::from_secs(60)).await);

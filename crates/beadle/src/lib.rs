@@ -1,32 +1,21 @@
 //! Keeps GitHub repositories and access groups as declared.
 
+mod app;
 #[cfg(feature = "aws")]
 pub mod aws;
 mod cli;
 mod commands;
 mod config;
-mod directory;
-mod escape;
 mod logging;
-mod markdown;
-mod place;
-mod printer;
-mod progress;
-mod reading;
-mod reconcilers;
-mod render;
-mod service;
-mod sharing;
-mod shut;
+mod output;
 mod tasks;
-mod wiring;
 
 use std::process::ExitCode;
 
 use clap::Parser;
 
 use crate::cli::Cli;
-use crate::printer::Printer;
+use crate::output::printer::Printer;
 
 /// The command line, from its arguments to its exit code.
 pub fn main() -> ExitCode {

@@ -8,7 +8,7 @@ use tracing_subscriber::field::MakeExt as _;
 use tracing_subscriber::fmt::format::{Writer, debug_fn};
 
 use crate::cli::{Cli, LogFormat};
-use crate::escape;
+use crate::output::escape;
 
 /// Starts logging of a Lambda function: CloudWatch takes JSON apart.
 #[cfg(feature = "aws")]

@@ -1,6 +1,6 @@
 //! From a plan to its writes: modes, the guard, the lease, the journal, in this order, before every write.
 
-mod judge;
+mod check_guard;
 mod turns;
 
 use std::collections::HashSet;
@@ -28,7 +28,7 @@ use crate::refused::Refusals;
 use crate::revive::paused;
 use crate::store::Store;
 
-use judge::{Judgement, judge};
+use check_guard::{Judgement, check_guard};
 use turns::{AT_ONCE, Turns};
 
 pub use turns::Turn;
@@ -52,7 +52,7 @@ pub trait Planner: Send + Sync + 'static {
 
 /// Writes changes.
 #[async_trait]
-pub trait Writer<W>: Send + Sync + 'static {
+pub trait PlanWriter<W>: Send + Sync + 'static {
     /// Resolves again what the key is called now, before a run's first write. A session whose writes
     /// replace whole bodies sends no request after `valid_until`, however long a write waits for a
     /// budget.
@@ -69,7 +69,7 @@ pub trait Writer<W>: Send + Sync + 'static {
     }
 }
 
-/// The writes of one run, addressed to what [`Writer::open`] found.
+/// The writes of one run, addressed to what [`PlanWriter::open`] found.
 #[async_trait]
 pub trait Session<W>: Send + Sync {
     /// Writes one change. Writing it twice does no harm.
@@ -78,7 +78,7 @@ pub trait Session<W>: Send + Sync {
 
 /// Everything that a write of a plan has to pass.
 #[derive(Clone)]
-pub struct Gate {
+pub struct ApplyContext {
     /// Where the window, the holds and the journal are.
     pub store: Arc<dyn Store>,
     /// Time.
@@ -207,8 +207,8 @@ impl Report {
 pub async fn apply<W: Send + Sync + 'static>(
     key: &Key,
     plan: &Plan<W>,
-    writer: &dyn Writer<W>,
-    gate: &Gate,
+    writer: &dyn PlanWriter<W>,
+    gate: &ApplyContext,
     told: &(dyn Fn(usize, &StepResult) + Send + Sync),
 ) -> Result<Report, Failure> {
     let lane = current_lane();
@@ -218,7 +218,7 @@ pub async fn apply<W: Send + Sync + 'static>(
         Refusals::read(gate.store.as_ref(), key).await?
     };
     let mut refusals = remembered.of_generation(&gate.generation);
-    let Judgement { mut results, asked, mut failure } = judge(key, plan, gate, lane, &refusals).await?;
+    let Judgement { mut results, asked, mut failure } = check_guard(key, plan, gate, lane, &refusals).await?;
     for (at, result) in results.iter().enumerate() {
         if let Some(result) = result {
             told(at, result);
@@ -245,11 +245,11 @@ pub async fn apply<W: Send + Sync + 'static>(
             let result = match written {
                 Ok(Begun::Yes(_)) => StepResult::Written,
                 Ok(stopped) => {
-                    failure = Some(graver(failure, why_not_begun(&stopped)));
+                    failure = Some(more_severe(failure, why_not_begun(&stopped)));
                     StepResult::NotReached
                 }
                 Err(error) if error.asks_for_another_plan(gate.clock.now()) && !error.is_partial => {
-                    failure = Some(graver(failure, error));
+                    failure = Some(more_severe(failure, error));
                     StepResult::NotReached
                 }
                 Err(error) => {
@@ -258,7 +258,7 @@ pub async fn apply<W: Send + Sync + 'static>(
                         let change = &plan.changes[at];
                         refusals.add(change.digest(key), &change.aspect, &text, gate.clock.now());
                     }
-                    failure = Some(graver(failure, error));
+                    failure = Some(more_severe(failure, error));
                     StepResult::Failed(text)
                 }
             };
@@ -287,7 +287,7 @@ pub async fn apply<W: Send + Sync + 'static>(
         let now = gate.clock.now();
         if now > valid_until {
             // Others may have written since. The rest has its turn with a new plan.
-            failure = Some(graver(failure, outdated(now)));
+            failure = Some(more_severe(failure, outdated(now)));
             told(at, &StepResult::NotReached);
             results[at] = Some(StepResult::NotReached);
             continue;
@@ -352,7 +352,7 @@ fn turn(until: Time) -> Failure {
 async fn give_back<W>(
     key: &Key,
     plan: &Plan<W>,
-    gate: &Gate,
+    gate: &ApplyContext,
     asked: &HashSet<usize>,
     results: &[Option<StepResult>],
 ) {
@@ -372,7 +372,11 @@ async fn give_back<W>(
 
 /// Ends holds and refusals whose change is no longer planned, and with a hold its approval. If an
 /// aspect is unknown, nothing of it ends. A plan without changes ends them, too.
-pub async fn forget_what_is_mended<W>(key: &Key, plan: &Plan<W>, gate: &Gate) -> Result<(), Failure> {
+pub async fn release_resolved_holds<W>(
+    key: &Key,
+    plan: &Plan<W>,
+    gate: &ApplyContext,
+) -> Result<(), Failure> {
     let planned: HashSet<String> = plan.changes.iter().map(|change| change.digest(key)).collect();
     let is_unknown = |aspect: &str| plan.unknowns.iter().any(|u| u.aspect == aspect && u.part.is_none());
     let refused = Refusals::read(gate.store.as_ref(), key).await?;
@@ -404,7 +408,7 @@ async fn write<W: Send + Sync + 'static>(
     plan: &Plan<W>,
     change: &Change<W>,
     session: &dyn Session<W>,
-    gate: &Gate,
+    gate: &ApplyContext,
     asked: bool,
 ) -> Result<Begun, Failure> {
     let mut detail =
@@ -475,7 +479,7 @@ fn ends_run(failure: &Failure) -> bool {
 }
 
 /// Returns the one of two failures whose treatment covers the other.
-fn graver(first: Option<Failure>, second: Failure) -> Failure {
+fn more_severe(first: Option<Failure>, second: Failure) -> Failure {
     let weight = |failure: &Failure| match failure.class {
         Class::Rejected => 0,
         Class::Retry => 1,

@@ -109,7 +109,7 @@ pub struct UnknownTask {
 }
 
 /// A task, and what is known of it.
-struct Slot {
+struct TaskState {
     task: Arc<dyn BackgroundTask>,
     record: Mutex<TaskRecord>,
     /// The record as it was stored last, and when.
@@ -122,7 +122,7 @@ struct Slot {
     woken: AtomicBool,
 }
 
-impl Slot {
+impl TaskState {
     fn record(&self) -> TaskRecord {
         self.record.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -140,7 +140,7 @@ impl Slot {
 pub struct Driver {
     store: Arc<dyn Store>,
     clock: Clock,
-    slots: Arc<[Arc<Slot>]>,
+    slots: Arc<[Arc<TaskState>]>,
     /// A run has ended.
     progress: Arc<Notify>,
     /// A function looked whether there are records of tasks that are gone.
@@ -165,7 +165,7 @@ impl Driver {
                 next: now,
                 wait: Duration::ZERO,
             };
-            Arc::new(Slot {
+            Arc::new(TaskState {
                 task,
                 record: Mutex::new(record),
                 stored: Mutex::default(),
@@ -238,8 +238,8 @@ impl Driver {
         // What is woken may wake others; a circle of them ends here.
         for _ in 0..3 {
             let now = self.clock.now();
-            let is_wanted = |slot: &&Arc<Slot>| slot.is_due(now, early) && is_one(&slot.task.name());
-            let due: Vec<&Arc<Slot>> = self.slots.iter().filter(is_wanted).collect();
+            let is_wanted = |slot: &&Arc<TaskState>| slot.is_due(now, early) && is_one(&slot.task.name());
+            let due: Vec<&Arc<TaskState>> = self.slots.iter().filter(is_wanted).collect();
             if now >= deadline {
                 // What ran and was woken again has had its time.
                 let left = due.iter().map(|slot| slot.task.name()).filter(|name| !ran.contains(name));
@@ -271,7 +271,7 @@ impl Driver {
     }
 
     /// Runs a task once, notes the result and says what changed.
-    async fn run_once(&self, slot: &Slot, deadline: Option<Time>) -> TaskRecord {
+    async fn run_once(&self, slot: &TaskState, deadline: Option<Time>) -> TaskRecord {
         let _alone = slot.running.lock().await;
         let begun = self.clock.now();
         slot.woken.store(false, Ordering::SeqCst);
@@ -325,7 +325,7 @@ pub async fn stored_records(store: &dyn Store) -> Result<BTreeMap<String, TaskRe
 }
 
 /// Notes the result of a run, and logs it where it is another than that of the run before.
-fn noted(slot: &Slot, begun: Time, now: Time, result: Result<TaskStatus, Failure>) -> TaskRecord {
+fn noted(slot: &TaskState, begun: Time, now: Time, result: Result<TaskStatus, Failure>) -> TaskRecord {
     let mut record = slot.record.lock().unwrap_or_else(PoisonError::into_inner);
     record.begun = Some(begun);
     record.ended = Some(now);
@@ -368,7 +368,7 @@ fn noted(slot: &Slot, begun: Time, now: Time, result: Result<TaskStatus, Failure
 }
 
 /// Stores a record that says something new, and every other one once in a while.
-async fn keep(slot: &Slot, record: &TaskRecord, store: &dyn Store, now: Time) {
+async fn keep(slot: &TaskState, record: &TaskRecord, store: &dyn Store, now: Time) {
     let is_news = {
         let stored = slot.stored.lock().unwrap_or_else(PoisonError::into_inner);
         stored.as_ref().is_none_or(|(before, at)| {

@@ -64,7 +64,7 @@ impl Resource {
 
 /// One account, as the vendor reported it last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Account {
+pub struct BudgetAccount {
     /// The whole of a period.
     pub limit: u64,
     /// What is left of it.
@@ -99,7 +99,7 @@ fn waits(credential: &str, resource: Resource, until: Time, spares_events: bool)
 
 #[derive(Debug, Default)]
 struct State {
-    accounts: HashMap<Resource, Account>,
+    accounts: HashMap<Resource, BudgetAccount>,
     blocked: HashMap<Resource, Time>,
     /// When a blocked account is blocked again right after, the wait grows.
     strikes: HashMap<Resource, u32>,
@@ -202,7 +202,7 @@ impl Budgets {
     /// figure counts, and an earlier period changes nothing. It does once the known period is over,
     /// or ends at a time that nobody can mean: the vendor's clock, or ours, was ahead and is right
     /// by now.
-    pub fn report(&self, resource: Resource, reported: Account, now: Time) {
+    pub fn report(&self, resource: Resource, reported: BudgetAccount, now: Time) {
         let mut state = self.state();
         let account = state.accounts.entry(resource).or_insert(reported);
         let is_over = account.reset <= now || !is_credible(account.reset, now);
@@ -280,7 +280,7 @@ impl Budgets {
     }
 
     /// Every account known, for operators.
-    pub fn accounts(&self) -> Vec<(Resource, Account)> {
+    pub fn accounts(&self) -> Vec<(Resource, BudgetAccount)> {
         let mut accounts: Vec<_> =
             self.state().accounts.iter().map(|(resource, account)| (*resource, *account)).collect();
         accounts.sort_by_key(|(resource, _)| *resource);
@@ -303,7 +303,7 @@ mod tests {
         let budgets = Budgets::new("app", 20);
         budgets.report(
             Resource::Core,
-            Account { limit: 100, remaining: 21, reset: HOUR, period: 1 },
+            BudgetAccount { limit: 100, remaining: 21, reset: HOUR, period: 1 },
             Time(0),
         );
         budgets
@@ -328,7 +328,7 @@ mod tests {
         let budgets = Budgets::new("app", 20).divided(4);
         budgets.report(
             Resource::Core,
-            Account { limit: 100, remaining: 100, reset: HOUR, period: 1 },
+            BudgetAccount { limit: 100, remaining: 100, reset: HOUR, period: 1 },
             Time(0),
         );
         for _ in 0..20 {
@@ -342,7 +342,7 @@ mod tests {
 
     #[test]
     fn what_cost_nothing_is_free_again_and_never_more_than_the_vendor_says() {
-        let said = Account { limit: 100, remaining: 21, reset: HOUR, period: 1 };
+        let said = BudgetAccount { limit: 100, remaining: 21, reset: HOUR, period: 1 };
         for budgets in [low(), low().divided(4)] {
             for _ in 0..1000 {
                 assert_eq!(budgets.admit(Resource::Core, 1, Lane::Sweep, Time(0)), Ok(()));
@@ -360,13 +360,13 @@ mod tests {
         let budgets = low();
         budgets.report(
             Resource::Core,
-            Account { limit: 100, remaining: 90, reset: HOUR, period: 1 },
+            BudgetAccount { limit: 100, remaining: 90, reset: HOUR, period: 1 },
             Time(0),
         );
         assert_eq!(budgets.accounts()[0].1.remaining, 21);
         budgets.report(
             Resource::Core,
-            Account { limit: 100, remaining: 90, reset: Time(7_200_000), period: 2 },
+            BudgetAccount { limit: 100, remaining: 90, reset: Time(7_200_000), period: 2 },
             Time(0),
         );
         assert_eq!(budgets.accounts()[0].1.remaining, 90);
@@ -374,7 +374,7 @@ mod tests {
 
     #[test]
     fn figures_of_a_clock_that_was_ahead_give_way_to_those_of_the_right_one() {
-        let account = |period, remaining, reset| Account { limit: 100, remaining, reset, period };
+        let account = |period, remaining, reset| BudgetAccount { limit: 100, remaining, reset, period };
         let remaining = |budgets: &Budgets| budgets.accounts()[0].1.remaining;
         let budgets = Budgets::new("app", 20);
         budgets.report(Resource::Core, account(1_000_000, 90, HOUR), Time(0));
@@ -403,7 +403,7 @@ mod tests {
         let budgets = Budgets::new("app", 20);
         budgets.report(
             Resource::Core,
-            Account { limit: 100, remaining: 0, reset: years, period: 1 },
+            BudgetAccount { limit: 100, remaining: 0, reset: years, period: 1 },
             Time(0),
         );
         assert_eq!(

@@ -132,14 +132,14 @@ impl Risks {
 
 /// The policy line that asks for a value.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Asked {
+pub struct PolicyLocation {
     /// The policy's file, relative to its folder.
     pub file: std::sync::Arc<str>,
     /// The line, from 1.
     pub line: u32,
 }
 
-impl fmt::Display for Asked {
+impl fmt::Display for PolicyLocation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.file, self.line)
     }
@@ -155,7 +155,7 @@ pub struct Field {
     /// What is asked for; `Null` when it is to go.
     pub after: Value,
     /// Who asks for it.
-    pub asked: Option<Asked>,
+    pub asked: Option<PolicyLocation>,
     /// What it may do to others.
     pub risk: Risk,
 }

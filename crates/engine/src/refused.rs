@@ -25,12 +25,12 @@ const LONGEST: Duration = Duration::from_secs(7 * 24 * 3600);
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Refusals {
     generation: String,
-    changes: BTreeMap<String, Refusal>,
+    changes: BTreeMap<String, RefusedChange>,
 }
 
 /// One change that was refused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Refusal {
+struct RefusedChange {
     times: u32,
     last: Time,
     why: String,
@@ -39,7 +39,7 @@ struct Refusal {
     aspect: String,
 }
 
-impl Refusal {
+impl RefusedChange {
     /// The time at which a sweep sends the change again.
     fn until(&self) -> Time {
         let factor = GROWTH.saturating_pow(self.times.saturating_sub(1));
@@ -79,7 +79,7 @@ impl Refusals {
 
     /// Counts a refusal. Retries within the wait are the same refusal.
     pub(crate) fn add(&mut self, digest: String, aspect: &str, why: &str, now: Time) {
-        let new = Refusal { times: 0, last: now, why: String::new(), aspect: aspect.to_owned() };
+        let new = RefusedChange { times: 0, last: now, why: String::new(), aspect: aspect.to_owned() };
         let refusal = self.changes.entry(digest).or_insert(new);
         if refusal.times == 0 || now >= refusal.until() {
             refusal.times = refusal.times.saturating_add(1);

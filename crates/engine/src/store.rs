@@ -7,11 +7,11 @@ use serde::Serialize;
 use crate::clock::Time;
 use crate::delivery::{Accepted, Delivery, Mark};
 use crate::guard::window::{Begun, End, Intent};
-use crate::guard::{Booking, Hold, Limits, Verdict};
+use crate::guard::{GuardReservation, Hold, Limits, Verdict};
 use crate::journal::Entry;
 use crate::key::{Key, Lane};
 use crate::queue::{Claim, Lease, Outcome, Row, Timing};
-use crate::transfer::Piece;
+use crate::transfer::StoreRecord;
 
 /// Why the store did not do it. Nothing of the call is kept.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
@@ -225,9 +225,9 @@ pub trait Store: Send + Sync + 'static {
     /// whose keys were not all marked. Returns how much there was.
     async fn settle(&self, now: Time) -> Result<u64, StoreError>;
     /// What was given in the guard's windows since then, in order.
-    async fn bookings(&self, since: Time) -> Result<Vec<Booking>, StoreError>;
+    async fn bookings(&self, since: Time) -> Result<Vec<GuardReservation>, StoreError>;
     /// Takes over a piece of another store, as it is: see [`crate::transfer`].
-    async fn take(&self, piece: Piece) -> Result<(), StoreError>;
+    async fn take(&self, piece: StoreRecord) -> Result<(), StoreError>;
     /// Brings everything that was written to where a copy of the state finds it: with a file, into
     /// that one file.
     async fn flush(&self) -> Result<(), StoreError> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 
 use crate::clock::Time;
-use crate::guard::{Booking, Hold};
+use crate::guard::{GuardReservation, Hold};
 use crate::journal::Entry;
 use crate::key::Key;
 use crate::queue::Row;
@@ -25,7 +25,7 @@ const READY: &str = "ready";
 
 /// A part of what a store keeps, as it is.
 #[derive(Clone, Debug)]
-pub enum Piece {
+pub enum StoreRecord {
     /// A key that is due, worked on, or set aside.
     Row(Row),
     /// A delivery, with its body while that is kept. Its keys are not marked: their rows say whether they are due.
@@ -35,7 +35,7 @@ pub enum Piece {
     /// A change that is held, or was approved.
     Hold(Hold),
     /// What was given in the guard's windows, in order.
-    Bookings(Vec<Booking>),
+    Bookings(Vec<GuardReservation>),
 }
 
 /// How much was copied.
@@ -94,10 +94,10 @@ pub async fn copy(
         copied.pauses += 1;
     }
     for hold in from.holds().await? {
-        to.take(Piece::Hold(hold)).await?;
+        to.take(StoreRecord::Hold(hold)).await?;
         copied.holds += 1;
     }
-    to.take(Piece::Bookings(from.bookings(now - window).await?)).await?;
+    to.take(StoreRecord::Bookings(from.bookings(now - window).await?)).await?;
     let notes = from.notes("").await?.into_iter().filter(|(name, _)| name != READY);
     copied.notes = stream::iter(notes)
         .map(|(name, value)| async move { to.put(&name, &value).await })
@@ -117,7 +117,7 @@ pub async fn copy(
         }
     }
     copied.keys = stream::iter(rows)
-        .map(|row| to.take(Piece::Row(row)))
+        .map(|row| to.take(StoreRecord::Row(row)))
         .buffer_unordered(AT_ONCE)
         .try_fold(0, async |count, ()| Ok(count + 1))
         .await?;
@@ -125,7 +125,7 @@ pub async fn copy(
     copied.deliveries = stream::iter(deliveries)
         .map(|row| async move {
             let body = from.body(&row.source, &row.id).await?;
-            to.take(Piece::Delivery(row, body)).await
+            to.take(StoreRecord::Delivery(row, body)).await
         })
         .buffered(AT_ONCE)
         .try_fold(0, async |count, ()| {
@@ -139,7 +139,7 @@ pub async fn copy(
         let Some(last) = entries.last() else { break };
         after = last.seq;
         copied.entries += entries.len() as u64;
-        to.take(Piece::Entries(entries)).await?;
+        to.take(StoreRecord::Entries(entries)).await?;
     }
     to.forget(UNFINISHED).await?;
     Ok(copied)

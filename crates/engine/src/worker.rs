@@ -12,7 +12,9 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::apply::{Gate, Planner, Report, StepResult, TURN, Writer, apply, forget_what_is_mended};
+use crate::apply::{
+    ApplyContext, PlanWriter, Planner, Report, StepResult, TURN, apply, release_resolved_holds,
+};
 use crate::budget::in_lane;
 use crate::clock::{Clock, Time};
 use crate::failure::{Class, Failure};
@@ -49,7 +51,7 @@ pub trait Reconcile: Send + Sync + 'static {
 }
 
 /// A planner and a writer, with what stands between them.
-pub struct Reconciler<P: Planner, W: Writer<P::Write>> {
+pub struct Reconciler<P: Planner, W: PlanWriter<P::Write>> {
     /// Reads and plans.
     pub planner: P,
     /// Writes.
@@ -65,7 +67,7 @@ pub struct Reconciler<P: Planner, W: Writer<P::Write>> {
 }
 
 #[async_trait]
-impl<P: Planner, W: Writer<P::Write>> Reconcile for Reconciler<P, W> {
+impl<P: Planner, W: PlanWriter<P::Write>> Reconcile for Reconciler<P, W> {
     fn parks_unresolved(&self, _: &str) -> bool {
         self.planner.parks_unresolved()
     }
@@ -76,7 +78,7 @@ impl<P: Planner, W: Writer<P::Write>> Reconcile for Reconciler<P, W> {
         let plan = self.planner.plan(key, run.hint.as_deref()).await?;
         let planned = self.clock.now();
         fail::fail_point!("between-claim-and-write", |_| std::process::abort());
-        let gate = Gate {
+        let gate = ApplyContext {
             store: self.store.clone(),
             clock: self.clock.clone(),
             lease: Some(run.lease.clone()),
@@ -86,7 +88,7 @@ impl<P: Planner, W: Writer<P::Write>> Reconcile for Reconciler<P, W> {
             generation,
             planned,
         };
-        forget_what_is_mended(key, &plan, &gate).await?;
+        release_resolved_holds(key, &plan, &gate).await?;
         let report = apply(key, &plan, &self.writer, &gate, &|_, _| {}).await?;
         let noteworthy = !report.steps.is_empty() || !report.unknowns.is_empty();
         if noteworthy {

@@ -67,7 +67,7 @@ impl Api {
         credential: Credential,
         budgets: Budgets,
         clock: &Clock,
-        settings: beadle_transport::Settings,
+        settings: beadle_transport::ClientSettings,
     ) -> Result<Self, String> {
         let client = Client::new(&endpoint.rest, budgets, clock.clone(), settings)?;
         let auth = Arc::new(Auth::new(credential, organisation, clock.clone()));

@@ -11,7 +11,7 @@ use crate::read::Reader;
 
 /// A row of the log of webhook deliveries.
 #[derive(Clone, Debug, Deserialize)]
-pub struct DeliveryRow {
+pub struct HookDelivery {
     /// This attempt's id.
     pub id: u64,
     /// The delivery's: the same when it is sent again.
@@ -65,7 +65,7 @@ impl Reader {
     pub async fn deliveries(
         &self,
         page: Option<&str>,
-    ) -> Result<(Vec<DeliveryRow>, Option<String>), Failure> {
+    ) -> Result<(Vec<HookDelivery>, Option<String>), Failure> {
         let path = page.map_or_else(|| Path::at("app/hook/deliveries?per_page=100"), Path::given);
         let answer = self.api().get_as_app(path).await?;
         let next = answer.next().map(str::to_owned);

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use crate::api::Api;
 use crate::connection::{Tally, each, entries};
 use crate::documents;
-use crate::graphql::{Partial, run};
+use crate::graphql::{PartialAnswer, run};
 use crate::repository::{
     Actor, ActorKind, Allowances, Asks, Collaborator, Label, Part, Repository, Rule, StatusCheck, Visibility,
 };
@@ -28,7 +28,7 @@ pub(crate) async fn assemble(
     api: &Api,
     node: &Value,
     asks: Asks,
-    answer: &Partial,
+    answer: &PartialAnswer,
     path: &[Value],
 ) -> Result<Repository, Failure> {
     const DOING: &str = "reading a repository";

@@ -28,12 +28,12 @@ pub(crate) struct GraphQlError {
 }
 
 /// What a query gave, and what it could not.
-pub(crate) struct Partial {
+pub(crate) struct PartialAnswer {
     pub(crate) data: Value,
     pub(crate) errors: Vec<GraphQlError>,
 }
 
-impl Partial {
+impl PartialAnswer {
     /// The error below `path` (a prefix), if there is one.
     pub(crate) fn error_at(&self, path: &[Value]) -> Option<&GraphQlError> {
         self.errors.iter().find(|error| error.path.starts_with(path))
@@ -77,7 +77,7 @@ pub(crate) async fn run_batch(
     doing: &str,
     document: &str,
     variables: Value,
-) -> Result<Partial, Unanswered> {
+) -> Result<PartialAnswer, Unanswered> {
     let body = json!({ "query": api.without_lacking(document), "variables": variables });
     match api.post_graphql(body, false).await {
         Ok(answer) if lacks_more(api, &answer) => Box::pin(run_batch(api, doing, document, variables)).await,
@@ -105,7 +105,7 @@ pub(crate) async fn run(
     document: &str,
     variables: Value,
     writes: bool,
-) -> Result<Partial, Failure> {
+) -> Result<PartialAnswer, Failure> {
     let body = json!({ "query": api.without_lacking(document), "variables": variables });
     let answer = api.post_graphql(body, writes).await.map_err(|error| Failure::from(error).during(doing))?;
     if !writes && lacks_more(api, &answer) {
@@ -145,7 +145,7 @@ fn lacks_more(api: &Api, answer: &Answer) -> bool {
     fields.iter().filter(|field| api.lacks(field)).count() > 0
 }
 
-fn read(api: &Api, doing: &str, answer: &Answer) -> Result<Partial, Failure> {
+fn read(api: &Api, doing: &str, answer: &Answer) -> Result<PartialAnswer, Failure> {
     let envelope: Envelope = answer.json().map_err(|error| Failure::from(error).during(doing))?;
     let limited = envelope
         .errors
@@ -168,7 +168,7 @@ fn read(api: &Api, doing: &str, answer: &Answer) -> Result<Partial, Failure> {
         return Err(Failure::new(class, format!("{doing}: {}", limited.message)));
     }
     match envelope.data {
-        Some(data) if !data.is_null() => Ok(Partial { data, errors: envelope.errors }),
+        Some(data) if !data.is_null() => Ok(PartialAnswer { data, errors: envelope.errors }),
         _ => Err(envelope.errors.first().map_or_else(
             || Failure::new(Class::Retry, format!("{doing}: the answer has neither data nor errors")),
             |error| error.failure(doing),

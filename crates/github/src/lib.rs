@@ -29,7 +29,7 @@ mod unsure;
 mod write;
 
 pub use api::{Api, Endpoint};
-pub use app::DeliveryRow;
+pub use app::HookDelivery;
 pub use auth::Credential;
 pub use beadle_transport::path::segment;
 pub use beadle_transport::{Method, Path};

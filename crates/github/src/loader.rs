@@ -32,7 +32,7 @@ type Reply = oneshot::Sender<Result<Option<Repository>, Failure>>;
 struct Pending {
     asks: Vec<(String, Reply)>,
     lane: Option<Lane>,
-    known: Known,
+    known: CallCounts,
 }
 
 impl Pending {
@@ -53,7 +53,7 @@ impl Pending {
 
 /// How many calls it takes to read something by organisation, as far as that is known.
 #[derive(Clone, Copy, Default)]
-struct Known {
+struct CallCounts {
     teams: usize,
     properties: usize,
 }
@@ -232,7 +232,7 @@ impl Loader {
         join_all(reads).await.into_iter().map(Result::err).collect()
     }
 
-    fn known(&self) -> Known {
+    fn known(&self) -> CallCounts {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner).known
     }
 

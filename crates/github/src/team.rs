@@ -33,11 +33,11 @@ pub struct NamedTeam {
     /// GraphQL's ids of the people.
     accounts: Vec<String>,
     is_parent: bool,
-    known: tokio::sync::Mutex<Known>,
+    known: tokio::sync::Mutex<TeamNow>,
 }
 
 /// The names of a team and of people, and the time of the question.
-struct Known {
+struct TeamNow {
     asked: Time,
     slug: String,
     is_parent: bool,
@@ -46,12 +46,12 @@ struct Known {
 }
 
 /// Looks up what a team and people are called now. The team must be the one that was planned for.
-async fn look_up(api: &Api, team: &Team, accounts: &[String]) -> Result<Known, Failure> {
+async fn look_up(api: &Api, team: &Team, accounts: &[String]) -> Result<TeamNow, Failure> {
     let asked = api.clock().now();
     let found = names(api, &team.node_id, accounts).await?;
     match found.team {
         Some((id, slug, is_parent)) if id == team.id => {
-            Ok(Known { asked, slug, is_parent, accounts: found.accounts })
+            Ok(TeamNow { asked, slug, is_parent, accounts: found.accounts })
         }
         _ => {
             let text = format!("team {} is gone since it was read; nothing was written", team.name);
@@ -105,7 +105,7 @@ impl Writer {
 
 impl NamedTeam {
     /// Returns what GitHub says of the names. Asks again if the last answer is not fresh.
-    async fn known(&self) -> Result<tokio::sync::MutexGuard<'_, Known>, Failure> {
+    async fn known(&self) -> Result<tokio::sync::MutexGuard<'_, TeamNow>, Failure> {
         let mut known = self.known.lock().await;
         if !is_fresh(known.asked, self.api.clock().now()) {
             *known = look_up(&self.api, &self.team, &self.accounts).await?;

@@ -222,7 +222,7 @@ async fn read_team(api: &Api, team: &Value, snapshot: &mut Snapshot) -> Result<b
 #[cfg(test)]
 mod tests {
     use beadle_engine::{Budgets, Clock, Time};
-    use beadle_transport::Settings;
+    use beadle_transport::ClientSettings;
     use beadle_transport::testing::Recorder;
     use secrecy::SecretString;
 
@@ -252,7 +252,7 @@ mod tests {
             Some("repos") => (404, json!({ "message": "Not Found" })),
             _ => (200, teams.clone()),
         });
-        let settings = Settings { wire: Some(wire), ..Settings::default() };
+        let settings = ClientSettings { wire: Some(wire), ..ClientSettings::default() };
         let token = Credential::Token(SecretString::from("token"));
         let (endpoint, budgets) = (Endpoint::new("https://github.test"), Budgets::new("acme", 0));
         let clock = Clock::simulated(Time(0));

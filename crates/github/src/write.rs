@@ -24,12 +24,12 @@ pub struct Named {
     api: Api,
     id: u64,
     node_id: String,
-    known: tokio::sync::Mutex<Known>,
+    known: tokio::sync::Mutex<RepositoryNow>,
 }
 
 /// The name of the repository, and the time of the answer.
 #[derive(Clone)]
-struct Known {
+struct RepositoryNow {
     owner: String,
     name: String,
     asked: Time,
@@ -115,7 +115,7 @@ impl Writer {
 }
 
 /// The present name of a repository.
-async fn look_up(api: &Api, id: u64, node_id: &str) -> Result<Known, Failure> {
+async fn look_up(api: &Api, id: u64, node_id: &str) -> Result<RepositoryNow, Failure> {
     let conflict = |text: String| Err(Failure::new(Class::Conflict, text));
     let asked = api.clock().now();
     match name_of(api, node_id).await? {
@@ -126,11 +126,11 @@ async fn look_up(api: &Api, id: u64, node_id: &str) -> Result<Known, Failure> {
         Some((_, owner, name)) if !owner.eq_ignore_ascii_case(api.organisation()) => conflict(format!(
             "repository {id} was transferred to {owner}/{name} since it was read; nothing was written"
         )),
-        Some((_, owner, name)) => Ok(Known { owner, name, asked }),
+        Some((_, owner, name)) => Ok(RepositoryNow { owner, name, asked }),
     }
 }
 
-impl Known {
+impl RepositoryNow {
     /// `{owner}/{repo}`.
     fn path(&self) -> Path {
         Path::at("").value(&self.owner).value(&self.name)
@@ -154,7 +154,7 @@ impl Known {
 
 impl Named {
     /// Returns the name of the repository. Asks again if the last answer is not fresh.
-    async fn known(&self) -> Result<Known, Failure> {
+    async fn known(&self) -> Result<RepositoryNow, Failure> {
         let mut known = self.known.lock().await;
         if !is_fresh(known.asked, self.api.clock().now()) {
             *known = look_up(&self.api, self.id, &self.node_id).await?;
@@ -167,7 +167,7 @@ impl Named {
     async fn attempt(
         &self,
         method: Method,
-        path: impl Fn(&Known) -> Path + Send,
+        path: impl Fn(&RepositoryNow) -> Path + Send,
         body: Option<Value>,
     ) -> Result<Result<Answer, TransportError>, Failure> {
         let mut tries = 0;
@@ -184,7 +184,7 @@ impl Named {
     async fn write(
         &self,
         method: Method,
-        path: impl Fn(&Known) -> Path + Send,
+        path: impl Fn(&RepositoryNow) -> Path + Send,
         body: Option<Value>,
     ) -> Result<Answer, Failure> {
         self.attempt(method, path, body).await?.map_err(Failure::from)
@@ -198,14 +198,14 @@ impl Named {
         body: Option<Value>,
     ) -> Result<(), Failure> {
         let below = path.into().into_path();
-        let path = |known: &Known| known.repository().then(below.clone());
+        let path = |known: &RepositoryNow| known.repository().then(below.clone());
         self.write(method, path, body).await.map(drop)
     }
 
     /// `PATCH /repos/{owner}/{repo}`.
     pub async fn update(&self, body: Value) -> Result<(), Failure> {
         let renamed = body["name"].as_str().map(str::to_owned);
-        let answer = self.write(Method::PATCH, Known::repository, Some(body)).await?;
+        let answer = self.write(Method::PATCH, RepositoryNow::repository, Some(body)).await?;
         if let Some(renamed) = renamed {
             self.known.lock().await.name = renamed;
         }
@@ -233,7 +233,7 @@ impl Named {
     /// The same for a body without a new name. A text in `Ok` says that GitHub refuses what the
     /// body holds (422); it may take a part of it.
     pub async fn try_update(&self, body: Value) -> Result<Option<String>, Failure> {
-        match self.attempt(Method::PATCH, Known::repository, Some(body)).await? {
+        match self.attempt(Method::PATCH, RepositoryNow::repository, Some(body)).await? {
             Ok(answer) => self.is_answered_for(&answer).await.map(|()| None),
             Err(error) if error.status() == Some(422) => Ok(Some(error.to_string())),
             Err(error) => Err(error.into()),
@@ -251,7 +251,7 @@ impl Named {
         &self,
         method: Method,
         (whom, purpose): (&Grantee, Purpose),
-        path: impl Fn(&Known, &Confirmed) -> Path + Send,
+        path: impl Fn(&RepositoryNow, &Confirmed) -> Path + Send,
         body: Option<Value>,
     ) -> Result<(), Failure> {
         let mut tries = 0;
@@ -269,23 +269,23 @@ impl Named {
     /// `PUT /orgs/{org}/teams/{team_slug}/repos/{owner}/{repo}`.
     pub async fn put_team(&self, team: &Grantee, permission: &Permission) -> Result<(), Failure> {
         let body = json!({ "permission": permission.as_str() });
-        self.write_for(Method::PUT, (team, Purpose::Grant), Known::team, Some(body)).await
+        self.write_for(Method::PUT, (team, Purpose::Grant), RepositoryNow::team, Some(body)).await
     }
 
     /// `DELETE /orgs/{org}/teams/{team_slug}/repos/{owner}/{repo}`.
     pub async fn remove_team(&self, team: &Grantee) -> Result<(), Failure> {
-        self.write_for(Method::DELETE, (team, Purpose::Remove), Known::team, None).await
+        self.write_for(Method::DELETE, (team, Purpose::Remove), RepositoryNow::team, None).await
     }
 
     /// `PUT /repos/{owner}/{repo}/collaborators/{username}`: invites, or changes the permission.
     pub async fn put_collaborator(&self, account: &Grantee, permission: &Permission) -> Result<(), Failure> {
         let body = json!({ "permission": permission.as_str() });
-        self.write_for(Method::PUT, (account, Purpose::Grant), Known::collaborator, Some(body)).await
+        self.write_for(Method::PUT, (account, Purpose::Grant), RepositoryNow::collaborator, Some(body)).await
     }
 
     /// `DELETE /repos/{owner}/{repo}/collaborators/{username}`.
     pub async fn remove_collaborator(&self, account: &Grantee) -> Result<(), Failure> {
-        self.write_for(Method::DELETE, (account, Purpose::Remove), Known::collaborator, None).await
+        self.write_for(Method::DELETE, (account, Purpose::Remove), RepositoryNow::collaborator, None).await
     }
 
     /// `PATCH /repos/{owner}/{repo}/invitations/{invitation_id}`.

@@ -10,7 +10,7 @@ use beadle_engine::{Budgets, Class, Clock, Resource, Time};
 use beadle_github::{
     Actor, ActorKind, Api, Asks, Credential, Endpoint, Grantee, Permission, Reader, Team, Writer,
 };
-use beadle_transport::Settings;
+use beadle_transport::ClientSettings;
 use beadle_transport::testing::Recorder;
 use secrecy::SecretString;
 use serde_json::{Value, json};
@@ -57,7 +57,8 @@ impl World {
             (200, json!({ "data": { "a0": found } }))
         });
         let (clock, budgets) = (Clock::simulated(Time(1_000_000)), Budgets::new("acme", 0));
-        let settings = Settings { patient: true, wire: Some(wire.clone()), ..Settings::default() };
+        let settings =
+            ClientSettings { patient: true, wire: Some(wire.clone()), ..ClientSettings::default() };
         let token = Credential::Token(SecretString::from("token"));
         let endpoint = Endpoint::new("https://github.test");
         let api = Api::new(&endpoint, "acme", token, budgets.clone(), &clock, settings).unwrap();

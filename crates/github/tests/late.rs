@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use beadle_engine::{Budgets, Clock, Resource, Time};
 use beadle_github::{Api, Below, Credential, Endpoint, Method, Writer};
-use beadle_transport::Settings;
+use beadle_transport::ClientSettings;
 use beadle_transport::testing::Recorder;
 use secrecy::SecretString;
 use serde_json::{Value, json};
@@ -24,7 +24,7 @@ async fn a_write_that_waits_for_a_budget_goes_to_the_name_that_its_repository_ha
         (200, json!({ "data": { "node": node } }))
     });
     let (clock, budgets) = (Clock::simulated(Time(0)), Budgets::new("acme", 0));
-    let settings = Settings { patient: true, wire: Some(wire.clone()), ..Settings::default() };
+    let settings = ClientSettings { patient: true, wire: Some(wire.clone()), ..ClientSettings::default() };
     let token = Credential::Token(SecretString::from("token"));
     let endpoint = Endpoint::new("https://github.test");
     let api = Api::new(&endpoint, "acme", token, budgets.clone(), &clock, settings)?;
@@ -49,7 +49,7 @@ async fn no_body_is_sent_that_waited_for_longer_than_its_plan_is_valid() -> Resu
         (200, json!({ "data": { "node": node, "updateBranchProtectionRule": {} } }))
     });
     let (clock, budgets) = (Clock::simulated(Time(0)), Budgets::new("acme", 0));
-    let settings = Settings { patient: true, wire: Some(wire.clone()), ..Settings::default() };
+    let settings = ClientSettings { patient: true, wire: Some(wire.clone()), ..ClientSettings::default() };
     let token = Credential::Token(SecretString::from("token"));
     let endpoint = Endpoint::new("https://github.test");
     let api = Api::new(&endpoint, "acme", token, budgets.clone(), &clock, settings)?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use beadle_engine::{Budgets, Class, Clock, Resource, Time};
 use beadle_github::{Api, Asks, Credential, Endpoint, Reader, SelectedBy};
-use beadle_transport::Settings;
+use beadle_transport::ClientSettings;
 use beadle_transport::testing::Recorder;
 use secrecy::SecretString;
 use serde_json::json;
@@ -20,7 +20,7 @@ async fn a_name_that_no_budget_is_left_to_resolve_is_not_missing() -> Result<(),
         (200, json!({ "data": { "nodes": [node] } }))
     });
     let (clock, budgets) = (Clock::simulated(Time(0)), Budgets::new("acme", 0));
-    let settings = Settings { wire: Some(wire), ..Settings::default() };
+    let settings = ClientSettings { wire: Some(wire), ..ClientSettings::default() };
     let token = Credential::Token(SecretString::from("token"));
     let endpoint = Endpoint::new("https://github.test");
     let api = Api::new(&endpoint, "acme", token, budgets.clone(), &clock, settings)?;

@@ -4,7 +4,7 @@ use std::error::Error;
 
 use beadle_engine::{Budgets, Clock, Time};
 use beadle_github::{Api, Asks, Credential, Endpoint, Reader};
-use beadle_transport::Settings;
+use beadle_transport::ClientSettings;
 use beadle_transport::testing::Recorder;
 use secrecy::SecretString;
 use serde_json::json;
@@ -18,7 +18,7 @@ async fn a_repository_that_is_asked_for_by_an_old_id_of_its_node_is_not_gone() -
         });
         (200, json!({ "data": { "nodes": [node] } }))
     });
-    let settings = Settings { wire: Some(wire), ..Settings::default() };
+    let settings = ClientSettings { wire: Some(wire), ..ClientSettings::default() };
     let token = Credential::Token(SecretString::from("token"));
     let (endpoint, budgets) = (Endpoint::new("https://github.test"), Budgets::new("acme", 0));
     let api = Api::new(&endpoint, "acme", token, budgets, &Clock::simulated(Time(0)), settings)?;

@@ -2,7 +2,7 @@
 
 use beadle_engine::{Budgets, Clock, Time};
 use beadle_github::{Api, Asks, Credential, Endpoint, Reader, Ruleset};
-use beadle_transport::Settings;
+use beadle_transport::ClientSettings;
 use secrecy::SecretString;
 use serde_json::json;
 
@@ -12,7 +12,7 @@ async fn a_ruleset_that_is_as_one_policy_wants_it_is_not_known_to_be_as_the_next
     let token = Credential::Token(SecretString::from("token"));
     let (clock, budgets) = (Clock::simulated(Time(0)), Budgets::new("acme", 0));
     let endpoint = Endpoint::new("https://github.test");
-    let api = Api::new(&endpoint, "acme", token, budgets, &clock, Settings::default())?;
+    let api = Api::new(&endpoint, "acme", token, budgets, &clock, ClientSettings::default())?;
     let reader = Reader::new(api, Asks::default());
     let ruleset = |updated_at: &str| Ruleset {
         id: 5,

@@ -8,18 +8,18 @@ use beadle_engine::{Failure, Store, Time};
 use serde_json::json;
 
 use crate::guard::{Departure, Recent};
-use crate::mapping::Slot;
+use crate::mapping::GroupKey;
 
 /// All that is remembered. Without a store, nothing is.
 #[derive(Clone, Default)]
 pub(crate) struct Departures(pub(crate) Option<Arc<dyn Store>>);
 
-fn note(target: &str, slot: &Slot) -> String {
+fn note(target: &str, slot: &GroupKey) -> String {
     beadle_engine::note("left", &[target, &slot.to_string()])
 }
 
 impl Departures {
-    async fn all(&self, target: &str, slot: &Slot) -> Result<Vec<Departure>, Failure> {
+    async fn all(&self, target: &str, slot: &GroupKey) -> Result<Vec<Departure>, Failure> {
         let Some(store) = &self.0 else { return Ok(Vec::new()) };
         let text = store.get(&note(target, slot)).await?;
         Ok(text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default())
@@ -29,7 +29,7 @@ impl Departures {
     pub(crate) async fn recent(
         &self,
         target: &str,
-        slot: &Slot,
+        slot: &GroupKey,
         now: Time,
         window: Duration,
         is_member: impl Fn(&str) -> bool,
@@ -42,7 +42,7 @@ impl Departures {
     pub(crate) async fn book(
         &self,
         target: &str,
-        slot: &Slot,
+        slot: &GroupKey,
         departure: Departure,
         window: Duration,
     ) -> Result<(), Failure> {
@@ -59,7 +59,7 @@ impl Departures {
     pub(crate) async fn approved(
         &self,
         target: &str,
-        slot: &Slot,
+        slot: &GroupKey,
         accounts: &[String],
     ) -> Result<(), Failure> {
         let Some(store) = &self.0 else { return Ok(()) };
@@ -78,7 +78,7 @@ impl Departures {
 
 #[cfg(test)]
 mod tests {
-    use beadle_store_sqlite::{Settings, SqliteStore};
+    use beadle_store_sqlite::{SqliteSettings, SqliteStore};
 
     use super::*;
 
@@ -86,9 +86,10 @@ mod tests {
     async fn an_approval_frees_the_window_of_those_whom_it_names_only() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("beadle.db");
-        let store: Arc<dyn Store> = Arc::new(SqliteStore::open_inline(&path, Settings::default()).unwrap());
+        let store: Arc<dyn Store> =
+            Arc::new(SqliteStore::open_inline(&path, SqliteSettings::default()).unwrap());
         let departures = Departures(Some(store));
-        let (slot, window) = (Slot::Union("Ops".into()), Duration::from_secs(3600));
+        let (slot, window) = (GroupKey::Union("Ops".into()), Duration::from_secs(3600));
         let now = Time::from_seconds(1_800_000_000);
         for account in ["a", "b", "c"] {
             let accounts = vec![account.to_owned()];

@@ -54,14 +54,15 @@ pub(crate) async fn swept(
 #[cfg(test)]
 mod tests {
     use beadle_engine::budget::in_lane;
-    use beadle_store_sqlite::{Settings, SqliteStore};
+    use beadle_store_sqlite::{SqliteSettings, SqliteStore};
 
     use super::*;
 
     #[tokio::test]
     async fn only_a_run_whose_last_mark_is_a_sweep_s_shares_what_the_sweep_reads() {
         let folder = tempfile::tempdir().unwrap();
-        let store = SqliteStore::open_inline(&folder.path().join("beadle.db"), Settings::default()).unwrap();
+        let store =
+            SqliteStore::open_inline(&folder.path().join("beadle.db"), SqliteSettings::default()).unwrap();
         let store: Arc<dyn Store> = Arc::new(store);
         let seen = async |lane: Lane, sweep: Option<(&'static str, Time)>| {
             let hint = due(Key::new("target-group", "aws", "corp/00g1"), Lane::Sweep, sweep).hint;

@@ -11,8 +11,8 @@ use beadle_hooks::okta::WHOLE;
 
 use crate::accounts::Accounts;
 use crate::due::due;
-use crate::mapping::Slot;
-use crate::pairs::Pairs;
+use crate::links::GroupLinks;
+use crate::mapping::GroupKey;
 use crate::planner::Directory;
 use crate::sources::SourceGroup;
 
@@ -67,7 +67,7 @@ impl Reconcile for TeamMarker {
         let key = &run.lease.key;
         let mut marks = Vec::new();
         for target in &self.targets {
-            let pairs = Pairs(Some(self.store.clone())).all(target).await?;
+            let pairs = GroupLinks(Some(self.store.clone())).all(target).await?;
             let its = pairs.into_iter().filter(|(_, pair)| pair.group == key.id());
             // What we wrote ourselves comes in the lane of sweeps, and goes on in it.
             marks.extend(its.map(|(slot, _)| due(Key::new(KIND, target, slot), current_lane(), None)));
@@ -108,13 +108,13 @@ impl Marker {
     /// is enough to know what it is part of, and the directory is asked for nothing: whoever plans
     /// it reads it.
     async fn remembered(&self, id: &str) -> Result<Option<SourceGroup>, Failure> {
-        let slot = Slot::One { source: self.source.clone(), group: id.to_owned() };
+        let slot = GroupKey::One { source: self.source.clone(), group: id.to_owned() };
         let mut name: Option<String> = None;
         for (target, directory) in &self.directories {
             if !directory.mappings().targets(&self.source).contains(&target.as_str()) {
                 continue;
             }
-            let Some(pair) = Pairs(Some(self.store.clone())).of(target, &slot).await? else {
+            let Some(pair) = GroupLinks(Some(self.store.clone())).of(target, &slot).await? else {
                 return Ok(None);
             };
             if name.as_ref().is_some_and(|name| *name != pair.from) {
@@ -137,7 +137,7 @@ impl Marker {
                     }
                 }
             }
-            for (slot, pair) in Pairs(Some(self.store.clone())).all(name).await? {
+            for (slot, pair) in GroupLinks(Some(self.store.clone())).all(name).await? {
                 if pair.sources.contains(&own) {
                     keys.insert(Key::new(KIND, name, slot));
                 }
@@ -162,7 +162,7 @@ impl Marker {
             }
             let whose = Accounts(Some(self.store.clone())).of(name, &self.source, id).await?;
             keys.extend(whose.map(|_| {
-                let slot = Slot::Account { source: self.source.clone(), person: id.to_owned() };
+                let slot = GroupKey::TargetAccount { source: self.source.clone(), person: id.to_owned() };
                 Key::new(KIND, name, slot)
             }));
             let has: BTreeSet<String> = match directory.target.groups_of(id).await {
@@ -173,7 +173,7 @@ impl Marker {
                     continue;
                 }
             };
-            let pairs: Vec<(Slot, _)> = Pairs(Some(self.store.clone())).all(name).await?;
+            let pairs: Vec<(GroupKey, _)> = GroupLinks(Some(self.store.clone())).all(name).await?;
             let its = pairs.into_iter().filter(|(_, pair)| has.contains(&pair.group));
             keys.extend(its.map(|(slot, _)| Key::new(KIND, name, slot)));
         }

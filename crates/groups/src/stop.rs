@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 use async_trait::async_trait;
 use beadle_engine::Failure;
 
-use crate::pairs::Pairs;
+use crate::links::GroupLinks;
 use crate::targets::StopNote;
 
 /// The notes of a target, and whom the plan wants.
 pub(crate) struct Stop<'a> {
-    pub(crate) pairs: &'a Pairs,
+    pub(crate) pairs: &'a GroupLinks,
     pub(crate) target: &'a str,
     /// The accounts that the plan wants in the group.
     pub(crate) wanted: &'a BTreeSet<String>,

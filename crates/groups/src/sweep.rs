@@ -10,9 +10,9 @@ use beadle_engine::{Clock, Failure, Key, Lane, Mark, Report, Store, StoreError, 
 
 use crate::accounts::Accounts;
 use crate::due::{all_marked, due};
-use crate::mapping::Slot;
+use crate::links::{GroupLink, GroupLinks};
+use crate::mapping::GroupKey;
 use crate::mark::KIND;
-use crate::pairs::{Pair, Pairs};
 use crate::planner::Directory;
 
 /// Marks in one transaction.
@@ -62,8 +62,8 @@ pub async fn named(
             let names = found.entry(Key::new(KIND, &target, &slot)).or_default();
             names.insert(group.name.clone());
             names.insert(match &slot {
-                Slot::Union(into) => into.clone(),
-                Slot::One { .. } | Slot::Account { .. } => mappings
+                GroupKey::Union(into) => into.clone(),
+                GroupKey::One { .. } | GroupKey::TargetAccount { .. } => mappings
                     .one(&target, source, &group.id, &group.name)
                     .map(|mapping| mapping.naming.of(&group.name))
                     .unwrap_or_default(),
@@ -71,7 +71,7 @@ pub async fn named(
         }
     }
     let of = format!("{source}/");
-    for (slot, pair) in Pairs(store.cloned()).all(&directory.name).await? {
+    for (slot, pair) in GroupLinks(store.cloned()).all(&directory.name).await? {
         if pair.sources.iter().any(|one| one.starts_with(&of)) {
             found.entry(Key::new(KIND, &directory.name, slot)).or_default().insert(pair.name);
         }
@@ -104,15 +104,16 @@ async fn accounts(
     let stay: BTreeSet<&str> =
         people.iter().filter(|person| !person.is_leaving).map(|person| person.id.as_str()).collect();
     let leave = remembered.into_iter().filter(|whose| !stay.contains(whose.person.as_str()));
-    let key =
-        |source: String, person: String| Key::new(KIND, &directory.name, Slot::Account { source, person });
+    let key = |source: String, person: String| {
+        Key::new(KIND, &directory.name, GroupKey::TargetAccount { source, person })
+    };
     Ok(leave.map(|whose| (key(whose.source, whose.person), whose.login)).collect())
 }
 
 /// The groups of a target that are remembered, by what they are called; without asking anybody.
 pub async fn remembered(target: &str, store: &Arc<dyn Store>) -> Result<Vec<Named>, Failure> {
-    let pairs = Pairs(Some(store.clone())).all(target).await?;
-    let named = |(slot, pair): (Slot, Pair)| Named {
+    let pairs = GroupLinks(Some(store.clone())).all(target).await?;
+    let named = |(slot, pair): (GroupKey, GroupLink)| Named {
         key: Key::new(KIND, target, slot),
         names: BTreeSet::from([pair.name, pair.from]),
     };
@@ -138,14 +139,16 @@ impl GroupSweep {
     /// Forgets accounts that the target does not have any more: there is nothing to deactivate.
     async fn forget_gone(&self, directory: &Directory, found: &mut Vec<Named>) -> Result<(), Failure> {
         let (accounts, target) = (Accounts(Some(self.store.clone())), &directory.name);
-        let pairs = Pairs(Some(self.store.clone())).all(target).await?;
+        let pairs = GroupLinks(Some(self.store.clone())).all(target).await?;
         // Another server at the target's address has none of the accounts, and none of the groups.
         if !pairs.iter().any(|(_, pair)| directory.target.known(&pair.group).is_some()) {
             return Ok(());
         }
         let mut gone = BTreeSet::new();
         for one in found.iter() {
-            let Ok(Slot::Account { source, person }) = one.key.id().parse::<Slot>() else { continue };
+            let Ok(GroupKey::TargetAccount { source, person }) = one.key.id().parse::<GroupKey>() else {
+                continue;
+            };
             let Some(whose) = accounts.of(target, &source, &person).await? else { continue };
             let is_gone = match directory.target.has_account(&whose.account).await {
                 Ok(has) => !has,

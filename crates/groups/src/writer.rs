@@ -6,15 +6,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use beadle_engine::apply::Session;
-use beadle_engine::{Change, Class, Clock, Failure, Key, Plan, Store, Time, Writer};
+use beadle_engine::{Change, Class, Clock, Failure, Key, Plan, PlanWriter, Store, Time};
 use serde_json::Value;
 use tokio::sync::Mutex;
 
 use crate::accounts::{Accounts, Whose};
 use crate::departures::Departures;
 use crate::guard::Departure;
-use crate::mapping::Slot;
-use crate::pairs::{Pair, Pairs, Waits, is_form_of};
+use crate::links::{GroupLink, GroupLinks, Waits, is_form_of};
+use crate::mapping::GroupKey;
 use crate::planner::{What, Write};
 use crate::sources::Person;
 use crate::stop::Stop;
@@ -29,7 +29,7 @@ pub struct GroupWriter {
     target: Arc<dyn TargetWriter>,
     name: String,
     clock: Clock,
-    pairs: Pairs,
+    pairs: GroupLinks,
     accounts: Accounts,
     departures: Departures,
     /// For so long it is remembered who left a group.
@@ -50,7 +50,7 @@ impl GroupWriter {
             target,
             name: name.to_owned(),
             clock,
-            pairs: Pairs(store.clone()),
+            pairs: GroupLinks(store.clone()),
             accounts: Accounts(store.clone()),
             departures: Departures(store),
             window,
@@ -61,24 +61,24 @@ impl GroupWriter {
 
 struct Run {
     writer: GroupWriter,
-    slot: Slot,
+    slot: GroupKey,
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
-    pair: Option<Pair>,
+    pair: Option<GroupLink>,
     /// Accounts that were made in this run, by person.
     made: HashMap<String, String>,
 }
 
 #[async_trait]
-impl Writer<Write> for GroupWriter {
+impl PlanWriter<Write> for GroupWriter {
     async fn open(&self, key: &Key, _: &Plan<Write>, _: Time) -> Result<Box<dyn Session<Write>>, Failure> {
-        let slot: Slot = key.id().parse().map_err(|why: String| Failure::new(Class::Rejected, why))?;
+        let slot: GroupKey = key.id().parse().map_err(|why: String| Failure::new(Class::Rejected, why))?;
         // Another process may have stopped it, or this one before it was started again.
         if let Some(why) = self.pairs.stopped(&self.name).await? {
-            return Err(Failure::new(Class::Rejected, format!("{}: {why}", crate::pairs::STOPPED)));
+            return Err(Failure::new(Class::Rejected, format!("{}: {why}", crate::links::STOPPED)));
         }
         let pair = self.pairs.of(&self.name, &slot).await?;
         let state = Mutex::new(State { pair, made: HashMap::new() });
@@ -99,7 +99,7 @@ impl Session<Write> for Run {
             _ => (BTreeSet::new(), Arc::default()),
         };
         let stop = Stop { pairs: &self.writer.pairs, target: &self.writer.name, wanted: &wanted, out: &out };
-        let pair = |group: String, name: String| Pair {
+        let pair = |group: String, name: String| GroupLink {
             group,
             name,
             shown: None,
@@ -120,7 +120,7 @@ impl Session<Write> for Run {
                     .await?;
                 // A target may show a name in its own form: that is the same name.
                 let known = if is_form_of(&facts.name, &made.name) {
-                    Pair { shown: Some(made.name), ..pair(made.id, facts.name.clone()) }
+                    GroupLink { shown: Some(made.name), ..pair(made.id, facts.name.clone()) }
                 } else {
                     pair(made.id, made.name)
                 };
@@ -279,14 +279,14 @@ impl Run {
         result
     }
 
-    async fn keep(&self, state: &mut State, pair: Pair) -> Result<(), Failure> {
+    async fn keep(&self, state: &mut State, pair: GroupLink) -> Result<(), Failure> {
         self.writer.pairs.keep(&self.writer.name, &self.slot, &pair).await?;
         state.pair = Some(pair);
         Ok(())
     }
 }
 
-fn ours(state: &State) -> Result<Pair, Failure> {
+fn ours(state: &State) -> Result<GroupLink, Failure> {
     let none = || {
         Failure::new(
             Class::Conflict,

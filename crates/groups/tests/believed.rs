@@ -34,7 +34,7 @@ async fn stage() -> (Arc<ScimSim>, ScimReader) {
     let sim = Arc::new(ScimSim::start(([127, 0, 0, 1], 0).into(), settings).await.unwrap());
     let wire: Arc<dyn Wire> = Arc::new(InProcess(sim.clone()));
     let settings =
-        beadle_transport::Settings { rest_points: u32::MAX, wire: Some(wire), ..Default::default() };
+        beadle_transport::ClientSettings { rest_points: u32::MAX, wire: Some(wire), ..Default::default() };
     let clock = Clock::simulated(Time::from_seconds(1_800_000_000));
     let token = SecretString::from(sim.token());
     let api = Api::new(&sim.url(), &token, Dialect::RFC7644, Budgets::new("scim", 0), &clock, settings);
@@ -63,7 +63,7 @@ fn patch(sim: &ScimSim, user: &Value) {
 #[tokio::test(start_paused = true)]
 async fn an_event_finds_nobody_by_an_account_that_is_another_persons_by_now() {
     let (sim, reader) = stage().await;
-    assert!(matches!(find(&reader, Lane::Event).await, Ok(Found::Account(_))));
+    assert!(matches!(find(&reader, Lane::Event).await, Ok(Found::TargetAccount(_))));
     patch(&sim, &json!({ "externalId": "00u2" }));
     tokio::time::advance(Duration::from_secs(1)).await;
     let found = find(&reader, Lane::Event).await;
@@ -73,7 +73,7 @@ async fn an_event_finds_nobody_by_an_account_that_is_another_persons_by_now() {
 #[tokio::test(start_paused = true)]
 async fn an_event_finds_nobody_by_an_account_that_is_gone() {
     let (sim, reader) = stage().await;
-    assert!(matches!(find(&reader, Lane::Event).await, Ok(Found::Account(_))));
+    assert!(matches!(find(&reader, Lane::Event).await, Ok(Found::TargetAccount(_))));
     patch(&sim, &Value::Null);
     tokio::time::advance(Duration::from_secs(1)).await;
     assert!(matches!(find(&reader, Lane::Event).await, Ok(Found::Missing(_))));
@@ -82,11 +82,11 @@ async fn an_event_finds_nobody_by_an_account_that_is_gone() {
 #[tokio::test(start_paused = true)]
 async fn a_sweep_believes_an_account_for_minutes_and_no_longer() {
     let (sim, reader) = stage().await;
-    assert!(matches!(find(&reader, Lane::Sweep).await, Ok(Found::Account(_))));
+    assert!(matches!(find(&reader, Lane::Sweep).await, Ok(Found::TargetAccount(_))));
     patch(&sim, &Value::Null);
     sim.forget_calls();
     tokio::time::advance(Duration::from_secs(60)).await;
-    assert!(matches!(find(&reader, Lane::Sweep).await, Ok(Found::Account(_))));
+    assert!(matches!(find(&reader, Lane::Sweep).await, Ok(Found::TargetAccount(_))));
     assert!(sim.calls().is_empty(), "a sweep asks for nobody twice");
     tokio::time::advance(Duration::from_secs(300)).await;
     assert!(matches!(find(&reader, Lane::Sweep).await, Ok(Found::Missing(_))));

@@ -14,8 +14,8 @@ use beadle_scim::{Api, Dialect};
 use beadle_sim::okta::OktaSim;
 use beadle_sim::scim::ScimSim;
 use beadle_sim::{okta, scim};
-use beadle_store_sqlite::{Settings as StoreSettings, SqliteStore};
-use beadle_transport::Settings;
+use beadle_store_sqlite::{SqliteSettings, SqliteStore};
+use beadle_transport::ClientSettings;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 
@@ -56,7 +56,7 @@ async fn swept(groups: &Value) -> (BTreeSet<String>, BTreeSet<String>) {
     );
     let aws = ScimSim::start(any, scim::Settings { state, ..scim::Settings::default() }).await.unwrap();
     let clock = Clock::system();
-    let settings = Settings { rest_points: u32::MAX, ..Settings::default() };
+    let settings = ClientSettings { rest_points: u32::MAX, ..ClientSettings::default() };
     let token = Credential::Token(SecretString::from(corp.token()));
     let api = Okta::new(&corp.url(), "corp", token, 0, &clock, &settings).unwrap();
     let leaving = vec![Status::Suspended, Status::Deprovisioned];
@@ -73,7 +73,7 @@ async fn swept(groups: &Value) -> (BTreeSet<String>, BTreeSet<String>) {
     };
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("beadle.db");
-    let store: Arc<dyn Store> = Arc::new(SqliteStore::open_inline(&path, StoreSettings::default()).unwrap());
+    let store: Arc<dyn Store> = Arc::new(SqliteStore::open_inline(&path, SqliteSettings::default()).unwrap());
     for n in [1, 2] {
         let kept = json!({ "account": format!("a{n}"), "login": format!("p{n}@acme.example") });
         let name = note("account", &["aws", &format!("corp/00u{n}")]);

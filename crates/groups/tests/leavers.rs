@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, RwLock};
 
-use beadle_engine::{Budgets, Clock, Key, Mode, Plan, Planner, Store, Time, Writer, note};
+use beadle_engine::{Budgets, Clock, Key, Mode, Plan, PlanWriter, Planner, Store, Time, note};
 use beadle_groups::mapping::{Naming, OnDelete, OnMissingGroup, OnMissingUser, OnRename, Users};
 use beadle_groups::mark::KIND;
 use beadle_groups::sources::{OktaSource, Source};
@@ -15,8 +15,8 @@ use beadle_scim::{Api, Dialect};
 use beadle_sim::okta::OktaSim;
 use beadle_sim::scim::{Quirk, ScimSim};
 use beadle_sim::{okta, scim};
-use beadle_store_sqlite::{Settings as StoreSettings, SqliteStore};
-use beadle_transport::Settings;
+use beadle_store_sqlite::{SqliteSettings, SqliteStore};
+use beadle_transport::ClientSettings;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 
@@ -86,7 +86,7 @@ async fn stage(id: &str) -> Stage {
     let aws =
         ScimSim::start(any, scim::Settings { state, quirks, ..scim::Settings::default() }).await.unwrap();
     let clock = Clock::system();
-    let settings = Settings { rest_points: u32::MAX, ..Settings::default() };
+    let settings = ClientSettings { rest_points: u32::MAX, ..ClientSettings::default() };
     let token = Credential::Token(SecretString::from(corp.token()));
     let api = Okta::new(&corp.url(), "corp", token, 0, &clock, &settings).unwrap();
     let leaving = vec![Status::Suspended, Status::Deprovisioned];
@@ -105,7 +105,7 @@ async fn stage(id: &str) -> Stage {
     };
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("beadle.db");
-    let store: Arc<dyn Store> = Arc::new(SqliteStore::open_inline(&path, StoreSettings::default()).unwrap());
+    let store: Arc<dyn Store> = Arc::new(SqliteStore::open_inline(&path, SqliteSettings::default()).unwrap());
     let pair = json!({ "group": "t1", "name": "AWS_Ops", "from": "AWS_Ops", "sources": [GROUP] });
     store.put(&note("pair", &["aws", GROUP]), &pair.to_string()).await.unwrap();
     let limits = GroupLimits::default();

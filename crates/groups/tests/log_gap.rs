@@ -5,8 +5,8 @@ use std::sync::Arc;
 use beadle_engine::{Clock, Key, Store, Time};
 use beadle_groups::catchup::Catchup;
 use beadle_okta::{Credential, Okta};
-use beadle_store_sqlite::{Settings as StoreSettings, SqliteStore};
-use beadle_transport::{Exchanged, Settings, Wire};
+use beadle_store_sqlite::{SqliteSettings, SqliteStore};
+use beadle_transport::{ClientSettings, Exchanged, Wire};
 use bytes::Bytes;
 use http::HeaderMap;
 use secrecy::SecretString;
@@ -25,9 +25,10 @@ impl Wire for Silent {
 async fn a_gap_in_the_log_is_marked_by_who_stores_the_new_place() -> Result<(), Box<dyn std::error::Error>> {
     let folder = tempfile::tempdir()?;
     let path = folder.path().join("beadle.db");
-    let store: Arc<dyn Store> = Arc::new(SqliteStore::open_inline(&path, StoreSettings::default())?);
+    let store: Arc<dyn Store> = Arc::new(SqliteStore::open_inline(&path, SqliteSettings::default())?);
     let clock = Clock::simulated(Time::from_seconds(1_800_000_000));
-    let settings = Settings { rest_points: u32::MAX, wire: Some(Arc::new(Silent)), ..Settings::default() };
+    let settings =
+        ClientSettings { rest_points: u32::MAX, wire: Some(Arc::new(Silent)), ..ClientSettings::default() };
     let token = Credential::Token(SecretString::from("token"));
     let okta = Okta::new("https://okta.test", "corp", token, 0, &clock, &settings)?;
     store.put("log:corp", r#"{"cursor":null,"until":0}"#).await?;

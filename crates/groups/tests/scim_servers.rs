@@ -9,7 +9,7 @@ use beadle_engine::{Budgets, Class, Clock, Failure, Time};
 use beadle_groups::mapping::Role;
 use beadle_groups::sources::Person;
 use beadle_groups::targets::{
-    Account, Found, NewGroup, ScimReader, ScimWriter, StopNote, TargetReader, TargetWriter,
+    Found, NewGroup, ScimReader, ScimWriter, StopNote, TargetAccount, TargetReader, TargetWriter,
 };
 use beadle_scim::{Api, Dialect, Finding, Members, Removal, probe_writes};
 use beadle_sim::scim::{Quirk, ScimSim, Settings};
@@ -160,7 +160,7 @@ async fn stage(dialect: Dialect, quirks: &[Quirk]) -> Stage {
     let sim = Arc::new(ScimSim::start(([127, 0, 0, 1], 0).into(), settings).await.unwrap());
     let wire: Arc<dyn Wire> = Arc::new(InProcess(sim.clone()));
     let settings =
-        beadle_transport::Settings { rest_points: u32::MAX, wire: Some(wire), ..Default::default() };
+        beadle_transport::ClientSettings { rest_points: u32::MAX, wire: Some(wire), ..Default::default() };
     let clock = Clock::simulated(Time::from_seconds(1_800_000_000));
     let token = SecretString::from(sim.token());
     let api = Api::new(&sim.url(), &token, dialect, Budgets::new("scim", 0), &clock, settings).unwrap();
@@ -182,7 +182,7 @@ impl Stage {
         self.sim.state()["groups"][group]["members"].as_object().unwrap().len()
     }
 
-    async fn members(&self, group: &str) -> Vec<Account> {
+    async fn members(&self, group: &str) -> Vec<TargetAccount> {
         self.reader.members(group).await.unwrap().unwrap()
     }
 
@@ -201,7 +201,7 @@ impl Stage {
     }
 
     async fn finds(&self, n: usize) -> bool {
-        matches!(self.find(n).await, Ok(Found::Account(account)) if account.id == id(n))
+        matches!(self.find(n).await, Ok(Found::TargetAccount(account)) if account.id == id(n))
     }
 }
 
@@ -736,7 +736,10 @@ async fn questions_that_do_not_depend_on_each_other_are_asked_side_by_side() {
     let find = async {
         let found = aws.reader.find(None, &people).await;
         for (n, found) in found.into_iter().enumerate() {
-            assert!(matches!(found, Ok(Found::Account(account)) if account.id == id(n)), "in their order");
+            assert!(
+                matches!(found, Ok(Found::TargetAccount(account)) if account.id == id(n)),
+                "in their order"
+            );
         }
     };
     assert_eq!(answers(&aws, find).await, 1);
@@ -751,7 +754,7 @@ async fn a_list_that_many_need_at_the_same_moment_is_read_once() {
     stage.sim.fault(refused);
     let find = async {
         for found in stage.reader.find(None, &people).await {
-            assert!(matches!(found, Ok(Found::Account(_))), "{found:?}");
+            assert!(matches!(found, Ok(Found::TargetAccount(_))), "{found:?}");
         }
     };
     assert_eq!(answers(&stage, find).await, 3, "by id, by name, and in the list");

@@ -16,8 +16,8 @@ use beadle_scim::{Api, Dialect};
 use beadle_sim::okta::OktaSim;
 use beadle_sim::scim::ScimSim;
 use beadle_sim::{okta, scim};
-use beadle_store_sqlite::{Settings as StoreSettings, SqliteStore};
-use beadle_transport::Settings;
+use beadle_store_sqlite::{SqliteSettings, SqliteStore};
+use beadle_transport::ClientSettings;
 use secrecy::SecretString;
 use serde_json::json;
 
@@ -84,7 +84,7 @@ async fn stage(count: usize) -> Stage {
     let state = Some(json!({ "users": accounts }));
     let aws = ScimSim::start(any, scim::Settings { state, ..scim::Settings::default() }).await.unwrap();
     let clock = Clock::simulated(Time::from_seconds(1_800_000_000));
-    let settings = Settings { rest_points: u32::MAX, ..Settings::default() };
+    let settings = ClientSettings { rest_points: u32::MAX, ..ClientSettings::default() };
     let token = Credential::Token(SecretString::from(corp.token()));
     let api = Okta::new(&corp.url(), "corp", token, 0, &clock, &settings).unwrap();
     let leaving = vec![Status::Suspended, Status::Deprovisioned];
@@ -101,7 +101,7 @@ async fn stage(count: usize) -> Stage {
     };
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("beadle.db");
-    let store: Arc<dyn Store> = Arc::new(SqliteStore::open_inline(&path, StoreSettings::default()).unwrap());
+    let store: Arc<dyn Store> = Arc::new(SqliteStore::open_inline(&path, SqliteSettings::default()).unwrap());
     let limits = GroupLimits::default();
     let planner = GroupPlanner::new(directory.clone(), limits, clock.clone(), Some(store.clone()));
     let directories = HashMap::from([("aws".to_owned(), directory)]);

@@ -1,7 +1,7 @@
 //! Whatever is sent: no panic, and nothing passes that was not signed.
 
 use beadle_engine::Time;
-use beadle_hooks::github::{Headers, Known, Refusal, Sender, receive, sign};
+use beadle_hooks::github::{Headers, OrgFacts, Sender, WebhookRefusal, receive, sign};
 use proptest::prelude::*;
 
 fn senders() -> Vec<Sender> {
@@ -11,7 +11,7 @@ fn senders() -> Vec<Sender> {
         login: instance.into(),
         app_id: None,
         secrets,
-        known: Known::default(),
+        known: OrgFacts::default(),
         dispatches: Vec::new(),
         keeps_teams: false,
     };
@@ -46,7 +46,7 @@ fn one_organisations_secret_does_not_speak_for_another() {
         let received = receive(&senders(), headers(&tag, "application/json"), body, Time(0));
         assert_eq!(received.is_ok(), fits, "{secret} {login}: {received:?}");
         if !fits {
-            assert!(matches!(received, Err(Refusal::NotConfigured(_))));
+            assert!(matches!(received, Err(WebhookRefusal::NotConfigured(_))));
         }
     }
 }
@@ -58,7 +58,7 @@ fn an_empty_secret_signs_nothing() {
     let tag = sign("", &body);
     assert_eq!(
         receive(&nobody, headers(&tag, "application/json"), body, Time(0)),
-        Err(Refusal::BadSignature)
+        Err(WebhookRefusal::BadSignature)
     );
 }
 
@@ -68,7 +68,7 @@ proptest! {
         let tag = sign("first", &body);
         let kind = if form { "application/x-www-form-urlencoded" } else { "application/json; charset=utf-8" };
         let received = receive(&senders(), headers(&tag, kind), body, Time(0));
-        prop_assert!(!matches!(received, Err(Refusal::BadSignature | Refusal::Unsigned)));
+        prop_assert!(!matches!(received, Err(WebhookRefusal::BadSignature | WebhookRefusal::Unsigned)));
     }
 
     #[test]
@@ -86,7 +86,7 @@ proptest! {
         let body = payload("acme");
         prop_assume!(tag != sign("first", &body) && tag != sign("second", &body) && tag != sign("third", &body));
         let received = receive(&senders(), headers(&tag, "application/json"), body, Time(0));
-        prop_assert_eq!(received.unwrap_err(), Refusal::BadSignature);
+        prop_assert_eq!(received.unwrap_err(), WebhookRefusal::BadSignature);
     }
 }
 

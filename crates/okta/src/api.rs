@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use beadle_engine::{Budgets, Clock, Failure, Resource, Time};
-use beadle_transport::{Answer, Client, Figures, Method, Path, Request, Settings, TransportError};
+use beadle_transport::{
+    Answer, Client, ClientSettings, Method, Path, RateLimitHeaders, Request, TransportError,
+};
 use serde::de::DeserializeOwned;
 
 use crate::auth::{Auth, Credential};
@@ -33,9 +35,9 @@ impl Okta {
         credential: Credential,
         reserve: u64,
         clock: &Clock,
-        settings: &Settings,
+        settings: &ClientSettings,
     ) -> Result<Self, String> {
-        let settings = Settings { figures: Figures::OKTA, ..settings.clone() };
+        let settings = ClientSettings { rate_limit_headers: RateLimitHeaders::OKTA, ..settings.clone() };
         let client = |family: &str| {
             let budgets = Budgets::new(&format!("{name} {family}"), reserve);
             Client::new(url, budgets, clock.clone(), settings.clone())

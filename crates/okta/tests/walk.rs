@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use beadle_engine::{Clock, Time};
 use beadle_okta::{Credential, Okta, Since};
-use beadle_transport::Settings;
+use beadle_transport::ClientSettings;
 use beadle_transport::testing::{Arrived, Entry, Recorder, Texts, holds_all, hostile, walk};
 use secrecy::SecretString;
 use serde_json::{Value, json};
@@ -32,7 +32,8 @@ const ENTRIES: &[Entry] = &[
 ];
 
 fn okta(wire: &Arc<Recorder>) -> Okta {
-    let settings = Settings { rest_points: u32::MAX, wire: Some(wire.clone()), ..Settings::default() };
+    let settings =
+        ClientSettings { rest_points: u32::MAX, wire: Some(wire.clone()), ..ClientSettings::default() };
     let token = Credential::Token(SecretString::from("token"));
     Okta::new("https://okta.test", "corp", token, 0, &Clock::system(), &settings).unwrap()
 }

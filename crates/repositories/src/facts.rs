@@ -97,7 +97,7 @@ fn is_asked(fact: &str, value: Option<&str>, desired: &Desired) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use beadle_engine::Asked;
+    use beadle_engine::PolicyLocation;
 
     use super::*;
 
@@ -120,7 +120,7 @@ mod tests {
     #[test]
     fn a_list_asks_for_the_absence_of_an_entry_only_where_it_is_exclusive() {
         let desired = |exclusive| {
-            let asked = Asked { file: "settings.yml".into(), line: 1 };
+            let asked = PolicyLocation { file: "settings.yml".into(), line: 1 };
             let topics = Listed { exclusive, asked, items: vec!["rust".to_owned()] };
             Desired { topics: Some(topics), ..Desired::default() }
         };

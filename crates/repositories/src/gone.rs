@@ -129,7 +129,7 @@ pub(crate) async fn forget(
 
 #[cfg(test)]
 mod tests {
-    use beadle_store_sqlite::{Settings, SqliteStore};
+    use beadle_store_sqlite::{SqliteSettings, SqliteStore};
 
     use super::*;
 
@@ -174,7 +174,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_notes_of_a_gone_repository_go_and_all_others_stay() {
         let folder = tempfile::tempdir().unwrap();
-        let store = SqliteStore::open_inline(&folder.path().join("b.db"), Settings::default()).unwrap();
+        let store = SqliteStore::open_inline(&folder.path().join("b.db"), SqliteSettings::default()).unwrap();
         let refused = |id: u64| refused_note(&Key::new("repository", "acme", id));
         for id in [1, 2] {
             store.put(&reached::note_of("acme", &id.to_string()), "{}").await.unwrap();
@@ -207,7 +207,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_gone_repository_keeps_both_notes_of_a_file_that_the_policy_has() {
         let folder = tempfile::tempdir().unwrap();
-        let store = SqliteStore::open_inline(&folder.path().join("b.db"), Settings::default()).unwrap();
+        let store = SqliteStore::open_inline(&folder.path().join("b.db"), SqliteSettings::default()).unwrap();
         let of_file = overrides::note_of_file("acme", "repos/Kept.yml");
         let of_repository = overrides::note_of_repository("acme", "2");
         store.put(&of_file, "2").await.unwrap();

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use beadle_engine::budget::current_lane;
-use beadle_engine::{Asked, Clock, Lane, Store, StoreError, Time, note};
+use beadle_engine::{Clock, Lane, PolicyLocation, Store, StoreError, Time, note};
 
 /// The time for which a confirmed name is believed without another look at the store. A run for an
 /// event believes only what it reads itself: an operator may have confirmed another owner.
@@ -105,7 +105,7 @@ impl Names {
         named: Named,
         name: &str,
         id: u64,
-        asked: Option<&Asked>,
+        asked: Option<&PolicyLocation>,
     ) -> Result<Option<String>, StoreError> {
         let Some(before) = self.meant_before(named, name, id).await? else { return Ok(None) };
         let text = self.taken(named, name, before, id);
@@ -128,14 +128,14 @@ impl Names {
 #[cfg(test)]
 mod tests {
     use beadle_engine::budget::in_lane;
-    use beadle_store_sqlite::{Settings, SqliteStore};
+    use beadle_store_sqlite::{SqliteSettings, SqliteStore};
 
     use super::*;
 
     #[tokio::test(start_paused = true)]
     async fn what_an_operator_confirms_elsewhere_counts_for_the_next_event_and_soon_for_a_sweep() {
         let folder = tempfile::tempdir().unwrap();
-        let store = SqliteStore::open_inline(&folder.path().join("b.db"), Settings::default()).unwrap();
+        let store = SqliteStore::open_inline(&folder.path().join("b.db"), SqliteSettings::default()).unwrap();
         let store: Arc<dyn Store> = Arc::new(store);
         let clock = Clock::simulated(Time(1_000_000_000));
         let (ours, theirs) = (

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use async_trait::async_trait;
 use beadle_engine::{Change, Failure, Turn};
 
-use crate::aspects::{ALL, Aspect, Draft, Stage, Step, Target};
+use crate::aspects::{ALL, Aspect, PlannedChange, Stage, Step, WriteTarget};
 
 /// A step, and when it is written.
 struct Timed {
@@ -15,7 +15,7 @@ struct Timed {
 
 #[async_trait]
 impl Step for Timed {
-    async fn write(&self, to: &Target) -> Result<(), Failure> {
+    async fn write(&self, to: &WriteTarget) -> Result<(), Failure> {
         self.step.write(to).await
     }
 
@@ -24,7 +24,7 @@ impl Step for Timed {
     }
 }
 
-fn aspect_of(draft: &Draft) -> Option<&'static dyn Aspect> {
+fn aspect_of(draft: &PlannedChange) -> Option<&'static dyn Aspect> {
     ALL.iter().copied().find(|aspect| aspect.name() == draft.change.aspect)
 }
 
@@ -32,7 +32,7 @@ fn aspect_of(draft: &Draft) -> Option<&'static dyn Aspect> {
 /// keep their order, unless it says that what they are about is apart; aspects are written side by
 /// side. The stages that change what the repository as a whole is, or what builds on an earlier
 /// feature, are one track.
-fn track_of(draft: &Draft) -> (String, String) {
+fn track_of(draft: &PlannedChange) -> (String, String) {
     match (draft.stage, aspect_of(draft)) {
         (Stage::Access | Stage::Body, Some(aspect)) if aspect.is_apart() => {
             (draft.change.aspect.clone(), draft.change.what.clone())
@@ -43,7 +43,7 @@ fn track_of(draft: &Draft) -> (String, String) {
 }
 
 /// Orders changes by stage and says what depends on what.
-pub(crate) fn in_order(mut drafts: Vec<Draft>) -> Vec<Change<Box<dyn Step>>> {
+pub(crate) fn in_order(mut drafts: Vec<PlannedChange>) -> Vec<Change<Box<dyn Step>>> {
     for draft in &mut drafts {
         if draft.stage == Stage::Body
             && let Some(aspect) = aspect_of(draft)
@@ -58,7 +58,7 @@ pub(crate) fn in_order(mut drafts: Vec<Draft>) -> Vec<Change<Box<dyn Step>>> {
     for (at, draft) in drafts.into_iter().enumerate() {
         let new = u32::try_from(tracks.len()).unwrap_or(u32::MAX);
         let track = *tracks.entry(track_of(&draft)).or_insert(new);
-        let Draft { change, stage } = draft;
+        let PlannedChange { change, stage } = draft;
         let after = match stage {
             // Nothing can be written to an archived repository, and nothing after it is archived
             // again; and more may see it only once everything else is as declared.
@@ -74,20 +74,20 @@ pub(crate) fn in_order(mut drafts: Vec<Draft>) -> Vec<Change<Box<dyn Step>>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::aspects::Sheet;
+    use crate::aspects::AspectPlan;
 
     struct Nothing;
 
     #[async_trait]
     impl Step for Nothing {
-        async fn write(&self, _: &Target) -> Result<(), Failure> {
+        async fn write(&self, _: &WriteTarget) -> Result<(), Failure> {
             Ok(())
         }
     }
 
     /// The changes of these aspects, each with what it is about and its stage.
     fn ordered(planned: &[(&str, &str, Stage)]) -> Vec<Change<Box<dyn Step>>> {
-        let mut sheet = Sheet::default();
+        let mut sheet = AspectPlan::default();
         for (aspect, what, stage) in planned {
             sheet.change_at(*stage, *what, Vec::new(), Nothing);
             if let Some(draft) = sheet.drafts.last_mut() {

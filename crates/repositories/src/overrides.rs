@@ -9,7 +9,7 @@ use beadle_engine::budget::current_lane;
 use beadle_engine::{Failure, Lane, Store, StoreError, Time, note};
 use beadle_github::{Called, Reader, Repository};
 
-use crate::policy::{Layer, LayerKind, Policy, Standing};
+use crate::policy::{Layer, LayerKind, OverrideStatus, Policy};
 
 /// The time after which Beadle asks again for the repositories of files that are in doubt.
 const AGAIN: Duration = Duration::from_secs(300);
@@ -209,10 +209,10 @@ impl Overrides {
         &self,
         policy: &'a Policy,
         seen: &Repository,
-    ) -> Result<Standing<'a>, StoreError> {
+    ) -> Result<OverrideStatus<'a>, StoreError> {
         let full = seen.full_name();
         let id = seen.id.to_string();
-        let mut standing = Standing::default();
+        let mut standing = OverrideStatus::default();
         let mut named = policy.file_of(&seen.name);
         if let Some((layer, why)) = self.doubt(policy, seen.id)
             && self.get(&self.of_file(layer)).await?.is_none()
@@ -242,7 +242,7 @@ impl Overrides {
         let Some(layer) = self.remembered(policy, seen.id).await? else { return Ok(standing) };
         if layer.given_name().is_some_and(|given| given.eq_ignore_ascii_case(&seen.name)) {
             // The file itself gave it this name.
-            return Ok(Standing { own: Some(layer), ..standing });
+            return Ok(OverrideStatus { own: Some(layer), ..standing });
         }
         let file = &layer.file;
         let why =
@@ -318,7 +318,7 @@ mod tests {
     async fn standing(overrides: &Overrides, policy: &Policy, id: u64, name: &str) -> (Vec<String>, bool) {
         let given = Node::parse("test.yml", &format!("name: {name}")).unwrap();
         let seen = Repository { id, owner: "acme".into(), ..repository(&given) };
-        let Standing { waits, own } = overrides.of(policy, &seen).await.unwrap();
+        let OverrideStatus { waits, own } = overrides.of(policy, &seen).await.unwrap();
         (waits.into_iter().map(|(layer, _)| layer.file.clone()).collect(), own.is_some())
     }
 

@@ -11,13 +11,13 @@ use futures::future::join_all;
 use futures::{StreamExt as _, TryStreamExt as _};
 use serde::Serialize;
 
-use crate::aspects::{self, Aspect, Context, Draft, Secrets, Sheet, Step};
+use crate::aspects::{self, Aspect, AspectPlan, Context, PlannedChange, Secrets, Step};
 use crate::in_force::{Modes, PolicyHandle};
 use crate::names::Names;
 use crate::order::in_order;
 use crate::organisation;
 use crate::overrides::Overrides;
-use crate::policy::{Explained, LayerKind, Policy, Target, Verdict, explain};
+use crate::policy::{Explained, LayerKind, MergedLayers, Policy, Verdict, explain};
 use crate::reached::{Moves, Reached};
 use crate::shard::Shard;
 
@@ -276,7 +276,7 @@ impl RepositoryPlanner {
     }
 
     /// Returns the sections of the policy about the organisation itself.
-    fn sections_of_organisation<'a>(&self, policy: &'a Policy) -> Vec<organisation::Wanted<'a>> {
+    fn sections_of_organisation<'a>(&self, policy: &'a Policy) -> Vec<organisation::DesiredSection<'a>> {
         let settings = policy.layers.iter().find(|layer| matches!(layer.kind, LayerKind::Organisation));
         let mut sections = Vec::new();
         for aspect in organisation::ALL {
@@ -285,7 +285,7 @@ impl RepositoryPlanner {
             if let Some(node) = node.filter(|_| !policy.disabled.iter().any(|other| other == section)) {
                 let exclusive = settings.is_none_or(|layer| {
                     let additive = layer.additive.iter().any(|name| name == section);
-                    layer.words.get(section).map_or(!additive, |word| word.exclusive)
+                    layer.list_modes.get(section).map_or(!additive, |word| word.exclusive)
                 });
                 let section = organisation::Section { node, exclusive };
                 sections.push((*aspect, section, self.modes.of(aspect.name())));
@@ -350,7 +350,7 @@ impl RepositoryPlanner {
             settings_are_written: self.modes.of(aspects::settings::Settings.name()) > Mode::Observe,
             names: &self.names,
         };
-        let mut drafts: Vec<Draft> = Vec::new();
+        let mut drafts: Vec<PlannedChange> = Vec::new();
         // No aspect waits for the reads of another one.
         let plans = aspects::ALL.iter().map(|aspect| self.aspect(*aspect, &context, &target));
         for (aspect, planned) in aspects::ALL.iter().zip(join_all(plans).await) {
@@ -383,8 +383,8 @@ impl RepositoryPlanner {
         &self,
         aspect: &dyn Aspect,
         context: &Context<'_>,
-        target: &Target,
-    ) -> Result<(Vec<Draft>, Vec<Unknown>), Failure> {
+        target: &MergedLayers,
+    ) -> Result<(Vec<PlannedChange>, Vec<Unknown>), Failure> {
         let name = aspect.name().to_owned();
         let doubts = target.doubtful.iter().filter(|(section, _)| aspect.owns(section));
         let doubt = doubts.map(|(_, unsure)| unsure).reduce(|one, other| Unsure::sooner(Some(one), other));
@@ -392,9 +392,9 @@ impl RepositoryPlanner {
             let unknown = Unknown { aspect: name, part: None, why: why.clone(), transient: *transient };
             return Ok((Vec::new(), vec![unknown]));
         }
-        let mut sheet = Sheet::default();
+        let mut sheet = AspectPlan::default();
         if let Err(failure) = aspect.plan(context, &mut sheet).await {
-            sheet = Sheet::failed(failure)?;
+            sheet = AspectPlan::failed(failure)?;
         }
         sheet.settle();
         let waiting = target.waiting.iter().filter(|(section, _)| aspect.owns(section));

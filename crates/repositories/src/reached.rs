@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::facts::{Facts, asked_name};
-use crate::policy::{Desired, Layer, LayerKind, Node, Policy, Target, holds};
+use crate::policy::{Desired, Layer, LayerKind, MergedLayers, Node, Policy, holds};
 
 /// Remembers which layers reached which repository.
 pub struct Reached {
@@ -130,7 +130,7 @@ struct Entry<'a> {
 
 impl Selection<'_> {
     /// Returns `true` if it selects a repository.
-    fn holds(&self, target: &Target, seen: &Repository) -> bool {
+    fn holds(&self, target: &MergedLayers, seen: &Repository) -> bool {
         target.holds(&self.base) && self.entry.as_ref().is_none_or(|entry| holds(entry.node, seen))
     }
 
@@ -197,11 +197,11 @@ fn digest(text: &str) -> String {
 /// the policy did not have before counts as it is now.
 fn as_before(
     policy: &Policy,
-    target: &Target,
+    target: &MergedLayers,
     all: &[Selection<'_>],
     before: &Memory,
     now: &Memory,
-) -> Target {
+) -> MergedLayers {
     target.as_if(policy, |selection| {
         let is_known = all.iter().any(|one| one.name == selection && before.known.contains(&one.digest));
         let memory = if is_known { before } else { now };
@@ -238,7 +238,7 @@ impl Reached {
     pub(crate) async fn moves(
         &self,
         policy: &Policy,
-        target: &Target,
+        target: &MergedLayers,
         seen: &Repository,
         desired: &Desired,
     ) -> Result<Moves, StoreError> {

@@ -1,11 +1,11 @@
 //! Writes a plan's changes to the repository that it was made for.
 
 use async_trait::async_trait;
-use beadle_engine::apply::{Session, Writer as Writes};
+use beadle_engine::apply::{PlanWriter, Session};
 use beadle_engine::{Change, Class, Failure, Key, Plan, Time, Turn};
 use beadle_github::{Reader, Writer};
 
-use crate::aspects::{Step, Target};
+use crate::aspects::{Step, WriteTarget};
 
 /// Writes to repositories of one organisation.
 pub struct RepositoryWriter {
@@ -20,7 +20,7 @@ impl RepositoryWriter {
     }
 }
 
-struct Open(Target);
+struct Open(WriteTarget);
 
 #[async_trait]
 impl Session<Box<dyn Step>> for Open {
@@ -30,7 +30,7 @@ impl Session<Box<dyn Step>> for Open {
 }
 
 #[async_trait]
-impl Writes<Box<dyn Step>> for RepositoryWriter {
+impl PlanWriter<Box<dyn Step>> for RepositoryWriter {
     async fn open(
         &self,
         key: &Key,
@@ -38,7 +38,7 @@ impl Writes<Box<dyn Step>> for RepositoryWriter {
         valid_until: Time,
     ) -> Result<Box<dyn Session<Box<dyn Step>>>, Failure> {
         let writer = self.writer.until(valid_until);
-        let target = |named| Target { named, writer: writer.clone(), reader: self.reader.clone() };
+        let target = |named| WriteTarget { named, writer: writer.clone(), reader: self.reader.clone() };
         if key.kind() == "organisation" {
             return Ok(Box::new(Open(target(None))));
         }

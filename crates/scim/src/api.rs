@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use beadle_engine::{Budgets, Clock, Resource};
-use beadle_transport::{Answer, Body, Client, Method, Path, Request, Settings, TransportError};
+use beadle_transport::{Answer, Body, Client, ClientSettings, Method, Path, Request, TransportError};
 use http::{HeaderMap, HeaderValue, header};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
@@ -45,7 +45,7 @@ impl Api {
         dialect: Dialect,
         budgets: Budgets,
         clock: &Clock,
-        settings: Settings,
+        settings: ClientSettings,
     ) -> Result<Self, String> {
         let authorization = SecretString::from(format!("Bearer {}", bearer.expose_secret()));
         let client = Client::new(base, budgets, clock.clone(), settings)?;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use beadle_engine::{Budgets, Clock, Time};
 use beadle_scim::{Api, Dialect, NewUser, Reader, Writer, probe_writes};
-use beadle_transport::Settings;
+use beadle_transport::ClientSettings;
 use beadle_transport::testing::{Arrived, Entry, Recorder, Texts, holds_all, hostile, walk};
 use secrecy::SecretString;
 use serde_json::{Value, json};
@@ -129,7 +129,8 @@ fn answer(arrived: &Arrived, texts: &Texts) -> (u16, Value) {
 }
 
 fn api(wire: &Arc<Recorder>, dialect: Dialect) -> Api {
-    let settings = Settings { rest_points: u32::MAX, wire: Some(wire.clone()), ..Settings::default() };
+    let settings =
+        ClientSettings { rest_points: u32::MAX, wire: Some(wire.clone()), ..ClientSettings::default() };
     let (token, clock) = (SecretString::from("token"), Clock::simulated(Time(0)));
     Api::new("https://scim.test", &token, dialect, Budgets::new("walk", 0), &clock, settings).unwrap()
 }

@@ -12,13 +12,13 @@ use futures::future::{join, join_all};
 use secrecy::SecretString;
 use serde_json::Value;
 
-use crate::keeper::Given;
-use crate::{Keeper, Reference};
+use crate::secret_store::FetchedSecret;
+use crate::{Reference, SecretStore};
 
 /// The stages of a secret that are valid while it is replaced.
 const STAGES: [&str; 2] = ["AWSCURRENT", "AWSPREVIOUS"];
 
-impl Keeper {
+impl SecretStore {
     /// The same keeper, which asks AWS as this says.
     #[must_use]
     pub fn asking(mut self, aws: SdkConfig) -> Self {
@@ -40,7 +40,7 @@ impl Keeper {
     }
 
     /// Asks for each, beside each other; a secret of which several texts are wanted once.
-    pub(crate) async fn ask(&self, references: &[Reference]) -> HashMap<Reference, Given> {
+    pub(crate) async fn ask(&self, references: &[Reference]) -> HashMap<Reference, FetchedSecret> {
         let ids: BTreeSet<&str> = references
             .iter()
             .filter_map(|reference| match reference {
@@ -68,7 +68,7 @@ impl Keeper {
         )
         .await;
         let secrets: HashMap<&str, Result<Vec<String>, String>> = ids.into_iter().zip(secrets).collect();
-        let parameters: HashMap<&str, Given> = names.into_iter().zip(parameters).collect();
+        let parameters: HashMap<&str, FetchedSecret> = names.into_iter().zip(parameters).collect();
         let given = references.iter().filter_map(|reference| {
             let given = match reference {
                 Reference::Manager { id, json_key } => {
@@ -109,7 +109,7 @@ async fn secret(client: &aws_sdk_secretsmanager::Client, id: &str) -> Result<Vec
     Ok([Some(current), previous].into_iter().flatten().collect())
 }
 
-async fn parameter(client: &aws_sdk_ssm::Client, name: &str) -> Given {
+async fn parameter(client: &aws_sdk_ssm::Client, name: &str) -> FetchedSecret {
     let answer = client.get_parameter().name(name).with_decryption(true).send().await;
     let answer = answer.map_err(|error| told(&error))?;
     let value = answer.parameter().and_then(|parameter| parameter.value()).ok_or("it has no value")?;
@@ -117,7 +117,7 @@ async fn parameter(client: &aws_sdk_ssm::Client, name: &str) -> Given {
 }
 
 /// The wanted text of each stage. What the previous stage lacks is left out.
-fn texts(stages: &[String], json_key: Option<&str>) -> Given {
+fn texts(stages: &[String], json_key: Option<&str>) -> FetchedSecret {
     let text = |stage: &String| match json_key {
         None => Ok(SecretString::from(stage.as_str())),
         Some(key) => match serde_json::from_str::<Value>(stage) {

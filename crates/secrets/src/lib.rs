@@ -3,14 +3,14 @@
 
 #[cfg(feature = "aws")]
 mod aws;
-mod keeper;
 mod reference;
+mod secret_store;
 #[cfg(feature = "signing")]
 mod signing;
 
-pub use keeper::Keeper;
 pub use reference::Reference;
 pub use secrecy::{ExposeSecret, SecretString};
+pub use secret_store::SecretStore;
 #[cfg(feature = "signing")]
 pub use signing::{Algorithm, Header, SigningError, SigningKey};
 

@@ -9,7 +9,7 @@ pub use jsonwebtoken::{Algorithm, Header};
 use secrecy::ExposeSecret as _;
 use serde_json::Value;
 
-use crate::{Keeper, Reference, SecretError};
+use crate::{Reference, SecretError, SecretStore};
 
 /// Why nothing was signed.
 #[derive(Debug, thiserror::Error)]
@@ -48,7 +48,7 @@ impl SigningKey {
     }
 }
 
-impl Keeper {
+impl SecretStore {
     /// The private key that a reference is for.
     pub fn signing_key(&self, reference: &Reference) -> Result<SigningKey, SecretError> {
         #[cfg(not(feature = "kms"))]

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use beadle_emulate::Moto;
-use beadle_secrets::{Algorithm, ExposeSecret as _, Header, Keeper, Reference, SecretString};
+use beadle_secrets::{Algorithm, ExposeSecret as _, Header, Reference, SecretStore, SecretString};
 use jsonwebtoken::{DecodingKey, Validation};
 use serde_json::{Value, json};
 
@@ -23,7 +23,7 @@ async fn secrets_and_parameters_are_read_at_once_and_what_is_missing_is_said() {
     moto.keep_secret("json", &json!({ "token": secret, "empty": "" }).to_string()).await;
     let parameter = json!({ "Name": "/beadle", "Value": secret, "Type": "SecureString" });
     moto.call("ssm", "AmazonSSM.PutParameter", &parameter).await;
-    let keeper = Keeper::new(PathBuf::new()).asking(moto.aws().await);
+    let secret_store = SecretStore::new(PathBuf::new()).asking(moto.aws().await);
     let there =
         ["aws-secretsmanager:plain", "aws-secretsmanager:json#token", "aws-ssm:/beadle"].map(reference);
     let missing = [
@@ -33,21 +33,21 @@ async fn secrets_and_parameters_are_read_at_once_and_what_is_missing_is_said() {
         "aws-ssm:/none",
     ];
     let missing = missing.map(reference);
-    keeper.fetch(&[&there[..], &missing[..]].concat()).await;
+    secret_store.fetch(&[&there[..], &missing[..]].concat()).await;
     for reference in &there {
-        assert_eq!(keeper.current(reference).unwrap().expose_secret(), secret, "{reference}");
+        assert_eq!(secret_store.current(reference).unwrap().expose_secret(), secret, "{reference}");
     }
     for reference in &missing {
-        let why = keeper.current(reference).unwrap_err().to_string();
+        let why = secret_store.current(reference).unwrap_err().to_string();
         assert!(why.contains(&reference.to_string()) && !why.contains(&secret), "{why}");
     }
     // A secret of which two texts are wanted is asked for once, in both of its stages.
     let asked = moto.calls_of("any").into_iter().filter(|call| call == "secretsmanager:GetSecretValue");
     assert_eq!(asked.count(), 2 * 3, "plain, json and none");
-    assert!(!keeper.fetch_again(&there).await, "nothing was replaced");
+    assert!(!secret_store.fetch_again(&there).await, "nothing was replaced");
     moto.replace_secret("plain", "another").await;
-    assert!(keeper.fetch_again(&there).await);
-    let valid = keeper.valid(&there[0]).unwrap();
+    assert!(secret_store.fetch_again(&there).await);
+    let valid = secret_store.valid(&there[0]).unwrap();
     let valid: Vec<&str> = valid.iter().map(SecretString::expose_secret).collect();
     assert_eq!(valid, ["another", &secret], "the current one, and the one before it");
 }
@@ -58,12 +58,16 @@ async fn a_key_in_kms_signs_what_its_public_key_verifies() {
     let made = json!({ "KeyUsage": "SIGN_VERIFY", "KeySpec": "RSA_2048" });
     let key = moto.call("kms", "TrentService.CreateKey", &made).await["KeyMetadata"]["KeyId"].clone();
     let reference = reference(&format!("aws-kms:{}", key.as_str().unwrap()));
-    let keeper = Keeper::new(PathBuf::new()).asking(moto.aws().await);
-    keeper.fetch(std::slice::from_ref(&reference)).await;
-    assert!(keeper.current(&reference).is_err(), "it is no value");
+    let secret_store = SecretStore::new(PathBuf::new()).asking(moto.aws().await);
+    secret_store.fetch(std::slice::from_ref(&reference)).await;
+    assert!(secret_store.current(&reference).is_err(), "it is no value");
     let claims = json!({ "iss": "1", "exp": 4_000_000_000_u64 });
-    let token =
-        keeper.signing_key(&reference).unwrap().sign(&Header::new(Algorithm::RS256), &claims).await.unwrap();
+    let token = secret_store
+        .signing_key(&reference)
+        .unwrap()
+        .sign(&Header::new(Algorithm::RS256), &claims)
+        .await
+        .unwrap();
     let public = moto.call("kms", "TrentService.GetPublicKey", &json!({ "KeyId": key })).await;
     let der = public["PublicKey"].as_str().unwrap().as_bytes().chunks(64);
     assert!(STANDARD.decode(public["PublicKey"].as_str().unwrap()).is_ok());

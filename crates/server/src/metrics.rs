@@ -35,7 +35,7 @@ struct AccountOf {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct Target {
+struct TargetLabel {
     target: String,
 }
 
@@ -63,7 +63,7 @@ pub struct Metrics {
     oldest: Gauge,
     runs: Family<Outcome, Counter>,
     remaining: Family<AccountOf, Gauge>,
-    token_days: Family<Target, Gauge>,
+    token_days: Family<TargetLabel, Gauge>,
     task_failing: Family<OfTask, Gauge>,
     task_runs: Family<TaskOutcome, Counter>,
     task_ended: Family<OfTask, Gauge>,
@@ -144,7 +144,7 @@ impl Metrics {
 
     /// A target's token ends in so many days.
     pub fn token_days(&self, target: &str, days: i64) {
-        self.token_days.get_or_create(&Target { target: target.to_owned() }).set(days);
+        self.token_days.get_or_create(&TargetLabel { target: target.to_owned() }).set(days);
     }
 
     fn task(&self, record: &TaskRecord) {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use aws_sdk_dynamodb::types::{Put, TransactWriteItem};
 use beadle_engine::guard::window;
 use beadle_engine::{
-    Begun, Booking, End, Hold, Intent, Key, Lease, Limits, Spent, StoreError, Time, Verdict,
+    Begun, End, GuardReservation, Hold, Intent, Key, Lease, Limits, Spent, StoreError, Time, Verdict,
 };
 use futures::future::try_join_all;
 
@@ -22,7 +22,7 @@ use crate::journal::{may_try_again, refused};
 const AT_ONCE: usize = 90;
 
 /// The bookings of an instance's window, in order.
-type Window = Vec<Booking>;
+type Window = Vec<GuardReservation>;
 
 /// The window in an item.
 fn given(doing: &'static str, item: &Item) -> Result<Window, StoreError> {
@@ -103,7 +103,7 @@ impl DynamoStore {
             let known: BTreeMap<String, Hold> =
                 stored.iter().map(|(digest, stored)| (digest.clone(), stored.hold.clone())).collect();
             let mut window = before.clone();
-            let judged = window::judge(&mut window, &known, limits, asked, now);
+            let judged = window::check_guard(&mut window, &known, limits, asked, now);
             // Old and refused bookings count for nothing: the item must not grow by them.
             window.retain(|booked| booked.at > now - limits.window * 2 && booked.state != Spent::Refused);
             let mut actions = Vec::new();
@@ -260,7 +260,7 @@ impl DynamoStore {
         Err(crowded(doing, instance))
     }
 
-    pub(crate) async fn list_bookings(&self, since: Time) -> Result<Vec<Booking>, StoreError> {
+    pub(crate) async fn list_bookings(&self, since: Time) -> Result<Vec<GuardReservation>, StoreError> {
         const DOING: &str = "reading the guard's windows";
         let windows = self.query(DOING, (false, "window"), &Range::default(), |_| false).await?;
         let windows: Vec<Window> = windows.iter().map(|item| given(DOING, item)).collect::<Result<_, _>>()?;
@@ -271,7 +271,7 @@ impl DynamoStore {
     pub(crate) async fn take_bookings(
         &self,
         doing: &'static str,
-        bookings: Vec<Booking>,
+        bookings: Vec<GuardReservation>,
     ) -> Result<(), StoreError> {
         let mut windows: BTreeMap<String, Window> = BTreeMap::new();
         for booking in bookings {

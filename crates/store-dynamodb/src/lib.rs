@@ -45,7 +45,7 @@ const SHARDS: u64 = 4;
 
 /// The settings of a store in a table.
 #[derive(Clone, Copy, Debug)]
-pub struct Settings {
+pub struct DynamoSettings {
     /// The timing of the queue.
     pub timing: Timing,
     /// The time for which bodies of deliveries are kept. DynamoDB deletes them after that.
@@ -56,7 +56,7 @@ pub struct Settings {
     pub journal: Duration,
 }
 
-impl Default for Settings {
+impl Default for DynamoSettings {
     fn default() -> Self {
         const DAY: Duration = Duration::from_secs(24 * 3600);
         Self { timing: Timing::default(), bodies: 8 * DAY, ids: 30 * DAY, journal: 400 * DAY }
@@ -68,13 +68,13 @@ impl Default for Settings {
 pub struct DynamoStore {
     client: Client,
     table: String,
-    settings: Settings,
+    settings: DynamoSettings,
     wake: Option<Arc<dyn Wake>>,
 }
 
 impl DynamoStore {
     /// A store in this table. Nothing is asked of it yet.
-    pub fn new(client: Client, table: &str, settings: Settings) -> Self {
+    pub fn new(client: Client, table: &str, settings: DynamoSettings) -> Self {
         Self { client, table: table.to_owned(), settings, wake: None }
     }
 

@@ -2,8 +2,9 @@
 
 use async_trait::async_trait;
 use beadle_engine::{
-    Accepted, Begun, Booking, Claim, Delivery, DeliveryRow, Depth, End, Entry, Hold, Intent, Key, Lease,
-    Limits, Listing, Mark, Outcome, Pause, Piece, Retention, Row, Store, StoreError, Time, Timing, Verdict,
+    Accepted, Begun, Claim, Delivery, DeliveryRow, Depth, End, Entry, GuardReservation, Hold, Intent, Key,
+    Lease, Limits, Listing, Mark, Outcome, Pause, Retention, Row, Store, StoreError, StoreRecord, Time,
+    Timing, Verdict,
 };
 
 use crate::DynamoStore;
@@ -170,18 +171,18 @@ impl Store for DynamoStore {
         Ok(finished? + taken_back?)
     }
 
-    async fn bookings(&self, since: Time) -> Result<Vec<Booking>, StoreError> {
+    async fn bookings(&self, since: Time) -> Result<Vec<GuardReservation>, StoreError> {
         self.list_bookings(since).await
     }
 
-    async fn take(&self, piece: Piece) -> Result<(), StoreError> {
+    async fn take(&self, piece: StoreRecord) -> Result<(), StoreError> {
         const DOING: &str = "taking over what another store kept";
         match piece {
-            Piece::Row(row) => self.write(DOING, &row, 0).await.map(drop),
-            Piece::Delivery(row, body) => self.take_delivery(DOING, &row, body).await,
-            Piece::Entries(entries) => self.take_entries(DOING, &entries).await,
-            Piece::Hold(hold) => self.put_item(DOING, hold_item(DOING, &hold)?).await,
-            Piece::Bookings(bookings) => self.take_bookings(DOING, bookings).await,
+            StoreRecord::Row(row) => self.write(DOING, &row, 0).await.map(drop),
+            StoreRecord::Delivery(row, body) => self.take_delivery(DOING, &row, body).await,
+            StoreRecord::Entries(entries) => self.take_entries(DOING, &entries).await,
+            StoreRecord::Hold(hold) => self.put_item(DOING, hold_item(DOING, &hold)?).await,
+            StoreRecord::Bookings(bookings) => self.take_bookings(DOING, bookings).await,
         }
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use beadle_engine::guard::window;
-use beadle_engine::{Begun, Booking, End, Hold, Intent, Key, Limits, Spent, Time, Verdict};
+use beadle_engine::{Begun, End, GuardReservation, Hold, Intent, Key, Limits, Spent, Time, Verdict};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::queue;
@@ -16,18 +16,18 @@ const LOADED: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
 struct Window {
     /// The rows' numbers, in the order of the bookings.
     rows: Vec<i64>,
-    before: Vec<Booking>,
-    bookings: Vec<Booking>,
+    before: Vec<GuardReservation>,
+    bookings: Vec<GuardReservation>,
 }
 
 const COLUMNS: &str = "instance, digest, key, aspect, at, state, weakens, exposes, removes, reaches";
 
 /// A booking, from this column of a row on.
-fn booking(row: &rusqlite::Row<'_>, from: usize) -> rusqlite::Result<Booking> {
+fn booking(row: &rusqlite::Row<'_>, from: usize) -> rusqlite::Result<GuardReservation> {
     let state: String = row.get(from + 5)?;
     let state =
         Spent::named(&state).ok_or_else(|| damaged(from + 5, format!("the booking's state is `{state}`")))?;
-    Ok(Booking {
+    Ok(GuardReservation {
         instance: row.get(from)?,
         digest: row.get(from + 1)?,
         key: row.get(from + 2)?,
@@ -50,7 +50,7 @@ impl Window {
         let mut statement = connection.prepare_cached(&sql)?;
         let loaded = statement
             .query_map(params![instance, since.0], |row| Ok((row.get::<_, i64>(0)?, booking(row, 1)?)))?;
-        let (rows, before): (Vec<i64>, Vec<Booking>) =
+        let (rows, before): (Vec<i64>, Vec<GuardReservation>) =
             loaded.collect::<rusqlite::Result<Vec<_>>>()?.into_iter().unzip();
         Ok(Self { rows, bookings: before.clone(), before })
     }
@@ -84,7 +84,7 @@ pub(crate) fn reserve(
                 known.insert(hold.digest.clone(), hold);
             }
         }
-        let judged = window::judge(&mut window.bookings, &known, limits, &its, now);
+        let judged = window::check_guard(&mut window.bookings, &known, limits, &its, now);
         window.save(connection)?;
         for hold in &judged.held {
             save(connection, hold)?;
@@ -202,18 +202,18 @@ pub(crate) fn forget(connection: &Connection, instance: &str, generation: &str) 
 }
 
 /// Returns the bookings since then, in order.
-pub(crate) fn bookings(connection: &Connection, since: Time) -> rusqlite::Result<Vec<Booking>> {
+pub(crate) fn bookings(connection: &Connection, since: Time) -> rusqlite::Result<Vec<GuardReservation>> {
     let sql = format!("SELECT {COLUMNS} FROM guard_booking WHERE at >= ?1 ORDER BY n");
     connection.prepare_cached(&sql)?.query_map([since.0], |row| booking(row, 0))?.collect()
 }
 
 /// Adds bookings: new ones, or those of another store.
-pub(crate) fn take(connection: &Connection, bookings: &[Booking]) -> rusqlite::Result<()> {
+pub(crate) fn take(connection: &Connection, bookings: &[GuardReservation]) -> rusqlite::Result<()> {
     let sql =
         format!("INSERT INTO guard_booking ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)");
     let mut statement = connection.prepare_cached(&sql)?;
     for booking in bookings {
-        let Booking { instance, digest, key, aspect, at, state, weakens, exposes, removes, reaches } =
+        let GuardReservation { instance, digest, key, aspect, at, state, weakens, exposes, removes, reaches } =
             booking;
         let state = state.as_str();
         statement.execute(params![

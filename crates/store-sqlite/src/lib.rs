@@ -19,11 +19,11 @@ use beadle_engine::{StoreError, Timing};
 use rusqlite::{Connection, OpenFlags};
 
 use health::Health;
-use writer::Writer;
+use writer::WriterThread;
 
 /// The settings of a store in a file.
 #[derive(Clone, Copy, Debug)]
-pub struct Settings {
+pub struct SqliteSettings {
     /// The time for which Beadle waits for another process that writes.
     pub busy: Duration,
     /// The most bytes that the file may grow to; beyond, writes fail as on a full disk. `None` for no limit.
@@ -32,7 +32,7 @@ pub struct Settings {
     pub timing: Timing,
 }
 
-impl Default for Settings {
+impl Default for SqliteSettings {
     fn default() -> Self {
         Self { busy: Duration::from_secs(10), max_bytes: None, timing: Timing::default() }
     }
@@ -40,7 +40,7 @@ impl Default for Settings {
 
 /// A store in one file.
 pub struct SqliteStore {
-    writer: Writer,
+    writer: WriterThread,
     reader: Arc<Mutex<Connection>>,
     health: Arc<Health>,
     inline: bool,
@@ -49,17 +49,17 @@ pub struct SqliteStore {
 
 impl SqliteStore {
     /// Opens or creates the file, and brings it to this version.
-    pub fn open(path: &Path, settings: Settings) -> Result<Self, StoreError> {
+    pub fn open(path: &Path, settings: SqliteSettings) -> Result<Self, StoreError> {
         Self::open_as(path, settings, false)
     }
 
     /// Opens it so that every call runs on the caller's thread: for tests in simulated time, where a wait for another
     /// thread would let the clock run on.
-    pub fn open_inline(path: &Path, settings: Settings) -> Result<Self, StoreError> {
+    pub fn open_inline(path: &Path, settings: SqliteSettings) -> Result<Self, StoreError> {
         Self::open_as(path, settings, true)
     }
 
-    fn open_as(path: &Path, settings: Settings, inline: bool) -> Result<Self, StoreError> {
+    fn open_as(path: &Path, settings: SqliteSettings, inline: bool) -> Result<Self, StoreError> {
         const DOING: &str = "opening the database";
         create_private(path).map_err(|error| StoreError::Unavailable {
             doing: DOING,
@@ -79,9 +79,9 @@ impl SqliteStore {
         health.opened();
         let reader = connect(path, &settings).map_err(failed)?;
         let writer = if inline {
-            Writer::Inline(Mutex::new(connection), health.clone())
+            WriterThread::Inline(Mutex::new(connection), health.clone())
         } else {
-            Writer::start(connection, path, &settings, &health).map_err(failed)?
+            WriterThread::start(connection, path, &settings, &health).map_err(failed)?
         };
         let reader = Arc::new(Mutex::new(reader));
         Ok(Self { writer, reader, health, inline, timing: settings.timing })
@@ -118,7 +118,7 @@ fn create_private(path: &Path) -> std::io::Result<()> {
     options.open(path).map(drop)
 }
 
-fn connect(path: &Path, settings: &Settings) -> rusqlite::Result<Connection> {
+fn connect(path: &Path, settings: &SqliteSettings) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(settings.busy)?;

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use beadle_engine::{
-    Accepted, Begun, Booking, Claim, Delivery, DeliveryRow, Depth, End, Entry, Hold, Intent, Key, Lane,
-    Lease, Limits, Listing, Mark, Outcome, Pause, Piece, Retention, Row, Store, StoreError, Time, Timing,
-    Verdict,
+    Accepted, Begun, Claim, Delivery, DeliveryRow, Depth, End, Entry, GuardReservation, Hold, Intent, Key,
+    Lane, Lease, Limits, Listing, Mark, Outcome, Pause, Retention, Row, Store, StoreError, StoreRecord, Time,
+    Timing, Verdict,
 };
 use rusqlite::{OptionalExtension, params};
 
@@ -295,16 +295,18 @@ impl Store for SqliteStore {
         Ok(0)
     }
 
-    async fn bookings(&self, since: Time) -> Result<Vec<Booking>, StoreError> {
+    async fn bookings(&self, since: Time) -> Result<Vec<GuardReservation>, StoreError> {
         self.read("reading the guard's windows", move |connection| guard::bookings(connection, since)).await
     }
 
-    async fn take(&self, piece: Piece) -> Result<(), StoreError> {
+    async fn take(&self, piece: StoreRecord) -> Result<(), StoreError> {
         const DOING: &str = "taking over what another store kept";
         let unavailable = |why: String| StoreError::Unavailable { doing: DOING, why };
         match piece {
-            Piece::Row(row) => self.writer.write(DOING, move |connection| rows::save(connection, &row)).await,
-            Piece::Delivery(row, body) => {
+            StoreRecord::Row(row) => {
+                self.writer.write(DOING, move |connection| rows::save(connection, &row)).await
+            }
+            StoreRecord::Delivery(row, body) => {
                 let body = body.map(|body| bodies::compress(&body)).transpose();
                 let body = body.map_err(|error| unavailable(error.to_string()))?;
                 let keys =
@@ -316,13 +318,13 @@ impl Store for SqliteStore {
                     })
                     .await
             }
-            Piece::Entries(entries) => {
+            StoreRecord::Entries(entries) => {
                 self.writer.write(DOING, move |connection| journal::take(connection, &entries)).await
             }
-            Piece::Hold(hold) => {
+            StoreRecord::Hold(hold) => {
                 self.writer.write(DOING, move |connection| guard::save(connection, &hold)).await
             }
-            Piece::Bookings(bookings) => {
+            StoreRecord::Bookings(bookings) => {
                 self.writer.write(DOING, move |connection| guard::take(connection, &bookings)).await
             }
         }

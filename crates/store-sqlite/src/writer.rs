@@ -9,14 +9,14 @@ use beadle_engine::StoreError;
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::Settings;
+use crate::SqliteSettings;
 use crate::health::Health;
 
 /// The most requests in one commit.
 const GROUP: usize = 512;
 
 /// The thread of all writes: their own one, or (in simulated time) the caller's.
-pub(crate) enum Writer {
+pub(crate) enum WriterThread {
     Thread(mpsc::Sender<Box<dyn Work>>, Arc<Health>),
     Inline(Mutex<Connection>, Arc<Health>),
 }
@@ -57,12 +57,12 @@ where
     }
 }
 
-impl Writer {
+impl WriterThread {
     /// Starts the writer's thread, and the one that checkpoints.
     pub(crate) fn start(
         connection: Connection,
         path: &Path,
-        settings: &Settings,
+        settings: &SqliteSettings,
         health: &Arc<Health>,
     ) -> rusqlite::Result<Self> {
         let (sender, receiver) = mpsc::channel(4 * GROUP);

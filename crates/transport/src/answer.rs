@@ -9,10 +9,10 @@ use serde::de::DeserializeOwned;
 
 use beadle_engine::budget::is_credible;
 use beadle_engine::queue::LONGEST_HOLD;
-use beadle_engine::{Account, Resource, Time};
+use beadle_engine::{BudgetAccount, Resource, Time};
 
 use crate::TransportError;
-use crate::client::Figures;
+use crate::client::RateLimitHeaders;
 
 /// A successful answer.
 #[derive(Clone, Debug)]
@@ -95,28 +95,32 @@ fn say_absurd(reset: i64) {
 }
 
 /// One of the figures that tell of the vendor's limits.
-pub(crate) fn figure(headers: &HeaderMap, figures: Figures, what: &str) -> Option<i64> {
-    number(headers, &format!("{}-{what}", figures.prefix))
+pub(crate) fn figure(headers: &HeaderMap, rate_limit_headers: RateLimitHeaders, what: &str) -> Option<i64> {
+    number(headers, &format!("{}-{what}", rate_limit_headers.prefix))
 }
 
 /// The account that the vendor's figures report.
-pub(crate) fn account(headers: &HeaderMap, figures: Figures, now: Time) -> Option<(Resource, Account)> {
+pub(crate) fn account(
+    headers: &HeaderMap,
+    rate_limit_headers: RateLimitHeaders,
+    now: Time,
+) -> Option<(Resource, BudgetAccount)> {
     let resource = match headers.get("x-ratelimit-resource").and_then(|resource| resource.to_str().ok()) {
         Some("core") | None => Resource::Core,
         Some("graphql") => Resource::GraphQl,
         Some(_) => return None,
     };
-    let amount = |what| figure(headers, figures, what).and_then(|n| u64::try_from(n).ok());
-    let period = figure(headers, figures, "reset")?;
+    let amount = |what| figure(headers, rate_limit_headers, what).and_then(|n| u64::try_from(n).ok());
+    let period = figure(headers, rate_limit_headers, "reset")?;
     // What is not ours of the vendor's limit is as good as spent.
     let whole = amount("limit").filter(|limit| *limit > 0)?;
-    let limit = whole.saturating_mul(figures.share) / 100;
+    let limit = whole.saturating_mul(rate_limit_headers.share) / 100;
     let Some(reset) = on_our_clock(period, headers, now) else {
         say_absurd(period);
         return None;
     };
     let account =
-        Account { limit, remaining: amount("remaining")?.saturating_sub(whole - limit), reset, period };
+        BudgetAccount { limit, remaining: amount("remaining")?.saturating_sub(whole - limit), reset, period };
     Some((resource, account))
 }
 
@@ -138,7 +142,7 @@ mod tests {
             ("x-ratelimit-reset", "7260"),
         ]);
         let now = Time::from_seconds(3600);
-        let (resource, account) = account(&headers, Figures::GITHUB, now).unwrap();
+        let (resource, account) = account(&headers, RateLimitHeaders::GITHUB, now).unwrap();
         assert_eq!(resource, Resource::Core);
         assert_eq!(account.reset, Time::from_seconds(3600 + 60 + 1));
     }
@@ -147,9 +151,14 @@ mod tests {
     fn a_reset_that_no_vendor_can_mean_is_ignored() {
         let now = Time::from_seconds(1_800_000_000);
         let of = |date: &'static str, reset: &'static str| {
-            let figures = [("x-ratelimit-limit", "5000"), ("x-ratelimit-remaining", "0")];
-            let headers = headers(&[("date", date), ("x-ratelimit-reset", reset), figures[0], figures[1]]);
-            account(&headers, Figures::GITHUB, now).map(|(_, account)| account.reset)
+            let rate_limit_headers = [("x-ratelimit-limit", "5000"), ("x-ratelimit-remaining", "0")];
+            let headers = headers(&[
+                ("date", date),
+                ("x-ratelimit-reset", reset),
+                rate_limit_headers[0],
+                rate_limit_headers[1],
+            ]);
+            account(&headers, RateLimitHeaders::GITHUB, now).map(|(_, account)| account.reset)
         };
         let date = "Fri, 15 Jan 2027 08:00:00 GMT";
         assert_eq!(of(date, "1800000060"), Some(now + Duration::from_secs(61)));
@@ -175,7 +184,7 @@ mod tests {
             ("x-rate-limit-remaining", "400"),
             ("x-rate-limit-reset", "60"),
         ]);
-        let (_, account) = account(&headers, Figures::OKTA, Time::from_seconds(0)).unwrap();
+        let (_, account) = account(&headers, RateLimitHeaders::OKTA, Time::from_seconds(0)).unwrap();
         assert_eq!((account.limit, account.remaining), (300, 100));
     }
 

@@ -32,7 +32,7 @@ const READ_RETRIES: u32 = 2;
 
 /// How a client behaves.
 #[derive(Clone)]
-pub struct Settings {
+pub struct ClientSettings {
     /// Requests at once. GitHub takes 100 in all; others may use the same credential.
     pub concurrency: usize,
     /// How long one request may take.
@@ -46,21 +46,21 @@ pub struct Settings {
     /// Waits for the end of a used-up budget, instead of reporting it: for commands, that have no queue to wait in.
     pub patient: bool,
     /// What the vendor calls its limits.
-    pub figures: Figures,
+    pub rate_limit_headers: RateLimitHeaders,
     /// What carries requests; the network where nothing is given.
     pub wire: Option<Arc<dyn Wire>>,
 }
 
 /// How a vendor's headers tell of its limits: `<prefix>-limit`, `-remaining` and `-reset`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Figures {
+pub struct RateLimitHeaders {
     /// What the headers' names begin with.
     pub prefix: &'static str,
     /// How much of what they say this credential may use, in percent.
     pub share: u64,
 }
 
-impl Figures {
+impl RateLimitHeaders {
     /// GitHub's.
     pub const GITHUB: Self = Self { prefix: "x-ratelimit", share: 100 };
     /// Okta's, of which one token may use a half.
@@ -93,7 +93,7 @@ impl Body {
     }
 }
 
-impl Default for Settings {
+impl Default for ClientSettings {
     fn default() -> Self {
         Self {
             concurrency: 32,
@@ -103,7 +103,7 @@ impl Default for Settings {
             rest_points: 850,
             graphql_points: 1800,
             patient: false,
-            figures: Figures::GITHUB,
+            rate_limit_headers: RateLimitHeaders::GITHUB,
             wire: None,
         }
     }
@@ -139,7 +139,7 @@ pub struct Client {
     base: Arc<Url>,
     budgets: Budgets,
     clock: Clock,
-    settings: Settings,
+    settings: ClientSettings,
     slots: Arc<Semaphore>,
     rest: Arc<Pace>,
     graphql: Arc<Pace>,
@@ -149,7 +149,7 @@ pub struct Client {
 
 impl Client {
     /// A client for everything below `base`, such as `https://api.github.com/`.
-    pub fn new(base: &str, budgets: Budgets, clock: Clock, settings: Settings) -> Result<Self, String> {
+    pub fn new(base: &str, budgets: Budgets, clock: Clock, settings: ClientSettings) -> Result<Self, String> {
         let mut base = Url::parse(base).map_err(|error| format!("`{base}` is no address: {error}"))?;
         if !matches!(base.scheme(), "https" | "http") || base.host_str().is_none() {
             return Err(format!("`{base}` is no address of a web server"));
@@ -350,7 +350,7 @@ impl Client {
             self.budgets.give_back(request.resource, 1);
         }
         if let Some((resource, account)) =
-            answer::account(&headers, self.settings.figures, now).filter(|_| request.counted)
+            answer::account(&headers, self.settings.rate_limit_headers, now).filter(|_| request.counted)
         {
             self.budgets.report(resource, account, now);
         }
@@ -370,7 +370,7 @@ impl Client {
     fn refused(&self, resource: Resource, writes: bool, answer: Answer, now: Time) -> TransportError {
         let message = message(&answer.body);
         let asks_for_patience = answer::number(&answer.headers, "retry-after").is_some();
-        let figure = |what| answer::figure(&answer.headers, self.settings.figures, what);
+        let figure = |what| answer::figure(&answer.headers, self.settings.rate_limit_headers, what);
         let used_up = figure("remaining") == Some(0);
         let reset = figure("reset").and_then(|reset| answer::on_our_clock(reset, &answer.headers, now));
         // Okta says so of too many requests at once: there is nothing to wait for but their end.

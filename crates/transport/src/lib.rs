@@ -11,7 +11,7 @@ pub mod testing;
 mod wire;
 
 pub use answer::Answer;
-pub use client::{Body, Client, Figures, Request, Settings};
+pub use client::{Body, Client, ClientSettings, RateLimitHeaders, Request};
 pub use error::TransportError;
 pub use http::Method;
 pub use path::Path;

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use beadle_engine::budget::is_credible;
-use beadle_engine::{Account, Resource, Store, StoreError, Time, note};
+use beadle_engine::{BudgetAccount, Resource, Store, StoreError, Time, note};
 use serde::{Deserialize, Serialize};
 
 use crate::Client;
@@ -20,7 +20,7 @@ const SIGNS_OF_LIFE: u32 = 12;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Said {
     at: Time,
-    accounts: Vec<(Resource, Account)>,
+    accounts: Vec<(Resource, BudgetAccount)>,
     refusals: Vec<(Resource, Time)>,
     /// Points spent in the window.
     rest: u32,

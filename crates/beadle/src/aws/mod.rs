@@ -1,6 +1,6 @@
 //! What only runs on AWS: the worker as a Lambda function.
 
-mod figures;
+mod emf_metrics;
 mod worker;
 
 pub(crate) use worker::LOOKED;

@@ -11,7 +11,7 @@ use beadle_aws::environment::{Environment, aws};
 use beadle_aws::intake::told_of;
 use beadle_aws::invocation::Invocation;
 use beadle_aws::queues::Queues;
-use beadle_aws::wakes::Woken;
+use beadle_aws::wakes::WakeHandler;
 use beadle_engine::transfer::is_unfinished;
 use beadle_engine::{Clock, Driver, Store, Time};
 use beadle_store_dynamodb::{DynamoStore, Wake as _};
@@ -20,15 +20,15 @@ use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use super::figures::Figures;
+use super::emf_metrics::EmfMetrics;
+use crate::app::directory::Directories;
+use crate::app::registry::ReconcilerRegistry;
+use crate::app::service::{Parts, Service};
+use crate::app::store_location::StoreLocation;
+use crate::app::wiring::{self, GithubClients, OpenOptions};
 use crate::config::Config;
-use crate::directory::Directories;
 use crate::logging;
-use crate::place::Place;
-use crate::reconcilers::Reconcilers;
-use crate::service::{Parts, Service};
 use crate::tasks::{Host, is_target_probe};
-use crate::wiring::{self, OpenOptions, Ways};
 
 /// Secrets that were read longer ago are read again; where one is missing, after the shorter time.
 const FRESH: Duration = Duration::from_secs(900);
@@ -85,7 +85,7 @@ impl Calls {
 
 async fn run() -> anyhow::Result<()> {
     let environment = Environment::read()?;
-    let table = Place::Table { name: environment.table.clone(), region: None, endpoint: None };
+    let table = StoreLocation::Table { name: environment.table.clone(), region: None, endpoint: None };
     let config = Arc::new(Config::load(&environment.config)?.stored_at(Some(table)));
     let aws = aws().await;
     let (calls, called) = mpsc::channel::<Call>(1);
@@ -135,9 +135,9 @@ async fn serve(
     if is_unfinished(store.as_ref()).await {
         anyhow::bail!("a copy into the table {} did not end: delete it, and copy again", environment.table);
     }
-    let ways = Arc::new(Ways::default());
+    let clients = Arc::new(GithubClients::default());
     let opening = OpenOptions { store: Some(store.clone()), ..OpenOptions::default() };
-    let (directories, shut) = Directories::open_some(config, &clock, &opening, &ways);
+    let (directories, shut) = Directories::open_some(config, &clock, &opening, &clients);
     for error in &shut {
         tracing::error!(error = format!("{error:#}"), "it is not worked on until this is mended");
     }
@@ -145,17 +145,17 @@ async fn serve(
     let _stopped = stop.clone().drop_guard();
     let hold = Duration::from(config.file.worker.lease) * NOT_OPEN;
     let service = Service::new(Parts {
-        reconcilers: Reconcilers::new(config, &(hold..=hold), &clock),
+        reconcilers: ReconcilerRegistry::new(config, &(hold..=hold), &clock),
         config: config.clone(),
         store,
         clock: clock.clone(),
         directories,
-        ways,
+        clients,
         stop,
     });
     let driver = service.driver(Host::Function);
     service.open_all().await;
-    let woken = Woken { worker: service.worker(), store: table, queues, clock: clock.clone() };
+    let woken = WakeHandler { worker: service.worker(), store: table, queues, clock: clock.clone() };
     let mut minute =
         Minute { woken: &woken, environment, service: &service, driver: &driver, told: HashMap::new() };
     let fresh = || if service.is_open() { FRESH } else { MISSING };
@@ -196,7 +196,7 @@ fn deadline(given: u64, now: Time) -> Time {
 
 /// What is done once a minute.
 struct Minute<'a> {
-    woken: &'a Woken,
+    woken: &'a WakeHandler,
     environment: &'a Environment,
     service: &'a Service,
     driver: &'a Driver,
@@ -251,7 +251,7 @@ impl Minute<'_> {
             .targets
             .values()
             .filter_map(|target| target.token_days(&self.woken.clock));
-        let figures = Figures {
+        let figures = EmfMetrics {
             oldest_due: oldest.unwrap_or_default().as_secs(),
             held: store.holds().await?.len(),
             token_days: days.min(),
@@ -263,7 +263,7 @@ impl Minute<'_> {
     /// Tells the intake what it has to know of organisations, where that is news.
     async fn tell(&mut self) -> anyhow::Result<()> {
         for org in &self.service.orgs {
-            let (name, told) = (&org.file.name, org.known.told());
+            let (name, told) = (&org.file.name, org.known.to_json());
             if self.told.get(name) != Some(&told) {
                 self.service.store.put(&told_of(name), &told).await?;
                 self.told.insert(name.clone(), told);

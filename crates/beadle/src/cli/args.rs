@@ -7,7 +7,7 @@ use beadle_repositories::Shard;
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::duration;
-use crate::place::Place;
+use crate::app::store_location::StoreLocation;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum DirectoryCommand {
@@ -45,9 +45,9 @@ pub(crate) enum StoreCommand {
     /// meanwhile is not copied. Exit code: 0 all is copied, 1 it is not.
     Copy {
         /// What is copied; it stays as it is.
-        from: Place,
+        from: StoreLocation,
         /// An empty store, or one that does not exist yet.
-        to: Place,
+        to: StoreLocation,
     },
 }
 

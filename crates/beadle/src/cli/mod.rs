@@ -16,7 +16,7 @@ pub(crate) use args::{
 #[cfg(feature = "aws")]
 pub(crate) use args::{AwsCommand, AwsDoctorArgs};
 
-use crate::place::Place;
+use crate::app::store_location::StoreLocation;
 
 /// Keeps GitHub repositories as a policy declares them, and access groups as a directory does: in seconds when something
 /// changes, and on every sweep.
@@ -45,7 +45,7 @@ pub(crate) struct Cli {
     pub(crate) config: PathBuf,
     /// Where the state is, in place of `store.path`: a file, or dynamodb://TABLE.
     #[arg(long, global = true, env = "BEADLE_STORE", value_name = "PLACE")]
-    pub(crate) store: Option<Place>,
+    pub(crate) store: Option<StoreLocation>,
     /// When to use colour. NO_COLOR is honoured.
     #[arg(long, global = true, value_enum, default_value = "auto", value_name = "WHEN")]
     pub(crate) color: Color,

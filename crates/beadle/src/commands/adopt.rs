@@ -9,11 +9,11 @@ use beadle_repositories::names::{Named, Names};
 use beadle_repositories::overrides::Overrides;
 use serde_json::{Value, json};
 
+use crate::app::wiring::{self, GithubClients, OpenOptions, Org};
 use crate::cli::AdoptArgs;
 use crate::commands::{FINE, operator};
 use crate::config::Config;
-use crate::printer::Printer;
-use crate::wiring::{self, OpenOptions, Org, Ways};
+use crate::output::printer::Printer;
 
 pub(crate) async fn run(config: &Config, args: &AdoptArgs, printer: &Printer) -> anyhow::Result<u8> {
     let clock = Clock::system();
@@ -34,9 +34,14 @@ async fn repository(
     let (owner, name) = repository
         .split_once('/')
         .context("specify the repository as OWNER/NAME, or add `--team SLUG` or `--user LOGIN`")?;
-    let org =
-        Org::open(config, config.orgs(Some(owner))?[0], clock, &OpenOptions::default(), &Ways::default())
-            .await?;
+    let org = Org::open(
+        config,
+        config.orgs(Some(owner))?[0],
+        clock,
+        &OpenOptions::default(),
+        &GithubClients::default(),
+    )
+    .await?;
     let policy = org.policy.current();
     let layer =
         policy.file_of(name).with_context(|| format!("the policy has no file in repos/ for {name}"))?;
@@ -66,7 +71,7 @@ async fn name(
         anyhow::bail!("`--{what}` needs an organisation, such as `acme`, found `{organisation}`");
     }
     let file = config.orgs(Some(organisation))?[0];
-    let org = Org::open(config, file, clock, &OpenOptions::default(), &Ways::default()).await?;
+    let org = Org::open(config, file, clock, &OpenOptions::default(), &GithubClients::default()).await?;
     let kind = match named {
         Named::Team => ActorKind::Team,
         Named::User => ActorKind::User,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::bail;
-use beadle_engine::apply::{Gate, Planner, Writer, forget_what_is_mended};
+use beadle_engine::apply::{ApplyContext, PlanWriter, Planner, release_resolved_holds};
 use beadle_engine::guard::count_note;
 use beadle_engine::{
     Change, Class, Clock, Failure, Key, Limits, Outcome, Plan, Report, Risks, StepResult, Store, Unknown,
@@ -14,16 +14,16 @@ use beadle_engine::{
 use beadle_groups::{GroupPlanner, GroupWriter};
 use beadle_repositories::{RepositoryPlanner, RepositoryWriter};
 
+use crate::app::budget_share::BudgetShare;
+use crate::app::directory::{Directories, GroupTarget};
+use crate::app::wiring::{self, GithubClients, OpenOptions, Org};
 use crate::cli::{ApplyArgs, Selection};
 use crate::commands::plan::{Writable, plan, plan_groups};
 use crate::commands::rounds::{Rounds, SETTLE, Went};
 use crate::commands::tally::Tally;
 use crate::config::Config;
-use crate::directory::{Directories, Target};
-use crate::printer::{Printer, Tone};
-use crate::render::{self, WholePlan};
-use crate::sharing::Shared;
-use crate::wiring::{self, OpenOptions, Org, Ways};
+use crate::output::printer::{Printer, Tone};
+use crate::output::render::{self, WholePlan};
 
 /// What a write takes of a minute's points.
 ///
@@ -37,7 +37,7 @@ pub(crate) async fn run(config: &Config, args: &ApplyArgs, printer: &Printer) ->
     let store = wiring::store(config).await?;
     let mut shared = Vec::new();
     let code = all(config, args, &store, &clock, &mut shared, printer).await;
-    Shared::end_all(shared).await;
+    BudgetShare::end_all(shared).await;
     code
 }
 
@@ -46,22 +46,22 @@ async fn all(
     args: &ApplyArgs,
     store: &Arc<dyn Store>,
     clock: &Clock,
-    shared: &mut Vec<Shared>,
+    shared: &mut Vec<BudgetShare>,
     printer: &Printer,
 ) -> anyhow::Result<u8> {
     let mut tally = Tally::default();
     let selection = &args.selection;
     let opening = OpenOptions { store: Some(store.clone()), patient: true, parts: 1 };
-    let ways = Ways::default();
+    let clients = GithubClients::default();
     if selection.repositories() {
         for file in config.orgs(selection.org.as_deref())? {
             let mut rounds = Rounds::default();
             loop {
                 // Opened for every round: what was read of it before the writes is not read from
                 // memory.
-                let org = Org::open(config, file, clock, &opening, &ways).await?;
+                let org = Org::open(config, file, clock, &opening, &clients).await?;
                 if rounds.is_first() {
-                    shared.extend(Shared::where_stored(&org, Some(store)).await);
+                    shared.extend(BudgetShare::where_stored(&org, Some(store)).await);
                 } else {
                     clock.sleep(SETTLE).await;
                 }
@@ -69,9 +69,9 @@ async fn all(
                     plan(&org, &org.planner(Some(store)), selection, printer).await?;
                 rounds.keep(&mut shown, &mut plans);
                 let say = || announce(&org, &plans, printer);
-                let mut hand = Hand::of_org(&org, store, clock, printer);
-                hand.counts(&shown, selection).await?;
-                match make_so(&hand, args, &shown, &plans, &say, &mut rounds).await? {
+                let mut applier = Applier::of_org(&org, store, clock, printer);
+                applier.counts(&shown, selection).await?;
+                match make_so(&applier, args, &shown, &plans, &say, &mut rounds).await? {
                     Went::Declined => {
                         tally.add(rounds.tally());
                         return Ok(declined(&tally, printer));
@@ -84,8 +84,8 @@ async fn all(
         }
     }
     if selection.groups() {
-        let directories = Directories::open(config, clock, &opening, &ways)?;
-        shared.extend(ways.share(config, Some(store)).await);
+        let directories = Directories::open(config, clock, &opening, &clients)?;
+        shared.extend(clients.share(config, Some(store)).await);
         for target in directories.wanted(selection.target.as_deref())? {
             let mut rounds = Rounds::default();
             loop {
@@ -95,8 +95,8 @@ async fn all(
                 let (mut shown, mut plans) =
                     plan_groups(target, selection, Some(store), clock, printer).await?;
                 rounds.keep(&mut shown, &mut plans);
-                let hand = Hand::of_target(target, store, clock, printer);
-                match make_so(&hand, args, &shown, &plans, &|| {}, &mut rounds).await? {
+                let applier = Applier::of_target(target, store, clock, printer);
+                match make_so(&applier, args, &shown, &plans, &|| {}, &mut rounds).await? {
                     Went::Declined => {
                         tally.add(rounds.tally());
                         return Ok(declined(&tally, printer));
@@ -121,15 +121,15 @@ fn declined(tally: &Tally, printer: &Printer) -> u8 {
 }
 
 /// Shows, asks, writes.
-async fn make_so<P: Planner, W: Writer<P::Write>>(
-    hand: &Hand<'_, P, W>,
+async fn make_so<P: Planner, W: PlanWriter<P::Write>>(
+    applier: &Applier<'_, P, W>,
     args: &ApplyArgs,
     shown: &WholePlan,
     plans: &[Plan<P::Write>],
     say: &dyn Fn(),
     rounds: &mut Rounds,
 ) -> anyhow::Result<Went> {
-    let printer = hand.printer;
+    let printer = applier.printer;
     // A repository that a round deleted is missing in the next round.
     rounds.misnamed |= rounds.is_first() && args.selection.is_by_name() && !shown.unmatched.is_empty();
     let has_news = rounds.has_news(shown);
@@ -147,7 +147,7 @@ async fn make_so<P: Planner, W: Writer<P::Write>>(
     say();
     let (mut reports, mut errors, mut is_changed) = (Vec::new(), 0, false);
     for ((key, _), plan) in shown.plans.iter().zip(plans) {
-        match write(hand, key, plan).await {
+        match write(applier, key, plan).await {
             Ok((report, is_all)) => {
                 reports.push((key.clone(), report));
                 is_changed |= !is_all;
@@ -209,7 +209,7 @@ fn agreed(plan: &WholePlan, printer: &Printer) -> anyhow::Result<bool> {
 type Hint<'a> = Box<dyn Fn(&Key) -> Option<String> + Send + Sync + 'a>;
 
 /// What writes plans that were agreed to.
-pub(super) struct Hand<'a, P, W> {
+pub(super) struct Applier<'a, P, W> {
     pub(super) planner: P,
     writer: W,
     /// The vendor's faster name for a key.
@@ -223,7 +223,7 @@ pub(super) struct Hand<'a, P, W> {
     printer: &'a Printer,
 }
 
-impl<P, W> Hand<'_, P, W> {
+impl<P, W> Applier<'_, P, W> {
     /// Takes over how many repositories there are, for the guard's share, where a plan tells; and
     /// keeps it for plans that do not.
     pub(super) async fn counts(&mut self, shown: &WholePlan, selection: &Selection) -> anyhow::Result<()> {
@@ -236,7 +236,7 @@ impl<P, W> Hand<'_, P, W> {
     }
 }
 
-impl<'a> Hand<'a, RepositoryPlanner, RepositoryWriter> {
+impl<'a> Applier<'a, RepositoryPlanner, RepositoryWriter> {
     pub(super) fn of_org(
         org: &'a Org,
         store: &'a Arc<dyn Store>,
@@ -257,9 +257,9 @@ impl<'a> Hand<'a, RepositoryPlanner, RepositoryWriter> {
     }
 }
 
-impl<'a> Hand<'a, GroupPlanner, GroupWriter> {
+impl<'a> Applier<'a, GroupPlanner, GroupWriter> {
     pub(super) fn of_target(
-        target: &'a Target,
+        target: &'a GroupTarget,
         store: &'a Arc<dyn Store>,
         clock: &'a Clock,
         printer: &'a Printer,
@@ -280,20 +280,20 @@ impl<'a> Hand<'a, GroupPlanner, GroupWriter> {
 
 /// Writes one plan. Gives the report, and whether all of the plan as it is by now was to be
 /// written.
-pub(super) async fn write<P: Planner, W: Writer<P::Write>>(
-    hand: &Hand<'_, P, W>,
+pub(super) async fn write<P: Planner, W: PlanWriter<P::Write>>(
+    applier: &Applier<'_, P, W>,
     key: &Key,
     plan: &Plan<P::Write>,
 ) -> anyhow::Result<(Report, bool)> {
-    let Hand { store, clock, .. } = hand;
-    let mut gate = Gate {
+    let Applier { store, clock, .. } = applier;
+    let mut gate = ApplyContext {
         store: Arc::clone(store),
         clock: Clock::clone(clock),
         lease: None,
-        limits: hand.limits,
-        pace: hand.pace.clone(),
+        limits: applier.limits,
+        pace: applier.pace.clone(),
         patient: true,
-        generation: hand.planner.generation(),
+        generation: applier.planner.generation(),
         planned: clock.now(),
     };
     if plan.changes.is_empty() {
@@ -318,7 +318,7 @@ pub(super) async fn write<P: Planner, W: Writer<P::Write>>(
     };
     gate.lease = Some(claim.lease.clone());
     let written = tokio::select! {
-        written = write_agreed(hand, key, plan, &gate) => written,
+        written = write_agreed(applier, key, plan, &gate) => written,
         never = heartbeat(store, &claim.lease, clock) => never,
     };
     let failure = match &written {
@@ -337,20 +337,20 @@ const CHANGED: &str =
 
 /// Plans again under the claim: what changed since the plan was shown is not written unseen, and what was marked since
 /// then is looked at. Gives the report, and whether all of the new plan had been shown.
-async fn write_agreed<P: Planner, W: Writer<P::Write>>(
-    hand: &Hand<'_, P, W>,
+async fn write_agreed<P: Planner, W: PlanWriter<P::Write>>(
+    applier: &Applier<'_, P, W>,
     key: &Key,
     shown: &Plan<P::Write>,
-    gate: &Gate,
+    gate: &ApplyContext,
 ) -> Result<(Report, bool), Failure> {
-    let printer = hand.printer;
+    let printer = applier.printer;
     let agreed: Vec<String> = shown.changes.iter().map(|change| change.digest(key)).collect();
-    let is_agreed = |change: &Change<P::Write>| !hand.only_shown || agreed.contains(&change.digest(key));
+    let is_agreed = |change: &Change<P::Write>| !applier.only_shown || agreed.contains(&change.digest(key));
     let (mut written, mut is_all, mut outdated) = (Vec::new(), true, 0);
     loop {
-        let mut plan = hand.planner.plan(key, (hand.hint)(key).as_deref()).await?;
-        let gate = Gate { planned: hand.clock.now(), ..gate.clone() };
-        forget_what_is_mended(key, &plan, &gate).await?;
+        let mut plan = applier.planner.plan(key, (applier.hint)(key).as_deref()).await?;
+        let gate = ApplyContext { planned: applier.clock.now(), ..gate.clone() };
+        release_resolved_holds(key, &plan, &gate).await?;
         let all = plan.changes.iter().all(is_agreed);
         is_all &= all;
         if !all {
@@ -367,9 +367,9 @@ async fn write_agreed<P: Planner, W: Writer<P::Write>>(
                 print(at, result);
             }
         };
-        let mut report = apply(key, &plan, &hand.writer, &gate, &told).await?;
+        let mut report = apply(key, &plan, &applier.writer, &gate, &told).await?;
         let is_outdated =
-            report.failure.as_ref().is_some_and(|failure| failure.asks_for_another_plan(hand.clock.now()));
+            report.failure.as_ref().is_some_and(|failure| failure.asks_for_another_plan(applier.clock.now()));
         let news = report.steps.iter().filter(|step| step.outcome == StepResult::Written);
         let before = written.len();
         written.extend(news.cloned());
@@ -413,7 +413,7 @@ async fn heartbeat(
 
 fn summary(tally: &Tally, printer: &Printer) {
     let mut parts = vec![printer.paint(Tone::Good, format!("{} written", tally.written))];
-    let graver = [
+    let more_severe = [
         (tally.withheld, Tone::Notice, "withheld by modes"),
         (tally.held, Tone::Danger, "held by the guard"),
         (tally.waiting, Tone::Notice, "waiting for a change that was not written"),
@@ -421,7 +421,7 @@ fn summary(tally: &Tally, printer: &Printer) {
         (tally.failed, Tone::Danger, "failed"),
         (tally.unknown, Tone::Danger, "unknown"),
     ];
-    let graver = graver.into_iter().filter(|(count, ..)| *count > 0);
-    parts.extend(graver.map(|(count, tone, what)| printer.paint(tone, format!("{count} {what}"))));
+    let more_severe = more_severe.into_iter().filter(|(count, ..)| *count > 0);
+    parts.extend(more_severe.map(|(count, tone, what)| printer.paint(tone, format!("{count} {what}"))));
     printer.line(parts.join(", "));
 }

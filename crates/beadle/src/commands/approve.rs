@@ -3,10 +3,11 @@
 use beadle_engine::{Clock, Entry, EntryKind};
 use serde_json::json;
 
+use crate::app::wiring;
 use crate::commands::{FAILED, FINE, ago, operator};
 use crate::config::Config;
-use crate::printer::{Printer, Tone};
-use crate::{render, wiring};
+use crate::output::printer::{Printer, Tone};
+use crate::output::render;
 
 pub(crate) async fn holds(config: &Config, as_json: bool, printer: &Printer) -> anyhow::Result<u8> {
     let now = Clock::system().now();

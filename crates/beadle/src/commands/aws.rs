@@ -6,26 +6,26 @@ use beadle_engine::{Clock, Time};
 use serde_json::Value;
 
 use super::doctor::{Doctor, ping, store};
+use crate::app::wiring;
 use crate::aws::LOOKED;
 use crate::cli::AwsDoctorArgs;
 use crate::config::Config;
-use crate::printer::Printer;
-use crate::wiring;
+use crate::output::printer::Printer;
 
 pub(crate) async fn doctor(config: &Config, args: &AwsDoctorArgs, printer: &Printer) -> anyhow::Result<u8> {
     let clock = Clock::system();
     let mut doctor = Doctor::new(printer);
     for (reference, found) in config.secrets_there() {
         let there = found.map(|()| format!("{reference} is there")).map_err(anyhow::Error::from);
-        doctor.judge(there);
+        doctor.check_guard(there);
     }
-    doctor.judge(store(config).await);
-    doctor.judge(looks(config, &clock).await);
-    doctor.judge(waiting(config, &clock).await);
+    doctor.check_guard(store(config).await);
+    doctor.check_guard(looks(config, &clock).await);
+    doctor.check_guard(waiting(config, &clock).await);
     let aws = aws_config::load_defaults(aws_config::BehaviorVersion::latest()).await;
     let client = aws_sdk_sqs::Client::new(&aws);
     for url in [&args.event_queue, &args.sweep_queue] {
-        doctor.judge(queue(&client, url).await);
+        doctor.check_guard(queue(&client, url).await);
     }
     ping(&mut doctor, config, args.url.trim_end_matches("/hooks/github"), &clock).await;
     Ok(doctor.code())

@@ -3,10 +3,10 @@
 use beadle_engine::{Clock, Time, note};
 use serde_json::{Value, json};
 
+use crate::app::wiring::{self, GithubClients, OpenOptions, Org};
 use crate::commands::{FINE, ago};
 use crate::config::Config;
-use crate::printer::{Printer, Tone};
-use crate::wiring::{self, OpenOptions, Org, Ways};
+use crate::output::printer::{Printer, Tone};
 
 pub(crate) async fn run(
     config: &Config,
@@ -17,7 +17,7 @@ pub(crate) async fn run(
     let clock = Clock::system();
     let store = wiring::store_if_there(config).await?;
     for file in config.orgs(org)? {
-        let org = Org::open(config, file, &clock, &OpenOptions::default(), &Ways::default()).await?;
+        let org = Org::open(config, file, &clock, &OpenOptions::default(), &GithubClients::default()).await?;
         let limits = org.reader.rate_limit().await?;
         let mut processes = Vec::new();
         if let Some(store) = &store {

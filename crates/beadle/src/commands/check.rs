@@ -9,10 +9,10 @@ use serde_json::json;
 
 use crate::commands::{FAILED, FINE};
 use crate::config::Config;
-use crate::printer::{Printer, Tone};
+use crate::output::printer::{Printer, Tone};
 
 /// Secrets that the policy names and the configuration does not declare.
-fn undeclared(policy: &Policy, org: &crate::config::Org) -> Vec<Problem> {
+fn undeclared(policy: &Policy, org: &crate::config::OrgConfig) -> Vec<Problem> {
     let unknown = policy
         .secrets()
         .into_iter()

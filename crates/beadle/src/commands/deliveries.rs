@@ -6,13 +6,13 @@ use anyhow::bail;
 use beadle_engine::{Clock, DeliveryRow, Listing, Store};
 use beadle_hooks::okta::{EVENTS, SOURCE};
 
+use crate::app::wiring;
 use crate::cli::ListArgs;
 use crate::commands::FINE;
 use crate::commands::named::{self, PAGE};
 use crate::config::Config;
-use crate::escape::{self, VALUE};
-use crate::printer::{Printer, Tone};
-use crate::wiring;
+use crate::output::escape::{self, VALUE};
+use crate::output::printer::{Printer, Tone};
 
 /// The senders of deliveries. Each sender has ids of its own.
 const SOURCES: [&str; 2] = ["github", SOURCE];
@@ -118,7 +118,7 @@ async fn body_around(store: &dyn Store, id: &str) -> anyhow::Result<Option<Vec<u
 mod tests {
     use beadle_engine::Time;
     use beadle_hooks::okta::{Sender, receive};
-    use beadle_store_sqlite::{Settings, SqliteStore};
+    use beadle_store_sqlite::{SqliteSettings, SqliteStore};
     use serde_json::json;
 
     use super::*;
@@ -126,8 +126,8 @@ mod tests {
     #[tokio::test]
     async fn the_body_of_an_event_of_okta_is_that_of_its_delivery() {
         let folder = tempfile::tempdir().unwrap();
-        let store = SqliteStore::open(&folder.path().join("beadle.db"), Settings::default()).unwrap();
-        let sender = Sender { instance: "corp".into(), proofs: Vec::new() };
+        let store = SqliteStore::open(&folder.path().join("beadle.db"), SqliteSettings::default()).unwrap();
+        let sender = Sender { instance: "corp".into(), header_secrets: Vec::new() };
         let mut bodies = Vec::new();
         for n in 0..3_i64 {
             let events = json!([{ "uuid": format!("event{n}") }, { "eventType": "user.lifecycle.create" }]);

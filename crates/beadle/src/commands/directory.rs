@@ -6,11 +6,11 @@ use beadle_engine::{Clock, Failure, Store};
 use beadle_okta::{Okta, Since};
 use beadle_scim::{Finding, Probed};
 
+use crate::app::directory::{Directories, GroupTarget, TOKEN_DAYS};
+use crate::app::wiring::{GithubClients, OpenOptions, store_if_there};
 use crate::commands::{FAILED, FINE};
 use crate::config::Config;
-use crate::directory::{Directories, TOKEN_DAYS, Target};
-use crate::printer::{Printer, Tone};
-use crate::wiring::{OpenOptions, Ways, store_if_there};
+use crate::output::printer::{Printer, Tone};
 
 struct Probe<'a> {
     printer: &'a Printer,
@@ -24,7 +24,7 @@ struct Probe<'a> {
 
 pub(crate) async fn probe(config: &Config, release: Option<&str>, printer: &Printer) -> anyhow::Result<u8> {
     let clock = Clock::system();
-    let directories = Directories::open(config, &clock, &OpenOptions::PATIENT, &Ways::default())?;
+    let directories = Directories::open(config, &clock, &OpenOptions::PATIENT, &GithubClients::default())?;
     let store = store_if_there(config).await?;
     if let Some(name) = release
         && !directories.targets.values().any(|target| target.file.name == name)
@@ -130,7 +130,7 @@ impl Probe<'_> {
 
     /// Reports each change in the server's behaviour and remembers the new behaviour: the operator
     /// has seen it.
-    async fn compare(&mut self, target: &Target, probed: &Probed) -> anyhow::Result<()> {
+    async fn compare(&mut self, target: &GroupTarget, probed: &Probed) -> anyhow::Result<()> {
         let Some(store) = self.store.clone().filter(|_| target.file.scim.is_some()) else { return Ok(()) };
         let before = target.seen_before(&store).await?;
         for difference in probed.evidence.differences(&before) {
@@ -144,7 +144,7 @@ impl Probe<'_> {
     /// operator says so.
     async fn release(
         &mut self,
-        target: &Target,
+        target: &GroupTarget,
         probed: &Probed,
         store: &Arc<dyn Store>,
     ) -> anyhow::Result<()> {
@@ -173,7 +173,7 @@ impl Probe<'_> {
         Ok(())
     }
 
-    async fn target(&mut self, target: &Target) {
+    async fn target(&mut self, target: &GroupTarget) {
         match target.probe(true).await {
             Err(error) => self.wrong(format!("{error:#}")),
             Ok(probed) => {

@@ -6,11 +6,11 @@ use beadle_engine::Clock;
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 
+use crate::app::wiring::{self, GithubClients, OpenOptions, Org};
 use crate::commands::{FAILED, FINE};
 use crate::config::Config;
-use crate::printer::{Printer, Tone};
+use crate::output::printer::{Printer, Tone};
 use crate::tasks::other_modes;
-use crate::wiring::{self, OpenOptions, Org, Ways};
 
 /// What each section of a policy needs of the App: permission and level.
 const PERMISSIONS: &[(&str, &str, &str)] = &[
@@ -84,7 +84,7 @@ impl<'a> Doctor<'a> {
         self.printer.lines(format!("{}  {text}", self.printer.paint(Tone::Danger, "FAIL")));
     }
 
-    pub(super) fn judge(&mut self, result: anyhow::Result<String>) {
+    pub(super) fn check_guard(&mut self, result: anyhow::Result<String>) {
         match result {
             Ok(text) => self.fine(&text),
             Err(error) => self.wrong(&format!("{error:#}")),
@@ -95,9 +95,9 @@ impl<'a> Doctor<'a> {
 pub(crate) async fn run(config: &Config, printer: &Printer) -> anyhow::Result<u8> {
     let clock = Clock::system();
     let mut doctor = Doctor::new(printer);
-    doctor.judge(store(config).await);
+    doctor.check_guard(store(config).await);
     for file in &config.file.org {
-        match Org::open(config, file, &clock, &OpenOptions::default(), &Ways::default()).await {
+        match Org::open(config, file, &clock, &OpenOptions::default(), &GithubClients::default()).await {
             Ok(org) => {
                 let generation = &org.policy.current().generation;
                 doctor.fine(&format!("{}: policy {generation} is accepted, mode {}", file.name, file.mode));
@@ -127,7 +127,7 @@ pub(super) async fn ping(doctor: &mut Doctor<'_>, config: &Config, url: &str, cl
     };
     for sender in senders {
         match sender.secrets.first() {
-            Some(secret) => doctor.judge(deliver(url, &sender, secret.expose_secret(), clock).await),
+            Some(secret) => doctor.check_guard(deliver(url, &sender, secret.expose_secret(), clock).await),
             None => {
                 doctor.note(&format!("{}: no webhook secret; only sweeps will see changes", sender.instance));
             }

@@ -6,12 +6,12 @@ use beadle_groups::sweep::named;
 use beadle_repositories::planner::Explanation;
 use serde_json::{Value, json};
 
+use crate::app::directory::Directories;
+use crate::app::wiring::{self, GithubClients, OpenOptions, Org};
 use crate::cli::ExplainArgs;
 use crate::commands::FINE;
 use crate::config::Config;
-use crate::directory::Directories;
-use crate::printer::{Printer, Tone};
-use crate::wiring::{self, OpenOptions, Org, Ways};
+use crate::output::printer::{Printer, Tone};
 
 pub(crate) async fn run(config: &Config, args: &ExplainArgs, printer: &Printer) -> anyhow::Result<u8> {
     let clock = Clock::system();
@@ -22,7 +22,8 @@ pub(crate) async fn run(config: &Config, args: &ExplainArgs, printer: &Printer) 
     let (owner, name) = repository.split_once('/').context("say OWNER/NAME, as acme/widgets")?;
     let store: Option<std::sync::Arc<dyn Store>> = wiring::store_if_there(config).await?;
     let opening = OpenOptions { store: store.clone(), patient: true, parts: 1 };
-    let org = Org::open(config, config.orgs(Some(owner))?[0], &clock, &opening, &Ways::default()).await?;
+    let org =
+        Org::open(config, config.orgs(Some(owner))?[0], &clock, &opening, &GithubClients::default()).await?;
     let planner = org.planner(store.as_ref()).only_looking();
     let explained = planner.explain(name, args.key.as_deref().unwrap_or("")).await?;
     let explained = explained.with_context(|| format!("there is no repository {repository}"))?;
@@ -44,7 +45,7 @@ async fn group(
 ) -> anyhow::Result<u8> {
     let store = wiring::store_if_there(config).await?;
     let opening = OpenOptions { store: store.clone(), patient: true, parts: 1 };
-    let directories = Directories::open(config, clock, &opening, &Ways::default())?;
+    let directories = Directories::open(config, clock, &opening, &GithubClients::default())?;
     let mut any = false;
     for target in directories.targets.values() {
         let planner = target.planner(store.as_ref(), clock);

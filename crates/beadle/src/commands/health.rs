@@ -7,7 +7,7 @@ use anyhow::{Context as _, bail};
 
 use crate::commands::FINE;
 use crate::config::Config;
-use crate::printer::Printer;
+use crate::output::printer::Printer;
 
 /// A service that takes longer is none.
 const PATIENCE: Duration = Duration::from_secs(5);

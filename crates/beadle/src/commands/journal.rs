@@ -3,14 +3,14 @@
 use beadle_engine::{Clock, Entry, EntryKind, Listing};
 use serde_json::Value;
 
+use crate::app::directory::called;
+use crate::app::wiring;
 use crate::cli::{JournalArgs, JournalFormat};
 use crate::commands::FINE;
 use crate::commands::named::{self, PAGE};
 use crate::config::Config;
-use crate::directory::called;
-use crate::escape::{self, VALUE};
-use crate::printer::{Printer, Tone};
-use crate::wiring;
+use crate::output::escape::{self, VALUE};
+use crate::output::printer::{Printer, Tone};
 
 pub(crate) async fn run(config: &Config, args: &JournalArgs, printer: &Printer) -> anyhow::Result<u8> {
     let store = wiring::existing(config).await?;

@@ -35,7 +35,7 @@ use clap::CommandFactory as _;
 
 use crate::cli::{Cli, Command, DirectoryCommand, SchemaFile, StoreCommand};
 use crate::config::{Config, EXAMPLE};
-use crate::printer::Printer;
+use crate::output::printer::Printer;
 
 /// Nothing is left to do.
 pub(crate) const FINE: u8 = 0;
@@ -89,7 +89,7 @@ pub(crate) async fn run(cli: Cli, printer: &Printer) -> anyhow::Result<u8> {
         }
         Command::Deliveries(args) => deliveries::run(&config()?, &args, printer).await,
         Command::Queue { json, limit, retry, group } => {
-            let wanted = queue::Wanted { json, limit, retry, group };
+            let wanted = queue::QueueFilter { json, limit, retry, group };
             queue::run(&config()?, wanted, printer).await
         }
         Command::Journal(args) => journal::run(&config()?, &args, printer).await,

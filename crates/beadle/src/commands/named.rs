@@ -7,8 +7,8 @@ use anyhow::bail;
 use beadle_engine::{Entry, Key, Listing, Store};
 use beadle_repositories::policy::nearest;
 
+use crate::app::directory::called;
 use crate::config::Config;
-use crate::directory::called;
 
 /// Entries in one read, so that a long journal is never held as a whole.
 pub(super) const PAGE: u32 = 1000;
@@ -99,7 +99,7 @@ async fn each(store: &dyn Store, key: Option<&Key>, mut look: impl FnMut(&Entry)
 #[cfg(test)]
 mod tests {
     use beadle_engine::{EntryKind, Time};
-    use beadle_store_sqlite::{Settings, SqliteStore};
+    use beadle_store_sqlite::{SqliteSettings, SqliteStore};
     use serde_json::Value;
 
     use super::*;
@@ -107,7 +107,7 @@ mod tests {
     #[tokio::test]
     async fn the_last_name_of_a_key_counts_however_long_its_journal_is() {
         let folder = tempfile::tempdir().unwrap();
-        let store = SqliteStore::open(&folder.path().join("beadle.db"), Settings::default()).unwrap();
+        let store = SqliteStore::open(&folder.path().join("beadle.db"), SqliteSettings::default()).unwrap();
         let key = Key::new("repository", "acme", 7);
         let entry = |subject: &str| Entry {
             seq: 0,

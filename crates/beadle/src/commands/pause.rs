@@ -8,11 +8,11 @@ use beadle_engine::{Clock, Entry, EntryKind, Store, revive_paused};
 use beadle_repositories::policy::nearest;
 use serde_json::{Value, json};
 
+use crate::app::wiring::{self, GithubClients, OpenOptions, Org};
 use crate::cli::Scope;
 use crate::commands::{FAILED, FINE, operator};
-use crate::config::{Config, Target};
-use crate::printer::Printer;
-use crate::wiring::{self, OpenOptions, Org, Ways};
+use crate::config::{Config, TargetConfig};
+use crate::output::printer::Printer;
 
 /// A pause that is forgotten ends.
 const LONGEST: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -77,7 +77,8 @@ pub(crate) async fn resume(config: &Config, scope: &Scope, printer: &Printer) ->
 /// The targets that are the teams of this organisation: a pause of the organisation covers what is
 /// written to them.
 fn teams_of<'a>(config: &'a Config, org: &'a str) -> impl Iterator<Item = &'a str> {
-    let is_its = move |target: &&Arc<Target>| target.github.as_ref().is_some_and(|teams| teams.org == org);
+    let is_its =
+        move |target: &&Arc<TargetConfig>| target.github.as_ref().is_some_and(|teams| teams.org == org);
     config.file.target.iter().filter(is_its).map(|target| target.name.as_str())
 }
 
@@ -117,7 +118,7 @@ async fn resolve(config: &Config, scope: &Scope, clock: &Clock) -> anyhow::Resul
     };
     let (owner, name) = repository.split_once('/').context("say --repo OWNER/NAME")?;
     let orgs = config.orgs(Some(owner))?;
-    let org = Org::open(config, orgs[0], clock, &OpenOptions::default(), &Ways::default()).await?;
+    let org = Org::open(config, orgs[0], clock, &OpenOptions::default(), &GithubClients::default()).await?;
     let index = org.reader.index().await?;
     let row = index.iter().find(|row| row.name.eq_ignore_ascii_case(name));
     let row = row.with_context(|| format!("there is no repository {repository}"))?;

@@ -9,16 +9,16 @@ use beadle_groups::{Write as GroupWrite, sweep_hint};
 use beadle_repositories::{RepositoryPlanner, Step};
 use futures::{StreamExt as _, TryStreamExt as _};
 
+use crate::app::budget_share::BudgetShare;
+use crate::app::directory::{Directories, GroupTarget};
+use crate::app::wiring::{self, GithubClients, OpenOptions, Org};
 use crate::cli::{Format, PlanArgs, Selection};
 use crate::commands::tally::code;
 use crate::config::Config;
-use crate::directory::{Directories, Target};
-use crate::printer::Printer;
-use crate::progress::Progress;
-use crate::render::{self, Half, WholePlan};
-use crate::sharing::Shared;
+use crate::output::printer::Printer;
+use crate::output::progress::Progress;
+use crate::output::render::{self, PlanScope, WholePlan};
 use crate::tasks::other_modes;
-use crate::wiring::{self, OpenOptions, Org, Ways};
 
 /// Groups planned at once.
 const AT_ONCE: usize = 8;
@@ -31,15 +31,15 @@ pub(crate) async fn run(config: &Config, args: &PlanArgs, printer: &Printer) -> 
     // Without a store the shards cannot tell each other what they spend.
     let parts = if store.is_none() { selection.shard.of() } else { 1 };
     let opening = OpenOptions { store: store.clone(), patient: true, parts };
-    let ways = Ways::default();
+    let clients = GithubClients::default();
     let mut plans = Vec::new();
     if selection.repositories() {
         for file in config.orgs(selection.org.as_deref())? {
-            let org = Org::open(config, file, &clock, &opening, &ways).await?;
-            let shared = Shared::where_stored(&org, store.as_ref()).await;
+            let org = Org::open(config, file, &clock, &opening, &clients).await?;
+            let shared = BudgetShare::where_stored(&org, store.as_ref()).await;
             let planner = org.planner(store.as_ref()).only_looking();
             let planned = plan(&org, &planner, selection, printer).await;
-            Shared::end_all(shared).await;
+            BudgetShare::end_all(shared).await;
             plans.push(planned?.0);
             if let Some(store) = &store
                 && let Some(other) = other_modes(store.as_ref(), file).await?
@@ -49,8 +49,8 @@ pub(crate) async fn run(config: &Config, args: &PlanArgs, printer: &Printer) -> 
         }
     }
     if selection.groups() {
-        let directories = Directories::open(config, &clock, &opening, &ways)?;
-        let shared = ways.share(config, store.as_ref()).await;
+        let directories = Directories::open(config, &clock, &opening, &clients)?;
+        let shared = clients.share(config, store.as_ref()).await;
         let planned = async {
             let mut planned = Vec::new();
             for target in directories.wanted(selection.target.as_deref())? {
@@ -59,7 +59,7 @@ pub(crate) async fn run(config: &Config, args: &PlanArgs, printer: &Printer) -> 
             anyhow::Ok(planned)
         };
         let planned = planned.await;
-        Shared::end_all(shared).await;
+        BudgetShare::end_all(shared).await;
         plans.extend(planned?);
     }
     match args.format {
@@ -96,7 +96,7 @@ pub(crate) async fn plan(
     let planned = planned?;
     let shown = WholePlan {
         of: name.clone(),
-        half: Half::Repositories(org.file.mode),
+        half: PlanScope::Repositories(org.file.mode),
         plans: planned.plans.iter().map(|(key, plan)| (key.clone(), plan.describe())).collect(),
         short: planned.short,
         unmatched: planned.unmatched,
@@ -106,7 +106,7 @@ pub(crate) async fn plan(
 
 /// Plans the groups of one target: for printing, and for writing.
 pub(crate) async fn plan_groups(
-    target: &Target,
+    target: &GroupTarget,
     selection: &Selection,
     store: Option<&Arc<dyn Store>>,
     clock: &Clock,
@@ -162,7 +162,7 @@ pub(crate) async fn plan_groups(
     let (plans, unmatched) = planned.with_context(what)?;
     let shown = WholePlan {
         of: name.clone(),
-        half: Half::Groups,
+        half: PlanScope::Groups,
         plans: plans.iter().map(|(key, plan)| (key.clone(), plan.describe())).collect(),
         short: None,
         unmatched,

@@ -3,22 +3,22 @@
 use beadle_engine::{Clock, Key, Lane, Mark, Row, Time};
 use serde_json::json;
 
+use crate::app::directory::called;
+use crate::app::wiring;
 use crate::commands::{FINE, ago, named};
 use crate::config::Config;
-use crate::directory::called;
-use crate::escape::{self, VALUE};
-use crate::printer::{Printer, Tone};
-use crate::wiring;
+use crate::output::escape::{self, VALUE};
+use crate::output::printer::{Printer, Tone};
 
 /// What is asked.
-pub(crate) struct Wanted {
+pub(crate) struct QueueFilter {
     pub(crate) json: bool,
     pub(crate) limit: u32,
     pub(crate) retry: Option<String>,
     pub(crate) group: Option<String>,
 }
 
-pub(crate) async fn run(config: &Config, wanted: Wanted, printer: &Printer) -> anyhow::Result<u8> {
+pub(crate) async fn run(config: &Config, wanted: QueueFilter, printer: &Printer) -> anyhow::Result<u8> {
     let store = wiring::existing(config).await?;
     let now = Clock::system().now();
     if let Some(key) = wanted.retry {

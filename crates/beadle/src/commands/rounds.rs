@@ -7,7 +7,7 @@ use std::time::Duration;
 use beadle_engine::{Key, Plan, Report, StepResult};
 
 use crate::commands::tally::Tally;
-use crate::render::WholePlan;
+use crate::output::render::WholePlan;
 
 /// Maximum number of rounds for one organisation or target. Two layers that undo each other for
 /// ever end here.
@@ -105,7 +105,7 @@ mod tests {
 
     use super::*;
     use crate::commands::{FINE, PENDING};
-    use crate::render::Half;
+    use crate::output::render::PlanScope;
 
     fn key() -> Key {
         Key::new("repository", "acme", 1)
@@ -124,7 +124,7 @@ mod tests {
         plan.changes = names.iter().map(|name| change(name)).collect();
         WholePlan {
             of: "acme".into(),
-            half: Half::Repositories(Mode::Enforce),
+            half: PlanScope::Repositories(Mode::Enforce),
             plans: vec![(key(), plan)],
             short: None,
             unmatched: Vec::new(),

@@ -7,19 +7,19 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use beadle_engine::{Clock, Store, StoreError};
-use beadle_hooks::github::Known;
+use beadle_hooks::github::OrgFacts;
 use beadle_server::{Intake, IntakeLimits, Operator, Senders, serve};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::app::directory::Directories;
+use crate::app::registry::ReconcilerRegistry;
+use crate::app::service::{Parts, Service};
+use crate::app::wiring::{self, GithubClients, OpenOptions};
 use crate::commands::FINE;
 use crate::config::Config;
-use crate::directory::Directories;
-use crate::reconcilers::Reconcilers;
-use crate::service::{Parts, Service};
 use crate::tasks::{Host, is_target_probe, recover_interrupted_writes};
-use crate::wiring::{self, OpenOptions, Ways};
 
 /// What runs get to end by themselves when the service stops.
 const GRACE: Duration = Duration::from_secs(20);
@@ -34,23 +34,23 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<u8> {
     let config = Arc::new(config);
     let clock = Clock::system();
     let store = wiring::store(&config).await?;
-    let ways = Arc::new(Ways::default());
+    let clients = Arc::new(GithubClients::default());
     let opening = OpenOptions { store: Some(store.clone()), ..OpenOptions::default() };
-    let directories = Directories::open(&config, &clock, &opening, &ways)?;
+    let directories = Directories::open(&config, &clock, &opening, &clients)?;
     let stop = CancellationToken::new();
     let service = Service::new(Parts {
-        reconcilers: Reconcilers::new(&config, &NOT_OPEN, &clock),
+        reconcilers: ReconcilerRegistry::new(&config, &NOT_OPEN, &clock),
         config: config.clone(),
         store: store.clone(),
         clock: clock.clone(),
         directories,
-        ways,
+        clients,
         stop: stop.clone(),
     });
-    let known: HashMap<&str, Known> =
+    let known: HashMap<&str, OrgFacts> =
         service.orgs.iter().map(|org| (org.file.name.as_str(), org.known.clone())).collect();
     let senders =
-        Senders { github: wiring::senders(&config, &known)?, okta: crate::directory::senders(&config)? };
+        Senders { github: wiring::senders(&config, &known)?, okta: crate::app::directory::senders(&config)? };
     for org in config.file.org.iter().filter(|org| org.webhook_secrets.is_empty()) {
         tracing::warn!(organisation = org.name, "no webhook secret: only sweeps will see changes");
     }

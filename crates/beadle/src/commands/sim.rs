@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::cli::SimArgs;
 use crate::commands::FINE;
-use crate::printer::Printer;
+use crate::output::printer::Printer;
 
 pub(crate) async fn run(args: &SimArgs, printer: &Printer) -> anyhow::Result<u8> {
     let state = read(args.state.as_deref())?;

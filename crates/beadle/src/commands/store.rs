@@ -3,16 +3,21 @@
 use anyhow::{Context as _, bail};
 use beadle_engine::{Clock, Copied};
 
+use crate::app::store_location::StoreLocation;
+use crate::app::wiring;
 use crate::commands::FINE;
 use crate::config::Config;
-use crate::place::Place;
-use crate::printer::Printer;
-use crate::progress::Progress;
-use crate::wiring;
+use crate::output::printer::Printer;
+use crate::output::progress::Progress;
 
-pub(crate) async fn copy(config: &Config, from: Place, to: Place, printer: &Printer) -> anyhow::Result<u8> {
+pub(crate) async fn copy(
+    config: &Config,
+    from: StoreLocation,
+    to: StoreLocation,
+    printer: &Printer,
+) -> anyhow::Result<u8> {
     let (from, to) = (from.absolute(), to.absolute());
-    if let Place::File(path) = &from
+    if let StoreLocation::File(path) = &from
         && !path.exists()
     {
         bail!("there is no {from}");
@@ -41,8 +46,8 @@ pub(crate) async fn copy(config: &Config, from: Place, to: Place, printer: &Prin
 
 /// Makes a table, where there is none, whose items expire and which can be restored. A file is made when it is opened.
 #[cfg(feature = "aws")]
-async fn make(config: &Config, place: &Place, printer: &Printer) -> anyhow::Result<()> {
-    if let Place::Table { .. } = place {
+async fn make(config: &Config, place: &StoreLocation, printer: &Printer) -> anyhow::Result<()> {
+    if let StoreLocation::Table { .. } = place {
         let table = wiring::table(config, place).await?;
         table.create_table().await?;
         // Whoever may only write items copies all the same.
@@ -57,6 +62,6 @@ async fn make(config: &Config, place: &Place, printer: &Printer) -> anyhow::Resu
 
 #[cfg(not(feature = "aws"))]
 #[expect(clippy::unused_async, reason = "with AWS' SDK it asks AWS")]
-async fn make(_: &Config, _: &Place, _: &Printer) -> anyhow::Result<()> {
+async fn make(_: &Config, _: &StoreLocation, _: &Printer) -> anyhow::Result<()> {
     Ok(())
 }

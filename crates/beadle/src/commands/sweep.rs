@@ -7,26 +7,26 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use beadle_engine::apply::{Planner, Writer};
+use beadle_engine::apply::{PlanWriter, Planner};
 use beadle_engine::budget::in_lane;
 use beadle_engine::sweep::Summary;
 use beadle_engine::{Change, Clock, Hold, Key, Lane, Limits, Mode, Plan, Report, StepResult, Store};
-use beadle_store_sqlite::{Settings as StoreSettings, SqliteStore};
+use beadle_store_sqlite::{SqliteSettings, SqliteStore};
 use serde_json::json;
 
+use crate::app::budget_share::BudgetShare;
+use crate::app::directory::Directories;
+use crate::app::wiring::{self, GithubClients, OpenOptions, Org};
 use crate::cli::SweepArgs;
-use crate::commands::apply::{Hand, announce, write};
+use crate::commands::apply::{Applier, announce, write};
 use crate::commands::operator;
 use crate::commands::plan::{plan, plan_groups};
 use crate::commands::rounds::{MOST, SETTLE};
 use crate::commands::tally::Tally;
 use crate::config::Config;
-use crate::directory::Directories;
-use crate::markdown::{Page, Piece};
-use crate::printer::{Printer, Tone};
-use crate::render::{self, Half, WholePlan};
-use crate::sharing::Shared;
-use crate::wiring::{self, OpenOptions, Org, Ways};
+use crate::output::markdown::{Page, Piece};
+use crate::output::printer::{Printer, Tone};
+use crate::output::render::{self, PlanScope, WholePlan};
 
 /// A listing that comes back short is read again so often.
 const TRIES: u32 = 3;
@@ -37,7 +37,7 @@ pub(crate) async fn run(config: &Config, args: &SweepArgs, printer: &Printer) ->
 }
 
 /// What is asked for, and who lets pass what is approved.
-struct Asked<'a> {
+struct SweepRequest<'a> {
     args: &'a SweepArgs,
     by: String,
 }
@@ -47,34 +47,34 @@ async fn sweep(config: &Config, args: &SweepArgs, printer: &Printer) -> anyhow::
     let temporary = if args.without_store { Some(tempfile::tempdir()?) } else { None };
     let store: Arc<dyn Store> = match &temporary {
         Some(folder) => {
-            Arc::new(SqliteStore::open(&folder.path().join("sweep.db"), StoreSettings::default())?)
+            Arc::new(SqliteStore::open(&folder.path().join("sweep.db"), SqliteSettings::default())?)
         }
         None => wiring::store(config).await?,
     };
     let by = if args.approve.is_empty() { String::new() } else { operator(config).await };
-    let asked = &Asked { args, by };
+    let asked = &SweepRequest { args, by };
     let selection = &args.selection;
     let parts = if args.without_store { selection.shard.of() } else { 1 };
     let opening = OpenOptions { store: Some(store.clone()), patient: true, parts };
-    let ways = Ways::default();
+    let clients = GithubClients::default();
     let mut tally = Tally::default();
     let mut unknown: BTreeSet<&String> = args.approve.iter().collect();
     if selection.repositories() {
         for file in config.orgs(selection.org.as_deref())? {
-            let org = Org::open(config, file, &clock, &opening, &ways).await?;
-            let shared = Shared::where_stored(&org, Some(&store)).await;
+            let org = Org::open(config, file, &clock, &opening, &clients).await?;
+            let shared = BudgetShare::where_stored(&org, Some(&store)).await;
             let swept = one(&org, asked, &store, &clock, printer).await;
-            Shared::end_all(shared).await;
+            BudgetShare::end_all(shared).await;
             let swept = swept?;
             strike(&mut unknown, &swept.shown);
             end(args, &swept, &mut tally, printer)?;
         }
     }
     if selection.groups() {
-        let directories = Directories::open(config, &clock, &opening, &ways)?;
-        let shared = ways.share(config, Some(&store)).await;
+        let directories = Directories::open(config, &clock, &opening, &clients)?;
+        let shared = clients.share(config, Some(&store)).await;
         let swept = groups(&directories, asked, &store, &clock, printer).await;
-        Shared::end_all(shared).await;
+        BudgetShare::end_all(shared).await;
         for swept in swept? {
             strike(&mut unknown, &swept.shown);
             end(args, &swept, &mut tally, printer)?;
@@ -96,7 +96,7 @@ async fn sweep(config: &Config, args: &SweepArgs, printer: &Printer) -> anyhow::
 
 async fn groups(
     directories: &Directories,
-    asked: &Asked<'_>,
+    asked: &SweepRequest<'_>,
     store: &Arc<dyn Store>,
     clock: &Clock,
     printer: &Printer,
@@ -104,8 +104,8 @@ async fn groups(
     let mut all = Vec::new();
     for target in directories.wanted(asked.args.selection.target.as_deref())? {
         let (shown, plans) = plan_groups(target, &asked.args.selection, Some(store), clock, printer).await?;
-        let hand = Hand::of_target(target, store, clock, printer);
-        all.push(make_so(hand, asked, shown, &plans, &|| {}, printer).await?);
+        let applier = Applier::of_target(target, store, clock, printer);
+        all.push(make_so(applier, asked, shown, &plans, &|| {}, printer).await?);
     }
     Ok(all)
 }
@@ -182,7 +182,7 @@ fn end(args: &SweepArgs, swept: &Swept, tally: &mut Tally, printer: &Printer) ->
 
 async fn one(
     org: &Org,
-    asked: &Asked<'_>,
+    asked: &SweepRequest<'_>,
     store: &Arc<dyn Store>,
     clock: &Clock,
     printer: &Printer,
@@ -194,9 +194,9 @@ async fn one(
         clock.sleep(Duration::from_secs(2)).await;
         (shown, plans) = plan(org, &org.planner(Some(store)), &asked.args.selection, printer).await?;
     }
-    let hand = Hand::of_org(org, store, clock, printer);
+    let applier = Applier::of_org(org, store, clock, printer);
     let say = || announce(org, &plans, printer);
-    let mut swept = make_so(hand, asked, shown, &plans, &say, printer).await?;
+    let mut swept = make_so(applier, asked, shown, &plans, &say, printer).await?;
     let keys = swept.shown.keys();
     let mut tried = digests(&swept.shown);
     let mut names = swept.written();
@@ -218,9 +218,9 @@ async fn one(
             break;
         }
         tried.extend(planned);
-        let again = Asked { args: &args, by: asked.by.clone() };
-        let hand = Hand::of_org(org, store, clock, printer);
-        let next = make_so(hand, &again, shown, &plans, &|| {}, printer).await?;
+        let again = SweepRequest { args: &args, by: asked.by.clone() };
+        let applier = Applier::of_org(org, store, clock, printer);
+        let next = make_so(applier, &again, shown, &plans, &|| {}, printer).await?;
         names = next.written();
         swept.follow(next);
     }
@@ -248,23 +248,23 @@ fn digests(shown: &WholePlan) -> BTreeSet<String> {
     changes.flat_map(|(key, plan)| plan.changes.iter().map(|change| change.digest(key))).collect()
 }
 
-async fn make_so<P: Planner, W: Writer<P::Write>>(
-    mut hand: Hand<'_, P, W>,
-    asked: &Asked<'_>,
+async fn make_so<P: Planner, W: PlanWriter<P::Write>>(
+    mut applier: Applier<'_, P, W>,
+    asked: &SweepRequest<'_>,
     shown: WholePlan,
     plans: &[Plan<P::Write>],
     say: &(dyn Fn() + Sync),
     printer: &Printer,
 ) -> anyhow::Result<Swept> {
     let args = asked.args;
-    hand.counts(&shown, &args.selection).await?;
+    applier.counts(&shown, &args.selection).await?;
     // Nobody looked at the plan: what it is by the time of the write is written. One group's
     // account may be there already by the time that another one needs it.
-    hand.only_shown = false;
+    applier.only_shown = false;
     if args.without_store {
         // The shards cannot tell each other what they wrote.
-        let (shard, limits) = (args.selection.shard, hand.limits);
-        hand.limits = Limits {
+        let (shard, limits) = (args.selection.shard, applier.limits);
+        applier.limits = Limits {
             removes: shard.part(limits.removes),
             weakens: shard.part(limits.weakens),
             exposes: shard.part(limits.exposes),
@@ -274,7 +274,7 @@ async fn make_so<P: Planner, W: Writer<P::Write>>(
             ..limits
         };
     }
-    approve(&hand, &shown, asked).await?;
+    approve(&applier, &shown, asked).await?;
     say();
     let mut summary = Summary { checked: shown.count() as u64, ..Summary::default() };
     let mut tally = Tally { unknown: usize::from(shown.short.is_some()), ..Tally::default() };
@@ -285,7 +285,7 @@ async fn make_so<P: Planner, W: Writer<P::Write>>(
     }
     let mut reports = Vec::new();
     for ((key, _), plan) in shown.plans.iter().zip(plans) {
-        match write(&hand, key, plan).await {
+        match write(&applier, key, plan).await {
             Ok((report, _)) => {
                 summary.drifted += u64::from(!plan.changes.is_empty());
                 count(&mut summary, &report);
@@ -311,12 +311,12 @@ fn strike(unknown: &mut BTreeSet<&String>, shown: &WholePlan) {
 }
 
 /// Lets through what was looked at before, by its digest.
-async fn approve<P: Planner, W: Writer<P::Write>>(
-    hand: &Hand<'_, P, W>,
+async fn approve<P: Planner, W: PlanWriter<P::Write>>(
+    applier: &Applier<'_, P, W>,
     shown: &WholePlan,
-    asked: &Asked<'_>,
+    asked: &SweepRequest<'_>,
 ) -> anyhow::Result<()> {
-    let Hand { store, clock, .. } = hand;
+    let Applier { store, clock, .. } = applier;
     for (key, plan) in &shown.plans {
         for change in plan.changes.iter().filter(|change| asked.args.approve.contains(&change.digest(key))) {
             let hold = Hold {
@@ -328,10 +328,10 @@ async fn approve<P: Planner, W: Writer<P::Write>>(
                 contested: false,
                 approved_by: None,
                 spent: false,
-                generation: hand.planner.generation(),
+                generation: applier.planner.generation(),
                 change: change.describe(),
             };
-            store.reserve(None, &hand.limits, vec![hold], clock.now()).await?;
+            store.reserve(None, &applier.limits, vec![hold], clock.now()).await?;
             store.approve(&change.digest(key), &asked.by, clock.now()).await?;
         }
     }
@@ -362,8 +362,10 @@ fn tell(args: &SweepArgs, swept: &Swept, printer: &Printer) -> anyhow::Result<()
     let Swept { summary, shown, .. } = swept;
     let (name, shard) = (&shown.of, args.selection.shard);
     let (kind, head, mode) = match shown.half {
-        Half::Repositories(mode) => ("organisation", format!("{name} ({mode}), shard {shard}"), Some(mode)),
-        Half::Groups => ("target", name.clone(), None),
+        PlanScope::Repositories(mode) => {
+            ("organisation", format!("{name} ({mode}), shard {shard}"), Some(mode))
+        }
+        PlanScope::Groups => ("target", name.clone(), None),
     };
     if args.json {
         let mut line = json!({ "shard": shard.to_string(), "summary": summary });

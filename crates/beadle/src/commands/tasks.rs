@@ -5,13 +5,13 @@ use beadle_engine::{Clock, TaskRecord, TaskStatus, Time, background};
 use beadle_repositories::policy::nearest;
 use secrecy::ExposeSecret as _;
 
+use crate::app::wiring;
 use crate::cli::TasksCommand;
 use crate::commands::health::reachable;
 use crate::commands::{FAILED, FINE, ago};
 use crate::config::Config;
-use crate::escape::{self, VALUE};
-use crate::printer::{Printer, Tone};
-use crate::wiring;
+use crate::output::escape::{self, VALUE};
+use crate::output::printer::{Printer, Tone};
 
 pub(crate) async fn run(
     config: &Config,

@@ -11,22 +11,22 @@ use crate::cli::TotalArgs;
 use crate::commands::sweep::append;
 use crate::commands::tally::code;
 use crate::config::Config;
-use crate::markdown::{Page, Piece};
-use crate::printer::{Printer, Tone};
-use crate::render;
+use crate::output::markdown::{Page, Piece};
+use crate::output::printer::{Printer, Tone};
+use crate::output::render;
 
 /// What `beadle plan --format json` prints, as far as it is added up.
 #[derive(Deserialize)]
 struct Plans {
     shard: String,
-    organisations: Vec<Half>,
+    organisations: Vec<PrintedPlan>,
     #[serde(default)]
-    targets: Vec<Half>,
+    targets: Vec<PrintedPlan>,
 }
 
 /// One organisation, or one target.
 #[derive(Deserialize)]
-struct Half {
+struct PrintedPlan {
     #[serde(rename = "organisation", alias = "target")]
     name: String,
     incomplete: Option<String>,
@@ -61,7 +61,7 @@ struct Total {
 
 impl Total {
     /// Counts a plan. Digests that are approved are taken out of `unknown`.
-    fn count(&mut self, plan: Half, approved: &[String], unknown: &mut BTreeSet<&String>) {
+    fn count(&mut self, plan: PrintedPlan, approved: &[String], unknown: &mut BTreeSet<&String>) {
         self.incomplete.extend(plan.incomplete);
         for one in plan.plans {
             for Planned { digest, risks, change } in one.changes {
@@ -159,7 +159,7 @@ fn tell(name: &str, limits: Limits, total: &Total, printer: &Printer, page: &mut
         printer.error(&format!("{name}: a plan is incomplete: {why}"));
         page.quote(&[Piece::own("A plan is incomplete:").bold(), Piece::value(why)]);
     }
-    let Some((risk, limit)) = limits.passed_by(&Risks::default(), &total.risks) else { return false };
+    let Some((risk, limit)) = limits.exceeded_by(&Risks::default(), &total.risks) else { return false };
     let text =
         format!("{name}: over the guard limit of {limit} {}; nothing is to be written", risk.noun(limit));
     printer.line(printer.paint(Tone::Danger, &text));
@@ -188,7 +188,7 @@ mod tests {
 
     use super::*;
 
-    fn half(mode: &str, digest: &str) -> Half {
+    fn half(mode: &str, digest: &str) -> PrintedPlan {
         let field = json!({
             "name": "permission", "before": "push", "after": Value::Null, "asked": Value::Null, "risk": "removes",
         });

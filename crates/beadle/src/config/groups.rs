@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
-use beadle_engine::{Asked, Mode};
+use beadle_engine::{Mode, PolicyLocation};
 use beadle_groups::Mapping;
 use beadle_groups::mapping::{
     Case, Naming, OnDelete, OnMissingGroup, OnMissingUser, OnRename, Pattern, Role, Users, replacements,
@@ -114,7 +114,7 @@ impl GroupsFile {
             role: self.role,
             parent: self.parent.clone(),
             description: self.description.clone(),
-            asked: Some(Asked { file: file.clone(), line: self.line(text) }),
+            asked: Some(PolicyLocation { file: file.clone(), line: self.line(text) }),
         })
     }
 }

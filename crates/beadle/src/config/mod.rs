@@ -19,17 +19,17 @@ use beadle_hooks::github::{EVENTS, REPOSITORY_ACTIONS};
 use beadle_repositories::policy::forms::{Form, LOGIN, NAME, REPOSITORY, URL, WORKFLOW};
 use beadle_repositories::policy::{ReadingAt, nearest};
 use beadle_repositories::{DispatchRule, Modes};
-use beadle_secrets::{Keeper, Reference, SecretString, SigningKey};
+use beadle_secrets::{Reference, SecretStore, SecretString, SigningKey};
 
 pub(crate) use example::EXAMPLE;
-pub(crate) use file::{DispatchFile as Dispatch, File, OrgFile as Org, Span};
+pub(crate) use file::{DispatchFile as Dispatch, File, OrgFile as OrgConfig, Span};
 pub(crate) use groups::read as read_mappings;
 pub(crate) use okta::{OktaFile as Okta, PUSH_SCOPE, SCOPES};
-pub(crate) use target::{Probing, ScimFile, TargetFile as Target, TeamsFile, users};
+pub(crate) use target::{Probing, ScimFile, TargetFile as TargetConfig, TeamsFile, users};
 
 use file::OrgFile;
 
-use crate::place::Place;
+use crate::app::store_location::StoreLocation;
 
 /// The whole configuration.
 #[derive(Debug)]
@@ -42,8 +42,8 @@ pub(crate) struct Config {
     /// Which groups go where, as it was when the configuration was read.
     pub(crate) mappings: Mappings,
     /// Where the state is.
-    pub(crate) place: Place,
-    secrets: Keeper,
+    pub(crate) place: StoreLocation,
+    secrets: SecretStore,
 }
 
 impl Config {
@@ -64,7 +64,7 @@ impl Config {
         let own = groups::mappings(&file, &file.groups, path, &text)?;
         let place = file.store.path.parse();
         let place = place.map_err(|why: String| anyhow!("{}: store.path: {why}", path.display()))?;
-        let secrets = Keeper::new(base.to_owned());
+        let secrets = SecretStore::new(base.to_owned());
         let mut config =
             Self { base: base.to_owned(), file, own, mappings: Mappings::default(), place, secrets };
         let texts = groups::read(config.mapping_files(), &ReadingAt::default())?;
@@ -213,9 +213,9 @@ impl Config {
     }
 
     /// The targets that are teams of an organisation.
-    pub(crate) fn teams_of(&self, org: &str) -> impl Iterator<Item = &Arc<Target>> {
+    pub(crate) fn teams_of(&self, org: &str) -> impl Iterator<Item = &Arc<TargetConfig>> {
         let is_its =
-            move |target: &&Arc<Target>| target.github.as_ref().is_some_and(|teams| teams.org == org);
+            move |target: &&Arc<TargetConfig>| target.github.as_ref().is_some_and(|teams| teams.org == org);
         self.file.target.iter().filter(is_its)
     }
 
@@ -294,7 +294,7 @@ impl Config {
     }
 
     /// The state is somewhere else than the file says.
-    pub(crate) fn stored_at(mut self, place: Option<Place>) -> Self {
+    pub(crate) fn stored_at(mut self, place: Option<StoreLocation>) -> Self {
         if let Some(place) = place {
             self.place = place.absolute();
         }
@@ -304,8 +304,8 @@ impl Config {
     /// The state's file; `None` where it is a table.
     pub(crate) fn database(&self) -> Option<PathBuf> {
         match &self.place {
-            Place::File(path) => Some(self.base.join(path)),
-            Place::Table { .. } => None,
+            StoreLocation::File(path) => Some(self.base.join(path)),
+            StoreLocation::Table { .. } => None,
         }
     }
 }

@@ -104,7 +104,7 @@ pub(crate) struct TeamsFile {
     pub(crate) org: String,
     /// How a person's account is found, the surest way first.
     #[serde(rename = "match")]
-    pub(crate) ways: Vec<Match>,
+    pub(crate) clients: Vec<Match>,
     /// A file of `"login, address or id at the directory" = "login at GitHub"`.
     pub(crate) users_from: Option<PathBuf>,
 }
@@ -122,10 +122,10 @@ impl TeamsFile {
                 self.org
             ));
         }
-        if self.ways.is_empty() {
+        if self.clients.is_empty() {
             return Err("match is empty; say \"saml\", \"mail\" or \"file\"".into());
         }
-        match (self.ways.contains(&Match::File), &self.users_from) {
+        match (self.clients.contains(&Match::File), &self.users_from) {
             (true, None) => Err("match names \"file\"; say which in users_from".into()),
             (false, Some(_)) => Err("users_from is for match = [\"file\"], which is not said".into()),
             _ => Ok(()),

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use beadle_engine::{BackgroundTask, Failure, TaskStatus};
 
 use super::LOCAL;
-use crate::service::Service;
+use crate::app::service::Service;
 
 /// The task.
 pub(super) struct InterruptedDeliveries(pub(super) Arc<Service>);

@@ -45,7 +45,7 @@ mod task {
 
     use super::super::LOCAL;
     use super::recover_interrupted_writes;
-    use crate::service::Service;
+    use crate::app::service::Service;
 
     /// An intent without a result is older than this where its function has ended: none runs for so
     /// long.

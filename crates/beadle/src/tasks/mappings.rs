@@ -8,9 +8,9 @@ use beadle_engine::{BackgroundTask, Failure, TaskStatus};
 use beadle_groups::Mappings;
 
 use super::{LOOK, REMOTE, failed};
+use crate::app::reading::Reading;
+use crate::app::service::Service;
 use crate::config::read_mappings;
-use crate::reading::Reading;
-use crate::service::Service;
 
 /// The task.
 pub(super) struct MappingsReload {

@@ -9,8 +9,8 @@ use beadle_github::Writer;
 use beadle_repositories::Recovery;
 use beadle_repositories::recovery::Installed;
 
-use crate::service::{Organisation, Service};
-use crate::wiring::dispatched;
+use crate::app::service::{Organisation, Service};
+use crate::app::wiring::dispatched;
 
 /// The log of an App is not looked at without a pause, whatever the configuration says.
 const LEAST: Duration = Duration::from_secs(1);

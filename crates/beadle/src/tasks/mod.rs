@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use beadle_engine::{BackgroundTask, Class, Failure};
 
-use crate::service::{Organisation, Service};
+use crate::app::service::{Organisation, Service};
 
 pub(crate) use interrupted_writes::recover_interrupted_writes;
 pub(crate) use sweep_start::other_modes;
@@ -99,7 +99,7 @@ struct Directory {
 
 impl Directory {
     fn catchup(&self) -> beadle_groups::catchup::Catchup {
-        crate::directory::catchup(&self.okta, &self.service.store, &self.service.clock)
+        crate::app::directory::catchup(&self.okta, &self.service.store, &self.service.clock)
     }
 
     /// The period of what only looks whether there is something to do: a directory whose log is

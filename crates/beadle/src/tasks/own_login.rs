@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use beadle_engine::{BackgroundTask, Failure, TaskStatus};
 
 use super::{LOOK, REMOTE};
-use crate::service::{Organisation, Service};
+use crate::app::service::{Organisation, Service};
 
 /// The task of one organisation.
 pub(super) struct OwnLogin {

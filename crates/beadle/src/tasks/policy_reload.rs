@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use beadle_engine::{BackgroundTask, Class, Failure, TaskStatus};
 
 use super::{LOOK, REMOTE};
-use crate::service::{Organisation, Service};
+use crate::app::service::{Organisation, Service};
 
 /// The task of one organisation.
 pub(super) struct PolicyReload {

@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use beadle_engine::{BackgroundTask, Failure, Retention, TaskStatus};
 
 use super::{LOOK, REMOTE};
+use crate::app::service::Service;
 use crate::config::Span;
-use crate::service::Service;
 
 /// The number of rows of a batch: nothing else waits long for the writer.
 const BATCH: u32 = 2000;

@@ -9,8 +9,8 @@ use async_trait::async_trait;
 use beadle_engine::{BackgroundTask, Failure, Key, Lane, Mark, Store, StoreError, TaskStatus, Time};
 
 use super::{Directory, LOOK, REMOTE, failed};
-use crate::service::{Organisation, Service};
-use crate::shut::is_whole;
+use crate::app::service::{Organisation, Service};
+use crate::app::unavailable::is_whole;
 
 pub(super) fn name_of(instance: &str) -> String {
     format!("sweep of {instance}")
@@ -22,7 +22,7 @@ fn noted(instance: &str) -> String {
 }
 
 /// The extent to which a policy is carried out.
-fn modes(file: &crate::config::Org) -> String {
+fn modes(file: &crate::config::OrgConfig) -> String {
     let mut modes = file.mode.to_string();
     for (aspect, mode) in &file.modes {
         let _ = write!(modes, " {aspect}={mode}"); // a text takes everything
@@ -34,7 +34,7 @@ fn modes(file: &crate::config::Org) -> String {
 /// it starts.
 pub(crate) async fn other_modes(
     store: &dyn Store,
-    file: &crate::config::Org,
+    file: &crate::config::OrgConfig,
 ) -> Result<Option<String>, StoreError> {
     let noted = store.get(&noted(&file.name)).await?;
     // Time, generation, modes.

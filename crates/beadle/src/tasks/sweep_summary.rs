@@ -8,7 +8,7 @@ use beadle_engine::sweep::Summary;
 use beadle_engine::{BackgroundTask, Failure, TaskStatus};
 
 use super::{Directory, LOCAL, LOOK};
-use crate::service::{Organisation, Service};
+use crate::app::service::{Organisation, Service};
 
 fn name_of(instance: &str) -> String {
     format!("sweep summary of {instance}")

@@ -9,19 +9,19 @@ use async_trait::async_trait;
 use beadle_engine::{BackgroundTask, Failure, TaskStatus};
 
 use super::{REMOTE, failed};
-use crate::directory::Target;
-use crate::service::Service;
+use crate::app::directory::GroupTarget;
+use crate::app::service::Service;
 
 /// The task of one target.
 pub(super) struct TargetProbe {
     service: Arc<Service>,
-    target: Arc<Target>,
+    target: Arc<GroupTarget>,
     /// The keys that a stop had set aside are due again, where the stop is over.
     went_on: AtomicBool,
 }
 
 impl TargetProbe {
-    pub(super) fn new(service: Arc<Service>, target: Arc<Target>) -> Self {
+    pub(super) fn new(service: Arc<Service>, target: Arc<GroupTarget>) -> Self {
         Self { service, target, went_on: AtomicBool::new(false) }
     }
 }

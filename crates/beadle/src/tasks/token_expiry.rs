@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use beadle_engine::{BackgroundTask, Failure, TaskStatus, Time};
 
 use super::LOCAL;
-use crate::directory::{TOKEN_DAYS, Target};
-use crate::service::Service;
+use crate::app::directory::{GroupTarget, TOKEN_DAYS};
+use crate::app::service::Service;
 
 /// The time between two warnings.
 const SAY: Duration = Duration::from_secs(24 * 3600);
@@ -16,12 +16,12 @@ const SAY: Duration = Duration::from_secs(24 * 3600);
 /// The task of one target.
 pub(super) struct TokenExpiry {
     service: Arc<Service>,
-    target: Arc<Target>,
+    target: Arc<GroupTarget>,
     warned: Mutex<Option<Time>>,
 }
 
 impl TokenExpiry {
-    pub(super) fn new(service: Arc<Service>, target: Arc<Target>) -> Self {
+    pub(super) fn new(service: Arc<Service>, target: Arc<GroupTarget>) -> Self {
         Self { service, target, warned: Mutex::default() }
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use beadle_emulate::Moto;
 use beadle_engine::Store as _;
-use beadle_store_dynamodb::Settings;
+use beadle_store_dynamodb::DynamoSettings;
 use serde_json::{Value, json};
 
 use crate::repair::POLICY;
@@ -23,7 +23,7 @@ fn command(moto: &Moto, world: &World) -> Command {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_on_a_table_repairs_what_is_new_and_commands_see_it() {
     let moto = Moto::start().await;
-    moto.table("beadle", Settings::default()).await;
+    moto.table("beadle", DynamoSettings::default()).await;
     let world = World::new(acme(json!({}))).await;
     world.policy("settings.yml", POLICY);
     let serving = Serving::start(command(&moto, &world), world.path()).ready(world.operator()).await;
@@ -110,7 +110,7 @@ async fn a_state_moves_from_a_file_to_a_table_and_back() {
     let refused = Ran::of(command(&moto, &world), &["store", "copy", file, &theirs]).await.expect(1);
     assert!(refused.err.contains("no table of Beadle's"), "{}", refused.err);
     // Nobody works with half of a state.
-    let half = moto.table("half", Settings::default()).await;
+    let half = moto.table("half", DynamoSettings::default()).await;
     half.put("copy:unfinished", "").await.unwrap();
     let half = table.replace("//beadle", "//half");
     for args in

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::{StepResult, Writer};
+use super::{PlanWriter, StepResult};
 use crate::key::Lane;
 use crate::plan::{Change, Plan};
 
@@ -30,7 +30,11 @@ pub(super) struct Turns {
 impl Turns {
     /// Asks the writer for the turns of a plan. Only work for an event writes side by side: bulk
     /// work leaves room to others.
-    pub(super) fn new<W: Send + Sync + 'static>(plan: &Plan<W>, writer: &dyn Writer<W>, lane: Lane) -> Self {
+    pub(super) fn new<W: Send + Sync + 'static>(
+        plan: &Plan<W>,
+        writer: &dyn PlanWriter<W>,
+        lane: Lane,
+    ) -> Self {
         let turn = |change: &Change<W>| match lane {
             Lane::Event => writer.turn(change),
             Lane::Manual | Lane::Sweep => Turn::default(),

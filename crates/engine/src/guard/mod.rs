@@ -14,7 +14,7 @@ use crate::clock::Time;
 use crate::key::Key;
 use crate::plan::{Change, Risk, Risks};
 
-pub use window::{Booking, Spent};
+pub use window::{GuardReservation, Spent};
 
 /// The most that may be written in a window, over all keys and processes of one instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,7 +80,7 @@ impl Limits {
     }
 
     /// The first limit that `more` would pass when `used` is spent already, with the limit's number.
-    pub fn passed_by(&self, used: &Risks, more: &Risks) -> Option<(Risk, u32)> {
+    pub fn exceeded_by(&self, used: &Risks, more: &Risks) -> Option<(Risk, u32)> {
         Risk::ALL.into_iter().find_map(|risk| {
             let limit = self.of(risk)?;
             let passes = more.count(risk) > 0 && used.count(risk).saturating_add(more.count(risk)) > limit;
@@ -139,11 +139,15 @@ mod tests {
         used.add(Risk::Removes, 2);
         let mut more = Risks::default();
         more.add(Risk::Adds, 1000);
-        assert_eq!(limits.passed_by(&used, &more), None, "adding is never stopped, however full the window");
+        assert_eq!(
+            limits.exceeded_by(&used, &more),
+            None,
+            "adding is never stopped, however full the window"
+        );
         more.add(Risk::Removes, 1);
-        assert_eq!(limits.passed_by(&used, &more), Some((Risk::Removes, 2)));
+        assert_eq!(limits.exceeded_by(&used, &more), Some((Risk::Removes, 2)));
         let mut weakens = Risks::default();
         weakens.add(Risk::Weakens, 1);
-        assert_eq!(limits.passed_by(&Risks::default(), &weakens), Some((Risk::Weakens, 0)));
+        assert_eq!(limits.exceeded_by(&Risks::default(), &weakens), Some((Risk::Weakens, 0)));
     }
 }

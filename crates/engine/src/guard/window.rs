@@ -70,7 +70,7 @@ impl TryFrom<Stored> for Spent {
 
 /// Room that the guard gave to a change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Booking {
+pub struct GuardReservation {
     /// The instance whose window it counts in.
     pub instance: String,
     /// The change.
@@ -101,7 +101,7 @@ fn one() -> u32 {
     1
 }
 
-impl Booking {
+impl GuardReservation {
     fn of(hold: &Hold, now: Time) -> Self {
         let Risks { weakens, exposes, removes, .. } = hold.change.risks();
         Self {
@@ -136,8 +136,8 @@ pub struct Judged {
 /// Decides about changes of one instance, in their order, and books each one that fits. Bookings
 /// are appended to `window` or changed in their place; none is moved. `known` has the stored holds
 /// of these changes, by digest.
-pub fn judge(
-    window: &mut Vec<Booking>,
+pub fn check_guard(
+    window: &mut Vec<GuardReservation>,
     known: &BTreeMap<String, Hold>,
     limits: &Limits,
     asked: &[&Hold],
@@ -180,9 +180,9 @@ fn stop(hold: Hold, held: &mut Vec<Hold>) -> Verdict {
 }
 
 /// Books one change, or says which limit it exceeds.
-fn place(window: &mut Vec<Booking>, limits: &Limits, hold: &Hold, now: Time) -> Option<String> {
+fn place(window: &mut Vec<GuardReservation>, limits: &Limits, hold: &Hold, now: Time) -> Option<String> {
     let since = now - limits.window;
-    let reserved = |booking: &&mut Booking| {
+    let reserved = |booking: &&mut GuardReservation| {
         booking.digest == hold.digest && booking.state == Spent::Reserved && booking.at > since
     };
     if let Some(booking) = window.iter_mut().find(reserved) {
@@ -192,12 +192,12 @@ fn place(window: &mut Vec<Booking>, limits: &Limits, hold: &Hold, now: Time) -> 
     let exceeded =
         exceeded(window, limits, hold, since).or_else(|| share_exceeded(window, limits, hold, since));
     if exceeded.is_none() {
-        window.push(Booking::of(hold, now));
+        window.push(GuardReservation::of(hold, now));
     }
     exceeded
 }
 
-fn exceeded(window: &[Booking], limits: &Limits, hold: &Hold, since: Time) -> Option<String> {
+fn exceeded(window: &[GuardReservation], limits: &Limits, hold: &Hold, since: Time) -> Option<String> {
     let mut used = Risks::default();
     for booking in window.iter().filter(|booking| booking.counts(since)) {
         used.add(Risk::Weakens, booking.weakens);
@@ -205,7 +205,7 @@ fn exceeded(window: &[Booking], limits: &Limits, hold: &Hold, since: Time) -> Op
         used.add(Risk::Removes, booking.removes);
     }
     let risks = hold.change.risks();
-    let (risk, limit) = limits.passed_by(&used, &risks)?;
+    let (risk, limit) = limits.exceeded_by(&used, &risks)?;
     let mut why = format!(
         "guard limit reached: at most {limit} {} in {} min, {} used",
         risk.noun(limit),
@@ -221,14 +221,14 @@ fn exceeded(window: &[Booking], limits: &Limits, hold: &Hold, since: Time) -> Op
 /// Returns the reason if one aspect would lose or weaken something in too large a share of the
 /// repositories. Many small changes add up here, and one change that reaches many repositories
 /// counts as many.
-fn share_exceeded(window: &[Booking], limits: &Limits, hold: &Hold, since: Time) -> Option<String> {
+fn share_exceeded(window: &[GuardReservation], limits: &Limits, hold: &Hold, since: Time) -> Option<String> {
     let (allowed, among) = limits.share()?;
     let risks = hold.change.risks();
     if risks.removes == 0 && risks.weakens == 0 {
         return None;
     }
     let mut reached: HashMap<&str, u32> = HashMap::new();
-    let its = |booking: &&Booking| {
+    let its = |booking: &&GuardReservation| {
         booking.counts(since)
             && booking.aspect == hold.change.aspect
             && (booking.removes > 0 || booking.weakens > 0)
@@ -283,7 +283,7 @@ pub enum Begun {
 /// Spends what the guard gave to a change, at the moment before its write: the approval `hold`, or
 /// the room in the window. `false`: neither of them holds any more.
 pub fn begin(
-    window: &mut [Booking],
+    window: &mut [GuardReservation],
     hold: Option<&mut Hold>,
     digest: &str,
     length: Duration,
@@ -294,7 +294,7 @@ pub fn begin(
         hold.spent |= may;
         return may;
     }
-    let reserved = |booking: &&mut Booking| {
+    let reserved = |booking: &&mut GuardReservation| {
         booking.digest == digest && booking.state == Spent::Reserved && booking.at > now - length
     };
     let Some(booking) = window.iter_mut().find(reserved) else { return false };
@@ -325,7 +325,7 @@ pub enum End {
 
 /// Notes how a change ended: for its room in the window, and for its hold. Gives the hold as it has
 /// to be kept; `None`: there is none, or the approval is used up.
-pub fn conclude(window: &mut [Booking], hold: Option<Hold>, digest: &str, end: End) -> Option<Hold> {
+pub fn conclude(window: &mut [GuardReservation], hold: Option<Hold>, digest: &str, end: End) -> Option<Hold> {
     let (from, to) = match end {
         End::Written => (Spent::Unknown, Spent::Written),
         End::Refused => (Spent::Unknown, Spent::Refused),
@@ -338,7 +338,7 @@ pub fn conclude(window: &mut [Booking], hold: Option<Hold>, digest: &str, end: E
         (hold, _) => {
             // The newest one belongs to the run that ends. The result of an older one stays
             // unknown.
-            let open = |booking: &&mut Booking| booking.digest == digest && booking.state == from;
+            let open = |booking: &&mut GuardReservation| booking.digest == digest && booking.state == from;
             if let Some(booking) = window.iter_mut().rev().find(open) {
                 booking.state = to;
             }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{LATER, Shared, begin, end, entry, hold, key};
+use super::{LATER, SharedStore, begin, end, entry, hold, key};
 use crate::clock::Time;
 use crate::delivery::Mark;
 use crate::guard::window::{Begun, End, Intent};
@@ -11,7 +11,7 @@ use crate::journal::EntryKind;
 use crate::key::Lane;
 use crate::plan::Risk;
 
-pub(super) async fn the_window_lets_through_its_limit_and_holds_the_rest(store: Shared) {
+pub(super) async fn the_window_lets_through_its_limit_and_holds_the_rest(store: SharedStore) {
     let limits = Limits { removes: 3, ..Limits::default() };
     let asked = |from: u64| {
         (from..from + 4).map(|n| hold(n, &format!("d{n}"), Risk::Removes, "g")).collect::<Vec<_>>()
@@ -49,7 +49,7 @@ pub(super) async fn the_window_lets_through_its_limit_and_holds_the_rest(store: 
     assert_eq!(other, [Verdict::Pass], "each risk has its own limit");
 }
 
-pub(super) async fn an_approval_passes_once_and_a_generation_forgets(store: Shared) {
+pub(super) async fn an_approval_passes_once_and_a_generation_forgets(store: SharedStore) {
     let limits = Limits { removes: 0, ..Limits::default() };
     let ask = |n: u64, digest: &str| vec![hold(n, digest, Risk::Removes, "g1")];
     store.reserve(None, &limits, ask(1, "a"), LATER).await.unwrap();
@@ -76,7 +76,7 @@ pub(super) async fn an_approval_passes_once_and_a_generation_forgets(store: Shar
     assert!(store.holds().await.unwrap().is_empty());
 }
 
-pub(super) async fn what_is_contested_is_held_until_it_is_approved(store: Shared) {
+pub(super) async fn what_is_contested_is_held_until_it_is_approved(store: SharedStore) {
     let fought = Hold { why: "contested".into(), ..hold(1, "c1", Risk::Changes, "g1") };
     let limits = Limits::default();
     let ask = || store.reserve(None, &limits, vec![fought.clone()], Time(0));
@@ -86,7 +86,7 @@ pub(super) async fn what_is_contested_is_held_until_it_is_approved(store: Shared
     assert_eq!(ask().await.unwrap().unwrap(), [Verdict::Pass]);
 }
 
-pub(super) async fn a_lost_answer_stays_spent_and_a_refusal_is_given_back(store: Shared) {
+pub(super) async fn a_lost_answer_stays_spent_and_a_refusal_is_given_back(store: SharedStore) {
     let limits = Limits { removes: 2, ..Limits::default() };
     let ask = |n: u64, digest: &'static str| {
         let (store, asked) = (store.clone(), vec![hold(n, digest, Risk::Removes, "g")]);
@@ -106,7 +106,7 @@ pub(super) async fn a_lost_answer_stays_spent_and_a_refusal_is_given_back(store:
     assert_eq!(ask(5, "e").await, Verdict::Pass, "what was not begun is given back");
 }
 
-pub(super) async fn an_approval_whose_answer_was_lost_lets_nothing_pass(store: Shared) {
+pub(super) async fn an_approval_whose_answer_was_lost_lets_nothing_pass(store: SharedStore) {
     let limits = Limits { removes: 0, ..Limits::default() };
     let ask = || store.reserve(None, &limits, vec![hold(1, "a", Risk::Removes, "g")], LATER);
     ask().await.unwrap();
@@ -122,7 +122,7 @@ pub(super) async fn an_approval_whose_answer_was_lost_lets_nothing_pass(store: S
     assert_eq!(ask().await.unwrap().unwrap(), [Verdict::Pass]);
 }
 
-pub(super) async fn a_second_approval_lets_nothing_more_pass(store: Shared) {
+pub(super) async fn a_second_approval_lets_nothing_more_pass(store: SharedStore) {
     let limits = Limits { removes: 0, ..Limits::default() };
     let ask = || store.reserve(None, &limits, vec![hold(1, "a", Risk::Removes, "g")], LATER);
     ask().await.unwrap();
@@ -138,7 +138,7 @@ pub(super) async fn a_second_approval_lets_nothing_more_pass(store: Shared) {
     assert!(matches!(ask().await.unwrap().unwrap()[0], Verdict::Hold(_)));
 }
 
-pub(super) async fn a_write_sees_a_pause_and_a_lost_lease(store: Shared) {
+pub(super) async fn a_write_sees_a_pause_and_a_lost_lease(store: SharedStore) {
     store.mark(vec![Mark::new(key(1), Lane::Event)], Time(0)).await.unwrap();
     let lease = store.claim(1, LATER).await.unwrap().remove(0).lease;
     let until = LATER + Duration::from_secs(60);
@@ -158,7 +158,7 @@ pub(super) async fn a_write_sees_a_pause_and_a_lost_lease(store: Shared) {
     assert_eq!(store.open_intents().await.unwrap().len(), 2, "what was not begun is not in the journal");
 }
 
-pub(super) async fn the_share_of_an_aspect_has_a_memory(store: Shared) {
+pub(super) async fn the_share_of_an_aspect_has_a_memory(store: SharedStore) {
     let limits = Limits { repositories: 2, among: Some(20), ..Limits::default() };
     let mut passed = 0;
     for n in 0..10 {
@@ -172,7 +172,7 @@ pub(super) async fn the_share_of_an_aspect_has_a_memory(store: Shared) {
     assert!(why.contains("`teams`") && why.contains("4 of 20 repositories"), "{why}");
 }
 
-pub(super) async fn what_was_released_is_not_approved(store: Shared) {
+pub(super) async fn what_was_released_is_not_approved(store: SharedStore) {
     let limits = Limits { removes: 0, ..Limits::default() };
     let asked = vec![hold(1, "r1", Risk::Removes, "g1")];
     store.reserve(None, &limits, asked, Time(0)).await.unwrap();

@@ -20,7 +20,7 @@ use crate::mode::Mode;
 use crate::plan::{Change, Field, Risk};
 use crate::store::{Listing, Store};
 
-type Shared = Arc<dyn Store>;
+type SharedStore = Arc<dyn Store>;
 
 /// Later than every debounce.
 const LATER: Time = Time(1_000_000);
@@ -80,13 +80,13 @@ fn entry(kind: EntryKind, at: Time, intent: Option<u64>) -> Entry {
 }
 
 /// Begins the write of a change that the guard let pass.
-async fn begin(store: &Shared, n: u64, digest: &str, now: Time) -> Begun {
+async fn begin(store: &SharedStore, n: u64, digest: &str, now: Time) -> Begun {
     let spends = Some((digest.to_owned(), Limits::default().window));
     let intent = Intent { entry: entry(EntryKind::Intent, now, None), spends };
     store.begin(None, &key(n), intent, now).await.unwrap()
 }
 
-async fn end(store: &Shared, digest: &str, end: End) {
+async fn end(store: &SharedStore, digest: &str, end: End) {
     store.conclude("acme", vec![(digest.to_owned(), end)]).await.unwrap();
 }
 
@@ -95,7 +95,7 @@ fn all() -> Listing {
 }
 
 /// Runs every check, each on a store that `open` makes.
-pub async fn suite(open: impl AsyncFn() -> Shared) {
+pub async fn suite(open: impl AsyncFn() -> SharedStore) {
     records::a_delivery_is_kept_once_and_marks_once(open().await).await;
     queue::a_claimed_key_is_nobody_elses(open().await).await;
     queue::urgent_lanes_go_first_and_raise_what_is_queued(open().await).await;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{LATER, Shared, hold, key};
+use super::{LATER, SharedStore, hold, key};
 use crate::clock::Time;
 use crate::delivery::Mark;
 use crate::guard::Limits;
@@ -11,7 +11,7 @@ use crate::plan::Risk;
 use crate::queue::{Outcome, ParkReason};
 use crate::revive::{paused, revive, revive_paused};
 
-pub(super) async fn a_claimed_key_is_nobody_elses(store: Shared) {
+pub(super) async fn a_claimed_key_is_nobody_elses(store: SharedStore) {
     store.mark((0..5).map(|n| Mark::new(key(n), Lane::Event)).collect(), Time(0)).await.unwrap();
     let (one, other) = tokio::join!(store.claim(3, LATER), store.claim(5, LATER));
     let mut keys: Vec<Key> =
@@ -28,7 +28,7 @@ pub(super) async fn a_claimed_key_is_nobody_elses(store: Shared) {
     );
 }
 
-pub(super) async fn urgent_lanes_go_first_and_raise_what_is_queued(store: Shared) {
+pub(super) async fn urgent_lanes_go_first_and_raise_what_is_queued(store: SharedStore) {
     store.mark(vec![Mark::new(key(1), Lane::Sweep)], Time(0)).await.unwrap();
     store.mark(vec![Mark::new(key(2), Lane::Sweep)], Time(1)).await.unwrap();
     store.mark(vec![Mark::new(key(3), Lane::Event)], Time(2)).await.unwrap();
@@ -38,7 +38,7 @@ pub(super) async fn urgent_lanes_go_first_and_raise_what_is_queued(store: Shared
     assert_eq!(order, [key(2), key(3), key(1)], "what waited longest goes first within a lane");
 }
 
-pub(super) async fn a_mark_during_a_run_causes_one_more(store: Shared) {
+pub(super) async fn a_mark_during_a_run_causes_one_more(store: SharedStore) {
     store.mark(vec![Mark::new(key(1), Lane::Event)], Time(0)).await.unwrap();
     let claim = store.claim(1, LATER).await.unwrap().remove(0);
     for n in 0..3 {
@@ -52,7 +52,7 @@ pub(super) async fn a_mark_during_a_run_causes_one_more(store: Shared) {
     assert_eq!(store.next_due().await.unwrap(), None);
 }
 
-pub(super) async fn a_lost_lease_changes_nothing(store: Shared) {
+pub(super) async fn a_lost_lease_changes_nothing(store: SharedStore) {
     store.mark(vec![Mark::new(key(1), Lane::Event)], Time(0)).await.unwrap();
     let late = store.claim(1, LATER).await.unwrap().remove(0);
     let now = LATER + store.timing().lease;
@@ -66,14 +66,14 @@ pub(super) async fn a_lost_lease_changes_nothing(store: Shared) {
     assert!(store.finish(&current.lease, Outcome::Done, now).await.unwrap());
 }
 
-pub(super) async fn an_operators_claim_waits_for_nobody_and_takes_from_nobody(store: Shared) {
+pub(super) async fn an_operators_claim_waits_for_nobody_and_takes_from_nobody(store: SharedStore) {
     let claim = store.claim_key(&key(1), Time(0)).await.unwrap().expect("an unknown key can be claimed");
     assert_eq!(store.claim_key(&key(1), Time(1)).await.unwrap(), None);
     assert!(store.finish(&claim.lease, Outcome::Done, Time(2)).await.unwrap());
     assert_eq!(store.next_due().await.unwrap(), None, "the refused claim left no mark");
 }
 
-pub(super) async fn a_named_key_is_claimed_when_it_is_due(store: Shared) {
+pub(super) async fn a_named_key_is_claimed_when_it_is_due(store: SharedStore) {
     store.mark((0..4).map(|n| Mark::new(key(n), Lane::Sweep)).collect(), LATER).await.unwrap();
     store.pause(key(3).as_str(), LATER + Duration::from_secs(60)).await.unwrap();
     let named = [key(1), key(2), key(3), key(9)];
@@ -89,7 +89,7 @@ pub(super) async fn a_named_key_is_claimed_when_it_is_due(store: Shared) {
     assert_eq!(store.claim(9, LATER).await.unwrap().len(), 1, "the others are as they were");
 }
 
-pub(super) async fn a_pause_holds_back_and_keeps(store: Shared) {
+pub(super) async fn a_pause_holds_back_and_keeps(store: SharedStore) {
     store.mark(vec![Mark::new(key(1), Lane::Event), Mark::new(key(2), Lane::Event)], Time(0)).await.unwrap();
     let until = LATER + Duration::from_secs(60);
     store.pause("acme", until).await.unwrap();
@@ -108,7 +108,7 @@ pub(super) async fn a_pause_holds_back_and_keeps(store: Shared) {
     assert!(store.pauses(until).await.unwrap().is_empty());
 }
 
-pub(super) async fn a_park_is_seen_and_retried(store: Shared) {
+pub(super) async fn a_park_is_seen_and_retried(store: SharedStore) {
     store.mark(vec![Mark::new(key(1), Lane::Event)], Time(0)).await.unwrap();
     let lease = store.claim(1, LATER).await.unwrap().remove(0).lease;
     let parked = Outcome::Park(ParkReason::Failed, "403".into());
@@ -124,7 +124,7 @@ pub(super) async fn a_park_is_seen_and_retried(store: Shared) {
     assert_eq!(store.depth(LATER).await.unwrap().leased, 1);
 }
 
-pub(super) async fn what_a_stop_set_aside_or_delayed_is_due_when_it_is_lifted(store: Shared) {
+pub(super) async fn what_a_stop_set_aside_or_delayed_is_due_when_it_is_lifted(store: SharedStore) {
     const STOPPED: &str = "the target is stopped";
     store.mark((1..6).map(|n| Mark::new(key(n), Lane::Event)).collect(), Time(0)).await.unwrap();
     for claim in store.claim(9, LATER).await.unwrap() {

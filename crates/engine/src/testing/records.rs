@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{LATER, Shared, all, delivery, entry, hold, key};
+use super::{LATER, SharedStore, all, delivery, entry, hold, key};
 use crate::clock::Time;
 use crate::delivery::{Accepted, Delivery, Mark};
 use crate::guard::{Limits, Verdict};
@@ -13,7 +13,7 @@ use crate::queue::{Outcome, ParkReason};
 use crate::store::{Listing, Retention};
 use crate::transfer::{Copied, CopyError};
 
-pub(super) async fn a_delivery_is_kept_once_and_marks_once(store: Shared) {
+pub(super) async fn a_delivery_is_kept_once_and_marks_once(store: SharedStore) {
     let marks = vec![Mark { key: key(1), lane: Lane::Event, hint: Some("R_1".into()) }];
     assert_eq!(store.accept(delivery("a", Time(5)), marks.clone()).await, Ok(Accepted::Stored));
     let claim = store.claim(10, LATER).await.unwrap().remove(0);
@@ -31,7 +31,7 @@ pub(super) async fn a_delivery_is_kept_once_and_marks_once(store: Shared) {
     assert_eq!(store.body("github", "b").await.unwrap(), None);
 }
 
-pub(super) async fn an_intent_needs_the_lease_and_stays_open_without_a_result(store: Shared) {
+pub(super) async fn an_intent_needs_the_lease_and_stays_open_without_a_result(store: SharedStore) {
     store.mark(vec![Mark::new(key(1), Lane::Event)], Time(0)).await.unwrap();
     let lease = store.claim(1, LATER).await.unwrap().remove(0).lease;
     let intent = vec![entry(EntryKind::Intent, LATER, None)];
@@ -56,7 +56,7 @@ pub(super) async fn an_intent_needs_the_lease_and_stays_open_without_a_result(st
     assert!(store.entries(Listing { key: Some("-".into()), ..all() }).await.unwrap().is_empty());
 }
 
-pub(super) async fn pruning_keeps_ids_longer_than_bodies(store: Shared) {
+pub(super) async fn pruning_keeps_ids_longer_than_bodies(store: SharedStore) {
     for n in 0..10 {
         store.accept(delivery(&format!("d{n}"), Time(n * 100)), Vec::new()).await.unwrap();
         store.journal(None, vec![entry(EntryKind::Run, Time(n * 100), None)], Time(n)).await.unwrap();
@@ -76,7 +76,7 @@ pub(super) async fn pruning_keeps_ids_longer_than_bodies(store: Shared) {
     assert_eq!(store.entries(all()).await.unwrap().len(), 5);
 }
 
-pub(super) async fn notes_are_kept(store: Shared) {
+pub(super) async fn notes_are_kept(store: SharedStore) {
     for name in ["b:1", "b:2", "b:é", "b", "c:1"] {
         store.put(name, "x").await.unwrap();
     }
@@ -90,7 +90,7 @@ pub(super) async fn notes_are_kept(store: Shared) {
     store.ready().await.unwrap();
 }
 
-pub(super) async fn what_is_copied_is_as_it_was(from: Shared, to: Shared) {
+pub(super) async fn what_is_copied_is_as_it_was(from: SharedStore, to: SharedStore) {
     let marks =
         (0..4).map(|n| Mark { key: key(n), lane: Lane::Event, hint: Some(format!("R_{n}")) }).collect();
     from.accept(delivery("a", Time(5)), marks).await.unwrap();
@@ -104,7 +104,7 @@ pub(super) async fn what_is_copied_is_as_it_was(from: Shared, to: Shared) {
         vec![entry(EntryKind::Result, Time(8), Some(numbers[0])), entry(EntryKind::Intent, Time(9), None)];
     from.journal(None, entries, LATER).await.unwrap();
     let limits = Limits { removes: 2, window: Duration::from_secs(60), ..Limits::default() };
-    let ask = |store: Shared, n: u64| async move {
+    let ask = |store: SharedStore, n: u64| async move {
         let asked = vec![hold(n, &format!("h{n}"), Risk::Removes, "g1")];
         store.reserve(None, &limits, asked, LATER).await.unwrap().unwrap().remove(0)
     };
@@ -143,7 +143,7 @@ pub(super) async fn what_is_copied_is_as_it_was(from: Shared, to: Shared) {
     assert_eq!(again, Err(CopyError::NotEmpty("keys")), "two states are not mixed");
 }
 
-pub(super) async fn the_journal_is_read_from_a_time_on_and_page_by_page(store: Shared) {
+pub(super) async fn the_journal_is_read_from_a_time_on_and_page_by_page(store: SharedStore) {
     // In minutes; a clock that was behind wrote one of them.
     for at in [0, 20, 40, 60, 55, 80, 100].map(|minutes: i64| minutes * 60_000) {
         store.journal(None, vec![entry(EntryKind::Run, Time(at), None)], Time(at)).await.unwrap();

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use answers::{data, rest};
 use beadle_engine::{Budgets, Clock};
 use beadle_github::{Api, Asks, Credential, Endpoint, Reader, Writer};
-use beadle_transport::Settings;
+use beadle_transport::ClientSettings;
 use beadle_transport::testing::{Arrived, Recorder, Texts, holds_all, walk};
 use calls::{read, write, write_to_repository, write_to_team};
 use entries::{ENTRIES, EVERYWHERE};
@@ -20,11 +20,11 @@ use secrecy::SecretString;
 use serde_json::json;
 
 fn api(wire: &Arc<Recorder>, organisation: &str) -> Api {
-    let settings = Settings {
+    let settings = ClientSettings {
         rest_points: u32::MAX,
         graphql_points: u32::MAX,
         wire: Some(wire.clone()),
-        ..Settings::default()
+        ..ClientSettings::default()
     };
     let endpoint = Endpoint::new("https://github.test");
     let token = Credential::Token(SecretString::from("token"));

@@ -5,7 +5,7 @@ mod pattern;
 
 use std::collections::BTreeSet;
 
-use beadle_engine::{Asked, Mode};
+use beadle_engine::{Mode, PolicyLocation};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -158,7 +158,7 @@ pub struct Mapping {
     pub description: Option<String>,
     /// The line that says so.
     #[serde(skip)]
-    pub asked: Option<Asked>,
+    pub asked: Option<PolicyLocation>,
 }
 
 impl Mapping {
@@ -176,7 +176,7 @@ impl Mapping {
 
 /// What a group of a target is made of. It names the key, and stays when either side is renamed.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Slot {
+pub enum GroupKey {
     /// One group of a directory.
     One {
         /// The directory.
@@ -187,7 +187,7 @@ pub enum Slot {
     /// A union of this name.
     Union(String),
     /// No group: the account of one person, which Beadle made.
-    Account {
+    TargetAccount {
         /// The directory.
         source: String,
         /// The person's id there.
@@ -199,24 +199,24 @@ pub enum Slot {
 pub const RESERVED: [&str; 2] = ["into", ACCOUNT];
 const ACCOUNT: &str = "account";
 
-impl std::fmt::Display for Slot {
+impl std::fmt::Display for GroupKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::One { source, group } => write!(f, "{source}/{group}"),
             Self::Union(name) => write!(f, "into/{name}"),
-            Self::Account { source, person } => write!(f, "{ACCOUNT}/{source}/{person}"),
+            Self::TargetAccount { source, person } => write!(f, "{ACCOUNT}/{source}/{person}"),
         }
     }
 }
 
-impl std::str::FromStr for Slot {
+impl std::str::FromStr for GroupKey {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
         match text.split_once('/') {
             Some(("into", name)) if !name.is_empty() => Ok(Self::Union(name.to_owned())),
             Some((ACCOUNT, whose)) => match whose.split_once('/') {
                 Some((source, person)) if !source.is_empty() && !person.is_empty() => {
-                    Ok(Self::Account { source: source.to_owned(), person: person.to_owned() })
+                    Ok(Self::TargetAccount { source: source.to_owned(), person: person.to_owned() })
                 }
                 _ => Err(format!("`{text}` names no account: write {ACCOUNT}/SOURCE/ID")),
             },
@@ -273,13 +273,13 @@ impl Mappings {
     }
 
     /// Everything that a group takes part in: by target.
-    pub fn slots(&self, source: &str, id: &str, name: &str) -> Vec<(String, Slot)> {
+    pub fn slots(&self, source: &str, id: &str, name: &str) -> Vec<(String, GroupKey)> {
         let mut slots = BTreeSet::new();
         for mapping in self.all.iter().filter(|mapping| mapping.source == source && mapping.is_for(id, name))
         {
             let slot = match &mapping.into {
-                Some(into) => Slot::Union(into.clone()),
-                None => Slot::One { source: source.to_owned(), group: id.to_owned() },
+                Some(into) => GroupKey::Union(into.clone()),
+                None => GroupKey::One { source: source.to_owned(), group: id.to_owned() },
             };
             slots.insert((mapping.target.clone(), slot));
         }
@@ -340,7 +340,7 @@ mod tests {
         assert_eq!(slots("00g9", "Whatever"), ["aws:corp/00g9"]);
         assert!(mappings.slots("other", "00g1", "AWS_Ops").is_empty());
         for slot in ["corp/00g1", "into/Engineers and others", "account/corp/00u1"] {
-            assert_eq!(slot.parse::<Slot>().unwrap().to_string(), slot);
+            assert_eq!(slot.parse::<GroupKey>().unwrap().to_string(), slot);
         }
     }
 }

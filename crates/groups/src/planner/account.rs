@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{Facts, GroupPlanner, USERS, What, Write, unknown};
 use crate::mapping::Mappings;
-use crate::targets::Account;
+use crate::targets::TargetAccount;
 
 impl GroupPlanner {
     /// Plans to deactivate an account whose person's access should go, as the directory says of
@@ -85,7 +85,7 @@ impl GroupPlanner {
 }
 
 /// Whether an account is this person's: it carries their id, or nobody's and one of their names.
-fn is_theirs(account: &Account, person: &str, logins: &[&str]) -> bool {
+fn is_theirs(account: &TargetAccount, person: &str, logins: &[&str]) -> bool {
     match (&account.person, &account.name) {
         (Some(id), _) => id == person,
         (None, Some(name)) => logins.iter().any(|login| name.eq_ignore_ascii_case(login)),

@@ -7,11 +7,11 @@ use beadle_engine::{Change, Field, Mode, Plan, Risk, Time};
 use serde_json::{Value, json};
 
 use super::compare::Difference;
-use super::leavers::Part;
+use super::leavers::SomeLeavers;
 use super::{Desired, GroupPlanner, MEMBERS, Seen, USERS, What, Write};
 use crate::mapping::Role;
 use crate::sources::Person;
-use crate::targets::Account;
+use crate::targets::TargetAccount;
 
 /// What is about a user is no matter of the group's members.
 fn of_user(change: Change<Write>) -> Change<Write> {
@@ -25,7 +25,7 @@ impl GroupPlanner {
         desired: &Desired<'_>,
         seen: &Seen,
         difference: &Difference,
-        parts: &[Part],
+        parts: &[SomeLeavers],
         read: Time,
         plan: &mut Plan<Write>,
     ) {
@@ -124,7 +124,7 @@ impl GroupPlanner {
         for (role, risk) in [(Role::Maintainer, Risk::Exposes), (Role::Member, Risk::Removes)] {
             let others: Vec<_> = difference.roles.iter().filter(|(_, wanted)| *wanted == role).collect();
             for part in others.chunks(at_once) {
-                let field = |account: &Account| {
+                let field = |account: &TargetAccount| {
                     let before = account.role.unwrap_or_default().as_str();
                     value(account.label(), &json!(before), &json!(role.as_str()), risk)
                 };
@@ -172,13 +172,13 @@ impl GroupPlanner {
 /// Somebody who comes.
 enum Comes<'a> {
     /// To an account that is there.
-    To(&'a Account),
+    To(&'a TargetAccount),
     /// To one that is made before.
     Made(&'a Person),
 }
 
 /// The shown name of a joiner. The sign-in name does not always show the person.
-fn label(person: &Person, account: &Account) -> String {
+fn label(person: &Person, account: &TargetAccount) -> String {
     match &account.name {
         Some(name) if !name.eq_ignore_ascii_case(&person.login) => format!("{} ({name})", person.login),
         _ => person.login.clone(),

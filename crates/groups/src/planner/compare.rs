@@ -9,7 +9,7 @@ use super::{Desired, GroupPlanner, MEMBERS, Seen, Write, unknown};
 use crate::accounts::Whose;
 use crate::mapping::{OnMissingUser, Role, Users};
 use crate::sources::Person;
-use crate::targets::{Account, Found};
+use crate::targets::{Found, TargetAccount};
 
 /// What differs: the path, what it is, what it is to be.
 type Differs = (&'static str, Value, Value);
@@ -17,13 +17,13 @@ type Differs = (&'static str, Value, Value);
 /// Who is to come and who to go.
 #[derive(Default)]
 pub(super) struct Difference {
-    pub(super) come: Vec<(Person, Account, Role)>,
+    pub(super) come: Vec<(Person, TargetAccount, Role)>,
     pub(super) provision: Vec<Person>,
-    pub(super) go: Vec<Account>,
+    pub(super) go: Vec<TargetAccount>,
     /// Members who are in the sources.
     stay: BTreeSet<String>,
     /// Accounts that stay, and are to be something else in the group.
-    pub(super) roles: Vec<(Account, Role)>,
+    pub(super) roles: Vec<(TargetAccount, Role)>,
     /// Whether anybody who stays or comes is to be a maintainer.
     pub(super) has_maintainer: bool,
     /// Accounts that say something else than they have to, with what they are to say.
@@ -32,7 +32,7 @@ pub(super) struct Difference {
 
 impl Difference {
     /// Somebody comes; as what, if two people are one account, the one who may do more decides.
-    fn comes(&mut self, person: Person, account: Account, desired: &Desired<'_>) {
+    fn comes(&mut self, person: Person, account: TargetAccount, desired: &Desired<'_>) {
         let role = desired.role(&person.id);
         match self.come.iter_mut().find(|(_, other, _)| other.id == account.id) {
             Some((.., known)) => *known = (*known).max(role),
@@ -66,7 +66,7 @@ impl GroupPlanner {
         plan: &mut Plan<Write>,
     ) -> Result<Difference, Failure> {
         let mut difference = Difference::default();
-        let mut by_person: HashMap<&str, &Account> = HashMap::new();
+        let mut by_person: HashMap<&str, &TargetAccount> = HashMap::new();
         let mut stay: HashSet<&str> = HashSet::new();
         for account in &seen.members {
             let Some(person) = account.person.as_deref().and_then(|id| desired.people.get(id)) else {
@@ -86,7 +86,7 @@ impl GroupPlanner {
         }
         let mut strange = Vec::new();
         let provisions = desired.mapping.users == Users::Provision;
-        let update = |person: &Person, account: &Account| {
+        let update = |person: &Person, account: &TargetAccount| {
             let values = if provisions { account.differences(person) } else { Vec::new() };
             (!values.is_empty()).then(|| (desired.whose(&person.id, account), values))
         };
@@ -126,23 +126,24 @@ impl GroupPlanner {
             };
             match found {
                 // What is known of an account that is looked for may be old; as a member it is seen as it is.
-                Ok(Found::Account(account)) => match seen.members.iter().find(|other| other.id == account.id)
-                {
-                    Some(is) => {
-                        stay.insert(&is.id);
-                        difference.update.extend(update(&person, is));
-                        role(&person, &is.id);
-                    }
-                    None => {
-                        if let Some(why) = self.is_anothers(desired, &person, &account).await? {
-                            doubt(&person, why, false);
-                        } else {
-                            // A person who was suspended comes back to an active account.
-                            difference.update.extend(update(&person, &account));
-                            difference.comes(person, account, desired);
+                Ok(Found::TargetAccount(account)) => {
+                    match seen.members.iter().find(|other| other.id == account.id) {
+                        Some(is) => {
+                            stay.insert(&is.id);
+                            difference.update.extend(update(&person, is));
+                            role(&person, &is.id);
+                        }
+                        None => {
+                            if let Some(why) = self.is_anothers(desired, &person, &account).await? {
+                                doubt(&person, why, false);
+                            } else {
+                                // A person who was suspended comes back to an active account.
+                                difference.update.extend(update(&person, &account));
+                                difference.comes(person, account, desired);
+                            }
                         }
                     }
-                },
+                }
                 Ok(Found::Another(why)) => doubt(&person, why, false),
                 Ok(Found::Missing(_)) if provisions && person.may_be_made => {
                     difference.provision.push(person);
@@ -221,7 +222,7 @@ impl GroupPlanner {
         &self,
         desired: &Desired<'_>,
         person: &Person,
-        account: &Account,
+        account: &TargetAccount,
     ) -> Result<Option<String>, Failure> {
         let own = |name: &String| name.eq_ignore_ascii_case(&person.login) || *name == person.id;
         let Some(address) = person.email.as_ref() else { return Ok(None) };
@@ -257,7 +258,7 @@ impl GroupPlanner {
     async fn may_go(
         &self,
         desired: &Desired<'_>,
-        account: &Account,
+        account: &TargetAccount,
         doubtful: &BTreeSet<String>,
         asked: &mut usize,
     ) -> Result<bool, Failure> {

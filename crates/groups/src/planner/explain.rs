@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{GroupPlanner, Sources, name_of};
-use crate::mapping::Slot;
+use crate::mapping::GroupKey;
 
 /// What a group is made of, and by which mapping.
 #[derive(Clone, Debug, Serialize)]
@@ -25,7 +25,7 @@ pub struct Explained {
 impl GroupPlanner {
     /// Why a group is what it is. Members are not read.
     pub async fn explain(&self, key: &Key) -> Result<Explained, Failure> {
-        let slot: Slot = key.id().parse().map_err(|why: String| Failure::new(Class::Rejected, why))?;
+        let slot: GroupKey = key.id().parse().map_err(|why: String| Failure::new(Class::Rejected, why))?;
         let mappings = self.directory.mappings();
         let pair = self.pairs.of(&self.directory.name, &slot).await?;
         let groups = match self.sources_of(&mappings, &slot).await? {

@@ -7,21 +7,21 @@ use beadle_engine::{Change, Failure, Field, Plan, Risk};
 use serde_json::{Value, json};
 
 use super::{Facts, GROUP, GroupPlanner, MEMBERS, What, Write, named, owned_as};
-use crate::mapping::{Mappings, OnDelete, Slot};
-use crate::pairs::Pair;
-use crate::targets::Account;
+use crate::links::GroupLink;
+use crate::mapping::{GroupKey, Mappings, OnDelete};
+use crate::targets::TargetAccount;
 
 impl GroupPlanner {
     /// The source's group is gone.
     pub(super) async fn plan_gone(
         &self,
         mappings: &Mappings,
-        slot: &Slot,
-        pair: Option<&Pair>,
+        slot: &GroupKey,
+        pair: Option<&GroupLink>,
     ) -> Result<Plan<Write>, Failure> {
         let name = pair.map_or_else(|| slot.to_string(), |pair| pair.name.clone());
         let mut plan = Plan::new(format!("{}/{name}", self.directory.name));
-        let (Some(pair), Slot::One { source, group }) = (pair, slot) else {
+        let (Some(pair), GroupKey::One { source, group }) = (pair, slot) else {
             plan.skipped = Some("the directory has no such group".into());
             return Ok(plan);
         };
@@ -52,7 +52,7 @@ impl GroupPlanner {
                 let out: BTreeSet<String> = members.iter().map(|account| account.id.clone()).collect();
                 let out = Arc::new(out);
                 for part in members.chunks(self.directory.target.changes_at_once().max(1)) {
-                    let field = |account: &Account| Field {
+                    let field = |account: &TargetAccount| Field {
                         name: account.label().to_owned(),
                         before: json!(true),
                         after: Value::Null,

@@ -9,8 +9,8 @@ use super::compare::Difference;
 use super::{Desired, GroupPlanner, MEMBERS, Seen, Write};
 use crate::accounts::Whose;
 use crate::guard::Leaving;
-use crate::mapping::{Slot, Users};
-use crate::targets::Account;
+use crate::mapping::{GroupKey, Users};
+use crate::targets::TargetAccount;
 
 /// The directory's answer about one person.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,9 +36,9 @@ enum Named<'a> {
 
 /// Some of those who would leave.
 #[derive(Default)]
-pub(super) struct Part {
+pub(super) struct SomeLeavers {
     /// They leave the group.
-    pub(super) go: Vec<Account>,
+    pub(super) go: Vec<TargetAccount>,
     /// Of them, accounts that may not sign in any more.
     pub(super) deactivate: Vec<Whose>,
     /// Of them, accounts that Beadle checks when their person is in no group any more.
@@ -60,11 +60,11 @@ impl GroupPlanner {
     pub(super) async fn leavers(
         &self,
         desired: &Desired<'_>,
-        slot: &Slot,
+        slot: &GroupKey,
         seen: &Seen,
         difference: &mut Difference,
         plan: &mut Plan<Write>,
-    ) -> Result<Vec<Part>, Failure> {
+    ) -> Result<Vec<SomeLeavers>, Failure> {
         let members: HashSet<&str> = seen.members.iter().map(|member| member.id.as_str()).collect();
         let (target, now, window) = (&self.directory.name, self.clock.now(), self.limits.window);
         let recent = self.departures.recent(target, slot, now, window, |id| members.contains(id)).await?;
@@ -89,8 +89,8 @@ impl GroupPlanner {
             Some(_) => self.limits.leavers.saturating_sub(recent.confirmed),
             None => usize::MAX,
         };
-        let mut sure = Part::default();
-        let mut rest = Part { stop, ..Part::default() };
+        let mut sure = SomeLeavers::default();
+        let mut rest = SomeLeavers { stop, ..SomeLeavers::default() };
         for account in std::mem::take(&mut difference.go) {
             let is_held = rest.stop.is_some();
             let listed_as = desired.listed_as_leaving(&account);
@@ -151,7 +151,7 @@ impl GroupPlanner {
 
     /// Whether an account may sign in. An account that is remembered as inactive is read again. If it
     /// cannot be read, it counts as active, so that Beadle watches it.
-    async fn signs_in(&self, account: &Account, looks: &mut usize) -> Result<bool, Failure> {
+    async fn signs_in(&self, account: &TargetAccount, looks: &mut usize) -> Result<bool, Failure> {
         if account.is_active() || *looks == 0 {
             return Ok(true);
         }

@@ -17,7 +17,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use beadle_engine::{
-    Asked, Change, Class, Clock, Failure, Field, Key, Mode, Plan, Planner, Risk, Store, Time, Unknown,
+    Change, Class, Clock, Failure, Field, Key, Mode, Plan, Planner, PolicyLocation, Risk, Store, Time,
+    Unknown,
 };
 use serde_json::{Value, json};
 
@@ -27,10 +28,10 @@ use crate::accounts::{Accounts, Whose};
 use crate::departures::Departures;
 use crate::due::swept;
 use crate::guard::GroupLimits;
-use crate::mapping::{Mapping, Mappings, Role, Slot};
-use crate::pairs::{Pair, Pairs};
+use crate::links::{GroupLink, GroupLinks};
+use crate::mapping::{GroupKey, Mapping, Mappings, Role};
 use crate::sources::{Person, SourceGroup};
-use crate::targets::Account;
+use crate::targets::TargetAccount;
 use crate::writer::OLDEST;
 
 pub use directory::Directory;
@@ -51,7 +52,7 @@ pub struct GroupPlanner {
     directory: Directory,
     limits: GroupLimits,
     clock: Clock,
-    pub(crate) pairs: Pairs,
+    pub(crate) pairs: GroupLinks,
     accounts: Accounts,
     departures: Departures,
     kept: KeptMembers,
@@ -93,7 +94,7 @@ impl GroupPlanner {
             directory,
             limits,
             clock,
-            pairs: Pairs(store.clone()),
+            pairs: GroupLinks(store.clone()),
             accounts: Accounts(store.clone()),
             departures: Departures(store.clone()),
             kept: KeptMembers(store),
@@ -101,9 +102,9 @@ impl GroupPlanner {
         }
     }
 
-    async fn plan_slot(&self, slot: &Slot) -> Result<Plan<Write>, Failure> {
+    async fn plan_slot(&self, slot: &GroupKey) -> Result<Plan<Write>, Failure> {
         let mappings = self.directory.mappings();
-        if let Slot::Account { source, person } = slot {
+        if let GroupKey::TargetAccount { source, person } = slot {
             return self.plan_account(&mappings, source, person).await;
         }
         let pair = self.pairs.of(&self.directory.name, slot).await?;
@@ -191,9 +192,9 @@ impl GroupPlanner {
     }
 
     /// The groups that a slot is made of, each with the mapping that says so.
-    async fn sources_of<'a>(&self, mappings: &'a Mappings, slot: &Slot) -> Result<Sources<'a>, Failure> {
+    async fn sources_of<'a>(&self, mappings: &'a Mappings, slot: &GroupKey) -> Result<Sources<'a>, Failure> {
         match slot {
-            Slot::One { source, group } => {
+            GroupKey::One { source, group } => {
                 let Some(found) = self.source_group(source, group).await? else {
                     if self.swept.is_some() {
                         self.kept.forget(source, group).await?;
@@ -203,8 +204,8 @@ impl GroupPlanner {
                 let mapping = mappings.one(&self.directory.name, source, &found.id, &found.name);
                 Ok(Sources::Groups(mapping.map(|mapping| (mapping, found)).into_iter().collect()))
             }
-            Slot::Account { .. } => Ok(Sources::Groups(Vec::new())),
-            Slot::Union(into) => {
+            GroupKey::TargetAccount { .. } => Ok(Sources::Groups(Vec::new())),
+            GroupKey::Union(into) => {
                 let mut groups: Vec<(&Mapping, SourceGroup)> = Vec::new();
                 for mapping in mappings.union(&self.directory.name, into) {
                     for found in self.source_groups(&mapping.source).await? {
@@ -227,7 +228,7 @@ impl GroupPlanner {
     async fn desired<'a>(
         &self,
         mapping: &'a Mapping,
-        slot: &Slot,
+        slot: &GroupKey,
         groups: &[(&'a Mapping, SourceGroup)],
         counted: bool,
         plan: &mut Plan<Write>,
@@ -238,7 +239,7 @@ impl GroupPlanner {
     async fn everybody<'a>(
         &self,
         mapping: &'a Mapping,
-        slot: &Slot,
+        slot: &GroupKey,
         groups: &[(&'a Mapping, SourceGroup)],
         counted: bool,
     ) -> Result<Desired<'a>, Failure> {
@@ -304,7 +305,7 @@ impl GroupPlanner {
         &self,
         group: &str,
         plan: &mut Plan<Write>,
-    ) -> Result<Option<Option<Vec<Account>>>, Failure> {
+    ) -> Result<Option<Option<Vec<TargetAccount>>>, Failure> {
         Ok(match known(self.directory.target.members(group).await, MEMBERS, plan)? {
             Some(members) => members.map(Some),
             None => Some(None),
@@ -329,7 +330,7 @@ impl Desired<'_> {
     }
 
     /// The person that an account is, where the lists say that their access should go.
-    fn listed_as_leaving(&self, account: &Account) -> Option<&Person> {
+    fn listed_as_leaving(&self, account: &TargetAccount) -> Option<&Person> {
         let Some(id) = &account.person else {
             let is_known_as = |person: &&Person| {
                 let is = |name: &String| *name == person.id || name.eq_ignore_ascii_case(&person.login);
@@ -341,7 +342,7 @@ impl Desired<'_> {
     }
 
     /// A person's account.
-    fn whose(&self, person: &str, account: &Account) -> Whose {
+    fn whose(&self, person: &str, account: &TargetAccount) -> Whose {
         Whose {
             source: self.home(person).to_owned(),
             person: person.to_owned(),
@@ -388,13 +389,13 @@ fn observe(plan: &mut Plan<Write>) {
 }
 
 /// What a group is called at the target.
-fn name_of(slot: &Slot, groups: &[(&Mapping, SourceGroup)], pair: Option<&Pair>) -> String {
+fn name_of(slot: &GroupKey, groups: &[(&Mapping, SourceGroup)], pair: Option<&GroupLink>) -> String {
     match (slot, groups, pair) {
-        (Slot::Union(into), ..) => into.clone(),
+        (GroupKey::Union(into), ..) => into.clone(),
         (_, [(mapping, group)], _) => mapping.naming.of(&group.name),
         (_, _, Some(pair)) => pair.name.clone(),
-        (Slot::One { source, group }, ..) => format!("{source}/{group}"),
-        (Slot::Account { person, .. }, ..) => person.clone(),
+        (GroupKey::One { source, group }, ..) => format!("{source}/{group}"),
+        (GroupKey::TargetAccount { person, .. }, ..) => person.clone(),
     }
 }
 
@@ -402,11 +403,11 @@ fn name_of(slot: &Slot, groups: &[(&Mapping, SourceGroup)], pair: Option<&Pair>)
 pub(crate) const OWNED: &str = "beadle:";
 
 /// What the target is told to know a group by. It is ours to see: Okta's own push may tell its own id of the same group.
-fn owned_as(slot: &Slot) -> String {
+fn owned_as(slot: &GroupKey) -> String {
     format!("{OWNED}{slot}")
 }
 
-fn named(before: &str, after: &str, asked: Option<&Asked>, risk: Risk) -> Field {
+fn named(before: &str, after: &str, asked: Option<&PolicyLocation>, risk: Risk) -> Field {
     let value = |text: &str| if text.is_empty() { Value::Null } else { json!(text) };
     Field {
         name: "displayName".into(),
@@ -439,7 +440,7 @@ impl Planner for GroupPlanner {
     type Write = Write;
 
     async fn plan(&self, key: &Key, hint: Option<&str>) -> Result<Plan<Write>, Failure> {
-        let slot: Slot = key.id().parse().map_err(|why: String| Failure::new(Class::Rejected, why))?;
+        let slot: GroupKey = key.id().parse().map_err(|why: String| Failure::new(Class::Rejected, why))?;
         let swept = swept(self.kept.0.as_ref(), hint).await?;
         Self { swept, ..self.clone() }.plan_slot(&slot).await
     }

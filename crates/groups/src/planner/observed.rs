@@ -5,15 +5,15 @@ use futures::future::join;
 use serde_json::{Value, json};
 
 use super::{Desired, GROUP, GroupPlanner, OWNED, Sources, What, Write, known};
-use crate::mapping::{OnMissingGroup, OnRename, Slot};
-use crate::pairs::Pair;
-use crate::targets::{Account, TargetGroup};
+use crate::links::GroupLink;
+use crate::mapping::{GroupKey, OnMissingGroup, OnRename};
+use crate::targets::{TargetAccount, TargetGroup};
 
 /// The target's group.
 pub(super) struct Seen {
     /// Its id; `None` where it has to be made.
     pub(super) group: Option<String>,
-    pub(super) members: Vec<Account>,
+    pub(super) members: Vec<TargetAccount>,
     /// The change of the plan that has to be written before anything else of it.
     pub(super) first: Option<usize>,
     /// Former sources of the group.
@@ -27,8 +27,8 @@ impl GroupPlanner {
     pub(super) async fn observed(
         &self,
         desired: &Desired<'_>,
-        slot: &Slot,
-        pair: Option<&Pair>,
+        slot: &GroupKey,
+        pair: Option<&GroupLink>,
         plan: &mut Plan<Write>,
     ) -> Result<Option<Seen>, Failure> {
         if let Some(pair) = pair
@@ -50,7 +50,7 @@ impl GroupPlanner {
             let further = desired.facts.sources.iter().filter(|source| !pair.sources.contains(source));
             let mut fields: Vec<Field> = further.map(|source| desired.source(Value::Null, source)).collect();
             // A rename that makes no other name at the target: events of members go by the name that is remembered.
-            let is_one = matches!(slot, Slot::One { .. });
+            let is_one = matches!(slot, GroupKey::One { .. });
             if is_one && pair.from != desired.facts.from && name == desired.facts.name {
                 fields.push(desired.source(json!(pair.from), &desired.facts.from));
             }
@@ -167,13 +167,13 @@ impl GroupPlanner {
     /// what it was made of, and nothing is any more.
     async fn made_of_others(
         &self,
-        slot: &Slot,
+        slot: &GroupKey,
         found: &TargetGroup,
-    ) -> Result<(Option<Slot>, Vec<Slot>), Failure> {
+    ) -> Result<(Option<GroupKey>, Vec<GroupKey>), Failure> {
         let told = found.external_id.as_deref().and_then(|id| id.strip_prefix(OWNED)?.parse().ok());
         let pairs = self.pairs.all(&self.directory.name).await?;
         let remembered = pairs.into_iter().filter(|(_, pair)| pair.group == found.id).map(|(other, _)| other);
-        let mut others: Vec<Slot> =
+        let mut others: Vec<GroupKey> =
             told.into_iter().chain(remembered).filter(|other| other != slot).collect();
         others.sort();
         others.dedup();

@@ -7,7 +7,7 @@ use beadle_engine::Time;
 use serde_json::Value;
 
 use crate::accounts::Whose;
-use crate::mapping::{Role, Slot};
+use crate::mapping::{GroupKey, Role};
 use crate::sources::Person;
 
 /// What is remembered of a group once something of it was written.
@@ -47,7 +47,7 @@ pub(crate) enum What {
         /// Its name.
         name: String,
         /// What it was made of, and nothing is any more.
-        replaces: Vec<Slot>,
+        replaces: Vec<GroupKey>,
     },
     /// Gives it another name.
     Rename,

@@ -44,7 +44,7 @@ pub struct NewGroup<'a> {
 
 /// A user of a target.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Account {
+pub struct TargetAccount {
     /// Its id, which stays.
     pub id: String,
     /// What it is called, where the target shows it.
@@ -61,7 +61,7 @@ pub struct Account {
     pub values: BTreeMap<&'static str, Value>,
 }
 
-impl Account {
+impl TargetAccount {
     /// What differs from what a person's account has to say: path, what it is, what it is to be.
     pub(crate) fn differences(&self, person: &Person) -> Vec<(&'static str, Value, Value)> {
         let pairs = person.values().into_iter().filter_map(|(path, after)| {
@@ -97,7 +97,7 @@ fn same(path: &str, one: &Value, other: &Value) -> bool {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Found {
     /// This one.
-    Account(Account),
+    TargetAccount(TargetAccount),
     /// None, as far as this way of looking goes.
     Missing(String),
     /// One that looks like it and belongs to somebody else, or may: it is not taken for it.
@@ -119,7 +119,7 @@ pub trait TargetReader: Send + Sync + 'static {
     /// Looks at all groups anew.
     async fn look(&self) -> Result<usize, Failure>;
     /// Everybody in a group, complete or not at all; `None` where there is no such group.
-    async fn members(&self, id: &str) -> Result<Option<Vec<Account>>, Failure>;
+    async fn members(&self, id: &str) -> Result<Option<Vec<TargetAccount>>, Failure>;
     /// The account of each of these people, who are to be in a group (where there is one already).
     async fn find(&self, group: Option<&str>, people: &[Person]) -> Vec<Result<Found, Failure>>;
     /// Reads anew by what people are told apart, if that is known from longer ago. Whether it was.
@@ -131,7 +131,7 @@ pub trait TargetReader: Send + Sync + 'static {
         Ok(true)
     }
     /// An account as it is now, whatever is known of it; `None` where there is none.
-    async fn account_now(&self, _account: &str) -> Result<Option<Account>, Failure> {
+    async fn account_now(&self, _account: &str) -> Result<Option<TargetAccount>, Failure> {
         Err(Failure::new(Class::Rejected, "the target does not show single accounts"))
     }
     /// What keeps the members of a group beside us, as far as the target tells.
@@ -219,7 +219,7 @@ pub trait TargetWriter: Send + Sync + 'static {
     /// Deletes it.
     async fn delete(&self, group: &str) -> Result<(), Failure>;
     /// Makes an account for a person, or brings the one that they have up to date.
-    async fn provision(&self, person: &Person) -> Result<Account, Failure>;
+    async fn provision(&self, person: &Person) -> Result<TargetAccount, Failure>;
     /// Gives an account these values; what else it has stays.
     async fn update(&self, account: &str, values: &[(&'static str, Value)]) -> Result<(), Failure>;
 }

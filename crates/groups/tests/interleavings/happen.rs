@@ -84,7 +84,7 @@ impl Stage {
     pub(crate) async fn deliver(&mut self, process: &Process) {
         self.under_way.extend(self.okta.take_held());
         self.under_way.shuffle(&mut self.random);
-        let sender = Sender { instance: "corp".into(), proofs: Vec::new() };
+        let sender = Sender { instance: "corp".into(), header_secrets: Vec::new() };
         let count = self.random.random_range(0..=self.under_way.len());
         for delivery in self.under_way.drain(..count).collect::<Vec<_>>() {
             let times = match self.random.random_range(0..10) {

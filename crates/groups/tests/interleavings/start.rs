@@ -14,8 +14,8 @@ use beadle_groups::{
 };
 use beadle_okta::{Credential, Okta, Status};
 use beadle_scim::{Api, Dialect};
-use beadle_store_sqlite::{Settings as StoreSettings, SqliteStore};
-use beadle_transport::Settings;
+use beadle_store_sqlite::{SqliteSettings, SqliteStore};
+use beadle_transport::ClientSettings;
 use rand::RngExt as _;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -51,17 +51,19 @@ impl Stage {
     pub(crate) fn start(&mut self) -> Process {
         let clock = self.clock.clone();
         let store: Arc<dyn Store> =
-            Arc::new(SqliteStore::open_inline(&self.path, StoreSettings::default()).unwrap());
+            Arc::new(SqliteStore::open_inline(&self.path, SqliteSettings::default()).unwrap());
         let seed: u64 = self.random.random();
         let wire = InProcess::new(Vendor::Okta(self.okta.clone()), seed);
-        let settings = Settings { rest_points: u32::MAX, wire: Some(wire), ..Settings::default() };
+        let settings =
+            ClientSettings { rest_points: u32::MAX, wire: Some(wire), ..ClientSettings::default() };
         let token = Credential::Token(self.token.clone());
         let okta = Okta::new(&self.okta.url(), "corp", token, 0, &clock, &settings).unwrap();
         let leaving = vec![Status::Suspended, Status::Deprovisioned];
         let source: Arc<dyn Source> =
             Arc::new(OktaSource::new(okta.clone(), leaving, Vec::new(), Vec::new()));
         let wire = InProcess::new(Vendor::Aws(self.aws.clone()), seed + 1);
-        let settings = Settings { rest_points: u32::MAX, wire: Some(wire), ..Settings::default() };
+        let settings =
+            ClientSettings { rest_points: u32::MAX, wire: Some(wire), ..ClientSettings::default() };
         let budgets = Budgets::new("aws", 0);
         let api = Api::new(&self.aws.url(), &self.bearer, Dialect::AWS, budgets, &clock, settings).unwrap();
         let reader = ScimReader::new(beadle_scim::Reader::new(api.clone()));

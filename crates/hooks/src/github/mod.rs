@@ -5,7 +5,7 @@
 
 mod events;
 mod keys;
-mod known;
+mod org_facts;
 mod payload;
 mod signature;
 
@@ -13,7 +13,7 @@ use beadle_engine::{Delivery, Mark, Time};
 use secrecy::SecretString;
 
 pub use events::{EVENTS, REPOSITORY_ACTIONS};
-pub use known::Known;
+pub use org_facts::OrgFacts;
 pub use payload::ContentType;
 pub use signature::sign;
 
@@ -29,7 +29,7 @@ pub struct Sender {
     /// The secrets that are valid now: one, or two while one is replaced.
     pub secrets: Vec<SecretString>,
     /// What else is known of it.
-    pub known: Known,
+    pub known: OrgFacts,
     /// Events for which a workflow is dispatched.
     pub dispatches: Vec<Dispatched>,
     /// Whether the members of its teams are kept as a directory has them.
@@ -74,7 +74,7 @@ pub struct Headers<'a> {
 
 /// Why a request is not taken.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub enum WebhookRefusal {
     /// 415.
     #[error("send application/json or application/x-www-form-urlencoded, not {0}")]
     MediaType(String),
@@ -99,7 +99,7 @@ pub enum Refusal {
 
 /// A verified request: what to store, and what it makes due.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Verified {
+pub struct VerifiedWebhook {
     /// What to store.
     pub delivery: Delivery,
     /// What it makes due.
@@ -117,26 +117,28 @@ pub fn receive(
     headers: Headers<'_>,
     body: Vec<u8>,
     now: Time,
-) -> Result<Verified, Refusal> {
+) -> Result<VerifiedWebhook, WebhookRefusal> {
     let content_type = ContentType::parse(headers.content_type.unwrap_or_default())?;
-    let signature = headers.signature.ok_or(Refusal::Unsigned)?;
+    let signature = headers.signature.ok_or(WebhookRefusal::Unsigned)?;
     let signers = signature::signers(senders, signature, &body)?;
-    let event = headers.event.filter(|event| is_name(event)).ok_or(Refusal::Header("X-GitHub-Event"))?;
-    let id = headers.delivery.filter(|id| is_name(id)).ok_or(Refusal::Header("X-GitHub-Delivery"))?;
+    let event =
+        headers.event.filter(|event| is_name(event)).ok_or(WebhookRefusal::Header("X-GitHub-Event"))?;
+    let id = headers.delivery.filter(|id| is_name(id)).ok_or(WebhookRefusal::Header("X-GitHub-Delivery"))?;
     let json = content_type.json(&body)?;
     let payload = payload::Payload::read(&json)?;
 
     if let (Some("integration"), Some(app)) = (headers.target_type, headers.target_id)
         && !signers.iter().any(|sender| sender.app_id.is_some_and(|id| id.to_string() == app))
     {
-        return Err(Refusal::NotConfigured(format!("the App {app}")));
+        return Err(WebhookRefusal::NotConfigured(format!("the App {app}")));
     }
     let (instance, marks) = match payload.login() {
         // A ping of an App belongs to no organisation.
         None => ("-", Vec::new()),
         Some(login) => {
             let sender = signers.iter().find(|sender| sender.login.eq_ignore_ascii_case(login));
-            let sender = sender.ok_or_else(|| Refusal::NotConfigured(format!("the organisation {login}")))?;
+            let sender =
+                sender.ok_or_else(|| WebhookRefusal::NotConfigured(format!("the organisation {login}")))?;
             (sender.instance.as_str(), keys::marks(event, id, &payload, sender))
         }
     };
@@ -153,5 +155,5 @@ pub fn receive(
         received: now,
         body: json.unwrap_or(body),
     };
-    Ok(Verified { delivery, marks })
+    Ok(VerifiedWebhook { delivery, marks })
 }

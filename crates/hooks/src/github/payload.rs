@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde::Deserialize;
 
-use super::Refusal;
+use super::WebhookRefusal;
 
 /// How a webhook is encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,31 +17,31 @@ pub enum ContentType {
 
 impl ContentType {
     /// From the header's value, parameters aside.
-    pub fn parse(header: &str) -> Result<Self, Refusal> {
+    pub fn parse(header: &str) -> Result<Self, WebhookRefusal> {
         let essence = header.split(';').next().unwrap_or_default().trim();
         if essence.eq_ignore_ascii_case("application/json") {
             Ok(Self::Json)
         } else if essence.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
             Ok(Self::Form)
         } else {
-            Err(Refusal::MediaType(if essence.is_empty() { "nothing".into() } else { essence.into() }))
+            Err(WebhookRefusal::MediaType(if essence.is_empty() { "nothing".into() } else { essence.into() }))
         }
     }
 
     /// The JSON in a body.
-    pub(super) fn json(self, body: &[u8]) -> Result<Cow<'_, [u8]>, Refusal> {
+    pub(super) fn json(self, body: &[u8]) -> Result<Cow<'_, [u8]>, WebhookRefusal> {
         match self {
             Self::Json => Ok(Cow::Borrowed(body)),
             Self::Form => form_urlencoded::parse(body)
                 .find(|(name, _)| name == "payload")
                 .map(|(_, json)| Cow::Owned(json.into_owned().into_bytes()))
-                .ok_or_else(|| Refusal::Body("the form has no field `payload`".into())),
+                .ok_or_else(|| WebhookRefusal::Body("the form has no field `payload`".into())),
         }
     }
 }
 
 #[derive(Debug, Deserialize)]
-pub(super) struct Account<'a> {
+pub(super) struct PayloadAccount<'a> {
     #[serde(borrow)]
     pub(super) login: Option<Cow<'a, str>>,
     pub(super) id: Option<u64>,
@@ -53,7 +53,7 @@ pub(super) struct Repository<'a> {
     #[serde(borrow)]
     pub(super) node_id: Option<Cow<'a, str>>,
     #[serde(borrow)]
-    pub(super) owner: Option<Account<'a>>,
+    pub(super) owner: Option<PayloadAccount<'a>>,
     #[serde(borrow)]
     pub(super) default_branch: Option<Cow<'a, str>>,
 }
@@ -61,7 +61,7 @@ pub(super) struct Repository<'a> {
 #[derive(Debug, Deserialize)]
 pub(super) struct Installation<'a> {
     #[serde(borrow)]
-    pub(super) account: Option<Account<'a>>,
+    pub(super) account: Option<PayloadAccount<'a>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -76,7 +76,7 @@ pub(super) struct Payload<'a> {
     #[serde(borrow)]
     pub(super) repository: Option<Repository<'a>>,
     #[serde(borrow)]
-    pub(super) organization: Option<Account<'a>>,
+    pub(super) organization: Option<PayloadAccount<'a>>,
     #[serde(borrow)]
     pub(super) installation: Option<Installation<'a>>,
     #[serde(borrow)]
@@ -89,12 +89,12 @@ pub(super) struct Payload<'a> {
     pub(super) created: Option<bool>,
     pub(super) deleted: Option<bool>,
     #[serde(borrow)]
-    sender: Option<Account<'a>>,
+    sender: Option<PayloadAccount<'a>>,
 }
 
 impl<'a> Payload<'a> {
-    pub(super) fn read(json: &'a [u8]) -> Result<Self, Refusal> {
-        serde_json::from_slice(json).map_err(|error| Refusal::Body(error.to_string()))
+    pub(super) fn read(json: &'a [u8]) -> Result<Self, WebhookRefusal> {
+        serde_json::from_slice(json).map_err(|error| WebhookRefusal::Body(error.to_string()))
     }
 
     /// Who caused it.

@@ -6,15 +6,15 @@ use hmac::{Hmac, KeyInit, Mac};
 use secrecy::ExposeSecret;
 use sha2::Sha256;
 
-use super::{Refusal, Sender};
+use super::{Sender, WebhookRefusal};
 
 /// The senders with a secret that signed exactly these bytes. Every secret is tried, each compared in constant time.
 pub(super) fn signers<'a>(
     senders: &'a [Sender],
     header: &str,
     body: &[u8],
-) -> Result<Vec<&'a Sender>, Refusal> {
-    let tag = header.strip_prefix("sha256=").and_then(unhex).ok_or(Refusal::BadSignature)?;
+) -> Result<Vec<&'a Sender>, WebhookRefusal> {
+    let tag = header.strip_prefix("sha256=").and_then(unhex).ok_or(WebhookRefusal::BadSignature)?;
     let mut tried: Vec<(&str, bool)> = Vec::new();
     let mut signers = Vec::new();
     for sender in senders {
@@ -32,7 +32,7 @@ pub(super) fn signers<'a>(
             signers.push(sender);
         }
     }
-    if signers.is_empty() { Err(Refusal::BadSignature) } else { Ok(signers) }
+    if signers.is_empty() { Err(WebhookRefusal::BadSignature) } else { Ok(signers) }
 }
 
 fn matches(secret: &str, tag: &[u8; 32], body: &[u8]) -> bool {

@@ -40,7 +40,7 @@ const MOST_KEYS: usize = 100;
 pub const WHOLE: &str = "whole/";
 
 #[derive(Clone, Debug)]
-struct Target {
+struct EventTarget {
     kind: String,
     id: String,
 }
@@ -56,7 +56,7 @@ pub struct Event {
     /// Whether it happened.
     succeeded: bool,
     /// In no order.
-    targets: Vec<Target>,
+    targets: Vec<EventTarget>,
     actor: Option<String>,
 }
 
@@ -72,7 +72,7 @@ impl<'de> Deserialize<'de> for Event {
             event_type: text(&event["eventType"]),
             succeeded: result.is_none_or(|result| result.eq_ignore_ascii_case("SUCCESS")),
             targets: targets
-                .map(|target| Target { kind: text(&target["type"]), id: text(&target["id"]) })
+                .map(|target| EventTarget { kind: text(&target["type"]), id: text(&target["id"]) })
                 .collect(),
             actor: event["actor"]["alternateId"].as_str().map(str::to_owned),
         })

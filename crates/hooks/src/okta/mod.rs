@@ -13,7 +13,7 @@ pub use event::{Event, TYPES, WHOLE};
 
 /// A header that a sender has to send, and the values that are valid now: one, or two while one is replaced.
 #[derive(Clone, Debug)]
-pub struct Proof {
+pub struct HeaderSecret {
     /// The header's name.
     pub header: String,
     /// Its values.
@@ -26,12 +26,12 @@ pub struct Sender {
     /// Its name in keys and in the configuration.
     pub instance: String,
     /// What it has to send, all of it. Where there is nothing, nobody is taken for it.
-    pub proofs: Vec<Proof>,
+    pub header_secrets: Vec<HeaderSecret>,
 }
 
 /// Why a request is not taken.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub enum HookRefusal {
     /// 401.
     #[error("the header with the hook's secret is missing or is not what is configured")]
     Unproved,
@@ -42,7 +42,7 @@ pub enum Refusal {
 
 /// A verified request: what to store, and what it makes due.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Verified {
+pub struct VerifiedHook {
     /// Every event in it, to be stored first: an event that is known already, from another delivery or from the System
     /// Log, makes nothing due.
     pub events: Vec<(Delivery, Vec<Mark>)>,
@@ -77,19 +77,19 @@ fn is_id(text: &str) -> bool {
 pub fn sender<'a, 'h>(
     senders: &'a [Sender],
     header: &dyn Fn(&str) -> Option<&'h [u8]>,
-) -> Result<&'a Sender, Refusal> {
+) -> Result<&'a Sender, HookRefusal> {
     // Every one is tried, so that how long it takes says nothing about which.
-    let proved = |sender: &&Sender| secret::all_shown(&sender.proofs, header);
+    let proved = |sender: &&Sender| secret::all_shown(&sender.header_secrets, header);
     let found: Vec<&Sender> = senders.iter().filter(proved).collect();
-    found.first().copied().ok_or(Refusal::Unproved)
+    found.first().copied().ok_or(HookRefusal::Unproved)
 }
 
 /// Reads a delivery of a sender that proved to be one.
-pub fn receive(sender: &Sender, body: Vec<u8>, now: Time) -> Result<Verified, Refusal> {
+pub fn receive(sender: &Sender, body: Vec<u8>, now: Time) -> Result<VerifiedHook, HookRefusal> {
     let envelope: Envelope =
-        serde_json::from_slice(&body).map_err(|error| Refusal::Body(error.to_string()))?;
+        serde_json::from_slice(&body).map_err(|error| HookRefusal::Body(error.to_string()))?;
     if !is_id(&envelope.event_id) {
-        return Err(Refusal::Body("its eventId is missing or is none of Okta's".into()));
+        return Err(HookRefusal::Body("its eventId is missing or is none of Okta's".into()));
     }
     // An event without a uuid is known by its place in the delivery: it keeps none of the others
     // from being stored.
@@ -111,7 +111,7 @@ pub fn receive(sender: &Sender, body: Vec<u8>, now: Time) -> Result<Verified, Re
         received: now,
         body,
     };
-    Ok(Verified { events, delivery })
+    Ok(VerifiedHook { events, delivery })
 }
 
 #[cfg(test)]
@@ -122,15 +122,15 @@ mod tests {
     use super::*;
 
     fn corp() -> Vec<Sender> {
-        let proof = |header: &str, values: &[&str]| Proof {
+        let proof = |header: &str, values: &[&str]| HeaderSecret {
             header: header.into(),
             values: values.iter().map(|value| SecretString::from(*value)).collect(),
         };
         vec![
-            Sender { instance: "none".into(), proofs: Vec::new() },
+            Sender { instance: "none".into(), header_secrets: Vec::new() },
             Sender {
                 instance: "corp".into(),
-                proofs: vec![proof("authorization", &["old", "new"]), proof("x-api-key", &["key"])],
+                header_secrets: vec![proof("authorization", &["old", "new"]), proof("x-api-key", &["key"])],
             },
         ]
     }
@@ -172,7 +172,7 @@ mod tests {
             &[("authorization", ""), ("x-api-key", "")],
         ];
         for refused in refused {
-            assert_eq!(with(refused), Err(Refusal::Unproved), "{refused:?}");
+            assert_eq!(with(refused), Err(HookRefusal::Unproved), "{refused:?}");
         }
     }
 

@@ -3,13 +3,16 @@
 use secrecy::ExposeSecret;
 use subtle::{Choice, ConstantTimeEq};
 
-use super::Proof;
+use super::HeaderSecret;
 
 /// Whether every proof is there. Each value is compared in constant time; only its length may show.
-pub(super) fn all_shown<'a>(proofs: &[Proof], header: &dyn Fn(&str) -> Option<&'a [u8]>) -> bool {
+pub(super) fn all_shown<'a>(
+    header_secrets: &[HeaderSecret],
+    header: &dyn Fn(&str) -> Option<&'a [u8]>,
+) -> bool {
     // Where nothing has to be shown, everybody would be taken.
-    let mut all = Choice::from(u8::from(!proofs.is_empty()));
-    for proof in proofs {
+    let mut all = Choice::from(u8::from(!header_secrets.is_empty()));
+    for proof in header_secrets {
         let shown = header(&proof.header).unwrap_or_default();
         let mut any = Choice::from(0);
         for value in &proof.values {

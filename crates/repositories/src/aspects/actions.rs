@@ -7,7 +7,7 @@ use beadle_engine::{Failure, Field, Risk};
 use beadle_github::Method;
 use serde_json::{Map, Value, json};
 
-use super::{Aspect, Context, Sheet, Step, Target, field};
+use super::{Aspect, AspectPlan, Context, Step, WriteTarget, field};
 use crate::policy::Node;
 
 /// The repository's Actions permissions.
@@ -24,7 +24,7 @@ struct Put(Vec<(&'static str, Value)>);
 
 #[async_trait]
 impl Step for Put {
-    async fn write(&self, to: &Target) -> Result<(), Failure> {
+    async fn write(&self, to: &WriteTarget) -> Result<(), Failure> {
         for (at, (path, body)) in self.0.iter().enumerate() {
             let put = to.named()?.send(Method::PUT, *path, Some(body.clone())).await;
             put.map_err(|failure| if at > 0 { failure.after_a_part() } else { failure })?;
@@ -112,7 +112,7 @@ impl Aspect for Actions {
         section == "actions"
     }
 
-    async fn plan(&self, context: &Context<'_>, sheet: &mut Sheet) -> Result<(), Failure> {
+    async fn plan(&self, context: &Context<'_>, sheet: &mut AspectPlan) -> Result<(), Failure> {
         let Some(section) = context.desired.sections.get("actions") else { return Ok(()) };
         let (permissions, selected) = (wants(&section.node, PERMISSIONS), wants(&section.node, SELECTED));
         let workflow = wants(&section.node, WORKFLOW);

@@ -9,7 +9,7 @@ use beadle_engine::{Failure, Risk};
 use beadle_github::{Below, Method};
 use serde_json::{Value, json};
 
-use super::{Aspect, Context, Sheet, Step, Target, field};
+use super::{Aspect, AspectPlan, Context, Step, WriteTarget, field};
 use crate::identity::{all_named, kind, pair_entries};
 use crate::policy::Node;
 
@@ -31,7 +31,7 @@ enum Write {
 
 #[async_trait]
 impl Step for Write {
-    async fn write(&self, to: &Target) -> Result<(), Failure> {
+    async fn write(&self, to: &WriteTarget) -> Result<(), Failure> {
         let named = to.named()?;
         match self {
             Self::Create(body) => named.send(Method::POST, "autolinks", Some(body.clone())).await,
@@ -59,7 +59,7 @@ impl Aspect for Autolinks {
         section == "autolinks"
     }
 
-    async fn plan(&self, context: &Context<'_>, sheet: &mut Sheet) -> Result<(), Failure> {
+    async fn plan(&self, context: &Context<'_>, sheet: &mut AspectPlan) -> Result<(), Failure> {
         let Some(section) = context.desired.sections.get("autolinks") else { return Ok(()) };
         let seen = context.reader.list_below(context.repository, "autolinks", &["id", "key_prefix"]).await?;
         let prefix = |link: &Value| link["key_prefix"].as_str().unwrap_or_default().to_owned();

@@ -10,7 +10,7 @@ use beadle_github::{Actor, ActorKind, Collaborator, Grantee, Invitation, Permiss
 use serde_json::{Value, json};
 
 use super::teams::change_of;
-use super::{Aspect, Context, Sheet, Stage, Step, Target, field};
+use super::{Aspect, AspectPlan, Context, Stage, Step, WriteTarget, field};
 use crate::names::Named;
 use crate::policy::{CollaboratorWant, Listed};
 
@@ -38,7 +38,7 @@ enum Write {
 
 #[async_trait]
 impl Step for Write {
-    async fn write(&self, to: &Target) -> Result<(), Failure> {
+    async fn write(&self, to: &WriteTarget) -> Result<(), Failure> {
         match self {
             Self::Put { account, permission, expired } => {
                 if let Some(invitation) = expired {
@@ -75,7 +75,7 @@ impl Aspect for Collaborators {
         true
     }
 
-    async fn plan(&self, context: &Context<'_>, sheet: &mut Sheet) -> Result<(), Failure> {
+    async fn plan(&self, context: &Context<'_>, sheet: &mut AspectPlan) -> Result<(), Failure> {
         let Some(wanted) = &context.desired.collaborators else { return Ok(()) };
         let repository = context.repository;
         let (seen, pending) = match (&repository.collaborators, &repository.invitations) {
@@ -119,7 +119,7 @@ async fn meant<'a>(
     want: &CollaboratorWant,
     seen: &'a [Collaborator],
     pending: &'a [Invitation],
-    sheet: &mut Sheet,
+    sheet: &mut AspectPlan,
 ) -> Result<Option<(u64, Found<'a>)>, Failure> {
     let access = seen.iter().map(|found| (found.id, found.login.as_str(), Found::Access(found)));
     let invited = pending
@@ -161,7 +161,7 @@ fn present(
     context: &Context<'_>,
     want: &CollaboratorWant,
     (id, found): (u64, &Found<'_>),
-    sheet: &mut Sheet,
+    sheet: &mut AspectPlan,
 ) {
     let change = |before: &Permission| {
         let (before_text, after) = (json!(before.as_str()), json!(want.permission.as_str()));
@@ -211,7 +211,7 @@ fn added(want: &CollaboratorWant) -> Vec<beadle_engine::Field> {
 async fn invite(
     context: &Context<'_>,
     missing: &[&CollaboratorWant],
-    sheet: &mut Sheet,
+    sheet: &mut AspectPlan,
 ) -> Result<Vec<u64>, Failure> {
     let mut ids = Vec::new();
     if missing.is_empty() {
@@ -249,7 +249,7 @@ fn absent(
     paired: &BTreeSet<u64>,
     seen: &[Collaborator],
     pending: &[Invitation],
-    sheet: &mut Sheet,
+    sheet: &mut AspectPlan,
 ) {
     let gone = |before: &Permission| {
         vec![field("permission", json!(before.as_str()), Value::Null, Some(&wanted.asked), Risk::Removes)]

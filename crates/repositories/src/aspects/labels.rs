@@ -4,12 +4,12 @@
 //! <https://docs.github.com/rest/issues/labels>
 
 use async_trait::async_trait;
-use beadle_engine::{Asked, Failure, Risk};
+use beadle_engine::{Failure, PolicyLocation, Risk};
 use beadle_github::{Below, Label, Method, segment};
 use serde_json::{Map, Value, json};
 
-use super::{Aspect, Context, Sheet, Step, Target, field};
-use crate::identity::{Pairs, kind, pair, pair_entries};
+use super::{Aspect, AspectPlan, Context, Step, WriteTarget, field};
+use crate::identity::{EntryPairs, kind, pair, pair_entries};
 use crate::policy::{Node, Pattern};
 
 /// The repository's labels.
@@ -23,7 +23,7 @@ enum Write {
 
 #[async_trait]
 impl Step for Write {
-    async fn write(&self, to: &Target) -> Result<(), Failure> {
+    async fn write(&self, to: &WriteTarget) -> Result<(), Failure> {
         let named = to.named()?;
         match self {
             Self::Create(body) => named.send(Method::POST, "labels", Some(body.clone())).await,
@@ -41,7 +41,7 @@ struct Want<'a> {
     description: Option<&'a str>,
     /// The former name of the label.
     oldname: Option<&'a str>,
-    asked: &'a Asked,
+    asked: &'a PolicyLocation,
 }
 
 impl<'a> Want<'a> {
@@ -72,7 +72,7 @@ impl Aspect for Labels {
         true
     }
 
-    async fn plan(&self, context: &Context<'_>, sheet: &mut Sheet) -> Result<(), Failure> {
+    async fn plan(&self, context: &Context<'_>, sheet: &mut AspectPlan) -> Result<(), Failure> {
         let Some(section) = context.desired.sections.get("labels") else { return Ok(()) };
         let seen = match &context.repository.labels {
             Some(Ok(seen)) => seen,
@@ -128,7 +128,7 @@ impl Aspect for Labels {
 /// Which label each listed one is: by its name, and where there is none, by its name before. A
 /// label is one listed label only: of two that give the same name before, the first is the renamed
 /// one.
-fn matched(wants: &[Want<'_>], seen: &[Label]) -> Pairs {
+fn matched(wants: &[Want<'_>], seen: &[Label]) -> EntryPairs {
     let entry = |name: &str| json!({ "name": name });
     let desired: Vec<Value> = wants.iter().map(|want| entry(want.name)).collect();
     let observed: Vec<Value> = seen.iter().map(|label| entry(&label.name)).collect();
@@ -146,7 +146,7 @@ fn matched(wants: &[Want<'_>], seen: &[Label]) -> Pairs {
     matched
 }
 
-fn create(want: &Want<'_>, sheet: &mut Sheet) {
+fn create(want: &Want<'_>, sheet: &mut AspectPlan) {
     let mut body = json!({ "name": want.name });
     if let Some(color) = &want.color {
         body["color"] = json!(color);
@@ -158,7 +158,7 @@ fn create(want: &Want<'_>, sheet: &mut Sheet) {
     sheet.change(format!("label {}", want.name), fields, Write::Create(body));
 }
 
-fn change(want: &Want<'_>, found: &Label, sheet: &mut Sheet) {
+fn change(want: &Want<'_>, found: &Label, sheet: &mut AspectPlan) {
     let (mut fields, mut body) = (Vec::new(), Map::new());
     let mut differs = |name: &str, key: &str, before: Value, after: Value| {
         if before != after {
@@ -225,7 +225,7 @@ mod tests {
         let node = Node::parse("f.yml", "{name: bug, description: null}").unwrap();
         let want = Want::read(&node).unwrap();
         let found = |description: Option<&str>| {
-            let mut sheet = Sheet::default();
+            let mut sheet = AspectPlan::default();
             let description = description.map(str::to_owned);
             change(&want, &Label { name: "bug".into(), color: "cc0000".into(), description }, &mut sheet);
             sheet.drafts.len()

@@ -17,7 +17,7 @@ pub mod webhooks;
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use beadle_engine::{Asked, Change, Class, Failure, Field, Mode, Risk, Turn};
+use beadle_engine::{Change, Class, Failure, Field, Mode, PolicyLocation, Risk, Turn};
 use beadle_github::{Below, Method, Named, Reader, Repository, Writer};
 use secrecy::SecretString;
 use serde_json::Value;
@@ -58,7 +58,7 @@ pub trait Aspect: Send + Sync {
         false
     }
     /// Writes on the sheet what differs. It is given a reader and nothing that writes.
-    async fn plan(&self, context: &Context<'_>, sheet: &mut Sheet) -> Result<(), Failure>;
+    async fn plan(&self, context: &Context<'_>, sheet: &mut AspectPlan) -> Result<(), Failure>;
 }
 
 /// Holds everything that an aspect plans with.
@@ -84,7 +84,7 @@ pub type Secrets = BTreeMap<String, SecretString>;
 #[async_trait]
 pub trait Step: Send + Sync + 'static {
     /// Writes it. Writing it twice does no harm.
-    async fn write(&self, to: &Target) -> Result<(), Failure>;
+    async fn write(&self, to: &WriteTarget) -> Result<(), Failure>;
     /// The place of the change in the order of writes.
     fn turn(&self) -> Turn {
         Turn::default()
@@ -92,7 +92,7 @@ pub trait Step: Send + Sync + 'static {
 }
 
 /// The destination of a step's writes.
-pub struct Target {
+pub struct WriteTarget {
     /// The repository by its present name; `None`: the organisation.
     pub(crate) named: Option<Named>,
     /// Writes by node ids, and below the organisation.
@@ -101,7 +101,7 @@ pub struct Target {
     pub(crate) reader: Reader,
 }
 
-impl Target {
+impl WriteTarget {
     /// The repository.
     pub fn named(&self) -> Result<&Named, Failure> {
         self.named.as_ref().ok_or_else(|| Failure::new(Class::Fatal, "this change is one of a repository"))
@@ -155,7 +155,7 @@ pub enum Stage {
 }
 
 /// A change, and when it is written.
-pub struct Draft {
+pub struct PlannedChange {
     /// The change.
     pub change: Change<Box<dyn Step>>,
     /// When.
@@ -164,15 +164,15 @@ pub struct Draft {
 
 /// The findings of an aspect.
 #[derive(Default)]
-pub struct Sheet {
+pub struct AspectPlan {
     /// The changes.
-    pub drafts: Vec<Draft>,
+    pub drafts: Vec<PlannedChange>,
     /// The parts that could not be read or resolved.
-    pub doubts: Vec<Doubt>,
+    pub doubts: Vec<Unresolved>,
 }
 
 /// Something that could not be read or resolved.
-pub struct Doubt {
+pub struct Unresolved {
     /// The part of the aspect that it is about; `None` for the whole.
     pub part: Option<String>,
     /// The problem, and what to do about it.
@@ -181,13 +181,13 @@ pub struct Doubt {
     pub transient: bool,
 }
 
-impl Sheet {
+impl AspectPlan {
     /// Of an aspect that failed: unknown as a whole. What ends the whole run is given back.
     pub(crate) fn failed(failure: Failure) -> Result<Self, Failure> {
         if matches!(failure.class, Class::RateLimited { .. } | Class::Fatal) {
             return Err(failure);
         }
-        let doubt = Doubt { part: None, why: failure.text, transient: failure.class == Class::Retry };
+        let doubt = Unresolved { part: None, why: failure.text, transient: failure.class == Class::Retry };
         Ok(Self { drafts: Vec::new(), doubts: vec![doubt] })
     }
 
@@ -215,31 +215,31 @@ impl Sheet {
             reaches: 1,
             write: Box::new(step) as Box<dyn Step>,
         };
-        self.drafts.push(Draft { change, stage });
+        self.drafts.push(PlannedChange { change, stage });
     }
 
     /// Something could not be read now.
     pub fn unreadable(&mut self, why: impl Into<String>) {
-        self.doubts.push(Doubt { part: None, why: why.into(), transient: true });
+        self.doubts.push(Unresolved { part: None, why: why.into(), transient: true });
     }
 
     /// Something does not exist; somebody has to mend the policy or the organisation.
     pub fn unresolved(&mut self, why: impl Into<String>) {
-        self.doubts.push(Doubt { part: None, why: why.into(), transient: false });
+        self.doubts.push(Unresolved { part: None, why: why.into(), transient: false });
     }
 
     /// One part could not be read now; the rest of the aspect goes on, removals too.
     pub fn part_unreadable(&mut self, part: &str, why: impl Into<String>) {
-        self.doubts.push(Doubt { part: Some(part.to_owned()), why: why.into(), transient: true });
+        self.doubts.push(Unresolved { part: Some(part.to_owned()), why: why.into(), transient: true });
     }
 
     /// The same of something that does not exist.
     pub fn part_unresolved(&mut self, part: &str, why: impl Into<String>) {
-        self.doubts.push(Doubt { part: Some(part.to_owned()), why: why.into(), transient: false });
+        self.doubts.push(Unresolved { part: Some(part.to_owned()), why: why.into(), transient: false });
     }
 }
 
 /// A field of a change.
-pub fn field(name: &str, before: Value, after: Value, asked: Option<&Asked>, risk: Risk) -> Field {
+pub fn field(name: &str, before: Value, after: Value, asked: Option<&PolicyLocation>, risk: Risk) -> Field {
     Field { name: name.to_owned(), before, after, asked: asked.cloned(), risk }
 }

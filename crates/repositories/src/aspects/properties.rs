@@ -7,7 +7,7 @@ use beadle_engine::{Failure, Risk};
 use beadle_github::Method;
 use serde_json::{Value, json};
 
-use super::{Aspect, Context, Sheet, Step, Target, field};
+use super::{Aspect, AspectPlan, Context, Step, WriteTarget, field};
 use crate::policy::Node;
 
 /// The repository's custom properties.
@@ -17,7 +17,7 @@ struct Set(Vec<Value>);
 
 #[async_trait]
 impl Step for Set {
-    async fn write(&self, to: &Target) -> Result<(), Failure> {
+    async fn write(&self, to: &WriteTarget) -> Result<(), Failure> {
         to.named()?.send(Method::PATCH, "properties/values", Some(json!({ "properties": self.0 }))).await
     }
 }
@@ -40,7 +40,7 @@ pub(crate) fn comparable(value: &Value) -> Value {
 async fn undefined<'a>(
     context: &Context<'_>,
     wants: impl Iterator<Item = (String, &'a Node)>,
-    sheet: &mut Sheet,
+    sheet: &mut AspectPlan,
 ) -> Result<Vec<String>, Failure> {
     let wants: Vec<(String, &Node)> = wants.collect();
     if wants.is_empty() {
@@ -71,7 +71,7 @@ impl Aspect for Properties {
         section == "custom_properties"
     }
 
-    async fn plan(&self, context: &Context<'_>, sheet: &mut Sheet) -> Result<(), Failure> {
+    async fn plan(&self, context: &Context<'_>, sheet: &mut AspectPlan) -> Result<(), Failure> {
         let Some(section) = context.desired.sections.get("custom_properties") else { return Ok(()) };
         let seen = match &context.repository.properties {
             Some(Ok(seen)) => seen,

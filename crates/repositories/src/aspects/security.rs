@@ -10,7 +10,7 @@ use beadle_github::{Method, Visibility};
 use futures::future::{OptionFuture, join_all};
 use serde_json::{Map, Value, json};
 
-use super::{Aspect, Context, Sheet, Stage, Step, Target, field};
+use super::{Aspect, AspectPlan, Context, Stage, Step, WriteTarget, field};
 
 use crate::policy::{Node, Want};
 
@@ -25,7 +25,7 @@ struct Write {
 
 #[async_trait]
 impl Step for Write {
-    async fn write(&self, to: &Target) -> Result<(), Failure> {
+    async fn write(&self, to: &WriteTarget) -> Result<(), Failure> {
         to.named()?.send(self.method.clone(), self.path, self.body.clone()).await
     }
 }
@@ -50,7 +50,7 @@ impl Aspect for Security {
         matches!(section, "security" | "repository")
     }
 
-    async fn plan(&self, context: &Context<'_>, sheet: &mut Sheet) -> Result<(), Failure> {
+    async fn plan(&self, context: &Context<'_>, sheet: &mut AspectPlan) -> Result<(), Failure> {
         let own = context.desired.sections.get("security").map(|section| &section.node);
         let incumbent = context.desired.security.as_ref();
         let mut wants = Vec::new();
@@ -120,7 +120,7 @@ async fn known(context: &Context<'_>, key: &str, path: &'static str) -> Result<O
 
 /// Reports a refused read, such as one without a licence or a permission, as a doubt of this
 /// feature alone.
-fn doubt(sheet: &mut Sheet, part: &str, failure: &Failure) -> Result<(), Failure> {
+fn doubt(sheet: &mut AspectPlan, part: &str, failure: &Failure) -> Result<(), Failure> {
     match failure.class {
         Class::RateLimited { .. } | Class::Fatal => return Err(failure.clone()),
         Class::Retry => sheet.part_unreadable(part, failure.text.clone()),
@@ -132,7 +132,7 @@ fn doubt(sheet: &mut Sheet, part: &str, failure: &Failure) -> Result<(), Failure
 fn code_scanning(
     want: &Node,
     read: Result<Option<Value>, Failure>,
-    sheet: &mut Sheet,
+    sheet: &mut AspectPlan,
 ) -> Result<(), Failure> {
     const PART: &str = "code_scanning_default_setup";
     let seen = match read {

@@ -3,11 +3,11 @@
 //! <https://docs.github.com/rest/repos/repos#update-a-repository>
 
 use async_trait::async_trait;
-use beadle_engine::{Asked, Class, Failure, Field, Risk};
+use beadle_engine::{Class, Failure, Field, PolicyLocation, Risk};
 use beadle_github::Visibility;
 use serde_json::{Map, Value, json};
 
-use super::{Aspect, Context, Sheet, Stage, Step, Target, field};
+use super::{Aspect, AspectPlan, Context, Stage, Step, WriteTarget, field};
 use crate::policy::Want;
 
 /// The effect of `true`, or of a value, on others.
@@ -74,7 +74,7 @@ struct Patch(Map<String, Value>);
 impl Step for Patch {
     /// GitHub refuses a body as a whole. So that a key that it refuses takes no other along, the
     /// parts are written one by one then.
-    async fn write(&self, to: &Target) -> Result<(), Failure> {
+    async fn write(&self, to: &WriteTarget) -> Result<(), Failure> {
         let named = to.named()?;
         let whole = Value::Object(self.0.clone());
         if self.0.contains_key("name") {
@@ -137,7 +137,7 @@ impl Aspect for Settings {
         Stage::Access
     }
 
-    async fn plan(&self, context: &Context<'_>, sheet: &mut Sheet) -> Result<(), Failure> {
+    async fn plan(&self, context: &Context<'_>, sheet: &mut AspectPlan) -> Result<(), Failure> {
         let mut plain = Differences::default();
         let wants = &context.desired.settings;
         for want in wants {
@@ -207,7 +207,7 @@ async fn default_branch(
     context: &Context<'_>,
     want: &Want,
     seen: Value,
-    sheet: &mut Sheet,
+    sheet: &mut AspectPlan,
 ) -> Result<(), Failure> {
     let branch = want.value.as_str().unwrap_or_default();
     if !context.reader.branch_exists(&context.repository.node_id, branch).await? {
@@ -229,7 +229,7 @@ struct Differences {
 }
 
 /// The observed value of a setting; `None` where it is unknown, which is written on the sheet.
-fn seen(context: &Context<'_>, want: &Want, sheet: &mut Sheet) -> Option<Value> {
+fn seen(context: &Context<'_>, want: &Want, sheet: &mut AspectPlan) -> Option<Value> {
     let key = want.key.as_str();
     if !is_rest_only(key) {
         let seen = context.repository.settings.get(key).cloned();
@@ -278,7 +278,7 @@ fn risk(key: &str, seen: &Value, wanted: &Value) -> Risk {
     }
 }
 
-fn visibility(context: &Context<'_>, want: &Want, sheet: &mut Sheet) {
+fn visibility(context: &Context<'_>, want: &Want, sheet: &mut AspectPlan) {
     let seen = context.repository.visibility;
     let wanted = match want.value.as_bool() {
         // `private: true` is satisfied by an internal repository too, as GitHub sees it.
@@ -300,7 +300,7 @@ fn visibility(context: &Context<'_>, want: &Want, sheet: &mut Sheet) {
     sheet.change_at(stage, "", fields, patch("visibility", after));
 }
 
-fn archived(want: &Want, seen: Value, sheet: &mut Sheet) {
+fn archived(want: &Want, seen: Value, sheet: &mut AspectPlan) {
     // Archived, nobody can write any more; unarchived, all who could can again.
     let (stage, risk) =
         if want.value == json!(true) { (Stage::Close, Risk::Removes) } else { (Stage::Open, Risk::Exposes) };
@@ -308,7 +308,7 @@ fn archived(want: &Want, seen: Value, sheet: &mut Sheet) {
     sheet.change_at(stage, "", fields, patch("archived", want.value.clone()));
 }
 
-fn security(context: &Context<'_>, want: &Want, seen: &Value, sheet: &mut Sheet) {
+fn security(context: &Context<'_>, want: &Want, seen: &Value, sheet: &mut AspectPlan) {
     for (feature, wanted) in want.value.as_object().into_iter().flatten() {
         let (before, after) = (&seen[feature]["status"], &wanted["status"]);
         if before == after || after.is_null() {
@@ -329,7 +329,7 @@ fn security(context: &Context<'_>, want: &Want, seen: &Value, sheet: &mut Sheet)
         }
         let risk = if after == "disabled" { Risk::Weakens } else { Risk::Changes };
         let name = format!("security_and_analysis.{feature}");
-        let asked: &Asked = &want.asked;
+        let asked: &PolicyLocation = &want.asked;
         let fields = vec![field(&name, before.clone(), after.clone(), Some(asked), risk)];
         let body = patch("security_and_analysis", json!({ feature: { "status": after } }));
         // Some are to be had only once everybody can see it; and nothing waits for them.

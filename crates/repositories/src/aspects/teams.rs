@@ -9,7 +9,7 @@ use beadle_engine::{Failure, Risk};
 use beadle_github::{Actor, ActorKind, Grantee, Permission, TeamPermission};
 use serde_json::{Value, json};
 
-use super::{Aspect, Context, Sheet, Stage, Step, Target, field};
+use super::{Aspect, AspectPlan, Context, Stage, Step, WriteTarget, field};
 use crate::names::Named;
 use crate::policy::TeamWant;
 
@@ -23,7 +23,7 @@ enum Write {
 
 #[async_trait]
 impl Step for Write {
-    async fn write(&self, to: &Target) -> Result<(), Failure> {
+    async fn write(&self, to: &WriteTarget) -> Result<(), Failure> {
         match self {
             Self::Put { team, permission } => to.named()?.put_team(team, permission).await,
             Self::Remove { team } => to.named()?.remove_team(team).await,
@@ -58,7 +58,7 @@ impl Aspect for Teams {
         true
     }
 
-    async fn plan(&self, context: &Context<'_>, sheet: &mut Sheet) -> Result<(), Failure> {
+    async fn plan(&self, context: &Context<'_>, sheet: &mut AspectPlan) -> Result<(), Failure> {
         let Some(wanted) = &context.desired.teams else { return Ok(()) };
         let seen = match &context.repository.teams {
             Some(Ok(seen)) => seen,
@@ -123,7 +123,7 @@ async fn meant<'a>(
     context: &Context<'_>,
     want: &TeamWant,
     seen: &'a [TeamPermission],
-    sheet: &mut Sheet,
+    sheet: &mut AspectPlan,
 ) -> Result<Option<&'a TeamPermission>, Failure> {
     if let Some(found) = seen.iter().find(|team| team.slug.eq_ignore_ascii_case(&want.slug)) {
         return Ok(Some(found));
@@ -180,7 +180,7 @@ async fn same(context: &Context<'_>, want: &TeamWant, found: &TeamPermission) ->
 }
 
 /// Adds teams that exist; a slug that resolves to none leaves the whole aspect in doubt.
-async fn add(context: &Context<'_>, missing: &[&TeamWant], sheet: &mut Sheet) -> Result<(), Failure> {
+async fn add(context: &Context<'_>, missing: &[&TeamWant], sheet: &mut AspectPlan) -> Result<(), Failure> {
     if missing.is_empty() {
         return Ok(());
     }

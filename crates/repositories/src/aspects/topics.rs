@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use beadle_engine::{Failure, Risk};
 use serde_json::{Value, json};
 
-use super::{Aspect, Context, Sheet, Stage, Step, Target, field};
+use super::{Aspect, AspectPlan, Context, Stage, Step, WriteTarget, field};
 
 /// The repository's topics.
 pub struct Topics;
@@ -17,7 +17,7 @@ struct Replace(Vec<String>);
 
 #[async_trait]
 impl Step for Replace {
-    async fn write(&self, to: &Target) -> Result<(), Failure> {
+    async fn write(&self, to: &WriteTarget) -> Result<(), Failure> {
         to.named()?.replace_topics(&self.0).await
     }
 }
@@ -36,7 +36,7 @@ impl Aspect for Topics {
         Stage::Access
     }
 
-    async fn plan(&self, context: &Context<'_>, sheet: &mut Sheet) -> Result<(), Failure> {
+    async fn plan(&self, context: &Context<'_>, sheet: &mut AspectPlan) -> Result<(), Failure> {
         let Some(wanted) = &context.desired.topics else { return Ok(()) };
         let seen = match &context.repository.topics {
             Some(Ok(seen)) => seen.iter().cloned().collect::<BTreeSet<String>>(),

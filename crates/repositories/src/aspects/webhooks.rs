@@ -12,7 +12,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use super::{Aspect, Context, Sheet, Step, Target, field};
+use super::{Aspect, AspectPlan, Context, Step, WriteTarget, field};
 use crate::identity::{all_named, kind, pair_entries};
 use crate::policy::Node;
 
@@ -48,7 +48,7 @@ fn with(mut config: Value, secret: Option<&SecretString>) -> Value {
 
 #[async_trait]
 impl Step for Write {
-    async fn write(&self, to: &Target) -> Result<(), Failure> {
+    async fn write(&self, to: &WriteTarget) -> Result<(), Failure> {
         let named = to.named()?;
         match self {
             Self::Create { body, secret } => {
@@ -113,7 +113,7 @@ impl Aspect for Webhooks {
         true
     }
 
-    async fn plan(&self, context: &Context<'_>, sheet: &mut Sheet) -> Result<(), Failure> {
+    async fn plan(&self, context: &Context<'_>, sheet: &mut AspectPlan) -> Result<(), Failure> {
         let Some(section) = context.desired.sections.get("webhooks") else { return Ok(()) };
         // Not kept between runs: addresses may hold secrets.
         let seen = context.reader.list_anew_below(context.repository, "hooks?per_page=100", &["id"]).await?;
@@ -180,14 +180,14 @@ pub(crate) fn shown(url: &str) -> String {
     format!("{scheme}://{place} (and what is not shown, {hash})")
 }
 
-fn create(want: &Want<'_>, secret: Option<SecretString>, sheet: &mut Sheet) {
+fn create(want: &Want<'_>, secret: Option<SecretString>, sheet: &mut AspectPlan) {
     let body =
         json!({ "name": "web", "active": want.active, "events": want.events, "config": want.config() });
     let fields = vec![field("events", Value::Null, json!(want.events), Some(&want.node.asked), Risk::Adds)];
     sheet.change(format!("webhook {}", shown(want.url)), fields, Write::Create { body, secret });
 }
 
-fn change(want: &Want<'_>, found: &Value, secret: Option<SecretString>, sheet: &mut Sheet) {
+fn change(want: &Want<'_>, found: &Value, secret: Option<SecretString>, sheet: &mut AspectPlan) {
     let Some(id) = found["id"].as_u64() else { return };
     let asked = |key: &str| Some(want.node.get(key).map_or(&want.node.asked, |node| &node.asked));
     let what = format!("webhook {}", shown(want.url));

@@ -10,7 +10,7 @@ mod table;
 
 use serde_json::Value;
 
-pub(crate) use self::pair::{Pairs, pair};
+pub(crate) use self::pair::{EntryPairs, pair};
 #[cfg(test)]
 pub(crate) use self::table::keys;
 pub(crate) use self::table::{Kind, kind};
@@ -100,7 +100,11 @@ fn identities(kind: Option<&Kind>, entries: &[impl Entry]) -> Vec<Identity> {
 
 /// Matches what a policy lists with what is there. Names of which nobody knows whether GitHub tells
 /// them apart are matched last: so nothing is deleted and made again because of its case.
-pub(crate) fn pair_entries(kind: Option<&Kind>, desired: &[impl Entry], observed: &[impl Entry]) -> Pairs {
+pub(crate) fn pair_entries(
+    kind: Option<&Kind>,
+    desired: &[impl Entry],
+    observed: &[impl Entry],
+) -> EntryPairs {
     pair(&identities(kind, desired), &identities(kind, observed), Identity::closeness)
 }
 
@@ -111,7 +115,7 @@ pub(crate) fn all_named(kind: Option<&Kind>, entries: &[impl Entry]) -> bool {
 
 /// Matches the entries of a narrower layer with those of a wider one: only what is certainly the
 /// same.
-pub(crate) fn pair_layers(list: &str, over: &[Node], under: &[Node]) -> Pairs {
+pub(crate) fn pair_layers(list: &str, over: &[Node], under: &[Node]) -> EntryPairs {
     let kind = kind(list);
     let certain = |one: &Identity, other: &Identity| one.closeness(other).filter(|far| *far < DOUBTFUL);
     pair(&identities(kind, over), &identities(kind, under), certain)

@@ -2,7 +2,7 @@
 
 /// The matching entries of two lists, by their places.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Pairs {
+pub(crate) struct EntryPairs {
     /// The same thing on both sides: its place among the desired, and among the observed.
     pub(crate) both: Vec<(usize, usize)>,
     /// Declared entries that are missing.
@@ -11,7 +11,7 @@ pub(crate) struct Pairs {
     pub(crate) only_observed: Vec<usize>,
 }
 
-impl Pairs {
+impl EntryPairs {
     /// The observed entry that a desired one is matched with.
     pub(crate) fn observed_of(&self, desired: usize) -> Option<usize> {
         self.both.iter().find(|(at, _)| *at == desired).map(|(_, observed)| *observed)
@@ -20,7 +20,11 @@ impl Pairs {
 
 /// Matches two lists one to one. `closeness` is `None` for different things; of several candidates
 /// the lowest wins, and of equal ones the first.
-pub(crate) fn pair<D, O>(desired: &[D], observed: &[O], closeness: impl Fn(&D, &O) -> Option<u8>) -> Pairs {
+pub(crate) fn pair<D, O>(
+    desired: &[D],
+    observed: &[O],
+    closeness: impl Fn(&D, &O) -> Option<u8>,
+) -> EntryPairs {
     let mut candidates = Vec::new();
     for (at, want) in desired.iter().enumerate() {
         for (place, seen) in observed.iter().enumerate() {
@@ -39,7 +43,7 @@ pub(crate) fn pair<D, O>(desired: &[D], observed: &[O], closeness: impl Fn(&D, &
         }
     }
     let pairs = of_desired.iter().enumerate().filter_map(|(at, place)| Some((at, (*place)?)));
-    Pairs {
+    EntryPairs {
         both: pairs.collect(),
         only_desired: (0..desired.len()).filter(|at| of_desired[*at].is_none()).collect(),
         only_observed: (0..observed.len()).filter(|place| !is_taken[*place]).collect(),

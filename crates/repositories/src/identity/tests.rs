@@ -3,7 +3,7 @@ use serde_json::json;
 
 use super::*;
 
-fn pairs(list: &str, desired: &Value, observed: &Value) -> Pairs {
+fn pairs(list: &str, desired: &Value, observed: &Value) -> EntryPairs {
     let entries = |value: &Value| value.as_array().cloned().unwrap_or_default();
     pair_entries(kind(list), &entries(desired), &entries(observed))
 }

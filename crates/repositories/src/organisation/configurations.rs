@@ -11,7 +11,7 @@ use beadle_github::{Below, IndexRow, Method, Path, Visibility};
 use serde_json::{Map, Value, json};
 
 use super::{Aspect, Context, Section};
-use crate::aspects::{Sheet, Stage, Step, Target, field};
+use crate::aspects::{AspectPlan, Stage, Step, WriteTarget, field};
 use crate::policy::Node;
 
 pub(crate) struct Configurations;
@@ -38,7 +38,7 @@ enum Id {
 
 #[async_trait]
 impl Step for Write {
-    async fn write(&self, to: &Target) -> Result<(), Failure> {
+    async fn write(&self, to: &WriteTarget) -> Result<(), Failure> {
         match self {
             Self::Create(body) => to.send(Method::POST, PATH, Some(body.clone())).await,
             Self::Update { id, body } => {
@@ -58,7 +58,7 @@ impl Step for Write {
     }
 }
 
-async fn find(to: &Target, id: &Id) -> Result<u64, Failure> {
+async fn find(to: &WriteTarget, id: &Id) -> Result<u64, Failure> {
     match id {
         Id::Known(id) => Ok(*id),
         Id::Named(name) => to.configuration(name).await,
@@ -79,7 +79,7 @@ impl Aspect for Configurations {
         &self,
         context: &Context<'_>,
         section: &Section<'_>,
-        sheet: &mut Sheet,
+        sheet: &mut AspectPlan,
     ) -> Result<(), Failure> {
         let all = context
             .reader
@@ -118,14 +118,14 @@ fn body(want: &Node) -> Map<String, Value> {
     entries.map(|(key, value)| (key.to_owned(), value.json())).collect()
 }
 
-fn create(want: &Node, name: &str, sheet: &mut Sheet) {
+fn create(want: &Node, name: &str, sheet: &mut AspectPlan) {
     let mut body = body(want);
     body.entry("description").or_insert_with(|| json!(name)); // GitHub wants one
     let fields = vec![field("new configuration", Value::Null, json!(true), Some(&want.asked), Risk::Adds)];
     sheet.change(format!("configuration {name}"), fields, Write::Create(Value::Object(body)));
 }
 
-fn change(want: &Node, name: &str, found: &Value, sheet: &mut Sheet) {
+fn change(want: &Node, name: &str, found: &Value, sheet: &mut AspectPlan) {
     let Some(id) = found["id"].as_u64() else { return };
     for guarded in [false, true] {
         let (mut fields, mut changed) = (Vec::new(), Map::new());
@@ -155,7 +155,7 @@ fn strength(value: &Value) -> u8 {
     }
 }
 
-fn default(id: &Id, node: &Node, name: &str, defaults: &Value, sheet: &mut Sheet) {
+fn default(id: &Id, node: &Node, name: &str, defaults: &Value, sheet: &mut AspectPlan) {
     let row = defaults.as_array().into_iter().flatten().find(|row| row["configuration"]["name"] == name);
     let before = row.map_or(json!("none"), |row| row["default_for_new_repos"].clone());
     let after = node.json();
@@ -192,7 +192,7 @@ async fn attach(
     id: &Id,
     (want, node): (&Node, &Node),
     (name, all): (&str, &[Value]),
-    sheet: &mut Sheet,
+    sheet: &mut AspectPlan,
 ) -> Result<(), Failure> {
     let scope = node.text().unwrap_or("all");
     let known = if let Id::Known(id) = id { Some(*id) } else { None };

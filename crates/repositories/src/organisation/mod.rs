@@ -9,7 +9,7 @@ use beadle_github::{IndexRow, Reader};
 use serde_json::Value;
 use tokio::sync::OnceCell;
 
-use crate::aspects::{Sheet, Step};
+use crate::aspects::{AspectPlan, Step};
 use crate::policy::Node;
 
 /// Every aspect of an organisation.
@@ -27,7 +27,7 @@ pub(crate) trait Aspect: Send + Sync {
         &self,
         context: &Context<'_>,
         section: &Section<'_>,
-        sheet: &mut Sheet,
+        sheet: &mut AspectPlan,
     ) -> Result<(), Failure>;
 }
 
@@ -39,7 +39,7 @@ pub(crate) struct Section<'a> {
 }
 
 /// An aspect, what is asked of it, and how far it may go.
-pub(crate) type Wanted<'a> = (&'static dyn Aspect, Section<'a>, Mode);
+pub(crate) type DesiredSection<'a> = (&'static dyn Aspect, Section<'a>, Mode);
 
 /// What an aspect plans with.
 pub(crate) struct Context<'a> {
@@ -65,7 +65,7 @@ impl<'a> Context<'a> {
 
     /// Sets what the guarded changes of a sheet reach, from this one on: `narrowed`, or the whole
     /// organisation.
-    async fn reach(&self, sheet: &mut Sheet, from: usize, narrowed: Option<u32>) -> Result<(), Failure> {
+    async fn reach(&self, sheet: &mut AspectPlan, from: usize, narrowed: Option<u32>) -> Result<(), Failure> {
         for draft in sheet.drafts.iter_mut().skip(from) {
             if draft.change.risks().is_guarded() {
                 let reaches = match narrowed {
@@ -92,13 +92,13 @@ fn named(conditions: &Value) -> Option<u32> {
 /// Plans the organisation.
 pub(crate) async fn plan(
     context: &Context<'_>,
-    sections: &[Wanted<'_>],
+    sections: &[DesiredSection<'_>],
 ) -> Result<Plan<Box<dyn Step>>, Failure> {
     let mut plan = Plan::new(context.reader.organisation().to_owned());
     for (aspect, section, mode) in sections {
-        let mut sheet = Sheet::default();
+        let mut sheet = AspectPlan::default();
         if let Err(failure) = aspect.plan(context, section, &mut sheet).await {
-            sheet = Sheet::failed(failure)?;
+            sheet = AspectPlan::failed(failure)?;
         }
         sheet.settle();
         for mut draft in sheet.drafts {

@@ -8,7 +8,7 @@ use beadle_github::Path;
 use serde_json::Value;
 
 use super::{Aspect, Context, Section, named};
-use crate::aspects::Sheet;
+use crate::aspects::AspectPlan;
 use crate::aspects::rulesets::{change, create, remove};
 use crate::policy::Node;
 
@@ -28,7 +28,7 @@ impl Aspect for Rulesets {
         &self,
         context: &Context<'_>,
         section: &Section<'_>,
-        sheet: &mut Sheet,
+        sheet: &mut AspectPlan,
     ) -> Result<(), Failure> {
         let rows = context.reader.list_of_organisation("rulesets?per_page=100", &["id", "name"]).await?;
         // What an enterprise sets is not the organisation's to change.

@@ -52,7 +52,7 @@ pub(super) fn selects_otherwise(before: &Value, after: &Value) -> bool {
 pub(super) fn strays(files: &Files, before: &Value, after: &Value) -> Vec<String> {
     let mut found = Vec::new();
     let (mut doc, mut doc_after) = (before.clone(), after.clone());
-    let asked = Asked::of_organisation(files);
+    let asked = AskedSections::of_organisation(files);
     let lists = [("rulesets", "rulesets"), ("security_configurations", CONFIGURATIONS.section)];
     for (key, section) in lists {
         let take = |doc: &mut Value| doc["orgs"][ORGANISATION][key].take();
@@ -96,14 +96,14 @@ pub(super) fn lost(aspect: &str, before: &Value, after: &Value) -> Vec<String> {
 }
 
 /// The files' values for one repository, or for the organisation.
-struct Asked<'a> {
+struct AskedSections<'a> {
     settings: &'a Value,
     /// The other files that may reach the repository.
     bodies: Vec<&'a Value>,
     is_of_organisation: bool,
 }
 
-impl<'a> Asked<'a> {
+impl<'a> AskedSections<'a> {
     fn of_organisation(files: &'a Files) -> Self {
         let settings = files.get("settings.yml").unwrap_or(&Value::Null);
         Self { settings, bodies: Vec::new(), is_of_organisation: true }
@@ -171,7 +171,7 @@ fn entries(list: &Value) -> &[Value] {
 
 fn repository(files: &Files, before: &Value, after: &Value, found: &mut Vec<String>) {
     let name = before["name"].as_str().unwrap_or_default();
-    let asked = Asked::of_repository(files, name);
+    let asked = AskedSections::of_repository(files, name);
     for key in keys(before, after) {
         let (old, new) = (&before[&key], &after[&key]);
         if is_same(old, new) {
@@ -214,13 +214,18 @@ fn repository(files: &Files, before: &Value, after: &Value, found: &mut Vec<Stri
     }
 }
 
-fn alerts<'a>(asked: &Asked<'a>, incumbent: &str, own: &str) -> Vec<&'a Value> {
+fn alerts<'a>(asked: &AskedSections<'a>, incumbent: &str, own: &str) -> Vec<&'a Value> {
     let mut said = asked.key("security", own);
     said.extend(asked.key("repository", "security").into_iter().filter_map(|body| body.get(incumbent)));
     said
 }
 
-fn topics(place: &str, (before, after): (&Value, &Value), asked: &Asked<'_>, found: &mut Vec<String>) {
+fn topics(
+    place: &str,
+    (before, after): (&Value, &Value),
+    asked: &AskedSections<'_>,
+    found: &mut Vec<String>,
+) {
     let said = asked.key("repository", "topics");
     let is_disabled = asked.plugins("disable_plugins", "topics");
     let set = |value: &Value| -> BTreeSet<String> {
@@ -253,7 +258,7 @@ fn list(
     place: &str,
     section: &str,
     (before, after): (&Value, &Value),
-    asked: &Asked<'_>,
+    asked: &AskedSections<'_>,
     found: &mut Vec<String>,
 ) {
     let Some(of) = LISTS.iter().chain([&CONFIGURATIONS]).find(|list| list.section == section) else { return };

@@ -23,12 +23,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use beadle_engine::{
-    Budgets, Clock, Gate, Key, Limits, Mode, Plan, Planner as _, StepResult, Store, Time, WritePace, apply,
+    ApplyContext, Budgets, Clock, Key, Limits, Mode, Plan, Planner as _, StepResult, Store, Time, WritePace,
+    apply,
 };
 use beadle_github::{Api, Credential, Endpoint, Reader, Writer};
 use beadle_sim::Sim;
-use beadle_store_sqlite::{Settings as StoreSettings, SqliteStore};
-use beadle_transport::{Exchanged, Settings, Wire};
+use beadle_store_sqlite::{SqliteSettings, SqliteStore};
+use beadle_transport::{ClientSettings, Exchanged, Wire};
 use bytes::Bytes;
 use secrecy::SecretString;
 use serde_json::Value;
@@ -111,7 +112,7 @@ struct Stage {
 impl Stage {
     /// A store of its own, and the simulated GitHub as it is.
     fn open(sim: &Arc<Sim>, path: &Path, policy: Policy) -> Result<Self, String> {
-        let store = SqliteStore::open_inline(path, StoreSettings::default());
+        let store = SqliteStore::open_inline(path, SqliteSettings::default());
         let store: Arc<dyn Store> = Arc::new(store.map_err(|error| error.to_string())?);
         let clock = Clock::simulated(Time::from_seconds(1_800_000_000));
         Ok(Self { sim: sim.clone(), store, clock, policy, token: sim.token() })
@@ -120,11 +121,11 @@ impl Stage {
     /// Returns a planner and a writer that have nothing in memory.
     fn parts(&self) -> Result<(RepositoryPlanner, RepositoryWriter), String> {
         let wire = Arc::new(InProcess(self.sim.clone()));
-        let settings = Settings {
+        let settings = ClientSettings {
             rest_points: u32::MAX,
             graphql_points: u32::MAX,
             wire: Some(wire),
-            ..Settings::default()
+            ..ClientSettings::default()
         };
         let endpoint = Endpoint::new(&self.sim.url());
         let credential = Credential::Token(SecretString::from(self.token.as_str()));
@@ -192,7 +193,7 @@ impl Stage {
         Ok(round)
     }
 
-    fn gate(&self, generation: String, planned: Time) -> Gate {
+    fn gate(&self, generation: String, planned: Time) -> ApplyContext {
         let most = 1_000_000;
         let limits = Limits {
             removes: most,
@@ -205,7 +206,7 @@ impl Stage {
         };
         let (store, clock) = (self.store.clone(), self.clock.clone());
         let pace = WritePace::new(Duration::ZERO);
-        Gate { store, clock, lease: None, limits, pace, patient: true, generation, planned }
+        ApplyContext { store, clock, lease: None, limits, pace, patient: true, generation, planned }
     }
 
     /// Does something behind everybody's back. What GitHub refuses is not done.

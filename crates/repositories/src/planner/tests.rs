@@ -3,11 +3,11 @@
 use std::path::Path;
 use std::time::Duration;
 
-use beadle_engine::apply::Writer as _;
+use beadle_engine::apply::PlanWriter as _;
 use beadle_engine::{Budgets, Clock, Resource, Time};
 use beadle_github::{Api, Credential, Endpoint, Writer};
 use beadle_sim::{Fault, Sim};
-use beadle_transport::{Exchanged, Settings, Wire};
+use beadle_transport::{ClientSettings, Exchanged, Wire};
 use bytes::Bytes;
 use secrecy::SecretString;
 use serde_json::{Value, json};
@@ -44,7 +44,7 @@ impl Stage {
         let clock = Clock::simulated(Time::from_seconds(1_800_000_000));
         let budgets = Budgets::new("acme", 0);
         let wire: Arc<dyn Wire> = Arc::new(InProcess(sim.clone()));
-        let settings = Settings { patient: true, wire: Some(wire), ..Settings::default() };
+        let settings = ClientSettings { patient: true, wire: Some(wire), ..ClientSettings::default() };
         let (endpoint, token) = (Endpoint::new(&sim.url()), sim.token());
         let credential = Credential::Token(SecretString::from(token.as_str()));
         let api = Api::new(&endpoint, "acme", credential, budgets.clone(), &clock, settings).unwrap();

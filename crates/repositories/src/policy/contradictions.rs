@@ -2,7 +2,7 @@
 
 mod across;
 
-use beadle_engine::Asked;
+use beadle_engine::PolicyLocation;
 
 pub(super) use self::across::across;
 use super::checks::entries;
@@ -81,8 +81,8 @@ impl<'a> Contradiction<'a> {
     }
 
     /// The lines of the values, each once.
-    pub(super) fn places(&self) -> Vec<&'a Asked> {
-        let mut places: Vec<&Asked> = self.values.iter().map(|value| &value.asked).collect();
+    pub(super) fn places(&self) -> Vec<&'a PolicyLocation> {
+        let mut places: Vec<&PolicyLocation> = self.values.iter().map(|value| &value.asked).collect();
         places.sort_by(|one, other| (&one.file, one.line).cmp(&(&other.file, other.line)));
         places.dedup();
         places
@@ -106,7 +106,7 @@ fn error(node: &Node, text: impl Into<String>) -> Problem {
 
 /// Finds the contradictions of a block of sections: of one file, or of layers laid over each other.
 /// `rank` is the rank of the layer of a line.
-pub(super) fn found<'a>(root: &'a Node, rank: &dyn Fn(&Asked) -> i64) -> Vec<Contradiction<'a>> {
+pub(super) fn found<'a>(root: &'a Node, rank: &dyn Fn(&PolicyLocation) -> i64) -> Vec<Contradiction<'a>> {
     let mut found = Vec::new();
     let repository = root.get("repository");
     if let Some(repository) = repository {

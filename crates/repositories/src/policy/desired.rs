@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use beadle_engine::Asked;
+use beadle_engine::PolicyLocation;
 use beadle_github::{Permission, Repository};
 use serde_json::Value;
 
 use super::files::Policy;
 use super::node::{Kind, Node};
 use super::pattern::Pattern;
-use super::targeting::Target;
+use super::targeting::MergedLayers;
 
 /// One setting.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,7 +19,7 @@ pub struct Want {
     /// Its value.
     pub value: Value,
     /// The line of the policy that asks for it.
-    pub asked: Asked,
+    pub asked: PolicyLocation,
 }
 
 /// A list, and whether what is not in it has to go.
@@ -28,7 +28,7 @@ pub struct Listed<T> {
     /// Others have to go.
     pub exclusive: bool,
     /// The line of the list.
-    pub asked: Asked,
+    pub asked: PolicyLocation,
     /// The entries that the policy asks for.
     pub items: Vec<T>,
 }
@@ -41,7 +41,7 @@ pub struct TeamWant {
     /// The permission that the team shall have.
     pub permission: Permission,
     /// The line of the policy that asks for it.
-    pub asked: Asked,
+    pub asked: PolicyLocation,
 }
 
 /// A person with direct access.
@@ -52,7 +52,7 @@ pub struct CollaboratorWant {
     /// The permission that the person shall have.
     pub permission: Permission,
     /// The line of the policy that asks for it.
-    pub asked: Asked,
+    pub asked: PolicyLocation,
 }
 
 /// A branch protection rule.
@@ -63,7 +63,7 @@ pub struct BranchWant {
     /// The rule; `None` takes it away.
     pub protection: Option<Node>,
     /// The line of the policy that asks for it.
-    pub asked: Asked,
+    pub asked: PolicyLocation,
     /// The rank of the layer that does.
     pub rank: i64,
 }
@@ -116,13 +116,13 @@ const SECTIONS: &[&str] =
 
 impl Policy {
     /// Returns the values that `target` asks for in `repository`.
-    pub fn desired(&self, target: &Target, repository: &Repository) -> Desired {
+    pub fn desired(&self, target: &MergedLayers, repository: &Repository) -> Desired {
         let Some(root) = &target.root else { return Desired::default() };
         let section = |name: &str| {
             let disabled = self.disabled.iter().any(|other| other == name);
             root.get(name).filter(|node| !disabled && !node.is_null())
         };
-        let exclusive = |name: &str| target.words.get(name).is_none_or(|word| word.exclusive);
+        let exclusive = |name: &str| target.list_modes.get(name).is_none_or(|word| word.exclusive);
         let mut desired = Desired::default();
         if let Some(settings) = section("repository") {
             desired.settings = self::settings(settings, target);
@@ -177,7 +177,7 @@ impl Policy {
     }
 }
 
-fn settings(node: &Node, target: &Target) -> Vec<Want> {
+fn settings(node: &Node, target: &MergedLayers) -> Vec<Want> {
     let wants = node.entries().iter().filter_map(|(key, value)| {
         let key = key.text()?;
         crate::aspects::settings::is_setting(key).then(|| Want {
@@ -203,7 +203,7 @@ fn settings(node: &Node, target: &Target) -> Vec<Want> {
 impl Policy {
     /// Returns the values of `target` without disabled sections and without entries for other
     /// repositories.
-    pub(crate) fn asked(&self, target: &Target, repository: &Repository) -> Option<Node> {
+    pub(crate) fn asked(&self, target: &MergedLayers, repository: &Repository) -> Option<Node> {
         let disabled: Vec<&str> = self.disabled.iter().map(String::as_str).collect();
         let mut root = target.root.as_ref()?.without(&disabled);
         if let Some(repository) = root.get("repository").filter(|_| disabled.contains(&"archive")).cloned() {
@@ -232,7 +232,7 @@ fn access<T>(
     list: &Node,
     who: &str,
     repository: &Repository,
-    make: impl Fn(String, Permission, Asked) -> T,
+    make: impl Fn(String, Permission, PolicyLocation) -> T,
 ) -> Vec<T> {
     let wants = list.items().iter().filter_map(|item| {
         let name = item.get(who)?.text()?.to_owned();
@@ -245,7 +245,7 @@ fn access<T>(
     wants.collect()
 }
 
-fn branches(list: &Node, target: &Target) -> Vec<BranchWant> {
+fn branches(list: &Node, target: &MergedLayers) -> Vec<BranchWant> {
     let wants = list.items().iter().filter_map(|item| {
         let name = item.get("name")?;
         let protection = item.get("protection")?;

@@ -9,7 +9,7 @@ use crate::aspects::webhooks::shown;
 
 use super::files::Policy;
 use super::leaves::leaves;
-use super::targeting::Target;
+use super::targeting::MergedLayers;
 
 /// One value and where it comes from.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -34,7 +34,7 @@ pub struct Overridden {
 }
 
 /// Every value of a target whose path begins with `key`.
-pub fn explain(policy: &Policy, target: &Target, repository: &Repository, key: &str) -> Vec<Explained> {
+pub fn explain(policy: &Policy, target: &MergedLayers, repository: &Repository, key: &str) -> Vec<Explained> {
     let Some(root) = &policy.asked(target, repository) else { return Vec::new() };
     let layers: Vec<_> = target.layers.iter().rev().map(|layer| leaves(&layer.root)).collect();
     let mut found = Vec::new();

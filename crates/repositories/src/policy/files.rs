@@ -111,7 +111,7 @@ impl Policy {
         let mut stems: BTreeMap<String, &str> = BTreeMap::new();
         for file in sources.keys() {
             if let Some(other) = stems.insert(stem(file).to_lowercase(), file) {
-                let asked = beadle_engine::Asked { file: file.as_str().into(), line: 1 };
+                let asked = beadle_engine::PolicyLocation { file: file.as_str().into(), line: 1 };
                 problems.push(Problem::error(
                     asked,
                     1,
@@ -191,8 +191,8 @@ impl Policy {
         let everywhere: Vec<&Layer> = self.layers.iter().filter(|layer| layer.reaches_all()).collect();
         for (at, layer) in everywhere.iter().enumerate() {
             for other in everywhere[..at].iter().filter(|other| other.rank == layer.rank) {
-                let words = contradictions(&other.words, &layer.words);
-                for (path, one, two) in conflicts(&other.root, &layer.root).into_iter().chain(words) {
+                let list_modes = contradictions(&other.list_modes, &layer.list_modes);
+                for (path, one, two) in conflicts(&other.root, &layer.root).into_iter().chain(list_modes) {
                     let text = format!("{one} says something else of `{path}`");
                     let problem = Problem::error(two, 1, text);
                     problems.push(problem.hint("give one of the two files a higher `rank`"));

@@ -105,8 +105,8 @@ fn at_most(text: &str, most: usize) -> Result<(), Misfit> {
 
 /// A text with all characters that do not fit as single hyphens.
 fn hyphened(text: &str, fits: fn(char) -> bool) -> String {
-    let words: Vec<&str> = text.split(|c: char| !fits(c)).filter(|word| !word.is_empty()).collect();
-    words.join("-").to_lowercase()
+    let list_modes: Vec<&str> = text.split(|c: char| !fits(c)).filter(|word| !word.is_empty()).collect();
+    list_modes.join("-").to_lowercase()
 }
 
 fn only(text: &str, must: &str, fits: fn(char) -> bool) -> Result<(), Misfit> {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use beadle_engine::Asked;
+use beadle_engine::PolicyLocation;
 use serde_json::Value;
 
 use super::leaves::leaves;
@@ -50,20 +50,20 @@ pub struct Case {
     /// The values.
     pub root: Node,
     /// See [`Layer::words`].
-    pub words: Words,
+    pub list_modes: ListModes,
 }
 
 /// The word `exclusive` or `additive` of a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Word {
+pub struct ListMode {
     /// True if Beadle removes entries that are not listed.
     pub exclusive: bool,
     /// The line that says it.
-    pub asked: Asked,
+    pub asked: PolicyLocation,
 }
 
 /// The words of lists, by section.
-pub type Words = BTreeMap<String, Word>;
+pub type ListModes = BTreeMap<String, ListMode>;
 
 /// One file of settings.
 #[derive(Clone, Debug)]
@@ -79,7 +79,7 @@ pub struct Layer {
     /// Of these the first that matches says something too.
     pub cases: Vec<Case>,
     /// Lists of which it says itself whether they are exclusive.
-    pub words: Words,
+    pub list_modes: ListModes,
     /// Lists that `additive_plugins` names.
     pub additive: Vec<String>,
 }
@@ -100,10 +100,10 @@ pub(super) fn plugins(root: &Node, key: &str) -> Vec<String> {
 }
 
 /// Returns the word of a list, and the list itself.
-fn said(node: &Node) -> (Option<Word>, Node) {
+fn said(node: &Node) -> (Option<ListMode>, Node) {
     for (key, exclusive) in [("exclusive", true), ("additive", false)] {
         if let Some(list) = node.get(key) {
-            let word = Word { exclusive, asked: list.asked.clone() };
+            let word = ListMode { exclusive, asked: list.asked.clone() };
             return (Some(word), list.clone());
         }
     }
@@ -111,13 +111,13 @@ fn said(node: &Node) -> (Option<Word>, Node) {
 }
 
 /// Takes the words `exclusive` and `additive` out of a block of sections, and notes them.
-fn plain(root: &Node) -> (Node, Words) {
-    let mut words = Words::new();
+fn plain(root: &Node) -> (Node, ListModes) {
+    let mut list_modes = ListModes::new();
     let mut root = root.clone();
     for section in LISTS {
         let Some(node) = root.get(section) else { continue };
         let (word, mut list) = said(node);
-        words.extend(word.map(|word| ((*section).to_owned(), word)));
+        list_modes.extend(word.map(|word| ((*section).to_owned(), word)));
         if *section == "custom_properties" {
             list = one_name(&list);
         }
@@ -134,10 +134,10 @@ fn plain(root: &Node) -> (Node, Words) {
         repository.and_then(|node| Some((node.clone(), node.get("topics")?.clone())))
     {
         let (word, list) = said(&topics);
-        words.extend(word.map(|word| ("topics".to_owned(), word)));
+        list_modes.extend(word.map(|word| ("topics".to_owned(), word)));
         root = root.with("repository", &repository.with("topics", &list));
     }
-    (root, words)
+    (root, list_modes)
 }
 
 /// `property_name` is another word for `name`: entries are matched by one.
@@ -224,12 +224,12 @@ impl Layer {
         };
         let mut cases = Vec::new();
         for case in root.get("first_match").map(Node::items).unwrap_or_default() {
-            let (plain, words) = plain(&normal(case).without(&["select", "except"]));
-            cases.push(Case { choice: choice(case, problems), root: plain, words });
+            let (plain, list_modes) = plain(&normal(case).without(&["select", "except"]));
+            cases.push(Case { choice: choice(case, problems), root: plain, list_modes });
         }
-        let (root, words) = plain(&root.without(&["rank", "select", "except", "first_match"]));
+        let (root, list_modes) = plain(&root.without(&["rank", "select", "except", "first_match"]));
         let additive = plugins(&root, "additive_plugins");
-        Self { file: file.to_owned(), kind, rank, root, cases, words, additive }
+        Self { file: file.to_owned(), kind, rank, root, cases, list_modes, additive }
     }
 
     /// Returns whether it is for every repository.
@@ -249,8 +249,10 @@ impl Layer {
     /// The sections that it speaks of, also where it only says that a list is additive.
     pub(crate) fn sections(&self) -> BTreeSet<String> {
         let sections = self.roots().flat_map(Node::entries).filter_map(|(key, _)| key.text());
-        let words = self.words.keys().chain(self.cases.iter().flat_map(|case| case.words.keys()));
-        let said = words.chain(&self.additive).map(|name| if name == "topics" { "repository" } else { name });
+        let list_modes =
+            self.list_modes.keys().chain(self.cases.iter().flat_map(|case| case.list_modes.keys()));
+        let said =
+            list_modes.chain(&self.additive).map(|name| if name == "topics" { "repository" } else { name });
         sections.chain(said).map(str::to_owned).collect()
     }
 
@@ -271,7 +273,10 @@ impl Layer {
 }
 
 /// Finds the lists that one layer calls exclusive and another layer of the same rank additive.
-pub(super) fn contradictions(one: &Words, other: &Words) -> Vec<(String, Asked, Asked)> {
+pub(super) fn contradictions(
+    one: &ListModes,
+    other: &ListModes,
+) -> Vec<(String, PolicyLocation, PolicyLocation)> {
     let both = one.iter().filter_map(|(section, word)| Some((section, word, other.get(section)?)));
     let differ = both.filter(|(_, word, against)| word.exclusive != against.exclusive);
     differ
@@ -280,7 +285,7 @@ pub(super) fn contradictions(one: &Words, other: &Words) -> Vec<(String, Asked, 
 }
 
 /// Finds the paths for which two blocks of one rank have different values, with both lines.
-pub(super) fn conflicts(one: &Node, other: &Node) -> Vec<(String, Asked, Asked)> {
+pub(super) fn conflicts(one: &Node, other: &Node) -> Vec<(String, PolicyLocation, PolicyLocation)> {
     let (one, other) = (leaves(one), leaves(other));
     let mut found = Vec::new();
     for leaf in &one {

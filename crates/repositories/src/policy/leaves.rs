@@ -1,6 +1,6 @@
 //! A policy value by value: each with its path and the line that says it.
 
-use beadle_engine::Asked;
+use beadle_engine::PolicyLocation;
 use serde_json::Value;
 
 use super::node::{Kind, Node};
@@ -16,7 +16,7 @@ pub struct Leaf {
     /// The same, without what entries may leave out of their identity.
     pub open: String,
     /// The line that says it.
-    pub asked: Asked,
+    pub asked: PolicyLocation,
     /// The value itself.
     pub value: Value,
 }

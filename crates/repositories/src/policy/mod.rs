@@ -1,5 +1,6 @@
 //! The policy: the incumbent's files, checked, layered, and resolved for one repository.
 
+mod assertions;
 mod checks;
 mod contradictions;
 mod desired;
@@ -22,8 +23,10 @@ mod schema;
 mod selector;
 mod shape;
 mod targeting;
-mod tests;
 
+pub use assertions::Tested;
+#[cfg(test)]
+pub(crate) use assertions::repository;
 pub(crate) use desired::holds;
 pub use desired::{BranchWant, CollaboratorWant, Desired, Listed, Section, TeamWant, Want};
 pub use explain::{Explained, Overridden, explain};
@@ -37,10 +40,7 @@ pub use problem::{Problem, Severity, nearest};
 pub(crate) use rules::find as known_rule;
 pub use schema::{FileKind, schema, test_schema};
 pub use selector::Selector;
-pub use targeting::{Reached, Standing, Target, Verdict};
-pub use tests::Tested;
-#[cfg(test)]
-pub(crate) use tests::repository;
+pub use targeting::{MergedLayers, OverrideStatus, Reached, Verdict};
 
 /// The description of the files, for tests that make files from it.
 #[cfg(test)]

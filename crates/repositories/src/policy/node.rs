@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use beadle_engine::Asked;
+use beadle_engine::PolicyLocation;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value, json};
 use serde_saphyr::Spanned;
@@ -14,7 +14,7 @@ use super::problem::Problem;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Node {
     /// The file and line of the value.
-    pub asked: Asked,
+    pub asked: PolicyLocation,
     /// The column, from 1.
     pub column: u32,
     /// The value itself.
@@ -44,7 +44,7 @@ impl Node {
     pub fn parse(file: &str, text: &str) -> Result<Self, Problem> {
         let name: Arc<str> = file.into();
         if text.trim().is_empty() {
-            let asked = Asked { file: name, line: 1 };
+            let asked = PolicyLocation { file: name, line: 1 };
             return Ok(Self { asked, column: 1, kind: Kind::Null });
         }
         let options = serde_saphyr::options! {
@@ -70,7 +70,7 @@ impl Node {
                 .iter()
                 .fold(message, |message, cut| message.split(cut).next().unwrap_or(message))
                 .to_owned();
-            Problem::error(Asked { file: name, line: place.0.max(1) }, place.1.max(1), message)
+            Problem::error(PolicyLocation { file: name, line: place.0.max(1) }, place.1.max(1), message)
         })
     }
 
@@ -197,7 +197,7 @@ fn written(at: &serde_saphyr::Location, lines: &[&str]) -> Option<String> {
 }
 
 fn place(raw: Spanned<Raw>, file: &Arc<str>, lines: &[&str]) -> Node {
-    let asked = Asked { file: file.clone(), line: small(raw.referenced.line()) };
+    let asked = PolicyLocation { file: file.clone(), line: small(raw.referenced.line()) };
     let kind = match raw.value {
         Raw::Null => Kind::Null,
         Raw::Bool(value) => Kind::Bool(value),

@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use beadle_engine::Asked;
+use beadle_engine::PolicyLocation;
 use serde::Serialize;
 
 /// The severity of a finding.
@@ -30,7 +30,7 @@ pub struct Problem {
     /// The severity.
     pub severity: Severity,
     /// Where.
-    pub asked: Asked,
+    pub asked: PolicyLocation,
     /// The column, from 1.
     pub column: u32,
     /// What.
@@ -41,7 +41,7 @@ pub struct Problem {
 
 impl Problem {
     /// Something that keeps a policy from being accepted.
-    pub fn error(asked: Asked, column: u32, message: impl Into<String>) -> Self {
+    pub fn error(asked: PolicyLocation, column: u32, message: impl Into<String>) -> Self {
         // A name of the file may hold what a terminal would obey.
         let message = message.into().replace(char::is_control, " ");
         Self { severity: Severity::Error, asked, column, message, hint: None }
@@ -115,7 +115,7 @@ mod tests {
 
     #[test]
     fn an_excerpt_shows_no_value_of_a_secret() {
-        let asked = Asked { file: "settings.yml".into(), line: 1 };
+        let asked = PolicyLocation { file: "settings.yml".into(), line: 1 };
         let line = "  - { url: 'https://x', secret: hunter2, actve: true }";
         let text = Problem::error(asked, 42, "there is no key `actve`").render(Some(line));
         assert!(text.contains("secret: (not shown)") && !text.contains("hunter2"), "{text}");
@@ -124,7 +124,7 @@ mod tests {
     #[test]
     fn an_excerpt_is_short_and_shows_no_control_characters() {
         let line = format!("{}\u{1b}[2Jx: 1{}", "a".repeat(500), "b".repeat(5_000));
-        let asked = Asked { file: "settings.yml".into(), line: 1 };
+        let asked = PolicyLocation { file: "settings.yml".into(), line: 1 };
         let text = Problem::error(asked, 505, "there is no key `\u{1b}[2Jx`").render(Some(&line));
         assert!(!text.contains('\u{1b}'), "{text:?}");
         let lines: Vec<&str> = text.lines().collect();

@@ -168,7 +168,7 @@ mod tests {
     use super::*;
 
     fn table() -> Value {
-        serde_json::from_str(include_str!("../../../sim/src/github/described.json")).unwrap()
+        serde_json::from_str(include_str!("../../../../tools/sim/src/github/described.json")).unwrap()
     }
 
     fn resolved<'a>(table: &'a Value, schema: &'a Value) -> &'a Value {

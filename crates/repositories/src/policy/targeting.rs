@@ -1,11 +1,11 @@
 //! Finds the layers that reach a repository, and the repositories that Beadle leaves alone.
 
-use beadle_engine::Asked;
+use beadle_engine::PolicyLocation;
 use beadle_github::{Repository, Unsure};
 
 use super::contradictions::found;
 use super::files::Policy;
-use super::layers::{Layer, LayerKind, Word, Words, conflicts, contradictions};
+use super::layers::{Layer, LayerKind, ListMode, ListModes, conflicts, contradictions};
 use super::merge::{merge, without_entries};
 use super::node::{Kind, Node};
 use super::pattern::Pattern;
@@ -19,12 +19,12 @@ pub enum Verdict {
     /// Nothing, and why.
     Skipped(String),
     /// The layers laid over each other.
-    Reached(Target),
+    Reached(MergedLayers),
 }
 
 /// The layers that reach a repository, laid over each other.
 #[derive(Clone, Debug)]
-pub struct Target {
+pub struct MergedLayers {
     /// The values of all layers.
     pub root: Option<Node>,
     /// Sections of layers of which it is not known whether they reach it, or that contradict each other, and why. Nothing
@@ -38,7 +38,7 @@ pub struct Target {
     /// specifies, and values of `repository` that contradict each other.
     pub waiting: Vec<(String, String)>,
     /// Lists that say themselves whether they are exclusive; the highest layer's word.
-    pub words: Words,
+    pub list_modes: ListModes,
 }
 
 /// A layer that reaches a repository.
@@ -53,7 +53,7 @@ pub struct Reached {
     /// The values that it has for this repository.
     pub root: Node,
     /// The words of its lists.
-    words: Words,
+    list_modes: ListModes,
 }
 
 /// The sections of `settings.yml` that are the organisation's, and not its repositories'.
@@ -61,7 +61,7 @@ const OF_ORGANISATION: &[&str] = &["rulesets", "code_security_configurations"];
 
 impl Policy {
     /// Returns the policy's target for `repository`, given how the files in repos/ stand to it.
-    pub fn resolve(&self, repository: &Repository, standing: &Standing<'_>) -> Verdict {
+    pub fn resolve(&self, repository: &Repository, standing: &OverrideStatus<'_>) -> Verdict {
         let name = repository.name.as_str();
         let waits = &standing.waits;
         let is_waiting = |layer: &Layer| waits.iter().any(|(waiting, _)| waiting.file == layer.file);
@@ -79,13 +79,13 @@ impl Policy {
         if !self.included.is_empty() && !self.included.iter().any(|pattern| pattern.is_match(name)) {
             return Verdict::Skipped("restrictedRepos does not include it".into());
         }
-        let mut target = Target {
+        let mut target = MergedLayers {
             root: None,
             doubtful: Vec::new(),
             layers: Vec::new(),
             in_doubt: Vec::new(),
             waiting: Vec::new(),
-            words: Words::new(),
+            list_modes: ListModes::new(),
         };
         for layer in self.layers.iter().filter(|layer| !is_waiting(layer)) {
             match if is_own(layer) { Ok(true) } else { reaches(layer, repository) } {
@@ -161,7 +161,7 @@ impl Policy {
     }
 }
 
-impl Target {
+impl MergedLayers {
     /// Lays a layer over what is there.
     fn lay(&mut self, layer: &Layer, repository: &Repository) {
         let mut held = None;
@@ -175,9 +175,9 @@ impl Target {
                 Err(why) => return self.doubt(layer, &why.of_file(&layer.file)),
             }
         }
-        let (root, words) = said(layer, held);
+        let (root, list_modes) = said(layer, held);
         for other in self.layers.iter().filter(|other| other.rank == layer.rank) {
-            let contrary = contradictions(&other.words, &words);
+            let contrary = contradictions(&other.list_modes, &list_modes);
             for (path, one, two) in conflicts(&other.root, &root).into_iter().chain(contrary) {
                 let section = if path == "topics" { "repository" } else { path.as_str() };
                 let section = section.split(['.', '[']).next().unwrap_or_default().to_owned();
@@ -186,8 +186,14 @@ impl Target {
                 self.doubtful.push((section, Unsure::for_people(why)));
             }
         }
-        self.put_over(&root, &words);
-        self.layers.push(Reached { file: layer.file.clone(), rank: layer.rank, case: held, root, words });
+        self.put_over(&root, &list_modes);
+        self.layers.push(Reached {
+            file: layer.file.clone(),
+            rank: layer.rank,
+            case: held,
+            root,
+            list_modes,
+        });
     }
 
     /// Leaves alone what the layers together ask for and GitHub refuses: some keys of `repository`,
@@ -217,18 +223,18 @@ impl Target {
         self.doubtful.extend(doubtful);
     }
 
-    fn put_over(&mut self, root: &Node, words: &Words) {
+    fn put_over(&mut self, root: &Node, list_modes: &ListModes) {
         self.root = Some(match &self.root {
             None => root.clone(),
             Some(under) => merge(under, root),
         });
-        self.words.extend(words.clone());
+        self.list_modes.extend(list_modes.clone());
     }
 
-    /// Returns the target as it would be if exactly those selections held (see [`Target::holds`]) for
+    /// Returns the target as it would be if exactly those selections held (see [`MergedLayers::holds`]) for
     /// which `held` is true.
     pub(crate) fn as_if(&self, policy: &Policy, held: impl Fn(&str) -> bool) -> Self {
-        let mut other = Self { root: None, words: Words::new(), ..self.clone() };
+        let mut other = Self { root: None, list_modes: ListModes::new(), ..self.clone() };
         for layer in &policy.layers {
             let reaches = match &layer.kind {
                 LayerKind::Suborg { .. } | LayerKind::Selected(_) => held(&layer.file),
@@ -236,8 +242,8 @@ impl Target {
             };
             if reaches {
                 let case = (0..layer.cases.len()).find(|at| held(&format!("{}#{at}", layer.file)));
-                let (root, words) = said(layer, case);
-                other.put_over(&root, &words);
+                let (root, list_modes) = said(layer, case);
+                other.put_over(&root, &list_modes);
             }
         }
         other
@@ -262,12 +268,12 @@ impl Target {
         }
         for section in layer.sections() {
             // The file may add an entry that a list lacks.
-            let word = Word { exclusive: false, asked: layer.root.asked.clone() };
+            let word = ListMode { exclusive: false, asked: layer.root.asked.clone() };
             let topics = (section == "repository"
                 && layer.root.get("repository").is_some_and(|node| node.get("topics").is_some()))
             .then(|| "topics".to_owned());
-            self.words.extend(topics.map(|topics| (topics, word.clone())));
-            self.words.insert(section.clone(), word);
+            self.list_modes.extend(topics.map(|topics| (topics, word.clone())));
+            self.list_modes.insert(section.clone(), word);
             self.waiting.push((section, why.to_owned()));
         }
     }
@@ -279,14 +285,14 @@ impl Target {
     }
 
     /// The rank of the layer that a line belongs to.
-    pub(crate) fn rank(&self, asked: &Asked) -> i64 {
+    pub(crate) fn rank(&self, asked: &PolicyLocation) -> i64 {
         self.layers.iter().find(|layer| layer.file == *asked.file).map_or(0, |layer| layer.rank)
     }
 }
 
 /// The relation of the files in repos/ to a repository.
 #[derive(Clone, Debug, Default)]
-pub struct Standing<'a> {
+pub struct OverrideStatus<'a> {
     /// Files that belonged to another repository of this name, or to this one under another name,
     /// and a file of its name beside its own one, each with why it waits.
     pub waits: Vec<(&'a Layer, String)>,
@@ -295,24 +301,24 @@ pub struct Standing<'a> {
 }
 
 /// Returns the values of a layer of which this case holds, and the words of its lists.
-fn said(layer: &Layer, case: Option<usize>) -> (Node, Words) {
+fn said(layer: &Layer, case: Option<usize>) -> (Node, ListModes) {
     let mut root = match &layer.kind {
         LayerKind::Organisation => layer.root.without(OF_ORGANISATION),
         _ => layer.root.clone(),
     };
-    let mut words = Words::new();
+    let mut list_modes = ListModes::new();
     for name in &layer.additive {
-        words.insert(name.clone(), Word { exclusive: false, asked: layer.root.asked.clone() });
+        list_modes.insert(name.clone(), ListMode { exclusive: false, asked: layer.root.asked.clone() });
     }
     let of_organisation = |section: &String| {
         matches!(layer.kind, LayerKind::Organisation) && OF_ORGANISATION.contains(&section.as_str())
     };
-    words.extend(layer.words.clone().into_iter().filter(|(section, _)| !of_organisation(section)));
+    list_modes.extend(layer.list_modes.clone().into_iter().filter(|(section, _)| !of_organisation(section)));
     if let Some(case) = case.and_then(|at| layer.cases.get(at)) {
         root = merge(&root, &case.root);
-        words.extend(case.words.clone());
+        list_modes.extend(case.list_modes.clone());
     }
-    (root, words)
+    (root, list_modes)
 }
 
 /// `root` without the values and the entries of lists that `said` speaks of.

@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use beadle_engine::Time;
-use beadle_github::DeliveryRow;
+use beadle_github::HookDelivery;
 
 /// A row may be listed this long after its delivery, and this far from the place that its time
 /// gives it.
@@ -17,7 +17,7 @@ const FAILURES: Range<u16> = 400..600;
 /// The statuses of an accepted delivery.
 const ACCEPTED: Range<u16> = 200..300;
 
-fn moment(row: &DeliveryRow) -> Option<Time> {
+fn moment(row: &HookDelivery) -> Option<Time> {
     let parsed: jiff::Timestamp = row.delivered_at.parse().ok()?;
     Some(Time(parsed.as_millisecond()))
 }
@@ -27,7 +27,7 @@ pub(super) struct Reading {
     /// The start of the window, less the overlap.
     from: Time,
     /// Each attempt once, by its id.
-    attempts: BTreeMap<u64, DeliveryRow>,
+    attempts: BTreeMap<u64, HookDelivery>,
     /// The number of pages that have rows of the window.
     pages: usize,
     /// The links that were followed.
@@ -45,11 +45,11 @@ impl Reading {
 
     /// Takes a page. Returns the link to read next: the window ends only where a whole page is
     /// older than it, because a single old row can stand before newer ones.
-    pub(super) fn take(&mut self, rows: Vec<DeliveryRow>, next: Option<String>) -> Option<String> {
+    pub(super) fn take(&mut self, rows: Vec<HookDelivery>, next: Option<String>) -> Option<String> {
         // A row whose time cannot be read counts as new.
-        let is_older = |row: &DeliveryRow| moment(row).is_some_and(|at| at < self.from);
+        let is_older = |row: &HookDelivery| moment(row).is_some_and(|at| at < self.from);
         let is_past = !rows.is_empty() && rows.iter().all(is_older);
-        let newer: Vec<DeliveryRow> = rows.into_iter().filter(|row| !is_older(row)).collect();
+        let newer: Vec<HookDelivery> = rows.into_iter().filter(|row| !is_older(row)).collect();
         self.pages += usize::from(!newer.is_empty());
         self.attempts.extend(newer.into_iter().map(|row| (row.id, row)));
         let Some(next) = next.filter(|_| !is_past) else {
@@ -62,7 +62,7 @@ impl Reading {
 
     /// The ids of the attempts before `until` whose status is as wanted.
     fn ids(&self, until: Time, is_wanted: impl Fn(u16) -> bool) -> BTreeSet<u64> {
-        let of = |row: &&DeliveryRow| is_wanted(row.status_code) && moment(row).is_none_or(|at| at < until);
+        let of = |row: &&HookDelivery| is_wanted(row.status_code) && moment(row).is_none_or(|at| at < until);
         self.attempts.values().filter(of).map(|row| row.id).collect()
     }
 
@@ -93,7 +93,7 @@ impl Reading {
 #[derive(Debug)]
 pub(super) struct Lost {
     /// Its newest attempt.
-    pub(super) newest: DeliveryRow,
+    pub(super) newest: HookDelivery,
     /// The number of its attempts in the log.
     pub(super) attempts: usize,
 }
@@ -127,7 +127,7 @@ pub(super) fn compare(all: Vec<Reading>, looks: [Reading; 2], begun: Time) -> Fi
         attempts.extend(reading.attempts);
     }
     let seen = attempts.len();
-    let mut deliveries: BTreeMap<String, Vec<DeliveryRow>> = BTreeMap::new();
+    let mut deliveries: BTreeMap<String, Vec<HookDelivery>> = BTreeMap::new();
     for row in attempts.into_values() {
         deliveries.entry(row.guid.clone()).or_default().push(row);
     }
@@ -152,8 +152,8 @@ mod tests {
     const SINCE: Time = Time(5_000_000);
 
     /// An attempt at `at` seconds.
-    fn row(id: u64, guid: &str, at: i64, status_code: u16) -> DeliveryRow {
-        DeliveryRow {
+    fn row(id: u64, guid: &str, at: i64, status_code: u16) -> HookDelivery {
+        HookDelivery {
             id,
             guid: guid.into(),
             delivered_at: jiff::Timestamp::from_second(at).unwrap().to_string(),
@@ -167,7 +167,7 @@ mod tests {
 
     /// A hundred deliveries, of which every third failed, and every sixth was accepted when it was
     /// sent again.
-    fn rows() -> Vec<DeliveryRow> {
+    fn rows() -> Vec<HookDelivery> {
         let mut rows = Vec::new();
         for n in 0..100_u64 {
             let (guid, at) = (format!("g{n:02}"), 5_000 + i64::try_from(n).unwrap() * 40);
@@ -180,7 +180,7 @@ mod tests {
     }
 
     /// Another order every time, the same for the same seed.
-    fn shuffled(mut rows: Vec<DeliveryRow>, seed: u64) -> Vec<DeliveryRow> {
+    fn shuffled(mut rows: Vec<HookDelivery>, seed: u64) -> Vec<HookDelivery> {
         let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
         for at in (1..rows.len()).rev() {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -190,7 +190,7 @@ mod tests {
         rows
     }
 
-    fn read(rows: &[DeliveryRow]) -> Reading {
+    fn read(rows: &[HookDelivery]) -> Reading {
         let mut reading = Reading::new(SINCE);
         let pages: Vec<_> = rows.chunks(7).collect();
         for (at, page) in pages.iter().enumerate() {
@@ -202,7 +202,7 @@ mod tests {
         reading
     }
 
-    fn failed(rows: &[DeliveryRow]) -> Vec<DeliveryRow> {
+    fn failed(rows: &[HookDelivery]) -> Vec<HookDelivery> {
         rows.iter().filter(|row| FAILURES.contains(&row.status_code)).cloned().collect()
     }
 
@@ -232,7 +232,7 @@ mod tests {
         let rows = rows();
         let mut failures = failed(&rows);
         let late = failures.remove(5);
-        let without: Vec<DeliveryRow> = rows.iter().filter(|row| row.id != late.id).cloned().collect();
+        let without: Vec<HookDelivery> = rows.iter().filter(|row| row.id != late.id).cloned().collect();
         let mut later = failures.clone();
         later.push(late);
         let found = compare(vec![read(&without)], [read(&failures), read(&later)], BEGUN);
@@ -302,7 +302,7 @@ mod tests {
     #[test]
     fn the_whole_log_is_read_once_more_only_where_a_reading_may_lack_rows() {
         let fine = [row(1, "a", 6_000, 202), row(2, "b", 6_040, 200)];
-        let may_lack = |rows: &[DeliveryRow], look: &[DeliveryRow]| {
+        let may_lack = |rows: &[HookDelivery], look: &[HookDelivery]| {
             read(rows).may_lack_rows(&[read(look), read(&[])], BEGUN)
         };
         assert!(!may_lack(&fine, &[]));

@@ -12,7 +12,7 @@ use std::time::Duration;
 use beadle_engine::{
     Accepted, Class, Clock, Delivery, Entry, EntryKind, Failure, Key, Lane, Mark, Store, Time, note,
 };
-use beadle_github::{DeliveryRow, Reader, Writer};
+use beadle_github::{HookDelivery, Reader, Writer};
 use beadle_hooks::github::Dispatched;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -54,11 +54,11 @@ struct Note {
     tries: BTreeMap<String, u32>,
     /// The time of the last request, and the number of attempts in the log at that time.
     #[serde(default)]
-    asked: BTreeMap<String, Asked>,
+    asked: BTreeMap<String, AskedAgain>,
 }
 
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-struct Asked {
+struct AskedAgain {
     at: Time,
     attempts: usize,
 }
@@ -219,7 +219,7 @@ impl Recovery {
             Ok(()) => {
                 recovered.redelivered += 1;
                 note.tries.insert(newest.guid.clone(), tries + 1);
-                note.asked.insert(newest.guid.clone(), Asked { at: now, attempts: lost.attempts });
+                note.asked.insert(newest.guid.clone(), AskedAgain { at: now, attempts: lost.attempts });
             }
             // It may have left the log meanwhile.
             Err(failure) if failure.class == Class::Rejected => {
@@ -269,7 +269,7 @@ impl Recovery {
     async fn mark(
         &self,
         of: &Installed,
-        row: &DeliveryRow,
+        row: &HookDelivery,
         repository: u64,
         now: Time,
     ) -> Result<Accepted, Failure> {
@@ -333,7 +333,7 @@ mod tests {
     fn a_delivery_is_asked_for_once_for_each_attempt_that_failed() {
         let mut note = Note::new(Time(0));
         assert!(!note.is_under_way("a", 1, NOW));
-        note.asked.insert("a".into(), Asked { at: NOW, attempts: 1 });
+        note.asked.insert("a".into(), AskedAgain { at: NOW, attempts: 1 });
         assert!(note.is_under_way("a", 1, NOW + Duration::from_secs(1)));
         assert!(!note.is_under_way("a", 2, NOW + Duration::from_secs(1)), "that one failed, too");
         assert!(!note.is_under_way("a", 1, NOW + UNSEEN), "the log never showed it");

@@ -6,19 +6,19 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
 use beadle_engine::Accepted;
-use beadle_hooks::github::{self, ContentType, Headers, Refusal};
+use beadle_hooks::github::{self, ContentType, Headers, WebhookRefusal};
 use http::{HeaderMap, StatusCode};
 
 use super::{Intake, Problem, header};
 
-impl From<Refusal> for Problem {
-    fn from(refusal: Refusal) -> Self {
+impl From<WebhookRefusal> for Problem {
+    fn from(refusal: WebhookRefusal) -> Self {
         let why = refusal.to_string();
         let status = match refusal {
-            Refusal::NotConfigured(who) => return Self::NotConfigured(who, why),
-            Refusal::MediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Refusal::Unsigned | Refusal::BadSignature => StatusCode::UNAUTHORIZED,
-            Refusal::Header(_) | Refusal::Body(_) => StatusCode::BAD_REQUEST,
+            WebhookRefusal::NotConfigured(who) => return Self::NotConfigured(who, why),
+            WebhookRefusal::MediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            WebhookRefusal::Unsigned | WebhookRefusal::BadSignature => StatusCode::UNAUTHORIZED,
+            WebhookRefusal::Header(_) | WebhookRefusal::Body(_) => StatusCode::BAD_REQUEST,
         };
         Self::Refused(status, why)
     }
@@ -36,7 +36,7 @@ async fn receive(intake: &Intake, headers: &HeaderMap, body: Body) -> Result<Acc
     // Before the body is read: what is refused for its headers costs nothing.
     ContentType::parse(text("content-type").unwrap_or_default())?;
     if !headers.contains_key("x-hub-signature-256") {
-        return Err(Refusal::Unsigned.into());
+        return Err(WebhookRefusal::Unsigned.into());
     }
     let (body, _room) = intake.body(body, declared, intake.limits.patience).await?;
     let headers = Headers {

@@ -10,7 +10,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use beadle_engine::Accepted;
-use beadle_hooks::okta::{self, Refusal};
+use beadle_hooks::okta::{self, HookRefusal};
 use futures::future::try_join_all;
 use http::{HeaderMap, StatusCode};
 use serde_json::json;
@@ -22,11 +22,11 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// No challenge of Okta's is longer.
 const LONGEST: usize = 1024;
 
-impl From<Refusal> for Problem {
-    fn from(refusal: Refusal) -> Self {
+impl From<HookRefusal> for Problem {
+    fn from(refusal: HookRefusal) -> Self {
         let status = match refusal {
-            Refusal::Unproved => StatusCode::UNAUTHORIZED,
-            Refusal::Body(_) => StatusCode::BAD_REQUEST,
+            HookRefusal::Unproved => StatusCode::UNAUTHORIZED,
+            HookRefusal::Body(_) => StatusCode::BAD_REQUEST,
         };
         Self::Refused(status, refusal.to_string())
     }

@@ -6,7 +6,7 @@ use beadle_emulate::{Moto, Proxy};
 use beadle_engine::{
     Begun, Change, End, Entry, EntryKind, Field, Hold, Intent, Key, Limits, Mode, Risk, Store, Time, Verdict,
 };
-use beadle_store_dynamodb::{DynamoStore, Settings};
+use beadle_store_dynamodb::{DynamoSettings, DynamoStore};
 use serde_json::json;
 
 const NOW: Time = Time(1_000_000);
@@ -67,9 +67,9 @@ async fn begin(store: &DynamoStore) -> Begun {
 /// A table, a store in it, and the same store behind a proxy that stops its first transaction.
 async fn world() -> (Moto, DynamoStore, Proxy, DynamoStore) {
     let moto = Moto::start().await;
-    let direct = moto.store(Settings::default()).await;
+    let direct = moto.store(DynamoSettings::default()).await;
     let proxy = Proxy::stopping(&moto.url, "TransactWriteItems").await;
-    let stopped = moto.by(&proxy.url, Settings::default()).await;
+    let stopped = moto.by(&proxy.url, DynamoSettings::default()).await;
     (moto, direct, proxy, stopped)
 }
 

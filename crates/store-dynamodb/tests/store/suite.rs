@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use beadle_emulate::{Moto, Proxy};
 use beadle_engine::{Accepted, Delivery, Entry, EntryKind, Key, Lane, Listing, Mark, Store, Time};
-use beadle_store_dynamodb::Settings;
+use beadle_store_dynamodb::DynamoSettings;
 
 fn delivery(id: &str, body: Vec<u8>) -> Delivery {
     Delivery {
@@ -22,14 +22,16 @@ fn delivery(id: &str, body: Vec<u8>) -> Delivery {
 #[tokio::test(flavor = "multi_thread")]
 async fn it_passes_the_engines_suite() {
     let moto = Moto::start().await;
-    beadle_engine::testing::suite(async || Arc::new(moto.store(Settings::default()).await) as Arc<dyn Store>)
-        .await;
+    beadle_engine::testing::suite(async || {
+        Arc::new(moto.store(DynamoSettings::default()).await) as Arc<dyn Store>
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_larger_than_an_item_is_kept_in_parts() {
     let moto = Moto::start().await;
-    let store = moto.store(Settings::default()).await;
+    let store = moto.store(DynamoSettings::default()).await;
     // It cannot be compressed.
     let body: Vec<u8> = (0..1_000_000).map(|_| rand::random()).collect();
     let marks: Vec<Mark> = (0..3000)
@@ -57,7 +59,7 @@ async fn what_is_larger_than_an_item_is_kept_in_parts() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_clock_that_was_ahead_is_taken_back() {
     let moto = Moto::start().await;
-    let store = moto.store(Settings::default()).await;
+    let store = moto.store(DynamoSettings::default()).await;
     let ahead = Time(1_000_000_000);
     store.mark(vec![Mark::new(Key::new("repository", "acme", 1), Lane::Event)], ahead).await.unwrap();
     assert!(store.claim(5, Time(1000)).await.unwrap().is_empty());
@@ -69,11 +71,11 @@ async fn a_clock_that_was_ahead_is_taken_back() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_delivery_that_is_cut_off_anywhere_is_all_there_or_not_at_all() {
     let moto = Moto::start().await;
-    let direct = moto.store(Settings::default()).await;
+    let direct = moto.store(DynamoSettings::default()).await;
     let (mut stored, mut settled) = (0, 0);
     for cut in 0..12 {
         let proxy = Proxy::closing(&moto.url, cut).await;
-        let store = moto.by(&proxy.url, Settings::default()).await;
+        let store = moto.by(&proxy.url, DynamoSettings::default()).await;
         let id = format!("d{cut}");
         let keys = [Key::new("repository", "acme", cut), Key::new("repository", "acme", 100 + cut)];
         let marks = keys.clone().map(|key| Mark::new(key, Lane::Event)).to_vec();
@@ -104,15 +106,15 @@ async fn a_delivery_that_is_cut_off_anywhere_is_all_there_or_not_at_all() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_interrupted_is_due_where_it_is_copied_to() {
     let moto = Moto::start().await;
-    let from = moto.store(Settings::default()).await;
+    let from = moto.store(DynamoSettings::default()).await;
     // Its body and its head are written, and nothing after them.
     let proxy = Proxy::closing(&moto.url, 2).await;
-    let cut = moto.by(&proxy.url, Settings::default()).await;
+    let cut = moto.by(&proxy.url, DynamoSettings::default()).await;
     let key = Key::new("repository", "acme", 1);
     let marks = vec![Mark::new(key.clone(), Lane::Event)];
     assert!(cut.accept(delivery("d", b"{}".to_vec()), marks.clone()).await.is_err());
     assert_eq!(from.row(&key).await.unwrap(), None);
-    let to = moto.store(Settings::default()).await;
+    let to = moto.store(DynamoSettings::default()).await;
     let hour = Duration::from_secs(3600);
     beadle_engine::copy(&from, &to, hour, Time(6), &|_, _| {}).await.unwrap();
     assert!(to.row(&key).await.unwrap().is_some_and(|row| row.is_pending()));
@@ -122,7 +124,7 @@ async fn what_was_interrupted_is_due_where_it_is_copied_to() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_journal_is_read_back_to_a_time_and_no_further() {
     let moto = Moto::start().await;
-    let store = moto.store(Settings::default()).await;
+    let store = moto.store(DynamoSettings::default()).await;
     let day = |n: i64| Time(n * 24 * 3600 * 1000);
     // A page is a megabyte: what is old fills two and more in each part of the index.
     let long = "x".repeat(200_000);

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use beadle_emulate::{Moto, Odds, Proxy};
 use beadle_engine::{Accepted, Clock, Delivery, Key, Lane, Mark, Outcome, Store, Time, Timing};
-use beadle_store_dynamodb::{DynamoStore, Settings};
+use beadle_store_dynamodb::{DynamoSettings, DynamoStore};
 
 const ODDS: Odds = Odds { throttled: 4, conflict: 4, lost: 4, stale: 30 };
 const KEYS: u64 = 4;
@@ -56,13 +56,13 @@ async fn work(
 #[tokio::test(flavor = "multi_thread")]
 async fn every_last_mark_is_followed_by_a_run_and_no_key_is_worked_on_twice_at_once() {
     let moto = Moto::start().await;
-    let settings = Settings {
+    let settings = DynamoSettings {
         timing: Timing {
             debounce: Duration::from_millis(1),
             lease: Duration::from_secs(20),
             ..Timing::default()
         },
-        ..Settings::default()
+        ..DynamoSettings::default()
     };
     let direct = moto.store(settings).await;
     let proxy = Proxy::start(&moto.url, ODDS, 7).await;
@@ -139,10 +139,10 @@ async fn every_last_mark_is_followed_by_a_run_and_no_key_is_worked_on_twice_at_o
 #[tokio::test(flavor = "multi_thread")]
 async fn a_claim_whose_answer_was_lost_is_known_to_be_ours() {
     let moto = Moto::start().await;
-    let direct = moto.store(Settings::default()).await;
+    let direct = moto.store(DynamoSettings::default()).await;
     let odds = Odds { throttled: 0, conflict: 0, lost: 40, stale: 0 };
     let proxy = Proxy::start(&moto.url, odds, 11).await;
-    let store = moto.by(&proxy.url, Settings::default()).await;
+    let store = moto.by(&proxy.url, DynamoSettings::default()).await;
     let mut claimed = 0;
     for n in 0..30 {
         let (key, now) = (Key::new("repository", "acme", n), Time(1_000_000));

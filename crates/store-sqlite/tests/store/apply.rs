@@ -5,13 +5,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use beadle_engine::apply::forget_what_is_mended;
+use beadle_engine::apply::release_resolved_holds;
 use beadle_engine::budget::in_lane;
 use beadle_engine::{
-    Change, Class, Clock, EntryKind, Failure, Field, Gate, Key, Lane, Limits, Listing, Mode, Plan, Report,
-    Risk, Session, Spent, StepResult, Store, Time, WritePace, Writer, apply,
+    ApplyContext, Change, Class, Clock, EntryKind, Failure, Field, Key, Lane, Limits, Listing, Mode, Plan,
+    PlanWriter, Report, Risk, Session, Spent, StepResult, Store, Time, WritePace, apply,
 };
-use beadle_store_sqlite::{Settings, SqliteStore};
+use beadle_store_sqlite::{SqliteSettings, SqliteStore};
 use serde_json::json;
 
 /// The vendor's answer to every write.
@@ -29,7 +29,7 @@ struct Vendor {
 }
 
 #[async_trait]
-impl Writer<()> for Vendor {
+impl PlanWriter<()> for Vendor {
     async fn open(&self, _: &Key, _: &Plan<()>, _: Time) -> Result<Box<dyn Session<()>>, Failure> {
         Ok(Box::new(self.clone()))
     }
@@ -60,7 +60,8 @@ struct World {
 
 impl World {
     fn new(folder: &Path, answer: impl Fn() -> Result<(), Failure> + Send + Sync + 'static) -> Self {
-        let store = Arc::new(SqliteStore::open_inline(&folder.join("b.db"), Settings::default()).unwrap());
+        let store =
+            Arc::new(SqliteStore::open_inline(&folder.join("b.db"), SqliteSettings::default()).unwrap());
         let clock = Clock::simulated(Time(1_000_000_000));
         let (writes, pause_after) = (Arc::default(), None);
         let vendor = Vendor {
@@ -99,7 +100,7 @@ impl World {
                 write: (),
             });
         }
-        let gate = Gate {
+        let gate = ApplyContext {
             store: self.store.clone(),
             clock: self.clock.clone(),
             lease: None,
@@ -110,7 +111,7 @@ impl World {
             planned: self.clock.now(),
         };
         let key = Key::new("repository", "acme", 1);
-        forget_what_is_mended(&key, &plan, &gate).await.unwrap();
+        release_resolved_holds(&key, &plan, &gate).await.unwrap();
         in_lane(lane, apply(&key, &plan, &self.vendor, &gate, &|_, _| {})).await.unwrap()
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use beadle_engine::background::stored_records;
 use beadle_engine::{BackgroundTask, Class, Clock, Driver, Failure, Store, TaskRecord, TaskStatus, Time};
-use beadle_store_sqlite::{Settings, SqliteStore};
+use beadle_store_sqlite::{SqliteSettings, SqliteStore};
 use tokio_util::sync::CancellationToken;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -68,7 +68,8 @@ struct World {
 impl World {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let store = SqliteStore::open_inline(&folder.path().join("beadle.db"), Settings::default()).unwrap();
+        let store =
+            SqliteStore::open_inline(&folder.path().join("beadle.db"), SqliteSettings::default()).unwrap();
         let (clock, stop) = (Clock::simulated(START), CancellationToken::new());
         Self { store: Arc::new(store), clock, stop, _folder: folder }
     }

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use beadle_engine::queue::LONGEST_HOLD;
 use beadle_engine::{
-    Accepted, Class, Delivery, Failure, Key, Lane, Listing, Mark, Piece, Row, Store, StoreError, Time,
+    Accepted, Class, Delivery, Failure, Key, Lane, Listing, Mark, Row, Store, StoreError, StoreRecord, Time,
 };
-use beadle_store_sqlite::{Settings, SqliteStore};
+use beadle_store_sqlite::{SqliteSettings, SqliteStore};
 
 fn delivery(id: &str, size: usize) -> Delivery {
     // Bytes that do not compress.
@@ -33,7 +33,7 @@ fn marks() -> Vec<Mark> {
 #[tokio::test]
 async fn a_full_disk_keeps_nothing_half_done() {
     let folder = tempfile::tempdir().unwrap();
-    let settings = Settings { max_bytes: Some(512 * 1024), ..Settings::default() };
+    let settings = SqliteSettings { max_bytes: Some(512 * 1024), ..SqliteSettings::default() };
     let store = SqliteStore::open(&folder.path().join("b.db"), settings).unwrap();
     let mut stored = 0;
     let error = loop {
@@ -63,8 +63,8 @@ async fn a_full_disk_keeps_nothing_half_done() {
 async fn two_processes_on_one_file_wait_for_each_other() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("b.db");
-    let one = Arc::new(SqliteStore::open(&path, Settings::default()).unwrap());
-    let other = Arc::new(SqliteStore::open(&path, Settings::default()).unwrap());
+    let one = Arc::new(SqliteStore::open(&path, SqliteSettings::default()).unwrap());
+    let other = Arc::new(SqliteStore::open(&path, SqliteSettings::default()).unwrap());
     let write = |store: Arc<SqliteStore>, name: &'static str| async move {
         for n in 0..100 {
             store.accept(delivery(&format!("{name}{n}"), 100), marks()).await.unwrap();
@@ -79,15 +79,15 @@ async fn two_processes_on_one_file_wait_for_each_other() {
 async fn a_file_of_a_later_version_or_of_another_kind_is_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("b.db");
-    drop(SqliteStore::open(&path, Settings::default()).unwrap());
+    drop(SqliteStore::open(&path, SqliteSettings::default()).unwrap());
     let connection = rusqlite::Connection::open(&path).unwrap();
     connection.pragma_update(None, "user_version", 999).unwrap();
     drop(connection);
-    let error = SqliteStore::open(&path, Settings::default()).err().unwrap();
+    let error = SqliteStore::open(&path, SqliteSettings::default()).err().unwrap();
     assert!(matches!(error, StoreError::Corrupt { .. }) && error.to_string().contains("999"), "{error}");
     let path = folder.path().join("text.db");
     std::fs::write(&path, "this is no database, whatever its name says").unwrap();
-    let error = SqliteStore::open(&path, Settings::default()).err().unwrap();
+    let error = SqliteStore::open(&path, SqliteSettings::default()).err().unwrap();
     assert!(matches!(error, StoreError::Corrupt { .. }), "{error}");
 }
 
@@ -97,19 +97,19 @@ async fn the_file_is_its_owners_alone() {
     use std::os::unix::fs::PermissionsExt as _;
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("b.db");
-    drop(SqliteStore::open(&path, Settings::default()).unwrap());
+    drop(SqliteStore::open(&path, SqliteSettings::default()).unwrap());
     assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
 }
 
 #[tokio::test]
 async fn a_hold_of_years_comes_back_although_nothing_else_is_due() {
     let folder = tempfile::tempdir().unwrap();
-    let store = SqliteStore::open(&folder.path().join("b.db"), Settings::default()).unwrap();
+    let store = SqliteStore::open(&folder.path().join("b.db"), SqliteSettings::default()).unwrap();
     let key = Key::new("repository", "acme", 1);
     let mut row = Row::new(key.clone());
     row.mark(&Mark::new(key.clone(), Lane::Sweep), Time(1), store.timing());
     row.not_before = Time(315_360_000_000);
-    store.take(Piece::Row(row)).await.unwrap();
+    store.take(StoreRecord::Row(row)).await.unwrap();
     let now = Time(1000);
     assert!(store.claim(1, now).await.unwrap().is_empty());
     let due = store.row(&key).await.unwrap().unwrap().due_at();
@@ -121,7 +121,7 @@ async fn a_hold_of_years_comes_back_although_nothing_else_is_due() {
 async fn a_file_that_is_deleted_or_replaced_takes_nothing_more_until_it_is_back() {
     let folder = tempfile::tempdir().unwrap();
     let (path, aside) = (folder.path().join("b.db"), folder.path().join("aside.db"));
-    let store = SqliteStore::open(&path, Settings::default()).unwrap();
+    let store = SqliteStore::open(&path, SqliteSettings::default()).unwrap();
     assert_eq!(store.accept(delivery("one", 10), marks()).await, Ok(Accepted::Stored));
     std::fs::rename(&path, &aside).unwrap();
     for replaced in [false, true] {
@@ -142,11 +142,11 @@ async fn a_file_that_is_deleted_or_replaced_takes_nothing_more_until_it_is_back(
 async fn after_a_flush_the_file_alone_has_everything() {
     let folder = tempfile::tempdir().unwrap();
     let (path, copy) = (folder.path().join("b.db"), folder.path().join("copy.db"));
-    let store = SqliteStore::open(&path, Settings::default()).unwrap();
+    let store = SqliteStore::open(&path, SqliteSettings::default()).unwrap();
     assert_eq!(store.accept(delivery("one", 10), marks()).await, Ok(Accepted::Stored));
     store.flush().await.unwrap();
     std::fs::copy(&path, &copy).unwrap();
-    let copied = SqliteStore::open(&copy, Settings::default()).unwrap();
+    let copied = SqliteStore::open(&copy, SqliteSettings::default()).unwrap();
     let listing = Listing { limit: 10, ..Listing::default() };
     assert_eq!(copied.deliveries(listing).await.unwrap().len(), 1);
 }
@@ -155,14 +155,14 @@ async fn after_a_flush_the_file_alone_has_everything() {
 async fn a_damaged_file_is_said_with_what_to_do() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("b.db");
-    let store = SqliteStore::open(&path, Settings::default()).unwrap();
+    let store = SqliteStore::open(&path, SqliteSettings::default()).unwrap();
     store.accept(delivery("one", 10), marks()).await.unwrap();
     store.flush().await.unwrap();
     drop(store);
     let mut bytes = std::fs::read(&path).unwrap();
     bytes[4096..].fill(0xff);
     std::fs::write(&path, bytes).unwrap();
-    let error = match SqliteStore::open(&path, Settings::default()) {
+    let error = match SqliteStore::open(&path, SqliteSettings::default()) {
         Err(error) => error,
         Ok(store) => {
             let error = store.rows(10).await.unwrap_err();

@@ -12,7 +12,7 @@ use std::time::Duration;
 use beadle_engine::{
     Begun, Change, End, Entry, EntryKind, Field, Hold, Intent, Key, Limits, Mode, Risk, Store, Time, Verdict,
 };
-use beadle_store_sqlite::{Settings, SqliteStore};
+use beadle_store_sqlite::{SqliteSettings, SqliteStore};
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -137,7 +137,7 @@ fn digest(what: &What) -> String {
 
 impl World {
     fn open(path: &std::path::Path) -> Arc<SqliteStore> {
-        Arc::new(SqliteStore::open_inline(path, Settings::default()).unwrap())
+        Arc::new(SqliteStore::open_inline(path, SqliteSettings::default()).unwrap())
     }
 
     fn hold(&self, what: &What) -> Hold {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use beadle_engine::{Key, Lane, Lease, Mark, Outcome, ParkReason, Store, Time};
-use beadle_store_sqlite::{Settings, SqliteStore};
+use beadle_store_sqlite::{SqliteSettings, SqliteStore};
 use proptest::prelude::*;
 
 const KEYS: u8 = 4;
@@ -62,7 +62,7 @@ fn key(n: u8) -> Key {
 
 impl World {
     fn open(path: &std::path::Path) -> Arc<SqliteStore> {
-        Arc::new(SqliteStore::open_inline(path, Settings::default()).unwrap())
+        Arc::new(SqliteStore::open_inline(path, SqliteSettings::default()).unwrap())
     }
 
     async fn apply(&mut self, op: Op) {

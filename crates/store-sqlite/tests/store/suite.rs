@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use beadle_engine::Store;
-use beadle_store_sqlite::{Settings, SqliteStore};
+use beadle_store_sqlite::{SqliteSettings, SqliteStore};
 
 #[tokio::test]
 async fn with_the_writers_thread() {
@@ -12,7 +12,7 @@ async fn with_the_writers_thread() {
     let n = AtomicU32::new(0);
     beadle_engine::testing::suite(async || {
         let path = folder.path().join(format!("{}.db", n.fetch_add(1, Ordering::Relaxed)));
-        Arc::new(SqliteStore::open(&path, Settings::default()).unwrap()) as Arc<dyn Store>
+        Arc::new(SqliteStore::open(&path, SqliteSettings::default()).unwrap()) as Arc<dyn Store>
     })
     .await;
 }
@@ -23,7 +23,7 @@ async fn inline() {
     let n = AtomicU32::new(0);
     beadle_engine::testing::suite(async || {
         let path = folder.path().join(format!("{}.db", n.fetch_add(1, Ordering::Relaxed)));
-        Arc::new(SqliteStore::open_inline(&path, Settings::default()).unwrap()) as Arc<dyn Store>
+        Arc::new(SqliteStore::open_inline(&path, SqliteSettings::default()).unwrap()) as Arc<dyn Store>
     })
     .await;
 }

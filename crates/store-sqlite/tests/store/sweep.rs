@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use beadle_engine::{Entry, EntryKind, Key, Lane, Mark, Outcome, Store, Time, sweep};
-use beadle_store_sqlite::{Settings, SqliteStore};
+use beadle_store_sqlite::{SqliteSettings, SqliteStore};
 use serde_json::{Value, json};
 
 fn run(key: &Key, at: Time, detail: Value) -> Entry {
@@ -15,7 +15,8 @@ fn run(key: &Key, at: Time, detail: Value) -> Entry {
 #[tokio::test]
 async fn a_sweep_ends_when_its_last_run_does_and_counts_what_any_run_wrote() {
     let folder = tempfile::tempdir().unwrap();
-    let store = SqliteStore::open_inline(&folder.path().join("beadle.db"), Settings::default()).unwrap();
+    let store =
+        SqliteStore::open_inline(&folder.path().join("beadle.db"), SqliteSettings::default()).unwrap();
     let at = |seconds: u64| Time(1_700_000_000_000) + Duration::from_secs(seconds);
     let is_its = |_: &Key| true;
     let keys = [1, 2].map(|id| Key::new("repository", "acme", id));

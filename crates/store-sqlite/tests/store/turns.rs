@@ -7,10 +7,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use beadle_engine::budget::in_lane;
 use beadle_engine::{
-    Change, Class, Clock, EntryKind, Failure, Field, Gate, Key, Lane, Limits, Listing, Mode, Plan, Report,
-    Risk, Session, StepResult, Store, Time, Turn, WritePace, Writer, apply,
+    ApplyContext, Change, Class, Clock, EntryKind, Failure, Field, Key, Lane, Limits, Listing, Mode, Plan,
+    PlanWriter, Report, Risk, Session, StepResult, Store, Time, Turn, WritePace, apply,
 };
-use beadle_store_sqlite::{Settings, SqliteStore};
+use beadle_store_sqlite::{SqliteSettings, SqliteStore};
 use serde_json::json;
 
 const CALL: Duration = Duration::from_millis(100);
@@ -28,7 +28,7 @@ struct Vendor {
 }
 
 #[async_trait]
-impl Writer<Turn> for Vendor {
+impl PlanWriter<Turn> for Vendor {
     async fn open(&self, _: &Key, _: &Plan<Turn>, _: Time) -> Result<Box<dyn Session<Turn>>, Failure> {
         Ok(Box::new(self.clone()))
     }
@@ -66,7 +66,8 @@ struct World {
 
 impl World {
     fn new(folder: &Path) -> Self {
-        let store = Arc::new(SqliteStore::open_inline(&folder.join("b.db"), Settings::default()).unwrap());
+        let store =
+            Arc::new(SqliteStore::open_inline(&folder.join("b.db"), SqliteSettings::default()).unwrap());
         let clock = Clock::simulated(Time(1_000_000_000));
         let begun = clock.now();
         let vendor = Vendor { store, clock, failing: None, pause_at: None, reached: Arc::default() };
@@ -98,7 +99,7 @@ impl World {
     }
 
     async fn run(&self, lane: Lane) -> Report {
-        let gate = Gate {
+        let gate = ApplyContext {
             store: self.vendor.store.clone(),
             clock: self.vendor.clock.clone(),
             lease: None,

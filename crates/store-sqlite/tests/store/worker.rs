@@ -11,7 +11,7 @@ use beadle_engine::worker::{Reconcile, Run};
 use beadle_engine::{
     Class, Clock, Failure, Key, Lane, Mark, ParkReason, Report, Store, Time, Unknown, Worker, WorkerSettings,
 };
-use beadle_store_sqlite::{Settings, SqliteStore};
+use beadle_store_sqlite::{SqliteSettings, SqliteStore};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use tokio_util::sync::CancellationToken;
@@ -111,7 +111,7 @@ struct World {
 impl World {
     fn new(folder: &Path) -> Self {
         let path = folder.join("b.db");
-        let store = Arc::new(SqliteStore::open_inline(&path, Settings::default()).unwrap());
+        let store = Arc::new(SqliteStore::open_inline(&path, SqliteSettings::default()).unwrap());
         Self {
             path,
             clock: Clock::simulated(Time(1_700_000_000_000)),
@@ -145,7 +145,7 @@ impl World {
             task.abort();
             let _ = task.await; // it was cancelled, as asked
         }
-        self.store = Arc::new(SqliteStore::open_inline(&self.path, Settings::default()).unwrap());
+        self.store = Arc::new(SqliteStore::open_inline(&self.path, SqliteSettings::default()).unwrap());
     }
 
     async fn stop(&mut self) {

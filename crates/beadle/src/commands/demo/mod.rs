@@ -13,7 +13,7 @@ use anyhow::{Context as _, bail};
 use beadle_sim::{Limits, Settings, Sim};
 
 use crate::commands::{FAILED, FINE};
-use crate::printer::{Printer, Tone};
+use crate::output::printer::{Printer, Tone};
 use service::Service;
 
 /// What every call to the simulated GitHub takes.

@@ -17,7 +17,7 @@ fn shown(names: &[&str]) -> WholePlan {
     plan.changes = names.iter().map(|name| change(name)).collect();
     WholePlan {
         of: "acme".into(),
-        half: Half::Repositories(Mode::Enforce),
+        half: PlanScope::Repositories(Mode::Enforce),
         plans: vec![(Key::new("repository", "acme", 1), plan)],
         short: None,
         unmatched: Vec::new(),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use beadle_emulate::{Function, Gateway, Lambdas, Moto, Pump, Shape, Source};
-use beadle_store_dynamodb::{DynamoStore, Settings};
+use beadle_store_dynamodb::{DynamoSettings, DynamoStore};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
@@ -87,7 +87,7 @@ impl Deployment {
         }
         let config = github.path().join("aws.toml");
         std::fs::write(&config, text).unwrap();
-        let table = moto.table("beadle", Settings::default()).await;
+        let table = moto.table("beadle", DynamoSettings::default()).await;
         let (event, sweep) = (moto.queue("event", VISIBILITY).await, moto.queue("sweep", VISIBILITY).await);
         let lambdas = Arc::new(Lambdas::start(LIMIT).await);
         let gateway = Gateway::start(lambdas.clone(), "intake", shape).await;

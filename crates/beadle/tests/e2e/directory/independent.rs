@@ -171,7 +171,7 @@ async fn what_somebody_else_changed_since_it_was_read_is_read_again_before_it_is
     let sides = || {
         let dialect = Dialect { paging: Paging::Cursor, ..Dialect::named("rfc7644").unwrap() };
         let budgets = beadle_engine::Budgets::new("scim", 0);
-        let (clock, settings) = (beadle_engine::Clock::system(), beadle_transport::Settings::default());
+        let (clock, settings) = (beadle_engine::Clock::system(), beadle_transport::ClientSettings::default());
         let token = server.token.clone().into();
         let api = beadle_scim::Api::new(&server.url, &token, dialect, budgets, &clock, settings).unwrap();
         (beadle_scim::Reader::new(api.clone()), beadle_scim::Writer::new(api))

@@ -32,8 +32,8 @@ fn hold(n: u64, aspect: &str, risk: Risk, reaches: u32) -> Hold {
     }
 }
 
-fn ask(window: &mut Vec<Booking>, limits: &Limits, hold: &Hold, now: Time) -> Verdict {
-    judge(window, &BTreeMap::new(), limits, &[hold], now).verdicts.remove(0)
+fn ask(window: &mut Vec<GuardReservation>, limits: &Limits, hold: &Hold, now: Time) -> Verdict {
+    check_guard(window, &BTreeMap::new(), limits, &[hold], now).verdicts.remove(0)
 }
 
 #[test]
@@ -123,9 +123,9 @@ fn room_that_was_reserved_long_ago_begins_no_write() {
 fn what_an_older_version_booked_is_read() {
     let old = r#"[{"instance":"acme","digest":"a","at":1,"written":true,"weakens":0,"exposes":0,"removes":1},
                   {"instance":"acme","digest":"b","at":1,"written":false,"weakens":0,"exposes":0,"removes":1}]"#;
-    let read: Vec<Booking> = serde_json::from_str(old).unwrap();
+    let read: Vec<GuardReservation> = serde_json::from_str(old).unwrap();
     assert_eq!((read[0].state, read[1].state), (Spent::Written, Spent::Unknown));
     assert_eq!((read[0].reaches, read[0].aspect.as_str()), (1, ""));
-    let again: Vec<Booking> = serde_json::from_str(&serde_json::to_string(&read).unwrap()).unwrap();
+    let again: Vec<GuardReservation> = serde_json::from_str(&serde_json::to_string(&read).unwrap()).unwrap();
     assert_eq!(again, read);
 }

@@ -12,7 +12,7 @@ use beadle_engine::{Class, Failure, Time};
 use beadle_github::{Member, Reader, Team};
 use beadle_scim::Finding;
 
-use super::{Account, Found, TargetGroup, TargetReader};
+use super::{Found, TargetAccount, TargetGroup, TargetReader};
 use crate::mapping::Role;
 use crate::sources::Person;
 
@@ -219,7 +219,7 @@ impl TargetReader for TeamReader {
         Ok(self.teams(SURE).await?.len())
     }
 
-    async fn members(&self, id: &str) -> Result<Option<Vec<Account>>, Failure> {
+    async fn members(&self, id: &str) -> Result<Option<Vec<TargetAccount>>, Failure> {
         let id = id_of(id)?;
         let Some(mut team) = self.team(id).await? else { return Ok(None) };
         let mut read = self.github.team_members(&team.slug).await?;

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use super::{BELIEVED, TeamReader, lock};
 use crate::mapping::Role;
 use crate::sources::Person;
-use crate::targets::{Account, Found};
+use crate::targets::{Found, TargetAccount};
 
 /// How a person's account is found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -118,7 +118,7 @@ impl TeamReader {
                     let mut seen = lock(&self.seen);
                     seen.found.insert(person.id.clone(), *one);
                     let Some(member) = seen.accounts.get(one) else { continue };
-                    return Found::Account(account(member, people, None));
+                    return Found::TargetAccount(account(member, people, None));
                 }
                 more => {
                     let seen = lock(&self.seen);
@@ -135,7 +135,7 @@ impl TeamReader {
         let stranger = own.iter().cloned().chain(address).find_map(|name| people.strangers.get(&name));
         if let Some(login) = stranger {
             return match group.and_then(|group| self.invited(group, login)) {
-                Some(member) => Found::Account(account(&member, people, None)),
+                Some(member) => Found::TargetAccount(account(&member, people, None)),
                 None => Found::Missing(format!(
                     "{} is {login} at GitHub, who is not in the organisation {organisation}; invite them",
                     person.login
@@ -181,9 +181,9 @@ fn mails(members: &[Member]) -> Vec<(String, u64)> {
     pairs.collect()
 }
 
-pub(super) fn account(member: &Member, people: &People, role: Option<Role>) -> Account {
+pub(super) fn account(member: &Member, people: &People, role: Option<Role>) -> TargetAccount {
     let names = people.names.get(&member.id).into_iter().flatten().cloned();
-    Account {
+    TargetAccount {
         id: member.id.to_string(),
         name: Some(member.login.clone()),
         person: None,

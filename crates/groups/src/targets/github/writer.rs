@@ -11,7 +11,9 @@ use serde_json::Value;
 use super::{SURE, TeamReader, described, id_of, lock, target};
 use crate::mapping::Role;
 use crate::sources::Person;
-use crate::targets::{Account, NewGroup, Refused, StopNote, TargetGroup, TargetReader as _, TargetWriter};
+use crate::targets::{
+    NewGroup, Refused, StopNote, TargetAccount, TargetGroup, TargetReader as _, TargetWriter,
+};
 
 /// Writes an organisation's teams.
 pub struct TeamWriter {
@@ -178,7 +180,7 @@ impl TargetWriter for TeamWriter {
         self.reader.teams_anew().await.map(drop)
     }
 
-    async fn provision(&self, person: &Person) -> Result<Account, Failure> {
+    async fn provision(&self, person: &Person) -> Result<TargetAccount, Failure> {
         Err(nobody_makes(&person.login))
     }
 

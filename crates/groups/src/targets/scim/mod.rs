@@ -17,7 +17,7 @@ use futures::future::{join_all, try_join_all};
 use serde_json::Value;
 
 use self::seen::Seen;
-use super::{Account, Found, TargetGroup, TargetReader};
+use super::{Found, TargetAccount, TargetGroup, TargetReader};
 use crate::sources::Person;
 
 pub use self::writer::ScimWriter;
@@ -68,11 +68,11 @@ pub struct ScimReader {
 const VALUES: [&str; 7] =
     ["userName", "externalId", "active", "name.givenName", "name.familyName", "displayName", "emails"];
 
-fn account(user: User) -> Account {
+fn account(user: User) -> TargetAccount {
     let values: BTreeMap<&'static str, Value> = VALUES.iter().map(|path| (*path, user.value(path))).collect();
     let email = values["emails"].as_str().map(str::to_owned);
     let person = user.external_id.filter(|id| !id.is_empty());
-    Account {
+    TargetAccount {
         id: user.id,
         name: Some(user.user_name),
         person,
@@ -84,8 +84,8 @@ fn account(user: User) -> Account {
 }
 
 /// An account of which nothing is known but its id.
-fn unknown(id: String) -> Account {
-    Account {
+fn unknown(id: String) -> TargetAccount {
+    TargetAccount {
         id,
         name: None,
         person: None,
@@ -141,7 +141,7 @@ impl ScimReader {
     }
 
     /// Remembers an account that was asked for at `asked`.
-    fn remember(&self, account: &Account, asked: Time) {
+    fn remember(&self, account: &TargetAccount, asked: Time) {
         self.seen().remember(account, asked);
     }
 
@@ -274,14 +274,14 @@ impl ScimReader {
         let known = || self.seen().people.get(&person.id).cloned();
         if let Some(known) = known() {
             if self.seen().knows(&person.id, since) {
-                return Ok(Found::Account(known));
+                return Ok(Found::TargetAccount(known));
             }
             match self.scim.user(&known.id).await? {
                 Some(user) => {
                     let found = account(user);
                     self.remember(&found, asked);
                     if found.person.as_ref() == Some(&person.id) {
-                        return Ok(Found::Account(found));
+                        return Ok(Found::TargetAccount(found));
                     }
                 }
                 None => self.seen().forget(&known.id),
@@ -292,19 +292,19 @@ impl ScimReader {
         if let Some(user) = by_id.one() {
             let found = account(user);
             self.remember(&found, asked);
-            return Ok(Found::Account(found));
+            return Ok(Found::TargetAccount(found));
         }
         let by_name = self.scim.user_named(&person.login).await?;
         is_sure &= by_name != Answered::Untold;
         let mut named = by_name.one().map(account);
-        let is_theirs = |found: &Account| found.person.as_ref() == Some(&person.id);
+        let is_theirs = |found: &TargetAccount| found.person.as_ref() == Some(&person.id);
         if !is_sure && !named.as_ref().is_some_and(is_theirs) {
             // The server does not let one ask for an id, or a name: the list tells, if it is whole.
             is_sure = self.users_of_now().await?;
             if let Some(known) = known() {
-                return Ok(Found::Account(known));
+                return Ok(Found::TargetAccount(known));
             }
-            let is_named = |account: &&Account| {
+            let is_named = |account: &&TargetAccount| {
                 account.name.as_ref().is_some_and(|name| name.eq_ignore_ascii_case(&person.login))
             };
             named = named.or_else(|| self.seen().accounts.values().find(is_named).cloned());
@@ -314,7 +314,7 @@ impl ScimReader {
             // be asked for.
             Some(found) if found.person.is_none() || is_theirs(&found) => {
                 self.remember(&found, asked);
-                Ok(Found::Account(found))
+                Ok(Found::TargetAccount(found))
             }
             Some(found) => Ok(Found::Another(format!(
                 "the user {} of the target has the externalId {}, and {} is {} in the directory: another person; mend the \
@@ -365,7 +365,7 @@ impl TargetReader for ScimReader {
         Ok(count)
     }
 
-    async fn members(&self, id: &str) -> Result<Option<Vec<Account>>, Failure> {
+    async fn members(&self, id: &str) -> Result<Option<Vec<TargetAccount>>, Failure> {
         let asked = self.now();
         let Some(members) = self.listed(id).await? else { return Ok(None) };
         // The read-back asks SCIM, and no other source of members.
@@ -439,7 +439,7 @@ impl TargetReader for ScimReader {
         Ok(self.scim.user(account).await?.is_some())
     }
 
-    async fn account_now(&self, id: &str) -> Result<Option<Account>, Failure> {
+    async fn account_now(&self, id: &str) -> Result<Option<TargetAccount>, Failure> {
         let asked = self.now();
         let found = self.scim.user(id).await?.map(account);
         if let Some(found) = &found {

@@ -7,7 +7,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use beadle_engine::Time;
 use beadle_scim::{Group, Odd};
 
-use super::Account;
+use super::TargetAccount;
 
 /// The remembered answers.
 #[derive(Default)]
@@ -19,9 +19,9 @@ pub(super) struct Seen {
     /// The reason why that list is incomplete.
     pub(super) groups_short: Option<String>,
     /// Accounts by the id of the person.
-    pub(super) people: HashMap<String, Account>,
+    pub(super) people: HashMap<String, TargetAccount>,
     /// People by the id of the account.
-    pub(super) accounts: HashMap<String, Account>,
+    pub(super) accounts: HashMap<String, TargetAccount>,
     /// When each account was read, by its id.
     read: HashMap<String, Time>,
     /// The number of users in the last complete list.
@@ -44,7 +44,7 @@ pub(super) struct Seen {
 
 impl Seen {
     /// Remembers an account that was asked for at `at` or later.
-    pub(super) fn remember(&mut self, account: &Account, at: Time) {
+    pub(super) fn remember(&mut self, account: &TargetAccount, at: Time) {
         let before = self.accounts.get(&account.id).and_then(|known| known.person.clone());
         if let Some(before) = before.filter(|before| account.person.as_ref() != Some(before)) {
             self.people.remove(&before);

@@ -10,11 +10,11 @@ use serde_json::Value;
 
 use super::readback::Written;
 use super::{By, ScimReader, account, target};
+use crate::links::is_form_of;
 use crate::mapping::Role;
-use crate::pairs::is_form_of;
 use crate::planner::OWNED;
 use crate::sources::Person;
-use crate::targets::{Account, Found, NewGroup, Refused, StopNote, TargetGroup, TargetWriter};
+use crate::targets::{Found, NewGroup, Refused, StopNote, TargetAccount, TargetGroup, TargetWriter};
 
 /// Members that were read longer ago are read again before a write: whoever left since then was not
 /// lost by this write.
@@ -35,7 +35,7 @@ impl ScimWriter {
     /// Nothing is written to a target that did something else than it was asked.
     fn may_write(&self) -> Result<(), Failure> {
         if let Some(why) = self.stopped() {
-            return Err(Failure::new(Class::Rejected, format!("{}: {why}", crate::pairs::STOPPED)));
+            return Err(Failure::new(Class::Rejected, format!("{}: {why}", crate::links::STOPPED)));
         }
         if self.reader.seen().putting_back > 0 {
             let text = "members whom the target took out of another group are put back first; trying again";
@@ -232,7 +232,7 @@ impl TargetWriter for ScimWriter {
         let refused = refused(changed.refused);
         if !refused.is_empty() {
             // A person whose account is gone has another account, or none.
-            let is_refused = |known: &Account| refused.iter().any(|one| one.account == known.id);
+            let is_refused = |known: &TargetAccount| refused.iter().any(|one| one.account == known.id);
             self.reader.seen().people.retain(|_, known| !is_refused(known));
         }
         let added = taken_of(accounts, &refused);
@@ -267,7 +267,7 @@ impl TargetWriter for ScimWriter {
         self.scim.delete_group(group).await
     }
 
-    async fn provision(&self, person: &Person) -> Result<Account, Failure> {
+    async fn provision(&self, person: &Person) -> Result<TargetAccount, Failure> {
         self.may_write()?;
         let user = NewUser {
             user_name: person.login.clone(),
@@ -281,7 +281,7 @@ impl TargetWriter for ScimWriter {
             return Ok(account(made));
         }
         let found = match self.reader.find_one(person).await? {
-            Found::Account(found) => found,
+            Found::TargetAccount(found) => found,
             Found::Another(_) => {
                 let text = format!("the target has a user {} that is another person", person.login);
                 return Err(Failure::new(Class::Rejected, text));

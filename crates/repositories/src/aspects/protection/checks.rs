@@ -4,12 +4,12 @@ use beadle_engine::{Failure, Field, Risk};
 use beadle_github::{Rule, StatusCheck};
 use serde_json::{Value, json};
 
-use super::translate::{Binding, Wanted, WantedCheck, app_node};
+use super::translate::{Binding, DesiredRule, WantedCheck, app_node};
 use crate::aspects::{Context, field};
 use crate::identity::pair;
 
 /// The differences between required and declared checks, and the list to write.
-pub(super) fn checks(wanted: &Wanted, rule: Option<&Rule>) -> Option<(Field, Value)> {
+pub(super) fn checks(wanted: &DesiredRule, rule: Option<&Rule>) -> Option<(Field, Value)> {
     let (checks, asked) = wanted.checks.as_ref()?;
     let seen = rule.map(|rule| rule.checks.as_slice()).unwrap_or_default();
     let matched = pair(checks, seen, closeness);
@@ -57,7 +57,7 @@ pub(super) fn checks(wanted: &Wanted, rule: Option<&Rule>) -> Option<(Field, Val
 /// resolves the others.
 pub(super) async fn missing_apps(
     context: &Context<'_>,
-    wanted: &Wanted,
+    wanted: &DesiredRule,
     rules: &[Rule],
 ) -> Result<Option<String>, Failure> {
     let Some((checks, asked)) = &wanted.checks else { return Ok(None) };
@@ -151,7 +151,7 @@ mod tests {
     fn planned(wanted: &str, live: &Rule) -> Option<(Risk, Value)> {
         let node =
             Node::parse("f.yml", &format!("required_status_checks: {{ checks: [{wanted}] }}")).unwrap();
-        let (field, input) = checks(&Wanted::read(&node), Some(live))?;
+        let (field, input) = checks(&DesiredRule::read(&node), Some(live))?;
         Some((field.risk, input))
     }
 
@@ -178,7 +178,7 @@ mod tests {
     fn only_apps_that_no_live_rule_shows_are_asked_for_and_each_once() {
         let policy = "required_status_checks: { checks: [{ context: a, app_id: 7 }, { context: b, app_id: 7 }, \
                       { context: c, app_id: 8 }, { context: d, app_id: null }, { context: e }] }";
-        let wanted = Wanted::read(&Node::parse("f.yml", policy).unwrap());
+        let wanted = DesiredRule::read(&Node::parse("f.yml", policy).unwrap());
         let (wanted, _) = wanted.checks.unwrap();
         let ids =
             |rules: &[Rule]| -> Vec<i64> { unseen_apps(&wanted, rules).iter().map(|(id, _)| *id).collect() };

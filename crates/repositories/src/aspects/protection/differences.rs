@@ -3,13 +3,13 @@
 
 use std::collections::BTreeMap;
 
-use beadle_engine::{Asked, Failure, Field, Risk};
+use beadle_engine::{Failure, Field, PolicyLocation, Risk};
 use beadle_github::{Actor, ActorKind, Allowances, Permission, Rule};
 use futures::future::join_all;
 use serde_json::{Value, json};
 
 use super::checks::{checks, missing_apps, sorted};
-use super::translate::{FLAGS, LISTS, List, Wanted, better};
+use super::translate::{DesiredRule, FLAGS, LISTS, List, better};
 use crate::aspects::{Context, field};
 use crate::names::Named;
 
@@ -29,15 +29,15 @@ impl Difference {
 }
 
 /// A list that could not be planned, and whether that may pass by itself.
-pub(super) type Doubt = (String, bool);
+pub(super) type UnresolvedList = (String, bool);
 
 /// The differences, and the doubts.
-pub(super) type Compared = (Vec<Difference>, Vec<Doubt>);
+pub(super) type Compared = (Vec<Difference>, Vec<UnresolvedList>);
 
 /// Everything in which `rule`, one of the live `rules`, differs, and what is in doubt.
 pub(super) async fn differences(
     context: &Context<'_>,
-    wanted: &Wanted,
+    wanted: &DesiredRule,
     rules: &[Rule],
     rule: Option<&Rule>,
 ) -> Result<Compared, Failure> {
@@ -66,10 +66,10 @@ pub(super) async fn differences(
 /// Compares one list of actors, and returns its doubts.
 async fn list_of(
     context: &Context<'_>,
-    wanted: &Wanted,
+    wanted: &DesiredRule,
     rule: Option<&Rule>,
     list: &List,
-) -> Result<(Option<Difference>, Vec<Doubt>), Failure> {
+) -> Result<(Option<Difference>, Vec<UnresolvedList>), Failure> {
     let mut doubts = Vec::new();
     let none = Allowances::default();
     let allowances = rule.map_or(&none, |rule| &rule.allowances);
@@ -111,10 +111,10 @@ fn seen_flag(rule: Option<&Rule>, graphql: &str) -> Value {
 
 fn flags(
     context: &Context<'_>,
-    wanted: &Wanted,
+    wanted: &DesiredRule,
     rule: Option<&Rule>,
     found: &mut Vec<Difference>,
-    doubts: &mut Vec<Doubt>,
+    doubts: &mut Vec<UnresolvedList>,
 ) {
     for flag in FLAGS {
         // A flag with a list is written with its list.
@@ -140,7 +140,7 @@ fn flags(
     }
 }
 
-fn environments(wanted: &Wanted, rule: Option<&Rule>, found: &mut Vec<Difference>) {
+fn environments(wanted: &DesiredRule, rule: Option<&Rule>, found: &mut Vec<Difference>) {
     let Some((environments, asked)) = &wanted.environments else { return };
     let before = sorted(rule.map(|rule| rule.environments.clone()).unwrap_or_default().into_iter());
     let after = sorted(environments.iter().cloned());
@@ -201,7 +201,7 @@ fn is_granted(context: &Context<'_>, actor: &Actor) -> bool {
 /// write. GitHub drops them without a word, so that Beadle would write them at every run.
 async fn powerless(
     context: &Context<'_>,
-    wanted: &Wanted,
+    wanted: &DesiredRule,
     list: &List,
     seen: &[Actor],
 ) -> Result<Vec<Actor>, Failure> {
@@ -233,7 +233,7 @@ async fn powerless(
 /// made.
 async fn actors(
     context: &Context<'_>,
-    wanted: &Wanted,
+    wanted: &DesiredRule,
     rule: Option<&Rule>,
     list: &List,
     seen: &[Actor],
@@ -299,7 +299,7 @@ async fn ids(
     context: &Context<'_>,
     actors: &[Actor],
     seen: &[Actor],
-    asked: &Asked,
+    asked: &PolicyLocation,
 ) -> Result<Result<Vec<String>, String>, Failure> {
     let known: BTreeMap<usize, String> = actors
         .iter()

@@ -8,15 +8,15 @@ mod differences;
 mod translate;
 
 use async_trait::async_trait;
-use beadle_engine::{Asked, Failure, Field, Risk, check_glob};
+use beadle_engine::{Failure, Field, PolicyLocation, Risk, check_glob};
 use beadle_github::Rule;
 use futures::future::join_all;
 use globset::GlobBuilder;
 use serde_json::{Map, Value, json};
 
 use self::differences::{Compared, Difference, differences};
-use self::translate::Wanted;
-use super::{Aspect, Context, Sheet, Step, Target, field};
+use self::translate::DesiredRule;
+use super::{Aspect, AspectPlan, Context, Step, WriteTarget, field};
 use crate::policy::{BranchWant, Node, merge};
 
 /// The repository's branch protection rules.
@@ -30,7 +30,7 @@ enum Write {
 
 #[async_trait]
 impl Step for Write {
-    async fn write(&self, to: &Target) -> Result<(), Failure> {
+    async fn write(&self, to: &WriteTarget) -> Result<(), Failure> {
         match self {
             Self::Create(input) => to.writer.create_rule(input.clone()).await,
             Self::Update(input) => to.writer.update_rule(input.clone()).await,
@@ -43,7 +43,7 @@ impl Step for Write {
 struct Asks<'a> {
     pattern: &'a str,
     protection: Option<Node>,
-    asked: &'a Asked,
+    asked: &'a PolicyLocation,
 }
 
 #[async_trait]
@@ -56,7 +56,7 @@ impl Aspect for Protection {
         section == "branches"
     }
 
-    async fn plan(&self, context: &Context<'_>, sheet: &mut Sheet) -> Result<(), Failure> {
+    async fn plan(&self, context: &Context<'_>, sheet: &mut AspectPlan) -> Result<(), Failure> {
         if context.desired.branches.is_empty() {
             return Ok(());
         }
@@ -108,7 +108,7 @@ async fn default_branches(context: &Context<'_>) -> Result<Vec<String>, Failure>
 
 /// The patterns that are asked for. The narrower layer is laid over the wider one, and of one layer what is said of a
 /// branch by its name over what is said of `default`.
-fn patterns<'a>(branches: &'a [BranchWant], defaults: &'a [String], sheet: &mut Sheet) -> Vec<Asks<'a>> {
+fn patterns<'a>(branches: &'a [BranchWant], defaults: &'a [String], sheet: &mut AspectPlan) -> Vec<Asks<'a>> {
     let mut patterns: Vec<Asks<'a>> = Vec::new();
     let mut ordered: Vec<&BranchWant> = branches.iter().collect();
     ordered.sort_by_key(|branch| (branch.rank, branch.pattern.is_some()));
@@ -150,7 +150,7 @@ async fn compared(
     rules: &[Rule],
 ) -> Result<Option<Compared>, Failure> {
     let Some(protection) = &asks.protection else { return Ok(None) };
-    differences(context, &Wanted::read(protection), rules, rule_of(asks, rules)).await.map(Some)
+    differences(context, &DesiredRule::read(protection), rules, rule_of(asks, rules)).await.map(Some)
 }
 
 fn plan_rule(
@@ -159,7 +159,7 @@ fn plan_rule(
     (found, doubts): Compared,
     rules: &[Rule],
     rule: Option<&Rule>,
-    sheet: &mut Sheet,
+    sheet: &mut AspectPlan,
 ) {
     let what = format!("rule {}", asks.pattern);
     for (why, transient) in doubts {

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use beadle_engine::Asked;
+use beadle_engine::PolicyLocation;
 use beadle_github::{Actor, ActorKind, Allowances};
 use serde_json::{Value, json};
 
@@ -145,14 +145,14 @@ const EXTERNALLY_DEFINED: &str = "{{EXTERNALLY_DEFINED}}";
 
 /// The desired values of a rule, by GraphQL's names.
 #[derive(Debug, Default)]
-pub(super) struct Wanted {
-    pub(super) fields: BTreeMap<&'static str, (Value, Asked)>,
-    pub(super) checks: Option<(Vec<WantedCheck>, Asked)>,
-    pub(super) environments: Option<(Vec<String>, Asked)>,
-    pub(super) lists: BTreeMap<&'static str, (Vec<Actor>, Asked)>,
+pub(super) struct DesiredRule {
+    pub(super) fields: BTreeMap<&'static str, (Value, PolicyLocation)>,
+    pub(super) checks: Option<(Vec<WantedCheck>, PolicyLocation)>,
+    pub(super) environments: Option<(Vec<String>, PolicyLocation)>,
+    pub(super) lists: BTreeMap<&'static str, (Vec<Actor>, PolicyLocation)>,
 }
 
-impl Wanted {
+impl DesiredRule {
     pub(super) fn read(protection: &Node) -> Self {
         let mut wanted = Self::default();
         for key in OWN {
@@ -293,7 +293,7 @@ required_deployment_environments: [production]
 ",
         )
         .unwrap();
-        let wanted = Wanted::read(&node);
+        let wanted = DesiredRule::read(&node);
         let fields: Vec<&str> = wanted.fields.keys().copied().collect();
         let mut all: Vec<&str> = FLAGS.iter().map(|flag| flag.graphql).collect();
         all.sort_unstable();

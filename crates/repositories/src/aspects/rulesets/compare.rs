@@ -3,7 +3,7 @@
 //!
 //! <https://docs.github.com/rest/repos/rules#update-a-repository-ruleset>
 
-use beadle_engine::{Asked, Field, Risk};
+use beadle_engine::{Field, PolicyLocation, Risk};
 use serde_json::{Map, Value, json};
 
 use super::overlay::{EXTERNALLY_DEFINED, differ, list, overlay, without_nulls};
@@ -188,7 +188,8 @@ fn conditions(seen: &Value, node: &Node) -> Vec<Difference> {
 fn rules(seen: &Value, node: &Node) -> Vec<Difference> {
     let mut found = Vec::new();
     let kind = |rule: &Value| rule["type"].as_str().unwrap_or_default().to_owned();
-    let wants: Vec<(Value, &Asked)> = node.items().iter().map(|item| (item.json(), &item.asked)).collect();
+    let wants: Vec<(Value, &PolicyLocation)> =
+        node.items().iter().map(|item| (item.json(), &item.asked)).collect();
     for (want, asked) in &wants {
         let name = kind(want);
         let part = Part::Rule(name.clone());

@@ -13,7 +13,7 @@ use beadle_github::{Below, Method, Path, Ruleset};
 use serde_json::{Value, json};
 
 use self::compare::Difference;
-use super::{Aspect, Context, Sheet, Step, Target, field};
+use super::{Aspect, AspectPlan, Context, Step, WriteTarget, field};
 use crate::policy::Node;
 
 /// The repository's rulesets.
@@ -27,7 +27,7 @@ enum Write {
 
 #[async_trait]
 impl Step for Write {
-    async fn write(&self, to: &Target) -> Result<(), Failure> {
+    async fn write(&self, to: &WriteTarget) -> Result<(), Failure> {
         match self {
             Self::Create(body) => to.send(Method::POST, "rulesets", Some(body.clone())).await,
             Self::Replace { id, body } => {
@@ -48,7 +48,7 @@ impl Aspect for Rulesets {
         section == "rulesets"
     }
 
-    async fn plan(&self, context: &Context<'_>, sheet: &mut Sheet) -> Result<(), Failure> {
+    async fn plan(&self, context: &Context<'_>, sheet: &mut AspectPlan) -> Result<(), Failure> {
         let Some(section) = context.desired.sections.get("rulesets") else { return Ok(()) };
         let seen = match &context.repository.rulesets {
             Some(Ok(seen)) => seen,
@@ -110,7 +110,7 @@ fn is_blurred(want: &Node, seen: &Value) -> bool {
 }
 
 /// Adds a ruleset.
-pub(crate) fn create(want: &Node, name: &str, sheet: &mut Sheet) {
+pub(crate) fn create(want: &Node, name: &str, sheet: &mut AspectPlan) {
     let rules = want.get("rules").map(Node::items).unwrap_or_default();
     let kinds: Vec<&str> = rules.iter().filter_map(|rule| rule.get("type")?.text()).collect();
     let fields = vec![field("new ruleset", Value::Null, json!(kinds), Some(&want.asked), Risk::Adds)];
@@ -119,7 +119,7 @@ pub(crate) fn create(want: &Node, name: &str, sheet: &mut Sheet) {
 
 /// Changes a ruleset that is not as wanted, and tells whether it is one. What the guard may hold goes apart, so that
 /// nothing else waits for it.
-pub(crate) fn change(want: &Node, name: &str, seen: &Value, sheet: &mut Sheet) -> bool {
+pub(crate) fn change(want: &Node, name: &str, seen: &Value, sheet: &mut AspectPlan) -> bool {
     let Some(id) = seen["id"].as_u64() else { return false };
     let differences = compare::differences(want, seen);
     let (guarded, plain): (Vec<Difference>, Vec<Difference>) =
@@ -139,7 +139,7 @@ pub(crate) fn change(want: &Node, name: &str, seen: &Value, sheet: &mut Sheet) -
 }
 
 /// Takes away a ruleset that is not listed.
-pub(crate) fn remove(name: &str, id: u64, list: &Node, sheet: &mut Sheet) {
+pub(crate) fn remove(name: &str, id: u64, list: &Node, sheet: &mut AspectPlan) {
     let fields = vec![field("ruleset", json!(true), Value::Null, Some(&list.asked), Risk::Removes)];
     sheet.change(format!("ruleset {name}"), fields, Write::Delete { id });
 }

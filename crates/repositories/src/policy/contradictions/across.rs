@@ -1,11 +1,11 @@
 //! Finds contradictions of several files. All of them are warnings: whether files meet in a
 //! repository is decided by names that a file itself changes, by the repositories that Beadle leaves
 //! alone and by the cases of `first_match` too. A plan finds them again for each repository
-//! (`Target::contradict`).
+//! (`MergedLayers::contradict`).
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use beadle_engine::Asked;
+use beadle_engine::PolicyLocation;
 
 use super::{METHODS, PAIRS, found, off};
 use crate::policy::layers::{Layer, LayerKind};
@@ -92,7 +92,7 @@ impl Search<'_> {
         }
         let nodes = members.into_iter().filter_map(|at| self.said[at].clone());
         let Some(root) = nodes.reduce(|under, over| merge(&under, &over)) else { return };
-        let rank = |asked: &Asked| self.ranks.get(&*asked.file).copied().unwrap_or_default();
+        let rank = |asked: &PolicyLocation| self.ranks.get(&*asked.file).copied().unwrap_or_default();
         for contradiction in found(&root, &rank) {
             let places: Vec<String> = contradiction.places().into_iter().map(ToString::to_string).collect();
             let Some(value) = contradiction.values.first() else { continue };

@@ -1,0 +1,7 @@
+//! Everything that a command prints: the printer, plans as text, JSON and Markdown, progress.
+
+pub(crate) mod escape;
+pub(crate) mod markdown;
+pub(crate) mod printer;
+pub(crate) mod progress;
+pub(crate) mod render;

@@ -1,0 +1,118 @@
+//! Progress of long work: a bar on a terminal, plain lines elsewhere.
+
+use std::io::IsTerminal as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use tokio::task::JoinHandle;
+
+use crate::output::escape;
+use crate::output::printer::Printer;
+
+/// The time without progress after which Beadle names the vendor that it waits for.
+const SILENCE: Duration = Duration::from_secs(15);
+
+/// Shows how far something is.
+pub(crate) struct Progress {
+    bar: Option<ProgressBar>,
+    what: String,
+    printer: Printer,
+    /// The last tenth that was said.
+    said: AtomicU64,
+    /// Raised by every progress.
+    moves: Arc<AtomicU64>,
+    silence: JoinHandle<()>,
+}
+
+impl Progress {
+    pub(crate) fn new(what: &str, printer: &Printer) -> Self {
+        let bar = std::io::stderr().is_terminal().then(|| {
+            let style = ProgressStyle::with_template("{msg} [{bar:30}] {pos}/{len}");
+            ProgressBar::new(0)
+                .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+                .with_message(escape::escaped(what))
+        });
+        let moves = Arc::new(AtomicU64::new(0));
+        let (note, shown) = (*printer, bar.clone());
+        let say = move |text: String| match &shown {
+            Some(bar) => bar.suspend(|| note.note(text)),
+            None => note.note(text),
+        };
+        let silence = tokio::spawn(watch(what.to_owned(), moves.clone(), say));
+        Self { bar, what: what.to_owned(), printer: *printer, said: AtomicU64::new(0), moves, silence }
+    }
+
+    pub(crate) fn at(&self, done: u64, total: u64) {
+        self.moves.fetch_add(1, Ordering::Relaxed);
+        if let Some(bar) = &self.bar {
+            bar.set_length(total);
+            bar.set_position(done);
+            return;
+        }
+        // Short work says nothing.
+        let tenth = if total < 200 { 0 } else { done * 10 / total };
+        if self.said.fetch_max(tenth, Ordering::Relaxed) < tenth {
+            self.printer.note(format!("{}: {done} of {total}", self.what));
+        }
+    }
+
+    pub(crate) fn end(&self) {
+        self.silence.abort();
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.silence.abort();
+    }
+}
+
+/// Says that nothing comes, for as long as nothing does.
+async fn watch(what: String, moves: Arc<AtomicU64>, say: impl Fn(String)) {
+    let (mut seen, mut waited) = (0, Duration::ZERO);
+    loop {
+        tokio::time::sleep(SILENCE).await;
+        let now = moves.load(Ordering::Relaxed);
+        waited = if now == seen { waited + SILENCE } else { Duration::ZERO };
+        seen = now;
+        if waited > Duration::ZERO {
+            say(format!("{what}: no answer for {} s; still waiting", waited.as_secs()));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_vendor_is_named_for_as_long_as_it_is_silent() {
+        let (said, moves) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicU64::new(0)));
+        let heard = said.clone();
+        let say = move |text: String| heard.lock().unwrap().push(text);
+        let watching = tokio::spawn(watch("reading acme".to_owned(), moves.clone(), say));
+        tokio::time::sleep(SILENCE * 2 + Duration::from_secs(1)).await;
+        moves.fetch_add(1, Ordering::Relaxed);
+        tokio::time::sleep(SILENCE).await;
+        watching.abort();
+        let told = [15, 30].map(|waited| format!("reading acme: no answer for {waited} s; still waiting"));
+        assert_eq!(*said.lock().unwrap(), told);
+    }
+
+    #[tokio::test]
+    async fn what_has_ended_is_not_waited_for() {
+        let progress = Progress::new("reading acme", &Printer::plain());
+        progress.at(1, 1);
+        progress.end();
+        tokio::task::yield_now().await;
+        assert!(progress.silence.is_finished());
+        assert_eq!(progress.moves.load(Ordering::Relaxed), 1);
+    }
+}

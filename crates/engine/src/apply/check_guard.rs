@@ -1,0 +1,103 @@
+//! Judges a plan before its first write: by modes, the memory of refusals, other writers and the
+//! guard.
+
+use std::collections::HashSet;
+
+use super::{ApplyContext, StepResult, lease_lost, more_severe};
+use crate::contested::contested;
+use crate::failure::{Class, Failure};
+use crate::guard::{Hold, Limits, Verdict, count_note};
+use crate::key::{Key, Lane};
+use crate::plan::{Plan, Risk};
+use crate::refused::Refusals;
+
+/// The judgement of modes, memory and guard about a plan.
+pub(super) struct Judgement {
+    /// By the changes' places: `None` may be written.
+    pub(super) results: Vec<Option<StepResult>>,
+    /// The places of changes that the guard was asked for.
+    pub(super) asked: HashSet<usize>,
+    /// The report of the changes that this run does not try.
+    pub(super) failure: Option<Failure>,
+}
+
+/// Decides, for the whole plan before its first write, what modes and guard let pass.
+pub(super) async fn check_guard<W>(
+    key: &Key,
+    plan: &Plan<W>,
+    gate: &ApplyContext,
+    lane: Lane,
+    refusals: &Refusals,
+) -> Result<Judgement, Failure> {
+    let mut results: Vec<Option<StepResult>> = Vec::with_capacity(plan.changes.len());
+    let mut failure = None;
+    let now = gate.clock.now();
+    let (store, repeats) = (gate.store.as_ref(), gate.limits.repeats);
+    let contested = contested(key, plan, &gate.generation, repeats, (store, now)).await?;
+    if !contested.news.is_empty() {
+        gate.store.journal(None, contested.news.clone(), now).await?;
+    }
+    let mut asked = Vec::new();
+    let mut places = Vec::new();
+    for (at, change) in plan.changes.iter().enumerate() {
+        let risks = change.risks();
+        // A removal on a doubt never leaves the plan, whatever planned it.
+        let doubtful = risks.count(Risk::Removes) > 0
+            && plan.unknowns.iter().any(|u| u.aspect == change.aspect && u.part.is_none());
+        let refused = (lane == Lane::Sweep).then(|| refusals.stops(&change.digest(key), now)).flatten();
+        let result = if !change.mode.allows(&risks) || doubtful {
+            Some(StepResult::Withheld)
+        } else if let Some(why) = refused {
+            failure = Some(more_severe(failure, Failure::new(Class::Rejected, &why)));
+            Some(StepResult::Failed(why))
+        } else if let Some(why) = contested.postpones(at, now) {
+            failure = Some(more_severe(failure, Failure::new(Class::Retry, why)));
+            Some(StepResult::Postponed(why.clone()))
+        } else {
+            None
+        };
+        let may = result.is_none();
+        results.push(result);
+        let fought_over = contested.holds(&change.aspect).filter(|_| risks.is_guarded());
+        let stop = fought_over.or(change.stop.as_ref());
+        if may && (risks.is_guarded() || stop.is_some()) {
+            places.push(at);
+            asked.push(Hold {
+                digest: change.digest(key),
+                key: key.clone(),
+                subject: plan.subject.clone(),
+                since: now,
+                why: stop.cloned().unwrap_or_default(),
+                contested: fought_over.is_some(),
+                approved_by: None,
+                spent: false,
+                generation: gate.generation.clone(),
+                change: change.describe(),
+            });
+        }
+    }
+    let guarded: HashSet<usize> = places.iter().copied().collect();
+    if asked.is_empty() {
+        return Ok(Judgement { results, asked: guarded, failure });
+    }
+    let digests: Vec<_> = asked.iter().map(|hold| hold.digest.clone()).collect();
+    let limits = with_count(gate, key).await?;
+    let verdicts = gate.store.reserve(gate.lease.as_ref(), &limits, asked, now).await?;
+    let verdicts = verdicts.ok_or_else(lease_lost)?;
+    for ((at, digest), verdict) in places.into_iter().zip(digests).zip(verdicts) {
+        if let Verdict::Hold(why) = verdict {
+            results[at] = Some(StepResult::Held { digest, why });
+        }
+    }
+    Ok(Judgement { results, asked: guarded, failure })
+}
+
+/// The limits, with the number of repositories as the last sweep counted them.
+async fn with_count(gate: &ApplyContext, key: &Key) -> Result<Limits, Failure> {
+    let mut limits = gate.limits;
+    if limits.among.is_none() {
+        let counted = gate.store.get(&count_note(key.instance())).await?;
+        limits.among = counted.and_then(|count| count.parse().ok());
+    }
+    Ok(limits)
+}

@@ -1,0 +1,185 @@
+//! Tests of a policy, in its own folder: a repository like this has to resolve to that. `beadle check` runs them.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use beadle_github::{Repository, TeamPermission, Visibility};
+use serde_json::{Map, Value};
+
+use super::files::{Policy, PolicyError};
+use super::folder::{ReadingAt, read_part};
+use super::keys::{SETTINGS, TEST};
+use super::leaves::leaves;
+use super::node::Node;
+use super::problem::{Problem, nearest};
+use super::shape::Shape;
+use super::targeting::{OverrideStatus, Verdict};
+
+/// The results of the tests of a policy.
+#[derive(Debug, Default)]
+pub struct Tested {
+    /// The number of tests.
+    pub count: usize,
+    /// Failed expectations, and errors in the tests themselves.
+    pub problems: Vec<Problem>,
+    /// The texts of the files, for excerpts.
+    pub sources: BTreeMap<String, String>,
+}
+
+impl Policy {
+    /// Runs the tests in `tests/*.yml` of the policy's folder.
+    pub fn test(&self, folder: &Path) -> Result<Tested, PolicyError> {
+        let mut tested = Tested::default();
+        let sources = read_part(folder, "tests", &[], &ReadingAt::default())?;
+        for (file, text) in &sources {
+            match Node::parse(file, text) {
+                Ok(root) => {
+                    let before = tested.problems.len();
+                    Shape::List(&TEST).check("", &root, &mut tested.problems);
+                    if tested.problems.len() == before {
+                        root.items().iter().for_each(|test| self.test_one(test, &mut tested));
+                    }
+                }
+                Err(problem) => tested.problems.push(problem),
+            }
+        }
+        tested.sources = sources;
+        Ok(tested)
+    }
+
+    fn test_one(&self, test: &Node, tested: &mut Tested) {
+        tested.count += 1;
+        let name = test.get("name").and_then(Node::text).unwrap_or("a test");
+        let mut fail = |node: &Node, text: String| {
+            tested.problems.push(Problem::error(node.asked.clone(), node.column, format!("{name}: {text}")));
+        };
+        let Some(given) = test.get("repository") else {
+            return fail(test, "it names no `repository`".into());
+        };
+        let repository = repository(given);
+        let target = match self.resolve(&repository, &OverrideStatus::default()) {
+            Verdict::Skipped(why) => {
+                if test.get("skipped").and_then(Node::bool) != Some(true) {
+                    fail(given, format!("the repository is left alone: {why}"));
+                }
+                return;
+            }
+            Verdict::Reached(target) => target,
+        };
+        if test.get("skipped").and_then(Node::bool) == Some(true) {
+            return fail(given, "the repository is not left alone".into());
+        }
+        for (section, why) in &target.doubtful {
+            fail(given, format!("`{section}` is in doubt: {why}"));
+        }
+        for (section, why) in &target.waiting {
+            fail(given, format!("a part of `{section}` is in doubt: {why}"));
+        }
+        let tests = ["expect", "absent", "skipped"].into_iter().any(|key| test.get(key).is_some());
+        if !tests {
+            fail(test, "it expects nothing: say `expect`, `absent` or `skipped`".into());
+        }
+        let got = self.asked(&target, &repository).as_ref().map(leaves).unwrap_or_default();
+        for want in test.get("expect").map(leaves).unwrap_or_default() {
+            let place = Node { asked: want.asked.clone(), column: 1, ..test.clone() };
+            // A field that an expected entry leaves out may have any value.
+            let found = got.iter().find(|leaf| leaf.path.eq_ignore_ascii_case(&want.path));
+            match found.or_else(|| got.iter().find(|leaf| leaf.open == want.key)) {
+                None => fail(&place, format!("`{}` is not asked for", want.path)),
+                Some(leaf) if leaf.value != want.value => fail(
+                    &place,
+                    format!("`{}` is {}, and not {} ({})", want.path, leaf.value, want.value, leaf.asked),
+                ),
+                Some(_) => {}
+            }
+        }
+        for path in test.get("absent").map(Node::items).unwrap_or_default() {
+            let text = path.text().unwrap_or_default();
+            // A section that does not exist is always absent.
+            let section = text.split(['.', '[']).next().unwrap_or_default();
+            if !SETTINGS.iter().any(|key| key.name == section) {
+                let near = nearest(section, SETTINGS.iter().map(|key| key.name));
+                let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+                fail(path, format!("a policy has no section `{section}`{hint}"));
+            }
+            if let Some(leaf) =
+                got.iter().find(|leaf| leaf.path.to_lowercase().starts_with(&text.to_lowercase()))
+            {
+                fail(path, format!("`{}` is asked for ({})", leaf.path, leaf.asked));
+            }
+        }
+    }
+}
+
+/// The repository that a test of a policy describes.
+pub(crate) fn repository(given: &Node) -> Repository {
+    let text = |key: &str| given.get(key).and_then(Node::text);
+    let bool = |key: &str| given.get(key).and_then(Node::bool).unwrap_or(false);
+    let texts = |key: &str| given.get(key).map(Node::texts).unwrap_or_default();
+    let properties = given.get("properties").map(Node::entries).unwrap_or_default();
+    let properties =
+        properties.iter().filter_map(|(key, value)| Some((key.text()?.to_owned(), value.json())));
+    Repository {
+        id: 1,
+        node_id: "test".into(),
+        name: text("name").unwrap_or_default().to_owned(),
+        owner: String::new(),
+        archived: bool("archived"),
+        fork: bool("fork"),
+        visibility: text("visibility").and_then(|text| text.parse().ok()).unwrap_or(Visibility::Private),
+        settings: Map::new(),
+        rest_settings: None,
+        default_branch: Some(text("default_branch").unwrap_or("main").to_owned()),
+        topics: Some(Ok(texts("topics"))),
+        teams: Some(Ok(texts("teams")
+            .into_iter()
+            .zip(1..)
+            .map(|(slug, id)| TeamPermission { id, slug, permission: "push".to_owned().into(), parent: None })
+            .collect())),
+        has_age: false,
+        missing: Arc::default(),
+        collaborators: None,
+        invitations: None,
+        protection: None,
+        created_at: text("created_at").unwrap_or("2000-01-01").to_owned(),
+        vulnerability_alerts: None,
+        labels: None,
+        rulesets: None,
+        properties: Some(Ok(properties.collect::<BTreeMap<String, Value>>())),
+    }
+}
+
+#[cfg(test)]
+mod checks {
+    use beadle_github::Unsure;
+
+    use super::*;
+
+    #[test]
+    fn a_selector_that_could_not_be_read_is_a_doubt_that_a_retry_can_end_unless_it_was_refused() {
+        const SUBORG: &str = "suborgteams: [core]\nlabels: [{ name: a, color: ff0000 }]";
+        const LAYER: &str = "rank: 5\nselect: { topic: core }\nlabels: [{ name: a, color: ff0000 }]";
+        let (busy, refused) = (Unsure::for_now("502".to_owned()), Unsure::for_people("403".to_owned()));
+        for (layer, change, unread) in [
+            ("suborgs/a.yml", SUBORG, &busy),
+            ("layers/a.yml", LAYER, &busy),
+            ("suborgs/a.yml", SUBORG, &refused),
+            ("layers/a.yml", LAYER, &refused),
+        ] {
+            let sources = [(layer, change), ("settings.yml", "repository: { has_wiki: false }")];
+            let sources = sources.map(|(file, text)| (file.to_owned(), text.to_owned()));
+            let policy = Policy::from_sources(BTreeMap::from(sources), "admin", Path::new("policy")).unwrap();
+            let given = Node::parse("test.yml", "name: shop").unwrap();
+            let (topics, teams) = (Some(Err(unread.clone())), Some(Err(unread.clone())));
+            let seen = Repository { topics, teams, ..repository(&given) };
+            let Verdict::Reached(target) = policy.resolve(&seen, &OverrideStatus::default()) else {
+                panic!("{layer} is left alone");
+            };
+            let doubt = target.doubtful.iter().find(|(section, _)| section == "labels");
+            let Some((_, unsure)) = doubt else { panic!("{:?}", target.doubtful) };
+            assert_eq!(unsure.transient, unread.transient, "{unsure}");
+            assert!(unsure.why.contains(&unread.why), "{unsure}");
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! The values of references: what is local is read when it is asked for, what AWS keeps is asked for once, all at once.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{PoisonError, RwLock};
+
+use secrecy::{ExposeSecret as _, SecretString};
+
+use crate::{Reference, SecretError};
+
+/// What AWS gave for a reference: the current value, and the previous one where there is one; or what it said.
+pub(crate) type FetchedSecret = Result<Vec<SecretString>, String>;
+
+/// Reads secrets, and keeps what AWS gave.
+pub struct SecretStore {
+    /// Where relative files are looked for.
+    base: PathBuf,
+    given: RwLock<HashMap<Reference, FetchedSecret>>,
+    #[cfg(feature = "aws")]
+    pub(crate) aws: tokio::sync::OnceCell<aws_config::SdkConfig>,
+}
+
+impl std::fmt::Debug for SecretStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SecretStore").field("base", &self.base).finish_non_exhaustive()
+    }
+}
+
+impl SecretStore {
+    /// A keeper for a configuration in this folder. Nothing is asked of the network yet.
+    pub fn new(base: PathBuf) -> Self {
+        Self {
+            base,
+            given: RwLock::default(),
+            #[cfg(feature = "aws")]
+            aws: tokio::sync::OnceCell::new(),
+        }
+    }
+
+    /// Asks AWS for what it keeps of these and has not given yet, or gave as a placeholder, all at once. What it does not
+    /// give is said when it is used.
+    #[cfg_attr(not(feature = "aws"), expect(clippy::unused_async, reason = "with AWS' SDK it asks AWS"))]
+    pub async fn fetch(&self, references: &[Reference]) {
+        // The others are not looked at: a file may be on a file system that hangs.
+        let missing = |reference: &&Reference| {
+            !matches!(reference, Reference::Env(_) | Reference::File(_)) && self.valid(reference).is_err()
+        };
+        let wanted: Vec<Reference> = references.iter().filter(missing).cloned().collect();
+        #[cfg(feature = "aws")]
+        let asked = self.ask(&wanted).await;
+        #[cfg(feature = "aws")]
+        self.given.write().unwrap_or_else(PoisonError::into_inner).extend(asked);
+        #[cfg(not(feature = "aws"))]
+        drop(wanted);
+    }
+
+    /// Asks AWS again for all of these. Whether a value is another than before; what AWS does not give stays as it was.
+    #[cfg(feature = "aws")]
+    pub async fn fetch_again(&self, references: &[Reference]) -> bool {
+        let asked = self.ask(references).await;
+        let mut given = self.given.write().unwrap_or_else(PoisonError::into_inner);
+        let mut changed = false;
+        for (reference, now) in asked {
+            let before = given.get(&reference);
+            if let (Err(_), Some(Ok(_))) = (&now, before) {
+                continue;
+            }
+            let texts = |given: Option<&FetchedSecret>| {
+                let values = given.and_then(|given| given.as_ref().ok());
+                values.map(|values| {
+                    values.iter().map(|value| value.expose_secret().to_owned()).collect::<Vec<_>>()
+                })
+            };
+            changed |= texts(before) != texts(Some(&now));
+            given.insert(reference, now);
+        }
+        changed
+    }
+
+    /// The value that is valid now.
+    pub fn current(&self, reference: &Reference) -> Result<SecretString, SecretError> {
+        let first = self.valid(reference)?.into_iter().next();
+        first.ok_or_else(|| SecretError::NotRead(reference.to_string()))
+    }
+
+    /// The values that are valid now, the current one first: AWS Secrets Manager keeps the one before it, so that a webhook
+    /// secret is replaced without a pause.
+    pub fn valid(&self, reference: &Reference) -> Result<Vec<SecretString>, SecretError> {
+        match reference {
+            #[expect(clippy::disallowed_methods, reason = "this is where the environment's secrets are read")]
+            Reference::Env(name) => {
+                let value = std::env::var(name).map_err(|_| SecretError::Unset(name.clone()))?;
+                Ok(vec![usable(reference, &value)?])
+            }
+            Reference::File(path) => {
+                let path = self.base.join(path);
+                let text = std::fs::read_to_string(&path);
+                let text = text.map_err(|why| SecretError::Unreadable { path: path.clone(), why })?;
+                Ok(vec![usable(reference, &text)?])
+            }
+            Reference::Kms(_) => Err(SecretError::OnlySigns(reference.to_string())),
+            Reference::Manager { .. } | Reference::Parameter(_) => self.given(reference),
+        }
+    }
+
+    fn given(&self, reference: &Reference) -> Result<Vec<SecretString>, SecretError> {
+        if cfg!(not(feature = "aws")) {
+            return Err(SecretError::NeedsAws(reference.to_string()));
+        }
+        let given = self.given.read().unwrap_or_else(PoisonError::into_inner);
+        let values = match given.get(reference) {
+            None => return Err(SecretError::NotRead(reference.to_string())),
+            Some(Err(why)) => {
+                return Err(SecretError::NotGiven { reference: reference.to_string(), why: why.clone() });
+            }
+            Some(Ok(values)) => values,
+        };
+        let (current, before) = values.split_first().unzip();
+        let current = current.ok_or_else(|| SecretError::NotRead(reference.to_string()))?;
+        let mut valid = vec![usable(reference, current.expose_secret())?];
+        // One that was a placeholder, or is the same, adds nothing.
+        for value in before.unwrap_or_default() {
+            if let Ok(value) = usable(reference, value.expose_secret())
+                && value.expose_secret() != valid[0].expose_secret()
+            {
+                valid.push(value);
+            }
+        }
+        Ok(valid)
+    }
+}
+
+/// A value without the line end after it; neither nothing nor what a template left there.
+fn usable(reference: &Reference, value: &str) -> Result<SecretString, SecretError> {
+    let value = value.trim_end_matches(['\r', '\n']);
+    let bare = value.trim();
+    if bare.is_empty() {
+        return Err(SecretError::Empty(reference.to_string()));
+    }
+    if bare.starts_with('<') && bare.ends_with('>') {
+        return Err(SecretError::Placeholder(reference.to_string()));
+    }
+    Ok(SecretString::from(value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(secret_store: &SecretStore, reference: &str) -> Result<SecretString, SecretError> {
+        secret_store.current(&reference.parse().unwrap())
+    }
+
+    #[test]
+    fn a_files_line_end_is_not_part_of_the_secret() {
+        let folder = tempfile::tempdir().unwrap();
+        let secret_store = SecretStore::new(folder.path().to_owned());
+        std::fs::write(folder.path().join("s"), "value with spaces \r\n").unwrap();
+        assert_eq!(read(&secret_store, "file:s").unwrap().expose_secret(), "value with spaces ");
+        std::fs::write(folder.path().join("s"), "\n").unwrap();
+        assert!(matches!(read(&secret_store, "file:s"), Err(SecretError::Empty(_))));
+        std::fs::write(folder.path().join("s"), "<MUST BE PROVIDED>\n").unwrap();
+        assert!(matches!(read(&secret_store, "file:s"), Err(SecretError::Placeholder(_))));
+    }
+
+    #[test]
+    fn what_aws_keeps_is_asked_for_before_it_is_used() {
+        let secret_store = SecretStore::new(PathBuf::new());
+        let unread = read(&secret_store, "aws-secretsmanager:beadle").unwrap_err().to_string();
+        assert!(
+            unread.contains(if cfg!(feature = "aws") { "not read" } else { "--features aws" }),
+            "{unread}"
+        );
+        let key = read(&secret_store, "aws-kms:alias/beadle").unwrap_err().to_string();
+        assert!(key.contains("private key"), "{key}");
+    }
+}

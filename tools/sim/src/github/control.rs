@@ -1,0 +1,171 @@
+//! `/_sim/...`: what a test or a demo does behind everybody's back.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::response::Response;
+use http::Method;
+use serde_json::{Value, json};
+
+use crate::faults::Fault;
+use crate::github::deliver::Hook;
+use crate::github::events;
+use crate::github::limits::Accounts;
+use crate::github::log::LogLies;
+use crate::github::server::{Shared, lock};
+use crate::github::world::World;
+use crate::sim_state::merge;
+
+/// Answers a call of the control.
+pub(crate) fn answer(
+    shared: &Arc<Shared>,
+    method: &Method,
+    path: &str,
+    query: &str,
+    body: &[u8],
+) -> Response {
+    let tell = query.split('&').any(|part| part == "webhooks=true");
+    let parsed = || serde_json::from_slice::<Value>(body).map_err(|error| error.to_string());
+    let result: Result<Option<Value>, String> = match (method.as_str(), path) {
+        ("GET", "state") => Ok(Some(lock(&shared.world).doc.clone())),
+        ("PUT", "state") => parsed().map(|doc| {
+            let changed = replace(&mut lock(&shared.world), doc);
+            shared.flush(tell && changed);
+            None
+        }),
+        ("PATCH", "state") => parsed().map(|patch| {
+            self::patch(&mut lock(&shared.world), &patch);
+            shared.flush(tell);
+            None
+        }),
+        ("GET", "calls") => {
+            let calls = lock(&shared.calls);
+            Ok(Some(calls.iter().map(|call| call.line.clone()).collect()))
+        }
+        ("DELETE", "calls") => {
+            lock(&shared.calls).clear();
+            Ok(None)
+        }
+        ("PUT", "limits") => parsed().map(|limits| {
+            lock(&shared.accounts).spend(&limits);
+            None
+        }),
+        ("PUT", "log") => {
+            serde_json::from_slice::<LogLies>(body).map_err(|error| error.to_string()).map(|lies| {
+                lock(&shared.log).lie(lies);
+                None
+            })
+        }
+        ("DELETE", "log") => {
+            lock(&shared.log).lie(LogLies::default());
+            Ok(None)
+        }
+        ("GET", "deliveries") => Ok(Some(lock(&shared.log).all())),
+        ("DELETE", "limits") => {
+            *lock(&shared.accounts) = Accounts::new(shared.limits);
+            Ok(None)
+        }
+        ("POST", "faults") => {
+            serde_json::from_slice::<Fault>(body).map_err(|error| error.to_string()).map(|fault| {
+                lock(&shared.faults).add(fault);
+                None
+            })
+        }
+        ("DELETE", "faults") => {
+            lock(&shared.faults).clear();
+            Ok(None)
+        }
+        ("POST", "tokens") => Ok(Some(json!({ "token": shared.mint("ghp_", None) }))),
+        ("DELETE", "tokens") => {
+            lock(&shared.tokens).clear();
+            Ok(None)
+        }
+        ("GET", "app.pem") => return text(200, "application/x-pem-file", shared.app_key.pem.clone()),
+        ("PUT", "hook") => {
+            serde_json::from_slice::<Hook>(body).map_err(|error| error.to_string()).map(|hook| {
+                shared.set_hook(Some(hook));
+                None
+            })
+        }
+        ("DELETE", "hook") => {
+            shared.set_hook(None);
+            Ok(None)
+        }
+        ("PUT", "latency") => parsed().map(|value| {
+            *lock(&shared.latency) = std::time::Duration::from_millis(value["ms"].as_u64().unwrap_or(0));
+            None
+        }),
+        _ => {
+            return text(
+                404,
+                "text/plain",
+                format!("{method} /_sim/{path} is no control of the simulator\n"),
+            );
+        }
+    };
+    match result {
+        Ok(Some(value)) => text(200, "application/json", value.to_string()),
+        Ok(None) => text(204, "application/json", String::new()),
+        Err(why) => text(400, "text/plain", format!("{why}\n")),
+    }
+}
+
+fn text(status: u16, kind: &str, text: String) -> Response {
+    let response = Response::builder().status(status).header("content-type", kind);
+    response.body(Body::from(text)).unwrap_or_default()
+}
+
+/// Puts another state in place and notes what webhooks have to be told.
+fn replace(world: &mut World, doc: Value) -> bool {
+    let before = std::mem::replace(&mut world.doc, doc);
+    world.complete();
+    let orgs: Vec<String> =
+        world.doc["orgs"].as_object().into_iter().flatten().map(|(login, _)| login.clone()).collect();
+    for org in orgs {
+        note(world, &org, &before["orgs"][&org]["repos"]);
+        world.tell_teams(&org, &before["orgs"][&org]["teams"], "octocat");
+    }
+    true
+}
+
+/// A JSON merge patch (RFC 7396); only what the patch names is compared.
+fn patch(world: &mut World, patch: &Value) {
+    let mut touched = Vec::new();
+    for (org, part) in patch["orgs"].as_object().into_iter().flatten() {
+        let mut before = json!({});
+        for (name, _) in part["repos"].as_object().into_iter().flatten() {
+            before[name] = world.doc["orgs"][org]["repos"][name].clone();
+        }
+        touched.push((org.clone(), before, world.doc["orgs"][org]["teams"].clone()));
+    }
+    merge(&mut world.doc, patch);
+    world.complete();
+    for (org, before, teams) in touched {
+        world.tell_teams(&org, &teams, "octocat");
+        let names: Vec<String> =
+            before.as_object().into_iter().flatten().map(|(name, _)| name.clone()).collect();
+        for name in names {
+            told(world, &org, &name, &before[&name]);
+        }
+    }
+}
+
+fn note(world: &mut World, org: &str, before: &Value) {
+    let names = |repos: &Value| {
+        repos.as_object().into_iter().flatten().map(|(name, _)| name.clone()).collect::<Vec<_>>()
+    };
+    let mut all = names(before);
+    all.extend(names(&world.doc["orgs"][org]["repos"]));
+    all.sort();
+    all.dedup();
+    for name in all {
+        told(world, org, &name, &before[&name]);
+    }
+}
+
+fn told(world: &mut World, org: &str, name: &str, before: &Value) {
+    let after = world.doc["orgs"][org]["repos"][name].clone();
+    let some = |value: &Value| if value.is_null() { None } else { Some(value.clone()) };
+    let events = events::of_change(world, org, some(before).as_ref(), some(&after).as_ref(), "octocat");
+    world.outbox.extend(events);
+}

@@ -1,0 +1,253 @@
+//! Rate limits, counted and enforced as documented: primary by the hour, secondary by the minute, requests at once.
+//!
+//! <https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api>
+
+use std::collections::{HashMap, VecDeque};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::github::rest::Reply;
+
+/// The documented limits. The minute can be shortened, and the hour with it.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// What stands for a minute.
+    pub minute: Duration,
+    /// REST calls in an hour.
+    pub core: u64,
+    /// GraphQL points in an hour.
+    pub graphql: u64,
+    /// REST points in a minute.
+    pub rest_points: u64,
+    /// GraphQL points in a minute.
+    pub graphql_points: u64,
+    /// Requests at once.
+    pub concurrent: usize,
+    /// Requests that create content, in a minute and in an hour; `None` for no limit.
+    pub content: Option<(usize, usize)>,
+}
+
+impl Limits {
+    /// The documented limit of requests that create content.
+    pub const CONTENT: (usize, usize) = (80, 500);
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            minute: Duration::from_secs(60),
+            core: 5_000,
+            graphql: 5_000,
+            rest_points: 900,
+            graphql_points: 2_000,
+            concurrent: 100,
+            content: None,
+        }
+    }
+}
+
+#[derive(Debug)]
+struct RateAccount {
+    used: u64,
+    resets: Instant,
+}
+
+#[derive(Debug, Default)]
+struct Minute(VecDeque<(Instant, u64)>);
+
+impl Minute {
+    fn spent(&mut self, now: Instant, window: Duration) -> u64 {
+        while self.0.front().is_some_and(|(at, _)| now.duration_since(*at) >= window) {
+            self.0.pop_front();
+        }
+        self.0.iter().map(|(_, points)| points).sum()
+    }
+}
+
+/// Accounts by token.
+#[derive(Debug)]
+pub(crate) struct Accounts {
+    limits: Limits,
+    hours: HashMap<(String, &'static str), RateAccount>,
+    minutes: HashMap<(String, &'static str), Minute>,
+    /// When each account created something, in the last hour.
+    created: HashMap<String, VecDeque<Instant>>,
+    /// No hour ends: each answer names a reset that is an hour away.
+    held: bool,
+    pub(crate) at_once: usize,
+}
+
+/// Time, where the simulator measures it.
+#[expect(clippy::disallowed_methods, reason = "a simulated vendor has a clock of its own")]
+pub(crate) fn instant() -> Instant {
+    Instant::now()
+}
+
+impl Accounts {
+    pub(crate) fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            hours: HashMap::new(),
+            minutes: HashMap::new(),
+            created: HashMap::new(),
+            held: false,
+            at_once: 0,
+        }
+    }
+
+    fn limit(&self, resource: &str) -> (u64, u64) {
+        if resource == "graphql" {
+            (self.limits.graphql, self.limits.graphql_points)
+        } else {
+            (self.limits.core, self.limits.rest_points)
+        }
+    }
+
+    fn account(&mut self, token: &str, resource: &'static str) -> &mut RateAccount {
+        let now = instant();
+        let hour = self.limits.minute * 60;
+        let account = self
+            .hours
+            .entry((token.to_owned(), resource))
+            .or_insert_with(|| RateAccount { used: 0, resets: now + hour });
+        if self.held {
+            account.resets = now + hour;
+        } else if account.resets <= now {
+            *account = RateAccount { used: 0, resets: now + hour };
+        }
+        account
+    }
+
+    /// Whether a call may be made; else what is answered.
+    pub(crate) fn admit(
+        &mut self,
+        token: &str,
+        resource: &'static str,
+        points: u64,
+    ) -> Result<(), Box<Reply>> {
+        let (whole, minute) = self.limit(resource);
+        if self.at_once > self.limits.concurrent {
+            return Err(Box::new(secondary(60)));
+        }
+        let window = self.limits.minute;
+        let spent = self.minutes.entry((token.to_owned(), resource)).or_default().spent(instant(), window);
+        if spent + points > minute {
+            return Err(Box::new(secondary(window.as_secs().max(1))));
+        }
+        if self.account(token, resource).used >= whole {
+            let mut reply = Reply::message(403, "API rate limit exceeded for installation.");
+            reply.headers = self.headers(token, resource);
+            return Err(Box::new(reply));
+        }
+        Ok(())
+    }
+
+    /// Whether something may be created, which is booked at once; else what is answered.
+    pub(crate) fn create(&mut self, token: &str) -> Result<(), Box<Reply>> {
+        let Some((most_a_minute, most_an_hour)) = self.limits.content else { return Ok(()) };
+        let (now, minute) = (instant(), self.limits.minute);
+        let created = self.created.entry(token.to_owned()).or_default();
+        while created.front().is_some_and(|at| now.duration_since(*at) >= minute * 60) {
+            created.pop_front();
+        }
+        let lately = created.iter().rev().take_while(|at| now.duration_since(**at) < minute).count();
+        if created.len() >= most_an_hour {
+            return Err(Box::new(secondary((minute * 60).as_secs().max(1))));
+        }
+        if lately >= most_a_minute {
+            return Err(Box::new(secondary(minute.as_secs().max(1))));
+        }
+        created.push_back(now);
+        Ok(())
+    }
+
+    /// Books a call that was made.
+    pub(crate) fn book(&mut self, token: &str, resource: &'static str, cost: u64, points: u64) {
+        self.account(token, resource).used += cost;
+        let minute = self.minutes.entry((token.to_owned(), resource)).or_default();
+        minute.0.push_back((instant(), points));
+    }
+
+    /// Spends of every account that was used, so that a test begins with little left: `{"core": 4900, "graphql": 0}`.
+    /// `{"held": true}` lets no hour end, so that a test does not race against it. After
+    /// `{"held": false}` each hour ends at the reset that the last answer named.
+    pub(crate) fn spend(&mut self, spent: &Value) {
+        self.held = spent["held"].as_bool().unwrap_or(self.held);
+        for ((_, resource), account) in &mut self.hours {
+            account.used += spent[*resource].as_u64().unwrap_or(0);
+        }
+    }
+
+    /// The answer of `GET /rate_limit`, which costs nothing.
+    pub(crate) fn overview(&mut self, token: &str) -> Value {
+        let mut of = |resource: &'static str| {
+            let headers = self.headers(token, resource);
+            let number = |name: &str| {
+                let value = headers.iter().find(|(other, _)| other.ends_with(name));
+                json!(value.and_then(|(_, value)| value.parse::<u64>().ok()))
+            };
+            json!({ "limit": number("-limit"), "remaining": number("-remaining"), "used": number("-used"), "reset": number("-reset") })
+        };
+        let (core, graphql) = (of("core"), of("graphql"));
+        json!({ "resources": { "core": core, "graphql": graphql, "search": core }, "rate": core })
+    }
+
+    /// What `x-ratelimit-*` say.
+    pub(crate) fn headers(&mut self, token: &str, resource: &'static str) -> Vec<(&'static str, String)> {
+        let (limit, _) = self.limit(resource);
+        let account = self.account(token, resource);
+        let (used, left) = (account.used, account.resets.saturating_duration_since(instant()));
+        let now = jiff::Timestamp::now().as_second();
+        let reset = now + i64::try_from(left.as_secs()).unwrap_or(0) + 1;
+        vec![
+            ("x-ratelimit-limit", limit.to_string()),
+            ("x-ratelimit-remaining", limit.saturating_sub(used).to_string()),
+            ("x-ratelimit-used", used.to_string()),
+            ("x-ratelimit-reset", reset.to_string()),
+            ("x-ratelimit-resource", resource.to_owned()),
+        ]
+    }
+}
+
+fn secondary(seconds: u64) -> Reply {
+    let mut reply = Reply::message(
+        403,
+        "You have exceeded a secondary rate limit. Please wait a few minutes before you try again.",
+    );
+    reply.headers.push(("retry-after", seconds.to_string()));
+    reply
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_creates_content_has_a_limit_of_its_own() {
+        let limits = Limits { content: Some((2, 500)), ..Limits::default() };
+        let mut accounts = Accounts::new(limits);
+        assert!(accounts.create("a").is_ok() && accounts.create("a").is_ok());
+        let refused = accounts.create("a").unwrap_err();
+        assert_eq!(refused.headers, [("retry-after", "60".to_owned())]);
+        assert!(accounts.create("b").is_ok());
+        let mut free = Accounts::new(Limits::default());
+        assert!((0..1_000).all(|_| free.create("a").is_ok()));
+    }
+
+    #[test]
+    fn an_hour_that_is_held_ends_at_the_reset_that_was_named_last() {
+        let limits = Limits { minute: Duration::ZERO, core: 2, ..Limits::default() };
+        let mut accounts = Accounts::new(limits);
+        accounts.spend(&json!({ "held": true }));
+        for _ in 0..2 {
+            assert!(accounts.admit("a", "core", 1).is_ok());
+            accounts.book("a", "core", 1, 1);
+        }
+        assert!(accounts.admit("a", "core", 1).is_err(), "the hour has no length and does not end");
+        accounts.spend(&json!({ "core": 0 }));
+        assert!(accounts.admit("a", "core", 1).is_err(), "it is still held");
+        accounts.spend(&json!({ "held": false }));
+        assert!(accounts.admit("a", "core", 1).is_ok(), "the reset that was named is over");
+    }
+}

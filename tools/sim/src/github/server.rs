@@ -1,0 +1,385 @@
+//! HTTP: authentication, limits, faults, ETags and the log of calls around the API; and the control below `/_sim`.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::response::Response;
+use http::{HeaderMap, Method, StatusCode, Uri, header};
+use jsonwebtoken::{Algorithm, DecodingKey, Validation};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use crate::faults::{Faults, shorten};
+use crate::github::address;
+use crate::github::app;
+use crate::github::control;
+use crate::github::deliver::{self, Hook};
+use crate::github::grants::Grant;
+use crate::github::graphql;
+use crate::github::lies;
+use crate::github::limits::{Accounts, Limits, instant};
+use crate::github::log::DeliveryLog;
+use crate::github::rest::{self, Call, Reply};
+use crate::github::world::World;
+
+/// One line of the log of calls.
+#[derive(Clone, Debug)]
+pub(crate) struct Logline {
+    pub(crate) line: Value,
+}
+
+/// Everything that the handlers share.
+pub(crate) struct Shared {
+    pub(crate) world: Mutex<World>,
+    pub(crate) accounts: Mutex<Accounts>,
+    pub(crate) faults: Mutex<Faults>,
+    pub(crate) calls: Mutex<Vec<Logline>>,
+    /// Personal tokens, and those of installations with what they may do.
+    pub(crate) tokens: Mutex<HashMap<String, Option<Grant>>>,
+    hook: Mutex<Option<Hook>>,
+    pub(crate) log: Mutex<DeliveryLog>,
+    next: AtomicU64,
+    pub(crate) latency: Mutex<Duration>,
+    /// Calls are logged with their bodies, for the contract tests.
+    pub(crate) record: bool,
+    pub(crate) http: reqwest::Client,
+    pub(crate) app_key: crate::keys::AppKey,
+    pub(crate) limits: Limits,
+}
+
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Shared {
+    pub(crate) fn new(limits: Limits, record: bool, app_key: crate::keys::AppKey) -> Self {
+        Self {
+            world: Mutex::new(World::new()),
+            accounts: Mutex::new(Accounts::new(limits)),
+            faults: Mutex::default(),
+            calls: Mutex::default(),
+            tokens: Mutex::default(),
+            hook: Mutex::default(),
+            log: Mutex::default(),
+            next: AtomicU64::new(1),
+            latency: Mutex::new(Duration::ZERO),
+            record,
+            http: reqwest::Client::new(),
+            app_key,
+            limits,
+        }
+    }
+
+    pub(crate) fn hook(&self) -> Option<Hook> {
+        lock(&self.hook).clone()
+    }
+
+    pub(crate) fn set_hook(&self, hook: Option<Hook>) {
+        *lock(&self.hook) = hook;
+    }
+
+    pub(crate) fn next_delivery(&self) -> u64 {
+        self.next.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(crate) fn mint(&self, prefix: &str, grant: Option<Grant>) -> String {
+        let bits: u128 = rand::random();
+        let token = format!("{prefix}{bits:032x}");
+        lock(&self.tokens).insert(token.clone(), grant);
+        token
+    }
+
+    /// Tells webhooks what changed since the last time.
+    pub(crate) fn flush(self: &Arc<Self>, tell: bool) {
+        let events = std::mem::take(&mut lock(&self.world).outbox);
+        if tell {
+            deliver::send(self, events);
+        }
+    }
+}
+
+/// Who calls.
+enum Caller {
+    Token(String, Option<Grant>),
+    App,
+}
+
+pub(crate) fn router(shared: Arc<Shared>) -> axum::Router {
+    let limit = axum::extract::DefaultBodyLimit::max(256 * 1024 * 1024);
+    axum::Router::new().fallback(handle).layer(limit).with_state(shared)
+}
+
+pub(crate) async fn handle(
+    State(shared): State<Arc<Shared>>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let path = uri.path();
+    if let Some(path) = path.strip_prefix("/_sim/") {
+        return control::answer(&shared, &method, path, uri.query().unwrap_or_default(), &body);
+    }
+    let started = instant();
+    lock(&shared.accounts).at_once += 1;
+    let response = api(&shared, &method, &uri, &headers, &body, started).await;
+    lock(&shared.accounts).at_once -= 1;
+    response
+}
+
+async fn api(
+    shared: &Arc<Shared>,
+    method: &Method,
+    uri: &Uri,
+    headers: &HeaderMap,
+    body: &Bytes,
+    started: std::time::Instant,
+) -> Response {
+    let path = uri.path().strip_prefix("/api/v3").unwrap_or(uri.path());
+    let is_graphql = path == "/graphql" || path == "/api/graphql";
+    let text = String::from_utf8_lossy(body);
+    let latency = *lock(&shared.latency);
+    let fault = lock(&shared.faults).strike(method.as_str(), path, &text);
+    let delay = latency + Duration::from_millis(fault.as_ref().map_or(0, |fault| fault.delay_ms));
+    if !delay.is_zero() {
+        tokio::time::sleep(delay).await;
+    }
+    let request: Value = serde_json::from_slice(body).unwrap_or(Value::Null);
+    let is_broken = !body.is_empty() && !request.is_object();
+    let mut log = json!({ "method": method.as_str(), "path": path, "query": uri.query(), "cost": 0 });
+    let early = fault.as_ref().and_then(|fault| {
+        let mut reply = Reply::message(fault.status?, "injected fault");
+        reply.body = fault.body.clone().or(reply.body);
+        reply.headers.extend(fault.retry_after.map(|seconds| ("retry-after", seconds.to_string())));
+        reply.headers.extend(fault.location.clone().map(|location| ("location", location)));
+        Some(reply)
+    });
+    log["fault"] = json!(fault.is_some());
+    let mut reply = match early {
+        Some(reply) => reply,
+        None if is_broken => match caller(shared, headers) {
+            Ok(_) => Reply::message(400, "Problems parsing JSON"),
+            Err(reply) => *reply,
+        },
+        None => {
+            let asked = lies::asked(uri, fault.as_ref());
+            let asked = IncomingRequest {
+                method,
+                uri: &asked,
+                path,
+                headers,
+                request: &request,
+                fault: fault.as_ref(),
+            };
+            authorised(shared, &asked, is_graphql, &mut log)
+        }
+    };
+    if let Some(fault) = &fault {
+        if !is_graphql && reply.status == 200 {
+            lies::rest(&mut reply, fault, uri);
+        }
+        reply.headers.retain(|(name, _)| !fault.headers.keys().any(|given| given.eq_ignore_ascii_case(name)));
+    }
+    shared.flush(true);
+    if let (Some(field), Some(body)) =
+        (fault.as_ref().and_then(|fault| fault.shorten.as_ref()), &mut reply.body)
+    {
+        shorten(body, field);
+    }
+    log["status"] = json!(reply.status);
+    if reply.is_raw() {
+        log["raw"] = json!(true);
+    }
+    if shared.record {
+        log["request"] = request;
+        log["answer"] = reply.body.clone().unwrap_or(Value::Null);
+    }
+    log["ms"] = json!(started.elapsed().as_secs_f64() * 1000.0);
+    let response = respond(&reply, headers, uri, fault.as_ref());
+    if response.status() == StatusCode::NOT_MODIFIED {
+        log["status"] = json!(304);
+    }
+    lock(&shared.calls).push(Logline { line: log });
+    response
+}
+
+/// One request, taken apart.
+struct IncomingRequest<'a> {
+    method: &'a Method,
+    uri: &'a Uri,
+    path: &'a str,
+    headers: &'a HeaderMap,
+    request: &'a Value,
+    fault: Option<&'a crate::Fault>,
+}
+
+fn authorised(shared: &Arc<Shared>, asked: &IncomingRequest<'_>, is_graphql: bool, log: &mut Value) -> Reply {
+    let IncomingRequest { method, uri, path, headers, request, fault } = *asked;
+    let caller = match caller(shared, headers) {
+        Ok(caller) => caller,
+        Err(reply) => return *reply,
+    };
+    let Caller::Token(token, grant) = caller else {
+        let mut reply = app::answer(shared, method, path, uri, request);
+        if let Some(body) = &mut reply.body {
+            address::rebase(body, &address::base(headers, uri));
+        }
+        return reply;
+    };
+    // Limits are an installation's, whatever token it uses.
+    let account = if token.starts_with("ghs_") { "installation" } else { token.as_str() }.to_owned();
+    let resource = if is_graphql { "graphql" } else { "core" };
+    let text = request["query"].as_str().unwrap_or_default();
+    let writes = if is_graphql { text.trim_start().starts_with("mutation") } else { method != Method::GET };
+    let points = if writes { 5 } else { 1 };
+    let creates = if is_graphql { writes && text.contains("create") } else { method == Method::POST };
+    if path != "/rate_limit" {
+        let mut accounts = lock(&shared.accounts);
+        let admitted = accounts.admit(&account, resource, points);
+        if let Err(reply) = admitted.and_then(|()| if creates { accounts.create(&account) } else { Ok(()) }) {
+            return *reply;
+        }
+    }
+    let sender = "beadle-app";
+    let forbidden = grant.as_ref().filter(|_| is_graphql && writes).and_then(Grant::mutation);
+    let (mut reply, cost) = if let Some(forbidden) = forbidden {
+        (forbidden, 1)
+    } else if path == "/rate_limit" {
+        (Reply::json(200, lock(&shared.accounts).overview(&account)), 0)
+    } else if is_graphql {
+        let outcome = graphql::run(&mut lock(&shared.world), request, sender, fault);
+        log["operation"] = json!(outcome.operation);
+        log["mutation"] = json!(outcome.is_mutation);
+        (Reply::json(200, outcome.body), outcome.cost)
+    } else {
+        let decoded: Vec<String> = path
+            .split('/')
+            .filter(|segment| !segment.is_empty())
+            .map(|segment| percent_encoding::percent_decode_str(segment).decode_utf8_lossy().into_owned())
+            .collect();
+        let query: Vec<(String, String)> =
+            form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()).into_owned().collect();
+        let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+        let call = Call {
+            method,
+            path: decoded.iter().map(String::as_str).collect(),
+            query: &query,
+            body: request,
+            sender,
+            accept,
+        };
+        let mut world = lock(&shared.world);
+        let refusal = grant.as_ref().and_then(|grant| grant.refusal(&world, &call));
+        let mut reply = match (refusal, &grant, call.path.as_slice()) {
+            (Some(refusal), ..) => refusal,
+            (None, Some(grant), ["installation", "repositories"]) => grant.repositories(&world, &call),
+            _ => rest::answer(&mut world, &call),
+        };
+        drop(world);
+        if !reply.is_raw()
+            && let Some(body) = &mut reply.body
+        {
+            address::rebase(body, &address::base(headers, uri));
+        }
+        (reply, 1)
+    };
+    // An answer that did not change is free of the primary limit, and counts for the minute's.
+    let cost = if is_unchanged(&reply, headers) || path == "/rate_limit" { 0 } else { cost };
+    log["cost"] = json!(cost);
+    log["writes"] = json!(writes);
+    let mut accounts = lock(&shared.accounts);
+    accounts.book(&account, resource, cost, points);
+    reply.headers.extend(accounts.headers(&account, resource));
+    reply
+}
+
+fn caller(shared: &Shared, headers: &HeaderMap) -> Result<Caller, Box<Reply>> {
+    let bad = || Box::new(Reply::message(401, "Bad credentials"));
+    let authorization =
+        headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let (_, token) = authorization.split_once(' ').ok_or_else(bad)?;
+    if let Some(grant) = lock(&shared.tokens).get(token) {
+        return Ok(Caller::Token(token.to_owned(), grant.clone()));
+    }
+    let mut validation = Validation::new(Algorithm::RS256);
+    // The issuer is compared below: clients also send the App's id as a number.
+    validation.set_required_spec_claims(&["exp"]);
+    validation.leeway = 0;
+    let key = DecodingKey::from_rsa_der(&shared.app_key.public);
+    let claims = jsonwebtoken::decode::<Value>(token, &key, &validation).map_err(|_| bad())?.claims;
+    let now = jiff::Timestamp::now().as_second();
+    let (iat, exp) = (claims["iat"].as_i64().unwrap_or(i64::MAX), claims["exp"].as_i64().unwrap_or(i64::MAX));
+    let issuer =
+        claims["iss"].as_str().map(str::to_owned).or(claims["iss"].as_u64().map(|id| id.to_string()));
+    if iat > now || exp - now > 600 || issuer.as_deref() != Some(&crate::github::APP_ID.to_string()) {
+        return Err(bad());
+    }
+    Ok(Caller::App)
+}
+
+/// `ETag = SHA-256(Accept ":" Authorization ":" Cookie ":" body)`: it depends on the token.
+fn etag(headers: &HeaderMap, body: &str) -> String {
+    let value = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let text = format!(
+        "{}:{}:{}:{body}",
+        value(header::ACCEPT),
+        value(header::AUTHORIZATION),
+        value(header::COOKIE)
+    );
+    Sha256::digest(text.as_bytes()).iter().fold(String::from("\""), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    }) + "\""
+}
+
+fn is_unchanged(reply: &Reply, headers: &HeaderMap) -> bool {
+    let known = headers.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());
+    reply.status == 200 && known.is_some_and(|known| known == etag(headers, &reply.text()))
+}
+
+fn respond(reply: &Reply, headers: &HeaderMap, uri: &Uri, fault: Option<&crate::Fault>) -> Response {
+    let mut response = Response::builder().status(reply.status);
+    let text = reply.text();
+    for (name, value) in reply.headers.iter().filter(|(name, _)| !name.starts_with("x-sim-")) {
+        response = response.header(*name, value);
+    }
+    for (name, value) in address::headers(reply, headers, uri) {
+        response = response.header(name, value);
+    }
+    let given = fault.into_iter().flat_map(|fault| &fault.headers);
+    if reply.status == 200 {
+        let tag = etag(headers, &text);
+        if is_unchanged(reply, headers) {
+            let unchanged = Response::builder().status(StatusCode::NOT_MODIFIED).header(header::ETAG, tag);
+            let unchanged = reply.headers.iter().fold(unchanged, |unchanged, (name, value)| {
+                if name.starts_with("x-ratelimit") { unchanged.header(*name, value) } else { unchanged }
+            });
+            let unchanged =
+                given.fold(unchanged, |unchanged, (name, value)| unchanged.header(name.as_str(), value));
+            return unchanged.body(Body::empty()).unwrap_or_default();
+        }
+        response = response.header(header::ETAG, tag);
+    }
+    response = given.fold(response, |response, (name, value)| response.header(name.as_str(), value));
+    let broken = || Err::<Bytes, _>(std::io::Error::other("injected fault"));
+    let body = match fault {
+        Some(fault) if fault.reset => Body::from_stream(futures::stream::iter([broken()])),
+        Some(fault) if fault.truncate => {
+            // In the middle of a letter too.
+            let half = Bytes::copy_from_slice(&text.as_bytes()[..text.len() / 2]);
+            Body::from_stream(futures::stream::iter([Ok(half), broken()]))
+        }
+        _ => Body::from(text),
+    };
+    if reply.body.is_some() {
+        let json = "application/json; charset=utf-8";
+        let kind = if reply.is_raw() { "application/vnd.github.raw; charset=utf-8" } else { json };
+        response = response.header(header::CONTENT_TYPE, kind);
+    }
+    response.body(body).unwrap_or_default()
+}

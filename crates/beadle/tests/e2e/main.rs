@@ -35,6 +35,7 @@ mod renamed;
 mod repair;
 mod scale;
 mod settled;
+mod stored;
 mod sweep;
 mod taken;
 mod targeting;

@@ -1,6 +1,8 @@
-//! Developer commands: `cargo xtask test`, `ci`, `bench`, `tools`, `described`.
+//! Developer commands: `cargo xtask test`, `ci`, `house`, `pages`, `bench`, `package`, `tools`,
+//! `described`.
 
 mod described;
+mod house;
 mod package;
 mod run;
 mod tools;
@@ -27,6 +29,8 @@ enum Command {
     },
     /// What a change has to pass beside the tests: formatting, lints, docs, dependencies, the demo
     Ci,
+    /// Check the rules of the house: circles of files, long files, the direction of dependencies
+    House,
     /// Measure: `calls` (calls, points, memory), `burst` (500 events at once), `fresh` (a new
     /// repository), `directory` (calls to the target), `intake` (deliveries a second), `coldstart`
     /// (the Lambda function's); all where none is named
@@ -47,6 +51,7 @@ fn main() -> anyhow::Result<()> {
     match Cli::parse().command {
         Command::Test { args } => test(&args),
         Command::Ci => ci(),
+        Command::House => house::check(),
         Command::Bench { which } => bench(which.as_deref()),
         Command::Package => package::build(),
         Command::Tools => tools::fetch(),
@@ -65,6 +70,8 @@ fn test(args: &[String]) -> anyhow::Result<()> {
 fn ci() -> anyhow::Result<()> {
     step("formatting");
     cargo(&["fmt", "--all", "--check"], &[])?;
+    step("the house");
+    house::check()?;
     step("lints");
     let features = ["--workspace", "--all-targets", "--features", "beadle/failpoints,beadle/aws"];
     cargo(&[&["clippy"], &features[..], &["--", "--deny", "warnings"]].concat(), &[])?;

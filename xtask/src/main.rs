@@ -90,22 +90,14 @@ fn ci() -> anyhow::Result<()> {
     described::check()?;
     step("dependencies");
     tools::cargo_deny()?;
+    step("10,000 interleavings");
+    suite::one("interleavings", &[], &[("INTERLEAVINGS", "10000")])?;
     step("the functions' packages");
     package::build()?;
     step("the functions as they are packaged");
     tools::tables()?;
     let packages = package::folder("x86_64").display().to_string();
-    let e2e = [
-        "test",
-        "--workspace",
-        "--features",
-        "beadle/failpoints,beadle/aws",
-        "--test",
-        "e2e",
-        "--",
-        "aws::functions::a_webhook",
-    ];
-    cargo(&e2e, &[("BEADLE_PACKAGES", &packages)])?;
+    suite::one("e2e", &["--", "aws::functions::a_webhook"], &[("BEADLE_PACKAGES", &packages)])?;
     step("deployments");
     tools::deployments()?;
     tools::sam_build()?;

@@ -110,6 +110,11 @@ pub(crate) fn run(args: &[String]) -> anyhow::Result<()> {
     side_by_side::run(jobs, processors.max(2))
 }
 
+/// Runs one program of tests, built as for all tests.
+pub(crate) fn one(program: &str, args: &[&str], env: &[(&str, &str)]) -> anyhow::Result<()> {
+    cargo(&[&["test"][..], BUILD, &["--test", program], args].concat(), env)
+}
+
 /// Decides how a part is run.
 fn plan(part: &Part<'_>) -> Plan {
     let owned = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect::<Vec<String>>();

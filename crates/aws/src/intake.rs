@@ -204,6 +204,7 @@ fn later(why: &str) -> Response<Body> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::queues::Urls;
 
     #[test]
     fn what_a_gateway_puts_before_a_route_is_left_out() {
@@ -215,5 +216,37 @@ mod tests {
         ] {
             assert_eq!(below(&path.parse().unwrap()).path(), route);
         }
+    }
+
+    #[test]
+    fn an_invalid_file_is_refused_with_the_error_of_check() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = folder.path().join("beadle.toml");
+        let org = "[[org]]\nname = \"acme\"\ntoken = \"env:T\"\npolicy = \"p\"\n";
+        for (below, expected) in [
+            ("[retention]\nids = \"9 moons\"", ":6: `retention.ids`: invalid duration `9 moons`"),
+            ("[retention]\nids = \"36h\"", ":6: `retention.ids` must be at least `8d`"),
+            ("mod = \"enforce\"", ":5: there is no key `org.mod`\nhint: did you mean `mode`?"),
+        ] {
+            std::fs::write(&config, format!("{org}{below}\n")).unwrap();
+            let queues = Urls { event: "https://event".into(), sweep: "https://sweep".into() };
+            let environment = Environment { config: config.clone(), table: "beadle".into(), queues };
+            let opened = Function::with(&environment, SdkConfig::builder().build());
+            let error = opened.err().map(|error| error.to_string()).unwrap_or_default();
+            let checked = Source::read(&config).and_then(|source| File::parse(&source));
+            assert_eq!(error, checked.unwrap_err().to_string());
+            assert!(error.contains(expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_retention_of_the_file_is_that_of_the_table() {
+        let text = "[retention]\nids = \"192 hours\"\nbodies = \"36h 30m\"\n\
+                    [[org]]\nname = \"acme\"\ntoken = \"env:T\"\npolicy = \"p\"\n";
+        let file = File::parse(&Source::new(Path::new("beadle.toml"), text)).unwrap();
+        let settings = settings(&file);
+        assert_eq!(settings.ids, Duration::from_secs(192 * 3600));
+        assert_eq!(settings.bodies, Duration::from_secs(36 * 3600 + 30 * 60));
+        assert_eq!(settings.journal, DynamoSettings::default().journal);
     }
 }

@@ -384,3 +384,6 @@ impl GroupsFile {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,6 +7,8 @@
 //! names of aspects and the templates of dispatch rules.
 
 mod check;
+#[cfg(test)]
+mod documented;
 mod duration;
 mod error;
 mod file;

@@ -258,4 +258,46 @@ mod tests {
             assert!(error.contains(said) && !error.contains("hunter2"), "{text}: {error}");
         }
     }
+
+    #[test]
+    fn the_examples_of_the_repository_pass_the_checks() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        for path in [
+            "examples/beadle.toml",
+            "examples/github-cop/beadle.toml",
+            "deploy/github-action/beadle.toml",
+            "deploy/sam/layer/beadle/beadle.toml",
+        ] {
+            let loaded = Config::load(&root.join(path));
+            assert!(loaded.is_ok(), "{:#}", loaded.unwrap_err());
+        }
+    }
+
+    #[test]
+    fn a_rule_of_a_vendor_names_the_line_and_the_key() {
+        let okta = "[[okta]]\nname = \"corp\"\nurl = \"https://x\"\ntoken = \"env:T\"\n";
+        let scim = "[[target]]\nname = \"aws\"\n\
+                    scim = { url = \"https://x\", token = \"env:T\", dialect = \"rfc\" }\n";
+        for (text, said) in [
+            (
+                org("acme", "[org.modes]\nteam = \"observe\""),
+                ":6: [org.modes] has no aspect `team`\nhint: did you mean `teams`?",
+            ),
+            (
+                org("acme", &format!("{okta}leaving = [\"ACTIV\"]")),
+                ":9: `okta.leaving`: Okta has no status `ACTIV`\nhint: did you mean `ACTIVE`?",
+            ),
+            (
+                org("acme", &okta.replace("corp", "into")),
+                ":6: `okta.name` must not be `into`, which is reserved",
+            ),
+            (
+                org("acme", scim),
+                ":7: `target.scim.dialect` must be `aws-identity-center` or `rfc7644`, found `rfc`",
+            ),
+        ] {
+            let error = format!("{:#}", load(&text).unwrap_err());
+            assert!(error.contains(said), "{text}: {error}");
+        }
+    }
 }

@@ -55,7 +55,7 @@ impl KeyPath {
                     .and_then(|table| table.iter().find(|(key, _)| **key.get_ref() == **name))
                     .map(|(key, value)| (key.span().start, value.get_ref())),
                 Step::Entry(entry) => list
-                    .and_then(|list| list.iter().nth(*entry))
+                    .and_then(|list| list.get(*entry))
                     .map(|value| (value.span().start, value.get_ref())),
             };
             let Some((at, value)) = found else { break };

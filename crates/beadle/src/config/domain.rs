@@ -1,13 +1,11 @@
 //! What the reconcilers work with, made from the shapes of the file.
 
-use beadle_config::GroupGuardFile;
+use beadle_config::{GroupGuardFile, OktaFile, OrgFile, ScimFile, TeamsFile};
 use beadle_groups::targets::Match;
 use beadle_groups::{GroupLimits, mapping};
 use beadle_okta::Status;
 use beadle_repositories::{DispatchRule, Modes};
 use beadle_scim::{Dialect, Members, Paging, Removal};
-
-use super::{Okta, OrgConfig, ScimFile, TeamsFile};
 
 /// A choice of the file that a reconciler has too.
 pub(super) trait Choice {
@@ -50,13 +48,13 @@ same_choices! {
 }
 
 /// Returns how far each aspect of an organisation may go.
-pub(crate) fn modes(org: &OrgConfig) -> Modes {
+pub(crate) fn modes(org: &OrgFile) -> Modes {
     Modes { organisation: org.mode, aspects: org.modes.clone() }
 }
 
 /// Returns the rules that dispatch workflows. The more careful mode of the rule and the organisation
 /// counts.
-pub(crate) fn rules(org: &OrgConfig) -> Vec<DispatchRule> {
+pub(crate) fn rules(org: &OrgFile) -> Vec<DispatchRule> {
     let rules = org.dispatch.iter().map(|rule| DispatchRule {
         name: rule.name.clone(),
         when: rule.when.clone(),
@@ -71,12 +69,12 @@ pub(crate) fn rules(org: &OrgConfig) -> Vec<DispatchRule> {
 }
 
 /// Returns the statuses of people whose access must go.
-pub(crate) fn leaving(okta: &Okta) -> Vec<Status> {
+pub(crate) fn leaving(okta: &OktaFile) -> Vec<Status> {
     okta.leaving.iter().cloned().map(Status::from).collect()
 }
 
 /// Returns the statuses of people for whom Beadle can create accounts.
-pub(crate) fn provisioned(okta: &Okta) -> Vec<Status> {
+pub(crate) fn provisioned(okta: &OktaFile) -> Vec<Status> {
     let stay = okta.provisioned.iter().filter(|status| !okta.leaving.contains(status));
     stay.cloned().map(Status::from).collect()
 }

@@ -1,13 +1,12 @@
 //! The rules of the file that only the vendors' crates know.
 
-use beadle_config::{File, Invalid, KeyPath, did_you_mean};
+use beadle_config::{File, Invalid, KeyPath, OktaFile, OrgFile, ScimFile, did_you_mean};
 use beadle_groups::mapping::RESERVED;
 use beadle_okta::Status;
 use beadle_repositories::policy::forms::{Form, LOGIN, REPOSITORY, URL, WORKFLOW};
 use beadle_scim::Dialect;
 
 use super::domain::rules;
-use super::{Okta, OrgConfig, ScimFile};
 
 /// Checks the rules that need a vendor's crate.
 pub(super) fn check(file: &File) -> Result<(), Invalid> {
@@ -33,7 +32,7 @@ fn check_form(form: &Form, at: KeyPath, value: &str) -> Result<(), Invalid> {
     })
 }
 
-fn check_org(org: &OrgConfig, table: &KeyPath) -> Result<(), Invalid> {
+fn check_org(org: &OrgFile, table: &KeyPath) -> Result<(), Invalid> {
     check_form(&LOGIN, table.key("name"), &org.name)?;
     check_form(&URL, table.key("api"), &org.api)?;
     check_form(&REPOSITORY, table.key("policy_repository"), &org.policy_repository)?;
@@ -57,7 +56,7 @@ fn check_org(org: &OrgConfig, table: &KeyPath) -> Result<(), Invalid> {
     Ok(())
 }
 
-fn check_okta(okta: &Okta, table: &KeyPath) -> Result<(), Invalid> {
+fn check_okta(okta: &OktaFile, table: &KeyPath) -> Result<(), Invalid> {
     if RESERVED.contains(&okta.name.as_str()) {
         let rule = format!("not be `{}`, which is reserved for Beadle", okta.name);
         return Err(Invalid::must(table.key("name"), &rule).hint(Some("choose another name".into())));

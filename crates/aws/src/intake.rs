@@ -232,7 +232,8 @@ mod tests {
             let queues = Urls { event: "https://event".into(), sweep: "https://sweep".into() };
             let environment = Environment { config: config.clone(), table: "beadle".into(), queues };
             let opened = Function::with(&environment, SdkConfig::builder().build());
-            let error = opened.err().map(|error| error.to_string()).unwrap_or_default();
+            let Err(error) = opened else { panic!("the intake accepts {below}") };
+            let error = error.to_string();
             let checked = Source::read(&config).and_then(|source| File::parse(&source));
             assert_eq!(error, checked.unwrap_err().to_string());
             assert!(error.contains(expected), "{error}");

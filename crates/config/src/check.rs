@@ -301,8 +301,8 @@ impl TargetFile {
             }
         }
         let percent = self.group_guard.percent.unwrap_or_default();
-        let most = table.key("group_guard").key("percent");
-        at_most(most, 100, u64::try_from(percent).unwrap_or(u64::MAX))?;
+        let at = table.key("group_guard").key("percent");
+        at_most(at, 100, u64::try_from(percent).unwrap_or(u64::MAX))?;
         let guard = table.key("guard");
         check_window(&guard, self.limits().window)?;
         let of_repositories =

@@ -1,4 +1,5 @@
-//! The intake as a function: API Gateway's HTTP and REST APIs, and function URLs, in front of the same routes as everywhere.
+//! The intake as a function: API Gateway's HTTP and REST APIs, and function URLs, in front of the
+//! same routes as everywhere.
 //!
 //! <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html>
 
@@ -29,8 +30,8 @@ use crate::senders::senders;
 
 /// The age at which the intake reads secrets again.
 const FRESH: Duration = Duration::from_secs(300);
-/// The age at which a signature that does not fit makes the intake read secrets again: they may have
-/// been replaced.
+/// The age at which a signature that does not fit makes the intake read secrets again: they may
+/// have been replaced.
 const DOUBT: Duration = Duration::from_secs(10);
 
 /// An error that stops the start of the intake.
@@ -95,8 +96,8 @@ impl Function {
         })
     }
 
-    /// Reads the secrets, and what the worker stored about organisations, at the same time. Returns `None`
-    /// if no sender can be accepted now.
+    /// Reads the secrets, and what the worker stored about organisations, at the same time. Returns
+    /// `None` if no sender can be accepted now.
     async fn read(&self) -> Option<Serving> {
         let facts = join_all(self.file.org.iter().map(|org| async move {
             // Without the facts, the intake marks a few keys too many, and nothing else.

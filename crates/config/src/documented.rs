@@ -1,5 +1,5 @@
-//! Checks that docs/configuration.md has exactly the keys of the shapes, and that the examples of the
-//! repository are valid.
+//! Checks that docs/configuration.md has exactly the keys of the shapes, and that the examples of
+//! the repository are valid.
 
 use std::collections::BTreeSet;
 use std::path::Path;

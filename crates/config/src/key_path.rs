@@ -39,8 +39,8 @@ impl KeyPath {
         Self(self.0.iter().cloned().chain([step]).collect())
     }
 
-    /// Returns the line of the key in the text of a file, from 1. If the file does not have the key,
-    /// the line is that of the innermost table or list on the path.
+    /// Returns the line of the key in the text of a file, from 1. If the file does not have the
+    /// key, the line is that of the innermost table or list on the path.
     pub fn line(&self, text: &str) -> usize {
         let start = DeTable::parse(text).map_or(0, |document| self.start(document.get_ref()));
         text.get(..start).unwrap_or_default().matches('\n').count() + 1

@@ -1,10 +1,10 @@
 //! The configuration file `beadle.toml`: its shapes, its validation, and errors that name the file,
 //! the line and the key.
 //!
-//! The binary and the intake on AWS read the file with this crate, so both refuse the same file with
-//! the same error. The crate must stay light, because each cold start of the intake loads it. It
-//! knows no client of a vendor. The binary checks what only the vendors' crates know, such as the
-//! names of aspects and the templates of dispatch rules.
+//! The binary and the intake on AWS read the file with this crate, so both refuse the same file
+//! with the same error. The crate must stay light, because each cold start of the intake loads it.
+//! It knows no client of a vendor. The binary checks what only the vendors' crates know, such as
+//! the names of aspects and the templates of dispatch rules.
 
 mod check;
 #[cfg(test)]

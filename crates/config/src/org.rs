@@ -134,8 +134,8 @@ pub struct GuardFile {
     pub exposes: Option<u32>,
     /// How often Beadle makes the same change within an hour.
     pub repeats: Option<u32>,
-    /// The share of the repositories, in percent, in which one aspect can remove or weaken something
-    /// in a window.
+    /// The share of the repositories, in percent, in which one aspect can remove or weaken
+    /// something in a window.
     pub percent: Option<u32>,
     /// The number of repositories that `percent` always allows.
     pub repositories: Option<u32>,

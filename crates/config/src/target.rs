@@ -163,7 +163,8 @@ pub struct GroupGuardFile {
     pub percent: Option<usize>,
     /// The number of members who can leave a smaller or protected group in a window.
     pub count: Option<usize>,
-    /// The number of further members who can leave in a window, because the directory confirms each.
+    /// The number of further members who can leave in a window, because the directory confirms
+    /// each.
     pub leavers: Option<usize>,
     /// The length of the window.
     pub window: Option<Span>,

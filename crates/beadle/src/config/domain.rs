@@ -52,8 +52,8 @@ pub(crate) fn modes(org: &OrgFile) -> Modes {
     Modes { organisation: org.mode, aspects: org.modes.clone() }
 }
 
-/// Returns the rules that dispatch workflows. The more careful mode of the rule and the organisation
-/// counts.
+/// Returns the rules that dispatch workflows. The more careful mode of the rule and the
+/// organisation counts.
 pub(crate) fn rules(org: &OrgFile) -> Vec<DispatchRule> {
     let rules = org.dispatch.iter().map(|rule| DispatchRule {
         name: rule.name.clone(),

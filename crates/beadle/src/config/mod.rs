@@ -1,5 +1,5 @@
-//! The configuration of the binary: `beadle.toml`, the checks that need a vendor's crate, mappings and
-//! secrets.
+//! The configuration of the binary: `beadle.toml`, the checks that need a vendor's crate, mappings
+//! and secrets.
 
 mod domain;
 mod groups;
@@ -144,7 +144,8 @@ impl Config {
         self.secrets.current(&reference).with_context(|| what.to_owned())
     }
 
-    /// Returns the values of secrets that are valid now. While one replaces another, both are valid.
+    /// Returns the values of secrets that are valid now. While one replaces another, both are
+    /// valid.
     pub(crate) fn valid_secrets(
         &self,
         references: &[String],

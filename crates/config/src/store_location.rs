@@ -23,6 +23,7 @@ pub enum StoreLocation {
 impl StoreLocation {
     /// Returns the place with an absolute path. A path of the command line starts at the current
     /// folder.
+    #[must_use]
     pub fn absolute(self) -> Self {
         match self {
             Self::File(path) => Self::File(std::path::absolute(&path).unwrap_or(path)),

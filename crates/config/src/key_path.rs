@@ -54,9 +54,9 @@ impl KeyPath {
                 Step::Key(name) => table
                     .and_then(|table| table.iter().find(|(key, _)| **key.get_ref() == **name))
                     .map(|(key, value)| (key.span().start, value.get_ref())),
-                Step::Entry(entry) => list
-                    .and_then(|list| list.get(*entry))
-                    .map(|value| (value.span().start, value.get_ref())),
+                Step::Entry(entry) => {
+                    list.and_then(|list| list.get(*entry)).map(|value| (value.span().start, value.get_ref()))
+                }
             };
             let Some((at, value)) = found else { break };
             start = at;

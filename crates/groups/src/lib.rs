@@ -1,7 +1,6 @@
 //! The reconciler of groups: which groups of a directory make which groups of a target, and who is in them.
 
 mod accounts;
-pub mod catchup;
 mod departures;
 mod due;
 mod guard;

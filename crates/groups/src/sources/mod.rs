@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use beadle_engine::{Failure, Time};
 use serde_json::{Value, json};
 
-pub use okta::OktaSource;
+pub use okta::{Catchup, Caught, OktaSource};
 pub use survey::{People, Survey, Surveyed};
 
 /// A group of a directory.

@@ -1,5 +1,7 @@
 //! Okta's groups.
 
+mod catchup;
+
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError};
@@ -12,6 +14,8 @@ use beadle_okta::{Group, Okta, Status, User};
 use tokio::sync::Mutex;
 
 use super::{People, Person, Source, SourceGroup, Survey, Surveyed};
+
+pub use catchup::{Catchup, Caught};
 
 /// Groups in one page of Okta's list.
 const PAGE: usize = 200;

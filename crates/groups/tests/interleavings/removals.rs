@@ -17,6 +17,12 @@ pub(crate) struct Removals {
     pub(crate) raced: usize,
 }
 
+impl Removals {
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self { all: self.all + other.all, raced: self.raced + other.raced }
+    }
+}
+
 impl Stage {
     /// Who should be in each group of the target, by its name.
     pub(crate) fn wanted(&self) -> BTreeMap<String, BTreeSet<String>> {

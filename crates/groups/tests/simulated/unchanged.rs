@@ -1,60 +1,28 @@
 //! Sweeps of groups that did not change cost no call of Okta for each group, and find what changed.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Arc, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use beadle_engine::budget::in_lane;
-use beadle_engine::{Budgets, Clock, Key, Lane, Lease, Mode, Planner, Reconcile, Run, Store, Time};
-use beadle_groups::mapping::{Naming, OnDelete, OnMissingGroup, OnMissingUser, OnRename, Users};
-use beadle_groups::sources::{OktaSource, Source};
+use beadle_engine::{Clock, Key, Lane, Lease, Planner, Reconcile, Run, Store, Time};
 use beadle_groups::targets::ScimReader;
-use beadle_groups::{Directory, GroupLimits, GroupPlanner, GroupSweep, Mapping, Mappings};
-use beadle_okta::{Credential, Okta, Status};
-use beadle_scim::{Api, Dialect};
+use beadle_groups::{GroupLimits, GroupPlanner, GroupSweep};
+use beadle_scim::{Dialect, Reader};
 use beadle_sim::okta::OktaSim;
-use beadle_sim::scim::ScimSim;
 use beadle_sim::{okta, scim};
-use beadle_store_sqlite::{SqliteSettings, SqliteStore};
-use beadle_transport::ClientSettings;
-use secrecy::SecretString;
 use serde_json::json;
+
+use crate::common::{self, Vendor};
 
 const PEOPLE: usize = 10;
 /// Okta's calls of a sweep in which nothing changed: the groups to mark, and the survey of groups
 /// and users.
 const UNCHANGED: usize = 3;
 
-fn mapping() -> Mapping {
-    Mapping {
-        source: "corp".into(),
-        target: "aws".into(),
-        include: vec!["AWS_*".parse().unwrap()],
-        exclude: Vec::new(),
-        naming: Naming::default(),
-        into: None,
-        mode: Mode::Enforce,
-        on_missing_group: OnMissingGroup::Create,
-        on_missing_user: OnMissingUser::Wait,
-        users: Users::Leave,
-        on_rename: OnRename::Follow,
-        on_delete: OnDelete::Keep,
-        adopt: false,
-        may_empty: false,
-        protected: Vec::new(),
-        role: None,
-        parent: None,
-        description: None,
-        asked: None,
-    }
-}
-
 /// A directory whose groups `00g<n>` hold the people `n` and `n + 1`, and a target without groups.
 struct Stage {
-    corp: OktaSim,
-    /// It answers until it is dropped.
-    _aws: ScimSim,
+    corp: Arc<OktaSim>,
     _folder: tempfile::TempDir,
     clock: Clock,
     store: Arc<dyn Store>,
@@ -77,36 +45,25 @@ async fn stage(count: usize) -> Stage {
         let profile = json!({ "name": format!("AWS_{n}") });
         groups[format!("00g{n}")] = json!({ "profile": profile, "members": members });
     }
-    let any = ([127, 0, 0, 1], 0).into();
     let state = Some(json!({ "users": users, "groups": groups }));
-    let settings = okta::Settings { state, limit: 1_000_000, ..okta::Settings::default() };
-    let corp = OktaSim::start(any, settings).await.unwrap();
+    let people = okta::Settings { state, limit: 1_000_000, ..okta::Settings::default() };
     let state = Some(json!({ "users": accounts }));
-    let aws = ScimSim::start(any, scim::Settings { state, ..scim::Settings::default() }).await.unwrap();
+    let server = scim::Settings { state, ..scim::Settings::default() };
+    let (corp, aws) = common::vendors(people, server).await;
     let clock = Clock::simulated(Time::from_seconds(1_800_000_000));
-    let settings = ClientSettings { rest_points: u32::MAX, ..ClientSettings::default() };
-    let token = Credential::Token(SecretString::from(corp.token()));
-    let api = Okta::new(&corp.url(), "corp", token, 0, &clock, &settings).unwrap();
-    let leaving = vec![Status::Suspended, Status::Deprovisioned];
-    let source: Arc<dyn Source> = Arc::new(OktaSource::new(api, leaving, Vec::new(), Vec::new()));
-    let token = SecretString::from(aws.token());
-    let budgets = Budgets::new("aws", 0);
-    let api = Api::new(&aws.url(), &token, Dialect::AWS, budgets, &clock, settings).unwrap();
-    let directory = Directory {
-        sources: HashMap::from([("corp".to_owned(), source)]),
-        target: Arc::new(ScimReader::new(beadle_scim::Reader::new(api))),
-        name: "aws".into(),
-        mappings: Arc::new(RwLock::new(Arc::new(Mappings::new(vec![mapping()])))),
-        pushed: Arc::default(),
-    };
+    let wire = Arc::new(Vendor::Okta(corp.clone()));
+    let okta = common::okta_client(&corp.url(), corp.token(), wire, &clock);
+    let wire = Arc::new(Vendor::Scim(aws.clone()));
+    let api = common::scim_client(&aws, Dialect::AWS, wire, &clock);
+    let reader = ScimReader::new(Reader::new(api));
+    let directory = common::directory(common::source(okta), Arc::new(reader), vec![common::mapping()]);
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("beadle.db");
-    let store: Arc<dyn Store> = Arc::new(SqliteStore::open_inline(&path, SqliteSettings::default()).unwrap());
+    let store = common::store(&folder.path().join("beadle.db"));
     let limits = GroupLimits::default();
     let planner = GroupPlanner::new(directory.clone(), limits, clock.clone(), Some(store.clone()));
     let directories = HashMap::from([("aws".to_owned(), directory)]);
     let sweep = GroupSweep { source: "corp".into(), directories, store: store.clone(), clock: clock.clone() };
-    Stage { corp, _aws: aws, _folder: folder, clock, store, planner, sweep }
+    Stage { corp, _folder: folder, clock, store, planner, sweep }
 }
 
 impl Stage {

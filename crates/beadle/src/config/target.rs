@@ -190,9 +190,9 @@ pub(crate) struct IdentityStoreFile {
 
 #[cfg(feature = "aws")]
 impl IdentityStoreFile {
-    pub(crate) fn open(&self, clock: &beadle_engine::Clock) -> beadle_identity_store::IdentityStore {
+    pub(crate) fn open(&self, clock: &beadle_engine::Clock) -> beadle_groups::targets::IdentityStore {
         let endpoint = self.endpoint.as_deref();
-        beadle_identity_store::IdentityStore::new(&self.id, &self.region, endpoint, clock.clone())
+        beadle_groups::targets::IdentityStore::new(&self.id, &self.region, endpoint, clock.clone())
     }
 }
 

@@ -1,6 +1,8 @@
 //! Where groups are made so.
 
 mod github;
+#[cfg(feature = "identity-store")]
+mod identity_store;
 mod scim;
 
 use std::collections::BTreeMap;
@@ -14,6 +16,8 @@ use crate::mapping::Role;
 use crate::sources::Person;
 
 pub use self::github::{Listed, Match, TeamReader, TeamWriter};
+#[cfg(feature = "identity-store")]
+pub use self::identity_store::IdentityStore;
 pub use self::scim::{Memberships, ScimReader, ScimWriter};
 
 /// A group of a target.

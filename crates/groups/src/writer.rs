@@ -15,13 +15,10 @@ use crate::departures::Departures;
 use crate::guard::Departure;
 use crate::links::{GroupLink, GroupLinks, Waits, is_form_of};
 use crate::mapping::GroupKey;
-use crate::planner::{What, Write};
+use crate::planner::{OLDEST, What, Write};
 use crate::sources::Person;
 use crate::stop::Stop;
 use crate::targets::{NewGroup, Refused, StopNote as _, TargetWriter};
-
-/// Nobody is taken out because of what was read longer ago.
-pub(crate) const OLDEST: Duration = Duration::from_secs(120);
 
 /// Writes the groups of one target.
 #[derive(Clone)]

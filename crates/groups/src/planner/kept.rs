@@ -2,7 +2,7 @@
 //! once a day.
 //!
 //! A run that covers a mark must read everything after that mark. Where the last mark of a key is
-//! a sweep's, the runs of the sweep share one [`Survey`] that begins after it: a list of all groups
+//! a sweep's, the runs of the sweep share one [`Survey`](crate::sources::Survey) that begins after it: a list of all groups
 //! with the time at which their members changed last, and a list of all users. The ids of the
 //! members are kept from an earlier read. They count while the survey shows the same time of
 //! change; what the members are comes from the survey's list of users. Nobody leaves because of it:
@@ -15,8 +15,7 @@ use beadle_engine::{Failure, Store, Time, note};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::GroupPlanner;
-use crate::sources::{People, Person, SourceGroup, Survey};
+use crate::sources::{People, Person};
 
 /// A younger time of change is not trusted: a further change may have the same time, or be shown
 /// late.
@@ -28,7 +27,7 @@ const MOST: usize = 5000;
 
 /// The members of a group as they were read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Kept {
+pub(super) struct Kept {
     /// When they had changed last, as a list showed it that was read before them.
     changed: String,
     read: Time,
@@ -50,7 +49,7 @@ impl Kept {
     /// `None`: what was read cannot be told from what a later read may show. `theirs` is the time
     /// before the read by the directory's clock: the time of change is by that clock, and this
     /// machine's clock may be another one.
-    fn of(changed: &str, theirs: Option<Time>, read: Time, members: &[Person]) -> Option<Self> {
+    pub(super) fn of(changed: &str, theirs: Option<Time>, read: Time, members: &[Person]) -> Option<Self> {
         let at: jiff::Timestamp = changed.parse().ok()?;
         let is_settled = theirs?.since(Time(at.as_millisecond())) > SETTLED;
         if !is_settled || members.len() > MOST {
@@ -64,12 +63,12 @@ impl Kept {
     }
 
     /// Whether a survey that began at a time shows that nobody came or went.
-    fn counts(&self, changed: &str, began: Time) -> bool {
+    pub(super) fn counts(&self, changed: &str, began: Time) -> bool {
         self.changed == changed && self.read <= began && began.since(self.read) < LONGEST
     }
 
     /// The members as a list of all users shows them. `None`: it does not show all of them.
-    fn members(&self, people: &People) -> Option<Vec<Person>> {
+    pub(super) fn members(&self, people: &People) -> Option<Vec<Person>> {
         let stay = self.stay.iter().map(|id| people.get(id).cloned());
         // Those who left the list, and had to leave the group, have to leave it still.
         let leave = self.leave.iter().filter_map(|id| people.get(id).cloned());
@@ -78,13 +77,13 @@ impl Kept {
 }
 
 impl KeptMembers {
-    async fn of(&self, source: &str, group: &str) -> Result<Option<Kept>, Failure> {
+    pub(super) async fn of(&self, source: &str, group: &str) -> Result<Option<Kept>, Failure> {
         let Some(store) = &self.0 else { return Ok(None) };
         let text = store.get(&name(source, group)).await?;
         Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
     }
 
-    async fn keep(&self, source: &str, group: &str, kept: &Kept) -> Result<(), Failure> {
+    pub(super) async fn keep(&self, source: &str, group: &str, kept: &Kept) -> Result<(), Failure> {
         let Some(store) = &self.0 else { return Ok(()) };
         Ok(store.put(&name(source, group), &json!(kept).to_string()).await?)
     }
@@ -93,79 +92,6 @@ impl KeptMembers {
     pub(super) async fn forget(&self, source: &str, group: &str) -> Result<(), Failure> {
         let Some(store) = &self.0 else { return Ok(()) };
         Ok(store.forget(&name(source, group)).await?)
-    }
-}
-
-impl GroupPlanner {
-    /// The survey that this run may use. `None`: its marks ask for a reading of their own.
-    async fn survey(&self, source: &str) -> Result<Option<Arc<Survey>>, Failure> {
-        match self.swept {
-            Some(mark) => self.directory.source(source)?.survey(mark, self.clock.now()).await,
-            None => Ok(None),
-        }
-    }
-
-    /// One group of a directory, as it is after the marks of this run.
-    pub(super) async fn source_group(&self, source: &str, id: &str) -> Result<Option<SourceGroup>, Failure> {
-        if let Some(survey) = self.survey(source).await?
-            && let Some(found) = survey.group(id)
-        {
-            return Ok(Some(found.group.clone()));
-        }
-        // A group that is not in the list is asked for alone.
-        self.directory.source(source)?.group(id).await
-    }
-
-    /// All groups of a directory, as they are after the marks of this run.
-    pub(super) async fn source_groups(&self, source: &str) -> Result<Vec<SourceGroup>, Failure> {
-        match self.survey(source).await? {
-            Some(survey) => Ok(survey.groups().cloned().collect()),
-            None => self.directory.source(source)?.groups().await,
-        }
-    }
-
-    /// Everybody in a group, as one list shows it, or as it was kept and did not change.
-    pub(super) async fn source_members(
-        &self,
-        source: &str,
-        group: &SourceGroup,
-    ) -> Result<Vec<Person>, Failure> {
-        let directory = self.directory.source(source)?;
-        let survey = self.survey(source).await?;
-        let surveyed = survey.as_ref().and_then(|survey| {
-            let changed = survey.group(&group.id)?.changed.as_deref()?;
-            Some((survey, changed))
-        });
-        let Some((survey, changed)) = surveyed else { return directory.members(group).await };
-        let kept = self.kept.of(source, &group.id).await?;
-        if let Some(kept) = kept.filter(|kept| kept.counts(changed, survey.began))
-            && let Some(people) = directory.surveyed_people(survey).await?
-            && let Some(members) = kept.members(people)
-        {
-            return Ok(members);
-        }
-        let read = self.clock.now();
-        let members = directory.members(group).await?;
-        if self.kept.0.is_some()
-            && let Some(kept) = Kept::of(changed, survey.theirs, read, &members)
-        {
-            // A list that came back short would hide somebody for a day. Whatever fails here, even
-            // a used-up budget, the list is enough for this run: a run that failed here would read
-            // the list again.
-            match directory.count(&group.id).await {
-                Ok(Some(count)) if members.len() as u64 >= count => {
-                    self.kept.keep(source, &group.id, &kept).await?;
-                }
-                Ok(count) => {
-                    let listed = members.len();
-                    tracing::warn!(group = group.name, listed, ?count, "short list of members not kept");
-                }
-                Err(failure) => {
-                    tracing::debug!(group = group.name, why = failure.text, "list of members not kept");
-                }
-            }
-        }
-        Ok(members)
     }
 }
 

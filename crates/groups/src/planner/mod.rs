@@ -10,6 +10,8 @@ mod gone;
 mod kept;
 mod leavers;
 mod observed;
+mod seen;
+mod source;
 mod write;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,7 +25,7 @@ use beadle_engine::{
 use serde_json::{Value, json};
 
 use self::kept::KeptMembers;
-use self::observed::Seen;
+use self::seen::Seen;
 use crate::accounts::{Accounts, Whose};
 use crate::departures::Departures;
 use crate::due::swept;
@@ -32,12 +34,11 @@ use crate::links::{GroupLink, GroupLinks};
 use crate::mapping::{GroupKey, Mapping, Mappings, Role};
 use crate::sources::{Person, SourceGroup};
 use crate::targets::TargetAccount;
-use crate::writer::OLDEST;
 
 pub use directory::Directory;
 pub use explain::Explained;
 pub use write::Write;
-pub(crate) use write::{Facts, What};
+pub(crate) use write::{Facts, OLDEST, What};
 
 /// The aspect of the group itself.
 const GROUP: &str = "group";

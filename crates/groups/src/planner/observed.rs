@@ -4,23 +4,11 @@ use beadle_engine::{Failure, Field, Plan, Risk, Unknown};
 use futures::future::join;
 use serde_json::{Value, json};
 
+use super::seen::Seen;
 use super::{Desired, GROUP, GroupPlanner, OWNED, Sources, What, Write, known};
 use crate::links::GroupLink;
 use crate::mapping::{GroupKey, OnMissingGroup, OnRename};
-use crate::targets::{TargetAccount, TargetGroup};
-
-/// The target's group.
-pub(super) struct Seen {
-    /// Its id; `None` where it has to be made.
-    pub(super) group: Option<String>,
-    pub(super) members: Vec<TargetAccount>,
-    /// The change of the plan that has to be written before anything else of it.
-    pub(super) first: Option<usize>,
-    /// Former sources of the group.
-    pub(super) vanished: Vec<String>,
-    /// The sources that had members when the group was written last.
-    pub(super) filled: Vec<String>,
-}
+use crate::targets::TargetGroup;
 
 impl GroupPlanner {
     /// The target's group, and what has to be written to have it. `None`: there is nothing to compare with.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use beadle_engine::Time;
 use serde_json::Value;
@@ -9,6 +10,9 @@ use serde_json::Value;
 use crate::accounts::Whose;
 use crate::mapping::{GroupKey, Role};
 use crate::sources::Person;
+
+/// The age from which a read is too old to remove a member.
+pub(crate) const OLDEST: Duration = Duration::from_secs(120);
 
 /// What is remembered of a group once something of it was written.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -4,6 +4,7 @@ mod readback;
 mod seen;
 mod unread;
 mod writer;
+mod written;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -7,7 +7,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use beadle_engine::Time;
 use beadle_scim::{Group, Odd};
 
-use super::TargetAccount;
+use crate::targets::TargetAccount;
 
 /// The remembered answers.
 #[derive(Default)]

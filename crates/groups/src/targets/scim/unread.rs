@@ -8,8 +8,8 @@ use beadle_engine::{Failure, Time};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::readback::Written;
 use super::writer::ScimWriter;
+use super::written::Written;
 use crate::targets::StopNote;
 
 /// A note holds at most this number of members who stay: a store takes no value of any size. Those

@@ -8,7 +8,7 @@ use beadle_engine::{Class, Failure};
 use beadle_scim::{NewUser, Writer};
 use serde_json::Value;
 
-use super::readback::Written;
+use super::written::Written;
 use super::{By, ScimReader, account, target};
 use crate::links::is_form_of;
 use crate::mapping::Role;

@@ -51,7 +51,7 @@ impl GroupLink {
     }
 
     /// Adds sources, and those that have members. Only a settled removal takes one away.
-    pub(crate) fn learn(&mut self, sources: &[String], filled: &[String]) {
+    pub(crate) fn add_sources(&mut self, sources: &[String], filled: &[String]) {
         let with = |known: &[String], further: &[String]| {
             let mut all = [known, further].concat();
             all.sort();
@@ -82,8 +82,8 @@ pub(crate) fn is_form_of(given: &str, shown: &str) -> bool {
 #[derive(Clone, Default)]
 pub(crate) struct GroupLinks(pub(crate) Option<Arc<dyn Store>>);
 
-fn note(target: &str, slot: &str) -> String {
-    beadle_engine::note("pair", &[target, slot])
+fn note(target: &str, group_key: &str) -> String {
+    beadle_engine::note("pair", &[target, group_key])
 }
 
 /// The beginning of the text of a write that a stopped target does not get.
@@ -116,27 +116,32 @@ impl GroupLinks {
         Ok(store.get(&stop_note(target)).await?)
     }
 
-    pub(crate) async fn of(&self, target: &str, slot: &GroupKey) -> Result<Option<GroupLink>, Failure> {
+    pub(crate) async fn of(&self, target: &str, group_key: &GroupKey) -> Result<Option<GroupLink>, Failure> {
         let Some(store) = &self.0 else { return Ok(None) };
-        let text = store.get(&note(target, &slot.to_string())).await?;
+        let text = store.get(&note(target, &group_key.to_string())).await?;
         Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
     }
 
-    pub(crate) async fn keep(&self, target: &str, slot: &GroupKey, pair: &GroupLink) -> Result<(), Failure> {
+    pub(crate) async fn keep(
+        &self,
+        target: &str,
+        group_key: &GroupKey,
+        link: &GroupLink,
+    ) -> Result<(), Failure> {
         let Some(store) = &self.0 else { return Ok(()) };
-        Ok(store.put(&note(target, &slot.to_string()), &json!(pair).to_string()).await?)
+        Ok(store.put(&note(target, &group_key.to_string()), &json!(link).to_string()).await?)
     }
 
-    pub(crate) async fn forget(&self, target: &str, slot: &GroupKey) -> Result<(), Failure> {
+    pub(crate) async fn forget(&self, target: &str, group_key: &GroupKey) -> Result<(), Failure> {
         let Some(store) = &self.0 else { return Ok(()) };
-        Ok(store.forget(&note(target, &slot.to_string())).await?)
+        Ok(store.forget(&note(target, &group_key.to_string())).await?)
     }
 
     /// The groups of a target that wait for a name, by their ids there.
     pub(crate) async fn waiting(&self, target: &str, now: Time) -> Result<BTreeMap<String, String>, Failure> {
-        let waits = |(_, pair): (GroupKey, GroupLink)| {
-            let waits = pair.waits.filter(|waits| now.since(waits.at) < WAITS)?;
-            Some((pair.group, waits.name))
+        let waits = |(_, link): (GroupKey, GroupLink)| {
+            let waits = link.waits.filter(|waits| now.since(waits.at) < WAITS)?;
+            Some((link.group, waits.name))
         };
         Ok(self.all(target).await?.into_iter().filter_map(waits).collect())
     }
@@ -147,8 +152,8 @@ impl GroupLinks {
         let prefix = note(target, "");
         let notes = store.notes(&prefix).await?;
         let read = |(name, text): (String, String)| {
-            let slot = name.strip_prefix(&prefix)?.parse().ok()?;
-            Some((slot, serde_json::from_str(&text).ok()?))
+            let group_key = name.strip_prefix(&prefix)?.parse().ok()?;
+            Some((group_key, serde_json::from_str(&text).ok()?))
         };
         Ok(notes.into_iter().filter_map(read).collect())
     }
@@ -162,7 +167,7 @@ mod tests {
     fn a_name_that_the_target_shows_in_its_own_form_is_no_other_name() {
         assert!(is_form_of("A", "PRIMARY/A") && is_form_of("Ops", "ops"));
         assert!(!is_form_of("A", "A") && !is_form_of("A", "BA") && !is_form_of("A", "B"));
-        let pair = GroupLink {
+        let link = GroupLink {
             group: "g".into(),
             name: "A".into(),
             shown: Some("PRIMARY/A".into()),
@@ -171,18 +176,18 @@ mod tests {
             filled: None,
             waits: None,
         };
-        assert_eq!((pair.named("PRIMARY/A").as_str(), pair.named("B").as_str()), ("A", "B"));
+        assert_eq!((link.named("PRIMARY/A").as_str(), link.named("B").as_str()), ("A", "B"));
     }
 
     #[test]
     fn which_sources_had_members_is_kept_until_a_removal_settles_it() {
         let before = r#"{"group":"g","name":"A","from":"A","sources":["corp/a","corp/b"]}"#;
-        let mut pair: GroupLink = serde_json::from_str(before).unwrap();
-        assert_eq!(pair.filled(), ["corp/a", "corp/b"], "an earlier version's: each may have had some");
-        pair.learn(&["corp/c".to_owned()], &[]);
-        assert_eq!(pair.filled(), ["corp/a", "corp/b"]);
-        assert_eq!(pair.sources, ["corp/a", "corp/b", "corp/c"]);
-        pair.learn(&[], &["corp/c".to_owned()]);
-        assert_eq!(pair.filled(), ["corp/a", "corp/b", "corp/c"]);
+        let mut link: GroupLink = serde_json::from_str(before).unwrap();
+        assert_eq!(link.filled(), ["corp/a", "corp/b"], "an earlier version's: each may have had some");
+        link.add_sources(&["corp/c".to_owned()], &[]);
+        assert_eq!(link.filled(), ["corp/a", "corp/b"]);
+        assert_eq!(link.sources, ["corp/a", "corp/b", "corp/c"]);
+        link.add_sources(&[], &["corp/c".to_owned()]);
+        assert_eq!(link.filled(), ["corp/a", "corp/b", "corp/c"]);
     }
 }

@@ -67,10 +67,12 @@ impl Reconcile for TeamMarker {
         let key = &run.lease.key;
         let mut marks = Vec::new();
         for target in &self.targets {
-            let pairs = GroupLinks(Some(self.store.clone())).all(target).await?;
-            let its = pairs.into_iter().filter(|(_, pair)| pair.group == key.id());
+            let links = GroupLinks(Some(self.store.clone())).all(target).await?;
+            let its = links.into_iter().filter(|(_, link)| link.group == key.id());
             // What we wrote ourselves comes in the lane of sweeps, and goes on in it.
-            marks.extend(its.map(|(slot, _)| due(Key::new(KIND, target, slot), current_lane(), None)));
+            marks.extend(
+                its.map(|(group_key, _)| due(Key::new(KIND, target, group_key), current_lane(), None)),
+            );
         }
         if !marks.is_empty() {
             self.store.mark(marks, self.clock.now()).await?;
@@ -108,19 +110,19 @@ impl Marker {
     /// is enough to know what it is part of, and the directory is asked for nothing: whoever plans
     /// it reads it.
     async fn remembered(&self, id: &str) -> Result<Option<SourceGroup>, Failure> {
-        let slot = GroupKey::One { source: self.source.clone(), group: id.to_owned() };
+        let group_key = GroupKey::One { source: self.source.clone(), group: id.to_owned() };
         let mut name: Option<String> = None;
         for (target, directory) in &self.directories {
             if !directory.mappings().targets(&self.source).contains(&target.as_str()) {
                 continue;
             }
-            let Some(pair) = GroupLinks(Some(self.store.clone())).of(target, &slot).await? else {
+            let Some(link) = GroupLinks(Some(self.store.clone())).of(target, &group_key).await? else {
                 return Ok(None);
             };
-            if name.as_ref().is_some_and(|name| *name != pair.from) {
+            if name.as_ref().is_some_and(|name| *name != link.from) {
                 return Ok(None);
             }
-            name = Some(pair.from);
+            name = Some(link.from);
         }
         Ok(name.map(|name| SourceGroup { id: id.to_owned(), name }))
     }
@@ -131,15 +133,15 @@ impl Marker {
         let own = format!("{}/{id}", self.source);
         for (name, directory) in &self.directories {
             if let Some(group) = group {
-                for (target, slot) in directory.mappings().slots(&self.source, id, &group.name) {
+                for (target, group_key) in directory.mappings().group_keys(&self.source, id, &group.name) {
                     if target == *name {
-                        keys.insert(Key::new(KIND, name, slot));
+                        keys.insert(Key::new(KIND, name, group_key));
                     }
                 }
             }
-            for (slot, pair) in GroupLinks(Some(self.store.clone())).all(name).await? {
-                if pair.sources.contains(&own) {
-                    keys.insert(Key::new(KIND, name, slot));
+            for (group_key, link) in GroupLinks(Some(self.store.clone())).all(name).await? {
+                if link.sources.contains(&own) {
+                    keys.insert(Key::new(KIND, name, group_key));
                 }
             }
         }
@@ -162,8 +164,9 @@ impl Marker {
             }
             let whose = Accounts(Some(self.store.clone())).of(name, &self.source, id).await?;
             keys.extend(whose.map(|_| {
-                let slot = GroupKey::TargetAccount { source: self.source.clone(), person: id.to_owned() };
-                Key::new(KIND, name, slot)
+                let group_key =
+                    GroupKey::TargetAccount { source: self.source.clone(), person: id.to_owned() };
+                Key::new(KIND, name, group_key)
             }));
             let has: BTreeSet<String> = match directory.target.groups_of(id).await {
                 Ok(has) => has.into_iter().collect(),
@@ -173,9 +176,9 @@ impl Marker {
                     continue;
                 }
             };
-            let pairs: Vec<(GroupKey, _)> = GroupLinks(Some(self.store.clone())).all(name).await?;
-            let its = pairs.into_iter().filter(|(_, pair)| has.contains(&pair.group));
-            keys.extend(its.map(|(slot, _)| Key::new(KIND, name, slot)));
+            let links: Vec<(GroupKey, _)> = GroupLinks(Some(self.store.clone())).all(name).await?;
+            let its = links.into_iter().filter(|(_, link)| has.contains(&link.group));
+            keys.extend(its.map(|(group_key, _)| Key::new(KIND, name, group_key)));
         }
         Ok((keys, broken))
     }

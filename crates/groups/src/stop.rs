@@ -10,7 +10,7 @@ use crate::targets::StopNote;
 
 /// The notes of a target, and whom the plan wants.
 pub(crate) struct Stop<'a> {
-    pub(crate) pairs: &'a GroupLinks,
+    pub(crate) links: &'a GroupLinks,
     pub(crate) target: &'a str,
     /// The accounts that the plan wants in the group.
     pub(crate) wanted: &'a BTreeSet<String>,
@@ -28,25 +28,25 @@ impl Stop<'_> {
 #[async_trait]
 impl StopNote for Stop<'_> {
     async fn put(&self, why: &str) -> Result<(), Failure> {
-        self.pairs.stop(self.target, why).await
+        self.links.stop(self.target, why).await
     }
 
     async fn withdraw(&self, why: &str) -> Result<(), Failure> {
-        self.pairs.withdraw(self.target, why).await
+        self.links.withdraw(self.target, why).await
     }
 
     async fn note_write(&self, group: &str, write: &str) -> Result<(), Failure> {
-        let Some(store) = &self.pairs.0 else { return Ok(()) };
+        let Some(store) = &self.links.0 else { return Ok(()) };
         Ok(store.put(&self.unread(group), write).await?)
     }
 
     async fn unread_write(&self, group: &str) -> Result<Option<String>, Failure> {
-        let Some(store) = &self.pairs.0 else { return Ok(None) };
+        let Some(store) = &self.links.0 else { return Ok(None) };
         Ok(store.get(&self.unread(group)).await?)
     }
 
     async fn forget_write(&self, group: &str) -> Result<(), Failure> {
-        let Some(store) = &self.pairs.0 else { return Ok(()) };
+        let Some(store) = &self.links.0 else { return Ok(()) };
         Ok(store.forget(&self.unread(group)).await?)
     }
 

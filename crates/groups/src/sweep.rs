@@ -55,13 +55,13 @@ pub async fn named(
     let mut found: BTreeMap<Key, BTreeSet<String>> = BTreeMap::new();
     let mappings = directory.mappings();
     for group in directory.source(source)?.groups().await? {
-        for (target, slot) in mappings.slots(source, &group.id, &group.name) {
+        for (target, group_key) in mappings.group_keys(source, &group.id, &group.name) {
             if target != directory.name {
                 continue;
             }
-            let names = found.entry(Key::new(KIND, &target, &slot)).or_default();
+            let names = found.entry(Key::new(KIND, &target, &group_key)).or_default();
             names.insert(group.name.clone());
-            names.insert(match &slot {
+            names.insert(match &group_key {
                 GroupKey::Union(into) => into.clone(),
                 GroupKey::One { .. } | GroupKey::TargetAccount { .. } => mappings
                     .one(&target, source, &group.id, &group.name)
@@ -71,9 +71,9 @@ pub async fn named(
         }
     }
     let of = format!("{source}/");
-    for (slot, pair) in GroupLinks(store.cloned()).all(&directory.name).await? {
-        if pair.sources.iter().any(|one| one.starts_with(&of)) {
-            found.entry(Key::new(KIND, &directory.name, slot)).or_default().insert(pair.name);
+    for (group_key, link) in GroupLinks(store.cloned()).all(&directory.name).await? {
+        if link.sources.iter().any(|one| one.starts_with(&of)) {
+            found.entry(Key::new(KIND, &directory.name, group_key)).or_default().insert(link.name);
         }
     }
     for (key, login) in accounts(source, directory, store).await? {
@@ -112,12 +112,12 @@ async fn accounts(
 
 /// The groups of a target that are remembered, by what they are called; without asking anybody.
 pub async fn remembered(target: &str, store: &Arc<dyn Store>) -> Result<Vec<Named>, Failure> {
-    let pairs = GroupLinks(Some(store.clone())).all(target).await?;
-    let named = |(slot, pair): (GroupKey, GroupLink)| Named {
-        key: Key::new(KIND, target, slot),
-        names: BTreeSet::from([pair.name, pair.from]),
+    let links = GroupLinks(Some(store.clone())).all(target).await?;
+    let named = |(group_key, link): (GroupKey, GroupLink)| Named {
+        key: Key::new(KIND, target, group_key),
+        names: BTreeSet::from([link.name, link.from]),
     };
-    Ok(pairs.into_iter().map(named).collect())
+    Ok(links.into_iter().map(named).collect())
 }
 
 /// Sums up a sweep of a directory whose last group was looked at; `None` while it goes on, or when there is none.
@@ -139,9 +139,9 @@ impl GroupSweep {
     /// Forgets accounts that the target does not have any more: there is nothing to deactivate.
     async fn forget_gone(&self, directory: &Directory, found: &mut Vec<Named>) -> Result<(), Failure> {
         let (accounts, target) = (Accounts(Some(self.store.clone())), &directory.name);
-        let pairs = GroupLinks(Some(self.store.clone())).all(target).await?;
+        let links = GroupLinks(Some(self.store.clone())).all(target).await?;
         // Another server at the target's address has none of the accounts, and none of the groups.
-        if !pairs.iter().any(|(_, pair)| directory.target.known(&pair.group).is_some()) {
+        if !links.iter().any(|(_, link)| directory.target.known(&link.group).is_some()) {
             return Ok(());
         }
         let mut gone = BTreeSet::new();

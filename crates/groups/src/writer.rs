@@ -26,7 +26,7 @@ pub struct GroupWriter {
     target: Arc<dyn TargetWriter>,
     name: String,
     clock: Clock,
-    pairs: GroupLinks,
+    links: GroupLinks,
     accounts: Accounts,
     departures: Departures,
     /// For so long it is remembered who left a group.
@@ -47,7 +47,7 @@ impl GroupWriter {
             target,
             name: name.to_owned(),
             clock,
-            pairs: GroupLinks(store.clone()),
+            links: GroupLinks(store.clone()),
             accounts: Accounts(store.clone()),
             departures: Departures(store),
             window,
@@ -58,13 +58,13 @@ impl GroupWriter {
 
 struct Run {
     writer: GroupWriter,
-    slot: GroupKey,
+    group_key: GroupKey,
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
-    pair: Option<GroupLink>,
+    link: Option<GroupLink>,
     /// Accounts that were made in this run, by person.
     made: HashMap<String, String>,
 }
@@ -72,14 +72,15 @@ struct State {
 #[async_trait]
 impl PlanWriter<Write> for GroupWriter {
     async fn open(&self, key: &Key, _: &Plan<Write>, _: Time) -> Result<Box<dyn Session<Write>>, Failure> {
-        let slot: GroupKey = key.id().parse().map_err(|why: String| Failure::new(Class::Rejected, why))?;
+        let group_key: GroupKey =
+            key.id().parse().map_err(|why: String| Failure::new(Class::Rejected, why))?;
         // Another process may have stopped it, or this one before it was started again.
-        if let Some(why) = self.pairs.stopped(&self.name).await? {
+        if let Some(why) = self.links.stopped(&self.name).await? {
             return Err(Failure::new(Class::Rejected, format!("{}: {why}", crate::links::STOPPED)));
         }
-        let pair = self.pairs.of(&self.name, &slot).await?;
-        let state = Mutex::new(State { pair, made: HashMap::new() });
-        Ok(Box::new(Run { writer: self.clone(), slot, state }))
+        let link = self.links.of(&self.name, &group_key).await?;
+        let state = Mutex::new(State { link, made: HashMap::new() });
+        Ok(Box::new(Run { writer: self.clone(), group_key, state }))
     }
 }
 
@@ -95,8 +96,8 @@ impl Session<Write> for Run {
             }
             _ => (BTreeSet::new(), Arc::default()),
         };
-        let stop = Stop { pairs: &self.writer.pairs, target: &self.writer.name, wanted: &wanted, out: &out };
-        let pair = |group: String, name: String| GroupLink {
+        let stop = Stop { links: &self.writer.links, target: &self.writer.name, wanted: &wanted, out: &out };
+        let link = |group: String, name: String| GroupLink {
             group,
             name,
             shown: None,
@@ -117,17 +118,17 @@ impl Session<Write> for Run {
                     .await?;
                 // A target may show a name in its own form: that is the same name.
                 let known = if is_form_of(&facts.name, &made.name) {
-                    GroupLink { shown: Some(made.name), ..pair(made.id, facts.name.clone()) }
+                    GroupLink { shown: Some(made.name), ..link(made.id, facts.name.clone()) }
                 } else {
-                    pair(made.id, made.name)
+                    link(made.id, made.name)
                 };
                 self.keep(&mut state, known).await
             }
             What::Adopt { group, name, replaces } => {
                 // One at a time: two groups of one name would both take it.
                 let _one = self.writer.adopting.lock().await;
-                for (other, known) in self.writer.pairs.all(&self.writer.name).await? {
-                    if other == self.slot || known.group != *group {
+                for (other, known) in self.writer.links.all(&self.writer.name).await? {
+                    if other == self.group_key || known.group != *group {
                         continue;
                     }
                     if !replaces.contains(&other) {
@@ -135,14 +136,14 @@ impl Session<Write> for Run {
                             format!("{other} took the group {name} over at the same time; reading it again");
                         return Err(Failure::new(Class::Conflict, text));
                     }
-                    self.writer.pairs.forget(&self.writer.name, &other).await?;
+                    self.writer.links.forget(&self.writer.name, &other).await?;
                 }
-                self.keep(&mut state, pair(group.clone(), name.clone())).await
+                self.keep(&mut state, link(group.clone(), name.clone())).await
             }
             What::Rename => {
                 let mut known = ours(&state)?;
                 let (name, now) = (&facts.name, self.writer.clock.now());
-                let waiting = self.writer.pairs.waiting(&self.writer.name, now).await?;
+                let waiting = self.writer.links.waiting(&self.writer.name, now).await?;
                 let renamed = target.rename(&known.group, name, &waiting).await;
                 match renamed {
                     Ok(shown) => known.shown = shown,
@@ -197,20 +198,20 @@ impl Session<Write> for Run {
                     })
                     .collect();
                 if accounts.is_empty() {
-                    return taken("add", &without);
+                    return report_refused("add", &without);
                 }
-                let mut refused = self.heeding(target.add(&known.group, &accounts, *role, &stop)).await?;
+                let mut refused = self.noting_stop(target.add(&known.group, &accounts, *role, &stop)).await?;
                 refused.extend(without);
                 let before = known.clone();
-                known.learn(&facts.sources, &facts.filled);
+                known.add_sources(&facts.sources, &facts.filled);
                 if known != before {
                     self.keep(&mut state, known).await?;
                 }
-                taken("add", &refused)
+                report_refused("add", &refused)
             }
             What::Remember => {
                 let mut known = ours(&state)?;
-                known.learn(&facts.sources, &facts.filled);
+                known.add_sources(&facts.sources, &facts.filled);
                 known.from.clone_from(&facts.from);
                 self.keep(&mut state, known).await
             }
@@ -220,7 +221,7 @@ impl Session<Write> for Run {
                     return Err(Failure::new(Class::Conflict, text));
                 }
                 let mut known = ours(&state)?;
-                let Run { writer, slot, .. } = self;
+                let Run { writer, group_key, .. } = self;
                 for whose in watched {
                     writer.accounts.keep(&writer.name, whose).await?;
                 }
@@ -233,11 +234,11 @@ impl Session<Write> for Run {
                         confirmed: confirmed.clone(),
                         members: *members,
                     };
-                    writer.departures.book(&writer.name, slot, departure, writer.window).await?;
+                    writer.departures.book(&writer.name, group_key, departure, writer.window).await?;
                 }
-                let refused = self.heeding(target.remove(&known.group, accounts, &stop)).await?;
+                let refused = self.noting_stop(target.remove(&known.group, accounts, &stop)).await?;
                 if is_approved {
-                    writer.departures.approved(&writer.name, slot, accounts).await?;
+                    writer.departures.approved(&writer.name, group_key, accounts).await?;
                 }
                 let is_settled = known.sources == facts.sources && known.filled() == facts.filled.as_slice();
                 if *settles && !is_settled {
@@ -245,14 +246,14 @@ impl Session<Write> for Run {
                     known.filled = Some(facts.filled.clone());
                     self.keep(&mut state, known).await?;
                 }
-                taken("remove", &refused)
+                report_refused("remove", &refused)
             }
             What::Delete => {
                 let known = ours(&state)?;
                 target.delete(&known.group).await?;
                 stop.forget_write(&known.group).await?;
-                state.pair = None;
-                self.writer.pairs.forget(&self.writer.name, &self.slot).await
+                state.link = None;
+                self.writer.links.forget(&self.writer.name, &self.group_key).await
             }
         }
     }
@@ -261,7 +262,7 @@ impl Session<Write> for Run {
 impl Run {
     /// A target that a write stopped stays so for every process, until a probe finds it right. One that was stopped before is
     /// not stopped again: a probe may have found it right since, and this process does not know.
-    async fn heeding(
+    async fn noting_stop(
         &self,
         write: impl Future<Output = Result<Vec<Refused>, Failure>> + Send,
     ) -> Result<Vec<Refused>, Failure> {
@@ -271,14 +272,14 @@ impl Run {
             && result.is_err()
             && let Some(why) = self.writer.target.stopped()
         {
-            self.writer.pairs.stop(&self.writer.name, &why).await?;
+            self.writer.links.stop(&self.writer.name, &why).await?;
         }
         result
     }
 
-    async fn keep(&self, state: &mut State, pair: GroupLink) -> Result<(), Failure> {
-        self.writer.pairs.keep(&self.writer.name, &self.slot, &pair).await?;
-        state.pair = Some(pair);
+    async fn keep(&self, state: &mut State, link: GroupLink) -> Result<(), Failure> {
+        self.writer.links.keep(&self.writer.name, &self.group_key, &link).await?;
+        state.link = Some(link);
         Ok(())
     }
 }
@@ -290,7 +291,7 @@ fn ours(state: &State) -> Result<GroupLink, Failure> {
             "which group of the target is meant is no longer known; reading it again",
         )
     };
-    state.pair.clone().ok_or_else(none)
+    state.link.clone().ok_or_else(none)
 }
 
 /// Names what the directory does not say of a person whom the target refused: some servers need it,
@@ -309,7 +310,7 @@ fn lacking(failure: Failure, person: &Person) -> Failure {
 }
 
 /// Whom the target does not take is told one by one; the others were.
-fn taken(what: &str, refused: &[Refused]) -> Result<(), Failure> {
+fn report_refused(what: &str, refused: &[Refused]) -> Result<(), Failure> {
     let Some(first) = refused.first() else { return Ok(()) };
     let text = match refused.len() {
         1 => format!("the target does not let us {what} {}: {}", first.account, first.why),

@@ -27,7 +27,7 @@ pub enum Answered<T> {
     /// There is none.
     None,
     /// The server does not let one ask, or its answer of nobody cannot be trusted.
-    Untold,
+    Unreliable,
 }
 
 impl<T> Answered<T> {
@@ -35,7 +35,7 @@ impl<T> Answered<T> {
     pub fn one(self) -> Option<T> {
         match self {
             Self::One(one) => Some(one),
-            Self::None | Self::Untold => None,
+            Self::None | Self::Unreliable => None,
         }
     }
 }
@@ -112,10 +112,10 @@ impl Reader {
     ) -> Result<Answered<T>, Failure> {
         let without = (resource == "Groups").then_some("members");
         // A record that Beadle cannot ask for may exist all the same.
-        let Ok(filter) = Filter::eq(attribute, value) else { return Ok(Answered::Untold) };
+        let Ok(filter) = Filter::eq(attribute, value) else { return Ok(Answered::Unreliable) };
         let listed: Listed<T> = match self.api.listed(resource, Some(&filter), without).await {
             Ok(listed) => listed,
-            Err(error) if is_no_filter(&error) => return Ok(Answered::Untold),
+            Err(error) if is_no_filter(&error) => return Ok(Answered::Unreliable),
             Err(error) => return Err(error.into()),
         };
         let all = listed.rows.len();
@@ -131,11 +131,11 @@ impl Reader {
         if let Some(one) = found.pop() {
             return Ok(Answered::One(one));
         }
-        let told = self.dialect().trusted || self.api.has_filtered_by(resource, attribute);
-        Ok(if told && all == 0 && listed.odd.is_empty() && listed.short.is_none() {
+        let is_reliable = self.dialect().trusted || self.api.has_filtered_by(resource, attribute);
+        Ok(if is_reliable && all == 0 && listed.odd.is_empty() && listed.short.is_none() {
             Answered::None
         } else {
-            Answered::Untold
+            Answered::Unreliable
         })
     }
 

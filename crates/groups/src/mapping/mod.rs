@@ -195,7 +195,7 @@ pub enum GroupKey {
     },
 }
 
-/// Names that no directory may have, as they begin the slots that are of no one group.
+/// Names that no directory may have, as they begin the keys of unions and of accounts.
 pub const RESERVED: [&str; 2] = ["into", ACCOUNT];
 const ACCOUNT: &str = "account";
 
@@ -273,17 +273,17 @@ impl Mappings {
     }
 
     /// Everything that a group takes part in: by target.
-    pub fn slots(&self, source: &str, id: &str, name: &str) -> Vec<(String, GroupKey)> {
-        let mut slots = BTreeSet::new();
+    pub fn group_keys(&self, source: &str, id: &str, name: &str) -> Vec<(String, GroupKey)> {
+        let mut group_keys = BTreeSet::new();
         for mapping in self.all.iter().filter(|mapping| mapping.source == source && mapping.is_for(id, name))
         {
-            let slot = match &mapping.into {
+            let group_key = match &mapping.into {
                 Some(into) => GroupKey::Union(into.clone()),
                 None => GroupKey::One { source: source.to_owned(), group: id.to_owned() },
             };
-            slots.insert((mapping.target.clone(), slot));
+            group_keys.insert((mapping.target.clone(), group_key));
         }
-        slots.into_iter().collect()
+        group_keys.into_iter().collect()
     }
 
     /// The targets that this directory's groups go to.
@@ -331,16 +331,20 @@ mod tests {
             mapping("/^AWS_(Ops|Dev)$/", Some("Engineers")),
             mapping("id:00g9", None),
         ]);
-        let slots = |id: &str, name: &str| -> Vec<String> {
-            mappings.slots("corp", id, name).iter().map(|(target, slot)| format!("{target}:{slot}")).collect()
+        let group_keys = |id: &str, name: &str| -> Vec<String> {
+            mappings
+                .group_keys("corp", id, name)
+                .iter()
+                .map(|(target, group_key)| format!("{target}:{group_key}"))
+                .collect()
         };
-        assert_eq!(slots("00g1", "AWS_Ops"), ["aws:corp/00g1", "aws:into/Engineers"]);
-        assert_eq!(slots("00g2", "AWS_Finance"), ["aws:corp/00g2"]);
-        assert_eq!(slots("00g3", "AWS_Legacy"), Vec::<String>::new());
-        assert_eq!(slots("00g9", "Whatever"), ["aws:corp/00g9"]);
-        assert!(mappings.slots("other", "00g1", "AWS_Ops").is_empty());
-        for slot in ["corp/00g1", "into/Engineers and others", "account/corp/00u1"] {
-            assert_eq!(slot.parse::<GroupKey>().unwrap().to_string(), slot);
+        assert_eq!(group_keys("00g1", "AWS_Ops"), ["aws:corp/00g1", "aws:into/Engineers"]);
+        assert_eq!(group_keys("00g2", "AWS_Finance"), ["aws:corp/00g2"]);
+        assert_eq!(group_keys("00g3", "AWS_Legacy"), Vec::<String>::new());
+        assert_eq!(group_keys("00g9", "Whatever"), ["aws:corp/00g9"]);
+        assert!(mappings.group_keys("other", "00g1", "AWS_Ops").is_empty());
+        for group_key in ["corp/00g1", "into/Engineers and others", "account/corp/00u1"] {
+            assert_eq!(group_key.parse::<GroupKey>().unwrap().to_string(), group_key);
         }
     }
 }

@@ -25,10 +25,11 @@ pub struct Explained {
 impl GroupPlanner {
     /// Why a group is what it is. Members are not read.
     pub async fn explain(&self, key: &Key) -> Result<Explained, Failure> {
-        let slot: GroupKey = key.id().parse().map_err(|why: String| Failure::new(Class::Rejected, why))?;
+        let group_key: GroupKey =
+            key.id().parse().map_err(|why: String| Failure::new(Class::Rejected, why))?;
         let mappings = self.directory.mappings();
-        let pair = self.pairs.of(&self.directory.name, &slot).await?;
-        let groups = match self.sources_of(&mappings, &slot).await? {
+        let link = self.links.of(&self.directory.name, &group_key).await?;
+        let groups = match self.sources_of(&mappings, &group_key).await? {
             Sources::Groups(groups) => groups,
             Sources::Gone => Vec::new(),
         };
@@ -37,11 +38,11 @@ impl GroupPlanner {
             (format!("{}/{} ({})", mapping.source, group.id, group.name), place)
         });
         Ok(Explained {
-            subject: format!("{}/{}", self.directory.name, name_of(&slot, &groups, pair.as_ref())),
+            subject: format!("{}/{}", self.directory.name, name_of(&group_key, &groups, link.as_ref())),
             key: key.to_string(),
             sources: sources.collect(),
             mapping: groups.first().map(|(mapping, _)| json!(mapping)),
-            remembered: pair.map(|pair| pair.group),
+            remembered: link.map(|link| link.group),
         })
     }
 }

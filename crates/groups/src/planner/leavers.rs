@@ -60,14 +60,15 @@ impl GroupPlanner {
     pub(super) async fn leavers(
         &self,
         desired: &Desired<'_>,
-        slot: &GroupKey,
+        group_key: &GroupKey,
         seen: &Seen,
         difference: &mut Difference,
         plan: &mut Plan<Write>,
     ) -> Result<Vec<SomeLeavers>, Failure> {
         let members: HashSet<&str> = seen.members.iter().map(|member| member.id.as_str()).collect();
         let (target, now, window) = (&self.directory.name, self.clock.now(), self.limits.window);
-        let recent = self.departures.recent(target, slot, now, window, |id| members.contains(id)).await?;
+        let recent =
+            self.departures.recent(target, group_key, now, window, |id| members.contains(id)).await?;
         let leaving = Leaving {
             count: difference.go.len(),
             members: seen.members.len(),

@@ -53,7 +53,7 @@ pub struct GroupPlanner {
     directory: Directory,
     limits: GroupLimits,
     clock: Clock,
-    pub(crate) pairs: GroupLinks,
+    pub(crate) links: GroupLinks,
     accounts: Accounts,
     departures: Departures,
     kept: KeptMembers,
@@ -95,7 +95,7 @@ impl GroupPlanner {
             directory,
             limits,
             clock,
-            pairs: GroupLinks(store.clone()),
+            links: GroupLinks(store.clone()),
             accounts: Accounts(store.clone()),
             departures: Departures(store.clone()),
             kept: KeptMembers(store),
@@ -103,23 +103,24 @@ impl GroupPlanner {
         }
     }
 
-    async fn plan_slot(&self, slot: &GroupKey) -> Result<Plan<Write>, Failure> {
+    async fn plan_group(&self, group_key: &GroupKey) -> Result<Plan<Write>, Failure> {
         let mappings = self.directory.mappings();
-        if let GroupKey::TargetAccount { source, person } = slot {
+        if let GroupKey::TargetAccount { source, person } = group_key {
             return self.plan_account(&mappings, source, person).await;
         }
-        let pair = self.pairs.of(&self.directory.name, slot).await?;
+        let link = self.links.of(&self.directory.name, group_key).await?;
         // A group that cannot be read keeps no other from being planned.
-        let mut plan = Plan::new(format!("{}/{}", self.directory.name, name_of(slot, &[], pair.as_ref())));
-        let groups = match known(self.sources_of(&mappings, slot).await, GROUP, &mut plan)? {
+        let mut plan =
+            Plan::new(format!("{}/{}", self.directory.name, name_of(group_key, &[], link.as_ref())));
+        let groups = match known(self.sources_of(&mappings, group_key).await, GROUP, &mut plan)? {
             Some(Sources::Groups(groups)) => groups,
-            Some(Sources::Gone) => return self.plan_gone(&mappings, slot, pair.as_ref()).await,
+            Some(Sources::Gone) => return self.plan_gone(&mappings, group_key, link.as_ref()).await,
             None => return Ok(plan),
         };
-        plan.subject = format!("{}/{}", self.directory.name, name_of(slot, &groups, pair.as_ref()));
+        plan.subject = format!("{}/{}", self.directory.name, name_of(group_key, &groups, link.as_ref()));
         let Some((mapping, _)) = groups.first() else {
             // Whatever became of the mapping: nobody is taken out because nobody says any more who should be in.
-            let what = if pair.is_some() {
+            let what = if link.is_some() {
                 "no mapping names it any more; it is left as it is"
             } else {
                 "no mapping names it"
@@ -127,7 +128,7 @@ impl GroupPlanner {
             plan.skipped = Some(what.into());
             return Ok(plan);
         };
-        let name = name_of(slot, &groups, None);
+        let name = name_of(group_key, &groups, None);
         if name.trim().is_empty() || name.chars().any(char::is_control) {
             let from: Vec<&str> = groups.iter().map(|(_, group)| group.name.as_str()).collect();
             let why = format!(
@@ -141,24 +142,24 @@ impl GroupPlanner {
         let read = self.clock.now();
         // One list is enough to take people in. Before anybody leaves it is read again, and
         // counted.
-        let Some(mut desired) = self.desired(mapping, slot, &groups, false, &mut plan).await? else {
+        let Some(mut desired) = self.desired(mapping, group_key, &groups, false, &mut plan).await? else {
             return Ok(plan);
         };
-        let seen = self.observed(&desired, slot, pair.as_ref(), &mut plan).await?;
+        let seen = self.observed(&desired, group_key, link.as_ref(), &mut plan).await?;
         let Some(seen) = seen else { return Ok(plan) };
         let seen_as = seen.group.clone();
         let unknowns = plan.unknowns.len();
         let mut difference = self.compare(&desired, &seen, &mut plan).await?;
         if difference.takes() {
             plan.unknowns.truncate(unknowns);
-            let Some(counted) = self.desired(mapping, slot, &groups, true, &mut plan).await? else {
+            let Some(counted) = self.desired(mapping, group_key, &groups, true, &mut plan).await? else {
                 plan.changes.clear();
                 return Ok(plan);
             };
             desired = counted;
             // Nobody loses anything because of what was known longer ago than the members were
             // read, either.
-            self.directory.target.told_apart_anew(OLDEST).await?;
+            self.directory.target.refresh_identities(OLDEST).await?;
             difference = self.compare(&desired, &seen, &mut plan).await?;
         }
         if difference.takes()
@@ -167,7 +168,7 @@ impl GroupPlanner {
             difference.take_nothing();
             plan.unknowns.push(Unknown { aspect: MEMBERS.into(), part: None, why, transient: true });
         }
-        let parts = self.leavers(&desired, slot, &seen, &mut difference, &mut plan).await?;
+        let parts = self.leavers(&desired, group_key, &seen, &mut difference, &mut plan).await?;
         self.changes(&desired, &seen, &difference, &parts, read, &mut plan);
         desired.remember_filled(&seen, &mut plan);
         if let Some(source) = self.directory.first_pushed(&desired.facts.sources) {
@@ -192,9 +193,13 @@ impl GroupPlanner {
         Ok(plan)
     }
 
-    /// The groups that a slot is made of, each with the mapping that says so.
-    async fn sources_of<'a>(&self, mappings: &'a Mappings, slot: &GroupKey) -> Result<Sources<'a>, Failure> {
-        match slot {
+    /// The groups that make a group of the target, each with its mapping.
+    async fn sources_of<'a>(
+        &self,
+        mappings: &'a Mappings,
+        group_key: &GroupKey,
+    ) -> Result<Sources<'a>, Failure> {
+        match group_key {
             GroupKey::One { source, group } => {
                 let Some(found) = self.source_group(source, group).await? else {
                     if self.swept.is_some() {
@@ -229,18 +234,18 @@ impl GroupPlanner {
     async fn desired<'a>(
         &self,
         mapping: &'a Mapping,
-        slot: &GroupKey,
+        group_key: &GroupKey,
         groups: &[(&'a Mapping, SourceGroup)],
         counted: bool,
         plan: &mut Plan<Write>,
     ) -> Result<Option<Desired<'a>>, Failure> {
-        known(self.everybody(mapping, slot, groups, counted).await, MEMBERS, plan)
+        known(self.everybody(mapping, group_key, groups, counted).await, MEMBERS, plan)
     }
 
     async fn everybody<'a>(
         &self,
         mapping: &'a Mapping,
-        slot: &GroupKey,
+        group_key: &GroupKey,
         groups: &[(&'a Mapping, SourceGroup)],
         counted: bool,
     ) -> Result<Desired<'a>, Failure> {
@@ -272,14 +277,14 @@ impl GroupPlanner {
         let (leaving, people): (BTreeMap<String, Person>, BTreeMap<String, Person>) =
             people.into_iter().partition(|(_, person)| person.is_leaving);
         let facts = Facts {
-            name: name_of(slot, groups, None),
+            name: name_of(group_key, groups, None),
             from: groups.first().map(|(_, group)| group.name.clone()).unwrap_or_default(),
             sources: groups
                 .iter()
                 .map(|(mapping, group)| format!("{}/{}", mapping.source, group.id))
                 .collect(),
             filled,
-            external_id: owned_as(slot),
+            external_id: owned_as(group_key),
             description: groups.iter().find_map(|(mapping, group)| {
                 Some(mapping.description.as_ref()?.replace("{group}", &group.name))
             }),
@@ -390,11 +395,11 @@ fn observe(plan: &mut Plan<Write>) {
 }
 
 /// What a group is called at the target.
-fn name_of(slot: &GroupKey, groups: &[(&Mapping, SourceGroup)], pair: Option<&GroupLink>) -> String {
-    match (slot, groups, pair) {
+fn name_of(group_key: &GroupKey, groups: &[(&Mapping, SourceGroup)], link: Option<&GroupLink>) -> String {
+    match (group_key, groups, link) {
         (GroupKey::Union(into), ..) => into.clone(),
         (_, [(mapping, group)], _) => mapping.naming.of(&group.name),
-        (_, _, Some(pair)) => pair.name.clone(),
+        (_, _, Some(link)) => link.name.clone(),
         (GroupKey::One { source, group }, ..) => format!("{source}/{group}"),
         (GroupKey::TargetAccount { person, .. }, ..) => person.clone(),
     }
@@ -404,8 +409,8 @@ fn name_of(slot: &GroupKey, groups: &[(&Mapping, SourceGroup)], pair: Option<&Gr
 pub(crate) const OWNED: &str = "beadle:";
 
 /// What the target is told to know a group by. It is ours to see: Okta's own push may tell its own id of the same group.
-fn owned_as(slot: &GroupKey) -> String {
-    format!("{OWNED}{slot}")
+fn owned_as(group_key: &GroupKey) -> String {
+    format!("{OWNED}{group_key}")
 }
 
 fn named(before: &str, after: &str, asked: Option<&PolicyLocation>, risk: Risk) -> Field {
@@ -441,9 +446,10 @@ impl Planner for GroupPlanner {
     type Write = Write;
 
     async fn plan(&self, key: &Key, hint: Option<&str>) -> Result<Plan<Write>, Failure> {
-        let slot: GroupKey = key.id().parse().map_err(|why: String| Failure::new(Class::Rejected, why))?;
+        let group_key: GroupKey =
+            key.id().parse().map_err(|why: String| Failure::new(Class::Rejected, why))?;
         let swept = swept(self.kept.0.as_ref(), hint).await?;
-        Self { swept, ..self.clone() }.plan_slot(&slot).await
+        Self { swept, ..self.clone() }.plan_group(&group_key).await
     }
 
     fn generation(&self) -> String {

@@ -15,17 +15,17 @@ impl GroupPlanner {
     pub(super) async fn observed(
         &self,
         desired: &Desired<'_>,
-        slot: &GroupKey,
-        pair: Option<&GroupLink>,
+        group_key: &GroupKey,
+        link: Option<&GroupLink>,
         plan: &mut Plan<Write>,
     ) -> Result<Option<Seen>, Failure> {
-        if let Some(pair) = pair
-            && let Some(members) = self.read(&pair.group, plan).await?
+        if let Some(link) = link
+            && let Some(members) = self.read(&link.group, plan).await?
         {
             let Some(members) = members else { return Ok(None) };
-            let all = self.pairs.all(&self.directory.name).await?;
+            let all = self.links.all(&self.directory.name).await?;
             if let Some((other, _)) =
-                all.iter().find(|(other, known)| other != slot && known.group == pair.group)
+                all.iter().find(|(other, known)| other != group_key && known.group == link.group)
             {
                 let why = format!(
                     "{other} is remembered as the same group of the target; give one of them another name"
@@ -33,14 +33,14 @@ impl GroupPlanner {
                 plan.unknowns.push(Unknown { aspect: GROUP.into(), part: None, why, transient: false });
                 return Ok(None);
             }
-            let known = self.directory.target.known(&pair.group);
-            let name = known.as_ref().map_or_else(|| pair.name.clone(), |known| pair.named(&known.name));
-            let further = desired.facts.sources.iter().filter(|source| !pair.sources.contains(source));
+            let known = self.directory.target.known(&link.group);
+            let name = known.as_ref().map_or_else(|| link.name.clone(), |known| link.named(&known.name));
+            let further = desired.facts.sources.iter().filter(|source| !link.sources.contains(source));
             let mut fields: Vec<Field> = further.map(|source| desired.source(Value::Null, source)).collect();
             // A rename that makes no other name at the target: events of members go by the name that is remembered.
-            let is_one = matches!(slot, GroupKey::One { .. });
-            if is_one && pair.from != desired.facts.from && name == desired.facts.name {
-                fields.push(desired.source(json!(pair.from), &desired.facts.from));
+            let is_one = matches!(group_key, GroupKey::One { .. });
+            if is_one && link.from != desired.facts.from && name == desired.facts.name {
+                fields.push(desired.source(json!(link.from), &desired.facts.from));
             }
             if !fields.is_empty() {
                 let mut change = desired.change("remember", "", Risk::Adds, What::Remember);
@@ -57,10 +57,10 @@ impl GroupPlanner {
                 plan.changes.push(change);
             }
             let is_gone = |source: &&String| !desired.facts.sources.contains(source);
-            let vanished = pair.sources.iter().filter(is_gone).cloned().collect();
-            let filled = pair.filled().to_vec();
+            let vanished = link.sources.iter().filter(is_gone).cloned().collect();
+            let filled = link.filled().to_vec();
             return Ok(Some(Seen {
-                group: Some(pair.group.clone()),
+                group: Some(link.group.clone()),
                 members,
                 first: None,
                 vanished,
@@ -83,7 +83,7 @@ impl GroupPlanner {
         match found {
             Some(found) => {
                 let is_ours = found.external_id.as_ref() == Some(&desired.facts.external_id);
-                let others = self.made_of_others(slot, &found).await;
+                let others = self.made_of_others(group_key, &found).await;
                 let Some((other, replaces)) = known(others, GROUP, plan)? else { return Ok(None) };
                 if let Some(other) = other {
                     let why = format!(
@@ -98,7 +98,7 @@ impl GroupPlanner {
                     let why = match replaces.first() {
                         Some(before) => format!(
                             "the target's group {} was made of {before}, which is gone or no longer mapped; set adopt = true in \
-                             the mapping to hand it on to {slot}, or rename one",
+                             the mapping to hand it on to {group_key}, or rename one",
                             found.name
                         ),
                         None => format!(
@@ -155,14 +155,14 @@ impl GroupPlanner {
     /// what it was made of, and nothing is any more.
     async fn made_of_others(
         &self,
-        slot: &GroupKey,
+        group_key: &GroupKey,
         found: &TargetGroup,
     ) -> Result<(Option<GroupKey>, Vec<GroupKey>), Failure> {
-        let told = found.external_id.as_deref().and_then(|id| id.strip_prefix(OWNED)?.parse().ok());
-        let pairs = self.pairs.all(&self.directory.name).await?;
-        let remembered = pairs.into_iter().filter(|(_, pair)| pair.group == found.id).map(|(other, _)| other);
+        let claimed = found.external_id.as_deref().and_then(|id| id.strip_prefix(OWNED)?.parse().ok());
+        let links = self.links.all(&self.directory.name).await?;
+        let remembered = links.into_iter().filter(|(_, link)| link.group == found.id).map(|(other, _)| other);
         let mut others: Vec<GroupKey> =
-            told.into_iter().chain(remembered).filter(|other| other != slot).collect();
+            claimed.into_iter().chain(remembered).filter(|other| other != group_key).collect();
         others.sort();
         others.dedup();
         let mappings = self.directory.mappings();

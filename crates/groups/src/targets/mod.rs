@@ -127,7 +127,7 @@ pub trait TargetReader: Send + Sync + 'static {
     /// The account of each of these people, who are to be in a group (where there is one already).
     async fn find(&self, group: Option<&str>, people: &[Person]) -> Vec<Result<Found, Failure>>;
     /// Reads anew by what people are told apart, if that is known from longer ago. Whether it was.
-    async fn told_apart_anew(&self, believed: Duration) -> Result<bool, Failure>;
+    async fn refresh_identities(&self, believed: Duration) -> Result<bool, Failure>;
     /// The ids of the groups that a person is in.
     async fn groups_of(&self, person: &str) -> Result<Vec<String>, Failure>;
     /// Whether there is an account of this id, unless the target does not tell.

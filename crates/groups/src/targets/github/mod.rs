@@ -107,7 +107,8 @@ impl TeamReader {
     /// What the organisation shows of what this needs.
     pub async fn probe(&self) -> Result<Vec<Finding>, Failure> {
         let organisation = self.github.organisation();
-        let mut findings = vec![Finding::Fine(format!("{} teams are read", self.teams_anew().await?.len()))];
+        let mut findings =
+            vec![Finding::Fine(format!("{} teams are read", self.reload_teams().await?.len()))];
         lock(&self.seen).people = None;
         match self.people().await {
             Ok(people) => {
@@ -148,7 +149,7 @@ impl TeamReader {
         is_known
     }
 
-    async fn teams_anew(&self) -> Result<HashMap<u64, Team>, Failure> {
+    async fn reload_teams(&self) -> Result<HashMap<u64, Team>, Failure> {
         let now = self.now();
         let teams = self.github.all_teams().await?;
         let teams: HashMap<u64, Team> = teams.into_iter().map(|team| (team.id, team)).collect();
@@ -161,7 +162,7 @@ impl TeamReader {
         let known = lock(&self.seen).teams.clone();
         match known {
             Some((read, teams)) if self.is_fresh(read, believed) => Ok(teams),
-            _ => self.teams_anew().await,
+            _ => self.reload_teams().await,
         }
     }
 
@@ -183,7 +184,7 @@ impl TeamReader {
         if let Some(known) = known(&self.seen, id) {
             return Ok(Some(known));
         }
-        Ok(self.teams_anew().await?.remove(&id))
+        Ok(self.reload_teams().await?.remove(&id))
     }
 }
 
@@ -194,7 +195,7 @@ fn known(seen: &Mutex<Seen>, id: u64) -> Option<Team> {
 #[async_trait]
 impl TargetReader for TeamReader {
     async fn group(&self, id: &str) -> Result<Option<TargetGroup>, Failure> {
-        Ok(self.teams_anew().await?.get(&id_of(id)?).map(target))
+        Ok(self.reload_teams().await?.get(&id_of(id)?).map(target))
     }
 
     async fn group_named(&self, name: &str) -> Result<Option<TargetGroup>, Failure> {
@@ -225,7 +226,7 @@ impl TargetReader for TeamReader {
         let mut read = self.github.team_members(&team.slug).await?;
         if read.as_ref().is_none_or(|read| read.team.id != id) {
             // It has another name by now, and may have left this one to another team.
-            let Some(now) = self.teams_anew().await?.remove(&id) else { return Ok(None) };
+            let Some(now) = self.reload_teams().await?.remove(&id) else { return Ok(None) };
             team = now;
             read = self.github.team_members(&team.slug).await?;
         }
@@ -258,7 +259,7 @@ impl TargetReader for TeamReader {
         }
     }
 
-    async fn told_apart_anew(&self, believed: Duration) -> Result<bool, Failure> {
+    async fn refresh_identities(&self, believed: Duration) -> Result<bool, Failure> {
         if self.believe(believed) {
             return Ok(false);
         }

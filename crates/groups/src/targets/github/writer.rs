@@ -116,7 +116,7 @@ impl TargetWriter for TeamWriter {
             self.remember(made);
             return Ok(made_target);
         }
-        self.reader.teams_anew().await?;
+        self.reader.reload_teams().await?;
         self.reader.group_owned_as(new.external_id).await?.ok_or_else(|| {
             let text = format!(
                 "the organisation has a team {} that is not ours; rename one of them, or set adopt = true",
@@ -135,7 +135,7 @@ impl TargetWriter for TeamWriter {
         let team = self.team(group).await?;
         self.github.team(&team, &[]).await?.rename(name).await?;
         // Its slug is another one too.
-        self.reader.teams_anew().await?;
+        self.reader.reload_teams().await?;
         Ok(None)
     }
 
@@ -177,7 +177,7 @@ impl TargetWriter for TeamWriter {
             return Err(Failure::new(Class::Rejected, text));
         }
         named.delete().await?;
-        self.reader.teams_anew().await.map(drop)
+        self.reader.reload_teams().await.map(drop)
     }
 
     async fn provision(&self, person: &Person) -> Result<TargetAccount, Failure> {

@@ -158,7 +158,7 @@ impl ScimReader {
         let now = self.scim.clock().now();
         let users = self.scim.users().await?;
         let mut seen = self.seen();
-        seen.say_odd("user", &users.odd);
+        seen.log_odd("user", &users.odd);
         seen.users = users.rows.len();
         seen.listed = Some((now, users.short.is_none() && users.odd.is_empty()));
         seen.people.clear();
@@ -186,7 +186,7 @@ impl ScimReader {
             tracing::warn!(why, groups = groups.rows.len(), "target's list of groups is incomplete");
         }
         let mut seen = self.seen();
-        seen.say_odd("group", &groups.odd);
+        seen.log_odd("group", &groups.odd);
         seen.groups_short = groups.short;
         seen.names = groups.rows.iter().map(|group| (group.id.clone(), group.name.clone())).collect();
         seen.groups = Some(groups.rows);
@@ -203,7 +203,7 @@ impl ScimReader {
         match answered {
             Answered::One(group) => return Ok(Some(group)),
             Answered::None => return Ok(None),
-            Answered::Untold => {}
+            Answered::Unreliable => {}
         }
         {
             let _one = self.listing.lock().await;
@@ -235,7 +235,7 @@ impl ScimReader {
 
     /// A list that lacks somebody who was in the group before is held to another question: whoever it hides would never
     /// leave.
-    async fn is_no_less(&self, group: &str, ids: &BTreeSet<String>) -> Result<(), Failure> {
+    async fn confirm_missing(&self, group: &str, ids: &BTreeSet<String>) -> Result<(), Failure> {
         let before = self.seen().members.get(group).map(|(_, members)| members.clone());
         let Some(lost) = before.iter().flatten().find(|known| !ids.contains(*known)) else { return Ok(()) };
         if !self.scim.is_member(group, lost).await? {
@@ -296,7 +296,7 @@ impl ScimReader {
             return Ok(Found::TargetAccount(found));
         }
         let by_name = self.scim.user_named(&person.login).await?;
-        is_sure &= by_name != Answered::Untold;
+        is_sure &= by_name != Answered::Unreliable;
         let mut named = by_name.one().map(account);
         let is_theirs = |found: &TargetAccount| found.person.as_ref() == Some(&person.id);
         if !is_sure && !named.as_ref().is_some_and(is_theirs) {
@@ -372,7 +372,7 @@ impl TargetReader for ScimReader {
         // The read-back asks SCIM, and no other source of members.
         if self.memberships.is_none() {
             let ids: BTreeSet<String> = members.iter().map(|member| member.id.clone()).collect();
-            self.is_no_less(id, &ids).await?;
+            self.confirm_missing(id, &ids).await?;
             self.seen().members.insert(id.to_owned(), (asked, ids));
         }
         let bare = members.iter().filter(|member| member.user.is_none());
@@ -416,7 +416,7 @@ impl TargetReader for ScimReader {
         join_all(asked).await
     }
 
-    async fn told_apart_anew(&self, _: Duration) -> Result<bool, Failure> {
+    async fn refresh_identities(&self, _: Duration) -> Result<bool, Failure> {
         // People are told apart by the id that their account carries. Where a group shows ids of
         // accounts alone, Beadle remembers that id since the last sweep at most.
         Ok(false)
@@ -427,7 +427,7 @@ impl TargetReader for ScimReader {
             Answered::One(user) => Some(user.id),
             Answered::None => None,
             // The list of users tells as well.
-            Answered::Untold => {
+            Answered::Unreliable => {
                 self.users_of_now().await?;
                 self.seen().people.get(person).map(|account| account.id.clone())
             }

@@ -126,7 +126,7 @@ impl Drop for Held<'_> {
 impl ScimWriter {
     /// Holds a group to what was written. Whom the server took out beside that is put back, and the
     /// target is stopped. Whatever fails here, the write was made before.
-    pub(super) async fn hold_to(&self, written: &Written<'_>, stop: &dyn StopNote) -> Result<(), Failure> {
+    pub(super) async fn verify(&self, written: &Written<'_>, stop: &dyn StopNote) -> Result<(), Failure> {
         if written.added.is_empty() && written.removed.is_empty() {
             self.forget(written, stop).await;
             return Ok(());
@@ -170,7 +170,7 @@ impl ScimWriter {
 
     /// Holds a group to a write that failed: one whose answer was lost may have been done, and more
     /// than it; of one in parts the first may have been done.
-    pub(super) async fn hold_to_failed(
+    pub(super) async fn verify_failed(
         &self,
         written: &Written<'_>,
         failure: Failure,

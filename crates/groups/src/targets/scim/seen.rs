@@ -38,8 +38,8 @@ pub(super) struct Seen {
     pub(super) stopped: Option<String>,
     /// In how many groups members are put back now.
     pub(super) putting_back: usize,
-    /// Records that were said to be odd.
-    said: HashSet<String>,
+    /// Records that were logged as invalid.
+    logged: HashSet<String>,
 }
 
 impl Seen {
@@ -83,9 +83,9 @@ impl Seen {
     }
 
     /// Logs each record that cannot be read once.
-    pub(super) fn say_odd(&mut self, kind: &str, odd: &[Odd]) {
+    pub(super) fn log_odd(&mut self, kind: &str, odd: &[Odd]) {
         for record in odd {
-            if self.said.insert(format!("{kind}/{}", record.id)) {
+            if self.logged.insert(format!("{kind}/{}", record.id)) {
                 tracing::warn!(
                     kind,
                     id = record.id,

@@ -73,7 +73,7 @@ impl ScimWriter {
             }
         };
         if let Some(ids) = &before {
-            self.reader.is_no_less(group, ids).await?;
+            self.reader.confirm_missing(group, ids).await?;
         }
         self.reader.seen().members.remove(group);
         Ok(before)
@@ -227,7 +227,7 @@ impl TargetWriter for ScimWriter {
         self.begin(&written, stop).await?;
         let changed = match self.scim.add_members(group, accounts).await {
             Ok(changed) => changed,
-            Err(failure) => return Err(self.hold_to_failed(&written, failure, stop).await),
+            Err(failure) => return Err(self.verify_failed(&written, failure, stop).await),
         };
         let refused = refused(changed.refused);
         if !refused.is_empty() {
@@ -237,7 +237,7 @@ impl TargetWriter for ScimWriter {
         }
         let added = taken_of(accounts, &refused);
         let written = Written { added: &added, shown: changed.shown, ..written };
-        self.hold_to(&written, stop).await?;
+        self.verify(&written, stop).await?;
         Ok(refused)
     }
 
@@ -253,12 +253,12 @@ impl TargetWriter for ScimWriter {
         self.begin(&written, stop).await?;
         let changed = match self.scim.remove_members(group, accounts).await {
             Ok(changed) => changed,
-            Err(failure) => return Err(self.hold_to_failed(&written, failure, stop).await),
+            Err(failure) => return Err(self.verify_failed(&written, failure, stop).await),
         };
         let refused = refused(changed.refused);
         let removed = taken_of(accounts, &refused);
         let written = Written { removed: &removed, shown: changed.shown, ..written };
-        self.hold_to(&written, stop).await?;
+        self.verify(&written, stop).await?;
         Ok(refused)
     }
 

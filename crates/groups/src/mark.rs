@@ -89,7 +89,7 @@ impl Marker {
     fn source(&self) -> Result<&Arc<dyn crate::sources::Source>, Failure> {
         let any = self.directories.values().next();
         any.ok_or_else(|| {
-            Failure::new(Class::Rejected, format!("no mapping takes groups of {}", self.source))
+            Failure::new(Class::Rejected, format!("no mapping has the source {}", self.source))
         })?
         .source(&self.source)
     }

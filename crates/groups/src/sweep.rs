@@ -157,7 +157,7 @@ impl GroupSweep {
             };
             // Another run may have made an account for the same person meanwhile.
             if is_gone && accounts.of(target, &source, &person).await?.as_ref() == Some(&whose) {
-                tracing::info!(directory = source, login = whose.login, "account is gone and forgotten");
+                tracing::info!(directory = source, login = whose.login, "deleted account forgotten");
                 accounts.forget(target, &whose).await?;
                 gone.insert(one.key.clone());
             }
@@ -199,14 +199,14 @@ impl Reconcile for GroupSweep {
         if !engine::begin(self.store.as_ref(), &self.source, marks.len(), now).await? {
             tracing::warn!(
                 directory = self.source,
-                "the sweep before has not ended; its groups are part of this one"
+                "previous sweep unfinished, its groups are part of this sweep"
             );
         }
         for batch in marks.chunks(BATCH) {
             self.store.mark(batch.to_vec(), now).await?;
         }
         all_marked(&self.store, &self.source, now).await?;
-        tracing::info!(directory = self.source, groups = marks.len(), "a sweep has begun");
+        tracing::info!(directory = self.source, groups = marks.len(), "sweep started");
         if let Some(failure) = broken {
             return Err(failure);
         }

@@ -132,8 +132,9 @@ impl Session<Write> for Run {
                         continue;
                     }
                     if !replaces.contains(&other) {
-                        let text =
-                            format!("{other} took the group {name} over at the same time; reading it again");
+                        let text = format!(
+                            "{other} took over the group {name} at the same time; Beadle reads the group again"
+                        );
                         return Err(Failure::new(Class::Conflict, text));
                     }
                     self.writer.links.forget(&self.writer.name, &other).await?;
@@ -194,7 +195,7 @@ impl Session<Write> for Run {
                 let without: Vec<Refused> = without
                     .map(|(_, login)| Refused {
                         account: login.clone(),
-                        why: "no account could be made for this person".into(),
+                        why: "Beadle could not create an account for this person".into(),
                     })
                     .collect();
                 if accounts.is_empty() {
@@ -217,7 +218,7 @@ impl Session<Write> for Run {
             }
             What::Remove { accounts, read, members, confirmed, watched, settles, .. } => {
                 if self.writer.clock.now().since(*read) > OLDEST {
-                    let text = "what was read is too old to take anybody out; reading it again";
+                    let text = "the last read is too old to remove a member; Beadle reads the group again";
                     return Err(Failure::new(Class::Conflict, text));
                 }
                 let mut known = ours(&state)?;
@@ -285,12 +286,8 @@ impl Run {
 }
 
 fn ours(state: &State) -> Result<GroupLink, Failure> {
-    let none = || {
-        Failure::new(
-            Class::Conflict,
-            "which group of the target is meant is no longer known; reading it again",
-        )
-    };
+    let none =
+        || Failure::new(Class::Conflict, "the group of the target is no longer known; Beadle reads it again");
     state.link.clone().ok_or_else(none)
 }
 
@@ -313,11 +310,10 @@ fn lacking(failure: Failure, person: &Person) -> Failure {
 fn report_refused(what: &str, refused: &[Refused]) -> Result<(), Failure> {
     let Some(first) = refused.first() else { return Ok(()) };
     let text = match refused.len() {
-        1 => format!("the target does not let us {what} {}: {}", first.account, first.why),
-        more => format!(
-            "the target does not let us {what} {more} accounts, the first {}: {}",
-            first.account, first.why
-        ),
+        1 => format!("the target refused to {what} {}: {}", first.account, first.why),
+        more => {
+            format!("the target refused to {what} {more} accounts, first {}: {}", first.account, first.why)
+        }
     };
     Err(Failure::new(Class::Rejected, text))
 }

@@ -7,7 +7,7 @@ use beadle_engine::{Class, Failure};
 pub(crate) fn comparison(attribute: &str, operator: &str, value: &str) -> Result<String, Failure> {
     if value.is_empty() || value.contains(['"', '\\']) || value.chars().any(char::is_control) {
         let shown = value.escape_debug();
-        let text = format!("`{shown}` cannot be the value of a filter of Okta");
+        let text = format!("invalid value `{shown}` for a filter of Okta");
         return Err(Failure::new(Class::Rejected, text));
     }
     Ok(format!("{attribute} {operator} \"{value}\""))

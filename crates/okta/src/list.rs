@@ -58,7 +58,7 @@ impl<T: Row> Listed<T> {
             return Err(self.unknown("the list leads back to a page that was read already".into()));
         }
         if self.pages.len() > MOST_PAGES || self.empty >= MOST_EMPTY {
-            return Err(self.unknown(format!("the list has no end after {} pages", self.pages.len() - 1)));
+            return Err(self.unknown(format!("the list has more than {} pages", self.pages.len() - 1)));
         }
         Ok(())
     }

@@ -30,10 +30,10 @@ impl Filter {
     pub(crate) fn eq(attribute: &str, value: &str) -> Result<Self, Inexpressible> {
         let wrong = |why| Err(Inexpressible { value: value.to_owned(), why });
         if value.is_empty() {
-            return wrong("it is empty");
+            return wrong("the value is empty");
         }
         if value.chars().any(char::is_control) {
-            return wrong("it has control characters");
+            return wrong("the value has control characters");
         }
         Ok(Self(format!("{attribute} eq {}", Value::from(value))))
     }

@@ -193,7 +193,7 @@ impl<T: Record> Rows<T> {
         if self.pages < MOST_PAGES {
             return Next::More;
         }
-        self.short = Some(format!("it has more than {MOST_PAGES} pages"));
+        self.short = Some(format!("the list has more than {MOST_PAGES} pages"));
         Next::End
     }
 

@@ -38,8 +38,8 @@ pub struct Group {
 
 impl Record for Group {
     fn read(shown: &Value) -> Result<Self, String> {
-        let id = text(shown, "id").ok_or("it has no id")?;
-        let name = text(shown, "displayName").ok_or("it has no displayName")?;
+        let id = text(shown, "id").ok_or("the record has no id")?;
+        let name = text(shown, "displayName").ok_or("the record has no displayName")?;
         let (mut members, mut odd) = (Vec::new(), None);
         for member in shown["members"].as_array().into_iter().flatten() {
             // A group in the group is no person, and nothing is done about it.
@@ -85,8 +85,8 @@ pub struct User {
 
 impl Record for User {
     fn read(shown: &Value) -> Result<Self, String> {
-        let id = text(shown, "id").ok_or("it has no id")?;
-        let user_name = text(shown, "userName").ok_or("it has no userName")?;
+        let id = text(shown, "id").ok_or("the record has no id")?;
+        let user_name = text(shown, "userName").ok_or("the record has no userName")?;
         let active = match &shown["active"] {
             Value::Null => true,
             Value::Bool(active) => *active,

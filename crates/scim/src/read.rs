@@ -125,7 +125,7 @@ impl Reader {
         }
         if found.len() > 1 {
             let what = resource.trim_end_matches('s').to_lowercase();
-            let text = format!("the target has more than one {what} `{value}`; leave only one of them");
+            let text = format!("the target has more than one {what} `{value}`; rename or delete the others");
             return Err(Failure::new(Class::Rejected, text));
         }
         if let Some(one) = found.pop() {

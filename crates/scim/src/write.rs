@@ -155,7 +155,7 @@ impl Writer {
             if error.status() == Some(404) && !is_there {
                 let is_gone = self.is_gone(group).await.map_err(|failure| failed(failure, is_begun))?;
                 if is_gone {
-                    let text = format!("the target has no group {group} any more; reading it again");
+                    let text = format!("the target has no group {group} any more; Beadle reads it again");
                     return Err(failed(Failure::new(Class::Conflict, text), is_begun));
                 }
                 is_there = true;

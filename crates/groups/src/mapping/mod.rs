@@ -17,7 +17,7 @@ pub use pattern::Pattern;
 pub enum MappingError {
     /// A pattern is none.
     #[error(
-        "`{text}` is no pattern: {why}; write a glob (`AWS_*`), a regular expression (`/^AWS_/`) or an id (`id:00g...`)"
+        "invalid pattern `{text}`: {why}; use a glob (`AWS_*`), a regular expression (`/^AWS_/`) or an id (`id:00g...`)"
     )]
     Pattern {
         /// The pattern.
@@ -26,7 +26,7 @@ pub enum MappingError {
         why: String,
     },
     /// A replacement's left side is no regular expression.
-    #[error("replace: `{text}` is no regular expression: {why}")]
+    #[error("replace: invalid regular expression `{text}`: {why}")]
     Replace {
         /// The expression.
         text: String,
@@ -218,12 +218,12 @@ impl std::str::FromStr for GroupKey {
                 Some((source, person)) if !source.is_empty() && !person.is_empty() => {
                     Ok(Self::TargetAccount { source: source.to_owned(), person: person.to_owned() })
                 }
-                _ => Err(format!("`{text}` names no account: write {ACCOUNT}/SOURCE/ID")),
+                _ => Err(format!("invalid account `{text}`: expected {ACCOUNT}/SOURCE/ID")),
             },
             Some((source, group)) if !source.is_empty() && !group.is_empty() => {
                 Ok(Self::One { source: source.to_owned(), group: group.to_owned() })
             }
-            _ => Err(format!("`{text}` names no group: write SOURCE/ID or into/NAME")),
+            _ => Err(format!("invalid group `{text}`: expected SOURCE/ID or into/NAME")),
         }
     }
 }

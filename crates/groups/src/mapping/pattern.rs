@@ -44,7 +44,7 @@ impl FromStr for Pattern {
         } else if let Some(inner) = text.strip_prefix('/').and_then(|text| text.strip_suffix('/')) {
             Kind::Regex(Regex::new(inner).map_err(|error| wrong(error.to_string()))?)
         } else if text.is_empty() {
-            return Err(wrong("it is empty".into()));
+            return Err(wrong("the pattern is empty".into()));
         } else {
             check_glob(text).map_err(wrong)?;
             Kind::Glob(Glob::new(text).map_err(|error| wrong(error.to_string()))?.compile_matcher())

@@ -21,7 +21,7 @@ impl GroupPlanner {
         let target = &self.directory.name;
         let Some(whose) = self.accounts.of(target, source, person).await? else {
             let mut plan = Plan::new(format!("{target}/user {person}"));
-            plan.skipped = Some("Beadle keeps no account for this person".into());
+            plan.skipped = Some("Beadle remembers no account of this person".into());
             return Ok(plan);
         };
         let mut plan = Plan::new(format!("{target}/user {}", whose.login));

@@ -133,10 +133,8 @@ impl GroupPlanner {
                 let (people, wanted, out) = (Vec::new(), wanted.clone(), out.clone());
                 let write = What::Add { accounts, people, role, wanted, out };
                 let mut change = change("change roles", fields, first.clone(), write);
-                let nobody = || {
-                    (!difference.has_maintainer)
-                        .then(|| "nobody would be a maintainer any more, and all members only".into())
-                };
+                let nobody =
+                    || (!difference.has_maintainer).then(|| "the group would have no maintainer".into());
                 change.stop = match role {
                     Role::Maintainer => None,
                     Role::Member => seen.why_vanished().or_else(nobody).or_else(|| desired.why_emptied(seen)),

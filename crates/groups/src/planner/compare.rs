@@ -75,7 +75,7 @@ impl GroupPlanner {
             stay.insert(&account.id);
             if let Some(other) = by_person.insert(&person.id, account) {
                 let why = format!(
-                    "the target has {} and {} with the externalId {}; leave only one of them",
+                    "the accounts {} and {} of the target have the same externalId {}; remove it from one of them",
                     other.label(),
                     account.label(),
                     person.id
@@ -152,11 +152,13 @@ impl GroupPlanner {
                     group = plan.subject,
                     login = person.login,
                     status = person.status,
-                    "no account is made yet"
+                    "no account created yet"
                 ),
                 Ok(Found::Missing(why)) => match desired.mapping.on_missing_user {
                     OnMissingUser::Skip => tracing::info!(group = plan.subject, why, "skipped"),
-                    OnMissingUser::Wait => doubt(&person, format!("{why}; it is looked for again"), true),
+                    OnMissingUser::Wait => {
+                        doubt(&person, format!("{why}; Beadle looks for the account again"), true)
+                    }
                     OnMissingUser::Error => doubt(&person, why, false),
                 },
                 Err(failure) if matches!(failure.class, Class::RateLimited { .. }) => return Err(failure),
@@ -242,7 +244,7 @@ impl GroupPlanner {
                 Ok(_) => {}
                 Err(failure) if matches!(failure.class, Class::RateLimited { .. }) => return Err(failure),
                 Err(failure) => {
-                    let why = "whose login it is could not be asked";
+                    let why = "the directory does not tell who signs in with that address";
                     return Ok(Some(format!(
                         "the account {} is known as {address}, and {why}: {failure}",
                         account.label()
@@ -301,7 +303,7 @@ impl GroupPlanner {
             };
             if count.is_none_or(|count| count > *listed as u64) {
                 return Ok(Some(format!(
-                    "{source}/{id} changed while it was read; nobody is removed before it was read again"
+                    "{source}/{id} changed during the read; Beadle removes no member before it has read the group again"
                 )));
             }
         }

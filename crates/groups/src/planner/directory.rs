@@ -53,7 +53,7 @@ impl Directory {
         match self.source(source)?.person(id).await? {
             Some(found) if found.id != id => {
                 let text = format!(
-                    "{source} was asked for the person with the id {id} and answered about {} ({})",
+                    "invalid answer from {source}: Beadle asked for the person with the id {id}, and it answered about {} ({})",
                     found.login, found.id
                 );
                 Err(Failure::new(Class::Rejected, text))
@@ -64,7 +64,7 @@ impl Directory {
 
     pub(crate) fn source(&self, name: &str) -> Result<&Arc<dyn Source>, Failure> {
         self.sources.get(name).ok_or_else(|| {
-            Failure::new(Class::Rejected, format!("the directory {name} is no longer in the configuration"))
+            Failure::new(Class::Rejected, format!("the configuration has no directory {name}"))
         })
     }
 }

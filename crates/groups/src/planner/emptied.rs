@@ -10,7 +10,7 @@ impl Seen {
     /// Returns why the leavers wait if a source of the group is not mapped any more.
     pub(super) fn why_vanished(&self) -> Option<String> {
         let source = self.vanished.first()?;
-        Some(format!("{source} was a source of the group, and no mapping names {source} any more"))
+        Some(format!("{source} was a source of the group, and no mapping includes it now"))
     }
 }
 

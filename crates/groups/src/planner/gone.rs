@@ -27,7 +27,7 @@ impl GroupPlanner {
         };
         let Some(mapping) = mappings.one(&self.directory.name, source, group, &link.from) else {
             plan.skipped =
-                Some("its source is gone, and no mapping names it any more; it is left as it is".into());
+                Some("the source of the group is gone, and no mapping includes the group now; Beadle leaves the group as it is".into());
             return Ok(plan);
         };
         let facts = Facts {
@@ -43,7 +43,10 @@ impl GroupPlanner {
         let stop = Some(format!("the source of {} is gone (on_delete)", link.name));
         match mapping.on_delete {
             OnDelete::Keep => {
-                plan.skipped = Some("its source is gone; it is kept as it is (on_delete = keep)".into());
+                plan.skipped = Some(
+                    "the source of the group is gone; Beadle keeps the group as it is (on_delete = keep)"
+                        .into(),
+                );
             }
             OnDelete::Empty => {
                 let read = self.clock.now();

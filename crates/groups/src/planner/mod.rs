@@ -121,9 +121,9 @@ impl GroupPlanner {
         let Some((mapping, _)) = groups.first() else {
             // Whatever became of the mapping: nobody is taken out because nobody says any more who should be in.
             let what = if link.is_some() {
-                "no mapping names it any more; it is left as it is"
+                "no mapping includes the group now; Beadle leaves the group as it is"
             } else {
-                "no mapping names it"
+                "no mapping includes the group"
             };
             plan.skipped = Some(what.into());
             return Ok(plan);
@@ -132,7 +132,7 @@ impl GroupPlanner {
         if name.trim().is_empty() || name.chars().any(char::is_control) {
             let from: Vec<&str> = groups.iter().map(|(_, group)| group.name.as_str()).collect();
             let why = format!(
-                "`{}` would be called `{}` at the target, which is not a valid group name; change the mapping's naming, or exclude it",
+                "`{}` would have the invalid name `{}` at the target; change the naming of the mapping, or exclude the group",
                 from.join(", ").escape_debug(),
                 name.escape_debug()
             );
@@ -172,7 +172,8 @@ impl GroupPlanner {
         self.changes(&desired, &seen, &difference, &parts, read, &mut plan);
         desired.remember_filled(&seen, &mut plan);
         if let Some(source) = self.directory.first_pushed(&desired.facts.sources) {
-            plan.skipped = Some(format!("the directory pushes {source} itself; it is only observed"));
+            plan.skipped =
+                Some(format!("the directory pushes {source} itself; Beadle only observes the group"));
             observe(&mut plan);
         } else if let Some(group) = seen_as
             && !plan.changes.is_empty()
@@ -180,7 +181,7 @@ impl GroupPlanner {
             match self.directory.target.kept_by(&group).await {
                 Ok(None) => {}
                 Ok(Some(what)) => {
-                    plan.skipped = Some(format!("{what}; it is only observed"));
+                    plan.skipped = Some(format!("{what}; Beadle only observes the group"));
                     observe(&mut plan);
                 }
                 Err(failure) if matches!(failure.class, Class::RateLimited { .. }) => return Err(failure),

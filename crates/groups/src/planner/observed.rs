@@ -27,9 +27,8 @@ impl GroupPlanner {
             if let Some((other, _)) =
                 all.iter().find(|(other, known)| other != group_key && known.group == link.group)
             {
-                let why = format!(
-                    "{other} is remembered as the same group of the target; give one of them another name"
-                );
+                let why =
+                    format!("{other} has the same group of the target; set another name for one of them");
                 plan.unknowns.push(Unknown { aspect: GROUP.into(), part: None, why, transient: false });
                 return Ok(None);
             }
@@ -102,7 +101,7 @@ impl GroupPlanner {
                             found.name
                         ),
                         None => format!(
-                            "the target has a group {} that Beadle did not make; set adopt = true in the mapping, or rename one",
+                            "the target has a group {} that Beadle did not create; set adopt = true in the mapping, or rename one of them",
                             desired.facts.name
                         ),
                     };

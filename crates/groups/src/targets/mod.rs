@@ -136,7 +136,7 @@ pub trait TargetReader: Send + Sync + 'static {
     }
     /// An account as it is now, whatever is known of it; `None` where there is none.
     async fn account_now(&self, _account: &str) -> Result<Option<TargetAccount>, Failure> {
-        Err(Failure::new(Class::Rejected, "the target does not show single accounts"))
+        Err(Failure::new(Class::Rejected, "the target cannot be asked for one account"))
     }
     /// What keeps the members of a group beside us, as far as the target tells.
     async fn kept_by(&self, id: &str) -> Result<Option<String>, Failure>;

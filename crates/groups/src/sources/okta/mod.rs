@@ -188,14 +188,14 @@ impl Source for OktaSource {
 
     async fn members(&self, group: &SourceGroup) -> Result<Vec<Person>, Failure> {
         let users = self.okta.members(&group.id).await?;
-        let users = users.ok_or_else(|| unknown(group, "the group disappeared while it was read"))?;
+        let users = users.ok_or_else(|| unknown(group, "the group was deleted during the read"))?;
         Ok(users.into_iter().map(|user| OktaSource::person(self, user)).collect())
     }
 
     async fn members_counted(&self, group: &SourceGroup) -> Result<Vec<Person>, Failure> {
         // Counted first: who comes after that makes the list longer, and who goes makes it short, and read again.
         let count = self.okta.count(&group.id).await?;
-        let count = count.ok_or_else(|| unknown(group, "Okta's answer has no number of members"))?;
+        let count = count.ok_or_else(|| unknown(group, "the answer of Okta has no number of members"))?;
         let members = self.members(group).await?;
         if (members.len() as u64) < count {
             let why = format!("the list of its members came back short ({} of {count})", members.len());
@@ -237,7 +237,7 @@ impl Source for OktaSource {
             }
             Err(failure) if matches!(failure.class, Class::RateLimited { .. }) => return Err(failure),
             Err(failure) => {
-                tracing::warn!(why = failure.text, "each group is read alone: no list of groups");
+                tracing::warn!(why = failure.text, "list of groups failed, reading each group alone");
                 None
             }
         };
@@ -270,7 +270,7 @@ impl Source for OktaSource {
                         }
                         self.long.store(most, Ordering::SeqCst);
                     }
-                    tracing::warn!(why = failure.text, "each group is read alone: no list of users");
+                    tracing::warn!(why = failure.text, "list of users failed, reading each group alone");
                     Ok(None)
                 }
             }

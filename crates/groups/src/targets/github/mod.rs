@@ -57,7 +57,7 @@ pub struct TeamReader {
 }
 
 fn id_of(text: &str) -> Result<u64, Failure> {
-    text.parse().map_err(|_| Failure::new(Class::Rejected, format!("`{text}` is no id of GitHub's")))
+    text.parse().map_err(|_| Failure::new(Class::Rejected, format!("invalid GitHub id `{text}`")))
 }
 
 /// A description, and what it says of whose the team is.
@@ -108,16 +108,16 @@ impl TeamReader {
     pub async fn probe(&self) -> Result<Vec<Finding>, Failure> {
         let organisation = self.github.organisation();
         let mut findings =
-            vec![Finding::Fine(format!("{} teams are read", self.reload_teams().await?.len()))];
+            vec![Finding::Fine(format!("the organisation has {} teams", self.reload_teams().await?.len()))];
         lock(&self.seen).people = None;
         match self.people().await {
             Ok(people) => {
                 let (all, known) = (people.members.len(), people.names.len());
                 let text = format!(
-                    "of the {all} members of {organisation}, {known} are known by a name of the directory"
+                    "{known} of the {all} members of {organisation} have a name that the directory knows"
                 );
                 findings.push(if known == 0 && all > 0 {
-                    Finding::Unknown(format!("{text}; until some are, nobody is taken in or out"))
+                    Finding::Unknown(format!("{text}; until then, Beadle adds and removes no member"))
                 } else {
                     Finding::Fine(text)
                 });
@@ -231,7 +231,7 @@ impl TargetReader for TeamReader {
             read = self.github.team_members(&team.slug).await?;
         }
         let Some(read) = read.filter(|read| read.team.id == id) else {
-            let text = format!("the team {} is renamed while it is read; reading it again", team.name);
+            let text = format!("the team {} was renamed during the read; Beadle reads it again", team.name);
             return Err(Failure::new(Class::Retry, text));
         };
         let people = self.people().await?;
@@ -285,8 +285,9 @@ impl TargetReader for TeamReader {
         }
         let Some(team) = self.team(id).await? else { return Ok(None) };
         let group = self.github.kept_by(&team.slug).await?;
-        let kept = group
-            .map(|group| format!("GitHub itself keeps it as the group {group} of the identity provider"));
+        let kept = group.map(|group| {
+            format!("GitHub synchronises the team with the group {group} of the identity provider")
+        });
         lock(&self.seen).kept.insert(id, (self.now(), kept.clone()));
         Ok(kept)
     }

@@ -124,7 +124,7 @@ impl TeamReader {
                     let seen = lock(&self.seen);
                     let logins = more.iter().filter_map(|id| Some(seen.accounts.get(id)?.login.as_str()));
                     return Found::Another(format!(
-                        "the accounts {} are all {} ({way:?}); leave only one of them",
+                        "the accounts {} all belong to {} ({way:?}); leave only one of them",
                         logins.collect::<Vec<_>>().join(" and "),
                         person.login
                     ));
@@ -137,7 +137,7 @@ impl TeamReader {
             return match group.and_then(|group| self.invited(group, login)) {
                 Some(member) => Found::TargetAccount(account(&member, people, None)),
                 None => Found::Missing(format!(
-                    "{} is {login} at GitHub, who is not in the organisation {organisation}; invite them",
+                    "{} has the GitHub account {login}, which is not a member of the organisation {organisation}; invite the account",
                     person.login
                 )),
             };
@@ -145,7 +145,7 @@ impl TeamReader {
         let ways: Vec<String> =
             people.named.iter().map(|(way, _)| format!("{way:?}").to_lowercase()).collect();
         let ways = ways.join(", ");
-        Found::Missing(format!("no member of {organisation} is known to be {} ({ways})", person.login))
+        Found::Missing(format!("no member of {organisation} belongs to {} ({ways})", person.login))
     }
 
     /// Somebody who is invited to a team, as it was read last.

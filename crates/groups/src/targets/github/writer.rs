@@ -30,15 +30,19 @@ impl TeamWriter {
     async fn team(&self, id: &str) -> Result<Team, Failure> {
         let team = self.reader.team(id_of(id)?).await?;
         team.ok_or_else(|| {
-            Failure::new(Class::Conflict, "the team is gone since it was read; reading it again")
+            Failure::new(Class::Conflict, "the team was deleted after the read; Beadle reads it again")
         })
     }
 
     fn accounts(&self, ids: &[String]) -> Result<Vec<Member>, Failure> {
         let seen = lock(&self.reader.seen);
         let member = |id: &String| {
-            let unseen =
-                || Failure::new(Class::Conflict, format!("the account {id} was not seen; reading it again"));
+            let unseen = || {
+                Failure::new(
+                    Class::Conflict,
+                    format!("the account {id} is unknown; Beadle reads the team again"),
+                )
+            };
             seen.accounts.get(&id_of(id)?).cloned().ok_or_else(unseen)
         };
         ids.iter().map(member).collect()
@@ -78,8 +82,10 @@ impl TeamWriter {
             return Ok(refused);
         }
         lock(&self.reader.seen).people = None;
-        let text =
-            format!("{} left the organisation, and would be invited; reading it again", left.join(", "));
+        let text = format!(
+            "{} left the organisation, and GitHub would send an invitation; Beadle reads the organisation again",
+            left.join(", ")
+        );
         Err(Failure::new(Class::Conflict, text))
     }
 
@@ -100,9 +106,7 @@ impl TargetWriter for TeamWriter {
                 let parent =
                     teams.values().find(|team| team.slug.eq_ignore_ascii_case(slug)).map(|team| team.id);
                 Some(parent.ok_or_else(|| {
-                    let text = format!(
-                        "parent: the organisation has no team `{slug}` (the name in its address is meant)"
-                    );
+                    let text = format!("parent: the organisation has no team with the slug `{slug}`");
                     Failure::new(Class::Rejected, text)
                 })?)
             }
@@ -119,7 +123,7 @@ impl TargetWriter for TeamWriter {
         self.reader.reload_teams().await?;
         self.reader.group_owned_as(new.external_id).await?.ok_or_else(|| {
             let text = format!(
-                "the organisation has a team {} that is not ours; rename one of them, or set adopt = true",
+                "the organisation has a team {} that Beadle did not create; rename one of them, or set adopt = true",
                 new.name
             );
             Failure::new(Class::Rejected, text)
@@ -171,7 +175,7 @@ impl TargetWriter for TeamWriter {
         let named = self.github.team(&team, &[]).await?;
         if named.is_parent() {
             let text = format!(
-                "there are teams below {}, and GitHub would delete them too; move them first",
+                "the team {} has child teams, and GitHub would delete them too; move them first",
                 team.name
             );
             return Err(Failure::new(Class::Rejected, text));
@@ -190,8 +194,5 @@ impl TargetWriter for TeamWriter {
 }
 
 fn nobody_makes(who: &str) -> Failure {
-    Failure::new(
-        Class::Rejected,
-        format!("an account at GitHub is its owner's; {who} is not made or changed here"),
-    )
+    Failure::new(Class::Rejected, format!("Beadle creates and changes no GitHub accounts: {who}"))
 }

@@ -220,14 +220,16 @@ impl ScimReader {
         match (fits.as_slice(), short) {
             ([], None) => Ok(None),
             ([], Some(why)) => {
-                let text =
-                    format!("whether the target has a group `{value}` is unknown: its list of groups: {why}");
+                let text = format!(
+                    "whether the target has a group `{value}` is unknown: the list of groups is incomplete: {why}"
+                );
                 Err(Failure::new(Class::Retry, text))
             }
             // The group may have changed since the list was read.
             ([id], _) => Ok(self.scim.group(id).await?.filter(|group| by.fits(group, value))),
             _ => {
-                let text = format!("the target has more than one group `{value}`; leave only one of them");
+                let text =
+                    format!("the target has more than one group `{value}`; rename or delete the others");
                 Err(Failure::new(Class::Rejected, text))
             }
         }
@@ -259,7 +261,7 @@ impl ScimReader {
             }
             Err(failure) if matches!(failure.class, Class::RateLimited { .. }) => return Err(failure),
             Err(failure) => {
-                tracing::warn!(member, why = failure.text, "a member of the target cannot be looked up");
+                tracing::warn!(member, why = failure.text, "lookup of a member failed");
             }
         }
         Ok(())

@@ -185,7 +185,7 @@ impl ScimWriter {
         }
         let lost = match self.reader.lost_by(written).await {
             Ok(lost) => lost,
-            Err(unread) => return failure.during(format!("reading back what was written ({unread})")),
+            Err(unread) => return failure.during(format!("reading back the write ({unread})")),
         };
         let back = written.to_put_back(&lost, |id| !stop.takes_out(id));
         if !back.is_empty() {
@@ -209,7 +209,7 @@ impl ScimWriter {
         // A group that somebody deleted meanwhile shows no members, too.
         if matches!(self.reader.scim.group(group).await, Ok(None)) {
             self.forget(written, stop).await;
-            let text = format!("the group {group} is gone; Beadle reads it again");
+            let text = format!("the group {group} is gone; Beadle reads the group again");
             return Failure::new(Class::Conflict, text);
         }
         // A kill while they are put back must leave the target stopped.
@@ -231,7 +231,7 @@ impl ScimWriter {
             let text =
                 format!("{refused} accounts of the group {group} are gone; Beadle reads the group again");
             if let Err(failure) = stop.withdraw(&begun).await {
-                tracing::error!(group, why = failure.text, "stop of the target not taken back");
+                tracing::error!(group, why = failure.text, "stop of the target not withdrawn");
             }
             return Failure::new(Class::Conflict, text);
         }

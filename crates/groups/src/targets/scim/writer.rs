@@ -38,7 +38,7 @@ impl ScimWriter {
             return Err(Failure::new(Class::Rejected, format!("{}: {why}", crate::links::STOPPED)));
         }
         if self.reader.seen().putting_back > 0 {
-            let text = "members whom the target took out of another group are put back first; trying again";
+            let text = "Beadle first puts back members that the target removed from another group; retrying";
             return Err(Failure::new(Class::Retry, text));
         }
         Ok(())
@@ -86,7 +86,7 @@ impl ScimWriter {
             Ok(Some(holder)) if holder.id != group => holder,
             Ok(_) => {
                 let text = format!(
-                    "the target says that the name {name} is taken, and shows no other group of that name"
+                    "the target reports that the name {name} is taken, and shows no other group with that name"
                 );
                 return Failure::new(Class::Retry, text);
             }
@@ -95,7 +95,7 @@ impl ScimWriter {
         let whose = holder.external_id.as_deref().unwrap_or("not made by Beadle");
         if !holder.external_id.as_deref().is_some_and(|id| id.starts_with(OWNED)) {
             let text = format!(
-                "the name {name} is taken at the target by the group {} ({whose}); rename one of them",
+                "the group {} of the target ({whose}) has the name {name}; rename one of them",
                 holder.id
             );
             return Failure::new(Class::Rejected, text);
@@ -125,7 +125,7 @@ impl ScimWriter {
             Ok(true) => {
                 self.reader.seen().names.insert(group.to_owned(), between.clone());
                 let text = format!(
-                    "the groups {group} and {} ({whose}) swap their names; {group} is called {between} for the moment",
+                    "the groups {group} and {} ({whose}) swap their names; {group} has the name {between} until then",
                     holder.id
                 );
                 Failure::new(Class::Retry, text)
@@ -172,7 +172,7 @@ impl TargetWriter for ScimWriter {
             Some(found) if found.external_id.as_deref() == Some(external_id) => Ok(target(found)),
             Some(found) => {
                 let text = format!(
-                    "the target has a group {name} that is not ours ({}); rename one of them, or set adopt = true",
+                    "the target has a group {name} that Beadle did not create ({}); rename one of them, or set adopt = true",
                     found.external_id.as_deref().unwrap_or("without an externalId")
                 );
                 Err(Failure::new(Class::Rejected, text))
@@ -211,7 +211,7 @@ impl TargetWriter for ScimWriter {
     }
 
     async fn describe(&self, _: &str, _: &str, _: &str) -> Result<(), Failure> {
-        Err(Failure::new(Class::Rejected, "SCIM's groups have no description"))
+        Err(Failure::new(Class::Rejected, "groups of SCIM have no description"))
     }
 
     async fn add(

@@ -171,8 +171,8 @@ impl GroupPlanner {
         for account in seen.members.iter().filter(|account| !stay.contains(account.id.as_str())) {
             if account.name.is_none() && account.person.is_none() {
                 let why = format!(
-                    "the target does not show who the member {} is, and nobody knows whether they have to leave; look it up \
-                     at the target",
+                    "the target does not show who the member {} is, so Beadle does not remove the member; look it up at \
+                     the target",
                     account.id
                 );
                 let part = Some(account.id.clone());
@@ -188,8 +188,8 @@ impl GroupPlanner {
         if !kept.is_empty() {
             let newcomers: Vec<&str> = doubtful.iter().map(String::as_str).collect();
             let why = format!(
-                "{} may be the account of somebody who is in the source and has no known account yet ({}), and stays until \
-                 that is known",
+                "{} may be the account of somebody in the source whose account is not known yet ({}); Beadle removes no \
+                 such member until that is known",
                 named(&kept),
                 named(&newcomers)
             );
@@ -235,8 +235,8 @@ impl GroupPlanner {
             match self.directory.source(source)?.person(address).await {
                 Ok(Some(other)) if other.id != person.id => {
                     return Ok(Some(format!(
-                        "the account {} is known as {address}, which is the address of {} and the login of somebody else; they \
-                         are not taken for each other",
+                        "the account {} is known as {address}, which is the address of {} and the login of another person; \
+                         Beadle does not use the account for {1}",
                         account.label(),
                         person.login
                     )));

@@ -109,8 +109,8 @@ impl GroupPlanner {
             if let (Some(listed), Answer::Stays) = (listed_as, answer) {
                 // One of the two answers is wrong, so none of the list is believed.
                 let why = format!(
-                    "the list of the group's members says {} of {}, and the directory, asked for this person alone, does \
-                     not: the list is unknown",
+                    "the status of {1} is {0} in the list of members, and another one if Beadle asks the directory for this \
+                     person alone: the list is unknown",
                     listed.status,
                     account.label()
                 );

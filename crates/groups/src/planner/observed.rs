@@ -86,8 +86,8 @@ impl GroupPlanner {
                 let Some((other, replaces)) = known(others, GROUP, plan)? else { return Ok(None) };
                 if let Some(other) = other {
                     let why = format!(
-                        "the target's group {} is made of {other} already; give one of them another name, or make both one \
-                         with `into`",
+                        "the target's group {} is made of {other} already; set another name for one of them, or make one group \
+                         of both with `into`",
                         found.name
                     );
                     plan.unknowns.push(Unknown { aspect: GROUP.into(), part: None, why, transient: false });
@@ -97,7 +97,7 @@ impl GroupPlanner {
                     let why = match replaces.first() {
                         Some(before) => format!(
                             "the target's group {} was made of {before}, which is gone or no longer mapped; set adopt = true in \
-                             the mapping to hand it on to {group_key}, or rename one",
+                             the mapping to hand the group on to {group_key}, or rename one of them",
                             found.name
                         ),
                         None => format!(

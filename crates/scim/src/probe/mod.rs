@@ -215,8 +215,7 @@ impl Reader {
         for ((resource, attribute), does) in FILTERS.into_iter().zip(future::try_join_all(asked).await?) {
             if does == IGNORES {
                 probed.found(Finding::Unknown(format!(
-                    "what {resource} are found by `{attribute}`: the server ignores the filter, and Beadle reads the list \
-                     instead"
+                    "{resource} by `{attribute}`: the server ignores the filter, and Beadle reads the list instead"
                 )));
             }
             probed.evidence.does(&format!("{resource} by an impossible {attribute}"), does);
@@ -317,7 +316,7 @@ impl Reader {
                     Members::Users if members == 0 && shown > 0 => {
                         return Ok(Finding::Contradiction(format!(
                             "group {}: the server answers groups.value with nobody and shows {shown} members in the group \
-                             itself; say members = \"group\"",
+                             itself; set members = \"group\"",
                             group.name
                         )));
                     }
@@ -329,7 +328,7 @@ impl Reader {
                             && !users.rows.is_empty()
                         {
                             return Ok(Finding::Contradiction(format!(
-                                "group {}: the server shows nobody in the group and finds {} users by groups.value; say \
+                                "group {}: the server shows nobody in the group and finds {} users by groups.value; set \
                                  members = \"users\"",
                                 group.name,
                                 users.rows.len()

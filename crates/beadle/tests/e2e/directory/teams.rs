@@ -421,7 +421,7 @@ async fn an_address_that_is_anothers_login_is_not_taken_for_theirs() {
     world.groups += "adopt = true\ncase = \"upper\"\n";
     let applied = world.beadle(&["apply", "--yes", "--group", "AWS_Deployers"]).await;
     assert!(
-        applied.out.contains("the login of somebody else; they are not taken for each other"),
+        applied.out.contains("the login of another person; Beadle does not use the account"),
         "{}",
         applied.out
     );

@@ -89,8 +89,8 @@ impl TeamReader {
     async fn linked(&self) -> Result<Vec<(String, u64)>, Failure> {
         let Some(identities) = self.github.identities().await? else {
             let text = format!(
-                "GitHub shows no SAML identity provider of {}: it is the enterprise's, or there is none, or the App lacks \
-                 `members`; match by \"mail\" or \"file\", or mend that",
+                "GitHub shows no SAML identity provider of {}: the enterprise has it, or there is none, or the App lacks the \
+                 permission `members`; match by \"mail\" or \"file\", or grant the permission",
                 self.github.organisation()
             );
             return Err(Failure::new(Class::Rejected, text));

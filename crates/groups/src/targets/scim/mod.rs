@@ -320,8 +320,8 @@ impl ScimReader {
                 Ok(Found::TargetAccount(found))
             }
             Some(found) => Ok(Found::Another(format!(
-                "the user {} of the target has the externalId {}, and {} is {} in the directory: another person; mend the \
-                 externalId at the target, or the login",
+                "the user {} of the target belongs to another person: its externalId is {}, and {} has the id {} in the \
+                 directory; correct the externalId at the target, or the login",
                 found.label(),
                 found.person.as_deref().unwrap_or_default(),
                 person.login,
@@ -330,7 +330,7 @@ impl ScimReader {
             None if !is_sure => {
                 let text = format!(
                     "whether the target has a user {} is unknown: its filters do not find users, and its list of users is \
-                     not whole",
+                     incomplete",
                     person.login
                 );
                 Err(Failure::new(Class::Retry, text))

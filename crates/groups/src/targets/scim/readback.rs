@@ -250,8 +250,9 @@ fn stopped(written: &Written<'_>, lost: &[String], done: &str) -> String {
         (added, _) => format!("the addition of {added} members"),
     };
     format!(
-        "the target took {} other members out of the group {} at {what}, the first {}; {done}; nothing more is written to \
-         this target: set `removal` as the server needs it, run `beadle directory probe` with probe = \"write\", and start Beadle again",
+        "the target removed {} other members from the group {} at {what}, first {}; {done}; Beadle writes nothing more \
+         to this target: set `removal` as the server needs it, run `beadle directory probe` with probe = \"write\", and \
+         restart Beadle",
         lost.len(),
         written.group,
         lost.first().map_or("", String::as_str)

@@ -1,5 +1,5 @@
-//! Remembers the accounts that Beadle made, so that it checks them also when their person is in no
-//! group any more.
+//! Remembers the accounts that Beadle created, so that Beadle also checks an account whose person
+//! is in no group any more.
 
 use std::sync::Arc;
 
@@ -12,11 +12,11 @@ use serde_json::json;
 pub(crate) struct Whose {
     /// The directory.
     pub(crate) source: String,
-    /// The directory's id of the person.
+    /// The directory's id for the person.
     pub(crate) person: String,
-    /// The target's id of the account.
+    /// The target's id for the account.
     pub(crate) account: String,
-    /// The sign-in name of the person, for readers.
+    /// The sign-in name of the person, for people who read the note.
     pub(crate) login: String,
 }
 
@@ -26,7 +26,7 @@ struct Kept {
     login: String,
 }
 
-/// All that is remembered. Without a store, nothing is.
+/// The remembered accounts. Without a store, Beadle remembers none.
 #[derive(Clone, Default)]
 pub(crate) struct Accounts(pub(crate) Option<Arc<dyn Store>>);
 
@@ -58,7 +58,7 @@ impl Accounts {
         Ok(store.forget(&note(target, &whose.source, &whose.person)).await?)
     }
 
-    /// Everything that is remembered of a target's accounts for people of a directory.
+    /// Returns the remembered accounts of a target for people of a directory.
     pub(crate) async fn all(&self, target: &str, source: &str) -> Result<Vec<Whose>, Failure> {
         let Some(store) = &self.0 else { return Ok(Vec::new()) };
         let prefix = note(target, source, "");

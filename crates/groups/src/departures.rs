@@ -1,4 +1,4 @@
-//! Remembers who left which group of a target within the window, so that Beadle sees a slow loss as
+//! Remembers who left a group of a target within the window, so that Beadle notices a slow loss as
 //! well as a sudden one.
 
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::guard::{Departure, Recent};
 use crate::mapping::GroupKey;
 
-/// All that is remembered. Without a store, nothing is.
+/// The remembered departures. Without a store, Beadle remembers none.
 #[derive(Clone, Default)]
 pub(crate) struct Departures(pub(crate) Option<Arc<dyn Store>>);
 
@@ -25,7 +25,7 @@ impl Departures {
         Ok(text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default())
     }
 
-    /// Returns who left within the window, and is not a member again.
+    /// Returns the departures within the window of accounts that are not members again.
     pub(crate) async fn recent(
         &self,
         target: &str,
@@ -37,8 +37,8 @@ impl Departures {
         Ok(Recent::of(&self.all(target, group_key).await?, now, window, is_member))
     }
 
-    /// Remembers a departure. The caller reports it before the write, so that a lost answer counts
-    /// too.
+    /// Remembers a departure. The caller calls this before the write, so that a write whose answer
+    /// is lost counts too.
     pub(crate) async fn book(
         &self,
         target: &str,
@@ -54,8 +54,7 @@ impl Departures {
         Ok(store.put(&note(target, group_key), &json!(all).to_string()).await?)
     }
 
-    /// Takes out those of whom an operator approved that they leave. All others who left still
-    /// count.
+    /// Removes the accounts whose departure an operator approved. All other departures still count.
     pub(crate) async fn approved(
         &self,
         target: &str,

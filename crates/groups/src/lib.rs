@@ -1,4 +1,5 @@
-//! The reconciler of groups: which groups of a directory make which groups of a target, and who is in them.
+//! The reconciler of groups: it makes groups of a target from groups of a directory, and keeps
+//! their members.
 
 mod accounts;
 mod departures;

@@ -1,4 +1,5 @@
-//! What a group or a person of a directory makes due: a hook knows neither names nor mappings.
+//! Marks the groups of targets that a changed group or person of a directory affects. A hook knows
+//! neither names nor mappings.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -16,16 +17,16 @@ use crate::mapping::GroupKey;
 use crate::planner::Directory;
 use crate::sources::SourceGroup;
 
-/// The kind of key of a group of a target.
+/// The kind of key of a target's group.
 pub const KIND: &str = "target-group";
 
-/// Reconciles `group` and `user` keys of one directory: they only mark others.
+/// Reconciles the `group` and `user` keys of one directory: they only mark other keys.
 pub struct Marker {
     /// The directory.
     pub source: String,
     /// Its targets.
     pub directories: HashMap<String, Directory>,
-    /// Where keys are marked.
+    /// The store in which it marks keys.
     pub store: Arc<dyn Store>,
     /// Time.
     pub clock: Clock,
@@ -39,7 +40,7 @@ impl Reconcile for Marker {
             "user" => self.of_person(key.id()).await?,
             _ => (self.of_group(key.id()).await?, None),
         };
-        // A key from the lane of sweeps stays in that lane.
+        // A key from the sweep lane stays in that lane.
         let marks: Vec<Mark> = keys.into_iter().map(|key| due(key, current_lane(), None)).collect();
         if !marks.is_empty() {
             self.store.mark(marks, self.clock.now()).await?;
@@ -51,11 +52,12 @@ impl Reconcile for Marker {
     }
 }
 
-/// Reconciles `team` keys of an organisation: they mark the groups that its teams are.
+/// Reconciles the `team` keys of an organisation: they mark the groups of targets that are these
+/// teams.
 pub struct TeamMarker {
     /// The targets that are teams of the organisation.
     pub targets: Vec<String>,
-    /// Where keys are marked.
+    /// The store in which it marks keys.
     pub store: Arc<dyn Store>,
     /// Time.
     pub clock: Clock,
@@ -69,7 +71,7 @@ impl Reconcile for TeamMarker {
         for target in &self.targets {
             let links = GroupLinks(Some(self.store.clone())).all(target).await?;
             let its = links.into_iter().filter(|(_, link)| link.group == key.id());
-            // What we wrote ourselves comes in the lane of sweeps, and goes on in it.
+            // The webhook of a write by Beadle arrives in the sweep lane, and its marks stay there.
             marks.extend(
                 its.map(|(group_key, _)| due(Key::new(KIND, target, group_key), current_lane(), None)),
             );
@@ -106,9 +108,9 @@ impl Marker {
         self.of_found(id, group.as_ref()).await
     }
 
-    /// The group by the name that every target remembers of it. Where only its members changed that
-    /// is enough to know what it is part of, and the directory is asked for nothing: whoever plans
-    /// it reads it.
+    /// Returns the group under the name that all targets remember. If only the members changed,
+    /// that name is enough to find the group's keys, and Beadle does not ask the directory. The
+    /// runs of these keys read the group.
     async fn remembered(&self, id: &str) -> Result<Option<SourceGroup>, Failure> {
         let group_key = GroupKey::One { source: self.source.clone(), group: id.to_owned() };
         let mut name: Option<String> = None;
@@ -127,7 +129,7 @@ impl Marker {
         Ok(name.map(|name| SourceGroup { id: id.to_owned(), name }))
     }
 
-    /// What it is part of now, and what it was part of.
+    /// Returns the keys that the group belongs to now, and the keys that it belonged to.
     async fn of_found(&self, id: &str, group: Option<&SourceGroup>) -> Result<BTreeSet<Key>, Failure> {
         let mut keys = BTreeSet::new();
         let own = format!("{}/{id}", self.source);
@@ -148,7 +150,7 @@ impl Marker {
         Ok(keys)
     }
 
-    /// The groups that the person is in, and those that the targets have the person in.
+    /// Returns the keys of the groups that contain the person, at the directory and at the targets.
     async fn of_person(&self, id: &str) -> Result<(BTreeSet<Key>, Option<Failure>), Failure> {
         let mut keys = BTreeSet::new();
         if self.directories.is_empty() {
@@ -170,7 +172,7 @@ impl Marker {
             }));
             let has: BTreeSet<String> = match directory.target.groups_of(id).await {
                 Ok(has) => has.into_iter().collect(),
-                // What is broken keeps nothing from the others.
+                // A broken target delays no other target.
                 Err(failure) => {
                     broken = Some(failure);
                     continue;

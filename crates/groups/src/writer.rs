@@ -29,13 +29,14 @@ pub struct GroupWriter {
     links: GroupLinks,
     accounts: Accounts,
     departures: Departures,
-    /// For so long it is remembered who left a group.
+    /// The time for which Beadle remembers who left a group.
     window: Duration,
     adopting: Arc<Mutex<()>>,
 }
 
 impl GroupWriter {
-    /// A writer that remembers in `store` which groups are ours, and for how long who left them.
+    /// Creates a writer that keeps links and departures in `store`, departures for the time
+    /// `window`.
     pub fn new(
         target: Arc<dyn TargetWriter>,
         name: &str,
@@ -65,7 +66,7 @@ struct Run {
 #[derive(Default)]
 struct State {
     link: Option<GroupLink>,
-    /// Accounts that were made in this run, by person.
+    /// The accounts that this run created, by person.
     made: HashMap<String, String>,
 }
 
@@ -74,7 +75,7 @@ impl PlanWriter<Write> for GroupWriter {
     async fn open(&self, key: &Key, _: &Plan<Write>, _: Time) -> Result<Box<dyn Session<Write>>, Failure> {
         let group_key: GroupKey =
             key.id().parse().map_err(|why: String| Failure::new(Class::Rejected, why))?;
-        // Another process may have stopped it, or this one before it was started again.
+        // Another process may have stopped the target, or an earlier start of this process.
         if let Some(why) = self.links.stopped(&self.name).await? {
             return Err(Failure::new(Class::Rejected, format!("{}: {why}", crate::links::STOPPED)));
         }
@@ -125,7 +126,7 @@ impl Session<Write> for Run {
                 self.keep(&mut state, known).await
             }
             What::Adopt { group, name, replaces } => {
-                // One at a time: two groups of one name would both take it.
+                // One run at a time: two groups with the same name would both take over the group.
                 let _one = self.writer.adopting.lock().await;
                 for (other, known) in self.writer.links.all(&self.writer.name).await? {
                     if other == self.group_key || known.group != *group {
@@ -178,7 +179,8 @@ impl Session<Write> for Run {
             }
             What::Update { whose, values } => {
                 target.update(&whose.account, values).await?;
-                // Beadle keeps watching an active account; an inactive account lets nobody in.
+                // Beadle keeps watching an active account. Nobody can sign in with an inactive
+                // account.
                 let active = values.iter().find(|(path, _)| *path == "active").map(|(_, value)| value);
                 match active.and_then(Value::as_bool) {
                     Some(true) => self.writer.accounts.keep(&self.writer.name, whose).await,
@@ -190,7 +192,7 @@ impl Session<Write> for Run {
                 let mut known = ours(&state)?;
                 let made = people.iter().filter_map(|(person, _)| state.made.get(person));
                 let accounts: Vec<String> = accounts.iter().chain(made).cloned().collect();
-                // A person without an account delays nobody else.
+                // A person without an account delays no other member.
                 let without = people.iter().filter(|(person, _)| !state.made.contains_key(person));
                 let without: Vec<Refused> = without
                     .map(|(_, login)| Refused {
@@ -226,7 +228,8 @@ impl Session<Write> for Run {
                 for whose in watched {
                     writer.accounts.keep(&writer.name, whose).await?;
                 }
-                // Somebody looked at it and approved it: it takes nothing of the group's share.
+                // An operator approved the removal: it does not count against the limit of the
+                // group.
                 let is_approved = change.stop.is_some();
                 if !is_approved {
                     let departure = Departure {
@@ -261,8 +264,9 @@ impl Session<Write> for Run {
 }
 
 impl Run {
-    /// A target that a write stopped stays so for every process, until a probe finds it right. One that was stopped before is
-    /// not stopped again: a probe may have found it right since, and this process does not know.
+    /// Runs a write, and notes it if the write stopped the target. A target stays stopped for every
+    /// process until a probe succeeds. A target that was stopped before the write is not noted
+    /// again: a probe may have succeeded meanwhile, and this process does not know.
     async fn noting_stop(
         &self,
         write: impl Future<Output = Result<Vec<Refused>, Failure>> + Send,
@@ -291,8 +295,8 @@ fn ours(state: &State) -> Result<GroupLink, Failure> {
     state.link.clone().ok_or_else(none)
 }
 
-/// Names what the directory does not say of a person whom the target refused: some servers need it,
-/// and say so in no clear word.
+/// Names the field that the directory lacks for a person whom the target refused. Some servers need
+/// the field, and do not say so clearly.
 fn lacking(failure: Failure, person: &Person) -> Failure {
     if failure.class != Class::Rejected {
         return failure;
@@ -306,7 +310,7 @@ fn lacking(failure: Failure, person: &Person) -> Failure {
     failure.during(format!("{} has no {lacks} in the directory, and the target may need one", person.login))
 }
 
-/// Whom the target does not take is told one by one; the others were.
+/// Reports the accounts that the target refused. The target accepted all others.
 fn report_refused(what: &str, refused: &[Refused]) -> Result<(), Failure> {
     let Some(first) = refused.first() else { return Ok(()) };
     let text = match refused.len() {

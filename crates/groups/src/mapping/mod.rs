@@ -1,4 +1,4 @@
-//! Mappings: which groups of a directory make which groups of a target.
+//! Mappings: they say which groups of a directory become which groups of a target.
 
 mod name;
 mod pattern;
@@ -12,103 +12,103 @@ use sha2::{Digest, Sha256};
 pub use name::{Case, Naming, Replacement, replacements};
 pub use pattern::Pattern;
 
-/// What is wrong with a mapping.
+/// An error in a mapping.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum MappingError {
-    /// A pattern is none.
+    /// A pattern is invalid.
     #[error(
         "invalid pattern `{text}`: {why}; use a glob (`AWS_*`), a regular expression (`/^AWS_/`) or an id (`id:00g...`)"
     )]
     Pattern {
         /// The pattern.
         text: String,
-        /// What is wrong with it.
+        /// The reason.
         why: String,
     },
-    /// A replacement's left side is no regular expression.
+    /// The left side of a replacement is not a regular expression.
     #[error("replace: invalid regular expression `{text}`: {why}")]
     Replace {
         /// The expression.
         text: String,
-        /// What is wrong with it.
+        /// The reason.
         why: String,
     },
 }
 
-/// What to do where the target has no group of that name.
+/// The action if the target has no group with the name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OnMissingGroup {
-    /// Make it.
+    /// Create the group.
     Create,
-    /// Look again later: somebody else makes it.
+    /// Check again later: another system creates the group.
     #[default]
     Wait,
-    /// Say so, and set the group aside.
+    /// Report an error and park the group.
     Error,
 }
 
-/// What to do where the target has no such user.
+/// The action if the target has no such user.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OnMissingUser {
-    /// Look again later: somebody else provisions users.
+    /// Check again later: another system provisions users.
     #[default]
     Wait,
-    /// Go on without.
+    /// Continue without the user.
     Skip,
-    /// Say so, and set the group aside.
+    /// Report an error and park the group.
     Error,
 }
 
-/// Whether users are made too.
+/// Whether Beadle creates users.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Users {
-    /// They are somebody else's.
+    /// Another system manages users.
     #[default]
     Leave,
-    /// They are made, and kept up to date.
+    /// Beadle creates users and keeps them up to date.
     Provision,
 }
 
-/// What to do when the source's group has another name.
+/// The action if the source's group has another name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OnRename {
-    /// Rename the target's, in place.
+    /// Rename the target's group in place.
     #[default]
     Follow,
-    /// Ask first.
+    /// Hold the rename for an approval.
     Hold,
 }
 
-/// What to do when the source's group is gone.
+/// The action if the source's group is gone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OnDelete {
-    /// Leave the target's as it is, and say so.
+    /// Keep the target's group as it is, and report it.
     #[default]
     Keep,
-    /// Take everybody out.
+    /// Remove all members.
     Empty,
-    /// Delete it, once somebody approved.
+    /// Delete the group after an approval.
     Delete,
 }
 
-/// What somebody is in a group, where the target has a difference.
+/// The role of a person in a group, if the target has roles.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
-    /// One of many.
+    /// An ordinary member.
     #[default]
     Member,
-    /// One who may change it.
+    /// A member who may change the group.
     Maintainer,
 }
 
 impl Role {
-    /// As it is printed.
+    /// Returns the name of the role.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Member => "member",
@@ -124,57 +124,60 @@ pub struct Mapping {
     pub source: String,
     /// The target.
     pub target: String,
-    /// Groups that are meant; none means none.
+    /// The patterns of the included groups. Without patterns, the mapping includes no group.
     pub include: Vec<Pattern>,
-    /// Of these, groups that are not meant.
+    /// The patterns of the groups to exclude from these.
     pub exclude: Vec<Pattern>,
-    /// What they are called at the target.
+    /// The rules for the name at the target.
     pub naming: Naming,
-    /// All of them make this one group.
+    /// The union: all groups of the mapping become this one group.
     pub into: Option<String>,
-    /// How far Beadle may go.
+    /// The mode.
     pub mode: Mode,
-    /// What to do where the target has no group of that name.
+    /// The action if the target has no group with the name.
     pub on_missing_group: OnMissingGroup,
-    /// What to do where the target has no such user.
+    /// The action if the target has no such user.
     pub on_missing_user: OnMissingUser,
-    /// Whether users are made too.
+    /// Whether Beadle creates users.
     pub users: Users,
-    /// What to do when the source's group has another name.
+    /// The action if the source's group has another name.
     pub on_rename: OnRename,
-    /// What to do when the source's group is gone.
+    /// The action if the source's group is gone.
     pub on_delete: OnDelete,
-    /// A group of the right name that is nobody's is taken over.
+    /// Whether Beadle takes over a group with the right name that it did not create.
     pub adopt: bool,
-    /// A source without members needs no approval.
+    /// Whether a source without members needs no approval.
     pub may_empty: bool,
-    /// Groups that few may leave at once, however large they are.
+    /// The patterns of groups of which only a few members may leave at once, however large the
+    /// groups are.
     pub protected: Vec<Pattern>,
-    /// What its people are at the target. Where no mapping of a group says it, roles are left as they are.
+    /// The role of the members at the target. If no mapping of a group sets a role, Beadle leaves
+    /// roles as they are.
     pub role: Option<Role>,
-    /// The group above those that are made, as the target names it.
+    /// The parent of created groups, by its name at the target.
     pub parent: Option<String>,
-    /// What the groups are to say about themselves; `{group}` is the source's name.
+    /// The description of the groups. `{group}` stands for the name of the source's group.
     pub description: Option<String>,
-    /// The line that says so.
+    /// The line of the mapping.
     #[serde(skip)]
     pub asked: Option<PolicyLocation>,
 }
 
 impl Mapping {
-    /// Whether a group is meant.
+    /// Whether the mapping includes a group.
     pub fn is_for(&self, id: &str, name: &str) -> bool {
         let any = |patterns: &[Pattern]| patterns.iter().any(|pattern| pattern.is_for(id, name));
         any(&self.include) && !any(&self.exclude)
     }
 
-    /// Whether a group is protected.
+    /// Whether the mapping protects a group.
     pub fn protects(&self, id: &str, name: &str) -> bool {
         self.protected.iter().any(|pattern| pattern.is_for(id, name))
     }
 }
 
-/// What a group of a target is made of. It names the key, and stays when either side is renamed.
+/// The identity of a target's group: the source that it consists of. It names the key, and does not
+/// change when either side is renamed.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum GroupKey {
     /// One group of a directory.
@@ -186,7 +189,7 @@ pub enum GroupKey {
     },
     /// A union of this name.
     Union(String),
-    /// No group: the account of one person, which Beadle made.
+    /// The account of one person that Beadle created, without a group.
     TargetAccount {
         /// The directory.
         source: String,
@@ -195,7 +198,7 @@ pub enum GroupKey {
     },
 }
 
-/// Names that no directory may have, as they begin the keys of unions and of accounts.
+/// Names that a directory must not have: they begin the keys of unions and of accounts.
 pub const RESERVED: [&str; 2] = ["into", ACCOUNT];
 const ACCOUNT: &str = "account";
 
@@ -228,17 +231,17 @@ impl std::str::FromStr for GroupKey {
     }
 }
 
-/// All mappings, in their order: one generation of them.
+/// One generation of all mappings, in their order.
 #[derive(Clone, Debug, Default)]
 pub struct Mappings {
     /// The mappings.
     pub all: Vec<Mapping>,
-    /// A name for exactly these.
+    /// A digest of the mappings.
     pub generation: String,
 }
 
 impl Mappings {
-    /// A generation.
+    /// Creates a generation.
     pub fn new(all: Vec<Mapping>) -> Self {
         let text = serde_json::to_string(&all).unwrap_or_default();
         let digest = Sha256::digest(text);
@@ -246,7 +249,7 @@ impl Mappings {
         Self { all, generation }
     }
 
-    /// The mapping that makes a group of `target` of this one alone: the first that is for it.
+    /// Returns the first mapping that makes a group of `target` from this group alone.
     pub fn one(&self, target: &str, source: &str, id: &str, name: &str) -> Option<&Mapping> {
         self.all.iter().find(|mapping| {
             mapping.target == target
@@ -256,14 +259,14 @@ impl Mappings {
         })
     }
 
-    /// The mappings that make this union.
+    /// Returns the mappings of a union.
     pub fn union(&self, target: &str, into: &str) -> Vec<&Mapping> {
         let is_its = |mapping: &&Mapping| mapping.target == target && mapping.into.as_deref() == Some(into);
         self.all.iter().filter(is_its).collect()
     }
 
-    /// Returns a mapping that makes users at `target` for people of this directory, and the most
-    /// careful mode of all that do.
+    /// Returns a mapping that creates users at `target` for people of this directory, and the most
+    /// careful mode of all such mappings.
     pub fn provisioning(&self, target: &str, source: &str) -> Option<(&Mapping, Mode)> {
         let makes = |mapping: &&Mapping| {
             mapping.target == target && mapping.source == source && mapping.users == Users::Provision
@@ -272,7 +275,7 @@ impl Mappings {
         Some((self.all.iter().find(makes)?, mode))
     }
 
-    /// Everything that a group takes part in: by target.
+    /// Returns the keys of all groups that contain this group, each with its target.
     pub fn group_keys(&self, source: &str, id: &str, name: &str) -> Vec<(String, GroupKey)> {
         let mut group_keys = BTreeSet::new();
         for mapping in self.all.iter().filter(|mapping| mapping.source == source && mapping.is_for(id, name))
@@ -286,7 +289,7 @@ impl Mappings {
         group_keys.into_iter().collect()
     }
 
-    /// The targets that this directory's groups go to.
+    /// Returns the targets of this directory's groups.
     pub fn targets(&self, source: &str) -> Vec<&str> {
         let of = self.all.iter().filter(|mapping| mapping.source == source);
         let mut targets: Vec<&str> = of.map(|mapping| mapping.target.as_str()).collect();

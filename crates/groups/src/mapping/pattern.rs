@@ -1,4 +1,5 @@
-//! Which groups are meant: a glob (`AWS_*`), a regular expression (`/^AWS_/`), or an id (`id:00g...`).
+//! Patterns that select groups: a glob (`AWS_*`), a regular expression (`/^AWS_/`), or an id
+//! (`id:00g...`).
 
 use std::fmt;
 use std::str::FromStr;
@@ -25,7 +26,7 @@ pub struct Pattern {
 }
 
 impl Pattern {
-    /// Whether it means a group.
+    /// Whether the pattern selects a group.
     pub fn is_for(&self, id: &str, name: &str) -> bool {
         match &self.kind {
             Kind::Glob(glob) => glob.is_match(name),

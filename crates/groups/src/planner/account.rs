@@ -1,4 +1,4 @@
-//! Plans the account of one person that Beadle made, with or without a group.
+//! Plans the account of one person that Beadle created, with or without a group.
 
 use std::sync::Arc;
 
@@ -10,8 +10,8 @@ use crate::mapping::Mappings;
 use crate::targets::TargetAccount;
 
 impl GroupPlanner {
-    /// Plans to deactivate an account whose person's access should go, as the directory says of
-    /// this person alone.
+    /// Plans to deactivate an account if the directory, asked for its person alone, reports that
+    /// the person's access should go.
     pub(super) async fn plan_account(
         &self,
         mappings: &Mappings,
@@ -72,7 +72,7 @@ impl GroupPlanner {
             }],
             mode,
             after: Vec::new(),
-            // A directory that was swapped for another knows nobody, too.
+            // A directory that was replaced by another one also has no such person.
             stop: is_gone.then(|| format!("{source} no longer has a person with the id {person}")),
             reaches: 1,
             write: Write {
@@ -84,7 +84,8 @@ impl GroupPlanner {
     }
 }
 
-/// Whether an account is this person's: it carries their id, or nobody's and one of their names.
+/// Whether an account belongs to this person: it has the person's id, or no id and one of the
+/// person's names.
 fn is_theirs(account: &TargetAccount, person: &str, logins: &[&str]) -> bool {
     match (&account.person, &account.name) {
         (Some(id), _) => id == person,

@@ -1,4 +1,4 @@
-//! From who comes and goes to changes: adds before removes, in the fewest requests.
+//! Turns joiners and leavers into changes: additions before removals, in the fewest requests.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -13,13 +13,13 @@ use crate::mapping::Role;
 use crate::sources::Person;
 use crate::targets::TargetAccount;
 
-/// What is about a user is no matter of the group's members.
+/// Makes a change one of the aspect of users.
 fn of_user(change: Change<Write>) -> Change<Write> {
     Change { aspect: USERS.into(), ..change }
 }
 
 impl GroupPlanner {
-    /// Adds before removes, in the fewest requests.
+    /// Plans additions before removals, in the fewest requests.
     pub(super) fn changes(
         &self,
         desired: &Desired<'_>,
@@ -43,7 +43,7 @@ impl GroupPlanner {
         };
         let first: Vec<usize> = seen.first.into_iter().collect();
         let wanted = Arc::new(difference.wanted());
-        // In the other modes nobody is taken out.
+        // In the other modes, no member is removed.
         let leave = parts.iter().filter(|part| part.stop.is_none() && mode == Mode::Enforce);
         let out: BTreeSet<String> =
             leave.flat_map(|part| &part.go).map(|account| account.id.clone()).collect();
@@ -95,8 +95,8 @@ impl GroupPlanner {
         }
         let at_once = self.directory.target.changes_at_once().max(1);
         for role in [Role::Member, Role::Maintainer] {
-            // In one order, whether the account is there or made before: another group's run may
-            // make it meanwhile, and what was shown is then still what is written.
+            // The order does not depend on whether the account exists yet. The run of another group
+            // may create it meanwhile, and the write must be the change that was shown.
             let mut come: Vec<(String, Comes<'_>)> = difference
                 .come
                 .iter()
@@ -120,7 +120,7 @@ impl GroupPlanner {
                 plan.changes.push(change(what, fields, first.clone(), write));
             }
         }
-        // Who may do more before who may do less.
+        // Higher roles are granted before roles are lowered.
         for (role, risk) in [(Role::Maintainer, Risk::Exposes), (Role::Member, Risk::Removes)] {
             let others: Vec<_> = difference.roles.iter().filter(|(_, wanted)| *wanted == role).collect();
             for part in others.chunks(at_once) {
@@ -153,7 +153,7 @@ impl GroupPlanner {
                     members: seen.members.len(),
                     confirmed: confirmed.cloned().collect(),
                     watched: watched.cloned().collect(),
-                    // Which groups it is made of is settled by those removals only that say so.
+                    // Only these removals settle which sources the group has.
                     settles: desired.keeps_its_sources(seen) || part.stop.is_some(),
                     accounts: ids,
                     wanted: wanted.clone(),
@@ -167,15 +167,15 @@ impl GroupPlanner {
     }
 }
 
-/// Somebody who comes.
+/// A person who joins.
 enum Comes<'a> {
-    /// To an account that is there.
+    /// The person has this account.
     To(&'a TargetAccount),
-    /// To one that is made before.
+    /// An earlier change of the plan creates the account.
     Made(&'a Person),
 }
 
-/// The shown name of a joiner. The sign-in name does not always show the person.
+/// Returns the shown name of a joiner. The sign-in name does not always show the person.
 fn label(person: &Person, account: &TargetAccount) -> String {
     match &account.name {
         Some(name) if !name.eq_ignore_ascii_case(&person.login) => format!("{} ({name})", person.login),

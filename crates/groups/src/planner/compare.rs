@@ -1,4 +1,4 @@
-//! Who is to come and who to go.
+//! Finds the joiners and the leavers of a group.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -11,27 +11,27 @@ use crate::mapping::{OnMissingUser, Role, Users};
 use crate::sources::Person;
 use crate::targets::{Found, TargetAccount};
 
-/// What differs: the path, what it is, what it is to be.
+/// A difference: the path, the present value and the wanted value.
 type Differs = (&'static str, Value, Value);
 
-/// Who is to come and who to go.
+/// The joiners and the leavers of a group.
 #[derive(Default)]
 pub(super) struct Difference {
     pub(super) come: Vec<(Person, TargetAccount, Role)>,
     pub(super) provision: Vec<Person>,
     pub(super) go: Vec<TargetAccount>,
-    /// Members who are in the sources.
+    /// The members who are in the sources.
     stay: BTreeSet<String>,
-    /// Accounts that stay, and are to be something else in the group.
+    /// The accounts that stay and get another role.
     pub(super) roles: Vec<(TargetAccount, Role)>,
-    /// Whether anybody who stays or comes is to be a maintainer.
+    /// Whether a member who stays or joins is to be a maintainer.
     pub(super) has_maintainer: bool,
-    /// Accounts that say something else than they have to, with what they are to say.
+    /// The accounts with wrong values, and the differences.
     pub(super) update: Vec<(Whose, Vec<Differs>)>,
 }
 
 impl Difference {
-    /// Somebody comes; as what, if two people are one account, the one who may do more decides.
+    /// Adds a joiner. If two people have one account, the higher role applies.
     fn comes(&mut self, person: Person, account: TargetAccount, desired: &Desired<'_>) {
         let role = desired.role(&person.id);
         match self.come.iter_mut().find(|(_, other, _)| other.id == account.id) {
@@ -40,18 +40,19 @@ impl Difference {
         }
     }
 
-    /// The accounts that are to be in the group. Those of whom nobody knows are none of them.
+    /// Returns the accounts that are to be in the group. A member whose person is unknown is not
+    /// one of them.
     pub(super) fn wanted(&self) -> BTreeSet<String> {
         let come = self.come.iter().map(|(_, account, _)| &account.id);
         self.stay.iter().chain(come).cloned().collect()
     }
 
-    /// Whether somebody loses something.
+    /// Whether a member loses the membership or a role.
     pub(super) fn takes(&self) -> bool {
         !self.go.is_empty() || self.roles.iter().any(|(_, role)| *role == Role::Member)
     }
 
-    /// Nobody loses anything.
+    /// Drops all changes that take a membership or a role away.
     pub(super) fn take_nothing(&mut self) {
         self.go.clear();
         self.roles.retain(|(_, role)| *role != Role::Member);
@@ -90,7 +91,7 @@ impl GroupPlanner {
             let values = if provisions { account.differences(person) } else { Vec::new() };
             (!values.is_empty()).then(|| (desired.whose(&person.id, account), values))
         };
-        // Two people may be one account: it is what either of them is to be.
+        // Two people may have one account: the higher role applies.
         let mut wanted: BTreeMap<&str, Role> = BTreeMap::new();
         let mut role = |person: &Person, account: &'a str| {
             let role = wanted.entry(account).or_default();
@@ -105,7 +106,8 @@ impl GroupPlanner {
                 None => strange.push(person.clone()),
             }
         }
-        // Names and addresses of people whose account is not known: whoever has one of them may be that person.
+        // Names and addresses of people whose account is unknown. A member with one of them may be
+        // that person.
         let mut doubtful: BTreeSet<String> = BTreeSet::new();
         let mut names = |person: &Person| {
             doubtful.insert(person.login.to_lowercase());
@@ -125,7 +127,8 @@ impl GroupPlanner {
                 plan.unknowns.push(Unknown { aspect: MEMBERS.into(), part, why, transient });
             };
             match found {
-                // What is known of an account that is looked for may be old; as a member it is seen as it is.
+                // The remembered values of a found account may be old; the values of a member are
+                // new.
                 Ok(Found::TargetAccount(account)) => {
                     match seen.members.iter().find(|other| other.id == account.id) {
                         Some(is) => {
@@ -137,7 +140,7 @@ impl GroupPlanner {
                             if let Some(why) = self.is_anothers(desired, &person, &account).await? {
                                 doubt(&person, why, false);
                             } else {
-                                // A person who was suspended comes back to an active account.
+                                // A person who was suspended gets an active account again.
                                 difference.update.extend(update(&person, &account));
                                 difference.comes(person, account, desired);
                             }
@@ -162,7 +165,7 @@ impl GroupPlanner {
                     OnMissingUser::Error => doubt(&person, why, false),
                 },
                 Err(failure) if matches!(failure.class, Class::RateLimited { .. }) => return Err(failure),
-                // Who it is is not known: nobody is taken out while that is so.
+                // While an account is unknown, Beadle removes no member who may have it.
                 Err(failure) => plan.unknowns.push(unknown(MEMBERS, None, &failure)),
             }
         }
@@ -213,13 +216,14 @@ impl GroupPlanner {
         difference.has_maintainer = wanted.values().any(|role| *role == Role::Maintainer)
             || difference.come.iter().any(|(.., role)| *role == Role::Maintainer);
         difference.stay = stay.into_iter().map(str::to_owned).collect();
-        // In one order whatever the target's is, so that what was approved is what is planned the next time.
+        // The order does not depend on the target, so that the next plan has the same changes as
+        // the approved one.
         difference.go.sort_by(|one, other| one.id.cmp(&other.id));
         Ok(difference)
     }
 
-    /// Why an account that was found by somebody's address, and not by what they sign in with, is another's: the directory
-    /// knows somebody who signs in with that.
+    /// Returns the reason why an account belongs to another person, although it has the address of
+    /// `person`: the directory has another person who signs in with that address.
     async fn is_anothers(
         &self,
         desired: &Desired<'_>,
@@ -255,8 +259,9 @@ impl GroupPlanner {
         Ok(None)
     }
 
-    /// Who is in the source and has no account may be one that carries nobody's id, under an older name; and one of which
-    /// nothing is shown may be anybody, or a group in the group.
+    /// Whether a member may be removed. A person in the source without a known account may have an
+    /// account without an id, under an older name. A member without a name may be anybody, or a
+    /// group.
     async fn may_go(
         &self,
         desired: &Desired<'_>,
@@ -271,7 +276,8 @@ impl GroupPlanner {
         if account.person.is_some() || (doubtful.is_empty() && account.name.is_some()) {
             return Ok(true);
         }
-        // The directory knows whom it means by a name, and whether that is one of those who should be in.
+        // The directory tells whom a name belongs to, and whether that person should be in the
+        // group.
         for name in &account.known_as {
             for source in desired.sources() {
                 if *asked >= self.limits.leavers * 5 {
@@ -284,7 +290,7 @@ impl GroupPlanner {
                     Err(failure) if matches!(failure.class, Class::RateLimited { .. }) => {
                         return Err(failure);
                     }
-                    // Who cannot be asked about stays.
+                    // If the directory does not answer, the member stays.
                     Err(_) => return Ok(false),
                 }
             }
@@ -292,8 +298,8 @@ impl GroupPlanner {
         Ok(false)
     }
 
-    /// Why a list may have been short all the same, asked before anybody leaves: one that somebody joined while it was
-    /// counted and read would hide that it lacks another.
+    /// Returns the reason why a list may be incomplete although its length was right. If a person
+    /// joined between the count and the list, the list may lack another person.
     pub(super) async fn listed_less(&self, desired: &Desired<'_>) -> Result<Option<String>, Failure> {
         for (source, id, listed) in &desired.listed {
             let count = match self.directory.source(source)?.count(id).await {
@@ -311,7 +317,7 @@ impl GroupPlanner {
     }
 }
 
-/// Some of them by name, and how many there are beyond.
+/// Returns the first names, and the number of further ones.
 fn named(all: &[&str]) -> String {
     const MOST: usize = 10;
     let shown = all.iter().take(MOST).copied().collect::<Vec<_>>().join(", ");

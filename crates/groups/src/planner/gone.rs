@@ -1,4 +1,4 @@
-//! What becomes of a group whose source is gone.
+//! Plans a group whose source is gone.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::mapping::{GroupKey, Mappings, OnDelete};
 use crate::targets::TargetAccount;
 
 impl GroupPlanner {
-    /// The source's group is gone.
+    /// Plans a group whose source is gone, by the mapping's `on_delete`.
     pub(super) async fn plan_gone(
         &self,
         mappings: &Mappings,
@@ -51,7 +51,7 @@ impl GroupPlanner {
             OnDelete::Empty => {
                 let read = self.clock.now();
                 let Some(Some(members)) = self.read(&link.group, &mut plan).await? else { return Ok(plan) };
-                // The approval that each of these writes needs is about all members.
+                // An operator approves the removal of all members.
                 let out: BTreeSet<String> = members.iter().map(|account| account.id.clone()).collect();
                 let out = Arc::new(out);
                 for part in members.chunks(self.directory.target.changes_at_once().max(1)) {

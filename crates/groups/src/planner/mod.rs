@@ -1,4 +1,5 @@
-//! From both sides to a plan: who is declared to be in a group, who is, and what has to be written.
+//! Plans a group: reads the members by the directory and the members at the target, and compares
+//! them.
 
 mod account;
 mod changes;
@@ -42,9 +43,9 @@ pub(crate) use write::{Facts, OLDEST, What};
 
 /// The aspect of the group itself.
 const GROUP: &str = "group";
-/// The aspect of who is in it.
+/// The aspect of its members.
 const MEMBERS: &str = "members";
-/// The aspect of the accounts of those who are.
+/// The aspect of the members' accounts.
 const USERS: &str = "users";
 
 /// Plans the groups of one target.
@@ -57,34 +58,34 @@ pub struct GroupPlanner {
     accounts: Accounts,
     departures: Departures,
     kept: KeptMembers,
-    /// The time of the sweep's marks, in a run that may use the sweep's survey.
+    /// The time of the sweep's marks, if the run may use the sweep's survey.
     swept: Option<Time>,
 }
 
-/// What a group is declared to be.
+/// The declared state of a group.
 struct Desired<'a> {
     mapping: &'a Mapping,
-    /// The most careful one of all mappings that make it.
+    /// The most careful mode of all mappings of the group.
     mode: Mode,
     facts: Arc<Facts>,
     is_protected: bool,
-    /// All of its sources may be empty.
+    /// Whether all of its sources may be empty.
     may_empty: bool,
-    /// How many each source listed, whatever their status: by directory and group.
+    /// The number of listed people of each source, whatever their status: by directory and group.
     listed: Vec<(&'a str, String, usize)>,
-    /// Sources without members that may not be empty, as `source/id`.
+    /// Sources without members that must not be empty, as `source/id`.
     empty: Vec<String>,
     people: BTreeMap<String, Person>,
-    /// What they are in the group, by person; `None`: whatever they are.
+    /// The roles by person; `None` if no mapping sets roles.
     roles: Option<BTreeMap<String, Role>>,
-    /// Those who are listed, and whose access should go.
+    /// The listed people whose access should go.
     leaving: BTreeMap<String, Person>,
-    /// The directory that lists a person.
+    /// The directory of each listed person.
     homes: BTreeMap<String, &'a str>,
 }
 
 impl GroupPlanner {
-    /// A planner that remembers in `store` which groups are ours.
+    /// Creates a planner that keeps its links, accounts and departures in `store`.
     pub fn new(
         directory: Directory,
         limits: GroupLimits,
@@ -109,7 +110,7 @@ impl GroupPlanner {
             return self.plan_account(&mappings, source, person).await;
         }
         let link = self.links.of(&self.directory.name, group_key).await?;
-        // A group that cannot be read keeps no other from being planned.
+        // A group that cannot be read delays no other group.
         let mut plan =
             Plan::new(format!("{}/{}", self.directory.name, name_of(group_key, &[], link.as_ref())));
         let groups = match known(self.sources_of(&mappings, group_key).await, GROUP, &mut plan)? {
@@ -119,7 +120,7 @@ impl GroupPlanner {
         };
         plan.subject = format!("{}/{}", self.directory.name, name_of(group_key, &groups, link.as_ref()));
         let Some((mapping, _)) = groups.first() else {
-            // Whatever became of the mapping: nobody is taken out because nobody says any more who should be in.
+            // Whatever happened to the mapping: without a mapping, Beadle removes no member.
             let what = if link.is_some() {
                 "no mapping includes the group now; Beadle leaves the group as it is"
             } else {
@@ -140,8 +141,8 @@ impl GroupPlanner {
             return Ok(plan);
         }
         let read = self.clock.now();
-        // One list is enough to take people in. Before anybody leaves it is read again, and
-        // counted.
+        // One list is enough to add members. Before a removal, Beadle reads the list again and
+        // counts it.
         let Some(mut desired) = self.desired(mapping, group_key, &groups, false, &mut plan).await? else {
             return Ok(plan);
         };
@@ -157,8 +158,7 @@ impl GroupPlanner {
                 return Ok(plan);
             };
             desired = counted;
-            // Nobody loses anything because of what was known longer ago than the members were
-            // read, either.
+            // What decides a removal must not be older than the list of members.
             self.directory.target.refresh_identities(OLDEST).await?;
             difference = self.compare(&desired, &seen, &mut plan).await?;
         }
@@ -194,7 +194,7 @@ impl GroupPlanner {
         Ok(plan)
     }
 
-    /// The groups that make a group of the target, each with its mapping.
+    /// Returns the source groups of a target's group, each with its mapping.
     async fn sources_of<'a>(
         &self,
         mappings: &'a Mappings,
@@ -230,7 +230,7 @@ impl GroupPlanner {
         }
     }
 
-    /// Returns everybody in all sources. If one source is incomplete, the whole group is unknown:
+    /// Returns the people of all sources. If one source is incomplete, the whole group is unknown:
     /// `None`, with a report.
     async fn desired<'a>(
         &self,
@@ -307,7 +307,8 @@ impl GroupPlanner {
         })
     }
 
-    /// Who is in the target's group. `None`: it is not there. `Some(None)`: unknown, and said so.
+    /// Returns the members of the target's group: `None` if there is no such group, `Some(None)`
+    /// with a report if the members are unknown.
     async fn read(
         &self,
         group: &str,
@@ -321,22 +322,22 @@ impl GroupPlanner {
 }
 
 impl Desired<'_> {
-    /// The directories that its groups are of.
+    /// Returns the directories of the group's sources.
     fn sources(&self) -> BTreeSet<&str> {
         self.listed.iter().map(|(source, ..)| *source).collect()
     }
 
-    /// What somebody is to be in the group.
+    /// Returns the role of a person.
     fn role(&self, person: &str) -> Role {
         self.roles.as_ref().and_then(|roles| roles.get(person).copied()).unwrap_or_default()
     }
 
-    /// The directory of a person; of those whom no list names any more, the first one.
+    /// Returns the directory of a person. If no list names the person, it is the first directory.
     fn home(&self, person: &str) -> &str {
         self.homes.get(person).copied().unwrap_or(&self.mapping.source)
     }
 
-    /// The person that an account is, where the lists say that their access should go.
+    /// Returns the person of an account, if the lists report that the person's access should go.
     fn listed_as_leaving(&self, account: &TargetAccount) -> Option<&Person> {
         let Some(id) = &account.person else {
             let is_known_as = |person: &&Person| {
@@ -348,7 +349,7 @@ impl Desired<'_> {
         self.leaving.get(id)
     }
 
-    /// A person's account.
+    /// Returns a person's account, as Beadle remembers it.
     fn whose(&self, person: &str, account: &TargetAccount) -> Whose {
         Whose {
             source: self.home(person).to_owned(),
@@ -382,20 +383,20 @@ impl Desired<'_> {
     }
 }
 
-/// Groups of directories, each with the mapping that means it.
+/// The source groups of a target's group, each with its mapping.
 enum Sources<'a> {
     Groups(Vec<(&'a Mapping, SourceGroup)>),
     Gone,
 }
 
-/// Two that write one group fight over it.
+/// Sets all changes to observe, because another system writes the group too.
 fn observe(plan: &mut Plan<Write>) {
     for change in &mut plan.changes {
         change.mode = Mode::Observe;
     }
 }
 
-/// What a group is called at the target.
+/// Returns the name of a group at the target.
 fn name_of(group_key: &GroupKey, groups: &[(&Mapping, SourceGroup)], link: Option<&GroupLink>) -> String {
     match (group_key, groups, link) {
         (GroupKey::Union(into), ..) => into.clone(),
@@ -406,10 +407,11 @@ fn name_of(group_key: &GroupKey, groups: &[(&Mapping, SourceGroup)], link: Optio
     }
 }
 
-/// What that begins with.
+/// The prefix of the `externalId` of Beadle's groups.
 pub(crate) const OWNED: &str = "beadle:";
 
-/// What the target is told to know a group by. It is ours to see: Okta's own push may tell its own id of the same group.
+/// Returns the `externalId` of a group. Its prefix marks the group as Beadle's: Okta's own push may
+/// use its id of the same group.
 fn owned_as(group_key: &GroupKey) -> String {
     format!("{OWNED}{group_key}")
 }

@@ -1,4 +1,4 @@
-//! The target's group, and what has to be written to have it.
+//! Finds the target's group, and plans the writes of the group itself.
 
 use beadle_engine::{Failure, Field, Plan, Risk, Unknown};
 use futures::future::join;
@@ -11,7 +11,8 @@ use crate::mapping::{GroupKey, OnMissingGroup, OnRename};
 use crate::targets::TargetGroup;
 
 impl GroupPlanner {
-    /// The target's group, and what has to be written to have it. `None`: there is nothing to compare with.
+    /// Finds the target's group, and plans the writes of the group itself. `None`: there is nothing
+    /// to compare with.
     pub(super) async fn observed(
         &self,
         desired: &Desired<'_>,
@@ -36,7 +37,8 @@ impl GroupPlanner {
             let name = known.as_ref().map_or_else(|| link.name.clone(), |known| link.named(&known.name));
             let further = desired.facts.sources.iter().filter(|source| !link.sources.contains(source));
             let mut fields: Vec<Field> = further.map(|source| desired.source(Value::Null, source)).collect();
-            // A rename that makes no other name at the target: events of members go by the name that is remembered.
+            // Events of members use the remembered name of the source, also if the name at the
+            // target stays the same.
             let is_one = matches!(group_key, GroupKey::One { .. });
             if is_one && link.from != desired.facts.from && name == desired.facts.name {
                 fields.push(desired.source(json!(link.from), &desired.facts.from));
@@ -66,8 +68,9 @@ impl GroupPlanner {
                 filled,
             }));
         }
-        // What was made before and is not remembered, because a kill came between, may have been renamed since.
-        // Both are asked at once: of a group that has to be made, neither is known.
+        // A group that was created before a kill, and is not remembered, may have been renamed
+        // since. Beadle asks for the id and for the name at once: if the group does not exist,
+        // neither finds it.
         let target = &self.directory.target;
         let (owned, named) =
             join(target.group_owned_as(&desired.facts.external_id), target.group_named(&desired.facts.name))
@@ -150,8 +153,9 @@ impl GroupPlanner {
         }
     }
 
-    /// What else a group of the target is made of, and is still: two would take each other's people out, for ever. And
-    /// what it was made of, and nothing is any more.
+    /// Returns the other source of a target's group, if it is still mapped: two sources would
+    /// remove each other's members for ever. Also returns the former sources that are not mapped
+    /// any more.
     async fn made_of_others(
         &self,
         group_key: &GroupKey,
@@ -176,7 +180,7 @@ impl GroupPlanner {
     }
 }
 
-/// The description of a group, if the target has descriptions and a mapping sets one.
+/// Plans the description of a group, if the target has descriptions and a mapping sets one.
 fn describe(desired: &Desired<'_>, is: Option<&TargetGroup>, first: Option<usize>, plan: &mut Plan<Write>) {
     let before = is.and_then(|group| group.description.as_ref());
     let (Some(before), Some(after)) = (before, &desired.facts.description) else { return };

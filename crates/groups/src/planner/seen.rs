@@ -1,16 +1,16 @@
-//! The target's group as it was read.
+//! The target's group as Beadle read it.
 
 use crate::targets::TargetAccount;
 
-/// The target's group.
+/// The target's group as Beadle read it.
 pub(super) struct Seen {
-    /// Its id; `None` where it has to be made.
+    /// The id of the group; `None` if Beadle has to create it.
     pub(super) group: Option<String>,
     pub(super) members: Vec<TargetAccount>,
-    /// The change of the plan that has to be written before anything else of it.
+    /// The change of the plan that must be written before all others of the group.
     pub(super) first: Option<usize>,
     /// Former sources of the group.
     pub(super) vanished: Vec<String>,
-    /// The sources that had members when the group was written last.
+    /// The sources that had members at the last write.
     pub(super) filled: Vec<String>,
 }

@@ -1,4 +1,4 @@
-//! Reads the directory, by the sweep's survey where the run may use it.
+//! Reads the directory, through the sweep's survey if the run may use it.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use super::kept::Kept;
 use crate::sources::{Person, SourceGroup, Survey};
 
 impl GroupPlanner {
-    /// The survey that this run may use. `None`: its marks ask for a reading of their own.
+    /// Returns the survey that this run may use; `None` if the run must read the directory itself.
     async fn survey(&self, source: &str) -> Result<Option<Arc<Survey>>, Failure> {
         match self.swept {
             Some(mark) => self.directory.source(source)?.survey(mark, self.clock.now()).await,
@@ -17,18 +17,18 @@ impl GroupPlanner {
         }
     }
 
-    /// One group of a directory, as it is after the marks of this run.
+    /// Returns one group of a directory, read after the marks of this run.
     pub(super) async fn source_group(&self, source: &str, id: &str) -> Result<Option<SourceGroup>, Failure> {
         if let Some(survey) = self.survey(source).await?
             && let Some(found) = survey.group(id)
         {
             return Ok(Some(found.group.clone()));
         }
-        // A group that is not in the list is asked for alone.
+        // The list may lack the group, so Beadle asks for it alone.
         self.directory.source(source)?.group(id).await
     }
 
-    /// All groups of a directory, as they are after the marks of this run.
+    /// Returns all groups of a directory, read after the marks of this run.
     pub(super) async fn source_groups(&self, source: &str) -> Result<Vec<SourceGroup>, Failure> {
         match self.survey(source).await? {
             Some(survey) => Ok(survey.groups().cloned().collect()),
@@ -36,7 +36,8 @@ impl GroupPlanner {
         }
     }
 
-    /// Everybody in a group, as one list shows it, or as it was kept and did not change.
+    /// Returns the people of a group: from one list, or the remembered ones if the group did not
+    /// change.
     pub(super) async fn source_members(
         &self,
         source: &str,
@@ -61,9 +62,9 @@ impl GroupPlanner {
         if self.kept.0.is_some()
             && let Some(kept) = Kept::of(changed, survey.theirs, read, &members)
         {
-            // A list that came back short would hide somebody for a day. Whatever fails here, even
-            // a used-up budget, the list is enough for this run: a run that failed here would read
-            // the list again.
+            // An incomplete list would hide a person for a day. If the count fails, even for a
+            // used-up budget, the list is enough for this run: a run that fails here would read the
+            // list again.
             match directory.count(&group.id).await {
                 Ok(Some(count)) if members.len() as u64 >= count => {
                     self.kept.keep(source, &group.id, &kept).await?;

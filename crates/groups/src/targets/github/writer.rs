@@ -22,7 +22,7 @@ pub struct TeamWriter {
 }
 
 impl TeamWriter {
-    /// A writer of this organisation's teams.
+    /// Creates a writer of the organisation's teams.
     pub fn new(github: Writer, reader: Arc<TeamReader>) -> Self {
         Self { github, reader }
     }
@@ -54,7 +54,7 @@ impl TeamWriter {
         }
     }
 
-    /// Each by the name that they have now. `role`: `None` takes them out.
+    /// Sets the role of each account by its present login; `None` removes the accounts.
     async fn each(&self, group: &str, ids: &[String], role: Option<Role>) -> Result<Vec<Refused>, Failure> {
         let team = self.team(group).await?;
         let members = self.accounts(ids)?;
@@ -89,7 +89,8 @@ impl TeamWriter {
         Err(Failure::new(Class::Conflict, text))
     }
 
-    /// Nobody is invited to the organisation: whoever joins is in it, or was invited to the team by somebody else.
+    /// Whether an account may join without an invitation to the organisation: it is a member, or
+    /// somebody else has invited it to the team.
     async fn may_join(&self, named: &NamedTeam, team: u64, account: u64) -> Result<bool, Failure> {
         let is_invited = lock(&self.reader.seen).invited.get(&team).is_some_and(|all| all.contains(&account));
         Ok(is_invited || named.is_member(account).await?)
@@ -138,7 +139,7 @@ impl TargetWriter for TeamWriter {
     ) -> Result<Option<String>, Failure> {
         let team = self.team(group).await?;
         self.github.team(&team, &[]).await?.rename(name).await?;
-        // Its slug is another one too.
+        // The new name has another slug.
         self.reader.reload_teams().await?;
         Ok(None)
     }

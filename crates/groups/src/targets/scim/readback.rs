@@ -1,5 +1,5 @@
-//! Each write of members is read back once: servers answer that they did it, and do nothing, or
-//! more than that.
+//! Reads each write of members back once: some servers answer that they made a change, and make
+//! none, or a larger one.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -13,16 +13,17 @@ use super::writer::ScimWriter;
 use super::written::{Surprise, Written};
 use crate::targets::StopNote;
 
-/// Before a surprise is believed it is asked for in another way, this much later: a list may be
-/// short, or late.
+/// The waits before Beadle confirms a surprise with another question: a list may be incomplete or
+/// late.
 const PATIENCE: [Duration; 2] = [Duration::from_millis(300), Duration::from_secs(2)];
-/// The number of members about whom Beadle asks; for the others the list counts.
+/// The number of members whom Beadle asks for one by one. For all others, the list counts.
 const ASKED: usize = 5;
-/// A group of more members is read back by asking for single members, where that is one call each.
+/// The size of a group from which on Beadle reads it back by single members, if that is one call
+/// each.
 const LARGE: usize = 100;
 
 impl ScimReader {
-    /// The differences from the expected result of a write, and the present members.
+    /// Returns the differences from the expected result of a write, and the present members.
     async fn read_back(&self, written: &Written<'_>) -> Result<(Surprise, BTreeSet<String>), Failure> {
         let now: BTreeSet<String> = if let Some(shown) = &written.shown {
             shown.iter().cloned().collect()
@@ -37,7 +38,7 @@ impl ScimReader {
         Ok((surprise, now))
     }
 
-    /// Keeps of a surprise what is still so a moment later.
+    /// Keeps the part of a surprise that is confirmed a moment later.
     async fn confirmed(&self, mut surprise: Surprise, written: &Written<'_>) -> Result<Surprise, Failure> {
         for wait in PATIENCE {
             if surprise.is_none() {
@@ -49,16 +50,16 @@ impl ScimReader {
         Ok(surprise)
     }
 
-    /// Members whom a write took out beside those that it names, though it failed.
+    /// Returns the members whom a failed write removed although it did not name them.
     pub(super) async fn lost_by(&self, written: &Written<'_>) -> Result<Vec<String>, Failure> {
         let Some(members) = self.scim.members(written.group).await? else { return Ok(Vec::new()) };
         let now = members.into_iter().map(|member| member.id).collect();
-        // Whether what was asked for was done is seen when the group is planned again.
+        // The next plan of the group shows whether the write itself was made.
         let surprise = Surprise { undone: Vec::new(), ..Surprise::of(written, &now) };
         Ok(self.confirmed(surprise, written).await?.lost)
     }
 
-    /// Keeps of a surprise what single questions confirm.
+    /// Keeps the part of a surprise that single questions confirm.
     async fn ask_for(&self, surprise: &mut Surprise, written: &Written<'_>) -> Result<(), Failure> {
         for (list, was_lost) in [(&mut surprise.lost, true), (&mut surprise.undone, false)] {
             let (mut kept, mut confirmed) = (Vec::new(), 0);
@@ -72,7 +73,7 @@ impl ScimReader {
                 }
                 kept.push(id);
             }
-            // The list that is wrong about all who were asked for is as wrong about the others.
+            // A list that is right about all members who were asked for is right about the others.
             if confirmed > 0 {
                 *list = kept;
             }
@@ -80,8 +81,7 @@ impl ScimReader {
         Ok(())
     }
 
-    /// Whether a large group is as it has to be, as far as one member who was written and one who
-    /// stays tell.
+    /// Whether a large group is as expected, by one written member and one who stays.
     async fn is_as_asked(&self, written: &Written<'_>) -> Result<bool, Failure> {
         let dialect = self.scim.dialect();
         let size = written.before.as_ref().map_or(0, BTreeSet::len) + written.added.len();
@@ -107,7 +107,7 @@ impl ScimReader {
     }
 }
 
-/// While members are put back nothing else is written to the target: other groups are written to at the same moment.
+/// Blocks all other writes to the target while members are put back.
 struct Held<'a>(&'a ScimReader);
 
 impl<'a> Held<'a> {
@@ -124,8 +124,8 @@ impl Drop for Held<'_> {
 }
 
 impl ScimWriter {
-    /// Holds a group to what was written. Whom the server took out beside that is put back, and the
-    /// target is stopped. Whatever fails here, the write was made before.
+    /// Compares a group with a write. If the server removed other members, Beadle puts them back
+    /// and stops the target. Every error here comes after the write was made.
     pub(super) async fn verify(&self, written: &Written<'_>, stop: &dyn StopNote) -> Result<(), Failure> {
         if written.added.is_empty() && written.removed.is_empty() {
             self.forget(written, stop).await;
@@ -168,8 +168,8 @@ impl ScimWriter {
         })
     }
 
-    /// Holds a group to a write that failed: one whose answer was lost may have been done, and more
-    /// than it; of one in parts the first may have been done.
+    /// Compares a group with a failed write. A write whose answer was lost may have been made, and
+    /// a larger change too. Of a write in parts, the first part may have been made.
     pub(super) async fn verify_failed(
         &self,
         written: &Written<'_>,
@@ -191,12 +191,12 @@ impl ScimWriter {
         if !back.is_empty() {
             return self.put_back(written, &lost, &back, stop).await.after_a_part();
         }
-        // Whoever else was lost comes back with the next plan.
+        // The next plan adds the other lost members again.
         self.forget(written, stop).await;
         failure
     }
 
-    /// Puts members back whom the target took out, and stops the target.
+    /// Puts members back whom the target removed, and stops the target.
     pub(super) async fn put_back(
         &self,
         written: &Written<'_>,
@@ -206,13 +206,13 @@ impl ScimWriter {
     ) -> Failure {
         let group = written.group;
         let _held = Held::new(&self.reader);
-        // A group that somebody deleted meanwhile shows no members, too.
+        // A group that somebody deleted meanwhile shows no members either.
         if matches!(self.reader.scim.group(group).await, Ok(None)) {
             self.forget(written, stop).await;
             let text = format!("the group {group} is gone; Beadle reads the group again");
             return Failure::new(Class::Conflict, text);
         }
-        // A kill while they are put back must leave the target stopped.
+        // A kill before the members are back must leave the target stopped.
         let begun = stopped(written, lost, "Beadle puts them back");
         match stop.put(&begun).await {
             Ok(()) => self.forget(written, stop).await,
@@ -226,7 +226,7 @@ impl ScimWriter {
                 Err(_) => left += part.len(),
             }
         }
-        // An account that the target does not know any more was not lost by this write.
+        // An account that the target does not have any more was not lost by this write.
         if refused == wanted.len() {
             let text =
                 format!("{refused} accounts of the group {group} are gone; Beadle reads the group again");
@@ -243,7 +243,8 @@ impl ScimWriter {
     }
 }
 
-/// Why nothing is written to the target any more; `done` is what became of those who were lost.
+/// Returns the reason why the target is stopped. `done` says what Beadle did about the lost
+/// members.
 fn stopped(written: &Written<'_>, lost: &[String], done: &str) -> String {
     let what = match (written.added.len(), written.removed.len()) {
         (0, removed) => format!("the removal of {removed} members"),
@@ -259,7 +260,7 @@ fn stopped(written: &Written<'_>, lost: &[String], done: &str) -> String {
     )
 }
 
-/// The server answered that it did what it was asked, and did not.
+/// Returns the failure of a write that the server confirmed and did not make.
 fn not_done(written: &Written<'_>, undone: &[String], shows: usize) -> Failure {
     let what = if written.added.is_empty() { "removed" } else { "added" };
     let hint = match shows {

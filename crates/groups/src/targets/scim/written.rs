@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-/// A write of members that the server took.
+/// A write of members that the server accepted.
 pub(super) struct Written<'a> {
     pub(super) group: &'a str,
     pub(super) added: &'a [String],
@@ -16,9 +16,9 @@ pub(super) struct Written<'a> {
 /// The differences between a group and its expected members after a write.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Surprise {
-    /// Members who were added and are not in it, or were removed and are.
+    /// Members who were added and are missing, or were removed and are still there.
     pub(super) undone: Vec<String>,
-    /// Members who were in it, whom nobody removed, and who are gone.
+    /// Members who are missing although nobody removed them.
     pub(super) lost: Vec<String>,
 }
 
@@ -38,20 +38,20 @@ impl Surprise {
 }
 
 impl Written<'_> {
-    /// Members who were in the group before and whom the write does not name.
+    /// Returns the former members whom the write does not name.
     pub(super) fn stayers(&self) -> impl Iterator<Item = &String> {
         self.before.iter().flatten().filter(move |id| !self.removed.contains(*id))
     }
 
-    /// Of those who were lost, the members who are put back: those who have to stay. A single one
-    /// may have been removed by somebody else at the same moment.
+    /// Returns the lost members to put back: those who have to stay. If a single member is lost,
+    /// somebody else may have removed that member at the same moment.
     pub(super) fn to_put_back(&self, lost: &[String], has_to_stay: impl Fn(&str) -> bool) -> Vec<String> {
         let back: Vec<String> = lost.iter().filter(|id| has_to_stay(id)).cloned().collect();
         let is_emptied = lost.len() == self.stayers().count();
         if back.len() == 1 && !is_emptied { Vec::new() } else { back }
     }
 
-    /// The members that the group must have now.
+    /// Returns the members that the group must have now.
     pub(super) fn expected(&self) -> BTreeSet<String> {
         self.stayers().chain(self.added).cloned().collect()
     }

@@ -1,5 +1,6 @@
 //! Mappings: they say which groups of a directory become which groups of a target.
 
+mod group_key;
 mod name;
 mod pattern;
 
@@ -9,6 +10,8 @@ use beadle_engine::{Mode, PolicyLocation};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+pub(crate) use group_key::OWNED;
+pub use group_key::{GroupKey, RESERVED};
 pub use name::{Case, Naming, Replacement, replacements};
 pub use pattern::Pattern;
 
@@ -176,61 +179,6 @@ impl Mapping {
     }
 }
 
-/// The identity of a target's group: the source that it consists of. It names the key, and does not
-/// change when either side is renamed.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum GroupKey {
-    /// One group of a directory.
-    One {
-        /// The directory.
-        source: String,
-        /// The group's id there.
-        group: String,
-    },
-    /// A union of this name.
-    Union(String),
-    /// The account of one person that Beadle created, without a group.
-    TargetAccount {
-        /// The directory.
-        source: String,
-        /// The person's id there.
-        person: String,
-    },
-}
-
-/// Names that a directory must not have: they begin the keys of unions and of accounts.
-pub const RESERVED: [&str; 2] = ["into", ACCOUNT];
-const ACCOUNT: &str = "account";
-
-impl std::fmt::Display for GroupKey {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::One { source, group } => write!(f, "{source}/{group}"),
-            Self::Union(name) => write!(f, "into/{name}"),
-            Self::TargetAccount { source, person } => write!(f, "{ACCOUNT}/{source}/{person}"),
-        }
-    }
-}
-
-impl std::str::FromStr for GroupKey {
-    type Err = String;
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text.split_once('/') {
-            Some(("into", name)) if !name.is_empty() => Ok(Self::Union(name.to_owned())),
-            Some((ACCOUNT, whose)) => match whose.split_once('/') {
-                Some((source, person)) if !source.is_empty() && !person.is_empty() => {
-                    Ok(Self::TargetAccount { source: source.to_owned(), person: person.to_owned() })
-                }
-                _ => Err(format!("invalid account `{text}`: expected {ACCOUNT}/SOURCE/ID")),
-            },
-            Some((source, group)) if !source.is_empty() && !group.is_empty() => {
-                Ok(Self::One { source: source.to_owned(), group: group.to_owned() })
-            }
-            _ => Err(format!("invalid group `{text}`: expected SOURCE/ID or into/NAME")),
-        }
-    }
-}
-
 /// One generation of all mappings, in their order.
 #[derive(Clone, Debug, Default)]
 pub struct Mappings {
@@ -346,8 +294,5 @@ mod tests {
         assert_eq!(group_keys("00g3", "AWS_Legacy"), Vec::<String>::new());
         assert_eq!(group_keys("00g9", "Whatever"), ["aws:corp/00g9"]);
         assert!(mappings.group_keys("other", "00g1", "AWS_Ops").is_empty());
-        for group_key in ["corp/00g1", "into/Engineers and others", "account/corp/00u1"] {
-            assert_eq!(group_key.parse::<GroupKey>().unwrap().to_string(), group_key);
-        }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use beadle_engine::{Change, Failure, Field, Plan, Risk};
 use serde_json::{Value, json};
 
-use super::{Facts, GROUP, GroupPlanner, MEMBERS, What, Write, named, owned_as};
+use super::{Facts, GROUP, GroupPlanner, MEMBERS, What, Write, named};
 use crate::links::GroupLink;
 use crate::mapping::{GroupKey, Mappings, OnDelete};
 use crate::targets::TargetAccount;
@@ -35,7 +35,7 @@ impl GroupPlanner {
             from: link.from.clone(),
             sources: link.sources.clone(),
             filled: Vec::new(),
-            external_id: owned_as(group_key),
+            external_id: group_key.external_id(),
             description: None,
             parent: None,
         };

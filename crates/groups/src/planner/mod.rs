@@ -10,9 +10,11 @@ mod explain;
 mod gone;
 mod kept;
 mod leavers;
+mod names;
 mod observed;
 mod seen;
 mod source;
+mod unknowns;
 mod write;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,18 +22,19 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use beadle_engine::{
-    Change, Class, Clock, Failure, Field, Key, Mode, Plan, Planner, PolicyLocation, Risk, Store, Time,
-    Unknown,
+    Change, Class, Clock, Failure, Field, Key, Mode, Plan, Planner, Risk, Store, Time, Unknown,
 };
 use serde_json::{Value, json};
 
 use self::kept::KeptMembers;
+use self::names::{name_of, named};
 use self::seen::Seen;
+use self::unknowns::{known, unknown};
 use crate::accounts::{Accounts, Whose};
 use crate::departures::Departures;
 use crate::due::swept;
 use crate::guard::GroupLimits;
-use crate::links::{GroupLink, GroupLinks};
+use crate::links::GroupLinks;
 use crate::mapping::{GroupKey, Mapping, Mappings, Role};
 use crate::sources::{Person, SourceGroup};
 use crate::targets::TargetAccount;
@@ -285,7 +288,7 @@ impl GroupPlanner {
                 .map(|(mapping, group)| format!("{}/{}", mapping.source, group.id))
                 .collect(),
             filled,
-            external_id: owned_as(group_key),
+            external_id: group_key.external_id(),
             description: groups.iter().find_map(|(mapping, group)| {
                 Some(mapping.description.as_ref()?.replace("{group}", &group.name))
             }),
@@ -393,54 +396,6 @@ enum Sources<'a> {
 fn observe(plan: &mut Plan<Write>) {
     for change in &mut plan.changes {
         change.mode = Mode::Observe;
-    }
-}
-
-/// Returns the name of a group at the target.
-fn name_of(group_key: &GroupKey, groups: &[(&Mapping, SourceGroup)], link: Option<&GroupLink>) -> String {
-    match (group_key, groups, link) {
-        (GroupKey::Union(into), ..) => into.clone(),
-        (_, [(mapping, group)], _) => mapping.naming.of(&group.name),
-        (_, _, Some(link)) => link.name.clone(),
-        (GroupKey::One { source, group }, ..) => format!("{source}/{group}"),
-        (GroupKey::TargetAccount { person, .. }, ..) => person.clone(),
-    }
-}
-
-/// The prefix of the `externalId` of Beadle's groups.
-pub(crate) const OWNED: &str = "beadle:";
-
-/// Returns the `externalId` of a group. Its prefix marks the group as Beadle's: Okta's own push may
-/// use its id of the same group.
-fn owned_as(group_key: &GroupKey) -> String {
-    format!("{OWNED}{group_key}")
-}
-
-fn named(before: &str, after: &str, asked: Option<&PolicyLocation>, risk: Risk) -> Field {
-    let value = |text: &str| if text.is_empty() { Value::Null } else { json!(text) };
-    Field {
-        name: "displayName".into(),
-        before: value(before),
-        after: value(after),
-        asked: asked.cloned(),
-        risk,
-    }
-}
-
-fn unknown(aspect: &str, part: Option<String>, failure: &Failure) -> Unknown {
-    let transient = failure.class != Class::Rejected;
-    Unknown { aspect: aspect.into(), part, why: failure.text.clone(), transient }
-}
-
-/// Returns the value; `None` if it is unknown, with a report. Only a used-up budget ends the run.
-fn known<T>(result: Result<T, Failure>, aspect: &str, plan: &mut Plan<Write>) -> Result<Option<T>, Failure> {
-    match result {
-        Ok(found) => Ok(Some(found)),
-        Err(failure) if matches!(failure.class, Class::RateLimited { .. }) => Err(failure),
-        Err(failure) => {
-            plan.unknowns.push(unknown(aspect, None, &failure));
-            Ok(None)
-        }
     }
 }
 

@@ -5,9 +5,9 @@ use futures::future::join;
 use serde_json::{Value, json};
 
 use super::seen::Seen;
-use super::{Desired, GROUP, GroupPlanner, OWNED, Sources, What, Write, known};
+use super::{Desired, GROUP, GroupPlanner, Sources, What, Write, known};
 use crate::links::GroupLink;
-use crate::mapping::{GroupKey, OnMissingGroup, OnRename};
+use crate::mapping::{GroupKey, OWNED, OnMissingGroup, OnRename};
 use crate::targets::TargetGroup;
 
 impl GroupPlanner {

@@ -11,8 +11,7 @@ use serde_json::Value;
 use super::written::Written;
 use super::{By, ScimReader, account, target};
 use crate::links::is_form_of;
-use crate::mapping::Role;
-use crate::planner::OWNED;
+use crate::mapping::{OWNED, Role};
 use crate::sources::Person;
 use crate::targets::{Found, NewGroup, Refused, StopNote, TargetAccount, TargetGroup, TargetWriter};
 

@@ -1,13 +1,14 @@
-//! The only way from a value into a filter. (Values go into addresses by `beadle_transport::Path`.)
+//! Filters. No other code turns a value into a filter. (`beadle_transport::Path` turns values into
+//! addresses.)
 //!
-//! A value that cannot be expressed in its place is refused, never changed.
+//! A value that a filter cannot express is refused, never changed.
 
 use std::fmt;
 
 use beadle_engine::{Class, Failure};
 use serde_json::Value;
 
-/// A value that cannot stand in a filter.
+/// A value that a filter cannot express.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("invalid filter value `{}`: {why}", .value.escape_debug())]
 pub(crate) struct Inexpressible {

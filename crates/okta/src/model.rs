@@ -123,7 +123,7 @@ impl Status {
 }
 
 impl Status {
-    fn unsaid() -> Self {
+    fn missing() -> Self {
         Self::Other(String::new())
     }
 }
@@ -164,7 +164,7 @@ pub struct User {
     /// The id, which does not change when the login changes.
     pub id: String,
     /// The status.
-    #[serde(default = "Status::unsaid")]
+    #[serde(default = "Status::missing")]
     pub status: Status,
     /// The profile.
     pub profile: Profile,

@@ -46,7 +46,7 @@ impl GroupPlanner {
         // In the other modes, no member is removed.
         let leave = parts.iter().filter(|part| part.stop.is_none() && mode == Mode::Enforce);
         let out: BTreeSet<String> =
-            leave.flat_map(|part| &part.go).map(|account| account.id.clone()).collect();
+            leave.flat_map(|part| &part.leavers).map(|account| account.id.clone()).collect();
         let out = Arc::new(out);
         let member = |name: &str, risk: Risk| {
             let (before, after) = match risk {
@@ -97,22 +97,22 @@ impl GroupPlanner {
         for role in [Role::Member, Role::Maintainer] {
             // The order does not depend on whether the account exists yet. The run of another group
             // may create it meanwhile, and the write must be the change that was shown.
-            let mut come: Vec<(String, Comes<'_>)> = difference
-                .come
+            let mut joiners: Vec<(String, Joiner<'_>)> = difference
+                .joiners
                 .iter()
                 .filter(|(.., wanted)| *wanted == role)
-                .map(|(person, account, _)| (label(person, account), Comes::To(account)))
+                .map(|(person, account, _)| (label(person, account), Joiner::Existing(account)))
                 .collect();
             let made = difference.provision.iter().filter(|person| desired.role(&person.id) == role);
-            come.extend(made.map(|person| (person.login.clone(), Comes::Made(person))));
-            come.sort_by(|(one, _), (other, _)| one.cmp(other));
-            for part in come.chunks(at_once) {
+            joiners.extend(made.map(|person| (person.login.clone(), Joiner::Created(person))));
+            joiners.sort_by(|(one, _), (other, _)| one.cmp(other));
+            for part in joiners.chunks(at_once) {
                 let fields = part.iter().map(|(label, _)| member(label, Risk::Adds)).collect();
                 let (mut accounts, mut people) = (Vec::new(), Vec::new());
-                for (_, comes) in part {
-                    match comes {
-                        Comes::To(account) => accounts.push(account.id.clone()),
-                        Comes::Made(person) => people.push((person.id.clone(), person.login.clone())),
+                for (_, joiner) in part {
+                    match joiner {
+                        Joiner::Existing(account) => accounts.push(account.id.clone()),
+                        Joiner::Created(person) => people.push((person.id.clone(), person.login.clone())),
                     }
                 }
                 let what = if role == Role::Member { "add" } else { "add as maintainers" };
@@ -133,17 +133,19 @@ impl GroupPlanner {
                 let (people, wanted, out) = (Vec::new(), wanted.clone(), out.clone());
                 let write = What::Add { accounts, people, role, wanted, out };
                 let mut change = change("change roles", fields, first.clone(), write);
-                let nobody =
+                let no_maintainer =
                     || (!difference.has_maintainer).then(|| "the group would have no maintainer".into());
                 change.stop = match role {
                     Role::Maintainer => None,
-                    Role::Member => seen.why_vanished().or_else(nobody).or_else(|| desired.why_emptied(seen)),
+                    Role::Member => {
+                        seen.why_vanished().or_else(no_maintainer).or_else(|| desired.why_emptied(seen))
+                    }
                 };
                 plan.changes.push(change);
             }
         }
         for part in parts {
-            for accounts in part.go.chunks(at_once) {
+            for accounts in part.leavers.chunks(at_once) {
                 let fields = accounts.iter().map(|account| member(account.label(), Risk::Removes)).collect();
                 let ids: Vec<String> = accounts.iter().map(|account| account.id.clone()).collect();
                 let watched = part.watched.iter().filter(|whose| ids.contains(&whose.account));
@@ -168,11 +170,11 @@ impl GroupPlanner {
 }
 
 /// A person who joins.
-enum Comes<'a> {
+enum Joiner<'a> {
     /// The person has this account.
-    To(&'a TargetAccount),
+    Existing(&'a TargetAccount),
     /// An earlier change of the plan creates the account.
-    Made(&'a Person),
+    Created(&'a Person),
 }
 
 /// Returns the shown name of a joiner. The sign-in name does not always show the person.

@@ -17,9 +17,9 @@ type Differs = (&'static str, Value, Value);
 /// The joiners and the leavers of a group.
 #[derive(Default)]
 pub(super) struct Difference {
-    pub(super) come: Vec<(Person, TargetAccount, Role)>,
+    pub(super) joiners: Vec<(Person, TargetAccount, Role)>,
     pub(super) provision: Vec<Person>,
-    pub(super) go: Vec<TargetAccount>,
+    pub(super) leavers: Vec<TargetAccount>,
     /// The members who are in the sources.
     stay: BTreeSet<String>,
     /// The accounts that stay and get another role.
@@ -32,29 +32,29 @@ pub(super) struct Difference {
 
 impl Difference {
     /// Adds a joiner. If two people have one account, the higher role applies.
-    fn comes(&mut self, person: Person, account: TargetAccount, desired: &Desired<'_>) {
+    fn add_joiner(&mut self, person: Person, account: TargetAccount, desired: &Desired<'_>) {
         let role = desired.role(&person.id);
-        match self.come.iter_mut().find(|(_, other, _)| other.id == account.id) {
+        match self.joiners.iter_mut().find(|(_, other, _)| other.id == account.id) {
             Some((.., known)) => *known = (*known).max(role),
-            None => self.come.push((person, account, role)),
+            None => self.joiners.push((person, account, role)),
         }
     }
 
     /// Returns the accounts that are to be in the group. A member whose person is unknown is not
     /// one of them.
     pub(super) fn wanted(&self) -> BTreeSet<String> {
-        let come = self.come.iter().map(|(_, account, _)| &account.id);
-        self.stay.iter().chain(come).cloned().collect()
+        let joiners = self.joiners.iter().map(|(_, account, _)| &account.id);
+        self.stay.iter().chain(joiners).cloned().collect()
     }
 
     /// Whether a member loses the membership or a role.
     pub(super) fn takes(&self) -> bool {
-        !self.go.is_empty() || self.roles.iter().any(|(_, role)| *role == Role::Member)
+        !self.leavers.is_empty() || self.roles.iter().any(|(_, role)| *role == Role::Member)
     }
 
     /// Drops all changes that take a membership or a role away.
     pub(super) fn take_nothing(&mut self) {
-        self.go.clear();
+        self.leavers.clear();
         self.roles.retain(|(_, role)| *role != Role::Member);
     }
 }
@@ -137,12 +137,12 @@ impl GroupPlanner {
                             role(&person, &is.id);
                         }
                         None => {
-                            if let Some(why) = self.is_anothers(desired, &person, &account).await? {
+                            if let Some(why) = self.belongs_to_another(desired, &person, &account).await? {
                                 doubt(&person, why, false);
                             } else {
                                 // A person who was suspended gets an active account again.
                                 difference.update.extend(update(&person, &account));
-                                difference.comes(person, account, desired);
+                                difference.add_joiner(person, account, desired);
                             }
                         }
                     }
@@ -182,8 +182,8 @@ impl GroupPlanner {
                 plan.unknowns.push(Unknown { aspect: MEMBERS.into(), part, why, transient: false });
                 continue;
             }
-            if self.may_go(desired, account, &doubtful, &mut asked).await? {
-                difference.go.push(account.clone());
+            if self.may_be_removed(desired, account, &doubtful, &mut asked).await? {
+                difference.leavers.push(account.clone());
             } else if account.name.is_some() {
                 kept.push(account.label());
             }
@@ -214,17 +214,17 @@ impl GroupPlanner {
             }
         }
         difference.has_maintainer = wanted.values().any(|role| *role == Role::Maintainer)
-            || difference.come.iter().any(|(.., role)| *role == Role::Maintainer);
+            || difference.joiners.iter().any(|(.., role)| *role == Role::Maintainer);
         difference.stay = stay.into_iter().map(str::to_owned).collect();
         // The order does not depend on the target, so that the next plan has the same changes as
         // the approved one.
-        difference.go.sort_by(|one, other| one.id.cmp(&other.id));
+        difference.leavers.sort_by(|one, other| one.id.cmp(&other.id));
         Ok(difference)
     }
 
     /// Returns the reason why an account belongs to another person, although it has the address of
     /// `person`: the directory has another person who signs in with that address.
-    async fn is_anothers(
+    async fn belongs_to_another(
         &self,
         desired: &Desired<'_>,
         person: &Person,
@@ -262,7 +262,7 @@ impl GroupPlanner {
     /// Whether a member may be removed. A person in the source without a known account may have an
     /// account without an id, under an older name. A member without a name may be anybody, or a
     /// group.
-    async fn may_go(
+    async fn may_be_removed(
         &self,
         desired: &Desired<'_>,
         account: &TargetAccount,
@@ -300,7 +300,7 @@ impl GroupPlanner {
 
     /// Returns the reason why a list may be incomplete although its length was right. If a person
     /// joined between the count and the list, the list may lack another person.
-    pub(super) async fn listed_less(&self, desired: &Desired<'_>) -> Result<Option<String>, Failure> {
+    pub(super) async fn incomplete_list(&self, desired: &Desired<'_>) -> Result<Option<String>, Failure> {
         for (source, id, listed) in &desired.listed {
             let count = match self.directory.source(source)?.count(id).await {
                 Err(failure) if matches!(failure.class, Class::RateLimited { .. }) => return Err(failure),

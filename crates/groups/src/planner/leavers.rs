@@ -38,7 +38,7 @@ enum Named<'a> {
 #[derive(Default)]
 pub(super) struct SomeLeavers {
     /// The accounts that leave the group.
-    pub(super) go: Vec<TargetAccount>,
+    pub(super) leavers: Vec<TargetAccount>,
     /// The accounts of these that are deactivated.
     pub(super) deactivate: Vec<Whose>,
     /// The accounts of these that Beadle keeps checking when their person is in no group any more.
@@ -69,7 +69,7 @@ impl GroupPlanner {
         let recent =
             self.departures.recent(target, group_key, now, window, |id| members.contains(id)).await?;
         let leaving = Leaving {
-            count: difference.go.len(),
+            count: difference.leavers.len(),
             members: seen.members.len(),
             source: desired.listed.iter().map(|(.., listed)| listed).sum(),
             is_protected: desired.is_protected,
@@ -91,7 +91,7 @@ impl GroupPlanner {
         };
         let mut sure = SomeLeavers::default();
         let mut rest = SomeLeavers { stop, ..SomeLeavers::default() };
-        for account in std::mem::take(&mut difference.go) {
+        for account in std::mem::take(&mut difference.leavers) {
             let is_held = rest.stop.is_some();
             let listed_as = desired.listed_as_leaving(&account);
             let signs_in =
@@ -144,9 +144,9 @@ impl GroupPlanner {
                 // Beadle may not remember this account yet.
                 Answer::Stays | Answer::Gone | Answer::Unknown => part.watched.extend(whose),
             }
-            part.go.push(account);
+            part.leavers.push(account);
         }
-        Ok([sure, rest].into_iter().filter(|part| !part.go.is_empty()).collect())
+        Ok([sure, rest].into_iter().filter(|part| !part.leavers.is_empty()).collect())
     }
 
     /// Whether an account can sign in. Beadle reads an account again if it is remembered as

@@ -166,7 +166,7 @@ impl GroupPlanner {
             difference = self.compare(&desired, &seen, &mut plan).await?;
         }
         if difference.takes()
-            && let Some(why) = self.listed_less(&desired).await?
+            && let Some(why) = self.incomplete_list(&desired).await?
         {
             difference.take_nothing();
             plan.unknowns.push(Unknown { aspect: MEMBERS.into(), part: None, why, transient: true });

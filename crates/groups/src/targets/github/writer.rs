@@ -186,14 +186,14 @@ impl TargetWriter for TeamWriter {
     }
 
     async fn provision(&self, person: &Person) -> Result<TargetAccount, Failure> {
-        Err(nobody_makes(&person.login))
+        Err(not_changed_here(&person.login))
     }
 
     async fn update(&self, account: &str, _: &[(&'static str, Value)]) -> Result<(), Failure> {
-        Err(nobody_makes(account))
+        Err(not_changed_here(account))
     }
 }
 
-fn nobody_makes(who: &str) -> Failure {
+fn not_changed_here(who: &str) -> Failure {
     Failure::new(Class::Rejected, format!("Beadle creates and changes no GitHub accounts: {who}"))
 }

@@ -321,3 +321,43 @@ fn report_refused(what: &str, refused: &[Refused]) -> Result<(), Failure> {
     };
     Err(Failure::new(Class::Rejected, text))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refused_accounts_are_counted_and_the_first_is_named() {
+        let refused = |account: &str| Refused { account: account.into(), why: "404".into() };
+        assert!(report_refused("add", &[]).is_ok());
+        let text = |refused: &[Refused]| report_refused("add", refused).unwrap_err().text;
+        assert_eq!(text(&[refused("a1")]), "the target refused to add a1: 404");
+        assert_eq!(
+            text(&[refused("a1"), refused("a2")]),
+            "the target refused to add 2 accounts, first a1: 404"
+        );
+    }
+
+    #[test]
+    fn a_refused_account_names_the_missing_names_of_its_person() {
+        let person = |given: &str, family: &str| Person {
+            id: "00u1".into(),
+            login: "ada@acme.example".into(),
+            email: None,
+            given: given.into(),
+            family: family.into(),
+            display: "Ada".into(),
+            is_leaving: false,
+            status: "ACTIVE".into(),
+            may_be_made: true,
+        };
+        let text = |class: Class, given: &str, family: &str| {
+            lacking(Failure::new(class, "400"), &person(given, family)).text
+        };
+        assert!(text(Class::Rejected, "Ada", "").contains("ada@acme.example has no last name"));
+        assert!(text(Class::Rejected, "", "Lovelace").contains("has no first name in the directory"));
+        assert!(text(Class::Rejected, "", "").contains("has no first name and no last name"));
+        assert_eq!(text(Class::Rejected, "Ada", "Lovelace"), "400");
+        assert_eq!(text(Class::Retry, "", ""), "400", "the target may be down");
+    }
+}

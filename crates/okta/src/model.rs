@@ -175,3 +175,24 @@ impl Row for User {
         &self.id
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_has_its_name_at_okta_and_an_unknown_one_keeps_it() {
+        for name in Status::names() {
+            assert_eq!(Status::from(name.to_owned()).as_str(), name);
+            assert!(!matches!(Status::from(name.to_owned()), Status::Other(_)), "{name}");
+        }
+        let new = Status::from("PAUSED".to_owned());
+        assert_eq!((new.as_str(), &new), ("PAUSED", &Status::Other("PAUSED".into())));
+    }
+
+    #[test]
+    fn a_user_without_a_status_or_a_login_is_read_all_the_same() {
+        let user: User = serde_json::from_str(r#"{ "id": "00u1", "profile": { "email": null } }"#).unwrap();
+        assert_eq!((user.id.as_str(), user.status.as_str(), user.profile.login.as_str()), ("00u1", "", ""));
+    }
+}

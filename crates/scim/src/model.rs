@@ -196,4 +196,30 @@ mod tests {
         assert!(group.odd.is_some_and(|why| why.contains("Ops")));
         assert_eq!(group.name, "Ops");
     }
+    #[test]
+    fn a_value_is_found_by_its_patch_path() {
+        let shown = json!({
+            "id": "1", "userName": "ada", "name": { "givenName": "Ada" },
+            "emails": [{ "value": "old@acme.example" }, { "value": "ada@acme.example", "primary": true }],
+        });
+        let user = User::read(&shown).unwrap();
+        assert_eq!(user.value("name.givenName"), "Ada");
+        assert_eq!(user.value("name.familyName"), Value::Null);
+        assert_eq!(user.value("emails"), "ada@acme.example", "the primary address");
+        assert_eq!((user.value("active"), user.value("externalId")), (json!(true), Value::Null));
+    }
+
+    #[test]
+    fn a_new_user_without_an_address_has_no_list_of_addresses() {
+        let user = |email: Option<&str>| NewUser {
+            user_name: "ada".into(),
+            external_id: "00u1".into(),
+            given: "Ada".into(),
+            family: "Lovelace".into(),
+            display: "Ada".into(),
+            email: email.map(str::to_owned),
+        };
+        assert_eq!(user(None).body().get("emails"), None);
+        assert_eq!(user(Some("a@b.example")).body()["emails"][0]["value"], "a@b.example");
+    }
 }

@@ -93,3 +93,29 @@ fn is_theirs(account: &TargetAccount, person: &str, logins: &[&str]) -> bool {
         (None, None) => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[test]
+    fn an_account_belongs_to_its_id_or_without_an_id_to_its_name() {
+        let account = |person: Option<&str>, name: Option<&str>| TargetAccount {
+            id: "a1".into(),
+            name: name.map(str::to_owned),
+            person: person.map(str::to_owned),
+            known_as: Vec::new(),
+            email: None,
+            role: None,
+            values: BTreeMap::new(),
+        };
+        let is =
+            |account: &TargetAccount| is_theirs(account, "00u1", &["old@acme.example", "ada@acme.example"]);
+        assert!(is(&account(Some("00u1"), Some("somebody@acme.example"))));
+        assert!(!is(&account(Some("00u2"), Some("ada@acme.example"))), "another person has the name");
+        assert!(is(&account(None, Some("Ada@acme.example"))));
+        assert!(!is(&account(None, Some("bob@acme.example"))) && !is(&account(None, None)));
+    }
+}

@@ -326,3 +326,43 @@ fn named(all: &[&str]) -> String {
         more => format!("{shown} and {more} more"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn account(id: &str) -> TargetAccount {
+        TargetAccount {
+            id: id.into(),
+            name: None,
+            person: None,
+            known_as: Vec::new(),
+            email: None,
+            role: None,
+            values: BTreeMap::new(),
+        }
+    }
+
+    #[test]
+    fn without_removals_nobody_leaves_and_nobody_gets_a_lower_role() {
+        let mut difference = Difference {
+            leavers: vec![account("a1")],
+            roles: vec![(account("a2"), Role::Member), (account("a3"), Role::Maintainer)],
+            stay: BTreeSet::from(["a2".to_owned(), "a3".to_owned()]),
+            ..Difference::default()
+        };
+        assert!(difference.takes());
+        difference.take_nothing();
+        assert!(!difference.takes() && difference.leavers.is_empty());
+        let roles: Vec<&str> = difference.roles.iter().map(|(account, _)| account.id.as_str()).collect();
+        assert_eq!(roles, ["a3"]);
+        assert_eq!(difference.wanted(), BTreeSet::from(["a2".to_owned(), "a3".to_owned()]));
+    }
+
+    #[test]
+    fn a_long_list_of_names_ends_with_a_count() {
+        assert_eq!(named(&["a", "b"]), "a, b");
+        let names = ["x"; 12];
+        assert!(named(&names).ends_with("x, x and 2 more"));
+    }
+}

@@ -33,3 +33,27 @@ pub(super) fn named(before: &str, after: &str, asked: Option<&PolicyLocation>, r
         risk,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_group_without_a_mapping_has_its_remembered_name_or_its_key() {
+        let one: GroupKey = "corp/00g1".parse().unwrap();
+        let link = GroupLink {
+            group: "t1".into(),
+            name: "Ops".into(),
+            shown: None,
+            from: "AWS_Ops".into(),
+            sources: vec!["corp/00g1".into()],
+            filled: None,
+            waits: None,
+        };
+        assert_eq!(name_of(&one, &[], Some(&link)), "Ops");
+        assert_eq!(name_of(&one, &[], None), "corp/00g1");
+        assert_eq!(name_of(&GroupKey::Union("All".into()), &[], Some(&link)), "All");
+        let person: GroupKey = "account/corp/00u1".parse().unwrap();
+        assert_eq!(name_of(&person, &[], None), "00u1");
+    }
+}

@@ -229,3 +229,44 @@ pub trait TargetWriter: Send + Sync + 'static {
     /// Sets values of an account. All other values stay.
     async fn update(&self, account: &str, values: &[(&'static str, Value)]) -> Result<(), Failure>;
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_account_differs_by_what_the_server_shows_and_not_by_case_or_empty_texts() {
+        let person = Person {
+            id: "00u1".into(),
+            login: "Ada@acme.example".into(),
+            email: Some("ada@acme.example".into()),
+            given: "Ada".into(),
+            family: String::new(),
+            display: "Ada".into(),
+            is_leaving: false,
+            status: "ACTIVE".into(),
+            may_be_made: true,
+        };
+        let values = [
+            ("userName", json!("ada@ACME.example")),
+            ("externalId", json!("00u1")),
+            ("active", json!(false)),
+            ("name.givenName", json!("ada")),
+            ("name.familyName", Value::Null),
+        ];
+        let account = TargetAccount {
+            id: "a1".into(),
+            name: None,
+            person: None,
+            known_as: Vec::new(),
+            email: None,
+            role: None,
+            values: BTreeMap::from(values),
+        };
+        let differences = account.differences(&person);
+        let wanted = [("active", json!(false), json!(true)), ("name.givenName", json!("ada"), json!("Ada"))];
+        assert_eq!(differences, wanted, "the server does not show `displayName` and `emails`");
+    }
+}

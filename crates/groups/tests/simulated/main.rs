@@ -6,4 +6,5 @@ mod common;
 mod gone_accounts;
 mod leavers;
 mod log_gap;
+mod plans;
 mod unchanged;

@@ -148,3 +148,22 @@ impl Try<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Record as _;
+
+    #[test]
+    fn only_an_unchanged_group_of_a_probe_is_the_probe_s() {
+        let time = |name: &str, external: &str| {
+            let shown = serde_json::json!({ "id": "g1", "displayName": name, "externalId": external });
+            made_at(&Group::read(&shown).unwrap())
+        };
+        let name = name_at(Time(1_799_990_000_000));
+        assert_eq!(time(&name, &name), Some(Time(1_799_990_000_000)));
+        assert_eq!(time(&name, "00g1"), None, "another owner");
+        assert_eq!(time("Probes", &name), None, "renamed");
+        assert_eq!(time("beadle-probe-x", "beadle-probe-x"), None);
+    }
+}

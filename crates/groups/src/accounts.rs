@@ -9,7 +9,7 @@ use serde_json::json;
 
 /// A person's account at a target.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Whose {
+pub(crate) struct PersonAccount {
     /// The directory.
     pub(crate) source: String,
     /// The directory's id for the person.
@@ -40,26 +40,26 @@ impl Accounts {
         target: &str,
         source: &str,
         person: &str,
-    ) -> Result<Option<Whose>, Failure> {
+    ) -> Result<Option<PersonAccount>, Failure> {
         let Some(store) = &self.0 else { return Ok(None) };
         let text = store.get(&note(target, source, person)).await?;
         Ok(text.and_then(|text| read(source, person, &text)))
     }
 
-    pub(crate) async fn keep(&self, target: &str, whose: &Whose) -> Result<(), Failure> {
+    pub(crate) async fn keep(&self, target: &str, whose: &PersonAccount) -> Result<(), Failure> {
         let Some(store) = &self.0 else { return Ok(()) };
         let kept = Kept { account: whose.account.clone(), login: whose.login.clone() };
         let name = note(target, &whose.source, &whose.person);
         Ok(store.put(&name, &json!(kept).to_string()).await?)
     }
 
-    pub(crate) async fn forget(&self, target: &str, whose: &Whose) -> Result<(), Failure> {
+    pub(crate) async fn forget(&self, target: &str, whose: &PersonAccount) -> Result<(), Failure> {
         let Some(store) = &self.0 else { return Ok(()) };
         Ok(store.forget(&note(target, &whose.source, &whose.person)).await?)
     }
 
     /// Returns the remembered accounts of a target for people of a directory.
-    pub(crate) async fn all(&self, target: &str, source: &str) -> Result<Vec<Whose>, Failure> {
+    pub(crate) async fn all(&self, target: &str, source: &str) -> Result<Vec<PersonAccount>, Failure> {
         let Some(store) = &self.0 else { return Ok(Vec::new()) };
         let prefix = note(target, source, "");
         let notes = store.notes(&prefix).await?;
@@ -67,7 +67,7 @@ impl Accounts {
     }
 }
 
-fn read(source: &str, person: &str, text: &str) -> Option<Whose> {
+fn read(source: &str, person: &str, text: &str) -> Option<PersonAccount> {
     let Kept { account, login } = serde_json::from_str(text).ok()?;
-    Some(Whose { source: source.to_owned(), person: person.to_owned(), account, login })
+    Some(PersonAccount { source: source.to_owned(), person: person.to_owned(), account, login })
 }

@@ -28,7 +28,7 @@ pub struct Marker {
     pub directories: HashMap<String, Directory>,
     /// The store in which it marks keys.
     pub store: Arc<dyn Store>,
-    /// Time.
+    /// The clock.
     pub clock: Clock,
 }
 
@@ -59,7 +59,7 @@ pub struct TeamMarker {
     pub targets: Vec<String>,
     /// The store in which it marks keys.
     pub store: Arc<dyn Store>,
-    /// Time.
+    /// The clock.
     pub clock: Clock,
 }
 

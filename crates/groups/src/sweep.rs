@@ -27,7 +27,7 @@ pub struct GroupSweep {
     pub directories: HashMap<String, Directory>,
     /// The store in which it marks keys.
     pub store: Arc<dyn Store>,
-    /// Time.
+    /// The clock.
     pub clock: Clock,
 }
 

@@ -10,7 +10,7 @@ use beadle_engine::{Change, Class, Clock, Failure, Key, Plan, PlanWriter, Store,
 use serde_json::Value;
 use tokio::sync::Mutex;
 
-use crate::accounts::{Accounts, Whose};
+use crate::accounts::{Accounts, PersonAccount};
 use crate::departures::Departures;
 use crate::guard::Departure;
 use crate::links::{GroupLink, GroupLinks, Waits, is_form_of};
@@ -168,7 +168,7 @@ impl Session<Write> for Run {
             }
             What::Provision { person, source } => {
                 let made = target.provision(person).await.map_err(|failure| lacking(failure, person))?;
-                let whose = Whose {
+                let whose = PersonAccount {
                     source: source.clone(),
                     person: person.id.clone(),
                     account: made.id.clone(),

@@ -6,7 +6,7 @@ use beadle_engine::{Class, Failure, Plan, Unknown};
 use serde_json::Value;
 
 use super::{Desired, GroupPlanner, MEMBERS, Seen, Write, unknown};
-use crate::accounts::Whose;
+use crate::accounts::PersonAccount;
 use crate::mapping::{OnMissingUser, Role, Users};
 use crate::sources::Person;
 use crate::targets::{Found, TargetAccount};
@@ -27,7 +27,7 @@ pub(super) struct Difference {
     /// Whether a member who stays or joins is to be a maintainer.
     pub(super) has_maintainer: bool,
     /// The accounts with wrong values, and the differences.
-    pub(super) update: Vec<(Whose, Vec<Differs>)>,
+    pub(super) update: Vec<(PersonAccount, Vec<Differs>)>,
 }
 
 impl Difference {

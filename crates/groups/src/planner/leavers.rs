@@ -7,7 +7,7 @@ use beadle_engine::{Class, Failure, Plan, Unknown};
 
 use super::compare::Difference;
 use super::{Desired, GroupPlanner, MEMBERS, Seen, Write};
-use crate::accounts::Whose;
+use crate::accounts::PersonAccount;
 use crate::guard::Leaving;
 use crate::mapping::{GroupKey, Users};
 use crate::targets::TargetAccount;
@@ -40,9 +40,9 @@ pub(super) struct SomeLeavers {
     /// The accounts that leave the group.
     pub(super) leavers: Vec<TargetAccount>,
     /// The accounts of these that are deactivated.
-    pub(super) deactivate: Vec<Whose>,
+    pub(super) deactivate: Vec<PersonAccount>,
     /// The accounts of these that Beadle keeps checking when their person is in no group any more.
-    pub(super) watched: Vec<Whose>,
+    pub(super) watched: Vec<PersonAccount>,
     /// The ids of people whose departure the directory confirmed when Beadle asked for each alone.
     pub(super) confirmed: Vec<String>,
     /// The reason why they wait for an approval.
@@ -126,7 +126,7 @@ impl GroupPlanner {
             let whose = match account.person.as_ref().filter(|_| signs_in) {
                 Some(person) => {
                     let home = if by.is_some() { by } else { self.home(desired, person).await? };
-                    home.map(|source| Whose { source, ..desired.whose(person, &account) })
+                    home.map(|source| PersonAccount { source, ..desired.whose(person, &account) })
                 }
                 None => None,
             };
@@ -164,7 +164,7 @@ impl GroupPlanner {
     }
 
     /// Whether an account still belongs to this person; `None` if the read fails.
-    async fn is_still_theirs(&self, whose: &Whose) -> Result<Option<bool>, Failure> {
+    async fn is_still_theirs(&self, whose: &PersonAccount) -> Result<Option<bool>, Failure> {
         match self.directory.target.account_now(&whose.account).await {
             Ok(found) => Ok(Some(found.is_some_and(|found| found.person.as_ref() == Some(&whose.person)))),
             Err(failure) if matches!(failure.class, Class::RateLimited { .. }) => Err(failure),

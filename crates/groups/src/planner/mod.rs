@@ -30,7 +30,7 @@ use self::kept::KeptMembers;
 use self::names::{name_of, named};
 use self::seen::Seen;
 use self::unknowns::{known, unknown};
-use crate::accounts::{Accounts, Whose};
+use crate::accounts::{Accounts, PersonAccount};
 use crate::departures::Departures;
 use crate::due::swept;
 use crate::guard::GroupLimits;
@@ -353,8 +353,8 @@ impl Desired<'_> {
     }
 
     /// Returns a person's account, as Beadle remembers it.
-    fn whose(&self, person: &str, account: &TargetAccount) -> Whose {
-        Whose {
+    fn whose(&self, person: &str, account: &TargetAccount) -> PersonAccount {
+        PersonAccount {
             source: self.home(person).to_owned(),
             person: person.to_owned(),
             account: account.id.clone(),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use beadle_engine::Time;
 use serde_json::Value;
 
-use crate::accounts::Whose;
+use crate::accounts::PersonAccount;
 use crate::mapping::{GroupKey, Role};
 use crate::sources::Person;
 
@@ -69,7 +69,7 @@ pub(crate) enum What {
     /// Sets values of an account.
     Update {
         /// The account and its person.
-        whose: Whose,
+        whose: PersonAccount,
         /// The values by SCIM path.
         values: Vec<(&'static str, Value)>,
     },
@@ -98,7 +98,7 @@ pub(crate) enum What {
         /// each alone.
         confirmed: Vec<String>,
         /// The accounts that Beadle keeps checking when their person is in no group any more.
-        watched: Vec<Whose>,
+        watched: Vec<PersonAccount>,
         /// Whether the group has exactly its present sources after this write.
         settles: bool,
         /// All accounts that the plan wants in the group.

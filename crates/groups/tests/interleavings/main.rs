@@ -1,9 +1,11 @@
-//! Random interleavings, in simulated time: people come and go, groups are renamed, hooks are lost, repeated, delayed and
-//! reordered, the process is killed, vendors fail. At the end the target always equals the source, and the last complete
-//! read of the source before each removal did not show the removed member.
+//! Random interleavings, in simulated time: people join and leave, groups are renamed, hooks are
+//! lost, repeated, delayed and reordered, the process is killed, vendors fail. At the end the target
+//! always equals the source, and the last complete read of the source before each removal did not
+//! show the removed member.
 //!
-//! The interleavings are spread over all cores. `INTERLEAVINGS=10000 cargo test -p beadle-groups --test interleavings` tries
-//! more of them, `INTERLEAVINGS_FROM=42` begins at another seed. A failure names its seed and ends the test.
+//! The interleavings are spread over all cores.
+//! `INTERLEAVINGS=10000 cargo test -p beadle-groups --test interleavings` tries more of them, and
+//! `INTERLEAVINGS_FROM=42` begins at another seed. A failure names its seed and ends the test.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 #[path = "../common/mod.rs"]
@@ -45,7 +47,7 @@ fn group(n: usize) -> String {
     format!("00g{n}")
 }
 
-/// The part that a kill ends: everything in memory.
+/// The part of the process that a kill ends: everything in memory.
 struct Process {
     worker: JoinHandle<()>,
     store: Arc<dyn Store>,
@@ -59,7 +61,7 @@ struct Stage {
     clock: Clock,
     random: StdRng,
     path: PathBuf,
-    /// Deliveries on their way.
+    /// Deliveries that Okta has sent and that have not arrived yet.
     under_way: Vec<Value>,
     names: u32,
 }
@@ -102,7 +104,8 @@ async fn one(seed: u64, okta: &Arc<OktaSim>, aws: &Arc<ScimSim>, path: &Path) ->
         stage.deliver(&process).await;
         tokio::time::sleep(Duration::from_millis(stage.random.random_range(0..300))).await;
     }
-    // The vendors are well again; what hooks lost is in the log, and what the log does not tell a sweep sees.
+    // From now on the vendors work. The log has the events that hooks lost, and a sweep finds the
+    // rest.
     okta.no_faults();
     aws.no_faults();
     for round in 0..50 {
@@ -112,7 +115,8 @@ async fn one(seed: u64, okta: &Arc<OktaSim>, aws: &Arc<ScimSim>, path: &Path) ->
             let mark = Mark::new(Key::new("sweep", "corp", "groups"), Lane::Sweep);
             process.store.mark(vec![mark], clock.now()).await.unwrap();
         }
-        // A source that became empty waits for somebody, who looks at it once everything has come to rest.
+        // A group whose source became empty waits for an approval. The operator gives it after a
+        // few rounds.
         for hold in process.store.holds().await.unwrap() {
             let is_empty = ["the source is empty", "had members and is empty now"];
             if round > 2 && is_empty.iter().any(|why| hold.why.contains(why)) {

@@ -18,8 +18,8 @@ use crate::common::{self, Vendor};
 use crate::wire::Delayed;
 use crate::{Process, Stage};
 
-/// The worker's longest sleep. It hears of every mark of its own process, and a look a second would
-/// take most of the time of an interleaving.
+/// The longest sleep of the worker. The worker is notified of every mark of its own process, and a
+/// check every second would take most of the time of an interleaving.
 const POLL: Duration = Duration::from_secs(10);
 
 fn mapping(into: Option<&str>) -> Mapping {

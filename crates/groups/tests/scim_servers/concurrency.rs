@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::{Stage, generic, id, person, stage};
 
-/// How many answers of a server, one after the other, it takes; each takes four seconds.
+/// Returns the number of the server's answers in sequence. Each answer takes four seconds.
 async fn answers(stage: &Stage, work: impl Future<Output = ()>) -> u64 {
     stage.sim.fault(beadle_sim::Fault { delay_ms: 4000, ..Default::default() });
     let begun = tokio::time::Instant::now();

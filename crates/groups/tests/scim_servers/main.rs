@@ -35,7 +35,7 @@ impl Wire for InProcess {
     }
 }
 
-/// A server, and both sides of it.
+/// A server with the readers and writers of both layers.
 struct Stage {
     sim: Arc<ScimSim>,
     reader: ScimReader,

@@ -7,7 +7,7 @@ use beadle_engine::Failure;
 use beadle_groups::targets::StopNote;
 use beadle_sim::scim::ScimSim;
 
-/// Without a store, nothing is noted.
+/// The notes of a writer without a store: there are none.
 pub(crate) struct Unnoted;
 
 #[async_trait::async_trait]
@@ -21,7 +21,7 @@ impl StopNote for Unnoted {
     }
 }
 
-/// Looks at the server at the moment of each note.
+/// Counts the members at the server at the moment of each note.
 pub(crate) struct Noted {
     pub(crate) sim: Arc<ScimSim>,
     /// The number of members of `g1` at each note, and whether the note was put.
@@ -48,13 +48,13 @@ impl StopNote for Noted {
     }
 }
 
-/// Notes of writes, as a store holds them, and what a plan wants.
+/// The notes of writes in a store, and the accounts of a plan.
 #[derive(Default)]
 pub(crate) struct Kept {
     pub(crate) writes: Mutex<BTreeMap<String, String>>,
     /// Accounts that the plan does not want.
     pub(crate) unwanted: Vec<String>,
-    /// Of them, accounts that it takes out, and about whom nobody is asked before.
+    /// The accounts of these that the plan removes without an approval.
     pub(crate) out: Vec<String>,
 }
 

@@ -1,4 +1,4 @@
-//! The accounts of people who leave a group: what Beadle asks before it leaves an account as it is.
+//! The accounts of people who leave a group: the questions before Beadle leaves an account active.
 
 use std::sync::Arc;
 
@@ -17,8 +17,8 @@ use crate::common::{self, Vendor};
 
 const GROUP: &str = "corp/00g1";
 
-/// A directory of ten people, a group of eight of them, and a target whose group has one more: the
-/// account `a0`.
+/// A directory of ten people, a group of eight of them, and a target whose group has one more
+/// member: the account `a0`.
 struct Stage {
     corp: Arc<OktaSim>,
     aws: Arc<ScimSim>,
@@ -29,7 +29,7 @@ struct Stage {
     writer: GroupWriter,
 }
 
-/// `id` is the `externalId` of `a0`.
+/// Starts the vendors. `id` is the `externalId` of `a0`.
 async fn stage(id: &str) -> Stage {
     let (mut users, mut accounts) = (json!({}), json!({}));
     let (mut members, mut held) = (json!({}), json!({}));
@@ -84,7 +84,7 @@ impl Stage {
         self.planner.plan(&Key::new(KIND, "aws", id), None).await.unwrap()
     }
 
-    /// The note of a person's account.
+    /// Returns the name of the note of a person's account.
     fn account(person: &str) -> String {
         note("account", &["aws", &format!("corp/{person}")])
     }
@@ -114,7 +114,7 @@ fn deactivates(plan: &Plan<Write>) -> bool {
 
 #[tokio::test]
 async fn an_answer_about_another_person_deactivates_nobody() {
-    // The account carries an id of its own, which is somebody's sign-in name.
+    // The `externalId` of the account is the sign-in name of another person.
     let stage = stage("p9@acme.example").await;
     stage.suspend("00u9");
     let plan = stage.plan(GROUP).await;

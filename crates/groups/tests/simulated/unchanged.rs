@@ -1,4 +1,4 @@
-//! Sweeps of groups that did not change cost no call of Okta for each group, and find what changed.
+//! A sweep costs no call of Okta for a group that did not change, and finds each change.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -16,8 +16,8 @@ use serde_json::json;
 use crate::common::{self, Vendor};
 
 const PEOPLE: usize = 10;
-/// Okta's calls of a sweep in which nothing changed: the groups to mark, and the survey of groups
-/// and users.
+/// The number of Okta's calls in a sweep without a change: the groups to mark, and the survey of
+/// groups and users.
 const UNCHANGED: usize = 3;
 
 /// A directory whose groups `00g<n>` hold the people `n` and `n + 1`, and a target without groups.
@@ -67,7 +67,7 @@ async fn stage(count: usize) -> Stage {
 }
 
 impl Stage {
-    /// Sweeps. Returns who comes to each group, by its id, and the number of Okta's calls.
+    /// Sweeps. Returns the joiners of each group by its id, and the number of Okta's calls.
     async fn sweep(&self) -> (BTreeMap<String, BTreeSet<String>>, usize) {
         self.corp.forget_calls();
         let lease = Lease { key: Key::new("sweep", "corp", "groups"), epoch: 1, until: Time(i64::MAX) };
@@ -82,7 +82,7 @@ impl Stage {
             let id = row.key.id().trim_start_matches("corp/").to_owned();
             come.insert(id, names.collect::<BTreeSet<String>>());
         }
-        // The next sweep is another one.
+        // The next sweep must have another time.
         self.clock.jump(60_000);
         (come, self.corp.calls().len())
     }
@@ -122,10 +122,10 @@ async fn the_second_sweep_finds_a_changed_membership_status_and_profile() {
     assert_eq!(come["00g5"], people(&["p6"]), "somebody was deactivated");
     let renamed = "new@acme.example (p7@acme.example)";
     assert!(come["00g7"].contains(renamed), "{:?}", come["00g7"]);
-    // What was found is known from now on, and a person who comes back is found, too.
+    // Beadle remembers the change, and also finds a person who comes back.
     let (again, calls) = stage.sweep().await;
     assert_eq!(again, come);
-    // By Okta's clock somebody joined `00g3` a moment ago: the group is read once more.
+    // By Okta's clock somebody joined `00g3` a moment ago, so Beadle reads the group once more.
     assert!(calls <= UNCHANGED + 1, "{calls} calls");
     stage.corp.patch(&json!({ "users": { "00u5": { "status": "ACTIVE" } } }));
     assert_eq!(stage.sweep().await.0["00g5"], people(&["p5", "p6"]));

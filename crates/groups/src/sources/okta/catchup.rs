@@ -30,7 +30,7 @@ pub struct Catchup {
     pub okta: Okta,
     /// The store of the inbox.
     pub store: Arc<dyn Store>,
-    /// Time.
+    /// The clock.
     pub clock: Clock,
 }
 

@@ -1,7 +1,7 @@
 //! A process as `serve` wires it, beside the simulated vendors.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use beadle_engine::{Limits, Reconcile, Reconciler, Worker, WorkerSettings, WritePace};
@@ -22,6 +22,9 @@ use crate::{Process, Stage};
 /// check every second would take most of the time of an interleaving.
 const POLL: Duration = Duration::from_secs(10);
 
+/// Their patterns are compiled once.
+static MAPPINGS: LazyLock<Vec<Mapping>> = LazyLock::new(|| vec![mapping(None), mapping(Some("All"))]);
+
 fn mapping(into: Option<&str>) -> Mapping {
     Mapping {
         naming: Naming { strip_prefix: Some("AWS_".into()), ..Naming::default() },
@@ -41,8 +44,8 @@ impl Stage {
         let api = common::scim_client(&self.aws, Dialect::AWS, wire, &clock);
         let reader = ScimReader::new(beadle_scim::Reader::new(api.clone()));
         let writer = Arc::new(ScimWriter::new(beadle_scim::Writer::new(api), &reader));
-        let mappings = vec![mapping(None), mapping(Some("All"))];
-        let directory = common::directory(common::source(okta.clone()), Arc::new(reader), mappings);
+        let source = common::source(okta.clone());
+        let directory = common::directory(source, Arc::new(reader), MAPPINGS.clone());
         let limits = GroupLimits { percent: 100, count: 100, ..GroupLimits::default() };
         let groups = Reconciler {
             planner: GroupPlanner::new(directory.clone(), limits, clock.clone(), Some(store.clone())),

@@ -160,7 +160,7 @@ impl GroupPlanner {
                 Ok(Found::Missing(why)) => match desired.mapping.on_missing_user {
                     OnMissingUser::Skip => tracing::info!(group = plan.subject, why, "skipped"),
                     OnMissingUser::Wait => {
-                        doubt(&person, format!("{why}; Beadle looks for the account again"), true)
+                        doubt(&person, format!("{why}; Beadle looks for the account again"), true);
                     }
                     OnMissingUser::Error => doubt(&person, why, false),
                 },

@@ -10,7 +10,7 @@ use crate::{GROUPS, Stage, group};
 const OLDEST: u64 = 120_000;
 
 /// The number of removals.
-#[derive(Debug, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Removals {
     pub(crate) all: usize,
     /// The removed people who had joined again between the read and the write.

@@ -29,6 +29,8 @@ mod tally;
 mod tasks;
 mod total;
 
+use std::sync::Arc;
+
 use beadle_engine::Time;
 use beadle_repositories::{FileKind, schema, test_schema};
 use clap::CommandFactory as _;
@@ -46,7 +48,7 @@ pub(crate) const PENDING: u8 = 2;
 
 /// Runs a command and gives the exit code.
 pub(crate) async fn run(cli: Cli, printer: &Printer) -> anyhow::Result<u8> {
-    let config = || Config::load(&cli.config).map(|config| config.stored_at(cli.store.clone()));
+    let config = || Config::load(&cli.config).map(|config| Arc::new(config.stored_at(cli.store.clone())));
     // For what asks vendors: with the secrets that AWS keeps.
     let armed = async || {
         let config = config()?;
@@ -61,7 +63,7 @@ pub(crate) async fn run(cli: Cli, printer: &Printer) -> anyhow::Result<u8> {
         Command::Explain(args) => explain::run(&armed().await?, &args, printer).await,
         Command::Budget { org, json } => budget::run(&armed().await?, org.as_deref(), json, printer).await,
         Command::Check { json } => check::run(&cli.config, json, printer),
-        Command::Serve => serve::run(armed().await?).await,
+        Command::Serve => serve::run(&armed().await?).await,
         Command::Doctor => doctor::run(&armed().await?, printer).await,
         #[cfg(feature = "aws")]
         Command::Aws(crate::cli::AwsCommand::Doctor(args)) => {

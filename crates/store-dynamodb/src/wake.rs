@@ -44,7 +44,7 @@ impl DynamoStore {
     /// Keys that can be claimed now and are not paused, of each lane those that waited longest, at most `limit` of a lane.
     pub async fn waiting(&self, now: Time, limit: usize) -> Result<Vec<Due>, StoreError> {
         const DOING: &str = "looking for keys that wait";
-        let is_free = self.free(now).await?;
+        let is_free = self.free(&[], now).await?;
         let mut waiting = Vec::new();
         for lane in Lane::ALL {
             let rows = self.due_rows(DOING, lane, Some(now), Some(limit), &is_free).await?;

@@ -84,12 +84,14 @@ impl Service {
 
     /// Returns the worker, with as many concurrent runs as the configuration allows.
     pub(crate) fn worker(&self) -> Arc<Worker> {
+        let file = &self.config().file;
         Arc::new(Worker {
             store: self.store.clone(),
             clock: self.clock().clone(),
             reconcilers: self.reconcilers.by_kind(),
             settings: WorkerSettings {
-                concurrency: self.config().file.worker.concurrency.max(1),
+                concurrency: file.worker.concurrency.max(1),
+                are_runs_shared: file.org.len() + file.okta.len() + file.target.len() > 1,
                 ..WorkerSettings::default()
             },
             bell: self.bell.clone(),

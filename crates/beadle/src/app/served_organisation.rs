@@ -15,7 +15,7 @@ use crate::app::github_organisation::{GithubOrganisation, read_policy};
 use crate::config::{Config, OrgConfig};
 
 /// The consequence of an organisation that cannot be opened.
-const NOT_OPEN: &str = "Beadle changes nothing there, and keeps its webhooks, until this is fixed";
+const NOT_OPEN: &str = "organisation unavailable, Beadle keeps its webhooks and changes nothing";
 
 /// An organisation, open or not.
 pub(crate) struct ServedOrganisation {

@@ -42,7 +42,7 @@ pub(crate) async fn other_modes(
     let running = noted.as_deref().and_then(|noted| noted.splitn(3, ' ').nth(2));
     Ok(running.filter(|running| *running != modes(file)).map(|running| {
         format!(
-            "{}: the service was started with mode {running}, the configuration says {}; start the service again",
+            "{}: the running service has mode {running}, the configuration has {}; restart the service",
             file.name,
             modes(file)
         )

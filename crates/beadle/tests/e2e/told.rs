@@ -27,7 +27,7 @@ async fn plan_and_doctor_say_in_which_mode_the_service_runs() {
     world.policy("settings.yml", POLICY);
     let serving = world.serve().await;
     until_logged(&serving, |line| line.contains("sweep ended")).await;
-    let other = "the service was started with mode observe, the configuration says enforce";
+    let other = "the running service has mode observe, the configuration has enforce";
     for command in ["plan", "doctor"] {
         let ran = world.beadle(&[command]).await;
         assert!(!format!("{}{}", ran.out, ran.err).contains(other), "{ran:?}");

@@ -67,8 +67,8 @@ impl Directories {
                 file.name.clone(),
                 Arc::new(OktaSource::new(
                     api.clone(),
-                    file.leaving(),
-                    file.provisioned(),
+                    config::leaving(file),
+                    config::provisioned(file),
                     file.push_apps.clone(),
                 )),
             );

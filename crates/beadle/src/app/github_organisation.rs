@@ -11,7 +11,7 @@ use beadle_repositories::{
 };
 
 use crate::app::file_reader::FileReader;
-use crate::config::{Config, OrgConfig};
+use crate::config::{self, Config, OrgConfig};
 
 /// An organisation that is open.
 pub(crate) struct GithubOrganisation {
@@ -45,8 +45,9 @@ impl GithubOrganisation {
     /// Returns the planner of its repositories. With a store, the planner remembers the repository
     /// of each file in `repos/`.
     pub(crate) fn planner(&self, store: Option<&Arc<dyn Store>>) -> RepositoryPlanner {
-        let planner = RepositoryPlanner::new(self.reader.clone(), self.policy.clone(), self.file.modes())
-            .lending(self.secrets.clone());
+        let planner =
+            RepositoryPlanner::new(self.reader.clone(), self.policy.clone(), config::modes(&self.file))
+                .lending(self.secrets.clone());
         match store {
             Some(store) => planner.remembering(store.clone()),
             None => planner,
@@ -79,7 +80,7 @@ impl GithubOrganisation {
             writer: Writer::new(self.api.clone()),
             store: store.clone(),
             clock: clock.clone(),
-            rules: self.file.rules(),
+            rules: config::rules(&self.file),
         };
         [Arc::new(repositories), Arc::new(sweep), Arc::new(dispatch)]
     }

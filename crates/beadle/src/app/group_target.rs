@@ -35,7 +35,7 @@ impl GroupTarget {
             directory,
             limits: file.limits(),
             pace: connection.pace,
-            group_limits: file.group_guard.limits(),
+            group_limits: config::group_limits(&file.group_guard),
             writer: connection.writer,
             api: connection.api,
         }

@@ -246,7 +246,7 @@ impl Command {
     }
 }
 
-/// A time as `90s`, `2h`, `1h 30m`, `7d`.
+/// Parses a duration such as `90s`, `2h`, `1h 30m` or `7d`.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     beadle_engine::parse_span(text)
 }

@@ -9,7 +9,6 @@ use beadle_github::Writer;
 use beadle_repositories::Recovery;
 use beadle_repositories::recovery::Installed;
 
-use crate::app::senders::dispatched;
 use crate::app::served_organisation::ServedOrganisation;
 use crate::app::service::Service;
 
@@ -61,7 +60,7 @@ impl BackgroundTask for MissedWebhooks {
                 instance: org.file.name.clone(),
                 installation: id,
                 organisation,
-                dispatches: dispatched(&org.file),
+                dispatches: org.file.dispatched(),
             });
         }
         let Some(org) = open.first() else {

@@ -12,14 +12,13 @@ use futures::StreamExt as _;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use serde::Serialize;
-use serde_json::json;
 
 use crate::budget::current_lane;
 use crate::clock::{Clock, Time};
 use crate::failure::{Class, Failure};
 use crate::guard::window::{Begun, End, Intent};
 use crate::guard::{Hold, Limits};
-use crate::journal::{Entry, EntryKind};
+use crate::journal::{Detail, Entry, EntryKind, Happened, IntendedChange, WriteResult};
 use crate::key::Key;
 use crate::pace::WritePace;
 use crate::plan::{Change, Plan, Unknown};
@@ -411,9 +410,7 @@ async fn write<W: Send + Sync + 'static>(
     gate: &ApplyContext,
     asked: bool,
 ) -> Result<Begun, Failure> {
-    let mut detail =
-        serde_json::to_value(change.describe()).map_err(|error| Failure::new(Class::Fatal, error))?;
-    detail["generation"] = json!(gate.generation);
+    let intended = IntendedChange { change: change.describe(), generation: gate.generation.clone() };
     let digest = change.digest(key);
     let entry = |kind, intent, detail| Entry {
         seq: 0,
@@ -427,7 +424,7 @@ async fn write<W: Send + Sync + 'static>(
     fail::fail_point!("before-intent", |_| std::process::abort());
     // The last look before the vendor is touched: the lease, pauses, and what the guard gave.
     let spends = asked.then(|| (digest.clone(), gate.limits.window));
-    let intent = Intent { entry: entry(EntryKind::Intent, None, detail), spends };
+    let intent = Intent { entry: entry(EntryKind::Intent, None, Detail::Change(intended)), spends };
     let begun = gate.store.begin(gate.lease.as_ref(), key, intent, gate.clock.now()).await?;
     let Begun::Yes(number) = begun else { return Ok(begun) };
     fail::fail_point!("between-intent-and-write", |_| std::process::abort());
@@ -437,11 +434,15 @@ async fn write<W: Send + Sync + 'static>(
         Ok(()) => Some(End::Written),
         Err(failure) => is_certain(change, failure).then_some(End::Refused),
     };
-    let detail = match &written {
-        Ok(()) => json!({ "written": true }),
-        Err(failure) => json!({ "written": false, "unknown": end.is_none(), "why": failure.text }),
+    let result = match &written {
+        Ok(()) => WriteResult { written: Happened::Yes, unknown: None, why: None },
+        Err(failure) => WriteResult {
+            written: Happened::No,
+            unknown: Some(end.is_none()),
+            why: Some(failure.text.clone()),
+        },
     };
-    let result = vec![entry(EntryKind::Result, Some(number), detail)];
+    let result = vec![entry(EntryKind::Result, Some(number), Detail::Result(result))];
     gate.store.journal(None, result, gate.clock.now()).await?;
     if let Some(end) = end.filter(|_| asked) {
         gate.store.conclude(key.instance(), vec![(digest, end)]).await?;

@@ -8,11 +8,9 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use serde_json::json;
-
 use crate::clock::Time;
 use crate::failure::Failure;
-use crate::journal::{Entry, EntryKind};
+use crate::journal::{ContestedAspect, Detail, Entry, EntryKind, Happened, IntendedChange};
 use crate::key::Key;
 use crate::plan::{Change, Field, Plan};
 use crate::store::{Listing, Store};
@@ -111,13 +109,14 @@ pub(crate) async fn contested<W>(
             let until = most.last + wait(times - repeats);
             found.slowed.insert(at, (until, format!("{why}; Beadle writes it again after {until}")));
         }
-        let is_its = |entry: &Entry| {
-            entry.kind == EntryKind::Contested && entry.detail["aspect"] == json!(change.aspect)
+        let is_its = |entry: &Entry| match &entry.detail {
+            Detail::Contested(contested) => contested.aspect == change.aspect,
+            _ => false,
         };
         if !entries.iter().chain(&found.news).any(is_its) {
             tracing::warn!(%key, aspect = change.aspect, times, held = guarded, "change contested, another writer undoes it");
-            let detail =
-                json!({ "aspect": change.aspect, "what": change.what, "times": times, "held": guarded });
+            let (aspect, what) = (change.aspect.clone(), change.what.clone());
+            let detail = Detail::Contested(ContestedAspect { aspect, what, times, held: guarded });
             let (kind, subject) = (EntryKind::Contested, plan.subject.clone());
             found.news.push(Entry {
                 seq: 0,
@@ -137,24 +136,26 @@ pub(crate) async fn contested<W>(
 fn made(entries: &[Entry], generation: &str) -> HashMap<Effect, Made> {
     let missed: HashMap<u64, Missed> = entries
         .iter()
-        .filter(|entry| entry.kind == EntryKind::Result && entry.detail["written"] == json!(false))
-        .filter_map(|entry| {
-            let lost = entry.detail["unknown"] == json!(true);
-            Some((entry.intent?, if lost { Missed::Lost } else { Missed::NotMade }))
+        .filter_map(|entry| match &entry.detail {
+            Detail::Result(result) if result.written == Happened::No => {
+                let is_lost = result.unknown == Some(true);
+                Some((entry.intent?, if is_lost { Missed::Lost } else { Missed::NotMade }))
+            }
+            _ => None,
         })
         .collect();
     let mut made: HashMap<Effect, Made> = HashMap::new();
-    let intents = entries
-        .iter()
-        .filter(|entry| entry.kind == EntryKind::Intent && entry.detail["generation"] == json!(generation));
-    for entry in intents {
+    for entry in entries {
+        let Detail::Change(IntendedChange { change, generation: by }) = &entry.detail else { continue };
+        if by != generation {
+            continue;
+        }
         let missed = missed.get(&entry.seq).copied();
         if missed == Some(Missed::NotMade) {
             continue;
         }
-        let Ok(change) = serde_json::from_value::<Change<()>>(entry.detail.clone()) else { continue };
         for field in &change.fields {
-            let made = made.entry(effect(&change, field)).or_default();
+            let made = made.entry(effect(change, field)).or_default();
             let count = if missed == Some(Missed::Lost) { &mut made.lost } else { &mut made.times };
             *count = count.saturating_add(1);
             made.last = made.last.max(entry.at);
@@ -170,6 +171,8 @@ fn wait(beyond: u32) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::mode::Mode;
     use crate::plan::Risk;
@@ -192,15 +195,15 @@ mod tests {
             reaches: 1,
             write: (),
         };
-        let mut detail = serde_json::to_value(change).unwrap();
-        detail["generation"] = json!("g");
+        let detail = Detail::Change(IntendedChange { change, generation: "g".into() });
         let (key, subject) = ("repository:acme:1".into(), "acme/shop".into());
         Entry { seq, at: Time(at), kind: EntryKind::Intent, key, subject, intent: None, detail }
     }
 
     fn result(intent: u64, detail: serde_json::Value) -> Entry {
         let (key, subject) = ("repository:acme:1".into(), "acme/shop".into());
-        Entry { seq: 0, at: Time(0), kind: EntryKind::Result, key, subject, intent: Some(intent), detail }
+        let (kind, detail) = (EntryKind::Result, detail.into());
+        Entry { seq: 0, at: Time(0), kind, key, subject, intent: Some(intent), detail }
     }
 
     #[test]

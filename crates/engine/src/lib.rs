@@ -42,7 +42,7 @@ pub use failure::{Class, Failure};
 pub use glob::check_glob;
 pub use guard::window::{Begun, End, Intent};
 pub use guard::{GuardReservation, Hold, Limits, Spent, Verdict};
-pub use journal::{Entry, EntryKind};
+pub use journal::{Detail, Entry, EntryKind};
 pub use key::{Key, KeyError, Lane};
 pub use mode::Mode;
 pub use note::note;

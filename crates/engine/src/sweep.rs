@@ -6,10 +6,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::clock::Time;
-use crate::journal::{Entry, EntryKind};
+use crate::journal::{Detail, Entry, EntryKind, RunCounts, SweepEnd};
 use crate::key::Key;
 use crate::queue::Row;
 use crate::store::{Listing, Store, StoreError};
+
+pub use crate::journal::SweepSummary as Summary;
 
 /// Journal entries in one read.
 const PAGE: u32 = 1000;
@@ -25,23 +27,6 @@ struct Begun {
     /// ends the sweep.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     last: Option<Vec<(String, u64)>>,
-}
-
-/// What a sweep came to: repositories, or groups.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Summary {
-    /// Looked at.
-    pub checked: u64,
-    /// Not as declared.
-    pub drifted: u64,
-    /// Of which something was written.
-    pub repaired: u64,
-    /// Of which something is held by the guard.
-    pub held: u64,
-    /// Of which something could not be written.
-    pub failed: u64,
-    /// Of which something could not be read or resolved.
-    pub unknown: u64,
 }
 
 fn note(name: &str) -> String {
@@ -95,7 +80,7 @@ pub async fn summarise(
     let is_parked =
         |row: &&Row| is_its(&row.key) && row.parked.as_ref().is_some_and(|parked| parked.since >= begun.at);
     let mut failed: HashSet<String> = rows.iter().filter(is_parked).map(|row| row.key.to_string()).collect();
-    let mut last_runs: HashMap<String, Entry> = HashMap::new();
+    let mut last_runs: HashMap<String, RunCounts> = HashMap::new();
     let (mut drifted, mut repaired) = (HashSet::new(), HashSet::new());
     let mut after = 0;
     loop {
@@ -103,25 +88,26 @@ pub async fn summarise(
         let entries = store.entries(listing).await?;
         let Some(last) = entries.last() else { break };
         after = last.seq;
-        let is_run = |entry: &Entry| {
-            entry.kind == EntryKind::Run && entry.key.parse::<Key>().is_ok_and(|key| is_its(&key))
-        };
-        for run in entries.into_iter().filter(is_run) {
-            if is_some(&run, "changes") {
-                drifted.insert(run.key.clone());
+        for Entry { key, detail, .. } in entries {
+            let Detail::Run(run) = detail else { continue };
+            if !key.parse::<Key>().is_ok_and(|key| is_its(&key)) {
+                continue;
             }
-            if is_some(&run, "written") {
-                repaired.insert(run.key.clone());
+            if run.changes > 0 {
+                drifted.insert(key.clone());
             }
-            last_runs.insert(run.key.clone(), run);
+            if run.written > 0 {
+                repaired.insert(key.clone());
+            }
+            last_runs.insert(key, run);
         }
     }
-    for run in last_runs.values() {
-        summary.held += u64::from(is_some(run, "held"));
-        if is_some(run, "failed") || is_some(run, "postponed") {
-            failed.insert(run.key.clone());
+    for (key, run) in last_runs {
+        summary.held += u64::from(run.held > 0);
+        summary.unknown += u64::from(!run.unknown.is_empty());
+        if run.failed > 0 || run.postponed.is_some_and(|postponed| postponed > 0) {
+            failed.insert(key);
         }
-        summary.unknown += u64::from(run.detail["unknown"].as_array().is_some_and(|list| !list.is_empty()));
     }
     // The writes of one run count as repaired, also if later runs find something else.
     summary.drifted = drifted.len() as u64;
@@ -134,14 +120,9 @@ pub async fn summarise(
         key: format!("sweep:{name}"),
         subject: name.to_owned(),
         intent: None,
-        detail: json!({ "summary": summary, "took_s": now.since(begun.at).as_secs() }),
+        detail: Detail::Sweep(SweepEnd { summary, took_s: now.since(begun.at).as_secs() }),
     };
     store.journal(None, vec![entry], now).await?;
     store.forget(&note(name)).await?;
     Ok(Some(summary))
-}
-
-/// Whether a run's entry counts any of these.
-fn is_some(run: &Entry, what: &str) -> bool {
-    run.detail[what].as_u64().is_some_and(|count| count > 0)
 }

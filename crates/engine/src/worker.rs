@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::FutureExt as _;
-use serde_json::{Value, json};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -19,7 +18,7 @@ use crate::budget::in_lane;
 use crate::clock::{Clock, Time};
 use crate::failure::{Class, Failure};
 use crate::guard::Limits;
-use crate::journal::{Entry, EntryKind};
+use crate::journal::{Cause, Detail, Entry, EntryKind, RunCounts};
 use crate::key::Key;
 use crate::pace::WritePace;
 use crate::queue::{Claim, Outcome, ParkReason};
@@ -100,15 +99,15 @@ impl<P: Planner, W: PlanWriter<P::Write>> Reconcile for Reconciler<P, W> {
                 key: key.to_string(),
                 subject: report.subject.clone(),
                 intent: None,
-                detail: json!({
-                    "changes": report.steps.len(),
-                    "written": count(|result| *result == StepResult::Written),
-                    "held": count(|result| matches!(result, StepResult::Held { .. })),
-                    "withheld": count(|result| *result == StepResult::Withheld),
-                    "failed": report.failed(),
-                    "postponed": count(|result| matches!(result, StepResult::Postponed(_))),
-                    "unknown": report.unknowns,
-                    "after": causes(self.store.as_ref(), run).await,
+                detail: Detail::Run(RunCounts {
+                    changes: report.steps.len(),
+                    written: count(|result| *result == StepResult::Written),
+                    held: count(|result| matches!(result, StepResult::Held { .. })),
+                    withheld: Some(count(|result| *result == StepResult::Withheld)),
+                    failed: report.failed(),
+                    postponed: Some(count(|result| matches!(result, StepResult::Postponed(_)))),
+                    unknown: report.unknowns.clone(),
+                    after: Some(causes(self.store.as_ref(), run).await),
                 }),
             };
             self.store.journal(None, vec![entry], self.clock.now()).await?;
@@ -118,15 +117,14 @@ impl<P: Planner, W: PlanWriter<P::Write>> Reconcile for Reconciler<P, W> {
 }
 
 /// The deliveries that made a key due: event, who caused it, id. What was found may be their doing.
-async fn causes(store: &dyn Store, run: &Run) -> Vec<Value> {
+async fn causes(store: &dyn Store, run: &Run) -> Vec<Cause> {
     const MOST: u32 = 5;
     let key = Some(run.lease.key.to_string());
     let listing = Listing { after: 0, since: Some(run.since), key, limit: MOST };
     match store.deliveries(listing).await {
         Ok(rows) => {
-            let shown =
-                |row: &DeliveryRow| json!({ "event": row.event, "by": row.actor, "delivery": row.id });
-            rows.iter().map(shown).collect()
+            let cause = |row: DeliveryRow| Cause { event: row.event, by: row.actor, delivery: row.id };
+            rows.into_iter().map(cause).collect()
         }
         Err(error) => {
             tracing::debug!(%error, "what caused it could not be read");

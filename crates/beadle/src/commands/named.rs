@@ -116,7 +116,7 @@ mod tests {
             key: key.to_string(),
             subject: subject.to_owned(),
             intent: None,
-            detail: Value::Null,
+            detail: Value::Null.into(),
         };
         let mut entries = vec![entry("acme/old"); PAGE as usize + 1];
         entries.push(entry("acme/new"));

@@ -75,7 +75,7 @@ fn entry(kind: EntryKind, at: Time, intent: Option<u64>) -> Entry {
         key: key(1).to_string(),
         subject: "acme/widgets".into(),
         intent,
-        detail: json!({"n": 1}),
+        detail: json!({"n": 1}).into(),
     }
 }
 

@@ -58,7 +58,7 @@ async fn begin(store: &DynamoStore) -> Begun {
         key: key().to_string(),
         subject: "acme/shop".into(),
         intent: None,
-        detail: json!({}),
+        detail: json!({}).into(),
     };
     let intent = Intent { entry, spends: Some(("a".to_owned(), limits().window)) };
     store.begin(None, &key(), intent, NOW).await.unwrap()

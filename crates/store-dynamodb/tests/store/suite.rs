@@ -136,7 +136,7 @@ async fn a_journal_is_read_back_to_a_time_and_no_further() {
             key: format!("repository:acme:{n}"),
             subject: "acme/widgets".into(),
             intent: None,
-            detail: serde_json::json!(long),
+            detail: serde_json::json!(long).into(),
         };
         store.journal(None, vec![entry], day(3)).await.unwrap();
     }

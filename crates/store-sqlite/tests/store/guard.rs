@@ -250,7 +250,7 @@ impl World {
             key: hold.key.to_string(),
             subject: hold.subject.clone(),
             intent: None,
-            detail: json!({}),
+            detail: json!({}).into(),
         };
         let intent = Intent { entry, spends: Some((hold.digest.clone(), WINDOW)) };
         let begun = store.begin(None, &hold.key, intent, self.now).await.unwrap();

@@ -7,7 +7,7 @@ use beadle_store_sqlite::{SqliteSettings, SqliteStore};
 use serde_json::{Value, json};
 
 fn run(key: &Key, at: Time, detail: Value) -> Entry {
-    let (key, subject) = (key.to_string(), "acme/widgets".to_owned());
+    let (key, subject, detail) = (key.to_string(), "acme/widgets".to_owned(), detail.into());
     Entry { seq: 0, at, kind: EntryKind::Run, key, subject, intent: None, detail }
 }
 

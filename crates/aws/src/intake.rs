@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use aws_config::SdkConfig;
 use axum::body::Body as AxumBody;
+use beadle_engine::store::prelude::*;
 use beadle_engine::transfer::is_unfinished;
-use beadle_engine::{Clock, Store as _, Time};
+use beadle_engine::{Clock, Time};
 use beadle_hooks::github::OrgFacts;
 use beadle_secrets::{Reference, SecretStore};
 use beadle_server::{Intake, IntakeLimits, Metrics};

@@ -6,11 +6,9 @@ use std::time::Duration;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 
 use crate::clock::Time;
-use crate::guard::{GuardReservation, Hold};
-use crate::journal::Entry;
 use crate::key::Key;
 use crate::queue::Row;
-use crate::store::{DeliveryRow, Listing, Store, StoreError};
+use crate::store::{Listing, Store, StoreError, StoreRecord};
 
 /// Pieces on their way at once.
 const AT_ONCE: usize = 16;
@@ -20,23 +18,8 @@ const ENTRIES: u32 = 500;
 const INTERRUPTED: Duration = Duration::from_secs(120);
 /// Stands in a store while it is copied into, and after a copy that did not end.
 const UNFINISHED: &str = "copy:unfinished";
-/// What [`Store::ready`] writes is nothing that somebody keeps.
+/// The name that a check of a store writes. No other store needs it.
 const READY: &str = "ready";
-
-/// A part of what a store keeps, as it is.
-#[derive(Clone, Debug)]
-pub enum StoreRecord {
-    /// A key that is due, worked on, or set aside.
-    Row(Row),
-    /// A delivery, with its body while that is kept. Its keys are not marked: their rows say whether they are due.
-    Delivery(DeliveryRow, Option<Vec<u8>>),
-    /// Journal entries with their numbers, in order.
-    Entries(Vec<Entry>),
-    /// A change that is held, or was approved.
-    Hold(Hold),
-    /// What was given in the guard's windows, in order.
-    Bookings(Vec<GuardReservation>),
-}
 
 /// How much was copied.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

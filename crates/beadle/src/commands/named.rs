@@ -98,6 +98,7 @@ async fn each(store: &dyn Store, key: Option<&Key>, mut look: impl FnMut(&Entry)
 
 #[cfg(test)]
 mod tests {
+    use beadle_engine::store::prelude::*;
     use beadle_engine::{EntryKind, Time};
     use beadle_store_sqlite::{SqliteSettings, SqliteStore};
     use serde_json::Value;

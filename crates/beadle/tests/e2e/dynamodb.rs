@@ -5,7 +5,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use beadle_emulate::Moto;
-use beadle_engine::Store as _;
+use beadle_engine::store::prelude::*;
 use beadle_store_dynamodb::DynamoSettings;
 use serde_json::{Value, json};
 

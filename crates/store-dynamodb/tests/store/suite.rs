@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use beadle_emulate::{Moto, Proxy};
+use beadle_engine::store::prelude::*;
 use beadle_engine::{Accepted, Delivery, Entry, EntryKind, Key, Lane, Listing, Mark, Store, Time};
 use beadle_store_dynamodb::DynamoSettings;
 

@@ -9,8 +9,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use beadle_engine::store::prelude::*;
 use beadle_engine::{
-    Begun, Change, End, Entry, EntryKind, Field, Hold, Intent, Key, Limits, Mode, Risk, Store, Time, Verdict,
+    Begun, Change, End, Entry, EntryKind, Field, Hold, Intent, Key, Limits, Mode, Risk, Time, Verdict,
 };
 use beadle_store_sqlite::{SqliteSettings, SqliteStore};
 use proptest::prelude::*;

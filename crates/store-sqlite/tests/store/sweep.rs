@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use beadle_engine::{Entry, EntryKind, Key, Lane, Mark, Outcome, Store, Time, sweep};
+use beadle_engine::store::prelude::*;
+use beadle_engine::{Entry, EntryKind, Key, Lane, Mark, Outcome, Time, sweep};
 use beadle_store_sqlite::{SqliteSettings, SqliteStore};
 use serde_json::{Value, json};
 

@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use aws_config::SdkConfig;
 use axum::body::Body as AxumBody;
-use beadle_engine::store::prelude::*;
 use beadle_engine::transfer::is_unfinished;
 use beadle_engine::{Clock, Time};
 use beadle_hooks::github::OrgFacts;
@@ -114,8 +113,8 @@ impl Function {
     async fn read(&self) -> Option<Serving> {
         let facts = join_all(self.file.orgs().map(|org| async move {
             // Without it a few runs too many are caused, and nothing else.
-            let stored = self.store.get(&told_of(org)).await.ok().flatten().unwrap_or_default();
-            (org.to_owned(), OrgFacts::from_json(&stored))
+            let stored = OrgFacts::note(org).get(&self.store).await.ok().flatten().unwrap_or_default();
+            (org.to_owned(), stored)
         }));
         let fetched = self.secret_store.fetch_again(&self.references);
         let (_, known, is_unfinished) = join3(fetched, facts, is_unfinished(&self.store)).await;
@@ -173,11 +172,6 @@ impl Function {
             None => response,
         }
     }
-}
-
-/// The note in which the worker tells of an organisation.
-pub fn told_of(org: &str) -> String {
-    format!("known:{org}")
 }
 
 /// What comes before the route is the gateway's: a stage, or a mapping of its domain.

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::{Clock, Time};
 use crate::failure::{Class, Failure};
-use crate::note::note;
+use crate::note::{Metadata, Note};
 use crate::store::{Store, StoreError};
 
 /// A record that did not change is stored again after this time.
@@ -91,6 +91,10 @@ pub struct TaskRecord {
     /// The wait from the last run to the next one.
     #[serde(skip)]
     wait: Duration,
+}
+
+impl Metadata for TaskRecord {
+    const KIND: &'static str = "task";
 }
 
 impl TaskRecord {
@@ -307,10 +311,11 @@ impl Driver {
 
     /// Forgets stored records of tasks that the configuration no longer has.
     async fn forget_others(&self) {
-        let Ok(stored) = self.store.notes(&note("task", &[""])).await else { return };
+        let Ok(stored) = Note::<TaskRecord>::of(&[""]).list(self.store.as_ref()).await else { return };
         for (name, _) in stored {
-            let is_its = self.slots.iter().any(|slot| note("task", &[&slot.task.name()]) == name);
-            if !is_its && let Err(error) = self.store.forget(&name).await {
+            let is_its = self.slots.iter().any(|slot| slot.task.name() == name);
+            let note = Note::<TaskRecord>::of(&[&name]);
+            if !is_its && let Err(error) = note.forget(self.store.as_ref()).await {
                 tracing::debug!(%error, "a task's record is forgotten at the next start");
             }
         }
@@ -319,9 +324,8 @@ impl Driver {
 
 /// The stored records of the tasks of all processes that share a store, by name.
 pub async fn stored_records(store: &dyn Store) -> Result<BTreeMap<String, TaskRecord>, StoreError> {
-    let notes = store.notes(&note("task", &[""])).await?;
-    let records = notes.into_iter().filter_map(|(_, text)| serde_json::from_str::<TaskRecord>(&text).ok());
-    Ok(records.map(|record| (record.name.clone(), record)).collect())
+    let records = Note::<TaskRecord>::of(&[""]).list(store).await?;
+    Ok(records.into_iter().map(|(_, record)| (record.name.clone(), record)).collect())
 }
 
 /// Notes the result of a run, and logs it where it is another than that of the run before.
@@ -380,8 +384,7 @@ async fn keep(slot: &TaskState, record: &TaskRecord, store: &dyn Store, now: Tim
     if !is_news {
         return;
     }
-    let Ok(text) = serde_json::to_string(record) else { return };
-    match store.put(&note("task", &[&record.name]), &text).await {
+    match Note::of(&[&record.name]).put(store, record).await {
         Ok(()) => {
             let mut stored = slot.stored.lock().unwrap_or_else(PoisonError::into_inner);
             *stored = Some((record.clone(), now));

@@ -45,7 +45,7 @@ pub use guard::{GuardReservation, Hold, Limits, Spent, Verdict};
 pub use journal::{Detail, Entry, EntryKind};
 pub use key::{Key, KeyError, Lane};
 pub use mode::Mode;
-pub use note::note;
+pub use note::{Metadata, Note, note};
 pub use pace::WritePace;
 pub use plan::{Change, Field, Plan, PolicyLocation, Risk, Risks, Unknown};
 pub use queue::{Claim, Lease, Outcome, ParkReason, Parked, Row, Timing};

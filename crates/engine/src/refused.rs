@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Time;
 use crate::failure::Failure;
 use crate::key::Key;
+use crate::note::{Metadata, Note};
 use crate::store::Store;
 
 /// The wait of sweeps after the first refusal of a change. It is short, as a fault of a credential
@@ -47,16 +48,23 @@ impl RefusedChange {
     }
 }
 
-/// The name of the note of a key's refused changes.
+impl Metadata for Refusals {
+    const KIND: &'static str = "refused";
+}
+
+/// Returns the name of the note of a key's refused changes.
 pub fn refused_note(key: &Key) -> String {
-    format!("refused:{key}")
+    Refusals::note(key).name().to_owned()
 }
 
 impl Refusals {
-    /// Reads what is stored of this key, of any generation.
+    fn note(key: &Key) -> Note<Self> {
+        Note::of(&[key.as_str()])
+    }
+
+    /// Reads the stored refusals of this key, of any generation.
     pub(crate) async fn read(store: &dyn Store, key: &Key) -> Result<Self, Failure> {
-        let stored = store.get(&refused_note(key)).await?;
-        Ok(stored.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default())
+        Ok(Self::note(key).get(store).await?.unwrap_or_default())
     }
 
     /// The refusals of this generation. Those of another generation are over.
@@ -105,11 +113,9 @@ impl Refusals {
             return Ok(());
         }
         if self.changes.is_empty() {
-            return Ok(store.forget(&refused_note(key)).await?);
+            return Ok(Self::note(key).forget(store).await?);
         }
-        let text = serde_json::to_string(self);
-        let text = text.map_err(|error| Failure::new(crate::failure::Class::Fatal, error))?;
-        Ok(store.put(&refused_note(key), &text).await?)
+        Ok(Self::note(key).put(store, self).await?)
     }
 }
 

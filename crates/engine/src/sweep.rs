@@ -3,11 +3,11 @@
 use std::collections::{HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
 use crate::clock::Time;
 use crate::journal::{Detail, Entry, EntryKind, RunCounts, SweepEnd};
 use crate::key::Key;
+use crate::note::{Metadata, Note};
 use crate::queue::Row;
 use crate::store::{Listing, Store, StoreError};
 
@@ -29,15 +29,19 @@ struct Begun {
     last: Option<Vec<(String, u64)>>,
 }
 
-fn note(name: &str) -> String {
-    format!("sweep-begun:{name}")
+impl Metadata for Begun {
+    const KIND: &'static str = "sweep-begun";
+}
+
+fn note(name: &str) -> Note<Begun> {
+    Note::of(&[name])
 }
 
 /// A sweep of this name over so many things has begun. `false`: the one before has not ended, and they are part of this one.
 pub async fn begin(store: &dyn Store, name: &str, count: usize, now: Time) -> Result<bool, StoreError> {
-    let is_first = store.get(&note(name)).await?.is_none();
+    let is_first = note(name).get(store).await?.is_none();
     let begun = Begun { at: now, count: count as u64, last: None };
-    store.put(&note(name), &json!(begun).to_string()).await?;
+    note(name).put(store, &begun).await?;
     Ok(is_first)
 }
 
@@ -48,11 +52,7 @@ pub async fn summarise(
     is_its: &(dyn Fn(&Key) -> bool + Send + Sync),
     now: Time,
 ) -> Result<Option<Summary>, StoreError> {
-    let Some(text) = store.get(&note(name)).await? else { return Ok(None) };
-    let Ok(mut begun) = serde_json::from_str::<Begun>(&text) else {
-        store.forget(&note(name)).await?;
-        return Ok(None);
-    };
+    let Some(mut begun) = note(name).get(store).await? else { return Ok(None) };
     let rows = store.rows(u32::MAX).await?;
     // A key that was marked later is not part of this sweep; a key of the sweep that an event
     // marked too is.
@@ -72,7 +72,7 @@ pub async fn summarise(
     if !running.is_empty() {
         if begun.last.as_ref() != Some(&running) {
             begun.last = Some(running);
-            store.put(&note(name), &json!(begun).to_string()).await?;
+            note(name).put(store, &begun).await?;
         }
         return Ok(None);
     }
@@ -123,6 +123,6 @@ pub async fn summarise(
         detail: Detail::Sweep(SweepEnd { summary, took_s: now.since(begun.at).as_secs() }),
     };
     store.journal(None, vec![entry], now).await?;
-    store.forget(&note(name)).await?;
+    note(name).forget(store).await?;
     Ok(Some(summary))
 }

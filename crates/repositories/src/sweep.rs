@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use beadle_engine::guard::count_note;
+use beadle_engine::guard::RepositoryCount;
 use beadle_engine::sweep::{self as engine, Summary};
 use beadle_engine::worker::{Reconcile, Run};
 use beadle_engine::{Clock, Failure, Key, Lane, Mark, Report, Store, StoreError, Time};
@@ -42,7 +42,8 @@ impl Reconcile for Sweep {
         }
         // The guard keeps a share of those that can be written.
         let count = index.iter().filter(|row| !row.archived).count();
-        self.store.put(&count_note(instance), &count.to_string()).await?;
+        let count = RepositoryCount(u32::try_from(count).unwrap_or(u32::MAX));
+        RepositoryCount::note(instance).put(self.store.as_ref(), &count).await?;
         let own = Mark::new(Key::new("organisation", instance, run.lease.key.id()), Lane::Sweep);
         let repositories = swept.iter().map(|row| Mark {
             key: Key::new("repository", instance, row.id),

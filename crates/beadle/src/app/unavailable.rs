@@ -7,12 +7,22 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use beadle_engine::worker::{Reconcile, Run};
-use beadle_engine::{Clock, Failure, Report, Store, StoreError, Time, note};
+use beadle_engine::{Clock, Failure, Metadata, Note, Report, Store, StoreError, Time};
 use beadle_groups::Mappings;
+use serde::{Deserialize, Serialize};
 
-/// The notes that say which targets missed something of a directory, each with when it did last.
-fn notes(source: &str) -> String {
-    note("missed", &[source, ""])
+/// The time at which a target last missed something of a directory.
+#[derive(Serialize, Deserialize)]
+#[serde(transparent)]
+struct Missed(Time);
+
+impl Metadata for Missed {
+    const KIND: &'static str = "missed";
+}
+
+/// Returns the note of a target. With an empty `target` it begins the names of all.
+fn missed(source: &str, target: &str) -> Note<Missed> {
+    Note::of(&[source, target])
 }
 
 /// Works on a directory's keys for the targets that are open, and notes that the others miss it.
@@ -34,8 +44,7 @@ impl Reconcile for PartialTargets {
         let missing = mappings.targets(&self.source).into_iter().filter(|target| self.shut.contains(*target));
         // First, so that a kill leaves it said.
         for target in missing {
-            let note = format!("{}{target}", notes(&self.source));
-            self.store.put(&note, &self.clock.now().0.to_string()).await?;
+            missed(&self.source, target).put(self.store.as_ref(), &Missed(self.clock.now())).await?;
         }
         self.inner.reconcile(run).await
     }
@@ -48,12 +57,8 @@ pub(crate) async fn is_whole(
     last: Time,
     is_shut: impl Fn(&str) -> bool,
 ) -> Result<bool, StoreError> {
-    let prefix = notes(source);
-    let missed = store.notes(&prefix).await?;
     // Clocks of functions differ a little.
     let since = last - Duration::from_secs(1);
-    Ok(missed.iter().all(|(name, at)| {
-        let at = Time(at.parse().unwrap_or(0));
-        at < since || is_shut(name.strip_prefix(&prefix).unwrap_or_default())
-    }))
+    let all = missed(source, "").list(store).await?;
+    Ok(all.iter().all(|(target, Missed(at))| *at < since || is_shut(target)))
 }

@@ -8,14 +8,15 @@ use std::time::Duration;
 use anyhow::{anyhow, ensure};
 use aws_config::SdkConfig;
 use beadle_aws::environment::{Environment, aws};
-use beadle_aws::intake::told_of;
 use beadle_aws::invocation::Invocation;
 use beadle_aws::queues::Queues;
 use beadle_aws::wakes::WakeHandler;
 use beadle_engine::transfer::is_unfinished;
-use beadle_engine::{Clock, Driver, Store, Time};
+use beadle_engine::{Clock, Driver, Metadata, Note, Store, Time};
+use beadle_hooks::github::OrgFacts;
 use beadle_store_dynamodb::{DynamoStore, Wake as _};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -42,8 +43,22 @@ const WAITED: Duration = Duration::from_secs(60);
 /// Of each lane so many are, in a minute.
 const MOST: usize = 500;
 
-/// The note of when everything was looked after last, for who asks whether a worker is there.
-pub(crate) const LOOKED: &str = "looked";
+/// The time at which a worker last did everything that it does once a minute, for `beadle aws
+/// doctor`.
+#[derive(Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Looked(pub(crate) Time);
+
+impl Metadata for Looked {
+    const KIND: &'static str = "looked";
+}
+
+impl Looked {
+    /// Returns the only note of this kind.
+    pub(crate) fn note() -> Note<Self> {
+        Note::of(&[])
+    }
+}
 
 /// An invocation, and where its answer goes.
 struct Call {
@@ -226,7 +241,7 @@ impl Minute<'_> {
         failed?;
         // Everything else was done; and somebody has to see it.
         ensure!(service.is_open(), "not everything can be opened; the log says what, and why");
-        service.store.put(LOOKED, &service.clock.now().0.to_string()).await?;
+        Looked::note().put(service.store.as_ref(), &Looked(service.clock.now())).await?;
         // Also what failed before and is not due yet: the alarm stays until it works again.
         let before = self.driver.status().into_iter().filter_map(|task| Some((task.name, task.failure?)));
         match failing.into_iter().chain(before).next() {
@@ -265,7 +280,7 @@ impl Minute<'_> {
         for org in &self.service.orgs {
             let (name, told) = (&org.file.name, org.known.to_json());
             if self.told.get(name) != Some(&told) {
-                self.service.store.put(&told_of(name), &told).await?;
+                OrgFacts::note(name).put(self.service.store.as_ref(), &org.known).await?;
                 self.told.insert(name.clone(), told);
             }
         }

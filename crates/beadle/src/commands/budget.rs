@@ -1,6 +1,7 @@
 //! `beadle budget`: what is left of GitHub's limits. Asking costs nothing.
 
-use beadle_engine::{Clock, Time, note};
+use beadle_engine::{Clock, Time};
+use beadle_transport::sharing::ProcessUsage;
 use serde_json::{Value, json};
 
 use crate::app::wiring::{self, GithubClients, OpenOptions, Org};
@@ -21,9 +22,8 @@ pub(crate) async fn run(
         let limits = org.reader.rate_limit().await?;
         let mut processes = Vec::new();
         if let Some(store) = &store {
-            for (_, said) in store.notes(&note("process", &[&file.name, ""])).await? {
-                processes.extend(serde_json::from_str::<Value>(&said).ok());
-            }
+            let usages = ProcessUsage::note(&file.name, "").list(store.as_ref()).await?;
+            processes.extend(usages.into_iter().map(|(_, usage)| usage));
         }
         if as_json {
             let shown = json!({
@@ -38,12 +38,11 @@ pub(crate) async fn run(
             printer.line(account(resource, &limits["resources"][resource], file.budget.reserve, &clock));
         }
         for said in &processes {
-            let at = Time(said["at"].as_i64().unwrap_or(0));
             printer.line(format!(
                 "  a process that was heard of {} ago has spent {} REST and {} GraphQL points of this minute",
-                ago(at, clock.now()),
-                said["rest"],
-                said["graphql"]
+                ago(said.at, clock.now()),
+                said.rest,
+                said.graphql
             ));
         }
     }

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use super::{ApplyContext, StepResult, lease_lost, more_severe};
 use crate::contested::contested;
 use crate::failure::{Class, Failure};
-use crate::guard::{Hold, Limits, Verdict, count_note};
+use crate::guard::{Hold, Limits, RepositoryCount, Verdict};
 use crate::key::{Key, Lane};
 use crate::plan::{Plan, Risk};
 use crate::refused::Refusals;
@@ -96,8 +96,8 @@ pub(super) async fn check_guard<W>(
 async fn with_count(gate: &ApplyContext, key: &Key) -> Result<Limits, Failure> {
     let mut limits = gate.limits;
     if limits.among.is_none() {
-        let counted = gate.store.get(&count_note(key.instance())).await?;
-        limits.among = counted.and_then(|count| count.parse().ok());
+        let counted = RepositoryCount::note(key.instance()).get(gate.store.as_ref()).await?;
+        limits.among = counted.map(|RepositoryCount(count)| count);
     }
     Ok(limits)
 }

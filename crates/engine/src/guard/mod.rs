@@ -4,6 +4,7 @@
 //! The rules are pure functions over the window of one instance ([`window`]). A store loads the
 //! window, calls the function and writes the window back.
 
+mod count;
 pub mod window;
 
 use std::time::Duration;
@@ -14,6 +15,7 @@ use crate::clock::Time;
 use crate::key::Key;
 use crate::plan::{Change, Risk, Risks};
 
+pub use count::RepositoryCount;
 pub use window::{GuardReservation, Spent};
 
 /// The most that may be written in a window, over all keys and processes of one instance.
@@ -53,11 +55,6 @@ impl Default for Limits {
             among: None,
         }
     }
-}
-
-/// The name of the note that keeps the number of an instance's repositories for the guard.
-pub fn count_note(instance: &str) -> String {
-    format!("repositories:{instance}")
 }
 
 impl Limits {

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use super::error::StoreError;
 
-/// Keeps small values by name.
+/// Keeps small values by name. [`crate::Note`] gives them a type.
 #[async_trait]
 pub trait MetadataStore: Send + Sync + 'static {
     /// Returns a value.

@@ -14,8 +14,8 @@ use beadle_groups::sources::{OktaSource, Source};
 use beadle_groups::sweep::remembered;
 use beadle_groups::targets::{TargetWriter, TeamReader};
 use beadle_groups::{
-    Directory, GroupLimits, GroupPlanner, GroupSweep, GroupWriter, Mappings, Marker, STOPPED, TeamMarker,
-    stop_note,
+    Directory, GroupLimits, GroupPlanner, GroupSweep, GroupWriter, Mappings, Marker, STOPPED, StopReason,
+    TeamMarker,
 };
 use beadle_okta::Okta;
 use beadle_repositories::policy::nearest;
@@ -313,12 +313,13 @@ impl GroupTarget {
 
     /// Why nothing is written to the target: it did something else with a write than it was asked.
     pub(crate) async fn stopped(&self, store: &Arc<dyn Store>) -> anyhow::Result<Option<String>> {
-        Ok(store.get(&stop_note(&self.file.name)).await?)
+        let reason = StopReason::note(&self.file.name).get(store.as_ref()).await?;
+        Ok(reason.map(|StopReason(why)| why))
     }
 
     /// Lets a stopped target be written to again, and makes the keys due that the stop set aside.
     pub(crate) async fn release(&self, store: &Arc<dyn Store>, now: Time) -> anyhow::Result<()> {
-        store.forget(&stop_note(&self.file.name)).await?;
+        StopReason::note(&self.file.name).forget(store.as_ref()).await?;
         self.go_on(store, now).await
     }
 
@@ -326,7 +327,7 @@ impl GroupTarget {
     /// target itself sets them aside again until it is started with another configuration.
     pub(crate) async fn go_on(&self, store: &Arc<dyn Store>, now: Time) -> anyhow::Result<()> {
         let name = self.file.name.as_str();
-        if store.get(&stop_note(name)).await?.is_none() {
+        if StopReason::note(name).get(store.as_ref()).await?.is_none() {
             revive(store.as_ref(), STOPPED, &|key: &Key| key.instance() == name, now).await?;
         }
         Ok(())

@@ -76,6 +76,33 @@ impl From<Key> for String {
     }
 }
 
+/// All keys of one kind and one instance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyScope {
+    /// The part that all of the keys begin with.
+    prefix: String,
+}
+
+impl KeyScope {
+    /// Returns the scope of a kind and an instance.
+    pub fn new(kind: &str, instance: &str) -> Self {
+        Self { prefix: Key::new(kind, instance, "").0 }
+    }
+
+    /// Returns whether a key is one of them.
+    pub fn covers(&self, key: &Key) -> bool {
+        key.as_str().starts_with(&self.prefix)
+    }
+
+    /// Returns the bounds of the keys in the order of their bytes: the first is at or after one
+    /// bound, the last before the other.
+    pub fn bounds(&self) -> (&str, String) {
+        // The character after the colon.
+        let end = format!("{};", self.prefix.strip_suffix(':').unwrap_or(&self.prefix));
+        (&self.prefix, end)
+    }
+}
+
 /// Why a key is due; an earlier one overtakes a later one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -139,6 +166,24 @@ mod tests {
         let key = Key::new("a:b", "acme", 2);
         assert_eq!((key.kind(), key.instance()), ("a%3Ab", "acme"));
         assert_eq!(Key::new("check", "acme", "12:34").to_string(), "check:acme:12:34");
+    }
+
+    #[test]
+    fn a_scope_has_the_keys_of_one_kind_and_instance() {
+        let scope = KeyScope::new("repository", "acme");
+        let (from, to) = scope.bounds();
+        for (kind, instance, id, is_covered) in [
+            ("repository", "acme", "1", true),
+            ("repository", "acme", "\u{10ffff}", true),
+            ("repository", "acme2", "1", false),
+            ("repository", "acm", "1", false),
+            ("repository", "acme:1", "2", false),
+            ("repositor", "acme", "1", false),
+        ] {
+            let key = Key::new(kind, instance, id);
+            assert_eq!(scope.covers(&key), is_covered, "{key}");
+            assert_eq!(from <= key.as_str() && key.as_str() < to.as_str(), is_covered, "{key}");
+        }
     }
 
     #[test]

@@ -43,7 +43,7 @@ pub use glob::check_glob;
 pub use guard::window::{Begun, End, Intent};
 pub use guard::{GuardReservation, Hold, Limits, Spent, Verdict};
 pub use journal::{Detail, Entry, EntryKind};
-pub use key::{Key, KeyError, Lane};
+pub use key::{Key, KeyError, KeyScope, Lane};
 pub use mode::Mode;
 pub use note::{Metadata, Note, note};
 pub use pace::WritePace;

@@ -204,6 +204,11 @@ impl Row {
         Some(self.run_at.max(held).max(leased))
     }
 
+    /// Whether a mark of `at` or before is not yet worked off.
+    pub fn waits_since(&self, at: Time) -> bool {
+        self.due_at().is_some() && self.first_dirty <= at
+    }
+
     /// When somebody who waits for messages has to be told of it, after it was like `before`: it can be claimed earlier than
     /// that, or in a more urgent lane, or a run of it ended and left it due. `None`: there is nothing to tell; while it is
     /// worked on, its end will.

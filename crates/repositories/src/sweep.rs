@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use beadle_engine::guard::RepositoryCount;
 use beadle_engine::sweep::{self as engine, Summary};
 use beadle_engine::worker::{Reconcile, Run};
-use beadle_engine::{Clock, Failure, Key, Lane, Mark, Report, Store, StoreError, Time};
+use beadle_engine::{Clock, Failure, Key, KeyScope, Lane, Mark, Report, Store, StoreError, Time};
 use beadle_github::Reader;
 
 use crate::gone;
@@ -79,10 +79,8 @@ impl Reconcile for Sweep {
     }
 }
 
-/// Sums up a sweep whose last repository was looked at; `None` while it goes on, or when there is none.
+/// Sums up the sweep of an organisation; `None` while the sweep goes on, or if there is none.
 pub async fn summarise(store: &dyn Store, instance: &str, now: Time) -> Result<Option<Summary>, StoreError> {
-    let is_its = |key: &Key| {
-        key.instance() == instance && matches!(key.kind(), "repository" | "organisation" | "sweep")
-    };
-    engine::summarise(store, instance, &is_its, now).await
+    let scopes = ["repository", "organisation", "sweep"].map(|kind| KeyScope::new(kind, instance));
+    engine::summarise(store, instance, &scopes, now).await
 }

@@ -4,8 +4,8 @@ use async_trait::async_trait;
 use beadle_engine::store::prelude::*;
 use beadle_engine::{
     Accepted, Begun, Claim, Delivery, DeliveryRow, Depth, End, Entry, GuardReservation, Hold, Intent, Key,
-    Lease, Limits, Listing, Mark, Outcome, Pause, Retention, Row, StoreError, StoreRecord, Time, Timing,
-    Verdict,
+    KeyScope, Lease, Limits, Listing, Mark, Outcome, Pause, Retention, Row, StoreError, StoreRecord, Time,
+    Timing, Verdict,
 };
 
 use crate::DynamoStore;
@@ -80,6 +80,10 @@ impl Queue for DynamoStore {
 
     async fn row(&self, key: &Key) -> Result<Option<Row>, StoreError> {
         Ok(self.load("reading a key", key).await?.0)
+    }
+
+    async fn count_waiting(&self, scopes: &[KeyScope], since: Time, most: u32) -> Result<u64, StoreError> {
+        self.count_due(scopes, since, most).await
     }
 
     async fn depth(&self, now: Time) -> Result<Depth, StoreError> {

@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use beadle_engine::store::prelude::*;
 use beadle_engine::{
     Accepted, Begun, Claim, Delivery, DeliveryRow, Depth, End, Entry, GuardReservation, Hold, Intent, Key,
-    Lane, Lease, Limits, Listing, Mark, Outcome, Pause, Retention, Row, StoreError, StoreRecord, Time,
-    Timing, Verdict,
+    KeyScope, Lane, Lease, Limits, Listing, Mark, Outcome, Pause, Retention, Row, StoreError, StoreRecord,
+    Time, Timing, Verdict,
 };
 use rusqlite::{OptionalExtension, params};
 
@@ -140,6 +140,14 @@ impl Queue for SqliteStore {
     async fn row(&self, key: &Key) -> Result<Option<Row>, StoreError> {
         let key = key.clone();
         self.read("reading a key", move |connection| queue::row(connection, &key)).await
+    }
+
+    async fn count_waiting(&self, scopes: &[KeyScope], since: Time, most: u32) -> Result<u64, StoreError> {
+        let scopes = scopes.to_vec();
+        self.read("counting waiting keys", move |connection| {
+            queue::count_waiting(connection, &scopes, since, most)
+        })
+        .await
     }
 
     async fn depth(&self, now: Time) -> Result<Depth, StoreError> {

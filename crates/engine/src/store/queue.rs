@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::error::StoreError;
 use crate::clock::Time;
 use crate::delivery::Mark;
-use crate::key::{Key, Lane};
+use crate::key::{Key, KeyScope, Lane};
 use crate::queue::{Claim, Lease, Outcome, Row, Timing};
 
 /// A pause of an instance or a key.
@@ -70,6 +70,9 @@ pub trait Queue: Send + Sync + 'static {
     async fn rows(&self, limit: u32) -> Result<Vec<Row>, StoreError>;
     /// Returns one row.
     async fn row(&self, key: &Key) -> Result<Option<Row>, StoreError>;
+    /// Counts the keys of these scopes that wait for a mark of `since` or before, up to `most`. A
+    /// parked key does not wait.
+    async fn count_waiting(&self, scopes: &[KeyScope], since: Time, most: u32) -> Result<u64, StoreError>;
     /// Counts the keys in the queue.
     async fn depth(&self, now: Time) -> Result<Depth, StoreError>;
 }

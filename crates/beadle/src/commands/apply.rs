@@ -300,11 +300,7 @@ pub(super) async fn write<P: Planner, W: PlanWriter<P::Write>>(
         return Ok((Report::of_nothing(plan), true));
     }
     let now = clock.now();
-    let paused = store
-        .pauses(now)
-        .await?
-        .into_iter()
-        .find(|pause| pause.scope == key.as_str() || pause.scope == key.instance());
+    let paused = store.pauses(now).await?.into_iter().find(|pause| pause.covers(key));
     if let Some(pause) = paused {
         bail!("{} is paused until {}", pause.scope, pause.until);
     }

@@ -125,6 +125,13 @@ pub struct Hold {
     pub change: Change<()>,
 }
 
+impl Hold {
+    /// Returns whether another generation of this instance asked for the change.
+    pub fn is_outdated(&self, instance: &str, generation: &str) -> bool {
+        self.key.instance() == instance && self.generation != generation
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -18,6 +18,13 @@ pub struct Pause {
     pub until: Time,
 }
 
+impl Pause {
+    /// Returns whether the pause holds back a key.
+    pub fn covers(&self, key: &Key) -> bool {
+        self.scope == key.as_str() || self.scope == key.instance()
+    }
+}
+
 /// The number of keys in the queue.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Depth {

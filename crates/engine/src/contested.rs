@@ -1,9 +1,8 @@
-//! Two writers: which planned changes were made so often within an hour that somebody else undoes
-//! them.
+//! Finds changes that two writers fight over: Beadle made the same change so often within an hour
+//! that another writer must be undoing it.
 //!
 //! A change that removes, weakens or exposes is held until an operator approves it. Every other
-//! change goes on, so that no protection stays open because of a fight; it is only written less
-//! often.
+//! change goes on at growing intervals, so that no protection stays off because of the fight.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -17,8 +16,8 @@ use crate::store::{Listing, Store};
 
 /// The time over which repeated repairs are counted.
 const HOUR: Duration = Duration::from_secs(3600);
-/// The first wait between two writes of a contested change. Each further write doubles it, up to an
-/// hour.
+/// The first wait between two writes of a contested change. Each further write doubles the wait, up
+/// to an hour.
 const FIRST: Duration = Duration::from_secs(60);
 
 /// The contested changes of a plan.
@@ -28,7 +27,7 @@ pub(crate) struct Contested {
     held: HashMap<String, String>,
     /// The time and the reason of the next write of other changes, by their place in the plan.
     slowed: HashMap<usize, (Time, String)>,
-    /// Entries that the journal does not have yet.
+    /// The entries to add to the journal.
     pub(crate) news: Vec<Entry>,
 }
 
@@ -44,32 +43,32 @@ impl Contested {
     }
 }
 
-/// The result of an intent that did not end in a write.
+/// The result of an intent without a certain write.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Missed {
     NotMade,
     Lost,
 }
 
-/// The number of writes of an effect.
+/// The number of times that an effect was written.
 #[derive(Clone, Copy, Default)]
 struct Made {
     times: u32,
-    /// Writes whose answer was lost. They count for guarded changes only: an outage of the vendor
-    /// is not a second writer.
+    /// The number of writes with a lost answer. They count for guarded changes only: an outage of
+    /// the vendor is not a second writer.
     lost: u32,
     last: Time,
 }
 
-/// The final value of a field of a change.
+/// The new value of a field of a change.
 type Effect = (String, String, String, String);
 
 fn effect<W>(change: &Change<W>, field: &Field) -> Effect {
     (change.aspect.clone(), change.what.clone(), field.name.clone(), field.after.to_string())
 }
 
-/// Finds what is contested in a plan of this generation, by the journal of the last hour. An effect
-/// is contested after so many `repeats`; zero: never.
+/// Finds the contested changes of a plan, by the journal of the last hour. An effect is contested
+/// after `repeats` writes; zero means never.
 pub(crate) async fn contested<W>(
     key: &Key,
     plan: &Plan<W>,
@@ -81,7 +80,7 @@ pub(crate) async fn contested<W>(
     if plan.changes.is_empty() || repeats == 0 {
         return Ok(found);
     }
-    // A change that was contested stays contested, also while Beadle's value is in place.
+    // A contested change stays contested, also while Beadle's value is in place.
     for hold in store.holds_of(key).await? {
         if hold.contested && hold.approved_by.is_none() && hold.change.risks().is_guarded() {
             found.held.insert(hold.change.aspect, hold.why);
@@ -132,7 +131,7 @@ pub(crate) async fn contested<W>(
     Ok(found)
 }
 
-/// The number of writes of each effect in the journal.
+/// Counts the writes of each effect in the journal.
 fn made(entries: &[Entry], generation: &str) -> HashMap<Effect, Made> {
     let missed: HashMap<u64, Missed> = entries
         .iter()
@@ -164,7 +163,7 @@ fn made(entries: &[Entry], generation: &str) -> HashMap<Effect, Made> {
     made
 }
 
-/// The wait between two writes of a contested change.
+/// Returns the wait between two writes of a contested change.
 fn wait(beyond: u32) -> Duration {
     FIRST.saturating_mul(2_u32.saturating_pow(beyond.min(16))).min(HOUR)
 }

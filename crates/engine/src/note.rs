@@ -81,9 +81,9 @@ fn read<M: Metadata>(text: &str) -> Option<M> {
 /// Returns the name of a note: its kind and its parts, joined by colons. A kind always has the same
 /// number of parts.
 ///
-/// No part but the last can hold a colon: there it is written `%3A`, and `%` is written `%25`. So
-/// two different lists of parts never make one name. The last part is as it is, and an empty one
-/// makes the beginning of all names before it.
+/// In all parts but the last, a colon is written `%3A` and a percent sign `%25`, so that two
+/// different lists of parts never make one name. The last part stays as it is. An empty last part
+/// makes the beginning of all names with these other parts.
 pub fn note(kind: &'static str, parts: &[&str]) -> String {
     let mut name = kind.to_owned();
     for (at, part) in parts.iter().enumerate() {

@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use beadle_engine::{Failure, Store, Time};
+use beadle_engine::{Failure, Metadata, Note, Store, Time};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
 use crate::mapping::GroupKey;
 
@@ -82,30 +81,47 @@ pub(crate) fn is_form_of(given: &str, shown: &str) -> bool {
 #[derive(Clone, Default)]
 pub(crate) struct GroupLinks(pub(crate) Option<Arc<dyn Store>>);
 
-fn note(target: &str, slot: &str) -> String {
-    beadle_engine::note("pair", &[target, slot])
+impl Metadata for GroupLink {
+    const KIND: &'static str = "pair";
+}
+
+fn note(target: &str, slot: &str) -> Note<GroupLink> {
+    Note::of(&[target, slot])
 }
 
 /// The beginning of the text of a write that a stopped target does not get.
 pub const STOPPED: &str = "the target is stopped";
 
-/// The name of the note that nothing is written to a target any more, with why.
-pub fn stop_note(target: &str) -> String {
-    format!("stopped:{target}")
+/// The reason why Beadle writes nothing to a target any more.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct StopReason(pub String);
+
+impl Metadata for StopReason {
+    const KIND: &'static str = "stopped";
+    const IS_PLAIN: bool = true;
+}
+
+impl StopReason {
+    /// Returns the note of a target.
+    pub fn note(target: &str) -> Note<Self> {
+        Note::of(&[target])
+    }
 }
 
 impl GroupLinks {
     /// Remembers that nothing is written to a target any more.
     pub(crate) async fn stop(&self, target: &str, why: &str) -> Result<(), Failure> {
         let Some(store) = &self.0 else { return Ok(()) };
-        Ok(store.put(&stop_note(target), why).await?)
+        Ok(StopReason::note(target).put(store.as_ref(), &StopReason(why.to_owned())).await?)
     }
 
     /// Takes back what was remembered by [`GroupLinks::stop`], unless another reason took its place.
     pub(crate) async fn withdraw(&self, target: &str, why: &str) -> Result<(), Failure> {
         let Some(store) = &self.0 else { return Ok(()) };
-        if store.get(&stop_note(target)).await?.as_deref() == Some(why) {
-            store.forget(&stop_note(target)).await?;
+        let note = StopReason::note(target);
+        if note.get(store.as_ref()).await?.is_some_and(|StopReason(noted)| noted == why) {
+            note.forget(store.as_ref()).await?;
         }
         Ok(())
     }
@@ -113,23 +129,22 @@ impl GroupLinks {
     /// Why nothing is written to a target any more.
     pub(crate) async fn stopped(&self, target: &str) -> Result<Option<String>, Failure> {
         let Some(store) = &self.0 else { return Ok(None) };
-        Ok(store.get(&stop_note(target)).await?)
+        Ok(StopReason::note(target).get(store.as_ref()).await?.map(|StopReason(why)| why))
     }
 
     pub(crate) async fn of(&self, target: &str, slot: &GroupKey) -> Result<Option<GroupLink>, Failure> {
         let Some(store) = &self.0 else { return Ok(None) };
-        let text = store.get(&note(target, &slot.to_string())).await?;
-        Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
+        Ok(note(target, &slot.to_string()).get(store.as_ref()).await?)
     }
 
     pub(crate) async fn keep(&self, target: &str, slot: &GroupKey, pair: &GroupLink) -> Result<(), Failure> {
         let Some(store) = &self.0 else { return Ok(()) };
-        Ok(store.put(&note(target, &slot.to_string()), &json!(pair).to_string()).await?)
+        Ok(note(target, &slot.to_string()).put(store.as_ref(), pair).await?)
     }
 
     pub(crate) async fn forget(&self, target: &str, slot: &GroupKey) -> Result<(), Failure> {
         let Some(store) = &self.0 else { return Ok(()) };
-        Ok(store.forget(&note(target, &slot.to_string())).await?)
+        Ok(note(target, &slot.to_string()).forget(store.as_ref()).await?)
     }
 
     /// The groups of a target that wait for a name, by their ids there.
@@ -144,13 +159,8 @@ impl GroupLinks {
     /// Everything that is remembered of a target.
     pub(crate) async fn all(&self, target: &str) -> Result<Vec<(GroupKey, GroupLink)>, Failure> {
         let Some(store) = &self.0 else { return Ok(Vec::new()) };
-        let prefix = note(target, "");
-        let notes = store.notes(&prefix).await?;
-        let read = |(name, text): (String, String)| {
-            let slot = name.strip_prefix(&prefix)?.parse().ok()?;
-            Some((slot, serde_json::from_str(&text).ok()?))
-        };
-        Ok(notes.into_iter().filter_map(read).collect())
+        let links = note(target, "").list(store.as_ref()).await?;
+        Ok(links.into_iter().filter_map(|(slot, link)| Some((slot.parse().ok()?, link))).collect())
     }
 }
 

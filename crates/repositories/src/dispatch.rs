@@ -7,9 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use beadle_engine::journal::{Dispatched, Happened, IntendedDispatch, NotDispatched, ObservedDispatch};
 use beadle_engine::worker::{Reconcile, Run};
 use beadle_engine::{
-    Begun, Class, Clock, Entry, EntryKind, Failure, Intent, Listing, Mode, Report, Store, Time,
+    Begun, Class, Clock, Detail, Entry, EntryKind, Failure, Intent, Listing, Mode, Report, Store, Time,
 };
 use beadle_github::{Reader, Writer};
 use minijinja::{Environment, ErrorKind, UndefinedBehavior};
@@ -176,11 +177,16 @@ impl Reconcile for Dispatch {
         let Some((reference, inputs)) = rendered else {
             return Ok(report("the condition `when` is false".into()));
         };
-        let what = json!({
-            "workflow": rule.workflow, "repository": rule.repository, "ref": reference, "inputs": inputs,
-        });
+        let intended = IntendedDispatch {
+            workflow: rule.workflow.clone(),
+            repository: rule.repository.clone(),
+            reference,
+            inputs,
+            again: None,
+        };
         if rule.mode == Mode::Observe {
-            self.journal(run, None, json!({ "would_dispatch": what })).await?;
+            let detail = Detail::ObservedDispatch(ObservedDispatch { would_dispatch: intended });
+            self.journal(run, None, detail).await?;
             return Ok(report("its mode is observe".into()));
         }
         let again = match self.before(run).await? {
@@ -191,8 +197,9 @@ impl Reconcile for Dispatch {
                     return Err(not_listed_yet(&uncertain));
                 }
                 if let Some(found) = self.find(rule, &token, &uncertain).await? {
-                    let detail = json!({ "dispatched": true, "run": found, "why": "found by its run name" });
-                    self.journal(run, Some(uncertain.intent), detail).await?;
+                    let why = Some("found by its run name".to_owned());
+                    let result = Dispatched { dispatched: Happened::Yes, run: Some(found), why };
+                    self.journal(run, Some(uncertain.intent), Detail::Dispatched(result)).await?;
                     return Ok(report(String::new()));
                 }
                 Some(if rule.token_input.is_some() {
@@ -202,7 +209,7 @@ impl Reconcile for Dispatch {
                 })
             }
         };
-        self.send(run, rule, (&reference, &inputs), what, again).await
+        self.send(run, IntendedDispatch { again: again.map(str::to_owned), ..intended }).await
     }
 }
 
@@ -220,10 +227,16 @@ impl Dispatch {
         let mut uncertain: Option<Uncertain> = None;
         for intent in entries.iter().filter(|entry| entry.kind == EntryKind::Intent) {
             let result = entries.iter().rfind(|entry| entry.intent == Some(intent.seq));
-            match result.map(|result| &result.detail["dispatched"]) {
-                Some(Value::Bool(true)) => return Ok(Before::Done),
-                Some(Value::Bool(false)) => continue,
-                _ => {}
+            let dispatched = match result.map(|result| &result.detail) {
+                Some(Detail::Dispatched(result)) => result.dispatched,
+                Some(Detail::NotDispatched(result)) => result.dispatched,
+                // The process ended before the answer.
+                _ => Happened::Unknown,
+            };
+            match dispatched {
+                Happened::Yes => return Ok(Before::Done),
+                Happened::No => continue,
+                Happened::Unknown => {}
             }
             // GitHub got the request between the intent and its result, if at all.
             let listed = result.map_or(intent.at, |result| result.at) + LISTED_AFTER;
@@ -253,18 +266,8 @@ impl Dispatch {
         Ok(runs.iter().find(carries).and_then(|run| run["id"].as_u64()))
     }
 
-    async fn send(
-        &self,
-        run: &Run,
-        rule: &DispatchRule,
-        (reference, inputs): (&str, &Value),
-        what: Value,
-        again: Option<&str>,
-    ) -> Result<Report, Failure> {
-        let mut entry = self.entry(run, EntryKind::Intent, None, what);
-        if let Some(again) = again {
-            entry.detail["again"] = json!(again);
-        }
+    async fn send(&self, run: &Run, intended: IntendedDispatch) -> Result<Report, Failure> {
+        let entry = self.entry(run, EntryKind::Intent, None, Detail::Dispatch(intended.clone()));
         let now = self.clock.now();
         let intent = Intent { entry, spends: None };
         let intent = match self.store.begin(Some(&run.lease), &run.lease.key, intent, now).await? {
@@ -279,28 +282,30 @@ impl Dispatch {
             }
         };
         fail::fail_point!("between-intent-and-dispatch", |_| std::process::abort());
-        let sent = self.writer.dispatch(&rule.repository, &rule.workflow, reference, inputs).await;
+        let IntendedDispatch { workflow, repository, reference, inputs, .. } = &intended;
+        let sent = self.writer.dispatch(repository, workflow, reference, inputs).await;
         fail::fail_point!("between-dispatch-and-result", |_| std::process::abort());
         let detail = match &sent {
-            Ok(id) => json!({ "dispatched": true, "run": id }),
-            // GitHub may have got the request.
-            Err(failure) if failure.class == Class::Retry => {
-                json!({ "dispatched": "unknown", "why": failure.text })
+            Ok(id) => Detail::Dispatched(Dispatched { dispatched: Happened::Yes, run: *id, why: None }),
+            Err(failure) => {
+                // After a lost answer, nobody knows whether the request was carried out.
+                let is_lost = failure.class == Class::Retry;
+                let dispatched = if is_lost { Happened::Unknown } else { Happened::No };
+                Detail::NotDispatched(NotDispatched { dispatched, why: failure.text.clone() })
             }
-            Err(failure) => json!({ "dispatched": false, "why": failure.text }),
         };
         self.journal(run, Some(intent), detail).await?;
         sent?;
-        tracing::info!(key = %run.lease.key, workflow = rule.workflow, "workflow dispatched");
+        tracing::info!(key = %run.lease.key, workflow, "workflow dispatched");
         Ok(report(String::new()))
     }
 
-    fn entry(&self, run: &Run, kind: EntryKind, intent: Option<u64>, detail: Value) -> Entry {
+    fn entry(&self, run: &Run, kind: EntryKind, intent: Option<u64>, detail: Detail) -> Entry {
         let key = run.lease.key.to_string();
         Entry { seq: 0, at: self.clock.now(), kind, subject: key.clone(), key, intent, detail }
     }
 
-    async fn journal(&self, run: &Run, intent: Option<u64>, detail: Value) -> Result<(), Failure> {
+    async fn journal(&self, run: &Run, intent: Option<u64>, detail: Detail) -> Result<(), Failure> {
         let kind = if intent.is_some() { EntryKind::Result } else { EntryKind::Dispatch };
         let entry = self.entry(run, kind, intent, detail);
         self.store.journal(None, vec![entry], self.clock.now()).await?;

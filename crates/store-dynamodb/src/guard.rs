@@ -181,8 +181,7 @@ impl DynamoStore {
                 return Ok(Begun::Yes(entry.seq));
             }
             if places.iter().any(|place| *place < lease_at) {
-                let covers = |scope: &str| scope == key.as_str() || scope == key.instance();
-                let paused = self.pauses_at(now).await?.into_iter().find(|pause| covers(&pause.scope));
+                let paused = self.pauses_at(now).await?.into_iter().find(|pause| pause.covers(key));
                 if let Some(paused) = paused {
                     return Ok(Begun::Paused { scope: paused.scope, until: paused.until });
                 }

@@ -196,7 +196,7 @@ impl DynamoStore {
     ) -> Result<u64, StoreError> {
         const DOING: &str = "releasing holds of other generations";
         let mut stale = self.stored_holds(DOING).await?;
-        stale.retain(|stored| stored.hold.key.instance() == instance && stored.hold.generation != generation);
+        stale.retain(|stored| stored.hold.is_outdated(instance, generation));
         // A hold that another process stored meanwhile is of the new generation.
         let gone = stale.iter().map(|was| self.change_hold(DOING, &was.hold.digest, Some(was), None));
         Ok(try_join_all(gone).await?.into_iter().filter(|gone| *gone).count() as u64)

@@ -101,9 +101,7 @@ pub(crate) fn begin(
     intent: &Intent,
     now: Time,
 ) -> rusqlite::Result<Begun> {
-    let pauses = queue::pauses(connection, now)?;
-    let paused =
-        pauses.into_iter().find(|pause| pause.scope == key.as_str() || pause.scope == key.instance());
+    let paused = queue::pauses(connection, now)?.into_iter().find(|pause| pause.covers(key));
     if let Some(pause) = paused {
         return Ok(Begun::Paused { scope: pause.scope, until: pause.until });
     }
@@ -194,7 +192,7 @@ pub(crate) fn approve(connection: &Connection, digest: &str, by: &str) -> rusqli
 pub(crate) fn forget(connection: &Connection, instance: &str, generation: &str) -> rusqlite::Result<u64> {
     let stale: Vec<String> = list(connection)?
         .into_iter()
-        .filter(|hold| hold.key.instance() == instance && hold.generation != generation)
+        .filter(|hold| hold.is_outdated(instance, generation))
         .map(|hold| hold.digest)
         .collect();
     release(connection, &stale)?;

@@ -91,9 +91,10 @@ impl Health {
         }
         let why = error.to_string();
         match error {
-            rusqlite::Error::FromSqlConversionFailure(..) | rusqlite::Error::InvalidColumnType(..) => {
-                StoreError::Corrupt { doing, why }
-            }
+            rusqlite::Error::FromSqlConversionFailure(..)
+            | rusqlite::Error::IntegralValueOutOfRange(..)
+            | rusqlite::Error::InvalidColumnType(..)
+            | rusqlite::Error::Utf8Error(..) => StoreError::Corrupt { doing, why },
             _ => StoreError::Unavailable { doing, why },
         }
     }

@@ -1,7 +1,9 @@
 //! The inbox and the queue: the engine's row protocol inside SQLite's transactions.
 
 use beadle_engine::queue::{LONGEST_HOLD, oldest_share};
-use beadle_engine::{Claim, Delivery, Depth, Key, Lane, Lease, Mark, Outcome, Pause, Row, Time, Timing};
+use beadle_engine::{
+    Claim, Delivery, Depth, Key, KeyScope, Lane, Lease, Mark, Outcome, Pause, Row, Time, Timing,
+};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::rows::{COLUMNS, load, read, save};
@@ -197,6 +199,26 @@ pub(crate) fn list(connection: &Connection, limit: u32) -> rusqlite::Result<Vec<
          ORDER BY parked IS NULL, rank LIMIT ?1"
     );
     connection.prepare_cached(&sql)?.query_map([limit], read)?.collect()
+}
+
+pub(crate) fn count_waiting(
+    connection: &Connection,
+    scopes: &[KeyScope],
+    since: Time,
+    most: u32,
+) -> rusqlite::Result<u64> {
+    // A row with `due` is not parked. Most rows of the index are those of the sweep that is counted.
+    let mut statement = connection.prepare_cached(
+        "SELECT COUNT(*) FROM (SELECT 1 FROM work INDEXED BY work_age
+             WHERE due IS NOT NULL AND first_dirty <= ?1 AND key >= ?2 AND key < ?3 LIMIT ?4)",
+    )?;
+    let mut left = u64::from(most);
+    for scope in scopes {
+        let (from, to) = scope.bounds();
+        let found: u64 = statement.query_row(params![since.0, from, to, left], |row| row.get(0))?;
+        left = left.saturating_sub(found);
+    }
+    Ok(u64::from(most) - left)
 }
 
 pub(crate) fn depth(connection: &Connection, now: Time) -> rusqlite::Result<Depth> {

@@ -30,7 +30,7 @@ pub struct Answer {
 impl Answer {
     /// The body as JSON.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, TransportError> {
-        serde_json::from_slice(&self.body).map_err(|error| TransportError::Nonsense {
+        serde_json::from_slice(&self.body).map_err(|error| TransportError::InvalidResponse {
             request: self.request.clone(),
             why: error.to_string(),
         })

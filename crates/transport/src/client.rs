@@ -279,7 +279,10 @@ impl Client {
             }
             target = self.target(&label, &Path::given(location.ok_or(moved)?))?;
         }
-        Err(TransportError::Nonsense { request: label, why: format!("more than {REDIRECTS} redirects") })
+        Err(TransportError::InvalidResponse {
+            request: label,
+            why: format!("more than {REDIRECTS} redirects"),
+        })
     }
 
     /// The address of a path. It is the very path that was meant: what a value of it could have
@@ -337,7 +340,7 @@ impl Client {
         if request.counted {
             self.budgets.admit(request.resource, 1, lane, self.clock.now())?;
         }
-        let sent = outgoing(request, target).map_err(|error| network(error.to_string()))?;
+        let sent = outgoing(request, target).map_err(|error| unsendable(label, &error))?;
         let exchange = async { self.wire.exchange(sent).await.map_err(network) };
         let answered = tokio::time::timeout(self.settings.deadline, exchange).await;
         drop(slot);
@@ -407,6 +410,17 @@ fn outgoing(request: &Request, target: &Url) -> Result<http::Request<Bytes>, htt
     }
     let Some(body) = &request.body else { return builder.body(Bytes::new()) };
     builder.header(header::CONTENT_TYPE, body.content_type).body(Bytes::from(body.text.clone()))
+}
+
+/// Explains why a request cannot be built.
+fn unsendable(label: &str, error: &http::Error) -> TransportError {
+    let (request, why) = (label.to_owned(), error.to_string());
+    // All other headers are literals, or were headers before.
+    if error.is::<header::InvalidHeaderValue>() {
+        TransportError::Credential { request, why }
+    } else {
+        TransportError::Network { request, why }
+    }
 }
 
 fn label(request: &Request) -> String {

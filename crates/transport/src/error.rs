@@ -56,12 +56,21 @@ pub enum TransportError {
         /// What the vendor said, shortened.
         message: String,
     },
-    /// An answer of success that is not what it should be.
-    #[error("{request}: invalid answer: {why}")]
-    Nonsense {
+    /// An answer of success that is not what the vendor documents.
+    #[error("{request}: invalid response: {why}")]
+    InvalidResponse {
         /// Method and path.
         request: String,
-        /// What is wrong with it.
+        /// The problem.
+        why: String,
+    },
+    /// The credential cannot be used for the request: it cannot sign, or it is of the wrong kind.
+    /// Nothing was sent.
+    #[error("{request}: not sent: credential unusable: {why}")]
+    Credential {
+        /// Method and path.
+        request: String,
+        /// The problem.
         why: String,
     },
     /// A value of the path cannot be put into an address. Nothing was sent.
@@ -104,7 +113,11 @@ impl TransportError {
             Self::Limited { until, .. } | Self::Denied { until, .. } => {
                 Class::RateLimited { until: *until, spares_events: false }
             }
-            Self::Network { .. } | Self::Timeout { .. } | Self::Nonsense { .. } => Class::Retry,
+            // After the repair of a credential, the keys go on by themselves.
+            Self::Network { .. }
+            | Self::Timeout { .. }
+            | Self::InvalidResponse { .. }
+            | Self::Credential { .. } => Class::Retry,
             Self::Status { status, .. } => match status {
                 301 | 302 | 307 | 308 => Class::Conflict,
                 // Busy with what was asked before, or changed meanwhile: this one thing is tried again.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, bail};
 use beadle_engine::{Budgets, Class, Clock, Key, Limits, Reconciler, Store, Time, WritePace, revive};
 use beadle_groups::targets::TargetWriter;
-use beadle_groups::{Directory, GroupLimits, GroupPlanner, GroupWriter, STOPPED, stop_note};
+use beadle_groups::{Directory, GroupLimits, GroupPlanner, GroupWriter, STOPPED, StopReason};
 use beadle_scim::{Evidence, Finding, Probed, Reader, probe_writes};
 
 use crate::app::target_connection::{TargetApi, TargetConnection};
@@ -134,12 +134,13 @@ impl GroupTarget {
     /// Returns why Beadle has stopped all writes to the target, if it has: the server did something
     /// else than a write asked for.
     pub(crate) async fn stopped(&self, store: &Arc<dyn Store>) -> anyhow::Result<Option<String>> {
-        Ok(store.get(&stop_note(&self.file.name)).await?)
+        let reason = StopReason::note(&self.file.name).get(store.as_ref()).await?;
+        Ok(reason.map(|StopReason(why)| why))
     }
 
     /// Ends the stop of a target, and makes the keys due that the stop parked.
     pub(crate) async fn release(&self, store: &Arc<dyn Store>, now: Time) -> anyhow::Result<()> {
-        store.forget(&stop_note(&self.file.name)).await?;
+        StopReason::note(&self.file.name).forget(store.as_ref()).await?;
         self.revive_if_released(store, now).await
     }
 
@@ -147,7 +148,7 @@ impl GroupTarget {
     /// itself parks them again until it is restarted.
     pub(crate) async fn revive_if_released(&self, store: &Arc<dyn Store>, now: Time) -> anyhow::Result<()> {
         let name = self.file.name.as_str();
-        if store.get(&stop_note(name)).await?.is_none() {
+        if StopReason::note(name).get(store.as_ref()).await?.is_none() {
             revive(store.as_ref(), STOPPED, &|key: &Key| key.instance() == name, now).await?;
         }
         Ok(())

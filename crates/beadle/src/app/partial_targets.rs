@@ -7,13 +7,22 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use beadle_engine::worker::{Reconcile, Run};
-use beadle_engine::{Clock, Failure, Report, Store, StoreError, Time, note};
+use beadle_engine::{Clock, Failure, Metadata, Note, Report, Store, StoreError, Time};
 use beadle_groups::Mappings;
+use serde::{Deserialize, Serialize};
 
-/// Returns the prefix of the notes that name the targets that missed something of a directory, each
-/// with the last time.
-fn notes(source: &str) -> String {
-    note("missed", &[source, ""])
+/// The time at which a target last missed something of a directory.
+#[derive(Serialize, Deserialize)]
+#[serde(transparent)]
+struct Missed(Time);
+
+impl Metadata for Missed {
+    const KIND: &'static str = "missed";
+}
+
+/// Returns the note of a target. With an empty `target` it begins the names of all.
+fn missed(source: &str, target: &str) -> Note<Missed> {
+    Note::of(&[source, target])
 }
 
 /// Works on a directory's keys for the targets that are open, and notes that the others missed them.
@@ -36,8 +45,7 @@ impl Reconcile for PartialTargets {
             mappings.targets(&self.source).into_iter().filter(|target| self.unavailable.contains(*target));
         // The note comes first: a process that is killed during the run leaves it behind.
         for target in missing {
-            let note = format!("{}{target}", notes(&self.source));
-            self.store.put(&note, &self.clock.now().0.to_string()).await?;
+            missed(&self.source, target).put(self.store.as_ref(), &Missed(self.clock.now())).await?;
         }
         self.inner.reconcile(run).await
     }
@@ -51,12 +59,8 @@ pub(crate) async fn is_whole(
     last: Time,
     is_unavailable: impl Fn(&str) -> bool,
 ) -> Result<bool, StoreError> {
-    let prefix = notes(source);
-    let missed = store.notes(&prefix).await?;
     // The clocks of functions differ a little.
     let since = last - Duration::from_secs(1);
-    Ok(missed.iter().all(|(name, at)| {
-        let at = Time(at.parse().unwrap_or(0));
-        at < since || is_unavailable(name.strip_prefix(&prefix).unwrap_or_default())
-    }))
+    let all = missed(source, "").list(store).await?;
+    Ok(all.iter().all(|(target, Missed(at))| *at < since || is_unavailable(target)))
 }

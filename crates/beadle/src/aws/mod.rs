@@ -3,5 +3,5 @@
 mod emf_metrics;
 mod worker;
 
-pub(crate) use worker::LOOKED;
+pub(crate) use worker::Looked;
 pub use worker::main as worker;

@@ -9,13 +9,14 @@ use std::time::Duration;
 use anyhow::{anyhow, ensure};
 use aws_config::SdkConfig;
 use beadle_aws::environment::{Environment, aws};
-use beadle_aws::intake::told_of;
 use beadle_aws::invocation::Invocation;
 use beadle_aws::queues::Queues;
 use beadle_aws::wakes::WakeHandler;
-use beadle_engine::{Clock, Driver, Store, Time};
+use beadle_engine::{Clock, Driver, Metadata, Note, Store, Time};
+use beadle_hooks::github::OrgFacts;
 use beadle_store_dynamodb::{DynamoStore, Wake as _};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::AbortOnDropHandle;
@@ -45,8 +46,21 @@ const MOST: usize = 500;
 /// The time between two updates of the shared budgets.
 const SHARING: Duration = Duration::from_secs(1);
 
-/// The note with the time of the last complete minute. `beadle aws doctor` reads it.
-pub(crate) const LOOKED: &str = "looked";
+/// The time of the last complete minute. `beadle aws doctor` reads it.
+#[derive(Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Looked(pub(crate) Time);
+
+impl Metadata for Looked {
+    const KIND: &'static str = "looked";
+}
+
+impl Looked {
+    /// Returns the only note of this kind.
+    pub(crate) fn note() -> Note<Self> {
+        Note::of(&[])
+    }
+}
 
 /// An invocation, and where its answer goes.
 struct Call {
@@ -232,7 +246,7 @@ impl Minute<'_> {
             service.is_open(),
             "an organisation, directory or target is not open; the log has the reason"
         );
-        service.store.put(LOOKED, &clock.now().0.to_string()).await?;
+        Looked::note().put(service.store.as_ref(), &Looked(clock.now())).await?;
         // A task that failed before and is not due yet counts too: the alarm stays until it works again.
         let before = self.driver.status().into_iter().filter_map(|task| Some((task.name, task.failure?)));
         match failing.into_iter().chain(before).next() {
@@ -271,7 +285,7 @@ impl Minute<'_> {
         for org in &self.service.orgs {
             let (name, told) = (&org.file.name, org.known.to_json());
             if self.told.get(name) != Some(&told) {
-                self.service.store.put(&told_of(name), &told).await?;
+                OrgFacts::note(name).put(self.service.store.as_ref(), &org.known).await?;
                 self.told.insert(name.clone(), told);
             }
         }

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use beadle_engine::{Clock, Entry, EntryKind, Key, Lane, Mark, Store};
+use beadle_engine::journal::OperatorAction;
+use beadle_engine::{Clock, Detail, Entry, EntryKind, Key, Lane, Mark, Store};
 use beadle_github::{Actor, ActorKind};
 use beadle_repositories::names::{Named, Names};
 use beadle_repositories::overrides::Overrides;
-use serde_json::{Value, json};
 
 use crate::app::application::App;
 use crate::app::open_options::OpenOptions;
@@ -47,8 +47,9 @@ async fn repository(
     let store = store::open(config).await?;
     Overrides::new(Some(store.clone()), &org.file.name).adopt(layer, row.id).await?;
     let key = Key::new("repository", &org.file.name, row.id);
-    let detail = json!({ "adopted": layer.file, "by": operator(config).await });
-    journal(&store, &key, repository, detail, clock).await?;
+    let by = operator(config).await;
+    let action = OperatorAction::AdoptedFile { adopted: layer.file.clone(), by };
+    journal(&store, &key, repository, action, clock).await?;
     store.mark(vec![Mark { key, lane: Lane::Manual, hint: Some(row.node_id.clone()) }], clock.now()).await?;
     printer.line(format!("{} belongs to {repository} (id {}) now", layer.file, row.id));
     Ok(FINE)
@@ -82,10 +83,9 @@ async fn name(
     let names = Names::new(Some(store.clone()), &file.name, clock);
     let before = names.remembered(named, name).await?;
     names.confirm(named, name, found.id).await?;
-    let detail = json!({
-        "adopted": format!("{what} {name}"), "id": found.id, "before": before, "by": operator(config).await,
-    });
-    journal(&store, &Key::new("organisation", &file.name, id), &file.name, detail, clock).await?;
+    let (adopted, by) = (format!("{what} {name}"), operator(config).await);
+    let action = OperatorAction::AdoptedName { adopted, id: found.id, before, by };
+    journal(&store, &Key::new("organisation", &file.name, id), &file.name, action, clock).await?;
     printer.line(format!(
         "{what} `{}` (id {}) is the one that the policy of {} means; the next sweep uses it",
         found.name, found.id, file.name
@@ -97,7 +97,7 @@ async fn journal(
     store: &Arc<dyn Store>,
     key: &Key,
     subject: &str,
-    detail: Value,
+    action: OperatorAction,
     clock: &Clock,
 ) -> anyhow::Result<()> {
     let entry = Entry {
@@ -107,7 +107,7 @@ async fn journal(
         key: key.to_string(),
         subject: subject.to_owned(),
         intent: None,
-        detail,
+        detail: Detail::Operator(action),
     };
     store.journal(None, vec![entry], clock.now()).await?;
     Ok(())

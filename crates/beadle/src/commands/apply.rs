@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::bail;
 use beadle_engine::apply::{ApplyContext, PlanWriter, Planner, release_resolved_holds};
-use beadle_engine::guard::count_note;
+use beadle_engine::guard::RepositoryCount;
 use beadle_engine::{
     Change, Class, Clock, Failure, Key, Limits, Outcome, Plan, Report, Risks, StepResult, Store, Unknown,
     WritePace, apply,
@@ -230,7 +230,7 @@ impl<P, W> Applier<'_, P, W> {
         let whole = !selection.is_by_name() && selection.shard.of() == 1;
         if let Some(among) = shown.among().filter(|_| whole) {
             self.limits.among = Some(among);
-            self.store.put(&count_note(&shown.of), &among.to_string()).await?;
+            RepositoryCount::note(&shown.of).put(self.store.as_ref(), &RepositoryCount(among)).await?;
         }
         Ok(())
     }
@@ -300,11 +300,7 @@ pub(super) async fn write<P: Planner, W: PlanWriter<P::Write>>(
         return Ok((Report::of_nothing(plan), true));
     }
     let now = clock.now();
-    let paused = store
-        .pauses(now)
-        .await?
-        .into_iter()
-        .find(|pause| pause.scope == key.as_str() || pause.scope == key.instance());
+    let paused = store.pauses(now).await?.into_iter().find(|pause| pause.covers(key));
     if let Some(pause) = paused {
         bail!("{} is paused until {}", pause.scope, pause.until);
     }

@@ -1,7 +1,7 @@
 //! `beadle holds` and `beadle approve`.
 
-use beadle_engine::{Clock, Entry, EntryKind};
-use serde_json::json;
+use beadle_engine::journal::OperatorAction;
+use beadle_engine::{Clock, Detail, Entry, EntryKind};
 
 use crate::app::store;
 use crate::commands::{FAILED, FINE, ago, operator};
@@ -53,7 +53,10 @@ pub(crate) async fn approve(config: &Config, digests: &[String], printer: &Print
                     key: hold.key.to_string(),
                     subject: hold.subject.clone(),
                     intent: None,
-                    detail: json!({ "approved": digest, "by": by }),
+                    detail: Detail::Operator(OperatorAction::Approved {
+                        approved: digest.clone(),
+                        by: by.clone(),
+                    }),
                 };
                 store.journal(None, vec![entry], clock.now()).await?;
                 printer.line(format!("{digest}: approved; {} is due now", hold.subject));

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use beadle_engine::{Clock, Time, note};
+use beadle_engine::{Clock, Time};
+use beadle_transport::sharing::ProcessUsage;
 use serde_json::{Value, json};
 
 use crate::app::application::App;
@@ -26,9 +27,8 @@ pub(crate) async fn run(
         let limits = org.reader.rate_limit().await?;
         let mut processes = Vec::new();
         if let Some(store) = &store {
-            for (_, said) in store.notes(&note("process", &[&file.name, ""])).await? {
-                processes.extend(serde_json::from_str::<Value>(&said).ok());
-            }
+            let usages = ProcessUsage::note(&file.name, "").list(store.as_ref()).await?;
+            processes.extend(usages.into_iter().map(|(_, usage)| usage));
         }
         if as_json {
             let shown = json!({
@@ -43,12 +43,11 @@ pub(crate) async fn run(
             printer.line(account(resource, &limits["resources"][resource], file.budget.reserve, &clock));
         }
         for said in &processes {
-            let at = Time(said["at"].as_i64().unwrap_or(0));
             printer.line(format!(
                 "  a process that was heard of {} ago has spent {} REST and {} GraphQL points of this minute",
-                ago(at, clock.now()),
-                said["rest"],
-                said["graphql"]
+                ago(said.at, clock.now()),
+                said.rest,
+                said.graphql
             ));
         }
     }

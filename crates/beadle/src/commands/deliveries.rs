@@ -117,6 +117,7 @@ async fn body_around(store: &dyn Store, id: &str) -> anyhow::Result<Option<Vec<u
 #[cfg(test)]
 mod tests {
     use beadle_engine::Time;
+    use beadle_engine::store::prelude::*;
     use beadle_hooks::okta::{Sender, receive};
     use beadle_store_sqlite::{SqliteSettings, SqliteStore};
     use serde_json::json;

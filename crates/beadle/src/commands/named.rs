@@ -98,6 +98,7 @@ async fn each(store: &dyn Store, key: Option<&Key>, mut look: impl FnMut(&Entry)
 
 #[cfg(test)]
 mod tests {
+    use beadle_engine::store::prelude::*;
     use beadle_engine::{EntryKind, Time};
     use beadle_store_sqlite::{SqliteSettings, SqliteStore};
     use serde_json::Value;
@@ -116,7 +117,7 @@ mod tests {
             key: key.to_string(),
             subject: subject.to_owned(),
             intent: None,
-            detail: Value::Null,
+            detail: Value::Null.into(),
         };
         let mut entries = vec![entry("acme/old"); PAGE as usize + 1];
         entries.push(entry("acme/new"));

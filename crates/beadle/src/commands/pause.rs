@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use beadle_engine::{Clock, Entry, EntryKind, Store, revive_paused};
+use beadle_engine::journal::OperatorAction;
+use beadle_engine::{Clock, Detail, Entry, EntryKind, Store, revive_paused};
 use beadle_repositories::policy::nearest;
-use serde_json::{Value, json};
 
 use crate::app::application::App;
 use crate::app::open_options::OpenOptions;
@@ -40,14 +40,9 @@ pub(crate) async fn pause(
             store.pause(target, until).await?;
         }
     }
-    note(
-        store.as_ref(),
-        &clock,
-        &scope,
-        &name,
-        json!({ "paused_until": until.to_string(), "by": operator(config).await }),
-    )
-    .await?;
+    let by = operator(config).await;
+    let action = OperatorAction::Paused { paused_until: until.to_string(), by };
+    note(store.as_ref(), &clock, &scope, &name, action).await?;
     printer.line(format!("{name} is paused until {until}; webhooks are kept"));
     Ok(FINE)
 }
@@ -70,8 +65,8 @@ pub(crate) async fn resume(config: &Arc<Config>, scope: &Scope, printer: &Printe
         return Ok(FAILED);
     }
     revive_paused(store.as_ref(), &scope, clock.now()).await?;
-    note(store.as_ref(), &clock, &scope, &name, json!({ "resumed": true, "by": operator(config).await }))
-        .await?;
+    let action = OperatorAction::Resumed { resumed: true, by: operator(config).await };
+    note(store.as_ref(), &clock, &scope, &name, action).await?;
     printer.line(format!("{name} goes on"));
     Ok(FINE)
 }
@@ -89,10 +84,10 @@ async fn note(
     clock: &Clock,
     scope: &str,
     name: &str,
-    detail: Value,
+    action: OperatorAction,
 ) -> anyhow::Result<()> {
     let at = clock.now();
-    let (key, subject) = (scope.to_owned(), name.to_owned());
+    let (key, subject, detail) = (scope.to_owned(), name.to_owned(), Detail::Operator(action));
     let entry = Entry { seq: 0, at, kind: EntryKind::Operator, key, subject, intent: None, detail };
     store.journal(None, vec![entry], at).await?;
     Ok(())

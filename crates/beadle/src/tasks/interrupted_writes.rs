@@ -1,7 +1,7 @@
 //! Observes again what a write changed whose answer nobody saw, because its process ended.
 
-use beadle_engine::{Entry, EntryKind, Key, Lane, Mark, Store, StoreError, Time};
-use serde_json::json;
+use beadle_engine::journal::{Happened, WriteResult};
+use beadle_engine::{Detail, Entry, EntryKind, Key, Lane, Mark, Store, StoreError, Time};
 
 /// Marks the keys of the writes that began at `before` or earlier and have no result. Returns the
 /// number of these writes.
@@ -13,8 +13,8 @@ pub(crate) async fn recover_interrupted_writes(
     let mut found = 0;
     for intent in store.open_intents().await?.into_iter().filter(|intent| intent.at <= before) {
         tracing::warn!(subject = intent.subject, "interrupted write, observed again");
-        let detail =
-            json!({ "written": "unknown", "why": "the process ended before the answer; observed again" });
+        let why = Some("the process ended before the answer; observed again".to_owned());
+        let detail = Detail::Result(WriteResult { written: Happened::Unknown, unknown: None, why });
         let result = Entry {
             seq: 0,
             at: now,

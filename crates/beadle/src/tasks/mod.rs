@@ -43,7 +43,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use beadle_engine::{BackgroundTask, Class, Driver, Failure};
+use beadle_engine::{BackgroundTask, Class, Driver, Failure, StoreError};
 
 use crate::app::served_organisation::ServedOrganisation;
 use crate::app::service::Service;
@@ -145,6 +145,8 @@ impl Directory {
 /// runs again.
 fn failed(error: impl Into<anyhow::Error>) -> Failure {
     let error = error.into();
-    let class = error.downcast_ref::<Failure>().map_or(Class::Retry, |failure| failure.class);
+    let of_store = || Some(Failure::from(error.downcast_ref::<StoreError>()?.clone()).class);
+    let class = error.downcast_ref::<Failure>().map(|failure| failure.class).or_else(of_store);
+    let class = class.unwrap_or(Class::Retry);
     Failure::new(class, format!("{error:#}"))
 }

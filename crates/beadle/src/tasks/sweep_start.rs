@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use async_trait::async_trait;
-use beadle_engine::{BackgroundTask, Failure, Key, Lane, Mark, Store, StoreError, TaskStatus, Time};
+use beadle_engine::{
+    BackgroundTask, Failure, Key, Lane, Mark, Metadata, Note, Store, StoreError, TaskStatus, Time,
+};
+use serde::{Deserialize, Serialize};
 
 use super::{Directory, LOOK, REMOTE, failed};
 use crate::app::partial_targets::is_whole;
@@ -17,9 +20,42 @@ pub(super) fn name_of(instance: &str) -> String {
     format!("sweep of {instance}")
 }
 
-/// Returns the name of the note of the last sweep: its time, its generation and its modes.
-fn noted(instance: &str) -> String {
-    format!("sweep:{instance}")
+/// The last sweep of an instance. Stored as `TIME SWEPT`.
+#[derive(Clone, Default, Serialize, Deserialize)]
+#[serde(into = "String", from = "String")]
+struct LastSweep {
+    at: Time,
+    /// The generation, and for an organisation the modes.
+    swept: String,
+}
+
+impl Metadata for LastSweep {
+    const KIND: &'static str = "sweep";
+    const IS_PLAIN: bool = true;
+}
+
+impl LastSweep {
+    fn note(instance: &str) -> Note<Self> {
+        Note::of(&[instance])
+    }
+
+    /// Returns the modes of the service that started the sweep.
+    fn modes(&self) -> Option<&str> {
+        self.swept.split_once(' ').map(|(_, modes)| modes)
+    }
+}
+
+impl From<LastSweep> for String {
+    fn from(last: LastSweep) -> Self {
+        format!("{} {}", last.at.0, last.swept)
+    }
+}
+
+impl From<String> for LastSweep {
+    fn from(text: String) -> Self {
+        let (at, swept) = text.split_once(' ').unwrap_or_default();
+        Self { at: Time(at.parse().unwrap_or(0)), swept: swept.to_owned() }
+    }
 }
 
 /// Returns the modes of an organisation as text.
@@ -37,9 +73,8 @@ pub(crate) async fn other_modes(
     store: &dyn Store,
     file: &crate::config::OrgConfig,
 ) -> Result<Option<String>, StoreError> {
-    let noted = store.get(&noted(&file.name)).await?;
-    // Time, generation, modes.
-    let running = noted.as_deref().and_then(|noted| noted.splitn(3, ' ').nth(2));
+    let last = LastSweep::note(&file.name).get(store).await?;
+    let running = last.as_ref().and_then(LastSweep::modes);
     Ok(running.filter(|running| *running != modes(file)).map(|running| {
         format!(
             "{}: the running service has mode {running}, the configuration has {}; restart the service",
@@ -47,13 +82,6 @@ pub(crate) async fn other_modes(
             modes(file)
         )
     }))
-}
-
-/// Returns the time of an instance's last sweep, and its generation and modes.
-async fn last(store: &dyn Store, instance: &str) -> Result<(Time, String), StoreError> {
-    let last = store.get(&noted(instance)).await?.unwrap_or_default();
-    let (at, swept) = last.split_once(' ').unwrap_or_default();
-    Ok((Time(at.parse().unwrap_or(0)), swept.to_owned()))
 }
 
 /// The task of one organisation.
@@ -77,7 +105,8 @@ impl BackgroundTask for Repositories {
         let (service, organisation) = &self.0;
         let Some(org) = organisation.open() else { return Ok(TaskStatus::Idle) };
         let (store, name) = (&service.store, &organisation.file.name);
-        let (last, swept) = last(store.as_ref(), name).await?;
+        let note = LastSweep::note(name);
+        let LastSweep { at: last, swept } = note.get(store.as_ref()).await?.unwrap_or_default();
         let now = service.clock().now();
         let generation = org.policy.current().generation.clone();
         // A change of the policy or of a mode starts a sweep.
@@ -92,7 +121,7 @@ impl BackgroundTask for Repositories {
         let id = answer["id"].as_u64().context("GitHub's answer has no id of the organisation");
         let id = id.map_err(failed)?;
         store.mark(vec![Mark::new(Key::new("sweep", name, id), Lane::Sweep)], now).await?;
-        store.put(&noted(name), &format!("{} {wanted}", now.0)).await?;
+        note.put(store.as_ref(), &LastSweep { at: now, swept: wanted }).await?;
         service.bell.notify_one();
         Ok(TaskStatus::Done(format!("started for generation {generation}")))
     }
@@ -118,7 +147,8 @@ impl BackgroundTask for Groups {
     async fn activate(&self) -> Result<TaskStatus, Failure> {
         let Directory { service, file, .. } = &self.0;
         let store = service.store.as_ref();
-        let (last, swept) = last(store, &file.name).await?;
+        let note = LastSweep::note(&file.name);
+        let LastSweep { at: last, swept } = note.get(store).await?.unwrap_or_default();
         let directories = &service.directories;
         let is_unavailable = |target: &str| directories.unavailable.contains(target);
         // A target that was not open may have missed something.
@@ -134,7 +164,7 @@ impl BackgroundTask for Groups {
             store.forget_holds(target, generation).await?;
         }
         mark_groups(&file.name, service, now).await?;
-        store.put(&noted(&file.name), &format!("{} {generation}", now.0)).await?;
+        note.put(store, &LastSweep { at: now, swept: generation.clone() }).await?;
         Ok(TaskStatus::Done(format!("started for mappings {generation}")))
     }
 }

@@ -80,7 +80,11 @@ async fn after_a_lost_answer_the_key_waits_in_the_queue_and_one_read_finds_the_r
     assert_eq!(sim.calls().len(), calls + 1);
     let listing = Listing { after: 0, since: None, key: Some(key.to_string()), limit: 100 };
     let entries = store.entries(listing).await.unwrap();
-    assert!(entries.iter().any(|entry| entry.detail["why"] == "found by its run name"), "{entries:#?}");
+    let found = entries.iter().filter_map(|entry| match &entry.detail {
+        Detail::Dispatched(result) => result.why.as_deref(),
+        _ => None,
+    });
+    assert_eq!(found.collect::<Vec<_>>(), ["found by its run name"]);
 }
 
 fn rule(when: Option<&str>, input: &str) -> DispatchRule {

@@ -178,7 +178,7 @@ impl MetadataStore for DynamoStore {
     }
 
     async fn forget(&self, name: &str) -> Result<(), StoreError> {
-        self.delete("forgetting a note", "note", name).await
+        self.delete("deleting a note", "note", name).await
     }
 
     async fn put(&self, name: &str, value: &str) -> Result<(), StoreError> {
@@ -195,13 +195,13 @@ impl Maintenance for DynamoStore {
     }
 
     async fn settle(&self, now: Time) -> Result<u64, StoreError> {
-        // A failure of one does not stop the other.
+        // An error of one call does not stop the other.
         let (finished, taken_back) = (self.finish_interrupted(now).await, self.take_back(now).await);
         Ok(finished? + taken_back?)
     }
 
     async fn take(&self, piece: StoreRecord) -> Result<(), StoreError> {
-        const DOING: &str = "taking over what another store kept";
+        const DOING: &str = "storing a record of another store";
         match piece {
             StoreRecord::Row(row) => self.write(DOING, &row, 0).await.map(drop),
             StoreRecord::Delivery(row, body) => self.take_delivery(DOING, &row, body).await,

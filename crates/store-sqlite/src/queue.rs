@@ -1,4 +1,4 @@
-//! The inbox and the queue: the engine's row protocol inside SQLite's transactions.
+//! The inbox and the queue: the engine's protocol inside SQLite's transactions.
 
 use beadle_engine::queue::{LONGEST_HOLD, oldest_share};
 use beadle_engine::{
@@ -72,7 +72,8 @@ pub(crate) fn claim(
     Ok(claims)
 }
 
-/// Keys that are due and not paused, in the order of an index. `except` is a JSON list of instances.
+/// Selects keys that are due and not paused, in the order of an index. `except` is a JSON list of
+/// instances.
 fn select(
     connection: &Connection,
     (index, order): (&str, &str),
@@ -89,7 +90,7 @@ fn select(
     connection.prepare_cached(&sql)?.query_map(params![now.0, limit, except], read)?.collect()
 }
 
-/// Rows that a clock that was ahead put far into the future come back.
+/// Takes back rows that a clock that was ahead put far into the future.
 fn clamp(connection: &Connection, now: Time, timing: &Timing) -> rusqlite::Result<()> {
     let sql = format!("SELECT {COLUMNS} FROM work INDEXED BY work_due WHERE due > ?1");
     let far = now + LONGEST_HOLD;
@@ -102,7 +103,7 @@ fn clamp(connection: &Connection, now: Time, timing: &Timing) -> rusqlite::Resul
     Ok(())
 }
 
-/// Under a claim of somebody else nothing is changed.
+/// Claims a key for an operator. While another worker has the key, nothing changes.
 pub(crate) fn claim_key(
     connection: &Connection,
     key: &Key,
@@ -118,7 +119,7 @@ pub(crate) fn claim_key(
     Ok(claim)
 }
 
-/// Those of the keys that are due and not paused.
+/// Claims those of the keys that are due and not paused.
 pub(crate) fn claim_named(
     connection: &Connection,
     keys: &[Key],
@@ -171,7 +172,7 @@ pub(crate) fn finish(
     Ok(finished)
 }
 
-/// Returns `true` if `lease` still holds, or if there is none.
+/// Returns whether `lease` holds, or there is none.
 pub(crate) fn holds(connection: &Connection, lease: Option<&Lease>, now: Time) -> rusqlite::Result<bool> {
     match lease {
         None => Ok(true),
@@ -179,8 +180,8 @@ pub(crate) fn holds(connection: &Connection, lease: Option<&Lease>, now: Time) -
     }
 }
 
-/// Returns `true` if a claim has work: a key is due, or one has to come back from a time that no
-/// vendor's hold reaches.
+/// Returns whether a claim has work: a key is due, or a key is due at a time that no vendor's hold
+/// reaches.
 pub(crate) fn is_due(connection: &Connection, now: Time) -> rusqlite::Result<bool> {
     let sql = "SELECT EXISTS (SELECT 1 FROM work WHERE due IS NOT NULL AND due <= ?1)
          OR EXISTS (SELECT 1 FROM work WHERE due IS NOT NULL AND due > ?2)";
@@ -207,7 +208,7 @@ pub(crate) fn count_waiting(
     since: Time,
     most: u32,
 ) -> rusqlite::Result<u64> {
-    // A row with `due` is not parked. Most rows of the index are those of the sweep that is counted.
+    // A row with `due` is not parked. Most rows of the index belong to the sweep that is counted.
     let mut statement = connection.prepare_cached(
         "SELECT COUNT(*) FROM (SELECT 1 FROM work INDEXED BY work_age
              WHERE due IS NOT NULL AND first_dirty <= ?1 AND key >= ?2 AND key < ?3 LIMIT ?4)",
@@ -233,7 +234,7 @@ pub(crate) fn depth(connection: &Connection, now: Time) -> rusqlite::Result<Dept
         let lane: Lane = lane.parse().map_err(|error| crate::rows::damaged(0, error))?;
         depth.due[lane as usize] = group.get(1)?;
     }
-    // By the index of ages: it ends at the first key that is not paused.
+    // The index of ages finds the first key that is not paused.
     let oldest = "SELECT first_dirty FROM work
          WHERE due IS NOT NULL AND (lease_until IS NULL OR lease_until <= ?1) AND NOT EXISTS
              (SELECT 1 FROM pause WHERE until > ?1 AND scope IN (work.key, work.instance))

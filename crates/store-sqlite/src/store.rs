@@ -1,4 +1,4 @@
-//! The engine's storage traits, call by call: what is read, what is written in one transaction.
+//! The engine's storage traits: each call is one read or one transaction.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use crate::{SqliteStore, bodies, guard, journal, queue, rows};
 impl Inbox for SqliteStore {
     async fn accept(&self, mut delivery: Delivery, marks: Vec<Mark>) -> Result<Accepted, StoreError> {
         const DOING: &str = "storing a delivery";
-        // The work that needs no lock is done before the one writer is asked.
+        // Work that needs no lock is done before the writer's turn.
         let unavailable = |why: String| StoreError::Unavailable { doing: DOING, why };
         let body = bodies::compress(&delivery.body).map_err(|error| unavailable(error.to_string()))?;
         delivery.body = Vec::new();
@@ -183,12 +183,12 @@ impl GuardStore for SqliteStore {
     }
 
     async fn holds(&self) -> Result<Vec<Hold>, StoreError> {
-        self.read("listing what is held", guard::list).await
+        self.read("listing holds", guard::list).await
     }
 
     async fn holds_of(&self, key: &Key) -> Result<Vec<Hold>, StoreError> {
         let key = key.clone();
-        self.read("listing what is held", move |connection| guard::of_key(connection, key.as_str())).await
+        self.read("listing holds", move |connection| guard::of_key(connection, key.as_str())).await
     }
 
     async fn begin(
@@ -236,7 +236,7 @@ impl GuardStore for SqliteStore {
     async fn forget_holds(&self, instance: &str, generation: &str) -> Result<u64, StoreError> {
         let (instance, generation) = (instance.to_owned(), generation.to_owned());
         self.writer
-            .write("forgetting old holds", move |connection| {
+            .write("deleting holds of other generations", move |connection| {
                 guard::forget(connection, &instance, &generation)
             })
             .await
@@ -291,7 +291,8 @@ impl MetadataStore for SqliteStore {
     async fn notes(&self, prefix: &str) -> Result<Vec<(String, String)>, StoreError> {
         let prefix = prefix.to_owned();
         self.read("reading notes", move |connection| {
-            // Bytes go before each other as the index has them; nothing in a name is greater than U+10FFFF.
+            // The index orders names by their bytes. No character of a name is greater than
+            // U+10FFFF.
             let sql =
                 "SELECT name, value FROM note WHERE name >= ?1 AND name < ?1 || char(1114111) ORDER BY name";
             let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
@@ -303,7 +304,7 @@ impl MetadataStore for SqliteStore {
     async fn forget(&self, name: &str) -> Result<(), StoreError> {
         let name = name.to_owned();
         self.writer
-            .write("forgetting a note", move |connection| {
+            .write("deleting a note", move |connection| {
                 connection.execute("DELETE FROM note WHERE name = ?1", [&name]).map(drop)
             })
             .await
@@ -326,12 +327,12 @@ impl Maintenance for SqliteStore {
     }
 
     async fn settle(&self, _: Time) -> Result<u64, StoreError> {
-        // A transaction is there whole or not at all.
+        // A transaction is stored as a whole or not at all.
         Ok(0)
     }
 
     async fn take(&self, piece: StoreRecord) -> Result<(), StoreError> {
-        const DOING: &str = "taking over what another store kept";
+        const DOING: &str = "storing a record of another store";
         let unavailable = |why: String| StoreError::Unavailable { doing: DOING, why };
         match piece {
             StoreRecord::Row(row) => {
@@ -363,7 +364,7 @@ impl Maintenance for SqliteStore {
 
     async fn flush(&self) -> Result<(), StoreError> {
         const DOING: &str = "moving the write-ahead log into the database file";
-        // Another checkpoint may be under way: SQLite does not wait for that.
+        // Another checkpoint may be under way: SQLite does not wait for it.
         for _ in 0..50 {
             let moved = |connection: &rusqlite::Connection| {
                 connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0))

@@ -42,7 +42,8 @@ pub(crate) async fn open_existing(config: &Config) -> anyhow::Result<Arc<dyn Sto
 pub(crate) fn temporary() -> anyhow::Result<(TempDir, Arc<dyn Store>)> {
     let folder = tempfile::tempdir()?;
     let store = SqliteStore::open(&folder.path().join("beadle.db"), SqliteSettings::default())?;
-    Ok((folder, Arc::new(store)))
+    let store: Arc<dyn Store> = Arc::new(store);
+    Ok((folder, store))
 }
 
 /// Opens the store at `place`.

@@ -1,5 +1,5 @@
-//! Processes that use one credential tell each other, through the store, what they spend and what they were refused. Two
-//! service processes, or the shards of a sweep, stay under one limit together.
+//! Processes that use one credential share their usage and the vendor's refusals through the store.
+//! So two service processes, or the shards of a sweep, stay under one limit together.
 
 use std::time::Duration;
 
@@ -9,11 +9,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::Client;
 
-/// How often a process looks at what the others say.
+/// The time between two looks at the other processes.
 pub const LOOK: Duration = Duration::from_secs(1);
-/// A process that said nothing for a quarter of the window is gone.
+/// A process without a report for a quarter of the window is gone.
 const GONE: u32 = 4;
-/// So many times in a window a process says something, also when nothing changed.
+/// The number of reports in a window without a change.
 const SIGNS_OF_LIFE: u32 = 12;
 
 /// The use of a credential by one process, as the process stores it for the others.
@@ -45,18 +45,18 @@ impl ProcessUsage {
     }
 }
 
-/// One process among those that use a credential.
+/// One process among the users of a credential.
 pub struct Sharing {
     client: Client,
     /// The name of this process, new with every process. It is no secret.
     process: String,
     said: ProcessUsage,
-    /// Nobody can have seen this process yet: another may be beginning at the same moment.
+    /// No other process can have seen this one yet: another may be starting at the same moment.
     new: bool,
 }
 
 impl Sharing {
-    /// For a client, in a process that is called `process` among the others.
+    /// Creates the sharing of a client, in a process of this name.
     pub fn new(client: Client, process: &str) -> Self {
         Self { client, process: process.to_owned(), said: ProcessUsage::default(), new: true }
     }
@@ -66,7 +66,8 @@ impl Sharing {
         ProcessUsage::note(self.client.budgets().credential(), process)
     }
 
-    /// Says what this process spent, and heeds what the others did. Gives how many processes there are.
+    /// Reports the usage of this process, and takes over the usage of the others. Returns the
+    /// number of processes.
     pub async fn look(&mut self, store: &dyn Store) -> Result<u32, StoreError> {
         let now = self.client.clock().now();
         let (rest, graphql) = self.client.spent(now);
@@ -83,14 +84,14 @@ impl Sharing {
             if process == self.process {
                 continue;
             }
-            // A clock that was ahead may have written it.
+            // A clock that was ahead may have written the note.
             if said.at + window <= now || said.at > now + window {
                 self.note(&process).forget(store).await?;
                 continue;
             }
             processes += u32::from(!said.ended && said.at + window / GONE > now);
             others = (others.0 + said.rest, others.1 + said.graphql);
-            // A note of a wrong clock, or of a vendor's wrong header, stops nobody here.
+            // A note of a wrong clock, or of a vendor's wrong header, stops no process here.
             for (resource, account) in said.accounts.into_iter().filter(|of| is_credible(of.1.reset, now)) {
                 self.client.budgets().report(resource, account, now);
             }
@@ -98,14 +99,14 @@ impl Sharing {
                 self.client.budgets().heard_of_refusal(resource, until, now);
             }
         }
-        // Until the next look there may be one more.
+        // Until the next look there may be one more process.
         let is_new = std::mem::take(&mut self.new);
         let processes = processes + u32::from(is_new);
         self.client.share(processes, others, is_new);
         Ok(processes)
     }
 
-    /// This process uses the credential no longer.
+    /// Reports that this process no longer uses the credential.
     pub async fn leave(&mut self, store: &dyn Store) -> Result<(), StoreError> {
         let now = self.client.clock().now();
         let (rest, graphql) = self.client.spent(now);

@@ -129,6 +129,7 @@ pub(crate) async fn forget(
 
 #[cfg(test)]
 mod tests {
+    use beadle_engine::store::prelude::*;
     use beadle_store_sqlite::{SqliteSettings, SqliteStore};
 
     use super::*;

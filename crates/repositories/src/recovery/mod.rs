@@ -9,8 +9,9 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use beadle_engine::journal::RecoveryEnd;
 use beadle_engine::{
-    Accepted, Class, Clock, Delivery, Entry, EntryKind, Failure, Key, Lane, Mark, Store, Time, note,
+    Accepted, Class, Clock, Delivery, Detail, Entry, EntryKind, Failure, Key, Lane, Mark, Store, Time, note,
 };
 use beadle_github::{HookDelivery, Reader, Writer};
 use beadle_hooks::github::Dispatched;
@@ -18,6 +19,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use log::{Findings, Lost, OVERLAP, Reading, compare};
+
+pub use beadle_engine::journal::Recovered;
 
 /// GitHub keeps deliveries for three days (an Enterprise Server for seven).
 const KEPT: Duration = Duration::from_secs(3 * 24 * 3600);
@@ -86,27 +89,6 @@ impl Note {
     fn is_under_way(&self, guid: &str, attempts: usize, now: Time) -> bool {
         self.asked.get(guid).is_some_and(|asked| asked.attempts >= attempts && now.since(asked.at) < UNSEEN)
     }
-}
-
-/// The result of a search for missed deliveries.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Recovered {
-    /// Their repositories were made due.
-    pub marked: u32,
-    /// GitHub was asked to send them again.
-    pub redelivered: u32,
-    /// They arrived: only the answer was lost.
-    pub known: u32,
-    /// They failed too often; a sweep covers them.
-    pub given_up: u32,
-    /// There was a time that the log no longer reaches; a sweep covers it.
-    pub beyond: bool,
-    /// The number of attempts in the log.
-    pub seen: usize,
-    /// The number of deliveries without a successful attempt.
-    pub failed: usize,
-    /// The readings of the log disagreed: the same time has to be read again soon.
-    pub open: bool,
 }
 
 /// Recovers the missed deliveries of one App.
@@ -306,7 +288,7 @@ impl Recovery {
             key: "-".into(),
             subject: format!("App {}", self.app),
             intent: None,
-            detail: json!({ "since": since.to_string(), "recovered": recovered }),
+            detail: Detail::Recovery(RecoveryEnd { since: since.to_string(), recovered: *recovered }),
         };
         self.store.journal(None, vec![entry], now).await?;
         Ok(())

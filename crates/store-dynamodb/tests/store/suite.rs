@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use beadle_emulate::{Moto, Proxy};
+use beadle_engine::store::prelude::*;
 use beadle_engine::{Accepted, Delivery, Entry, EntryKind, Key, Lane, Listing, Mark, Store, Time};
 use beadle_store_dynamodb::DynamoSettings;
 
@@ -136,7 +137,7 @@ async fn a_journal_is_read_back_to_a_time_and_no_further() {
             key: format!("repository:acme:{n}"),
             subject: "acme/widgets".into(),
             intent: None,
-            detail: serde_json::json!(long),
+            detail: serde_json::json!(long).into(),
         };
         store.journal(None, vec![entry], day(3)).await.unwrap();
     }

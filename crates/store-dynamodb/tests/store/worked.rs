@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use beadle_emulate::{Moto, Odds, Proxy};
-use beadle_engine::{Accepted, Clock, Delivery, Key, Lane, Mark, Outcome, Store, Time, Timing};
+use beadle_engine::store::prelude::*;
+use beadle_engine::{Accepted, Clock, Delivery, Key, Lane, Mark, Outcome, Time, Timing};
 use beadle_store_dynamodb::{DynamoSettings, DynamoStore};
 
 const ODDS: Odds = Odds { throttled: 4, conflict: 4, lost: 4, stale: 30 };

@@ -7,9 +7,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use beadle_engine::apply::release_resolved_holds;
 use beadle_engine::budget::in_lane;
+use beadle_engine::store::prelude::*;
 use beadle_engine::{
     ApplyContext, Change, Class, Clock, EntryKind, Failure, Field, Key, Lane, Limits, Listing, Mode, Plan,
-    PlanWriter, Report, Risk, Session, Spent, StepResult, Store, Time, WritePace, apply,
+    PlanWriter, Report, Risk, Session, Spent, StepResult, Time, WritePace, apply,
 };
 use beadle_store_sqlite::{SqliteSettings, SqliteStore};
 use serde_json::json;

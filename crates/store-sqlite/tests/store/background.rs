@@ -199,7 +199,7 @@ async fn what_is_due_when_no_time_is_left_counts_as_failed() {
     let world = World::new();
     let driver = world.driver(vec![idle("a"), idle("b")]);
     let failed = driver.run_due(START, |name| name == "a").await;
-    assert_eq!(failed, [("a".to_owned(), "no time was left for it".to_owned())]);
+    assert_eq!(failed, [("a".to_owned(), "no time left".to_owned())]);
     assert_eq!(record(&driver.status(), "a").runs, 0);
     assert!(driver.run_due(START + 5 * SECOND, |_| true).await.is_empty());
 }

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use beadle_engine::queue::LONGEST_HOLD;
+use beadle_engine::store::prelude::*;
 use beadle_engine::{
-    Accepted, Class, Delivery, Failure, Key, Lane, Listing, Mark, Row, Store, StoreError, StoreRecord, Time,
+    Accepted, Class, Delivery, Failure, Key, Lane, Listing, Mark, Row, StoreError, StoreRecord, Time,
 };
 use beadle_store_sqlite::{SqliteSettings, SqliteStore};
 

@@ -9,8 +9,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use beadle_engine::store::prelude::*;
 use beadle_engine::{
-    Begun, Change, End, Entry, EntryKind, Field, Hold, Intent, Key, Limits, Mode, Risk, Store, Time, Verdict,
+    Begun, Change, End, Entry, EntryKind, Field, Hold, Intent, Key, Limits, Mode, Risk, Time, Verdict,
 };
 use beadle_store_sqlite::{SqliteSettings, SqliteStore};
 use proptest::prelude::*;
@@ -250,7 +251,7 @@ impl World {
             key: hold.key.to_string(),
             subject: hold.subject.clone(),
             intent: None,
-            detail: json!({}),
+            detail: json!({}).into(),
         };
         let intent = Intent { entry, spends: Some((hold.digest.clone(), WINDOW)) };
         let begun = store.begin(None, &hold.key, intent, self.now).await.unwrap();

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use beadle_engine::{Key, Lane, Lease, Mark, Outcome, ParkReason, Store, Time};
+use beadle_engine::store::prelude::*;
+use beadle_engine::{Key, Lane, Lease, Mark, Outcome, ParkReason, Time};
 use beadle_store_sqlite::{SqliteSettings, SqliteStore};
 use proptest::prelude::*;
 

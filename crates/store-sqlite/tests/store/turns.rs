@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use beadle_engine::budget::in_lane;
+use beadle_engine::store::prelude::*;
 use beadle_engine::{
     ApplyContext, Change, Class, Clock, EntryKind, Failure, Field, Key, Lane, Limits, Listing, Mode, Plan,
-    PlanWriter, Report, Risk, Session, StepResult, Store, Time, Turn, WritePace, apply,
+    PlanWriter, Report, Risk, Session, StepResult, Time, Turn, WritePace, apply,
 };
 use beadle_store_sqlite::{SqliteSettings, SqliteStore};
 use serde_json::json;

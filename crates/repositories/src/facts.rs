@@ -28,11 +28,11 @@ impl Facts {
     /// The facts of a repository. A list that was not read has the facts that it had `before`: what
     /// it lost meanwhile must show as lost when it is read again.
     pub(crate) fn of(seen: &Repository, before: Option<&Self>) -> Self {
-        let topics = seen.topics.as_ref().and_then(|topics| topics.as_ref().ok());
+        let topics = seen.topics.value();
         let topics = topics.map(|topics| topics.iter().map(|topic| (topic.clone(), String::new())).collect());
-        let teams = seen.teams.as_ref().and_then(|teams| teams.as_ref().ok());
+        let teams = seen.teams.value();
         let teams = teams.map(|teams| teams.iter().map(|team| (team.slug.clone(), String::new())).collect());
-        let properties = seen.properties.as_ref().and_then(|properties| properties.as_ref().ok());
+        let properties = seen.properties.value();
         let properties = properties.map(|properties| {
             let pairs = properties.iter();
             pairs.map(|(name, value)| (name.clone(), comparable(value).to_string())).collect()

@@ -78,14 +78,8 @@ impl Aspect for Collaborators {
     async fn plan(&self, context: &Context<'_>, sheet: &mut AspectPlan) -> Result<(), Failure> {
         let Some(wanted) = &context.desired.collaborators else { return Ok(()) };
         let repository = context.repository;
-        let (seen, pending) = match (&repository.collaborators, &repository.invitations) {
-            (Some(Ok(seen)), Some(Ok(pending))) => (seen, pending),
-            (Some(Err(why)), _) | (_, Some(Err(why))) => {
-                sheet.unreadable(&why.why);
-                return Ok(());
-            }
-            _ => return Ok(()),
-        };
+        let Some(seen) = sheet.read(&repository.collaborators) else { return Ok(()) };
+        let Some(pending) = sheet.read(&repository.invitations) else { return Ok(()) };
         let mut paired = BTreeSet::new();
         let mut missing = Vec::new();
         for want in &wanted.items {

@@ -74,14 +74,7 @@ impl Aspect for Labels {
 
     async fn plan(&self, context: &Context<'_>, sheet: &mut AspectPlan) -> Result<(), Failure> {
         let Some(section) = context.desired.sections.get("labels") else { return Ok(()) };
-        let seen = match &context.repository.labels {
-            Some(Ok(seen)) => seen,
-            Some(Err(why)) => {
-                sheet.unreadable(&why.why);
-                return Ok(());
-            }
-            None => return Ok(()),
-        };
+        let Some(seen) = sheet.read(&context.repository.labels) else { return Ok(()) };
         let wants: Vec<Want<'_>> = section.items().iter().filter_map(Want::read).collect();
         let matched = matched(&wants, seen);
         for (at, want) in wants.iter().enumerate() {

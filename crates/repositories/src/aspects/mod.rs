@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use beadle_engine::{Change, Class, Failure, Field, Mode, PolicyLocation, Risk, Turn};
-use beadle_github::{Below, Method, Named, Reader, Repository, Writer};
+use beadle_github::{Below, Known, Method, Named, Reader, Repository, Writer};
 use secrecy::SecretString;
 use serde_json::Value;
 
@@ -216,6 +216,15 @@ impl AspectPlan {
             write: Box::new(step) as Box<dyn Step>,
         };
         self.drafts.push(PlannedChange { change, stage });
+    }
+
+    /// Returns a part of the repository. If the part is unknown, notes the reason: the aspect as a
+    /// whole is unknown then.
+    pub(crate) fn read<'a, T>(&mut self, part: &'a Known<T>) -> Option<&'a T> {
+        if let Known::Unknown(unsure) = part {
+            self.unreadable(&unsure.why);
+        }
+        part.value()
     }
 
     /// Something could not be read now.

@@ -73,14 +73,7 @@ impl Aspect for Properties {
 
     async fn plan(&self, context: &Context<'_>, sheet: &mut AspectPlan) -> Result<(), Failure> {
         let Some(section) = context.desired.sections.get("custom_properties") else { return Ok(()) };
-        let seen = match &context.repository.properties {
-            Some(Ok(seen)) => seen,
-            Some(Err(why)) => {
-                sheet.unreadable(&why.why);
-                return Ok(());
-            }
-            None => return Ok(()),
-        };
+        let Some(seen) = sheet.read(&context.repository.properties) else { return Ok(()) };
         let name = |want: &Node| {
             let name = want.get("name").or_else(|| want.get("property_name"))?;
             name.text().map(str::to_owned)

@@ -4,7 +4,7 @@
 
 use async_trait::async_trait;
 use beadle_engine::{Class, Failure, Field, PolicyLocation, Risk};
-use beadle_github::Visibility;
+use beadle_github::{Known, Visibility};
 use serde_json::{Map, Value, json};
 
 use super::{Aspect, AspectPlan, Context, Stage, Step, WriteTarget, field};
@@ -239,14 +239,14 @@ fn seen(context: &Context<'_>, want: &Want, sheet: &mut AspectPlan) -> Option<Va
         return seen;
     }
     let why = match &context.repository.rest_settings {
-        Some(Ok(settings)) => match settings.get(key) {
+        Known::Known(settings) => match settings.get(key) {
             Some(value) => return Some(value.clone()),
             None => format!(
                 "GitHub does not show `{key}` of this repository; the App may lack administration: read"
             ),
         },
-        Some(Err(unsure)) => unsure.why.clone(),
-        None => format!("`{key}` was not read"),
+        Known::Unknown(unsure) => unsure.why.clone(),
+        Known::NotAsked => format!("`{key}` was not read"),
     };
     sheet.part_unreadable(key, why);
     None

@@ -60,14 +60,7 @@ impl Aspect for Teams {
 
     async fn plan(&self, context: &Context<'_>, sheet: &mut AspectPlan) -> Result<(), Failure> {
         let Some(wanted) = &context.desired.teams else { return Ok(()) };
-        let seen = match &context.repository.teams {
-            Some(Ok(seen)) => seen,
-            Some(Err(why)) => {
-                sheet.unreadable(&why.why);
-                return Ok(());
-            }
-            None => return Ok(()),
-        };
+        let Some(seen) = sheet.read(&context.repository.teams) else { return Ok(()) };
         let (mut missing, mut paired) = (Vec::new(), BTreeSet::new());
         for want in &wanted.items {
             let Some(found) = meant(context, want, seen, sheet).await? else {

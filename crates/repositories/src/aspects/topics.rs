@@ -38,14 +38,8 @@ impl Aspect for Topics {
 
     async fn plan(&self, context: &Context<'_>, sheet: &mut AspectPlan) -> Result<(), Failure> {
         let Some(wanted) = &context.desired.topics else { return Ok(()) };
-        let seen = match &context.repository.topics {
-            Some(Ok(seen)) => seen.iter().cloned().collect::<BTreeSet<String>>(),
-            Some(Err(why)) => {
-                sheet.unreadable(&why.why);
-                return Ok(());
-            }
-            None => return Ok(()),
-        };
+        let Some(seen) = sheet.read(&context.repository.topics) else { return Ok(()) };
+        let seen: BTreeSet<String> = seen.iter().cloned().collect();
         let asked = Some(&wanted.asked);
         let wants: BTreeSet<String> = wanted.items.iter().map(|topic| topic.to_lowercase()).collect();
         let added: Vec<_> = wants.difference(&seen).collect();

@@ -1,7 +1,7 @@
 //! Finds the layers that reach a repository, and the repositories that Beadle leaves alone.
 
 use beadle_engine::PolicyLocation;
-use beadle_github::{Repository, Unsure};
+use beadle_github::{Known, Repository, Unsure};
 
 use super::contradictions::found;
 use super::files::Policy;
@@ -364,18 +364,18 @@ fn reaches(layer: &Layer, repository: &Repository) -> Result<bool, Unsure> {
             if !teams.is_empty() {
                 missing = teams.iter().find_map(|team| repository.missing.team(team));
                 match &repository.teams {
-                    Some(Ok(have)) => {
+                    Known::Known(have) => {
                         let has =
                             |team: &String| have.iter().any(|other| other.slug.eq_ignore_ascii_case(team));
                         if teams.iter().any(has) {
                             return Ok(true);
                         }
                     }
-                    Some(Err(Unsure { why, transient })) => {
+                    Known::Unknown(Unsure { why, transient }) => {
                         let why = format!("{}: the repository's teams are unknown: {why}", layer.file);
                         return Err(Unsure { why, transient: *transient });
                     }
-                    None => {
+                    Known::NotAsked => {
                         let why = format!("{}: the repository's teams were not read", layer.file);
                         return Err(Unsure::for_now(why));
                     }

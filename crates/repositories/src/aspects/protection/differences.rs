@@ -185,7 +185,7 @@ fn is_granted(context: &Context<'_>, actor: &Actor) -> bool {
             .is_some_and(|teams| teams.items.iter().any(|team| is(&team.slug, &team.permission))),
         // An invitation gives no access yet.
         ActorKind::User => {
-            let seen = context.repository.collaborators.as_ref().and_then(|seen| seen.as_ref().ok());
+            let seen = context.repository.collaborators.value();
             let has_joined = |login: &str| {
                 seen.is_some_and(|seen| seen.iter().any(|other| other.login.eq_ignore_ascii_case(login)))
             };

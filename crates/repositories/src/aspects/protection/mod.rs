@@ -60,14 +60,7 @@ impl Aspect for Protection {
         if context.desired.branches.is_empty() {
             return Ok(());
         }
-        let rules = match &context.repository.protection {
-            Some(Ok(rules)) => rules,
-            Some(Err(why)) => {
-                sheet.unreadable(&why.why);
-                return Ok(());
-            }
-            None => return Ok(()),
-        };
+        let Some(rules) = sheet.read(&context.repository.protection) else { return Ok(()) };
         let defaults = default_branches(context).await?;
         let asked = patterns(&context.desired.branches, &defaults, sheet);
         let reads: Vec<_> = asked.iter().map(|asks| compared(context, asks, rules)).collect();

@@ -50,14 +50,7 @@ impl Aspect for Rulesets {
 
     async fn plan(&self, context: &Context<'_>, sheet: &mut AspectPlan) -> Result<(), Failure> {
         let Some(section) = context.desired.sections.get("rulesets") else { return Ok(()) };
-        let seen = match &context.repository.rulesets {
-            Some(Ok(seen)) => seen,
-            Some(Err(why)) => {
-                sheet.unreadable(&why.why);
-                return Ok(());
-            }
-            None => return Ok(()),
-        };
+        let Some(seen) = sheet.read(&context.repository.rulesets) else { return Ok(()) };
         for want in section.items() {
             let Some(name) = want.get("name").and_then(Node::text) else { continue };
             let Some(found) = seen.iter().find(|ruleset| ruleset.name == name) else {

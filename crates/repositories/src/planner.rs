@@ -350,7 +350,7 @@ impl RepositoryPlanner {
             settings_are_written: self.modes.of(aspects::settings::Settings.name()) > Mode::Observe,
             names: &self.names,
         };
-        let mut drafts: Vec<PlannedChange> = Vec::new();
+        let mut changes: Vec<PlannedChange> = Vec::new();
         // No aspect waits for the reads of another one.
         let plans = aspects::ALL.iter().map(|aspect| self.aspect(*aspect, &context, &target));
         for (aspect, planned) in aspects::ALL.iter().zip(join_all(plans).await) {
@@ -360,21 +360,21 @@ impl RepositoryPlanner {
             let moved = moves.of(owns).cloned();
             // A section that could not be read may turn out to be weakened by the same move.
             let mut waits = moved.is_some() && !unknowns.is_empty();
-            drafts.extend(own.into_iter().map(|mut draft| {
-                aspect.name().clone_into(&mut draft.change.aspect);
-                draft.change.mode = mode;
-                if let Some(moved) = moved.as_ref().filter(|_| draft.change.risks().is_guarded()) {
+            changes.extend(own.into_iter().map(|mut planned| {
+                aspect.name().clone_into(&mut planned.change.aspect);
+                planned.change.mode = mode;
+                if let Some(moved) = moved.as_ref().filter(|_| planned.change.risks().is_guarded()) {
                     waits = true;
-                    draft.change.stop.get_or_insert_with(|| moved.why.clone());
+                    planned.change.stop.get_or_insert_with(|| moved.why.clone());
                 }
-                draft
+                planned
             }));
             if waits {
                 moves.wait(owns);
             }
             plan.unknowns.extend(unknowns);
         }
-        plan.changes = in_order(drafts);
+        plan.changes = in_order(changes);
         Ok((plan, moves))
     }
 
@@ -392,22 +392,22 @@ impl RepositoryPlanner {
             let unknown = Unknown { aspect: name, part: None, why: why.clone(), transient: *transient };
             return Ok((Vec::new(), vec![unknown]));
         }
-        let mut sheet = AspectPlan::default();
-        if let Err(failure) = aspect.plan(context, &mut sheet).await {
-            sheet = AspectPlan::failed(failure)?;
+        let mut plan = AspectPlan::default();
+        if let Err(failure) = aspect.plan(context, &mut plan).await {
+            plan = AspectPlan::failed(failure)?;
         }
-        sheet.settle();
+        plan.settle();
         let waiting = target.waiting.iter().filter(|(section, _)| aspect.owns(section));
         for (section, why) in waiting.take(1) {
-            sheet.part_unresolved(section, why.clone());
+            plan.cannot_resolve_part(section, why.clone());
         }
-        let unknowns = sheet.doubts.into_iter().map(|doubt| Unknown {
+        let unknowns = plan.unresolved.into_iter().map(|unresolved| Unknown {
             aspect: name.clone(),
-            part: doubt.part,
-            why: doubt.why,
-            transient: doubt.transient,
+            part: unresolved.part,
+            why: unresolved.reason,
+            transient: unresolved.transient,
         });
-        Ok((sheet.drafts, unknowns.collect()))
+        Ok((plan.changes, unknowns.collect()))
     }
 }
 

@@ -112,7 +112,7 @@ impl Aspect for Actions {
         section == "actions"
     }
 
-    async fn plan(&self, context: &Context<'_>, sheet: &mut AspectPlan) -> Result<(), Failure> {
+    async fn plan(&self, context: &Context<'_>, plan: &mut AspectPlan) -> Result<(), Failure> {
         let Some(section) = context.desired.sections.get("actions") else { return Ok(()) };
         let (permissions, selected) = (wants(&section.node, PERMISSIONS), wants(&section.node, SELECTED));
         let workflow = wants(&section.node, WORKFLOW);
@@ -131,7 +131,7 @@ impl Aspect for Actions {
                 let off: Vec<_> = permissions.iter().filter(|(key, _)| *key == "enabled").copied().collect();
                 let fields = differences(&off, &seen);
                 if !fields.is_empty() {
-                    sheet.change("", fields, Put(vec![("actions/permissions", json!({ "enabled": false }))]));
+                    plan.change("", fields, Put(vec![("actions/permissions", json!({ "enabled": false }))]));
                 }
             } else {
                 let listed = seen["enabled"] == json!(true) && seen["allowed_actions"] == "selected";
@@ -156,7 +156,7 @@ impl Aspect for Actions {
                         fields.extend(more);
                     }
                 } else if let Some((_, node)) = selected.first() {
-                    sheet.part_unresolved(
+                    plan.cannot_resolve_part(
                         "selected",
                         format!(
                             "which actions are selected counts only with `allowed_actions: selected` ({})",
@@ -165,7 +165,7 @@ impl Aspect for Actions {
                     );
                 }
                 if !fields.is_empty() {
-                    sheet.change("", fields, Put(puts));
+                    plan.change("", fields, Put(puts));
                 }
             }
         }
@@ -173,7 +173,7 @@ impl Aspect for Actions {
             let fields = differences(&workflow, &seen);
             if !fields.is_empty() {
                 let put = ("actions/permissions/workflow", body(WORKFLOW, &workflow, &seen));
-                sheet.change("workflow token", fields, Put(vec![put]));
+                plan.change("workflow token", fields, Put(vec![put]));
             }
         }
         Ok(())

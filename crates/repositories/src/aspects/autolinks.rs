@@ -59,12 +59,12 @@ impl Aspect for Autolinks {
         section == "autolinks"
     }
 
-    async fn plan(&self, context: &Context<'_>, sheet: &mut AspectPlan) -> Result<(), Failure> {
+    async fn plan(&self, context: &Context<'_>, plan: &mut AspectPlan) -> Result<(), Failure> {
         let Some(section) = context.desired.sections.get("autolinks") else { return Ok(()) };
         let seen = context.reader.list_below(context.repository, "autolinks", &["id", "key_prefix"]).await?;
         let prefix = |link: &Value| link["key_prefix"].as_str().unwrap_or_default().to_owned();
         if !all_named(kind("autolinks"), &seen) {
-            sheet.unreadable("GitHub shows an autolink without its prefix; the list stays as it is");
+            plan.cannot_read("GitHub shows an autolink without its prefix; the list stays as it is");
             return Ok(());
         }
         let matched = pair_entries(kind("autolinks"), section.items(), &seen);
@@ -78,7 +78,7 @@ impl Aspect for Autolinks {
             let what = format!("autolink {key}");
             let Some(found) = matched.observed_of(at).map(|place| &seen[place]) else {
                 let fields = vec![field("url_template", Value::Null, json!(template), asked, Risk::Adds)];
-                sheet.change(what, fields, Write::Create(body));
+                plan.change(what, fields, Write::Create(body));
                 continue;
             };
             let fields: Vec<_> = ["url_template", "is_alphanumeric"]
@@ -90,7 +90,7 @@ impl Aspect for Autolinks {
                 let before = json!({
                     "key_prefix": found["key_prefix"], "url_template": found["url_template"], "is_alphanumeric": found["is_alphanumeric"],
                 });
-                sheet.change(what, fields, Write::Replace { id, body, before });
+                plan.change(what, fields, Write::Replace { id, body, before });
             }
         }
         for link in matched.only_observed.iter().map(|place| &seen[*place]).filter(|_| section.exclusive) {
@@ -98,7 +98,7 @@ impl Aspect for Autolinks {
             let fields =
                 vec![field("url_template", link["url_template"].clone(), Value::Null, asked, Risk::Removes)];
             if let Some(id) = link["id"].as_u64() {
-                sheet.change(format!("autolink {}", prefix(link)), fields, Write::Delete { id });
+                plan.change(format!("autolink {}", prefix(link)), fields, Write::Delete { id });
             }
         }
         Ok(())

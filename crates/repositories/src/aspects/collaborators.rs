@@ -75,25 +75,25 @@ impl Aspect for Collaborators {
         true
     }
 
-    async fn plan(&self, context: &Context<'_>, sheet: &mut AspectPlan) -> Result<(), Failure> {
+    async fn plan(&self, context: &Context<'_>, plan: &mut AspectPlan) -> Result<(), Failure> {
         let Some(wanted) = &context.desired.collaborators else { return Ok(()) };
         let repository = context.repository;
-        let Some(seen) = sheet.read(&repository.collaborators) else { return Ok(()) };
-        let Some(pending) = sheet.read(&repository.invitations) else { return Ok(()) };
+        let Some(seen) = plan.read(&repository.collaborators) else { return Ok(()) };
+        let Some(pending) = plan.read(&repository.invitations) else { return Ok(()) };
         let mut paired = BTreeSet::new();
         let mut missing = Vec::new();
         for want in &wanted.items {
-            match meant(context, want, seen, pending, sheet).await? {
+            match meant(context, want, seen, pending, plan).await? {
                 Some((id, found)) => {
                     paired.insert(id);
-                    present(context, want, (id, &found), sheet);
+                    present(context, want, (id, &found), plan);
                 }
                 None => missing.push(want),
             }
         }
-        paired.extend(invite(context, &missing, sheet).await?);
+        paired.extend(invite(context, &missing, plan).await?);
         if wanted.exclusive {
-            absent(wanted, &paired, seen, pending, sheet);
+            absent(wanted, &paired, seen, pending, plan);
         }
         Ok(())
     }
@@ -113,7 +113,7 @@ async fn meant<'a>(
     want: &CollaboratorWant,
     seen: &'a [Collaborator],
     pending: &'a [Invitation],
-    sheet: &mut AspectPlan,
+    plan: &mut AspectPlan,
 ) -> Result<Option<(u64, Found<'a>)>, Failure> {
     let access = seen.iter().map(|found| (found.id, found.login.as_str(), Found::Access(found)));
     let invited = pending
@@ -124,7 +124,7 @@ async fn meant<'a>(
         let (id, _, found) = all.swap_remove(at);
         return Ok(Some(match names_another(context, want, id).await? {
             Some(why) => {
-                sheet.unresolved(why);
+                plan.cannot_resolve(why);
                 (id, Found::Another)
             }
             None => (id, found),
@@ -134,7 +134,7 @@ async fn meant<'a>(
     let Some(at) = all.iter().position(|(id, ..)| Some(*id) == remembered) else { return Ok(None) };
     let (id, login, found) = all.swap_remove(at);
     let why = format!("user `{}` is called `{login}` now; change the policy ({})", want.login, want.asked);
-    sheet.part_unresolved(&want.login, why);
+    plan.cannot_resolve_part(&want.login, why);
     Ok(Some((id, found)))
 }
 
@@ -155,7 +155,7 @@ fn present(
     context: &Context<'_>,
     want: &CollaboratorWant,
     (id, found): (u64, &Found<'_>),
-    sheet: &mut AspectPlan,
+    plan: &mut AspectPlan,
 ) {
     let change = |before: &Permission| {
         let (before_text, after) = (json!(before.as_str()), json!(want.permission.as_str()));
@@ -168,27 +168,27 @@ fn present(
             let coarse =
                 matches!(want.permission.rank(), None | Some(1 | 3)) && context.reader.lacks("roleName");
             if coarse {
-                sheet.part_unresolved(
+                plan.cannot_resolve_part(
                     &want.login,
                     format!("this GitHub does not show roles ({})", want.asked),
                 );
             } else {
                 let what = format!("collaborator {}", found.login);
                 let account = Grantee::user(found.id, &found.login);
-                sheet.change(what, change(&found.permission), put(account, want, None));
+                plan.change(what, change(&found.permission), put(account, want, None));
             }
         }
         Found::Invitation(invitation) if invitation.expired => {
             let what = format!("collaborator {}", want.login);
             // The policy may have the login that the account had before.
             let login = invitation.login.as_deref().unwrap_or(&want.login);
-            sheet.change(what, added(want), put(Grantee::user(id, login), want, Some(invitation.id)));
+            plan.change(what, added(want), put(Grantee::user(id, login), want, Some(invitation.id)));
         }
         // An invitation shows the role that a custom one is based on: it is compared when it was accepted.
         Found::Invitation(_) if want.permission.rank().is_none() => {}
         Found::Invitation(invitation) if invitation.permission != want.permission => {
             let write = Write::Change { invitation: invitation.id, permission: want.permission.clone() };
-            sheet.change(format!("invitation of {}", want.login), change(&invitation.permission), write);
+            plan.change(format!("invitation of {}", want.login), change(&invitation.permission), write);
         }
         Found::Another | Found::Invitation(_) => {}
     }
@@ -205,7 +205,7 @@ fn added(want: &CollaboratorWant) -> Vec<beadle_engine::Field> {
 async fn invite(
     context: &Context<'_>,
     missing: &[&CollaboratorWant],
-    sheet: &mut AspectPlan,
+    plan: &mut AspectPlan,
 ) -> Result<Vec<u64>, Failure> {
     let mut ids = Vec::new();
     if missing.is_empty() {
@@ -227,8 +227,8 @@ async fn invite(
             Err(why) => Err(format!("{why} ({})", want.asked)),
         };
         match found {
-            Err(why) => sheet.unresolved(format!("{why}; no collaborator is removed while this is so")),
-            Ok(found) => sheet.change(
+            Err(why) => plan.cannot_resolve(format!("{why}; no collaborator is removed while this is so")),
+            Ok(found) => plan.change(
                 format!("collaborator {}", want.login),
                 added(want),
                 put(Grantee::resolved_user(&found), want, None),
@@ -243,21 +243,21 @@ fn absent(
     paired: &BTreeSet<u64>,
     seen: &[Collaborator],
     pending: &[Invitation],
-    sheet: &mut AspectPlan,
+    plan: &mut AspectPlan,
 ) {
     let gone = |before: &Permission| {
         vec![field("permission", json!(before.as_str()), Value::Null, Some(&wanted.asked), Risk::Removes)]
     };
     for found in seen.iter().filter(|found| !paired.contains(&found.id)) {
         let write = Write::Remove { account: Grantee::user(found.id, &found.login) };
-        sheet.change(format!("collaborator {}", found.login), gone(&found.permission), write);
+        plan.change(format!("collaborator {}", found.login), gone(&found.permission), write);
     }
     for invitation in pending {
         // Whom an invitation by mail is for cannot be told: it is left alone.
         let account = invitation.account.filter(|account| !paired.contains(account));
         if let (Some(_), Some(login)) = (account, &invitation.login) {
             let write = Write::Withdraw { invitation: invitation.id };
-            sheet.change(format!("invitation of {login}"), gone(&invitation.permission), write);
+            plan.change(format!("invitation of {login}"), gone(&invitation.permission), write);
         }
     }
 }

@@ -72,21 +72,21 @@ impl Aspect for Labels {
         true
     }
 
-    async fn plan(&self, context: &Context<'_>, sheet: &mut AspectPlan) -> Result<(), Failure> {
+    async fn plan(&self, context: &Context<'_>, plan: &mut AspectPlan) -> Result<(), Failure> {
         let Some(section) = context.desired.sections.get("labels") else { return Ok(()) };
-        let Some(seen) = sheet.read(&context.repository.labels) else { return Ok(()) };
+        let Some(seen) = plan.read(&context.repository.labels) else { return Ok(()) };
         let wants: Vec<Want<'_>> = section.items().iter().filter_map(Want::read).collect();
         let matched = matched(&wants, seen);
         for (at, want) in wants.iter().enumerate() {
             match matched.observed_of(at).map(|place| &seen[place]) {
                 Some(found) => match segment(&found.name) {
-                    Ok(()) => change(want, found, sheet),
+                    Ok(()) => change(want, found, plan),
                     Err(why) => {
                         let why = format!("the label cannot be changed through the API: {why}");
-                        sheet.part_unresolved(want.name, why);
+                        plan.cannot_resolve_part(want.name, why);
                     }
                 },
-                None => create(want, sheet),
+                None => create(want, plan),
             }
         }
         if !section.exclusive {
@@ -102,12 +102,12 @@ impl Aspect for Labels {
                 if let Err(why) = segment(&label.name) {
                     // Its address would be the one of something else.
                     let why = format!("the label cannot be deleted through the API: {why}");
-                    sheet.part_unresolved(&label.name, why);
+                    plan.cannot_resolve_part(&label.name, why);
                     continue;
                 }
                 let asked = Some(&section.node.asked);
                 let fields = vec![field("color", json!(label.color), Value::Null, asked, Risk::Removes)];
-                sheet.change(
+                plan.change(
                     format!("label {}", label.name),
                     fields,
                     Write::Delete { name: label.name.clone() },
@@ -139,7 +139,7 @@ fn matched(wants: &[Want<'_>], seen: &[Label]) -> EntryPairs {
     matched
 }
 
-fn create(want: &Want<'_>, sheet: &mut AspectPlan) {
+fn create(want: &Want<'_>, plan: &mut AspectPlan) {
     let mut body = json!({ "name": want.name });
     if let Some(color) = &want.color {
         body["color"] = json!(color);
@@ -148,10 +148,10 @@ fn create(want: &Want<'_>, sheet: &mut AspectPlan) {
         body["description"] = json!(description);
     }
     let fields = vec![field("color", Value::Null, body["color"].clone(), Some(want.asked), Risk::Adds)];
-    sheet.change(format!("label {}", want.name), fields, Write::Create(body));
+    plan.change(format!("label {}", want.name), fields, Write::Create(body));
 }
 
-fn change(want: &Want<'_>, found: &Label, sheet: &mut AspectPlan) {
+fn change(want: &Want<'_>, found: &Label, plan: &mut AspectPlan) {
     let (mut fields, mut body) = (Vec::new(), Map::new());
     let mut differs = |name: &str, key: &str, before: Value, after: Value| {
         if before != after {
@@ -169,7 +169,7 @@ fn change(want: &Want<'_>, found: &Label, sheet: &mut AspectPlan) {
     }
     if !fields.is_empty() {
         let write = Write::Update { name: found.name.clone(), body: Value::Object(body) };
-        sheet.change(format!("label {}", found.name), fields, write);
+        plan.change(format!("label {}", found.name), fields, write);
     }
 }
 
@@ -218,10 +218,10 @@ mod tests {
         let node = Node::parse("f.yml", "{name: bug, description: null}").unwrap();
         let want = Want::read(&node).unwrap();
         let found = |description: Option<&str>| {
-            let mut sheet = AspectPlan::default();
+            let mut plan = AspectPlan::default();
             let description = description.map(str::to_owned);
-            change(&want, &Label { name: "bug".into(), color: "cc0000".into(), description }, &mut sheet);
-            sheet.drafts.len()
+            change(&want, &Label { name: "bug".into(), color: "cc0000".into(), description }, &mut plan);
+            plan.changes.len()
         };
         assert_eq!((found(Some("old")), found(Some("")), found(None)), (1, 0, 0));
     }

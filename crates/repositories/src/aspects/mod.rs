@@ -57,8 +57,8 @@ pub trait Aspect: Send + Sync {
     fn is_apart(&self) -> bool {
         false
     }
-    /// Writes on the sheet what differs. It is given a reader and nothing that writes.
-    async fn plan(&self, context: &Context<'_>, sheet: &mut AspectPlan) -> Result<(), Failure>;
+    /// Adds the differences to `plan`. The context has a reader and nothing that writes.
+    async fn plan(&self, context: &Context<'_>, plan: &mut AspectPlan) -> Result<(), Failure>;
 }
 
 /// Holds everything that an aspect plans with.
@@ -166,35 +166,37 @@ pub struct PlannedChange {
 #[derive(Default)]
 pub struct AspectPlan {
     /// The changes.
-    pub drafts: Vec<PlannedChange>,
+    pub changes: Vec<PlannedChange>,
     /// The parts that could not be read or resolved.
-    pub doubts: Vec<Unresolved>,
+    pub unresolved: Vec<Unresolved>,
 }
 
 /// Something that could not be read or resolved.
 pub struct Unresolved {
-    /// The part of the aspect that it is about; `None` for the whole.
+    /// The part of the aspect; `None` for the whole aspect.
     pub part: Option<String>,
-    /// The problem, and what to do about it.
-    pub why: String,
-    /// The problem may end without anybody's help.
+    /// The problem, and how to solve it.
+    pub reason: String,
+    /// True if a retry can end the problem.
     pub transient: bool,
 }
 
 impl AspectPlan {
-    /// Of an aspect that failed: unknown as a whole. What ends the whole run is given back.
+    /// Creates the plan of an aspect that failed: the aspect as a whole is unknown. Returns a failure
+    /// that ends the whole run.
     pub(crate) fn failed(failure: Failure) -> Result<Self, Failure> {
         if matches!(failure.class, Class::RateLimited { .. } | Class::Fatal) {
             return Err(failure);
         }
-        let doubt = Unresolved { part: None, why: failure.text, transient: failure.class == Class::Retry };
-        Ok(Self { drafts: Vec::new(), doubts: vec![doubt] })
+        let transient = failure.class == Class::Retry;
+        let whole = Unresolved { part: None, reason: failure.text, transient };
+        Ok(Self { changes: Vec::new(), unresolved: vec![whole] })
     }
 
-    /// Nothing is removed while the aspect as a whole is in doubt.
+    /// Drops the removals if the aspect as a whole is unresolved.
     pub(crate) fn settle(&mut self) {
-        if self.doubts.iter().any(|doubt| doubt.part.is_none()) {
-            self.drafts.retain(|draft| draft.change.risks().count(Risk::Removes) == 0);
+        if self.unresolved.iter().any(|unresolved| unresolved.part.is_none()) {
+            self.changes.retain(|planned| planned.change.risks().count(Risk::Removes) == 0);
         }
     }
 
@@ -206,7 +208,7 @@ impl AspectPlan {
     /// Adds a change.
     pub fn change_at(&mut self, stage: Stage, what: impl Into<String>, fields: Vec<Field>, step: impl Step) {
         let change = Change {
-            aspect: String::new(), // the planner knows whose sheet this is
+            aspect: String::new(), // the planner sets it
             what: what.into(),
             fields,
             mode: Mode::Observe,
@@ -215,36 +217,39 @@ impl AspectPlan {
             reaches: 1,
             write: Box::new(step) as Box<dyn Step>,
         };
-        self.drafts.push(PlannedChange { change, stage });
+        self.changes.push(PlannedChange { change, stage });
     }
 
     /// Returns a part of the repository. If the part is unknown, notes the reason: the aspect as a
     /// whole is unknown then.
     pub(crate) fn read<'a, T>(&mut self, part: &'a Known<T>) -> Option<&'a T> {
         if let Known::Unknown(unsure) = part {
-            self.unreadable(&unsure.why);
+            self.cannot_read(&unsure.why);
         }
         part.value()
     }
 
-    /// Something could not be read now.
-    pub fn unreadable(&mut self, why: impl Into<String>) {
-        self.doubts.push(Unresolved { part: None, why: why.into(), transient: true });
+    /// Notes that a read failed. The aspect as a whole is unknown, and a retry may help.
+    pub fn cannot_read(&mut self, reason: impl Into<String>) {
+        self.unresolved.push(Unresolved { part: None, reason: reason.into(), transient: true });
     }
 
-    /// Something does not exist; somebody has to mend the policy or the organisation.
-    pub fn unresolved(&mut self, why: impl Into<String>) {
-        self.doubts.push(Unresolved { part: None, why: why.into(), transient: false });
+    /// Notes that a name stands for nothing. The aspect as a whole is unknown until somebody fixes the
+    /// policy or the organisation.
+    pub fn cannot_resolve(&mut self, reason: impl Into<String>) {
+        self.unresolved.push(Unresolved { part: None, reason: reason.into(), transient: false });
     }
 
-    /// One part could not be read now; the rest of the aspect goes on, removals too.
-    pub fn part_unreadable(&mut self, part: &str, why: impl Into<String>) {
-        self.doubts.push(Unresolved { part: Some(part.to_owned()), why: why.into(), transient: true });
+    /// Notes that the read of one part failed. The rest of the aspect goes on, with its removals.
+    pub fn cannot_read_part(&mut self, part: &str, reason: impl Into<String>) {
+        let part = Some(part.to_owned());
+        self.unresolved.push(Unresolved { part, reason: reason.into(), transient: true });
     }
 
-    /// The same of something that does not exist.
-    pub fn part_unresolved(&mut self, part: &str, why: impl Into<String>) {
-        self.doubts.push(Unresolved { part: Some(part.to_owned()), why: why.into(), transient: false });
+    /// Notes that one part cannot be resolved. The rest of the aspect goes on, with its removals.
+    pub fn cannot_resolve_part(&mut self, part: &str, reason: impl Into<String>) {
+        let part = Some(part.to_owned());
+        self.unresolved.push(Unresolved { part, reason: reason.into(), transient: false });
     }
 }
 

@@ -40,7 +40,7 @@ pub(crate) fn comparable(value: &Value) -> Value {
 async fn undefined<'a>(
     context: &Context<'_>,
     wants: impl Iterator<Item = (String, &'a Node)>,
-    sheet: &mut AspectPlan,
+    plan: &mut AspectPlan,
 ) -> Result<Vec<String>, Failure> {
     let wants: Vec<(String, &Node)> = wants.collect();
     if wants.is_empty() {
@@ -51,7 +51,7 @@ async fn undefined<'a>(
     for (name, want) in wants {
         if !defined.iter().any(|known| known.eq_ignore_ascii_case(&name)) {
             let organisation = context.reader.organisation();
-            sheet.unresolved(format!(
+            plan.cannot_resolve(format!(
                 "{organisation} defines no custom property `{name}` ({}); no value is removed while this is so",
                 want.asked
             ));
@@ -71,16 +71,16 @@ impl Aspect for Properties {
         section == "custom_properties"
     }
 
-    async fn plan(&self, context: &Context<'_>, sheet: &mut AspectPlan) -> Result<(), Failure> {
+    async fn plan(&self, context: &Context<'_>, plan: &mut AspectPlan) -> Result<(), Failure> {
         let Some(section) = context.desired.sections.get("custom_properties") else { return Ok(()) };
-        let Some(seen) = sheet.read(&context.repository.properties) else { return Ok(()) };
+        let Some(seen) = plan.read(&context.repository.properties) else { return Ok(()) };
         let name = |want: &Node| {
             let name = want.get("name").or_else(|| want.get("property_name"))?;
             name.text().map(str::to_owned)
         };
         let wants = || section.items().iter().filter_map(|want| Some((name(want)?, want)));
         let find = |name: &str| seen.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
-        let undefined = undefined(context, wants().filter(|(name, _)| find(name).is_none()), sheet).await?;
+        let undefined = undefined(context, wants().filter(|(name, _)| find(name).is_none()), plan).await?;
         for (name, want) in wants().filter(|(name, _)| !undefined.contains(name)) {
             let known = find(&name);
             let before = known.map_or(Value::Null, |(_, value)| value.clone());
@@ -96,13 +96,13 @@ impl Aspect for Properties {
             };
             let name = known.map_or(name, |(known, _)| known.clone());
             let set = json!({ "property_name": name, "value": after });
-            sheet.change("", vec![field(&name, before, after, Some(&want.asked), risk)], Set(vec![set]));
+            plan.change("", vec![field(&name, before, after, Some(&want.asked), risk)], Set(vec![set]));
         }
         for (known, value) in seen.iter().filter(|_| section.exclusive) {
             if !wants().any(|(name, _)| name.eq_ignore_ascii_case(known)) {
                 let asked = Some(&section.node.asked);
                 let fields = vec![field(known, value.clone(), Value::Null, asked, Risk::Removes)];
-                sheet.change("", fields, Set(vec![json!({ "property_name": known, "value": null })]));
+                plan.change("", fields, Set(vec![json!({ "property_name": known, "value": null })]));
             }
         }
         Ok(())

@@ -50,7 +50,7 @@ impl Aspect for Security {
         matches!(section, "security" | "repository")
     }
 
-    async fn plan(&self, context: &Context<'_>, sheet: &mut AspectPlan) -> Result<(), Failure> {
+    async fn plan(&self, context: &Context<'_>, plan: &mut AspectPlan) -> Result<(), Failure> {
         let own = context.desired.sections.get("security").map(|section| &section.node);
         let incumbent = context.desired.security.as_ref();
         let mut wants = Vec::new();
@@ -72,7 +72,7 @@ impl Aspect for Security {
                 // It is for public repositories only.
                 Ok(None) => continue,
                 Err(failure) => {
-                    doubt(sheet, key, &failure)?;
+                    note_failure(plan, key, &failure)?;
                     continue;
                 }
             };
@@ -80,11 +80,11 @@ impl Aspect for Security {
                 let (method, risk) =
                     if wanted { (Method::PUT, Risk::Changes) } else { (Method::DELETE, Risk::Weakens) };
                 let fields = vec![field(key, json!(seen), json!(wanted), Some(&want.asked), risk)];
-                sheet.change_at(Stage::Security, "", fields, Write { method, path, body: None });
+                plan.change_at(Stage::Security, "", fields, Write { method, path, body: None });
             }
         }
         match (scanning, setup) {
-            (Some(want), Some(read)) => code_scanning(want, read, sheet),
+            (Some(want), Some(read)) => code_scanning(want, read, plan),
             _ => Ok(()),
         }
     }
@@ -118,13 +118,13 @@ async fn known(context: &Context<'_>, key: &str, path: &'static str) -> Result<O
     }))
 }
 
-/// Reports a refused read, such as one without a licence or a permission, as a doubt of this
-/// feature alone.
-fn doubt(sheet: &mut AspectPlan, part: &str, failure: &Failure) -> Result<(), Failure> {
+/// Notes that a feature is unknown because its read failed, for example without a licence or a
+/// permission. The other features go on.
+fn note_failure(plan: &mut AspectPlan, part: &str, failure: &Failure) -> Result<(), Failure> {
     match failure.class {
         Class::RateLimited { .. } | Class::Fatal => return Err(failure.clone()),
-        Class::Retry => sheet.part_unreadable(part, failure.text.clone()),
-        Class::Rejected | Class::Conflict => sheet.part_unresolved(part, failure.text.clone()),
+        Class::Retry => plan.cannot_read_part(part, failure.text.clone()),
+        Class::Rejected | Class::Conflict => plan.cannot_resolve_part(part, failure.text.clone()),
     }
     Ok(())
 }
@@ -132,16 +132,16 @@ fn doubt(sheet: &mut AspectPlan, part: &str, failure: &Failure) -> Result<(), Fa
 fn code_scanning(
     want: &Node,
     read: Result<Option<Value>, Failure>,
-    sheet: &mut AspectPlan,
+    plan: &mut AspectPlan,
 ) -> Result<(), Failure> {
     const PART: &str = "code_scanning_default_setup";
     let seen = match read {
         Ok(Some(seen)) => seen,
         Ok(None) => {
-            sheet.part_unresolved(PART, format!("this repository has no default setup ({})", want.asked));
+            plan.cannot_resolve_part(PART, format!("this repository has no default setup ({})", want.asked));
             return Ok(());
         }
-        Err(failure) => return doubt(sheet, PART, &failure),
+        Err(failure) => return note_failure(plan, PART, &failure),
     };
     let off = want.get("state").and_then(Node::text) == Some("not-configured");
     let mut wanted = want.json();
@@ -174,7 +174,7 @@ fn code_scanning(
     }
     if !fields.is_empty() {
         let write = Write { method: Method::PATCH, path: CODE_SCANNING, body: Some(Value::Object(body)) };
-        sheet.change_at(Stage::Security, "", fields, write);
+        plan.change_at(Stage::Security, "", fields, write);
     }
     Ok(())
 }

@@ -137,26 +137,26 @@ impl Aspect for Settings {
         Stage::Access
     }
 
-    async fn plan(&self, context: &Context<'_>, sheet: &mut AspectPlan) -> Result<(), Failure> {
+    async fn plan(&self, context: &Context<'_>, plan: &mut AspectPlan) -> Result<(), Failure> {
         let mut plain = Differences::default();
         let wants = &context.desired.settings;
         for want in wants {
-            let Some(seen) = seen(context, want, sheet) else { continue };
+            let Some(seen) = seen(context, want, plan) else { continue };
             match want.key.as_str() {
-                "private" | "visibility" => visibility(context, want, sheet),
-                "archived" if seen != want.value => archived(want, seen, sheet),
+                "private" | "visibility" => visibility(context, want, plan),
+                "archived" if seen != want.value => archived(want, seen, plan),
                 "name" if seen != want.value => {
                     let fields =
                         vec![field("name", seen, want.value.clone(), Some(&want.asked), Risk::Changes)];
-                    sheet.change_at(Stage::Rename, "", fields, patch("name", want.value.clone()));
+                    plan.change_at(Stage::Rename, "", fields, patch("name", want.value.clone()));
                 }
                 // An empty repository gets its default branch with its first push.
                 "default_branch" if seen.is_null() || seen == want.value => {}
-                "default_branch" => default_branch(context, want, seen, sheet).await?,
+                "default_branch" => default_branch(context, want, seen, plan).await?,
                 // Of a public repository everybody may make a fork.
                 "allow_forking" if context.repository.visibility == Visibility::Public => {}
                 key if off(context, key) => {}
-                "security_and_analysis" => security(context, want, &seen, sheet),
+                "security_and_analysis" => security(context, want, &seen, plan),
                 _ if same(&seen, &want.value) => {}
                 key => {
                     let risk = risk(key, &seen, &want.value);
@@ -164,7 +164,7 @@ impl Aspect for Settings {
                     if risk.is_guarded() || ALONE.contains(&key) {
                         // The guard may hold the change, or the organisation refuse it: it goes
                         // alone, so that nothing else waits for it.
-                        sheet.change("", fields, patch(key, want.value.clone()));
+                        plan.change("", fields, patch(key, want.value.clone()));
                     } else {
                         plain.fields.extend(fields);
                         plain.body.insert(key.to_owned(), sent(&want.value));
@@ -182,7 +182,7 @@ impl Aspect for Settings {
             }
         }
         if !plain.fields.is_empty() {
-            sheet.change("", plain.fields, Patch(plain.body));
+            plan.change("", plain.fields, Patch(plain.body));
         }
         Ok(())
     }
@@ -207,18 +207,18 @@ async fn default_branch(
     context: &Context<'_>,
     want: &Want,
     seen: Value,
-    sheet: &mut AspectPlan,
+    plan: &mut AspectPlan,
 ) -> Result<(), Failure> {
     let branch = want.value.as_str().unwrap_or_default();
     if !context.reader.branch_exists(&context.repository.node_id, branch).await? {
-        sheet.part_unresolved(
+        plan.cannot_resolve_part(
             "default_branch",
             format!("there is no branch `{branch}` to be the default one ({})", want.asked),
         );
         return Ok(());
     }
     let fields = vec![field("default_branch", seen, want.value.clone(), Some(&want.asked), Risk::Changes)];
-    sheet.change("", fields, patch("default_branch", want.value.clone()));
+    plan.change("", fields, patch("default_branch", want.value.clone()));
     Ok(())
 }
 
@@ -228,13 +228,13 @@ struct Differences {
     body: Map<String, Value>,
 }
 
-/// The observed value of a setting; `None` where it is unknown, which is written on the sheet.
-fn seen(context: &Context<'_>, want: &Want, sheet: &mut AspectPlan) -> Option<Value> {
+/// The observed value of a setting; `None` where it is unknown, which is written on the plan.
+fn seen(context: &Context<'_>, want: &Want, plan: &mut AspectPlan) -> Option<Value> {
     let key = want.key.as_str();
     if !is_rest_only(key) {
         let seen = context.repository.settings.get(key).cloned();
         if seen.is_none() {
-            sheet.part_unresolved(key, format!("this GitHub does not show `{key}` ({})", want.asked));
+            plan.cannot_resolve_part(key, format!("this GitHub does not show `{key}` ({})", want.asked));
         }
         return seen;
     }
@@ -248,7 +248,7 @@ fn seen(context: &Context<'_>, want: &Want, sheet: &mut AspectPlan) -> Option<Va
         Known::Unknown(unsure) => unsure.why.clone(),
         Known::NotAsked => format!("`{key}` was not read"),
     };
-    sheet.part_unreadable(key, why);
+    plan.cannot_read_part(key, why);
     None
 }
 
@@ -278,7 +278,7 @@ fn risk(key: &str, seen: &Value, wanted: &Value) -> Risk {
     }
 }
 
-fn visibility(context: &Context<'_>, want: &Want, sheet: &mut AspectPlan) {
+fn visibility(context: &Context<'_>, want: &Want, plan: &mut AspectPlan) {
     let seen = context.repository.visibility;
     let wanted = match want.value.as_bool() {
         // `private: true` is satisfied by an internal repository too, as GitHub sees it.
@@ -287,7 +287,7 @@ fn visibility(context: &Context<'_>, want: &Want, sheet: &mut AspectPlan) {
         Some(false) => Visibility::Public,
         None => match want.value.as_str().unwrap_or_default().parse() {
             Ok(wanted) => wanted,
-            Err(why) => return sheet.unresolved(why),
+            Err(why) => return plan.cannot_resolve(why),
         },
     };
     if seen == wanted {
@@ -297,18 +297,18 @@ fn visibility(context: &Context<'_>, want: &Want, sheet: &mut AspectPlan) {
         if wanted > seen { (Stage::Widen, Risk::Exposes) } else { (Stage::Narrow, Risk::Removes) };
     let (before, after) = (json!(seen.as_str()), json!(wanted.as_str()));
     let fields = vec![field("visibility", before, after.clone(), Some(&want.asked), risk)];
-    sheet.change_at(stage, "", fields, patch("visibility", after));
+    plan.change_at(stage, "", fields, patch("visibility", after));
 }
 
-fn archived(want: &Want, seen: Value, sheet: &mut AspectPlan) {
+fn archived(want: &Want, seen: Value, plan: &mut AspectPlan) {
     // Archived, nobody can write any more; unarchived, all who could can again.
     let (stage, risk) =
         if want.value == json!(true) { (Stage::Close, Risk::Removes) } else { (Stage::Open, Risk::Exposes) };
     let fields = vec![field("archived", seen, want.value.clone(), Some(&want.asked), risk)];
-    sheet.change_at(stage, "", fields, patch("archived", want.value.clone()));
+    plan.change_at(stage, "", fields, patch("archived", want.value.clone()));
 }
 
-fn security(context: &Context<'_>, want: &Want, seen: &Value, sheet: &mut AspectPlan) {
+fn security(context: &Context<'_>, want: &Want, seen: &Value, plan: &mut AspectPlan) {
     for (feature, wanted) in want.value.as_object().into_iter().flatten() {
         let (before, after) = (&seen[feature]["status"], &wanted["status"]);
         if before == after || after.is_null() {
@@ -320,7 +320,7 @@ fn security(context: &Context<'_>, want: &Want, seen: &Value, sheet: &mut Aspect
                 feature == "advanced_security" && context.repository.visibility == Visibility::Public;
             if !always && after != "disabled" {
                 let place = &want.asked;
-                sheet.part_unresolved(
+                plan.cannot_resolve_part(
                     feature,
                     format!("this repository has no `{feature}` to turn on; it may need a licence ({place})"),
                 );
@@ -333,7 +333,7 @@ fn security(context: &Context<'_>, want: &Want, seen: &Value, sheet: &mut Aspect
         let fields = vec![field(&name, before.clone(), after.clone(), Some(asked), risk)];
         let body = patch("security_and_analysis", json!({ feature: { "status": after } }));
         // Some are to be had only once everybody can see it; and nothing waits for them.
-        sheet.change_at(Stage::Security, feature.clone(), fields, body);
+        plan.change_at(Stage::Security, feature.clone(), fields, body);
     }
 }
 

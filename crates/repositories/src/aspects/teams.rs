@@ -58,18 +58,18 @@ impl Aspect for Teams {
         true
     }
 
-    async fn plan(&self, context: &Context<'_>, sheet: &mut AspectPlan) -> Result<(), Failure> {
+    async fn plan(&self, context: &Context<'_>, plan: &mut AspectPlan) -> Result<(), Failure> {
         let Some(wanted) = &context.desired.teams else { return Ok(()) };
-        let Some(seen) = sheet.read(&context.repository.teams) else { return Ok(()) };
+        let Some(seen) = plan.read(&context.repository.teams) else { return Ok(()) };
         let (mut missing, mut paired) = (Vec::new(), BTreeSet::new());
         for want in &wanted.items {
-            let Some(found) = meant(context, want, seen, sheet).await? else {
+            let Some(found) = meant(context, want, seen, plan).await? else {
                 missing.push(want);
                 continue;
             };
             paired.insert(found.id);
             if let Some(before) = names_another(context, want, found.id).await? {
-                sheet.unresolved(before);
+                plan.cannot_resolve(before);
                 continue;
             }
             if is_covered(seen, found, &want.permission) || same(context, want, found).await? {
@@ -84,7 +84,7 @@ impl Aspect for Teams {
                      not known ({})",
                     found.slug, want.permission, want.asked
                 );
-                sheet.part_unresolved(&want.slug, why);
+                plan.cannot_resolve_part(&want.slug, why);
                 continue;
             }
             let risk = change_of(&found.permission, &want.permission);
@@ -97,15 +97,15 @@ impl Aspect for Teams {
             )];
             let team = Grantee::team(found.id, &found.slug);
             let write = Write::Put { team, permission: want.permission.clone() };
-            sheet.change(format!("team {}", found.slug), fields, write);
+            plan.change(format!("team {}", found.slug), fields, write);
         }
-        add(context, &missing, sheet).await?;
+        add(context, &missing, plan).await?;
         let is_gone = |team: &&TeamPermission| !paired.contains(&team.id) && above(seen, team).is_none();
         for team in seen.iter().filter(|_| wanted.exclusive).filter(is_gone) {
             let before = json!(team.permission.as_str());
             let fields = vec![field("permission", before, Value::Null, Some(&wanted.asked), Risk::Removes)];
             let write = Write::Remove { team: Grantee::team(team.id, &team.slug) };
-            sheet.change(format!("team {}", team.slug), fields, write);
+            plan.change(format!("team {}", team.slug), fields, write);
         }
         Ok(())
     }
@@ -116,7 +116,7 @@ async fn meant<'a>(
     context: &Context<'_>,
     want: &TeamWant,
     seen: &'a [TeamPermission],
-    sheet: &mut AspectPlan,
+    plan: &mut AspectPlan,
 ) -> Result<Option<&'a TeamPermission>, Failure> {
     if let Some(found) = seen.iter().find(|team| team.slug.eq_ignore_ascii_case(&want.slug)) {
         return Ok(Some(found));
@@ -128,7 +128,7 @@ async fn meant<'a>(
             "team `{}` is called `{}` now; change the policy ({})",
             want.slug, found.slug, want.asked
         );
-        sheet.part_unresolved(&want.slug, why);
+        plan.cannot_resolve_part(&want.slug, why);
     }
     Ok(found)
 }
@@ -173,7 +173,7 @@ async fn same(context: &Context<'_>, want: &TeamWant, found: &TeamPermission) ->
 }
 
 /// Adds teams that exist; a slug that resolves to none leaves the whole aspect in doubt.
-async fn add(context: &Context<'_>, missing: &[&TeamWant], sheet: &mut AspectPlan) -> Result<(), Failure> {
+async fn add(context: &Context<'_>, missing: &[&TeamWant], plan: &mut AspectPlan) -> Result<(), Failure> {
     if missing.is_empty() {
         return Ok(());
     }
@@ -188,14 +188,14 @@ async fn add(context: &Context<'_>, missing: &[&TeamWant], sheet: &mut AspectPla
         let team = match found {
             Ok(found) => Grantee::resolved_team(&found),
             Err(why) => {
-                sheet.unresolved(format!("{why}; no team is removed while this is so"));
+                plan.cannot_resolve(format!("{why}; no team is removed while this is so"));
                 continue;
             }
         };
         let after = json!(want.permission.as_str());
         let fields = vec![field("permission", Value::Null, after, Some(&want.asked), Risk::Adds)];
         let write = Write::Put { team, permission: want.permission.clone() };
-        sheet.change(format!("team {}", want.slug), fields, write);
+        plan.change(format!("team {}", want.slug), fields, write);
     }
     Ok(())
 }

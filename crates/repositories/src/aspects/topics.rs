@@ -36,23 +36,23 @@ impl Aspect for Topics {
         Stage::Access
     }
 
-    async fn plan(&self, context: &Context<'_>, sheet: &mut AspectPlan) -> Result<(), Failure> {
+    async fn plan(&self, context: &Context<'_>, plan: &mut AspectPlan) -> Result<(), Failure> {
         let Some(wanted) = &context.desired.topics else { return Ok(()) };
-        let Some(seen) = sheet.read(&context.repository.topics) else { return Ok(()) };
+        let Some(seen) = plan.read(&context.repository.topics) else { return Ok(()) };
         let seen: BTreeSet<String> = seen.iter().cloned().collect();
         let asked = Some(&wanted.asked);
         let wants: BTreeSet<String> = wanted.items.iter().map(|topic| topic.to_lowercase()).collect();
         let added: Vec<_> = wants.difference(&seen).collect();
         if !added.is_empty() {
             let fields = added.iter().map(|topic| field(topic, Value::Null, json!(true), asked, Risk::Adds));
-            sheet.change("", fields.collect(), Replace(seen.union(&wants).cloned().collect()));
+            plan.change("", fields.collect(), Replace(seen.union(&wants).cloned().collect()));
         }
         let gone: Vec<_> = seen.difference(&wants).collect();
         if wanted.exclusive && !gone.is_empty() {
             // Apart, so that what the guard may hold keeps nothing else waiting.
             let fields =
                 gone.iter().map(|topic| field(topic, json!(true), Value::Null, asked, Risk::Removes));
-            sheet.change("", fields.collect(), Replace(wants.into_iter().collect()));
+            plan.change("", fields.collect(), Replace(wants.into_iter().collect()));
         }
         Ok(())
     }

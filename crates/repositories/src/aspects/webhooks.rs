@@ -113,20 +113,20 @@ impl Aspect for Webhooks {
         true
     }
 
-    async fn plan(&self, context: &Context<'_>, sheet: &mut AspectPlan) -> Result<(), Failure> {
+    async fn plan(&self, context: &Context<'_>, plan: &mut AspectPlan) -> Result<(), Failure> {
         let Some(section) = context.desired.sections.get("webhooks") else { return Ok(()) };
         // Not kept between runs: addresses may hold secrets.
         let seen = context.reader.list_anew_below(context.repository, "hooks?per_page=100", &["id"]).await?;
         let wants: Vec<Want<'_>> = section.items().iter().filter_map(Want::read).collect();
         if seen.iter().any(|hook| hook["config"]["url"].as_str().is_none()) {
-            sheet.unreadable("GitHub shows a webhook without its address");
+            plan.cannot_read("GitHub shows a webhook without its address");
             return Ok(());
         }
         let url = |hook: &Value| hook["config"]["url"].as_str().unwrap_or_default().to_owned();
         let desired: Vec<Value> = wants.iter().map(|want| json!({ "url": want.url })).collect();
         let observed: Vec<Value> = seen.iter().map(|hook| json!({ "url": hook["config"]["url"] })).collect();
         if !all_named(kind("webhooks"), &observed) {
-            sheet.unreadable("GitHub shows a webhook without its address; the list stays as it is");
+            plan.cannot_read("GitHub shows a webhook without its address; the list stays as it is");
             return Ok(());
         }
         // One hook of an address is the listed one; others of the same address are not.
@@ -138,12 +138,12 @@ impl Aspect for Webhooks {
                 let asked = &want.node.asked;
                 let why =
                     format!("the configuration declares no secret with the name that {asked} specifies");
-                sheet.part_unresolved(&shown(want.url), why);
+                plan.cannot_resolve_part(&shown(want.url), why);
                 continue;
             }
             match matched.observed_of(at) {
-                Some(place) => change(want, &seen[place], secret, sheet),
-                None => create(want, secret, sheet),
+                Some(place) => change(want, &seen[place], secret, plan),
+                None => create(want, secret, plan),
             }
         }
         for hook in matched.only_observed.iter().map(|place| &seen[*place]).filter(|_| section.exclusive) {
@@ -155,7 +155,7 @@ impl Aspect for Webhooks {
                 Risk::Removes,
             )];
             if let Some(id) = hook["id"].as_u64() {
-                sheet.change(format!("webhook {}", shown(&url(hook))), fields, Write::Delete { id });
+                plan.change(format!("webhook {}", shown(&url(hook))), fields, Write::Delete { id });
             }
         }
         Ok(())
@@ -180,14 +180,14 @@ pub(crate) fn shown(url: &str) -> String {
     format!("{scheme}://{place} (and what is not shown, {hash})")
 }
 
-fn create(want: &Want<'_>, secret: Option<SecretString>, sheet: &mut AspectPlan) {
+fn create(want: &Want<'_>, secret: Option<SecretString>, plan: &mut AspectPlan) {
     let body =
         json!({ "name": "web", "active": want.active, "events": want.events, "config": want.config() });
     let fields = vec![field("events", Value::Null, json!(want.events), Some(&want.node.asked), Risk::Adds)];
-    sheet.change(format!("webhook {}", shown(want.url)), fields, Write::Create { body, secret });
+    plan.change(format!("webhook {}", shown(want.url)), fields, Write::Create { body, secret });
 }
 
-fn change(want: &Want<'_>, found: &Value, secret: Option<SecretString>, sheet: &mut AspectPlan) {
+fn change(want: &Want<'_>, found: &Value, secret: Option<SecretString>, plan: &mut AspectPlan) {
     let Some(id) = found["id"].as_u64() else { return };
     let asked = |key: &str| Some(want.node.get(key).map_or(&want.node.asked, |node| &node.asked));
     let what = format!("webhook {}", shown(want.url));
@@ -213,7 +213,7 @@ fn change(want: &Want<'_>, found: &Value, secret: Option<SecretString>, sheet: &
         body.insert("active".into(), json!(want.active));
     }
     if !fields.is_empty() {
-        sheet.change(what.clone(), fields, Write::Update { id, body: Value::Object(body) });
+        plan.change(what.clone(), fields, Write::Update { id, body: Value::Object(body) });
     }
     let config = &found["config"];
     let mut fields: Vec<Field> = Vec::new();
@@ -236,7 +236,7 @@ fn change(want: &Want<'_>, found: &Value, secret: Option<SecretString>, sheet: &
         fields.push(field("secret", json!("none"), json!("set"), asked("secret"), Risk::Changes));
     }
     if !fields.is_empty() {
-        sheet.change(what, fields, Write::Configure { id, body: want.config(), secret });
+        plan.change(what, fields, Write::Configure { id, body: want.config(), secret });
     }
 }
 

@@ -79,7 +79,7 @@ impl Aspect for Configurations {
         &self,
         context: &Context<'_>,
         section: &Section<'_>,
-        sheet: &mut AspectPlan,
+        plan: &mut AspectPlan,
     ) -> Result<(), Failure> {
         let all = context
             .reader
@@ -91,21 +91,21 @@ impl Aspect for Configurations {
             let found =
                 all.iter().find(|known| known["name"] == name && known["target_type"] == "organization");
             if let Some(found) = found {
-                let from = sheet.drafts.len();
-                change(want, name, found, sheet);
+                let from = plan.changes.len();
+                change(want, name, found, plan);
                 // Every repository that has the configuration changes with it. That may be all of
                 // them.
-                context.reach(sheet, from, None).await?;
+                context.reach(plan, from, None).await?;
             } else {
-                create(want, name, sheet);
+                create(want, name, plan);
             }
             let id = found.and_then(|found| found["id"].as_u64()).map(Id::Known);
             let id = id.unwrap_or_else(|| Id::Named(name.to_owned()));
             if let Some(node) = want.get("default_for_new_repos") {
-                default(&id, node, name, &defaults, sheet);
+                default(&id, node, name, &defaults, plan);
             }
             if let Some(node) = want.get("attach_to") {
-                attach(context, &id, (want, node), (name, &all), sheet).await?;
+                attach(context, &id, (want, node), (name, &all), plan).await?;
             }
         }
         Ok(())
@@ -118,14 +118,14 @@ fn body(want: &Node) -> Map<String, Value> {
     entries.map(|(key, value)| (key.to_owned(), value.json())).collect()
 }
 
-fn create(want: &Node, name: &str, sheet: &mut AspectPlan) {
+fn create(want: &Node, name: &str, plan: &mut AspectPlan) {
     let mut body = body(want);
     body.entry("description").or_insert_with(|| json!(name)); // GitHub wants one
     let fields = vec![field("new configuration", Value::Null, json!(true), Some(&want.asked), Risk::Adds)];
-    sheet.change(format!("configuration {name}"), fields, Write::Create(Value::Object(body)));
+    plan.change(format!("configuration {name}"), fields, Write::Create(Value::Object(body)));
 }
 
-fn change(want: &Node, name: &str, found: &Value, sheet: &mut AspectPlan) {
+fn change(want: &Node, name: &str, found: &Value, plan: &mut AspectPlan) {
     let Some(id) = found["id"].as_u64() else { return };
     for guarded in [false, true] {
         let (mut fields, mut changed) = (Vec::new(), Map::new());
@@ -140,7 +140,7 @@ fn change(want: &Node, name: &str, found: &Value, sheet: &mut AspectPlan) {
         }
         if !fields.is_empty() {
             let write = Write::Update { id, body: Value::Object(changed) };
-            sheet.change(format!("configuration {name}"), fields, write);
+            plan.change(format!("configuration {name}"), fields, write);
         }
     }
 }
@@ -155,7 +155,7 @@ fn strength(value: &Value) -> u8 {
     }
 }
 
-fn default(id: &Id, node: &Node, name: &str, defaults: &Value, sheet: &mut AspectPlan) {
+fn default(id: &Id, node: &Node, name: &str, defaults: &Value, plan: &mut AspectPlan) {
     let row = defaults.as_array().into_iter().flatten().find(|row| row["configuration"]["name"] == name);
     let before = row.map_or(json!("none"), |row| row["default_for_new_repos"].clone());
     let after = node.json();
@@ -166,7 +166,7 @@ fn default(id: &Id, node: &Node, name: &str, defaults: &Value, sheet: &mut Aspec
     let risk = if before == "none" || after == "all" { Risk::Changes } else { Risk::Weakens };
     let fields = vec![field("default_for_new_repos", before, after.clone(), Some(&node.asked), risk)];
     let value = after.as_str().unwrap_or("none").to_owned();
-    sheet.change_at(
+    plan.change_at(
         Stage::Security,
         format!("configuration {name}"),
         fields,
@@ -192,7 +192,7 @@ async fn attach(
     id: &Id,
     (want, node): (&Node, &Node),
     (name, all): (&str, &[Value]),
-    sheet: &mut AspectPlan,
+    plan: &mut AspectPlan,
 ) -> Result<(), Failure> {
     let scope = node.text().unwrap_or("all");
     let known = if let Id::Known(id) = id { Some(*id) } else { None };
@@ -208,7 +208,7 @@ async fn attach(
                     let name = row["repository"]["name"].as_str().unwrap_or_default();
                     let why =
                         format!("the configuration could not be attached to {name}; it may need a licence");
-                    sheet.part_unresolved(name, why);
+                    plan.cannot_resolve_part(name, why);
                     // It is not tried again and again.
                     attached.insert(repository);
                 }
@@ -234,9 +234,9 @@ async fn attach(
             let fields = vec![field("attached to", Value::Null, json!(names), Some(&node.asked), risk)];
             let repositories = batch.iter().map(|row| row.id).collect();
             let write = Write::Attach { id: id.clone(), repositories };
-            let from = sheet.drafts.len();
-            sheet.change_at(Stage::Security, format!("configuration {name}"), fields, write);
-            context.reach(sheet, from, u32::try_from(batch.len()).ok()).await?;
+            let from = plan.changes.len();
+            plan.change_at(Stage::Security, format!("configuration {name}"), fields, write);
+            context.reach(plan, from, u32::try_from(batch.len()).ok()).await?;
         }
     }
     Ok(())

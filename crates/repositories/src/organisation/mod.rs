@@ -22,12 +22,12 @@ pub(crate) trait Aspect: Send + Sync {
     fn name(&self) -> &'static str;
     /// Its section of `settings.yml`.
     fn section(&self) -> &'static str;
-    /// Writes on the sheet what differs.
+    /// Adds the differences to `plan`.
     async fn plan(
         &self,
         context: &Context<'_>,
         section: &Section<'_>,
-        sheet: &mut AspectPlan,
+        plan: &mut AspectPlan,
     ) -> Result<(), Failure>;
 }
 
@@ -63,16 +63,16 @@ impl<'a> Context<'a> {
         Ok(u32::try_from(open).unwrap_or(u32::MAX))
     }
 
-    /// Sets what the guarded changes of a sheet reach, from this one on: `narrowed`, or the whole
+    /// Sets what the guarded changes of a plan reach, from this one on: `narrowed`, or the whole
     /// organisation.
-    async fn reach(&self, sheet: &mut AspectPlan, from: usize, narrowed: Option<u32>) -> Result<(), Failure> {
-        for draft in sheet.drafts.iter_mut().skip(from) {
-            if draft.change.risks().is_guarded() {
+    async fn reach(&self, plan: &mut AspectPlan, from: usize, narrowed: Option<u32>) -> Result<(), Failure> {
+        for planned in plan.changes.iter_mut().skip(from) {
+            if planned.change.risks().is_guarded() {
                 let reaches = match narrowed {
                     Some(reaches) => reaches,
                     None => self.count().await?,
                 };
-                draft.change.reaches = reaches.max(1);
+                planned.change.reaches = reaches.max(1);
             }
         }
         Ok(())
@@ -96,21 +96,21 @@ pub(crate) async fn plan(
 ) -> Result<Plan<Box<dyn Step>>, Failure> {
     let mut plan = Plan::new(context.reader.organisation().to_owned());
     for (aspect, section, mode) in sections {
-        let mut sheet = AspectPlan::default();
-        if let Err(failure) = aspect.plan(context, section, &mut sheet).await {
-            sheet = AspectPlan::failed(failure)?;
+        let mut found = AspectPlan::default();
+        if let Err(failure) = aspect.plan(context, section, &mut found).await {
+            found = AspectPlan::failed(failure)?;
         }
-        sheet.settle();
-        for mut draft in sheet.drafts {
-            aspect.name().clone_into(&mut draft.change.aspect);
-            draft.change.mode = *mode;
-            plan.changes.push(draft.change);
+        found.settle();
+        for mut planned in found.changes {
+            aspect.name().clone_into(&mut planned.change.aspect);
+            planned.change.mode = *mode;
+            plan.changes.push(planned.change);
         }
-        plan.unknowns.extend(sheet.doubts.into_iter().map(|doubt| Unknown {
+        plan.unknowns.extend(found.unresolved.into_iter().map(|unresolved| Unknown {
             aspect: aspect.name().to_owned(),
-            part: doubt.part,
-            why: doubt.why,
-            transient: doubt.transient,
+            part: unresolved.part,
+            why: unresolved.reason,
+            transient: unresolved.transient,
         }));
     }
     Ok(plan)

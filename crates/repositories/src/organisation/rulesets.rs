@@ -28,7 +28,7 @@ impl Aspect for Rulesets {
         &self,
         context: &Context<'_>,
         section: &Section<'_>,
-        sheet: &mut AspectPlan,
+        plan: &mut AspectPlan,
     ) -> Result<(), Failure> {
         let rows = context.reader.list_of_organisation("rulesets?per_page=100", &["id", "name"]).await?;
         // What an enterprise sets is not the organisation's to change.
@@ -39,15 +39,15 @@ impl Aspect for Rulesets {
                 Some(row) => {
                     let Some(id) = row["id"].as_u64() else { continue };
                     let whole = context.reader.of_organisation(Path::at("rulesets").id(id)).await?;
-                    let from = sheet.drafts.len();
-                    change(want, name, &whole, sheet);
+                    let from = plan.changes.len();
+                    change(want, name, &whole, plan);
                     // It reaches what it reached, and what it is to reach.
                     let wanted = want.get("conditions").map(Node::json);
                     let wanted = named(wanted.as_ref().unwrap_or(&whole["conditions"]));
                     let narrowed = named(&whole["conditions"]).zip(wanted).map(|(was, will)| was.max(will));
-                    context.reach(sheet, from, narrowed).await?;
+                    context.reach(plan, from, narrowed).await?;
                 }
-                None => create(want, name, sheet),
+                None => create(want, name, plan),
             }
         }
         let wants = section.node.items();
@@ -58,9 +58,9 @@ impl Aspect for Rulesets {
                 && !listed(name)
             {
                 let whole = context.reader.of_organisation(Path::at("rulesets").id(id)).await?;
-                let from = sheet.drafts.len();
-                remove(name, id, section.node, sheet);
-                context.reach(sheet, from, named(&whole["conditions"])).await?;
+                let from = plan.changes.len();
+                remove(name, id, section.node, plan);
+                context.reach(plan, from, named(&whole["conditions"])).await?;
             }
         }
         Ok(())

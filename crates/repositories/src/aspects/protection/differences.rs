@@ -31,21 +31,21 @@ impl Difference {
 /// A list that could not be planned, and whether that may pass by itself.
 pub(super) type UnresolvedList = (String, bool);
 
-/// The differences, and the doubts.
+/// The differences, and the unresolved.
 pub(super) type Compared = (Vec<Difference>, Vec<UnresolvedList>);
 
-/// Everything in which `rule`, one of the live `rules`, differs, and what is in doubt.
+/// Everything in which `rule`, one of the live `rules`, differs, and what is unresolved.
 pub(super) async fn differences(
     context: &Context<'_>,
     wanted: &DesiredRule,
     rules: &[Rule],
     rule: Option<&Rule>,
 ) -> Result<Compared, Failure> {
-    let (mut found, mut doubts) = (Vec::new(), Vec::new());
-    flags(context, wanted, rule, &mut found, &mut doubts);
+    let (mut found, mut unresolved) = (Vec::new(), Vec::new());
+    flags(context, wanted, rule, &mut found, &mut unresolved);
     if let Some((shown, checks)) = checks(wanted, rule) {
         if let Some(why) = missing_apps(context, wanted, rules).await? {
-            doubts.push((why, false));
+            unresolved.push((why, false));
         } else {
             let input = vec![("requiredStatusChecks", checks)];
             found.push(Difference { fields: vec![shown], input });
@@ -56,21 +56,21 @@ pub(super) async fn differences(
     }
     let lists: Vec<_> = LISTS.iter().map(|list| list_of(context, wanted, rule, list)).collect();
     for read in join_all(lists).await {
-        let (difference, doubted) = read?;
+        let (difference, unresolved_list) = read?;
         found.extend(difference);
-        doubts.extend(doubted);
+        unresolved.extend(unresolved_list);
     }
-    Ok((found, doubts))
+    Ok((found, unresolved))
 }
 
-/// Compares one list of actors, and returns its doubts.
+/// Compares one list of actors, and returns its unresolved.
 async fn list_of(
     context: &Context<'_>,
     wanted: &DesiredRule,
     rule: Option<&Rule>,
     list: &List,
 ) -> Result<(Option<Difference>, Vec<UnresolvedList>), Failure> {
-    let mut doubts = Vec::new();
+    let mut unresolved = Vec::new();
     let none = Allowances::default();
     let allowances = rule.map_or(&none, |rule| &rule.allowances);
     let hidden = rule.is_some_and(|rule| rule.hidden.iter().any(|name| name == list.connection));
@@ -90,7 +90,7 @@ async fn list_of(
     let difference = match actors(context, wanted, rule, list, seen, &powerless).await? {
         Ok(difference) => difference,
         Err(why) => {
-            doubts.push((why, false));
+            unresolved.push((why, false));
             None
         }
     };
@@ -100,9 +100,9 @@ async fn list_of(
             "{kind} `{}` has no write access to the repository: GitHub leaves it out of `{}`",
             actor.name, list.rest
         );
-        doubts.push((text, false));
+        unresolved.push((text, false));
     }
-    Ok((difference, doubts))
+    Ok((difference, unresolved))
 }
 
 fn seen_flag(rule: Option<&Rule>, graphql: &str) -> Value {
@@ -114,7 +114,7 @@ fn flags(
     wanted: &DesiredRule,
     rule: Option<&Rule>,
     found: &mut Vec<Difference>,
-    doubts: &mut Vec<UnresolvedList>,
+    unresolved: &mut Vec<UnresolvedList>,
 ) {
     for flag in FLAGS {
         // A flag with a list is written with its list.
@@ -123,7 +123,7 @@ fn flags(
         }
         let Some((value, asked)) = wanted.fields.get(flag.graphql) else { continue };
         if context.reader.lacks(flag.graphql) {
-            doubts.push((format!("this GitHub does not know `{}` ({asked})", flag.rest), false));
+            unresolved.push((format!("this GitHub does not know `{}` ({asked})", flag.rest), false));
             continue;
         }
         let seen = seen_flag(rule, flag.graphql);

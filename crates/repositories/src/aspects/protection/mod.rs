@@ -56,13 +56,13 @@ impl Aspect for Protection {
         section == "branches"
     }
 
-    async fn plan(&self, context: &Context<'_>, sheet: &mut AspectPlan) -> Result<(), Failure> {
+    async fn plan(&self, context: &Context<'_>, plan: &mut AspectPlan) -> Result<(), Failure> {
         if context.desired.branches.is_empty() {
             return Ok(());
         }
-        let Some(rules) = sheet.read(&context.repository.protection) else { return Ok(()) };
+        let Some(rules) = plan.read(&context.repository.protection) else { return Ok(()) };
         let defaults = default_branches(context).await?;
-        let asked = patterns(&context.desired.branches, &defaults, sheet);
+        let asked = patterns(&context.desired.branches, &defaults, plan);
         let reads: Vec<_> = asked.iter().map(|asks| compared(context, asks, rules)).collect();
         for (wanted, read) in asked.iter().zip(join_all(reads).await) {
             match (read?, rule_of(wanted, rules)) {
@@ -70,9 +70,9 @@ impl Aspect for Protection {
                 (None, Some(rule)) => {
                     let fields =
                         vec![field("rule", json!(true), Value::Null, Some(wanted.asked), Risk::Weakens)];
-                    sheet.change(format!("rule {}", rule.pattern), fields, Write::Delete(rule.id.clone()));
+                    plan.change(format!("rule {}", rule.pattern), fields, Write::Delete(rule.id.clone()));
                 }
-                (Some(differences), rule) => plan_rule(context, wanted, differences, rules, rule, sheet),
+                (Some(differences), rule) => plan_rule(context, wanted, differences, rules, rule, plan),
             }
         }
         Ok(())
@@ -101,7 +101,7 @@ async fn default_branches(context: &Context<'_>) -> Result<Vec<String>, Failure>
 
 /// The patterns that are asked for. The narrower layer is laid over the wider one, and of one layer what is said of a
 /// branch by its name over what is said of `default`.
-fn patterns<'a>(branches: &'a [BranchWant], defaults: &'a [String], sheet: &mut AspectPlan) -> Vec<Asks<'a>> {
+fn patterns<'a>(branches: &'a [BranchWant], defaults: &'a [String], plan: &mut AspectPlan) -> Vec<Asks<'a>> {
     let mut patterns: Vec<Asks<'a>> = Vec::new();
     let mut ordered: Vec<&BranchWant> = branches.iter().collect();
     ordered.sort_by_key(|branch| (branch.rank, branch.pattern.is_some()));
@@ -111,7 +111,7 @@ fn patterns<'a>(branches: &'a [BranchWant], defaults: &'a [String], sheet: &mut 
             None => defaults.iter().map(String::as_str).collect(),
         };
         if names.is_empty() {
-            sheet.unreadable("GitHub does not say what the default branch is called");
+            plan.cannot_read("GitHub does not say what the default branch is called");
         }
         for pattern in names {
             let (protection, asked) = (branch.protection.clone(), &branch.asked);
@@ -135,7 +135,7 @@ fn rule_of<'a>(asks: &Asks<'_>, rules: &'a [Rule]) -> Option<&'a Rule> {
     rules.iter().find(|rule| rule.pattern == asks.pattern)
 }
 
-/// Compares the rule of a pattern with the declared one, and returns its doubts. `None`: the policy
+/// Compares the rule of a pattern with the declared one, and returns its unresolved. `None`: the policy
 /// declares no rule.
 async fn compared(
     context: &Context<'_>,
@@ -149,15 +149,15 @@ async fn compared(
 fn plan_rule(
     context: &Context<'_>,
     asks: &Asks<'_>,
-    (found, doubts): Compared,
+    (found, unresolved): Compared,
     rules: &[Rule],
     rule: Option<&Rule>,
-    sheet: &mut AspectPlan,
+    plan: &mut AspectPlan,
 ) {
     let what = format!("rule {}", asks.pattern);
-    for (why, transient) in doubts {
+    for (why, transient) in unresolved {
         // The rule is still kept, without the list that is in doubt.
-        if transient { sheet.unreadable(why) } else { sheet.unresolved(why) }
+        if transient { plan.cannot_read(why) } else { plan.cannot_resolve(why) }
     }
     let Some(rule) = rule else {
         let mut input = Map::from_iter([
@@ -180,7 +180,7 @@ fn plan_rule(
             let added = difference.fields.into_iter().filter(|field| field.after != json!(false));
             fields.extend(added.map(|field| Field { before: Value::Null, risk: Risk::Adds, ..field }));
         }
-        sheet.change(what, fields, Write::Create(Value::Object(input)));
+        plan.change(what, fields, Write::Create(Value::Object(input)));
         return;
     };
     // Changes that the guard may hold stand alone, so that nothing else waits for them.
@@ -195,7 +195,7 @@ fn plan_rule(
             input.extend(difference.input.into_iter().map(|(name, value)| (name.to_owned(), value)));
             fields.extend(difference.fields);
         }
-        sheet.change(what.clone(), fields, Write::Update(Value::Object(input)));
+        plan.change(what.clone(), fields, Write::Update(Value::Object(input)));
     }
 }
 

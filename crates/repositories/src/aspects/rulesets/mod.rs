@@ -48,13 +48,13 @@ impl Aspect for Rulesets {
         section == "rulesets"
     }
 
-    async fn plan(&self, context: &Context<'_>, sheet: &mut AspectPlan) -> Result<(), Failure> {
+    async fn plan(&self, context: &Context<'_>, plan: &mut AspectPlan) -> Result<(), Failure> {
         let Some(section) = context.desired.sections.get("rulesets") else { return Ok(()) };
-        let Some(seen) = sheet.read(&context.repository.rulesets) else { return Ok(()) };
+        let Some(seen) = plan.read(&context.repository.rulesets) else { return Ok(()) };
         for want in section.items() {
             let Some(name) = want.get("name").and_then(Node::text) else { continue };
             let Some(found) = seen.iter().find(|ruleset| ruleset.name == name) else {
-                create(want, name, sheet);
+                create(want, name, plan);
                 continue;
             };
             if is_as_wanted(context, want, found) {
@@ -63,16 +63,16 @@ impl Aspect for Rulesets {
             // REST shows everything: conclusions and the body of a PUT come from it.
             let whole = context.reader.below(context.repository, Path::at("rulesets").id(found.id)).await?;
             match whole {
-                Some(whole) if change(want, name, &whole, sheet) => {}
+                Some(whole) if change(want, name, &whole, plan) => {}
                 Some(_) => context.reader.settle(found, &want.json()),
-                None => sheet.part_unreadable(name, "the ruleset went while it was read"),
+                None => plan.cannot_read_part(name, "the ruleset went while it was read"),
             }
         }
         let listed = |name: &str| {
             section.items().iter().any(|want| want.get("name").and_then(Node::text) == Some(name))
         };
         for ruleset in seen.iter().filter(|ruleset| section.exclusive && !listed(&ruleset.name)) {
-            remove(&ruleset.name, ruleset.id, &section.node, sheet);
+            remove(&ruleset.name, ruleset.id, &section.node, plan);
         }
         Ok(())
     }
@@ -103,16 +103,16 @@ fn is_blurred(want: &Node, seen: &Value) -> bool {
 }
 
 /// Adds a ruleset.
-pub(crate) fn create(want: &Node, name: &str, sheet: &mut AspectPlan) {
+pub(crate) fn create(want: &Node, name: &str, plan: &mut AspectPlan) {
     let rules = want.get("rules").map(Node::items).unwrap_or_default();
     let kinds: Vec<&str> = rules.iter().filter_map(|rule| rule.get("type")?.text()).collect();
     let fields = vec![field("new ruleset", Value::Null, json!(kinds), Some(&want.asked), Risk::Adds)];
-    sheet.change(format!("ruleset {name}"), fields, Write::Create(compare::new_body(want)));
+    plan.change(format!("ruleset {name}"), fields, Write::Create(compare::new_body(want)));
 }
 
 /// Changes a ruleset that is not as wanted, and tells whether it is one. What the guard may hold goes apart, so that
 /// nothing else waits for it.
-pub(crate) fn change(want: &Node, name: &str, seen: &Value, sheet: &mut AspectPlan) -> bool {
+pub(crate) fn change(want: &Node, name: &str, seen: &Value, plan: &mut AspectPlan) -> bool {
     let Some(id) = seen["id"].as_u64() else { return false };
     let differences = compare::differences(want, seen);
     let (guarded, plain): (Vec<Difference>, Vec<Difference>) =
@@ -122,17 +122,17 @@ pub(crate) fn change(want: &Node, name: &str, seen: &Value, sheet: &mut AspectPl
     let what = format!("ruleset {name}");
     if !plain.is_empty() {
         let body = compare::body(seen, plain.iter());
-        sheet.change(what.clone(), fields(&plain), Write::Replace { id, body });
+        plan.change(what.clone(), fields(&plain), Write::Replace { id, body });
     }
     if !guarded.is_empty() {
         let body = compare::body(seen, plain.iter().chain(&guarded));
-        sheet.change(what, fields(&guarded), Write::Replace { id, body });
+        plan.change(what, fields(&guarded), Write::Replace { id, body });
     }
     !plain.is_empty() || !guarded.is_empty()
 }
 
 /// Takes away a ruleset that is not listed.
-pub(crate) fn remove(name: &str, id: u64, list: &Node, sheet: &mut AspectPlan) {
+pub(crate) fn remove(name: &str, id: u64, list: &Node, plan: &mut AspectPlan) {
     let fields = vec![field("ruleset", json!(true), Value::Null, Some(&list.asked), Risk::Removes)];
-    sheet.change(format!("ruleset {name}"), fields, Write::Delete { id });
+    plan.change(format!("ruleset {name}"), fields, Write::Delete { id });
 }

@@ -24,8 +24,8 @@ impl Step for Timed {
     }
 }
 
-fn aspect_of(planned: &PlannedChange) -> Option<&'static dyn Aspect> {
-    ALL.iter().copied().find(|aspect| aspect.name() == planned.change.aspect)
+fn aspect_of(planned: &PlannedChange) -> Option<&'static Aspect> {
+    ALL.iter().copied().find(|aspect| aspect.name == planned.change.aspect)
 }
 
 /// The name of the track in which a change is written, within its stage. The changes of an aspect
@@ -34,7 +34,7 @@ fn aspect_of(planned: &PlannedChange) -> Option<&'static dyn Aspect> {
 /// feature, are one track.
 fn track_of(planned: &PlannedChange) -> (String, String) {
     match (planned.stage, aspect_of(planned)) {
-        (Stage::Access | Stage::Body, Some(aspect)) if aspect.is_apart() => {
+        (Stage::Access | Stage::Body, Some(aspect)) if aspect.is_apart => {
             (planned.change.aspect.clone(), planned.change.what.clone())
         }
         (Stage::Access | Stage::Body, _) => (planned.change.aspect.clone(), String::new()),
@@ -48,7 +48,7 @@ pub(crate) fn in_order(mut planned_changes: Vec<PlannedChange>) -> Vec<Change<Bo
         if planned.stage == Stage::Body
             && let Some(aspect) = aspect_of(planned)
         {
-            planned.stage = aspect.stage();
+            planned.stage = aspect.stage;
         }
     }
     planned_changes.sort_by_key(|planned| planned.stage);

@@ -280,7 +280,7 @@ impl RepositoryPlanner {
         let settings = policy.layers.iter().find(|layer| matches!(layer.kind, LayerKind::Organisation));
         let mut sections = Vec::new();
         for aspect in organisation::ALL {
-            let section = aspect.section();
+            let section = aspect.section;
             let node = settings.and_then(|layer| layer.root.get(section)).filter(|node| !node.is_null());
             if let Some(node) = node.filter(|_| !policy.disabled.iter().any(|other| other == section)) {
                 let exclusive = settings.is_none_or(|layer| {
@@ -288,7 +288,7 @@ impl RepositoryPlanner {
                     layer.list_modes.get(section).map_or(!additive, |word| word.exclusive)
                 });
                 let section = organisation::Section { node, exclusive };
-                sections.push((*aspect, section, self.modes.of(aspect.name())));
+                sections.push((*aspect, section, self.modes.of(aspect.name)));
             }
         }
         sections
@@ -347,21 +347,21 @@ impl RepositoryPlanner {
             desired: &desired,
             repository: seen,
             secrets: &self.secrets,
-            settings_are_written: self.modes.of(aspects::settings::Settings.name()) > Mode::Observe,
+            settings_are_written: self.modes.of(aspects::settings::SETTINGS.name) > Mode::Observe,
             names: &self.names,
         };
         let mut changes: Vec<PlannedChange> = Vec::new();
         // No aspect waits for the reads of another one.
-        let plans = aspects::ALL.iter().map(|aspect| self.aspect(*aspect, &context, &target));
+        let plans = aspects::ALL.iter().map(|aspect| self.aspect(aspect, &context, &target));
         for (aspect, planned) in aspects::ALL.iter().zip(join_all(plans).await) {
-            let mode = self.modes.of(aspect.name());
+            let mode = self.modes.of(aspect.name);
             let (own, unknowns) = planned?;
             let owns = |section: &str| aspect.owns(section);
             let moved = moves.of(owns).cloned();
             // A section that could not be read may turn out to be weakened by the same move.
             let mut waits = moved.is_some() && !unknowns.is_empty();
             changes.extend(own.into_iter().map(|mut planned| {
-                aspect.name().clone_into(&mut planned.change.aspect);
+                aspect.name.clone_into(&mut planned.change.aspect);
                 planned.change.mode = mode;
                 if let Some(moved) = moved.as_ref().filter(|_| planned.change.risks().is_guarded()) {
                     waits = true;
@@ -381,11 +381,11 @@ impl RepositoryPlanner {
     /// One aspect's changes and unknowns. A failure in one aspect does not stop the others.
     async fn aspect(
         &self,
-        aspect: &dyn Aspect,
+        aspect: &Aspect,
         context: &Context<'_>,
         target: &MergedLayers,
     ) -> Result<(Vec<PlannedChange>, Vec<Unknown>), Failure> {
-        let name = aspect.name().to_owned();
+        let name = aspect.name.to_owned();
         let doubts = target.doubtful.iter().filter(|(section, _)| aspect.owns(section));
         let doubt = doubts.map(|(_, unsure)| unsure).reduce(|one, other| Unsure::sooner(Some(one), other));
         if let Some(Unsure { why, transient }) = doubt {
@@ -393,7 +393,7 @@ impl RepositoryPlanner {
             return Ok((Vec::new(), vec![unknown]));
         }
         let mut plan = AspectPlan::default();
-        if let Err(failure) = aspect.plan(context, &mut plan).await {
+        if let Err(failure) = aspect.planner.plan(context, &mut plan).await {
             plan = AspectPlan::failed(failure)?;
         }
         plan.settle();

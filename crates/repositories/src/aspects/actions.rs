@@ -7,11 +7,39 @@ use beadle_engine::{Failure, Field, Risk};
 use beadle_github::Method;
 use serde_json::{Map, Value, json};
 
-use super::{Aspect, AspectPlan, Context, Step, WriteTarget, field};
+use super::aspect::{
+    ADMINISTRATION, Aspect, AspectPlan, AspectPlanner, Context, Stage, Step, WriteTarget, field,
+    reads_nothing,
+};
 use crate::policy::Node;
+use crate::policy::shape::{Shape, key};
+use crate::policy::shapes::TEXTS;
 
 /// The repository's Actions permissions.
-pub struct Actions;
+pub(crate) const ACTIONS: Aspect = Aspect {
+    name: "actions",
+    sections: &[key("actions", SHAPE, "Whether Actions run, which may, and what their token may do.")],
+    repository_keys: &[],
+    permissions: &[ADMINISTRATION],
+    events: &[],
+    reads: reads_nothing,
+    stage: Stage::Body,
+    is_apart: false,
+    planner: &Actions,
+};
+
+const SHAPE: Shape = Shape::Map(&[
+    key("enabled", Shape::Bool, "Whether Actions run."),
+    key("allowed_actions", Shape::OneOf(&["all", "local_only", "selected"]), "Which may."),
+    key("github_owned_allowed", Shape::Bool, "With `selected`: GitHub's own."),
+    key("verified_allowed", Shape::Bool, "With `selected`: those of verified creators."),
+    key("patterns_allowed", TEXTS, "With `selected`: the list of others, such as `acme/*`."),
+    key("sha_pinning_required", Shape::Bool, "Whether Actions have to be pinned to a commit."),
+    key("default_workflow_permissions", Shape::OneOf(&["read", "write"]), "What the workflow token may do."),
+    key("can_approve_pull_request_reviews", Shape::Bool, "Whether workflows may approve pull requests."),
+]);
+
+struct Actions;
 
 /// The keys of each place, as GitHub and the policy call them.
 const PERMISSIONS: &[&str] = &["enabled", "allowed_actions", "sha_pinning_required"];
@@ -103,15 +131,7 @@ fn body(keys: &[&str], wanted: &[(&str, &Node)], seen: &Value) -> Value {
 }
 
 #[async_trait]
-impl Aspect for Actions {
-    fn name(&self) -> &'static str {
-        "actions"
-    }
-
-    fn owns(&self, section: &str) -> bool {
-        section == "actions"
-    }
-
+impl AspectPlanner for Actions {
     async fn plan(&self, context: &Context<'_>, plan: &mut AspectPlan) -> Result<(), Failure> {
         let Some(section) = context.desired.sections.get("actions") else { return Ok(()) };
         let (permissions, selected) = (wants(&section.node, PERMISSIONS), wants(&section.node, SELECTED));

@@ -9,12 +9,44 @@ use beadle_engine::{Failure, Risk};
 use beadle_github::{Below, Method};
 use serde_json::{Value, json};
 
-use super::{Aspect, AspectPlan, Context, Step, WriteTarget, field};
+use super::aspect::{
+    ADMINISTRATION, Aspect, AspectPlan, AspectPlanner, Context, Stage, Step, WriteTarget, field,
+    reads_nothing,
+};
 use crate::identity::{all_named, kind, pair_entries};
-use crate::policy::Node;
+use crate::policy::shape::{Shape, key};
+use crate::policy::shapes::listed;
+use crate::policy::{Node, forms};
 
 /// The repository's autolinks.
-pub struct Autolinks;
+pub(crate) const AUTOLINKS: Aspect = Aspect {
+    name: "autolinks",
+    sections: &[key("autolinks", SHAPE, "Autolinks; others go, unless it is `additive`.")],
+    repository_keys: &[],
+    permissions: &[ADMINISTRATION],
+    events: &[],
+    reads: reads_nothing,
+    stage: Stage::Body,
+    is_apart: false,
+    planner: &Autolinks,
+};
+
+const ENTRY: Shape = Shape::Map(&[
+    key(
+        "key_prefix",
+        Shape::Form(&forms::AUTOLINK_PREFIX),
+        "What a reference begins with, such as `TICKET-`.",
+    ),
+    key(
+        "url_template",
+        Shape::Form(&forms::URL),
+        "Where it leads; `<num>` stands for the rest of the reference.",
+    ),
+    key("is_alphanumeric", Shape::Bool, "Whether the rest may have letters; true if not said."),
+]);
+const SHAPE: Shape = listed!(ENTRY);
+
+struct Autolinks;
 
 enum Write {
     Create(Value),
@@ -50,15 +82,7 @@ impl Step for Write {
 }
 
 #[async_trait]
-impl Aspect for Autolinks {
-    fn name(&self) -> &'static str {
-        "autolinks"
-    }
-
-    fn owns(&self, section: &str) -> bool {
-        section == "autolinks"
-    }
-
+impl AspectPlanner for Autolinks {
     async fn plan(&self, context: &Context<'_>, plan: &mut AspectPlan) -> Result<(), Failure> {
         let Some(section) = context.desired.sections.get("autolinks") else { return Ok(()) };
         let seen = context.reader.list_below(context.repository, "autolinks", &["id", "key_prefix"]).await?;

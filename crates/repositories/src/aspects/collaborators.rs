@@ -6,16 +6,43 @@ use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use beadle_engine::{Failure, Risk};
-use beadle_github::{Actor, ActorKind, Collaborator, Grantee, Invitation, Permission};
+use beadle_github::{Actor, ActorKind, Asks, Collaborator, Grantee, Invitation, Permission};
 use serde_json::{Value, json};
 
+use super::aspect::{
+    ADMINISTRATION, Aspect, AspectPlan, AspectPlanner, Context, Sections, Stage, Step, WriteTarget, field,
+};
 use super::teams::change_of;
-use super::{Aspect, AspectPlan, Context, Stage, Step, WriteTarget, field};
 use crate::names::Named;
+use crate::policy::shape::{Shape, key};
+use crate::policy::shapes::{EXCLUDE, INCLUDE, LOGIN, PERMISSION, listed};
 use crate::policy::{CollaboratorWant, Listed};
 
 /// The repository's direct collaborators.
-pub struct Collaborators;
+pub(crate) const COLLABORATORS: Aspect = Aspect {
+    name: "collaborators",
+    sections: &[key(
+        "collaborators",
+        SHAPE,
+        "People with direct access; others lose it, unless it is `additive`.",
+    )],
+    repository_keys: &[],
+    permissions: &[ADMINISTRATION],
+    events: &["member", "organization"],
+    reads,
+    stage: Stage::Access,
+    is_apart: true,
+    planner: &Collaborators,
+};
+
+const ENTRY: Shape = Shape::Map(&[key("username", LOGIN, "The login."), PERMISSION, INCLUDE, EXCLUDE]);
+const SHAPE: Shape = listed!(ENTRY);
+
+fn reads(sections: &Sections<'_>) -> Asks {
+    Asks { collaborators: sections.has("collaborators"), ..Asks::default() }
+}
+
+struct Collaborators;
 
 enum Write {
     /// Invites, or changes what somebody may do. An expired invitation is withdrawn before.
@@ -58,23 +85,7 @@ impl Step for Write {
 }
 
 #[async_trait]
-impl Aspect for Collaborators {
-    fn name(&self) -> &'static str {
-        "collaborators"
-    }
-
-    fn owns(&self, section: &str) -> bool {
-        section == "collaborators"
-    }
-
-    fn stage(&self) -> Stage {
-        Stage::Access
-    }
-
-    fn is_apart(&self) -> bool {
-        true
-    }
-
+impl AspectPlanner for Collaborators {
     async fn plan(&self, context: &Context<'_>, plan: &mut AspectPlan) -> Result<(), Failure> {
         let Some(wanted) = &context.desired.collaborators else { return Ok(()) };
         let repository = context.repository;

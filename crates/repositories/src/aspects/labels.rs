@@ -5,15 +5,55 @@
 
 use async_trait::async_trait;
 use beadle_engine::{Failure, PolicyLocation, Risk};
-use beadle_github::{Below, Label, Method, segment};
+use beadle_github::{Asks, Below, Label, Method, segment};
 use serde_json::{Map, Value, json};
 
-use super::{Aspect, AspectPlan, Context, Step, WriteTarget, field};
+use super::aspect::{
+    AppPermission, Aspect, AspectPlan, AspectPlanner, Context, Sections, Stage, Step, WriteTarget, field,
+};
 use crate::identity::{EntryPairs, kind, pair, pair_entries};
-use crate::policy::{Node, Pattern};
+use crate::policy::shape::{Shape, key};
+use crate::policy::shapes::listed;
+use crate::policy::{Node, Pattern, forms};
 
 /// The repository's labels.
-pub struct Labels;
+pub(crate) const LABELS: Aspect = Aspect {
+    name: "labels",
+    sections: &[key("labels", SHAPE, "Labels; others go, unless it is `additive`.")],
+    repository_keys: &[],
+    permissions: &[AppPermission::write("issues", "issues (repository)")],
+    events: &["label"],
+    reads,
+    stage: Stage::Body,
+    is_apart: true,
+    planner: &Labels,
+};
+
+const ENTRY: Shape = Shape::Map(&[
+    key("name", Shape::Form(&forms::LABEL), "The label's name, of at most 50 characters."),
+    key("color", Shape::Color, "Six hexadecimal digits, in quotes."),
+    key(
+        "description",
+        Shape::OrNull(&Shape::Form(&forms::LABEL_DESCRIPTION)),
+        "What it is for, in at most 100 characters; null for nothing.",
+    ),
+    key(
+        "oldname",
+        Shape::Form(&forms::LABEL),
+        "What it was called before: it is renamed, and stays on its issues.",
+    ),
+]);
+const BY_REGEX: Shape = Shape::Either(
+    &Shape::Regex,
+    &Shape::Map(&[key("name", Shape::Regex, "A regular expression on the name.")]),
+);
+const SHAPE: Shape = listed!(ENTRY, BY_REGEX);
+
+fn reads(sections: &Sections<'_>) -> Asks {
+    Asks { labels: sections.has("labels"), ..Asks::default() }
+}
+
+struct Labels;
 
 enum Write {
     Create(Value),
@@ -59,19 +99,7 @@ impl<'a> Want<'a> {
 }
 
 #[async_trait]
-impl Aspect for Labels {
-    fn name(&self) -> &'static str {
-        "labels"
-    }
-
-    fn owns(&self, section: &str) -> bool {
-        section == "labels"
-    }
-
-    fn is_apart(&self) -> bool {
-        true
-    }
-
+impl AspectPlanner for Labels {
     async fn plan(&self, context: &Context<'_>, plan: &mut AspectPlan) -> Result<(), Failure> {
         let Some(section) = context.desired.sections.get("labels") else { return Ok(()) };
         let Some(seen) = plan.read(&context.repository.labels) else { return Ok(()) };

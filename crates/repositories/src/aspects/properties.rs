@@ -4,14 +4,49 @@
 
 use async_trait::async_trait;
 use beadle_engine::{Failure, Risk};
-use beadle_github::Method;
+use beadle_github::{Asks, Method};
 use serde_json::{Value, json};
 
-use super::{Aspect, AspectPlan, Context, Step, WriteTarget, field};
-use crate::policy::Node;
+use super::aspect::{
+    AppPermission, Aspect, AspectPlan, AspectPlanner, Context, Sections, Stage, Step, WriteTarget, field,
+};
+use crate::policy::shape::{Shape, key};
+use crate::policy::shapes::listed;
+use crate::policy::{Node, forms};
 
 /// The repository's custom properties.
-pub struct Properties;
+pub(crate) const PROPERTIES: Aspect = Aspect {
+    name: "custom_properties",
+    sections: &[key(
+        "custom_properties",
+        SHAPE,
+        "Values of custom properties; others are unset, unless it is `additive`.",
+    )],
+    repository_keys: &[],
+    permissions: &[
+        AppPermission::write("repository_custom_properties", "custom properties (repository)"),
+        AppPermission::read("organization_custom_properties", "custom properties (organisation)"),
+    ],
+    events: &["custom_property_values"],
+    reads,
+    stage: Stage::Body,
+    is_apart: false,
+    planner: &Properties,
+};
+
+const VALUE: Shape = Shape::OrNull(&Shape::Either(&Shape::Scalar, &Shape::List(&Shape::Scalar)));
+const ENTRY: Shape = Shape::Map(&[
+    key("name", Shape::Form(&forms::PROPERTY), "The property."),
+    key("property_name", Shape::Form(&forms::PROPERTY), "The same."),
+    key("value", VALUE, "A text, a list of texts, or null for none."),
+]);
+const SHAPE: Shape = listed!(ENTRY);
+
+fn reads(sections: &Sections<'_>) -> Asks {
+    Asks { properties: sections.has("custom_properties"), ..Asks::default() }
+}
+
+struct Properties;
 
 struct Set(Vec<Value>);
 
@@ -62,15 +97,7 @@ async fn undefined<'a>(
 }
 
 #[async_trait]
-impl Aspect for Properties {
-    fn name(&self) -> &'static str {
-        "custom_properties"
-    }
-
-    fn owns(&self, section: &str) -> bool {
-        section == "custom_properties"
-    }
-
+impl AspectPlanner for Properties {
     async fn plan(&self, context: &Context<'_>, plan: &mut AspectPlan) -> Result<(), Failure> {
         let Some(section) = context.desired.sections.get("custom_properties") else { return Ok(()) };
         let Some(seen) = plan.read(&context.repository.properties) else { return Ok(()) };

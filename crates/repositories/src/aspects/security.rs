@@ -10,12 +10,57 @@ use beadle_github::{Method, Visibility};
 use futures::future::{OptionFuture, join_all};
 use serde_json::{Map, Value, json};
 
-use super::{Aspect, AspectPlan, Context, Stage, Step, WriteTarget, field};
-
+use super::aspect::{
+    ADMINISTRATION, Aspect, AspectPlan, AspectPlanner, Context, Stage, Step, WriteTarget, field,
+    reads_nothing,
+};
+use crate::policy::shape::{Shape, key};
+use crate::policy::shapes::{OPTIONAL_TEXT, TEXTS};
 use crate::policy::{Node, Want};
 
 /// The repository's security features.
-pub struct Security;
+pub(crate) const SECURITY: Aspect = Aspect {
+    name: "security",
+    sections: &[key("security", SHAPE, "Security features.")],
+    repository_keys: &[key(
+        "security",
+        Shape::Map(&[
+            key("enableVulnerabilityAlerts", Shape::Bool, "Dependabot alerts."),
+            key("enableAutomatedSecurityFixes", Shape::Bool, "Dependabot security updates."),
+        ]),
+        "Dependabot; the section `security` says it, and more.",
+    )],
+    permissions: &[ADMINISTRATION],
+    events: &["security_and_analysis"],
+    reads: reads_nothing,
+    stage: Stage::Body,
+    is_apart: false,
+    planner: &Security,
+};
+
+const SHAPE: Shape = Shape::Map(&[
+    key("dependabot_alerts", Shape::Bool, "Alerts for vulnerable dependencies."),
+    key("dependabot_security_updates", Shape::Bool, "Pull requests that mend them; needs the alerts."),
+    key("private_vulnerability_reporting", Shape::Bool, "Private reports; public repositories only."),
+    key(
+        "code_scanning_default_setup",
+        Shape::Map(&[
+            key("state", Shape::OneOf(&["configured", "not-configured"]), "`configured` if not said."),
+            key("query_suite", Shape::OneOf(&["default", "extended"]), "Which queries."),
+            key("languages", TEXTS, "Which languages; GitHub chooses where it is not said."),
+            key(
+                "threat_model",
+                Shape::OneOf(&["remote", "remote_and_local"]),
+                "Which sources are not trusted.",
+            ),
+            key("runner_type", Shape::OneOf(&["standard", "labeled"]), "Where it runs."),
+            key("runner_label", OPTIONAL_TEXT, "The label of the runner."),
+        ]),
+        "Code scanning by GitHub's default setup.",
+    ),
+]);
+
+struct Security;
 
 struct Write {
     method: Method,
@@ -41,15 +86,7 @@ const SWITCHES: &[(&str, &str, &str)] = &[
 const CODE_SCANNING: &str = "code-scanning/default-setup";
 
 #[async_trait]
-impl Aspect for Security {
-    fn name(&self) -> &'static str {
-        "security"
-    }
-
-    fn owns(&self, section: &str) -> bool {
-        matches!(section, "security" | "repository")
-    }
-
+impl AspectPlanner for Security {
     async fn plan(&self, context: &Context<'_>, plan: &mut AspectPlan) -> Result<(), Failure> {
         let own = context.desired.sections.get("security").map(|section| &section.node);
         let incumbent = context.desired.security.as_ref();

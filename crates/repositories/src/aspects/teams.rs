@@ -6,15 +6,39 @@ use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use beadle_engine::{Failure, Risk};
-use beadle_github::{Actor, ActorKind, Grantee, Permission, TeamPermission};
+use beadle_github::{Actor, ActorKind, Asks, Grantee, Permission, TeamPermission};
 use serde_json::{Value, json};
 
-use super::{Aspect, AspectPlan, Context, Stage, Step, WriteTarget, field};
+use super::aspect::{
+    ADMINISTRATION, AppPermission, Aspect, AspectPlan, AspectPlanner, Context, Sections, Stage, Step,
+    WriteTarget, field,
+};
 use crate::names::Named;
 use crate::policy::TeamWant;
+use crate::policy::shape::{Shape, key};
+use crate::policy::shapes::{EXCLUDE, INCLUDE, PERMISSION, SLUG, listed};
 
 /// The repository's teams.
-pub struct Teams;
+pub(crate) const TEAMS: Aspect = Aspect {
+    name: "teams",
+    sections: &[key("teams", SHAPE, "Teams with access; others lose it, unless it is `additive`.")],
+    repository_keys: &[],
+    permissions: &[ADMINISTRATION, AppPermission::read("members", "members (organisation)")],
+    events: &["team", "team_add"],
+    reads,
+    stage: Stage::Access,
+    is_apart: true,
+    planner: &Teams,
+};
+
+const ENTRY: Shape = Shape::Map(&[key("name", SLUG, "The team's slug."), PERMISSION, INCLUDE, EXCLUDE]);
+const SHAPE: Shape = listed!(ENTRY);
+
+fn reads(sections: &Sections<'_>) -> Asks {
+    Asks { teams: sections.has("teams"), ..Asks::default() }
+}
+
+struct Teams;
 
 enum Write {
     Put { team: Grantee, permission: Permission },
@@ -41,23 +65,7 @@ pub(super) fn change_of(before: &Permission, after: &Permission) -> Risk {
 }
 
 #[async_trait]
-impl Aspect for Teams {
-    fn name(&self) -> &'static str {
-        "teams"
-    }
-
-    fn owns(&self, section: &str) -> bool {
-        section == "teams"
-    }
-
-    fn stage(&self) -> Stage {
-        Stage::Access
-    }
-
-    fn is_apart(&self) -> bool {
-        true
-    }
-
+impl AspectPlanner for Teams {
     async fn plan(&self, context: &Context<'_>, plan: &mut AspectPlan) -> Result<(), Failure> {
         let Some(wanted) = &context.desired.teams else { return Ok(()) };
         let Some(seen) = plan.read(&context.repository.teams) else { return Ok(()) };

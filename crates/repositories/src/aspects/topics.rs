@@ -6,12 +6,43 @@ use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use beadle_engine::{Failure, Risk};
+use beadle_github::Asks;
 use serde_json::{Value, json};
 
-use super::{Aspect, AspectPlan, Context, Stage, Step, WriteTarget, field};
+use super::aspect::{
+    ADMINISTRATION, Aspect, AspectPlan, AspectPlanner, Context, Sections, Stage, Step, WriteTarget, field,
+};
+use crate::policy::forms;
+use crate::policy::shape::{Shape, key};
 
 /// The repository's topics.
-pub struct Topics;
+pub(crate) const TOPICS: Aspect = Aspect {
+    name: "topics",
+    sections: &[],
+    repository_keys: &[key("topics", SHAPE, "All its topics.")],
+    permissions: &[ADMINISTRATION],
+    events: &["repository"],
+    reads,
+    stage: Stage::Access,
+    is_apart: false,
+    planner: &Topics,
+};
+
+const NAMES: Shape = Shape::List(&Shape::Form(&forms::TOPIC));
+const SHAPE: Shape = Shape::Either(
+    &NAMES,
+    &Shape::Map(&[
+        key("exclusive", NAMES, "These and no others."),
+        key("additive", NAMES, "These at least."),
+    ]),
+);
+
+fn reads(sections: &Sections<'_>) -> Asks {
+    let topics = sections.get("repository").and_then(|repository| repository.get("topics"));
+    Asks { topics: topics.is_some(), ..Asks::default() }
+}
+
+struct Topics;
 
 struct Replace(Vec<String>);
 
@@ -23,19 +54,7 @@ impl Step for Replace {
 }
 
 #[async_trait]
-impl Aspect for Topics {
-    fn name(&self) -> &'static str {
-        "topics"
-    }
-
-    fn owns(&self, section: &str) -> bool {
-        section == "repository"
-    }
-
-    fn stage(&self) -> Stage {
-        Stage::Access
-    }
-
+impl AspectPlanner for Topics {
     async fn plan(&self, context: &Context<'_>, plan: &mut AspectPlan) -> Result<(), Failure> {
         let Some(wanted) = &context.desired.topics else { return Ok(()) };
         let Some(seen) = plan.read(&context.repository.topics) else { return Ok(()) };

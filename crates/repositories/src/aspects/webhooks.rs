@@ -12,12 +12,38 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use super::{Aspect, AspectPlan, Context, Step, WriteTarget, field};
+use super::aspect::{
+    AppPermission, Aspect, AspectPlan, AspectPlanner, Context, Stage, Step, WriteTarget, field, reads_nothing,
+};
 use crate::identity::{all_named, kind, pair_entries};
-use crate::policy::Node;
+use crate::policy::shape::{Shape, key};
+use crate::policy::shapes::{TEXTS, listed};
+use crate::policy::{Node, forms};
 
 /// The repository's webhooks.
-pub struct Webhooks;
+pub(crate) const WEBHOOKS: Aspect = Aspect {
+    name: "webhooks",
+    sections: &[key("webhooks", SHAPE, "Webhooks; others go, unless it is `additive`.")],
+    repository_keys: &[],
+    permissions: &[AppPermission::write("repository_hooks", "webhooks (repository)")],
+    events: &[],
+    reads: reads_nothing,
+    stage: Stage::Body,
+    is_apart: true,
+    planner: &Webhooks,
+};
+
+const ENTRY: Shape = Shape::Map(&[
+    key("url", Shape::Form(&forms::URL), "Where it goes."),
+    key("events", TEXTS, "Which events; `push` if not said."),
+    key("active", Shape::Bool, "Whether it is sent; true if not said."),
+    key("content_type", Shape::OneOf(&["json", "form"]), "`json` if not said."),
+    key("insecure_ssl", Shape::Bool, "Without checking the certificate; false if not said."),
+    key("secret", Shape::Text, "A secret's name in the configuration (`[org.secrets]`), never the secret."),
+]);
+const SHAPE: Shape = listed!(ENTRY);
+
+struct Webhooks;
 
 enum Write {
     Create {
@@ -100,19 +126,7 @@ impl<'a> Want<'a> {
 }
 
 #[async_trait]
-impl Aspect for Webhooks {
-    fn name(&self) -> &'static str {
-        "webhooks"
-    }
-
-    fn owns(&self, section: &str) -> bool {
-        section == "webhooks"
-    }
-
-    fn is_apart(&self) -> bool {
-        true
-    }
-
+impl AspectPlanner for Webhooks {
     async fn plan(&self, context: &Context<'_>, plan: &mut AspectPlan) -> Result<(), Failure> {
         let Some(section) = context.desired.sections.get("webhooks") else { return Ok(()) };
         // Not kept between runs: addresses may hold secrets.

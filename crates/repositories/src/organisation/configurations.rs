@@ -10,11 +10,64 @@ use beadle_engine::{Failure, Risk};
 use beadle_github::{Below, IndexRow, Method, Path, Visibility};
 use serde_json::{Map, Value, json};
 
-use super::{Aspect, Context, Section};
+use super::aspect::{ADMINISTRATION, Context, OrganisationAspect, OrganisationPlanner, Section};
 use crate::aspects::{AspectPlan, Stage, Step, WriteTarget, field};
 use crate::policy::Node;
+use crate::policy::shape::{Shape, key};
+use crate::policy::shapes::NAME;
 
-pub(crate) struct Configurations;
+/// The organisation's code security configurations.
+pub(super) const CONFIGURATIONS: OrganisationAspect = OrganisationAspect {
+    name: "code_security_configurations",
+    section: "code_security_configurations",
+    sections: &[key(
+        "code_security_configurations",
+        Shape::List(&ENTRY),
+        "Code security configurations of the organisation; others stay.",
+    )],
+    permissions: &[ADMINISTRATION],
+    events: &[],
+    planner: &Configurations,
+};
+
+const ENABLED: Shape = Shape::OneOf(&["enabled", "disabled", "not_set"]);
+
+const ENTRY: Shape = Shape::Map(&[
+    key("name", NAME, "The configuration's name."),
+    key("description", Shape::Text, "What it is for."),
+    key(
+        "advanced_security",
+        Shape::OneOf(&["enabled", "disabled", "code_security", "secret_protection"]),
+        "GitHub Advanced Security.",
+    ),
+    key("dependency_graph", ENABLED, "The dependency graph."),
+    key("dependency_graph_autosubmit_action", ENABLED, "Submitting dependencies automatically."),
+    key("dependabot_alerts", ENABLED, "Dependabot alerts."),
+    key("dependabot_security_updates", ENABLED, "Dependabot security updates."),
+    key("code_scanning_default_setup", ENABLED, "Code scanning by default setup."),
+    key("code_scanning_delegated_alert_dismissal", ENABLED, "Dismissing alerts needs approval."),
+    key("secret_scanning", ENABLED, "Secret scanning."),
+    key("secret_scanning_push_protection", ENABLED, "Push protection."),
+    key("secret_scanning_delegated_bypass", ENABLED, "Bypassing push protection needs approval."),
+    key("secret_scanning_validity_checks", ENABLED, "Asking providers whether secrets are valid."),
+    key("secret_scanning_non_provider_patterns", ENABLED, "Patterns of no provider."),
+    key("secret_scanning_generic_secrets", ENABLED, "Finding generic secrets."),
+    key("secret_scanning_delegated_alert_dismissal", ENABLED, "Dismissing alerts needs approval."),
+    key("private_vulnerability_reporting", ENABLED, "Private vulnerability reporting."),
+    key("enforcement", Shape::OneOf(&["enforced", "unenforced"]), "Whether repositories may differ."),
+    key(
+        "default_for_new_repos",
+        Shape::OneOf(&["all", "none", "private_and_internal", "public"]),
+        "Which new repositories get it.",
+    ),
+    key(
+        "attach_to",
+        Shape::OneOf(&["all", "public", "private_or_internal"]),
+        "Which repositories have it; those that are attached stay so.",
+    ),
+]);
+
+struct Configurations;
 
 const PATH: &str = "code-security/configurations";
 /// Keys of the policy that are no keys of GitHub's body.
@@ -66,15 +119,7 @@ async fn find(to: &WriteTarget, id: &Id) -> Result<u64, Failure> {
 }
 
 #[async_trait]
-impl Aspect for Configurations {
-    fn name(&self) -> &'static str {
-        "code_security_configurations"
-    }
-
-    fn section(&self) -> &'static str {
-        "code_security_configurations"
-    }
-
+impl OrganisationPlanner for Configurations {
     async fn plan(
         &self,
         context: &Context<'_>,

@@ -7,23 +7,25 @@ use beadle_engine::Failure;
 use beadle_github::Path;
 use serde_json::Value;
 
-use super::{Aspect, Context, Section, named};
+use super::aspect::{ADMINISTRATION, Context, OrganisationAspect, OrganisationPlanner, Section};
 use crate::aspects::AspectPlan;
 use crate::aspects::rulesets::{change, create, remove};
 use crate::policy::Node;
 
-pub(crate) struct Rulesets;
+/// The organisation's rulesets. The repositories' rulesets describe the section.
+pub(super) const RULESETS: OrganisationAspect = OrganisationAspect {
+    name: "organisation_rulesets",
+    section: "rulesets",
+    sections: &[],
+    permissions: &[ADMINISTRATION],
+    events: &["repository_ruleset"],
+    planner: &Rulesets,
+};
+
+struct Rulesets;
 
 #[async_trait]
-impl Aspect for Rulesets {
-    fn name(&self) -> &'static str {
-        "organisation_rulesets"
-    }
-
-    fn section(&self) -> &'static str {
-        "rulesets"
-    }
-
+impl OrganisationPlanner for Rulesets {
     async fn plan(
         &self,
         context: &Context<'_>,
@@ -64,5 +66,33 @@ impl Aspect for Rulesets {
             }
         }
         Ok(())
+    }
+}
+
+/// How many repositories the conditions of a ruleset name one by one. `None`: they have to be
+/// counted as all of the organisation's, as a pattern or a property may reach each of them.
+fn named(conditions: &Value) -> Option<u32> {
+    let is_plain = |name: &Value| name.as_str().is_some_and(|name| !name.contains(['*', '?', '[', '{', '~']));
+    let ids = conditions["repository_id"]["repository_ids"].as_array();
+    let names = conditions["repository_name"]["include"].as_array();
+    let listed = ids.or(names.filter(|names| names.iter().all(is_plain)))?;
+    u32::try_from(listed.len()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_ruleset_reaches_everything_unless_it_names_its_repositories() {
+        assert_eq!(named(&json!({ "repository_id": { "repository_ids": [1, 2] } })), Some(2));
+        assert_eq!(named(&json!({ "repository_name": { "include": ["shop"], "exclude": [] } })), Some(1));
+        for all in ["~ALL", "pay*", "sho?"] {
+            assert_eq!(named(&json!({ "repository_name": { "include": ["shop", all] } })), None);
+        }
+        assert_eq!(named(&json!({ "repository_property": { "include": [{ "name": "tier" }] } })), None);
+        assert_eq!(named(&Value::Null), None);
     }
 }

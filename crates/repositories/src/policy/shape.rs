@@ -157,6 +157,11 @@ impl Shape {
         }
     }
 
+    /// Returns whether it is a list that may say whether it is exclusive.
+    pub(crate) fn has_list_mode(&self) -> bool {
+        matches!(self, Self::Either(_, Self::Map(keys)) if keys.iter().any(|key| key.name == "exclusive"))
+    }
+
     /// Returns whether it is a text that another value could be put in quotes for.
     fn is_text(&self) -> bool {
         match self {

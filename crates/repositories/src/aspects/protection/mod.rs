@@ -5,22 +5,47 @@
 
 mod checks;
 mod differences;
+mod keys;
 mod translate;
 
 use async_trait::async_trait;
 use beadle_engine::{Failure, Field, PolicyLocation, Risk, check_glob};
-use beadle_github::Rule;
+use beadle_github::{Asks, Rule};
 use futures::future::join_all;
 use globset::GlobBuilder;
 use serde_json::{Map, Value, json};
 
 use self::differences::{Compared, Difference, differences};
+use self::keys::ENTRY;
 use self::translate::DesiredRule;
-use super::{Aspect, AspectPlan, Context, Step, WriteTarget, field};
+use super::aspect::{
+    ADMINISTRATION, Aspect, AspectPlan, AspectPlanner, Context, Sections, Stage, Step, WriteTarget, field,
+};
+use crate::policy::shape::{Shape, key};
 use crate::policy::{BranchWant, Node, merge};
 
 /// The repository's branch protection rules.
-pub struct Protection;
+pub(crate) const PROTECTION: Aspect = Aspect {
+    name: "protection",
+    sections: &[key(
+        "branches",
+        Shape::List(&ENTRY),
+        "Branch protection rules. Rules that are not listed stay.",
+    )],
+    repository_keys: &[],
+    permissions: &[ADMINISTRATION],
+    events: &["branch_protection_rule", "branch_protection_configuration", "create", "push"],
+    reads,
+    stage: Stage::Body,
+    is_apart: false,
+    planner: &Protection,
+};
+
+fn reads(sections: &Sections<'_>) -> Asks {
+    Asks { protection: sections.has("branches"), ..Asks::default() }
+}
+
+struct Protection;
 
 enum Write {
     Create(Value),
@@ -40,22 +65,14 @@ impl Step for Write {
 }
 
 /// The desired protection of one pattern: all layers and `default` laid over each other.
-struct Asks<'a> {
+struct PatternWant<'a> {
     pattern: &'a str,
     protection: Option<Node>,
     asked: &'a PolicyLocation,
 }
 
 #[async_trait]
-impl Aspect for Protection {
-    fn name(&self) -> &'static str {
-        "protection"
-    }
-
-    fn owns(&self, section: &str) -> bool {
-        section == "branches"
-    }
-
+impl AspectPlanner for Protection {
     async fn plan(&self, context: &Context<'_>, plan: &mut AspectPlan) -> Result<(), Failure> {
         if context.desired.branches.is_empty() {
             return Ok(());
@@ -63,7 +80,7 @@ impl Aspect for Protection {
         let Some(rules) = plan.read(&context.repository.protection) else { return Ok(()) };
         let defaults = default_branches(context).await?;
         let asked = patterns(&context.desired.branches, &defaults, plan);
-        let reads: Vec<_> = asked.iter().map(|asks| compared(context, asks, rules)).collect();
+        let reads: Vec<_> = asked.iter().map(|want| compared(context, want, rules)).collect();
         for (wanted, read) in asked.iter().zip(join_all(reads).await) {
             match (read?, rule_of(wanted, rules)) {
                 (None, None) => {}
@@ -101,8 +118,12 @@ async fn default_branches(context: &Context<'_>) -> Result<Vec<String>, Failure>
 
 /// The patterns that are asked for. The narrower layer is laid over the wider one, and of one layer what is said of a
 /// branch by its name over what is said of `default`.
-fn patterns<'a>(branches: &'a [BranchWant], defaults: &'a [String], plan: &mut AspectPlan) -> Vec<Asks<'a>> {
-    let mut patterns: Vec<Asks<'a>> = Vec::new();
+fn patterns<'a>(
+    branches: &'a [BranchWant],
+    defaults: &'a [String],
+    plan: &mut AspectPlan,
+) -> Vec<PatternWant<'a>> {
+    let mut patterns: Vec<PatternWant<'a>> = Vec::new();
     let mut ordered: Vec<&BranchWant> = branches.iter().collect();
     ordered.sort_by_key(|branch| (branch.rank, branch.pattern.is_some()));
     for branch in ordered {
@@ -123,7 +144,7 @@ fn patterns<'a>(branches: &'a [BranchWant], defaults: &'a [String], plan: &mut A
                     };
                     other.asked = asked;
                 }
-                None => patterns.push(Asks { pattern, protection, asked }),
+                None => patterns.push(PatternWant { pattern, protection, asked }),
             }
         }
     }
@@ -131,30 +152,30 @@ fn patterns<'a>(branches: &'a [BranchWant], defaults: &'a [String], plan: &mut A
 }
 
 /// The rule of a pattern, if there is one.
-fn rule_of<'a>(asks: &Asks<'_>, rules: &'a [Rule]) -> Option<&'a Rule> {
-    rules.iter().find(|rule| rule.pattern == asks.pattern)
+fn rule_of<'a>(want: &PatternWant<'_>, rules: &'a [Rule]) -> Option<&'a Rule> {
+    rules.iter().find(|rule| rule.pattern == want.pattern)
 }
 
 /// Compares the rule of a pattern with the declared one, and returns its unresolved. `None`: the policy
 /// declares no rule.
 async fn compared(
     context: &Context<'_>,
-    asks: &Asks<'_>,
+    want: &PatternWant<'_>,
     rules: &[Rule],
 ) -> Result<Option<Compared>, Failure> {
-    let Some(protection) = &asks.protection else { return Ok(None) };
-    differences(context, &DesiredRule::read(protection), rules, rule_of(asks, rules)).await.map(Some)
+    let Some(protection) = &want.protection else { return Ok(None) };
+    differences(context, &DesiredRule::read(protection), rules, rule_of(want, rules)).await.map(Some)
 }
 
 fn plan_rule(
     context: &Context<'_>,
-    asks: &Asks<'_>,
+    want: &PatternWant<'_>,
     (found, unresolved): Compared,
     rules: &[Rule],
     rule: Option<&Rule>,
     plan: &mut AspectPlan,
 ) {
-    let what = format!("rule {}", asks.pattern);
+    let what = format!("rule {}", want.pattern);
     for (why, transient) in unresolved {
         // The rule is still kept, without the list that is in doubt.
         if transient { plan.cannot_read(why) } else { plan.cannot_resolve(why) }
@@ -162,16 +183,16 @@ fn plan_rule(
     let Some(rule) = rule else {
         let mut input = Map::from_iter([
             ("repositoryId".to_owned(), json!(context.repository.node_id)),
-            ("pattern".to_owned(), json!(asks.pattern)),
+            ("pattern".to_owned(), json!(want.pattern)),
         ]);
-        let shadowed = rules.iter().find(|rule| shadows(asks.pattern, &rule.pattern));
+        let shadowed = rules.iter().find(|rule| shadows(want.pattern, &rule.pattern));
         // Only one rule applies to a branch, and an exact name goes before a pattern.
         let rule = match shadowed {
             Some(shadowed) => {
                 let before = json!(format!("protected by {}", shadowed.pattern));
-                field("new rule", before, json!("a rule of its own"), Some(asks.asked), Risk::Weakens)
+                field("new rule", before, json!("a rule of its own"), Some(want.asked), Risk::Weakens)
             }
-            None => field("new rule", Value::Null, json!(true), Some(asks.asked), Risk::Adds),
+            None => field("new rule", Value::Null, json!(true), Some(want.asked), Risk::Adds),
         };
         let mut fields = vec![rule];
         for difference in found {

@@ -9,15 +9,90 @@ mod tests;
 
 use async_trait::async_trait;
 use beadle_engine::{Failure, Field, Risk};
-use beadle_github::{Below, Method, Path, Ruleset};
+use beadle_github::{Asks, Below, Method, Path, Ruleset};
 use serde_json::{Value, json};
 
 use self::compare::Difference;
-use super::{Aspect, AspectPlan, Context, Step, WriteTarget, field};
-use crate::policy::Node;
+use super::aspect::{
+    ADMINISTRATION, Aspect, AspectPlan, AspectPlanner, Context, Sections, Stage, Step, WriteTarget, field,
+};
+use crate::policy::shape::{Shape, key};
+use crate::policy::shapes::{NAME, listed};
+use crate::policy::{Node, RULES};
 
 /// The repository's rulesets.
-pub struct Rulesets;
+pub(crate) const RULESETS: Aspect = Aspect {
+    name: "rulesets",
+    sections: &[key(
+        "rulesets",
+        SHAPE,
+        "Rulesets (in settings.yml the organisation's); others go, unless it is `additive`.",
+    )],
+    repository_keys: &[],
+    permissions: &[ADMINISTRATION],
+    events: &["repository_ruleset"],
+    reads,
+    stage: Stage::Body,
+    is_apart: false,
+    planner: &Rulesets,
+};
+
+const RULE_KINDS: [&str; RULES.len()] = {
+    let mut names = [""; RULES.len()];
+    let mut at = 0;
+    while at < RULES.len() {
+        names[at] = RULES[at].kind;
+        at += 1;
+    }
+    names
+};
+const ENTRY: Shape = Shape::Map(&[
+    key("name", NAME, "The ruleset's name."),
+    key("target", Shape::OneOf(&["branch", "tag", "push", "repository"]), "What it is about."),
+    key("enforcement", Shape::OneOf(&["active", "evaluate", "disabled"]), "Whether it binds."),
+    key(
+        "bypass_actors",
+        Shape::List(&Shape::Map(&[
+            key("actor_id", Shape::OrNull(&Shape::Int(0, i64::MAX)), "The team's, App's or role's id."),
+            key(
+                "actor_type",
+                Shape::OneOf(&[
+                    "Integration",
+                    "OrganizationAdmin",
+                    "RepositoryRole",
+                    "Team",
+                    "DeployKey",
+                    "EnterpriseOwner",
+                    "EnterpriseRole",
+                    "User",
+                ]),
+                "What it is.",
+            ),
+            key("bypass_mode", Shape::OneOf(&["always", "pull_request", "exempt"]), "When it may."),
+        ])),
+        "Who may bypass it; nobody else may.",
+    ),
+    key(
+        "conditions",
+        Shape::OrNull(&Shape::Free),
+        "Which refs (and for an organisation which repositories).",
+    ),
+    key(
+        "rules",
+        Shape::List(&Shape::Map(&[
+            key("type", Shape::OneOf(&RULE_KINDS), "The rule."),
+            key("parameters", Shape::OrNull(&Shape::Free), "Its parameters, as in REST."),
+        ])),
+        "Its rules; rules of types that are not known here stay.",
+    ),
+]);
+const SHAPE: Shape = listed!(ENTRY);
+
+fn reads(sections: &Sections<'_>) -> Asks {
+    Asks { rulesets: sections.has("rulesets"), ..Asks::default() }
+}
+
+struct Rulesets;
 
 enum Write {
     Create(Value),
@@ -39,15 +114,7 @@ impl Step for Write {
 }
 
 #[async_trait]
-impl Aspect for Rulesets {
-    fn name(&self) -> &'static str {
-        "rulesets"
-    }
-
-    fn owns(&self, section: &str) -> bool {
-        section == "rulesets"
-    }
-
+impl AspectPlanner for Rulesets {
     async fn plan(&self, context: &Context<'_>, plan: &mut AspectPlan) -> Result<(), Failure> {
         let Some(section) = context.desired.sections.get("rulesets") else { return Ok(()) };
         let Some(seen) = plan.read(&context.repository.rulesets) else { return Ok(()) };

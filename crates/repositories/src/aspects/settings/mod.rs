@@ -2,13 +2,17 @@
 //!
 //! <https://docs.github.com/rest/repos/repos#update-a-repository>
 
+mod keys;
+
 use async_trait::async_trait;
 use beadle_engine::{Class, Failure, Field, PolicyLocation, Risk};
-use beadle_github::{Known, Visibility};
+use beadle_github::{Asks, Known, Visibility};
 use serde_json::{Map, Value, json};
 
-use super::{Aspect, AspectPlan, Context, Stage, Step, WriteTarget, field};
-use crate::policy::Want;
+use super::aspect::{
+    ADMINISTRATION, Aspect, AspectPlan, AspectPlanner, Context, Sections, Stage, Step, WriteTarget, field,
+};
+use crate::policy::{Node, Want};
 
 /// The effect of `true`, or of a value, on others.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -66,7 +70,25 @@ pub(crate) fn is_rest_only(key: &str) -> bool {
 }
 
 /// The repository's own settings.
-pub struct Settings;
+pub(crate) const SETTINGS: Aspect = Aspect {
+    name: "settings",
+    sections: &[],
+    repository_keys: keys::KEYS,
+    permissions: &[ADMINISTRATION],
+    events: &["repository", "public", "create", "push", "security_and_analysis"],
+    reads,
+    stage: Stage::Access,
+    is_apart: false,
+    planner: &Settings,
+};
+
+fn reads(sections: &Sections<'_>) -> Asks {
+    let entries = sections.get("repository").map(Node::entries).unwrap_or_default();
+    let rest_settings = entries.iter().filter_map(|(key, _)| key.text()).any(is_rest_only);
+    Asks { rest_settings, ..Asks::default() }
+}
+
+struct Settings;
 
 struct Patch(Map<String, Value>);
 
@@ -124,19 +146,7 @@ fn parts(body: &Map<String, Value>) -> Vec<Map<String, Value>> {
 }
 
 #[async_trait]
-impl Aspect for Settings {
-    fn name(&self) -> &'static str {
-        "settings"
-    }
-
-    fn owns(&self, section: &str) -> bool {
-        section == "repository"
-    }
-
-    fn stage(&self) -> Stage {
-        Stage::Access
-    }
-
+impl AspectPlanner for Settings {
     async fn plan(&self, context: &Context<'_>, plan: &mut AspectPlan) -> Result<(), Failure> {
         let mut plain = Differences::default();
         let wants = &context.desired.settings;

@@ -53,8 +53,8 @@ mod tests {
     /// The page with the tables of permissions and events.
     const PAGE: &str = "docs/github-app.md";
 
-    fn page() -> String {
-        std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(PAGE)).unwrap()
+    fn page(path: &str) -> String {
+        std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)).unwrap()
     }
 
     /// Returns whether an event marks a key.
@@ -102,7 +102,7 @@ mod tests {
 
     #[test]
     fn the_table_of_permissions_is_current() {
-        let page = page();
+        let page = page(PAGE);
         let mut rows: Vec<(&str, Vec<String>)> = Vec::new();
         for (section, permission) in permissions() {
             let text = format!("{}: {}", permission.title, permission.level.as_str());
@@ -119,10 +119,18 @@ mod tests {
 
     #[test]
     fn the_list_of_events_is_current() {
-        let page = page();
+        let page = page(PAGE);
         let mut paragraphs = page.split("\n\n").filter(|text| text.starts_with("`branch_protection_"));
         let list = paragraphs.next().unwrap_or_default();
         let listed: BTreeSet<&str> = list.split('`').skip(1).step_by(2).collect();
         assert_eq!(listed, events(), "the events of {PAGE}");
+    }
+    #[test]
+    fn the_list_of_aspects_is_current() {
+        const PAGE: &str = "docs/configuration.md";
+        let page = page(PAGE);
+        for name in crate::aspect_names() {
+            assert!(page.contains(&format!("`{name}`")), "{PAGE} must name the aspect `{name}`");
+        }
     }
 }

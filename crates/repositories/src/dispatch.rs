@@ -153,12 +153,12 @@ impl Reconcile for Dispatch {
         let key = &run.lease.key;
         let fatal = |text: String| Failure::new(Class::Fatal, text);
         let (delivery, name) =
-            key.id().rsplit_once('/').ok_or_else(|| fatal(format!("`{key}` names no rule")))?;
+            key.id().rsplit_once('/').ok_or_else(|| fatal(format!("`{key}` has no name of a dispatch")))?;
         let Some(rule) = self.rules.iter().find(|rule| rule.name == name) else {
-            return Ok(report(format!("the configuration has no dispatch `{name}` any more")));
+            return Ok(report(format!("the configuration no longer has the dispatch `{name}`")));
         };
         let Some(body) = self.store.body("github", delivery).await? else {
-            return Ok(report("the delivery is no longer kept".into()));
+            return Ok(report("the delivery is no longer stored".into()));
         };
         let token = token(key.as_str());
         let rendered = {
@@ -175,11 +175,11 @@ impl Reconcile for Dispatch {
         });
         if rule.mode == Mode::Observe {
             self.journal(run, None, json!({ "would_dispatch": what })).await?;
-            return Ok(report("its mode is observe".into()));
+            return Ok(report("the mode is `observe`".into()));
         }
         let again = match self.before(run).await? {
             Before::Never => None,
-            Before::Done => return Ok(report("it was dispatched already".into())),
+            Before::Done => return Ok(report("the workflow is dispatched already".into())),
             Before::Uncertain(uncertain) => {
                 if let Some(found) = self.find(rule, &token, &uncertain).await? {
                     let detail = json!({ "dispatched": true, "run": found, "why": "found by its run name" });
@@ -261,11 +261,11 @@ impl Dispatch {
         let intent = match self.store.begin(Some(&run.lease), &run.lease.key, intent, now).await? {
             Begun::Yes(number) => number,
             Begun::Paused { scope, until } => {
-                let text = format!("{scope} is paused until {until}; nothing was dispatched");
+                let text = format!("{scope} is paused until {until}; Beadle dispatched nothing");
                 return Err(Failure::new(Class::Conflict, text));
             }
             Begun::LeaseLost | Begun::Lapsed => {
-                let text = "another worker took this over; nothing was dispatched";
+                let text = "another worker took the key over; Beadle dispatched nothing";
                 return Err(Failure::new(Class::Conflict, text));
             }
         };

@@ -136,7 +136,7 @@ impl Overrides {
                     let file = &layer.file;
                     let why = format!(
                         "{file} has the name of repository {one} and gives the name of repository {other}: rename the \
-                         file, or take `repository.name` out of it"
+                         file, or remove `repository.name` from it"
                     );
                     for id in [one, other] {
                         doubts.entry(id).or_insert_with(|| (file.clone(), why.clone()));
@@ -227,7 +227,7 @@ impl Overrides {
                 Some(owner) if owner == id => return Ok(standing),
                 Some(owner) => {
                     let why = format!("{file} belongs to repository {owner}, which had this name before");
-                    format!("{why}; if it is for {full} now, say `beadle adopt {full}`")
+                    format!("{why}; if it is for {full} now, run `beadle adopt {full}`")
                 }
                 None => match self.give(policy, layer, seen.id).await? {
                     None => return Ok(standing),
@@ -246,7 +246,7 @@ impl Overrides {
         }
         let file = &layer.file;
         let why =
-            format!("{file} was this repository's before it was renamed to {full}; rename the file too");
+            format!("{file} belongs to this repository, which is now called {full}; rename the file too");
         standing.waits.push((layer, why));
         Ok(standing)
     }

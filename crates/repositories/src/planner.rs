@@ -326,7 +326,7 @@ impl RepositoryPlanner {
     ) -> Result<(Plan<Box<dyn Step>>, Moves), Failure> {
         let mut plan = Plan::new(seen.full_name());
         if !seen.owner.eq_ignore_ascii_case(self.reader.organisation()) {
-            plan.skipped = Some(format!("it belongs to {} now", seen.owner));
+            plan.skipped = Some(format!("the repository belongs to {} now", seen.owner));
             return Ok((plan, Moves::default()));
         }
         let standing = self.overrides.of(policy, seen).await?;
@@ -417,7 +417,7 @@ impl RepositoryPlanner {
         let id: u64 = key
             .id()
             .parse()
-            .map_err(|_| Failure::new(Class::Fatal, format!("`{key}` has no repository's id")))?;
+            .map_err(|_| Failure::new(Class::Fatal, format!("`{key}` has no repository id")))?;
         let policy = self.policy.current();
         self.reader.ask_for(policy.asks());
         self.reader.select_by(policy.selected_by());
@@ -442,7 +442,7 @@ impl RepositoryPlanner {
             return self.repository(&policy, &seen).await;
         }
         let mut plan = Plan::new(format!("{}/#{id}", self.reader.organisation()));
-        plan.skipped = Some("it is gone, or the App may not see it".into());
+        plan.skipped = Some("the repository does not exist, or the App cannot see it".into());
         Ok(plan)
     }
 }

@@ -61,7 +61,7 @@ impl FromStr for Shard {
             text.split_once('/').and_then(|(index, of)| Some((index.parse().ok()?, of.parse().ok()?)));
         match parsed {
             Some((index, of)) if 1 <= index && index <= of => Ok(Self { index, of }),
-            _ => Err(format!("`{text}` is no shard: write i/n, from 1/4 to 4/4")),
+            _ => Err(format!("invalid shard `{text}`: use a value from `1/4` to `4/4`")),
         }
     }
 }

@@ -38,7 +38,7 @@ impl Reconcile for Sweep {
         let now = self.clock.now();
         let swept: Vec<_> = index.iter().filter(|row| !policy.leaves_out(&row.name)).collect();
         if !engine::begin(self.store.as_ref(), instance, swept.len(), now).await? {
-            tracing::warn!(instance, "the sweep before has not ended; its repositories are part of this one");
+            tracing::warn!(instance, "previous sweep not ended, its repositories join this sweep");
         }
         // The guard keeps a share of those that can be written.
         let count = index.iter().filter(|row| !row.archived).count();
@@ -62,12 +62,12 @@ impl Reconcile for Sweep {
         let of = (self.reader.organisation(), instance);
         match gone::forget(self.store.as_ref(), of, &there, &has_file, now).await {
             Ok(0) => {}
-            Ok(notes) => tracing::info!(instance, notes, "notes of repositories that are gone forgotten"),
+            Ok(notes) => tracing::info!(instance, notes, "notes of deleted repositories removed"),
             Err(error) => {
-                tracing::warn!(instance, %error, "notes of gone repositories not forgotten, the next sweep tries again");
+                tracing::warn!(instance, %error, "notes of deleted repositories not removed, the next sweep retries");
             }
         }
-        tracing::info!(instance, repositories = swept.len(), "a sweep has begun");
+        tracing::info!(instance, repositories = swept.len(), "sweep started");
         Ok(Report {
             subject: instance.to_owned(),
             steps: Vec::new(),

@@ -43,9 +43,11 @@ impl PlanWriter<Box<dyn Step>> for RepositoryWriter {
             return Ok(Box::new(Open(target(None))));
         }
         let fatal = |why: &str| Failure::new(Class::Fatal, format!("{}: {why}", plan.subject));
-        let id: u64 = key.id().parse().map_err(|_| fatal("its key has no repository's id"))?;
-        let node_id =
-            self.reader.node_of(id).ok_or_else(|| fatal("it was not read before it was to be written"))?;
+        let id: u64 = key.id().parse().map_err(|_| fatal("its key has no repository id"))?;
+        let node_id = self
+            .reader
+            .node_of(id)
+            .ok_or_else(|| fatal("Beadle did not read the repository before the write"))?;
         let named = writer.named(id, &node_id).await?;
         Ok(Box::new(Open(target(Some(named)))))
     }

@@ -212,7 +212,7 @@ async fn a_file_belongs_to_the_repository_that_it_was_first_seen_with() {
     world.patch(json!({ "vault": null, "vault2": vault }), false).await;
     let renamed = world.beadle(&["plan"]).await.expect(2);
     assert!(
-        renamed.out.contains("was this repository's before it was renamed to acme/vault2"),
+        renamed.out.contains("belongs to this repository, which is now called acme/vault2"),
         "{}",
         renamed.out
     );

@@ -179,7 +179,7 @@ impl AspectPlanner for Actions {
                     plan.cannot_resolve_part(
                         "selected",
                         format!(
-                            "which actions are selected counts only with `allowed_actions: selected` ({})",
+                            "the list of selected actions has an effect only with `allowed_actions: selected` ({})",
                             node.asked
                         ),
                     );

@@ -173,7 +173,12 @@ pub struct WriteTarget {
 impl WriteTarget {
     /// The repository.
     pub fn named(&self) -> Result<&Named, Failure> {
-        self.named.as_ref().ok_or_else(|| Failure::new(Class::Fatal, "this change is one of a repository"))
+        self.named.as_ref().ok_or_else(|| {
+            Failure::new(
+                Class::Fatal,
+                "the change needs a repository, and its plan is the plan of an organisation",
+            )
+        })
     }
 
     /// Writes at `path` below the repository, or the organisation.
@@ -196,7 +201,12 @@ impl WriteTarget {
             .list_of_organisation("code-security/configurations?per_page=100", &["id", "name"])
             .await?;
         let found = all.iter().find(|known| known["name"] == name);
-        let missing = || Failure::new(Class::Conflict, format!("there is no configuration `{name}` yet"));
+        let missing = || {
+            Failure::new(
+                Class::Conflict,
+                format!("the code security configuration `{name}` does not exist yet"),
+            )
+        };
         found.and_then(|found| found["id"].as_u64()).ok_or_else(missing)
     }
 }

@@ -88,7 +88,7 @@ impl AspectPlanner for Autolinks {
         let seen = context.reader.list_below(context.repository, "autolinks", &["id", "key_prefix"]).await?;
         let prefix = |link: &Value| link["key_prefix"].as_str().unwrap_or_default().to_owned();
         if !all_named(kind("autolinks"), &seen) {
-            plan.cannot_read("GitHub shows an autolink without its prefix; the list stays as it is");
+            plan.cannot_read("GitHub shows an autolink without its prefix: Beadle leaves the list as it is");
             return Ok(());
         }
         let matched = pair_entries(kind("autolinks"), section.items(), &seen);

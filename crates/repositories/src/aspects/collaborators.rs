@@ -181,7 +181,7 @@ fn present(
             if coarse {
                 plan.cannot_resolve_part(
                     &want.login,
-                    format!("this GitHub does not show roles ({})", want.asked),
+                    format!("this GitHub server does not show custom roles ({})", want.asked),
                 );
             } else {
                 let what = format!("collaborator {}", found.login);
@@ -238,7 +238,9 @@ async fn invite(
             Err(why) => Err(format!("{why} ({})", want.asked)),
         };
         match found {
-            Err(why) => plan.cannot_resolve(format!("{why}; no collaborator is removed while this is so")),
+            Err(why) => {
+                plan.cannot_resolve(format!("{why}; until this is fixed, Beadle removes no collaborator"))
+            }
             Ok(found) => plan.change(
                 format!("collaborator {}", want.login),
                 added(want),

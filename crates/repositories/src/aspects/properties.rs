@@ -87,7 +87,7 @@ async fn undefined<'a>(
         if !defined.iter().any(|known| known.eq_ignore_ascii_case(&name)) {
             let organisation = context.reader.organisation();
             plan.cannot_resolve(format!(
-                "{organisation} defines no custom property `{name}` ({}); no value is removed while this is so",
+                "{organisation} defines no custom property `{name}` ({}); until this is fixed, Beadle removes no value",
                 want.asked
             ));
             undefined.push(name);

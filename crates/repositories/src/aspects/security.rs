@@ -175,7 +175,10 @@ fn code_scanning(
     let seen = match read {
         Ok(Some(seen)) => seen,
         Ok(None) => {
-            plan.cannot_resolve_part(PART, format!("this repository has no default setup ({})", want.asked));
+            plan.cannot_resolve_part(
+                PART,
+                format!("this repository has no default setup of code scanning ({})", want.asked),
+            );
             return Ok(());
         }
         Err(failure) => return note_failure(plan, PART, &failure),

@@ -88,8 +88,8 @@ impl AspectPlanner for Teams {
             let is_custom = |above: &Permission| above.rank().is_none() || want.permission.rank().is_none();
             if above(seen, found).is_some_and(is_custom) {
                 let why = format!(
-                    "GitHub shows only what team `{}` has by the team above it; whether it has the role `{}` of its own is \
-                     not known ({})",
+                    "team `{}` has access by its parent team: GitHub does not show whether the team also has the role `{}` \
+                     itself ({})",
                     found.slug, want.permission, want.asked
                 );
                 plan.cannot_resolve_part(&want.slug, why);
@@ -196,7 +196,7 @@ async fn add(context: &Context<'_>, missing: &[&TeamWant], plan: &mut AspectPlan
         let team = match found {
             Ok(found) => Grantee::resolved_team(&found),
             Err(why) => {
-                plan.cannot_resolve(format!("{why}; no team is removed while this is so"));
+                plan.cannot_resolve(format!("{why}; until this is fixed, Beadle removes no team"));
                 continue;
             }
         };

@@ -133,14 +133,14 @@ impl AspectPlanner for Webhooks {
         let seen = context.reader.list_anew_below(context.repository, "hooks?per_page=100", &["id"]).await?;
         let wants: Vec<Want<'_>> = section.items().iter().filter_map(Want::read).collect();
         if seen.iter().any(|hook| hook["config"]["url"].as_str().is_none()) {
-            plan.cannot_read("GitHub shows a webhook without its address");
+            plan.cannot_read("GitHub shows a webhook without its address: Beadle leaves the list as it is");
             return Ok(());
         }
         let url = |hook: &Value| hook["config"]["url"].as_str().unwrap_or_default().to_owned();
         let desired: Vec<Value> = wants.iter().map(|want| json!({ "url": want.url })).collect();
         let observed: Vec<Value> = seen.iter().map(|hook| json!({ "url": hook["config"]["url"] })).collect();
         if !all_named(kind("webhooks"), &observed) {
-            plan.cannot_read("GitHub shows a webhook without its address; the list stays as it is");
+            plan.cannot_read("GitHub shows a webhook without its address: Beadle leaves the list as it is");
             return Ok(());
         }
         // One hook of an address is the listed one; others of the same address are not.

@@ -251,8 +251,9 @@ async fn attach(
                 Some("detached" | "removed" | "removed_by_enterprise") => {}
                 Some("failed") if known == Some(other) => {
                     let name = row["repository"]["name"].as_str().unwrap_or_default();
-                    let why =
-                        format!("the configuration could not be attached to {name}; it may need a licence");
+                    let why = format!(
+                        "GitHub could not attach the configuration to {name}; the repository may need a licence"
+                    );
                     plan.cannot_resolve_part(name, why);
                     // It is not tried again and again.
                     attached.insert(repository);

@@ -74,7 +74,7 @@ pub(super) async fn missing_apps(
     if missing.is_empty() {
         return Ok(None);
     }
-    Ok(Some(format!("{} ({asked}); the list of required checks stays as it is", missing.join(", "))))
+    Ok(Some(format!("{} ({asked}); Beadle leaves the list of required checks as it is", missing.join(", "))))
 }
 
 /// The Apps of wanted checks that no live rule shows, each once, with the first check of it.

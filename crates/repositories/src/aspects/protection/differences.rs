@@ -77,8 +77,10 @@ async fn list_of(
     let off =
         list.flag.is_some_and(|flag| wanted.fields.get(flag).is_some_and(|(on, _)| on == &json!(false)));
     if hidden && !off && wanted.lists.contains_key(list.graphql) {
-        let text =
-            format!("GitHub does not show everybody in `{}` of the rule; the list stays as it is", list.rest);
+        let text = format!(
+            "GitHub does not show everybody in `{}` of the rule: Beadle leaves the list as it is",
+            list.rest
+        );
         return Ok((None, vec![(text, false)]));
     }
     let seen = (list.seen)(allowances);
@@ -123,7 +125,7 @@ fn flags(
         }
         let Some((value, asked)) = wanted.fields.get(flag.graphql) else { continue };
         if context.reader.lacks(flag.graphql) {
-            unresolved.push((format!("this GitHub does not know `{}` ({asked})", flag.rest), false));
+            unresolved.push((format!("this GitHub server does not know `{}` ({asked})", flag.rest), false));
             continue;
         }
         let seen = seen_flag(rule, flag.graphql);
@@ -270,12 +272,13 @@ async fn actors(
         }
     }
     if !others.is_empty() {
-        return Ok(Err(format!("{} ({asked}); this list stays as it is", others.join(", "))));
+        return Ok(Err(format!("{} ({asked}); Beadle leaves this list as it is", others.join(", "))));
     }
     let able: Vec<Actor> =
         actors.iter().filter(|actor| !powerless.iter().any(|other| same(actor, other))).cloned().collect();
     if able.is_empty() && !actors.is_empty() {
-        let why = format!("nobody in `{}` has write access ({asked}); this list stays as it is", list.rest);
+        let why =
+            format!("nobody in `{}` has write access ({asked}); Beadle leaves this list as it is", list.rest);
         return Ok(Err(why));
     }
     let (before, after) = (labels(seen), labels(&able));
@@ -325,7 +328,7 @@ async fn ids(
             }
         }
         if !missing.is_empty() {
-            return Ok(Err(format!("{} ({asked}); this list stays as it is", missing.join(", "))));
+            return Ok(Err(format!("{} ({asked}); Beadle leaves this list as it is", missing.join(", "))));
         }
     }
     Ok(Ok(ids))

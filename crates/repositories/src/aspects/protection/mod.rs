@@ -132,7 +132,7 @@ fn patterns<'a>(
             None => defaults.iter().map(String::as_str).collect(),
         };
         if names.is_empty() {
-            plan.cannot_read("GitHub does not say what the default branch is called");
+            plan.cannot_read("GitHub does not show the name of the default branch");
         }
         for pattern in names {
             let (protection, asked) = (branch.protection.clone(), &branch.asked);

@@ -132,7 +132,7 @@ impl AspectPlanner for Rulesets {
             match whole {
                 Some(whole) if change(want, name, &whole, plan) => {}
                 Some(_) => context.reader.settle(found, &want.json()),
-                None => plan.cannot_read_part(name, "the ruleset went while it was read"),
+                None => plan.cannot_read_part(name, "somebody deleted the ruleset while Beadle read it"),
             }
         }
         let listed = |name: &str| {

@@ -223,7 +223,10 @@ async fn default_branch(
     if !context.reader.branch_exists(&context.repository.node_id, branch).await? {
         plan.cannot_resolve_part(
             "default_branch",
-            format!("there is no branch `{branch}` to be the default one ({})", want.asked),
+            format!(
+                "the branch `{branch}` does not exist, so it cannot become the default branch ({})",
+                want.asked
+            ),
         );
         return Ok(());
     }
@@ -244,7 +247,10 @@ fn seen(context: &Context<'_>, want: &Want, plan: &mut AspectPlan) -> Option<Val
     if !is_rest_only(key) {
         let seen = context.repository.settings.get(key).cloned();
         if seen.is_none() {
-            plan.cannot_resolve_part(key, format!("this GitHub does not show `{key}` ({})", want.asked));
+            plan.cannot_resolve_part(
+                key,
+                format!("this GitHub server does not show `{key}` ({})", want.asked),
+            );
         }
         return seen;
     }
@@ -332,7 +338,9 @@ fn security(context: &Context<'_>, want: &Want, seen: &Value, plan: &mut AspectP
                 let place = &want.asked;
                 plan.cannot_resolve_part(
                     feature,
-                    format!("this repository has no `{feature}` to turn on; it may need a licence ({place})"),
+                    format!(
+                        "`{feature}` is not available in this repository; it may need a licence ({place})"
+                    ),
                 );
             }
             continue;

@@ -1,4 +1,4 @@
-//! Writes a plan's changes to the repository that it was made for.
+//! Writes the changes of a plan to the repository of the plan.
 
 use async_trait::async_trait;
 use beadle_engine::apply::{PlanWriter, Session};
@@ -14,7 +14,7 @@ pub struct RepositoryWriter {
 }
 
 impl RepositoryWriter {
-    /// A writer; the reader finds the repository again before the first write.
+    /// Creates a writer. The reader finds the repository again before the first write.
     pub fn new(writer: Writer, reader: Reader) -> Self {
         Self { writer, reader }
     }

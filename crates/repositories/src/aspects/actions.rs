@@ -1,4 +1,4 @@
-//! Actions: whether they run, which may, and what their token may do.
+//! Actions: whether they run, which actions are allowed, and what the workflow token may do.
 //!
 //! <https://docs.github.com/rest/actions/permissions#get-github-actions-permissions-for-a-repository>
 
@@ -41,13 +41,13 @@ const SHAPE: Shape = Shape::Map(&[
 
 struct Actions;
 
-/// The keys of each place, as GitHub and the policy call them.
+/// The keys of each call. GitHub and the policy use the same names.
 const PERMISSIONS: &[&str] = &["enabled", "allowed_actions", "sha_pinning_required"];
 const SELECTED: &[&str] = &["github_owned_allowed", "verified_allowed", "patterns_allowed"];
 const WORKFLOW: &[&str] = &["default_workflow_permissions", "can_approve_pull_request_reviews"];
 
-/// Paths and bodies of PUT requests, in their order: GitHub takes the list of selected actions only
-/// after `allowed_actions` is `selected`.
+/// Paths and bodies of PUT requests, in their order. GitHub accepts the list of selected actions
+/// only after `allowed_actions` is `selected`.
 struct Put(Vec<(&'static str, Value)>);
 
 #[async_trait]
@@ -66,7 +66,7 @@ fn wants<'a>(node: &'a Node, keys: &[&str]) -> Vec<(&'a str, &'a Node)> {
     entries.filter(|(key, _)| keys.contains(key)).collect()
 }
 
-/// Reads a place where the policy asks for something of it.
+/// Reads a path if the policy has a key of it.
 async fn read_if(
     is_asked: bool,
     context: &Context<'_>,
@@ -89,7 +89,7 @@ fn sorted(value: &Value) -> Value {
     }
 }
 
-/// From the narrowest to the widest.
+/// The values from the narrowest to the widest.
 const ALLOWED: &[&str] = &["local_only", "selected", "all"];
 
 fn risk(key: &str, before: &Value, after: &Value) -> Risk {
@@ -111,14 +111,14 @@ fn differences(wanted: &[(&str, &Node)], seen: &Value) -> Vec<Field> {
     let differ = wanted.iter().filter_map(|(key, node)| {
         let (before, after) = (sorted(&seen[*key]), sorted(&node.json()));
         let risk = risk(key, &before, &after);
-        // An older server does not show what it does not know; it is as if it were off.
+        // An older server does not show a key that it does not know: the key counts as off.
         let same = before == after || (before.is_null() && after == false);
         (!same).then(|| field(key, before, after, Some(&node.asked), risk))
     });
     differ.collect()
 }
 
-/// The whole body: what is wanted, and what is there where nothing is.
+/// Returns the whole body: the wanted values, and the observed values of the other keys.
 fn body(keys: &[&str], wanted: &[(&str, &Node)], seen: &Value) -> Value {
     let mut body = Map::new();
     for key in keys {
@@ -147,7 +147,7 @@ impl AspectPlanner for Actions {
                 want.unwrap_or_else(|| seen[key].clone())
             };
             if after("enabled") == json!(false) {
-                // GitHub refuses the other keys while Actions are off.
+                // GitHub rejects the other keys while Actions are off.
                 let off: Vec<_> = permissions.iter().filter(|(key, _)| *key == "enabled").copied().collect();
                 let fields = differences(&off, &seen);
                 if !fields.is_empty() {
@@ -166,7 +166,7 @@ impl AspectPlanner for Actions {
                 if after("allowed_actions") == "selected" {
                     let mut more = differences(&selected, &list);
                     if list.is_null() && seen["allowed_actions"] == "all" {
-                        // Everything was allowed before: a list is narrower, whatever is in it.
+                        // Everything was allowed before, so each list is narrower.
                         for field in &mut more {
                             field.risk = Risk::Changes;
                         }

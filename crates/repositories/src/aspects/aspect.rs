@@ -39,13 +39,13 @@ pub struct Aspect {
 }
 
 impl Aspect {
-    /// Returns the sections of a policy that the aspect carries out, or parts of which.
+    /// Returns the sections of a policy that the aspect carries out, completely or in part.
     pub(crate) fn owned(&self) -> impl Iterator<Item = &'static str> {
         let repository = (!self.repository_keys.is_empty()).then_some("repository");
         self.sections.iter().map(|key| key.name).chain(repository)
     }
 
-    /// Returns whether the aspect carries out a section of the policy, or a part of it.
+    /// Returns whether the aspect carries out a section of the policy, completely or in part.
     pub(crate) fn owns(&self, section: &str) -> bool {
         self.owned().any(|own| own == section)
     }
@@ -132,29 +132,29 @@ pub(crate) fn reads_nothing(_: &Sections<'_>) -> Asks {
 
 /// Holds everything that an aspect plans with.
 pub struct Context<'a> {
-    /// For what was not read beforehand.
+    /// Reads everything that was not read in bulk.
     pub reader: &'a Reader,
     /// The desired state.
     pub desired: &'a Desired,
     /// The observed state.
     pub repository: &'a Repository,
-    /// The secrets that the policy may name.
+    /// The secrets that the policy can name.
     pub secrets: &'a Secrets,
-    /// The mode lets this run write settings.
+    /// True if the mode lets this run write settings.
     pub settings_are_written: bool,
-    /// The remembered meanings of the policy's names.
+    /// The remembered ids of the policy's names.
     pub names: &'a Names,
 }
 
-/// Secrets that a policy may name, by the name that the configuration gives them.
+/// The secrets that a policy can name, by their names in the configuration.
 pub type Secrets = BTreeMap<String, SecretString>;
 
-/// How a change is written.
+/// Writes a change.
 #[async_trait]
 pub trait Step: Send + Sync + 'static {
-    /// Writes it. Writing it twice does no harm.
+    /// Writes the change. A second write does no harm.
     async fn write(&self, to: &WriteTarget) -> Result<(), Failure>;
-    /// The place of the change in the order of writes.
+    /// Returns the place of the change in the order of writes.
     fn turn(&self) -> Turn {
         Turn::default()
     }
@@ -162,16 +162,16 @@ pub trait Step: Send + Sync + 'static {
 
 /// The destination of a step's writes.
 pub struct WriteTarget {
-    /// The repository by its present name; `None`: the organisation.
+    /// The repository by its present name. `None` for the organisation.
     pub(crate) named: Option<Named>,
     /// Writes by node ids, and below the organisation.
     pub(crate) writer: Writer,
-    /// Finds things that the same run made.
+    /// Finds objects that the same run created.
     pub(crate) reader: Reader,
 }
 
 impl WriteTarget {
-    /// The repository.
+    /// Returns the repository.
     pub fn named(&self) -> Result<&Named, Failure> {
         self.named.as_ref().ok_or_else(|| {
             Failure::new(
@@ -194,7 +194,7 @@ impl WriteTarget {
         }
     }
 
-    /// The id of the code security configuration of this name.
+    /// Returns the id of the code security configuration with this name.
     pub(crate) async fn configuration(&self, name: &str) -> Result<u64, Failure> {
         let all = self
             .reader
@@ -211,33 +211,34 @@ impl WriteTarget {
     }
 }
 
-/// When in a run a change is written.
+/// The stages of a run, in their order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stage {
-    /// Unarchiving: nothing else can be written before.
+    /// Unarchives the repository. GitHub accepts no other write before.
     Open,
-    /// Fewer can see it.
+    /// Lets fewer people see the repository.
     Narrow,
-    /// Settings, and who may do what: GitHub takes a restriction only with people who have access,
+    /// Changes settings and access. GitHub accepts a restriction only with people who have access,
     /// and some rules only with a setting.
     Access,
-    /// Everything else.
+    /// Changes everything else.
     Body,
-    /// More can see it: last, so that it is protected before.
+    /// Lets more people see the repository. It comes late, so that the protection is in place
+    /// before.
     Widen,
-    /// Security features.
+    /// Changes security features.
     Security,
-    /// Another name.
+    /// Renames the repository.
     Rename,
-    /// Archiving: nothing else can be written after.
+    /// Archives the repository. GitHub accepts no other write after.
     Close,
 }
 
-/// A change, and when it is written.
+/// A change with its stage.
 pub struct PlannedChange {
     /// The change.
     pub change: Change<Box<dyn Step>>,
-    /// When.
+    /// The stage.
     pub stage: Stage,
 }
 
@@ -250,7 +251,7 @@ pub struct AspectPlan {
     pub unresolved: Vec<Unresolved>,
 }
 
-/// Something that could not be read or resolved.
+/// A part that could not be read or resolved.
 pub struct Unresolved {
     /// The part of the aspect; `None` for the whole aspect.
     pub part: Option<String>,
@@ -299,8 +300,8 @@ impl AspectPlan {
         self.changes.push(PlannedChange { change, stage });
     }
 
-    /// Returns a part of the repository. If the part is unknown, notes the reason: the aspect as a
-    /// whole is unknown then.
+    /// Returns a part of the repository. If the part is unknown, notes the reason, and the aspect
+    /// as a whole is unknown.
     pub(crate) fn read<'a, T>(&mut self, part: &'a Known<T>) -> Option<&'a T> {
         if let Known::Unknown(unsure) = part {
             self.cannot_read(&unsure.why);
@@ -332,7 +333,7 @@ impl AspectPlan {
     }
 }
 
-/// A field of a change.
+/// Creates a field of a change.
 pub fn field(name: &str, before: Value, after: Value, asked: Option<&PolicyLocation>, risk: Risk) -> Field {
     Field { name: name.to_owned(), before, after, asked: asked.cloned(), risk }
 }

@@ -1,6 +1,6 @@
-//! Autolinks. GitHub has no way to change one: it is taken away and made again. Whether GitHub
-//! tells prefixes apart that differ in case only is not documented: such a link is taken for the
-//! listed one, and nothing is deleted because of it.
+//! Autolinks. GitHub has no call to change an autolink, so Beadle deletes it and creates it again.
+//! GitHub does not document whether the case of a prefix matters. Beadle takes a link whose prefix
+//! differs only in case for the listed link, and deletes nothing because of it.
 //!
 //! <https://docs.github.com/rest/repos/autolinks>
 
@@ -50,7 +50,7 @@ struct Autolinks;
 
 enum Write {
     Create(Value),
-    /// With the body that is there now, to be put back if the new one is refused.
+    /// Has the present body too, so that Beadle can restore it if GitHub rejects the new one.
     Replace {
         id: u64,
         body: Value,
@@ -72,7 +72,7 @@ impl Step for Write {
                 named.send(Method::DELETE, Below::at("autolinks").id(*id), None).await?;
                 let made = named.send(Method::POST, "autolinks", Some(body.clone())).await;
                 if made.is_err() {
-                    // If that fails too, the next run makes it.
+                    // If this fails too, the next run creates the autolink.
                     let _ = named.send(Method::POST, "autolinks", Some(before.clone())).await;
                 }
                 made.map_err(Failure::after_a_part)

@@ -1,4 +1,4 @@
-//! People with direct access, and invitations that they have not accepted yet.
+//! People with direct access, and invitations that are not accepted yet.
 //!
 //! <https://docs.github.com/rest/collaborators>
 
@@ -45,7 +45,7 @@ fn reads(sections: &Sections<'_>) -> Asks {
 struct Collaborators;
 
 enum Write {
-    /// Invites, or changes what somebody may do. An expired invitation is withdrawn before.
+    /// Invites an account, or changes its permission. Withdraws an expired invitation before.
     Put {
         account: Grantee,
         permission: Permission,
@@ -72,7 +72,7 @@ impl Step for Write {
                     to.named()?.withdraw_invitation(*invitation).await?;
                 }
                 let put = to.named()?.put_collaborator(account, permission).await;
-                // The invitation is gone.
+                // The expired invitation is gone already.
                 put.map_err(|failure| if expired.is_some() { failure.after_a_part() } else { failure })
             }
             Self::Remove { account } => to.named()?.remove_collaborator(account).await,
@@ -114,11 +114,11 @@ impl AspectPlanner for Collaborators {
 enum Found<'a> {
     Access(&'a Collaborator),
     Invitation(&'a Invitation),
-    /// Its login is somebody else's now: nothing is done for it.
+    /// The login belongs to another account now. Beadle does nothing for that account.
     Another,
 }
 
-/// The account that an entry means: by its login, or by its id where it was renamed since.
+/// Finds the account of an entry: by its login, or by its id if the account was renamed.
 async fn meant<'a>(
     context: &Context<'_>,
     want: &CollaboratorWant,
@@ -149,7 +149,7 @@ async fn meant<'a>(
     Ok(Some((id, found)))
 }
 
-/// Why an entry's login is another account's now, if it is.
+/// Returns the reason if the login of an entry belongs to another account now.
 async fn names_another(
     context: &Context<'_>,
     want: &CollaboratorWant,
@@ -191,11 +191,12 @@ fn present(
         }
         Found::Invitation(invitation) if invitation.expired => {
             let what = format!("collaborator {}", want.login);
-            // The policy may have the login that the account had before.
+            // The policy may have the former login of the account.
             let login = invitation.login.as_deref().unwrap_or(&want.login);
             plan.change(what, added(want), put(Grantee::user(id, login), want, Some(invitation.id)));
         }
-        // An invitation shows the role that a custom one is based on: it is compared when it was accepted.
+        // GitHub shows the base of a custom role in an invitation. Beadle compares the role after
+        // the account accepted.
         Found::Invitation(_) if want.permission.rank().is_none() => {}
         Found::Invitation(invitation) if invitation.permission != want.permission => {
             let write = Write::Change { invitation: invitation.id, permission: want.permission.clone() };
@@ -210,9 +211,8 @@ fn added(want: &CollaboratorWant) -> Vec<beadle_engine::Field> {
     vec![field("permission", Value::Null, after, Some(&want.asked), Risk::Adds)]
 }
 
-/// Invites accounts that exist. A login that stands for nobody leaves the whole list in doubt: it
-/// may be a typo, or the old name of somebody who has access. Gives the ids of those who were
-/// found.
+/// Invites accounts that exist, and returns their ids. If a login does not exist, the whole list is
+/// unknown: the login may be a typo, or the former name of somebody who has access.
 async fn invite(
     context: &Context<'_>,
     missing: &[&CollaboratorWant],
@@ -266,7 +266,8 @@ fn absent(
         plan.change(format!("collaborator {}", found.login), gone(&found.permission), write);
     }
     for invitation in pending {
-        // Whom an invitation by mail is for cannot be told: it is left alone.
+        // GitHub does not show the account of an invitation by mail. Beadle leaves such an
+        // invitation alone.
         let account = invitation.account.filter(|account| !paired.contains(account));
         if let (Some(_), Some(login)) = (account, &invitation.login) {
             let write = Write::Withdraw { invitation: invitation.id };

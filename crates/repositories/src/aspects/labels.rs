@@ -1,5 +1,5 @@
-//! Labels. GitHub compares their names without case; a label is renamed in place, never deleted and
-//! made again.
+//! Labels. GitHub compares their names without case. Beadle renames a label in place and never
+//! deletes and creates it again.
 //!
 //! <https://docs.github.com/rest/issues/labels>
 
@@ -128,7 +128,7 @@ impl AspectPlanner for Labels {
         for label in matched.only_observed.iter().map(|place| &seen[*place]) {
             if !kept.iter().any(|pattern| pattern.is_match(&label.name)) {
                 if let Err(why) = segment(&label.name) {
-                    // Its address would be the one of something else.
+                    // The address of the label would be the address of another object.
                     let why = format!("the label cannot be deleted through the API: {why}");
                     plan.cannot_resolve_part(&label.name, why);
                     continue;
@@ -146,9 +146,9 @@ impl AspectPlanner for Labels {
     }
 }
 
-/// Which label each listed one is: by its name, and where there is none, by its name before. A
-/// label is one listed label only: of two that give the same name before, the first is the renamed
-/// one.
+/// Matches listed labels with live labels: by the name, and if no label has the name, by the former
+/// name. The match is one to one. If two listed labels have the same former name, the first one is
+/// the renamed label.
 fn matched(wants: &[Want<'_>], seen: &[Label]) -> EntryPairs {
     let entry = |name: &str| json!({ "name": name });
     let desired: Vec<Value> = wants.iter().map(|want| entry(want.name)).collect();
@@ -270,7 +270,8 @@ mod tests {
             let live: Vec<&str> = live.iter().map(String::as_str).collect();
             let policy = json!(list).to_string();
             let (of, left) = matches(&policy, &live);
-            // One to one: nothing is renamed twice, and what is left is nobody's.
+            // The match is one to one: no label is renamed twice, and a remaining label has no
+            // match.
             let mut taken: Vec<&String> = of.iter().flatten().chain(&left).collect();
             taken.sort();
             taken.dedup();

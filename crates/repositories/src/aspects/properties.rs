@@ -57,7 +57,8 @@ impl Step for Set {
     }
 }
 
-/// Texts are compared as they are; GitHub gives lists in any order, and everything else as text.
+/// Returns a value in the form for comparisons. Texts stay as they are. GitHub returns lists in any
+/// order, and all other values as texts.
 pub(crate) fn comparable(value: &Value) -> Value {
     match value {
         Value::Array(items) => {
@@ -70,8 +71,8 @@ pub(crate) fn comparable(value: &Value) -> Value {
     }
 }
 
-/// The names among these that the organisation does not define. One may be the old name of a
-/// property that is set: the list is in doubt.
+/// Returns the names that the organisation does not define. Such a name may be the former name of a
+/// property that is set, so the whole list is unknown.
 async fn undefined<'a>(
     context: &Context<'_>,
     wants: impl Iterator<Item = (String, &'a Node)>,

@@ -1,5 +1,6 @@
-//! Security features, repository by repository: GitHub's organisation-wide "enable for all" cannot be read back. Secret
-//! scanning and push protection are settings (`repository.security_and_analysis`).
+//! Security features of each repository. Nobody can read back the state of GitHub's "enable for
+//! all" of an organisation. Secret scanning and push protection are settings
+//! (`repository.security_and_analysis`).
 //!
 //! <https://docs.github.com/rest/repos/repos#enable-vulnerability-alerts>,
 //! <https://docs.github.com/rest/code-scanning/code-scanning#get-a-code-scanning-default-setup-configuration>
@@ -75,7 +76,7 @@ impl Step for Write {
     }
 }
 
-/// The switches: the policy's key, the incumbent's, and the path.
+/// The switches: the key of the policy, the key of safe-settings, and the path.
 const SWITCHES: &[(&str, &str, &str)] = &[
     ("dependabot_alerts", "enableVulnerabilityAlerts", "vulnerability-alerts"),
     ("dependabot_security_updates", "enableAutomatedSecurityFixes", "automated-security-fixes"),
@@ -92,7 +93,7 @@ impl AspectPlanner for Security {
         let incumbent = context.desired.security.as_ref();
         let mut wants = Vec::new();
         for (key, old, path) in SWITCHES {
-            // Remaining keys of the incumbent come from a higher layer.
+            // The keys of safe-settings that remain come from a higher layer.
             let want =
                 incumbent.and_then(|node| node.get(old)).or_else(|| own.and_then(|node| node.get(key)));
             if let Some((want, wanted)) = want.and_then(|node| Some((node, node.bool()?))) {
@@ -106,7 +107,7 @@ impl AspectPlanner for Security {
         for ((key, path, want, wanted), read) in wants.into_iter().zip(reads) {
             let seen = match read {
                 Ok(Some(seen)) => seen,
-                // It is for public repositories only.
+                // The feature is for public repositories only.
                 Ok(None) => continue,
                 Err(failure) => {
                     note_failure(plan, key, &failure)?;
@@ -148,7 +149,7 @@ async fn known(context: &Context<'_>, key: &str, path: &'static str) -> Result<O
     }
     let seen = context.reader.below(repository, path).await?;
     Ok(Some(match seen {
-        // Alerts answer with nothing where they are on, and 404 where they are not.
+        // The answer for alerts is empty if they are on, and 404 if they are off.
         Some(Value::Null) => true,
         Some(seen) => seen["enabled"] == json!(true),
         None => false,

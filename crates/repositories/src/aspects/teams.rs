@@ -1,4 +1,4 @@
-//! Teams and what they may do.
+//! Teams and their permissions.
 //!
 //! <https://docs.github.com/rest/teams/teams#add-or-update-team-repository-permissions>
 
@@ -59,7 +59,7 @@ impl Step for Write {
 pub(super) fn change_of(before: &Permission, after: &Permission) -> Risk {
     match (before.rank(), after.rank()) {
         (Some(before), Some(after)) if after < before => Risk::Removes,
-        // More than before, or a custom role, of which nobody here knows how far it reaches.
+        // The team gets more than before, or a custom role, whose extent is unknown.
         _ => Risk::Exposes,
     }
 }
@@ -119,7 +119,7 @@ impl AspectPlanner for Teams {
     }
 }
 
-/// The team that an entry means: by its slug, or by its id where it was renamed since.
+/// Finds the team of an entry: by its slug, or by its id if the team was renamed.
 async fn meant<'a>(
     context: &Context<'_>,
     want: &TeamWant,
@@ -141,13 +141,13 @@ async fn meant<'a>(
     Ok(found)
 }
 
-/// Why an entry's slug is another team's now, if it is.
+/// Returns the reason if the slug of an entry belongs to another team now.
 async fn names_another(context: &Context<'_>, want: &TeamWant, id: u64) -> Result<Option<String>, Failure> {
     Ok(context.names.another_owner(Named::Team, &want.slug, id, Some(&want.asked)).await?)
 }
 
-/// Returns the permission of the team above, where GitHub shows nothing else of a team. GitHub then
-/// shows no grant of the team's own, and no change or removal of such a grant.
+/// Returns the permission of the parent team if it hides the team's own grant. GitHub then does not
+/// show whether the team has a grant of its own, or whether somebody changed or removed it.
 fn above<'a>(seen: &'a [TeamPermission], team: &TeamPermission) -> Option<&'a Permission> {
     let parent = team.parent.as_deref()?;
     let above = &seen.iter().find(|other| other.slug.eq_ignore_ascii_case(parent))?.permission;
@@ -158,16 +158,16 @@ fn above<'a>(seen: &'a [TeamPermission], team: &TeamPermission) -> Option<&'a Pe
     reaches.then_some(above)
 }
 
-/// Returns whether the team above has the wanted permission already. GitHub would not show a grant
-/// of the team's own then. The extent of a custom role is unknown: only administrators may do
-/// everything.
+/// Returns whether the parent team has the wanted permission already. GitHub then would not show a
+/// grant of the team's own. The extent of a custom role is unknown, so only `admin` covers it.
 fn is_covered(seen: &[TeamPermission], team: &TeamPermission, wanted: &Permission) -> bool {
     let above = above(seen, team).and_then(Permission::rank);
     let wanted = wanted.rank().or(Permission::Admin.rank());
     above.is_some_and(|above| wanted.is_some_and(|wanted| wanted <= above))
 }
 
-/// GraphQL, and REST's lists, show a custom role as the one that it is based on: whoever asks for one is looked at alone.
+/// Returns whether the team has the wanted permission. GraphQL and the lists of REST show the base
+/// of a custom role. So Beadle reads a single team if the policy asks for a custom role.
 async fn same(context: &Context<'_>, want: &TeamWant, found: &TeamPermission) -> Result<bool, Failure> {
     if found.permission == want.permission {
         return Ok(true);
@@ -180,7 +180,7 @@ async fn same(context: &Context<'_>, want: &TeamWant, found: &TeamPermission) ->
     Ok(role.as_ref().is_some_and(|role| *role == want.permission))
 }
 
-/// Adds teams that exist; a slug that resolves to none leaves the whole aspect in doubt.
+/// Adds teams that exist. If a slug does not exist, the whole aspect is unknown.
 async fn add(context: &Context<'_>, missing: &[&TeamWant], plan: &mut AspectPlan) -> Result<(), Failure> {
     if missing.is_empty() {
         return Ok(());
@@ -224,7 +224,7 @@ mod tests {
             |seen: &[TeamPermission], wanted: &str| is_covered(seen, &seen[1], &wanted.to_owned().into());
         let seen = [team("platform", "admin", None), team("child", "admin", Some("platform"))];
         assert!(covered(&seen, "triage") && covered(&seen, "auditor"));
-        // It is no stray either, where only the team above is asked for.
+        // Beadle does not remove it either if the policy has only the parent team.
         assert!(above(&seen, &seen[1]).is_some());
         let seen = [team("platform", "pull", None), team("child", "push", Some("platform"))];
         assert!(!covered(&seen, "triage") && above(&seen, &seen[1]).is_none());

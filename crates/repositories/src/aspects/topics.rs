@@ -68,7 +68,7 @@ impl AspectPlanner for Topics {
         }
         let gone: Vec<_> = seen.difference(&wants).collect();
         if wanted.exclusive && !gone.is_empty() {
-            // Apart, so that what the guard may hold keeps nothing else waiting.
+            // The removal is a change of its own: if the guard holds it, the additions go on.
             let fields =
                 gone.iter().map(|topic| field(topic, json!(true), Value::Null, asked, Risk::Removes));
             plan.change("", fields.collect(), Replace(wants.into_iter().collect()));

@@ -1,5 +1,5 @@
-//! Webhooks of the repository, by their address. A secret is written and never read back: GitHub tells only whether there
-//! is one, so it is written where there is none.
+//! Webhooks of the repository, by their address. GitHub shows only whether a webhook has a secret,
+//! and never the secret itself. So Beadle writes a secret only to a webhook without one.
 //!
 //! <https://docs.github.com/rest/repos/webhooks>
 
@@ -50,7 +50,8 @@ enum Write {
         body: Value,
         secret: Option<SecretString>,
     },
-    /// Events and whether it is active: a PATCH without `config` leaves the secret where it is.
+    /// Changes the events and whether the webhook is active. A PATCH without `config` keeps the
+    /// secret.
     Update {
         id: u64,
         body: Value,
@@ -129,7 +130,7 @@ impl<'a> Want<'a> {
 impl AspectPlanner for Webhooks {
     async fn plan(&self, context: &Context<'_>, plan: &mut AspectPlan) -> Result<(), Failure> {
         let Some(section) = context.desired.sections.get("webhooks") else { return Ok(()) };
-        // Not kept between runs: addresses may hold secrets.
+        // Addresses can contain secrets, so the answer is not kept between runs.
         let seen = context.reader.list_anew_below(context.repository, "hooks?per_page=100", &["id"]).await?;
         let wants: Vec<Want<'_>> = section.items().iter().filter_map(Want::read).collect();
         if seen.iter().any(|hook| hook["config"]["url"].as_str().is_none()) {
@@ -143,7 +144,7 @@ impl AspectPlanner for Webhooks {
             plan.cannot_read("GitHub shows a webhook without its address: Beadle leaves the list as it is");
             return Ok(());
         }
-        // One hook of an address is the listed one; others of the same address are not.
+        // One webhook of an address is the listed one. Others with the same address are not listed.
         let matched = pair_entries(kind("webhooks"), &desired, &observed);
         for (at, want) in wants.iter().enumerate() {
             let named = want.secret.and_then(Node::text);
@@ -176,7 +177,7 @@ impl AspectPlanner for Webhooks {
     }
 }
 
-/// An address without what may be secret in it; what is left out is told apart by its hash.
+/// Returns an address without the parts that can be secret. A hash distinguishes the hidden parts.
 pub(crate) fn shown(url: &str) -> String {
     let (rest, query) = url.split_once('?').map_or((url, None), |(rest, query)| (rest, Some(query)));
     let (scheme, place) = rest.split_once("://").unwrap_or(("", rest));

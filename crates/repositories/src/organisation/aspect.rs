@@ -63,19 +63,19 @@ impl<'a> Context<'a> {
         Self { reader, index: OnceCell::new() }
     }
 
-    /// Every repository, read once.
+    /// Returns every repository. Reads the list once.
     pub(crate) async fn index(&self) -> Result<&[IndexRow], Failure> {
         self.index.get_or_try_init(|| self.reader.index()).await.map(Vec::as_slice)
     }
 
-    /// The number of repositories that something of the whole organisation reaches.
+    /// Returns the number of repositories that a change of the whole organisation reaches.
     async fn count(&self) -> Result<u32, Failure> {
         let open = self.index().await?.iter().filter(|row| !row.archived).count();
         Ok(u32::try_from(open).unwrap_or(u32::MAX))
     }
 
-    /// Sets what the guarded changes of a plan reach, from this one on: `narrowed`, or the whole
-    /// organisation.
+    /// Sets how many repositories the guarded changes of a plan reach, from the change `from` on:
+    /// `narrowed`, or the whole organisation.
     pub(crate) async fn reach(
         &self,
         plan: &mut AspectPlan,

@@ -1,5 +1,6 @@
-//! Code security configurations: what a security feature is set to for many repositories at once, which repositories
-//! have it, and what new ones get. They stand in for GitHub's "enable for all", which cannot be read back.
+//! Code security configurations: the security features of many repositories at once. A
+//! configuration can be attached to repositories and be the default of new ones. Beadle uses
+//! configurations in place of GitHub's "enable for all", because nobody can read that state back.
 //!
 //! <https://docs.github.com/rest/code-security/configurations>
 
@@ -70,9 +71,9 @@ const ENTRY: Shape = Shape::Map(&[
 struct Configurations;
 
 const PATH: &str = "code-security/configurations";
-/// Keys of the policy that are no keys of GitHub's body.
+/// The keys of the policy that are not in the body for GitHub.
 const OWN: &[&str] = &["default_for_new_repos", "attach_to"];
-/// Repositories that are attached in one call.
+/// The number of repositories in one call.
 const BATCH: usize = 250;
 
 enum Write {
@@ -82,7 +83,7 @@ enum Write {
     Attach { id: Id, repositories: Vec<u64> },
 }
 
-/// A configuration that may be made in the same run is found by its name again.
+/// The identity of a configuration. A configuration that the same run creates has only a name yet.
 #[derive(Clone)]
 enum Id {
     Known(u64),
@@ -138,8 +139,7 @@ impl OrganisationPlanner for Configurations {
             if let Some(found) = found {
                 let from = plan.changes.len();
                 change(want, name, found, plan);
-                // Every repository that has the configuration changes with it. That may be all of
-                // them.
+                // A change of the configuration changes every repository that has it, perhaps all.
                 context.reach(plan, from, None).await?;
             } else {
                 create(want, name, plan);
@@ -190,7 +190,7 @@ fn change(want: &Node, name: &str, found: &Value, plan: &mut AspectPlan) {
     }
 }
 
-/// How much a value protects.
+/// Returns how much a value protects.
 fn strength(value: &Value) -> u8 {
     match value.as_str() {
         Some("enabled" | "enforced") => 3,
@@ -207,7 +207,7 @@ fn default(id: &Id, node: &Node, name: &str, defaults: &Value, plan: &mut Aspect
     if before == after {
         return;
     }
-    // New repositories that got it would no longer.
+    // New repositories would no longer get the configuration.
     let risk = if before == "none" || after == "all" { Risk::Changes } else { Risk::Weakens };
     let fields = vec![field("default_for_new_repos", before, after.clone(), Some(&node.asked), risk)];
     let value = after.as_str().unwrap_or("none").to_owned();
@@ -219,7 +219,7 @@ fn default(id: &Id, node: &Node, name: &str, defaults: &Value, plan: &mut Aspect
     );
 }
 
-/// Whether the policy asks for something to be off wherever the configuration is attached.
+/// Returns whether the configuration turns off a feature.
 fn turns_off(want: &Node) -> bool {
     body(want).values().any(|value| value == "disabled")
 }
@@ -255,7 +255,7 @@ async fn attach(
                         "GitHub could not attach the configuration to {name}; the repository may need a licence"
                     );
                     plan.cannot_resolve_part(name, why);
-                    // It is not tried again and again.
+                    // Beadle does not retry at every run.
                     attached.insert(repository);
                 }
                 _ if known == Some(other) => {
@@ -269,10 +269,10 @@ async fn attach(
     }
     let index = context.index().await?;
     let missing = |row: &&IndexRow| !row.archived && belongs(scope, row) && !attached.contains(&row.id);
-    // Whoever has another configuration loses it, which may be the stricter one.
+    // A repository loses its present configuration, which may be stricter.
     let (taken, new): (Vec<&IndexRow>, Vec<&IndexRow>) =
         index.iter().filter(missing).partition(|row| elsewhere.contains(&row.id));
-    // A feature that it turns off may have been on in a repository without a configuration.
+    // The configuration may turn off a feature that was on in a repository without one.
     let first = if turns_off(want) { Risk::Weakens } else { Risk::Adds };
     for (rows, risk) in [(new, first), (taken, Risk::Weakens)] {
         for batch in rows.chunks(BATCH) {

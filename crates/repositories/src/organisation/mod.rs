@@ -14,7 +14,7 @@ use crate::aspects::{AspectPlan, Step};
 /// Every aspect of an organisation.
 pub(crate) const ALL: &[&OrganisationAspect] = &[&rulesets::RULESETS, &configurations::CONFIGURATIONS];
 
-/// The sections of `settings.yml` that are the organisation's, and not its repositories'.
+/// The sections of `settings.yml` that belong to the organisation, and not to its repositories.
 pub(crate) const SECTIONS: [&str; ALL.len()] = {
     let mut sections = [""; ALL.len()];
     let mut at = 0;

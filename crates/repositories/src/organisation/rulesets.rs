@@ -33,7 +33,7 @@ impl OrganisationPlanner for Rulesets {
         plan: &mut AspectPlan,
     ) -> Result<(), Failure> {
         let rows = context.reader.list_of_organisation("rulesets?per_page=100", &["id", "name"]).await?;
-        // What an enterprise sets is not the organisation's to change.
+        // The organisation cannot change the rulesets of its enterprise.
         let own: Vec<&Value> = rows.iter().filter(|row| row["source_type"] == "Organization").collect();
         for want in section.node.items() {
             let Some(name) = want.get("name").and_then(Node::text) else { continue };
@@ -43,7 +43,7 @@ impl OrganisationPlanner for Rulesets {
                     let whole = context.reader.of_organisation(Path::at("rulesets").id(id)).await?;
                     let from = plan.changes.len();
                     change(want, name, &whole, plan);
-                    // It reaches what it reached, and what it is to reach.
+                    // The change reaches the repositories of the old and the new conditions.
                     let wanted = want.get("conditions").map(Node::json);
                     let wanted = named(wanted.as_ref().unwrap_or(&whole["conditions"]));
                     let narrowed = named(&whole["conditions"]).zip(wanted).map(|(was, will)| was.max(will));
@@ -69,8 +69,8 @@ impl OrganisationPlanner for Rulesets {
     }
 }
 
-/// How many repositories the conditions of a ruleset name one by one. `None`: they have to be
-/// counted as all of the organisation's, as a pattern or a property may reach each of them.
+/// Returns the number of repositories that the conditions of a ruleset name one by one. Returns
+/// `None` if a pattern or a property can reach every repository.
 fn named(conditions: &Value) -> Option<u32> {
     let is_plain = |name: &Value| name.as_str().is_some_and(|name| !name.contains(['*', '?', '[', '{', '~']));
     let ids = conditions["repository_id"]["repository_ids"].as_array();

@@ -1,5 +1,5 @@
-//! How a rule differs from what is asked for. What belongs together (a restriction and who is excepted from it) is one
-//! difference, so that it is written together or not at all.
+//! The differences between a live rule and the declared one. A restriction and its exceptions are
+//! one difference, so that Beadle writes both or neither.
 
 use std::collections::BTreeMap;
 
@@ -28,13 +28,14 @@ impl Difference {
     }
 }
 
-/// A list that could not be planned, and whether that may pass by itself.
+/// The reason why a list could not be planned, and whether a retry can help.
 pub(super) type UnresolvedList = (String, bool);
 
-/// The differences, and the unresolved.
+/// The differences, and the lists that could not be planned.
 pub(super) type Compared = (Vec<Difference>, Vec<UnresolvedList>);
 
-/// Everything in which `rule`, one of the live `rules`, differs, and what is unresolved.
+/// Returns the differences of `rule`, which is one of the live `rules`, and the lists that could
+/// not be planned.
 pub(super) async fn differences(
     context: &Context<'_>,
     wanted: &DesiredRule,
@@ -63,7 +64,7 @@ pub(super) async fn differences(
     Ok((found, unresolved))
 }
 
-/// Compares one list of actors, and returns its unresolved.
+/// Compares one list of actors. Returns the reasons too if a part could not be planned.
 async fn list_of(
     context: &Context<'_>,
     wanted: &DesiredRule,
@@ -119,7 +120,7 @@ fn flags(
     unresolved: &mut Vec<UnresolvedList>,
 ) {
     for flag in FLAGS {
-        // A flag with a list is written with its list.
+        // Beadle writes a flag with a list together with its list.
         if LISTS.iter().any(|list| list.flag == Some(flag.graphql)) {
             continue;
         }
@@ -168,8 +169,8 @@ fn same(one: &Actor, other: &Actor) -> bool {
     one.kind == other.kind && one.name.eq_ignore_ascii_case(&other.name)
 }
 
-/// Returns whether a permission lets its holder write. The extent of a custom role is unknown:
-/// GitHub has the last word.
+/// Returns whether a permission includes write access. The extent of a custom role is unknown, so
+/// GitHub decides.
 fn writes(permission: &Permission) -> bool {
     permission.rank() >= Permission::Push.rank()
 }
@@ -199,8 +200,8 @@ fn is_granted(context: &Context<'_>, actor: &Actor) -> bool {
     }
 }
 
-/// The actors that a push restriction shall except, that it does not except yet, and that may not
-/// write. GitHub drops them without a word, so that Beadle would write them at every run.
+/// Returns the new exceptions of a push restriction that have no write access. GitHub drops such
+/// actors without an error, so Beadle would write them at every run.
 async fn powerless(
     context: &Context<'_>,
     wanted: &DesiredRule,
@@ -230,9 +231,9 @@ async fn powerless(
     Ok(powerless.into_iter().zip(exist).filter(|(_, id)| id.is_ok()).map(|(actor, _)| actor).collect())
 }
 
-/// One list of actors, with the flag that makes it count. `Err` names somebody who does not exist.
-/// Who is powerless is left out, as GitHub would; a restriction of which nobody is left is not
-/// made.
+/// Compares one list of actors, with the flag that puts the list into effect. `Err` names an actor
+/// that does not exist. Actors without write access are left out, as at GitHub. If no actor
+/// remains, Beadle does not write the restriction.
 async fn actors(
     context: &Context<'_>,
     wanted: &DesiredRule,
@@ -251,21 +252,22 @@ async fn actors(
         if before != *value {
             turned_on = on;
             let risk = if on { Risk::Changes } else { Risk::Weakens };
-            // A new rule restricts nobody by itself.
+            // A new rule has no restriction at first.
             if on || rule.is_some() {
                 difference.fields.push(field(list.rest, before, value.clone(), Some(asked), risk));
                 difference.input.push((flag, value.clone()));
             }
         }
         if !on {
-            // Without the restriction nobody is excepted from it: the list is not looked at.
+            // Without the restriction its exceptions have no effect.
             return Ok(Ok((!difference.fields.is_empty()).then_some(difference)));
         }
     }
     let Some((actors, asked)) = wanted.lists.get(list.graphql) else { return Ok(Ok(None)) };
     let mut others = Vec::new();
     for actor in actors {
-        // Whoever is on the list already is remembered too: at the next look the name may be somebody else's.
+        // Beadle remembers the present actors too, because the name can belong to another account
+        // at the next run.
         let number = seen.iter().find(|other| same(actor, other)).and_then(|other| other.number);
         if let Some(number) = number {
             others.extend(names_another(context, actor, number).await?);
@@ -297,7 +299,8 @@ async fn actors(
     Ok(Ok((!difference.fields.is_empty()).then_some(difference)))
 }
 
-/// The node ids of actors: those that are there already are known, the others are looked up.
+/// Returns the node ids of actors. The ids of present actors are known, and GitHub resolves the
+/// others.
 async fn ids(
     context: &Context<'_>,
     actors: &[Actor],
@@ -334,12 +337,12 @@ async fn ids(
     Ok(Ok(ids))
 }
 
-/// Why the name of an actor is another one's now, if it is: that one was never meant.
+/// Returns the reason if the name of an actor belongs to another actor now.
 async fn names_another(context: &Context<'_>, actor: &Actor, id: u64) -> Result<Option<String>, Failure> {
     let named = match actor.kind {
         ActorKind::User => Named::User,
         ActorKind::Team => Named::Team,
-        // The slug of an App changes with its name, and its owner alone gives it one.
+        // The slug of an App changes with its name, and only the owner of the App can change it.
         ActorKind::App => return Ok(None),
     };
     Ok(context.names.another_owner(named, &actor.name, id, None).await?)

@@ -1,5 +1,5 @@
-//! Branch protection rules by pattern, over GraphQL: so that also a branch that does not exist yet is protected, and a
-//! rule is changed in place, never deleted and made again.
+//! Branch protection rules by pattern. Beadle uses GraphQL: it can protect a branch that does not
+//! exist yet, and change a rule in place without a deletion.
 //!
 //! <https://docs.github.com/graphql/reference/mutations#updatebranchprotectionrule>
 
@@ -64,7 +64,7 @@ impl Step for Write {
     }
 }
 
-/// The desired protection of one pattern: all layers and `default` laid over each other.
+/// The desired protection of one pattern, merged from all layers and from `default`.
 struct PatternWant<'a> {
     pattern: &'a str,
     protection: Option<Node>,
@@ -98,8 +98,8 @@ impl AspectPlanner for Protection {
 
 /// Returns the branches that `default` stands for. If the policy names another default branch and
 /// that branch exists, the same run makes it the default branch, and `default` stands for it.
-/// Otherwise `default` stands for the present default branch. A rule for a branch that is the
-/// default one only by drift would stay behind.
+/// Otherwise `default` stands for the present default branch. If drift changed the default branch,
+/// a rule for the wrong branch would stay behind.
 async fn default_branches(context: &Context<'_>) -> Result<Vec<String>, Failure> {
     let repository = context.repository;
     let mut branches: Vec<String> = repository.default_branch.iter().cloned().collect();
@@ -116,8 +116,8 @@ async fn default_branches(context: &Context<'_>) -> Result<Vec<String>, Failure>
     Ok(branches)
 }
 
-/// The patterns that are asked for. The narrower layer is laid over the wider one, and of one layer what is said of a
-/// branch by its name over what is said of `default`.
+/// Returns the desired patterns. A narrower layer wins over a wider one. In one layer, a branch by
+/// its name wins over `default`.
 fn patterns<'a>(
     branches: &'a [BranchWant],
     defaults: &'a [String],
@@ -151,13 +151,13 @@ fn patterns<'a>(
     patterns
 }
 
-/// The rule of a pattern, if there is one.
+/// Returns the live rule of a pattern, if there is one.
 fn rule_of<'a>(want: &PatternWant<'_>, rules: &'a [Rule]) -> Option<&'a Rule> {
     rules.iter().find(|rule| rule.pattern == want.pattern)
 }
 
-/// Compares the rule of a pattern with the declared one, and returns its unresolved. `None`: the policy
-/// declares no rule.
+/// Compares the live rule of a pattern with the declared one. Returns `None` if the policy declares
+/// no rule.
 async fn compared(
     context: &Context<'_>,
     want: &PatternWant<'_>,
@@ -177,7 +177,7 @@ fn plan_rule(
 ) {
     let what = format!("rule {}", want.pattern);
     for (why, transient) in unresolved {
-        // The rule is still kept, without the list that is in doubt.
+        // Beadle still writes the rest of the rule.
         if transient { plan.cannot_read(why) } else { plan.cannot_resolve(why) }
     }
     let Some(rule) = rule else {
@@ -186,7 +186,7 @@ fn plan_rule(
             ("pattern".to_owned(), json!(want.pattern)),
         ]);
         let shadowed = rules.iter().find(|rule| shadows(want.pattern, &rule.pattern));
-        // Only one rule applies to a branch, and an exact name goes before a pattern.
+        // Only one rule applies to a branch, and an exact name wins over a pattern.
         let rule = match shadowed {
             Some(shadowed) => {
                 let before = json!(format!("protected by {}", shadowed.pattern));
@@ -197,14 +197,14 @@ fn plan_rule(
         let mut fields = vec![rule];
         for difference in found {
             input.extend(difference.input.into_iter().map(|(name, value)| (name.to_owned(), value)));
-            // Everything is off in a new rule by itself.
+            // All flags of a new rule are off at first.
             let added = difference.fields.into_iter().filter(|field| field.after != json!(false));
             fields.extend(added.map(|field| Field { before: Value::Null, risk: Risk::Adds, ..field }));
         }
         plan.change(what, fields, Write::Create(Value::Object(input)));
         return;
     };
-    // Changes that the guard may hold stand alone, so that nothing else waits for them.
+    // Changes that the guard can hold are separate, so that no other change waits.
     let (guarded, plain): (Vec<_>, Vec<_>) = found.into_iter().partition(Difference::is_guarded);
     for part in [plain, guarded] {
         if part.is_empty() {
@@ -222,7 +222,7 @@ fn plan_rule(
 
 /// Returns whether a new rule for `name` takes the place of an existing rule for `pattern`.
 fn shadows(name: &str, pattern: &str) -> bool {
-    // A pattern that is live may be anybody's.
+    // Somebody else may have written the live pattern.
     if name == pattern || check_glob(pattern).is_err() {
         return false;
     }

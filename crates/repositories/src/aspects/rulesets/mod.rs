@@ -1,4 +1,4 @@
-//! The repository's own rulesets, by name. Those of the organisation are the organisation's (`crate::organisation`).
+//! The repository's own rulesets, by name. `crate::organisation` has the rulesets of the organisation.
 //!
 //! <https://docs.github.com/rest/repos/rules>
 
@@ -127,7 +127,8 @@ impl AspectPlanner for Rulesets {
             if is_as_wanted(context, want, found) {
                 continue;
             }
-            // REST shows everything: conclusions and the body of a PUT come from it.
+            // Only REST shows the whole ruleset. The differences and the body of a PUT come from
+            // REST.
             let whole = context.reader.below(context.repository, Path::at("rulesets").id(found.id)).await?;
             match whole {
                 Some(whole) if change(want, name, &whole, plan) => {}
@@ -154,7 +155,7 @@ fn is_as_wanted(context: &Context<'_>, want: &Node, found: &Ruleset) -> bool {
     !changed && is_whole && compare::differences(want, &found.body).is_empty()
 }
 
-/// Parameters that the queries do not ask for: not every GitHub has them in GraphQL.
+/// Parameters that the queries leave out, because not every GitHub server has them in GraphQL.
 const REST_ONLY: &[&str] = &["dismissal_restriction", "required_reviewers"];
 
 /// Returns whether the policy specifies a value that GraphQL cannot tell from another one. The
@@ -169,7 +170,7 @@ fn is_blurred(want: &Node, seen: &Value) -> bool {
     bypass || parameters.any(|node| REST_ONLY.iter().any(|key| node.get(key).is_some()))
 }
 
-/// Adds a ruleset.
+/// Adds a change that creates a ruleset.
 pub(crate) fn create(want: &Node, name: &str, plan: &mut AspectPlan) {
     let rules = want.get("rules").map(Node::items).unwrap_or_default();
     let kinds: Vec<&str> = rules.iter().filter_map(|rule| rule.get("type")?.text()).collect();
@@ -177,8 +178,8 @@ pub(crate) fn create(want: &Node, name: &str, plan: &mut AspectPlan) {
     plan.change(format!("ruleset {name}"), fields, Write::Create(compare::new_body(want)));
 }
 
-/// Changes a ruleset that is not as wanted, and tells whether it is one. What the guard may hold goes apart, so that
-/// nothing else waits for it.
+/// Adds the changes of a ruleset, and returns whether there are any. Changes that the guard can
+/// hold are separate, so that no other change waits.
 pub(crate) fn change(want: &Node, name: &str, seen: &Value, plan: &mut AspectPlan) -> bool {
     let Some(id) = seen["id"].as_u64() else { return false };
     let differences = compare::differences(want, seen);
@@ -198,7 +199,7 @@ pub(crate) fn change(want: &Node, name: &str, seen: &Value, plan: &mut AspectPla
     !plain.is_empty() || !guarded.is_empty()
 }
 
-/// Takes away a ruleset that is not listed.
+/// Adds a change that deletes a ruleset.
 pub(crate) fn remove(name: &str, id: u64, list: &Node, plan: &mut AspectPlan) {
     let fields = vec![field("ruleset", json!(true), Value::Null, Some(&list.asked), Risk::Removes)];
     plan.change(format!("ruleset {name}"), fields, Write::Delete { id });

@@ -1,4 +1,5 @@
-//! Every key of the body of `PATCH /repos/{owner}/{repo}`, in a safe order.
+//! The settings of a repository: every key of the body of `PATCH /repos/{owner}/{repo}`, written in
+//! a safe order.
 //!
 //! <https://docs.github.com/rest/repos/repos#update-a-repository>
 
@@ -27,7 +28,7 @@ enum Direction {
 
 use Direction::{Opens, Plain, Protects};
 
-/// Every key, what its direction is, and whether only REST shows it.
+/// Every key, its direction, and whether only REST shows it.
 const KEYS: &[(&str, Direction, bool)] = &[
     ("name", Plain, false),
     ("description", Plain, false),
@@ -94,8 +95,8 @@ struct Patch(Map<String, Value>);
 
 #[async_trait]
 impl Step for Patch {
-    /// GitHub refuses a body as a whole. So that a key that it refuses takes no other along, the
-    /// parts are written one by one then.
+    /// Writes the body. GitHub rejects a body as a whole because of one key. Beadle then writes the
+    /// parts one by one, so that the valid ones take effect.
     async fn write(&self, to: &WriteTarget) -> Result<(), Failure> {
         let named = to.named()?;
         let whole = Value::Object(self.0.clone());
@@ -115,8 +116,8 @@ impl Step for Patch {
     }
 }
 
-/// Ways to merge, their titles and their messages: one way stays on, and a message goes with its
-/// title.
+/// The merge methods with their titles and messages. One method must stay on, and a message needs
+/// its title.
 const MERGES: &[&str] = &[
     "allow_squash_merge",
     "allow_merge_commit",
@@ -128,7 +129,7 @@ const MERGES: &[&str] = &[
     "merge_commit_message",
 ];
 
-/// A body in the parts that GitHub can take one without the other.
+/// Splits a body into parts that GitHub accepts one without the other.
 fn parts(body: &Map<String, Value>) -> Vec<Map<String, Value>> {
     let mut merges = Map::new();
     let mut parts = Vec::new();
@@ -160,10 +161,10 @@ impl AspectPlanner for Settings {
                         vec![field("name", seen, want.value.clone(), Some(&want.asked), Risk::Changes)];
                     plan.change_at(Stage::Rename, "", fields, patch("name", want.value.clone()));
                 }
-                // An empty repository gets its default branch with its first push.
+                // An empty repository gets its default branch with the first push.
                 "default_branch" if seen.is_null() || seen == want.value => {}
                 "default_branch" => default_branch(context, want, seen, plan).await?,
-                // Of a public repository everybody may make a fork.
+                // Everybody can fork a public repository.
                 "allow_forking" if context.repository.visibility == Visibility::Public => {}
                 key if off(context, key) => {}
                 "security_and_analysis" => security(context, want, &seen, plan),
@@ -172,13 +173,13 @@ impl AspectPlanner for Settings {
                     let risk = risk(key, &seen, &want.value);
                     let fields = vec![field(key, seen, want.value.clone(), Some(&want.asked), risk)];
                     if risk.is_guarded() || ALONE.contains(&key) {
-                        // The guard may hold the change, or the organisation refuse it: it goes
-                        // alone, so that nothing else waits for it.
+                        // The guard can hold the change, or the organisation can forbid it. It is a
+                        // change of its own, so that no other change waits.
                         plan.change("", fields, patch(key, want.value.clone()));
                     } else {
                         plain.fields.extend(fields);
                         plain.body.insert(key.to_owned(), sent(&want.value));
-                        // GitHub takes a message only with its title.
+                        // GitHub accepts a message only with its title.
                         if let Some(title) = key.strip_suffix("_message").map(|stem| format!("{stem}_title"))
                         {
                             let live =
@@ -198,11 +199,11 @@ impl AspectPlanner for Settings {
     }
 }
 
-/// Settings that an organisation may forbid.
+/// The settings that an organisation can forbid.
 const ALONE: &[&str] = &["allow_forking", "has_projects"];
 
-/// Returns whether a setting belongs to a way to merge that is off, or that the policy turns off.
-/// GitHub refuses such a setting.
+/// Returns whether a setting belongs to a merge method that is off, or that the policy turns off.
+/// GitHub rejects such a setting.
 fn off(context: &Context<'_>, key: &str) -> bool {
     let method = match key {
         "squash_merge_commit_title" | "squash_merge_commit_message" => "allow_squash_merge",
@@ -241,7 +242,8 @@ struct Differences {
     body: Map<String, Value>,
 }
 
-/// The observed value of a setting; `None` where it is unknown, which is written on the plan.
+/// Returns the observed value of a setting. If the value is unknown, notes the reason and returns
+/// `None`.
 fn seen(context: &Context<'_>, want: &Want, plan: &mut AspectPlan) -> Option<Value> {
     let key = want.key.as_str();
     if !is_rest_only(key) {
@@ -272,12 +274,12 @@ fn patch(key: &str, value: Value) -> Patch {
     Patch(Map::from_iter([(key.to_owned(), value)]))
 }
 
-/// A value as GitHub's description takes it: no text is an empty one, not null.
+/// Returns a value in GitHub's form: an empty text in place of null.
 fn sent(value: &Value) -> Value {
     if value.is_null() { json!("") } else { value.clone() }
 }
 
-/// GitHub shows an empty text as none.
+/// Returns whether two values are the same. GitHub shows an empty text as null.
 fn same(seen: &Value, wanted: &Value) -> bool {
     let empty = |value: &Value| value.is_null() || value == "";
     seen == wanted || (empty(seen) && empty(wanted))
@@ -297,7 +299,7 @@ fn risk(key: &str, seen: &Value, wanted: &Value) -> Risk {
 fn visibility(context: &Context<'_>, want: &Want, plan: &mut AspectPlan) {
     let seen = context.repository.visibility;
     let wanted = match want.value.as_bool() {
-        // `private: true` is satisfied by an internal repository too, as GitHub sees it.
+        // An internal repository fulfils `private: true` too, as at GitHub.
         Some(true) if seen != Visibility::Public => return,
         Some(true) => Visibility::Private,
         Some(false) => Visibility::Public,
@@ -317,7 +319,8 @@ fn visibility(context: &Context<'_>, want: &Want, plan: &mut AspectPlan) {
 }
 
 fn archived(want: &Want, seen: Value, plan: &mut AspectPlan) {
-    // Archived, nobody can write any more; unarchived, all who could can again.
+    // In an archived repository nobody can write. If it is unarchived, all former writers can write
+    // again.
     let (stage, risk) =
         if want.value == json!(true) { (Stage::Close, Risk::Removes) } else { (Stage::Open, Risk::Exposes) };
     let fields = vec![field("archived", seen, want.value.clone(), Some(&want.asked), risk)];
@@ -331,7 +334,7 @@ fn security(context: &Context<'_>, want: &Want, seen: &Value, plan: &mut AspectP
             continue;
         }
         if before.is_null() {
-            // On public repositories it is always on, and not shown.
+            // The feature is always on in public repositories, and GitHub does not show it.
             let always =
                 feature == "advanced_security" && context.repository.visibility == Visibility::Public;
             if !always && after != "disabled" {
@@ -350,7 +353,8 @@ fn security(context: &Context<'_>, want: &Want, seen: &Value, plan: &mut AspectP
         let asked: &PolicyLocation = &want.asked;
         let fields = vec![field(&name, before.clone(), after.clone(), Some(asked), risk)];
         let body = patch("security_and_analysis", json!({ feature: { "status": after } }));
-        // Some are to be had only once everybody can see it; and nothing waits for them.
+        // Some features are available only after the repository is public, and no other change
+        // waits for them.
         plan.change_at(Stage::Security, feature.clone(), fields, body);
     }
 }

@@ -14,7 +14,7 @@ use super::aspect::{
     reads_nothing,
 };
 use crate::identity::{all_named, kind, pair_entries};
-use crate::policy::shape::{Shape, key};
+use crate::policy::shape::{Shape, key, required};
 use crate::policy::shapes::listed;
 use crate::policy::{Node, forms};
 
@@ -32,16 +32,16 @@ pub(crate) const AUTOLINKS: Aspect = Aspect {
 };
 
 const ENTRY: Shape = Shape::Map(&[
-    key(
+    required(key(
         "key_prefix",
         Shape::Form(&forms::AUTOLINK_PREFIX),
         "What a reference begins with, such as `TICKET-`.",
-    ),
-    key(
+    )),
+    required(key(
         "url_template",
         Shape::Form(&forms::URL),
         "Where it leads; `<num>` stands for the rest of the reference.",
-    ),
+    )),
     key("is_alphanumeric", Shape::Bool, "Whether the rest may have letters; true if not said."),
 ]);
 const SHAPE: Shape = listed!(ENTRY);

@@ -14,7 +14,7 @@ use super::aspect::{
 };
 use super::teams::change_of;
 use crate::names::Named;
-use crate::policy::shape::{Shape, key};
+use crate::policy::shape::{Shape, key, required};
 use crate::policy::shapes::{EXCLUDE, INCLUDE, LOGIN, PERMISSION, listed};
 use crate::policy::{CollaboratorWant, Listed};
 
@@ -35,7 +35,8 @@ pub(crate) const COLLABORATORS: Aspect = Aspect {
     planner: &Collaborators,
 };
 
-const ENTRY: Shape = Shape::Map(&[key("username", LOGIN, "The login."), PERMISSION, INCLUDE, EXCLUDE]);
+const ENTRY: Shape =
+    Shape::Map(&[required(key("username", LOGIN, "The login.")), PERMISSION, INCLUDE, EXCLUDE]);
 const SHAPE: Shape = listed!(ENTRY);
 
 fn reads(sections: &Sections<'_>) -> Asks {

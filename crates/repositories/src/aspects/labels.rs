@@ -12,7 +12,7 @@ use super::aspect::{
     AppPermission, Aspect, AspectPlan, AspectPlanner, Context, Sections, Stage, Step, WriteTarget, field,
 };
 use crate::identity::{EntryPairs, kind, pair, pair_entries};
-use crate::policy::shape::{Shape, key};
+use crate::policy::shape::{Shape, key, required};
 use crate::policy::shapes::listed;
 use crate::policy::{Node, Pattern, forms};
 
@@ -30,7 +30,7 @@ pub(crate) const LABELS: Aspect = Aspect {
 };
 
 const ENTRY: Shape = Shape::Map(&[
-    key("name", Shape::Form(&forms::LABEL), "The label's name, of at most 50 characters."),
+    required(key("name", Shape::Form(&forms::LABEL), "The label's name, of at most 50 characters.")),
     key("color", Shape::Color, "Six hexadecimal digits, in quotes."),
     key(
         "description",

@@ -15,7 +15,7 @@ use super::aspect::{
 };
 use crate::names::Named;
 use crate::policy::TeamWant;
-use crate::policy::shape::{Shape, key};
+use crate::policy::shape::{Shape, key, required};
 use crate::policy::shapes::{EXCLUDE, INCLUDE, PERMISSION, SLUG, listed};
 
 /// The repository's teams.
@@ -31,7 +31,8 @@ pub(crate) const TEAMS: Aspect = Aspect {
     planner: &Teams,
 };
 
-const ENTRY: Shape = Shape::Map(&[key("name", SLUG, "The team's slug."), PERMISSION, INCLUDE, EXCLUDE]);
+const ENTRY: Shape =
+    Shape::Map(&[required(key("name", SLUG, "The team's slug.")), PERMISSION, INCLUDE, EXCLUDE]);
 const SHAPE: Shape = listed!(ENTRY);
 
 fn reads(sections: &Sections<'_>) -> Asks {

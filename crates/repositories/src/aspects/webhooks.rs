@@ -16,7 +16,7 @@ use super::aspect::{
     AppPermission, Aspect, AspectPlan, AspectPlanner, Context, Stage, Step, WriteTarget, field, reads_nothing,
 };
 use crate::identity::{all_named, kind, pair_entries};
-use crate::policy::shape::{Shape, key};
+use crate::policy::shape::{Shape, key, required};
 use crate::policy::shapes::{TEXTS, listed};
 use crate::policy::{Node, forms};
 
@@ -34,7 +34,7 @@ pub(crate) const WEBHOOKS: Aspect = Aspect {
 };
 
 const ENTRY: Shape = Shape::Map(&[
-    key("url", Shape::Form(&forms::URL), "Where it goes."),
+    required(key("url", Shape::Form(&forms::URL), "Where it goes.")),
     key("events", TEXTS, "Which events; `push` if not said."),
     key("active", Shape::Bool, "Whether it is sent; true if not said."),
     key("content_type", Shape::OneOf(&["json", "form"]), "`json` if not said."),

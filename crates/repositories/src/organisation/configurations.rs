@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 use super::aspect::{ADMINISTRATION, Context, OrganisationAspect, OrganisationPlanner, Section};
 use crate::aspects::{AspectPlan, Stage, Step, WriteTarget, field};
 use crate::policy::Node;
-use crate::policy::shape::{Shape, key};
+use crate::policy::shape::{Shape, key, required};
 use crate::policy::shapes::NAME;
 
 /// The organisation's code security configurations.
@@ -34,7 +34,7 @@ pub(super) const CONFIGURATIONS: OrganisationAspect = OrganisationAspect {
 const ENABLED: Shape = Shape::OneOf(&["enabled", "disabled", "not_set"]);
 
 const ENTRY: Shape = Shape::Map(&[
-    key("name", NAME, "The configuration's name."),
+    required(key("name", NAME, "The configuration's name.")),
     key("description", Shape::Text, "What it is for."),
     key(
         "advanced_security",

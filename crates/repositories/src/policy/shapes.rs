@@ -1,7 +1,7 @@
 //! Shapes that several sections of a policy share.
 
 use super::forms;
-use super::shape::{Key, Shape, key};
+use super::shape::{Key, Shape, key, required};
 
 /// Describes a list that may say whether it is exclusive.
 macro_rules! listed {
@@ -42,7 +42,7 @@ pub(crate) const VISIBILITY: Shape = Shape::OneOf(&["private", "internal", "publ
 
 /// The permission of a team or a person.
 pub(crate) const PERMISSION: Key =
-    key("permission", NAME, "pull, triage, push, maintain, admin, or a custom role's name.");
+    required(key("permission", NAME, "pull, triage, push, maintain, admin, or a custom role's name."));
 /// The repositories in which an entry of a list counts.
 pub(crate) const INCLUDE: Key =
     key("include", TEXTS, "Only in repositories whose names match one of these globs.");

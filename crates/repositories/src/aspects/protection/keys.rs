@@ -3,7 +3,7 @@
 //! <https://docs.github.com/rest/branches/branch-protection#update-branch-protection>
 
 use crate::policy::forms;
-use crate::policy::shape::{Key, Shape, key};
+use crate::policy::shape::{Key, Shape, key, required};
 use crate::policy::shapes::{LOGIN, NAME, OPTIONAL_BOOL, SLUGS};
 
 const ENVIRONMENTS: Shape = Shape::List(&Shape::Form(&forms::ENVIRONMENT));
@@ -81,6 +81,10 @@ const PROTECTION: Shape = Shape::Map(&[
 
 /// An entry of the section `branches`.
 pub(super) const ENTRY: Shape = Shape::Map(&[
-    key("name", Shape::Form(&forms::BRANCHES), "A branch or a pattern; `default` is the default branch."),
-    key("protection", Shape::OrNull(&PROTECTION), "The rule; null or {} takes it away."),
+    required(key(
+        "name",
+        Shape::Form(&forms::BRANCHES),
+        "A branch or a pattern; `default` is the default branch.",
+    )),
+    required(key("protection", Shape::OrNull(&PROTECTION), "The rule; null or {} takes it away.")),
 ]);

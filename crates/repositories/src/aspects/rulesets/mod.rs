@@ -16,7 +16,7 @@ use self::compare::Difference;
 use super::aspect::{
     ADMINISTRATION, Aspect, AspectPlan, AspectPlanner, Context, Sections, Stage, Step, WriteTarget, field,
 };
-use crate::policy::shape::{Shape, key};
+use crate::policy::shape::{Shape, key, required};
 use crate::policy::shapes::{NAME, listed};
 use crate::policy::{Node, RULES};
 
@@ -47,9 +47,9 @@ const RULE_KINDS: [&str; RULES.len()] = {
     names
 };
 const ENTRY: Shape = Shape::Map(&[
-    key("name", NAME, "The ruleset's name."),
+    required(key("name", NAME, "The ruleset's name.")),
     key("target", Shape::OneOf(&["branch", "tag", "push", "repository"]), "What it is about."),
-    key("enforcement", Shape::OneOf(&["active", "evaluate", "disabled"]), "Whether it binds."),
+    required(key("enforcement", Shape::OneOf(&["active", "evaluate", "disabled"]), "Whether it binds.")),
     key(
         "bypass_actors",
         Shape::List(&Shape::Map(&[

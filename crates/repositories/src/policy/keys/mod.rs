@@ -79,10 +79,12 @@ pub(crate) fn lists() -> Vec<&'static str> {
     SECTIONS.iter().filter(|key| key.shape.has_list_mode()).map(|key| key.name).collect()
 }
 
-/// The sections that a list of plugins may name, and the parts of sections.
-const PLUGIN_SECTIONS: &[Key] = joined![SECTIONS, &SECTIONS_OF_ORGANISATION];
+/// Every section, of repositories and of the organisation.
+pub(crate) const ALL_SECTIONS: &[Key] = joined![SECTIONS, &SECTIONS_OF_ORGANISATION];
+
+/// The parts of sections that a list of plugins may name, as it may name every section.
 const PLUGIN_PARTS: &[&str] = &["topics", "archive"];
-const PLUGIN_NAMES: [&str; PLUGIN_SECTIONS.len() + PLUGIN_PARTS.len()] = names(PLUGIN_SECTIONS, PLUGIN_PARTS);
+const PLUGIN_NAMES: [&str; ALL_SECTIONS.len() + PLUGIN_PARTS.len()] = names(ALL_SECTIONS, PLUGIN_PARTS);
 const PLUGIN: Shape = Shape::OneOf(&PLUGIN_NAMES);
 const PLUGINS: Shape = Shape::List(&Shape::Either(
     &PLUGIN,

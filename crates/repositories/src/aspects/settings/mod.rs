@@ -364,6 +364,13 @@ mod tests {
     use super::*;
 
     #[test]
+    fn every_setting_is_described() {
+        let settings: Vec<&str> = KEYS.iter().map(|(name, ..)| *name).collect();
+        let described: Vec<&str> = keys::KEYS.iter().map(|key| key.name).collect();
+        assert_eq!(settings, described);
+    }
+
+    #[test]
     fn a_key_that_may_be_refused_is_a_part_of_its_own_and_ways_to_merge_are_one() {
         let body = json!({
             "has_wiki": false, "web_commit_signoff_required": true, "allow_squash_merge": true,

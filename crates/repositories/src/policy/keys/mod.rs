@@ -197,3 +197,50 @@ pub(crate) const DEPLOYMENT: &[Key] = &[
     never("configvalidators", VALIDATORS),
     never("overridevalidators", VALIDATORS),
 ];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    fn is_unique<'a>(names: impl Iterator<Item = &'a str>) -> bool {
+        let mut known = BTreeSet::new();
+        names.into_iter().all(|name| known.insert(name))
+    }
+
+    #[test]
+    fn no_two_aspects_describe_one_key_or_have_one_name() {
+        for keys in [REPOSITORY, SETTINGS, SUBORG, LAYER, REPO] {
+            assert!(is_unique(keys.iter().map(|key| key.name)), "{keys:?}");
+        }
+        assert!(is_unique(crate::aspect_names()));
+    }
+
+    #[test]
+    fn a_list_with_an_identity_is_a_section() {
+        for list in crate::identity::keys(false) {
+            assert!(ALL_SECTIONS.iter().any(|section| section.name == list), "{list}");
+        }
+    }
+
+    #[test]
+    fn lists_that_can_be_exclusive_are_recognised_by_their_shape() {
+        let lists: BTreeSet<&str> = lists().into_iter().collect();
+        let expected =
+            ["autolinks", "collaborators", "custom_properties", "labels", "rulesets", "teams", "webhooks"];
+        assert_eq!(lists, BTreeSet::from(expected));
+    }
+
+    #[test]
+    fn the_keys_of_an_entry_are_found_through_each_form_of_a_list() {
+        let required = |section: &str| -> Vec<&str> {
+            let section = ALL_SECTIONS.iter().find(|known| known.name == section).unwrap();
+            section.shape.entry_keys().iter().filter(|key| key.is_required).map(|key| key.name).collect()
+        };
+        assert_eq!(required("teams"), ["name", "permission"]);
+        assert_eq!(required("branches"), ["name", "protection"]);
+        assert_eq!(required("labels"), ["name"]);
+        assert_eq!(required("actions"), [""; 0]);
+    }
+}

@@ -204,9 +204,9 @@ mod tests {
 
     use super::*;
 
-    fn is_unique<'a>(names: impl Iterator<Item = &'a str>) -> bool {
+    fn is_unique<'a>(mut names: impl Iterator<Item = &'a str>) -> bool {
         let mut known = BTreeSet::new();
-        names.into_iter().all(|name| known.insert(name))
+        names.all(|name| known.insert(name))
     }
 
     #[test]
@@ -234,7 +234,7 @@ mod tests {
 
     #[test]
     fn the_keys_of_an_entry_are_found_through_each_form_of_a_list() {
-        let required = |section: &str| -> Vec<&str> {
+        let required = |section: &str| -> Vec<&'static str> {
             let section = ALL_SECTIONS.iter().find(|known| known.name == section).unwrap();
             section.shape.entry_keys().iter().filter(|key| key.is_required).map(|key| key.name).collect()
         };

@@ -125,6 +125,7 @@ mod tests {
         let listed: BTreeSet<&str> = list.split('`').skip(1).step_by(2).collect();
         assert_eq!(listed, events(), "the events of {PAGE}");
     }
+
     #[test]
     fn the_list_of_aspects_is_current() {
         const PAGE: &str = "docs/configuration.md";

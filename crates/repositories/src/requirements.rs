@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     /// The page with the tables of permissions and events.
-    const PAGE: &str = "docs/github-app.md";
+    const PAGE: &str = "docs/permissions.md";
 
     fn page(path: &str) -> String {
         std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)).unwrap()

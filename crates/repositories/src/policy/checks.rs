@@ -2,6 +2,7 @@
 //! values that contradict each other.
 
 use super::contradictions;
+use super::lists::entries;
 use super::node::{Kind, Node};
 use super::pattern::{Pattern, patterns};
 use super::problem::Problem;
@@ -32,13 +33,6 @@ const NAMED: &[&str] = &[
     "webhooks",
     "code_security_configurations",
 ];
-
-/// The entries of a section: a list, or a block that says whether it is exclusive.
-pub(super) fn entries<'a>(root: &'a Node, section: &str) -> &'a [Node] {
-    let Some(node) = root.get(section) else { return &[] };
-    let list = ["exclusive", "additive", "include"].into_iter().find_map(|key| node.get(key));
-    list.unwrap_or(node).items()
-}
 
 /// A list that is a block says one thing of itself, and has what it says it of.
 fn check_words(root: &Node, problems: &mut Vec<Problem>) {

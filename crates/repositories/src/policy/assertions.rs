@@ -7,7 +7,8 @@ use std::sync::Arc;
 use beadle_github::{Known, Repository, TeamPermission, Visibility};
 use serde_json::{Map, Value};
 
-use super::files::{Policy, PolicyError};
+use super::error::PolicyError;
+use super::files::Policy;
 use super::folder::{ReadingAt, read_part};
 use super::keys::{SETTINGS, TEST};
 use super::leaves::leaves;

@@ -3,6 +3,7 @@
 
 use super::contradictions;
 use super::keys::ALL_SECTIONS;
+use super::lists::entries;
 use super::node::{Kind, Node};
 use super::pattern::{Pattern, patterns};
 use super::problem::Problem;
@@ -12,13 +13,6 @@ use crate::identity;
 /// Returns the sections whose entries have an identity (`crate::identity`).
 fn named() -> impl Iterator<Item = &'static str> {
     ALL_SECTIONS.iter().map(|section| section.name).filter(|name| identity::kind(name).is_some())
-}
-
-/// The entries of a section: a list, or a block that says whether it is exclusive.
-pub(super) fn entries<'a>(root: &'a Node, section: &str) -> &'a [Node] {
-    let Some(node) = root.get(section) else { return &[] };
-    let list = ["exclusive", "additive", "include"].into_iter().find_map(|key| node.get(key));
-    list.unwrap_or(node).items()
 }
 
 /// A list that is a block says one thing of itself, and has what it says it of.

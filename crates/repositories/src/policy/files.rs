@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use beadle_github::{Asks, SelectedBy};
 use sha2::{Digest, Sha256};
 
 use super::checks::check_layer;
 use super::contradictions::{across, incomplete, remarks};
+use super::error::PolicyError;
 use super::folder::{ReadingAt, read_folder};
 use super::forms::REPOSITORY;
 use super::keys::lists;
@@ -42,42 +43,6 @@ pub struct Policy {
     pub remarks: Vec<Problem>,
     /// The texts of the files, for excerpts.
     pub sources: BTreeMap<String, String>,
-}
-
-/// The reason why a policy is not accepted.
-#[derive(Debug, thiserror::Error)]
-pub enum PolicyError {
-    /// A file or the folder cannot be read. The last accepted generation stays in force.
-    #[error("cannot read {}: {why}", path.display())]
-    Unreadable {
-        /// Which.
-        path: PathBuf,
-        /// The error of the system.
-        why: std::io::Error,
-    },
-    /// There is no policy in the folder.
-    #[error("{}: no settings.yml, suborgs/, layers/ or repos/ here; a policy that asks for nothing is not taken", .0.display())]
-    Empty(PathBuf),
-    /// A fault of Beadle's. The last accepted generation stays in force.
-    #[error("{}: Beadle failed with an internal error while it read this policy; please report it", .0.display())]
-    Panicked(PathBuf),
-    /// Something in it is wrong.
-    #[error("{}", render(problems, sources))]
-    Invalid {
-        /// All findings.
-        problems: Vec<Problem>,
-        /// The texts of the files, for excerpts.
-        sources: BTreeMap<String, String>,
-    },
-}
-
-fn render(problems: &[Problem], sources: &BTreeMap<String, String>) -> String {
-    let errors = problems.iter().filter(|problem| problem.severity == Severity::Error);
-    let mut text = String::new();
-    for problem in errors {
-        let _ = writeln!(text, "{}", problem.render(sources.get(&*problem.asked.file).map(String::as_str)));
-    }
-    text.trim_end().to_owned()
 }
 
 impl Policy {

@@ -18,7 +18,11 @@ use crate::policy::shapes::TEXTS;
 /// The repository's Actions permissions.
 pub(crate) const ACTIONS: Aspect = Aspect {
     name: "actions",
-    sections: &[key("actions", SHAPE, "Whether Actions run, which may, and what their token may do.")],
+    sections: &[key(
+        "actions",
+        SHAPE,
+        "Whether Actions run, which actions are allowed, and what the workflow token may do.",
+    )],
     repository_keys: &[],
     permissions: &[ADMINISTRATION],
     events: &[],
@@ -30,13 +34,17 @@ pub(crate) const ACTIONS: Aspect = Aspect {
 
 const SHAPE: Shape = Shape::Map(&[
     key("enabled", Shape::Bool, "Whether Actions run."),
-    key("allowed_actions", Shape::OneOf(&["all", "local_only", "selected"]), "Which may."),
-    key("github_owned_allowed", Shape::Bool, "With `selected`: GitHub's own."),
-    key("verified_allowed", Shape::Bool, "With `selected`: those of verified creators."),
-    key("patterns_allowed", TEXTS, "With `selected`: the list of others, such as `acme/*`."),
-    key("sha_pinning_required", Shape::Bool, "Whether Actions have to be pinned to a commit."),
+    key(
+        "allowed_actions",
+        Shape::OneOf(&["all", "local_only", "selected"]),
+        "Which actions and reusable workflows are allowed.",
+    ),
+    key("github_owned_allowed", Shape::Bool, "With `selected`: allows the actions of GitHub."),
+    key("verified_allowed", Shape::Bool, "With `selected`: allows the actions of verified creators."),
+    key("patterns_allowed", TEXTS, "With `selected`: allows other actions by pattern, such as `acme/*`."),
+    key("sha_pinning_required", Shape::Bool, "Whether actions must be pinned to a commit."),
     key("default_workflow_permissions", Shape::OneOf(&["read", "write"]), "What the workflow token may do."),
-    key("can_approve_pull_request_reviews", Shape::Bool, "Whether workflows may approve pull requests."),
+    key("can_approve_pull_request_reviews", Shape::Bool, "Whether workflows can approve pull requests."),
 ]);
 
 struct Actions;

@@ -21,7 +21,7 @@ use crate::policy::{Node, forms};
 /// The repository's autolinks.
 pub(crate) const AUTOLINKS: Aspect = Aspect {
     name: "autolinks",
-    sections: &[key("autolinks", SHAPE, "Autolinks; others go, unless it is `additive`.")],
+    sections: &[key("autolinks", SHAPE, "Autolinks. Beadle removes others, unless the list is `additive`.")],
     repository_keys: &[],
     permissions: &[ADMINISTRATION],
     events: &[],
@@ -35,14 +35,14 @@ const ENTRY: Shape = Shape::Map(&[
     required(key(
         "key_prefix",
         Shape::Form(&forms::AUTOLINK_PREFIX),
-        "What a reference begins with, such as `TICKET-`.",
+        "The start of a reference, such as `TICKET-`.",
     )),
     required(key(
         "url_template",
         Shape::Form(&forms::URL),
-        "Where it leads; `<num>` stands for the rest of the reference.",
+        "The address of the link. `<num>` stands for the rest of the reference.",
     )),
-    key("is_alphanumeric", Shape::Bool, "Whether the rest may have letters; true if not said."),
+    key("is_alphanumeric", Shape::Bool, "Whether the rest of the reference can have letters. Default: true."),
 ]);
 const SHAPE: Shape = listed!(ENTRY);
 

@@ -24,7 +24,7 @@ pub(crate) const COLLABORATORS: Aspect = Aspect {
     sections: &[key(
         "collaborators",
         SHAPE,
-        "People with direct access; others lose it, unless it is `additive`.",
+        "People with direct access. Beadle removes others, unless the list is `additive`.",
     )],
     repository_keys: &[],
     permissions: &[ADMINISTRATION],
@@ -36,7 +36,7 @@ pub(crate) const COLLABORATORS: Aspect = Aspect {
 };
 
 const ENTRY: Shape =
-    Shape::Map(&[required(key("username", LOGIN, "The login.")), PERMISSION, INCLUDE, EXCLUDE]);
+    Shape::Map(&[required(key("username", LOGIN, "The login of the person.")), PERMISSION, INCLUDE, EXCLUDE]);
 const SHAPE: Shape = listed!(ENTRY);
 
 fn reads(sections: &Sections<'_>) -> Asks {

@@ -19,7 +19,7 @@ use crate::policy::{Node, Pattern, forms};
 /// The repository's labels.
 pub(crate) const LABELS: Aspect = Aspect {
     name: "labels",
-    sections: &[key("labels", SHAPE, "Labels; others go, unless it is `additive`.")],
+    sections: &[key("labels", SHAPE, "Labels. Beadle removes others, unless the list is `additive`.")],
     repository_keys: &[],
     permissions: &[AppPermission::write("issues", "issues (repository)")],
     events: &["label"],
@@ -30,17 +30,17 @@ pub(crate) const LABELS: Aspect = Aspect {
 };
 
 const ENTRY: Shape = Shape::Map(&[
-    required(key("name", Shape::Form(&forms::LABEL), "The label's name, of at most 50 characters.")),
+    required(key("name", Shape::Form(&forms::LABEL), "The name of the label, at most 50 characters.")),
     key("color", Shape::Color, "Six hexadecimal digits, in quotes."),
     key(
         "description",
         Shape::OrNull(&Shape::Form(&forms::LABEL_DESCRIPTION)),
-        "What it is for, in at most 100 characters; null for nothing.",
+        "A description of at most 100 characters. Null for none.",
     ),
     key(
         "oldname",
         Shape::Form(&forms::LABEL),
-        "What it was called before: it is renamed, and stays on its issues.",
+        "The former name. Beadle renames the label, and it stays on its issues.",
     ),
 ]);
 const BY_REGEX: Shape = Shape::Either(

@@ -20,7 +20,7 @@ pub(crate) const PROPERTIES: Aspect = Aspect {
     sections: &[key(
         "custom_properties",
         SHAPE,
-        "Values of custom properties; others are unset, unless it is `additive`.",
+        "Values of custom properties. Beadle removes others, unless the list is `additive`.",
     )],
     repository_keys: &[],
     permissions: &[
@@ -36,9 +36,9 @@ pub(crate) const PROPERTIES: Aspect = Aspect {
 
 const VALUE: Shape = Shape::OrNull(&Shape::Either(&Shape::Scalar, &Shape::List(&Shape::Scalar)));
 const ENTRY: Shape = Shape::Map(&[
-    key("name", Shape::Form(&forms::PROPERTY), "The property."),
-    key("property_name", Shape::Form(&forms::PROPERTY), "The same."),
-    key("value", VALUE, "A text, a list of texts, or null for none."),
+    key("name", Shape::Form(&forms::PROPERTY), "The name of the property."),
+    key("property_name", Shape::Form(&forms::PROPERTY), "Another key for `name`."),
+    key("value", VALUE, "A text, a list of texts, or null for no value."),
 ]);
 const SHAPE: Shape = listed!(ENTRY);
 

@@ -29,7 +29,7 @@ pub(crate) const SECURITY: Aspect = Aspect {
             key("enableVulnerabilityAlerts", Shape::Bool, "Dependabot alerts."),
             key("enableAutomatedSecurityFixes", Shape::Bool, "Dependabot security updates."),
         ]),
-        "Dependabot; the section `security` says it, and more.",
+        "Dependabot. The section `security` has these features and more.",
     )],
     permissions: &[ADMINISTRATION],
     events: &["security_and_analysis"],
@@ -41,20 +41,32 @@ pub(crate) const SECURITY: Aspect = Aspect {
 
 const SHAPE: Shape = Shape::Map(&[
     key("dependabot_alerts", Shape::Bool, "Alerts for vulnerable dependencies."),
-    key("dependabot_security_updates", Shape::Bool, "Pull requests that mend them; needs the alerts."),
-    key("private_vulnerability_reporting", Shape::Bool, "Private reports; public repositories only."),
+    key(
+        "dependabot_security_updates",
+        Shape::Bool,
+        "Pull requests that fix vulnerable dependencies. They need the alerts.",
+    ),
+    key(
+        "private_vulnerability_reporting",
+        Shape::Bool,
+        "Private reports of vulnerabilities, in public repositories only.",
+    ),
     key(
         "code_scanning_default_setup",
         Shape::Map(&[
-            key("state", Shape::OneOf(&["configured", "not-configured"]), "`configured` if not said."),
-            key("query_suite", Shape::OneOf(&["default", "extended"]), "Which queries."),
-            key("languages", TEXTS, "Which languages; GitHub chooses where it is not said."),
+            key(
+                "state",
+                Shape::OneOf(&["configured", "not-configured"]),
+                "Whether the default setup is on. Default: `configured`.",
+            ),
+            key("query_suite", Shape::OneOf(&["default", "extended"]), "The set of queries."),
+            key("languages", TEXTS, "The languages. Default: GitHub chooses."),
             key(
                 "threat_model",
                 Shape::OneOf(&["remote", "remote_and_local"]),
-                "Which sources are not trusted.",
+                "The sources that are not trusted.",
             ),
-            key("runner_type", Shape::OneOf(&["standard", "labeled"]), "Where it runs."),
+            key("runner_type", Shape::OneOf(&["standard", "labeled"]), "The kind of runner."),
             key("runner_label", OPTIONAL_TEXT, "The label of the runner."),
         ]),
         "Code scanning by GitHub's default setup.",

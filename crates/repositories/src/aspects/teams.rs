@@ -21,7 +21,11 @@ use crate::policy::shapes::{EXCLUDE, INCLUDE, PERMISSION, SLUG, listed};
 /// The repository's teams.
 pub(crate) const TEAMS: Aspect = Aspect {
     name: "teams",
-    sections: &[key("teams", SHAPE, "Teams with access; others lose it, unless it is `additive`.")],
+    sections: &[key(
+        "teams",
+        SHAPE,
+        "Teams with access. Beadle removes others, unless the list is `additive`.",
+    )],
     repository_keys: &[],
     permissions: &[ADMINISTRATION, AppPermission::read("members", "members (organisation)")],
     events: &["team", "team_add"],
@@ -32,7 +36,7 @@ pub(crate) const TEAMS: Aspect = Aspect {
 };
 
 const ENTRY: Shape =
-    Shape::Map(&[required(key("name", SLUG, "The team's slug.")), PERMISSION, INCLUDE, EXCLUDE]);
+    Shape::Map(&[required(key("name", SLUG, "The slug of the team.")), PERMISSION, INCLUDE, EXCLUDE]);
 const SHAPE: Shape = listed!(ENTRY);
 
 fn reads(sections: &Sections<'_>) -> Asks {

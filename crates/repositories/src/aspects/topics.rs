@@ -19,7 +19,7 @@ use crate::policy::shape::{Shape, key};
 pub(crate) const TOPICS: Aspect = Aspect {
     name: "topics",
     sections: &[],
-    repository_keys: &[key("topics", SHAPE, "All its topics.")],
+    repository_keys: &[key("topics", SHAPE, "The topics of the repository.")],
     permissions: &[ADMINISTRATION],
     events: &["repository"],
     reads,
@@ -32,8 +32,8 @@ const NAMES: Shape = Shape::List(&Shape::Form(&forms::TOPIC));
 const SHAPE: Shape = Shape::Either(
     &NAMES,
     &Shape::Map(&[
-        key("exclusive", NAMES, "These and no others."),
-        key("additive", NAMES, "These at least."),
+        key("exclusive", NAMES, "Exactly these topics."),
+        key("additive", NAMES, "At least these topics."),
     ]),
 );
 

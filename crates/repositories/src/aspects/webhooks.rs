@@ -23,7 +23,7 @@ use crate::policy::{Node, forms};
 /// The repository's webhooks.
 pub(crate) const WEBHOOKS: Aspect = Aspect {
     name: "webhooks",
-    sections: &[key("webhooks", SHAPE, "Webhooks; others go, unless it is `additive`.")],
+    sections: &[key("webhooks", SHAPE, "Webhooks. Beadle removes others, unless the list is `additive`.")],
     repository_keys: &[],
     permissions: &[AppPermission::write("repository_hooks", "webhooks (repository)")],
     events: &[],
@@ -34,12 +34,16 @@ pub(crate) const WEBHOOKS: Aspect = Aspect {
 };
 
 const ENTRY: Shape = Shape::Map(&[
-    required(key("url", Shape::Form(&forms::URL), "Where it goes.")),
-    key("events", TEXTS, "Which events; `push` if not said."),
-    key("active", Shape::Bool, "Whether it is sent; true if not said."),
-    key("content_type", Shape::OneOf(&["json", "form"]), "`json` if not said."),
-    key("insecure_ssl", Shape::Bool, "Without checking the certificate; false if not said."),
-    key("secret", Shape::Text, "A secret's name in the configuration (`[org.secrets]`), never the secret."),
+    required(key("url", Shape::Form(&forms::URL), "The address that receives the events.")),
+    key("events", TEXTS, "The events. Default: `push`."),
+    key("active", Shape::Bool, "Whether the webhook is active. Default: true."),
+    key("content_type", Shape::OneOf(&["json", "form"]), "The content type. Default: `json`."),
+    key("insecure_ssl", Shape::Bool, "Skips the check of the certificate. Default: false."),
+    key(
+        "secret",
+        Shape::Text,
+        "The name of a secret in the configuration (`[org.secrets]`), never the secret itself.",
+    ),
 ]);
 const SHAPE: Shape = listed!(ENTRY);
 

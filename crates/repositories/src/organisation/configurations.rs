@@ -24,7 +24,7 @@ pub(super) const CONFIGURATIONS: OrganisationAspect = OrganisationAspect {
     sections: &[key(
         "code_security_configurations",
         Shape::List(&ENTRY),
-        "Code security configurations of the organisation; others stay.",
+        "Code security configurations of the organisation. Others stay.",
     )],
     permissions: &[ADMINISTRATION],
     events: &[],
@@ -34,37 +34,41 @@ pub(super) const CONFIGURATIONS: OrganisationAspect = OrganisationAspect {
 const ENABLED: Shape = Shape::OneOf(&["enabled", "disabled", "not_set"]);
 
 const ENTRY: Shape = Shape::Map(&[
-    required(key("name", NAME, "The configuration's name.")),
-    key("description", Shape::Text, "What it is for."),
+    required(key("name", NAME, "The name of the configuration.")),
+    key("description", Shape::Text, "A description."),
     key(
         "advanced_security",
         Shape::OneOf(&["enabled", "disabled", "code_security", "secret_protection"]),
         "GitHub Advanced Security.",
     ),
     key("dependency_graph", ENABLED, "The dependency graph."),
-    key("dependency_graph_autosubmit_action", ENABLED, "Submitting dependencies automatically."),
+    key("dependency_graph_autosubmit_action", ENABLED, "Submits dependencies automatically."),
     key("dependabot_alerts", ENABLED, "Dependabot alerts."),
     key("dependabot_security_updates", ENABLED, "Dependabot security updates."),
     key("code_scanning_default_setup", ENABLED, "Code scanning by default setup."),
-    key("code_scanning_delegated_alert_dismissal", ENABLED, "Dismissing alerts needs approval."),
+    key("code_scanning_delegated_alert_dismissal", ENABLED, "A dismissal of alerts needs an approval."),
     key("secret_scanning", ENABLED, "Secret scanning."),
     key("secret_scanning_push_protection", ENABLED, "Push protection."),
-    key("secret_scanning_delegated_bypass", ENABLED, "Bypassing push protection needs approval."),
-    key("secret_scanning_validity_checks", ENABLED, "Asking providers whether secrets are valid."),
-    key("secret_scanning_non_provider_patterns", ENABLED, "Patterns of no provider."),
-    key("secret_scanning_generic_secrets", ENABLED, "Finding generic secrets."),
-    key("secret_scanning_delegated_alert_dismissal", ENABLED, "Dismissing alerts needs approval."),
+    key("secret_scanning_delegated_bypass", ENABLED, "A bypass of push protection needs an approval."),
+    key("secret_scanning_validity_checks", ENABLED, "Asks providers whether secrets are valid."),
+    key("secret_scanning_non_provider_patterns", ENABLED, "Finds secrets of no provider."),
+    key("secret_scanning_generic_secrets", ENABLED, "Finds generic secrets."),
+    key("secret_scanning_delegated_alert_dismissal", ENABLED, "A dismissal of alerts needs an approval."),
     key("private_vulnerability_reporting", ENABLED, "Private vulnerability reporting."),
-    key("enforcement", Shape::OneOf(&["enforced", "unenforced"]), "Whether repositories may differ."),
+    key(
+        "enforcement",
+        Shape::OneOf(&["enforced", "unenforced"]),
+        "Whether repositories must keep the configuration.",
+    ),
     key(
         "default_for_new_repos",
         Shape::OneOf(&["all", "none", "private_and_internal", "public"]),
-        "Which new repositories get it.",
+        "The new repositories that get the configuration.",
     ),
     key(
         "attach_to",
         Shape::OneOf(&["all", "public", "private_or_internal"]),
-        "Which repositories have it; those that are attached stay so.",
+        "The repositories to attach the configuration to. Attached repositories stay attached.",
     ),
 ]);
 

@@ -10,8 +10,8 @@ macro_rules! listed {
         Shape::Either(
             &Shape::List(&$item),
             &Shape::Map(&[
-                key("exclusive", Shape::List(&$item), "These and no others."),
-                key("additive", Shape::List(&$item), "These at least; others stay."),
+                key("exclusive", Shape::List(&$item), "Exactly these entries."),
+                key("additive", Shape::List(&$item), "At least these entries. Others stay."),
             ]),
         )
     }};
@@ -21,10 +21,10 @@ macro_rules! listed {
         Shape::Either(
             &Shape::List(&$item),
             &Shape::Map(&[
-                key("include", Shape::List(&$item), "These."),
-                key("exclude", Shape::List(&$exclude), "Others that match stay."),
-                key("exclusive", Shape::List(&$item), "These and no others."),
-                key("additive", Shape::List(&$item), "These at least; others stay."),
+                key("include", Shape::List(&$item), "These entries."),
+                key("exclude", Shape::List(&$exclude), "Other entries that match stay."),
+                key("exclusive", Shape::List(&$item), "Exactly these entries."),
+                key("additive", Shape::List(&$item), "At least these entries. Others stay."),
             ]),
         )
     }};

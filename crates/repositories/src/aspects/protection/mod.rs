@@ -30,7 +30,7 @@ pub(crate) const PROTECTION: Aspect = Aspect {
     sections: &[key(
         "branches",
         Shape::List(&ENTRY),
-        "Branch protection rules. Rules that are not listed stay.",
+        "Branch protection rules. Beadle keeps rules that are not listed.",
     )],
     repository_keys: &[],
     permissions: &[ADMINISTRATION],

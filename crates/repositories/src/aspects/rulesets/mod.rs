@@ -26,7 +26,7 @@ pub(crate) const RULESETS: Aspect = Aspect {
     sections: &[key(
         "rulesets",
         SHAPE,
-        "Rulesets (in settings.yml the organisation's); others go, unless it is `additive`.",
+        "Rulesets, in settings.yml of the organisation. Beadle removes others, unless the list is `additive`.",
     )],
     repository_keys: &[],
     permissions: &[ADMINISTRATION],
@@ -47,13 +47,17 @@ const RULE_KINDS: [&str; RULES.len()] = {
     names
 };
 const ENTRY: Shape = Shape::Map(&[
-    required(key("name", NAME, "The ruleset's name.")),
-    key("target", Shape::OneOf(&["branch", "tag", "push", "repository"]), "What it is about."),
-    required(key("enforcement", Shape::OneOf(&["active", "evaluate", "disabled"]), "Whether it binds.")),
+    required(key("name", NAME, "The name of the ruleset.")),
+    key("target", Shape::OneOf(&["branch", "tag", "push", "repository"]), "What the ruleset protects."),
+    required(key(
+        "enforcement",
+        Shape::OneOf(&["active", "evaluate", "disabled"]),
+        "Whether the ruleset is enforced.",
+    )),
     key(
         "bypass_actors",
         Shape::List(&Shape::Map(&[
-            key("actor_id", Shape::OrNull(&Shape::Int(0, i64::MAX)), "The team's, App's or role's id."),
+            key("actor_id", Shape::OrNull(&Shape::Int(0, i64::MAX)), "The id of the team, App or role."),
             key(
                 "actor_type",
                 Shape::OneOf(&[
@@ -66,24 +70,24 @@ const ENTRY: Shape = Shape::Map(&[
                     "EnterpriseRole",
                     "User",
                 ]),
-                "What it is.",
+                "The kind of actor.",
             ),
-            key("bypass_mode", Shape::OneOf(&["always", "pull_request", "exempt"]), "When it may."),
+            key(
+                "bypass_mode",
+                Shape::OneOf(&["always", "pull_request", "exempt"]),
+                "When the actor can bypass the ruleset.",
+            ),
         ])),
-        "Who may bypass it; nobody else may.",
+        "The only actors that can bypass the ruleset.",
     ),
-    key(
-        "conditions",
-        Shape::OrNull(&Shape::Free),
-        "Which refs (and for an organisation which repositories).",
-    ),
+    key("conditions", Shape::OrNull(&Shape::Free), "The refs, and for an organisation the repositories."),
     key(
         "rules",
         Shape::List(&Shape::Map(&[
-            key("type", Shape::OneOf(&RULE_KINDS), "The rule."),
-            key("parameters", Shape::OrNull(&Shape::Free), "Its parameters, as in REST."),
+            key("type", Shape::OneOf(&RULE_KINDS), "The type of the rule."),
+            key("parameters", Shape::OrNull(&Shape::Free), "The parameters of the rule, as in REST."),
         ])),
-        "Its rules; rules of types that are not known here stay.",
+        "The rules. Rules of unknown types stay.",
     ),
 ]);
 const SHAPE: Shape = listed!(ENTRY);

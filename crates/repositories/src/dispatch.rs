@@ -26,13 +26,13 @@ const FUEL: u64 = 100_000;
 /// The condition on which a workflow is dispatched, and its inputs.
 #[derive(Clone, Debug)]
 pub struct DispatchRule {
-    /// Its name in keys and in the journal.
+    /// The name in keys and in the journal.
     pub name: String,
     /// The condition on the payload: an expression, such as `not repository.private`.
     pub when: Option<String>,
     /// The repository of the workflow.
     pub repository: String,
-    /// Its file.
+    /// The file of the workflow.
     pub workflow: String,
     /// The branch or tag to run it on, as a template over the payload.
     pub reference: String,
@@ -41,7 +41,7 @@ pub struct DispatchRule {
     /// The input that gets a token. The workflow's `run-name` must contain this input, so that
     /// Beadle finds the run of a dispatch whose answer was lost.
     pub token_input: Option<String>,
-    /// Whether it is dispatched at all.
+    /// The mode. In `observe` Beadle dispatches nothing.
     pub mode: Mode,
 }
 
@@ -165,7 +165,7 @@ impl Reconcile for Dispatch {
             return Ok(report(format!("the configuration no longer has a dispatch `{name}`")));
         };
         let Some(body) = self.store.body("github", delivery).await? else {
-            return Ok(report("the delivery is no longer kept".into()));
+            return Ok(report("the delivery is no longer stored".into()));
         };
         let token = token(key.as_str());
         let rendered = {
@@ -191,7 +191,7 @@ impl Reconcile for Dispatch {
         }
         let again = match self.before(run).await? {
             Before::Never => None,
-            Before::Done => return Ok(report("it was dispatched already".into())),
+            Before::Done => return Ok(report("the workflow is dispatched already".into())),
             Before::Uncertain(uncertain) => {
                 if rule.token_input.is_some() && self.clock.now() < uncertain.listed {
                     return Err(not_listed_yet(&uncertain));

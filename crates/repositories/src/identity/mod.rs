@@ -1,8 +1,8 @@
 //! Decides which entries of a list are the same thing at GitHub, in one place for the check, the
 //! layers, the comparison and the writes.
 //!
-//! An identity is complete (all fields that tell two things apart), and entries are matched one to
-//! one. A field that an entry leaves out matches any value, after the entries that match in all
+//! An identity is complete: it has all fields that distinguish two things. Entries are matched one
+//! to one. A field that an entry leaves out matches any value, after the entries that match in all
 //! fields.
 
 mod pair;
@@ -21,7 +21,7 @@ use crate::policy::Node;
 pub(crate) trait Entry {
     /// The value at a path such as `reviewer.id`.
     fn value(&self, path: &str) -> Option<Value>;
-    /// Everything.
+    /// Returns the whole value.
     fn whole(&self) -> Value;
     /// Returns whether it is a block of keys.
     fn is_block(&self) -> bool;
@@ -56,14 +56,14 @@ impl Entry for Value {
 enum Identity {
     /// The fields of its kind; `None` for one that it leaves out.
     Fields(Vec<Option<Part>>),
-    /// It has no identity: only an equal one is the same.
+    /// The entry has no identity: only an equal entry is the same.
     Whole(Value),
 }
 
 /// Distances of two matching entries: the nearest match comes first.
 const CASE: u8 = 1;
 const OPEN: u8 = 4;
-/// From here on nobody knows whether GitHub takes them for the same.
+/// From this distance on it is unknown whether GitHub takes the entries for the same.
 const DOUBTFUL: u8 = 64;
 
 impl Identity {
@@ -78,7 +78,7 @@ impl Identity {
                 one.iter().zip(other).try_fold(0, |far: u8, pair| {
                     let step = match pair {
                         (None, None) => 0,
-                        // Most entries differ in every form: one comparison tells.
+                        // Most entries differ in every form, so one comparison is enough.
                         (Some(one), Some(other)) if one.perhaps != other.perhaps => return None,
                         (Some(one), Some(other)) if one.said == other.said => 0,
                         (Some(one), Some(other)) if one.sure == other.sure => CASE,
@@ -98,8 +98,9 @@ fn identities(kind: Option<&Kind>, entries: &[impl Entry]) -> Vec<Identity> {
     entries.iter().map(|entry| Identity::of(kind, entry)).collect()
 }
 
-/// Matches what a policy lists with what is there. Names of which nobody knows whether GitHub tells
-/// them apart are matched last: so nothing is deleted and made again because of its case.
+/// Matches the entries of a policy with the live entries. If it is unknown whether GitHub
+/// distinguishes two names, they match last. So Beadle never deletes and creates an entry again
+/// because of its case.
 pub(crate) fn pair_entries(
     kind: Option<&Kind>,
     desired: &[impl Entry],
@@ -108,13 +109,13 @@ pub(crate) fn pair_entries(
     pair(&identities(kind, desired), &identities(kind, observed), Identity::closeness)
 }
 
-/// Returns whether every entry says what it is. A list of which that is not so cannot be compared.
+/// Returns whether every entry has its identity. Otherwise the list cannot be compared.
 pub(crate) fn all_named(kind: Option<&Kind>, entries: &[impl Entry]) -> bool {
     entries.iter().all(|entry| matches!(Identity::of(kind, entry), Identity::Fields(_)))
 }
 
-/// Matches the entries of a narrower layer with those of a wider one: only what is certainly the
-/// same.
+/// Matches the entries of a narrower layer with those of a wider one, only if they are certainly
+/// the same.
 pub(crate) fn pair_layers(list: &str, over: &[Node], under: &[Node]) -> EntryPairs {
     let kind = kind(list);
     let certain = |one: &Identity, other: &Identity| one.closeness(other).filter(|far| *far < DOUBTFUL);
@@ -130,15 +131,15 @@ pub(crate) fn same(list: &str, one: &Node, other: &Node) -> bool {
 
 /// The name of an entry in a path.
 pub(crate) struct Name {
-    /// As it is written.
+    /// The name as it is written.
     pub(crate) said: String,
-    /// In the form in which names are compared.
+    /// The name in the form for comparisons.
     pub(crate) key: String,
-    /// The same without the fields that an entry may leave out.
+    /// The same without the fields that an entry can leave out.
     pub(crate) open: String,
 }
 
-/// The name of an entry; `None` if it has no identity.
+/// Returns the name of an entry. Returns `None` if the entry has no identity.
 pub(crate) fn name(list: &str, entry: &Node) -> Option<Name> {
     let kind = kind(list);
     let Identity::Fields(fields) = Identity::of(kind, entry) else { return None };
@@ -153,8 +154,8 @@ pub(crate) fn name(list: &str, entry: &Node) -> Option<Name> {
     })
 }
 
-/// Entries of nested lists that are the same thing as an entry before, and say something else of
-/// it: each with its list's key.
+/// Finds entries of nested lists that are the same thing as an earlier entry and have other values.
+/// Each comes with the key of its list.
 pub(crate) fn contradictions<'a>(list: &'a str, node: &'a Node, found: &mut Vec<(&'a str, &'a Node)>) {
     for (key, value) in node.entries() {
         contradictions(key.text().unwrap_or_default(), value, found);
@@ -162,11 +163,11 @@ pub(crate) fn contradictions<'a>(list: &'a str, node: &'a Node, found: &mut Vec<
     let items = node.items();
     for (at, item) in items.iter().enumerate() {
         contradictions("", item, found);
-        // One rule of each type has a check of its own.
+        // Another check ensures one rule of each type.
         if !is_nested(list) || list == "rules" {
             continue;
         }
-        // An entry that leaves out what another one names is an entry of its own.
+        // An entry that leaves out a field of another entry is a different entry.
         let fields = Identity::of(kind(list), item);
         let is_same = |other: &&Node| Identity::of(kind(list), *other).closeness(&fields) == Some(0);
         if items[..at].iter().find(is_same).is_some_and(|other| other.json() != item.json()) {

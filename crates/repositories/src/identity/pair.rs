@@ -1,25 +1,25 @@
-//! Matches what is asked for and what is there, one to one.
+//! Matches desired and observed entries, one to one.
 
-/// The matching entries of two lists, by their places.
+/// The matched entries of two lists, by their indexes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct EntryPairs {
-    /// The same thing on both sides: its place among the desired, and among the observed.
+    /// Things in both lists: the index in the desired list, and the index in the observed list.
     pub(crate) both: Vec<(usize, usize)>,
-    /// Declared entries that are missing.
+    /// Desired entries that are missing.
     pub(crate) only_desired: Vec<usize>,
-    /// Live entries that are not declared.
+    /// Observed entries that are not desired.
     pub(crate) only_observed: Vec<usize>,
 }
 
 impl EntryPairs {
-    /// The observed entry that a desired one is matched with.
+    /// Returns the observed entry of a desired entry.
     pub(crate) fn observed_of(&self, desired: usize) -> Option<usize> {
         self.both.iter().find(|(at, _)| *at == desired).map(|(_, observed)| *observed)
     }
 }
 
-/// Matches two lists one to one. `closeness` is `None` for different things; of several candidates
-/// the lowest wins, and of equal ones the first.
+/// Matches two lists one to one. `closeness` returns `None` for different things. The lowest value
+/// of several candidates wins, and the first of equal ones.
 pub(crate) fn pair<D, O>(
     desired: &[D],
     observed: &[O],

@@ -1,4 +1,4 @@
-//! The table: what identifies an entry, for each kind of list.
+//! The fields that identify an entry, for each kind of list.
 
 use serde_json::Value;
 
@@ -7,28 +7,29 @@ use super::Entry;
 /// The comparison of two values of a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Compare {
-    /// Letter by letter.
+    /// Compares letter by letter.
     Exact,
-    /// Without case; these names are ASCII at GitHub.
+    /// Compares without case. These names are ASCII at GitHub.
     Folded,
-    /// Without the case of ASCII letters. Whether GitHub folds other letters is not documented.
+    /// Compares without the case of ASCII letters. GitHub does not document whether it folds other
+    /// letters.
     FoldedAscii,
-    /// Letter by letter, as far as known: whether GitHub ignores case is not documented.
+    /// Compares letter by letter. GitHub does not document whether it ignores case.
     PerhapsFolded,
-    /// A list in any order.
+    /// Compares lists in any order.
     Set,
-    /// The id of an App: `null`, 0 and -1 stand for any App.
+    /// Compares the ids of Apps. `null`, 0 and -1 stand for any App.
     App,
-    /// The id of a bypass actor: some kinds of actors have none.
+    /// Compares the ids of bypass actors. Some kinds of actors have no id.
     Actor,
 }
 
 /// The meaning of an entry without the field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum LeftOut {
-    /// An entry without identity: it is compared as a whole.
+    /// The entry has no identity and is compared as a whole.
     Nameless,
-    /// The same as an entry with any value.
+    /// The entry is the same as an entry with any value.
     Open,
 }
 
@@ -44,13 +45,13 @@ pub(super) struct Field {
 /// A kind of list.
 #[derive(Debug)]
 pub(crate) struct Kind {
-    /// The key of such lists.
+    /// The key of these lists.
     key: &'static str,
-    /// Everything that makes two entries of it the same thing at GitHub.
+    /// The fields that make two entries the same thing at GitHub.
     fields: &'static [Field],
-    /// Fields that GitHub leaves unset where an entry does not set them.
+    /// The fields that GitHub leaves unset if an entry does not set them.
     pub(crate) unset: &'static [&'static str],
-    /// True if it is a part of an entry of another list.
+    /// True if these lists are parts of entries of other lists.
     is_nested: bool,
 }
 
@@ -103,47 +104,48 @@ const TABLE: &[Kind] = &[
     ),
 ];
 
-/// Lists that are not in the table: the incumbent's rule, by the first of these that an entry has.
+/// The fields for lists that are not in the table. As in safe-settings, the first of these fields
+/// that an entry has identifies it.
 const OTHERS: &[&str] =
     &["name", "username", "actor_id", "login", "type", "key_prefix", "context", "url", "path", "tool"];
 
 impl Kind {
-    /// The number of fields that every entry must have; they come first.
+    /// Returns the number of fields that every entry must have. These fields come first.
     pub(super) fn needed(&self) -> usize {
         self.fields.iter().filter(|field| field.left_out == LeftOut::Nameless).count()
     }
 }
 
-/// The kind of a list by its key.
+/// Returns the kind of a list by its key.
 pub(crate) fn kind(list: &str) -> Option<&'static Kind> {
     TABLE.iter().find(|kind| kind.key == list)
 }
 
-/// The keys of all kinds of lists: of sections, or of parts of entries.
+/// Returns the keys of all kinds of lists: of sections, or of parts of entries.
 #[cfg(test)]
 pub(crate) fn keys(are_nested: bool) -> Vec<&'static str> {
     TABLE.iter().filter(|kind| kind.is_nested == are_nested).map(|kind| kind.key).collect()
 }
 
-/// The value of a field in the forms in which it is compared.
+/// The value of a field in the forms for comparisons.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Part {
-    /// As it is written.
+    /// The value as it is written.
     pub(super) said: String,
-    /// Equal: certainly the same.
+    /// Equal forms are certainly the same thing.
     pub(super) sure: String,
-    /// Equal: perhaps the same.
+    /// Equal forms are perhaps the same thing.
     pub(super) perhaps: String,
 }
 
-/// The kinds of bypass actors that are one each, whatever id is written.
+/// The kinds of bypass actors that exist once each. Their id does not matter.
 const WITHOUT_ID: &[&str] = &["OrganizationAdmin", "DeployKey", "EnterpriseOwner"];
 
 fn text(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-/// Without case in every script: `ß` and `SS`, and both small sigmas, become the same.
+/// Folds the case of every script. `ß` and `SS`, and both small sigmas, become the same.
 fn fold(text: &str) -> String {
     if text.is_ascii() { text.to_ascii_lowercase() } else { text.to_uppercase().to_lowercase() }
 }
@@ -159,8 +161,7 @@ impl Field {
         }
         let value = self.paths.iter().find_map(|path| entry.value(path));
         let value = match (self.compare, value) {
-            // A `null` that is written stands for any App; a live check that is bound to none has
-            // it too.
+            // An explicit `null` stands for any App. A live check without an App has it too.
             (Compare::App, Some(id)) if id.as_i64().is_none_or(|id| id <= 0) => Some(Value::from("any")),
             (_, Some(value)) if !value.is_null() => Some(value),
             _ => None,
@@ -190,7 +191,7 @@ impl Field {
     }
 }
 
-/// The parts of an entry's identity; `None` where it has none.
+/// Returns the parts of an entry's identity. Returns `None` if the entry has none.
 pub(super) fn parts(kind: Option<&Kind>, entry: &impl Entry) -> Option<Vec<Option<Part>>> {
     match kind {
         Some(kind) => kind.fields.iter().map(|field| field.part(entry)).collect::<Result<_, ()>>().ok(),

@@ -2,48 +2,23 @@
 //! values that contradict each other.
 
 use super::contradictions;
+use super::keys::ALL_SECTIONS;
+use super::lists::entries;
 use super::node::{Kind, Node};
 use super::pattern::{Pattern, patterns};
 use super::problem::Problem;
 use super::schema::FileKind;
 use crate::identity;
 
-/// The keys that an entry of each list must have.
-const REQUIRED: &[(&str, &[&str])] = &[
-    ("teams", &["name", "permission"]),
-    ("collaborators", &["username", "permission"]),
-    ("branches", &["name", "protection"]),
-    ("labels", &["name"]),
-    ("autolinks", &["key_prefix", "url_template"]),
-    ("rulesets", &["name", "enforcement"]),
-    ("webhooks", &["url"]),
-    ("code_security_configurations", &["name"]),
-];
-
-/// Lists whose entries have an identity (`crate::identity`).
-const NAMED: &[&str] = &[
-    "teams",
-    "collaborators",
-    "branches",
-    "labels",
-    "autolinks",
-    "rulesets",
-    "custom_properties",
-    "webhooks",
-    "code_security_configurations",
-];
-
-/// The entries of a section: a list, or a block that says whether it is exclusive.
-pub(super) fn entries<'a>(root: &'a Node, section: &str) -> &'a [Node] {
-    let Some(node) = root.get(section) else { return &[] };
-    let list = ["exclusive", "additive", "include"].into_iter().find_map(|key| node.get(key));
-    list.unwrap_or(node).items()
+/// Returns the sections whose entries have an identity (`crate::identity`).
+fn named() -> impl Iterator<Item = &'static str> {
+    ALL_SECTIONS.iter().map(|section| section.name).filter(|name| identity::kind(name).is_some())
 }
 
 /// A list that is a block says one thing of itself, and has what it says it of.
 fn check_words(root: &Node, problems: &mut Vec<Problem>) {
     let topics = root.get("repository").and_then(|repository| repository.get("topics"));
-    let lists = NAMED.iter().filter_map(|list| root.get(list)).chain(topics);
+    let lists = named().filter_map(|list| root.get(list)).chain(topics);
     for node in lists.filter(|node| matches!(node.kind, Kind::Map(_))) {
         let said =
             ["exclusive", "additive", "include"].into_iter().filter(|key| node.get(key).is_some()).count();
@@ -120,7 +95,7 @@ pub(super) fn check_layer(kind: FileKind, root: &Node, problems: &mut Vec<Proble
         let text = format!("`{list}` has this entry twice, with different values");
         problems.push(Problem::error(item.asked.clone(), item.column, text));
     }
-    for list in NAMED {
+    for list in named() {
         let items = entries(root, list);
         for (at, item) in items.iter().enumerate() {
             for key in ["include", "exclude"] {
@@ -135,13 +110,11 @@ pub(super) fn check_layer(kind: FileKind, root: &Node, problems: &mut Vec<Proble
             }
         }
     }
-    for (list, keys) in REQUIRED {
-        for item in entries(root, list) {
-            for key in *keys {
-                if item.get(key).is_none() {
-                    let text = format!("an entry of `{list}` needs `{key}`");
-                    problems.push(Problem::error(item.asked.clone(), item.column, text));
-                }
+    for section in ALL_SECTIONS {
+        for key in section.shape.entry_keys().iter().filter(|key| key.is_required) {
+            for item in entries(root, section.name).iter().filter(|item| item.get(key.name).is_none()) {
+                let text = format!("an entry of `{}` needs `{}`", section.name, key.name);
+                problems.push(Problem::error(item.asked.clone(), item.column, text));
             }
         }
     }

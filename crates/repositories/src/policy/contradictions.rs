@@ -5,8 +5,8 @@ mod across;
 use beadle_engine::PolicyLocation;
 
 pub(super) use self::across::across;
-use super::checks::entries;
 use super::layers::{Layer, LayerKind};
+use super::lists::entries;
 use super::node::{Kind, Node};
 use super::problem::{Problem, Severity};
 use super::rules;

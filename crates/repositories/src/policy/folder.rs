@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::fs::{Mode, OFlags};
 
-use super::files::PolicyError;
+use super::error::PolicyError;
 
 /// The largest file that is read, in bytes.
 const LARGEST: u64 = 4 << 20;

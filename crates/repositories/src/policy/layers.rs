@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use beadle_engine::PolicyLocation;
 use serde_json::Value;
 
+use super::keys::lists;
 use super::leaves::leaves;
 use super::node::{Kind, Node};
 use super::normal::{normal, suborg_properties};
@@ -88,10 +89,6 @@ pub struct Layer {
 const SUBORG: i64 = 100;
 const REPOSITORY: i64 = 1000;
 
-/// Lists that may say whether they are exclusive.
-pub(super) const LISTS: &[&str] =
-    &["teams", "collaborators", "labels", "autolinks", "rulesets", "custom_properties", "webhooks"];
-
 /// The names in a list of plugins, which may be texts or blocks with a `target`. Wherever it is meant for, a section is
 /// then left alone, or its list is additive: the careful reading.
 pub(super) fn plugins(root: &Node, key: &str) -> Vec<String> {
@@ -114,17 +111,17 @@ fn said(node: &Node) -> (Option<ListMode>, Node) {
 fn plain(root: &Node) -> (Node, ListModes) {
     let mut list_modes = ListModes::new();
     let mut root = root.clone();
-    for section in LISTS {
+    for section in lists() {
         let Some(node) = root.get(section) else { continue };
         let (word, mut list) = said(node);
-        list_modes.extend(word.map(|word| ((*section).to_owned(), word)));
-        if *section == "custom_properties" {
+        list_modes.extend(word.map(|word| (section.to_owned(), word)));
+        if section == "custom_properties" {
             list = one_name(&list);
         }
         let new = match node.get("exclude").cloned() {
             // The patterns of entries that stay remain beside the list.
             Some(exclude) => block(node, &[("include", list), ("exclude", exclude)]),
-            None if *section == "labels" => block(node, &[("include", list)]),
+            None if section == "labels" => block(node, &[("include", list)]),
             None => list,
         };
         root = root.with(section, &new);

@@ -4,6 +4,7 @@ mod assertions;
 mod checks;
 mod contradictions;
 mod desired;
+mod error;
 mod explain;
 mod files;
 mod folder;
@@ -11,6 +12,7 @@ pub mod forms;
 mod keys;
 mod layers;
 mod leaves;
+mod lists;
 mod meeting;
 mod merge;
 mod node;
@@ -21,26 +23,29 @@ mod rest;
 mod rules;
 mod schema;
 mod selector;
-mod shape;
+pub(crate) mod shape;
+pub(crate) mod shapes;
 mod targeting;
+mod wants;
 
 pub use assertions::Tested;
 #[cfg(test)]
 pub(crate) use assertions::repository;
 pub(crate) use desired::holds;
-pub use desired::{BranchWant, CollaboratorWant, Desired, Listed, Section, TeamWant, Want};
+pub use error::PolicyError;
 pub use explain::{Explained, Overridden, explain};
-pub use files::{Policy, PolicyError};
+pub use files::Policy;
 pub use folder::{ReadingAt, read_text};
 pub use layers::{Layer, LayerKind};
 pub(crate) use merge::merge;
 pub use node::{Kind, Node};
 pub(crate) use pattern::Pattern;
 pub use problem::{Problem, Severity, nearest};
-pub(crate) use rules::find as known_rule;
+pub(crate) use rules::{RULES, find as known_rule};
 pub use schema::{FileKind, schema, test_schema};
 pub use selector::Selector;
 pub use targeting::{MergedLayers, OverrideStatus, Reached, Verdict};
+pub use wants::{BranchWant, CollaboratorWant, Desired, Listed, Section, TeamWant, Want};
 
 /// The description of the files, for tests that make files from it.
 #[cfg(test)]

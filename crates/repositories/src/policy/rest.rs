@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use super::checks::entries;
+use super::lists::entries;
 use super::node::{Kind, Node};
 use super::problem::{Problem, Severity};
 

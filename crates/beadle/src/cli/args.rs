@@ -279,32 +279,3 @@ pub(crate) struct JournalArgs {
     #[arg(long, default_value_t = 0, value_name = "SEQ")]
     pub(crate) after: u64,
 }
-
-#[cfg(feature = "sim")]
-#[derive(Debug, Args)]
-pub(crate) struct SimArgs {
-    /// Where the simulated GitHub listens.
-    #[arg(long, default_value = "127.0.0.1:7070", value_name = "ADDR")]
-    pub(crate) github: std::net::SocketAddr,
-    /// The state to begin with, a JSON file.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) state: Option<PathBuf>,
-    /// Where a simulated Okta listens, beside it.
-    #[arg(long, value_name = "ADDR")]
-    pub(crate) okta: Option<std::net::SocketAddr>,
-    /// Its state.
-    #[arg(long, value_name = "FILE", requires = "okta")]
-    pub(crate) okta_state: Option<PathBuf>,
-    /// Where a simulated AWS IAM Identity Center listens, beside it.
-    #[arg(long, value_name = "ADDR")]
-    pub(crate) scim: Option<std::net::SocketAddr>,
-    /// Its state.
-    #[arg(long, value_name = "FILE", requires = "scim")]
-    pub(crate) scim_state: Option<PathBuf>,
-    /// Every answer takes so long.
-    #[arg(long, default_value_t = 0, value_name = "MS")]
-    pub(crate) latency: u64,
-    /// What stands for the minute of the rate limits; the hour is sixty of it.
-    #[arg(long, default_value_t = 60, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
-    pub(crate) window: u64,
-}

@@ -7,8 +7,6 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-#[cfg(feature = "sim")]
-pub(crate) use args::SimArgs;
 pub(crate) use args::{
     AdoptArgs, ApplyArgs, DirectoryCommand, ExplainArgs, Format, JournalArgs, JournalFormat, ListArgs,
     PlanArgs, SchemaFile, Scope, Selection, StoreCommand, SweepArgs, TasksCommand, TotalArgs,
@@ -66,10 +64,14 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
+/// When the output has colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Color {
+pub enum Color {
+    /// Colour if standard output is a terminal that shows it
     Auto,
+    /// Colour in every case
     Always,
+    /// No colour
     Never,
 }
 
@@ -235,27 +237,16 @@ pub(crate) enum Command {
         #[arg(value_enum)]
         shell: clap_complete::Shell,
     },
-    /// Run a simulated GitHub, and beside it an Okta and an AWS IAM Identity Center
-    #[cfg(feature = "sim")]
-    Sim(SimArgs),
-    /// See it work: 40 repositories of a simulated GitHub, 12 people of a simulated Okta, drift, and its repair
-    #[cfg(feature = "sim")]
-    Demo,
 }
 
 impl Command {
     /// Returns whether it runs until it is stopped.
     pub(crate) fn is_service(&self) -> bool {
-        match self {
-            Self::Serve => true,
-            #[cfg(feature = "sim")]
-            Self::Sim(_) => true,
-            _ => false,
-        }
+        matches!(self, Self::Serve)
     }
 }
 
-/// A time as `90s`, `2h`, `1h 30m`, `7d`.
+/// Parses a duration such as `90s`, `2h`, `1h 30m` or `7d`.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     beadle_engine::parse_span(text)
 }

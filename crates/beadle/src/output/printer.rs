@@ -27,17 +27,22 @@ const RESET: &str = "\u{1b}[0m";
 
 /// Owns the output.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Printer {
+pub struct Printer {
     color: bool,
 }
 
 /// What a piece of text is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Tone {
+pub enum Tone {
+    /// A title.
     Heading,
+    /// A detail.
     Faint,
+    /// A success.
     Good,
+    /// Something to look at.
     Notice,
+    /// A failure, or a change that takes something away.
     Danger,
 }
 
@@ -67,7 +72,8 @@ impl Tone {
 }
 
 impl Printer {
-    pub(crate) fn new(color: Color) -> Self {
+    /// Creates a printer that colours its text as the user asked.
+    pub fn new(color: Color) -> Self {
         Self { color: color.resolve() }
     }
 
@@ -78,45 +84,42 @@ impl Printer {
     }
 
     /// A result for people: one line, whatever is in it.
-    pub(crate) fn line(&self, text: impl Display) {
+    pub fn line(&self, text: impl Display) {
         to_stdout(&self.shown(&text.to_string()));
     }
 
     /// A result of several lines. The breaks are the caller's: no value in it may bring its own.
-    pub(crate) fn lines(&self, text: impl Display) {
+    pub fn lines(&self, text: impl Display) {
         text.to_string().lines().for_each(|line| self.line(line));
     }
 
     /// A result for programs: JSON, whole.
-    #[expect(clippy::unused_self, reason = "whoever prints has to be given the printer")]
-    pub(crate) fn json(&self, text: &str) {
+    pub fn json(&self, text: &str) {
         to_stdout(&escape::json(text));
     }
 
     /// Text that this program makes of nothing but itself, such as completions.
-    #[expect(clippy::unused_self, reason = "whoever prints has to be given the printer")]
-    pub(crate) fn own(&self, text: &str) {
+    pub fn own(&self, text: &str) {
         to_stdout(text);
     }
 
     /// Whether a part of the result could not be printed.
-    #[expect(clippy::unused_self, reason = "whoever prints has to be given the printer")]
-    pub(crate) fn has_lost(&self) -> bool {
+    pub fn has_lost(&self) -> bool {
         LOST.load(Ordering::Relaxed)
     }
 
     /// Something beside the result: one line.
-    pub(crate) fn note(&self, text: impl Display) {
+    pub fn note(&self, text: impl Display) {
         let _ = writeln!(std::io::stderr().lock(), "{}", self.shown(&text.to_string()));
     }
 
     /// A question: the answer follows on the same line.
-    pub(crate) fn ask(&self, text: impl Display) {
+    pub fn ask(&self, text: impl Display) {
         let _ = write!(std::io::stderr().lock(), "{} ", self.shown(&text.to_string()));
     }
 
     /// Why it did not work. A policy's problems are lines of their own.
-    pub(crate) fn error(&self, text: &str) {
+    pub fn error(&self, text: &str) {
         let label = if text.starts_with("error") {
             String::new()
         } else {
@@ -126,7 +129,7 @@ impl Printer {
     }
 
     /// Colours a text, where colour is wanted. Nothing is said by colour alone.
-    pub(crate) fn paint(&self, tone: Tone, text: impl Display) -> String {
+    pub fn paint(&self, tone: Tone, text: impl Display) -> String {
         if self.color { format!("{}{text}{END}", tone.mark()) } else { text.to_string() }
     }
 

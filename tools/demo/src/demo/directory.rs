@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 use super::acts::seconds;
 use super::service::{self, Ports, Service};
 use super::{Proof, beadle, beadle_quietly, said, title};
-use crate::output::printer::Printer;
+use beadle::output::Printer;
 
 /// What does not happen in this time does not happen.
 const PATIENCE: Duration = Duration::from_secs(20);

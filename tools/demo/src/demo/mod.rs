@@ -10,11 +10,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use beadle::output::{Printer, Tone};
 use beadle_sim::{Limits, Settings, Sim};
 
-use crate::commands::{FAILED, FINE};
-use crate::output::printer::{Printer, Tone};
 use service::Service;
+
+use crate::{FAILED, FINE};
 
 /// What every call to the simulated GitHub takes.
 const LATENCY: Duration = Duration::from_millis(30);

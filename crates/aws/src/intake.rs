@@ -84,7 +84,7 @@ impl Function {
         let file = File::parse(&Source::read(&environment.config)?)?;
         let queues = Queues::new(aws_sdk_sqs::Client::new(&aws), environment.queues.clone());
         let client = aws_sdk_dynamodb::Client::new(&aws);
-        let store = DynamoStore::new(client, &environment.table, settings(&file)).telling(Arc::new(queues));
+        let store = DynamoStore::new(client, &environment.table, settings(&file)).with_wake(Arc::new(queues));
         let base = environment.config.parent().unwrap_or(Path::new("."));
         Ok(Self {
             references: file.sender_references(),

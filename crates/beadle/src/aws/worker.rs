@@ -145,7 +145,7 @@ async fn serve(
     let queues = Queues::new(aws_sdk_sqs::Client::new(aws), environment.queues.clone());
     let client = aws_sdk_dynamodb::Client::new(aws);
     let table = DynamoStore::new(client, &environment.table, wiring::table_settings(config));
-    let table = table.telling(Arc::new(queues.clone()));
+    let table = table.with_wake(Arc::new(queues.clone()));
     let store: Arc<dyn Store> = Arc::new(table.clone());
     if is_unfinished(store.as_ref()).await {
         anyhow::bail!("a copy into the table {} did not end: delete it, and copy again", environment.table);

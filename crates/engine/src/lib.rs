@@ -18,6 +18,7 @@ pub mod key;
 pub mod mode;
 mod note;
 pub mod pace;
+mod places;
 pub mod plan;
 pub mod queue;
 mod refused;

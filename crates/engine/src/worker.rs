@@ -22,9 +22,10 @@ use crate::guard::Limits;
 use crate::journal::{Cause, Detail, Entry, EntryKind, RunCounts};
 use crate::key::Key;
 use crate::pace::WritePace;
+use crate::places::Places;
 use crate::queue::{Claim, Outcome, ParkReason};
 use crate::said::Said;
-use crate::store::{DeliveryRow, Listing, Store, StoreError};
+use crate::store::{DeliveryRow, Listing, Store};
 use crate::subjects::Subjects;
 
 /// A claimed key, as a reconciler gets it. The reason why the key is due is not in it.
@@ -147,6 +148,9 @@ pub struct WorkerSettings {
     pub run_limit: Duration,
     /// The number of tries, of a key that the vendor refuses, after which the key is parked.
     pub rejected_attempts: u32,
+    /// Whether an instance takes at most half of the runs that the other instances leave, so that a
+    /// vendor that never answers delays its own keys only.
+    pub are_runs_shared: bool,
 }
 
 impl Default for WorkerSettings {
@@ -156,9 +160,14 @@ impl Default for WorkerSettings {
             poll: Duration::from_secs(1),
             run_limit: Duration::from_secs(300),
             rejected_attempts: 3,
+            are_runs_shared: false,
         }
     }
 }
+
+/// The time between two looks for keys of other instances while one has its share of the runs and
+/// many due keys: the store passes over each of them. A bell makes the look at once.
+const LOOK_AROUND: Duration = Duration::from_secs(5);
 
 /// Counters for metrics.
 #[derive(Debug, Default)]
@@ -205,22 +214,44 @@ impl Worker {
     pub async fn run(self: Arc<Self>, stop: CancellationToken, grace: Duration) {
         let mut running = JoinSet::new();
         let cut = CancellationToken::new();
+        let places = Places::new(self.settings.concurrency, self.settings.are_runs_shared);
+        let mut look_around = self.clock.now();
         while !stop.is_cancelled() {
             while running.try_join_next().is_some() {}
-            let free = self.settings.concurrency.saturating_sub(running.len());
-            let claims = match self.claim(free).await {
-                Ok(claims) => claims,
-                Err(error) => {
-                    tracing::error!(%error, "keys not claimed, retrying");
-                    Vec::new()
+            let mut got = 0;
+            let mut room = places.room();
+            while room.keys > 0 {
+                let passes_over = !room.full.is_empty();
+                let wait = look_around.since(self.clock.now());
+                if passes_over && !wait.is_zero() && wait <= LOOK_AROUND {
+                    break;
                 }
-            };
-            let got = claims.len();
-            for claim in claims {
-                let (worker, cut) = (self.clone(), cut.clone());
-                running.spawn(async move { worker.work(claim, cut).await });
+                let claims = match self.store.claim_except(room.keys, &room.full, self.clock.now()).await {
+                    Ok(claims) => claims,
+                    Err(error) => {
+                        tracing::error!(%error, "keys not claimed, retrying");
+                        Vec::new()
+                    }
+                };
+                let is_last = claims.len() < room.keys;
+                got += claims.len();
+                for claim in claims {
+                    let place = places.take(claim.lease.key.instance());
+                    let (worker, cut) = (self.clone(), cut.clone());
+                    running.spawn(async move {
+                        worker.work(claim, cut).await;
+                        drop(place);
+                    });
+                }
+                if is_last && passes_over {
+                    look_around = self.clock.now() + LOOK_AROUND;
+                }
+                room = places.room();
+                if is_last {
+                    break;
+                }
             }
-            if got > 0 && got == free {
+            if got > 0 && room.keys == 0 {
                 // All places are taken: go on as soon as a run ends.
                 tokio::select! {
                     () = stop.cancelled() => {}
@@ -232,13 +263,13 @@ impl Worker {
                 Ok(Some(due)) if got > 0 || due > self.clock.now() => {
                     due.since(self.clock.now()).max(Duration::from_millis(1)).min(self.settings.poll)
                 }
-                // A key is due and was not claimed: it is paused. Only a bell or the next poll
-                // changes that.
+                // A key is due and was not claimed: it is paused, or its instance has its share of the
+                // runs. A bell, the end of a run or the next poll changes that.
                 _ => self.settings.poll,
             };
             tokio::select! {
                 () = stop.cancelled() => {}
-                () = self.bell.notified() => {}
+                () = self.bell.notified() => look_around = self.clock.now(),
                 Some(_) = running.join_next(), if !running.is_empty() => {}
                 () = self.clock.sleep(sleep) => {}
             }
@@ -248,13 +279,6 @@ impl Worker {
             cut.cancel();
             while running.join_next().await.is_some() {}
         }
-    }
-
-    async fn claim(&self, free: usize) -> Result<Vec<Claim>, StoreError> {
-        if free == 0 {
-            return Ok(Vec::new());
-        }
-        self.store.claim(free, self.clock.now()).await
     }
 
     /// Runs a claimed key once, and records the end of the run.

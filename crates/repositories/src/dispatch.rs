@@ -1,4 +1,4 @@
-//! Dispatching an organisation's own workflow for one repository: one task for each delivery, never coalesced.
+//! The reconciler of `dispatch` keys: dispatches a workflow of the organisation, once for each delivery.
 //!
 //! <https://docs.github.com/rest/actions/workflows#create-a-workflow-dispatch-event>
 
@@ -17,37 +17,38 @@ use minijinja::{Environment, ErrorKind, UndefinedBehavior};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-/// How long a run may take to be seen among a workflow's runs.
-const SEEN: Duration = Duration::from_secs(20);
+/// The time until GitHub lists a new run among the runs of its workflow.
+const LISTED_AFTER: Duration = Duration::from_secs(20);
 
-/// The limit of work of one template: a step costs one, and so do 64 bytes of output.
+/// The limit of work of one template. A step costs one unit, and so do 64 bytes of output.
 const FUEL: u64 = 100_000;
 
-/// When a workflow is dispatched, and how.
+/// The condition on which a workflow is dispatched, and its inputs.
 #[derive(Clone, Debug)]
 pub struct DispatchRule {
     /// Its name in keys and in the journal.
     pub name: String,
-    /// Whether the payload is one to dispatch for: an expression, such as `not repository.private`.
+    /// The condition on the payload: an expression, such as `not repository.private`.
     pub when: Option<String>,
     /// The repository of the workflow.
     pub repository: String,
     /// Its file.
     pub workflow: String,
-    /// The branch or tag to run it on; a template too.
+    /// The branch or tag to run it on, as a template over the payload.
     pub reference: String,
     /// Inputs, as templates over the payload.
     pub inputs: BTreeMap<String, String>,
-    /// The input that gets a token; the workflow's `run-name` carries it, so that a run is found again.
+    /// The input that gets a token. The workflow's `run-name` must contain this input, so that
+    /// Beadle finds the run of a dispatch whose answer was lost.
     pub token_input: Option<String>,
     /// Whether it is dispatched at all.
     pub mode: Mode,
 }
 
 impl DispatchRule {
-    /// What is wrong with its templates, if anything is.
+    /// Checks the templates and the condition.
     pub fn check(&self) -> Result<(), String> {
-        // Nothing is known of a payload, so only what a template does without one is tried.
+        // There is no payload yet: the check tries each template without one.
         let mut environment = environment();
         environment.set_undefined_behavior(UndefinedBehavior::Chainable);
         let texts = self.inputs.iter().map(|(input, template)| (format!("inputs.{input}"), template));
@@ -62,8 +63,8 @@ impl DispatchRule {
         Ok(())
     }
 
-    /// The ref and the inputs for a payload; `None` where the condition `when` is false. It may
-    /// take a while.
+    /// Returns the ref and the inputs for a payload, or `None` if the condition `when` is false. A
+    /// template may take a while.
     fn render(&self, body: &[u8], token: &str) -> Result<Option<(String, Value)>, String> {
         let payload: Value = serde_json::from_slice(body).map_err(|error| error.to_string())?;
         if !self.is_for(&payload)? {
@@ -104,7 +105,7 @@ impl DispatchRule {
 
 fn environment<'a>() -> Environment<'a> {
     let mut environment = Environment::new();
-    // A name that the payload does not have is a mistake, and not an empty text.
+    // A name that the payload does not have is a mistake, not an empty text.
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.set_fuel(Some(FUEL));
     environment
@@ -119,8 +120,8 @@ fn wrong(key: &str, error: &minijinja::Error) -> String {
     format!("{key}: {error:#}")
 }
 
-/// Refuses a template that does too much work even without a payload. What else it lacks, a payload
-/// may have.
+/// Refuses a template that does too much work even without a payload. The payload may correct any
+/// other error.
 fn check_work<T>(key: &str, tried: Result<T, minijinja::Error>) -> Result<(), String> {
     match tried {
         Err(error) if error.kind() == ErrorKind::OutOfFuel => Err(wrong(key, &error)),
@@ -130,9 +131,9 @@ fn check_work<T>(key: &str, tried: Result<T, minijinja::Error>) -> Result<(), St
 
 /// Reconciles `dispatch` keys.
 pub struct Dispatch {
-    /// Looks for runs.
+    /// Finds the runs of workflows.
     pub reader: Reader,
-    /// Dispatches.
+    /// Sends the dispatches.
     pub writer: Writer,
     /// The inbox and the journal.
     pub store: Arc<dyn Store>,
@@ -142,10 +143,13 @@ pub struct Dispatch {
     pub rules: Vec<DispatchRule>,
 }
 
-/// A dispatch that may have got through.
+/// A dispatch that GitHub may have got.
 struct Uncertain {
     intent: u64,
+    /// The time of the first try.
     at: Time,
+    /// The time from which on GitHub lists the run of every try.
+    listed: Time,
 }
 
 #[async_trait]
@@ -153,10 +157,12 @@ impl Reconcile for Dispatch {
     async fn reconcile(&self, run: &Run) -> Result<Report, Failure> {
         let key = &run.lease.key;
         let fatal = |text: String| Failure::new(Class::Fatal, text);
-        let (delivery, name) =
-            key.id().rsplit_once('/').ok_or_else(|| fatal(format!("`{key}` names no rule")))?;
+        let (delivery, name) = key
+            .id()
+            .rsplit_once('/')
+            .ok_or_else(|| fatal(format!("the key `{key}` must name a delivery and a dispatch rule")))?;
         let Some(rule) = self.rules.iter().find(|rule| rule.name == name) else {
-            return Ok(report(format!("the configuration has no dispatch `{name}` any more")));
+            return Ok(report(format!("the configuration no longer has a dispatch `{name}`")));
         };
         let Some(body) = self.store.body("github", delivery).await? else {
             return Ok(report("the delivery is no longer kept".into()));
@@ -164,7 +170,7 @@ impl Reconcile for Dispatch {
         let token = token(key.as_str());
         let rendered = {
             let (rule, token) = (rule.clone(), token.clone());
-            // A template may take a while, and the runtime's threads serve everybody.
+            // A template may take a while, and all runs share the threads of the runtime.
             tokio::task::spawn_blocking(move || rule.render(&body, &token)).await
         };
         let rendered = rendered.map_err(|error| fatal(error.to_string()))?.map_err(fatal)?;
@@ -187,6 +193,9 @@ impl Reconcile for Dispatch {
             Before::Never => None,
             Before::Done => return Ok(report("it was dispatched already".into())),
             Before::Uncertain(uncertain) => {
+                if rule.token_input.is_some() && self.clock.now() < uncertain.listed {
+                    return Err(not_listed_yet(&uncertain));
+                }
                 if let Some(found) = self.find(rule, &token, &uncertain).await? {
                     let why = Some("found by its run name".to_owned());
                     let result = Dispatched { dispatched: Happened::Yes, run: Some(found), why };
@@ -211,35 +220,36 @@ enum Before {
 }
 
 impl Dispatch {
-    /// What became of earlier tries, by the journal.
+    /// Returns the result of earlier tries, as the journal has it.
     async fn before(&self, run: &Run) -> Result<Before, Failure> {
         let key = Some(run.lease.key.to_string());
         let entries = self.store.entries(Listing { after: 0, since: None, key, limit: 1000 }).await?;
-        let outcome = |intent: &Entry| {
-            let last = entries.iter().rfind(|entry| entry.intent == Some(intent.seq));
-            match last.map(|result| &result.detail) {
+        let mut uncertain: Option<Uncertain> = None;
+        for intent in entries.iter().filter(|entry| entry.kind == EntryKind::Intent) {
+            let result = entries.iter().rfind(|entry| entry.intent == Some(intent.seq));
+            let dispatched = match result.map(|result| &result.detail) {
                 Some(Detail::Dispatched(result)) => result.dispatched,
                 Some(Detail::NotDispatched(result)) => result.dispatched,
                 // The process ended before the answer.
                 _ => Happened::Unknown,
-            }
-        };
-        let mut before = Before::Never;
-        for intent in entries.iter().filter(|entry| entry.kind == EntryKind::Intent) {
-            match outcome(intent) {
+            };
+            match dispatched {
                 Happened::Yes => return Ok(Before::Done),
-                Happened::No => {}
-                // The first of several: the run that is looked for may be of any of them.
-                Happened::Unknown if matches!(before, Before::Uncertain(_)) => {}
-                Happened::Unknown => {
-                    before = Before::Uncertain(Uncertain { intent: intent.seq, at: intent.at });
-                }
+                Happened::No => continue,
+                Happened::Unknown => {}
+            }
+            // GitHub got the request between the intent and its result, if at all.
+            let listed = result.map_or(intent.at, |result| result.at) + LISTED_AFTER;
+            match &mut uncertain {
+                // The run may be of any of several tries.
+                Some(first) => first.listed = first.listed.max(listed),
+                None => uncertain = Some(Uncertain { intent: intent.seq, at: intent.at, listed }),
             }
         }
-        Ok(before)
+        Ok(uncertain.map_or(Before::Never, Before::Uncertain))
     }
 
-    /// The run of an earlier try, by the token in its name.
+    /// Finds the run of an earlier try by the token in its name.
     async fn find(
         &self,
         rule: &DispatchRule,
@@ -249,9 +259,7 @@ impl Dispatch {
         if rule.token_input.is_none() {
             return Ok(None);
         }
-        // A run is not seen at once.
-        self.clock.sleep(SEEN).await;
-        // Clocks differ by a little.
+        // The clocks differ a little.
         let since = tried.at - Duration::from_secs(60);
         let runs = self.reader.dispatched(&rule.repository, &rule.workflow, since).await?;
         let carries = |run: &&Value| run["display_title"].as_str().is_some_and(|title| title.contains(token));
@@ -265,11 +273,11 @@ impl Dispatch {
         let intent = match self.store.begin(Some(&run.lease), &run.lease.key, intent, now).await? {
             Begun::Yes(number) => number,
             Begun::Paused { scope, until } => {
-                let text = format!("{scope} is paused until {until}; nothing was dispatched");
+                let text = format!("{scope} is paused until {until}, nothing was dispatched");
                 return Err(Failure::new(Class::Conflict, text));
             }
             Begun::LeaseLost | Begun::Lapsed => {
-                let text = "another worker took this over; nothing was dispatched";
+                let text = "another worker has this key, nothing was dispatched";
                 return Err(Failure::new(Class::Conflict, text));
             }
         };
@@ -288,7 +296,7 @@ impl Dispatch {
         };
         self.journal(run, Some(intent), detail).await?;
         sent?;
-        tracing::info!(key = %run.lease.key, workflow, "dispatched");
+        tracing::info!(key = %run.lease.key, workflow, "workflow dispatched");
         Ok(report(String::new()))
     }
 
@@ -303,6 +311,12 @@ impl Dispatch {
         self.store.journal(None, vec![entry], self.clock.now()).await?;
         Ok(())
     }
+}
+
+/// Has the queue run the key again when GitHub lists the run. No worker waits for it.
+fn not_listed_yet(uncertain: &Uncertain) -> Failure {
+    let class = Class::RateLimited { until: uncertain.listed, spares_events: false };
+    Failure::new(class, "the answer to a dispatch was lost, and GitHub may not list its run yet")
 }
 
 fn token(key: &str) -> String {
@@ -320,49 +334,4 @@ fn report(skipped: String) -> Report {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn rule(when: Option<&str>, input: &str) -> DispatchRule {
-        DispatchRule {
-            name: "police".into(),
-            when: when.map(str::to_owned),
-            repository: "cop".into(),
-            workflow: "police.yml".into(),
-            reference: "master".into(),
-            inputs: [("repo-to-police".to_owned(), input.to_owned())].into(),
-            token_input: None,
-            mode: Mode::Enforce,
-        }
-    }
-
-    #[test]
-    fn inputs_are_templates_and_a_missing_name_is_an_error() {
-        let payload = json!({ "repository": { "name": "widgets", "private": true } });
-        let inputs = rule(None, "{{ repository.name }}").inputs(&payload, "").unwrap();
-        assert_eq!(inputs, json!({ "repo-to-police": "widgets" }));
-        assert!(rule(None, "{{ repository.nmae }}").inputs(&payload, "").is_err());
-        assert!(rule(Some("repository.private"), "x").is_for(&payload).unwrap());
-        assert!(!rule(Some("repository.name == 'gadgets'"), "x").is_for(&payload).unwrap());
-        assert!(rule(Some("repository."), "x").check().is_err());
-        assert!(rule(None, "{{ repository").check().is_err());
-    }
-
-    #[test]
-    fn a_template_does_a_bounded_amount_of_work() {
-        for endless in [
-            "{% for a in range(100000) %}{% for b in range(100000) %}x{% endfor %}{% endfor %}",
-            "{% set ns = namespace(text='xxxxxxxx') %}{% for a in range(60) %}{% set ns.text = ns.text ~ ns.text %}{% endfor %}",
-            "{{ 'x' * 1000000000 }}",
-        ] {
-            let said = rule(None, endless).check().unwrap_err();
-            assert!(said.contains("inputs.repo-to-police") && said.contains("steps of work"), "{said}");
-            assert!(rule(None, endless).inputs(&json!({}), "").unwrap_err().contains("steps of work"));
-        }
-        let said = rule(Some("range(100000)|list|length + ('x' * 100000000)|length > 0"), "x").check();
-        assert!(said.unwrap_err().contains("steps of work"));
-        let topics =
-            "{% for topic in repository.topics %}{{ topic }} {% endfor %}{{ repository.name|upper }}";
-        rule(Some("repository.private and repository.name"), topics).check().unwrap();
-    }
-}
+mod tests;

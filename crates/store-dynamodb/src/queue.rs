@@ -79,9 +79,15 @@ impl DynamoStore {
         Ok(rows)
     }
 
-    pub(crate) async fn claim_due(&self, limit: usize, now: Time) -> Result<Vec<Claim>, StoreError> {
+    /// Claims due keys, but none of the instances `except`.
+    pub(crate) async fn claim_due(
+        &self,
+        limit: usize,
+        except: &[String],
+        now: Time,
+    ) -> Result<Vec<Claim>, StoreError> {
         const DOING: &str = "claiming keys";
-        let is_free = self.free(now).await?;
+        let is_free = self.free(except, now).await?;
         let mut found: Vec<Row> = Vec::new();
         for lane in Lane::ALL {
             // More than `limit`, because other workers may have claimed some of them.
@@ -109,10 +115,16 @@ impl DynamoStore {
         self.claim_all("claiming keys by name", &free, now).await
     }
 
-    /// Returns a test for items whose keys are not paused. Paused keys take the place of no other
-    /// key, however many there are.
-    pub(crate) async fn free(&self, now: Time) -> Result<impl Fn(&Item) -> bool + use<>, StoreError> {
-        let paused = self.paused(now).await?;
+    /// Returns a test for items of keys that are not paused and belong to none of the instances
+    /// `except`. The keys that fail it take the place of no other key, however many there are.
+    pub(crate) async fn free(
+        &self,
+        except: &[String],
+        now: Time,
+    ) -> Result<impl Fn(&Item) -> bool + use<>, StoreError> {
+        let mut paused = self.paused(now).await?;
+        // An instance is the scope of a pause too.
+        paused.extend(except.iter().cloned());
         Ok(move |item: &Item| {
             let key: Option<Key> = get(item, "pk").and_then(|pk| pk.strip_prefix("row#")?.parse().ok());
             key.is_none_or(|key| !is_paused(&key, &paused))

@@ -32,8 +32,13 @@ impl Queue for DynamoStore {
         self.mark_all("marking keys as due", &marks, now).await
     }
 
-    async fn claim(&self, limit: usize, now: Time) -> Result<Vec<Claim>, StoreError> {
-        self.claim_due(limit, now).await
+    async fn claim_except(
+        &self,
+        limit: usize,
+        instances: &[String],
+        now: Time,
+    ) -> Result<Vec<Claim>, StoreError> {
+        self.claim_due(limit, instances, now).await
     }
 
     async fn claim_key(&self, key: &Key, now: Time) -> Result<Option<Claim>, StoreError> {

@@ -46,8 +46,8 @@ impl DynamoStore {
     /// Returns keys that can be claimed now and are not paused: of each lane the keys that waited
     /// longest, up to `limit`.
     pub async fn waiting(&self, now: Time, limit: usize) -> Result<Vec<Due>, StoreError> {
-        const DOING: &str = "looking for waiting keys";
-        let is_free = self.free(now).await?;
+        const DOING: &str = "looking for keys that wait";
+        let is_free = self.free(&[], now).await?;
         let mut waiting = Vec::new();
         for lane in Lane::ALL {
             let rows = self.due_rows(DOING, lane, Some(now), Some(limit), &is_free).await?;

@@ -46,16 +46,19 @@ pub(crate) fn mark(
     Ok(())
 }
 
+/// Claims due keys, but none of the instances `except`.
 pub(crate) fn claim(
     connection: &Connection,
     limit: usize,
+    except: &[String],
     now: Time,
     timing: &Timing,
 ) -> rusqlite::Result<Vec<Claim>> {
     clamp(connection, now, timing)?;
     let share = oldest_share(limit, now);
-    let mut due = select(connection, "work_age", "first_dirty", share, now)?;
-    for row in select(connection, "work_rank", "rank", limit, now)? {
+    let except = serde_json::to_string(except).unwrap_or_default();
+    let mut due = select(connection, ("work_age", "first_dirty"), share, &except, now)?;
+    for row in select(connection, ("work_rank", "rank"), limit, &except, now)? {
         if due.len() < limit && !due.iter().any(|other| other.key == row.key) {
             due.push(row);
         }
@@ -69,20 +72,22 @@ pub(crate) fn claim(
     Ok(claims)
 }
 
-/// Selects keys that are due and not paused, in an order.
+/// Selects keys that are due and not paused, in the order of an index. `except` is a JSON list of
+/// instances.
 fn select(
     connection: &Connection,
-    index: &str,
-    order: &str,
+    (index, order): (&str, &str),
     limit: usize,
+    except: &str,
     now: Time,
 ) -> rusqlite::Result<Vec<Row>> {
     let sql = format!(
         "SELECT {COLUMNS} FROM work INDEXED BY {index} WHERE due IS NOT NULL AND due <= ?1 AND NOT EXISTS
              (SELECT 1 FROM pause WHERE until > ?1 AND scope IN (work.key, work.instance))
+             AND instance NOT IN (SELECT value FROM json_each(?3))
          ORDER BY {order} LIMIT ?2"
     );
-    connection.prepare_cached(&sql)?.query_map(params![now.0, limit], read)?.collect()
+    connection.prepare_cached(&sql)?.query_map(params![now.0, limit, except], read)?.collect()
 }
 
 /// Takes back rows that a clock that was ahead put far into the future.

@@ -58,14 +58,21 @@ impl Queue for SqliteStore {
             .await
     }
 
-    async fn claim(&self, limit: usize, now: Time) -> Result<Vec<Claim>, StoreError> {
-        let timing = self.timing;
+    async fn claim_except(
+        &self,
+        limit: usize,
+        instances: &[String],
+        now: Time,
+    ) -> Result<Vec<Claim>, StoreError> {
+        let (instances, timing) = (instances.to_vec(), self.timing);
         // Most looks find nothing: they must not cost a transaction.
         if !self.read("looking for due keys", move |connection| queue::is_due(connection, now)).await? {
             return Ok(Vec::new());
         }
         self.writer
-            .write("claiming keys", move |connection| queue::claim(connection, limit, now, &timing))
+            .write("claiming keys", move |connection| {
+                queue::claim(connection, limit, &instances, now, &timing)
+            })
             .await
     }
 

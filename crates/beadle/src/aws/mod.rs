@@ -1,4 +1,4 @@
-//! What only runs on AWS: the worker as a Lambda function.
+//! The worker as a Lambda function.
 
 mod emf_metrics;
 mod worker;

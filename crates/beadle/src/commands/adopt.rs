@@ -9,13 +9,15 @@ use beadle_github::{Actor, ActorKind};
 use beadle_repositories::names::{Named, Names};
 use beadle_repositories::overrides::Overrides;
 
-use crate::app::wiring::{self, GithubClients, OpenOptions, Org};
+use crate::app::application::App;
+use crate::app::open_options::OpenOptions;
+use crate::app::store;
 use crate::cli::AdoptArgs;
 use crate::commands::{FINE, operator};
 use crate::config::Config;
 use crate::output::printer::Printer;
 
-pub(crate) async fn run(config: &Config, args: &AdoptArgs, printer: &Printer) -> anyhow::Result<u8> {
+pub(crate) async fn run(config: &Arc<Config>, args: &AdoptArgs, printer: &Printer) -> anyhow::Result<u8> {
     let clock = Clock::system();
     match (&args.team, &args.user) {
         (Some(slug), _) => name(config, &args.subject, (Named::Team, slug), &clock, printer).await,
@@ -26,7 +28,7 @@ pub(crate) async fn run(config: &Config, args: &AdoptArgs, printer: &Printer) ->
 
 /// Gives a file in repos/ to the repository that has its name now.
 async fn repository(
-    config: &Config,
+    config: &Arc<Config>,
     repository: &str,
     clock: &Clock,
     printer: &Printer,
@@ -34,21 +36,15 @@ async fn repository(
     let (owner, name) = repository
         .split_once('/')
         .context("specify the repository as OWNER/NAME, or add `--team SLUG` or `--user LOGIN`")?;
-    let org = Org::open(
-        config,
-        config.orgs(Some(owner))?[0],
-        clock,
-        &OpenOptions::default(),
-        &GithubClients::default(),
-    )
-    .await?;
+    let app = App::new(config, OpenOptions::default());
+    let org = app.organisation(config.orgs(Some(owner))?[0]).await?;
     let policy = org.policy.current();
     let layer =
         policy.file_of(name).with_context(|| format!("the policy has no file in repos/ for {name}"))?;
     let index = org.reader.index().await?;
     let row = index.iter().find(|row| row.name.eq_ignore_ascii_case(name));
     let row = row.with_context(|| format!("there is no repository {repository}"))?;
-    let store = wiring::store(config).await?;
+    let store = store::open(config).await?;
     Overrides::new(Some(store.clone()), &org.file.name).adopt(layer, row.id).await?;
     let key = Key::new("repository", &org.file.name, row.id);
     let by = operator(config).await;
@@ -61,7 +57,7 @@ async fn repository(
 
 /// Confirms the team or the user that has a name now.
 async fn name(
-    config: &Config,
+    config: &Arc<Config>,
     organisation: &str,
     (named, name): (Named, &str),
     clock: &Clock,
@@ -72,7 +68,7 @@ async fn name(
         anyhow::bail!("`--{what}` needs an organisation, such as `acme`, found `{organisation}`");
     }
     let file = config.orgs(Some(organisation))?[0];
-    let org = Org::open(config, file, clock, &OpenOptions::default(), &GithubClients::default()).await?;
+    let org = App::new(config, OpenOptions::default()).organisation(file).await?;
     let kind = match named {
         Named::Team => ActorKind::Team,
         Named::User => ActorKind::User,
@@ -83,7 +79,7 @@ async fn name(
     let found = found.map_err(anyhow::Error::msg)?;
     let (about, _) = org.reader.organisation_and_clock().await?;
     let id = about["id"].as_u64().context("GitHub's answer has no id of the organisation")?;
-    let store = wiring::store(config).await?;
+    let store = store::open(config).await?;
     let names = Names::new(Some(store.clone()), &file.name, clock);
     let before = names.remembered(named, name).await?;
     names.confirm(named, name, found.id).await?;

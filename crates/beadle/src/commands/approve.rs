@@ -3,7 +3,7 @@
 use beadle_engine::journal::OperatorAction;
 use beadle_engine::{Clock, Detail, Entry, EntryKind};
 
-use crate::app::wiring;
+use crate::app::store;
 use crate::commands::{FAILED, FINE, ago, operator};
 use crate::config::Config;
 use crate::output::printer::{Printer, Tone};
@@ -11,7 +11,7 @@ use crate::output::render;
 
 pub(crate) async fn holds(config: &Config, as_json: bool, printer: &Printer) -> anyhow::Result<u8> {
     let now = Clock::system().now();
-    let holds = wiring::existing(config).await?.holds().await?;
+    let holds = store::open_existing(config).await?.holds().await?;
     if holds.is_empty() && !as_json {
         printer.line("nothing is held");
     }
@@ -35,7 +35,7 @@ pub(crate) async fn holds(config: &Config, as_json: bool, printer: &Printer) -> 
 
 pub(crate) async fn approve(config: &Config, digests: &[String], printer: &Printer) -> anyhow::Result<u8> {
     let clock = Clock::system();
-    let store = wiring::existing(config).await?;
+    let store = store::open_existing(config).await?;
     let by = operator(config).await;
     let mut code = FINE;
     for digest in digests {

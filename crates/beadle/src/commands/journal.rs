@@ -4,8 +4,8 @@ use beadle_engine::journal::IntendedChange;
 use beadle_engine::{Clock, Detail, Entry, Listing};
 use serde_json::Value;
 
-use crate::app::directory::called;
-use crate::app::wiring;
+use crate::app::directories::group_keys;
+use crate::app::store;
 use crate::cli::{JournalArgs, JournalFormat};
 use crate::commands::FINE;
 use crate::commands::named::{self, PAGE};
@@ -14,10 +14,10 @@ use crate::output::escape::{self, VALUE};
 use crate::output::printer::{Printer, Tone};
 
 pub(crate) async fn run(config: &Config, args: &JournalArgs, printer: &Printer) -> anyhow::Result<u8> {
-    let store = wiring::existing(config).await?;
+    let store = store::open_existing(config).await?;
     let since = args.since.map(|since| Clock::system().now() - since);
     let asked = match (&args.group, &args.key) {
-        (Some(name), _) => called(config, &store, name).await?,
+        (Some(name), _) => group_keys(config, &store, name).await?,
         (None, Some(text)) => named::keys(config, &store, text).await?,
         (None, None) => Vec::new(),
     };

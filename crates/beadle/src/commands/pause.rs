@@ -8,7 +8,9 @@ use beadle_engine::journal::OperatorAction;
 use beadle_engine::{Clock, Detail, Entry, EntryKind, Store, revive_paused};
 use beadle_repositories::policy::nearest;
 
-use crate::app::wiring::{self, GithubClients, OpenOptions, Org};
+use crate::app::application::App;
+use crate::app::open_options::OpenOptions;
+use crate::app::store;
 use crate::cli::Scope;
 use crate::commands::{FAILED, FINE, operator};
 use crate::config::{Config, TargetConfig};
@@ -18,7 +20,7 @@ use crate::output::printer::Printer;
 const LONGEST: Duration = Duration::from_secs(30 * 24 * 3600);
 
 pub(crate) async fn pause(
-    config: &Config,
+    config: &Arc<Config>,
     scope: &Scope,
     time: Duration,
     printer: &Printer,
@@ -27,8 +29,8 @@ pub(crate) async fn pause(
         bail!("a pause lasts from 1s to 30d");
     }
     let clock = Clock::system();
-    let store = wiring::store(config).await?;
-    let (scope, name) = resolve(config, scope, &clock).await?;
+    let store = store::open(config).await?;
+    let (scope, name) = resolve(config, scope).await?;
     let until = clock.now() + time;
     let paused = store.pauses(clock.now()).await?;
     store.pause(&scope, until).await?;
@@ -45,10 +47,10 @@ pub(crate) async fn pause(
     Ok(FINE)
 }
 
-pub(crate) async fn resume(config: &Config, scope: &Scope, printer: &Printer) -> anyhow::Result<u8> {
+pub(crate) async fn resume(config: &Arc<Config>, scope: &Scope, printer: &Printer) -> anyhow::Result<u8> {
     let clock = Clock::system();
-    let store = wiring::existing(config).await?;
-    let (scope, name) = resolve(config, scope, &clock).await?;
+    let store = store::open_existing(config).await?;
+    let (scope, name) = resolve(config, scope).await?;
     let paused = store.pauses(clock.now()).await?;
     let until = |scope: &str| paused.iter().find(|pause| pause.scope == scope).map(|pause| pause.until);
     for target in teams_of(config, &scope) {
@@ -92,7 +94,7 @@ async fn note(
 }
 
 /// The scope as the queue knows it, and its name for people. A repository's id is asked of GitHub.
-async fn resolve(config: &Config, scope: &Scope, clock: &Clock) -> anyhow::Result<(String, String)> {
+async fn resolve(config: &Arc<Config>, scope: &Scope) -> anyhow::Result<(String, String)> {
     if let Some(target) = &scope.target {
         let known = config.file.target.iter().map(|target| target.name.as_str());
         if !known.clone().any(|name| name == target) {
@@ -113,7 +115,7 @@ async fn resolve(config: &Config, scope: &Scope, clock: &Clock) -> anyhow::Resul
     };
     let (owner, name) = repository.split_once('/').context("say --repo OWNER/NAME")?;
     let orgs = config.orgs(Some(owner))?;
-    let org = Org::open(config, orgs[0], clock, &OpenOptions::default(), &GithubClients::default()).await?;
+    let org = App::new(config, OpenOptions::default()).organisation(orgs[0]).await?;
     let index = org.reader.index().await?;
     let row = index.iter().find(|row| row.name.eq_ignore_ascii_case(name));
     let row = row.with_context(|| format!("there is no repository {repository}"))?;

@@ -1,4 +1,4 @@
-//! Starts sweeps: when it is time, and for a policy or mappings that were not swept yet.
+//! Starts a sweep: on its schedule, and for a policy or mappings that no sweep has used yet.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -12,8 +12,9 @@ use beadle_engine::{
 use serde::{Deserialize, Serialize};
 
 use super::{Directory, LOOK, REMOTE, failed};
-use crate::app::service::{Organisation, Service};
-use crate::app::unavailable::is_whole;
+use crate::app::partial_targets::is_whole;
+use crate::app::served_organisation::ServedOrganisation;
+use crate::app::service::Service;
 
 pub(super) fn name_of(instance: &str) -> String {
     format!("sweep of {instance}")
@@ -57,17 +58,17 @@ impl From<String> for LastSweep {
     }
 }
 
-/// The extent to which a policy is carried out.
+/// Returns the modes of an organisation as text.
 fn modes(file: &crate::config::OrgConfig) -> String {
     let mut modes = file.mode.to_string();
     for (aspect, mode) in &file.modes {
-        let _ = write!(modes, " {aspect}={mode}"); // a text takes everything
+        let _ = write!(modes, " {aspect}={mode}"); // writing to a string does not fail
     }
     modes
 }
 
-/// Says so where the service sweeps in other modes than the configuration has: it reads them when
-/// it starts.
+/// Returns a warning if the running service uses other modes than the configuration has: the service
+/// reads the modes only at its start.
 pub(crate) async fn other_modes(
     store: &dyn Store,
     file: &crate::config::OrgConfig,
@@ -76,7 +77,7 @@ pub(crate) async fn other_modes(
     let running = last.as_ref().and_then(LastSweep::modes);
     Ok(running.filter(|running| *running != modes(file)).map(|running| {
         format!(
-            "{}: the service was started with mode {running}, the configuration says {}; start the service again",
+            "{}: the running service has mode {running}, the configuration has {}; restart the service",
             file.name,
             modes(file)
         )
@@ -84,7 +85,7 @@ pub(crate) async fn other_modes(
 }
 
 /// The task of one organisation.
-pub(super) struct Repositories(pub(super) (Arc<Service>, Arc<Organisation>));
+pub(super) struct Repositories(pub(super) (Arc<Service>, Arc<ServedOrganisation>));
 
 #[async_trait]
 impl BackgroundTask for Repositories {
@@ -106,11 +107,11 @@ impl BackgroundTask for Repositories {
         let (store, name) = (&service.store, &organisation.file.name);
         let note = LastSweep::note(name);
         let LastSweep { at: last, swept } = note.get(store.as_ref()).await?.unwrap_or_default();
-        let now = service.clock.now();
+        let now = service.clock().now();
         let generation = org.policy.current().generation.clone();
-        // What is swept anew when it changes: the policy, and how far it is carried out.
+        // A change of the policy or of a mode starts a sweep.
         let wanted = format!("{generation} {}", modes(&organisation.file));
-        // A time in the future was noted by a clock that was ahead.
+        // A time in the future comes from a clock that was ahead.
         let due = organisation.file.schedule().next(last).is_some_and(|next| next <= now) || last > now;
         if !due && swept == wanted {
             return Ok(TaskStatus::Idle);
@@ -149,10 +150,10 @@ impl BackgroundTask for Groups {
         let note = LastSweep::note(&file.name);
         let LastSweep { at: last, swept } = note.get(store).await?.unwrap_or_default();
         let directories = &service.directories;
-        let is_shut = |target: &str| directories.shut.contains(target);
-        // A target that was not open has missed something.
-        let is_whole = is_whole(store, &file.name, last, is_shut).await?;
-        let now = service.clock.now();
+        let is_unavailable = |target: &str| directories.unavailable.contains(target);
+        // A target that was not open may have missed something.
+        let is_whole = is_whole(store, &file.name, last, is_unavailable).await?;
+        let now = service.clock().now();
         let mappings = directories.mappings();
         let generation = &mappings.generation;
         let due = file.schedule().next(last).is_some_and(|next| next <= now) || last > now;

@@ -52,7 +52,17 @@ pub trait Queue: Send + Sync + 'static {
     /// Makes keys due.
     async fn mark(&self, marks: Vec<Mark>, now: Time) -> Result<(), StoreError>;
     /// Claims up to `limit` due keys, the most urgent ones first. Paused keys stay.
-    async fn claim(&self, limit: usize, now: Time) -> Result<Vec<Claim>, StoreError>;
+    async fn claim(&self, limit: usize, now: Time) -> Result<Vec<Claim>, StoreError> {
+        self.claim_except(limit, &[], now).await
+    }
+    /// Claims up to `limit` due keys, the most urgent ones first, but none of these instances. Paused
+    /// keys stay.
+    async fn claim_except(
+        &self,
+        limit: usize,
+        instances: &[String],
+        now: Time,
+    ) -> Result<Vec<Claim>, StoreError>;
     /// Makes one key due for an operator and claims it at once; `None` while another worker has it.
     async fn claim_key(&self, key: &Key, now: Time) -> Result<Option<Claim>, StoreError>;
     /// Claims those of these keys that are due, and no other key. Paused keys stay.

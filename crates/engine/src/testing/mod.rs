@@ -98,6 +98,7 @@ fn all() -> Listing {
 pub async fn suite(open: impl AsyncFn() -> SharedStore) {
     records::a_delivery_is_kept_once_and_marks_once(open().await).await;
     queue::a_claimed_key_is_nobody_elses(open().await).await;
+    queue::a_claim_passes_over_the_keys_of_some_instances(open().await).await;
     queue::urgent_lanes_go_first_and_raise_what_is_queued(open().await).await;
     queue::a_mark_during_a_run_causes_one_more(open().await).await;
     queue::a_lost_lease_changes_nothing(open().await).await;

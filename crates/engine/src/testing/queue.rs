@@ -28,6 +28,16 @@ pub(super) async fn a_claimed_key_is_nobody_elses(store: SharedStore) {
     );
 }
 
+pub(super) async fn a_claim_passes_over_the_keys_of_some_instances(store: SharedStore) {
+    let other = Key::new("repository", "other", 1);
+    store.mark((0..30).map(|n| Mark::new(key(n), Lane::Event)).collect(), Time(0)).await.unwrap();
+    store.mark(vec![Mark::new(other.clone(), Lane::Sweep)], Time(1)).await.unwrap();
+    let claims = store.claim_except(5, &["acme".to_owned()], LATER).await.unwrap();
+    let claimed: Vec<&Key> = claims.iter().map(|claim| &claim.lease.key).collect();
+    assert_eq!(claimed, [&other], "the others are more urgent, and take no place");
+    assert_eq!(store.claim(40, LATER).await.unwrap().len(), 30);
+}
+
 pub(super) async fn urgent_lanes_go_first_and_raise_what_is_queued(store: SharedStore) {
     store.mark(vec![Mark::new(key(1), Lane::Sweep)], Time(0)).await.unwrap();
     store.mark(vec![Mark::new(key(2), Lane::Sweep)], Time(1)).await.unwrap();

@@ -273,6 +273,28 @@ async fn a_poisonous_key_delays_no_other_and_is_parked_where_it_is_seen() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_instance_whose_runs_hang_leaves_runs_to_the_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut world = World::new(folder.path());
+    world.takes = Duration::from_secs(200);
+    world.settings.are_runs_shared = true;
+    world.start();
+    for n in 0..20 {
+        world.mark(n, Lane::Event).await;
+    }
+    world.pass(10).await;
+    let runs = |instance: &str| {
+        let outside = world.outside.lock().unwrap();
+        outside.runs.iter().filter(|(_, key, _)| key.instance() == instance).count()
+    };
+    assert_eq!(runs("acme"), 2, "half of four");
+    let other = Key::new("repository", "other", 1);
+    world.store.mark(vec![Mark::new(other, Lane::Sweep)], world.clock.now()).await.unwrap();
+    world.pass(10).await;
+    assert_eq!((runs("acme"), runs("other")), (2, 1));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_name_that_does_not_exist_parks_no_key() {
     let folder = tempfile::tempdir().unwrap();
     let mut world = World::new(folder.path());

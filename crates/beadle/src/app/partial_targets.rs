@@ -1,5 +1,5 @@
-//! What is done with a directory's events and sweeps while a target of it cannot be opened: the others get theirs, and what the
-//! target missed is made up for by a sweep when it is open.
+//! A directory whose targets are open in part. Its events and sweeps reach the targets that are open,
+//! and a sweep makes up for the rest when the other targets open.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -25,13 +25,13 @@ fn missed(source: &str, target: &str) -> Note<Missed> {
     Note::of(&[source, target])
 }
 
-/// Works on a directory's keys for the targets that are open, and notes that the others miss it.
+/// Works on a directory's keys for the targets that are open, and notes that the others missed them.
 pub(crate) struct PartialTargets {
     pub(crate) inner: Arc<dyn Reconcile>,
     /// The directory.
     pub(crate) source: String,
-    /// Every target that cannot be opened.
-    pub(crate) shut: BTreeSet<String>,
+    /// The targets that could not be opened.
+    pub(crate) unavailable: BTreeSet<String>,
     pub(crate) mappings: Arc<RwLock<Arc<Mappings>>>,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) clock: Clock,
@@ -41,8 +41,9 @@ pub(crate) struct PartialTargets {
 impl Reconcile for PartialTargets {
     async fn reconcile(&self, run: &Run) -> Result<Report, Failure> {
         let mappings = self.mappings.read().unwrap_or_else(PoisonError::into_inner).clone();
-        let missing = mappings.targets(&self.source).into_iter().filter(|target| self.shut.contains(*target));
-        // First, so that a kill leaves it said.
+        let missing =
+            mappings.targets(&self.source).into_iter().filter(|target| self.unavailable.contains(*target));
+        // The note comes first: a process that is killed during the run leaves it behind.
         for target in missing {
             missed(&self.source, target).put(self.store.as_ref(), &Missed(self.clock.now())).await?;
         }
@@ -50,15 +51,16 @@ impl Reconcile for PartialTargets {
     }
 }
 
-/// Whether nothing of a directory was missed since its last sweep began, at `last`, by a target that is open now.
+/// Returns whether each target that is open now got everything of a directory since the last sweep of
+/// the directory, which began at `last`.
 pub(crate) async fn is_whole(
     store: &dyn Store,
     source: &str,
     last: Time,
-    is_shut: impl Fn(&str) -> bool,
+    is_unavailable: impl Fn(&str) -> bool,
 ) -> Result<bool, StoreError> {
-    // Clocks of functions differ a little.
+    // The clocks of functions differ a little.
     let since = last - Duration::from_secs(1);
     let all = missed(source, "").list(store).await?;
-    Ok(all.iter().all(|(target, Missed(at))| *at < since || is_shut(target)))
+    Ok(all.iter().all(|(target, Missed(at))| *at < since || is_unavailable(target)))
 }

@@ -1,10 +1,10 @@
 use super::*;
 use crate::journal::{Entry, EntryKind};
 
-/// Every shape as the version before the types stored it.
 /// A stored text, and a test of what it is read as.
 type Stored = (&'static str, fn(&Detail) -> bool);
 
+/// Every shape as the version before the types stored it.
 const STORED: &[Stored] = &[
     (
         r#"{"aspect":"teams","what":"team a","fields":[{"name":"x","before":true,"after":null,"asked":{"file":"repos/x.yml","line":3},"risk":"removes"}],"mode":"enforce","after":[0],"write":null,"generation":"g1"}"#,

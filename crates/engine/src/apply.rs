@@ -28,7 +28,7 @@ use crate::refused::Refusals;
 use crate::revive::paused;
 use crate::store::Store;
 
-use check_guard::{Judgement, check_guard};
+use check_guard::{CheckedPlan, check_guard};
 use release::give_back;
 use turns::{AT_ONCE, Turns};
 
@@ -222,7 +222,7 @@ pub async fn apply<W: Send + Sync + 'static>(
         Refusals::read(context.store.as_ref(), key).await?
     };
     let mut refusals = remembered.of_generation(&context.generation);
-    let Judgement { mut results, asked, mut failure } =
+    let CheckedPlan { mut results, asked, mut failure } =
         check_guard(key, plan, context, lane, &refusals).await?;
     for (at, result) in results.iter().enumerate() {
         if let Some(result) = result {

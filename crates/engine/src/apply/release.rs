@@ -52,7 +52,7 @@ pub async fn release_resolved_holds<W>(
     }
     let unknown = |aspect: &str| plan.unknowns.iter().any(|unknown| unknown.aspect == aspect);
     // A contested change stays contested until somebody approves it or another generation declares
-    // something else. What is not guarded goes on without an approval.
+    // something else. A change without guarded risks needs no approval.
     let stays =
         |hold: &Hold| hold.contested && hold.approved_by.is_none() && hold.change.risks().is_guarded();
     let over = held

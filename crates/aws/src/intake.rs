@@ -84,7 +84,7 @@ impl Function {
         let file = File::parse(&Source::read(&environment.config)?)?;
         let queues = Queues::new(aws_sdk_sqs::Client::new(&aws), environment.queues.clone());
         let client = aws_sdk_dynamodb::Client::new(&aws);
-        let store = DynamoStore::new(client, &environment.table, settings(&file)).telling(Arc::new(queues));
+        let store = DynamoStore::new(client, &environment.table, settings(&file)).with_wake(Arc::new(queues));
         let base = environment.config.parent().unwrap_or(Path::new("."));
         Ok(Self {
             references: file.sender_references(),
@@ -101,8 +101,8 @@ impl Function {
     async fn read(&self) -> Option<Serving> {
         let facts = join_all(self.file.org.iter().map(|org| async move {
             // Without the facts, the intake marks a few keys too many, and nothing else.
-            let stored = OrgFacts::note(&org.name).get(&self.store).await.ok().flatten().unwrap_or_default();
-            (org.name.clone(), stored)
+            let stored = OrgFacts::note(&org.name).get(&self.store).await.ok().flatten();
+            (org.name.clone(), stored.unwrap_or_default())
         }));
         let fetched = self.secret_store.fetch_again(&self.references);
         let (_, known, is_unfinished) = join3(fetched, facts, is_unfinished(&self.store)).await;

@@ -2,9 +2,9 @@
 //! order.
 
 mod check_guard;
+mod release;
 mod turns;
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,8 +17,8 @@ use serde::Serialize;
 use crate::budget::current_lane;
 use crate::clock::{Clock, Time};
 use crate::failure::{Class, Failure};
+use crate::guard::Limits;
 use crate::guard::window::{Begun, End, Intent};
-use crate::guard::{Hold, Limits};
 use crate::journal::{Detail, Entry, EntryKind, Happened, IntendedChange, WriteResult};
 use crate::key::Key;
 use crate::pace::WritePace;
@@ -28,9 +28,11 @@ use crate::refused::Refusals;
 use crate::revive::paused;
 use crate::store::Store;
 
-use check_guard::{Judgement, check_guard};
+use check_guard::{CheckedPlan, check_guard};
+use release::give_back;
 use turns::{AT_ONCE, Turns};
 
+pub use release::release_resolved_holds;
 pub use turns::Turn;
 
 /// Reads both sides and plans the writes. A type that implements this trait cannot write.
@@ -220,7 +222,7 @@ pub async fn apply<W: Send + Sync + 'static>(
         Refusals::read(context.store.as_ref(), key).await?
     };
     let mut refusals = remembered.of_generation(&context.generation);
-    let Judgement { mut results, asked, mut failure } =
+    let CheckedPlan { mut results, asked, mut failure } =
         check_guard(key, plan, context, lane, &refusals).await?;
     for (at, result) in results.iter().enumerate() {
         if let Some(result) = result {
@@ -347,61 +349,6 @@ pub(crate) const TURN: &str = "the run waits for its turn among the bulk writes"
 
 fn turn(until: Time) -> Failure {
     Failure::new(Class::RateLimited { until, spares_events: true }, TURN)
-}
-
-/// Gives back the room of changes whose write was not begun. If the store fails, the room stays
-/// spent.
-async fn give_back<W>(
-    key: &Key,
-    plan: &Plan<W>,
-    context: &ApplyContext,
-    asked: &HashSet<usize>,
-    results: &[Option<StepResult>],
-) {
-    let not_begun =
-        |at: &usize| matches!(results[*at], None | Some(StepResult::NotReached | StepResult::Blocked));
-    let ends: Vec<(String, End)> = (0..plan.changes.len())
-        .filter(|at| asked.contains(at) && not_begun(at))
-        .map(|at| (plan.changes[at].digest(key), End::NotBegun))
-        .collect();
-    if ends.is_empty() {
-        return;
-    }
-    if let Err(error) = context.store.conclude(key.instance(), ends).await {
-        tracing::warn!(%key, subject = plan.subject, %error, "room in the guard's window not given back, room stays spent");
-    }
-}
-
-/// Ends holds and refusals whose change is no longer planned, and with a hold its approval. If an
-/// aspect is unknown, nothing of it ends. A plan without changes ends them, too.
-pub async fn release_resolved_holds<W>(
-    key: &Key,
-    plan: &Plan<W>,
-    context: &ApplyContext,
-) -> Result<(), Failure> {
-    let planned: HashSet<String> = plan.changes.iter().map(|change| change.digest(key)).collect();
-    let is_unknown = |aspect: &str| plan.unknowns.iter().any(|u| u.aspect == aspect && u.part.is_none());
-    let refused = Refusals::read(context.store.as_ref(), key).await?;
-    let mut open = refused.of_generation(&context.generation);
-    open.keep(&planned, is_unknown);
-    open.write(&refused, context.store.as_ref(), key).await?;
-    let held = context.store.holds_of(key).await?;
-    if held.is_empty() {
-        return Ok(());
-    }
-    let unknown = |aspect: &str| plan.unknowns.iter().any(|unknown| unknown.aspect == aspect);
-    // A contested change stays contested until somebody approves it or another generation declares
-    // something else. What is not guarded goes on without an approval.
-    let stays =
-        |hold: &Hold| hold.contested && hold.approved_by.is_none() && hold.change.risks().is_guarded();
-    let over = held
-        .into_iter()
-        .filter(|hold| !planned.contains(&hold.digest) && !unknown(&hold.change.aspect) && !stays(hold));
-    let over: Vec<String> = over.map(|hold| hold.digest).collect();
-    if !over.is_empty() {
-        context.store.release(over).await?;
-    }
-    Ok(())
 }
 
 /// Writes one change. The result says whether the write was begun.

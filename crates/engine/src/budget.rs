@@ -171,7 +171,7 @@ impl Budgets {
         let State { accounts, own, .. } = &mut *state;
         let Some(account) = accounts.get_mut(&resource) else { return Ok(()) };
         if account.reset <= now || !is_credible(account.reset, now) {
-            return Ok(()); // a new period has begun; its figures come with the answer
+            return Ok(()); // a new period began, and its figures arrive with the answer
         }
         let kept = if lane == Lane::Sweep { account.limit * self.reserve / 100 } else { 0 };
         if account.remaining < kept + cost {

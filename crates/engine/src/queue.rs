@@ -220,7 +220,7 @@ impl Row {
     pub fn wakes(&self, before: &Self, now: Time) -> Option<Time> {
         let at = self.due_at()?;
         let is_leased = self.lease_until.is_some_and(|until| until > now);
-        // No message told of the end of a lease.
+        // No message announced the end of a lease.
         let was = before.due_at().filter(|_| before.lease_until.is_none());
         let is_news = was.is_none_or(|was| at < was) || self.lane < before.lane;
         (is_news && !is_leased).then_some(at)

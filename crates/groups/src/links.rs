@@ -91,7 +91,7 @@ fn note(target: &str, group_key: &str) -> Note<GroupLink> {
 /// The beginning of the error text of a write to a stopped target.
 pub const STOPPED: &str = "the target is stopped";
 
-/// The reason why Beadle writes nothing to a target any more.
+/// The reason why a target is stopped.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct StopReason(pub String);

@@ -123,7 +123,7 @@ pub async fn remembered(target: &str, store: &Arc<dyn Store>) -> Result<Vec<Name
     Ok(links.into_iter().map(named).collect())
 }
 
-/// Sums up the sweep of a directory; `None` while the sweep goes on, or if there is none.
+/// Sums up a finished sweep of a directory; `None` if the sweep goes on, or if there is none.
 pub async fn summarise(
     store: &dyn Store,
     source: &str,

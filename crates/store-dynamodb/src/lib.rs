@@ -82,7 +82,7 @@ impl DynamoStore {
 
     /// Returns the same store, which sends to `wake` the keys that can be claimed.
     #[must_use]
-    pub fn telling(self, wake: Arc<dyn Wake>) -> Self {
+    pub fn with_wake(self, wake: Arc<dyn Wake>) -> Self {
         Self { wake: Some(wake), ..self }
     }
 }

@@ -49,7 +49,7 @@ impl DynamoStore {
             });
             let marked = try_join_all(marked).await?;
             let due = marked.iter().filter_map(|((), [before, row])| Due::between(before, row, now));
-            self.tell(due.collect(), now).await;
+            self.send_wakes(due.collect(), now).await;
         }
         Ok(())
     }
@@ -187,7 +187,7 @@ impl DynamoStore {
         let timing = self.settings.timing;
         let finish = |row: &mut Row| row.finish(lease, outcome.clone(), now, &timing);
         let (finished, [before, row]) = self.change_from("ending a run", &lease.key, finish).await?;
-        self.tell(Due::between(&before, &row, now).into_iter().collect(), now).await;
+        self.send_wakes(Due::between(&before, &row, now).into_iter().collect(), now).await;
         Ok(finished)
     }
 

@@ -37,7 +37,7 @@ pub trait Wake: Send + Sync + 'static {
 }
 
 impl DynamoStore {
-    pub(crate) async fn tell(&self, due: Vec<Due>, now: Time) {
+    pub(crate) async fn send_wakes(&self, due: Vec<Due>, now: Time) {
         if let (Some(wake), false) = (&self.wake, due.is_empty()) {
             wake.wake(due, now).await;
         }

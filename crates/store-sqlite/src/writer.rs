@@ -53,7 +53,7 @@ where
             (Err(error), _) => Err(self.health.explain(self.doing, error)),
             (Ok(()), None) => Err(gone(self.doing)),
         };
-        let _ = self.reply.send(result); // nobody waits any more: the write stands all the same
+        let _ = self.reply.send(result); // the caller is gone, and the write stays
     }
 }
 

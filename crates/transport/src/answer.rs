@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::HeaderMap;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use beadle_engine::budget::is_credible;
 use beadle_engine::queue::LONGEST_HOLD;
@@ -125,6 +126,37 @@ pub(crate) fn account(
     let account =
         BudgetAccount { limit, remaining: amount("remaining")?.saturating_sub(whole - limit), reset, period };
     Some((resource, account))
+}
+
+/// Returns the vendor's message in one short line.
+pub(crate) fn message(body: &[u8]) -> String {
+    let said = serde_json::from_slice::<Value>(body).ok();
+    let mut text = match &said {
+        Some(said) => {
+            // The key of GitHub, of Okta, of SCIM and of OAuth.
+            let words = ["message", "errorSummary", "detail", "error_description", "error"];
+            let word = words.iter().find_map(|word| said[word].as_str());
+            let mut text = word.unwrap_or_default().to_owned();
+            for cause in said["errorCauses"].as_array().into_iter().flatten() {
+                text = format!("{text}; {}", cause["errorSummary"].as_str().unwrap_or_default());
+            }
+            for error in said["errors"].as_array().into_iter().flatten() {
+                let detail = error["message"]
+                    .as_str()
+                    .or(error.as_str())
+                    .map_or_else(|| error.to_string(), str::to_owned);
+                text = format!("{text}; {detail}");
+            }
+            text
+        }
+        None => String::from_utf8_lossy(&body[..body.len().min(300)]).into_owned(),
+    };
+    text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    if let Some((at, _)) = text.char_indices().nth(300) {
+        text.truncate(at);
+        text.push('…');
+    }
+    text
 }
 
 #[cfg(test)]

@@ -378,7 +378,7 @@ impl Client {
 
     /// Converts an answer without success.
     fn refused(&self, resource: Resource, writes: bool, answer: Answer, now: Time) -> TransportError {
-        let message = message(&answer.body);
+        let message = answer::message(&answer.body);
         let asks_for_patience = answer::number(&answer.headers, "retry-after").is_some();
         let figure = |what| answer::figure(&answer.headers, self.settings.rate_limit_headers, what);
         let used_up = figure("remaining") == Some(0);
@@ -441,37 +441,6 @@ fn label(request: &Request) -> String {
         if path.starts_with('/') || path.contains("://") { "" } else { "/" },
         path
     )
-}
-
-/// Returns the vendor's message in one short line.
-fn message(body: &[u8]) -> String {
-    let said = serde_json::from_slice::<Value>(body).ok();
-    let mut text = match &said {
-        Some(said) => {
-            // The key of GitHub, of Okta, of SCIM and of OAuth.
-            let words = ["message", "errorSummary", "detail", "error_description", "error"];
-            let word = words.iter().find_map(|word| said[word].as_str());
-            let mut text = word.unwrap_or_default().to_owned();
-            for cause in said["errorCauses"].as_array().into_iter().flatten() {
-                text = format!("{text}; {}", cause["errorSummary"].as_str().unwrap_or_default());
-            }
-            for error in said["errors"].as_array().into_iter().flatten() {
-                let detail = error["message"]
-                    .as_str()
-                    .or(error.as_str())
-                    .map_or_else(|| error.to_string(), str::to_owned);
-                text = format!("{text}; {detail}");
-            }
-            text
-        }
-        None => String::from_utf8_lossy(&body[..body.len().min(300)]).into_owned(),
-    };
-    text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    if let Some((at, _)) = text.char_indices().nth(300) {
-        text.truncate(at);
-        text.push('…');
-    }
-    text
 }
 
 #[cfg(test)]

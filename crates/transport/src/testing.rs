@@ -1,7 +1,7 @@
-//! For the tests of the vendors' clients: values that try to become structure, a wire that notes
-//! what arrives, and a walk over every call that compares both.
+//! Tools for the tests of the vendors' clients: hostile values, a wire that records requests, and a
+//! walk that makes every call with every value and compares the requests.
 //!
-//! What a call sends is a shape with places for values. So a walk makes each call twice, with a
+//! The request of a call is a shape with places for values. So a walk makes each call twice, with a
 //! plain value and with a hostile one: the second has to send the same, with the other value in the
 //! same places, or nothing in its place.
 
@@ -269,7 +269,7 @@ pub struct Entry {
     pub call: &'static str,
     /// The names of the texts that the call takes, from its caller or from a server's answer.
     pub texts: &'static [&'static str],
-    /// What it sends, in any order, as `METHOD /path`, where a segment that has the name of a text
+    /// The requests of the call, in any order, as `METHOD /path`. A segment with the name of a text
     /// stands for that text.
     pub sends: &'static [&'static str],
 }

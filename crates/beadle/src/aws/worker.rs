@@ -147,7 +147,7 @@ async fn serve(
     let queues = Queues::new(aws_sdk_sqs::Client::new(aws), environment.queues.clone());
     let client = aws_sdk_dynamodb::Client::new(aws);
     let table = DynamoStore::new(client, &environment.table, store::table_settings(config));
-    let table = table.telling(Arc::new(queues.clone()));
+    let table = table.with_wake(Arc::new(queues.clone()));
     let store: Arc<dyn Store> = Arc::new(table.clone());
     store::check_finished(store.as_ref(), &format!("the table {}", environment.table)).await?;
     let app = Arc::new(App::new(config, OpenOptions::of_service(&store)));

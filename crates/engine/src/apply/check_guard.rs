@@ -12,7 +12,7 @@ use crate::plan::{Plan, Risk};
 use crate::refused::Refusals;
 
 /// The result of the checks.
-pub(super) struct Judgement {
+pub(super) struct CheckedPlan {
     /// The results by the positions of the changes: `None` may be written.
     pub(super) results: Vec<Option<StepResult>>,
     /// The positions of changes for which the guard was asked.
@@ -28,7 +28,7 @@ pub(super) async fn check_guard<W>(
     context: &ApplyContext,
     lane: Lane,
     refusals: &Refusals,
-) -> Result<Judgement, Failure> {
+) -> Result<CheckedPlan, Failure> {
     let mut results: Vec<Option<StepResult>> = Vec::with_capacity(plan.changes.len());
     let mut failure = None;
     let now = context.clock.now();
@@ -78,7 +78,7 @@ pub(super) async fn check_guard<W>(
     }
     let guarded: HashSet<usize> = places.iter().copied().collect();
     if asked.is_empty() {
-        return Ok(Judgement { results, asked: guarded, failure });
+        return Ok(CheckedPlan { results, asked: guarded, failure });
     }
     let digests: Vec<_> = asked.iter().map(|hold| hold.digest.clone()).collect();
     let limits = with_count(context, key).await?;
@@ -89,7 +89,7 @@ pub(super) async fn check_guard<W>(
             results[at] = Some(StepResult::Held { digest, why });
         }
     }
-    Ok(Judgement { results, asked: guarded, failure })
+    Ok(CheckedPlan { results, asked: guarded, failure })
 }
 
 /// Returns the limits, with the number of repositories that the last sweep counted.

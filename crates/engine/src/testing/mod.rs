@@ -1,4 +1,4 @@
-//! The trait's own test suite: every store has to pass it. Each check gets a store with nothing in it.
+//! The test suite of the store's traits: every store must pass it. Each check gets an empty store.
 
 #![expect(clippy::unwrap_used, reason = "a check that cannot go on has failed")]
 

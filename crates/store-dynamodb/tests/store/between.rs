@@ -1,4 +1,5 @@
-//! Two processes at one hold: one of them reads it, the other writes it, and the first one goes on.
+//! Two processes and one hold: one process reads the hold, the other writes it, and the first one
+//! goes on.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! A store that cannot write says so, keeps nothing of it, and goes on when it can again.
+//! A store that cannot write reports it, keeps nothing of the call, and goes on when it can write
+//! again.
 
 use std::sync::Arc;
 

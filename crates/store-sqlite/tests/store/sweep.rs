@@ -37,7 +37,7 @@ async fn a_sweep_ends_when_its_last_run_does_and_counts_what_any_run_wrote() {
     store.finish(&claims[0].lease, Outcome::Done, at(5)).await.unwrap();
     assert_eq!(sweep::summarise(&store, "acme", &scopes, at(6)).await.unwrap(), None, "one is worked on");
     store.finish(&claims[1].lease, Outcome::Done, at(7)).await.unwrap();
-    // The webhooks' own runs begin, and are not waited for.
+    // The runs of the webhooks begin. The sweep does not wait for them.
     let again = store.claim(2, at(8)).await.unwrap();
     assert_eq!(again.len(), 2);
     let failed = json!({ "changes": 1, "written": 0, "held": 0, "failed": 1, "unknown": [] });

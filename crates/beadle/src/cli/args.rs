@@ -10,7 +10,7 @@ use super::duration;
 use crate::app::store_location::StoreLocation;
 
 #[derive(Debug, Subcommand)]
-pub(crate) enum DirectoryCommand {
+pub(crate) enum TargetsCommand {
     /// Try credentials, scopes, dialects, filters and paging; write nothing
     ///
     /// With `probe = "write"` in `[target.scim]` it also makes a group of its own, fills it, empties it and deletes it.
@@ -163,7 +163,7 @@ pub(crate) struct SweepArgs {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct TotalArgs {
+pub(crate) struct PlanTotalArgs {
     /// The plans.
     #[arg(required = true, value_name = "FILE")]
     pub(crate) plans: Vec<PathBuf>,
@@ -192,7 +192,7 @@ pub(crate) struct ExplainArgs {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct AdoptArgs {
+pub(crate) struct RebindArgs {
     /// The repository, as `acme/widgets`; with `--team` or `--user` the organisation, as `acme`
     #[arg(value_name = "OWNER/NAME")]
     pub(crate) subject: String,

@@ -10,8 +10,8 @@ use clap::{Parser, Subcommand, ValueEnum};
 #[cfg(feature = "sim")]
 pub(crate) use args::SimArgs;
 pub(crate) use args::{
-    AdoptArgs, ApplyArgs, DirectoryCommand, ExplainArgs, Format, JournalArgs, JournalFormat, ListArgs,
-    PlanArgs, SchemaFile, Scope, Selection, StoreCommand, SweepArgs, TasksCommand, TotalArgs,
+    ApplyArgs, ExplainArgs, Format, JournalArgs, JournalFormat, ListArgs, PlanArgs, PlanTotalArgs, RebindArgs,
+    SchemaFile, Scope, Selection, StoreCommand, SweepArgs, TargetsCommand, TasksCommand,
 };
 #[cfg(feature = "aws")]
 pub(crate) use args::{AwsCommand, AwsDoctorArgs};
@@ -117,7 +117,8 @@ pub(crate) enum Command {
     ///
     /// Reads what `beadle plan --format json` printed. Exit code: 0 within the guard's limits, 2 over them, 1 a plan is
     /// incomplete.
-    Total(TotalArgs),
+    #[command(alias = "total")]
+    PlanTotal(PlanTotalArgs),
     /// Say what a repository or group is asked for, by which line, and what that overrode
     Explain(ExplainArgs),
     /// Say what is left of GitHub's limits; asking costs nothing
@@ -140,8 +141,8 @@ pub(crate) enum Command {
     /// Say what is missing: permissions, events, clock, store, a signed delivery to itself
     Doctor,
     /// Compare directories and targets with the configuration
-    #[command(subcommand)]
-    Directory(DirectoryCommand),
+    #[command(subcommand, alias = "directory")]
+    Targets(TargetsCommand),
     /// Write nothing to an organisation, a repository or a target for a while
     ///
     /// Webhooks are still taken, and worked off after the pause.
@@ -175,8 +176,9 @@ pub(crate) enum Command {
     /// mean the team and the user that Beadle first saw with that name. If another repository, team or user takes the
     /// name, Beadle grants it nothing until you confirm it:
     ///
-    /// `beadle adopt acme/widgets`, `beadle adopt acme --team platform`, `beadle adopt acme --user mona`
-    Adopt(AdoptArgs),
+    /// `beadle rebind acme/widgets`, `beadle rebind acme --team platform`, `beadle rebind acme --user mona`
+    #[command(alias = "adopt")]
+    Rebind(RebindArgs),
     /// Print the JSON Schema of the policy's files, for editors
     Schema {
         /// Which file.
@@ -219,7 +221,8 @@ pub(crate) enum Command {
     /// Ask the service of this configuration, on this machine, whether it is there; for containers
     ///
     /// Exit code: 0 it answers, 1 it does not.
-    Health,
+    #[command(alias = "health")]
+    Healthcheck,
     /// The state itself
     #[command(subcommand)]
     Store(StoreCommand),

@@ -139,7 +139,7 @@ pub(crate) fn run(path: &Path, as_json: bool, printer: &Printer) -> anyhow::Resu
         } else {
             let fine = printer.paint(Tone::Good, format!("mappings {generation} are accepted"));
             printer.line(format!(
-                "groups: {fine}: {count} of them; `beadle directory probe` tries what they need"
+                "groups: {fine}: {count} of them; `beadle targets probe` tries what they need"
             ));
         }
     }

@@ -112,7 +112,7 @@ pub(crate) async fn run(config: &Config, printer: &Printer) -> anyhow::Result<u8
         }
     }
     if !config.file.okta.is_empty() || !config.file.target.is_empty() {
-        doctor.found |= super::directory::probe(config, None, printer).await? != FINE;
+        doctor.found |= super::targets::probe(config, None, printer).await? != FINE;
     }
     let url = format!("http://{}", config.file.server.listen);
     ping(&mut doctor, config, &url, &clock).await;

@@ -1,6 +1,5 @@
 //! One file a command.
 
-mod adopt;
 mod apply;
 mod approve;
 #[cfg(feature = "aws")]
@@ -10,15 +9,16 @@ mod check;
 mod deliveries;
 #[cfg(feature = "sim")]
 mod demo;
-mod directory;
 mod doctor;
 mod explain;
-mod health;
+mod healthcheck;
 mod journal;
 mod named;
 mod pause;
 mod plan;
+mod plan_total;
 mod queue;
+mod rebind;
 mod rounds;
 mod serve;
 #[cfg(feature = "sim")]
@@ -26,14 +26,14 @@ mod sim;
 mod store;
 mod sweep;
 mod tally;
+mod targets;
 mod tasks;
-mod total;
 
 use beadle_engine::Time;
 use beadle_repositories::{FileKind, schema, test_schema};
 use clap::CommandFactory as _;
 
-use crate::cli::{Cli, Command, DirectoryCommand, SchemaFile, StoreCommand};
+use crate::cli::{Cli, Command, SchemaFile, StoreCommand, TargetsCommand};
 use crate::config::{Config, EXAMPLE};
 use crate::output::printer::Printer;
 
@@ -57,7 +57,7 @@ pub(crate) async fn run(cli: Cli, printer: &Printer) -> anyhow::Result<u8> {
         Command::Plan(args) => plan::run(&armed().await?, &args, printer).await,
         Command::Apply(args) => apply::run(&armed().await?, &args, printer).await,
         Command::Sweep(args) => Box::pin(sweep::run(&armed().await?, &args, printer)).await,
-        Command::Total(args) => total::run(&config()?, &args, printer),
+        Command::PlanTotal(args) => plan_total::run(&config()?, &args, printer),
         Command::Explain(args) => explain::run(&armed().await?, &args, printer).await,
         Command::Budget { org, json } => budget::run(&armed().await?, org.as_deref(), json, printer).await,
         Command::Check { json } => check::run(&cli.config, json, printer),
@@ -67,14 +67,14 @@ pub(crate) async fn run(cli: Cli, printer: &Printer) -> anyhow::Result<u8> {
         Command::Aws(crate::cli::AwsCommand::Doctor(args)) => {
             aws::doctor(&armed().await?, &args, printer).await
         }
-        Command::Directory(DirectoryCommand::Probe { release }) => {
-            directory::probe(&armed().await?, release.as_deref(), printer).await
+        Command::Targets(TargetsCommand::Probe { release }) => {
+            targets::probe(&armed().await?, release.as_deref(), printer).await
         }
         Command::Pause { scope, time } => pause::pause(&config()?, &scope, time, printer).await,
         Command::Resume { scope } => pause::resume(&config()?, &scope, printer).await,
         Command::Holds { json } => approve::holds(&config()?, json, printer).await,
         Command::Approve { digests } => approve::approve(&config()?, &digests, printer).await,
-        Command::Adopt(args) => adopt::run(&armed().await?, &args, printer).await,
+        Command::Rebind(args) => rebind::run(&armed().await?, &args, printer).await,
         Command::Schema { file } => {
             let schema = match file {
                 SchemaFile::Settings => schema(FileKind::Settings),
@@ -98,7 +98,7 @@ pub(crate) async fn run(cli: Cli, printer: &Printer) -> anyhow::Result<u8> {
             let config = if command.is_some() { armed().await? } else { config()? };
             tasks::run(&config, command, json, printer).await
         }
-        Command::Health => health::run(&config()?, printer).await,
+        Command::Healthcheck => healthcheck::run(&config()?, printer).await,
         Command::Store(StoreCommand::Copy { from, to }) => store::copy(&config()?, from, to, printer).await,
         Command::Example => {
             printer.own(EXAMPLE.trim_end());

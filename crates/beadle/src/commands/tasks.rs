@@ -7,7 +7,7 @@ use secrecy::ExposeSecret as _;
 
 use crate::app::wiring;
 use crate::cli::TasksCommand;
-use crate::commands::health::reachable;
+use crate::commands::healthcheck::reachable;
 use crate::commands::{FAILED, FINE, ago};
 use crate::config::Config;
 use crate::output::escape::{self, VALUE};

@@ -152,7 +152,7 @@ pub(crate) struct ScimFile {
     page: Option<usize>,
     changes: Option<usize>,
     attributes: Option<bool>,
-    /// The extent of `beadle directory probe`.
+    /// The extent of `beadle targets probe`.
     #[serde(default)]
     pub(crate) probe: Probing,
     /// The last day of the token, as `2027-03-01`.

@@ -69,7 +69,7 @@ async fn a_state_moves_from_a_file_to_a_table_and_back() {
     world.patch(json!({ "desk": { "branches": { "main": {} } } }), true).await;
     world.until("desk", "its wiki is off", |desk| desk["has_wiki"] == json!(false)).await;
     assert_eq!(serving.stop().await, Some(0));
-    let health = Ran::of(world.command(), &["health"]).await.expect(1);
+    let health = Ran::of(world.command(), &["healthcheck"]).await.expect(1);
     assert!(health.err.contains("nobody answers"), "{}", health.err);
     Ran::of(world.command(), &["pause", "--org", "acme", "--for", "1h"]).await.expect(0);
     let asked = ["journal", "deliveries", "queue", "holds"];

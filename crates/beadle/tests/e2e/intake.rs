@@ -105,7 +105,7 @@ async fn each_has_its_answer() {
     assert_eq!(world.http.get(world.hook_url()).send().await.unwrap().status(), 405);
     let health = world.hook_url().replace("/hooks/github", "/healthz");
     assert_eq!(world.http.get(health).send().await.unwrap().status(), 200);
-    assert!(world.beadle(&["health"]).await.expect(0).out.contains("answers"));
+    assert!(world.beadle(&["healthcheck"]).await.expect(0).out.contains("answers"));
     for private in ["/metrics", "/readyz", "/"] {
         let url = world.hook_url().replace("/hooks/github", private);
         assert_eq!(

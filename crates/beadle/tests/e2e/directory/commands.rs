@@ -67,23 +67,23 @@ async fn a_target_that_is_paused_is_not_written_to() {
 async fn the_probe_says_what_is_fine_and_what_is_not() {
     let mut world = world().await;
     world.beadle(&["sweep"]).await.expect(0);
-    let said = world.beadle(&["directory", "probe"]).await.expect(0).out;
+    let said = world.beadle(&["targets", "probe"]).await.expect(0).out;
     for fine in
         ["2 groups are read", "are read whole", "the System Log is read", "is read with", "say token_ends"]
     {
         assert!(said.contains(fine), "`{fine}` is not in\n{said}");
     }
     world.okta.fault(Fault { path: "/logs".into(), status: Some(403), ..Fault::default() });
-    let said = world.beadle(&["directory", "probe"]).await.expect(1).out;
+    let said = world.beadle(&["targets", "probe"]).await.expect(1).out;
     assert!(said.contains("it needs the scope okta.logs.read"), "{said}");
     world.okta.no_faults();
     std::fs::write(world.path().join("aws.token"), "wrong").unwrap();
-    let said = world.beadle(&["directory", "probe"]).await.expect(1).out;
+    let said = world.beadle(&["targets", "probe"]).await.expect(1).out;
     assert!(said.contains("Session token not found or invalid"), "{said}");
     // A token that ends soon is said.
     std::fs::write(world.path().join("aws.token"), world.aws.token()).unwrap();
     world.dialect += ", token_ends = \"2020-01-01\"";
-    let said = world.beadle(&["directory", "probe"]).await.expect(1).out;
+    let said = world.beadle(&["targets", "probe"]).await.expect(1).out;
     assert!(said.contains("its token has ended"), "{said}");
 }
 

@@ -56,7 +56,7 @@ async fn the_identity_store_tells_who_is_in_a_group_page_by_page() {
         Ran::of(command, args).await
     };
     world.dialect = store(STORE);
-    let probed = run(&world, &["directory", "probe"]).await.expect(0).out;
+    let probed = run(&world, &["targets", "probe"]).await.expect(0).out;
     assert!(probed.contains("the Identity Store shows 220 members of Ops"), "{probed}");
     let plan = run(&world, &["plan"]).await;
     assert!(plan.out.contains(&format!("remove: {}", login(0))), "{}{}", plan.out, plan.err);

@@ -119,7 +119,7 @@ async fn converges(dialect: &str, cursor: bool) {
     world.dialect = dialect.into();
     std::fs::write(world.path().join("aws.token"), &server.token).unwrap();
     world.groups += "users = \"provision\"\n";
-    let probed = world.beadle(&["directory", "probe"]).await.expect(0).out;
+    let probed = world.beadle(&["targets", "probe"]).await.expect(0).out;
     assert!(probed.contains("0 groups are listed"), "{probed}");
     let serving = world.serve().await;
     world.connect(&Hook::default());
@@ -150,7 +150,7 @@ async fn converges(dialect: &str, cursor: bool) {
     world.beadle(&["sweep"]).await.expect(0);
     let plan = world.beadle(&["plan"]).await.expect(0).out;
     assert!(plan.contains("nothing to change in 2 groups"), "{plan}");
-    let probed = world.beadle(&["directory", "probe"]).await.expect(0).out;
+    let probed = world.beadle(&["targets", "probe"]).await.expect(0).out;
     assert!(probed.contains("is read with"), "{probed}");
 }
 

@@ -212,7 +212,7 @@ async fn a_group_that_okta_pushes_itself_is_only_observed() {
     directory["pushes"] = json!({ "0oa1": { "gPm1": { "sourceGroupId": "00g1" }, "gPm2": { "sourceGroupId": "00g2", "status": "INACTIVE" } } });
     let mut world = World::new([directory, target]).await;
     world.okta_lines = "push_apps = [\"0oa1\"]\n".into();
-    let said = world.beadle(&["directory", "probe"]).await.expect(0).out;
+    let said = world.beadle(&["targets", "probe"]).await.expect(0).out;
     assert!(said.contains("Okta pushes 1 groups into 0oa1, which stay in observe: 00g1"), "{said}");
     let plan = world.beadle(&["plan"]).await.expect(2).out;
     assert!(

@@ -198,7 +198,7 @@ async fn people_are_found_by_mail_or_by_a_list_too_and_nobody_is_invited() {
     acme["org"]["members"].as_array_mut().unwrap().retain(|member| member != "octo4");
     let mut world = World::of_teams(directory(6, &groups), acme).await;
     // Without a provider nobody is anybody.
-    let probed = world.beadle(&["directory", "probe"]).await.expect(1);
+    let probed = world.beadle(&["targets", "probe"]).await.expect(1);
     assert!(
         probed.out.contains("teams of acme") && probed.out.contains("match by \"mail\" or \"file\""),
         "{}",
@@ -209,7 +209,7 @@ async fn people_are_found_by_mail_or_by_a_list_too_and_nobody_is_invited() {
     world.teams = "match = [\"mail\", \"file\"], users_from = \"users.toml\"".into();
     let list = "\"p3@acme.example\" = \"octo3\"\n\"p4@acme.example\" = \"octo4\"\n";
     std::fs::write(world.path().join("users.toml"), list).unwrap();
-    let probed = world.beadle(&["directory", "probe"]).await.expect(0);
+    let probed = world.beadle(&["targets", "probe"]).await.expect(0);
     assert!(
         probed.out.contains("of the 5 members of acme, 5 are known by a name of the directory"),
         "{}",

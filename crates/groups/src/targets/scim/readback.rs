@@ -305,7 +305,7 @@ fn stopped(written: &Written<'_>, lost: &[String], done: &str) -> String {
     };
     format!(
         "the target took {} other members out of the group {} at {what}, the first {}; {done}; nothing more is written to \
-         this target: set `removal` as the server needs it, run `beadle directory probe` with probe = \"write\", and start Beadle again",
+         this target: set `removal` as the server needs it, run `beadle targets probe` with probe = \"write\", and start Beadle again",
         lost.len(),
         written.group,
         lost.first().map_or("", String::as_str)

@@ -1,4 +1,4 @@
-//! `beadle adopt`.
+//! `beadle rebind`.
 
 use std::sync::Arc;
 
@@ -10,12 +10,12 @@ use beadle_repositories::overrides::Overrides;
 use serde_json::{Value, json};
 
 use crate::app::wiring::{self, GithubClients, OpenOptions, Org};
-use crate::cli::AdoptArgs;
+use crate::cli::RebindArgs;
 use crate::commands::{FINE, operator};
 use crate::config::Config;
 use crate::output::printer::Printer;
 
-pub(crate) async fn run(config: &Config, args: &AdoptArgs, printer: &Printer) -> anyhow::Result<u8> {
+pub(crate) async fn run(config: &Config, args: &RebindArgs, printer: &Printer) -> anyhow::Result<u8> {
     let clock = Clock::system();
     match (&args.team, &args.user) {
         (Some(slug), _) => name(config, &args.subject, (Named::Team, slug), &clock, printer).await,

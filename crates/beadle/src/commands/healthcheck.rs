@@ -1,4 +1,4 @@
-//! `beadle health`: an image with nothing else in it has no other way to ask.
+//! `beadle healthcheck`: an image with nothing else in it has no other way to ask.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! `beadle directory probe`: directories and targets, tried before anything of a policy is written.
+//! `beadle targets probe`: directories and targets, tried before anything of a policy is written.
 
 use std::sync::Arc;
 
@@ -167,7 +167,7 @@ impl Probe<'_> {
         } else {
             self.wrong(format!(
                 "the target stays stopped, as the probe tried no write of members: {why}; set probe = \"write\" in \
-                 [target.scim] and probe again, or run `beadle directory probe --release {name}`"
+                 [target.scim] and probe again, or run `beadle targets probe --release {name}`"
             ));
         }
         Ok(())

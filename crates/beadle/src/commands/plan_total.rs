@@ -1,4 +1,4 @@
-//! `beadle total`: the plans of all shards added up, before any of them writes.
+//! `beadle plan-total`: the plans of all shards added up, before any of them writes.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,7 +7,7 @@ use beadle_engine::{Change, Limits, Risk, Risks};
 use beadle_repositories::Shard;
 use serde::Deserialize;
 
-use crate::cli::TotalArgs;
+use crate::cli::PlanTotalArgs;
 use crate::commands::sweep::append;
 use crate::commands::tally::code;
 use crate::config::Config;
@@ -89,7 +89,7 @@ enum Kind {
     Target,
 }
 
-pub(crate) fn run(config: &Config, args: &TotalArgs, printer: &Printer) -> anyhow::Result<u8> {
+pub(crate) fn run(config: &Config, args: &PlanTotalArgs, printer: &Printer) -> anyhow::Result<u8> {
     let mut totals = Totals::new();
     let mut shards: Vec<Shard> = Vec::new();
     let mut unknown: BTreeSet<&String> = args.approve.iter().collect();

@@ -39,7 +39,7 @@ async fn a_new_organisation_observes() {
     world.mode = "observe";
     world.policy("settings.yml", POLICY);
     let applied = world.beadle(&["apply", "--yes"]).await.expect(2);
-    assert!(applied.out.contains("withheld by modes"), "{}", applied.out);
+    assert!(applied.out.contains("skipped by the mode"), "{}", applied.out);
     let serving = world.serve().await;
     world.connect();
     world.patch(json!({ "gadgets": { "teams": { "contractors": "admin" } } }), true).await;

@@ -17,8 +17,7 @@ pub(crate) enum TargetsCommand {
     /// empties it and deletes it. Otherwise the probe writes nothing.
     ///
     /// Beadle stops a target if a write removed other members. After a probe whose own writes
-    /// succeed,
-    /// Beadle writes to this target again.
+    /// succeed, Beadle writes to this target again.
     ///
     /// Exit code: 0 all tests passed, 1 a test failed or was not possible.
     Probe {
@@ -44,8 +43,7 @@ pub(crate) enum StoreCommand {
     /// Copy a whole store into an empty one
     ///
     /// Copies keys, deliveries, the journal, holds, pauses and notes. Beadle creates a file or
-    /// table
-    /// that does not exist. Stop Beadle first: changes during the copy are lost.
+    /// table that does not exist. Stop Beadle first: changes during the copy are lost.
     ///
     /// Exit code: 0 the copy is complete, 1 it is not.
     Copy {
@@ -62,8 +60,7 @@ pub(crate) enum AwsCommand {
     /// Diagnose secrets, table, queues, worker and webhook delivery
     ///
     /// Sends a signed test delivery through the gateway. The outputs of the deployment have the
-    /// values
-    /// of the options.
+    /// values of the options.
     ///
     /// Exit code: 0 no problem, 1 a check failed.
     Doctor(AwsDoctorArgs),

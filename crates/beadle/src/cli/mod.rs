@@ -153,12 +153,10 @@ pub(crate) enum Command {
     ///
     /// The modes and the guard's limits apply. Without a terminal, changes that remove, weaken or
     /// expose something need `--yes`. Beadle plans again after the writes, and writes changes that
-    /// the
-    /// first ones made necessary.
+    /// the first ones made necessary.
     ///
     /// Exit code: 0 a second plan is empty, 2 the guard or the mode stopped changes, 1 a change
-    /// failed
-    /// or something is unknown.
+    /// failed or something is unknown.
     Apply(ApplyArgs),
     /// Plan and write without confirmation, for CI jobs
     ///
@@ -237,10 +235,9 @@ pub(crate) enum Command {
     /// Confirm the present owner of a name: a repository, team or user
     ///
     /// A file in repos/ belongs to the repository that Beadle first saw with its name. A team's
-    /// slug
-    /// and a user's login mean the team and the user that Beadle first saw with that name. If
-    /// another
-    /// repository, team or user takes the name, Beadle grants it nothing until you confirm it.
+    /// slug and a user's login mean the team and the user that Beadle first saw with that name. If
+    /// another repository, team or user takes the name, Beadle grants it nothing until you confirm
+    /// it.
     #[command(alias = "adopt")]
     Rebind(RebindArgs),
     /// Print the JSON Schema of a policy file, for editors
@@ -310,8 +307,7 @@ pub(crate) enum Command {
     /// See Beadle repair a simulated GitHub and AWS, without an account
     ///
     /// The demo has 40 repositories, 12 people, drift and a service that is killed. After each step
-    /// it
-    /// reads the state of the simulated vendors and prints whether Beadle repaired it.
+    /// it reads the state of the simulated vendors and prints whether Beadle repaired it.
     #[cfg(feature = "sim")]
     Demo,
 }

@@ -1,4 +1,4 @@
-//! `beadle budget`: what is left of GitHub's limits. Asking costs nothing.
+//! `beadle budget`: shows the remaining rate limit of GitHub. The request costs no point of the limit.
 
 use beadle_engine::{Clock, Time, note};
 use serde_json::{Value, json};
@@ -40,7 +40,7 @@ pub(crate) async fn run(
         for said in &processes {
             let at = Time(said["at"].as_i64().unwrap_or(0));
             printer.line(format!(
-                "  a process that was heard of {} ago has spent {} REST and {} GraphQL points of this minute",
+                "  process, last report {} ago: {} REST and {} GraphQL points spent in this minute",
                 ago(at, clock.now()),
                 said["rest"],
                 said["graphql"]
@@ -48,7 +48,7 @@ pub(crate) async fn run(
         }
     }
     if !as_json && org.is_none() && !config.file.okta.is_empty() {
-        printer.note("Okta tells its limits with every answer, and cannot be asked for them; /metrics has what it said last");
+        printer.note("Okta reports its limits in each answer only: see `/metrics` of the service");
     }
     Ok(FINE)
 }
@@ -60,8 +60,8 @@ fn account(name: &str, account: &Value, reserve: u64, clock: &Clock) -> String {
     let reset = Time::from_seconds(account["reset"].as_i64().unwrap_or(0));
     let minutes = reset.since(clock.now()).as_secs().div_ceil(60);
     format!(
-        "  {name:8} {remaining} of {limit} left, {} of it for sweeps ({reserve} % are kept for events and operators); \
-         anew in {minutes} min",
+        "  {name:8} {remaining} of {limit} left, {} of them for sweeps (reserve for events and operators: {reserve} %); \
+         reset in {minutes} min",
         remaining.saturating_sub(kept)
     )
 }

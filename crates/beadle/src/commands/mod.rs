@@ -1,4 +1,4 @@
-//! One file a command.
+//! The commands, one file each.
 
 mod apply;
 mod approve;
@@ -37,17 +37,17 @@ use crate::cli::{Cli, Command, SchemaFile, StoreCommand, TargetsCommand};
 use crate::config::{Config, EXAMPLE};
 use crate::output::printer::Printer;
 
-/// Nothing is left to do.
+/// The exit code of success: nothing is left to do.
 pub(crate) const FINE: u8 = 0;
-/// It did not work.
+/// The exit code of a failure.
 pub(crate) const FAILED: u8 = 1;
-/// Changes are pending, or held.
+/// The exit code of pending or held changes.
 pub(crate) const PENDING: u8 = 2;
 
-/// Runs a command and gives the exit code.
+/// Runs a command and returns its exit code.
 pub(crate) async fn run(cli: Cli, printer: &Printer) -> anyhow::Result<u8> {
     let config = || Config::load(&cli.config).map(|config| config.stored_at(cli.store.clone()));
-    // For what asks vendors: with the secrets that AWS keeps.
+    // Commands that call vendors also need the secrets that AWS keeps.
     let armed = async || {
         let config = config()?;
         config.fetch_secrets().await;
@@ -94,7 +94,7 @@ pub(crate) async fn run(cli: Cli, printer: &Printer) -> anyhow::Result<u8> {
         }
         Command::Journal(args) => journal::run(&config()?, &args, printer).await,
         Command::Tasks { json, command } => {
-            // The list is in the store; for a run the operator token is shown.
+            // The list is in the store. A run calls the service and needs the operator token.
             let config = if command.is_some() { armed().await? } else { config()? };
             tasks::run(&config, command, json, printer).await
         }
@@ -117,7 +117,7 @@ pub(crate) async fn run(cli: Cli, printer: &Printer) -> anyhow::Result<u8> {
     }
 }
 
-/// How long ago, for people.
+/// Returns the time since an event, for people.
 fn ago(then: Time, now: Time) -> String {
     let seconds = now.since(then).as_secs();
     match seconds {
@@ -128,7 +128,8 @@ fn ago(then: Time, now: Time) -> String {
     }
 }
 
-/// Who runs this command, for the journal: where the state is a table, whom AWS takes the caller for.
+/// Returns the name of the person who runs this command, for the journal. If the store is a table,
+/// AWS names the caller.
 async fn operator(config: &Config) -> String {
     let caller = if config.database().is_none() { caller().await } else { None };
     caller.unwrap_or_else(shell_user)
@@ -137,7 +138,7 @@ async fn operator(config: &Config) -> String {
 #[cfg(feature = "aws")]
 use aws::caller;
 
-/// There is no table without AWS' SDK.
+/// Returns no caller: this build has no AWS SDK, and so no table.
 #[cfg(not(feature = "aws"))]
 #[expect(clippy::unused_async, reason = "with AWS' SDK it asks AWS")]
 async fn caller() -> Option<String> {

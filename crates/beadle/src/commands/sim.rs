@@ -1,4 +1,4 @@
-//! `beadle sim`.
+//! `beadle sim`: runs simulated vendors until it is stopped.
 
 use std::path::Path;
 use std::time::Duration;
@@ -23,20 +23,17 @@ pub(crate) async fn run(args: &SimArgs, printer: &Printer) -> anyhow::Result<u8>
     let latency = Duration::from_millis(args.latency);
     let sim = Sim::start(args.github, Settings { limits, state, latency, record: false }).await?;
     let url = sim.url();
-    printer.line(format!(
-        "a simulated GitHub listens at {url} (GraphQL at {url}/graphql, REST also at {url}/api/v3)"
-    ));
-    printer.line(format!("App {}: its private key is at {url}/_sim/app.pem", beadle_sim::APP_ID));
-    printer
-        .line(format!("a personal token: curl -X POST {url}/_sim/tokens; the state: curl {url}/_sim/state"));
-    // They end when they are dropped.
+    printer.line(format!("simulated GitHub: {url} (GraphQL: {url}/graphql, REST also: {url}/api/v3)"));
+    printer.line(format!("  private key of the App {}: curl {url}/_sim/app.pem", beadle_sim::APP_ID));
+    printer.line(format!("  new token: curl -X POST {url}/_sim/tokens; state: curl {url}/_sim/state"));
+    // A simulator ends when it is dropped.
     let mut _okta = None;
     if let Some(addr) = args.okta {
         let state = read(args.okta_state.as_deref())?;
         let sim =
             OktaSim::start(addr, okta::Settings { state, latency, ..okta::Settings::default() }).await?;
         let url = sim.url();
-        printer.line(format!("a simulated Okta listens at {url}; a token: curl -X POST {url}/_sim/tokens"));
+        printer.line(format!("simulated Okta: {url}; new token: curl -X POST {url}/_sim/tokens"));
         _okta = Some(sim);
     }
     let mut _scim = None;
@@ -45,7 +42,7 @@ pub(crate) async fn run(args: &SimArgs, printer: &Printer) -> anyhow::Result<u8>
         let sim =
             ScimSim::start(addr, scim::Settings { state, latency, ..scim::Settings::default() }).await?;
         printer.line(format!(
-            "a simulated AWS IAM Identity Center has its SCIM at {}; a token: curl -X POST {}/tokens",
+            "simulated AWS IAM Identity Center: SCIM at {}; new token: curl -X POST {}/tokens",
             sim.url(),
             sim.control()
         ));
@@ -58,5 +55,5 @@ pub(crate) async fn run(args: &SimArgs, printer: &Printer) -> anyhow::Result<u8>
 fn read(path: Option<&Path>) -> anyhow::Result<Option<Value>> {
     let Some(path) = path else { return Ok(None) };
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    Ok(Some(serde_json::from_str(&text).with_context(|| format!("{} is no JSON", path.display()))?))
+    Ok(Some(serde_json::from_str(&text).with_context(|| format!("{} is not valid JSON", path.display()))?))
 }

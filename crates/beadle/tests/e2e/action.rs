@@ -133,7 +133,7 @@ async fn a_team_list_gone_wrong_ends_at_the_total_and_without_it_at_the_limit() 
         let before = removed(&world);
         let env = [("SHARD", "1"), ("APPROVE", &format!("{},mistyped", digests.join(",")))];
         let swept = step(&world, "sweep", "Sweep", &env).await.expect(0);
-        assert!(swept.err.contains("no change here has the digest `mistyped`"), "{}", swept.err);
+        assert!(swept.err.contains("no change has the digest `mistyped`"), "{}", swept.err);
         assert_eq!(removed(&world), before + digests.len());
     }
 }

@@ -264,7 +264,7 @@ async fn budget_tells_what_is_left_and_costs_nothing() {
     let world = World::new(acme(many(1, false))).await;
     world.policy("settings.yml", POLICY);
     let told = world.beadle(&["budget"]).await.expect(0);
-    assert!(told.out.contains("core     5000 of 5000 left, 4000 of it for sweeps"), "{}", told.out);
+    assert!(told.out.contains("core     5000 of 5000 left, 4000 of them for sweeps"), "{}", told.out);
     let told = world.beadle(&["budget", "--json"]).await.expect(0).json();
     assert_eq!(told["resources"]["graphql"]["remaining"], 5000, "{told}");
 }

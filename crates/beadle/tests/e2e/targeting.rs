@@ -150,9 +150,9 @@ async fn explain_names_every_value_its_line_and_what_it_overrode() {
     world.policy("repos/shop.yml", "repository: { has_wiki: true }\n");
     let explained = world.beadle(&["explain", "acme/shop"]).await.expect(0);
     for line in [
-        "reached by layers/leads.yml (rank 200)",
+        "selected by layers/leads.yml (rank 200)",
         "repository.has_wiki            true  [repos/shop.yml:1]",
-        "overrode false  [settings.yml:1]",
+        "overrides false  [settings.yml:1]",
         "teams[engineering].permission  admin  [layers/leads.yml:10]",
     ] {
         assert!(explained.out.contains(line), "{line}\n{}", explained.out);
@@ -168,7 +168,7 @@ async fn explain_names_every_value_its_line_and_what_it_overrode() {
     world.beadle(&["explain", "acme/nothing"]).await.expect(1);
     world.policy("deployment-settings.yml", "restrictedRepos: [shop]\n");
     let left = world.beadle(&["explain", "acme/shop"]).await.expect(0);
-    assert!(left.out.contains("left alone"), "{}", left.out);
+    assert!(left.out.contains("skipped"), "{}", left.out);
 }
 
 #[tokio::test(flavor = "multi_thread")]

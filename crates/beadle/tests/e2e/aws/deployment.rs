@@ -227,7 +227,7 @@ impl Deployment {
     /// may be behind: a row that moves in it can be in neither place for a moment, so one look
     /// proves nothing.
     pub(crate) async fn until_idle(&self) {
-        const IDLE: &str = "0 event, 0 manual, 0 sweep due, 0 being worked on";
+        const IDLE: &str = "0 event, 0 manual, 0 sweep due, 0 running";
         const LOOKS: usize = 3;
         let (mut queue, mut idle) = (String::new(), 0);
         for _ in 0..600 {

@@ -69,11 +69,11 @@ async fn a_webhook_and_a_hook_go_in_and_repaired_repositories_and_equal_groups_c
         let args: Vec<&str> = args.into_iter().chain([deployed.sweep[0].as_str()]).collect();
         let doctor = Ran::of(deployed.beadle(), &args).await.expect(0).out;
         for said in [
-            "aws-secretsmanager:beadle/scim is there",
-            "none was given up",
+            "aws-secretsmanager:beadle/scim exists",
+            "0 failed messages",
             "takes writes",
             "acme: ",
-            "looked after everything",
+            "ran its tasks",
         ] {
             assert!(doctor.contains(said), "{said}: {doctor}");
         }

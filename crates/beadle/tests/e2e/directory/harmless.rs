@@ -314,7 +314,7 @@ async fn a_join_asks_okta_twice() {
             .await
             .expect(0)
             .out
-            .contains("0 event, 0 manual, 0 sweep due, 0 being worked on")
+            .contains("0 event, 0 manual, 0 sweep due, 0 running")
         {
             break;
         }

@@ -1,4 +1,4 @@
-//! `beadle plan`.
+//! `beadle plan`: shows the changes that a policy or directory asks for.
 
 use std::sync::Arc;
 
@@ -20,15 +20,15 @@ use crate::output::progress::Progress;
 use crate::output::render::{self, PlanScope, WholePlan};
 use crate::tasks::other_modes;
 
-/// Groups planned at once.
+/// The number of groups that Beadle plans at the same time.
 const AT_ONCE: usize = 8;
 
 pub(crate) async fn run(config: &Config, args: &PlanArgs, printer: &Printer) -> anyhow::Result<u8> {
     let clock = Clock::system();
-    // A plan makes no file, and remembers nothing.
+    // A plan creates no file and stores nothing.
     let store = wiring::store_if_there(config).await?;
     let selection = &args.selection;
-    // Without a store the shards cannot tell each other what they spend.
+    // Without a store, no shard knows the spent budget of the others.
     let parts = if store.is_none() { selection.shard.of() } else { 1 };
     let opening = OpenOptions { store: store.clone(), patient: true, parts };
     let clients = GithubClients::default();
@@ -70,17 +70,17 @@ pub(crate) async fn run(config: &Config, args: &PlanArgs, printer: &Printer) -> 
         Format::Markdown => plans.iter().for_each(|plan| printer.lines(render::markdown(plan).trim_end())),
     }
     let misnamed = selection.is_by_name() && plans.iter().any(|plan| !plan.unmatched.is_empty());
-    // A plan has written nothing, so what is unknown is left like every change.
+    // A plan writes nothing, so an unknown part counts like a change.
     let left = plans.iter().filter(|plan| plan.is_pending()).count();
     Ok(code(usize::from(misnamed), left))
 }
 
-/// A plan of a repository as it can be written.
+/// A plan of a repository that can be written.
 pub(crate) type Writable = beadle_engine::Plan<Box<dyn Step>>;
-/// A plan of a group as it can be written.
+/// A plan of a group that can be written.
 pub(crate) type WritableGroup = beadle_engine::Plan<GroupWrite>;
 
-/// Plans one organisation: for printing, and for writing.
+/// Plans one organisation. Returns the plan for printing, and the plans for writing.
 pub(crate) async fn plan(
     org: &Org,
     planner: &RepositoryPlanner,
@@ -104,7 +104,7 @@ pub(crate) async fn plan(
     Ok((shown, planned.plans.into_iter().map(|(_, plan)| plan).collect()))
 }
 
-/// Plans the groups of one target: for printing, and for writing.
+/// Plans the groups of one target. Returns the plan for printing, and the plans for writing.
 pub(crate) async fn plan_groups(
     target: &GroupTarget,
     selection: &Selection,
@@ -120,11 +120,11 @@ pub(crate) async fn plan_groups(
         target.directory.target.look().await?;
         if let Err(failure) = target.directory.look_at_pushes().await {
             printer.note(format!(
-                "whether Okta pushes groups itself is unknown ({}); it needs the scope okta.apps.read",
+                "groups that Okta pushes itself are unknown ({}); the scope okta.apps.read is required",
                 failure.text
             ));
         }
-        // Of `beadle sweep`; other commands read each group for themselves.
+        // `beadle sweep` shares one survey of the directory; other commands read each group.
         let hint = sweep_hint(clock.now());
         let mut found = Vec::new();
         for source in target.directory.sources.keys() {
@@ -135,11 +135,11 @@ pub(crate) async fn plan_groups(
             .group
             .iter()
             .filter(|name| !wanted(name))
-            .map(|name| format!("no mapping to {} names a group `{name}`", target.file.name))
+            .map(|name| format!("no mapping to {} has a group `{name}`", target.file.name))
             .collect();
         let all = selection.group.is_empty();
         found.retain(|one| all || selection.group.iter().any(|name| one.is_called(name)));
-        // A union of several directories is one key.
+        // A union of groups of several directories is one key.
         found.sort_by(|one, other| one.key.cmp(&other.key));
         found.dedup_by(|one, other| one.key == other.key);
         let planner = target.planner(store, clock);

@@ -1,4 +1,4 @@
-//! `beadle rebind`.
+//! `beadle rebind`: confirms the present owner of a name.
 
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ pub(crate) async fn run(config: &Config, args: &RebindArgs, printer: &Printer) -
     }
 }
 
-/// Gives a file in repos/ to the repository that has its name now.
+/// Binds a file in repos/ to the repository that has its name now.
 async fn repository(
     config: &Config,
     repository: &str,
@@ -33,7 +33,9 @@ async fn repository(
 ) -> anyhow::Result<u8> {
     let (owner, name) = repository
         .split_once('/')
-        .context("specify the repository as OWNER/NAME, or add `--team SLUG` or `--user LOGIN`")?;
+        .with_context(|| {
+            format!("expected a repository OWNER/NAME, found `{repository}`\nhint: for a team or user, add `--team SLUG` or `--user LOGIN`")
+        })?;
     let org = Org::open(
         config,
         config.orgs(Some(owner))?[0],
@@ -43,18 +45,19 @@ async fn repository(
     )
     .await?;
     let policy = org.policy.current();
-    let layer =
-        policy.file_of(name).with_context(|| format!("the policy has no file in repos/ for {name}"))?;
+    let layer = policy.file_of(name).with_context(|| format!("the policy has no file repos/{name}.yml"))?;
     let index = org.reader.index().await?;
     let row = index.iter().find(|row| row.name.eq_ignore_ascii_case(name));
-    let row = row.with_context(|| format!("there is no repository {repository}"))?;
+    let row = row.with_context(|| {
+        format!("repository `{repository}` does not exist, or the App has no access to it")
+    })?;
     let store = wiring::store(config).await?;
     Overrides::new(Some(store.clone()), &org.file.name).adopt(layer, row.id).await?;
     let key = Key::new("repository", &org.file.name, row.id);
     let detail = json!({ "adopted": layer.file, "by": operator(config).await });
     journal(&store, &key, repository, detail, clock).await?;
     store.mark(vec![Mark { key, lane: Lane::Manual, hint: Some(row.node_id.clone()) }], clock.now()).await?;
-    printer.line(format!("{} belongs to {repository} (id {}) now", layer.file, row.id));
+    printer.line(format!("{} now belongs to {repository} (id {})", layer.file, row.id));
     Ok(FINE)
 }
 
@@ -78,10 +81,10 @@ async fn name(
     };
     let actor = Actor { kind, name: name.to_owned(), id: None, number: None };
     let found = org.reader.resolve(&[actor]).await?.into_iter().next();
-    let found = found.with_context(|| format!("GitHub did not answer for {what} `{name}`"))?;
+    let found = found.with_context(|| format!("no answer from GitHub about the {what} `{name}`"))?;
     let found = found.map_err(anyhow::Error::msg)?;
     let (about, _) = org.reader.organisation_and_clock().await?;
-    let id = about["id"].as_u64().context("GitHub's answer has no id of the organisation")?;
+    let id = about["id"].as_u64().context("invalid response from GitHub: the organisation has no id")?;
     let store = wiring::store(config).await?;
     let names = Names::new(Some(store.clone()), &file.name, clock);
     let before = names.remembered(named, name).await?;
@@ -91,7 +94,7 @@ async fn name(
     });
     journal(&store, &Key::new("organisation", &file.name, id), &file.name, detail, clock).await?;
     printer.line(format!(
-        "{what} `{}` (id {}) is the one that the policy of {} means; the next sweep uses it",
+        "{what} `{}` (id {}) confirmed for the policy of {}, from the next sweep on",
         found.name, found.id, file.name
     ));
     Ok(FINE)

@@ -123,5 +123,5 @@ async fn a_state_moves_from_a_file_to_a_table_and_back() {
     }
     let nothing = world.path().join("none.db");
     let none = Ran::of(world.command(), &["store", "copy", nothing.to_str().unwrap(), back]).await.expect(1);
-    assert!(none.err.contains("there is no") && !nothing.exists(), "{}", none.err);
+    assert!(none.err.contains("does not exist") && !nothing.exists(), "{}", none.err);
 }

@@ -27,7 +27,7 @@ async fn commands_that_look_make_no_store_and_say_that_there_is_none() {
         assert!(!world.path().join("beadle.db").exists(), "`{command}` made a store");
     }
     let doctor = world.beadle(&["doctor"]).await;
-    assert!(doctor.out.contains("there is no store"), "{}", doctor.out);
+    assert!(doctor.out.contains("does not exist yet"), "{}", doctor.out);
     assert!(!world.path().join("beadle.db").exists(), "`doctor` made a store");
 }
 

@@ -71,7 +71,7 @@ async fn a_webhook_and_a_hook_go_in_and_repaired_repositories_and_equal_groups_c
         for said in [
             "aws-secretsmanager:beadle/scim exists",
             "0 failed messages",
-            "takes writes",
+            "accepts writes",
             "acme: ",
             "ran its tasks",
         ] {

@@ -213,7 +213,7 @@ async fn a_group_that_okta_pushes_itself_is_only_observed() {
     let mut world = World::new([directory, target]).await;
     world.okta_lines = "push_apps = [\"0oa1\"]\n".into();
     let said = world.beadle(&["targets", "probe"]).await.expect(0).out;
-    assert!(said.contains("Okta pushes 1 groups into 0oa1, which stay in observe: 00g1"), "{said}");
+    assert!(said.contains("Okta pushes 1 group into 0oa1"), "{said}");
     let plan = world.beadle(&["plan"]).await.expect(2).out;
     assert!(
         plan.contains("1 skipped (the directory pushes corp/00g1 itself; it is only observed)"),
@@ -229,7 +229,7 @@ async fn a_group_that_okta_pushes_itself_is_only_observed() {
     // Without the scope it is unknown, and said.
     world.okta.fault(Fault { path: "/apps/".into(), status: Some(403), ..Fault::default() });
     let plan = world.beadle(&["plan"]).await.expect(2);
-    assert!(plan.err.contains("whether Okta pushes groups itself is unknown"), "{}", plan.err);
+    assert!(plan.err.contains("groups that Okta pushes itself are unknown"), "{}", plan.err);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -45,7 +45,7 @@ async fn a_server_that_empties_a_group_is_stopped_and_the_group_is_whole_again()
     assert_eq!(world.writes().len(), before, "nothing was tried, and nothing is written");
     world.dialect = "\"rfc7644\", probe = \"write\"".into();
     let probed = world.beadle(&["targets", "probe"]).await.expect(0).out;
-    assert!(probed.contains("Beadle writes to the target again"), "{probed}");
+    assert!(probed.contains("Beadle writes to the stopped target again"), "{probed}");
     world.beadle(&["sweep"]).await.expect(0);
     world.until_holds("Ops", 2..20).await;
 }

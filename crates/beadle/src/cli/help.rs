@@ -177,7 +177,7 @@ fn with_examples(command: Command, path: &str) -> Command {
     let Some((_, examples)) = EXAMPLES.iter().find(|(of, _)| *of == path) else { return command };
     let mut text = heading(&command, "Examples");
     for (line, what) in *examples {
-        let _ = write!(text, "\n  {line}\n      {what}"); // a text takes everything
+        let _ = write!(text, "\n  {line}\n      {what}"); // writing to a string cannot fail
     }
     command.after_long_help(text)
 }
@@ -201,7 +201,7 @@ fn groups(command: &Command) -> String {
         if found.is_empty() {
             continue;
         }
-        let _ = writeln!(text, "{}", heading(command, title)); // a text takes everything
+        let _ = writeln!(text, "{}", heading(command, title)); // writing to a string cannot fail
         for sub in found {
             let about = sub.get_about().map(ToString::to_string).unwrap_or_default();
             let _ = writeln!(text, "  {literal}{:12}{literal:#} {about}", sub.get_name());

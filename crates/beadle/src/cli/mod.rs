@@ -122,14 +122,20 @@ pub(crate) enum Color {
 
 impl Color {
     /// Returns whether standard output gets colour.
-    pub(crate) fn resolve(self) -> bool {
+    pub(crate) fn on_stdout(self) -> bool {
+        self.is_on(|| anstream::AutoStream::choice(&std::io::stdout()))
+    }
+
+    /// Returns whether standard error gets colour.
+    pub(crate) fn on_stderr(self) -> bool {
+        self.is_on(|| anstream::AutoStream::choice(&std::io::stderr()))
+    }
+
+    fn is_on(self, auto: impl Fn() -> anstream::ColorChoice) -> bool {
         match self {
             Self::Always => true,
             Self::Never => false,
-            Self::Auto => {
-                let choice = anstream::AutoStream::choice(&std::io::stdout());
-                choice != anstream::ColorChoice::Never
-            }
+            Self::Auto => auto() != anstream::ColorChoice::Never,
         }
     }
 }

@@ -221,7 +221,8 @@ pub(super) struct Applier<'a, P, W> {
     hint: Hint<'a>,
     pace: WritePace,
     pub(super) limits: Limits,
-    /// Whether Beadle writes only changes that were shown, because somebody confirmed exactly these.
+    /// Whether Beadle writes only changes that were shown, because somebody confirmed exactly
+    /// these.
     pub(super) only_shown: bool,
     pub(super) store: &'a Arc<dyn Store>,
     pub(super) clock: &'a Clock,
@@ -339,8 +340,8 @@ pub(super) async fn write<P: Planner, W: PlanWriter<P::Write>>(
 const CHANGED: &str =
     "the plan changed since it was shown, new changes were not written; run `beadle plan` again";
 
-/// Plans again under the claim, and writes only the changes that were shown. Returns the report, and
-/// whether the new plan had only such changes.
+/// Plans again under the claim, and writes only the changes that were shown. Returns the report,
+/// and whether the new plan had only such changes.
 async fn write_agreed<P: Planner, W: PlanWriter<P::Write>>(
     applier: &Applier<'_, P, W>,
     key: &Key,

@@ -83,8 +83,8 @@ enum Effect<'a> {
     Nothing,
 }
 
-/// Returns the effect of an approval by `by`. `approved_by` approved the hold first; `spent`: its write
-/// began.
+/// Returns the effect of an approval by `by`. `approved_by` approved the hold first; `spent`: its
+/// write began.
 fn effect<'a>(approved_by: Option<&'a str>, spent: bool, by: &str) -> Effect<'a> {
     match approved_by {
         _ if spent => Effect::Nothing,

@@ -32,7 +32,8 @@ pub(crate) async fn doctor(config: &Config, args: &AwsDoctorArgs, printer: &Prin
     Ok(doctor.code())
 }
 
-/// Checks that a worker runs its tasks every minute, which needs its secrets, permissions and schedule.
+/// Checks that a worker runs its tasks every minute, which needs its secrets, permissions and
+/// schedule.
 async fn looks(config: &Config, clock: &Clock) -> anyhow::Result<String> {
     const LONG: u64 = 300;
     let looked = wiring::store(config).await?.get(LOOKED).await?;

@@ -27,7 +27,8 @@ pub(crate) async fn run(config: &Config, printer: &Printer) -> anyhow::Result<u8
     Ok(FINE)
 }
 
-/// Returns an address at which this machine reaches the listener: loopback if it listens everywhere.
+/// Returns an address at which this machine reaches the listener: loopback if it listens
+/// everywhere.
 pub(super) fn reachable(listen: SocketAddr) -> SocketAddr {
     let ip = match listen {
         SocketAddr::V4(v4) if v4.ip().is_unspecified() => Ipv4Addr::LOCALHOST.into(),

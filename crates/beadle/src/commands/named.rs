@@ -13,8 +13,8 @@ use crate::config::Config;
 /// The number of entries of one read, so that a long journal is never in memory as a whole.
 pub(super) const PAGE: u32 = 1000;
 
-/// Returns every key that a text can mean: the key itself, or a repository or group by its present or a
-/// former name.
+/// Returns every key that a text can mean: the key itself, or a repository or group by its present
+/// or a former name.
 pub(super) async fn keys(config: &Config, store: &Arc<dyn Store>, text: &str) -> anyhow::Result<Vec<Key>> {
     if let Ok(key) = text.parse::<Key>() {
         return Ok(vec![key]);
@@ -54,8 +54,8 @@ fn is_called(subject: &str, name: &str) -> bool {
         || subject.split_once('/').is_some_and(|(_, bare)| bare.eq_ignore_ascii_case(name))
 }
 
-/// Returns an error if the store knows none of these keys: the key is misspelled, or belongs to another
-/// store.
+/// Returns an error if the store knows none of these keys: the key is misspelled, or belongs to
+/// another store.
 pub(super) async fn ensure_known(store: &dyn Store, keys: &[Key]) -> anyhow::Result<()> {
     for key in keys {
         let listing = |limit| Listing { after: 0, since: None, key: Some(key.to_string()), limit };

@@ -74,8 +74,8 @@ pub(crate) async fn resume(config: &Config, scope: &Scope, printer: &Printer) ->
     Ok(FINE)
 }
 
-/// Returns the targets that are teams of this organisation: a pause of the organisation also stops their
-/// writes.
+/// Returns the targets that are teams of this organisation: a pause of the organisation also stops
+/// their writes.
 fn teams_of<'a>(config: &'a Config, org: &'a str) -> impl Iterator<Item = &'a str> {
     let is_its =
         move |target: &&Arc<TargetConfig>| target.github.as_ref().is_some_and(|teams| teams.org == org);

@@ -146,8 +146,8 @@ fn limits(config: &Config, kind: Kind, name: &str) -> anyhow::Result<Limits> {
     }
 }
 
-/// Prints the total of one organisation or target and adds it to the page. Returns whether the total is
-/// over a limit.
+/// Prints the total of one organisation or target and adds it to the page. Returns whether the
+/// total is over a limit.
 fn tell(name: &str, limits: Limits, total: &Total, printer: &Printer, page: &mut Page) -> bool {
     // The guard counts values, and `beadle plan` counts changes.
     let mut text = format!("{} to write, in values", counts(&total.risks));

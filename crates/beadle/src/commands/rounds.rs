@@ -1,5 +1,5 @@
-//! The rounds of `beadle apply`. A write can change the repositories that a layer selects, and so the
-//! declared state. So Beadle plans again until a plan has no change that was not tried.
+//! The rounds of `beadle apply`. A write can change the repositories that a layer selects, and so
+//! the declared state. So Beadle plans again until a plan has no change that was not tried.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;

@@ -50,8 +50,8 @@ pub(crate) async fn copy(
     Ok(FINE)
 }
 
-/// Creates the table if it does not exist, with expiry of items and point-in-time recovery. Opening a
-/// store creates a file.
+/// Creates the table if it does not exist, with expiry of items and point-in-time recovery. Opening
+/// a store creates a file.
 #[cfg(feature = "aws")]
 async fn make(config: &Config, place: &StoreLocation, printer: &Printer) -> anyhow::Result<()> {
     if let StoreLocation::Table { .. } = place {

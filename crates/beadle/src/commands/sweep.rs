@@ -228,8 +228,8 @@ async fn one(
     Ok(swept)
 }
 
-/// Returns the arguments of the next round. An approval is for one write, so a change that was planned
-/// before loses its approval.
+/// Returns the arguments of the next round. An approval is for one write, so a change that was
+/// planned before loses its approval.
 fn next_round(args: &SweepArgs, names: Vec<String>, tried: &BTreeSet<String>) -> SweepArgs {
     let mut args = args.clone();
     args.selection.repo = names;
@@ -237,8 +237,8 @@ fn next_round(args: &SweepArgs, names: Vec<String>, tried: &BTreeSet<String>) ->
     args
 }
 
-/// Returns whether the sweep ends without writing this plan, because the plan has no new change or the
-/// number of rounds is reached. So the exit code reports the changes of a second plan.
+/// Returns whether the sweep ends without writing this plan, because the plan has no new change or
+/// the number of rounds is reached. So the exit code reports the changes of a second plan.
 fn ends(round: usize, planned: &BTreeSet<String>, tried: &BTreeSet<String>) -> bool {
     round >= MOST || planned.is_subset(tried)
 }
@@ -303,8 +303,8 @@ async fn make_so<P: Planner, W: PlanWriter<P::Write>>(
     Ok(Swept { summary, tally, shown, reports })
 }
 
-/// Removes the digests of this plan from the unknown ones. A remaining digest is misspelled or belongs
-/// to another shard.
+/// Removes the digests of this plan from the unknown ones. A remaining digest is misspelled or
+/// belongs to another shard.
 fn strike(unknown: &mut BTreeSet<&String>, shown: &WholePlan) {
     for digest in digests(shown) {
         unknown.remove(&digest);

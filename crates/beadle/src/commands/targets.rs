@@ -132,8 +132,8 @@ impl Probe<'_> {
         }
     }
 
-    /// Reports each change of the server's behaviour and stores the new behaviour, because the operator
-    /// has seen it.
+    /// Reports each change of the server's behaviour and stores the new behaviour, because the
+    /// operator has seen it.
     async fn compare(&mut self, target: &GroupTarget, probed: &Probed) -> anyhow::Result<()> {
         let Some(store) = self.store.clone().filter(|_| target.file.scim.is_some()) else { return Ok(()) };
         let before = target.seen_before(&store).await?;
@@ -144,8 +144,8 @@ impl Probe<'_> {
         self.release(target, probed, &store).await
     }
 
-    /// Lets Beadle write to a stopped target again if the probe's own writes succeeded, or if the operator
-    /// asks for it.
+    /// Lets Beadle write to a stopped target again if the probe's own writes succeeded, or if the
+    /// operator asks for it.
     async fn release(
         &mut self,
         target: &GroupTarget,

@@ -1,4 +1,4 @@
-//! Everything that a command prints: the printer, plans as text, JSON and Markdown, progress.
+//! The output of all commands: the printer, plans as text, JSON and Markdown, and progress.
 
 pub(crate) mod count;
 pub(crate) mod escape;

@@ -1,4 +1,4 @@
-//! Progress of long work: a bar on a terminal, plain lines elsewhere.
+//! The progress of long work: a bar on a terminal, lines of text elsewhere.
 
 use std::io::IsTerminal as _;
 use std::sync::Arc;
@@ -14,14 +14,14 @@ use crate::output::printer::Printer;
 /// The time without progress after which Beadle names the vendor that it waits for.
 const SILENCE: Duration = Duration::from_secs(15);
 
-/// Shows how far something is.
+/// Shows the progress of one task.
 pub(crate) struct Progress {
     bar: Option<ProgressBar>,
     what: String,
     printer: Printer,
-    /// The last tenth that was said.
+    /// The last tenth that was printed.
     said: AtomicU64,
-    /// Raised by every progress.
+    /// The number of steps so far.
     moves: Arc<AtomicU64>,
     silence: JoinHandle<()>,
 }
@@ -51,7 +51,7 @@ impl Progress {
             bar.set_position(done);
             return;
         }
-        // Short work says nothing.
+        // Short work prints no progress.
         let tenth = if total < 200 { 0 } else { done * 10 / total };
         if self.said.fetch_max(tenth, Ordering::Relaxed) < tenth {
             self.printer.note(format!("{}: {done} of {total}", self.what));
@@ -72,7 +72,7 @@ impl Drop for Progress {
     }
 }
 
-/// Says that nothing comes, for as long as nothing does.
+/// Reports the wait, again and again, while no step ends.
 async fn watch(what: String, moves: Arc<AtomicU64>, say: impl Fn(String)) {
     let (mut seen, mut waited) = (0, Duration::ZERO);
     loop {

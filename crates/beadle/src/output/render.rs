@@ -1,4 +1,5 @@
-//! Plans and results as text, JSON and Markdown. Text is grouped by repository and complete without colour.
+//! Plans and results as text, JSON and Markdown. Text is grouped by repository and complete without
+//! colour.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -60,14 +61,14 @@ impl WholePlan {
             || self.plans.iter().any(|(_, plan)| !plan.changes.is_empty() || !plan.unknowns.is_empty())
     }
 
-    /// Returns the number of planned repositories or groups. The plan of the organisation itself does
-    /// not count.
+    /// Returns the number of planned repositories or groups. The plan of the organisation itself
+    /// does not count.
     pub(crate) fn count(&self) -> usize {
         self.plans.iter().filter(|(key, _)| key.kind() != "organisation").count()
     }
 
-    /// Returns the number of repositories that can be written, if this plan covers all repositories of
-    /// the organisation or of a shard.
+    /// Returns the number of repositories that can be written, if this plan covers all repositories
+    /// of the organisation or of a shard.
     pub(crate) fn among(&self) -> Option<u32> {
         if self.short.is_some() || self.half == PlanScope::Groups {
             return None;

@@ -1,5 +1,5 @@
-//! The second half of the demo: a simulated Okta declares the groups of a simulated AWS IAM Identity
-//! Center.
+//! The second half of the demo: a simulated Okta declares the groups of a simulated AWS IAM
+//! Identity Center.
 
 use std::collections::BTreeSet;
 use std::path::Path;

@@ -65,3 +65,15 @@ fn account(name: &str, account: &Value, reserve: u64, clock: &Clock) -> String {
         remaining.saturating_sub(kept)
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_budget_is_one_line() {
+        let in_ten_minutes = Clock::system().now().seconds() + 600;
+        let core = json!({ "limit": 5000, "remaining": 4321, "reset": in_ten_minutes });
+        insta::assert_snapshot!(account("core", &core, 20, &Clock::system()));
+    }
+}

@@ -216,4 +216,15 @@ mod tests {
         assert_eq!(total.guarded.len(), 1);
         assert_eq!(unknown.into_iter().collect::<Vec<_>>(), ["mistyped"]);
     }
+    #[test]
+    fn a_total_over_a_limit_lists_the_guarded_changes() {
+        let mut total = Total::default();
+        total.count(half("enforce", "8f0c1d2e3a4b"), &[], &mut BTreeSet::new());
+        total.count(half("observe", "1a2b3c4d5e6f"), &[], &mut BTreeSet::new());
+        total.incomplete.push("the list came back short (2 of 3)".into());
+        let mut page = Page::default();
+        let limits = Limits { removes: 0, ..Limits::default() };
+        assert!(tell("aws", limits, &total, &Printer::plain(), &mut page));
+        insta::assert_snapshot!(page.text());
+    }
 }

@@ -103,3 +103,28 @@ fn detail(row: &Row, now: Time) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use beadle_engine::ParkReason;
+
+    use super::*;
+
+    #[test]
+    fn each_state_of_a_key_is_one_line() {
+        let now = Time(3_600_000);
+        let row =
+            Row { wanted: 1, first_dirty: Time(3_300_000), ..Row::new(Key::new("repository", "acme", 7)) };
+        let mut parked = row.clone();
+        parked.park(ParkReason::Failed, "403 Forbidden".into(), Time(0));
+        let rows = [
+            Row { lane: Lane::Event, ..row.clone() },
+            Row { lease_until: Some(Time(3_660_000)), ..row.clone() },
+            Row { run_at: Time(3_660_000), attempts: 3, last_error: Some("502 Bad Gateway".into()), ..row },
+            parked,
+        ];
+        let printer = Printer::plain();
+        let lines = rows.iter().map(|row| format!("{} {}", state(row, now, &printer), detail(row, now)));
+        insta::assert_snapshot!(lines.collect::<Vec<_>>().join("\n"));
+    }
+}

@@ -100,3 +100,34 @@ fn detail(record: &TaskRecord, now: Time) -> String {
         (None, Some(TaskStatus::Idle) | None) => format!("{ran}; nothing to do"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn record(changes: &Value) -> TaskRecord {
+        let mut record = json!({
+            "name": "policy of acme", "period": 10_000, "begun": 3_590_000, "ended": 3_590_012, "last": null,
+            "failure": null, "failing_since": null, "runs": 1, "failures": 0, "next": 3_600_000,
+        });
+        for (key, value) in changes.as_object().unwrap() {
+            record[key] = value.clone();
+        }
+        serde_json::from_value(record).unwrap()
+    }
+
+    #[test]
+    fn each_result_of_a_task_is_one_line() {
+        let records = [
+            json!({ "begun": null, "ended": null }),
+            json!({}),
+            json!({ "last": { "status": "done", "detail": "generation 8f0c1d2e" } }),
+            json!({ "last": { "status": "unfinished", "detail": "budget used up" } }),
+            json!({ "failure": "cannot read settings.yml", "failing_since": 0 }),
+        ];
+        let lines = records.each_ref().map(|changes| detail(&record(changes), Time(3_600_000)));
+        insta::assert_snapshot!(lines.join("\n"));
+    }
+}

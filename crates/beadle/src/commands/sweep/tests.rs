@@ -56,3 +56,12 @@ fn an_approval_of_one_round_is_none_of_the_next_round() {
     let next = next_round(&args, vec!["shop".to_owned()], &BTreeSet::from(["a".to_owned()]));
     assert_eq!((next.approve, next.selection.repo), (vec!["b".to_owned()], vec!["shop".to_owned()]));
 }
+
+#[test]
+fn the_summary_of_a_job_is_a_page() {
+    let cli = Cli::try_parse_from(["beadle", "sweep", "--shard", "1/4"]).unwrap();
+    let Command::Sweep(args) = cli.command else { panic!("it is a sweep") };
+    let mut swept = swept(&["has_wiki", "has_issues"]);
+    swept.summary = Summary { checked: 10, drifted: 1, repaired: 1, ..Summary::default() };
+    insta::assert_snapshot!(markdown(&args, &swept));
+}

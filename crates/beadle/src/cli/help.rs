@@ -275,6 +275,16 @@ mod tests {
     }
 
     #[test]
+    fn the_page_of_commands_is_current() {
+        let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/commands.md");
+        let page = std::fs::read_to_string(page).unwrap();
+        for (path, leaf) in leaves().into_iter().filter(|(_, leaf)| !leaf.is_subcommand_required_set()) {
+            let row = format!("| `{path}` | {} |", leaf.get_about().unwrap());
+            assert!(page.contains(&row), "docs/commands.md has no row\n{row}");
+        }
+    }
+
+    #[test]
     fn the_help_of_each_command() {
         for (path, mut leaf) in leaves() {
             let help = leaf.render_long_help().to_string();

@@ -1,5 +1,5 @@
-//! What must not happen by the way: half-written restrictions, exclusions that are read otherwise than they were written,
-//! checks that lose their source, names that mean another repository.
+//! Accidents that must not happen: incomplete restrictions, misread exclusions, checks that lose their
+//! source, names that mean another repository.
 
 use serde_json::{Value, json};
 

@@ -30,7 +30,7 @@ async fn a_service_on_a_table_repairs_what_is_new_and_commands_see_it() {
     world.connect();
     world.patch(json!({ "till": { "branches": { "main": {} } } }), true).await;
     world.until("till", "its wiki is off", |till| till["has_wiki"] == json!(false)).await;
-    // What our own writes made due is looked at once more.
+    // Beadle's own writes make keys due once more.
     let mut queue = String::new();
     for _ in 0..200 {
         queue = Ran::of(command(&moto, &world), &["queue"]).await.expect(0).out;
@@ -91,7 +91,7 @@ async fn a_state_moves_from_a_file_to_a_table_and_back() {
             let args: Vec<&str> = args.iter().copied().chain(["--store", place]).collect();
             let mut operator = world.command();
             operator.env("AWS_ACCESS_KEY_ID", "any").env("AWS_SECRET_ACCESS_KEY", &moto.secret);
-            // What came in the same millisecond has no order.
+            // Entries of the same millisecond have no order.
             let lines = |text: &str| text.lines().map(str::to_owned).collect::<BTreeSet<_>>();
             let after = Ran::of(operator, &args).await.expect(0).out;
             assert_eq!(lines(&after), lines(before), "{place}: {args:?}");

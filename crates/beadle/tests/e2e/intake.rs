@@ -292,7 +292,7 @@ async fn a_read_only_database_is_answered_503() {
     let database = world.path().join("beadle.db");
     std::fs::set_permissions(&database, std::fs::Permissions::from_mode(0o444)).unwrap();
     std::fs::set_permissions(world.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
-    // What SQLite keeps beside it is not what is read-only here.
+    // The files beside the database stay writable.
     for beside in ["beadle.db-wal", "beadle.db-shm"] {
         let path = world.path().join(beside);
         if path.exists() {

@@ -143,7 +143,7 @@ async fn who_takes_the_login_of_somebody_that_a_rule_lists_already_may_not_pass_
     only_said(&world, "run `beadle rebind acme --user mona`").await;
 }
 
-/// What a layer protects beside the policy of all.
+/// A layer with protection beside the policy of all repositories.
 const LAYER: &str = "
 teams:
   - { name: platform, permission: admin }

@@ -323,7 +323,7 @@ async fn a_burst_of_five_hundred_with_a_kill_in_the_middle_loses_none() {
     world.patch(drift, true).await;
     tokio::time::sleep(Duration::from_millis(300)).await;
     serving.kill();
-    // What was sent meanwhile got no answer, and GitHub does not send it again.
+    // The webhooks of this time got no answer, and GitHub does not send them again.
     tokio::time::sleep(Duration::from_millis(500)).await;
     let serving = world.serve().await;
     for _ in 0..3000 {

@@ -112,7 +112,7 @@ async fn a_wrong_line_of_the_configuration_is_named() {
 #[tokio::test(flavor = "multi_thread")]
 async fn okta_s_limits_are_kept_and_waited_for() {
     let minute = std::time::Duration::from_secs(3);
-    // Of 20 calls a half is ours, and a fifth of that is kept for events.
+    // Beadle uses half of the 20 calls, and a fifth of that half is the reserve for events.
     let okta = okta::Settings { record: true, limit: 20, minute, ..okta::Settings::default() };
     let mut groups = json!({});
     for n in 0..12 {

@@ -87,7 +87,7 @@ async fn several_groups_make_one_and_each_of_them_its_own_beside() {
     world.until_holds("Ops", 0..10).await;
     world.until_holds("Dev", 8..20).await;
     world.until_holds("Engineers", 0..20).await;
-    // Who is in both stays while in one of them.
+    // A member of both groups stays as long as one of them has the member.
     world.okta.patch(&json!({ "groups": { "00g1": { "members": { "00u00008": null, "00u00000": null } } } }));
     world.until_holds("Engineers", 1..20).await;
     world.until_holds("Ops", [1, 2, 3, 4, 5, 6, 7, 9]).await;
@@ -265,7 +265,7 @@ async fn what_neither_hook_nor_log_tells_is_found_between_sweeps() {
     world.until_holds("Ops", 0..3).await;
     world.okta.patch(&json!({ "groups": { "00g1": { "members": of([3]) } } }));
     world.until_holds("Ops", 0..4).await;
-    // What was seen once is not looked at again.
+    // Beadle does not read an event twice.
     tokio::time::sleep(Duration::from_millis(1500)).await;
     world.aws.forget_calls();
     tokio::time::sleep(Duration::from_millis(2500)).await;

@@ -39,7 +39,7 @@ pub(crate) fn start(cli: &Cli) {
         LogFormat::Json => builder.json().flatten_event(true).init(),
     }
     if let Some(error) = wrong {
-        tracing::warn!(%error, filter = level, default, "log filter invalid, using the default level");
+        tracing::warn!(%error, filter = %level, fallback = default, "log filter invalid, using the default level");
     }
 }
 

@@ -237,7 +237,7 @@ mod tests {
     fn words(line: &str) -> Vec<String> {
         let parts = line.split('"').enumerate();
         let words = parts.flat_map(|(at, part)| match at % 2 {
-            0 => part.split_whitespace().map(str::to_owned).collect(),
+            0 => part.split_whitespace().map(str::to_owned).collect::<Vec<_>>(),
             _ => vec![part.to_owned()],
         });
         words.take_while(|word| word != ">").collect()

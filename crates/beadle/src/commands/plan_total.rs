@@ -150,7 +150,7 @@ fn limits(config: &Config, kind: Kind, name: &str) -> anyhow::Result<Limits> {
 /// total is over a limit.
 fn tell(name: &str, limits: Limits, total: &Total, printer: &Printer, page: &mut Page) -> bool {
     // The guard counts values, and `beadle plan` counts changes.
-    let mut text = format!("{} to write, in values", counts(&total.risks));
+    let mut text = format!("values to write: {}", counts(&total.risks));
     if total.kept.total() > 0 {
         text = format!("{text}; skipped by the mode: {}", counts(&total.kept));
     }
@@ -182,7 +182,7 @@ fn tell(name: &str, limits: Limits, total: &Total, printer: &Printer, page: &mut
 fn counts(risks: &Risks) -> String {
     let found = Risk::ALL.into_iter().map(|risk| (risk, risks.count(risk))).filter(|(_, count)| *count > 0);
     let texts: Vec<String> = found.map(|(risk, count)| format!("{count} {}", risk.noun(count))).collect();
-    if texts.is_empty() { "nothing".to_owned() } else { texts.join(", ") }
+    if texts.is_empty() { "none".to_owned() } else { texts.join(", ") }
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 
 /// Returns a number with its noun: `1 removal`, `2 removals`.
-pub(crate) fn counted<N: Display + PartialEq + From<u8>>(number: N, one: &str, many: &str) -> String {
+pub(crate) fn counted<N: Copy + Display + PartialEq + From<u8>>(number: N, one: &str, many: &str) -> String {
     let noun = if number == N::from(1) { one } else { many };
     format!("{number} {noun}")
 }

@@ -152,7 +152,7 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
             ),
         ],
     ),
-    ("demo", &[("beadle demo", "takes about a minute, needs no account")]),
+    ("demo", &[("beadle demo", "needs no account and no configuration")]),
 ];
 
 /// Adds the groups and the examples to the derived command line.

@@ -21,8 +21,8 @@ pub(crate) async fn run(
         let limits = org.reader.rate_limit().await?;
         let mut processes = Vec::new();
         if let Some(store) = &store {
-            for (_, said) in store.notes(&note("process", &[&file.name, ""])).await? {
-                processes.extend(serde_json::from_str::<Value>(&said).ok());
+            for (_, report) in store.notes(&note("process", &[&file.name, ""])).await? {
+                processes.extend(serde_json::from_str::<Value>(&report).ok());
             }
         }
         if as_json {
@@ -37,13 +37,13 @@ pub(crate) async fn run(
         for resource in ["core", "graphql"] {
             printer.line(account(resource, &limits["resources"][resource], file.budget.reserve, &clock));
         }
-        for said in &processes {
-            let at = Time(said["at"].as_i64().unwrap_or(0));
+        for report in &processes {
+            let at = Time(report["at"].as_i64().unwrap_or(0));
             printer.line(format!(
                 "  process, last report {} ago: {} REST and {} GraphQL points spent in this minute",
                 ago(at, clock.now()),
-                said["rest"],
-                said["graphql"]
+                report["rest"],
+                report["graphql"]
             ));
         }
     }

@@ -96,7 +96,7 @@ pub(crate) async fn plan(
     let planned = planned?;
     let shown = WholePlan {
         of: name.clone(),
-        half: PlanScope::Repositories(org.file.mode),
+        scope: PlanScope::Repositories(org.file.mode),
         plans: planned.plans.iter().map(|(key, plan)| (key.clone(), plan.describe())).collect(),
         short: planned.short,
         unmatched: planned.unmatched,
@@ -162,7 +162,7 @@ pub(crate) async fn plan_groups(
     let (plans, unmatched) = planned.with_context(what)?;
     let shown = WholePlan {
         of: name.clone(),
-        half: PlanScope::Groups,
+        scope: PlanScope::Groups,
         plans: plans.iter().map(|(key, plan)| (key.clone(), plan.describe())).collect(),
         short: None,
         unmatched,

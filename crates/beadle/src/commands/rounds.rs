@@ -125,7 +125,7 @@ mod tests {
         plan.changes = names.iter().map(|name| change(name)).collect();
         WholePlan {
             of: "acme".into(),
-            half: PlanScope::Repositories(Mode::Enforce),
+            scope: PlanScope::Repositories(Mode::Enforce),
             plans: vec![(key(), plan)],
             short: None,
             unmatched: Vec::new(),
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_planned_again_until_a_plan_is_empty() {
+    fn rounds_go_on_until_a_plan_is_empty() {
         let mut rounds = Rounds::default();
         assert!(rounds.has_news(&plan(&["property"])));
         assert_eq!(rounds.count(&wrote(&["property"]), 0, false, false, true), Went::Again);
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_planned_again_after_it_was_written_is_left() {
+    fn a_change_that_is_still_planned_after_its_write_is_left() {
         let mut rounds = Rounds::default();
         rounds.count(&wrote(&["property"]), 0, false, false, true);
         assert!(!rounds.has_news(&plan(&["property"])));
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn what_two_layers_give_and_take_ends() {
+    fn two_layers_that_undo_each_other_end() {
         let mut rounds = Rounds::default();
         let names: Vec<String> = (0..10).map(|n| format!("n{n}")).collect();
         let mut count = 0;

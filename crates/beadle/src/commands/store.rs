@@ -30,9 +30,9 @@ pub(crate) async fn copy(
     make(config, &to, printer).await.with_context(|| to.to_string())?;
     let target = wiring::open(config, &to).await.with_context(|| to.to_string())?;
     let progress = Progress::new("copying deliveries", printer);
-    let told = |done, total| progress.at(done, total);
+    let on_progress = |done, total| progress.at(done, total);
     let (window, now) = (config.longest_window() * 2, Clock::system().now());
-    let copied = beadle_engine::copy(source.as_ref(), target.as_ref(), window, now, &told).await;
+    let copied = beadle_engine::copy(source.as_ref(), target.as_ref(), window, now, &on_progress).await;
     progress.end();
     let Copied { keys, deliveries, entries, holds, notes, pauses } =
         copied.with_context(|| format!("cannot copy {from} into {to}"))?;

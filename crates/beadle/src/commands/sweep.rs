@@ -362,7 +362,7 @@ fn counts(summary: &Summary) -> [(&'static str, u64); 6] {
 fn tell(args: &SweepArgs, swept: &Swept, printer: &Printer) -> anyhow::Result<()> {
     let Swept { summary, shown, .. } = swept;
     let (name, shard) = (&shown.of, args.selection.shard);
-    let (kind, head, mode) = match shown.half {
+    let (kind, head, mode) = match shown.scope {
         PlanScope::Repositories(mode) => {
             ("organisation", format!("{name} ({mode}), shard {shard}"), Some(mode))
         }

@@ -96,7 +96,7 @@ mod tests {
             assert_eq!(tally.code(), expected, "{outcomes:?}");
         }
         assert_eq!(Tally { written: 3, again: 1, ..Tally::default() }.code(), PENDING);
-        assert_eq!(Tally::default().code_with(1), PENDING, "somebody said no");
+        assert_eq!(Tally::default().code_with(1), PENDING, "the operator declined");
         assert_eq!(Tally { failed: 1, written: 2, ..Tally::default() }.code_with(1), FAILED);
         assert_eq!(Tally { unknown: 1, held: 1, ..Tally::default() }.code(), FAILED);
     }

@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_acts_on_a_terminal_is_shown_as_an_escape() {
+    fn characters_that_act_on_a_terminal_are_escaped() {
         for (hostile, shown) in [
             ("\u{1b}[31mred\u{7}", r"\u{1b}[31mred\u{7}"),
             ("a\u{9b}2J\u{7f}", r"a\u{9b}2J\u{7f}"),

@@ -35,7 +35,7 @@ impl PlanScope {
 /// The plans of one organisation or target, as data that cannot be written.
 pub(crate) struct WholePlan {
     pub(crate) of: String,
-    pub(crate) half: PlanScope,
+    pub(crate) scope: PlanScope,
     pub(crate) plans: Vec<(Key, Plan<()>)>,
     pub(crate) short: Option<String>,
     pub(crate) unmatched: Vec<String>,
@@ -70,7 +70,7 @@ impl WholePlan {
     /// Returns the number of repositories that can be written, if this plan covers all repositories
     /// of the organisation or of a shard.
     pub(crate) fn among(&self) -> Option<u32> {
-        if self.short.is_some() || self.half == PlanScope::Groups {
+        if self.short.is_some() || self.scope == PlanScope::Groups {
             return None;
         }
         let open = |(key, plan): &&(Key, Plan<()>)| key.kind() == "repository" && plan.skipped.is_none();
@@ -79,7 +79,7 @@ impl WholePlan {
 
     /// Returns the beginning of the summary line.
     fn head(&self) -> String {
-        match self.half {
+        match self.scope {
             PlanScope::Repositories(mode) => format!("{} ({mode})", self.of),
             PlanScope::Groups => self.of.clone(),
         }
@@ -221,7 +221,7 @@ pub(crate) fn text(printer: &Printer, plan: &WholePlan) -> String {
         let _ = writeln!(text, "{} {what}", printer.paint(Tone::Notice, "note:"));
     }
     if let Some(short) = &plan.short {
-        let why = format!("the list of {} is incomplete: {short}", plan.half.noun());
+        let why = format!("the list of {} is incomplete: {short}", plan.scope.noun());
         let _ = writeln!(text, "{} {why}", printer.paint(Tone::Danger, "unknown:"));
     }
     text + &summary(printer, plan)
@@ -246,7 +246,7 @@ pub(crate) fn summary(printer: &Printer, plan: &WholePlan) -> String {
     let changes: Vec<&Change<()>> = plan.plans.iter().flat_map(|(_, plan)| &plan.changes).collect();
     let values: usize = changes.iter().map(|change| change.fields.len()).sum();
     let head = printer.paint(Tone::Heading, plan.head());
-    let noun = plan.half.noun();
+    let noun = plan.scope.noun();
     let mut text = if changes.is_empty() {
         format!("{head}: nothing to change in {} {noun}", plan.count())
     } else {
@@ -280,7 +280,7 @@ pub(crate) fn json(plans: &[WholePlan], shard: Shard) -> Value {
         let each: Vec<Value> = plan.plans.iter().map(|(key, plan)| one(key, plan)).collect();
         let mut shown =
             json!({ "pending": plan.is_pending(), "incomplete": plan.short, "unmatched": plan.unmatched });
-        match plan.half {
+        match plan.scope {
             PlanScope::Repositories(mode) => {
                 shown["organisation"] = json!(plan.of);
                 shown["mode"] = json!(mode);
@@ -346,7 +346,7 @@ pub(crate) fn markdown(plan: &WholePlan) -> String {
 /// Adds a warning to the page if the list of repositories or groups is incomplete.
 pub(crate) fn incomplete(page: &mut Page, plan: &WholePlan) {
     if let Some(short) = &plan.short {
-        let what = match plan.half {
+        let what = match plan.scope {
             PlanScope::Repositories(_) => "The list of repositories is incomplete:",
             PlanScope::Groups => "The list of groups is incomplete:",
         };

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::organisation::{name, violations_of};
 use super::service::Service;
-use super::{Proof, beadle_quietly, said};
+use super::{Proof, beadle_quietly, narrate};
 
 /// The demo waits this long for a repair.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -19,7 +19,10 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub(super) async fn one_by_one(sim: &Sim, proof: &mut Proof<'_>) -> anyhow::Result<()> {
     let client = reqwest::Client::new();
     let token = sim.token();
-    said(proof.printer, "Somebody creates the repository `service-new`. It is empty and has no branch yet.");
+    narrate(
+        proof.printer,
+        "Somebody creates the repository `service-new`. It is empty and has no branch yet.",
+    );
     let created = client
         .post(format!("{}/orgs/acme/repos", sim.url()))
         .header("authorization", format!("Bearer {token}"))
@@ -36,16 +39,16 @@ pub(super) async fn one_by_one(sim: &Sim, proof: &mut Proof<'_>) -> anyhow::Resu
     )
     .await;
 
-    said(proof.printer, "Somebody removes the required approval from `service-20`.");
+    narrate(proof.printer, "Somebody removes the required approval from `service-20`.");
     let weaker = json!({ "protection": { "main": { "required_pull_request_reviews": null, "enforce_admins": false } } });
     change(sim, &client, "service-20", weaker).await?;
     repaired(sim, "service-20", "`service-20` requires one approval again", proof).await;
 
-    said(proof.printer, "Somebody gives the team `contractors` admin rights on `service-21`.");
+    narrate(proof.printer, "Somebody gives the team `contractors` admin rights on `service-21`.");
     change(sim, &client, "service-21", json!({ "teams": { "contractors": "admin" } })).await?;
     repaired(sim, "service-21", "the team `contractors` has no access to `service-21`", proof).await;
 
-    said(proof.printer, "Somebody makes `service-22` public.");
+    narrate(proof.printer, "Somebody makes `service-22` public.");
     change(sim, &client, "service-22", json!({ "visibility": "public", "private": false })).await?;
     repaired(sim, "service-22", "`service-22` is private again", proof).await;
     Ok(())
@@ -84,7 +87,7 @@ pub(super) async fn burst(
     }
     service.kill().await?;
     let left = wrong(&sim.state());
-    said(
+    narrate(
         proof.printer,
         &format!(
             "Beadle acknowledged {} webhooks. At the kill, {left} of 24 repositories were not repaired yet.",

@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 
 use super::acts::seconds;
 use super::service::{self, Ports, Service};
-use super::{Proof, beadle, beadle_quietly, said, title};
+use super::{Proof, beadle, beadle_quietly, narrate, title};
 use crate::output::printer::Printer;
 
 /// The demo waits this long for a change of a group.
@@ -99,7 +99,7 @@ pub(super) async fn act(printer: &Printer, proof: &mut Proof<'_>) -> anyhow::Res
         printer,
         "5. Groups: a simulated Okta with 12 people declares the groups of a simulated AWS Identity Center",
     );
-    said(
+    narrate(
         printer,
         "The mapping makes each Okta group `AWS_NAME` the AWS group `NAME`, with the same members.",
     );
@@ -131,7 +131,7 @@ pub(super) async fn act(printer: &Printer, proof: &mut Proof<'_>) -> anyhow::Res
 impl Stage<'_, '_> {
     async fn people(&mut self, hook: Hook, folder: &Path) -> anyhow::Result<()> {
         let printer = self.proof.printer;
-        said(printer, "Kim joins the group of developers.");
+        narrate(printer, "Kim joins the group of developers.");
         self.okta.patch(&json!({ "groups": { "00gdev": { "members": of(&["kim"]) } } }));
         self.holds(
             "Developers",
@@ -140,7 +140,7 @@ impl Stage<'_, '_> {
         )
         .await;
 
-        said(
+        narrate(
             printer,
             "Hal moves from Developers to Data. The events arrive in the wrong order, each of them twice.",
         );
@@ -153,13 +153,13 @@ impl Stage<'_, '_> {
         self.holds("Developers", &developers, "Hal is no longer a member of Developers").await;
         self.okta.send_events_to(Some(hook));
 
-        said(printer, "Ida is deactivated. Okta keeps her in her groups and sends no event for them.");
+        narrate(printer, "Ida is deactivated. Okta keeps her in her groups and sends no event for them.");
         self.okta.patch(&json!({ "users": { id("ida"): { "status": "DEPROVISIONED" } } }));
         self.holds("Data", &["hal", "jon"], "Ida is no longer a member of Data").await;
         let developers = ["ann", "bob", "cyd", "dan", "eve", "fay", "gus", "kim"];
         self.holds("Developers", &developers, "Ida is no longer a member of Developers").await;
 
-        said(printer, "The group AWS_Data is renamed to AWS_Analytics.");
+        narrate(printer, "The group AWS_Data is renamed to AWS_Analytics.");
         let before = self.group("Data").map(|(id, _)| id);
         self.okta.patch(&json!({ "groups": { "00gdata": { "profile": { "name": "AWS_Analytics" } } } }));
         self.holds("Analytics", &["hal", "jon"], "the AWS group is called Analytics").await;
@@ -170,7 +170,7 @@ impl Stage<'_, '_> {
             "the group has a new id",
         );
 
-        said(printer, "Fay leaves the developers, but Okta answers with an incomplete list of members.");
+        narrate(printer, "Fay leaves the developers, but Okta answers with an incomplete list of members.");
         self.okta.fault(Fault { path: "/00gdev/users".into(), short: true, ..Fault::default() });
         self.okta.patch(&json!({ "groups": { "00gdev": { "members": { id("fay"): null } } } }));
         tokio::time::sleep(CALM).await;
@@ -183,7 +183,7 @@ impl Stage<'_, '_> {
         self.holds("Developers", &developers, "with a complete list, Beadle removes Fay and nobody else")
             .await;
 
-        said(printer, "Somebody removes all members of AWS_Developers by mistake.");
+        narrate(printer, "Somebody removes all members of AWS_Developers by mistake.");
         let nobody: Map<String, Value> = PEOPLE.iter().map(|name| (id(name), Value::Null)).collect();
         self.okta.patch(&json!({ "groups": { "00gdev": { "members": nobody } } }));
         tokio::time::sleep(CALM).await;

@@ -46,9 +46,9 @@ async fn play(printer: &Printer) -> anyhow::Result<u8> {
         printer,
         "1. Plan: a simulated GitHub organisation `acme` with 40 repositories, some of them drifted",
     );
-    said(printer, "The policy declares for every repository: private, no wiki, merged branches deleted,");
-    said(printer, "exactly two teams, and a default branch that requires one approval.");
-    said(printer, "`beadle plan` shows the differences. It writes nothing.");
+    narrate(printer, "The policy declares for every repository: private, no wiki, merged branches deleted,");
+    narrate(printer, "exactly two teams, and a default branch that requires one approval.");
+    narrate(printer, "`beadle plan` shows the differences. It writes nothing.");
     printer.line("");
     let plan = beadle(folder.path(), printer, &["plan"]).await?;
     if plan != Some(2) {
@@ -70,7 +70,7 @@ async fn play(printer: &Printer) -> anyhow::Result<u8> {
     proof.show(again.contains("nothing to change"), "a second plan has no changes", &again);
 
     title(printer, "3. Serve: people change repositories, GitHub sends webhooks, Beadle repairs the drift");
-    said(printer, "`beadle serve` runs in the background.");
+    narrate(printer, "`beadle serve` runs in the background.");
     let mut service = Service::start(folder.path(), ports).await?;
     sim.send_webhooks_to(beadle_sim::Hook { url: service.hook("github"), secret, organisation: false });
     acts::one_by_one(&sim, &mut proof).await?;
@@ -83,11 +83,11 @@ async fn play(printer: &Printer) -> anyhow::Result<u8> {
 
     let end = if proof.failed { "The demo failed: see FAILED above" } else { "The demo verified every step" };
     title(printer, end);
-    said(
+    narrate(
         printer,
         "Next: run `beadle example > beadle.toml` and edit the file, then run `beadle check` and `beadle plan`.",
     );
-    said(
+    narrate(
         printer,
         "A new organisation is in mode `observe`: Beadle shows the changes and writes none of them.",
     );
@@ -117,7 +117,7 @@ fn title(printer: &Printer, text: &str) {
     printer.line(printer.paint(Tone::Heading, text));
 }
 
-fn said(printer: &Printer, text: &str) {
+fn narrate(printer: &Printer, text: &str) {
     printer.line(format!("  {text}"));
 }
 

@@ -39,7 +39,7 @@ fn plan() -> WholePlan {
     archived.skipped = Some("archived".into());
     WholePlan {
         of: "acme".into(),
-        half: PlanScope::Repositories(Mode::Observe),
+        scope: PlanScope::Repositories(Mode::Observe),
         plans: vec![
             (Key::new("repository", "acme", 1), drifted),
             (Key::new("repository", "acme", 2), archived),

@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use beadle_engine::parse_span;
 use beadle_repositories::Shard;
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::duration;
 use crate::app::store_location::StoreLocation;
 
 #[derive(Debug, Subcommand)]
@@ -247,7 +247,7 @@ pub(crate) enum SchemaFile {
 #[derive(Debug, Args)]
 pub(crate) struct ListArgs {
     /// Limit to the deliveries of the last time, such as `2h` or `7d`
-    #[arg(long, value_parser = duration, value_name = "DURATION")]
+    #[arg(long, value_parser = parse_span, value_name = "DURATION")]
     pub(crate) since: Option<Duration>,
     /// Limit to the deliveries that concern a key, such as `repository:acme:1296269` or
     /// `acme/widgets`
@@ -278,7 +278,7 @@ pub(crate) struct JournalArgs {
     #[arg(long, value_enum, default_value = "text")]
     pub(crate) format: JournalFormat,
     /// Limit to the entries of the last time, such as `2h` or `7d`
-    #[arg(long, value_parser = duration, value_name = "DURATION")]
+    #[arg(long, value_parser = parse_span, value_name = "DURATION")]
     pub(crate) since: Option<Duration>,
     /// Limit to a key, such as `repository:acme:1296269` or `acme/widgets`
     #[arg(long, value_name = "KEY")]

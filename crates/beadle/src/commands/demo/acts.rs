@@ -8,9 +8,9 @@ use beadle_engine::{Clock, Time};
 use beadle_sim::Sim;
 use serde_json::{Value, json};
 
+use super::narration::{Proof, beadle_quietly, narrate};
 use super::organisation::{name, violations_of};
 use super::service::Service;
-use super::{Proof, beadle_quietly, narrate};
 
 /// The demo waits this long for a repair.
 const PATIENCE: Duration = Duration::from_secs(20);

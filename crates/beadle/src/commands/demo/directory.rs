@@ -13,8 +13,8 @@ use beadle_sim::scim::{self, ScimSim};
 use serde_json::{Map, Value, json};
 
 use super::acts::seconds;
+use super::narration::{Proof, beadle, beadle_quietly, narrate, title};
 use super::service::{self, Ports, Service};
-use super::{Proof, beadle, beadle_quietly, narrate, title};
 use crate::output::printer::Printer;
 
 /// The demo waits this long for a change of a group.

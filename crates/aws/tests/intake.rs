@@ -31,7 +31,7 @@ impl World {
         let folder = tempfile::tempdir().unwrap();
         let file = "[[org]]\nname = \"acme\"\napp = { id = 1, key = \"aws-kms:any\" }\npolicy = \"policy\"\n\
                     webhook_secrets = [\"aws-secretsmanager:github\"]\n\
-                    [[okta]]\nname = \"corp\"\nurl = \"https://x\"\nhook_secrets = [\"aws-secretsmanager:okta#hook\"]\n";
+                    [[okta]]\nname = \"corp\"\nurl = \"https://x\"\ntoken = \"env:NONE\"\nhook_secrets = [\"aws-secretsmanager:okta#hook\"]\n";
         std::fs::write(folder.path().join("beadle.toml"), file).unwrap();
         let store = moto.table("beadle", DynamoSettings::default()).await;
         let [event, _] = moto.queue("event", Duration::from_secs(5)).await;

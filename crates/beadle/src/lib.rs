@@ -7,7 +7,7 @@ mod cli;
 mod commands;
 mod config;
 mod logging;
-mod output;
+pub mod output;
 mod tasks;
 
 use std::process::ExitCode;

@@ -1,9 +1,9 @@
-//! Lengths of time as people write them: one grammar for the configuration, the command line and
-//! the intake on AWS.
+//! Durations as people write them. The configuration, the command line and the intake on AWS have
+//! this one grammar.
 
 use std::time::Duration;
 
-/// The units, with how many milliseconds each has.
+/// The names of the units, with the milliseconds of each.
 const UNITS: &[(&[&str], u64)] = &[
     (&["ms", "millisecond", "milliseconds"], 1),
     (&["s", "sec", "secs", "second", "seconds"], 1_000),
@@ -13,16 +13,16 @@ const UNITS: &[(&[&str], u64)] = &[
     (&["w", "week", "weeks"], 7 * 24 * 3_600 * 1_000),
 ];
 
-/// The longest, in milliseconds: a hundred years. More is a slip, and would overflow where it is
-/// added to a time.
+/// The longest duration, in milliseconds: 100 years. A longer one is a mistake, and would overflow
+/// when it is added to a time.
 const LONGEST: u64 = 100 * 365 * 24 * 3_600 * 1_000;
 
-/// Reads a length of time such as `90s`, `36h 30m`, `192 hours` or `7d`: whole numbers with units,
-/// added up.
+/// Parses a duration such as `90s`, `36h 30m`, `192 hours` or `7d`: the sum of whole numbers with
+/// units.
 pub fn parse_span(text: &str) -> Result<Duration, String> {
     let wrong = || {
         let shown: String = text.chars().filter(|c| !c.is_control()).take(40).collect();
-        format!("invalid duration `{shown}`: use a value such as `90s`, `30m`, `2h`, `36h 30m` or `7d`")
+        format!("invalid duration `{shown}`: use a value such as `90s`, `30m`, `2h` or `7d`")
     };
     let mut rest = text.trim();
     let mut sum = 0_u64;
@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_length_of_time_has_one_grammar() {
+    fn a_duration_has_one_grammar() {
         for (text, seconds) in [
             ("90s", 90),
             ("0s", 0),

@@ -8,7 +8,7 @@ use beadle_engine::transfer::is_unfinished;
 use beadle_engine::worker::Reconcile;
 use beadle_engine::{Budgets, Clock, Reconciler, Store, Timing, WritePace};
 use beadle_github::{Api, Credential, Endpoint, Reader, Writer};
-use beadle_hooks::github::{Dispatched, OrgFacts, Sender};
+use beadle_hooks::github::{OrgFacts, Sender};
 use beadle_repositories::{
     Dispatch, Policy, PolicyHandle, RepositoryPlanner, RepositoryWriter, Secrets, Sweep,
 };
@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::app::budget_share::BudgetShare;
 use crate::app::reading::Reading;
 use crate::app::store_location::StoreLocation;
-use crate::config::Config;
+use crate::config::{self, Config};
 
 /// GitHub takes 100 requests at once, of everybody who uses a credential.
 const MOST_AT_ONCE: usize = 90;
@@ -158,8 +158,9 @@ impl Org {
 
     /// What plans its repositories; with a store it remembers which file in repos/ belongs to which repository.
     pub(crate) fn planner(&self, store: Option<&Arc<dyn Store>>) -> RepositoryPlanner {
-        let planner = RepositoryPlanner::new(self.reader.clone(), self.policy.clone(), self.file.modes())
-            .lending(self.secrets.clone());
+        let planner =
+            RepositoryPlanner::new(self.reader.clone(), self.policy.clone(), config::modes(&self.file))
+                .lending(self.secrets.clone());
         match store {
             Some(store) => planner.remembering(store.clone()),
             None => planner,
@@ -191,7 +192,7 @@ impl Org {
             writer: Writer::new(self.api.clone()),
             store: store.clone(),
             clock: clock.clone(),
-            rules: self.file.rules(),
+            rules: config::rules(&self.file),
         };
         [Arc::new(repositories), Arc::new(sweep), Arc::new(dispatch)]
     }
@@ -307,112 +308,14 @@ async fn open_table(_: &Config, place: &StoreLocation) -> anyhow::Result<Arc<dyn
     anyhow::bail!("{place} needs a Beadle built with `--features aws`")
 }
 
-/// The events for which an organisation's workflows are dispatched.
-pub(crate) fn dispatched(org: &crate::config::OrgConfig) -> Vec<Dispatched> {
-    let rules = org.dispatch.iter();
-    rules.map(|rule| Dispatched { name: rule.name.clone(), event: rule.on.clone() }).collect()
-}
-
-/// Who may send webhooks.
+/// Returns the organisations that may send webhooks.
 pub(crate) fn senders(config: &Config, known: &HashMap<&str, OrgFacts>) -> anyhow::Result<Vec<Sender>> {
     let mut senders = Vec::new();
     for org in &config.file.org {
         let what = format!("the webhook secret of {}", org.name);
-        senders.push(Sender {
-            instance: org.name.clone(),
-            login: org.name.clone(),
-            app_id: org.app.as_ref().map(|app| app.id),
-            secrets: config.valid_secrets(&org.webhook_secrets, &what)?,
-            known: known.get(org.name.as_str()).cloned().unwrap_or_default(),
-            dispatches: dispatched(org),
-            keeps_teams: config.teams_of(&org.name).next().is_some(),
-        });
+        let secrets = config.valid_secrets(&org.webhook_secrets, &what)?;
+        let known = known.get(org.name.as_str()).cloned().unwrap_or_default();
+        senders.push(config.file.github_sender(org, secrets, known));
     }
     Ok(senders)
-}
-
-#[cfg(all(test, feature = "aws"))]
-mod tests {
-    use beadle_aws::senders::SendersFile;
-    use beadle_secrets::{ExposeSecret as _, SecretStore};
-
-    use super::*;
-
-    /// The intake on AWS reads the file by itself: it has to see in it who everybody else sees.
-    #[test]
-    fn the_intake_on_aws_knows_the_same_senders() {
-        let folder = tempfile::tempdir().unwrap();
-        for name in ["a", "b", "c", "d"] {
-            std::fs::write(folder.path().join(name), format!("{name}-{}", rand::random::<u64>())).unwrap();
-        }
-        let text = r#"
-            [[org]]
-            name = "acme"
-            app = { id = 7, key = "env:NONE" }
-            webhook_secrets = ["file:a", "file:b"]
-            policy = "policy"
-            [[org.dispatch]]
-            name = "police"
-            on = "repository.created"
-            repository = "cop"
-            workflow = "police.yml"
-            ref = "main"
-
-            [[org]]
-            name = "bare"
-            token = "env:NONE"
-            policy = "policy"
-
-            [[okta]]
-            name = "corp"
-            url = "https://corp.okta.com"
-            token = "env:NONE"
-            hook_secrets = ["file:c"]
-            hook_header = "X-Hook"
-            hook_key = { header = "X-Key", secrets = ["file:d"] }
-
-            [[okta]]
-            name = "quiet"
-            url = "https://quiet.okta.com"
-            token = "env:NONE"
-
-            [[target]]
-            name = "teams"
-            [target.github]
-            org = "acme"
-            match = ["mail"]
-        "#;
-        let path = folder.path().join("beadle.toml");
-        std::fs::write(&path, text).unwrap();
-        let config = Config::load(&path).unwrap();
-        let file: SendersFile = toml::from_str(text).unwrap();
-        let secret_store = SecretStore::new(folder.path().to_owned());
-        let (there, missing) = file.senders(&secret_store, &HashMap::new());
-        assert!(missing.is_empty());
-        let github = |senders: &[Sender]| -> Vec<_> {
-            let of = |sender: &Sender| {
-                let secrets: Vec<String> =
-                    sender.secrets.iter().map(|secret| secret.expose_secret().to_owned()).collect();
-                let Sender { instance, login, app_id, dispatches, keeps_teams, .. } = sender;
-                format!("{instance} {login} {app_id:?} {secrets:?} {dispatches:?} {keeps_teams}")
-            };
-            senders.iter().map(of).collect()
-        };
-        assert_eq!(github(&there.github), github(&senders(&config, &HashMap::new()).unwrap()));
-        let okta = |senders: &[beadle_hooks::okta::Sender]| -> Vec<_> {
-            let of = |proof: &beadle_hooks::okta::HeaderSecret| {
-                let values: Vec<String> =
-                    proof.values.iter().map(|value| value.expose_secret().to_owned()).collect();
-                format!("{}: {values:?}", proof.header)
-            };
-            let of = |sender: &beadle_hooks::okta::Sender| {
-                (sender.instance.clone(), sender.header_secrets.iter().map(of).collect::<Vec<_>>())
-            };
-            senders.iter().map(of).collect()
-        };
-        assert_eq!(okta(&there.okta), okta(&crate::app::directory::senders(&config).unwrap()));
-        let mut named: Vec<String> = file.references().iter().map(ToString::to_string).collect();
-        named.sort();
-        assert_eq!(named, ["file:a", "file:b", "file:c", "file:d"]);
-    }
 }

@@ -290,32 +290,3 @@ pub(crate) struct JournalArgs {
     #[arg(long, default_value_t = 0, value_name = "SEQ")]
     pub(crate) after: u64,
 }
-
-#[cfg(feature = "sim")]
-#[derive(Debug, Args)]
-pub(crate) struct SimArgs {
-    /// Address of the simulated GitHub
-    #[arg(long, default_value = "127.0.0.1:7070", value_name = "ADDR")]
-    pub(crate) github: std::net::SocketAddr,
-    /// Initial state of the simulated GitHub, a JSON file
-    #[arg(long, value_name = "FILE")]
-    pub(crate) state: Option<PathBuf>,
-    /// Address of a simulated Okta, such as `127.0.0.1:7071`
-    #[arg(long, value_name = "ADDR")]
-    pub(crate) okta: Option<std::net::SocketAddr>,
-    /// Initial state of the simulated Okta, a JSON file
-    #[arg(long, value_name = "FILE", requires = "okta")]
-    pub(crate) okta_state: Option<PathBuf>,
-    /// Address of a simulated AWS IAM Identity Center, such as `127.0.0.1:7072`
-    #[arg(long, value_name = "ADDR")]
-    pub(crate) scim: Option<std::net::SocketAddr>,
-    /// Initial state of the simulated Identity Center, a JSON file
-    #[arg(long, value_name = "FILE", requires = "scim")]
-    pub(crate) scim_state: Option<PathBuf>,
-    /// Delay of each answer, in milliseconds
-    #[arg(long, default_value_t = 0, value_name = "MS")]
-    pub(crate) latency: u64,
-    /// Length of the minute of the rate limits, in seconds; an hour has 60 of these minutes
-    #[arg(long, default_value_t = 60, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
-    pub(crate) window: u64,
-}

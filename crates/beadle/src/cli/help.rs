@@ -6,7 +6,6 @@ use clap::Command;
 
 /// The commands, grouped by use.
 const GROUPS: &[(&str, &[&str])] = &[
-    ("Try Beadle", &["demo", "sim"]),
     ("Set up", &["example", "check", "schema", "doctor", "aws", "completions"]),
     ("Show and apply changes", &["plan", "apply", "sweep", "plan-total", "explain"]),
     ("Decide", &["holds", "approve", "pause", "resume", "rebind"]),
@@ -142,17 +141,6 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
         )],
     ),
     ("completions", &[("beadle completions bash > /etc/bash_completion.d/beadle", "for bash")]),
-    (
-        "sim",
-        &[
-            ("beadle sim", "a simulated GitHub at 127.0.0.1:7070"),
-            (
-                "beadle sim --okta 127.0.0.1:7071 --scim 127.0.0.1:7072",
-                "with a simulated Okta and Identity Center",
-            ),
-        ],
-    ),
-    ("demo", &[("beadle demo", "needs no account and no configuration")]),
 ];
 
 /// Adds the groups and the examples to the derived command line.
@@ -195,7 +183,7 @@ fn groups(command: &Command) -> String {
     let literal = command.get_styles().get_literal();
     let mut text = String::new();
     for (title, names) in GROUPS.iter().copied().chain([(OTHER, others.as_slice())]) {
-        // A build without simulators or without AWS has fewer commands.
+        // A build without AWS has fewer commands.
         let found: Vec<&Command> =
             names.iter().filter_map(|name| all().find(|sub| sub.get_name() == *name)).collect();
         if found.is_empty() {
@@ -292,8 +280,8 @@ mod tests {
         }
     }
 
-    // Other builds have other commands.
-    #[cfg(all(feature = "sim", not(feature = "aws")))]
+    // A build for AWS has one more command.
+    #[cfg(not(feature = "aws"))]
     #[test]
     fn the_help_of_beadle() {
         let mut root = command().term_width(100);

@@ -6,10 +6,9 @@ mod help;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use beadle_engine::parse_span;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 
-#[cfg(feature = "sim")]
-pub(crate) use args::SimArgs;
 pub(crate) use args::{
     ApplyArgs, ExplainArgs, Format, JournalArgs, JournalFormat, ListArgs, PlanArgs, PlanTotalArgs,
     RebindArgs, SchemaFile, Scope, Selection, StoreCommand, SweepArgs, TargetsCommand, TasksCommand,
@@ -27,9 +26,9 @@ const GLOBAL: &str = "Global options";
 /// A policy declares the repositories, a directory such as Okta declares the groups. Beadle repairs
 /// a difference within seconds of the event, and again on every sweep.
 ///
-/// Start with `beadle demo`: it needs no account. Then run `beadle example > beadle.toml`, edit the
-/// file, and run `beadle check`, `beadle plan` and `beadle serve`. A new organisation is in mode
-/// `observe`: Beadle shows the changes and writes none of them.
+/// Start with `beadle example > beadle.toml` and edit the file. Then run `beadle check`, `beadle plan`
+/// and `beadle serve`. A new organisation is in mode `observe`: Beadle shows the changes and writes
+/// none of them.
 #[derive(Debug, Parser)]
 #[command(
     name = "beadle",
@@ -113,10 +112,14 @@ pub(crate) fn command() -> clap::Command {
     help::teach(Cli::command())
 }
 
+/// The use of colour in the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Color {
+pub enum Color {
+    /// Colour if the output goes to a terminal that shows it
     Auto,
+    /// Colour in every case
     Always,
+    /// No colour
     Never,
 }
 
@@ -218,7 +221,7 @@ pub(crate) enum Command {
         #[command(flatten)]
         scope: Scope,
         /// Duration of the pause, such as `30m`, `2h` or `7d`; at most `30d`
-        #[arg(long = "for", value_parser = duration, value_name = "DURATION")]
+        #[arg(long = "for", value_parser = parse_span, value_name = "DURATION")]
         time: Duration,
     },
     /// End a pause
@@ -307,30 +310,11 @@ pub(crate) enum Command {
         #[arg(value_enum)]
         shell: clap_complete::Shell,
     },
-    /// Run a simulated GitHub, Okta and AWS IAM Identity Center
-    #[cfg(feature = "sim")]
-    Sim(SimArgs),
-    /// See Beadle repair a simulated GitHub and AWS, without an account
-    ///
-    /// The demo has 40 repositories, 12 people, drift and a service that is killed. After each step
-    /// it reads the state of the simulated vendors and prints whether Beadle repaired it.
-    #[cfg(feature = "sim")]
-    Demo,
 }
 
 impl Command {
     /// Returns whether the command runs until it is stopped.
     pub(crate) fn is_service(&self) -> bool {
-        match self {
-            Self::Serve => true,
-            #[cfg(feature = "sim")]
-            Self::Sim(_) => true,
-            _ => false,
-        }
+        matches!(self, Self::Serve)
     }
-}
-
-/// Parses a duration such as `90s`, `2h`, `1h 30m` or `7d`.
-pub(crate) fn duration(text: &str) -> Result<Duration, String> {
-    beadle_engine::parse_span(text)
 }

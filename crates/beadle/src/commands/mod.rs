@@ -7,8 +7,6 @@ mod aws;
 mod budget;
 mod check;
 mod deliveries;
-#[cfg(feature = "sim")]
-mod demo;
 mod doctor;
 mod explain;
 mod healthcheck;
@@ -21,8 +19,6 @@ mod queue;
 mod rebind;
 mod rounds;
 mod serve;
-#[cfg(feature = "sim")]
-mod sim;
 mod store;
 mod sweep;
 mod tally;
@@ -110,10 +106,6 @@ pub(crate) async fn run(cli: Cli, printer: &Printer) -> anyhow::Result<u8> {
             printer.own(String::from_utf8_lossy(&text).trim_end());
             Ok(FINE)
         }
-        #[cfg(feature = "sim")]
-        Command::Sim(args) => sim::run(&args, printer).await,
-        #[cfg(feature = "sim")]
-        Command::Demo => demo::run(printer).await,
     }
 }
 

@@ -6,3 +6,7 @@ pub(crate) mod markdown;
 pub(crate) mod printer;
 pub(crate) mod progress;
 pub(crate) mod render;
+
+pub use printer::{Printer, Tone};
+
+pub use crate::cli::Color;

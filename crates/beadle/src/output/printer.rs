@@ -26,7 +26,7 @@ const RESET: &str = "\u{1b}[0m";
 
 /// Prints results, notes and errors.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Printer {
+pub struct Printer {
     /// Whether standard output gets colour.
     stdout: bool,
     /// Whether standard error gets colour.
@@ -35,11 +35,16 @@ pub(crate) struct Printer {
 
 /// The role of a piece of text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Tone {
+pub enum Tone {
+    /// A title.
     Heading,
+    /// A detail.
     Faint,
+    /// A success.
     Good,
+    /// Something to look at.
     Notice,
+    /// A failure, or a change that takes something away.
     Danger,
 }
 
@@ -69,7 +74,8 @@ impl Tone {
 }
 
 impl Printer {
-    pub(crate) fn new(color: Color) -> Self {
+    /// Creates a printer that colours its text as the user asked.
+    pub fn new(color: Color) -> Self {
         Self { stdout: color.on_stdout(), stderr: color.on_stderr() }
     }
 
@@ -80,45 +86,42 @@ impl Printer {
     }
 
     /// Prints one line of a result for people. Line breaks in the text are escaped.
-    pub(crate) fn line(&self, text: impl Display) {
+    pub fn line(&self, text: impl Display) {
         to_stdout(&self.shown(&text.to_string(), self.stdout));
     }
 
     /// Prints a result of several lines. Only the caller may set line breaks, no value in the text.
-    pub(crate) fn lines(&self, text: impl Display) {
+    pub fn lines(&self, text: impl Display) {
         text.to_string().lines().for_each(|line| self.line(line));
     }
 
     /// Prints a result for programs, as JSON.
-    #[expect(clippy::unused_self, reason = "only the owner of a printer may print")]
-    pub(crate) fn json(&self, text: &str) {
+    pub fn json(&self, text: &str) {
         to_stdout(&escape::json(text));
     }
 
     /// Prints text without values from outside, such as completions.
-    #[expect(clippy::unused_self, reason = "only the owner of a printer may print")]
-    pub(crate) fn own(&self, text: &str) {
+    pub fn own(&self, text: &str) {
         to_stdout(text);
     }
 
     /// Returns whether a part of the output could not be written.
-    #[expect(clippy::unused_self, reason = "only the owner of a printer may print")]
-    pub(crate) fn has_lost(&self) -> bool {
+    pub fn has_lost(&self) -> bool {
         LOST.load(Ordering::Relaxed)
     }
 
     /// Prints one line to standard error, beside the result.
-    pub(crate) fn note(&self, text: impl Display) {
+    pub fn note(&self, text: impl Display) {
         let _ = writeln!(std::io::stderr().lock(), "{}", self.shown(&text.to_string(), self.stderr));
     }
 
     /// Prints a question. The answer follows on the same line.
-    pub(crate) fn ask(&self, text: impl Display) {
+    pub fn ask(&self, text: impl Display) {
         let _ = write!(std::io::stderr().lock(), "{} ", self.shown(&text.to_string(), self.stderr));
     }
 
     /// Prints an error. A hint and the problems of a policy have lines of their own.
-    pub(crate) fn error(&self, text: &str) {
+    pub fn error(&self, text: &str) {
         let label = if text.starts_with("error") {
             String::new()
         } else {
@@ -133,7 +136,7 @@ impl Printer {
     }
 
     /// Colours a text if colour is on. No information depends on colour alone.
-    pub(crate) fn paint(&self, tone: Tone, text: impl Display) -> String {
+    pub fn paint(&self, tone: Tone, text: impl Display) -> String {
         if self.marks() { format!("{}{text}{END}", tone.mark()) } else { text.to_string() }
     }
 

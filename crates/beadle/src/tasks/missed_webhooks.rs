@@ -10,7 +10,6 @@ use beadle_repositories::Recovery;
 use beadle_repositories::recovery::Installed;
 
 use crate::app::service::{Organisation, Service};
-use crate::app::wiring::dispatched;
 
 /// The log of an App is not looked at without a pause, whatever the configuration says.
 const LEAST: Duration = Duration::from_secs(1);
@@ -60,7 +59,7 @@ impl BackgroundTask for MissedWebhooks {
                 instance: org.file.name.clone(),
                 installation: id,
                 organisation,
-                dispatches: dispatched(&org.file),
+                dispatches: org.file.dispatched(),
             });
         }
         let Some(org) = open.first() else {

@@ -193,12 +193,12 @@ async fn a_mistake_in_a_rule_is_said_before_anything_runs() {
     let good = world.org_lines.clone();
     for (right, wrong, said) in [
         ("{{ repository.name }}", "{{ repository.name", "dispatch `police`: inputs.repo-to-police"),
-        ("repository.created", "repositry.created", "`repositry` is unknown; did you mean `repository`?"),
-        ("repository.created", "repository.creatd", "`creatd` is unknown; did you mean `created`?"),
+        ("repository.created", "repositry.created", "`org.dispatch.on`: unknown event or action `repositry`"),
+        ("repository.created", "repository.creatd", "`org.dispatch.on`: unknown event or action `creatd`"),
         (
             "\"cop\"",
             "\"acme/cop\"",
-            "repository must be a name of this organisation, without `/`, found `acme/cop`",
+            "`org.dispatch.repository` must be a name of this organisation, without `/`, found `acme/cop`",
         ),
     ] {
         world.org_lines = good.replace(right, wrong);
@@ -209,5 +209,9 @@ async fn a_mistake_in_a_rule_is_said_before_anything_runs() {
     world.beadle(&["check"]).await.expect(0);
     world.org_lines = format!("sweep_every = \"1h\"\nschedule = \"0 3 * * *\"\n{good}");
     let refused = world.beadle(&["check"]).await.expect(1);
-    assert!(refused.err.contains("say `schedule` or `sweep_every`, and not both"), "{}", refused.err);
+    assert!(
+        refused.err.contains("`org.schedule` and `org.sweep_every` exclude each other"),
+        "{}",
+        refused.err
+    );
 }

@@ -56,7 +56,7 @@ async fn a_service_on_a_table_repairs_what_is_new_and_commands_see_it() {
     let mut wrong = world.command();
     wrong.args(["--store", "dynamodb://a b"]);
     let wrong = Ran::of(wrong, &["queue"]).await.expect(1);
-    assert!(wrong.err.contains("no name of a table"), "{}", wrong.err);
+    assert!(wrong.err.contains("invalid name of a table"), "{}", wrong.err);
 }
 
 #[tokio::test(flavor = "multi_thread")]

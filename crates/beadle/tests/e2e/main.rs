@@ -3,7 +3,6 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![expect(clippy::disallowed_methods, reason = "the real binary runs in real time")]
 #![expect(clippy::format_push_string, reason = "policies are put together line by line")]
-#![cfg(feature = "sim")]
 
 mod contracts;
 mod world;
@@ -36,6 +35,7 @@ mod renamed;
 mod repair;
 mod scale;
 mod settled;
+mod stored;
 mod sweep;
 mod taken;
 mod targeting;

@@ -1,7 +1,6 @@
-//! Texts of a running service, of the demo and of the documents.
+//! Texts of a running service and of the documents.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
@@ -52,29 +51,6 @@ async fn the_log_names_the_repository_beside_its_key() {
         line.contains("run failed") && line.contains("subject=") && line.contains("acme/widgets")
     })
     .await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_demo_that_is_interrupted_leaves_no_folder() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut demo = Command::new(env!("CARGO_BIN_EXE_beadle"));
-    demo.arg("demo").env("TMPDIR", folder.path());
-    demo.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    let mut demo = demo.spawn().unwrap();
-    let entries = |of: &Path| -> Vec<PathBuf> {
-        std::fs::read_dir(of).unwrap().map(|entry| entry.unwrap().path()).collect()
-    };
-    // By then it waits for the signal, and has a service of its own.
-    let begun = Instant::now();
-    while !entries(folder.path()).iter().any(|inside| inside.join("serve.log").exists()) {
-        assert!(begun.elapsed() < PATIENCE && demo.try_wait().unwrap().is_none(), "the demo has no service");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    let id = demo.id().to_string();
-    assert!(Command::new("kill").args(["-INT", &id]).status().unwrap().success());
-    let status = tokio::task::spawn_blocking(move || demo.wait().unwrap()).await.unwrap();
-    assert_eq!(status.code(), Some(1));
-    assert_eq!(entries(folder.path()), Vec::<PathBuf>::new());
 }
 
 fn root() -> PathBuf {

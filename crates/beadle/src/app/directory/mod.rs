@@ -95,8 +95,8 @@ impl Directories {
                 file.name.clone(),
                 Arc::new(OktaSource::new(
                     api.clone(),
-                    file.leaving(),
-                    file.provisioned(),
+                    config::leaving(file),
+                    config::provisioned(file),
                     file.push_apps.clone(),
                 )),
             );
@@ -137,7 +137,7 @@ impl Directories {
                 directory,
                 limits: file.limits(),
                 pace: opened.pace,
-                group_limits: file.group_guard.limits(),
+                group_limits: config::group_limits(&file.group_guard),
                 writer: opened.writer,
                 side: opened.side,
             };

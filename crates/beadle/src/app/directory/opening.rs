@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use beadle_engine::{Budgets, Clock, WritePace};
 use beadle_groups::targets::{ScimReader, ScimWriter, TargetReader, TargetWriter, TeamReader, TeamWriter};
 use beadle_okta::{Credential, Okta};
@@ -63,7 +63,7 @@ pub(super) fn open_scim(
 ) -> anyhow::Result<Opened> {
     let what = format!("the token of {}", file.name);
     let token = config.secret(&scim.token, &what)?;
-    let dialect = scim.dialect().map_err(anyhow::Error::msg)?;
+    let dialect = config::dialect(scim).with_context(|| format!("unknown dialect `{}`", scim.dialect))?;
     let budgets = Budgets::new(&file.name, 0);
     let budget = file.budget.clone().unwrap_or_default();
     let settings = ClientSettings {
@@ -78,7 +78,7 @@ pub(super) fn open_scim(
     let groups = ScimReader::new(reader.clone());
     #[cfg(feature = "aws")]
     let groups = match &scim.identity_store {
-        Some(store) => groups.knowing(Arc::new(store.open(clock))),
+        Some(store) => groups.knowing(Arc::new(config::identity_store(store, clock))),
         None => groups,
     };
     let every: Duration = budget.write_every.into();
@@ -116,7 +116,7 @@ pub(super) fn open_teams(
     };
     // Nothing of repositories is asked here.
     let reader = beadle_github::Reader::new(api.clone(), beadle_github::Asks::default());
-    let reader = Arc::new(TeamReader::new(reader, teams.clients.clone(), Arc::new(listed)));
+    let reader = Arc::new(TeamReader::new(reader, config::found_by(teams), Arc::new(listed)));
     Ok(Opened {
         writer: Arc::new(TeamWriter::new(beadle_github::Writer::new(api), reader.clone())),
         reader: reader.clone(),

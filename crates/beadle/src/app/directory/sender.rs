@@ -1,7 +1,7 @@
 //! Who may send events of a directory.
 
 use anyhow::bail;
-use beadle_hooks::okta::{HeaderSecret, Sender};
+use beadle_hooks::okta::Sender;
 use secrecy::ExposeSecret as _;
 
 use crate::config::Config;
@@ -20,19 +20,7 @@ pub(crate) fn senders(config: &Config) -> anyhow::Result<Vec<Sender>> {
     let mut senders = Vec::new();
     for file in &config.file.okta {
         let what = format!("the hook's secret of {}", file.name);
-        let proof = |header: &str, references: &[String]| -> anyhow::Result<HeaderSecret> {
-            let values = config.valid_secrets(references, &what)?;
-            Ok(HeaderSecret { header: header.to_lowercase(), values })
-        };
-        let mut header_secrets = Vec::new();
-        // Without the first there is none, whatever else is sent.
-        if !file.hook_secrets.is_empty() {
-            header_secrets.push(proof(&file.hook_header, &file.hook_secrets)?);
-            if let Some(key) = &file.hook_key {
-                header_secrets.push(proof(&key.header, &key.secrets)?);
-            }
-        }
-        senders.push(Sender { instance: file.name.clone(), header_secrets });
+        senders.push(file.sender(|references| config.valid_secrets(references, &what))?);
     }
     for (at, one) in senders.iter().enumerate() {
         if let Some(other) = senders[..at].iter().find(|other| share(one, other)) {

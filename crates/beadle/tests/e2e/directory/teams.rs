@@ -352,26 +352,26 @@ async fn what_a_target_of_teams_does_not_have_is_refused_with_its_place() {
         assert!(ran.err.contains(says), "{says}: {}", ran.err);
     };
     world.groups = format!("{}users = \"provision\"\n", whole.0);
-    check(&world, "makes no accounts at GitHub").await;
+    check(&world, "`groups.users` must not be `provision` for teams of GitHub").await;
     world.groups.clone_from(&whole.0);
     world.teams = "match = []".into();
-    check(&world, "target teams: match is empty").await;
+    check(&world, "`target.github.match` must have at least one of").await;
     world.teams = "match = [\"file\"]".into();
-    check(&world, "say which in users_from").await;
+    check(&world, "`target.github.match` has \"file\", so `users_from` is required").await;
     world.teams = "match = [\"male\"]".into();
     check(&world, "male").await;
     world.teams = "match = [\"file\"], users_from = \"nowhere.toml\"".into();
     check(&world, "nowhere.toml (users_from)").await;
     world.teams.clone_from(&whole.1);
     world.target_lines = "budget = { points = 1 }".into();
-    check(&world, "its budget is that of [[org]] acme").await;
+    check(&world, "`target.budget` is only for SCIM: teams use the budget of [[org]] `acme`").await;
     world.target_lines =
         "\n[[target]]\nname = \"more\"\ngithub = { org = \"acme\", match = [\"mail\"] }".into();
-    check(&world, "is the teams of acme already").await;
+    check(&world, "found `acme`, which target `").await;
     // And what only such a target has.
     let mut world = World::new([json!({}), json!({})]).await;
     world.groups += "role = \"maintainer\"\n";
-    check(&world, "`role` is for teams of GitHub").await;
+    check(&world, "`groups.role` is only for teams of GitHub").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

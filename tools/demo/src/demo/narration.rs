@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
+use beadle::output::{Printer, Tone};
+
 use super::service;
-use crate::output::printer::{Printer, Tone};
 
 /// Prints the result of each check, and remembers whether one failed.
 pub(super) struct Proof<'a> {

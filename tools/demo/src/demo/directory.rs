@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use beadle::output::Printer;
 use beadle_engine::Clock;
 use beadle_sim::Fault;
 use beadle_sim::okta::{self, Hook, OktaSim};
@@ -15,7 +16,6 @@ use serde_json::{Map, Value, json};
 use super::acts::seconds;
 use super::narration::{Proof, beadle, beadle_quietly, narrate, title};
 use super::service::{self, Ports, Service};
-use crate::output::printer::Printer;
 
 /// The demo waits this long for a change of a group.
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -1,53 +1,67 @@
-//! Reads a TOML file. An error names the key, what its value must be and what kind of value was
-//! found. It shows no line of the file, and no value that may be a secret: a secret that stands in
-//! place of its reference must not reach a log.
+//! The text of a configuration file, and its errors. An error names the key, the rule of its value
+//! and the kind of value that was found. It shows no line of the file, and no value that may be a
+//! secret: a secret that stands in place of its reference must not reach a log.
 
-use std::fmt::Write as _;
 use std::path::Path;
 
-use beadle_repositories::policy::nearest;
 use serde::de::DeserializeOwned;
 
-/// An error of a file, and the right form.
-struct Wrong {
-    what: String,
-    hint: Option<String>,
+use crate::{ConfigError, Invalid, KeyPath, did_you_mean, nearest};
+
+/// The text of a configuration file, and its path for errors.
+#[derive(Debug)]
+pub struct Source {
+    file: String,
+    text: String,
 }
 
-impl Wrong {
-    fn new(what: String) -> Self {
-        Self { what, hint: None }
+impl Source {
+    /// Creates the source from the path and the text of a file.
+    pub fn new(path: &Path, text: impl Into<String>) -> Self {
+        Self { file: path.display().to_string(), text: text.into() }
     }
 
-    fn hint(mut self, hint: Option<String>) -> Self {
-        self.hint = hint;
-        self
-    }
-}
-
-/// Parses the text of `path`.
-pub(crate) fn parse<T: DeserializeOwned>(path: &Path, text: &str) -> anyhow::Result<T> {
-    toml::from_str(text).map_err(|error: toml::de::Error| {
-        let at = error.span().map_or(0, |span| span.start.min(text.len()));
-        let (line, column) = place(text, at);
-        let wrong = explain(error.message(), &path_of(&error), text, line);
-        let mut said = format!("{}:{line}:{column}: {}", path.display(), wrong.what);
-        if let Some(hint) = wrong.hint {
-            let _ = write!(said, "\nhint: {hint}");
+    /// Reads a file.
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        match std::fs::read_to_string(path) {
+            Ok(text) => Ok(Self::new(path, text)),
+            Err(error) => Err(ConfigError::Unreadable { file: path.display().to_string(), error }),
         }
-        anyhow::anyhow!(said)
-    })
+    }
+
+    /// Returns the line of a byte of the text, from 1.
+    pub fn line(&self, at: usize) -> usize {
+        line(&self.text, at.min(self.text.len()))
+    }
+
+    /// Parses the text.
+    pub fn parse<T: DeserializeOwned>(&self) -> Result<T, ConfigError> {
+        toml::from_str(&self.text).map_err(|error: toml::de::Error| {
+            let line = self.line(error.span().map_or(0, |span| span.start));
+            let invalid = explain(error.message(), &path_of(&error), &self.text, line);
+            ConfigError::Invalid { file: self.file.clone(), line, invalid }
+        })
+    }
+
+    /// Returns the error of a rule that the file breaks, with the line of the key.
+    pub fn error(&self, invalid: Invalid) -> ConfigError {
+        let line = invalid.at().line(&self.text);
+        ConfigError::Invalid { file: self.file.clone(), line, invalid }
+    }
 }
 
-fn place(text: &str, at: usize) -> (usize, usize) {
-    let before = text.get(..at).unwrap_or_default();
-    let line = before.matches('\n').count() + 1;
-    let column = before.rsplit('\n').next().map_or(0, |last| last.chars().count()) + 1;
-    (line, column)
+/// Describes an error of the format. Its line is known, so it needs no path to the key.
+fn wrong(what: impl Into<String>) -> Invalid {
+    Invalid::new(KeyPath::default(), what)
 }
 
-/// The keys that lead to a value, such as `org.app.id`. Only the text of an error without its input
-/// has them.
+/// Returns the line of a byte of the text, from 1.
+fn line(text: &str, at: usize) -> usize {
+    text.get(..at).unwrap_or_default().matches('\n').count() + 1
+}
+
+/// Returns the keys that lead to a value, such as `org.app.id`. Only the text of an error without
+/// its input has them.
 fn path_of(error: &toml::de::Error) -> String {
     let mut bare = error.clone();
     bare.set_input(None);
@@ -59,13 +73,13 @@ fn path_of(error: &toml::de::Error) -> String {
     path.escape_debug().to_string()
 }
 
-fn explain(message: &str, path: &str, text: &str, line: usize) -> Wrong {
+fn explain(message: &str, path: &str, text: &str, line: usize) -> Invalid {
     if let Some(rest) = message.strip_prefix("unknown field ") {
         return unknown_key(path, &quoted(rest));
     }
     if let Some(rest) = message.strip_prefix("missing field ") {
         let name = quoted(rest).first().copied().unwrap_or_default();
-        return Wrong::new(format!("`{}` is missing", below(path, name)));
+        return wrong(format!("`{}` is missing", below(path, name)));
     }
     if let Some(rest) = message.strip_prefix("unknown variant ") {
         return unknown_word(path, &quoted(rest));
@@ -75,47 +89,47 @@ fn explain(message: &str, path: &str, text: &str, line: usize) -> Wrong {
         return other_kind(path, kind(found), kind_wanted(wanted));
     }
     if message.contains("socket address") {
-        let wrong = Wrong::new(format!("`{path}` must be an IP address and a port"));
-        return wrong.hint(Some("write it as `127.0.0.1:8080`".into()));
+        let invalid = wrong(format!("`{path}` must be an IP address and a port"));
+        return invalid.hint(Some("use a value such as `127.0.0.1:8080`".into()));
     }
     let message = message.replace(char::is_control, " ");
     if path.is_empty() {
-        // The library's texts on syntax hold nothing of the file.
-        return Wrong::new(match key_at(text, line) {
+        // The library's texts on syntax quote nothing of the file.
+        return wrong(match key_at(text, line) {
             Some(key) => format!("`{key}`: {message}"),
             None => message,
         });
     }
     if is_sensitive(path) {
-        return Wrong::new(format!("`{path}` has an invalid value, which is not shown: it may be a secret"));
+        return wrong(format!("`{path}` has an invalid value, which is not shown: it may be a secret"));
     }
-    Wrong::new(format!("`{path}`: {message}"))
+    wrong(format!("`{path}`: {message}"))
 }
 
-fn unknown_key(path: &str, words: &[&str]) -> Wrong {
+fn unknown_key(path: &str, words: &[&str]) -> Invalid {
     let (name, known) = words.split_first().map_or(("", words), |(name, known)| (*name, known));
     if may_be_secret(name) {
         let place = if path.is_empty() { String::new() } else { format!(" in `{path}`") };
-        return Wrong::new(format!("there is an unknown key{place}, which is not shown: it may be a secret"));
+        return wrong(format!("there is an unknown key{place}, which is not shown: it may be a secret"));
     }
     let hint = match nearest(name, known.iter().copied()) {
         Some(near) => format!("did you mean `{near}`?"),
         None => format!("known here: {}", known.join(", ")),
     };
-    Wrong::new(format!("there is no key `{}`", below(path, name))).hint((!known.is_empty()).then_some(hint))
+    wrong(format!("there is no key `{}`", below(path, name))).hint((!known.is_empty()).then_some(hint))
 }
 
-fn unknown_word(path: &str, words: &[&str]) -> Wrong {
+fn unknown_word(path: &str, words: &[&str]) -> Invalid {
     let (word, known) = words.split_first().map_or(("", words), |(word, known)| (*word, known));
     let known_here = known.join(", ");
     if is_sensitive(path) || may_be_secret(word) {
-        return Wrong::new(format!("`{path}` must be one of {known_here}; the value found is not shown"));
+        return wrong(format!("`{path}` must be one of {known_here}; the value found is not shown"));
     }
-    let near = nearest(word, known.iter().copied()).map(|near| format!("did you mean `{near}`?"));
-    Wrong::new(format!("`{path}` must be one of {known_here}, found `{word}`")).hint(near)
+    let hint = did_you_mean(word, known.iter().copied());
+    wrong(format!("`{path}` must be one of {known_here}, found `{word}`")).hint(hint)
 }
 
-fn other_kind(path: &str, found: &str, wanted: &str) -> Wrong {
+fn other_kind(path: &str, found: &str, wanted: &str) -> Invalid {
     let name = path.rsplit('.').next().unwrap_or_default();
     let hint = match (wanted, found) {
         ("a list", "a string") => format!("put it in brackets: `{name} = [\"...\"]`"),
@@ -126,10 +140,10 @@ fn other_kind(path: &str, found: &str, wanted: &str) -> Wrong {
         _ => String::new(),
     };
     let found = if found == wanted { "one that is out of range" } else { found };
-    Wrong::new(format!("`{path}` must be {wanted}, found {found}")).hint((!hint.is_empty()).then_some(hint))
+    wrong(format!("`{path}` must be {wanted}, found {found}")).hint((!hint.is_empty()).then_some(hint))
 }
 
-/// The kind of value that serde found, without the value.
+/// Returns the kind of value that serde found, without the value.
 fn kind(found: &str) -> &'static str {
     const KINDS: &[(&str, &str)] = &[
         ("string", "a string"),
@@ -142,7 +156,7 @@ fn kind(found: &str) -> &'static str {
     KINDS.iter().find(|(word, _)| found.starts_with(word)).map_or("another kind of value", |(_, kind)| *kind)
 }
 
-/// The kind of value that serde expected, in Beadle's words.
+/// Returns the kind of value that serde expected, in Beadle's words.
 fn kind_wanted(wanted: &str) -> &str {
     match wanted {
         "a boolean" => "true or false",
@@ -154,7 +168,7 @@ fn kind_wanted(wanted: &str) -> &str {
     }
 }
 
-/// The words that a message has in backticks.
+/// Returns the words that a message has in backticks.
 fn quoted(message: &str) -> Vec<&str> {
     message.split('`').skip(1).step_by(2).collect()
 }
@@ -163,20 +177,21 @@ fn below(path: &str, name: &str) -> String {
     if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
 }
 
-/// Whether the value of a key may be a secret.
+/// Returns whether the value of a key may be a secret.
 fn is_sensitive(path: &str) -> bool {
     let path = path.to_lowercase();
     ["secret", "token", "key", "password", "credential"].iter().any(|word| path.contains(word))
 }
 
-/// Whether a word that stands where a name of ours should be may be a secret.
+/// Returns whether a word in the place of a key or a choice may be a secret.
 fn may_be_secret(word: &str) -> bool {
     let is_name = |c: char| c.is_ascii_alphanumeric() || ['_', '-', '.'].contains(&c);
     let begins = ["ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_"];
     word.len() > 32 || !word.chars().all(is_name) || begins.iter().any(|begin| word.starts_with(begin))
 }
 
-/// The key whose value begins in a line, or before it. What follows `=` in base64 is no value.
+/// Returns the key whose value begins in a line, or before it. The text after `=` in base64 is no
+/// value.
 fn key_at(text: &str, line: usize) -> Option<&str> {
     let lines: Vec<&str> = text.lines().take(line).collect();
     for line in lines.into_iter().rev() {
@@ -198,12 +213,12 @@ fn key_at(text: &str, line: usize) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::file::File;
     use super::*;
+    use crate::File;
 
     fn error(below: &str) -> String {
         let text = format!("[[org]]\nname = \"acme\"\npolicy = \"p\"\n{below}\n");
-        parse::<File>(Path::new("beadle.toml"), &text).unwrap_err().to_string()
+        Source::new(Path::new("beadle.toml"), text).parse::<File>().unwrap_err().to_string()
     }
 
     #[test]
@@ -240,7 +255,7 @@ mod tests {
                 "write the number without quotes",
             ),
             ("webhook_secrets = \"env:X\"", "must be a list", "put it in brackets: `webhook_secrets = "),
-            ("mod = \"enforce\"", "beadle.toml:4:1: there is no key `org.mod`", "did you mean `mode`?"),
+            ("mod = \"enforce\"", "beadle.toml:4: there is no key `org.mod`", "did you mean `mode`?"),
             ("mode = \"enforc\"", "found `enforc`", "did you mean `enforce`?"),
             (
                 "[server]\nlisten = \"localhost:8080\"",
@@ -257,7 +272,8 @@ mod tests {
 
     #[test]
     fn one_organisation_in_single_brackets_is_told_the_right_form() {
-        let error = parse::<File>(Path::new("beadle.toml"), "[org]\nname = \"acme\"\npolicy = \"p\"\n");
+        let error =
+            Source::new(Path::new("beadle.toml"), "[org]\nname = \"acme\"\npolicy = \"p\"\n").parse::<File>();
         let error = error.unwrap_err().to_string();
         assert!(
             error.contains("`org` must be a list, found a table") && error.contains("[[org]]"),

@@ -10,12 +10,13 @@ mod service;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use beadle::output::Printer;
 use beadle_sim::{Limits, Settings, Sim};
 
-use crate::commands::{FAILED, FINE};
-use crate::output::printer::Printer;
 use narration::{Proof, beadle, beadle_quietly, narrate, title};
 use service::Service;
+
+use crate::{FAILED, FINE};
 
 /// The delay of every answer of the simulated GitHub.
 const LATENCY: Duration = Duration::from_millis(30);

@@ -1,0 +1,122 @@
+//! What the reconcilers work with, made from the shapes of the file.
+
+use beadle_config::{GroupGuardFile, OktaFile, OrgFile, ScimFile, TeamsFile};
+use beadle_groups::targets::Match;
+use beadle_groups::{GroupLimits, mapping};
+use beadle_okta::Status;
+use beadle_repositories::{DispatchRule, Modes};
+use beadle_scim::{Dialect, Members, Paging, Removal};
+
+/// A choice of the file that a reconciler has too.
+pub(super) trait Choice {
+    /// The reconciler's type.
+    type Domain;
+
+    /// Returns the reconciler's value.
+    fn domain(self) -> Self::Domain;
+}
+
+/// Implements [`Choice`] for types that have the same variants.
+macro_rules! same_choices {
+    ($($shape:ident => $domain:ty { $($choice:ident),+ })+) => {
+        $(
+            impl Choice for beadle_config::$shape {
+                type Domain = $domain;
+
+                fn domain(self) -> $domain {
+                    match self {
+                        $(Self::$choice => <$domain>::$choice),+
+                    }
+                }
+            }
+        )+
+    };
+}
+
+same_choices! {
+    Case => mapping::Case { Lower, Upper }
+    OnMissingGroup => mapping::OnMissingGroup { Create, Wait, Error }
+    OnMissingUser => mapping::OnMissingUser { Wait, Skip, Error }
+    Users => mapping::Users { Leave, Provision }
+    OnRename => mapping::OnRename { Follow, Hold }
+    OnDelete => mapping::OnDelete { Keep, Empty, Delete }
+    Role => mapping::Role { Member, Maintainer }
+    Match => Match { Saml, Mail, File }
+    Paging => Paging { Index, Cursor }
+    Members => Members { Group, Users }
+    Removal => Removal { Path, Array }
+}
+
+/// Returns how far each aspect of an organisation may go.
+pub(crate) fn modes(org: &OrgFile) -> Modes {
+    Modes { organisation: org.mode, aspects: org.modes.clone() }
+}
+
+/// Returns the rules that dispatch workflows. The more careful mode of the rule and the
+/// organisation counts.
+pub(crate) fn rules(org: &OrgFile) -> Vec<DispatchRule> {
+    let rules = org.dispatch.iter().map(|rule| DispatchRule {
+        name: rule.name.clone(),
+        when: rule.when.clone(),
+        repository: rule.repository.clone(),
+        workflow: rule.workflow.clone(),
+        reference: rule.reference.clone(),
+        inputs: rule.inputs.clone(),
+        token_input: rule.token_input.clone(),
+        mode: rule.mode.min(org.mode),
+    });
+    rules.collect()
+}
+
+/// Returns the statuses of people whose access must go.
+pub(crate) fn leaving(okta: &OktaFile) -> Vec<Status> {
+    okta.leaving.iter().cloned().map(Status::from).collect()
+}
+
+/// Returns the statuses of people for whom Beadle can create accounts.
+pub(crate) fn provisioned(okta: &OktaFile) -> Vec<Status> {
+    let stay = okta.provisioned.iter().filter(|status| !okta.leaving.contains(status));
+    stay.cloned().map(Status::from).collect()
+}
+
+/// Returns the dialect of a SCIM server, with what the file sets itself. `None`: the dialect is
+/// unknown, which the check of the file refuses.
+pub(crate) fn dialect(scim: &ScimFile) -> Option<Dialect> {
+    let base = Dialect::named(&scim.dialect)?;
+    Some(Dialect {
+        paging: scim.paging.map_or(base.paging, Choice::domain),
+        members: scim.members.map_or(base.members, Choice::domain),
+        removal: scim.removal.map_or(base.removal, Choice::domain),
+        page: scim.page.unwrap_or(base.page).max(1),
+        changes: scim.changes.unwrap_or(base.changes).max(1),
+        attributes: scim.attributes.unwrap_or(base.attributes),
+        trusted: base.trusted,
+    })
+}
+
+/// Returns how Beadle finds the accounts of people at GitHub, the surest way first.
+pub(crate) fn found_by(teams: &TeamsFile) -> Vec<Match> {
+    teams.found_by.iter().copied().map(Choice::domain).collect()
+}
+
+/// Returns the limits on the members who leave one group, with the defaults of what is not set.
+pub(crate) fn group_limits(guard: &GroupGuardFile) -> GroupLimits {
+    let default = GroupLimits::default();
+    GroupLimits {
+        large: guard.large.unwrap_or(default.large),
+        percent: guard.percent.unwrap_or(default.percent),
+        count: guard.count.unwrap_or(default.count),
+        leavers: guard.leavers.unwrap_or(default.leavers),
+        window: guard.window.map_or(default.window, Into::into),
+    }
+}
+
+/// Opens the Identity Store of AWS.
+#[cfg(feature = "aws")]
+pub(crate) fn identity_store(
+    file: &beadle_config::IdentityStoreFile,
+    clock: &beadle_engine::Clock,
+) -> beadle_identity_store::IdentityStore {
+    let endpoint = file.endpoint.as_deref();
+    beadle_identity_store::IdentityStore::new(&file.id, &file.region, endpoint, clock.clone())
+}

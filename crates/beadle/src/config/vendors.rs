@@ -1,0 +1,89 @@
+//! The rules of the file that only the vendors' crates know.
+
+use beadle_config::{File, Invalid, KeyPath, OktaFile, OrgFile, ScimFile, did_you_mean};
+use beadle_groups::mapping::RESERVED;
+use beadle_okta::Status;
+use beadle_repositories::policy::forms::{Form, LOGIN, REPOSITORY, URL, WORKFLOW};
+use beadle_scim::Dialect;
+
+use super::domain::rules;
+
+/// Checks the rules that need a vendor's crate.
+pub(super) fn check(file: &File) -> Result<(), Invalid> {
+    for (entry, okta) in file.okta.iter().enumerate() {
+        check_okta(okta, &KeyPath::new("okta").entry(entry))?;
+    }
+    for (entry, target) in file.target.iter().enumerate() {
+        if let Some(scim) = &target.scim {
+            check_scim(scim, &KeyPath::new("target").entry(entry).key("scim"))?;
+        }
+    }
+    for (entry, org) in file.org.iter().enumerate() {
+        check_org(org, &KeyPath::new("org").entry(entry))?;
+    }
+    Ok(())
+}
+
+/// Checks that a value has the form that GitHub accepts.
+fn check_form(form: &Form, at: KeyPath, value: &str) -> Result<(), Invalid> {
+    form.check(value).map_err(|misfit| {
+        let rule = format!("{}, found `{}`", misfit.must, value.escape_debug());
+        Invalid::must(at, &rule).hint(misfit.hint)
+    })
+}
+
+fn check_org(org: &OrgFile, table: &KeyPath) -> Result<(), Invalid> {
+    check_form(&LOGIN, table.key("name"), &org.name)?;
+    check_form(&URL, table.key("api"), &org.api)?;
+    check_form(&REPOSITORY, table.key("policy_repository"), &org.policy_repository)?;
+    let known = beadle_repositories::aspect_names();
+    for aspect in org.modes.keys() {
+        if !known.clone().any(|name| name == aspect) {
+            let what = format!("[org.modes] has no aspect `{}`", aspect.escape_debug());
+            let hint = did_you_mean(aspect, known.clone());
+            return Err(Invalid::new(table.key("modes").key(aspect), what).hint(hint));
+        }
+    }
+    for (entry, rule) in rules(org).iter().enumerate() {
+        let at = table.key("dispatch").entry(entry);
+        check_form(&REPOSITORY, at.key("repository"), &rule.repository)?;
+        check_form(&WORKFLOW, at.key("workflow"), &rule.workflow)?;
+        rule.check().map_err(|why| {
+            let what = format!("dispatch `{}`: {why}", rule.name);
+            Invalid::new(at, what)
+        })?;
+    }
+    Ok(())
+}
+
+fn check_okta(okta: &OktaFile, table: &KeyPath) -> Result<(), Invalid> {
+    if RESERVED.contains(&okta.name.as_str()) {
+        let rule = format!("not be `{}`, which is reserved for Beadle", okta.name);
+        return Err(Invalid::must(table.key("name"), &rule).hint(Some("choose another name".into())));
+    }
+    for (key, list) in [("leaving", &okta.leaving), ("provisioned", &okta.provisioned)] {
+        for (entry, status) in list.iter().enumerate() {
+            if !Status::names().any(|known| known == status) {
+                let at = table.key(key).entry(entry);
+                let what = format!("`{at}`: Okta has no status `{}`", status.escape_debug());
+                return Err(Invalid::new(at, what).hint(did_you_mean(status, Status::names())));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn check_scim(scim: &ScimFile, table: &KeyPath) -> Result<(), Invalid> {
+    if Dialect::named(&scim.dialect).is_none() {
+        let names = Dialect::NAMES.join("` or `");
+        let rule = format!("be `{names}`, found `{}`", scim.dialect.escape_debug());
+        let hint = did_you_mean(&scim.dialect, Dialect::NAMES);
+        return Err(Invalid::must(table.key("dialect"), &rule).hint(hint));
+    }
+    if scim.identity_store.is_some() && cfg!(not(feature = "aws")) {
+        let at = table.key("identity_store");
+        let what = format!("`{at}` needs a Beadle built with `--features aws`");
+        return Err(Invalid::new(at, what));
+    }
+    Ok(())
+}

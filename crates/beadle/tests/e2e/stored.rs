@@ -1,0 +1,109 @@
+//! State that an older Beadle left: every part of it opens, means the same, and can be worked on.
+//!
+//! The files in `stored/` were written by the program of November 2026, which was killed while it
+//! worked: `sqlite.sql` is its SQLite file as text, `dynamodb.jsonl` the same state as the items of a
+//! table, copied by that program. A change of what is stored keeps these files as they are.
+
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::world::{Ran, World, acme};
+
+/// The state as an SQLite file.
+fn file(world: &World) -> String {
+    let path = world.path().join("old.db");
+    let database = rusqlite::Connection::open(&path).unwrap();
+    database.execute_batch(include_str!("stored/sqlite.sql")).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+fn lines(text: &str) -> Vec<Value> {
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// Looks at every part of the state, as an operator does.
+async fn means_the_same(place: &str, command: impl Fn() -> Command) {
+    let ask = async |args: &[&str]| {
+        let mut command = command();
+        command.args(["--store", place]);
+        Ran::of(command, args).await.expect(0).out
+    };
+    let holds = lines(&ask(&["holds", "--json"]).await);
+    let waits: Vec<_> = holds
+        .iter()
+        .map(|hold| (hold["digest"].as_str().unwrap(), hold["subject"].as_str().unwrap()))
+        .collect();
+    assert_eq!(
+        waits,
+        [("b986251975d2", "acme/r2"), ("221d2e3a79a0", "acme/r3"), ("357711b6f79d", "acme/r5")],
+        "{place}"
+    );
+    let is_approved: Vec<bool> = holds.iter().map(|hold| !hold["approved_by"].is_null()).collect();
+    assert_eq!(is_approved, [true, false, false], "{place}: {holds:?}");
+    let queue = ask(&["queue"]).await;
+    for line in [
+        ("repository:acme:1016", "500 injected fault"),
+        ("repository:acme:1010", "acme/r2"),
+        ("repository:acme:1025", "until 2126-12-"),
+    ] {
+        assert!(queue.lines().any(|seen| seen.contains(line.0) && seen.contains(line.1)), "{place}: {queue}");
+    }
+    let deliveries = lines(&ask(&["deliveries", "--json"]).await);
+    let events: Vec<_> = deliveries.iter().map(|row| row["event"].as_str().unwrap()).collect();
+    assert_eq!(events, ["repository.edited", "repository.publicized"], "{place}");
+    let journal = lines(&ask(&["journal", "--format", "ndjson"]).await);
+    assert_eq!(journal.len(), 43, "{place}");
+    let of_kind = |kind: &str| journal.iter().filter(|entry| entry["kind"] == kind).count();
+    assert_eq!(["intent", "result", "run", "sweep", "operator"].map(of_kind), [14, 14, 11, 2, 2], "{place}");
+    let shown = ask(&["journal"]).await;
+    assert!(shown.contains("b986251975d2"), "{place}: {shown}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_of_an_older_beadle_opens_and_moves() {
+    let world = World::new(acme(serde_json::json!({}))).await;
+    world.policy("settings.yml", "repository: { has_wiki: false }\n");
+    let old = file(&world);
+    means_the_same(&old, || world.command()).await;
+    // Everything in it can be read as what it is, and written again.
+    let new = world.path().join("new.db");
+    let new = new.to_str().unwrap();
+    let copied = world.beadle(&["store", "copy", &old, new]).await.expect(0).out;
+    assert!(copied.contains("2 deliveries, 43 journal entries, 3 held changes"), "{copied}");
+    means_the_same(new, || world.command()).await;
+    // A service works on it.
+    let mut command = world.command();
+    command.args(["--store", &old]);
+    let serving = crate::world::Serving::start(command, world.path()).ready(world.operator()).await;
+    assert_eq!(serving.stop().await, Some(0));
+}
+
+#[cfg(feature = "aws")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_of_an_older_beadle_opens_and_moves() {
+    use beadle_emulate::Moto;
+    use beadle_store_dynamodb::DynamoSettings;
+    use serde_json::json;
+
+    let moto = Moto::start().await;
+    moto.table("beadle", DynamoSettings::default()).await;
+    for item in lines(include_str!("stored/dynamodb.jsonl")) {
+        let body = json!({ "TableName": "beadle", "Item": item });
+        moto.call("dynamodb", "DynamoDB_20120810.PutItem", &body).await;
+    }
+    let world = World::new(acme(json!({}))).await;
+    world.policy("settings.yml", "repository: { has_wiki: false }\n");
+    let operator = || {
+        let mut command = world.command();
+        command.env("AWS_ACCESS_KEY_ID", "any").env("AWS_SECRET_ACCESS_KEY", &moto.secret);
+        command
+    };
+    let table = format!("dynamodb://beadle?region=eu-west-1&endpoint={}", moto.url);
+    means_the_same(&table, operator).await;
+    let back = world.path().join("back.db");
+    let back = back.to_str().unwrap();
+    let copied = Ran::of(operator(), &["store", "copy", &table, back]).await.expect(0).out;
+    assert!(copied.contains("2 deliveries, 43 journal entries, 3 held changes"), "{copied}");
+    means_the_same(back, operator).await;
+}

@@ -1,0 +1,63 @@
+use std::path::Path;
+
+use crate::{File, Source};
+
+const ORG: &str = "[[org]]\nname = \"acme\"\npolicy = \"p\"\ntoken = \"env:T\"\n";
+
+fn error(text: &str) -> String {
+    File::parse(&Source::new(Path::new("beadle.toml"), text)).unwrap_err().to_string()
+}
+
+#[test]
+fn an_error_names_the_file_the_line_and_the_key() {
+    for (below, expected) in [
+        ("guard = { percent = 101 }", "beadle.toml:5: `org.guard.percent` must be at most 100, found 101"),
+        ("[org.guard]\nwindow = \"59s\"", "beadle.toml:6: `org.guard.window` must be at least `60s`"),
+        (
+            "[org.budget]\nreserve = 20\nconcurrency = 91",
+            "beadle.toml:7: `org.budget.concurrency` must be from 1 to 90, found 91",
+        ),
+        (
+            "webhook_secrets = [\n\"env:A\",\n\"hunter2\",\n]",
+            "beadle.toml:7: `org.webhook_secrets`: a secret is given by reference",
+        ),
+        ("schedule = \"often\"", "beadle.toml:5: `org.schedule` must be a cron expression, found `often`: "),
+        ("[retention]\nids = \"7d\"", "beadle.toml:6: `retention.ids` must be at least `8d`\nhint: "),
+        (
+            "[retention]\n\nids = \"9 moons\"",
+            "beadle.toml:7: `retention.ids`: invalid duration `9 moons`: use a value such as `90s`",
+        ),
+        ("[worker]\nconcurrency = 0", "beadle.toml:6: `worker.concurrency` must be at least 1, found 0"),
+        (
+            "[server]\noperator = \"0.0.0.0:1\"",
+            "beadle.toml:6: `server.operator` is `0.0.0.0:1`, so `server.operator_token` is required\nhint: ",
+        ),
+        ("[store]\npath = \"\"", "beadle.toml:6: `store.path`: a store must not be empty"),
+        (
+            "[[okta]]\nname = \"ACME\"\nurl = \"u\"\ntoken = \"env:T\"",
+            "beadle.toml:6: `okta.name` must differ from all other names, found `ACME`, which an [[org]] has",
+        ),
+        (
+            "[[okta]]\nname = \"corp\"\nurl = \"u\"",
+            "beadle.toml:5: directory `corp` has no credentials: set `app` or `token`",
+        ),
+        (
+            "[[target]]\nname = \"teams\"\ngithub = { org = \"acne\", match = [\"mail\"] }",
+            "beadle.toml:7: `target.github.org`: there is no [[org]] `acne`\nhint: did you mean `acme`?",
+        ),
+    ] {
+        let error = error(&format!("{ORG}{below}\n"));
+        assert!(error.starts_with(expected) && !error.contains("hunter2"), "{expected}\n{error}");
+    }
+}
+
+#[test]
+fn an_organisation_needs_exactly_one_credential() {
+    let without = ORG.replace("token = \"env:T\"\n", "");
+    let expected = "beadle.toml:1: organisation `acme` has no credentials: set `app` or `token`";
+    assert_eq!(error(&without), expected);
+    let both = format!("{ORG}app = {{ id = 1, key = \"env:K\" }}\n");
+    let expected = "beadle.toml:4: organisation `acme` has both `app` and `token`: set only one of them";
+    assert_eq!(error(&both), expected);
+    assert!(error("").starts_with("beadle.toml:1: the file must have at least one [[org]]"));
+}

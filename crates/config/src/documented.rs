@@ -1,0 +1,110 @@
+//! Checks that docs/configuration.md has exactly the keys of the shapes, and that the examples of
+//! the repository are valid.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use serde::de::DeserializeOwned;
+
+use crate::{
+    AppFile, BudgetFile, DispatchFile, EXAMPLE, File, GroupGuardFile, GroupsFile, GuardFile, HookKeyFile,
+    IdentityStoreFile, OktaAppFile, OktaFile, OrgFile, RecoveryFile, RetentionFile, ScimFile, ServerFile,
+    Source, StoreFile, TargetBudgetFile, TargetFile, TeamsFile, WorkerFile,
+};
+
+const PAGE: &str = include_str!("../../../docs/configuration.md");
+
+/// Returns the keys of a shape. The error of an unknown key lists them.
+fn keys<T: DeserializeOwned>() -> BTreeSet<String> {
+    let Err(error) = toml::from_str::<T>("no_key_has_this_name = 1") else {
+        panic!("the shape accepts an unknown key");
+    };
+    let words = error.message().split('`').skip(1).step_by(2);
+    words.skip(1).map(str::to_owned).collect()
+}
+
+/// Returns the part of the page between a heading and the next heading.
+fn section(heading: &str) -> &'static str {
+    let start = PAGE.find(&format!("\n{heading}\n")).unwrap_or_else(|| panic!("no heading: {heading}"));
+    let text = &PAGE[start + 1 + heading.len()..];
+    text.find("\n#").map_or(text, |end| &text[..end])
+}
+
+/// Returns the keys of the first column of the tables of a section.
+fn documented(heading: &str) -> BTreeSet<String> {
+    let cells = section(heading).lines().filter_map(|line| line.strip_prefix("| `")?.split('|').next());
+    // The prefix had the first backtick, so a key is each second part from the first on.
+    cells.flat_map(|cell| cell.split('`').step_by(2)).filter(|key| is_key(key)).map(str::to_owned).collect()
+}
+
+fn is_key(word: &str) -> bool {
+    !word.is_empty() && word.chars().all(|c| c.is_ascii_lowercase() || c == '_')
+}
+
+#[test]
+fn the_page_has_exactly_the_keys_of_each_table() {
+    let tables = [
+        ("## `[store]`", keys::<StoreFile>()),
+        ("## `[server]`", keys::<ServerFile>()),
+        ("## `[retention]`", keys::<RetentionFile>()),
+        ("## `[recovery]`", keys::<RecoveryFile>()),
+        ("## `[worker]`", keys::<WorkerFile>()),
+        ("## `[[org]]`", keys::<OrgFile>()),
+        ("### `app` of `[[org]]`", keys::<AppFile>()),
+        ("### `[org.guard]` and `[target.guard]`", keys::<GuardFile>()),
+        ("### `[org.budget]`", keys::<BudgetFile>()),
+        ("### `[[org.dispatch]]`", keys::<DispatchFile>()),
+        ("## `[[okta]]`", keys::<OktaFile>()),
+        ("## `[[target]]`", keys::<TargetFile>()),
+        ("### `[target.scim]`", keys::<ScimFile>()),
+        ("### `[target.github]`", keys::<TeamsFile>()),
+        ("### `[target.group_guard]`", keys::<GroupGuardFile>()),
+        ("### `[target.budget]`", keys::<TargetBudgetFile>()),
+        ("## `[[groups]]`", keys::<GroupsFile>()),
+    ];
+    for (heading, keys) in tables {
+        assert!(!keys.is_empty(), "{heading}");
+        assert_eq!(documented(heading), keys, "{heading}");
+    }
+}
+
+#[test]
+fn the_page_has_a_section_for_each_table() {
+    let mut first = documented("## The first lines");
+    for key in keys::<File>() {
+        let has_section = ["[[", "["].iter().any(|open| {
+            let close = open.replace('[', "]");
+            PAGE.contains(&format!("\n## `{open}{key}{close}`\n"))
+        });
+        assert!(has_section || first.remove(&key), "{key} is not on the page");
+    }
+    assert!(first.is_empty(), "keys that do not exist: {first:?}");
+}
+
+#[test]
+fn the_page_has_the_keys_of_tables_in_a_row() {
+    for (heading, row, keys) in [
+        ("## `[[okta]]`", "app", keys::<OktaAppFile>()),
+        ("## `[[okta]]`", "hook_key", keys::<HookKeyFile>()),
+        ("### `[target.scim]`", "identity_store", keys::<IdentityStoreFile>()),
+    ] {
+        let begin = format!("| `{row}` |");
+        let row = section(heading).lines().find(|line| line.starts_with(&begin)).unwrap();
+        for key in keys {
+            assert!(row.contains(&format!("`{key}`")), "{key}: {row}");
+        }
+    }
+}
+
+#[test]
+fn the_examples_of_the_repository_are_valid() {
+    for (path, text) in [
+        ("examples/beadle.toml", EXAMPLE),
+        ("examples/github-cop/beadle.toml", include_str!("../../../examples/github-cop/beadle.toml")),
+        ("deploy/github-action/beadle.toml", include_str!("../../../deploy/github-action/beadle.toml")),
+        ("deploy/sam/layer/beadle/beadle.toml", include_str!("../../../deploy/sam/layer/beadle/beadle.toml")),
+    ] {
+        let parsed = File::parse(&Source::new(Path::new(path), text));
+        assert!(parsed.is_ok(), "{}", parsed.unwrap_err());
+    }
+}

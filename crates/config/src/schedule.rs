@@ -1,0 +1,47 @@
+//! Schedules of sweeps.
+
+use beadle_engine::Time;
+
+use crate::{Invalid, KeyPath, Span};
+
+/// The times of sweeps.
+#[derive(Clone, Copy, Debug)]
+pub struct Schedule<'a> {
+    /// The time between two sweeps. It is one day if `cron` is not set either.
+    pub(crate) every: Option<Span>,
+    /// Cron, in UTC.
+    pub(crate) cron: Option<&'a str>,
+}
+
+impl Schedule<'_> {
+    /// Returns the time of the sweep after the one at `last`.
+    pub fn next(&self, last: Time) -> Option<Time> {
+        let Some(schedule) = self.cron else {
+            return Some(last + self.every.unwrap_or(Span::from_days(1)).into());
+        };
+        // The start of the program has checked the text.
+        let schedule: croner::Cron = schedule.parse().ok()?;
+        let last = jiff::Timestamp::from_millisecond(last.0).ok()?.to_zoned(jiff::tz::TimeZone::UTC);
+        let next = schedule.find_next_occurrence(&last, false).ok()?;
+        Some(Time(next.timestamp().as_millisecond()))
+    }
+
+    /// Checks the schedule of the table at `table`.
+    pub(crate) fn check(&self, table: &KeyPath) -> Result<(), Invalid> {
+        let at = table.key("schedule");
+        match (self.cron, self.every) {
+            (Some(_), Some(_)) => {
+                let what = format!("`{at}` and `{}` exclude each other", table.key("sweep_every"));
+                Err(Invalid::new(at, what).hint(Some("set only one of them".into())))
+            }
+            (Some(cron), None) => match cron.parse::<croner::Cron>() {
+                Ok(_) => Ok(()),
+                Err(error) => {
+                    let rule = format!("be a cron expression, found `{}`: {error}", cron.escape_debug());
+                    Err(Invalid::must(at, &rule).hint(Some("use a value such as `0 3 * * *` (UTC)".into())))
+                }
+            },
+            (None, _) => Ok(()),
+        }
+    }
+}

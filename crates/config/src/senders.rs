@@ -1,0 +1,59 @@
+//! The senders of webhooks.
+
+use beadle_hooks::github::{Dispatched, OrgFacts, Sender};
+use beadle_hooks::okta;
+use beadle_hooks::okta::HeaderSecret;
+use beadle_secrets::{Reference, SecretString};
+
+use crate::{File, OktaFile, OrgFile};
+
+impl File {
+    /// Returns the references to the secrets of all senders.
+    pub fn sender_references(&self) -> Vec<Reference> {
+        let orgs = self.org.iter().flat_map(|org| &org.webhook_secrets);
+        let oktas = self.okta.iter().flat_map(|okta| okta.hook_references());
+        orgs.chain(oktas).filter_map(|reference| reference.parse().ok()).collect()
+    }
+
+    /// Returns an organisation as a sender with the values of its webhook secrets.
+    pub fn github_sender(&self, org: &OrgFile, secrets: Vec<SecretString>, known: OrgFacts) -> Sender {
+        Sender {
+            instance: org.name.clone(),
+            login: org.name.clone(),
+            app_id: org.app.as_ref().map(|app| app.id),
+            secrets,
+            known,
+            dispatches: org.dispatched(),
+            keeps_teams: self.teams_of(&org.name).next().is_some(),
+        }
+    }
+}
+
+impl OrgFile {
+    /// Returns the events for which Beadle dispatches workflows.
+    pub fn dispatched(&self) -> Vec<Dispatched> {
+        let rules = self.dispatch.iter();
+        rules.map(|rule| Dispatched { name: rule.name.clone(), event: rule.on.clone() }).collect()
+    }
+}
+
+impl OktaFile {
+    /// Returns the directory as a sender. `values` reads the values of secrets that are valid now.
+    pub fn sender<E>(
+        &self,
+        values: impl Fn(&[String]) -> Result<Vec<SecretString>, E>,
+    ) -> Result<okta::Sender, E> {
+        let header_secret = |header: &str, references: &[String]| -> Result<HeaderSecret, E> {
+            Ok(HeaderSecret { header: header.to_lowercase(), values: values(references)? })
+        };
+        let mut header_secrets = Vec::new();
+        // A sender without `hook_secrets` is not accepted, whatever else it sends.
+        if !self.hook_secrets.is_empty() {
+            header_secrets.push(header_secret(&self.hook_header, &self.hook_secrets)?);
+            if let Some(key) = &self.hook_key {
+                header_secrets.push(header_secret(&key.header, &key.secrets)?);
+            }
+        }
+        Ok(okta::Sender { instance: self.name.clone(), header_secrets })
+    }
+}

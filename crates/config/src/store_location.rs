@@ -1,0 +1,100 @@
+//! The place of the state: a file, or a table.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+/// The place of the state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StoreLocation {
+    /// A file of SQLite.
+    File(PathBuf),
+    /// A table of DynamoDB.
+    Table {
+        /// The name of the table.
+        name: String,
+        /// The region, if it is not that of the configuration of AWS.
+        region: Option<String>,
+        /// An address other than that of AWS.
+        endpoint: Option<String>,
+    },
+}
+
+impl StoreLocation {
+    /// Returns the place with an absolute path. A path of the command line starts at the current
+    /// folder.
+    #[must_use]
+    pub fn absolute(self) -> Self {
+        match self {
+            Self::File(path) => Self::File(std::path::absolute(&path).unwrap_or(path)),
+            table @ Self::Table { .. } => table,
+        }
+    }
+}
+
+impl FromStr for StoreLocation {
+    type Err = String;
+
+    /// Parses a path, or `dynamodb://TABLE` with an optional `?region=` and `&endpoint=`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let Some(rest) = text.strip_prefix("dynamodb://") else {
+            return match text.split_once("://") {
+                Some((scheme, _)) => {
+                    Err(format!("invalid store `{scheme}://`: use a path or `dynamodb://TABLE`"))
+                }
+                None if text.is_empty() => {
+                    Err("a store must not be empty: use a path or `dynamodb://TABLE`".into())
+                }
+                None => Ok(Self::File(text.into())),
+            };
+        };
+        let (name, query) = rest.split_once('?').unwrap_or((rest, ""));
+        let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+        if !(3..=255).contains(&name.len()) || !name.chars().all(fits) {
+            return Err(format!(
+                "invalid name of a table `{name}`: use 3 to 255 letters, digits, `_`, `-` or `.`"
+            ));
+        }
+        let (mut region, mut endpoint) = (None, None);
+        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+            match pair.split_once('=') {
+                Some(("region", value)) => region = Some(value.to_owned()),
+                Some(("endpoint", value)) => endpoint = Some(value.to_owned()),
+                _ => return Err(format!("invalid option `{pair}` of a table: use `region=` or `endpoint=`")),
+            }
+        }
+        Ok(Self::Table { name: name.to_owned(), region, endpoint })
+    }
+}
+
+impl fmt::Display for StoreLocation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => path.display().fmt(f),
+            Self::Table { name, .. } => write!(f, "dynamodb://{name}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_is_a_path_or_a_table() {
+        let table = |region: Option<&str>, endpoint: Option<&str>| StoreLocation::Table {
+            name: "beadle".into(),
+            region: region.map(str::to_owned),
+            endpoint: endpoint.map(str::to_owned),
+        };
+        assert_eq!("state/beadle.db".parse(), Ok(StoreLocation::File("state/beadle.db".into())));
+        assert_eq!("dynamodb://beadle".parse(), Ok(table(None, None)));
+        assert_eq!(
+            "dynamodb://beadle?region=eu-west-1&endpoint=http://127.0.0.1:1".parse(),
+            Ok(table(Some("eu-west-1"), Some("http://127.0.0.1:1")))
+        );
+        for wrong in ["", "dynamodb://", "dynamodb://a b c", "postgres://x", "dynamodb://beadle?regoin=x"] {
+            assert!(wrong.parse::<StoreLocation>().is_err(), "{wrong}");
+        }
+    }
+}

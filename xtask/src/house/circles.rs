@@ -1,0 +1,64 @@
+//! Circles in a graph of files.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use super::uses::Place;
+
+/// The files that a file uses, with the place of each use. Files are named from the folder of their
+/// package: `src/plan.rs`.
+pub(super) type Graph = BTreeMap<String, BTreeMap<String, Place>>;
+
+/// Finds a shortest circle of each group of files that use each other. The last file of a circle
+/// uses the first.
+pub(super) fn circles(graph: &Graph) -> Vec<Vec<String>> {
+    let mut found = Vec::new();
+    let mut done = BTreeSet::new();
+    for file in graph.keys() {
+        if done.contains(file) || shortest_path(graph, file, file).is_none() {
+            continue;
+        }
+        let reaches = |from: &str, to: &str| from == to || shortest_path(graph, from, to).is_some();
+        let group: Vec<&String> =
+            graph.keys().filter(|other| reaches(file, other) && reaches(other, file)).collect();
+        found.extend(group.iter().filter_map(|one| shortest_path(graph, one, one)).min_by_key(Vec::len));
+        done.extend(group);
+    }
+    found
+}
+
+/// Finds a shortest path from a file to another one, without the last file. From a file to itself the
+/// path is a circle.
+pub(super) fn shortest_path(graph: &Graph, from: &str, to: &str) -> Option<Vec<String>> {
+    let mut came_from: BTreeMap<&str, &str> = BTreeMap::new();
+    let mut queue = VecDeque::from([from]);
+    while let Some(file) = queue.pop_front() {
+        for next in graph.get(file).into_iter().flatten().map(|(next, _)| next.as_str()) {
+            if next == to {
+                let mut path = vec![file.to_owned()];
+                let mut at = file;
+                while at != from {
+                    at = came_from.get(at)?;
+                    path.push(at.to_owned());
+                }
+                path.reverse();
+                return Some(path);
+            }
+            if next != from && !came_from.contains_key(next) {
+                came_from.insert(next, file);
+                queue.push_back(next);
+            }
+        }
+    }
+    None
+}
+
+/// Shows a circle, a line for each use.
+pub(super) fn shown(graph: &Graph, circle: &[String]) -> String {
+    let next = circle.iter().cycle().skip(1);
+    let lines = circle.iter().zip(next).map(|(file, next)| {
+        let place = graph.get(file).and_then(|uses| uses.get(next));
+        let (line, path) = place.map_or((0, ""), |place| (place.line, place.path.as_str()));
+        format!("\n  {file}:{line} uses `{path}` of {next}")
+    });
+    lines.collect()
+}

@@ -1,0 +1,47 @@
+//! The rules of the house, which `cargo xtask house` and `cargo xtask ci` check:
+//!
+//! - **The files of a package form no circle.** A file can be understood, tested and moved with the
+//!   files below it. See `uses` for what counts as a use.
+//! - **A file has at most 500 lines.**
+//! - **Dependencies between packages point down**, from layer to layer.
+//!
+//! `xtask/house.toml` states the layers, and each exception with its reason. An exception that is no
+//! longer needed is a problem too. So the list only becomes shorter, unless a reviewer agrees.
+
+mod circles;
+mod graph;
+mod layers;
+mod members;
+mod modules;
+mod rules;
+mod sizes;
+mod uses;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::bail;
+
+use crate::run::root;
+
+/// Checks the workspace.
+pub(crate) fn check() -> anyhow::Result<()> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("house.toml");
+    let rules = rules::read(&path)?;
+    let members = members::members()?;
+    let mut problems = layers::problems(&rules.layers, &members);
+    let folders: Vec<PathBuf> =
+        members.iter().map(|member| member.folder.canonicalize()).collect::<std::io::Result<_>>()?;
+    problems.extend(sizes::problems(&root().canonicalize()?, &folders, &rules.large)?);
+    for member in &members {
+        let graph = graph::read(&member.folder, &member.roots)?;
+        problems.extend(graph::problems(&member.name, &graph, &rules.circle));
+    }
+    let is_member = |package: &str| members.iter().any(|member| member.name == package);
+    for one in rules.circle.iter().filter(|one| !is_member(&one.package)) {
+        problems.push(format!("`[[circle]]` names {}, which is no package: remove it", one.package));
+    }
+    if !problems.is_empty() {
+        bail!("the workspace breaks the rules of xtask/house.toml:\n\n{}", problems.join("\n\n"));
+    }
+    Ok(())
+}

@@ -1,0 +1,235 @@
+//! The tests of the workspace, side by side.
+//!
+//! Two ways of running tests are combined:
+//!
+//! - **libtest** runs the tests of one program in threads of one process. The end-to-end tests need
+//!   this: a process reads GitHub's descriptions once, for all of its tests. The tests that
+//!   emulate AWS may share an emulator in the same way.
+//! - **nextest** runs each other test in a process of its own, so that the tests of all other
+//!   programs share the processors, and a test that hangs is ended (`.config/nextest.toml`).
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context as _, bail};
+use serde_json::Value;
+
+use crate::run::{cargo, root, step};
+use crate::side_by_side::{self, Job};
+use crate::tools;
+
+/// What every build of the tests has, so that nothing is built twice.
+const BUILD: &[&str] = &["--workspace", "--features", "beadle/failpoints,beadle/aws"];
+
+/// The program of the end-to-end tests: its package and its name.
+const E2E: (&str, &str) = ("beadle", "e2e");
+/// The modules of the end-to-end tests that emulate AWS.
+const AWS_MODULES: &[&str] = &["aws::", "dynamodb::", "identity_store::"];
+/// The other programs whose tests emulate AWS.
+const AWS_PROGRAMS: &[(&str, &str)] =
+    &[("beadle-store-dynamodb", "store"), ("beadle-aws", "intake"), ("beadle-secrets", "aws")];
+
+/// Which tests run.
+#[derive(Debug, PartialEq)]
+enum Part<'a> {
+    /// Those that do not emulate AWS.
+    WithoutAws,
+    /// Those that emulate AWS. Together with the others, these are all.
+    Aws,
+    /// Those of all tests whose names contain one of these texts.
+    Named(&'a [String]),
+    /// What `cargo test` makes of these arguments.
+    Passed(&'a [String]),
+}
+
+impl<'a> Part<'a> {
+    fn of(args: &'a [String]) -> Self {
+        match args {
+            [] => Self::WithoutAws,
+            [only] if only == "aws" => Self::Aws,
+            args if args.iter().any(|arg| arg.starts_with('-')) => Self::Passed(args),
+            names => Self::Named(names),
+        }
+    }
+}
+
+/// A program of tests, as cargo built it.
+#[derive(Debug, PartialEq)]
+struct Program {
+    package: String,
+    name: String,
+    path: PathBuf,
+    /// The folder of its package, in which it runs.
+    folder: PathBuf,
+}
+
+/// How a part is run: the arguments of each program that runs in one process, and of nextest, if it
+/// has something to run.
+#[derive(Debug, PartialEq)]
+struct Plan {
+    programs: Vec<((&'static str, &'static str), Vec<String>)>,
+    nextest: Option<Vec<String>>,
+}
+
+/// Runs the tests that the arguments of `cargo xtask test` ask for.
+pub(crate) fn run(args: &[String]) -> anyhow::Result<()> {
+    let part = Part::of(args);
+    tools::fetch()?;
+    if part != Part::WithoutAws {
+        tools::tables()?;
+    }
+    if let Part::Passed(args) = part {
+        step("tests");
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        return cargo(&[&["test"][..], BUILD, &args].concat(), &[]);
+    }
+    step("building the tests");
+    let programs = build()?;
+    let plan = plan(&part);
+    let mut jobs = Vec::new();
+    for (wanted, args) in plan.programs {
+        let matching = |program: &&Program| (program.package.as_str(), program.name.as_str()) == wanted;
+        let program = programs.iter().find(matching).with_context(|| {
+            format!("cargo built no tests {} of {}: correct xtask/src/suite.rs", wanted.1, wanted.0)
+        })?;
+        let mut command = Command::new(&program.path);
+        command.args(args).current_dir(&program.folder);
+        // As `cargo test` sets them.
+        command.env("CARGO", env!("CARGO")).env("CARGO_MANIFEST_DIR", &program.folder);
+        jobs.push(Job { name: format!("{}::{}", wanted.0, wanted.1), command });
+    }
+    if let Some(args) = plan.nextest {
+        let mut command = Command::new(env!("CARGO"));
+        command.args(["nextest", "run"]).args(BUILD).args(args);
+        command.env("PATH", tools::path()?).current_dir(root());
+        // Second, beside the end-to-end tests, which take longest.
+        jobs.insert(1.min(jobs.len()), Job { name: "all other tests".to_owned(), command });
+    }
+    step("tests");
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    side_by_side::run(jobs, processors.max(2))
+}
+
+/// Runs one program of tests, built as for all tests.
+pub(crate) fn one(program: &str, args: &[&str], env: &[(&str, &str)]) -> anyhow::Result<()> {
+    cargo(&[&["test"][..], BUILD, &["--test", program], args].concat(), env)
+}
+
+/// Decides how a part is run.
+fn plan(part: &Part<'_>) -> Plan {
+    let owned = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect::<Vec<String>>();
+    let names = match part {
+        Part::Named(names) => names.to_vec(),
+        _ => Vec::new(),
+    };
+    let e2e = match part {
+        Part::WithoutAws => AWS_MODULES.iter().flat_map(|&module| owned(&["--skip", module])).collect(),
+        Part::Aws => owned(AWS_MODULES),
+        Part::Named(_) | Part::Passed(_) => names.clone(),
+    };
+    let mut programs = vec![(E2E, e2e)];
+    if *part != Part::WithoutAws {
+        programs.extend(AWS_PROGRAMS.iter().map(|program| (*program, names.clone())));
+    }
+    let nextest = (*part != Part::Aws).then(|| {
+        let own = [&[E2E][..], AWS_PROGRAMS].concat();
+        let own: Vec<String> =
+            own.iter().map(|(package, name)| format!("binary_id({package}::{name})")).collect();
+        let others = format!("not ({})", own.join(" | "));
+        [owned(&["--no-tests", "pass", "--filterset", &others]), names].concat()
+    });
+    Plan { programs, nextest }
+}
+
+/// Builds the tests, and gives the programs.
+fn build() -> anyhow::Result<Vec<Program>> {
+    let mut command = Command::new(env!("CARGO"));
+    command.args(["test", "--no-run", "--message-format", "json-render-diagnostics"]).args(BUILD);
+    command.stderr(std::process::Stdio::inherit()).current_dir(root());
+    let built = command.output().context("cannot run cargo test")?;
+    if !built.status.success() {
+        bail!("the tests do not build");
+    }
+    Ok(String::from_utf8_lossy(&built.stdout).lines().filter_map(program).collect())
+}
+
+/// Reads one message of cargo; nothing if it is not about a program of tests.
+fn program(message: &str) -> Option<Program> {
+    let message: Value = serde_json::from_str(message).ok()?;
+    if message["profile"]["test"] != true {
+        return None;
+    }
+    let path = PathBuf::from(message["executable"].as_str()?);
+    let folder = PathBuf::from(message["manifest_path"].as_str()?).parent()?.to_owned();
+    // `path+file:///beadle/crates/groups#beadle-groups@0.1.0`; without the name where it is the folder's.
+    let (place, version) = message["package_id"].as_str()?.rsplit_once('#')?;
+    let package = version.split_once('@').or_else(|| place.rsplit_once('/').map(|(_, name)| (name, "")))?.0;
+    let name = message["target"]["name"].as_str()?;
+    Some(Program { package: package.to_owned(), name: name.to_owned(), path, folder })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn texts(texts: &[&str]) -> Vec<String> {
+        texts.iter().map(|&text| text.to_owned()).collect()
+    }
+
+    #[test]
+    fn arguments_name_a_part() {
+        assert_eq!(Part::of(&[]), Part::WithoutAws);
+        assert_eq!(Part::of(&texts(&["aws"])), Part::Aws);
+        let names = texts(&["aws::functions", "repair"]);
+        assert_eq!(Part::of(&names), Part::Named(&names));
+        let passed = texts(&["--test", "store"]);
+        assert_eq!(Part::of(&passed), Part::Passed(&passed));
+    }
+
+    #[test]
+    fn both_parts_together_are_all_tests() {
+        let without = plan(&Part::WithoutAws);
+        let aws = plan(&Part::Aws);
+        // Of the end-to-end tests, one part skips what the other part asks for.
+        let skipped: Vec<&String> = without.programs[0].1.iter().filter(|arg| *arg != "--skip").collect();
+        assert_eq!(skipped, aws.programs[0].1.iter().collect::<Vec<_>>());
+        assert_eq!(skipped.len() * 2, without.programs[0].1.len());
+        // What nextest leaves out, the parts run by themselves.
+        let left_out = &without.nextest.unwrap()[3];
+        for ((package, name), args) in &aws.programs {
+            assert!(left_out.contains(&format!("binary_id({package}::{name})")), "{left_out}");
+            assert!((*package, *name) == E2E || args.is_empty(), "{args:?}");
+        }
+        assert_eq!(left_out.matches("binary_id").count(), aws.programs.len());
+        assert_eq!(aws.nextest, None);
+    }
+
+    #[test]
+    fn names_select_from_all_tests() {
+        let names = texts(&["repair"]);
+        let plan = plan(&Part::Named(&names));
+        assert_eq!(plan.programs.len(), 1 + AWS_PROGRAMS.len());
+        assert!(plan.programs.iter().all(|(_, args)| *args == names));
+        assert_eq!(plan.nextest.unwrap().last(), names.last());
+    }
+
+    #[test]
+    fn programs_are_found_in_the_messages_of_cargo() {
+        let message = |id: &str, test: bool| {
+            json!({
+                "reason": "compiler-artifact", "package_id": id, "manifest_path": "/beadle/crates/groups/Cargo.toml",
+                "target": { "name": "leavers", "kind": ["test"] }, "profile": { "test": test },
+                "executable": "/beadle/target/debug/deps/leavers-1",
+            })
+            .to_string()
+        };
+        let found = program(&message("path+file:///beadle/crates/groups#beadle-groups@0.1.0", true)).unwrap();
+        assert_eq!((found.package.as_str(), found.name.as_str()), ("beadle-groups", "leavers"));
+        assert_eq!(found.folder, PathBuf::from("/beadle/crates/groups"));
+        assert_eq!(program(&message("path+file:///beadle/xtask#0.1.0", true)).unwrap().package, "xtask");
+        assert_eq!(program(&message("path+file:///beadle/xtask#0.1.0", false)), None);
+        assert_eq!(program("{\"reason\":\"build-finished\",\"success\":true}"), None);
+    }
+}

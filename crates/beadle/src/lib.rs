@@ -12,14 +12,12 @@ mod tasks;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 use crate::cli::Cli;
 use crate::output::printer::Printer;
 
-/// The command line, from its arguments to its exit code.
+/// Runs the command line of this process and returns its exit code.
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::read() {
         Ok(cli) => cli,
         Err(error) => {
             // 2 means "changes are pending", so a mistake on the command line is 1 like every other.
@@ -35,7 +33,7 @@ pub fn main() -> ExitCode {
     let result = match runtime {
         Ok(runtime) => {
             let result = runtime.block_on(commands::run(cli, &printer));
-            // A read that is still waiting for a disk must not keep the process.
+            // A read that waits for a disk must not delay the exit.
             runtime.shutdown_timeout(std::time::Duration::from_secs(2));
             result
         }
@@ -43,7 +41,7 @@ pub fn main() -> ExitCode {
     };
     match result {
         Ok(_) if printer.has_lost() => {
-            printer.error("a part of the output could not be written");
+            printer.error("cannot write a part of the output");
             ExitCode::from(commands::FAILED)
         }
         Ok(code) => ExitCode::from(code),

@@ -1,4 +1,4 @@
-//! Structured logs on standard error: text for people, JSON for collectors.
+//! Structured logs on standard error, as text for people or JSON for collectors.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use tracing_subscriber::fmt::format::{Writer, debug_fn};
 use crate::cli::{Cli, LogFormat};
 use crate::output::escape;
 
-/// Starts logging of a Lambda function: CloudWatch takes JSON apart.
+/// Starts the log of a Lambda function as JSON, because CloudWatch searches the fields of JSON.
 #[cfg(feature = "aws")]
 pub(crate) fn start_function() {
     let filter =
@@ -20,7 +20,7 @@ pub(crate) fn start_function() {
     builder.with_target(false).json().flatten_event(true).init();
 }
 
-/// Starts logging. Long-running commands say more than short ones.
+/// Starts the log. By default, services log at level `info` and other commands at `warn`.
 pub(crate) fn start(cli: &Cli) {
     let default = if cli.command.is_service() { "info" } else { "warn" };
     let level = cli.log.clone().unwrap_or_else(|| default.to_owned());
@@ -28,7 +28,7 @@ pub(crate) fn start(cli: &Cli) {
         Ok(filter) => (filter, None),
         Err(error) => (EnvFilter::new(default), Some(error)),
     };
-    let color = cli.color.resolve();
+    let color = cli.color.on_stderr();
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
@@ -39,12 +39,13 @@ pub(crate) fn start(cli: &Cli) {
         LogFormat::Json => builder.json().flatten_event(true).init(),
     }
     if let Some(error) = wrong {
-        tracing::warn!(%error, "`--log {level}` is no filter; using `{default}`");
+        tracing::warn!(%error, filter = %level, fallback = default, "log filter invalid, using the default level");
     }
 }
 
-/// Writes one field of a log line for people. Values come from outside: what acts on a terminal is
-/// escaped, what is long is cut, and no value makes a line that looks like another entry.
+/// Writes one field of a log line for people. Values come from outside, so the function escapes
+/// what acts on a terminal and cuts long values. No value can begin a line that looks like another
+/// entry.
 fn field(writer: &mut Writer<'_>, field: &Field, value: &dyn fmt::Debug) -> fmt::Result {
     match field.name() {
         "message" => write!(writer, "{}", message(&format!("{value:?}"))),
@@ -52,8 +53,8 @@ fn field(writer: &mut Writer<'_>, field: &Field, value: &dyn fmt::Debug) -> fmt:
     }
 }
 
-/// The message of an entry. A policy's problems have lines of their own; they are indented, as no
-/// entry is.
+/// Returns the message of an entry. Further lines, such as the problems of a policy, are indented,
+/// so that they do not look like entries.
 fn message(text: &str) -> String {
     let lines: Vec<String> = text.lines().map(|line| escape::cut(&escape::escaped(line), MESSAGE)).collect();
     lines.join("\n    ")

@@ -90,7 +90,7 @@ pub struct ScimFile {
     pub changes: Option<usize>,
     /// Whether lists can leave out attributes that Beadle does not ask for.
     pub attributes: Option<bool>,
-    /// The extent of `beadle directory probe`.
+    /// The extent of `beadle targets probe`.
     #[serde(default)]
     pub probe: Probing,
     /// The last day of the token, as `2027-03-01`.

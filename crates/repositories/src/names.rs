@@ -129,7 +129,7 @@ impl Names {
         let what = named.as_str();
         format!(
             "{what} `{name}` had the id {before} and is another {what} now, with the id {now}; if this one is meant, run `beadle \
-             adopt {} --{what} {name}`",
+             rebind {} --{what} {name}`",
             self.organisation
         )
     }

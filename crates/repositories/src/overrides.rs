@@ -232,12 +232,12 @@ impl Overrides {
                 Some(owner) if owner == id => return Ok(standing),
                 Some(owner) => {
                     let why = format!("{file} belongs to repository {owner}, which had this name before");
-                    format!("{why}; if it is for {full} now, run `beadle adopt {full}`")
+                    format!("{why}; if it is for {full} now, run `beadle rebind {full}`")
                 }
                 None => match self.give(policy, layer, seen.id).await? {
                     None => return Ok(standing),
                     Some(other) => format!(
-                        "{full} has another file, {}, so {file} has no effect; to use {file}, run `beadle adopt {full}`",
+                        "{full} has another file, {}, so {file} has no effect; to use {file}, run `beadle rebind {full}`",
                         other.file
                     ),
                 },

@@ -22,7 +22,7 @@ const FAILED: u8 = 1;
 #[derive(Debug, Parser)]
 #[command(name = "beadle", version, max_term_width = 100)]
 struct Cli {
-    /// When to use colour. NO_COLOR is honoured.
+    /// When to use colour; `auto` follows the terminal and NO_COLOR
     #[arg(long, global = true, value_enum, default_value = "auto", value_name = "WHEN")]
     color: Color,
     #[command(subcommand)]
@@ -31,9 +31,15 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// See Beadle work: 40 repositories, 12 people, drift, and its repair
+    /// See Beadle repair a simulated GitHub and AWS, without an account
+    ///
+    /// The demo has 40 repositories, 12 people, drift and a service that is killed. After each step it
+    /// reads the state of the simulated vendors and prints whether Beadle repaired it.
     Demo,
-    /// Run a simulated GitHub, and beside it an Okta and an AWS IAM Identity Center
+    /// Run a simulated GitHub, Okta and AWS IAM Identity Center
+    ///
+    /// Without options, only the simulated GitHub runs. Example:
+    /// `beadle-demo sim --okta 127.0.0.1:7071 --scim 127.0.0.1:7072`
     Sim(SimArgs),
 }
 

@@ -1,4 +1,4 @@
-//! `beadle sim`: the simulated vendors, for as long as somebody needs them.
+//! `beadle sim`: runs simulated vendors until it is stopped.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -16,28 +16,28 @@ use crate::FINE;
 
 #[derive(Debug, Args)]
 pub(crate) struct SimArgs {
-    /// Where the simulated GitHub listens.
+    /// Address of the simulated GitHub
     #[arg(long, default_value = "127.0.0.1:7070", value_name = "ADDR")]
     pub(crate) github: std::net::SocketAddr,
-    /// The state to begin with, a JSON file.
+    /// Initial state of the simulated GitHub, a JSON file
     #[arg(long, value_name = "FILE")]
     pub(crate) state: Option<PathBuf>,
-    /// Where a simulated Okta listens, beside it.
+    /// Address of a simulated Okta, such as `127.0.0.1:7071`
     #[arg(long, value_name = "ADDR")]
     pub(crate) okta: Option<std::net::SocketAddr>,
-    /// Its state.
+    /// Initial state of the simulated Okta, a JSON file
     #[arg(long, value_name = "FILE", requires = "okta")]
     pub(crate) okta_state: Option<PathBuf>,
-    /// Where a simulated AWS IAM Identity Center listens, beside it.
+    /// Address of a simulated AWS IAM Identity Center, such as `127.0.0.1:7072`
     #[arg(long, value_name = "ADDR")]
     pub(crate) scim: Option<std::net::SocketAddr>,
-    /// Its state.
+    /// Initial state of the simulated Identity Center, a JSON file
     #[arg(long, value_name = "FILE", requires = "scim")]
     pub(crate) scim_state: Option<PathBuf>,
-    /// Every answer takes so long.
+    /// Delay of each answer, in milliseconds
     #[arg(long, default_value_t = 0, value_name = "MS")]
     pub(crate) latency: u64,
-    /// What stands for the minute of the rate limits; the hour is sixty of it.
+    /// Length of the minute of the rate limits, in seconds; an hour has 60 of these minutes
     #[arg(long, default_value_t = 60, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) window: u64,
 }
@@ -52,20 +52,17 @@ pub(crate) async fn run(args: &SimArgs, printer: &Printer) -> anyhow::Result<u8>
     let latency = Duration::from_millis(args.latency);
     let sim = Sim::start(args.github, Settings { limits, state, latency, record: false }).await?;
     let url = sim.url();
-    printer.line(format!(
-        "a simulated GitHub listens at {url} (GraphQL at {url}/graphql, REST also at {url}/api/v3)"
-    ));
-    printer.line(format!("App {}: its private key is at {url}/_sim/app.pem", beadle_sim::APP_ID));
-    printer
-        .line(format!("a personal token: curl -X POST {url}/_sim/tokens; the state: curl {url}/_sim/state"));
-    // They end when they are dropped.
+    printer.line(format!("simulated GitHub: {url} (GraphQL: {url}/graphql, REST also: {url}/api/v3)"));
+    printer.line(format!("  private key of the App {}: curl {url}/_sim/app.pem", beadle_sim::APP_ID));
+    printer.line(format!("  new token: curl -X POST {url}/_sim/tokens; state: curl {url}/_sim/state"));
+    // A simulator ends when it is dropped.
     let mut _okta = None;
     if let Some(addr) = args.okta {
         let state = read(args.okta_state.as_deref())?;
         let sim =
             OktaSim::start(addr, okta::Settings { state, latency, ..okta::Settings::default() }).await?;
         let url = sim.url();
-        printer.line(format!("a simulated Okta listens at {url}; a token: curl -X POST {url}/_sim/tokens"));
+        printer.line(format!("simulated Okta: {url}; new token: curl -X POST {url}/_sim/tokens"));
         _okta = Some(sim);
     }
     let mut _scim = None;
@@ -74,7 +71,7 @@ pub(crate) async fn run(args: &SimArgs, printer: &Printer) -> anyhow::Result<u8>
         let sim =
             ScimSim::start(addr, scim::Settings { state, latency, ..scim::Settings::default() }).await?;
         printer.line(format!(
-            "a simulated AWS IAM Identity Center has its SCIM at {}; a token: curl -X POST {}/tokens",
+            "simulated AWS IAM Identity Center: SCIM at {}; new token: curl -X POST {}/tokens",
             sim.url(),
             sim.control()
         ));
@@ -87,5 +84,5 @@ pub(crate) async fn run(args: &SimArgs, printer: &Printer) -> anyhow::Result<u8>
 fn read(path: Option<&Path>) -> anyhow::Result<Option<Value>> {
     let Some(path) = path else { return Ok(None) };
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    Ok(Some(serde_json::from_str(&text).with_context(|| format!("{} is no JSON", path.display()))?))
+    Ok(Some(serde_json::from_str(&text).with_context(|| format!("{} is not valid JSON", path.display()))?))
 }

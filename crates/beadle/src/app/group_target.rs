@@ -167,7 +167,7 @@ impl GroupTarget {
         let (Some(store), TargetApi::Scim { .. }) = (store, &self.api) else { return Ok(()) };
         let before = self.seen_before(store).await?;
         if let Some(difference) = probed.evidence.differences(&before).first() {
-            bail!("target {name}: {difference}; if that is right, run `beadle directory probe`");
+            bail!("target {name}: {difference}; if that is right, run `beadle targets probe`");
         }
         let evidence = probed.evidence.with(before.clone());
         if evidence != before {

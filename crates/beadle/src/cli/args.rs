@@ -3,24 +3,25 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use beadle_engine::parse_span;
 use beadle_repositories::Shard;
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::duration;
 use crate::app::store_location::StoreLocation;
 
 #[derive(Debug, Subcommand)]
-pub(crate) enum DirectoryCommand {
-    /// Try credentials, scopes, dialects, filters and paging; write nothing
+pub(crate) enum TargetsCommand {
+    /// Test credentials, scopes, dialects, filters and paging
     ///
-    /// With `probe = "write"` in `[target.scim]` it also makes a group of its own, fills it, empties it and deletes it.
+    /// With `probe = "write"` in `[target.scim]`, Beadle also creates a group of its own, fills it,
+    /// empties it and deletes it. Otherwise the probe writes nothing.
     ///
-    /// Beadle stops a target that removed other members with a write. If the probe's own writes went
-    /// right, Beadle writes to this target again.
+    /// Beadle stops a target if a write removed other members. After a probe whose own writes
+    /// succeed, Beadle writes to this target again.
     ///
-    /// Exit code: 0 all is well, 1 something is not, or could not be tried.
+    /// Exit code: 0 all tests passed, 1 a test failed or was not possible.
     Probe {
-        /// Write to this stopped target again, although the probe tried no write, such as `aws`
+        /// Write to a stopped target again, such as `aws`, although the probe tests no write
         #[arg(long, value_name = "TARGET")]
         release: Option<String>,
     },
@@ -28,25 +29,27 @@ pub(crate) enum DirectoryCommand {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum TasksCommand {
-    /// Have the running service run a task now, and wait for its result
+    /// Run a task in the running service, wait for its result
     ///
-    /// Asks the operator listener of the configuration. Exit code: 0 the run ended well, 1 it failed.
+    /// Asks the operator listener of this configuration. Exit code: 0 success, 1 the task failed.
     Run {
-        /// The name of the task, as `beadle tasks` lists it.
+        /// Name of the task, such as `policy of acme`; `beadle tasks` lists the names
         name: String,
     },
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum StoreCommand {
-    /// Copy everything that a store keeps into an empty one: keys, deliveries, journal, holds, pauses, what is remembered
+    /// Copy a whole store into an empty one
     ///
-    /// Each is a file, or dynamodb://TABLE; a file or table that does not exist is made. Stop Beadle before: what comes
-    /// meanwhile is not copied. Exit code: 0 all is copied, 1 it is not.
+    /// Copies keys, deliveries, the journal, holds, pauses and notes. Beadle creates a file or
+    /// table that does not exist. Stop Beadle first: changes during the copy are lost.
+    ///
+    /// Exit code: 0 the copy is complete, 1 it is not.
     Copy {
-        /// What is copied; it stays as it is.
+        /// Store to read, such as `beadle.db` or `dynamodb://TABLE?region=eu-west-1`
         from: StoreLocation,
-        /// An empty store, or one that does not exist yet.
+        /// Empty or new store to write, such as `copy.db` or `dynamodb://TABLE`
         to: StoreLocation,
     },
 }
@@ -54,44 +57,49 @@ pub(crate) enum StoreCommand {
 #[cfg(feature = "aws")]
 #[derive(Debug, Subcommand)]
 pub(crate) enum AwsCommand {
-    /// Say what is missing: secrets, the table, the queues, a signed delivery through the gateway
+    /// Diagnose secrets, table, queues, worker and webhook delivery
     ///
-    /// The deployment's outputs have what is asked for. Exit code: 0 all is well, 1 something is not.
+    /// Sends a signed test delivery through the gateway. The outputs of the deployment have the
+    /// values of the options.
+    ///
+    /// Exit code: 0 no problem, 1 a check failed.
     Doctor(AwsDoctorArgs),
 }
 
 #[cfg(feature = "aws")]
 #[derive(Debug, Args)]
 pub(crate) struct AwsDoctorArgs {
-    /// Where webhooks are taken, as `https://api.example` or with `/hooks/github` after it.
+    /// Address of the gateway, such as `https://api.example`; the path `/hooks/github` may follow
     #[arg(long, value_name = "URL")]
     pub(crate) url: String,
-    /// The queue of events.
+    /// Queue of events, such as `https://sqs.eu-west-1.amazonaws.com/123456789012/beadle-event`
     #[arg(long, value_name = "URL")]
     pub(crate) event_queue: String,
-    /// The queue of sweeps.
+    /// Queue of sweeps, such as `https://sqs.eu-west-1.amazonaws.com/123456789012/beadle-sweep`
     #[arg(long, value_name = "URL")]
     pub(crate) sweep_queue: String,
 }
 
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Selection {
-    /// Only this organisation.
+    /// Limit to one organisation, such as `acme`
     #[arg(long, value_name = "ORG")]
     pub(crate) org: Option<String>,
-    /// Only this repository; may be given more than once.
+    /// Limit to a repository, such as `widgets`; repeatable
     #[arg(long, value_name = "NAME")]
     pub(crate) repo: Vec<String>,
-    /// Only the groups of this target.
+    /// Limit to the groups of a target, such as `aws`
     #[arg(long, value_name = "TARGET", conflicts_with_all = ["org", "repo"])]
     pub(crate) target: Option<String>,
-    /// Only this group, by its name at the directory or at the target; may be given more than once.
+    /// Limit to a group, by its name in the directory or at the target, such as `Developers`;
+    /// repeatable
     #[arg(long, value_name = "NAME", conflicts_with_all = ["org", "repo"])]
     pub(crate) group: Vec<String>,
-    /// Only this share of the repositories, as `1/4`; the organisation itself and all groups belong to the first.
+    /// Limit to a shard of the repositories, such as `1/4`; shard 1 also has the organisation and
+    /// all groups
     #[arg(
         long,
-        value_name = "I/N",
+        value_name = "SHARD",
         default_value_t,
         hide_default_value = true,
         conflicts_with_all = ["repo", "group"]
@@ -100,17 +108,17 @@ pub(crate) struct Selection {
 }
 
 impl Selection {
-    /// Returns whether repositories are meant.
+    /// Returns whether the selection has repositories.
     pub(crate) fn repositories(&self) -> bool {
         self.target.is_none() && self.group.is_empty()
     }
 
-    /// Returns whether groups are meant.
+    /// Returns whether the selection has groups.
     pub(crate) fn groups(&self) -> bool {
         self.org.is_none() && self.repo.is_empty() && self.shard.is_first()
     }
 
-    /// Returns whether single things were asked for by name.
+    /// Returns whether the selection names single repositories or groups.
     pub(crate) fn is_by_name(&self) -> bool {
         !self.repo.is_empty() || !self.group.is_empty()
     }
@@ -118,11 +126,11 @@ impl Selection {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
-    /// For people.
+    /// Text for people
     Text,
-    /// For programs.
+    /// JSON for programs
     Json,
-    /// For pull requests and job summaries.
+    /// Markdown for pull requests and job summaries
     Markdown,
 }
 
@@ -130,7 +138,7 @@ pub(crate) enum Format {
 pub(crate) struct PlanArgs {
     #[command(flatten)]
     pub(crate) selection: Selection,
-    /// How to print it.
+    /// Format of the output
     #[arg(long, value_enum, default_value = "text")]
     pub(crate) format: Format,
 }
@@ -139,7 +147,7 @@ pub(crate) struct PlanArgs {
 pub(crate) struct ApplyArgs {
     #[command(flatten)]
     pub(crate) selection: Selection,
-    /// Do not ask.
+    /// Write without confirmation
     #[arg(long)]
     pub(crate) yes: bool,
 }
@@ -148,58 +156,60 @@ pub(crate) struct ApplyArgs {
 pub(crate) struct SweepArgs {
     #[command(flatten)]
     pub(crate) selection: Selection,
-    /// Keep nothing: no journal, no window, no holds beyond this run.
+    /// Use a temporary store: keep no journal, no guard window and no holds after this run
     #[arg(long)]
     pub(crate) without_store: bool,
-    /// Let this change pass the guard, by its digest; may be given more than once.
+    /// Approve a change by its digest, such as `8f0c1d2e3a4b`; repeatable, or separated by commas
     #[arg(long, value_name = "DIGEST", value_delimiter = ',')]
     pub(crate) approve: Vec<String>,
-    /// Append a summary in Markdown to this file.
+    /// Append a summary in Markdown to a file, such as `$GITHUB_STEP_SUMMARY`
     #[arg(long, value_name = "FILE")]
     pub(crate) summary: Option<PathBuf>,
-    /// The summary as JSON, one organisation a line.
+    /// Print the summary as JSON, one organisation or target a line
     #[arg(long)]
     pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct TotalArgs {
-    /// The plans.
+pub(crate) struct PlanTotalArgs {
+    /// Plans of all shards, such as `plan-1.json`
     #[arg(required = true, value_name = "FILE")]
     pub(crate) plans: Vec<PathBuf>,
-    /// Do not count this change, by its digest; may be given more than once.
+    /// Do not count a change, by its digest, such as `8f0c1d2e3a4b`; repeatable, or separated by
+    /// commas
     #[arg(long, value_name = "DIGEST", value_delimiter = ',')]
     pub(crate) approve: Vec<String>,
-    /// Append a summary in Markdown to this file.
+    /// Append a summary in Markdown to a file, such as `$GITHUB_STEP_SUMMARY`
     #[arg(long, value_name = "FILE")]
     pub(crate) summary: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct ExplainArgs {
-    /// The repository, as `acme/widgets`.
+    /// Repository, such as `acme/widgets`
     #[arg(value_name = "OWNER/NAME", required_unless_present = "group", conflicts_with = "group")]
     pub(crate) repository: Option<String>,
-    /// A group, by its name at the directory or at the target, in place of a repository.
+    /// Explain a group in place of a repository, by its name in the directory or at the target
     #[arg(long, value_name = "NAME")]
     pub(crate) group: Option<String>,
-    /// Only what begins so, such as `teams` or `repository.has_wiki`.
+    /// Limit to keys that begin with this text, such as `teams` or `repository.has_wiki`
     #[arg(value_name = "KEY")]
     pub(crate) key: Option<String>,
-    /// As JSON.
+    /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct AdoptArgs {
-    /// The repository, as `acme/widgets`; with `--team` or `--user` the organisation, as `acme`
-    #[arg(value_name = "OWNER/NAME")]
+pub(crate) struct RebindArgs {
+    /// Repository, such as `acme/widgets`; with `--team` or `--user` the organisation, such as
+    /// `acme`
+    #[arg(value_name = "OWNER[/NAME]")]
     pub(crate) subject: String,
-    /// Confirm the team that has this slug now
+    /// Confirm the team that has this slug now, such as `platform`
     #[arg(long, value_name = "SLUG", conflicts_with = "user")]
     pub(crate) team: Option<String>,
-    /// Confirm the user who has this login now
+    /// Confirm the user who has this login now, such as `mona`
     #[arg(long, value_name = "LOGIN")]
     pub(crate) user: Option<String>,
 }
@@ -207,13 +217,13 @@ pub(crate) struct AdoptArgs {
 #[derive(Debug, Args)]
 #[group(required = true)]
 pub(crate) struct Scope {
-    /// A whole organisation.
+    /// Organisation, such as `acme`
     #[arg(long, value_name = "ORG")]
     pub(crate) org: Option<String>,
-    /// One repository, as `acme/widgets`.
+    /// Repository, such as `acme/widgets`
     #[arg(long, value_name = "OWNER/NAME")]
     pub(crate) repo: Option<String>,
-    /// All groups of a target.
+    /// Membership target with all its groups, such as `aws`
     #[arg(long, value_name = "TARGET", conflicts_with_all = ["org", "repo"])]
     pub(crate) target: Option<String>,
 }
@@ -236,46 +246,47 @@ pub(crate) enum SchemaFile {
 
 #[derive(Debug, Args)]
 pub(crate) struct ListArgs {
-    /// Only what came in this time, as `2h` or `7d`.
-    #[arg(long, value_parser = duration, value_name = "TIME")]
+    /// Limit to the deliveries of the last time, such as `2h` or `7d`
+    #[arg(long, value_parser = parse_span, value_name = "DURATION")]
     pub(crate) since: Option<Duration>,
-    /// Only what marked this key.
+    /// Limit to the deliveries that concern a key, such as `repository:acme:1296269` or
+    /// `acme/widgets`
     #[arg(long, value_name = "KEY")]
     pub(crate) key: Option<String>,
-    /// At most so many.
-    #[arg(long, default_value_t = 50)]
+    /// Maximum number of deliveries to list
+    #[arg(long, default_value_t = 50, value_name = "NUMBER")]
     pub(crate) limit: u32,
-    /// As JSON, one a line.
+    /// Print JSON, one delivery a line
     #[arg(long)]
     pub(crate) json: bool,
-    /// Print the body of this delivery.
+    /// Print the body of one delivery, such as `72d3162e-cc78-11e3-81ab-4c9367dc0958`
     #[arg(long, value_name = "ID", conflicts_with_all = ["since", "key"])]
     pub(crate) body: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum JournalFormat {
-    /// For people.
+    /// Text for people
     Text,
-    /// One JSON object a line.
+    /// JSON for programs, one entry a line
     Ndjson,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct JournalArgs {
-    /// How to print it.
+    /// Format of the output
     #[arg(long, value_enum, default_value = "text")]
     pub(crate) format: JournalFormat,
-    /// Only what happened in this time, as `2h` or `7d`.
-    #[arg(long, value_parser = duration, value_name = "TIME")]
+    /// Limit to the entries of the last time, such as `2h` or `7d`
+    #[arg(long, value_parser = parse_span, value_name = "DURATION")]
     pub(crate) since: Option<Duration>,
-    /// Only of this key.
+    /// Limit to a key, such as `repository:acme:1296269` or `acme/widgets`
     #[arg(long, value_name = "KEY")]
     pub(crate) key: Option<String>,
-    /// Only of this group, by a name that it has or had.
+    /// Limit to a group, by its present or a former name, such as `Developers`
     #[arg(long, value_name = "NAME", conflicts_with = "key")]
     pub(crate) group: Option<String>,
-    /// Only entries after this number.
+    /// Limit to the entries after a number, such as `1200`
     #[arg(long, default_value_t = 0, value_name = "SEQ")]
     pub(crate) after: u64,
 }

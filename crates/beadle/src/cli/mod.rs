@@ -1,73 +1,121 @@
-//! The command line. Its help is written to teach.
+//! The command line, with help that teaches.
 
 mod args;
+mod help;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use beadle_engine::parse_span;
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 
 pub(crate) use args::{
-    AdoptArgs, ApplyArgs, DirectoryCommand, ExplainArgs, Format, JournalArgs, JournalFormat, ListArgs,
-    PlanArgs, SchemaFile, Scope, Selection, StoreCommand, SweepArgs, TasksCommand, TotalArgs,
+    ApplyArgs, ExplainArgs, Format, JournalArgs, JournalFormat, ListArgs, PlanArgs, PlanTotalArgs,
+    RebindArgs, SchemaFile, Scope, Selection, StoreCommand, SweepArgs, TargetsCommand, TasksCommand,
 };
 #[cfg(feature = "aws")]
 pub(crate) use args::{AwsCommand, AwsDoctorArgs};
 
 use crate::app::store_location::StoreLocation;
 
-/// Keeps GitHub repositories as a policy declares them, and access groups as a directory does: in seconds when something
-/// changes, and on every sweep.
+/// The heading of the options that every command has.
+const GLOBAL: &str = "Global options";
+
+/// Keep GitHub repositories and access groups as declared
 ///
-/// Begin with `beadle demo` (simulated vendors, nothing to set up), then write a beadle.toml (`beadle example`), look
-/// at `beadle plan`, and run `beadle serve`. A new organisation starts in mode `observe`: Beadle plans, and writes
-/// nothing until you say so.
+/// A policy declares the repositories, a directory such as Okta declares the groups. Beadle repairs
+/// a difference within seconds of the event, and again on every sweep.
+///
+/// Start with `beadle example > beadle.toml` and edit the file. Then run `beadle check`, `beadle plan`
+/// and `beadle serve`. A new organisation is in mode `observe`: Beadle shows the changes and writes
+/// none of them.
 #[derive(Debug, Parser)]
 #[command(
     name = "beadle",
     version,
     max_term_width = 100,
     after_help = "\
-Exit codes: 0 fine, 1 an error; plan, apply, sweep: 2 changes are left."
+`beadle COMMAND --help` shows the details and examples of a command.
+
+Exit codes: 0 success, 1 error, 2 changes are left (`plan`, `apply`, `sweep`) or over a guard limit (`plan-total`)"
 )]
 pub(crate) struct Cli {
-    /// The configuration file.
+    /// Configuration file
     #[arg(
         long,
         short,
         global = true,
         env = "BEADLE_CONFIG",
+        hide_env_values = true,
         default_value = "beadle.toml",
-        value_name = "FILE"
+        value_name = "FILE",
+        help_heading = GLOBAL
     )]
     pub(crate) config: PathBuf,
-    /// Where the state is, in place of `store.path`: a file, or dynamodb://TABLE.
-    #[arg(long, global = true, env = "BEADLE_STORE", value_name = "PLACE")]
+    /// Location of the store, in place of `store.path`: `state/beadle.db` or `dynamodb://TABLE`
+    #[arg(
+        long,
+        global = true,
+        env = "BEADLE_STORE",
+        hide_env_values = true,
+        value_name = "LOCATION",
+        help_heading = GLOBAL
+    )]
     pub(crate) store: Option<StoreLocation>,
-    /// When to use colour. NO_COLOR is honoured.
-    #[arg(long, global = true, value_enum, default_value = "auto", value_name = "WHEN")]
+    /// When to use colour; `auto` follows the terminal and NO_COLOR
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value = "auto",
+        value_name = "WHEN",
+        help_heading = GLOBAL
+    )]
     pub(crate) color: Color,
-    /// What to log, as `error`, `warn`, `info`, `debug`, or per module `beadle_engine=debug`.
-    #[arg(long, global = true, env = "BEADLE_LOG", value_name = "FILTER")]
+    /// What to log: a level, such as `warn`, or levels per module, such as
+    /// `info,beadle_engine=debug`
+    #[arg(
+        long,
+        global = true,
+        env = "BEADLE_LOG",
+        hide_env_values = true,
+        value_name = "FILTER",
+        help_heading = GLOBAL
+    )]
     pub(crate) log: Option<String>,
-    /// How to log.
+    /// Format of the log, on standard error
     #[arg(
         long,
         global = true,
         value_enum,
         default_value = "text",
         env = "BEADLE_LOG_FORMAT",
-        value_name = "FORMAT"
+        hide_env_values = true,
+        value_name = "FORMAT",
+        help_heading = GLOBAL
     )]
     pub(crate) log_format: LogFormat,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
 
-/// When the output has colour.
+impl Cli {
+    /// Parses the arguments of this process.
+    pub(crate) fn read() -> Result<Self, clap::Error> {
+        let matches = command().try_get_matches()?;
+        Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command()))
+    }
+}
+
+/// Returns the command line with its groups of commands and its examples.
+pub(crate) fn command() -> clap::Command {
+    help::teach(Cli::command())
+}
+
+/// The use of colour in the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Color {
-    /// Colour if standard output is a terminal that shows it
+    /// Colour if the output goes to a terminal that shows it
     Auto,
     /// Colour in every case
     Always,
@@ -77,14 +125,20 @@ pub enum Color {
 
 impl Color {
     /// Returns whether standard output gets colour.
-    pub(crate) fn resolve(self) -> bool {
+    pub(crate) fn on_stdout(self) -> bool {
+        self.is_on(|| anstream::AutoStream::choice(&std::io::stdout()))
+    }
+
+    /// Returns whether standard error gets colour.
+    pub(crate) fn on_stderr(self) -> bool {
+        self.is_on(|| anstream::AutoStream::choice(&std::io::stderr()))
+    }
+
+    fn is_on(self, auto: impl Fn() -> anstream::ColorChoice) -> bool {
         match self {
             Self::Always => true,
             Self::Never => false,
-            Self::Auto => {
-                let choice = anstream::AutoStream::choice(&std::io::stdout());
-                choice != anstream::ColorChoice::Never
-            }
+            Self::Auto => auto() != anstream::ColorChoice::Never,
         }
     }
 }
@@ -97,61 +151,77 @@ pub(crate) enum LogFormat {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Show what would be changed; change nothing
+    /// Show the changes that a policy or directory asks for, write nothing
     ///
-    /// Reads every repository and group (or those named) and what is declared of them, and prints what differs, with the
-    /// line that asks for it and the risk of every change. Exit code: 0 nothing to do, 2 changes are pending, 1 an error.
+    /// Beadle reads the repositories and groups, compares them with the policy and the directories,
+    /// and prints each difference with its risk and the line that asks for it.
+    ///
+    /// Exit code: 0 nothing to change, 2 changes are pending or something is unknown, 1 an error.
     Plan(PlanArgs),
-    /// Make it so: plan, ask, write, print each result
+    /// Show the plan, ask for confirmation, write the changes
     ///
-    /// Modes and the guard's limits hold here too. On a terminal it asks before it writes; elsewhere it needs --yes when
-    /// something would be removed, weakened or exposed. Afterwards it plans again, and writes changes that the first
-    /// writes made due. Exit code: 0 a second plan is empty, 2 changes are left (the guard or the mode keeps them back), 1 something
-    /// failed.
+    /// The modes and the guard's limits apply. Without a terminal, changes that remove, weaken or
+    /// expose something need `--yes`. Beadle plans again after the writes, and writes changes that
+    /// the first ones made necessary.
+    ///
+    /// Exit code: 0 a second plan is empty, 2 the guard or the mode stopped changes, 1 a change
+    /// failed or something is unknown.
     Apply(ApplyArgs),
-    /// Make it so over all repositories and groups, or a share of them, without asking; for CI jobs
+    /// Plan and write without confirmation, for CI jobs
     ///
-    /// Ends in one summary. Where there is no store, the guard's limits (and GitHub's) are divided by the number of
-    /// shards, and what was held passes with --approve. Exit code: 0 as declared now, 2 changes are left (the guard or
-    /// the mode keeps them back), 1 something failed, is unknown, or a list came back short.
+    /// Beadle prints one summary for each organisation and target. Without a store, it divides the
+    /// guard's limits and GitHub's budgets by the number of shards.
+    ///
+    /// Exit code: 0 everything is as declared, 2 the guard or the mode stopped changes, 1 a change
+    /// failed or something is unknown.
     Sweep(SweepArgs),
-    /// Add up the plans of all shards, before any of them writes
+    /// Add up the plans of all shards, compare the sum with the guard's limits
     ///
-    /// Reads what `beadle plan --format json` printed. Exit code: 0 within the guard's limits, 2 over them, 1 a plan is
-    /// incomplete.
-    Total(TotalArgs),
-    /// Say what a repository or group is asked for, by which line, and what that overrode
+    /// Reads files that `beadle plan --format json` printed, one for each shard.
+    ///
+    /// Exit code: 0 within the limits, 2 over a limit, 1 a plan is incomplete.
+    #[command(alias = "total")]
+    PlanTotal(PlanTotalArgs),
+    /// Show each declared value, the line that sets it and the lines it overrides
     Explain(ExplainArgs),
-    /// Say what is left of GitHub's limits; asking costs nothing
+    /// Show the remaining rate limit of GitHub
+    ///
+    /// The question costs no API call of the limit.
     Budget {
-        /// Only this organisation.
+        /// Show one organisation only, such as `acme`
         #[arg(long, value_name = "ORG")]
         org: Option<String>,
-        /// As JSON, one organisation a line.
+        /// Print JSON, one organisation a line
         #[arg(long)]
         json: bool,
     },
-    /// Check configuration and policy, and run the policy's tests, without any network
-    Check {
-        /// As JSON.
-        #[arg(long)]
-        json: bool,
-    },
-    /// Run the service: take webhooks, reconcile, sweep
-    Serve,
-    /// Say what is missing: permissions, events, clock, store, a signed delivery to itself
-    Doctor,
-    /// Compare directories and targets with the configuration
-    #[command(subcommand)]
-    Directory(DirectoryCommand),
-    /// Write nothing to an organisation, a repository or a target for a while
+    /// Check the configuration and the policy, run the policy's tests
     ///
-    /// Webhooks are still taken, and worked off after the pause.
+    /// Needs no network and no secret. Exit code: 0 all files are valid, 1 a file is not.
+    Check {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Run the service: receive webhooks, repair drift, sweep on schedule
+    Serve,
+    /// Diagnose permissions, events, clock, store and webhook delivery
+    ///
+    /// Sends a signed test delivery to the service of this configuration.
+    ///
+    /// Exit code: 0 no problem, 1 a check failed.
+    Doctor,
+    /// Test directories and membership targets
+    #[command(subcommand, alias = "directory")]
+    Targets(TargetsCommand),
+    /// Stop all writes to an organisation, repository or target for a time
+    ///
+    /// Beadle still stores webhooks, and processes them after the pause.
     Pause {
         #[command(flatten)]
         scope: Scope,
-        /// How long, as `2h` or `30m`.
-        #[arg(long = "for", value_parser = duration, value_name = "TIME")]
+        /// Duration of the pause, such as `30m`, `2h` or `7d`; at most `30d`
+        #[arg(long = "for", value_parser = parse_span, value_name = "DURATION")]
         time: Duration,
     },
     /// End a pause
@@ -161,92 +231,90 @@ pub(crate) enum Command {
     },
     /// List the changes that the guard holds
     Holds {
-        /// As JSON, one a line.
+        /// Print JSON, one change a line
         #[arg(long)]
         json: bool,
     },
-    /// Let a held change pass, by the digest that `apply` and `holds` show
+    /// Approve held changes, so that Beadle writes them
     Approve {
-        /// The digests.
+        /// Digest of a change, such as `8f0c1d2e3a4b`; `apply` and `holds` show it
         #[arg(required = true, value_name = "DIGEST")]
         digests: Vec<String>,
     },
-    /// Confirm the present owner of a name: the repository of a file in repos/, a team, or a user
+    /// Confirm the present owner of a name: a repository, team or user
     ///
-    /// A file in repos/ belongs to the repository that Beadle first saw with its name. A team's slug and a user's login
-    /// mean the team and the user that Beadle first saw with that name. If another repository, team or user takes the
-    /// name, Beadle grants it nothing until you confirm it:
-    ///
-    /// `beadle adopt acme/widgets`, `beadle adopt acme --team platform`, `beadle adopt acme --user mona`
-    Adopt(AdoptArgs),
-    /// Print the JSON Schema of the policy's files, for editors
+    /// A file in repos/ belongs to the repository that Beadle first saw with its name. A team's
+    /// slug and a user's login mean the team and the user that Beadle first saw with that name. If
+    /// another repository, team or user takes the name, Beadle grants it nothing until you confirm
+    /// it.
+    #[command(alias = "adopt")]
+    Rebind(RebindArgs),
+    /// Print the JSON Schema of a policy file, for editors
     Schema {
-        /// Which file.
+        /// Kind of the file
         #[arg(value_enum, default_value = "settings")]
         file: SchemaFile,
     },
     /// List webhook deliveries, newest first
     Deliveries(ListArgs),
-    /// List the keys that wait, are worked on, or are parked
+    /// List the keys that wait, run or are parked
+    ///
+    /// A key is the unit of work: one repository, one organisation or one group of a target.
     Queue {
-        /// As JSON, one a line.
+        /// Print JSON, one key a line
         #[arg(long)]
         json: bool,
-        /// At most so many.
-        #[arg(long, default_value_t = 100)]
+        /// Maximum number of keys to list
+        #[arg(long, default_value_t = 100, value_name = "NUMBER")]
         limit: u32,
-        /// Make this key due again, also when it is parked (as `repository:acme:1296269`).
+        /// Retry a key now, also a parked one, such as `repository:acme:1296269` or `acme/widgets`
         #[arg(long, value_name = "KEY")]
         retry: Option<String>,
-        /// Only this group, by a name that it has or had.
+        /// Show one group only, by its present or a former name, such as `Developers`
         #[arg(long, value_name = "NAME")]
         group: Option<String>,
     },
-    /// List the background tasks of the service, or run one now
+    /// List the background tasks, or run one now
     ///
-    /// The service notes the result of a task when it changes, and once a minute.
-    ///
-    /// `beadle tasks`, `beadle tasks run "policy of acme"`
+    /// The service stores the result of a task when the result changes, and once a minute.
     Tasks {
-        /// As JSON, one a line.
+        /// Print JSON, one task a line
         #[arg(long, global = true)]
         json: bool,
         #[command(subcommand)]
         command: Option<TasksCommand>,
     },
-    /// Print the journal: what was written, held, refused, and why
+    /// Show what Beadle wrote, held and refused, and why
     ///
-    /// Pruning deletes old entries; export them before with `beadle journal --format ndjson --since 7d`.
+    /// The service deletes old entries. To keep them, export them regularly with `--format ndjson`.
     Journal(JournalArgs),
-    /// Ask the service of this configuration, on this machine, whether it is there; for containers
+    /// Check that the service answers, for containers
     ///
-    /// Exit code: 0 it answers, 1 it does not.
-    Health,
-    /// The state itself
+    /// Asks the public listener of this configuration, on this machine.
+    ///
+    /// Exit code: 0 the service answers, 1 it does not.
+    #[command(alias = "health")]
+    Healthcheck,
+    /// Copy the store
     #[command(subcommand)]
     Store(StoreCommand),
-    /// Print a commented beadle.toml to begin with
+    /// Print a commented beadle.toml
     Example,
-    /// Check the deployment on AWS
+    /// Check a deployment on AWS
     #[cfg(feature = "aws")]
     #[command(subcommand)]
     Aws(AwsCommand),
-    /// Print completions for a shell
+    /// Print the completions of a shell
     Completions {
-        /// The shell.
+        /// Name of the shell
         #[arg(value_enum)]
         shell: clap_complete::Shell,
     },
 }
 
 impl Command {
-    /// Returns whether it runs until it is stopped.
+    /// Returns whether the command runs until it is stopped.
     pub(crate) fn is_service(&self) -> bool {
         matches!(self, Self::Serve)
     }
-}
-
-/// Parses a duration such as `90s`, `2h`, `1h 30m` or `7d`.
-pub(crate) fn duration(text: &str) -> Result<Duration, String> {
-    beadle_engine::parse_span(text)
 }

@@ -1,4 +1,4 @@
-//! `beadle apply`.
+//! `beadle apply`: shows the plan, asks for confirmation, writes the changes.
 
 use std::io::IsTerminal as _;
 use std::sync::Arc;
@@ -8,8 +8,8 @@ use anyhow::bail;
 use beadle_engine::apply::{ApplyContext, PlanWriter, Planner, release_resolved_holds};
 use beadle_engine::guard::RepositoryCount;
 use beadle_engine::{
-    Change, Class, Clock, Failure, Key, Limits, Outcome, Plan, Report, Risks, StepResult, Store, Unknown,
-    WritePace, apply,
+    Change, Class, Clock, Failure, Key, Limits, Outcome, Plan, Report, StepResult, Store, Unknown, WritePace,
+    apply,
 };
 use beadle_groups::{GroupPlanner, GroupWriter};
 use beadle_repositories::{RepositoryPlanner, RepositoryWriter};
@@ -25,14 +25,15 @@ use crate::commands::plan::{Writable, plan, plan_groups};
 use crate::commands::rounds::{Rounds, SETTLE, Went};
 use crate::commands::tally::Tally;
 use crate::config::Config;
+use crate::output::count::counted;
 use crate::output::printer::{Printer, Tone};
 use crate::output::render::{self, WholePlan};
 
-/// What a write takes of a minute's points.
+/// The points that one write costs in the budget of a minute.
 ///
 /// <https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api#calculating-points-for-the-secondary-rate-limit>
 const WRITE_POINTS: u32 = 5;
-/// A time that is announced.
+/// The shortest expected time that Beadle announces before it writes.
 const WORTH_SAYING: Duration = Duration::from_secs(20);
 
 pub(crate) async fn run(config: &Arc<Config>, args: &ApplyArgs, printer: &Printer) -> anyhow::Result<u8> {
@@ -57,8 +58,8 @@ async fn all(
         for file in app.config.orgs(selection.org.as_deref())? {
             let mut rounds = Rounds::default();
             loop {
-                // Opened for every round: what was read of it before the writes is not read from
-                // memory.
+                // Beadle opens the organisation again for every round, so that no read before the
+                // writes is reused.
                 let org = app.organisation(file).await?;
                 if rounds.is_first() {
                     shared.extend(app.share_budget(&org).await);
@@ -112,7 +113,7 @@ async fn all(
     Ok(tally.code())
 }
 
-/// The end where somebody said no: what was written before, and how it went, counts all the same.
+/// Ends the command after a declined confirmation. The results of earlier rounds still count.
 fn declined(tally: &Tally, printer: &Printer) -> u8 {
     if *tally != Tally::default() {
         summary(tally, printer);
@@ -120,7 +121,7 @@ fn declined(tally: &Tally, printer: &Printer) -> u8 {
     tally.code_with(1)
 }
 
-/// Shows, asks, writes.
+/// Shows the plan, asks for confirmation and writes the changes: one round.
 async fn make_so<P: Planner, W: PlanWriter<P::Write>>(
     applier: &Applier<'_, P, W>,
     args: &ApplyArgs,
@@ -130,7 +131,7 @@ async fn make_so<P: Planner, W: PlanWriter<P::Write>>(
     rounds: &mut Rounds,
 ) -> anyhow::Result<Went> {
     let printer = applier.printer;
-    // A repository that a round deleted is missing in the next round.
+    // A repository that this round deletes is missing in the next round.
     rounds.misnamed |= rounds.is_first() && args.selection.is_by_name() && !shown.unmatched.is_empty();
     let has_news = rounds.has_news(shown);
     if rounds.is_first() || has_news {
@@ -141,7 +142,11 @@ async fn make_so<P: Planner, W: PlanWriter<P::Write>>(
         return Ok(Went::Quiet);
     }
     if writes(shown) && !args.yes && !agreed(shown, printer)? {
-        printer.note(if rounds.is_first() { "nothing was written" } else { "nothing more was written" });
+        printer.note(if rounds.is_first() {
+            "no change was written"
+        } else {
+            "no further change was written"
+        });
         return Ok(Went::Declined);
     }
     say();
@@ -161,7 +166,7 @@ async fn make_so<P: Planner, W: PlanWriter<P::Write>>(
     Ok(rounds.count(&reports, errors, shown.short.is_some() || rounds.misnamed, is_changed, !args.yes))
 }
 
-/// Says how long the writes take, where that is long: one has to wait for the other.
+/// Announces how long the writes take, if that is long. GitHub allows only one write after another.
 pub(super) fn announce(org: &GithubOrganisation, plans: &[Writable], printer: &Printer) {
     let changes = plans.iter().flat_map(|plan| &plan.changes);
     let writes = changes.filter(|change| change.mode.allows(&change.risks())).count();
@@ -170,45 +175,45 @@ pub(super) fn announce(org: &GithubOrganisation, plans: &[Writable], printer: &P
     let time = budget.write_every().max(of_points) * u32::try_from(writes).unwrap_or(u32::MAX);
     if time >= WORTH_SAYING {
         let minutes = time.as_secs().div_ceil(60);
-        printer.note(format!("{}: {writes} writes, one after the other: about {minutes} min", org.file.name));
+        let writes = counted(writes, "write", "writes");
+        printer.note(format!("{}: {writes}, one after another, in about {minutes} min", org.file.name));
     }
 }
 
-/// Whether the modes let anything be written.
+/// Returns whether the modes allow at least one change.
 fn writes(plan: &WholePlan) -> bool {
     plan.plans.iter().flat_map(|(_, plan)| &plan.changes).any(|change| change.mode.allows(&change.risks()))
 }
 
-/// Asks on a terminal. Elsewhere only what neither removes, weakens nor exposes goes on without `--yes`.
+/// Asks for confirmation on a terminal. Without a terminal, changes that remove, weaken or expose
+/// something need `--yes`.
 fn agreed(plan: &WholePlan, printer: &Printer) -> anyhow::Result<bool> {
-    let mut risks = Risks::default();
-    for change in plan.plans.iter().flat_map(|(_, plan)| &plan.changes) {
-        if change.mode.allows(&change.risks()) {
-            risks.merge(&change.risks());
-        }
-    }
+    let changes = plan.plans.iter().flat_map(|(_, plan)| &plan.changes);
+    let allowed = changes.filter(|change| change.mode.allows(&change.risks()));
+    let guarded: Vec<&Change<()>> = allowed.filter(|change| change.risks().is_guarded()).collect();
     if std::io::stdin().is_terminal() && std::io::stderr().is_terminal() {
-        printer.ask(format!("Write this to {}? [y/N]", plan.of));
+        printer.ask(format!("Write these changes to {}? [y/N]", plan.of));
         let mut answer = String::new();
         std::io::stdin().read_line(&mut answer)?;
         return Ok(matches!(answer.trim(), "y" | "Y" | "yes"));
     }
-    if risks.is_guarded() {
+    if !guarded.is_empty() {
         bail!(
-            "this would remove {}, weaken {} and expose {}; look at it, then say --yes",
-            risks.removes,
-            risks.weakens,
-            risks.exposes
+            "confirmation required for {}: {}; no terminal to ask on\nhint: check the plan, then add `--yes`",
+            plan.of,
+            render::by_risk(guarded.into_iter())
         );
     }
-    printer.note("not on a terminal, and nothing is removed, weakened or exposed: going on");
+    printer.note(
+        "no terminal, and no change removes, weakens or exposes anything: applying without confirmation",
+    );
     Ok(true)
 }
 
-/// Gives a key's hint.
+/// Returns the hint of a key: the vendor's faster name.
 type Hint<'a> = Box<dyn Fn(&Key) -> Option<String> + Send + Sync + 'a>;
 
-/// What writes plans that were agreed to.
+/// Writes confirmed plans.
 pub(super) struct Applier<'a, P, W> {
     pub(super) planner: P,
     writer: W,
@@ -216,7 +221,8 @@ pub(super) struct Applier<'a, P, W> {
     hint: Hint<'a>,
     pace: WritePace,
     pub(super) limits: Limits,
-    /// Writes nothing that was not shown: somebody agreed to what was.
+    /// Whether Beadle writes only changes that were shown, because somebody confirmed exactly
+    /// these.
     pub(super) only_shown: bool,
     pub(super) store: &'a Arc<dyn Store>,
     pub(super) clock: &'a Clock,
@@ -224,8 +230,8 @@ pub(super) struct Applier<'a, P, W> {
 }
 
 impl<P, W> Applier<'_, P, W> {
-    /// Takes over how many repositories there are, for the guard's share, where a plan tells; and
-    /// keeps it for plans that do not.
+    /// Stores the number of repositories if the plan covers all of them. The guard needs the number
+    /// for its share, also for a plan of a few repositories.
     pub(super) async fn counts(&mut self, shown: &WholePlan, selection: &Selection) -> anyhow::Result<()> {
         let whole = !selection.is_by_name() && selection.shard.of() == 1;
         if let Some(among) = shown.among().filter(|_| whole) {
@@ -278,8 +284,7 @@ impl<'a> Applier<'a, GroupPlanner, GroupWriter> {
     }
 }
 
-/// Writes one plan. Gives the report, and whether all of the plan as it is by now was to be
-/// written.
+/// Writes one plan. Returns the report, and whether the current plan had only confirmed changes.
 pub(super) async fn write<P: Planner, W: PlanWriter<P::Write>>(
     applier: &Applier<'_, P, W>,
     key: &Key,
@@ -304,11 +309,11 @@ pub(super) async fn write<P: Planner, W: PlanWriter<P::Write>>(
     if let Some(pause) = paused {
         bail!("{} is paused until {}", pause.scope, pause.until);
     }
-    // A service may be at work on the same store: one works on a key at a time.
+    // A service may use the same store: only one process works on a key at a time.
     let Some(claim) = store.claim_key(key, clock.now()).await? else {
         bail!(
-            "the service or another command is working on it (one that was killed, for {} s more at most), \
-             or it is parked; see `beadle queue`",
+            "the key is parked, or in use by the service or another command (after a kill for at most {} s)\n\
+             hint: see `beadle queue`",
             store.timing().lease.as_secs()
         );
     };
@@ -329,10 +334,10 @@ pub(super) async fn write<P: Planner, W: PlanWriter<P::Write>>(
 }
 
 const CHANGED: &str =
-    "it changed since it was shown; what is new was not written, look at `beadle plan` again";
+    "the plan changed since it was shown, new changes were not written; run `beadle plan` again";
 
-/// Plans again under the claim: what changed since the plan was shown is not written unseen, and what was marked since
-/// then is looked at. Gives the report, and whether all of the new plan had been shown.
+/// Plans again under the claim, and writes only the changes that were shown. Returns the report,
+/// and whether the new plan had only such changes.
 async fn write_agreed<P: Planner, W: PlanWriter<P::Write>>(
     applier: &Applier<'_, P, W>,
     key: &Key,
@@ -357,13 +362,13 @@ async fn write_agreed<P: Planner, W: PlanWriter<P::Write>>(
             let step = beadle_engine::Step { change: plan.changes[at].describe(), outcome: result.clone() };
             printer.line(render::step(printer, &plan.subject, &step));
         };
-        // A change that this plan does not reach may be in the next one.
-        let told = |at: usize, result: &StepResult| {
+        // A change that this plan does not reach may be in the next plan.
+        let on_step = |at: usize, result: &StepResult| {
             if *result != StepResult::NotReached {
                 print(at, result);
             }
         };
-        let mut report = apply(key, &plan, &applier.writer, &gate, &told).await?;
+        let mut report = apply(key, &plan, &applier.writer, &gate, &on_step).await?;
         let is_outdated =
             report.failure.as_ref().is_some_and(|failure| failure.asks_for_another_plan(applier.clock.now()));
         let news = report.steps.iter().filter(|step| step.outcome == StepResult::Written);
@@ -380,7 +385,7 @@ async fn write_agreed<P: Planner, W: PlanWriter<P::Write>>(
         }
         report.steps.splice(0..0, written.into_iter().take(before));
         if !is_all {
-            // The summary and the exit code tell that this one is not as it was shown.
+            // The summary and the exit code show that this plan differs from the shown one.
             let why = CHANGED.to_owned();
             report.unknowns.push(Unknown { aspect: "plan".into(), part: None, why, transient: true });
         }
@@ -388,11 +393,11 @@ async fn write_agreed<P: Planner, W: PlanWriter<P::Write>>(
     }
 }
 
-/// The number of times that a plan is made again although the one before it came to nothing: its
-/// first write waited for a budget for longer than a plan is valid.
+/// The number of new plans after plans that wrote nothing, because their first write waited for a
+/// budget for longer than a plan is valid.
 const OUTDATED: u32 = 5;
 
-/// Keeps the claim for as long as the writes take.
+/// Renews the claim while the writes run.
 async fn heartbeat(
     store: &Arc<dyn Store>,
     lease: &beadle_engine::Lease,
@@ -401,23 +406,46 @@ async fn heartbeat(
     loop {
         clock.sleep(store.timing().lease / 3).await;
         if store.renew(lease, clock.now()).await?.is_none() {
-            let text = "somebody else took it over";
+            let text = "lease lost: another process took the key over";
             return Err(Failure::new(Class::Conflict, text));
         }
     }
 }
 
 fn summary(tally: &Tally, printer: &Printer) {
-    let mut parts = vec![printer.paint(Tone::Good, format!("{} written", tally.written))];
+    printer.line(summary_line(tally, printer));
+}
+
+/// Returns the number of changes for each result, in one line.
+fn summary_line(tally: &Tally, printer: &Printer) -> String {
+    let written = format!("{} written", counted(tally.written, "change", "changes"));
+    let mut parts = vec![printer.paint(Tone::Good, written)];
     let more_severe = [
-        (tally.withheld, Tone::Notice, "withheld by modes"),
+        (tally.withheld, Tone::Notice, "skipped by the mode"),
         (tally.held, Tone::Danger, "held by the guard"),
-        (tally.waiting, Tone::Notice, "waiting for a change that was not written"),
-        (tally.again, Tone::Danger, "planned again after the writes; see `beadle plan`"),
+        (tally.waiting, Tone::Notice, "skipped because of another change that was not written"),
+        (tally.again, Tone::Danger, "still needed after the writes (see `beadle plan`)"),
         (tally.failed, Tone::Danger, "failed"),
         (tally.unknown, Tone::Danger, "unknown"),
     ];
     let more_severe = more_severe.into_iter().filter(|(count, ..)| *count > 0);
     parts.extend(more_severe.map(|(count, tone, what)| printer.paint(tone, format!("{count} {what}"))));
-    printer.line(parts.join(", "));
+    parts.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_summary_counts_changes() {
+        let printer = Printer::plain();
+        let tally = Tally { written: 1, ..Tally::default() };
+        let all = Tally { written: 6, held: 2, withheld: 1, waiting: 1, failed: 1, unknown: 1, again: 1 };
+        insta::assert_snapshot!(format!(
+            "{}\n{}",
+            summary_line(&tally, &printer),
+            summary_line(&all, &printer)
+        ));
+    }
 }

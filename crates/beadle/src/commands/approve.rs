@@ -1,4 +1,4 @@
-//! `beadle holds` and `beadle approve`.
+//! `beadle holds` and `beadle approve`: list and approve the changes that the guard holds.
 
 use beadle_engine::journal::OperatorAction;
 use beadle_engine::{Clock, Detail, Entry, EntryKind};
@@ -13,7 +13,7 @@ pub(crate) async fn holds(config: &Config, as_json: bool, printer: &Printer) -> 
     let now = Clock::system().now();
     let holds = store::open_existing(config).await?.holds().await?;
     if holds.is_empty() && !as_json {
-        printer.line("nothing is held");
+        printer.line("no held changes");
     }
     for hold in holds {
         if as_json {
@@ -40,7 +40,7 @@ pub(crate) async fn approve(config: &Config, digests: &[String], printer: &Print
     let mut code = FINE;
     for digest in digests {
         let Some(hold) = store.approve(digest, &by, clock.now()).await? else {
-            printer.error(&format!("nothing with the digest `{digest}` is held; see `beadle holds`"));
+            printer.error(&format!("no held change has the digest `{digest}`\nhint: see `beadle holds`"));
             code = FAILED;
             continue;
         };
@@ -62,12 +62,12 @@ pub(crate) async fn approve(config: &Config, digests: &[String], printer: &Print
                 printer.line(format!("{digest}: approved; {} is due now", hold.subject));
             }
             Effect::ApprovedBefore(other) => {
-                printer.line(format!("{digest}: {other} approved it before; {} is due now", hold.subject));
+                printer.line(format!("{digest}: already approved by {other}; {} is due now", hold.subject));
             }
             Effect::Nothing => {
                 let why = "the approved write began, and its result is not known yet";
                 let hint = "if Beadle holds the change again, approve it again";
-                printer.error(&format!("{digest}: {why}; {hint}"));
+                printer.error(&format!("{digest}: {why}\nhint: {hint}"));
                 code = FAILED;
             }
         }
@@ -80,13 +80,14 @@ pub(crate) async fn approve(config: &Config, digests: &[String], printer: &Print
 enum Effect<'a> {
     /// The change passes by this approval.
     Approved,
-    /// It passes by the approval of somebody else.
+    /// The change passes by an earlier approval of another operator.
     ApprovedBefore(&'a str),
-    /// Its write was begun, and may have been made: this approval lets nothing pass.
+    /// The write began and may be complete, so this approval has no effect.
     Nothing,
 }
 
-/// The effect of an approval by `by`, by who approved the hold first, and whether its write was begun.
+/// Returns the effect of an approval by `by`. `approved_by` approved the hold first; `spent`: its
+/// write began.
 fn effect<'a>(approved_by: Option<&'a str>, spent: bool, by: &str) -> Effect<'a> {
     match approved_by {
         _ if spent => Effect::Nothing,

@@ -1,4 +1,4 @@
-//! `beadle aws doctor`: what of a deployment is missing.
+//! `beadle aws doctor`: diagnoses a deployment on AWS.
 
 use anyhow::Context as _;
 use aws_sdk_sqs::types::QueueAttributeName;
@@ -10,13 +10,14 @@ use crate::app::store;
 use crate::aws::Looked;
 use crate::cli::AwsDoctorArgs;
 use crate::config::Config;
+use crate::output::count::counted;
 use crate::output::printer::Printer;
 
 pub(crate) async fn doctor(config: &Config, args: &AwsDoctorArgs, printer: &Printer) -> anyhow::Result<u8> {
     let clock = Clock::system();
     let mut doctor = Doctor::new(printer);
     for (reference, found) in config.secrets_there() {
-        let there = found.map(|()| format!("{reference} is there")).map_err(anyhow::Error::from);
+        let there = found.map(|()| format!("the secret {reference} exists")).map_err(anyhow::Error::from);
         doctor.check_guard(there);
     }
     doctor.check_guard(check_store(config).await);
@@ -31,22 +32,23 @@ pub(crate) async fn doctor(config: &Config, args: &AwsDoctorArgs, printer: &Prin
     Ok(doctor.code())
 }
 
-/// Whether a worker looks after everything each minute: its secrets, its permissions and its schedule are as they should be.
+/// Checks that a worker runs its tasks every minute, which needs its secrets, permissions and
+/// schedule.
 async fn looks(config: &Config, clock: &Clock) -> anyhow::Result<String> {
     const LONG: u64 = 300;
     let store = store::open(config).await?;
     let looked = Looked::note().get(store.as_ref()).await?;
     let Looked(at) =
-        looked.context("no worker has looked after everything yet: the log of its function says why")?;
+        looked.context("no worker has run its tasks yet\nhint: read the log of the worker's function")?;
     let ago = clock.now().since(at).as_secs();
     anyhow::ensure!(
         ago < LONG,
-        "no worker has looked after everything for {ago} s: its function's log says why"
+        "no worker has run its tasks for {ago} s\nhint: read the log of the worker's function"
     );
-    Ok(format!("a worker looked after everything {ago} s ago"))
+    Ok(format!("a worker ran its tasks {ago} s ago"))
 }
 
-/// What is due for longer than a worker, or the look of a minute, would leave it.
+/// Checks that no key waits longer than the workers need.
 async fn waiting(config: &Config, clock: &Clock) -> anyhow::Result<String> {
     const LONG: u64 = 300;
     let now = clock.now();
@@ -55,18 +57,21 @@ async fn waiting(config: &Config, clock: &Clock) -> anyhow::Result<String> {
     let due: u64 = depth.due.iter().sum();
     anyhow::ensure!(
         waits < LONG,
-        "{due} keys are due, one for {waits} s: does the worker run? its log and `beadle queue` say more"
+        "{} due, the oldest for {waits} s\nhint: read the log of the worker's function, and see `beadle queue`",
+        counted(due, "key is", "keys are")
     );
-    Ok(format!("{due} keys are due, {} are being worked on, {} are set aside", depth.leased, depth.parked))
+    Ok(format!("{} due, {} running, {} parked", counted(due, "key", "keys"), depth.leased, depth.parked))
 }
 
-/// How many messages wait, and that none was given up.
+/// Checks a queue: the number of its messages, and that its dead-letter queue is empty.
 async fn queue(client: &aws_sdk_sqs::Client, url: &str) -> anyhow::Result<String> {
     let name = url.rsplit('/').next().unwrap_or(url);
     let attributes = async |url: &str| {
         let asked = client.get_queue_attributes().queue_url(url).attribute_names(QueueAttributeName::All);
         let answer = asked.send().await.map_err(aws_sdk_sqs::Error::from);
-        anyhow::Ok(answer.with_context(|| format!("the queue {name}"))?.attributes.unwrap_or_default())
+        anyhow::Ok(
+            answer.with_context(|| format!("cannot read the queue {name}"))?.attributes.unwrap_or_default(),
+        )
     };
     let own = attributes(url).await?;
     let waiting = own.get(&QueueAttributeName::ApproximateNumberOfMessages).map_or("?", String::as_str);
@@ -77,17 +82,17 @@ async fn queue(client: &aws_sdk_sqs::Client, url: &str) -> anyhow::Result<String
     let dead = redrive["deadLetterTargetArn"].as_str().and_then(|arn| arn.rsplit(':').next());
     let dead = dead.with_context(|| format!("{name} has no dead-letter queue"))?;
     let found = client.get_queue_url().queue_name(dead).send().await.map_err(aws_sdk_sqs::Error::from);
-    let found = found.with_context(|| format!("the queue {dead}"))?;
+    let found = found.with_context(|| format!("cannot find the queue {dead}"))?;
     let letters = attributes(found.queue_url().unwrap_or_default()).await?;
     let letters = letters.get(&QueueAttributeName::ApproximateNumberOfMessages).map_or("?", String::as_str);
     anyhow::ensure!(
         letters == "0",
-        "{dead} has {letters} messages that a worker failed at; its log says why"
+        "the dead-letter queue {dead} has failed messages: {letters}\nhint: read the log of the worker's function"
     );
-    Ok(format!("{name}: {waiting} messages wait, none was given up"))
+    Ok(format!("{name}: {waiting} waiting, 0 failed messages"))
 }
 
-/// Whom AWS takes the caller for; `None` where it cannot be asked.
+/// Returns the caller's identity at AWS, or `None` if AWS does not answer.
 pub(super) async fn caller() -> Option<String> {
     let aws = aws_config::load_defaults(aws_config::BehaviorVersion::latest()).await;
     let answer = aws_sdk_sts::Client::new(&aws).get_caller_identity().send().await;
@@ -95,7 +100,7 @@ pub(super) async fn caller() -> Option<String> {
         Ok(identity) => identity.arn().map(str::to_owned),
         Err(error) => {
             let error = aws_sdk_sts::Error::from(error);
-            tracing::warn!(%error, "AWS does not say who calls; the shell's user is named");
+            tracing::warn!(%error, "caller identity unknown, using the name of the shell's user");
             None
         }
     }

@@ -1,4 +1,4 @@
-//! `beadle budget`: what is left of GitHub's limits. Asking costs nothing.
+//! `beadle budget`: shows the remaining rate limit of GitHub. The request costs no point of the limit.
 
 use std::sync::Arc;
 
@@ -42,17 +42,17 @@ pub(crate) async fn run(
         for resource in ["core", "graphql"] {
             printer.line(account(resource, &limits["resources"][resource], file.budget.reserve, &clock));
         }
-        for said in &processes {
+        for usage in &processes {
             printer.line(format!(
-                "  a process that was heard of {} ago has spent {} REST and {} GraphQL points of this minute",
-                ago(said.at, clock.now()),
-                said.rest,
-                said.graphql
+                "  process, last report {} ago: {} REST and {} GraphQL points spent in this minute",
+                ago(usage.at, clock.now()),
+                usage.rest,
+                usage.graphql
             ));
         }
     }
     if !as_json && org.is_none() && !config.file.okta.is_empty() {
-        printer.note("Okta tells its limits with every answer, and cannot be asked for them; /metrics has what it said last");
+        printer.note("Okta reports its limits in each answer only: see `/metrics` of the service");
     }
     Ok(FINE)
 }
@@ -64,8 +64,20 @@ fn account(name: &str, account: &Value, reserve: u64, clock: &Clock) -> String {
     let reset = Time::from_seconds(account["reset"].as_i64().unwrap_or(0));
     let minutes = reset.since(clock.now()).as_secs().div_ceil(60);
     format!(
-        "  {name:8} {remaining} of {limit} left, {} of it for sweeps ({reserve} % are kept for events and operators); \
-         anew in {minutes} min",
+        "  {name:8} {remaining} of {limit} left, {} of them for sweeps (reserve for events and operators: {reserve} %); \
+         reset in {minutes} min",
         remaining.saturating_sub(kept)
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_budget_is_one_line() {
+        let in_ten_minutes = Clock::system().now().seconds() + 600;
+        let core = json!({ "limit": 5000, "remaining": 4321, "reset": in_ten_minutes });
+        insta::assert_snapshot!(account("core", &core, 20, &Clock::system()));
+    }
 }

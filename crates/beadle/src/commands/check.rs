@@ -1,4 +1,4 @@
-//! `beadle check`: configuration and policy, without any network.
+//! `beadle check`: checks the configuration and the policy, without a network.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -9,9 +9,10 @@ use serde_json::json;
 
 use crate::commands::{FAILED, FINE};
 use crate::config::Config;
+use crate::output::count::counted;
 use crate::output::printer::{Printer, Tone};
 
-/// Secrets that the policy names and the configuration does not declare.
+/// Returns a problem for each secret that the policy names and the configuration does not declare.
 fn undeclared(policy: &Policy, org: &crate::config::OrgConfig) -> Vec<Problem> {
     let unknown = policy
         .secrets()
@@ -19,18 +20,19 @@ fn undeclared(policy: &Policy, org: &crate::config::OrgConfig) -> Vec<Problem> {
         .filter(|secret| secret.text().is_some_and(|name| !org.secrets.contains_key(name)));
     let names: Vec<&str> = org.secrets.keys().map(String::as_str).collect();
     let hint = match &*names.join(", ") {
-        "" => "declare it in [org.secrets]".to_owned(),
-        names => format!("declare it in [org.secrets], which has {names}"),
+        "" => "declare the secret in [org.secrets]".to_owned(),
+        names => format!("declare the secret in [org.secrets], which has: {names}"),
     };
     let problem = |secret: &Node| {
-        // It may be the secret itself, so it is not shown.
+        // The text may be the secret itself, so the problem does not show it.
         let text = "the configuration declares no secret of this name for the policy";
         Problem::error(secret.asked.clone(), secret.column, text).hint(hint.clone())
     };
     unknown.map(problem).collect()
 }
 
-/// YAML files of the folder that are no part of a policy: a folder's name that was mistyped turns a layer off unseen.
+/// Returns the YAML files of the folder that are not part of the policy: a misspelled folder would
+/// disable a layer without notice.
 fn unread(folder: &Path, read: &BTreeMap<String, String>) -> Vec<String> {
     let mut found = BTreeSet::new();
     let mut folders = vec![folder.to_owned()];
@@ -94,40 +96,35 @@ pub(crate) fn run(path: &Path, as_json: bool, printer: &Printer) -> anyhow::Resu
         }
         for file in unread {
             printer.note(format!(
-                "{}: not read: {file}; a policy is settings.yml, and files directly in layers/, suborgs/, repos/ and tests/",
+                "{}: not read: {file}; a policy has settings.yml and files in layers/, suborgs/, repos/ and tests/",
                 org.name
             ));
         }
         let count = |severity| problems.iter().filter(|problem| problem.severity == severity).count();
-        let warned = match count(Severity::Warning) {
-            0 => String::new(),
-            1 => ", 1 warning".to_owned(),
-            count => format!(", {count} warnings"),
-        };
-        let said = format!(
-            "{} errors, {} keys not carried out{warned}",
-            count(Severity::Error),
-            count(Severity::NotYet)
-        );
+        let counts = [
+            counted(count(Severity::Error), "error", "errors"),
+            counted(count(Severity::Warning), "warning", "warnings"),
+            counted(count(Severity::NotYet), "unsupported key", "unsupported keys"),
+        ];
+        let counts = counts.join(", ");
         match generation {
             Some(generation) => {
                 let fine = if count(Severity::Error) == 0 {
-                    printer.paint(Tone::Good, format!("policy {generation} is accepted"))
+                    printer.paint(Tone::Good, format!("policy {generation} is valid"))
                 } else {
-                    let text =
-                        format!("policy {generation} can be read, and is not as its tests or secrets say");
+                    let text = format!("tests or secrets of policy {generation} are invalid");
                     printer.paint(Tone::Danger, text)
                 };
                 let tests = match tested.count {
                     0 => String::new(),
-                    count => format!(", {count} tests"),
+                    count => format!(", {}", counted(count, "test", "tests")),
                 };
-                printer.line(format!("{}: {fine}: {said}{tests}", org.name));
+                printer.line(format!("{}: {fine}: {counts}{tests}", org.name));
             }
             None => printer.line(format!(
-                "{}: {}: {said}",
+                "{}: {}: {counts}",
                 org.name,
-                printer.paint(Tone::Danger, "policy is not accepted")
+                printer.paint(Tone::Danger, "policy is not valid")
             )),
         }
     }
@@ -137,9 +134,10 @@ pub(crate) fn run(path: &Path, as_json: bool, printer: &Printer) -> anyhow::Resu
         if as_json {
             found.push(json!({ "groups": count, "accepted": true, "generation": generation }));
         } else {
-            let fine = printer.paint(Tone::Good, format!("mappings {generation} are accepted"));
+            let fine = printer.paint(Tone::Good, format!("mappings {generation} are valid"));
             printer.line(format!(
-                "groups: {fine}: {count} of them; `beadle directory probe` tries what they need"
+                "groups: {fine}: {}; `beadle targets probe` tests the access",
+                counted(count, "mapping", "mappings")
             ));
         }
     }

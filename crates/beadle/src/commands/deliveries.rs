@@ -1,4 +1,4 @@
-//! `beadle deliveries`.
+//! `beadle deliveries`: lists webhook deliveries, or prints the body of one.
 
 use std::cmp::Reverse;
 
@@ -51,7 +51,7 @@ pub(crate) async fn run(config: &Config, args: &ListArgs, printer: &Printer) -> 
             continue;
         }
         let keys: Vec<&str> = row.keys.iter().map(beadle_engine::Key::as_str).collect();
-        let keys = if keys.is_empty() { "nothing to look at".into() } else { keys.join(" ") };
+        let keys = if keys.is_empty() { "no key".into() } else { keys.join(" ") };
         printer.line(format!(
             "{}  {}  {:34}  {}",
             row.received,
@@ -63,7 +63,7 @@ pub(crate) async fn run(config: &Config, args: &ListArgs, printer: &Printer) -> 
     Ok(FINE)
 }
 
-/// The body of a delivery of any sender.
+/// Returns the body of a delivery of any sender.
 async fn body(store: &dyn Store, id: &str) -> anyhow::Result<Vec<u8>> {
     for source in SOURCES {
         if let Some(body) = store.body(source, id).await?.filter(|body| !body.is_empty()) {
@@ -74,12 +74,13 @@ async fn body(store: &dyn Store, id: &str) -> anyhow::Result<Vec<u8>> {
         return Ok(body);
     }
     bail!(
-        "the store has no body of a delivery `{id}`\nhint: bodies are kept for `retention.bodies`; an event that Beadle \
-         found in Okta's System Log has none"
+        "the store has no body of the delivery `{id}`\nhint: Beadle keeps bodies for `retention.bodies`; an event \
+         from Okta's System Log has no body"
     )
 }
 
-/// The body of the delivery that brought an event of Okta. The two are stored with the same time.
+/// Returns the body of the delivery that contained an event of Okta. Both have the same time in the
+/// store.
 async fn body_around(store: &dyn Store, id: &str) -> anyhow::Result<Option<Vec<u8>>> {
     let mut event: Option<DeliveryRow> = None;
     let mut brought = Vec::new();
@@ -102,7 +103,7 @@ async fn body_around(store: &dyn Store, id: &str) -> anyhow::Result<Option<Vec<u
     let Some(event) = event else { return Ok(None) };
     brought.retain(|row| row.received == event.received && row.instance == event.instance);
     for delivery in brought {
-        // An event without a uuid is stored by its place in the delivery.
+        // The id of an event without a uuid is its position in the delivery.
         let is_place = id.strip_prefix(&delivery.id).is_some_and(|rest| rest.starts_with('-'));
         if let Some(body) = store.body(SOURCE, &delivery.id).await?
             && !body.is_empty()
@@ -134,7 +135,7 @@ mod tests {
             let events = json!([{ "uuid": format!("event{n}") }, { "eventType": "user.lifecycle.create" }]);
             let body = json!({ "eventId": format!("delivery{n}"), "data": { "events": events } });
             let body = body.to_string().into_bytes();
-            // The last two came in the same moment.
+            // The last two deliveries have the same time.
             let verified = receive(&sender, body.clone(), Time(1000 * n.min(1))).unwrap();
             for (event, marks) in verified.events {
                 store.accept(event, marks).await.unwrap();

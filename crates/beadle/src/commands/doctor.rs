@@ -1,4 +1,4 @@
-//! `beadle doctor`: what is missing, and what to do about it.
+//! `beadle doctor`: diagnoses the setup and names the repair of each problem.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,12 +16,13 @@ use crate::config::Config;
 use crate::output::printer::{Printer, Tone};
 use crate::tasks::other_modes;
 
-/// What a dispatch needs.
+/// The permission that a dispatch needs.
 const DISPATCH: (&str, &str) = ("actions", "write");
-/// What a target of teams needs, and the event beside those of repositories.
+/// The permission that a target of teams needs.
 const TEAMS: (&str, &str) = ("members", "write");
+/// The event that a target of teams needs in addition to the events of repositories.
 const TEAMS_EVENT: &str = "membership";
-/// How far clocks may differ: tokens are refused beyond.
+/// The largest accepted difference of clocks, in seconds. GitHub refuses tokens beyond it.
 const SKEW: i64 = 30;
 
 pub(super) struct Doctor<'a> {
@@ -48,7 +49,7 @@ impl<'a> Doctor<'a> {
 
     pub(super) fn wrong(&mut self, text: &str) {
         self.found = true;
-        // A policy's problems have lines of their own; they are indented, as no judgement is.
+        // A policy can have several problems, one a line. The indent shows that they are details.
         let text = text.replace('\n', "\n      ");
         self.printer.lines(format!("{}  {text}", self.printer.paint(Tone::Danger, "FAIL")));
     }
@@ -69,7 +70,7 @@ pub(crate) async fn run(config: &Arc<Config>, printer: &Printer) -> anyhow::Resu
         match app.organisation(file).await {
             Ok(org) => {
                 let generation = &org.policy.current().generation;
-                doctor.fine(&format!("{}: policy {generation} is accepted, mode {}", file.name, file.mode));
+                doctor.fine(&format!("{}: policy {generation} is valid, mode {}", file.name, file.mode));
                 if let Some(store) = store::open_if_there(config).await.ok().flatten()
                     && let Some(other) = other_modes(store.as_ref(), file).await?
                 {
@@ -81,14 +82,14 @@ pub(crate) async fn run(config: &Arc<Config>, printer: &Printer) -> anyhow::Resu
         }
     }
     if !config.file.okta.is_empty() || !config.file.target.is_empty() {
-        doctor.found |= super::directory::probe(config, None, printer).await? != FINE;
+        doctor.found |= super::targets::probe(config, None, printer).await? != FINE;
     }
     let url = format!("http://{}", config.file.server.listen);
     ping(&mut doctor, config, &url, &app.clock).await;
     Ok(doctor.code())
 }
 
-/// A signed ping for every organisation, to whoever takes webhooks there.
+/// Sends a signed ping for every organisation to the listener of webhooks.
 pub(super) async fn ping(doctor: &mut Doctor<'_>, config: &Config, url: &str, clock: &Clock) {
     let senders = match senders::github(config, &std::collections::HashMap::new()) {
         Ok(senders) => senders,
@@ -98,7 +99,10 @@ pub(super) async fn ping(doctor: &mut Doctor<'_>, config: &Config, url: &str, cl
         match sender.secrets.first() {
             Some(secret) => doctor.check_guard(deliver(url, &sender, secret.expose_secret(), clock).await),
             None => {
-                doctor.note(&format!("{}: no webhook secret; only sweeps will see changes", sender.instance));
+                doctor.note(&format!(
+                    "{}: no webhook secret, so only sweeps find changes; set `webhook_secrets`",
+                    sender.instance
+                ));
             }
         }
     }
@@ -106,31 +110,30 @@ pub(super) async fn ping(doctor: &mut Doctor<'_>, config: &Config, url: &str, cl
 
 pub(super) async fn check_store(config: &Config) -> anyhow::Result<String> {
     let Some(store) = store::open_if_there(config).await? else {
-        return Ok(format!(
-            "there is no store {} yet; `beadle serve` makes it at its first start",
-            config.place
-        ));
+        return Ok(format!("the store {} does not exist yet; `beadle serve` creates it", config.place));
     };
     store.ready().await?;
-    Ok(format!("the store {} takes writes", config.place))
+    Ok(format!("the store {} accepts writes", config.place))
 }
 
 async fn github(doctor: &mut Doctor<'_>, org: &GithubOrganisation, keeps_teams: bool) {
     let name = &org.file.name;
     match org.reader.organisation_and_clock().await {
         Ok((_, Some(ahead))) if ahead.abs() > SKEW => {
-            doctor
-                .wrong(&format!("{name}: this machine's clock is {} s off GitHub's; set it by NTP", -ahead));
+            doctor.wrong(&format!(
+                "{name}: the clock of this machine differs from GitHub's by {} s; use NTP",
+                -ahead
+            ));
         }
-        Ok(_) => doctor.fine(&format!("{name}: GitHub answers, and the clocks agree")),
+        Ok(_) => doctor.fine(&format!("{name}: GitHub answers, and the clock is right")),
         Err(failure) => {
-            return doctor.wrong(&format!("{name}: {failure}; check `api`, and the App or token"));
+            return doctor.wrong(&format!("{name}: {failure}; check `api` and the App or token"));
         }
     }
     match org.reader.app().await {
         Ok(Some(installation)) => app(doctor, org, &installation, keeps_teams),
         Ok(None) => {
-            doctor.note(&format!("{name}: a token is used; its permissions and events cannot be read"));
+            doctor.note(&format!("{name}: permissions and events of a token are unknown; an App shows them"));
         }
         Err(failure) => doctor.wrong(&format!("{name}: {failure}")),
     }
@@ -155,28 +158,30 @@ fn app(doctor: &mut Doctor<'_>, org: &GithubOrganisation, installation: &Value, 
     for (aspect, permission, needed) in needs.chain(dispatch).chain(teams) {
         let has = installation["permissions"][permission].as_str().unwrap_or("none");
         if level(has) >= level(needed) {
-            doctor.fine(&format!("{name}: {aspect}: the App has {permission}: {has}"));
+            doctor
+                .fine(&format!("{name}: section `{aspect}`: the App has the permission {permission}: {has}"));
         } else {
-            doctor.wrong(&format!("{name}: {aspect} needs {permission}: {needed}, and the App has {has}; grant it in the App's settings"));
+            doctor.wrong(&format!("{name}: section `{aspect}` needs the permission {permission}: {needed}, found {has}; grant it in the App's settings"));
         }
     }
     let events = installation["events"].as_array().cloned().unwrap_or_default();
     let wanted = beadle_repositories::events().into_iter().chain(keeps_teams.then_some(TEAMS_EVENT));
     let missing: Vec<&str> = wanted.filter(|event| !events.contains(&json!(event))).collect();
     if missing.is_empty() {
-        doctor.fine(&format!("{name}: the App is subscribed to every event that helps"));
+        doctor.fine(&format!("{name}: the App subscribes to every event of drift"));
     } else {
-        doctor
-            .note(&format!("{name}: not subscribed to {}; that drift waits for a sweep", missing.join(", ")));
+        doctor.note(&format!(
+            "{name}: the App does not subscribe to {}; such drift waits for a sweep",
+            missing.join(", ")
+        ));
     }
     if installation["repository_selection"] == "selected" {
-        doctor.note(&format!(
-            "{name}: the App is installed on selected repositories only; new ones are not seen"
-        ));
+        doctor
+            .note(&format!("{name}: the App has access to selected repositories only, and not to new ones"));
     }
 }
 
-/// A signed ping to the running service.
+/// Sends a signed ping to the running service.
 async fn deliver(
     url: &str,
     sender: &beadle_hooks::github::Sender,
@@ -201,9 +206,12 @@ async fn deliver(
         Ok(answer) if answer.status().as_u16() == 202 => {
             Ok(format!("{name}: a signed delivery to {url} was stored"))
         }
-        Ok(answer) => anyhow::bail!("{name}: a signed delivery to {url} was answered {}", answer.status()),
+        Ok(answer) => anyhow::bail!(
+            "{name}: a signed delivery to {url} must be answered with 202, found {}",
+            answer.status()
+        ),
         Err(error) => {
-            anyhow::bail!("{name}: nothing takes deliveries at {url} ({error}); is `beadle serve` running?")
+            anyhow::bail!("{name}: no answer from {url} ({error}); is `beadle serve` running?")
         }
     }
 }

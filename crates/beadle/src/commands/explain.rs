@@ -1,4 +1,4 @@
-//! `beadle explain`: every value that a repository is asked for, the line that set it, and what it overrode.
+//! `beadle explain`: each declared value, the line that sets it and the lines that it overrides.
 
 use std::sync::Arc;
 
@@ -20,13 +20,17 @@ pub(crate) async fn run(config: &Arc<Config>, args: &ExplainArgs, printer: &Prin
         return group(config, name, args.json, printer).await;
     }
     let repository = args.repository.as_deref().unwrap_or_default();
-    let (owner, name) = repository.split_once('/').context("say OWNER/NAME, as acme/widgets")?;
+    let (owner, name) = repository.split_once('/').with_context(|| {
+        format!("the repository must be OWNER/NAME, such as `acme/widgets`, found `{repository}`")
+    })?;
     let store = store::open_if_there(config).await?;
     let app = App::new(config, OpenOptions { store, ..OpenOptions::PATIENT });
     let org = app.organisation(config.orgs(Some(owner))?[0]).await?;
     let planner = org.planner(app.store()).only_looking();
     let explained = planner.explain(name, args.key.as_deref().unwrap_or("")).await?;
-    let explained = explained.with_context(|| format!("there is no repository {repository}"))?;
+    let explained = explained.with_context(|| {
+        format!("repository `{repository}` does not exist, or the App has no access to it")
+    })?;
     if args.json {
         printer.json(&serde_json::to_string_pretty(&json!(explained))?);
         return Ok(FINE);
@@ -35,7 +39,7 @@ pub(crate) async fn run(config: &Arc<Config>, args: &ExplainArgs, printer: &Prin
     Ok(FINE)
 }
 
-/// What a group is made of, and by which mapping.
+/// Explains the sources and the mapping of a group.
 async fn group(config: &Arc<Config>, name: &str, as_json: bool, printer: &Printer) -> anyhow::Result<u8> {
     let store = store::open_if_there(config).await?;
     let app = App::new(config, OpenOptions { store, ..OpenOptions::PATIENT });
@@ -56,30 +60,30 @@ async fn group(config: &Arc<Config>, name: &str, as_json: bool, printer: &Printe
                 printer.line(format!("  key      {}", explained.key));
                 for (group, by) in &explained.sources {
                     let place = printer.paint(Tone::Faint, format!("[{by}]"));
-                    printer.line(format!("  made of  {group}  {place}"));
+                    printer.line(format!("  source   {group}  {place}"));
                 }
                 let mapping = explained.mapping.as_ref().and_then(Value::as_object);
-                for (key, value) in mapping.into_iter().flatten().filter(|(_, value)| is_said(value)) {
+                for (key, value) in mapping.into_iter().flatten().filter(|(_, value)| has_content(value)) {
                     printer.line(format!("  {key:16} {}", shown(value)));
                 }
                 let remembered = explained.remembered.as_deref();
                 printer.line(format!(
-                    "  remembered as    {}",
-                    remembered.unwrap_or("nothing: it was never written")
+                    "  group at target  {}",
+                    remembered.unwrap_or("none: Beadle has not written this group yet")
                 ));
             }
         }
     }
-    anyhow::ensure!(any, "no mapping names a group `{name}`, and none is remembered");
+    anyhow::ensure!(any, "no mapping has a group `{name}`, and the store does not know the name");
     Ok(FINE)
 }
 
-/// Whether a value says anything.
-fn is_said(value: &Value) -> bool {
+/// Returns whether a value has content.
+fn has_content(value: &Value) -> bool {
     match value {
         Value::Null => false,
         Value::Array(list) => !list.is_empty(),
-        Value::Object(map) => map.values().any(is_said),
+        Value::Object(map) => map.values().any(has_content),
         _ => true,
     }
 }
@@ -87,10 +91,10 @@ fn is_said(value: &Value) -> bool {
 fn tell(explained: &Explanation, printer: &Printer) {
     printer.line(printer.paint(Tone::Heading, &explained.repository));
     if let Some(why) = &explained.skipped {
-        return printer.line(format!("  it is left alone: {why}"));
+        return printer.line(format!("  skipped: {why}"));
     }
     for (file, rank) in &explained.layers {
-        printer.line(format!("  reached by {file} (rank {rank})"));
+        printer.line(format!("  selected by {file} (rank {rank})"));
     }
     for (section, why) in &explained.doubtful {
         let label = printer.paint(Tone::Danger, "? unknown");
@@ -101,12 +105,12 @@ fn tell(explained: &Explanation, printer: &Printer) {
         let place = printer.paint(Tone::Faint, format!("[{}]", value.set_by));
         printer.line(format!("  {:widest$}  {}  {place}", value.path, shown(&value.value)));
         for other in &value.overrode {
-            let text = format!("  {:widest$}  overrode {}  [{}]", "", shown(&other.value), other.said_by);
+            let text = format!("  {:widest$}  overrides {}  [{}]", "", shown(&other.value), other.said_by);
             printer.line(printer.paint(Tone::Faint, text));
         }
     }
     if explained.values.is_empty() {
-        printer.line("  nothing is asked for");
+        printer.line("  no policy file declares a value for this repository");
     }
 }
 

@@ -1,4 +1,4 @@
-//! `beadle journal`.
+//! `beadle journal`: prints what Beadle wrote, held and refused.
 
 use beadle_engine::journal::IntendedChange;
 use beadle_engine::{Clock, Detail, Entry, Listing};
@@ -22,7 +22,7 @@ pub(crate) async fn run(config: &Config, args: &JournalArgs, printer: &Printer) 
         (None, None) => Vec::new(),
     };
     let keys: Vec<String> = asked.iter().map(ToString::to_string).collect();
-    // One key is asked for; of several, what belongs to none is passed over.
+    // The store filters by one key; several keys are filtered here.
     let key = keys.first().filter(|_| keys.len() == 1).cloned();
     let mut after = args.after;
     let mut shown = 0_usize;

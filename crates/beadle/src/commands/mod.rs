@@ -1,6 +1,5 @@
-//! One file a command.
+//! The commands, one file each.
 
-mod adopt;
 mod apply;
 mod approve;
 #[cfg(feature = "aws")]
@@ -8,22 +7,23 @@ mod aws;
 mod budget;
 mod check;
 mod deliveries;
-mod directory;
 mod doctor;
 mod explain;
-mod health;
+mod healthcheck;
 mod journal;
 mod named;
 mod pause;
 mod plan;
+mod plan_total;
 mod queue;
+mod rebind;
 mod rounds;
 mod serve;
 mod store;
 mod sweep;
 mod tally;
+mod targets;
 mod tasks;
-mod total;
 
 use std::sync::Arc;
 
@@ -31,21 +31,21 @@ use beadle_engine::Time;
 use beadle_repositories::{FileKind, schema, test_schema};
 use clap::CommandFactory as _;
 
-use crate::cli::{Cli, Command, DirectoryCommand, SchemaFile, StoreCommand};
+use crate::cli::{Cli, Command, SchemaFile, StoreCommand, TargetsCommand};
 use crate::config::{Config, EXAMPLE};
 use crate::output::printer::Printer;
 
-/// Nothing is left to do.
+/// The exit code of success: nothing is left to do.
 pub(crate) const FINE: u8 = 0;
-/// It did not work.
+/// The exit code of a failure.
 pub(crate) const FAILED: u8 = 1;
-/// Changes are pending, or held.
+/// The exit code of pending or held changes.
 pub(crate) const PENDING: u8 = 2;
 
-/// Runs a command and gives the exit code.
+/// Runs a command and returns its exit code.
 pub(crate) async fn run(cli: Cli, printer: &Printer) -> anyhow::Result<u8> {
     let config = || Config::load(&cli.config).map(|config| Arc::new(config.stored_at(cli.store.clone())));
-    // For what asks vendors: with the secrets that AWS keeps.
+    // Commands that call vendors also need the secrets that AWS keeps.
     let armed = async || {
         let config = config()?;
         config.fetch_secrets().await;
@@ -55,7 +55,7 @@ pub(crate) async fn run(cli: Cli, printer: &Printer) -> anyhow::Result<u8> {
         Command::Plan(args) => plan::run(&armed().await?, &args, printer).await,
         Command::Apply(args) => apply::run(&armed().await?, &args, printer).await,
         Command::Sweep(args) => Box::pin(sweep::run(&armed().await?, &args, printer)).await,
-        Command::Total(args) => total::run(&*config()?, &args, printer),
+        Command::PlanTotal(args) => plan_total::run(&*config()?, &args, printer),
         Command::Explain(args) => explain::run(&armed().await?, &args, printer).await,
         Command::Budget { org, json } => budget::run(&armed().await?, org.as_deref(), json, printer).await,
         Command::Check { json } => check::run(&cli.config, json, printer),
@@ -65,14 +65,14 @@ pub(crate) async fn run(cli: Cli, printer: &Printer) -> anyhow::Result<u8> {
         Command::Aws(crate::cli::AwsCommand::Doctor(args)) => {
             aws::doctor(&*armed().await?, &args, printer).await
         }
-        Command::Directory(DirectoryCommand::Probe { release }) => {
-            directory::probe(&armed().await?, release.as_deref(), printer).await
+        Command::Targets(TargetsCommand::Probe { release }) => {
+            targets::probe(&armed().await?, release.as_deref(), printer).await
         }
         Command::Pause { scope, time } => pause::pause(&config()?, &scope, time, printer).await,
         Command::Resume { scope } => pause::resume(&config()?, &scope, printer).await,
         Command::Holds { json } => approve::holds(&*config()?, json, printer).await,
         Command::Approve { digests } => approve::approve(&*config()?, &digests, printer).await,
-        Command::Adopt(args) => adopt::run(&armed().await?, &args, printer).await,
+        Command::Rebind(args) => rebind::run(&armed().await?, &args, printer).await,
         Command::Schema { file } => {
             let schema = match file {
                 SchemaFile::Settings => schema(FileKind::Settings),
@@ -92,11 +92,11 @@ pub(crate) async fn run(cli: Cli, printer: &Printer) -> anyhow::Result<u8> {
         }
         Command::Journal(args) => journal::run(&*config()?, &args, printer).await,
         Command::Tasks { json, command } => {
-            // The list is in the store; for a run the operator token is shown.
+            // The list is in the store. A run calls the service and needs the operator token.
             let config = if command.is_some() { armed().await? } else { config()? };
             tasks::run(&config, command, json, printer).await
         }
-        Command::Health => health::run(&*config()?, printer).await,
+        Command::Healthcheck => healthcheck::run(&*config()?, printer).await,
         Command::Store(StoreCommand::Copy { from, to }) => store::copy(&*config()?, from, to, printer).await,
         Command::Example => {
             printer.own(EXAMPLE.trim_end());
@@ -111,7 +111,7 @@ pub(crate) async fn run(cli: Cli, printer: &Printer) -> anyhow::Result<u8> {
     }
 }
 
-/// How long ago, for people.
+/// Returns the time since an event, for people.
 fn ago(then: Time, now: Time) -> String {
     let seconds = now.since(then).as_secs();
     match seconds {
@@ -122,7 +122,8 @@ fn ago(then: Time, now: Time) -> String {
     }
 }
 
-/// Who runs this command, for the journal: where the state is a table, whom AWS takes the caller for.
+/// Returns the name of the person who runs this command, for the journal. If the store is a table,
+/// AWS names the caller.
 async fn operator(config: &Config) -> String {
     let caller = if config.database().is_none() { caller().await } else { None };
     caller.unwrap_or_else(shell_user)
@@ -131,7 +132,7 @@ async fn operator(config: &Config) -> String {
 #[cfg(feature = "aws")]
 use aws::caller;
 
-/// There is no table without AWS' SDK.
+/// Returns no caller: this build has no AWS SDK, and so no table.
 #[cfg(not(feature = "aws"))]
 #[expect(clippy::unused_async, reason = "with AWS' SDK it asks AWS")]
 async fn caller() -> Option<String> {

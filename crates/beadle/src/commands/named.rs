@@ -1,4 +1,4 @@
-//! Keys by the names that people know, and names for keys.
+//! Translates between keys and the names of repositories and groups.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -10,11 +10,11 @@ use beadle_repositories::policy::nearest;
 use crate::app::directories::group_keys;
 use crate::config::Config;
 
-/// Entries in one read, so that a long journal is never held as a whole.
+/// The number of entries of one read, so that a long journal is never in memory as a whole.
 pub(super) const PAGE: u32 = 1000;
 
-/// Every key that an operator may mean: the key itself, or what a repository or group is or was
-/// called.
+/// Returns every key that a text can mean: the key itself, or a repository or group by its present
+/// or a former name.
 pub(super) async fn keys(config: &Config, store: &Arc<dyn Store>, text: &str) -> anyhow::Result<Vec<Key>> {
     if let Ok(key) = text.parse::<Key>() {
         return Ok(vec![key]);
@@ -31,30 +31,31 @@ pub(super) async fn keys(config: &Config, store: &Arc<dyn Store>, text: &str) ->
     })
     .await?;
     if !config.file.target.is_empty() {
-        // A name without a group is not an error yet.
+        // A name that no group has may still be the name of a repository.
         found.extend(group_keys(config, store, text).await.into_iter().flatten());
     }
     if found.is_empty() {
         let near = nearest(text, known.iter().map(String::as_str));
-        let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+        let near = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
         bail!(
-            "no key belongs to `{text}`{hint}\nhint: write a key, such as repository:acme:1296269 (`beadle queue` \
-             lists them), or a name that the journal has"
+            "the store knows no key for `{text}`{near}\nhint: specify a key such as `repository:acme:1296269` \
+             (`beadle queue` lists keys), or a name from the journal"
         );
     }
     Ok(found.into_iter().collect())
 }
 
-/// Names that are kept for a hint.
+/// The maximum number of names that are kept for a hint.
 const MOST: usize = 10_000;
 
-/// Whether a subject of the journal has this name: as `owner/name`, or without its owner.
+/// Returns whether a subject of the journal has this name, as `owner/name` or without the owner.
 fn is_called(subject: &str, name: &str) -> bool {
     subject.eq_ignore_ascii_case(name)
         || subject.split_once('/').is_some_and(|(_, bare)| bare.eq_ignore_ascii_case(name))
 }
 
-/// Fails where nothing is known of any of these keys: it was mistyped, or is of another store.
+/// Returns an error if the store knows none of these keys: the key is misspelled, or belongs to
+/// another store.
 pub(super) async fn ensure_known(store: &dyn Store, keys: &[Key]) -> anyhow::Result<()> {
     for key in keys {
         let listing = |limit| Listing { after: 0, since: None, key: Some(key.to_string()), limit };
@@ -67,12 +68,12 @@ pub(super) async fn ensure_known(store: &dyn Store, keys: &[Key]) -> anyhow::Res
     }
     match keys {
         [] => Ok(()),
-        [key] => bail!("neither the queue, the journal nor a delivery has the key {key}"),
-        _ => bail!("neither the queue, the journal nor a delivery has these keys"),
+        [key] => bail!("the store does not know the key {key}"),
+        _ => bail!("the store does not know these keys"),
     }
 }
 
-/// The last name of a key in the journal.
+/// Returns the last name of a key in the journal.
 pub(super) async fn name(store: &dyn Store, key: &Key) -> anyhow::Result<Option<String>> {
     let mut last: Option<String> = None;
     each(store, Some(key), |entry| {
@@ -84,7 +85,7 @@ pub(super) async fn name(store: &dyn Store, key: &Key) -> anyhow::Result<Option<
     Ok(last)
 }
 
-/// Reads the whole journal, or that of a key, page by page and oldest first.
+/// Reads the journal, or the journal of one key, page by page and oldest first.
 async fn each(store: &dyn Store, key: Option<&Key>, mut look: impl FnMut(&Entry)) -> anyhow::Result<()> {
     let mut after = 0;
     loop {

@@ -1,4 +1,4 @@
-//! `beadle pause` and `beadle resume`.
+//! `beadle pause` and `beadle resume`: stop all writes to a scope for a time.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use crate::commands::{FAILED, FINE, operator};
 use crate::config::{Config, TargetConfig};
 use crate::output::printer::Printer;
 
-/// A pause that is forgotten ends.
+/// The longest pause, so that a forgotten pause ends.
 const LONGEST: Duration = Duration::from_secs(30 * 24 * 3600);
 
 pub(crate) async fn pause(
@@ -26,7 +26,7 @@ pub(crate) async fn pause(
     printer: &Printer,
 ) -> anyhow::Result<u8> {
     if time.is_zero() || time > LONGEST {
-        bail!("a pause lasts from 1s to 30d");
+        bail!("invalid duration of a pause: it must be between `1s` and `30d`");
     }
     let clock = Clock::system();
     let store = store::open(config).await?;
@@ -35,7 +35,7 @@ pub(crate) async fn pause(
     let paused = store.pauses(clock.now()).await?;
     store.pause(&scope, until).await?;
     for target in teams_of(config, &scope) {
-        // A longer pause of the target's own stays.
+        // A longer pause of the target itself stays.
         if !paused.iter().any(|pause| pause.scope == target && pause.until > until) {
             store.pause(target, until).await?;
         }
@@ -43,7 +43,7 @@ pub(crate) async fn pause(
     let by = operator(config).await;
     let action = OperatorAction::Paused { paused_until: until.to_string(), by };
     note(store.as_ref(), &clock, &scope, &name, action).await?;
-    printer.line(format!("{name} is paused until {until}; webhooks are kept"));
+    printer.line(format!("{name} is paused until {until}; Beadle still stores webhooks"));
     Ok(FINE)
 }
 
@@ -54,7 +54,7 @@ pub(crate) async fn resume(config: &Arc<Config>, scope: &Scope, printer: &Printe
     let paused = store.pauses(clock.now()).await?;
     let until = |scope: &str| paused.iter().find(|pause| pause.scope == scope).map(|pause| pause.until);
     for target in teams_of(config, &scope) {
-        // A pause of the target's own ends at another time, and stays.
+        // A pause of the target itself ends at another time and stays.
         if until(target).is_some() && until(target) == until(&scope) {
             store.resume(target).await?;
             revive_paused(store.as_ref(), target, clock.now()).await?;
@@ -67,12 +67,12 @@ pub(crate) async fn resume(config: &Arc<Config>, scope: &Scope, printer: &Printe
     revive_paused(store.as_ref(), &scope, clock.now()).await?;
     let action = OperatorAction::Resumed { resumed: true, by: operator(config).await };
     note(store.as_ref(), &clock, &scope, &name, action).await?;
-    printer.line(format!("{name} goes on"));
+    printer.line(format!("{name} is no longer paused"));
     Ok(FINE)
 }
 
-/// The targets that are the teams of this organisation: a pause of the organisation covers what is
-/// written to them.
+/// Returns the targets that are teams of this organisation: a pause of the organisation also stops
+/// their writes.
 fn teams_of<'a>(config: &'a Config, org: &'a str) -> impl Iterator<Item = &'a str> {
     let is_its =
         move |target: &&Arc<TargetConfig>| target.github.as_ref().is_some_and(|teams| teams.org == org);
@@ -93,7 +93,7 @@ async fn note(
     Ok(())
 }
 
-/// The scope as the queue knows it, and its name for people. A repository's id is asked of GitHub.
+/// Returns the scope of the queue and its name for people. GitHub tells the id of a repository.
 async fn resolve(config: &Arc<Config>, scope: &Scope) -> anyhow::Result<(String, String)> {
     if let Some(target) = &scope.target {
         let known = config.file.target.iter().map(|target| target.name.as_str());
@@ -111,13 +111,15 @@ async fn resolve(config: &Arc<Config>, scope: &Scope) -> anyhow::Result<(String,
         }
         (org, Some(repo)) if repo.contains('/') && org.is_none() => repo.clone(),
         (Some(org), Some(repo)) if !repo.contains('/') => format!("{org}/{repo}"),
-        _ => bail!("say --org ORG, --repo OWNER/NAME or --target TARGET"),
+        _ => bail!("specify `--org ORG`, `--repo OWNER/NAME` or `--target TARGET`"),
     };
-    let (owner, name) = repository.split_once('/').context("say --repo OWNER/NAME")?;
+    let (owner, name) = repository.split_once('/').context("specify `--repo OWNER/NAME`")?;
     let orgs = config.orgs(Some(owner))?;
     let org = App::new(config, OpenOptions::default()).organisation(orgs[0]).await?;
     let index = org.reader.index().await?;
     let row = index.iter().find(|row| row.name.eq_ignore_ascii_case(name));
-    let row = row.with_context(|| format!("there is no repository {repository}"))?;
+    let row = row.with_context(|| {
+        format!("repository `{repository}` does not exist, or the App has no access to it")
+    })?;
     Ok((format!("repository:{}:{}", org.file.name, row.id), repository))
 }

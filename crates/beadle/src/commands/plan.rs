@@ -1,4 +1,4 @@
-//! `beadle plan`.
+//! `beadle plan`: shows the changes that a policy or directory asks for.
 
 use std::sync::Arc;
 
@@ -23,14 +23,14 @@ use crate::output::progress::Progress;
 use crate::output::render::{self, PlanScope, WholePlan};
 use crate::tasks::other_modes;
 
-/// Groups planned at once.
+/// The number of groups that Beadle plans at the same time.
 const AT_ONCE: usize = 8;
 
 pub(crate) async fn run(config: &Arc<Config>, args: &PlanArgs, printer: &Printer) -> anyhow::Result<u8> {
-    // A plan makes no file, and remembers nothing.
+    // A plan creates no file and stores nothing.
     let store = store::open_if_there(config).await?;
     let selection = &args.selection;
-    // Without a store the shards cannot tell each other what they spend.
+    // Without a store, no shard knows the spent budget of the others.
     let parts = if store.is_none() { selection.shard.of() } else { 1 };
     let app = App::new(config, OpenOptions { store: store.clone(), patient: true, parts });
     let mut plans = Vec::new();
@@ -71,17 +71,17 @@ pub(crate) async fn run(config: &Arc<Config>, args: &PlanArgs, printer: &Printer
         Format::Markdown => plans.iter().for_each(|plan| printer.lines(render::markdown(plan).trim_end())),
     }
     let misnamed = selection.is_by_name() && plans.iter().any(|plan| !plan.unmatched.is_empty());
-    // A plan has written nothing, so what is unknown is left like every change.
+    // A plan writes nothing, so an unknown part counts like a change.
     let left = plans.iter().filter(|plan| plan.is_pending()).count();
     Ok(code(usize::from(misnamed), left))
 }
 
-/// A plan of a repository as it can be written.
+/// A plan of a repository that can be written.
 pub(crate) type Writable = beadle_engine::Plan<Box<dyn Step>>;
-/// A plan of a group as it can be written.
+/// A plan of a group that can be written.
 pub(crate) type WritableGroup = beadle_engine::Plan<GroupWrite>;
 
-/// Plans one organisation: for printing, and for writing.
+/// Plans one organisation. Returns the plan for printing, and the plans for writing.
 pub(crate) async fn plan(
     org: &GithubOrganisation,
     planner: &RepositoryPlanner,
@@ -97,7 +97,7 @@ pub(crate) async fn plan(
     let planned = planned?;
     let shown = WholePlan {
         of: name.clone(),
-        half: PlanScope::Repositories(org.file.mode),
+        scope: PlanScope::Repositories(org.file.mode),
         plans: planned.plans.iter().map(|(key, plan)| (key.clone(), plan.describe())).collect(),
         short: planned.short,
         unmatched: planned.unmatched,
@@ -105,7 +105,7 @@ pub(crate) async fn plan(
     Ok((shown, planned.plans.into_iter().map(|(_, plan)| plan).collect()))
 }
 
-/// Plans the groups of one target: for printing, and for writing.
+/// Plans the groups of one target. Returns the plan for printing, and the plans for writing.
 pub(crate) async fn plan_groups(
     target: &GroupTarget,
     selection: &Selection,
@@ -121,11 +121,11 @@ pub(crate) async fn plan_groups(
         target.directory.target.look().await?;
         if let Err(failure) = target.directory.look_at_pushes().await {
             printer.note(format!(
-                "whether Okta pushes groups itself is unknown ({}); it needs the scope okta.apps.read",
+                "groups that Okta pushes itself are unknown ({}); the scope okta.apps.read is required",
                 failure.text
             ));
         }
-        // Of `beadle sweep`; other commands read each group for themselves.
+        // `beadle sweep` shares one survey of the directory; other commands read each group.
         let hint = sweep_hint(clock.now());
         let mut found = Vec::new();
         for source in target.directory.sources.keys() {
@@ -136,11 +136,11 @@ pub(crate) async fn plan_groups(
             .group
             .iter()
             .filter(|name| !wanted(name))
-            .map(|name| format!("no mapping to {} names a group `{name}`", target.file.name))
+            .map(|name| format!("no mapping to {} has a group `{name}`", target.file.name))
             .collect();
         let all = selection.group.is_empty();
         found.retain(|one| all || selection.group.iter().any(|name| one.is_called(name)));
-        // A union of several directories is one key.
+        // A union of groups of several directories is one key.
         found.sort_by(|one, other| one.key.cmp(&other.key));
         found.dedup_by(|one, other| one.key == other.key);
         let planner = target.planner(store, clock);
@@ -163,7 +163,7 @@ pub(crate) async fn plan_groups(
     let (plans, unmatched) = planned.with_context(what)?;
     let shown = WholePlan {
         of: name.clone(),
-        half: PlanScope::Groups,
+        scope: PlanScope::Groups,
         plans: plans.iter().map(|(key, plan)| (key.clone(), plan.describe())).collect(),
         short: None,
         unmatched,

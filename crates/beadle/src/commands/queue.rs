@@ -1,16 +1,16 @@
-//! `beadle queue`.
+//! `beadle queue`: lists keys, or retries one.
 
 use beadle_engine::{Clock, Key, Lane, Mark, Row, Time};
-use serde_json::json;
 
 use crate::app::directories::group_keys;
 use crate::app::store;
 use crate::commands::{FINE, ago, named};
 use crate::config::Config;
+use crate::output::count::counted;
 use crate::output::escape::{self, VALUE};
 use crate::output::printer::{Printer, Tone};
 
-/// What is asked.
+/// The options of the command.
 pub(crate) struct QueueFilter {
     pub(crate) json: bool,
     pub(crate) limit: u32,
@@ -22,14 +22,17 @@ pub(crate) async fn run(config: &Config, wanted: QueueFilter, printer: &Printer)
     let store = store::open_existing(config).await?;
     let now = Clock::system().now();
     if let Some(key) = wanted.retry {
-        // A name is of what is reconciled: a dispatch of it is made again by its own key only.
+        // A name means a repository or group. A dispatch is retried by its own key only.
         let is_meant = |found: &Key| {
             found.as_str() == key
                 || ["repository", "organisation", beadle_groups::mark::KIND].contains(&found.kind())
         };
         let mut found = named::keys(config, &store, &key).await?;
         found.retain(is_meant);
-        anyhow::ensure!(!found.is_empty(), "there is no repository or group `{key}`; specify the key itself");
+        anyhow::ensure!(
+            !found.is_empty(),
+            "`{key}` is not the name of a repository or group\nhint: specify the key, such as `repository:acme:1296269`"
+        );
         for key in found {
             store.mark(vec![Mark::new(key.clone(), Lane::Manual)], now).await?;
             printer.line(format!("{key} is due now"));
@@ -59,7 +62,7 @@ pub(crate) async fn run(config: &Config, wanted: QueueFilter, printer: &Printer)
     }
     if wanted.group.is_some() {
         if rows.is_empty() {
-            printer.note("it does not wait, is not worked on, and is not parked");
+            printer.note("the group is not due, not running and not parked");
         }
         return Ok(FINE);
     }
@@ -69,13 +72,12 @@ pub(crate) async fn run(config: &Config, wanted: QueueFilter, printer: &Printer)
     let depth = store.depth(now).await?;
     let held = store.holds().await?.len();
     let due: Vec<String> = Lane::ALL.iter().map(|lane| format!("{} {lane}", depth.lane(*lane))).collect();
-    let total = json!({ "leased": depth.leased, "parked": depth.parked, "held": held });
     printer.line(format!(
-        "{} due, {} being worked on, {} parked, {} changes held",
+        "{} due, {} running, {} parked, {} held",
         due.join(", "),
-        total["leased"],
-        total["parked"],
-        total["held"]
+        depth.leased,
+        depth.parked,
+        counted(held, "change", "changes")
     ));
     Ok(FINE)
 }
@@ -100,4 +102,29 @@ fn detail(row: &Row, now: Time) -> String {
         text = format!("{text}; try {}: {}", row.attempts, escape::cut(why, VALUE));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use beadle_engine::ParkReason;
+
+    use super::*;
+
+    #[test]
+    fn each_state_of_a_key_is_one_line() {
+        let now = Time(3_600_000);
+        let row =
+            Row { wanted: 1, first_dirty: Time(3_300_000), ..Row::new(Key::new("repository", "acme", 7)) };
+        let mut parked = row.clone();
+        parked.park(ParkReason::Failed, "403 Forbidden".into(), Time(0));
+        let rows = [
+            Row { lane: Lane::Event, ..row.clone() },
+            Row { lease_until: Some(Time(3_660_000)), ..row.clone() },
+            Row { run_at: Time(3_660_000), attempts: 3, last_error: Some("502 Bad Gateway".into()), ..row },
+            parked,
+        ];
+        let printer = Printer::plain();
+        let lines = rows.iter().map(|row| format!("{} {}", state(row, now, &printer), detail(row, now)));
+        insta::assert_snapshot!(lines.collect::<Vec<_>>().join("\n"));
+    }
 }

@@ -1,5 +1,5 @@
-//! A write can change the repositories that a layer reaches, and so the declared state. So Beadle
-//! plans again until a plan is empty or has nothing in it that was not tried.
+//! The rounds of `beadle apply`. A write can change the repositories that a layer selects, and so
+//! the declared state. So Beadle plans again until a plan has no change that was not tried.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
@@ -9,8 +9,8 @@ use beadle_engine::{Key, Plan, Report, StepResult};
 use crate::commands::tally::Tally;
 use crate::output::render::WholePlan;
 
-/// Maximum number of rounds for one organisation or target. Two layers that undo each other for
-/// ever end here.
+/// The maximum number of rounds for one organisation or target: two layers could undo each other
+/// for ever.
 pub(super) const MOST: usize = 5;
 /// The wait before the writes are read back: a vendor's readers may lag behind its writers.
 pub(super) const SETTLE: Duration = Duration::from_millis(500);
@@ -18,25 +18,25 @@ pub(super) const SETTLE: Duration = Duration::from_millis(500);
 /// The result of one round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Went {
-    /// Nobody agreed to it.
+    /// The operator declined the plan.
     Declined,
-    /// It was written: there may be more.
+    /// Changes were written, so the next plan may have further ones.
     Again,
-    /// There is nothing more to write.
+    /// No change is left to write.
     Quiet,
 }
 
 /// The rounds of one organisation or target.
 #[derive(Default)]
 pub(crate) struct Rounds {
-    /// The number of written changes.
+    /// The number of finished rounds.
     done: usize,
-    /// The subject of the first one.
+    /// The keys of the first round.
     keys: Option<BTreeSet<Key>>,
-    /// Every change that was tried, by its digest, and whether it was written.
+    /// The digest of every tried change, and whether it was written.
     tried: HashMap<String, bool>,
     tally: Tally,
-    /// Something was asked for by a name that nothing has.
+    /// Whether a name of the command line has no repository or group.
     pub(crate) misnamed: bool,
 }
 
@@ -45,7 +45,7 @@ impl Rounds {
         self.done == 0
     }
 
-    /// Only what the first round was about is planned again: nobody agreed to more.
+    /// Keeps the keys of the first round: the operator confirmed no others.
     pub(crate) fn keep<W>(&mut self, shown: &mut WholePlan, plans: &mut Vec<Plan<W>>) {
         match &self.keys {
             Some(keys) => shown.keep(plans, keys),
@@ -57,21 +57,22 @@ impl Rounds {
         self.tally
     }
 
-    /// Returns whether something of this plan is to be written that was not tried before.
+    /// Returns whether the plan has a change that was not tried before.
     pub(crate) fn has_news(&self, plan: &WholePlan) -> bool {
         self.done < MOST && changes(plan).any(|digest| !self.tried.contains_key(&digest))
     }
 
-    /// The last plan: what was written and is planned again, or was never tried, is left.
+    /// Counts what the last plan still has: changes that were written before, or never tried.
     pub(crate) fn end(&mut self, plan: &WholePlan) {
         self.tally.again = changes(plan).filter(|digest| *self.tried.get(digest).unwrap_or(&true)).count();
         let unknowns = plan.plans.iter().map(|(_, plan)| plan.unknowns.len()).sum::<usize>();
         self.tally.unknown = unknowns + usize::from(plan.short.is_some() || self.misnamed);
     }
 
-    /// A round was written. What is held and failed in it takes the place of what was before.
-    /// `is_changed`: a plan was not the one that was shown any more when it was to be written.
-    /// `asks`: somebody is asked before the next round; nobody else may agree to what changed.
+    /// Counts a finished round. Its held and failed changes replace those of the round before.
+    ///
+    /// `is_changed`: a plan changed between its confirmation and its write. `asks`: the next round asks
+    /// for confirmation, so it may have the changed plan.
     pub(crate) fn count(
         &mut self,
         reports: &[(Key, Report)],
@@ -124,7 +125,7 @@ mod tests {
         plan.changes = names.iter().map(|name| change(name)).collect();
         WholePlan {
             of: "acme".into(),
-            half: PlanScope::Repositories(Mode::Enforce),
+            scope: PlanScope::Repositories(Mode::Enforce),
             plans: vec![(key(), plan)],
             short: None,
             unmatched: Vec::new(),
@@ -144,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_planned_again_until_a_plan_is_empty() {
+    fn rounds_go_on_until_a_plan_is_empty() {
         let mut rounds = Rounds::default();
         assert!(rounds.has_news(&plan(&["property"])));
         assert_eq!(rounds.count(&wrote(&["property"]), 0, false, false, true), Went::Again);
@@ -156,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_planned_again_after_it_was_written_is_left() {
+    fn a_change_that_is_still_planned_after_its_write_is_left() {
         let mut rounds = Rounds::default();
         rounds.count(&wrote(&["property"]), 0, false, false, true);
         assert!(!rounds.has_news(&plan(&["property"])));
@@ -165,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn what_two_layers_give_and_take_ends() {
+    fn two_layers_that_undo_each_other_end() {
         let mut rounds = Rounds::default();
         let names: Vec<String> = (0..10).map(|n| format!("n{n}")).collect();
         let mut count = 0;

@@ -1,4 +1,4 @@
-//! `beadle store copy`: a state that moves from a file to a table, or back.
+//! `beadle store copy`: copies a store from a file to a table, or back.
 
 use anyhow::{Context as _, bail};
 use beadle_engine::{Clock, Copied};
@@ -7,6 +7,7 @@ use crate::app::store;
 use crate::app::store_location::StoreLocation;
 use crate::commands::FINE;
 use crate::config::Config;
+use crate::output::count::counted;
 use crate::output::printer::Printer;
 use crate::output::progress::Progress;
 
@@ -20,40 +21,46 @@ pub(crate) async fn copy(
     if let StoreLocation::File(path) = &from
         && !path.exists()
     {
-        bail!("there is no {from}");
+        bail!("the store {from} does not exist");
     }
     if from == to {
-        bail!("{from} cannot be copied into itself");
+        bail!("the two stores must be different, found {from} twice");
     }
     let source = store::open_at(config, &from).await.with_context(|| from.to_string())?;
     make(config, &to, printer).await.with_context(|| to.to_string())?;
     let target = store::open_at(config, &to).await.with_context(|| to.to_string())?;
     let progress = Progress::new("copying deliveries", printer);
-    let told = |done, total| progress.at(done, total);
+    let on_progress = |done, total| progress.at(done, total);
     let (window, now) = (config.longest_window() * 2, Clock::system().now());
-    let copied = beadle_engine::copy(source.as_ref(), target.as_ref(), window, now, &told).await;
+    let copied = beadle_engine::copy(source.as_ref(), target.as_ref(), window, now, &on_progress).await;
     progress.end();
     let Copied { keys, deliveries, entries, holds, notes, pauses } =
-        copied.with_context(|| format!("{from} is not copied into {to}"))?;
-    // The file alone is the copy from here on, whatever takes it next.
+        copied.with_context(|| format!("cannot copy {from} into {to}"))?;
+    // After this the file alone is the complete copy, without its write-ahead log.
     target.flush().await.with_context(|| format!("the copy {to} is incomplete"))?;
     printer.line(format!(
-        "{to} has what {from} has: {keys} keys, {deliveries} deliveries, {entries} journal entries, {holds} held changes, \
-         {pauses} pauses, {notes} notes"
+        "copied {from} to {to}: {}, {}, {}, {}, {}, {}",
+        counted(keys, "key", "keys"),
+        counted(deliveries, "delivery", "deliveries"),
+        counted(entries, "journal entry", "journal entries"),
+        counted(holds, "held change", "held changes"),
+        counted(pauses, "pause", "pauses"),
+        counted(notes, "note", "notes")
     ));
     Ok(FINE)
 }
 
-/// Makes a table, where there is none, whose items expire and which can be restored. A file is made when it is opened.
+/// Creates the table if it does not exist, with expiry of items and point-in-time recovery. Opening
+/// a store creates a file.
 #[cfg(feature = "aws")]
 async fn make(config: &Config, place: &StoreLocation, printer: &Printer) -> anyhow::Result<()> {
     if let StoreLocation::Table { .. } = place {
         let table = store::open_table(config, place).await?;
         table.create_table().await?;
-        // Whoever may only write items copies all the same.
+        // A caller with the permission for items only can still copy.
         for done in [table.expire().await, table.protect().await] {
             if let Err(error) = done {
-                printer.note(format!("{place}: {error}; do it where tables are made"));
+                printer.note(format!("{place}: {error}; change this setting where you create tables"));
             }
         }
     }

@@ -1,4 +1,4 @@
-//! `beadle sweep`: the policy made so once, over a share of the repositories, without anybody to ask. For CI jobs.
+//! `beadle sweep`: plans and writes once, over a shard of the repositories, without confirmation.
 
 use std::collections::BTreeSet;
 use std::io::Write as _;
@@ -30,15 +30,15 @@ use crate::output::markdown::{Page, Piece};
 use crate::output::printer::{Printer, Tone};
 use crate::output::render::{self, PlanScope, WholePlan};
 
-/// A listing that comes back short is read again so often.
+/// The number of times that Beadle reads an incomplete list of repositories.
 const TRIES: u32 = 3;
 
 pub(crate) async fn run(config: &Arc<Config>, args: &SweepArgs, printer: &Printer) -> anyhow::Result<u8> {
-    // Whatever it does it does as a sweep: the reserve is left to events and operators.
+    // All calls have the lane of a sweep, so the budget's reserve stays for events and operators.
     Box::pin(in_lane(Lane::Sweep, sweep(config, args, printer))).await
 }
 
-/// What is asked for, and who lets pass what is approved.
+/// The arguments, and the operator who approves the digests in them.
 struct SweepRequest<'a> {
     args: &'a SweepArgs,
     by: String,
@@ -82,12 +82,12 @@ async fn sweep(config: &Arc<Config>, args: &SweepArgs, printer: &Printer) -> any
     }
     let is_whole = selection.shard.of() == 1 && !selection.is_by_name();
     for digest in unknown {
-        let text = format!("no change here has the digest `{digest}`");
+        let text = format!("no change has the digest `{digest}`");
         if is_whole {
             printer.error(&text);
             tally.failed += 1;
         } else {
-            // It may belong to another shard.
+            // The change may belong to another shard.
             printer.note(text);
         }
     }
@@ -110,7 +110,7 @@ async fn groups(
     Ok(all)
 }
 
-/// What became of one organisation or target.
+/// The results of one organisation or target.
 struct Swept {
     summary: Summary,
     tally: Tally,
@@ -119,7 +119,7 @@ struct Swept {
 }
 
 impl Swept {
-    /// The names of the repositories that something of was written.
+    /// Returns the names of the repositories with a written change.
     fn written(&self) -> Vec<String> {
         let is_written = |report: &&Report| report.count(|result| *result == StepResult::Written) > 0;
         let subjects =
@@ -127,7 +127,8 @@ impl Swept {
         subjects.map(|(_, name)| name.to_owned()).collect()
     }
 
-    /// The number of changes of this plan that were written before, or never tried.
+    /// Returns the number of changes of this plan that are still needed after their write, or were
+    /// never tried.
     fn left(&self, shown: &WholePlan, tried: &BTreeSet<String>) -> usize {
         let is_written = |subject: &str, change: &Change<()>| {
             let mut own = self.reports.iter().filter(|report| report.subject == subject);
@@ -144,7 +145,7 @@ impl Swept {
         shown.plans.iter().map(of).sum()
     }
 
-    /// The results of its repositories that were planned again.
+    /// Adds the results of the next round.
     fn follow(&mut self, next: Self) {
         let failed = |reports: &[Report]| reports.iter().filter(|report| report.failed() > 0).count() as u64;
         // Errors have no report.
@@ -170,7 +171,7 @@ impl Swept {
     }
 }
 
-/// Tells it, and adds it up.
+/// Prints the results and adds them to the tally.
 fn end(args: &SweepArgs, swept: &Swept, tally: &mut Tally, printer: &Printer) -> anyhow::Result<()> {
     tell(args, swept, printer)?;
     if let Some(path) = &args.summary {
@@ -190,7 +191,7 @@ async fn one(
     let (mut shown, mut plans) = plan(org, &org.planner(Some(store)), &asked.args.selection, printer).await?;
     for _ in 1..TRIES {
         let Some(short) = &shown.short else { break };
-        printer.note(format!("{}: {short}; reading it again", org.file.name));
+        printer.note(format!("{}: {short}; reading the list again", org.file.name));
         clock.sleep(Duration::from_secs(2)).await;
         (shown, plans) = plan(org, &org.planner(Some(store)), &asked.args.selection, printer).await?;
     }
@@ -204,13 +205,13 @@ async fn one(
         if names.is_empty() || swept.tally.failed > 0 {
             break;
         }
-        // A team or a property that was written can be what a layer selects by: what was written is
-        // planned again.
+        // A layer can select by a team or a property that this round wrote, so Beadle plans the
+        // written repositories again.
         let args = next_round(asked.args, names, &tried);
         clock.sleep(SETTLE).await;
         let (mut shown, mut plans) = plan(org, &org.planner(Some(store)), &args.selection, printer).await?;
         shown.keep(&mut plans, &keys);
-        // One that has another name by now is the next sweep's.
+        // A repository that was renamed meanwhile belongs to the next sweep.
         shown.unmatched.clear();
         let planned = digests(&shown);
         if ends(round, &planned, &tried) {
@@ -227,8 +228,8 @@ async fn one(
     Ok(swept)
 }
 
-/// The arguments of the next round. An approval is for one write: what was planned before is not
-/// approved once more.
+/// Returns the arguments of the next round. An approval is for one write, so a change that was
+/// planned before loses its approval.
 fn next_round(args: &SweepArgs, names: Vec<String>, tried: &BTreeSet<String>) -> SweepArgs {
     let mut args = args.clone();
     args.selection.repo = names;
@@ -236,13 +237,13 @@ fn next_round(args: &SweepArgs, names: Vec<String>, tried: &BTreeSet<String>) ->
     args
 }
 
-/// Whether the plan after this round is the last one, which is not written: it has nothing new, or
-/// there were rounds enough. So the exit code tells of what a second plan has.
+/// Returns whether the sweep ends without writing this plan, because the plan has no new change or
+/// the number of rounds is reached. So the exit code reports the changes of a second plan.
 fn ends(round: usize, planned: &BTreeSet<String>, tried: &BTreeSet<String>) -> bool {
     round >= MOST || planned.is_subset(tried)
 }
 
-/// The digest of every change of a plan.
+/// Returns the digest of every change of a plan.
 fn digests(shown: &WholePlan) -> BTreeSet<String> {
     let changes = shown.plans.iter();
     changes.flat_map(|(key, plan)| plan.changes.iter().map(|change| change.digest(key))).collect()
@@ -258,18 +259,18 @@ async fn make_so<P: Planner, W: PlanWriter<P::Write>>(
 ) -> anyhow::Result<Swept> {
     let args = asked.args;
     applier.counts(&shown, &args.selection).await?;
-    // Nobody looked at the plan: what it is by the time of the write is written. One group's
-    // account may be there already by the time that another one needs it.
+    // Nobody confirmed the plan, so Beadle writes the plan as it is at the time of the write. For
+    // example, the run of another group may have created the account that a group needs.
     applier.only_shown = false;
     if args.without_store {
-        // The shards cannot tell each other what they wrote.
+        // Without a store, no shard knows the writes of the others.
         let (shard, limits) = (args.selection.shard, applier.limits);
         applier.limits = Limits {
             removes: shard.part(limits.removes),
             weakens: shard.part(limits.weakens),
             exposes: shard.part(limits.exposes),
             repositories: shard.part(limits.repositories),
-            // The window is the shard's own, and so is the share.
+            // The shard has a window of its own, so the guard's share is a share of the shard.
             among: shown.among().filter(|_| !args.selection.is_by_name()),
             ..limits
         };
@@ -302,15 +303,15 @@ async fn make_so<P: Planner, W: PlanWriter<P::Write>>(
     Ok(Swept { summary, tally, shown, reports })
 }
 
-/// Takes what this plan has out of the digests that no plan has had: what stays is another shard's,
-/// or mistyped.
+/// Removes the digests of this plan from the unknown ones. A remaining digest is misspelled or
+/// belongs to another shard.
 fn strike(unknown: &mut BTreeSet<&String>, shown: &WholePlan) {
     for digest in digests(shown) {
         unknown.remove(&digest);
     }
 }
 
-/// Lets through what was looked at before, by its digest.
+/// Approves the changes with the digests of the command line.
 async fn approve<P: Planner, W: PlanWriter<P::Write>>(
     applier: &Applier<'_, P, W>,
     shown: &WholePlan,
@@ -361,7 +362,7 @@ fn counts(summary: &Summary) -> [(&'static str, u64); 6] {
 fn tell(args: &SweepArgs, swept: &Swept, printer: &Printer) -> anyhow::Result<()> {
     let Swept { summary, shown, .. } = swept;
     let (name, shard) = (&shown.of, args.selection.shard);
-    let (kind, head, mode) = match shown.half {
+    let (kind, head, mode) = match shown.scope {
         PlanScope::Repositories(mode) => {
             ("organisation", format!("{name} ({mode}), shard {shard}"), Some(mode))
         }
@@ -376,12 +377,12 @@ fn tell(args: &SweepArgs, swept: &Swept, printer: &Printer) -> anyhow::Result<()
     let counts: Vec<String> = counts(summary).iter().map(|(what, n)| format!("{n} {what}")).collect();
     printer.line(format!("{}: {}", printer.paint(Tone::Heading, head), counts.join(", ")));
     if mode == Some(Mode::Observe) && summary.drifted > 0 {
-        printer.note(format!("{name} is in mode observe: nothing was written"));
+        printer.note(format!("{name}: mode `observe` writes nothing"));
     }
     Ok(())
 }
 
-/// For a job's summary.
+/// Returns the results as Markdown, for the summary of a job.
 fn markdown(args: &SweepArgs, swept: &Swept) -> String {
     let Swept { summary, shown, reports, .. } = swept;
     let counts = counts(summary);
@@ -395,7 +396,7 @@ fn markdown(args: &SweepArgs, swept: &Swept) -> String {
     format!("{}\n", page.text())
 }
 
-/// Appends to a job's summary.
+/// Appends text to the summary of a job.
 pub(super) fn append(path: &Path, text: &str) -> anyhow::Result<()> {
     let file = std::fs::OpenOptions::new().create(true).append(true).open(path);
     let mut file = file.with_context(|| format!("cannot write the summary to {}", path.display()))?;

@@ -1,4 +1,4 @@
-//! The results of everything that a command wrote, and its exit code: one rule for all commands.
+//! The results of all changes of a command, and its exit code: one rule for all commands.
 
 use beadle_engine::{Report, StepResult};
 
@@ -10,11 +10,11 @@ pub(crate) struct Tally {
     pub(crate) written: usize,
     pub(crate) held: usize,
     pub(crate) withheld: usize,
-    /// Changes that wait for one that mode or guard keep back.
+    /// Changes that depend on a change that the mode or the guard stopped.
     pub(crate) waiting: usize,
     pub(crate) failed: usize,
     pub(crate) unknown: usize,
-    /// Changes that were planned again after they were written.
+    /// Changes that a plan still has after their write.
     pub(crate) again: usize,
 }
 
@@ -42,15 +42,14 @@ impl Tally {
         self.code_with(0)
     }
 
-    /// The exit code if so many changes are left beside those that were counted.
+    /// Returns the exit code if `more` changes are left in addition to the counted ones.
     pub(crate) fn code_with(&self, more: usize) -> u8 {
         let left = self.held + self.withheld + self.waiting + self.again + more;
         code(self.failed + self.unknown, left)
     }
 }
 
-/// The exit code: 0 means that a second plan would be empty, 2 that changes are left, 1 that
-/// something went wrong.
+/// Returns the exit code: 0 if a second plan is empty, 2 if changes are left, 1 after an error.
 pub(crate) fn code(wrong: usize, left: usize) -> u8 {
     match (wrong, left) {
         (0, 0) => FINE,
@@ -97,7 +96,7 @@ mod tests {
             assert_eq!(tally.code(), expected, "{outcomes:?}");
         }
         assert_eq!(Tally { written: 3, again: 1, ..Tally::default() }.code(), PENDING);
-        assert_eq!(Tally::default().code_with(1), PENDING, "somebody said no");
+        assert_eq!(Tally::default().code_with(1), PENDING, "the operator declined");
         assert_eq!(Tally { failed: 1, written: 2, ..Tally::default() }.code_with(1), FAILED);
         assert_eq!(Tally { unknown: 1, held: 1, ..Tally::default() }.code(), FAILED);
     }

@@ -1,4 +1,4 @@
-//! `beadle tasks`: what the service does in the background, and how it went.
+//! `beadle tasks`: lists the background tasks of the service, or runs one.
 
 use anyhow::{Context as _, bail};
 use beadle_engine::{Clock, TaskRecord, TaskStatus, Time, background};
@@ -7,7 +7,7 @@ use secrecy::ExposeSecret as _;
 
 use crate::app::store;
 use crate::cli::TasksCommand;
-use crate::commands::health::reachable;
+use crate::commands::healthcheck::reachable;
 use crate::commands::{FAILED, FINE, ago};
 use crate::config::Config;
 use crate::output::escape::{self, VALUE};
@@ -38,13 +38,15 @@ async fn list(config: &Config, json: bool, printer: &Printer) -> anyhow::Result<
     Ok(FINE)
 }
 
-/// Has the running service run a task now.
+/// Asks the running service to run a task now.
 async fn activate(config: &Config, name: &str, json: bool, printer: &Printer) -> anyhow::Result<u8> {
     if config.database().is_none() {
-        bail!("the function on AWS runs its tasks every minute; a single one cannot be started");
+        bail!(
+            "`tasks run` needs a running service; on AWS the worker's function runs all tasks every minute"
+        );
     }
     let mut url = reqwest::Url::parse(&format!("http://{}/tasks", reachable(config.file.server.operator)))?;
-    // Without a time-out: the service ends a run that takes too long.
+    // No time limit here: the service limits the run.
     let http = reqwest::Client::builder().no_proxy().build()?;
     let ask = |request: reqwest::RequestBuilder| -> anyhow::Result<reqwest::RequestBuilder> {
         Ok(match &config.file.server.operator_token {
@@ -53,12 +55,12 @@ async fn activate(config: &Config, name: &str, json: bool, printer: &Printer) ->
         })
     };
     let listed = ask(http.get(url.clone()))?.send().await;
-    let listed = listed.with_context(|| format!("nobody answers at {url}; is `beadle serve` running?"))?;
+    let listed = listed.with_context(|| format!("no answer from {url}; is `beadle serve` running?"))?;
     let all: Vec<TaskRecord> = serde_json::from_str(&listed.error_for_status()?.text().await?)?;
     if !all.iter().any(|record| record.name == name) {
         let near = nearest(name, all.iter().map(|record| record.name.as_str()));
         let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
-        bail!("the service has no task `{name}`{hint} `beadle tasks` lists them");
+        bail!("the service has no task `{name}`{hint}\nhint: `beadle tasks` lists the tasks");
     }
     if let Ok(mut path) = url.path_segments_mut() {
         path.push(name).push("run");
@@ -83,7 +85,7 @@ fn show(record: &TaskRecord, now: Time, json: bool, printer: &Printer) -> anyhow
     Ok(())
 }
 
-/// When a task ran last, and what came of it.
+/// Returns the time and the result of the last run of a task.
 fn detail(record: &TaskRecord, now: Time) -> String {
     let (Some(ended), Some(took)) = (record.ended, record.took()) else { return "has not run yet".into() };
     let ran = format!("{} ago, in {} ms", ago(ended, now), took.as_millis());
@@ -96,5 +98,36 @@ fn detail(record: &TaskRecord, now: Time) -> String {
         (None, Some(TaskStatus::Done(what))) => format!("{ran}; {}", of(what)),
         (None, Some(TaskStatus::Unfinished(why))) => format!("{ran}; unfinished: {}", of(why)),
         (None, Some(TaskStatus::Idle) | None) => format!("{ran}; nothing to do"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn record(changes: &Value) -> TaskRecord {
+        let mut record = json!({
+            "name": "policy of acme", "period": 10_000, "begun": 3_590_000, "ended": 3_590_012, "last": null,
+            "failure": null, "failing_since": null, "runs": 1, "failures": 0, "next": 3_600_000,
+        });
+        for (key, value) in changes.as_object().unwrap() {
+            record[key] = value.clone();
+        }
+        serde_json::from_value(record).unwrap()
+    }
+
+    #[test]
+    fn each_result_of_a_task_is_one_line() {
+        let records = [
+            json!({ "begun": null, "ended": null }),
+            json!({}),
+            json!({ "last": { "status": "done", "detail": "generation 8f0c1d2e" } }),
+            json!({ "last": { "status": "unfinished", "detail": "budget used up" } }),
+            json!({ "failure": "cannot read settings.yml", "failing_since": 0 }),
+        ];
+        let lines = records.each_ref().map(|changes| detail(&record(changes), Time(3_600_000)));
+        insta::assert_snapshot!(lines.join("\n"));
     }
 }

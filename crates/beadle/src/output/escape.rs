@@ -1,15 +1,14 @@
-//! Makes text from outside harmless on a terminal: one rule for what is printed and for what is
-//! logged.
+//! Makes text from outside harmless on a terminal: one rule for the output and the log.
 
 use std::fmt::{self, Display, Write as _};
 
-/// The longest value of one column or log field, in characters. What is longer is cut, and says so.
+/// The longest value of one column or log field, in characters. A longer value is cut, with a note.
 pub(crate) const VALUE: usize = 512;
 
-/// Whether a terminal does more with this character than show it, or shows nothing for it.
+/// Returns whether a terminal acts on this character, or shows nothing for it.
 ///
-/// C0, DEL and C1 move the cursor, change titles and colours. The others turn the reading
-/// direction, break the line or are invisible, so that a text can look like another one.
+/// C0, DEL and C1 move the cursor, change titles and colours. The other characters change the
+/// reading direction, break the line or are invisible, so that a text can look like another one.
 fn acts(c: char) -> bool {
     c.is_control()
         || matches!(
@@ -26,7 +25,7 @@ fn acts(c: char) -> bool {
         )
 }
 
-/// Writes one character as a terminal may get it.
+/// Writes one character, escaped if a terminal acts on it.
 pub(crate) fn put(out: &mut String, c: char) {
     if acts(c) {
         out.extend(c.escape_default());
@@ -48,7 +47,7 @@ pub(crate) fn one_line(text: &str) -> String {
     text.replace('\n', "\\n").replace('\r', "\\r")
 }
 
-/// Returns the text, or its beginning and how much is missing.
+/// Returns the text, or its beginning and the number of missing characters.
 pub(crate) fn cut(text: &str, most: usize) -> String {
     match text.char_indices().nth(most) {
         None => text.to_owned(),
@@ -56,17 +55,17 @@ pub(crate) fn cut(text: &str, most: usize) -> String {
     }
 }
 
-/// Returns what is formatted, escaped and cut. Nothing beyond the cut is kept in memory.
+/// Returns the formatted text, escaped and cut. The rest is never in memory.
 pub(crate) fn value(text: fmt::Arguments<'_>) -> String {
     let mut bounded = Bounded { text: String::new(), left: VALUE, more: 0 };
-    let _ = bounded.write_fmt(text); // a text takes everything
+    let _ = bounded.write_fmt(text); // writing to a string cannot fail
     if bounded.more > 0 {
         let _ = write!(bounded.text, "… ({} more characters)", bounded.more);
     }
     bounded.text
 }
 
-/// Takes up to a number of characters, and counts the rest.
+/// A writer that keeps a number of characters and counts the rest.
 struct Bounded {
     text: String,
     left: usize,
@@ -87,15 +86,14 @@ impl fmt::Write for Bounded {
     }
 }
 
-/// Returns JSON in which the characters that act on a terminal are written as JSON writes them. It
-/// says the same.
+/// Returns equivalent JSON in which every character that acts on a terminal is a JSON escape.
 pub(crate) fn json(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
-        // Outside of its texts JSON has none of them but these, which are white space.
+        // Outside of strings, these are the only such characters of JSON: white space.
         if acts(c) && !matches!(c, '\n' | '\t' | '\r') {
             for unit in c.encode_utf16(&mut [0; 2]) {
-                let _ = write!(out, "\\u{unit:04x}"); // a text takes everything
+                let _ = write!(out, "\\u{unit:04x}"); // writing to a string cannot fail
             }
         } else {
             out.push(c);
@@ -109,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_acts_on_a_terminal_is_shown_as_an_escape() {
+    fn characters_that_act_on_a_terminal_are_escaped() {
         for (hostile, shown) in [
             ("\u{1b}[31mred\u{7}", r"\u{1b}[31mred\u{7}"),
             ("a\u{9b}2J\u{7f}", r"a\u{9b}2J\u{7f}"),

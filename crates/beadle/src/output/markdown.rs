@@ -1,87 +1,85 @@
 //! Pages in Markdown, for pull requests and job summaries.
 //!
-//! A [`Piece`] is either a word of this program or a value from outside, and a page takes nothing
-//! else. A value becomes code: GitHub looks for mentions, references, links and HTML everywhere but
-//! there.
+//! A page consists of [`Piece`]s: words of this program, or values from outside. A value becomes
+//! code, because GitHub interprets mentions, references, links and HTML everywhere else.
 
 use std::fmt::{Display, Write as _};
 
 use crate::output::escape;
 
-/// A piece of a page, ready to stand in a heading, a quotation or a table's cell.
+/// A piece of a page, encoded for a heading, a quotation or a cell of a table.
 pub(crate) struct Piece(String);
 
 impl Piece {
-    /// Words of this program.
+    /// Creates a piece from words of this program.
     pub(crate) fn own(text: &'static str) -> Self {
         Self(text.to_owned())
     }
 
-    /// A number.
+    /// Creates a piece from a number.
     pub(crate) fn number(number: u64) -> Self {
         Self(number.to_string())
     }
 
-    /// A value from outside, as code: it is shown as it is, and does nothing.
+    /// Creates a piece from a value from outside, as code without any effect.
     pub(crate) fn value(text: impl Display) -> Self {
         let text = escape::value(format_args!("{text}"));
-        // A bar ends a cell, in code too, and a backslash before it may be one itself: it stands
-        // outside.
+        // A bar ends a cell, in code too, and a backslash before it is ambiguous. So the bar stands
+        // outside of the code.
         let parts: Vec<String> = text.split('|').map(code).collect();
         Self(parts.join("&#124;"))
     }
 
-    /// The same, marked as grave.
+    /// Makes the piece bold.
     pub(crate) fn bold(self) -> Self {
         Self(format!("**{}**", self.0))
     }
 }
 
-/// Code that ends where it is meant to: its fence is longer than every row of backticks in it.
+/// Returns the text as code, with a fence that is longer than every row of backticks in the text.
 fn code(text: &str) -> String {
     if text.is_empty() {
         return String::new();
     }
     let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
     let fence = "`".repeat(longest + 1);
-    // Markdown does not show one space at both ends; without the space a backtick would end the
-    // fence.
+    // Markdown removes one space at both ends. Without the space, a backtick would end the fence.
     let is_padded = |c: char| c == '`' || c == ' ';
     let pad = if text.starts_with(is_padded) || text.ends_with(is_padded) { " " } else { "" };
     format!("{fence}{pad}{text}{pad}{fence}")
 }
 
-/// A page.
+/// A page of Markdown.
 #[derive(Default)]
 pub(crate) struct Page(String);
 
 impl Page {
-    /// A heading: `##` with 2.
+    /// Adds a heading: `##` for level 2.
     pub(crate) fn heading(&mut self, level: usize, pieces: &[Piece]) {
-        let _ = writeln!(self.0, "\n{} {}", "#".repeat(level), joined(pieces, " ")); // a text takes everything
+        let _ = writeln!(self.0, "\n{} {}", "#".repeat(level), joined(pieces, " ")); // writing to a string cannot fail
     }
 
-    /// A paragraph.
+    /// Adds a paragraph.
     pub(crate) fn paragraph(&mut self, pieces: &[Piece]) {
         let _ = writeln!(self.0, "\n{}", joined(pieces, " "));
     }
 
-    /// A quotation: what has to be seen.
+    /// Adds a quotation, which stands out.
     pub(crate) fn quote(&mut self, pieces: &[Piece]) {
         let _ = writeln!(self.0, "\n> {}", joined(pieces, " "));
     }
 
-    /// Begins a table.
+    /// Begins a table with these columns.
     pub(crate) fn table(&mut self, columns: &[&'static str]) {
         let _ = writeln!(self.0, "\n| {} |\n|{}", columns.join(" | "), "---|".repeat(columns.len()));
     }
 
-    /// A row of the table that was begun.
+    /// Adds a row to the table.
     pub(crate) fn row(&mut self, cells: &[Piece]) {
         let _ = writeln!(self.0, "| {} |", joined(cells, " | "));
     }
 
-    /// All of it.
+    /// Returns the whole page.
     pub(crate) fn text(&self) -> &str {
         self.0.trim_start()
     }

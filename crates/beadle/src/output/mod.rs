@@ -1,5 +1,6 @@
-//! Everything that a command prints: the printer, plans as text, JSON and Markdown, progress.
+//! The output of all commands: the printer, plans as text, JSON and Markdown, and progress.
 
+pub(crate) mod count;
 pub(crate) mod escape;
 pub(crate) mod markdown;
 pub(crate) mod printer;

@@ -1,9 +1,9 @@
-//! Everything that is printed goes through here: standard output for results, standard error for the rest.
+//! The only way to print: results to standard output, everything else to standard error.
 //!
 //! Printed values come from outside: names, descriptions, errors of vendors. So the printer escapes
-//! every character that acts on a terminal, in all that it is given. Colour is asked for by
-//! [`Printer::paint`], which marks its text with characters that Unicode keeps for such use inside
-//! of a program; only the printer turns marks into colour.
+//! every character that acts on a terminal. [`Printer::paint`] marks coloured text with characters
+//! that Unicode reserves for use inside a program, and only the printer turns the marks into
+//! colour.
 
 use std::fmt::{Display, Write as _};
 use std::io::Write as _;
@@ -14,24 +14,26 @@ use owo_colors::Style;
 use crate::cli::Color;
 use crate::output::escape;
 
-/// Whether something could not be printed: on a full disk, most likely.
+/// Set if a part of the output could not be written, for example because the disk is full.
 static LOST: AtomicBool = AtomicBool::new(false);
 
 /// The longest line for people, in characters.
 const LINE: usize = 16 * 1024;
-/// Ends what a tone's mark begins. A name that has one in it can colour its own line, and nothing
-/// else.
+/// Ends the text that a tone's mark begins. A name with such a mark can colour only its own line.
 const END: char = '\u{fdd5}';
 /// Ends every colour.
 const RESET: &str = "\u{1b}[0m";
 
-/// Owns the output.
+/// Prints results, notes and errors.
 #[derive(Clone, Copy, Debug)]
 pub struct Printer {
-    color: bool,
+    /// Whether standard output gets colour.
+    stdout: bool,
+    /// Whether standard error gets colour.
+    stderr: bool,
 }
 
-/// What a piece of text is.
+/// The role of a piece of text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tone {
     /// A title.
@@ -74,51 +76,51 @@ impl Tone {
 impl Printer {
     /// Creates a printer that colours its text as the user asked.
     pub fn new(color: Color) -> Self {
-        Self { color: color.resolve() }
+        Self { stdout: color.on_stdout(), stderr: color.on_stderr() }
     }
 
-    /// A printer for files: no colour.
+    /// Creates a printer without colour.
     #[cfg(test)]
     pub(crate) fn plain() -> Self {
-        Self { color: false }
+        Self { stdout: false, stderr: false }
     }
 
-    /// A result for people: one line, whatever is in it.
+    /// Prints one line of a result for people. Line breaks in the text are escaped.
     pub fn line(&self, text: impl Display) {
-        to_stdout(&self.shown(&text.to_string()));
+        to_stdout(&self.shown(&text.to_string(), self.stdout));
     }
 
-    /// A result of several lines. The breaks are the caller's: no value in it may bring its own.
+    /// Prints a result of several lines. Only the caller may set line breaks, no value in the text.
     pub fn lines(&self, text: impl Display) {
         text.to_string().lines().for_each(|line| self.line(line));
     }
 
-    /// A result for programs: JSON, whole.
+    /// Prints a result for programs, as JSON.
     pub fn json(&self, text: &str) {
         to_stdout(&escape::json(text));
     }
 
-    /// Text that this program makes of nothing but itself, such as completions.
+    /// Prints text without values from outside, such as completions.
     pub fn own(&self, text: &str) {
         to_stdout(text);
     }
 
-    /// Whether a part of the result could not be printed.
+    /// Returns whether a part of the output could not be written.
     pub fn has_lost(&self) -> bool {
         LOST.load(Ordering::Relaxed)
     }
 
-    /// Something beside the result: one line.
+    /// Prints one line to standard error, beside the result.
     pub fn note(&self, text: impl Display) {
-        let _ = writeln!(std::io::stderr().lock(), "{}", self.shown(&text.to_string()));
+        let _ = writeln!(std::io::stderr().lock(), "{}", self.shown(&text.to_string(), self.stderr));
     }
 
-    /// A question: the answer follows on the same line.
+    /// Prints a question. The answer follows on the same line.
     pub fn ask(&self, text: impl Display) {
-        let _ = write!(std::io::stderr().lock(), "{} ", self.shown(&text.to_string()));
+        let _ = write!(std::io::stderr().lock(), "{} ", self.shown(&text.to_string(), self.stderr));
     }
 
-    /// Why it did not work. A policy's problems are lines of their own.
+    /// Prints an error. A hint and the problems of a policy have lines of their own.
     pub fn error(&self, text: &str) {
         let label = if text.starts_with("error") {
             String::new()
@@ -128,24 +130,32 @@ impl Printer {
         format!("{label}{text}").lines().for_each(|line| self.note(line));
     }
 
-    /// Colours a text, where colour is wanted. Nothing is said by colour alone.
-    pub fn paint(&self, tone: Tone, text: impl Display) -> String {
-        if self.color { format!("{}{text}{END}", tone.mark()) } else { text.to_string() }
+    /// Returns whether [`Self::paint`] marks text: at least one of the streams gets colour.
+    fn marks(&self) -> bool {
+        self.stdout || self.stderr
     }
 
-    /// The text for a terminal: escaped, cut, and coloured at the marks of tones.
-    fn shown(&self, text: &str) -> String {
+    /// Colours a text if colour is on. No information depends on colour alone.
+    pub fn paint(&self, tone: Tone, text: impl Display) -> String {
+        if self.marks() { format!("{}{text}{END}", tone.mark()) } else { text.to_string() }
+    }
+
+    /// Returns the text for a terminal: escaped, cut, and coloured at the marks of tones.
+    fn shown(&self, text: &str, color: bool) -> String {
         let mut out = String::with_capacity(text.len());
         let mut is_open = false;
         for c in escape::cut(text, LINE).chars() {
             let tone = Tone::ALL.into_iter().find(|tone| tone.mark() == c);
-            match tone.filter(|_| self.color) {
+            match tone.filter(|_| self.marks()) {
+                Some(_) if !color => {}
                 Some(tone) => {
-                    let _ = write!(out, "{}", tone.style().prefix_formatter()); // a text takes everything
+                    let _ = write!(out, "{}", tone.style().prefix_formatter()); // writing to a string cannot fail
                     is_open = true;
                 }
-                None if c == END && self.color => {
-                    out.push_str(RESET);
+                None if c == END && self.marks() => {
+                    if is_open {
+                        out.push_str(RESET);
+                    }
                     is_open = false;
                 }
                 None => escape::put(&mut out, c),
@@ -161,7 +171,7 @@ impl Printer {
 fn to_stdout(text: &str) {
     let mut out = std::io::stdout().lock();
     match writeln!(out, "{text}").and_then(|()| out.flush()) {
-        // A reader that has seen enough closed the pipe: there is nobody to tell.
+        // The reader closed the pipe, as `head` does: this is no error.
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
             LOST.store(true, Ordering::Relaxed);
         }
@@ -175,16 +185,23 @@ mod tests {
 
     #[test]
     fn only_the_printer_colours() {
-        let printer = Printer { color: true };
+        let printer = Printer { stdout: true, stderr: true };
         let text = format!("{} of {}", printer.paint(Tone::Good, "1\u{1b}[5m"), "\u{1b}]0;title\u{7}");
-        assert_eq!(printer.shown(&text), "\u{1b}[32m1\\u{1b}[5m\u{1b}[0m of \\u{1b}]0;title\\u{7}");
-        assert_eq!(Printer::plain().shown("\u{fdd2}a\u{fdd5}\nb"), r"\u{fdd2}a\u{fdd5}\nb");
+        assert_eq!(printer.shown(&text, true), "\u{1b}[32m1\\u{1b}[5m\u{1b}[0m of \\u{1b}]0;title\\u{7}");
+        assert_eq!(Printer::plain().shown("\u{fdd2}a\u{fdd5}\nb", false), r"\u{fdd2}a\u{fdd5}\nb");
     }
 
     #[test]
     fn a_name_cannot_leave_a_colour_open_nor_make_a_line() {
-        let printer = Printer { color: true };
-        assert_eq!(printer.shown("\u{fdd4}a\nb"), "\u{1b}[31;1ma\\nb\u{1b}[0m");
-        assert!(printer.shown(&"x".repeat(10_000_000)).len() < 20_000);
+        let printer = Printer { stdout: true, stderr: true };
+        assert_eq!(printer.shown("\u{fdd4}a\nb", true), "\u{1b}[31;1ma\\nb\u{1b}[0m");
+        assert!(printer.shown(&"x".repeat(10_000_000), true).len() < 20_000);
+    }
+    #[test]
+    fn a_stream_without_colour_gets_no_mark() {
+        let printer = Printer { stdout: false, stderr: true };
+        let text = printer.paint(Tone::Danger, "error");
+        assert_eq!(printer.shown(&text, printer.stdout), "error");
+        assert_eq!(printer.shown(&text, printer.stderr), "\u{1b}[31;1merror\u{1b}[0m");
     }
 }

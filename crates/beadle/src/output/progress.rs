@@ -1,4 +1,4 @@
-//! Progress of long work: a bar on a terminal, plain lines elsewhere.
+//! The progress of long work: a bar on a terminal, lines of text elsewhere.
 
 use std::io::IsTerminal as _;
 use std::sync::Arc;
@@ -14,14 +14,14 @@ use crate::output::printer::Printer;
 /// The time without progress after which Beadle names the vendor that it waits for.
 const SILENCE: Duration = Duration::from_secs(15);
 
-/// Shows how far something is.
+/// Shows the progress of one task.
 pub(crate) struct Progress {
     bar: Option<ProgressBar>,
     what: String,
     printer: Printer,
-    /// The last tenth that was said.
-    said: AtomicU64,
-    /// Raised by every progress.
+    /// The last tenth that was printed.
+    printed: AtomicU64,
+    /// The number of steps so far.
     moves: Arc<AtomicU64>,
     silence: JoinHandle<()>,
 }
@@ -36,12 +36,12 @@ impl Progress {
         });
         let moves = Arc::new(AtomicU64::new(0));
         let (note, shown) = (*printer, bar.clone());
-        let say = move |text: String| match &shown {
+        let report = move |text: String| match &shown {
             Some(bar) => bar.suspend(|| note.note(text)),
             None => note.note(text),
         };
-        let silence = tokio::spawn(watch(what.to_owned(), moves.clone(), say));
-        Self { bar, what: what.to_owned(), printer: *printer, said: AtomicU64::new(0), moves, silence }
+        let silence = tokio::spawn(watch(what.to_owned(), moves.clone(), report));
+        Self { bar, what: what.to_owned(), printer: *printer, printed: AtomicU64::new(0), moves, silence }
     }
 
     pub(crate) fn at(&self, done: u64, total: u64) {
@@ -51,9 +51,9 @@ impl Progress {
             bar.set_position(done);
             return;
         }
-        // Short work says nothing.
+        // Short work prints no progress.
         let tenth = if total < 200 { 0 } else { done * 10 / total };
-        if self.said.fetch_max(tenth, Ordering::Relaxed) < tenth {
+        if self.printed.fetch_max(tenth, Ordering::Relaxed) < tenth {
             self.printer.note(format!("{}: {done} of {total}", self.what));
         }
     }
@@ -72,8 +72,8 @@ impl Drop for Progress {
     }
 }
 
-/// Says that nothing comes, for as long as nothing does.
-async fn watch(what: String, moves: Arc<AtomicU64>, say: impl Fn(String)) {
+/// Reports the wait, again and again, while no step ends.
+async fn watch(what: String, moves: Arc<AtomicU64>, report: impl Fn(String)) {
     let (mut seen, mut waited) = (0, Duration::ZERO);
     loop {
         tokio::time::sleep(SILENCE).await;
@@ -81,7 +81,7 @@ async fn watch(what: String, moves: Arc<AtomicU64>, say: impl Fn(String)) {
         waited = if now == seen { waited + SILENCE } else { Duration::ZERO };
         seen = now;
         if waited > Duration::ZERO {
-            say(format!("{what}: no answer for {} s; still waiting", waited.as_secs()));
+            report(format!("{what}: no answer for {} s; still waiting", waited.as_secs()));
         }
     }
 }
@@ -93,21 +93,22 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_vendor_is_named_for_as_long_as_it_is_silent() {
-        let (said, moves) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicU64::new(0)));
-        let heard = said.clone();
-        let say = move |text: String| heard.lock().unwrap().push(text);
-        let watching = tokio::spawn(watch("reading acme".to_owned(), moves.clone(), say));
+    async fn a_silent_vendor_is_reported_again_and_again() {
+        let (texts, moves) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicU64::new(0)));
+        let heard = texts.clone();
+        let report = move |text: String| heard.lock().unwrap().push(text);
+        let watching = tokio::spawn(watch("reading acme".to_owned(), moves.clone(), report));
         tokio::time::sleep(SILENCE * 2 + Duration::from_secs(1)).await;
         moves.fetch_add(1, Ordering::Relaxed);
         tokio::time::sleep(SILENCE).await;
         watching.abort();
-        let told = [15, 30].map(|waited| format!("reading acme: no answer for {waited} s; still waiting"));
-        assert_eq!(*said.lock().unwrap(), told);
+        let expected =
+            [15, 30].map(|waited| format!("reading acme: no answer for {waited} s; still waiting"));
+        assert_eq!(*texts.lock().unwrap(), expected);
     }
 
     #[tokio::test]
-    async fn what_has_ended_is_not_waited_for() {
+    async fn ended_progress_reports_no_wait() {
         let progress = Progress::new("reading acme", &Printer::plain());
         progress.at(1, 1);
         progress.end();

@@ -1,27 +1,29 @@
-//! Plans for people: grouped by repository, read like a review, unmistakable without colour.
+//! Plans and results as text, JSON and Markdown. Text is grouped by repository and complete without
+//! colour.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use beadle_engine::{Change, Field, Key, Mode, Plan, Report, Risk, Risks, Step, StepResult};
+use beadle_engine::{Change, Field, Key, Mode, Plan, Report, Risk, Step, StepResult};
 use beadle_repositories::Shard;
 use serde_json::{Value, json};
 
+use crate::output::count::counted;
 use crate::output::escape;
 use crate::output::markdown::{Page, Piece};
 use crate::output::printer::{Printer, Tone};
 
-/// What a plan is of.
+/// The part of the configuration that a plan covers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PlanScope {
-    /// An organisation's repositories, in this mode at most.
+    /// The repositories of an organisation, and the organisation's mode.
     Repositories(Mode),
-    /// A target's groups; each mapping has a mode of its own.
+    /// The groups of a target. Each mapping has a mode of its own.
     Groups,
 }
 
 impl PlanScope {
-    /// What it is about.
+    /// Returns the plural noun for the planned things.
     pub(crate) fn noun(self) -> &'static str {
         match self {
             Self::Repositories(_) => "repositories",
@@ -30,18 +32,18 @@ impl PlanScope {
     }
 }
 
-/// The plans of one organisation or target, without the means to write them.
+/// The plans of one organisation or target, as data that cannot be written.
 pub(crate) struct WholePlan {
     pub(crate) of: String,
-    pub(crate) half: PlanScope,
+    pub(crate) scope: PlanScope,
     pub(crate) plans: Vec<(Key, Plan<()>)>,
     pub(crate) short: Option<String>,
     pub(crate) unmatched: Vec<String>,
 }
 
 impl WholePlan {
-    /// Keeps what is about one of these keys: a name may be another one's by the time that it is
-    /// planned again.
+    /// Keeps the plans of these keys. A name can belong to another repository when Beadle plans
+    /// again.
     pub(crate) fn keep<W>(&mut self, plans: &mut Vec<Plan<W>>, keys: &BTreeSet<Key>) {
         let mut kept = self.plans.iter().map(|(key, _)| keys.contains(key)).collect::<Vec<_>>().into_iter();
         plans.retain(|_| kept.next().unwrap_or(false));
@@ -53,30 +55,31 @@ impl WholePlan {
         self.plans.iter().map(|(key, _)| key.clone()).collect()
     }
 
-    /// Whether anything is to be done, or is not known.
+    /// Returns whether the plan has a change or an unknown part.
     pub(crate) fn is_pending(&self) -> bool {
         self.short.is_some()
             || self.plans.iter().any(|(_, plan)| !plan.changes.is_empty() || !plan.unknowns.is_empty())
     }
 
-    /// How many repositories or groups it is about; the organisation has a plan of its own beside theirs.
+    /// Returns the number of planned repositories or groups. The plan of the organisation itself
+    /// does not count.
     pub(crate) fn count(&self) -> usize {
         self.plans.iter().filter(|(key, _)| key.kind() != "organisation").count()
     }
 
-    /// The number of repositories that can be written, if this is a plan of all of them, or of all
-    /// of a shard.
+    /// Returns the number of repositories that can be written, if this plan covers all repositories
+    /// of the organisation or of a shard.
     pub(crate) fn among(&self) -> Option<u32> {
-        if self.short.is_some() || self.half == PlanScope::Groups {
+        if self.short.is_some() || self.scope == PlanScope::Groups {
             return None;
         }
         let open = |(key, plan): &&(Key, Plan<()>)| key.kind() == "repository" && plan.skipped.is_none();
         u32::try_from(self.plans.iter().filter(open).count()).ok()
     }
 
-    /// What is printed above it.
+    /// Returns the beginning of the summary line.
     fn head(&self) -> String {
-        match self.half {
+        match self.scope {
             PlanScope::Repositories(mode) => format!("{} ({mode})", self.of),
             PlanScope::Groups => self.of.clone(),
         }
@@ -124,12 +127,12 @@ fn difference(change: &Change<()>, field: &Field) -> String {
     }
 }
 
-/// All that a change changes, in one line.
+/// Returns all values of a change, in one line.
 pub(crate) fn differences(change: &Change<()>) -> String {
     change.fields.iter().map(|field| difference(change, field)).collect::<Vec<_>>().join("; ")
 }
 
-/// One line a value, for people.
+/// Returns one line of text for each value of a change.
 pub(crate) fn change_lines(printer: &Printer, change: &Change<()>) -> Vec<String> {
     let lines = change.fields.iter().map(|field| {
         let label = format!("{:>2} {:7}", sign(field.risk), field.risk);
@@ -149,23 +152,51 @@ pub(crate) fn change_lines(printer: &Printer, change: &Change<()>) -> Vec<String
     lines.collect()
 }
 
-/// What became of a change, in a word, with why.
-pub(crate) fn outcome(printer: &Printer, result: &StepResult) -> String {
+/// Returns the result of a change, with its reason.
+pub(crate) fn outcome(printer: &Printer, change: &Change<()>, result: &StepResult) -> String {
     match result {
         StepResult::Written => printer.paint(Tone::Good, "written"),
-        StepResult::Withheld => printer.paint(Tone::Notice, "withheld by the mode"),
+        StepResult::Withheld => {
+            let text = match change.mode {
+                Mode::Observe => "skipped: mode `observe` writes nothing".to_owned(),
+                mode => format!("skipped: mode `{mode}` does not allow {}", most_severe(change).noun(2)),
+            };
+            printer.paint(Tone::Notice, text)
+        }
         StepResult::Held { digest, why } => {
-            let text = format!("held: {why}; let it pass with `beadle approve {digest}`");
-            printer.paint(Tone::Danger, text)
+            printer.paint(Tone::Danger, format!("held: {why}; to approve it: `beadle approve {digest}`"))
         }
         StepResult::Postponed(why) => printer.paint(Tone::Danger, format!("postponed: {why}")),
-        StepResult::Blocked => printer.paint(Tone::Notice, "waits for a change that was not written"),
-        StepResult::NotReached => printer.paint(Tone::Notice, "not reached"),
+        StepResult::Blocked => {
+            printer.paint(Tone::Notice, "skipped: it depends on a change that was not written")
+        }
+        StepResult::NotReached => printer.paint(Tone::Notice, "not tried: the run ended before this change"),
         StepResult::Failed(why) => printer.paint(Tone::Danger, format!("failed: {why}")),
     }
 }
 
-/// A whole plan, for people.
+/// Returns the most severe risk of a change.
+fn most_severe(change: &Change<()>) -> Risk {
+    change.fields.iter().map(|field| field.risk).max().unwrap_or(Risk::Changes)
+}
+
+/// Counts changes, each under its most severe risk, such as `2 additions, 1 removal`.
+///
+/// The sum is the number of changes, which is also what `apply` and the journal count.
+pub(crate) fn by_risk<'a>(changes: impl Iterator<Item = &'a Change<()>>) -> String {
+    let mut counts = BTreeMap::<Risk, u32>::new();
+    for change in changes {
+        *counts.entry(most_severe(change)).or_default() += 1;
+    }
+    let texts = counts.into_iter().map(|(risk, count)| match risk {
+        // `2 changes` would mean all changes.
+        Risk::Changes => counted(count, "modification", "modifications"),
+        risk => format!("{count} {}", risk.noun(count)),
+    });
+    texts.collect::<Vec<_>>().join(", ")
+}
+
+/// Returns a whole plan as text.
 pub(crate) fn text(printer: &Printer, plan: &WholePlan) -> String {
     let mut text = String::new();
     for (_, repository) in &plan.plans {
@@ -190,20 +221,18 @@ pub(crate) fn text(printer: &Printer, plan: &WholePlan) -> String {
         let _ = writeln!(text, "{} {what}", printer.paint(Tone::Notice, "note:"));
     }
     if let Some(short) = &plan.short {
-        let said = format!("the list of {} is incomplete: {short}", plan.half.noun());
-        let _ = writeln!(text, "{} {said}", printer.paint(Tone::Danger, "unknown:"));
+        let why = format!("the list of {} is incomplete: {short}", plan.scope.noun());
+        let _ = writeln!(text, "{} {why}", printer.paint(Tone::Danger, "unknown:"));
     }
     text + &summary(printer, plan)
 }
 
-/// One line over a whole plan.
+/// Returns the summary of a whole plan, in one line.
 pub(crate) fn summary(printer: &Printer, plan: &WholePlan) -> String {
-    let mut risks = Risks::default();
     let mut skipped: BTreeMap<&str, usize> = BTreeMap::new();
     let (mut touched, mut unknown) = (0, 0);
     let mut itself = "";
     for (key, repository) in &plan.plans {
-        risks.merge(&repository.risks());
         match repository.changes.is_empty() {
             true => {}
             false if key.kind() == "organisation" => itself = " and in the organisation itself",
@@ -214,18 +243,24 @@ pub(crate) fn summary(printer: &Printer, plan: &WholePlan) -> String {
             *skipped.entry(why).or_default() += 1;
         }
     }
-    let changes = risks.total();
+    let changes: Vec<&Change<()>> = plan.plans.iter().flat_map(|(_, plan)| &plan.changes).collect();
+    let values: usize = changes.iter().map(|change| change.fields.len()).sum();
     let head = printer.paint(Tone::Heading, plan.head());
-    let noun = plan.half.noun();
-    let mut text = if changes == 0 {
+    let noun = plan.scope.noun();
+    let mut text = if changes.is_empty() {
         format!("{head}: nothing to change in {} {noun}", plan.count())
     } else {
-        let counts = Risk::ALL.into_iter().filter(|risk| risks.count(*risk) > 0);
-        let counts: Vec<String> = counts.map(|risk| format!("{} {risk}", risks.count(risk))).collect();
+        // The lines above show values; `apply` writes and counts changes.
+        let shown = if values == changes.len() {
+            String::new()
+        } else {
+            format!(" ({})", counted(values, "value", "values"))
+        };
         format!(
-            "{head}: {changes} changes in {touched} of {} {noun}{itself}: {}",
+            "{head}: {}{shown} in {touched} of {} {noun}{itself}: {}",
+            counted(changes.len(), "change", "changes"),
             plan.count(),
-            counts.join(", ")
+            by_risk(changes.into_iter())
         )
     };
     if unknown > 0 {
@@ -237,7 +272,7 @@ pub(crate) fn summary(printer: &Printer, plan: &WholePlan) -> String {
     text
 }
 
-/// For programs.
+/// Returns plans as JSON.
 pub(crate) fn json(plans: &[WholePlan], shard: Shard) -> Value {
     let mut organisations = Vec::new();
     let mut targets = Vec::new();
@@ -245,7 +280,7 @@ pub(crate) fn json(plans: &[WholePlan], shard: Shard) -> Value {
         let each: Vec<Value> = plan.plans.iter().map(|(key, plan)| one(key, plan)).collect();
         let mut shown =
             json!({ "pending": plan.is_pending(), "incomplete": plan.short, "unmatched": plan.unmatched });
-        match plan.half {
+        match plan.scope {
             PlanScope::Repositories(mode) => {
                 shown["organisation"] = json!(plan.of);
                 shown["mode"] = json!(mode);
@@ -275,7 +310,7 @@ fn one(key: &Key, plan: &Plan<()>) -> Value {
     })
 }
 
-/// For pull requests and job summaries.
+/// Returns a plan as Markdown, for pull requests and job summaries.
 pub(crate) fn markdown(plan: &WholePlan) -> String {
     let printer = Printer::new(crate::cli::Color::Never);
     let mut page = Page::default();
@@ -308,10 +343,10 @@ pub(crate) fn markdown(plan: &WholePlan) -> String {
     page.text().to_owned()
 }
 
-/// Says that a list came back short.
+/// Adds a warning to the page if the list of repositories or groups is incomplete.
 pub(crate) fn incomplete(page: &mut Page, plan: &WholePlan) {
     if let Some(short) = &plan.short {
-        let what = match plan.half {
+        let what = match plan.scope {
             PlanScope::Repositories(_) => "The list of repositories is incomplete:",
             PlanScope::Groups => "The list of groups is incomplete:",
         };
@@ -319,14 +354,14 @@ pub(crate) fn incomplete(page: &mut Page, plan: &WholePlan) {
     }
 }
 
-/// What became of every change, for job summaries.
+/// Adds the result of every change to the page, for job summaries.
 pub(crate) fn outcomes(page: &mut Page, reports: &[Report]) {
     let printer = Printer::new(crate::cli::Color::Never);
     for report in reports.iter().filter(|report| !report.steps.is_empty() || !report.unknowns.is_empty()) {
         page.heading(3, &[Piece::value(&report.subject)]);
         page.table(&["aspect", "change", "result"]);
         for step in &report.steps {
-            let (what, result) = (differences(&step.change), outcome(&printer, &step.outcome));
+            let (what, result) = (differences(&step.change), outcome(&printer, &step.change, &step.outcome));
             page.row(&[Piece::value(&step.change.aspect), Piece::value(what), Piece::value(result)]);
         }
         for unknown in &report.unknowns {
@@ -336,94 +371,11 @@ pub(crate) fn outcomes(page: &mut Page, reports: &[Report]) {
     }
 }
 
-/// One line a step that became something.
+/// Returns the result of a change in one line, for the output of `apply`.
 pub(crate) fn step(printer: &Printer, subject: &str, step: &Step) -> String {
     let what = differences(&step.change);
-    format!("{subject}  {}  {what}  {}", step.change.aspect, outcome(printer, &step.outcome))
+    format!("{subject}  {}  {what}  {}", step.change.aspect, outcome(printer, &step.change, &step.outcome))
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use beadle_engine::{PolicyLocation, Unknown};
-
-    use super::*;
-
-    fn plan() -> WholePlan {
-        let asked = Some(PolicyLocation { file: Arc::from("settings.yml"), line: 4 });
-        let field = |name: &str, before, after, risk| Field {
-            name: name.into(),
-            before,
-            after,
-            asked: asked.clone(),
-            risk,
-        };
-        let change = |aspect: &str, what: &str, fields| Change {
-            aspect: aspect.into(),
-            what: what.into(),
-            fields,
-            mode: Mode::Observe,
-            after: Vec::new(),
-            stop: None,
-            reaches: 1,
-            write: (),
-        };
-        let mut drifted = Plan::new("acme/widgets");
-        drifted.changes = vec![
-            change(
-                "settings",
-                "",
-                vec![field("visibility", json!("private"), json!("public"), Risk::Exposes)],
-            ),
-            change("teams", "team a", vec![field("permission", Value::Null, json!("push"), Risk::Adds)]),
-            change("teams", "team z", vec![field("permission", json!("admin"), Value::Null, Risk::Removes)]),
-        ];
-        drifted.unknowns = vec![Unknown {
-            aspect: "topics".into(),
-            part: None,
-            why: "the list came back short".into(),
-            transient: true,
-        }];
-        let mut archived = Plan::new("acme/old");
-        archived.skipped = Some("archived".into());
-        WholePlan {
-            of: "acme".into(),
-            half: PlanScope::Repositories(Mode::Observe),
-            plans: vec![
-                (Key::new("repository", "acme", 1), drifted),
-                (Key::new("repository", "acme", 2), archived),
-            ],
-            short: None,
-            unmatched: vec!["repos/gone.yml: there is no repository `gone`".into()],
-        }
-    }
-
-    #[test]
-    fn a_plan_reads_like_a_review_without_colour() {
-        let expected = "\
-acme/widgets
-  !! exposes settings      visibility: private → public  [settings.yml:4]
-   + adds    teams         team a: permission: push  [settings.yml:4]
-   - removes teams         team z: permission: admin → gone  [settings.yml:4]
-   ? unknown topics        the list came back short
-
-note: repos/gone.yml: there is no repository `gone`
-acme (observe): 3 changes in 1 of 2 repositories: 1 adds, 1 exposes, 1 removes; 1 unknown; 1 skipped (archived)";
-        assert_eq!(text(&Printer::plain(), &plan()), expected);
-    }
-
-    #[test]
-    fn an_empty_list_is_called_one() {
-        assert_eq!(value(&json!([])), "an empty list");
-    }
-
-    #[test]
-    fn a_plan_as_markdown_marks_what_is_grave() {
-        let text = markdown(&plan());
-        assert!(
-            text.contains("| **exposes** | `settings` | `visibility: private → public` | `settings.yml:4` |"),
-            "{text}"
-        );
-    }
-}
+mod tests;

@@ -125,7 +125,7 @@ async fn a_team_list_gone_wrong_ends_at_the_total_and_without_it_at_the_limit() 
             assert!(swept.out.contains("held: guard limit reached"), "{}", swept.out);
         }
         assert!((1..=50).contains(&removed(&world)), "{}", removed(&world));
-        // What was looked at passes, by its digest.
+        // An approved change passes, by its digest.
         let plan = world.beadle(&["plan", "--shard", "1/4", "--format", "json"]).await.expect(2).json();
         let repositories = plan["organisations"][0]["repositories"].as_array().unwrap();
         let digests = repositories.iter().flat_map(|repository| repository["changes"].as_array().unwrap());
@@ -133,7 +133,7 @@ async fn a_team_list_gone_wrong_ends_at_the_total_and_without_it_at_the_limit() 
         let before = removed(&world);
         let env = [("SHARD", "1"), ("APPROVE", &format!("{},mistyped", digests.join(",")))];
         let swept = step(&world, "sweep", "Sweep", &env).await.expect(0);
-        assert!(swept.err.contains("no change here has the digest `mistyped`"), "{}", swept.err);
+        assert!(swept.err.contains("no change has the digest `mistyped`"), "{}", swept.err);
         assert_eq!(removed(&world), before + digests.len());
     }
 }

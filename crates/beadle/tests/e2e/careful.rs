@@ -1,5 +1,5 @@
-//! What must not happen by the way: half-written restrictions, exclusions that are read otherwise than they were written,
-//! checks that lose their source, names that mean another repository.
+//! Accidents that must not happen: incomplete restrictions, misread exclusions, checks that lose their
+//! source, names that mean another repository.
 
 use serde_json::{Value, json};
 
@@ -224,7 +224,7 @@ async fn a_file_belongs_to_the_repository_that_it_was_first_seen_with() {
     let applied = world.beadle(&["apply", "--yes"]).await.expect(1);
     assert!(applied.out.contains("belongs to repository 4001"), "{}", applied.out);
     assert_eq!(world.repository("vault")["visibility"], "private");
-    world.beadle(&["adopt", "acme/vault"]).await.expect(0);
+    world.beadle(&["rebind", "acme/vault"]).await.expect(0);
     world.beadle(&["apply", "--yes", "--repo", "vault"]).await.expect(0);
     assert_eq!(world.repository("vault")["visibility"], "public");
 }

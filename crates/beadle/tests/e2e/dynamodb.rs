@@ -30,16 +30,16 @@ async fn a_service_on_a_table_repairs_what_is_new_and_commands_see_it() {
     world.connect();
     world.patch(json!({ "till": { "branches": { "main": {} } } }), true).await;
     world.until("till", "its wiki is off", |till| till["has_wiki"] == json!(false)).await;
-    // What our own writes made due is looked at once more.
+    // Beadle's own writes make keys due once more.
     let mut queue = String::new();
     for _ in 0..200 {
         queue = Ran::of(command(&moto, &world), &["queue"]).await.expect(0).out;
-        if queue.contains("0 event, 0 manual, 0 sweep due, 0 being worked on") {
+        if queue.contains("0 event, 0 manual, 0 sweep due, 0 running") {
             break;
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    assert!(queue.contains("0 event, 0 manual, 0 sweep due, 0 being worked on"), "{queue}");
+    assert!(queue.contains("0 event, 0 manual, 0 sweep due, 0 running"), "{queue}");
     assert_eq!(serving.stop().await, Some(0));
     assert!(!world.path().join("beadle.db").exists(), "the state is in the table alone");
     let listed = Ran::of(command(&moto, &world), &["deliveries", "--json"]).await.expect(0).out;
@@ -69,8 +69,8 @@ async fn a_state_moves_from_a_file_to_a_table_and_back() {
     world.patch(json!({ "desk": { "branches": { "main": {} } } }), true).await;
     world.until("desk", "its wiki is off", |desk| desk["has_wiki"] == json!(false)).await;
     assert_eq!(serving.stop().await, Some(0));
-    let health = Ran::of(world.command(), &["health"]).await.expect(1);
-    assert!(health.err.contains("nobody answers"), "{}", health.err);
+    let health = Ran::of(world.command(), &["healthcheck"]).await.expect(1);
+    assert!(health.err.contains("no answer from"), "{}", health.err);
     Ran::of(world.command(), &["pause", "--org", "acme", "--for", "1h"]).await.expect(0);
     let asked = ["journal", "deliveries", "queue", "holds"];
     let asked = asked
@@ -91,7 +91,7 @@ async fn a_state_moves_from_a_file_to_a_table_and_back() {
             let args: Vec<&str> = args.iter().copied().chain(["--store", place]).collect();
             let mut operator = world.command();
             operator.env("AWS_ACCESS_KEY_ID", "any").env("AWS_SECRET_ACCESS_KEY", &moto.secret);
-            // What came in the same millisecond has no order.
+            // Entries of the same millisecond have no order.
             let lines = |text: &str| text.lines().map(str::to_owned).collect::<BTreeSet<_>>();
             let after = Ran::of(operator, &args).await.expect(0).out;
             assert_eq!(lines(&after), lines(before), "{place}: {args:?}");
@@ -123,5 +123,5 @@ async fn a_state_moves_from_a_file_to_a_table_and_back() {
     }
     let nothing = world.path().join("none.db");
     let none = Ran::of(world.command(), &["store", "copy", nothing.to_str().unwrap(), back]).await.expect(1);
-    assert!(none.err.contains("there is no") && !nothing.exists(), "{}", none.err);
+    assert!(none.err.contains("does not exist") && !nothing.exists(), "{}", none.err);
 }

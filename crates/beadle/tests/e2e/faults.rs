@@ -78,7 +78,11 @@ async fn one_aspect_that_cannot_be_read_or_written_does_not_stop_the_others() {
     let forbidden = json!({ "message": "Resource not accessible by integration" });
     world.fault(json!({ "method": "DELETE", "path": "/teams/", "status": 403, "body": forbidden })).await;
     let applied = world.beadle(&["apply", "--yes"]).await.expect(1);
-    assert!(applied.out.contains("403") && applied.out.contains("1 written, 1 failed"), "{}", applied.out);
+    assert!(
+        applied.out.contains("403") && applied.out.contains("1 change written, 1 failed"),
+        "{}",
+        applied.out
+    );
     assert_eq!(world.repository("widgets")["has_wiki"], json!(false));
     world.no_faults().await;
     world.patch(json!({ "widgets": { "has_wiki": true } }), false).await;

@@ -1,4 +1,4 @@
-//! What the simulated GitHub does because GitHub does it, and what Beadle makes of it.
+//! Behaviour of GitHub that the simulated GitHub copies, and Beadle's answer to it.
 
 use reqwest::Method;
 use serde_json::{Value, json};

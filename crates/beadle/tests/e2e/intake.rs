@@ -105,7 +105,7 @@ async fn each_has_its_answer() {
     assert_eq!(world.http.get(world.hook_url()).send().await.unwrap().status(), 405);
     let health = world.hook_url().replace("/hooks/github", "/healthz");
     assert_eq!(world.http.get(health).send().await.unwrap().status(), 200);
-    assert!(world.beadle(&["health"]).await.expect(0).out.contains("answers"));
+    assert!(world.beadle(&["healthcheck"]).await.expect(0).out.contains("answers"));
     for private in ["/metrics", "/readyz", "/"] {
         let url = world.hook_url().replace("/hooks/github", private);
         assert_eq!(
@@ -292,7 +292,7 @@ async fn a_read_only_database_is_answered_503() {
     let database = world.path().join("beadle.db");
     std::fs::set_permissions(&database, std::fs::Permissions::from_mode(0o444)).unwrap();
     std::fs::set_permissions(world.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
-    // What SQLite keeps beside it is not what is read-only here.
+    // The files beside the database stay writable.
     for beside in ["beadle.db-wal", "beadle.db-shm"] {
         let path = world.path().join(beside);
         if path.exists() {

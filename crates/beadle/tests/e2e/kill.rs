@@ -16,7 +16,7 @@ use crate::world::{World, acme};
 const CONNECTIONS: usize = 64;
 const KILLS: usize = 20;
 
-/// Where the process ends itself; `n*off` lets it pass so often before.
+/// The points at which the process ends itself; `n*off` skips the first n passes.
 const POINTS: &[&str] = &[
     "before-commit",
     "after-commit",

@@ -1,4 +1,4 @@
-//! What a policy says of the organisation itself: its rulesets and its code security configurations.
+//! The organisation itself: its rulesets and its code security configurations.
 
 use serde_json::{Value, json};
 

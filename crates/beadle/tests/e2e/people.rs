@@ -1,4 +1,4 @@
-//! What people are told: nothing from outside acts on their terminals or pages, nothing that they
+//! Texts for people: nothing from outside acts on their terminals or pages, nothing that they
 //! ask for is ignored, and the exit code means what it says.
 
 use std::time::{Duration, Instant};

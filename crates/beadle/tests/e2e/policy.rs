@@ -1,4 +1,4 @@
-//! What a policy may say, and what is said of it.
+//! Policies, and the messages about them.
 
 use serde_json::{Value, json};
 
@@ -175,7 +175,7 @@ async fn what_deployments_begin_with_is_accepted() {
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("beadle.toml");
     std::fs::write(&config, values["config"].as_str().unwrap()).unwrap();
-    // Which files it has is for whoever installs it.
+    // The user of the chart brings the files of the policy.
     std::fs::create_dir(folder.path().join("policy")).unwrap();
     std::fs::write(folder.path().join("policy/settings.yml"), "repository:\n  has_wiki: true\n").unwrap();
     accepted(config.to_str().unwrap()).await;

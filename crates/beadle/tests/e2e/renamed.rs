@@ -69,15 +69,15 @@ async fn a_renamed_user_is_followed_and_who_takes_the_login_gets_nothing_before_
     // Somebody else is called so, and has access already.
     let taken = json!({ "repos": { "widgets": { "collaborators": { "mona": "pull" } } } });
     patch(&world, taken, json!({ "mona": { "id": 502 } })).await;
-    let said = "user `mona` had the id 501 and is another user now, with the id 502; if this one is meant, run `beadle adopt acme --user mona`";
+    let said = "user `mona` had the id 501 and is another user now, with the id 502; if this one is meant, run `beadle rebind acme --user mona`";
     only_said(&world, said).await;
     // Somebody else is called so, and would be invited.
     let nobody = json!({ "repos": { "widgets": { "collaborators": { "mona": null, "lisa": null } } } });
     patch(&world, nobody, json!({})).await;
     only_said(&world, said).await;
     assert_eq!(people(), json!({}));
-    world.beadle(&["adopt", "acme", "--user", "nobody-at-all"]).await.expect(1);
-    let adopted = world.beadle(&["adopt", "acme", "--user", "mona"]).await.expect(0);
+    world.beadle(&["rebind", "acme", "--user", "nobody-at-all"]).await.expect(1);
+    let adopted = world.beadle(&["rebind", "acme", "--user", "mona"]).await.expect(0);
     assert!(adopted.out.contains("user `mona` (id 502)"), "{}", adopted.out);
     let journal = world.beadle(&["journal", "--format", "ndjson"]).await.expect(0);
     assert!(journal.out.contains("user mona"), "it is in the journal: {}", journal.out);
@@ -102,10 +102,10 @@ async fn a_renamed_team_is_followed_and_what_takes_the_slug_gets_nothing_before_
         "teams": { "core": { "id": 702 } }, "repos": { "widgets": { "teams": { "kernel": null } } },
     });
     patch(&world, another, json!({})).await;
-    only_said(&world, "with the id 702; if this one is meant, run `beadle adopt acme --team core`").await;
-    let refused = world.beadle(&["adopt", "acme/widgets", "--team", "core"]).await.expect(1);
+    only_said(&world, "with the id 702; if this one is meant, run `beadle rebind acme --team core`").await;
+    let refused = world.beadle(&["rebind", "acme/widgets", "--team", "core"]).await.expect(1);
     assert!(refused.err.contains("needs an organisation"), "{}", refused.err);
-    world.beadle(&["adopt", "acme", "--team", "core"]).await.expect(0);
+    world.beadle(&["rebind", "acme", "--team", "core"]).await.expect(0);
     world.beadle(&["apply", "--yes"]).await.expect(0);
     assert_eq!(world.repository("widgets")["teams"], json!({ "core": "push" }));
 }
@@ -123,7 +123,7 @@ async fn who_takes_a_login_may_not_pass_a_branch_rule_either() {
     let rule = "branches:\n  - name: main\n    protection: { enforce_admins: true, force_push_allowances: { users: [mona] } }\n";
     world.policy("settings.yml", rule);
     let applied = world.beadle(&["apply", "--yes"]).await.expect(1);
-    assert!(applied.out.contains("run `beadle adopt acme --user mona`"), "{}", applied.out);
+    assert!(applied.out.contains("run `beadle rebind acme --user mona`"), "{}", applied.out);
     let made = world.repository("widgets")["protection"]["main"].clone();
     assert_eq!(made["enforce_admins"], json!(true), "the rest of the rule is made: {made}");
     assert_eq!(made["force_push_allowances"]["users"], json!([]), "{made}");
@@ -140,10 +140,10 @@ async fn who_takes_the_login_of_somebody_that_a_rule_lists_already_may_not_pass_
     world.beadle(&["apply", "--yes"]).await.expect(0);
     let renamed = json!({ "repos": { "widgets": { "protection": listed("lisa") } } });
     patch(&world, renamed, json!({ "mona": { "id": 502 }, "lisa": { "id": 501 } })).await;
-    only_said(&world, "run `beadle adopt acme --user mona`").await;
+    only_said(&world, "run `beadle rebind acme --user mona`").await;
 }
 
-/// What a layer protects beside the policy of all.
+/// A layer with protection beside the policy of all repositories.
 const LAYER: &str = "
 teams:
   - { name: platform, permission: admin }

@@ -264,7 +264,7 @@ async fn budget_tells_what_is_left_and_costs_nothing() {
     let world = World::new(acme(many(1, false))).await;
     world.policy("settings.yml", POLICY);
     let told = world.beadle(&["budget"]).await.expect(0);
-    assert!(told.out.contains("core     5000 of 5000 left, 4000 of it for sweeps"), "{}", told.out);
+    assert!(told.out.contains("core     5000 of 5000 left, 4000 of them for sweeps"), "{}", told.out);
     let told = world.beadle(&["budget", "--json"]).await.expect(0).json();
     assert_eq!(told["resources"]["graphql"]["remaining"], 5000, "{told}");
 }
@@ -323,7 +323,7 @@ async fn a_burst_of_five_hundred_with_a_kill_in_the_middle_loses_none() {
     world.patch(drift, true).await;
     tokio::time::sleep(Duration::from_millis(300)).await;
     serving.kill();
-    // What was sent meanwhile got no answer, and GitHub does not send it again.
+    // The webhooks of this time got no answer, and GitHub does not send them again.
     tokio::time::sleep(Duration::from_millis(500)).await;
     let serving = world.serve().await;
     for _ in 0..3000 {

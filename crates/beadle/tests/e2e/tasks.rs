@@ -27,7 +27,7 @@ async fn a_vendor_that_never_answers_delays_no_other_organisation() {
     let url = format!("http://127.0.0.1:{}", mute().await);
     std::fs::write(world.path().join("a.token"), format!("{:x}", rand::random::<u64>())).unwrap();
     let token = "token = \"file:a.token\"";
-    // What does not answer stands before what does.
+    // The vendor that does not answer stands first.
     world.lines = format!(
         "[[org]]\nname = \"absent\"\napi = \"{url}\"\n{token}\npolicy = \"policy\"\nmode = \"enforce\"\n\
          [[okta]]\nname = \"corp\"\nurl = \"{url}\"\n{token}\nlog_every = \"1s\"\n\
@@ -70,7 +70,7 @@ async fn tasks_are_listed_and_the_running_service_runs_one_on_request() {
     assert!(ran.json()["runs"].as_u64().unwrap() > before, "{}", ran.out);
     let unknown = world.beadle(&["tasks", "run", "policy of acmee"]).await.expect(1);
     assert!(unknown.err.contains("did you mean `policy of acme`?"), "{}", unknown.err);
-    // What fails is said by all of them.
+    // Each of the three shows the failure.
     world.policy("settings.yml", "repository:\n  has_wikki: true\n");
     let failing = world.beadle(&["tasks", "run", "policy of acme"]).await.expect(1);
     assert!(failing.out.contains("did you mean `has_wiki`?"), "{}", failing.out);

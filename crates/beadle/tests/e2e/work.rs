@@ -27,7 +27,7 @@ async fn commands_that_look_make_no_store_and_say_that_there_is_none() {
         assert!(!world.path().join("beadle.db").exists(), "`{command}` made a store");
     }
     let doctor = world.beadle(&["doctor"]).await;
-    assert!(doctor.out.contains("there is no store"), "{}", doctor.out);
+    assert!(doctor.out.contains("does not exist yet"), "{}", doctor.out);
     assert!(!world.path().join("beadle.db").exists(), "`doctor` made a store");
 }
 
@@ -134,7 +134,7 @@ async fn after_a_restart_a_due_key_does_not_wait_for_its_target_to_be_opened() {
     let serving = world.serve().await;
     loop {
         let queue = world.beadle(&["queue"]).await.expect(0).out;
-        if queue.contains("0 event, 0 manual") && queue.contains(" 0 being worked on") {
+        if queue.contains("0 event, 0 manual") && queue.contains(" 0 running") {
             break;
         }
         assert!(begun.elapsed() < Duration::from_secs(9), "{queue}\n{}", serving.log());

@@ -26,7 +26,7 @@ pub(crate) struct World {
     pub(crate) checked: bool,
 }
 
-/// What a run of the binary gave.
+/// The result of a run of the binary.
 #[derive(Debug)]
 pub(crate) struct Ran {
     pub(crate) code: i32,
@@ -113,7 +113,7 @@ impl World {
 
     pub(crate) fn config(&self) -> PathBuf {
         let path = self.path().join("beadle.toml");
-        // What a test is about is seldom how far apart bulk writes are.
+        // Few tests are about the distance between bulk writes.
         let quick = "write_every = \"0s\"\n";
         let org_lines = if self.org_lines.contains("write_every") {
             self.org_lines.clone()

@@ -1,4 +1,4 @@
-//! What happens in the demo.
+//! The first half of the demo: people change repositories.
 
 use std::path::Path;
 use std::time::Duration;
@@ -8,18 +8,21 @@ use beadle_engine::{Clock, Time};
 use beadle_sim::Sim;
 use serde_json::{Value, json};
 
+use super::narration::{Proof, beadle_quietly, narrate};
 use super::organisation::{name, violations_of};
 use super::service::Service;
-use super::{Proof, beadle_quietly, said};
 
-/// A repair that takes longer did not happen.
+/// The demo waits this long for a repair.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Things that people do, one by one.
+/// Changes by people, one after another.
 pub(super) async fn one_by_one(sim: &Sim, proof: &mut Proof<'_>) -> anyhow::Result<()> {
     let client = reqwest::Client::new();
     let token = sim.token();
-    said(proof.printer, "somebody creates the repository `service-new`; it is empty, it has no branch yet");
+    narrate(
+        proof.printer,
+        "Somebody creates the repository `service-new`. It is empty and has no branch yet.",
+    );
     let created = client
         .post(format!("{}/orgs/acme/repos", sim.url()))
         .header("authorization", format!("Bearer {token}"))
@@ -27,25 +30,31 @@ pub(super) async fn one_by_one(sim: &Sim, proof: &mut Proof<'_>) -> anyhow::Resu
         .body(json!({ "name": "service-new", "visibility": "private" }).to_string())
         .send()
         .await?;
-    created.error_for_status().context("the simulated GitHub did not create it")?;
-    repaired(sim, "service-new", "settings, teams and the protection of `main` are there", proof).await;
+    created.error_for_status().context("cannot create the repository at the simulated GitHub")?;
+    repaired(
+        sim,
+        "service-new",
+        "`service-new` has the declared settings, teams and branch protection",
+        proof,
+    )
+    .await;
 
-    said(proof.printer, "somebody lets `service-20` be merged without an approval");
+    narrate(proof.printer, "Somebody removes the required approval from `service-20`.");
     let weaker = json!({ "protection": { "main": { "required_pull_request_reviews": null, "enforce_admins": false } } });
     change(sim, &client, "service-20", weaker).await?;
-    repaired(sim, "service-20", "its branch protection is as declared again", proof).await;
+    repaired(sim, "service-20", "`service-20` requires one approval again", proof).await;
 
-    said(proof.printer, "somebody gives the team `contractors` admin rights on `service-21`");
+    narrate(proof.printer, "Somebody gives the team `contractors` admin rights on `service-21`.");
     change(sim, &client, "service-21", json!({ "teams": { "contractors": "admin" } })).await?;
-    repaired(sim, "service-21", "the team is gone from it", proof).await;
+    repaired(sim, "service-21", "the team `contractors` has no access to `service-21`", proof).await;
 
-    said(proof.printer, "somebody makes `service-22` public");
+    narrate(proof.printer, "Somebody makes `service-22` public.");
     change(sim, &client, "service-22", json!({ "visibility": "public", "private": false })).await?;
-    repaired(sim, "service-22", "it is private again", proof).await;
+    repaired(sim, "service-22", "`service-22` is private again", proof).await;
     Ok(())
 }
 
-/// Many changes at once; the service dies while it repairs them.
+/// Many changes at once. The service is killed while it repairs them.
 pub(super) async fn burst(
     sim: &Sim,
     service: &mut Service,
@@ -60,7 +69,7 @@ pub(super) async fn burst(
     }
     let before = stored(folder).await?;
     patch(sim, &client, json!({ "orgs": { "acme": { "repos": repositories } } })).await?;
-    // Three webhooks a repository: protection changed, team added, and the same to those that listen for `team_add`.
+    // GitHub sends three webhooks for each repository: for the protection, and two for the team.
     let wanted = before + 3 * names.len();
     let clock = Clock::system();
     let patience = clock.now() + PATIENCE;
@@ -72,23 +81,23 @@ pub(super) async fn burst(
         let repositories = &state["orgs"]["acme"]["repos"];
         names.iter().filter(|name| !violations_of(name, &repositories[name.as_str()]).is_empty()).count()
     };
-    // In the middle: some are repaired, some are being worked on, some wait.
+    // At the kill some repositories are repaired, some are in work, and some wait.
     while wrong(&sim.state()) > names.len() * 3 / 4 && clock.now() < patience {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     service.kill().await?;
     let left = wrong(&sim.state());
-    said(
+    narrate(
         proof.printer,
         &format!(
-            "{} webhooks were acknowledged; at the kill {left} of 24 repositories were not repaired yet",
+            "Beadle acknowledged {} webhooks. At the kill, {left} of 24 repositories were not repaired yet.",
             have - before
         ),
     );
     proof.show(
         have >= wanted,
-        "every webhook that was acknowledged is in the inbox",
-        &format!("{have} of {wanted}"),
+        "the inbox on disk has every acknowledged webhook",
+        &format!("found {have} of {wanted}"),
     );
     let started = clock.now();
     service.again().await?;
@@ -97,15 +106,13 @@ pub(super) async fn burst(
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let left = wrong(&sim.state());
-    let what = format!(
-        "started again, it went on by itself: all 24 are repaired after {}",
-        seconds(started, clock.now())
-    );
-    proof.show(left == 0, &what, &format!("{left} are not"));
+    let what =
+        format!("after a restart, Beadle repaired all 24 repositories, in {}", seconds(started, clock.now()));
+    proof.show(left == 0, &what, &format!("{left} are not repaired"));
     Ok(())
 }
 
-/// How many deliveries are in the inbox, as an operator sees it.
+/// Returns the number of deliveries in the inbox, as `beadle deliveries` lists them.
 async fn stored(folder: &Path) -> anyhow::Result<usize> {
     let listed = beadle_quietly(folder, &["deliveries", "--json", "--limit", "100000"]).await?;
     Ok(listed.lines().filter(|line| line.starts_with('{')).count())

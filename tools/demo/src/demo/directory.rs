@@ -1,10 +1,12 @@
-//! The second act: a simulated Okta, a simulated AWS IAM Identity Center, and what happens to people between them.
+//! The second half of the demo: a simulated Okta declares the groups of a simulated AWS IAM
+//! Identity Center.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use beadle::output::Printer;
 use beadle_engine::Clock;
 use beadle_sim::Fault;
 use beadle_sim::okta::{self, Hook, OktaSim};
@@ -12,13 +14,12 @@ use beadle_sim::scim::{self, ScimSim};
 use serde_json::{Map, Value, json};
 
 use super::acts::seconds;
+use super::narration::{Proof, beadle, beadle_quietly, narrate, title};
 use super::service::{self, Ports, Service};
-use super::{Proof, beadle, beadle_quietly, said, title};
-use beadle::output::Printer;
 
-/// What does not happen in this time does not happen.
+/// The demo waits this long for a change of a group.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// How long is looked at what must not happen.
+/// The demo waits this long to see that nothing changes.
 const CALM: Duration = Duration::from_secs(2);
 const PEOPLE: [&str; 12] =
     ["ann", "bob", "cyd", "dan", "eve", "fay", "gus", "hal", "ida", "jon", "kim", "lea"];
@@ -27,7 +28,7 @@ fn id(name: &str) -> String {
     format!("00u{name}")
 }
 
-/// `members` of a group of the directory.
+/// Returns the `members` of a group of the simulated Okta.
 fn of(names: &[&str]) -> Value {
     names.iter().map(|name| (id(name), json!(true))).collect::<Map<_, _>>().into()
 }
@@ -83,7 +84,7 @@ fn write_files(
 }
 
 pub(super) async fn act(printer: &Printer, proof: &mut Proof<'_>) -> anyhow::Result<()> {
-    let folder = tempfile::tempdir().context("no temporary folder")?;
+    let folder = tempfile::tempdir().context("cannot create a temporary folder")?;
     let any = ([127, 0, 0, 1], 0).into();
     let (directory, target) = states();
     let okta =
@@ -96,27 +97,32 @@ pub(super) async fn act(printer: &Printer, proof: &mut Proof<'_>) -> anyhow::Res
 
     title(
         printer,
-        "The other half: a simulated Okta with 12 people, and a simulated AWS IAM Identity Center",
+        "5. Groups: a simulated Okta with 12 people declares the groups of a simulated AWS Identity Center",
     );
-    said(
+    narrate(
         printer,
-        "Groups whose names begin with `AWS_` are to be groups of AWS, without that, with the same people:",
+        "The mapping makes each Okta group `AWS_NAME` the AWS group `NAME`, with the same members.",
     );
+    printer.line("");
     let plan = beadle(folder.path(), printer, &["plan"]).await?;
     if plan != Some(2) {
-        bail!("`beadle plan` ended with {plan:?}, and 2 (changes are pending) was expected");
+        bail!("`beadle plan` must exit with 2 (changes are pending), found {plan:?}");
     }
     let mut stage = Stage { okta, aws, proof };
     beadle_quietly(folder.path(), &["apply", "--yes"]).await?;
-    stage.holds("Developers", &PEOPLE[..9], "`beadle apply` made the groups, each with its people").await;
+    stage.holds("Developers", &PEOPLE[..9], "`beadle apply` created the groups with their members").await;
 
-    title(printer, "`beadle serve` runs, and Okta tells it what happens to people");
+    title(printer, "6. Serve: people join, move and leave, and Okta sends an event for each change");
     let mut service = Service::start(folder.path(), ports).await?;
     let headers = [("authorization".to_owned(), secret)].into();
     let hook = Hook { url: service.hook("okta"), headers, ..Hook::default() };
     stage.okta.send_events_to(Some(hook.clone()));
     let verified = stage.okta.verify().await;
-    stage.proof.show(verified, "Okta's one-time verification of the address is answered", "it is not");
+    stage.proof.show(
+        verified,
+        "Beadle answers Okta's verification of the webhook address",
+        "no valid answer",
+    );
     let result = stage.people(hook, folder.path()).await;
     service.stop().await;
     result
@@ -125,66 +131,74 @@ pub(super) async fn act(printer: &Printer, proof: &mut Proof<'_>) -> anyhow::Res
 impl Stage<'_, '_> {
     async fn people(&mut self, hook: Hook, folder: &Path) -> anyhow::Result<()> {
         let printer = self.proof.printer;
-        said(printer, "kim joins the developers");
+        narrate(printer, "Kim joins the group of developers.");
         self.okta.patch(&json!({ "groups": { "00gdev": { "members": of(&["kim"]) } } }));
-        self.holds("Developers", &[&PEOPLE[..9], &["kim"]].concat(), "kim has the access").await;
+        self.holds(
+            "Developers",
+            &[&PEOPLE[..9], &["kim"]].concat(),
+            "Kim is a member of the AWS group Developers",
+        )
+        .await;
 
-        said(
+        narrate(
             printer,
-            "hal moves to the data group; the two events come in the wrong order, and each comes twice",
+            "Hal moves from Developers to Data. The events arrive in the wrong order, each of them twice.",
         );
         self.okta.send_events_to(Some(Hook { held: true, repeats: 1, ..hook.clone() }));
         self.okta.patch(&json!({ "groups": { "00gdev": { "members": { id("hal"): null } } } }));
         self.okta.patch(&json!({ "groups": { "00gdata": { "members": of(&["hal"]) } } }));
         self.okta.deliver(Some(vec![1, 0]));
-        self.holds("Data", &["hal", "ida", "jon"], "hal is among the data people").await;
+        self.holds("Data", &["hal", "ida", "jon"], "Hal is a member of Data").await;
         let developers = ["ann", "bob", "cyd", "dan", "eve", "fay", "gus", "ida", "kim"];
-        self.holds("Developers", &developers, "and no longer among the developers").await;
+        self.holds("Developers", &developers, "Hal is no longer a member of Developers").await;
         self.okta.send_events_to(Some(hook));
 
-        said(printer, "ida is deactivated; Okta leaves her in her groups, and says nothing of them");
+        narrate(printer, "Ida is deactivated. Okta keeps her in her groups and sends no event for them.");
         self.okta.patch(&json!({ "users": { id("ida"): { "status": "DEPROVISIONED" } } }));
-        self.holds("Data", &["hal", "jon"], "her access is gone from one group").await;
+        self.holds("Data", &["hal", "jon"], "Ida is no longer a member of Data").await;
         let developers = ["ann", "bob", "cyd", "dan", "eve", "fay", "gus", "kim"];
-        self.holds("Developers", &developers, "and from the other").await;
+        self.holds("Developers", &developers, "Ida is no longer a member of Developers").await;
 
-        said(printer, "the group AWS_Data is renamed to AWS_Analytics");
+        narrate(printer, "The group AWS_Data is renamed to AWS_Analytics.");
         let before = self.group("Data").map(|(id, _)| id);
         self.okta.patch(&json!({ "groups": { "00gdata": { "profile": { "name": "AWS_Analytics" } } } }));
-        self.holds("Analytics", &["hal", "jon"], "it is renamed in place").await;
+        self.holds("Analytics", &["hal", "jon"], "the AWS group is called Analytics").await;
         let after = self.group("Analytics").map(|(id, _)| id);
         self.proof.show(
             before == after,
-            "it is the same group, so what it is allowed to do stays",
-            "it is another",
+            "Beadle renamed the group in place, so its permissions stay",
+            "the group has a new id",
         );
 
-        said(printer, "fay leaves the developers, and Okta's list of them comes back short");
+        narrate(printer, "Fay leaves the developers, but Okta answers with an incomplete list of members.");
         self.okta.fault(Fault { path: "/00gdev/users".into(), short: true, ..Fault::default() });
         self.okta.patch(&json!({ "groups": { "00gdev": { "members": { id("fay"): null } } } }));
         tokio::time::sleep(CALM).await;
-        let queue = beadle_quietly(folder, &["queue"]).await?;
-        self.proof.show(queue.contains("came back short"), "it is said, and tried again", &queue);
-        self.holds("Developers", &developers, "nobody is removed on a doubt").await;
+        let queue = beadle_quietly(folder, &["queue", "--json"]).await?;
+        let is_retried = values(&queue).any(|row| row["last_error"].is_string());
+        self.proof.show(is_retried, "Beadle reports the incomplete list and retries", &queue);
+        self.holds("Developers", &developers, "Beadle removes nobody because of an incomplete list").await;
         self.okta.no_faults();
         let developers = ["ann", "bob", "cyd", "dan", "eve", "gus", "kim"];
-        self.holds("Developers", &developers, "read whole again, fay is out, and nobody else").await;
+        self.holds("Developers", &developers, "with a complete list, Beadle removes Fay and nobody else")
+            .await;
 
-        said(printer, "somebody empties the group of the developers by mistake");
+        narrate(printer, "Somebody removes all members of AWS_Developers by mistake.");
         let nobody: Map<String, Value> = PEOPLE.iter().map(|name| (id(name), Value::Null)).collect();
         self.okta.patch(&json!({ "groups": { "00gdev": { "members": nobody } } }));
         tokio::time::sleep(CALM).await;
-        let held = beadle_quietly(folder, &["holds"]).await?;
-        self.proof.show(
-            held.contains("the source is empty"),
-            "the guard holds it until somebody approves",
-            &held,
+        let held = beadle_quietly(folder, &["holds", "--json"]).await?;
+        let why = values(&held).find_map(|hold| hold["why"].as_str().map(str::to_owned));
+        let what = format!(
+            "the guard holds the removals until you approve them ({})",
+            why.as_deref().unwrap_or("-")
         );
-        self.holds("Developers", &developers, "everybody still has the access").await;
+        self.proof.show(why.is_some(), &what, &held);
+        self.holds("Developers", &developers, "the members of Developers keep their access").await;
         Ok(())
     }
 
-    /// A group of the target: its id, and who is in it.
+    /// Returns the id and the members of a group of the simulated AWS.
     fn group(&self, name: &str) -> Option<(String, BTreeSet<String>)> {
         let state = self.aws.state();
         let groups = state["groups"].as_object()?;
@@ -194,7 +208,7 @@ impl Stage<'_, '_> {
         Some((group["id"].as_str()?.to_owned(), members.map(name).collect()))
     }
 
-    /// Waits until a group of the target holds exactly these people.
+    /// Waits until a group of the simulated AWS has exactly these members.
     async fn holds(&mut self, name: &str, people: &[&str], what: &str) {
         let wanted: BTreeSet<String> = people.iter().map(|&name| name.to_owned()).collect();
         let clock = Clock::system();
@@ -203,11 +217,16 @@ impl Stage<'_, '_> {
         while clock.now() < started + PATIENCE {
             found = self.group(name).map(|(_, members)| members);
             if found.as_ref() == Some(&wanted) {
-                let what = format!("{what}, {} after", seconds(started, clock.now()));
+                let what = format!("{what}, {} later", seconds(started, clock.now()));
                 return self.proof.show(true, &what, "");
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        self.proof.show(false, what, &format!("{name} holds {found:?}"));
+        self.proof.show(false, what, &format!("the members of {name} are {found:?}"));
     }
+}
+
+/// Returns the JSON objects of an output that has one a line.
+fn values(output: &str) -> impl Iterator<Item = Value> {
+    output.lines().filter_map(|line| serde_json::from_str(line).ok())
 }

@@ -1,4 +1,4 @@
-//! The demo's organisation, its policy, and the proof that the one is as the other says.
+//! The demo's organisation and its policy, and an independent check of the one against the other.
 
 use std::path::Path;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::service::Ports;
 
-/// Repositories of the demo.
+/// The number of repositories of the demo.
 const REPOSITORIES: usize = 40;
 
 const SETTINGS: &str = "\
@@ -44,10 +44,10 @@ repository:
 
 const HANDBOOK: &str = "\
 repository:
-  visibility: public # the one that everybody may read
+  visibility: public # everybody may read this one
 ";
 
-/// The name of the nth repository.
+/// Returns the name of the nth repository.
 pub(super) fn name(n: usize) -> String {
     match n {
         0 => "handbook".into(),
@@ -63,7 +63,7 @@ fn rule() -> Value {
     })
 }
 
-/// The organisation at the beginning: as declared, but for some drift.
+/// Returns the initial state of the organisation: as declared, with some drift.
 pub(super) fn state() -> Value {
     let mut repositories = json!({});
     for n in 0..REPOSITORIES {
@@ -97,7 +97,7 @@ pub(super) fn state() -> Value {
     })
 }
 
-/// The configuration and the policy, as a user would write them.
+/// Writes the configuration and the policy, as a user would.
 pub(super) fn write_files(
     folder: &Path,
     sim: &Sim,
@@ -114,8 +114,8 @@ pub(super) fn write_files(
     std::fs::write(folder.join("app.pem"), sim.app_pem())?;
     std::fs::write(folder.join("webhook.secret"), secret)?;
     let [listen, operator] = ports;
-    // 24 of 40 repositories are repaired at once below. By itself the guard lets one aspect lose something in a
-    // fifth of the repositories, and holds the rest.
+    // The demo repairs 24 of 40 repositories at once. By default, the guard holds the changes of an
+    // aspect that loses something in more than a fifth of the repositories.
     let config = format!(
         "[server]\nlisten = \"127.0.0.1:{listen}\"\noperator = \"127.0.0.1:{operator}\"\n\n\
          [worker]\nconcurrency = 4\nlease = \"3s\"\n\n\
@@ -130,13 +130,13 @@ pub(super) fn write_files(
     Ok(())
 }
 
-/// What is not as the policy says, in words; written apart from what Beadle itself compares.
+/// Returns every difference from the policy. The check shares no code with Beadle's own comparison.
 pub(super) fn violations(state: &Value) -> Vec<String> {
     let repositories = state["orgs"]["acme"]["repos"].as_object().into_iter().flatten();
     repositories.flat_map(|(name, repository)| violations_of(name, repository)).collect()
 }
 
-/// What is not as the policy says in one repository.
+/// Returns every difference of one repository from the policy.
 pub(super) fn violations_of(name: &str, repository: &Value) -> Vec<String> {
     if repository["archived"] == json!(true) {
         return Vec::new();
@@ -151,9 +151,9 @@ pub(super) fn violations_of(name: &str, repository: &Value) -> Vec<String> {
     };
     must(repository["visibility"] == visibility, "visibility");
     must(repository["has_wiki"] == json!(false), "wiki");
-    must(repository["delete_branch_on_merge"] == json!(true), "branches are kept after merging");
+    must(repository["delete_branch_on_merge"] == json!(true), "merged branches are kept");
     must(repository["teams"] == json!({ "platform": "admin", "engineering": "push" }), "teams");
-    must(main["enforce_admins"] == json!(true), "administrators are not bound");
+    must(main["enforce_admins"] == json!(true), "rules for administrators");
     let reviews = &main["required_pull_request_reviews"];
     must(reviews["required_approving_review_count"].as_i64().is_some_and(|count| count >= 1), "approvals");
     must(reviews["dismiss_stale_reviews"] == json!(true), "stale reviews");

@@ -1,4 +1,4 @@
-//! The service of the demo: this program as a child process, so that it can be killed.
+//! The service of the demo: this program as a child process, so that the demo can kill it.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -9,23 +9,23 @@ use tokio::process::{Child, Command};
 /// The ports of the two listeners.
 pub(super) type Ports = [u16; 2];
 
-/// Two ports that nobody uses.
+/// Returns two free ports.
 pub(super) fn free_ports() -> anyhow::Result<Ports> {
     let one = std::net::TcpListener::bind("127.0.0.1:0")?;
     let other = std::net::TcpListener::bind("127.0.0.1:0")?;
     Ok([one.local_addr()?.port(), other.local_addr()?.port()])
 }
 
-/// This program, with the demo's configuration.
+/// Returns a command line of this program with the demo's configuration.
 pub(super) fn command(folder: &Path) -> anyhow::Result<Command> {
-    let program = std::env::current_exe().context("this program does not know where it is")?;
+    let program = std::env::current_exe().context("cannot find the path of this program")?;
     let mut command = Command::new(program);
     command.arg("--config").arg(folder.join("beadle.toml"));
     command.stdin(std::process::Stdio::null()).kill_on_drop(true);
     Ok(command)
 }
 
-/// `beadle serve`, running.
+/// A running `beadle serve`.
 pub(super) struct Service {
     folder: PathBuf,
     ports: Ports,
@@ -48,12 +48,12 @@ impl Service {
         bail!("the service did not start:\n{log}")
     }
 
-    /// Where a vendor's webhooks go.
+    /// Returns the address for a vendor's webhooks.
     pub(super) fn hook(&self, vendor: &str) -> String {
         format!("http://127.0.0.1:{}/hooks/{vendor}", self.ports[0])
     }
 
-    /// SIGKILL: nothing is tidied up.
+    /// Kills the service with SIGKILL: it cannot finish anything.
     pub(super) async fn kill(&mut self) -> anyhow::Result<()> {
         self.child.kill().await?;
         Ok(())
@@ -65,6 +65,6 @@ impl Service {
     }
 
     pub(super) async fn stop(&mut self) {
-        let _ = self.child.kill().await; // the demo is over either way
+        let _ = self.child.kill().await; // the demo ends in any case
     }
 }

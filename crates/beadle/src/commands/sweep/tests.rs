@@ -17,7 +17,7 @@ fn shown(names: &[&str]) -> WholePlan {
     plan.changes = names.iter().map(|name| change(name)).collect();
     WholePlan {
         of: "acme".into(),
-        half: PlanScope::Repositories(Mode::Enforce),
+        scope: PlanScope::Repositories(Mode::Enforce),
         plans: vec![(Key::new("repository", "acme", 1), plan)],
         short: None,
         unmatched: Vec::new(),
@@ -37,7 +37,7 @@ fn swept(names: &[&str]) -> Swept {
 }
 
 #[test]
-fn what_is_new_after_the_last_round_is_left_and_told_by_the_exit_code() {
+fn new_changes_after_the_last_round_show_in_the_exit_code() {
     let swept = swept(&["a"]);
     let tried = digests(&swept.shown);
     let next = shown(&["b"]);
@@ -50,9 +50,18 @@ fn what_is_new_after_the_last_round_is_left_and_told_by_the_exit_code() {
 }
 
 #[test]
-fn an_approval_of_one_round_is_none_of_the_next_round() {
+fn an_approval_is_for_one_round() {
     let cli = Cli::try_parse_from(["beadle", "sweep", "--approve", "a,b"]).unwrap();
     let Command::Sweep(args) = cli.command else { panic!("it is a sweep") };
     let next = next_round(&args, vec!["shop".to_owned()], &BTreeSet::from(["a".to_owned()]));
     assert_eq!((next.approve, next.selection.repo), (vec!["b".to_owned()], vec!["shop".to_owned()]));
+}
+
+#[test]
+fn the_summary_of_a_job_is_a_page() {
+    let cli = Cli::try_parse_from(["beadle", "sweep", "--shard", "1/4"]).unwrap();
+    let Command::Sweep(args) = cli.command else { panic!("it is a sweep") };
+    let mut swept = swept(&["has_wiki", "has_issues"]);
+    swept.summary = Summary { checked: 10, drifted: 1, repaired: 1, ..Summary::default() };
+    insta::assert_snapshot!(markdown(&args, &swept));
 }

@@ -17,7 +17,7 @@ use crate::directory::world::{World as Directory, state};
 use crate::world::{World, acme};
 
 const KEYS: usize = 300;
-/// How many, where nobody says otherwise.
+/// The default number of events.
 const EVENTS: usize = 5000;
 /// Instances of the intake.
 const INTAKES: usize = 2;
@@ -133,7 +133,7 @@ async fn thousands_of_events_are_answered_and_each_keys_last_mark_is_followed_by
     let took = begun.elapsed();
     // Everything is worked off.
     deployed.until_idle().await;
-    // What the index shows may be behind; a key's own row is not.
+    // The index may be behind; the row of a key is not.
     let mut rows: HashMap<String, Row> = HashMap::new();
     for key in last.keys() {
         let row = until_done(&deployed, key).await;

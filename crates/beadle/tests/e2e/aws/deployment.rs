@@ -13,10 +13,10 @@ use tokio::task::JoinHandle;
 use crate::directory::world::World as Directory;
 use crate::world::{Ran, World};
 
-/// How long a message is hidden after it was received.
+/// The time for which a received message is hidden.
 const VISIBILITY: Duration = Duration::from_secs(5);
 
-/// How long a function has: one that was killed is noticed after this.
+/// The time limit of a function. A killed function is noticed after it.
 const LIMIT: Duration = Duration::from_secs(60);
 
 pub(crate) struct Deployment {
@@ -30,7 +30,7 @@ pub(crate) struct Deployment {
     /// The queue, and the one for what was received in vain.
     pub(crate) event: [String; 2],
     pub(crate) sweep: [String; 2],
-    /// Where the intake sends to, if it is not the queue.
+    /// The queue that the intake sends to, if it is not the usual one.
     intake_sends_to: Option<String>,
     config: PathBuf,
     functions: Vec<Function>,
@@ -206,7 +206,7 @@ impl Deployment {
         self.directory.okta.send_events_to(Some(hook));
     }
 
-    /// What the functions logged.
+    /// Returns the logs of the functions.
     pub(crate) fn logs(&self) -> String {
         self.functions.iter().map(Function::log).collect()
     }
@@ -227,7 +227,7 @@ impl Deployment {
     /// may be behind: a row that moves in it can be in neither place for a moment, so one look
     /// proves nothing.
     pub(crate) async fn until_idle(&self) {
-        const IDLE: &str = "0 event, 0 manual, 0 sweep due, 0 being worked on";
+        const IDLE: &str = "0 event, 0 manual, 0 sweep due, 0 running";
         const LOOKS: usize = 3;
         let (mut queue, mut idle) = (String::new(), 0);
         for _ in 0..600 {
@@ -241,7 +241,7 @@ impl Deployment {
         panic!("{queue}\n{}", self.logs());
     }
 
-    /// How many messages are in a queue, seen or not.
+    /// Returns the number of messages in a queue, hidden ones included.
     pub(crate) async fn messages(&self, queue: &str) -> u64 {
         let body = json!({ "QueueUrl": queue, "AttributeNames": ["All"] });
         let answer = self.moto.call("sqs", "AmazonSQS.GetQueueAttributes", &body).await;

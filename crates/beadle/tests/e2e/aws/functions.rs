@@ -1,4 +1,4 @@
-//! What goes in as webhooks and hooks comes out as repaired repositories and equal groups.
+//! Webhooks of GitHub and Okta go in; repaired repositories and equal groups come out.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::world::{Ran, World, acme};
 
 async fn worlds() -> (World, Directory) {
     let mut github = World::new(acme(json!({}))).await;
-    // What a function that was killed had claimed is free again after this.
+    // The keys of a killed function are free after this time.
     github.lines = "[worker]\nlease = \"3s\"\n".into();
     github.policy("settings.yml", POLICY);
     let groups = json!({ "00g1": { "profile": { "name": "AWS_Ops" }, "members": of(0..3) } });
@@ -69,11 +69,11 @@ async fn a_webhook_and_a_hook_go_in_and_repaired_repositories_and_equal_groups_c
         let args: Vec<&str> = args.into_iter().chain([deployed.sweep[0].as_str()]).collect();
         let doctor = Ran::of(deployed.beadle(), &args).await.expect(0).out;
         for said in [
-            "aws-secretsmanager:beadle/scim is there",
-            "none was given up",
-            "takes writes",
+            "aws-secretsmanager:beadle/scim exists",
+            "0 failed messages",
+            "accepts writes",
             "acme: ",
-            "looked after everything",
+            "ran its tasks",
         ] {
             assert!(doctor.contains(said), "{said}: {doctor}");
         }
@@ -100,7 +100,7 @@ async fn a_message_that_was_not_sent_and_a_worker_that_was_killed_lose_nothing()
     deployed.pump(1, Duration::from_secs(3)).await;
     deployed.connect();
     deployed.github.patch(json!({ "till": { "branches": { "main": {} } } }), true).await;
-    // What works on something ends in the middle.
+    // The function ends in the middle of its work.
     let log = deployed.ended(killed).await;
     let told = |what: &str| log.matches(&format!("\"message\":\"{what}\"")).count();
     assert!(told("begins") > told("ends"), "{log}");

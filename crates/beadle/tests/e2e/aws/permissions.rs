@@ -1,11 +1,13 @@
-//! What the functions call, and what their roles allow: each call, and little else.
+//! The calls of the functions, compared with the permissions of their roles: each call is allowed, and
+//! little else.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use beadle_emulate::Moto;
 
-/// What AWS does in a function's name, and what is only done where a deployment has it; no test here makes these calls.
+/// The calls that AWS makes for a function, and the calls of optional parts of a deployment. No test
+/// here makes them.
 const BESIDE: &[&str] = &[
     "logs:CreateLogStream",
     "logs:PutLogEvents",
@@ -86,7 +88,7 @@ pub(crate) fn hold_secrets(moto: &Moto) {
     }
 }
 
-/// What was called how often; docs/aws.md computes costs from it.
+/// Prints the number of each call. docs/aws.md computes costs from it.
 #[expect(clippy::print_stdout, reason = "a developer asks for it with --nocapture")]
 pub(crate) fn tell(moto: &Moto) {
     for who in ["intake", "worker"] {

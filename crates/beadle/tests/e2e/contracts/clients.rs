@@ -213,7 +213,7 @@ async fn pygithub_works_but_for_what_is_listed() {
     let mut command = Command::new(super::tool("python/bin/python"));
     command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/e2e/contracts/clients/pygithub.py"));
     let (mut world, command) = github(command).await;
-    // What it sends is its own affair: the description is not what it is made from.
+    // The client may send more than the description has: it is not made from the description.
     world.checked = false;
     run(command, PYGITHUB, PYGITHUB_MISSING).await;
 }

@@ -71,13 +71,13 @@ enum Part {
     Answer,
 }
 
-/// What is wrong with a call; nothing where either description allows it.
+/// Returns the problems of a call, or nothing if one of the descriptions allows the call.
 pub(super) fn check(call: &Value) -> Vec<String> {
     let first = DESCRIPTIONS[0].check(call);
     if first.is_empty() {
         return first;
     }
-    // Which visibility and which permissions there are differs by product.
+    // The values of visibility and permissions differ between products.
     if DESCRIPTIONS[1].check(call).is_empty() { Vec::new() } else { first }
 }
 

@@ -19,7 +19,7 @@ async fn one_group_is_planned_written_explained_and_found_by_name() {
     let plan = world.beadle(&["plan", "--group", "aws_ops"]).await.expect(2).out;
     assert!(plan.contains("aws/Ops") && !plan.contains("aws/Dev"), "{plan}");
     let wrong = world.beadle(&["plan", "--group", "Opps"]).await.expect(1).out;
-    assert!(wrong.contains("no mapping to aws names a group `Opps`"), "{wrong}");
+    assert!(wrong.contains("no mapping to aws has a group `Opps`"), "{wrong}");
     world.beadle(&["apply", "--group", "Ops", "--yes"]).await.expect(0);
     world.until_holds("Ops", 0..3).await;
     assert_eq!(world.members("Dev"), None);
@@ -60,31 +60,31 @@ async fn a_target_that_is_paused_is_not_written_to() {
     let checked = world.beadle(&["check"]).await.expect(0).out;
     assert!(checked.contains("are accepted: 1 of them"), "{checked}");
     let doctor = world.beadle(&["doctor"]).await.expect(0).out;
-    assert!(doctor.contains("the System Log is read"), "{doctor}");
+    assert!(doctor.contains("read the System Log"), "{doctor}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_probe_says_what_is_fine_and_what_is_not() {
     let mut world = world().await;
     world.beadle(&["sweep"]).await.expect(0);
-    let said = world.beadle(&["directory", "probe"]).await.expect(0).out;
+    let said = world.beadle(&["targets", "probe"]).await.expect(0).out;
     for fine in
-        ["2 groups are read", "are read whole", "the System Log is read", "is read with", "say token_ends"]
+        ["read 2 groups", "read all members", "read the System Log", "is read with", "set `token_ends`"]
     {
         assert!(said.contains(fine), "`{fine}` is not in\n{said}");
     }
     world.okta.fault(Fault { path: "/logs".into(), status: Some(403), ..Fault::default() });
-    let said = world.beadle(&["directory", "probe"]).await.expect(1).out;
-    assert!(said.contains("it needs the scope okta.logs.read"), "{said}");
+    let said = world.beadle(&["targets", "probe"]).await.expect(1).out;
+    assert!(said.contains("the scope okta.logs.read is required"), "{said}");
     world.okta.no_faults();
     std::fs::write(world.path().join("aws.token"), "wrong").unwrap();
-    let said = world.beadle(&["directory", "probe"]).await.expect(1).out;
+    let said = world.beadle(&["targets", "probe"]).await.expect(1).out;
     assert!(said.contains("Session token not found or invalid"), "{said}");
     // A token that ends soon is said.
     std::fs::write(world.path().join("aws.token"), world.aws.token()).unwrap();
     world.dialect += ", token_ends = \"2020-01-01\"";
-    let said = world.beadle(&["directory", "probe"]).await.expect(1).out;
-    assert!(said.contains("its token has ended"), "{said}");
+    let said = world.beadle(&["targets", "probe"]).await.expect(1).out;
+    assert!(said.contains("the token of the target has ended"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -112,7 +112,7 @@ async fn a_wrong_line_of_the_configuration_is_named() {
 #[tokio::test(flavor = "multi_thread")]
 async fn okta_s_limits_are_kept_and_waited_for() {
     let minute = std::time::Duration::from_secs(3);
-    // Of 20 calls a half is ours, and a fifth of that is kept for events.
+    // Beadle uses half of the 20 calls, and a fifth of that half is the reserve for events.
     let okta = okta::Settings { record: true, limit: 20, minute, ..okta::Settings::default() };
     let mut groups = json!({});
     for n in 0..12 {

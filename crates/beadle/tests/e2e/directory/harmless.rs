@@ -1,5 +1,4 @@
-//! What a directory may say, and do, without harm: lists that are wrong, slow losses, accounts of
-//! those who come and go.
+//! Faults of a directory that do no harm: wrong lists, slow losses, accounts of people who come and go.
 
 use std::time::Duration;
 
@@ -29,7 +28,7 @@ async fn forty() -> World {
     world
 }
 
-/// Whether somebody's account may sign in; `None`: there is none.
+/// Returns whether the account of a person may sign in, or `None` without an account.
 fn signs_in(world: &World, n: usize) -> Option<bool> {
     let users = world.aws.state()["users"].clone();
     let id = format!("00u{n:05}");
@@ -306,12 +305,7 @@ async fn a_join_asks_okta_twice() {
     let _serving = world.serve().await;
     world.until_holds("Ops", 0..4).await;
     for _ in 0..300 {
-        if world
-            .beadle(&["queue"])
-            .await
-            .expect(0)
-            .out
-            .contains("0 event, 0 manual, 0 sweep due, 0 being worked on")
+        if world.beadle(&["queue"]).await.expect(0).out.contains("0 event, 0 manual, 0 sweep due, 0 running")
         {
             break;
         }

@@ -38,7 +38,7 @@ async fn the_identity_store_tells_who_is_in_a_group_page_by_page() {
     for id in &ids[..PEOPLE - 10] {
         add(&moto, group, id).await;
     }
-    // Of those who are in it the source lacks the first three, and has two more.
+    // The source lacks the first three members of the group, and has two more.
     let groups = json!({ "00g1": { "profile": { "name": "AWS_Ops" }, "members": of(3..PEOPLE - 8) } });
     let target = json!({ "users": users, "groups": { group: { "displayName": "Ops" } } });
     let mut world = World::new([json!({ "users": people(PEOPLE), "groups": groups }), target]).await;
@@ -56,14 +56,14 @@ async fn the_identity_store_tells_who_is_in_a_group_page_by_page() {
         Ran::of(command, args).await
     };
     world.dialect = store(STORE);
-    let probed = run(&world, &["directory", "probe"]).await.expect(0).out;
+    let probed = run(&world, &["targets", "probe"]).await.expect(0).out;
     assert!(probed.contains("the Identity Store shows 220 members of Ops"), "{probed}");
     let plan = run(&world, &["plan"]).await;
     assert!(plan.out.contains(&format!("remove: {}", login(0))), "{}{}", plan.out, plan.err);
     assert!(plan.out.contains(&format!("add: {}", login(PEOPLE - 10))), "{}", plan.out);
     assert!(!plan.out.contains(&login(100)), "{}", plan.out);
-    // What is written by SCIM does not show in this emulated store: the second plan is not empty,
-    // and that is said.
+    // This emulated store does not show writes by SCIM, so the second plan is not empty, and the exit
+    // code says so.
     run(&world, &["apply", "--yes"]).await.expect(2);
     let writes = world.writes();
     let operations: Vec<&Value> = writes

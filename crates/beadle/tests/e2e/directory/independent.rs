@@ -1,5 +1,5 @@
-//! What others wrote: scim2-server, a strict RFC 7644, by index and by cursor; and scim2-tester, a checker, on our own
-//! simulation.
+//! Tests with independent software: scim2-server, a strict RFC 7644 server, by index and by cursor; and
+//! scim2-tester, a checker, on our own simulation.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -75,7 +75,7 @@ impl Server {
         assert_eq!(status, 201);
     }
 
-    /// Who is in a group, by login.
+    /// Returns the id and the logins of the members of a group.
     async fn members(&self, name: &str) -> Option<(String, BTreeSet<String>)> {
         let filter = format!("Groups?filter=displayName%20eq%20%22{name}%22");
         let group = self.get(&filter).await?["Resources"].get(0)?.clone();
@@ -119,7 +119,7 @@ async fn converges(dialect: &str, cursor: bool) {
     world.dialect = dialect.into();
     std::fs::write(world.path().join("aws.token"), &server.token).unwrap();
     world.groups += "users = \"provision\"\n";
-    let probed = world.beadle(&["directory", "probe"]).await.expect(0).out;
+    let probed = world.beadle(&["targets", "probe"]).await.expect(0).out;
     assert!(probed.contains("0 groups are listed"), "{probed}");
     let serving = world.serve().await;
     world.connect(&Hook::default());
@@ -146,11 +146,11 @@ async fn converges(dialect: &str, cursor: bool) {
     assert_eq!(server.get(&user(20)).await.unwrap()["Resources"][0]["name"]["familyName"], "Married");
     assert_eq!(server.get(&user(21)).await.unwrap()["Resources"][0]["active"], json!(false));
     assert_eq!(serving.stop().await, Some(0));
-    // Who joined a group that nothing happened to since is brought up to date by a sweep.
+    // A sweep adds members to a group without a later event.
     world.beadle(&["sweep"]).await.expect(0);
     let plan = world.beadle(&["plan"]).await.expect(0).out;
     assert!(plan.contains("nothing to change in 2 groups"), "{plan}");
-    let probed = world.beadle(&["directory", "probe"]).await.expect(0).out;
+    let probed = world.beadle(&["targets", "probe"]).await.expect(0).out;
     assert!(probed.contains("is read with"), "{probed}");
 }
 
@@ -210,7 +210,7 @@ async fn a_dialect_that_the_server_contradicts_is_refused() {
     assert!(server.members("Ops").await.is_none());
 }
 
-/// Where AWS, and so our simulation of it, is not as the RFC has it: the check, what it is of, what is said, and why.
+/// The differences between AWS, and so our simulation, and the RFC: check, resource, message and reason.
 const DEPARTURES: &[(&str, Option<&str>, &str, &str)] = &[
     (
         "service_provider_config_endpoint_methods",

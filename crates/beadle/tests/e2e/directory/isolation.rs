@@ -87,7 +87,7 @@ async fn several_groups_make_one_and_each_of_them_its_own_beside() {
     world.until_holds("Ops", 0..10).await;
     world.until_holds("Dev", 8..20).await;
     world.until_holds("Engineers", 0..20).await;
-    // Who is in both stays while in one of them.
+    // A member of both groups stays as long as one of them has the member.
     world.okta.patch(&json!({ "groups": { "00g1": { "members": { "00u00008": null, "00u00000": null } } } }));
     world.until_holds("Engineers", 1..20).await;
     world.until_holds("Ops", [1, 2, 3, 4, 5, 6, 7, 9]).await;
@@ -214,8 +214,8 @@ async fn a_group_that_okta_pushes_itself_is_only_observed() {
     directory["pushes"] = json!({ "0oa1": { "gPm1": { "sourceGroupId": "00g1" }, "gPm2": { "sourceGroupId": "00g2", "status": "INACTIVE" } } });
     let mut world = World::new([directory, target]).await;
     world.okta_lines = "push_apps = [\"0oa1\"]\n".into();
-    let said = world.beadle(&["directory", "probe"]).await.expect(0).out;
-    assert!(said.contains("Okta pushes 1 groups into 0oa1, which stay in observe: 00g1"), "{said}");
+    let said = world.beadle(&["targets", "probe"]).await.expect(0).out;
+    assert!(said.contains("Okta pushes 1 group into 0oa1"), "{said}");
     let plan = world.beadle(&["plan"]).await.expect(2).out;
     assert!(
         plan.contains("1 skipped (the directory pushes corp/00g1 itself; Beadle only observes the group)"),
@@ -231,7 +231,7 @@ async fn a_group_that_okta_pushes_itself_is_only_observed() {
     // Without the scope it is unknown, and said.
     world.okta.fault(Fault { path: "/apps/".into(), status: Some(403), ..Fault::default() });
     let plan = world.beadle(&["plan"]).await.expect(2);
-    assert!(plan.err.contains("whether Okta pushes groups itself is unknown"), "{}", plan.err);
+    assert!(plan.err.contains("groups that Okta pushes itself are unknown"), "{}", plan.err);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -267,7 +267,7 @@ async fn what_neither_hook_nor_log_tells_is_found_between_sweeps() {
     world.until_holds("Ops", 0..3).await;
     world.okta.patch(&json!({ "groups": { "00g1": { "members": of([3]) } } }));
     world.until_holds("Ops", 0..4).await;
-    // What was seen once is not looked at again.
+    // Beadle does not read an event twice.
     tokio::time::sleep(Duration::from_millis(1500)).await;
     world.aws.forget_calls();
     tokio::time::sleep(Duration::from_millis(2500)).await;

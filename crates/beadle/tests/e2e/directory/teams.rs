@@ -160,7 +160,7 @@ async fn whoever_has_no_account_is_said_and_costs_nobody_their_place() {
     let groups = json!({ "00g1": { "profile": { "name": "AWS_Ops" }, "members": of([0, 1, 2, 3, 6]) } });
     let teams = json!({ "ops": { "id": 900, "members": hold([0, 1, 2, 3, 4, 5]) } });
     let mut acme = acme(6, &teams);
-    // Of octo5 nobody knows who it is: it may be the one who is missing. octo4 is somebody else.
+    // The person of octo5 is unknown and may be the missing one. octo4 is somebody else.
     acme["org"]["identities"].as_object_mut().unwrap().remove(&login(5));
     let mut world = World::of_teams(directory(8, &groups), acme).await;
     world.groups += "adopt = true\n";
@@ -172,7 +172,7 @@ async fn whoever_has_no_account_is_said_and_costs_nobody_their_place() {
         "who is held back is named: {}",
         plan.out
     );
-    // Who is in the organisation is read once, whoever needs to know it.
+    // All runs share one read of the organisation's members.
     let asks = |what: &str| {
         let calls = world.github().calls();
         calls
@@ -198,7 +198,7 @@ async fn people_are_found_by_mail_or_by_a_list_too_and_nobody_is_invited() {
     acme["org"]["members"].as_array_mut().unwrap().retain(|member| member != "octo4");
     let mut world = World::of_teams(directory(6, &groups), acme).await;
     // Without a provider nobody is anybody.
-    let probed = world.beadle(&["directory", "probe"]).await.expect(1);
+    let probed = world.beadle(&["targets", "probe"]).await.expect(1);
     assert!(
         probed.out.contains("teams of acme") && probed.out.contains("match by \"mail\" or \"file\""),
         "{}",
@@ -209,7 +209,7 @@ async fn people_are_found_by_mail_or_by_a_list_too_and_nobody_is_invited() {
     world.teams = "match = [\"mail\", \"file\"], users_from = \"users.toml\"".into();
     let list = "\"p3@acme.example\" = \"octo3\"\n\"p4@acme.example\" = \"octo4\"\n";
     std::fs::write(world.path().join("users.toml"), list).unwrap();
-    let probed = world.beadle(&["directory", "probe"]).await.expect(0);
+    let probed = world.beadle(&["targets", "probe"]).await.expect(0);
     assert!(
         probed.out.contains("5 of the 5 members of acme have a name that the directory knows"),
         "{}",
@@ -228,7 +228,7 @@ async fn people_are_found_by_mail_or_by_a_list_too_and_nobody_is_invited() {
     let invited = json!({ "teams": { "ops": { "invitations": [{ "login": "octo4", "role": "member" }, { "email": "x@acme.example" }] } } });
     world.patch_github(invited, false).await;
     world.beadle(&["plan", "--group", "AWS_Ops"]).await.expect(0);
-    // Who is invited and should not be in is not waited for.
+    // Beadle does not wait for an invited person who should not be a member.
     world.okta.patch(&json!({ "groups": { "00g1": { "members": { "00u00004": null } } } }));
     world.beadle(&["apply", "--yes", "--group", "AWS_Ops"]).await.expect(0);
     let left = world.github().state()["orgs"]["acme"]["teams"]["ops"]["invitations"].clone();

@@ -38,7 +38,7 @@ pub(crate) struct World {
     pub(crate) dialect: String,
     /// A GitHub whose teams are the target instead.
     pub(crate) github: Option<Sim>,
-    /// How people are found there, and what is otherwise in that target.
+    /// The lines of the target of teams, such as the match of people.
     pub(crate) teams: String,
 }
 
@@ -244,7 +244,7 @@ impl World {
         assert!(self.http.patch(url).body(patch.to_string()).send().await.unwrap().status().is_success());
     }
 
-    /// Who is in a team, with their roles. `None`: there is no such team.
+    /// Returns the members of a team with their roles, or `None` without such a team.
     pub(crate) fn team(&self, slug: &str) -> Option<Value> {
         let state = self.github().state();
         Some(state["orgs"]["acme"]["teams"].get(slug)?["members"].clone())
@@ -266,7 +266,7 @@ impl World {
         }
     }
 
-    /// Who is in a group of the target, by login, by the group's name. `None`: there is no such group.
+    /// Returns the logins of the members of a group of the target, or `None` without such a group.
     pub(crate) fn members(&self, name: &str) -> Option<BTreeSet<String>> {
         let state = self.aws.state();
         let groups = state["groups"].as_object().unwrap();

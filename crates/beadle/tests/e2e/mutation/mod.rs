@@ -137,7 +137,7 @@ async fn what_is_beyond_the_first_page_counts() {
     ] {
         world.patch(json!({ "widgets": patch }), false).await;
         let plan = world.beadle(&["plan"]).await.expect(2);
-        assert!(plan.out.contains(what) && plan.out.contains("1 changes in 1"), "{what}: {}", plan.out);
+        assert!(plan.out.contains(what) && plan.out.contains("1 change in 1"), "{what}: {}", plan.out);
         world.beadle(&["apply", "--yes"]).await.expect(0);
         world.beadle(&["plan"]).await.expect(0);
     }

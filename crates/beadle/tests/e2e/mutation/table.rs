@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-/// What no aspect covers, and why.
+/// The parts that no aspect covers, with the reason.
 const NOT_COVERED: &[(&str, &str)] = &[
     ("/id", "identity"),
     ("/name", "a rename is no drift: the policy does not name it"),
@@ -99,7 +99,7 @@ pub(super) fn mutations(document: &Value, path: &str, value: &Value, found: &mut
     match value {
         Value::Bool(on) => with("", json!(!on)),
         Value::Number(number) => with("", json!(number.as_i64().unwrap() + 1)),
-        // What a secret is cannot be read back; whether there is one can.
+        // GitHub shows only whether a secret exists.
         Value::String(_) if path.ends_with("/config/secret") => with(" gone", Value::Null),
         Value::String(text) => with("", json!(other_text(path, text))),
         Value::Null if path.ends_with("/actor_id") => {}
@@ -136,7 +136,7 @@ pub(super) fn mutations(document: &Value, path: &str, value: &Value, found: &mut
             with(" and one more", json!(more));
         }
         Value::Object(map) => {
-            // What may be absent as a whole.
+            // Parts that may be absent as a whole.
             let part = path.starts_with("/protection/main/required") && !path.contains("/checks");
             if part || path.ends_with("restrictions") || path == "/protection" {
                 with(" gone", if path == "/protection" { json!({}) } else { Value::Null });
@@ -183,7 +183,8 @@ pub(super) fn mutations(document: &Value, path: &str, value: &Value, found: &mut
     }
 }
 
-/// What two documents have to agree on: ids and times of what is made anew aside, and lists of actors in any order.
+/// Returns the parts in which two documents must agree: without ids and times of new things, and with
+/// lists of actors in one order.
 pub(super) fn comparable(document: &Value) -> Value {
     fn clean(path: &str, value: &mut Value) {
         match value {

@@ -252,7 +252,7 @@ fn stopped(written: &Written<'_>, lost: &[String], done: &str) -> String {
     };
     format!(
         "the target removed {} other members from the group {} at {what}, first {}; {done}; Beadle writes nothing more \
-         to this target: set `removal` as the server needs it, run `beadle directory probe` with probe = \"write\", and \
+         to this target: set `removal` as the server needs it, run `beadle targets probe` with probe = \"write\", and \
          restart Beadle",
         lost.len(),
         written.group,

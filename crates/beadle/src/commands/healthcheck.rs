@@ -1,4 +1,4 @@
-//! `beadle health`: an image with nothing else in it has no other way to ask.
+//! `beadle healthcheck`: checks that the service answers. The container image has no other client.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -9,13 +9,17 @@ use crate::commands::FINE;
 use crate::config::Config;
 use crate::output::printer::Printer;
 
-/// A service that takes longer is none.
+/// The longest time until an answer of a healthy service.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 pub(crate) async fn run(config: &Config, printer: &Printer) -> anyhow::Result<u8> {
     let url = format!("http://{}/healthz", reachable(config.file.server.listen));
     let http = reqwest::Client::builder().timeout(PATIENCE).no_proxy().build()?;
-    let answer = http.get(&url).send().await.with_context(|| format!("nobody answers at {url}"))?;
+    let answer = http
+        .get(&url)
+        .send()
+        .await
+        .with_context(|| format!("no answer from {url}; is `beadle serve` running?"))?;
     if !answer.status().is_success() {
         bail!("{url} answers {}", answer.status());
     }
@@ -23,7 +27,8 @@ pub(crate) async fn run(config: &Config, printer: &Printer) -> anyhow::Result<u8
     Ok(FINE)
 }
 
-/// What listens everywhere is reached by loopback.
+/// Returns an address at which this machine reaches the listener: loopback if it listens
+/// everywhere.
 pub(super) fn reachable(listen: SocketAddr) -> SocketAddr {
     let ip = match listen {
         SocketAddr::V4(v4) if v4.ip().is_unspecified() => Ipv4Addr::LOCALHOST.into(),
@@ -38,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_listens_everywhere_is_asked_on_loopback() {
+    fn a_listener_on_all_addresses_is_reached_on_loopback() {
         for (listen, asked) in
             [("0.0.0.0:1", "127.0.0.1:1"), ("[::]:1", "[::1]:1"), ("10.0.0.1:1", "10.0.0.1:1")]
         {

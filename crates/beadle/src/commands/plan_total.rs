@@ -1,4 +1,4 @@
-//! `beadle total`: the plans of all shards added up, before any of them writes.
+//! `beadle plan-total`: adds up the plans of all shards, before a shard writes.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,7 +7,7 @@ use beadle_engine::{Change, Limits, Risk, Risks};
 use beadle_repositories::Shard;
 use serde::Deserialize;
 
-use crate::cli::TotalArgs;
+use crate::cli::PlanTotalArgs;
 use crate::commands::sweep::append;
 use crate::commands::tally::code;
 use crate::config::Config;
@@ -15,7 +15,7 @@ use crate::output::markdown::{Page, Piece};
 use crate::output::printer::{Printer, Tone};
 use crate::output::render;
 
-/// What `beadle plan --format json` prints, as far as it is added up.
+/// The parts of the output of `beadle plan --format json` that count.
 #[derive(Deserialize)]
 struct Plans {
     shard: String,
@@ -50,17 +50,17 @@ struct Planned {
 
 #[derive(Default)]
 struct Total {
-    /// What is to be written.
+    /// The values to write, by risk: the unit of the guard.
     risks: Risks,
-    /// Changes that the mode skips.
+    /// The values that the mode skips.
     kept: Risks,
     incomplete: Vec<String>,
-    /// Guarded changes, to be approved one by one: digest, subject and change.
+    /// The guarded changes, which an operator can approve: digest, subject and change.
     guarded: Vec<(String, String, Change<()>)>,
 }
 
 impl Total {
-    /// Counts a plan. Digests that are approved are taken out of `unknown`.
+    /// Counts a plan. Removes the approved digests that the plan has from `unknown`.
     fn count(&mut self, plan: PrintedPlan, approved: &[String], unknown: &mut BTreeSet<&String>) {
         self.incomplete.extend(plan.incomplete);
         for one in plan.plans {
@@ -89,7 +89,7 @@ enum Kind {
     Target,
 }
 
-pub(crate) fn run(config: &Config, args: &TotalArgs, printer: &Printer) -> anyhow::Result<u8> {
+pub(crate) fn run(config: &Config, args: &PlanTotalArgs, printer: &Printer) -> anyhow::Result<u8> {
     let mut totals = Totals::new();
     let mut shards: Vec<Shard> = Vec::new();
     let mut unknown: BTreeSet<&String> = args.approve.iter().collect();
@@ -97,7 +97,7 @@ pub(crate) fn run(config: &Config, args: &TotalArgs, printer: &Printer) -> anyho
         let text =
             std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
         let plans: Plans = serde_json::from_str(&text)
-            .with_context(|| format!("{} is not what `beadle plan --format json` prints", path.display()))?;
+            .with_context(|| format!("{} is not an output of `beadle plan --format json`", path.display()))?;
         let shard = plans.shard.parse::<Shard>().map_err(anyhow::Error::msg);
         shards.push(shard.with_context(|| format!("{}", path.display()))?);
         let organisations = plans.organisations.into_iter().map(|plan| (Kind::Organisation, plan));
@@ -123,14 +123,14 @@ pub(crate) fn run(config: &Config, args: &TotalArgs, printer: &Printer) -> anyho
     Ok(code(wrong, over))
 }
 
-/// Fails unless every shard is there exactly once.
+/// Returns an error unless each shard occurs exactly once.
 fn ensure_whole(mut shards: Vec<Shard>) -> anyhow::Result<()> {
     shards.sort_by_key(|shard| shard.index());
     let of = shards.first().map_or(1, |shard| shard.of());
     let whole = shards.iter().map(|shard| (shard.index(), shard.of())).eq((1..=of).map(|index| (index, of)));
     if !whole {
         let given: Vec<String> = shards.iter().map(ToString::to_string).collect();
-        anyhow::bail!("every shard has to be there once, and there are: {}", given.join(", "));
+        anyhow::bail!("expected each shard exactly once, got {}", given.join(", "));
     }
     Ok(())
 }
@@ -146,9 +146,11 @@ fn limits(config: &Config, kind: Kind, name: &str) -> anyhow::Result<Limits> {
     }
 }
 
-/// Tells what one comes to, on the terminal and on a page. `true`: it is over a limit.
+/// Prints the total of one organisation or target and adds it to the page. Returns whether the
+/// total is over a limit.
 fn tell(name: &str, limits: Limits, total: &Total, printer: &Printer, page: &mut Page) -> bool {
-    let mut text = counts(&total.risks);
+    // The guard counts values, and `beadle plan` counts changes.
+    let mut text = format!("values to write: {}", counts(&total.risks));
     if total.kept.total() > 0 {
         text = format!("{text}; skipped by the mode: {}", counts(&total.kept));
     }
@@ -160,8 +162,7 @@ fn tell(name: &str, limits: Limits, total: &Total, printer: &Printer, page: &mut
         page.quote(&[Piece::own("A plan is incomplete:").bold(), Piece::value(why)]);
     }
     let Some((risk, limit)) = limits.exceeded_by(&Risks::default(), &total.risks) else { return false };
-    let text =
-        format!("{name}: over the guard limit of {limit} {}; nothing is to be written", risk.noun(limit));
+    let text = format!("{name}: over the guard limit of {limit} {}; write no shard", risk.noun(limit));
     printer.line(printer.paint(Tone::Danger, &text));
     page.quote(&[Piece::value(text).bold()]);
     page.table(&["digest", "of", "aspect", "change"]);
@@ -173,13 +174,15 @@ fn tell(name: &str, limits: Limits, total: &Total, printer: &Printer, page: &mut
         let what = Piece::value(render::differences(change));
         page.row(&[Piece::value(digest), Piece::value(of), Piece::value(&change.aspect), what]);
     }
-    printer.line("to approve changes: --approve DIGEST, here and for every shard");
+    printer.line("hint: to approve a change, add `--approve DIGEST` here and to the sweep of every shard");
     true
 }
 
+/// Returns the number of values of each risk, such as `2 additions, 1 removal`.
 fn counts(risks: &Risks) -> String {
-    let counts = Risk::ALL.into_iter().map(|risk| format!("{} {risk}", risks.count(risk)));
-    counts.collect::<Vec<_>>().join(", ")
+    let found = Risk::ALL.into_iter().map(|risk| (risk, risks.count(risk))).filter(|(_, count)| *count > 0);
+    let texts: Vec<String> = found.map(|(risk, count)| format!("{count} {}", risk.noun(count))).collect();
+    if texts.is_empty() { "none".to_owned() } else { texts.join(", ") }
 }
 
 #[cfg(test)]
@@ -202,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn groups_and_what_the_mode_keeps_back_are_counted_and_no_digest_is_ignored() {
+    fn groups_and_skipped_changes_count_and_no_digest_is_ignored() {
         let approved = ["d3".to_owned(), "mistyped".to_owned()];
         let mut unknown: BTreeSet<&String> = approved.iter().collect();
         let mut total = Total::default();
@@ -212,5 +215,16 @@ mod tests {
         assert_eq!((total.risks.removes, total.kept.removes), (1, 1));
         assert_eq!(total.guarded.len(), 1);
         assert_eq!(unknown.into_iter().collect::<Vec<_>>(), ["mistyped"]);
+    }
+    #[test]
+    fn a_total_over_a_limit_lists_the_guarded_changes() {
+        let mut total = Total::default();
+        total.count(half("enforce", "8f0c1d2e3a4b"), &[], &mut BTreeSet::new());
+        total.count(half("observe", "1a2b3c4d5e6f"), &[], &mut BTreeSet::new());
+        total.incomplete.push("the list came back short (2 of 3)".into());
+        let mut page = Page::default();
+        let limits = Limits { removes: 0, ..Limits::default() };
+        assert!(tell("aws", limits, &total, &Printer::plain(), &mut page));
+        insta::assert_snapshot!(page.text());
     }
 }

@@ -1,4 +1,4 @@
-//! `beadle adopt`.
+//! `beadle rebind`: confirms the present owner of a name.
 
 use std::sync::Arc;
 
@@ -12,12 +12,12 @@ use beadle_repositories::overrides::Overrides;
 use crate::app::application::App;
 use crate::app::open_options::OpenOptions;
 use crate::app::store;
-use crate::cli::AdoptArgs;
+use crate::cli::RebindArgs;
 use crate::commands::{FINE, operator};
 use crate::config::Config;
 use crate::output::printer::Printer;
 
-pub(crate) async fn run(config: &Arc<Config>, args: &AdoptArgs, printer: &Printer) -> anyhow::Result<u8> {
+pub(crate) async fn run(config: &Arc<Config>, args: &RebindArgs, printer: &Printer) -> anyhow::Result<u8> {
     let clock = Clock::system();
     match (&args.team, &args.user) {
         (Some(slug), _) => name(config, &args.subject, (Named::Team, slug), &clock, printer).await,
@@ -26,7 +26,7 @@ pub(crate) async fn run(config: &Arc<Config>, args: &AdoptArgs, printer: &Printe
     }
 }
 
-/// Gives a file in repos/ to the repository that has its name now.
+/// Binds a file in repos/ to the repository that has its name now.
 async fn repository(
     config: &Arc<Config>,
     repository: &str,
@@ -35,15 +35,18 @@ async fn repository(
 ) -> anyhow::Result<u8> {
     let (owner, name) = repository
         .split_once('/')
-        .context("specify the repository as OWNER/NAME, or add `--team SLUG` or `--user LOGIN`")?;
+        .with_context(|| {
+            format!("expected a repository OWNER/NAME, found `{repository}`\nhint: for a team or user, add `--team SLUG` or `--user LOGIN`")
+        })?;
     let app = App::new(config, OpenOptions::default());
     let org = app.organisation(config.orgs(Some(owner))?[0]).await?;
     let policy = org.policy.current();
-    let layer =
-        policy.file_of(name).with_context(|| format!("the policy has no file in repos/ for {name}"))?;
+    let layer = policy.file_of(name).with_context(|| format!("the policy has no file repos/{name}.yml"))?;
     let index = org.reader.index().await?;
     let row = index.iter().find(|row| row.name.eq_ignore_ascii_case(name));
-    let row = row.with_context(|| format!("there is no repository {repository}"))?;
+    let row = row.with_context(|| {
+        format!("repository `{repository}` does not exist, or the App has no access to it")
+    })?;
     let store = store::open(config).await?;
     Overrides::new(Some(store.clone()), &org.file.name).adopt(layer, row.id).await?;
     let key = Key::new("repository", &org.file.name, row.id);
@@ -51,7 +54,7 @@ async fn repository(
     let action = OperatorAction::AdoptedFile { adopted: layer.file.clone(), by };
     journal(&store, &key, repository, action, clock).await?;
     store.mark(vec![Mark { key, lane: Lane::Manual, hint: Some(row.node_id.clone()) }], clock.now()).await?;
-    printer.line(format!("{} belongs to {repository} (id {}) now", layer.file, row.id));
+    printer.line(format!("{} now belongs to {repository} (id {})", layer.file, row.id));
     Ok(FINE)
 }
 
@@ -75,10 +78,10 @@ async fn name(
     };
     let actor = Actor { kind, name: name.to_owned(), id: None, number: None };
     let found = org.reader.resolve(&[actor]).await?.into_iter().next();
-    let found = found.with_context(|| format!("GitHub did not answer for {what} `{name}`"))?;
+    let found = found.with_context(|| format!("no answer from GitHub about the {what} `{name}`"))?;
     let found = found.map_err(anyhow::Error::msg)?;
     let (about, _) = org.reader.organisation_and_clock().await?;
-    let id = about["id"].as_u64().context("GitHub's answer has no id of the organisation")?;
+    let id = about["id"].as_u64().context("invalid response from GitHub: the organisation has no id")?;
     let store = store::open(config).await?;
     let names = Names::new(Some(store.clone()), &file.name, clock);
     let before = names.remembered(named, name).await?;
@@ -87,7 +90,7 @@ async fn name(
     let action = OperatorAction::AdoptedName { adopted, id: found.id, before, by };
     journal(&store, &Key::new("organisation", &file.name, id), &file.name, action, clock).await?;
     printer.line(format!(
-        "{what} `{}` (id {}) is the one that the policy of {} means; the next sweep uses it",
+        "{what} `{}` (id {}) confirmed for the policy of {}, from the next sweep on",
         found.name, found.id, file.name
     ));
     Ok(FINE)

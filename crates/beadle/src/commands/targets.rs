@@ -1,4 +1,4 @@
-//! `beadle directory probe`: directories and targets, tried before anything of a policy is written.
+//! `beadle targets probe`: tests directories and targets before Beadle writes to them.
 
 use std::sync::Arc;
 
@@ -12,14 +12,15 @@ use crate::app::open_options::OpenOptions;
 use crate::app::store;
 use crate::commands::{FAILED, FINE};
 use crate::config::Config;
+use crate::output::count::counted;
 use crate::output::printer::{Printer, Tone};
 
 struct Probe<'a> {
     printer: &'a Printer,
     clock: Clock,
-    /// The store that remembers the behaviour of servers, if there is one.
+    /// The store, if one exists. It has the earlier behaviour of each server.
     store: Option<Arc<dyn Store>>,
-    /// The stopped target that is written to again, whatever the probe tried.
+    /// The stopped target that Beadle writes to again, whatever the probe tested.
     release: Option<&'a str>,
     failed: bool,
 }
@@ -53,24 +54,25 @@ pub(crate) async fn probe(
 
 impl Probe<'_> {
     fn fine(&self, text: impl std::fmt::Display) {
-        self.printer.line(format!("  {}      {text}", self.printer.paint(Tone::Good, "fine")));
+        self.printer.line(format!("  {}       {text}", self.printer.paint(Tone::Good, "ok")));
     }
 
     fn unknown(&self, text: impl std::fmt::Display) {
-        self.printer.line(format!("  {}   {text}", self.printer.paint(Tone::Notice, "unknown")));
+        self.printer.line(format!("  {}  {text}", self.printer.paint(Tone::Notice, "unknown")));
     }
 
     fn wrong(&mut self, text: impl std::fmt::Display) {
         self.failed = true;
-        self.printer.line(format!("  {} {text}", self.printer.paint(Tone::Danger, "not fine:")));
+        self.printer.line(format!("  {}     {text}", self.printer.paint(Tone::Danger, "FAIL")));
     }
 
-    /// What can be read of a directory, each with the scope that it needs.
+    /// Tests each read of a directory, and names the scope that a failed read needs.
     async fn okta(&mut self, okta: &Okta) {
-        let needs = |scope: &str, failure: &Failure| format!("{}; it needs the scope {scope}", failure.text);
+        let needs =
+            |scope: &str, failure: &Failure| format!("{}; the scope {scope} is required", failure.text);
         match okta.groups().await {
             Ok(groups) => {
-                self.fine(format!("{} groups are read", groups.len()));
+                self.fine(format!("read {}", counted(groups.len(), "group", "groups")));
                 if let Some(group) = groups.first() {
                     self.members(okta, &group.id, &group.name).await;
                 }
@@ -78,30 +80,32 @@ impl Probe<'_> {
             Err(failure) => self.wrong(needs("okta.groups.read", &failure)),
         }
         match okta.events(&Since::Time(self.clock.now())).await {
-            Ok(page) if page.next.is_some() => self.fine("the System Log is read, and says where to read on"),
-            Ok(_) => self.wrong("the System Log does not say where to read on"),
+            Ok(page) if page.next.is_some() => {
+                self.fine("read the System Log, with the position of the next page");
+            }
+            Ok(_) => self.wrong("the System Log has no position of a next page"),
             Err(failure) => self.wrong(needs("okta.logs.read", &failure)),
         }
     }
 
-    /// What Okta pushes itself, into the applications that were named.
+    /// Lists the groups that Okta pushes itself into the configured applications.
     async fn pushes(&mut self, okta: &Okta, apps: &[String]) {
         if apps.is_empty() {
-            return self.unknown("whether Okta pushes groups itself; say push_apps");
+            return self.unknown("groups that Okta pushes itself; set `push_apps`");
         }
         for app in apps {
             match okta.pushed(app).await {
-                Ok(pushed) if pushed.is_empty() => self.fine(format!("Okta pushes no groups into {app}")),
+                Ok(pushed) if pushed.is_empty() => self.fine(format!("Okta pushes 0 groups into {app}")),
                 Ok(pushed) => {
                     let ids = pushed.join(", ");
                     self.fine(format!(
-                        "Okta pushes {} groups into {app}, which stay in observe: {ids}",
-                        pushed.len()
+                        "Okta pushes {} into {app}, which Beadle only observes: {ids}",
+                        counted(pushed.len(), "group", "groups")
                     ));
                 }
                 Err(failure) => {
                     self.unknown(format!(
-                        "whether Okta pushes groups into {app}: {}; it needs the scope okta.apps.read",
+                        "groups that Okta pushes into {app}: {}; the scope okta.apps.read is required",
                         failure.text
                     ));
                 }
@@ -116,27 +120,27 @@ impl Probe<'_> {
         };
         match (okta.members(id).await, count) {
             (Err(failure), _) => self.wrong(failure),
-            (Ok(_), None) => self.wrong(format!("Okta does not say how many members {name} has")),
+            (Ok(_), None) => self.wrong(format!("Okta reports no number of members of {name}")),
             (Ok(Some(members)), Some(count)) if members.len() as u64 >= count => {
-                self.fine(format!("the {count} members of {name} are read whole"));
+                self.fine(format!("read all members of {name} ({count})"));
                 if let Some(member) = members.first() {
                     match okta.groups_of(&member.id).await {
-                        Ok(_) => self.fine("users and their groups are read"),
+                        Ok(_) => self.fine("read a user with its groups"),
                         Err(failure) => {
-                            self.wrong(format!("{}; it needs the scope okta.users.read", failure.text));
+                            self.wrong(format!("{}; the scope okta.users.read is required", failure.text));
                         }
                     }
                 }
             }
             (Ok(members), Some(count)) => {
                 let read = members.map_or(0, |members| members.len());
-                self.wrong(format!("of {name} {read} of {count} members are read"));
+                self.wrong(format!("incomplete list of members of {name}: {read} of {count}"));
             }
         }
     }
 
-    /// Reports each change in the server's behaviour and remembers the new behaviour: the operator
-    /// has seen it.
+    /// Reports each change of the server's behaviour and stores the new behaviour, because the
+    /// operator has seen it.
     async fn compare(&mut self, target: &GroupTarget, probed: &Probed) -> anyhow::Result<()> {
         let Some(store) = self.store.clone().filter(|_| target.file.scim.is_some()) else { return Ok(()) };
         let before = target.seen_before(&store).await?;
@@ -147,8 +151,8 @@ impl Probe<'_> {
         self.release(target, probed, &store).await
     }
 
-    /// Lets Beadle write to a stopped target again: if the probe's own writes went right, or if the
-    /// operator says so.
+    /// Lets Beadle write to a stopped target again if the probe's own writes succeeded, or if the
+    /// operator asks for it.
     async fn release(
         &mut self,
         target: &GroupTarget,
@@ -162,19 +166,19 @@ impl Probe<'_> {
         } else if probed.writes_as_asked() {
             target.release(store, self.clock.now()).await?;
             self.fine(format!(
-                "the target was stopped, and the probe's own writes went right; Beadle writes to the target again \
-                 ({why}); restart a service that stopped it"
+                "the probe's own writes succeeded: Beadle writes to the stopped target again ({why}); restart a service \
+                 that stopped it"
             ));
         } else if self.release == Some(name.as_str()) {
             target.release(store, self.clock.now()).await?;
             self.unknown(format!(
-                "whether this fault is over, as the probe tried no write: {why}; Beadle writes to the target again \
-                 (--release {name}); restart a service that stopped it"
+                "the present behaviour, as the probe tried no write: {why}; Beadle writes to the target again (--release \
+                 {name}); restart a service that stopped it"
             ));
         } else {
             self.wrong(format!(
                 "the target stays stopped, as the probe tried no write of members: {why}; set probe = \"write\" in \
-                 [target.scim] and probe again, or run `beadle directory probe --release {name}`"
+                 [target.scim] and probe again, or run `beadle targets probe --release {name}`"
             ));
         }
         Ok(())
@@ -197,13 +201,17 @@ impl Probe<'_> {
             }
         }
         match target.token_days(&self.clock) {
-            Some(days) if days <= 0 => self.wrong("its token has ended (token_ends)"),
+            Some(days) if days <= 0 => self.wrong("the token of the target has ended (`token_ends`)"),
             Some(days) if days <= TOKEN_DAYS => {
-                self.wrong(format!("its token ends in {days} days; make another"));
+                let days = counted(days, "day", "days");
+                self.wrong(format!("the token of the target ends in {days}; create another one"));
             }
-            Some(days) => self.fine(format!("its token has {days} days left")),
+            Some(days) => {
+                let days = counted(days, "day", "days");
+                self.fine(format!("the token of the target is valid for {days}"));
+            }
             None if target.file.scim.is_none() => {}
-            None => self.unknown("when its token ends; say token_ends"),
+            None => self.unknown("end of the target's token; set `token_ends`"),
         }
     }
 }

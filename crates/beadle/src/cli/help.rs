@@ -1,0 +1,291 @@
+//! The parts of the help that clap does not derive: commands grouped by use, and examples.
+
+use std::fmt::Write as _;
+
+use clap::Command;
+
+/// The commands, grouped by use.
+const GROUPS: &[(&str, &[&str])] = &[
+    ("Set up", &["example", "check", "schema", "doctor", "aws", "completions"]),
+    ("Show and apply changes", &["plan", "apply", "sweep", "plan-total", "explain"]),
+    ("Decide", &["holds", "approve", "pause", "resume", "rebind"]),
+    (
+        "Run and observe the service",
+        &["serve", "healthcheck", "tasks", "queue", "deliveries", "journal", "budget"],
+    ),
+    ("Maintain", &["targets", "store"]),
+];
+
+/// The heading of commands that no group has.
+const OTHER: &str = "Other";
+
+/// Examples of each command: the command line, and what it does.
+const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
+    (
+        "plan",
+        &[
+            ("beadle plan", "all organisations and targets"),
+            ("beadle plan --org acme --repo widgets", "one repository"),
+            ("beadle plan --target aws --group Developers", "one group"),
+            ("beadle plan --format markdown", "for the comment of a pull request"),
+        ],
+    ),
+    (
+        "apply",
+        &[
+            ("beadle apply", "show the plan, ask, write"),
+            ("beadle apply --repo widgets --yes", "one repository, without confirmation"),
+        ],
+    ),
+    (
+        "sweep",
+        &[
+            ("beadle sweep", "everything, with the guard's window of the store"),
+            ("beadle sweep --shard 1/4 --without-store", "a quarter of the repositories, in a job"),
+            ("beadle sweep --approve 8f0c1d2e3a4b", "approve one change by its digest"),
+        ],
+    ),
+    (
+        "plan-total",
+        &[
+            ("beadle plan-total plan-1.json plan-2.json", "the plans of two shards"),
+            ("beadle plan-total --approve 8f0c1d2e3a4b plan-1.json", "do not count an approved change"),
+        ],
+    ),
+    (
+        "explain",
+        &[
+            ("beadle explain acme/widgets", "every declared value of a repository"),
+            ("beadle explain acme/widgets repository.has_wiki", "one value"),
+            ("beadle explain --group Developers", "the sources and the mapping of a group"),
+        ],
+    ),
+    ("budget", &[("beadle budget --org acme", "one organisation")]),
+    (
+        "check",
+        &[
+            ("beadle check", "the beadle.toml of this folder"),
+            ("beadle check -c ci/beadle.toml", "another file"),
+        ],
+    ),
+    (
+        "serve",
+        &[
+            ("beadle serve", "run until SIGTERM or Ctrl-C"),
+            (
+                "beadle serve --log info,beadle_engine=debug --log-format json",
+                "with more detail, for a collector",
+            ),
+        ],
+    ),
+    ("doctor", &[("beadle doctor", "diagnose every organisation and target")]),
+    (
+        "targets probe",
+        &[
+            ("beadle targets probe", "all directories and targets"),
+            ("beadle targets probe --release aws", "also write to the stopped target `aws` again"),
+        ],
+    ),
+    (
+        "pause",
+        &[
+            ("beadle pause --org acme --for 2h", "an organisation"),
+            ("beadle pause --repo acme/widgets --for \"1h 30m\"", "a repository"),
+            ("beadle pause --target aws --for 7d", "a target"),
+        ],
+    ),
+    ("resume", &[("beadle resume --org acme", "end the pause of an organisation")]),
+    ("holds", &[("beadle holds", "with digest, reason and changes")]),
+    ("approve", &[("beadle approve 8f0c1d2e3a4b", "the digest is in the output of `apply` and `holds`")]),
+    (
+        "rebind",
+        &[
+            ("beadle rebind acme/widgets", "repos/widgets.yml belongs to the repository now called widgets"),
+            ("beadle rebind acme --team platform", "`platform` means the team that has this slug now"),
+            ("beadle rebind acme --user mona", "`mona` means the user who has this login now"),
+        ],
+    ),
+    ("schema", &[("beadle schema repo > repo.schema.json", "the schema of repos/*.yml")]),
+    (
+        "deliveries",
+        &[
+            ("beadle deliveries --since 2h", "the last two hours"),
+            ("beadle deliveries --key acme/widgets", "those that concern one repository"),
+            ("beadle deliveries --body 72d3162e-cc78-11e3-81ab-4c9367dc0958", "the body of one delivery"),
+        ],
+    ),
+    (
+        "queue",
+        &[
+            ("beadle queue", "all keys that wait, run or are parked"),
+            ("beadle queue --retry repository:acme:1296269", "retry a key now"),
+        ],
+    ),
+    ("tasks", &[("beadle tasks", "the last result of every task")]),
+    ("tasks run", &[("beadle tasks run \"policy of acme\"", "read the policy of acme now")]),
+    (
+        "journal",
+        &[
+            ("beadle journal --since 7d --key acme/widgets", "one repository"),
+            ("beadle journal --format ndjson --after 1200", "the entries after number 1200, for a collector"),
+        ],
+    ),
+    ("healthcheck", &[("beadle healthcheck", "exit code 0 if the service answers")]),
+    ("store copy", &[("beadle store copy beadle.db dynamodb://beadle", "from a file to a table")]),
+    ("example", &[("beadle example > beadle.toml", "begin with a commented configuration")]),
+    (
+        "aws doctor",
+        &[(
+            "beadle aws doctor --url https://api.example --event-queue https://sqs.example/events --sweep-queue https://sqs.example/sweeps",
+            "diagnose one deployment",
+        )],
+    ),
+    ("completions", &[("beadle completions bash > /etc/bash_completion.d/beadle", "for bash")]),
+];
+
+/// Adds the groups and the examples to the derived command line.
+pub(super) fn teach(command: Command) -> Command {
+    let command = command.mut_subcommands(|sub| {
+        let name = sub.get_name().to_owned();
+        let sub = with_examples(sub, &name);
+        sub.mut_subcommands(|inner| {
+            let path = format!("{name} {}", inner.get_name());
+            with_examples(inner, &path)
+        })
+    });
+    let template = format!(
+        "{{before-help}}{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\n{}{}\n{{options}}{{after-help}}",
+        groups(&command),
+        heading(&command, "Global options"),
+    );
+    command.help_template(template)
+}
+
+fn with_examples(command: Command, path: &str) -> Command {
+    let Some((_, examples)) = EXAMPLES.iter().find(|(of, _)| *of == path) else { return command };
+    let mut text = heading(&command, "Examples");
+    for (line, what) in *examples {
+        let _ = write!(text, "\n  {line}\n      {what}"); // writing to a string cannot fail
+    }
+    command.after_long_help(text)
+}
+
+fn heading(command: &Command, text: &str) -> String {
+    let header = command.get_styles().get_header();
+    format!("{header}{text}:{header:#}")
+}
+
+/// Returns the list of commands, by group.
+fn groups(command: &Command) -> String {
+    let is_grouped = |name: &str| GROUPS.iter().any(|(_, names)| names.contains(&name));
+    let all = || command.get_subcommands().filter(|sub| !sub.is_hide_set());
+    let others: Vec<&str> = all().map(Command::get_name).filter(|name| !is_grouped(name)).collect();
+    let literal = command.get_styles().get_literal();
+    let mut text = String::new();
+    for (title, names) in GROUPS.iter().copied().chain([(OTHER, others.as_slice())]) {
+        // A build without AWS has fewer commands.
+        let found: Vec<&Command> =
+            names.iter().filter_map(|name| all().find(|sub| sub.get_name() == *name)).collect();
+        if found.is_empty() {
+            continue;
+        }
+        let _ = writeln!(text, "{}", heading(command, title)); // writing to a string cannot fail
+        for sub in found {
+            let about = sub.get_about().map(ToString::to_string).unwrap_or_default();
+            let _ = writeln!(text, "  {literal}{:12}{literal:#} {about}", sub.get_name());
+        }
+        text.push('\n');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::{Cli, command};
+    use clap::Parser as _;
+
+    /// Every command without commands of its own, by its path, such as `targets probe`.
+    fn leaves() -> Vec<(String, Command)> {
+        let mut root = command().term_width(100);
+        root.build();
+        let mut found = Vec::new();
+        let visible = |sub: &&Command| !sub.is_hide_set() && sub.get_name() != "help";
+        for sub in root.get_subcommands().filter(visible) {
+            let name = sub.get_name().to_owned();
+            for inner in sub.get_subcommands().filter(visible) {
+                found.push((format!("{name} {}", inner.get_name()), inner.clone()));
+            }
+            found.push((name, sub.clone()));
+        }
+        found
+    }
+
+    /// Splits a command line at spaces outside of double quotes, up to `>`.
+    fn words(line: &str) -> Vec<String> {
+        let parts = line.split('"').enumerate();
+        let words = parts.flat_map(|(at, part)| match at % 2 {
+            0 => part.split_whitespace().map(str::to_owned).collect::<Vec<_>>(),
+            _ => vec![part.to_owned()],
+        });
+        words.take_while(|word| word != ">").collect()
+    }
+
+    #[test]
+    fn every_command_has_a_group() {
+        assert!(!groups(&command()).contains(OTHER));
+    }
+
+    #[test]
+    fn every_command_has_an_example() {
+        for (path, leaf) in leaves() {
+            let is_group = leaf.is_subcommand_required_set();
+            assert!(is_group || EXAMPLES.iter().any(|(of, _)| *of == path), "{path}");
+        }
+    }
+
+    #[test]
+    fn every_example_parses() {
+        let known: Vec<String> = leaves().into_iter().map(|(path, _)| path).collect();
+        for (path, examples) in EXAMPLES.iter().filter(|(path, _)| known.iter().any(|known| known == path)) {
+            for (line, _) in *examples {
+                assert!(line.starts_with(&format!("beadle {path}")), "{line}");
+                assert!(Cli::try_parse_from(words(line)).is_ok(), "{line}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_old_name_of_a_command_still_works() {
+        for line in ["total p.json", "directory probe", "adopt acme/widgets", "health"] {
+            assert!(Cli::try_parse_from(words(&format!("beadle {line}"))).is_ok(), "{line}");
+        }
+    }
+
+    #[test]
+    fn the_page_of_commands_is_current() {
+        let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/commands.md");
+        let page = std::fs::read_to_string(page).unwrap();
+        for (path, leaf) in leaves().into_iter().filter(|(_, leaf)| !leaf.is_subcommand_required_set()) {
+            let row = format!("| `{path}` | {} |", leaf.get_about().unwrap());
+            assert!(page.contains(&row), "docs/commands.md has no row\n{row}");
+        }
+    }
+
+    #[test]
+    fn the_help_of_each_command() {
+        for (path, mut leaf) in leaves() {
+            let help = leaf.render_long_help().to_string();
+            insta::assert_snapshot!(format!("help-{}", path.replace(' ', "-")), help);
+        }
+    }
+
+    // A build for AWS has one more command.
+    #[cfg(not(feature = "aws"))]
+    #[test]
+    fn the_help_of_beadle() {
+        let mut root = command().term_width(100);
+        insta::assert_snapshot!("help", root.render_help().to_string());
+        insta::assert_snapshot!("help-long", root.render_long_help().to_string());
+    }
+}

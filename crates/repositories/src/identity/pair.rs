@@ -1,25 +1,25 @@
-//! Matches what is asked for and what is there, one to one.
+//! Matches desired and observed entries one to one.
 
-/// The matching entries of two lists, by their places.
+/// The matches between two lists, by the indexes of the entries.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct EntryPairs {
-    /// The same thing on both sides: its place among the desired, and among the observed.
+    /// The indexes of the desired and the observed entry of each match.
     pub(crate) both: Vec<(usize, usize)>,
-    /// Declared entries that are missing.
+    /// The desired entries without a match.
     pub(crate) only_desired: Vec<usize>,
-    /// Live entries that are not declared.
+    /// The observed entries without a match.
     pub(crate) only_observed: Vec<usize>,
 }
 
 impl EntryPairs {
-    /// The observed entry that a desired one is matched with.
+    /// Returns the observed entry that matches a desired entry.
     pub(crate) fn observed_of(&self, desired: usize) -> Option<usize> {
         self.both.iter().find(|(at, _)| *at == desired).map(|(_, observed)| *observed)
     }
 }
 
-/// Matches two lists one to one. `closeness` is `None` for different things; of several candidates
-/// the lowest wins, and of equal ones the first.
+/// Matches two lists one to one. `closeness` returns `None` for different entries. Among several
+/// candidates, the lowest value wins; among equal values, the first candidate wins.
 pub(crate) fn pair<D, O>(
     desired: &[D],
     observed: &[O],

@@ -1,4 +1,4 @@
-//! The table: what identifies an entry, for each kind of list.
+//! The table of identities: the fields that identify an entry, for each kind of list.
 
 use serde_json::Value;
 
@@ -9,30 +9,31 @@ use super::Entry;
 pub(super) enum Compare {
     /// Letter by letter.
     Exact,
-    /// Without case; these names are ASCII at GitHub.
+    /// Without case. GitHub allows only ASCII in these names.
     Folded,
-    /// Without the case of ASCII letters. Whether GitHub folds other letters is not documented.
+    /// Without the case of ASCII letters. GitHub does not document whether it ignores the case of other
+    /// letters.
     FoldedAscii,
-    /// Letter by letter, as far as known: whether GitHub ignores case is not documented.
+    /// Letter by letter. GitHub does not document whether it ignores case.
     PerhapsFolded,
     /// A list in any order.
     Set,
-    /// The id of an App: `null`, 0 and -1 stand for any App.
+    /// The id of an App. `null`, 0 and -1 mean any App.
     App,
-    /// The id of a bypass actor: some kinds of actors have none.
+    /// The id of a bypass actor. Some kinds of actors have no id.
     Actor,
 }
 
 /// The meaning of an entry without the field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum LeftOut {
-    /// An entry without identity: it is compared as a whole.
+    /// The entry has no identity and is compared as a whole.
     Nameless,
-    /// The same as an entry with any value.
+    /// The entry matches any value of the field.
     Open,
 }
 
-/// A field that identifies.
+/// A field of an identity.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Field {
     /// The paths of the field; the first path that the entry has counts.
@@ -46,11 +47,11 @@ pub(super) struct Field {
 pub(crate) struct Kind {
     /// The key of such lists.
     key: &'static str,
-    /// Everything that makes two entries of it the same thing at GitHub.
+    /// The fields that make two entries the same at GitHub.
     fields: &'static [Field],
-    /// Fields that GitHub leaves unset where an entry does not set them.
+    /// The fields that GitHub leaves unset if an entry does not set them.
     pub(crate) unset: &'static [&'static str],
-    /// True if it is a part of an entry of another list.
+    /// True if the list is part of an entry of another list.
     is_nested: bool,
 }
 
@@ -103,23 +104,24 @@ const TABLE: &[Kind] = &[
     ),
 ];
 
-/// Lists that are not in the table: the incumbent's rule, by the first of these that an entry has.
+/// The fields that identify entries of other lists, by the rule of safe-settings: the first of these
+/// fields that an entry has counts.
 const OTHERS: &[&str] =
     &["name", "username", "actor_id", "login", "type", "key_prefix", "context", "url", "path", "tool"];
 
 impl Kind {
-    /// The number of fields that every entry must have; they come first.
+    /// Returns the number of required fields, which come first.
     pub(super) fn needed(&self) -> usize {
         self.fields.iter().filter(|field| field.left_out == LeftOut::Nameless).count()
     }
 }
 
-/// The kind of a list by its key.
+/// Returns the kind of a list by its key.
 pub(crate) fn kind(list: &str) -> Option<&'static Kind> {
     TABLE.iter().find(|kind| kind.key == list)
 }
 
-/// The keys of all kinds of lists: of sections, or of parts of entries.
+/// Returns the keys of all kinds of lists: of sections, or of parts of entries.
 #[cfg(test)]
 pub(crate) fn keys(are_nested: bool) -> Vec<&'static str> {
     TABLE.iter().filter(|kind| kind.is_nested == are_nested).map(|kind| kind.key).collect()
@@ -128,28 +130,29 @@ pub(crate) fn keys(are_nested: bool) -> Vec<&'static str> {
 /// The value of a field in the forms in which it is compared.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Part {
-    /// As it is written.
-    pub(super) said: String,
-    /// Equal: certainly the same.
+    /// The value as the file has it.
+    pub(super) written: String,
+    /// If this form is equal, the values are certainly the same.
     pub(super) sure: String,
-    /// Equal: perhaps the same.
+    /// If this form is equal, the values are perhaps the same.
     pub(super) perhaps: String,
 }
 
-/// The kinds of bypass actors that are one each, whatever id is written.
+/// The kinds of bypass actors with one actor only, so that their id does not count.
 const WITHOUT_ID: &[&str] = &["OrganizationAdmin", "DeployKey", "EnterpriseOwner"];
 
 fn text(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-/// Without case in every script: `ß` and `SS`, and both small sigmas, become the same.
+/// Removes the case of letters in every script: `ß` and `SS`, and both small sigmas, become the same.
 fn fold(text: &str) -> String {
     if text.is_ascii() { text.to_ascii_lowercase() } else { text.to_uppercase().to_lowercase() }
 }
 
 impl Field {
-    /// `Ok(None)`: the entry leaves it out. `Err`: it has no identity without it.
+    /// Returns the value of the field; `None` if the entry leaves out an optional field; `Err` if it
+    /// leaves out a required field and has no identity.
     fn part(&self, entry: &impl Entry) -> Result<Option<Part>, ()> {
         if self.compare == Compare::Actor {
             let kind = entry.value("actor_type");
@@ -159,8 +162,7 @@ impl Field {
         }
         let value = self.paths.iter().find_map(|path| entry.value(path));
         let value = match (self.compare, value) {
-            // A `null` that is written stands for any App; a live check that is bound to none has
-            // it too.
+            // A `null` in a file means any App. A live check of any App has `null` too.
             (Compare::App, Some(id)) if id.as_i64().is_none_or(|id| id <= 0) => Some(Value::from("any")),
             (_, Some(value)) if !value.is_null() => Some(value),
             _ => None,
@@ -168,7 +170,7 @@ impl Field {
         let Some(value) = value else {
             return if self.left_out == LeftOut::Open { Ok(None) } else { Err(()) };
         };
-        let said = match (self.compare, &value) {
+        let written = match (self.compare, &value) {
             (Compare::Set, Value::Array(items)) => {
                 let mut items: Vec<String> = items.iter().map(text).collect();
                 items.sort();
@@ -179,25 +181,27 @@ impl Field {
         };
         let (sure, perhaps) = match self.compare {
             Compare::Folded => {
-                let folded = fold(&said);
+                let folded = fold(&written);
                 (folded.clone(), folded)
             }
-            Compare::FoldedAscii => (said.to_ascii_lowercase(), fold(&said)),
-            Compare::PerhapsFolded => (said.clone(), fold(&said)),
-            Compare::Exact | Compare::Set | Compare::App | Compare::Actor => (said.clone(), said.clone()),
+            Compare::FoldedAscii => (written.to_ascii_lowercase(), fold(&written)),
+            Compare::PerhapsFolded => (written.clone(), fold(&written)),
+            Compare::Exact | Compare::Set | Compare::App | Compare::Actor => {
+                (written.clone(), written.clone())
+            }
         };
-        Ok(Some(Part { said, sure, perhaps }))
+        Ok(Some(Part { written, sure, perhaps }))
     }
 }
 
-/// The parts of an entry's identity; `None` where it has none.
+/// Returns the parts of an entry's identity; `None` if it has no identity.
 pub(super) fn parts(kind: Option<&Kind>, entry: &impl Entry) -> Option<Vec<Option<Part>>> {
     match kind {
         Some(kind) => kind.fields.iter().map(|field| field.part(entry)).collect::<Result<_, ()>>().ok(),
         None => OTHERS.iter().find_map(|key| {
-            let said = text(&entry.value(key).filter(|value| !value.is_null())?);
-            let sure = format!("{key} {}", fold(&said));
-            Some(vec![Some(Part { said, perhaps: sure.clone(), sure })])
+            let written = text(&entry.value(key).filter(|value| !value.is_null())?);
+            let sure = format!("{key} {}", fold(&written));
+            Some(vec![Some(Part { written, perhaps: sure.clone(), sure })])
         }),
     }
 }

@@ -46,7 +46,7 @@ fn what_github_refuses_is_refused_with_its_line() {
         (
             "settings.yml",
             "rulesets:\n- name: main\n  enforcement: active\n  rules:\n  - type: license_compliance_scanning\n",
-            ":5 `rulesets[0]` is the organisation's and cannot have the rule `license_compliance_scanning`",
+            ":5 `rulesets[0]`: a ruleset of the organisation cannot have the rule `license_compliance_scanning`",
         ),
         ("repos/a.yml", "repository:\n  visibility: PRIVATE", "did you mean `private`?"),
         ("repos/a.yml", "repository:\n  squash_merge_commit_title: pr_title", "did you mean `PR_TITLE`?"),
@@ -68,7 +68,7 @@ fn what_github_refuses_is_refused_with_its_line() {
         (
             "repos/a.yml",
             "rulesets:\n- name: main\n  enforcement: active\n  rules:\n  - type: deletion\n  - type: deletion",
-            ":6 `rulesets[0]` has the rule `deletion` twice",
+            ":6 `rulesets[0]` must not have the rule `deletion` twice",
         ),
         (
             "repos/a.yml",
@@ -83,7 +83,7 @@ fn what_github_refuses_is_refused_with_its_line() {
         (
             "repos/a.yml",
             "repository:\n  allow_squash_merge: false\n  allow_merge_commit: false\n  allow_rebase_merge: false",
-            ":4 one of allow_squash_merge, allow_merge_commit, allow_rebase_merge must be true",
+            ":4 at least one of allow_squash_merge, allow_merge_commit, allow_rebase_merge must be true",
         ),
         (
             "repos/a.yml",
@@ -123,15 +123,11 @@ fn what_github_refuses_is_refused_with_its_line() {
             "branches:\n- name: main\n  protection:\n    required_pull_request_reviews:\n      dismissal_restrictions: {}",
             ":5 `dismissal_restrictions: {}` is ambiguous",
         ),
-        (
-            "repos/a b.yml",
-            "repository: { has_wiki: false }",
-            "the name of the file must be that of a repository",
-        ),
+        ("repos/a b.yml", "repository: { has_wiki: false }", "invalid repository name `a b`"),
         (
             "suborgs/a.yml",
             "suborgrepos: [a]\ndisable_plugins:\n- { plugin: teams, target: self }",
-            "this version does not carry it out",
+            "does not support this key",
         ),
         (
             "settings.yml",
@@ -359,6 +355,6 @@ fn a_repository_that_two_files_reach_is_left_alone_only_where_they_contradict() 
     let policy = Policy::load(folder.path(), "admin").unwrap();
     let tested = policy.test(folder.path()).unwrap();
     let [problem] = tested.problems.as_slice() else { panic!("{:#?}", tested.problems) };
-    assert!(problem.message.contains("a part of `repository` is in doubt"), "{problem:?}");
+    assert!(problem.message.contains("a part of `repository` is unknown"), "{problem:?}");
     assert!(problem.message.contains("(layers/a.yml:2, layers/a.yml:3, layers/b.yml:2)"), "{problem:?}");
 }

@@ -1,9 +1,9 @@
-//! Decides which entries of a list are the same at GitHub. The check, the layers, the comparison and
-//! the writes all use this decision.
+//! Decides which entries of a list are the same at GitHub. The check, the layers, the comparison
+//! and the writes all use this decision.
 //!
-//! An identity has all fields that distinguish two entries. Entries match one to one. If an entry leaves
-//! out an optional field, it matches any value of the field, but entries that match in all fields come
-//! first.
+//! An identity has all fields that distinguish two entries. Entries match one to one. If an entry
+//! leaves out an optional field, it matches any value of the field, but entries that match in all
+//! fields come first.
 
 mod pair;
 mod table;
@@ -98,8 +98,9 @@ fn identities(kind: Option<&Kind>, entries: &[impl Entry]) -> Vec<Identity> {
     entries.iter().map(|entry| Identity::of(kind, entry)).collect()
 }
 
-/// Matches the entries of a policy with the entries at GitHub. Names that differ only in a case that
-/// GitHub may ignore match last, so that Beadle does not delete such an entry and create it again.
+/// Matches the entries of a policy with the entries at GitHub. Names that differ only in a case
+/// that GitHub may ignore match last, so that Beadle does not delete such an entry and create it
+/// again.
 pub(crate) fn pair_entries(
     kind: Option<&Kind>,
     desired: &[impl Entry],

@@ -11,8 +11,8 @@ pub(super) enum Compare {
     Exact,
     /// Without case. GitHub allows only ASCII in these names.
     Folded,
-    /// Without the case of ASCII letters. GitHub does not document whether it ignores the case of other
-    /// letters.
+    /// Without the case of ASCII letters. GitHub does not document whether it ignores the case of
+    /// other letters.
     FoldedAscii,
     /// Letter by letter. GitHub does not document whether it ignores case.
     PerhapsFolded,
@@ -104,8 +104,8 @@ const TABLE: &[Kind] = &[
     ),
 ];
 
-/// The fields that identify entries of other lists, by the rule of safe-settings: the first of these
-/// fields that an entry has counts.
+/// The fields that identify entries of other lists, by the rule of safe-settings: the first of
+/// these fields that an entry has counts.
 const OTHERS: &[&str] =
     &["name", "username", "actor_id", "login", "type", "key_prefix", "context", "url", "path", "tool"];
 
@@ -145,14 +145,15 @@ fn text(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-/// Removes the case of letters in every script: `ß` and `SS`, and both small sigmas, become the same.
+/// Removes the case of letters in every script: `ß` and `SS`, and both small sigmas, become the
+/// same.
 fn fold(text: &str) -> String {
     if text.is_ascii() { text.to_ascii_lowercase() } else { text.to_uppercase().to_lowercase() }
 }
 
 impl Field {
-    /// Returns the value of the field; `None` if the entry leaves out an optional field; `Err` if it
-    /// leaves out a required field and has no identity.
+    /// Returns the value of the field; `None` if the entry leaves out an optional field; `Err` if
+    /// it leaves out a required field and has no identity.
     fn part(&self, entry: &impl Entry) -> Result<Option<Part>, ()> {
         if self.compare == Compare::Actor {
             let kind = entry.value("actor_type");

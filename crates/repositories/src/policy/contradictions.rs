@@ -16,8 +16,8 @@ use super::shape::Shape;
 /// The maximum number of topics of a repository.
 const TOPICS: usize = 20;
 
-/// The keys of a title, of a message and of their merge method, and the messages that GitHub accepts
-/// with each title.
+/// The keys of a title, of a message and of their merge method, and the messages that GitHub
+/// accepts with each title.
 type TitleAndMessage =
     (&'static str, &'static str, &'static str, &'static [(&'static str, &'static [&'static str])]);
 
@@ -45,8 +45,8 @@ const METHODS: [&str; 3] = ["allow_squash_merge", "allow_merge_commit", "allow_r
 
 /// Values that GitHub refuses together, although each value is valid.
 pub(super) struct Contradiction<'a> {
-    /// The names in `disable_plugins` that make Beadle leave the values alone: the section, and perhaps a
-    /// part of it.
+    /// The names in `disable_plugins` that make Beadle leave the values alone: the section, and
+    /// perhaps a part of it.
     pub(super) names: &'static [&'static str],
     /// The contradicting keys of the section; empty if the whole section is affected.
     pub(super) keys: Vec<&'static str>,
@@ -105,8 +105,8 @@ fn error(node: &Node, text: impl Into<String>) -> Problem {
     Problem::error(node.asked.clone(), node.column, text)
 }
 
-/// Finds the contradictions in the sections of one file, or of merged layers. `rank` returns the rank
-/// of the layer that has a line.
+/// Finds the contradictions in the sections of one file, or of merged layers. `rank` returns the
+/// rank of the layer that has a line.
 pub(super) fn found<'a>(root: &'a Node, rank: &dyn Fn(&PolicyLocation) -> i64) -> Vec<Contradiction<'a>> {
     let mut found = Vec::new();
     let repository = root.get("repository");
@@ -186,8 +186,8 @@ fn merging<'a>(repository: &'a Node, found: &mut Vec<Contradiction<'a>>) {
         found.push(Contradiction::new(&["repository"], values, text).only(&METHODS));
     }
     for (title, message, method, pairs) in PAIRS {
-        // Beadle does not send the texts of a merge method that is off. If all methods are off, Beadle
-        // leaves the methods alone and sends the texts.
+        // Beadle does not send the texts of a merge method that is off. If all methods are off,
+        // Beadle leaves the methods alone and sends the texts.
         let is_off = repository.get(method).is_some_and(|value| value.bool() == Some(false));
         if is_off && off.contains(&None) {
             continue;
@@ -219,8 +219,8 @@ fn topics<'a>(repository: &'a Node, found: &mut Vec<Contradiction<'a>>) {
     }
 }
 
-/// Checks that security updates are not on while the alerts are off. Each argument is a value with its
-/// key.
+/// Checks that security updates are not on while the alerts are off. Each argument is a value with
+/// its key.
 fn fixes<'a>(
     fixes: Option<(&'a Node, String)>,
     alerts: Option<(&'a Node, String)>,
@@ -239,8 +239,8 @@ fn fixes<'a>(
     }
 }
 
-/// Refuses `{}` as a list of actors. GitHub reads it as nobody in `restrictions` and as everybody in
-/// `dismissal_restrictions`, so the author may mean either.
+/// Refuses `{}` as a list of actors. GitHub reads it as nobody in `restrictions` and as everybody
+/// in `dismissal_restrictions`, so the author may mean either.
 fn actors(protection: &Node, problems: &mut Vec<Problem>) {
     let reviews = protection.get("required_pull_request_reviews");
     let found = [
@@ -408,7 +408,8 @@ pub(super) fn remarks(root: &Node, lists: &[&str], problems: &mut Vec<Problem>) 
     }
     for item in root.get("additive_plugins").map(Node::items).unwrap_or_default() {
         let name = item.get("plugin").unwrap_or(item).text().unwrap_or_default();
-        // `topics` is a list inside `repository`. Beadle never removes unlisted entries of the other two.
+        // `topics` is a list inside `repository`. Beadle never removes unlisted entries of the
+        // other two.
         let is_kept = ["topics", "branches", "code_security_configurations"].contains(&name);
         if !is_kept && !lists.contains(&name) {
             remark(item, format!("`additive_plugins`: `{name}` is not a list that can be additive"));

@@ -185,7 +185,8 @@ impl Policy {
         }
     }
 
-    /// Returns the branches that the policy names, so that Beadle reacts when one is created or deleted.
+    /// Returns the branches that the policy names, so that Beadle reacts when one is created or
+    /// deleted.
     pub fn branches(&self) -> BTreeSet<String> {
         let mut branches = BTreeSet::new();
         for root in self.layers.iter().flat_map(Layer::roots) {

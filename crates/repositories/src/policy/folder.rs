@@ -46,8 +46,8 @@ pub(super) fn read_folder(
     Ok(sources)
 }
 
-/// Reads the texts of the YAML files in a part of the folder. If `stems` is not empty, only files with
-/// these names count.
+/// Reads the texts of the YAML files in a part of the folder. If `stems` is not empty, only files
+/// with these names count.
 pub(super) fn read_part(
     folder: &Path,
     part: &str,
@@ -92,23 +92,23 @@ pub(super) fn read_part(
     Ok(sources)
 }
 
-/// Reads the text of a regular file of a bounded size. It refuses pipes and devices, which can block
-/// their reader forever.
+/// Reads the text of a regular file of a bounded size. It refuses pipes and devices, which can
+/// block their reader forever.
 pub fn read_text(path: &Path) -> Result<String> {
     // Some devices act when they are opened, so the check comes first.
     check_regular(&std::fs::metadata(path)?)?;
     read_opened(open(path)?)
 }
 
-/// Opens a file without blocking. The path can lead to a pipe by now, and a plain open of a pipe waits
-/// for a writer.
+/// Opens a file without blocking. The path can lead to a pipe by now, and a plain open of a pipe
+/// waits for a writer.
 fn open(path: &Path) -> Result<File> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     Ok(File::from(rustix::fs::open(path, flags, Mode::empty())?))
 }
 
-/// Reads the text of an open file if the file is regular. It checks the handle, because the path can
-/// lead to another file by now.
+/// Reads the text of an open file if the file is regular. It checks the handle, because the path
+/// can lead to another file by now.
 fn read_opened(file: File) -> Result<String> {
     check_regular(&file.metadata()?)?;
     // Files in /proc report no size.
@@ -127,8 +127,8 @@ fn check_regular(found: &Metadata) -> Result<()> {
     if found.len() > LARGEST { Err(too_large()) } else { Ok(()) }
 }
 
-/// Resolves a path, which must stay inside the folder. A link to the outside would show other files of
-/// the machine in errors.
+/// Resolves a path, which must stay inside the folder. A link to the outside would show other files
+/// of the machine in errors.
 fn inside(root: &Path, path: &Path) -> Result<PathBuf> {
     let real = path.canonicalize()?;
     if real.starts_with(root) {

@@ -74,7 +74,8 @@ pub const WORKFLOW: Form = Form { what: "a workflow's file", check: workflow };
 /// An address on the web.
 pub const URL: Form = Form { what: "an address", check: url };
 
-/// Checks the rules of every name: it is not empty, is not `.` or `..`, and has no control characters.
+/// Checks the rules of every name: it is not empty, is not `.` or `..`, and has no control
+/// characters.
 fn plain(text: &str) -> Result<(), Misfit> {
     if text.trim().is_empty() {
         return Err(Misfit::new("not be empty"));

@@ -1,5 +1,5 @@
-//! A layer: one file of settings, the repositories that it reaches, and its rank. A higher rank wins
-//! over a lower one.
+//! A layer: one file of settings, the repositories that it reaches, and its rank. A higher rank
+//! wins over a lower one.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -108,8 +108,8 @@ fn all_known(own: &[String], wide: &[String]) -> bool {
 }
 
 impl Condition<'_> {
-    /// Returns whether the condition matches a repository of this name, in lower case; `None` if the
-    /// name alone does not decide.
+    /// Returns whether the condition matches a repository of this name, in lower case; `None` if
+    /// the name alone does not decide.
     fn of_name(&self, name: &str) -> Option<bool> {
         match self {
             Self::Named(own, _) if own == name => Some(true),

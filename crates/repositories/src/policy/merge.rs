@@ -1,6 +1,6 @@
-//! Merges a narrower layer over a wider layer, by the rules of safe-settings. For each key, the narrower
-//! value wins. Entries of lists merge if they have the same identity (`crate::identity`). Other entries
-//! are appended.
+//! Merges a narrower layer over a wider layer, by the rules of safe-settings. For each key, the
+//! narrower value wins. Entries of lists merge if they have the same identity (`crate::identity`).
+//! Other entries are appended.
 
 use super::node::{Kind, Node};
 use crate::identity::pair_layers;
@@ -10,8 +10,8 @@ pub(crate) fn merge(under: &Node, over: &Node) -> Node {
     merge_value("", under, over)
 }
 
-/// Merges two values. `list` is the key of the list that contains them, or of the values if they are
-/// lists.
+/// Merges two values. `list` is the key of the list that contains them, or of the values if they
+/// are lists.
 fn merge_value(list: &str, under: &Node, over: &Node) -> Node {
     let kind = match (&under.kind, &over.kind) {
         (Kind::Map(under), Kind::Map(over)) => Kind::Map(merge_maps(list, under, over)),

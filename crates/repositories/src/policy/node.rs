@@ -28,8 +28,8 @@ pub enum Kind {
     Null,
     /// `true` or `false`. The `yes` and `on` of YAML 1.1 are strings.
     Bool(bool),
-    /// A whole number in the usual spelling. A number in another spelling (`0042`, `1.50`, `1e3`) is a
-    /// string, so that the value of a property, a label or a version keeps its spelling.
+    /// A whole number in the usual spelling. A number in another spelling (`0042`, `1.50`, `1e3`)
+    /// is a string, so that the value of a property, a label or a version keeps its spelling.
     Int(i64),
     /// A string.
     Text(String),

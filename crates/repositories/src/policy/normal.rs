@@ -31,8 +31,8 @@ pub(super) fn normal(root: &Node) -> Node {
     root
 }
 
-/// Changes every entry of a section's list, also if the list is a block with `include`, `exclusive` or
-/// `additive`.
+/// Changes every entry of a section's list, also if the list is a block with `include`, `exclusive`
+/// or `additive`.
 fn each(root: &mut Node, section: &str, change: impl Fn(&mut Node)) {
     let Some(node) = root.child(section) else { return };
     if let Kind::Map(lists) = &mut node.kind {
@@ -69,8 +69,8 @@ impl Node {
     }
 }
 
-/// Returns the entries of `suborgproperties` in the form of safe-settings: the name of the property is
-/// the key.
+/// Returns the entries of `suborgproperties` in the form of safe-settings: the name of the property
+/// is the key.
 pub(super) fn suborg_properties(list: &Node) -> Node {
     let entry = |item: &Node| {
         let name = ["property_name", "name"].into_iter().find_map(|key| item.get(key));

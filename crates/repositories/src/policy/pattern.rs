@@ -22,8 +22,8 @@ enum Matcher {
     Regex(Regex),
 }
 
-/// Shows the text of the pattern only. The matcher would also show its caches, which change with each
-/// use. Beadle remembers selectors between runs by this form, so it must not change.
+/// Shows the text of the pattern only. The matcher would also show its caches, which change with
+/// each use. Beadle remembers selectors between runs by this form, so it must not change.
 impl fmt::Debug for Pattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = match self.matcher {
@@ -47,8 +47,8 @@ impl Pattern {
         Ok(Self { text: text.to_owned(), matcher: Matcher::Glob(glob.compile_matcher()) })
     }
 
-    /// Parses a glob. A text that can only be a regular expression becomes a regular expression, which
-    /// may match any part of a name, as in `restrictedRepos` of safe-settings.
+    /// Parses a glob. A text that can only be a regular expression becomes a regular expression,
+    /// which may match any part of a name, as in `restrictedRepos` of safe-settings.
     pub fn glob_or_regex(text: &str) -> Result<Self, String> {
         if MARKS.iter().any(|mark| text.contains(mark)) { Self::regex(text) } else { Self::glob(text) }
     }

@@ -1,5 +1,5 @@
-//! Findings in a policy: errors, warnings, and keys that Beadle does not support. Each finding has a
-//! file and a line.
+//! Findings in a policy: errors, warnings, and keys that Beadle does not support. Each finding has
+//! a file and a line.
 
 use std::fmt::Write as _;
 

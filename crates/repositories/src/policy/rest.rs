@@ -1,6 +1,6 @@
-//! Finds layers that select repositories by a value that the policy itself sets, so that the selection
-//! changes with each apply. All findings are warnings, because some of these policies come to rest
-//! after one change.
+//! Finds layers that select repositories by a value that the policy itself sets, so that the
+//! selection changes with each apply. All findings are warnings, because some of these policies
+//! come to rest after one change.
 
 use std::collections::BTreeMap;
 
@@ -62,8 +62,8 @@ struct Effect<'a> {
     is_written: bool,
 }
 
-/// Finds selections that a file changes itself, and selections that several files change in a circle.
-/// `files` are the parsed files; `disabled` are the sections that Beadle leaves alone.
+/// Finds selections that a file changes itself, and selections that several files change in a
+/// circle. `files` are the parsed files; `disabled` are the sections that Beadle leaves alone.
 pub(super) fn unrest(files: &BTreeMap<String, Node>, disabled: &[String]) -> Vec<Problem> {
     let parts: Vec<Part<'_>> = files.iter().flat_map(|(file, root)| parts(file, root)).collect();
     let mut problems = Vec::new();
@@ -166,8 +166,8 @@ fn chosen(root: &Node) -> Vec<Pick<'_>> {
     let mut picks = Vec::new();
     for (key, is_excepted) in [("select", false), ("except", true)] {
         let Some(block) = root.get(key) else { continue };
-        // All keys of `except` must match. If it has several keys, the files do not show which of them
-        // match.
+        // All keys of `except` must match. If it has several keys, the files do not show which of
+        // them match.
         if is_excepted && block.entries().len() != 1 {
             continue;
         }
@@ -190,8 +190,8 @@ fn chosen(root: &Node) -> Vec<Pick<'_>> {
     picks
 }
 
-/// Returns the selection of a suborg with one list. If a suborg has several lists, a match of one list
-/// is enough, so that no single list decides.
+/// Returns the selection of a suborg with one list. If a suborg has several lists, a match of one
+/// list is enough, so that no single list decides.
 fn of_suborg(root: &Node) -> Option<Pick<'_>> {
     let lists = ["suborgrepos", "suborgteams", "suborgproperties"].map(|key| root.get(key));
     match lists {

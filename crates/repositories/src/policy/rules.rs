@@ -1,5 +1,5 @@
-//! Describes the rules of rulesets: the parameters of each type, their shapes, and the parameters that
-//! GitHub requires.
+//! Describes the rules of rulesets: the parameters of each type, their shapes, and the parameters
+//! that GitHub requires.
 //!
 //! <https://docs.github.com/rest/repos/rules#create-a-repository-ruleset>
 
@@ -15,7 +15,8 @@ pub(crate) struct Rule {
     /// True if the rule is only for rulesets with `target: push`.
     pub(crate) is_push: bool,
     pub(crate) parameters: &'static [Key],
-    /// The parameters that GitHub requires. Beadle adds the parameters of reviews and checks itself.
+    /// The parameters that GitHub requires. Beadle adds the parameters of reviews and checks
+    /// itself.
     pub(crate) demanded: &'static [&'static str],
 }
 

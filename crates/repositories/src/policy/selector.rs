@@ -1,5 +1,5 @@
-//! Selects the repositories of a layer: `select:` and `except:`. Every key must match; in a list, one
-//! entry is enough.
+//! Selects the repositories of a layer: `select:` and `except:`. Every key must match; in a list,
+//! one entry is enough.
 
 use beadle_github::{Part, Repository, Unsure};
 use jiff::civil::Date;
@@ -49,8 +49,8 @@ fn date(node: &Node, problems: &mut Vec<Problem>) -> Option<Date> {
     parsed
 }
 
-/// Reads `suborgproperties` by the rules of safe-settings: only the first key of an entry counts, and a
-/// repository needs to match only one entry.
+/// Reads `suborgproperties` by the rules of safe-settings: only the first key of an entry counts,
+/// and a repository needs to match only one entry.
 pub(super) fn incumbent(node: &Node) -> Vec<Selector> {
     let entries = node.items().iter().filter_map(|item| {
         let (name, value) = item.entries().first()?;
@@ -188,8 +188,8 @@ impl Selector {
 
 /// Compares selectors without a repository.
 impl Selector {
-    /// Returns whether the selector matches a repository of this name; `None` if the name alone does
-    /// not decide.
+    /// Returns whether the selector matches a repository of this name; `None` if the name alone
+    /// does not decide.
     pub(super) fn of_name(&self, name: &str) -> Option<bool> {
         if !self.names.is_empty() && !self.names.iter().any(|glob| glob.is_match(name)) {
             return Some(false);
@@ -234,8 +234,8 @@ impl Selector {
             && !other.visibilities.is_empty()
             && !self.visibilities.iter().any(|one| other.visibilities.contains(one));
         let forks = self.fork.is_some() && other.fork.is_some() && self.fork != other.fork;
-        // A property with several values may match both selectors. This is rare, and a plan still finds
-        // the contradiction.
+        // A property with several values may match both selectors. This is rare, and a plan still
+        // finds the contradiction.
         let properties = self.properties.iter().any(|(name, own)| {
             other.values(name).is_some_and(|values| !own.iter().any(|value| values.contains(value)))
         });

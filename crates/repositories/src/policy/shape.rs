@@ -1,5 +1,5 @@
-//! Describes the contents of a policy file as data. The check, its hints and the JSON Schema come from
-//! this description.
+//! Describes the contents of a policy file as data. The check, its hints and the JSON Schema come
+//! from this description.
 
 use super::forms::Form;
 use super::node::{Kind, Node};

@@ -28,15 +28,15 @@ pub enum Verdict {
 pub struct MergedLayers {
     /// The values of all layers.
     pub root: Option<Node>,
-    /// The undecided sections, with the reasons: it is unknown whether a layer with the section reaches
-    /// the repository, or layers contradict each other. Beadle leaves these sections alone.
+    /// The undecided sections, with the reasons: it is unknown whether a layer with the section
+    /// reaches the repository, or layers contradict each other. Beadle leaves these sections alone.
     pub undecided: Vec<(String, Unsure)>,
     /// The layers that reach the repository, the lowest first.
     pub layers: Vec<Reached>,
     /// The files of the layers of which it is unknown whether they reach the repository.
     pub undecided_files: Vec<String>,
-    /// The sections of which Beadle leaves a part alone, with the reasons: only a suspended file sets
-    /// the part, or values of `repository` contradict each other.
+    /// The sections of which Beadle leaves a part alone, with the reasons: only a suspended file
+    /// sets the part, or values of `repository` contradict each other.
     pub partly_undecided: Vec<(String, String)>,
     /// The modes of the lists. The highest layer that sets a mode wins.
     pub list_modes: ListModes,
@@ -249,8 +249,8 @@ impl MergedLayers {
         other
     }
 
-    /// Returns whether a selection applies to the repository. The name of a selection is the file of a
-    /// layer, or `file#n` for entry n of its `first_match`.
+    /// Returns whether a selection applies to the repository. The name of a selection is the file
+    /// of a layer, or `file#n` for entry n of its `first_match`.
     pub(crate) fn holds(&self, selection: &str) -> bool {
         let (file, case) = match selection.split_once('#') {
             Some((file, case)) => (file, case.parse::<usize>().ok()),
@@ -260,8 +260,8 @@ impl MergedLayers {
         self.layers.iter().any(holds)
     }
 
-    /// Removes the values of a file of which it is unknown whether it belongs to this repository. The
-    /// other layers apply. Beadle leaves the values alone that only this file sets.
+    /// Removes the values of a file of which it is unknown whether it belongs to this repository.
+    /// The other layers apply. Beadle leaves the values alone that only this file sets.
     fn suspend(&mut self, layer: &Layer, why: &str) {
         if let Some(root) = &self.root {
             self.root = Some(without_values(root, &layer.root));
@@ -293,9 +293,9 @@ impl MergedLayers {
 /// The files in repos/ that concern a repository.
 #[derive(Clone, Debug, Default)]
 pub struct OverrideStatus<'a> {
-    /// The suspended files, with the reasons. A file is suspended if it belonged to another repository
-    /// of this name, if it belonged to this repository under another name, or if the repository has
-    /// another file already.
+    /// The suspended files, with the reasons. A file is suspended if it belonged to another
+    /// repository of this name, if it belonged to this repository under another name, or if the
+    /// repository has another file already.
     pub waits: Vec<(&'a Layer, String)>,
     /// The file that belongs to this repository although the file has another name.
     pub own: Option<&'a Layer>,

@@ -1,6 +1,6 @@
-//! Finds contradictions between files. All findings are warnings, because the files alone do not show
-//! which of them reach the same repository: this also depends on renames, on skipped repositories and
-//! on `first_match`. A plan finds the contradictions again for each repository
+//! Finds contradictions between files. All findings are warnings, because the files alone do not
+//! show which of them reach the same repository: this also depends on renames, on skipped
+//! repositories and on `first_match`. A plan finds the contradictions again for each repository
 //! (`MergedLayers::contradict`).
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,8 +14,8 @@ use crate::policy::merge::merge;
 use crate::policy::node::{Kind, Node};
 use crate::policy::problem::{Problem, Severity};
 
-/// Finds the contradictions between layers that can reach the same repository. `layers` must be sorted
-/// by rank.
+/// Finds the contradictions between layers that can reach the same repository. `layers` must be
+/// sorted by rank.
 pub(in crate::policy) fn across(layers: &[Layer], disabled: &[String]) -> Vec<Problem> {
     let parts = parts(layers);
     let values: Vec<Option<Node>> = parts.iter().map(relevant).collect();

@@ -13,5 +13,5 @@ pub mod environment;
 pub mod intake;
 pub mod invocation;
 pub mod queues;
-pub mod senders;
+mod senders;
 pub mod wakes;

@@ -9,7 +9,7 @@ use beadle_secrets::{SecretError, SecretStore, SecretString};
 use beadle_server::Senders;
 
 /// Returns the senders, and the names of those whose secret is missing.
-pub fn senders(
+pub(crate) fn senders(
     file: &File,
     secret_store: &SecretStore,
     known: &HashMap<String, OrgFacts>,

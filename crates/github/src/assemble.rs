@@ -10,7 +10,7 @@ use crate::connection::{Tally, each, entries};
 use crate::documents;
 use crate::graphql::{PartialAnswer, run};
 use crate::repository::{
-    Actor, ActorKind, Allowances, Asks, Collaborator, Label, Part, Repository, Rule, StatusCheck, Visibility,
+    Actor, ActorKind, Allowances, Asks, Collaborator, Known, Label, Repository, Rule, StatusCheck, Visibility,
 };
 use crate::rulesets::Ruleset;
 use crate::unsure::Unsure;
@@ -60,20 +60,20 @@ pub(crate) async fn assemble(
         fork: node["isFork"].as_bool().unwrap_or(false),
         visibility,
         settings: settings(node, visibility, default_branch.as_deref()),
-        rest_settings: None,
+        rest_settings: Known::NotAsked,
         default_branch,
-        topics: None,
-        teams: None,
+        topics: Known::NotAsked,
+        teams: Known::NotAsked,
         has_age: false,
         missing: Arc::default(),
-        collaborators: None,
-        invitations: None,
-        protection: None,
+        collaborators: Known::NotAsked,
+        invitations: Known::NotAsked,
+        protection: Known::NotAsked,
         created_at: node["createdAt"].as_str().unwrap_or_default().to_owned(),
         vulnerability_alerts: node["hasVulnerabilityAlertsEnabled"].as_bool(),
-        labels: None,
-        rulesets: None,
-        properties: None,
+        labels: Known::NotAsked,
+        rulesets: Known::NotAsked,
+        properties: Known::NotAsked,
     };
     if asks.topics {
         let read = async {
@@ -81,14 +81,14 @@ pub(crate) async fn assemble(
                 rows(api, node_id, &node["repositoryTopics"], documents::MORE_TOPICS, "topics").await?;
             each(&rows, DOING, |row| row["topic"]["name"].as_str().map(str::to_owned))
         };
-        repository.topics = Some(part(error_of("repositoryTopics"), read).await?);
+        repository.topics = part(error_of("repositoryTopics"), read).await?;
     }
     if asks.labels {
         let read = async {
             let rows = rows(api, node_id, &node["labels"], documents::MORE_LABELS, "labels").await?;
             each(&rows, DOING, label)
         };
-        repository.labels = Some(part(error_of("labels"), read).await?);
+        repository.labels = part(error_of("labels"), read).await?;
     }
     if asks.rulesets {
         let read = async {
@@ -100,7 +100,7 @@ pub(crate) async fn assemble(
             }
             Ok(rulesets)
         };
-        repository.rulesets = Some(part(error_of("rulesets"), read).await?);
+        repository.rulesets = part(error_of("rulesets"), read).await?;
     }
     if asks.collaborators {
         let read = async {
@@ -110,7 +110,7 @@ pub(crate) async fn assemble(
             let all = each(&rows, DOING, collaborator)?;
             Ok(all.into_iter().filter_map(Access::of_its_own).collect())
         };
-        repository.collaborators = Some(part(error_of("collaborators"), read).await?);
+        repository.collaborators = part(error_of("collaborators"), read).await?;
     }
     if asks.protection {
         let read = async {
@@ -122,7 +122,7 @@ pub(crate) async fn assemble(
             }
             Ok(rules)
         };
-        repository.protection = Some(part(error_of("branchProtectionRules"), read).await?);
+        repository.protection = part(error_of("branchProtectionRules"), read).await?;
     }
     Ok(repository)
 }
@@ -148,13 +148,13 @@ async fn ruleset(api: &Api, node: &Value) -> Result<Ruleset, Failure> {
 pub(crate) async fn part<T>(
     error: Option<Unsure>,
     read: impl Future<Output = Result<T, Failure>>,
-) -> Result<Part<T>, Failure> {
+) -> Result<Known<T>, Failure> {
     if let Some(error) = error {
-        return Ok(Err(error));
+        return Ok(Known::Unknown(error));
     }
     match read.await {
-        Ok(read) => Ok(Ok(read)),
-        Err(failure) => unless_limited(&failure).map(Err),
+        Ok(read) => Ok(Known::Known(read)),
+        Err(failure) => unless_limited(&failure).map(Known::Unknown),
     }
 }
 

@@ -40,7 +40,7 @@ pub use members::{Identity, Member, Team, TeamMembers};
 pub use names::{Called, Missing, Resolved, SelectedBy};
 pub use read::{Cursor, IndexRow, Page, Reader};
 pub use repository::{
-    Actor, ActorKind, Allowances, Asks, Collaborator, Invitation, Label, Part, Permission, Repository, Rule,
+    Actor, ActorKind, Allowances, Asks, Collaborator, Invitation, Known, Label, Permission, Repository, Rule,
     StatusCheck, Visibility,
 };
 pub use rulesets::Ruleset;

@@ -18,7 +18,7 @@ use crate::graphql::run_batch;
 use crate::names::{Missing, SelectedBy, missing};
 use crate::properties::{self, Properties};
 use crate::read::{invitations, rest_settings};
-use crate::repository::{Asks, Part, Repository};
+use crate::repository::{Asks, Known, Repository};
 use crate::teams::{Snapshot, of_repository, snapshot};
 
 /// How long the first ask waits for others.
@@ -245,15 +245,15 @@ impl Loader {
         let nameless = asks.protection && repository.default_branch.is_none() && !repository.archived;
         let teams = async {
             match &bulk.teams {
-                Some(Ok(snapshot)) => Ok(Ok(snapshot.of(id))),
-                Some(Err(failure)) => unless_limited(failure).map(Err),
+                Some(Ok(snapshot)) => Ok(Known::Known(snapshot.of(id))),
+                Some(Err(failure)) => unless_limited(failure).map(Known::Unknown),
                 None => part(None, of_repository(&self.api, &owner, &name)).await,
             }
         };
         let properties = async {
             match &bulk.properties {
                 Some(Ok(all)) => Ok(all.of(id)),
-                Some(Err(failure)) => unless_limited(failure).map(Err),
+                Some(Err(failure)) => unless_limited(failure).map(Known::Unknown),
                 None => part(None, properties::of_repository(&self.api, &owner, &name)).await,
             }
         };
@@ -264,20 +264,20 @@ impl Loader {
             asked(asks.rest_settings || nameless, part(None, rest_settings(&self.api, &owner, &name))),
         );
         if let Some(read) = teams? {
-            repository.teams = Some(read);
+            repository.teams = read;
         }
         if let Some(read) = properties? {
-            repository.properties = Some(read);
+            repository.properties = read;
         }
         if let Some(read) = invited? {
-            repository.invitations = Some(read);
+            repository.invitations = read;
         }
         if let Some(read) = settings? {
-            if let Ok(settings) = &read {
+            if let Known::Known(settings) = &read {
                 let branch = settings.get("default_branch").and_then(serde_json::Value::as_str);
                 repository.default_branch = branch.map(str::to_owned);
             }
-            repository.rest_settings = Some(read);
+            repository.rest_settings = read;
         }
         Ok(())
     }
@@ -286,8 +286,8 @@ impl Loader {
 /// A part, where it is asked for.
 async fn asked<T>(
     is_asked: bool,
-    read: impl Future<Output = Result<Part<T>, Failure>>,
-) -> Result<Option<Part<T>>, Failure> {
+    read: impl Future<Output = Result<Known<T>, Failure>>,
+) -> Result<Option<Known<T>>, Failure> {
     if is_asked { read.await.map(Some) } else { Ok(None) }
 }
 

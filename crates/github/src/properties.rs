@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::api::Api;
-use crate::repository::Part;
+use crate::repository::Known;
 use crate::unsure::Unsure;
 
 /// Of every repository.
@@ -22,10 +22,10 @@ pub(crate) struct Properties {
 
 impl Properties {
     /// Of a repository; one that is not in the list is unknown, and not without properties.
-    pub(crate) fn of(&self, repository: u64) -> Part<BTreeMap<String, Value>> {
-        let found = self.by_repository.get(&repository).cloned();
+    pub(crate) fn of(&self, repository: u64) -> Known<BTreeMap<String, Value>> {
         let why = "the list of all properties does not have this repository";
-        found.ok_or_else(|| Unsure::for_now(why.to_owned()))
+        let unknown = || Known::Unknown(Unsure::for_now(why.to_owned()));
+        self.by_repository.get(&repository).cloned().map_or_else(unknown, Known::Known)
     }
 }
 

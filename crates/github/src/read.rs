@@ -16,7 +16,7 @@ use crate::documents;
 use crate::graphql::{run, run_batch};
 use crate::loader::{Bulk, Loader};
 use crate::names::SelectedBy;
-use crate::repository::{Asks, Invitation, Repository, Visibility};
+use crate::repository::{Asks, Invitation, Known, Repository, Visibility};
 use crate::rulesets::Ruleset;
 use crate::teams::TeamPermission;
 
@@ -113,7 +113,9 @@ impl Reader {
     pub async fn refresh(&self, repository: &mut Repository) -> Result<(), Failure> {
         let before = repository.teams.clone();
         self.loader.refresh(repository).await?;
-        let (Some(Ok(before)), Some(Ok(now))) = (&before, &mut repository.teams) else { return Ok(()) };
+        let (Known::Known(before), Known::Known(now)) = (&before, &mut repository.teams) else {
+            return Ok(());
+        };
         for team in now.iter_mut().filter(|team| team.permission.rank().is_some()) {
             // A list may show the role that a custom one is based on.
             let was_custom =

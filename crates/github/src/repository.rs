@@ -10,8 +10,27 @@ use serde_json::{Map, Value};
 use crate::rulesets::Ruleset;
 use crate::unsure::Unsure;
 
-/// A part that was read to its end, or why it is unknown.
-pub type Part<T> = Result<T, Unsure>;
+/// A part of a repository. An unknown part is never an empty one: Beadle removes nothing because of
+/// it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Known<T> {
+    /// Nobody asked for the part.
+    NotAsked,
+    /// The part was not read to its end, for this reason.
+    Unknown(Unsure),
+    /// The whole part.
+    Known(T),
+}
+
+impl<T> Known<T> {
+    /// Returns the part, if it is known.
+    pub fn value(&self) -> Option<&T> {
+        match self {
+            Self::Known(value) => Some(value),
+            Self::NotAsked | Self::Unknown(_) => None,
+        }
+    }
+}
 
 /// Which parts are to be read. Only what a policy asks for is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -290,33 +309,33 @@ pub struct Repository {
     /// The settings, by the names of the body of `PATCH /repos/{owner}/{repo}`.
     pub settings: Map<String, Value>,
     /// The settings that only REST shows.
-    pub rest_settings: Option<Part<Map<String, Value>>>,
+    pub rest_settings: Known<Map<String, Value>>,
     /// The default branch; an empty repository may have none yet.
     pub default_branch: Option<String>,
     /// Topics.
-    pub topics: Option<Part<Vec<String>>>,
+    pub topics: Known<Vec<String>>,
     /// Teams.
-    pub teams: Option<Part<Vec<crate::TeamPermission>>>,
+    pub teams: Known<Vec<crate::TeamPermission>>,
     /// Its teams and properties come from a snapshot of the whole organisation.
     pub has_age: bool,
     /// Names by which layers select and that stand for nothing.
     pub missing: std::sync::Arc<crate::Missing>,
     /// Direct collaborators.
-    pub collaborators: Option<Part<Vec<Collaborator>>>,
+    pub collaborators: Known<Vec<Collaborator>>,
     /// Pending invitations.
-    pub invitations: Option<Part<Vec<Invitation>>>,
+    pub invitations: Known<Vec<Invitation>>,
     /// Branch protection rules.
-    pub protection: Option<Part<Vec<Rule>>>,
+    pub protection: Known<Vec<Rule>>,
     /// When it was made, as GitHub writes it.
     pub created_at: String,
     /// Dependabot alerts; `None` where this GitHub does not say.
     pub vulnerability_alerts: Option<bool>,
     /// Labels.
-    pub labels: Option<Part<Vec<Label>>>,
+    pub labels: Known<Vec<Label>>,
     /// Rulesets of its own.
-    pub rulesets: Option<Part<Vec<Ruleset>>>,
+    pub rulesets: Known<Vec<Ruleset>>,
     /// Values of custom properties: a text, or a list of texts.
-    pub properties: Option<Part<BTreeMap<String, Value>>>,
+    pub properties: Known<BTreeMap<String, Value>>,
 }
 
 impl Repository {

@@ -1,5 +1,5 @@
-//! Remembers the accounts that Beadle made, so that it checks them also when their person is in no
-//! group any more.
+//! Remembers the accounts that Beadle created, so that Beadle also checks an account whose person
+//! is in no group any more.
 
 use std::sync::Arc;
 
@@ -9,14 +9,14 @@ use serde_json::json;
 
 /// A person's account at a target.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Whose {
+pub(crate) struct PersonAccount {
     /// The directory.
     pub(crate) source: String,
-    /// The directory's id of the person.
+    /// The directory's id for the person.
     pub(crate) person: String,
-    /// The target's id of the account.
+    /// The target's id for the account.
     pub(crate) account: String,
-    /// The sign-in name of the person, for readers.
+    /// The sign-in name of the person, for people who read the note.
     pub(crate) login: String,
 }
 
@@ -26,7 +26,7 @@ struct Kept {
     login: String,
 }
 
-/// All that is remembered. Without a store, nothing is.
+/// The remembered accounts. Without a store, Beadle remembers none.
 #[derive(Clone, Default)]
 pub(crate) struct Accounts(pub(crate) Option<Arc<dyn Store>>);
 
@@ -40,26 +40,26 @@ impl Accounts {
         target: &str,
         source: &str,
         person: &str,
-    ) -> Result<Option<Whose>, Failure> {
+    ) -> Result<Option<PersonAccount>, Failure> {
         let Some(store) = &self.0 else { return Ok(None) };
         let text = store.get(&note(target, source, person)).await?;
         Ok(text.and_then(|text| read(source, person, &text)))
     }
 
-    pub(crate) async fn keep(&self, target: &str, whose: &Whose) -> Result<(), Failure> {
+    pub(crate) async fn keep(&self, target: &str, whose: &PersonAccount) -> Result<(), Failure> {
         let Some(store) = &self.0 else { return Ok(()) };
         let kept = Kept { account: whose.account.clone(), login: whose.login.clone() };
         let name = note(target, &whose.source, &whose.person);
         Ok(store.put(&name, &json!(kept).to_string()).await?)
     }
 
-    pub(crate) async fn forget(&self, target: &str, whose: &Whose) -> Result<(), Failure> {
+    pub(crate) async fn forget(&self, target: &str, whose: &PersonAccount) -> Result<(), Failure> {
         let Some(store) = &self.0 else { return Ok(()) };
         Ok(store.forget(&note(target, &whose.source, &whose.person)).await?)
     }
 
-    /// Everything that is remembered of a target's accounts for people of a directory.
-    pub(crate) async fn all(&self, target: &str, source: &str) -> Result<Vec<Whose>, Failure> {
+    /// Returns the remembered accounts of a target for people of a directory.
+    pub(crate) async fn all(&self, target: &str, source: &str) -> Result<Vec<PersonAccount>, Failure> {
         let Some(store) = &self.0 else { return Ok(Vec::new()) };
         let prefix = note(target, source, "");
         let notes = store.notes(&prefix).await?;
@@ -67,7 +67,7 @@ impl Accounts {
     }
 }
 
-fn read(source: &str, person: &str, text: &str) -> Option<Whose> {
+fn read(source: &str, person: &str, text: &str) -> Option<PersonAccount> {
     let Kept { account, login } = serde_json::from_str(text).ok()?;
-    Some(Whose { source: source.to_owned(), person: person.to_owned(), account, login })
+    Some(PersonAccount { source: source.to_owned(), person: person.to_owned(), account, login })
 }

@@ -1,4 +1,4 @@
-//! Remembers who left which group of a target within the window, so that Beadle sees a slow loss as
+//! Remembers who left a group of a target within the window, so that Beadle notices a slow loss as
 //! well as a sudden one.
 
 use std::sync::Arc;
@@ -10,60 +10,59 @@ use serde_json::json;
 use crate::guard::{Departure, Recent};
 use crate::mapping::GroupKey;
 
-/// All that is remembered. Without a store, nothing is.
+/// The remembered departures. Without a store, Beadle remembers none.
 #[derive(Clone, Default)]
 pub(crate) struct Departures(pub(crate) Option<Arc<dyn Store>>);
 
-fn note(target: &str, slot: &GroupKey) -> String {
-    beadle_engine::note("left", &[target, &slot.to_string()])
+fn note(target: &str, group_key: &GroupKey) -> String {
+    beadle_engine::note("left", &[target, &group_key.to_string()])
 }
 
 impl Departures {
-    async fn all(&self, target: &str, slot: &GroupKey) -> Result<Vec<Departure>, Failure> {
+    async fn all(&self, target: &str, group_key: &GroupKey) -> Result<Vec<Departure>, Failure> {
         let Some(store) = &self.0 else { return Ok(Vec::new()) };
-        let text = store.get(&note(target, slot)).await?;
+        let text = store.get(&note(target, group_key)).await?;
         Ok(text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default())
     }
 
-    /// Returns who left within the window, and is not a member again.
+    /// Returns the departures within the window of accounts that are not members again.
     pub(crate) async fn recent(
         &self,
         target: &str,
-        slot: &GroupKey,
+        group_key: &GroupKey,
         now: Time,
         window: Duration,
         is_member: impl Fn(&str) -> bool,
     ) -> Result<Recent, Failure> {
-        Ok(Recent::of(&self.all(target, slot).await?, now, window, is_member))
+        Ok(Recent::of(&self.all(target, group_key).await?, now, window, is_member))
     }
 
-    /// Remembers a departure. The caller reports it before the write, so that a lost answer counts
-    /// too.
+    /// Remembers a departure. The caller calls this before the write, so that a write whose answer
+    /// is lost counts too.
     pub(crate) async fn book(
         &self,
         target: &str,
-        slot: &GroupKey,
+        group_key: &GroupKey,
         departure: Departure,
         window: Duration,
     ) -> Result<(), Failure> {
         let Some(store) = &self.0 else { return Ok(()) };
         let now = departure.at;
-        let mut all = self.all(target, slot).await?;
+        let mut all = self.all(target, group_key).await?;
         all.retain(|known| known.is_within(now, window));
         all.push(departure);
-        Ok(store.put(&note(target, slot), &json!(all).to_string()).await?)
+        Ok(store.put(&note(target, group_key), &json!(all).to_string()).await?)
     }
 
-    /// Takes out those of whom an operator approved that they leave. All others who left still
-    /// count.
+    /// Removes the accounts whose departure an operator approved. All other departures still count.
     pub(crate) async fn approved(
         &self,
         target: &str,
-        slot: &GroupKey,
+        group_key: &GroupKey,
         accounts: &[String],
     ) -> Result<(), Failure> {
         let Some(store) = &self.0 else { return Ok(()) };
-        let before = self.all(target, slot).await?;
+        let before = self.all(target, group_key).await?;
         let mut all = before.clone();
         for departure in &mut all {
             departure.accounts.retain(|account| !accounts.contains(account));
@@ -72,7 +71,7 @@ impl Departures {
         if all == before {
             return Ok(());
         }
-        Ok(store.put(&note(target, slot), &json!(all).to_string()).await?)
+        Ok(store.put(&note(target, group_key), &json!(all).to_string()).await?)
     }
 }
 
@@ -89,15 +88,15 @@ mod tests {
         let store: Arc<dyn Store> =
             Arc::new(SqliteStore::open_inline(&path, SqliteSettings::default()).unwrap());
         let departures = Departures(Some(store));
-        let (slot, window) = (GroupKey::Union("Ops".into()), Duration::from_secs(3600));
+        let (group_key, window) = (GroupKey::Union("Ops".into()), Duration::from_secs(3600));
         let now = Time::from_seconds(1_800_000_000);
         for account in ["a", "b", "c"] {
             let accounts = vec![account.to_owned()];
             let departure = Departure { at: now, accounts, confirmed: Vec::new(), members: 40 };
-            departures.book("aws", &slot, departure, window).await.unwrap();
+            departures.book("aws", &group_key, departure, window).await.unwrap();
         }
-        departures.approved("aws", &slot, &["c".to_owned(), "d".to_owned()]).await.unwrap();
-        let recent = departures.recent("aws", &slot, now, window, |_| false).await.unwrap();
+        departures.approved("aws", &group_key, &["c".to_owned(), "d".to_owned()]).await.unwrap();
+        let recent = departures.recent("aws", &group_key, now, window, |_| false).await.unwrap();
         assert_eq!((recent.gone, recent.members), (2, 40), "a and b left without an approval");
     }
 }

@@ -1,42 +1,47 @@
-//! How a group of a target is made due, so that its run knows what it has to read.
+//! Marks a group of a target as due, so that its run knows what it has to read.
 
 use std::sync::Arc;
 
 use beadle_engine::budget::current_lane;
 use beadle_engine::{Failure, Key, Lane, Mark, Store, Time, note};
 
-/// The hint of a key that a sweep made due, before the time of the sweep's marks and its directory.
+/// The prefix of the hint of a sweep's mark, before the time of the sweep's marks and the
+/// directory.
 const SWEPT: &str = "swept ";
-/// The hint of a key that is planned for no mark, before the time of the sweep.
+/// The prefix of the hint of a key that a command plans without a mark, before the time of the
+/// sweep.
 const SHOWN: &str = "shown ";
-/// The hint of a key that something else made due.
+/// The hint of every other mark.
 const ALONE: &str = "alone";
 
-/// The note of the last sweep of a directory whose groups are all marked.
+/// Returns the name of the note of a directory's last sweep that has marked all of its groups.
 fn marked(source: &str) -> String {
     note("swept", &[source])
 }
 
-/// Makes a mark of a group of a target, the only way: a run must know whether its last mark in the
-/// lane of sweeps is a sweep's. `sweep`: the directory and the time of the sweep's marks.
+/// Creates a mark of a group of a target. No other function may create one: a run must know whether
+/// its last mark in the sweep lane is a sweep's. `sweep` is the directory and the time of the
+/// sweep's marks.
 pub(crate) fn due(key: Key, lane: Lane, sweep: Option<(&str, Time)>) -> Mark {
     let hint = sweep.map_or_else(|| ALONE.to_owned(), |(source, at)| format!("{SWEPT}{} {source}", at.0));
     Mark { key, lane, hint: Some(hint) }
 }
 
-/// Notes that a sweep has marked everything. Only then may its runs begin to share what they read: a
-/// survey that began before might be older than the last of the marks.
+/// Notes that a sweep has marked all of its keys. Only after that may its runs share what they
+/// read: an earlier survey may be older than the last mark.
 pub(crate) async fn all_marked(store: &Arc<dyn Store>, source: &str, at: Time) -> Result<(), Failure> {
     Ok(store.put(&marked(source), &at.0.to_string()).await?)
 }
 
-/// The hint with which a sweep without a queue plans a group. It began at this time.
+/// Returns the hint with which a sweep without a queue plans a group. `began` is the start of the
+/// sweep.
 pub fn sweep_hint(began: Time) -> String {
     format!("{SHOWN}{}", began.0)
 }
 
-/// The sweep whose survey a run may use: the last mark that the run covers is the sweep's, and so is
-/// no later mark of any key. A mark of another lane brings its run into that lane.
+/// Returns the sweep whose survey a run may use. The last mark that the run covers must be the
+/// sweep's, and no later mark of any key may be. A mark of another lane moves the run into that
+/// lane.
 pub(crate) async fn swept(
     store: Option<&Arc<dyn Store>>,
     hint: Option<&str>,

@@ -9,15 +9,16 @@ use serde::{Deserialize, Serialize};
 /// The limits of one group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GroupLimits {
-    /// From so many members on, a group is measured in percent.
+    /// The number of members from which on a percentage limits a group.
     pub large: usize,
     /// The percentage of a large group that may leave within the window. 100 means no limit.
     pub percent: usize,
     /// The number of members of a smaller or protected group that may leave within the window.
     pub count: usize,
-    /// So many more, each of whom the directory, asked for them alone, says that their access should go.
+    /// The number of further leavers, each of whom the directory confirms when Beadle asks for that
+    /// person alone.
     pub leavers: usize,
-    /// For so long it is remembered who left.
+    /// The time for which Beadle remembers a departure.
     pub window: Duration,
 }
 
@@ -27,32 +28,33 @@ impl Default for GroupLimits {
     }
 }
 
-/// Accounts that were taken out of a group by one write.
+/// Accounts that one write removed from a group.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Departure {
     pub(crate) at: Time,
     pub(crate) accounts: Vec<String>,
-    /// Of them, people of whom the directory, asked for each alone, confirmed that the access
-    /// should go.
+    /// The accounts of people whose departure the directory confirmed when Beadle asked for each
+    /// alone.
     pub(crate) confirmed: Vec<String>,
-    /// The number of members before.
+    /// The number of members before the write.
     pub(crate) members: usize,
 }
 
-/// The people who left a group within the window, and are not back.
+/// The people who left a group within the window and are not members again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Recent {
-    /// Their number, without the people who were confirmed one by one.
+    /// Their number, without the people whom the directory confirmed one by one.
     pub(crate) gone: usize,
-    /// The number of people who were confirmed one by one. They take nothing of the share.
+    /// The number of people whom the directory confirmed one by one. They do not count against the
+    /// limit.
     pub(crate) confirmed: usize,
-    /// The number of members at the window's start.
+    /// The number of members at the start of the window.
     pub(crate) members: usize,
 }
 
 impl Recent {
-    /// Returns what counts at `now`. Who is a member again did not leave, and neither did those
-    /// whose removal was refused.
+    /// Returns the departures that count at `now`. An account that is a member again did not leave,
+    /// and neither did an account whose removal the target refused.
     pub(crate) fn of(
         departures: &[Departure],
         now: Time,
@@ -80,7 +82,8 @@ impl Recent {
 }
 
 impl Departure {
-    /// Whether it still counts. One of the future was booked by a clock that was ahead, and counts.
+    /// Whether the departure still counts. A departure in the future counts too: a clock that was
+    /// ahead has noted it.
     pub(crate) fn is_within(&self, now: Time, window: Duration) -> bool {
         now.since(self.at) < window
     }
@@ -96,12 +99,12 @@ pub(crate) struct Leaving {
     /// The number of members of the source.
     pub(crate) source: usize,
     pub(crate) is_protected: bool,
-    /// An empty source alone does not hold the group.
+    /// Whether an empty source is allowed, so that it alone does not hold the group.
     pub(crate) may_empty: bool,
 }
 
 impl GroupLimits {
-    /// Returns why the departures must wait, if they must.
+    /// Returns the reason why the departures must wait, if they must.
     pub(crate) fn stops(&self, leaving: Leaving, recent: &Recent) -> Option<String> {
         let Leaving { count, members, source, is_protected, may_empty } = leaving;
         if count == 0 {
@@ -162,7 +165,7 @@ mod tests {
         assert!(stops(3, 3) && stops(40, 40));
     }
 
-    /// A group of 40 that loses one at a time.
+    /// Lets a group of 40 lose one member at a time.
     fn drip(limits: &GroupLimits, size: usize, every: Duration) -> usize {
         let (mut departures, mut now) = (Vec::new(), Time(0));
         for n in 0..size {

@@ -1,7 +1,7 @@
-//! The reconciler of groups: which groups of a directory make which groups of a target, and who is in them.
+//! The reconciler of groups: it makes groups of a target from groups of a directory, and keeps
+//! their members.
 
 mod accounts;
-pub mod catchup;
 mod departures;
 mod due;
 mod guard;

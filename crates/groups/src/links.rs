@@ -1,4 +1,5 @@
-//! Which group of a target is ours: remembered, so that a rename on one side is a rename on the other.
+//! Remembers which group of a target belongs to which source, so that Beadle renames the target's
+//! group when its source is renamed.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,25 +11,24 @@ use serde_json::json;
 
 use crate::mapping::GroupKey;
 
-/// What is remembered of a group.
+/// The remembered facts about a group.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct GroupLink {
-    /// The target's id of it.
+    /// The target's id for the group.
     pub(crate) group: String,
-    /// What it is called, as we gave it.
+    /// The name that Beadle gave the group.
     pub(crate) name: String,
     /// The name that the target shows, if it differs from the name that Beadle gave.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) shown: Option<String>,
-    /// What its source is called, so that its mapping is known when the source is gone.
+    /// The name of its source. It selects the mapping when the source is gone.
     pub(crate) from: String,
-    /// The groups of directories that it is made of, as `source/id`.
+    /// The source groups, as `source/id`.
     pub(crate) sources: Vec<String>,
-    /// Of them, the groups that had members when something of the group was written last. An
-    /// earlier version did not note them.
+    /// The source groups that had members at the last write. An earlier version did not note them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) filled: Option<Vec<String>>,
-    /// The name that it could not be given, as another group may have this name still.
+    /// The name that Beadle could not give the group yet, because another group may have it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) waits: Option<Waits>,
 }
@@ -37,21 +37,21 @@ pub(crate) struct GroupLink {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Waits {
     pub(crate) name: String,
-    /// When the group could not be given the name last.
+    /// The time of the last attempt.
     pub(crate) at: Time,
 }
 
-/// A group that was not tried again for this long waits for its name no more.
+/// The time without an attempt after which a group no longer waits for its name.
 const WAITS: Duration = Duration::from_secs(3600);
 
 impl GroupLink {
-    /// The sources that had members. Where that is not known, each of them may have had some.
+    /// Returns the sources that had members. If that is not known, each source may have had some.
     pub(crate) fn filled(&self) -> &[String] {
         self.filled.as_deref().unwrap_or(&self.sources)
     }
 
-    /// Adds sources, and those that have members. Only a settled removal takes one away.
-    pub(crate) fn learn(&mut self, sources: &[String], filled: &[String]) {
+    /// Adds sources, and the sources that have members. Only a settled removal drops a source.
+    pub(crate) fn add_sources(&mut self, sources: &[String], filled: &[String]) {
         let with = |known: &[String], further: &[String]| {
             let mut all = [known, further].concat();
             all.sort();
@@ -62,14 +62,13 @@ impl GroupLink {
         self.sources = with(&self.sources, sources);
     }
 
-    /// Beadle's name for the group, if the target shows this name.
+    /// Returns Beadle's name for the group if the target shows its own form of that name.
     pub(crate) fn named(&self, shown: &str) -> String {
         if self.shown.as_deref() == Some(shown) { self.name.clone() } else { shown.to_owned() }
     }
 }
 
-/// Whether a target shows a name that it was given in a form of its own: in other letters, or below
-/// a place of its own.
+/// Whether a target shows the given name in its own form: in other letters, or below a path.
 pub(crate) fn is_form_of(given: &str, shown: &str) -> bool {
     let is_below = || {
         let place = shown.strip_suffix(given);
@@ -78,30 +77,30 @@ pub(crate) fn is_form_of(given: &str, shown: &str) -> bool {
     given != shown && (given.eq_ignore_ascii_case(shown) || is_below())
 }
 
-/// All that is remembered. Without a store, nothing is.
+/// The remembered links. Without a store, Beadle remembers none.
 #[derive(Clone, Default)]
 pub(crate) struct GroupLinks(pub(crate) Option<Arc<dyn Store>>);
 
-fn note(target: &str, slot: &str) -> String {
-    beadle_engine::note("pair", &[target, slot])
+fn note(target: &str, group_key: &str) -> String {
+    beadle_engine::note("pair", &[target, group_key])
 }
 
-/// The beginning of the text of a write that a stopped target does not get.
+/// The beginning of the error text of a write to a stopped target.
 pub const STOPPED: &str = "the target is stopped";
 
-/// The name of the note that nothing is written to a target any more, with why.
+/// Returns the name of the note that stops a target. Its text is the reason.
 pub fn stop_note(target: &str) -> String {
     format!("stopped:{target}")
 }
 
 impl GroupLinks {
-    /// Remembers that nothing is written to a target any more.
+    /// Stops a target: Beadle writes nothing more to it.
     pub(crate) async fn stop(&self, target: &str, why: &str) -> Result<(), Failure> {
         let Some(store) = &self.0 else { return Ok(()) };
         Ok(store.put(&stop_note(target), why).await?)
     }
 
-    /// Takes back what was remembered by [`GroupLinks::stop`], unless another reason took its place.
+    /// Withdraws what [`GroupLinks::stop`] noted, unless the note has another reason by now.
     pub(crate) async fn withdraw(&self, target: &str, why: &str) -> Result<(), Failure> {
         let Some(store) = &self.0 else { return Ok(()) };
         if store.get(&stop_note(target)).await?.as_deref() == Some(why) {
@@ -110,45 +109,50 @@ impl GroupLinks {
         Ok(())
     }
 
-    /// Why nothing is written to a target any more.
+    /// Returns the reason why a target is stopped.
     pub(crate) async fn stopped(&self, target: &str) -> Result<Option<String>, Failure> {
         let Some(store) = &self.0 else { return Ok(None) };
         Ok(store.get(&stop_note(target)).await?)
     }
 
-    pub(crate) async fn of(&self, target: &str, slot: &GroupKey) -> Result<Option<GroupLink>, Failure> {
+    pub(crate) async fn of(&self, target: &str, group_key: &GroupKey) -> Result<Option<GroupLink>, Failure> {
         let Some(store) = &self.0 else { return Ok(None) };
-        let text = store.get(&note(target, &slot.to_string())).await?;
+        let text = store.get(&note(target, &group_key.to_string())).await?;
         Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
     }
 
-    pub(crate) async fn keep(&self, target: &str, slot: &GroupKey, pair: &GroupLink) -> Result<(), Failure> {
+    pub(crate) async fn keep(
+        &self,
+        target: &str,
+        group_key: &GroupKey,
+        link: &GroupLink,
+    ) -> Result<(), Failure> {
         let Some(store) = &self.0 else { return Ok(()) };
-        Ok(store.put(&note(target, &slot.to_string()), &json!(pair).to_string()).await?)
+        Ok(store.put(&note(target, &group_key.to_string()), &json!(link).to_string()).await?)
     }
 
-    pub(crate) async fn forget(&self, target: &str, slot: &GroupKey) -> Result<(), Failure> {
+    pub(crate) async fn forget(&self, target: &str, group_key: &GroupKey) -> Result<(), Failure> {
         let Some(store) = &self.0 else { return Ok(()) };
-        Ok(store.forget(&note(target, &slot.to_string())).await?)
+        Ok(store.forget(&note(target, &group_key.to_string())).await?)
     }
 
-    /// The groups of a target that wait for a name, by their ids there.
+    /// Returns the groups of a target that wait for a name, by their ids at the target.
     pub(crate) async fn waiting(&self, target: &str, now: Time) -> Result<BTreeMap<String, String>, Failure> {
-        let waits = |(_, pair): (GroupKey, GroupLink)| {
-            let waits = pair.waits.filter(|waits| now.since(waits.at) < WAITS)?;
-            Some((pair.group, waits.name))
+        let waits = |(_, link): (GroupKey, GroupLink)| {
+            let waits = link.waits.filter(|waits| now.since(waits.at) < WAITS)?;
+            Some((link.group, waits.name))
         };
         Ok(self.all(target).await?.into_iter().filter_map(waits).collect())
     }
 
-    /// Everything that is remembered of a target.
+    /// Returns all links of a target.
     pub(crate) async fn all(&self, target: &str) -> Result<Vec<(GroupKey, GroupLink)>, Failure> {
         let Some(store) = &self.0 else { return Ok(Vec::new()) };
         let prefix = note(target, "");
         let notes = store.notes(&prefix).await?;
         let read = |(name, text): (String, String)| {
-            let slot = name.strip_prefix(&prefix)?.parse().ok()?;
-            Some((slot, serde_json::from_str(&text).ok()?))
+            let group_key = name.strip_prefix(&prefix)?.parse().ok()?;
+            Some((group_key, serde_json::from_str(&text).ok()?))
         };
         Ok(notes.into_iter().filter_map(read).collect())
     }
@@ -162,7 +166,7 @@ mod tests {
     fn a_name_that_the_target_shows_in_its_own_form_is_no_other_name() {
         assert!(is_form_of("A", "PRIMARY/A") && is_form_of("Ops", "ops"));
         assert!(!is_form_of("A", "A") && !is_form_of("A", "BA") && !is_form_of("A", "B"));
-        let pair = GroupLink {
+        let link = GroupLink {
             group: "g".into(),
             name: "A".into(),
             shown: Some("PRIMARY/A".into()),
@@ -171,18 +175,18 @@ mod tests {
             filled: None,
             waits: None,
         };
-        assert_eq!((pair.named("PRIMARY/A").as_str(), pair.named("B").as_str()), ("A", "B"));
+        assert_eq!((link.named("PRIMARY/A").as_str(), link.named("B").as_str()), ("A", "B"));
     }
 
     #[test]
     fn which_sources_had_members_is_kept_until_a_removal_settles_it() {
         let before = r#"{"group":"g","name":"A","from":"A","sources":["corp/a","corp/b"]}"#;
-        let mut pair: GroupLink = serde_json::from_str(before).unwrap();
-        assert_eq!(pair.filled(), ["corp/a", "corp/b"], "an earlier version's: each may have had some");
-        pair.learn(&["corp/c".to_owned()], &[]);
-        assert_eq!(pair.filled(), ["corp/a", "corp/b"]);
-        assert_eq!(pair.sources, ["corp/a", "corp/b", "corp/c"]);
-        pair.learn(&[], &["corp/c".to_owned()]);
-        assert_eq!(pair.filled(), ["corp/a", "corp/b", "corp/c"]);
+        let mut link: GroupLink = serde_json::from_str(before).unwrap();
+        assert_eq!(link.filled(), ["corp/a", "corp/b"], "an earlier version's: each may have had some");
+        link.add_sources(&["corp/c".to_owned()], &[]);
+        assert_eq!(link.filled(), ["corp/a", "corp/b"]);
+        assert_eq!(link.sources, ["corp/a", "corp/b", "corp/c"]);
+        link.add_sources(&[], &["corp/c".to_owned()]);
+        assert_eq!(link.filled(), ["corp/a", "corp/b", "corp/c"]);
     }
 }

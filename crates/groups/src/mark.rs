@@ -1,4 +1,5 @@
-//! What a group or a person of a directory makes due: a hook knows neither names nor mappings.
+//! Marks the groups of targets that a changed group or person of a directory affects. A hook knows
+//! neither names nor mappings.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -16,18 +17,18 @@ use crate::mapping::GroupKey;
 use crate::planner::Directory;
 use crate::sources::SourceGroup;
 
-/// The kind of key of a group of a target.
+/// The kind of key of a target's group.
 pub const KIND: &str = "target-group";
 
-/// Reconciles `group` and `user` keys of one directory: they only mark others.
+/// Reconciles the `group` and `user` keys of one directory: they only mark other keys.
 pub struct Marker {
     /// The directory.
     pub source: String,
     /// Its targets.
     pub directories: HashMap<String, Directory>,
-    /// Where keys are marked.
+    /// The store in which it marks keys.
     pub store: Arc<dyn Store>,
-    /// Time.
+    /// The clock.
     pub clock: Clock,
 }
 
@@ -39,7 +40,7 @@ impl Reconcile for Marker {
             "user" => self.of_person(key.id()).await?,
             _ => (self.of_group(key.id()).await?, None),
         };
-        // A key from the lane of sweeps stays in that lane.
+        // A key from the sweep lane stays in that lane.
         let marks: Vec<Mark> = keys.into_iter().map(|key| due(key, current_lane(), None)).collect();
         if !marks.is_empty() {
             self.store.mark(marks, self.clock.now()).await?;
@@ -51,13 +52,14 @@ impl Reconcile for Marker {
     }
 }
 
-/// Reconciles `team` keys of an organisation: they mark the groups that its teams are.
+/// Reconciles the `team` keys of an organisation: they mark the groups of targets that are these
+/// teams.
 pub struct TeamMarker {
     /// The targets that are teams of the organisation.
     pub targets: Vec<String>,
-    /// Where keys are marked.
+    /// The store in which it marks keys.
     pub store: Arc<dyn Store>,
-    /// Time.
+    /// The clock.
     pub clock: Clock,
 }
 
@@ -67,10 +69,12 @@ impl Reconcile for TeamMarker {
         let key = &run.lease.key;
         let mut marks = Vec::new();
         for target in &self.targets {
-            let pairs = GroupLinks(Some(self.store.clone())).all(target).await?;
-            let its = pairs.into_iter().filter(|(_, pair)| pair.group == key.id());
-            // What we wrote ourselves comes in the lane of sweeps, and goes on in it.
-            marks.extend(its.map(|(slot, _)| due(Key::new(KIND, target, slot), current_lane(), None)));
+            let links = GroupLinks(Some(self.store.clone())).all(target).await?;
+            let its = links.into_iter().filter(|(_, link)| link.group == key.id());
+            // The webhook of a write by Beadle arrives in the sweep lane, and its marks stay there.
+            marks.extend(
+                its.map(|(group_key, _)| due(Key::new(KIND, target, group_key), current_lane(), None)),
+            );
         }
         if !marks.is_empty() {
             self.store.mark(marks, self.clock.now()).await?;
@@ -87,7 +91,7 @@ impl Marker {
     fn source(&self) -> Result<&Arc<dyn crate::sources::Source>, Failure> {
         let any = self.directories.values().next();
         any.ok_or_else(|| {
-            Failure::new(Class::Rejected, format!("no mapping takes groups of {}", self.source))
+            Failure::new(Class::Rejected, format!("no mapping has the source {}", self.source))
         })?
         .source(&self.source)
     }
@@ -104,49 +108,49 @@ impl Marker {
         self.of_found(id, group.as_ref()).await
     }
 
-    /// The group by the name that every target remembers of it. Where only its members changed that
-    /// is enough to know what it is part of, and the directory is asked for nothing: whoever plans
-    /// it reads it.
+    /// Returns the group under the name that all targets remember. If only the members changed,
+    /// that name is enough to find the group's keys, and Beadle does not ask the directory. The
+    /// runs of these keys read the group.
     async fn remembered(&self, id: &str) -> Result<Option<SourceGroup>, Failure> {
-        let slot = GroupKey::One { source: self.source.clone(), group: id.to_owned() };
+        let group_key = GroupKey::One { source: self.source.clone(), group: id.to_owned() };
         let mut name: Option<String> = None;
         for (target, directory) in &self.directories {
             if !directory.mappings().targets(&self.source).contains(&target.as_str()) {
                 continue;
             }
-            let Some(pair) = GroupLinks(Some(self.store.clone())).of(target, &slot).await? else {
+            let Some(link) = GroupLinks(Some(self.store.clone())).of(target, &group_key).await? else {
                 return Ok(None);
             };
-            if name.as_ref().is_some_and(|name| *name != pair.from) {
+            if name.as_ref().is_some_and(|name| *name != link.from) {
                 return Ok(None);
             }
-            name = Some(pair.from);
+            name = Some(link.from);
         }
         Ok(name.map(|name| SourceGroup { id: id.to_owned(), name }))
     }
 
-    /// What it is part of now, and what it was part of.
+    /// Returns the keys that the group belongs to now, and the keys that it belonged to.
     async fn of_found(&self, id: &str, group: Option<&SourceGroup>) -> Result<BTreeSet<Key>, Failure> {
         let mut keys = BTreeSet::new();
         let own = format!("{}/{id}", self.source);
         for (name, directory) in &self.directories {
             if let Some(group) = group {
-                for (target, slot) in directory.mappings().slots(&self.source, id, &group.name) {
+                for (target, group_key) in directory.mappings().group_keys(&self.source, id, &group.name) {
                     if target == *name {
-                        keys.insert(Key::new(KIND, name, slot));
+                        keys.insert(Key::new(KIND, name, group_key));
                     }
                 }
             }
-            for (slot, pair) in GroupLinks(Some(self.store.clone())).all(name).await? {
-                if pair.sources.contains(&own) {
-                    keys.insert(Key::new(KIND, name, slot));
+            for (group_key, link) in GroupLinks(Some(self.store.clone())).all(name).await? {
+                if link.sources.contains(&own) {
+                    keys.insert(Key::new(KIND, name, group_key));
                 }
             }
         }
         Ok(keys)
     }
 
-    /// The groups that the person is in, and those that the targets have the person in.
+    /// Returns the keys of the groups that contain the person, at the directory and at the targets.
     async fn of_person(&self, id: &str) -> Result<(BTreeSet<Key>, Option<Failure>), Failure> {
         let mut keys = BTreeSet::new();
         if self.directories.is_empty() {
@@ -162,20 +166,21 @@ impl Marker {
             }
             let whose = Accounts(Some(self.store.clone())).of(name, &self.source, id).await?;
             keys.extend(whose.map(|_| {
-                let slot = GroupKey::TargetAccount { source: self.source.clone(), person: id.to_owned() };
-                Key::new(KIND, name, slot)
+                let group_key =
+                    GroupKey::TargetAccount { source: self.source.clone(), person: id.to_owned() };
+                Key::new(KIND, name, group_key)
             }));
             let has: BTreeSet<String> = match directory.target.groups_of(id).await {
                 Ok(has) => has.into_iter().collect(),
-                // What is broken keeps nothing from the others.
+                // A broken target delays no other target.
                 Err(failure) => {
                     broken = Some(failure);
                     continue;
                 }
             };
-            let pairs: Vec<(GroupKey, _)> = GroupLinks(Some(self.store.clone())).all(name).await?;
-            let its = pairs.into_iter().filter(|(_, pair)| has.contains(&pair.group));
-            keys.extend(its.map(|(slot, _)| Key::new(KIND, name, slot)));
+            let links: Vec<(GroupKey, _)> = GroupLinks(Some(self.store.clone())).all(name).await?;
+            let its = links.into_iter().filter(|(_, link)| has.contains(&link.group));
+            keys.extend(its.map(|(group_key, _)| Key::new(KIND, name, group_key)));
         }
         Ok((keys, broken))
     }

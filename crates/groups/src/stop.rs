@@ -1,4 +1,5 @@
-//! The notes of one target's writer, which every process reads. Without a store, nothing is noted.
+//! The notes of one target's writer, which all processes share. Without a store, Beadle notes
+//! nothing.
 
 use std::collections::BTreeSet;
 
@@ -8,18 +9,18 @@ use beadle_engine::Failure;
 use crate::links::GroupLinks;
 use crate::targets::StopNote;
 
-/// The notes of a target, and whom the plan wants.
+/// The notes of a target, and the accounts of the plan.
 pub(crate) struct Stop<'a> {
-    pub(crate) pairs: &'a GroupLinks,
+    pub(crate) links: &'a GroupLinks,
     pub(crate) target: &'a str,
     /// The accounts that the plan wants in the group.
     pub(crate) wanted: &'a BTreeSet<String>,
-    /// The accounts that the plan takes out of it, and about whom nobody is asked before.
+    /// The accounts that the plan removes from the group without an approval.
     pub(crate) out: &'a BTreeSet<String>,
 }
 
 impl Stop<'_> {
-    /// The name of the note of a group's last write of members.
+    /// Returns the name of the note of the last write of a group's members.
     fn unread(&self, group: &str) -> String {
         beadle_engine::note("unread", &[self.target, group])
     }
@@ -28,25 +29,25 @@ impl Stop<'_> {
 #[async_trait]
 impl StopNote for Stop<'_> {
     async fn put(&self, why: &str) -> Result<(), Failure> {
-        self.pairs.stop(self.target, why).await
+        self.links.stop(self.target, why).await
     }
 
     async fn withdraw(&self, why: &str) -> Result<(), Failure> {
-        self.pairs.withdraw(self.target, why).await
+        self.links.withdraw(self.target, why).await
     }
 
     async fn note_write(&self, group: &str, write: &str) -> Result<(), Failure> {
-        let Some(store) = &self.pairs.0 else { return Ok(()) };
+        let Some(store) = &self.links.0 else { return Ok(()) };
         Ok(store.put(&self.unread(group), write).await?)
     }
 
     async fn unread_write(&self, group: &str) -> Result<Option<String>, Failure> {
-        let Some(store) = &self.pairs.0 else { return Ok(None) };
+        let Some(store) = &self.links.0 else { return Ok(None) };
         Ok(store.get(&self.unread(group)).await?)
     }
 
     async fn forget_write(&self, group: &str) -> Result<(), Failure> {
-        let Some(store) = &self.pairs.0 else { return Ok(()) };
+        let Some(store) = &self.links.0 else { return Ok(()) };
         Ok(store.forget(&self.unread(group)).await?)
     }
 

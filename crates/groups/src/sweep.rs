@@ -1,4 +1,5 @@
-//! A sweep of a directory: every group that a mapping names, and every one that is remembered, made due.
+//! The sweep of a directory: it marks every group that a mapping includes, and every group that
+//! Beadle remembers.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use crate::mapping::GroupKey;
 use crate::mark::KIND;
 use crate::planner::Directory;
 
-/// Marks in one transaction.
+/// The number of marks in one transaction.
 const BATCH: usize = 500;
 
 /// Reconciles a `sweep` key of a directory.
@@ -24,29 +25,30 @@ pub struct GroupSweep {
     pub source: String,
     /// Its targets.
     pub directories: HashMap<String, Directory>,
-    /// Where keys are marked.
+    /// The store in which it marks keys.
     pub store: Arc<dyn Store>,
-    /// Time.
+    /// The clock.
     pub clock: Clock,
 }
 
-/// A key, and everything that its group may be called.
+/// A key, with all names of its group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Named {
     /// The key.
     pub key: Key,
-    /// The group's names: at the directory, at the target.
+    /// The names of the group: at the directory and at the target.
     pub names: BTreeSet<String>,
 }
 
 impl Named {
-    /// Whether this is what somebody calls it.
+    /// Whether `name` is the key or one of the names.
     pub fn is_called(&self, name: &str) -> bool {
         self.key.as_str() == name || self.names.iter().any(|own| own.eq_ignore_ascii_case(name))
     }
 }
 
-/// Everything that a directory's groups make at one target: as mapped now, and as remembered.
+/// Returns the keys of everything that a directory's groups make at one target, by the mappings and
+/// by the remembered links.
 pub async fn named(
     source: &str,
     directory: &Directory,
@@ -55,13 +57,13 @@ pub async fn named(
     let mut found: BTreeMap<Key, BTreeSet<String>> = BTreeMap::new();
     let mappings = directory.mappings();
     for group in directory.source(source)?.groups().await? {
-        for (target, slot) in mappings.slots(source, &group.id, &group.name) {
+        for (target, group_key) in mappings.group_keys(source, &group.id, &group.name) {
             if target != directory.name {
                 continue;
             }
-            let names = found.entry(Key::new(KIND, &target, &slot)).or_default();
+            let names = found.entry(Key::new(KIND, &target, &group_key)).or_default();
             names.insert(group.name.clone());
-            names.insert(match &slot {
+            names.insert(match &group_key {
                 GroupKey::Union(into) => into.clone(),
                 GroupKey::One { .. } | GroupKey::TargetAccount { .. } => mappings
                     .one(&target, source, &group.id, &group.name)
@@ -71,9 +73,9 @@ pub async fn named(
         }
     }
     let of = format!("{source}/");
-    for (slot, pair) in GroupLinks(store.cloned()).all(&directory.name).await? {
-        if pair.sources.iter().any(|one| one.starts_with(&of)) {
-            found.entry(Key::new(KIND, &directory.name, slot)).or_default().insert(pair.name);
+    for (group_key, link) in GroupLinks(store.cloned()).all(&directory.name).await? {
+        if link.sources.iter().any(|one| one.starts_with(&of)) {
+            found.entry(Key::new(KIND, &directory.name, group_key)).or_default().insert(link.name);
         }
     }
     for (key, login) in accounts(source, directory, store).await? {
@@ -82,8 +84,9 @@ pub async fn named(
     Ok(found.into_iter().map(|(key, names)| Named { key, names }).collect())
 }
 
-/// Accounts that Beadle looks after, of people whom the directory does not list, or of whom it says
-/// that their access should go. Each is asked about alone before anything is written.
+/// Returns the accounts that Beadle created for people who left: the directory does not list them,
+/// or reports that their access should go. Beadle asks for each person alone before it writes
+/// anything.
 async fn accounts(
     source: &str,
     directory: &Directory,
@@ -96,7 +99,7 @@ async fn accounts(
     let people = match directory.source(source)?.people().await {
         Ok(people) => people,
         Err(failure) => {
-            // It keeps no group from being looked at.
+            // A missing list of users delays no group.
             tracing::warn!(directory = source, why = failure.text, "accounts skipped: no list of users");
             return Ok(Vec::new());
         }
@@ -110,17 +113,17 @@ async fn accounts(
     Ok(leave.map(|whose| (key(whose.source, whose.person), whose.login)).collect())
 }
 
-/// The groups of a target that are remembered, by what they are called; without asking anybody.
+/// Returns the remembered groups of a target with their names. It sends no request.
 pub async fn remembered(target: &str, store: &Arc<dyn Store>) -> Result<Vec<Named>, Failure> {
-    let pairs = GroupLinks(Some(store.clone())).all(target).await?;
-    let named = |(slot, pair): (GroupKey, GroupLink)| Named {
-        key: Key::new(KIND, target, slot),
-        names: BTreeSet::from([pair.name, pair.from]),
+    let links = GroupLinks(Some(store.clone())).all(target).await?;
+    let named = |(group_key, link): (GroupKey, GroupLink)| Named {
+        key: Key::new(KIND, target, group_key),
+        names: BTreeSet::from([link.name, link.from]),
     };
-    Ok(pairs.into_iter().map(named).collect())
+    Ok(links.into_iter().map(named).collect())
 }
 
-/// Sums up a sweep of a directory whose last group was looked at; `None` while it goes on, or when there is none.
+/// Sums up a finished sweep of a directory; `None` if the sweep goes on, or if there is none.
 pub async fn summarise(
     store: &dyn Store,
     source: &str,
@@ -136,12 +139,12 @@ pub async fn summarise(
 }
 
 impl GroupSweep {
-    /// Forgets accounts that the target does not have any more: there is nothing to deactivate.
+    /// Forgets accounts that the target does not have any more, as Beadle cannot deactivate them.
     async fn forget_gone(&self, directory: &Directory, found: &mut Vec<Named>) -> Result<(), Failure> {
         let (accounts, target) = (Accounts(Some(self.store.clone())), &directory.name);
-        let pairs = GroupLinks(Some(self.store.clone())).all(target).await?;
+        let links = GroupLinks(Some(self.store.clone())).all(target).await?;
         // Another server at the target's address has none of the accounts, and none of the groups.
-        if !pairs.iter().any(|(_, pair)| directory.target.known(&pair.group).is_some()) {
+        if !links.iter().any(|(_, link)| directory.target.known(&link.group).is_some()) {
             return Ok(());
         }
         let mut gone = BTreeSet::new();
@@ -157,7 +160,7 @@ impl GroupSweep {
             };
             // Another run may have made an account for the same person meanwhile.
             if is_gone && accounts.of(target, &source, &person).await?.as_ref() == Some(&whose) {
-                tracing::info!(directory = source, login = whose.login, "account is gone and forgotten");
+                tracing::info!(directory = source, login = whose.login, "deleted account forgotten");
                 accounts.forget(target, &whose).await?;
                 gone.insert(one.key.clone());
             }
@@ -176,9 +179,10 @@ impl Reconcile for GroupSweep {
             if !directory.mappings().targets(&self.source).contains(&name.as_str()) {
                 continue;
             }
-            // Names at the target, and what the directory brings there itself, are looked at once for all of them.
+            // Beadle reads the names at the target, and the groups that Okta pushes itself, once
+            // for all groups.
             if let Err(failure) = directory.target.look().await {
-                // What is broken keeps nothing from the others.
+                // A broken target delays no other target.
                 broken = Some(failure);
                 continue;
             }
@@ -199,14 +203,14 @@ impl Reconcile for GroupSweep {
         if !engine::begin(self.store.as_ref(), &self.source, marks.len(), now).await? {
             tracing::warn!(
                 directory = self.source,
-                "the sweep before has not ended; its groups are part of this one"
+                "previous sweep unfinished, its groups are part of this sweep"
             );
         }
         for batch in marks.chunks(BATCH) {
             self.store.mark(batch.to_vec(), now).await?;
         }
         all_marked(&self.store, &self.source, now).await?;
-        tracing::info!(directory = self.source, groups = marks.len(), "a sweep has begun");
+        tracing::info!(directory = self.source, groups = marks.len(), "sweep started");
         if let Some(failure) = broken {
             return Err(failure);
         }

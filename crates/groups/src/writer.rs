@@ -10,18 +10,15 @@ use beadle_engine::{Change, Class, Clock, Failure, Key, Plan, PlanWriter, Store,
 use serde_json::Value;
 use tokio::sync::Mutex;
 
-use crate::accounts::{Accounts, Whose};
+use crate::accounts::{Accounts, PersonAccount};
 use crate::departures::Departures;
 use crate::guard::Departure;
 use crate::links::{GroupLink, GroupLinks, Waits, is_form_of};
 use crate::mapping::GroupKey;
-use crate::planner::{What, Write};
+use crate::planner::{OLDEST, What, Write};
 use crate::sources::Person;
 use crate::stop::Stop;
 use crate::targets::{NewGroup, Refused, StopNote as _, TargetWriter};
-
-/// Nobody is taken out because of what was read longer ago.
-pub(crate) const OLDEST: Duration = Duration::from_secs(120);
 
 /// Writes the groups of one target.
 #[derive(Clone)]
@@ -29,16 +26,17 @@ pub struct GroupWriter {
     target: Arc<dyn TargetWriter>,
     name: String,
     clock: Clock,
-    pairs: GroupLinks,
+    links: GroupLinks,
     accounts: Accounts,
     departures: Departures,
-    /// For so long it is remembered who left a group.
+    /// The time for which Beadle remembers who left a group.
     window: Duration,
     adopting: Arc<Mutex<()>>,
 }
 
 impl GroupWriter {
-    /// A writer that remembers in `store` which groups are ours, and for how long who left them.
+    /// Creates a writer that keeps links and departures in `store`, departures for the time
+    /// `window`.
     pub fn new(
         target: Arc<dyn TargetWriter>,
         name: &str,
@@ -50,7 +48,7 @@ impl GroupWriter {
             target,
             name: name.to_owned(),
             clock,
-            pairs: GroupLinks(store.clone()),
+            links: GroupLinks(store.clone()),
             accounts: Accounts(store.clone()),
             departures: Departures(store),
             window,
@@ -61,28 +59,29 @@ impl GroupWriter {
 
 struct Run {
     writer: GroupWriter,
-    slot: GroupKey,
+    group_key: GroupKey,
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
-    pair: Option<GroupLink>,
-    /// Accounts that were made in this run, by person.
+    link: Option<GroupLink>,
+    /// The accounts that this run created, by person.
     made: HashMap<String, String>,
 }
 
 #[async_trait]
 impl PlanWriter<Write> for GroupWriter {
     async fn open(&self, key: &Key, _: &Plan<Write>, _: Time) -> Result<Box<dyn Session<Write>>, Failure> {
-        let slot: GroupKey = key.id().parse().map_err(|why: String| Failure::new(Class::Rejected, why))?;
-        // Another process may have stopped it, or this one before it was started again.
-        if let Some(why) = self.pairs.stopped(&self.name).await? {
+        let group_key: GroupKey =
+            key.id().parse().map_err(|why: String| Failure::new(Class::Rejected, why))?;
+        // Another process may have stopped the target, or an earlier start of this process.
+        if let Some(why) = self.links.stopped(&self.name).await? {
             return Err(Failure::new(Class::Rejected, format!("{}: {why}", crate::links::STOPPED)));
         }
-        let pair = self.pairs.of(&self.name, &slot).await?;
-        let state = Mutex::new(State { pair, made: HashMap::new() });
-        Ok(Box::new(Run { writer: self.clone(), slot, state }))
+        let link = self.links.of(&self.name, &group_key).await?;
+        let state = Mutex::new(State { link, made: HashMap::new() });
+        Ok(Box::new(Run { writer: self.clone(), group_key, state }))
     }
 }
 
@@ -98,8 +97,8 @@ impl Session<Write> for Run {
             }
             _ => (BTreeSet::new(), Arc::default()),
         };
-        let stop = Stop { pairs: &self.writer.pairs, target: &self.writer.name, wanted: &wanted, out: &out };
-        let pair = |group: String, name: String| GroupLink {
+        let stop = Stop { links: &self.writer.links, target: &self.writer.name, wanted: &wanted, out: &out };
+        let link = |group: String, name: String| GroupLink {
             group,
             name,
             shown: None,
@@ -120,32 +119,33 @@ impl Session<Write> for Run {
                     .await?;
                 // A target may show a name in its own form: that is the same name.
                 let known = if is_form_of(&facts.name, &made.name) {
-                    GroupLink { shown: Some(made.name), ..pair(made.id, facts.name.clone()) }
+                    GroupLink { shown: Some(made.name), ..link(made.id, facts.name.clone()) }
                 } else {
-                    pair(made.id, made.name)
+                    link(made.id, made.name)
                 };
                 self.keep(&mut state, known).await
             }
             What::Adopt { group, name, replaces } => {
-                // One at a time: two groups of one name would both take it.
+                // One run at a time: two groups with the same name would both take over the group.
                 let _one = self.writer.adopting.lock().await;
-                for (other, known) in self.writer.pairs.all(&self.writer.name).await? {
-                    if other == self.slot || known.group != *group {
+                for (other, known) in self.writer.links.all(&self.writer.name).await? {
+                    if other == self.group_key || known.group != *group {
                         continue;
                     }
                     if !replaces.contains(&other) {
-                        let text =
-                            format!("{other} took the group {name} over at the same time; reading it again");
+                        let text = format!(
+                            "{other} took over the group {name} at the same time; Beadle reads the group again"
+                        );
                         return Err(Failure::new(Class::Conflict, text));
                     }
-                    self.writer.pairs.forget(&self.writer.name, &other).await?;
+                    self.writer.links.forget(&self.writer.name, &other).await?;
                 }
-                self.keep(&mut state, pair(group.clone(), name.clone())).await
+                self.keep(&mut state, link(group.clone(), name.clone())).await
             }
             What::Rename => {
                 let mut known = ours(&state)?;
                 let (name, now) = (&facts.name, self.writer.clock.now());
-                let waiting = self.writer.pairs.waiting(&self.writer.name, now).await?;
+                let waiting = self.writer.links.waiting(&self.writer.name, now).await?;
                 let renamed = target.rename(&known.group, name, &waiting).await;
                 match renamed {
                     Ok(shown) => known.shown = shown,
@@ -168,7 +168,7 @@ impl Session<Write> for Run {
             }
             What::Provision { person, source } => {
                 let made = target.provision(person).await.map_err(|failure| lacking(failure, person))?;
-                let whose = Whose {
+                let whose = PersonAccount {
                     source: source.clone(),
                     person: person.id.clone(),
                     account: made.id.clone(),
@@ -179,7 +179,8 @@ impl Session<Write> for Run {
             }
             What::Update { whose, values } => {
                 target.update(&whose.account, values).await?;
-                // Beadle keeps watching an active account; an inactive account lets nobody in.
+                // Beadle keeps watching an active account. Nobody can sign in with an inactive
+                // account.
                 let active = values.iter().find(|(path, _)| *path == "active").map(|(_, value)| value);
                 match active.and_then(Value::as_bool) {
                     Some(true) => self.writer.accounts.keep(&self.writer.name, whose).await,
@@ -191,43 +192,44 @@ impl Session<Write> for Run {
                 let mut known = ours(&state)?;
                 let made = people.iter().filter_map(|(person, _)| state.made.get(person));
                 let accounts: Vec<String> = accounts.iter().chain(made).cloned().collect();
-                // A person without an account delays nobody else.
+                // A person without an account delays no other member.
                 let without = people.iter().filter(|(person, _)| !state.made.contains_key(person));
                 let without: Vec<Refused> = without
                     .map(|(_, login)| Refused {
                         account: login.clone(),
-                        why: "no account could be made for this person".into(),
+                        why: "Beadle could not create an account for this person".into(),
                     })
                     .collect();
                 if accounts.is_empty() {
-                    return taken("add", &without);
+                    return report_refused("add", &without);
                 }
-                let mut refused = self.heeding(target.add(&known.group, &accounts, *role, &stop)).await?;
+                let mut refused = self.noting_stop(target.add(&known.group, &accounts, *role, &stop)).await?;
                 refused.extend(without);
                 let before = known.clone();
-                known.learn(&facts.sources, &facts.filled);
+                known.add_sources(&facts.sources, &facts.filled);
                 if known != before {
                     self.keep(&mut state, known).await?;
                 }
-                taken("add", &refused)
+                report_refused("add", &refused)
             }
             What::Remember => {
                 let mut known = ours(&state)?;
-                known.learn(&facts.sources, &facts.filled);
+                known.add_sources(&facts.sources, &facts.filled);
                 known.from.clone_from(&facts.from);
                 self.keep(&mut state, known).await
             }
             What::Remove { accounts, read, members, confirmed, watched, settles, .. } => {
                 if self.writer.clock.now().since(*read) > OLDEST {
-                    let text = "what was read is too old to take anybody out; reading it again";
+                    let text = "the last read is too old to remove a member; Beadle reads the group again";
                     return Err(Failure::new(Class::Conflict, text));
                 }
                 let mut known = ours(&state)?;
-                let Run { writer, slot, .. } = self;
+                let Run { writer, group_key, .. } = self;
                 for whose in watched {
                     writer.accounts.keep(&writer.name, whose).await?;
                 }
-                // Somebody looked at it and approved it: it takes nothing of the group's share.
+                // An operator approved the removal: it does not count against the limit of the
+                // group.
                 let is_approved = change.stop.is_some();
                 if !is_approved {
                     let departure = Departure {
@@ -236,11 +238,11 @@ impl Session<Write> for Run {
                         confirmed: confirmed.clone(),
                         members: *members,
                     };
-                    writer.departures.book(&writer.name, slot, departure, writer.window).await?;
+                    writer.departures.book(&writer.name, group_key, departure, writer.window).await?;
                 }
-                let refused = self.heeding(target.remove(&known.group, accounts, &stop)).await?;
+                let refused = self.noting_stop(target.remove(&known.group, accounts, &stop)).await?;
                 if is_approved {
-                    writer.departures.approved(&writer.name, slot, accounts).await?;
+                    writer.departures.approved(&writer.name, group_key, accounts).await?;
                 }
                 let is_settled = known.sources == facts.sources && known.filled() == facts.filled.as_slice();
                 if *settles && !is_settled {
@@ -248,23 +250,24 @@ impl Session<Write> for Run {
                     known.filled = Some(facts.filled.clone());
                     self.keep(&mut state, known).await?;
                 }
-                taken("remove", &refused)
+                report_refused("remove", &refused)
             }
             What::Delete => {
                 let known = ours(&state)?;
                 target.delete(&known.group).await?;
                 stop.forget_write(&known.group).await?;
-                state.pair = None;
-                self.writer.pairs.forget(&self.writer.name, &self.slot).await
+                state.link = None;
+                self.writer.links.forget(&self.writer.name, &self.group_key).await
             }
         }
     }
 }
 
 impl Run {
-    /// A target that a write stopped stays so for every process, until a probe finds it right. One that was stopped before is
-    /// not stopped again: a probe may have found it right since, and this process does not know.
-    async fn heeding(
+    /// Runs a write, and notes it if the write stopped the target. A target stays stopped for every
+    /// process until a probe succeeds. A target that was stopped before the write is not noted
+    /// again: a probe may have succeeded meanwhile, and this process does not know.
+    async fn noting_stop(
         &self,
         write: impl Future<Output = Result<Vec<Refused>, Failure>> + Send,
     ) -> Result<Vec<Refused>, Failure> {
@@ -274,30 +277,26 @@ impl Run {
             && result.is_err()
             && let Some(why) = self.writer.target.stopped()
         {
-            self.writer.pairs.stop(&self.writer.name, &why).await?;
+            self.writer.links.stop(&self.writer.name, &why).await?;
         }
         result
     }
 
-    async fn keep(&self, state: &mut State, pair: GroupLink) -> Result<(), Failure> {
-        self.writer.pairs.keep(&self.writer.name, &self.slot, &pair).await?;
-        state.pair = Some(pair);
+    async fn keep(&self, state: &mut State, link: GroupLink) -> Result<(), Failure> {
+        self.writer.links.keep(&self.writer.name, &self.group_key, &link).await?;
+        state.link = Some(link);
         Ok(())
     }
 }
 
 fn ours(state: &State) -> Result<GroupLink, Failure> {
-    let none = || {
-        Failure::new(
-            Class::Conflict,
-            "which group of the target is meant is no longer known; reading it again",
-        )
-    };
-    state.pair.clone().ok_or_else(none)
+    let none =
+        || Failure::new(Class::Conflict, "the group of the target is no longer known; Beadle reads it again");
+    state.link.clone().ok_or_else(none)
 }
 
-/// Names what the directory does not say of a person whom the target refused: some servers need it,
-/// and say so in no clear word.
+/// Names the field that the directory lacks for a person whom the target refused. Some servers need
+/// the field, and do not say so clearly.
 fn lacking(failure: Failure, person: &Person) -> Failure {
     if failure.class != Class::Rejected {
         return failure;
@@ -311,15 +310,54 @@ fn lacking(failure: Failure, person: &Person) -> Failure {
     failure.during(format!("{} has no {lacks} in the directory, and the target may need one", person.login))
 }
 
-/// Whom the target does not take is told one by one; the others were.
-fn taken(what: &str, refused: &[Refused]) -> Result<(), Failure> {
+/// Reports the accounts that the target refused. The target accepted all others.
+fn report_refused(what: &str, refused: &[Refused]) -> Result<(), Failure> {
     let Some(first) = refused.first() else { return Ok(()) };
     let text = match refused.len() {
-        1 => format!("the target does not let us {what} {}: {}", first.account, first.why),
-        more => format!(
-            "the target does not let us {what} {more} accounts, the first {}: {}",
-            first.account, first.why
-        ),
+        1 => format!("the target refused to {what} {}: {}", first.account, first.why),
+        more => {
+            format!("the target refused to {what} {more} accounts, first {}: {}", first.account, first.why)
+        }
     };
     Err(Failure::new(Class::Rejected, text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refused_accounts_are_counted_and_the_first_is_named() {
+        let refused = |account: &str| Refused { account: account.into(), why: "404".into() };
+        assert!(report_refused("add", &[]).is_ok());
+        let text = |refused: &[Refused]| report_refused("add", refused).unwrap_err().text;
+        assert_eq!(text(&[refused("a1")]), "the target refused to add a1: 404");
+        assert_eq!(
+            text(&[refused("a1"), refused("a2")]),
+            "the target refused to add 2 accounts, first a1: 404"
+        );
+    }
+
+    #[test]
+    fn a_refused_account_names_the_missing_names_of_its_person() {
+        let person = |given: &str, family: &str| Person {
+            id: "00u1".into(),
+            login: "ada@acme.example".into(),
+            email: None,
+            given: given.into(),
+            family: family.into(),
+            display: "Ada".into(),
+            is_leaving: false,
+            status: "ACTIVE".into(),
+            may_be_made: true,
+        };
+        let text = |class: Class, given: &str, family: &str| {
+            lacking(Failure::new(class, "400"), &person(given, family)).text
+        };
+        assert!(text(Class::Rejected, "Ada", "").contains("ada@acme.example has no last name"));
+        assert!(text(Class::Rejected, "", "Lovelace").contains("has no first name in the directory"));
+        assert!(text(Class::Rejected, "", "").contains("has no first name and no last name"));
+        assert_eq!(text(Class::Rejected, "Ada", "Lovelace"), "400");
+        assert_eq!(text(Class::Retry, "", ""), "400", "the target may be down");
+    }
 }

@@ -1,4 +1,4 @@
-//! Calls. Okta limits each family of addresses by itself, so each has a budget of its own.
+//! Requests. Okta limits each family of addresses separately, so each family has its own budget.
 
 use std::sync::Arc;
 
@@ -13,10 +13,10 @@ use crate::filter::comparison;
 use crate::list::{Listed, Row};
 use crate::model::{Group, PushMapping, User};
 
-/// Members and users in one read, as Okta recommends.
+/// The number of members and users in one page, as Okta recommends.
 const PAGE: usize = 200;
 
-/// One directory.
+/// A client of one directory.
 #[derive(Clone)]
 pub struct Okta {
     name: Arc<str>,
@@ -28,7 +28,8 @@ pub struct Okta {
 }
 
 impl Okta {
-    /// The directory at `url`, such as `https://acme.okta.com`. `name` is what it is called here.
+    /// Creates a client of the directory at `url`, such as `https://acme.okta.com`. `name` is its
+    /// name in Beadle's configuration.
     pub fn new(
         url: &str,
         name: &str,
@@ -52,28 +53,28 @@ impl Okta {
         })
     }
 
-    /// What it is called here.
+    /// Returns the name of the directory.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Its budgets, for operators.
+    /// Returns the budgets, for operators.
     pub fn budgets(&self) -> impl Iterator<Item = &Budgets> {
         [&self.groups, &self.users, &self.logs, &self.apps].into_iter().map(Client::budgets)
     }
 
-    /// All groups, without their counts.
+    /// Returns all groups, without their counts.
     pub async fn groups(&self) -> Result<Vec<Group>, Failure> {
         self.list(&self.groups, Path::at("api/v1/groups").query("limit", PAGE)).await
     }
 
-    /// The same, with the time by Okta's own clock at which the list began, if Okta says it.
+    /// Returns all groups, and the start of the list by Okta's own clock if Okta states it.
     pub async fn groups_and_clock(&self) -> Result<(Vec<Group>, Option<Time>), Failure> {
         let path = Path::at("api/v1/groups").query("limit", PAGE);
         Ok(self.pages_within(&self.groups, path, usize::MAX).await?.unwrap_or_default())
     }
 
-    /// One group, as it is now; `None` where there is none.
+    /// Returns one group as it is now; `None` if there is none.
     pub async fn group(&self, id: &str) -> Result<Option<Group>, Failure> {
         match self.get(&self.groups, &Path::at("api/v1/groups").value(id)).await {
             Ok(answer) => Ok(Some(answer.json()?)),
@@ -82,7 +83,8 @@ impl Okta {
         }
     }
 
-    /// How many members a group has, as Okta's statistics say, which may be a moment behind. `None`: they do not.
+    /// Returns the number of members by Okta's statistics, which may be a moment behind; `None` if
+    /// Okta does not state it.
     pub async fn count(&self, group: &str) -> Result<Option<u64>, Failure> {
         let filter = comparison("id", "eq", group)?;
         let path =
@@ -91,14 +93,14 @@ impl Okta {
         Ok(found.into_iter().find(|found| found.id == group).and_then(|found| found.count))
     }
 
-    /// Groups whose members changed after a moment, as Okta wrote it.
+    /// Returns the groups whose members changed after a time, in Okta's notation.
     pub async fn groups_changed_since(&self, moment: &str) -> Result<Vec<Group>, Failure> {
         let filter = comparison("lastMembershipUpdated", "gt", moment)?;
         let path = Path::at("api/v1/groups").query("filter", filter).query("limit", PAGE);
         self.list(&self.groups, path).await
     }
 
-    /// A group's members, whatever their status. `None` where there is no such group.
+    /// Returns the members of a group, whatever their status; `None` if there is no such group.
     pub async fn members(&self, group: &str) -> Result<Option<Vec<User>>, Failure> {
         let path = Path::at("api/v1/groups").value(group).then("users").query("limit", PAGE);
         match self.pages(&self.groups, path).await {
@@ -108,20 +110,20 @@ impl Okta {
         }
     }
 
-    /// All users but those who are deactivated, whom Okta leaves out of this list.
+    /// Returns all users except the deactivated ones, which Okta leaves out of this list.
     ///
     /// <https://developer.okta.com/docs/api/openapi/okta-management/management/tag/User/#tag/User/operation/listUsers>
     pub async fn users(&self) -> Result<Vec<User>, Failure> {
         self.list(&self.users, Path::at("api/v1/users").query("limit", PAGE)).await
     }
 
-    /// The same list, unless it has more pages than this: then `None`.
+    /// Returns the same list; `None` if it has more than `pages` pages.
     pub async fn users_within(&self, pages: usize) -> Result<Option<Vec<User>>, Failure> {
         let path = Path::at("api/v1/users").query("limit", PAGE);
         Ok(self.pages_within(&self.users, path, pages).await?.map(|(users, _)| users))
     }
 
-    /// A user; `None` where there is none (any more).
+    /// Returns a user; `None` if there is none.
     pub async fn user(&self, id: &str) -> Result<Option<User>, Failure> {
         match self.get(&self.users, &Path::at("api/v1/users").value(id)).await {
             Ok(answer) => Ok(Some(answer.json()?)),
@@ -130,7 +132,7 @@ impl Okta {
         }
     }
 
-    /// The groups of a user; nothing where there is no such user.
+    /// Returns the groups of a user; none if there is no such user.
     pub async fn groups_of(&self, user: &str) -> Result<Vec<Group>, Failure> {
         let path = Path::at("api/v1/users").value(user).then("groups").query("limit", PAGE);
         match self.pages(&self.users, path).await {
@@ -140,13 +142,14 @@ impl Okta {
         }
     }
 
-    /// The groups that Okta itself pushes into an application: the ids of those with an active mapping.
+    /// Returns the ids of the groups that Okta itself pushes into an application by an active
+    /// mapping.
     ///
     /// <https://developer.okta.com/docs/api/openapi/okta-management/management/tag/GroupPushMapping/>
     pub async fn pushed(&self, app: &str) -> Result<Vec<String>, Failure> {
         let path = Path::at("api/v1/apps").value(app).then("group-push/mappings").query("limit", PAGE);
         let mappings: Vec<PushMapping> = self.list(&self.apps, path).await?;
-        // One that failed is one all the same: it is tried again.
+        // A mapping that failed counts as active, because Okta retries it.
         let active = mappings.into_iter().filter(|mapping| mapping.status != "INACTIVE");
         Ok(active.map(|mapping| mapping.source_group_id).collect())
     }
@@ -159,7 +162,7 @@ impl Okta {
         Ok(self.pages(client, path).await?)
     }
 
-    /// Every row of a list. Each page is held to name the next one, until one does not.
+    /// Returns all rows of a list. Each page must name the next one, until the last page.
     async fn pages<T: DeserializeOwned + Row>(
         &self,
         client: &Client,
@@ -168,8 +171,8 @@ impl Okta {
         Ok(self.pages_within(client, path, usize::MAX).await?.unwrap_or_default().0)
     }
 
-    /// The same, with the time of the first page by Okta's clock, unless the list has more pages than
-    /// this: then `None`.
+    /// Returns the same rows with the time of the first page by Okta's clock; `None` if the list
+    /// has more pages than `most`.
     async fn pages_within<T: DeserializeOwned + Row>(
         &self,
         client: &Client,
@@ -211,7 +214,8 @@ impl Okta {
                 writes: false,
             };
             match client.send(&request).await {
-                // The token may have been revoked early: once more with a new one.
+                // Okta may have revoked the token early: the request is sent once more with a new
+                // token.
                 Err(error)
                     if error.status() == Some(401) && again && self.auth.forget(&authorization).await =>
                 {

@@ -1,4 +1,4 @@
-//! Who asks: an OAuth service app that signs its own assertions, or an API token.
+//! Credentials: an OAuth service app that signs its own assertions, or an API token.
 //!
 //! <https://developer.okta.com/docs/guides/implement-oauth-for-okta-serviceapp/main/>
 
@@ -12,14 +12,14 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::Mutex;
 
-/// A token is renewed when it has less than this left.
+/// The remaining life below which a token is renewed.
 const MARGIN: Duration = Duration::from_secs(300);
-/// Okta takes assertions of at most an hour.
+/// The life of an assertion. Okta accepts at most one hour.
 const LIFE: i64 = 300;
-/// Where tokens are made, below the organisation's address.
+/// The path at which Okta issues tokens, below the organisation's address.
 const TOKEN: &str = "oauth2/v1/token";
 
-/// How to prove who we are.
+/// A credential.
 pub enum Credential {
     /// An API token (`SSWS`).
     Token(SecretString),
@@ -27,11 +27,11 @@ pub enum Credential {
     App {
         /// Its client id.
         client: String,
-        /// The id of its public key, where it has several.
+        /// The id of its public key, if it has several.
         key_id: Option<String>,
         /// Its private key.
         key: SigningKey,
-        /// What it asks for, such as `okta.groups.read`.
+        /// The scopes, such as `okta.groups.read`.
         scopes: Vec<String>,
     },
 }
@@ -41,7 +41,7 @@ struct Token {
     expires: Time,
 }
 
-/// Tokens of one directory's credential.
+/// The tokens of one directory's credential.
 pub(crate) struct Auth {
     credential: Credential,
     base: String,
@@ -60,7 +60,7 @@ impl Auth {
         Self { credential, base: base.trim_end_matches('/').to_owned(), clock, token: Mutex::default() }
     }
 
-    /// The header for a call.
+    /// Returns the header for a request.
     pub(crate) async fn authorization(&self, client: &Client) -> Result<SecretString, TransportError> {
         let Credential::App { client: id, key_id, key, scopes } = &self.credential else {
             let Credential::Token(token) = &self.credential else {
@@ -68,7 +68,7 @@ impl Auth {
             };
             return Ok(SecretString::from(format!("SSWS {}", token.expose_secret())));
         };
-        // The lock is held while a token is made, so that it is made once however many ask.
+        // The lock is held until the token is there, so that only one request for it is sent.
         let mut slot = self.token.lock().await;
         if let Some(token) = slot.as_ref().filter(|token| token.expires > self.clock.now() + MARGIN) {
             return Ok(token.authorization.clone());
@@ -100,7 +100,8 @@ impl Auth {
         Ok(slot.insert(token).authorization.clone())
     }
 
-    /// Okta did not take it: the next call gets a new one, where there are new ones.
+    /// Drops a token that Okta refused. The next request gets a new one, if the credential can
+    /// issue one.
     pub(crate) async fn forget(&self, refused: &SecretString) -> bool {
         let mut slot = self.token.lock().await;
         let same = |token: &Token| token.authorization.expose_secret() == refused.expose_secret();

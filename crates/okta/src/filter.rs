@@ -1,13 +1,13 @@
-//! The only way for a value into a filter: no text can change what a filter compares. (Ids and
-//! logins go into addresses by `beadle_transport::Path`.)
+//! Filters. No other code turns a value into a filter, so that no value can change what a filter
+//! compares. (`beadle_transport::Path` turns ids and logins into addresses.)
 
 use beadle_engine::{Class, Failure};
 
-/// Returns a comparison of a filter, such as `id eq "00g1"`.
+/// Returns a comparison, such as `id eq "00g1"`.
 pub(crate) fn comparison(attribute: &str, operator: &str, value: &str) -> Result<String, Failure> {
     if value.is_empty() || value.contains(['"', '\\']) || value.chars().any(char::is_control) {
         let shown = value.escape_debug();
-        let text = format!("`{shown}` cannot be the value of a filter of Okta");
+        let text = format!("invalid value `{shown}` for a filter of Okta");
         return Err(Failure::new(Class::Rejected, text));
     }
     Ok(format!("{attribute} {operator} \"{value}\""))

@@ -1,4 +1,5 @@
-//! Okta's management API, as far as Beadle reads it: groups, their members, users, the System Log. Nothing here writes.
+//! The part of Okta's management API that Beadle reads: groups, their members, users, and the
+//! System Log. It has no writes.
 //!
 //! <https://developer.okta.com/docs/api/openapi/okta-management/management/tag/Group/>
 

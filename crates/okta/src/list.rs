@@ -1,34 +1,34 @@
-//! Lists, read whole or not at all: every row once and with an id, every page another one than
-//! those before, to an end.
+//! Reads lists completely or not at all: each row has an id and comes once, each page is a new one,
+//! and the list has an end.
 
 use std::collections::HashSet;
 
 use beadle_transport::TransportError;
 
-/// More pages than a directory has.
+/// The maximum number of pages. No directory has more.
 const MOST_PAGES: usize = 10_000;
-/// Pages without rows, one after the other, that still name a next page.
+/// The maximum number of pages without rows in sequence that still name a next page.
 const MOST_EMPTY: usize = 10;
 
-/// A row of a list, which is the same row wherever it is shown with the same id.
+/// A row of a list. Rows with the same id are the same row.
 pub(crate) trait Row {
-    /// The id.
+    /// Returns the id.
     fn id(&self) -> &str;
 }
 
-/// A list that is being read.
+/// A list during its read.
 pub(crate) struct Listed<T> {
     /// The address of the first page, for messages.
     request: String,
     rows: Vec<T>,
     ids: HashSet<String>,
-    /// The addresses of the pages so far.
+    /// The addresses of all pages so far.
     pages: HashSet<String>,
     empty: usize,
 }
 
 impl<T: Row> Listed<T> {
-    /// Begins with the page at this address.
+    /// Starts a list at this address.
     pub(crate) fn new(request: &str) -> Self {
         Self {
             request: request.to_owned(),
@@ -39,15 +39,14 @@ impl<T: Row> Listed<T> {
         }
     }
 
-    /// Takes a page that names `next` as the page after it. `Err`: the list is unknown.
+    /// Adds a page that names `next` as the page after it. `Err`: the list is unknown.
     pub(crate) fn take(&mut self, page: Vec<T>, next: Option<&str>) -> Result<(), TransportError> {
         self.empty = if page.is_empty() { self.empty + 1 } else { 0 };
         for row in page {
             if row.id().is_empty() {
                 return Err(self.unknown("a row of the list has no id".into()));
             }
-            // If a list shows one row twice, another row may be missing: rows moved while the list
-            // was read.
+            // Rows moved during the read, so another row may be missing.
             if !self.ids.insert(row.id().to_owned()) {
                 return Err(self.unknown(format!("the list shows {} twice", row.id())));
             }
@@ -63,7 +62,7 @@ impl<T: Row> Listed<T> {
         Ok(())
     }
 
-    /// Every row.
+    /// Returns all rows.
     pub(crate) fn rows(self) -> Vec<T> {
         self.rows
     }

@@ -1,4 +1,4 @@
-//! The System Log, read from where one stopped.
+//! Reads the System Log from the last place on.
 //!
 //! <https://developer.okta.com/docs/api/openapi/okta-management/management/tag/SystemLog/>
 
@@ -8,32 +8,33 @@ use beadle_transport::Path;
 
 use crate::api::Okta;
 
-/// Entries in one read; Okta gives at most a thousand.
+/// The number of entries in one page. Okta returns at most 1,000.
 const PAGE: usize = 1000;
 
-/// Where to read on.
+/// The place to continue from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Since {
-    /// The address that the last page named. It never ends: an empty page names where to ask again.
+    /// The address that the last page named. It never ends: an empty page names the address of the
+    /// next read.
     Cursor(String),
-    /// A moment: the first time, or after a cursor that is no longer taken.
+    /// A time: for the first read, or if Okta does not accept the cursor any more.
     Time(Time),
 }
 
 /// A page of the log, oldest first.
 #[derive(Clone, Debug)]
 pub struct LogPage {
-    /// What happened.
+    /// The events.
     pub events: Vec<Event>,
-    /// Where to read on; keep it before anything of this page is forgotten.
+    /// The place to continue from. Store it before you drop anything of this page.
     pub next: Option<String>,
-    /// Whether there may be more already.
+    /// Whether more entries may exist already.
     pub is_full: bool,
 }
 
 impl Okta {
-    /// The events that mark something, in the order in which Okta recorded them. Without an end (`until`), as only such a
-    /// read misses none that come late.
+    /// Reads the events that mark keys, in the order in which Okta recorded them. The read has no
+    /// end (`until`), because only such a read finds late events.
     pub async fn events(&self, since: &Since) -> Result<LogPage, Failure> {
         let path = match since {
             Since::Cursor(link) => Path::given(link),

@@ -1,4 +1,4 @@
-//! Groups and users, as Okta shows them. What Beadle does not use is left out.
+//! Groups and users as Okta shows them, without the attributes that Beadle does not use.
 
 use std::fmt;
 
@@ -10,13 +10,13 @@ use crate::list::Row;
 /// A group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Group {
-    /// Its id, which stays when it is renamed.
+    /// The id, which does not change when the group is renamed.
     pub id: String,
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// How many members it has, where that was asked for.
+    /// The number of members, if the request asked for it.
     pub count: Option<u64>,
-    /// When its members changed last, as Okta writes it.
+    /// The time of the last change of its members, in Okta's notation.
     pub members_changed: Option<String>,
 }
 
@@ -59,7 +59,7 @@ pub(crate) struct PushMapping {
     pub(crate) source_group_id: String,
     /// `ACTIVE`, `ERROR` or `INACTIVE`.
     pub(crate) status: String,
-    /// The mapping's own.
+    /// The id of the mapping.
     id: String,
 }
 
@@ -69,33 +69,33 @@ impl Row for PushMapping {
     }
 }
 
-/// How it stands with a user. Of these, only the last two mean that access should go.
+/// The status of a user. Only the last two known ones mean that access should go.
 ///
 /// <https://developer.okta.com/docs/api/openapi/okta-management/management/tag/User/>
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
 #[serde(from = "String")]
 pub enum Status {
-    /// Made, and not activated.
+    /// Created, not activated.
     Staged,
-    /// Activated, and the user has not answered yet.
+    /// Activated, without an answer from the user yet.
     Provisioned,
-    /// In use.
+    /// Active.
     Active,
     /// The password is being reset.
     Recovery,
     /// Too many wrong passwords.
     LockedOut,
-    /// The password is too old.
+    /// The password has expired.
     PasswordExpired,
-    /// Stopped by an administrator.
+    /// Suspended by an administrator.
     Suspended,
     /// Deactivated.
     Deprovisioned,
-    /// One that Okta had not got when this was written. It is no reason to take anything away.
+    /// A status that is unknown to Beadle. It never takes access away.
     Other(String),
 }
 
-/// Names as Okta writes them.
+/// The statuses with their names at Okta.
 const NAMES: [(Status, &str); 8] = [
     (Status::Staged, "STAGED"),
     (Status::Provisioned, "PROVISIONED"),
@@ -108,12 +108,12 @@ const NAMES: [(Status, &str); 8] = [
 ];
 
 impl Status {
-    /// Every status that is known.
+    /// Returns all known statuses.
     pub fn names() -> impl Iterator<Item = &'static str> {
         NAMES.iter().map(|(_, name)| *name)
     }
 
-    /// As Okta writes it.
+    /// Returns the name at Okta.
     pub fn as_str(&self) -> &str {
         match self {
             Self::Other(name) => name,
@@ -123,7 +123,7 @@ impl Status {
 }
 
 impl Status {
-    fn unsaid() -> Self {
+    fn missing() -> Self {
         Self::Other(String::new())
     }
 }
@@ -141,37 +141,58 @@ impl fmt::Display for Status {
     }
 }
 
-/// What a user is called.
+/// The profile of a user.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Profile {
-    /// What the user signs in with. Okta describes it as one that may be missing.
+    /// The sign-in name. Okta documents that it may be missing.
     #[serde(default)]
     pub login: String,
-    /// The first address.
+    /// The first mail address.
     pub email: Option<String>,
     /// Given name.
     pub first_name: Option<String>,
     /// Family name.
     pub last_name: Option<String>,
-    /// As the user wants to be called.
+    /// The display name.
     pub display_name: Option<String>,
 }
 
 /// A user.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct User {
-    /// Its id, which stays when the login changes.
+    /// The id, which does not change when the login changes.
     pub id: String,
-    /// How it stands with it.
-    #[serde(default = "Status::unsaid")]
+    /// The status.
+    #[serde(default = "Status::missing")]
     pub status: Status,
-    /// What it is called.
+    /// The profile.
     pub profile: Profile,
 }
 
 impl Row for User {
     fn id(&self) -> &str {
         &self.id
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_has_its_name_at_okta_and_an_unknown_one_keeps_it() {
+        for name in Status::names() {
+            assert_eq!(Status::from(name.to_owned()).as_str(), name);
+            assert!(!matches!(Status::from(name.to_owned()), Status::Other(_)), "{name}");
+        }
+        let new = Status::from("PAUSED".to_owned());
+        assert_eq!((new.as_str(), &new), ("PAUSED", &Status::Other("PAUSED".into())));
+    }
+
+    #[test]
+    fn a_user_without_a_status_or_a_login_is_read_all_the_same() {
+        let user: User = serde_json::from_str(r#"{ "id": "00u1", "profile": { "email": null } }"#).unwrap();
+        assert_eq!((user.id.as_str(), user.status.as_str(), user.profile.login.as_str()), ("00u1", "", ""));
     }
 }

@@ -1,4 +1,5 @@
-//! Dispatching an organisation's own workflow for one repository: one task for each delivery, never coalesced.
+//! Dispatches a workflow of the organisation for one repository. Each delivery has its own task:
+//! Beadle never merges two of them.
 //!
 //! <https://docs.github.com/rest/actions/workflows#create-a-workflow-dispatch-event>
 
@@ -16,37 +17,38 @@ use minijinja::{Environment, ErrorKind, UndefinedBehavior};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-/// How long a run may take to be seen among a workflow's runs.
+/// The time that a new run may take to appear among the runs of its workflow.
 const SEEN: Duration = Duration::from_secs(20);
 
-/// The limit of work of one template: a step costs one, and so do 64 bytes of output.
+/// The limit of work of one template. A step costs one, and 64 bytes of output cost one.
 const FUEL: u64 = 100_000;
 
-/// When a workflow is dispatched, and how.
+/// A rule that dispatches a workflow for a webhook.
 #[derive(Clone, Debug)]
 pub struct DispatchRule {
-    /// Its name in keys and in the journal.
+    /// The name in keys and in the journal.
     pub name: String,
-    /// Whether the payload is one to dispatch for: an expression, such as `not repository.private`.
+    /// The condition on the payload: an expression such as `not repository.private`.
     pub when: Option<String>,
     /// The repository of the workflow.
     pub repository: String,
-    /// Its file.
+    /// The file of the workflow.
     pub workflow: String,
-    /// The branch or tag to run it on; a template too.
+    /// The branch or tag of the run; a template too.
     pub reference: String,
     /// Inputs, as templates over the payload.
     pub inputs: BTreeMap<String, String>,
-    /// The input that gets a token; the workflow's `run-name` carries it, so that a run is found again.
+    /// The input that gets a token. The `run-name` of the workflow must contain the token, so that
+    /// Beadle finds the run again.
     pub token_input: Option<String>,
-    /// Whether it is dispatched at all.
+    /// The mode. In `observe` Beadle dispatches nothing.
     pub mode: Mode,
 }
 
 impl DispatchRule {
-    /// What is wrong with its templates, if anything is.
+    /// Checks the templates.
     pub fn check(&self) -> Result<(), String> {
-        // Nothing is known of a payload, so only what a template does without one is tried.
+        // There is no payload yet, so the check tries the templates without one.
         let mut environment = environment();
         environment.set_undefined_behavior(UndefinedBehavior::Chainable);
         let texts = self.inputs.iter().map(|(input, template)| (format!("inputs.{input}"), template));
@@ -61,8 +63,8 @@ impl DispatchRule {
         Ok(())
     }
 
-    /// The ref and the inputs for a payload; `None` where the condition `when` is false. It may
-    /// take a while.
+    /// Returns the ref and the inputs for a payload. Returns `None` if the condition `when` is
+    /// false. The templates can take some time.
     fn render(&self, body: &[u8], token: &str) -> Result<Option<(String, Value)>, String> {
         let payload: Value = serde_json::from_slice(body).map_err(|error| error.to_string())?;
         if !self.is_for(&payload)? {
@@ -103,7 +105,7 @@ impl DispatchRule {
 
 fn environment<'a>() -> Environment<'a> {
     let mut environment = Environment::new();
-    // A name that the payload does not have is a mistake, and not an empty text.
+    // A name that the payload lacks is an error, and not an empty text.
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.set_fuel(Some(FUEL));
     environment
@@ -118,8 +120,8 @@ fn wrong(key: &str, error: &minijinja::Error) -> String {
     format!("{key}: {error:#}")
 }
 
-/// Refuses a template that does too much work even without a payload. What else it lacks, a payload
-/// may have.
+/// Refuses a template that does too much work even without a payload. Other errors may disappear
+/// with a payload.
 fn check_work<T>(key: &str, tried: Result<T, minijinja::Error>) -> Result<(), String> {
     match tried {
         Err(error) if error.kind() == ErrorKind::OutOfFuel => Err(wrong(key, &error)),
@@ -129,9 +131,9 @@ fn check_work<T>(key: &str, tried: Result<T, minijinja::Error>) -> Result<(), St
 
 /// Reconciles `dispatch` keys.
 pub struct Dispatch {
-    /// Looks for runs.
+    /// Finds runs.
     pub reader: Reader,
-    /// Dispatches.
+    /// Dispatches workflows.
     pub writer: Writer,
     /// The inbox and the journal.
     pub store: Arc<dyn Store>,
@@ -141,7 +143,7 @@ pub struct Dispatch {
     pub rules: Vec<DispatchRule>,
 }
 
-/// A dispatch that may have got through.
+/// An earlier attempt whose result is unknown.
 struct Uncertain {
     intent: u64,
     at: Time,
@@ -153,17 +155,17 @@ impl Reconcile for Dispatch {
         let key = &run.lease.key;
         let fatal = |text: String| Failure::new(Class::Fatal, text);
         let (delivery, name) =
-            key.id().rsplit_once('/').ok_or_else(|| fatal(format!("`{key}` names no rule")))?;
+            key.id().rsplit_once('/').ok_or_else(|| fatal(format!("`{key}` has no name of a dispatch")))?;
         let Some(rule) = self.rules.iter().find(|rule| rule.name == name) else {
-            return Ok(report(format!("the configuration has no dispatch `{name}` any more")));
+            return Ok(report(format!("the configuration no longer has the dispatch `{name}`")));
         };
         let Some(body) = self.store.body("github", delivery).await? else {
-            return Ok(report("the delivery is no longer kept".into()));
+            return Ok(report("the delivery is no longer stored".into()));
         };
         let token = token(key.as_str());
         let rendered = {
             let (rule, token) = (rule.clone(), token.clone());
-            // A template may take a while, and the runtime's threads serve everybody.
+            // A template can take some time, and must not block a thread of the runtime.
             tokio::task::spawn_blocking(move || rule.render(&body, &token)).await
         };
         let rendered = rendered.map_err(|error| fatal(error.to_string()))?.map_err(fatal)?;
@@ -175,11 +177,11 @@ impl Reconcile for Dispatch {
         });
         if rule.mode == Mode::Observe {
             self.journal(run, None, json!({ "would_dispatch": what })).await?;
-            return Ok(report("its mode is observe".into()));
+            return Ok(report("the mode is `observe`".into()));
         }
         let again = match self.before(run).await? {
             Before::Never => None,
-            Before::Done => return Ok(report("it was dispatched already".into())),
+            Before::Done => return Ok(report("the workflow is dispatched already".into())),
             Before::Uncertain(uncertain) => {
                 if let Some(found) = self.find(rule, &token, &uncertain).await? {
                     let detail = json!({ "dispatched": true, "run": found, "why": "found by its run name" });
@@ -204,7 +206,7 @@ enum Before {
 }
 
 impl Dispatch {
-    /// What became of earlier tries, by the journal.
+    /// Finds the result of earlier attempts in the journal.
     async fn before(&self, run: &Run) -> Result<Before, Failure> {
         let key = Some(run.lease.key.to_string());
         let entries = self.store.entries(Listing { after: 0, since: None, key, limit: 1000 }).await?;
@@ -217,7 +219,8 @@ impl Dispatch {
             match outcome(intent) {
                 Value::Bool(true) => return Ok(Before::Done),
                 Value::Bool(false) => {}
-                // The first of several: the run that is looked for may be of any of them.
+                // Keeps the first of several attempts, because any of them may have started the
+                // run.
                 _ if matches!(before, Before::Uncertain(_)) => {}
                 _ => before = Before::Uncertain(Uncertain { intent: intent.seq, at: intent.at }),
             }
@@ -225,7 +228,7 @@ impl Dispatch {
         Ok(before)
     }
 
-    /// The run of an earlier try, by the token in its name.
+    /// Finds the run of an earlier attempt by the token in its name.
     async fn find(
         &self,
         rule: &DispatchRule,
@@ -235,9 +238,9 @@ impl Dispatch {
         if rule.token_input.is_none() {
             return Ok(None);
         }
-        // A run is not seen at once.
+        // GitHub shows a new run with a delay.
         self.clock.sleep(SEEN).await;
-        // Clocks differ by a little.
+        // The clocks of Beadle and GitHub can differ.
         let since = tried.at - Duration::from_secs(60);
         let runs = self.reader.dispatched(&rule.repository, &rule.workflow, since).await?;
         let carries = |run: &&Value| run["display_title"].as_str().is_some_and(|title| title.contains(token));
@@ -261,11 +264,11 @@ impl Dispatch {
         let intent = match self.store.begin(Some(&run.lease), &run.lease.key, intent, now).await? {
             Begun::Yes(number) => number,
             Begun::Paused { scope, until } => {
-                let text = format!("{scope} is paused until {until}; nothing was dispatched");
+                let text = format!("{scope} is paused until {until}; Beadle dispatched nothing");
                 return Err(Failure::new(Class::Conflict, text));
             }
             Begun::LeaseLost | Begun::Lapsed => {
-                let text = "another worker took this over; nothing was dispatched";
+                let text = "another worker took the key over; Beadle dispatched nothing";
                 return Err(Failure::new(Class::Conflict, text));
             }
         };
@@ -274,7 +277,7 @@ impl Dispatch {
         fail::fail_point!("between-dispatch-and-result", |_| std::process::abort());
         let detail = match &sent {
             Ok(id) => json!({ "dispatched": true, "run": id }),
-            // Nobody knows whether it got through.
+            // Without an answer the result is unknown.
             Err(failure) if failure.class == Class::Retry => {
                 json!({ "dispatched": "unknown", "why": failure.text })
             }

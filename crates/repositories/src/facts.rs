@@ -15,7 +15,7 @@ use crate::policy::{Desired, Listed, Node};
 #[serde(transparent)]
 pub(crate) struct Facts(BTreeMap<String, String>);
 
-/// The name that the policy gives a repository, if it gives one.
+/// Returns the name that the policy gives a repository, if it gives one.
 pub(crate) fn asked_name(desired: &Desired) -> Option<&str> {
     setting(desired, "name")
 }
@@ -25,14 +25,14 @@ fn setting<'a>(desired: &'a Desired, key: &str) -> Option<&'a str> {
 }
 
 impl Facts {
-    /// The facts of a repository. A list that was not read has the facts that it had `before`: what
-    /// it lost meanwhile must show as lost when it is read again.
+    /// Returns the facts of a repository. A list that was not read keeps the facts of `before`. So
+    /// a loss in the meantime shows when Beadle reads the list again.
     pub(crate) fn of(seen: &Repository, before: Option<&Self>) -> Self {
-        let topics = seen.topics.as_ref().and_then(|topics| topics.as_ref().ok());
+        let topics = seen.topics.value();
         let topics = topics.map(|topics| topics.iter().map(|topic| (topic.clone(), String::new())).collect());
-        let teams = seen.teams.as_ref().and_then(|teams| teams.as_ref().ok());
+        let teams = seen.teams.value();
         let teams = teams.map(|teams| teams.iter().map(|team| (team.slug.clone(), String::new())).collect());
-        let properties = seen.properties.as_ref().and_then(|properties| properties.as_ref().ok());
+        let properties = seen.properties.value();
         let properties = properties.map(|properties| {
             let pairs = properties.iter();
             pairs.map(|(name, value)| (name.clone(), comparable(value).to_string())).collect()
@@ -57,7 +57,7 @@ impl Facts {
         }
     }
 
-    /// Returns `true` if each fact that differs is now as the policy asks for it.
+    /// Returns whether each fact that differs is now as the policy asks for it.
     pub(crate) fn differ_only_as_asked(&self, now: &Self, desired: &Desired) -> bool {
         let names: BTreeSet<&String> = self.0.keys().chain(now.0.keys()).collect();
         let mut differ = names.into_iter().filter(|name| self.0.get(*name) != now.0.get(*name));
@@ -65,13 +65,14 @@ impl Facts {
     }
 }
 
-/// Returns `true` if a list asks for an entry that is there, or for the absence of one that is gone.
-/// A list that is not exclusive takes nothing away.
+/// Returns whether a list asks for an entry that is there, or for the absence of an entry that is
+/// gone. Only an exclusive list removes entries.
 fn is_listed<T>(wanted: &Listed<T>, is_there: bool, is_it: impl Fn(&T) -> bool) -> bool {
     wanted.items.iter().any(is_it) == is_there && (is_there || wanted.exclusive)
 }
 
-/// Returns `true` if the policy asks for a fact with this value; `None` stands for its absence.
+/// Returns whether the policy asks for a fact with this value. `None` stands for the absence of the
+/// fact.
 fn is_asked(fact: &str, value: Option<&str>, desired: &Desired) -> bool {
     match fact.split_once(' ') {
         Some(("topic", topic)) => desired.topics.as_ref().is_some_and(|wanted| {

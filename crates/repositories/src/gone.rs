@@ -1,6 +1,6 @@
-//! Forgets what is remembered of repositories that are gone: deleted, transferred, or no longer
-//! shown to the App. Only a sweep that read the whole list knows that, and the memory stays for a
-//! long time after: a repository can be restored, and one that the App may not see can come back.
+//! Deletes the notes of repositories that are gone: deleted, transferred, or no longer visible to
+//! the App. Only a sweep that read the whole list knows which ones are gone. The notes stay for a
+//! long time, because somebody can restore a repository, or show it to the App again.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -11,21 +11,21 @@ use serde_json::json;
 
 use crate::{overrides, reached};
 
-/// The time between two looks at the notes.
+/// The time between two checks of the notes.
 const EVERY: Duration = Duration::from_secs(24 * 3600);
-/// The time after which a repository that is gone is forgotten.
+/// The time after which Beadle deletes the notes of a repository that is gone.
 const DELAY: Duration = Duration::from_secs(30 * 24 * 3600);
-/// The most repositories whose absence is noted.
+/// The maximum number of repositories whose absence is noted.
 const MOST: usize = 1000;
-/// The most repositories that one look forgets.
+/// The maximum number of repositories whose notes one check deletes.
 const AT_ONCE: usize = 100;
 
-/// The repositories of one organisation that are gone and still remembered.
+/// The repositories of one organisation that are gone and still have notes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Gone {
-    /// The last look.
+    /// The time of the last check.
     looked: Time,
-    /// The first look that did not see the repository, by id.
+    /// The time of the first check that did not see the repository, by id.
     since: BTreeMap<u64, Time>,
 }
 
@@ -34,14 +34,13 @@ impl Gone {
         Self { looked: Time(0), since: BTreeMap::new() }
     }
 
-    /// Returns `true` if it is time for a look. A look in the future is one of a clock that was
-    /// ahead.
+    /// Returns whether a check is due. A time in the future comes from a clock that was ahead.
     fn is_due(&self, now: Time) -> bool {
         self.looked > now || now.since(self.looked) >= EVERY
     }
 
-    /// Notes which of the `remembered` repositories are not `there`. Returns those that are to be
-    /// forgotten now.
+    /// Notes which of the `remembered` repositories are not `there`. Returns the repositories whose
+    /// notes Beadle deletes now.
     fn look(&mut self, remembered: &BTreeSet<u64>, there: &BTreeSet<u64>, now: Time) -> Vec<u64> {
         self.looked = now;
         self.since.retain(|id, _| remembered.contains(id) && !there.contains(id));
@@ -59,9 +58,9 @@ impl Gone {
     }
 }
 
-/// The notes of repositories, by id. The owner of a file that the policy still has stays, and so does
-/// the file of that repository: another repository that takes the name gets the file only from an
-/// operator, and the same one that comes back under another name still has it.
+/// Returns the notes of repositories, by id. If the policy still has a file, the notes of its owner
+/// stay. Then another repository that takes the name gets the file only from an operator, and the
+/// same repository still has the file if it returns under another name.
 async fn remembered(
     store: &dyn Store,
     organisation: &str,
@@ -97,9 +96,9 @@ async fn remembered(
     Ok(notes)
 }
 
-/// Forgets repositories that have been gone for long, where a look is due. `there` has the ids of
-/// all repositories; `has_file` tells whether the policy has a file, in lower case. Returns the
-/// number of notes that went.
+/// Deletes the notes of repositories that have been gone for a long time, if a check is due.
+/// `there` has the ids of all repositories. `has_file` returns whether the policy has a file, in
+/// lower case. Returns the number of deleted notes.
 pub(crate) async fn forget(
     store: &dyn Store,
     (organisation, instance): (&str, &str),

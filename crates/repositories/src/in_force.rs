@@ -1,4 +1,4 @@
-//! What is in force for an organisation: its policy, and how far each aspect may go.
+//! The policy and the modes that are in force for an organisation.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -7,17 +7,17 @@ use beadle_engine::Mode;
 
 use crate::policy::Policy;
 
-/// The generation of the policy that is in force. A new one is put in place while work goes on.
+/// The generation of the policy that is in force. A new generation can replace it at any time.
 #[derive(Clone, Debug)]
 pub struct PolicyHandle(Arc<RwLock<Arc<Policy>>>);
 
 impl PolicyHandle {
-    /// Starts with `policy`.
+    /// Creates a handle with `policy` in force.
     pub fn new(policy: Policy) -> Self {
         Self(Arc::new(RwLock::new(Arc::new(policy))))
     }
 
-    /// The generation in force.
+    /// Returns the generation in force.
     pub fn current(&self) -> Arc<Policy> {
         self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -28,12 +28,12 @@ impl PolicyHandle {
     }
 }
 
-/// How far each aspect may go.
+/// The modes of the aspects.
 #[derive(Clone, Debug, Default)]
 pub struct Modes {
-    /// The organisation's.
+    /// The mode of the organisation.
     pub organisation: Mode,
-    /// Of single aspects, where they are more careful.
+    /// The modes of single aspects. The more careful mode counts.
     pub aspects: BTreeMap<String, Mode>,
 }
 

@@ -16,22 +16,24 @@ pub mod planner;
 pub mod policy;
 mod reached;
 pub mod recovery;
+mod requirements;
 pub mod shard;
 pub mod sweep;
 pub mod writer;
 
-pub use aspects::{Secrets, Step};
+pub use aspects::{AccessLevel, AppPermission, Secrets, Step};
 
 /// The name of every aspect, of repositories and of the organisation.
 pub fn aspect_names() -> impl Iterator<Item = &'static str> + Clone {
-    let own = organisation::ALL.iter().map(|aspect| aspect.name());
-    aspects::ALL.iter().map(|aspect| aspect.name()).chain(own)
+    let own = organisation::ALL.iter().map(|aspect| aspect.name);
+    aspects::ALL.iter().map(|aspect| aspect.name).chain(own)
 }
 pub use dispatch::{Dispatch, DispatchRule};
 pub use in_force::{Modes, PolicyHandle};
 pub use planner::{OrganisationPlan, RepositoryPlanner};
 pub use policy::{FileKind, Policy, PolicyError, Problem, Severity, schema, test_schema};
 pub use recovery::Recovery;
+pub use requirements::{events, permissions};
 pub use shard::Shard;
 pub use sweep::Sweep;
 pub use writer::RepositoryWriter;

@@ -8,8 +8,8 @@ use std::time::Duration;
 use beadle_engine::budget::current_lane;
 use beadle_engine::{Clock, Lane, PolicyLocation, Store, StoreError, Time, note};
 
-/// The time for which a confirmed name is believed without another look at the store. A run for an
-/// event believes only what it reads itself: an operator may have confirmed another owner.
+/// The time for which Beadle trusts a confirmed name without a read of the store. A run for an
+/// event always reads the store, because an operator may have confirmed another owner.
 const BELIEVED: Duration = Duration::from_secs(300);
 
 /// The kind of thing that a name stands for.
@@ -31,15 +31,15 @@ impl Named {
     }
 }
 
-/// Remembers the ids behind the names of one organisation's policy. Without a store nothing is
-/// remembered.
+/// Remembers the ids behind the names of one organisation's policy. Without a store it remembers
+/// nothing.
 pub struct Names {
     store: Option<Arc<dyn Store>>,
     organisation: String,
     clock: Clock,
     /// Beadle reads the memory and adds nothing to it.
     looks_only: bool,
-    /// The ids of names by their notes, each with the time at which the store was asked.
+    /// The ids of names by their notes, each with the time of the read.
     known: Mutex<HashMap<String, (u64, Time)>>,
 }
 
@@ -83,7 +83,7 @@ impl Names {
         Ok(None)
     }
 
-    /// Returns `true` if the store said a short time ago that a name means this id.
+    /// Returns whether the store confirmed a short time ago that a name means this id.
     fn is_believed(&self, note: &str, id: u64, now: Time) -> bool {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(note).copied();
         let is_recent = |at: Time| at <= now && now.since(at) < BELIEVED;
@@ -98,8 +98,8 @@ impl Names {
         }
     }
 
-    /// The report of a name that has another owner now, with the line of the policy; `None` if it
-    /// has the same one.
+    /// Returns the report of a name that has another owner now, with the line of the policy.
+    /// Returns `None` if the name has the same owner.
     pub async fn another_owner(
         &self,
         named: Named,

@@ -1,4 +1,5 @@
-//! In which order changes are written, what depends on what, and what may be written side by side.
+//! Orders the changes of a plan: which change depends on which other one, and which changes Beadle
+//! can write at the same time.
 
 use std::collections::HashMap;
 
@@ -7,7 +8,7 @@ use beadle_engine::{Change, Failure, Turn};
 
 use crate::aspects::{ALL, Aspect, PlannedChange, Stage, Step, WriteTarget};
 
-/// A step, and when it is written.
+/// A step with its place in the order.
 struct Timed {
     turn: Turn,
     step: Box<dyn Step>,
@@ -24,44 +25,44 @@ impl Step for Timed {
     }
 }
 
-fn aspect_of(draft: &PlannedChange) -> Option<&'static dyn Aspect> {
-    ALL.iter().copied().find(|aspect| aspect.name() == draft.change.aspect)
+fn aspect_of(planned: &PlannedChange) -> Option<&'static Aspect> {
+    ALL.iter().copied().find(|aspect| aspect.name == planned.change.aspect)
 }
 
-/// The name of the track in which a change is written, within its stage. The changes of an aspect
-/// keep their order, unless it says that what they are about is apart; aspects are written side by
-/// side. The stages that change what the repository as a whole is, or what builds on an earlier
-/// feature, are one track.
-fn track_of(draft: &PlannedChange) -> (String, String) {
-    match (draft.stage, aspect_of(draft)) {
-        (Stage::Access | Stage::Body, Some(aspect)) if aspect.is_apart() => {
-            (draft.change.aspect.clone(), draft.change.what.clone())
+/// Returns the name of the track of a change within its stage. Beadle writes tracks at the same
+/// time, and the changes of one track one after the other. Each aspect has a track. If an aspect is
+/// apart, each of its things has a track. The stages that change the repository as a whole, or
+/// build on an earlier feature, have one track.
+fn track_of(planned: &PlannedChange) -> (String, String) {
+    match (planned.stage, aspect_of(planned)) {
+        (Stage::Access | Stage::Body, Some(aspect)) if aspect.is_apart => {
+            (planned.change.aspect.clone(), planned.change.what.clone())
         }
-        (Stage::Access | Stage::Body, _) => (draft.change.aspect.clone(), String::new()),
+        (Stage::Access | Stage::Body, _) => (planned.change.aspect.clone(), String::new()),
         _ => (String::new(), String::new()),
     }
 }
 
-/// Orders changes by stage and says what depends on what.
-pub(crate) fn in_order(mut drafts: Vec<PlannedChange>) -> Vec<Change<Box<dyn Step>>> {
-    for draft in &mut drafts {
-        if draft.stage == Stage::Body
-            && let Some(aspect) = aspect_of(draft)
+/// Orders changes by stage, and sets which change depends on which others.
+pub(crate) fn in_order(mut planned_changes: Vec<PlannedChange>) -> Vec<Change<Box<dyn Step>>> {
+    for planned in &mut planned_changes {
+        if planned.stage == Stage::Body
+            && let Some(aspect) = aspect_of(planned)
         {
-            draft.stage = aspect.stage();
+            planned.stage = aspect.stage;
         }
     }
-    drafts.sort_by_key(|draft| draft.stage);
-    let stages: Vec<Stage> = drafts.iter().map(|draft| draft.stage).collect();
+    planned_changes.sort_by_key(|planned| planned.stage);
+    let stages: Vec<Stage> = planned_changes.iter().map(|planned| planned.stage).collect();
     let mut tracks: HashMap<(String, String), u32> = HashMap::new();
-    let mut changes = Vec::with_capacity(drafts.len());
-    for (at, draft) in drafts.into_iter().enumerate() {
+    let mut changes = Vec::with_capacity(planned_changes.len());
+    for (at, planned) in planned_changes.into_iter().enumerate() {
         let new = u32::try_from(tracks.len()).unwrap_or(u32::MAX);
-        let track = *tracks.entry(track_of(&draft)).or_insert(new);
-        let PlannedChange { change, stage } = draft;
+        let track = *tracks.entry(track_of(&planned)).or_insert(new);
+        let PlannedChange { change, stage } = planned;
         let after = match stage {
-            // Nothing can be written to an archived repository, and nothing after it is archived
-            // again; and more may see it only once everything else is as declared.
+            // GitHub accepts no write to an archived repository. More people can see a repository
+            // only after everything else is as declared.
             Stage::Widen | Stage::Close => (0..at).filter(|before| stages[*before] < stage).collect(),
             _ => (0..at).filter(|before| stages[*before] == Stage::Open && stage != Stage::Open).collect(),
         };
@@ -85,16 +86,16 @@ mod tests {
         }
     }
 
-    /// The changes of these aspects, each with what it is about and its stage.
+    /// Returns the ordered changes of these aspects, each with its thing and its stage.
     fn ordered(planned: &[(&str, &str, Stage)]) -> Vec<Change<Box<dyn Step>>> {
-        let mut sheet = AspectPlan::default();
+        let mut plan = AspectPlan::default();
         for (aspect, what, stage) in planned {
-            sheet.change_at(*stage, *what, Vec::new(), Nothing);
-            if let Some(draft) = sheet.drafts.last_mut() {
-                (*aspect).clone_into(&mut draft.change.aspect);
+            plan.change_at(*stage, *what, Vec::new(), Nothing);
+            if let Some(planned) = plan.changes.last_mut() {
+                (*aspect).clone_into(&mut planned.change.aspect);
             }
         }
-        in_order(sheet.drafts)
+        in_order(plan.changes)
     }
 
     fn turns(planned: &[(&str, &str, Stage)]) -> Vec<Turn> {
@@ -128,7 +129,7 @@ mod tests {
         let turns = body(&[("labels", "label a"), ("labels", "label b"), ("labels", "label a")]);
         assert_eq!(turns[0], turns[2]);
         assert_ne!(turns[0].track, turns[1].track);
-        // Another aspect that is about something of the same name is another track.
+        // A thing of the same name in another aspect has another track.
         let turns = body(&[("labels", "label a"), ("webhooks", "label a")]);
         assert_ne!(turns[0].track, turns[1].track);
     }

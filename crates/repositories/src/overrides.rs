@@ -1,5 +1,6 @@
-//! A file in repos/ belongs to the repository that it was first seen with, by its immutable id: a
-//! rename, or another repository under an old name, is reported and loosens nothing.
+//! A file in repos/ belongs to one repository, by its immutable id: the first one that Beadle saw
+//! with the file. Beadle reports a rename, and another repository under the old name, and changes
+//! nothing because of them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,30 +12,32 @@ use beadle_github::{Called, Reader, Repository};
 
 use crate::policy::{Layer, LayerKind, OverrideStatus, Policy};
 
-/// The time after which Beadle asks again for the repositories of files that are in doubt.
+/// The time after which Beadle asks again for the repositories of files whose owner is unknown.
 const AGAIN: Duration = Duration::from_secs(300);
 
 /// Remembers which repository each file belongs to.
 pub struct Overrides {
     store: Option<Arc<dyn Store>>,
-    /// The memory of this process: of a run without a store, and of a plan that is only looked at.
+    /// The memory of this process, for a run without a store and for a plan that is only shown.
     here: Mutex<BTreeMap<String, String>>,
-    /// The repositories that a file without an owner may belong to, by id, each with the file and
-    /// with why it is in doubt.
+    /// The repositories that a file without an owner can belong to, by id, each with the file and
+    /// the reason of the doubt.
     doubts: Mutex<BTreeMap<u64, (String, String)>>,
-    /// The generation whose files were followed last, and when.
+    /// The last generation whose files were followed, with the time.
     followed: tokio::sync::Mutex<Option<(String, Time)>>,
     organisation: String,
     /// Beadle reads the store's memory and adds nothing to it.
     looks_only: bool,
 }
 
-/// The name of the note of a file's repository. With an empty `file` it begins the names of all.
+/// Returns the name of the note of a file's repository. With an empty `file`, returns the prefix of
+/// all these names.
 pub(crate) fn note_of_file(organisation: &str, file: &str) -> String {
     note("override", &[organisation, &file.to_lowercase()])
 }
 
-/// The name of the note of a repository's file. With an empty `id` it begins the names of all.
+/// Returns the name of the note of a repository's file. With an empty `id`, returns the prefix of
+/// all these names.
 pub(crate) fn note_of_repository(organisation: &str, id: &str) -> String {
     note("override-of", &[organisation, id])
 }
@@ -43,15 +46,16 @@ pub(crate) fn note_of_repository(organisation: &str, id: &str) -> String {
 #[derive(Debug, PartialEq, Eq)]
 enum Lead {
     Nobody,
-    /// The repository that has the file's name, or had it before it was renamed.
+    /// The repository that has the name of the file, or had the name before a rename.
     Of(u64),
-    /// One repository has the file's name, or had it, and the other one has the name that the file
+    /// One repository has or had the name of the file, and another one has the name that the file
     /// gives.
     Either(u64, u64),
 }
 
-/// Finds the repository of a file that is called `name` and gives the name `given`. `called` has
-/// what each name leads to; `has_file` tells whether a repository of a name has a file of its own.
+/// Finds the repository of a file that is called `name` and gives the name `given`. `called`
+/// returns the repository of a name. `has_file` returns whether the repository of a name has a file
+/// of its own.
 fn lead(
     name: &str,
     given: Option<&str>,
@@ -59,13 +63,13 @@ fn lead(
     has_file: impl Fn(&str) -> bool,
 ) -> Lead {
     let Some(one) = called(name) else { return Lead::Nobody };
-    // A renamed repository whose present name has a file needs no other one.
+    // A renamed repository needs no other file if its present name has one.
     if !one.name.eq_ignore_ascii_case(name) && has_file(&one.name) {
         return Lead::Nobody;
     }
     let given = given.and_then(|given| called(given).filter(|other| other.name.eq_ignore_ascii_case(given)));
     match given {
-        // The file may have renamed its repository before, and another one have taken the name.
+        // Perhaps the file renamed its repository before, and another repository took the name.
         Some(other) if other.id != one.id => Lead::Either(one.id, other.id),
         _ => Lead::Of(one.id),
     }
@@ -104,7 +108,7 @@ impl Overrides {
         note_of_file(&self.organisation, &layer.file)
     }
 
-    /// The prefix of the notes of all files.
+    /// Returns the prefix of the notes of all files.
     fn of_files(&self) -> String {
         note_of_file(&self.organisation, "")
     }
@@ -113,9 +117,9 @@ impl Overrides {
         note_of_repository(&self.organisation, &id.to_string())
     }
 
-    /// Asks GitHub to which repository each file in repos/ belongs for which none is remembered: a
-    /// job has no store, but GitHub remembers the former names of a repository. A file that can be
-    /// of two repositories is given to none of them.
+    /// Asks GitHub for the repository of each file in repos/ that has no remembered repository. A
+    /// job has no store, but GitHub remembers the former names of a repository. If a file can
+    /// belong to two repositories, Beadle gives it to neither.
     pub(crate) async fn follow(&self, policy: &Policy, reader: &Reader) -> Result<(), Failure> {
         let files = self.ownerless(policy).await?;
         let names: BTreeSet<&str> =
@@ -136,7 +140,7 @@ impl Overrides {
                     let file = &layer.file;
                     let why = format!(
                         "{file} has the name of repository {one} and gives the name of repository {other}: rename the \
-                         file, or take `repository.name` out of it"
+                         file, or remove `repository.name` from it"
                     );
                     for id in [one, other] {
                         doubts.entry(id).or_insert_with(|| (file.clone(), why.clone()));
@@ -148,9 +152,9 @@ impl Overrides {
         Ok(())
     }
 
-    /// Does the same once for each generation of the policy, before one of its repositories is
-    /// planned alone. While a file is in doubt, it asks again after some minutes, and at once for the
-    /// repository `id` that the doubt is about.
+    /// Does the same once for each generation of the policy, before Beadle plans a single
+    /// repository. While the owner of a file is unknown, Beadle asks again after some minutes. For
+    /// the repository `id` of such a file, Beadle asks again at once.
     pub(crate) async fn follow_once(&self, policy: &Policy, reader: &Reader, id: u64) -> Result<(), Failure> {
         let now = reader.clock().now();
         let mut followed = self.followed.lock().await;
@@ -163,15 +167,16 @@ impl Overrides {
         Ok(())
     }
 
-    /// Returns whether the answers of `at` still count for a repository. What is old decides nothing
-    /// of a repository in doubt that somebody waits for; a sweep comes again.
+    /// Returns whether the answers of the time `at` still count for a repository. If the file of a
+    /// repository is in doubt, an event or an operator needs new answers. A sweep can use old ones.
     fn holds(&self, at: Time, now: Time, id: u64, lane: Lane) -> bool {
         let doubts = self.doubts.lock().unwrap_or_else(PoisonError::into_inner);
         let is_recent = at <= now && now.since(at) < AGAIN;
         doubts.is_empty() || (is_recent && (lane == Lane::Sweep || !doubts.contains_key(&id)))
     }
 
-    /// The file that may be of this repository or of another one, with why that is not known.
+    /// Returns the file that can belong to this repository or to another one, with the reason of
+    /// the doubt.
     fn doubt<'a>(&self, policy: &'a Policy, id: u64) -> Option<(&'a Layer, String)> {
         let doubts = self.doubts.lock().unwrap_or_else(PoisonError::into_inner);
         let (file, why) = doubts.get(&id)?;
@@ -179,7 +184,7 @@ impl Overrides {
         Some((layer, why.clone()))
     }
 
-    /// The files in repos/ for which no repository is remembered, each with its name.
+    /// Returns the files in repos/ without a remembered repository, each with its name.
     async fn ownerless<'a>(&self, policy: &'a Policy) -> Result<Vec<(&'a str, &'a Layer)>, StoreError> {
         let mut known: BTreeSet<String> =
             self.here.lock().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect();
@@ -193,11 +198,11 @@ impl Overrides {
         Ok(files.filter(|(_, layer)| !known.contains(&self.of_file(layer))).collect())
     }
 
-    /// The file of the policy that belongs to a repository, as far as that is remembered. A file that
-    /// is gone from the policy, or was given to another repository, asks nothing of this one.
+    /// Returns the file that belongs to a repository by the memory. A file that was deleted from
+    /// the policy, or belongs to another repository now, does not count.
     async fn remembered<'a>(&self, policy: &'a Policy, id: u64) -> Result<Option<&'a Layer>, StoreError> {
         let Some(file) = self.get(&self.of_repository(id)).await? else { return Ok(None) };
-        // As everywhere else, the case of a file's name makes no difference.
+        // The case of a file name makes no difference.
         let is_it = |layer: &&Layer| layer.file.to_lowercase() == file.to_lowercase();
         let Some(layer) = policy.layers.iter().find(is_it) else { return Ok(None) };
         let owner = self.get(&self.of_file(layer)).await?;
@@ -217,7 +222,7 @@ impl Overrides {
         if let Some((layer, why)) = self.doubt(policy, seen.id)
             && self.get(&self.of_file(layer)).await?.is_none()
         {
-            // A doubt about one file says nothing of who owns another one.
+            // A doubt about one file does not change the owner of another file.
             named = named.filter(|named| named.file != layer.file);
             standing.waits.push((layer, why));
         }
@@ -227,7 +232,7 @@ impl Overrides {
                 Some(owner) if owner == id => return Ok(standing),
                 Some(owner) => {
                     let why = format!("{file} belongs to repository {owner}, which had this name before");
-                    format!("{why}; if it is for {full} now, say `beadle adopt {full}`")
+                    format!("{why}; if it is for {full} now, run `beadle adopt {full}`")
                 }
                 None => match self.give(policy, layer, seen.id).await? {
                     None => return Ok(standing),
@@ -241,18 +246,18 @@ impl Overrides {
         }
         let Some(layer) = self.remembered(policy, seen.id).await? else { return Ok(standing) };
         if layer.given_name().is_some_and(|given| given.eq_ignore_ascii_case(&seen.name)) {
-            // The file itself gave it this name.
+            // The file itself renamed the repository.
             return Ok(OverrideStatus { own: Some(layer), ..standing });
         }
         let file = &layer.file;
         let why =
-            format!("{file} was this repository's before it was renamed to {full}; rename the file too");
+            format!("{file} belongs to this repository, which is now called {full}; rename the file too");
         standing.waits.push((layer, why));
         Ok(standing)
     }
 
-    /// Gives a file to a repository, unless the policy has another file of that repository: then
-    /// nothing is taken away from it, and that file is returned.
+    /// Gives a file to a repository. If the policy has another file of that repository, changes
+    /// nothing and returns that file.
     async fn give<'a>(
         &self,
         policy: &'a Policy,
@@ -268,8 +273,8 @@ impl Overrides {
 
     /// Gives a file to a repository.
     pub async fn adopt(&self, layer: &Layer, id: u64) -> Result<(), StoreError> {
-        // The file's note last: without it the file is given again at the next look, so that a kill leaves no repository
-        // whose file is forgotten at its next rename.
+        // The note of the file comes last. If the process dies before it, the next run gives the
+        // file again, and no rename loses the file.
         self.put(self.of_repository(id), &layer.file).await?;
         self.put(self.of_file(layer), &id.to_string()).await
     }
@@ -282,7 +287,8 @@ mod tests {
     use super::*;
     use crate::policy::{Node, repository};
 
-    /// The repositories by the names that lead to them: each with its id and its present name.
+    /// Returns the repositories by the names that lead to them, each with its id and its present
+    /// name.
     fn leads(name: &str, given: Option<&str>, called: &[(&str, u64, &str)], files: &[&str]) -> Lead {
         let find = |wanted: &str| {
             let found = called.iter().find(|(name, ..)| *name == wanted);
@@ -314,7 +320,8 @@ mod tests {
         let formerly = [("svc", 2, "svc"), ("pay", 1, "checkout")];
         assert_eq!(leads("svc", Some("pay"), &formerly, &["svc"]), Lead::Of(2));
     }
-    /// How the files of a policy stand to the repository of this id and name.
+    /// Returns the files of a policy that wait for this repository, and whether it has a file of
+    /// its own.
     async fn standing(overrides: &Overrides, policy: &Policy, id: u64, name: &str) -> (Vec<String>, bool) {
         let given = Node::parse("test.yml", &format!("name: {name}")).unwrap();
         let seen = Repository { id, owner: "acme".into(), ..repository(&given) };
@@ -374,7 +381,7 @@ mod tests {
         assert_eq!(waiting, ["repos/a.yml", "repos/c.yml"]);
     }
 
-    /// Leaves a file to two repositories.
+    /// Puts the owner of a file in doubt between two repositories.
     fn put_in_doubt(overrides: &Overrides, file: &str, ids: [u64; 2]) {
         let doubt = || (file.to_owned(), "it may be of either".to_owned());
         *overrides.doubts.lock().unwrap() = ids.into_iter().map(|id| (id, doubt())).collect();

@@ -1,4 +1,4 @@
-//! From a policy and a repository to a plan.
+//! Makes a plan from a policy and a repository.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,14 +21,15 @@ use crate::policy::{Explained, LayerKind, MergedLayers, Policy, Verdict, explain
 use crate::reached::{Moves, Reached};
 use crate::shard::Shard;
 
-/// The aspects whose state may come from a snapshot of the organisation.
+/// The aspects whose state can come from a snapshot of the organisation.
 const AGED: &[&str] = &["teams", "custom_properties"];
-/// The number of times that a plan is made whose reads took too long.
+/// The number of attempts for a plan whose reads take too long.
 const PLANS: u32 = 3;
-/// Repositories planned at once. The transport bounds the requests.
+/// The number of repositories that Beadle plans at the same time. The transport limits the
+/// requests.
 const AT_ONCE: usize = 64;
 
-/// Plans repositories of one organisation. It holds a reader, and nothing that writes.
+/// Plans repositories of one organisation. The planner has a reader and nothing that writes.
 pub struct RepositoryPlanner {
     reader: Reader,
     policy: PolicyHandle,
@@ -37,23 +38,23 @@ pub struct RepositoryPlanner {
     reached: Option<Reached>,
     names: Names,
     secrets: Secrets,
-    /// The listing, for keys whose hint leads nowhere: hundreds of deleted repositories ask for it
-    /// at the same time.
+    /// The list of repositories, for keys whose hint leads to no repository. Hundreds of deleted
+    /// repositories can need the list at the same time.
     listing: SharedRead<Vec<IndexRow>>,
 }
 
-/// Why a repository is asked for what.
+/// Explains the desired values of a repository.
 #[derive(Debug, Default, Serialize)]
 pub struct Explanation {
     /// `owner/name`.
     pub repository: String,
-    /// Why it is left alone, if it is.
+    /// The reason why Beadle leaves the repository alone, if it does.
     pub skipped: Option<String>,
-    /// The files that reach it, lowest first, each with its rank.
+    /// The files that reach the repository, lowest first, each with its rank.
     pub layers: Vec<(String, i64)>,
-    /// Sections that are in doubt, and why.
+    /// The sections that are unknown, each with the reason.
     pub doubtful: Vec<(String, String)>,
-    /// Every value.
+    /// Every value, with the line that sets it.
     pub values: Vec<Explained>,
 }
 
@@ -71,16 +72,16 @@ fn meant(row: &IndexRow, seen: Option<Repository>) -> Result<Option<Repository>,
 
 /// The plans of a whole organisation.
 pub struct OrganisationPlan {
-    /// One a repository.
+    /// One plan for each repository.
     pub plans: Vec<(Key, Plan<Box<dyn Step>>)>,
-    /// Why the list of repositories is short, if it is.
+    /// The reason why the list of repositories is incomplete, if it is.
     pub short: Option<String>,
-    /// The parts of the policy that reach nothing.
+    /// The parts of the policy that match no repository.
     pub unmatched: Vec<String>,
 }
 
 impl RepositoryPlanner {
-    /// A planner.
+    /// Creates a planner.
     pub fn new(reader: Reader, policy: PolicyHandle, modes: Modes) -> Self {
         let names = Names::new(None, reader.organisation(), reader.clock());
         let overrides = Overrides::new(None, reader.organisation());
@@ -103,8 +104,8 @@ impl RepositoryPlanner {
         self
     }
 
-    /// Remembers in `store` which repository each file in repos/ was first seen with, which layers
-    /// reached which repository, and what names stood for.
+    /// Remembers three things in `store`: the repository that each file in repos/ belongs to, the
+    /// layers that reached each repository, and the ids that names meant.
     #[must_use]
     pub fn remembering(mut self, store: Arc<dyn Store>) -> Self {
         let organisation = self.reader.organisation();
@@ -114,8 +115,8 @@ impl RepositoryPlanner {
         self
     }
 
-    /// Remembers nothing new: a plan that somebody only looks at may be one of a policy that is not in force, and what it found
-    /// would count as what the repositories were under the policy that is.
+    /// Adds nothing to the memory. A plan that is only shown can be of a policy that is not in
+    /// force, and the memory must hold the state under the policy that is in force.
     #[must_use]
     pub fn only_looking(mut self) -> Self {
         self.overrides.only_look();
@@ -131,7 +132,8 @@ impl RepositoryPlanner {
         &self.reader
     }
 
-    /// Plans the organisation and every repository of `shard`, or only the repositories with one of `names`.
+    /// Plans the organisation and every repository of `shard`. If there are `names`, plans only the
+    /// repositories with these names.
     pub async fn organisation(
         &self,
         instance: &str,
@@ -146,7 +148,7 @@ impl RepositoryPlanner {
         let mut plan = OrganisationPlan { plans: Vec::new(), short: None, unmatched: Vec::new() };
         let mut own = None;
         if names.is_empty() {
-            // An organisation without sections of its own takes no call.
+            // An organisation without sections of its own needs no call.
             if shard.is_first() && !self.sections_of_organisation(&policy).is_empty() {
                 let (organisation, _) = self.reader.organisation_and_clock().await?;
                 let id = organisation["id"].as_u64().unwrap_or_default();
@@ -174,8 +176,8 @@ impl RepositoryPlanner {
         Ok(plan)
     }
 
-    /// Plans all repositories of a shard, page by page, so that never all of them are held at once. While one page is
-    /// planned, the next one is read.
+    /// Plans all repositories of a shard, page by page, so that the memory never holds all of them.
+    /// Reads the next page while it plans one page.
     async fn all(
         &self,
         policy: &Policy,
@@ -187,7 +189,8 @@ impl RepositoryPlanner {
         let mut page = self.reader.page(&Cursor::default()).await?;
         let total = page.total;
         let bulk = self.reader.bulk(usize::try_from(total / shard.of()).unwrap_or(usize::MAX)).await;
-        // A repository that comes twice counts once: another one may be missing for it.
+        // A repository that appears twice counts once, because another repository may be missing in
+        // its place.
         let (mut names, mut pages) = (BTreeMap::new(), 0);
         loop {
             plan.short = plan.short.take().or(page.short);
@@ -197,8 +200,7 @@ impl RepositoryPlanner {
             pages += 1;
             let is_endless = (came > 0 && names.len() == before) || pages > total.saturating_add(1);
             if page.next.is_some() && is_endless {
-                // Pages that bring nothing new would be read for ever, and hide what they are shown
-                // for.
+                // Without this check Beadle would read pages that bring nothing new for ever.
                 page.next = None;
                 let text = "the list has no end: a page repeats the repositories of other pages";
                 plan.short.get_or_insert_with(|| text.to_owned());
@@ -208,7 +210,7 @@ impl RepositoryPlanner {
             let planned = async {
                 self.reader.complete(&mut own, &bulk).await?;
                 let plans = own.iter().map(|repository| self.keyed(policy, instance, repository));
-                // Some aspects read more, one repository at a time.
+                // Some aspects read more for each repository.
                 futures::stream::iter(plans).buffered(AT_ONCE).try_collect::<Vec<_>>().await
             };
             let next = async {
@@ -244,7 +246,8 @@ impl RepositoryPlanner {
         Ok((key, self.repository(policy, repository).await?))
     }
 
-    /// Why the repository of this name is asked for what, below `key`. `None`: there is none.
+    /// Explains the values of a repository below `key`. Returns `None` if there is no repository of
+    /// this name.
     pub async fn explain(&self, name: &str, key: &str) -> Result<Option<Explanation>, Failure> {
         let policy = self.policy.current();
         self.reader.ask_for(policy.asks());
@@ -280,7 +283,7 @@ impl RepositoryPlanner {
         let settings = policy.layers.iter().find(|layer| matches!(layer.kind, LayerKind::Organisation));
         let mut sections = Vec::new();
         for aspect in organisation::ALL {
-            let section = aspect.section();
+            let section = aspect.section;
             let node = settings.and_then(|layer| layer.root.get(section)).filter(|node| !node.is_null());
             if let Some(node) = node.filter(|_| !policy.disabled.iter().any(|other| other == section)) {
                 let exclusive = settings.is_none_or(|layer| {
@@ -288,7 +291,7 @@ impl RepositoryPlanner {
                     layer.list_modes.get(section).map_or(!additive, |word| word.exclusive)
                 });
                 let section = organisation::Section { node, exclusive };
-                sections.push((*aspect, section, self.modes.of(aspect.name())));
+                sections.push((*aspect, section, self.modes.of(aspect.name)));
             }
         }
         sections
@@ -304,8 +307,8 @@ impl RepositoryPlanner {
         let counts = |change: &Change<Box<dyn Step>>| {
             change.risks().is_guarded() || AGED.contains(&change.aspect.as_str())
         };
-        // A snapshot of the organisation has an age: what decides layers or takes anything away is
-        // read again before.
+        // A snapshot of the organisation can be out of date. Beadle reads again before a snapshot
+        // selects other layers or removes anything.
         let (plan, moves) = if seen.has_age && (moves.is_news() || plan.changes.iter().any(counts)) {
             let mut fresh = seen.clone();
             self.reader.refresh(&mut fresh).await?;
@@ -326,7 +329,7 @@ impl RepositoryPlanner {
     ) -> Result<(Plan<Box<dyn Step>>, Moves), Failure> {
         let mut plan = Plan::new(seen.full_name());
         if !seen.owner.eq_ignore_ascii_case(self.reader.organisation()) {
-            plan.skipped = Some(format!("it belongs to {} now", seen.owner));
+            plan.skipped = Some(format!("the repository belongs to {} now", seen.owner));
             return Ok((plan, Moves::default()));
         }
         let standing = self.overrides.of(policy, seen).await?;
@@ -347,67 +350,68 @@ impl RepositoryPlanner {
             desired: &desired,
             repository: seen,
             secrets: &self.secrets,
-            settings_are_written: self.modes.of(aspects::settings::Settings.name()) > Mode::Observe,
+            settings_are_written: self.modes.of(aspects::settings::SETTINGS.name) > Mode::Observe,
             names: &self.names,
         };
-        let mut drafts: Vec<PlannedChange> = Vec::new();
+        let mut changes: Vec<PlannedChange> = Vec::new();
         // No aspect waits for the reads of another one.
-        let plans = aspects::ALL.iter().map(|aspect| self.aspect(*aspect, &context, &target));
+        let plans = aspects::ALL.iter().map(|aspect| self.aspect(aspect, &context, &target));
         for (aspect, planned) in aspects::ALL.iter().zip(join_all(plans).await) {
-            let mode = self.modes.of(aspect.name());
+            let mode = self.modes.of(aspect.name);
             let (own, unknowns) = planned?;
             let owns = |section: &str| aspect.owns(section);
             let moved = moves.of(owns).cloned();
-            // A section that could not be read may turn out to be weakened by the same move.
+            // The same move may weaken a section that Beadle could not read.
             let mut waits = moved.is_some() && !unknowns.is_empty();
-            drafts.extend(own.into_iter().map(|mut draft| {
-                aspect.name().clone_into(&mut draft.change.aspect);
-                draft.change.mode = mode;
-                if let Some(moved) = moved.as_ref().filter(|_| draft.change.risks().is_guarded()) {
+            changes.extend(own.into_iter().map(|mut planned| {
+                aspect.name.clone_into(&mut planned.change.aspect);
+                planned.change.mode = mode;
+                if let Some(moved) = moved.as_ref().filter(|_| planned.change.risks().is_guarded()) {
                     waits = true;
-                    draft.change.stop.get_or_insert_with(|| moved.why.clone());
+                    planned.change.stop.get_or_insert_with(|| moved.why.clone());
                 }
-                draft
+                planned
             }));
             if waits {
                 moves.wait(owns);
             }
             plan.unknowns.extend(unknowns);
         }
-        plan.changes = in_order(drafts);
+        plan.changes = in_order(changes);
         Ok((plan, moves))
     }
 
-    /// One aspect's changes and unknowns. A failure in one aspect does not stop the others.
+    /// Returns the changes and the unknowns of one aspect. A failure in one aspect does not stop
+    /// the others.
     async fn aspect(
         &self,
-        aspect: &dyn Aspect,
+        aspect: &Aspect,
         context: &Context<'_>,
         target: &MergedLayers,
     ) -> Result<(Vec<PlannedChange>, Vec<Unknown>), Failure> {
-        let name = aspect.name().to_owned();
+        let name = aspect.name.to_owned();
         let doubts = target.undecided.iter().filter(|(section, _)| aspect.owns(section));
         let doubt = doubts.map(|(_, unsure)| unsure).reduce(|one, other| Unsure::sooner(Some(one), other));
         if let Some(Unsure { why, transient }) = doubt {
             let unknown = Unknown { aspect: name, part: None, why: why.clone(), transient: *transient };
             return Ok((Vec::new(), vec![unknown]));
         }
-        let mut sheet = AspectPlan::default();
-        if let Err(failure) = aspect.plan(context, &mut sheet).await {
-            sheet = AspectPlan::failed(failure)?;
+        let mut plan = AspectPlan::default();
+        if let Err(failure) = aspect.planner.plan(context, &mut plan).await {
+            plan = AspectPlan::failed(failure)?;
         }
-        sheet.settle();
+        plan.settle();
         let waiting = target.partly_undecided.iter().filter(|(section, _)| aspect.owns(section));
         for (section, why) in waiting.take(1) {
-            sheet.part_unresolved(section, why.clone());
+            plan.cannot_resolve_part(section, why.clone());
         }
-        let unknowns = sheet.doubts.into_iter().map(|doubt| Unknown {
+        let unknowns = plan.unresolved.into_iter().map(|unresolved| Unknown {
             aspect: name.clone(),
-            part: doubt.part,
-            why: doubt.why,
-            transient: doubt.transient,
+            part: unresolved.part,
+            why: unresolved.reason,
+            transient: unresolved.transient,
         });
-        Ok((sheet.drafts, unknowns.collect()))
+        Ok((plan.changes, unknowns.collect()))
     }
 }
 
@@ -417,7 +421,7 @@ impl RepositoryPlanner {
         let id: u64 = key
             .id()
             .parse()
-            .map_err(|_| Failure::new(Class::Fatal, format!("`{key}` has no repository's id")))?;
+            .map_err(|_| Failure::new(Class::Fatal, format!("`{key}` has no repository id")))?;
         let policy = self.policy.current();
         self.reader.ask_for(policy.asks());
         self.reader.select_by(policy.selected_by());
@@ -430,8 +434,8 @@ impl RepositoryPlanner {
             None => None,
         };
         if seen.as_ref().is_none_or(|repository| repository.id != id) {
-            // The id decides, and the hint may be anybody's, or nothing's: the listing knows the
-            // node of every id.
+            // The id decides. The hint may lead to another repository or to none, and the list has
+            // the node of every id.
             let index = self.listing.get(self.reader.index()).await?;
             seen = match index.iter().find(|row| row.id == id) {
                 Some(row) => meant(row, self.reader.repository(&row.node_id).await?)?,
@@ -442,7 +446,7 @@ impl RepositoryPlanner {
             return self.repository(&policy, &seen).await;
         }
         let mut plan = Plan::new(format!("{}/#{id}", self.reader.organisation()));
-        plan.skipped = Some("it is gone, or the App may not see it".into());
+        plan.skipped = Some("the repository does not exist, or the App cannot see it".into());
         Ok(plan)
     }
 }
@@ -451,8 +455,8 @@ impl RepositoryPlanner {
 impl Planner for RepositoryPlanner {
     type Write = Box<dyn Step>;
 
-    /// Bodies that replace something whole are made of what was read. A plan whose reads had to
-    /// wait for too long is made again: others may have written since the first of them.
+    /// Some bodies replace a whole object and are made from the reads. If the reads took too long,
+    /// Beadle plans again, because somebody may have written since the first read.
     async fn plan(&self, key: &Key, hint: Option<&str>) -> Result<Plan<Box<dyn Step>>, Failure> {
         let clock = self.reader.clock();
         for _ in 0..PLANS {
@@ -472,7 +476,7 @@ impl Planner for RepositoryPlanner {
         self.policy.current().generation.clone()
     }
 
-    /// A team that is gone can be named for every repository there is.
+    /// A policy can name a deleted team for every repository.
     fn parks_unresolved(&self) -> bool {
         false
     }

@@ -1,8 +1,8 @@
 //! Remembers which selective layers reached a repository last. A repository can leave or enter a
-//! layer because it changed (its name, a property, a topic, a team), and not the policy. The
-//! repository's own administrator can cause that, so each removal, weakening and exposure because
-//! of it waits for an operator. A move is settled section by section: what is unknown or waits in
-//! one section keeps no other section open.
+//! layer because the repository changed (its name, a property, a topic, a team), and not the
+//! policy. An administrator of the repository can cause such a move. So each removal, weakening and
+//! exposure because of a move waits for an operator. Beadle settles a move section by section: a
+//! section that is unknown or waits keeps no other section open.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -23,7 +23,8 @@ pub struct Reached {
     looks_only: bool,
 }
 
-/// The name of the note of a repository. With an empty `id` it begins the names of all.
+/// Returns the name of the note of a repository. With an empty `id`, returns the prefix of all
+/// these names.
 pub(crate) fn note_of(organisation: &str, id: &str) -> String {
     note("reached", &[organisation, id])
 }
@@ -36,38 +37,38 @@ struct Memory {
     /// The facts that layers can select by.
     #[serde(default)]
     facts: Facts,
-    /// The selections that held: a layer's file, or one of its cases, each with the digest of what
-    /// it selects by.
+    /// The selections that held: the file of a layer, or one of its cases, each with the digest of
+    /// its selectors.
     held: BTreeMap<String, String>,
-    /// Digests of every selection of the policy.
+    /// The digests of all selections of the policy.
     known: BTreeSet<String>,
     /// The moves that are not settled, by selection.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     open: BTreeMap<String, Moved>,
 }
 
-/// A layer that reaches a repository otherwise than before, although the policy did not change.
+/// A layer that started or stopped to reach a repository, although the policy did not change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Moved {
-    /// The digest of what it selects by. Another policy asks for something else.
+    /// The digest of the selectors. Another digest means that the policy changed.
     digest: String,
-    /// The sections that the layer speaks of and that are not settled.
+    /// The sections of the layer that are not settled.
     pub(crate) sections: BTreeSet<String>,
     /// The reason why changes in these sections need an approval.
     pub(crate) why: String,
 }
 
-/// The layers that moved, and what is to be remembered of a repository.
+/// The layers that moved, and the memory to write for a repository.
 #[derive(Default)]
 pub(crate) struct Moves {
-    /// By selection.
+    /// The moves by selection.
     moved: BTreeMap<String, Moved>,
-    /// The sections that are unknown, or in which a change waits.
+    /// The sections that are unknown, or that have a waiting change.
     waiting: BTreeSet<String>,
     memory: Option<Next>,
 }
 
-/// The memory as it was and as it is to be, with the name of its note.
+/// The memory before and after, with the name of its note.
 struct Next {
     note: String,
     before: Memory,
@@ -75,25 +76,24 @@ struct Next {
 }
 
 impl Moves {
-    /// The move that decides about one of the sections that `owns` names.
+    /// Returns the move of one of the sections that `owns` names.
     pub(crate) fn of(&self, owns: impl Fn(&str) -> bool) -> Option<&Moved> {
         self.moved.values().find(|moved| moved.sections.iter().any(|section| owns(section)))
     }
 
-    /// These sections are unknown, or a change in them waits because of what moved: their moves
-    /// stay open.
+    /// Keeps the moves of these sections open, because a section is unknown or a change waits.
     pub(crate) fn wait(&mut self, owns: impl Fn(&str) -> bool) {
         let sections = self.moved.values().flat_map(|moved| &moved.sections);
         let sections: Vec<String> = sections.filter(|section| owns(section)).cloned().collect();
         self.waiting.extend(sections);
     }
 
-    /// Returns `true` if the repository differs from the memory, or has moves that could be settled.
+    /// Returns whether the repository differs from the memory, or has moves to settle.
     pub(crate) fn is_news(&self) -> bool {
         !self.moved.is_empty() || self.memory.as_ref().is_some_and(|next| next.before != next.now)
     }
 
-    /// The moves that stay open.
+    /// Returns the moves that stay open.
     fn open(moved: BTreeMap<String, Moved>, waiting: &BTreeSet<String>) -> BTreeMap<String, Moved> {
         let rest = moved.into_iter().map(|(selection, mut moved)| {
             moved.sections.retain(|section| waiting.contains(section));
@@ -103,16 +103,15 @@ impl Moves {
     }
 }
 
-/// The lists whose entries may name the repositories that they are for, and the key of an entry's
-/// name.
+/// The lists whose entries can name their repositories, each with the key of an entry's name.
 const LISTS: [(&str, &str); 2] = [("teams", "name"), ("collaborators", "username")];
 
-/// Something that selects repositories: a layer, one of its cases, or an entry of its lists with
-/// `include` or `exclude`.
+/// A selection of repositories: a layer, one of its cases, or an entry of its lists with `include`
+/// or `exclude`.
 struct Selection<'a> {
-    /// Its name in the memory.
+    /// The name in the memory.
     name: String,
-    /// The digest of the properties that it selects by.
+    /// The digest of the selectors.
     digest: String,
     layer: &'a Layer,
     /// The layer's file, or one of its cases, that must reach the repository.
@@ -121,7 +120,7 @@ struct Selection<'a> {
     entry: Option<Entry<'a>>,
 }
 
-/// An entry of a list that is for some repositories only.
+/// An entry of a list that counts in some repositories only.
 struct Entry<'a> {
     list: &'static str,
     who: &'a str,
@@ -129,12 +128,12 @@ struct Entry<'a> {
 }
 
 impl Selection<'_> {
-    /// Returns `true` if it selects a repository.
+    /// Returns whether the selection contains a repository.
     fn holds(&self, target: &MergedLayers, seen: &Repository) -> bool {
         target.holds(&self.base) && self.entry.as_ref().is_none_or(|entry| holds(entry.node, seen))
     }
 
-    /// The sections that it decides.
+    /// Returns the sections that the selection decides.
     fn sections(&self) -> BTreeSet<String> {
         match &self.entry {
             Some(entry) => BTreeSet::from([entry.list.to_owned()]),
@@ -142,7 +141,7 @@ impl Selection<'_> {
         }
     }
 
-    /// The name for reports.
+    /// Returns the name for reports.
     fn called(&self) -> String {
         match &self.entry {
             Some(entry) => format!("{} (`{}` in `{}`)", self.layer.file, entry.who, entry.list),
@@ -151,7 +150,7 @@ impl Selection<'_> {
     }
 }
 
-/// Everything by which a layer selects.
+/// Returns all selections of a layer.
 fn selections(layer: &Layer) -> Vec<Selection<'_>> {
     let file = &layer.file;
     let mut all = Vec::new();
@@ -193,8 +192,8 @@ fn digest(text: &str) -> String {
     Sha256::digest(text).iter().take(4).fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
 }
 
-/// The target of a repository if the selections that reached it before still did. A selection that
-/// the policy did not have before counts as it is now.
+/// Returns the merged layers of a repository as if the former selections still held. A selection
+/// that is new in the policy counts as it is now.
 fn as_before(
     policy: &Policy,
     target: &MergedLayers,
@@ -209,7 +208,7 @@ fn as_before(
     })
 }
 
-/// The moves of before that are still open: their selections are as they were.
+/// Returns the former moves that are still open, because their selections did not change.
 fn carried(before: &Memory, all: &[Selection<'_>]) -> BTreeMap<String, Moved> {
     let is_there = |selection: &str, moved: &Moved| {
         all.iter().any(|one| one.name == selection && one.digest == moved.digest)
@@ -234,7 +233,7 @@ impl Reached {
     }
 
     /// Compares the layers that reach a repository now with the layers that reached it last. A
-    /// change that the policy itself asks for moves nothing.
+    /// change that the policy itself asks for is no move.
     pub(crate) async fn moves(
         &self,
         policy: &Policy,
@@ -257,7 +256,7 @@ impl Reached {
             open: BTreeMap::new(),
         };
         for one in &all {
-            // A layer in doubt reaches the repository if it did before.
+            // A layer that cannot be evaluated reaches the repository if it did before.
             let doubtful = target.undecided_files.contains(&one.layer.file);
             let held_before =
                 before.as_ref().is_some_and(|before| before.held.get(&one.name) == Some(&one.digest));
@@ -301,7 +300,7 @@ impl Reached {
         Ok(Moves { moved, waiting: BTreeSet::new(), memory })
     }
 
-    /// Remembers what is seen, and the moves of sections that wait.
+    /// Writes the memory: the observed facts, and the moves that stay open.
     pub(crate) async fn settle(&self, moves: Moves) -> Result<(), StoreError> {
         let Some(Next { note, before, mut now }) = moves.memory else { return Ok(()) };
         now.open = Moves::open(moves.moved, &moves.waiting);

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use sha2::{Digest, Sha256};
 
-/// Share `index` (from 1) of `of`.
+/// The share `index` of `of` shares. The first one is 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shard {
     index: u64,
@@ -19,28 +19,29 @@ impl Default for Shard {
 }
 
 impl Shard {
-    /// How many shares there are.
+    /// Returns the number of shares.
     pub fn of(self) -> u64 {
         self.of
     }
 
-    /// Its part of a limit; what does not divide belongs to the first shards.
+    /// Returns the part of a limit that belongs to this share. The first shares get the remainder.
     pub fn part(self, limit: u32) -> u32 {
         let part = u64::from(limit) / self.of + u64::from(self.index <= u64::from(limit) % self.of);
         u32::try_from(part).unwrap_or(limit)
     }
 
-    /// Which one it is, from 1.
+    /// Returns the index of this share. The first one is 1.
     pub fn index(self) -> u64 {
         self.index
     }
 
-    /// Whether what belongs to no repository is done here.
+    /// Returns whether this share does the work that belongs to no repository.
     pub fn is_first(self) -> bool {
         self.index == 1
     }
 
-    /// Whether a repository belongs to this share. By a hash of its id: whatever comes or goes moves no other.
+    /// Returns whether a repository belongs to this share. A hash of the id decides, so a new or
+    /// deleted repository moves no other one.
     pub fn holds(self, repository: u64) -> bool {
         let hash = Sha256::digest(repository.to_string());
         let number = hash.iter().take(8).fold(0, |number: u64, byte| number << 8 | u64::from(*byte));
@@ -61,7 +62,7 @@ impl FromStr for Shard {
             text.split_once('/').and_then(|(index, of)| Some((index.parse().ok()?, of.parse().ok()?)));
         match parsed {
             Some((index, of)) if 1 <= index && index <= of => Ok(Self { index, of }),
-            _ => Err(format!("`{text}` is no shard: write i/n, from 1/4 to 4/4")),
+            _ => Err(format!("invalid shard `{text}`: use a value from `1/4` to `4/4`")),
         }
     }
 }
@@ -87,7 +88,7 @@ mod tests {
 
     #[test]
     fn the_share_of_an_id_is_the_same_for_ever() {
-        // Another hash would move every repository at the next release.
+        // Another hash would move every repository to another share.
         let shares: Vec<u64> = [1u64, 2, 3, 1_296_269]
             .iter()
             .map(|id| (1..=8).find(|index| Shard { index: *index, of: 8 }.holds(*id)).unwrap())

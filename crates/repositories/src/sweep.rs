@@ -1,4 +1,4 @@
-//! A sweep: the organisation and every repository of it made due, and what became of them.
+//! A sweep: marks the organisation and all its repositories as due, and sums up the results.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -13,18 +13,18 @@ use beadle_github::Reader;
 use crate::gone;
 use crate::in_force::PolicyHandle;
 
-/// Marks in one transaction.
+/// The number of marks in one transaction.
 const BATCH: usize = 500;
 
-/// Reconciles a `sweep` key: it marks the organisation and its repositories.
+/// Reconciles a `sweep` key: marks the organisation and its repositories.
 pub struct Sweep {
-    /// Lists them.
+    /// Lists the repositories.
     pub reader: Reader,
-    /// Where they are marked.
+    /// The store that takes the marks.
     pub store: Arc<dyn Store>,
     /// Time.
     pub clock: Clock,
-    /// For what in the policy reaches nothing.
+    /// The policy, for the report of parts that match no repository.
     pub policy: PolicyHandle,
 }
 
@@ -32,15 +32,15 @@ pub struct Sweep {
 impl Reconcile for Sweep {
     async fn reconcile(&self, run: &Run) -> Result<Report, Failure> {
         let instance = run.lease.key.instance();
-        // A listing that came back short is no sweep: it fails here, is said, and is tried again.
+        // An incomplete list fails the sweep, and Beadle retries.
         let index = self.reader.index().await?;
         let policy = self.policy.current();
         let now = self.clock.now();
         let swept: Vec<_> = index.iter().filter(|row| !policy.leaves_out(&row.name)).collect();
         if !engine::begin(self.store.as_ref(), instance, swept.len(), now).await? {
-            tracing::warn!(instance, "the sweep before has not ended; its repositories are part of this one");
+            tracing::warn!(instance, "previous sweep not ended, its repositories join this sweep");
         }
-        // The guard keeps a share of those that can be written.
+        // The guard's limit is a share of the repositories that accept writes.
         let count = index.iter().filter(|row| !row.archived).count();
         self.store.put(&count_note(instance), &count.to_string()).await?;
         let own = Mark::new(Key::new("organisation", instance, run.lease.key.id()), Lane::Sweep);
@@ -62,12 +62,12 @@ impl Reconcile for Sweep {
         let of = (self.reader.organisation(), instance);
         match gone::forget(self.store.as_ref(), of, &there, &has_file, now).await {
             Ok(0) => {}
-            Ok(notes) => tracing::info!(instance, notes, "notes of repositories that are gone forgotten"),
+            Ok(notes) => tracing::info!(instance, notes, "notes of deleted repositories removed"),
             Err(error) => {
-                tracing::warn!(instance, %error, "notes of gone repositories not forgotten, the next sweep tries again");
+                tracing::warn!(instance, %error, "notes of deleted repositories not removed, the next sweep retries");
             }
         }
-        tracing::info!(instance, repositories = swept.len(), "a sweep has begun");
+        tracing::info!(instance, repositories = swept.len(), "sweep started");
         Ok(Report {
             subject: instance.to_owned(),
             steps: Vec::new(),
@@ -78,7 +78,8 @@ impl Reconcile for Sweep {
     }
 }
 
-/// Sums up a sweep whose last repository was looked at; `None` while it goes on, or when there is none.
+/// Sums up a sweep after its last repository. Returns `None` while the sweep runs, or if there is
+/// none.
 pub async fn summarise(store: &dyn Store, instance: &str, now: Time) -> Result<Option<Summary>, StoreError> {
     let is_its = |key: &Key| {
         key.instance() == instance && matches!(key.kind(), "repository" | "organisation" | "sweep")

@@ -1,4 +1,4 @@
-//! Writes a plan's changes to the repository that it was made for.
+//! Writes the changes of a plan to the repository of the plan.
 
 use async_trait::async_trait;
 use beadle_engine::apply::{PlanWriter, Session};
@@ -14,7 +14,7 @@ pub struct RepositoryWriter {
 }
 
 impl RepositoryWriter {
-    /// A writer; the reader finds the repository again before the first write.
+    /// Creates a writer. The reader finds the repository again before the first write.
     pub fn new(writer: Writer, reader: Reader) -> Self {
         Self { writer, reader }
     }
@@ -43,9 +43,11 @@ impl PlanWriter<Box<dyn Step>> for RepositoryWriter {
             return Ok(Box::new(Open(target(None))));
         }
         let fatal = |why: &str| Failure::new(Class::Fatal, format!("{}: {why}", plan.subject));
-        let id: u64 = key.id().parse().map_err(|_| fatal("its key has no repository's id"))?;
-        let node_id =
-            self.reader.node_of(id).ok_or_else(|| fatal("it was not read before it was to be written"))?;
+        let id: u64 = key.id().parse().map_err(|_| fatal("its key has no repository id"))?;
+        let node_id = self
+            .reader
+            .node_of(id)
+            .ok_or_else(|| fatal("Beadle did not read the repository before the write"))?;
         let named = writer.named(id, &node_id).await?;
         Ok(Box::new(Open(target(Some(named)))))
     }

@@ -1,4 +1,4 @@
-//! Calls, and the pages of lists.
+//! Requests, and the pages of lists.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,31 +14,32 @@ use crate::filter::Filter;
 use crate::list::{Listed, Next, Page, Rows};
 use crate::model::Record;
 
-/// Page sizes that are tried where a server refuses a larger one.
+/// Smaller page sizes to try if a server refuses a larger one.
 const SMALLER: [usize; 4] = [100, 50, 20, 10];
 
-/// One server.
+/// A client of one server.
 #[derive(Clone)]
 pub struct Api {
     client: Client,
     authorization: SecretString,
     dialect: Dialect,
-    /// The version of each group as it was read last (RFC 7644, 3.14); `None` while the server does not say that it offers them.
+    /// The version of each group at its last read (RFC 7644, 3.14); `None` until the server states
+    /// that it offers versions.
     versions: Arc<Mutex<Option<HashMap<String, String>>>>,
     learned: Arc<Mutex<Learned>>,
 }
 
-/// The findings about the server's answers so far.
+/// What the server's answers have shown so far.
 #[derive(Default)]
 struct Learned {
-    /// The page size that the server takes; `None` before the first page.
+    /// The page size that the server accepts; `None` before the first page.
     page: Option<usize>,
-    /// Attributes by which the server is known to filter.
+    /// Attributes by which the server filtered before.
     filters: HashSet<(String, &'static str)>,
 }
 
 impl Api {
-    /// The server whose `Users` and `Groups` are directly below `base`.
+    /// Creates a client of the server whose `Users` and `Groups` are directly below `base`.
     pub fn new(
         base: &str,
         bearer: &SecretString,
@@ -52,13 +53,13 @@ impl Api {
         Ok(Self { client, authorization, dialect, versions: Arc::default(), learned: Arc::default() })
     }
 
-    /// The server says whether it offers versions.
+    /// Notes whether the server offers versions.
     pub(crate) fn offers_versions(&self, offers: bool) {
         let mut versions = self.versions.lock().unwrap_or_else(PoisonError::into_inner);
         *versions = offers.then(|| versions.take().unwrap_or_default());
     }
 
-    /// The version of a group is this one now, or is not known.
+    /// Notes the present version of a group; `None` if it is unknown.
     pub(crate) fn is_version(&self, group: &str, version: Option<String>) {
         let mut versions = self.versions.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(versions) = versions.as_mut() else { return };
@@ -68,7 +69,7 @@ impl Api {
         };
     }
 
-    /// What a write to a group depends on: that it is as it was read.
+    /// Returns the header that refuses a write if the group has changed since its last read.
     pub(crate) fn as_read(&self, group: &str) -> HeaderMap {
         let versions = self.versions.lock().unwrap_or_else(PoisonError::into_inner);
         let version = versions
@@ -78,17 +79,17 @@ impl Api {
         version.map(|version| (header::IF_MATCH, version)).into_iter().collect()
     }
 
-    /// How it is talked to.
+    /// Returns the dialect.
     pub fn dialect(&self) -> Dialect {
         self.dialect
     }
 
-    /// Time.
+    /// Returns the clock.
     pub fn clock(&self) -> &Clock {
         self.client.clock()
     }
 
-    /// The budget that calls are booked on.
+    /// Returns the budget of the requests.
     pub fn budgets(&self) -> &Budgets {
         self.client.budgets()
     }
@@ -130,7 +131,7 @@ impl Api {
         })
     }
 
-    /// Reads a whole list. An incomplete list is unknown.
+    /// Reads a complete list. An incomplete list is unknown.
     pub(crate) async fn list<T: Record>(
         &self,
         resource: &'static str,
@@ -144,8 +145,8 @@ impl Api {
         }
     }
 
-    /// Reads a list as far as the server gives it, and says whether it is whole. Records that
-    /// cannot be read are left out and named.
+    /// Reads the part of a list that the server shows, and states whether it is complete. Invalid
+    /// records are left out and named.
     pub(crate) async fn listed<T: Record>(
         &self,
         resource: &'static str,
@@ -173,7 +174,8 @@ impl Api {
             let sized = |count: usize| fixed(place.clone().query("count", count));
             let (mut page, asked) = match self.page(&sized).await {
                 Ok(page) => page,
-                // Some servers refuse a page behind the last one; it was asked for to be sure.
+                // Some servers refuse a page behind the last one. Beadle asks for it only to be
+                // sure.
                 Err(error) if rows.may_have_ended() && matches!(error.status(), Some(400 | 404)) => break,
                 Err(error) => return Err(error),
             };
@@ -196,8 +198,8 @@ impl Api {
         self.get(path).await?.json()
     }
 
-    /// Reads one page. Where the server refuses its size, smaller pages are tried, and the size
-    /// that it takes is kept.
+    /// Reads one page. If the server refuses its size, smaller pages are tried, and the accepted
+    /// size is kept.
     async fn page(&self, path: &(dyn Fn(usize) -> Path + Sync)) -> Result<(Page, usize), TransportError> {
         let known = self.learned().page;
         let first = known.unwrap_or(self.dialect.page);
@@ -206,7 +208,7 @@ impl Api {
                 self.learned().page = Some(first);
                 return Ok((page, first));
             }
-            // A size that the server took before is not what it refuses.
+            // The server does not refuse a size that it accepted before.
             Err(error) if known.is_some() || !may_be_about_size(&error) => return Err(error),
             Err(error) => error,
         };
@@ -227,23 +229,23 @@ impl Api {
         self.learned.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The server was seen to filter a resource by an attribute.
+    /// Notes that the server filtered a resource by an attribute.
     pub(crate) fn filters_by(&self, resource: &'static str, attribute: &'static str) {
         self.learned().filters.insert((resource.to_owned(), attribute));
     }
 
-    /// Whether the server was seen to filter a resource by an attribute.
+    /// Whether the server has filtered a resource by an attribute.
     pub(crate) fn has_filtered_by(&self, resource: &'static str, attribute: &'static str) -> bool {
         self.learned().filters.contains(&(resource.to_owned(), attribute))
     }
 
-    /// The page size that the server takes, as far as it is known.
+    /// Returns the page size that the server accepts, as far as it is known.
     pub(crate) fn page_size(&self) -> usize {
         self.learned().page.unwrap_or(self.dialect.page)
     }
 }
 
-/// Whether a smaller page may be taken.
+/// Whether the server may accept a smaller page.
 fn may_be_about_size(error: &TransportError) -> bool {
     match error {
         TransportError::Status { status: 422, .. } => true,

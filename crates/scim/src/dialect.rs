@@ -1,8 +1,8 @@
-//! What servers do differently.
+//! Dialects: the differences between servers.
 
 use serde::Deserialize;
 
-/// How a list goes on.
+/// The paging of lists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Paging {
@@ -12,7 +12,7 @@ pub enum Paging {
     Cursor,
 }
 
-/// Where a group's members are read.
+/// The place at which to read the members of a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Members {
@@ -22,32 +22,33 @@ pub enum Members {
     Users,
 }
 
-/// How members are taken out.
+/// The way to remove members.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Removal {
     /// `members[value eq "..."]`, one operation each (RFC 7644, 3.5.2.2).
     Path,
-    /// `members` with the list of those who go as value.
+    /// `members`, with the list of the members to remove as its value.
     Array,
 }
 
-/// How to talk to a server.
+/// The dialect of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Dialect {
-    /// How a list goes on.
+    /// The paging of lists.
     pub paging: Paging,
-    /// The most that a page may have.
+    /// The maximum size of a page.
     pub page: usize,
-    /// Where a group's members are read.
+    /// The place at which to read the members of a group.
     pub members: Members,
-    /// How members are taken out.
+    /// The way to remove members.
     pub removal: Removal,
-    /// The most members that one request may change.
+    /// The maximum number of members that one request may change.
     pub changes: usize,
-    /// Lists may leave out attributes that were not asked for.
+    /// Whether lists may leave out attributes that the request excludes.
     pub attributes: bool,
-    /// The server's documentation says what its filters find: an answer of nobody means nobody.
+    /// Whether the server's documentation states what its filters find, so that an empty answer is
+    /// reliable.
     pub trusted: bool,
 }
 
@@ -64,7 +65,7 @@ impl Dialect {
         attributes: false,
         trusted: true,
     };
-    /// What RFC 7644 says.
+    /// The dialect of RFC 7644.
     pub const RFC7644: Self = Self {
         paging: Paging::Index,
         page: 100,
@@ -74,10 +75,10 @@ impl Dialect {
         attributes: true,
         trusted: false,
     };
-    /// The names in configurations.
+    /// The names of the dialects in the configuration.
     pub const NAMES: [&str; 2] = ["aws-identity-center", "rfc7644"];
 
-    /// The dialect of this name.
+    /// Returns the dialect with this name.
     pub fn named(name: &str) -> Option<Self> {
         match name {
             "aws-identity-center" => Some(Self::AWS),

@@ -1,13 +1,14 @@
-//! The only way from a value into a filter. (Values go into addresses by `beadle_transport::Path`.)
+//! Filters. No other code turns a value into a filter. (`beadle_transport::Path` turns values into
+//! addresses.)
 //!
-//! A value that cannot be expressed in its place is refused, never changed.
+//! A value that a filter cannot express is refused, never changed.
 
 use std::fmt;
 
 use beadle_engine::{Class, Failure};
 use serde_json::Value;
 
-/// A value that cannot stand in a filter.
+/// A value that a filter cannot express.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("invalid filter value `{}`: {why}", .value.escape_debug())]
 pub(crate) struct Inexpressible {
@@ -30,10 +31,10 @@ impl Filter {
     pub(crate) fn eq(attribute: &str, value: &str) -> Result<Self, Inexpressible> {
         let wrong = |why| Err(Inexpressible { value: value.to_owned(), why });
         if value.is_empty() {
-            return wrong("it is empty");
+            return wrong("the value is empty");
         }
         if value.chars().any(char::is_control) {
-            return wrong("it has control characters");
+            return wrong("the value has control characters");
         }
         Ok(Self(format!("{attribute} eq {}", Value::from(value))))
     }

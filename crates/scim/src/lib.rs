@@ -1,7 +1,8 @@
-//! SCIM 2.0 (RFC 7643, RFC 7644, RFC 9865): groups, their members, and users, in the dialects that servers speak.
+//! SCIM 2.0 (RFC 7643, RFC 7644, RFC 9865): groups, their members, and users, in the dialects of
+//! servers.
 //!
-//! Servers disagree, and a wrong guess is silent: so the dialect is named, and [`Reader::probe`] holds it to what the
-//! server says and does.
+//! Servers differ, and a wrong guess causes no error. So the configuration names the dialect, and
+//! [`Reader::probe`] compares it with what the server states and does.
 
 mod api;
 mod dialect;

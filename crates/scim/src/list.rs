@@ -1,4 +1,4 @@
-//! The one reader of lists: a list is whole, or it says why it is not.
+//! Reads lists. A list is complete, or it names the reason why not.
 
 use std::collections::HashSet;
 
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::model::{Record, text};
 
-/// The most pages that a list may have.
+/// The maximum number of pages of a list.
 pub(crate) const MOST_PAGES: usize = 10_000;
 
 /// A page as the server sent it (RFC 7644, 3.4.2; RFC 9865, 2).
@@ -14,27 +14,27 @@ pub(crate) const MOST_PAGES: usize = 10_000;
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Page {
     pub(crate) total_results: Option<u64>,
-    /// May be missing where there is none.
+    /// Servers may leave it out if there are no records.
     #[serde(rename = "Resources", default)]
     pub(crate) resources: Option<Vec<Value>>,
     pub(crate) next_cursor: Option<String>,
 }
 
-/// A record that cannot be read.
+/// A record that is invalid.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Odd {
-    /// Its id, or its place where it shows no id.
+    /// The id, or the position in the list if it has no id.
     pub id: String,
-    /// What is wrong with it.
+    /// The reason.
     pub why: String,
 }
 
 /// The result of reading a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listed<T> {
-    /// The records that could be read, each id once.
+    /// The valid records, each id once.
     pub rows: Vec<T>,
-    /// The records that could not be read.
+    /// The invalid records.
     pub odd: Vec<Odd>,
     /// The reason why the list is incomplete; `None` for a complete list.
     pub short: Option<String>,
@@ -49,16 +49,17 @@ pub(crate) enum Next {
     End,
 }
 
-/// A list that is being read.
+/// A list during its read.
 pub(crate) struct Rows<T> {
     taken: Vec<T>,
     odd: Vec<Odd>,
     ids: HashSet<String>,
-    /// Rows that came, odd and repeated ones too: where the next page starts.
+    /// The number of all rows so far, with invalid and repeated ones. The next page starts after
+    /// them.
     came: usize,
-    /// The largest count that a page named.
+    /// The largest total that a page stated.
     count: Option<u64>,
-    /// Whether the last page, of a list by index, had fewer rows than were asked for.
+    /// Whether the last page of a list by index had fewer rows than the request asked for.
     is_cut: bool,
     pages: usize,
     short: Option<String>,
@@ -78,28 +79,28 @@ impl<T: Record> Rows<T> {
         }
     }
 
-    /// The `startIndex` of the next page.
+    /// Returns the `startIndex` of the next page.
     pub(crate) fn start(&self) -> usize {
         self.came + 1
     }
 
-    /// Distinct records, readable or not.
+    /// Returns the number of different records, valid or not.
     fn distinct(&self) -> usize {
         self.ids.len()
     }
 
-    /// Whether as many distinct records came as the server counted.
+    /// Whether the number of different records has reached the server's total.
     pub(crate) fn has_all(&self) -> bool {
         self.count.is_some_and(|count| self.distinct() as u64 >= count)
     }
 
-    /// Whether the next page may lie behind the end of the list: all came, or the server does not
-    /// count and the last page was not full.
+    /// Whether the next page may lie behind the end of the list: all records came, or the server
+    /// states no total and the last page was not full.
     pub(crate) fn may_have_ended(&self) -> bool {
         self.has_all() || (self.count.is_none() && self.is_cut)
     }
 
-    /// Takes the rows of a page. Returns whether any of them is new.
+    /// Adds the rows of a page. Returns whether any of them is new.
     fn take(&mut self, resources: Vec<Value>) -> bool {
         let before = self.distinct();
         self.pages += 1;
@@ -115,7 +116,7 @@ impl<T: Record> Rows<T> {
                     let which = if let Some(id) = text(&shown, "id") {
                         id
                     } else {
-                        // A record without an id may be anybody; its place tells it apart.
+                        // A record without an id may be any record. Its position identifies it.
                         self.short = Some(format!("a record has no id ({why})"));
                         format!("record {} of the list", self.came)
                     };
@@ -128,18 +129,19 @@ impl<T: Record> Rows<T> {
         self.distinct() > before
     }
 
-    /// Takes a page of a list that is paged by index; `asked` is the count that was asked for.
+    /// Adds a page of a list by index. `asked` is the requested page size.
     pub(crate) fn by_index(&mut self, page: Page, asked: usize) -> Next {
         let resources = page.resources.unwrap_or_default();
         let got = resources.len();
         self.is_cut = got < asked;
-        // A row that leaves an early page moves the rest forward, over the edge of a page that was
-        // read already.
+        // If a row of an early page is deleted, all later rows move forward, some of them into a
+        // page that was read already.
         self.count = self.count.max(page.total_results);
         let progress = self.take(resources);
         let count = self.count;
         let is_all = |rows: usize| count.is_some_and(|count| rows as u64 >= count);
-        // A total that counts only its page is not a total: another page may follow a full page.
+        // A total that equals the size of a full page may count only that page: another page may
+        // follow.
         let counts_the_page = count == Some(got as u64) && got == asked;
         if got == 0 {
             if count.is_some_and(|count| self.distinct() as u64 != count) {
@@ -148,7 +150,7 @@ impl<T: Record> Rows<T> {
             return Next::End;
         }
         if !progress {
-            // A server that sends more rows than were asked for sends all that it has, each time.
+            // A server that sends more rows than the page size sends all of its rows each time.
             let sends_all = got > asked && count.is_none();
             if !sends_all && (!is_all(self.distinct()) || counts_the_page) {
                 let hint = match count {
@@ -165,13 +167,12 @@ impl<T: Record> Rows<T> {
             }
             return Next::End;
         }
-        // Without a count only an empty page is the end: a server may send fewer rows than were
-        // asked for.
+        // Without a total, only an empty page is the end: a server may send fewer rows than the
+        // page size.
         self.bounded()
     }
 
-    /// Takes a page of a list that is paged by cursor. Pages may be short; only a missing cursor
-    /// ends the list.
+    /// Adds a page of a list by cursor. Pages may be short. Only a missing cursor ends the list.
     pub(crate) fn by_cursor(&mut self, page: &mut Page) -> Next {
         let resources = page.resources.take().unwrap_or_default();
         let got = resources.len();
@@ -193,7 +194,7 @@ impl<T: Record> Rows<T> {
         if self.pages < MOST_PAGES {
             return Next::More;
         }
-        self.short = Some(format!("it has more than {MOST_PAGES} pages"));
+        self.short = Some(format!("the list has more than {MOST_PAGES} pages"));
         Next::End
     }
 
@@ -219,7 +220,7 @@ mod tests {
         Page { total_results: total, resources: Some(ids.into_iter().map(row).collect()), next_cursor: None }
     }
 
-    /// Reads pages of at most ten until the list ends.
+    /// Reads pages of at most 10 rows until the list ends.
     fn read(pages: Vec<Page>) -> Listed<Group> {
         let mut rows = Rows::new();
         for page in pages {

@@ -1,16 +1,17 @@
-//! Groups and users (RFC 7643, 4). Attribute names are compared as the RFC writes them; what Beadle does not use is left out.
+//! Groups and users (RFC 7643, 4). Attribute names must be spelled as in the RFC. Attributes that
+//! Beadle does not use are left out.
 
 use serde_json::{Map, Value, json};
 
 /// A resource of a server.
 pub(crate) trait Record: Sized {
-    /// Reads it from what the server shows; `Err` says what is wrong with it.
+    /// Parses the resource from the server's JSON; `Err` is the reason why it is invalid.
     fn read(shown: &Value) -> Result<Self, String>;
-    /// Its id.
+    /// Returns the id.
     fn id(&self) -> &str;
 }
 
-/// A text, or a number that a server gives in place of one.
+/// Returns a text, or a number that a server sends in place of a text.
 pub(crate) fn text(shown: &Value, name: &str) -> Option<String> {
     match &shown[name] {
         Value::String(text) if !text.is_empty() => Some(text.clone()),
@@ -22,27 +23,27 @@ pub(crate) fn text(shown: &Value, name: &str) -> Option<String> {
 /// A group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Group {
-    /// Its id.
+    /// The id.
     pub id: String,
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// The id that its owner gave it.
+    /// The id that the owner of the group set.
     pub external_id: Option<String>,
-    /// The ids of its members, where the server shows them; each once.
+    /// The ids of the members, each once, if the server shows them.
     pub members: Vec<String>,
-    /// Why the list of members cannot be trusted.
+    /// The reason why the list of members is not reliable.
     pub(crate) odd: Option<String>,
-    /// Which of its versions this is, where the server tells them apart.
+    /// The version of the group, if the server has versions.
     pub(crate) version: Option<String>,
 }
 
 impl Record for Group {
     fn read(shown: &Value) -> Result<Self, String> {
-        let id = text(shown, "id").ok_or("it has no id")?;
-        let name = text(shown, "displayName").ok_or("it has no displayName")?;
+        let id = text(shown, "id").ok_or("the record has no id")?;
+        let name = text(shown, "displayName").ok_or("the record has no displayName")?;
         let (mut members, mut odd) = (Vec::new(), None);
         for member in shown["members"].as_array().into_iter().flatten() {
-            // A group in the group is no person, and nothing is done about it.
+            // A group as a member is not a person: Beadle leaves it alone.
             if member["type"].as_str().is_some_and(|kind| kind.eq_ignore_ascii_case("Group")) {
                 continue;
             }
@@ -71,22 +72,22 @@ impl Record for Group {
 /// A user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct User {
-    /// Its id.
+    /// The id.
     pub id: String,
-    /// What it signs in with.
+    /// The sign-in name.
     pub user_name: String,
-    /// The id that its owner gave it.
+    /// The id that the owner of the user set.
     pub external_id: Option<String>,
-    /// Whether it may sign in.
+    /// Whether the user may sign in.
     pub active: bool,
-    /// Everything else.
+    /// All other attributes.
     pub other: Map<String, Value>,
 }
 
 impl Record for User {
     fn read(shown: &Value) -> Result<Self, String> {
-        let id = text(shown, "id").ok_or("it has no id")?;
-        let user_name = text(shown, "userName").ok_or("it has no userName")?;
+        let id = text(shown, "id").ok_or("the record has no id")?;
+        let user_name = text(shown, "userName").ok_or("the record has no userName")?;
         let active = match &shown["active"] {
             Value::Null => true,
             Value::Bool(active) => *active,
@@ -107,7 +108,7 @@ impl Record for User {
 }
 
 impl User {
-    /// A value of it by the path that a PATCH would take; `emails` is the first address.
+    /// Returns a value by its PATCH path. `emails` stands for the first address.
     pub fn value(&self, path: &str) -> Value {
         match path {
             "userName" => json!(self.user_name),
@@ -130,25 +131,25 @@ impl User {
     }
 }
 
-/// A user as it is made.
+/// A user to create.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewUser {
-    /// What it signs in with.
+    /// The sign-in name.
     pub user_name: String,
-    /// The id that its owner gave it.
+    /// The id that the owner of the user set.
     pub external_id: String,
     /// Given name.
     pub given: String,
     /// Family name.
     pub family: String,
-    /// The name that is shown.
+    /// The display name.
     pub display: String,
     /// The first address.
     pub email: Option<String>,
 }
 
 impl NewUser {
-    /// The whole resource, active.
+    /// Returns the whole resource, active.
     pub(crate) fn body(&self) -> Value {
         let mut body = json!({
             "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"],
@@ -194,5 +195,31 @@ mod tests {
         let group = Group::read(&shown).unwrap();
         assert!(group.odd.is_some_and(|why| why.contains("Ops")));
         assert_eq!(group.name, "Ops");
+    }
+    #[test]
+    fn a_value_is_found_by_its_patch_path() {
+        let shown = json!({
+            "id": "1", "userName": "ada", "name": { "givenName": "Ada" },
+            "emails": [{ "value": "old@acme.example" }, { "value": "ada@acme.example", "primary": true }],
+        });
+        let user = User::read(&shown).unwrap();
+        assert_eq!(user.value("name.givenName"), "Ada");
+        assert_eq!(user.value("name.familyName"), Value::Null);
+        assert_eq!(user.value("emails"), "ada@acme.example", "the primary address");
+        assert_eq!((user.value("active"), user.value("externalId")), (json!(true), Value::Null));
+    }
+
+    #[test]
+    fn a_new_user_without_an_address_has_no_list_of_addresses() {
+        let user = |email: Option<&str>| NewUser {
+            user_name: "ada".into(),
+            external_id: "00u1".into(),
+            given: "Ada".into(),
+            family: "Lovelace".into(),
+            display: "Ada".into(),
+            email: email.map(str::to_owned),
+        };
+        assert_eq!(user(None).body().get("emails"), None);
+        assert_eq!(user(Some("a@b.example")).body()["emails"][0]["value"], "a@b.example");
     }
 }

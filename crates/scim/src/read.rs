@@ -1,4 +1,4 @@
-//! Everything that can be asked without changing anything.
+//! All requests that change nothing.
 
 use beadle_engine::{Class, Clock, Failure};
 use beadle_transport::{Answer, Path, TransportError};
@@ -10,7 +10,7 @@ use crate::filter::Filter;
 use crate::list::Listed;
 use crate::model::{Group, Record, User};
 
-/// A value that nothing has: a filter for it finds nothing, unless the server ignores filters.
+/// A value that no record has. A filter by it finds nothing, unless the server ignores filters.
 pub(crate) const IMPOSSIBLE: &str = "beadle-impossible-a86e2b1f";
 
 /// Reads a server.
@@ -19,15 +19,15 @@ pub struct Reader {
     pub(crate) api: Api,
 }
 
-/// The server's answer to the question for one record.
+/// The server's answer to a question for one record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answered<T> {
-    /// This one.
+    /// This record.
     One(T),
-    /// There is none.
+    /// No record.
     None,
-    /// The server does not let one ask, or its answer of nobody cannot be trusted.
-    Untold,
+    /// The server refuses the question, or its empty answer is not reliable.
+    Unreliable,
 }
 
 impl<T> Answered<T> {
@@ -35,74 +35,74 @@ impl<T> Answered<T> {
     pub fn one(self) -> Option<T> {
         match self {
             Self::One(one) => Some(one),
-            Self::None | Self::Untold => None,
+            Self::None | Self::Unreliable => None,
         }
     }
 }
 
 impl Reader {
-    /// A reader of this server.
+    /// Creates a reader of this server.
     pub fn new(api: Api) -> Self {
         Self { api }
     }
 
-    /// How the server is talked to.
+    /// Returns the dialect of the server.
     pub fn dialect(&self) -> Dialect {
         self.api.dialect()
     }
 
-    /// Time.
+    /// Returns the clock.
     pub fn clock(&self) -> &Clock {
         self.api.clock()
     }
 
-    /// All groups, without their members.
+    /// Returns all groups, without their members.
     pub async fn groups(&self) -> Result<Listed<Group>, Failure> {
         Ok(self.api.listed("Groups", None, Some("members")).await?)
     }
 
-    /// One group; `None` where there is none.
+    /// Returns one group; `None` if there is none.
     pub async fn group(&self, id: &str) -> Result<Option<Group>, Failure> {
         let group: Option<Group> = one(self.api.get(&Path::at("Groups").value(id)).await)?;
         self.api.is_version(id, group.as_ref().and_then(|group| group.version.clone()));
         Ok(group)
     }
 
-    /// The group of this name; names are unique, and compared without case.
+    /// Returns the group with this name. Names are unique and compared without case.
     pub async fn group_named(&self, name: &str) -> Result<Answered<Group>, Failure> {
         self.ask("Groups", "displayName", name, |group: &Group, name| group.name.eq_ignore_ascii_case(name))
             .await
     }
 
-    /// The group that its owner gave this id.
+    /// Returns the group with this owner's id.
     pub async fn group_with_external_id(&self, id: &str) -> Result<Answered<Group>, Failure> {
         self.ask("Groups", "externalId", id, |group: &Group, id| group.external_id.as_deref() == Some(id))
             .await
     }
 
-    /// All users, as far as the server lists them.
+    /// Returns all users that the server lists.
     pub async fn users(&self) -> Result<Listed<User>, Failure> {
         Ok(self.api.listed("Users", None, None).await?)
     }
 
-    /// One user; `None` where there is none.
+    /// Returns one user; `None` if there is none.
     pub async fn user(&self, id: &str) -> Result<Option<User>, Failure> {
         one(self.api.get(&Path::at("Users").value(id)).await)
     }
 
-    /// The user that its owner gave this id.
+    /// Returns the user with this owner's id.
     pub async fn user_with_external_id(&self, id: &str) -> Result<Answered<User>, Failure> {
         self.ask("Users", "externalId", id, |user: &User, id| user.external_id.as_deref() == Some(id)).await
     }
 
-    /// The user of this name; names are unique, and compared without case.
+    /// Returns the user with this name. Names are unique and compared without case.
     pub async fn user_named(&self, name: &str) -> Result<Answered<User>, Failure> {
         self.ask("Users", "userName", name, |user: &User, name| user.user_name.eq_ignore_ascii_case(name))
             .await
     }
 
-    /// Asks for the one record that has a value. Whatever comes is compared here: servers ignore
-    /// filters, or take them for patterns.
+    /// Asks for the one record with a value. Beadle compares each record itself, because servers
+    /// ignore filters, or use them as patterns.
     async fn ask<T: Record>(
         &self,
         resource: &'static str,
@@ -111,11 +111,11 @@ impl Reader {
         is_it: fn(&T, &str) -> bool,
     ) -> Result<Answered<T>, Failure> {
         let without = (resource == "Groups").then_some("members");
-        // A record that Beadle cannot ask for may exist all the same.
-        let Ok(filter) = Filter::eq(attribute, value) else { return Ok(Answered::Untold) };
+        // The record may exist although Beadle cannot ask for it.
+        let Ok(filter) = Filter::eq(attribute, value) else { return Ok(Answered::Unreliable) };
         let listed: Listed<T> = match self.api.listed(resource, Some(&filter), without).await {
             Ok(listed) => listed,
-            Err(error) if is_no_filter(&error) => return Ok(Answered::Untold),
+            Err(error) if is_no_filter(&error) => return Ok(Answered::Unreliable),
             Err(error) => return Err(error.into()),
         };
         let all = listed.rows.len();
@@ -125,22 +125,23 @@ impl Reader {
         }
         if found.len() > 1 {
             let what = resource.trim_end_matches('s').to_lowercase();
-            let text = format!("the target has more than one {what} `{value}`; leave only one of them");
+            let text = format!("the target has more than one {what} `{value}`; rename or delete the others");
             return Err(Failure::new(Class::Rejected, text));
         }
         if let Some(one) = found.pop() {
             return Ok(Answered::One(one));
         }
-        let told = self.dialect().trusted || self.api.has_filtered_by(resource, attribute);
-        Ok(if told && all == 0 && listed.odd.is_empty() && listed.short.is_none() {
+        let is_reliable = self.dialect().trusted || self.api.has_filtered_by(resource, attribute);
+        Ok(if is_reliable && all == 0 && listed.odd.is_empty() && listed.short.is_none() {
             Answered::None
         } else {
-            Answered::Untold
+            Answered::Unreliable
         })
     }
 
-    /// Who is in a group, by user where the server shows users, else by id alone. `None` where there is no such group,
-    /// as far as the server says so: AWS gives an empty list.
+    /// Returns the members of a group: as users if the server shows users, or else as ids. `None`:
+    /// there is no such group, as far as the server tells. For a missing group, AWS returns an
+    /// empty list.
     pub async fn members(&self, group: &str) -> Result<Option<Vec<Member>>, Failure> {
         match self.api.dialect().members {
             Members::Users => {
@@ -175,8 +176,8 @@ impl Reader {
         }
     }
 
-    /// Holds `groups.value` to a group that cannot be. A server that ignores the filter would show
-    /// everybody as a member of every group.
+    /// Checks `groups.value` with a group that cannot exist. A server that ignores the filter would
+    /// show all users as members of every group.
     pub(crate) async fn filters_members(&self) -> Result<(), Failure> {
         if self.api.has_filtered_by("Users", "groups.value") {
             return Ok(());
@@ -199,18 +200,19 @@ impl Reader {
         Ok(())
     }
 
-    /// The groups that a user is in.
+    /// Returns the groups of a user.
     pub async fn groups_of(&self, user: &str) -> Result<Vec<Group>, Failure> {
         let filter = Filter::eq("members.value", user)?;
         match self.api.list("Groups", Some(&filter), Some("members")).await {
             Ok(groups) => Ok(groups),
-            // Of a user that is gone.
+            // The user is gone.
             Err(error) if error.status() == Some(404) => Ok(Vec::new()),
             Err(error) => Err(error.into()),
         }
     }
 
-    /// Whether one account is in a group, by another question than the one for all members.
+    /// Whether one account is a member of a group, by another question than the one for all
+    /// members.
     pub async fn is_member(&self, group: &str, user: &str) -> Result<bool, Failure> {
         match self.dialect().members {
             Members::Users if self.dialect().trusted => {
@@ -224,27 +226,27 @@ impl Reader {
     }
 }
 
-/// A member as it is seen.
+/// A member as the server shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Member {
     /// The user's id.
     pub id: String,
-    /// The user, where the server shows it.
+    /// The user, if the server shows it.
     pub user: Option<User>,
 }
 
-/// Whether a server says that it does not take a filter.
+/// Whether the server refused a filter.
 fn is_no_filter(error: &TransportError) -> bool {
     matches!(error.status(), Some(400 | 404 | 422 | 501))
 }
 
-/// Reads an answer of one record.
+/// Parses an answer with one record.
 pub(crate) fn record<T: Record>(answer: &Answer) -> Result<T, TransportError> {
     let shown: Value = answer.json()?;
     T::read(&shown).map_err(|why| TransportError::Nonsense { request: answer.request.clone(), why })
 }
 
-/// One record; `None` where there is none.
+/// Returns one record; `None` if there is none.
 fn one<T: Record>(answer: Result<Answer, TransportError>) -> Result<Option<T>, Failure> {
     match answer {
         Ok(answer) => Ok(Some(record(&answer)?)),

@@ -1,4 +1,4 @@
-//! Everything that changes something. Doing it twice does no harm.
+//! All requests that change something. All of them may be repeated.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,7 +15,7 @@ use crate::model::{Group, NewUser, Record as _, User};
 use crate::read::record;
 
 const PATCH_OP: &str = "urn:ietf:params:scim:api:messages:2.0:PatchOp";
-/// A group that was just made may not be found for a moment.
+/// The waits for a server that does not find a group right after it has created it.
 const PATIENCE: [Duration; 4] = [
     Duration::from_millis(100),
     Duration::from_millis(300),
@@ -27,38 +27,38 @@ const PATIENCE: [Duration; 4] = [
 #[derive(Clone)]
 pub struct Writer {
     api: Api,
-    /// Groups that were made here: the server may not find them for a moment.
+    /// Groups that this writer created: the server may not find them for a moment.
     fresh: Arc<Mutex<HashSet<String>>>,
 }
 
-/// A member that the server does not take, alone, with what it said.
+/// A member that the server refused, with its reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refused {
     /// The user's id.
     pub member: String,
-    /// What the server said.
+    /// The server's reason.
     pub why: String,
 }
 
 /// The result of a write of members.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Changed {
-    /// Members that the server did not take.
+    /// Members that the server refused.
     pub refused: Vec<Refused>,
     /// The members after the write, if the server's answer shows them.
     pub shown: Option<Vec<String>>,
 }
 
-/// Makes the operations of a PATCH for some members.
+/// Builds the operations of a PATCH for some members.
 type Operations<'a> = dyn Fn(&[String]) -> Result<Vec<Value>, Inexpressible> + Send + Sync + 'a;
 
 impl Writer {
-    /// A writer to this server.
+    /// Creates a writer to this server.
     pub fn new(api: Api) -> Self {
         Self { api, fresh: Arc::default() }
     }
 
-    /// Makes a group. The server may say that there is one of this name or id: then `None`.
+    /// Creates a group; `None` if the server reports that the name or the id is taken.
     pub async fn create_group(&self, name: &str, external_id: &str) -> Result<Option<Group>, Failure> {
         let body = json!({
             "schemas": ["urn:ietf:params:scim:schemas:core:2.0:Group"],
@@ -75,8 +75,7 @@ impl Writer {
         }
     }
 
-    /// Gives a group another name, in place. Returns false where the server says that the name is
-    /// taken.
+    /// Renames a group in place. Returns false if the server reports that the name is taken.
     pub async fn rename_group(&self, group: &str, name: &str) -> Result<bool, Failure> {
         let operations = [json!({ "op": "replace", "path": "displayName", "value": name })];
         match self.patch(&Path::at("Groups").value(group), group, &operations).await {
@@ -86,14 +85,14 @@ impl Writer {
         }
     }
 
-    /// Deletes a group; one that is gone is no failure.
+    /// Deletes a group. A group that is gone is no failure.
     pub async fn delete_group(&self, group: &str) -> Result<(), Failure> {
         let path = Path::at("Groups").value(group);
         gone(self.api.send_if(Method::DELETE, &path, None, self.api.as_read(group)).await)
     }
 
-    /// Adds members: at most as many as one request may change. Whom the server does not take is told apart from the
-    /// others, who are added.
+    /// Adds members, at most as many as one request may change. Returns the members that the server
+    /// refused; it added all others.
     pub async fn add_members(&self, group: &str, members: &[String]) -> Result<Changed, Failure> {
         let operations = |members: &[String]| -> Result<Vec<Value>, Inexpressible> {
             let values: Vec<Value> = members.iter().map(|id| json!({ "value": id })).collect();
@@ -102,7 +101,7 @@ impl Writer {
         self.change_members(group, members, &operations).await
     }
 
-    /// Takes members out: at most as many as one request may change.
+    /// Removes members, at most as many as one request may change.
     pub async fn remove_members(&self, group: &str, members: &[String]) -> Result<Changed, Failure> {
         let removal = self.api.dialect().removal;
         let one = |id: &String| -> Result<Value, Inexpressible> {
@@ -121,8 +120,8 @@ impl Writer {
         self.change_members(group, members, &operations).await
     }
 
-    /// One request, and where the server refuses it, its halves, until it is known who is refused. A
-    /// failure says whether one of the halves was written before.
+    /// Sends one request. If the server refuses it, sends its halves, until the refused members are
+    /// known. A failure states whether one of the halves was written before.
     async fn change_members(
         &self,
         group: &str,
@@ -151,11 +150,11 @@ impl Writer {
             if !is_about_its_content(&error) {
                 return Err(failed(error.into(), is_begun));
             }
-            // A server answers the same for a missing group as for a missing member.
+            // A server gives the same answer for a missing group as for a missing member.
             if error.status() == Some(404) && !is_there {
                 let is_gone = self.is_gone(group).await.map_err(|failure| failed(failure, is_begun))?;
                 if is_gone {
-                    let text = format!("the target has no group {group} any more; reading it again");
+                    let text = format!("the target has no group {group} any more; Beadle reads it again");
                     return Err(failed(Failure::new(Class::Conflict, text), is_begun));
                 }
                 is_there = true;
@@ -178,8 +177,8 @@ impl Writer {
         }
     }
 
-    /// The members of a group, if an answer to a write shows them. An empty list may be a list that
-    /// the server never fills.
+    /// Returns the members of a group, if the answer to a write shows them. An empty list does not
+    /// count, because some servers never fill it.
     fn shown(&self, answer: &Answer) -> Option<Vec<String>> {
         if self.api.dialect().members != Members::Group {
             return None;
@@ -188,7 +187,7 @@ impl Writer {
         (group.odd.is_none() && !group.members.is_empty()).then_some(group.members)
     }
 
-    /// Makes a user. The server may say that there is one of this name or id: then `None`.
+    /// Creates a user; `None` if the server reports that the name or the id is taken.
     pub async fn create_user(&self, user: &NewUser) -> Result<Option<User>, Failure> {
         match self.api.send(Method::POST, &Path::at("Users"), Some(&user.body())).await {
             Ok(answer) => Ok(Some(record(&answer)?)),
@@ -197,7 +196,7 @@ impl Writer {
         }
     }
 
-    /// Gives a user these values; what else the user has stays.
+    /// Sets values of a user. All other values stay.
     pub async fn update_user(&self, id: &str, values: &[(&str, Value)]) -> Result<(), Failure> {
         let operation = |(path, value): &(&str, Value)| {
             let value = match *path {
@@ -221,7 +220,7 @@ impl Writer {
                     Some(wait) => self.api.clock().sleep(*wait).await,
                     None => return Err(error),
                 },
-                // 200 with the resource, or 204; with its version after this, or without.
+                // The answer is 200 with the resource, or 204, with or without the new version.
                 Ok(answer) => {
                     let version = answer.headers.get("etag").and_then(|tag| tag.to_str().ok());
                     self.api.is_version(id, version.map(str::to_owned));
@@ -238,7 +237,8 @@ impl Writer {
     }
 }
 
-/// Whether another content may be taken: it is not about who asks, how often, or what for.
+/// Whether the server may accept another body: the refusal is not about credentials, rate or
+/// address.
 fn is_about_its_content(error: &TransportError) -> bool {
     matches!(error.status(), Some(400 | 404 | 409 | 422))
 }

@@ -12,46 +12,11 @@ use crate::config::Config;
 use crate::output::printer::{Printer, Tone};
 use crate::tasks::other_modes;
 
-/// What each section of a policy needs of the App: permission and level.
-const PERMISSIONS: &[(&str, &str, &str)] = &[
-    ("repository", "administration", "write"),
-    ("teams", "administration", "write"),
-    ("teams", "members", "read"),
-    ("collaborators", "administration", "write"),
-    ("branches", "administration", "write"),
-    ("labels", "issues", "write"),
-    ("autolinks", "administration", "write"),
-    ("rulesets", "administration", "write"),
-    ("rulesets", "organization_administration", "write"),
-    ("custom_properties", "repository_custom_properties", "write"),
-    ("custom_properties", "organization_custom_properties", "read"),
-    ("actions", "administration", "write"),
-    ("security", "administration", "write"),
-    ("webhooks", "repository_hooks", "write"),
-    ("code_security_configurations", "organization_administration", "write"),
-];
 /// What a dispatch needs.
 const DISPATCH: (&str, &str) = ("actions", "write");
 /// What a target of teams needs, and the event beside those of repositories.
 const TEAMS: (&str, &str) = ("members", "write");
 const TEAMS_EVENT: &str = "membership";
-/// The events without which drift waits for a sweep.
-const EVENTS: &[&str] = &[
-    "repository",
-    "branch_protection_rule",
-    "branch_protection_configuration",
-    "repository_ruleset",
-    "team",
-    "team_add",
-    "member",
-    "organization",
-    "public",
-    "create",
-    "push",
-    "label",
-    "custom_property_values",
-    "security_and_analysis",
-];
 /// How far clocks may differ: tokens are refused beyond.
 const SKEW: i64 = 30;
 
@@ -177,7 +142,10 @@ fn app(doctor: &mut Doctor<'_>, org: &Org, installation: &Value, keeps_teams: bo
         "admin" => 3,
         _ => 0,
     };
-    let needs = PERMISSIONS.iter().copied().filter(|(section, ..)| sections.contains(section));
+    let needs = beadle_repositories::permissions().into_iter();
+    let needs = needs
+        .filter(|(section, _)| sections.contains(section))
+        .map(|(section, needed)| (section, needed.name, needed.level.as_str()));
     let dispatch = (!org.file.dispatch.is_empty()).then_some(("dispatch", DISPATCH.0, DISPATCH.1));
     let teams = keeps_teams.then_some(("groups", TEAMS.0, TEAMS.1));
     for (aspect, permission, needed) in needs.chain(dispatch).chain(teams) {
@@ -189,7 +157,7 @@ fn app(doctor: &mut Doctor<'_>, org: &Org, installation: &Value, keeps_teams: bo
         }
     }
     let events = installation["events"].as_array().cloned().unwrap_or_default();
-    let wanted = EVENTS.iter().copied().chain(keeps_teams.then_some(TEAMS_EVENT));
+    let wanted = beadle_repositories::events().into_iter().chain(keeps_teams.then_some(TEAMS_EVENT));
     let missing: Vec<&str> = wanted.filter(|event| !events.contains(&json!(event))).collect();
     if missing.is_empty() {
         doctor.fine(&format!("{name}: the App is subscribed to every event that helps"));

@@ -116,7 +116,7 @@ pub(crate) fn group_limits(guard: &GroupGuardFile) -> GroupLimits {
 pub(crate) fn identity_store(
     file: &beadle_config::IdentityStoreFile,
     clock: &beadle_engine::Clock,
-) -> beadle_identity_store::IdentityStore {
+) -> beadle_groups::targets::IdentityStore {
     let endpoint = file.endpoint.as_deref();
-    beadle_identity_store::IdentityStore::new(&file.id, &file.region, endpoint, clock.clone())
+    beadle_groups::targets::IdentityStore::new(&file.id, &file.region, endpoint, clock.clone())
 }

@@ -98,7 +98,7 @@ struct Directory {
 }
 
 impl Directory {
-    fn catchup(&self) -> beadle_groups::catchup::Catchup {
+    fn catchup(&self) -> beadle_groups::sources::Catchup {
         crate::app::directory::catchup(&self.okta, &self.service.store, &self.service.clock)
     }
 

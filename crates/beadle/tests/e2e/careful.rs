@@ -75,7 +75,7 @@ async fn the_default_branch_is_the_one_that_is_until_the_wanted_one_exists() {
     let policy = "repository:\n  default_branch: main\nbranches:\n  - { name: default, protection: { enforce_admins: true } }\n";
     let world = world(json!({ "default_branch": "master", "branches": { "master": {} } }), policy).await;
     let applied = world.beadle(&["apply", "--yes"]).await.expect(1);
-    assert!(applied.out.contains("there is no branch `main`"), "{}", applied.out);
+    assert!(applied.out.contains("the branch `main` does not exist"), "{}", applied.out);
     assert_eq!(world.repository("widgets")["protection"]["master"]["enforce_admins"], json!(true));
     assert!(world.repository("widgets")["protection"].get("main").is_none());
     world.patch(json!({ "widgets": { "branches": { "main": {} } } }), false).await;
@@ -212,7 +212,7 @@ async fn a_file_belongs_to_the_repository_that_it_was_first_seen_with() {
     world.patch(json!({ "vault": null, "vault2": vault }), false).await;
     let renamed = world.beadle(&["plan"]).await.expect(2);
     assert!(
-        renamed.out.contains("was this repository's before it was renamed to acme/vault2"),
+        renamed.out.contains("belongs to this repository, which is now called acme/vault2"),
         "{}",
         renamed.out
     );

@@ -176,7 +176,7 @@ async fn a_check_of_an_app_that_does_not_exist_leaves_its_list_and_the_rest_of_t
     for (live, checks) in [(json!({}), json!([])), (json!({ "main": rule }), build)] {
         let repository = json!({ "branches": { "main": {} }, "protection": live });
         let world = world(repository, &policy(999)).await;
-        let doubt = "there is no GitHub App with the id 999 (check `ci`) (settings.yml:7); the list of required checks stays as it is";
+        let doubt = "there is no GitHub App with the id 999 (check `ci`) (settings.yml:7); Beadle leaves the list of required checks as it is";
         let applied = world.beadle(&["apply", "--yes"]).await.expect(1);
         assert!(applied.out.contains(doubt), "{}", applied.out);
         let made = world.repository("widgets")["protection"]["main"].clone();

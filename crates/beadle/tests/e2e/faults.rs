@@ -203,7 +203,7 @@ branches: [{ name: main, protection: { enforce_admins: true, lock_branch: false 
     world.policy("settings.yml", policy);
     let applied = world.beadle(&["apply", "--yes"]).await.expect(1);
     for key in ["web_commit_signoff_required", "lock_branch"] {
-        let said = ["show", "know"].map(|word| format!("this GitHub does not {word} `{key}`"));
+        let said = ["show", "know"].map(|word| format!("this GitHub server does not {word} `{key}`"));
         assert!(said.iter().any(|said| applied.out.contains(said)), "{}", applied.out);
     }
     assert_eq!(world.repository("widgets")["has_wiki"], json!(false));

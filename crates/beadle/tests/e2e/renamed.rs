@@ -323,7 +323,7 @@ async fn a_renamed_repository_that_goes_public_is_private_again_and_its_files_ow
     world.patch(json!({ "svc": null, "svc2": moved }), false).await;
     let applied = world.beadle(&["apply", "--yes"]).await.expect(1);
     assert!(
-        applied.out.contains("was this repository's before it was renamed to acme/svc2"),
+        applied.out.contains("belongs to this repository, which is now called acme/svc2"),
         "{}",
         applied.out
     );
@@ -348,7 +348,7 @@ async fn a_job_without_a_store_knows_whose_file_it_is_after_a_rename() {
     moved["description"] = json!("Theirs");
     world.patch(json!({ "svc": null, "svc2": moved }), false).await;
     let plan = world.beadle(&["plan"]).await.expect(2);
-    let why = "repos/svc.yml was this repository's before it was renamed to acme/svc2";
+    let why = "repos/svc.yml belongs to this repository, which is now called acme/svc2";
     assert!(plan.out.contains(why) && !plan.out.contains("→ gone"), "{}", plan.out);
     world.beadle(&["sweep", "--without-store"]).await.expect(1);
     let now = world.repository("svc2");

@@ -1,7 +1,6 @@
 //! What people are told of a running service, and by the documents.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::json;

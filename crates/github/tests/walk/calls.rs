@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use beadle_engine::Time;
 use beadle_github::{
-    Actor, ActorKind, Below, Cursor, Grantee, Method, NewTeam, Path, Permission, Reader, Repository,
+    Actor, ActorKind, Below, Cursor, Grantee, Known, Method, NewTeam, Path, Permission, Reader, Repository,
     SelectedBy, Team, TeamPermission, Visibility, Writer,
 };
 use beadle_transport::testing::Texts;
@@ -20,20 +20,20 @@ fn repository(texts: &Texts) -> Repository {
         fork: false,
         visibility: Visibility::Private,
         settings: Map::new(),
-        rest_settings: None,
+        rest_settings: Known::NotAsked,
         default_branch: None,
-        topics: None,
-        teams: None,
+        topics: Known::NotAsked,
+        teams: Known::NotAsked,
         has_age: false,
         missing: Arc::default(),
-        collaborators: None,
-        invitations: None,
-        protection: None,
+        collaborators: Known::NotAsked,
+        invitations: Known::NotAsked,
+        protection: Known::NotAsked,
         created_at: String::new(),
         vulnerability_alerts: None,
-        labels: None,
-        rulesets: None,
-        properties: None,
+        labels: Known::NotAsked,
+        rulesets: Known::NotAsked,
+        properties: Known::NotAsked,
     }
 }
 
@@ -45,7 +45,7 @@ pub(crate) async fn read(call: &str, reader: &Reader, texts: &Texts) -> bool {
         "refresh" => {
             let custom = Permission::Custom("custom".into());
             let team = TeamPermission { id: 1, slug: "team".into(), permission: custom, parent: None };
-            repository.teams = Some(Ok(vec![team]));
+            repository.teams = Known::Known(vec![team]);
             reader.refresh(&mut repository).await.is_ok()
         }
         "repository" => reader.repository(text("node")).await.is_ok(),

@@ -1,5 +1,6 @@
-//! Mappings: which groups of a directory make which groups of a target.
+//! Mappings: they say which groups of a directory become which groups of a target.
 
+mod group_key;
 mod name;
 mod pattern;
 
@@ -9,106 +10,108 @@ use beadle_engine::{Mode, PolicyLocation};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+pub(crate) use group_key::OWNED;
+pub use group_key::{GroupKey, RESERVED};
 pub use name::{Case, Naming, Replacement, replacements};
 pub use pattern::Pattern;
 
-/// What is wrong with a mapping.
+/// An error in a mapping.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum MappingError {
-    /// A pattern is none.
+    /// A pattern is invalid.
     #[error(
-        "`{text}` is no pattern: {why}; write a glob (`AWS_*`), a regular expression (`/^AWS_/`) or an id (`id:00g...`)"
+        "invalid pattern `{text}`: {why}; use a glob (`AWS_*`), a regular expression (`/^AWS_/`) or an id (`id:00g...`)"
     )]
     Pattern {
         /// The pattern.
         text: String,
-        /// What is wrong with it.
+        /// The reason.
         why: String,
     },
-    /// A replacement's left side is no regular expression.
-    #[error("replace: `{text}` is no regular expression: {why}")]
+    /// The left side of a replacement is not a regular expression.
+    #[error("replace: invalid regular expression `{text}`: {why}")]
     Replace {
         /// The expression.
         text: String,
-        /// What is wrong with it.
+        /// The reason.
         why: String,
     },
 }
 
-/// What to do where the target has no group of that name.
+/// The action if the target has no group with the name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OnMissingGroup {
-    /// Make it.
+    /// Create the group.
     Create,
-    /// Look again later: somebody else makes it.
+    /// Check again later: another system creates the group.
     #[default]
     Wait,
-    /// Say so, and set the group aside.
+    /// Report an error and park the group.
     Error,
 }
 
-/// What to do where the target has no such user.
+/// The action if the target has no such user.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OnMissingUser {
-    /// Look again later: somebody else provisions users.
+    /// Check again later: another system provisions users.
     #[default]
     Wait,
-    /// Go on without.
+    /// Continue without the user.
     Skip,
-    /// Say so, and set the group aside.
+    /// Report an error and park the group.
     Error,
 }
 
-/// Whether users are made too.
+/// Whether Beadle creates users.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Users {
-    /// They are somebody else's.
+    /// Another system manages users.
     #[default]
     Leave,
-    /// They are made, and kept up to date.
+    /// Beadle creates users and keeps them up to date.
     Provision,
 }
 
-/// What to do when the source's group has another name.
+/// The action if the source's group has another name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OnRename {
-    /// Rename the target's, in place.
+    /// Rename the target's group in place.
     #[default]
     Follow,
-    /// Ask first.
+    /// Hold the rename for an approval.
     Hold,
 }
 
-/// What to do when the source's group is gone.
+/// The action if the source's group is gone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OnDelete {
-    /// Leave the target's as it is, and say so.
+    /// Keep the target's group as it is, and report it.
     #[default]
     Keep,
-    /// Take everybody out.
+    /// Remove all members.
     Empty,
-    /// Delete it, once somebody approved.
+    /// Delete the group after an approval.
     Delete,
 }
 
-/// What somebody is in a group, where the target has a difference.
+/// The role of a person in a group, if the target has roles.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
-    /// One of many.
+    /// An ordinary member.
     #[default]
     Member,
-    /// One who may change it.
+    /// A member who may change the group.
     Maintainer,
 }
 
 impl Role {
-    /// As it is printed.
+    /// Returns the name of the role.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Member => "member",
@@ -124,121 +127,69 @@ pub struct Mapping {
     pub source: String,
     /// The target.
     pub target: String,
-    /// Groups that are meant; none means none.
+    /// The patterns of the included groups. Without patterns, the mapping includes no group.
     pub include: Vec<Pattern>,
-    /// Of these, groups that are not meant.
+    /// The patterns of the groups to exclude from these.
     pub exclude: Vec<Pattern>,
-    /// What they are called at the target.
+    /// The rules for the name at the target.
     pub naming: Naming,
-    /// All of them make this one group.
+    /// The union: all groups of the mapping become this one group.
     pub into: Option<String>,
-    /// How far Beadle may go.
+    /// The mode.
     pub mode: Mode,
-    /// What to do where the target has no group of that name.
+    /// The action if the target has no group with the name.
     pub on_missing_group: OnMissingGroup,
-    /// What to do where the target has no such user.
+    /// The action if the target has no such user.
     pub on_missing_user: OnMissingUser,
-    /// Whether users are made too.
+    /// Whether Beadle creates users.
     pub users: Users,
-    /// What to do when the source's group has another name.
+    /// The action if the source's group has another name.
     pub on_rename: OnRename,
-    /// What to do when the source's group is gone.
+    /// The action if the source's group is gone.
     pub on_delete: OnDelete,
-    /// A group of the right name that is nobody's is taken over.
+    /// Whether Beadle takes over a group with the right name that it did not create.
     pub adopt: bool,
-    /// A source without members needs no approval.
+    /// Whether a source without members needs no approval.
     pub may_empty: bool,
-    /// Groups that few may leave at once, however large they are.
+    /// The patterns of groups of which only a few members may leave at once, however large the
+    /// groups are.
     pub protected: Vec<Pattern>,
-    /// What its people are at the target. Where no mapping of a group says it, roles are left as they are.
+    /// The role of the members at the target. If no mapping of a group sets a role, Beadle leaves
+    /// roles as they are.
     pub role: Option<Role>,
-    /// The group above those that are made, as the target names it.
+    /// The parent of created groups, by its name at the target.
     pub parent: Option<String>,
-    /// What the groups are to say about themselves; `{group}` is the source's name.
+    /// The description of the groups. `{group}` stands for the name of the source's group.
     pub description: Option<String>,
-    /// The line that says so.
+    /// The line of the mapping.
     #[serde(skip)]
     pub asked: Option<PolicyLocation>,
 }
 
 impl Mapping {
-    /// Whether a group is meant.
+    /// Whether the mapping includes a group.
     pub fn is_for(&self, id: &str, name: &str) -> bool {
         let any = |patterns: &[Pattern]| patterns.iter().any(|pattern| pattern.is_for(id, name));
         any(&self.include) && !any(&self.exclude)
     }
 
-    /// Whether a group is protected.
+    /// Whether the mapping protects a group.
     pub fn protects(&self, id: &str, name: &str) -> bool {
         self.protected.iter().any(|pattern| pattern.is_for(id, name))
     }
 }
 
-/// What a group of a target is made of. It names the key, and stays when either side is renamed.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum GroupKey {
-    /// One group of a directory.
-    One {
-        /// The directory.
-        source: String,
-        /// The group's id there.
-        group: String,
-    },
-    /// A union of this name.
-    Union(String),
-    /// No group: the account of one person, which Beadle made.
-    TargetAccount {
-        /// The directory.
-        source: String,
-        /// The person's id there.
-        person: String,
-    },
-}
-
-/// Names that no directory may have, as they begin the slots that are of no one group.
-pub const RESERVED: [&str; 2] = ["into", ACCOUNT];
-const ACCOUNT: &str = "account";
-
-impl std::fmt::Display for GroupKey {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::One { source, group } => write!(f, "{source}/{group}"),
-            Self::Union(name) => write!(f, "into/{name}"),
-            Self::TargetAccount { source, person } => write!(f, "{ACCOUNT}/{source}/{person}"),
-        }
-    }
-}
-
-impl std::str::FromStr for GroupKey {
-    type Err = String;
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text.split_once('/') {
-            Some(("into", name)) if !name.is_empty() => Ok(Self::Union(name.to_owned())),
-            Some((ACCOUNT, whose)) => match whose.split_once('/') {
-                Some((source, person)) if !source.is_empty() && !person.is_empty() => {
-                    Ok(Self::TargetAccount { source: source.to_owned(), person: person.to_owned() })
-                }
-                _ => Err(format!("`{text}` names no account: write {ACCOUNT}/SOURCE/ID")),
-            },
-            Some((source, group)) if !source.is_empty() && !group.is_empty() => {
-                Ok(Self::One { source: source.to_owned(), group: group.to_owned() })
-            }
-            _ => Err(format!("`{text}` names no group: write SOURCE/ID or into/NAME")),
-        }
-    }
-}
-
-/// All mappings, in their order: one generation of them.
+/// One generation of all mappings, in their order.
 #[derive(Clone, Debug, Default)]
 pub struct Mappings {
     /// The mappings.
     pub all: Vec<Mapping>,
-    /// A name for exactly these.
+    /// A digest of the mappings.
     pub generation: String,
 }
 
 impl Mappings {
-    /// A generation.
+    /// Creates a generation.
     pub fn new(all: Vec<Mapping>) -> Self {
         let text = serde_json::to_string(&all).unwrap_or_default();
         let digest = Sha256::digest(text);
@@ -246,7 +197,7 @@ impl Mappings {
         Self { all, generation }
     }
 
-    /// The mapping that makes a group of `target` of this one alone: the first that is for it.
+    /// Returns the first mapping that makes a group of `target` from this group alone.
     pub fn one(&self, target: &str, source: &str, id: &str, name: &str) -> Option<&Mapping> {
         self.all.iter().find(|mapping| {
             mapping.target == target
@@ -256,14 +207,14 @@ impl Mappings {
         })
     }
 
-    /// The mappings that make this union.
+    /// Returns the mappings of a union.
     pub fn union(&self, target: &str, into: &str) -> Vec<&Mapping> {
         let is_its = |mapping: &&Mapping| mapping.target == target && mapping.into.as_deref() == Some(into);
         self.all.iter().filter(is_its).collect()
     }
 
-    /// Returns a mapping that makes users at `target` for people of this directory, and the most
-    /// careful mode of all that do.
+    /// Returns a mapping that creates users at `target` for people of this directory, and the most
+    /// careful mode of all such mappings.
     pub fn provisioning(&self, target: &str, source: &str) -> Option<(&Mapping, Mode)> {
         let makes = |mapping: &&Mapping| {
             mapping.target == target && mapping.source == source && mapping.users == Users::Provision
@@ -272,21 +223,21 @@ impl Mappings {
         Some((self.all.iter().find(makes)?, mode))
     }
 
-    /// Everything that a group takes part in: by target.
-    pub fn slots(&self, source: &str, id: &str, name: &str) -> Vec<(String, GroupKey)> {
-        let mut slots = BTreeSet::new();
+    /// Returns the keys of all groups that contain this group, each with its target.
+    pub fn group_keys(&self, source: &str, id: &str, name: &str) -> Vec<(String, GroupKey)> {
+        let mut group_keys = BTreeSet::new();
         for mapping in self.all.iter().filter(|mapping| mapping.source == source && mapping.is_for(id, name))
         {
-            let slot = match &mapping.into {
+            let group_key = match &mapping.into {
                 Some(into) => GroupKey::Union(into.clone()),
                 None => GroupKey::One { source: source.to_owned(), group: id.to_owned() },
             };
-            slots.insert((mapping.target.clone(), slot));
+            group_keys.insert((mapping.target.clone(), group_key));
         }
-        slots.into_iter().collect()
+        group_keys.into_iter().collect()
     }
 
-    /// The targets that this directory's groups go to.
+    /// Returns the targets of this directory's groups.
     pub fn targets(&self, source: &str) -> Vec<&str> {
         let of = self.all.iter().filter(|mapping| mapping.source == source);
         let mut targets: Vec<&str> = of.map(|mapping| mapping.target.as_str()).collect();
@@ -331,16 +282,17 @@ mod tests {
             mapping("/^AWS_(Ops|Dev)$/", Some("Engineers")),
             mapping("id:00g9", None),
         ]);
-        let slots = |id: &str, name: &str| -> Vec<String> {
-            mappings.slots("corp", id, name).iter().map(|(target, slot)| format!("{target}:{slot}")).collect()
+        let group_keys = |id: &str, name: &str| -> Vec<String> {
+            mappings
+                .group_keys("corp", id, name)
+                .iter()
+                .map(|(target, group_key)| format!("{target}:{group_key}"))
+                .collect()
         };
-        assert_eq!(slots("00g1", "AWS_Ops"), ["aws:corp/00g1", "aws:into/Engineers"]);
-        assert_eq!(slots("00g2", "AWS_Finance"), ["aws:corp/00g2"]);
-        assert_eq!(slots("00g3", "AWS_Legacy"), Vec::<String>::new());
-        assert_eq!(slots("00g9", "Whatever"), ["aws:corp/00g9"]);
-        assert!(mappings.slots("other", "00g1", "AWS_Ops").is_empty());
-        for slot in ["corp/00g1", "into/Engineers and others", "account/corp/00u1"] {
-            assert_eq!(slot.parse::<GroupKey>().unwrap().to_string(), slot);
-        }
+        assert_eq!(group_keys("00g1", "AWS_Ops"), ["aws:corp/00g1", "aws:into/Engineers"]);
+        assert_eq!(group_keys("00g2", "AWS_Finance"), ["aws:corp/00g2"]);
+        assert_eq!(group_keys("00g3", "AWS_Legacy"), Vec::<String>::new());
+        assert_eq!(group_keys("00g9", "Whatever"), ["aws:corp/00g9"]);
+        assert!(mappings.group_keys("other", "00g1", "AWS_Ops").is_empty());
     }
 }

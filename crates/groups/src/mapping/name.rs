@@ -1,24 +1,24 @@
-//! What a group is called at the target.
+//! The name of a group at the target.
 
 use regex::Regex;
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::MappingError;
 
-/// Letters.
+/// The letters of a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Case {
-    /// All small.
+    /// All lower case.
     Lower,
-    /// All capital.
+    /// All upper case.
     Upper,
 }
 
-/// A regular expression, and what takes the place of what fits (`$1` is a group of it).
+/// A regular expression and its replacement (`$1` stands for the first group).
 pub type Replacement = (Regex, String);
 
-/// Reads replacements.
+/// Parses replacements.
 pub fn replacements(pairs: &[(String, String)]) -> Result<Vec<Replacement>, MappingError> {
     let read = |(from, with): &(String, String)| match Regex::new(from) {
         Ok(regex) => Ok((regex, with.clone())),
@@ -31,28 +31,28 @@ fn text<S: Serializer>(list: &[Replacement], to: S) -> Result<S::Ok, S::Error> {
     to.collect_seq(list.iter().map(|(from, with)| (from.as_str(), with)))
 }
 
-/// How a name is made of another, in this order.
+/// The steps that make the target's name of a group, in this order.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Naming {
-    /// Taken off the front, where it is there.
+    /// The prefix to remove, if the name has it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub strip_prefix: Option<String>,
-    /// Taken off the end, where it is there.
+    /// The suffix to remove, if the name has it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub strip_suffix: Option<String>,
-    /// What fits is replaced.
+    /// The text to replace.
     #[serde(serialize_with = "text", skip_serializing_if = "Vec::is_empty")]
     pub replace: Vec<Replacement>,
-    /// Letters.
+    /// The letters.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub case: Option<Case>,
-    /// Put before it.
+    /// The prefix to add.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prefix: Option<String>,
 }
 
 impl Naming {
-    /// The name at the target.
+    /// Returns the name at the target.
     pub fn of(&self, name: &str) -> String {
         let strip = |text: &'_ Option<String>| text.clone().unwrap_or_default();
         let name = name.strip_prefix(&strip(&self.strip_prefix)).unwrap_or(name);

@@ -1,4 +1,5 @@
-//! Which groups are meant: a glob (`AWS_*`), a regular expression (`/^AWS_/`), or an id (`id:00g...`).
+//! Patterns that select groups: a glob (`AWS_*`), a regular expression (`/^AWS_/`), or an id
+//! (`id:00g...`).
 
 use std::fmt;
 use std::str::FromStr;
@@ -25,7 +26,7 @@ pub struct Pattern {
 }
 
 impl Pattern {
-    /// Whether it means a group.
+    /// Whether the pattern selects a group.
     pub fn is_for(&self, id: &str, name: &str) -> bool {
         match &self.kind {
             Kind::Glob(glob) => glob.is_match(name),
@@ -44,7 +45,7 @@ impl FromStr for Pattern {
         } else if let Some(inner) = text.strip_prefix('/').and_then(|text| text.strip_suffix('/')) {
             Kind::Regex(Regex::new(inner).map_err(|error| wrong(error.to_string()))?)
         } else if text.is_empty() {
-            return Err(wrong("it is empty".into()));
+            return Err(wrong("the pattern is empty".into()));
         } else {
             check_glob(text).map_err(wrong)?;
             Kind::Glob(Glob::new(text).map_err(|error| wrong(error.to_string()))?.compile_matcher())

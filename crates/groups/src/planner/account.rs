@@ -1,4 +1,4 @@
-//! Plans the account of one person that Beadle made, with or without a group.
+//! Plans the account of one person that Beadle created, with or without a group.
 
 use std::sync::Arc;
 
@@ -10,8 +10,8 @@ use crate::mapping::Mappings;
 use crate::targets::TargetAccount;
 
 impl GroupPlanner {
-    /// Plans to deactivate an account whose person's access should go, as the directory says of
-    /// this person alone.
+    /// Plans to deactivate an account if the directory, asked for its person alone, reports that
+    /// the person's access should go.
     pub(super) async fn plan_account(
         &self,
         mappings: &Mappings,
@@ -21,7 +21,7 @@ impl GroupPlanner {
         let target = &self.directory.name;
         let Some(whose) = self.accounts.of(target, source, person).await? else {
             let mut plan = Plan::new(format!("{target}/user {person}"));
-            plan.skipped = Some("Beadle keeps no account for this person".into());
+            plan.skipped = Some("Beadle remembers no account of this person".into());
             return Ok(plan);
         };
         let mut plan = Plan::new(format!("{target}/user {}", whose.login));
@@ -72,7 +72,7 @@ impl GroupPlanner {
             }],
             mode,
             after: Vec::new(),
-            // A directory that was swapped for another knows nobody, too.
+            // A directory that was replaced by another one also has no such person.
             stop: is_gone.then(|| format!("{source} no longer has a person with the id {person}")),
             reaches: 1,
             write: Write {
@@ -84,11 +84,38 @@ impl GroupPlanner {
     }
 }
 
-/// Whether an account is this person's: it carries their id, or nobody's and one of their names.
+/// Whether an account belongs to this person: it has the person's id, or no id and one of the
+/// person's names.
 fn is_theirs(account: &TargetAccount, person: &str, logins: &[&str]) -> bool {
     match (&account.person, &account.name) {
         (Some(id), _) => id == person,
         (None, Some(name)) => logins.iter().any(|login| name.eq_ignore_ascii_case(login)),
         (None, None) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[test]
+    fn an_account_belongs_to_its_id_or_without_an_id_to_its_name() {
+        let account = |person: Option<&str>, name: Option<&str>| TargetAccount {
+            id: "a1".into(),
+            name: name.map(str::to_owned),
+            person: person.map(str::to_owned),
+            known_as: Vec::new(),
+            email: None,
+            role: None,
+            values: BTreeMap::new(),
+        };
+        let is =
+            |account: &TargetAccount| is_theirs(account, "00u1", &["old@acme.example", "ada@acme.example"]);
+        assert!(is(&account(Some("00u1"), Some("somebody@acme.example"))));
+        assert!(!is(&account(Some("00u2"), Some("ada@acme.example"))), "another person has the name");
+        assert!(is(&account(None, Some("Ada@acme.example"))));
+        assert!(!is(&account(None, Some("bob@acme.example"))) && !is(&account(None, None)));
     }
 }

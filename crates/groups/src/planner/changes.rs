@@ -1,4 +1,4 @@
-//! From who comes and goes to changes: adds before removes, in the fewest requests.
+//! Turns joiners and leavers into changes: additions before removals, in the fewest requests.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -13,13 +13,13 @@ use crate::mapping::Role;
 use crate::sources::Person;
 use crate::targets::TargetAccount;
 
-/// What is about a user is no matter of the group's members.
+/// Makes a change one of the aspect of users.
 fn of_user(change: Change<Write>) -> Change<Write> {
     Change { aspect: USERS.into(), ..change }
 }
 
 impl GroupPlanner {
-    /// Adds before removes, in the fewest requests.
+    /// Plans additions before removals, in the fewest requests.
     pub(super) fn changes(
         &self,
         desired: &Desired<'_>,
@@ -43,10 +43,10 @@ impl GroupPlanner {
         };
         let first: Vec<usize> = seen.first.into_iter().collect();
         let wanted = Arc::new(difference.wanted());
-        // In the other modes nobody is taken out.
+        // In the other modes, no member is removed.
         let leave = parts.iter().filter(|part| part.stop.is_none() && mode == Mode::Enforce);
         let out: BTreeSet<String> =
-            leave.flat_map(|part| &part.go).map(|account| account.id.clone()).collect();
+            leave.flat_map(|part| &part.leavers).map(|account| account.id.clone()).collect();
         let out = Arc::new(out);
         let member = |name: &str, risk: Risk| {
             let (before, after) = match risk {
@@ -95,24 +95,24 @@ impl GroupPlanner {
         }
         let at_once = self.directory.target.changes_at_once().max(1);
         for role in [Role::Member, Role::Maintainer] {
-            // In one order, whether the account is there or made before: another group's run may
-            // make it meanwhile, and what was shown is then still what is written.
-            let mut come: Vec<(String, Comes<'_>)> = difference
-                .come
+            // The order does not depend on whether the account exists yet. The run of another group
+            // may create it meanwhile, and the write must be the change that was shown.
+            let mut joiners: Vec<(String, Joiner<'_>)> = difference
+                .joiners
                 .iter()
                 .filter(|(.., wanted)| *wanted == role)
-                .map(|(person, account, _)| (label(person, account), Comes::To(account)))
+                .map(|(person, account, _)| (label(person, account), Joiner::Existing(account)))
                 .collect();
             let made = difference.provision.iter().filter(|person| desired.role(&person.id) == role);
-            come.extend(made.map(|person| (person.login.clone(), Comes::Made(person))));
-            come.sort_by(|(one, _), (other, _)| one.cmp(other));
-            for part in come.chunks(at_once) {
+            joiners.extend(made.map(|person| (person.login.clone(), Joiner::Created(person))));
+            joiners.sort_by(|(one, _), (other, _)| one.cmp(other));
+            for part in joiners.chunks(at_once) {
                 let fields = part.iter().map(|(label, _)| member(label, Risk::Adds)).collect();
                 let (mut accounts, mut people) = (Vec::new(), Vec::new());
-                for (_, comes) in part {
-                    match comes {
-                        Comes::To(account) => accounts.push(account.id.clone()),
-                        Comes::Made(person) => people.push((person.id.clone(), person.login.clone())),
+                for (_, joiner) in part {
+                    match joiner {
+                        Joiner::Existing(account) => accounts.push(account.id.clone()),
+                        Joiner::Created(person) => people.push((person.id.clone(), person.login.clone())),
                     }
                 }
                 let what = if role == Role::Member { "add" } else { "add as maintainers" };
@@ -120,7 +120,7 @@ impl GroupPlanner {
                 plan.changes.push(change(what, fields, first.clone(), write));
             }
         }
-        // Who may do more before who may do less.
+        // Higher roles are granted before roles are lowered.
         for (role, risk) in [(Role::Maintainer, Risk::Exposes), (Role::Member, Risk::Removes)] {
             let others: Vec<_> = difference.roles.iter().filter(|(_, wanted)| *wanted == role).collect();
             for part in others.chunks(at_once) {
@@ -133,19 +133,19 @@ impl GroupPlanner {
                 let (people, wanted, out) = (Vec::new(), wanted.clone(), out.clone());
                 let write = What::Add { accounts, people, role, wanted, out };
                 let mut change = change("change roles", fields, first.clone(), write);
-                let nobody = || {
-                    (!difference.has_maintainer)
-                        .then(|| "nobody would be a maintainer any more, and all members only".into())
-                };
+                let no_maintainer =
+                    || (!difference.has_maintainer).then(|| "the group would have no maintainer".into());
                 change.stop = match role {
                     Role::Maintainer => None,
-                    Role::Member => seen.why_vanished().or_else(nobody).or_else(|| desired.why_emptied(seen)),
+                    Role::Member => {
+                        seen.why_vanished().or_else(no_maintainer).or_else(|| desired.why_emptied(seen))
+                    }
                 };
                 plan.changes.push(change);
             }
         }
         for part in parts {
-            for accounts in part.go.chunks(at_once) {
+            for accounts in part.leavers.chunks(at_once) {
                 let fields = accounts.iter().map(|account| member(account.label(), Risk::Removes)).collect();
                 let ids: Vec<String> = accounts.iter().map(|account| account.id.clone()).collect();
                 let watched = part.watched.iter().filter(|whose| ids.contains(&whose.account));
@@ -155,7 +155,7 @@ impl GroupPlanner {
                     members: seen.members.len(),
                     confirmed: confirmed.cloned().collect(),
                     watched: watched.cloned().collect(),
-                    // Which groups it is made of is settled by those removals only that say so.
+                    // Only these removals settle which sources the group has.
                     settles: desired.keeps_its_sources(seen) || part.stop.is_some(),
                     accounts: ids,
                     wanted: wanted.clone(),
@@ -169,15 +169,15 @@ impl GroupPlanner {
     }
 }
 
-/// Somebody who comes.
-enum Comes<'a> {
-    /// To an account that is there.
-    To(&'a TargetAccount),
-    /// To one that is made before.
-    Made(&'a Person),
+/// A person who joins.
+enum Joiner<'a> {
+    /// The person has this account.
+    Existing(&'a TargetAccount),
+    /// An earlier change of the plan creates the account.
+    Created(&'a Person),
 }
 
-/// The shown name of a joiner. The sign-in name does not always show the person.
+/// Returns the shown name of a joiner. The sign-in name does not always show the person.
 fn label(person: &Person, account: &TargetAccount) -> String {
     match &account.name {
         Some(name) if !name.eq_ignore_ascii_case(&person.login) => format!("{} ({name})", person.login),

@@ -1,4 +1,4 @@
-//! Who is to come and who to go.
+//! Finds the joiners and the leavers of a group.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -6,54 +6,55 @@ use beadle_engine::{Class, Failure, Plan, Unknown};
 use serde_json::Value;
 
 use super::{Desired, GroupPlanner, MEMBERS, Seen, Write, unknown};
-use crate::accounts::Whose;
+use crate::accounts::PersonAccount;
 use crate::mapping::{OnMissingUser, Role, Users};
 use crate::sources::Person;
 use crate::targets::{Found, TargetAccount};
 
-/// What differs: the path, what it is, what it is to be.
+/// A difference: the path, the present value and the wanted value.
 type Differs = (&'static str, Value, Value);
 
-/// Who is to come and who to go.
+/// The joiners and the leavers of a group.
 #[derive(Default)]
 pub(super) struct Difference {
-    pub(super) come: Vec<(Person, TargetAccount, Role)>,
+    pub(super) joiners: Vec<(Person, TargetAccount, Role)>,
     pub(super) provision: Vec<Person>,
-    pub(super) go: Vec<TargetAccount>,
-    /// Members who are in the sources.
+    pub(super) leavers: Vec<TargetAccount>,
+    /// The members who are in the sources.
     stay: BTreeSet<String>,
-    /// Accounts that stay, and are to be something else in the group.
+    /// The accounts that stay and get another role.
     pub(super) roles: Vec<(TargetAccount, Role)>,
-    /// Whether anybody who stays or comes is to be a maintainer.
+    /// Whether a member who stays or joins is to be a maintainer.
     pub(super) has_maintainer: bool,
-    /// Accounts that say something else than they have to, with what they are to say.
-    pub(super) update: Vec<(Whose, Vec<Differs>)>,
+    /// The accounts with wrong values, and the differences.
+    pub(super) update: Vec<(PersonAccount, Vec<Differs>)>,
 }
 
 impl Difference {
-    /// Somebody comes; as what, if two people are one account, the one who may do more decides.
-    fn comes(&mut self, person: Person, account: TargetAccount, desired: &Desired<'_>) {
+    /// Adds a joiner. If two people have one account, the higher role applies.
+    fn add_joiner(&mut self, person: Person, account: TargetAccount, desired: &Desired<'_>) {
         let role = desired.role(&person.id);
-        match self.come.iter_mut().find(|(_, other, _)| other.id == account.id) {
+        match self.joiners.iter_mut().find(|(_, other, _)| other.id == account.id) {
             Some((.., known)) => *known = (*known).max(role),
-            None => self.come.push((person, account, role)),
+            None => self.joiners.push((person, account, role)),
         }
     }
 
-    /// The accounts that are to be in the group. Those of whom nobody knows are none of them.
+    /// Returns the accounts that are to be in the group. A member whose person is unknown is not
+    /// one of them.
     pub(super) fn wanted(&self) -> BTreeSet<String> {
-        let come = self.come.iter().map(|(_, account, _)| &account.id);
-        self.stay.iter().chain(come).cloned().collect()
+        let joiners = self.joiners.iter().map(|(_, account, _)| &account.id);
+        self.stay.iter().chain(joiners).cloned().collect()
     }
 
-    /// Whether somebody loses something.
+    /// Whether a member loses the membership or a role.
     pub(super) fn takes(&self) -> bool {
-        !self.go.is_empty() || self.roles.iter().any(|(_, role)| *role == Role::Member)
+        !self.leavers.is_empty() || self.roles.iter().any(|(_, role)| *role == Role::Member)
     }
 
-    /// Nobody loses anything.
+    /// Drops all changes that take a membership or a role away.
     pub(super) fn take_nothing(&mut self) {
-        self.go.clear();
+        self.leavers.clear();
         self.roles.retain(|(_, role)| *role != Role::Member);
     }
 }
@@ -75,7 +76,7 @@ impl GroupPlanner {
             stay.insert(&account.id);
             if let Some(other) = by_person.insert(&person.id, account) {
                 let why = format!(
-                    "the target has {} and {} with the externalId {}; leave only one of them",
+                    "the accounts {} and {} of the target have the same externalId {}; remove it from one of them",
                     other.label(),
                     account.label(),
                     person.id
@@ -90,7 +91,7 @@ impl GroupPlanner {
             let values = if provisions { account.differences(person) } else { Vec::new() };
             (!values.is_empty()).then(|| (desired.whose(&person.id, account), values))
         };
-        // Two people may be one account: it is what either of them is to be.
+        // Two people may have one account: the higher role applies.
         let mut wanted: BTreeMap<&str, Role> = BTreeMap::new();
         let mut role = |person: &Person, account: &'a str| {
             let role = wanted.entry(account).or_default();
@@ -105,7 +106,8 @@ impl GroupPlanner {
                 None => strange.push(person.clone()),
             }
         }
-        // Names and addresses of people whose account is not known: whoever has one of them may be that person.
+        // Names and addresses of people whose account is unknown. A member with one of them may be
+        // that person.
         let mut doubtful: BTreeSet<String> = BTreeSet::new();
         let mut names = |person: &Person| {
             doubtful.insert(person.login.to_lowercase());
@@ -125,7 +127,8 @@ impl GroupPlanner {
                 plan.unknowns.push(Unknown { aspect: MEMBERS.into(), part, why, transient });
             };
             match found {
-                // What is known of an account that is looked for may be old; as a member it is seen as it is.
+                // The remembered values of a found account may be old; the values of a member are
+                // new.
                 Ok(Found::TargetAccount(account)) => {
                     match seen.members.iter().find(|other| other.id == account.id) {
                         Some(is) => {
@@ -134,12 +137,12 @@ impl GroupPlanner {
                             role(&person, &is.id);
                         }
                         None => {
-                            if let Some(why) = self.is_anothers(desired, &person, &account).await? {
+                            if let Some(why) = self.belongs_to_another(desired, &person, &account).await? {
                                 doubt(&person, why, false);
                             } else {
-                                // A person who was suspended comes back to an active account.
+                                // A person who was suspended gets an active account again.
                                 difference.update.extend(update(&person, &account));
-                                difference.comes(person, account, desired);
+                                difference.add_joiner(person, account, desired);
                             }
                         }
                     }
@@ -152,15 +155,17 @@ impl GroupPlanner {
                     group = plan.subject,
                     login = person.login,
                     status = person.status,
-                    "no account is made yet"
+                    "no account created yet"
                 ),
                 Ok(Found::Missing(why)) => match desired.mapping.on_missing_user {
                     OnMissingUser::Skip => tracing::info!(group = plan.subject, why, "skipped"),
-                    OnMissingUser::Wait => doubt(&person, format!("{why}; it is looked for again"), true),
+                    OnMissingUser::Wait => {
+                        doubt(&person, format!("{why}; Beadle looks for the account again"), true);
+                    }
                     OnMissingUser::Error => doubt(&person, why, false),
                 },
                 Err(failure) if matches!(failure.class, Class::RateLimited { .. }) => return Err(failure),
-                // Who it is is not known: nobody is taken out while that is so.
+                // While an account is unknown, Beadle removes no member who may have it.
                 Err(failure) => plan.unknowns.push(unknown(MEMBERS, None, &failure)),
             }
         }
@@ -169,16 +174,16 @@ impl GroupPlanner {
         for account in seen.members.iter().filter(|account| !stay.contains(account.id.as_str())) {
             if account.name.is_none() && account.person.is_none() {
                 let why = format!(
-                    "the target does not show who the member {} is, and nobody knows whether they have to leave; look it up \
-                     at the target",
+                    "the target does not show who the member {} is, so Beadle does not remove the member; look it up at \
+                     the target",
                     account.id
                 );
                 let part = Some(account.id.clone());
                 plan.unknowns.push(Unknown { aspect: MEMBERS.into(), part, why, transient: false });
                 continue;
             }
-            if self.may_go(desired, account, &doubtful, &mut asked).await? {
-                difference.go.push(account.clone());
+            if self.may_be_removed(desired, account, &doubtful, &mut asked).await? {
+                difference.leavers.push(account.clone());
             } else if account.name.is_some() {
                 kept.push(account.label());
             }
@@ -186,8 +191,8 @@ impl GroupPlanner {
         if !kept.is_empty() {
             let newcomers: Vec<&str> = doubtful.iter().map(String::as_str).collect();
             let why = format!(
-                "{} may be the account of somebody who is in the source and has no known account yet ({}), and stays until \
-                 that is known",
+                "{} may be the account of somebody in the source whose account is not known yet ({}); Beadle removes no \
+                 such member until that is known",
                 named(&kept),
                 named(&newcomers)
             );
@@ -209,16 +214,17 @@ impl GroupPlanner {
             }
         }
         difference.has_maintainer = wanted.values().any(|role| *role == Role::Maintainer)
-            || difference.come.iter().any(|(.., role)| *role == Role::Maintainer);
+            || difference.joiners.iter().any(|(.., role)| *role == Role::Maintainer);
         difference.stay = stay.into_iter().map(str::to_owned).collect();
-        // In one order whatever the target's is, so that what was approved is what is planned the next time.
-        difference.go.sort_by(|one, other| one.id.cmp(&other.id));
+        // The order does not depend on the target, so that the next plan has the same changes as
+        // the approved one.
+        difference.leavers.sort_by(|one, other| one.id.cmp(&other.id));
         Ok(difference)
     }
 
-    /// Why an account that was found by somebody's address, and not by what they sign in with, is another's: the directory
-    /// knows somebody who signs in with that.
-    async fn is_anothers(
+    /// Returns the reason why an account belongs to another person, although it has the address of
+    /// `person`: the directory has another person who signs in with that address.
+    async fn belongs_to_another(
         &self,
         desired: &Desired<'_>,
         person: &Person,
@@ -233,8 +239,8 @@ impl GroupPlanner {
             match self.directory.source(source)?.person(address).await {
                 Ok(Some(other)) if other.id != person.id => {
                     return Ok(Some(format!(
-                        "the account {} is known as {address}, which is the address of {} and the login of somebody else; they \
-                         are not taken for each other",
+                        "the account {} is known as {address}, which is the address of {} and the login of another person; \
+                         Beadle does not use the account for {1}",
                         account.label(),
                         person.login
                     )));
@@ -242,7 +248,7 @@ impl GroupPlanner {
                 Ok(_) => {}
                 Err(failure) if matches!(failure.class, Class::RateLimited { .. }) => return Err(failure),
                 Err(failure) => {
-                    let why = "whose login it is could not be asked";
+                    let why = "the directory does not tell who signs in with that address";
                     return Ok(Some(format!(
                         "the account {} is known as {address}, and {why}: {failure}",
                         account.label()
@@ -253,9 +259,10 @@ impl GroupPlanner {
         Ok(None)
     }
 
-    /// Who is in the source and has no account may be one that carries nobody's id, under an older name; and one of which
-    /// nothing is shown may be anybody, or a group in the group.
-    async fn may_go(
+    /// Whether a member may be removed. A person in the source without a known account may have an
+    /// account without an id, under an older name. A member without a name may be anybody, or a
+    /// group.
+    async fn may_be_removed(
         &self,
         desired: &Desired<'_>,
         account: &TargetAccount,
@@ -269,7 +276,8 @@ impl GroupPlanner {
         if account.person.is_some() || (doubtful.is_empty() && account.name.is_some()) {
             return Ok(true);
         }
-        // The directory knows whom it means by a name, and whether that is one of those who should be in.
+        // The directory tells whom a name belongs to, and whether that person should be in the
+        // group.
         for name in &account.known_as {
             for source in desired.sources() {
                 if *asked >= self.limits.leavers * 5 {
@@ -282,7 +290,7 @@ impl GroupPlanner {
                     Err(failure) if matches!(failure.class, Class::RateLimited { .. }) => {
                         return Err(failure);
                     }
-                    // Who cannot be asked about stays.
+                    // If the directory does not answer, the member stays.
                     Err(_) => return Ok(false),
                 }
             }
@@ -290,9 +298,9 @@ impl GroupPlanner {
         Ok(false)
     }
 
-    /// Why a list may have been short all the same, asked before anybody leaves: one that somebody joined while it was
-    /// counted and read would hide that it lacks another.
-    pub(super) async fn listed_less(&self, desired: &Desired<'_>) -> Result<Option<String>, Failure> {
+    /// Returns the reason why a list may be incomplete although its length was right. If a person
+    /// joined between the count and the list, the list may lack another person.
+    pub(super) async fn incomplete_list(&self, desired: &Desired<'_>) -> Result<Option<String>, Failure> {
         for (source, id, listed) in &desired.listed {
             let count = match self.directory.source(source)?.count(id).await {
                 Err(failure) if matches!(failure.class, Class::RateLimited { .. }) => return Err(failure),
@@ -301,7 +309,7 @@ impl GroupPlanner {
             };
             if count.is_none_or(|count| count > *listed as u64) {
                 return Ok(Some(format!(
-                    "{source}/{id} changed while it was read; nobody is removed before it was read again"
+                    "{source}/{id} changed during the read; Beadle removes no member before it has read the group again"
                 )));
             }
         }
@@ -309,12 +317,52 @@ impl GroupPlanner {
     }
 }
 
-/// Some of them by name, and how many there are beyond.
+/// Returns the first names, and the number of further ones.
 fn named(all: &[&str]) -> String {
     const MOST: usize = 10;
     let shown = all.iter().take(MOST).copied().collect::<Vec<_>>().join(", ");
     match all.len().saturating_sub(MOST) {
         0 => shown,
         more => format!("{shown} and {more} more"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn account(id: &str) -> TargetAccount {
+        TargetAccount {
+            id: id.into(),
+            name: None,
+            person: None,
+            known_as: Vec::new(),
+            email: None,
+            role: None,
+            values: BTreeMap::new(),
+        }
+    }
+
+    #[test]
+    fn without_removals_nobody_leaves_and_nobody_gets_a_lower_role() {
+        let mut difference = Difference {
+            leavers: vec![account("a1")],
+            roles: vec![(account("a2"), Role::Member), (account("a3"), Role::Maintainer)],
+            stay: BTreeSet::from(["a2".to_owned(), "a3".to_owned()]),
+            ..Difference::default()
+        };
+        assert!(difference.takes());
+        difference.take_nothing();
+        assert!(!difference.takes() && difference.leavers.is_empty());
+        let roles: Vec<&str> = difference.roles.iter().map(|(account, _)| account.id.as_str()).collect();
+        assert_eq!(roles, ["a3"]);
+        assert_eq!(difference.wanted(), BTreeSet::from(["a2".to_owned(), "a3".to_owned()]));
+    }
+
+    #[test]
+    fn a_long_list_of_names_ends_with_a_count() {
+        assert_eq!(named(&["a", "b"]), "a, b");
+        let names = ["x"; 12];
+        assert!(named(&names).ends_with("x, x and 2 more"));
     }
 }

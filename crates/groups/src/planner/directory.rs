@@ -1,4 +1,4 @@
-//! The two sides, and what is declared between them.
+//! One target, its directories, and the mappings between them.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -9,28 +9,30 @@ use crate::mapping::Mappings;
 use crate::sources::{Person, Source};
 use crate::targets::TargetReader;
 
-/// Directories and targets, by name, and how groups go from one to the other.
+/// One target, its directories by name, and the mappings between them.
 #[derive(Clone)]
 pub struct Directory {
     /// Directories.
     pub sources: HashMap<String, Arc<dyn Source>>,
-    /// One target.
+    /// The target.
     pub target: Arc<dyn TargetReader>,
-    /// Its name.
+    /// The name of the target.
     pub name: String,
     /// The mappings in force.
     pub mappings: Arc<RwLock<Arc<Mappings>>>,
-    /// The groups that a directory itself brings to a target, as `source/id`, as they were looked at last.
+    /// The groups that the directory itself pushes to the target, as `source/id`, as of the last
+    /// read.
     pub pushed: Arc<RwLock<BTreeSet<String>>>,
 }
 
 impl Directory {
-    /// The mappings in force.
+    /// Returns the mappings in force.
     pub fn mappings(&self) -> Arc<Mappings> {
         self.mappings.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Looks at what directories bring to targets themselves. `Err`: it cannot be told, and what was known stays.
+    /// Reads which groups the directories push themselves. After an error, the last known ones
+    /// stay.
     pub async fn look_at_pushes(&self) -> Result<usize, Failure> {
         let mut pushed = BTreeSet::new();
         for (name, source) in &self.sources {
@@ -41,19 +43,19 @@ impl Directory {
         Ok(count)
     }
 
-    /// The first of these groups that a directory brings to a target itself.
+    /// Returns the first of these groups that a directory pushes to the target itself.
     pub(crate) fn first_pushed<'a>(&self, sources: &'a [String]) -> Option<&'a String> {
         let pushed = self.pushed.read().unwrap_or_else(PoisonError::into_inner);
         sources.iter().find(|source| pushed.contains(*source))
     }
 
-    /// The person of this id. Okta takes a sign-in name, whole or short, in place of an id: an answer
-    /// about somebody else is none.
+    /// Returns the person with this id. Okta also takes a sign-in name, whole or short, in place of
+    /// an id: an answer about another person is an error.
     pub(crate) async fn person_with_id(&self, source: &str, id: &str) -> Result<Option<Person>, Failure> {
         match self.source(source)?.person(id).await? {
             Some(found) if found.id != id => {
                 let text = format!(
-                    "{source} was asked for the person with the id {id} and answered about {} ({})",
+                    "invalid answer from {source}: Beadle asked for the person with the id {id}, and it answered about {} ({})",
                     found.login, found.id
                 );
                 Err(Failure::new(Class::Rejected, text))
@@ -64,7 +66,7 @@ impl Directory {
 
     pub(crate) fn source(&self, name: &str) -> Result<&Arc<dyn Source>, Failure> {
         self.sources.get(name).ok_or_else(|| {
-            Failure::new(Class::Rejected, format!("the directory {name} is no longer in the configuration"))
+            Failure::new(Class::Rejected, format!("the configuration has no directory {name}"))
         })
     }
 }

@@ -1,5 +1,5 @@
-//! A source of a union that lost all of its members at once is a doubt, as an empty source of one
-//! group is.
+//! A union whose source lost all of its members at once waits for an approval, as a group with an
+//! empty source does.
 
 use beadle_engine::{Change, Field, Plan, Risk};
 use serde_json::json;
@@ -7,28 +7,29 @@ use serde_json::json;
 use super::{Desired, Seen, What, Write};
 
 impl Seen {
-    /// Returns why the leavers wait if a source of the group is not mapped any more.
+    /// Returns the reason why the leavers wait, if a source of the group is not mapped any more.
     pub(super) fn why_vanished(&self) -> Option<String> {
         let source = self.vanished.first()?;
-        Some(format!("{source} was a source of the group, and no mapping names {source} any more"))
+        Some(format!("{source} was a source of the group, and no mapping includes it now"))
     }
 }
 
 impl Desired<'_> {
-    /// Returns why the leavers wait if a source had members when the group was written last, and
-    /// has none now. Nobody can tell any more which of the leavers came from this source.
+    /// Returns the reason why the leavers wait, if a source had members at the last write and has
+    /// none now. Nobody can tell which of the leavers came from this source.
     pub(super) fn why_emptied(&self, seen: &Seen) -> Option<String> {
         let source = emptied(&self.empty, &seen.filled)?;
         Some(format!("{source}, a source of the group, had members and is empty now"))
     }
 
-    /// Whether the group has all of its sources still, each with members if it had some.
+    /// Whether the group still has all of its sources, and each source that had members still has
+    /// some.
     pub(super) fn keeps_its_sources(&self, seen: &Seen) -> bool {
         seen.vanished.is_empty() && emptied(&self.empty, &seen.filled).is_none()
     }
 
-    /// Plans to remember that a further source of a union has members, unless another change of
-    /// the plan remembers it: its people may have been in the group before.
+    /// Plans to remember that a further source of a union has members, unless another change of the
+    /// plan remembers it. Its people may have been in the group before.
     pub(super) fn remember_filled(&self, seen: &Seen, plan: &mut Plan<Write>) {
         let remembers = |change: &Change<Write>| {
             matches!(change.write.what, What::Create | What::Adopt { .. } | What::Remember | What::Add { .. })
@@ -47,7 +48,7 @@ impl Desired<'_> {
     }
 }
 
-/// The first of the empty sources that had members.
+/// Returns the first empty source that had members.
 fn emptied<'a>(empty: &'a [String], filled: &[String]) -> Option<&'a String> {
     empty.iter().find(|source| filled.contains(source))
 }

@@ -1,4 +1,4 @@
-//! What a group is made of, and why.
+//! Explains which sources and which mapping make a group.
 
 use beadle_engine::{Class, Failure, Key};
 use serde::Serialize;
@@ -7,28 +7,29 @@ use serde_json::{Value, json};
 use super::{GroupPlanner, Sources, name_of};
 use crate::mapping::GroupKey;
 
-/// What a group is made of, and by which mapping.
+/// The sources of a group, and its mapping.
 #[derive(Clone, Debug, Serialize)]
 pub struct Explained {
-    /// Target and name.
+    /// The target, and the name of the group.
     pub subject: String,
-    /// Its key.
+    /// The key of the group.
     pub key: String,
-    /// The directory's groups, each with the line of its mapping.
+    /// The groups of the directory, each with the line of its mapping.
     pub sources: Vec<(String, String)>,
-    /// The mapping that decides; `None` where none does.
+    /// The mapping that applies; `None` if no mapping includes the group.
     pub mapping: Option<Value>,
-    /// The target's id of it, where something of it was written.
+    /// The target's id of the group, if Beadle remembers it.
     pub remembered: Option<String>,
 }
 
 impl GroupPlanner {
-    /// Why a group is what it is. Members are not read.
+    /// Explains a group. It does not read members.
     pub async fn explain(&self, key: &Key) -> Result<Explained, Failure> {
-        let slot: GroupKey = key.id().parse().map_err(|why: String| Failure::new(Class::Rejected, why))?;
+        let group_key: GroupKey =
+            key.id().parse().map_err(|why: String| Failure::new(Class::Rejected, why))?;
         let mappings = self.directory.mappings();
-        let pair = self.pairs.of(&self.directory.name, &slot).await?;
-        let groups = match self.sources_of(&mappings, &slot).await? {
+        let link = self.links.of(&self.directory.name, &group_key).await?;
+        let groups = match self.sources_of(&mappings, &group_key).await? {
             Sources::Groups(groups) => groups,
             Sources::Gone => Vec::new(),
         };
@@ -37,11 +38,11 @@ impl GroupPlanner {
             (format!("{}/{} ({})", mapping.source, group.id, group.name), place)
         });
         Ok(Explained {
-            subject: format!("{}/{}", self.directory.name, name_of(&slot, &groups, pair.as_ref())),
+            subject: format!("{}/{}", self.directory.name, name_of(&group_key, &groups, link.as_ref())),
             key: key.to_string(),
             sources: sources.collect(),
             mapping: groups.first().map(|(mapping, _)| json!(mapping)),
-            remembered: pair.map(|pair| pair.group),
+            remembered: link.map(|link| link.group),
         })
     }
 }

@@ -1,4 +1,4 @@
-//! What becomes of a group whose source is gone.
+//! Plans a group whose source is gone.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -6,49 +6,52 @@ use std::sync::Arc;
 use beadle_engine::{Change, Failure, Field, Plan, Risk};
 use serde_json::{Value, json};
 
-use super::{Facts, GROUP, GroupPlanner, MEMBERS, What, Write, named, owned_as};
+use super::{Facts, GROUP, GroupPlanner, MEMBERS, What, Write, named};
 use crate::links::GroupLink;
 use crate::mapping::{GroupKey, Mappings, OnDelete};
 use crate::targets::TargetAccount;
 
 impl GroupPlanner {
-    /// The source's group is gone.
+    /// Plans a group whose source is gone, by the mapping's `on_delete`.
     pub(super) async fn plan_gone(
         &self,
         mappings: &Mappings,
-        slot: &GroupKey,
-        pair: Option<&GroupLink>,
+        group_key: &GroupKey,
+        link: Option<&GroupLink>,
     ) -> Result<Plan<Write>, Failure> {
-        let name = pair.map_or_else(|| slot.to_string(), |pair| pair.name.clone());
+        let name = link.map_or_else(|| group_key.to_string(), |link| link.name.clone());
         let mut plan = Plan::new(format!("{}/{name}", self.directory.name));
-        let (Some(pair), GroupKey::One { source, group }) = (pair, slot) else {
+        let (Some(link), GroupKey::One { source, group }) = (link, group_key) else {
             plan.skipped = Some("the directory has no such group".into());
             return Ok(plan);
         };
-        let Some(mapping) = mappings.one(&self.directory.name, source, group, &pair.from) else {
+        let Some(mapping) = mappings.one(&self.directory.name, source, group, &link.from) else {
             plan.skipped =
-                Some("its source is gone, and no mapping names it any more; it is left as it is".into());
+                Some("the source of the group is gone, and no mapping includes the group now; Beadle leaves the group as it is".into());
             return Ok(plan);
         };
         let facts = Facts {
-            name: pair.name.clone(),
-            from: pair.from.clone(),
-            sources: pair.sources.clone(),
+            name: link.name.clone(),
+            from: link.from.clone(),
+            sources: link.sources.clone(),
             filled: Vec::new(),
-            external_id: owned_as(slot),
+            external_id: group_key.external_id(),
             description: None,
             parent: None,
         };
         let facts = Arc::new(facts);
-        let stop = Some(format!("the source of {} is gone (on_delete)", pair.name));
+        let stop = Some(format!("the source of {} is gone (on_delete)", link.name));
         match mapping.on_delete {
             OnDelete::Keep => {
-                plan.skipped = Some("its source is gone; it is kept as it is (on_delete = keep)".into());
+                plan.skipped = Some(
+                    "the source of the group is gone; Beadle keeps the group as it is (on_delete = keep)"
+                        .into(),
+                );
             }
             OnDelete::Empty => {
                 let read = self.clock.now();
-                let Some(Some(members)) = self.read(&pair.group, &mut plan).await? else { return Ok(plan) };
-                // The approval that each of these writes needs is about all members.
+                let Some(Some(members)) = self.read(&link.group, &mut plan).await? else { return Ok(plan) };
+                // An operator approves the removal of all members.
                 let out: BTreeSet<String> = members.iter().map(|account| account.id.clone()).collect();
                 let out = Arc::new(out);
                 for part in members.chunks(self.directory.target.changes_at_once().max(1)) {
@@ -84,8 +87,8 @@ impl GroupPlanner {
                 }
             }
             OnDelete::Delete => {
-                if self.directory.target.group(&pair.group).await?.is_some() {
-                    let fields = vec![named(&pair.name, "", mapping.asked.as_ref(), Risk::Removes)];
+                if self.directory.target.group(&link.group).await?.is_some() {
+                    let fields = vec![named(&link.name, "", mapping.asked.as_ref(), Risk::Removes)];
                     plan.changes.push(Change {
                         aspect: GROUP.into(),
                         what: "delete".into(),

@@ -1,12 +1,13 @@
-//! The members of groups that did not change since they were read: a sweep reads them again only
-//! once a day.
+//! The remembered members of groups that did not change: a sweep reads the members of such a group
+//! only once a day.
 //!
-//! A run that covers a mark must read everything after that mark. Where the last mark of a key is
-//! a sweep's, the runs of the sweep share one [`Survey`] that begins after it: a list of all groups
-//! with the time at which their members changed last, and a list of all users. The ids of the
-//! members are kept from an earlier read. They count while the survey shows the same time of
-//! change; what the members are comes from the survey's list of users. Nobody leaves because of it:
-//! before anybody does, the group is read again, and counted.
+//! A run that covers a mark must read everything after that mark. If the last mark of a key is a
+//! sweep's, the runs of the sweep share one [`Survey`](crate::sources::Survey) that begins after
+//! it: a list of all groups with the time of their last change of members, and a list of all users.
+//! Beadle remembers the ids of the members from an earlier read. They are valid while the survey
+//! shows the same time of change. The values of the members come from the survey's list of users.
+//! Remembered members never cause a removal: before a removal, Beadle reads the group again and
+//! counts its members.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,30 +16,29 @@ use beadle_engine::{Failure, Store, Time, note};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::GroupPlanner;
-use crate::sources::{People, Person, SourceGroup, Survey};
+use crate::sources::{People, Person};
 
-/// A younger time of change is not trusted: a further change may have the same time, or be shown
-/// late.
+/// The age from which a time of change is trusted. Until then, a further change may have the same
+/// time, or appear late.
 const SETTLED: Duration = Duration::from_secs(600);
-/// Each group is read again after this time, whatever its time of change says.
+/// The time after which Beadle reads a group again, whatever its time of change is.
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
-/// The members of a larger group are not kept.
+/// The size of a group from which on Beadle does not remember the members.
 const MOST: usize = 5000;
 
-/// The members of a group as they were read.
+/// The remembered members of a group.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Kept {
-    /// When they had changed last, as a list showed it that was read before them.
+pub(super) struct Kept {
+    /// The time of their last change, in a list that was read before the members.
     changed: String,
     read: Time,
-    /// Ids of those who belong to the group.
+    /// Ids of the people who belong to the group.
     stay: Vec<String>,
-    /// Ids of those whose access should go. The directory may show them in no list of users.
+    /// Ids of the people whose access should go. The directory may not list them as users.
     leave: Vec<String>,
 }
 
-/// What is kept of groups. Without a store, nothing is.
+/// The remembered members of all groups. Without a store, Beadle remembers none.
 #[derive(Clone, Default)]
 pub(super) struct KeptMembers(pub(super) Option<Arc<dyn Store>>);
 
@@ -47,10 +47,10 @@ fn name(source: &str, group: &str) -> String {
 }
 
 impl Kept {
-    /// `None`: what was read cannot be told from what a later read may show. `theirs` is the time
-    /// before the read by the directory's clock: the time of change is by that clock, and this
-    /// machine's clock may be another one.
-    fn of(changed: &str, theirs: Option<Time>, read: Time, members: &[Person]) -> Option<Self> {
+    /// Returns what to remember; `None` if a later change may show the same time as this read.
+    /// `theirs` is the time before the read by the directory's clock. The time of change is by that
+    /// clock too, and this machine's clock may differ.
+    pub(super) fn of(changed: &str, theirs: Option<Time>, read: Time, members: &[Person]) -> Option<Self> {
         let at: jiff::Timestamp = changed.parse().ok()?;
         let is_settled = theirs?.since(Time(at.as_millisecond())) > SETTLED;
         if !is_settled || members.len() > MOST {
@@ -63,109 +63,37 @@ impl Kept {
         Some(Self { changed: changed.to_owned(), read, stay: ids(false), leave: ids(true) })
     }
 
-    /// Whether a survey that began at a time shows that nobody came or went.
-    fn counts(&self, changed: &str, began: Time) -> bool {
+    /// Whether a survey that began at `began` shows that nobody joined or left.
+    pub(super) fn counts(&self, changed: &str, began: Time) -> bool {
         self.changed == changed && self.read <= began && began.since(self.read) < LONGEST
     }
 
-    /// The members as a list of all users shows them. `None`: it does not show all of them.
-    fn members(&self, people: &People) -> Option<Vec<Person>> {
+    /// Returns the members as a list of all users shows them; `None` if it does not show all of
+    /// them.
+    pub(super) fn members(&self, people: &People) -> Option<Vec<Person>> {
         let stay = self.stay.iter().map(|id| people.get(id).cloned());
-        // Those who left the list, and had to leave the group, have to leave it still.
+        // A person who had to leave the group and is not listed any more still has to leave it.
         let leave = self.leave.iter().filter_map(|id| people.get(id).cloned());
         stay.chain(leave.map(Some)).collect()
     }
 }
 
 impl KeptMembers {
-    async fn of(&self, source: &str, group: &str) -> Result<Option<Kept>, Failure> {
+    pub(super) async fn of(&self, source: &str, group: &str) -> Result<Option<Kept>, Failure> {
         let Some(store) = &self.0 else { return Ok(None) };
         let text = store.get(&name(source, group)).await?;
         Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
     }
 
-    async fn keep(&self, source: &str, group: &str, kept: &Kept) -> Result<(), Failure> {
+    pub(super) async fn keep(&self, source: &str, group: &str, kept: &Kept) -> Result<(), Failure> {
         let Some(store) = &self.0 else { return Ok(()) };
         Ok(store.put(&name(source, group), &json!(kept).to_string()).await?)
     }
 
-    /// Forgets what was kept of a group that is gone.
+    /// Forgets the members of a group that is gone.
     pub(super) async fn forget(&self, source: &str, group: &str) -> Result<(), Failure> {
         let Some(store) = &self.0 else { return Ok(()) };
         Ok(store.forget(&name(source, group)).await?)
-    }
-}
-
-impl GroupPlanner {
-    /// The survey that this run may use. `None`: its marks ask for a reading of their own.
-    async fn survey(&self, source: &str) -> Result<Option<Arc<Survey>>, Failure> {
-        match self.swept {
-            Some(mark) => self.directory.source(source)?.survey(mark, self.clock.now()).await,
-            None => Ok(None),
-        }
-    }
-
-    /// One group of a directory, as it is after the marks of this run.
-    pub(super) async fn source_group(&self, source: &str, id: &str) -> Result<Option<SourceGroup>, Failure> {
-        if let Some(survey) = self.survey(source).await?
-            && let Some(found) = survey.group(id)
-        {
-            return Ok(Some(found.group.clone()));
-        }
-        // A group that is not in the list is asked for alone.
-        self.directory.source(source)?.group(id).await
-    }
-
-    /// All groups of a directory, as they are after the marks of this run.
-    pub(super) async fn source_groups(&self, source: &str) -> Result<Vec<SourceGroup>, Failure> {
-        match self.survey(source).await? {
-            Some(survey) => Ok(survey.groups().cloned().collect()),
-            None => self.directory.source(source)?.groups().await,
-        }
-    }
-
-    /// Everybody in a group, as one list shows it, or as it was kept and did not change.
-    pub(super) async fn source_members(
-        &self,
-        source: &str,
-        group: &SourceGroup,
-    ) -> Result<Vec<Person>, Failure> {
-        let directory = self.directory.source(source)?;
-        let survey = self.survey(source).await?;
-        let surveyed = survey.as_ref().and_then(|survey| {
-            let changed = survey.group(&group.id)?.changed.as_deref()?;
-            Some((survey, changed))
-        });
-        let Some((survey, changed)) = surveyed else { return directory.members(group).await };
-        let kept = self.kept.of(source, &group.id).await?;
-        if let Some(kept) = kept.filter(|kept| kept.counts(changed, survey.began))
-            && let Some(people) = directory.surveyed_people(survey).await?
-            && let Some(members) = kept.members(people)
-        {
-            return Ok(members);
-        }
-        let read = self.clock.now();
-        let members = directory.members(group).await?;
-        if self.kept.0.is_some()
-            && let Some(kept) = Kept::of(changed, survey.theirs, read, &members)
-        {
-            // A list that came back short would hide somebody for a day. Whatever fails here, even
-            // a used-up budget, the list is enough for this run: a run that failed here would read
-            // the list again.
-            match directory.count(&group.id).await {
-                Ok(Some(count)) if members.len() as u64 >= count => {
-                    self.kept.keep(source, &group.id, &kept).await?;
-                }
-                Ok(count) => {
-                    let listed = members.len();
-                    tracing::warn!(group = group.name, listed, ?count, "short list of members not kept");
-                }
-                Err(failure) => {
-                    tracing::debug!(group = group.name, why = failure.text, "list of members not kept");
-                }
-            }
-        }
-        Ok(members)
     }
 }
 
@@ -177,7 +105,7 @@ mod tests {
 
     const CHANGED: &str = "2026-01-01T00:00:00.000Z";
 
-    /// So many seconds after the change.
+    /// Returns the time this many seconds after the change.
     fn after(seconds: i64) -> Time {
         let at: jiff::Timestamp = CHANGED.parse().unwrap();
         Time(at.as_millisecond() + seconds * 1000)

@@ -1,5 +1,5 @@
-//! Decides which leavers leave at once, and which wait for an approval. Decides the same for their
-//! accounts.
+//! Decides which leavers leave at once and which wait for an approval, and decides the same for
+//! their accounts.
 
 use std::collections::HashSet;
 
@@ -7,7 +7,7 @@ use beadle_engine::{Class, Failure, Plan, Unknown};
 
 use super::compare::Difference;
 use super::{Desired, GroupPlanner, MEMBERS, Seen, Write};
-use crate::accounts::Whose;
+use crate::accounts::PersonAccount;
 use crate::guard::Leaving;
 use crate::mapping::{GroupKey, Users};
 use crate::targets::TargetAccount;
@@ -15,17 +15,17 @@ use crate::targets::TargetAccount;
 /// The directory's answer about one person.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Answer {
-    /// Their access should go.
+    /// The person's access should go.
     Leaves,
-    /// Their access stays.
+    /// The person's access stays.
     Stays,
-    /// It knows nobody of this id: deleted, or another directory.
+    /// The directory has no person with this id: deleted, or it is another directory.
     Gone,
-    /// It was not asked, or could not be.
+    /// Beadle did not ask, or got no answer.
     Unknown,
 }
 
-/// What a person is asked for by.
+/// The value by which Beadle asks for a person.
 #[derive(Clone, Copy)]
 enum Named<'a> {
     /// The directory's id.
@@ -34,42 +34,42 @@ enum Named<'a> {
     Name(&'a str),
 }
 
-/// Some of those who would leave.
+/// A part of the leavers.
 #[derive(Default)]
 pub(super) struct SomeLeavers {
-    /// They leave the group.
-    pub(super) go: Vec<TargetAccount>,
-    /// Of them, accounts that may not sign in any more.
-    pub(super) deactivate: Vec<Whose>,
-    /// Of them, accounts that Beadle checks when their person is in no group any more.
-    pub(super) watched: Vec<Whose>,
-    /// Of them, ids of people of whom the directory, asked for each alone, confirmed that the
-    /// access should go.
+    /// The accounts that leave the group.
+    pub(super) leavers: Vec<TargetAccount>,
+    /// The accounts of these that are deactivated.
+    pub(super) deactivate: Vec<PersonAccount>,
+    /// The accounts of these that Beadle keeps checking when their person is in no group any more.
+    pub(super) watched: Vec<PersonAccount>,
+    /// The ids of people whose departure the directory confirmed when Beadle asked for each alone.
     pub(super) confirmed: Vec<String>,
-    /// Why they wait for somebody.
+    /// The reason why they wait for an approval.
     pub(super) stop: Option<String>,
 }
 
-/// The number of questions for each person who may leave beyond the share of a group.
+/// The number of questions for each person who may leave beyond the limit of the group.
 const ASKS: usize = 5;
 
 impl GroupPlanner {
-    /// Parts those who would leave: those who may at once, and those who wait for somebody. An
-    /// account is deactivated only if the directory says so of its person, asked for alone; it
-    /// waits where the removal waits.
+    /// Splits the leavers into those who leave at once and those who wait for an approval. Beadle
+    /// deactivates an account only if the directory, asked for its person alone, reports that the
+    /// access should go. The deactivation waits if the removal waits.
     pub(super) async fn leavers(
         &self,
         desired: &Desired<'_>,
-        slot: &GroupKey,
+        group_key: &GroupKey,
         seen: &Seen,
         difference: &mut Difference,
         plan: &mut Plan<Write>,
     ) -> Result<Vec<SomeLeavers>, Failure> {
         let members: HashSet<&str> = seen.members.iter().map(|member| member.id.as_str()).collect();
         let (target, now, window) = (&self.directory.name, self.clock.now(), self.limits.window);
-        let recent = self.departures.recent(target, slot, now, window, |id| members.contains(id)).await?;
+        let recent =
+            self.departures.recent(target, group_key, now, window, |id| members.contains(id)).await?;
         let leaving = Leaving {
-            count: difference.go.len(),
+            count: difference.leavers.len(),
             members: seen.members.len(),
             source: desired.listed.iter().map(|(.., listed)| listed).sum(),
             is_protected: desired.is_protected,
@@ -91,7 +91,7 @@ impl GroupPlanner {
         };
         let mut sure = SomeLeavers::default();
         let mut rest = SomeLeavers { stop, ..SomeLeavers::default() };
-        for account in std::mem::take(&mut difference.go) {
+        for account in std::mem::take(&mut difference.leavers) {
             let is_held = rest.stop.is_some();
             let listed_as = desired.listed_as_leaving(&account);
             let signs_in =
@@ -106,10 +106,10 @@ impl GroupPlanner {
                 _ => (Answer::Unknown, None),
             };
             if let (Some(listed), Answer::Stays) = (listed_as, answer) {
-                // One of the two answers is wrong, so none of the list is believed.
+                // One of the two answers is wrong, so Beadle trusts nothing of the list.
                 let why = format!(
-                    "the list of the group's members says {} of {}, and the directory, asked for this person alone, does \
-                     not: the list is unknown",
+                    "the status of {1} is {0} in the list of members, and another one if Beadle asks the directory for this \
+                     person alone: the list is unknown",
                     listed.status,
                     account.label()
                 );
@@ -126,7 +126,7 @@ impl GroupPlanner {
             let whose = match account.person.as_ref().filter(|_| signs_in) {
                 Some(person) => {
                     let home = if by.is_some() { by } else { self.home(desired, person).await? };
-                    home.map(|source| Whose { source, ..desired.whose(person, &account) })
+                    home.map(|source| PersonAccount { source, ..desired.whose(person, &account) })
                 }
                 None => None,
             };
@@ -141,16 +141,16 @@ impl GroupPlanner {
                         }
                     }
                 }
-                // The account may be one that Beadle does not remember: only here it learns of it.
+                // Beadle may not remember this account yet.
                 Answer::Stays | Answer::Gone | Answer::Unknown => part.watched.extend(whose),
             }
-            part.go.push(account);
+            part.leavers.push(account);
         }
-        Ok([sure, rest].into_iter().filter(|part| !part.go.is_empty()).collect())
+        Ok([sure, rest].into_iter().filter(|part| !part.leavers.is_empty()).collect())
     }
 
-    /// Whether an account may sign in. An account that is remembered as inactive is read again. If it
-    /// cannot be read, it counts as active, so that Beadle watches it.
+    /// Whether an account can sign in. Beadle reads an account again if it is remembered as
+    /// inactive. If the read fails, the account counts as active, so that Beadle keeps checking it.
     async fn signs_in(&self, account: &TargetAccount, looks: &mut usize) -> Result<bool, Failure> {
         if account.is_active() || *looks == 0 {
             return Ok(true);
@@ -163,9 +163,8 @@ impl GroupPlanner {
         }
     }
 
-    /// Whether an account is this person's now: another person may have it by now. `None`: it could
-    /// not be read.
-    async fn is_still_theirs(&self, whose: &Whose) -> Result<Option<bool>, Failure> {
+    /// Whether an account still belongs to this person; `None` if the read fails.
+    async fn is_still_theirs(&self, whose: &PersonAccount) -> Result<Option<bool>, Failure> {
         match self.directory.target.account_now(&whose.account).await {
             Ok(found) => Ok(Some(found.is_some_and(|found| found.person.as_ref() == Some(&whose.person)))),
             Err(failure) if matches!(failure.class, Class::RateLimited { .. }) => Err(failure),
@@ -173,7 +172,7 @@ impl GroupPlanner {
         }
     }
 
-    /// Asks for a person alone. Returns the answer, and the directory that knows them.
+    /// Asks for one person alone. Returns the answer, and the directory that has the person.
     async fn ask(
         &self,
         desired: &Desired<'_>,
@@ -189,7 +188,7 @@ impl GroupPlanner {
                 Ok(Some(_)) => Answer::Stays,
                 Ok(None) => continue,
                 Err(failure) if matches!(failure.class, Class::RateLimited { .. }) => return Err(failure),
-                // Who cannot be asked about is one of those who wait for somebody.
+                // If the directory does not answer, the person waits for an approval.
                 Err(_) => return Ok((Answer::Unknown, None)),
             };
             return Ok((answer, Some(source.to_owned())));
@@ -197,8 +196,8 @@ impl GroupPlanner {
         Ok((Answer::Gone, None))
     }
 
-    /// The directory of a person whom it did not show when it was asked. `None` where several may be meant: the wrong one knows
-    /// nobody of this id, and the account would be taken for one whose person was deleted.
+    /// Returns the directory of a person whom no directory showed; `None` if it may be one of
+    /// several. The wrong directory has no such id, and Beadle would take the person for deleted.
     async fn home(&self, desired: &Desired<'_>, person: &str) -> Result<Option<String>, Failure> {
         let sources = desired.sources();
         if desired.homes.contains_key(person) || sources.len() == 1 {

@@ -1,4 +1,5 @@
-//! From both sides to a plan: who is declared to be in a group, who is, and what has to be written.
+//! Plans a group: reads the members by the directory and the members at the target, and compares
+//! them.
 
 mod account;
 mod changes;
@@ -9,7 +10,11 @@ mod explain;
 mod gone;
 mod kept;
 mod leavers;
+mod names;
 mod observed;
+mod seen;
+mod source;
+mod unknowns;
 mod write;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,33 +22,33 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use beadle_engine::{
-    Change, Class, Clock, Failure, Field, Key, Mode, Plan, Planner, PolicyLocation, Risk, Store, Time,
-    Unknown,
+    Change, Class, Clock, Failure, Field, Key, Mode, Plan, Planner, Risk, Store, Time, Unknown,
 };
 use serde_json::{Value, json};
 
 use self::kept::KeptMembers;
-use self::observed::Seen;
-use crate::accounts::{Accounts, Whose};
+use self::names::{name_of, named};
+use self::seen::Seen;
+use self::unknowns::{known, unknown};
+use crate::accounts::{Accounts, PersonAccount};
 use crate::departures::Departures;
 use crate::due::swept;
 use crate::guard::GroupLimits;
-use crate::links::{GroupLink, GroupLinks};
+use crate::links::GroupLinks;
 use crate::mapping::{GroupKey, Mapping, Mappings, Role};
 use crate::sources::{Person, SourceGroup};
 use crate::targets::TargetAccount;
-use crate::writer::OLDEST;
 
 pub use directory::Directory;
 pub use explain::Explained;
 pub use write::Write;
-pub(crate) use write::{Facts, What};
+pub(crate) use write::{Facts, OLDEST, What};
 
 /// The aspect of the group itself.
 const GROUP: &str = "group";
-/// The aspect of who is in it.
+/// The aspect of its members.
 const MEMBERS: &str = "members";
-/// The aspect of the accounts of those who are.
+/// The aspect of the members' accounts.
 const USERS: &str = "users";
 
 /// Plans the groups of one target.
@@ -52,38 +57,38 @@ pub struct GroupPlanner {
     directory: Directory,
     limits: GroupLimits,
     clock: Clock,
-    pub(crate) pairs: GroupLinks,
+    pub(crate) links: GroupLinks,
     accounts: Accounts,
     departures: Departures,
     kept: KeptMembers,
-    /// The time of the sweep's marks, in a run that may use the sweep's survey.
+    /// The time of the sweep's marks, if the run may use the sweep's survey.
     swept: Option<Time>,
 }
 
-/// What a group is declared to be.
+/// The declared state of a group.
 struct Desired<'a> {
     mapping: &'a Mapping,
-    /// The most careful one of all mappings that make it.
+    /// The most careful mode of all mappings of the group.
     mode: Mode,
     facts: Arc<Facts>,
     is_protected: bool,
-    /// All of its sources may be empty.
+    /// Whether all of its sources may be empty.
     may_empty: bool,
-    /// How many each source listed, whatever their status: by directory and group.
+    /// The number of listed people of each source, whatever their status: by directory and group.
     listed: Vec<(&'a str, String, usize)>,
-    /// Sources without members that may not be empty, as `source/id`.
+    /// Sources without members that must not be empty, as `source/id`.
     empty: Vec<String>,
     people: BTreeMap<String, Person>,
-    /// What they are in the group, by person; `None`: whatever they are.
+    /// The roles by person; `None` if no mapping sets roles.
     roles: Option<BTreeMap<String, Role>>,
-    /// Those who are listed, and whose access should go.
+    /// The listed people whose access should go.
     leaving: BTreeMap<String, Person>,
-    /// The directory that lists a person.
+    /// The directory of each listed person.
     homes: BTreeMap<String, &'a str>,
 }
 
 impl GroupPlanner {
-    /// A planner that remembers in `store` which groups are ours.
+    /// Creates a planner that keeps its links, accounts and departures in `store`.
     pub fn new(
         directory: Directory,
         limits: GroupLimits,
@@ -94,7 +99,7 @@ impl GroupPlanner {
             directory,
             limits,
             clock,
-            pairs: GroupLinks(store.clone()),
+            links: GroupLinks(store.clone()),
             accounts: Accounts(store.clone()),
             departures: Departures(store.clone()),
             kept: KeptMembers(store),
@@ -102,35 +107,36 @@ impl GroupPlanner {
         }
     }
 
-    async fn plan_slot(&self, slot: &GroupKey) -> Result<Plan<Write>, Failure> {
+    async fn plan_group(&self, group_key: &GroupKey) -> Result<Plan<Write>, Failure> {
         let mappings = self.directory.mappings();
-        if let GroupKey::TargetAccount { source, person } = slot {
+        if let GroupKey::TargetAccount { source, person } = group_key {
             return self.plan_account(&mappings, source, person).await;
         }
-        let pair = self.pairs.of(&self.directory.name, slot).await?;
-        // A group that cannot be read keeps no other from being planned.
-        let mut plan = Plan::new(format!("{}/{}", self.directory.name, name_of(slot, &[], pair.as_ref())));
-        let groups = match known(self.sources_of(&mappings, slot).await, GROUP, &mut plan)? {
+        let link = self.links.of(&self.directory.name, group_key).await?;
+        // A group that cannot be read delays no other group.
+        let mut plan =
+            Plan::new(format!("{}/{}", self.directory.name, name_of(group_key, &[], link.as_ref())));
+        let groups = match known(self.sources_of(&mappings, group_key).await, GROUP, &mut plan)? {
             Some(Sources::Groups(groups)) => groups,
-            Some(Sources::Gone) => return self.plan_gone(&mappings, slot, pair.as_ref()).await,
+            Some(Sources::Gone) => return self.plan_gone(&mappings, group_key, link.as_ref()).await,
             None => return Ok(plan),
         };
-        plan.subject = format!("{}/{}", self.directory.name, name_of(slot, &groups, pair.as_ref()));
+        plan.subject = format!("{}/{}", self.directory.name, name_of(group_key, &groups, link.as_ref()));
         let Some((mapping, _)) = groups.first() else {
-            // Whatever became of the mapping: nobody is taken out because nobody says any more who should be in.
-            let what = if pair.is_some() {
-                "no mapping names it any more; it is left as it is"
+            // Whatever happened to the mapping: without a mapping, Beadle removes no member.
+            let what = if link.is_some() {
+                "no mapping includes the group now; Beadle leaves the group as it is"
             } else {
-                "no mapping names it"
+                "no mapping includes the group"
             };
             plan.skipped = Some(what.into());
             return Ok(plan);
         };
-        let name = name_of(slot, &groups, None);
+        let name = name_of(group_key, &groups, None);
         if name.trim().is_empty() || name.chars().any(char::is_control) {
             let from: Vec<&str> = groups.iter().map(|(_, group)| group.name.as_str()).collect();
             let why = format!(
-                "`{}` would be called `{}` at the target, which is not a valid group name; change the mapping's naming, or exclude it",
+                "`{}` would have the invalid name `{}` at the target; change the naming of the mapping, or exclude the group",
                 from.join(", ").escape_debug(),
                 name.escape_debug()
             );
@@ -138,39 +144,39 @@ impl GroupPlanner {
             return Ok(plan);
         }
         let read = self.clock.now();
-        // One list is enough to take people in. Before anybody leaves it is read again, and
-        // counted.
-        let Some(mut desired) = self.desired(mapping, slot, &groups, false, &mut plan).await? else {
+        // One list is enough to add members. Before a removal, Beadle reads the list again and
+        // counts it.
+        let Some(mut desired) = self.desired(mapping, group_key, &groups, false, &mut plan).await? else {
             return Ok(plan);
         };
-        let seen = self.observed(&desired, slot, pair.as_ref(), &mut plan).await?;
+        let seen = self.observed(&desired, group_key, link.as_ref(), &mut plan).await?;
         let Some(seen) = seen else { return Ok(plan) };
         let seen_as = seen.group.clone();
         let unknowns = plan.unknowns.len();
         let mut difference = self.compare(&desired, &seen, &mut plan).await?;
         if difference.takes() {
             plan.unknowns.truncate(unknowns);
-            let Some(counted) = self.desired(mapping, slot, &groups, true, &mut plan).await? else {
+            let Some(counted) = self.desired(mapping, group_key, &groups, true, &mut plan).await? else {
                 plan.changes.clear();
                 return Ok(plan);
             };
             desired = counted;
-            // Nobody loses anything because of what was known longer ago than the members were
-            // read, either.
-            self.directory.target.told_apart_anew(OLDEST).await?;
+            // What decides a removal must not be older than the list of members.
+            self.directory.target.refresh_identities(OLDEST).await?;
             difference = self.compare(&desired, &seen, &mut plan).await?;
         }
         if difference.takes()
-            && let Some(why) = self.listed_less(&desired).await?
+            && let Some(why) = self.incomplete_list(&desired).await?
         {
             difference.take_nothing();
             plan.unknowns.push(Unknown { aspect: MEMBERS.into(), part: None, why, transient: true });
         }
-        let parts = self.leavers(&desired, slot, &seen, &mut difference, &mut plan).await?;
+        let parts = self.leavers(&desired, group_key, &seen, &mut difference, &mut plan).await?;
         self.changes(&desired, &seen, &difference, &parts, read, &mut plan);
         desired.remember_filled(&seen, &mut plan);
         if let Some(source) = self.directory.first_pushed(&desired.facts.sources) {
-            plan.skipped = Some(format!("the directory pushes {source} itself; it is only observed"));
+            plan.skipped =
+                Some(format!("the directory pushes {source} itself; Beadle only observes the group"));
             observe(&mut plan);
         } else if let Some(group) = seen_as
             && !plan.changes.is_empty()
@@ -178,7 +184,7 @@ impl GroupPlanner {
             match self.directory.target.kept_by(&group).await {
                 Ok(None) => {}
                 Ok(Some(what)) => {
-                    plan.skipped = Some(format!("{what}; it is only observed"));
+                    plan.skipped = Some(format!("{what}; Beadle only observes the group"));
                     observe(&mut plan);
                 }
                 Err(failure) if matches!(failure.class, Class::RateLimited { .. }) => return Err(failure),
@@ -191,9 +197,13 @@ impl GroupPlanner {
         Ok(plan)
     }
 
-    /// The groups that a slot is made of, each with the mapping that says so.
-    async fn sources_of<'a>(&self, mappings: &'a Mappings, slot: &GroupKey) -> Result<Sources<'a>, Failure> {
-        match slot {
+    /// Returns the source groups of a target's group, each with its mapping.
+    async fn sources_of<'a>(
+        &self,
+        mappings: &'a Mappings,
+        group_key: &GroupKey,
+    ) -> Result<Sources<'a>, Failure> {
+        match group_key {
             GroupKey::One { source, group } => {
                 let Some(found) = self.source_group(source, group).await? else {
                     if self.swept.is_some() {
@@ -223,23 +233,23 @@ impl GroupPlanner {
         }
     }
 
-    /// Returns everybody in all sources. If one source is incomplete, the whole group is unknown:
+    /// Returns the people of all sources. If one source is incomplete, the whole group is unknown:
     /// `None`, with a report.
     async fn desired<'a>(
         &self,
         mapping: &'a Mapping,
-        slot: &GroupKey,
+        group_key: &GroupKey,
         groups: &[(&'a Mapping, SourceGroup)],
         counted: bool,
         plan: &mut Plan<Write>,
     ) -> Result<Option<Desired<'a>>, Failure> {
-        known(self.everybody(mapping, slot, groups, counted).await, MEMBERS, plan)
+        known(self.everybody(mapping, group_key, groups, counted).await, MEMBERS, plan)
     }
 
     async fn everybody<'a>(
         &self,
         mapping: &'a Mapping,
-        slot: &GroupKey,
+        group_key: &GroupKey,
         groups: &[(&'a Mapping, SourceGroup)],
         counted: bool,
     ) -> Result<Desired<'a>, Failure> {
@@ -271,14 +281,14 @@ impl GroupPlanner {
         let (leaving, people): (BTreeMap<String, Person>, BTreeMap<String, Person>) =
             people.into_iter().partition(|(_, person)| person.is_leaving);
         let facts = Facts {
-            name: name_of(slot, groups, None),
+            name: name_of(group_key, groups, None),
             from: groups.first().map(|(_, group)| group.name.clone()).unwrap_or_default(),
             sources: groups
                 .iter()
                 .map(|(mapping, group)| format!("{}/{}", mapping.source, group.id))
                 .collect(),
             filled,
-            external_id: owned_as(slot),
+            external_id: group_key.external_id(),
             description: groups.iter().find_map(|(mapping, group)| {
                 Some(mapping.description.as_ref()?.replace("{group}", &group.name))
             }),
@@ -300,7 +310,8 @@ impl GroupPlanner {
         })
     }
 
-    /// Who is in the target's group. `None`: it is not there. `Some(None)`: unknown, and said so.
+    /// Returns the members of the target's group: `None` if there is no such group, `Some(None)`
+    /// with a report if the members are unknown.
     async fn read(
         &self,
         group: &str,
@@ -314,22 +325,22 @@ impl GroupPlanner {
 }
 
 impl Desired<'_> {
-    /// The directories that its groups are of.
+    /// Returns the directories of the group's sources.
     fn sources(&self) -> BTreeSet<&str> {
         self.listed.iter().map(|(source, ..)| *source).collect()
     }
 
-    /// What somebody is to be in the group.
+    /// Returns the role of a person.
     fn role(&self, person: &str) -> Role {
         self.roles.as_ref().and_then(|roles| roles.get(person).copied()).unwrap_or_default()
     }
 
-    /// The directory of a person; of those whom no list names any more, the first one.
+    /// Returns the directory of a person. If no list names the person, it is the first directory.
     fn home(&self, person: &str) -> &str {
         self.homes.get(person).copied().unwrap_or(&self.mapping.source)
     }
 
-    /// The person that an account is, where the lists say that their access should go.
+    /// Returns the person of an account, if the lists report that the person's access should go.
     fn listed_as_leaving(&self, account: &TargetAccount) -> Option<&Person> {
         let Some(id) = &account.person else {
             let is_known_as = |person: &&Person| {
@@ -341,9 +352,9 @@ impl Desired<'_> {
         self.leaving.get(id)
     }
 
-    /// A person's account.
-    fn whose(&self, person: &str, account: &TargetAccount) -> Whose {
-        Whose {
+    /// Returns a person's account, as Beadle remembers it.
+    fn whose(&self, person: &str, account: &TargetAccount) -> PersonAccount {
+        PersonAccount {
             source: self.home(person).to_owned(),
             person: person.to_owned(),
             account: account.id.clone(),
@@ -375,63 +386,16 @@ impl Desired<'_> {
     }
 }
 
-/// Groups of directories, each with the mapping that means it.
+/// The source groups of a target's group, each with its mapping.
 enum Sources<'a> {
     Groups(Vec<(&'a Mapping, SourceGroup)>),
     Gone,
 }
 
-/// Two that write one group fight over it.
+/// Sets all changes to observe, because another system writes the group too.
 fn observe(plan: &mut Plan<Write>) {
     for change in &mut plan.changes {
         change.mode = Mode::Observe;
-    }
-}
-
-/// What a group is called at the target.
-fn name_of(slot: &GroupKey, groups: &[(&Mapping, SourceGroup)], pair: Option<&GroupLink>) -> String {
-    match (slot, groups, pair) {
-        (GroupKey::Union(into), ..) => into.clone(),
-        (_, [(mapping, group)], _) => mapping.naming.of(&group.name),
-        (_, _, Some(pair)) => pair.name.clone(),
-        (GroupKey::One { source, group }, ..) => format!("{source}/{group}"),
-        (GroupKey::TargetAccount { person, .. }, ..) => person.clone(),
-    }
-}
-
-/// What that begins with.
-pub(crate) const OWNED: &str = "beadle:";
-
-/// What the target is told to know a group by. It is ours to see: Okta's own push may tell its own id of the same group.
-fn owned_as(slot: &GroupKey) -> String {
-    format!("{OWNED}{slot}")
-}
-
-fn named(before: &str, after: &str, asked: Option<&PolicyLocation>, risk: Risk) -> Field {
-    let value = |text: &str| if text.is_empty() { Value::Null } else { json!(text) };
-    Field {
-        name: "displayName".into(),
-        before: value(before),
-        after: value(after),
-        asked: asked.cloned(),
-        risk,
-    }
-}
-
-fn unknown(aspect: &str, part: Option<String>, failure: &Failure) -> Unknown {
-    let transient = failure.class != Class::Rejected;
-    Unknown { aspect: aspect.into(), part, why: failure.text.clone(), transient }
-}
-
-/// Returns the value; `None` if it is unknown, with a report. Only a used-up budget ends the run.
-fn known<T>(result: Result<T, Failure>, aspect: &str, plan: &mut Plan<Write>) -> Result<Option<T>, Failure> {
-    match result {
-        Ok(found) => Ok(Some(found)),
-        Err(failure) if matches!(failure.class, Class::RateLimited { .. }) => Err(failure),
-        Err(failure) => {
-            plan.unknowns.push(unknown(aspect, None, &failure));
-            Ok(None)
-        }
     }
 }
 
@@ -440,9 +404,10 @@ impl Planner for GroupPlanner {
     type Write = Write;
 
     async fn plan(&self, key: &Key, hint: Option<&str>) -> Result<Plan<Write>, Failure> {
-        let slot: GroupKey = key.id().parse().map_err(|why: String| Failure::new(Class::Rejected, why))?;
+        let group_key: GroupKey =
+            key.id().parse().map_err(|why: String| Failure::new(Class::Rejected, why))?;
         let swept = swept(self.kept.0.as_ref(), hint).await?;
-        Self { swept, ..self.clone() }.plan_slot(&slot).await
+        Self { swept, ..self.clone() }.plan_group(&group_key).await
     }
 
     fn generation(&self) -> String {

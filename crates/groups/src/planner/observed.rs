@@ -1,58 +1,47 @@
-//! The target's group, and what has to be written to have it.
+//! Finds the target's group, and plans the writes of the group itself.
 
 use beadle_engine::{Failure, Field, Plan, Risk, Unknown};
 use futures::future::join;
 use serde_json::{Value, json};
 
-use super::{Desired, GROUP, GroupPlanner, OWNED, Sources, What, Write, known};
+use super::seen::Seen;
+use super::{Desired, GROUP, GroupPlanner, Sources, What, Write, known};
 use crate::links::GroupLink;
-use crate::mapping::{GroupKey, OnMissingGroup, OnRename};
-use crate::targets::{TargetAccount, TargetGroup};
-
-/// The target's group.
-pub(super) struct Seen {
-    /// Its id; `None` where it has to be made.
-    pub(super) group: Option<String>,
-    pub(super) members: Vec<TargetAccount>,
-    /// The change of the plan that has to be written before anything else of it.
-    pub(super) first: Option<usize>,
-    /// Former sources of the group.
-    pub(super) vanished: Vec<String>,
-    /// The sources that had members when the group was written last.
-    pub(super) filled: Vec<String>,
-}
+use crate::mapping::{GroupKey, OWNED, OnMissingGroup, OnRename};
+use crate::targets::TargetGroup;
 
 impl GroupPlanner {
-    /// The target's group, and what has to be written to have it. `None`: there is nothing to compare with.
+    /// Finds the target's group, and plans the writes of the group itself. `None`: there is nothing
+    /// to compare with.
     pub(super) async fn observed(
         &self,
         desired: &Desired<'_>,
-        slot: &GroupKey,
-        pair: Option<&GroupLink>,
+        group_key: &GroupKey,
+        link: Option<&GroupLink>,
         plan: &mut Plan<Write>,
     ) -> Result<Option<Seen>, Failure> {
-        if let Some(pair) = pair
-            && let Some(members) = self.read(&pair.group, plan).await?
+        if let Some(link) = link
+            && let Some(members) = self.read(&link.group, plan).await?
         {
             let Some(members) = members else { return Ok(None) };
-            let all = self.pairs.all(&self.directory.name).await?;
+            let all = self.links.all(&self.directory.name).await?;
             if let Some((other, _)) =
-                all.iter().find(|(other, known)| other != slot && known.group == pair.group)
+                all.iter().find(|(other, known)| other != group_key && known.group == link.group)
             {
-                let why = format!(
-                    "{other} is remembered as the same group of the target; give one of them another name"
-                );
+                let why =
+                    format!("{other} has the same group of the target; set another name for one of them");
                 plan.unknowns.push(Unknown { aspect: GROUP.into(), part: None, why, transient: false });
                 return Ok(None);
             }
-            let known = self.directory.target.known(&pair.group);
-            let name = known.as_ref().map_or_else(|| pair.name.clone(), |known| pair.named(&known.name));
-            let further = desired.facts.sources.iter().filter(|source| !pair.sources.contains(source));
+            let known = self.directory.target.known(&link.group);
+            let name = known.as_ref().map_or_else(|| link.name.clone(), |known| link.named(&known.name));
+            let further = desired.facts.sources.iter().filter(|source| !link.sources.contains(source));
             let mut fields: Vec<Field> = further.map(|source| desired.source(Value::Null, source)).collect();
-            // A rename that makes no other name at the target: events of members go by the name that is remembered.
-            let is_one = matches!(slot, GroupKey::One { .. });
-            if is_one && pair.from != desired.facts.from && name == desired.facts.name {
-                fields.push(desired.source(json!(pair.from), &desired.facts.from));
+            // Events of members use the remembered name of the source, also if the name at the
+            // target stays the same.
+            let is_one = matches!(group_key, GroupKey::One { .. });
+            if is_one && link.from != desired.facts.from && name == desired.facts.name {
+                fields.push(desired.source(json!(link.from), &desired.facts.from));
             }
             if !fields.is_empty() {
                 let mut change = desired.change("remember", "", Risk::Adds, What::Remember);
@@ -69,18 +58,19 @@ impl GroupPlanner {
                 plan.changes.push(change);
             }
             let is_gone = |source: &&String| !desired.facts.sources.contains(source);
-            let vanished = pair.sources.iter().filter(is_gone).cloned().collect();
-            let filled = pair.filled().to_vec();
+            let vanished = link.sources.iter().filter(is_gone).cloned().collect();
+            let filled = link.filled().to_vec();
             return Ok(Some(Seen {
-                group: Some(pair.group.clone()),
+                group: Some(link.group.clone()),
                 members,
                 first: None,
                 vanished,
                 filled,
             }));
         }
-        // What was made before and is not remembered, because a kill came between, may have been renamed since.
-        // Both are asked at once: of a group that has to be made, neither is known.
+        // A group that was created before a kill, and is not remembered, may have been renamed
+        // since. Beadle asks for the id and for the name at once: if the group does not exist,
+        // neither finds it.
         let target = &self.directory.target;
         let (owned, named) =
             join(target.group_owned_as(&desired.facts.external_id), target.group_named(&desired.facts.name))
@@ -95,12 +85,12 @@ impl GroupPlanner {
         match found {
             Some(found) => {
                 let is_ours = found.external_id.as_ref() == Some(&desired.facts.external_id);
-                let others = self.made_of_others(slot, &found).await;
+                let others = self.made_of_others(group_key, &found).await;
                 let Some((other, replaces)) = known(others, GROUP, plan)? else { return Ok(None) };
                 if let Some(other) = other {
                     let why = format!(
-                        "the target's group {} is made of {other} already; give one of them another name, or make both one \
-                         with `into`",
+                        "the target's group {} is made of {other} already; set another name for one of them, or make one group \
+                         of both with `into`",
                         found.name
                     );
                     plan.unknowns.push(Unknown { aspect: GROUP.into(), part: None, why, transient: false });
@@ -110,11 +100,11 @@ impl GroupPlanner {
                     let why = match replaces.first() {
                         Some(before) => format!(
                             "the target's group {} was made of {before}, which is gone or no longer mapped; set adopt = true in \
-                             the mapping to hand it on to {slot}, or rename one",
+                             the mapping to hand the group on to {group_key}, or rename one of them",
                             found.name
                         ),
                         None => format!(
-                            "the target has a group {} that Beadle did not make; set adopt = true in the mapping, or rename one",
+                            "the target has a group {} that Beadle did not create; set adopt = true in the mapping, or rename one of them",
                             desired.facts.name
                         ),
                     };
@@ -163,18 +153,19 @@ impl GroupPlanner {
         }
     }
 
-    /// What else a group of the target is made of, and is still: two would take each other's people out, for ever. And
-    /// what it was made of, and nothing is any more.
+    /// Returns the other source of a target's group, if it is still mapped: two sources would
+    /// remove each other's members for ever. Also returns the former sources that are not mapped
+    /// any more.
     async fn made_of_others(
         &self,
-        slot: &GroupKey,
+        group_key: &GroupKey,
         found: &TargetGroup,
     ) -> Result<(Option<GroupKey>, Vec<GroupKey>), Failure> {
-        let told = found.external_id.as_deref().and_then(|id| id.strip_prefix(OWNED)?.parse().ok());
-        let pairs = self.pairs.all(&self.directory.name).await?;
-        let remembered = pairs.into_iter().filter(|(_, pair)| pair.group == found.id).map(|(other, _)| other);
+        let claimed = found.external_id.as_deref().and_then(|id| id.strip_prefix(OWNED)?.parse().ok());
+        let links = self.links.all(&self.directory.name).await?;
+        let remembered = links.into_iter().filter(|(_, link)| link.group == found.id).map(|(other, _)| other);
         let mut others: Vec<GroupKey> =
-            told.into_iter().chain(remembered).filter(|other| other != slot).collect();
+            claimed.into_iter().chain(remembered).filter(|other| other != group_key).collect();
         others.sort();
         others.dedup();
         let mappings = self.directory.mappings();
@@ -189,7 +180,7 @@ impl GroupPlanner {
     }
 }
 
-/// The description of a group, if the target has descriptions and a mapping sets one.
+/// Plans the description of a group, if the target has descriptions and a mapping sets one.
 fn describe(desired: &Desired<'_>, is: Option<&TargetGroup>, first: Option<usize>, plan: &mut Plan<Write>) {
     let before = is.and_then(|group| group.description.as_ref());
     let (Some(before), Some(after)) = (before, &desired.facts.description) else { return };

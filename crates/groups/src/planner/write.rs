@@ -1,35 +1,39 @@
-//! How changes of a group are written: what a plan carries, and cannot do.
+//! The data with which a planned change of a group is written.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use beadle_engine::Time;
 use serde_json::Value;
 
-use crate::accounts::Whose;
+use crate::accounts::PersonAccount;
 use crate::mapping::{GroupKey, Role};
 use crate::sources::Person;
 
-/// What is remembered of a group once something of it was written.
+/// The age from which a read is too old to remove a member.
+pub(crate) const OLDEST: Duration = Duration::from_secs(120);
+
+/// The facts that Beadle remembers of a group after a write.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Facts {
-    /// What it is called at the target.
+    /// The name at the target.
     pub(crate) name: String,
-    /// What its source is called.
+    /// The name of the source.
     pub(crate) from: String,
-    /// The groups that it is made of.
+    /// The source groups, as `source/id`.
     pub(crate) sources: Vec<String>,
-    /// Of them, the groups that have members.
+    /// The source groups that have members.
     pub(crate) filled: Vec<String>,
-    /// What the target is told to know it by.
+    /// The `externalId` at the target.
     pub(crate) external_id: String,
-    /// What it is to say about itself; `None`: whatever it says.
+    /// The wanted description; `None` if no mapping sets one.
     pub(crate) description: Option<String>,
-    /// The group above it, if it is made.
+    /// The parent, if Beadle creates the group.
     pub(crate) parent: Option<String>,
 }
 
-/// How a change is written.
+/// The write of a change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Write {
     pub(crate) facts: Arc<Facts>,
@@ -38,68 +42,68 @@ pub struct Write {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum What {
-    /// Makes the group.
+    /// Creates the group.
     Create,
-    /// Takes over a group that is there.
+    /// Takes over an existing group.
     Adopt {
-        /// Its id.
+        /// The id of the group.
         group: String,
-        /// Its name.
+        /// The name of the group.
         name: String,
-        /// What it was made of, and nothing is any more.
+        /// Keys that the group belonged to and that no mapping includes any more.
         replaces: Vec<GroupKey>,
     },
-    /// Gives it another name.
+    /// Renames the group.
     Rename,
-    /// Has it say something else about itself.
+    /// Sets the description of the group.
     Describe,
-    /// Remembers further sources of it, and what its source is called.
+    /// Remembers further sources of the group, and the name of its source.
     Remember,
-    /// Makes an account for a person.
+    /// Creates an account for a person.
     Provision {
         /// The person.
         person: Box<Person>,
         /// The directory.
         source: String,
     },
-    /// Gives an account these values.
+    /// Sets values of an account.
     Update {
-        /// The account, and whose it is.
-        whose: Whose,
-        /// By SCIM's paths.
+        /// The account and its person.
+        whose: PersonAccount,
+        /// The values by SCIM path.
         values: Vec<(&'static str, Value)>,
     },
-    /// Adds accounts; people who were given theirs just before are named by person.
+    /// Adds accounts. People whose account an earlier change creates are named by person.
     Add {
         /// The accounts.
         accounts: Vec<String>,
-        /// People whose account is made before: the id, and what they sign in with.
+        /// People whose account an earlier change creates: the id, and the sign-in name.
         people: Vec<(String, String)>,
-        /// What they are in the group.
+        /// The role in the group.
         role: Role,
         /// All accounts that the plan wants in the group.
         wanted: Arc<BTreeSet<String>>,
-        /// All accounts that the plan takes out, and about whom nobody is asked before.
+        /// All accounts that the plan removes without an approval.
         out: Arc<BTreeSet<String>>,
     },
-    /// Takes accounts out.
+    /// Removes accounts.
     Remove {
         /// The accounts.
         accounts: Vec<String>,
-        /// When both sides were read.
+        /// The time at which both sides were read.
         read: Time,
         /// The number of members at that time.
         members: usize,
-        /// Of them, people of whom the directory, asked for each alone, confirmed that the access
-        /// should go.
+        /// The accounts of people whose departure the directory confirmed when Beadle asked for
+        /// each alone.
         confirmed: Vec<String>,
-        /// Of them, accounts that Beadle checks when their person is in no group any more.
-        watched: Vec<Whose>,
-        /// Whether the group is made of its sources of now, and no others, once this is written.
+        /// The accounts that Beadle keeps checking when their person is in no group any more.
+        watched: Vec<PersonAccount>,
+        /// Whether the group has exactly its present sources after this write.
         settles: bool,
         /// All accounts that the plan wants in the group.
         wanted: Arc<BTreeSet<String>>,
-        /// All accounts that the plan takes out, and about whom nobody is asked before.
+        /// All accounts that the plan removes without an approval.
         out: Arc<BTreeSet<String>>,
     },
     /// Deletes the group.

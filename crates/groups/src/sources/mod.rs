@@ -1,4 +1,4 @@
-//! Where it is declared who is in a group.
+//! Sources: the directories that declare the members of groups.
 
 mod okta;
 mod survey;
@@ -10,43 +10,43 @@ use async_trait::async_trait;
 use beadle_engine::{Failure, Time};
 use serde_json::{Value, json};
 
-pub use okta::OktaSource;
+pub use okta::{Catchup, Caught, OktaSource};
 pub use survey::{People, Survey, Surveyed};
 
 /// A group of a directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceGroup {
-    /// Its id, which stays.
+    /// The id, which does not change.
     pub id: String,
-    /// Its name, which may change.
+    /// The name, which may change.
     pub name: String,
 }
 
 /// A person.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Person {
-    /// The directory's id of them, which stays.
+    /// The directory's id, which does not change.
     pub id: String,
-    /// What they sign in with.
+    /// The sign-in name.
     pub login: String,
-    /// Their address.
+    /// The mail address.
     pub email: Option<String>,
     /// Given name.
     pub given: String,
     /// Family name.
     pub family: String,
-    /// As they want to be called.
+    /// The display name.
     pub display: String,
-    /// Their access should go.
+    /// Whether the person's access should go.
     pub is_leaving: bool,
-    /// How it stands with them, in the directory's word.
+    /// The status, in the directory's word.
     pub status: String,
-    /// An account may be made for them: they are active.
+    /// Whether Beadle may create an account for the person: the person is active.
     pub may_be_made: bool,
 }
 
 impl Person {
-    /// What an account of theirs has to say, by SCIM's paths.
+    /// Returns the values that the person's account must have, by SCIM path.
     pub(crate) fn values(&self) -> Vec<(&'static str, Value)> {
         let mut values = vec![
             ("userName", json!(self.login)),
@@ -64,31 +64,32 @@ impl Person {
 /// A directory.
 #[async_trait]
 pub trait Source: Send + Sync + 'static {
-    /// All groups.
+    /// Returns all groups.
     async fn groups(&self) -> Result<Vec<SourceGroup>, Failure>;
-    /// One group, as it is now; `None` where there is none.
+    /// Returns one group as it is now; `None` if there is none.
     async fn group(&self, id: &str) -> Result<Option<SourceGroup>, Failure>;
-    /// How many members the directory says a group has; `None` where it does not.
+    /// Returns the number of members of a group by the directory's own count; `None` if the
+    /// directory does not count.
     async fn count(&self, group: &str) -> Result<Option<u64>, Failure>;
-    /// Everybody in a group, as one list shows it. Who is not in it may have been left out: nobody
-    /// leaves because of it.
+    /// Returns the people of a group from one list. The list may lack somebody, so it removes
+    /// nobody.
     async fn members(&self, group: &SourceGroup) -> Result<Vec<Person>, Failure>;
-    /// Everybody in a group, held against how many the directory says there are: complete or not at
-    /// all.
+    /// Returns the people of a group, compared with the directory's count: all of them, or an
+    /// error.
     async fn members_counted(&self, group: &SourceGroup) -> Result<Vec<Person>, Failure>;
-    /// Everybody of the directory, but for those who are deactivated.
+    /// Returns all people of the directory except the deactivated ones.
     async fn people(&self) -> Result<Vec<Person>, Failure>;
-    /// The groups that the directory itself brings to a target, as far as that can be asked. Theirs is the word.
+    /// Returns the groups that the directory pushes to a target itself, as far as it tells.
     async fn pushed(&self) -> Result<BTreeSet<String>, Failure>;
-    /// One person, asked for alone; `None` where there is none.
+    /// Returns one person, asked for alone; `None` if there is none.
     async fn person(&self, id: &str) -> Result<Option<Person>, Failure>;
-    /// One look at the whole directory for all runs whose last mark is a sweep's, made at `mark`. It
-    /// begins after that mark; `now` is the time of the question. `None`: there is none, and each
-    /// run reads for itself.
+    /// Returns one survey of the whole directory for all runs whose last mark is a sweep's, made at
+    /// `mark`. The survey begins after that mark; `now` is the present time. `None`: there is no
+    /// survey, and each run reads for itself.
     async fn survey(&self, mark: Time, now: Time) -> Result<Option<Arc<Survey>>, Failure>;
-    /// Everybody of the directory but for those who are deactivated, read after a survey began.
-    /// `None`: they cannot be read, or not at a fair cost.
+    /// Returns all people of the directory except the deactivated ones, read after a survey began;
+    /// `None` if they cannot be read, or cost too many calls.
     async fn surveyed_people<'a>(&self, survey: &'a Survey) -> Result<Option<&'a People>, Failure>;
-    /// The groups that a person is in.
+    /// Returns the groups of a person.
     async fn groups_of(&self, person: &str) -> Result<Vec<SourceGroup>, Failure>;
 }

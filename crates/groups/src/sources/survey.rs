@@ -1,4 +1,4 @@
-//! One look at a whole directory, which the runs of a sweep share.
+//! A survey: one read of a whole directory, which the runs of a sweep share.
 
 use std::collections::HashMap;
 
@@ -7,27 +7,28 @@ use tokio::sync::OnceCell;
 
 use super::{Person, SourceGroup};
 
-/// People by the directory's id.
+/// People by their id at the directory.
 pub type People = HashMap<String, Person>;
 
-/// A group as a survey shows it.
+/// A group in a survey.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Surveyed {
     /// The group.
     pub group: SourceGroup,
-    /// When its members changed last, as the directory writes it.
+    /// The time of the last change of its members, as the directory writes it.
     pub changed: Option<String>,
 }
 
-/// One look at a whole directory.
+/// One read of a whole directory.
 pub struct Survey {
-    /// It began at this time, or later.
+    /// The earliest time of the read.
     pub(crate) began: Time,
-    /// The same by the directory's own clock, by which it writes when members changed.
+    /// The same time by the directory's own clock, which dates the changes of members.
     pub(crate) theirs: Option<Time>,
     groups: Vec<Surveyed>,
     places: HashMap<String, usize>,
-    /// Everybody, read when a run asks for them. `None`: they cannot be read, or not at a fair cost.
+    /// All people, read for the first run that needs them; `None` if they cannot be read, or cost
+    /// too many calls.
     pub(super) people: OnceCell<Option<People>>,
 }
 
@@ -37,12 +38,12 @@ impl Survey {
         Self { began, theirs, groups, places, people: OnceCell::new() }
     }
 
-    /// Every group, in the directory's order.
+    /// Returns all groups, in the directory's order.
     pub(crate) fn groups(&self) -> impl Iterator<Item = &SourceGroup> {
         self.groups.iter().map(|one| &one.group)
     }
 
-    /// One group.
+    /// Returns one group.
     pub(crate) fn group(&self, id: &str) -> Option<&Surveyed> {
         self.places.get(id).and_then(|at| self.groups.get(*at))
     }

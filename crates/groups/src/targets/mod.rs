@@ -1,6 +1,8 @@
-//! Where groups are made so.
+//! Targets: the systems that have the groups.
 
 mod github;
+#[cfg(feature = "identity-store")]
+mod identity_store;
 mod scim;
 
 use std::collections::BTreeMap;
@@ -14,55 +16,59 @@ use crate::mapping::Role;
 use crate::sources::Person;
 
 pub use self::github::{Listed, Match, TeamReader, TeamWriter};
+#[cfg(feature = "identity-store")]
+pub use self::identity_store::IdentityStore;
 pub use self::scim::{Memberships, ScimReader, ScimWriter};
 
 /// A group of a target.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TargetGroup {
-    /// Its id, which stays.
+    /// The id, which does not change.
     pub id: String,
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// The id that its owner gave it.
+    /// The id that the owner of the group set.
     pub external_id: Option<String>,
-    /// What it says about itself, where the target has that.
+    /// The description, if the target has descriptions.
     pub description: Option<String>,
 }
 
-/// A group that is to be made.
+/// A group to create.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NewGroup<'a> {
-    /// Its name.
+    /// The name.
     pub name: &'a str,
-    /// The id that the target is to know it by.
+    /// The id by which Beadle finds the group again.
     pub external_id: &'a str,
-    /// What it is to say about itself.
+    /// The description.
     pub description: Option<&'a str>,
-    /// The group above it, as the target names it.
+    /// The parent, by its name at the target.
     pub parent: Option<&'a str>,
 }
 
 /// A user of a target.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TargetAccount {
-    /// Its id, which stays.
+    /// The id, which does not change.
     pub id: String,
-    /// What it is called, where the target shows it.
+    /// The user name, if the target shows it.
     pub name: Option<String>,
-    /// The person that it is, by the directory's id, where the target shows it.
+    /// The person, by the directory's id, if the target shows it.
     pub person: Option<String>,
-    /// Names by which the directory may know the person, where the target does not show the directory's id.
+    /// Names by which the directory may know the person, if the target does not show the
+    /// directory's id.
     pub known_as: Vec<String>,
-    /// Its address, where the target shows it.
+    /// The mail address, if the target shows it.
     pub email: Option<String>,
-    /// What it is in the group, where that can be changed.
+    /// The role in the group, if the target has roles.
     pub role: Option<Role>,
-    /// What else it says, by SCIM's paths, where the target shows it.
+    /// The other values by SCIM path, if the target shows them.
     pub values: BTreeMap<&'static str, Value>,
 }
 
 impl TargetAccount {
-    /// What differs from what a person's account has to say: path, what it is, what it is to be.
+    /// Returns the differences from the values that the person's account must have: path, present
+    /// value, wanted value.
     pub(crate) fn differences(&self, person: &Person) -> Vec<(&'static str, Value, Value)> {
         let pairs = person.values().into_iter().filter_map(|(path, after)| {
             let before = self.values.get(path)?;
@@ -71,18 +77,18 @@ impl TargetAccount {
         pairs.collect()
     }
 
-    /// Whether the target says that it may sign in.
+    /// Whether the target reports that the account may sign in.
     pub(crate) fn is_active(&self) -> bool {
         self.values.get("active") == Some(&Value::Bool(true))
     }
 
-    /// Its name for people.
+    /// Returns the name to print.
     pub fn label(&self) -> &str {
         self.name.as_deref().unwrap_or(&self.id)
     }
 }
 
-/// Servers show nothing where there is an empty text, and names in letters of their own.
+/// Servers leave empty texts out, and change the case of names.
 fn same(path: &str, one: &Value, other: &Value) -> bool {
     let text = |value: &Value| match value {
         Value::Null => Some(String::new()),
@@ -93,80 +99,81 @@ fn same(path: &str, one: &Value, other: &Value) -> bool {
     one == other || text(one).is_some_and(|one| Some(one) == text(other))
 }
 
-/// Whether a person has an account.
+/// The result of the search for a person's account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Found {
-    /// This one.
+    /// The account of the person.
     TargetAccount(TargetAccount),
-    /// None, as far as this way of looking goes.
+    /// No account, by this way of searching.
     Missing(String),
-    /// One that looks like it and belongs to somebody else, or may: it is not taken for it.
+    /// An account that looks like the person's and belongs to another person, or may. Beadle does
+    /// not use it.
     Another(String),
 }
 
 /// Reads a target.
 #[async_trait]
 pub trait TargetReader: Send + Sync + 'static {
-    /// The group of this id; `None` where there is none.
+    /// Returns the group with this id; `None` if there is none.
     async fn group(&self, id: &str) -> Result<Option<TargetGroup>, Failure>;
-    /// The group of this name; `None` where there is none.
+    /// Returns the group with this name; `None` if there is none.
     async fn group_named(&self, name: &str) -> Result<Option<TargetGroup>, Failure>;
-    /// The group that was made with this id of its owner, whatever it is called; `None` where there is none, or where it
-    /// cannot be told.
+    /// Returns the group that was created with this owner's id, whatever its name is; `None` if
+    /// there is none, or if the target does not tell.
     async fn group_owned_as(&self, external_id: &str) -> Result<Option<TargetGroup>, Failure>;
-    /// A group, as far as it is known from the last look.
+    /// Returns a group as of the last read of all groups.
     fn known(&self, id: &str) -> Option<TargetGroup>;
-    /// Looks at all groups anew.
+    /// Reads all groups again. Returns their number.
     async fn look(&self) -> Result<usize, Failure>;
-    /// Everybody in a group, complete or not at all; `None` where there is no such group.
+    /// Returns all members of a group, or an error; `None` if there is no such group.
     async fn members(&self, id: &str) -> Result<Option<Vec<TargetAccount>>, Failure>;
-    /// The account of each of these people, who are to be in a group (where there is one already).
+    /// Returns the account of each of these people, who are to be in a group (if the group exists).
     async fn find(&self, group: Option<&str>, people: &[Person]) -> Vec<Result<Found, Failure>>;
-    /// Reads anew by what people are told apart, if that is known from longer ago. Whether it was.
-    async fn told_apart_anew(&self, believed: Duration) -> Result<bool, Failure>;
-    /// The ids of the groups that a person is in.
+    /// Reads again which account belongs to whom, if that is older than `believed`. Returns whether
+    /// it did.
+    async fn refresh_identities(&self, believed: Duration) -> Result<bool, Failure>;
+    /// Returns the ids of the groups of a person.
     async fn groups_of(&self, person: &str) -> Result<Vec<String>, Failure>;
-    /// Whether there is an account of this id, unless the target does not tell.
+    /// Whether there is an account with this id. If the target does not tell, it counts as there.
     async fn has_account(&self, _account: &str) -> Result<bool, Failure> {
         Ok(true)
     }
-    /// An account as it is now, whatever is known of it; `None` where there is none.
+    /// Reads an account as it is now; `None` if there is none.
     async fn account_now(&self, _account: &str) -> Result<Option<TargetAccount>, Failure> {
-        Err(Failure::new(Class::Rejected, "the target does not show single accounts"))
+        Err(Failure::new(Class::Rejected, "the target cannot be asked for one account"))
     }
-    /// What keeps the members of a group beside us, as far as the target tells.
+    /// Returns the other system that keeps the members of a group, as far as the target tells.
     async fn kept_by(&self, id: &str) -> Result<Option<String>, Failure>;
-    /// The most members that one request may change.
+    /// Returns the maximum number of members that one request may change.
     fn changes_at_once(&self) -> usize;
 }
 
-/// An account that a target does not take, alone.
+/// An account that the target refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refused {
     /// Its id.
     pub account: String,
-    /// What the target said.
+    /// The reason that the target gave.
     pub why: String,
 }
 
-/// What a writer of members notes for every process, and knows of the plan: first of all the note
-/// that nothing is written to a target any more.
+/// The notes of a writer of members, which all processes share, and the accounts of the plan.
 #[async_trait]
 pub trait StopNote: Send + Sync {
-    /// Stops the target. The writer calls it before it mends anything: a kill between the two must
-    /// leave the target stopped.
+    /// Stops the target. The writer calls this before it puts members back: a kill between the two
+    /// must leave the target stopped.
     async fn put(&self, why: &str) -> Result<(), Failure>;
-    /// Takes this note back: there was no reason.
+    /// Withdraws this note, because there was no reason.
     async fn withdraw(&self, why: &str) -> Result<(), Failure>;
-    /// Notes a write of a group's members before it is made, in place of the write before.
+    /// Notes a write of a group's members before it is sent, in place of the write before.
     async fn note_write(&self, _group: &str, _write: &str) -> Result<(), Failure> {
         Ok(())
     }
-    /// The noted write of a group's members: nobody knows what it did.
+    /// Returns the noted write of a group's members, whose effect is unknown.
     async fn unread_write(&self, _group: &str) -> Result<Option<String>, Failure> {
         Ok(None)
     }
-    /// Forgets the write of a group's members: what it did is known.
+    /// Forgets the write of a group's members, because its effect is known.
     async fn forget_write(&self, _group: &str) -> Result<(), Failure> {
         Ok(())
     }
@@ -174,34 +181,33 @@ pub trait StopNote: Send + Sync {
     fn wants(&self, _account: &str) -> bool {
         true
     }
-    /// Whether the plan takes this account out of the group, and nobody is asked before. Whoever is
-    /// neither wanted nor taken out stays as they are: they wait for an approval, or nobody knows
-    /// who they are.
+    /// Whether the plan removes this account from the group without an approval. An account that is
+    /// neither wanted nor removed stays: it waits for an approval, or its person is unknown.
     fn takes_out(&self, account: &str) -> bool {
         !self.wants(account)
     }
 }
 
-/// Writes to a target. Doing it twice does no harm.
+/// Writes to a target. All writes may be repeated.
 #[async_trait]
 pub trait TargetWriter: Send + Sync + 'static {
-    /// Why nothing is written to it any more; `None` while it does what it is asked.
+    /// Returns the reason why the target is stopped; `None` while it works as expected.
     fn stopped(&self) -> Option<String> {
         None
     }
-    /// Makes a group, or finds the one that was made before with this id of its owner.
+    /// Creates a group, or returns the group that was created before with this owner's id.
     async fn create(&self, new: &NewGroup<'_>) -> Result<TargetGroup, Failure>;
-    /// Gives it another name, in place. Returns the name that the target shows, where that is
-    /// another one. `waiting`: groups that wait for a name, by id, as any process noted them.
+    /// Renames a group in place. Returns the name that the target shows, if it differs. `waiting`:
+    /// groups that wait for a name, by id, as all processes noted them.
     async fn rename(
         &self,
         group: &str,
         name: &str,
         waiting: &BTreeMap<String, String>,
     ) -> Result<Option<String>, Failure>;
-    /// Has it say something else about itself.
+    /// Sets the description of a group.
     async fn describe(&self, group: &str, external_id: &str, description: &str) -> Result<(), Failure>;
-    /// Adds members, or gives them another role.
+    /// Adds members, or changes their role.
     async fn add(
         &self,
         group: &str,
@@ -209,17 +215,58 @@ pub trait TargetWriter: Send + Sync + 'static {
         role: Role,
         stop: &dyn StopNote,
     ) -> Result<Vec<Refused>, Failure>;
-    /// Takes members out.
+    /// Removes members.
     async fn remove(
         &self,
         group: &str,
         accounts: &[String],
         stop: &dyn StopNote,
     ) -> Result<Vec<Refused>, Failure>;
-    /// Deletes it.
+    /// Deletes a group.
     async fn delete(&self, group: &str) -> Result<(), Failure>;
-    /// Makes an account for a person, or brings the one that they have up to date.
+    /// Creates an account for a person, or updates the account of the person.
     async fn provision(&self, person: &Person) -> Result<TargetAccount, Failure>;
-    /// Gives an account these values; what else it has stays.
+    /// Sets values of an account. All other values stay.
     async fn update(&self, account: &str, values: &[(&'static str, Value)]) -> Result<(), Failure>;
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_account_differs_by_what_the_server_shows_and_not_by_case_or_empty_texts() {
+        let person = Person {
+            id: "00u1".into(),
+            login: "Ada@acme.example".into(),
+            email: Some("ada@acme.example".into()),
+            given: "Ada".into(),
+            family: String::new(),
+            display: "Ada".into(),
+            is_leaving: false,
+            status: "ACTIVE".into(),
+            may_be_made: true,
+        };
+        let values = [
+            ("userName", json!("ada@ACME.example")),
+            ("externalId", json!("00u1")),
+            ("active", json!(false)),
+            ("name.givenName", json!("ada")),
+            ("name.familyName", Value::Null),
+        ];
+        let account = TargetAccount {
+            id: "a1".into(),
+            name: None,
+            person: None,
+            known_as: Vec::new(),
+            email: None,
+            role: None,
+            values: BTreeMap::from(values),
+        };
+        let differences = account.differences(&person);
+        let wanted = [("active", json!(false), json!(true)), ("name.givenName", json!("ada"), json!("Ada"))];
+        assert_eq!(differences, wanted, "the server does not show `displayName` and `emails`");
+    }
 }

@@ -1,5 +1,5 @@
-//! What may happen while the process works: changes at the source, kills, faults, and deliveries in
-//! any order.
+//! The events of an interleaving: changes at the source, kills, faults, and deliveries in any
+//! order.
 
 use beadle_engine::{Key, Lane, Mark};
 use beadle_hooks::okta::{Sender, receive};
@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::{GROUPS, PEOPLE, Process, Stage, group, person};
 
 impl Stage {
-    /// What may happen, happens.
+    /// Lets one random event happen.
     pub(crate) async fn happen(&mut self, process: &mut Process) {
         let random = &mut self.random;
         let who = person(random.random_range(0..PEOPLE));
@@ -47,7 +47,7 @@ impl Stage {
                     2 => self.okta.fault(Fault { path: "/users?".into(), short: true, ..fault }),
                     3 => self.okta.fault(Fault { path: "/users?".into(), empty: true, ..fault }),
                     4 => self.okta.fault(Fault { path: "/users?".into(), truncate: true, ..fault }),
-                    // One is shown twice, and another is not shown: as many as are counted.
+                    // The list shows one row twice and lacks another, so its length is right.
                     8 => self.okta.fault(Fault { path: "/users?".into(), twice: true, ..fault }),
                     5 => self.aws.fault(Fault { path: "/Groups".into(), reset: true, ..fault }),
                     6 => self.aws.fault(Fault { path: "/Groups".into(), status: Some(500), ..fault }),
@@ -60,7 +60,8 @@ impl Stage {
                 }
             }
             84..88 => {
-                // The target's list says less than it has: who is not seen in it is added again, and nobody goes.
+                // The target's list lacks a member. Beadle adds that member again, and removes
+                // nobody.
                 self.aws.fault(Fault {
                     path: "groups.value".into(),
                     short: true,
@@ -80,7 +81,7 @@ impl Stage {
         }
     }
 
-    /// Some of the deliveries that are under way arrive: in any order, lost, or twice.
+    /// Delivers some of the waiting deliveries: in any order, not at all, or twice.
     pub(crate) async fn deliver(&mut self, process: &Process) {
         self.under_way.extend(self.okta.take_held());
         self.under_way.shuffle(&mut self.random);

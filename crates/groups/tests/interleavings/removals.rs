@@ -1,4 +1,4 @@
-//! What the target must come to, and whether everybody who was taken out was rightly taken out.
+//! The expected state of the target, and the check of every removal.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -6,19 +6,25 @@ use serde_json::{Value, json};
 
 use crate::{GROUPS, Stage, group};
 
-/// What was read longer ago takes nobody out: two minutes, in milliseconds.
+/// The age from which a read must not cause a removal: two minutes, in milliseconds.
 const OLDEST: u64 = 120_000;
 
-/// How many were taken out.
-#[derive(Debug, Default)]
+/// The number of removals.
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Removals {
     pub(crate) all: usize,
-    /// Of them, people who had come back between the read and the write.
+    /// The removed people who had joined again between the read and the write.
     pub(crate) raced: usize,
 }
 
+impl Removals {
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self { all: self.all + other.all, raced: self.raced + other.raced }
+    }
+}
+
 impl Stage {
-    /// Who should be in each group of the target, by its name.
+    /// Returns the people who should be in each group of the target, by its name.
     pub(crate) fn wanted(&self) -> BTreeMap<String, BTreeSet<String>> {
         let state = self.okta.state();
         let mut wanted: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
@@ -46,16 +52,17 @@ impl Stage {
         groups.map(|group| (group["displayName"].as_str().unwrap().to_owned(), people(group))).collect()
     }
 
-    /// Whoever was taken out: each of the group's sources was read whole, not long before, without them. (Another run may
-    /// have read it meanwhile, after they came back: that is the race that the next run mends.)
+    /// Checks every removal: shortly before it, each source of the group was read completely,
+    /// without the removed person. (Another run may have read the source later, after the person
+    /// had joined again. The next run repairs that race.)
     pub(crate) fn removals_were_right(&self) -> Result<Removals, String> {
         let state = self.aws.state();
         let mut calls: Vec<(bool, Value)> = self.okta.calls().into_iter().map(|call| (true, call)).collect();
         calls.extend(self.aws.calls().into_iter().map(|call| (false, call)));
         calls.sort_by_key(|(_, call)| call["at"].as_u64());
-        // By source group: when it was read whole, and who was in it.
+        // The complete reads of each source group: the time, and the people.
         let mut read: HashMap<String, Vec<(u64, BTreeSet<String>)>> = HashMap::new();
-        // When a person's status was seen to be one of those that mean that access should go.
+        // The time at which a status was read that ends the access of a person.
         let mut leaving: HashMap<String, u64> = HashMap::new();
         let mut removals = Removals::default();
         for (is_okta, call) in &calls {
@@ -76,7 +83,7 @@ impl Stage {
                             people.insert(id);
                         }
                     }
-                    // A list that a fault made shorter is no whole one.
+                    // A list that a fault made shorter is not complete.
                     if call["spoiled"] != json!(true) {
                         read.entry((*id).to_owned()).or_default().push((now, people));
                     }

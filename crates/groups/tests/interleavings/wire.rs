@@ -1,29 +1,24 @@
-//! The vendors' clients without a network: a call goes to the simulator in this process.
+//! A vendor that takes a moment for each call, so that other calls come between.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use beadle_sim::okta::OktaSim;
-use beadle_sim::scim::ScimSim;
 use beadle_transport::{Exchanged, Wire};
 use bytes::Bytes;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 
-/// Every call takes a moment, so that others come between.
+use crate::common::Vendor;
+
+/// The time that a request takes, and that its answer takes, in milliseconds.
 const LATENCY: std::ops::Range<u64> = 1..40;
 
-pub(crate) enum Vendor {
-    Okta(Arc<OktaSim>),
-    Aws(Arc<ScimSim>),
-}
-
-pub(crate) struct InProcess {
+pub(crate) struct Delayed {
     vendor: Vendor,
     random: std::sync::Mutex<StdRng>,
 }
 
-impl InProcess {
+impl Delayed {
     pub(crate) fn new(vendor: Vendor, seed: u64) -> Arc<Self> {
         Arc::new(Self { vendor, random: std::sync::Mutex::new(StdRng::seed_from_u64(seed)) })
     }
@@ -34,14 +29,11 @@ impl InProcess {
 }
 
 #[async_trait::async_trait]
-impl Wire for InProcess {
+impl Wire for Delayed {
     async fn exchange(&self, request: http::Request<Bytes>) -> Result<Exchanged, String> {
         tokio::time::sleep(self.wait()).await;
-        let answer = match &self.vendor {
-            Vendor::Okta(sim) => sim.exchange(request).await,
-            Vendor::Aws(sim) => sim.exchange(request).await,
-        };
+        let answer = self.vendor.exchange(request).await;
         tokio::time::sleep(self.wait()).await;
-        answer.ok_or_else(|| "the connection broke".to_owned())
+        answer
     }
 }

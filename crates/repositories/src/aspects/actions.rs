@@ -1,4 +1,4 @@
-//! Actions: whether they run, which may, and what their token may do.
+//! Actions: whether they run, which actions are allowed, and what the workflow token may do.
 //!
 //! <https://docs.github.com/rest/actions/permissions#get-github-actions-permissions-for-a-repository>
 
@@ -7,19 +7,55 @@ use beadle_engine::{Failure, Field, Risk};
 use beadle_github::Method;
 use serde_json::{Map, Value, json};
 
-use super::{Aspect, AspectPlan, Context, Step, WriteTarget, field};
+use super::aspect::{
+    ADMINISTRATION, Aspect, AspectPlan, AspectPlanner, Context, Stage, Step, WriteTarget, field,
+    reads_nothing,
+};
 use crate::policy::Node;
+use crate::policy::shape::{Shape, key};
+use crate::policy::shapes::TEXTS;
 
 /// The repository's Actions permissions.
-pub struct Actions;
+pub(crate) const ACTIONS: Aspect = Aspect {
+    name: "actions",
+    sections: &[key(
+        "actions",
+        SHAPE,
+        "Whether Actions run, which actions are allowed, and what the workflow token may do.",
+    )],
+    repository_keys: &[],
+    permissions: &[ADMINISTRATION],
+    events: &[],
+    reads: reads_nothing,
+    stage: Stage::Body,
+    is_apart: false,
+    planner: &Actions,
+};
 
-/// The keys of each place, as GitHub and the policy call them.
+const SHAPE: Shape = Shape::Map(&[
+    key("enabled", Shape::Bool, "Whether Actions run."),
+    key(
+        "allowed_actions",
+        Shape::OneOf(&["all", "local_only", "selected"]),
+        "Which actions and reusable workflows are allowed.",
+    ),
+    key("github_owned_allowed", Shape::Bool, "With `selected`: allows the actions of GitHub."),
+    key("verified_allowed", Shape::Bool, "With `selected`: allows the actions of verified creators."),
+    key("patterns_allowed", TEXTS, "With `selected`: allows other actions by pattern, such as `acme/*`."),
+    key("sha_pinning_required", Shape::Bool, "Whether actions must be pinned to a commit."),
+    key("default_workflow_permissions", Shape::OneOf(&["read", "write"]), "What the workflow token may do."),
+    key("can_approve_pull_request_reviews", Shape::Bool, "Whether workflows can approve pull requests."),
+]);
+
+struct Actions;
+
+/// The keys of each call. GitHub and the policy use the same names.
 const PERMISSIONS: &[&str] = &["enabled", "allowed_actions", "sha_pinning_required"];
 const SELECTED: &[&str] = &["github_owned_allowed", "verified_allowed", "patterns_allowed"];
 const WORKFLOW: &[&str] = &["default_workflow_permissions", "can_approve_pull_request_reviews"];
 
-/// Paths and bodies of PUT requests, in their order: GitHub takes the list of selected actions only
-/// after `allowed_actions` is `selected`.
+/// Paths and bodies of PUT requests, in their order. GitHub accepts the list of selected actions
+/// only after `allowed_actions` is `selected`.
 struct Put(Vec<(&'static str, Value)>);
 
 #[async_trait]
@@ -38,7 +74,7 @@ fn wants<'a>(node: &'a Node, keys: &[&str]) -> Vec<(&'a str, &'a Node)> {
     entries.filter(|(key, _)| keys.contains(key)).collect()
 }
 
-/// Reads a place where the policy asks for something of it.
+/// Reads a path if the policy has a key of it.
 async fn read_if(
     is_asked: bool,
     context: &Context<'_>,
@@ -61,7 +97,7 @@ fn sorted(value: &Value) -> Value {
     }
 }
 
-/// From the narrowest to the widest.
+/// The values from the narrowest to the widest.
 const ALLOWED: &[&str] = &["local_only", "selected", "all"];
 
 fn risk(key: &str, before: &Value, after: &Value) -> Risk {
@@ -83,14 +119,14 @@ fn differences(wanted: &[(&str, &Node)], seen: &Value) -> Vec<Field> {
     let differ = wanted.iter().filter_map(|(key, node)| {
         let (before, after) = (sorted(&seen[*key]), sorted(&node.json()));
         let risk = risk(key, &before, &after);
-        // An older server does not show what it does not know; it is as if it were off.
+        // An older server does not show a key that it does not know: the key counts as off.
         let same = before == after || (before.is_null() && after == false);
         (!same).then(|| field(key, before, after, Some(&node.asked), risk))
     });
     differ.collect()
 }
 
-/// The whole body: what is wanted, and what is there where nothing is.
+/// Returns the whole body: the wanted values, and the observed values of the other keys.
 fn body(keys: &[&str], wanted: &[(&str, &Node)], seen: &Value) -> Value {
     let mut body = Map::new();
     for key in keys {
@@ -103,16 +139,8 @@ fn body(keys: &[&str], wanted: &[(&str, &Node)], seen: &Value) -> Value {
 }
 
 #[async_trait]
-impl Aspect for Actions {
-    fn name(&self) -> &'static str {
-        "actions"
-    }
-
-    fn owns(&self, section: &str) -> bool {
-        section == "actions"
-    }
-
-    async fn plan(&self, context: &Context<'_>, sheet: &mut AspectPlan) -> Result<(), Failure> {
+impl AspectPlanner for Actions {
+    async fn plan(&self, context: &Context<'_>, plan: &mut AspectPlan) -> Result<(), Failure> {
         let Some(section) = context.desired.sections.get("actions") else { return Ok(()) };
         let (permissions, selected) = (wants(&section.node, PERMISSIONS), wants(&section.node, SELECTED));
         let workflow = wants(&section.node, WORKFLOW);
@@ -127,11 +155,11 @@ impl Aspect for Actions {
                 want.unwrap_or_else(|| seen[key].clone())
             };
             if after("enabled") == json!(false) {
-                // GitHub refuses the other keys while Actions are off.
+                // GitHub rejects the other keys while Actions are off.
                 let off: Vec<_> = permissions.iter().filter(|(key, _)| *key == "enabled").copied().collect();
                 let fields = differences(&off, &seen);
                 if !fields.is_empty() {
-                    sheet.change("", fields, Put(vec![("actions/permissions", json!({ "enabled": false }))]));
+                    plan.change("", fields, Put(vec![("actions/permissions", json!({ "enabled": false }))]));
                 }
             } else {
                 let listed = seen["enabled"] == json!(true) && seen["allowed_actions"] == "selected";
@@ -146,7 +174,7 @@ impl Aspect for Actions {
                 if after("allowed_actions") == "selected" {
                     let mut more = differences(&selected, &list);
                     if list.is_null() && seen["allowed_actions"] == "all" {
-                        // Everything was allowed before: a list is narrower, whatever is in it.
+                        // Everything was allowed before, so each list is narrower.
                         for field in &mut more {
                             field.risk = Risk::Changes;
                         }
@@ -156,16 +184,16 @@ impl Aspect for Actions {
                         fields.extend(more);
                     }
                 } else if let Some((_, node)) = selected.first() {
-                    sheet.part_unresolved(
+                    plan.cannot_resolve_part(
                         "selected",
                         format!(
-                            "which actions are selected counts only with `allowed_actions: selected` ({})",
+                            "the list of selected actions has an effect only with `allowed_actions: selected` ({})",
                             node.asked
                         ),
                     );
                 }
                 if !fields.is_empty() {
-                    sheet.change("", fields, Put(puts));
+                    plan.change("", fields, Put(puts));
                 }
             }
         }
@@ -173,7 +201,7 @@ impl Aspect for Actions {
             let fields = differences(&workflow, &seen);
             if !fields.is_empty() {
                 let put = ("actions/permissions/workflow", body(WORKFLOW, &workflow, &seen));
-                sheet.change("workflow token", fields, Put(vec![put]));
+                plan.change("workflow token", fields, Put(vec![put]));
             }
         }
         Ok(())

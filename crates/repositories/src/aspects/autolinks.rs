@@ -1,6 +1,6 @@
-//! Autolinks. GitHub has no way to change one: it is taken away and made again. Whether GitHub
-//! tells prefixes apart that differ in case only is not documented: such a link is taken for the
-//! listed one, and nothing is deleted because of it.
+//! Autolinks. GitHub has no call to change an autolink, so Beadle deletes it and creates it again.
+//! GitHub does not document whether the case of a prefix matters. Beadle takes a link whose prefix
+//! differs only in case for the listed link, and deletes nothing because of it.
 //!
 //! <https://docs.github.com/rest/repos/autolinks>
 
@@ -9,16 +9,48 @@ use beadle_engine::{Failure, Risk};
 use beadle_github::{Below, Method};
 use serde_json::{Value, json};
 
-use super::{Aspect, AspectPlan, Context, Step, WriteTarget, field};
+use super::aspect::{
+    ADMINISTRATION, Aspect, AspectPlan, AspectPlanner, Context, Stage, Step, WriteTarget, field,
+    reads_nothing,
+};
 use crate::identity::{all_named, kind, pair_entries};
-use crate::policy::Node;
+use crate::policy::shape::{Shape, key, required};
+use crate::policy::shapes::listed;
+use crate::policy::{Node, forms};
 
 /// The repository's autolinks.
-pub struct Autolinks;
+pub(crate) const AUTOLINKS: Aspect = Aspect {
+    name: "autolinks",
+    sections: &[key("autolinks", SHAPE, "Autolinks. Beadle removes others, unless the list is `additive`.")],
+    repository_keys: &[],
+    permissions: &[ADMINISTRATION],
+    events: &[],
+    reads: reads_nothing,
+    stage: Stage::Body,
+    is_apart: false,
+    planner: &Autolinks,
+};
+
+const ENTRY: Shape = Shape::Map(&[
+    required(key(
+        "key_prefix",
+        Shape::Form(&forms::AUTOLINK_PREFIX),
+        "The start of a reference, such as `TICKET-`.",
+    )),
+    required(key(
+        "url_template",
+        Shape::Form(&forms::URL),
+        "The address of the link. `<num>` stands for the rest of the reference.",
+    )),
+    key("is_alphanumeric", Shape::Bool, "Whether the rest of the reference can have letters. Default: true."),
+]);
+const SHAPE: Shape = listed!(ENTRY);
+
+struct Autolinks;
 
 enum Write {
     Create(Value),
-    /// With the body that is there now, to be put back if the new one is refused.
+    /// Has the present body too, so that Beadle can restore it if GitHub rejects the new one.
     Replace {
         id: u64,
         body: Value,
@@ -40,7 +72,7 @@ impl Step for Write {
                 named.send(Method::DELETE, Below::at("autolinks").id(*id), None).await?;
                 let made = named.send(Method::POST, "autolinks", Some(body.clone())).await;
                 if made.is_err() {
-                    // If that fails too, the next run makes it.
+                    // If this fails too, the next run creates the autolink.
                     let _ = named.send(Method::POST, "autolinks", Some(before.clone())).await;
                 }
                 made.map_err(Failure::after_a_part)
@@ -50,21 +82,13 @@ impl Step for Write {
 }
 
 #[async_trait]
-impl Aspect for Autolinks {
-    fn name(&self) -> &'static str {
-        "autolinks"
-    }
-
-    fn owns(&self, section: &str) -> bool {
-        section == "autolinks"
-    }
-
-    async fn plan(&self, context: &Context<'_>, sheet: &mut AspectPlan) -> Result<(), Failure> {
+impl AspectPlanner for Autolinks {
+    async fn plan(&self, context: &Context<'_>, plan: &mut AspectPlan) -> Result<(), Failure> {
         let Some(section) = context.desired.sections.get("autolinks") else { return Ok(()) };
         let seen = context.reader.list_below(context.repository, "autolinks", &["id", "key_prefix"]).await?;
         let prefix = |link: &Value| link["key_prefix"].as_str().unwrap_or_default().to_owned();
         if !all_named(kind("autolinks"), &seen) {
-            sheet.unreadable("GitHub shows an autolink without its prefix; the list stays as it is");
+            plan.cannot_read("GitHub shows an autolink without its prefix: Beadle leaves the list as it is");
             return Ok(());
         }
         let matched = pair_entries(kind("autolinks"), section.items(), &seen);
@@ -78,7 +102,7 @@ impl Aspect for Autolinks {
             let what = format!("autolink {key}");
             let Some(found) = matched.observed_of(at).map(|place| &seen[place]) else {
                 let fields = vec![field("url_template", Value::Null, json!(template), asked, Risk::Adds)];
-                sheet.change(what, fields, Write::Create(body));
+                plan.change(what, fields, Write::Create(body));
                 continue;
             };
             let fields: Vec<_> = ["url_template", "is_alphanumeric"]
@@ -90,7 +114,7 @@ impl Aspect for Autolinks {
                 let before = json!({
                     "key_prefix": found["key_prefix"], "url_template": found["url_template"], "is_alphanumeric": found["is_alphanumeric"],
                 });
-                sheet.change(what, fields, Write::Replace { id, body, before });
+                plan.change(what, fields, Write::Replace { id, body, before });
             }
         }
         for link in matched.only_observed.iter().map(|place| &seen[*place]).filter(|_| section.exclusive) {
@@ -98,7 +122,7 @@ impl Aspect for Autolinks {
             let fields =
                 vec![field("url_template", link["url_template"].clone(), Value::Null, asked, Risk::Removes)];
             if let Some(id) = link["id"].as_u64() {
-                sheet.change(format!("autolink {}", prefix(link)), fields, Write::Delete { id });
+                plan.change(format!("autolink {}", prefix(link)), fields, Write::Delete { id });
             }
         }
         Ok(())

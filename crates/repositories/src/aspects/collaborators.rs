@@ -1,4 +1,4 @@
-//! People with direct access, and invitations that they have not accepted yet.
+//! People with direct access, and invitations that are not accepted yet.
 //!
 //! <https://docs.github.com/rest/collaborators>
 
@@ -6,19 +6,47 @@ use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use beadle_engine::{Failure, Risk};
-use beadle_github::{Actor, ActorKind, Collaborator, Grantee, Invitation, Permission};
+use beadle_github::{Actor, ActorKind, Asks, Collaborator, Grantee, Invitation, Permission};
 use serde_json::{Value, json};
 
+use super::aspect::{
+    ADMINISTRATION, Aspect, AspectPlan, AspectPlanner, Context, Sections, Stage, Step, WriteTarget, field,
+};
 use super::teams::change_of;
-use super::{Aspect, AspectPlan, Context, Stage, Step, WriteTarget, field};
 use crate::names::Named;
+use crate::policy::shape::{Shape, key, required};
+use crate::policy::shapes::{EXCLUDE, INCLUDE, LOGIN, PERMISSION, listed};
 use crate::policy::{CollaboratorWant, Listed};
 
 /// The repository's direct collaborators.
-pub struct Collaborators;
+pub(crate) const COLLABORATORS: Aspect = Aspect {
+    name: "collaborators",
+    sections: &[key(
+        "collaborators",
+        SHAPE,
+        "People with direct access. Beadle removes others, unless the list is `additive`.",
+    )],
+    repository_keys: &[],
+    permissions: &[ADMINISTRATION],
+    events: &["member", "organization"],
+    reads,
+    stage: Stage::Access,
+    is_apart: true,
+    planner: &Collaborators,
+};
+
+const ENTRY: Shape =
+    Shape::Map(&[required(key("username", LOGIN, "The login of the person.")), PERMISSION, INCLUDE, EXCLUDE]);
+const SHAPE: Shape = listed!(ENTRY);
+
+fn reads(sections: &Sections<'_>) -> Asks {
+    Asks { collaborators: sections.has("collaborators"), ..Asks::default() }
+}
+
+struct Collaborators;
 
 enum Write {
-    /// Invites, or changes what somebody may do. An expired invitation is withdrawn before.
+    /// Invites an account, or changes its permission. Withdraws an expired invitation before.
     Put {
         account: Grantee,
         permission: Permission,
@@ -45,7 +73,7 @@ impl Step for Write {
                     to.named()?.withdraw_invitation(*invitation).await?;
                 }
                 let put = to.named()?.put_collaborator(account, permission).await;
-                // The invitation is gone.
+                // The expired invitation is gone already.
                 put.map_err(|failure| if expired.is_some() { failure.after_a_part() } else { failure })
             }
             Self::Remove { account } => to.named()?.remove_collaborator(account).await,
@@ -58,48 +86,26 @@ impl Step for Write {
 }
 
 #[async_trait]
-impl Aspect for Collaborators {
-    fn name(&self) -> &'static str {
-        "collaborators"
-    }
-
-    fn owns(&self, section: &str) -> bool {
-        section == "collaborators"
-    }
-
-    fn stage(&self) -> Stage {
-        Stage::Access
-    }
-
-    fn is_apart(&self) -> bool {
-        true
-    }
-
-    async fn plan(&self, context: &Context<'_>, sheet: &mut AspectPlan) -> Result<(), Failure> {
+impl AspectPlanner for Collaborators {
+    async fn plan(&self, context: &Context<'_>, plan: &mut AspectPlan) -> Result<(), Failure> {
         let Some(wanted) = &context.desired.collaborators else { return Ok(()) };
         let repository = context.repository;
-        let (seen, pending) = match (&repository.collaborators, &repository.invitations) {
-            (Some(Ok(seen)), Some(Ok(pending))) => (seen, pending),
-            (Some(Err(why)), _) | (_, Some(Err(why))) => {
-                sheet.unreadable(&why.why);
-                return Ok(());
-            }
-            _ => return Ok(()),
-        };
+        let Some(seen) = plan.read(&repository.collaborators) else { return Ok(()) };
+        let Some(pending) = plan.read(&repository.invitations) else { return Ok(()) };
         let mut paired = BTreeSet::new();
         let mut missing = Vec::new();
         for want in &wanted.items {
-            match meant(context, want, seen, pending, sheet).await? {
+            match meant(context, want, seen, pending, plan).await? {
                 Some((id, found)) => {
                     paired.insert(id);
-                    present(context, want, (id, &found), sheet);
+                    present(context, want, (id, &found), plan);
                 }
                 None => missing.push(want),
             }
         }
-        paired.extend(invite(context, &missing, sheet).await?);
+        paired.extend(invite(context, &missing, plan).await?);
         if wanted.exclusive {
-            absent(wanted, &paired, seen, pending, sheet);
+            absent(wanted, &paired, seen, pending, plan);
         }
         Ok(())
     }
@@ -109,17 +115,17 @@ impl Aspect for Collaborators {
 enum Found<'a> {
     Access(&'a Collaborator),
     Invitation(&'a Invitation),
-    /// Its login is somebody else's now: nothing is done for it.
+    /// The login belongs to another account now. Beadle does nothing for that account.
     Another,
 }
 
-/// The account that an entry means: by its login, or by its id where it was renamed since.
+/// Finds the account of an entry: by its login, or by its id if the account was renamed.
 async fn meant<'a>(
     context: &Context<'_>,
     want: &CollaboratorWant,
     seen: &'a [Collaborator],
     pending: &'a [Invitation],
-    sheet: &mut AspectPlan,
+    plan: &mut AspectPlan,
 ) -> Result<Option<(u64, Found<'a>)>, Failure> {
     let access = seen.iter().map(|found| (found.id, found.login.as_str(), Found::Access(found)));
     let invited = pending
@@ -130,7 +136,7 @@ async fn meant<'a>(
         let (id, _, found) = all.swap_remove(at);
         return Ok(Some(match names_another(context, want, id).await? {
             Some(why) => {
-                sheet.unresolved(why);
+                plan.cannot_resolve(why);
                 (id, Found::Another)
             }
             None => (id, found),
@@ -140,11 +146,11 @@ async fn meant<'a>(
     let Some(at) = all.iter().position(|(id, ..)| Some(*id) == remembered) else { return Ok(None) };
     let (id, login, found) = all.swap_remove(at);
     let why = format!("user `{}` is called `{login}` now; change the policy ({})", want.login, want.asked);
-    sheet.part_unresolved(&want.login, why);
+    plan.cannot_resolve_part(&want.login, why);
     Ok(Some((id, found)))
 }
 
-/// Why an entry's login is another account's now, if it is.
+/// Returns the reason if the login of an entry belongs to another account now.
 async fn names_another(
     context: &Context<'_>,
     want: &CollaboratorWant,
@@ -161,7 +167,7 @@ fn present(
     context: &Context<'_>,
     want: &CollaboratorWant,
     (id, found): (u64, &Found<'_>),
-    sheet: &mut AspectPlan,
+    plan: &mut AspectPlan,
 ) {
     let change = |before: &Permission| {
         let (before_text, after) = (json!(before.as_str()), json!(want.permission.as_str()));
@@ -174,27 +180,28 @@ fn present(
             let coarse =
                 matches!(want.permission.rank(), None | Some(1 | 3)) && context.reader.lacks("roleName");
             if coarse {
-                sheet.part_unresolved(
+                plan.cannot_resolve_part(
                     &want.login,
-                    format!("this GitHub does not show roles ({})", want.asked),
+                    format!("this GitHub server does not show custom roles ({})", want.asked),
                 );
             } else {
                 let what = format!("collaborator {}", found.login);
                 let account = Grantee::user(found.id, &found.login);
-                sheet.change(what, change(&found.permission), put(account, want, None));
+                plan.change(what, change(&found.permission), put(account, want, None));
             }
         }
         Found::Invitation(invitation) if invitation.expired => {
             let what = format!("collaborator {}", want.login);
-            // The policy may have the login that the account had before.
+            // The policy may have the former login of the account.
             let login = invitation.login.as_deref().unwrap_or(&want.login);
-            sheet.change(what, added(want), put(Grantee::user(id, login), want, Some(invitation.id)));
+            plan.change(what, added(want), put(Grantee::user(id, login), want, Some(invitation.id)));
         }
-        // An invitation shows the role that a custom one is based on: it is compared when it was accepted.
+        // GitHub shows the base of a custom role in an invitation. Beadle compares the role after
+        // the account accepted.
         Found::Invitation(_) if want.permission.rank().is_none() => {}
         Found::Invitation(invitation) if invitation.permission != want.permission => {
             let write = Write::Change { invitation: invitation.id, permission: want.permission.clone() };
-            sheet.change(format!("invitation of {}", want.login), change(&invitation.permission), write);
+            plan.change(format!("invitation of {}", want.login), change(&invitation.permission), write);
         }
         Found::Another | Found::Invitation(_) => {}
     }
@@ -205,13 +212,12 @@ fn added(want: &CollaboratorWant) -> Vec<beadle_engine::Field> {
     vec![field("permission", Value::Null, after, Some(&want.asked), Risk::Adds)]
 }
 
-/// Invites accounts that exist. A login that stands for nobody leaves the whole list in doubt: it
-/// may be a typo, or the old name of somebody who has access. Gives the ids of those who were
-/// found.
+/// Invites accounts that exist, and returns their ids. If a login does not exist, the whole list is
+/// unknown: the login may be a typo, or the former name of somebody who has access.
 async fn invite(
     context: &Context<'_>,
     missing: &[&CollaboratorWant],
-    sheet: &mut AspectPlan,
+    plan: &mut AspectPlan,
 ) -> Result<Vec<u64>, Failure> {
     let mut ids = Vec::new();
     if missing.is_empty() {
@@ -233,8 +239,10 @@ async fn invite(
             Err(why) => Err(format!("{why} ({})", want.asked)),
         };
         match found {
-            Err(why) => sheet.unresolved(format!("{why}; no collaborator is removed while this is so")),
-            Ok(found) => sheet.change(
+            Err(why) => {
+                plan.cannot_resolve(format!("{why}; until this is fixed, Beadle removes no collaborator"))
+            }
+            Ok(found) => plan.change(
                 format!("collaborator {}", want.login),
                 added(want),
                 put(Grantee::resolved_user(&found), want, None),
@@ -249,21 +257,22 @@ fn absent(
     paired: &BTreeSet<u64>,
     seen: &[Collaborator],
     pending: &[Invitation],
-    sheet: &mut AspectPlan,
+    plan: &mut AspectPlan,
 ) {
     let gone = |before: &Permission| {
         vec![field("permission", json!(before.as_str()), Value::Null, Some(&wanted.asked), Risk::Removes)]
     };
     for found in seen.iter().filter(|found| !paired.contains(&found.id)) {
         let write = Write::Remove { account: Grantee::user(found.id, &found.login) };
-        sheet.change(format!("collaborator {}", found.login), gone(&found.permission), write);
+        plan.change(format!("collaborator {}", found.login), gone(&found.permission), write);
     }
     for invitation in pending {
-        // Whom an invitation by mail is for cannot be told: it is left alone.
+        // GitHub does not show the account of an invitation by mail. Beadle leaves such an
+        // invitation alone.
         let account = invitation.account.filter(|account| !paired.contains(account));
         if let (Some(_), Some(login)) = (account, &invitation.login) {
             let write = Write::Withdraw { invitation: invitation.id };
-            sheet.change(format!("invitation of {login}"), gone(&invitation.permission), write);
+            plan.change(format!("invitation of {login}"), gone(&invitation.permission), write);
         }
     }
 }

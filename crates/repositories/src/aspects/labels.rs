@@ -1,19 +1,59 @@
-//! Labels. GitHub compares their names without case; a label is renamed in place, never deleted and
-//! made again.
+//! Labels. GitHub compares their names without case. Beadle renames a label in place and never
+//! deletes and creates it again.
 //!
 //! <https://docs.github.com/rest/issues/labels>
 
 use async_trait::async_trait;
 use beadle_engine::{Failure, PolicyLocation, Risk};
-use beadle_github::{Below, Label, Method, segment};
+use beadle_github::{Asks, Below, Label, Method, segment};
 use serde_json::{Map, Value, json};
 
-use super::{Aspect, AspectPlan, Context, Step, WriteTarget, field};
+use super::aspect::{
+    AppPermission, Aspect, AspectPlan, AspectPlanner, Context, Sections, Stage, Step, WriteTarget, field,
+};
 use crate::identity::{EntryPairs, kind, pair, pair_entries};
-use crate::policy::{Node, Pattern};
+use crate::policy::shape::{Shape, key, required};
+use crate::policy::shapes::listed;
+use crate::policy::{Node, Pattern, forms};
 
 /// The repository's labels.
-pub struct Labels;
+pub(crate) const LABELS: Aspect = Aspect {
+    name: "labels",
+    sections: &[key("labels", SHAPE, "Labels. Beadle removes others, unless the list is `additive`.")],
+    repository_keys: &[],
+    permissions: &[AppPermission::write("issues", "issues (repository)")],
+    events: &["label"],
+    reads,
+    stage: Stage::Body,
+    is_apart: true,
+    planner: &Labels,
+};
+
+const ENTRY: Shape = Shape::Map(&[
+    required(key("name", Shape::Form(&forms::LABEL), "The name of the label, at most 50 characters.")),
+    key("color", Shape::Color, "Six hexadecimal digits, in quotes."),
+    key(
+        "description",
+        Shape::OrNull(&Shape::Form(&forms::LABEL_DESCRIPTION)),
+        "A description of at most 100 characters. Null for none.",
+    ),
+    key(
+        "oldname",
+        Shape::Form(&forms::LABEL),
+        "The former name. Beadle renames the label, and it stays on its issues.",
+    ),
+]);
+const BY_REGEX: Shape = Shape::Either(
+    &Shape::Regex,
+    &Shape::Map(&[key("name", Shape::Regex, "A regular expression on the name.")]),
+);
+const SHAPE: Shape = listed!(ENTRY, BY_REGEX);
+
+fn reads(sections: &Sections<'_>) -> Asks {
+    Asks { labels: sections.has("labels"), ..Asks::default() }
+}
+
+struct Labels;
 
 enum Write {
     Create(Value),
@@ -59,41 +99,22 @@ impl<'a> Want<'a> {
 }
 
 #[async_trait]
-impl Aspect for Labels {
-    fn name(&self) -> &'static str {
-        "labels"
-    }
-
-    fn owns(&self, section: &str) -> bool {
-        section == "labels"
-    }
-
-    fn is_apart(&self) -> bool {
-        true
-    }
-
-    async fn plan(&self, context: &Context<'_>, sheet: &mut AspectPlan) -> Result<(), Failure> {
+impl AspectPlanner for Labels {
+    async fn plan(&self, context: &Context<'_>, plan: &mut AspectPlan) -> Result<(), Failure> {
         let Some(section) = context.desired.sections.get("labels") else { return Ok(()) };
-        let seen = match &context.repository.labels {
-            Some(Ok(seen)) => seen,
-            Some(Err(why)) => {
-                sheet.unreadable(&why.why);
-                return Ok(());
-            }
-            None => return Ok(()),
-        };
+        let Some(seen) = plan.read(&context.repository.labels) else { return Ok(()) };
         let wants: Vec<Want<'_>> = section.items().iter().filter_map(Want::read).collect();
         let matched = matched(&wants, seen);
         for (at, want) in wants.iter().enumerate() {
             match matched.observed_of(at).map(|place| &seen[place]) {
                 Some(found) => match segment(&found.name) {
-                    Ok(()) => change(want, found, sheet),
+                    Ok(()) => change(want, found, plan),
                     Err(why) => {
                         let why = format!("the label cannot be changed through the API: {why}");
-                        sheet.part_unresolved(want.name, why);
+                        plan.cannot_resolve_part(want.name, why);
                     }
                 },
-                None => create(want, sheet),
+                None => create(want, plan),
             }
         }
         if !section.exclusive {
@@ -107,14 +128,14 @@ impl Aspect for Labels {
         for label in matched.only_observed.iter().map(|place| &seen[*place]) {
             if !kept.iter().any(|pattern| pattern.is_match(&label.name)) {
                 if let Err(why) = segment(&label.name) {
-                    // Its address would be the one of something else.
+                    // The address of the label would be the address of another object.
                     let why = format!("the label cannot be deleted through the API: {why}");
-                    sheet.part_unresolved(&label.name, why);
+                    plan.cannot_resolve_part(&label.name, why);
                     continue;
                 }
                 let asked = Some(&section.node.asked);
                 let fields = vec![field("color", json!(label.color), Value::Null, asked, Risk::Removes)];
-                sheet.change(
+                plan.change(
                     format!("label {}", label.name),
                     fields,
                     Write::Delete { name: label.name.clone() },
@@ -125,9 +146,9 @@ impl Aspect for Labels {
     }
 }
 
-/// Which label each listed one is: by its name, and where there is none, by its name before. A
-/// label is one listed label only: of two that give the same name before, the first is the renamed
-/// one.
+/// Matches listed labels with live labels: by the name, and if no label has the name, by the former
+/// name. The match is one to one. If two listed labels have the same former name, the first one is
+/// the renamed label.
 fn matched(wants: &[Want<'_>], seen: &[Label]) -> EntryPairs {
     let entry = |name: &str| json!({ "name": name });
     let desired: Vec<Value> = wants.iter().map(|want| entry(want.name)).collect();
@@ -146,7 +167,7 @@ fn matched(wants: &[Want<'_>], seen: &[Label]) -> EntryPairs {
     matched
 }
 
-fn create(want: &Want<'_>, sheet: &mut AspectPlan) {
+fn create(want: &Want<'_>, plan: &mut AspectPlan) {
     let mut body = json!({ "name": want.name });
     if let Some(color) = &want.color {
         body["color"] = json!(color);
@@ -155,10 +176,10 @@ fn create(want: &Want<'_>, sheet: &mut AspectPlan) {
         body["description"] = json!(description);
     }
     let fields = vec![field("color", Value::Null, body["color"].clone(), Some(want.asked), Risk::Adds)];
-    sheet.change(format!("label {}", want.name), fields, Write::Create(body));
+    plan.change(format!("label {}", want.name), fields, Write::Create(body));
 }
 
-fn change(want: &Want<'_>, found: &Label, sheet: &mut AspectPlan) {
+fn change(want: &Want<'_>, found: &Label, plan: &mut AspectPlan) {
     let (mut fields, mut body) = (Vec::new(), Map::new());
     let mut differs = |name: &str, key: &str, before: Value, after: Value| {
         if before != after {
@@ -176,7 +197,7 @@ fn change(want: &Want<'_>, found: &Label, sheet: &mut AspectPlan) {
     }
     if !fields.is_empty() {
         let write = Write::Update { name: found.name.clone(), body: Value::Object(body) };
-        sheet.change(format!("label {}", found.name), fields, write);
+        plan.change(format!("label {}", found.name), fields, write);
     }
 }
 
@@ -225,10 +246,10 @@ mod tests {
         let node = Node::parse("f.yml", "{name: bug, description: null}").unwrap();
         let want = Want::read(&node).unwrap();
         let found = |description: Option<&str>| {
-            let mut sheet = AspectPlan::default();
+            let mut plan = AspectPlan::default();
             let description = description.map(str::to_owned);
-            change(&want, &Label { name: "bug".into(), color: "cc0000".into(), description }, &mut sheet);
-            sheet.drafts.len()
+            change(&want, &Label { name: "bug".into(), color: "cc0000".into(), description }, &mut plan);
+            plan.changes.len()
         };
         assert_eq!((found(Some("old")), found(Some("")), found(None)), (1, 0, 0));
     }
@@ -249,7 +270,8 @@ mod tests {
             let live: Vec<&str> = live.iter().map(String::as_str).collect();
             let policy = json!(list).to_string();
             let (of, left) = matches(&policy, &live);
-            // One to one: nothing is renamed twice, and what is left is nobody's.
+            // The match is one to one: no label is renamed twice, and a remaining label has no
+            // match.
             let mut taken: Vec<&String> = of.iter().flatten().chain(&left).collect();
             taken.sort();
             taken.dedup();

@@ -1,7 +1,9 @@
-//! The aspects of a repository: one file each. An aspect says how desired and observed differ, and how a change is
-//! written. Adding one is its file and a line in [`ALL`].
+//! The aspects of a repository: one file each. An aspect describes itself (see [`Aspect`]). Everything
+//! else derives from the list [`ALL`]. To add an aspect, add its file and its line in the list:
+//! CONTRIBUTING.md shows how.
 
 pub mod actions;
+mod aspect;
 pub mod autolinks;
 pub mod collaborators;
 pub mod labels;
@@ -14,232 +16,24 @@ pub mod teams;
 pub mod topics;
 pub mod webhooks;
 
-use std::collections::BTreeMap;
-
-use async_trait::async_trait;
-use beadle_engine::{Change, Class, Failure, Field, Mode, PolicyLocation, Risk, Turn};
-use beadle_github::{Below, Method, Named, Reader, Repository, Writer};
-use secrecy::SecretString;
-use serde_json::Value;
-
-use crate::names::Names;
-use crate::policy::Desired;
+pub(crate) use aspect::Sections;
+pub use aspect::{
+    AccessLevel, AppPermission, Aspect, AspectPlan, Context, PlannedChange, Secrets, Stage, Step, Unresolved,
+    WriteTarget, field,
+};
 
 /// Every aspect, in the order in which they are planned.
-pub const ALL: &[&dyn Aspect] = &[
-    &settings::Settings,
-    &topics::Topics,
-    &teams::Teams,
-    &collaborators::Collaborators,
-    &protection::Protection,
-    &rulesets::Rulesets,
-    &labels::Labels,
-    &autolinks::Autolinks,
-    &properties::Properties,
-    &actions::Actions,
-    &security::Security,
-    &webhooks::Webhooks,
+pub const ALL: &[&Aspect] = &[
+    &settings::SETTINGS,
+    &topics::TOPICS,
+    &teams::TEAMS,
+    &collaborators::COLLABORATORS,
+    &protection::PROTECTION,
+    &rulesets::RULESETS,
+    &labels::LABELS,
+    &autolinks::AUTOLINKS,
+    &properties::PROPERTIES,
+    &actions::ACTIONS,
+    &security::SECURITY,
+    &webhooks::WEBHOOKS,
 ];
-
-/// One facet of a repository.
-#[async_trait]
-pub trait Aspect: Send + Sync {
-    /// Its name in plans, modes and metrics.
-    fn name(&self) -> &'static str;
-    /// Returns whether the aspect carries out a section of the policy, or a part of it.
-    fn owns(&self, section: &str) -> bool;
-    /// The stage of a change that the aspect adds to the body of the run.
-    fn stage(&self) -> Stage {
-        Stage::Body
-    }
-    /// Returns whether changes of different things may be written in any order. Otherwise the
-    /// changes of the aspect keep their order.
-    fn is_apart(&self) -> bool {
-        false
-    }
-    /// Writes on the sheet what differs. It is given a reader and nothing that writes.
-    async fn plan(&self, context: &Context<'_>, sheet: &mut AspectPlan) -> Result<(), Failure>;
-}
-
-/// Holds everything that an aspect plans with.
-pub struct Context<'a> {
-    /// For what was not read beforehand.
-    pub reader: &'a Reader,
-    /// The desired state.
-    pub desired: &'a Desired,
-    /// The observed state.
-    pub repository: &'a Repository,
-    /// The secrets that the policy may name.
-    pub secrets: &'a Secrets,
-    /// The mode lets this run write settings.
-    pub settings_are_written: bool,
-    /// The remembered meanings of the policy's names.
-    pub names: &'a Names,
-}
-
-/// Secrets that a policy may name, by the name that the configuration gives them.
-pub type Secrets = BTreeMap<String, SecretString>;
-
-/// How a change is written.
-#[async_trait]
-pub trait Step: Send + Sync + 'static {
-    /// Writes it. Writing it twice does no harm.
-    async fn write(&self, to: &WriteTarget) -> Result<(), Failure>;
-    /// The place of the change in the order of writes.
-    fn turn(&self) -> Turn {
-        Turn::default()
-    }
-}
-
-/// The destination of a step's writes.
-pub struct WriteTarget {
-    /// The repository by its present name; `None`: the organisation.
-    pub(crate) named: Option<Named>,
-    /// Writes by node ids, and below the organisation.
-    pub(crate) writer: Writer,
-    /// Finds things that the same run made.
-    pub(crate) reader: Reader,
-}
-
-impl WriteTarget {
-    /// The repository.
-    pub fn named(&self) -> Result<&Named, Failure> {
-        self.named.as_ref().ok_or_else(|| Failure::new(Class::Fatal, "this change is one of a repository"))
-    }
-
-    /// Writes at `path` below the repository, or the organisation.
-    pub async fn send(
-        &self,
-        method: Method,
-        path: impl Into<Below> + Send,
-        body: Option<Value>,
-    ) -> Result<(), Failure> {
-        match &self.named {
-            Some(named) => named.send(method, path, body).await,
-            None => self.writer.to_organisation(method, path, body).await,
-        }
-    }
-
-    /// The id of the code security configuration of this name.
-    pub(crate) async fn configuration(&self, name: &str) -> Result<u64, Failure> {
-        let all = self
-            .reader
-            .list_of_organisation("code-security/configurations?per_page=100", &["id", "name"])
-            .await?;
-        let found = all.iter().find(|known| known["name"] == name);
-        let missing = || Failure::new(Class::Conflict, format!("there is no configuration `{name}` yet"));
-        found.and_then(|found| found["id"].as_u64()).ok_or_else(missing)
-    }
-}
-
-/// When in a run a change is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Stage {
-    /// Unarchiving: nothing else can be written before.
-    Open,
-    /// Fewer can see it.
-    Narrow,
-    /// Settings, and who may do what: GitHub takes a restriction only with people who have access,
-    /// and some rules only with a setting.
-    Access,
-    /// Everything else.
-    Body,
-    /// More can see it: last, so that it is protected before.
-    Widen,
-    /// Security features.
-    Security,
-    /// Another name.
-    Rename,
-    /// Archiving: nothing else can be written after.
-    Close,
-}
-
-/// A change, and when it is written.
-pub struct PlannedChange {
-    /// The change.
-    pub change: Change<Box<dyn Step>>,
-    /// When.
-    pub stage: Stage,
-}
-
-/// The findings of an aspect.
-#[derive(Default)]
-pub struct AspectPlan {
-    /// The changes.
-    pub drafts: Vec<PlannedChange>,
-    /// The parts that could not be read or resolved.
-    pub doubts: Vec<Unresolved>,
-}
-
-/// Something that could not be read or resolved.
-pub struct Unresolved {
-    /// The part of the aspect that it is about; `None` for the whole.
-    pub part: Option<String>,
-    /// The problem, and what to do about it.
-    pub why: String,
-    /// The problem may end without anybody's help.
-    pub transient: bool,
-}
-
-impl AspectPlan {
-    /// Of an aspect that failed: unknown as a whole. What ends the whole run is given back.
-    pub(crate) fn failed(failure: Failure) -> Result<Self, Failure> {
-        if matches!(failure.class, Class::RateLimited { .. } | Class::Fatal) {
-            return Err(failure);
-        }
-        let doubt = Unresolved { part: None, why: failure.text, transient: failure.class == Class::Retry };
-        Ok(Self { drafts: Vec::new(), doubts: vec![doubt] })
-    }
-
-    /// Nothing is removed while the aspect as a whole is in doubt.
-    pub(crate) fn settle(&mut self) {
-        if self.doubts.iter().any(|doubt| doubt.part.is_none()) {
-            self.drafts.retain(|draft| draft.change.risks().count(Risk::Removes) == 0);
-        }
-    }
-
-    /// Adds a change in the body of the run.
-    pub fn change(&mut self, what: impl Into<String>, fields: Vec<Field>, step: impl Step) {
-        self.change_at(Stage::Body, what, fields, step);
-    }
-
-    /// Adds a change.
-    pub fn change_at(&mut self, stage: Stage, what: impl Into<String>, fields: Vec<Field>, step: impl Step) {
-        let change = Change {
-            aspect: String::new(), // the planner knows whose sheet this is
-            what: what.into(),
-            fields,
-            mode: Mode::Observe,
-            after: Vec::new(),
-            stop: None,
-            reaches: 1,
-            write: Box::new(step) as Box<dyn Step>,
-        };
-        self.drafts.push(PlannedChange { change, stage });
-    }
-
-    /// Something could not be read now.
-    pub fn unreadable(&mut self, why: impl Into<String>) {
-        self.doubts.push(Unresolved { part: None, why: why.into(), transient: true });
-    }
-
-    /// Something does not exist; somebody has to mend the policy or the organisation.
-    pub fn unresolved(&mut self, why: impl Into<String>) {
-        self.doubts.push(Unresolved { part: None, why: why.into(), transient: false });
-    }
-
-    /// One part could not be read now; the rest of the aspect goes on, removals too.
-    pub fn part_unreadable(&mut self, part: &str, why: impl Into<String>) {
-        self.doubts.push(Unresolved { part: Some(part.to_owned()), why: why.into(), transient: true });
-    }
-
-    /// The same of something that does not exist.
-    pub fn part_unresolved(&mut self, part: &str, why: impl Into<String>) {
-        self.doubts.push(Unresolved { part: Some(part.to_owned()), why: why.into(), transient: false });
-    }
-}
-
-/// A field of a change.
-pub fn field(name: &str, before: Value, after: Value, asked: Option<&PolicyLocation>, risk: Risk) -> Field {
-    Field { name: name.to_owned(), before, after, asked: asked.cloned(), risk }
-}

@@ -4,14 +4,49 @@
 
 use async_trait::async_trait;
 use beadle_engine::{Failure, Risk};
-use beadle_github::Method;
+use beadle_github::{Asks, Method};
 use serde_json::{Value, json};
 
-use super::{Aspect, AspectPlan, Context, Step, WriteTarget, field};
-use crate::policy::Node;
+use super::aspect::{
+    AppPermission, Aspect, AspectPlan, AspectPlanner, Context, Sections, Stage, Step, WriteTarget, field,
+};
+use crate::policy::shape::{Shape, key};
+use crate::policy::shapes::listed;
+use crate::policy::{Node, forms};
 
 /// The repository's custom properties.
-pub struct Properties;
+pub(crate) const PROPERTIES: Aspect = Aspect {
+    name: "custom_properties",
+    sections: &[key(
+        "custom_properties",
+        SHAPE,
+        "Values of custom properties. Beadle removes others, unless the list is `additive`.",
+    )],
+    repository_keys: &[],
+    permissions: &[
+        AppPermission::write("repository_custom_properties", "custom properties (repository)"),
+        AppPermission::read("organization_custom_properties", "custom properties (organisation)"),
+    ],
+    events: &["custom_property_values"],
+    reads,
+    stage: Stage::Body,
+    is_apart: false,
+    planner: &Properties,
+};
+
+const VALUE: Shape = Shape::OrNull(&Shape::Either(&Shape::Scalar, &Shape::List(&Shape::Scalar)));
+const ENTRY: Shape = Shape::Map(&[
+    key("name", Shape::Form(&forms::PROPERTY), "The name of the property."),
+    key("property_name", Shape::Form(&forms::PROPERTY), "Another key for `name`."),
+    key("value", VALUE, "A text, a list of texts, or null for no value."),
+]);
+const SHAPE: Shape = listed!(ENTRY);
+
+fn reads(sections: &Sections<'_>) -> Asks {
+    Asks { properties: sections.has("custom_properties"), ..Asks::default() }
+}
+
+struct Properties;
 
 struct Set(Vec<Value>);
 
@@ -22,7 +57,8 @@ impl Step for Set {
     }
 }
 
-/// Texts are compared as they are; GitHub gives lists in any order, and everything else as text.
+/// Returns a value in the form for comparisons. Texts stay as they are. GitHub returns lists in any
+/// order, and all other values as texts.
 pub(crate) fn comparable(value: &Value) -> Value {
     match value {
         Value::Array(items) => {
@@ -35,12 +71,12 @@ pub(crate) fn comparable(value: &Value) -> Value {
     }
 }
 
-/// The names among these that the organisation does not define. One may be the old name of a
-/// property that is set: the list is in doubt.
+/// Returns the names that the organisation does not define. Such a name may be the former name of a
+/// property that is set, so the whole list is unknown.
 async fn undefined<'a>(
     context: &Context<'_>,
     wants: impl Iterator<Item = (String, &'a Node)>,
-    sheet: &mut AspectPlan,
+    plan: &mut AspectPlan,
 ) -> Result<Vec<String>, Failure> {
     let wants: Vec<(String, &Node)> = wants.collect();
     if wants.is_empty() {
@@ -51,8 +87,8 @@ async fn undefined<'a>(
     for (name, want) in wants {
         if !defined.iter().any(|known| known.eq_ignore_ascii_case(&name)) {
             let organisation = context.reader.organisation();
-            sheet.unresolved(format!(
-                "{organisation} defines no custom property `{name}` ({}); no value is removed while this is so",
+            plan.cannot_resolve(format!(
+                "{organisation} defines no custom property `{name}` ({}); until this is fixed, Beadle removes no value",
                 want.asked
             ));
             undefined.push(name);
@@ -62,32 +98,17 @@ async fn undefined<'a>(
 }
 
 #[async_trait]
-impl Aspect for Properties {
-    fn name(&self) -> &'static str {
-        "custom_properties"
-    }
-
-    fn owns(&self, section: &str) -> bool {
-        section == "custom_properties"
-    }
-
-    async fn plan(&self, context: &Context<'_>, sheet: &mut AspectPlan) -> Result<(), Failure> {
+impl AspectPlanner for Properties {
+    async fn plan(&self, context: &Context<'_>, plan: &mut AspectPlan) -> Result<(), Failure> {
         let Some(section) = context.desired.sections.get("custom_properties") else { return Ok(()) };
-        let seen = match &context.repository.properties {
-            Some(Ok(seen)) => seen,
-            Some(Err(why)) => {
-                sheet.unreadable(&why.why);
-                return Ok(());
-            }
-            None => return Ok(()),
-        };
+        let Some(seen) = plan.read(&context.repository.properties) else { return Ok(()) };
         let name = |want: &Node| {
             let name = want.get("name").or_else(|| want.get("property_name"))?;
             name.text().map(str::to_owned)
         };
         let wants = || section.items().iter().filter_map(|want| Some((name(want)?, want)));
         let find = |name: &str| seen.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
-        let undefined = undefined(context, wants().filter(|(name, _)| find(name).is_none()), sheet).await?;
+        let undefined = undefined(context, wants().filter(|(name, _)| find(name).is_none()), plan).await?;
         for (name, want) in wants().filter(|(name, _)| !undefined.contains(name)) {
             let known = find(&name);
             let before = known.map_or(Value::Null, |(_, value)| value.clone());
@@ -103,13 +124,13 @@ impl Aspect for Properties {
             };
             let name = known.map_or(name, |(known, _)| known.clone());
             let set = json!({ "property_name": name, "value": after });
-            sheet.change("", vec![field(&name, before, after, Some(&want.asked), risk)], Set(vec![set]));
+            plan.change("", vec![field(&name, before, after, Some(&want.asked), risk)], Set(vec![set]));
         }
         for (known, value) in seen.iter().filter(|_| section.exclusive) {
             if !wants().any(|(name, _)| name.eq_ignore_ascii_case(known)) {
                 let asked = Some(&section.node.asked);
                 let fields = vec![field(known, value.clone(), Value::Null, asked, Risk::Removes)];
-                sheet.change("", fields, Set(vec![json!({ "property_name": known, "value": null })]));
+                plan.change("", fields, Set(vec![json!({ "property_name": known, "value": null })]));
             }
         }
         Ok(())

@@ -1,5 +1,6 @@
-//! Security features, repository by repository: GitHub's organisation-wide "enable for all" cannot be read back. Secret
-//! scanning and push protection are settings (`repository.security_and_analysis`).
+//! Security features of each repository. Nobody can read back the state of GitHub's "enable for
+//! all" of an organisation. Secret scanning and push protection are settings
+//! (`repository.security_and_analysis`).
 //!
 //! <https://docs.github.com/rest/repos/repos#enable-vulnerability-alerts>,
 //! <https://docs.github.com/rest/code-scanning/code-scanning#get-a-code-scanning-default-setup-configuration>
@@ -10,12 +11,69 @@ use beadle_github::{Method, Visibility};
 use futures::future::{OptionFuture, join_all};
 use serde_json::{Map, Value, json};
 
-use super::{Aspect, AspectPlan, Context, Stage, Step, WriteTarget, field};
-
+use super::aspect::{
+    ADMINISTRATION, Aspect, AspectPlan, AspectPlanner, Context, Stage, Step, WriteTarget, field,
+    reads_nothing,
+};
+use crate::policy::shape::{Shape, key};
+use crate::policy::shapes::{OPTIONAL_TEXT, TEXTS};
 use crate::policy::{Node, Want};
 
 /// The repository's security features.
-pub struct Security;
+pub(crate) const SECURITY: Aspect = Aspect {
+    name: "security",
+    sections: &[key("security", SHAPE, "Security features.")],
+    repository_keys: &[key(
+        "security",
+        Shape::Map(&[
+            key("enableVulnerabilityAlerts", Shape::Bool, "Dependabot alerts."),
+            key("enableAutomatedSecurityFixes", Shape::Bool, "Dependabot security updates."),
+        ]),
+        "Dependabot. The section `security` has these features and more.",
+    )],
+    permissions: &[ADMINISTRATION],
+    events: &["security_and_analysis"],
+    reads: reads_nothing,
+    stage: Stage::Body,
+    is_apart: false,
+    planner: &Security,
+};
+
+const SHAPE: Shape = Shape::Map(&[
+    key("dependabot_alerts", Shape::Bool, "Alerts for vulnerable dependencies."),
+    key(
+        "dependabot_security_updates",
+        Shape::Bool,
+        "Pull requests that fix vulnerable dependencies. They need the alerts.",
+    ),
+    key(
+        "private_vulnerability_reporting",
+        Shape::Bool,
+        "Private reports of vulnerabilities, in public repositories only.",
+    ),
+    key(
+        "code_scanning_default_setup",
+        Shape::Map(&[
+            key(
+                "state",
+                Shape::OneOf(&["configured", "not-configured"]),
+                "Whether the default setup is on. Default: `configured`.",
+            ),
+            key("query_suite", Shape::OneOf(&["default", "extended"]), "The set of queries."),
+            key("languages", TEXTS, "The languages. Default: GitHub chooses."),
+            key(
+                "threat_model",
+                Shape::OneOf(&["remote", "remote_and_local"]),
+                "The sources that are not trusted.",
+            ),
+            key("runner_type", Shape::OneOf(&["standard", "labeled"]), "The kind of runner."),
+            key("runner_label", OPTIONAL_TEXT, "The label of the runner."),
+        ]),
+        "Code scanning by GitHub's default setup.",
+    ),
+]);
+
+struct Security;
 
 struct Write {
     method: Method,
@@ -30,7 +88,7 @@ impl Step for Write {
     }
 }
 
-/// The switches: the policy's key, the incumbent's, and the path.
+/// The switches: the key of the policy, the key of safe-settings, and the path.
 const SWITCHES: &[(&str, &str, &str)] = &[
     ("dependabot_alerts", "enableVulnerabilityAlerts", "vulnerability-alerts"),
     ("dependabot_security_updates", "enableAutomatedSecurityFixes", "automated-security-fixes"),
@@ -41,21 +99,13 @@ const SWITCHES: &[(&str, &str, &str)] = &[
 const CODE_SCANNING: &str = "code-scanning/default-setup";
 
 #[async_trait]
-impl Aspect for Security {
-    fn name(&self) -> &'static str {
-        "security"
-    }
-
-    fn owns(&self, section: &str) -> bool {
-        matches!(section, "security" | "repository")
-    }
-
-    async fn plan(&self, context: &Context<'_>, sheet: &mut AspectPlan) -> Result<(), Failure> {
+impl AspectPlanner for Security {
+    async fn plan(&self, context: &Context<'_>, plan: &mut AspectPlan) -> Result<(), Failure> {
         let own = context.desired.sections.get("security").map(|section| &section.node);
         let incumbent = context.desired.security.as_ref();
         let mut wants = Vec::new();
         for (key, old, path) in SWITCHES {
-            // Remaining keys of the incumbent come from a higher layer.
+            // The keys of safe-settings that remain come from a higher layer.
             let want =
                 incumbent.and_then(|node| node.get(old)).or_else(|| own.and_then(|node| node.get(key)));
             if let Some((want, wanted)) = want.and_then(|node| Some((node, node.bool()?))) {
@@ -69,10 +119,10 @@ impl Aspect for Security {
         for ((key, path, want, wanted), read) in wants.into_iter().zip(reads) {
             let seen = match read {
                 Ok(Some(seen)) => seen,
-                // It is for public repositories only.
+                // The feature is for public repositories only.
                 Ok(None) => continue,
                 Err(failure) => {
-                    doubt(sheet, key, &failure)?;
+                    note_failure(plan, key, &failure)?;
                     continue;
                 }
             };
@@ -80,11 +130,11 @@ impl Aspect for Security {
                 let (method, risk) =
                     if wanted { (Method::PUT, Risk::Changes) } else { (Method::DELETE, Risk::Weakens) };
                 let fields = vec![field(key, json!(seen), json!(wanted), Some(&want.asked), risk)];
-                sheet.change_at(Stage::Security, "", fields, Write { method, path, body: None });
+                plan.change_at(Stage::Security, "", fields, Write { method, path, body: None });
             }
         }
         match (scanning, setup) {
-            (Some(want), Some(read)) => code_scanning(want, read, sheet),
+            (Some(want), Some(read)) => code_scanning(want, read, plan),
             _ => Ok(()),
         }
     }
@@ -111,20 +161,20 @@ async fn known(context: &Context<'_>, key: &str, path: &'static str) -> Result<O
     }
     let seen = context.reader.below(repository, path).await?;
     Ok(Some(match seen {
-        // Alerts answer with nothing where they are on, and 404 where they are not.
+        // The answer for alerts is empty if they are on, and 404 if they are off.
         Some(Value::Null) => true,
         Some(seen) => seen["enabled"] == json!(true),
         None => false,
     }))
 }
 
-/// Reports a refused read, such as one without a licence or a permission, as a doubt of this
-/// feature alone.
-fn doubt(sheet: &mut AspectPlan, part: &str, failure: &Failure) -> Result<(), Failure> {
+/// Notes that a feature is unknown because its read failed, for example without a licence or a
+/// permission. The other features go on.
+fn note_failure(plan: &mut AspectPlan, part: &str, failure: &Failure) -> Result<(), Failure> {
     match failure.class {
         Class::RateLimited { .. } | Class::Fatal => return Err(failure.clone()),
-        Class::Retry => sheet.part_unreadable(part, failure.text.clone()),
-        Class::Rejected | Class::Conflict => sheet.part_unresolved(part, failure.text.clone()),
+        Class::Retry => plan.cannot_read_part(part, failure.text.clone()),
+        Class::Rejected | Class::Conflict => plan.cannot_resolve_part(part, failure.text.clone()),
     }
     Ok(())
 }
@@ -132,16 +182,19 @@ fn doubt(sheet: &mut AspectPlan, part: &str, failure: &Failure) -> Result<(), Fa
 fn code_scanning(
     want: &Node,
     read: Result<Option<Value>, Failure>,
-    sheet: &mut AspectPlan,
+    plan: &mut AspectPlan,
 ) -> Result<(), Failure> {
     const PART: &str = "code_scanning_default_setup";
     let seen = match read {
         Ok(Some(seen)) => seen,
         Ok(None) => {
-            sheet.part_unresolved(PART, format!("this repository has no default setup ({})", want.asked));
+            plan.cannot_resolve_part(
+                PART,
+                format!("this repository has no default setup of code scanning ({})", want.asked),
+            );
             return Ok(());
         }
-        Err(failure) => return doubt(sheet, PART, &failure),
+        Err(failure) => return note_failure(plan, PART, &failure),
     };
     let off = want.get("state").and_then(Node::text) == Some("not-configured");
     let mut wanted = want.json();
@@ -174,7 +227,7 @@ fn code_scanning(
     }
     if !fields.is_empty() {
         let write = Write { method: Method::PATCH, path: CODE_SCANNING, body: Some(Value::Object(body)) };
-        sheet.change_at(Stage::Security, "", fields, write);
+        plan.change_at(Stage::Security, "", fields, write);
     }
     Ok(())
 }

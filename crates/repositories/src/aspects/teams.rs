@@ -1,4 +1,4 @@
-//! Teams and what they may do.
+//! Teams and their permissions.
 //!
 //! <https://docs.github.com/rest/teams/teams#add-or-update-team-repository-permissions>
 
@@ -6,15 +6,44 @@ use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use beadle_engine::{Failure, Risk};
-use beadle_github::{Actor, ActorKind, Grantee, Permission, TeamPermission};
+use beadle_github::{Actor, ActorKind, Asks, Grantee, Permission, TeamPermission};
 use serde_json::{Value, json};
 
-use super::{Aspect, AspectPlan, Context, Stage, Step, WriteTarget, field};
+use super::aspect::{
+    ADMINISTRATION, AppPermission, Aspect, AspectPlan, AspectPlanner, Context, Sections, Stage, Step,
+    WriteTarget, field,
+};
 use crate::names::Named;
 use crate::policy::TeamWant;
+use crate::policy::shape::{Shape, key, required};
+use crate::policy::shapes::{EXCLUDE, INCLUDE, PERMISSION, SLUG, listed};
 
 /// The repository's teams.
-pub struct Teams;
+pub(crate) const TEAMS: Aspect = Aspect {
+    name: "teams",
+    sections: &[key(
+        "teams",
+        SHAPE,
+        "Teams with access. Beadle removes others, unless the list is `additive`.",
+    )],
+    repository_keys: &[],
+    permissions: &[ADMINISTRATION, AppPermission::read("members", "members (organisation)")],
+    events: &["team", "team_add"],
+    reads,
+    stage: Stage::Access,
+    is_apart: true,
+    planner: &Teams,
+};
+
+const ENTRY: Shape =
+    Shape::Map(&[required(key("name", SLUG, "The slug of the team.")), PERMISSION, INCLUDE, EXCLUDE]);
+const SHAPE: Shape = listed!(ENTRY);
+
+fn reads(sections: &Sections<'_>) -> Asks {
+    Asks { teams: sections.has("teams"), ..Asks::default() }
+}
+
+struct Teams;
 
 enum Write {
     Put { team: Grantee, permission: Permission },
@@ -35,48 +64,25 @@ impl Step for Write {
 pub(super) fn change_of(before: &Permission, after: &Permission) -> Risk {
     match (before.rank(), after.rank()) {
         (Some(before), Some(after)) if after < before => Risk::Removes,
-        // More than before, or a custom role, of which nobody here knows how far it reaches.
+        // The team gets more than before, or a custom role, whose extent is unknown.
         _ => Risk::Exposes,
     }
 }
 
 #[async_trait]
-impl Aspect for Teams {
-    fn name(&self) -> &'static str {
-        "teams"
-    }
-
-    fn owns(&self, section: &str) -> bool {
-        section == "teams"
-    }
-
-    fn stage(&self) -> Stage {
-        Stage::Access
-    }
-
-    fn is_apart(&self) -> bool {
-        true
-    }
-
-    async fn plan(&self, context: &Context<'_>, sheet: &mut AspectPlan) -> Result<(), Failure> {
+impl AspectPlanner for Teams {
+    async fn plan(&self, context: &Context<'_>, plan: &mut AspectPlan) -> Result<(), Failure> {
         let Some(wanted) = &context.desired.teams else { return Ok(()) };
-        let seen = match &context.repository.teams {
-            Some(Ok(seen)) => seen,
-            Some(Err(why)) => {
-                sheet.unreadable(&why.why);
-                return Ok(());
-            }
-            None => return Ok(()),
-        };
+        let Some(seen) = plan.read(&context.repository.teams) else { return Ok(()) };
         let (mut missing, mut paired) = (Vec::new(), BTreeSet::new());
         for want in &wanted.items {
-            let Some(found) = meant(context, want, seen, sheet).await? else {
+            let Some(found) = meant(context, want, seen, plan).await? else {
                 missing.push(want);
                 continue;
             };
             paired.insert(found.id);
             if let Some(before) = names_another(context, want, found.id).await? {
-                sheet.unresolved(before);
+                plan.cannot_resolve(before);
                 continue;
             }
             if is_covered(seen, found, &want.permission) || same(context, want, found).await? {
@@ -87,11 +93,11 @@ impl Aspect for Teams {
             let is_custom = |above: &Permission| above.rank().is_none() || want.permission.rank().is_none();
             if above(seen, found).is_some_and(is_custom) {
                 let why = format!(
-                    "GitHub shows only what team `{}` has by the team above it; whether it has the role `{}` of its own is \
-                     not known ({})",
+                    "team `{}` has access by its parent team: GitHub does not show whether the team also has the role `{}` \
+                     itself ({})",
                     found.slug, want.permission, want.asked
                 );
-                sheet.part_unresolved(&want.slug, why);
+                plan.cannot_resolve_part(&want.slug, why);
                 continue;
             }
             let risk = change_of(&found.permission, &want.permission);
@@ -104,26 +110,26 @@ impl Aspect for Teams {
             )];
             let team = Grantee::team(found.id, &found.slug);
             let write = Write::Put { team, permission: want.permission.clone() };
-            sheet.change(format!("team {}", found.slug), fields, write);
+            plan.change(format!("team {}", found.slug), fields, write);
         }
-        add(context, &missing, sheet).await?;
+        add(context, &missing, plan).await?;
         let is_gone = |team: &&TeamPermission| !paired.contains(&team.id) && above(seen, team).is_none();
         for team in seen.iter().filter(|_| wanted.exclusive).filter(is_gone) {
             let before = json!(team.permission.as_str());
             let fields = vec![field("permission", before, Value::Null, Some(&wanted.asked), Risk::Removes)];
             let write = Write::Remove { team: Grantee::team(team.id, &team.slug) };
-            sheet.change(format!("team {}", team.slug), fields, write);
+            plan.change(format!("team {}", team.slug), fields, write);
         }
         Ok(())
     }
 }
 
-/// The team that an entry means: by its slug, or by its id where it was renamed since.
+/// Finds the team of an entry: by its slug, or by its id if the team was renamed.
 async fn meant<'a>(
     context: &Context<'_>,
     want: &TeamWant,
     seen: &'a [TeamPermission],
-    sheet: &mut AspectPlan,
+    plan: &mut AspectPlan,
 ) -> Result<Option<&'a TeamPermission>, Failure> {
     if let Some(found) = seen.iter().find(|team| team.slug.eq_ignore_ascii_case(&want.slug)) {
         return Ok(Some(found));
@@ -135,18 +141,18 @@ async fn meant<'a>(
             "team `{}` is called `{}` now; change the policy ({})",
             want.slug, found.slug, want.asked
         );
-        sheet.part_unresolved(&want.slug, why);
+        plan.cannot_resolve_part(&want.slug, why);
     }
     Ok(found)
 }
 
-/// Why an entry's slug is another team's now, if it is.
+/// Returns the reason if the slug of an entry belongs to another team now.
 async fn names_another(context: &Context<'_>, want: &TeamWant, id: u64) -> Result<Option<String>, Failure> {
     Ok(context.names.another_owner(Named::Team, &want.slug, id, Some(&want.asked)).await?)
 }
 
-/// Returns the permission of the team above, where GitHub shows nothing else of a team. GitHub then
-/// shows no grant of the team's own, and no change or removal of such a grant.
+/// Returns the permission of the parent team if it hides the team's own grant. GitHub then does not
+/// show whether the team has a grant of its own, or whether somebody changed or removed it.
 fn above<'a>(seen: &'a [TeamPermission], team: &TeamPermission) -> Option<&'a Permission> {
     let parent = team.parent.as_deref()?;
     let above = &seen.iter().find(|other| other.slug.eq_ignore_ascii_case(parent))?.permission;
@@ -157,16 +163,16 @@ fn above<'a>(seen: &'a [TeamPermission], team: &TeamPermission) -> Option<&'a Pe
     reaches.then_some(above)
 }
 
-/// Returns whether the team above has the wanted permission already. GitHub would not show a grant
-/// of the team's own then. The extent of a custom role is unknown: only administrators may do
-/// everything.
+/// Returns whether the parent team has the wanted permission already. GitHub then would not show a
+/// grant of the team's own. The extent of a custom role is unknown, so only `admin` covers it.
 fn is_covered(seen: &[TeamPermission], team: &TeamPermission, wanted: &Permission) -> bool {
     let above = above(seen, team).and_then(Permission::rank);
     let wanted = wanted.rank().or(Permission::Admin.rank());
     above.is_some_and(|above| wanted.is_some_and(|wanted| wanted <= above))
 }
 
-/// GraphQL, and REST's lists, show a custom role as the one that it is based on: whoever asks for one is looked at alone.
+/// Returns whether the team has the wanted permission. GraphQL and the lists of REST show the base
+/// of a custom role. So Beadle reads a single team if the policy asks for a custom role.
 async fn same(context: &Context<'_>, want: &TeamWant, found: &TeamPermission) -> Result<bool, Failure> {
     if found.permission == want.permission {
         return Ok(true);
@@ -179,8 +185,8 @@ async fn same(context: &Context<'_>, want: &TeamWant, found: &TeamPermission) ->
     Ok(role.as_ref().is_some_and(|role| *role == want.permission))
 }
 
-/// Adds teams that exist; a slug that resolves to none leaves the whole aspect in doubt.
-async fn add(context: &Context<'_>, missing: &[&TeamWant], sheet: &mut AspectPlan) -> Result<(), Failure> {
+/// Adds teams that exist. If a slug does not exist, the whole aspect is unknown.
+async fn add(context: &Context<'_>, missing: &[&TeamWant], plan: &mut AspectPlan) -> Result<(), Failure> {
     if missing.is_empty() {
         return Ok(());
     }
@@ -195,14 +201,14 @@ async fn add(context: &Context<'_>, missing: &[&TeamWant], sheet: &mut AspectPla
         let team = match found {
             Ok(found) => Grantee::resolved_team(&found),
             Err(why) => {
-                sheet.unresolved(format!("{why}; no team is removed while this is so"));
+                plan.cannot_resolve(format!("{why}; until this is fixed, Beadle removes no team"));
                 continue;
             }
         };
         let after = json!(want.permission.as_str());
         let fields = vec![field("permission", Value::Null, after, Some(&want.asked), Risk::Adds)];
         let write = Write::Put { team, permission: want.permission.clone() };
-        sheet.change(format!("team {}", want.slug), fields, write);
+        plan.change(format!("team {}", want.slug), fields, write);
     }
     Ok(())
 }
@@ -223,7 +229,7 @@ mod tests {
             |seen: &[TeamPermission], wanted: &str| is_covered(seen, &seen[1], &wanted.to_owned().into());
         let seen = [team("platform", "admin", None), team("child", "admin", Some("platform"))];
         assert!(covered(&seen, "triage") && covered(&seen, "auditor"));
-        // It is no stray either, where only the team above is asked for.
+        // Beadle does not remove it either if the policy has only the parent team.
         assert!(above(&seen, &seen[1]).is_some());
         let seen = [team("platform", "pull", None), team("child", "push", Some("platform"))];
         assert!(!covered(&seen, "triage") && above(&seen, &seen[1]).is_none());

@@ -6,12 +6,43 @@ use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use beadle_engine::{Failure, Risk};
+use beadle_github::Asks;
 use serde_json::{Value, json};
 
-use super::{Aspect, AspectPlan, Context, Stage, Step, WriteTarget, field};
+use super::aspect::{
+    ADMINISTRATION, Aspect, AspectPlan, AspectPlanner, Context, Sections, Stage, Step, WriteTarget, field,
+};
+use crate::policy::forms;
+use crate::policy::shape::{Shape, key};
 
 /// The repository's topics.
-pub struct Topics;
+pub(crate) const TOPICS: Aspect = Aspect {
+    name: "topics",
+    sections: &[],
+    repository_keys: &[key("topics", SHAPE, "The topics of the repository.")],
+    permissions: &[ADMINISTRATION],
+    events: &["repository"],
+    reads,
+    stage: Stage::Access,
+    is_apart: false,
+    planner: &Topics,
+};
+
+const NAMES: Shape = Shape::List(&Shape::Form(&forms::TOPIC));
+const SHAPE: Shape = Shape::Either(
+    &NAMES,
+    &Shape::Map(&[
+        key("exclusive", NAMES, "Exactly these topics."),
+        key("additive", NAMES, "At least these topics."),
+    ]),
+);
+
+fn reads(sections: &Sections<'_>) -> Asks {
+    let topics = sections.get("repository").and_then(|repository| repository.get("topics"));
+    Asks { topics: topics.is_some(), ..Asks::default() }
+}
+
+struct Topics;
 
 struct Replace(Vec<String>);
 
@@ -23,42 +54,24 @@ impl Step for Replace {
 }
 
 #[async_trait]
-impl Aspect for Topics {
-    fn name(&self) -> &'static str {
-        "topics"
-    }
-
-    fn owns(&self, section: &str) -> bool {
-        section == "repository"
-    }
-
-    fn stage(&self) -> Stage {
-        Stage::Access
-    }
-
-    async fn plan(&self, context: &Context<'_>, sheet: &mut AspectPlan) -> Result<(), Failure> {
+impl AspectPlanner for Topics {
+    async fn plan(&self, context: &Context<'_>, plan: &mut AspectPlan) -> Result<(), Failure> {
         let Some(wanted) = &context.desired.topics else { return Ok(()) };
-        let seen = match &context.repository.topics {
-            Some(Ok(seen)) => seen.iter().cloned().collect::<BTreeSet<String>>(),
-            Some(Err(why)) => {
-                sheet.unreadable(&why.why);
-                return Ok(());
-            }
-            None => return Ok(()),
-        };
+        let Some(seen) = plan.read(&context.repository.topics) else { return Ok(()) };
+        let seen: BTreeSet<String> = seen.iter().cloned().collect();
         let asked = Some(&wanted.asked);
         let wants: BTreeSet<String> = wanted.items.iter().map(|topic| topic.to_lowercase()).collect();
         let added: Vec<_> = wants.difference(&seen).collect();
         if !added.is_empty() {
             let fields = added.iter().map(|topic| field(topic, Value::Null, json!(true), asked, Risk::Adds));
-            sheet.change("", fields.collect(), Replace(seen.union(&wants).cloned().collect()));
+            plan.change("", fields.collect(), Replace(seen.union(&wants).cloned().collect()));
         }
         let gone: Vec<_> = seen.difference(&wants).collect();
         if wanted.exclusive && !gone.is_empty() {
-            // Apart, so that what the guard may hold keeps nothing else waiting.
+            // The removal is a change of its own: if the guard holds it, the additions go on.
             let fields =
                 gone.iter().map(|topic| field(topic, json!(true), Value::Null, asked, Risk::Removes));
-            sheet.change("", fields.collect(), Replace(wants.into_iter().collect()));
+            plan.change("", fields.collect(), Replace(wants.into_iter().collect()));
         }
         Ok(())
     }

@@ -1,5 +1,5 @@
-//! Webhooks of the repository, by their address. A secret is written and never read back: GitHub tells only whether there
-//! is one, so it is written where there is none.
+//! Webhooks of the repository, by their address. GitHub shows only whether a webhook has a secret,
+//! and never the secret itself. So Beadle writes a secret only to a webhook without one.
 //!
 //! <https://docs.github.com/rest/repos/webhooks>
 
@@ -12,19 +12,50 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use super::{Aspect, AspectPlan, Context, Step, WriteTarget, field};
+use super::aspect::{
+    AppPermission, Aspect, AspectPlan, AspectPlanner, Context, Stage, Step, WriteTarget, field, reads_nothing,
+};
 use crate::identity::{all_named, kind, pair_entries};
-use crate::policy::Node;
+use crate::policy::shape::{Shape, key, required};
+use crate::policy::shapes::{TEXTS, listed};
+use crate::policy::{Node, forms};
 
 /// The repository's webhooks.
-pub struct Webhooks;
+pub(crate) const WEBHOOKS: Aspect = Aspect {
+    name: "webhooks",
+    sections: &[key("webhooks", SHAPE, "Webhooks. Beadle removes others, unless the list is `additive`.")],
+    repository_keys: &[],
+    permissions: &[AppPermission::write("repository_hooks", "webhooks (repository)")],
+    events: &[],
+    reads: reads_nothing,
+    stage: Stage::Body,
+    is_apart: true,
+    planner: &Webhooks,
+};
+
+const ENTRY: Shape = Shape::Map(&[
+    required(key("url", Shape::Form(&forms::URL), "The address that receives the events.")),
+    key("events", TEXTS, "The events. Default: `push`."),
+    key("active", Shape::Bool, "Whether the webhook is active. Default: true."),
+    key("content_type", Shape::OneOf(&["json", "form"]), "The content type. Default: `json`."),
+    key("insecure_ssl", Shape::Bool, "Skips the check of the certificate. Default: false."),
+    key(
+        "secret",
+        Shape::Text,
+        "The name of a secret in the configuration (`[org.secrets]`), never the secret itself.",
+    ),
+]);
+const SHAPE: Shape = listed!(ENTRY);
+
+struct Webhooks;
 
 enum Write {
     Create {
         body: Value,
         secret: Option<SecretString>,
     },
-    /// Events and whether it is active: a PATCH without `config` leaves the secret where it is.
+    /// Changes the events and whether the webhook is active. A PATCH without `config` keeps the
+    /// secret.
     Update {
         id: u64,
         body: Value,
@@ -100,36 +131,24 @@ impl<'a> Want<'a> {
 }
 
 #[async_trait]
-impl Aspect for Webhooks {
-    fn name(&self) -> &'static str {
-        "webhooks"
-    }
-
-    fn owns(&self, section: &str) -> bool {
-        section == "webhooks"
-    }
-
-    fn is_apart(&self) -> bool {
-        true
-    }
-
-    async fn plan(&self, context: &Context<'_>, sheet: &mut AspectPlan) -> Result<(), Failure> {
+impl AspectPlanner for Webhooks {
+    async fn plan(&self, context: &Context<'_>, plan: &mut AspectPlan) -> Result<(), Failure> {
         let Some(section) = context.desired.sections.get("webhooks") else { return Ok(()) };
-        // Not kept between runs: addresses may hold secrets.
+        // Addresses can contain secrets, so the answer is not kept between runs.
         let seen = context.reader.list_anew_below(context.repository, "hooks?per_page=100", &["id"]).await?;
         let wants: Vec<Want<'_>> = section.items().iter().filter_map(Want::read).collect();
         if seen.iter().any(|hook| hook["config"]["url"].as_str().is_none()) {
-            sheet.unreadable("GitHub shows a webhook without its address");
+            plan.cannot_read("GitHub shows a webhook without its address: Beadle leaves the list as it is");
             return Ok(());
         }
         let url = |hook: &Value| hook["config"]["url"].as_str().unwrap_or_default().to_owned();
         let desired: Vec<Value> = wants.iter().map(|want| json!({ "url": want.url })).collect();
         let observed: Vec<Value> = seen.iter().map(|hook| json!({ "url": hook["config"]["url"] })).collect();
         if !all_named(kind("webhooks"), &observed) {
-            sheet.unreadable("GitHub shows a webhook without its address; the list stays as it is");
+            plan.cannot_read("GitHub shows a webhook without its address: Beadle leaves the list as it is");
             return Ok(());
         }
-        // One hook of an address is the listed one; others of the same address are not.
+        // One webhook of an address is the listed one. Others with the same address are not listed.
         let matched = pair_entries(kind("webhooks"), &desired, &observed);
         for (at, want) in wants.iter().enumerate() {
             let named = want.secret.and_then(Node::text);
@@ -138,12 +157,12 @@ impl Aspect for Webhooks {
                 let asked = &want.node.asked;
                 let why =
                     format!("the configuration declares no secret with the name that {asked} specifies");
-                sheet.part_unresolved(&shown(want.url), why);
+                plan.cannot_resolve_part(&shown(want.url), why);
                 continue;
             }
             match matched.observed_of(at) {
-                Some(place) => change(want, &seen[place], secret, sheet),
-                None => create(want, secret, sheet),
+                Some(place) => change(want, &seen[place], secret, plan),
+                None => create(want, secret, plan),
             }
         }
         for hook in matched.only_observed.iter().map(|place| &seen[*place]).filter(|_| section.exclusive) {
@@ -155,14 +174,14 @@ impl Aspect for Webhooks {
                 Risk::Removes,
             )];
             if let Some(id) = hook["id"].as_u64() {
-                sheet.change(format!("webhook {}", shown(&url(hook))), fields, Write::Delete { id });
+                plan.change(format!("webhook {}", shown(&url(hook))), fields, Write::Delete { id });
             }
         }
         Ok(())
     }
 }
 
-/// An address without what may be secret in it; what is left out is told apart by its hash.
+/// Returns an address without the parts that can be secret. A hash distinguishes the hidden parts.
 pub(crate) fn shown(url: &str) -> String {
     let (rest, query) = url.split_once('?').map_or((url, None), |(rest, query)| (rest, Some(query)));
     let (scheme, place) = rest.split_once("://").unwrap_or(("", rest));
@@ -180,14 +199,14 @@ pub(crate) fn shown(url: &str) -> String {
     format!("{scheme}://{place} (and what is not shown, {hash})")
 }
 
-fn create(want: &Want<'_>, secret: Option<SecretString>, sheet: &mut AspectPlan) {
+fn create(want: &Want<'_>, secret: Option<SecretString>, plan: &mut AspectPlan) {
     let body =
         json!({ "name": "web", "active": want.active, "events": want.events, "config": want.config() });
     let fields = vec![field("events", Value::Null, json!(want.events), Some(&want.node.asked), Risk::Adds)];
-    sheet.change(format!("webhook {}", shown(want.url)), fields, Write::Create { body, secret });
+    plan.change(format!("webhook {}", shown(want.url)), fields, Write::Create { body, secret });
 }
 
-fn change(want: &Want<'_>, found: &Value, secret: Option<SecretString>, sheet: &mut AspectPlan) {
+fn change(want: &Want<'_>, found: &Value, secret: Option<SecretString>, plan: &mut AspectPlan) {
     let Some(id) = found["id"].as_u64() else { return };
     let asked = |key: &str| Some(want.node.get(key).map_or(&want.node.asked, |node| &node.asked));
     let what = format!("webhook {}", shown(want.url));
@@ -213,7 +232,7 @@ fn change(want: &Want<'_>, found: &Value, secret: Option<SecretString>, sheet: &
         body.insert("active".into(), json!(want.active));
     }
     if !fields.is_empty() {
-        sheet.change(what.clone(), fields, Write::Update { id, body: Value::Object(body) });
+        plan.change(what.clone(), fields, Write::Update { id, body: Value::Object(body) });
     }
     let config = &found["config"];
     let mut fields: Vec<Field> = Vec::new();
@@ -236,7 +255,7 @@ fn change(want: &Want<'_>, found: &Value, secret: Option<SecretString>, sheet: &
         fields.push(field("secret", json!("none"), json!("set"), asked("secret"), Risk::Changes));
     }
     if !fields.is_empty() {
-        sheet.change(what, fields, Write::Configure { id, body: want.config(), secret });
+        plan.change(what, fields, Write::Configure { id, body: want.config(), secret });
     }
 }
 

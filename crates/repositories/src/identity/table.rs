@@ -7,7 +7,7 @@ use super::Entry;
 /// The comparison of two values of a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Compare {
-    /// Letter by letter.
+    /// Compares letter by letter.
     Exact,
     /// Without case. GitHub allows only ASCII in these names.
     Folded,
@@ -16,7 +16,7 @@ pub(super) enum Compare {
     FoldedAscii,
     /// Letter by letter. GitHub does not document whether it ignores case.
     PerhapsFolded,
-    /// A list in any order.
+    /// Compares lists in any order.
     Set,
     /// The id of an App. `null`, 0 and -1 mean any App.
     App,
@@ -45,7 +45,7 @@ pub(super) struct Field {
 /// A kind of list.
 #[derive(Debug)]
 pub(crate) struct Kind {
-    /// The key of such lists.
+    /// The key of these lists.
     key: &'static str,
     /// The fields that make two entries the same at GitHub.
     fields: &'static [Field],
@@ -127,7 +127,7 @@ pub(crate) fn keys(are_nested: bool) -> Vec<&'static str> {
     TABLE.iter().filter(|kind| kind.is_nested == are_nested).map(|kind| kind.key).collect()
 }
 
-/// The value of a field in the forms in which it is compared.
+/// The value of a field in the forms for comparisons.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Part {
     /// The value as the file has it.

@@ -1,5 +1,6 @@
-//! Code security configurations: what a security feature is set to for many repositories at once, which repositories
-//! have it, and what new ones get. They stand in for GitHub's "enable for all", which cannot be read back.
+//! Code security configurations: the security features of many repositories at once. A
+//! configuration can be attached to repositories and be the default of new ones. Beadle uses
+//! configurations in place of GitHub's "enable for all", because nobody can read that state back.
 //!
 //! <https://docs.github.com/rest/code-security/configurations>
 
@@ -10,16 +11,73 @@ use beadle_engine::{Failure, Risk};
 use beadle_github::{Below, IndexRow, Method, Path, Visibility};
 use serde_json::{Map, Value, json};
 
-use super::{Aspect, Context, Section};
+use super::aspect::{ADMINISTRATION, Context, OrganisationAspect, OrganisationPlanner, Section};
 use crate::aspects::{AspectPlan, Stage, Step, WriteTarget, field};
 use crate::policy::Node;
+use crate::policy::shape::{Shape, key, required};
+use crate::policy::shapes::NAME;
 
-pub(crate) struct Configurations;
+/// The organisation's code security configurations.
+pub(super) const CONFIGURATIONS: OrganisationAspect = OrganisationAspect {
+    name: "code_security_configurations",
+    section: "code_security_configurations",
+    sections: &[key(
+        "code_security_configurations",
+        Shape::List(&ENTRY),
+        "Code security configurations of the organisation. Others stay.",
+    )],
+    permissions: &[ADMINISTRATION],
+    events: &[],
+    planner: &Configurations,
+};
+
+const ENABLED: Shape = Shape::OneOf(&["enabled", "disabled", "not_set"]);
+
+const ENTRY: Shape = Shape::Map(&[
+    required(key("name", NAME, "The name of the configuration.")),
+    key("description", Shape::Text, "A description."),
+    key(
+        "advanced_security",
+        Shape::OneOf(&["enabled", "disabled", "code_security", "secret_protection"]),
+        "GitHub Advanced Security.",
+    ),
+    key("dependency_graph", ENABLED, "The dependency graph."),
+    key("dependency_graph_autosubmit_action", ENABLED, "Submits dependencies automatically."),
+    key("dependabot_alerts", ENABLED, "Dependabot alerts."),
+    key("dependabot_security_updates", ENABLED, "Dependabot security updates."),
+    key("code_scanning_default_setup", ENABLED, "Code scanning by default setup."),
+    key("code_scanning_delegated_alert_dismissal", ENABLED, "A dismissal of alerts needs an approval."),
+    key("secret_scanning", ENABLED, "Secret scanning."),
+    key("secret_scanning_push_protection", ENABLED, "Push protection."),
+    key("secret_scanning_delegated_bypass", ENABLED, "A bypass of push protection needs an approval."),
+    key("secret_scanning_validity_checks", ENABLED, "Asks providers whether secrets are valid."),
+    key("secret_scanning_non_provider_patterns", ENABLED, "Finds secrets of no provider."),
+    key("secret_scanning_generic_secrets", ENABLED, "Finds generic secrets."),
+    key("secret_scanning_delegated_alert_dismissal", ENABLED, "A dismissal of alerts needs an approval."),
+    key("private_vulnerability_reporting", ENABLED, "Private vulnerability reporting."),
+    key(
+        "enforcement",
+        Shape::OneOf(&["enforced", "unenforced"]),
+        "Whether repositories must keep the configuration.",
+    ),
+    key(
+        "default_for_new_repos",
+        Shape::OneOf(&["all", "none", "private_and_internal", "public"]),
+        "The new repositories that get the configuration.",
+    ),
+    key(
+        "attach_to",
+        Shape::OneOf(&["all", "public", "private_or_internal"]),
+        "The repositories to attach the configuration to. Attached repositories stay attached.",
+    ),
+]);
+
+struct Configurations;
 
 const PATH: &str = "code-security/configurations";
-/// Keys of the policy that are no keys of GitHub's body.
+/// The keys of the policy that are not in the body for GitHub.
 const OWN: &[&str] = &["default_for_new_repos", "attach_to"];
-/// Repositories that are attached in one call.
+/// The number of repositories in one call.
 const BATCH: usize = 250;
 
 enum Write {
@@ -29,7 +87,7 @@ enum Write {
     Attach { id: Id, repositories: Vec<u64> },
 }
 
-/// A configuration that may be made in the same run is found by its name again.
+/// The identity of a configuration. A configuration that the same run creates has only a name yet.
 #[derive(Clone)]
 enum Id {
     Known(u64),
@@ -66,20 +124,12 @@ async fn find(to: &WriteTarget, id: &Id) -> Result<u64, Failure> {
 }
 
 #[async_trait]
-impl Aspect for Configurations {
-    fn name(&self) -> &'static str {
-        "code_security_configurations"
-    }
-
-    fn section(&self) -> &'static str {
-        "code_security_configurations"
-    }
-
+impl OrganisationPlanner for Configurations {
     async fn plan(
         &self,
         context: &Context<'_>,
         section: &Section<'_>,
-        sheet: &mut AspectPlan,
+        plan: &mut AspectPlan,
     ) -> Result<(), Failure> {
         let all = context
             .reader
@@ -91,21 +141,20 @@ impl Aspect for Configurations {
             let found =
                 all.iter().find(|known| known["name"] == name && known["target_type"] == "organization");
             if let Some(found) = found {
-                let from = sheet.drafts.len();
-                change(want, name, found, sheet);
-                // Every repository that has the configuration changes with it. That may be all of
-                // them.
-                context.reach(sheet, from, None).await?;
+                let from = plan.changes.len();
+                change(want, name, found, plan);
+                // A change of the configuration changes every repository that has it, perhaps all.
+                context.reach(plan, from, None).await?;
             } else {
-                create(want, name, sheet);
+                create(want, name, plan);
             }
             let id = found.and_then(|found| found["id"].as_u64()).map(Id::Known);
             let id = id.unwrap_or_else(|| Id::Named(name.to_owned()));
             if let Some(node) = want.get("default_for_new_repos") {
-                default(&id, node, name, &defaults, sheet);
+                default(&id, node, name, &defaults, plan);
             }
             if let Some(node) = want.get("attach_to") {
-                attach(context, &id, (want, node), (name, &all), sheet).await?;
+                attach(context, &id, (want, node), (name, &all), plan).await?;
             }
         }
         Ok(())
@@ -118,14 +167,14 @@ fn body(want: &Node) -> Map<String, Value> {
     entries.map(|(key, value)| (key.to_owned(), value.json())).collect()
 }
 
-fn create(want: &Node, name: &str, sheet: &mut AspectPlan) {
+fn create(want: &Node, name: &str, plan: &mut AspectPlan) {
     let mut body = body(want);
     body.entry("description").or_insert_with(|| json!(name)); // GitHub wants one
     let fields = vec![field("new configuration", Value::Null, json!(true), Some(&want.asked), Risk::Adds)];
-    sheet.change(format!("configuration {name}"), fields, Write::Create(Value::Object(body)));
+    plan.change(format!("configuration {name}"), fields, Write::Create(Value::Object(body)));
 }
 
-fn change(want: &Node, name: &str, found: &Value, sheet: &mut AspectPlan) {
+fn change(want: &Node, name: &str, found: &Value, plan: &mut AspectPlan) {
     let Some(id) = found["id"].as_u64() else { return };
     for guarded in [false, true] {
         let (mut fields, mut changed) = (Vec::new(), Map::new());
@@ -140,12 +189,12 @@ fn change(want: &Node, name: &str, found: &Value, sheet: &mut AspectPlan) {
         }
         if !fields.is_empty() {
             let write = Write::Update { id, body: Value::Object(changed) };
-            sheet.change(format!("configuration {name}"), fields, write);
+            plan.change(format!("configuration {name}"), fields, write);
         }
     }
 }
 
-/// How much a value protects.
+/// Returns how much a value protects.
 fn strength(value: &Value) -> u8 {
     match value.as_str() {
         Some("enabled" | "enforced") => 3,
@@ -155,18 +204,18 @@ fn strength(value: &Value) -> u8 {
     }
 }
 
-fn default(id: &Id, node: &Node, name: &str, defaults: &Value, sheet: &mut AspectPlan) {
+fn default(id: &Id, node: &Node, name: &str, defaults: &Value, plan: &mut AspectPlan) {
     let row = defaults.as_array().into_iter().flatten().find(|row| row["configuration"]["name"] == name);
     let before = row.map_or(json!("none"), |row| row["default_for_new_repos"].clone());
     let after = node.json();
     if before == after {
         return;
     }
-    // New repositories that got it would no longer.
+    // New repositories would no longer get the configuration.
     let risk = if before == "none" || after == "all" { Risk::Changes } else { Risk::Weakens };
     let fields = vec![field("default_for_new_repos", before, after.clone(), Some(&node.asked), risk)];
     let value = after.as_str().unwrap_or("none").to_owned();
-    sheet.change_at(
+    plan.change_at(
         Stage::Security,
         format!("configuration {name}"),
         fields,
@@ -174,7 +223,7 @@ fn default(id: &Id, node: &Node, name: &str, defaults: &Value, sheet: &mut Aspec
     );
 }
 
-/// Whether the policy asks for something to be off wherever the configuration is attached.
+/// Returns whether the configuration turns off a feature.
 fn turns_off(want: &Node) -> bool {
     body(want).values().any(|value| value == "disabled")
 }
@@ -192,7 +241,7 @@ async fn attach(
     id: &Id,
     (want, node): (&Node, &Node),
     (name, all): (&str, &[Value]),
-    sheet: &mut AspectPlan,
+    plan: &mut AspectPlan,
 ) -> Result<(), Failure> {
     let scope = node.text().unwrap_or("all");
     let known = if let Id::Known(id) = id { Some(*id) } else { None };
@@ -206,10 +255,11 @@ async fn attach(
                 Some("detached" | "removed" | "removed_by_enterprise") => {}
                 Some("failed") if known == Some(other) => {
                     let name = row["repository"]["name"].as_str().unwrap_or_default();
-                    let why =
-                        format!("the configuration could not be attached to {name}; it may need a licence");
-                    sheet.part_unresolved(name, why);
-                    // It is not tried again and again.
+                    let why = format!(
+                        "GitHub could not attach the configuration to {name}; the repository may need a licence"
+                    );
+                    plan.cannot_resolve_part(name, why);
+                    // Beadle does not retry at every run.
                     attached.insert(repository);
                 }
                 _ if known == Some(other) => {
@@ -223,10 +273,10 @@ async fn attach(
     }
     let index = context.index().await?;
     let missing = |row: &&IndexRow| !row.archived && belongs(scope, row) && !attached.contains(&row.id);
-    // Whoever has another configuration loses it, which may be the stricter one.
+    // A repository loses its present configuration, which may be stricter.
     let (taken, new): (Vec<&IndexRow>, Vec<&IndexRow>) =
         index.iter().filter(missing).partition(|row| elsewhere.contains(&row.id));
-    // A feature that it turns off may have been on in a repository without a configuration.
+    // The configuration may turn off a feature that was on in a repository without one.
     let first = if turns_off(want) { Risk::Weakens } else { Risk::Adds };
     for (rows, risk) in [(new, first), (taken, Risk::Weakens)] {
         for batch in rows.chunks(BATCH) {
@@ -234,9 +284,9 @@ async fn attach(
             let fields = vec![field("attached to", Value::Null, json!(names), Some(&node.asked), risk)];
             let repositories = batch.iter().map(|row| row.id).collect();
             let write = Write::Attach { id: id.clone(), repositories };
-            let from = sheet.drafts.len();
-            sheet.change_at(Stage::Security, format!("configuration {name}"), fields, write);
-            context.reach(sheet, from, u32::try_from(batch.len()).ok()).await?;
+            let from = plan.changes.len();
+            plan.change_at(Stage::Security, format!("configuration {name}"), fields, write);
+            context.reach(plan, from, u32::try_from(batch.len()).ok()).await?;
         }
     }
     Ok(())

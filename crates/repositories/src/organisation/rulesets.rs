@@ -7,31 +7,33 @@ use beadle_engine::Failure;
 use beadle_github::Path;
 use serde_json::Value;
 
-use super::{Aspect, Context, Section, named};
+use super::aspect::{ADMINISTRATION, Context, OrganisationAspect, OrganisationPlanner, Section};
 use crate::aspects::AspectPlan;
 use crate::aspects::rulesets::{change, create, remove};
 use crate::policy::Node;
 
-pub(crate) struct Rulesets;
+/// The organisation's rulesets. The repositories' rulesets describe the section.
+pub(super) const RULESETS: OrganisationAspect = OrganisationAspect {
+    name: "organisation_rulesets",
+    section: "rulesets",
+    sections: &[],
+    permissions: &[ADMINISTRATION],
+    events: &["repository_ruleset"],
+    planner: &Rulesets,
+};
+
+struct Rulesets;
 
 #[async_trait]
-impl Aspect for Rulesets {
-    fn name(&self) -> &'static str {
-        "organisation_rulesets"
-    }
-
-    fn section(&self) -> &'static str {
-        "rulesets"
-    }
-
+impl OrganisationPlanner for Rulesets {
     async fn plan(
         &self,
         context: &Context<'_>,
         section: &Section<'_>,
-        sheet: &mut AspectPlan,
+        plan: &mut AspectPlan,
     ) -> Result<(), Failure> {
         let rows = context.reader.list_of_organisation("rulesets?per_page=100", &["id", "name"]).await?;
-        // What an enterprise sets is not the organisation's to change.
+        // The organisation cannot change the rulesets of its enterprise.
         let own: Vec<&Value> = rows.iter().filter(|row| row["source_type"] == "Organization").collect();
         for want in section.node.items() {
             let Some(name) = want.get("name").and_then(Node::text) else { continue };
@@ -39,15 +41,15 @@ impl Aspect for Rulesets {
                 Some(row) => {
                     let Some(id) = row["id"].as_u64() else { continue };
                     let whole = context.reader.of_organisation(Path::at("rulesets").id(id)).await?;
-                    let from = sheet.drafts.len();
-                    change(want, name, &whole, sheet);
-                    // It reaches what it reached, and what it is to reach.
+                    let from = plan.changes.len();
+                    change(want, name, &whole, plan);
+                    // The change reaches the repositories of the old and the new conditions.
                     let wanted = want.get("conditions").map(Node::json);
                     let wanted = named(wanted.as_ref().unwrap_or(&whole["conditions"]));
                     let narrowed = named(&whole["conditions"]).zip(wanted).map(|(was, will)| was.max(will));
-                    context.reach(sheet, from, narrowed).await?;
+                    context.reach(plan, from, narrowed).await?;
                 }
-                None => create(want, name, sheet),
+                None => create(want, name, plan),
             }
         }
         let wants = section.node.items();
@@ -58,11 +60,39 @@ impl Aspect for Rulesets {
                 && !listed(name)
             {
                 let whole = context.reader.of_organisation(Path::at("rulesets").id(id)).await?;
-                let from = sheet.drafts.len();
-                remove(name, id, section.node, sheet);
-                context.reach(sheet, from, named(&whole["conditions"])).await?;
+                let from = plan.changes.len();
+                remove(name, id, section.node, plan);
+                context.reach(plan, from, named(&whole["conditions"])).await?;
             }
         }
         Ok(())
+    }
+}
+
+/// Returns the number of repositories that the conditions of a ruleset name one by one. Returns
+/// `None` if a pattern or a property can reach every repository.
+fn named(conditions: &Value) -> Option<u32> {
+    let is_plain = |name: &Value| name.as_str().is_some_and(|name| !name.contains(['*', '?', '[', '{', '~']));
+    let ids = conditions["repository_id"]["repository_ids"].as_array();
+    let names = conditions["repository_name"]["include"].as_array();
+    let listed = ids.or(names.filter(|names| names.iter().all(is_plain)))?;
+    u32::try_from(listed.len()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_ruleset_reaches_everything_unless_it_names_its_repositories() {
+        assert_eq!(named(&json!({ "repository_id": { "repository_ids": [1, 2] } })), Some(2));
+        assert_eq!(named(&json!({ "repository_name": { "include": ["shop"], "exclude": [] } })), Some(1));
+        for all in ["~ALL", "pay*", "sho?"] {
+            assert_eq!(named(&json!({ "repository_name": { "include": ["shop", all] } })), None);
+        }
+        assert_eq!(named(&json!({ "repository_property": { "include": [{ "name": "tier" }] } })), None);
+        assert_eq!(named(&Value::Null), None);
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use beadle_github::{Repository, TeamPermission, Visibility};
+use beadle_github::{Known, Repository, TeamPermission, Visibility};
 use serde_json::{Map, Value};
 
 use super::error::PolicyError;
@@ -136,24 +136,31 @@ pub(crate) fn repository(given: &Node) -> Repository {
         fork: bool("fork"),
         visibility: text("visibility").and_then(|text| text.parse().ok()).unwrap_or(Visibility::Private),
         settings: Map::new(),
-        rest_settings: None,
+        rest_settings: Known::NotAsked,
         default_branch: Some(text("default_branch").unwrap_or("main").to_owned()),
-        topics: Some(Ok(texts("topics"))),
-        teams: Some(Ok(texts("teams")
-            .into_iter()
-            .zip(1..)
-            .map(|(slug, id)| TeamPermission { id, slug, permission: "push".to_owned().into(), parent: None })
-            .collect())),
+        topics: Known::Known(texts("topics")),
+        teams: Known::Known(
+            texts("teams")
+                .into_iter()
+                .zip(1..)
+                .map(|(slug, id)| TeamPermission {
+                    id,
+                    slug,
+                    permission: "push".to_owned().into(),
+                    parent: None,
+                })
+                .collect(),
+        ),
         has_age: false,
         missing: Arc::default(),
-        collaborators: None,
-        invitations: None,
-        protection: None,
+        collaborators: Known::NotAsked,
+        invitations: Known::NotAsked,
+        protection: Known::NotAsked,
         created_at: text("created_at").unwrap_or("2000-01-01").to_owned(),
         vulnerability_alerts: None,
-        labels: None,
-        rulesets: None,
-        properties: Some(Ok(properties.collect::<BTreeMap<String, Value>>())),
+        labels: Known::NotAsked,
+        rulesets: Known::NotAsked,
+        properties: Known::Known(properties.collect::<BTreeMap<String, Value>>()),
     }
 }
 
@@ -178,7 +185,7 @@ mod checks {
             let sources = sources.map(|(file, text)| (file.to_owned(), text.to_owned()));
             let policy = Policy::from_sources(BTreeMap::from(sources), "admin", Path::new("policy")).unwrap();
             let given = Node::parse("test.yml", "name: shop").unwrap();
-            let (topics, teams) = (Some(Err(unread.clone())), Some(Err(unread.clone())));
+            let (topics, teams) = (Known::Unknown(unread.clone()), Known::Unknown(unread.clone()));
             let seen = Repository { topics, teams, ..repository(&given) };
             let Verdict::Reached(target) = policy.resolve(&seen, &OverrideStatus::default()) else {
                 panic!("{layer} is left alone");

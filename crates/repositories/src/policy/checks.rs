@@ -2,6 +2,7 @@
 //! values that contradict each other.
 
 use super::contradictions;
+use super::keys::ALL_SECTIONS;
 use super::lists::entries;
 use super::node::{Kind, Node};
 use super::pattern::{Pattern, patterns};
@@ -9,35 +10,15 @@ use super::problem::Problem;
 use super::schema::FileKind;
 use crate::identity;
 
-/// The keys that an entry of each list must have.
-const REQUIRED: &[(&str, &[&str])] = &[
-    ("teams", &["name", "permission"]),
-    ("collaborators", &["username", "permission"]),
-    ("branches", &["name", "protection"]),
-    ("labels", &["name"]),
-    ("autolinks", &["key_prefix", "url_template"]),
-    ("rulesets", &["name", "enforcement"]),
-    ("webhooks", &["url"]),
-    ("code_security_configurations", &["name"]),
-];
-
-/// Lists whose entries have an identity (`crate::identity`).
-const NAMED: &[&str] = &[
-    "teams",
-    "collaborators",
-    "branches",
-    "labels",
-    "autolinks",
-    "rulesets",
-    "custom_properties",
-    "webhooks",
-    "code_security_configurations",
-];
+/// Returns the sections whose entries have an identity (`crate::identity`).
+fn named() -> impl Iterator<Item = &'static str> {
+    ALL_SECTIONS.iter().map(|section| section.name).filter(|name| identity::kind(name).is_some())
+}
 
 /// Checks that a list that is a block has its entries in exactly one key.
 fn check_list_modes(root: &Node, problems: &mut Vec<Problem>) {
     let topics = root.get("repository").and_then(|repository| repository.get("topics"));
-    let lists = NAMED.iter().filter_map(|list| Some((*list, root.get(list)?)));
+    let lists = named().filter_map(|list| Some((list, root.get(list)?)));
     let lists = lists.chain(topics.map(|topics| ("repository.topics", topics)));
     for (list, node) in lists.filter(|(_, node)| matches!(node.kind, Kind::Map(_))) {
         let keys = ["exclusive", "additive", "include"];
@@ -124,7 +105,7 @@ pub(super) fn check_layer(kind: FileKind, root: &Node, problems: &mut Vec<Proble
         let text = format!("`{list}` has this entry twice, with different values");
         problems.push(Problem::error(item.asked.clone(), item.column, text));
     }
-    for list in NAMED {
+    for list in named() {
         let items = entries(root, list);
         for (at, item) in items.iter().enumerate() {
             for key in ["include", "exclude"] {
@@ -139,13 +120,11 @@ pub(super) fn check_layer(kind: FileKind, root: &Node, problems: &mut Vec<Proble
             }
         }
     }
-    for (list, keys) in REQUIRED {
-        for item in entries(root, list) {
-            for key in *keys {
-                if item.get(key).is_none() {
-                    let text = format!("an entry of `{list}` must have `{key}`");
-                    problems.push(Problem::error(item.asked.clone(), item.column, text));
-                }
+    for section in ALL_SECTIONS {
+        for key in section.shape.entry_keys().iter().filter(|key| key.is_required) {
+            for item in entries(root, section.name).iter().filter(|item| item.get(key.name).is_none()) {
+                let text = format!("an entry of `{}` must have `{}`", section.name, key.name);
+                problems.push(Problem::error(item.asked.clone(), item.column, text));
             }
         }
     }

@@ -1,6 +1,4 @@
-//! The values that a policy asks for in one repository, as types. They are parsed once, here.
-
-use std::collections::BTreeMap;
+//! Makes the values that a policy asks for in one repository out of its layers.
 
 use beadle_engine::PolicyLocation;
 use beadle_github::{Permission, Repository};
@@ -10,99 +8,8 @@ use super::files::Policy;
 use super::node::{Kind, Node};
 use super::pattern::Pattern;
 use super::targeting::MergedLayers;
-
-/// One setting.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Want {
-    /// Its key in the REST body.
-    pub key: String,
-    /// Its value.
-    pub value: Value,
-    /// The line of the policy that asks for it.
-    pub asked: PolicyLocation,
-}
-
-/// A list, and whether what is not in it has to go.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Listed<T> {
-    /// Others have to go.
-    pub exclusive: bool,
-    /// The line of the list.
-    pub asked: PolicyLocation,
-    /// The entries that the policy asks for.
-    pub items: Vec<T>,
-}
-
-/// A team with its permission.
-#[derive(Clone, Debug, PartialEq)]
-pub struct TeamWant {
-    /// Its slug.
-    pub slug: String,
-    /// The permission that the team shall have.
-    pub permission: Permission,
-    /// The line of the policy that asks for it.
-    pub asked: PolicyLocation,
-}
-
-/// A person with direct access.
-#[derive(Clone, Debug, PartialEq)]
-pub struct CollaboratorWant {
-    /// Their login.
-    pub login: String,
-    /// The permission that the person shall have.
-    pub permission: Permission,
-    /// The line of the policy that asks for it.
-    pub asked: PolicyLocation,
-}
-
-/// A branch protection rule.
-#[derive(Clone, Debug, PartialEq)]
-pub struct BranchWant {
-    /// A branch or pattern; `None` for the default branch.
-    pub pattern: Option<String>,
-    /// The rule; `None` takes it away.
-    pub protection: Option<Node>,
-    /// The line of the policy that asks for it.
-    pub asked: PolicyLocation,
-    /// The rank of the layer that does.
-    pub rank: i64,
-}
-
-/// The values that the policy asks for in one repository. `None`: the policy asks for nothing, and
-/// Beadle reads nothing.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Desired {
-    /// Settings.
-    pub settings: Vec<Want>,
-    /// Topics.
-    pub topics: Option<Listed<String>>,
-    /// Teams.
-    pub teams: Option<Listed<TeamWant>>,
-    /// Direct collaborators.
-    pub collaborators: Option<Listed<CollaboratorWant>>,
-    /// Branch protection rules. What is not listed stays.
-    pub branches: Vec<BranchWant>,
-    /// Security features as the incumbent writes them: `repository.security`.
-    pub security: Option<Node>,
-    /// The sections that their aspects read themselves, by name.
-    pub sections: BTreeMap<&'static str, Section>,
-}
-
-/// A section of the policy.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Section {
-    /// The values of the section.
-    pub node: Node,
-    /// True if Beadle removes entries that are not listed.
-    pub exclusive: bool,
-}
-
-impl Section {
-    /// Its entries: a list, or what a block lists below `include`.
-    pub fn items(&self) -> &[Node] {
-        self.node.get("include").unwrap_or(&self.node).items()
-    }
-}
+use super::wants::{BranchWant, CollaboratorWant, Desired, Listed, Section, TeamWant, Want};
+use crate::aspects;
 
 /// The incumbent's names of two keys, each with the name in the section `security`.
 const SAME: &[(&str, &str)] = &[
@@ -110,9 +17,8 @@ const SAME: &[(&str, &str)] = &[
     ("enableAutomatedSecurityFixes", "dependabot_security_updates"),
 ];
 
-/// The sections that aspects read themselves.
-const SECTIONS: &[&str] =
-    &["labels", "autolinks", "rulesets", "custom_properties", "actions", "security", "webhooks"];
+/// The sections that have fields of their own in [`Desired`].
+const TYPED: &[&str] = &["teams", "collaborators", "branches"];
 
 impl Policy {
     /// Returns the values that `target` asks for in `repository`.
@@ -166,10 +72,10 @@ impl Policy {
             let kept = old.entries().iter().filter(|entry| higher(entry)).cloned().collect();
             desired.security = Some(Node { kind: Kind::Map(kept), ..old.clone() });
         }
-        for name in SECTIONS {
-            if let Some(node) = section(name) {
-                let section = Section { node: node.clone(), exclusive: exclusive(name) };
-                desired.sections.insert(name, section);
+        for key in aspects::ALL.iter().flat_map(|aspect| aspect.sections) {
+            if let Some(node) = section(key.name).filter(|_| !TYPED.contains(&key.name)) {
+                let section = Section { node: node.clone(), exclusive: exclusive(key.name) };
+                desired.sections.insert(key.name, section);
             }
         }
         desired.branches = section("branches").map(|list| branches(list, target)).unwrap_or_default();

@@ -13,7 +13,8 @@ use super::contradictions::{across, incomplete, remarks};
 use super::error::PolicyError;
 use super::folder::{ReadingAt, read_folder};
 use super::forms::REPOSITORY;
-use super::layers::{LISTS, Layer, LayerKind, conflicts, contradictions};
+use super::keys::lists;
+use super::layers::{Layer, LayerKind, conflicts, contradictions};
 use super::node::{Kind, Node};
 use super::pattern::{Pattern, patterns};
 use super::problem::{Problem, Severity};
@@ -21,6 +22,8 @@ use super::rest::unrest;
 use super::schema::FileKind;
 use super::selector::Selector;
 use super::shape::Shape;
+use crate::aspects::{self, Sections};
+use crate::organisation;
 
 /// One accepted generation of a policy.
 #[derive(Clone, Debug)]
@@ -137,7 +140,7 @@ impl Policy {
         }
         Shape::Map(kind.keys()).check("", root, problems);
         check_layer(kind, root, problems);
-        remarks(root, LISTS, problems);
+        remarks(root, &lists(), problems);
         if let (FileKind::Repo, Err(misfit)) = (kind, REPOSITORY.check(stem)) {
             let text = format!("invalid repository name `{stem}`: the name of the file must {}", misfit.must);
             problems.push(Problem::error(root.asked.clone(), 1, text));
@@ -234,29 +237,23 @@ impl Policy {
     pub fn asks(&self) -> Asks {
         let mut asks = Asks::default();
         for layer in &self.layers {
-            let has = |key: &str| {
-                let disabled = self.disabled.iter().any(|other| other == key);
-                !disabled && layer.roots().any(|root| root.get(key).is_some())
-            };
-            let repository =
-                || layer.roots().filter_map(|root| root.get("repository")).filter(|_| has("repository"));
+            let mut left_out: Vec<&str> = self.disabled.iter().map(String::as_str).collect();
+            if matches!(layer.kind, LayerKind::Organisation) {
+                left_out.extend(organisation::SECTIONS);
+            }
+            for root in layer.roots() {
+                let sections = Sections::new(root, &left_out);
+                for aspect in aspects::ALL {
+                    asks = asks.union((aspect.reads)(&sections));
+                }
+            }
             let selects = |asks: fn(&Selector) -> bool| layer.selectors().any(asks);
             let by_team = matches!(&layer.kind, LayerKind::Suborg { teams, .. } if !teams.is_empty());
-            let rest_only = |node: &Node| {
-                let keys = node.entries().iter().filter_map(|(key, _)| key.text());
-                keys.into_iter().any(crate::aspects::settings::is_rest_only)
-            };
             asks = asks.union(Asks {
-                topics: repository().any(|node| node.get("topics").is_some())
-                    || selects(Selector::asks_for_topics),
-                teams: has("teams") || by_team || selects(Selector::asks_for_teams),
-                collaborators: has("collaborators"),
-                protection: has("branches"),
-                rest_settings: repository().any(rest_only),
-                labels: has("labels"),
-                // Those of settings.yml are the organisation's.
-                rulesets: has("rulesets") && !matches!(layer.kind, LayerKind::Organisation),
-                properties: has("custom_properties") || selects(Selector::asks_for_properties),
+                topics: selects(Selector::asks_for_topics),
+                teams: by_team || selects(Selector::asks_for_teams),
+                properties: selects(Selector::asks_for_properties),
+                ..Asks::default()
             });
         }
         asks

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use beadle_engine::PolicyLocation;
 use serde_json::Value;
 
+use super::keys::lists;
 use super::leaves::leaves;
 use super::node::{Kind, Node};
 use super::normal::{normal, suborg_properties};
@@ -90,10 +91,6 @@ const SUBORG: i64 = 100;
 /// The rank of a file in repos/.
 const REPOSITORY: i64 = 1000;
 
-/// Lists that may say whether they are exclusive.
-pub(super) const LISTS: &[&str] =
-    &["teams", "collaborators", "labels", "autolinks", "rulesets", "custom_properties", "webhooks"];
-
 /// Returns the names in a list of plugins. An entry is a string, or a block with a `target`. Beadle
 /// ignores the `target` and applies the entry to every layer, which is the careful reading.
 pub(super) fn plugins(root: &Node, key: &str) -> Vec<String> {
@@ -116,17 +113,17 @@ fn said(node: &Node) -> (Option<ListMode>, Node) {
 fn plain(root: &Node) -> (Node, ListModes) {
     let mut list_modes = ListModes::new();
     let mut root = root.clone();
-    for section in LISTS {
+    for section in lists() {
         let Some(node) = root.get(section) else { continue };
         let (word, mut list) = said(node);
-        list_modes.extend(word.map(|word| ((*section).to_owned(), word)));
-        if *section == "custom_properties" {
+        list_modes.extend(word.map(|word| (section.to_owned(), word)));
+        if section == "custom_properties" {
             list = one_name(&list);
         }
         let new = match node.get("exclude").cloned() {
             // `exclude` has the patterns of the entries that Beadle keeps.
             Some(exclude) => block(node, &[("include", list), ("exclude", exclude)]),
-            None if *section == "labels" => block(node, &[("include", list)]),
+            None if section == "labels" => block(node, &[("include", list)]),
             None => list,
         };
         root = root.with(section, &new);

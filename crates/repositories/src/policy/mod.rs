@@ -23,14 +23,15 @@ mod rest;
 mod rules;
 mod schema;
 mod selector;
-mod shape;
+pub(crate) mod shape;
+pub(crate) mod shapes;
 mod targeting;
+mod wants;
 
 pub use assertions::Tested;
 #[cfg(test)]
 pub(crate) use assertions::repository;
 pub(crate) use desired::holds;
-pub use desired::{BranchWant, CollaboratorWant, Desired, Listed, Section, TeamWant, Want};
 pub use error::PolicyError;
 pub use explain::{Explained, Overridden, explain};
 pub use files::Policy;
@@ -40,10 +41,11 @@ pub(crate) use merge::merge;
 pub use node::{Kind, Node};
 pub(crate) use pattern::Pattern;
 pub use problem::{Problem, Severity, nearest};
-pub(crate) use rules::find as known_rule;
+pub(crate) use rules::{RULES, find as known_rule};
 pub use schema::{FileKind, schema, test_schema};
 pub use selector::Selector;
 pub use targeting::{MergedLayers, OverrideStatus, Reached, Verdict};
+pub use wants::{BranchWant, CollaboratorWant, Desired, Listed, Section, TeamWant, Want};
 
 /// Describes the files for tests that generate files.
 #[cfg(test)]

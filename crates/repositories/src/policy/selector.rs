@@ -1,7 +1,7 @@
 //! Selects the repositories of a layer: `select:` and `except:`. Every key must match; in a list,
 //! one entry is enough.
 
-use beadle_github::{Part, Repository, Unsure};
+use beadle_github::{Known, Repository, Unsure};
 use jiff::civil::Date;
 use serde_json::Value;
 
@@ -147,13 +147,13 @@ impl Selector {
         // has. This doubt counts only if everything else matches.
         let mut doubt = None;
         if !self.topics.is_empty() {
-            let have = known(repository.topics.as_ref(), "topics")?;
+            let have = known(&repository.topics, "topics")?;
             if !self.topics.iter().any(|topic| have.contains(topic)) {
                 return Ok(false);
             }
         }
         if !self.teams.is_empty() {
-            let have = known(repository.teams.as_ref(), "teams")?;
+            let have = known(&repository.teams, "teams")?;
             let has = |team: &String| have.iter().any(|other| other.slug.eq_ignore_ascii_case(team));
             if !self.teams.iter().any(has) {
                 match self.teams.iter().find_map(|team| repository.missing.team(team)) {
@@ -163,7 +163,7 @@ impl Selector {
             }
         }
         for (name, wanted) in &self.properties {
-            let have = known(repository.properties.as_ref(), "custom properties")?;
+            let have = known(&repository.properties, "custom properties")?;
             let value =
                 have.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value);
             let is = |value: &Value| {
@@ -258,12 +258,12 @@ fn has_text(texts: &[String], text: &str) -> bool {
 }
 
 /// Returns a part of a repository, or why it is unknown: a retry helps as far as it helps the read.
-fn known<'a, T>(part: Option<&'a Part<T>>, what: &str) -> Result<&'a T, Unsure> {
+fn known<'a, T>(part: &'a Known<T>, what: &str) -> Result<&'a T, Unsure> {
     match part {
-        Some(Ok(known)) => Ok(known),
-        Some(Err(Unsure { why, transient })) => {
+        Known::Known(known) => Ok(known),
+        Known::Unknown(Unsure { why, transient }) => {
             Err(Unsure { why: format!("the repository's {what} are unknown: {why}"), transient: *transient })
         }
-        None => Err(Unsure::for_now(format!("the repository's {what} were not read"))),
+        Known::NotAsked => Err(Unsure::for_now(format!("the repository's {what} were not read"))),
     }
 }

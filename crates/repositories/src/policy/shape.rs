@@ -41,6 +41,8 @@ pub(crate) struct Key {
     pub(crate) name: &'static str,
     pub(crate) shape: Shape,
     pub(crate) status: Status,
+    /// True if every entry of a list must have the key.
+    pub(crate) is_required: bool,
     /// The description, for editors.
     pub(crate) doc: &'static str,
 }
@@ -54,20 +56,21 @@ pub(crate) enum Status {
 }
 
 pub(crate) const fn key(name: &'static str, shape: Shape, doc: &'static str) -> Key {
-    Key { name, shape, status: Status::Carried, doc }
+    Key { name, shape, status: Status::Carried, is_required: false, doc }
+}
+
+/// Describes a key that every entry of a list must have.
+pub(crate) const fn required(key: Key) -> Key {
+    Key { is_required: true, ..key }
 }
 
 pub(crate) const fn later(name: &'static str, doc: &'static str) -> Key {
-    Key {
-        name,
-        shape: Shape::Any,
-        status: Status::Not("this version of Beadle does not support this key"),
-        doc,
-    }
+    let status = Status::Not("this version of Beadle does not support this key");
+    Key { name, shape: Shape::Any, status, is_required: false, doc }
 }
 
 pub(crate) const fn never(name: &'static str, why: &'static str) -> Key {
-    Key { name, shape: Shape::Any, status: Status::Not(why), doc: why }
+    Key { name, shape: Shape::Any, status: Status::Not(why), is_required: false, doc: why }
 }
 
 impl Shape {
@@ -160,6 +163,20 @@ impl Shape {
             }
             _ => {}
         }
+    }
+
+    /// Returns the keys of the entries of a list.
+    pub(crate) fn entry_keys(&self) -> &'static [Key] {
+        match self {
+            Self::List(Self::Map(keys)) => *keys,
+            Self::Either(list, _) => list.entry_keys(),
+            _ => &[],
+        }
+    }
+
+    /// Returns whether it is a list that may say whether it is exclusive.
+    pub(crate) fn has_list_mode(&self) -> bool {
+        matches!(self, Self::Either(_, Self::Map(keys)) if keys.iter().any(|key| key.name == "exclusive"))
     }
 
     /// Returns whether it is a text that another value could be put in quotes for.

@@ -1,7 +1,7 @@
 //! Finds the layers that reach a repository, and the repositories that Beadle skips.
 
 use beadle_engine::PolicyLocation;
-use beadle_github::{Repository, Unsure};
+use beadle_github::{Known, Repository, Unsure};
 
 use super::contradictions::found;
 use super::files::Policy;
@@ -9,6 +9,7 @@ use super::layers::{Layer, LayerKind, ListMode, ListModes, conflicts, contradict
 use super::merge::{merge, without_entries};
 use super::node::{Kind, Node};
 use super::pattern::Pattern;
+use crate::organisation;
 
 /// The repository with the defaults of an organisation, and the repository of safe-settings. Beadle
 /// skips them unless a file in repos/ names them.
@@ -56,9 +57,6 @@ pub struct Reached {
     /// The modes of the layer's lists.
     list_modes: ListModes,
 }
-
-/// The sections of `settings.yml` that are the organisation's, and not its repositories'.
-const OF_ORGANISATION: &[&str] = &["rulesets", "code_security_configurations"];
 
 impl Policy {
     /// Resolves the policy for a repository. `status` tells which files in repos/ belong to the
@@ -304,7 +302,7 @@ pub struct OverrideStatus<'a> {
 /// Returns the values of a layer with this entry of `first_match`, and the modes of its lists.
 fn values_of(layer: &Layer, case: Option<usize>) -> (Node, ListModes) {
     let mut root = match &layer.kind {
-        LayerKind::Organisation => layer.root.without(OF_ORGANISATION),
+        LayerKind::Organisation => layer.root.without(&organisation::SECTIONS),
         _ => layer.root.clone(),
     };
     let mut list_modes = ListModes::new();
@@ -312,7 +310,7 @@ fn values_of(layer: &Layer, case: Option<usize>) -> (Node, ListModes) {
         list_modes.insert(name.clone(), ListMode { exclusive: false, asked: layer.root.asked.clone() });
     }
     let of_organisation = |section: &String| {
-        matches!(layer.kind, LayerKind::Organisation) && OF_ORGANISATION.contains(&section.as_str())
+        matches!(layer.kind, LayerKind::Organisation) && organisation::SECTIONS.contains(&section.as_str())
     };
     list_modes.extend(layer.list_modes.clone().into_iter().filter(|(section, _)| !of_organisation(section)));
     if let Some(case) = case.and_then(|at| layer.cases.get(at)) {
@@ -365,18 +363,18 @@ fn reaches(layer: &Layer, repository: &Repository) -> Result<bool, Unsure> {
             if !teams.is_empty() {
                 missing = teams.iter().find_map(|team| repository.missing.team(team));
                 match &repository.teams {
-                    Some(Ok(have)) => {
+                    Known::Known(have) => {
                         let has =
                             |team: &String| have.iter().any(|other| other.slug.eq_ignore_ascii_case(team));
                         if teams.iter().any(has) {
                             return Ok(true);
                         }
                     }
-                    Some(Err(Unsure { why, transient })) => {
+                    Known::Unknown(Unsure { why, transient }) => {
                         let why = format!("{}: the repository's teams are unknown: {why}", layer.file);
                         return Err(Unsure { why, transient: *transient });
                     }
-                    None => {
+                    Known::NotAsked => {
                         let why = format!("{}: the repository's teams were not read", layer.file);
                         return Err(Unsure::for_now(why));
                     }

@@ -1,5 +1,5 @@
-//! GitHub's log of deliveries, read without trust in its order: rows come late, twice, or on
-//! another page than expected.
+//! Reads GitHub's log of deliveries without trust in its order: rows can be late, appear twice, or
+//! be on another page than expected.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::ops::Range;
@@ -8,8 +8,8 @@ use std::time::Duration;
 use beadle_engine::Time;
 use beadle_github::HookDelivery;
 
-/// A row may be listed this long after its delivery, and this far from the place that its time
-/// gives it.
+/// The maximum delay of a row after its delivery, and the maximum distance of a row from its place
+/// by time.
 pub(super) const OVERLAP: Duration = Duration::from_secs(300);
 /// The statuses that `status=failure` lists. A delivery without an answer can have another status:
 /// only the whole log shows it.
@@ -26,13 +26,13 @@ fn moment(row: &HookDelivery) -> Option<Time> {
 pub(super) struct Reading {
     /// The start of the window, less the overlap.
     from: Time,
-    /// Each attempt once, by its id.
+    /// The attempts by their ids.
     attempts: BTreeMap<u64, HookDelivery>,
     /// The number of pages that have rows of the window.
     pages: usize,
-    /// The links that were followed.
+    /// The followed links.
     followed: HashSet<String>,
-    /// `true` if the reading reached the end of its window.
+    /// True if the reading reached the end of its window.
     whole: bool,
 }
 
@@ -43,10 +43,10 @@ impl Reading {
         Self { from: since - OVERLAP, attempts, pages: 0, followed, whole: false }
     }
 
-    /// Takes a page. Returns the link to read next: the window ends only where a whole page is
-    /// older than it, because a single old row can stand before newer ones.
+    /// Takes a page, and returns the link to read next. The window ends only where a whole page is
+    /// older than the window, because an old row can be before newer ones.
     pub(super) fn take(&mut self, rows: Vec<HookDelivery>, next: Option<String>) -> Option<String> {
-        // A row whose time cannot be read counts as new.
+        // A row with an invalid time counts as new.
         let is_older = |row: &HookDelivery| moment(row).is_some_and(|at| at < self.from);
         let is_past = !rows.is_empty() && rows.iter().all(is_older);
         let newer: Vec<HookDelivery> = rows.into_iter().filter(|row| !is_older(row)).collect();
@@ -56,31 +56,31 @@ impl Reading {
             self.whole = true;
             return None;
         };
-        // A link that was followed before leads nowhere new: the reading stays incomplete.
+        // A link that was followed before leads to no new page, so the reading stays incomplete.
         self.followed.insert(next.clone()).then_some(next)
     }
 
-    /// The ids of the attempts before `until` whose status is as wanted.
+    /// Returns the ids of the attempts before `until` that have a wanted status.
     fn ids(&self, until: Time, is_wanted: impl Fn(u16) -> bool) -> BTreeSet<u64> {
         let of = |row: &&HookDelivery| is_wanted(row.status_code) && moment(row).is_none_or(|at| at < until);
         self.attempts.values().filter(of).map(|row| row.id).collect()
     }
 
-    /// The ids of the failed attempts before `until`.
+    /// Returns the ids of the failed attempts before `until`.
     fn failures(&self, until: Time) -> BTreeSet<u64> {
         self.ids(until, |status| FAILURES.contains(&status))
     }
 
-    /// The ids of the attempts before `until` that were not accepted, with or without an answer.
+    /// Returns the ids of the attempts before `until` that were not accepted, with or without an
+    /// answer.
     fn unaccepted(&self, until: Time) -> BTreeSet<u64> {
         self.ids(until, |status| !ACCEPTED.contains(&status))
     }
 
-    /// Returns `true` if the whole log has to be read once more before the window is closed. The
-    /// looks show failures only, so nothing but another reading shows an attempt without an answer
-    /// that this one skipped. A reading skips no row if all rows of the window stand on one page,
-    /// every one was accepted, and the looks show no other row: that is the usual case, and costs no
-    /// further call.
+    /// Returns whether Beadle must read the whole log once more before it closes the window. The
+    /// looks show failures only, so only another reading can show a skipped attempt without an
+    /// answer. In the usual case no further call is necessary: all rows of the window are on one
+    /// page, every one was accepted, and the looks show no other row.
     pub(super) fn may_lack_rows(&self, looks: &[Self; 2], begun: Time) -> bool {
         let is_new = |id: &u64| !self.attempts.contains_key(id);
         self.pages > 1
@@ -92,30 +92,31 @@ impl Reading {
 /// A delivery that the service never accepted.
 #[derive(Debug)]
 pub(super) struct Lost {
-    /// Its newest attempt.
+    /// The newest attempt.
     pub(super) newest: HookDelivery,
-    /// The number of its attempts in the log.
+    /// The number of attempts in the log.
     pub(super) attempts: usize,
 }
 
 /// The result of all readings.
 #[derive(Debug)]
 pub(super) struct Findings {
-    /// By the delivery's id.
+    /// The missed deliveries, by the id of the delivery.
     pub(super) lost: BTreeMap<String, Lost>,
     /// The number of attempts in the log.
     pub(super) seen: usize,
-    /// `true` if every reading reached the end of the window.
+    /// True if every reading reached the end of the window.
     pub(super) whole: bool,
-    /// Up to here the looks agree about what failed; `None`: they do not.
+    /// The time up to which the looks agree about the failures. `None` if they do not agree.
     pub(super) closed: Option<Time>,
 }
 
-/// Compares the readings of the whole log with two looks at its failures after the first reading;
-/// `begun` is when the first one began. They agree if the looks show the same failures, each reading
-/// shows no other failure, and all readings show the same attempts that were not accepted.
+/// Compares the readings of the whole log with two looks at its failures after the first reading.
+/// `begun` is the time at which the first reading began. They agree if the looks show the same
+/// failures, each reading shows no other failure, and all readings show the same attempts that were
+/// not accepted.
 pub(super) fn compare(all: Vec<Reading>, looks: [Reading; 2], begun: Time) -> Findings {
-    // The next reading covers newer rows once more.
+    // The next reading covers newer rows again.
     let until = begun - OVERLAP;
     let [first, second] = [looks[0].failures(until), looks[1].failures(until)];
     let agree = first == second

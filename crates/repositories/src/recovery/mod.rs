@@ -21,28 +21,28 @@ use log::{Findings, Lost, OVERLAP, Reading, compare};
 
 /// GitHub keeps deliveries for three days (an Enterprise Server for seven).
 const KEPT: Duration = Duration::from_secs(3 * 24 * 3600);
-/// The whole log, newest first as far as GitHub keeps to that.
+/// The whole log. The newest rows usually come first.
 const ALL: &str = "app/hook/deliveries?per_page=100";
-/// The failed attempts alone. A server that does not know the filter lists all of them.
+/// The failed attempts alone. A server that does not know the filter lists all attempts.
 const FAILED: &str = "app/hook/deliveries?per_page=100&status=failure";
-/// A redelivery that the log does not show by then is asked for again.
+/// The time after which Beadle requests a redelivery again if the log does not show it.
 const UNSEEN: Duration = Duration::from_secs(600);
-/// A delivery that was asked for so often is not asked for again: the sweep covers it.
+/// The maximum number of requests for one delivery. After them the sweep covers it.
 const MOST_TRIES: u32 = 5;
-/// The note of a delivery that was given up.
+/// The number of requests in the note of a delivery that Beadle gave up.
 const GIVEN_UP: u32 = MOST_TRIES + 1;
-/// More pages than three days of webhooks are.
+/// The maximum number of pages: more than three days of webhooks.
 const MOST_PAGES: usize = 2000;
 
 /// An organisation that the App is installed on.
 pub struct Installed {
-    /// Its name in keys.
+    /// The name in keys.
     pub instance: String,
-    /// The installation's id.
+    /// The id of the installation.
     pub installation: u64,
-    /// The organisation's id.
+    /// The id of the organisation.
     pub organisation: u64,
-    /// Events of which the payload is needed.
+    /// The events whose payload is needed.
     pub dispatches: Vec<Dispatched>,
 }
 
@@ -68,21 +68,20 @@ impl Note {
         Self { until, tries: BTreeMap::new(), asked: BTreeMap::new() }
     }
 
-    /// The memory of an organisation; `None` the first time.
+    /// Returns the memory of an organisation. Returns `None` the first time.
     fn read(text: Option<&str>, now: Time) -> Option<Self> {
         let note = serde_json::from_str::<Self>(text?).ok();
-        // A note that cannot be read, or that a clock which was ahead wrote, covers nothing: the
-        // whole log is read.
+        // If the note is invalid, or comes from a clock that was ahead, Beadle reads the whole log.
         Some(note.filter(|note| note.until <= now).unwrap_or_else(|| Self::new(Time(0))))
     }
 
-    /// Returns `true` if a requested redelivery of the window is not seen yet. Deliveries that were
-    /// given up do not count: a sweep covers them.
+    /// Returns whether the log lacks a requested redelivery of the window. Deliveries that Beadle
+    /// gave up do not count, because a sweep covers them.
     fn is_waiting(&self) -> bool {
         self.tries.values().any(|tries| *tries <= MOST_TRIES)
     }
 
-    /// Returns `true` if the last requested redelivery is still under way.
+    /// Returns whether the last requested redelivery is still under way.
     fn is_under_way(&self, guid: &str, attempts: usize, now: Time) -> bool {
         self.asked.get(guid).is_some_and(|asked| asked.attempts >= attempts && now.since(asked.at) < UNSEEN)
     }
@@ -91,21 +90,21 @@ impl Note {
 /// The result of a search for missed deliveries.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Recovered {
-    /// Their repositories were made due.
+    /// The number of deliveries whose repositories Beadle marked as due.
     pub marked: u32,
-    /// GitHub was asked to send them again.
+    /// The number of deliveries that GitHub sends again on request.
     pub redelivered: u32,
-    /// They arrived: only the answer was lost.
+    /// The number of deliveries that arrived and whose answer was lost.
     pub known: u32,
-    /// They failed too often; a sweep covers them.
+    /// The number of deliveries that failed too often. A sweep covers them.
     pub given_up: u32,
-    /// There was a time that the log no longer reaches; a sweep covers it.
+    /// True if the log no longer covers a part of the time. A sweep covers it.
     pub beyond: bool,
     /// The number of attempts in the log.
     pub seen: usize,
     /// The number of deliveries without a successful attempt.
     pub failed: usize,
-    /// The readings of the log disagreed: the same time has to be read again soon.
+    /// True if the readings of the log disagree. Beadle reads the same time again soon.
     pub open: bool,
 }
 
@@ -113,21 +112,21 @@ pub struct Recovered {
 pub struct Recovery {
     /// Reads the log.
     pub reader: Reader,
-    /// Asks for deliveries to be sent again.
+    /// Requests redeliveries.
     pub writer: Writer,
     /// The inbox.
     pub store: Arc<dyn Store>,
     /// Time.
     pub clock: Clock,
-    /// The App's id.
+    /// The id of the App.
     pub app: u64,
-    /// The account that it is installed on.
+    /// The organisations on which the App is installed.
     pub installed: Vec<Installed>,
 }
 
 impl Recovery {
-    /// Looks through the log since the last time. The first time there is nothing to recover: the
-    /// first sweep covers all.
+    /// Reads the log since the last time. The first time there is nothing to recover, because the
+    /// first sweep covers everything.
     pub async fn recover(&self) -> Result<Recovered, Failure> {
         let now = self.clock.now();
         let mut recovered = Recovered::default();
@@ -181,7 +180,7 @@ impl Recovery {
         failure.map_or(Ok(recovered), Err)
     }
 
-    /// Makes one delivery good. `false`: it was given up.
+    /// Recovers one delivery. Returns `false` if Beadle gave it up.
     async fn make_good(
         &self,
         of: &Installed,
@@ -208,7 +207,7 @@ impl Recovery {
         }
         let tries = note.tries.get(&newest.guid).copied().unwrap_or(0);
         if tries > MOST_TRIES {
-            // It was given up before.
+            // Beadle gave the delivery up before.
             return Ok(true);
         }
         if tries == MOST_TRIES {
@@ -221,12 +220,12 @@ impl Recovery {
                 note.tries.insert(newest.guid.clone(), tries + 1);
                 note.asked.insert(newest.guid.clone(), AskedAgain { at: now, attempts: lost.attempts });
             }
-            // It may have left the log meanwhile.
+            // The delivery may have left the log in the meantime.
             Err(failure) if failure.class == Class::Rejected => {
                 note.tries.insert(newest.guid.clone(), GIVEN_UP);
                 return Ok(false);
             }
-            // A failed request for a redelivery does not count as a try.
+            // A failed request for a redelivery does not count.
             Err(failure) => return Err(failure),
         }
         Ok(true)
@@ -240,7 +239,7 @@ impl Recovery {
         Ok(self.store.put(&self.note(of), &json!(note).to_string()).await?)
     }
 
-    /// Reads the whole log since then, and its failures twice; then the whole log once more where
+    /// Reads the whole log since a time, and its failures twice. Reads the whole log once more if
     /// the first reading may lack rows.
     async fn read(&self, since: Time, begun: Time) -> Result<Findings, Failure> {
         let mut all = vec![self.reading(ALL, since).await?];
@@ -264,8 +263,8 @@ impl Recovery {
         Ok(reading)
     }
 
-    /// Keeps the delivery by its id, without its payload, so that a late repetition of it changes
-    /// nothing; and marks its repository.
+    /// Stores the delivery by its id, without its payload, and marks its repository. So a late
+    /// redelivery changes nothing.
     async fn mark(
         &self,
         of: &Installed,
@@ -291,7 +290,7 @@ impl Recovery {
     async fn say(&self, recovered: &Recovered, since: Time, now: Time) -> Result<(), Failure> {
         let Recovered { marked, redelivered, known, given_up, beyond, seen, failed, open } = *recovered;
         tracing::debug!(app = self.app, %since, seen, failed, known, open, "log of webhook deliveries read");
-        // A known delivery was repaired before, or only its answer was lost.
+        // A known delivery was recovered before, or only its answer was lost.
         if marked + redelivered + given_up == 0 && !beyond {
             if open {
                 tracing::info!(app = self.app, %since, seen, failed, "log of webhook deliveries changed between two looks, reading again");

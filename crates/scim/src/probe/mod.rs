@@ -1,4 +1,5 @@
-//! Whether a server is what the configuration calls it: what it says, what it does, and what it did before.
+//! The probe: compares a server with its configuration, by what it states, what it does, and what
+//! it did before.
 
 mod write;
 
@@ -23,9 +24,9 @@ pub use write::probe_writes;
 /// One finding of a probe.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Finding {
-    /// So it is.
+    /// The server matches the configuration.
     Fine(String),
-    /// The question has no answer, with the reason.
+    /// The question has no answer; the text is the reason.
     Unknown(String),
     /// The server contradicts the configuration.
     Contradiction(String),
@@ -47,14 +48,16 @@ impl Evidence {
         self.0.insert(question.to_owned(), answer.into());
     }
 
-    /// Notes what the server does with a filter, unless it failed: the next time it may not.
+    /// Notes what the server does with a filter. A failure is not noted: the next probe may
+    /// succeed.
     fn does(&mut self, question: &str, answer: &'static str) {
         if answer != FAILS {
             self.saw(question, answer);
         }
     }
 
-    /// Returns what the server does otherwise than before. A question that only one side has is no difference.
+    /// Returns what the server does differently from before. A question that only one side has is
+    /// no difference.
     pub fn differences(&self, before: &Self) -> Vec<String> {
         let differs = |(question, now): (&String, &String)| {
             let was = before.0.get(question).filter(|was| *was != now)?;
@@ -63,7 +66,7 @@ impl Evidence {
         self.0.iter().filter_map(differs).collect()
     }
 
-    /// Adds what is only known from before.
+    /// Adds the behaviour that is only known from before.
     #[must_use]
     pub fn with(mut self, before: Self) -> Self {
         for (question, answer) in before.0 {
@@ -87,13 +90,13 @@ impl Probed {
         self.findings.push(finding);
     }
 
-    /// Adds what came of a further probe; where both saw something, the further one counts.
+    /// Adds the findings of a further probe. If both saw the same question, the further one counts.
     pub fn take(&mut self, further: Self) {
         self.findings.extend(further.findings);
         self.evidence = further.evidence.with(std::mem::take(&mut self.evidence));
     }
 
-    /// Whether the probe itself wrote members, and the server added and removed exactly those.
+    /// Whether this probe wrote members itself, and the server added and removed exactly those.
     pub fn writes_as_asked(&self) -> bool {
         let saw = |(question, answer): (&str, &str)| {
             self.evidence.0.get(question).is_some_and(|seen| seen.as_str() == answer)
@@ -108,12 +111,13 @@ impl Probed {
 }
 
 impl Reader {
-    /// Holds the dialect to what the server says (`ServiceProviderConfig`) and to what it does (filters, lists, and a
-    /// group read back). Nothing is written.
+    /// Compares the dialect with what the server states (`ServiceProviderConfig`) and does
+    /// (filters, lists, and the members of a group). It writes nothing.
     pub async fn probe(&self) -> Result<Probed, Failure> {
         let mut probed = Probed::default();
         let dialect = self.dialect();
-        // Questions that do not depend on each other are asked side by side: a slow server is not to be slow twice.
+        // Independent questions are sent at the same time, so that a slow server delays the probe
+        // only once.
         let (claims, groups, early) = Box::pin(future::join3(
             self.probe_claims(&mut probed),
             self.groups(),
@@ -124,7 +128,7 @@ impl Reader {
         if probed.contradicts() {
             return Ok(probed);
         }
-        // What a server says of itself is not always so: what it does counts.
+        // A server's own description may be wrong: its behaviour counts.
         let groups = groups?;
         let word = match dialect.paging {
             Paging::Cursor => "cursor",
@@ -149,7 +153,7 @@ impl Reader {
         let does = if let Some(does) = early {
             does?
         } else {
-            // Only now: with the size of a page that the server was seen to take.
+            // These questions come last, because they need an accepted page size.
             let asked = future::try_join3(self.probe_filters(), self.probe_paging(), self.impossible_group());
             let (filters, paging, does) = Box::pin(asked).await?;
             probed.take(filters);
@@ -171,7 +175,7 @@ impl Reader {
         Ok(probed)
     }
 
-    /// The server's description of itself.
+    /// Reads the server's description of itself.
     async fn probe_claims(&self, probed: &mut Probed) -> Result<(), Failure> {
         let says: Value = match self.api.get(&Path::at("ServiceProviderConfig")).await {
             Ok(answer) => answer.json()?,
@@ -201,7 +205,7 @@ impl Reader {
         Ok(())
     }
 
-    /// Filters for a value that nothing has.
+    /// Filters by a value that no record has.
     async fn probe_filters(&self) -> Result<Probed, Failure> {
         const FILTERS: [(&str, &str); 4] = [
             ("Users", "userName"),
@@ -215,8 +219,7 @@ impl Reader {
         for ((resource, attribute), does) in FILTERS.into_iter().zip(future::try_join_all(asked).await?) {
             if does == IGNORES {
                 probed.found(Finding::Unknown(format!(
-                    "what {resource} are found by `{attribute}`: the server ignores the filter, and Beadle reads the list \
-                     instead"
+                    "{resource} by `{attribute}`: the server ignores the filter, and Beadle reads the list instead"
                 )));
             }
             probed.evidence.does(&format!("{resource} by an impossible {attribute}"), does);
@@ -273,7 +276,7 @@ impl Reader {
         Ok(probed)
     }
 
-    /// Asks for the users of a group that does not exist: they must be nobody.
+    /// Asks for the users of a group that does not exist. The answer must be empty.
     async fn impossible_group(&self) -> Result<&'static str, Failure> {
         let does = impossible(&self.api, "Users", "groups.value").await?;
         if does == NOBODY {
@@ -282,7 +285,8 @@ impl Reader {
         Ok(does)
     }
 
-    /// How many members two questions show of a group: the one that members are read by, and the one for the group itself.
+    /// Compares the number of members by two questions: the one that Beadle reads members by, and
+    /// the one for the group itself.
     async fn counts(&self, group: &Group) -> Result<(usize, usize), Failure> {
         let members = async {
             let members = self.members(&group.id).await?;
@@ -307,7 +311,7 @@ impl Reader {
         evidence: &mut Evidence,
     ) -> Result<Finding, Failure> {
         const LOOKED_AT: usize = 5;
-        // The first one tells, as a rule. The others are looked at together.
+        // The first group is usually enough. The others are checked at the same time.
         let looked_at = &groups[..groups.len().min(LOOKED_AT)];
         let (first, rest) = looked_at.split_at(looked_at.len().min(1));
         for part in [first, rest] {
@@ -317,7 +321,7 @@ impl Reader {
                     Members::Users if members == 0 && shown > 0 => {
                         return Ok(Finding::Contradiction(format!(
                             "group {}: the server answers groups.value with nobody and shows {shown} members in the group \
-                             itself; say members = \"group\"",
+                             itself; set members = \"group\"",
                             group.name
                         )));
                     }
@@ -329,7 +333,7 @@ impl Reader {
                             && !users.rows.is_empty()
                         {
                             return Ok(Finding::Contradiction(format!(
-                                "group {}: the server shows nobody in the group and finds {} users by groups.value; say \
+                                "group {}: the server shows nobody in the group and finds {} users by groups.value; set \
                                  members = \"users\"",
                                 group.name,
                                 users.rows.len()
@@ -351,14 +355,14 @@ impl Reader {
     }
 }
 
-/// The answer to a filter for an impossible value, as it has to be.
+/// The right answer to a filter by an impossible value.
 const NOBODY: &str = "finds nobody";
-/// The answer of a server that does not look at its filter.
+/// The answer of a server that ignores the filter.
 const IGNORES: &str = "ignores the filter";
-/// The answer of a server that has a bad moment, or cannot take the filter. It is no evidence of either.
+/// The answer of a server that fails, or cannot filter. It proves neither.
 const FAILS: &str = "fails";
 
-/// The server's answer to a filter for a value that does not exist.
+/// Returns the server's answer to a filter by an impossible value.
 async fn impossible(
     api: &Api,
     resource: &'static str,

@@ -1,4 +1,5 @@
-//! A group of the probe's own: made, filled, emptied one by one, and deleted.
+//! The probe that writes: it creates a group of its own, fills it, removes its members one by one,
+//! and deletes it.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -11,22 +12,22 @@ use crate::model::Group;
 use crate::read::Reader;
 use crate::write::{Changed, Writer};
 
-/// People who are put into the group.
+/// The number of people in the group.
 const PEOPLE: usize = 3;
-/// A server may show a moment later what it wrote.
+/// The waits for a server that shows a write a moment later.
 const PATIENCE: [Duration; 2] = [Duration::from_millis(300), Duration::from_secs(2)];
 
-/// The question of additions, and the right answer.
+/// The question about additions, and its right answer.
 pub(super) const ADDS: (&str, &str) = ("add members", "adds them");
-/// The question of removals, and the right answer.
+/// The question about removals, and its right answer.
 pub(super) const REMOVES: (&str, &str) = ("remove members", "removes them");
 
-/// The beginning of the name of a probe's group.
+/// The prefix of the name of a probe's group.
 const PREFIX: &str = "beadle-probe-";
-/// A younger group may be that of a probe that another process runs now.
+/// The age below which a group may belong to a probe that another process runs now.
 const RUNNING: Duration = Duration::from_secs(600);
 
-/// Tries how the server writes, on a group that it makes and deletes.
+/// Tests the server's writes on a group that it creates and deletes.
 pub async fn probe_writes(reader: &Reader, writer: &Writer) -> Result<Probed, Failure> {
     let mut probed = Probed::default();
     delete_left_behind(reader, writer, &mut probed).await?;
@@ -43,7 +44,7 @@ pub async fn probe_writes(reader: &Reader, writer: &Writer) -> Result<Probed, Fa
         return Ok(probed);
     };
     let tried = Try { reader, writer, group: &group.id, people: &people }.all(&mut probed).await;
-    // Whatever came of it, the group goes.
+    // The group is deleted whatever the result is.
     writer.delete_group(&group.id).await?;
     tried?;
     let gone = reader.group(&group.id).await?.is_none();
@@ -51,12 +52,13 @@ pub async fn probe_writes(reader: &Reader, writer: &Writer) -> Result<Probed, Fa
     Ok(probed)
 }
 
-/// The name of a probe's group, which is the `externalId` of the group too.
+/// Returns the name of a probe's group, which is its `externalId` too.
 fn name_at(time: Time) -> String {
     format!("{PREFIX}{}", time.0)
 }
 
-/// Returns when a probe made a group. `None`: no probe made it, or somebody changed it since.
+/// Returns the time at which a probe created a group; `None` if no probe did, or if somebody
+/// changed the group since.
 fn made_at(group: &Group) -> Option<Time> {
     let time = Time(group.name.strip_prefix(PREFIX)?.parse().ok()?);
     let name = name_at(time);
@@ -64,12 +66,12 @@ fn made_at(group: &Group) -> Option<Time> {
     is_own.then_some(time)
 }
 
-/// Deletes the groups of probes that were killed.
+/// Deletes the groups of killed probes.
 async fn delete_left_behind(reader: &Reader, writer: &Writer, probed: &mut Probed) -> Result<(), Failure> {
     let now = reader.api.clock().now();
     let is_left = |group: &Group| made_at(group).is_some_and(|at| now.since(at) > RUNNING);
     for listed in reader.groups().await?.rows.into_iter().filter(is_left) {
-        // The group may have changed since it was listed.
+        // The group may have changed after the list.
         let Some(group) = reader.group(&listed.id).await?.filter(is_left) else { continue };
         writer.delete_group(&group.id).await?;
         let text = format!("the group {}, which an interrupted probe left behind, was deleted", group.name);
@@ -144,5 +146,24 @@ impl Try<'_> {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Record as _;
+
+    #[test]
+    fn only_an_unchanged_group_of_a_probe_is_the_probe_s() {
+        let time = |name: &str, external: &str| {
+            let shown = serde_json::json!({ "id": "g1", "displayName": name, "externalId": external });
+            made_at(&Group::read(&shown).unwrap())
+        };
+        let name = name_at(Time(1_799_990_000_000));
+        assert_eq!(time(&name, &name), Some(Time(1_799_990_000_000)));
+        assert_eq!(time(&name, "00g1"), None, "another owner");
+        assert_eq!(time("Probes", &name), None, "renamed");
+        assert_eq!(time("beadle-probe-x", "beadle-probe-x"), None);
     }
 }

@@ -9,8 +9,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use anyhow::{Context as _, anyhow, bail};
 use beadle_engine::worker::Reconcile;
 use beadle_engine::{Budgets, Class, Clock, Key, Limits, Reconciler, Store, Time, WritePace, revive};
-use beadle_groups::catchup::Catchup;
-use beadle_groups::sources::{OktaSource, Source};
+use beadle_groups::sources::{Catchup, OktaSource, Source};
 use beadle_groups::sweep::remembered;
 use beadle_groups::targets::{TargetWriter, TeamReader};
 use beadle_groups::{

@@ -91,7 +91,7 @@ async fn the_probe_says_what_is_fine_and_what_is_not() {
 async fn a_wrong_line_of_the_configuration_is_named() {
     let mut world = world().await;
     for (lines, why) in [
-        ("include = [\"/(/\"]", "is no pattern"),
+        ("include = [\"/(/\"]", "invalid pattern"),
         ("include = [\"AWS_*\"]\nmood = \"enforce\"", "did you mean `mode`"),
         ("include = [\"AWS_*\"]\non_delete = \"dlete\"", "did you mean `delete`"),
         (

@@ -107,7 +107,7 @@ async fn a_tenant_swapped_for_another() {
     let settings = okta::Settings { state: Some(json!({ "groups": groups })), ..okta::Settings::default() };
     world.okta = okta::OktaSim::start(any, settings).await.unwrap();
     std::fs::write(world.path().join("okta.token"), world.okta.token()).unwrap();
-    nobody_leaves(&world, "its source is gone", 1).await;
+    nobody_leaves(&world, "the source of the group is gone", 1).await;
     nobody_leaves(&world, "was made of corp/00g1, which is gone or no longer mapped; set adopt = true", 1)
         .await;
     // And where the mapping says to delete or to empty: it waits for somebody.
@@ -128,7 +128,7 @@ async fn a_target_swapped_for_another() {
     world.aws = scim::ScimSim::start(any, settings).await.unwrap();
     std::fs::write(world.path().join("aws.token"), world.aws.token()).unwrap();
     world.okta.patch(&json!({ "groups": { "00g1": { "members": { "00u00000": null } } } }));
-    nobody_leaves(&world, "that Beadle did not make", 1).await;
+    nobody_leaves(&world, "that Beadle did not create", 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -154,7 +154,7 @@ async fn a_mapping_that_vanished_from_the_file() {
     let mut world = settled().await;
     world.okta.patch(&json!({ "groups": { "00g1": { "members": { "00u00000": null } } } }));
     world.groups = world.groups.replace("AWS_*", "Other_*");
-    nobody_leaves(&world, "no mapping names it any more", 0).await;
+    nobody_leaves(&world, "no mapping includes the group now", 0).await;
     // And the service, with its hooks.
     let _serving = world.serve().await;
     world.connect(&Hook::default());
@@ -259,7 +259,7 @@ async fn two_accounts_with_one_id_both_stay() {
         "groups": { "t1": { "members": { "a-twin": true } } } }));
     let swept = world.beadle(&["sweep"]).await.expect(1);
     let plan = world.beadle(&["plan"]).await.expect(2);
-    assert!(plan.out.contains("leave only one of them"), "{}{}", swept.out, plan.out);
+    assert!(plan.out.contains("have the same externalId"), "{}{}", swept.out, plan.out);
     assert_eq!(world.members("Ops").unwrap().len(), 301);
 }
 

@@ -79,6 +79,6 @@ async fn the_identity_store_tells_who_is_in_a_group_page_by_page() {
     let before = world.writes().len();
     world.dialect = store(STORE).replace(&moto.url, "http://127.0.0.1:1");
     let plan = run(&world, &["apply", "--yes"]).await;
-    assert!(plan.err.contains("the Identity Store's members of"), "{}{}", plan.out, plan.err);
+    assert!(plan.err.contains("in the Identity Store"), "{}{}", plan.out, plan.err);
     assert_eq!(world.writes().len(), before);
 }

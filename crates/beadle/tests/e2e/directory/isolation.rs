@@ -96,7 +96,7 @@ async fn several_groups_make_one_and_each_of_them_its_own_beside() {
     world.groups = world.groups.replace(", \"/^AWS_D/\"", "");
     let swept = world.beadle(&["sweep"]).await.expect(2);
     assert!(
-        swept.out.contains("corp/00g2 was a source of the group, and no mapping names corp/00g2 any more"),
+        swept.out.contains("corp/00g2 was a source of the group, and no mapping includes it now"),
         "{}",
         swept.out
     );
@@ -118,7 +118,7 @@ async fn a_group_of_the_right_name_is_taken_over_only_where_that_is_said() {
         .aws
         .patch(&json!({ "groups": { "t1": { "displayName": "Ops", "externalId": "00g1", "members": {} } } }));
     let plan = world.beadle(&["plan"]).await.expect(2).out;
-    assert!(plan.contains("that Beadle did not make; set adopt = true"), "{plan}");
+    assert!(plan.contains("that Beadle did not create; set adopt = true"), "{plan}");
     world.beadle(&["sweep"]).await.expect(1);
     world.until_holds("Ops", 0..0).await;
     world.groups += "adopt = true\n";
@@ -155,7 +155,9 @@ async fn a_group_that_is_gone_is_kept_and_said_unless_the_mapping_says_otherwise
     world.okta.patch(&json!({ "groups": { "00g1": null } }));
     let plan = world.beadle(&["plan"]).await.expect(0).out;
     assert!(
-        plan.contains("1 skipped (its source is gone; it is kept as it is (on_delete = keep))"),
+        plan.contains(
+            "1 skipped (the source of the group is gone; Beadle keeps the group as it is (on_delete = keep))"
+        ),
         "{plan}"
     );
     world.groups += "on_delete = \"delete\"\n";
@@ -216,7 +218,7 @@ async fn a_group_that_okta_pushes_itself_is_only_observed() {
     assert!(said.contains("Okta pushes 1 groups into 0oa1, which stay in observe: 00g1"), "{said}");
     let plan = world.beadle(&["plan"]).await.expect(2).out;
     assert!(
-        plan.contains("1 skipped (the directory pushes corp/00g1 itself; it is only observed)"),
+        plan.contains("1 skipped (the directory pushes corp/00g1 itself; Beadle only observes the group)"),
         "{plan}"
     );
     let serving = world.serve().await;

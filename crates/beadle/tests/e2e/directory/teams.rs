@@ -149,7 +149,7 @@ async fn maintainers_are_who_the_sources_say_and_owners_are_left_alone() {
     // No maintainer at all is a doubt.
     world.okta.patch(&json!({ "groups": { "00g2": { "members": { "00u00003": null, "00u00002": null } } } }));
     until("it is held", async || {
-        world.beadle(&["holds"]).await.out.contains("nobody would be a maintainer any more")
+        world.beadle(&["holds"]).await.out.contains("the group would have no maintainer")
     })
     .await;
     assert_eq!(world.team("ops"), Some(wanted));
@@ -165,7 +165,7 @@ async fn whoever_has_no_account_is_said_and_costs_nobody_their_place() {
     let mut world = World::of_teams(directory(8, &groups), acme).await;
     world.groups += "adopt = true\n";
     let plan = world.beadle(&["plan", "--group", "AWS_Ops"]).await;
-    assert!(plan.out.contains("no member of acme is known to be p6@acme.example (saml)"), "{}", plan.out);
+    assert!(plan.out.contains("no member of acme belongs to p6@acme.example (saml)"), "{}", plan.out);
     assert!(plan.out.contains("octo4"), "{}", plan.out);
     assert!(
         plan.out.contains("octo5 may be the account of somebody"),
@@ -211,16 +211,16 @@ async fn people_are_found_by_mail_or_by_a_list_too_and_nobody_is_invited() {
     std::fs::write(world.path().join("users.toml"), list).unwrap();
     let probed = world.beadle(&["directory", "probe"]).await.expect(0);
     assert!(
-        probed.out.contains("of the 5 members of acme, 5 are known by a name of the directory"),
+        probed.out.contains("5 of the 5 members of acme have a name that the directory knows"),
         "{}",
         probed.out
     );
     let applied = world.beadle(&["apply", "--yes", "--group", "AWS_Ops"]).await;
     assert_eq!(world.team("ops"), Some(hold(0..4)), "{}{}", applied.out, applied.err);
     assert!(
-        applied
-            .out
-            .contains("p4@acme.example is octo4 at GitHub, who is not in the organisation acme; invite them"),
+        applied.out.contains(
+            "p4@acme.example has the GitHub account octo4, which is not a member of the organisation acme"
+        ),
         "{}",
         applied.out
     );
@@ -240,7 +240,7 @@ async fn people_are_found_by_mail_or_by_a_list_too_and_nobody_is_invited() {
     // One that lost its lines takes nobody out either.
     std::fs::write(world.path().join("users.toml"), "").unwrap();
     let plan = world.beadle(&["plan", "--group", "AWS_Ops"]).await;
-    assert!(plan.out.contains("no member of acme is known to be p3@acme.example"), "{}", plan.out);
+    assert!(plan.out.contains("no member of acme belongs to p3@acme.example"), "{}", plan.out);
     assert!(!plan.out.contains("remove"), "{}", plan.out);
 }
 
@@ -253,7 +253,7 @@ async fn a_team_that_github_keeps_itself_is_only_observed() {
     let applied = world.beadle(&["apply", "--yes", "--group", "AWS_Ops"]).await;
     assert!(
         applied.out.contains(
-            "GitHub itself keeps it as the group okta-ops of the identity provider; it is only observed"
+            "GitHub synchronises the team with the group okta-ops of the identity provider; Beadle only observes the group"
         ),
         "{}{}",
         applied.out,
@@ -284,7 +284,7 @@ async fn those_of_a_team_below_are_not_in_it_and_a_team_with_others_below_is_not
     world.beadle(&["approve", &digest]).await.expect(0);
     let applied = world.beadle(&["apply", "--yes", "--group", "Ops"]).await;
     assert!(
-        applied.out.contains("there are teams below Ops, and GitHub would delete them too"),
+        applied.out.contains("the team Ops has child teams, and GitHub would delete them too"),
         "{}",
         applied.out
     );
@@ -339,7 +339,7 @@ async fn a_team_whose_making_was_cut_off_is_found_again_by_its_description() {
     let state = json!({ "ops": { "id": 900, "name": "Ops", "description": "Ours" } });
     let world = World::of_teams(directory(5, &groups), acme(5, &state)).await;
     let applied = world.beadle(&["apply", "--yes", "--group", "AWS_Ops"]).await;
-    assert!(applied.out.contains("that Beadle did not make; set adopt = true"), "{}", applied.out);
+    assert!(applied.out.contains("that Beadle did not create; set adopt = true"), "{}", applied.out);
     assert_eq!(world.team("ops"), Some(json!({})));
 }
 
@@ -396,7 +396,9 @@ async fn who_left_the_organisation_is_not_invited_back() {
     until("it is noticed", async || serving.log().contains("octo3 left the organisation")).await;
     until("it is said", async || {
         let log = serving.log();
-        log.contains("p3@acme.example is octo3 at GitHub, who is not in the organisation acme; invite them")
+        log.contains(
+            "p3@acme.example has the GitHub account octo3, which is not a member of the organisation acme",
+        )
     })
     .await;
     let team = world.github().state()["orgs"]["acme"]["teams"]["ops"].clone();
@@ -419,7 +421,7 @@ async fn an_address_that_is_anothers_login_is_not_taken_for_theirs() {
     world.groups += "adopt = true\ncase = \"upper\"\n";
     let applied = world.beadle(&["apply", "--yes", "--group", "AWS_Deployers"]).await;
     assert!(
-        applied.out.contains("the login of somebody else; they are not taken for each other"),
+        applied.out.contains("the login of another person; Beadle does not use the account"),
         "{}",
         applied.out
     );

@@ -21,26 +21,27 @@ pub use writer::TeamWriter;
 
 use people::{People, account};
 
-/// How long is believed who is in the organisation, and whose account is whose. Nobody is in a team because of it: a
-/// team's members are read each time.
+/// The time for which the list of the organisation's members, and of whose accounts they are, is
+/// believed. The members of a team are read each time.
 const BELIEVED: Duration = Duration::from_secs(600);
-/// How long teams' names are believed where a team is taken for another by its name.
+/// The time for which names of teams are believed before a team is taken over by its name.
 const SURE: Duration = Duration::from_secs(60);
-/// How long is believed that nothing else keeps a team.
+/// The time for which it is believed that no identity provider keeps a team.
 const KEPT: Duration = Duration::from_secs(3600);
-/// How a description ends by which a team is known to be ours, if a kill came before that was remembered.
+/// The end of a description that marks a team as Beadle's, in case a kill came before Beadle
+/// remembered the team.
 const MARK: &str = " (beadle:";
 
-/// What was seen before.
+/// The remembered answers of GitHub.
 #[derive(Default)]
 struct Seen {
     teams: Option<(Time, HashMap<u64, Team>)>,
     people: Option<(Time, Arc<People>)>,
-    /// Everybody who was seen, by what GraphQL and people call them. It does not say that they are in the organisation.
+    /// All accounts that any answer showed. They need not be members of the organisation.
     accounts: HashMap<u64, Member>,
-    /// Who was invited to a team when it was read last.
+    /// The people who were invited to a team at its last read.
     invited: HashMap<u64, BTreeSet<u64>>,
-    /// Accounts of people who were looked for.
+    /// The accounts of people whom Beadle searched for.
     found: HashMap<String, u64>,
     kept: HashMap<u64, (Time, Option<String>)>,
 }
@@ -52,21 +53,21 @@ pub struct TeamReader {
     listed: Listed,
     seen: Arc<Mutex<Seen>>,
     loading: tokio::sync::Mutex<()>,
-    /// Whoever reads all teams. Others who need them at the same moment wait for it.
+    /// Guards the read of all teams, so that runs that need them at the same moment share one read.
     listing: tokio::sync::Mutex<()>,
 }
 
 fn id_of(text: &str) -> Result<u64, Failure> {
-    text.parse().map_err(|_| Failure::new(Class::Rejected, format!("`{text}` is no id of GitHub's")))
+    text.parse().map_err(|_| Failure::new(Class::Rejected, format!("invalid GitHub id `{text}`")))
 }
 
-/// A description, and what it says of whose the team is.
+/// Splits a description into its text and its mark.
 fn marked(description: &str) -> (&str, Option<String>) {
     let mark = description.strip_suffix(')').and_then(|text| text.rsplit_once(MARK));
     mark.map_or((description, None), |(text, slot)| (text, Some(format!("beadle:{slot}"))))
 }
 
-/// How GitHub makes an address of a name: two names that make one are one.
+/// Returns the slug that GitHub makes of a name. Two names with the same slug are the same team.
 fn slug_of(name: &str) -> String {
     let kept = |c: char| if c.is_alphanumeric() || c == '_' { c } else { '-' };
     let text: String = name.to_lowercase().chars().map(kept).collect();
@@ -92,7 +93,8 @@ fn lock(seen: &Mutex<Seen>) -> MutexGuard<'_, Seen> {
 }
 
 impl TeamReader {
-    /// A reader of this organisation's teams, whose people are found in these ways, the surest first.
+    /// Creates a reader of the organisation's teams. `matches` are the ways to find a person's
+    /// account, the surest first.
     pub fn new(github: Reader, matches: Vec<Match>, listed: Listed) -> Self {
         Self {
             github,
@@ -104,19 +106,20 @@ impl TeamReader {
         }
     }
 
-    /// What the organisation shows of what this needs.
+    /// Checks what the organisation shows.
     pub async fn probe(&self) -> Result<Vec<Finding>, Failure> {
         let organisation = self.github.organisation();
-        let mut findings = vec![Finding::Fine(format!("{} teams are read", self.teams_anew().await?.len()))];
+        let mut findings =
+            vec![Finding::Fine(format!("the organisation has {} teams", self.reload_teams().await?.len()))];
         lock(&self.seen).people = None;
         match self.people().await {
             Ok(people) => {
                 let (all, known) = (people.members.len(), people.names.len());
                 let text = format!(
-                    "of the {all} members of {organisation}, {known} are known by a name of the directory"
+                    "{known} of the {all} members of {organisation} have a name that the directory knows"
                 );
                 findings.push(if known == 0 && all > 0 {
-                    Finding::Unknown(format!("{text}; until some are, nobody is taken in or out"))
+                    Finding::Unknown(format!("{text}; until then, Beadle adds and removes no member"))
                 } else {
                     Finding::Fine(text)
                 });
@@ -138,7 +141,8 @@ impl TeamReader {
         read <= now && now.since(read) <= believed
     }
 
-    /// Forgets whose account is whose, if that is known from longer ago. Whether it is still known.
+    /// Forgets which account belongs to whom, if that is older than `believed`. Returns whether it
+    /// is still known.
     fn believe(&self, believed: Duration) -> bool {
         let mut seen = lock(&self.seen);
         let is_known = seen.people.as_ref().is_some_and(|(read, _)| self.is_fresh(*read, believed));
@@ -148,7 +152,7 @@ impl TeamReader {
         is_known
     }
 
-    async fn teams_anew(&self) -> Result<HashMap<u64, Team>, Failure> {
+    async fn reload_teams(&self) -> Result<HashMap<u64, Team>, Failure> {
         let now = self.now();
         let teams = self.github.all_teams().await?;
         let teams: HashMap<u64, Team> = teams.into_iter().map(|team| (team.id, team)).collect();
@@ -161,12 +165,13 @@ impl TeamReader {
         let known = lock(&self.seen).teams.clone();
         match known {
             Some((read, teams)) if self.is_fresh(read, believed) => Ok(teams),
-            _ => self.teams_anew().await,
+            _ => self.reload_teams().await,
         }
     }
 
-    /// The team that is meant. One that is not there is made, and GitHub says if it is there after all; one that is there may
-    /// have another name by now.
+    /// Returns the one team that fits. A team that is found is searched again among new names,
+    /// because it may have been renamed. A team that is not found is created, and GitHub refuses
+    /// that if the team exists.
     async fn one(&self, is_it: impl Fn(&Team) -> bool) -> Result<Option<Team>, Failure> {
         let find = |teams: HashMap<u64, Team>| {
             let mut found: Vec<Team> = teams.into_values().filter(&is_it).collect();
@@ -178,12 +183,12 @@ impl TeamReader {
         }
     }
 
-    /// A team; one that is not known is looked for.
+    /// Returns a team. Reads all teams again if the team is unknown.
     async fn team(&self, id: u64) -> Result<Option<Team>, Failure> {
         if let Some(known) = known(&self.seen, id) {
             return Ok(Some(known));
         }
-        Ok(self.teams_anew().await?.remove(&id))
+        Ok(self.reload_teams().await?.remove(&id))
     }
 }
 
@@ -194,7 +199,7 @@ fn known(seen: &Mutex<Seen>, id: u64) -> Option<Team> {
 #[async_trait]
 impl TargetReader for TeamReader {
     async fn group(&self, id: &str) -> Result<Option<TargetGroup>, Failure> {
-        Ok(self.teams_anew().await?.get(&id_of(id)?).map(target))
+        Ok(self.reload_teams().await?.get(&id_of(id)?).map(target))
     }
 
     async fn group_named(&self, name: &str) -> Result<Option<TargetGroup>, Failure> {
@@ -204,7 +209,8 @@ impl TargetReader for TeamReader {
     }
 
     async fn group_owned_as(&self, external_id: &str) -> Result<Option<TargetGroup>, Failure> {
-        // Anybody who maintains a team can write what its description says: two that say it are none.
+        // Every maintainer of a team can change its description: if two teams have the mark, none
+        // counts.
         let is_it = |team: &Team| marked(&team.description).1.as_deref() == Some(external_id);
         Ok(self.one(is_it).await?.as_ref().map(target))
     }
@@ -214,7 +220,7 @@ impl TargetReader for TeamReader {
     }
 
     async fn look(&self) -> Result<usize, Failure> {
-        // What a probe read a moment ago is not read again.
+        // A probe may have read this a moment ago.
         self.believe(SURE);
         Ok(self.teams(SURE).await?.len())
     }
@@ -224,13 +230,13 @@ impl TargetReader for TeamReader {
         let Some(mut team) = self.team(id).await? else { return Ok(None) };
         let mut read = self.github.team_members(&team.slug).await?;
         if read.as_ref().is_none_or(|read| read.team.id != id) {
-            // It has another name by now, and may have left this one to another team.
-            let Some(now) = self.teams_anew().await?.remove(&id) else { return Ok(None) };
+            // The team was renamed, and another team may have its old name.
+            let Some(now) = self.reload_teams().await?.remove(&id) else { return Ok(None) };
             team = now;
             read = self.github.team_members(&team.slug).await?;
         }
         let Some(read) = read.filter(|read| read.team.id == id) else {
-            let text = format!("the team {} is renamed while it is read; reading it again", team.name);
+            let text = format!("the team {} was renamed during the read; Beadle reads it again", team.name);
             return Err(Failure::new(Class::Retry, text));
         };
         let people = self.people().await?;
@@ -258,7 +264,7 @@ impl TargetReader for TeamReader {
         }
     }
 
-    async fn told_apart_anew(&self, believed: Duration) -> Result<bool, Failure> {
+    async fn refresh_identities(&self, believed: Duration) -> Result<bool, Failure> {
         if self.believe(believed) {
             return Ok(false);
         }
@@ -284,14 +290,15 @@ impl TargetReader for TeamReader {
         }
         let Some(team) = self.team(id).await? else { return Ok(None) };
         let group = self.github.kept_by(&team.slug).await?;
-        let kept = group
-            .map(|group| format!("GitHub itself keeps it as the group {group} of the identity provider"));
+        let kept = group.map(|group| {
+            format!("GitHub synchronises the team with the group {group} of the identity provider")
+        });
         lock(&self.seen).kept.insert(id, (self.now(), kept.clone()));
         Ok(kept)
     }
 
     fn changes_at_once(&self) -> usize {
-        // Each is a request, and what they are called now is asked once for so many.
+        // Each change is a request, and one query resolves the present names for this many of them.
         10
     }
 }

@@ -1,4 +1,4 @@
-//! Whose account at GitHub is whose.
+//! Finds the GitHub accounts of people.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -13,36 +13,36 @@ use crate::mapping::Role;
 use crate::sources::Person;
 use crate::targets::{Found, TargetAccount};
 
-/// How a person's account is found.
+/// A way to find a person's account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Match {
-    /// By what the organisation's identity provider calls them.
+    /// By the name at the organisation's identity provider.
     Saml,
     /// By an address in a domain that the organisation has verified.
     Mail,
-    /// By a list.
+    /// By a list in a file.
     File,
 }
 
-/// Logins at GitHub by login, address or id at the directory; read anew when people are.
+/// Reads the list: GitHub logins by login, address or id at the directory.
 pub type Listed = Arc<dyn Fn() -> BoxFuture<'static, Result<BTreeMap<String, String>, String>> + Send + Sync>;
 
-/// Whose account is whose.
+/// The accounts and the people they belong to.
 #[derive(Default)]
 pub(super) struct People {
-    /// Accounts by a name of theirs at the directory, by the way in which it is known.
+    /// For each way, the accounts by a name of the person at the directory.
     pub(super) named: Vec<(Match, HashMap<String, BTreeSet<u64>>)>,
-    /// The names of an account.
+    /// The names of each account.
     pub(super) names: HashMap<u64, BTreeSet<String>>,
     pub(super) owners: BTreeSet<u64>,
     pub(super) members: BTreeSet<u64>,
-    /// What the list says of people who are not in the organisation.
+    /// The logins in the list that are not members of the organisation, by the person's name.
     pub(super) strangers: HashMap<String, String>,
 }
 
 impl TeamReader {
-    /// Who is in the organisation, and whose account is whose.
+    /// Returns the members of the organisation, and whose accounts they are.
     pub(super) async fn people(&self) -> Result<Arc<People>, Failure> {
         let _one = self.loading.lock().await;
         let known = lock(&self.seen).people.clone();
@@ -52,7 +52,7 @@ impl TeamReader {
             return Ok(people);
         }
         let now = self.now();
-        // What may be wrong with the list, or with the provider, is known before a page of members is read.
+        // The list and the provider come first, so that their errors cost no page of members.
         let listed = if self.matches.contains(&Match::File) {
             (self.listed)().await.map_err(|why| Failure::new(Class::Rejected, why))?
         } else {
@@ -89,8 +89,8 @@ impl TeamReader {
     async fn linked(&self) -> Result<Vec<(String, u64)>, Failure> {
         let Some(identities) = self.github.identities().await? else {
             let text = format!(
-                "GitHub shows no SAML identity provider of {}: it is the enterprise's, or there is none, or the App lacks \
-                 `members`; match by \"mail\" or \"file\", or mend that",
+                "GitHub shows no SAML identity provider of {}: the enterprise has it, or there is none, or the App lacks the \
+                 permission `members`; match by \"mail\" or \"file\", or grant the permission",
                 self.github.organisation()
             );
             return Err(Failure::new(Class::Rejected, text));
@@ -100,9 +100,9 @@ impl TeamReader {
         Ok(pairs.collect())
     }
 
-    /// `group`: the team that they are looked for, where there is one.
+    /// Finds the account of a person. `group` is the team to add the person to, if it exists.
     pub(super) fn find_one(&self, people: &People, person: &Person, group: Option<u64>) -> Found {
-        // What somebody signs in with is theirs alone; an address may be another's login.
+        // Only this person has the sign-in name. The address may be the login of another person.
         let own = [person.login.to_lowercase(), person.id.to_lowercase()];
         let address = person.email.iter().map(|email| email.to_lowercase());
         for (way, named) in &people.named {
@@ -124,7 +124,7 @@ impl TeamReader {
                     let seen = lock(&self.seen);
                     let logins = more.iter().filter_map(|id| Some(seen.accounts.get(id)?.login.as_str()));
                     return Found::Another(format!(
-                        "the accounts {} are all {} ({way:?}); leave only one of them",
+                        "the accounts {} all belong to {} ({way:?}); leave only one of them",
                         logins.collect::<Vec<_>>().join(" and "),
                         person.login
                     ));
@@ -137,7 +137,7 @@ impl TeamReader {
             return match group.and_then(|group| self.invited(group, login)) {
                 Some(member) => Found::TargetAccount(account(&member, people, None)),
                 None => Found::Missing(format!(
-                    "{} is {login} at GitHub, who is not in the organisation {organisation}; invite them",
+                    "{} has the GitHub account {login}, which is not a member of the organisation {organisation}; invite the account",
                     person.login
                 )),
             };
@@ -145,10 +145,10 @@ impl TeamReader {
         let ways: Vec<String> =
             people.named.iter().map(|(way, _)| format!("{way:?}").to_lowercase()).collect();
         let ways = ways.join(", ");
-        Found::Missing(format!("no member of {organisation} is known to be {} ({ways})", person.login))
+        Found::Missing(format!("no member of {organisation} belongs to {} ({ways})", person.login))
     }
 
-    /// Somebody who is invited to a team, as it was read last.
+    /// Returns a person who was invited to the team, as of its last read.
     fn invited(&self, group: u64, login: &str) -> Option<Member> {
         let seen = lock(&self.seen);
         let mut invited = seen.invited.get(&group)?.iter().filter_map(|id| seen.accounts.get(id));
@@ -156,7 +156,8 @@ impl TeamReader {
     }
 }
 
-/// Accounts by what the list says; and whom it says to be somebody who is not in the organisation.
+/// Returns the accounts in the list. Logins that are not members of the organisation go to
+/// `strangers`.
 fn logins(
     listed: &BTreeMap<String, String>,
     members: &[Member],
@@ -189,7 +190,7 @@ pub(super) fn account(member: &Member, people: &People, role: Option<Role>) -> T
         person: None,
         known_as: names.collect(),
         email: None,
-        // An owner maintains every team, whatever anybody says.
+        // An owner of the organisation maintains every team, whatever the team's list shows.
         role: role.filter(|_| !people.owners.contains(&member.id)),
         values: BTreeMap::new(),
     }

@@ -22,7 +22,7 @@ pub struct TeamWriter {
 }
 
 impl TeamWriter {
-    /// A writer of this organisation's teams.
+    /// Creates a writer of the organisation's teams.
     pub fn new(github: Writer, reader: Arc<TeamReader>) -> Self {
         Self { github, reader }
     }
@@ -30,15 +30,19 @@ impl TeamWriter {
     async fn team(&self, id: &str) -> Result<Team, Failure> {
         let team = self.reader.team(id_of(id)?).await?;
         team.ok_or_else(|| {
-            Failure::new(Class::Conflict, "the team is gone since it was read; reading it again")
+            Failure::new(Class::Conflict, "the team was deleted after the read; Beadle reads it again")
         })
     }
 
     fn accounts(&self, ids: &[String]) -> Result<Vec<Member>, Failure> {
         let seen = lock(&self.reader.seen);
         let member = |id: &String| {
-            let unseen =
-                || Failure::new(Class::Conflict, format!("the account {id} was not seen; reading it again"));
+            let unseen = || {
+                Failure::new(
+                    Class::Conflict,
+                    format!("the account {id} is unknown; Beadle reads the team again"),
+                )
+            };
             seen.accounts.get(&id_of(id)?).cloned().ok_or_else(unseen)
         };
         ids.iter().map(member).collect()
@@ -50,7 +54,7 @@ impl TeamWriter {
         }
     }
 
-    /// Each by the name that they have now. `role`: `None` takes them out.
+    /// Sets the role of each account by its present login; `None` removes the accounts.
     async fn each(&self, group: &str, ids: &[String], role: Option<Role>) -> Result<Vec<Refused>, Failure> {
         let team = self.team(group).await?;
         let members = self.accounts(ids)?;
@@ -78,12 +82,15 @@ impl TeamWriter {
             return Ok(refused);
         }
         lock(&self.reader.seen).people = None;
-        let text =
-            format!("{} left the organisation, and would be invited; reading it again", left.join(", "));
+        let text = format!(
+            "{} left the organisation, and GitHub would send an invitation; Beadle reads the organisation again",
+            left.join(", ")
+        );
         Err(Failure::new(Class::Conflict, text))
     }
 
-    /// Nobody is invited to the organisation: whoever joins is in it, or was invited to the team by somebody else.
+    /// Whether an account may join without an invitation to the organisation: it is a member, or
+    /// somebody else has invited it to the team.
     async fn may_join(&self, named: &NamedTeam, team: u64, account: u64) -> Result<bool, Failure> {
         let is_invited = lock(&self.reader.seen).invited.get(&team).is_some_and(|all| all.contains(&account));
         Ok(is_invited || named.is_member(account).await?)
@@ -100,9 +107,7 @@ impl TargetWriter for TeamWriter {
                 let parent =
                     teams.values().find(|team| team.slug.eq_ignore_ascii_case(slug)).map(|team| team.id);
                 Some(parent.ok_or_else(|| {
-                    let text = format!(
-                        "parent: the organisation has no team `{slug}` (the name in its address is meant)"
-                    );
+                    let text = format!("parent: the organisation has no team with the slug `{slug}`");
                     Failure::new(Class::Rejected, text)
                 })?)
             }
@@ -116,10 +121,10 @@ impl TargetWriter for TeamWriter {
             self.remember(made);
             return Ok(made_target);
         }
-        self.reader.teams_anew().await?;
+        self.reader.reload_teams().await?;
         self.reader.group_owned_as(new.external_id).await?.ok_or_else(|| {
             let text = format!(
-                "the organisation has a team {} that is not ours; rename one of them, or set adopt = true",
+                "the organisation has a team {} that Beadle did not create; rename one of them, or set adopt = true",
                 new.name
             );
             Failure::new(Class::Rejected, text)
@@ -134,8 +139,8 @@ impl TargetWriter for TeamWriter {
     ) -> Result<Option<String>, Failure> {
         let team = self.team(group).await?;
         self.github.team(&team, &[]).await?.rename(name).await?;
-        // Its slug is another one too.
-        self.reader.teams_anew().await?;
+        // The new name has another slug.
+        self.reader.reload_teams().await?;
         Ok(None)
     }
 
@@ -171,27 +176,24 @@ impl TargetWriter for TeamWriter {
         let named = self.github.team(&team, &[]).await?;
         if named.is_parent() {
             let text = format!(
-                "there are teams below {}, and GitHub would delete them too; move them first",
+                "the team {} has child teams, and GitHub would delete them too; move them first",
                 team.name
             );
             return Err(Failure::new(Class::Rejected, text));
         }
         named.delete().await?;
-        self.reader.teams_anew().await.map(drop)
+        self.reader.reload_teams().await.map(drop)
     }
 
     async fn provision(&self, person: &Person) -> Result<TargetAccount, Failure> {
-        Err(nobody_makes(&person.login))
+        Err(not_changed_here(&person.login))
     }
 
     async fn update(&self, account: &str, _: &[(&'static str, Value)]) -> Result<(), Failure> {
-        Err(nobody_makes(account))
+        Err(not_changed_here(account))
     }
 }
 
-fn nobody_makes(who: &str) -> Failure {
-    Failure::new(
-        Class::Rejected,
-        format!("an account at GitHub is its owner's; {who} is not made or changed here"),
-    )
+fn not_changed_here(who: &str) -> Failure {
+    Failure::new(Class::Rejected, format!("Beadle creates and changes no GitHub accounts: {who}"))
 }

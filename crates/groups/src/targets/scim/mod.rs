@@ -1,9 +1,11 @@
 //! Groups of a SCIM 2.0 server.
 
+mod find;
 mod readback;
 mod seen;
 mod unread;
 mod writer;
+mod written;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -27,18 +29,19 @@ const MANY: usize = 20;
 /// An older list of all users is read again before Beadle reports a person as missing.
 const FRESH: Duration = Duration::from_secs(60);
 
-/// The time for which a remembered account is believed when a sweep or an operator looks for a person.
-/// A run for an event believes only what it reads itself: the event may be about that account.
+/// The time for which a remembered account is believed when a sweep or an operator searches for a
+/// person. A run for an event believes only what it reads itself: the event may be about that
+/// account.
 const BELIEVED: Duration = Duration::from_secs(300);
 
-/// Another way to know who is in a server's groups than asking the server itself.
+/// Another source of members than the SCIM server.
 #[async_trait]
 pub trait Memberships: Send + Sync + 'static {
-    /// The ids of everybody in a group, complete or not at all; `None` where there is no such group.
+    /// Returns the ids of all members of a group, or an error; `None` if there is no such group.
     async fn of(&self, group: &str) -> Result<Option<Vec<String>>, Failure>;
 }
 
-/// By what a group is looked for.
+/// The attribute to search a group by.
 #[derive(Clone, Copy)]
 enum By {
     Name,
@@ -60,11 +63,11 @@ pub struct ScimReader {
     scim: Reader,
     memberships: Option<Arc<dyn Memberships>>,
     seen: Arc<Mutex<Seen>>,
-    /// Whoever lists everything. Others who need the list at the same moment wait for it.
+    /// Guards the reads of whole lists, so that runs that need one at the same moment share it.
     listing: Arc<tokio::sync::Mutex<()>>,
 }
 
-/// The attribute of an account that must agree with the person.
+/// The attributes of an account that must agree with the person.
 const VALUES: [&str; 7] =
     ["userName", "externalId", "active", "name.givenName", "name.familyName", "displayName", "emails"];
 
@@ -83,7 +86,7 @@ fn account(user: User) -> TargetAccount {
     }
 }
 
-/// An account of which nothing is known but its id.
+/// Returns an account of which only the id is known.
 fn unknown(id: String) -> TargetAccount {
     TargetAccount {
         id,
@@ -101,19 +104,19 @@ fn target(group: Group) -> TargetGroup {
 }
 
 impl ScimReader {
-    /// A reader of this server's groups.
+    /// Creates a reader of the server's groups.
     pub fn new(scim: Reader) -> Self {
         Self { scim, memberships: None, seen: Arc::default(), listing: Arc::default() }
     }
 
-    /// Knows who is in a group from elsewhere.
+    /// Sets another source of members.
     #[must_use]
     pub fn knowing(mut self, memberships: Arc<dyn Memberships>) -> Self {
         self.memberships = Some(memberships);
         self
     }
 
-    /// The members of a group; `None` if there is no such group.
+    /// Returns the members of a group; `None` if there is no such group.
     async fn listed(&self, id: &str) -> Result<Option<Vec<Member>>, Failure> {
         if let Some(memberships) = &self.memberships {
             let bare = |ids: Vec<String>| ids.into_iter().map(|id| Member { id, user: None }).collect();
@@ -127,7 +130,7 @@ impl ScimReader {
             return Ok(members);
         }
         let Some(members) = self.scim.members(id).await? else { return Ok(None) };
-        // AWS finds nobody in a group that there is not.
+        // AWS finds no members in a group that does not exist.
         let is_gone = members.is_empty() && self.scim.group(id).await?.is_none();
         Ok((!is_gone).then_some(members))
     }
@@ -140,24 +143,23 @@ impl ScimReader {
         self.scim.clock().now()
     }
 
-    /// Remembers an account that was asked for at `asked`.
+    /// Remembers an account from a question that was sent at `asked`.
     fn remember(&self, account: &TargetAccount, asked: Time) {
         self.seen().remember(account, asked);
     }
 
-    /// The time since which an account must have been read, so that a person is found by it: who is
-    /// found is granted something.
+    /// Returns the earliest time of a read that may identify a person's account. The person gets
+    /// access through this account.
     fn believed_since(&self) -> Time {
         if current_lane() == Lane::Event { self.now() } else { self.now() - BELIEVED }
     }
 
-    /// Reads all users, as far as the server lists them. A person who is not listed is looked up
-    /// alone.
+    /// Reads all users that the server lists. Beadle asks for a person who is not listed alone.
     async fn all_users(&self) -> Result<(), Failure> {
         let now = self.scim.clock().now();
         let users = self.scim.users().await?;
         let mut seen = self.seen();
-        seen.say_odd("user", &users.odd);
+        seen.log_odd("user", &users.odd);
         seen.users = users.rows.len();
         seen.listed = Some((now, users.short.is_none() && users.odd.is_empty()));
         seen.people.clear();
@@ -167,7 +169,7 @@ impl ScimReader {
         Ok(())
     }
 
-    /// Reads all users, unless that was done a moment ago. Returns whether everybody was listed.
+    /// Reads all users, unless the last list is new. Returns whether the list is complete.
     async fn users_of_now(&self) -> Result<bool, Failure> {
         let _one = self.listing.lock().await;
         let now = self.scim.clock().now();
@@ -178,22 +180,22 @@ impl ScimReader {
         Ok(self.seen().listed.is_some_and(|(_, whole)| whole))
     }
 
-    /// Lists all groups, and holds the list.
+    /// Reads all groups and remembers the list.
     async fn list_groups(&self) -> Result<usize, Failure> {
         let groups = self.scim.groups().await?;
         if let Some(why) = &groups.short {
             tracing::warn!(why, groups = groups.rows.len(), "target's list of groups is incomplete");
         }
         let mut seen = self.seen();
-        seen.say_odd("group", &groups.odd);
+        seen.log_odd("group", &groups.odd);
         seen.groups_short = groups.short;
         seen.names = groups.rows.iter().map(|group| (group.id.clone(), group.name.clone())).collect();
         seen.groups = Some(groups.rows);
         Ok(seen.names.len())
     }
 
-    /// Looks for one group: asks the server, and where its answer cannot be trusted searches the list. `anew`: the list
-    /// that is held may be too old.
+    /// Searches one group: asks the server, and searches the list if the answer is not reliable.
+    /// `anew`: the remembered list may be too old.
     async fn find_group(&self, by: By, value: &str, anew: bool) -> Result<Option<Group>, Failure> {
         let answered = match by {
             By::Name => self.scim.group_named(value).await?,
@@ -202,7 +204,7 @@ impl ScimReader {
         match answered {
             Answered::One(group) => return Ok(Some(group)),
             Answered::None => return Ok(None),
-            Answered::Untold => {}
+            Answered::Unreliable => {}
         }
         {
             let _one = self.listing.lock().await;
@@ -219,22 +221,24 @@ impl ScimReader {
         match (fits.as_slice(), short) {
             ([], None) => Ok(None),
             ([], Some(why)) => {
-                let text =
-                    format!("whether the target has a group `{value}` is unknown: its list of groups: {why}");
+                let text = format!(
+                    "whether the target has a group `{value}` is unknown: the list of groups is incomplete: {why}"
+                );
                 Err(Failure::new(Class::Retry, text))
             }
-            // The group may have changed since the list was read.
+            // The group may have changed after the list.
             ([id], _) => Ok(self.scim.group(id).await?.filter(|group| by.fits(group, value))),
             _ => {
-                let text = format!("the target has more than one group `{value}`; leave only one of them");
+                let text =
+                    format!("the target has more than one group `{value}`; rename or delete the others");
                 Err(Failure::new(Class::Rejected, text))
             }
         }
     }
 
-    /// A list that lacks somebody who was in the group before is held to another question: whoever it hides would never
-    /// leave.
-    async fn is_no_less(&self, group: &str, ids: &BTreeSet<String>) -> Result<(), Failure> {
+    /// Checks a list that lacks a former member with another question: a member whom a list hides
+    /// would never leave.
+    async fn confirm_missing(&self, group: &str, ids: &BTreeSet<String>) -> Result<(), Failure> {
         let before = self.seen().members.get(group).map(|(_, members)| members.clone());
         let Some(lost) = before.iter().flatten().find(|known| !ids.contains(*known)) else { return Ok(()) };
         if !self.scim.is_member(group, lost).await? {
@@ -246,7 +250,7 @@ impl ScimReader {
         Err(Failure::new(Class::Retry, text))
     }
 
-    /// Finds out who a member is that no list showed: a user, a group in the group, or nobody knows.
+    /// Finds out whether an unlisted member is a user or a group.
     async fn look_up(&self, member: &str) -> Result<(), Failure> {
         let asked = self.now();
         match self.scim.user(member).await {
@@ -258,85 +262,10 @@ impl ScimReader {
             }
             Err(failure) if matches!(failure.class, Class::RateLimited { .. }) => return Err(failure),
             Err(failure) => {
-                tracing::warn!(member, why = failure.text, "a member of the target cannot be looked up");
+                tracing::warn!(member, why = failure.text, "lookup of a member failed");
             }
         }
         Ok(())
-    }
-
-    async fn find_one(&self, person: &Person) -> Result<Found, Failure> {
-        self.find_since(person, self.believed_since()).await
-    }
-
-    /// Finds the account of a person. An account that was read before `since` is read again.
-    async fn find_since(&self, person: &Person, since: Time) -> Result<Found, Failure> {
-        let asked = self.now();
-        let known = || self.seen().people.get(&person.id).cloned();
-        if let Some(known) = known() {
-            if self.seen().knows(&person.id, since) {
-                return Ok(Found::TargetAccount(known));
-            }
-            match self.scim.user(&known.id).await? {
-                Some(user) => {
-                    let found = account(user);
-                    self.remember(&found, asked);
-                    if found.person.as_ref() == Some(&person.id) {
-                        return Ok(Found::TargetAccount(found));
-                    }
-                }
-                None => self.seen().forget(&known.id),
-            }
-        }
-        let by_id = self.scim.user_with_external_id(&person.id).await?;
-        let mut is_sure = by_id == Answered::None;
-        if let Some(user) = by_id.one() {
-            let found = account(user);
-            self.remember(&found, asked);
-            return Ok(Found::TargetAccount(found));
-        }
-        let by_name = self.scim.user_named(&person.login).await?;
-        is_sure &= by_name != Answered::Untold;
-        let mut named = by_name.one().map(account);
-        let is_theirs = |found: &TargetAccount| found.person.as_ref() == Some(&person.id);
-        if !is_sure && !named.as_ref().is_some_and(is_theirs) {
-            // The server does not let one ask for an id, or a name: the list tells, if it is whole.
-            is_sure = self.users_of_now().await?;
-            if let Some(known) = known() {
-                return Ok(Found::TargetAccount(known));
-            }
-            let is_named = |account: &&TargetAccount| {
-                account.name.as_ref().is_some_and(|name| name.eq_ignore_ascii_case(&person.login))
-            };
-            named = named.or_else(|| self.seen().accounts.values().find(is_named).cloned());
-        }
-        match named {
-            // It carries nobody's id, or carried none yet: the name is who it is. Or it is theirs, and only its id could not
-            // be asked for.
-            Some(found) if found.person.is_none() || is_theirs(&found) => {
-                self.remember(&found, asked);
-                Ok(Found::TargetAccount(found))
-            }
-            Some(found) => Ok(Found::Another(format!(
-                "the user {} of the target has the externalId {}, and {} is {} in the directory: another person; mend the \
-                 externalId at the target, or the login",
-                found.label(),
-                found.person.as_deref().unwrap_or_default(),
-                person.login,
-                person.id
-            ))),
-            None if !is_sure => {
-                let text = format!(
-                    "whether the target has a user {} is unknown: its filters do not find users, and its list of users is \
-                     not whole",
-                    person.login
-                );
-                Err(Failure::new(Class::Retry, text))
-            }
-            None => Ok(Found::Missing(format!(
-                "the target has no user {} (or with the externalId {})",
-                person.login, person.id
-            ))),
-        }
     }
 }
 
@@ -368,10 +297,10 @@ impl TargetReader for ScimReader {
     async fn members(&self, id: &str) -> Result<Option<Vec<TargetAccount>>, Failure> {
         let asked = self.now();
         let Some(members) = self.listed(id).await? else { return Ok(None) };
-        // The read-back asks SCIM, and no other source of members.
+        // The read-back only asks SCIM.
         if self.memberships.is_none() {
             let ids: BTreeSet<String> = members.iter().map(|member| member.id.clone()).collect();
-            self.is_no_less(id, &ids).await?;
+            self.confirm_missing(id, &ids).await?;
             self.seen().members.insert(id.to_owned(), (asked, ids));
         }
         let bare = members.iter().filter(|member| member.user.is_none());
@@ -381,7 +310,7 @@ impl TargetReader for ScimReader {
         if strange > 0 && (!is_listed || strange >= MANY.max(self.seen().users / 100)) {
             self.users_of_now().await?;
         }
-        // Whom the list of users does not show is looked up alone.
+        // Beadle asks for each member whom the list of users does not show.
         let unlisted = bare.iter().filter(|member| !self.seen().is_known(member));
         let looks: Vec<_> = unlisted.map(|member| self.look_up(member)).collect();
         try_join_all(looks).await?;
@@ -410,14 +339,14 @@ impl TargetReader for ScimReader {
         {
             return people.iter().map(|_| Err(failure.clone())).collect();
         }
-        // Side by side: the client bounds how many calls are under way.
+        // The questions run at the same time. The client limits the number of calls.
         let asked: Vec<_> = people.iter().map(|person| self.find_since(person, since)).collect();
         join_all(asked).await
     }
 
-    async fn told_apart_anew(&self, _: Duration) -> Result<bool, Failure> {
-        // People are told apart by the id that their account carries. Where a group shows ids of
-        // accounts alone, Beadle remembers that id since the last sweep at most.
+    async fn refresh_identities(&self, _: Duration) -> Result<bool, Failure> {
+        // The id in an account identifies the person. If a group shows only ids of accounts, Beadle
+        // remembers the person's id since the last sweep at most.
         Ok(false)
     }
 
@@ -425,8 +354,8 @@ impl TargetReader for ScimReader {
         let account = match self.scim.user_with_external_id(person).await? {
             Answered::One(user) => Some(user.id),
             Answered::None => None,
-            // The list of users tells as well.
-            Answered::Untold => {
+            // The list of users may show the account.
+            Answered::Unreliable => {
                 self.users_of_now().await?;
                 self.seen().people.get(person).map(|account| account.id.clone())
             }
@@ -449,7 +378,7 @@ impl TargetReader for ScimReader {
     }
 
     async fn kept_by(&self, _: &str) -> Result<Option<String>, Failure> {
-        // SCIM does not tell who else writes.
+        // SCIM does not tell which other systems write.
         Ok(None)
     }
 

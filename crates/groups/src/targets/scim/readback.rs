@@ -1,5 +1,5 @@
-//! Each write of members is read back once: servers answer that they did it, and do nothing, or
-//! more than that.
+//! Reads each write of members back once: some servers answer that they made a change, and make
+//! none, or a larger one.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -10,73 +10,20 @@ use futures::future::try_join3;
 
 use super::ScimReader;
 use super::writer::ScimWriter;
+use super::written::{Surprise, Written};
 use crate::targets::StopNote;
 
-/// Before a surprise is believed it is asked for in another way, this much later: a list may be
-/// short, or late.
+/// The waits before Beadle confirms a surprise with another question: a list may be incomplete or
+/// late.
 const PATIENCE: [Duration; 2] = [Duration::from_millis(300), Duration::from_secs(2)];
-/// The number of members about whom Beadle asks; for the others the list counts.
+/// The number of members whom Beadle asks for one by one. For all others, the list counts.
 const ASKED: usize = 5;
-/// A group of more members is read back by asking for single members, where that is one call each.
+/// The size of a group from which on Beadle reads it back by single members, if that is one call
+/// each.
 const LARGE: usize = 100;
 
-/// A write of members that the server took.
-pub(super) struct Written<'a> {
-    pub(super) group: &'a str,
-    pub(super) added: &'a [String],
-    pub(super) removed: &'a [String],
-    /// The members before the write, if they were read.
-    pub(super) before: Option<BTreeSet<String>>,
-    /// The members after the write, if the server's answer shows them.
-    pub(super) shown: Option<Vec<String>>,
-}
-
-/// The differences between a group and its expected members after a write.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Surprise {
-    /// Members who were added and are not in it, or were removed and are.
-    undone: Vec<String>,
-    /// Members who were in it, whom nobody removed, and who are gone.
-    lost: Vec<String>,
-}
-
-impl Surprise {
-    fn of(written: &Written<'_>, now: &BTreeSet<String>) -> Self {
-        let added = written.added.iter().filter(|id| !now.contains(*id));
-        let removed = written.removed.iter().filter(|id| now.contains(*id));
-        Self {
-            undone: added.chain(removed).cloned().collect(),
-            lost: written.stayers().filter(|id| !now.contains(*id)).cloned().collect(),
-        }
-    }
-
-    fn is_none(&self) -> bool {
-        self.undone.is_empty() && self.lost.is_empty()
-    }
-}
-
-impl Written<'_> {
-    /// Members who were in the group before and whom the write does not name.
-    pub(super) fn stayers(&self) -> impl Iterator<Item = &String> {
-        self.before.iter().flatten().filter(move |id| !self.removed.contains(*id))
-    }
-
-    /// Of those who were lost, the members who are put back: those who have to stay. A single one
-    /// may have been removed by somebody else at the same moment.
-    pub(super) fn to_put_back(&self, lost: &[String], has_to_stay: impl Fn(&str) -> bool) -> Vec<String> {
-        let back: Vec<String> = lost.iter().filter(|id| has_to_stay(id)).cloned().collect();
-        let is_emptied = lost.len() == self.stayers().count();
-        if back.len() == 1 && !is_emptied { Vec::new() } else { back }
-    }
-
-    /// The members that the group must have now.
-    fn expected(&self) -> BTreeSet<String> {
-        self.stayers().chain(self.added).cloned().collect()
-    }
-}
-
 impl ScimReader {
-    /// The differences from the expected result of a write, and the present members.
+    /// Returns the differences from the expected result of a write, and the present members.
     async fn read_back(&self, written: &Written<'_>) -> Result<(Surprise, BTreeSet<String>), Failure> {
         let now: BTreeSet<String> = if let Some(shown) = &written.shown {
             shown.iter().cloned().collect()
@@ -91,7 +38,7 @@ impl ScimReader {
         Ok((surprise, now))
     }
 
-    /// Keeps of a surprise what is still so a moment later.
+    /// Keeps the part of a surprise that is confirmed a moment later.
     async fn confirmed(&self, mut surprise: Surprise, written: &Written<'_>) -> Result<Surprise, Failure> {
         for wait in PATIENCE {
             if surprise.is_none() {
@@ -103,16 +50,16 @@ impl ScimReader {
         Ok(surprise)
     }
 
-    /// Members whom a write took out beside those that it names, though it failed.
+    /// Returns the members whom a failed write removed although it did not name them.
     pub(super) async fn lost_by(&self, written: &Written<'_>) -> Result<Vec<String>, Failure> {
         let Some(members) = self.scim.members(written.group).await? else { return Ok(Vec::new()) };
         let now = members.into_iter().map(|member| member.id).collect();
-        // Whether what was asked for was done is seen when the group is planned again.
+        // The next plan of the group shows whether the write itself was made.
         let surprise = Surprise { undone: Vec::new(), ..Surprise::of(written, &now) };
         Ok(self.confirmed(surprise, written).await?.lost)
     }
 
-    /// Keeps of a surprise what single questions confirm.
+    /// Keeps the part of a surprise that single questions confirm.
     async fn ask_for(&self, surprise: &mut Surprise, written: &Written<'_>) -> Result<(), Failure> {
         for (list, was_lost) in [(&mut surprise.lost, true), (&mut surprise.undone, false)] {
             let (mut kept, mut confirmed) = (Vec::new(), 0);
@@ -126,7 +73,7 @@ impl ScimReader {
                 }
                 kept.push(id);
             }
-            // The list that is wrong about all who were asked for is as wrong about the others.
+            // A list that is right about all members who were asked for is right about the others.
             if confirmed > 0 {
                 *list = kept;
             }
@@ -134,8 +81,7 @@ impl ScimReader {
         Ok(())
     }
 
-    /// Whether a large group is as it has to be, as far as one member who was written and one who
-    /// stays tell.
+    /// Whether a large group is as expected, by one written member and one who stays.
     async fn is_as_asked(&self, written: &Written<'_>) -> Result<bool, Failure> {
         let dialect = self.scim.dialect();
         let size = written.before.as_ref().map_or(0, BTreeSet::len) + written.added.len();
@@ -161,7 +107,7 @@ impl ScimReader {
     }
 }
 
-/// While members are put back nothing else is written to the target: other groups are written to at the same moment.
+/// Blocks all other writes to the target while members are put back.
 struct Held<'a>(&'a ScimReader);
 
 impl<'a> Held<'a> {
@@ -178,9 +124,9 @@ impl Drop for Held<'_> {
 }
 
 impl ScimWriter {
-    /// Holds a group to what was written. Whom the server took out beside that is put back, and the
-    /// target is stopped. Whatever fails here, the write was made before.
-    pub(super) async fn hold_to(&self, written: &Written<'_>, stop: &dyn StopNote) -> Result<(), Failure> {
+    /// Compares a group with a write. If the server removed other members, Beadle puts them back
+    /// and stops the target. Every error here comes after the write was made.
+    pub(super) async fn verify(&self, written: &Written<'_>, stop: &dyn StopNote) -> Result<(), Failure> {
         if written.added.is_empty() && written.removed.is_empty() {
             self.forget(written, stop).await;
             return Ok(());
@@ -222,9 +168,9 @@ impl ScimWriter {
         })
     }
 
-    /// Holds a group to a write that failed: one whose answer was lost may have been done, and more
-    /// than it; of one in parts the first may have been done.
-    pub(super) async fn hold_to_failed(
+    /// Compares a group with a failed write. A write whose answer was lost may have been made, and
+    /// a larger change too. Of a write in parts, the first part may have been made.
+    pub(super) async fn verify_failed(
         &self,
         written: &Written<'_>,
         failure: Failure,
@@ -239,18 +185,18 @@ impl ScimWriter {
         }
         let lost = match self.reader.lost_by(written).await {
             Ok(lost) => lost,
-            Err(unread) => return failure.during(format!("reading back what was written ({unread})")),
+            Err(unread) => return failure.during(format!("reading back the write ({unread})")),
         };
         let back = written.to_put_back(&lost, |id| !stop.takes_out(id));
         if !back.is_empty() {
             return self.put_back(written, &lost, &back, stop).await.after_a_part();
         }
-        // Whoever else was lost comes back with the next plan.
+        // The next plan adds the other lost members again.
         self.forget(written, stop).await;
         failure
     }
 
-    /// Puts members back whom the target took out, and stops the target.
+    /// Puts members back whom the target removed, and stops the target.
     pub(super) async fn put_back(
         &self,
         written: &Written<'_>,
@@ -260,13 +206,13 @@ impl ScimWriter {
     ) -> Failure {
         let group = written.group;
         let _held = Held::new(&self.reader);
-        // A group that somebody deleted meanwhile shows no members, too.
+        // A group that somebody deleted meanwhile shows no members either.
         if matches!(self.reader.scim.group(group).await, Ok(None)) {
             self.forget(written, stop).await;
-            let text = format!("the group {group} is gone; Beadle reads it again");
+            let text = format!("the group {group} is gone; Beadle reads the group again");
             return Failure::new(Class::Conflict, text);
         }
-        // A kill while they are put back must leave the target stopped.
+        // A kill before the members are back must leave the target stopped.
         let begun = stopped(written, lost, "Beadle puts them back");
         match stop.put(&begun).await {
             Ok(()) => self.forget(written, stop).await,
@@ -280,12 +226,12 @@ impl ScimWriter {
                 Err(_) => left += part.len(),
             }
         }
-        // An account that the target does not know any more was not lost by this write.
+        // An account that the target does not have any more was not lost by this write.
         if refused == wanted.len() {
             let text =
                 format!("{refused} accounts of the group {group} are gone; Beadle reads the group again");
             if let Err(failure) = stop.withdraw(&begun).await {
-                tracing::error!(group, why = failure.text, "stop of the target not taken back");
+                tracing::error!(group, why = failure.text, "stop of the target not withdrawn");
             }
             return Failure::new(Class::Conflict, text);
         }
@@ -297,22 +243,24 @@ impl ScimWriter {
     }
 }
 
-/// Why nothing is written to the target any more; `done` is what became of those who were lost.
+/// Returns the reason why the target is stopped. `done` says what Beadle did about the lost
+/// members.
 fn stopped(written: &Written<'_>, lost: &[String], done: &str) -> String {
     let what = match (written.added.len(), written.removed.len()) {
         (0, removed) => format!("the removal of {removed} members"),
         (added, _) => format!("the addition of {added} members"),
     };
     format!(
-        "the target took {} other members out of the group {} at {what}, the first {}; {done}; nothing more is written to \
-         this target: set `removal` as the server needs it, run `beadle directory probe` with probe = \"write\", and start Beadle again",
+        "the target removed {} other members from the group {} at {what}, first {}; {done}; Beadle writes nothing more \
+         to this target: set `removal` as the server needs it, run `beadle directory probe` with probe = \"write\", and \
+         restart Beadle",
         lost.len(),
         written.group,
         lost.first().map_or("", String::as_str)
     )
 }
 
-/// The server answered that it did what it was asked, and did not.
+/// Returns the failure of a write that the server confirmed and did not make.
 fn not_done(written: &Written<'_>, undone: &[String], shows: usize) -> Failure {
     let what = if written.added.is_empty() { "removed" } else { "added" };
     let hint = match shows {
@@ -330,36 +278,4 @@ fn not_done(written: &Written<'_>, undone: &[String], shows: usize) -> Failure {
         undone.first().map_or("", String::as_str)
     );
     Failure::new(Class::Retry, text)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn ids(list: &[&str]) -> Vec<String> {
-        list.iter().map(|id| (*id).to_owned()).collect()
-    }
-
-    fn surprise(added: &[&str], removed: &[&str], before: &[&str], now: &[&str]) -> Surprise {
-        let (added, removed) = (ids(added), ids(removed));
-        let written = Written {
-            group: "g",
-            added: &added,
-            removed: &removed,
-            before: Some(ids(before).into_iter().collect()),
-            shown: None,
-        };
-        Surprise::of(&written, &ids(now).into_iter().collect())
-    }
-
-    #[test]
-    fn a_write_is_held_to_what_it_names_and_to_those_who_stay() {
-        assert!(surprise(&["c"], &[], &["a", "b"], &["a", "b", "c"]).is_none());
-        assert!(surprise(&[], &["a"], &["a", "b"], &["b"]).is_none());
-        assert!(surprise(&[], &["a"], &["a", "b"], &["b", "z"]).is_none(), "somebody else may add");
-        assert_eq!(surprise(&[], &["a"], &["a", "b", "c"], &[]).lost, ["b", "c"], "it was emptied");
-        assert_eq!(surprise(&["c"], &[], &["a", "b"], &["c"]).lost, ["a", "b"], "it was replaced");
-        assert_eq!(surprise(&["c"], &[], &["a"], &["a"]).undone, ["c"]);
-        assert_eq!(surprise(&[], &["a"], &["a", "b"], &["a", "b"]).undone, ["a"]);
-    }
 }

@@ -1,20 +1,20 @@
-//! Remembers answers of a SCIM server; each sweep forgets people and accounts. The memory saves
-//! questions. Where a group shows ids of accounts alone, the memory tells whose accounts they are.
-//! Before Beadle leaves an account active, it asks the server whether the account may sign in.
+//! Remembers answers of a SCIM server, to save questions. Each sweep forgets people and accounts.
+//! If a group shows only ids of accounts, the memory tells whose accounts they are. Before Beadle
+//! leaves an account active, it asks the server whether the account may sign in.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use beadle_engine::Time;
 use beadle_scim::{Group, Odd};
 
-use super::TargetAccount;
+use crate::targets::TargetAccount;
 
 /// The remembered answers.
 #[derive(Default)]
 pub(super) struct Seen {
     /// Names by group id.
     pub(super) names: HashMap<String, String>,
-    /// All groups, as they were listed last.
+    /// The last list of all groups.
     pub(super) groups: Option<Vec<Group>>,
     /// The reason why that list is incomplete.
     pub(super) groups_short: Option<String>,
@@ -22,28 +22,28 @@ pub(super) struct Seen {
     pub(super) people: HashMap<String, TargetAccount>,
     /// People by the id of the account.
     pub(super) accounts: HashMap<String, TargetAccount>,
-    /// When each account was read, by its id.
+    /// The time of the last read of each account, by its id.
     read: HashMap<String, Time>,
     /// The number of users in the last complete list.
     pub(super) users: usize,
-    /// When all users were read, and whether the list was whole.
+    /// The time of the last list of all users, and whether it was complete.
     pub(super) listed: Option<(Time, bool)>,
     /// Members that are groups.
     pub(super) nested: HashSet<String>,
-    /// The members of a group at the last read or write, and when that was.
+    /// The members of a group at the last read or write, and its time.
     pub(super) members: HashMap<String, (Time, BTreeSet<String>)>,
-    /// Names that groups are to have, and that other groups have still.
+    /// Wanted names that other groups still have.
     pub(super) wanted: HashMap<String, String>,
-    /// Why nothing is written to the target any more.
+    /// The reason why the target is stopped.
     pub(super) stopped: Option<String>,
-    /// In how many groups members are put back now.
+    /// The number of groups whose members are being put back.
     pub(super) putting_back: usize,
-    /// Records that were said to be odd.
-    said: HashSet<String>,
+    /// Invalid records that were logged.
+    logged: HashSet<String>,
 }
 
 impl Seen {
-    /// Remembers an account that was asked for at `at` or later.
+    /// Remembers an account that was read at `at` or later.
     pub(super) fn remember(&mut self, account: &TargetAccount, at: Time) {
         let before = self.accounts.get(&account.id).and_then(|known| known.person.clone());
         if let Some(before) = before.filter(|before| account.person.as_ref() != Some(before)) {
@@ -56,13 +56,13 @@ impl Seen {
         self.read.insert(account.id.clone(), at);
     }
 
-    /// Whether the account of a person was read since then.
+    /// Whether the account of a person was read at `since` or later.
     pub(super) fn knows(&self, person: &str, since: Time) -> bool {
         let read = self.people.get(person).and_then(|account| self.read.get(&account.id));
         read.is_some_and(|at| *at >= since)
     }
 
-    /// Forgets an account that is gone.
+    /// Forgets a deleted account.
     pub(super) fn forget(&mut self, account: &str) {
         self.people.retain(|_, known| known.id != account);
         self.accounts.remove(account);
@@ -82,10 +82,10 @@ impl Seen {
         self.accounts.contains_key(member) || self.nested.contains(member)
     }
 
-    /// Logs each record that cannot be read once.
-    pub(super) fn say_odd(&mut self, kind: &str, odd: &[Odd]) {
+    /// Logs each invalid record once.
+    pub(super) fn log_odd(&mut self, kind: &str, odd: &[Odd]) {
         for record in odd {
-            if self.said.insert(format!("{kind}/{}", record.id)) {
+            if self.logged.insert(format!("{kind}/{}", record.id)) {
                 tracing::warn!(
                     kind,
                     id = record.id,

@@ -1,5 +1,6 @@
-//! Notes each write of members until it was read back. A read-back that could not be made is made
-//! before the next write: otherwise nobody would see whom a killed process's write took out.
+//! Notes each write of members until it is read back. If a read-back was not possible, Beadle makes
+//! it before the next write: otherwise nobody would notice the members that the write of a killed
+//! process removed.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -8,15 +9,15 @@ use beadle_engine::{Failure, Time};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::readback::Written;
 use super::writer::ScimWriter;
+use super::written::Written;
 use crate::targets::StopNote;
 
-/// A note holds at most this number of members who stay: a store takes no value of any size. Those
-/// of them who are gone show what the target did with all.
+/// The maximum number of staying members in a note, because a store limits the size of a value. The
+/// lost members among them show what the target did with all.
 const MOST: usize = 1000;
-/// After this time somebody else may have removed the members who are missing: only a group that
-/// lost everybody is blamed on the write.
+/// The age from which other people may have removed the missing members. After that, Beadle blames
+/// the write only if the group lost all members.
 const BLAMED: Duration = Duration::from_secs(600);
 
 /// A write of members that was not read back.
@@ -25,13 +26,13 @@ struct Unread {
     stay: BTreeSet<String>,
     added: Vec<String>,
     removed: Vec<String>,
-    /// When the write began. An earlier version did not note it.
+    /// The start of the write. An earlier version did not note it.
     #[serde(default)]
     at: Option<Time>,
 }
 
 impl ScimWriter {
-    /// Notes a write of members before it is made.
+    /// Notes a write of members before it is sent.
     pub(super) async fn begin(&self, written: &Written<'_>, stop: &dyn StopNote) -> Result<(), Failure> {
         if written.before.is_none() {
             return Ok(());
@@ -45,7 +46,7 @@ impl ScimWriter {
         stop.note_write(written.group, &json!(unread).to_string()).await
     }
 
-    /// What a write of members did is known now.
+    /// Forgets the note of a write, because its effect is known.
     pub(super) async fn forget(&self, written: &Written<'_>, stop: &dyn StopNote) {
         if written.before.is_none() {
             return;
@@ -55,7 +56,7 @@ impl ScimWriter {
         }
     }
 
-    /// Reads back the last write of a group's members if nobody could do so after it.
+    /// Reads back the last write of a group's members, if that was not possible after the write.
     pub(super) async fn settle(&self, group: &str, stop: &dyn StopNote) -> Result<(), Failure> {
         let Some(text) = stop.unread_write(group).await? else { return Ok(()) };
         let Ok(unread) = serde_json::from_str::<Unread>(&text) else {
@@ -69,7 +70,8 @@ impl ScimWriter {
         let read = self.reader.lost_by(&written).await;
         let lost = read.map_err(|failure| failure.during("reading back the write before this one"))?;
         let is_emptied = lost.len() > 1 && lost.len() == written.stayers().count();
-        // The plan is a later one: whom it does not want may have had to leave since.
+        // The plan is newer than the write: a member whom it does not want may have had to leave
+        // since.
         let back =
             if is_old && !is_emptied { Vec::new() } else { written.to_put_back(&lost, |id| stop.wants(id)) };
         if !back.is_empty() {

@@ -8,16 +8,15 @@ use beadle_engine::{Class, Failure};
 use beadle_scim::{NewUser, Writer};
 use serde_json::Value;
 
-use super::readback::Written;
+use super::written::Written;
 use super::{By, ScimReader, account, target};
 use crate::links::is_form_of;
-use crate::mapping::Role;
-use crate::planner::OWNED;
+use crate::mapping::{OWNED, Role};
 use crate::sources::Person;
 use crate::targets::{Found, NewGroup, Refused, StopNote, TargetAccount, TargetGroup, TargetWriter};
 
-/// Members that were read longer ago are read again before a write: whoever left since then was not
-/// lost by this write.
+/// The age from which Beadle reads members again before a write: a member who left since then was
+/// not lost by this write.
 const RECENT: Duration = Duration::from_secs(5);
 
 /// Writes a SCIM server's groups.
@@ -27,24 +26,24 @@ pub struct ScimWriter {
 }
 
 impl ScimWriter {
-    /// A writer of this server's groups.
+    /// Creates a writer of the server's groups.
     pub fn new(scim: Writer, reader: &ScimReader) -> Self {
         Self { scim, reader: reader.clone() }
     }
 
-    /// Nothing is written to a target that did something else than it was asked.
+    /// Refuses all writes to a target that made another change than it was asked for.
     fn may_write(&self) -> Result<(), Failure> {
         if let Some(why) = self.stopped() {
             return Err(Failure::new(Class::Rejected, format!("{}: {why}", crate::links::STOPPED)));
         }
         if self.reader.seen().putting_back > 0 {
-            let text = "members whom the target took out of another group are put back first; trying again";
+            let text = "Beadle first puts back members that the target removed from another group; retrying";
             return Err(Failure::new(Class::Retry, text));
         }
         Ok(())
     }
 
-    /// The name that a server shows for a group; a documented one shows what it was given.
+    /// Returns the name that a server shows for a group. A documented server shows the given name.
     async fn scim_shows(&self, group: &str) -> Result<Option<String>, Failure> {
         if self.reader.scim.dialect().trusted {
             return Ok(None);
@@ -52,12 +51,11 @@ impl ScimWriter {
         Ok(self.reader.scim.group(group).await?.map(|group| group.name))
     }
 
-    /// Who is in the group before a write of its members: as it was read a moment ago, or as it is
-    /// now. `None`: there is no such group, or another source than SCIM tells, which is not what a
-    /// write is read back by.
-    ///
-    /// It is forgotten until the write was read back: whoever leaves by a write of which nothing is
-    /// known was not lost by the next one. A write before that was not read back is read back here.
+    /// Returns the members of a group before a write of members: the remembered ones if they are
+    /// new, or else the present ones. `None`: there is no such group, or the members come from
+    /// another source than SCIM, which a read-back does not ask. Beadle forgets the members until
+    /// the write is read back: a member who leaves by a write with an unknown effect was not lost
+    /// by the next write. If the write before was not read back, that happens here.
     async fn before(&self, group: &str, stop: &dyn StopNote) -> Result<Option<BTreeSet<String>>, Failure> {
         if self.reader.memberships.is_some() {
             return Ok(None);
@@ -73,20 +71,20 @@ impl ScimWriter {
             }
         };
         if let Some(ids) = &before {
-            self.reader.is_no_less(group, ids).await?;
+            self.reader.confirm_missing(group, ids).await?;
         }
         self.reader.seen().members.remove(group);
         Ok(before)
     }
 
-    /// The name is another group's: whose, and what is done about it. Two groups that swap their
-    /// names do so by way of a third one.
+    /// Handles a name that another group has. Two groups that swap their names do so through a
+    /// third name.
     async fn taken(&self, group: &str, name: &str, waiting: &BTreeMap<String, String>) -> Failure {
         let holder = match self.reader.find_group(By::Name, name, true).await {
             Ok(Some(holder)) if holder.id != group => holder,
             Ok(_) => {
                 let text = format!(
-                    "the target says that the name {name} is taken, and shows no other group of that name"
+                    "the target reports that the name {name} is taken, and shows no other group with that name"
                 );
                 return Failure::new(Class::Retry, text);
             }
@@ -95,7 +93,7 @@ impl ScimWriter {
         let whose = holder.external_id.as_deref().unwrap_or("not made by Beadle");
         if !holder.external_id.as_deref().is_some_and(|id| id.starts_with(OWNED)) {
             let text = format!(
-                "the name {name} is taken at the target by the group {} ({whose}); rename one of them",
+                "the group {} of the target ({whose}) has the name {name}; rename one of them",
                 holder.id
             );
             return Failure::new(Class::Rejected, text);
@@ -111,8 +109,8 @@ impl ScimWriter {
         let in_circle = {
             let mut seen = self.reader.seen();
             seen.wanted.insert(group.to_owned(), name.to_owned());
-            // The holder waits for the name that this group has; this process may know it, or
-            // another one noted it.
+            // The other group waits for this group's name. This process may know that, or another
+            // one noted it.
             let wants = seen.wanted.get(&holder.id).or_else(|| waiting.get(&holder.id));
             own.zip(wants).is_some_and(|(own, wants)| own.eq_ignore_ascii_case(wants))
         };
@@ -125,7 +123,7 @@ impl ScimWriter {
             Ok(true) => {
                 self.reader.seen().names.insert(group.to_owned(), between.clone());
                 let text = format!(
-                    "the groups {group} and {} ({whose}) swap their names; {group} is called {between} for the moment",
+                    "the groups {group} and {} ({whose}) swap their names; {group} has the name {between} until then",
                     holder.id
                 );
                 Failure::new(Class::Retry, text)
@@ -140,7 +138,7 @@ fn refused(list: Vec<beadle_scim::Refused>) -> Vec<Refused> {
     list.into_iter().map(|one| Refused { account: one.member, why: one.why }).collect()
 }
 
-/// The accounts that the target took.
+/// Returns the accounts that the target accepted.
 fn taken_of(accounts: &[String], refused: &[Refused]) -> Vec<String> {
     let is_taken = |id: &&String| !refused.iter().any(|one| one.account == **id);
     accounts.iter().filter(is_taken).cloned().collect()
@@ -156,15 +154,14 @@ impl TargetWriter for ScimWriter {
         self.may_write()?;
         let NewGroup { name, external_id, .. } = *new;
         if let Some(made) = self.scim.create_group(name, external_id).await? {
-            // The read-back asks SCIM, and no other source of members.
+            // The read-back only asks SCIM.
             if self.reader.memberships.is_none() {
                 let now = self.reader.scim.clock().now();
                 self.reader.seen().members.insert(made.id.clone(), (now, BTreeSet::new()));
             }
             return Ok(target(made));
         }
-        // There is one with this id, the echo of what we made before; or one of this name, somebody
-        // else's.
+        // A group has this id: Beadle created it before. Or a group of another owner has this name.
         if let Some(found) = self.reader.find_group(By::ExternalId, external_id, true).await? {
             return Ok(target(found));
         }
@@ -172,7 +169,7 @@ impl TargetWriter for ScimWriter {
             Some(found) if found.external_id.as_deref() == Some(external_id) => Ok(target(found)),
             Some(found) => {
                 let text = format!(
-                    "the target has a group {name} that is not ours ({}); rename one of them, or set adopt = true",
+                    "the target has a group {name} that Beadle did not create ({}); rename one of them, or set adopt = true",
                     found.external_id.as_deref().unwrap_or("without an externalId")
                 );
                 Err(Failure::new(Class::Rejected, text))
@@ -211,7 +208,7 @@ impl TargetWriter for ScimWriter {
     }
 
     async fn describe(&self, _: &str, _: &str, _: &str) -> Result<(), Failure> {
-        Err(Failure::new(Class::Rejected, "SCIM's groups have no description"))
+        Err(Failure::new(Class::Rejected, "groups of SCIM have no description"))
     }
 
     async fn add(
@@ -227,7 +224,7 @@ impl TargetWriter for ScimWriter {
         self.begin(&written, stop).await?;
         let changed = match self.scim.add_members(group, accounts).await {
             Ok(changed) => changed,
-            Err(failure) => return Err(self.hold_to_failed(&written, failure, stop).await),
+            Err(failure) => return Err(self.verify_failed(&written, failure, stop).await),
         };
         let refused = refused(changed.refused);
         if !refused.is_empty() {
@@ -237,7 +234,7 @@ impl TargetWriter for ScimWriter {
         }
         let added = taken_of(accounts, &refused);
         let written = Written { added: &added, shown: changed.shown, ..written };
-        self.hold_to(&written, stop).await?;
+        self.verify(&written, stop).await?;
         Ok(refused)
     }
 
@@ -253,12 +250,12 @@ impl TargetWriter for ScimWriter {
         self.begin(&written, stop).await?;
         let changed = match self.scim.remove_members(group, accounts).await {
             Ok(changed) => changed,
-            Err(failure) => return Err(self.hold_to_failed(&written, failure, stop).await),
+            Err(failure) => return Err(self.verify_failed(&written, failure, stop).await),
         };
         let refused = refused(changed.refused);
         let removed = taken_of(accounts, &refused);
         let written = Written { removed: &removed, shown: changed.shown, ..written };
-        self.hold_to(&written, stop).await?;
+        self.verify(&written, stop).await?;
         Ok(refused)
     }
 
@@ -306,7 +303,7 @@ impl TargetWriter for ScimWriter {
         }
         self.may_write()?;
         self.scim.update_user(account, values).await?;
-        // The remembered state is no longer valid.
+        // The remembered values are not valid any more.
         let mut seen = self.reader.seen();
         seen.accounts.remove(account);
         seen.people.retain(|_, known| known.id != account);

@@ -1,4 +1,4 @@
-//! Status checks of a rule: a check is its name and the App that has to report it.
+//! Status checks of a rule. The name and the App that must report it identify a check.
 
 use beadle_engine::{Failure, Field, Risk};
 use beadle_github::{Rule, StatusCheck};
@@ -8,7 +8,7 @@ use super::translate::{Binding, DesiredRule, WantedCheck, app_node};
 use crate::aspects::{Context, field};
 use crate::identity::pair;
 
-/// The differences between required and declared checks, and the list to write.
+/// Returns the differences between required and declared checks, and the list to write.
 pub(super) fn checks(wanted: &DesiredRule, rule: Option<&Rule>) -> Option<(Field, Value)> {
     let (checks, asked) = wanted.checks.as_ref()?;
     let seen = rule.map(|rule| rule.checks.as_slice()).unwrap_or_default();
@@ -23,8 +23,8 @@ pub(super) fn checks(wanted: &DesiredRule, rule: Option<&Rule>) -> Option<(Field
     };
     let after: Vec<(&str, Binding)> =
         checks.iter().enumerate().map(|(at, check)| (check.context.as_str(), bound(at))).collect();
-    // Every check that was required still is, from the same source or a certain one: then nothing
-    // is weaker.
+    // The rule is not weaker if every required check stays required, from the same App or from one
+    // certain App.
     let kept = seen.iter().all(|old| {
         let keeps = |binding: Binding| match (binding, old.app_id) {
             (Binding::App(new), Some(old)) => new == old,
@@ -38,7 +38,7 @@ pub(super) fn checks(wanted: &DesiredRule, rule: Option<&Rule>) -> Option<(Field
             json!({ "context": context, "appId": known_node(seen, *id).unwrap_or_else(|| app_node(*id)) })
         }
         Binding::Any => json!({ "context": context, "appId": "any" }),
-        // GitHub takes the App that reported it last.
+        // GitHub chooses the App that reported the check last.
         Binding::Unsaid => json!({ "context": context }),
     });
     let input: Vec<Value> = input.collect();
@@ -52,8 +52,8 @@ pub(super) fn checks(wanted: &DesiredRule, rule: Option<&Rule>) -> Option<(Field
     Some((shown, json!(input)))
 }
 
-/// Why the list of checks cannot be written, if it cannot: GitHub refuses a whole rule when one
-/// check of it names an App that does not exist. An App that a live rule shows exists; one call
+/// Returns the reason if Beadle cannot write the list of checks. GitHub rejects a whole rule if one
+/// check names an App that does not exist. An App that a live rule shows exists, and one call
 /// resolves the others.
 pub(super) async fn missing_apps(
     context: &Context<'_>,
@@ -74,10 +74,10 @@ pub(super) async fn missing_apps(
     if missing.is_empty() {
         return Ok(None);
     }
-    Ok(Some(format!("{} ({asked}); the list of required checks stays as it is", missing.join(", "))))
+    Ok(Some(format!("{} ({asked}); Beadle leaves the list of required checks as it is", missing.join(", "))))
 }
 
-/// The Apps of wanted checks that no live rule shows, each once, with the first check of it.
+/// Returns the Apps of wanted checks that no live rule shows, each once, with its first check.
 fn unseen_apps<'a>(checks: &'a [WantedCheck], rules: &[Rule]) -> Vec<(i64, &'a WantedCheck)> {
     let mut unseen: Vec<(i64, &WantedCheck)> = Vec::new();
     for check in checks {
@@ -90,8 +90,8 @@ fn unseen_apps<'a>(checks: &'a [WantedCheck], rules: &[Rule]) -> Vec<(i64, &'a W
     unseen
 }
 
-/// How close a live check is to a wanted one: a check is its name and its source. One whose source
-/// the policy leaves out takes what the others leave, and rather one that is bound to an App.
+/// Returns how close a live check is to a wanted one. The lowest value wins. A wanted check without
+/// an App takes a live check that the others leave, first one that is bound to an App.
 fn closeness(wanted: &WantedCheck, live: &StatusCheck) -> Option<u8> {
     if wanted.context != live.context {
         return None;
@@ -113,7 +113,7 @@ fn label(context: &str, app: Option<i64>) -> String {
     app.map_or_else(|| context.to_owned(), |app| format!("{context} (app {app})"))
 }
 
-/// Names in their order, each once.
+/// Returns the sorted names, each once.
 pub(super) fn sorted(names: impl Iterator<Item = String>) -> Vec<String> {
     let mut names: Vec<String> = names.collect();
     names.sort();

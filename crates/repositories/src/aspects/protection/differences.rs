@@ -1,5 +1,5 @@
-//! How a rule differs from what is asked for. What belongs together (a restriction and who is excepted from it) is one
-//! difference, so that it is written together or not at all.
+//! The differences between a live rule and the declared one. A restriction and its exceptions are
+//! one difference, so that Beadle writes both or neither.
 
 use std::collections::BTreeMap;
 
@@ -28,24 +28,25 @@ impl Difference {
     }
 }
 
-/// A list that could not be planned, and whether that may pass by itself.
+/// The reason why a list could not be planned, and whether a retry can help.
 pub(super) type UnresolvedList = (String, bool);
 
-/// The differences, and the doubts.
+/// The differences, and the lists that could not be planned.
 pub(super) type Compared = (Vec<Difference>, Vec<UnresolvedList>);
 
-/// Everything in which `rule`, one of the live `rules`, differs, and what is in doubt.
+/// Returns the differences of `rule`, which is one of the live `rules`, and the lists that could
+/// not be planned.
 pub(super) async fn differences(
     context: &Context<'_>,
     wanted: &DesiredRule,
     rules: &[Rule],
     rule: Option<&Rule>,
 ) -> Result<Compared, Failure> {
-    let (mut found, mut doubts) = (Vec::new(), Vec::new());
-    flags(context, wanted, rule, &mut found, &mut doubts);
+    let (mut found, mut unresolved) = (Vec::new(), Vec::new());
+    flags(context, wanted, rule, &mut found, &mut unresolved);
     if let Some((shown, checks)) = checks(wanted, rule) {
         if let Some(why) = missing_apps(context, wanted, rules).await? {
-            doubts.push((why, false));
+            unresolved.push((why, false));
         } else {
             let input = vec![("requiredStatusChecks", checks)];
             found.push(Difference { fields: vec![shown], input });
@@ -56,29 +57,31 @@ pub(super) async fn differences(
     }
     let lists: Vec<_> = LISTS.iter().map(|list| list_of(context, wanted, rule, list)).collect();
     for read in join_all(lists).await {
-        let (difference, doubted) = read?;
+        let (difference, unresolved_list) = read?;
         found.extend(difference);
-        doubts.extend(doubted);
+        unresolved.extend(unresolved_list);
     }
-    Ok((found, doubts))
+    Ok((found, unresolved))
 }
 
-/// Compares one list of actors, and returns its doubts.
+/// Compares one list of actors. Returns the reasons too if a part could not be planned.
 async fn list_of(
     context: &Context<'_>,
     wanted: &DesiredRule,
     rule: Option<&Rule>,
     list: &List,
 ) -> Result<(Option<Difference>, Vec<UnresolvedList>), Failure> {
-    let mut doubts = Vec::new();
+    let mut unresolved = Vec::new();
     let none = Allowances::default();
     let allowances = rule.map_or(&none, |rule| &rule.allowances);
     let hidden = rule.is_some_and(|rule| rule.hidden.iter().any(|name| name == list.connection));
     let off =
         list.flag.is_some_and(|flag| wanted.fields.get(flag).is_some_and(|(on, _)| on == &json!(false)));
     if hidden && !off && wanted.lists.contains_key(list.graphql) {
-        let text =
-            format!("GitHub does not show everybody in `{}` of the rule; the list stays as it is", list.rest);
+        let text = format!(
+            "GitHub does not show everybody in `{}` of the rule: Beadle leaves the list as it is",
+            list.rest
+        );
         return Ok((None, vec![(text, false)]));
     }
     let seen = (list.seen)(allowances);
@@ -90,7 +93,7 @@ async fn list_of(
     let difference = match actors(context, wanted, rule, list, seen, &powerless).await? {
         Ok(difference) => difference,
         Err(why) => {
-            doubts.push((why, false));
+            unresolved.push((why, false));
             None
         }
     };
@@ -100,9 +103,9 @@ async fn list_of(
             "{kind} `{}` has no write access to the repository: GitHub leaves it out of `{}`",
             actor.name, list.rest
         );
-        doubts.push((text, false));
+        unresolved.push((text, false));
     }
-    Ok((difference, doubts))
+    Ok((difference, unresolved))
 }
 
 fn seen_flag(rule: Option<&Rule>, graphql: &str) -> Value {
@@ -114,16 +117,16 @@ fn flags(
     wanted: &DesiredRule,
     rule: Option<&Rule>,
     found: &mut Vec<Difference>,
-    doubts: &mut Vec<UnresolvedList>,
+    unresolved: &mut Vec<UnresolvedList>,
 ) {
     for flag in FLAGS {
-        // A flag with a list is written with its list.
+        // Beadle writes a flag with a list together with its list.
         if LISTS.iter().any(|list| list.flag == Some(flag.graphql)) {
             continue;
         }
         let Some((value, asked)) = wanted.fields.get(flag.graphql) else { continue };
         if context.reader.lacks(flag.graphql) {
-            doubts.push((format!("this GitHub does not know `{}` ({asked})", flag.rest), false));
+            unresolved.push((format!("this GitHub server does not know `{}` ({asked})", flag.rest), false));
             continue;
         }
         let seen = seen_flag(rule, flag.graphql);
@@ -166,8 +169,8 @@ fn same(one: &Actor, other: &Actor) -> bool {
     one.kind == other.kind && one.name.eq_ignore_ascii_case(&other.name)
 }
 
-/// Returns whether a permission lets its holder write. The extent of a custom role is unknown:
-/// GitHub has the last word.
+/// Returns whether a permission includes write access. The extent of a custom role is unknown, so
+/// GitHub decides.
 fn writes(permission: &Permission) -> bool {
     permission.rank() >= Permission::Push.rank()
 }
@@ -185,7 +188,7 @@ fn is_granted(context: &Context<'_>, actor: &Actor) -> bool {
             .is_some_and(|teams| teams.items.iter().any(|team| is(&team.slug, &team.permission))),
         // An invitation gives no access yet.
         ActorKind::User => {
-            let seen = context.repository.collaborators.as_ref().and_then(|seen| seen.as_ref().ok());
+            let seen = context.repository.collaborators.value();
             let has_joined = |login: &str| {
                 seen.is_some_and(|seen| seen.iter().any(|other| other.login.eq_ignore_ascii_case(login)))
             };
@@ -197,8 +200,8 @@ fn is_granted(context: &Context<'_>, actor: &Actor) -> bool {
     }
 }
 
-/// The actors that a push restriction shall except, that it does not except yet, and that may not
-/// write. GitHub drops them without a word, so that Beadle would write them at every run.
+/// Returns the new exceptions of a push restriction that have no write access. GitHub drops such
+/// actors without an error, so Beadle would write them at every run.
 async fn powerless(
     context: &Context<'_>,
     wanted: &DesiredRule,
@@ -228,9 +231,9 @@ async fn powerless(
     Ok(powerless.into_iter().zip(exist).filter(|(_, id)| id.is_ok()).map(|(actor, _)| actor).collect())
 }
 
-/// One list of actors, with the flag that makes it count. `Err` names somebody who does not exist.
-/// Who is powerless is left out, as GitHub would; a restriction of which nobody is left is not
-/// made.
+/// Compares one list of actors, with the flag that puts the list into effect. `Err` names an actor
+/// that does not exist. Actors without write access are left out, as at GitHub. If no actor
+/// remains, Beadle does not write the restriction.
 async fn actors(
     context: &Context<'_>,
     wanted: &DesiredRule,
@@ -249,33 +252,35 @@ async fn actors(
         if before != *value {
             turned_on = on;
             let risk = if on { Risk::Changes } else { Risk::Weakens };
-            // A new rule restricts nobody by itself.
+            // A new rule has no restriction at first.
             if on || rule.is_some() {
                 difference.fields.push(field(list.rest, before, value.clone(), Some(asked), risk));
                 difference.input.push((flag, value.clone()));
             }
         }
         if !on {
-            // Without the restriction nobody is excepted from it: the list is not looked at.
+            // Without the restriction its exceptions have no effect.
             return Ok(Ok((!difference.fields.is_empty()).then_some(difference)));
         }
     }
     let Some((actors, asked)) = wanted.lists.get(list.graphql) else { return Ok(Ok(None)) };
     let mut others = Vec::new();
     for actor in actors {
-        // Whoever is on the list already is remembered too: at the next look the name may be somebody else's.
+        // Beadle remembers the present actors too, because the name can belong to another account
+        // at the next run.
         let number = seen.iter().find(|other| same(actor, other)).and_then(|other| other.number);
         if let Some(number) = number {
             others.extend(names_another(context, actor, number).await?);
         }
     }
     if !others.is_empty() {
-        return Ok(Err(format!("{} ({asked}); this list stays as it is", others.join(", "))));
+        return Ok(Err(format!("{} ({asked}); Beadle leaves this list as it is", others.join(", "))));
     }
     let able: Vec<Actor> =
         actors.iter().filter(|actor| !powerless.iter().any(|other| same(actor, other))).cloned().collect();
     if able.is_empty() && !actors.is_empty() {
-        let why = format!("nobody in `{}` has write access ({asked}); this list stays as it is", list.rest);
+        let why =
+            format!("nobody in `{}` has write access ({asked}); Beadle leaves this list as it is", list.rest);
         return Ok(Err(why));
     }
     let (before, after) = (labels(seen), labels(&able));
@@ -294,7 +299,8 @@ async fn actors(
     Ok(Ok((!difference.fields.is_empty()).then_some(difference)))
 }
 
-/// The node ids of actors: those that are there already are known, the others are looked up.
+/// Returns the node ids of actors. The ids of present actors are known, and GitHub resolves the
+/// others.
 async fn ids(
     context: &Context<'_>,
     actors: &[Actor],
@@ -325,18 +331,18 @@ async fn ids(
             }
         }
         if !missing.is_empty() {
-            return Ok(Err(format!("{} ({asked}); this list stays as it is", missing.join(", "))));
+            return Ok(Err(format!("{} ({asked}); Beadle leaves this list as it is", missing.join(", "))));
         }
     }
     Ok(Ok(ids))
 }
 
-/// Why the name of an actor is another one's now, if it is: that one was never meant.
+/// Returns the reason if the name of an actor belongs to another actor now.
 async fn names_another(context: &Context<'_>, actor: &Actor, id: u64) -> Result<Option<String>, Failure> {
     let named = match actor.kind {
         ActorKind::User => Named::User,
         ActorKind::Team => Named::Team,
-        // The slug of an App changes with its name, and its owner alone gives it one.
+        // The slug of an App changes with its name, and only the owner of the App can change it.
         ActorKind::App => return Ok(None),
     };
     Ok(context.names.another_owner(named, &actor.name, id, None).await?)

@@ -1,26 +1,51 @@
-//! Branch protection rules by pattern, over GraphQL: so that also a branch that does not exist yet is protected, and a
-//! rule is changed in place, never deleted and made again.
+//! Branch protection rules by pattern. Beadle uses GraphQL: it can protect a branch that does not
+//! exist yet, and change a rule in place without a deletion.
 //!
 //! <https://docs.github.com/graphql/reference/mutations#updatebranchprotectionrule>
 
 mod checks;
 mod differences;
+mod keys;
 mod translate;
 
 use async_trait::async_trait;
 use beadle_engine::{Failure, Field, PolicyLocation, Risk, check_glob};
-use beadle_github::Rule;
+use beadle_github::{Asks, Rule};
 use futures::future::join_all;
 use globset::GlobBuilder;
 use serde_json::{Map, Value, json};
 
 use self::differences::{Compared, Difference, differences};
+use self::keys::ENTRY;
 use self::translate::DesiredRule;
-use super::{Aspect, AspectPlan, Context, Step, WriteTarget, field};
+use super::aspect::{
+    ADMINISTRATION, Aspect, AspectPlan, AspectPlanner, Context, Sections, Stage, Step, WriteTarget, field,
+};
+use crate::policy::shape::{Shape, key};
 use crate::policy::{BranchWant, Node, merge};
 
 /// The repository's branch protection rules.
-pub struct Protection;
+pub(crate) const PROTECTION: Aspect = Aspect {
+    name: "protection",
+    sections: &[key(
+        "branches",
+        Shape::List(&ENTRY),
+        "Branch protection rules. Beadle keeps rules that are not listed.",
+    )],
+    repository_keys: &[],
+    permissions: &[ADMINISTRATION],
+    events: &["branch_protection_rule", "branch_protection_configuration", "create", "push"],
+    reads,
+    stage: Stage::Body,
+    is_apart: false,
+    planner: &Protection,
+};
+
+fn reads(sections: &Sections<'_>) -> Asks {
+    Asks { protection: sections.has("branches"), ..Asks::default() }
+}
+
+struct Protection;
 
 enum Write {
     Create(Value),
@@ -39,47 +64,32 @@ impl Step for Write {
     }
 }
 
-/// The desired protection of one pattern: all layers and `default` laid over each other.
-struct Asks<'a> {
+/// The desired protection of one pattern, merged from all layers and from `default`.
+struct PatternWant<'a> {
     pattern: &'a str,
     protection: Option<Node>,
     asked: &'a PolicyLocation,
 }
 
 #[async_trait]
-impl Aspect for Protection {
-    fn name(&self) -> &'static str {
-        "protection"
-    }
-
-    fn owns(&self, section: &str) -> bool {
-        section == "branches"
-    }
-
-    async fn plan(&self, context: &Context<'_>, sheet: &mut AspectPlan) -> Result<(), Failure> {
+impl AspectPlanner for Protection {
+    async fn plan(&self, context: &Context<'_>, plan: &mut AspectPlan) -> Result<(), Failure> {
         if context.desired.branches.is_empty() {
             return Ok(());
         }
-        let rules = match &context.repository.protection {
-            Some(Ok(rules)) => rules,
-            Some(Err(why)) => {
-                sheet.unreadable(&why.why);
-                return Ok(());
-            }
-            None => return Ok(()),
-        };
+        let Some(rules) = plan.read(&context.repository.protection) else { return Ok(()) };
         let defaults = default_branches(context).await?;
-        let asked = patterns(&context.desired.branches, &defaults, sheet);
-        let reads: Vec<_> = asked.iter().map(|asks| compared(context, asks, rules)).collect();
+        let asked = patterns(&context.desired.branches, &defaults, plan);
+        let reads: Vec<_> = asked.iter().map(|want| compared(context, want, rules)).collect();
         for (wanted, read) in asked.iter().zip(join_all(reads).await) {
             match (read?, rule_of(wanted, rules)) {
                 (None, None) => {}
                 (None, Some(rule)) => {
                     let fields =
                         vec![field("rule", json!(true), Value::Null, Some(wanted.asked), Risk::Weakens)];
-                    sheet.change(format!("rule {}", rule.pattern), fields, Write::Delete(rule.id.clone()));
+                    plan.change(format!("rule {}", rule.pattern), fields, Write::Delete(rule.id.clone()));
                 }
-                (Some(differences), rule) => plan_rule(context, wanted, differences, rules, rule, sheet),
+                (Some(differences), rule) => plan_rule(context, wanted, differences, rules, rule, plan),
             }
         }
         Ok(())
@@ -88,8 +98,8 @@ impl Aspect for Protection {
 
 /// Returns the branches that `default` stands for. If the policy names another default branch and
 /// that branch exists, the same run makes it the default branch, and `default` stands for it.
-/// Otherwise `default` stands for the present default branch. A rule for a branch that is the
-/// default one only by drift would stay behind.
+/// Otherwise `default` stands for the present default branch. If drift changed the default branch,
+/// a rule for the wrong branch would stay behind.
 async fn default_branches(context: &Context<'_>) -> Result<Vec<String>, Failure> {
     let repository = context.repository;
     let mut branches: Vec<String> = repository.default_branch.iter().cloned().collect();
@@ -106,10 +116,14 @@ async fn default_branches(context: &Context<'_>) -> Result<Vec<String>, Failure>
     Ok(branches)
 }
 
-/// The patterns that are asked for. The narrower layer is laid over the wider one, and of one layer what is said of a
-/// branch by its name over what is said of `default`.
-fn patterns<'a>(branches: &'a [BranchWant], defaults: &'a [String], sheet: &mut AspectPlan) -> Vec<Asks<'a>> {
-    let mut patterns: Vec<Asks<'a>> = Vec::new();
+/// Returns the desired patterns. A narrower layer wins over a wider one. In one layer, a branch by
+/// its name wins over `default`.
+fn patterns<'a>(
+    branches: &'a [BranchWant],
+    defaults: &'a [String],
+    plan: &mut AspectPlan,
+) -> Vec<PatternWant<'a>> {
+    let mut patterns: Vec<PatternWant<'a>> = Vec::new();
     let mut ordered: Vec<&BranchWant> = branches.iter().collect();
     ordered.sort_by_key(|branch| (branch.rank, branch.pattern.is_some()));
     for branch in ordered {
@@ -118,7 +132,7 @@ fn patterns<'a>(branches: &'a [BranchWant], defaults: &'a [String], sheet: &mut 
             None => defaults.iter().map(String::as_str).collect(),
         };
         if names.is_empty() {
-            sheet.unreadable("GitHub does not say what the default branch is called");
+            plan.cannot_read("GitHub does not show the name of the default branch");
         }
         for pattern in names {
             let (protection, asked) = (branch.protection.clone(), &branch.asked);
@@ -130,67 +144,67 @@ fn patterns<'a>(branches: &'a [BranchWant], defaults: &'a [String], sheet: &mut 
                     };
                     other.asked = asked;
                 }
-                None => patterns.push(Asks { pattern, protection, asked }),
+                None => patterns.push(PatternWant { pattern, protection, asked }),
             }
         }
     }
     patterns
 }
 
-/// The rule of a pattern, if there is one.
-fn rule_of<'a>(asks: &Asks<'_>, rules: &'a [Rule]) -> Option<&'a Rule> {
-    rules.iter().find(|rule| rule.pattern == asks.pattern)
+/// Returns the live rule of a pattern, if there is one.
+fn rule_of<'a>(want: &PatternWant<'_>, rules: &'a [Rule]) -> Option<&'a Rule> {
+    rules.iter().find(|rule| rule.pattern == want.pattern)
 }
 
-/// Compares the rule of a pattern with the declared one, and returns its doubts. `None`: the policy
-/// declares no rule.
+/// Compares the live rule of a pattern with the declared one. Returns `None` if the policy declares
+/// no rule.
 async fn compared(
     context: &Context<'_>,
-    asks: &Asks<'_>,
+    want: &PatternWant<'_>,
     rules: &[Rule],
 ) -> Result<Option<Compared>, Failure> {
-    let Some(protection) = &asks.protection else { return Ok(None) };
-    differences(context, &DesiredRule::read(protection), rules, rule_of(asks, rules)).await.map(Some)
+    let Some(protection) = &want.protection else { return Ok(None) };
+    differences(context, &DesiredRule::read(protection), rules, rule_of(want, rules)).await.map(Some)
 }
 
 fn plan_rule(
     context: &Context<'_>,
-    asks: &Asks<'_>,
-    (found, doubts): Compared,
+    want: &PatternWant<'_>,
+    (found, unresolved): Compared,
     rules: &[Rule],
     rule: Option<&Rule>,
-    sheet: &mut AspectPlan,
+    plan: &mut AspectPlan,
 ) {
-    let what = format!("rule {}", asks.pattern);
-    for (why, transient) in doubts {
-        // The rule is still kept, without the list that is in doubt.
-        if transient { sheet.unreadable(why) } else { sheet.unresolved(why) }
+    let what = format!("rule {}", want.pattern);
+    for (why, transient) in unresolved {
+        // Beadle still writes the rest of the rule.
+        if transient { plan.cannot_read(why) } else { plan.cannot_resolve(why) }
     }
     let Some(rule) = rule else {
         let mut input = Map::from_iter([
             ("repositoryId".to_owned(), json!(context.repository.node_id)),
-            ("pattern".to_owned(), json!(asks.pattern)),
+            ("pattern".to_owned(), json!(want.pattern)),
         ]);
-        let shadowed = rules.iter().find(|rule| shadows(asks.pattern, &rule.pattern));
-        // Only one rule applies to a branch, and an exact name goes before a pattern.
+        let shadowed = rules.iter().find(|rule| shadows(want.pattern, &rule.pattern));
+        // Only one rule applies to a branch, and an exact name wins over a pattern.
         let rule = match shadowed {
             Some(shadowed) => {
                 let before = json!(format!("protected by {}", shadowed.pattern));
-                field("new rule", before, json!("a rule of its own"), Some(asks.asked), Risk::Weakens)
+                field("new rule", before, json!("a rule of its own"), Some(want.asked), Risk::Weakens)
             }
-            None => field("new rule", Value::Null, json!(true), Some(asks.asked), Risk::Adds),
+            None => field("new rule", Value::Null, json!(true), Some(want.asked), Risk::Adds),
         };
         let mut fields = vec![rule];
         for difference in found {
             input.extend(difference.input.into_iter().map(|(name, value)| (name.to_owned(), value)));
-            // Everything is off in a new rule by itself.
+            // All flags of a new rule are off at first.
             let added = difference.fields.into_iter().filter(|field| field.after != json!(false));
             fields.extend(added.map(|field| Field { before: Value::Null, risk: Risk::Adds, ..field }));
         }
-        sheet.change(what, fields, Write::Create(Value::Object(input)));
+        plan.change(what, fields, Write::Create(Value::Object(input)));
         return;
     };
-    // Changes that the guard may hold stand alone, so that nothing else waits for them.
+    // Changes that the guard can hold are separate, so that no other change waits.
     let (guarded, plain): (Vec<_>, Vec<_>) = found.into_iter().partition(Difference::is_guarded);
     for part in [plain, guarded] {
         if part.is_empty() {
@@ -202,13 +216,13 @@ fn plan_rule(
             input.extend(difference.input.into_iter().map(|(name, value)| (name.to_owned(), value)));
             fields.extend(difference.fields);
         }
-        sheet.change(what.clone(), fields, Write::Update(Value::Object(input)));
+        plan.change(what.clone(), fields, Write::Update(Value::Object(input)));
     }
 }
 
 /// Returns whether a new rule for `name` takes the place of an existing rule for `pattern`.
 fn shadows(name: &str, pattern: &str) -> bool {
-    // A pattern that is live may be anybody's.
+    // Somebody else may have written the live pattern.
     if name == pattern || check_glob(pattern).is_err() {
         return false;
     }

@@ -1,8 +1,9 @@
-//! From the body of the REST PUT, in which policies are written, to the fields of GraphQL's rules.
+//! Translates the body of the REST PUT, which is the form of policies, into the fields of GraphQL's
+//! rules.
 //!
 //! <https://docs.github.com/rest/branches/branch-protection#update-branch-protection>
 //!
-//! A key that the policy does not name is left as it is.
+//! Beadle leaves a key alone that the policy does not name.
 
 use std::collections::BTreeMap;
 
@@ -83,9 +84,9 @@ pub(super) struct List {
     pub(super) graphql: &'static str,
     /// The name of its connection in a rule.
     pub(super) connection: &'static str,
-    /// The flag without which the list does not count.
+    /// The flag that puts the list into effect.
     pub(super) flag: Option<&'static str>,
-    /// Where it is in an observed rule.
+    /// Returns the list of an observed rule.
     pub(super) seen: fn(&Allowances) -> &[Actor],
 }
 
@@ -121,13 +122,13 @@ pub(super) const LISTS: &[List] = &[
     },
 ];
 
-/// Who has to report a check.
+/// The App that must report a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Binding {
-    /// The policy leaves it out: GitHub binds the check to the App that reported it last, so that
-    /// one App, or none, is as it shall be.
+    /// The policy names no App. GitHub binds the check to the App that reported it last, so every
+    /// App is right.
     Unsaid,
-    /// Anybody.
+    /// Any App.
     Any,
     /// This App.
     App(i64),
@@ -140,7 +141,7 @@ pub(super) struct WantedCheck {
     pub(super) binding: Binding,
 }
 
-/// The incumbent's word for checks that are kept elsewhere: the live ones stay.
+/// The word of safe-settings for checks that are managed elsewhere: the live checks stay.
 const EXTERNALLY_DEFINED: &str = "{{EXTERNALLY_DEFINED}}";
 
 /// The desired values of a rule, by GraphQL's names.
@@ -220,7 +221,7 @@ impl DesiredRule {
             }
         }
         for context in contexts.map(Node::texts).unwrap_or_default() {
-            // `checks` says more about a check that both name.
+            // If both lists name a check, `checks` has more details.
             if !all.iter().any(|check| check.context == context) {
                 all.push(WantedCheck { context, binding: Binding::Unsaid });
             }
@@ -238,7 +239,7 @@ impl DesiredRule {
             }
         }
         if let Some(dismissal) = node.get("dismissal_restrictions") {
-            // As in REST: an empty block lets everybody with write access dismiss.
+            // As in REST, an empty block lets everybody with write access dismiss reviews.
             let restricts = matches!(&dismissal.kind, Kind::Map(entries) if !entries.is_empty());
             self.set("dismissal_restrictions", json!(restricts), dismissal);
             self.list("dismissal_restrictions", dismissal);
@@ -255,7 +256,7 @@ pub(super) fn better(seen: &Value, wanted: &Value, strict: bool) -> bool {
     if strict { number(wanted) >= number(seen) } else { number(wanted) <= number(seen) }
 }
 
-/// An App's node id in the form that needs no look-up.
+/// Returns the node id of an App in the form that needs no read.
 ///
 /// <https://docs.github.com/graphql/guides/migrating-graphql-global-node-ids>
 pub(super) fn app_node(id: i64) -> String {

@@ -1,5 +1,6 @@
-//! How a ruleset differs from what is asked for, and the whole body that makes it so. A PUT replaces everything, so the
-//! body is built from what REST shows, and what nobody here knows is carried through.
+//! The differences between a live ruleset and the declared one, and the whole body for the write. A
+//! PUT replaces everything. So Beadle builds the body from the answer of REST, and carries unknown
+//! parts through.
 //!
 //! <https://docs.github.com/rest/repos/rules#update-a-repository-ruleset>
 
@@ -12,10 +13,11 @@ use crate::policy::Node;
 
 /// The keys of a body.
 const BODY: &[&str] = &["name", "target", "enforcement", "bypass_actors", "conditions", "rules"];
-/// Types of rules that GraphQL does not show. One that the policy does not name is carried through.
+/// Types of rules that GraphQL does not show. Beadle carries such a rule through if the policy does
+/// not name it.
 const REST_ONLY: &[&str] = &["copilot_code_review", "license_compliance_scanning"];
 
-/// A part of a ruleset that is written as one.
+/// A part of a ruleset that Beadle writes as a whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Part {
     Top(&'static str),
@@ -28,7 +30,7 @@ pub(crate) struct Difference {
     part: Part,
     /// The fields that a plan shows.
     pub(crate) fields: Vec<Field>,
-    /// The part as it shall be; `None` where it is to go.
+    /// The wanted value of the part. `None` removes the part.
     after: Option<Value>,
 }
 
@@ -39,7 +41,8 @@ impl Difference {
     }
 }
 
-/// An actor as it is compared: some kinds have no id, and one is shown for them all the same.
+/// Returns an actor in the form for comparisons. Some kinds of actors have no id, although GitHub
+/// shows one.
 fn actor(value: &Value) -> Value {
     let kind = value["actor_type"].as_str().unwrap_or_default();
     let id = match kind {
@@ -51,7 +54,7 @@ fn actor(value: &Value) -> Value {
     json!({ "actor_type": kind, "actor_id": id, "bypass_mode": mode })
 }
 
-/// How widely a mode lets somebody bypass.
+/// Returns how much a bypass mode allows.
 fn width(mode: &Value) -> u8 {
     match mode.as_str() {
         Some("exempt") => 2,
@@ -79,7 +82,7 @@ fn stricter(key: &str, before: &Value, after: &Value) -> bool {
             if key.starts_with("max_") { !more || before == after } else { more && !key.contains("minutes") }
         }
         (_, Value::Array(_)) if key == "allowed_merge_methods" => kept(after, before),
-        // A check that any App may report is kept by one that a certain App has to report.
+        // A check for one certain App is at least as strict as the same check for any App.
         (_, Value::Array(_)) if key == "required_status_checks" => list(before).iter().all(|old| {
             let is_bound = |check: &Value| !check["integration_id"].is_null();
             let keeps = |new: &Value| {
@@ -89,9 +92,9 @@ fn stricter(key: &str, before: &Value, after: &Value) -> bool {
             list(after).iter().any(keeps)
         }),
         (_, Value::Array(_)) => kept(before, after),
-        // Nothing was said before: whatever is asked for now is more.
+        // There was no value before, so each value is stricter.
         (Value::Null, _) => true,
-        // Of two patterns nobody here knows which one lets more through.
+        // Beadle cannot tell which of two patterns is stricter.
         _ => false,
     }
 }
@@ -108,7 +111,8 @@ fn risk(stricter: bool) -> Risk {
     if stricter { Risk::Changes } else { Risk::Weakens }
 }
 
-/// Every part in which `seen` (the shape of a REST answer) differs from what is asked for.
+/// Returns every part in which `seen` differs from the declared ruleset. `seen` has the form of a
+/// REST answer.
 pub(crate) fn differences(wanted: &Node, seen: &Value) -> Vec<Difference> {
     let mut found = Vec::new();
     for (key, node) in wanted.entries() {
@@ -146,7 +150,7 @@ fn actors(seen: &Value, node: &Node) -> Option<Difference> {
     if before == after {
         return None;
     }
-    // Whoever may bypass now could before, and no more widely.
+    // The new list is not weaker if each actor could bypass before, at least as widely.
     let known = |actor: &Value| {
         before.iter().any(|old| {
             let same = old["actor_type"] == actor["actor_type"] && old["actor_id"] == actor["actor_id"];
@@ -235,7 +239,8 @@ fn is_known(kind: &str) -> bool {
     crate::policy::known_rule(kind).is_some()
 }
 
-/// A new rule as REST takes it: with every parameter that it demands, and no words for what is kept elsewhere.
+/// Completes a new rule for REST: adds every required parameter, and removes the word for checks
+/// that are managed elsewhere.
 fn complete(rule: &mut Value) {
     let demanded = match rule["type"].as_str() {
         Some("pull_request") => json!({
@@ -261,7 +266,7 @@ fn complete(rule: &mut Value) {
     }
 }
 
-/// The whole body for a PUT: what is there, with these parts as they shall be.
+/// Returns the whole body for a PUT: the live ruleset with the wanted values of these parts.
 pub(crate) fn body<'a>(seen: &Value, parts: impl Iterator<Item = &'a Difference>) -> Value {
     let kept = BODY.iter().filter_map(|key| Some(((*key).to_owned(), seen.get(*key)?.clone())));
     let mut body: Map<String, Value> = kept.collect();
@@ -279,7 +284,7 @@ pub(crate) fn body<'a>(seen: &Value, parts: impl Iterator<Item = &'a Difference>
                 if let (true, Some(conditions)) =
                     (name.starts_with("repository_"), conditions.as_object_mut())
                 {
-                    // Repositories are selected in one way.
+                    // A ruleset can select repositories in one way only.
                     conditions.retain(|other, _| !other.starts_with("repository_"));
                 }
                 conditions[name] = after.unwrap_or_default();
@@ -302,7 +307,7 @@ pub(crate) fn body<'a>(seen: &Value, parts: impl Iterator<Item = &'a Difference>
     Value::Object(body)
 }
 
-/// The body of a new ruleset.
+/// Returns the body of a new ruleset.
 pub(crate) fn new_body(wanted: &Node) -> Value {
     let mut body = wanted.json();
     for (key, default) in [("target", "branch"), ("enforcement", "active")] {

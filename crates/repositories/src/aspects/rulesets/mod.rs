@@ -1,4 +1,4 @@
-//! The repository's own rulesets, by name. Those of the organisation are the organisation's (`crate::organisation`).
+//! The repository's own rulesets, by name. `crate::organisation` has the rulesets of the organisation.
 //!
 //! <https://docs.github.com/rest/repos/rules>
 
@@ -9,15 +9,94 @@ mod tests;
 
 use async_trait::async_trait;
 use beadle_engine::{Failure, Field, Risk};
-use beadle_github::{Below, Method, Path, Ruleset};
+use beadle_github::{Asks, Below, Method, Path, Ruleset};
 use serde_json::{Value, json};
 
 use self::compare::Difference;
-use super::{Aspect, AspectPlan, Context, Step, WriteTarget, field};
-use crate::policy::Node;
+use super::aspect::{
+    ADMINISTRATION, Aspect, AspectPlan, AspectPlanner, Context, Sections, Stage, Step, WriteTarget, field,
+};
+use crate::policy::shape::{Shape, key, required};
+use crate::policy::shapes::{NAME, listed};
+use crate::policy::{Node, RULES};
 
 /// The repository's rulesets.
-pub struct Rulesets;
+pub(crate) const RULESETS: Aspect = Aspect {
+    name: "rulesets",
+    sections: &[key(
+        "rulesets",
+        SHAPE,
+        "Rulesets, in settings.yml of the organisation. Beadle removes others, unless the list is `additive`.",
+    )],
+    repository_keys: &[],
+    permissions: &[ADMINISTRATION],
+    events: &["repository_ruleset"],
+    reads,
+    stage: Stage::Body,
+    is_apart: false,
+    planner: &Rulesets,
+};
+
+const RULE_KINDS: [&str; RULES.len()] = {
+    let mut names = [""; RULES.len()];
+    let mut at = 0;
+    while at < RULES.len() {
+        names[at] = RULES[at].kind;
+        at += 1;
+    }
+    names
+};
+const ENTRY: Shape = Shape::Map(&[
+    required(key("name", NAME, "The name of the ruleset.")),
+    key("target", Shape::OneOf(&["branch", "tag", "push", "repository"]), "What the ruleset protects."),
+    required(key(
+        "enforcement",
+        Shape::OneOf(&["active", "evaluate", "disabled"]),
+        "Whether the ruleset is enforced.",
+    )),
+    key(
+        "bypass_actors",
+        Shape::List(&Shape::Map(&[
+            key("actor_id", Shape::OrNull(&Shape::Int(0, i64::MAX)), "The id of the team, App or role."),
+            key(
+                "actor_type",
+                Shape::OneOf(&[
+                    "Integration",
+                    "OrganizationAdmin",
+                    "RepositoryRole",
+                    "Team",
+                    "DeployKey",
+                    "EnterpriseOwner",
+                    "EnterpriseRole",
+                    "User",
+                ]),
+                "The kind of actor.",
+            ),
+            key(
+                "bypass_mode",
+                Shape::OneOf(&["always", "pull_request", "exempt"]),
+                "When the actor can bypass the ruleset.",
+            ),
+        ])),
+        "The only actors that can bypass the ruleset.",
+    ),
+    key("conditions", Shape::OrNull(&Shape::Free), "The refs, and for an organisation the repositories."),
+    key(
+        "rules",
+        Shape::List(&Shape::Map(&[
+            key("type", Shape::OneOf(&RULE_KINDS), "The type of the rule."),
+            key("parameters", Shape::OrNull(&Shape::Free), "The parameters of the rule, as in REST."),
+        ])),
+        "The rules. Rules of unknown types stay.",
+    ),
+]);
+const SHAPE: Shape = listed!(ENTRY);
+
+fn reads(sections: &Sections<'_>) -> Asks {
+    Asks { rulesets: sections.has("rulesets"), ..Asks::default() }
+}
+
+struct Rulesets;
 
 enum Write {
     Create(Value),
@@ -39,47 +118,33 @@ impl Step for Write {
 }
 
 #[async_trait]
-impl Aspect for Rulesets {
-    fn name(&self) -> &'static str {
-        "rulesets"
-    }
-
-    fn owns(&self, section: &str) -> bool {
-        section == "rulesets"
-    }
-
-    async fn plan(&self, context: &Context<'_>, sheet: &mut AspectPlan) -> Result<(), Failure> {
+impl AspectPlanner for Rulesets {
+    async fn plan(&self, context: &Context<'_>, plan: &mut AspectPlan) -> Result<(), Failure> {
         let Some(section) = context.desired.sections.get("rulesets") else { return Ok(()) };
-        let seen = match &context.repository.rulesets {
-            Some(Ok(seen)) => seen,
-            Some(Err(why)) => {
-                sheet.unreadable(&why.why);
-                return Ok(());
-            }
-            None => return Ok(()),
-        };
+        let Some(seen) = plan.read(&context.repository.rulesets) else { return Ok(()) };
         for want in section.items() {
             let Some(name) = want.get("name").and_then(Node::text) else { continue };
             let Some(found) = seen.iter().find(|ruleset| ruleset.name == name) else {
-                create(want, name, sheet);
+                create(want, name, plan);
                 continue;
             };
             if is_as_wanted(context, want, found) {
                 continue;
             }
-            // REST shows everything: conclusions and the body of a PUT come from it.
+            // Only REST shows the whole ruleset. The differences and the body of a PUT come from
+            // REST.
             let whole = context.reader.below(context.repository, Path::at("rulesets").id(found.id)).await?;
             match whole {
-                Some(whole) if change(want, name, &whole, sheet) => {}
+                Some(whole) if change(want, name, &whole, plan) => {}
                 Some(_) => context.reader.settle(found, &want.json()),
-                None => sheet.part_unreadable(name, "the ruleset went while it was read"),
+                None => plan.cannot_read_part(name, "somebody deleted the ruleset while Beadle read it"),
             }
         }
         let listed = |name: &str| {
             section.items().iter().any(|want| want.get("name").and_then(Node::text) == Some(name))
         };
         for ruleset in seen.iter().filter(|ruleset| section.exclusive && !listed(&ruleset.name)) {
-            remove(&ruleset.name, ruleset.id, &section.node, sheet);
+            remove(&ruleset.name, ruleset.id, &section.node, plan);
         }
         Ok(())
     }
@@ -94,7 +159,7 @@ fn is_as_wanted(context: &Context<'_>, want: &Node, found: &Ruleset) -> bool {
     !changed && is_whole && compare::differences(want, &found.body).is_empty()
 }
 
-/// Parameters that the queries do not ask for: not every GitHub has them in GraphQL.
+/// Parameters that the queries leave out, because not every GitHub server has them in GraphQL.
 const REST_ONLY: &[&str] = &["dismissal_restriction", "required_reviewers"];
 
 /// Returns whether the policy specifies a value that GraphQL cannot tell from another one. The
@@ -109,17 +174,17 @@ fn is_blurred(want: &Node, seen: &Value) -> bool {
     bypass || parameters.any(|node| REST_ONLY.iter().any(|key| node.get(key).is_some()))
 }
 
-/// Adds a ruleset.
-pub(crate) fn create(want: &Node, name: &str, sheet: &mut AspectPlan) {
+/// Adds a change that creates a ruleset.
+pub(crate) fn create(want: &Node, name: &str, plan: &mut AspectPlan) {
     let rules = want.get("rules").map(Node::items).unwrap_or_default();
     let kinds: Vec<&str> = rules.iter().filter_map(|rule| rule.get("type")?.text()).collect();
     let fields = vec![field("new ruleset", Value::Null, json!(kinds), Some(&want.asked), Risk::Adds)];
-    sheet.change(format!("ruleset {name}"), fields, Write::Create(compare::new_body(want)));
+    plan.change(format!("ruleset {name}"), fields, Write::Create(compare::new_body(want)));
 }
 
-/// Changes a ruleset that is not as wanted, and tells whether it is one. What the guard may hold goes apart, so that
-/// nothing else waits for it.
-pub(crate) fn change(want: &Node, name: &str, seen: &Value, sheet: &mut AspectPlan) -> bool {
+/// Adds the changes of a ruleset, and returns whether there are any. Changes that the guard can
+/// hold are separate, so that no other change waits.
+pub(crate) fn change(want: &Node, name: &str, seen: &Value, plan: &mut AspectPlan) -> bool {
     let Some(id) = seen["id"].as_u64() else { return false };
     let differences = compare::differences(want, seen);
     let (guarded, plain): (Vec<Difference>, Vec<Difference>) =
@@ -129,17 +194,17 @@ pub(crate) fn change(want: &Node, name: &str, seen: &Value, sheet: &mut AspectPl
     let what = format!("ruleset {name}");
     if !plain.is_empty() {
         let body = compare::body(seen, plain.iter());
-        sheet.change(what.clone(), fields(&plain), Write::Replace { id, body });
+        plan.change(what.clone(), fields(&plain), Write::Replace { id, body });
     }
     if !guarded.is_empty() {
         let body = compare::body(seen, plain.iter().chain(&guarded));
-        sheet.change(what, fields(&guarded), Write::Replace { id, body });
+        plan.change(what, fields(&guarded), Write::Replace { id, body });
     }
     !plain.is_empty() || !guarded.is_empty()
 }
 
-/// Takes away a ruleset that is not listed.
-pub(crate) fn remove(name: &str, id: u64, list: &Node, sheet: &mut AspectPlan) {
+/// Adds a change that deletes a ruleset.
+pub(crate) fn remove(name: &str, id: u64, list: &Node, plan: &mut AspectPlan) {
     let fields = vec![field("ruleset", json!(true), Value::Null, Some(&list.asked), Risk::Removes)];
-    sheet.change(format!("ruleset {name}"), fields, Write::Delete { id });
+    plan.change(format!("ruleset {name}"), fields, Write::Delete { id });
 }

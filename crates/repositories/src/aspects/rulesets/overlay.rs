@@ -1,18 +1,18 @@
-//! Lays the declared ruleset over the live one, and brings both into one form for the comparison.
+//! Merges the declared ruleset into the live one, and brings both into one form for the comparison.
 
 use serde_json::{Map, Value, json};
 
 use crate::identity::{Kind, kind, pair_entries};
 
-/// The incumbent's word for checks that are kept elsewhere: the live ones stay.
+/// The word of safe-settings for checks that are managed elsewhere: the live checks stay.
 pub(super) const EXTERNALLY_DEFINED: &str = "{{EXTERNALLY_DEFINED}}";
 
-/// The entries of a list; none where it is no list.
+/// Returns the entries of a list. A value that is not a list has no entries.
 pub(super) fn list(value: &Value) -> &[Value] {
     value.as_array().map(Vec::as_slice).unwrap_or_default()
 }
 
-/// Returns whether GitHub may leave a value out without a change of its meaning.
+/// Returns whether GitHub can leave a value out without a change of the meaning.
 fn is_nothing(value: &Value) -> bool {
     match value {
         Value::Null | Value::Bool(false) => true,
@@ -23,8 +23,8 @@ fn is_nothing(value: &Value) -> bool {
     }
 }
 
-/// The form in which values are compared: lists without order and repetition, blocks without what
-/// may be left out.
+/// Returns a value in the form for comparisons: lists without order and repetition, blocks without
+/// the values that can be left out.
 fn normal(value: &Value) -> Value {
     match value {
         Value::Object(map) => {
@@ -47,7 +47,7 @@ fn normal(value: &Value) -> Value {
 /// Returns whether two values of a parameter have different meanings.
 pub(super) fn differ(key: &str, one: &Value, other: &Value) -> bool {
     let form = |value: &Value| match normal(value) {
-        // A rule that names no way to merge allows all.
+        // A rule without merge methods allows all of them.
         value if key == "allowed_merge_methods" && is_nothing(&value) => json!(["merge", "rebase", "squash"]),
         value if is_nothing(&value) => Value::Null,
         value => value,
@@ -55,7 +55,7 @@ pub(super) fn differ(key: &str, one: &Value, other: &Value) -> bool {
     form(one) != form(other)
 }
 
-/// Without what is `null`: GitHub takes a key that is left out, and not always one that is null.
+/// Returns a value without its null keys. GitHub accepts a missing key, and not always a null.
 pub(super) fn without_nulls(value: Value) -> Value {
     match value {
         Value::Object(map) => map
@@ -70,8 +70,8 @@ pub(super) fn without_nulls(value: Value) -> Value {
     }
 }
 
-/// `wanted`, the value of `key`, laid over `seen`: what is not wanted explicitly stays; lists are
-/// as wanted.
+/// Merges `wanted`, the value of `key`, into `seen`. Keys that `wanted` does not have stay, and
+/// lists become as wanted.
 pub(super) fn overlay(key: &str, wanted: &Value, seen: &Value) -> Value {
     match (wanted, seen) {
         (Value::Object(wanted), Value::Object(seen)) => Value::Object(overlay_block(wanted, seen)),
@@ -90,7 +90,7 @@ fn overlay_block(wanted: &Map<String, Value>, seen: &Map<String, Value>) -> Map<
     merged
 }
 
-/// Entries are matched one to one, so that each wanted one is laid over its own.
+/// The match of entries is one to one.
 fn overlay_list(key: &str, wanted: &[Value], seen: &[Value]) -> Vec<Value> {
     let kind = kind(key);
     let is_external = wanted.iter().any(|item| item["context"] == EXTERNALLY_DEFINED);
@@ -102,7 +102,7 @@ fn overlay_list(key: &str, wanted: &[Value], seen: &[Value]) -> Vec<Value> {
     }
     let matched = pair_entries(kind, &distinct, seen);
     if is_external {
-        // The live ones stay, and what is named beside them is there too.
+        // The live checks stay, and the named checks are added.
         let missing = matched.only_desired.iter().map(|at| distinct[*at].clone());
         return seen.iter().cloned().chain(missing).collect();
     }
@@ -113,7 +113,7 @@ fn overlay_list(key: &str, wanted: &[Value], seen: &[Value]) -> Vec<Value> {
     distinct.iter().enumerate().map(entry).collect()
 }
 
-/// A field that a listed entry leaves out has GitHub's default; unknown fields pass unchanged.
+/// A field that a listed entry leaves out gets GitHub's default. Unknown fields stay unchanged.
 fn overlay_entry(kind: Option<&Kind>, wanted: &Value, seen: &Value) -> Value {
     let (Value::Object(wanted), Value::Object(seen)) = (wanted, seen) else { return wanted.clone() };
     let mut merged = overlay_block(wanted, seen);

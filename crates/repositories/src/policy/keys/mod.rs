@@ -1,249 +1,91 @@
-//! Every key of the incumbent's files.
+//! Every key of the files of a policy. The sections of a file come from the aspects.
 //!
-//! <https://github.com/github/safe-settings> (docs/sample-settings), and for the bodies
-//! <https://docs.github.com/rest/repos/repos#update-a-repository> and
-//! <https://docs.github.com/rest/branches/branch-protection#update-branch-protection>
+//! <https://github.com/github/safe-settings> (docs/sample-settings)
 
-/// A list that may say whether it is exclusive.
-macro_rules! listed {
-    ($item:expr) => {
-        Shape::Either(
-            &Shape::List(&$item),
-            &Shape::Map(&[
-                key("exclusive", Shape::List(&$item), "These and no others."),
-                key("additive", Shape::List(&$item), "These at least; others stay."),
-            ]),
-        )
-    };
-    // The incumbent keeps some by pattern.
-    ($item:expr, $exclude:expr) => {
-        Shape::Either(
-            &Shape::List(&$item),
-            &Shape::Map(&[
-                key("include", Shape::List(&$item), "These."),
-                key("exclude", Shape::List(&$exclude), "Others that match stay."),
-                key("exclusive", Shape::List(&$item), "These and no others."),
-                key("additive", Shape::List(&$item), "These at least; others stay."),
-            ]),
-        )
-    };
-}
+mod joined;
+mod selectors;
 
-mod sections;
-
-use super::forms;
 use super::shape::{Key, Shape, key, later, never};
-use sections::{
-    ACTIONS, AUTOLINKS, CHOICE, COLLABORATORS, CONFIGURATION, LABELS, PROPERTIES, RANK, RULESETS, SECURITY,
-    TEAMS, VISIBILITY, WEBHOOKS,
+use super::shapes::{SLUGS, TEXTS, VISIBILITY};
+use crate::{aspects, organisation};
+use joined::{count, join, joined, names};
+use selectors::{CHOICE, RANK};
+
+/// The keys that each aspect adds to the section `repository`.
+const OF_REPOSITORY: [&[Key]; aspects::ALL.len()] = {
+    let mut lists: [&[Key]; aspects::ALL.len()] = [&[]; aspects::ALL.len()];
+    let mut at = 0;
+    while at < aspects::ALL.len() {
+        lists[at] = aspects::ALL[at].repository_keys;
+        at += 1;
+    }
+    lists
 };
 
-const TEXTS: Shape = Shape::List(&Shape::Text);
-const OPTIONAL_BOOL: Shape = Shape::OrNull(&Shape::Bool);
-const OPTIONAL_TEXT: Shape = Shape::OrNull(&Shape::Text);
-const NAME: Shape = Shape::Form(&forms::NAME);
-const SLUG: Shape = Shape::Form(&forms::SLUG);
-const SLUGS: Shape = Shape::List(&SLUG);
-const LOGIN: Shape = Shape::Form(&forms::LOGIN);
-const TOPICS: Shape = Shape::List(&Shape::Form(&forms::TOPIC));
-const ENVIRONMENTS: Shape = Shape::List(&Shape::Form(&forms::ENVIRONMENT));
-const STATUS: Shape = Shape::Map(&[key("status", Shape::OneOf(&["enabled", "disabled"]), "On or off.")]);
+/// The sections that each aspect of a repository adds.
+const OF_ASPECTS: [&[Key]; aspects::ALL.len()] = {
+    let mut lists: [&[Key]; aspects::ALL.len()] = [&[]; aspects::ALL.len()];
+    let mut at = 0;
+    while at < aspects::ALL.len() {
+        lists[at] = aspects::ALL[at].sections;
+        at += 1;
+    }
+    lists
+};
 
-/// The body of `PATCH /repos/{owner}/{repo}`, and what the incumbent puts beside it.
-pub(crate) const REPOSITORY: &[Key] = &[
-    key(
-        "name",
-        Shape::Form(&forms::REPOSITORY),
-        "The repository's name. Only in the file of one repository.",
-    ),
-    key(
-        "description",
-        Shape::OrNull(&Shape::Form(&forms::DESCRIPTION)),
-        "A short description of at most 350 characters; null for none.",
-    ),
-    key(
-        "homepage",
-        Shape::OrNull(&Shape::Form(&forms::HOMEPAGE)),
-        "An address with more about it; null for none.",
-    ),
-    key("private", Shape::Bool, "Whether it is private; `visibility` says it better."),
-    key("visibility", Shape::OneOf(&["private", "internal", "public"]), "Who can see it."),
-    key("has_issues", Shape::Bool, "Issues."),
-    key("has_projects", Shape::Bool, "Projects."),
-    key("has_wiki", Shape::Bool, "The wiki."),
-    key("has_discussions", Shape::Bool, "Discussions."),
-    key("has_pull_requests", Shape::Bool, "Pull requests."),
-    key(
-        "pull_request_creation_policy",
-        Shape::OneOf(&["all", "collaborators_only"]),
-        "Who may open pull requests.",
-    ),
-    key("is_template", Shape::Bool, "Whether others can be made from it."),
-    key("default_branch", Shape::Form(&forms::BRANCH), "The default branch; it has to exist."),
-    key("allow_squash_merge", Shape::Bool, "Squash merges."),
-    key("allow_merge_commit", Shape::Bool, "Merge commits."),
-    key("allow_rebase_merge", Shape::Bool, "Rebase merges."),
-    key("allow_auto_merge", Shape::Bool, "Merging by itself when everything passed."),
-    key("delete_branch_on_merge", Shape::Bool, "Deleting a branch once it is merged."),
-    key("allow_update_branch", Shape::Bool, "Offering to update a pull request's branch."),
-    key("use_squash_pr_title_as_default", Shape::Bool, "Superseded by `squash_merge_commit_title`."),
-    key(
-        "squash_merge_commit_title",
-        Shape::OneOf(&["PR_TITLE", "COMMIT_OR_PR_TITLE"]),
-        "Title of squash merges.",
-    ),
-    key(
-        "squash_merge_commit_message",
-        Shape::OneOf(&["PR_BODY", "COMMIT_MESSAGES", "BLANK"]),
-        "Message of squash merges.",
-    ),
-    key("merge_commit_title", Shape::OneOf(&["PR_TITLE", "MERGE_MESSAGE"]), "Title of merge commits."),
-    key("merge_commit_message", Shape::OneOf(&["PR_BODY", "PR_TITLE", "BLANK"]), "Message of merge commits."),
-    key("archived", Shape::Bool, "Whether it is read-only. `false` only in the file of one repository."),
-    key("allow_forking", Shape::Bool, "Whether a private one may be forked."),
-    key("web_commit_signoff_required", Shape::Bool, "Signing off commits made on the web."),
-    key(
-        "security_and_analysis",
-        Shape::Map(&[
-            key("advanced_security", STATUS, "GitHub Advanced Security."),
-            key("code_security", STATUS, "Code security."),
-            key("secret_scanning", STATUS, "Secret scanning."),
-            key("secret_scanning_push_protection", STATUS, "Push protection."),
-            key("secret_scanning_ai_detection", STATUS, "Finding generic secrets."),
-            key("secret_scanning_non_provider_patterns", STATUS, "Patterns of no provider."),
-        ]),
-        "Security features.",
-    ),
-    key(
-        "topics",
-        Shape::Either(
-            &TOPICS,
-            &Shape::Map(&[
-                key("exclusive", TOPICS, "These and no others."),
-                key("additive", TOPICS, "These at least."),
-            ]),
-        ),
-        "All its topics.",
-    ),
-    never("has_downloads", "GitHub no longer has it"),
-    key(
-        "security",
-        Shape::Map(&[
-            key("enableVulnerabilityAlerts", Shape::Bool, "Dependabot alerts."),
-            key("enableAutomatedSecurityFixes", Shape::Bool, "Dependabot security updates."),
-        ]),
-        "Dependabot; the section `security` says it, and more.",
-    ),
-    later("force_create", "Making a repository that does not exist."),
-    later("template", "What a repository is made from."),
-    later("oldname", "The name before a rename."),
-    later("auto_init", "A first commit for a new repository."),
-    later("gitignore_template", "For a new repository."),
-    later("license_template", "For a new repository."),
+/// The sections that each aspect of the organisation adds to `settings.yml`.
+const OF_ORGANISATION: [&[Key]; organisation::ALL.len()] = {
+    let mut lists: [&[Key]; organisation::ALL.len()] = [&[]; organisation::ALL.len()];
+    let mut at = 0;
+    while at < organisation::ALL.len() {
+        lists[at] = organisation::ALL[at].sections;
+        at += 1;
+    }
+    lists
+};
+
+const KEYS_OF_REPOSITORY: [Key; count(&OF_REPOSITORY)] = join(&OF_REPOSITORY);
+const SECTIONS_OF_ASPECTS: [Key; count(&OF_ASPECTS)] = join(&OF_ASPECTS);
+const SECTIONS_OF_ORGANISATION: [Key; count(&OF_ORGANISATION)] = join(&OF_ORGANISATION);
+
+/// The section `repository`: the keys of the aspects, and keys that Beadle does not carry out.
+pub(crate) const REPOSITORY: &[Key] = joined![
+    &KEYS_OF_REPOSITORY,
+    &[
+        never("has_downloads", "GitHub no longer has it"),
+        later("force_create", "Making a repository that does not exist."),
+        later("template", "What a repository is made from."),
+        later("oldname", "The name before a rename."),
+        later("auto_init", "A first commit for a new repository."),
+        later("gitignore_template", "For a new repository."),
+        later("license_template", "For a new repository."),
+    ],
 ];
 
-const ACTORS: &[Key] = &[
-    key("users", Shape::List(&LOGIN), "Logins."),
-    key("teams", SLUGS, "Slugs of teams."),
-    key("apps", SLUGS, "Slugs of GitHub Apps."),
+/// The sections that every file of settings may have.
+pub(crate) const SECTIONS: &[Key] = joined![
+    &[key("repository", Shape::Map(REPOSITORY), "Settings.")],
+    &SECTIONS_OF_ASPECTS,
+    &[
+        later("milestones", "Milestones."),
+        later("validator", "Patterns that names have to match."),
+        later("environments", "Deployment environments."),
+        later("variables", "Actions variables."),
+    ],
 ];
 
-const PERMISSION: Key =
-    key("permission", NAME, "pull, triage, push, maintain, admin, or a custom role's name.");
-const INCLUDE: Key = key("include", TEXTS, "Only in repositories whose names match one of these globs.");
-const EXCLUDE: Key = key("exclude", TEXTS, "Not in repositories whose names match one of these globs.");
+/// Returns the sections that are lists and may say whether they are exclusive.
+pub(crate) fn lists() -> Vec<&'static str> {
+    SECTIONS.iter().filter(|key| key.shape.has_list_mode()).map(|key| key.name).collect()
+}
 
-const CHECK: Shape = Shape::Map(&[
-    key("context", NAME, "The check's name."),
-    key(
-        "app_id",
-        Shape::OrNull(&Shape::Int(-1, i64::MAX)),
-        "The App that has to report it; -1 or null for any.",
-    ),
-]);
+/// Every section, of repositories and of the organisation.
+pub(crate) const ALL_SECTIONS: &[Key] = joined![SECTIONS, &SECTIONS_OF_ORGANISATION];
 
-const PROTECTION: Shape = Shape::Map(&[
-    key(
-        "required_status_checks",
-        Shape::OrNull(&Shape::Map(&[
-            key("strict", Shape::Bool, "Whether a branch has to be up to date."),
-            key("contexts", Shape::List(&NAME), "Names of checks, reported by anybody."),
-            key("checks", Shape::List(&CHECK), "Checks, with who has to report them."),
-        ])),
-        "Checks that have to pass; null for none.",
-    ),
-    key("enforce_admins", OPTIONAL_BOOL, "Whether it binds administrators."),
-    key(
-        "required_pull_request_reviews",
-        Shape::OrNull(&Shape::Map(&[
-            key(
-                "dismissal_restrictions",
-                Shape::OrNull(&Shape::Map(ACTORS)),
-                "Who may dismiss reviews; null for anybody with write access, empty lists for nobody.",
-            ),
-            key("dismiss_stale_reviews", Shape::Bool, "Whether new commits dismiss approvals."),
-            key("require_code_owner_reviews", Shape::Bool, "Whether code owners have to approve."),
-            key("required_approving_review_count", Shape::Int(0, 6), "How many have to approve."),
-            key(
-                "require_last_push_approval",
-                Shape::Bool,
-                "Whether somebody else than the last pusher has to approve.",
-            ),
-            key(
-                "bypass_pull_request_allowances",
-                Shape::OrNull(&Shape::Map(ACTORS)),
-                "Who may merge without; null for nobody.",
-            ),
-        ])),
-        "Reviews; null for none.",
-    ),
-    key(
-        "restrictions",
-        Shape::OrNull(&Shape::Map(ACTORS)),
-        "Who may push; null for everybody with write access, empty lists for nobody.",
-    ),
-    key("required_linear_history", OPTIONAL_BOOL, "No merge commits."),
-    key("allow_force_pushes", OPTIONAL_BOOL, "Force pushes."),
-    key("force_push_allowances", Shape::OrNull(&Shape::Map(ACTORS)), "Who may force-push all the same."),
-    key("allow_deletions", OPTIONAL_BOOL, "Deleting the branch."),
-    key("block_creations", OPTIONAL_BOOL, "No new branches that match."),
-    key("required_conversation_resolution", OPTIONAL_BOOL, "Whether conversations have to be resolved."),
-    key("required_signatures", OPTIONAL_BOOL, "Whether commits have to be signed."),
-    key("lock_branch", OPTIONAL_BOOL, "Read-only."),
-    key("allow_fork_syncing", OPTIONAL_BOOL, "Whether a locked branch may follow its upstream."),
-    key(
-        "required_deployment_environments",
-        Shape::OrNull(&ENVIRONMENTS),
-        "Environments that have to be deployed to first.",
-    ),
-]);
-
-const BRANCH: Shape = Shape::Map(&[
-    key("name", Shape::Form(&forms::BRANCHES), "A branch or a pattern; `default` is the default branch."),
-    key("protection", Shape::OrNull(&PROTECTION), "The rule; null or {} takes it away."),
-]);
-
-/// The incumbent's names of sections, and `topics`, which it has not.
-const PLUGIN: Shape = Shape::OneOf(&[
-    "repository",
-    "topics",
-    "teams",
-    "collaborators",
-    "branches",
-    "labels",
-    "milestones",
-    "custom_properties",
-    "autolinks",
-    "validator",
-    "rulesets",
-    "environments",
-    "variables",
-    "archive",
-    "actions",
-    "security",
-    "webhooks",
-    "code_security_configurations",
-]);
+/// The parts of sections that a list of plugins may name, as it may name every section.
+const PLUGIN_PARTS: &[&str] = &["topics", "archive"];
+const PLUGIN_NAMES: [&str; ALL_SECTIONS.len() + PLUGIN_PARTS.len()] = names(ALL_SECTIONS, PLUGIN_PARTS);
+const PLUGIN: Shape = Shape::OneOf(&PLUGIN_NAMES);
 const PLUGINS: Shape = Shape::List(&Shape::Either(
     &PLUGIN,
     &Shape::Map(&[
@@ -256,73 +98,61 @@ const PLUGINS: Shape = Shape::List(&Shape::Either(
     ]),
 ));
 
-macro_rules! layer {
-    ($($own:expr),* $(,)?) => {
-        &[
-            key("repository", Shape::Map(REPOSITORY), "Settings."),
-            key("teams", TEAMS, "Teams with access; others lose it, unless it is `additive`."),
-            key("collaborators", COLLABORATORS, "People with direct access; others lose it, unless it is `additive`."),
-            key("branches", Shape::List(&BRANCH), "Branch protection rules. Rules that are not listed stay."),
-            key("labels", LABELS, "Labels; others go, unless it is `additive`."),
-            key("autolinks", AUTOLINKS, "Autolinks; others go, unless it is `additive`."),
-            key("custom_properties", PROPERTIES, "Values of custom properties; others are unset, unless it is `additive`."),
-            key("actions", ACTIONS, "Whether Actions run, which may, and what their token may do."),
-            key("security", SECURITY, "Security features."),
-            key("webhooks", WEBHOOKS, "Webhooks; others go, unless it is `additive`."),
-            key("rulesets", RULESETS, "Rulesets (in settings.yml the organisation's); others go, unless it is `additive`."),
-            later("milestones", "Milestones."),
-            later("validator", "Patterns that names have to match."),
-            later("environments", "Deployment environments."),
-            later("variables", "Actions variables."),
-            $($own),*
-        ]
-    };
-}
-
 /// `settings.yml`.
-pub(crate) const SETTINGS: &[Key] = layer![
-    key("additive_plugins", PLUGINS, "Lists whose unlisted entries stay.",),
-    key("disable_plugins", PLUGINS, "Sections that are left alone.",),
-    key(
-        "code_security_configurations",
-        Shape::List(&CONFIGURATION),
-        "Code security configurations of the organisation; others stay.",
-    ),
-    later("ruleset_scope", "Where rulesets apply."),
-    later("centralized_ruleset_bypass_actors", "Who may bypass rulesets."),
-    later("app_installations", "Apps and their repositories."),
-    later("custom_repository_roles", "Roles of the organisation."),
+pub(crate) const SETTINGS: &[Key] = joined![
+    SECTIONS,
+    &SECTIONS_OF_ORGANISATION,
+    &[
+        key("additive_plugins", PLUGINS, "Lists whose unlisted entries stay."),
+        key("disable_plugins", PLUGINS, "Sections that are left alone."),
+        later("ruleset_scope", "Where rulesets apply."),
+        later("centralized_ruleset_bypass_actors", "Who may bypass rulesets."),
+        later("app_installations", "Apps and their repositories."),
+        later("custom_repository_roles", "Roles of the organisation."),
+    ],
 ];
 
 /// `suborgs/*.yml`.
-pub(crate) const SUBORG: &[Key] = layer![
-    key("additive_plugins", PLUGINS, "Lists whose unlisted entries stay."),
-    later("disable_plugins", "Sections that are left alone; carried out in settings.yml."),
-    later("ruleset_scope", "Where rulesets apply."),
-    RANK,
-    key("suborgrepos", TEXTS, "Repositories of this group, by glob."),
-    key("suborgteams", SLUGS, "Repositories of this group, by a team that has access."),
-    key("suborgproperties", Shape::List(&Shape::Free), "Repositories of this group, by custom property."),
+pub(crate) const SUBORG: &[Key] = joined![
+    SECTIONS,
+    &[
+        key("additive_plugins", PLUGINS, "Lists whose unlisted entries stay."),
+        later("disable_plugins", "Sections that are left alone; carried out in settings.yml."),
+        later("ruleset_scope", "Where rulesets apply."),
+        RANK,
+        key("suborgrepos", TEXTS, "Repositories of this group, by glob."),
+        key("suborgteams", SLUGS, "Repositories of this group, by a team that has access."),
+        key("suborgproperties", Shape::List(&Shape::Free), "Repositories of this group, by custom property."),
+    ],
 ];
 
 /// `layers/*.yml`.
-pub(crate) const LAYER: &[Key] = layer![
-    RANK,
-    key("select", CHOICE, "Whom it is for; everybody if not said."),
-    key("except", CHOICE, "Whom it is not for all the same."),
-    key("first_match", Shape::List(&Shape::Map(CASE)), "Of these the first that matches holds too."),
+pub(crate) const LAYER: &[Key] = joined![
+    SECTIONS,
+    &[
+        RANK,
+        key("select", CHOICE, "Whom it is for; everybody if not said."),
+        key("except", CHOICE, "Whom it is not for all the same."),
+        key("first_match", Shape::List(&Shape::Map(CASE)), "Of these the first that matches holds too."),
+    ],
 ];
 
 /// One of a layer's `first_match`.
-const CASE: &[Key] = layer![
-    key("select", CHOICE, "Whom it is for; everybody if not said."),
-    key("except", CHOICE, "Whom it is not for all the same."),
+const CASE: &[Key] = joined![
+    SECTIONS,
+    &[
+        key("select", CHOICE, "Whom it is for; everybody if not said."),
+        key("except", CHOICE, "Whom it is not for all the same."),
+    ],
 ];
 
 /// `repos/*.yml`.
-pub(crate) const REPO: &[Key] = layer![
-    key("additive_plugins", PLUGINS, "Lists whose unlisted entries stay."),
-    later("disable_plugins", "Sections that are left alone; carried out in settings.yml."),
+pub(crate) const REPO: &[Key] = joined![
+    SECTIONS,
+    &[
+        key("additive_plugins", PLUGINS, "Lists whose unlisted entries stay."),
+        later("disable_plugins", "Sections that are left alone; carried out in settings.yml."),
+    ],
 ];
 
 /// One of `tests/*.yml`.
@@ -343,11 +173,10 @@ pub(crate) const TEST: Shape = Shape::Map(&[
         ]),
         "A repository like this",
     ),
-    key("expect", Shape::Map(EXPECT), "has to resolve to (at least) this."),
+    key("expect", Shape::Map(SECTIONS), "has to resolve to (at least) this."),
     key("absent", TEXTS, "Paths of which nothing may be asked, such as `teams[contractors]`."),
     key("skipped", Shape::Bool, "Whether it has to be left alone."),
 ]);
-const EXPECT: &[Key] = layer![];
 
 const RESTRICTED: Shape = Shape::Either(
     &TEXTS,
@@ -368,3 +197,50 @@ pub(crate) const DEPLOYMENT: &[Key] = &[
     never("configvalidators", VALIDATORS),
     never("overridevalidators", VALIDATORS),
 ];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    fn is_unique<'a>(mut names: impl Iterator<Item = &'a str>) -> bool {
+        let mut known = BTreeSet::new();
+        names.all(|name| known.insert(name))
+    }
+
+    #[test]
+    fn no_two_aspects_describe_one_key_or_have_one_name() {
+        for keys in [REPOSITORY, SETTINGS, SUBORG, LAYER, REPO] {
+            assert!(is_unique(keys.iter().map(|key| key.name)), "{keys:?}");
+        }
+        assert!(is_unique(crate::aspect_names()));
+    }
+
+    #[test]
+    fn a_list_with_an_identity_is_a_section() {
+        for list in crate::identity::keys(false) {
+            assert!(ALL_SECTIONS.iter().any(|section| section.name == list), "{list}");
+        }
+    }
+
+    #[test]
+    fn lists_that_can_be_exclusive_are_recognised_by_their_shape() {
+        let lists: BTreeSet<&str> = lists().into_iter().collect();
+        let expected =
+            ["autolinks", "collaborators", "custom_properties", "labels", "rulesets", "teams", "webhooks"];
+        assert_eq!(lists, BTreeSet::from(expected));
+    }
+
+    #[test]
+    fn the_keys_of_an_entry_are_found_through_each_form_of_a_list() {
+        let required = |section: &str| -> Vec<&'static str> {
+            let section = ALL_SECTIONS.iter().find(|known| known.name == section).unwrap();
+            section.shape.entry_keys().iter().filter(|key| key.is_required).map(|key| key.name).collect()
+        };
+        assert_eq!(required("teams"), ["name", "permission"]);
+        assert_eq!(required("branches"), ["name", "protection"]);
+        assert_eq!(required("labels"), ["name"]);
+        assert_eq!(required("actions"), [""; 0]);
+    }
+}

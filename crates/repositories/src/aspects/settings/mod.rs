@@ -1,14 +1,19 @@
-//! Every key of the body of `PATCH /repos/{owner}/{repo}`, in a safe order.
+//! The settings of a repository: every key of the body of `PATCH /repos/{owner}/{repo}`, written in
+//! a safe order.
 //!
 //! <https://docs.github.com/rest/repos/repos#update-a-repository>
 
+mod keys;
+
 use async_trait::async_trait;
 use beadle_engine::{Class, Failure, Field, PolicyLocation, Risk};
-use beadle_github::Visibility;
+use beadle_github::{Asks, Known, Visibility};
 use serde_json::{Map, Value, json};
 
-use super::{Aspect, AspectPlan, Context, Stage, Step, WriteTarget, field};
-use crate::policy::Want;
+use super::aspect::{
+    ADMINISTRATION, Aspect, AspectPlan, AspectPlanner, Context, Sections, Stage, Step, WriteTarget, field,
+};
+use crate::policy::{Node, Want};
 
 /// The effect of `true`, or of a value, on others.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -23,7 +28,7 @@ enum Direction {
 
 use Direction::{Opens, Plain, Protects};
 
-/// Every key, what its direction is, and whether only REST shows it.
+/// Every key, its direction, and whether only REST shows it.
 const KEYS: &[(&str, Direction, bool)] = &[
     ("name", Plain, false),
     ("description", Plain, false),
@@ -66,14 +71,32 @@ pub(crate) fn is_rest_only(key: &str) -> bool {
 }
 
 /// The repository's own settings.
-pub struct Settings;
+pub(crate) const SETTINGS: Aspect = Aspect {
+    name: "settings",
+    sections: &[],
+    repository_keys: keys::KEYS,
+    permissions: &[ADMINISTRATION],
+    events: &["repository", "public", "create", "push", "security_and_analysis"],
+    reads,
+    stage: Stage::Access,
+    is_apart: false,
+    planner: &Settings,
+};
+
+fn reads(sections: &Sections<'_>) -> Asks {
+    let entries = sections.get("repository").map(Node::entries).unwrap_or_default();
+    let rest_settings = entries.iter().filter_map(|(key, _)| key.text()).any(is_rest_only);
+    Asks { rest_settings, ..Asks::default() }
+}
+
+struct Settings;
 
 struct Patch(Map<String, Value>);
 
 #[async_trait]
 impl Step for Patch {
-    /// GitHub refuses a body as a whole. So that a key that it refuses takes no other along, the
-    /// parts are written one by one then.
+    /// Writes the body. GitHub rejects a body as a whole because of one key. Beadle then writes the
+    /// parts one by one, so that the valid ones take effect.
     async fn write(&self, to: &WriteTarget) -> Result<(), Failure> {
         let named = to.named()?;
         let whole = Value::Object(self.0.clone());
@@ -93,8 +116,8 @@ impl Step for Patch {
     }
 }
 
-/// Ways to merge, their titles and their messages: one way stays on, and a message goes with its
-/// title.
+/// The merge methods with their titles and messages. One method must stay on, and a message needs
+/// its title.
 const MERGES: &[&str] = &[
     "allow_squash_merge",
     "allow_merge_commit",
@@ -106,7 +129,7 @@ const MERGES: &[&str] = &[
     "merge_commit_message",
 ];
 
-/// A body in the parts that GitHub can take one without the other.
+/// Splits a body into parts that GitHub accepts one without the other.
 fn parts(body: &Map<String, Value>) -> Vec<Map<String, Value>> {
     let mut merges = Map::new();
     let mut parts = Vec::new();
@@ -124,51 +147,39 @@ fn parts(body: &Map<String, Value>) -> Vec<Map<String, Value>> {
 }
 
 #[async_trait]
-impl Aspect for Settings {
-    fn name(&self) -> &'static str {
-        "settings"
-    }
-
-    fn owns(&self, section: &str) -> bool {
-        section == "repository"
-    }
-
-    fn stage(&self) -> Stage {
-        Stage::Access
-    }
-
-    async fn plan(&self, context: &Context<'_>, sheet: &mut AspectPlan) -> Result<(), Failure> {
+impl AspectPlanner for Settings {
+    async fn plan(&self, context: &Context<'_>, plan: &mut AspectPlan) -> Result<(), Failure> {
         let mut plain = Differences::default();
         let wants = &context.desired.settings;
         for want in wants {
-            let Some(seen) = seen(context, want, sheet) else { continue };
+            let Some(seen) = seen(context, want, plan) else { continue };
             match want.key.as_str() {
-                "private" | "visibility" => visibility(context, want, sheet),
-                "archived" if seen != want.value => archived(want, seen, sheet),
+                "private" | "visibility" => visibility(context, want, plan),
+                "archived" if seen != want.value => archived(want, seen, plan),
                 "name" if seen != want.value => {
                     let fields =
                         vec![field("name", seen, want.value.clone(), Some(&want.asked), Risk::Changes)];
-                    sheet.change_at(Stage::Rename, "", fields, patch("name", want.value.clone()));
+                    plan.change_at(Stage::Rename, "", fields, patch("name", want.value.clone()));
                 }
-                // An empty repository gets its default branch with its first push.
+                // An empty repository gets its default branch with the first push.
                 "default_branch" if seen.is_null() || seen == want.value => {}
-                "default_branch" => default_branch(context, want, seen, sheet).await?,
-                // Of a public repository everybody may make a fork.
+                "default_branch" => default_branch(context, want, seen, plan).await?,
+                // Everybody can fork a public repository.
                 "allow_forking" if context.repository.visibility == Visibility::Public => {}
                 key if off(context, key) => {}
-                "security_and_analysis" => security(context, want, &seen, sheet),
+                "security_and_analysis" => security(context, want, &seen, plan),
                 _ if same(&seen, &want.value) => {}
                 key => {
                     let risk = risk(key, &seen, &want.value);
                     let fields = vec![field(key, seen, want.value.clone(), Some(&want.asked), risk)];
                     if risk.is_guarded() || ALONE.contains(&key) {
-                        // The guard may hold the change, or the organisation refuse it: it goes
-                        // alone, so that nothing else waits for it.
-                        sheet.change("", fields, patch(key, want.value.clone()));
+                        // The guard can hold the change, or the organisation can forbid it. It is a
+                        // change of its own, so that no other change waits.
+                        plan.change("", fields, patch(key, want.value.clone()));
                     } else {
                         plain.fields.extend(fields);
                         plain.body.insert(key.to_owned(), sent(&want.value));
-                        // GitHub takes a message only with its title.
+                        // GitHub accepts a message only with its title.
                         if let Some(title) = key.strip_suffix("_message").map(|stem| format!("{stem}_title"))
                         {
                             let live =
@@ -182,17 +193,17 @@ impl Aspect for Settings {
             }
         }
         if !plain.fields.is_empty() {
-            sheet.change("", plain.fields, Patch(plain.body));
+            plan.change("", plain.fields, Patch(plain.body));
         }
         Ok(())
     }
 }
 
-/// Settings that an organisation may forbid.
+/// The settings that an organisation can forbid.
 const ALONE: &[&str] = &["allow_forking", "has_projects"];
 
-/// Returns whether a setting belongs to a way to merge that is off, or that the policy turns off.
-/// GitHub refuses such a setting.
+/// Returns whether a setting belongs to a merge method that is off, or that the policy turns off.
+/// GitHub rejects such a setting.
 fn off(context: &Context<'_>, key: &str) -> bool {
     let method = match key {
         "squash_merge_commit_title" | "squash_merge_commit_message" => "allow_squash_merge",
@@ -207,18 +218,21 @@ async fn default_branch(
     context: &Context<'_>,
     want: &Want,
     seen: Value,
-    sheet: &mut AspectPlan,
+    plan: &mut AspectPlan,
 ) -> Result<(), Failure> {
     let branch = want.value.as_str().unwrap_or_default();
     if !context.reader.branch_exists(&context.repository.node_id, branch).await? {
-        sheet.part_unresolved(
+        plan.cannot_resolve_part(
             "default_branch",
-            format!("there is no branch `{branch}` to be the default one ({})", want.asked),
+            format!(
+                "the branch `{branch}` does not exist, so it cannot become the default branch ({})",
+                want.asked
+            ),
         );
         return Ok(());
     }
     let fields = vec![field("default_branch", seen, want.value.clone(), Some(&want.asked), Risk::Changes)];
-    sheet.change("", fields, patch("default_branch", want.value.clone()));
+    plan.change("", fields, patch("default_branch", want.value.clone()));
     Ok(())
 }
 
@@ -228,27 +242,31 @@ struct Differences {
     body: Map<String, Value>,
 }
 
-/// The observed value of a setting; `None` where it is unknown, which is written on the sheet.
-fn seen(context: &Context<'_>, want: &Want, sheet: &mut AspectPlan) -> Option<Value> {
+/// Returns the observed value of a setting. If the value is unknown, notes the reason and returns
+/// `None`.
+fn seen(context: &Context<'_>, want: &Want, plan: &mut AspectPlan) -> Option<Value> {
     let key = want.key.as_str();
     if !is_rest_only(key) {
         let seen = context.repository.settings.get(key).cloned();
         if seen.is_none() {
-            sheet.part_unresolved(key, format!("this GitHub does not show `{key}` ({})", want.asked));
+            plan.cannot_resolve_part(
+                key,
+                format!("this GitHub server does not show `{key}` ({})", want.asked),
+            );
         }
         return seen;
     }
     let why = match &context.repository.rest_settings {
-        Some(Ok(settings)) => match settings.get(key) {
+        Known::Known(settings) => match settings.get(key) {
             Some(value) => return Some(value.clone()),
             None => format!(
                 "GitHub does not show `{key}` of this repository; the App may lack administration: read"
             ),
         },
-        Some(Err(unsure)) => unsure.why.clone(),
-        None => format!("`{key}` was not read"),
+        Known::Unknown(unsure) => unsure.why.clone(),
+        Known::NotAsked => format!("`{key}` was not read"),
     };
-    sheet.part_unreadable(key, why);
+    plan.cannot_read_part(key, why);
     None
 }
 
@@ -256,12 +274,12 @@ fn patch(key: &str, value: Value) -> Patch {
     Patch(Map::from_iter([(key.to_owned(), value)]))
 }
 
-/// A value as GitHub's description takes it: no text is an empty one, not null.
+/// Returns a value in GitHub's form: an empty text in place of null.
 fn sent(value: &Value) -> Value {
     if value.is_null() { json!("") } else { value.clone() }
 }
 
-/// GitHub shows an empty text as none.
+/// Returns whether two values are the same. GitHub shows an empty text as null.
 fn same(seen: &Value, wanted: &Value) -> bool {
     let empty = |value: &Value| value.is_null() || value == "";
     seen == wanted || (empty(seen) && empty(wanted))
@@ -278,16 +296,16 @@ fn risk(key: &str, seen: &Value, wanted: &Value) -> Risk {
     }
 }
 
-fn visibility(context: &Context<'_>, want: &Want, sheet: &mut AspectPlan) {
+fn visibility(context: &Context<'_>, want: &Want, plan: &mut AspectPlan) {
     let seen = context.repository.visibility;
     let wanted = match want.value.as_bool() {
-        // `private: true` is satisfied by an internal repository too, as GitHub sees it.
+        // An internal repository fulfils `private: true` too, as at GitHub.
         Some(true) if seen != Visibility::Public => return,
         Some(true) => Visibility::Private,
         Some(false) => Visibility::Public,
         None => match want.value.as_str().unwrap_or_default().parse() {
             Ok(wanted) => wanted,
-            Err(why) => return sheet.unresolved(why),
+            Err(why) => return plan.cannot_resolve(why),
         },
     };
     if seen == wanted {
@@ -297,32 +315,35 @@ fn visibility(context: &Context<'_>, want: &Want, sheet: &mut AspectPlan) {
         if wanted > seen { (Stage::Widen, Risk::Exposes) } else { (Stage::Narrow, Risk::Removes) };
     let (before, after) = (json!(seen.as_str()), json!(wanted.as_str()));
     let fields = vec![field("visibility", before, after.clone(), Some(&want.asked), risk)];
-    sheet.change_at(stage, "", fields, patch("visibility", after));
+    plan.change_at(stage, "", fields, patch("visibility", after));
 }
 
-fn archived(want: &Want, seen: Value, sheet: &mut AspectPlan) {
-    // Archived, nobody can write any more; unarchived, all who could can again.
+fn archived(want: &Want, seen: Value, plan: &mut AspectPlan) {
+    // In an archived repository nobody can write. If it is unarchived, all former writers can write
+    // again.
     let (stage, risk) =
         if want.value == json!(true) { (Stage::Close, Risk::Removes) } else { (Stage::Open, Risk::Exposes) };
     let fields = vec![field("archived", seen, want.value.clone(), Some(&want.asked), risk)];
-    sheet.change_at(stage, "", fields, patch("archived", want.value.clone()));
+    plan.change_at(stage, "", fields, patch("archived", want.value.clone()));
 }
 
-fn security(context: &Context<'_>, want: &Want, seen: &Value, sheet: &mut AspectPlan) {
+fn security(context: &Context<'_>, want: &Want, seen: &Value, plan: &mut AspectPlan) {
     for (feature, wanted) in want.value.as_object().into_iter().flatten() {
         let (before, after) = (&seen[feature]["status"], &wanted["status"]);
         if before == after || after.is_null() {
             continue;
         }
         if before.is_null() {
-            // On public repositories it is always on, and not shown.
+            // The feature is always on in public repositories, and GitHub does not show it.
             let always =
                 feature == "advanced_security" && context.repository.visibility == Visibility::Public;
             if !always && after != "disabled" {
                 let place = &want.asked;
-                sheet.part_unresolved(
+                plan.cannot_resolve_part(
                     feature,
-                    format!("this repository has no `{feature}` to turn on; it may need a licence ({place})"),
+                    format!(
+                        "`{feature}` is not available in this repository; it may need a licence ({place})"
+                    ),
                 );
             }
             continue;
@@ -332,14 +353,22 @@ fn security(context: &Context<'_>, want: &Want, seen: &Value, sheet: &mut Aspect
         let asked: &PolicyLocation = &want.asked;
         let fields = vec![field(&name, before.clone(), after.clone(), Some(asked), risk)];
         let body = patch("security_and_analysis", json!({ feature: { "status": after } }));
-        // Some are to be had only once everybody can see it; and nothing waits for them.
-        sheet.change_at(Stage::Security, feature.clone(), fields, body);
+        // Some features are available only after the repository is public, and no other change
+        // waits for them.
+        plan.change_at(Stage::Security, feature.clone(), fields, body);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_setting_is_described() {
+        let settings: Vec<&str> = KEYS.iter().map(|(name, ..)| *name).collect();
+        let described: Vec<&str> = keys::KEYS.iter().map(|key| key.name).collect();
+        assert_eq!(settings, described);
+    }
 
     #[test]
     fn a_key_that_may_be_refused_is_a_part_of_its_own_and_ways_to_merge_are_one() {

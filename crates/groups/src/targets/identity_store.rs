@@ -1,4 +1,5 @@
-//! Who is in a group of AWS IAM Identity Center, as the Identity Store API tells it: its ids are those of SCIM.
+//! The members of a group of AWS IAM Identity Center, by the Identity Store API. Its ids are the ids
+//! of SCIM.
 //!
 //! <https://docs.aws.amazon.com/singlesignon/latest/IdentityStoreAPIReference/welcome.html>
 
@@ -13,39 +14,41 @@ use aws_sdk_identitystore::error::SdkError;
 use aws_sdk_identitystore::operation::list_group_memberships::ListGroupMembershipsError;
 use aws_sdk_identitystore::types::MemberId;
 use beadle_engine::{Class, Clock, Failure};
-use beadle_groups::targets::Memberships;
 use tokio::sync::OnceCell;
 
-/// The most that one page has.
+use super::scim::Memberships;
+
+/// The largest page that AWS returns.
 const PAGE: i32 = 100;
-/// AWS names no time when it throttles.
+/// The wait after a throttled request. AWS does not name one.
 const PAUSE: Duration = Duration::from_secs(2);
-/// Nobody waits longer for an answer.
+/// The longest wait for an answer.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// An identity store.
 pub struct IdentityStore {
     id: String,
     region: String,
-    /// Another place than AWS.
+    /// The address to call in place of AWS.
     endpoint: Option<String>,
     clock: Clock,
     client: OnceCell<Client>,
 }
 
 impl IdentityStore {
-    /// The identity store of this id. Nothing is asked of it yet.
+    /// Returns the identity store with this id. Sends no request yet.
     pub fn new(id: &str, region: &str, endpoint: Option<&str>, clock: Clock) -> Self {
         let (id, region, endpoint) = (id.to_owned(), region.to_owned(), endpoint.map(str::to_owned));
         Self { id, region, endpoint, clock, client: OnceCell::new() }
     }
 
-    /// With the credentials that AWS' tools would find: of the environment, a profile, a role.
+    /// Returns a client with the credentials that AWS' tools find: of the environment, a profile or a
+    /// role.
     async fn client(&self) -> &Client {
         let open = || async {
             let mut loader = aws_config::defaults(BehaviorVersion::latest())
                 .region(Region::new(self.region.clone()))
-                // The queue tries again, and knows when.
+                // The queue retries, and knows when.
                 .retry_config(RetryConfig::disabled())
                 .timeout_config(TimeoutConfig::builder().operation_timeout(PATIENCE).build());
             if let Some(endpoint) = &self.endpoint {
@@ -57,9 +60,10 @@ impl IdentityStore {
     }
 
     fn failure(&self, group: &str, error: &SdkError<ListGroupMembershipsError>) -> Failure {
-        let text = format!("the Identity Store's members of {group}: {}", because(error));
+        let text =
+            format!("listing the members of the group {group} in the Identity Store: {}", causes(error));
         let class = match error.as_service_error() {
-            // It comes with status 400.
+            // AWS sends this error with status 400.
             Some(ListGroupMembershipsError::ThrottlingException(_)) => {
                 Class::RateLimited { until: self.clock.now() + PAUSE, spares_events: false }
             }
@@ -73,8 +77,8 @@ impl IdentityStore {
     }
 }
 
-/// What went wrong, and below it why.
-fn because(error: &dyn std::error::Error) -> String {
+/// Returns the text of an error, with the texts of its causes.
+fn causes(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
@@ -98,7 +102,8 @@ impl Memberships for IdentityStore {
             };
             for membership in page.group_memberships {
                 let Some(MemberId::UserId(user)) = membership.member_id else {
-                    let text = format!("a member of {group} is no user; nothing is known of the group then");
+                    let text =
+                        format!("a member of the group {group} is not a user: its members are unknown");
                     return Err(Failure::new(Class::Rejected, text));
                 };
                 members.push(user);

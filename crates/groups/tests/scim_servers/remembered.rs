@@ -1,44 +1,24 @@
-//! How long a remembered account is believed. In simulated time.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+//! How long a remembered account is believed.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use beadle_engine::budget::in_lane;
-use beadle_engine::{Budgets, Clock, Failure, Lane, Time};
+use beadle_engine::{Failure, Lane};
 use beadle_groups::sources::Person;
 use beadle_groups::targets::{Found, ScimReader, TargetReader};
-use beadle_scim::{Api, Dialect, Reader};
-use beadle_sim::scim::{Quirk, ScimSim, Settings};
-use beadle_transport::{Exchanged, Wire};
-use bytes::Bytes;
-use secrecy::SecretString;
+use beadle_scim::{Dialect, Reader};
+use beadle_sim::scim::{Quirk, ScimSim};
 use serde_json::{Value, json};
-
-struct InProcess(Arc<ScimSim>);
-
-#[async_trait::async_trait]
-impl Wire for InProcess {
-    async fn exchange(&self, request: http::Request<Bytes>) -> Result<Exchanged, String> {
-        self.0.exchange(request).await.ok_or_else(|| "the connection broke".to_owned())
-    }
-}
 
 async fn stage() -> (Arc<ScimSim>, ScimReader) {
     let user = json!({
         "userName": "ann@acme.example", "externalId": "00u1", "displayName": "Ann",
         "name": { "givenName": "Ann", "familyName": "Example" },
     });
-    let state = Some(json!({ "users": { "101": user }, "groups": {} }));
-    let settings = Settings { record: true, quirks: vec![Quirk::Generic], state, ..Settings::default() };
-    let sim = Arc::new(ScimSim::start(([127, 0, 0, 1], 0).into(), settings).await.unwrap());
-    let wire: Arc<dyn Wire> = Arc::new(InProcess(sim.clone()));
-    let settings =
-        beadle_transport::ClientSettings { rest_points: u32::MAX, wire: Some(wire), ..Default::default() };
-    let clock = Clock::simulated(Time::from_seconds(1_800_000_000));
-    let token = SecretString::from(sim.token());
-    let api = Api::new(&sim.url(), &token, Dialect::RFC7644, Budgets::new("scim", 0), &clock, settings);
-    (sim, ScimReader::new(Reader::new(api.unwrap())))
+    let state = json!({ "users": { "101": user }, "groups": {} });
+    let (sim, api) = crate::server(Dialect::RFC7644, &[Quirk::Generic], state).await;
+    (sim, ScimReader::new(Reader::new(api)))
 }
 
 async fn find(reader: &ScimReader, lane: Lane) -> Result<Found, Failure> {

@@ -1,4 +1,6 @@
-//! Okta's groups.
+//! Groups of an Okta organisation.
+
+mod catchup;
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,7 +15,9 @@ use tokio::sync::Mutex;
 
 use super::{People, Person, Source, SourceGroup, Survey, Surveyed};
 
-/// Groups in one page of Okta's list.
+pub use catchup::{Catchup, Caught};
+
+/// The number of groups in one page of Okta's list.
 const PAGE: usize = 200;
 
 /// Groups of an Okta organisation.
@@ -23,40 +27,41 @@ pub struct OktaSource {
     leaving: Vec<Status>,
     made: Vec<Status>,
     apps: Vec<String>,
-    /// All groups, as sweeps read them.
+    /// The list of all groups for the runs of sweeps.
     listed: Arc<SharedRead<Vec<SourceGroup>>>,
     /// The number of groups in the last complete list.
     count: Arc<AtomicUsize>,
-    /// The number of present questions for one group.
+    /// The number of questions for one group that are under way.
     asking: Arc<AtomicUsize>,
-    /// The last surveys, the newest first.
+    /// The last surveys, newest first.
     surveyed: Arc<Mutex<Vec<Surveying>>>,
-    /// The list of all users has more pages than this.
+    /// The number of pages that the list of all users exceeds.
     long: Arc<AtomicUsize>,
-    /// The budget windows in which the list of all users did not come to its end.
+    /// The budget windows that ended before the list of all users did.
     cut: Arc<Cuts>,
 }
 
-/// The runs of a long sweep read the directory anew after this time.
+/// The age from which the runs of a long sweep read the directory again.
 const FRESH: Duration = Duration::from_secs(900);
 
-/// Surveys that are held: the sweeps of two directories may mark the groups of one union.
+/// The number of surveys to keep: the sweeps of two directories may mark the groups of one union.
 const HELD: usize = 3;
 
-/// A survey, and what it is for.
+/// A survey and its sweep.
 struct Surveying {
-    /// The mark of the sweep. Only the same mark counts: a clock may have been turned back.
+    /// The mark of the sweep. Only the same mark matches, because a clock may have been turned
+    /// back.
     mark: Time,
     began: Time,
-    /// `None`: it failed.
+    /// The survey; `None` if it failed.
     survey: Option<Arc<Survey>>,
 }
 
-/// A list that did not come to its end in so many windows is longer than a window.
+/// The number of windows after which a list that did not end counts as longer than a window.
 const CUTS: usize = 3;
 
-/// Budget windows that ended while a list was read, each by its end: several runs may be refused in
-/// one window.
+/// Budget windows that ended during a list, by their ends. Several runs may be refused in one
+/// window.
 #[derive(Default)]
 struct Cuts(std::sync::Mutex<BTreeSet<Time>>);
 
@@ -68,13 +73,13 @@ impl Cuts {
         windows.len() < CUTS
     }
 
-    /// The list came to its end.
+    /// Forgets all windows, because the list ended.
     fn forget(&self) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 }
 
-/// One who asks, for as long as it takes.
+/// A question that is under way.
 struct Asking<'a>(&'a AtomicUsize);
 
 impl<'a> Asking<'a> {
@@ -91,8 +96,9 @@ impl Drop for Asking<'_> {
 }
 
 impl OktaSource {
-    /// `leaving`: the statuses of those whose access should go. `made`: of those for whom an
-    /// account may be made. `apps`: applications into which Okta may push groups itself.
+    /// Creates a source. `leaving`: statuses of people whose access should go. `made`: statuses of
+    /// people for whom Beadle may create an account. `apps`: applications into which Okta may push
+    /// groups itself.
     pub fn new(okta: Okta, leaving: Vec<Status>, made: Vec<Status>, apps: Vec<String>) -> Self {
         Self {
             okta,
@@ -108,13 +114,13 @@ impl OktaSource {
         }
     }
 
-    /// What it reads.
+    /// Returns the client.
     pub fn okta(&self) -> &Okta {
         &self.okta
     }
 
-    /// Whether all groups are read in fewer calls than those take that are asked for one by one
-    /// now.
+    /// Whether a list of all groups takes fewer calls than the questions for single groups that are
+    /// under way.
     fn is_list_cheaper(&self) -> bool {
         let pages = self.count.load(Ordering::SeqCst).div_ceil(PAGE);
         pages > 0 && self.asking.load(Ordering::SeqCst) > pages
@@ -157,7 +163,7 @@ fn unknown(group: &SourceGroup, why: &str) -> Failure {
 #[async_trait]
 impl Source for OktaSource {
     async fn groups(&self) -> Result<Vec<SourceGroup>, Failure> {
-        // An event never waits for what a sweep reads.
+        // An event never waits for a read of a sweep.
         if current_lane() == Lane::Sweep {
             return Ok(self.listed.get(self.list()).await?.to_vec());
         }
@@ -165,8 +171,8 @@ impl Source for OktaSource {
     }
 
     async fn group(&self, id: &str) -> Result<Option<SourceGroup>, Failure> {
-        // The runs of a sweep are many at once: one list, which began after they did, tells all of
-        // them the names.
+        // A sweep has many runs at once. One list that begins after they did gives all of them the
+        // names.
         let _asking = Asking::new(&self.asking);
         if current_lane() == Lane::Sweep && self.is_list_cheaper() {
             let listed = self.listed.get(self.list()).await?;
@@ -174,7 +180,7 @@ impl Source for OktaSource {
                 return Ok(Some(found.clone()));
             }
         }
-        // A missing group is asked for alone.
+        // The list may lack the group, so Beadle asks for it alone.
         Ok(self.okta.group(id).await?.map(group))
     }
 
@@ -184,14 +190,15 @@ impl Source for OktaSource {
 
     async fn members(&self, group: &SourceGroup) -> Result<Vec<Person>, Failure> {
         let users = self.okta.members(&group.id).await?;
-        let users = users.ok_or_else(|| unknown(group, "the group disappeared while it was read"))?;
+        let users = users.ok_or_else(|| unknown(group, "the group was deleted during the read"))?;
         Ok(users.into_iter().map(|user| OktaSource::person(self, user)).collect())
     }
 
     async fn members_counted(&self, group: &SourceGroup) -> Result<Vec<Person>, Failure> {
-        // Counted first: who comes after that makes the list longer, and who goes makes it short, and read again.
+        // The count comes first: a person who joins after it makes the list longer, and a person
+        // who leaves makes it short, so that it is read again.
         let count = self.okta.count(&group.id).await?;
-        let count = count.ok_or_else(|| unknown(group, "Okta's answer has no number of members"))?;
+        let count = count.ok_or_else(|| unknown(group, "the answer of Okta has no number of members"))?;
         let members = self.members(group).await?;
         if (members.len() as u64) < count {
             let why = format!("the list of its members came back short ({} of {count})", members.len());
@@ -217,7 +224,7 @@ impl Source for OktaSource {
     }
 
     async fn survey(&self, mark: Time, now: Time) -> Result<Option<Arc<Survey>>, Failure> {
-        // While one reads the others wait here.
+        // Other runs wait here for the run that reads.
         let mut held = self.surveyed.lock().await;
         let is_it = |one: &&Surveying| one.mark == mark && now.since(one.began) < FRESH;
         if let Some(known) = held.iter().find(is_it) {
@@ -233,7 +240,7 @@ impl Source for OktaSource {
             }
             Err(failure) if matches!(failure.class, Class::RateLimited { .. }) => return Err(failure),
             Err(failure) => {
-                tracing::warn!(why = failure.text, "each group is read alone: no list of groups");
+                tracing::warn!(why = failure.text, "list of groups failed, reading each group alone");
                 None
             }
         };
@@ -244,7 +251,7 @@ impl Source for OktaSource {
 
     async fn surveyed_people<'a>(&self, survey: &'a Survey) -> Result<Option<&'a People>, Failure> {
         let people = survey.people.get_or_try_init(|| async move {
-            // The list must cost less than the groups that it saves.
+            // The list must cost fewer calls than the groups that it saves.
             let most = survey.groups().count() / 2 + 1;
             if most <= self.long.load(Ordering::SeqCst) {
                 return Ok(None);
@@ -266,7 +273,7 @@ impl Source for OktaSource {
                         }
                         self.long.store(most, Ordering::SeqCst);
                     }
-                    tracing::warn!(why = failure.text, "each group is read alone: no list of users");
+                    tracing::warn!(why = failure.text, "list of users failed, reading each group alone");
                     Ok(None)
                 }
             }

@@ -1,60 +1,28 @@
-//! Sweeps of groups that did not change cost no call of Okta for each group, and find what changed.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+//! A sweep costs no call of Okta for a group that did not change, and finds each change.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Arc, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use beadle_engine::budget::in_lane;
-use beadle_engine::{Budgets, Clock, Key, Lane, Lease, Mode, Planner, Reconcile, Run, Store, Time};
-use beadle_groups::mapping::{Naming, OnDelete, OnMissingGroup, OnMissingUser, OnRename, Users};
-use beadle_groups::sources::{OktaSource, Source};
+use beadle_engine::{Clock, Key, Lane, Lease, Planner, Reconcile, Run, Store, Time};
 use beadle_groups::targets::ScimReader;
-use beadle_groups::{Directory, GroupLimits, GroupPlanner, GroupSweep, Mapping, Mappings};
-use beadle_okta::{Credential, Okta, Status};
-use beadle_scim::{Api, Dialect};
+use beadle_groups::{GroupLimits, GroupPlanner, GroupSweep};
+use beadle_scim::{Dialect, Reader};
 use beadle_sim::okta::OktaSim;
-use beadle_sim::scim::ScimSim;
 use beadle_sim::{okta, scim};
-use beadle_store_sqlite::{SqliteSettings, SqliteStore};
-use beadle_transport::ClientSettings;
-use secrecy::SecretString;
 use serde_json::json;
 
-const PEOPLE: usize = 10;
-/// Okta's calls of a sweep in which nothing changed: the groups to mark, and the survey of groups
-/// and users.
-const UNCHANGED: usize = 3;
+use crate::common::{self, Vendor};
 
-fn mapping() -> Mapping {
-    Mapping {
-        source: "corp".into(),
-        target: "aws".into(),
-        include: vec!["AWS_*".parse().unwrap()],
-        exclude: Vec::new(),
-        naming: Naming::default(),
-        into: None,
-        mode: Mode::Enforce,
-        on_missing_group: OnMissingGroup::Create,
-        on_missing_user: OnMissingUser::Wait,
-        users: Users::Leave,
-        on_rename: OnRename::Follow,
-        on_delete: OnDelete::Keep,
-        adopt: false,
-        may_empty: false,
-        protected: Vec::new(),
-        role: None,
-        parent: None,
-        description: None,
-        asked: None,
-    }
-}
+const PEOPLE: usize = 10;
+/// The number of Okta's calls in a sweep without a change: the groups to mark, and the survey of
+/// groups and users.
+const UNCHANGED: usize = 3;
 
 /// A directory whose groups `00g<n>` hold the people `n` and `n + 1`, and a target without groups.
 struct Stage {
-    corp: OktaSim,
-    /// It answers until it is dropped.
-    _aws: ScimSim,
+    corp: Arc<OktaSim>,
     _folder: tempfile::TempDir,
     clock: Clock,
     store: Arc<dyn Store>,
@@ -77,40 +45,29 @@ async fn stage(count: usize) -> Stage {
         let profile = json!({ "name": format!("AWS_{n}") });
         groups[format!("00g{n}")] = json!({ "profile": profile, "members": members });
     }
-    let any = ([127, 0, 0, 1], 0).into();
     let state = Some(json!({ "users": users, "groups": groups }));
-    let settings = okta::Settings { state, limit: 1_000_000, ..okta::Settings::default() };
-    let corp = OktaSim::start(any, settings).await.unwrap();
+    let people = okta::Settings { state, limit: 1_000_000, ..okta::Settings::default() };
     let state = Some(json!({ "users": accounts }));
-    let aws = ScimSim::start(any, scim::Settings { state, ..scim::Settings::default() }).await.unwrap();
+    let server = scim::Settings { state, ..scim::Settings::default() };
+    let (corp, aws) = common::vendors(people, server).await;
     let clock = Clock::simulated(Time::from_seconds(1_800_000_000));
-    let settings = ClientSettings { rest_points: u32::MAX, ..ClientSettings::default() };
-    let token = Credential::Token(SecretString::from(corp.token()));
-    let api = Okta::new(&corp.url(), "corp", token, 0, &clock, &settings).unwrap();
-    let leaving = vec![Status::Suspended, Status::Deprovisioned];
-    let source: Arc<dyn Source> = Arc::new(OktaSource::new(api, leaving, Vec::new(), Vec::new()));
-    let token = SecretString::from(aws.token());
-    let budgets = Budgets::new("aws", 0);
-    let api = Api::new(&aws.url(), &token, Dialect::AWS, budgets, &clock, settings).unwrap();
-    let directory = Directory {
-        sources: HashMap::from([("corp".to_owned(), source)]),
-        target: Arc::new(ScimReader::new(beadle_scim::Reader::new(api))),
-        name: "aws".into(),
-        mappings: Arc::new(RwLock::new(Arc::new(Mappings::new(vec![mapping()])))),
-        pushed: Arc::default(),
-    };
+    let wire = Arc::new(Vendor::Okta(corp.clone()));
+    let okta = common::okta_client(&corp.url(), corp.token(), wire, &clock);
+    let wire = Arc::new(Vendor::Scim(aws.clone()));
+    let api = common::scim_client(&aws, Dialect::AWS, wire, &clock);
+    let reader = ScimReader::new(Reader::new(api));
+    let directory = common::directory(common::source(okta), Arc::new(reader), vec![common::mapping()]);
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("beadle.db");
-    let store: Arc<dyn Store> = Arc::new(SqliteStore::open_inline(&path, SqliteSettings::default()).unwrap());
+    let store = common::store(&folder.path().join("beadle.db"));
     let limits = GroupLimits::default();
     let planner = GroupPlanner::new(directory.clone(), limits, clock.clone(), Some(store.clone()));
     let directories = HashMap::from([("aws".to_owned(), directory)]);
     let sweep = GroupSweep { source: "corp".into(), directories, store: store.clone(), clock: clock.clone() };
-    Stage { corp, _aws: aws, _folder: folder, clock, store, planner, sweep }
+    Stage { corp, _folder: folder, clock, store, planner, sweep }
 }
 
 impl Stage {
-    /// Sweeps. Returns who comes to each group, by its id, and the number of Okta's calls.
+    /// Sweeps. Returns the joiners of each group by its id, and the number of Okta's calls.
     async fn sweep(&self) -> (BTreeMap<String, BTreeSet<String>>, usize) {
         self.corp.forget_calls();
         let lease = Lease { key: Key::new("sweep", "corp", "groups"), epoch: 1, until: Time(i64::MAX) };
@@ -125,7 +82,7 @@ impl Stage {
             let id = row.key.id().trim_start_matches("corp/").to_owned();
             come.insert(id, names.collect::<BTreeSet<String>>());
         }
-        // The next sweep is another one.
+        // The next sweep must have another time.
         self.clock.jump(60_000);
         (come, self.corp.calls().len())
     }
@@ -165,10 +122,10 @@ async fn the_second_sweep_finds_a_changed_membership_status_and_profile() {
     assert_eq!(come["00g5"], people(&["p6"]), "somebody was deactivated");
     let renamed = "new@acme.example (p7@acme.example)";
     assert!(come["00g7"].contains(renamed), "{:?}", come["00g7"]);
-    // What was found is known from now on, and a person who comes back is found, too.
+    // Beadle remembers the change, and also finds a person who comes back.
     let (again, calls) = stage.sweep().await;
     assert_eq!(again, come);
-    // By Okta's clock somebody joined `00g3` a moment ago: the group is read once more.
+    // By Okta's clock somebody joined `00g3` a moment ago, so Beadle reads the group once more.
     assert!(calls <= UNCHANGED + 1, "{calls} calls");
     stage.corp.patch(&json!({ "users": { "00u5": { "status": "ACTIVE" } } }));
     assert_eq!(stage.sweep().await.0["00g5"], people(&["p5", "p6"]));

@@ -1,4 +1,5 @@
-//! What hooks lost: the System Log, read on from where it was left, and groups whose members changed.
+//! Finds what hooks missed: reads the System Log from the last place on, and finds groups whose
+//! members changed.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,41 +10,42 @@ use beadle_okta::{Okta, Since};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-/// Events may be recorded late: after a break the log is read from a little before.
+/// The overlap of two reads after a break, because Okta may record events late.
 const OVERLAP: Duration = Duration::from_secs(300);
-/// Okta keeps its log for so long.
+/// The time for which Okta keeps its log.
 const KEPT: Duration = Duration::from_secs(90 * 24 * 3600);
-/// Pages in one look; the rest is read at the next.
+/// The number of pages in one read. The next read continues.
 const MOST_PAGES: usize = 100;
 
-/// Where the log was left.
+/// The place up to which Beadle has read the log.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Note {
     cursor: Option<String>,
     until: Time,
 }
 
-/// Reads one directory's log.
+/// Reads the log of one directory.
 pub struct Catchup {
     /// The directory.
     pub okta: Okta,
-    /// The inbox.
+    /// The store of the inbox.
     pub store: Arc<dyn Store>,
-    /// Time.
+    /// The clock.
     pub clock: Clock,
 }
 
-/// What was found.
+/// The result of a read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Caught {
-    /// Events that no hook had brought.
+    /// The number of events that no hook had brought.
     pub missed: u64,
-    /// The log did not reach back far enough: a sweep that covers it is marked.
+    /// Whether the log did not reach back far enough. In that case Beadle marks a sweep.
     pub beyond: bool,
 }
 
 impl Catchup {
-    /// Reads on. The first time there is nothing to catch up with: the first sweep covers all.
+    /// Reads the log from the last place on. The first read finds nothing: the first sweep covers
+    /// everything.
     pub async fn read_on(&self) -> Result<Caught, Failure> {
         let name = format!("log:{}", self.okta.name());
         let now = self.clock.now();
@@ -58,7 +60,7 @@ impl Catchup {
                 None => Since::Time(note.until - OVERLAP),
             };
             let page = match self.okta.events(&since).await {
-                // A cursor that is no longer taken, or leads elsewhere: from the time where it was left.
+                // Okta does not take the cursor any more, or it leads elsewhere: continue by time.
                 Err(failure) if failure.class == Class::Rejected && note.cursor.is_some() => {
                     note.cursor = None;
                     continue;
@@ -67,7 +69,8 @@ impl Catchup {
             };
             for event in &page.events {
                 let Some((delivery, marks)) = event.stored(self.okta.name(), now) else {
-                    // The event cannot be recognised later; its targets are marked all the same.
+                    // The event has no id, so it cannot be recognised later. Its keys are marked
+                    // all the same.
                     self.store.mark(event.marks(self.okta.name()), now).await?;
                     continue;
                 };
@@ -77,12 +80,13 @@ impl Catchup {
                 }
             }
             if gap {
-                // Before the new place is stored: after that nobody sees the gap.
+                // The mark comes before the new place, because nobody sees the gap after that.
                 let sweep = Mark::new(Key::new("sweep", self.okta.name(), "groups"), Lane::Sweep);
                 self.store.mark(vec![sweep], now).await?;
                 gap = false;
             }
-            // Only now: what was read before a kill is read again, and known.
+            // The place is stored last: after a kill, Beadle reads the events again and recognises
+            // them.
             let until = if page.is_full { note.until } else { now };
             note = Note { cursor: page.next.or(note.cursor), until };
             self.store.put(&name, &json!(note).to_string()).await?;
@@ -93,13 +97,14 @@ impl Catchup {
         Ok(caught)
     }
 
-    /// Marks the groups whose members changed since the last look: a cheap look between sweeps.
+    /// Marks the groups whose members changed since the last read: a cheap check between sweeps.
     pub async fn probe(&self) -> Result<usize, Failure> {
         let name = format!("changed:{}", self.okta.name());
         let now = self.clock.now();
         let noted = self.store.get(&name).await?.and_then(|text| serde_json::from_str::<Changed>(&text).ok());
         let before = noted.unwrap_or(Changed { latest: now, seen: BTreeMap::new() });
-        // From a little before: a change may be shown late, or have the time of one that was seen.
+        // The read overlaps the last one: a change may appear late, or have the same time as a
+        // known change.
         let changed = self.okta.groups_changed_since(&(before.latest - OVERLAP).to_string()).await?;
         let mut after = Changed { latest: before.latest, seen: BTreeMap::new() };
         let mut marks = Vec::new();
@@ -108,7 +113,7 @@ impl Catchup {
             if before.seen.get(&group.id) != Some(&at) {
                 marks.push(Mark::new(Key::new("group", self.okta.name(), &group.id), Lane::Sweep));
             }
-            // The directory's own clock, so that ours may be wrong.
+            // This is the directory's clock, so that this machine's clock may be wrong.
             if let Ok(time) = at.parse::<jiff::Timestamp>() {
                 after.latest = after.latest.max(Time(time.as_millisecond()));
             }
@@ -125,11 +130,11 @@ impl Catchup {
     }
 }
 
-/// What was seen of changed groups.
+/// The changed groups of the last read.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct Changed {
-    /// When the last of them changed, as the directory says.
+    /// The time of the last change, by the directory's clock.
     latest: Time,
-    /// When each of those that were shown last did.
+    /// The time of the last change of each group that the last read showed.
     seen: BTreeMap<String, String>,
 }

@@ -1,56 +1,27 @@
-//! The accounts of people who leave a group: what Beadle asks before it leaves an account as it is.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+//! The accounts of people who leave a group: the questions before Beadle leaves an account active.
 
-use std::collections::HashMap;
-use std::sync::{Arc, RwLock};
+use std::sync::Arc;
 
-use beadle_engine::{Budgets, Clock, Key, Mode, Plan, PlanWriter, Planner, Store, Time, note};
-use beadle_groups::mapping::{Naming, OnDelete, OnMissingGroup, OnMissingUser, OnRename, Users};
+use beadle_engine::{Clock, Key, Plan, PlanWriter, Planner, Store, Time, note};
+use beadle_groups::mapping::Users;
 use beadle_groups::mark::KIND;
-use beadle_groups::sources::{OktaSource, Source};
 use beadle_groups::targets::{ScimReader, ScimWriter};
-use beadle_groups::{Directory, GroupLimits, GroupPlanner, GroupWriter, Mapping, Mappings, Write};
-use beadle_okta::{Credential, Okta, Status};
-use beadle_scim::{Api, Dialect};
+use beadle_groups::{Directory, GroupLimits, GroupPlanner, GroupWriter, Mapping, Write};
+use beadle_scim::{Dialect, Reader, Writer};
 use beadle_sim::okta::OktaSim;
 use beadle_sim::scim::{Quirk, ScimSim};
 use beadle_sim::{okta, scim};
-use beadle_store_sqlite::{SqliteSettings, SqliteStore};
-use beadle_transport::ClientSettings;
-use secrecy::SecretString;
 use serde_json::{Value, json};
+
+use crate::common::{self, Vendor};
 
 const GROUP: &str = "corp/00g1";
 
-fn mapping() -> Mapping {
-    Mapping {
-        source: "corp".into(),
-        target: "aws".into(),
-        include: vec!["AWS_*".parse().unwrap()],
-        exclude: Vec::new(),
-        naming: Naming::default(),
-        into: None,
-        mode: Mode::Enforce,
-        on_missing_group: OnMissingGroup::Create,
-        on_missing_user: OnMissingUser::Wait,
-        users: Users::Provision,
-        on_rename: OnRename::Follow,
-        on_delete: OnDelete::Keep,
-        adopt: false,
-        may_empty: false,
-        protected: Vec::new(),
-        role: None,
-        parent: None,
-        description: None,
-        asked: None,
-    }
-}
-
-/// A directory of ten people, a group of eight of them, and a target whose group has one more: the
-/// account `a0`.
+/// A directory of ten people, a group of eight of them, and a target whose group has one more
+/// member: the account `a0`.
 struct Stage {
-    corp: OktaSim,
-    aws: ScimSim,
+    corp: Arc<OktaSim>,
+    aws: Arc<ScimSim>,
     _folder: tempfile::TempDir,
     store: Arc<dyn Store>,
     directory: Directory,
@@ -58,9 +29,8 @@ struct Stage {
     writer: GroupWriter,
 }
 
-/// `id` is the `externalId` of `a0`.
+/// Starts the vendors. `id` is the `externalId` of `a0`.
 async fn stage(id: &str) -> Stage {
-    let any = ([127, 0, 0, 1], 0).into();
     let (mut users, mut accounts) = (json!({}), json!({}));
     let (mut members, mut held) = (json!({}), json!({}));
     for n in 0..10 {
@@ -78,36 +48,25 @@ async fn stage(id: &str) -> Stage {
     }
     let groups = json!({ "00g1": { "profile": { "name": "AWS_Ops" }, "members": members } });
     let state = Some(json!({ "users": users, "groups": groups }));
-    let corp = OktaSim::start(any, okta::Settings { state, ..okta::Settings::default() }).await.unwrap();
+    let people = okta::Settings { state, ..okta::Settings::default() };
     let ours =
         json!({ "t1": { "displayName": "AWS_Ops", "externalId": "beadle:corp/00g1", "members": held } });
     let state = Some(json!({ "users": accounts, "groups": ours }));
-    let quirks = vec![Quirk::Generic];
-    let aws =
-        ScimSim::start(any, scim::Settings { state, quirks, ..scim::Settings::default() }).await.unwrap();
+    let server = scim::Settings { state, quirks: vec![Quirk::Generic], ..scim::Settings::default() };
+    let (corp, aws) = common::vendors(people, server).await;
     let clock = Clock::system();
-    let settings = ClientSettings { rest_points: u32::MAX, ..ClientSettings::default() };
-    let token = Credential::Token(SecretString::from(corp.token()));
-    let api = Okta::new(&corp.url(), "corp", token, 0, &clock, &settings).unwrap();
-    let leaving = vec![Status::Suspended, Status::Deprovisioned];
-    let source: Arc<dyn Source> = Arc::new(OktaSource::new(api, leaving, Vec::new(), Vec::new()));
-    let token = SecretString::from(aws.token());
-    let budgets = Budgets::new("aws", 0);
-    let api = Api::new(&aws.url(), &token, Dialect::RFC7644, budgets, &clock, settings).unwrap();
-    let reader = ScimReader::new(beadle_scim::Reader::new(api.clone()));
-    let writer = ScimWriter::new(beadle_scim::Writer::new(api), &reader);
-    let directory = Directory {
-        sources: HashMap::from([("corp".to_owned(), source)]),
-        target: Arc::new(reader),
-        name: "aws".into(),
-        mappings: Arc::new(RwLock::new(Arc::new(Mappings::new(vec![mapping()])))),
-        pushed: Arc::default(),
-    };
+    let wire = Arc::new(Vendor::Okta(corp.clone()));
+    let okta = common::okta_client(&corp.url(), corp.token(), wire, &clock);
+    let wire = Arc::new(Vendor::Scim(aws.clone()));
+    let api = common::scim_client(&aws, Dialect::RFC7644, wire, &clock);
+    let reader = ScimReader::new(Reader::new(api.clone()));
+    let writer = ScimWriter::new(Writer::new(api), &reader);
+    let mapping = Mapping { users: Users::Provision, ..common::mapping() };
+    let directory = common::directory(common::source(okta), Arc::new(reader), vec![mapping]);
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("beadle.db");
-    let store: Arc<dyn Store> = Arc::new(SqliteStore::open_inline(&path, SqliteSettings::default()).unwrap());
-    let pair = json!({ "group": "t1", "name": "AWS_Ops", "from": "AWS_Ops", "sources": [GROUP] });
-    store.put(&note("pair", &["aws", GROUP]), &pair.to_string()).await.unwrap();
+    let store = common::store(&folder.path().join("beadle.db"));
+    let link = json!({ "group": "t1", "name": "AWS_Ops", "from": "AWS_Ops", "sources": [GROUP] });
+    store.put(&note("pair", &["aws", GROUP]), &link.to_string()).await.unwrap();
     let limits = GroupLimits::default();
     Stage {
         corp,
@@ -125,7 +84,7 @@ impl Stage {
         self.planner.plan(&Key::new(KIND, "aws", id), None).await.unwrap()
     }
 
-    /// The note of a person's account.
+    /// Returns the name of the note of a person's account.
     fn account(person: &str) -> String {
         note("account", &["aws", &format!("corp/{person}")])
     }
@@ -155,7 +114,7 @@ fn deactivates(plan: &Plan<Write>) -> bool {
 
 #[tokio::test]
 async fn an_answer_about_another_person_deactivates_nobody() {
-    // The account carries an id of its own, which is somebody's sign-in name.
+    // The `externalId` of the account is the sign-in name of another person.
     let stage = stage("p9@acme.example").await;
     stage.suspend("00u9");
     let plan = stage.plan(GROUP).await;

@@ -1,0 +1,88 @@
+//! The seeds that the threads of the test share.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use beadle_sim::okta::{Hook, OktaSim};
+use beadle_sim::scim::ScimSim;
+use beadle_sim::{okta, scim};
+use tokio::runtime::{Builder, Runtime};
+
+use crate::common;
+use crate::removals::Removals;
+
+/// The seeds to try, and the first failure.
+pub(crate) struct Seeds {
+    next: AtomicU64,
+    end: u64,
+    folder: PathBuf,
+    /// A store without content. Each interleaving begins with a copy, as migrations take long.
+    empty: PathBuf,
+    failed: Mutex<Option<String>>,
+}
+
+impl Seeds {
+    /// Returns `count` seeds from `from`. Their stores are files in `folder`.
+    pub(crate) fn new(from: u64, count: u64, folder: &Path) -> Self {
+        let empty = folder.join("empty.db");
+        drop(common::store(&empty));
+        let folder = folder.to_owned();
+        Self { next: AtomicU64::new(from), end: from + count, folder, empty, failed: Mutex::default() }
+    }
+
+    /// Returns the first failure, with its seed.
+    pub(crate) fn failure(&self) -> Option<String> {
+        self.failed.lock().unwrap().clone()
+    }
+
+    /// Returns the next seed, unless one failed.
+    fn next(&self) -> Option<u64> {
+        if self.failure().is_some() {
+            return None;
+        }
+        let seed = self.next.fetch_add(1, Ordering::Relaxed);
+        (seed < self.end).then_some(seed)
+    }
+
+    /// Tries seeds until none is left or one failed.
+    pub(crate) fn work(&self) -> Removals {
+        // The simulators belong to the thread, as their keys take long to make.
+        let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+        let settings = okta::Settings { record: true, limit: u64::MAX, ..okta::Settings::default() };
+        let aws = scim::Settings { record: true, ..scim::Settings::default() };
+        let (okta, aws) = runtime.block_on(common::vendors(settings, aws));
+        okta.send_events_to(Some(Hook { held: true, together: 3, ..Hook::default() }));
+        let mut removals = Removals::default();
+        while let Some(seed) = self.next() {
+            match self.attempt(seed, &okta, &aws) {
+                Ok(found) => removals = removals.and(found),
+                Err(why) => {
+                    self.failed.lock().unwrap().get_or_insert(format!("seed {seed}: {why}"));
+                }
+            }
+        }
+        removals
+    }
+
+    /// Tries one seed in a simulated time of its own.
+    fn attempt(&self, seed: u64, okta: &Arc<OktaSim>, aws: &Arc<ScimSim>) -> Result<Removals, String> {
+        let path = self.folder.join(format!("{seed}.db"));
+        std::fs::copy(&self.empty, &path).unwrap();
+        let runtime = paused();
+        let run = || runtime.block_on(crate::one(seed, okta, aws, &path));
+        let result = catch_unwind(AssertUnwindSafe(run));
+        // The runtime's tasks hold the store open.
+        drop(runtime);
+        for ending in ["", "-wal", "-shm"] {
+            let _ = std::fs::remove_file(format!("{}{ending}", path.display())); // SQLite may have removed it
+        }
+        result.unwrap_or_else(|_| Err("it panicked, see above".to_owned()))
+    }
+}
+
+/// Returns a runtime in simulated time.
+fn paused() -> Runtime {
+    Builder::new_current_thread().enable_all().start_paused(true).build().unwrap()
+}

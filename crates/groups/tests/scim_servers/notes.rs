@@ -1,0 +1,92 @@
+//! Notes of a writer, as a store keeps them.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use beadle_engine::Failure;
+use beadle_groups::targets::StopNote;
+use beadle_sim::scim::ScimSim;
+
+/// The notes of a writer without a store: there are none.
+pub(crate) struct Unnoted;
+
+#[async_trait::async_trait]
+impl StopNote for Unnoted {
+    async fn put(&self, _: &str) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    async fn withdraw(&self, _: &str) -> Result<(), Failure> {
+        Ok(())
+    }
+}
+
+/// Counts the members at the server at the moment of each note.
+pub(crate) struct Noted {
+    pub(crate) sim: Arc<ScimSim>,
+    /// The number of members of `g1` at each note, and whether the note was put.
+    pub(crate) notes: Mutex<Vec<(usize, bool)>>,
+}
+
+impl Noted {
+    fn note(&self, is_put: bool) {
+        let members = self.sim.state()["groups"]["g1"]["members"].as_object().unwrap().len();
+        self.notes.lock().unwrap().push((members, is_put));
+    }
+}
+
+#[async_trait::async_trait]
+impl StopNote for Noted {
+    async fn put(&self, _: &str) -> Result<(), Failure> {
+        self.note(true);
+        Ok(())
+    }
+
+    async fn withdraw(&self, _: &str) -> Result<(), Failure> {
+        self.note(false);
+        Ok(())
+    }
+}
+
+/// The notes of writes in a store, and the accounts of a plan.
+#[derive(Default)]
+pub(crate) struct Kept {
+    pub(crate) writes: Mutex<BTreeMap<String, String>>,
+    /// Accounts that the plan does not want.
+    pub(crate) unwanted: Vec<String>,
+    /// The accounts of these that the plan removes without an approval.
+    pub(crate) out: Vec<String>,
+}
+
+#[async_trait::async_trait]
+impl StopNote for Kept {
+    async fn put(&self, _: &str) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    async fn withdraw(&self, _: &str) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    async fn note_write(&self, group: &str, write: &str) -> Result<(), Failure> {
+        self.writes.lock().unwrap().insert(group.to_owned(), write.to_owned());
+        Ok(())
+    }
+
+    async fn unread_write(&self, group: &str) -> Result<Option<String>, Failure> {
+        Ok(self.writes.lock().unwrap().get(group).cloned())
+    }
+
+    async fn forget_write(&self, group: &str) -> Result<(), Failure> {
+        self.writes.lock().unwrap().remove(group);
+        Ok(())
+    }
+
+    fn wants(&self, account: &str) -> bool {
+        !self.unwanted.iter().any(|id| id == account)
+    }
+
+    fn takes_out(&self, account: &str) -> bool {
+        self.out.iter().any(|id| id == account)
+    }
+}

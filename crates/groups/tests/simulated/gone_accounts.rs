@@ -1,0 +1,63 @@
+//! Accounts that Beadle created, and that the target does not have any more.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use beadle_engine::{Clock, Key, Lease, Reconcile, Run, Time, note};
+use beadle_groups::mapping::Users;
+use beadle_groups::targets::ScimReader;
+use beadle_groups::{GroupSweep, Mapping};
+use beadle_scim::{Dialect, Reader};
+use beadle_sim::{okta, scim};
+use serde_json::{Value, json};
+
+use crate::common::{self, Vendor};
+
+/// Sweeps a directory in which `00u1` and `00u2` are deactivated, at a target with these groups and
+/// the account of `00u2` only. Returns the people whose accounts are remembered after the sweep,
+/// and the people whose accounts are due.
+async fn swept(groups: &Value) -> (BTreeSet<String>, BTreeSet<String>) {
+    let users = json!({ "00u1": { "status": "DEPROVISIONED" }, "00u2": { "status": "DEPROVISIONED" } });
+    let people = okta::Settings { state: Some(json!({ "users": users })), ..okta::Settings::default() };
+    let accounts = json!({ "a2": { "userName": "p2@acme.example", "externalId": "00u2" } });
+    let state = Some(json!({ "users": accounts, "groups": groups }));
+    let (corp, aws) = common::vendors(people, scim::Settings { state, ..scim::Settings::default() }).await;
+    let clock = Clock::system();
+    let wire = Arc::new(Vendor::Okta(corp.clone()));
+    let okta = common::okta_client(&corp.url(), corp.token(), wire, &clock);
+    let wire = Arc::new(Vendor::Scim(aws.clone()));
+    let api = common::scim_client(&aws, Dialect::AWS, wire, &clock);
+    let mapping = Mapping { users: Users::Provision, ..common::mapping() };
+    let reader = ScimReader::new(Reader::new(api));
+    let directory = common::directory(common::source(okta), Arc::new(reader), vec![mapping]);
+    let folder = tempfile::tempdir().unwrap();
+    let store = common::store(&folder.path().join("beadle.db"));
+    for n in [1, 2] {
+        let kept = json!({ "account": format!("a{n}"), "login": format!("p{n}@acme.example") });
+        let name = note("account", &["aws", &format!("corp/00u{n}")]);
+        store.put(&name, &kept.to_string()).await.unwrap();
+    }
+    let link = json!({ "group": "t1", "name": "Ops", "from": "AWS_Ops", "sources": ["corp/00g1"] });
+    store.put(&note("pair", &["aws", "corp/00g1"]), &link.to_string()).await.unwrap();
+    let directories = HashMap::from([("aws".to_owned(), directory)]);
+    let sweep = GroupSweep { source: "corp".into(), directories, store: store.clone(), clock: clock.clone() };
+    let lease = Lease { key: Key::new("sweep", "corp", "groups"), epoch: 1, until: Time(i64::MAX) };
+    sweep.reconcile(&Run { lease, hint: None, since: clock.now() }).await.unwrap();
+    let prefix = note("account", &["aws", "corp/"]);
+    let notes = store.notes(&prefix).await.unwrap();
+    let remembered = notes.into_iter().map(|(name, _)| name[prefix.len()..].to_owned()).collect();
+    let rows = store.rows(50).await.unwrap();
+    let due = rows.iter().filter_map(|row| row.key.id().strip_prefix("account/corp/").map(str::to_owned));
+    (remembered, due.collect())
+}
+
+#[tokio::test]
+async fn an_account_that_the_target_does_not_have_any_more_is_forgotten_by_a_sweep() {
+    let ours = json!({ "t1": { "displayName": "Ops", "externalId": "beadle:corp/00g1" } });
+    let left = BTreeSet::from(["00u2".to_owned()]);
+    assert_eq!(swept(&ours).await, (left.clone(), left));
+    // A server without Beadle's groups is another server, and tells nothing about Beadle's
+    // accounts.
+    let both = BTreeSet::from(["00u1".to_owned(), "00u2".to_owned()]);
+    assert_eq!(swept(&json!({})).await, (both.clone(), both));
+}

@@ -1,0 +1,137 @@
+//! The permissions and webhook events that the GitHub App needs for a policy. They come from the
+//! aspects.
+
+use std::collections::BTreeSet;
+
+use crate::aspects::{self, AppPermission};
+use crate::organisation;
+
+/// Events that every policy needs: they report a new or renamed repository, a change of what layers
+/// select by, and a renamed organisation.
+const OF_EVERY_POLICY: &[&str] = &["organization", "public", "repository"];
+
+/// Returns the permissions that the sections of a policy need, each with its section.
+pub fn permissions() -> Vec<(&'static str, AppPermission)> {
+    let mut needed = Vec::new();
+    for aspect in aspects::ALL {
+        for section in aspect.owned() {
+            needed.extend(aspect.permissions.iter().map(|permission| (section, *permission)));
+        }
+    }
+    for aspect in organisation::ALL {
+        needed.extend(aspect.permissions.iter().map(|permission| (aspect.section, *permission)));
+    }
+    // Several aspects share the section `repository`.
+    let mut unique = Vec::with_capacity(needed.len());
+    for one in needed {
+        if !unique.contains(&one) {
+            unique.push(one);
+        }
+    }
+    unique
+}
+
+/// Returns the webhook events that report drift, sorted. Beadle finds drift without an event in the
+/// next sweep.
+pub fn events() -> BTreeSet<&'static str> {
+    let of_repositories = aspects::ALL.iter().flat_map(|aspect| aspect.events);
+    let of_organisation = organisation::ALL.iter().flat_map(|aspect| aspect.events);
+    OF_EVERY_POLICY.iter().chain(of_repositories).chain(of_organisation).copied().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use beadle_engine::Time;
+    use beadle_hooks::github::{EVENTS, Headers, OrgFacts, Sender, receive, sign};
+    use secrecy::SecretString;
+    use serde_json::json;
+
+    use super::*;
+
+    /// The page with the tables of permissions and events.
+    const PAGE: &str = "docs/permissions.md";
+
+    fn page(path: &str) -> String {
+        std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)).unwrap()
+    }
+
+    /// Returns whether an event marks a key.
+    fn marks(event: &str) -> bool {
+        const SECRET: &str = "secret";
+        let sender = Sender {
+            instance: "acme".into(),
+            login: "acme".into(),
+            app_id: None,
+            secrets: vec![SecretString::from(SECRET)],
+            known: OrgFacts::default(),
+            dispatches: Vec::new(),
+            keeps_teams: false,
+        };
+        let owner = json!({ "login": "acme", "id": 1 });
+        let body = json!({
+            "action": if event == "organization" { "renamed" } else { "edited" },
+            "organization": owner,
+            "repository": { "id": 101, "node_id": "R_1", "owner": owner, "default_branch": "main" },
+            "ref": if event == "push" { "refs/heads/main" } else { "main" },
+            "ref_type": "branch",
+            "created": true,
+        });
+        let body = body.to_string().into_bytes();
+        let signature = sign(SECRET, &body);
+        let headers = Headers {
+            signature: Some(&signature),
+            event: Some(event),
+            delivery: Some("1"),
+            content_type: Some("application/json"),
+            ..Headers::default()
+        };
+        let received = receive(&[sender], headers, body, Time::from_seconds(1_800_000_000)).unwrap();
+        !received.marks.is_empty()
+    }
+
+    #[test]
+    fn the_events_of_the_aspects_are_the_events_that_mark_keys() {
+        let marking: BTreeSet<&str> = EVENTS.iter().copied().filter(|event| marks(event)).collect();
+        let mut needed = events();
+        // GitHub sends a `push` for each deleted branch too.
+        needed.insert("delete");
+        assert_eq!(marking, needed, "hooks/src/github/keys.rs and `events` of the aspects must agree");
+    }
+
+    #[test]
+    fn the_table_of_permissions_is_current() {
+        let page = page(PAGE);
+        let mut rows: Vec<(&str, Vec<String>)> = Vec::new();
+        for (section, permission) in permissions() {
+            let text = format!("{}: {}", permission.title, permission.level.as_str());
+            match rows.iter_mut().find(|(known, _)| *known == section) {
+                Some((_, texts)) => texts.push(text),
+                None => rows.push((section, vec![text])),
+            }
+        }
+        for (section, texts) in rows {
+            let row = format!("| `{section}` | {} |\n", texts.join(", "));
+            assert!(page.contains(&row), "{PAGE} must have the row:\n{row}");
+        }
+    }
+
+    #[test]
+    fn the_list_of_events_is_current() {
+        let page = page(PAGE);
+        let mut paragraphs = page.split("\n\n").filter(|text| text.starts_with("`branch_protection_"));
+        let list = paragraphs.next().unwrap_or_default();
+        let listed: BTreeSet<&str> = list.split('`').skip(1).step_by(2).collect();
+        assert_eq!(listed, events(), "the events of {PAGE}");
+    }
+
+    #[test]
+    fn the_list_of_aspects_is_current() {
+        const PAGE: &str = "docs/configuration.md";
+        let page = page(PAGE);
+        for name in crate::aspect_names() {
+            assert!(page.contains(&format!("`{name}`")), "{PAGE} must name the aspect `{name}`");
+        }
+    }
+}

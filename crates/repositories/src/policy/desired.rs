@@ -1,4 +1,4 @@
-//! Makes the values that a policy asks for in one repository out of its layers.
+//! Converts the merged layers of a repository into typed values.
 
 use beadle_engine::PolicyLocation;
 use beadle_github::{Permission, Repository};
@@ -11,7 +11,7 @@ use super::targeting::MergedLayers;
 use super::wants::{BranchWant, CollaboratorWant, Desired, Listed, Section, TeamWant, Want};
 use crate::aspects;
 
-/// The incumbent's names of two keys, each with the name in the section `security`.
+/// Two keys of safe-settings, each with the equal key of the section `security`.
 const SAME: &[(&str, &str)] = &[
     ("enableVulnerabilityAlerts", "dependabot_alerts"),
     ("enableAutomatedSecurityFixes", "dependabot_security_updates"),

@@ -99,11 +99,11 @@ pub(super) fn plugins(root: &Node, key: &str) -> Vec<String> {
 }
 
 /// Returns the mode of a list, and the list itself.
-fn said(node: &Node) -> (Option<ListMode>, Node) {
+fn list_mode(node: &Node) -> (Option<ListMode>, Node) {
     for (key, exclusive) in [("exclusive", true), ("additive", false)] {
         if let Some(list) = node.get(key) {
-            let word = ListMode { exclusive, asked: list.asked.clone() };
-            return (Some(word), list.clone());
+            let mode = ListMode { exclusive, asked: list.asked.clone() };
+            return (Some(mode), list.clone());
         }
     }
     (None, node.get("include").unwrap_or(node).clone())
@@ -115,8 +115,8 @@ fn plain(root: &Node) -> (Node, ListModes) {
     let mut root = root.clone();
     for section in lists() {
         let Some(node) = root.get(section) else { continue };
-        let (word, mut list) = said(node);
-        list_modes.extend(word.map(|word| (section.to_owned(), word)));
+        let (mode, mut list) = list_mode(node);
+        list_modes.extend(mode.map(|mode| (section.to_owned(), mode)));
         if section == "custom_properties" {
             list = one_name(&list);
         }
@@ -132,8 +132,8 @@ fn plain(root: &Node) -> (Node, ListModes) {
     if let Some((repository, topics)) =
         repository.and_then(|node| Some((node.clone(), node.get("topics")?.clone())))
     {
-        let (word, list) = said(&topics);
-        list_modes.extend(word.map(|word| ("topics".to_owned(), word)));
+        let (mode, list) = list_mode(&topics);
+        list_modes.extend(mode.map(|mode| ("topics".to_owned(), mode)));
         root = root.with("repository", &repository.with("topics", &list));
     }
     (root, list_modes)
@@ -277,10 +277,10 @@ pub(super) fn contradictions(
     one: &ListModes,
     other: &ListModes,
 ) -> Vec<(String, PolicyLocation, PolicyLocation)> {
-    let both = one.iter().filter_map(|(section, word)| Some((section, word, other.get(section)?)));
-    let differ = both.filter(|(_, word, against)| word.exclusive != against.exclusive);
+    let both = one.iter().filter_map(|(section, mode)| Some((section, mode, other.get(section)?)));
+    let differ = both.filter(|(_, mode, against)| mode.exclusive != against.exclusive);
     differ
-        .map(|(section, word, against)| (section.clone(), word.asked.clone(), against.asked.clone()))
+        .map(|(section, mode, against)| (section.clone(), mode.asked.clone(), against.asked.clone()))
         .collect()
 }
 

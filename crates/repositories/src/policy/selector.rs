@@ -257,7 +257,7 @@ fn has_text(texts: &[String], text: &str) -> bool {
     texts.iter().any(|other| other.eq_ignore_ascii_case(text))
 }
 
-/// Returns a part of a repository, or why it is unknown: a retry helps as far as it helps the read.
+/// Returns a part of a repository, or the reason why the part is unknown.
 fn known<'a, T>(part: &'a Known<T>, what: &str) -> Result<&'a T, Unsure> {
     match part {
         Known::Known(known) => Ok(known),

@@ -174,12 +174,12 @@ impl Shape {
         }
     }
 
-    /// Returns whether it is a list that may say whether it is exclusive.
+    /// Returns whether the shape is a list that can be exclusive or additive.
     pub(crate) fn has_list_mode(&self) -> bool {
         matches!(self, Self::Either(_, Self::Map(keys)) if keys.iter().any(|key| key.name == "exclusive"))
     }
 
-    /// Returns whether it is a text that another value could be put in quotes for.
+    /// Returns whether quotes would turn another single value into a value of this shape.
     fn is_text(&self) -> bool {
         match self {
             Self::Text | Self::Form(_) | Self::Color => true,

@@ -133,7 +133,7 @@ pub(crate) fn same(list: &str, one: &Node, other: &Node) -> bool {
 pub(crate) struct Name {
     /// The name as the file has it.
     pub(crate) written: String,
-    /// The name in the form that is compared.
+    /// The name in the form for comparisons.
     pub(crate) key: String,
     /// The key without the optional fields.
     pub(crate) open: String,

@@ -118,8 +118,8 @@ fn choice(dice: &mut Dice) -> Value {
     }
 }
 
-/// Makes sections set the values by which their file selects. A file that removes repositories from
-/// its own selection may never come to rest.
+/// Makes sections set the values by which their file selects. Otherwise a file could remove
+/// repositories from its own selection, and each apply would change something.
 fn agree(body: &mut Map<String, Value>, selected: &Value) {
     if let Some(repository) = body.get_mut("repository").and_then(Value::as_object_mut)
         && selected["visibility"].is_string()
@@ -160,8 +160,8 @@ fn keep_others(list: &mut Value) {
     }
 }
 
-/// Returns whether a file selects repositories by a value that a file sets. Only such a pair may
-/// never come to rest.
+/// Returns whether any file selects repositories by a value that a file sets. Only then may a pair
+/// need more and more applies.
 pub(super) fn selects_by_what_is_written(files: &Files) -> bool {
     let cases = |body: &Value| body["first_match"].as_array().cloned().unwrap_or_default();
     let bodies: Vec<Value> =

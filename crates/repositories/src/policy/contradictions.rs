@@ -45,8 +45,8 @@ const METHODS: [&str; 3] = ["allow_squash_merge", "allow_merge_commit", "allow_r
 
 /// Values that GitHub refuses together, although each value is valid.
 pub(super) struct Contradiction<'a> {
-    /// The names in `disable_plugins` that make Beadle leave the values alone: the section, and
-    /// perhaps a part of it.
+    /// The names in `disable_plugins` that disable the values: the section, and perhaps a part of
+    /// it.
     pub(super) names: &'static [&'static str],
     /// The contradicting keys of the section; empty if the whole section is affected.
     pub(super) keys: Vec<&'static str>,
@@ -95,7 +95,7 @@ impl<'a> Contradiction<'a> {
         format!("{} ({})", self.text, places.join(", "))
     }
 
-    /// Returns whether `disable_plugins` makes Beadle leave the values alone.
+    /// Returns whether `disable_plugins` disables the values.
     pub(super) fn is_disabled(&self, disabled: &[String]) -> bool {
         self.names.iter().any(|name| disabled.iter().any(|other| other == name))
     }
@@ -106,7 +106,7 @@ fn error(node: &Node, text: impl Into<String>) -> Problem {
 }
 
 /// Finds the contradictions in the sections of one file, or of merged layers. `rank` returns the
-/// rank of the layer that has a line.
+/// rank of the layer to which a line belongs.
 pub(super) fn found<'a>(root: &'a Node, rank: &dyn Fn(&PolicyLocation) -> i64) -> Vec<Contradiction<'a>> {
     let mut found = Vec::new();
     let repository = root.get("repository");
@@ -357,7 +357,7 @@ impl Stated<'_> {
     }
 }
 
-/// Finds rules without a parameter that GitHub requires and that no other layer adds.
+/// Finds rules that lack a required parameter. Another layer may add the parameter.
 pub(super) fn incomplete(layers: &[Layer]) -> Vec<Problem> {
     let mut stated = Vec::new();
     for layer in layers {
@@ -408,8 +408,8 @@ pub(super) fn remarks(root: &Node, lists: &[&str], problems: &mut Vec<Problem>) 
     }
     for item in root.get("additive_plugins").map(Node::items).unwrap_or_default() {
         let name = item.get("plugin").unwrap_or(item).text().unwrap_or_default();
-        // `topics` is a list inside `repository`. Beadle never removes unlisted entries of the
-        // other two.
+        // `topics` is a list inside `repository`. Beadle never removes unlisted branches and
+        // configurations.
         let is_kept = ["topics", "branches", "code_security_configurations"].contains(&name);
         if !is_kept && !lists.contains(&name) {
             remark(item, format!("`additive_plugins`: `{name}` is not a list that can be additive"));

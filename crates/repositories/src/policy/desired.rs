@@ -11,7 +11,7 @@ use super::targeting::MergedLayers;
 use super::wants::{BranchWant, CollaboratorWant, Desired, Listed, Section, TeamWant, Want};
 use crate::aspects;
 
-/// Two keys of safe-settings, each with the equal key of the section `security`.
+/// Two keys of safe-settings, each with the key of the section `security` that means the same.
 const SAME: &[(&str, &str)] = &[
     ("enableVulnerabilityAlerts", "dependabot_alerts"),
     ("enableAutomatedSecurityFixes", "dependabot_security_updates"),

@@ -34,9 +34,9 @@ pub struct Policy {
     pub layers: Vec<Layer>,
     /// The patterns of the repositories that Beadle skips.
     pub excluded: Vec<Pattern>,
-    /// The patterns of the repositories that Beadle does not skip; empty for all repositories.
+    /// If not empty, Beadle skips all repositories that match none of these patterns.
     pub included: Vec<Pattern>,
-    /// The repository that has the policy. Beadle skips it unless a file names it.
+    /// The repository with the files of the policy. Beadle skips it unless a file names it.
     pub home: String,
     /// The sections that Beadle leaves alone.
     pub disabled: Vec<String>,
@@ -47,7 +47,7 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// Loads a folder. `home` is the name of the repository that has the policy.
+    /// Loads a folder. `home` is the name of the repository with the files of the policy.
     pub fn load(folder: &Path, home: &str) -> Result<Self, PolicyError> {
         Self::load_noting(folder, home, &ReadingAt::default())
     }
@@ -55,7 +55,8 @@ impl Policy {
     /// Loads a folder like [`Self::load`], and notes in `at` which file is being read.
     pub fn load_noting(folder: &Path, home: &str, at: &ReadingAt) -> Result<Self, PolicyError> {
         let read = || Self::from_sources(read_folder(folder, at)?, home, folder);
-        // A panic of a library at the files of one organisation must not stop the others.
+        // If a library panics over the files of one organisation, the other organisations must go
+        // on.
         std::panic::catch_unwind(read).unwrap_or_else(|_| Err(PolicyError::Panicked(folder.to_owned())))
     }
 
@@ -188,7 +189,7 @@ impl Policy {
         }
     }
 
-    /// Returns the branches that the policy names, so that Beadle reacts when one is created or
+    /// Returns the branches that the policy names. Beadle reacts if such a branch is created or
     /// deleted.
     pub fn branches(&self) -> BTreeSet<String> {
         let mut branches = BTreeSet::new();

@@ -72,7 +72,7 @@ pub type ListModes = BTreeMap<String, ListMode>;
 pub struct Layer {
     /// The path of the file, relative to the policy's folder.
     pub file: String,
-    /// The repositories that it reaches.
+    /// The repositories that the layer reaches.
     pub kind: LayerKind,
     /// The rank: 0 for settings.yml, 1000 for a file in repos/.
     pub rank: i64,
@@ -92,7 +92,7 @@ const SUBORG: i64 = 100;
 const REPOSITORY: i64 = 1000;
 
 /// Returns the names in a list of plugins. An entry is a string, or a block with a `target`. Beadle
-/// ignores the `target` and applies the entry to every layer, which is the careful reading.
+/// ignores the `target` and applies the entry to every layer, because this is safer.
 pub(super) fn plugins(root: &Node, key: &str) -> Vec<String> {
     let items = root.get(key).map(Node::items).unwrap_or_default();
     items.iter().filter_map(|item| item.get("plugin").unwrap_or(item).text().map(str::to_owned)).collect()
@@ -109,7 +109,8 @@ fn list_mode(node: &Node) -> (Option<ListMode>, Node) {
     (None, node.get("include").unwrap_or(node).clone())
 }
 
-/// Removes the modes `exclusive` and `additive` from a block of sections, and returns both.
+/// Removes the keys `exclusive` and `additive` from the lists of a block, and returns the block and
+/// the modes of the lists.
 fn plain(root: &Node) -> (Node, ListModes) {
     let mut list_modes = ListModes::new();
     let mut root = root.clone();

@@ -11,9 +11,9 @@ use crate::identity::{self, Name};
 pub struct Leaf {
     /// The path of the value, such as `teams[platform].permission`.
     pub path: String,
-    /// The path in the form that is compared.
+    /// The path in the form for comparisons.
     pub key: String,
-    /// The key without the fields that an entry may leave out of its identity.
+    /// The key without the optional fields of identities.
     pub open: String,
     /// The line that sets the value.
     pub asked: PolicyLocation,
@@ -34,7 +34,7 @@ struct Place {
     path: String,
     key: String,
     open: String,
-    /// The key of the list that contains the node, or of the node if it is a list.
+    /// The key of the nearest list: the node itself, or the list around it.
     list: String,
 }
 

@@ -82,7 +82,7 @@ impl Part<'_> {
         std::ptr::eq(self, narrow) || (is_certain && self.conditions.iter().all(is_implied))
     }
 
-    /// Returns whether certainly no repository is reached by both parts.
+    /// Returns whether the two parts certainly never reach the same repository.
     pub(super) fn is_apart_from(&self, other: &Self) -> bool {
         let is_same_layer = match (self.layer, other.layer) {
             (Some(one), Some(two)) => one.file == two.file,
@@ -113,7 +113,7 @@ impl Condition<'_> {
     fn of_name(&self, name: &str) -> Option<bool> {
         match self {
             Self::Named(own, _) if own == name => Some(true),
-            // The file still belongs to its repository after the rename that the file asks for.
+            // The file renames its repository to this name, and still belongs to the repository.
             Self::Named(_, Some(given)) if given.eq_ignore_ascii_case(name) => None,
             Self::Named(..) => Some(false),
             Self::Suborg { globs, .. } if globs.iter().any(|glob| glob.is_match(name)) => Some(true),

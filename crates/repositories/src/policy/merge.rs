@@ -10,8 +10,8 @@ pub(crate) fn merge(under: &Node, over: &Node) -> Node {
     merge_value("", under, over)
 }
 
-/// Merges two values. `list` is the key of the list that contains them, or of the values if they
-/// are lists.
+/// Merges two values. `list` is the key of the nearest list: the values themselves, or the list
+/// around them.
 fn merge_value(list: &str, under: &Node, over: &Node) -> Node {
     let kind = match (&under.kind, &over.kind) {
         (Kind::Map(under), Kind::Map(over)) => Kind::Map(merge_maps(list, under, over)),

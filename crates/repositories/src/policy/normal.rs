@@ -1,7 +1,7 @@
 //! Converts fields to one normal form when a file is read, so that all other code needs to know one
 //! spelling only.
 //!
-//! - `null` for a parameter, the parameters or a condition of a ruleset: not specified.
+//! - `null` in the conditions or the parameters of a ruleset: not specified.
 //! - `null` for the description of a label: the empty text, which GitHub shows for no description.
 //! - `{ property_name: Team, values: [a] }` in `suborgproperties`: the same as `{ Team: [a] }`.
 
@@ -53,13 +53,13 @@ fn drop_nulls(node: &mut Node) {
 }
 
 impl Node {
-    /// Returns the value of a key, for changes.
+    /// Returns a mutable reference to the value of a key.
     fn child(&mut self, key: &str) -> Option<&mut Node> {
         let Kind::Map(entries) = &mut self.kind else { return None };
         entries.iter_mut().find(|(name, _)| name.text() == Some(key)).map(|(_, value)| value)
     }
 
-    /// Returns the items of a list or the values of a block, for changes.
+    /// Returns mutable references to the items of a list or the values of a block.
     fn children(&mut self) -> Box<dyn Iterator<Item = &mut Node> + '_> {
         match &mut self.kind {
             Kind::List(items) => Box::new(items.iter_mut()),

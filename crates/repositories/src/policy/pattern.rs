@@ -112,7 +112,7 @@ impl Pattern {
         })
     }
 
-    /// Returns whether certainly no name matches both patterns.
+    /// Returns whether the two patterns certainly never match the same name.
     pub(super) fn is_apart_from(&self, other: &Self) -> bool {
         match (self.literal(), other.literal()) {
             (Some(name), _) => !other.is_match(&name),

@@ -8,7 +8,7 @@ use super::lists::entries;
 use super::node::{Kind, Node};
 use super::problem::{Problem, Severity};
 
-/// A property of a repository by which layers select.
+/// A kind of value by which layers select repositories.
 #[derive(Clone, Debug, PartialEq)]
 enum Fact {
     Visibility,
@@ -18,7 +18,7 @@ enum Fact {
 }
 
 impl Fact {
-    /// Returns the names in `disable_plugins` that make Beadle leave the fact alone.
+    /// Returns the sections that write the value. `disable_plugins` can name these sections.
     fn sections(&self) -> &'static [&'static str] {
         match self {
             Self::Visibility => &["repository"],
@@ -28,13 +28,13 @@ impl Fact {
         }
     }
 
-    /// Returns whether Beadle leaves the fact alone.
+    /// Returns whether one of these sections is disabled.
     fn is_disabled(&self, disabled: &[String]) -> bool {
         self.sections().iter().any(|section| disabled.iter().any(|other| other == section))
     }
 }
 
-/// The selection of a file by one fact.
+/// The selection of a file by one kind of value.
 struct Pick<'a> {
     fact: Fact,
     /// The values that match.
@@ -54,7 +54,7 @@ struct Part<'a> {
 
 /// The effect of some sections on a selection.
 struct Effect<'a> {
-    /// True if the repository matches the values of the selection afterwards.
+    /// True if the repository matches the selection afterwards.
     matches: bool,
     /// The node that has the effect.
     at: &'a Node,
@@ -93,7 +93,7 @@ pub(super) fn unrest(files: &BTreeMap<String, Node>, disabled: &[String]) -> Vec
         if leads(&decides, reader, writer) {
             let text = format!(
                 "this value removes repositories from the selection at {}, and that file decides, directly or through \
-                 others, whether this file reaches them: the policy may never come to rest",
+                 others, whether this file reaches them: the policy may change them again and again",
                 pick.asked
             );
             let problem = Problem::error(value.asked.clone(), value.column, text);
@@ -166,8 +166,7 @@ fn chosen(root: &Node) -> Vec<Pick<'_>> {
     let mut picks = Vec::new();
     for (key, is_excepted) in [("select", false), ("except", true)] {
         let Some(block) = root.get(key) else { continue };
-        // All keys of `except` must match. If it has several keys, the files do not show which of
-        // them match.
+        // All keys of `except` must match. If there are several keys, no single value decides.
         if is_excepted && block.entries().len() != 1 {
             continue;
         }
@@ -190,7 +189,7 @@ fn chosen(root: &Node) -> Vec<Pick<'_>> {
     picks
 }
 
-/// Returns the selection of a suborg with one list. If a suborg has several lists, a match of one
+/// Returns the selection of a suborg that has one list. If there are several lists, one matching
 /// list is enough, so that no single list decides.
 fn of_suborg(root: &Node) -> Option<Pick<'_>> {
     let lists = ["suborgrepos", "suborgteams", "suborgproperties"].map(|key| root.get(key));
@@ -266,8 +265,8 @@ fn team<'a>(root: &'a Node, pick: &Pick<'_>) -> Option<&'a Node> {
     })
 }
 
-/// Returns the effect of a list, and of its entry with the value if it has one. A null list removes
-/// nothing.
+/// Returns the effect of a list. `item` is the entry with the selected value, if the list has one.
+/// A null list removes nothing.
 fn listed<'a>(list: &'a Node, item: Option<&'a Node>) -> Option<Effect<'a>> {
     match item {
         Some(at) => Some(Effect { matches: true, at, is_written: true }),
@@ -276,7 +275,7 @@ fn listed<'a>(list: &'a Node, item: Option<&'a Node>) -> Option<Effect<'a>> {
     }
 }
 
-/// Returns whether any file lists a value of the selection, or keeps entries that it does not list.
+/// Returns whether any file lists a value of the selection, or keeps unlisted entries.
 fn is_listed(files: &BTreeMap<String, Node>, pick: &Pick<'_>) -> bool {
     let section = match pick.fact {
         Fact::Visibility => return false,
@@ -312,7 +311,7 @@ mod tests {
         found_without(files, &[])
     }
 
-    /// The same. `disabled` are the sections that Beadle leaves alone.
+    /// Returns the warnings of files. `disabled` are the sections that Beadle leaves alone.
     fn found_without(files: &[(&str, &str)], disabled: &[&str]) -> Vec<(Severity, String)> {
         let disabled: Vec<String> = disabled.iter().map(|name| (*name).to_owned()).collect();
         let files: BTreeMap<String, Node> =

@@ -131,7 +131,7 @@ impl Selector {
                 || self.visibilities.iter().any(|wanted| wanted == repository.visibility.as_str()))
             && self.fork.is_none_or(|fork| fork == repository.fork);
         if !sure {
-            // No unknown part can change this result.
+            // One key does not match, so the unknown parts do not matter.
             return Ok(false);
         }
         if self.after.is_some() || self.before.is_some() {
@@ -143,8 +143,8 @@ impl Selector {
                 return Ok(false);
             }
         }
-        // A name that does not exist may be the old name of a team or property that the repository
-        // has. This doubt counts only if everything else matches.
+        // If a team or property does not exist, it may have a new name, and the repository may have
+        // it. This matters only if everything else matches.
         let mut doubt = None;
         if !self.topics.is_empty() {
             let have = known(&repository.topics, "topics")?;
@@ -225,7 +225,7 @@ impl Selector {
             && other.before.is_none_or(|wide| self.before.is_some_and(|own| own <= wide))
     }
 
-    /// Returns whether certainly no repository matches both selectors.
+    /// Returns whether the two selectors certainly never match the same repository.
     pub(super) fn is_apart_from(&self, other: &Self) -> bool {
         let names = !self.names.is_empty()
             && !other.names.is_empty()
@@ -246,7 +246,7 @@ impl Selector {
         names || visibilities || forks || properties || dates
     }
 
-    /// Returns the values of a custom property that match.
+    /// Returns the matching values of a custom property.
     pub(super) fn values(&self, property: &str) -> Option<&[String]> {
         let found = self.properties.iter().find(|(name, _)| name.eq_ignore_ascii_case(property));
         found.map(|(_, values)| values.as_slice())

@@ -20,7 +20,7 @@ const SKIPPED: &[&str] = &[".github", "safe-settings"];
 pub enum Verdict {
     /// Beadle skips the repository, for this reason.
     Skipped(String),
-    /// Layers reach the repository.
+    /// Beadle applies these layers to the repository.
     Reached(MergedLayers),
 }
 
@@ -29,14 +29,14 @@ pub enum Verdict {
 pub struct MergedLayers {
     /// The values of all layers.
     pub root: Option<Node>,
-    /// The undecided sections, with the reasons: it is unknown whether a layer with the section
-    /// reaches the repository, or layers contradict each other. Beadle leaves these sections alone.
+    /// The sections that Beadle leaves alone, each with the reason: it is unknown whether a layer
+    /// reaches the repository, or two layers contradict each other.
     pub undecided: Vec<(String, Unsure)>,
     /// The layers that reach the repository, the lowest first.
     pub layers: Vec<Reached>,
-    /// The files of the layers of which it is unknown whether they reach the repository.
+    /// The files of the layers that perhaps reach the repository.
     pub undecided_files: Vec<String>,
-    /// The sections of which Beadle leaves a part alone, with the reasons: only a suspended file
+    /// The sections that Beadle leaves alone in part, each with the reason: only a suspended file
     /// sets the part, or values of `repository` contradict each other.
     pub partly_undecided: Vec<(String, String)>,
     /// The modes of the lists. The highest layer that sets a mode wins.
@@ -50,7 +50,7 @@ pub struct Reached {
     pub file: String,
     /// The rank of the layer.
     pub rank: i64,
-    /// The index of the entry of `first_match` that applies.
+    /// The index of the matching entry of `first_match`.
     case: Option<usize>,
     /// The values of the layer for this repository.
     pub root: Node,
@@ -107,8 +107,8 @@ impl Policy {
         Verdict::Reached(target)
     }
 
-    /// Returns whether a plan or sweep of all repositories leaves out this name. This is so for the
-    /// repository of the policy and for the names in `SKIPPED`, unless a file in repos/ names them.
+    /// Returns whether plans and sweeps of all repositories skip this name. They skip the
+    /// repository of the policy and the names in `SKIPPED`, unless a file in repos/ has the name.
     pub fn leaves_out(&self, name: &str) -> bool {
         let mut skipped = SKIPPED.iter().copied().chain([self.home.as_str()]);
         skipped.any(|other| name.eq_ignore_ascii_case(other)) && self.file_of(name).is_none()
@@ -194,8 +194,9 @@ impl MergedLayers {
         });
     }
 
-    /// Leaves the values alone that GitHub refuses together: in `repository` only the contradicting
-    /// keys, in other places the whole section.
+    /// Removes values that GitHub refuses together, so that Beadle leaves these values alone. In
+    /// the section `repository`, only the contradicting keys are affected. In other places, the
+    /// whole section is affected.
     fn contradict(&mut self, disabled: &[String]) {
         let Some(root) = &self.root else { return };
         let (mut keys, mut partly, mut undecided) = (Vec::new(), Vec::new(), Vec::new());
@@ -229,7 +230,7 @@ impl MergedLayers {
         self.list_modes.extend(list_modes.clone());
     }
 
-    /// Merges the layers as if exactly those selections applied for which `held` is true.
+    /// Merges the layers again. Exactly the selections apply for which `held` is true.
     /// [`MergedLayers::holds`] describes selections.
     pub(crate) fn as_if(&self, policy: &Policy, held: impl Fn(&str) -> bool) -> Self {
         let mut other = Self { root: None, list_modes: ListModes::new(), ..self.clone() };
@@ -258,8 +259,8 @@ impl MergedLayers {
         self.layers.iter().any(holds)
     }
 
-    /// Removes the values of a file of which it is unknown whether it belongs to this repository.
-    /// The other layers apply. Beadle leaves the values alone that only this file sets.
+    /// Suspends a file that perhaps belongs to another repository, and removes its values from the
+    /// merged layers. If only this file sets a value, Beadle leaves the value alone.
     fn suspend(&mut self, layer: &Layer, why: &str) {
         if let Some(root) = &self.root {
             self.root = Some(without_values(root, &layer.root));
@@ -276,13 +277,13 @@ impl MergedLayers {
         }
     }
 
-    /// Leaves the sections of a layer alone.
+    /// Marks the sections of a layer as undecided.
     fn leave_undecided(&mut self, layer: &Layer, why: &Unsure) {
         self.undecided_files.push(layer.file.clone());
         self.undecided.extend(layer.sections().into_iter().map(|section| (section, why.clone())));
     }
 
-    /// Returns the rank of the layer that has a line.
+    /// Returns the rank of the layer to which a line belongs.
     pub(crate) fn rank(&self, asked: &PolicyLocation) -> i64 {
         self.layers.iter().find(|layer| layer.file == *asked.file).map_or(0, |layer| layer.rank)
     }
@@ -299,7 +300,8 @@ pub struct OverrideStatus<'a> {
     pub own: Option<&'a Layer>,
 }
 
-/// Returns the values of a layer with this entry of `first_match`, and the modes of its lists.
+/// Returns the values of a layer merged with one entry of its `first_match`, and the modes of its
+/// lists.
 fn values_of(layer: &Layer, case: Option<usize>) -> (Node, ListModes) {
     let mut root = match &layer.kind {
         LayerKind::Organisation => layer.root.without(&organisation::SECTIONS),
@@ -320,7 +322,7 @@ fn values_of(layer: &Layer, case: Option<usize>) -> (Node, ListModes) {
     (root, list_modes)
 }
 
-/// Returns `root` without the values and the entries of lists that `removed` has.
+/// Removes all values and entries of lists from `root` that are in `removed` too.
 fn without_values(root: &Node, removed: &Node) -> Node {
     let kind = match (&root.kind, &removed.kind) {
         (Kind::Map(entries), Kind::Map(_)) => {

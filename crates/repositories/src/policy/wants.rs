@@ -66,8 +66,8 @@ pub struct BranchWant {
     pub rank: i64,
 }
 
-/// The values that the policy asks for in one repository. A field is `None` if the policy asks for
-/// nothing there; Beadle then reads nothing either.
+/// The values that the policy asks for in one repository. If the policy does not set a part, its
+/// field is `None`, and Beadle does not read the part.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Desired {
     /// Settings.

@@ -109,7 +109,7 @@ impl Search<'_> {
                 problem(why).hint(contradiction.hint.clone().unwrap_or_else(|| hint.to_owned()))
             } else {
                 let text = format!(
-                    "these files contradict each other in every repository that all of them reach: {why}"
+                    "these values contradict each other in a repository that all these files reach: {why}"
                 );
                 problem(text).hint(hint)
             });

@@ -135,12 +135,12 @@ pub(crate) const LAYER: &[Key] = joined![
     SECTIONS,
     &[
         RANK,
-        key("select", CHOICE, "The repositories that it reaches. Default: every repository."),
-        key("except", CHOICE, "The selected repositories that it does not reach."),
+        key("select", CHOICE, "The repositories that the layer reaches. Default: every repository."),
+        key("except", CHOICE, "Exceptions: selected repositories that the layer does not reach."),
         key(
             "first_match",
             Shape::List(&Shape::Map(CASE)),
-            "Further values. Only the first entry that matches a repository applies to it."
+            "Values for some of the repositories. Only the first matching entry applies."
         ),
     ],
 ];
@@ -149,8 +149,8 @@ pub(crate) const LAYER: &[Key] = joined![
 const CASE: &[Key] = joined![
     SECTIONS,
     &[
-        key("select", CHOICE, "The repositories that it reaches. Default: every repository."),
-        key("except", CHOICE, "The selected repositories that it does not reach."),
+        key("select", CHOICE, "The repositories that the layer reaches. Default: every repository."),
+        key("except", CHOICE, "Exceptions: selected repositories that the layer does not reach."),
     ],
 ];
 

@@ -5,7 +5,7 @@ use super::contradictions;
 use super::keys::ALL_SECTIONS;
 use super::lists::entries;
 use super::node::{Kind, Node};
-use super::pattern::{Pattern, patterns};
+use super::pattern::{Pattern, patterns, short};
 use super::problem::Problem;
 use super::schema::FileKind;
 use crate::identity;
@@ -49,6 +49,15 @@ fn check_choice(root: &Node, problems: &mut Vec<Problem>) {
             );
             problems.push(Problem::error(node.asked.clone(), node.column, text).hint(hint));
         }
+    }
+}
+
+/// Returns the name of an entry, for errors. The address of a webhook is left out, because it may
+/// contain a secret.
+fn named_entry(list: &str, item: &Node) -> String {
+    match identity::name(list, item).filter(|_| list != "webhooks") {
+        Some(name) => format!("the entry `{}`", short(&name.written)),
+        None => "this entry".to_owned(),
     }
 }
 
@@ -102,7 +111,7 @@ pub(super) fn check_layer(kind: FileKind, root: &Node, problems: &mut Vec<Proble
     let mut contradictions = Vec::new();
     identity::contradictions("", &own, &mut contradictions);
     for (list, item) in contradictions {
-        let text = format!("`{list}` has this entry twice, with different values");
+        let text = format!("`{list}` has {} twice, with different values", named_entry(list, item));
         problems.push(Problem::error(item.asked.clone(), item.column, text));
     }
     for list in named() {
@@ -115,7 +124,7 @@ pub(super) fn check_layer(kind: FileKind, root: &Node, problems: &mut Vec<Proble
             // Entries with `include` or `exclude` may name one team for different repositories.
             let everywhere = |node: &Node| node.get("include").is_none() && node.get("exclude").is_none();
             if items[..at].iter().any(|other| same(other) && everywhere(other) && everywhere(item)) {
-                let text = format!("`{list}` has this entry twice");
+                let text = format!("`{list}` has {} twice", named_entry(list, item));
                 problems.push(Problem::error(item.asked.clone(), item.column, text));
             }
         }

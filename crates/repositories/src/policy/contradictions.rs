@@ -392,7 +392,7 @@ pub(super) fn incomplete(layers: &[Layer]) -> Vec<Problem> {
     problems
 }
 
-/// Finds keys that Beadle supports only partly.
+/// Finds keys that Beadle carries out only partly.
 pub(super) fn remarks(root: &Node, lists: &[&str], problems: &mut Vec<Problem>) {
     let mut remark = |node: &Node, text: String| problems.push(error(node, text).severity(Severity::NotYet));
     for item in root.get("disable_plugins").map(Node::items).unwrap_or_default() {

@@ -40,7 +40,7 @@ pub struct Policy {
     pub home: String,
     /// The sections that Beadle leaves alone.
     pub disabled: Vec<String>,
-    /// The warnings, and the keys that Beadle does not support.
+    /// The warnings, and the keys that Beadle does not carry out.
     pub remarks: Vec<Problem>,
     /// The texts of the files, for excerpts.
     pub sources: BTreeMap<String, String>,

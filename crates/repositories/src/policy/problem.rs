@@ -1,4 +1,4 @@
-//! Findings in a policy: errors, warnings, and keys that Beadle does not support. Each finding has
+//! Findings in a policy: errors, warnings, and keys that Beadle does not carry out. Each finding has
 //! a file and a line.
 
 use std::fmt::Write as _;
@@ -12,7 +12,7 @@ use serde::Serialize;
 pub enum Severity {
     /// Beadle does not accept the policy.
     Error,
-    /// Beadle knows the key, but this version does not support it.
+    /// Beadle knows the key, but does not carry it out yet.
     NotYet,
     /// Beadle accepts the policy, but the policy may not work as intended.
     Warning,

@@ -311,7 +311,7 @@ mod tests {
         found_without(files, &[])
     }
 
-    /// Returns the warnings of files. `disabled` are the sections that Beadle leaves alone.
+    /// Returns the warnings about files. `disabled` are the sections that Beadle leaves alone.
     fn found_without(files: &[(&str, &str)], disabled: &[&str]) -> Vec<(Severity, String)> {
         let disabled: Vec<String> = disabled.iter().map(|name| (*name).to_owned()).collect();
         let files: BTreeMap<String, Node> =

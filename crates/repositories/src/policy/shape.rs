@@ -31,7 +31,7 @@ pub(crate) enum Shape {
     Scalar,
     /// A block whose keys are checked elsewhere.
     Free,
-    /// Any value: Beadle does not support the key.
+    /// Any value: Beadle does not carry out the key.
     Any,
 }
 
@@ -51,7 +51,7 @@ pub(crate) struct Key {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Status {
     Carried,
-    /// Beadle does not support the key, for this reason.
+    /// Beadle does not carry out the key, for this reason.
     Not(&'static str),
 }
 
@@ -65,7 +65,7 @@ pub(crate) const fn required(key: Key) -> Key {
 }
 
 pub(crate) const fn later(name: &'static str, doc: &'static str) -> Key {
-    let status = Status::Not("this version of Beadle does not support this key");
+    let status = Status::Not("Beadle does not carry out this key yet");
     Key { name, shape: Shape::Any, status, is_required: false, doc }
 }
 

@@ -127,7 +127,7 @@ fn what_github_refuses_is_refused_with_its_line() {
         (
             "suborgs/a.yml",
             "suborgrepos: [a]\ndisable_plugins:\n- { plugin: teams, target: self }",
-            "does not support this key",
+            "does not carry out this key",
         ),
         (
             "settings.yml",

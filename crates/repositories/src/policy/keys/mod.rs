@@ -48,7 +48,7 @@ const KEYS_OF_REPOSITORY: [Key; count(&OF_REPOSITORY)] = join(&OF_REPOSITORY);
 const SECTIONS_OF_ASPECTS: [Key; count(&OF_ASPECTS)] = join(&OF_ASPECTS);
 const SECTIONS_OF_ORGANISATION: [Key; count(&OF_ORGANISATION)] = join(&OF_ORGANISATION);
 
-/// The section `repository`: the keys of the aspects, and keys that Beadle does not support.
+/// The section `repository`: the keys of the aspects, and keys that Beadle does not carry out.
 pub(crate) const REPOSITORY: &[Key] = joined![
     &KEYS_OF_REPOSITORY,
     &[
@@ -117,7 +117,7 @@ pub(crate) const SUBORG: &[Key] = joined![
     SECTIONS,
     &[
         key("additive_plugins", PLUGINS, "Lists of which Beadle keeps the entries that are not listed."),
-        later("disable_plugins", "Sections that Beadle leaves alone. Supported only in settings.yml."),
+        later("disable_plugins", "Sections that Beadle leaves alone. Carried out only in settings.yml."),
         later("ruleset_scope", "Where rulesets apply."),
         RANK,
         key("suborgrepos", TEXTS, "Selects repositories by globs on their names."),
@@ -159,7 +159,7 @@ pub(crate) const REPO: &[Key] = joined![
     SECTIONS,
     &[
         key("additive_plugins", PLUGINS, "Lists of which Beadle keeps the entries that are not listed."),
-        later("disable_plugins", "Sections that Beadle leaves alone. Supported only in settings.yml."),
+        later("disable_plugins", "Sections that Beadle leaves alone. Carried out only in settings.yml."),
     ],
 ];
 

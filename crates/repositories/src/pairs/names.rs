@@ -59,8 +59,8 @@ const OTHERS: &[(&str, &str)] = &[
 
 /// Returns whether the name alone decides, so that the new owner of the name is right.
 fn is_by_name(place: &Place) -> bool {
-    // Only the owner of an App can give its slug away. A file that excepts a name reaches all other
-    // repositories.
+    // Only the owner of an App can give away its slug. If `except` has the name, the file reaches
+    // all other repositories.
     matches!(place.kind, Kind::App | Kind::Role | Kind::Property | Kind::Branch)
         || place.path.starts_with("except.")
 }

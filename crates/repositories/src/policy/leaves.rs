@@ -70,7 +70,7 @@ fn walk(place: &Place, node: &Node, found: &mut Vec<Leaf>) {
             for (key, value) in entries {
                 let Some(key) = key.text() else { continue };
                 if key == "include" && !place.path.is_empty() && !place.path.contains(['.', '[']) {
-                    // `include` has the list of a section, and is no part of the path.
+                    // The list in `include` has the path of its section.
                     walk(place, value, found);
                     continue;
                 }

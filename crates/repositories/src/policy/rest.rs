@@ -335,8 +335,11 @@ mod tests {
             "suborgteams: [core]\nteams: [{ name: infra, permission: pull }]\n",
         ] {
             let found = found(&[("layers/a.yml", text)]);
-            let [(Severity::Warning, said)] = found.as_slice() else { panic!("{text}: {found:?}") };
-            assert!(said.starts_with("layers/a.yml:2 ") && said.contains("layers/a.yml:1"), "{said}");
+            let [(Severity::Warning, message)] = found.as_slice() else { panic!("{text}: {found:?}") };
+            assert!(
+                message.starts_with("layers/a.yml:2 ") && message.contains("layers/a.yml:1"),
+                "{message}"
+            );
         }
     }
 
@@ -401,8 +404,8 @@ mod tests {
         let one = "select: { property: { tier: gold } }\nrepository: { visibility: public }\n";
         let other = "select: { visibility: public }\ncustom_properties: [{ name: tier, value: lead }]\n";
         let circle = found(&[("layers/a.yml", one), ("layers/b.yml", other)]);
-        let [(Severity::Warning, said)] = circle.as_slice() else { panic!("{circle:?}") };
-        assert!(said.starts_with("layers/b.yml:2 ") && said.contains("layers/a.yml:1"), "{said}");
+        let [(Severity::Warning, message)] = circle.as_slice() else { panic!("{circle:?}") };
+        assert!(message.starts_with("layers/b.yml:2 ") && message.contains("layers/a.yml:1"), "{message}");
         let kept = other.replace("lead", "gold");
         assert!(
             found(&[("layers/a.yml", one), ("layers/b.yml", kept.as_str())]).is_empty(),

@@ -230,7 +230,7 @@ impl MergedLayers {
         self.list_modes.extend(list_modes.clone());
     }
 
-    /// Merges the layers again. Exactly the selections apply for which `held` is true.
+    /// Merges the layers again, as if `held` decided which selections apply.
     /// [`MergedLayers::holds`] describes selections.
     pub(crate) fn as_if(&self, policy: &Policy, held: impl Fn(&str) -> bool) -> Self {
         let mut other = Self { root: None, list_modes: ListModes::new(), ..self.clone() };

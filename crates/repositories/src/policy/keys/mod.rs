@@ -93,7 +93,7 @@ const PLUGINS: Shape = Shape::List(&Shape::Either(
         key(
             "target",
             Shape::OneOf(&["self", "children", "all"]),
-            "The layers to which the entry applies. Beadle applies it to every layer.",
+            "Beadle ignores this key, and applies the entry to every layer.",
         ),
     ]),
 ));
